@@ -1,0 +1,1 @@
+"""Decides: which plots start where, and which finished plots move where."""

@@ -1,0 +1,96 @@
+"""Arguments of the tasks. What a message may say is checked here; whether it fits the host, there.
+
+No message carries a command line, a program or an option of one: those come from the plotman.yaml of
+the machine that runs them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from common.errors import OrderRefused
+
+
+class Message(BaseModel):
+    """Base of all task arguments: frozen, unknown keys refused.
+
+    version: of the message's meaning; a worker refuses what is newer than itself.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = 1
+
+    @classmethod
+    def read(cls, **arguments: Any) -> Self:
+        """Check a task's arguments. Raises OrderRefused that names each wrong one."""
+        try:
+            return cls(**arguments)
+        except ValidationError as error:
+            wrong = "; ".join(
+                f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: {problem['msg']}"
+                for problem in error.errors()
+            )
+            raise OrderRefused(
+                f"The task's arguments are wrong: {wrong}.", "Correct them and call it again."
+            ) from error
+
+    def kwargs(self) -> dict[str, Any]:
+        """The arguments as a task takes them, JSON only, nothing that is None."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+class PlotOrder(Message):
+    """Start one plot. A person may leave all but the host out: the plotter then picks what is free.
+
+    turn: of the snapshot that this was decided on; None (a person's order) fits every turn.
+    """
+
+    host: str
+    tmp: str | None = None
+    dst: str | None = None
+    turn: str | None = None
+    expires_at: AwareDatetime | None = None
+
+
+class Reservation(Message):
+    """A harvester's answer to `reserve`: where the bytes go, or that the plot is already there.
+
+    part: part file that holds the bytes; None when `landed` names the plot, complete, on its drive.
+    """
+
+    host: str
+    source_host: str
+    path: str  # source, on source_host
+    size_bytes: int
+    drive: str
+    part: str | None = None
+    landed: str | None = None
+
+
+class Delivery(Message):
+    """What `transfer` tells `admit`: the part is filled.
+
+    digest: xxh128 of the source as rsync computed it while sending, hex; None where the part was already
+        full and nothing was sent.
+    """
+
+    reservation: Reservation
+    digest: str | None = None
+    sent_bytes: int = 0
+    took_s: float = 0
+
+
+class Admission(Message):
+    """What `admit` tells `release`: the plot is on its drive, complete, verified and durable.
+
+    verified: how, for people: "30 of 30 proofs" or "header and size (no chiapos here)".
+    """
+
+    reservation: Reservation
+    landed: str
+    size_bytes: int
+    verified: str
+    took_s: float = 0

@@ -1,0 +1,94 @@
+"""Every name by which processes meet: tasks, queues, nodes, Redis keys and how long they live."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a process does; the first half of its node name."""
+
+    PLOTTER = "plotter"
+    ARCHIVER = "archiver"
+    HARVESTER = "harvester"
+
+
+# Tasks. The package in the name says which queue carries it; `route` below derives it.
+PLOT = "plotter_worker.plot"
+UNPAUSE = "plotter_worker.unpause"
+TRANSFER = "plotter_worker.transfer"
+RELEASE = "plotter_worker.release"
+FREE_SPACE = "harvester_worker.free_space"
+RESERVE = "harvester_worker.reserve"
+ADMIT = "harvester_worker.admit"
+
+ROLE_OF_TASK = {
+    PLOT: Role.PLOTTER,
+    UNPAUSE: Role.PLOTTER,
+    RELEASE: Role.PLOTTER,
+    TRANSFER: Role.ARCHIVER,
+    FREE_SPACE: Role.HARVESTER,
+    RESERVE: Role.HARVESTER,
+    ADMIT: Role.HARVESTER,
+}
+
+_QUEUE_PREFIX = {Role.PLOTTER: "plotter", Role.ARCHIVER: "archive", Role.HARVESTER: "harvester"}
+
+
+def queue(role: Role, host: str) -> str:
+    """Queue that only this role on this host consumes, e.g. `archive.plotter1`."""
+    return f"{_QUEUE_PREFIX[role]}.{host}"
+
+
+def node(role: Role, host: str) -> str:
+    """Celery node name, e.g. `plotter@plotter1`."""
+    return f"{role}@{host}"
+
+
+def role_and_host(node_name: str) -> tuple[Role, str] | None:
+    """The reverse of `node`; None for nodes that are not ours."""
+    role, _, host = node_name.partition("@")
+    return (Role(role), host) if role in set(Role) and host else None
+
+
+# How long a snapshot stands without being renewed, and how often an unchanged one is renewed. A host
+# that is silent for SNAPSHOT_TTL is gone from the decisions; its last word is kept for LAST_WORD_TTL so
+# that people see who is missing.
+SNAPSHOT_RENEW = timedelta(seconds=10)
+SNAPSHOT_TTL = timedelta(seconds=45)
+LAST_WORD_TTL = timedelta(days=30)
+
+# An order that is not in a plotter's hands by then is dead, and is decided anew.
+ORDER_LIFETIME = timedelta(seconds=30)
+# A move whose step shows no sign of life for so long is taken for lost, and is decided anew.
+MOVE_LIFETIME = timedelta(seconds=60)
+
+# One beat decides; it gives up LEASE_MARGIN before the others may take over.
+LEASE = timedelta(seconds=6)
+LEASE_MARGIN = timedelta(seconds=1)
+
+EVENTS_MAX = 10_000  # length of the stream of what happened
+
+
+class Keys:
+    """Redis keys. Keys of one host share a prefix, so that one ACL pattern covers them."""
+
+    HOSTS = "plotman:hosts"  # hash: "role@host" -> last word's time; who was ever seen
+    EVENTS = "plotman:events"  # stream: what happened; wakes beat
+    LEASE = "plotman:beat:lease"  # string: token of the beat that decides
+    WAITS = "plotman:beat:waits"  # string: JSON of what everything waits for
+
+    @staticmethod
+    def snapshot(role: Role, host: str) -> str:
+        return f"plotman:host:{host}:{role}"
+
+    @staticmethod
+    def orders(host: str) -> str:
+        """hash: task id -> order that was sent and not yet seen in a snapshot."""
+        return f"plotman:host:{host}:orders"
+
+    @staticmethod
+    def moves(host: str) -> str:
+        """hash: plot path -> move that is under way from this host."""
+        return f"plotman:host:{host}:moves"

@@ -1,0 +1,42 @@
+"""Phase of a plot, as plotman has always written it: `major:minor`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import core_schema
+
+_TEXT = re.compile(r"(\d+):(\d+)\Z")
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Phase:
+    """Phases 1-4 and the steps within, ordered. 0:0 is a plotter that has not begun phase 1, 5:0 one
+    whose plot is complete and being copied to its dst.
+
+    A phase that is not known is None, never 0:0: nothing may be decided from a guess.
+    """
+
+    major: int
+    minor: int
+
+    def __str__(self) -> str:
+        return f"{self.major}:{self.minor}"
+
+    @classmethod
+    def parse(cls, text: str) -> Phase:
+        """`"2:1"` -> Phase(2, 1). Raises ValueError for anything else."""
+        match = _TEXT.match(text)
+        if not match:
+            raise ValueError(f"not a phase: {text!r} (write it as 2:1)")
+        return cls(int(match[1]), int(match[2]))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:
+        """On the notice board a phase is the text people read."""
+        return core_schema.no_info_plain_validator_function(
+            lambda value: value if isinstance(value, cls) else cls.parse(value),
+            serialization=core_schema.plain_serializer_function_ser_schema(str),
+        )

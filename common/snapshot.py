@@ -1,0 +1,300 @@
+"""What each process tells of its host on the notice board, and what beat says of it.
+
+All are frozen and travel as JSON. Unknown fields are ignored when read, so that the versions of two
+neighbouring releases understand each other; `version` grows when a field changes its meaning.
+Sizes are in bytes, durations in seconds, times are aware UTC. None always means "not known".
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from common.names import Role
+from common.phase import Phase
+
+VERSION = 1
+
+
+class Notice(BaseModel):
+    """Base of all that stands on the notice board."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class DirState(StrEnum):
+    """What can be said of a directory or drive. Only `OK` may be written to."""
+
+    OK = "ok"
+    MISSING = "missing"
+    NOT_MOUNTED = "not mounted"
+    READ_ONLY = "read-only"
+    HANGING = "hanging"  # it did not answer within its deadline
+    UNKNOWN = "unknown"  # nobody looked yet
+
+
+class Directory(Notice):
+    """A tmp or dst directory of a plotter, as last seen by its own probe."""
+
+    path: str
+    state: DirState = DirState.UNKNOWN
+    free_bytes: int | None = None  # what a plain user may still write (f_bavail)
+    total_bytes: int | None = None
+    device: str | None = None  # file system; directories that share one share its bytes
+
+
+class TmpDir(Directory):
+    """A tmp directory with the limits that hold for it, overrides applied.
+
+    A new job may start when fewer than `stagger_limit` of its jobs are before `stagger_phase` and fewer
+    than `max_jobs` run.
+    """
+
+    max_jobs: int
+    stagger_phase: Phase
+    stagger_limit: int
+
+
+class Recipe(Notice):
+    """The next plot this plotter would make, and the room it takes."""
+
+    plotter: str  # chia, chiapos, madmax, bladebit
+    k: int
+    tmp_bytes: int  # peak in tmp
+    tmp2_bytes: int  # peak in tmp2, where one is configured; else counted in tmp_bytes
+    dst_bytes: int  # the finished plot
+
+
+class RunStatus(StrEnum):
+    """State of a plotter process, in the words of 0.5.3's `status` table."""
+
+    RUNNING = "RUN"
+    SLEEPING = "SLP"
+    DISK = "DSK"
+    STOPPED = "STP"
+    OTHER = "???"
+
+
+class Job(Notice):
+    """A plotter process: ordered by us or found running."""
+
+    task_id: str
+    plotter: str
+    pid: int
+    started_at: AwareDatetime
+    ours: bool  # ordered by plotman; False: found, started by hand or by another manager
+    plot_id: str | None = None
+    k: int | None = None
+    phase: Phase | None = None
+    percent: float | None = None
+    eta_s: float | None = None
+    tmp: str | None = None
+    tmp2: str | None = None
+    dst: str | None = None
+    log: str | None = None
+    proven: bool = False  # it got as far as plotting: whatever befalls it now, the set-up works
+    stalled: str | None = None  # the plotter's own words for what it endlessly waits for
+    status: RunStatus = RunStatus.OTHER
+    tmp_used_bytes: int = 0
+    tmp_to_come_bytes: int = 0  # what it will still take at its peak, beyond what it already holds
+    tmp2_to_come_bytes: int = 0
+    dst_to_come_bytes: int = 0
+    mem_bytes: int = 0
+    user_s: float = 0
+    sys_s: float = 0
+    iowait_s: float = 0
+
+
+class PlotState(StrEnum):
+    """What can be said of a finished plot's file in a dst directory. Only `READY` is archived."""
+
+    READY = "ready"
+    OPEN = "open"  # somebody still writes it
+    TRUNCATED = "truncated"
+    FOREIGN = "foreign"  # named like a plot, but is none
+    REFUSED = "refused"  # a harvester did not take it; kept here until somebody says what to do
+
+
+class FinishedPlot(Notice):
+    """A file in a dst directory that carries a plot's name."""
+
+    path: str
+    size_bytes: int
+    state: PlotState
+    since: AwareDatetime  # when it was first seen so
+    plot_id: str | None = None
+    k: int | None = None
+    reason: str | None = None  # why it is not ready, for people
+
+
+class Failures(Notice):
+    """Plotters that died at once, one after the other, since the last one that worked."""
+
+    consecutive: int = 0
+    last_at: AwareDatetime | None = None
+    last_reason: str | None = None
+
+
+class PlotterSnapshot(Notice):
+    """A plotter host: what runs, what room there is, what limits it sets itself.
+
+    turn: changes with each job that starts here, whoever starts it. An order names the turn that it was
+        decided on and is void at any other, so that nothing is ever started twice on one decision.
+    plotting: False while this host shall start nothing; `pause_reason` says why.
+    dst_dirs: empty where none is configured: a plot then stays in tmp2, or else in tmp.
+    harvesters: hosts that may take the plots; empty: any.
+    """
+
+    version: int = VERSION
+    host: str
+    at: AwareDatetime
+    turn: str
+    plotting: bool
+    pause_reason: str | None = None
+    global_max_jobs: int
+    global_stagger_s: float
+    recipe: Recipe
+    check_room: bool = True
+    failure_limit: int = 3
+    failure_pause_s: float = 60
+    failures: Failures = Failures()
+    tmp_dirs: tuple[TmpDir, ...]
+    tmp2: Directory | None = None
+    dst_dirs: tuple[Directory, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    plots: tuple[FinishedPlot, ...] = ()
+    archiving: bool = False
+    harvesters: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()  # what its owner should mend, one sentence each
+
+
+class Transfer(Notice):
+    """A plot on its way from this host to a drive."""
+
+    path: str  # source
+    plot_id: str | None
+    size_bytes: int
+    harvester: str
+    drive: str
+    started_at: AwareDatetime
+    sent_bytes: int = 0
+    rate_bytes_s: float | None = None
+    eta_s: float | None = None
+
+
+class ArchiverSnapshot(Notice):
+    """The archiver of a plotter host: what it sends now."""
+
+    version: int = VERSION
+    host: str
+    at: AwareDatetime
+    transfers: tuple[Transfer, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+class Drive(Directory):
+    """A farming drive. `free_bytes` is already without `reserved_bytes`: part files hold their bytes."""
+
+    plots: int = 0
+    reserved_bytes: int = 0
+    incoming: int = 0  # part files on their way in
+    state_since: AwareDatetime | None = None
+
+
+class HarvesterSnapshot(Notice):
+    """A harvester host and its drives."""
+
+    version: int = VERSION
+    host: str
+    at: AwareDatetime
+    drives: tuple[Drive, ...]
+    writers_per_drive: int = 1
+    problems: tuple[str, ...] = ()
+
+
+Snapshot = PlotterSnapshot | ArchiverSnapshot | HarvesterSnapshot
+
+SNAPSHOT_OF_ROLE: dict[Role, type[PlotterSnapshot | ArchiverSnapshot | HarvesterSnapshot]] = {
+    Role.PLOTTER: PlotterSnapshot,
+    Role.ARCHIVER: ArchiverSnapshot,
+    Role.HARVESTER: HarvesterSnapshot,
+}
+
+
+class PendingOrder(Notice):
+    """An order that beat sent; counts as a running job until it is seen or void."""
+
+    task_id: str
+    turn: str
+    tmp: str
+    dst: str | None
+    sent_at: AwareDatetime
+    expires_at: AwareDatetime
+
+
+class MoveStep(StrEnum):
+    """Where a plot is on its way to a drive."""
+
+    RESERVE = "reserve"
+    TRANSFER = "transfer"
+    ADMIT = "admit"
+    RELEASE = "release"
+
+
+class PendingMove(Notice):
+    """A plot under way. Renewed by whoever works on it; void when it expires.
+
+    attempts: failures in a row; with `reason` and `retry_at` it tells why the plot is not moving now.
+    """
+
+    path: str
+    harvester: str
+    size_bytes: int
+    step: MoveStep
+    expires_at: AwareDatetime
+    task_id: str | None = None
+    attempts: int = 0
+    reason: str | None = None
+    retry_at: AwareDatetime | None = None
+
+
+class Wait(Notice):
+    """Why something does not happen now: the rule that decided, with its numbers.
+
+    subject: tmp directory, plot path, or None for the host as a whole.
+    until: when the rule would let it pass if nothing else changed; None where that is not known.
+    """
+
+    host: str
+    rule: str  # stagger, max jobs, tmp phase, tmp room, dst room, failures, paused, drives, ...
+    reason: str  # for people, with the numbers: "stagger 1623s/1800s"
+    subject: str | None = None
+    numbers: Annotated[dict[str, float], Field(default_factory=dict)]
+    until: AwareDatetime | None = None
+
+
+class Waits(Notice):
+    """All that beat waits for, replaced as a whole with each decision that changes it."""
+
+    beat: str
+    at: AwareDatetime
+    waits: tuple[Wait, ...] = ()
+
+
+class Event(Notice):
+    """Something that happened; on the stream, where it wakes beat."""
+
+    kind: str  # plot-started, plot-phase, plot-done, plot-failed, plot-ready, archived, refused, ...
+    host: str
+    at: AwareDatetime
+    text: str  # a sentence for people
+    plot_id: str | None = None
+    task_id: str | None = None
+
+
+def age_s(then: datetime, now: datetime) -> float:
+    """Seconds from `then` to `now`, never negative: clocks of two hosts differ."""
+    return max(0.0, (now - then).total_seconds())

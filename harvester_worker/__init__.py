@@ -1,0 +1,1 @@
+"""Knows the drives of one host: free space, reservations, taking plots in."""

@@ -1,0 +1,1 @@
+"""Runs, watches and controls the plotters of one host, and sends its finished plots."""
