@@ -16,6 +16,7 @@ class Role(StrEnum):
 
 # Tasks. The package in the name says which queue carries it; `route` below derives it.
 PLOT = "plotter_worker.plot"
+PAUSE = "plotter_worker.pause"
 UNPAUSE = "plotter_worker.unpause"
 TRANSFER = "plotter_worker.transfer"
 RELEASE = "plotter_worker.release"
@@ -25,6 +26,7 @@ ADMIT = "harvester_worker.admit"
 
 ROLE_OF_TASK = {
     PLOT: Role.PLOTTER,
+    PAUSE: Role.PLOTTER,
     UNPAUSE: Role.PLOTTER,
     RELEASE: Role.PLOTTER,
     TRANSFER: Role.ARCHIVER,
@@ -82,6 +84,11 @@ class Keys:
     @staticmethod
     def snapshot(role: Role, host: str) -> str:
         return f"plotman:host:{host}:{role}"
+
+    @staticmethod
+    def alive(role: Role, host: str) -> str:
+        """string that lives as long as the host goes on renewing its snapshot."""
+        return f"plotman:host:{host}:{role}:alive"
 
     @staticmethod
     def orders(host: str) -> str:

@@ -1,0 +1,96 @@
+"""Puts a host's snapshot on the notice board whenever something changed, and renews it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from common.errors import BrokerError
+from common.names import SNAPSHOT_RENEW, Role
+from common.snapshot import Event, Snapshot
+from common.store import Board
+
+log = logging.getLogger(__name__)
+
+_RETRY_S = 1.0
+_EVENTS_KEPT = 1000  # while Redis is away; the oldest go first
+
+
+class Publisher:
+    """One thread per process; nobody else waits for Redis.
+
+    build: makes the snapshot of this moment; called in the publisher's thread only.
+    min_interval_s: changes that follow each other faster than this share one snapshot.
+
+    While Redis is away it goes on trying, keeps the events, and has the newest snapshot up within
+    a second or two of Redis' return.
+    """
+
+    def __init__(
+        self, board: Board, role: Role, build: Callable[[], Snapshot], min_interval_s: float = 0.02
+    ) -> None:
+        self._board = board
+        self._role = role
+        self._build = build
+        self._min_interval_s = min_interval_s
+        self._wake = threading.Event()
+        self._stopping = False
+        self._events: list[Event] = []
+        self._lock = threading.Lock()
+        self._away = False
+        self._thread = threading.Thread(target=self._run, name=f"publish-{role}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Publish what is left, if that goes at once, and end."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join(timeout=3)
+
+    def changed(self) -> None:
+        """Something that the snapshot shows has changed."""
+        self._wake.set()
+
+    def tell(self, event: Event) -> None:
+        """Put an event on the stream, after a snapshot that already shows what it tells of."""
+        with self._lock:
+            self._events.append(event)
+            del self._events[:-_EVENTS_KEPT]
+        self._wake.set()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait(SNAPSHOT_RENEW.total_seconds())
+            self._wake.clear()
+            published = self._publish()
+            if self._stopping:
+                return
+            time.sleep(self._min_interval_s if published else _RETRY_S)
+            if not published:
+                self._wake.set()
+
+    def _publish(self) -> bool:
+        # Events are taken before the snapshot is built: whoever is woken by one finds a snapshot that
+        # is at least as new.
+        with self._lock:
+            events = list(self._events)
+        try:
+            self._board.put_snapshot(self._role, self._build())
+            for event in events:
+                self._board.tell(event)
+                with self._lock:
+                    if self._events and self._events[0] is event:
+                        del self._events[0]
+        except BrokerError as error:
+            if not self._away:
+                log.warning("%s We go on, and publish when it is back.", error)
+            self._away = True
+            return False
+        if self._away:
+            log.info("Redis is back: snapshot published")
+        self._away = False
+        return True

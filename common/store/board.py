@@ -1,0 +1,204 @@
+"""The notice board's verbs: put and read snapshots, orders, moves, waits; tell and hear events."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any, Self, TypeVar, cast
+
+import redis
+from pydantic import ValidationError
+
+from common.names import EVENTS_MAX, LAST_WORD_TTL, ORDER_LIFETIME, SNAPSHOT_TTL, Keys, Role, role_and_host
+from common.snapshot import SNAPSHOT_OF_ROLE, Event, Notice, PendingMove, PendingOrder, Snapshot, Waits
+from common.store.connection import BLOCK_MAX_S, client, masked, readable_errors
+from common.store.lease import Lease
+
+log = logging.getLogger(__name__)
+
+N = TypeVar("N", bound=Notice)
+
+
+class Board:
+    """All methods raise BrokerError when Redis is away or refuses."""
+
+    def __init__(self, redis_client: redis.Redis, url: str) -> None:
+        self._redis = redis_client
+        self._url = url
+
+    @classmethod
+    def connect(cls, url: str) -> Self:
+        """A board at `url` (redis://, rediss://, unix://). Connects with the first command."""
+        return cls(client(url), url)
+
+    def __repr__(self) -> str:
+        return f"Board({masked(self._url)})"
+
+    def ping(self) -> None:
+        with readable_errors(self._url):
+            self._redis.ping()
+
+    def close(self) -> None:
+        self._redis.close()
+
+    def lease(self, token: str) -> Lease:
+        """The right to decide, for the beat that calls itself `token`."""
+        return Lease(self._redis, self._url, token)
+
+    # Snapshots: one per role and host, replaced as a whole.
+
+    def put_snapshot(self, role: Role, snapshot: Snapshot) -> None:
+        key = Keys.snapshot(role, snapshot.host)
+        with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
+            pipe.set(key, snapshot.model_dump_json(), ex=LAST_WORD_TTL)
+            pipe.set(Keys.alive(role, snapshot.host), "1", ex=SNAPSHOT_TTL)
+            pipe.hset(Keys.HOSTS, f"{role}@{snapshot.host}", snapshot.at.isoformat())
+            pipe.execute()
+
+    def hosts(self) -> dict[Role, list[str]]:
+        """Who was ever seen, by role."""
+        with readable_errors(self._url):
+            fields = cast("list[str]", self._redis.hkeys(Keys.HOSTS))
+        seen: dict[Role, list[str]] = {role: [] for role in Role}
+        for field in sorted(fields):
+            if known := role_and_host(field):
+                seen[known[0]].append(known[1])
+        return seen
+
+    def snapshots(self, role: Role) -> dict[str, Any]:
+        """Snapshots of the hosts that are alive in this role: what may be decided on."""
+        return {host: snapshot for host, (snapshot, alive) in self.last_words(role).items() if alive}
+
+    def last_words(self, role: Role) -> dict[str, tuple[Any, bool]]:
+        """Host -> its last snapshot in this role, and whether it is alive.
+
+        Redis' own clock judges who is alive: those of the hosts differ.
+        """
+        hosts = self.hosts()[role]
+        if not hosts:
+            return {}
+        with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
+            pipe.mget([Keys.snapshot(role, host) for host in hosts])
+            pipe.mget([Keys.alive(role, host) for host in hosts])
+            texts, signs = cast("list[list[str | None]]", pipe.execute())
+        kind = SNAPSHOT_OF_ROLE[role]
+        found = {}
+        for host, text, sign in zip(hosts, texts, signs, strict=True):
+            if (snapshot := _read(kind, text)) is not None:
+                found[host] = (snapshot, sign is not None)
+        return found
+
+    def forget_host(self, role: Role, host: str) -> None:
+        with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
+            pipe.delete(Keys.snapshot(role, host), Keys.alive(role, host))
+            pipe.hdel(Keys.HOSTS, f"{role}@{host}")
+            pipe.execute()
+
+    # Orders: sent by beat, not yet seen in a snapshot.
+
+    def put_order(self, host: str, order: PendingOrder) -> None:
+        key = Keys.orders(host)
+        with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
+            pipe.hset(key, order.task_id, order.model_dump_json())
+            pipe.expire(key, ORDER_LIFETIME)
+            pipe.execute()
+
+    def drop_orders(self, host: str, task_ids: Iterable[str]) -> None:
+        if ids := list(task_ids):
+            with readable_errors(self._url):
+                self._redis.hdel(Keys.orders(host), *ids)
+
+    def orders(self, hosts: Sequence[str]) -> dict[str, list[PendingOrder]]:
+        return self._hashes(PendingOrder, [(host, Keys.orders(host)) for host in hosts])
+
+    # Moves: plots under way to a drive, kept alive by whoever works on them.
+
+    def put_move(self, host: str, move: PendingMove) -> None:
+        """`host` is the plotter's. The record outlives its expiry, so that attempts are counted on."""
+        key = Keys.moves(host)
+        with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
+            pipe.hset(key, move.path, move.model_dump_json())
+            pipe.expire(key, LAST_WORD_TTL)
+            pipe.execute()
+
+    def drop_move(self, host: str, path: str) -> None:
+        with readable_errors(self._url):
+            self._redis.hdel(Keys.moves(host), path)
+
+    def moves(self, hosts: Sequence[str]) -> dict[str, list[PendingMove]]:
+        return self._hashes(PendingMove, [(host, Keys.moves(host)) for host in hosts])
+
+    # What beat waits for.
+
+    def put_waits(self, waits: Waits) -> None:
+        with readable_errors(self._url):
+            self._redis.set(Keys.WAITS, waits.model_dump_json(), ex=LAST_WORD_TTL)
+
+    def waits(self) -> Waits | None:
+        with readable_errors(self._url):
+            return _read(Waits, cast("str | None", self._redis.get(Keys.WAITS)))
+
+    # Events: what happened, in order; wakes beat.
+
+    def tell(self, event: Event) -> None:
+        with readable_errors(self._url):
+            self._redis.xadd(
+                Keys.EVENTS, {"event": event.model_dump_json()}, maxlen=EVENTS_MAX, approximate=True
+            )
+
+    def last_event_id(self) -> str:
+        """Where to listen from to hear only what is yet to happen."""
+        with readable_errors(self._url):
+            newest = cast("list[Any]", self._redis.xrevrange(Keys.EVENTS, count=1))
+        return str(newest[0][0]) if newest else "0"
+
+    def events(self, after: str, wait_s: float = 0, most: int = 1000) -> list[tuple[str, Event]]:
+        """Events after the id `after`, oldest first; waits up to `wait_s` for the first one."""
+        block = int(min(wait_s, BLOCK_MAX_S) * 1000) or None
+        with readable_errors(self._url):
+            answer = cast("Any", self._redis.xread({Keys.EVENTS: after}, block=block, count=most))
+        if not answer:
+            return []
+        items = answer[0][1] if isinstance(answer, list) else next(iter(answer.values()))
+        read = [(str(event_id), _read(Event, fields.get("event"))) for event_id, fields in items]
+        return [(event_id, event) for event_id, event in read if event is not None]
+
+    def newest_events(self, most: int) -> list[tuple[str, Event]]:
+        """The last `most` events, oldest first."""
+        with readable_errors(self._url):
+            items = cast("list[Any]", self._redis.xrevrange(Keys.EVENTS, count=most))
+        read = [(str(event_id), _read(Event, fields.get("event"))) for event_id, fields in reversed(items)]
+        return [(event_id, event) for event_id, event in read if event is not None]
+
+    # What a check at start wants to know.
+
+    def server_settings(self) -> dict[str, str]:
+        """Settings that can cost messages; empty where the server does not let us ask."""
+        try:
+            with readable_errors(self._url):
+                return cast("dict[str, str]", self._redis.config_get("maxmemory*"))
+        except Exception as error:  # noqa: BLE001  managed servers refuse CONFIG in many ways
+            log.debug("cannot read the settings of %s: %s", masked(self._url), error)
+            return {}
+
+    def _hashes(self, kind: type[N], keys: Sequence[tuple[str, str]]) -> dict[str, list[N]]:
+        with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
+            for _, key in keys:
+                pipe.hvals(key)
+            answers = cast("list[list[str]]", pipe.execute())
+        found: dict[str, list[N]] = {}
+        for (host, _), texts in zip(keys, answers, strict=True):
+            if texts:
+                found[host] = [notice for text in texts if (notice := _read(kind, text)) is not None]
+        return found
+
+
+def _read(kind: type[N], text: str | None) -> N | None:
+    """What cannot be read is reported and left out: one bad notice must not stop the farm."""
+    if text is None:
+        return None
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        log.warning("unreadable %s on the notice board: %s", kind.__name__, error)
+        return None

@@ -1,0 +1,66 @@
+"""How we connect to Redis, and how its errors read."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import redis
+
+from common.errors import BrokerError
+
+# A connection that was cut silently shows no error for 15 minutes unless the kernel is told to look.
+KEEPALIVE: dict[int, int] = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}
+TIMEOUT_S = 15.0
+CONNECT_TIMEOUT_S = 5.0
+# The longest one command may block on the server, so that TIMEOUT_S is never reached in health.
+BLOCK_MAX_S = 10.0
+
+
+def masked(url: str) -> str:
+    """The url without its password, for messages and logs."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    place = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{place}"))
+
+
+def client(url: str) -> redis.Redis:
+    """A client whose commands end within TIMEOUT_S, whatever the network does. Does not connect yet."""
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "socket_timeout": TIMEOUT_S,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "health_check_interval": 10,
+    }
+    if not url.startswith("unix"):
+        options |= {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
+    return redis.Redis.from_url(url, **options)
+
+
+@contextmanager
+def readable_errors(url: str) -> Iterator[None]:
+    """Turn what redis-py raises into BrokerError, with the server's address and a cure."""
+    try:
+        yield
+    except redis.AuthenticationError as error:
+        raise BrokerError(
+            f"Redis at {masked(url)} does not accept our password: {error}.",
+            "Correct farm.broker in plotman.yaml.",
+        ) from error
+    except redis.exceptions.NoPermissionError as error:
+        raise BrokerError(
+            f"Redis at {masked(url)} does not allow this user what it needs: {error}.",
+            "Give the user of farm.broker the rights of its role.",
+        ) from error
+    except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+        raise BrokerError(
+            f"Redis at {masked(url)} does not answer: {error}.",
+            "Start it (`plotman up` where no farm.broker is set), or correct farm.broker in plotman.yaml.",
+        ) from error
+    except redis.RedisError as error:
+        raise BrokerError(f"Redis at {masked(url)} refuses: {error}.", "") from error

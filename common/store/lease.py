@@ -1,0 +1,58 @@
+"""A lease that one process at a time holds, and that a frozen one loses."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import redis
+
+from common.names import LEASE, LEASE_MARGIN, Keys
+from common.store.connection import readable_errors
+
+_TAKE = """
+local holder = redis.call('GET', KEYS[1])
+if holder == ARGV[1] then redis.call('PEXPIRE', KEYS[1], ARGV[2]) return 1 end
+if not holder then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return 1 end
+return 0
+"""
+_DROP = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
+
+class Lease:
+    """The right to decide for the farm.
+
+    `held` compares with a monotonic clock that runs on while a process is stopped (SIGSTOP, a suspended
+    machine), so a beat that wakes from a long sleep knows at once that its decision is stale. Ask it
+    right before each order.
+    """
+
+    def __init__(
+        self, redis_client: redis.Redis, url: str, token: str, lifetime: timedelta = LEASE
+    ) -> None:
+        self._redis = redis_client
+        self._url = url
+        self._token = token
+        self._lifetime = lifetime
+        self._deadline = 0.0
+
+    def take(self) -> bool:
+        """Take or renew it; False while another holds it. Raises BrokerError."""
+        asked_at = time.monotonic()
+        with readable_errors(self._url):
+            got = self._redis.eval(
+                _TAKE, 1, Keys.LEASE, self._token, str(int(self._lifetime.total_seconds() * 1000))
+            )
+        safe_s = (self._lifetime - LEASE_MARGIN).total_seconds()
+        self._deadline = asked_at + safe_s if got else 0.0
+        return bool(got)
+
+    @property
+    def held(self) -> bool:
+        return time.monotonic() < self._deadline
+
+    def drop(self) -> None:
+        """Let the next one take over at once. Raises BrokerError."""
+        self._deadline = 0.0
+        with readable_errors(self._url):
+            self._redis.eval(_DROP, 1, Keys.LEASE, self._token)
