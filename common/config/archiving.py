@@ -1,0 +1,110 @@
+"""`archiving`: who takes the finished plots, and how they get there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from common.config.base import Section
+
+HARVESTER = "harvester"  # target: the harvester workers of the farm
+
+
+def _words(env: Any) -> Any:
+    """Values of an environment as text: 0.5.3 allows numbers there (ports, mostly)."""
+    if env is None:
+        return {}
+    if not isinstance(env, Mapping):
+        return env
+    return {key: str(value) if isinstance(value, int | float) else value for key, value in env.items()}
+
+
+class TargetDefinition(Section):
+    """A way to move plots with programs of your own, as plotman 0.5 has it.
+
+    The disk space script prints `PATH:BYTES`, a line for each folder that takes plots. The transfer script
+    moves `source` to `destination`, one of these folders. Both find these two, and all of env, in their
+    environment. Transfers that run already are known by their process name and the start of an argument.
+    """
+
+    env: Annotated[dict[str, str | None], BeforeValidator(_words)] = Field(
+        {},
+        description="Variables for the scripts; one without a value must be given in archiving.env.",
+        examples=[{"command": "rsync", "site_root": None}],
+    )
+    disk_space_path: str | None = Field(
+        None, description="Program that tells the free space.", examples=["/home/chia/bin/free-space"]
+    )
+    disk_space_script: str | None = Field(
+        None, description="The same, written out here.", examples=['#!/bin/sh\necho "/plots:1000000000000"\n']
+    )
+    transfer_path: str | None = Field(
+        None, description="Program that moves a plot.", examples=["/home/chia/bin/move-plot"]
+    )
+    transfer_script: str | None = Field(
+        None,
+        description="The same, written out here.",
+        examples=['#!/bin/sh\nrsync --whole-file "${source}" "${destination}"\n'],
+    )
+    transfer_process_name: str = Field(
+        description="Name of the program that a transfer runs; {name} is replaced from env.",
+        examples=["{command}"],
+    )
+    transfer_process_argument_prefix: str = Field(
+        description="Start of the argument that says where to; {name} is replaced from env.",
+        examples=["{site_root}"],
+    )
+
+
+class Archiving(Section):
+    """Who takes the finished plots, and how they get there."""
+
+    target: str = Field(
+        HARVESTER,
+        description="harvester: the harvester workers of the farm, which verify each plot before its source "
+        "is deleted. Where none can run: local_rsync, rsyncd, or a name from target_definitions, as in "
+        "plotman 0.5.",
+        examples=[HARVESTER],
+    )
+    harvesters: tuple[str, ...] = Field(
+        (),
+        description="With target harvester: hosts that may take the plots; absent: any.",
+        examples=[["harvester1", "harvester2"]],
+    )
+    env: Annotated[dict[str, str], BeforeValidator(_words)] = Field(
+        {},
+        description="With the other targets: their variables. local_rsync needs site_root (the folder under "
+        "which the drives are mounted); rsyncd needs user, host, site_root and site (the rsync module).",
+        examples=[{"command": "rsync", "site_root": "/farm/sites"}],
+    )
+    index: int = Field(
+        0,
+        ge=0,
+        description="With the other targets: take the drive with room at this place, counted from 0; a "
+        "different one on each plotter keeps two plotters off one drive.",
+        examples=[0],
+    )
+    target_definitions: Annotated[dict[str, TargetDefinition], BeforeValidator(lambda value: value or {})] = (
+        Field(
+            {},
+            description="Targets of your own.",
+            examples=[
+                {
+                    "my_nas": {
+                        "env": {"site_root": "/nas"},
+                        "disk_space_path": "/home/chia/bin/free-space",
+                        "transfer_path": "/home/chia/bin/move-plot",
+                        "transfer_process_name": "rsync",
+                        "transfer_process_argument_prefix": "{site_root}",
+                    }
+                }
+            ],
+        )
+    )
+
+    @property
+    def by_harvester(self) -> bool:
+        """Whether harvester workers take the plots, rather than scripts."""
+        return self.target == HARVESTER and HARVESTER not in self.target_definitions

@@ -1,0 +1,99 @@
+"""`farm` and `harvester`: what is new since plotman 0.5, when a machine was all there was."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from common.config.base import Folder, Section
+
+_SCHEMES = {"redis", "rediss", "redis+socket", "unix"}
+
+
+def masked(url: str) -> str:
+    """A URL fit for messages: the password, if any, replaced by `***`."""
+    head, at, tail = url.rpartition("@")
+    scheme, separator, account = head.rpartition("://")
+    user, colon, _ = account.partition(":")
+    return f"{scheme}{separator}{user}:***@{tail}" if at and colon else url
+
+
+def _redis_url(secret: SecretStr) -> SecretStr:
+    url = secret.get_secret_value()
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  reading it checks it
+    except ValueError:
+        parts = None
+    # No part of the value in the message: nobody knows where in a malformed URL the password is.
+    if parts is None or parts.scheme not in _SCHEMES or not (parts.hostname or parts.path.strip("/")):
+        raise ValueError("is not the address of a Redis server")
+    return secret
+
+
+class Farm(Section):
+    """This machine's place in the farm."""
+
+    broker: Annotated[SecretStr, AfterValidator(_redis_url)] | None = Field(
+        None,
+        description="Redis of the farm, redis://[:password@]host[:port][/db]. Absent: `plotman up` brings "
+        "one of its own, for a farm of a single machine.",
+        examples=["redis://:password@plotter1:6379/0"],
+    )
+    host: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$",
+        description="Name of this machine in the farm. Absent: its host name.",
+        examples=["plotter1"],
+    )
+    state: Folder | None = Field(
+        None,
+        description="Folder for what plotman keeps. Absent: ~/.local/share/plotman.",
+        examples=["/var/lib/plotman"],
+    )
+    scheduler: bool | None = Field(
+        None,
+        description="Whether this machine decides (runs beat). Absent: yes where no broker is named. Several "
+        "machines may: one decides, the others stand by.",
+        examples=[True],
+    )
+    flower: bool | None = Field(
+        None, description="Whether this machine runs Flower. Absent: as scheduler.", examples=[True]
+    )
+    flower_port: int = Field(5555, ge=1, le=65535, description="Flower's port.", examples=[5555])
+    flower_address: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address that Flower listens on. It asks for no password, so mind who reaches it.",
+        examples=["127.0.0.1"],
+    )
+
+
+class Harvester(Section):
+    """The farming drives of this machine."""
+
+    drives: tuple[Folder, ...] = Field(
+        min_length=1,
+        description="Folders for plots, each a mounted drive; * and ? stand for several.",
+        examples=[["/mnt/farm/*"]],
+    )
+    plain_folders: bool = Field(
+        False,
+        description="Take folders that are not mount points. Off, so that a drive that dropped out does not "
+        "turn into a folder on the system disk.",
+        examples=[False],
+    )
+    margin_bytes: int = Field(
+        100_000_000, ge=0, description="Room to leave on each drive, in bytes.", examples=[100_000_000]
+    )
+    writers_per_drive: int = Field(
+        1, ge=1, description="Most plots that may be on their way to a drive at a time.", examples=[1]
+    )
+    proofs: int = Field(
+        30,
+        ge=0,
+        description="Challenges tried on each plot before its source is deleted; 0: check header and size only.",
+        examples=[30],
+    )

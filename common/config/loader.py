@@ -1,0 +1,159 @@
+"""Reading a plotman.yaml. Touches nothing but the file; looking at the machine is `environment`'s."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from pydantic import ValidationError
+
+from common.config import document, forks, legacy, rules
+from common.config.model import VERSION, Config
+from common.config.problems import Level, Problem
+from common.config.wording import worded
+from common.errors import ConfigError
+
+Location = tuple[str | int, ...]
+_GENERATE = "Write one with `plotman config generate -o FILE`."
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What came of reading a file. config: None if any problem is an error."""
+
+    config: Config | None
+    problems: tuple[Problem, ...]
+    document: document.Document
+
+
+def default_path() -> Path:
+    """$PLOTMAN_CONFIG if it is set, else plotman.yaml in the user's configuration folder, where 0.5.3 has
+    it too (Linux: ~/.config/plotman/plotman.yaml)."""
+    named = os.environ.get("PLOTMAN_CONFIG")
+    return Path(named).expanduser() if named else platformdirs.user_config_path("plotman") / "plotman.yaml"
+
+
+def load(path: Path | None = None) -> Config:
+    """The configuration in `path` (None: `default_path()`). Warnings are logged, each once a load.
+
+    Raises ConfigError that lists all errors, each on a line of its own.
+    """
+    reading = read(path or default_path())
+    if reading.config is None:
+        errors = [problem for problem in reading.problems if problem.level is Level.ERROR]
+        raise ConfigError("\n".join(map(str, errors)))
+    for problem in reading.problems:
+        _log.warning("%s", problem, extra={"action": "config-warning"})
+    return reading.config
+
+
+def find_problems(path: Path) -> list[Problem]:
+    """All that is wrong with the file itself, by line. Never raises."""
+    return list(read(path).problems)
+
+
+def read(path: Path) -> Reading:
+    """Read a file and tell all that is wrong with it. Never raises."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        what = "does not exist" if missing else f"cannot be read ({error.strerror})"
+        problem = Problem(path, what, _GENERATE if missing else "Make it readable.")
+        return Reading(None, (problem,), document.Document(None))
+    text = document.parse(raw)
+    noted = _Notes(path, text)
+    for flaw in text.flaws:
+        noted.add(flaw.location, flaw.what, flaw.cure, line=flaw.line)
+    config = None
+    if not isinstance(text.data, dict):
+        if not text.flaws:
+            noted.add((), "is empty" if text.data is None else "has no sections", _GENERATE)
+    elif legacy.is_old(text.data):
+        for change in legacy.changes(text.data):
+            noted.add(change.location, change.what, change.cure)
+    else:
+        config = _validated(text.data, noted)
+    problems = noted.sorted()
+    wrong = any(problem.level is Level.ERROR for problem in problems)
+    return Reading(None if wrong else config, problems, text)
+
+
+class _Notes:
+    """Collects problems; each gets its line."""
+
+    def __init__(self, path: Path, text: document.Document) -> None:
+        self._path, self._text = path, text
+        self._problems: dict[tuple[int | None, str, str], Problem] = {}
+
+    def add(
+        self, location: Location, what: str, cure: str, level: Level = Level.ERROR, line: int | None = None
+    ) -> None:
+        line = line or self._text.line(location)
+        key = ".".join(map(str, location))
+        problem = Problem(self._path, what, cure, key, line, level)
+        self._problems.setdefault((line, key, what), problem)
+
+    def sorted(self) -> tuple[Problem, ...]:
+        return tuple(sorted(self._problems.values(), key=lambda problem: problem.line or 0))
+
+
+def _validated(data: dict[str, Any], noted: _Notes) -> Config | None:
+    data = _version(data, noted)
+    data, retired = forks.retire(data)
+    for location, what in retired:
+        level = Level.ERROR if location in forks.DECISIVE else Level.WARNING
+        noted.add(location, what, "Remove it.", level)
+    for rule in rules.broken(data):
+        noted.add(rule.location, rule.what, rule.cure, rule.level)
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            if detail["loc"]:  # the root's own are the rules above, said again
+                said = worded(detail)
+                noted.add(said.location, said.what, said.cure)
+        return None
+    for location, folder in relative_folders(config):
+        noted.add(
+            location,
+            f"{folder!r} is a different folder for each process",
+            "Write the full path.",
+            Level.WARNING,
+        )
+    return config
+
+
+def _version(data: dict[str, Any], noted: _Notes) -> dict[str, Any]:
+    """The mapping with the version it means; says what is wrong with the way it is written."""
+    version = data.get("version")
+    cure = f"Write version: [{VERSION}]."
+    if version is None:
+        noted.add(("version",), "is missing", f"Write version: [{VERSION}] at the top.")
+    elif not isinstance(version, list):
+        noted.add(("version",), "is not a list", cure)
+    elif not version or version[0] != VERSION or isinstance(version[0], bool):
+        noted.add(("version",), f"this plotman reads version {VERSION}", cure)
+    else:
+        return data
+    return {**data, "version": [VERSION]}
+
+
+def relative_folders(config: Config) -> list[tuple[Location, str]]:
+    """Folders without a leading slash: what they mean depends on where a process was started."""
+    named: list[tuple[Location, str | None]] = []
+    if config.directories:
+        named += [(("directories", "tmp", i), folder) for i, folder in enumerate(config.directories.tmp)]
+        named += [(("directories", "tmp2"), config.directories.tmp2)]
+        named += [
+            (("directories", "dst", i), folder) for i, folder in enumerate(config.directories.dst or ())
+        ]
+    if config.harvester:
+        named += [(("harvester", "drives", i), folder) for i, folder in enumerate(config.harvester.drives)]
+    named += [(("logging", key), getattr(config.logging, key)) for key in type(config.logging).model_fields]
+    return [(location, folder) for location, folder in named if folder and not folder.startswith("/")]

@@ -1,0 +1,76 @@
+"""The archiving targets that need no definition: `local_rsync` and `rsyncd`, as plotman 0.5.3 names them.
+
+Names, variables and what is said to the scripts are those of 0.5.3; the scripts are our own. Each prints
+`PATH:BYTES` for the drives mounted below site_root, with the bytes a plain user may still write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from common.config.archiving import TargetDefinition
+
+# POSIX df: -P keeps each file system on one line, -k counts KiB. Paths may hold spaces: all from the sixth
+# word on. site_path_filter is the guydavis fork's: only drives whose path contains it.
+_DRIVES = (
+    "df -Pk | awk -v root={root}/ -v only={only} "
+    '\'NR > 1 {{ path = $6; for (i = 7; i <= NF; i++) path = path " " $i; '
+    'if (index(path, root) == 1 && index(path, only)) printf "%s:%.0f\\n", path, $4 * 1024 }}\''
+)
+_OPTIONS = "--preallocate --remove-source-files --skip-compress plot --whole-file"
+
+_LOCAL_SPACE = "#!/bin/sh\nset -eu\n" + _DRIVES.format(root='"${site_root%/}"', only='"${site_path_filter}"')
+_LOCAL_TRANSFER = """#!/bin/sh
+set -eu
+# Without the quotes: options are several words.
+exec "${command}" ${options} "${source}" "${destination}/${path_suffix}${path_suffix:+/}"
+"""
+
+
+_RSYNCD_SPACE = """#!/bin/sh
+set -eu
+ssh -p "${ssh_port}" "${user}@${host}" df -Pk |
+""" + _DRIVES.format(root='"${site_root%/}"', only='"${site_path_filter}"').removeprefix("df -Pk | ")
+_RSYNCD_TRANSFER = """#!/bin/sh
+set -eu
+below="${destination#"${site_root%/}"}/${path_suffix}${path_suffix:+/}"
+# Without the quotes: options are several words.
+exec "${command}" ${options} "${source}" "rsync://${user}@${host}:${rsync_port}/${site}${below}"
+"""
+
+PRESETS: Mapping[str, TargetDefinition] = MappingProxyType(
+    {
+        "local_rsync": TargetDefinition(
+            env={
+                "command": "rsync",
+                "options": _OPTIONS,
+                "site_root": None,
+                "path_suffix": "",
+                "site_path_filter": "",
+            },
+            disk_space_script=_LOCAL_SPACE + "\n",
+            transfer_script=_LOCAL_TRANSFER,
+            transfer_process_name="{command}",
+            transfer_process_argument_prefix="{site_root}",
+        ),
+        "rsyncd": TargetDefinition(
+            env={
+                "command": "rsync",
+                "options": f"--bwlimit=80000 {_OPTIONS}",
+                "rsync_port": "873",
+                "ssh_port": "22",
+                "user": None,
+                "host": None,
+                "site_root": None,
+                "site": None,
+                "path_suffix": "",
+                "site_path_filter": "",
+            },
+            disk_space_script=_RSYNCD_SPACE + "\n",
+            transfer_script=_RSYNCD_TRANSFER,
+            transfer_process_name="{command}",
+            transfer_process_argument_prefix="rsync://{user}@{host}:{rsync_port}/{site}",
+        ),
+    }
+)

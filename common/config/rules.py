@@ -1,0 +1,171 @@
+"""Which keys of plotman.yaml must agree with one another.
+
+The rules read the bare mapping, not the models, so that they can be told together with keys that are wrong
+by themselves. They hold their peace about what the models refuse anyway.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from common.config.archiving import HARVESTER
+from common.config.base import one_spelling
+from common.config.presets import PRESETS
+from common.config.problems import Level
+
+Location = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A rule that does not hold.
+
+    location: of the key to change; the last part may be absent from the file.
+    what: what is wrong; cure: what to write instead, one sentence.
+    level: a warning lets the file be used.
+    """
+
+    location: Location
+    what: str
+    cure: str
+    level: Level = Level.ERROR
+
+    @property
+    def key(self) -> str:
+        """The location in the way people write it: scheduling.tmp_overrides."""
+        return ".".join(map(str, self.location))
+
+
+def broken(data: Mapping[str, Any]) -> list[Broken]:
+    """All rules that the mapping of a plotman.yaml breaks, in the order of the file's sections."""
+    return [
+        *_sections(data),
+        *_overrides(data),
+        *_keys_of_the_plots(_section(data, "plotting")),
+        *_target(_section(data, "archiving")),
+    ]
+
+
+def _section(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = data.get(name)
+    return section if isinstance(section, Mapping) else {}
+
+
+def _sections(data: Mapping[str, Any]) -> Iterator[Broken]:
+    """directories, scheduling and plotting come together; a machine must have something to do."""
+    has = {name for name, section in data.items() if section is not None}
+    plotter = ("directories", "scheduling", "plotting")
+    idle = not has & {"harvester", "farm"}
+    if not (idle or has & {*plotter, "archiving"}):
+        return
+    for name in plotter:
+        if name not in has:
+            yield Broken(
+                (name,),
+                "the section is missing",
+                "Add it (`plotman config generate` shows it)."
+                if not idle or has & set(plotter)
+                else "Add it, or harvester on a machine without plotter (`plotman config generate`).",
+            )
+
+
+def _overrides(data: Mapping[str, Any]) -> Iterator[Broken]:
+    """Each folder of tmp_overrides is one of tmp, and is named once."""
+    tmp = _section(data, "directories").get("tmp")
+    if not isinstance(tmp, list | tuple):
+        return
+    folders = [one_spelling(folder) for folder in tmp if isinstance(folder, str) and folder.strip()]
+    seen: dict[str, object] = {}
+    for name in _section(_section(data, "scheduling"), "tmp_overrides"):
+        if not isinstance(name, str) or not name.strip():
+            continue
+        location = ("scheduling", "tmp_overrides", name)
+        folder = one_spelling(name)
+        if folder in seen:
+            yield Broken(location, f"is the same folder as {seen[folder]}", "Keep one of the two.")
+        elif folder not in folders:
+            nearest = difflib.get_close_matches(folder, folders, 1, cutoff=0.75)
+            yield Broken(
+                location,
+                "is not in directories.tmp",
+                f"Did you mean {nearest[0]}?" if nearest else "Add it there, or remove it here.",
+            )
+        seen[folder] = name
+
+
+def _keys_of_the_plots(plotting: Mapping[str, Any]) -> Iterator[Broken]:
+    """Whose the plots are: pool key or contract, never both; what each plotter cannot do without."""
+    kind = plotting.get("type", "chia")
+    pool = plotting.get("pool_pk") is not None
+    contract = plotting.get("pool_contract_address") is not None
+    if pool and contract:
+        yield Broken(
+            ("plotting", "pool_pk"),
+            "excludes pool_contract_address, and both are given",
+            "Keep pool_contract_address for plots that can join a pool, else pool_pk.",
+        )
+    # bladebit refuses to start so, but plotman 0.5.3 took such a file, and other sections may be in use.
+    level = Level.WARNING if kind == "bladebit" else Level.ERROR
+    if kind in ("madmax", "bladebit"):
+        if plotting.get("farmer_pk") is None:
+            yield Broken(
+                ("plotting", "farmer_pk"),
+                f"is missing; {kind} cannot do without",
+                "Add it (`chia keys show` tells it).",
+                level,
+            )
+        if not pool and not contract:
+            yield Broken(
+                ("plotting", "pool_contract_address"),
+                f"is missing; {kind} needs it or pool_pk",
+                "Add one of them (`chia plotnft show` and `chia keys show` tell them).",
+                level,
+            )
+
+
+def _target(archiving: Mapping[str, Any]) -> Iterator[Broken]:
+    """The target exists, its scripts are there, and its variables are given."""
+    own = _section(archiving, "target_definitions")
+    target = archiving.get("target", HARVESTER)
+    for name, definition in own.items():
+        yield from _definition(name, definition)
+    if not isinstance(target, str):
+        return
+    if target == HARVESTER and HARVESTER not in own:
+        return
+    if archiving.get("harvesters"):
+        yield Broken(
+            ("archiving", "harvesters"),
+            f"has no meaning with target {target}",
+            "Remove it, or write target: harvester.",
+        )
+    if target not in own and target not in PRESETS:
+        names = [HARVESTER, *PRESETS, *map(str, own)]
+        nearest = difflib.get_close_matches(target, names, 1, cutoff=0.5)
+        yield Broken(
+            ("archiving", "target"),
+            f"{target!r} is not a target",
+            f"Did you mean {nearest[0]}?" if nearest else f"Write one of {', '.join(names)}.",
+        )
+        return
+    needed = _section(_section(own, target), "env") if target in own else PRESETS[target].env
+    given = _section(archiving, "env")
+    for name, value in needed.items():
+        if value is None and given.get(name) is None:
+            yield Broken(("archiving", "env", name), f"is missing; target {target} needs it", "Add it.")
+
+
+def _definition(name: object, definition: object) -> Iterator[Broken]:
+    """A target has a program or a script for each of its two steps."""
+    if not isinstance(definition, Mapping):
+        return
+    for step in ("disk_space", "transfer"):
+        if definition.get(f"{step}_path") is None and definition.get(f"{step}_script") is None:
+            yield Broken(
+                ("archiving", "target_definitions", str(name), f"{step}_path"),
+                f"is missing, and so is {step}_script",
+                "Add one of them.",
+            )

@@ -1,0 +1,154 @@
+"""pydantic's errors in a farmer's words. Error types are those of pydantic-core 2."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import ErrorDetails, PydanticUndefined
+
+from common.config import schema
+from common.config.farm import masked
+
+Location = tuple[str | int, ...]
+
+_WANTED = {
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "model_type": "a section with keys",
+    "model_attributes_type": "a section with keys",
+    "dict_type": "a section with keys",
+    "mapping_type": "a section with keys",
+}
+
+
+@dataclass(frozen=True)
+class Worded:
+    """location: of the key in the file; what and cure as in Problem."""
+
+    location: Location
+    what: str
+    cure: str
+
+
+def worded(error: ErrorDetails) -> Worded:
+    """One error of pydantic as what and cure."""
+    location: Location = tuple(part for part in error["loc"] if part != "[key]")
+    kind, context, value = error["type"], error.get("ctx", {}), error["input"]
+    if kind == "extra_forbidden":
+        return Worded(location, "unknown key", _where_else(location))
+    if kind == "missing":
+        return Worded(location, "is missing", _add(location))
+    if kind in _WANTED:
+        return Worded(
+            location, f"{_shown(location, value)} is not {_WANTED[kind]}", _instead(location, kind, value)
+        )
+    if kind in ("greater_than_equal", "less_than_equal"):
+        limit, less = (context["ge"], True) if "ge" in context else (context["le"], False)
+        return Worded(
+            location,
+            f"{_shown(location, value)} is {'less' if less else 'more'} than {limit:g}",
+            f"Write {limit:g} or {'more' if less else 'less'}.",
+        )
+    if kind == "too_short":
+        return Worded(location, "is empty", _instance(location, "List at least one"))
+    if kind == "enum":
+        return _no_choice(location, str(value), context)
+    if kind == "value_error":
+        return Worded(location, str(context.get("error", error["msg"])), _instance(location, "Write"))
+    return Worded(location, _decapitalised(error["msg"]), _instance(location, "Write"))
+
+
+def _where_else(location: Location) -> str:
+    key = str(location[-1])
+    section = schema.section_at(location[:-1])
+    near = schema.nearest(key, list(section.model_fields)) if section else None
+    if near:
+        return f"Did you mean {near}?"
+    home = schema.home_of(key)
+    if home:
+        place = ".".join(map(str, home[:-1])) or "the top level"
+        return f"It belongs under {place}."
+    far = schema.nearest(key, [str(found[-1]) for found in schema.all_keys()])
+    home = schema.home_of(far) if far else None
+    return f"Did you mean {'.'.join(map(str, home))}?" if home else "Remove it."
+
+
+def _example(location: Location) -> Any:
+    section = schema.section_at(location[:-1])
+    field = section.model_fields.get(str(location[-1])) if section else None
+    if field is None:
+        return PydanticUndefined
+    return field.examples[0] if field.examples else PydanticUndefined
+
+
+def _instance(location: Location, verb: str) -> str:
+    """`Write it like ...`, with the key's example; for an item of a list, the list's first."""
+    example = _example(location if not isinstance(location[-1], int) else location[:-1]) if location else None
+    if isinstance(location[-1] if location else None, int) and isinstance(example, list):
+        example = example[0]
+    if example is PydanticUndefined or example is None:
+        return ""
+    return f"{verb}, for example: {_yaml(example)}."
+
+
+def _add(location: Location) -> str:
+    example = _example(location)
+    if example is PydanticUndefined:
+        return "Add it (`plotman config generate` shows it)."
+    return f"Add it, for example: {location[-1]}: {_yaml(example)}."
+
+
+def _yaml(value: Any) -> str:
+    """A value as it can be written in the file; JSON is YAML."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _shown(location: Location, value: Any) -> str:
+    """What stands in the file, fit for a message: short, and never a password."""
+    if location[:2] == ("farm", "broker"):
+        return "the value"
+    if isinstance(value, Mapping):
+        return "a section"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if value is None:
+        return "nothing"
+    text = repr(masked(value)) if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _instead(location: Location, kind: str, value: Any) -> str:
+    if kind in ("tuple_type", "list_type") and isinstance(value, str | int | float):
+        return f"Put it in brackets: [{_shown(location, value).strip(chr(39))}]."
+    if kind == "string_type" and isinstance(value, int | float):
+        return "Put it in quotes."
+    if kind.startswith(("model", "dict", "mapping")):
+        return "Put its keys below it, indented (`plotman config generate` shows them)."
+    return _instance(location, "Write")
+
+
+def _no_choice(location: Location, value: str, context: Mapping[str, Any]) -> Worded:
+    section = schema.section_at(location[:-1])
+    annotation = section.model_fields[str(location[-1])].annotation if section else None
+    choices = [str(choice) for choice in annotation] if isinstance(annotation, type) else []  # type: ignore[attr-defined]
+    near = schema.nearest(value, choices)
+    listed = ", ".join(choices) or str(context.get("expected", ""))
+    return Worded(
+        location, f"{value!r} is none of {listed}", f"Did you mean {near}?" if near else "Write one of these."
+    )
+
+
+def _decapitalised(text: str) -> str:
+    return text[:1].lower() + text[1:]
