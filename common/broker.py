@@ -1,0 +1,80 @@
+"""Where this machine's broker is: the one its plotman.yaml names, or the embedded one of `plotman up`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from common.errors import BrokerError
+
+if TYPE_CHECKING:
+    from common.config.model import Config
+
+
+class EmbeddedBroker(BaseModel):
+    """Address of the broker that `plotman up` brings along, as kept in `broker.json`.
+
+    It is chosen once and kept, so that workers find a restarted broker where it was.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    port: int = Field(ge=1, le=65535)  # on 127.0.0.1
+    password: str = Field(min_length=1, repr=False)
+
+    @property
+    def url(self) -> str:
+        """`redis://:PASSWORD@127.0.0.1:PORT/0`, as Celery and redis-py read it."""
+        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+
+
+def broker_dir(state_dir: Path) -> Path:
+    """Folder of the embedded broker: its address, its configuration and its data."""
+    return state_dir / "broker"
+
+
+def address_file(state_dir: Path) -> Path:
+    """File, readable to its owner only, that keeps the embedded broker's port and password."""
+    return broker_dir(state_dir) / "broker.json"
+
+
+def embedded_broker(state_dir: Path) -> EmbeddedBroker | None:
+    """The kept address of the embedded broker; None where `plotman up` has never run.
+
+    Raises BrokerError for a file that cannot be read or holds something else.
+    """
+    path = address_file(state_dir)
+    try:
+        return EmbeddedBroker.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise BrokerError(
+            f"The broker's address in {path} cannot be read: {error.strerror}.",
+            "Run this as the user who runs `plotman up`.",
+        ) from error
+    except ValidationError as error:
+        raise BrokerError(
+            f"{path} does not hold a broker's address.",
+            "Delete it and restart `plotman up`, which writes a new one.",
+        ) from error
+
+
+def broker_url(config: Config) -> str:
+    """URL of the broker that this machine's processes use, with the password in it: not for logs.
+
+    Only reads; whether a server answers there is not looked at. Raises BrokerError where plotman.yaml
+    names no broker and none was ever started here.
+    """
+    if config.broker_url is not None:
+        return config.broker_url
+    embedded = embedded_broker(config.state_dir)
+    if embedded is None:
+        raise BrokerError(
+            f"No broker is running here: plotman.yaml names none (farm: broker), and {config.state_dir} "
+            "holds none.",
+            "Start `plotman up`, or name the farm's broker.",
+        )
+    return embedded.url

@@ -1,0 +1,98 @@
+"""Which processes this machine's plotman.yaml asks for, and how each is started. Pure."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common.errors import ConfigError
+from common.names import Role, node, queue
+
+if TYPE_CHECKING:
+    from common.config.model import Config
+
+
+class Stage(IntEnum):
+    """Order of start; the reverse is the order of stop. Within a stage all go at once."""
+
+    BROKER = 0
+    WORKERS = 1
+    DECISIONS = 2  # what gives work to others goes last and stops first
+
+
+BROKER = "broker"
+BEAT = "beat"
+FLOWER = "flower"
+NAMES = (BROKER, Role.HARVESTER.value, Role.PLOTTER.value, Role.ARCHIVER.value, BEAT, FLOWER)
+
+
+@dataclass(frozen=True)
+class Child:
+    """A process that the runner keeps running.
+
+    ready_url: broker that must answer before later stages start; None: it is ready once started.
+    """
+
+    name: str  # of its log file, and in what the runner says
+    argv: tuple[str, ...]
+    stage: Stage
+    env: Mapping[str, str] = field(default_factory=dict)  # in addition to the runner's own
+    ready_url: str | None = None
+
+
+def wanted(config: Config, only: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Names of the processes to run here, in the order of start.
+
+    only: as given on the command line; empty for all. The broker comes along wherever plotman.yaml names
+    none, since nothing works without. Raises ConfigError where `only` names what does not run here, and
+    where nothing would run.
+    """
+    here = {role.value for role in config.roles}
+    if config.runs_scheduler:
+        here.add(BEAT)
+    if config.runs_flower:
+        here.add(FLOWER)
+    strangers = [name for name in only if name not in here | {BROKER}]
+    if strangers:
+        raise ConfigError(
+            f"plotman.yaml asks for no {' and no '.join(strangers)} on {config.host}.",
+            f"It names: {', '.join(name for name in NAMES if name in here) or 'nothing'}.",
+        )
+    if only:
+        here &= set(only)
+    if not here and BROKER not in only:
+        raise ConfigError(
+            f"plotman.yaml gives {config.host} nothing to run.",
+            "Add a plotting, archiving or harvester section (see `plotman config generate`).",
+        )
+    if config.farm.broker is None:
+        here.add(BROKER)
+    return tuple(name for name in NAMES if name in here)
+
+
+def celery_child(name: str, config: Config, config_file: Path) -> Child:
+    """How the process `name` (any but the broker) is started.
+
+    config_file: absolute; every process reads plotman.yaml itself.
+    """
+    celery = (sys.executable, "-m", "celery", "-A", "plotman")
+    env = {"PLOTMAN_CONFIG": str(config_file)}
+    if name == BEAT:
+        return Child(name, (*celery, "beat", "-l", "INFO"), Stage.DECISIONS, env)
+    if name == FLOWER:
+        address = (f"--address={config.farm.flower_address}", f"--port={config.farm.flower_port}")
+        return Child(name, (*celery, "flower", *address), Stage.DECISIONS, env)
+    role = Role(name)
+    worker = ("worker", "-n", node(role, config.host), "-Q", queue(role, config.host), "-l", "INFO")
+    alone = ("-c", "1") if role is Role.ARCHIVER else ()
+    return Child(name, (*celery, *worker, *alone), Stage.WORKERS, env)
+
+
+def environment(child: Child) -> dict[str, str]:
+    """The whole environment of a process: ours, and what it needs beyond."""
+    return {**os.environ, **child.env}
