@@ -1,4 +1,4 @@
-"""What all sections of plotman.yaml share: frozen models that refuse unknown keys, and one spelling a folder."""
+"""What all sections of plotman.yaml share: frozen models, no unknown keys, one spelling for each folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def one_spelling(path: str) -> str:
     """
     if not path.strip():
         raise ValueError("is empty")
-    clean = str(PurePosixPath(os.path.expanduser(path)))
+    clean = str(PurePosixPath(os.path.expanduser(path)))  # noqa: PTH111  Path.expanduser raises without a home
     # POSIX lets exactly two leading slashes mean something else, and pathlib keeps them. Linux does not.
     return "/" + clean.lstrip("/") if clean.startswith("//") else clean
 

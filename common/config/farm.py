@@ -94,6 +94,6 @@ class Harvester(Section):
     proofs: int = Field(
         30,
         ge=0,
-        description="Challenges tried on each plot before its source is deleted; 0: check header and size only.",
+        description="Challenges tried on each plot before its source goes; 0: check header and size only.",
         examples=[30],
     )

@@ -106,18 +106,16 @@ class _Notes:
 def _validated(data: dict[str, Any], noted: _Notes) -> Config | None:
     data = _version(data, noted)
     data, retired = forks.retire(data)
-    for location, what in retired:
-        level = Level.ERROR if location in forks.DECISIVE else Level.WARNING
-        noted.add(location, what, "Remove it.", level)
+    for farewell in retired:
+        noted.add(farewell.location, farewell.what, "Remove it.", farewell.level)
     for rule in rules.broken(data):
         noted.add(rule.location, rule.what, rule.cure, rule.level)
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        for detail in error.errors(include_url=False):
-            if detail["loc"]:  # the root's own are the rules above, said again
-                said = worded(detail)
-                noted.add(said.location, said.what, said.cure)
+        # The root's own errors are the rules above, said again.
+        for said in worded([detail for detail in error.errors(include_url=False) if detail["loc"]]):
+            noted.add(said.location, said.what, said.cure)
         return None
     for location, folder in relative_folders(config):
         noted.add(

@@ -154,6 +154,9 @@ class BladebitOptions(Section):
         return self.executable_cuda if self.mode is BladebitMode.CUDA else self.executable
 
 
+PlotterOptions = ChiaOptions | ChiaposOptions | MadmaxOptions | BladebitOptions
+
+
 class Plotting(Section):
     """Which plotter makes the plots, for whom, and with which options. Only the options of `type` count."""
 
@@ -183,9 +186,11 @@ class Plotting(Section):
     bladebit: BladebitOptions = Field(BladebitOptions(), description="Bladebit: in RAM, on disk, on a GPU.")
 
     @property
-    def options(self) -> ChiaOptions | ChiaposOptions | MadmaxOptions | BladebitOptions:
+    def options(self) -> PlotterOptions:
         """The options of the chosen plotter."""
-        chosen: ChiaOptions | ChiaposOptions | MadmaxOptions | BladebitOptions = getattr(
-            self, self.type.value
-        )
-        return chosen
+        return {
+            PlotterType.CHIA: self.chia,
+            PlotterType.CHIAPOS: self.chiapos,
+            PlotterType.MADMAX: self.madmax,
+            PlotterType.BLADEBIT: self.bladebit,
+        }[self.type]

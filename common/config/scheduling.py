@@ -68,7 +68,7 @@ class Scheduling(Section):
     failure_limit: int = Field(
         3,
         ge=1,
-        description="After so many plotters that died at once, one after the other, start no more until told.",
+        description="After so many plotters in a row that died at once, start no more until told.",
         examples=[3],
     )
     failure_pause_s: float = Field(

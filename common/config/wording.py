@@ -42,8 +42,23 @@ class Worded:
     cure: str
 
 
-def worded(error: ErrorDetails) -> Worded:
-    """One error of pydantic as what and cure."""
+def worded(errors: list[ErrorDetails]) -> list[Worded]:
+    """pydantic's errors as what and cure. A key that is missing because it stands there misspelt is told
+    once, as misspelt."""
+    said = [_worded(error) for error in errors]
+    meant = {
+        (*one.location[:-1], near)
+        for one, error in zip(said, errors, strict=True)
+        if error["type"] == "extra_forbidden" and (near := _near(one.location))
+    }
+    return [
+        one
+        for one, error in zip(said, errors, strict=True)
+        if error["type"] != "missing" or one.location not in meant
+    ]
+
+
+def _worded(error: ErrorDetails) -> Worded:
     location: Location = tuple(part for part in error["loc"] if part != "[key]")
     kind, context, value = error["type"], error.get("ctx", {}), error["input"]
     if kind == "extra_forbidden":
@@ -64,17 +79,21 @@ def worded(error: ErrorDetails) -> Worded:
     if kind == "too_short":
         return Worded(location, "is empty", _instance(location, "List at least one"))
     if kind == "enum":
-        return _no_choice(location, str(value), context)
+        return _no_choice(location, value, context)
     if kind == "value_error":
         return Worded(location, str(context.get("error", error["msg"])), _instance(location, "Write"))
     return Worded(location, _decapitalised(error["msg"]), _instance(location, "Write"))
 
 
+def _near(location: Location) -> str | None:
+    """The nearest right spelling in the same section."""
+    section = schema.section_at(location[:-1])
+    return schema.nearest(str(location[-1]), list(section.model_fields)) if section else None
+
+
 def _where_else(location: Location) -> str:
     key = str(location[-1])
-    section = schema.section_at(location[:-1])
-    near = schema.nearest(key, list(section.model_fields)) if section else None
-    if near:
+    if near := _near(location):
         return f"Did you mean {near}?"
     home = schema.home_of(key)
     if home:
@@ -139,14 +158,14 @@ def _instead(location: Location, kind: str, value: Any) -> str:
     return _instance(location, "Write")
 
 
-def _no_choice(location: Location, value: str, context: Mapping[str, Any]) -> Worded:
-    section = schema.section_at(location[:-1])
-    annotation = section.model_fields[str(location[-1])].annotation if section else None
-    choices = [str(choice) for choice in annotation] if isinstance(annotation, type) else []  # type: ignore[attr-defined]
-    near = schema.nearest(value, choices)
-    listed = ", ".join(choices) or str(context.get("expected", ""))
+def _no_choice(location: Location, value: Any, context: Mapping[str, Any]) -> Worded:
+    # pydantic lists them as 'a', 'b' or 'c'
+    listed = str(context.get("expected", "")).replace(" or ", ", ").replace("'", "")
+    near = schema.nearest(str(value), listed.split(", "))
     return Worded(
-        location, f"{value!r} is none of {listed}", f"Did you mean {near}?" if near else "Write one of these."
+        location,
+        f"{_shown(location, value)} is none of {listed}",
+        f"Did you mean {near}?" if near else "Write one of these.",
     )
 
 
