@@ -43,7 +43,20 @@ say("Stopped.")
 SLEEPS = "import time; print('up', flush=True); time.sleep(1000)"
 CRASHES = "import sys; print('no disk today', flush=True); sys.exit(3)"
 IGNORES_SIGTERM = (
-    "import signal; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True)\nwhile 1: signal.pause()"
+    "import signal\n"
+    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "print('deaf', flush=True)\n"
+    "while True: signal.pause()"
+)
+NOTES_ITS_STOP = (
+    "import os, signal, sys, time\n"
+    "def stop(*_):\n"
+    "    time.sleep(0.2)\n"
+    "    open('stops', 'a').write('worker\\n' if 'URL' in os.environ else 'beat\\n')\n"
+    "    sys.exit()\n"
+    "signal.signal(signal.SIGTERM, stop)\n"
+    "print('up', flush=True)\n"
+    "time.sleep(1000)"
 )
 STARTS_A_PLOTTER = (
     "import subprocess, time\n"
@@ -117,16 +130,16 @@ def gone(pid: int) -> bool:
 
 
 def test_processes_start_in_order_and_stop_in_the_reverse_order(start: Callable[[str], Running]) -> None:
-    running = start(
-        "import signal,time,sys; signal.signal(15, lambda *_: (print('bye'), sys.exit()))\nwhile 1: time.sleep(9)"
-    )
+    running = start(NOTES_ITS_STOP)
     running.says("beat started")
+    eventually(lambda: "up" in read(running.state / "logs/beat.log"), "beat listens")
     names = [line.split()[0] for line in running.said.splitlines() if " started " in line]
     assert names == ["broker", "worker", "beat"]
     assert (running.state / "logs/broker.log").exists()
     running.process.send_signal(signal.SIGINT)
     assert running.ends() == 0
     assert running.said.endswith("Stopped.\n")
+    assert read(running.state / "stops").split() == ["beat", "worker"]
     assert "killing" not in running.said
     assert all(gone(pid) for pid in running.pids())
 
@@ -164,12 +177,9 @@ def test_a_process_that_crashes_at_once_is_tried_less_and_less_and_its_last_word
 ) -> None:
     running = start(CRASHES)
     running.says("worker ended (exit code 3)", times=3)
-    said = running.said
-    pauses = [
-        line.split("again in ")[1].split(" s")[0] for line in said.splitlines() if "worker ended" in line
-    ]
-    assert pauses[:3] == ["0.1", "0.2", "0.4"]
-    assert "    no disk today\n" in said
+    ends = [line for line in running.said.splitlines() if "worker ended" in line]
+    assert [line.split("again in ")[1].split(" s")[0] for line in ends[:3]] == ["0.1", "0.2", "0.4"]
+    assert "    no disk today\n" in running.said
 
 
 def test_one_that_ignores_sigterm_is_killed_at_the_deadline(start: Callable[[str], Running]) -> None:

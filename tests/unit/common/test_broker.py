@@ -29,7 +29,7 @@ def test_without_one_the_embedded_broker_is_found_where_it_was_started(tmp_path:
 
 
 def test_where_no_broker_ever_ran_the_error_says_how_to_start_one(tmp_path: Path) -> None:
-    with pytest.raises(BrokerError, match="No broker is running here.*Start `plotman up`"):
+    with pytest.raises(BrokerError, match=r"No broker is running here.*Start `plotman up`"):
         broker_url(config(tmp_path))
 
 

@@ -51,9 +51,8 @@ def test_what_a_killed_runner_left_is_found_and_stopped(
 
 
 def test_one_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
-    stubborn = subprocess.Popen(
-        ["sh", "-c", "trap '' TERM; echo set; while :; do sleep 0.1; done"], stdout=-1
-    )
+    deaf = "trap '' TERM; echo set; while :; do sleep 0.1; done"
+    stubborn = subprocess.Popen(["sh", "-c", deaf], stdout=subprocess.PIPE)
     assert stubborn.stdout and stubborn.stdout.readline() == b"set\n"
     process = record(stubborn).process()
     assert process
