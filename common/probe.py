@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -129,12 +130,11 @@ class Probe:
         must_be_mounted: bool = False,
     ) -> dict[str, DirReport]:
         """Look at several directories at the same time; the whole takes one deadline, not their sum."""
-
-        def looking_at(path: str) -> Callable[[], DirReport]:
-            return lambda: look(path, must_be_mounted)
-
-        asked = {str(path): self._submit(str(path), looking_at(str(path)), deadline_s) for path in paths}
-        return {path: self._report(path, work) for path, work in asked.items()}
+        answers = self.run_all(paths, lambda path: look(path, must_be_mounted), deadline_s)
+        return {
+            path: DirReport(DirState.HANGING) if isinstance(answer, Hanging) else answer
+            for path, answer in answers.items()
+        }
 
     def run(self, path: str | Path, func: Callable[[], T], deadline_s: float) -> T:
         """Run `func` in the path's thread and give back what it returns or raise what it raises.
@@ -143,6 +143,21 @@ class Probe:
         stuck. Work that has begun cannot be taken back: it may still be done when the drive comes back.
         """
         return cast("T", self._wait(str(path), self._submit(str(path), func, deadline_s)))
+
+    def run_all(
+        self, paths: Iterable[str | Path], func: Callable[[str], T], deadline_s: float
+    ) -> dict[str, T | Hanging]:
+        """`func(path)` for each path at the same time; Hanging stands for those that did not answer.
+        Raises what func raises for the first path that raises.
+        """
+        asked = {path: self._submit(path, partial(func, path), deadline_s) for path in map(str, paths)}
+        answers: dict[str, T | Hanging] = {}
+        for path, work in asked.items():
+            try:
+                answers[path] = cast("T", self._wait(path, work))
+            except Hanging as hanging:
+                answers[path] = hanging
+        return answers
 
     def close(self) -> None:
         """Let the threads end; those that are stuck stay, and do not keep the process from ending."""
@@ -175,9 +190,3 @@ class Probe:
                 if lane.stuck() and (work.answer.cancel() or not work.answer.done()):
                     break
         raise Hanging(f"{path} does not answer.", "Look at its drive and its cable, and at dmesg.")
-
-    def _report(self, path: str, work: _Work | None) -> DirReport:
-        try:
-            return cast("DirReport", self._wait(path, work))
-        except Hanging:
-            return DirReport(DirState.HANGING)

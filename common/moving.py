@@ -1,0 +1,168 @@
+"""A step of a plot's way to its drive, kept in view on the notice board while somebody works on it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from common.errors import BrokerError, PlotmanError, PlotRefused
+from common.names import MOVE_LIFETIME
+from common.snapshot import Event, MoveStep, PendingMove
+from common.store import Board
+
+log = logging.getLogger(__name__)
+
+RENEW_S = 15.0
+
+# A step of milliseconds may be tried again soon; one that reads or sends a whole plot may not.
+_FIRST_PAUSE_S = 10.0
+_LONGEST_PAUSE_S = {MoveStep.RESERVE: 60.0}
+_LONGEST_PAUSE_OTHERS_S = 3600.0
+_NEVER = timedelta(days=3650)
+
+
+class LetGo(Exception):
+    """This worker leaves; the step is unfinished, and whoever looks next takes it up again."""
+
+
+class Stop(Protocol):
+    """What a step asks whether it shall end; common.pool.StopEvent is one."""
+
+    def is_set(self) -> bool: ...
+
+
+class _Never:
+    def is_set(self) -> bool:
+        return False
+
+
+never: Stop = _Never()
+
+
+def pause_s(step: MoveStep, attempts: int) -> float:
+    """Seconds until the next try after so many failures in a row: 10, 30, 90 ... up to an hour."""
+    longest = _LONGEST_PAUSE_S.get(step, _LONGEST_PAUSE_OTHERS_S)
+    return float(min(_FIRST_PAUSE_S * 3 ** min(attempts - 1, 10), longest))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """plotter: host whose plot it is. host: who works on this step. next: step that follows, None for the
+    last one."""
+
+    step: MoveStep
+    plotter: str
+    harvester: str
+    path: str
+    size_bytes: int
+    host: str
+    task_id: str | None
+    plot_id: str | None
+    next: MoveStep | None
+
+
+class MoveKeeper:
+    """tell: puts an event on the stream; must not raise when Redis is away (common.publisher's does not)."""
+
+    def __init__(self, board: Board, tell: Callable[[Event], None]) -> None:
+        self._board = board
+        self._tell = tell
+
+    @contextlib.contextmanager
+    def working(self, step: Step) -> Iterator[None]:
+        """Keep the move alive while the body runs. Afterwards it stands at the next step, or is gone after
+        the last one; where the body raised, it says why, how often, and when to try again.
+
+        A missing Redis stops none of this: what could not be written is decided anew by beat.
+        """
+        attempts = self._attempts(step)
+        done = threading.Event()
+        renewal = threading.Thread(
+            target=self._renew, args=(step, attempts, done), name=f"move {step.step}", daemon=True
+        )
+        renewal.start()
+        try:
+            yield
+        except LetGo:
+            _end(renewal, done)
+            self._put(step, attempts)  # it expires by itself, and is decided anew
+            raise
+        except Exception as error:
+            _end(renewal, done)
+            self._failed(step, attempts + 1, error)
+            raise
+        _end(renewal, done)
+        if step.next is None:
+            self._quietly(lambda: self._board.drop_move(step.plotter, step.path))
+        else:
+            self._put(step, attempts, at=step.next)
+
+    def tell(self, step: Step, kind: str, text: str) -> None:
+        """Put an event about this plot on the stream."""
+        now = datetime.now(UTC)
+        self._tell(
+            Event(kind=kind, host=step.host, at=now, text=text, plot_id=step.plot_id, task_id=step.task_id)
+        )
+
+    def _failed(self, step: Step, attempts: int, error: Exception) -> None:
+        refused = isinstance(error, PlotRefused)
+        reason = str(error) if isinstance(error, PlotmanError) else f"{type(error).__name__}: {error}"
+        pause = _NEVER if refused else timedelta(seconds=pause_s(step.step, attempts))
+        self._put(step, attempts, reason=f"refused: {reason}" if refused else reason, retry_at=_now() + pause)
+        if refused:
+            self.tell(step, "refused", f"{step.path} was refused by {step.harvester}: {reason}")
+        else:
+            self.tell(step, "transfer-failed", f"{step.path}, {step.step}: {reason}")
+
+    def _renew(self, step: Step, attempts: int, done: threading.Event) -> None:
+        self._put(step, attempts)
+        while not done.wait(RENEW_S):
+            self._put(step, attempts)
+
+    def _put(
+        self,
+        step: Step,
+        attempts: int,
+        at: MoveStep | None = None,
+        reason: str | None = None,
+        retry_at: datetime | None = None,
+    ) -> None:
+        move = PendingMove(
+            path=step.path,
+            harvester=step.harvester,
+            size_bytes=step.size_bytes,
+            step=at or step.step,
+            expires_at=_now() + MOVE_LIFETIME,
+            task_id=step.task_id,
+            attempts=attempts,
+            reason=reason,
+            retry_at=retry_at,
+        )
+        self._quietly(lambda: self._board.put_move(step.plotter, move))
+
+    def _attempts(self, step: Step) -> int:
+        """Failures in a row so far, as the notice board remembers them."""
+        found: list[PendingMove] = []
+        self._quietly(lambda: found.extend(self._board.moves([step.plotter]).get(step.plotter, [])))
+        return next((move.attempts for move in found if move.path == step.path), 0)
+
+    def _quietly(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except BrokerError as error:
+            log.debug("the notice board does not hear of a move: %s", error)
+
+
+def _end(renewal: threading.Thread, done: threading.Event) -> None:
+    """Nothing of the renewal may be written after what follows; a Redis that hangs is not waited for."""
+    done.set()
+    renewal.join(timeout=5)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,161 @@
+"""The drives of this host as last seen, each looked at in a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from common.plotfile import SUFFIXES
+from common.probe import DirReport, Hanging, Probe, look
+from common.snapshot import DirState, Drive
+from harvester_worker import incoming
+from harvester_worker.choose import Candidate
+from harvester_worker.incoming import Part
+
+log = logging.getLogger(__name__)
+
+REFRESH_S = 10.0
+LOOK_S = 2.0  # a look at a drive
+CHANGE_S = 30.0  # making, holding and renaming files on it
+SWEEP_EVERY_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All that one look at a drive tells."""
+
+    report: DirReport
+    plots: int = 0
+    parts: tuple[Part, ...] = ()
+    refused: tuple[str, ...] = ()
+
+    def room_bytes(self) -> int | None:
+        """What may still be promised. Bytes that part files hold are missing from f_bavail already; those
+        of file systems that cannot hold them are taken off here.
+        """
+        if self.report.free_bytes is None:
+            return None
+        return max(0, self.report.free_bytes - sum(part.to_come_bytes for part in self.parts))
+
+    def writers(self, now: datetime, but: str | None = None) -> int:
+        """Plots that are being written here; `but`: id of the one that asks."""
+        return sum(
+            now.timestamp() - part.touched_s < incoming.IDLE_S for part in self.parts if part.path.stem != but
+        )
+
+
+def survey(path: str, must_be_mounted: bool) -> Survey:
+    """Look at a drive, here and now; may hang with it."""
+    report = look(path, must_be_mounted)
+    if report.state not in (DirState.OK, DirState.READ_ONLY):
+        return Survey(report)
+    try:
+        with os.scandir(path) as entries:
+            plots = sum(entry.name.endswith(SUFFIXES) for entry in entries)
+        found = tuple(incoming.parts(path))
+        bad = tuple(str(file) for file in incoming.refused(path))
+    except OSError as error:
+        log.warning("%s cannot be listed: %s", path, error, extra={"action": "drive-unreadable"})
+        return Survey(DirReport(DirState.MISSING))
+    return Survey(report, plots, found, bad)
+
+
+class Drives:
+    """Keeps the last survey of every drive.
+
+    find: the paths that the configuration names now; it may glob, so drives may come at any time. One that
+        was seen once stays in the list: a drive that is gone is to be seen missing.
+    """
+
+    def __init__(self, find: Callable[[], Sequence[str]], plain_folders: bool, probe: Probe) -> None:
+        self._find = find
+        self.must_be_mounted = not plain_folders
+        self.probe = probe
+        self._lock = threading.Lock()
+        self._paths: dict[str, None] = {}
+        self._seen: dict[str, Survey] = {}
+        self._since: dict[str, tuple[DirState, datetime]] = {}
+
+    def paths(self) -> list[str]:
+        """In the order of the configuration."""
+        with self._lock:
+            return list(self._paths)
+
+    def refresh(self, *only: str) -> dict[str, Survey]:
+        """Look at all drives, or at these, at the same time; takes LOOK_S at most. Gives what was seen."""
+        if not only:
+            self._find_more()
+        answers = self.probe.run_all(only or self.paths(), self._survey, LOOK_S)
+        now = incoming.now_utc()
+        with self._lock:
+            for path, answer in answers.items():
+                seen = Survey(DirReport(DirState.HANGING)) if isinstance(answer, Hanging) else answer
+                self._seen[path] = seen
+                if self._since.get(path, (None, now))[0] is not seen.report.state:
+                    self._since[path] = (seen.report.state, now)
+            return {path: self._seen[path] for path in answers}
+
+    def sweep(self) -> None:
+        """Remove what was abandoned on the drives that can be written to."""
+        usable = [path for path, seen in self.refresh().items() if seen.report.state is DirState.OK]
+        answers = self.probe.run_all(usable, _swept, CHANGE_S)
+        for path, gone in answers.items():
+            for file in [] if isinstance(gone, Hanging) else gone:
+                log.info("removed %s: nobody worked on it", file, extra={"action": "swept", "drive": path})
+
+    def shown(self) -> tuple[Drive, ...]:
+        """For the notice board."""
+        with self._lock:
+            return tuple(self._shown(path) for path in self._paths)
+
+    def problems(self) -> tuple[str, ...]:
+        with self._lock:
+            return tuple(
+                f"{file} was refused; its source is kept. This copy goes after a day."
+                for seen in self._seen.values()
+                for file in seen.refused
+            )
+
+    def candidate(self, path: str, seen: Survey, plot_id: str | None = None) -> Candidate:
+        """A drive as the rule sees it, for the plot that asks."""
+        writers = seen.writers(incoming.now_utc(), but=plot_id)
+        return Candidate(path, seen.report.state, seen.room_bytes(), writers)
+
+    def _survey(self, path: str) -> Survey:
+        return survey(path, self.must_be_mounted)
+
+    def _find_more(self) -> None:
+        # In a thread like the drives' own: a pattern is looked up in the folders that hold the drives.
+        try:
+            found = self.probe.run("(patterns)", self._find, LOOK_S)
+        except Hanging:
+            return  # those that are known are still looked at
+        with self._lock:
+            self._paths |= dict.fromkeys(found)
+
+    def _shown(self, path: str) -> Drive:
+        seen = self._seen.get(path, Survey(DirReport(DirState.UNKNOWN)))
+        since = self._since.get(path)
+        return Drive(
+            path=path,
+            state=seen.report.state,
+            free_bytes=seen.room_bytes(),
+            total_bytes=seen.report.total_bytes,
+            device=seen.report.device,
+            plots=seen.plots,
+            reserved_bytes=sum(part.record.size_bytes for part in seen.parts if part.record),
+            incoming=len(seen.parts),
+            state_since=since[1] if since else None,
+        )
+
+
+def _swept(path: str) -> list[str]:
+    try:
+        return [str(file) for file in incoming.sweep(path, incoming.now_utc())]
+    except OSError as error:
+        log.warning("%s cannot be tidied: %s", path, error, extra={"action": "sweep-failed"})
+        return []

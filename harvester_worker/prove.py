@@ -1,0 +1,58 @@
+"""Proves a plot with chiapos, in a process of its own: `python prove.py PATH CHALLENGES`.
+
+Prints one line of JSON: challenges, proofs, bad, errors (the first few); or `missing` where chiapos is
+not installed, `unopened` where it does not even open the plot. Needs nothing but chiapos, so that any
+Python which has that can run it. chiapos writes its own messages to fd 1 from C++: they are thrown away.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from typing import Any
+
+_ERRORS_KEPT = 3
+
+
+def prove(path: str, challenges: int) -> dict[str, Any]:
+    """Try random challenges, and more of them until there was at least one proof.
+
+    A challenge has one proof on average, often none: only the proofs that there are can be judged. A
+    file cut by a byte passes nine samples of ten: its size must be checked as well.
+    """
+    try:
+        from chiapos import DiskProver, Verifier  # may be missing, which is an answer
+    except ImportError as error:
+        return {"missing": str(error)}
+    try:
+        prover = DiskProver(path)
+    except (RuntimeError, ValueError) as error:
+        return {"unopened": str(error)}
+    verifier, plot_id, k = Verifier(), prover.get_id(), prover.get_size()
+    tried = proofs = bad = 0
+    errors: list[str] = []
+    while tried < challenges or (not proofs and not bad and tried < challenges + 100):
+        tried += 1
+        challenge = secrets.token_bytes(32)
+        try:
+            for index, quality in enumerate(prover.get_qualities_for_challenge(challenge)):
+                proof = prover.get_full_proof(challenge, index, True)
+                proofs += 1
+                bad += verifier.validate_proof(plot_id, k, challenge, proof) != quality
+        except (RuntimeError, ValueError) as error:
+            bad += 1
+            errors.append(str(error))
+    return {"challenges": tried, "proofs": proofs, "bad": bad, "errors": errors[:_ERRORS_KEPT]}
+
+
+def main() -> None:
+    answers = os.dup(1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    with os.fdopen(answers, "w") as out:
+        json.dump(prove(sys.argv[1], int(sys.argv[2])), out)
+
+
+if __name__ == "__main__":
+    main()

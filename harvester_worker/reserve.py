@@ -1,0 +1,237 @@
+"""Finds a drive for a plot and holds the plot's bytes on it, before a byte is sent."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pydantic import Field
+
+from common.errors import OrderRefused, PlotRefused, TransferFailed
+from common.messages import Message, Reservation
+from common.openfile import is_open_for_writing
+from common.plotfile import NotAPlot, PlotName, read_header
+from common.probe import Hanging
+from common.snapshot import DirState
+from harvester_worker import incoming
+from harvester_worker.choose import Candidate, Refusal, amount, choose_drive, why_not
+from harvester_worker.disk import hold, make_durable
+from harvester_worker.drives import CHANGE_S, Drives, Survey, survey
+from harvester_worker.incoming import Part, Record
+
+log = logging.getLogger(__name__)
+
+# rsync skips a destination as long as its source, whatever is in it. A part that looks full though its
+# transfer did not end well is cut by so much: rsync then compares what is there, sends the rest, and
+# tells the digest of the whole.
+CUT_BYTES = 1 << 20
+
+
+class ReserveOrder(Message):
+    """Arguments of `reserve`: a finished plot, and the plotter on which it lies."""
+
+    host: str
+    source_host: str
+    path: str
+    size_bytes: int = Field(gt=0)
+
+    def plot_name(self) -> PlotName:
+        """Raises OrderRefused where the path is not that of a plot."""
+        name = PlotName.parse(Path(self.path).name)
+        if name is None:
+            raise OrderRefused(f"{self.path} is not named like a finished plot.", "Leave it where it is.")
+        return name
+
+    def answer(self, drive: str, part: Path | None = None, landed: Path | None = None) -> Reservation:
+        return Reservation(
+            host=self.host,
+            source_host=self.source_host,
+            path=self.path,
+            size_bytes=self.size_bytes,
+            drive=drive,
+            part=str(part) if part else None,
+            landed=str(landed) if landed else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """margin_bytes: left free on each drive. writers_per_drive: plots on their way to one at a time."""
+
+    margin_bytes: int
+    writers_per_drive: int
+
+
+class Reserver:
+    """One per harvester; reservations are made one after the other, each within milliseconds."""
+
+    def __init__(self, drives: Drives, limits: Limits) -> None:
+        self._drives = drives
+        self._limits = limits
+        self._one_at_a_time = threading.Lock()
+
+    def reserve(self, order: ReserveOrder) -> Reservation:
+        """Where the plot goes, or is already. Asked again for the same plot, the answer is the same.
+
+        Raises TransferFailed where no drive takes it now, with the reason for each; PlotRefused where a
+        drive holds another file of this name; OrderRefused for what is not a plot.
+        """
+        name = order.plot_name()
+        with self._one_at_a_time:
+            seen = self._drives.refresh()
+            usable = [path for path, look in seen.items() if look.report.state is DirState.OK]
+            if answer := self._landed(order, name, usable):
+                return answer
+            if answer := self._resumed(order, name, {path: seen[path] for path in usable}):
+                return answer
+            return self._begun(order, name, seen)
+
+    def _landed(self, order: ReserveOrder, name: PlotName, drives: list[str]) -> Reservation | None:
+        answers = self._drives.probe.run_all(drives, partial(landed_at, name, order.size_bytes), CHANGE_S)
+        there = (
+            order.answer(drive, landed=landed)
+            for drive, landed in answers.items()
+            if isinstance(landed, Path)
+        )
+        return next(there, None)
+
+    def _resumed(self, order: ReserveOrder, name: PlotName, seen: dict[str, Survey]) -> Reservation | None:
+        begun = ((drive, part) for drive, look in seen.items() for part in look.parts)
+        for drive, part in begun:
+            if part.path.stem != name.plot_id:
+                continue
+            work = partial(_resume, drive, part, _record(order, name))
+            if self._drives.probe.run(drive, work, CHANGE_S):
+                log.info(
+                    "%s goes on at %s",
+                    name.name,
+                    amount(part.length_bytes),
+                    extra={"action": "resumed", "plot_id": name.plot_id, "drive": drive},
+                )
+                return order.answer(drive, part=part.path)
+        return None
+
+    def _begun(self, order: ReserveOrder, name: PlotName, seen: dict[str, Survey]) -> Reservation:
+        left = {path: self._drives.candidate(path, look) for path, look in seen.items()}
+        reasons: dict[str, str] = {}
+        while isinstance(chosen := self._choose(left, order), Candidate):
+            del left[chosen.path]
+            try:
+                work = partial(self._allocate, chosen.path, order, name)
+                part = self._drives.probe.run(chosen.path, work, CHANGE_S)
+            except (OSError, Hanging, TransferFailed) as error:
+                reasons[chosen.path] = str(error)
+                continue
+            self._drives.refresh(chosen.path)
+            log.info(
+                "%s holds %s for %s",
+                chosen.path,
+                amount(order.size_bytes),
+                name.name,
+                extra={"action": "reserved", "plot_id": name.plot_id, "drive": chosen.path},
+            )
+            return order.answer(chosen.path, part=part)
+        refusal = Refusal((*chosen.reasons, *reasons.items()))
+        raise TransferFailed(
+            f"No drive of {order.host} takes {name.name} ({amount(order.size_bytes)}) now: {refusal}.",
+            "The plot stays where it is until one does.",
+        )
+
+    def _choose(self, left: dict[str, Candidate], order: ReserveOrder) -> Candidate | Refusal:
+        limits = self._limits
+        return choose_drive(
+            list(left.values()), order.size_bytes, limits.margin_bytes, limits.writers_per_drive
+        )
+
+    def _allocate(self, drive: str, order: ReserveOrder, name: PlotName) -> Path:
+        """Hold the bytes; in the drive's own thread. The drive is looked at again under its lock, where
+        nobody else can take the room in between."""
+        incoming.prepare(drive)
+        with incoming.locked(drive):
+            now = self._drives.candidate(drive, survey(drive, self._drives.must_be_mounted))
+            limits = self._limits
+            if reason := why_not(now, order.size_bytes, limits.margin_bytes, limits.writers_per_drive):
+                raise TransferFailed(reason)
+            part = incoming.part_path(drive, name.plot_id)
+            fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            try:
+                hold(fd, order.size_bytes)
+                os.fsync(fd)
+                incoming.write_record(part, _record(order, name))
+            except BaseException:
+                incoming.drop(part)  # ext4 keeps what a failed allocation got
+                raise
+            finally:
+                os.close(fd)
+        return part
+
+
+def _record(order: ReserveOrder, name: PlotName) -> Record:
+    return Record(
+        plot_id=name.plot_id,
+        name=name.name,
+        size_bytes=order.size_bytes,
+        source_host=order.source_host,
+        path=order.path,
+        reserved_at=incoming.now_utc(),
+    )
+
+
+def landed_at(name: PlotName, size_bytes: int, drive: str) -> Path | None:
+    """The plot under its farmed name on this drive, as far as size and header tell; None where it is not.
+
+    Raises TransferFailed while somebody still writes it, PlotRefused where it is another file.
+    """
+    path = Path(drive) / name.name
+    try:
+        found_bytes = path.lstat().st_size
+        if is_open_for_writing(path):
+            raise TransferFailed(f"{path} is being written by somebody else.", "Let that end.")
+        header = read_header(path)
+    except FileNotFoundError:
+        return None
+    except NotAPlot as error:
+        raise _other_file(path, error.what) from error
+    if found_bytes != size_bytes or header.plot_id not in (None, name.plot_id):
+        raise _other_file(path, f"It has {found_bytes} bytes, the plot to come {size_bytes}.")
+    return path
+
+
+def _other_file(path: Path, detail: str) -> PlotRefused:
+    return PlotRefused(
+        f"{path} exists and is not the plot that is to come. {detail}",
+        "Look which of the two is whole (chia plots check), and delete the other.",
+    )
+
+
+def _resume(drive: str, part: Part, record: Record) -> bool:
+    """Make a part of an earlier try ready for the next; False where it is of no use and was dropped.
+
+    Raises TransferFailed while somebody still writes it: cutting it then would leave a hole in it.
+    """
+    with incoming.locked(drive):
+        if is_open_for_writing(part.path):
+            raise TransferFailed(f"{part.path} is still being written by an earlier transfer.", "Let it end.")
+        if part.record is None or part.record.size_bytes != record.size_bytes:
+            incoming.drop(part.path)
+            return False
+        fd = os.open(part.path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            if part.length_bytes >= record.size_bytes:
+                os.ftruncate(fd, max(0, record.size_bytes - CUT_BYTES))
+            hold(fd, record.size_bytes)  # cutting gave back what was held beyond the end
+            os.fsync(fd)
+        except OSError:
+            with contextlib.suppress(OSError):
+                incoming.drop(part.path)
+            raise
+        finally:
+            os.close(fd)
+        incoming.write_record(part.path, record)
+        make_durable(part.path.parent)
+    return True
