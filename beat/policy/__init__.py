@@ -1,1 +1,1 @@
-"""The rules, as pure functions of frozen snapshots and a time: no clock, disk, Redis, random or log."""
+"""The rules: pure functions of snapshots and a time. No clock, disk, Redis, chance or log in here."""

@@ -1,0 +1,45 @@
+"""What beat decides: orders to send, and what everything else waits for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from common.snapshot import FinishedPlot, Wait
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A plot to be started.
+
+    tmp2: None where the host has none configured.
+    dst: where the finished plot will lie; with no dst configured the tmp2 or tmp directory itself.
+    turn: of the host at which this start, and no other, is due (see beat.policy.turns).
+    """
+
+    host: str
+    tmp: str
+    tmp2: str | None
+    dst: str | None
+    turn: str
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A finished plot to be moved from `host` to one of the harvester's drives.
+
+    attempts: failures in a row before this one; to be carried on in the move's record.
+    """
+
+    host: str
+    plot: FinishedPlot
+    harvester: str
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One round: what is to be sent now, and why nothing else is."""
+
+    starts: tuple[Start, ...] = ()
+    moves: tuple[Move, ...] = ()
+    waits: tuple[Wait, ...] = ()

@@ -1,0 +1,93 @@
+"""Which harvester takes a plot; the drive is the harvester's own choice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from beat.policy.berths import Berths
+from common.snapshot import FinishedPlot, MoveStep, PendingMove, PlotterSnapshot, Wait
+from common.units import human_bytes, human_bytes_apart
+
+# So often a plot whose transfer broke goes back to where its part file lies; then to whoever has room.
+RESUMES_MAX = 2
+
+
+def choose(
+    snapshot: PlotterSnapshot, plot: FinishedPlot, former: PendingMove | None, berths: Mapping[str, Berths]
+) -> str | Wait:
+    """Host of the harvester for a plot of this plotter, or why there is none.
+
+    former: record of the plot's last move, which expired or failed; None where there is none.
+    berths: of all harvesters that are alive.
+
+    The plotter's own host first (nothing to send), then the harvester with the fewest plots on their
+    way to it, then the one with the most room on a drive.
+    """
+    if former is not None and (back := _back(snapshot, plot, former, berths)) is not None:
+        return back
+    allowed = [berths[host] for host in snapshot.harvesters or berths if host in berths]
+    if not allowed:
+        return _nobody(snapshot, plot)
+    fits = [there for there in allowed if (there.room_bytes or -1) >= plot.size_bytes]
+    # A part file that no move explains may be this plot's own, from before its record was lost; its
+    # harvester can tell, and answers `reserve` with a refusal where it is not.
+    fits = fits or [there for there in allowed if there.strays]
+    if fits:
+        return min(fits, key=lambda there: _rank(there, snapshot.host)).host
+    return _no_room(snapshot, plot, allowed)
+
+
+def _back(
+    snapshot: PlotterSnapshot, plot: FinishedPlot, former: PendingMove, berths: Mapping[str, Berths]
+) -> str | Wait | None:
+    """Where a copy may be already, complete or in part. None: any harvester will do.
+
+    Once a copy is complete there must be no other: the plot would be farmed twice.
+    """
+    host = former.harvester
+    if former.step in (MoveStep.ADMIT, MoveStep.RELEASE):
+        if host in berths:
+            return host
+        reason = f"harvester {host}, which may have this plot already, is not there"
+        return Wait(host=snapshot.host, rule="harvester", reason=reason, subject=plot.path, numbers={})
+    resumable = former.step is MoveStep.TRANSFER and former.attempts <= RESUMES_MAX
+    allowed = not snapshot.harvesters or host in snapshot.harvesters
+    return host if resumable and allowed and host in berths else None
+
+
+def _rank(there: Berths, home: str) -> tuple[bool, int, int, str]:
+    """Least is best."""
+    return there.host != home, there.heading, -(there.room_bytes or 0), there.host
+
+
+def _nobody(snapshot: PlotterSnapshot, plot: FinishedPlot) -> Wait:
+    if snapshot.harvesters:
+        reason = f"no harvester of {', '.join(snapshot.harvesters)} is there"
+    else:
+        reason = "no harvester is known: start one with `plotman up` on a machine with drives"
+    return Wait(host=snapshot.host, rule="harvester", reason=reason, subject=plot.path, numbers={})
+
+
+def _no_room(snapshot: PlotterSnapshot, plot: FinishedPlot, allowed: Sequence[Berths]) -> Wait:
+    numbers: dict[str, float] = {"needs_bytes": plot.size_bytes}
+    known = [there for there in allowed if there.largest_bytes is not None]
+    if not known:
+        hosts = ", ".join(there.host for there in allowed)
+        if any(there.drives for there in allowed):
+            text = f"free space of the drives of {hosts} is not known"
+        else:
+            text = f"{hosts} has no drives" if len(allowed) == 1 else f"none of {hosts} has drives"
+        reason = f"plot needs {human_bytes(plot.size_bytes)}; {text}"
+        return Wait(host=snapshot.host, rule="drives", reason=reason, subject=plot.path, numbers=numbers)
+    best = max(known, key=lambda there: there.largest_bytes or 0)
+    largest = best.largest_bytes or 0
+    numbers["free_bytes"] = largest
+    needs_text, free_text = human_bytes_apart(plot.size_bytes, largest)
+    reason = f"plot needs {needs_text}; largest free drive of {best.host} has {free_text}"
+    if len(allowed) > 1:
+        reason += f", the roomiest of {len(allowed)} harvesters"
+    if largest >= plot.size_bytes:
+        reason += (
+            f", but each with room takes {best.writers_per_drive} at a time; {best.heading} are on their way"
+        )
+    return Wait(host=snapshot.host, rule="drives", reason=reason, subject=plot.path, numbers=numbers)

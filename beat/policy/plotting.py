@@ -1,0 +1,65 @@
+"""Which plots start now on a plotter host, and why no others do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from beat.decisions import Start
+from beat.policy import host_rules, tmp_rules
+from beat.policy.destination import destination
+from beat.policy.load import Load
+from common.snapshot import PendingOrder, PlotterSnapshot, TmpDir, Wait
+
+
+def plan_starts(
+    snapshot: PlotterSnapshot, pending: Sequence[PendingOrder], now: datetime
+) -> tuple[tuple[Start, ...], tuple[Wait, ...]]:
+    """As many starts as the rules allow at `now`, and what the host and its tmp directories wait for then.
+
+    snapshot: of a host that is alive.
+    pending: orders sent to it; those that are void or already seen as jobs do not matter.
+
+    The waits are those after the starts: deciding again, with the starts as pending orders, gives none
+    and the same waits. First those of the host (subject None; several may hold at once), then one for
+    each tmp directory that has a rule of its own against it. A tmp directory without one waits for its
+    host only. `until`, where given, is later than `now`.
+    """
+    load = Load(snapshot, pending, now)
+    for rule in host_rules.CLOSED:
+        if (closed := rule(load)) is not None:
+            return (), (closed,)
+    starts: list[Start] = []
+    while True:
+        waits = [wait for rule in host_rules.OPEN if (wait := rule(load)) is not None]
+        options, refused = _options(load)
+        if waits or not options:
+            return tuple(starts), (*waits, *refused)
+        # The first of the most advanced ones: with equal ones the order of the configuration decides.
+        tmp, dst = max(options, key=lambda option: tmp_rules.advance(option[0], load))
+        starts.append(_start(load, tmp, dst))
+        load.add(tmp.path, dst)
+
+
+def _options(load: Load) -> tuple[list[tuple[TmpDir, str]], list[Wait]]:
+    """Tmp directories that may take a plot, each with its dst; and the waits of those that may not."""
+    options: list[tuple[TmpDir, str]] = []
+    refused: list[Wait] = []
+    for tmp in load.snapshot.tmp_dirs:
+        dst = tmp_rules.refusal(tmp, load) or destination(tmp, load)
+        if isinstance(dst, Wait):
+            refused.append(dst)
+        else:
+            options.append((tmp, dst))
+    return options, refused
+
+
+def _start(load: Load, tmp: TmpDir, dst: str) -> Start:
+    tmp2 = load.snapshot.tmp2
+    return Start(
+        host=load.snapshot.host,
+        tmp=tmp.path,
+        tmp2=None if tmp2 is None else tmp2.path,
+        dst=dst,
+        turn=next(load.turns),
+    )

@@ -1,0 +1,42 @@
+"""Sizes and durations as people read them. Decimal units, as drives are sold and 0.5.3 showed them."""
+
+from __future__ import annotations
+
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+
+
+def human_bytes(size_bytes: float, decimals: int = 1) -> str:
+    """4_100_000 -> "4.1 MB". Whole bytes carry no decimals; negative sizes keep their sign."""
+    sign, rest = ("-", -size_bytes) if size_bytes < 0 else ("", size_bytes)
+    unit = 0
+    # Rounded first: 999_950 is 1.0 MB, not 1000.0 kB.
+    while unit < len(_UNITS) - 1 and round(rest, decimals if unit else 0) >= 1000:
+        rest /= 1000
+        unit += 1
+    return f"{sign}{rest:.{decimals if unit else 0}f} {_UNITS[unit]}"
+
+
+def human_bytes_apart(one_bytes: int, other_bytes: int) -> tuple[str, str]:
+    """Two sizes to be compared, with as many decimals as it takes to see that they differ."""
+    for decimals in (1, 3):
+        texts = human_bytes(one_bytes, decimals), human_bytes(other_bytes, decimals)
+        if texts[0] != texts[1] or one_bytes == other_bytes:
+            return texts
+    return f"{one_bytes} B", f"{other_bytes} B"
+
+
+def human_duration(duration_s: float) -> str:
+    """5000 -> "1h 23m": the two largest units that matter, whole seconds, never negative."""
+    seconds = max(0, int(duration_s))
+    days, seconds = divmod(seconds, 86_400)
+    hours, seconds = divmod(seconds, 3600)
+    minutes, seconds = divmod(seconds, 60)
+    parts = [(days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s")]
+    while len(parts) > 1 and parts[0][0] == 0:
+        parts.pop(0)
+    return " ".join(f"{number}{unit}" for number, unit in parts[:2])
+
+
+def human_seconds(duration_s: float) -> str:
+    """1800.0 -> "1800s", 4.5 -> "4.5s": for numbers that are compared, as in `stagger 1623s/1800s`."""
+    return f"{duration_s:.0f}s" if float(duration_s).is_integer() else f"{duration_s:.1f}s"
