@@ -98,7 +98,13 @@ class Reserver:
             for drive, landed in answers.items()
             if isinstance(landed, Path)
         )
-        return next(there, None)
+        found = next(there, None)
+        if found and order.host == order.source_host and same_file(order.path, str(found.landed)):
+            raise OrderRefused(
+                f"{order.path} lies on the drive {found.drive} already.",
+                "Do not name one folder both as dst and as drive.",
+            )
+        return found
 
     def _resumed(self, order: ReserveOrder, name: PlotName, seen: dict[str, Survey]) -> Reservation | None:
         begun = ((drive, part) for drive, look in seen.items() for part in look.parts)
@@ -200,6 +206,13 @@ def landed_at(name: PlotName, size_bytes: int, drive: str) -> Path | None:
     if found_bytes != size_bytes or header.plot_id not in (None, name.plot_id):
         raise _other_file(path, f"It has {found_bytes} bytes, the plot to come {size_bytes}.")
     return path
+
+
+def same_file(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except FileNotFoundError:
+        return False
 
 
 def _other_file(path: Path, detail: str) -> PlotRefused:

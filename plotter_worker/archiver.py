@@ -1,0 +1,153 @@
+"""The archiver of a plotter host: sends one finished plot after the other, and shows how it goes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+from celery import bootsteps
+
+from common import config
+from common.broker import broker_url
+from common.config import Config
+from common.errors import OrderRefused
+from common.messages import Delivery, Reservation
+from common.moving import MoveKeeper, Stop
+from common.names import Role, role_and_host
+from common.plotfile import PlotName
+from common.publisher import Publisher
+from common.snapshot import ArchiverSnapshot, Transfer
+from common.store import Board
+from plotter_worker.sources import own_plot, plot_dirs
+from plotter_worker.transfer.progress import Progress
+from plotter_worker.transfer.rsync import command
+from plotter_worker.transfer.run import run
+from plotter_worker.transfer.transport import transport_to
+
+log = logging.getLogger(__name__)
+
+_PUBLISH_EVERY_S = 1.0
+
+_current: Archiver | None = None
+
+
+def current(host: str) -> Archiver:
+    """The archiver that this process is. Raises OrderRefused when it is not that of `host`."""
+    if _current is None or _current.host != host:
+        raise OrderRefused(f"This worker does not archive for {host}.", "Send the task to its host's queue.")
+    return _current
+
+
+class Archiver:
+    """Transfers of one host. Celery runs one at a time; several would do as well."""
+
+    def __init__(self, settings: Config, board: Board, rsync: str = "rsync") -> None:
+        self.host = settings.host
+        self._dirs = plot_dirs(settings)
+        self._rsync = rsync
+        self._publisher = Publisher(board, Role.ARCHIVER, self._snapshot, _PUBLISH_EVERY_S)
+        self.moves = MoveKeeper(board, self._publisher.tell)
+        self._lock = threading.Lock()
+        self._running: dict[str, Transfer] = {}
+
+    def start(self) -> None:
+        self._publisher.start()
+        self._publisher.changed()
+
+    def stop(self) -> None:
+        self._publisher.stop()
+
+    def send(self, reservation: Reservation, tell: Any, stop: Stop) -> Delivery:
+        """Fill the reserved part. tell: called with each Progress.
+
+        Raises OrderRefused for what is no plot of this host, TransferFailed with the cause, LetGo when
+        `stop` was set. The source is never changed.
+        """
+        source = own_plot(reservation.path, self._dirs)
+        if reservation.landed is not None:
+            return Delivery(reservation=reservation)
+        transport = transport_to(reservation, self.host)
+        transport.check()
+        argv = command(str(source), transport.target(), transport.options(), self._rsync)
+        self._show(_beginning(reservation))
+        try:
+            sent = run(argv, lambda progress: self._progress(reservation, progress, tell), stop)
+        finally:
+            self._show(None, reservation.path)
+        log.info(
+            "%s was sent in %.1f s",
+            source.name,
+            sent.took_s,
+            extra={"action": "sent", "host": self.host, "digest": sent.digest},
+        )
+        return Delivery(
+            reservation=reservation, digest=sent.digest, sent_bytes=sent.sent_bytes, took_s=sent.took_s
+        )
+
+    def _progress(self, reservation: Reservation, progress: Progress, tell: Any) -> None:
+        with self._lock:
+            shown = self._running.get(reservation.path) or _beginning(reservation)
+        self._show(
+            shown.model_copy(
+                update={
+                    "sent_bytes": progress.done_bytes,
+                    "rate_bytes_s": progress.rate_bytes_s,
+                    "eta_s": progress.eta_s,
+                }
+            )
+        )
+        tell(progress)
+
+    def _show(self, transfer: Transfer | None, path: str = "") -> None:
+        with self._lock:
+            if transfer is None:
+                self._running.pop(path, None)
+            else:
+                self._running[transfer.path] = transfer
+        self._publisher.changed()
+
+    def _snapshot(self) -> ArchiverSnapshot:
+        with self._lock:
+            transfers = tuple(self._running.values())
+        return ArchiverSnapshot(host=self.host, at=datetime.now(UTC), transfers=transfers)
+
+
+def _beginning(reservation: Reservation) -> Transfer:
+    name = PlotName.parse(Path(reservation.path).name)
+    return Transfer(
+        path=reservation.path,
+        plot_id=name.plot_id if name else None,
+        size_bytes=reservation.size_bytes,
+        harvester=reservation.host,
+        drive=reservation.drive,
+        started_at=datetime.now(UTC),
+    )
+
+
+class ArchiverService(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Runs in the worker named archiver@HOST, and in no other."""
+
+    requires: ClassVar = {"celery.worker.components:Pool"}
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        named = role_and_host(worker.hostname)
+        self.enabled = named is not None and named[0] is Role.ARCHIVER
+
+    def start(self, worker: Any) -> None:  # noqa: ARG002
+        global _current  # noqa: PLW0603  one worker per process; its tasks need to find it
+        settings = config.load()
+        _current = Archiver(settings, Board.connect(broker_url(settings)))
+        _current.start()
+        log.info("archiver %s is up", settings.host)
+
+    def stop(self, worker: Any) -> None:  # noqa: ARG002
+        global _current  # noqa: PLW0603
+        if _current is not None:
+            _current.stop()
+        _current = None
+
+    terminate = stop

@@ -1,0 +1,65 @@
+"""rsync's command line, and what its exit codes mean. Needs rsync 3.2.4 or newer (--fsync)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from common.errors import TransferFailed
+
+# Between two signs of life. During its fsync the receiver sends some, however slow the drive is.
+TIMEOUT_S = 600
+
+
+def command(source: str, target: str, options: Sequence[str] = (), rsync: str = "rsync") -> list[str]:
+    """argv that sends `source` into the part file `target`; run again, it goes on where it ended.
+
+    --append-verify: a resume reads what is there on both sides, sends the rest, and mends what differs.
+    --fsync: without it a power cut can leave a part of full size made of zeros.
+    --no-inc-recursive and the like make no difference for one file. Nothing here may delete the source.
+    """
+    return [
+        rsync,
+        "--append-verify",
+        "--fsync",
+        f"--timeout={TIMEOUT_S}",
+        "--outbuf=L",
+        "--no-h",  # else bytes are written with commas
+        "--info=progress2",
+        "--out-format=DONE %n %l %b %C",
+        *options,
+        "--",
+        source,
+        target,
+    ]
+
+
+# rsync(1), EXIT VALUES, with what was seen to lead to each.
+_MEANING = {
+    1: ("rsync does not know an option", "Install rsync 3.2.4 or newer."),
+    2: ("the two rsyncs do not understand each other", "Install the same version on both machines."),
+    3: ("source or destination is missing", "Look whether both drives are mounted."),
+    5: ("rsync could not talk to the other side", "Look into the harvester's log."),
+    10: ("the connection broke", "It goes on where it ended."),
+    11: ("writing failed: the drive is full or failing", "Look at dmesg and at the drive's free space."),
+    12: ("the receiving rsync ended early", "Look at dmesg, and whether memory ran out."),
+    13: ("rsync had trouble with its diagnostics", "It goes on where it ended."),
+    14: ("the two rsyncs lost each other", "It goes on where it ended."),
+    20: ("somebody stopped rsync", "It goes on where it ended."),
+    22: ("rsync got no memory", "Free some, or run less beside it."),
+    23: ("the source could not be read, or the destination not be written", "Look at both drives."),
+    24: ("the source vanished meanwhile", "Find out who moves plots beside plotman."),
+    30: ("nothing moved for too long", "Look whether one of the drives hangs."),
+    35: ("the harvester does not answer", "Look at its network."),
+}
+
+
+def failure(code: int, complaint: str) -> TransferFailed:
+    """What an exit code other than 0 means. code: negative for a signal. complaint: rsync's stderr, whose
+    first line says most.
+    """
+    said = next((line.strip() for line in complaint.splitlines() if line.strip()), "")
+    detail = f": {said}" if said else ""
+    if code < 0:
+        return TransferFailed(f"rsync was killed by signal {-code}{detail}.", "It goes on where it ended.")
+    what, cure = _MEANING.get(code, ("rsync failed", "Look at both drives."))
+    return TransferFailed(f"{what} (rsync {code}){detail}.", cure)

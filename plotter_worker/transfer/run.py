@@ -1,0 +1,104 @@
+"""Runs one rsync as our child and says how it goes and how it ended."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from common.errors import TransferFailed
+from common.moving import LetGo, Stop
+from plotter_worker.transfer.progress import Done, Progress, Reader
+from plotter_worker.transfer.rsync import failure
+
+_POLL_S = 0.2  # how soon a stop is noticed
+_GRACE_S = 5.0
+_COMPLAINT_BYTES = 16 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A transfer that ended well. digest: None where the part was full already and nothing was sent."""
+
+    digest: str | None
+    sent_bytes: int
+    took_s: float
+
+
+def run(argv: Sequence[str], tell: Callable[[Progress], None], stop: Stop) -> Sent:
+    """Run rsync to its end. tell: called with each progress line, about once a second.
+
+    Stopping it is cheap: the next run goes on where it ended. Therefore it does not outlive us, as plotters
+    do; in a session of its own it ends when we say so, not with a Ctrl-C that everybody hears.
+    Raises TransferFailed with the cause, LetGo when `stop` was set.
+    """
+    begun_s = time.monotonic()
+    try:
+        rsync = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise TransferFailed(f"{argv[0]} is not installed.", "Install rsync 3.2.4 or newer.") from error
+    try:
+        done, complaint = _follow(rsync, tell, stop)
+        code = rsync.wait()
+    finally:
+        _end(rsync)
+    if code != 0:
+        raise failure(code, complaint.decode("utf-8", "replace"))
+    took_s = time.monotonic() - begun_s
+    return Sent(done.digest, done.sent_bytes, took_s) if done else Sent(None, 0, took_s)
+
+
+def _follow(
+    rsync: subprocess.Popen[bytes], tell: Callable[[Progress], None], stop: Stop
+) -> tuple[Done | None, bytes]:
+    """Read both pipes until rsync closes them: what it sent, and what it complained of."""
+    assert rsync.stdout is not None
+    assert rsync.stderr is not None
+    reader, done, complaint = Reader(), None, b""
+    with selectors.DefaultSelector() as pipes:
+        pipes.register(rsync.stdout, selectors.EVENT_READ)
+        pipes.register(rsync.stderr, selectors.EVENT_READ)
+        while pipes.get_map():
+            if stop.is_set():
+                raise LetGo
+            for key, _ in pipes.select(_POLL_S):
+                chunk = os.read(key.fd, 1 << 16)
+                if not chunk:
+                    pipes.unregister(key.fileobj)
+                if key.fileobj is rsync.stderr:
+                    complaint = (complaint + chunk)[:_COMPLAINT_BYTES]
+                    continue
+                for news in reader.feed(chunk) if chunk else reader.close():
+                    if isinstance(news, Done):
+                        done = news
+                    else:
+                        tell(news)
+    return done, complaint
+
+
+def _end(rsync: subprocess.Popen[bytes]) -> None:
+    """Leave no rsync behind, whatever made us stop."""
+    if rsync.poll() is None:
+        rsync.terminate()
+        try:
+            rsync.wait(timeout=_GRACE_S)
+        except subprocess.TimeoutExpired:
+            rsync.kill()
+            rsync.wait()
+    for pipe in (rsync.stdout, rsync.stderr):
+        _close(pipe)
+
+
+def _close(pipe: IO[bytes] | None) -> None:
+    if pipe is not None:
+        pipe.close()
