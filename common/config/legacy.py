@@ -27,7 +27,7 @@ class Change:
 
 
 _CHIA_OPTIONS = ("executable", "k", "e", "n_threads", "n_buckets", "job_buffer", "x")
-# 0.3 and 0.4 took these as they are, 0.5 asks for a phase limit only in 0.5's own place.
+_RSYNC_PORT = 12000  # 0.3's own choice, without a key for it; rsyncd's usual one is 873
 _RSYNC_OPTIONS = "--preallocate --remove-source-files --skip-compress plot --whole-file"
 
 
@@ -121,6 +121,7 @@ def _archive(data: dict[str, Any]) -> list[Change]:
     archiving = _new_section(data, "archiving")
     archiving.setdefault("target", "rsyncd")
     env = _new_section(archiving, "env")
+    env.setdefault("rsync_port", _RSYNC_PORT)
     done = []
     for name, (new_name, place, convert) in _ARCHIVE_KEYS.items():
         if name in old:
@@ -130,7 +131,7 @@ def _archive(data: dict[str, Any]) -> list[Change]:
             done.append(Change(("directories", "archive", name), f"is {key} now", f"Write {key}: {value}."))
     for name in old:
         done.append(Change(("directories", "archive", name), "has no meaning", "Remove it."))
-    cure = "Write archiving: {target: rsyncd, env: {...}}, with the keys below."
+    cure = f"Write archiving: {{target: rsyncd, env: {{rsync_port: {_RSYNC_PORT}}}}}, with the keys below."
     return [Change(("directories", "archive"), "is archiving now", cure), *done]
 
 
