@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from common.config.model import Config
-from common.config.plotting import BladebitMode, Plotting, PlotterType
+from common.config.plotting import BladebitMode, PlotterType, Plotting
 from common.config.scheduling import Scheduling
 from common.phase import Phase
 

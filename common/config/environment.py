@@ -23,9 +23,9 @@ _WRITE = "Give it to the user who runs plotman, and see that it is not mounted r
 
 
 def find_problems(path: Path, reading: Reading) -> list[Problem]:
-    """What this machine lacks of a configuration that was read from `path`, by line; empty where the file
-    itself has errors."""
-    config = reading.config
+    """What this machine lacks of a configuration that was read from `path`, by line. Keys with errors of
+    their own are left out."""
+    config = reading.readable
     if config is None:
         return []
     probe = Probe()

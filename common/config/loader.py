@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from common.config import document, forks, legacy, rules
 from common.config.model import VERSION, Config
 from common.config.problems import Level, Problem
+from common.config.salvage import salvage
 from common.config.wording import worded
 from common.errors import ConfigError
 
@@ -24,9 +25,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Reading:
-    """What came of reading a file. config: None if any problem is an error."""
+    """What came of reading a file.
+
+    config: None if any problem is an error. readable: the parts without errors, for a look at what they
+    name and never to run by; None if there are none.
+    """
 
     config: Config | None
+    readable: Config | None
     problems: tuple[Problem, ...]
     document: document.Document
 
@@ -65,12 +71,12 @@ def read(path: Path) -> Reading:
         missing = isinstance(error, FileNotFoundError)
         what = "does not exist" if missing else f"cannot be read ({error.strerror})"
         problem = Problem(path, what, _GENERATE if missing else "Make it readable.")
-        return Reading(None, (problem,), document.Document(None))
+        return Reading(None, None, (problem,), document.Document(None))
     text = document.parse(raw)
     noted = _Notes(path, text)
     for flaw in text.flaws:
         noted.add(flaw.location, flaw.what, flaw.cure, line=flaw.line)
-    config = None
+    config = readable = None
     if not isinstance(text.data, dict):
         if not text.flaws:
             noted.add((), "is empty" if text.data is None else "has no sections", _GENERATE)
@@ -78,10 +84,10 @@ def read(path: Path) -> Reading:
         for change in legacy.changes(text.data):
             noted.add(change.location, change.what, change.cure)
     else:
-        config = _validated(text.data, noted)
+        config, readable = _validated(text.data, noted)
     problems = noted.sorted()
     wrong = any(problem.level is Level.ERROR for problem in problems)
-    return Reading(None if wrong else config, problems, text)
+    return Reading(None if wrong else config, readable, problems, text)
 
 
 class _Notes:
@@ -94,7 +100,7 @@ class _Notes:
     def add(
         self, location: Location, what: str, cure: str, level: Level = Level.ERROR, line: int | None = None
     ) -> None:
-        line = line or self._text.line(location)
+        line = line or self._text.line(location) or 1
         key = ".".join(map(str, location))
         problem = Problem(self._path, what, cure, key, line, level)
         self._problems.setdefault((line, key, what), problem)
@@ -103,7 +109,8 @@ class _Notes:
         return tuple(sorted(self._problems.values(), key=lambda problem: problem.line or 0))
 
 
-def _validated(data: dict[str, Any], noted: _Notes) -> Config | None:
+def _validated(data: dict[str, Any], noted: _Notes) -> tuple[Config | None, Config | None]:
+    """The configuration, None if it has errors, and what of it can be read."""
     data = _version(data, noted)
     data, retired = forks.retire(data)
     for farewell in retired:
@@ -116,7 +123,7 @@ def _validated(data: dict[str, Any], noted: _Notes) -> Config | None:
         # The root's own errors are the rules above, said again.
         for said in worded([detail for detail in error.errors(include_url=False) if detail["loc"]]):
             noted.add(said.location, said.what, said.cure)
-        return None
+        return None, salvage(data)
     for location, folder in relative_folders(config):
         noted.add(
             location,
@@ -124,7 +131,7 @@ def _validated(data: dict[str, Any], noted: _Notes) -> Config | None:
             "Write the full path.",
             Level.WARNING,
         )
-    return config
+    return config, config
 
 
 def _version(data: dict[str, Any], noted: _Notes) -> dict[str, Any]:

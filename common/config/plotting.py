@@ -1,7 +1,7 @@
 """`plotting`: which plotter makes the plots, for whom, and with which options.
 
-Keys are those of plotman 0.5.3; those marked "fork" come from the guydavis fork and mean what they meant
-there. Options are spelled as each plotter's `--help` has them (facts: chia 2.7.5, chia_plot 1.1.8,
+Keys are those of plotman 0.5.3 and, where the plotter has an option for them, of the guydavis fork.
+Options are spelled as each plotter's `--help` has them (facts: chia 2.7.5, chia_plot 1.1.8,
 bladebit 3.1.1).
 """
 
@@ -63,19 +63,19 @@ class MadmaxOptions(Section):
         "chia_plot", description="Name on the PATH, or full path.", examples=["/opt/madmax/chia_plot"]
     )
     executable_k34: str = Field(
-        "chia_plot_k34", description="The one for k above 32 (fork).", examples=["/opt/madmax/chia_plot_k34"]
+        "chia_plot_k34", description="The one for k above 32.", examples=["/opt/madmax/chia_plot_k34"]
     )
-    k: int = Field(32, ge=16, le=34, description="Size of the plots (-k; fork).", examples=[32])
+    k: int = Field(32, ge=16, le=34, description="Size of the plots (-k).", examples=[32])
     n_threads: int = Field(4, ge=1, description="Threads of a plot (-r).", examples=[16])
     n_buckets: int = Field(256, ge=16, description="Buckets in phases 1 and 2 (-u).", examples=[256])
     n_buckets3: int = Field(256, ge=16, description="Buckets in phases 3 and 4 (-v).", examples=[256])
     n_rmulti2: int = Field(1, ge=1, description="Multiplier of threads in phase 2 (-K).", examples=[1])
-    tmptoggle: bool = Field(False, description="Alternate tmp and tmp2 (-G; fork).", examples=[False])
+    tmptoggle: bool = Field(False, description="Alternate tmp and tmp2 (-G).", examples=[False])
     network_port: int | None = Field(
-        None, ge=1, le=65535, description="Network of the plots (-x; fork); absent: Chia's.", examples=[8444]
+        None, ge=1, le=65535, description="Network of the plots (-x); absent: Chia's.", examples=[8444]
     )
     compression: int = Field(
-        0, ge=0, le=33, description="Level of compression (-C; fork), Gigahorse only; 0: none.", examples=[7]
+        0, ge=0, le=33, description="Level of compression (-C), Gigahorse only; 0: none.", examples=[7]
     )
 
     @property
@@ -104,28 +104,28 @@ class BladebitOptions(Section):
     threads: int | None = Field(None, ge=1, description="Threads (-t); absent: all.", examples=[16])
     no_numa: bool = Field(False, description="No NUMA binding (--no-numa).", examples=[False])
     mode: BladebitMode = Field(
-        BladebitMode.RAM, description="ramplot, diskplot or cudaplot (fork).", examples=["diskplot"]
+        BladebitMode.RAM, description="ramplot, diskplot or cudaplot.", examples=["diskplot"]
     )
     k: int = Field(32, ge=32, le=32, description="Size of the plots; bladebit makes k32 only.", examples=[32])
     compression: int = Field(
-        0, ge=0, le=9, description="Level of compression (--compress; fork); 0: none.", examples=[5]
+        0, ge=0, le=9, description="Level of compression (--compress); 0: none.", examples=[5]
     )
-    diskplot_cache: str | None = Field(None, description="diskplot --cache (fork).", examples=["32G"])
-    diskplot_buckets: int | None = Field(None, ge=1, description="diskplot -b (fork).", examples=[256])
-    f1threads: int | None = Field(None, ge=1, description="diskplot --f1-threads (fork).", examples=[8])
-    fpthreads: int | None = Field(None, ge=1, description="diskplot --fp-threads (fork).", examples=[8])
-    cthreads: int | None = Field(None, ge=1, description="diskplot --c-threads (fork).", examples=[8])
-    p2threads: int | None = Field(None, ge=1, description="diskplot --p2-threads (fork).", examples=[8])
-    p3threads: int | None = Field(None, ge=1, description="diskplot --p3-threads (fork).", examples=[8])
+    diskplot_cache: str | None = Field(None, description="diskplot --cache.", examples=["32G"])
+    diskplot_buckets: int | None = Field(None, ge=1, description="diskplot -b.", examples=[256])
+    f1threads: int | None = Field(None, ge=1, description="diskplot --f1-threads.", examples=[8])
+    fpthreads: int | None = Field(None, ge=1, description="diskplot --fp-threads.", examples=[8])
+    cthreads: int | None = Field(None, ge=1, description="diskplot --c-threads.", examples=[8])
+    p2threads: int | None = Field(None, ge=1, description="diskplot --p2-threads.", examples=[8])
+    p3threads: int | None = Field(None, ge=1, description="diskplot --p3-threads.", examples=[8])
     device: int | None = Field(None, ge=0, description="cudaplot -d: which GPU; absent: 0.", examples=[0])
-    disk_128: bool = Field(False, description="cudaplot --disk-128: 128 GiB of RAM (fork).", examples=[False])
-    disk_16: bool = Field(False, description="cudaplot --disk-16: 16 GiB of RAM (fork).", examples=[False])
-    no_direct_io: bool = Field(False, description="No direct IO to tmp (fork).", examples=[False])
+    disk_128: bool = Field(False, description="cudaplot --disk-128: 128 GiB of RAM.", examples=[False])
+    disk_16: bool = Field(False, description="cudaplot --disk-16: 16 GiB of RAM.", examples=[False])
+    no_direct_io: bool = Field(False, description="No direct IO to tmp.", examples=[False])
     check_plots: int | None = Field(
-        None, ge=1, description="cudaplot --check: proofs to try on each plot (fork).", examples=[100]
+        None, ge=1, description="cudaplot --check: proofs to try on each plot.", examples=[100]
     )
     check_threshold: float | None = Field(
-        None, ge=0, description="cudaplot --check-threshold: proofs a challenge (fork).", examples=[0.6]
+        None, ge=0, description="cudaplot --check-threshold: proofs a challenge.", examples=[0.6]
     )
 
     @model_validator(mode="before")
@@ -188,9 +188,10 @@ class Plotting(Section):
     @property
     def options(self) -> PlotterOptions:
         """The options of the chosen plotter."""
-        return {
+        of_type: dict[PlotterType, PlotterOptions] = {
             PlotterType.CHIA: self.chia,
             PlotterType.CHIAPOS: self.chiapos,
             PlotterType.MADMAX: self.madmax,
             PlotterType.BLADEBIT: self.bladebit,
-        }[self.type]
+        }
+        return of_type[self.type]

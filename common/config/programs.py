@@ -77,7 +77,7 @@ def _plotter(config: Config) -> Program:
     mend = "Install it, or write its full path here."
     if kind in (PlotterType.CHIA, PlotterType.CHIAPOS):
         # `chia version`: an option --version it does not have (2.7.5). `chia plotters` came with 1.3.
-        least = (1, 3) if kind is PlotterType.CHIAPOS else (1, 2)
+        least: tuple[int, ...] = (1, 3) if kind is PlotterType.CHIAPOS else (1, 2)
         why = "it has no `chia plotters`" if kind is PlotterType.CHIAPOS else "it knows no pool contract"
         return Program(key, plotting.options.executable, ("version",), least, why, mend)
     if kind is PlotterType.MADMAX:

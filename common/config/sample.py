@@ -19,6 +19,14 @@ from common.config.schema import Location, is_mapping, section_in
 _WIDTH = 100
 _STEP = 2
 
+
+class _Indented(yaml.SafeDumper):
+    """Indents the items of a list below its key, as people write it."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        super().increase_indent(flow, indentless=False)
+
+
 # Optional keys that a first file should have, so that plots are made and moved as soon as it is filled in.
 _SHOWN: frozenset[Location] = frozenset(
     {("directories", "dst"), ("plotting", "type"), ("archiving", "target"), ("harvester", "drives")}
@@ -49,9 +57,12 @@ def _key(name: str, field: FieldInfo, above: Location) -> Iterator[str]:
         yield from _section(inner, (*above, name))
         return
     shown = field.is_required() or (*above, name) in _SHOWN
-    text = yaml.safe_dump({name: _value(field, shown)}, sort_keys=False, width=_WIDTH, allow_unicode=True)
+    value = _value(field, shown)
+    if isinstance(value, list) and not any(isinstance(item, str) for item in value):
+        text = f"{name}: {value}"
+    else:
+        text = yaml.dump({name: value}, Dumper=_Indented, sort_keys=False, width=_WIDTH, allow_unicode=True)
     for line in text.splitlines():
-        # A dump of JSON-like data has no blank lines but in block texts, which may stay blank.
         yield f"{indent}{line}" if shown else f"{indent}#{line}"
 
 
