@@ -46,12 +46,14 @@ class PlotOrder(Message):
     """Start one plot. A person may leave all but the host out: the plotter then picks what is free.
 
     turn: of the snapshot that this was decided on; None (a person's order) fits every turn.
+    adopt: the plotter itself asks for a task to stand for a job that it found; starts nothing.
     """
 
     host: str
     tmp: str | None = None
     dst: str | None = None
     turn: str | None = None
+    adopt: bool = False
     expires_at: AwareDatetime | None = None
 
 

@@ -71,7 +71,7 @@ def _terminated(request: Any = None, terminated: bool = False, **_: Any) -> None
         event.set(StopReason.TERMINATED)
 
 
-class _Job(ApplyResult):  # type: ignore[misc]
+class _Job(ApplyResult):
     def __init__(self, future: Any, event: StopEvent) -> None:
         super().__init__(future)
         self._event = event
@@ -80,7 +80,7 @@ class _Job(ApplyResult):  # type: ignore[misc]
         self._event.set(StopReason.SHUTDOWN)
 
 
-class TaskPool(ThreadPool):  # type: ignore[misc]
+class TaskPool(ThreadPool):
     """Set as `worker_pool`; threads are made as they are needed, up to the concurrency."""
 
     signal_safe = False

@@ -154,6 +154,7 @@ class PlotterSnapshot(Notice):
     turn: str
     plotting: bool
     pause_reason: str | None = None
+    starts_left: int | None = None  # how many more plots may start; None: no end
     global_max_jobs: int
     global_stagger_s: float
     recipe: Recipe

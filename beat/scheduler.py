@@ -1,0 +1,154 @@
+"""Celery beat's scheduler, ours: it sleeps until something happens, decides, sends, and explains.
+
+One beat of a farm decides, the holder of the lease; others stand by. A round decides afresh from what
+stands on the notice board and remembers nothing else, so a beat may be killed and replaced at any moment.
+Entries of Celery's own `beat_schedule` go on working.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from celery.beat import Scheduler
+
+from beat.decisions import Decision
+from beat.policy.farm import decide
+from beat.sending import send_move, send_start
+from common import config
+from common.broker import broker_url
+from common.errors import BrokerError
+from common.names import LEASE, Role
+from common.snapshot import Wait, Waits
+from common.store import Board
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 5.0  # a round at least so often: free space changes without anybody telling
+_REDIS_PAUSE_S = 1.0
+# What happens in one breath (a plot's end and its log's last lines) is decided on together.
+_GATHER_S = 0.005
+_WAITS_PAUSE_S = 1.0  # numbers in reasons change all the time; people need not see each
+
+
+class FarmScheduler(Scheduler):
+    max_interval = _LOOK_S
+
+    def __init__(self, app: Any, **options: Any) -> None:
+        # Beat reads no results; with a backend each message it sends would leave a subscription behind.
+        app.conf.result_backend = "disabled"
+        url = broker_url(config.load())
+        self._board = Board.connect(url)
+        self._token = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}"
+        self._lease = self._board.lease(self._token)
+        self._leads = False
+        self._heard: str | None = None
+        self._away = False
+        self._told: dict[tuple[str, str | None], str] = {}
+        self._waits_put: tuple[float, tuple[Wait, ...]] = (0.0, ())
+        super().__init__(app, **options)
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """One round, and the sleep after it. Always 0: Service need not sleep any more."""
+        try:
+            self._round(*args, **kwargs)
+            if self._away:
+                log.info("Redis is back")
+            self._away = False
+        except BrokerError as error:
+            if not self._away:
+                log.error("%s Nothing is decided until it is back.", error)
+            self._away, self._leads, self._heard = True, False, None
+            time.sleep(_REDIS_PAUSE_S)
+        return 0
+
+    def close(self) -> None:
+        try:
+            self._lease.drop()
+        except BrokerError as error:
+            log.debug("the lease runs out by itself: %s", error)
+        super().close()
+
+    def _round(self, *args: Any, **kwargs: Any) -> None:
+        if self._heard is None:
+            self._heard = self._board.last_event_id()
+        rest_s = LEASE.total_seconds() / 3
+        if self._take_lease():
+            decision = self._decide(datetime.now(UTC))
+            self._send(decision)
+            self._explain(decision)
+            rest_s = min(rest_s, self._until_due_s(decision), float(super().tick(*args, **kwargs) or _LOOK_S))
+        self._sleep(rest_s)
+
+    def _take_lease(self) -> bool:
+        leads = self._lease.take()
+        if leads != self._leads:
+            log.warning("%s %s", self._token, "decides" if leads else "stands by: another beat decides")
+        self._leads = leads
+        return leads
+
+    def _decide(self, now: datetime) -> Decision:
+        plotters = self._board.snapshots(Role.PLOTTER)
+        hosts = list(plotters)
+        return decide(
+            plotters=plotters,
+            archivers=self._board.snapshots(Role.ARCHIVER),
+            harvesters=self._board.snapshots(Role.HARVESTER),
+            orders=self._board.orders(hosts),
+            moves=self._board.moves(hosts),
+            now=now,
+        )
+
+    def _send(self, decision: Decision) -> None:
+        for start in decision.starts:
+            if not self._lease.held:  # we were frozen since we decided
+                log.warning("the lease ran out before an order was sent; it is dropped")
+                return
+            now = datetime.now(UTC)
+            task_id = send_start(self.app, self._board, start, now)
+            self._say("start-ordered", start.host, f"plot ordered in {start.tmp}, for {start.dst}", task_id)
+        for move in decision.moves:
+            if not self._lease.held:
+                log.warning("the lease ran out before a move was sent; it is dropped")
+                return
+            task_id = send_move(self.app, self._board, move, datetime.now(UTC))
+            self._say("move-ordered", move.host, f"{move.plot.path} goes to {move.harvester}", task_id)
+
+    def _say(self, kind: str, host: str, text: str, task_id: str) -> None:
+        log.info("%s: %s", host, text, extra={"action": kind, "host": host, "task_id": task_id})
+
+    def _explain(self, decision: Decision) -> None:
+        """Put the reasons where people see them; a reason is logged when its rule changes."""
+        rules = {(wait.host, wait.subject): wait.rule for wait in decision.waits}
+        for wait in decision.waits:
+            if self._told.get((wait.host, wait.subject)) != wait.rule:
+                subject = f" {wait.subject}" if wait.subject else ""
+                log.info("%s%s waits: %s", wait.host, subject, wait.reason, extra={"action": "wait"})
+        changed = rules != self._told
+        self._told = rules
+        now = time.monotonic()
+        put_at, put = self._waits_put
+        if changed or (put != decision.waits and now - put_at >= _WAITS_PAUSE_S) or now - put_at > _LOOK_S:
+            self._board.put_waits(Waits(beat=self._token, at=datetime.now(UTC), waits=decision.waits))
+            self._waits_put = (now, decision.waits)
+
+    def _until_due_s(self, decision: Decision) -> float:
+        """Until the first wait that time alone cures is over."""
+        now = datetime.now(UTC)
+        due = [(wait.until - now).total_seconds() for wait in decision.waits if wait.until is not None]
+        return max(0.0, min(due, default=_LOOK_S))
+
+    def _sleep(self, rest_s: float) -> None:
+        """Until something happens, at most `rest_s` seconds. What woke us is only a hint: the next round
+        looks at the board."""
+        assert self._heard is not None
+        heard = self._board.events(self._heard, wait_s=max(rest_s, 0.01))
+        if heard:
+            time.sleep(_GATHER_S)
+            heard += self._board.events(heard[-1][0])
+            self._heard = heard[-1][0]

@@ -1,0 +1,41 @@
+"""The Celery app, found by `celery -A plotman`."""
+
+from __future__ import annotations
+
+import sys
+
+from celery import Celery
+from celery.events.state import TASK_EVENT_TO_STATE
+
+from common import config
+from common.broker import broker_url
+from common.errors import PlotmanError
+from plotman.settings import celery_settings
+
+# A plot that reports progress is still a started task: without this Flower calls it PROGRESS, and takes
+# its Terminate button away.
+TASK_EVENT_TO_STATE["progress"] = "STARTED"
+
+# Each acts only in the worker whose node name is of its role.
+_SERVICES = (
+    "plotter_worker.service:PlotterService",
+    "plotter_worker.archiver:ArchiverService",
+    "harvester_worker.service:HarvesterService",
+)
+
+
+def make_app() -> Celery:
+    """The app for this machine's plotman.yaml. Raises PlotmanError where that does not say how."""
+    settings = config.load()
+    made = Celery("plotman")
+    made.conf.update(celery_settings(broker_url(settings), settings.host))
+    made.steps["worker"].update(_SERVICES)
+    return made
+
+
+try:
+    app = make_app()
+except PlotmanError as error:
+    # `celery` would print a traceback and say that the module was not found.
+    print(f"plotman: {error}", file=sys.stderr)  # noqa: T201
+    sys.exit(error.exit_code)

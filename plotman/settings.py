@@ -1,0 +1,83 @@
+"""Celery's settings, each with the trouble it keeps away."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from common.names import ROLE_OF_TASK, queue
+
+# A message that a dead worker held comes back after this long: never while a plot is made.
+_VISIBILITY_TIMEOUT_S = 10_000_000
+_RESULTS_KEPT_S = 30 * 86400
+# Threads are made as needed; this bounds plots and short requests of one worker together.
+_MOST_TASKS_AT_ONCE = 1000
+
+
+def route(name: str, args: Any, kwargs: Any, options: Any, task: Any = None, **_: Any) -> dict[str, str] | None:  # noqa: ARG001
+    """A task goes to the queue of the host in its `host` argument, by the role that its name implies."""
+    role = ROLE_OF_TASK.get(name)
+    host = (kwargs or {}).get("host")
+    return {"queue": queue(role, host)} if role and isinstance(host, str) else None
+
+
+def celery_settings(broker_url: str, host: str) -> dict[str, Any]:
+    """Settings of every process on `host`; `broker_url` serves as broker and result backend."""
+    return {
+        "broker_url": _kombu_url(broker_url),
+        "result_backend": _kombu_url(broker_url),
+        "include": ["plotter_worker.tasks", "plotter_worker.archive_tasks", "harvester_worker.tasks"],
+        "task_routes": (route,),
+        "task_default_queue": "plotman.unrouted",
+        "beat_scheduler": "beat.scheduler:FarmScheduler",
+        "worker_pool": "common.pool:TaskPool",
+        "worker_concurrency": _MOST_TASKS_AT_ONCE,
+        # JSON only: a message can never bring code along.
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "accept_content": ["json"],
+        # A plot is acknowledged when it starts and nothing is fetched ahead, so that no message waits in
+        # a dead worker's hands and none is delivered twice.
+        "task_acks_late": False,
+        "worker_disable_prefetch": True,
+        "worker_prefetch_multiplier": 1,
+        "task_track_started": True,
+        "result_extended": True,
+        "result_expires": _RESULTS_KEPT_S,
+        # Flower sees the plots without `-E` on every command line.
+        "worker_send_task_events": True,
+        # Redis may be away for as long as it likes.
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "redis_socket_timeout": 15,
+        "redis_socket_connect_timeout": 5,
+        "redis_socket_keepalive": True,
+        "redis_backend_health_check_interval": 10,
+        "broker_transport_options": {
+            "visibility_timeout": _VISIBILITY_TIMEOUT_S,
+            "priority_steps": [0],  # one Redis list per queue
+            # Each host restores only what is its own: clocks and timeouts of others don't matter to it.
+            "unacked_key": f"unacked.{host}",
+            "unacked_index_key": f"unacked.{host}.index",
+            "unacked_mutex_key": f"unacked.{host}.mutex",
+            # Without these a connection that was cut silently is not noticed for 15 minutes.
+            "health_check_interval": 10,
+            "socket_timeout": 15,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+            "socket_keepalive_options": {
+                socket.TCP_KEEPIDLE: 10,
+                socket.TCP_KEEPINTVL: 5,
+                socket.TCP_KEEPCNT: 3,
+            },
+        },
+        "worker_hijack_root_logger": True,
+        "worker_log_format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
+        "worker_task_log_format": "%(asctime)s %(levelname)s %(task_name)s[%(task_id)s]: %(message)s",
+        "worker_redirect_stdouts": False,
+    }
+
+
+def _kombu_url(url: str) -> str:
+    """Kombu spells a unix socket's url its own way."""
+    return url.replace("unix://", "redis+socket://", 1) if url.startswith("unix://") else url

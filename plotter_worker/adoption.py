@@ -1,0 +1,70 @@
+"""Gives each job a Celery task that stands for it, whoever started the plotter and whatever was killed
+since: the task of an order goes on under its own id, a plotter found running gets one."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from uuid import NAMESPACE_URL, uuid5
+
+from kombu.exceptions import OperationalError
+
+from common.messages import PlotOrder
+from common.names import PLOT
+from plotter_worker.jobs import TrackedJob
+
+log = logging.getLogger(__name__)
+
+# The message dies before it is sent again: two tasks of one id would hide each other from revoke.
+_MESSAGE_LIFETIME_S = 10
+_AGAIN_S = 15.0
+
+Send = Callable[..., object]
+
+
+def found_task_id(host: str, process_identity: str) -> str:
+    """Task id of a plotter that nobody ordered; the same whenever it is looked for."""
+    return str(uuid5(NAMESPACE_URL, f"plotman:{host}:{process_identity}"))
+
+
+class Adoption:
+    """Sends the messages in a thread of its own: Redis may be away, and the watcher must not wait."""
+
+    def __init__(self, host: str, send: Send) -> None:
+        self._host = host
+        self._send = send
+        self._wanted: queue.SimpleQueue[TrackedJob | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="adopt-jobs", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._wanted.put(None)
+
+    def want(self, job: TrackedJob) -> None:
+        """Ask for a task for a job that has none, unless that was asked a moment ago."""
+        now = time.monotonic()
+        if not job.claimed and now >= job.adopt_after_s:
+            job.adopt_after_s = now + _AGAIN_S
+            self._wanted.put(job)
+
+    def _run(self) -> None:
+        while (job := self._wanted.get()) is not None:
+            if job.claimed:
+                continue
+            where = " ".join(part for part in (job.tmp, "->", job.dst) if part)
+            try:
+                self._send(
+                    PLOT,
+                    kwargs=PlotOrder(host=self._host, adopt=True).kwargs(),
+                    task_id=job.task_id,
+                    expires=_MESSAGE_LIFETIME_S,
+                    kwargsrepr=f"{self._host} {where}",
+                    retry=False,
+                )
+            except (OperationalError, OSError) as error:
+                log.info("no task for job %s yet, Redis is away: %s", job.task_id, error)

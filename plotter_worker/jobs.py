@@ -1,0 +1,188 @@
+"""A job as the watcher follows it: its process, what its log told so far, how it ended."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from common.phase import Phase
+from common.snapshot import Job, RunStatus
+from plotter_worker.plotters.base import CommandLine, LogReader, Plotter, Progress, Room
+from plotter_worker.records import JobRecord, Outcome
+
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Brief:
+    """How far a job is; None where its log does not tell."""
+
+    phase: Phase | None
+    percent: float | None
+    eta_s: float | None
+    stalled: str | None
+
+
+class TrackedJob:
+    """Changed by the watcher's thread only; read by all.
+
+    record: what is remembered on disk. progress: what the log told. The task that stands for this job
+    in Celery waits in `wait_change`.
+    """
+
+    def __init__(self, record: JobRecord, plotter: Plotter, command: CommandLine | None) -> None:
+        self.record = record
+        self.plotter = plotter
+        self.command = command
+        self.reader: LogReader = plotter.reader(command)
+        self.offset_bytes = 0
+        self.usage = Usage()
+        self.claimed = False  # a task of this process stands for it
+        self.adopt_after_s = 0.0  # monotonic; not asked for a task before
+        self.killed_by: str | None = None
+        self._log_inode: int | None = None
+        self._version = 0
+        self._changed = threading.Condition()
+
+    @property
+    def task_id(self) -> str:
+        return self.record.task_id
+
+    @property
+    def outcome(self) -> Outcome | None:
+        return self.record.outcome
+
+    @property
+    def progress(self) -> Progress:
+        return self.reader.progress
+
+    @property
+    def tmp(self) -> str | None:
+        return self.record.tmp or self.progress.tmp
+
+    @property
+    def tmp2(self) -> str | None:
+        return self.record.tmp2 or self.progress.tmp2
+
+    @property
+    def dst(self) -> str | None:
+        return self.record.dst or self.progress.dst
+
+    @property
+    def log_seen(self) -> bool:
+        """False while there is no log to learn the phase from."""
+        return self._log_inode is not None
+
+    def read_log(self) -> bool:
+        """Read on from where the last look ended; True when there was something.
+
+        A log that cannot be read now is one that says nothing new.
+        """
+        if self.record.log is None:
+            return False
+        try:
+            with Path(self.record.log).open("rb") as file:
+                inode = os.fstat(file.fileno()).st_ino
+                if self._log_inode not in (None, inode):
+                    return False  # somebody put another file there
+                self._log_inode = inode
+                file.seek(self.offset_bytes)
+                grew = False
+                while chunk := file.read(_CHUNK_BYTES):
+                    self.offset_bytes += len(chunk)
+                    self.reader.feed(chunk)
+                    grew = True
+                return grew
+        except OSError:
+            return False
+
+    def changed(self) -> None:
+        """Wake the task that stands for this job."""
+        with self._changed:
+            self._version += 1
+            self._changed.notify_all()
+
+    def wait_change(self, seen: int, timeout_s: float) -> int:
+        """Wait until the version differs from `seen`; returns the version."""
+        with self._changed:
+            if self._version == seen:
+                self._changed.wait(timeout_s)
+            return self._version
+
+    def brief(self) -> Brief:
+        """How far it is, as its log tells; nothing is known without a log."""
+        progress = self.progress
+        if not self.log_seen:
+            return Brief(None, None, None, None)
+        return Brief(progress.phase, progress.percent, self._eta_s(), progress.stalled)
+
+    def notice(self, usual: Room) -> Job:
+        """This job for the snapshot; `usual` is the room taken where its own kind is not known."""
+        progress = self.progress
+        record = self.record
+        command = self.command
+        brief = self.brief()
+        room = (self.plotter.room(command) if command else None) or usual
+        return Job(
+            task_id=record.task_id,
+            plotter=record.plotter,
+            pid=int(record.process.split(":")[1]) if record.process else 0,
+            started_at=record.started_at or record.accepted_at,
+            ours=record.ours,
+            plot_id=progress.plot_id,
+            k=progress.k or (command.k if command else None),
+            phase=brief.phase,
+            percent=brief.percent,
+            eta_s=brief.eta_s,
+            tmp=self.tmp,
+            tmp2=self.tmp2,
+            dst=self.dst,
+            log=record.log,
+            proven=progress.proven,
+            stalled=progress.stalled,
+            status=self.usage.status,
+            tmp_used_bytes=self.usage.tmp_bytes + self.usage.tmp2_bytes,
+            tmp_to_come_bytes=max(0, room.tmp_bytes - self.usage.most_tmp_bytes),
+            tmp2_to_come_bytes=max(0, room.tmp2_bytes - self.usage.most_tmp2_bytes),
+            dst_to_come_bytes=max(0, room.dst_bytes - self.usage.dst_bytes),
+            mem_bytes=self.usage.mem_bytes,
+            user_s=self.usage.user_s,
+            sys_s=self.usage.sys_s,
+            iowait_s=self.usage.iowait_s,
+        )
+
+    def _eta_s(self) -> float | None:
+        """By the share that is done in the time that it took."""
+        percent = self.progress.percent
+        started = self.record.started_at
+        if started is None or percent < 1:
+            return None
+        spent_s = (datetime.now(UTC) - started).total_seconds()
+        if self.progress.plots_done:
+            return None  # a later plot of the same job: its own start is not known
+        return max(0.0, spent_s * (100 - percent) / percent)
+
+
+class Usage:
+    """What a job takes of the machine, refreshed every few seconds."""
+
+    def __init__(self) -> None:
+        self.status = RunStatus.OTHER
+        self.mem_bytes = 0
+        self.user_s = 0.0
+        self.sys_s = 0.0
+        self.iowait_s = 0.0
+        self.tmp_bytes = 0
+        self.tmp2_bytes = 0
+        self.dst_bytes = 0
+        self.most_tmp_bytes = 0
+        self.most_tmp2_bytes = 0
+
+    def files(self, tmp_bytes: int, tmp2_bytes: int, dst_bytes: int) -> None:
+        self.tmp_bytes, self.tmp2_bytes, self.dst_bytes = tmp_bytes, tmp2_bytes, dst_bytes
+        # What once was taken and given back is not taken again: plots grow to a peak and shrink.
+        self.most_tmp_bytes = max(self.most_tmp_bytes, tmp_bytes)
+        self.most_tmp2_bytes = max(self.most_tmp2_bytes, tmp2_bytes)

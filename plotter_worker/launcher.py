@@ -1,0 +1,41 @@
+"""Starts a plotter so that nothing that befalls us reaches it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from common.errors import OrderRefused
+
+# A plotter carries these in its environment: they say whose it is when all else is forgotten.
+TASK_ID_VARIABLE = "PLOTMAN_TASK_ID"
+STATE_VARIABLE = "PLOTMAN_STATE"
+NICENESS = 15  # what plotman 0.5.3 gave its plotters
+
+
+def launch(argv: Sequence[str], log: Path, task_id: str, state_dir: Path) -> subprocess.Popen[bytes]:
+    """Start `argv` in a session of its own, its output going to `log`.
+
+    `nice` becomes the plotter (it execs), so no thread is ever started at the wrong niceness.
+    Raises OrderRefused when the program or the log cannot be opened.
+    """
+    environment = os.environ | {TASK_ID_VARIABLE: task_id, STATE_VARIABLE: str(state_dir)}
+    try:
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                ["nice", "-n", str(NICENESS), *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                close_fds=True,
+                env=environment,
+                cwd="/",
+            )
+    except OSError as error:
+        raise OrderRefused(
+            f"The plotter cannot be started: {error.strerror} ({error.filename}).",
+            "Mend that; `plotman config check` looks at logs and programs.",
+        ) from error

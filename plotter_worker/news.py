@@ -1,0 +1,106 @@
+"""What a plotter host tells: to people in the log, to the farm as events, to beat by both."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Protocol
+
+from common.phase import Phase
+from common.snapshot import Event, FinishedPlot
+from common.units import human_bytes, human_duration
+from plotter_worker.jobs import TrackedJob
+from plotter_worker.records import Outcome
+
+log = logging.getLogger(__name__)
+
+
+class Outlet(Protocol):
+    """Where news goes; neither may wait (common.publisher.Publisher)."""
+
+    def changed(self) -> None: ...
+
+    def tell(self, event: Event) -> None: ...
+
+
+class News:
+    def __init__(self, host: str, outlet: Outlet) -> None:
+        self._host = host
+        self._outlet = outlet
+        self._phases: dict[str, tuple[str | None, Phase]] = {}
+
+    def changed(self) -> None:
+        """The snapshot changed in a way that is no event."""
+        self._outlet.changed()
+
+    def started(self, job: TrackedJob) -> None:
+        self._say("plot-started", f"plot started in {job.tmp}, for {job.dst}", job)
+
+    def found(self, job: TrackedJob) -> None:
+        where = f" in {job.tmp}" if job.tmp else ""
+        self._say("plot-found", f"found a {job.plotter.name} plotter{where} that runs already", job)
+
+    def moved(self, job: TrackedJob) -> None:
+        """An event for each new phase; the rest only shows in the snapshot."""
+        progress = job.progress
+        phase = (progress.plot_id, progress.phase)
+        if self._phases.get(job.task_id) == phase:
+            self._outlet.changed()
+            return
+        self._phases[job.task_id] = phase
+        self._say("plot-phase", f"phase {progress.phase} in {job.tmp}", job, level=logging.DEBUG)
+        if progress.stalled:
+            self._say("plot-stalled", f"stalled in {job.tmp}: {progress.stalled}", job, logging.WARNING)
+
+    def ended(self, job: TrackedJob, outcome: Outcome) -> None:
+        self._phases.pop(job.task_id, None)
+        if outcome.succeeded:
+            took_s = (outcome.ended_at - (job.record.started_at or job.record.accepted_at)).total_seconds()
+            self._say("plot-done", f"plot done in {human_duration(took_s)}, in {job.dst}", job)
+        else:
+            self._say("plot-failed", f"plot failed in {job.tmp}: {outcome.reason}", job, logging.ERROR)
+
+    def killed(self, job: TrackedJob, freed_bytes: int) -> None:
+        self._say("plot-killed", f"plot stopped in {job.tmp}, {human_bytes(freed_bytes)} freed", job)
+
+    def died_at_once(self, count: int, limit: int, reason: str) -> None:
+        if count >= limit:
+            text = (
+                f"{count} plotters in a row died at once, the last: {reason}. No more are started; mend it, "
+                f"then `plotman unpause plotting --host {self._host}`"
+            )
+            self._tell("plotting-stopped", text, logging.CRITICAL)
+        else:
+            self._tell("plotter-died", f"a plotter died at once ({count} of {limit}): {reason}", logging.ERROR)
+
+    def ready(self, plots: Iterable[FinishedPlot]) -> None:
+        self._outlet.changed()
+        for plot in plots:
+            self._tell("plot-ready", f"{plot.path} is ready to be moved", plot_id=plot.plot_id)
+
+    def steered(self, text: str) -> None:
+        self._tell("steered", f"{self._host} {text}")
+
+    def _say(self, kind: str, text: str, job: TrackedJob, level: int = logging.INFO) -> None:
+        self._tell(kind, text, level, job.progress.plot_id, job.task_id)
+
+    def _tell(
+        self,
+        kind: str,
+        text: str,
+        level: int = logging.INFO,
+        plot_id: str | None = None,
+        task_id: str | None = None,
+    ) -> None:
+        log.log(level, text, extra={"action": kind, "plot_id": plot_id, "host": self._host})
+        self._outlet.tell(
+            Event(
+                kind=kind,
+                host=self._host,
+                at=datetime.now(UTC),
+                text=text,
+                plot_id=plot_id,
+                task_id=task_id,
+            )
+        )

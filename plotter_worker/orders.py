@@ -1,0 +1,89 @@
+"""Whether an order fits what this host sees itself. Pure: the host's snapshot and a time decide.
+
+Beat has looked already, at a snapshot that may be old by now. Here only what could do harm is looked at
+again; whether the start is a good idea is beat's to say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from common.errors import OrderRefused
+from common.messages import PlotOrder
+from common.snapshot import Directory, DirState, PlotterSnapshot, TmpDir
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a plot will be made, and where it goes."""
+
+    tmp: str
+    tmp2: str | None
+    dst: str
+
+
+def place(order: PlotOrder, host: PlotterSnapshot, now: datetime) -> Place:
+    """Where to carry the order out. Raises OrderRefused with the reason."""
+    if order.expires_at is not None and order.expires_at < now:
+        late_s = (now - order.expires_at).total_seconds()
+        raise OrderRefused(f"The order came {late_s:.0f} s too late.", "It is decided anew.")
+    if order.turn is not None and order.turn != host.turn:
+        raise OrderRefused(
+            f"The order was decided on turn {order.turn}, and this host is at {host.turn}: "
+            "a plot was started here since.",
+            "It is decided anew.",
+        )
+    if order.turn is not None and not host.plotting:
+        raise OrderRefused(f"{host.host} starts no plots: {host.pause_reason}.", "Unpause it first.")
+    tmp = _tmp(order, host)
+    dst = _dst(order, host, tmp)
+    for directory in (tmp, host.tmp2, *(d for d in host.dst_dirs if d.path == dst)):
+        _must_be_usable(directory)
+    return Place(tmp.path, host.tmp2.path if host.tmp2 else None, dst)
+
+
+def _tmp(order: PlotOrder, host: PlotterSnapshot) -> TmpDir:
+    running = [job.tmp for job in host.jobs]
+    if len(running) >= host.global_max_jobs:
+        raise OrderRefused(
+            f"{len(running)} plots are being made here, and scheduling.global_max_jobs is "
+            f"{host.global_max_jobs}.",
+            "Wait for one to end, or raise the limit.",
+        )
+    free = [tmp for tmp in host.tmp_dirs if running.count(tmp.path) < tmp.max_jobs]
+    if order.tmp is None:
+        if not free:
+            raise OrderRefused("Every tmp directory has all the jobs it may have.", "Wait for one to end.")
+        return min(free, key=lambda tmp: running.count(tmp.path))
+    for tmp in host.tmp_dirs:
+        if tmp.path == order.tmp:
+            if tmp in free:
+                return tmp
+            raise OrderRefused(
+                f"{tmp.path} has {running.count(tmp.path)} jobs, and its limit is {tmp.max_jobs}.",
+                "Wait for one to end, or raise tmpdir_max_jobs.",
+            )
+    raise OrderRefused(
+        f"{order.tmp} is no tmp directory of {host.host}.", "Name one of directories.tmp in its plotman.yaml."
+    )
+
+
+def _dst(order: PlotOrder, host: PlotterSnapshot, tmp: TmpDir) -> str:
+    allowed = [directory.path for directory in host.dst_dirs] or [host.tmp2.path if host.tmp2 else tmp.path]
+    if order.dst is None:
+        if tmp.path in allowed:
+            return tmp.path
+        incoming = [job.dst for job in host.jobs]
+        return min(allowed, key=incoming.count)
+    if order.dst not in allowed:
+        raise OrderRefused(
+            f"{order.dst} is no dst directory of {host.host} for {tmp.path}.",
+            "Name one of directories.dst in its plotman.yaml.",
+        )
+    return order.dst
+
+
+def _must_be_usable(directory: Directory | None) -> None:
+    if directory is not None and directory.state not in (DirState.OK, DirState.UNKNOWN):
+        raise OrderRefused(f"{directory.path} is {directory.state}.", "Look at its drive.")

@@ -1,0 +1,138 @@
+"""Finds plotter processes, whoever started them, without reading the whole process table each time.
+
+A look costs one listing of /proc; only processes not seen before, and young ones (a shell that is about
+to become a plotter), are read. Everything is read again once a minute.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from plotter_worker.launcher import STATE_VARIABLE, TASK_ID_VARIABLE
+from plotter_worker.plotters.base import CommandLine, Plotter
+from plotter_worker.plotters.registry import recognise
+
+_YOUNG_S = 10.0
+_FULL_LOOK_S = 60.0
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A plotter process.
+
+    identity: names the process for ever, across reuse of its pid and reboots.
+    started_at_s: seconds since the epoch.
+    task_id, state_dir: from its environment, where a plotman ordered it.
+    log: the file that its stdout goes to; None where that is none.
+    """
+
+    pid: int
+    identity: str
+    started_at_s: float
+    argv: tuple[str, ...]
+    plotter: Plotter
+    command: CommandLine
+    task_id: str | None
+    state_dir: str | None
+    log: str | None
+
+
+class ProcessTable:
+    """Remembers what was seen, for one watcher."""
+
+    def __init__(self) -> None:
+        self._settled: set[int] = set()  # pids that are what they are
+        self._young: dict[int, float] = {}  # pid -> when first seen, monotonic
+        self._next_full_look = 0.0
+
+    def newcomers(self, known: set[int]) -> list[Found]:
+        """Plotters that run and whose pids are not among the `known` ones."""
+        now = time.monotonic()
+        if now >= self._next_full_look:
+            self._settled.clear()
+            self._next_full_look = now + _FULL_LOOK_S
+        pids = {int(name) for name in os.listdir(_PROC) if name.isdigit()}  # noqa: PTH208  a third of the cost
+        self._settled &= pids
+        found = []
+        for pid in pids - self._settled - known:
+            if now - self._young.setdefault(pid, now) > _YOUNG_S:
+                self._settled.add(pid)
+            if plotter := _look_at(pid):
+                found.append(plotter)
+        self._young = {pid: since for pid, since in self._young.items() if pid in pids - self._settled}
+        return found
+
+
+def _look_at(pid: int) -> Found | None:
+    """A process that vanishes, or that we may not look into, is not there."""
+    try:
+        raw = _cmdline(pid)
+        if not raw or raw.startswith(b"nice\0"):  # a kernel thread, a zombie, or our own launch
+            return None
+        argv = tuple(part.decode(errors="surrogateescape") for part in raw.rstrip(b"\0").split(b"\0"))
+        if recognise(argv, "/") is None:
+            return None
+        process = psutil.Process(pid)
+        if _cmdline(process.ppid()) == raw:
+            return None  # a plotter's own child, between fork and exec
+        recognised = recognise(argv, process.cwd())
+        if recognised is None or recognised[1].wrapper:
+            return None
+        environment = process.environ()
+        return Found(
+            pid=pid,
+            identity=identity(pid),
+            started_at_s=process.create_time(),
+            argv=argv,
+            plotter=recognised[0],
+            command=recognised[1],
+            task_id=environment.get(TASK_ID_VARIABLE),
+            state_dir=environment.get(STATE_VARIABLE),
+            log=_stdout_file(pid),
+        )
+    except (OSError, psutil.Error):
+        return None
+
+
+def _cmdline(pid: int) -> bytes:
+    return (_PROC / str(pid) / "cmdline").read_bytes()
+
+
+def _stdout_file(pid: int) -> str | None:
+    """Path of the regular file that the process' stdout goes to."""
+    target = (_PROC / str(pid) / "fd" / "1").readlink()
+    return str(target) if target.is_file() else None
+
+
+def identity(pid: int) -> str:
+    """Boot, pid and start in clock ticks since boot: unlike a time of day these never shift.
+
+    Raises OSError when there is no such process.
+    """
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot}:{pid}:{_stat(pid)[19]}"
+
+
+def is_running(process_identity: str) -> bool:
+    """False also for a zombie, and for another process that has got the same pid."""
+    pid = pid_of(process_identity)
+    try:
+        return identity(pid) == process_identity and _stat(pid)[0] != "Z"
+    except OSError:
+        return False
+
+
+def pid_of(process_identity: str) -> int:
+    return int(process_identity.split(":")[1])
+
+
+def _stat(pid: int) -> list[str]:
+    """Fields of /proc/PID/stat from the state on (proc(5) numbers them from 3)."""
+    text = (_PROC / str(pid) / "stat").read_text()
+    return text[text.rindex(")") + 2 :].split()

@@ -1,0 +1,74 @@
+"""What is remembered of each job beside its process: enough to go on after a restart, or to judge it
+when it ended while nobody watched."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from plotter_worker import statefile
+
+
+class Outcome(BaseModel):
+    """How a job ended.
+
+    result: what the task returns when it succeeded; reason and tail: why not, and the log's last lines.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    succeeded: bool
+    ended_at: AwareDatetime
+    result: dict[str, Any] | None = None
+    reason: str | None = None
+    tail: str = ""
+
+
+class JobRecord(BaseModel):
+    """One job. `process` (see processes.identity) is None between the order's acceptance and the start."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    task_id: str
+    plotter: str
+    ours: bool
+    accepted_at: AwareDatetime
+    argv: tuple[str, ...]
+    log: str | None = None
+    tmp: str | None = None
+    tmp2: str | None = None
+    dst: str | None = None
+    process: str | None = None
+    started_at: AwareDatetime | None = None  # of the process
+    outcome: Outcome | None = None
+
+
+class Records:
+    """The records in a folder of the state directory, a file each.
+
+    A record goes away when its outcome has been reported, so what is here is running or unreported.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def save(self, record: JobRecord) -> None:
+        statefile.write(self._path(record.task_id), record)
+
+    def remove(self, task_id: str) -> None:
+        self._path(task_id).unlink(missing_ok=True)
+
+    def all(self) -> list[JobRecord]:
+        """Every readable record, oldest first. Litter of an interrupted write is swept."""
+        for part in self._folder.glob("*.part"):
+            if time.time() - part.stat().st_mtime > 60:
+                part.unlink(missing_ok=True)
+        found = [statefile.read(path, JobRecord) for path in self._folder.glob("*.json")]
+        return sorted((record for record in found if record), key=lambda record: record.accepted_at)
+
+    def _path(self, task_id: str) -> Path:
+        return self._folder / f"{task_id}.json"

@@ -1,0 +1,79 @@
+"""The part of a plotter's Celery worker that lives as long as the worker does."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery import bootsteps
+
+from common import config
+from common.broker import broker_url
+from common.errors import OrderRefused
+from common.names import Role, role_and_host
+from common.publisher import Publisher
+from common.snapshot import PlotterSnapshot
+from common.store import Board
+from plotter_worker.host import PlotterHost
+from plotter_worker.news import News
+
+log = logging.getLogger(__name__)
+
+_current: PlotterHost | None = None
+_board: Board | None = None
+
+
+def current(host: str) -> PlotterHost:
+    """The plotter host that this process serves. Raises OrderRefused when it is not `host`."""
+    if _current is None or _current.name != host:
+        raise OrderRefused(
+            f"This worker does not plot for {host}.", "Send the task to the queue of its host."
+        )
+    return _current
+
+
+def board() -> Board:
+    """This process' notice board."""
+    assert _board is not None
+    return _board
+
+
+class PlotterService(bootsteps.StartStopStep):
+    """Runs in the worker named plotter@HOST, and in no other."""
+
+    requires = {"celery.worker.components:Pool"}
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        named = role_and_host(worker.hostname)
+        self.enabled = named is not None and named[0] is Role.PLOTTER
+        self._host: PlotterHost | None = None
+        self._publisher: Publisher | None = None
+
+    def start(self, worker: Any) -> None:
+        global _current, _board  # noqa: PLW0603  one worker per process; its tasks need to find it
+        settings = config.load()
+        _board = Board.connect(broker_url(settings))
+        self._publisher = Publisher(_board, Role.PLOTTER, self._snapshot)
+        self._host = PlotterHost(settings, News(settings.host, self._publisher), worker.app.send_task)
+        _current = self._host
+        self._host.start()
+        self._publisher.start()
+        self._publisher.changed()
+        log.info("plotter %s is up", settings.host)
+
+    def stop(self, worker: Any) -> None:  # noqa: ARG002
+        global _current  # noqa: PLW0603
+        _current = None
+        if self._host and self._publisher:
+            self._host.stop()
+            self._publisher.stop()
+
+    terminate = stop
+
+    def _snapshot(self) -> PlotterSnapshot:
+        assert self._host is not None
+        return self._host.snapshot()
+
+
+

@@ -1,0 +1,109 @@
+"""Builds a plotter host's snapshot from what its watcher, surveys and configuration say. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from common.config import Config
+from common.snapshot import (
+    Directory,
+    FinishedPlot,
+    Job,
+    PlotState,
+    PlotterSnapshot,
+    Recipe,
+    TmpDir,
+)
+from plotter_worker.steering import Steering
+from plotter_worker.survey import Seen
+
+
+def plotter_snapshot(
+    settings: Config,
+    recipe: Recipe,
+    steering: Steering,
+    seen: Mapping[str, Seen],
+    jobs: tuple[Job, ...],
+    makers: Mapping[str, int],
+    turn: str,
+    now: datetime,
+    problems: tuple[str, ...] = (),
+) -> PlotterSnapshot:
+    """All that beat and people need to know of this host.
+
+    seen: the last look at each directory. makers: plot id -> pid of the plotter that has not finished it.
+    """
+    directories, scheduling = settings.directories, settings.scheduling
+    assert directories is not None
+    assert scheduling is not None
+    archiving = settings.archiving
+    return PlotterSnapshot(
+        host=settings.host,
+        at=now,
+        turn=turn,
+        plotting=steering.may_start,
+        pause_reason=steering.pause_reason,
+        starts_left=steering.starts_left,
+        global_max_jobs=scheduling.global_max_jobs,
+        global_stagger_s=scheduling.global_stagger_m * 60,
+        recipe=recipe,
+        check_room=scheduling.check_room,
+        failure_limit=scheduling.failure_limit,
+        failure_pause_s=scheduling.failure_pause_s,
+        failures=steering.failures,
+        tmp_dirs=tuple(_tmp_dir(settings, path, seen) for path in directories.tmp),
+        tmp2=Directory(path=directories.tmp2, **_figures(directories.tmp2, seen)) if directories.tmp2 else None,
+        dst_dirs=tuple(Directory(path=path, **_figures(path, seen)) for path in directories.dst or ()),
+        jobs=jobs,
+        plots=tuple(_plots(settings, steering, seen, makers)),
+        archiving=archiving is not None,
+        harvesters=tuple(archiving.harvesters) if archiving else (),
+        problems=problems,
+    )
+
+
+def plot_folders(settings: Config) -> tuple[str, ...]:
+    """Directories in which finished plots lie."""
+    directories = settings.directories
+    assert directories is not None
+    return tuple(dict.fromkeys(folder for tmp in directories.tmp for folder in directories.dst_for(tmp)))
+
+
+def _tmp_dir(settings: Config, path: str, seen: Mapping[str, Seen]) -> TmpDir:
+    limits = settings.tmp_limits(path)
+    return TmpDir(
+        path=path,
+        max_jobs=limits.max_jobs,
+        stagger_phase=limits.stagger_phase,
+        stagger_limit=limits.stagger_limit,
+        **_figures(path, seen),
+    )
+
+
+def _figures(path: str, seen: Mapping[str, Seen]) -> dict[str, object]:
+    report = seen[path].report if path in seen else Seen().report
+    return {
+        "state": report.state,
+        "free_bytes": report.free_bytes,
+        "total_bytes": report.total_bytes,
+        "device": report.device,
+    }
+
+
+def _plots(
+    settings: Config, steering: Steering, seen: Mapping[str, Seen], makers: Mapping[str, int]
+) -> Iterable[FinishedPlot]:
+    for folder in plot_folders(settings):
+        for plot in seen[folder].plots if folder in seen else ():
+            maker = makers.get(plot.plot_id or "")
+            if plot.path in steering.refused:
+                yield plot.model_copy(
+                    update={"state": PlotState.REFUSED, "reason": steering.refused[plot.path]}
+                )
+            elif plot.state is PlotState.READY and maker is not None:
+                # Whole, but its plotter has not said so yet: it may still rename or copy it.
+                reason = f"its plotter (pid {maker}) is about to end"
+                yield plot.model_copy(update={"state": PlotState.OPEN, "reason": reason})
+            else:
+                yield plot

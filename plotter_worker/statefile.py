@@ -1,0 +1,35 @@
+"""Small JSON files that survive a kill at any moment."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+log = logging.getLogger(__name__)
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def write(path: Path, content: BaseModel) -> None:
+    """Replace the file as a whole: it is either the old or the new one, also after a power cut."""
+    part = path.with_suffix(".part")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(content.model_dump_json())
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def read(path: Path, kind: type[M]) -> M | None:
+    """The file's content; None where there is none, or what is there cannot be read (it is logged)."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (ValidationError, OSError) as error:
+        log.warning("%s is unreadable and is ignored: %s", path, error)
+        return None

@@ -1,0 +1,84 @@
+"""What a person has said about starting plots here, and how often plotters died at once.
+
+Both outlive restarts: a worker that crashes and comes back must not forget that it was told to stop, nor
+begin anew with a plotter that cannot work.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from common.snapshot import Failures
+from plotter_worker import statefile
+
+
+class Steering(BaseModel):
+    """starts_left: how many more plots may start here; None: no end. 0 is a pause."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    paused: str | None = None  # why; None: not paused
+    starts_left: int | None = None
+    failures: Failures = Failures()
+    refused: dict[str, str] = {}  # plot's path -> why a harvester did not take it
+
+    @property
+    def may_start(self) -> bool:
+        return self.paused is None and self.starts_left != 0
+
+    @property
+    def pause_reason(self) -> str | None:
+        if self.paused is not None:
+            return self.paused
+        return "as many plots as were asked for have been started" if self.starts_left == 0 else None
+
+
+class SteeringFile:
+    """The steering of one plotter host, in its state directory. Used by one thread at a time."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / "steering.json"
+        self.now = statefile.read(self._path, Steering) or Steering()
+
+    def pause(self, reason: str, after: int | None = None) -> None:
+        """Start no more, or `after` more and then none."""
+        if after is None:
+            self._change(paused=reason)
+        else:
+            self._change(paused=None, starts_left=after)
+
+    def unpause(self) -> None:
+        """Start as the rules allow, and give plotters that died at once another try."""
+        self._change(paused=None, starts_left=None, failures=Failures())
+
+    def started(self) -> None:
+        if self.now.starts_left is not None:
+            self._change(starts_left=max(0, self.now.starts_left - 1))
+
+    def died_at_once(self, reason: str, at: datetime) -> int:
+        """Count it; how many that makes in a row."""
+        count = self.now.failures.consecutive + 1
+        self._change(failures=Failures(consecutive=count, last_at=at, last_reason=reason))
+        return count
+
+    def works(self) -> None:
+        """A plotter got as far as plotting."""
+        if self.now.failures.consecutive:
+            self._change(failures=Failures())
+
+    def refuse(self, path: str, reason: str) -> None:
+        self._change(refused=self.now.refused | {path: reason})
+
+    def forget_refused(self, keep: set[str]) -> None:
+        """Drop what is no longer there."""
+        kept = {path: reason for path, reason in self.now.refused.items() if path in keep}
+        if kept != self.now.refused:
+            self._change(refused=kept)
+
+    def _change(self, **fields: object) -> None:
+        self.now = self.now.model_copy(update=fields)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        statefile.write(self._path, self.now)

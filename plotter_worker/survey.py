@@ -1,0 +1,180 @@
+"""Keeps an eye on the tmp and dst directories. Each has a thread of its own: a dead drive stops nobody."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from inotify_simple import INotify, flags
+
+from common.plotfile import classify
+from common.probe import LOOK_DEADLINE_S, DirReport, look
+from common.snapshot import DirState, FinishedPlot, PlotState
+
+_REFRESH_S = 10.0
+_OPEN_REFRESH_S = 1.0  # while somebody still writes a plot here: nothing tells when it is closed
+_PAUSE_S = 0.05  # between two looks, however much happens
+_WATCHED = flags.CREATE | flags.MOVED_TO | flags.MOVED_FROM | flags.DELETE | flags.CLOSE_WRITE
+
+
+@dataclass(frozen=True)
+class FileSeen:
+    """allocated_bytes: what it takes of the drive; sparse and preallocated files differ from their size."""
+
+    name: str
+    size_bytes: int
+    allocated_bytes: int
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look at a directory. `plots` is empty where only room matters."""
+
+    report: DirReport = DirReport(DirState.UNKNOWN)
+    files: tuple[FileSeen, ...] = ()
+    plots: tuple[FinishedPlot, ...] = ()
+
+
+@dataclass
+class _Known:
+    state: PlotState
+    since: datetime
+    fingerprint: tuple[int, int] = field(default=(0, 0))
+    plot: FinishedPlot | None = None
+
+
+class Survey:
+    """One directory. `on_change` is called in the survey's thread when a look differs from the last."""
+
+    def __init__(self, path: str, with_plots: bool, on_change: Callable[[], None]) -> None:
+        self.path = path
+        self._with_plots = with_plots
+        self._on_change = on_change
+        self._seen = Seen()
+        self._known: dict[str, _Known] = {}
+        self._busy_since: float | None = None
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=f"survey {path}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Look again now."""
+        os.eventfd_write(self._wake_fd, 1)
+
+    @property
+    def seen(self) -> Seen:
+        """The last look; HANGING, with nothing known of it, while one is overdue."""
+        busy_since = self._busy_since
+        if busy_since is not None and time.monotonic() - busy_since > LOOK_DEADLINE_S:
+            return Seen(DirReport(DirState.HANGING))
+        return self._seen
+
+    def _run(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wake_fd, selectors.EVENT_READ)
+            inotify: INotify | None = None
+            while not self._stopping:
+                self._busy_since = time.monotonic()
+                if inotify is None and self._with_plots:
+                    inotify = self._watch(selector)
+                seen = self._look()
+                self._busy_since = None
+                if inotify is not None and seen.report.state is DirState.MISSING:
+                    selector.unregister(inotify.fd)
+                    inotify.close()
+                    inotify = None  # what comes back under this name is another directory
+                if seen != self._seen:
+                    self._seen = seen
+                    self._on_change()
+                time.sleep(_PAUSE_S)
+                selector.select(self._rest_s())
+                self._drain(inotify)
+
+    def _rest_s(self) -> float:
+        writing = any(plot.state is PlotState.OPEN for plot in self._seen.plots)
+        return _OPEN_REFRESH_S if writing else _REFRESH_S
+
+    def _drain(self, inotify: INotify | None) -> None:
+        try:
+            os.eventfd_read(self._wake_fd)
+        except BlockingIOError:
+            pass
+        if inotify is not None:
+            inotify.read(timeout=0)
+
+    def _watch(self, selector: selectors.BaseSelector) -> INotify | None:
+        """Be woken by what happens in the directory; None where it cannot be watched now."""
+        inotify = INotify(nonblocking=True)
+        try:
+            inotify.add_watch(self.path, _WATCHED)
+        except OSError:
+            inotify.close()
+            return None
+        selector.register(inotify.fd, selectors.EVENT_READ)
+        return inotify
+
+    def _look(self) -> Seen:
+        report = look(self.path)
+        try:
+            files = tuple(sorted(_files(self.path), key=lambda file: file.name))
+        except OSError:
+            return Seen(report)  # the report says what is the matter
+        return Seen(report, files, self._plots(files) if self._with_plots else ())
+
+    def _plots(self, files: tuple[FileSeen, ...]) -> tuple[FinishedPlot, ...]:
+        named = [file for file in files if file.name.endswith((".plot", ".plot2"))]
+        plots = [plot for file in named if (plot := self._plot(file)) is not None]
+        gone = self._known.keys() - {file.name for file in named}
+        for name in gone:
+            del self._known[name]
+        return tuple(plots)
+
+    def _plot(self, file: FileSeen) -> FinishedPlot | None:
+        path = Path(self.path, file.name)
+        now = datetime.now(UTC)
+        try:
+            fingerprint = (file.size_bytes, path.stat().st_mtime_ns)
+            known = self._known.get(file.name)
+            if known and known.plot and known.fingerprint == fingerprint and known.state is not PlotState.OPEN:
+                return known.plot
+            state, reason, name, size_bytes = classify(path, now)
+        except OSError:
+            return None  # gone since it was listed
+        since = known.since if known and known.state is state else now
+        plot = FinishedPlot(
+            path=str(path),
+            size_bytes=size_bytes,
+            state=state,
+            since=since,
+            plot_id=name.plot_id if name else None,
+            k=name.k if name else None,
+            reason=reason,
+        )
+        self._known[file.name] = _Known(state, since, fingerprint, plot)
+        return plot
+
+
+def _files(path: str) -> list[FileSeen]:
+    found = []
+    with os.scandir(path) as entries:
+        for entry in entries:
+            try:
+                if entry.is_file(follow_symlinks=False):
+                    stat = entry.stat(follow_symlinks=False)
+                    found.append(FileSeen(entry.name, stat.st_size, stat.st_blocks * 512))
+            except OSError:
+                continue  # gone since it was listed
+    return found

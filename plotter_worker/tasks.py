@@ -1,0 +1,146 @@
+"""Tasks of the plotter's queue."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from celery import Task, shared_task
+from celery.exceptions import Ignore
+from kombu.exceptions import OperationalError
+
+from common.errors import BrokerError, OrderRefused, PlotFailed
+from common.messages import PlotOrder
+from common.names import PAUSE, PLOT, UNPAUSE
+from common.pool import StopEvent, StopReason, stop_event
+from common.units import human_duration
+from plotter_worker.host import PlotterHost
+from plotter_worker.jobs import TrackedJob
+from plotter_worker.records import Outcome
+from plotter_worker.service import board, current
+
+log = logging.getLogger(__name__)
+
+_REPORT_PAUSE_S = 1.0  # between two progress events of one plot
+_LOOK_S = 60.0  # a task that hears nothing looks by itself
+_REDIS_PAUSE_S = 2.0
+
+
+class PlotTask(Task):
+    """A job is done with when Celery's backend has its result, and no earlier."""
+
+    abstract = True
+
+    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:  # noqa: ARG002
+        _reported(task_id, kwargs)
+
+    def on_failure(self, exc: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:  # noqa: ARG002
+        if isinstance(exc, PlotFailed):
+            _reported(task_id, kwargs)
+
+
+def _reported(task_id: str, kwargs: dict[str, Any]) -> None:
+    host = current(kwargs["host"])
+    if job := host.job(task_id):
+        host.reported(job)
+
+
+@shared_task(bind=True, base=PlotTask, name=PLOT, throws=(OrderRefused, PlotFailed))
+def plot(self: Any, host: str, **order: Any) -> dict[str, Any]:
+    """One plot, from its order to its end.
+
+    host, and optionally tmp, dst: where (see common.messages.PlotOrder). Returns plot_id, k, path,
+    phase_times_s, total_s, ... Raises OrderRefused when nothing was started, PlotFailed with the last
+    lines of the log when the plotter ended without its plot.
+    """
+    message = PlotOrder.read(host=host, **order)
+    plotter = current(host)
+    task_id = self.request.id
+    job = plotter.claim(task_id)
+    if job is None:
+        if message.adopt:
+            raise Ignore(f"job {task_id} is over and reported")
+        job = plotter.take_order(task_id, message)
+    try:
+        outcome = _stand_for(self, plotter, job)
+    finally:
+        plotter.unclaim(job)
+    if outcome.succeeded:
+        return outcome.result or {}
+    raise PlotFailed(f"{outcome.reason}\n{outcome.tail}".strip())
+
+
+def _stand_for(task: Any, plotter: PlotterHost, job: TrackedJob) -> Outcome:
+    """Report progress until the job has ended and Redis is there to take the result.
+
+    Raises Ignore when this worker leaves (the plotter goes on, and its next worker takes the job up) or
+    when a person terminates the plot.
+    """
+    event = stop_event(task.request.id)
+    event.on_set(job.changed)
+    seen, told, last_s = -1, "", 0.0
+    while job.outcome is None:
+        _let_go_if_asked(event, plotter, job)
+        seen = job.wait_change(seen, _REPORT_PAUSE_S if progress_text(job) != told else _LOOK_S)
+        text = progress_text(job)
+        if text != told and time.monotonic() - last_s >= _REPORT_PAUSE_S:
+            told, last_s = text, time.monotonic()
+            report_progress(task, text)
+    while not _redis_is_there():
+        _let_go_if_asked(event, plotter, job)
+        event.wait(_REDIS_PAUSE_S)
+    return job.outcome
+
+
+def _let_go_if_asked(event: StopEvent, plotter: PlotterHost, job: TrackedJob) -> None:
+    if not event.is_set():
+        return
+    if event.reason is StopReason.TERMINATED:
+        plotter.terminate(job)
+        plotter.reported(job)
+        raise Ignore("terminated")
+    raise Ignore("this worker leaves; the plotter goes on")
+
+
+def progress_text(job: TrackedJob) -> str:
+    """What Flower shows of a running plot: `phase 2:3 43% eta 1h 12m`."""
+    notice = job.brief()
+    parts = [f"phase {notice.phase}" if notice.phase else "phase unknown"]
+    if notice.percent is not None:
+        parts.append(f"{notice.percent:.0f}%")
+    if notice.eta_s is not None:
+        parts.append(f"eta {human_duration(notice.eta_s)}")
+    if notice.stalled:
+        parts.append(f"stalled: {notice.stalled}")
+    return " ".join(parts)
+
+
+def report_progress(task: Any, text: str) -> None:
+    """An event that Flower shows as the task's result; without Redis nobody sees it, and that is all."""
+    try:
+        task.send_event("task-progress", result=text)
+    except (OperationalError, OSError) as error:
+        log.debug("progress not told: %s", error)
+
+
+def _redis_is_there() -> bool:
+    try:
+        board().ping()
+    except BrokerError:
+        return False
+    return True
+
+
+@shared_task(name=PAUSE, throws=(OrderRefused,))
+def pause(host: str, reason: str = "paused by a person", after: int | None = None) -> str:
+    """Start no more plots on `host`, or `after` more and then none. Running ones go on."""
+    current(host).pause(reason, after)
+    return f"{host}: {'no more plots' if after is None else f'{after} more plots'}"
+
+
+@shared_task(name=UNPAUSE, throws=(OrderRefused,))
+def unpause(host: str) -> str:
+    """Start plots on `host` as the rules allow, also after plotters that died at once."""
+    current(host).unpause()
+    return f"{host}: plots start as the rules allow"

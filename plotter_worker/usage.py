@@ -1,0 +1,53 @@
+"""What a job takes of the machine: processor, memory, state, and room on its drives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import psutil
+
+from common.snapshot import RunStatus
+from plotter_worker.jobs import TrackedJob
+from plotter_worker.processes import pid_of
+from plotter_worker.survey import Seen
+
+_STATUS = {
+    psutil.STATUS_RUNNING: RunStatus.RUNNING,
+    psutil.STATUS_SLEEPING: RunStatus.SLEEPING,
+    psutil.STATUS_IDLE: RunStatus.SLEEPING,
+    psutil.STATUS_DISK_SLEEP: RunStatus.DISK,
+    psutil.STATUS_STOPPED: RunStatus.STOPPED,
+    psutil.STATUS_TRACING_STOP: RunStatus.STOPPED,
+}
+
+
+def refresh(job: TrackedJob, seen: Mapping[str, Seen]) -> None:
+    """Read the process' figures, and add up its files in the directories last seen."""
+    _refresh_process(job)
+    tmp_bytes = _own_bytes(job, job.tmp, seen)
+    tmp2_bytes = _own_bytes(job, job.tmp2, seen) if job.tmp2 != job.tmp else 0
+    dst_bytes = _own_bytes(job, job.dst, seen) if job.dst not in (job.tmp, job.tmp2) else 0
+    job.usage.files(tmp_bytes, tmp2_bytes, dst_bytes)
+
+
+def _refresh_process(job: TrackedJob) -> None:
+    if job.record.process is None:
+        return
+    try:
+        process = psutil.Process(pid_of(job.record.process))
+        with process.oneshot():
+            times = process.cpu_times()
+            job.usage.status = _STATUS.get(process.status(), RunStatus.OTHER)
+            job.usage.mem_bytes = process.memory_info().rss
+            job.usage.user_s, job.usage.sys_s = times.user, times.system
+            job.usage.iowait_s = getattr(times, "iowait", 0.0)
+    except psutil.Error:
+        return  # it ends: the watcher will tell
+
+
+def _own_bytes(job: TrackedJob, directory: str | None, seen: Mapping[str, Seen]) -> int:
+    plot_id = job.progress.plot_id
+    if directory is None or directory not in seen or plot_id is None:
+        return 0
+    # Every unfinished file of a plotter that names them carries the plot's id.
+    return sum(file.allocated_bytes for file in seen[directory].files if plot_id in file.name)

@@ -1,0 +1,185 @@
+"""The one thread of a host that follows its plotters: exits and log lines as they happen, newcomers
+within a second.
+
+It sleeps on pidfds (exits), inotify (logs) and an eventfd (requests of other threads); nothing is polled
+but the list of processes. Linux only, as the plotters' worker is.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import selectors
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from inotify_simple import INotify, flags
+
+from plotter_worker.jobs import TrackedJob
+from plotter_worker.processes import Found, ProcessTable, is_running, pid_of
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 1.0  # between two looks at the process table
+_READ_PAUSE_S = 0.02  # between two reads of one log: chatty plotters write hundreds of lines a second
+_SLOW_LOOK_S = 5.0  # for what inotify does not tell of, such as logs on network mounts
+
+
+class Listener(Protocol):
+    """Whom the watcher tells; called in its thread, so answer fast and never wait."""
+
+    def job_moved(self, job: TrackedJob) -> None:
+        """Its log went on."""
+
+    def job_ended(self, job: TrackedJob, exit_code: int | None) -> None:
+        """Its process is gone; exit_code is None where it was not our child. The log is read to its end."""
+
+    def plotter_found(self, found: Found) -> TrackedJob | None:
+        """A plotter that is not followed yet; the job to follow, or None to leave it alone."""
+
+    def tick(self) -> None:
+        """About once a second."""
+
+
+@dataclass
+class _Followed:
+    job: TrackedJob
+    pid: int
+    pidfd: int | None
+    child: subprocess.Popen[bytes] | None
+    watch: int | None = None  # inotify's number for the log
+    dirty: bool = True
+    next_read: float = 0.0
+
+
+class Watcher:
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._table = ProcessTable()
+        self._followed: dict[int, _Followed] = {}  # by pid
+        self._by_watch: dict[int, _Followed] = {}
+        self._requests: queue.SimpleQueue[_Followed] = queue.SimpleQueue()
+        self._selector = selectors.DefaultSelector()
+        self._inotify = INotify(nonblocking=True)
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._selector.register(self._inotify.fd, selectors.EVENT_READ, self._logs_grew)
+        self._selector.register(self._wake_fd, selectors.EVENT_READ, self._woken)
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="watch-plotters", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop following. The plotters go on."""
+        self._stopping = True
+        self._wake()
+        self._thread.join(timeout=5)
+
+    def follow(self, job: TrackedJob, child: subprocess.Popen[bytes] | None = None) -> None:
+        """Follow a job whose record names its process. From any thread."""
+        assert job.record.process is not None
+        pid = pid_of(job.record.process)
+        self._requests.put(_Followed(job, pid, _pidfd(pid), child))
+        self._wake()
+
+    def _run(self) -> None:
+        next_look = next_slow_look = 0.0
+        while not self._stopping:
+            for key, _ in self._selector.select(self._timeout_s(next_look)):
+                key.data() if callable(key.data) else self._exited(key.data)
+            self._take_requests()
+            now = time.monotonic()
+            self._read_dirty(now)
+            if now >= next_look:
+                next_look = now + _LOOK_S
+                self._look()
+            if now >= next_slow_look:
+                next_slow_look = now + _SLOW_LOOK_S
+                for followed in self._followed.values():
+                    followed.dirty = True
+
+    def _timeout_s(self, next_look: float) -> float:
+        reads = [followed.next_read for followed in self._followed.values() if followed.dirty]
+        return max(0.0, min([next_look, *reads]) - time.monotonic())
+
+    def _take_requests(self) -> None:
+        while not self._requests.empty():
+            self._begin(self._requests.get())
+
+    def _begin(self, followed: _Followed) -> None:
+        identity = followed.job.record.process
+        # A pidfd of a process that ended and was replaced would be another's.
+        if followed.pidfd is None or (followed.child is None and identity and not is_running(identity)):
+            self._finish(followed)
+            return
+        self._followed[followed.pid] = followed
+        self._selector.register(followed.pidfd, selectors.EVENT_READ, followed)
+        self._watch_log(followed)
+
+    def _watch_log(self, followed: _Followed) -> None:
+        if followed.job.record.log is None:
+            return
+        try:
+            followed.watch = self._inotify.add_watch(followed.job.record.log, flags.MODIFY)
+            self._by_watch[followed.watch] = followed
+        except OSError as error:
+            log.debug("no inotify for %s (%s): it is read every few seconds", followed.job.record.log, error)
+
+    def _logs_grew(self) -> None:
+        for event in self._inotify.read(timeout=0):
+            if followed := self._by_watch.get(event.wd):
+                followed.dirty = True
+
+    def _read_dirty(self, now: float) -> None:
+        for followed in self._followed.values():
+            if followed.dirty and followed.next_read <= now:
+                followed.dirty = False
+                followed.next_read = now + _READ_PAUSE_S
+                if followed.job.read_log():
+                    self._listener.job_moved(followed.job)
+
+    def _exited(self, followed: _Followed) -> None:
+        assert followed.pidfd is not None
+        self._selector.unregister(followed.pidfd)
+        del self._followed[followed.pid]
+        if followed.watch is not None and followed.watch in self._by_watch:
+            del self._by_watch[followed.watch]
+            try:
+                self._inotify.rm_watch(followed.watch)
+            except OSError:
+                pass  # the log was deleted, and its watch with it
+        self._finish(followed)
+
+    def _finish(self, followed: _Followed) -> None:
+        exit_code = None
+        if followed.child is not None:
+            exit_code = followed.child.wait()  # it has ended: this reaps it and does not wait
+        if followed.pidfd is not None:
+            os.close(followed.pidfd)
+        followed.job.read_log()
+        self._listener.job_ended(followed.job, exit_code)
+
+    def _look(self) -> None:
+        for found in self._table.newcomers(set(self._followed)):
+            if job := self._listener.plotter_found(found):
+                self._begin(_Followed(job, found.pid, _pidfd(found.pid), None))
+        self._listener.tick()
+
+    def _woken(self) -> None:
+        os.eventfd_read(self._wake_fd)
+
+    def _wake(self) -> None:
+        os.eventfd_write(self._wake_fd, 1)
+
+
+def _pidfd(pid: int) -> int | None:
+    """None when the process is gone already."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
