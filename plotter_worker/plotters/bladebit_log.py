@@ -1,0 +1,244 @@
+"""The logs of bladebit: ramplot (1.x to 3.x), diskplot and cudaplot (2.x, 3.x).
+
+Lines are those of 1.2.4 and 3.1.1 (source and public logs). Phases of ramplot mean what they meant in
+plotman 0.5.3; those of the other two follow them:
+
+    Allocating buffers / memory          0:1
+    Generating plot                      0:2
+    Running Phase N                      N:0
+    ramplot   Finished F1 generation     1:1
+              Forward propagating to N   1:N
+              Prunning table N (6-2)     2:(7-N)
+              Compressing tables N       3:N
+              Writing P7, C1, C2, C3     4:1 4:2 4:3 4:4
+              Finished Phase N           (N+1):0
+              Writing final plot tables  5:1
+    diskplot  Table N                    1:N        no phase 4; the tables C1-C3 are made in phase 1
+              Finished marking table N   2:(8-N)    the next one is being marked
+              Compressing tables N       3:N
+              Writing P7 parks           3:7
+              Finished Phase 3           5:0
+              Waiting for plot file      5:1
+    cudaplot  Generating F1              1:1
+              Table N completed          1:(N+1)    up to 1:7
+              Completed Phase 1, 2       2:0, 3:0
+              Marked Table N             2:(8-N)
+              Compressing Table N and M  3:N
+              Serializing P7 entries     3:7
+              Completed Phase 3          5:0
+              Completed Plot             5:1
+    all       plot renamed               5:2        done, once the total time is told as well
+"""
+
+from __future__ import annotations
+
+import re
+
+from common.phase import Phase
+from plotter_worker.plotters.base import CommandLine, Mode
+from plotter_worker.plotters.failures import FAILURES, whole_line
+from plotter_worker.plotters.log import ARROW, Handler, RulesReader, merged, rules
+from plotter_worker.plotters.paths import normal, parent
+from plotter_worker.plotters.story import Story
+
+MARKS = (b"Bladebit Chia Plotter", b"[Bladebit ", b"Memory required: 416 GiB.")
+
+# Percent at which each phase begins and ends. ramplot: 314 s in phase 1 of 583 in all (public log of 1.x),
+# phase 3 about a third, 20 s of writing. cudaplot: 67, 11 and 87 s, 15 s of writing (bladebit#296).
+# diskplot: no whole log at hand, taken like ramplot, whose work it does.
+_RAM_PERCENT = {1: (0.0, 54.0), 2: (54.0, 62.0), 3: (62.0, 96.0), 4: (96.0, 97.0), 5: (97.0, 99.0)}
+_CUDA_PERCENT = {1: (0.0, 37.0), 2: (37.0, 43.0), 3: (43.0, 92.0), 5: (92.0, 99.0)}
+_STEPS = {1: 7, 2: 6, 3: 7, 4: 4, 5: 2}
+_WRITING = {"P7": 1, "C1": 2, "C2": 3, "C3": 4}
+
+
+def reach(story: Story, major: int, minor: int) -> None:
+    """Phase, and the percent of it: steps within a phase count alike."""
+    begin, end = (_CUDA_PERCENT if story.mode is Mode.CUDA else _RAM_PERCENT).get(major, (0.0, 0.0))
+    steps_done = max(minor - 1, 0) / _STEPS.get(major, 1)
+    story.reach(Phase(major, minor), begin + (end - begin) * min(steps_done, 1.0))
+
+
+def _disk_mode(story: Story, _match: re.Match[str]) -> None:
+    story.mode = Mode.DISK
+
+
+def _cuda_mode(story: Story, _match: re.Match[str]) -> None:
+    story.mode = Mode.CUDA
+
+
+def _count(story: Story, match: re.Match[str]) -> None:
+    story.asked = int(match[1])
+
+
+def _allocating(story: Story, _match: re.Match[str]) -> None:
+    if not story.begun:
+        reach(story, 0, 1)
+
+
+def _begin(story: Story, match: re.Match[str]) -> None:
+    story.begin()
+    story.asked = int(match[1] or 0)
+    story.plot.plot_id = match[2]
+    story.plot.k = 32  # it makes no others
+    reach(story, 0, 2)
+
+
+def _temporary_file(story: Story, match: re.Match[str]) -> None:
+    story.named(match[1])
+    story.plot.final = story.path(match[1])
+    if story.plot.final:
+        story.plot.dst = parent(story.plot.final)
+
+
+def _dst(story: Story, match: re.Match[str]) -> None:
+    story.plot.dst = story.path(match[1])
+
+
+def _tmp(story: Story, match: re.Match[str]) -> None:
+    story.plot.tmp = story.path(match[1])
+
+
+def _tmp2(story: Story, match: re.Match[str]) -> None:
+    story.plot.tmp2 = story.path(match[1])
+
+
+def _compression(story: Story, match: re.Match[str]) -> None:
+    story.plot.compression = int(match[1])
+
+
+def _running(story: Story, match: re.Match[str]) -> None:
+    reach(story, int(match[1]), 0)
+
+
+def _at(major: int, minor: int) -> Handler:
+    return lambda story, _match: reach(story, major, minor)
+
+
+def _table_of(major: int) -> Handler:
+    """The table named is being worked on, counted upwards."""
+    return lambda story, match: reach(story, major, int(match[1]))
+
+
+def _table_done(story: Story, match: re.Match[str]) -> None:
+    reach(story, 1, min(int(match[1]) + 1, 7))
+
+
+def _pruning(story: Story, match: re.Match[str]) -> None:
+    reach(story, 2, 7 - int(match[1]))
+
+
+def _marked(story: Story, match: re.Match[str]) -> None:
+    reach(story, 2, 8 - int(match[1]))
+
+
+def _writing(story: Story, match: re.Match[str]) -> None:
+    reach(story, 4, _WRITING[match[1]])
+
+
+def _phase_done(story: Story, match: re.Match[str]) -> None:
+    phase = int(match[1])
+    story.phase_took(phase, match[2])
+    last = 4 if story.mode not in (Mode.DISK, Mode.CUDA) else 3
+    reach(story, phase + 1 if phase < last else 5, 0)
+
+
+def _plotting_done(story: Story, match: re.Match[str]) -> None:
+    story.plot.total_s = float(match[1])
+    reach(story, 5, 1)
+    _complete(story)
+
+
+def _written(story: Story, match: re.Match[str]) -> None:
+    story.plot.copy_s = float(match[1])
+
+
+def _renamed(story: Story, match: re.Match[str]) -> None:
+    """To a path, or only a file name in dst."""
+    plot = story.plot
+    if not plot.name:
+        story.named(match[1])
+    plot.path = story.path(match[1]) if "/" in match[1] or not plot.dst else normal(match[1], plot.dst)
+    _complete(story)
+
+
+def _complete(story: Story) -> None:
+    # The two lines come in either order, by mode and version.
+    plot = story.plot
+    if plot.total_s is not None and plot.path is not None:
+        reach(story, 5, 2)
+        story.complete(plot, plot.path)
+
+
+def _no_space(story: Story, match: re.Match[str]) -> None:
+    story.stall(match[0])
+
+
+def _fatal(story: Story, match: re.Match[str]) -> None:
+    """The message is on the same line or the next."""
+    if match[1]:
+        story.fail(match[1])
+        return
+    story.fail("Fatal Error")
+
+    def take(line: str) -> bool:
+        story.fail(line.removeprefix("[ERROR]"))
+        return False
+
+    story.error_follows(take)
+
+
+_SECONDS = r"(\d+(?:\.\d+)?) seconds"
+
+_RULES = merged(
+    rules(
+        (b"[Bladebit", r"\[Bladebit Disk Plotter\]", _disk_mode),
+        (b"[Bladebit", r"\[Bladebit CUDA Plotter\]", _cuda_mode),
+        (b"Creating", r"Creating (\d+) plots", _count),
+        (b"Will", r"Will create (\d+) plots", _count),
+        (b"Output", r"Output path\s*:\s*(.+)$", _dst),
+        (b"Temp1", r"Temp1 path\s*:\s*(.+)$", _tmp),
+        (b"Temp2", r"Temp2 path\s*:\s*(.+)$", _tmp2),
+        (b"Compression", r"Compression Level\s*:\s*(\d+)", _compression),
+        (b"Allocating", r"Allocating (?:buffers|memory)", _allocating),
+        (b"Generating", r"Generating plot \d+(?: / (\d+))?: ([0-9a-f]{64})$", _begin),
+        (b"Generating", r"Generating [Ff]1", _at(1, 1)),
+        (b"Plot", r"Plot temporary file: (.+\.plot)\.tmp$", _temporary_file),
+        (b"Plot", r"Plot (.+\.plot) finished writing to disk", _renamed),
+        (b"Running", r"Running Phase ([1-4])$", _running),
+        (b"Forward", r"Forward propagating to table ([2-7])", _table_of(1)),
+        (b"Table", r"Table ([1-7])(?:: F1 generation)?$", _table_of(1)),
+        (b"Table", r"Table ([2-7]) completed in", _table_done),
+        (b"Prunning", r"Prunning table ([2-6])", _pruning),
+        (b"Pruning", r"Pruning table ([2-6])", _pruning),
+        (b"Marked", r"Marked Table ([2-6]) in", _marked),
+        (b"Compressing", r"Compressing [Tt]ables? ([1-6]) and", _table_of(3)),
+        (b"Serializing", r"Serializing P7 entries", _at(3, 7)),
+        (b"Writing", r"Writing P7 parks", _at(3, 7)),
+        (b"Writing", r"Writing (P7|C1|C2|C3)\b", _writing),
+        (b"Writing", r"Writing final plot tables to disk", _at(5, 1)),
+        (b"Waiting", r"Waiting for plot file to complete", _at(5, 1)),
+        (b"Finished", r"Finished F1 generation in", _at(1, 1)),
+        (b"Finished", r"Finished marking table ([2-6]) in", _marked),
+        (b"Finished", rf"Finished Phase ([1-4]) in {_SECONDS}", _phase_done),
+        (b"Finished", rf"Finished writing tables to disk in {_SECONDS}", _written),
+        (b"Finished", rf"Finished plotting in {_SECONDS}", _plotting_done),
+        (b"Completed", rf"Completed Phase ([1-3]) in {_SECONDS}", _phase_done),
+        (b"Completed", rf"Completed Plot \d+ in {_SECONDS}", _plotting_done),
+        (b"Completed", rf"Completed (?:writing plot|pending writes) in {_SECONDS}", _written),
+        (b"Renaming", r"Renaming plot to '(.+\.plot)'", _renamed),
+        (ARROW, r".+\.plot\.tmp -> (.+\.plot)$", _renamed),
+        (b"No", r"No space left in plot output directory .*", _no_space),
+        (b"Fatal", r"Fatal Error:\s*(.*)$", _fatal),
+        (b"[ERROR]", r"\[ERROR\] Fatal Error:\s*(.*)$", _fatal),
+        (b"***", r"\*\*\* (?:Panic!!!|Crashed!) \*\*\*(?:\s*Fatal Error:)?\s*(.*)$", _fatal),
+        (b"[PlotWriter]", r"\[PlotWriter\] Error: .+", whole_line),
+        (b"ERROR:", r"ERROR: .+", whole_line),
+    ),
+    FAILURES,
+)
+
+
+def reader(command: CommandLine | None = None) -> RulesReader:
+    """A reader for one log of bladebit. command: of the job that writes it, if known."""
+    return RulesReader(_RULES, command)

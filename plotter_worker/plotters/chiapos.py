@@ -1,0 +1,54 @@
+"""`chia plotters chiapos`: the official plotter with its stripe size, for any k (chia-blockchain 2.7.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from common.config.plotting import Plotting
+from common.snapshot import Recipe
+from plotter_worker.plotters import chiapos_log
+from plotter_worker.plotters.base import CommandLine
+from plotter_worker.plotters.chia_cli import PLOTTERS, options
+from plotter_worker.plotters.chiapos_job import (
+    Chiapos,
+    chiapos_room,
+    command_line,
+    k_arguments,
+    key_arguments,
+)
+
+
+class ChiaPlottersChiapos(Chiapos):
+    """A `base.Plotter`."""
+
+    name = "chiapos"
+
+    def argv(self, plotting: Plotting, tmp: str, tmp2: str | None, dst: str) -> list[str]:
+        chosen = plotting.chiapos
+        return [
+            *(chosen.executable, "plotters", "chiapos"),
+            *k_arguments(chosen.k),
+            *("-n", "1"),
+            *("-r", str(chosen.n_threads)),
+            *("-u", str(chosen.n_buckets)),
+            *("-b", str(chosen.job_buffer)),
+            *("-s", str(chosen.stripes)),
+            *("-t", tmp),
+            *(("-2", tmp2) if tmp2 else ()),
+            *("-d", dst),
+            *(("-e",) if chosen.e else ()),
+            # dst is where plots wait to be archived: no directory for chia's harvester.
+            "-x",
+            *key_arguments(plotting.farmer_pk, plotting.pool_pk, plotting.pool_contract_address),
+        ]
+
+    def recognise(self, argv: Sequence[str], cwd: str | None) -> CommandLine | None:
+        found = options(argv, PLOTTERS, "plotters", "chiapos")
+        return command_line(self.name, found, cwd) if found else None
+
+    def recognise_log(self, head: bytes) -> bool:
+        return chiapos_log.MARK in head
+
+    def recipe(self, plotting: Plotting, separate_tmp2: bool) -> Recipe:
+        room = chiapos_room(plotting.chiapos.k, separate_tmp2)
+        return Recipe(plotter=self.name, k=plotting.chiapos.k, **vars(room))

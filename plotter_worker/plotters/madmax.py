@@ -1,0 +1,152 @@
+"""madMAx's `chia_plot` (1.1.8), and Gigahorse, whose CPU plotter has the same name and whose GPU plotters are
+called `cuda_plot_k32` and the like. Also through `chia plotters madmax`, which starts a `chia_plot`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from common.config.plotting import Plotting
+from common.snapshot import Recipe
+from plotter_worker.plotters import chia_cli, madmax_log
+from plotter_worker.plotters.base import CommandLine, LogReader, Mode, OwnFiles, Room
+from plotter_worker.plotters.chiapos_job import key_arguments
+from plotter_worker.plotters.options import Grammar, Options, parse
+from plotter_worker.plotters.paths import normal
+from plotter_worker.plotters.program import program
+from plotter_worker.plotters.rooms import compressed_plot_bytes, gigahorse_gpu_tmp_bytes, madmax_tmp_bytes
+from plotter_worker.plotters.scratch import own_files
+
+_CPU = re.compile(r"chia_plot(?:_k(?P<k>\d\d))?\Z")
+_GPU = re.compile(r"cuda_plot(?:_k(?P<k>\d\d)(?:_v\d+)?)?\Z")
+# Gigahorse on a GPU names its disk buffers without the plot: `cuda_plot_tmp2_<n>.tmp`.
+_ANONYMOUS = re.compile(r"cuda_plot_tmp\d?_.*\.tmp\Z")
+
+_GRAMMAR = Grammar(
+    values={
+        "-k": "k", "--size": "k",
+        "-n": "n", "--count": "n",
+        "-t": "tmp", "--tmpdir": "tmp",
+        "-2": "tmp2", "--tmpdir2": "tmp2",
+        "-3": "tmp3", "--tmpdir3": "tmp3",
+        "-s": "stage", "--stagedir": "stage",
+        "-d": "dst", "--finaldir": "dst",
+        "-r": "threads", "--threads": "threads", "--ndevices": "threads",
+        "-u": "buckets", "--buckets": "buckets",
+        "-v": "buckets3", "--buckets3": "buckets3",
+        "-K": "rmulti2", "--rmulti2": "rmulti2",
+        "-x": "port", "--port": "port",
+        "-z": "dstport", "--dstport": "dstport",
+        "-p": "pool", "--poolkey": "pool",
+        "-c": "contract", "--contract": "contract",
+        "-f": "farmer", "--farmerkey": "farmer",
+        "-C": "compression", "--level": "compression",
+        "-g": "device", "--device": "device",
+        "-S": "streams", "--streams": "streams",
+        "-M": "memory", "--memory": "memory",
+        "-Q": "maxtmp", "-A": "maxcopy", "-W": "maxcopy2",
+    },
+    flags={
+        "-w": "w", "--waitforcopy": "w",
+        "-G": "tmptoggle", "--tmptoggle": "tmptoggle",
+        "-Z": "unique", "--unique": "unique",
+        "-D": "directio", "--directio": "directio",
+        "--version": "help", "-h": "help", "--help": "help",
+    },
+)  # fmt: skip
+
+
+class Madmax:
+    """A `base.Plotter`."""
+
+    name = "madmax"
+
+    def argv(self, plotting: Plotting, tmp: str, tmp2: str | None, dst: str) -> list[str]:
+        chosen = plotting.madmax
+        return [
+            chosen.chosen_executable,
+            # Versions before k33 know no -k.
+            *(("-k", str(chosen.k)) if chosen.k != 32 else ()),
+            *(("-x", str(chosen.network_port)) if chosen.network_port else ()),
+            *(("-C", str(chosen.compression)) if chosen.compression else ()),
+            *("-n", "1"),
+            *("-r", str(chosen.n_threads)),
+            *("-u", str(chosen.n_buckets)),
+            *("-v", str(chosen.n_buckets3)),
+            *("-K", str(chosen.n_rmulti2)),
+            *(("-G",) if chosen.tmptoggle else ()),
+            *("-t", _slash(tmp)),
+            *(("-2", _slash(tmp2)) if tmp2 else ()),
+            *("-d", _slash(dst)),
+            *key_arguments(plotting.farmer_pk, plotting.pool_pk, plotting.pool_contract_address),
+        ]
+
+    def recognise(self, argv: Sequence[str], cwd: str | None) -> CommandLine | None:
+        wrapped = chia_cli.options(argv, chia_cli.MADMAX_WRAPPED, "plotters", "madmax")
+        if wrapped:
+            return self._command(wrapped, cwd, k=32, mode=Mode.CPU, wrapper=True)
+        name, arguments = program(argv)
+        gpu = _GPU.match(name)
+        match = gpu or _CPU.match(name)
+        if not match:
+            return None
+        found = parse(arguments, _GRAMMAR)
+        if "help" in found.flags:
+            return None
+        # The GPU plotters have their k in their name; chia_plot_k34 plots k32 unless told otherwise.
+        k = int(match["k"]) if gpu and match["k"] else 32
+        return self._command(found, cwd, k=k, mode=Mode.GPU if gpu else Mode.CPU, wrapper=False)
+
+    def recognise_log(self, head: bytes) -> bool:
+        return any(mark in head for mark in madmax_log.MARKS)
+
+    def reader(self, command: CommandLine | None = None) -> LogReader:
+        return madmax_log.reader(command)
+
+    def own_files(self, names: Iterable[str], plot_id: str | None) -> OwnFiles:
+        return own_files(names, plot_id, _ANONYMOUS)
+
+    def room(self, command: CommandLine) -> Room | None:
+        if command.k is None:
+            return None
+        separate = command.tmp2 is not None and command.tmp2 != command.tmp
+        return _room(command.k, command.compression, separate, command.mode)
+
+    def recipe(self, plotting: Plotting, separate_tmp2: bool) -> Recipe:
+        chosen = plotting.madmax
+        room = _room(chosen.k, chosen.compression, separate_tmp2, Mode.CPU)
+        return Recipe(plotter=self.name, k=chosen.k, **vars(room))
+
+    def _command(self, found: Options, cwd: str | None, k: int, mode: Mode, wrapper: bool) -> CommandLine:
+        tmp = normal(found.text("tmp") or ".", cwd)
+        # tmp2 falls back to tmp; on a GPU to memory.
+        no_tmp2 = None if mode is Mode.GPU or found.text("tmp2") else tmp
+        return CommandLine(
+            plotter=self.name,
+            k=k if found.text("k") is None else found.number("k"),
+            n=1 if found.text("n") is None else _count(found.number("n")),
+            tmp=tmp,
+            tmp2=normal(found.text("tmp2"), cwd) or no_tmp2,
+            dst=normal(found.text("dst"), cwd) if found.text("dst") else tmp,
+            compression=found.number("compression"),
+            mode=mode,
+            cwd=cwd,
+            wrapper=wrapper,
+        )
+
+
+def _count(number: int | None) -> int:
+    return 1 if number is None else number
+
+
+def _slash(directory: str) -> str:
+    """madMAx refuses a directory without its slash."""
+    return directory.rstrip("/") + "/"
+
+
+def _room(k: int, compression: int | None, separate_tmp2: bool, mode: Mode) -> Room:
+    if mode is Mode.GPU:
+        tmp, tmp2 = gigahorse_gpu_tmp_bytes(k, compression, separate_tmp2)
+    else:
+        tmp, tmp2 = madmax_tmp_bytes(k, separate_tmp2)
+    return Room(tmp, tmp2, compressed_plot_bytes(k, compression))

@@ -1,0 +1,190 @@
+"""The log of madMAx's `chia_plot`, and of Gigahorse (`chia_plot`, `cuda_plot_*`), which writes alike.
+
+Lines are those of chia_plot 1.1.8 (5b5bd68); Gigahorse's from its README and issues. A `[P1] Table N took`
+says that table N is done. Phases mean what they meant in plotman 0.5.3:
+
+    Plot Name                                1:1
+    [P1] Table N took             (1-6)      1:(N+1)   table N+1 is being computed
+    [P2] max_table_size                      2:1
+    [P2] Table N rewrite took     (7-2)      2:(9-N)
+    Phase 2 took                             3:0
+    Wrote plot header                        3:1
+    [P3-2] Table N took           (2-6)      3:N       Gigahorse on a GPU: [P3] Table N
+    Phase 3 took                             4:0
+    [P4] Starting to write C1 and C3 tables  4:1
+    [P4] Writing C2 table                    4:2
+    Phase 4 took                             5:0
+    Started copy to                          5:1
+    Renamed final plot to, Copy to ... finished  5:2   done
+
+With several plots in one job the copy of one runs beside the making of the next, and their lines mix.
+"""
+
+from __future__ import annotations
+
+import re
+
+from common.phase import Phase
+from plotter_worker.plotters.base import CommandLine
+from plotter_worker.plotters.failures import FAILURES, whole_line
+from plotter_worker.plotters.log import Handler, RulesReader, merged, rules
+from plotter_worker.plotters.paths import PLOT_NAME, parent
+from plotter_worker.plotters.story import Plot, Story
+
+MARKS = (b"Multi-threaded pipelined Chia", b"next-gen CUDA plotter")
+
+# Shares of the time: phases 1-4 as 50, 21, 27 and 2 %, between a k32 on disk (1851, 1344, 1003 and 78 s of
+# 4276, in plotman 0.5.3's own sample log) and k20-k21 in memory (60, 8, 29 and 2 %, measured with 1.1.8).
+# Within phase 1 by the tables of a k32 (25, 95, 150, 201, 193, 172, 120 s; madMAx/chia-plotter#7).
+_PERCENT = {
+    **{Phase(1, table): percent for table, percent in enumerate((0, 1.3, 6.3, 14.1, 24.6, 34.7, 43.7), 1)},
+    **{Phase(2, step): percent for step, percent in enumerate((50, 53.5, 57, 60.5, 64, 67.5, 71), 1)},
+    Phase(3, 0): 71.0,
+    **{Phase(3, table): percent for table, percent in enumerate((71, 75.5, 80, 84.5, 89, 93.5), 1)},
+    Phase(4, 0): 98.0,
+    Phase(4, 2): 98.7,
+    Phase(5, 0): 99.0,
+}
+
+
+def _reach(story: Story, major: int, minor: int) -> None:
+    phase = Phase(major, minor)
+    story.reach(phase, _PERCENT.get(phase))
+
+
+def _at(major: int, minor: int) -> Handler:
+    return lambda story, _match: _reach(story, major, minor)
+
+
+def _begin(story: Story, match: re.Match[str]) -> None:
+    story.begin()
+    story.asked = int(match[1])
+
+
+def _name(story: Story, match: re.Match[str]) -> None:
+    story.named(match[1])
+    if story.plot.name and story.plot.dst:
+        story.plot.final = f"{story.plot.dst}/{story.plot.name}.plot"
+    _reach(story, 1, 1)
+
+
+def _dst(story: Story, match: re.Match[str]) -> None:
+    # Gigahorse names each of several destinations; which one a plot goes to is told when its copy begins.
+    story.plot.dst = story.plot.dst or story.path(match[1])
+
+
+def _tmp(story: Story, match: re.Match[str]) -> None:
+    story.plot.tmp = story.path(match[1])
+
+
+def _tmp2(story: Story, match: re.Match[str]) -> None:
+    story.plot.tmp2 = story.path(match[1])
+
+
+def _compression(story: Story, match: re.Match[str]) -> None:
+    story.plot.compression = int(match[1])
+
+
+def _p1(story: Story, match: re.Match[str]) -> None:
+    _reach(story, 1, int(match[1]) + 1)
+
+
+def _p2(story: Story, match: re.Match[str]) -> None:
+    _reach(story, 2, 9 - int(match[1]))
+
+
+def _p3(story: Story, match: re.Match[str]) -> None:
+    _reach(story, 3, int(match[1]))
+
+
+def _phase_took(story: Story, match: re.Match[str]) -> None:
+    phase = int(match[1])
+    story.phase_took(phase, match[2])
+    if phase >= 2:
+        _reach(story, phase + 1, 0)
+
+
+def _total(story: Story, match: re.Match[str]) -> None:
+    plot = story.plot
+    plot.total_s = float(match[1])
+    _reach(story, 5, 0)
+    if plot.dst and plot.dst == plot.tmp:
+        # Made where it belongs: nothing is copied, no more lines come.
+        story.complete(plot, plot.final)
+
+
+def _plot_of(story: Story, path: str) -> Plot:
+    """The plot that a line about a copy speaks of; a new one if the log did not tell of its making."""
+    match = PLOT_NAME.search(path)
+    if not match or match[0] == story.plot.name:
+        return story.plot
+    return story.copying.get(match[0]) or Plot(plot_id=match["id"], name=match[0], k=int(match["k"]))
+
+
+def _copy_begins(story: Story, match: re.Match[str]) -> None:
+    plot = _plot_of(story, match[1])
+    story.reopen(plot)
+    plot.final = story.path(match[1])
+    plot.dst = parent(plot.final) if plot.final else None
+    if plot.name:
+        story.copying[plot.name] = plot
+    if plot is story.plot:
+        _reach(story, 5, 1)
+
+
+def _copied(story: Story, match: re.Match[str]) -> None:
+    plot = _plot_of(story, match[1])
+    if match.lastindex == 2:
+        plot.copy_s = float(match[2])
+    if plot is story.plot:
+        _reach(story, 5, 2)
+    story.complete(plot, story.path(match[1]))
+
+
+def _copy_fails(story: Story, match: re.Match[str]) -> None:
+    # It tries again every five minutes, without another word.
+    story.stall(match[0], _plot_of(story, match[1]).name)
+
+
+def _will_stop(story: Story, _match: re.Match[str]) -> None:
+    # After SIGINT or SIGTERM with -n above 1: what was begun is finished, and no more.
+    story.asked = max(story.begun, 1)
+
+
+_SECONDS = r"(\d+(?:\.\d+)?(?:e[-+]?\d+)?) sec"
+
+_RULES = merged(
+    rules(
+        (b"Crafting", r"Crafting plot \d+ out of (-?\d+)", _begin),
+        (b"Plot", r"Plot Name: (\S+)$", _name),
+        (b"Final", r"Final (?:Directory|Destination):\s*(.+)$", _dst),
+        (b"Working", r"Working Directory:\s*(.+)$", _tmp),
+        (b"Working", r"Working Directory 2:\s*(.+)$", _tmp2),
+        (b"Compression", r"Compression Level:\s*C(\d{1,2})", _compression),
+        (b"[P1]", r"\[P1\] Table ([1-6]) took", _p1),
+        (b"[P2]", r"\[P2\] max_table_size", _at(2, 1)),
+        (b"[P2]", r"\[P2\] Table ([2-7]) rewrite took", _p2),
+        (b"Wrote", r"Wrote plot header", _at(3, 1)),
+        (b"[P3-2]", r"\[P3-2\] Table ([2-6]) took", _p3),
+        (b"[P3]", r"\[P3\] Table ([2-6]) \w+ took", _p3),
+        (b"[P4]", r"\[P4\] Starting", _at(4, 1)),
+        (b"[P4]", r"\[P4\] Writing C2", _at(4, 2)),
+        (b"Phase", rf"Phase ([1-4]) took {_SECONDS}", _phase_took),
+        (b"Total", rf"Total plot creation time was {_SECONDS}", _total),
+        (b"Started", r"Started copy to (.+\.plot)$", _copy_begins),
+        (b"Renamed", r"Renamed final plot to (.+\.plot)$", _copied),
+        (b"Copy", rf"Copy to (.+\.plot) finished, took {_SECONDS}", _copied),
+        (b"Copy", r"Copy to (.+?\.plot) failed with.*", _copy_fails),
+        (b"**", r"\*\*\s+The crafting of plots will stop", _will_stop),
+        # Wrong arguments: one line, then exit 254.
+        (b"Invalid", r"Invalid .+", whole_line),
+        (b"Failed", r"Failed to .+", whole_line),
+        (b"Option", r"Option .+ does not exist.*", whole_line),
+    ),
+    FAILURES,
+)
+
+
+def reader(command: CommandLine | None = None) -> RulesReader:
+    """A reader for one log of madMAx. command: of the job that writes it, if known."""
+    return RulesReader(_RULES, command)

@@ -1,0 +1,105 @@
+"""How a job's end is judged, by its log and its file; an exit code only adds words.
+
+Exit codes lie: `chia plotters chiapos` exits 0 for a k it refuses, `chia plotters madmax` whatever its
+child does, and `chia plots create` exits 1 when it was interrupted after its plot was complete.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from plotter_worker.plotters.base import DonePlot, LogReader, Progress
+
+_TAIL_LINES = 15
+
+
+@dataclass(frozen=True)
+class Success:
+    """All plots asked for are there."""
+
+    plots: tuple[DonePlot, ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A plot is missing.
+
+    reason: one sentence for people. tail: last lines of the log. plots: those that were made all the same.
+    proven: it got as far as plotting, so that the set-up is not to blame.
+    """
+
+    reason: str
+    tail: str
+    plots: tuple[DonePlot, ...] = ()
+    proven: bool = False
+
+
+Verdict = Success | Failure
+
+
+def judge(log: LogReader, exit_code: int | None, exists: Callable[[str], bool | None]) -> Verdict:
+    """Success or failure of a job that has ended.
+
+    log: read to its end. A log that never was is a reader that was fed nothing.
+    exit_code: negative for a signal, as subprocess tells it; None if nobody watched.
+    exists: whether a plot's file is there; None if that cannot be told (its drive hangs), or it may have
+        been moved on since: then the log is believed.
+    """
+    progress = log.progress
+    plots = progress.plots_done
+    # A plot gets its final name when it is complete, even if the log lost its last lines (a full disk).
+    if not progress.finished and progress.final and not _told(progress) and exists(progress.final):
+        plots = (*plots, _unlogged(progress))
+        if len(plots) == 1:
+            return Success(plots)
+    missing = [plot for plot in plots if plot.path and exists(plot.path) is False]
+    if progress.finished and not missing:
+        return Success(plots)
+    if missing:
+        reason = f"The log says that {missing[0].path} was written, but there is no such file."
+    else:
+        reason = _reason(progress, exit_code)
+    return Failure(
+        reason=reason,
+        tail=log.tail(_TAIL_LINES),
+        plots=tuple(plot for plot in plots if plot not in missing),
+        proven=progress.proven,
+    )
+
+
+def _told(progress: Progress) -> bool:
+    return any(plot.plot_id == progress.plot_id for plot in progress.plots_done)
+
+
+def _unlogged(progress: Progress) -> DonePlot:
+    return DonePlot(
+        plot_id=progress.plot_id,
+        path=progress.final,
+        total_s=progress.total_s,
+        copy_s=progress.copy_s,
+        phase_times_s=progress.phase_times_s,
+    )
+
+
+def _reason(progress: Progress, exit_code: int | None) -> str:
+    at = f"in phase {progress.phase}" if progress.proven else "before phase 1"
+    if progress.error:
+        return f"The plotter gave up {at}: {progress.error}"
+    ended = _ended(exit_code)
+    if progress.stalled:
+        return f"The plotter {ended} while it waited: {progress.stalled}"
+    made = f" after {len(progress.plots_done)} plots" if progress.plots_done else ""
+    return f"The plotter {ended} {at}{made}, without a word."
+
+
+def _ended(exit_code: int | None) -> str:
+    if exit_code is None:
+        return "ended unseen"
+    # A shell in between tells of a signal as 128 + its number.
+    number = -exit_code if exit_code < 0 else exit_code - 128
+    try:
+        return f"was ended by {signal.Signals(number).name}"
+    except ValueError:
+        return f"exited with {exit_code}"
