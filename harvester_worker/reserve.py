@@ -210,7 +210,7 @@ def landed_at(name: PlotName, size_bytes: int, drive: str) -> Path | None:
 
 def same_file(one: str, other: str) -> bool:
     try:
-        return os.path.samefile(one, other)
+        return Path(one).samefile(other)
     except FileNotFoundError:
         return False
 

@@ -66,6 +66,6 @@ def _is_the_farmed_one(source: Path, admission: Admission) -> bool:
     if admission.reservation.host != admission.reservation.source_host:
         return False
     try:
-        return os.path.samefile(source, admission.landed)
+        return source.samefile(admission.landed)
     except FileNotFoundError:
         return False
