@@ -8,9 +8,9 @@ from datetime import datetime
 from beat.decisions import Move
 from beat.policy.berths import Berths, all_berths, under_way
 from beat.policy.harvester import choose
-from beat.policy.load import Pair, pair
+from beat.policy.load import pair
 from beat.policy.priority import archive_priority
-from beat.policy.room import trimmed
+from beat.policy.room import Pair, trimmed
 from common.snapshot import (
     ArchiverSnapshot,
     FinishedPlot,

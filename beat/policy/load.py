@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
-from beat.policy.room import Room, trimmed
+from beat.policy.room import Pair, Room
 from beat.policy.turns import free_turns, is_due
 from common.phase import Phase
-from common.snapshot import PendingOrder, PlotterSnapshot, TmpDir, age_s
-
-# Phases are compared as pairs here: a thousand hosts have twenty thousand of them.
-Pair = tuple[int, int]
+from common.snapshot import PendingOrder, PlotterSnapshot, age_s
 
 # Below every phase: a job whose phase is not known is not past any milestone, and the least advanced.
 UNKNOWN: Pair = (-1, -1)
@@ -28,10 +25,14 @@ class Load:
     An order counts in full as a job from when it was sent until it is seen in the snapshot or void: its
     time has come and gone (`expires_at`), or the host's turn has passed it.
 
+    What is not known where it is counts everywhere: a job without a tmp directory uses each of them,
+    bytes without a directory are taken on each file system. A job that uses none says "", not None.
+
     jobs: how many run or are ordered.
     on_trial: of those that plotman ordered, how many did not yet get as far as plotting.
     youngest_s: age of the youngest in seconds; None where there is none.
     host_now: `now`, corrected where the host's clock is ahead of ours.
+    turns: those of the next orders.
     """
 
     def __init__(self, snapshot: PlotterSnapshot, pending: Sequence[PendingOrder], now: datetime) -> None:
@@ -42,63 +43,69 @@ class Load:
         self.jobs = len(snapshot.jobs)
         self.on_trial = 0
         self.youngest_s: float | None = None
-        self._in_tmp: dict[str, list[Pair]] = {}
-        self._in_some_tmp: list[Pair] = []
-        self._to_dst: dict[str, list[Pair]] = {}
-        self._count_jobs()
-        taken = self._count_orders(pending)
-        self.turns: Iterator[str] = free_turns(snapshot.turn, taken)
+        if snapshot.jobs:
+            self._count_jobs()
+        self.turns = free_turns(snapshot.turn, self._count_orders(pending) if pending else ())
 
     def _count_jobs(self) -> None:
+        at = self.room.at
         jobs = self.snapshot.jobs
-        take = self.room.take
+        in_some_tmp: list[Pair] = []
+        somewhere_bytes = 0
+        youngest = jobs[0].started_at
         for job in jobs:
             phase = pair(job.phase)
-            if job.tmp is None:
-                self._in_some_tmp.append(phase)
-            else:
-                self._in_tmp.setdefault(trimmed(job.tmp), []).append(phase)
-            if job.dst is not None:
-                self._to_dst.setdefault(trimmed(job.dst), []).append(phase)
+            tmp, tmp2, dst = job.tmp, job.tmp2, job.dst
+            if job.started_at > youngest:
+                youngest = job.started_at
             if job.ours and not job.proven:
                 self.on_trial += 1
-            take(job.tmp, job.tmp_to_come_bytes)
-            take(job.tmp if job.tmp2 is None else job.tmp2, job.tmp2_to_come_bytes)
-            take(job.dst, job.dst_to_come_bytes)
-        if jobs:
-            self.youngest_s = age_s(max(job.started_at for job in jobs), self.host_now)
+            tmp_bytes = job.tmp_to_come_bytes
+            if tmp2 is not None:
+                at(tmp2).disk.spoken_bytes += job.tmp2_to_come_bytes
+            else:
+                tmp_bytes += job.tmp2_to_come_bytes
+            if tmp is not None:
+                place = at(tmp)
+                place.using.append(phase)
+                place.disk.spoken_bytes += tmp_bytes
+            else:
+                in_some_tmp.append(phase)
+                somewhere_bytes += tmp_bytes
+            if dst is not None:
+                place = at(dst)
+                place.incoming.append(phase)
+                place.disk.spoken_bytes += job.dst_to_come_bytes
+            else:
+                somewhere_bytes += job.dst_to_come_bytes
+        self.youngest_s = age_s(youngest, self.host_now)
+        if in_some_tmp or somewhere_bytes:
+            self._count_everywhere(in_some_tmp, somewhere_bytes)
+
+    def _count_everywhere(self, in_some_tmp: list[Pair], somewhere_bytes: int) -> None:
+        for tmp in self.snapshot.tmp_dirs:
+            self.room.at(tmp.path).using.extend(in_some_tmp)
+        for disk in self.room.disks.values():
+            disk.spoken_bytes += somewhere_bytes
 
     def _count_orders(self, pending: Sequence[PendingOrder]) -> list[str]:
-        if not pending:
-            return []
         seen = {job.task_id for job in self.snapshot.jobs}
-        taken = []
-        for order in pending:
-            if (
-                order.task_id not in seen
-                and order.expires_at > self.now
-                and is_due(order.turn, self.snapshot.turn)
-            ):
-                taken.append(order.turn)
-                self.add(
-                    order.tmp, order.dst or self.room.built_in(order.tmp), age_s(order.sent_at, self.now)
-                )
-        return taken
+        turn = self.snapshot.turn
+        valid = [
+            order
+            for order in pending
+            if order.task_id not in seen and order.expires_at > self.now and is_due(order.turn, turn)
+        ]
+        for order in valid:
+            dst = order.dst or self.room.built_in(order.tmp)
+            self.add(order.tmp, dst, age_s(order.sent_at, self.now))
+        return [order.turn for order in valid]
 
     def add(self, tmp: str, dst: str, ordered_s: float = 0) -> None:
         """Count one more plot, ordered so many seconds ago."""
         self.jobs += 1
         self.on_trial += 1
         self.youngest_s = ordered_s if self.youngest_s is None else min(self.youngest_s, ordered_s)
-        self._in_tmp.setdefault(trimmed(tmp), []).append(NOT_BEGUN)
-        self._to_dst.setdefault(trimmed(dst), []).append(NOT_BEGUN)
+        self.room.at(tmp).using.append(NOT_BEGUN)
+        self.room.at(dst).incoming.append(NOT_BEGUN)
         self.room.take_plot(tmp, dst)
-
-    def phases_in(self, tmp: TmpDir) -> list[Pair]:
-        """Phases of the jobs that use a tmp directory; a job that uses nobody knows which counts in each."""
-        known = self._in_tmp.get(trimmed(tmp.path), [])
-        return known + self._in_some_tmp if self._in_some_tmp else known
-
-    def phases_to(self, dst: str) -> list[Pair]:
-        """Phases of the jobs whose plots will come to a dst directory."""
-        return self._to_dst.get(trimmed(dst), [])

@@ -32,26 +32,20 @@ def plan_starts(
     starts: list[Start] = []
     while True:
         waits = [wait for rule in host_rules.OPEN if (wait := rule(load)) is not None]
-        options, refused = _options(load)
+        options: list[TmpDir] = []
+        refused: list[Wait] = []
+        for tmp in snapshot.tmp_dirs:
+            if (wait := tmp_rules.refusal(tmp, load)) is None:
+                options.append(tmp)
+            else:
+                refused.append(wait)
         if waits or not options:
             return tuple(starts), (*waits, *refused)
         # The first of the most advanced ones: with equal ones the order of the configuration decides.
-        tmp, dst = max(options, key=lambda option: tmp_rules.advance(option[0], load))
+        tmp = max(options, key=lambda option: tmp_rules.advance(option, load))
+        dst = destination(tmp, load)
         starts.append(_start(load, tmp, dst))
         load.add(tmp.path, dst)
-
-
-def _options(load: Load) -> tuple[list[tuple[TmpDir, str]], list[Wait]]:
-    """Tmp directories that may take a plot, each with its dst; and the waits of those that may not."""
-    options: list[tuple[TmpDir, str]] = []
-    refused: list[Wait] = []
-    for tmp in load.snapshot.tmp_dirs:
-        dst = tmp_rules.refusal(tmp, load) or destination(tmp, load)
-        if isinstance(dst, Wait):
-            refused.append(dst)
-        else:
-            options.append((tmp, dst))
-    return options, refused
 
 
 def _start(load: Load, tmp: TmpDir, dst: str) -> Start:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from beat.policy.load import Pair
+from beat.policy.room import Pair
 
 _BASE = 50
 # A drive that a plot is about to be copied to had better be left alone: phase reached -> penalty.

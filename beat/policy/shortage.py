@@ -4,6 +4,7 @@ running and ordered plots will still take. Free space that is not known is neith
 from __future__ import annotations
 
 from beat.policy.load import Load
+from beat.policy.room import Disk
 from common.snapshot import Directory, DirState, Wait
 from common.units import human_bytes, human_bytes_apart
 
@@ -27,19 +28,27 @@ def shortage(
     """role: tmp, tmp2 or dst. needs_bytes: of one more plot, on the file system of `directory`."""
     if not load.snapshot.check_room:
         return None
-    free = load.room.free_bytes(directory)
-    spoken = load.room.spoken_bytes(directory)
-    if free is not None and needs_bytes <= free - spoken:
+    disk = load.room.at(directory.path).disk
+    # The directory's own answer counts too: a neighbour's on the same file system is no look at this one.
+    known = directory.free_bytes is not None and disk.free_bytes is not None
+    if known and needs_bytes <= disk.left_bytes:
         return None
-    numbers: dict[str, float] = {"needs_bytes": needs_bytes, "spoken_bytes": spoken}
-    if free is None:
+    return _short(load, role, directory, needs_bytes, disk if known else None, subject)
+
+
+def _short(
+    load: Load, role: str, directory: Directory, needs_bytes: int, disk: Disk | None, subject: str | None
+) -> Wait:
+    """disk: None where its free space is not known."""
+    numbers: dict[str, float] = {"needs_bytes": needs_bytes}
+    if disk is None or disk.free_bytes is None:
         text = f"needs {human_bytes(needs_bytes)}, free space is not known"
     else:
-        numbers["free_bytes"] = free
-        needs_text, free_text = human_bytes_apart(needs_bytes, free)
+        numbers |= {"free_bytes": disk.free_bytes, "spoken_bytes": disk.spoken_bytes}
+        needs_text, free_text = human_bytes_apart(needs_bytes, disk.free_bytes)
         text = f"needs {needs_text}, {free_text} free"
-        if spoken:
-            text += f" of which {human_bytes(spoken)} are spoken for"
+        if disk.spoken_bytes:
+            text += f" of which {human_bytes(disk.spoken_bytes)} are spoken for"
     if directory.path != subject:
         text += f" in {directory.path}"
     return Wait(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from beat.policy.load import UNKNOWN, Load, Pair, pair
+from beat.policy.destination import no_destination
+from beat.policy.load import UNKNOWN, Load, pair
+from beat.policy.room import Pair
 from beat.policy.shortage import shortage, unusable
 from common.snapshot import TmpDir, Wait
 
@@ -12,35 +14,35 @@ IDLE: Pair = (1_000_000, 0)
 
 def refusal(tmp: TmpDir, load: Load) -> Wait | None:
     """The first rule that says no."""
+    phases = load.room.at(tmp.path).using
     return (
         unusable(load, "tmp", tmp, tmp.path)
-        or max_jobs(tmp, load)
-        or phase(tmp, load)
-        or shortage(load, "tmp", tmp, load.room.needs_bytes(tmp, tmp.path, None), tmp.path)
+        or max_jobs(tmp, load, phases)
+        or phase(tmp, load, phases)
+        or shortage(load, "tmp", tmp, load.room.needs_bytes(tmp.path, tmp.path, None), tmp.path)
+        or no_destination(tmp, load)
     )
 
 
-def max_jobs(tmp: TmpDir, load: Load) -> Wait | None:
+def max_jobs(tmp: TmpDir, load: Load, phases: list[Pair]) -> Wait | None:
     """`tmpdir_max_jobs`: jobs that use the directory, whatever their phase."""
-    jobs = len(load.phases_in(tmp))
-    if jobs < tmp.max_jobs:
+    if len(phases) < tmp.max_jobs:
         return None
     return Wait(
         host=load.snapshot.host,
         rule="tmp max jobs",
-        reason=f"tmp max jobs {jobs}/{tmp.max_jobs}",
+        reason=f"tmp max jobs {len(phases)}/{tmp.max_jobs}",
         subject=tmp.path,
-        numbers={"jobs": jobs, "limit": tmp.max_jobs},
+        numbers={"jobs": len(phases), "limit": tmp.max_jobs},
     )
 
 
-def phase(tmp: TmpDir, load: Load) -> Wait | None:
+def phase(tmp: TmpDir, load: Load, phases: list[Pair]) -> Wait | None:
     """`tmpdir_stagger_phase_*`: jobs that are not known to have reached the milestone."""
+    if len(phases) < tmp.stagger_limit:
+        return None
     milestone = pair(tmp.stagger_phase)
-    phases = load.phases_in(tmp)
-    before = 0
-    for reached in phases:
-        before += reached < milestone
+    before = sum([reached < milestone for reached in phases])
     if before < tmp.stagger_limit:
         return None
     reason = f"tmp phase: {before} of {len(phases)} jobs before {tmp.stagger_phase}"
@@ -55,4 +57,4 @@ def phase(tmp: TmpDir, load: Load) -> Wait | None:
 
 def advance(tmp: TmpDir, load: Load) -> Pair:
     """How far the least advanced job of the directory is; the further, the sooner it gets the next."""
-    return min(load.phases_in(tmp), default=IDLE)
+    return min(load.room.at(tmp.path).using, default=IDLE)
