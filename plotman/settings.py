@@ -14,7 +14,14 @@ _RESULTS_KEPT_S = 30 * 86400
 _MOST_TASKS_AT_ONCE = 1000
 
 
-def route(name: str, args: Any, kwargs: Any, options: Any, task: Any = None, **_: Any) -> dict[str, str] | None:  # noqa: ARG001
+def route(
+    name: str,
+    args: Any,  # noqa: ARG001
+    kwargs: Any,
+    options: Any,  # noqa: ARG001
+    task: Any = None,  # noqa: ARG001
+    **_: Any,
+) -> dict[str, str] | None:
     """A task goes to the queue of the host in its `host` argument, by the role that its name implies."""
     role = ROLE_OF_TASK.get(name)
     host = (kwargs or {}).get("host")

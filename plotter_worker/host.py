@@ -11,7 +11,7 @@ from uuid import uuid4
 from common.config import Config
 from common.errors import OrderRefused
 from common.messages import PlotOrder
-from common.snapshot import PlotterSnapshot, PlotState
+from common.snapshot import PlotState, PlotterSnapshot
 from plotter_worker import ending, launcher, usage
 from plotter_worker.adoption import Adoption, Send, found_task_id
 from plotter_worker.jobs import TrackedJob
@@ -157,7 +157,9 @@ class PlotterHost:
     def pause(self, reason: str, after: int | None) -> None:
         with self._lock:
             self._steering.pause(reason, after)
-        self._news.steered(f"starts no more plots: {reason}" if after is None else f"starts {after} more plots")
+        self._news.steered(
+            f"starts no more plots: {reason}" if after is None else f"starts {after} more plots"
+        )
 
     def unpause(self) -> None:
         with self._lock:
@@ -178,7 +180,7 @@ class PlotterHost:
     def terminate(self, job: TrackedJob) -> None:
         """Somebody wants this plot stopped: end its processes, delete its unfinished files."""
         job.killed_by = "a person"
-        freed_bytes = ending.kill_and_clean(job, [path for path in self._surveys])
+        freed_bytes = ending.kill_and_clean(job, list(self._surveys))
         self._news.killed(job, freed_bytes)
         self.look_again()
 
@@ -224,7 +226,9 @@ class PlotterHost:
         used = {found.command.tmp, found.command.tmp2, found.command.dst}
         if found.state_dir is not None and not mine and not used & self._surveys.keys():
             return None  # another plotman's job, in directories that are none of ours
-        task_id = found.task_id if mine and found.task_id else found_task_id(self._settings.host, found.identity)
+        task_id = (
+            found.task_id if mine and found.task_id else found_task_id(self._settings.host, found.identity)
+        )
         with self._lock:
             if task_id in self._jobs:
                 return None  # it is being started this moment
@@ -298,4 +302,3 @@ def _makers(running: list[TrackedJob]) -> dict[str, int]:
         if plot_id is not None and plot_id not in done and job.record.process:
             makers[plot_id] = int(job.record.process.split(":")[1])
     return makers
-

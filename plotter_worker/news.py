@@ -72,7 +72,9 @@ class News:
             )
             self._tell("plotting-stopped", text, logging.CRITICAL)
         else:
-            self._tell("plotter-died", f"a plotter died at once ({count} of {limit}): {reason}", logging.ERROR)
+            self._tell(
+                "plotter-died", f"a plotter died at once ({count} of {limit}): {reason}", logging.ERROR
+            )
 
     def ready(self, plots: Iterable[FinishedPlot]) -> None:
         self._outlet.changed()

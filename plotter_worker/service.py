@@ -41,7 +41,7 @@ def board() -> Board:
 class PlotterService(bootsteps.StartStopStep):
     """Runs in the worker named plotter@HOST, and in no other."""
 
-    requires = {"celery.worker.components:Pool"}
+    requires = ("celery.worker.components:Pool",)
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
@@ -74,6 +74,3 @@ class PlotterService(bootsteps.StartStopStep):
     def _snapshot(self) -> PlotterSnapshot:
         assert self._host is not None
         return self._host.snapshot()
-
-
-

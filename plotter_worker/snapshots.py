@@ -53,7 +53,9 @@ def plotter_snapshot(
         failure_pause_s=scheduling.failure_pause_s,
         failures=steering.failures,
         tmp_dirs=tuple(_tmp_dir(settings, path, seen) for path in directories.tmp),
-        tmp2=Directory(path=directories.tmp2, **_figures(directories.tmp2, seen)) if directories.tmp2 else None,
+        tmp2=Directory(path=directories.tmp2, **_figures(directories.tmp2, seen))
+        if directories.tmp2
+        else None,
         dst_dirs=tuple(Directory(path=path, **_figures(path, seen)) for path in directories.dst or ()),
         jobs=jobs,
         plots=tuple(_plots(settings, steering, seen, makers)),

@@ -7,6 +7,7 @@ import selectors
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,9 @@ _PAUSE_S = 0.05  # between two looks, however much happens
 _WATCHED = flags.CREATE | flags.MOVED_TO | flags.MOVED_FROM | flags.DELETE | flags.CLOSE_WRITE
 
 
+_NOT_YET = DirReport(DirState.UNKNOWN)
+
+
 @dataclass(frozen=True)
 class FileSeen:
     """allocated_bytes: what it takes of the drive; sparse and preallocated files differ from their size."""
@@ -36,7 +40,7 @@ class FileSeen:
 class Seen:
     """One look at a directory. `plots` is empty where only room matters."""
 
-    report: DirReport = DirReport(DirState.UNKNOWN)
+    report: DirReport = _NOT_YET
     files: tuple[FileSeen, ...] = ()
     plots: tuple[FinishedPlot, ...] = ()
 
@@ -108,10 +112,8 @@ class Survey:
         return _OPEN_REFRESH_S if writing else _REFRESH_S
 
     def _drain(self, inotify: INotify | None) -> None:
-        try:
+        with suppress(BlockingIOError):
             os.eventfd_read(self._wake_fd)
-        except BlockingIOError:
-            pass
         if inotify is not None:
             inotify.read(timeout=0)
 
@@ -148,7 +150,12 @@ class Survey:
         try:
             fingerprint = (file.size_bytes, path.stat().st_mtime_ns)
             known = self._known.get(file.name)
-            if known and known.plot and known.fingerprint == fingerprint and known.state is not PlotState.OPEN:
+            if (
+                known
+                and known.plot
+                and known.fingerprint == fingerprint
+                and known.state is not PlotState.OPEN
+            ):
                 return known.plot
             state, reason, name, size_bytes = classify(path, now)
         except OSError:

@@ -14,6 +14,7 @@ import selectors
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -149,10 +150,8 @@ class Watcher:
         del self._followed[followed.pid]
         if followed.watch is not None and followed.watch in self._by_watch:
             del self._by_watch[followed.watch]
-            try:
+            with suppress(OSError):  # the log was deleted, and its watch with it
                 self._inotify.rm_watch(followed.watch)
-            except OSError:
-                pass  # the log was deleted, and its watch with it
         self._finish(followed)
 
     def _finish(self, followed: _Followed) -> None:

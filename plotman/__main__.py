@@ -1,0 +1,5 @@
+"""`python -m plotman`."""
+
+from plotman.cli import main
+
+main()

@@ -1,0 +1,23 @@
+"""`plotman dirs`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
+def dirs(json_: bool) -> None:
+    """Show the tmp, dst and archive directories: room, readiness, and what is on its way there."""
+    from plotman.cli.draw import as_json, draw
+    from plotman.control import reports, tables
+    from plotman.control.farm import board, look
+
+    farm = look(board())
+    if json_:
+        as_json(reports.dirs_json(farm))
+        return
+    for note in reports.notes(farm):
+        click.secho(f"! {note}", fg="yellow")
+    for table in (tables.tmp_table, tables.dst_table, tables.drives_table):
+        draw(table(farm))

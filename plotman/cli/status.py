@@ -1,0 +1,27 @@
+"""`plotman status`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
+def status(json_: bool) -> None:
+    """Show every plot in the making, every transfer, and what waits for what."""
+    from plotman.cli.draw import as_json, draw
+    from plotman.control import reports, tables
+    from plotman.control.farm import board, look
+
+    farm = look(board())
+    if json_:
+        as_json(reports.status_json(farm))
+        return
+    for note in reports.notes(farm):
+        click.secho(f"! {note}", fg="yellow")
+    for table in (tables.jobs_table, tables.moves_table, tables.plots_table, tables.waits_table):
+        draw(table(farm))
+    click.echo(f"Total jobs: {len(farm.jobs())}")
+    for host, tmp, count in tables.jobs_per_tmp(farm.plotters.values()):
+        click.echo(f"Jobs in {tmp} on {host}: {count}")
+    click.echo(f"Updated at: {farm.at.astimezone():%Y-%m-%d %H:%M:%S}")

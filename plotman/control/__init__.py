@@ -1,0 +1,1 @@
+"""What the command line and the dashboards ask and order, without a word about how it looks."""

@@ -1,0 +1,58 @@
+"""Orders to plotters, as tasks that are waited for."""
+
+from __future__ import annotations
+
+from celery.exceptions import TimeoutError as NoAnswer
+from kombu.exceptions import OperationalError
+
+from common import config
+from common.errors import BrokerError, ExitCode, PlotmanError
+from common.names import PAUSE, UNPAUSE, Role
+from plotman.control.farm import board
+
+_ANSWER_S = 10
+
+
+class NobodyThere(PlotmanError):
+    """No such host, or it does not answer."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+def plotters(host: str | None) -> list[str]:
+    """The plotters meant: the named one, or all that are alive. Raises NobodyThere."""
+    alive = sorted(board().snapshots(Role.PLOTTER))
+    if host is None and alive:
+        return alive
+    if host in alive:
+        return [host]
+    known = ", ".join(alive) or "none"
+    raise NobodyThere(f"No plotter {host or ''} answers.".replace("  ", " "), f"Plotters that do: {known}.")
+
+
+def pause(host: str, reason: str, after: int | None) -> str:
+    """Start no more plots there, or `after` more. What the plotter answers."""
+    extra = {} if after is None else {"after": after}
+    return _call(PAUSE, host, reason=reason, **extra)
+
+
+def unpause(host: str) -> str:
+    return _call(UNPAUSE, host)
+
+
+def this_host() -> str:
+    return config.load().host
+
+
+def _call(task: str, host: str, **kwargs: object) -> str:
+    from plotman.celery import app  # late: it takes half a second to import
+
+    try:
+        return str(app.send_task(task, kwargs={"host": host, **kwargs}, expires=_ANSWER_S).get(_ANSWER_S))
+    except NoAnswer as error:
+        raise NobodyThere(
+            f"The plotter worker of {host} did not answer within {_ANSWER_S} s.",
+            "Is `plotman up` running there?",
+        ) from error
+    except OperationalError as error:
+        raise BrokerError(f"The broker cannot be reached: {error}.", "Start `plotman up`.") from error

@@ -1,0 +1,171 @@
+"""The tables of `status` and `dirs` as rows of plain values; how they are drawn is the front end's.
+
+Columns and their names are those of plotman 0.5.3, with host, percent and ETA beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from common.snapshot import DirState, Job, PlotState, PlotterSnapshot, Wait, age_s
+from common.units import human_bytes, human_duration
+from plotman.control.farm import Farm
+
+
+@dataclass(frozen=True)
+class Table:
+    """title: None where the table speaks for itself. right: columns that are aligned to the right."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    title: str | None = None
+    right: frozenset[str] = frozenset()
+
+
+_JOB_COLUMNS = (
+    "plot id", "host", "plotter", "k", "tmp", "dst", "wall", "phase", "%", "ETA",
+    "tmp size", "pid", "stat", "mem", "user", "sys", "io",
+)  # fmt: skip
+_RIGHT = frozenset({"wall", "phase", "%", "ETA", "tmp size", "pid", "mem", "user", "sys", "io", "k"})
+
+
+def jobs_table(farm: Farm) -> Table:
+    rows = tuple(_job_row(farm, host, job) for host, job in farm.jobs())
+    return Table(_JOB_COLUMNS, rows, right=_RIGHT)
+
+
+def _job_row(farm: Farm, host: str, job: Job) -> tuple[str, ...]:
+    return (
+        job.plot_id[:8] if job.plot_id else "--------",
+        host,
+        job.plotter,
+        _or_unknown(job.k),
+        job.tmp or "?",
+        job.dst or "?",
+        human_duration(age_s(job.started_at, farm.at)),
+        str(job.phase) if job.phase else "?:?",
+        f"{job.percent:.0f}" if job.percent is not None else "?",
+        human_duration(job.eta_s) if job.eta_s is not None else "?",
+        human_bytes(job.tmp_used_bytes),
+        str(job.pid),
+        job.status.value,
+        human_bytes(job.mem_bytes),
+        human_duration(job.user_s),
+        human_duration(job.sys_s),
+        human_duration(job.iowait_s),
+    )
+
+
+def moves_table(farm: Farm) -> Table:
+    """Plots on their way to a drive."""
+    rows = []
+    for host, archiver in farm.archivers.items():
+        for transfer in archiver.transfers:
+            share = transfer.sent_bytes / transfer.size_bytes if transfer.size_bytes else 0
+            rows.append(
+                (
+                    transfer.plot_id[:8] if transfer.plot_id else PurePath(transfer.path).name,
+                    host,
+                    f"{transfer.harvester}:{transfer.drive}",
+                    f"{100 * share:.0f}",
+                    f"{human_bytes(transfer.rate_bytes_s)}/s" if transfer.rate_bytes_s else "?",
+                    human_duration(transfer.eta_s) if transfer.eta_s is not None else "?",
+                )
+            )
+    columns = ("plot id", "host", "to", "%", "rate", "ETA")
+    return Table(columns, tuple(rows), "Archiving", frozenset({"%", "rate", "ETA"}))
+
+
+def plots_table(farm: Farm) -> Table:
+    """Files in dst directories that carry a plot's name and are not archived as they are."""
+    rows = tuple(
+        (host, plot.path, human_bytes(plot.size_bytes), plot.state.value, plot.reason or "")
+        for host, snapshot in farm.plotters.items()
+        for plot in snapshot.plots
+        if plot.state is not PlotState.READY
+    )
+    return Table(("host", "file", "size", "is", "because"), rows, "Left alone", frozenset({"size"}))
+
+
+def waits_table(farm: Farm) -> Table:
+    """What waits, and why; the host's own reasons first."""
+    waits = sorted(farm.waits.waits if farm.waits else (), key=lambda wait: (wait.host, wait.subject or ""))
+    rows = tuple((wait.host, wait.subject or "", wait.reason) for wait in waits)
+    return Table(("host", "what", "waits because"), rows, "Waiting")
+
+
+def tmp_table(farm: Farm) -> Table:
+    rows = []
+    for host, snapshot in farm.plotters.items():
+        waits = _waits_of(farm, host)
+        for tmp in snapshot.tmp_dirs:
+            phases = _phases(job for job in snapshot.jobs if job.tmp == tmp.path)
+            reason = _first_reason(waits, None, tmp.path)
+            rows.append(
+                (host, tmp.path, "--" if reason else "OK", _room(tmp.state, tmp.free_bytes), phases, reason)
+            )
+    return Table(
+        ("host", "tmp", "ready", "GBfree", "phases", "waits because"),
+        tuple(rows),
+        right=frozenset({"GBfree"}),
+    )
+
+
+def dst_table(farm: Farm) -> Table:
+    rows = []
+    for host, snapshot in farm.plotters.items():
+        for dst in snapshot.dst_dirs:
+            plots = [plot for plot in snapshot.plots if str(PurePath(plot.path).parent) == dst.path]
+            inbound = _phases(job for job in snapshot.jobs if job.dst == dst.path)
+            rows.append((host, dst.path, str(len(plots)), _room(dst.state, dst.free_bytes), inbound))
+    columns = ("host", "dst", "plots", "GBfree", "inbnd phases")
+    return Table(columns, tuple(rows), right=frozenset({"plots", "GBfree"}))
+
+
+def drives_table(farm: Farm) -> Table:
+    rows = tuple(
+        (
+            host,
+            drive.path,
+            str(drive.plots),
+            _room(drive.state, drive.free_bytes),
+            f"{drive.reserved_bytes / 1e9:.1f}",
+            drive.state.value,
+        )
+        for host, snapshot in farm.harvesters.items()
+        for drive in snapshot.drives
+    )
+    columns = ("host", "archive dir", "plots", "GBfree", "GBreserved", "state")
+    return Table(columns, rows, right=frozenset({"plots", "GBfree", "GBreserved"}))
+
+
+def jobs_per_tmp(snapshots: Iterable[PlotterSnapshot]) -> list[tuple[str, str, int]]:
+    """(host, tmp, jobs), for the lines below the table."""
+    return [
+        (snapshot.host, tmp.path, sum(job.tmp == tmp.path for job in snapshot.jobs))
+        for snapshot in snapshots
+        for tmp in snapshot.tmp_dirs
+    ]
+
+
+def _waits_of(farm: Farm, host: str) -> list[Wait]:
+    return [wait for wait in (farm.waits.waits if farm.waits else ()) if wait.host == host]
+
+
+def _first_reason(waits: list[Wait], *subjects: str | None) -> str:
+    return next((wait.reason for wait in waits if wait.subject in subjects), "")
+
+
+def _phases(jobs: Iterable[Job]) -> str:
+    known = sorted(job.phase for job in jobs if job.phase is not None)
+    return " ".join(map(str, known))
+
+
+def _room(state: DirState, free_bytes: int | None) -> str:
+    return f"{free_bytes / 1e9:.1f}" if free_bytes is not None else state.value
+
+
+def _or_unknown(value: object) -> str:
+    return "?" if value is None else str(value)

@@ -1,0 +1,114 @@
+"""What follows when a plotter ends, or is to be ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from common.probe import LOOK_DEADLINE_S, Hanging, Probe
+from plotter_worker.jobs import TrackedJob
+from plotter_worker.plotters.base import DonePlot
+from plotter_worker.plotters.verdict import Success, judge
+from plotter_worker.processes import is_running, pid_of
+from plotter_worker.records import Outcome
+
+_probe = Probe()
+_TERM_S = 5.0  # plotters die of SIGTERM in 0.1 s; a wrapper's child may take longer
+
+
+def judge_end(job: TrackedJob, exit_code: int | None, at: datetime) -> Outcome:
+    """How a job ended. exit_code: None where nobody watched."""
+    # By now the plot may have been archived and released: the log is believed where the file is gone.
+    verdict = judge(job.reader, exit_code, exists=_is_there)
+    if isinstance(verdict, Success):
+        return Outcome(succeeded=True, ended_at=at, result=_result(job, verdict.plots, at))
+    reason = f"Stopped by {job.killed_by}." if job.killed_by else verdict.reason
+    return Outcome(succeeded=False, ended_at=at, reason=reason, tail=verdict.tail)
+
+
+def _is_there(path: str) -> bool | None:
+    """True where the file is there; None where it is not (any more), or its drive hangs."""
+    try:
+        return _probe.run(Path(path).parent, Path(path).exists, LOOK_DEADLINE_S) or None
+    except (Hanging, OSError):
+        return None
+
+
+def _result(job: TrackedJob, plots: tuple[DonePlot, ...], at: datetime) -> dict[str, Any]:
+    """Result of the plot's task: JSON, durations in seconds, times ISO 8601."""
+    last = plots[-1]
+    started_at = job.record.started_at or job.record.accepted_at
+    return {
+        "plot_id": last.plot_id,
+        "path": last.path,
+        "k": job.progress.k,
+        "plotter": job.record.plotter,
+        "tmp": job.tmp,
+        "tmp2": job.tmp2,
+        "dst": job.dst,
+        "phase_times_s": {str(phase): seconds for phase, seconds in last.phase_times_s.items()},
+        "total_s": last.total_s,
+        "copy_s": last.copy_s,
+        "started_at": started_at.isoformat(),
+        "ended_at": at.isoformat(),
+        "wall_s": (at - started_at).total_seconds(),
+        "log": job.record.log,
+        "plots": [{"plot_id": plot.plot_id, "path": plot.path} for plot in plots],
+    }
+
+
+def kill_and_clean(job: TrackedJob, folders: Iterable[str]) -> int:
+    """End the job's whole process tree and delete its unfinished files. Returns the bytes freed.
+
+    Files whose names do not say whose they are (bladebit's) are left: `folders` may hold another's.
+    """
+    if job.record.process is not None:
+        _kill_tree(job.record.process)
+    places = {folder for folder in (*folders, job.tmp, job.tmp2, job.dst) if folder}
+    return sum(_delete_own_files(job, Path(place)) for place in places)
+
+
+def _kill_tree(process_identity: str) -> None:
+    if not is_running(process_identity):
+        return
+    try:
+        root = psutil.Process(pid_of(process_identity))
+        tree = [root, *root.children(recursive=True)]
+    except psutil.Error:
+        return
+    for process in tree:
+        _signal(process, signal.SIGTERM)
+        _signal(process, signal.SIGCONT)  # a stopped process dies of SIGTERM only when it goes on
+    _, alive = psutil.wait_procs(tree, timeout=_TERM_S)
+    for process in alive:
+        _signal(process, signal.SIGKILL)
+    psutil.wait_procs(alive, timeout=_TERM_S)
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.Error:
+        return  # gone
+
+
+def _delete_own_files(job: TrackedJob, folder: Path) -> int:
+    freed_bytes = 0
+    try:
+        names = os.listdir(folder)  # noqa: PTH208  names are all that is needed
+    except OSError:
+        return 0
+    for name in job.plotter.own_files(names, job.progress.plot_id).certain:
+        try:
+            taken_bytes = (folder / name).stat().st_blocks * 512
+            (folder / name).unlink()
+        except OSError:
+            continue  # somebody else was faster
+        freed_bytes += taken_bytes
+    return freed_bytes
