@@ -1,0 +1,1 @@
+"""`./deploy/quickstart`: a small farm in a folder, real plots on it, shown as it happens."""
