@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from plotman.quickstart.tally import Plot, Tally
@@ -51,10 +52,10 @@ def _row(plot: Plot, tally: Tally, on_drives: Mapping[str, Path], result_of: Res
 
 def table(found: Sequence[Row]) -> Table:
     """For the terminal."""
-    made = Table(title=None, pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("plot", "phase 1", "phase 2", "phase 3", "phase 4", "total"):
         made.add_column(name, justify="left" if name == "plot" else "right", no_wrap=True)
-    made.add_column("drive", overflow="fold")
+    made.add_column("drive", no_wrap=True)
     made.add_column("verified", overflow="fold")
     for row in found:
         phases = [_seconds(row.phase_times_s.get(phase)) for phase in (1, 2, 3, 4)]

@@ -11,13 +11,14 @@ from plotman.quickstart.look import Look
 
 def short(plot_id: str | None) -> str:
     """A plot's id as people say it."""
-    return plot_id[:8] if plot_id else "........"
+    return plot_id[:8] if plot_id else "new plot"
 
 
 def job_words(job: Job) -> str:
     """`6b4e7375 phase 2:3 43%`."""
+    phase = f" phase {job.phase}" if job.phase else ""
     percent = f" {job.percent:.0f}%" if job.percent is not None else ""
-    return f"{short(job.plot_id)} phase {job.phase or '?'}{percent}"
+    return f"{short(job.plot_id)}{phase}{percent}"
 
 
 def eta_words(seconds: float | None) -> str:
