@@ -10,7 +10,8 @@ _PROGRESS = re.compile(
     rb"\s*(?P<bytes>\d+)\s+(?P<percent>\d+)%\s+(?P<rate>[\d.]+)(?P<unit>[kMGT]?)B/s"
     rb"\s+(?:(?P<h>\d+):(?P<m>\d\d):(?P<s>\d\d)|\?\?:\?\?:\?\?)"
 )
-# "DONE NAME LENGTH SENT DIGEST", at the end, when something was sent at all.
+# "DONE NAME LENGTH SENT DIGEST", when something was sent at all; on a resume it can stand behind progress
+# on the same line.
 _DONE = re.compile(rb"DONE (?P<name>.+) (?P<length>\d+) (?P<sent>\d+) (?P<digest>[0-9a-f]+)\s*\Z")
 _UNIT = {b"": 1, b"k": 1 << 10, b"M": 1 << 20, b"G": 1 << 30, b"T": 1 << 40}  # its "MB" are MiB
 _LONGEST_LINE_BYTES = 64 << 10
@@ -59,7 +60,7 @@ class Reader:
 
 def read_line(line: bytes) -> Progress | Done | None:
     """One line; None for lines that tell nothing."""
-    if done := _DONE.match(line):
+    if done := _DONE.search(line):
         return Done(int(done["length"]), int(done["sent"]), done["digest"].decode())
     match = _PROGRESS.match(line)
     if match is None:

@@ -1,0 +1,121 @@
+"""Real plots, and drives made of folders or of loop devices."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from common.probe import Probe
+from harvester_worker.admit import Admitter
+from harvester_worker.drives import Drives
+from harvester_worker.reserve import Limits, Reserver
+
+ROOT = Path(__file__).resolve().parents[3]
+FARMER = "a010d140e7c43146b5bb59695e6c444abbb62e964a535d0034351a90d1192bff0130de95f9bbc58af254c4dab4e65d3a"
+POOL = "8b1afd3dff22960b4783961c76975be82653b2303ea6a90134a3706c48b461916223b478feb3397722a69234a9ea13e0"
+
+
+@pytest.fixture(scope="session")
+def real_chia() -> Path:
+    """The chia program; deploy/test installs it. Its Python has chiapos."""
+    named = os.environ.get("PLOTMAN_CHIA")
+    chia = Path(named) if named else ROOT / ".venv-chia" / "bin" / "chia"
+    if not chia.exists():
+        if os.environ.get("CI"):
+            pytest.fail(f"{chia} is missing: run ./deploy/test")
+        pytest.skip(f"{chia} is missing: run ./deploy/test")
+    return chia
+
+
+@pytest.fixture(scope="session")
+def chia_python(real_chia: Path) -> str:
+    return str(real_chia.parent / "python")
+
+
+@pytest.fixture(scope="session")
+def real_plot(real_chia: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A k18 plot, made once; do not change it."""
+    folder = tmp_path_factory.mktemp("k18")
+    env = os.environ | {"CHIA_ROOT": str(folder / "chiaroot")}
+    subprocess.run([real_chia, "init"], env=env, check=True, capture_output=True)
+    settings = folder / "chiaroot" / "config" / "config.yaml"
+    settings.write_text(
+        settings.read_text().replace("min_mainnet_k_size: 32", "min_mainnet_k_size: 18"), encoding="utf-8"
+    )
+    for name in ("tmp", "dst"):
+        (folder / name).mkdir()
+    command = [real_chia, "plotters", "chiapos", "-k", "18", "-n", "1", "-r", "2", "-b", "200", "-u", "16"]
+    command += ["-s", "2000", "-f", FARMER, "-p", POOL, "-t", folder / "tmp", "-d", folder / "dst", "-x"]
+    subprocess.run(command, env=env, check=True, capture_output=True)
+    return next((folder / "dst").glob("*.plot"))
+
+
+@pytest.fixture
+def source(real_plot: Path, tmp_path: Path) -> Path:
+    """A copy of the plot in a plotter's dst directory."""
+    dst = tmp_path / "dst"
+    dst.mkdir()
+    return Path(shutil.copy(real_plot, dst))
+
+
+class Farm:
+    """A harvester without Celery, Redis or configuration."""
+
+    def __init__(self, *paths: Path, mounted: bool, margin_bytes: int, writers: int, python: str) -> None:
+        self.looks, self.work = Probe(), Probe()
+        self.drives = Drives(lambda: [str(path) for path in paths], not mounted, self.looks)
+        self.reserver = Reserver(self.drives, Limits(margin_bytes, writers))
+        self.admitter = Admitter(self.drives, self.work, 30, python)
+
+
+@pytest.fixture
+def farm(chia_python: str) -> Iterator[Callable[..., Farm]]:
+    made: list[Farm] = []
+
+    def make(*paths: Path, mounted: bool = False, margin_bytes: int = 0, writers: int = 1) -> Farm:
+        made.append(
+            Farm(*paths, mounted=mounted, margin_bytes=margin_bytes, writers=writers, python=chia_python)
+        )
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.looks.close()
+        one.work.close()
+
+
+@pytest.fixture
+def drive(tmp_path: Path) -> Path:
+    path = tmp_path / "drive"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def mounted_drive(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Makes ext4 drives of so many bytes, mounted from a file; needs root and loop devices."""
+    if os.geteuid() != 0 or not Path("/dev/loop-control").exists() or not shutil.which("mkfs.ext4"):
+        pytest.skip("mounting a drive needs root, loop devices and mkfs.ext4")
+    mounted: list[Path] = []
+
+    def make(size_bytes: int) -> Path:
+        number = len(mounted)
+        image, place = tmp_path / f"image{number}", tmp_path / f"mount{number}"
+        place.mkdir()
+        with image.open("wb") as file:
+            file.truncate(size_bytes)
+        subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True, capture_output=True)
+        done = subprocess.run(["mount", "-o", "loop", image, place], check=False, capture_output=True)
+        if done.returncode != 0:
+            pytest.skip(f"mount does not work here: {done.stderr.decode().strip()}")
+        mounted.append(place)
+        return place
+
+    yield make
+    for place in mounted:
+        subprocess.run(["umount", "-l", place], check=False, capture_output=True)

@@ -1,0 +1,121 @@
+"""Reservations on real file systems of a few megabytes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from common.errors import TransferFailed
+from common.snapshot import DirState
+from harvester_worker import incoming
+from harvester_worker.reserve import ReserveOrder
+
+MB = 1_000_000
+Mounted = Callable[[int], Path]
+MakeFarm = Callable[..., "object"]
+
+
+def order(number: int, size_bytes: int) -> ReserveOrder:
+    name = f"plot-k18-2026-11-22-15-48-{number:064x}.plot"
+    return ReserveOrder(host="home", source_host="plotter", path=f"/dst/{name}", size_bytes=size_bytes)
+
+
+def free_bytes(drive: Path) -> int:
+    figures = os.statvfs(drive)
+    return figures.f_bavail * figures.f_frsize
+
+
+def test_the_file_system_itself_holds_what_is_reserved(farm: MakeFarm, mounted_drive: Mounted) -> None:
+    drive = mounted_drive(64 * MB)
+    before = free_bytes(drive)
+
+    reservation = farm(drive, mounted=True).reserver.reserve(order(1, 20 * MB))
+
+    assert before - free_bytes(drive) >= 20 * MB
+    assert Path(reservation.part or "").stat().st_size == 0  # rsync starts at the beginning
+
+
+def test_a_drive_takes_plots_until_the_next_does_not_fit_and_none_too_many(
+    farm: MakeFarm, mounted_drive: Mounted
+) -> None:
+    drive = mounted_drive(64 * MB)
+    harvester = farm(drive, mounted=True, writers=100, margin_bytes=MB)
+    fitting = (free_bytes(drive) - MB) // (10 * MB)
+
+    granted = 0
+    with pytest.raises(TransferFailed, match="room .* needs 10.00 MB and 1.00 MB margin"):
+        for number in range(20):
+            harvester.reserver.reserve(order(number, 10 * MB))
+            granted += 1
+
+    assert granted in (fitting, fitting - 1)  # the file system's own blocks take a little
+    assert free_bytes(drive) >= 0
+    shown = harvester.drives.shown()[0]
+    assert shown.incoming == granted
+    assert shown.reserved_bytes == granted * 10 * MB
+
+
+def test_a_refused_reservation_leaves_the_drive_as_it_was(farm: MakeFarm, mounted_drive: Mounted) -> None:
+    drive = mounted_drive(64 * MB)
+    harvester = farm(drive, mounted=True)
+    harvester.drives.refresh()
+    before = free_bytes(drive)
+
+    with pytest.raises(TransferFailed):
+        harvester.reserver.reserve(order(1, 100 * MB))
+
+    assert free_bytes(drive) == before
+    assert incoming.parts(str(drive)) == []
+
+
+def test_a_drive_without_room_or_with_a_writer_leaves_the_plot_to_the_next(
+    farm: MakeFarm, mounted_drive: Mounted
+) -> None:
+    small, first, second = mounted_drive(16 * MB), mounted_drive(64 * MB), mounted_drive(64 * MB)
+    harvester = farm(small, first, second, mounted=True)
+
+    one = harvester.reserver.reserve(order(1, 20 * MB))
+    two = harvester.reserver.reserve(order(2, 20 * MB))
+
+    assert (one.drive, two.drive) == (str(first), str(second))
+    with pytest.raises(TransferFailed) as refusal:
+        harvester.reserver.reserve(order(3, 20 * MB))
+    assert f"{small}: room" in str(refusal.value)
+    assert f"{first}: plots on their way 1/1" in str(refusal.value)
+
+
+def test_a_drive_that_dropped_out_is_not_written_beneath(farm: MakeFarm, mounted_drive: Mounted) -> None:
+    drive = mounted_drive(64 * MB)
+    harvester = farm(drive, mounted=True)
+    harvester.drives.refresh()
+    subprocess.run(["umount", drive], check=True)
+
+    with pytest.raises(TransferFailed, match="not mounted"):
+        harvester.reserver.reserve(order(1, MB))
+
+    assert list(drive.iterdir()) == []
+    assert harvester.drives.shown()[0].state is DirState.NOT_MOUNTED
+    assert harvester.drives.shown()[0].free_bytes is None
+
+
+def test_a_drive_that_turned_read_only_is_said_to_be(farm: MakeFarm, mounted_drive: Mounted) -> None:
+    drive = mounted_drive(64 * MB)
+    harvester = farm(drive, mounted=True)
+    subprocess.run(["mount", "-o", "remount,ro", drive], check=True)
+
+    with pytest.raises(TransferFailed, match="read-only"):
+        harvester.reserver.reserve(order(1, MB))
+
+
+def test_a_plain_folder_is_taken_only_where_that_is_configured(farm: MakeFarm, drive: Path) -> None:
+    if os.stat(drive).st_dev != os.stat("/").st_dev:
+        pytest.skip("the test's folder is on a mounted drive itself")
+
+    with pytest.raises(TransferFailed, match="not mounted"):
+        farm(drive, mounted=True).reserver.reserve(order(1, MB))
+
+    assert farm(drive, mounted=False).reserver.reserve(order(1, MB)).drive == str(drive)

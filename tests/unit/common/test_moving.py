@@ -1,0 +1,173 @@
+"""What the notice board hears of a plot under way."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from common import moving
+from common.errors import BrokerError, PlotRefused, TransferFailed
+from common.moving import LetGo, MoveKeeper, Step, pause_s
+from common.snapshot import Event, MoveStep, PendingMove
+
+PATH = "/dst/a.plot"
+
+
+class FakeBoard:
+    """Remembers moves as Redis would; `away` makes it as silent."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, PendingMove] = {}
+        self.writes = 0
+        self.away = False
+
+    def _answer(self) -> None:
+        if self.away:
+            raise BrokerError("Redis does not answer.")
+
+    def put_move(self, host: str, move: PendingMove) -> None:
+        self._answer()
+        self.writes += 1
+        self.kept[move.path] = move
+
+    def drop_move(self, host: str, path: str) -> None:
+        self._answer()
+        self.kept.pop(path, None)
+
+    def moves(self, hosts: list[str]) -> dict[str, list[PendingMove]]:
+        self._answer()
+        return {hosts[0]: list(self.kept.values())}
+
+
+@pytest.fixture
+def board() -> FakeBoard:
+    return FakeBoard()
+
+
+@pytest.fixture
+def told() -> list[Event]:
+    return []
+
+
+@pytest.fixture
+def keeper(board: FakeBoard, told: list[Event]) -> MoveKeeper:
+    return MoveKeeper(board, told.append)  # type: ignore[arg-type]
+
+
+def step(kind: MoveStep = MoveStep.ADMIT, then: MoveStep | None = MoveStep.RELEASE) -> Step:
+    return Step(kind, "plotter", "harvester", PATH, 1000, "harvester", "task", "0f", then)
+
+
+def test_while_a_step_works_its_move_is_alive(keeper: MoveKeeper, board: FakeBoard) -> None:
+    first = threading.Event()
+    put = board.put_move
+    board.put_move = lambda host, move: (put(host, move), first.set())[0]  # type: ignore[method-assign]
+
+    with keeper.working(step()):
+        assert first.wait(5)
+        move = board.kept[PATH]
+
+    assert move.step is MoveStep.ADMIT
+    assert move.expires_at > datetime.now(UTC) + timedelta(seconds=30)
+    assert move.retry_at is None
+
+
+def test_long_work_is_renewed(keeper: MoveKeeper, board: FakeBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moving, "RENEW_S", 0.01)
+    third = threading.Event()
+    put = board.put_move
+
+    def count(host: str, move: PendingMove) -> None:
+        put(host, move)
+        if board.writes >= 3:
+            third.set()
+
+    board.put_move = count  # type: ignore[method-assign]
+    with keeper.working(step()):
+        assert third.wait(5)
+
+
+def test_after_a_step_the_move_stands_at_the_next(keeper: MoveKeeper, board: FakeBoard) -> None:
+    with keeper.working(step(MoveStep.TRANSFER, MoveStep.ADMIT)):
+        pass
+
+    assert board.kept[PATH].step is MoveStep.ADMIT
+
+
+def test_after_the_last_step_the_move_is_gone(keeper: MoveKeeper, board: FakeBoard) -> None:
+    with keeper.working(step(MoveStep.RELEASE, None)):
+        pass
+
+    assert board.kept == {}
+
+
+def test_failures_are_counted_with_growing_pauses(
+    keeper: MoveKeeper, board: FakeBoard, told: list[Event]
+) -> None:
+    for attempts, pause in ((1, 10), (2, 30), (3, 90)):
+        with pytest.raises(TransferFailed), keeper.working(step()):
+            raise TransferFailed("drive full (rsync 11).", "Look at dmesg.")
+
+        move = board.kept[PATH]
+        assert move.attempts == attempts
+        assert move.reason == "drive full (rsync 11). Look at dmesg."
+        assert move.retry_at is not None
+        assert (move.retry_at - datetime.now(UTC)).total_seconds() == pytest.approx(pause, abs=5)
+
+    assert [event.kind for event in told] == ["transfer-failed"] * 3
+
+
+def test_a_refused_plot_is_not_tried_again_by_itself(
+    keeper: MoveKeeper, board: FakeBoard, told: list[Event]
+) -> None:
+    with pytest.raises(PlotRefused), keeper.working(step()):
+        raise PlotRefused("3 of 27 proofs fail.")
+
+    move = board.kept[PATH]
+    assert move.reason == "refused: 3 of 27 proofs fail."
+    assert move.retry_at is not None
+    assert move.retry_at > datetime.now(UTC) + timedelta(days=365)
+    assert [event.kind for event in told] == ["refused"]
+    assert PATH in told[0].text
+
+
+def test_errors_that_nobody_foresaw_are_told_as_well(keeper: MoveKeeper, board: FakeBoard) -> None:
+    with pytest.raises(OSError, match="I/O"), keeper.working(step()):
+        raise OSError(5, "I/O error")
+
+    assert "I/O error" in (board.kept[PATH].reason or "")
+
+
+def test_a_worker_that_leaves_fails_nothing(keeper: MoveKeeper, board: FakeBoard, told: list[Event]) -> None:
+    with pytest.raises(LetGo), keeper.working(step()):
+        raise LetGo
+
+    assert board.kept[PATH].attempts == 0
+    assert board.kept[PATH].retry_at is None
+    assert told == []
+
+
+def test_a_missing_redis_stops_no_step(keeper: MoveKeeper, board: FakeBoard) -> None:
+    board.away = True
+
+    with keeper.working(step()):
+        worked = True
+
+    assert worked
+
+
+@pytest.mark.parametrize(
+    ("kind", "attempts", "seconds"),
+    [
+        (MoveStep.TRANSFER, 1, 10),
+        (MoveStep.TRANSFER, 4, 270),
+        (MoveStep.TRANSFER, 7, 3600),
+        (MoveStep.TRANSFER, 5000, 3600),
+        (MoveStep.RESERVE, 2, 30),
+        (MoveStep.RESERVE, 9, 60),
+    ],
+)
+def test_pauses_grow_up_to_a_limit(kind: MoveStep, attempts: int, seconds: float) -> None:
+    assert pause_s(kind, attempts) == seconds

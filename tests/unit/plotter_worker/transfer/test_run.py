@@ -1,0 +1,96 @@
+"""Running rsync as a child: real rsync where its behaviour matters, a script where its end does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from common.errors import TransferFailed
+from common.moving import LetGo, never
+from common.pool import StopEvent, StopReason
+from plotter_worker.transfer.progress import Progress
+from plotter_worker.transfer.rsync import command
+from plotter_worker.transfer.run import run
+
+needs_rsync = pytest.mark.skipif(
+    shutil.which("rsync") is None and not os.environ.get("CI"), reason="rsync is not installed"
+)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    source, part = tmp_path / "source", tmp_path / "part"
+    source.write_bytes(os.urandom(8 << 20))
+    part.touch()
+    return source, part
+
+
+@needs_rsync
+def test_a_file_is_sent_with_progress_and_a_digest(files: tuple[Path, Path]) -> None:
+    source, part = files
+    told: list[Progress] = []
+
+    sent = run(command(str(source), str(part)), told.append, never)
+
+    assert part.read_bytes() == source.read_bytes()
+    assert sent.digest
+    assert sent.sent_bytes > 8 << 20
+    assert told[-1].done_bytes == 8 << 20
+
+
+@needs_rsync
+def test_a_full_part_gets_no_digest(files: tuple[Path, Path]) -> None:
+    source, part = files
+    run(command(str(source), str(part)), lambda _: None, never)
+
+    assert run(command(str(source), str(part)), lambda _: None, never).digest is None
+
+
+@needs_rsync
+def test_a_missing_source_is_a_failure_with_rsyncs_words(files: tuple[Path, Path]) -> None:
+    source, part = files
+    source.unlink()
+
+    with pytest.raises(TransferFailed, match=r"rsync 23.*No such file"):
+        run(command(str(source), str(part)), lambda _: None, never)
+
+
+@needs_rsync
+def test_a_stopped_transfer_leaves_no_rsync_and_goes_on_later(files: tuple[Path, Path]) -> None:
+    source, part = files
+    slow = command(str(source), str(part), ("--bwlimit=1024",))
+    stop = StopEvent()
+    seen = threading.Event()
+
+    def stop_when_begun(progress: Progress) -> None:
+        seen.set()
+        stop.set(StopReason.SHUTDOWN)
+
+    begun_s = time.monotonic()
+    with pytest.raises(LetGo):
+        run(slow, stop_when_begun, stop)
+
+    assert seen.is_set()
+    assert time.monotonic() - begun_s < 6  # the whole would take 8 s
+    assert str(part) not in subprocess.run(["ps", "-ef"], capture_output=True, text=True).stdout
+    assert 0 < part.stat().st_size < source.stat().st_size
+    run(command(str(source), str(part)), lambda _: None, never)
+    assert part.read_bytes() == source.read_bytes()
+
+
+def test_a_machine_without_rsync_says_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(TransferFailed, match="Install rsync"):
+        run([str(tmp_path / "no-rsync")], lambda _: None, never)
+
+
+def test_much_complaint_does_not_block_the_child(tmp_path: Path) -> None:
+    script = "import sys; sys.stderr.write('rsync: oh no\\n' * 100_000); sys.exit(11)"
+
+    with pytest.raises(TransferFailed, match="rsync 11.*oh no"):
+        run(["python3", "-c", script], lambda _: None, never)
