@@ -126,7 +126,7 @@ def test_a_damaged_plot_is_put_aside_and_the_source_kept(farm: MakeFarm, drive: 
     source.write_bytes(damaged)
     harvester = farm(drive)
 
-    with pytest.raises(PlotRefused, match="proofs fail|chiapos cannot open"):
+    with pytest.raises(PlotRefused, match=r"proofs fail|chiapos cannot open"):
         archived(harvester, source)
 
     assert list(drive.glob("*.plot")) == []

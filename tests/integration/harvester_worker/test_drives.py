@@ -47,7 +47,7 @@ def test_a_drive_takes_plots_until_the_next_does_not_fit_and_none_too_many(
     fitting = (free_bytes(drive) - MB) // (10 * MB)
 
     granted = 0
-    with pytest.raises(TransferFailed, match="room .* needs 10.00 MB and 1.00 MB margin"):
+    with pytest.raises(TransferFailed, match=r"room .* needs 10\.00 MB and 1\.00 MB margin"):
         for number in range(20):
             harvester.reserver.reserve(order(number, 10 * MB))
             granted += 1
@@ -112,7 +112,7 @@ def test_a_drive_that_turned_read_only_is_said_to_be(farm: MakeFarm, mounted_dri
 
 
 def test_a_plain_folder_is_taken_only_where_that_is_configured(farm: MakeFarm, drive: Path) -> None:
-    if os.stat(drive).st_dev != os.stat("/").st_dev:
+    if drive.stat().st_dev != Path("/").stat().st_dev:
         pytest.skip("the test's folder is on a mounted drive itself")
 
     with pytest.raises(TransferFailed, match="not mounted"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +47,7 @@ def test_a_line_is_read(line: bytes, news: Progress | Done | None) -> None:
 @given(st.lists(st.integers(0, len(OUTPUT)), max_size=30))
 def test_chunks_may_end_anywhere(cuts: list[int]) -> None:
     ends = sorted({0, *cuts, len(OUTPUT)})
-    chunks = [OUTPUT[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    chunks = [OUTPUT[start:end] for start, end in pairwise(ends)]
 
     news = read(chunks)
 
