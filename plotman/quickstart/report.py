@@ -51,18 +51,22 @@ def _row(plot: Plot, tally: Tally, on_drives: Mapping[str, Path], result_of: Res
 
 
 def table(found: Sequence[Row]) -> Table:
-    """For the terminal."""
+    """For the terminal; fits 80 columns."""
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("plot", "phase 1", "phase 2", "phase 3", "phase 4", "total"):
-        made.add_column(name, justify="left" if name == "plot" else "right", no_wrap=True)
+    made.add_column("plot", no_wrap=True)
+    made.add_column("phases 1, 2, 3, 4", justify="right", no_wrap=True)
+    made.add_column("total", justify="right", no_wrap=True)
     made.add_column("drive", no_wrap=True)
     made.add_column("verified", overflow="fold")
     for row in found:
-        phases = [_seconds(row.phase_times_s.get(phase)) for phase in (1, 2, 3, 4)]
+        phases = " ".join(_seconds(row.phase_times_s.get(phase)) for phase in (1, 2, 3, 4))
         drive = "/".join(row.landed.parent.parts[-2:])
-        made.add_row(short(row.plot_id), *phases, _seconds(row.total_s), drive, row.verified)
+        made.add_row(short(row.plot_id), phases, _seconds(row.total_s), drive, row.verified)
     return made
 
 
 def _seconds(seconds: float | None) -> str:
-    return f"{seconds:.2f} s" if seconds is not None else "?"
+    """`0.52s`, `143.6s`: about three digits."""
+    if seconds is None:
+        return "?"
+    return f"{seconds:.2f}s" if seconds < 10 else f"{seconds:.1f}s"
