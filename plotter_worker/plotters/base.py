@@ -68,8 +68,10 @@ class DonePlot:
 
 @dataclass(frozen=True)
 class Progress:
-    """All that a log told so far. Apart from the last five fields, of the plot being made; once that is
+    """All that a log told so far. Apart from the last six fields, of the plot being made; once that is
     done the values stand until the next one begins.
+
+    asked: plots that this job makes, as far as command line or log say; 0 or less: endless.
 
     phase: 0:0 until phase 1 begins.
     percent: 0 to 100 of this plot; never goes back within it; 100 only when it is done.
@@ -97,6 +99,7 @@ class Progress:
     copy_s: float | None = None
     plots_done: tuple[DonePlot, ...] = ()
     stalled: str | None = None
+    asked: int | None = None
     error: str | None = None
     proven: bool = False
     finished: bool = False

@@ -20,6 +20,7 @@ plotman 0.5.3; those of the other two follow them:
               Finished Phase 3           5:0
               Waiting for plot file      5:1
     cudaplot  Generating F1              1:1
+              Finished F1                1:2
               Table N completed          1:(N+1)    up to 1:7
               Completed Phase 1, 2       2:0, 3:0
               Marked Table N             2:(8-N)
@@ -194,14 +195,14 @@ _RULES = merged(
     rules(
         (b"[Bladebit", r"\[Bladebit Disk Plotter\]", _disk_mode),
         (b"[Bladebit", r"\[Bladebit CUDA Plotter\]", _cuda_mode),
-        (b"Creating", r"Creating (\d+) plots", _count),
-        (b"Will", r"Will create (\d+) plots", _count),
+        (b"Creating", r"Creating (\d{1,9}) plots", _count),
+        (b"Will", r"Will create (\d{1,9}) plots", _count),
         (b"Output", r"Output path\s*:\s*(.+)$", _dst),
         (b"Temp1", r"Temp1 path\s*:\s*(.+)$", _tmp),
         (b"Temp2", r"Temp2 path\s*:\s*(.+)$", _tmp2),
-        (b"Compression", r"Compression Level\s*:\s*(\d+)", _compression),
+        (b"Compression", r"Compression Level\s*:\s*(\d{1,2})", _compression),
         (b"Allocating", r"Allocating (?:buffers|memory)", _allocating),
-        (b"Generating", r"Generating plot \d+(?: / (\d+))?: ([0-9a-f]{64})$", _begin),
+        (b"Generating", r"Generating plot \d+(?: / (\d{1,9}))?: ([0-9a-f]{64})$", _begin),
         (b"Generating", r"Generating [Ff]1", _at(1, 1)),
         (b"Plot", r"Plot temporary file: (.+\.plot)\.tmp$", _temporary_file),
         (b"Plot", r"Plot (.+\.plot) finished writing to disk", _renamed),
@@ -219,6 +220,7 @@ _RULES = merged(
         (b"Writing", r"Writing final plot tables to disk", _at(5, 1)),
         (b"Waiting", r"Waiting for plot file to complete", _at(5, 1)),
         (b"Finished", r"Finished F1 generation in", _at(1, 1)),
+        (b"Finished", r"Finished F1 in", _at(1, 2)),
         (b"Finished", r"Finished marking table ([2-6]) in", _marked),
         (b"Finished", rf"Finished Phase ([1-4]) in {_SECONDS}", _phase_done),
         (b"Finished", rf"Finished writing tables to disk in {_SECONDS}", _written),

@@ -149,7 +149,7 @@ _RULES = merged(
         (b"Could", _RETRYING, _retrying),
         (b"Caught", r"Caught plotting error: (.+)", said),
         # chia's Python log, with ANSI colours even in a file.
-        (TIMED, r".* Starting plot \d+/(\d+)", _count),
+        (TIMED, r".* Starting plot \d+/(\d{1,9})\b", _count),
         (TIMED, r".*: (?:\x1b\[\d+m)?(?:ERROR|CRITICAL)\s*(?:\x1b\[0m)? (.+?)(?:\x1b\[0m)?$", _python_error),
     ),
     FAILURES,

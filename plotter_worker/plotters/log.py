@@ -18,7 +18,7 @@ Rules = Mapping[bytes, tuple[tuple[re.Pattern[str], Handler], ...]]
 
 # Longer than any line with two paths in it. What is beyond is dropped: a log of zeros is no reason to fill
 # the memory.
-_LINE_BYTES = 16 * 1024
+_LINE_BYTES = 8 * 1024
 _TAIL_LINES = 100
 # Keys of the rules for lines whose first word says nothing: chia's Python log lines begin with a time,
 # bladebit's renaming of a plot (`X.plot.tmp -> X.plot`) with a path.
@@ -33,7 +33,7 @@ def rules(*lines: tuple[bytes, str, Handler]) -> Rules:
     the rules for one word the first that fits is followed."""
     table: dict[bytes, list[tuple[re.Pattern[str], Handler]]] = {}
     for word, pattern, handler in lines:
-        table.setdefault(word, []).append((re.compile(pattern), handler))
+        table.setdefault(word, []).append((re.compile(pattern, re.ASCII), handler))
     return {word: tuple(entries) for word, entries in table.items()}
 
 

@@ -155,7 +155,7 @@ _SECONDS = r"(\d+(?:\.\d+)?(?:e[-+]?\d+)?) sec"
 
 _RULES = merged(
     rules(
-        (b"Crafting", r"Crafting plot \d+ out of (-?\d+)", _begin),
+        (b"Crafting", r"Crafting plot \d+ out of (-?\d{1,9})", _begin),
         (b"Plot", r"Plot Name: (\S+)$", _name),
         (b"Final", r"Final (?:Directory|Destination):\s*(.+)$", _dst),
         (b"Working", r"Working Directory:\s*(.+)$", _tmp),

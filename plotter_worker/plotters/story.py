@@ -161,6 +161,7 @@ class Story:
             copy_s=plot.copy_s,
             plots_done=tuple(_done(each) for each in self.done),
             stalled=self.stalled,
+            asked=self.asked,
             error=self.error,
             proven=self.proven,
             finished=self._finished(),

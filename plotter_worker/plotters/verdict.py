@@ -52,7 +52,7 @@ def judge(log: LogReader, exit_code: int | None, exists: Callable[[str], bool | 
     # A plot gets its final name when it is complete, even if the log lost its last lines (a full disk).
     if not progress.finished and progress.final and not _told(progress) and exists(progress.final):
         plots = (*plots, _unlogged(progress))
-        if len(plots) == 1:
+        if len(plots) >= (progress.asked or 0):
             return Success(plots)
     missing = [plot for plot in plots if plot.path and exists(plot.path) is False]
     if progress.finished and not missing:

@@ -1,0 +1,116 @@
+"""How the end of a job is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from plotter_worker.plotters.base import CommandLine, LogReader
+from plotter_worker.plotters.registry import plotter_for
+from plotter_worker.plotters.verdict import Failure, Success, judge
+
+Log = Callable[[str], bytes]
+
+
+def reader(data: bytes, plotter: str = "chiapos", n: int = 1) -> LogReader:
+    log = plotter_for(plotter).reader(CommandLine(plotter, n=n, cwd="/farm"))
+    log.feed(data)
+    return log
+
+
+def there(path: str) -> bool:
+    return True
+
+
+def missing(path: str) -> bool:
+    return False
+
+
+def unknown(path: str) -> None:
+    return None
+
+
+def until(data: bytes, words: bytes) -> bytes:
+    return data[: data.index(words)]
+
+
+@pytest.mark.parametrize("exit_code", [0, 1, None, -2])
+def test_a_finished_log_is_a_success_whatever_the_exit_code_says(log: Log, exit_code: int | None) -> None:
+    for exists in (there, unknown):
+        verdict = judge(reader(log("chiapos-k18") + b"Aborted!\n"), exit_code, exists)
+        assert isinstance(verdict, Success)
+        assert len(verdict.plots) == 1
+
+
+def test_a_plot_that_the_log_finished_but_is_not_there_is_a_failure(log: Log) -> None:
+    verdict = judge(reader(log("chiapos-k18")), 0, missing)
+    assert isinstance(verdict, Failure)
+    assert "no such file" in verdict.reason
+    assert verdict.plots == ()
+
+
+def test_a_log_cut_short_is_no_reason_to_disown_a_plot_that_is_there(log: Log) -> None:
+    verdict = judge(reader(until(log("chiapos-k18"), b"Renamed final file")), None, there)
+    assert isinstance(verdict, Success)
+    assert verdict.plots[0].path and verdict.plots[0].path.startswith("/farm/dst/plot-k18-")
+
+
+@pytest.mark.parametrize(
+    ("name", "plotter", "exit_code", "reason"),
+    [
+        ("chiapos-k-too-small", "chiapos", 0, "The plotter gave up before phase 1: If you are testing"),
+        ("chia-stripe-too-large", "chia", 1, "The plotter gave up before phase 1: Stripe size too large"),
+        ("chiapos-crash", "chiapos", -6, "The plotter gave up in phase 1:2: Triggering bucket too early"),
+        ("chiapos-tmp-full", "chiapos", -9, "The plotter was ended by SIGKILL while it waited: Only wrote"),
+        ("chiapos-dst-full", "chiapos", -15, "The plotter was ended by SIGTERM while it waited: Could not"),
+        ("madmax-tmp-full", "madmax", 134, "The plotter gave up in phase 1:2: thread failed with"),
+    ],
+)  # fmt: skip
+def test_a_failure_says_why_in_the_plotters_own_words(
+    log: Log, name: str, plotter: str, exit_code: int, reason: str
+) -> None:
+    verdict = judge(reader(log(name), plotter), exit_code, missing)
+    assert isinstance(verdict, Failure)
+    assert verdict.reason.startswith(reason)
+    assert verdict.tail
+    assert len(verdict.tail.splitlines()) <= 15
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "words"),
+    [
+        (-15, "was ended by SIGTERM"),
+        (134, "was ended by SIGABRT"),
+        (0, "exited with 0"),
+        (254, "exited with 254"),
+        (None, "ended unseen"),
+    ],
+)
+def test_a_silent_end_is_told_by_exit_code_and_phase(log: Log, exit_code: int | None, words: str) -> None:
+    verdict = judge(reader(until(log("chiapos-k18"), b"Computing table 5")), exit_code, missing)
+    assert isinstance(verdict, Failure)
+    assert verdict.reason == f"The plotter {words} in phase 1:4, without a word."
+    assert verdict.proven
+
+
+def test_a_plotter_without_any_log_is_a_failure_without_a_tail() -> None:
+    verdict = judge(reader(b""), 127, there)
+    assert isinstance(verdict, Failure)
+    assert verdict.tail == ""
+    assert not verdict.proven
+
+
+def test_the_plots_that_were_made_before_a_failure_are_told(log: Log) -> None:
+    whole = log("chiapos-k18-n2-other-filesystem")
+    second = whole.index(b"Starting plotting progress", whole.index(b"Renamed final file"))
+    data = whole[: second + 2000]
+    verdict = judge(reader(data, n=2), -9, lambda path: "3e42ec" in path)
+    assert isinstance(verdict, Failure)
+    assert [plot.plot_id and plot.plot_id[:6] for plot in verdict.plots] == ["3e42ec"]
+
+
+def test_the_tail_leaves_out_the_noise(log: Log) -> None:
+    tail = reader(until(log("chiapos-k18"), b"Time for phase 1")).tail(3)
+    assert "Bucket" not in tail
+    assert tail.splitlines()[-2].strip().startswith("Total matches")
