@@ -90,7 +90,7 @@ class MoveKeeper:
             yield
         except LetGo:
             _end(renewal, done)
-            self._put(step, attempts)  # it expires by itself, and is decided anew
+            self._put(step, attempts, lifetime=timedelta(0))  # to be decided anew at once
             raise
         except Exception as error:
             _end(renewal, done)
@@ -131,13 +131,14 @@ class MoveKeeper:
         at: MoveStep | None = None,
         reason: str | None = None,
         retry_at: datetime | None = None,
+        lifetime: timedelta = MOVE_LIFETIME,
     ) -> None:
         move = PendingMove(
             path=step.path,
             harvester=step.harvester,
             size_bytes=step.size_bytes,
             step=at or step.step,
-            expires_at=_now() + MOVE_LIFETIME,
+            expires_at=_now() + lifetime,
             task_id=step.task_id,
             attempts=attempts,
             reason=reason,

@@ -140,11 +140,14 @@ def test_errors_that_nobody_foresaw_are_told_as_well(keeper: MoveKeeper, board: 
     assert "I/O error" in (board.kept[PATH].reason or "")
 
 
-def test_a_worker_that_leaves_fails_nothing(keeper: MoveKeeper, board: FakeBoard, told: list[Event]) -> None:
+def test_a_worker_that_leaves_fails_nothing_and_lets_others_go_on_at_once(
+    keeper: MoveKeeper, board: FakeBoard, told: list[Event]
+) -> None:
     with pytest.raises(LetGo), keeper.working(step()):
         raise LetGo
 
     assert board.kept[PATH].attempts == 0
+    assert board.kept[PATH].expires_at <= datetime.now(UTC)
     assert board.kept[PATH].retry_at is None
     assert told == []
 
