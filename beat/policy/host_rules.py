@@ -24,6 +24,19 @@ def paused(load: Load) -> Wait | None:
     return Wait(host=snapshot.host, rule="paused", reason=reason, numbers={})
 
 
+def enough(load: Load) -> Wait | None:
+    """A drain after so many more plots: those that are ordered count as started."""
+    snapshot, left = load.snapshot, load.snapshot.starts_left
+    if left is None or load.ordered < left:
+        return None
+    return Wait(
+        host=snapshot.host,
+        rule="paused",
+        reason=f"ordered {load.ordered} of the {left} plots that may still start",
+        numbers={"ordered": load.ordered, "left": left},
+    )
+
+
 def stopped_by_failures(load: Load) -> Wait | None:
     """Too many plotters in a row died at once: none is started until somebody has looked."""
     snapshot, failed = load.snapshot, load.snapshot.failures.consecutive
@@ -132,4 +145,4 @@ def _last_words(load: Load) -> str:
 # The rules that end the matter: beside them the others need not be asked.
 CLOSED = (paused, stopped_by_failures)
 # The rules that may all say no at once.
-OPEN = (pause_after_failure, no_tmp, max_jobs, stagger, tmp2)
+OPEN = (enough, pause_after_failure, no_tmp, max_jobs, stagger, tmp2)

@@ -29,6 +29,7 @@ class Load:
     bytes without a directory are taken on each file system. A job that uses none says "", not None.
 
     jobs: how many run or are ordered.
+    ordered: how many of those are not seen yet.
     on_trial: of those that plotman ordered, how many did not yet get as far as plotting.
     youngest_s: age of the youngest in seconds; None where there is none.
     host_now: `now`, corrected where the host's clock is ahead of ours.
@@ -41,6 +42,7 @@ class Load:
         self.host_now = max(now, snapshot.at)
         self.room = Room(snapshot)
         self.jobs = len(snapshot.jobs)
+        self.ordered = 0
         self.on_trial = 0
         self.youngest_s: float | None = None
         if snapshot.jobs:
@@ -104,6 +106,7 @@ class Load:
     def add(self, tmp: str, dst: str, ordered_s: float = 0) -> None:
         """Count one more plot, ordered so many seconds ago."""
         self.jobs += 1
+        self.ordered += 1
         self.on_trial += 1
         self.youngest_s = ordered_s if self.youngest_s is None else min(self.youngest_s, ordered_s)
         self.room.at(tmp).using.append(NOT_BEGUN)
