@@ -25,6 +25,7 @@ from plotter_worker.sources import own_plot, plot_dirs
 from plotter_worker.transfer.progress import Progress
 from plotter_worker.transfer.rsync import command
 from plotter_worker.transfer.run import run
+from plotter_worker.transfer.strays import end_strays
 from plotter_worker.transfer.transport import transport_to
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Archiver:
 
     def __init__(self, settings: Config, board: Board, rsync: str = "rsync") -> None:
         self.host = settings.host
+        self._owner = str(settings.state_dir)
         self._dirs = plot_dirs(settings)
         self._rsync = rsync
         self._publisher = Publisher(board, Role.ARCHIVER, self._snapshot, _PUBLISH_EVERY_S)
@@ -54,6 +56,7 @@ class Archiver:
         self._running: dict[str, Transfer] = {}
 
     def start(self) -> None:
+        end_strays(self._owner)
         self._publisher.start()
         self._publisher.changed()
 
@@ -74,7 +77,7 @@ class Archiver:
         argv = command(str(source), transport.target(), transport.options(), self._rsync)
         self._show(_beginning(reservation))
         try:
-            sent = run(argv, lambda progress: self._progress(reservation, progress, tell), stop)
+            sent = run(argv, lambda progress: self._progress(reservation, progress, tell), stop, self._owner)
         finally:
             self._show(None, reservation.path)
         log.info(

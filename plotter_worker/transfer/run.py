@@ -14,6 +14,7 @@ from common.errors import TransferFailed
 from common.moving import LetGo, Stop
 from plotter_worker.transfer.progress import Done, Progress, Reader
 from plotter_worker.transfer.rsync import failure
+from plotter_worker.transfer.strays import MARK
 
 _POLL_S = 0.2  # how soon a stop is noticed
 _GRACE_S = 5.0
@@ -29,11 +30,12 @@ class Sent:
     took_s: float
 
 
-def run(argv: Sequence[str], tell: Callable[[Progress], None], stop: Stop) -> Sent:
+def run(argv: Sequence[str], tell: Callable[[Progress], None], stop: Stop, owner: str = "") -> Sent:
     """Run rsync to its end. tell: called with each progress line, about once a second.
 
     Stopping it is cheap: the next run goes on where it ended. Therefore it does not outlive us, as plotters
     do; in a session of its own it ends when we say so, not with a Ctrl-C that everybody hears.
+    owner: marks the process for `end_strays`, should we be killed.
     Raises TransferFailed with the cause, LetGo when `stop` was set.
     """
     begun_s = time.monotonic()
@@ -43,6 +45,7 @@ def run(argv: Sequence[str], tell: Callable[[Progress], None], stop: Stop) -> Se
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env=os.environ | {MARK: owner},
             start_new_session=True,
         )
     except FileNotFoundError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -13,10 +14,12 @@ import pytest
 
 from common.errors import TransferFailed
 from common.moving import LetGo, never
+from common.openfile import is_open_for_writing
 from common.pool import StopEvent, StopReason
 from plotter_worker.transfer.progress import Progress
 from plotter_worker.transfer.rsync import command
 from plotter_worker.transfer.run import run
+from plotter_worker.transfer.strays import end_strays
 
 needs_rsync = pytest.mark.skipif(
     shutil.which("rsync") is None and not os.environ.get("CI"), reason="rsync is not installed"
@@ -94,3 +97,24 @@ def test_much_complaint_does_not_block_the_child(tmp_path: Path) -> None:
 
     with pytest.raises(TransferFailed, match=r"rsync 11.*oh no"):
         run(["python3", "-c", script], lambda _: None, never)
+
+
+@needs_rsync
+def test_a_transfer_whose_archiver_was_killed_is_ended_and_no_other(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    source, part = files
+    slow = command(str(source), str(part), ("--bwlimit=256",))
+    script = (
+        "import sys; from common.moving import never; from plotter_worker.transfer.run import run;"
+        "run(sys.argv[2:], lambda _: print('begun', flush=True), never, sys.argv[1])"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, "us", *slow], stdout=subprocess.PIPE) as archiver:
+        assert archiver.stdout is not None
+        assert archiver.stdout.readline() == b"begun\n"
+        archiver.kill()
+
+    assert end_strays("others") == 0
+    assert end_strays("us") >= 1
+    assert end_strays("us") == 0
+    assert not is_open_for_writing(part)
