@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 _PYTHON = re.compile(r"python[\d.]*\Z")
 # Python's own options that take a value in the next word.
@@ -19,7 +18,7 @@ def program(argv: Sequence[str]) -> tuple[str, list[str]]:
     """
     if not argv:
         return "", []
-    name, rest = PurePosixPath(argv[0]).name, list(argv[1:])
+    name, rest = _base(argv[0]), list(argv[1:])
     if not _PYTHON.match(name):
         return name, rest
     while rest:
@@ -29,7 +28,11 @@ def program(argv: Sequence[str]) -> tuple[str, list[str]]:
         if word in _PYTHON_VALUES:
             rest = rest[1:]
         elif not word.startswith("-"):
-            return PurePosixPath(word).name, rest
+            return _base(word), rest
         elif word == "-c":
             break
     return "python", []
+
+
+def _base(path: str) -> str:
+    return path.rpartition("/")[2]

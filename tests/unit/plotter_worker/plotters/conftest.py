@@ -1,5 +1,8 @@
-"""Logs to read. chia-* and chiapos-* were written by chia 2.7.5 itself, at k18 and k21 (some with most of their
-"Bucket" lines taken out); the others are made up line by line after what those programs print."""
+"""Logs to read.
+
+chia-* and chiapos-* were written by chia 2.7.5 itself, at k18 and k21 (some with most of their "Bucket" lines
+taken out); the others are made up line by line after what those programs print.
+"""
 
 from __future__ import annotations
 

@@ -38,7 +38,8 @@ def argv(plotting: dict[str, Any], tmp2: str | None = "/t2") -> str:
                 "chiapos": {"k": 18, "n_buckets": 16, "job_buffer": 200, "stripes": 2000},
             },
             "/t2",
-            "chia plotters chiapos -k 18 -n 1 -r 2 -u 16 -b 200 -s 2000 -t /t1 -2 /t2 -d /d -x -f f00d -p beef",
+            "chia plotters chiapos -k 18 -n 1 -r 2 -u 16 -b 200 -s 2000 -t /t1 -2 /t2 -d /d -x "
+            "-f f00d -p beef",
         ),
         (
             {"type": "madmax"},

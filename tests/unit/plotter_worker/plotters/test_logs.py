@@ -264,7 +264,7 @@ def test_bladebit_renames_with_a_bare_file_name_too(log: Log) -> None:
 STALLED = [
     ("chiapos-tmp-full", "chiapos", 1, "Only wrote 155648 of 178651 bytes", "Computing table 3\n"),
     ("chiapos-dst-full", "chiapos", 1, "Could not copy", "Copied final file from \n"),
-    ("bladebit-dst-full", "bladebit", 1, "No space left in plot output directory", "Finished F1 in 2.75 seconds.\n"),
+    ("bladebit-dst-full", "bladebit", 1, "No space left in plot", "Finished F1 in 2.75 seconds.\n"),
 ]  # fmt: skip
 
 

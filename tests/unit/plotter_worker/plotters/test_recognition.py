@@ -91,7 +91,10 @@ def test_madmax_and_gigahorse_are_one_family(line: str, expected: CommandLine) -
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("bladebit -t 16 -n 5 -f aa -p bb /d/", CommandLine("bladebit", 32, 5, dst="/d", mode=Mode.RAM, cwd=CWD)),
+        (
+            "bladebit -t 16 -n 5 -f aa -p bb /d/",
+            CommandLine("bladebit", 32, 5, dst="/d", mode=Mode.RAM, cwd=CWD),
+        ),
         (
             "bladebit -n 0 -f aa -c xch1 -z 3 ramplot d",
             CommandLine("bladebit", 32, 0, dst="/farm/d", compression=3, mode=Mode.RAM, cwd=CWD),
@@ -118,7 +121,7 @@ def test_bladebit_is_recognised_in_each_mode(line: str, expected: CommandLine) -
     ("line", "plotter"),
     [
         ("/v/bin/python3 /v/bin/chia plotters madmax -k 21 -u 16 -v 16 -t /t1 -2 /t2 -d /d", "madmax"),
-        ("/v/bin/python3 /v/bin/chia plotters bladebit diskplot -t /t1 -2 /t2 -v -d /d --compress 0", "bladebit"),
+        ("python3 /v/bin/chia plotters bladebit diskplot -t /t1 -2 /t2 -v -d /d --compress 0", "bladebit"),
     ],
 )  # fmt: skip
 def test_chia_plotters_only_wraps_the_plotter_that_is_its_child(line: str, plotter: str) -> None:
