@@ -99,6 +99,8 @@ def _syntax(error: yaml.YAMLError, text: str) -> Flaw:
     problem = str(
         getattr(error, "problem", None) or getattr(error, "reason", None) or "cannot be read as YAML"
     )
+    if problem == "could not find expected ':'":  # noticed a line later than the key begins
+        mark = getattr(error, "context_mark", None) or mark
     line = mark.line + 1 if mark else None
     if line is None and isinstance(position := getattr(error, "position", None), int):
         line = text.count("\n", 0, position) + 1

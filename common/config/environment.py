@@ -10,6 +10,7 @@ from pathlib import Path
 from common.config import programs
 from common.config.doubts import doubts
 from common.config.drives import drives
+from common.config.farm import masked
 from common.config.loader import Reading
 from common.config.model import Config
 from common.config.problems import Level, Problem
@@ -35,6 +36,7 @@ def find_problems(path: Path, reading: Reading) -> list[Problem]:
             *_plotter_folders(config, probe),
             *_drives(config, probe),
             *_logs(config),
+            *_open_secret(path, config),
             *_programs(config),
         ]
     finally:
@@ -121,6 +123,13 @@ def _logs(config: Config) -> Iterator[_Found]:
             yield location, f"{nearest} is a file", "Write a folder here.", Level.ERROR
         elif not os.access(nearest, os.W_OK | os.X_OK):
             yield location, f"{nearest} may not be written to", _WRITE, Level.ERROR
+
+
+def _open_secret(path: Path, config: Config) -> Iterator[_Found]:
+    url = config.broker_url
+    if url is not None and masked(url) != url and path.stat().st_mode & 0o077:
+        what = "holds a password, and others on this machine may read the file"
+        yield ("farm", "broker"), what, f"Close it: chmod 600 {path}", Level.WARNING
 
 
 def _programs(config: Config) -> Iterator[_Found]:

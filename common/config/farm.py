@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -33,6 +34,13 @@ def _redis_url(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _host_name(name: str) -> str:
+    """Fit for the name of a queue, a node and a Redis key."""
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
+        raise ValueError("is not a name of letters, digits, dots, dashes and underscores")
+    return name
+
+
 class Farm(Section):
     """This machine's place in the farm."""
 
@@ -42,9 +50,8 @@ class Farm(Section):
         "one of its own, for a farm of a single machine.",
         examples=["redis://:password@plotter1:6379/0"],
     )
-    host: str | None = Field(
+    host: Annotated[str, AfterValidator(_host_name)] | None = Field(
         None,
-        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$",
         description="Name of this machine in the farm. Absent: its host name.",
         examples=["plotter1"],
     )

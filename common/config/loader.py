@@ -142,6 +142,10 @@ def _version(data: dict[str, Any], noted: _Notes) -> dict[str, Any]:
         noted.add(("version",), "is missing", f"Write version: [{VERSION}] at the top.")
     elif not isinstance(version, list):
         noted.add(("version",), "is not a list", cure)
+    elif version and isinstance(version[0], int) and version[0] > VERSION:
+        noted.add(
+            ("version",), f"is newer than this plotman, which reads {VERSION}", "Install a newer plotman."
+        )
     elif not version or version[0] != VERSION or isinstance(version[0], bool):
         noted.add(("version",), f"this plotman reads version {VERSION}", cure)
     else:

@@ -25,7 +25,9 @@ def salvage(data: dict[str, Any]) -> Config | None:
             # From the back, so that leaving out an item of a list does not move those yet to go.
             for detail in reversed(error.errors(include_url=False)):
                 location = tuple(part for part in detail["loc"] if part != "[key]")
-                if detail["type"] != "missing":
+                if location == ("plotting", "type"):
+                    _leave_out(rest, ("plotting",))  # or the default plotter would be looked for
+                elif detail["type"] != "missing":
                     _leave_out(rest, location)
                 elif location[0] == "scheduling" and len(location) == 2:
                     # Its numbers name no folder and no program: any will do.

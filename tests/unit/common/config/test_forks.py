@@ -1,0 +1,105 @@
+"""A plotman.yaml of the guydavis fork: what has an equivalent is taken, the rest is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from common.config import Level, find_problems, load
+from common.config.plotting import BladebitMode
+from common.errors import ConfigError
+
+HEAD = """\
+version: [2]
+scheduling:
+  {global_max_jobs: 1, global_stagger_m: 0, polling_time_s: 20, tmpdir_max_jobs: 1,
+   tmpdir_stagger_phase_major: 2, tmpdir_stagger_phase_minor: 1}
+directories: {tmp: [/t], tmp3: /t3}
+archiving: {target: local_rsync, env: {site_root: /s, site_path_filter: farm}}
+"""
+
+
+def plotting(options: str, kind: str) -> str:
+    return f"{HEAD}plotting:\n  {{type: {kind}, farmer_pk: f, pool_pk: p, {kind}: {{{options}}}}}\n"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "plotman.yaml"
+
+
+def test_bladebits_options_are_taken(file: Path) -> None:
+    options = (
+        "mode: diskplot, n: 1, k: 32, compression: 0, diskplot_cache: 32G, diskplot_buckets: 256, f1threads: 1,"
+        " fpthreads: 2, cthreads: 3, p2threads: 4, p3threads: 5, no_direct_io: true, check_plots: 0"
+    )
+    file.write_text(plotting(options, "bladebit"))
+    config = load(file)
+    assert config.plotting
+    bladebit = config.plotting.bladebit
+    assert (bladebit.mode, bladebit.diskplot_cache, bladebit.diskplot_buckets) == (
+        BladebitMode.DISK,
+        "32G",
+        256,
+    )
+    assert (bladebit.f1threads, bladebit.p3threads, bladebit.check_plots) == (1, 5, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "mode", "executable"),
+    [
+        ("", BladebitMode.RAM, "bladebit"),
+        ("diskplot: true", BladebitMode.DISK, "bladebit"),
+        ("diskplot: false", BladebitMode.RAM, "bladebit"),
+        ("mode: gpuplot, disk_128: true, check_plots: 100", BladebitMode.CUDA, "bladebit_cuda"),
+        ("mode: cudaplot", BladebitMode.CUDA, "bladebit_cuda"),
+    ],
+)
+def test_bladebits_modes_are_known_by_their_older_names(
+    file: Path, options: str, mode: BladebitMode, executable: str
+) -> None:
+    file.write_text(plotting(options, "bladebit"))
+    config = load(file)
+    assert config.plotting
+    assert config.plotting.bladebit.mode is mode
+    assert config.plotting.bladebit.chosen_executable == executable
+
+
+@pytest.mark.parametrize(("k", "executable"), [(32, "chia_plot"), (34, "/opt/k34")])
+def test_madmaxs_options_are_taken(file: Path, k: int, executable: str) -> None:
+    options = f"k: {k}, executable_k34: /opt/k34, network_port: 8444, compression: 7, tmptoggle: true, n: 1"
+    file.write_text(plotting(options, "madmax"))
+    config = load(file)
+    assert config.plotting
+    madmax = config.plotting.madmax
+    assert (madmax.chosen_executable, madmax.network_port, madmax.compression) == (executable, 8444, 7)
+
+
+def test_what_has_no_equivalent_is_a_warning_that_says_what_became_of_it(file: Path) -> None:
+    file.write_text(
+        plotting("n: 5, waitforcopy: true, gpu_streams: 4, gpu_device: 0, mode: diskplot", "madmax")
+    )
+    problems = find_problems(file)
+    assert [(problem.level, problem.key) for problem in problems] == [
+        (Level.WARNING, "directories.tmp3"),
+        (Level.WARNING, "plotting.madmax.n"),
+        (Level.WARNING, "plotting.madmax.waitforcopy"),
+        (Level.WARNING, "plotting.madmax.gpu_streams"),
+    ]
+    assert str(problems[1]) == (
+        f"{file}:8: warning: plotting.madmax.n: has no effect: each plot is a process of its own, "
+        "started as soon as the rules allow. Remove it."
+    )
+    assert load(file).plotting
+
+
+def test_a_gpu_plotter_that_we_cannot_run_is_an_error_not_another_plotter(file: Path) -> None:
+    file.write_text(plotting("mode: gpuplot", "madmax"))
+    with pytest.raises(ConfigError, match="which plotman does not run"):
+        load(file)
+
+
+def test_the_same_for_a_plotter_that_is_not_chosen_is_a_warning(file: Path) -> None:
+    file.write_text(plotting("mode: gpuplot", "madmax").replace("type: madmax", "type: chia"))
+    assert load(file).plotting

@@ -1,0 +1,57 @@
+"""The sample is written from the models, loads as it is, and shows every key."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from common.config import load
+from common.config.base import Section
+from common.config.model import Config
+from common.config.sample import sample
+from common.config.schema import all_keys, is_mapping, section_in
+from common.names import Role
+
+
+def every_section(section: type[Section] = Config) -> list[type[Section]]:
+    inner = [section_in(field.annotation) for field in section.model_fields.values()]
+    return [section, *(found for one in inner if one for found in every_section(one))]
+
+
+def loaded(tmp_path: Path, text: str) -> Config:
+    file = tmp_path / "plotman.yaml"
+    file.write_text(text)
+    return load(file)
+
+
+def test_it_loads_as_it_is_and_makes_a_whole_machine(tmp_path: Path) -> None:
+    config = loaded(tmp_path, sample())
+    assert config.roles == set(Role)
+    assert config.archiving and config.archiving.by_harvester
+
+
+def test_it_loads_with_every_commented_key_put_in_force(tmp_path: Path) -> None:
+    text = re.sub(r"^( *)#(?! \S|$)", r"\1", sample(), flags=re.MULTILINE)
+    # Either a pool key or a contract.
+    config = loaded(tmp_path, re.sub(r"^ *pool_pk: .*\n", "", text, flags=re.MULTILINE))
+    assert config.farm.host == "plotter1" and config.archiving
+    assert config.archiving.target_definitions["my_nas"].env == {"site_root": "/nas"}
+
+
+def test_it_shows_every_key() -> None:
+    text = sample()
+    missing = [key for key in all_keys() if not re.search(rf"^ *#?{key[-1]}:", text, re.MULTILINE)]
+    assert missing == []
+
+
+def test_every_key_says_what_it_is_and_every_value_has_an_example() -> None:
+    for section in every_section():
+        for name, field in section.model_fields.items():
+            where = f"{section.__name__}.{name}"
+            assert field.description and field.description.endswith("."), where
+            held = section_in(field.annotation)
+            assert field.examples or (held and not is_mapping(field.annotation)), where
+
+
+def test_its_lines_fit_a_terminal() -> None:
+    assert max(map(len, sample().splitlines())) <= 105
