@@ -56,9 +56,10 @@ def wanted(config: Config) -> list[Program]:
     if config.roles & {Role.ARCHIVER, Role.HARVESTER}:
         command = config.archiving.env.get("command", "rsync") if config.archiving else "rsync"
         by_script = config.archiving is not None and not config.archiving.by_harvester
+        where: Location = ("archiving",) if config.archiving else ("harvester",)
         programs.append(
             Program(
-                ("archiving", "env", "command") if by_script else (),
+                (*where, "env", "command") if by_script else where,
                 command if by_script else "rsync",
                 ("--version",),
                 _RSYNC_LEAST if Path(command).name == "rsync" else None,

@@ -86,7 +86,10 @@ def test_an_override_is_of_a_tmp_folder_in_any_spelling() -> None:
                 "archiving.env.site is missing; target rsyncd needs it. Add it.",
             ],
         ),
-        ({"target": "local_rsync"}, ["archiving.env.site_root is missing; target local_rsync needs it. Add it."]),
+        (
+            {"target": "local_rsync"},
+            ["archiving.env.site_root is missing; target local_rsync needs it. Add it."],
+        ),
         (
             {"target": "local_rsync", "env": {"site_root": None}},
             ["archiving.env.site_root is missing; target local_rsync needs it. Add it."],
@@ -104,7 +107,10 @@ def test_an_override_is_of_a_tmp_folder_in_any_spelling() -> None:
             ["archiving.target 'zzz' is not a target. Write one of harvester, local_rsync, rsyncd."],
         ),
         (
-            {"target": "m", "target_definitions": {"m": {"env": {"a": None, "b": ""}, "transfer_path": "/x"}}},
+            {
+                "target": "m",
+                "target_definitions": {"m": {"env": {"a": None, "b": ""}, "transfer_path": "/x"}},
+            },
             [
                 "archiving.target_definitions.m.disk_space_path is missing, and so is disk_space_script. "
                 "Add one of them.",

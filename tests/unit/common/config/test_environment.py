@@ -1,0 +1,164 @@
+"""What `check` finds missing on the machine, with the lines of the file that ask for it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from common.config import Config, drives
+from common.config.environment import find_problems
+from common.config.loader import read
+
+SCHEDULING = """\
+scheduling: {global_max_jobs: 1, global_stagger_m: 0, polling_time_s: 20, tmpdir_max_jobs: 1,
+  tmpdir_stagger_phase_major: 2, tmpdir_stagger_phase_minor: 1}
+"""
+
+
+@pytest.fixture
+def farm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine that has all it needs: folders, programs, a home."""
+    for name in ("tmp", "dst", "drives/a", "drives/b", "bin", "state", "logs"):
+        (tmp_path / name).mkdir(parents=True)
+    for name, line in (("chia", "echo 2.7.5"), ("rsync", "echo rsync version 3.5.0")):
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    return tmp_path
+
+
+def text(farm: Path) -> str:
+    return f"""\
+version: [2]
+farm: {{state: {farm}/state}}
+logging: {{plots: {farm}/logs/plots}}
+directories:
+  tmp: [{farm}/tmp]
+  dst: [{farm}/dst]
+plotting:
+  type: chia
+archiving:
+  target: harvester
+harvester:
+  drives: ["{farm}/drives/*"]
+  plain_folders: true
+{SCHEDULING}"""
+
+
+def lacks(farm: Path, text: str, mode: int = 0o600) -> list[str]:
+    file = farm / "plotman.yaml"
+    file.write_text(text)
+    file.chmod(mode)
+    found = find_problems(file, read(file))
+    return [str(problem).removeprefix(f"{file}:").replace(str(farm), "") for problem in found]
+
+
+def test_a_machine_that_has_everything_lacks_nothing_and_nothing_is_made(farm: Path) -> None:
+    assert lacks(farm, text(farm)) == []
+    assert list((farm / "state").iterdir()) == list((farm / "logs").iterdir()) == []
+
+
+def test_folders_that_do_not_exist(farm: Path) -> None:
+    (farm / "tmp").rmdir()
+    (farm / "dst").rmdir()
+    (farm / "dst").write_text("a file")
+    assert lacks(farm, text(farm)) == [
+        "5: directories.tmp.0: /tmp does not exist. Mount its drive, or make the folder.",
+        "6: directories.dst.0: /dst does not exist. Mount its drive, or make the folder.",
+    ]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_folders_that_may_not_be_written_to(farm: Path) -> None:
+    (farm / "tmp").chmod(0o555)
+    assert lacks(farm, text(farm))[0].startswith("5: directories.tmp.0: /tmp may not be written to.")
+
+
+def test_drives_that_are_not_mounted(farm: Path) -> None:
+    told = lacks(farm, text(farm).replace("plain_folders: true", "plain_folders: false"))
+    cure = "Mount its drive, or write plain_folders: true if there is none."
+    assert told == [
+        f"12: harvester.drives: /drives/a is not mounted. {cure}",
+        f"12: harvester.drives: /drives/b is not mounted. {cure}",
+    ]
+
+
+def test_a_pattern_that_no_drive_fits(farm: Path) -> None:
+    assert lacks(farm, text(farm).replace("drives/*", "drvies/*")) == [
+        "12: harvester.drives: no folder fits. Correct the pattern, or mount the drives."
+    ]
+
+
+def test_a_drive_named_by_its_path_is_missed_when_it_is_not_there(farm: Path) -> None:
+    assert lacks(farm, text(farm).replace("drives/*", "drives/c")) == [
+        "12: harvester.drives.0: /drives/c does not exist. Mount its drive, or make the folder."
+    ]
+
+
+def test_programs_that_are_missing_or_too_old(farm: Path) -> None:
+    (farm / "bin" / "rsync").write_text("#!/bin/sh\necho rsync version 3.1.3\n")
+    told = lacks(farm, text(farm).replace("type: chia", "chia: {executable: chai}"))
+    assert told == [
+        "8: plotting.chia.executable: there is no program chai on the PATH. "
+        "Install it, or write its full path here.",
+        "9: archiving: /bin/rsync is version 3.1.3, and it checks what it sends by slow sums. "
+        "Install 3.2 or newer.",
+    ]
+
+
+def test_a_log_folder_that_is_a_file(farm: Path) -> None:
+    (farm / "logs" / "plots").write_text("")
+    assert lacks(farm, text(farm)) == ["3: logging.plots: /logs/plots is a file. Write a folder here."]
+
+
+def test_a_password_that_others_may_read(farm: Path) -> None:
+    with_password = text(farm).replace("farm: {", "farm: {broker: 'redis://:geheim@b', ")
+    told = "2: warning: farm.broker: holds a password, and others on this machine may read the file."
+    assert lacks(farm, with_password, 0o644) == [f"{told} Close it: chmod 600 /plotman.yaml"]
+    assert lacks(farm, with_password, 0o600) == []
+    assert lacks(farm, with_password.replace(":geheim@", ""), 0o644) == []
+
+
+def test_the_scripts_of_an_own_target(farm: Path) -> None:
+    (farm / "move").write_text("#!/bin/sh\n")
+    target = f"""\
+archiving:
+  target: mine
+  target_definitions:
+    mine:
+      disk_space_script: "echo /x:1"
+      transfer_path: {farm}/move
+      transfer_process_name: rsync
+      transfer_process_argument_prefix: /
+"""
+    told = lacks(farm, text(farm).replace("archiving:\n  target: harvester\n", target))
+    key = "archiving.target_definitions.mine"
+    assert told == [
+        f"13: {key}.disk_space_script: does not begin with #!. Begin it with #!/bin/sh, say.",
+        f"14: {key}.transfer_path: /move is not there, or may not be run. Look: ls -l /move",
+    ]
+
+
+def test_the_machine_is_looked_at_even_where_the_file_has_errors(farm: Path) -> None:
+    (farm / "tmp").rmdir()
+    wrong = (
+        text(farm).replace("global_max_jobs: 1,", "global_max_job: 1,").replace("version: [2]", "version: 2")
+    )
+    wrong += "colour: red\n"
+    assert lacks(farm, wrong) == [
+        "5: directories.tmp.0: /tmp does not exist. Mount its drive, or make the folder."
+    ]
+
+
+def test_keys_with_errors_of_their_own_are_not_looked_at(farm: Path) -> None:
+    assert lacks(farm, text(farm).replace("type: chia", "type: chai")) == []
+    assert lacks(farm, text(farm).replace(f"tmp: [{farm}/tmp]", "tmp: 3")) == []
+
+
+def test_drives_are_found_each_once_in_order(farm: Path) -> None:
+    named = [f"{farm}/drives/b/", f"{farm}/drives/*", f"{farm}/gone"]
+    config = Config.model_validate({"version": [2], "harvester": {"drives": named}})
+    assert drives(config) == (f"{farm}/drives/b", f"{farm}/drives/a", f"{farm}/gone")
+    assert drives(Config.model_validate({"version": [2], "farm": {}})) == ()

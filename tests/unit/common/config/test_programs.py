@@ -1,0 +1,134 @@
+"""Programs: found, runnable, new enough. The fake ones answer as the real ones do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.config.model import Config
+from common.config.programs import Program, trouble, wanted
+
+PLOTTER: dict[str, Any] = {
+    "version": [2],
+    "directories": {"tmp": ["/t"]},
+    "scheduling": {
+        "global_max_jobs": 1,
+        "global_stagger_m": 0,
+        "tmpdir_max_jobs": 1,
+        "tmpdir_stagger_phase_major": 2,
+        "tmpdir_stagger_phase_minor": 1,
+    },
+}
+KEYS = {"farmer_pk": "f", "pool_pk": "p"}
+
+
+@pytest.fixture
+def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Puts a program on the PATH that runs a line of shell."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    def put(name: str, line: str) -> None:
+        (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+
+    return put
+
+
+def program(executable: str, least: tuple[int, ...] | None = (3, 2)) -> Program:
+    return Program(("key",), executable, ("--version",), least, "it is too slow", "Install it.")
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("echo 3.2", None),
+        ("echo 'rsync  version 3.5.0  protocol version 32'", None),
+        ("echo 'v3.10.1-dev'", None),
+        ("echo 3.11.0b2", None),
+        ("echo 3.1.9", "is version 3.1.9, and it is too slow"),
+        ("echo 'rsync  version 2.6.9  protocol version 29'", "is version 2.6.9, and it is too slow"),
+        ("echo unknown", "does not tell a version"),
+        ("echo No such option 1>&2; exit 2", "fails when asked for its version (exit status 2)"),
+        ("sleep 60", "did not tell its version within 0.5 s"),
+    ],
+)
+def test_a_program_is_asked_for_its_version(answer: Any, line: str, what: str | None) -> None:
+    answer("prog", line)
+    found = trouble(program("prog"), deadline_s=0.5 if "sleep" in line else 20)
+    assert (found and what and what in found.what) or found is what, found
+
+
+def test_where_any_version_will_do_only_running_counts(answer: Any) -> None:
+    answer("prog", "echo usage")
+    assert trouble(program("prog", least=None)) is None
+
+
+@pytest.mark.parametrize(
+    ("executable", "what"),
+    [
+        ("not-there", "there is no program not-there on the PATH"),
+        ("/nowhere/chia", "there is no program /nowhere/chia"),
+        ("{tmp}", "{tmp} is a folder"),
+        ("{tmp}/plain", "{tmp}/plain may not be run"),
+        ("{tmp}/broken", "{tmp}/broken does not run (No such file or directory)"),
+        ("{tmp}/foreign", "{tmp}/foreign does not run (Exec format error)"),
+    ],
+)
+def test_a_program_that_does_not_run_is_told_with_the_reason(
+    tmp_path: Path, executable: str, what: str
+) -> None:
+    (tmp_path / "plain").write_text("#!/bin/sh\n")
+    (tmp_path / "broken").write_text("#!/no/such/interpreter\n")
+    (tmp_path / "broken").chmod(0o755)
+    (tmp_path / "foreign").write_bytes(b"\x7fELF of another machine")
+    (tmp_path / "foreign").chmod(0o755)
+    found = trouble(program(executable.format(tmp=tmp_path)))
+    assert found and found.what == what.format(tmp=tmp_path) and found.cure
+
+
+@pytest.mark.parametrize(
+    ("plotting", "key", "executable"),
+    [
+        ({"type": "chia"}, "chia.executable", "chia"),
+        ({"type": "chiapos", "chiapos": {"executable": "/opt/chia"}}, "chiapos.executable", "/opt/chia"),
+        ({"type": "madmax", **KEYS}, "madmax.executable", "chia_plot"),
+        ({"type": "madmax", **KEYS, "madmax": {"k": 33}}, "madmax.executable_k34", "chia_plot_k34"),
+        ({"type": "bladebit", **KEYS}, "bladebit.executable", "bladebit"),
+        ({"type": "bladebit", **KEYS, "bladebit": {"mode": "cudaplot"}},
+         "bladebit.executable_cuda", "bladebit_cuda"),
+    ],
+)  # fmt: skip
+def test_of_the_plotters_only_the_chosen_one_is_wanted(
+    plotting: dict[str, Any], key: str, executable: str
+) -> None:
+    found = wanted(Config.model_validate({**PLOTTER, "plotting": plotting}))
+    assert [(".".join(map(str, one.location)), one.executable) for one in found] == [
+        (f"plotting.{key}", executable)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("archiving", "executable", "least"),
+    [
+        ({"target": "harvester"}, "rsync", (3, 2)),
+        ({"target": "local_rsync", "env": {"site_root": "/s"}}, "rsync", (3, 2)),
+        (
+            {"target": "local_rsync", "env": {"site_root": "/s", "command": "/opt/rsync"}},
+            "/opt/rsync",
+            (3, 2),
+        ),
+        ({"target": "local_rsync", "env": {"site_root": "/s", "command": "cp"}}, "cp", None),
+    ],
+)
+def test_who_moves_plots_wants_rsync(
+    archiving: dict[str, Any], executable: str, least: tuple[int, ...] | None
+) -> None:
+    config = Config.model_validate({**PLOTTER, "plotting": {"type": "chia"}, "archiving": archiving})
+    assert [(one.executable, one.least) for one in wanted(config)][1:] == [(executable, least)]
+
+
+def test_a_harvester_wants_rsync_alone() -> None:
+    config = Config.model_validate({"version": [2], "farm": {}, "harvester": {"drives": ["/d"]}})
+    assert [one.executable for one in wanted(config)] == ["rsync"]
