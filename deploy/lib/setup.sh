@@ -39,8 +39,8 @@ need() {
   [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
 }
 
-# python: prints the first Python that is new enough.
-python() {
+# find_python: prints the first Python that is new enough.
+find_python() {
   local candidate
   for candidate in python3 python3.13 python3.12 python3.11; do
     if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
@@ -56,16 +56,16 @@ python() {
 new_venv() {
   "$1/bin/python" -m pip --version >/dev/null 2>&1 && return
   local python
-  python=$(python)
+  python=$(find_python)
   # Debian keeps the part of venv that installs pip in a package of its own.
   "$python" -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
   say "Creating $1 ..."
   "$python" -m venv --clear "$1"
 }
 
-# install FOLDER NAME REQUIREMENT...: into FOLDER's environment, unless the same was installed before.
+# pip_install FOLDER NAME REQUIREMENT...: into FOLDER's environment, unless the same was installed before.
 # NAME keeps the stamps of several installs in one environment apart.
-install() {
+pip_install() {
   local folder=$1 name=$2
   shift 2
   local stamp="$folder/.installed-$name" state
@@ -79,11 +79,11 @@ install() {
 # set_up_plotman EXTRAS: plotman itself, from this checkout.
 set_up_plotman() {
   new_venv .venv
-  install .venv "plotman-$1" -e ".[$1]"
+  pip_install .venv "plotman-$1" -e ".[$1]"
 }
 
 # set_up_chia: the official plotter, in an environment of its own because it pins what it uses.
 set_up_chia() {
   new_venv .venv-chia
-  install .venv-chia chia "$CHIA_REQUIREMENT"
+  pip_install .venv-chia chia "$CHIA_REQUIREMENT"
 }
