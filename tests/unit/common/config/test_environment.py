@@ -153,8 +153,10 @@ def test_the_machine_is_looked_at_even_where_the_file_has_errors(farm: Path) -> 
 
 
 def test_keys_with_errors_of_their_own_are_not_looked_at(farm: Path) -> None:
-    assert lacks(farm, text(farm).replace("type: chia", "type: chai")) == []
-    assert lacks(farm, text(farm).replace(f"tmp: [{farm}/tmp]", "tmp: 3")) == []
+    (farm / "bin" / "chia").unlink()
+    assert lacks(farm, text(farm).replace("type: chia", "type: madmx")) == []
+    folders = text(farm).replace(f"tmp: [{farm}/tmp]", "tmp: 3").replace("type: chia", "type: madmx")
+    assert lacks(farm, folders) == []
 
 
 def test_drives_are_found_each_once_in_order(farm: Path) -> None:

@@ -32,7 +32,8 @@ def file(tmp_path: Path) -> Path:
 def test_bladebits_options_are_taken(file: Path) -> None:
     options = (
         "mode: diskplot, n: 1, k: 32, compression: 0, diskplot_cache: 32G, diskplot_buckets: 256,"
-        " f1threads: 1, fpthreads: 2, cthreads: 3, p2threads: 4, p3threads: 5, no_direct_io: true, check_plots: 0"
+        " f1threads: 1, fpthreads: 2, cthreads: 3, p2threads: 4, p3threads: 5,"
+        " no_direct_io: true, check_plots: 0"
     )
     file.write_text(plotting(options, "bladebit"))
     config = load(file)

@@ -234,6 +234,12 @@ def test_the_brokers_password_is_in_no_message(file: Path, farm: str) -> None:
     assert "geheim" not in "".join(map(repr, find_problems(file)))
 
 
+def test_a_password_in_the_brokers_place_is_not_shown_either(file: Path) -> None:
+    assert problems(file, f"{GOOD}farm: {{broker: 40711}}\n") == [
+        "14: farm.broker: the value is not text. Put it in quotes."
+    ]
+
+
 def test_the_path_comes_from_the_environment_or_the_users_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
