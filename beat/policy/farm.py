@@ -32,8 +32,8 @@ def decide(
     """What to start and what to move on all plotters, and what everything else waits for.
 
     All are by host, and of hosts that are alive; a host without orders or moves may be missing there.
-    Pure: the same arguments give the same decision. The time it takes grows with the number of jobs,
-    directories and plots, not with their product.
+    Pure: the same arguments give the same decision. The time it takes grows with the number of hosts; on
+    each the jobs are looked at once, not once for each directory.
     """
     starts: list[Start] = []
     ordered: list[Move] = []
