@@ -93,14 +93,16 @@ class FarmScheduler(Scheduler):
         return leads
 
     def _decide(self, now: datetime) -> Decision:
-        plotters = self._board.snapshots(Role.PLOTTER)
-        hosts = list(plotters)
+        # Orders and moves before snapshots: what passes from the one to the other in between is then seen
+        # twice, which harms nothing, and never not at all.
+        hosts = self._board.hosts()[Role.PLOTTER]
+        orders, moves = self._board.orders(hosts), self._board.moves(hosts)
         return decide(
-            plotters=plotters,
+            plotters=self._board.snapshots(Role.PLOTTER),
             archivers=self._board.snapshots(Role.ARCHIVER),
             harvesters=self._board.snapshots(Role.HARVESTER),
-            orders=self._board.orders(hosts),
-            moves=self._board.moves(hosts),
+            orders=orders,
+            moves=moves,
             now=now,
         )
 

@@ -32,9 +32,7 @@ def send_start(app: Celery, board: Board, start: Start, now: datetime) -> str:
             expires_at=expires_at,
         ),
     )
-    order = PlotOrder(
-        host=start.host, tmp=start.tmp, dst=start.dst, turn=start.turn, expires_at=expires_at
-    )
+    order = PlotOrder(host=start.host, tmp=start.tmp, dst=start.dst, turn=start.turn, expires_at=expires_at)
     app.send_task(
         PLOT,
         kwargs=order.kwargs(),
@@ -55,9 +53,9 @@ def send_move(app: Celery, board: Board, move: Move, now: datetime) -> str:
         return signature(task, kwargs={"host": host, **kwargs}, app=app).set(argsrepr="()", kwargsrepr=repr_)
 
     steps = chain(
-        step(
-            RESERVE, move.harvester, source_host=move.host, path=plot.path, size_bytes=plot.size_bytes
-        ).set(expires=now + MOVE_LIFETIME),
+        step(RESERVE, move.harvester, source_host=move.host, path=plot.path, size_bytes=plot.size_bytes).set(
+            expires=now + MOVE_LIFETIME
+        ),
         step(TRANSFER, move.host),
         step(ADMIT, move.harvester),
         step(RELEASE, move.host),

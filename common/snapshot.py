@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -273,7 +272,7 @@ class Wait(Notice):
     rule: str  # stagger, max jobs, tmp phase, tmp room, dst room, failures, paused, drives, ...
     reason: str  # for people, with the numbers: "stagger 1623s/1800s"
     subject: str | None = None
-    numbers: Annotated[dict[str, float], Field(default_factory=dict)]
+    numbers: dict[str, float] = Field(default_factory=dict)
     until: AwareDatetime | None = None
 
 

@@ -19,7 +19,7 @@ from plotter_worker.news import News
 from plotter_worker.orders import place
 from plotter_worker.plotters.base import Room
 from plotter_worker.plotters.registry import plotter_for, recognise
-from plotter_worker.processes import Found, identity
+from plotter_worker.processes import Found, identity, pid_of
 from plotter_worker.records import JobRecord, Records
 from plotter_worker.snapshots import plot_folders, plotter_snapshot
 from plotter_worker.steering import SteeringFile
@@ -202,9 +202,6 @@ class PlotterHost:
     # What the watcher tells.
 
     def job_moved(self, job: TrackedJob) -> None:
-        if job.progress.proven and job.record.ours:
-            with self._lock:
-                self._steering.works()
         job.changed()
         self._news.moved(job)
 
@@ -213,7 +210,10 @@ class PlotterHost:
         with self._lock:
             job.record = job.record.model_copy(update={"outcome": outcome})
             self._records.save(job.record)
-        if not outcome.succeeded and job.record.ours and not job.progress.proven and not job.killed_by:
+        if job.record.ours and outcome.succeeded:
+            with self._lock:
+                self._steering.works()
+        elif job.record.ours and not job.killed_by and not job.proven(outcome.ended_at):
             self._died_at_once(outcome.reason or "it said nothing")
         for path in {job.tmp, job.tmp2, job.dst}:
             if path in self._surveys:
@@ -264,6 +264,9 @@ class PlotterHost:
             seen = {path: survey.seen for path, survey in self._surveys.items()}
             for job in jobs:
                 usage.refresh(job, seen)
+            if any(job.record.ours and job.outcome is None and job.proven(datetime.now(UTC)) for job in jobs):
+                with self._lock:
+                    self._steering.works()
             if jobs:
                 self._news.changed()
 
@@ -300,5 +303,5 @@ def _makers(running: list[TrackedJob]) -> dict[str, int]:
         plot_id = job.progress.plot_id
         done = {plot.plot_id for plot in job.progress.plots_done}
         if plot_id is not None and plot_id not in done and job.record.process:
-            makers[plot_id] = int(job.record.process.split(":")[1])
+            makers[plot_id] = pid_of(job.record.process)
     return makers

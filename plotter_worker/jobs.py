@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from common.phase import Phase
 from common.snapshot import Job, RunStatus
-from plotter_worker.plotters.base import CommandLine, LogReader, Plotter, Progress, Room
+from plotter_worker.plotters.base import CommandLine, LogReader, Mode, Plotter, Progress, Room
+from plotter_worker.processes import pid_of
 from plotter_worker.records import JobRecord, Outcome
 
 _CHUNK_BYTES = 1 << 20
+# A plotter that dies within this time has died at once, even if its log came as far as phase 1: one that
+# crashes in its second table would else be started without end.
+_AT_ONCE = timedelta(seconds=120)
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,12 @@ class TrackedJob:
         """False while there is no log to learn the phase from."""
         return self._log_inode is not None
 
+    def proven(self, now: datetime) -> bool:
+        """Whether the set-up works, whatever befalls this job: it plots, and has for a while or made one."""
+        started = self.record.started_at
+        lived = started is not None and now - started >= _AT_ONCE
+        return bool(self.progress.plots_done) or (self.progress.proven and lived)
+
     def read_log(self) -> bool:
         """Read on from where the last look ended; True when there was something.
 
@@ -129,7 +139,7 @@ class TrackedJob:
         return Job(
             task_id=record.task_id,
             plotter=record.plotter,
-            pid=int(record.process.split(":")[1]) if record.process else 0,
+            pid=pid_of(record.process) if record.process else 0,
             started_at=record.started_at or record.accepted_at,
             ours=record.ours,
             plot_id=progress.plot_id,
@@ -137,22 +147,33 @@ class TrackedJob:
             phase=brief.phase,
             percent=brief.percent,
             eta_s=brief.eta_s,
-            tmp=self.tmp,
+            tmp=self.tmp if self.tmp is not None else self._no_tmp(),
             tmp2=self.tmp2,
             dst=self.dst,
             log=record.log,
-            proven=progress.proven,
+            proven=self.proven(datetime.now(UTC)),
             stalled=progress.stalled,
             status=self.usage.status,
             tmp_used_bytes=self.usage.tmp_bytes + self.usage.tmp2_bytes,
             tmp_to_come_bytes=max(0, room.tmp_bytes - self.usage.most_tmp_bytes),
             tmp2_to_come_bytes=max(0, room.tmp2_bytes - self.usage.most_tmp2_bytes),
-            dst_to_come_bytes=max(0, room.dst_bytes - self.usage.dst_bytes),
+            dst_to_come_bytes=self._dst_to_come_bytes(room),
             mem_bytes=self.usage.mem_bytes,
             user_s=self.usage.user_s,
             sys_s=self.usage.sys_s,
             iowait_s=self.usage.iowait_s,
         )
+
+    def _no_tmp(self) -> str | None:
+        """The empty text for a plotter that needs no tmp directory; None where it is not known."""
+        in_memory = self.command is not None and self.command.mode in (Mode.RAM, Mode.CUDA)
+        return "" if in_memory else None
+
+    def _dst_to_come_bytes(self, room: Room) -> int:
+        if self.dst is not None and self.dst in (self.tmp, self.tmp2):
+            # Renamed where it was made: it takes no more than the peak that is counted already.
+            return max(0, room.dst_bytes - max(room.tmp_bytes, room.tmp2_bytes))
+        return max(0, room.dst_bytes - self.usage.dst_bytes)
 
     def _eta_s(self) -> float | None:
         """By the share that is done in the time that it took."""

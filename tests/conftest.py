@@ -1,0 +1,71 @@
+"""Real programs for the tests: a broker, the chia plotter, a whole farm. Each is started by the test
+that needs it, in folders and on ports of its own, and only what was started is stopped."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from common.store import Board
+from plotman.up import broker
+from tests.support.farm import Farm
+from tests.support.waiting import eventually
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _missing(what: str) -> None:
+    """A missing program skips on a laptop and fails in CI."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what}: run ./deploy/test")
+    pytest.skip(f"{what}: run ./deploy/test")
+
+
+@pytest.fixture(scope="session")
+def chia() -> Path:
+    """The official chia plotter."""
+    path = Path(os.environ.get("PLOTMAN_CHIA", ROOT / ".venv-chia" / "bin" / "chia"))
+    if not path.exists():
+        _missing(f"{path} is missing")
+    return path
+
+
+@pytest.fixture(scope="session")
+def chia_root(chia: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Settings of chia that allow plots as small as k18."""
+    root = tmp_path_factory.mktemp("chiaroot")
+    subprocess.run([chia, "init"], env=os.environ | {"CHIA_ROOT": str(root)}, check=True, capture_output=True)
+    settings = root / "config" / "config.yaml"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(text.replace("min_mainnet_k_size: 32", "min_mainnet_k_size: 18"), encoding="utf-8")
+    return root
+
+
+@pytest.fixture
+def farm(tmp_path: Path, chia: Path, chia_root: Path) -> Iterator[Farm]:
+    """A farm that is not configured and not started yet."""
+    made = Farm(tmp_path, chia, chia_root)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def broker_url(tmp_path: Path) -> Iterator[str]:
+    """A Redis of the test's own."""
+    state = tmp_path / "redis"
+    url = broker.settle(state, lambda _: None).url
+    with (tmp_path / "redis.log").open("wb") as output:
+        process = subprocess.Popen(broker.argv(state), stdout=output, stderr=subprocess.STDOUT)
+    eventually(lambda: broker.answers(url), "the broker answers")
+    yield url
+    process.terminate()
+    process.wait(timeout=10)
+
+
+@pytest.fixture
+def board(broker_url: str) -> Board:
+    return Board.connect(broker_url)

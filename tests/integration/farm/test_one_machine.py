@@ -1,0 +1,138 @@
+"""The main job on one machine: real plots under the rules, archived and verified."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+
+from common.plotfile import expected_size_bytes, read_header
+from tests.support.farm import HOST, Farm
+from tests.support.waiting import eventually
+
+
+def prove(chia: Path, plot: Path) -> bool:
+    """Whether the plot gives valid proofs, asked of the chia library itself."""
+    code = (
+        "import sys, os, chiapos\n"
+        "p, v, good, bad = chiapos.DiskProver(sys.argv[1]), chiapos.Verifier(), 0, 0\n"
+        "for n in range(40):\n"
+        "    c = bytes([n]) * 32\n"
+        "    for i, q in enumerate(p.get_qualities_for_challenge(c)):\n"
+        "        ok = v.validate_proof(p.get_id(), p.get_size(), c, p.get_full_proof(c, i)) == q\n"
+        "        good, bad = good + ok, bad + (not ok)\n"
+        "sys.exit(0 if good and not bad else 1)\n"
+    )
+    python = chia.with_name("python")
+    return subprocess.run([python, "-c", code, plot], capture_output=True, check=False).returncode == 0
+
+
+def test_plots_are_made_archived_and_proved_and_nothing_stays_behind(farm: Farm, chia: Path) -> None:
+    farm.configure()
+    farm.allow(4)
+    farm.up()
+    eventually(lambda: len(farm.archived()) == 4, "four plots on the drives", 60)
+    eventually(lambda: not list(farm.folder.glob("dst/*/*")), "the sources are deleted")
+    for plot in farm.archived():
+        assert plot.stat().st_size == expected_size_bytes(read_header(plot))
+        assert prove(chia, plot)
+    assert not list(farm.folder.glob("tmp/*/*"))
+    assert not list(farm.folder.glob("drives/*/.incoming/*.part"))
+    eventually(lambda: not farm.jobs(), "no job is left")
+    assert "as many plots as were asked for" in (farm.plotter().pause_reason or "")
+    done = farm.events("plot-done")
+    assert len(done) == 4
+    for event in done:
+        eventually(lambda id=event.task_id: farm.status_of(id) == "SUCCESS", "the result is stored")
+        assert set(farm.result(event.task_id)["result"]["phase_times_s"]) == {"1", "2", "3", "4"}
+    assert len(farm.events("archived")) == 4, "each plot is archived once"
+
+
+def test_a_plot_started_by_hand_is_seen_within_two_seconds_counts_and_is_archived(farm: Farm) -> None:
+    farm.configure(tmp=1, dst=1, drives=1)
+    farm.allow(0)
+    farm.up()
+    farm.logs.mkdir(exist_ok=True)
+    plotter = farm.plot_by_hand(
+        farm.folder / "tmp" / "1", farm.folder / "dst" / "1", farm.logs / "x.log", k=20
+    )
+    job = eventually(lambda: [j for j in farm.jobs() if j.pid == plotter.pid], "it is seen", 2)[0]
+    assert not job.ours
+    assert job.tmp == str(farm.folder / "tmp" / "1")
+    status = json.loads(farm.run("status", "--json").stdout)
+    assert [listed["pid"] for listed in status["jobs"]] == [plotter.pid]
+    assert farm.run("unpause", "plotting").returncode == 0
+    eventually(lambda: farm.waits().get("tmp max jobs"), "it counts for its tmp directory")
+    assert not farm.events("plot-started")
+    eventually(farm.archived, "it is archived", 60)
+    eventually(lambda: farm.status_of(job.task_id) == "SUCCESS", "it got a task of its own")
+
+
+def test_a_plotter_without_a_log_counts_with_unknown_phase(farm: Farm) -> None:
+    farm.configure(tmp=1, dst=1, drives=1)
+    farm.allow(0)
+    farm.up()
+    plotter = farm.plot_by_hand(farm.folder / "tmp" / "1", farm.folder / "dst" / "1", None, k=19)
+    job = eventually(lambda: [j for j in farm.jobs() if j.pid == plotter.pid], "it is seen", 3)[0]
+    assert job.phase is None
+    assert "?:?" in farm.run("status").stdout
+
+
+def test_a_plotter_that_dies_at_once_is_tried_three_times_and_no_more_until_told(farm: Farm) -> None:
+    farm.configure(
+        tmp=1,
+        scheduling={"failure_pause_s": 0.5},
+        plotting={"chiapos": {"executable": str(farm.folder / "chia"), "k": 18}},
+    )
+    program = farm.folder / "chia"
+    program.write_text("#!/bin/sh\necho 'Error: no keys today'\nexit 1\n", encoding="utf-8")
+    program.chmod(0o755)
+    farm.up()
+    eventually(lambda: farm.events("plotting-stopped"), "plotting stops loudly", 30)
+    starts = [event.at for event in farm.events("plot-started")]
+    assert len(starts) == 3
+    first, second = ((later - earlier).total_seconds() for earlier, later in pairwise(starts))
+    assert first >= 0.5
+    assert second > first, "the pauses grow"
+    status = farm.run("status").stdout
+    assert "no keys today" in status
+    assert f"plotman unpause plotting --host {HOST}" in status
+    assert farm.run("unpause", "plotting", "--host", HOST).returncode == 0
+    eventually(lambda: len(farm.events("plot-started")) > 3, "it tries again when told")
+
+
+def test_a_failed_plot_ends_as_failure_with_the_last_lines_of_its_log(farm: Farm) -> None:
+    farm.configure(tmp=1, plotting={"chiapos": {"executable": str(farm.chia), "k": 18, "n_buckets": 128}})
+    farm.allow(1)
+    farm.up()
+    failed = eventually(lambda: farm.events("plot-failed"), "it fails", 60)[0]
+    eventually(lambda: farm.status_of(failed.task_id) == "FAILURE", "the result is stored")
+    assert "Stripe size too large" in str(farm.result(failed.task_id)["result"]["exc_message"])
+    assert "Traceback" not in farm.run("status").stdout
+
+
+def test_status_and_dirs_tell_of_running_jobs_and_room(farm: Farm) -> None:
+    farm.configure(
+        plotting={
+            "chiapos": {
+                "executable": str(farm.chia),
+                "k": 20,
+                "n_threads": 2,
+                "n_buckets": 16,
+                "job_buffer": 400,
+                "stripes": 2000,
+            }
+        }
+    )
+    farm.allow(2)
+    farm.up()
+    eventually(lambda: len([job for job in farm.jobs() if job.phase]) == 2, "two plots run")
+    status = farm.run("status")
+    assert status.returncode == 0
+    assert "Total jobs: 2" in status.stdout
+    shown = json.loads(farm.run("dirs", "--json").stdout)
+    assert len(shown["tmp"]) == 2
+    assert all(tmp["free_bytes"] > 0 for tmp in shown["tmp"])
+    assert len(shown["drives"]) == 2
+    assert str(farm.folder / "drives" / "1") in farm.run("dirs").stdout

@@ -1,0 +1,105 @@
+"""Running plots outlive every process of ours; whoever comes back finds them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+
+import pytest
+
+from common.plotfile import expected_size_bytes, read_header
+from tests.support.farm import SMALL, Farm
+from tests.support.waiting import eventually
+
+K20 = SMALL | {"k": 20, "job_buffer": 400}
+
+
+def two_plots_running(farm: Farm) -> dict[str, int]:
+    """Task id -> pid."""
+    jobs = eventually(
+        lambda: farm.jobs() if len([job for job in farm.jobs() if job.phase]) == 2 else None,
+        "two plots run",
+        60,
+    )
+    return {job.task_id: job.pid for job in jobs}
+
+
+def test_killing_worker_beat_and_broker_in_turn_costs_no_plot_and_doubles_none(farm: Farm) -> None:
+    farm.configure(plotting={"chiapos": {"executable": str(farm.chia), **K20}})
+    farm.allow(6)
+    farm.up()
+    seen: dict[str, int] = {}
+    for name in ("plotter", "beat", "broker"):
+        before = two_plots_running(farm)
+        seen |= before
+        old = farm.kill(name)
+        eventually(lambda name=name, old=old: farm.pids().get(name, old) != old, f"{name} is started again")
+        # Nothing that ran was started twice, and nothing has lost its task.
+        eventually(farm.alive, "the plotter is back on the board", 60)
+        for job in farm.jobs():
+            assert before.get(job.task_id, job.pid) == job.pid
+    eventually(lambda: len(farm.archived()) == 6, "six plots on the drives", 120)
+    for plot in farm.archived():
+        assert plot.stat().st_size == expected_size_bytes(read_header(plot))
+    for task_id in seen:
+        eventually(lambda task_id=task_id: farm.status_of(task_id) == "SUCCESS", f"{task_id} succeeded")
+    eventually(lambda: not list(farm.folder.glob("dst/*/*.plot")), "nothing is left to be moved")
+    assert len(list(farm.logs.glob("*.plot.log"))) == 6, "exactly the plots asked for were started"
+    assert max(Counter(plot.name for plot in farm.archived()).values()) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL], ids=lambda n: n.name)
+def test_a_worker_that_is_stopped_leaves_its_plot_and_goes_on_under_the_same_task(
+    farm: Farm, number: signal.Signals
+) -> None:
+    farm.configure(tmp=1, plotting={"chiapos": {"executable": str(farm.chia), **K20}})
+    farm.allow(1)
+    farm.up()
+    job = eventually(lambda: [job for job in farm.jobs() if job.phase], "a plot runs")[0]
+    began = time.monotonic()
+    old = farm.kill("plotter", number)
+    eventually(lambda: farm.pids().get("plotter", old) != old, "another worker comes", 15)
+    assert time.monotonic() - began < 12
+    os.kill(job.pid, 0)  # the plotter lives
+    eventually(lambda: farm.status_of(job.task_id) == "SUCCESS", "the same task ends well", 60)
+    eventually(lambda: len(farm.archived()) == 1, "the plot is archived")
+    assert len(list(farm.logs.glob("*.plot.log"))) == 1
+
+
+def test_a_plot_that_ended_while_nobody_watched_is_judged_afterwards(farm: Farm) -> None:
+    farm.configure(tmp=1)
+    farm.allow(1)
+    up = farm.up()
+    job = eventually(farm.jobs, "a plot runs")[0]
+    up.send_signal(signal.SIGINT)
+    assert up.wait(30) == 0
+    os.kill(job.pid, 0)  # Ctrl-C stopped us and not the plot
+    eventually(lambda: list(farm.folder.glob("dst/1/*.plot")), "it finishes by itself")
+    eventually(lambda: not _running(job.pid), "its plotter ended")
+    farm.up()
+    eventually(lambda: farm.status_of(job.task_id) == "SUCCESS", "it is judged by log and file", 60)
+    assert farm.result(job.task_id)["result"]["plot_id"]
+    eventually(lambda: len(farm.archived()) == 1, "the plot is archived")
+
+
+def test_terminating_a_plot_kills_its_plotter_and_deletes_its_tmp_files(farm: Farm) -> None:
+    farm.configure(tmp=1, plotting={"chiapos": {"executable": str(farm.chia), **K20}})
+    farm.allow(1)
+    farm.up()
+    job = eventually(lambda: [job for job in farm.jobs() if job.phase and job.plot_id], "a plot runs")[0]
+    assert list(farm.folder.glob("tmp/1/*"))
+    assert farm.celery("control", "terminate", "SIGTERM", job.task_id).returncode == 0
+    eventually(lambda: not _running(job.pid), "the plotter is gone")
+    eventually(lambda: not list(farm.folder.glob("tmp/1/*")), "its tmp files are gone")
+    eventually(lambda: not farm.jobs(), "the job is gone")
+    eventually(lambda: farm.status_of(job.task_id) == "REVOKED", "its task is revoked")
+
+
+def _running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

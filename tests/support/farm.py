@@ -1,0 +1,262 @@
+"""A real farm of one machine in a folder: `plotman up` with everything that it starts, real plots."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from common.broker import embedded_broker
+from common.names import Role
+from common.snapshot import HarvesterSnapshot, Job, PlotterSnapshot
+from common.store import Board
+from tests.support.waiting import eventually
+
+FARMER = "a010d140e7c43146b5bb59695e6c444abbb62e964a535d0034351a90d1192bff0130de95f9bbc58af254c4dab4e65d3a"
+POOL = "8b1afd3dff22960b4783961c76975be82653b2303ea6a90134a3706c48b461916223b478feb3397722a69234a9ea13e0"
+HOST = "testfarm"
+# What `chia plotters chiapos` needs to make small plots.
+SMALL = {"n_threads": 2, "n_buckets": 16, "job_buffer": 200, "stripes": 2000}
+
+
+@dataclass
+class Farm:
+    """folder: all of it. chia: the program. chia_root: its settings, which allow small plots."""
+
+    folder: Path
+    chia: Path
+    chia_root: Path
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def configure(self, tmp: int = 2, dst: int = 2, drives: int = 2, **changes: Any) -> None:
+        """Lay out the folders and write plotman.yaml; `changes` are merged into it, section by section."""
+        for name, count in (("tmp", tmp), ("dst", dst), ("drives", drives)):
+            for number in range(1, count + 1):
+                (self.folder / name / str(number)).mkdir(parents=True, exist_ok=True)
+        content: dict[str, Any] = {
+            "version": [2],
+            "farm": {"host": HOST, "state": str(self.state), "flower": False},
+            "logging": {"plots": str(self.logs)},
+            "directories": {
+                "tmp": [str(self.folder / "tmp" / str(number)) for number in range(1, tmp + 1)],
+                "dst": [str(self.folder / "dst" / str(number)) for number in range(1, dst + 1)],
+            },
+            "scheduling": {
+                "tmpdir_stagger_phase_major": 2,
+                "tmpdir_stagger_phase_minor": 1,
+                "tmpdir_max_jobs": 1,
+                "global_max_jobs": 2,
+                "global_stagger_m": 0,
+                "polling_time_s": 20,
+            },
+            "plotting": {
+                "type": "chiapos",
+                "farmer_pk": FARMER,
+                "pool_pk": POOL,
+                "chiapos": {"executable": str(self.chia), "k": 18, **SMALL},
+            },
+            "archiving": {"target": "harvester"},
+            "harvester": {
+                "drives": [str(self.folder / "drives" / "*")],
+                "plain_folders": True,
+                "margin_bytes": 1_000_000,
+            },
+        }
+        for section, values in changes.items():
+            if values is None:
+                content.pop(section, None)
+            else:
+                content[section] = content.get(section, {}) | values
+        self.config.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "plotman.yaml"
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {"PLOTMAN_CONFIG": str(self.config), "CHIA_ROOT": str(self.chia_root)}
+
+    def allow(self, plots: int) -> None:
+        """Let only so many plots start. Before `up`."""
+        from plotter_worker.steering import SteeringFile
+
+        SteeringFile(self.state).pause("", after=plots)
+
+    def up(self, *arguments: str, wait: bool = True) -> subprocess.Popen[bytes]:
+        """Start `plotman up`; wait until its plotter announced itself."""
+        with (self.folder / "up.log").open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "plotman", "up", *arguments],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        if wait:
+            eventually(self.alive, "the plotter announces itself", 60)
+        return process
+
+    def spawn(self, *argv: str) -> subprocess.Popen[bytes]:
+        """Start another process with this farm's environment; it is ended with the farm."""
+        with (self.folder / "spawned.log").open("ab") as output:
+            process = subprocess.Popen(
+                argv,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        return process
+
+    def alive(self) -> bool:
+        return self.maybe_plotter() is not None
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A verb of the command line."""
+        return subprocess.run(
+            [sys.executable, "-m", "plotman", *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def celery(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "celery", "-A", "plotman", *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def board(self) -> Board:
+        address = embedded_broker(self.state)
+        assert address is not None
+        return Board.connect(address.url)
+
+    def maybe_plotter(self) -> PlotterSnapshot | None:
+        from common.errors import BrokerError
+
+        if embedded_broker(self.state) is None:
+            return None
+        try:
+            return self.board().snapshots(Role.PLOTTER).get(HOST)
+        except BrokerError:
+            return None
+
+    def plotter(self) -> PlotterSnapshot:
+        return eventually(self.maybe_plotter, "the plotter is on the board")
+
+    def harvester(self) -> HarvesterSnapshot:
+        found: HarvesterSnapshot = eventually(
+            lambda: self.board().snapshots(Role.HARVESTER).get(HOST), "the harvester is on the board"
+        )
+        return found
+
+    def jobs(self) -> tuple[Job, ...]:
+        snapshot = self.maybe_plotter()
+        return snapshot.jobs if snapshot else ()
+
+    def events(self, *kinds: str) -> list[Any]:
+        """What happened so far, of these kinds, oldest first."""
+        from common.errors import BrokerError
+
+        try:
+            events = [event for _, event in self.board().newest_events(10_000)]
+        except BrokerError:
+            return []
+        return [event for event in events if not kinds or event.kind in kinds]
+
+    def waits(self) -> dict[str, str]:
+        """Rule -> reason, of all that waits now."""
+        waits = self.board().waits()
+        return {wait.rule: wait.reason for wait in waits.waits} if waits else {}
+
+    def status_of(self, task_id: str) -> str | None:
+        """State of a task as Celery's backend has it: STARTED, SUCCESS, FAILURE, ..."""
+        return self.result(task_id).get("status")
+
+    def result(self, task_id: str) -> dict[str, Any]:
+        """What Celery's backend holds of a task: status, result, ...; empty where it knows nothing."""
+        import redis
+
+        address = embedded_broker(self.state)
+        assert address is not None
+        with redis.Redis.from_url(address.url) as client:
+            text = client.get(f"celery-task-meta-{task_id}")
+        found: dict[str, Any] = json.loads(text) if text else {}  # type: ignore[arg-type]
+        return found
+
+    def archived(self) -> list[Path]:
+        return sorted(self.folder.glob("drives/*/plot-*.plot"))
+
+    def pids(self) -> dict[str, int]:
+        """Name -> pid of what `plotman up` keeps running."""
+        from plotman.up.claim import Claim  # noqa: F401  documents where the file comes from
+
+        records = json.loads((self.state / "up.children.json").read_text())
+        return {record["name"]: record["pid"] for record in records}
+
+    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
+        """Signal one of the farm's own processes; returns its pid."""
+        pid = self.pids()[name]
+        os.kill(pid, number)
+        return pid
+
+    def plot_by_hand(self, tmp: Path, dst: Path, log: Path | None, k: int = 18) -> subprocess.Popen[bytes]:
+        """A plotter as a person starts it, without plotman."""
+        argv = [self.chia, "plotters", "chiapos", "-k", str(k), "-n", "1", "-r", "2", "-b", "200", "-u", "16"]
+        argv += ["-s", "2000", "-f", FARMER, "-p", POOL, "-t", tmp, "-d", dst, "-x"]
+        output = log.open("ab") if log else subprocess.PIPE
+        process = subprocess.Popen(
+            argv, env=self.environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+        self.processes.append(process)
+        return process
+
+    def stop(self) -> None:
+        """End exactly what this farm started: its processes by pid, then its plotters."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for plotter in self._own_plotters():
+            plotter.kill()
+
+    def _own_plotters(self) -> Iterator[psutil.Process]:
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("PLOTMAN_STATE") == str(self.state):
+                    yield process
+            except psutil.Error:
+                continue
