@@ -12,7 +12,7 @@ from celery import Celery, chain, signature
 from beat.decisions import Move, Start
 from common.messages import PlotOrder
 from common.names import ADMIT, MOVE_LIFETIME, ORDER_LIFETIME, PLOT, RELEASE, RESERVE, TRANSFER
-from common.snapshot import MoveStep, PendingMove, PendingOrder
+from common.pending import MoveStep, PendingMove, PendingOrder
 from common.store import Board
 
 

@@ -12,7 +12,8 @@ from typing import Protocol
 
 from common.errors import BrokerError, PlotmanError, PlotRefused
 from common.names import MOVE_LIFETIME
-from common.snapshot import Event, MoveStep, PendingMove
+from common.pending import MoveStep, PendingMove
+from common.snapshot import Event
 from common.store import Board
 
 log = logging.getLogger(__name__)

@@ -20,6 +20,7 @@ PAUSE = "plotter_worker.pause"
 UNPAUSE = "plotter_worker.unpause"
 TRANSFER = "plotter_worker.transfer"
 RELEASE = "plotter_worker.release"
+REFUSE = "plotter_worker.refuse"
 FREE_SPACE = "harvester_worker.free_space"
 RESERVE = "harvester_worker.reserve"
 ADMIT = "harvester_worker.admit"
@@ -29,6 +30,7 @@ ROLE_OF_TASK = {
     PAUSE: Role.PLOTTER,
     UNPAUSE: Role.PLOTTER,
     RELEASE: Role.PLOTTER,
+    REFUSE: Role.PLOTTER,
     TRANSFER: Role.ARCHIVER,
     FREE_SPACE: Role.HARVESTER,
     RESERVE: Role.HARVESTER,

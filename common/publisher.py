@@ -21,7 +21,7 @@ _EVENTS_KEPT = 1000  # while Redis is away; the oldest go first
 class Publisher:
     """One thread per process; nobody else waits for Redis.
 
-    build: makes the snapshot of this moment; called in the publisher's thread only.
+    build: makes the snapshot of this moment; called by one thread at a time.
     min_interval_s: changes that follow each other faster than this share one snapshot.
 
     While Redis is away it goes on trying, keeps the events, and has the newest snapshot up within
@@ -39,6 +39,7 @@ class Publisher:
         self._stopping = False
         self._events: list[Event] = []
         self._lock = threading.Lock()
+        self._publishing = threading.Lock()
         self._away = False
         self._thread = threading.Thread(target=self._run, name=f"publish-{role}", daemon=True)
 
@@ -62,6 +63,11 @@ class Publisher:
             del self._events[:-_EVENTS_KEPT]
         self._wake.set()
 
+    def publish_now(self) -> None:
+        """Publish in the caller's thread, for what must stand on the board before the next step. While
+        Redis is away nothing happens: it follows when it is back."""
+        self._publish()
+
     def _run(self) -> None:
         while True:
             self._wake.wait(SNAPSHOT_RENEW.total_seconds())
@@ -79,12 +85,8 @@ class Publisher:
         with self._lock:
             events = list(self._events)
         try:
-            self._board.put_snapshot(self._role, self._build())
-            for event in events:
-                self._board.tell(event)
-                with self._lock:
-                    if self._events and self._events[0] is event:
-                        del self._events[0]
+            with self._publishing:
+                self._put(events)
         except BrokerError as error:
             if not self._away:
                 log.warning("%s We go on, and publish when it is back.", error)
@@ -94,3 +96,13 @@ class Publisher:
             log.info("Redis is back: snapshot published")
         self._away = False
         return True
+
+    def _put(self, events: list[Event]) -> None:
+        self._board.put_snapshot(self._role, self._build())
+        for event in events:
+            with self._lock:
+                if not self._events or self._events[0] is not event:
+                    continue  # told by another thread
+            self._board.tell(event)
+            with self._lock:
+                del self._events[0]

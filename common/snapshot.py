@@ -161,6 +161,7 @@ class PlotterSnapshot(Notice):
     failure_limit: int = 3
     failure_pause_s: float = 60
     failures: Failures = Failures()
+    last_start_at: AwareDatetime | None = None  # the stagger counts from here though that job has ended
     tmp_dirs: tuple[TmpDir, ...]
     tmp2: Directory | None = None
     dst_dirs: tuple[Directory, ...] = ()
@@ -222,43 +223,6 @@ SNAPSHOT_OF_ROLE: dict[Role, type[PlotterSnapshot | ArchiverSnapshot | Harvester
     Role.ARCHIVER: ArchiverSnapshot,
     Role.HARVESTER: HarvesterSnapshot,
 }
-
-
-class PendingOrder(Notice):
-    """An order that beat sent; counts as a running job until it is seen or void."""
-
-    task_id: str
-    turn: str
-    tmp: str
-    dst: str | None
-    sent_at: AwareDatetime
-    expires_at: AwareDatetime
-
-
-class MoveStep(StrEnum):
-    """Where a plot is on its way to a drive."""
-
-    RESERVE = "reserve"
-    TRANSFER = "transfer"
-    ADMIT = "admit"
-    RELEASE = "release"
-
-
-class PendingMove(Notice):
-    """A plot under way. Renewed by whoever works on it; void when it expires.
-
-    attempts: failures in a row; with `reason` and `retry_at` it tells why the plot is not moving now.
-    """
-
-    path: str
-    harvester: str
-    size_bytes: int
-    step: MoveStep
-    expires_at: AwareDatetime
-    task_id: str | None = None
-    attempts: int = 0
-    reason: str | None = None
-    retry_at: AwareDatetime | None = None
 
 
 class Wait(Notice):

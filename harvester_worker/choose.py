@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.snapshot import DirState
+from common.units import human_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +50,8 @@ def why_not(drive: Candidate, size_bytes: int, margin_bytes: int, writers_per_dr
     if drive.room_bytes is None:
         return "free space unknown"
     if drive.room_bytes < size_bytes + margin_bytes:
-        return (
-            f"room {amount(drive.room_bytes)}, needs {amount(size_bytes)} and {amount(margin_bytes)} margin"
-        )
+        needs = f"{human_bytes(size_bytes)} and {human_bytes(margin_bytes)} margin"
+        return f"room {human_bytes(drive.room_bytes)}, needs {needs}"
     if drive.writers >= writers_per_drive:
         return f"plots on their way {drive.writers}/{writers_per_drive}"
     return None
-
-
-def amount(size_bytes: int) -> str:
-    """Bytes for people, in the decimal units that drives are sold in: "3.80 MB"."""
-    size = float(size_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(size) < 1000:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.2f} {unit}"
-        size /= 1000
-    return f"{size:.2f} TB"

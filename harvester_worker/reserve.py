@@ -18,8 +18,9 @@ from common.openfile import is_open_for_writing
 from common.plotfile import NotAPlot, PlotName, read_header
 from common.probe import Hanging
 from common.snapshot import DirState
+from common.units import human_bytes
 from harvester_worker import incoming
-from harvester_worker.choose import Candidate, Refusal, amount, choose_drive, why_not
+from harvester_worker.choose import Candidate, Refusal, choose_drive, why_not
 from harvester_worker.disk import hold, make_durable
 from harvester_worker.drives import CHANGE_S, Drives, Survey, survey
 from harvester_worker.incoming import Part, Record
@@ -116,7 +117,7 @@ class Reserver:
                 log.info(
                     "%s goes on at %s",
                     name.name,
-                    amount(part.length_bytes),
+                    human_bytes(part.length_bytes),
                     extra={"action": "resumed", "plot_id": name.plot_id, "drive": drive},
                 )
                 return order.answer(drive, part=part.path)
@@ -137,14 +138,14 @@ class Reserver:
             log.info(
                 "%s holds %s for %s",
                 chosen.path,
-                amount(order.size_bytes),
+                human_bytes(order.size_bytes),
                 name.name,
                 extra={"action": "reserved", "plot_id": name.plot_id, "drive": chosen.path},
             )
             return order.answer(chosen.path, part=part)
         refusal = Refusal((*chosen.reasons, *reasons.items()))
         raise TransferFailed(
-            f"No drive of {order.host} takes {name.name} ({amount(order.size_bytes)}) now: {refusal}.",
+            f"No drive of {order.host} takes {name.name} ({human_bytes(order.size_bytes)}) now: {refusal}.",
             "The plot stays where it is until one does.",
         )
 

@@ -9,11 +9,12 @@ from celery import Task, shared_task
 from celery.exceptions import Ignore
 
 from common import names
+from common.errors import PlotRefused
 from common.messages import Admission, Delivery, Message
 from common.moving import LetGo, Step
+from common.pending import MoveStep
 from common.plotfile import PlotName
 from common.pool import stop_event
-from common.snapshot import MoveStep
 from harvester_worker.reserve import ReserveOrder
 from harvester_worker.service import current
 
@@ -77,6 +78,13 @@ def admit(self: Task, delivery: dict[str, Any], host: str) -> dict[str, Any]:
             admission = harvester.admitter.admit(delivered, stop_event(self.request.id))
     except LetGo:
         raise Ignore from None
+    except PlotRefused as error:
+        # The plotter remembers it on disk; the notice board may be wiped.
+        self.app.send_task(
+            names.REFUSE,
+            kwargs={"host": reservation.source_host, "path": reservation.path, "reason": str(error)},
+        )
+        raise
     finally:
         harvester.changed()
     harvester.moves.tell(step, "archived", _sentence(admission))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 from pathlib import Path
 from typing import Any
@@ -11,17 +10,14 @@ from celery import Task, shared_task
 from celery.exceptions import Ignore
 from kombu.exceptions import OperationalError
 
-from common import config, names
-from common.broker import broker_url
-from common.config import Config
-from common.errors import BrokerError, OrderRefused
+from common import names
+from common.errors import OrderRefused
 from common.messages import Admission, Reservation
 from common.moving import LetGo, MoveKeeper, Step
+from common.pending import MoveStep
 from common.plotfile import PlotName
 from common.pool import stop_event
-from common.snapshot import Event, MoveStep
-from common.store import Board
-from plotter_worker import archiver, sources
+from plotter_worker import archiver, service, sources
 from plotter_worker.transfer.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -51,14 +47,16 @@ def transfer(self: Task, reservation: dict[str, Any], host: str) -> dict[str, An
 @shared_task(name=names.RELEASE, bind=True)
 def release(self: Task, admission: dict[str, Any], host: str) -> dict[str, Any]:
     """Delete the source of a plot that is durable on its drive. admission: Admission, which is also the
-    answer. Runs in the plotter's worker, which keeps no archiver."""
+    answer. Runs in the plotter's worker, so that it never waits for the next transfer."""
     admitted = Admission.read(**admission)
-    settings, moves = _here()
-    if settings.host != host:
-        raise OrderRefused(f"This worker has no plots of {host}.", "Send the task to its host's queue.")
+    plotter = service.current(host)
     _must_be_ours(admitted.reservation, host)
+    moves = MoveKeeper(service.board(), service.publisher().tell)
     with moves.working(_step(MoveStep.RELEASE, admitted.reservation, host, self.request.id)):
-        gone = sources.release(admitted, sources.plot_dirs(settings))
+        gone = sources.release(admitted, plotter.plot_dirs)
+        # Before the move is off the board, or beat would find a plot there that nobody moves.
+        plotter.plot_released(admitted.reservation.path)
+        service.publisher().publish_now()
     log.info(
         "%s %s",
         admitted.reservation.path,
@@ -104,16 +102,8 @@ def _step(step: MoveStep, reservation: Reservation, host: str, task_id: str | No
     )
 
 
-@functools.cache
-def _here() -> tuple[Config, MoveKeeper]:
-    """This machine's configuration and its board, for the step that needs no archiver."""
-    settings = config.load()
-    board = Board.connect(broker_url(settings))
-
-    def tell(event: Event) -> None:
-        try:
-            board.tell(event)
-        except BrokerError as error:
-            log.warning("not told: %s (%s)", event.text, error)
-
-    return settings, MoveKeeper(board, tell)
+@shared_task(name=names.REFUSE, throws=(OrderRefused,))
+def refuse(host: str, path: str, reason: str) -> None:
+    """A harvester did not take the plot: it stays here, and is not sent again without a word."""
+    plotter = service.current(host)
+    plotter.refuse_plot(str(sources.own_plot(path, plotter.plot_dirs)), reason)

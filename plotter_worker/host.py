@@ -11,17 +11,18 @@ from uuid import uuid4
 from common.config import Config
 from common.errors import OrderRefused
 from common.messages import PlotOrder
-from common.snapshot import PlotState, PlotterSnapshot
-from plotter_worker import ending, launcher, usage
+from common.snapshot import DirState, PlotState, PlotterSnapshot
+from plotter_worker import ending, starting, usage
 from plotter_worker.adoption import Adoption, Send, found_task_id
 from plotter_worker.jobs import TrackedJob
 from plotter_worker.news import News
 from plotter_worker.orders import place
 from plotter_worker.plotters.base import Room
 from plotter_worker.plotters.registry import plotter_for, recognise
-from plotter_worker.processes import Found, identity, pid_of
+from plotter_worker.processes import Found, pid_of
 from plotter_worker.records import JobRecord, Records
 from plotter_worker.snapshots import plot_folders, plotter_snapshot
+from plotter_worker.sources import plot_dirs
 from plotter_worker.steering import SteeringFile
 from plotter_worker.survey import Survey
 from plotter_worker.watcher import Watcher
@@ -56,6 +57,7 @@ class PlotterHost:
         self._watcher = Watcher(self)
         self._adoption = Adoption(settings.host, send)
         self._ready_plots: set[str] = set()
+        self._gone: set[str] = set()  # released; still in the last look at their directory
         self._next_usage = 0.0
         settings.plots_log_dir.mkdir(parents=True, exist_ok=True)
         with_plots = plot_folders(settings)
@@ -87,6 +89,11 @@ class PlotterHost:
     def name(self) -> str:
         return self._settings.host
 
+    @property
+    def plot_dirs(self) -> tuple[str, ...]:
+        """Directories in which plotman may touch finished plots."""
+        return plot_dirs(self._settings)
+
     def job(self, task_id: str) -> TrackedJob | None:
         return self._jobs.get(task_id)
 
@@ -109,40 +116,15 @@ class PlotterHost:
         now = datetime.now(UTC)
         with self._lock:
             where = place(order, self.snapshot(), now)
-            plotter = plotter_for(self._plotting.type)
-            argv = plotter.argv(self._plotting, where.tmp, where.tmp2, where.dst)
-            name = f"{now.isoformat(timespec='microseconds').replace(':', '_')}.plot.log"
-            log_path = self._settings.plots_log_dir / name
-            record = JobRecord(
-                task_id=task_id,
-                plotter=plotter.name,
-                ours=True,
-                accepted_at=now,
-                argv=tuple(argv),
-                log=str(log_path),
-                tmp=where.tmp,
-                tmp2=where.tmp2,
-                dst=where.dst,
-            )
-            self._records.save(record)
             try:
-                log_path.parent.mkdir(parents=True, exist_ok=True)
-                child = launcher.launch(argv, log_path, task_id, self._settings.state_dir)
-            except (OrderRefused, OSError) as error:
-                self._records.remove(task_id)
+                job, child = starting.start(self._settings, self._records, task_id, where, now)
+            except OrderRefused as error:
                 self._died_at_once(str(error))
-                if isinstance(error, OrderRefused):
-                    raise
-                raise OrderRefused(
-                    f"No log can be written to {log_path.parent}: {error.strerror}.", "Mend logging.plots."
-                ) from error
-            record = record.model_copy(update={"process": identity(child.pid), "started_at": now})
-            self._records.save(record)
-            job = TrackedJob(record, plotter, plotter.recognise(argv, "/"))
+                raise
             job.claimed = True
             self._jobs[task_id] = job
             self._starts += 1
-            self._steering.started()
+            self._steering.started(now)
         self._watcher.follow(job, child)
         self._news.started(job)
         return job
@@ -165,6 +147,11 @@ class PlotterHost:
         with self._lock:
             self._steering.unpause()
         self._news.steered("starts plots as the rules allow")
+
+    def plot_released(self, path: str) -> None:
+        """This plot's source has just been deleted: a look that began before must not show it again."""
+        with self._lock:
+            self._gone.add(path)
 
     def refuse_plot(self, path: str, reason: str) -> None:
         """A harvester did not take this plot; it is not sent again."""
@@ -195,6 +182,7 @@ class PlotterHost:
                 seen={path: survey.seen for path, survey in self._surveys.items()},
                 jobs=tuple(job.notice(usual) for job in running),
                 makers=_makers(running),
+                gone=frozenset(self._gone),
                 turn=f"{self._incarnation}:{self._starts}",
                 now=datetime.now(UTC),
             )
@@ -290,6 +278,11 @@ class PlotterHost:
 
     def _folder_changed(self) -> None:
         """In a survey's thread: tell of plots that have become ready."""
+        seen = {plot.path for survey in self._surveys.values() for plot in survey.seen.plots}
+        with self._lock:
+            self._gone &= seen
+            if all(survey.seen.report.state is DirState.OK for survey in self._surveys.values()):
+                self._steering.forget_refused(keep=seen)
         plots = [plot for plot in self.snapshot().plots if plot.state is PlotState.READY]
         new = [plot for plot in plots if plot.path not in self._ready_plots]
         self._ready_plots = {plot.path for plot in plots}

@@ -7,8 +7,6 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.errors import OrderRefused
-
 # A plotter carries these in its environment: they say whose it is when all else is forgotten.
 TASK_ID_VARIABLE = "PLOTMAN_TASK_ID"
 STATE_VARIABLE = "PLOTMAN_STATE"
@@ -19,23 +17,17 @@ def launch(argv: Sequence[str], log: Path, task_id: str, state_dir: Path) -> sub
     """Start `argv` in a session of its own, its output going to `log`.
 
     `nice` becomes the plotter (it execs), so no thread is ever started at the wrong niceness.
-    Raises OrderRefused when the program or the log cannot be opened.
+    Raises OSError when the log cannot be opened or `nice` is missing; a missing plotter is told in the log.
     """
     environment = os.environ | {TASK_ID_VARIABLE: task_id, STATE_VARIABLE: str(state_dir)}
-    try:
-        with log.open("ab") as output:
-            return subprocess.Popen(
-                ["nice", "-n", str(NICENESS), *argv],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                close_fds=True,
-                env=environment,
-                cwd="/",
-            )
-    except OSError as error:
-        raise OrderRefused(
-            f"The plotter cannot be started: {error.strerror} ({error.filename}).",
-            "Mend that; `plotman config check` looks at logs and programs.",
-        ) from error
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            ["nice", "-n", str(NICENESS), *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            close_fds=True,
+            env=environment,
+            cwd="/",
+        )

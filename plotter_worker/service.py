@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _current: PlotterHost | None = None
 _board: Board | None = None
+_publisher: Publisher | None = None
 
 
 def current(host: str) -> PlotterHost:
@@ -38,6 +39,12 @@ def board() -> Board:
     return _board
 
 
+def publisher() -> Publisher:
+    """What this process tells goes through it."""
+    assert _publisher is not None
+    return _publisher
+
+
 class PlotterService(bootsteps.StartStopStep):
     """Runs in the worker named plotter@HOST, and in no other."""
 
@@ -51,10 +58,10 @@ class PlotterService(bootsteps.StartStopStep):
         self._publisher: Publisher | None = None
 
     def start(self, worker: Any) -> None:
-        global _current, _board  # noqa: PLW0603  one worker per process; its tasks need to find it
+        global _current, _board, _publisher  # noqa: PLW0603  one worker per process; its tasks need to find it
         settings = config.load()
         _board = Board.connect(broker_url(settings))
-        self._publisher = Publisher(_board, Role.PLOTTER, self._snapshot)
+        self._publisher = _publisher = Publisher(_board, Role.PLOTTER, self._snapshot)
         self._host = PlotterHost(settings, News(settings.host, self._publisher), worker.app.send_task)
         _current = self._host
         self._host.start()

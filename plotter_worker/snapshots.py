@@ -26,6 +26,7 @@ def plotter_snapshot(
     seen: Mapping[str, Seen],
     jobs: tuple[Job, ...],
     makers: Mapping[str, int],
+    gone: frozenset[str],
     turn: str,
     now: datetime,
     problems: tuple[str, ...] = (),
@@ -33,6 +34,7 @@ def plotter_snapshot(
     """All that beat and people need to know of this host.
 
     seen: the last look at each directory. makers: plot id -> pid of the plotter that has not finished it.
+    gone: plots that are deleted, though the last look still has them.
     """
     directories, scheduling = settings.directories, settings.scheduling
     assert directories is not None
@@ -52,13 +54,14 @@ def plotter_snapshot(
         failure_limit=scheduling.failure_limit,
         failure_pause_s=scheduling.failure_pause_s,
         failures=steering.failures,
+        last_start_at=steering.last_start_at,
         tmp_dirs=tuple(_tmp_dir(settings, path, seen) for path in directories.tmp),
         tmp2=Directory(path=directories.tmp2, **_figures(directories.tmp2, seen))
         if directories.tmp2
         else None,
         dst_dirs=tuple(Directory(path=path, **_figures(path, seen)) for path in directories.dst or ()),
         jobs=jobs,
-        plots=tuple(_plots(settings, steering, seen, makers)),
+        plots=tuple(plot for plot in _plots(settings, steering, seen, makers) if plot.path not in gone),
         archiving=archiving is not None,
         harvesters=tuple(archiving.harvesters) if archiving else (),
         problems=problems,

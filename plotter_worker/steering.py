@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from common.snapshot import Failures
 from plotter_worker import statefile
@@ -23,6 +23,7 @@ class Steering(BaseModel):
     paused: str | None = None  # why; None: not paused
     starts_left: int | None = None
     failures: Failures = Failures()
+    last_start_at: AwareDatetime | None = None  # of a plot that did not die at once
     refused: dict[str, str] = {}  # plot's path -> why a harvester did not take it
 
     @property
@@ -54,14 +55,15 @@ class SteeringFile:
         """Start as the rules allow, and give plotters that died at once another try."""
         self._change(paused=None, starts_left=None, failures=Failures())
 
-    def started(self) -> None:
-        if self.now.starts_left is not None:
-            self._change(starts_left=max(0, self.now.starts_left - 1))
+    def started(self, at: datetime) -> None:
+        left = self.now.starts_left
+        self._change(last_start_at=at, starts_left=None if left is None else max(0, left - 1))
 
     def died_at_once(self, reason: str, at: datetime) -> int:
         """Count it; how many that makes in a row."""
         count = self.now.failures.consecutive + 1
-        self._change(failures=Failures(consecutive=count, last_at=at, last_reason=reason))
+        # The pause after a failure is shorter than most staggers, which it need not wait for as well.
+        self._change(failures=Failures(consecutive=count, last_at=at, last_reason=reason), last_start_at=None)
         return count
 
     def works(self) -> None:

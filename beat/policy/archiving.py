@@ -11,11 +11,11 @@ from beat.policy.harvester import choose
 from beat.policy.load import pair
 from beat.policy.priority import archive_priority
 from beat.policy.room import Pair, trimmed
+from common.pending import PendingMove
 from common.snapshot import (
     ArchiverSnapshot,
     FinishedPlot,
     HarvesterSnapshot,
-    PendingMove,
     PlotState,
     PlotterSnapshot,
     Wait,

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from heapq import heapify, heappop, heapreplace
 
-from common.snapshot import DirState, HarvesterSnapshot, MoveStep, PendingMove
+from common.pending import MoveStep, PendingMove
+from common.snapshot import DirState, HarvesterSnapshot
 
 
 def under_way(move: PendingMove, now: datetime) -> bool:

@@ -10,15 +10,8 @@ from beat.decisions import Decision, Move, Start
 from beat.policy.archiving import plan_moves
 from beat.policy.berths import all_berths
 from beat.policy.plotting import plan_starts
-from common.snapshot import (
-    ArchiverSnapshot,
-    HarvesterSnapshot,
-    PendingMove,
-    PendingOrder,
-    PlotState,
-    PlotterSnapshot,
-    Wait,
-)
+from common.pending import PendingMove, PendingOrder
+from common.snapshot import ArchiverSnapshot, HarvesterSnapshot, PlotState, PlotterSnapshot, Wait
 
 
 def decide(

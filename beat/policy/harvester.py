@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from beat.policy.berths import Berths
-from common.snapshot import FinishedPlot, MoveStep, PendingMove, PlotterSnapshot, Wait
+from common.pending import MoveStep, PendingMove
+from common.snapshot import FinishedPlot, PlotterSnapshot, Wait
 from common.units import human_bytes, human_bytes_apart
 
 # So often a plot whose transfer broke goes back to where its part file lies; then to whoever has room.

@@ -7,8 +7,9 @@ from datetime import datetime
 
 from beat.policy.room import Pair, Room
 from beat.policy.turns import free_turns, is_due
+from common.pending import PendingOrder
 from common.phase import Phase
-from common.snapshot import PendingOrder, PlotterSnapshot, age_s
+from common.snapshot import PlotterSnapshot, age_s
 
 # Below every phase: a job whose phase is not known is not past any milestone, and the least advanced.
 UNKNOWN: Pair = (-1, -1)
@@ -31,7 +32,7 @@ class Load:
     jobs: how many run or are ordered.
     ordered: how many of those are not seen yet.
     on_trial: of those that plotman ordered, how many did not yet get as far as plotting.
-    youngest_s: age of the youngest in seconds; None where there is none.
+    youngest_s: seconds since the last start, also of a job that has ended; None where there was none.
     host_now: `now`, corrected where the host's clock is ahead of ours.
     turns: those of the next orders.
     """
@@ -47,6 +48,8 @@ class Load:
         self.youngest_s: float | None = None
         if snapshot.jobs:
             self._count_jobs()
+        if snapshot.last_start_at is not None:
+            self._count_start(age_s(snapshot.last_start_at, self.host_now))
         self.turns = free_turns(snapshot.turn, self._count_orders(pending) if pending else ())
 
     def _count_jobs(self) -> None:
@@ -103,12 +106,15 @@ class Load:
             self.add(order.tmp, dst, age_s(order.sent_at, self.now))
         return [order.turn for order in valid]
 
+    def _count_start(self, started_s: float) -> None:
+        self.youngest_s = started_s if self.youngest_s is None else min(self.youngest_s, started_s)
+
     def add(self, tmp: str, dst: str, ordered_s: float = 0) -> None:
         """Count one more plot, ordered so many seconds ago."""
         self.jobs += 1
         self.ordered += 1
         self.on_trial += 1
-        self.youngest_s = ordered_s if self.youngest_s is None else min(self.youngest_s, ordered_s)
+        self._count_start(ordered_s)
         self.room.at(tmp).using.append(NOT_BEGUN)
         self.room.at(dst).incoming.append(NOT_BEGUN)
         self.room.take_plot(tmp, dst)

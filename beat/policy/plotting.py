@@ -9,7 +9,8 @@ from beat.decisions import Start
 from beat.policy import host_rules, tmp_rules
 from beat.policy.destination import destination
 from beat.policy.load import Load
-from common.snapshot import PendingOrder, PlotterSnapshot, TmpDir, Wait
+from common.pending import PendingOrder
+from common.snapshot import PlotterSnapshot, TmpDir, Wait
 
 
 def plan_starts(

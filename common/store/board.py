@@ -10,7 +10,8 @@ import redis
 from pydantic import ValidationError
 
 from common.names import EVENTS_MAX, LAST_WORD_TTL, ORDER_LIFETIME, SNAPSHOT_TTL, Keys, Role, role_and_host
-from common.snapshot import SNAPSHOT_OF_ROLE, Event, Notice, PendingMove, PendingOrder, Snapshot, Waits
+from common.pending import PendingMove, PendingOrder
+from common.snapshot import SNAPSHOT_OF_ROLE, Event, Notice, Snapshot, Waits
 from common.store.connection import BLOCK_MAX_S, client, masked, readable_errors
 from common.store.lease import Lease
 

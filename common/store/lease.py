@@ -27,9 +27,7 @@ class Lease:
     right before each order.
     """
 
-    def __init__(
-        self, redis_client: redis.Redis, url: str, token: str, lifetime: timedelta = LEASE
-    ) -> None:
+    def __init__(self, redis_client: redis.Redis, url: str, token: str, lifetime: timedelta = LEASE) -> None:
         self._redis = redis_client
         self._url = url
         self._token = token

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from beat.decisions import Start
+from common.pending import MoveStep, PendingMove, PendingOrder
 from common.phase import Phase
 from common.snapshot import (
     ArchiverSnapshot,
@@ -15,9 +16,6 @@ from common.snapshot import (
     FinishedPlot,
     HarvesterSnapshot,
     Job,
-    MoveStep,
-    PendingMove,
-    PendingOrder,
     PlotState,
     PlotterSnapshot,
     Recipe,

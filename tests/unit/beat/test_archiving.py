@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from beat.policy.archiving import by_priority, plan_moves
-from common.snapshot import HarvesterSnapshot, MoveStep, PendingMove, PlotState, PlotterSnapshot, Transfer
+from common.pending import MoveStep, PendingMove
+from common.snapshot import HarvesterSnapshot, PlotState, PlotterSnapshot, Transfer
 from tests.unit.beat.builders import (
     T,
     archiver,

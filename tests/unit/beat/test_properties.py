@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from beat.decisions import Start
 from beat.policy.farm import decide
 from beat.policy.plotting import plan_starts
+from common.pending import PendingOrder
 from common.phase import Phase
-from common.snapshot import Directory, Job, PendingOrder, PlotterSnapshot, Recipe
+from common.snapshot import Directory, Job, PlotterSnapshot, Recipe
 from tests.unit.beat.builders import GB, T, as_orders, directory, order, plotter, tmp_dir
 from tests.unit.beat.builders import job as build_job
 

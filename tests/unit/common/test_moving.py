@@ -10,7 +10,8 @@ import pytest
 from common import moving
 from common.errors import BrokerError, PlotRefused, TransferFailed
 from common.moving import LetGo, MoveKeeper, Step, pause_s
-from common.snapshot import Event, MoveStep, PendingMove
+from common.pending import MoveStep, PendingMove
+from common.snapshot import Event
 
 PATH = "/dst/a.plot"
 
