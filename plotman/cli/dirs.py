@@ -19,5 +19,7 @@ def dirs(json_: bool) -> None:
         return
     for note in reports.notes(farm):
         click.secho(f"! {note}", fg="yellow")
-    for table in (tables.tmp_table, tables.dst_table, tables.drives_table):
-        draw(table(farm))
+    shown = (tables.tmp_table, tables.dst_table, tables.drives_table)
+    for table in filter(lambda table: table.rows, (make(farm) for make in shown)):
+        draw(table)
+        click.echo()

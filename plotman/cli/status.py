@@ -19,8 +19,10 @@ def status(json_: bool) -> None:
         return
     for note in reports.notes(farm):
         click.secho(f"! {note}", fg="yellow")
-    for table in (tables.jobs_table, tables.moves_table, tables.plots_table, tables.waits_table):
-        draw(table(farm))
+    shown = (tables.jobs_table, tables.moves_table, tables.plots_table, tables.waits_table)
+    for table in filter(lambda table: table.rows, (make(farm) for make in shown)):
+        draw(table)
+        click.echo()
     click.echo(f"Total jobs: {len(farm.jobs())}")
     for host, tmp, count in tables.jobs_per_tmp(farm.plotters.values()):
         click.echo(f"Jobs in {tmp} on {host}: {count}")

@@ -5,10 +5,13 @@ Columns and their names are those of plotman 0.5.3, with host, percent and ETA b
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
+from beat.policy.load import pair
+from beat.policy.priority import archive_priority
 from common.snapshot import DirState, Job, PlotState, PlotterSnapshot, Wait, age_s
 from common.units import human_bytes, human_duration
 from plotman.control.farm import Farm
@@ -16,12 +19,36 @@ from plotman.control.farm import Farm
 
 @dataclass(frozen=True)
 class Table:
-    """title: None where the table speaks for itself. right: columns that are aligned to the right."""
+    """title: None where the table speaks for itself. right: columns that are aligned to the right.
+    spare: columns that may go where the terminal is too narrow, the first one first.
+    paths: columns that hold absolute paths.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     title: str | None = None
     right: frozenset[str] = frozenset()
+    spare: tuple[str, ...] = ()
+    paths: frozenset[str] = frozenset()
+
+    def shared_folder(self) -> str | None:
+        """The folder that all paths of the table are in; None where that is the root, or there are none."""
+        found = [cell for row in self.rows for cell in self._cells(row) if cell.startswith("/")]
+        folder = posixpath.commonpath([posixpath.dirname(path) for path in found]) if found else "/"
+        return None if folder == "/" else folder
+
+    def below(self, folder: str) -> Table:
+        """The same table with its paths relative to `folder`."""
+
+        def short(column: str, cell: str) -> str:
+            inside = column in self.paths and cell.startswith(f"{folder}/")
+            return posixpath.relpath(cell, folder) if inside else cell
+
+        rows = (tuple(map(short, self.columns, row)) for row in self.rows)
+        return replace(self, rows=tuple(rows))
+
+    def _cells(self, row: tuple[str, ...]) -> list[str]:
+        return [cell for column, cell in zip(self.columns, row, strict=True) if column in self.paths]
 
 
 _JOB_COLUMNS = (
@@ -33,7 +60,8 @@ _RIGHT = frozenset({"wall", "phase", "%", "ETA", "tmp size", "pid", "mem", "user
 
 def jobs_table(farm: Farm) -> Table:
     rows = tuple(_job_row(farm, host, job) for host, job in farm.jobs())
-    return Table(_JOB_COLUMNS, rows, right=_RIGHT)
+    spare = ("io", "sys", "user", "mem", "stat", "pid", "k", "plotter", "tmp size", "wall")
+    return Table(_JOB_COLUMNS, rows, right=_RIGHT, spare=spare, paths=frozenset({"tmp", "dst"}))
 
 
 def _job_row(farm: Farm, host: str, job: Job) -> tuple[str, ...]:
@@ -86,14 +114,15 @@ def plots_table(farm: Farm) -> Table:
         for plot in snapshot.plots
         if plot.state is not PlotState.READY
     )
-    return Table(("host", "file", "size", "is", "because"), rows, "Left alone", frozenset({"size"}))
+    columns = ("host", "file", "size", "is", "because")
+    return Table(columns, rows, "Left alone", frozenset({"size"}), paths=frozenset({"file"}))
 
 
 def waits_table(farm: Farm) -> Table:
     """What waits, and why; the host's own reasons first."""
     waits = sorted(farm.waits.waits if farm.waits else (), key=lambda wait: (wait.host, wait.subject or ""))
     rows = tuple((wait.host, wait.subject or "", wait.reason) for wait in waits)
-    return Table(("host", "what", "waits because"), rows, "Waiting")
+    return Table(("host", "what", "waits because"), rows, "Waiting", paths=frozenset({"what"}))
 
 
 def tmp_table(farm: Farm) -> Table:
@@ -110,6 +139,7 @@ def tmp_table(farm: Farm) -> Table:
         ("host", "tmp", "ready", "GBfree", "phases", "waits because"),
         tuple(rows),
         right=frozenset({"GBfree"}),
+        paths=frozenset({"tmp"}),
     )
 
 
@@ -118,10 +148,14 @@ def dst_table(farm: Farm) -> Table:
     for host, snapshot in farm.plotters.items():
         for dst in snapshot.dst_dirs:
             plots = [plot for plot in snapshot.plots if str(PurePath(plot.path).parent) == dst.path]
-            inbound = _phases(job for job in snapshot.jobs if job.dst == dst.path)
-            rows.append((host, dst.path, str(len(plots)), _room(dst.state, dst.free_bytes), inbound))
-    columns = ("host", "dst", "plots", "GBfree", "inbnd phases")
-    return Table(columns, tuple(rows), right=frozenset({"plots", "GBfree"}))
+            inbound = [job for job in snapshot.jobs if job.dst == dst.path]
+            furthest = max((job.phase for job in inbound if job.phase), default=None)
+            priority = archive_priority(dst.free_bytes, pair(furthest) if furthest else None, len(plots))
+            room = _room(dst.state, dst.free_bytes)
+            rows.append((host, dst.path, str(len(plots)), room, _phases(inbound), str(priority)))
+    columns = ("host", "dst", "plots", "GBfree", "inbnd phases", "pri")
+    right = frozenset({"plots", "GBfree", "pri"})
+    return Table(columns, tuple(rows), right=right, paths=frozenset({"dst"}))
 
 
 def drives_table(farm: Farm) -> Table:
@@ -138,7 +172,8 @@ def drives_table(farm: Farm) -> Table:
         for drive in snapshot.drives
     )
     columns = ("host", "archive dir", "plots", "GBfree", "GBreserved", "state")
-    return Table(columns, rows, right=frozenset({"plots", "GBfree", "GBreserved"}))
+    right = frozenset({"plots", "GBfree", "GBreserved"})
+    return Table(columns, rows, right=right, paths=frozenset({"archive dir"}))
 
 
 def jobs_per_tmp(snapshots: Iterable[PlotterSnapshot]) -> list[tuple[str, str, int]]:
