@@ -5,19 +5,22 @@ NotImplementedError in it, and a warm shutdown waits for hours on a plot (celery
 task that runs long waits on its `stop_event` and lets go when that is set; the reason says whether a
 person wants the work stopped, or only this worker leaves.
 
-Leans on Celery internals: `on_apply`'s correlation_id, and that a request calls `terminate` on what
-`on_apply` returned. tests/integration/common/test_pool.py fails when these move.
+Leans on Celery internals: `on_apply`'s correlation_id, that a request calls `terminate` on what
+`on_apply` returned, and that revoke finds a task in `celery.worker.state.requests`.
+tests/integration/common/test_pool.py fails when these move.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from enum import Enum
 from typing import Any
 
 from celery import signals
 from celery.concurrency.thread import ApplyResult
 from celery.concurrency.thread import TaskPool as ThreadPool
+from celery.worker import state
 
 
 class StopReason(Enum):
@@ -56,12 +59,41 @@ class StopEvent:
             callback()
 
 
+# A message may come twice: its tasks share the event, which goes with the last of them.
 _events: dict[str, StopEvent] = {}
+_sharers: Counter[str] = Counter()
+_lock = threading.Lock()
 
 
 def stop_event(task_id: str) -> StopEvent:
     """The event of a running task; one that is never set outside of a worker."""
     return _events.get(task_id) or StopEvent()
+
+
+def stay_findable(task_id: str) -> None:
+    """Let Celery find this running task again after a second message of its id has ended: that one took
+    the entry which revoke looks up. For long tasks to call now and then."""
+    if task_id in state.requests:
+        return
+    try:
+        found = next((request for request in state.active_requests if request.id == task_id), None)
+    except RuntimeError:  # another thread began a task meanwhile
+        return
+    if found is not None:
+        state.requests[task_id] = found
+
+
+def _acquire(task_id: str) -> StopEvent:
+    with _lock:
+        _sharers[task_id] += 1
+        return _events.setdefault(task_id, StopEvent())
+
+
+def _release(task_id: str) -> None:
+    with _lock:
+        _sharers[task_id] -= 1
+        if not _sharers[task_id]:
+            del _sharers[task_id], _events[task_id]
 
 
 @signals.task_revoked.connect(weak=False)
@@ -95,16 +127,11 @@ class TaskPool(ThreadPool):
         correlation_id: str = "",
         **options: Any,
     ) -> _Job:
-        event = _events[correlation_id] = StopEvent()
+        event = _acquire(correlation_id)
         future = super().on_apply(target, args, kwargs, callback, accept_callback, **options).f
         job = _Job(future, event)
         future.plotman_job = job  # the request keeps only a weak reference to it
-
-        def forget(_: Any) -> None:
-            if _events.get(correlation_id) is event:
-                del _events[correlation_id]
-
-        future.add_done_callback(forget)
+        future.add_done_callback(lambda _: _release(correlation_id))
         return job
 
     def terminate_job(self, pid: int, signal: Any = None) -> None:
