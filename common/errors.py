@@ -59,5 +59,9 @@ class TransferFailed(PlotmanError):
     """A plot could not be sent to its drive; the source is untouched."""
 
 
+class NoRoom(TransferFailed):
+    """No drive of the harvester takes the plot now, and none holds it: it looked at all of them."""
+
+
 class PlotRefused(PlotmanError):
     """A harvester did not take a plot in: it is not whole, not a plot, or fails its proofs."""

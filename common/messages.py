@@ -61,6 +61,9 @@ class Reservation(Message):
     """A harvester's answer to `reserve`: where the bytes go, or that the plot is already there.
 
     part: part file that holds the bytes; None when `landed` names the plot, complete, on its drive.
+    move: which of beat's moves this belongs to; None where a person called the task.
+    How to get in is no part of it: that is a secret, and stands for minutes on the notice board
+    (common.ticket).
     """
 
     host: str
@@ -70,6 +73,7 @@ class Reservation(Message):
     drive: str
     part: str | None = None
     landed: str | None = None
+    move: str | None = None
 
 
 class Delivery(Message):

@@ -21,6 +21,8 @@ UNPAUSE = "plotter_worker.unpause"
 TRANSFER = "plotter_worker.transfer"
 RELEASE = "plotter_worker.release"
 REFUSE = "plotter_worker.refuse"
+RESEND = "plotter_worker.resend"
+BANDWIDTH = "plotter_worker.bandwidth"
 FREE_SPACE = "harvester_worker.free_space"
 RESERVE = "harvester_worker.reserve"
 ADMIT = "harvester_worker.admit"
@@ -31,6 +33,9 @@ ROLE_OF_TASK = {
     UNPAUSE: Role.PLOTTER,
     RELEASE: Role.PLOTTER,
     REFUSE: Role.PLOTTER,
+    RESEND: Role.PLOTTER,
+    # Not the archiver: there it would wait for the transfer that it is to slow down.
+    BANDWIDTH: Role.PLOTTER,
     TRANSFER: Role.ARCHIVER,
     FREE_SPACE: Role.HARVESTER,
     RESERVE: Role.HARVESTER,
@@ -67,6 +72,9 @@ LAST_WORD_TTL = timedelta(days=30)
 ORDER_LIFETIME = timedelta(seconds=30)
 # A move whose step shows no sign of life for so long is taken for lost, and is decided anew.
 MOVE_LIFETIME = timedelta(seconds=60)
+# A ticket to a harvester's door is fetched as soon as the transfer begins; the door itself stays open for
+# so long after its last use.
+DOOR_LIFETIME = timedelta(minutes=10)
 
 # One beat decides; it gives up LEASE_MARGIN before the others may take over.
 LEASE = timedelta(seconds=6)
@@ -101,3 +109,9 @@ class Keys:
     def moves(host: str) -> str:
         """hash: plot path -> move that is under way from this host."""
         return f"plotman:host:{host}:moves"
+
+    @staticmethod
+    def door(host: str, plot_id: str) -> str:
+        """string, short-lived: a plot's ticket to its harvester's door, with a password that works once.
+        `host` is the plotter, the only one besides the harvester that may read it."""
+        return f"plotman:host:{host}:door:{plot_id}"

@@ -33,6 +33,8 @@ class PendingMove(Notice):
     """A plot under way. Renewed by whoever works on it; void when it expires.
 
     attempts: failures in a row; with `reason` and `retry_at` it tells why the plot is not moving now.
+    move: of the chain of tasks that works on it; another chain's tasks find by it that they came too late.
+    absent: the harvester has looked at all its drives, and no copy of the plot is on any.
     """
 
     path: str
@@ -44,3 +46,5 @@ class PendingMove(Notice):
     attempts: int = 0
     reason: str | None = None
     retry_at: AwareDatetime | None = None
+    move: str | None = None
+    absent: bool = False

@@ -127,6 +127,7 @@ class FinishedPlot(Notice):
     plot_id: str | None = None
     k: int | None = None
     reason: str | None = None  # why it is not ready, for people
+    copied_to: str | None = None  # harvester that has all its bytes, and may have taken it in
 
 
 class Failures(Notice):
@@ -169,6 +170,7 @@ class PlotterSnapshot(Notice):
     plots: tuple[FinishedPlot, ...] = ()
     archiving: bool = False
     harvesters: tuple[str, ...] = ()
+    moves_at_once: int = 1  # plots that may be on their way from here at a time
     problems: tuple[str, ...] = ()  # what its owner should mend, one sentence each
 
 
@@ -193,6 +195,7 @@ class ArchiverSnapshot(Notice):
     host: str
     at: AwareDatetime
     transfers: tuple[Transfer, ...] = ()
+    bandwidth_bytes_s: int | None = None  # limit of all transfers together; None: no limit
     problems: tuple[str, ...] = ()
 
 

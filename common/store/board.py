@@ -9,11 +9,21 @@ from typing import Any, Self, TypeVar, cast
 import redis
 from pydantic import ValidationError
 
-from common.names import EVENTS_MAX, LAST_WORD_TTL, ORDER_LIFETIME, SNAPSHOT_TTL, Keys, Role, role_and_host
+from common.names import (
+    DOOR_LIFETIME,
+    EVENTS_MAX,
+    LAST_WORD_TTL,
+    ORDER_LIFETIME,
+    SNAPSHOT_TTL,
+    Keys,
+    Role,
+    role_and_host,
+)
 from common.pending import PendingMove, PendingOrder
 from common.snapshot import SNAPSHOT_OF_ROLE, Event, Notice, Snapshot, Waits
 from common.store.connection import BLOCK_MAX_S, client, masked, readable_errors
 from common.store.lease import Lease
+from common.ticket import Ticket
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +138,21 @@ class Board:
 
     def moves(self, hosts: Sequence[str]) -> dict[str, list[PendingMove]]:
         return self._hashes(PendingMove, [(host, Keys.moves(host)) for host in hosts])
+
+    # Tickets: how a plotter gets through a harvester's door.
+
+    def put_ticket(self, host: str, ticket: Ticket) -> None:
+        """`host` is the plotter's."""
+        with readable_errors(self._url):
+            self._redis.set(Keys.door(host, ticket.plot_id), ticket.written(), ex=DOOR_LIFETIME)
+
+    def ticket(self, host: str, plot_id: str) -> Ticket | None:
+        with readable_errors(self._url):
+            return _read(Ticket, cast("str | None", self._redis.get(Keys.door(host, plot_id))))
+
+    def drop_ticket(self, host: str, plot_id: str) -> None:
+        with readable_errors(self._url):
+            self._redis.delete(Keys.door(host, plot_id))
 
     # What beat waits for.
 
