@@ -15,6 +15,7 @@ from common.store import Board
 log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
+_PROGRESS_S = 1.0
 _EVENTS_KEPT = 1000  # while Redis is away; the oldest go first
 
 
@@ -36,6 +37,7 @@ class Publisher:
         self._build = build
         self._min_interval_s = min_interval_s
         self._wake = threading.Event()
+        self._progressed = False
         self._stopping = False
         self._events: list[Event] = []
         self._lock = threading.Lock()
@@ -56,6 +58,11 @@ class Publisher:
         """Something that the snapshot shows has changed."""
         self._wake.set()
 
+    def progressed(self) -> None:
+        """Something has changed on which nothing is decided, such as a plot's percent: it is shown within
+        a second. Plotters write hundreds of lines in one."""
+        self._progressed = True
+
     def tell(self, event: Event) -> None:
         """Put an event on the stream, after a snapshot that already shows what it tells of."""
         with self._lock:
@@ -70,14 +77,22 @@ class Publisher:
 
     def _run(self) -> None:
         while True:
-            self._wake.wait(SNAPSHOT_RENEW.total_seconds())
-            self._wake.clear()
+            self._wait()
             published = self._publish()
             if self._stopping:
                 return
             time.sleep(self._min_interval_s if published else _RETRY_S)
             if not published:
                 self._wake.set()
+
+    def _wait(self) -> None:
+        """Until there is something to publish, or the snapshot to be renewed."""
+        renew_at = time.monotonic() + SNAPSHOT_RENEW.total_seconds()
+        while not self._wake.wait(min(_PROGRESS_S, SNAPSHOT_RENEW.total_seconds())):
+            if self._progressed or time.monotonic() >= renew_at:
+                break
+        self._wake.clear()
+        self._progressed = False
 
     def _publish(self) -> bool:
         # Events are taken before the snapshot is built: whoever is woken by one finds a snapshot that
@@ -91,6 +106,10 @@ class Publisher:
             if not self._away:
                 log.warning("%s We go on, and publish when it is back.", error)
             self._away = True
+            return False
+        except Exception:
+            # A host that falls silent for a bug in one of its figures would cost the farm more.
+            log.exception("the snapshot could not be made; it is tried again")
             return False
         if self._away:
             log.info("Redis is back: snapshot published")

@@ -17,9 +17,11 @@ log = logging.getLogger(__name__)
 
 
 class Outlet(Protocol):
-    """Where news goes; neither may wait (common.publisher.Publisher)."""
+    """Where news goes; none may wait (common.publisher.Publisher)."""
 
     def changed(self) -> None: ...
+
+    def progressed(self) -> None: ...
 
     def tell(self, event: Event) -> None: ...
 
@@ -46,7 +48,7 @@ class News:
         progress = job.progress
         phase = (progress.plot_id, progress.phase)
         if self._phases.get(job.task_id) == phase:
-            self._outlet.changed()
+            self._outlet.progressed()
             return
         self._phases[job.task_id] = phase
         self._say("plot-phase", f"phase {progress.phase} in {job.tmp}", job, level=logging.DEBUG)

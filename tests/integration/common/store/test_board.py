@@ -1,0 +1,151 @@
+"""The notice board on a real Redis: what is put up is read, what is wiped comes again, who is silent goes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import redis
+
+from common.errors import BrokerError
+from common.names import EVENTS_MAX, Keys, Role
+from common.pending import MoveStep, PendingMove, PendingOrder
+from common.snapshot import ArchiverSnapshot, Event, HarvesterSnapshot, Wait, Waits
+from common.store import Board
+from tests.integration.common.conftest import Server
+from tests.support.waiting import eventually
+
+NOW = datetime.now(UTC)
+
+
+def harvester(host: str = "h1") -> HarvesterSnapshot:
+    return HarvesterSnapshot(host=host, at=NOW, drives=())
+
+
+def event(number: int) -> Event:
+    return Event(kind="test", host="h1", at=NOW, text=str(number))
+
+
+def order(task_id: str) -> PendingOrder:
+    return PendingOrder(
+        task_id=task_id, turn="a:1", tmp="/t", dst=None, sent_at=NOW, expires_at=NOW + timedelta(seconds=30)
+    )
+
+
+def move(path: str) -> PendingMove:
+    return PendingMove(path=path, harvester="h1", size_bytes=5, step=MoveStep.RESERVE, expires_at=NOW)
+
+
+def test_what_is_put_up_is_read_as_it_was(board: Board) -> None:
+    board.put_snapshot(Role.HARVESTER, harvester("h1"))
+    board.put_snapshot(Role.ARCHIVER, ArchiverSnapshot(host="h1", at=NOW))
+    board.put_order("h1", order("a"))
+    board.put_order("h1", order("b"))
+    board.put_move("h1", move("/d/p.plot"))
+    waits = Waits(beat="b", at=NOW, waits=(Wait(host="h1", rule="stagger", reason="stagger 1s/6s"),))
+    board.put_waits(waits)
+    assert board.snapshots(Role.HARVESTER) == {"h1": harvester("h1")}
+    assert board.snapshots(Role.ARCHIVER) == {"h1": ArchiverSnapshot(host="h1", at=NOW)}
+    assert board.snapshots(Role.PLOTTER) == {}
+    assert {found.task_id for found in board.orders(["h1", "h2"])["h1"]} == {"a", "b"}
+    assert board.moves(["h2"]) == {}
+    assert board.moves(["h1"]) == {"h1": [move("/d/p.plot")]}
+    assert board.waits() == waits
+    board.drop_orders("h1", ["a"])
+    assert [found.task_id for found in board.orders(["h1"])["h1"]] == ["b"]
+    board.drop_move("h1", "/d/p.plot")
+    assert board.moves(["h1"]) == {}
+    board.forget_host(Role.HARVESTER, "h1")
+    assert board.last_words(Role.HARVESTER) == {}
+
+
+def test_a_wiped_redis_is_an_empty_board_and_fills_again(board: Board, server: Server) -> None:
+    board.put_snapshot(Role.HARVESTER, harvester())
+    board.tell(event(1))
+    heard = board.last_event_id()
+    server.wipe()
+    assert board.hosts() == {role: [] for role in Role}
+    assert board.snapshots(Role.HARVESTER) == board.orders(["h1"]) == board.moves(["h1"]) == {}
+    assert board.waits() is None
+    assert board.newest_events(10) == board.events(heard) == []
+    board.put_snapshot(Role.HARVESTER, harvester())
+    assert board.snapshots(Role.HARVESTER) == {"h1": harvester()}
+    # Ids are times: one from before the wipe hears what is told after it.
+    board.tell(event(2))
+    assert [told.text for _, told in board.events(heard)] == ["2"]
+
+
+def test_a_host_that_is_silent_is_not_decided_on_but_its_last_word_stays(
+    board: Board, server: Server
+) -> None:
+    board.put_snapshot(Role.HARVESTER, harvester("quiet"))
+    board.put_snapshot(Role.HARVESTER, harvester("loud"))
+    with redis.Redis.from_url(server.url) as client:
+        assert 0 < client.ttl(Keys.alive(Role.HARVESTER, "quiet")) <= 45
+        client.pexpire(Keys.alive(Role.HARVESTER, "quiet"), 50)  # 45 s are too long for a test
+    eventually(lambda: set(board.snapshots(Role.HARVESTER)) == {"loud"}, "the silent one is gone", 5)
+    assert board.last_words(Role.HARVESTER)["quiet"] == (harvester("quiet"), False)
+    board.put_snapshot(Role.HARVESTER, harvester("quiet"))
+    assert set(board.snapshots(Role.HARVESTER)) == {"loud", "quiet"}
+
+
+def test_an_order_is_forgotten_when_its_time_is_over(board: Board, server: Server) -> None:
+    board.put_order("h1", order("a"))
+    with redis.Redis.from_url(server.url) as client:
+        assert 0 < client.ttl(Keys.orders("h1")) <= 30
+
+
+def test_one_notice_that_cannot_be_read_does_not_hide_the_others(board: Board, server: Server) -> None:
+    board.put_snapshot(Role.HARVESTER, harvester("good"))
+    board.put_snapshot(Role.HARVESTER, harvester("bad"))
+    board.put_order("h1", order("a"))
+    heard = board.last_event_id()
+    with redis.Redis.from_url(server.url) as client:
+        client.set(Keys.snapshot(Role.HARVESTER, "bad"), "{")
+        client.hset(Keys.orders("h1"), "b", '{"task_id": 5}')
+        client.hset(Keys.HOSTS, "somebody@else", "now")
+        client.xadd(Keys.EVENTS, {"event": "no json"})
+        client.xadd(Keys.EVENTS, {"other": "field"})
+    board.tell(event(1))
+    assert set(board.snapshots(Role.HARVESTER)) == {"good"}
+    assert [found.task_id for found in board.orders(["h1"])["h1"]] == ["a"]
+    assert [told.text for _, told in board.events(heard)] == ["1"]
+
+
+def test_whoever_waits_for_events_is_woken_by_the_next_one(board: Board, server: Server) -> None:
+    heard = board.last_event_id()
+    began = time.monotonic()
+    assert board.events(heard, wait_s=0.1) == []
+    assert 0.08 < time.monotonic() - began < 2
+    teller = threading.Timer(0.2, lambda: Board.connect(server.url).tell(event(1)))
+    teller.start()
+    began = time.monotonic()
+    told = board.events(heard, wait_s=8)
+    assert time.monotonic() - began < 2
+    assert [happened.text for _, happened in told] == ["1"]
+    assert board.events(told[-1][0]) == []
+    teller.join()
+
+
+def test_the_stream_of_events_is_bounded(board: Board, server: Server) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        with client.pipeline(transaction=False) as pipe:
+            for _ in range(EVENTS_MAX + 500):
+                pipe.xadd(Keys.EVENTS, {"event": "old"})
+            pipe.execute()
+        board.tell(event(1))
+        assert client.xlen(Keys.EVENTS) < EVENTS_MAX + 200
+
+
+def test_an_absent_redis_is_told_with_its_address_and_a_cure_and_without_its_password(
+    board: Board, server: Server
+) -> None:
+    server.kill()
+    with pytest.raises(BrokerError) as raised:
+        board.snapshots(Role.PLOTTER)
+    assert "plotman up" in str(raised.value)
+    password = server.url.split(":")[2].split("@")[0]
+    assert len(password) > 8
+    assert password not in str(raised.value) + repr(board)
