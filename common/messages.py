@@ -57,6 +57,17 @@ class PlotOrder(Message):
     expires_at: AwareDatetime | None = None
 
 
+class TargetOrder(Message):
+    """Move a finished plot to this host's archiving target, as plotman 0.5.3 has them.
+
+    size_bytes: of the plot when this was decided; None (a person's order): whatever it has.
+    """
+
+    host: str
+    path: str
+    size_bytes: int | None = None
+
+
 class Reservation(Message):
     """A harvester's answer to `reserve`: where the bytes go, or that the plot is already there.
 

@@ -19,6 +19,7 @@ PLOT = "plotter_worker.plot"
 PAUSE = "plotter_worker.pause"
 UNPAUSE = "plotter_worker.unpause"
 TRANSFER = "plotter_worker.transfer"
+ARCHIVE_TO_TARGET = "plotter_worker.archive_to_target"
 RELEASE = "plotter_worker.release"
 REFUSE = "plotter_worker.refuse"
 RESEND = "plotter_worker.resend"
@@ -37,6 +38,7 @@ ROLE_OF_TASK = {
     # Not the archiver: there it would wait for the transfer that it is to slow down.
     BANDWIDTH: Role.PLOTTER,
     TRANSFER: Role.ARCHIVER,
+    ARCHIVE_TO_TARGET: Role.ARCHIVER,
     FREE_SPACE: Role.HARVESTER,
     RESERVE: Role.HARVESTER,
     ADMIT: Role.HARVESTER,

@@ -188,14 +188,39 @@ class Transfer(Notice):
     eta_s: float | None = None
 
 
+class TargetSpace(Notice):
+    """A folder that an archiving target offers for plots, as its disk space script told it."""
+
+    path: str
+    free_bytes: int
+
+
+class TargetReport(Notice):
+    """An archiving target of plotman 0.5.3: where plots go by scripts, without a harvester worker.
+
+    place: the same for all hosts whose targets are one place, so that bytes on their way are counted once.
+    asked_at: when `spaces` were last told; None: not yet.
+    trouble: why nothing is known of the free space now; None: it is known, or was not asked yet.
+    elsewhere: a transfer that runs, but not under this archiver: of an earlier one, or started by hand.
+    """
+
+    name: str
+    place: str
+    spaces: tuple[TargetSpace, ...] = ()
+    asked_at: AwareDatetime | None = None
+    trouble: str | None = None
+    elsewhere: str | None = None
+
+
 class ArchiverSnapshot(Notice):
-    """The archiver of a plotter host: what it sends now."""
+    """The archiver of a plotter host: what it sends now. target: None where harvesters take the plots."""
 
     version: int = VERSION
     host: str
     at: AwareDatetime
     transfers: tuple[Transfer, ...] = ()
     bandwidth_bytes_s: int | None = None  # limit of all transfers together; None: no limit
+    target: TargetReport | None = None
     problems: tuple[str, ...] = ()
 
 
