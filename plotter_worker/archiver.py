@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from celery import bootsteps
 
-from common import config
+from common import config, startup
 from common.broker import broker_url
 from common.config import Config
 from common.errors import OrderRefused
@@ -110,12 +110,17 @@ class Archiver:
                 self._running.pop(path, None)
             else:
                 self._running[transfer.path] = transfer
-        self._publisher.changed()
+        if transfer is None:
+            self._publisher.publish_now()  # the next one may go, and does not wait for the slow beat of progress
+        else:
+            self._publisher.changed()
 
     def _snapshot(self) -> ArchiverSnapshot:
         with self._lock:
             transfers = tuple(self._running.values())
-        return ArchiverSnapshot(host=self.host, at=datetime.now(UTC), transfers=transfers)
+        return ArchiverSnapshot(
+            host=self.host, at=datetime.now(UTC), transfers=transfers, problems=startup.problems()
+        )
 
 
 def _beginning(reservation: Reservation) -> Transfer:

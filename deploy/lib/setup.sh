@@ -72,7 +72,11 @@ pip_install() {
   state=$(printf '%s\n' "$PWD" "$@" | cat - pyproject.toml | sha256sum)
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$state" ] && return
   say "Installing $* into $folder ..."
-  "$folder/bin/python" -m pip install --quiet "$@"
+  # Build tools warn of much that is none of a farmer's business.
+  "$folder/bin/python" -m pip install --quiet "$@" >"$folder/install.log" 2>&1 || {
+    cat "$folder/install.log" >&2
+    return 1
+  }
   printf '%s\n' "$state" >"$stamp"
 }
 
