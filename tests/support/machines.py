@@ -1,0 +1,333 @@
+"""A farm of several machines in a lab: `plotman up` on each, with a plotman.yaml of its own.
+
+hub: Redis and the scheduler. p1, p2 ...: plotters. h1, h2 ...: harvesters. The tests stand outside: they
+read the notice board over Redis' unix socket, which no fault of the network reaches, and the drives
+through the hosts' mount namespaces.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from celery import Celery
+
+from common.errors import BrokerError
+from common.names import PAUSE, UNPAUSE, Role
+from common.pending import PendingMove
+from common.plotfile import PlotName
+from common.snapshot import ArchiverSnapshot, Event, HarvesterSnapshot, Job, PlotterSnapshot
+from common.store import Board
+from plotman.settings import celery_settings
+from plotman.up import broker
+from plotter_worker.steering import SteeringFile
+from tests.support.farm import FARMER, POOL, SMALL
+from tests.support.lab import Host, Lab
+from tests.support.waiting import eventually
+
+HUB = "hub"
+PORT = 6379
+PASSWORD = "a-password-for-tests"
+MARGIN_BYTES = 1_000_000
+MB = 1_000_000
+
+
+class Machine:
+    """A host on which `plotman up` runs."""
+
+    def __init__(self, host: Host, settings: dict[str, Any], environment: dict[str, str]) -> None:
+        self.host = host
+        self.name = host.name
+        self.settings = settings
+        self.log = host.folder / "up.log"
+        self._config = host.folder / "plotman.yaml"
+        self._environment = environment | {"PLOTMAN_CONFIG": str(self._config)}
+        self._up: int | None = None
+        self.state.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def state(self) -> Path:
+        return self.host.folder / "state"
+
+    def up(self) -> None:
+        """Write plotman.yaml and start everything that it asks for."""
+        self._config.write_text(yaml.safe_dump(self.settings), encoding="utf-8")
+        command = (sys.executable, "-m", "plotman", "up")
+        self._up = self.host.spawn(*command, log=self.log, **self._environment)
+
+    def children(self) -> dict[str, int]:
+        """Name -> pid on its host, of what `plotman up` keeps running."""
+        try:
+            return {each["name"]: each["pid"] for each in json.loads(self._children.read_text())}
+        except (FileNotFoundError, ValueError):
+            return {}
+
+    @property
+    def _children(self) -> Path:
+        return self.state / "up.children.json"
+
+    def kill(self, name: str, number: int = 9) -> None:
+        """Signal one of its processes, and wait until another has taken the place of one that is killed."""
+        pid = self.children()[name]
+        self.host.kill(pid, number)
+        if number in (9, 15):
+            eventually(
+                lambda: self.children().get(name, pid) != pid, f"{name} of {self.name} starts again", 60
+            )
+
+    def signal(self, name: str, number: int) -> None:
+        self.host.kill(self.children()[name], number)
+
+    def power_cut(self) -> None:
+        """Off at once; what was not on disk is lost."""
+        self.host.crash()
+        self._children.unlink(missing_ok=True)  # what runs is known by pid, and pids begin anew
+
+    def boot(self) -> None:
+        """Power is back, and plotman starts with the machine."""
+        self.host.on()
+        self.up()
+
+
+class Plotter(Machine):
+    """tmp, dst: mount points."""
+
+    tmp: tuple[Path, ...]
+    dst: Path
+
+    @property
+    def logs(self) -> Path:
+        return self.host.folder / "logs"
+
+
+class Harvester(Machine):
+    """drives: name -> mount point."""
+
+    drives: dict[str, Path]
+
+    def plots(self, drive: str) -> list[str]:
+        """Names of the plots on a drive that is there."""
+        return sorted(path.name for path in self.host.seen(self.drives[drive]).glob("*.plot"))
+
+    def parts(self) -> list[Path]:
+        """Part files on the drives that are there, as seen from outside."""
+        seen = (self.host.seen(path) for path in self.drives.values())
+        return [part for path in seen for part in path.glob(".incoming/*.part")]
+
+
+class Machines:
+    """The farm. chia: the plotter. chia_root: its settings, which allow small plots."""
+
+    def __init__(self, folder: Path, chia: Path, chia_root: Path) -> None:
+        self.lab = Lab(folder)
+        self.folder = folder
+        self.plotters: dict[str, Plotter] = {}
+        self.harvesters: dict[str, Harvester] = {}
+        self.schedulers: dict[str, Machine] = {}
+        self._chia = chia
+        self._environment = {"CHIA_ROOT": str(chia_root)}
+        self._broker_host = self.lab.host(HUB)
+        self._socket = folder / "redis.sock"
+        self._broker_pid = 0
+        self._app: Celery | None = None
+
+    # What stands where.
+
+    def start_broker(self, empty: bool = False) -> None:
+        """Redis on the hub. empty: without what it knew."""
+        folder = self.folder / "redis"
+        if empty:
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(exist_ok=True)
+        settings = self.folder / "redis.conf"
+        settings.write_text(
+            f"bind {self._broker_host.address} 127.0.0.1\nport {PORT}\nrequirepass {PASSWORD}\n"
+            f"unixsocket {self._socket}\ndir {folder}\nsave ''\nappendonly yes\nappendfsync everysec\n"
+            "maxmemory-policy noeviction\ntcp-keepalive 60\n",
+            encoding="utf-8",
+        )
+        log = self.folder / "redis.log"
+        self._broker_pid = self._broker_host.spawn(str(broker.binary()), str(settings), log=log)
+        eventually(lambda: broker.answers(self._outside), "Redis answers")
+
+    def kill_broker(self) -> None:
+        self._broker_host.call("pkill", "-KILL", "-x", broker.binary().name)
+        eventually(lambda: not broker.answers(self._outside), "Redis is gone")
+
+    def freeze_broker(self, frozen: bool) -> None:
+        self._broker_host.call("pkill", "-STOP" if frozen else "-CONT", "-x", broker.binary().name)
+
+    def add_scheduler(self, name: str = HUB, flower: bool = False) -> Machine:
+        host = self._broker_host if name == HUB else self.lab.host(name)
+        made = Machine(host, self._settings(host, scheduler=True, flower=flower), self._environment)
+        self.schedulers[name] = made
+        return made
+
+    def add_plotter(self, name: str, dst_bytes: int = 96 * MB, **changes: Any) -> Plotter:
+        """A machine with two tmp and one dst directory, each a drive. No plot starts before `more`."""
+        host = self.lab.host(name)
+        tmp = tuple(host.drive(f"tmp{number}", 400 * MB) for number in (1, 2))
+        dst = host.drive("dst", dst_bytes)
+        settings = self._settings(host) | {
+            "logging": {"plots": str(host.folder / "logs")},
+            "directories": {"tmp": [str(path) for path in tmp], "dst": [str(dst)]},
+            "scheduling": {
+                "tmpdir_stagger_phase_major": 5,
+                "tmpdir_stagger_phase_minor": 0,
+                "tmpdir_max_jobs": 1,
+                "global_max_jobs": 2,
+                "global_stagger_m": 0,
+                "polling_time_s": 20,
+            },
+            "plotting": {
+                "type": "chiapos",
+                "farmer_pk": FARMER,
+                "pool_pk": POOL,
+                "chiapos": {"executable": str(self._chia), "k": 18, **SMALL},
+            },
+            "archiving": {"target": "harvester"},
+        }
+        made = Plotter(host, _merged(settings, changes), self._environment)
+        made.tmp, made.dst = tmp, dst
+        SteeringFile(made.state).pause("", after=0)
+        self.plotters[name] = made
+        return made
+
+    def add_harvester(
+        self, name: str, drives: int = 3, drive_bytes: int = 48 * MB, **changes: Any
+    ) -> Harvester:
+        host = self.lab.host(name)
+        paths = {f"d{number}": host.drive(f"d{number}", drive_bytes) for number in range(1, drives + 1)}
+        settings = self._settings(host) | {
+            "harvester": {"drives": [str(path) for path in paths.values()], "margin_bytes": MARGIN_BYTES}
+        }
+        made = Harvester(host, _merged(settings, changes), self._environment)
+        made.drives = paths
+        self.harvesters[name] = made
+        return made
+
+    def _settings(self, host: Host, scheduler: bool = False, flower: bool = False) -> dict[str, Any]:
+        url = f"redis://:{PASSWORD}@{self._broker_host.address}:{PORT}/0"
+        state = str(host.folder / "state")
+        farm = {"broker": url, "state": state, "scheduler": scheduler, "flower": flower}
+        return {"version": [2], "farm": farm}
+
+    @property
+    def machines(self) -> Iterator[Machine]:
+        yield from self.schedulers.values()
+        yield from self.harvesters.values()
+        yield from self.plotters.values()
+
+    def up(self) -> None:
+        """Start everything, and wait until everybody has announced himself."""
+        for machine in self.machines:
+            machine.up()
+        self.all_there()
+
+    def all_there(self, timeout_s: float = 90) -> None:
+        """Wait until every plotter, archiver and harvester is on the board, and beat decides."""
+        board = self.board()
+
+        def there() -> bool:
+            try:
+                known = {role: board.snapshots(role).keys() for role in Role}
+                decided = board.waits() is not None
+            except BrokerError:
+                return False
+            senders, takers = known[Role.PLOTTER] & known[Role.ARCHIVER], known[Role.HARVESTER]
+            return decided and self.plotters.keys() <= senders and self.harvesters.keys() <= takers
+
+        eventually(there, "every machine is on the notice board", timeout_s)
+
+    def close(self) -> None:
+        self.lab.close()
+
+    # What people do.
+
+    @property
+    def _outside(self) -> str:
+        return f"unix://:{PASSWORD}@{self._socket}"
+
+    def app(self) -> Celery:
+        """As somebody who calls tasks by hand."""
+        if self._app is None:
+            self._app = Celery("outside", set_as_current=False)
+            settings = celery_settings(self._outside, "outside")
+            # A unix socket has no keepalive.
+            options = settings["broker_transport_options"]
+            options = {name: value for name, value in options.items() if "keepalive" not in name}
+            settings |= {"broker_transport_options": options, "redis_socket_keepalive": False}
+            self._app.conf.update(settings)
+        return self._app
+
+    def more(self, plotter: str, plots: int | None) -> None:
+        """Let so many more plots start on a plotter; None: as many as the rules allow."""
+        if plots is None:
+            self.call(UNPAUSE, host=plotter)
+        else:
+            self.call(PAUSE, host=plotter, after=plots)
+
+    def call(self, task: str, timeout_s: float = 30, **arguments: Any) -> Any:
+        return self.app().send_task(task, kwargs=arguments).get(timeout=timeout_s)
+
+    # What the board says.
+
+    def board(self) -> Board:
+        return Board.connect(self._outside)
+
+    def plotter(self, name: str) -> PlotterSnapshot | None:
+        return self._snapshot(Role.PLOTTER, name)
+
+    def archiver(self, name: str) -> ArchiverSnapshot | None:
+        return self._snapshot(Role.ARCHIVER, name)
+
+    def harvester(self, name: str) -> HarvesterSnapshot | None:
+        return self._snapshot(Role.HARVESTER, name)
+
+    def _snapshot(self, role: Role, name: str) -> Any:
+        try:
+            return self.board().snapshots(role).get(name)
+        except BrokerError:
+            return None
+
+    def jobs(self, plotter: str) -> tuple[Job, ...]:
+        snapshot = self.plotter(plotter)
+        return snapshot.jobs if snapshot else ()
+
+    def moves(self) -> list[PendingMove]:
+        try:
+            found = self.board().moves(list(self.plotters))
+        except BrokerError:
+            return []
+        return [move for moves in found.values() for move in moves]
+
+    def events(self, *kinds: str) -> list[Event]:
+        """What happened so far, of these kinds, oldest first; since Redis was last emptied."""
+        try:
+            found = [event for _, event in self.board().newest_events(10_000)]
+        except BrokerError:
+            return []
+        return [event for event in found if not kinds or event.kind in kinds]
+
+    def waits(self) -> dict[str, str]:
+        """Rule -> reason, of all that waits now."""
+        try:
+            waits = self.board().waits()
+        except BrokerError:
+            return {}
+        return {wait.rule: wait.reason for wait in waits.waits} if waits else {}
+
+
+def plot_id(name: str) -> str:
+    found = PlotName.parse(name)
+    assert found is not None, name
+    return found.plot_id
+
+
+def _merged(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    return settings | {section: settings.get(section, {}) | values for section, values in changes.items()}
