@@ -111,7 +111,7 @@ class Archiver:
             else:
                 self._running[transfer.path] = transfer
         if transfer is None:
-            self._publisher.publish_now()  # the next one may go, and does not wait for the slow beat of progress
+            self._publisher.publish_now()  # beat waits for this one
         else:
             self._publisher.changed()
 
