@@ -17,9 +17,11 @@ from common.openfile import is_open_for_writing
 from common.plotfile import Header, PlotName
 from common.probe import Probe, look
 from common.snapshot import DirState
-from harvester_worker import incoming
+from harvester_worker import incoming, ledger
 from harvester_worker.disk import forget_cached, make_durable, rename_new
 from harvester_worker.drives import Drives
+from harvester_worker.ledger import Entry
+from harvester_worker.readback import compare, deadline_s, known
 from harvester_worker.reserve import landed_at
 from harvester_worker.verify import check_header, prove
 
@@ -46,14 +48,23 @@ class _Arrival:
 class Admitter:
     """Checks may take minutes, so that they have threads of their own: looks at the drive go on meanwhile.
 
-    challenges: for the proofs; 0 for none. python: interpreter that may have chiapos.
+    challenges: for the proofs; 0 for none. python: interpreter that may have chiapos. read_back: read every
+    plot as a whole, not only those whose bytes came in more than one run.
     """
 
-    def __init__(self, drives: Drives, work: Probe, challenges: int, python: str = sys.executable) -> None:
+    def __init__(
+        self,
+        drives: Drives,
+        work: Probe,
+        challenges: int,
+        python: str = sys.executable,
+        read_back: bool = False,
+    ) -> None:
         self._drives = drives
         self._work = work
         self._challenges = challenges
         self._python = python
+        self._read_back = read_back
 
     def admit(self, delivery: Delivery, stop: Stop = never) -> Admission:
         """Take the plot in. Asked again for a plot that is in, checks that and answers the same.
@@ -66,13 +77,17 @@ class Admitter:
         run = partial(self._work.run, arrival.drive, deadline_s=FLUSH_S)
         try:
             header = run(partial(_flushed, arrival))
+            if whole := self._must_be_read(arrival, delivery.digest):
+                read = partial(compare, arrival.file, delivery.digest or "", stop)
+                self._work.run(arrival.drive, read, deadline_s(delivery.reservation.size_bytes))
             verified = prove(arrival.file, header, self._challenges, stop, self._python)
+            verified += ", all bytes read back" if whole else ""
         except PlotRefused:
             if arrival.file != arrival.final:
                 run(partial(_put_aside, arrival))
                 self._drives.refresh(arrival.drive)
             raise
-        landed = run(partial(self._land, arrival))
+        landed = run(partial(self._land, arrival, delivery.digest))
         self._drives.refresh(arrival.drive)
         took_s = time.monotonic() - begun_s
         log.info(
@@ -105,7 +120,24 @@ class Admitter:
         there = self._work.run(drive, partial(_first, places), FLUSH_S)
         return _Arrival(reservation, name, drive, there)
 
-    def _land(self, arrival: _Arrival) -> Path:
+    def _must_be_read(self, arrival: _Arrival, digest: str | None) -> bool:
+        """Whether size, header and proofs are not enough: bytes of a run that did not end well may have been
+        lost from memory, or be zeros. Raises TransferFailed where they cannot be held against anything."""
+        if arrival.file == arrival.final:
+            return False
+        record = self._work.run(arrival.drive, partial(incoming.record_of, arrival.file), FLUSH_S)
+        if digest is None:
+            # rsync skips a part as long as its source, whatever is in it; `reserve` cuts such a one.
+            raise TransferFailed(
+                f"{arrival.file} was full before it was sent.", "Its end is cut off and sent once more."
+            )
+        if not known(digest):
+            log.warning("a digest of an unknown kind, %s, is not looked at", digest)
+            return False
+        clean = record is not None and not record.resumed and record.boot == incoming.boot_id()
+        return self._read_back or not clean
+
+    def _land(self, arrival: _Arrival, digest: str | None) -> Path:
         """Rename, and make both directories durable. In the drive's thread."""
         self._must_be_there(arrival.drive)
         incoming.prepare(arrival.drive)
@@ -117,6 +149,9 @@ class Admitter:
                     # Raises unless it is this very plot; the second copy is not needed then.
                     landed_at(arrival.name, arrival.reservation.size_bytes, arrival.drive)
             make_durable(arrival.final.parent)
+            if known(digest) and arrival.file != arrival.final:
+                entry = Entry(digest=digest or "", size_bytes=arrival.reservation.size_bytes)
+                ledger.write(arrival.drive, arrival.name.name, entry)
             incoming.drop(incoming.part_path(arrival.drive, arrival.name.plot_id))
             make_durable(incoming.folder(arrival.drive))
         return arrival.final

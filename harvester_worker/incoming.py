@@ -3,6 +3,7 @@
 PLOT_ID.part        the bytes, on the file system of the drive; holds its room from the start
 PLOT_ID.json        what it is and where it comes from, so that a restart knows
 NAME.plot.refused   what came in and was no good; the source still has it
+digests/NAME.plot   what a plot that was taken in should read as (harvester_worker.ledger)
 lock                held by whoever changes anything here
 """
 
@@ -34,7 +35,11 @@ REFUSED_KEPT_S = 24 * 3600.0
 
 
 class Record(BaseModel):
-    """The file beside a part: whose bytes it holds."""
+    """The file beside a part: whose bytes it holds.
+
+    resumed: some of the bytes are of a run that did not end well. boot: of the machine, when it was
+    reserved; another one later says that bytes may have been lost from memory.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -44,6 +49,8 @@ class Record(BaseModel):
     source_host: str
     path: str  # on source_host
     reserved_at: AwareDatetime
+    resumed: bool = False
+    boot: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +111,19 @@ def parts(drive: str) -> list[Part]:
     return found
 
 
+def record_of(part: Path) -> Record | None:
+    """What is written beside a part; None where there is nothing, or nothing that can be read."""
+    with contextlib.suppress(FileNotFoundError, ValidationError):
+        return Record.model_validate_json(part.with_suffix(RECORD).read_bytes())
+    return None
+
+
 def _part(path: Path) -> Part:
     status = path.stat()
     touched_s = status.st_mtime
-    beside = path.with_suffix(RECORD)
-    record = None
-    with contextlib.suppress(FileNotFoundError, ValidationError):
-        record = Record.model_validate_json(beside.read_bytes())
-        touched_s = max(touched_s, beside.stat().st_mtime)
+    record = record_of(path)
+    with contextlib.suppress(FileNotFoundError):
+        touched_s = max(touched_s, path.with_suffix(RECORD).stat().st_mtime)
     return Part(path, record, status.st_size, status.st_blocks * 512, touched_s)
 
 
@@ -123,6 +135,11 @@ def write_record(part: Path, record: Record) -> None:
     make_durable(draft)
     draft.rename(beside)
     make_durable(beside.parent)
+
+
+def boot_id() -> str:
+    """Of the running kernel: a new one with each start of the machine, random(4)."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def drop(part: Path) -> None:

@@ -6,13 +6,14 @@ import contextlib
 import logging
 import os
 import threading
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from pydantic import Field
 
-from common.errors import OrderRefused, PlotRefused, TransferFailed
+from common.errors import NoRoom, OrderRefused, PlotRefused, TransferFailed
 from common.messages import Message, Reservation
 from common.openfile import is_open_for_writing
 from common.plotfile import NotAPlot, PlotName, read_header
@@ -32,14 +33,20 @@ log = logging.getLogger(__name__)
 # tells the digest of the whole.
 CUT_BYTES = 1 << 20
 
+# So long a plot does not go back to a drive that failed while it took it.
+AVOID_S = 3600.0
+
+_READABLE = (DirState.OK, DirState.READ_ONLY)
+
 
 class ReserveOrder(Message):
-    """Arguments of `reserve`: a finished plot, and the plotter on which it lies."""
+    """Arguments of `reserve`: a finished plot, and the plotter on which it lies. move: see Reservation."""
 
     host: str
     source_host: str
     path: str
     size_bytes: int = Field(gt=0)
+    move: str | None = None
 
     def plot_name(self) -> PlotName:
         """Raises OrderRefused where the path is not that of a plot."""
@@ -57,6 +64,7 @@ class ReserveOrder(Message):
             drive=drive,
             part=str(part) if part else None,
             landed=str(landed) if landed else None,
+            move=self.move,
         )
 
 
@@ -75,18 +83,29 @@ class Reserver:
         self._drives = drives
         self._limits = limits
         self._one_at_a_time = threading.Lock()
+        self._avoided: dict[tuple[str, str], tuple[float, str]] = {}  # (plot, drive) -> (until, why)
+
+    def avoid(self, plot_id: str, drive: str, reason: str) -> None:
+        """This drive failed while it took the plot: for a while the plot goes to any other."""
+        self._avoided[plot_id, drive] = (time.monotonic() + AVOID_S, reason)
+
+    def _why_avoided(self, plot_id: str, drive: str) -> str | None:
+        until_s, reason = self._avoided.get((plot_id, drive), (0.0, ""))
+        return reason if until_s > time.monotonic() else None
 
     def reserve(self, order: ReserveOrder) -> Reservation:
         """Where the plot goes, or is already. Asked again for the same plot, the answer is the same.
 
-        Raises TransferFailed where no drive takes it now, with the reason for each; PlotRefused where a
-        drive holds another file of this name; OrderRefused for what is not a plot.
+        Raises TransferFailed where no drive takes it now, with the reason for each (NoRoom where none
+        could have a copy of it either); PlotRefused where a drive holds another file of this name;
+        OrderRefused for what is not a plot.
         """
         name = order.plot_name()
         with self._one_at_a_time:
             seen = self._drives.refresh()
             usable = [path for path, look in seen.items() if look.report.state is DirState.OK]
-            if answer := self._landed(order, name, usable):
+            readable = [path for path in seen if seen[path].report.state in _READABLE]
+            if answer := self._landed(order, name, readable):
                 return answer
             if answer := self._resumed(order, name, {path: seen[path] for path in usable}):
                 return answer
@@ -112,8 +131,12 @@ class Reserver:
         for drive, part in begun:
             if part.path.stem != name.plot_id:
                 continue
-            work = partial(_resume, drive, part, _record(order, name))
-            if self._drives.probe.run(drive, work, CHANGE_S):
+            try:
+                resumes = self._resumes(drive, part, _record(order, name))
+            except (OSError, Hanging) as error:
+                self.avoid(name.plot_id, drive, str(error))
+                continue
+            if resumes:
                 log.info(
                     "%s goes on at %s",
                     name.name,
@@ -123,9 +146,17 @@ class Reserver:
                 return order.answer(drive, part=part.path)
         return None
 
+    def _resumes(self, drive: str, part: Part, record: Record) -> bool:
+        if self._why_avoided(record.plot_id, drive):
+            self._drives.probe.run(drive, partial(_given_up, drive, part.path), CHANGE_S)
+            return False
+        return self._drives.probe.run(drive, partial(_resume, drive, part, record), CHANGE_S)
+
     def _begun(self, order: ReserveOrder, name: PlotName, seen: dict[str, Survey]) -> Reservation:
         left = {path: self._drives.candidate(path, look) for path, look in seen.items()}
-        reasons: dict[str, str] = {}
+        reasons = {path: why for path in left if (why := self._why_avoided(name.plot_id, path))}
+        for path in reasons:
+            del left[path]
         while isinstance(chosen := self._choose(left, order), Candidate):
             del left[chosen.path]
             try:
@@ -144,7 +175,9 @@ class Reserver:
             )
             return order.answer(chosen.path, part=part)
         refusal = Refusal((*chosen.reasons, *reasons.items()))
-        raise TransferFailed(
+        # A drive that is away may hold the plot, complete; the others were looked at.
+        seen_all = all(look.report.state in _READABLE for look in seen.values())
+        raise (NoRoom if seen_all else TransferFailed)(
             f"No drive of {order.host} takes {name.name} ({human_bytes(order.size_bytes)}) now: {refusal}.",
             "The plot stays where it is until one does.",
         )
@@ -186,6 +219,7 @@ def _record(order: ReserveOrder, name: PlotName) -> Record:
         source_host=order.source_host,
         path=order.path,
         reserved_at=incoming.now_utc(),
+        boot=incoming.boot_id(),
     )
 
 
@@ -223,6 +257,13 @@ def _other_file(path: Path, detail: str) -> PlotRefused:
     )
 
 
+def _given_up(drive: str, part: Path) -> None:
+    """Give the room back that a plot held on a drive which failed for it."""
+    with incoming.locked(drive), contextlib.suppress(OSError):
+        if not is_open_for_writing(part):
+            incoming.drop(part)
+
+
 def _resume(drive: str, part: Part, record: Record) -> bool:
     """Make a part of an earlier try ready for the next; False where it is of no use and was dropped.
 
@@ -246,6 +287,8 @@ def _resume(drive: str, part: Part, record: Record) -> bool:
             raise
         finally:
             os.close(fd)
-        incoming.write_record(part.path, record)
+        begun = part.length_bytes > 0 or part.record.resumed
+        boot = part.record.boot if begun else record.boot
+        incoming.write_record(part.path, record.model_copy(update={"resumed": begun, "boot": boot}))
         make_durable(part.path.parent)
     return True

@@ -5,24 +5,30 @@ from __future__ import annotations
 import logging
 import threading
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 from celery import bootsteps
 
-from common import config
+from common import config, startup
 from common.broker import broker_url
 from common.config import Config
 from common.errors import OrderRefused
 from common.moving import MoveKeeper
 from common.names import Role, role_and_host
+from common.plotfile import PlotName
 from common.probe import Probe
 from common.publisher import Publisher
-from common.snapshot import HarvesterSnapshot
+from common.snapshot import Event, HarvesterSnapshot
 from common.store import Board
 from harvester_worker.admit import Admitter
+from harvester_worker.door.address import own_address
+from harvester_worker.door.doors import Doors
 from harvester_worker.drives import REFRESH_S, SWEEP_EVERY_S, Drives
 from harvester_worker.incoming import now_utc
 from harvester_worker.reserve import Limits, Reserver
+from harvester_worker.scrub import Scrub
+from harvester_worker.way_in import WayIn
 
 log = logging.getLogger(__name__)
 
@@ -47,22 +53,41 @@ class Harvester:
         self._writers_per_drive = section.writers_per_drive
         self._looks, self._work = Probe(), Probe()
         self.drives = Drives(partial(config.drives, settings), section.plain_folders, self._looks)
-        self.reserver = Reserver(self.drives, Limits(section.margin_bytes, section.writers_per_drive))
-        self.admitter = Admitter(self.drives, self._work, section.proofs)
         self._publisher = Publisher(board, Role.HARVESTER, self._snapshot)
         self.moves = MoveKeeper(board, self._publisher.tell)
+        self.way_in = WayIn(
+            self.host,
+            board,
+            Reserver(self.drives, Limits(section.margin_bytes, section.writers_per_drive)),
+            Admitter(self.drives, self._work, section.proofs, read_back=section.read_back),
+            self._publisher.tell,
+            partial(
+                Doors,
+                settings.state_dir.absolute() / "doors",
+                section.door_address or own_address(broker_url(settings)),
+                section.door_port,
+            ),
+        )
+        rate_bytes_s = section.scrub_bytes_s
+        self._scrub = Scrub(self.drives, rate_bytes_s, self._damaged) if rate_bytes_s else None
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._keep_looking, name="drives", daemon=True)
 
     def start(self) -> None:
         """The drives have been looked at once when this returns."""
         self.drives.refresh()
+        self.way_in.start()
         self._publisher.start()
+        if self._scrub:
+            self._scrub.start()
         self._publisher.changed()
         self._thread.start()
 
     def stop(self) -> None:
         self._ending.set()
+        self.way_in.stop()
+        if self._scrub:
+            self._scrub.stop()
         self._publisher.stop()
         self._looks.close()
         self._work.close()
@@ -70,6 +95,12 @@ class Harvester:
     def changed(self) -> None:
         """Something was done to the drives."""
         self._publisher.changed()
+
+    def _damaged(self, plot: str, what: str) -> None:
+        name = PlotName.parse(Path(plot).name)
+        text = f"{plot} is damaged: {what}"
+        plot_id = name.plot_id if name else None
+        self._publisher.tell(Event(kind="damaged", host=self.host, at=now_utc(), text=text, plot_id=plot_id))
 
     def _keep_looking(self) -> None:
         rounds_between = round(SWEEP_EVERY_S / REFRESH_S)
@@ -92,7 +123,7 @@ class Harvester:
             at=now_utc(),
             drives=self.drives.shown(),
             writers_per_drive=self._writers_per_drive,
-            problems=self.drives.problems(),
+            problems=(*self.drives.problems(), *startup.problems()),
         )
 
 

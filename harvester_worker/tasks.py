@@ -51,7 +51,7 @@ def reserve(self: Task, **arguments: Any) -> dict[str, Any]:
         next=MoveStep.TRANSFER,
     )
     with harvester.moves.working(step):
-        reservation = harvester.reserver.reserve(order)
+        reservation = harvester.way_in.reserve(order)
     harvester.changed()
     return reservation.kwargs()
 
@@ -75,7 +75,7 @@ def admit(self: Task, delivery: dict[str, Any], host: str) -> dict[str, Any]:
     )
     try:
         with harvester.moves.working(step):
-            admission = harvester.admitter.admit(delivered, stop_event(self.request.id))
+            admission = harvester.way_in.admit(delivered, stop_event(self.request.id))
     except LetGo:
         raise Ignore from None
     except PlotRefused as error:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from common.config.base import Section
+from common.config.base import Folder, Section
 
 HARVESTER = "harvester"  # target: the harvester workers of the farm
 
@@ -58,6 +59,43 @@ class TargetDefinition(Section):
     )
 
 
+def _login(text: str) -> str:
+    """What ssh takes for `user@host`, and no option of it."""
+    if not re.fullmatch(r"(?:[A-Za-z0-9_][\w.-]*@)?[A-Za-z0-9\[][\w.:\]-]*", text):
+        raise ValueError("is not of the form user@host")
+    return text
+
+
+class Route(Section):
+    """How plots get from this plotter to one harvester, where not through its door.
+
+    Either way the files are written as a user of your choice; the harvester worker must be able to rename
+    and delete them.
+    """
+
+    ssh: Annotated[str, AfterValidator(_login)] | None = Field(
+        None,
+        description="rsync over ssh, as user@host; its key must need no passphrase.",
+        examples=["chia@harvester1"],
+    )
+    path: Folder | None = Field(
+        None,
+        description="Folder of this machine where the harvester's drives are mounted over the network.",
+        examples=["/net/harvester1"],
+    )
+    under: Folder = Field(
+        "/",
+        description="With path: the harvester's folder that is mounted there.",
+        examples=["/mnt/farm"],
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.ssh is None) == (self.path is None):
+            raise ValueError("a route needs either ssh or path")
+        return self
+
+
 class Archiving(Section):
     """Who takes the finished plots, and how they get there."""
 
@@ -72,6 +110,26 @@ class Archiving(Section):
         (),
         description="With target harvester: hosts that may take the plots; absent: any.",
         examples=[["harvester1", "harvester2"]],
+    )
+    concurrency: int = Field(
+        1,
+        ge=1,
+        le=32,
+        description="With target harvester: plots that are sent from this machine at a time.",
+        examples=[1],
+    )
+    bwlimit_bytes_s: int | None = Field(
+        None,
+        ge=1024,
+        description="With target harvester: bytes a second that all transfers from this machine to others "
+        "may take together; `plotman bandwidth` changes it while they run. Absent: no limit.",
+        examples=[80_000_000],
+    )
+    routes: Annotated[dict[str, Route], BeforeValidator(lambda value: value or {})] = Field(
+        {},
+        description="With target harvester: harvesters that are not reached through the door that they open "
+        "for each plot.",
+        examples=[{"harvester1": {"ssh": "chia@harvester1"}}],
     )
     env: Annotated[dict[str, str], BeforeValidator(_words)] = Field(
         {},

@@ -104,3 +104,30 @@ class Harvester(Section):
         description="Challenges tried on each plot before its source goes; 0: check header and size only.",
         examples=[30],
     )
+    read_back: bool = Field(
+        False,
+        description="Read every plot back as a whole before its source goes. Off: only those whose transfer "
+        "did not end well at the first try.",
+        examples=[False],
+    )
+    scrub_bytes_s: int | None = Field(
+        None,
+        ge=1_000_000,
+        description="Read all plots again in the background, at most so many bytes a second, and tell of "
+        "those that changed. Absent: off.",
+        examples=[20_000_000],
+    )
+    door_address: str | None = Field(
+        None,
+        min_length=1,
+        description="Name or address under which the plotters on other machines reach this one. Absent: the "
+        "address from which it reaches the broker.",
+        examples=["harvester1"],
+    )
+    door_port: int = Field(
+        8730,
+        ge=0,
+        le=65535,
+        description="Port on which plots come in, listened on while one is on its way; 0: any that is free.",
+        examples=[8730],
+    )

@@ -1,0 +1,173 @@
+"""One connection to a door: the socket's settings, its rsync server, and how that one fares."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from harvester_worker.door import rsyncd
+
+log = logging.getLogger(__name__)
+
+# In the environment of each server: whose it is, should we be killed.
+MARK = "PLOTMAN_DOOR"
+_GRACE_S = 5.0
+_LOG_BYTES = 64 << 10
+_LOOK_EVERY_S = 5.0  # at what the processes read
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds. unacknowledged_s: how long bytes may stay unacknowledged by a network that is silently gone
+    (rsync's own timeout does not end its server then: it counts what it sends itself as life).
+    nameless_s: until a client has said who it is. stale_s: without any byte from a client whose machine
+    is there, but which does nothing; longer than it may take to compare what is there already.
+    """
+
+    unacknowledged_s: float = 60
+    nameless_s: float = 30
+    stale_s: float = 900
+
+
+PATIENCE = Patience()
+
+
+class Connection:
+    """An accepted connection, served by an rsync of its own. Owns neither thread nor socket: the caller
+    calls `look` every now and then."""
+
+    def __init__(
+        self, accepted: socket.socket, config: Path, log: Path, patience: Patience, rsync: str, owner: str
+    ) -> None:
+        """Raises OSError where the server cannot be started. The socket is the server's from now on."""
+        self.module: str | None = None
+        self.trouble: str | None = None
+        self._patience = patience
+        self._log, self._read_bytes, self._rest = log, 0, b""
+        self._begun_s = self._moved_s = time.monotonic()
+        self._looked_s = self._ended_s = 0.0
+        self._seen_bytes = -1
+        with accepted:
+            _keep_alive(accepted, patience)
+            # rsync finds that its stdin is a socket, and serves that one connection.
+            self._server = subprocess.Popen(
+                [rsync, "--daemon", f"--config={config}", f"--log-file={log}"],
+                stdin=accepted.fileno(),
+                stdout=accepted.fileno(),
+                stderr=subprocess.DEVNULL,
+                env={"PATH": os.environ.get("PATH", os.defpath), MARK: owner},
+                start_new_session=True,  # its receiver is a process of its own: they are ended together
+            )
+
+    def look(self) -> bool:
+        """False once the server has ended. Ends it where nothing good can come of it: `trouble` is rsync's
+        word for it where the drive is the reason, else None."""
+        running = self._server.poll() is None
+        self._read_log()  # after the poll: what it wrote last is read too
+        if not running:
+            with contextlib.suppress(OSError):
+                self._log.unlink(missing_ok=True)
+            return False
+        now_s = time.monotonic()
+        nameless = self.module is None and now_s - self._begun_s > self._patience.nameless_s
+        if self.trouble is not None or nameless:
+            self.end()
+        elif self._is_stale(now_s):
+            log.warning("a client that sent nothing for long is cut off", extra={"action": "stale-ended"})
+            self.end()
+        return True
+
+    def end(self) -> None:
+        """End the server, which keeps what arrived. It is asked first, and killed when asked again later."""
+        now_s = time.monotonic()
+        self._ended_s = self._ended_s or now_s
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(
+                self._server.pid, signal.SIGTERM if now_s - self._ended_s < _GRACE_S else signal.SIGKILL
+            )
+
+    def wait_ended(self) -> None:
+        """End it, and wait for that. A server that hangs with its drive is left to itself: its part is then
+        seen to be still open."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._server.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._server.wait(_GRACE_S)
+                break
+
+    def _read_log(self) -> None:
+        """What the server has written since the last look."""
+        with contextlib.suppress(FileNotFoundError), self._log.open("rb") as file:
+            file.seek(self._read_bytes)
+            chunk = file.read(_LOG_BYTES)
+            self._read_bytes += len(chunk)
+            *lines, rest = (self._rest + chunk).split(b"\n")
+            self._rest = rest[-_LOG_BYTES:]
+            for line in lines:
+                self.module = self.module or rsyncd.admitted(line)
+                self.trouble = self.trouble or rsyncd.trouble(line)
+
+    def _is_stale(self, now_s: float) -> bool:
+        """Whether nothing came in for too long. What the processes read, from the network or the drive,
+        counts as life; so does waiting for the drive, as in the flush at the end. What they write does not:
+        the server goes on sending signs of life to a client that is frozen."""
+        if now_s - self._looked_s < min(_LOOK_EVERY_S, self._patience.stale_s / 4):
+            return False
+        self._looked_s = now_s
+        seen_bytes, waits_for_drive = _seen(self._server.pid)
+        if seen_bytes != self._seen_bytes or waits_for_drive:
+            self._seen_bytes, self._moved_s = seen_bytes, now_s
+        return now_s - self._moved_s > self._patience.stale_s
+
+
+def _seen(leader: int) -> tuple[int, bool]:
+    """Bytes that the server and its receiver have read since their start, proc(5) `rchar`; whether one of
+    them waits for a drive."""
+    total, waits = 0, False
+    with contextlib.suppress(psutil.NoSuchProcess):
+        server = psutil.Process(leader)
+        for process in (server, *server.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                total += process.io_counters().read_chars
+                waits = waits or process.status() == psutil.STATUS_DISK_SLEEP
+    return total, waits
+
+
+def _keep_alive(accepted: socket.socket, patience: Patience) -> None:
+    """A connection whose other end is silently gone is found out within a minute or so, tcp(7)."""
+    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(patience.unacknowledged_s * 1000))
+    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 20)
+    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
+    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+
+
+def end_strays(owner: str) -> int:
+    """End every server that an earlier worker of this owner started and that nobody watches any more; how
+    many processes there were. Called before the first door; what arrived is kept."""
+    strays = [process for process in psutil.process_iter(["name"]) if _is_stray(process, owner)]
+    for process in strays:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, stubborn = psutil.wait_procs(strays, timeout=_GRACE_S)
+    for process in stubborn:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    return len(strays)
+
+
+def _is_stray(process: psutil.Process, owner: str) -> bool:
+    try:
+        return process.info["name"] == "rsync" and process.environ().get(MARK) == owner
+    except psutil.Error:
+        return False

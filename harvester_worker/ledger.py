@@ -1,0 +1,68 @@
+"""What each plot's bytes should be: `DRIVE/.incoming/digests/NAME`, written when the plot is taken in.
+
+One small file a plot, on the plot's own drive: it goes where the drive goes. Its mtime is when the plot was
+last read as a whole and found right.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from harvester_worker import incoming
+from harvester_worker.disk import make_durable
+
+FOLDER = "digests"
+
+
+class Entry(BaseModel):
+    """digest: of the source as rsync told it, hex. suspect: reading the plot gave another; why."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    digest: str
+    size_bytes: int
+    suspect: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A plot on a drive, with what it should be. checked_s: Unix time of the last whole read, or of the
+    plot's arrival."""
+
+    plot: Path
+    entry: Entry
+    checked_s: float
+
+
+def write(drive: str, name: str, entry: Entry) -> None:
+    """Remember a plot's digest; replaces what was remembered of it. Raises OSError."""
+    folder = incoming.folder(drive) / FOLDER
+    folder.mkdir(exist_ok=True)
+    draft = folder / f"{name}.draft"
+    draft.write_text(entry.model_dump_json(exclude_none=True) + "\n", encoding="utf-8")
+    make_durable(draft)
+    draft.rename(folder / name)
+
+
+def checked(drive: str, name: str) -> None:
+    """The plot was read as a whole just now, and is right."""
+    os.utime(incoming.folder(drive) / FOLDER / name)
+
+
+def entries(drive: str) -> list[Kept]:
+    """All plots of this drive whose digest is known, the one first that was not read for longest. Forgets
+    those that are gone. Raises OSError."""
+    found = []
+    for path in (incoming.folder(drive) / FOLDER).glob("*.plot*"):
+        plot = Path(drive) / path.name
+        if path.suffix == ".draft" or not plot.exists():
+            path.unlink(missing_ok=True)
+            continue
+        with contextlib.suppress(ValidationError, FileNotFoundError):
+            found.append(Kept(plot, Entry.model_validate_json(path.read_bytes()), path.stat().st_mtime))
+    return sorted(found, key=lambda kept: kept.checked_s)

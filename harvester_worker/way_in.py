@@ -1,0 +1,92 @@
+"""A plot's way in, for those that come from other machines: reservation, door and ticket go together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from common.errors import BrokerError
+from common.messages import Admission, Delivery, Reservation
+from common.moving import Stop
+from common.plotfile import PlotName
+from common.snapshot import Event
+from common.store import Board
+from harvester_worker.admit import Admitter
+from harvester_worker.door.doors import Doomed, Doors
+from harvester_worker.reserve import ReserveOrder, Reserver
+
+log = logging.getLogger(__name__)
+
+
+class WayIn:
+    """host: of this harvester. tell: puts an event on the stream; must not raise. make_doors: makes the
+    doors, given what to call for a transfer that was ended there."""
+
+    def __init__(
+        self,
+        host: str,
+        board: Board,
+        reserver: Reserver,
+        admitter: Admitter,
+        tell: Callable[[Event], None],
+        make_doors: Callable[[Callable[[Doomed], None]], Doors],
+    ) -> None:
+        self._host = host
+        self._board = board
+        self._reserver = reserver
+        self._admitter = admitter
+        self._tell = tell
+        self._doors = make_doors(self._doomed)
+
+    def start(self) -> None:
+        """Tidy up after a worker that was killed."""
+        self._doors.start()
+
+    def stop(self) -> None:
+        """Close the doors. Transfers are cut, and go on where they ended when there is a door again."""
+        self._doors.stop()
+
+    def reserve(self, order: ReserveOrder) -> Reservation:
+        """As Reserver.reserve; for a plotter on another machine with a door to the part, and the ticket to it
+        on the notice board. Asked for anew by another move, what an earlier one still writes is ended.
+
+        Raises BrokerError as well: without a ticket nobody comes in.
+        """
+        plot_id = order.plot_name().plot_id
+        self._close(plot_id, but_for=order.move)
+        reservation = self._reserver.reserve(order)
+        if order.source_host == self._host or reservation.part is None:
+            return reservation
+        part = Path(reservation.part)
+        ticket = self._doors.open(plot_id, order.source_host, reservation.drive, part, order.move)
+        self._board.put_ticket(order.source_host, ticket)
+        return reservation
+
+    def admit(self, delivery: Delivery, stop: Stop) -> Admission:
+        """As Admitter.admit; nobody can write any more from here on."""
+        if name := PlotName.parse(Path(delivery.reservation.path).name):
+            self._close(name.plot_id)
+        return self._admitter.admit(delivery, stop)
+
+    def _doomed(self, ended: Doomed) -> None:
+        """A transfer was ended because its drive failed: the plot goes to another, and its plotter is told
+        why its rsync lost the connection."""
+        self._reserver.avoid(ended.plot_id, ended.drive, ended.reason)
+        text = f"{ended.drive} failed while it took a plot: {ended.reason}"
+        now = datetime.now(UTC)
+        self._tell(Event(kind="drive-failed", host=self._host, at=now, text=text, plot_id=ended.plot_id))
+        try:
+            self._board.put_ticket(ended.plotter, ended.ticket.model_copy(update={"failure": text}))
+        except BrokerError as error:
+            log.debug("the plotter does not hear why: %s", error)
+
+    def _close(self, plot_id: str, but_for: str | None = None) -> None:
+        plotter = self._doors.close(plot_id, but_for)
+        if plotter is None:
+            return
+        try:
+            self._board.drop_ticket(plotter, plot_id)
+        except BrokerError as error:
+            log.debug("a ticket to a closed door stays for a while: %s", error)
