@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os.path
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo, model_validator
 
 
 def one_spelling(path: str) -> str:
@@ -22,7 +23,18 @@ def one_spelling(path: str) -> str:
     return "/" + clean.lstrip("/") if clean.startswith("//") else clean
 
 
-Folder = Annotated[str, AfterValidator(one_spelling)]
+# Key of the validation context: the folder that relative paths are below.
+BELOW = "below"
+
+
+def _folder(path: str, info: ValidationInfo) -> str:
+    """One spelling, and absolute where the context says what it is below."""
+    clean = one_spelling(path)
+    below = info.context.get(BELOW) if isinstance(info.context, Mapping) else None
+    return clean if below is None or clean.startswith("/") else one_spelling(f"{below}/{clean}")
+
+
+Folder = Annotated[str, AfterValidator(_folder)]
 
 
 class Section(BaseModel):

@@ -12,6 +12,7 @@ import platformdirs
 from pydantic import ValidationError
 
 from common.config import document, forks, legacy, rules
+from common.config.base import BELOW
 from common.config.model import VERSION, Config
 from common.config.problems import Level, Problem
 from common.config.salvage import salvage
@@ -97,6 +98,11 @@ class _Notes:
         self._path, self._text = path, text
         self._problems: dict[tuple[int | None, str, str], Problem] = {}
 
+    @property
+    def folder(self) -> Path:
+        """The folder that the file is in."""
+        return self._path.absolute().parent
+
     def add(
         self, location: Location, what: str, cure: str, level: Level = Level.ERROR, line: int | None = None
     ) -> None:
@@ -127,11 +133,13 @@ def _validated(data: dict[str, Any], noted: _Notes) -> tuple[Config | None, Conf
     for location, folder in relative_folders(config):
         noted.add(
             location,
-            f"{folder!r} is a different folder for each process",
+            f"{folder!r} is taken as below the folder of this file",
             "Write the full path.",
             Level.WARNING,
         )
-    return config, config
+    # Each process would else take them as below the folder that it was started in.
+    absolute = Config.model_validate(data, context={BELOW: str(noted.folder)})
+    return absolute, absolute
 
 
 def _version(data: dict[str, Any], noted: _Notes) -> dict[str, Any]:
@@ -154,7 +162,7 @@ def _version(data: dict[str, Any], noted: _Notes) -> dict[str, Any]:
 
 
 def relative_folders(config: Config) -> list[tuple[Location, str]]:
-    """Folders without a leading slash: what they mean depends on where a process was started."""
+    """Folders without a leading slash."""
     named: list[tuple[Location, str | None]] = []
     if config.directories:
         named += [(("directories", "tmp", i), folder) for i, folder in enumerate(config.directories.tmp)]

@@ -198,12 +198,14 @@ def test_numbers_and_switches_in_quotes_are_taken_as_0_5_3_took_them(file: Path)
     )
 
 
-def test_a_relative_folder_is_a_warning_and_the_file_is_used(
+def test_a_relative_folder_is_a_warning_and_is_below_the_files_own_folder(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file.write_text(GOOD.replace("/mnt/dst/00", "dst"))
     assert [problem.level for problem in find_problems(file)] == [Level.WARNING]
-    assert load(file).directories is not None
+    directories = load(file).directories
+    assert directories is not None
+    assert directories.dst == (str(file.parent / "dst"),)
     assert [record.action for record in caplog.records] == ["config-warning"]  # type: ignore[attr-defined]
     assert "directories.dst.0" in caplog.text
 
