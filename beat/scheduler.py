@@ -25,6 +25,7 @@ from common.broker import broker_url
 from common.errors import BrokerError
 from common.names import LEASE, Role
 from common.snapshot import Wait, Waits
+from common.startup import check_beat
 from common.store import Board
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,9 @@ class FarmScheduler(Scheduler):
     def __init__(self, app: Any, **options: Any) -> None:
         # Beat reads no results; with a backend each message it sends would leave a subscription behind.
         app.conf.result_backend = "disabled"
-        url = broker_url(config.load())
+        settings = config.load()
+        check_beat(app, settings)
+        url = broker_url(settings)
         self._board = Board.connect(url)
         self._token = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}"
         self._lease = self._board.lease(self._token)

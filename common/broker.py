@@ -78,3 +78,8 @@ def broker_url(config: Config) -> str:
             "Start `plotman up`, or name the farm's broker.",
         )
     return embedded.url
+
+
+def kombu_url(url: str) -> str:
+    """Kombu spells a unix socket's url its own way."""
+    return url.replace("unix://", "redis+socket://", 1) if url.startswith("unix://") else url

@@ -16,8 +16,9 @@ from plotman.settings import celery_settings
 # its Terminate button away.
 TASK_EVENT_TO_STATE["progress"] = "STARTED"
 
-# Each acts only in the worker whose node name is of its role.
+# The check acts in every worker, each other only in the worker whose node name is of its role.
 _SERVICES = (
+    "common.startup:StartCheck",
     "plotter_worker.service:PlotterService",
     "plotter_worker.archiver:ArchiverService",
     "harvester_worker.service:HarvesterService",

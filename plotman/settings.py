@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+from common.broker import kombu_url
 from common.names import ROLE_OF_TASK, queue
 
 # A message that a dead worker held comes back after this long: never while a plot is made.
@@ -31,13 +32,19 @@ def route(
 def celery_settings(broker_url: str, host: str) -> dict[str, Any]:
     """Settings of every process on `host`; `broker_url` serves as broker and result backend."""
     return {
-        "broker_url": _kombu_url(broker_url),
-        "result_backend": _kombu_url(broker_url),
-        "include": ["plotter_worker.tasks", "plotter_worker.archive_tasks", "harvester_worker.tasks"],
+        "broker_url": kombu_url(broker_url),
+        "result_backend": kombu_url(broker_url),
+        "include": [
+            "plotter_worker.tasks",
+            "plotter_worker.archive_tasks",
+            "plotter_worker.target_tasks",
+            "harvester_worker.tasks",
+        ],
         "task_routes": (route,),
         "task_default_queue": "plotman.unrouted",
         "beat_scheduler": "beat.scheduler:FarmScheduler",
         "worker_pool": "common.pool:TaskPool",
+        "worker_consumer": "common.consumer:Consumer",
         "worker_concurrency": _MOST_TASKS_AT_ONCE,
         # JSON only: a message can never bring code along.
         "task_serializer": "json",
@@ -83,8 +90,3 @@ def celery_settings(broker_url: str, host: str) -> dict[str, Any]:
         "worker_task_log_format": "%(asctime)s %(levelname)s %(task_name)s[%(task_id)s]: %(message)s",
         "worker_redirect_stdouts": False,
     }
-
-
-def _kombu_url(url: str) -> str:
-    """Kombu spells a unix socket's url its own way."""
-    return url.replace("unix://", "redis+socket://", 1) if url.startswith("unix://") else url

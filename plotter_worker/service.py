@@ -7,7 +7,7 @@ from typing import Any
 
 from celery import bootsteps
 
-from common import config
+from common import config, startup
 from common.broker import broker_url
 from common.errors import OrderRefused
 from common.names import Role, role_and_host
@@ -80,4 +80,5 @@ class PlotterService(bootsteps.StartStopStep):
 
     def _snapshot(self) -> PlotterSnapshot:
         assert self._host is not None
-        return self._host.snapshot()
+        snapshot = self._host.snapshot()
+        return snapshot.model_copy(update={"problems": (*snapshot.problems, *startup.problems())})

@@ -196,17 +196,6 @@ class Board:
         read = [(str(event_id), _read(Event, fields.get("event"))) for event_id, fields in reversed(items)]
         return [(event_id, event) for event_id, event in read if event is not None]
 
-    # What a check at start wants to know.
-
-    def server_settings(self) -> dict[str, str]:
-        """Settings that can cost messages; empty where the server does not let us ask."""
-        try:
-            with readable_errors(self._url):
-                return cast("dict[str, str]", self._redis.config_get("maxmemory*"))
-        except Exception as error:  # noqa: BLE001  managed servers refuse CONFIG in many ways
-            log.debug("cannot read the settings of %s: %s", masked(self._url), error)
-            return {}
-
     def _hashes(self, kind: type[N], keys: Sequence[tuple[str, str]]) -> dict[str, list[N]]:
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
             for _, key in keys:

@@ -26,7 +26,7 @@ def notes(farm: Farm) -> list[str]:
         found += _plotter_notes(snapshot)
     for snapshots in last.values():
         found += [f"{host}: {problem}" for host, said in snapshots.items() for problem in said.problems]
-    return found
+    return list(dict.fromkeys(found))  # roles of a host see the same broker and clock
 
 
 def _plotter_notes(snapshot: PlotterSnapshot) -> Iterator[str]:

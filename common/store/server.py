@@ -1,0 +1,85 @@
+"""Asks a Redis server what `common.store.checks` judges.
+
+Not by CONFIG GET: that shows passwords, so that no user of a farm should have it, and managed servers
+refuse it. INFO tells as much as is needed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from typing import Any, cast
+from urllib.parse import urlsplit, urlunsplit
+
+import redis
+
+from common.store.checks import Server
+from common.store.connection import client, readable_errors
+
+
+def ask(url: str) -> Server:
+    """What the server at `url` says of itself; what it does not let us ask is None. Raises BrokerError."""
+    with readable_errors(url), client(url) as connection:
+        connection.ping()
+        told = _info(connection)
+        return Server(
+            version=_version(told.get("redis_version")),
+            eviction=told.get("maxmemory_policy"),
+            persistent=bool(told["aof_enabled"]) if "aof_enabled" in told else None,
+            skew_s=_skew_s(connection),
+            open_to_all=_open_to_all(url),
+            loopback=is_loopback(url),
+        )
+
+
+def is_loopback(url: str) -> bool:
+    """Whether `url` names this machine itself: a unix socket, localhost, 127.0.0.0/8 or ::1."""
+    parts = urlsplit(url)
+    if parts.scheme in ("unix", "redis+socket"):
+        return True
+    return is_loopback_address(parts.hostname or "localhost")
+
+
+def is_loopback_address(address: str) -> bool:
+    """Whether only this machine reaches what listens on `address`; "" means all addresses."""
+    if address == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _info(connection: redis.Redis) -> dict[str, Any]:
+    try:
+        return cast("dict[str, Any]", connection.info())
+    except redis.ResponseError:  # also NoPermissionError
+        return {}
+
+
+def _skew_s(connection: redis.Redis) -> float | None:
+    before_s = time.time()
+    try:
+        seconds, microseconds = cast("tuple[int, int]", connection.time())
+    except redis.ResponseError:
+        return None
+    return seconds + microseconds / 1e6 - (before_s + time.time()) / 2
+
+
+def _version(text: object) -> tuple[int, ...] | None:
+    parts = str(text).split(".") if text else []
+    numbers = [int(part) for part in parts if part.isdecimal()]
+    return tuple(numbers) or None
+
+
+def _open_to_all(url: str) -> bool | None:
+    """Try it: nothing that a server says of its users can be read by a user without rights over others."""
+    parts = urlsplit(url)
+    _, _, place = parts.netloc.rpartition("@")
+    try:
+        with client(urlunsplit(parts._replace(netloc=place))) as stranger:
+            return bool(stranger.ping())
+    except (redis.AuthenticationError, redis.ResponseError):
+        return False
+    except (redis.RedisError, OSError):
+        return None
