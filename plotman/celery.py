@@ -10,6 +10,7 @@ from celery.events.state import TASK_EVENT_TO_STATE
 from common import config
 from common.broker import broker_url
 from common.errors import PlotmanError
+from plotman.flower_guard import guard
 from plotman.settings import celery_settings
 
 # A plot that reports progress is still a started task: without this Flower calls it PROGRESS, and takes
@@ -31,6 +32,7 @@ def make_app() -> Celery:
     made = Celery("plotman")
     made.conf.update(celery_settings(broker_url(settings), settings.host))
     made.steps["worker"].update(_SERVICES)
+    guard(settings)
     return made
 
 

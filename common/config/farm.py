@@ -34,6 +34,13 @@ def _redis_url(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _account(secret: SecretStr) -> SecretStr:
+    user, colon, password = secret.get_secret_value().partition(":")
+    if not (user and colon and password):
+        raise ValueError("is not USER:PASSWORD")
+    return secret
+
+
 def _host_name(name: str) -> str:
     """Fit for the name of a queue, a node and a Redis key."""
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
@@ -60,6 +67,20 @@ class Farm(Section):
         description="Folder for what plotman keeps. Absent: ~/.local/share/plotman.",
         examples=["/var/lib/plotman"],
     )
+    max_jobs: int | None = Field(
+        None,
+        ge=0,
+        description="Most jobs at a time on all plotters together. Read where the scheduler runs. Absent: as "
+        "many as the plotters' own limits allow.",
+        examples=[40],
+    )
+    stagger_m: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="Least time between two starts anywhere, in minutes. Read where the scheduler runs.",
+        examples=[5],
+    )
     scheduler: bool | None = Field(
         None,
         description="Whether this machine decides (runs beat). Absent: yes where no broker is named. Several "
@@ -73,8 +94,15 @@ class Farm(Section):
     flower_address: str = Field(
         "127.0.0.1",
         min_length=1,
-        description="Address that Flower listens on. It asks for no password, so mind who reaches it.",
+        description="Address that Flower listens on. Beyond this machine (0.0.0.0: everywhere) only with "
+        "flower_auth.",
         examples=["127.0.0.1"],
+    )
+    flower_auth: Annotated[SecretStr, AfterValidator(_account)] | None = Field(
+        None,
+        description="USER:PASSWORD that Flower asks for. Absent: it asks for none, and listens on this "
+        "machine only.",
+        examples=["farmer:password"],
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from common.address import is_loopback_address
 from common.config.archiving import HARVESTER
 from common.config.base import one_spelling
 from common.config.presets import PRESETS
@@ -46,6 +47,7 @@ def broken(data: Mapping[str, Any]) -> list[Broken]:
         *_overrides(data),
         *_keys_of_the_plots(_section(data, "plotting")),
         *_target(_section(data, "archiving")),
+        *_flower(_section(data, "farm")),
     ]
 
 
@@ -169,3 +171,19 @@ def _definition(name: object, definition: object) -> Iterator[Broken]:
                 f"is missing, and so is {step}_script",
                 "Add one of them.",
             )
+
+
+def _flower(farm: Mapping[str, Any]) -> Iterator[Broken]:
+    """Flower's buttons end plots: who reaches it from elsewhere must say who he is."""
+    scheduler = farm.get("scheduler")
+    decides = farm.get("broker") is None if scheduler is None else scheduler
+    runs = decides if farm.get("flower") is None else farm.get("flower")
+    address = farm.get("flower_address", "127.0.0.1")
+    if not runs or not isinstance(address, str) or is_loopback_address(address):
+        return
+    if farm.get("flower_auth") is None:
+        yield Broken(
+            ("farm", "flower_address"),
+            f"Flower would listen on {address} and ask nobody for a password",
+            "Add flower_auth: USER:PASSWORD, or write 127.0.0.1.",
+        )

@@ -6,13 +6,13 @@ refuse it. INFO tells as much as is needed.
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from typing import Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
 import redis
 
+from common.address import is_loopback
 from common.store.checks import Server
 from common.store.connection import client, readable_errors
 
@@ -30,24 +30,6 @@ def ask(url: str) -> Server:
             open_to_all=_open_to_all(url),
             loopback=is_loopback(url),
         )
-
-
-def is_loopback(url: str) -> bool:
-    """Whether `url` names this machine itself: a unix socket, localhost, 127.0.0.0/8 or ::1."""
-    parts = urlsplit(url)
-    if parts.scheme in ("unix", "redis+socket"):
-        return True
-    return is_loopback_address(parts.hostname or "localhost")
-
-
-def is_loopback_address(address: str) -> bool:
-    """Whether only this machine reaches what listens on `address`; "" means all addresses."""
-    if address == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
 
 
 def _info(connection: redis.Redis) -> dict[str, Any]:

@@ -129,3 +129,28 @@ def test_the_target_is_there_and_has_what_it_needs(archiving: dict[str, Any], li
 @pytest.mark.parametrize("section", ["directories", "scheduling", "plotting", "archiving"])
 def test_the_rules_hold_their_peace_about_what_the_models_refuse(section: str, junk: object) -> None:
     assert all("missing" in line for line in told(**{section: junk}))
+
+
+@pytest.mark.parametrize(
+    ("farm", "keys"),
+    [
+        ({}, []),
+        ({"flower_address": "127.0.0.1"}, []),
+        ({"flower_address": "localhost"}, []),
+        ({"flower_address": "::1"}, []),
+        ({"flower_address": "0.0.0.0"}, ["farm.flower_address"]),
+        ({"flower_address": "192.168.1.5"}, ["farm.flower_address"]),
+        ({"flower_address": "plotter1"}, ["farm.flower_address"]),
+        ({"flower_address": "0.0.0.0", "flower_auth": "a:b"}, []),
+        ({"flower_address": "0.0.0.0", "flower": False}, []),
+        ({"flower_address": "0.0.0.0", "broker": "redis://plotter1"}, []),
+        (
+            {"flower_address": "0.0.0.0", "broker": "redis://plotter1", "flower": True},
+            ["farm.flower_address"],
+        ),
+    ],
+)
+def test_flower_listens_beyond_this_machine_only_with_a_password(
+    farm: dict[str, Any], keys: list[str]
+) -> None:
+    assert [rule.key for rule in broken({**PLOTTER, "farm": farm})] == keys

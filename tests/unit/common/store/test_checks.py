@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from common.store.checks import Server, Severity, server_findings
-from common.store.server import is_loopback
+from common.address import is_loopback
 
 SOUND = {
     "version": (7, 2, 4),
