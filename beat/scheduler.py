@@ -19,6 +19,7 @@ from celery.beat import Scheduler
 
 from beat.decisions import Decision
 from beat.policy.farm import decide
+from beat.policy.farm_rules import FarmLimits
 from beat.sending import send_move, send_start
 from common import config
 from common.broker import broker_url
@@ -49,6 +50,8 @@ class FarmScheduler(Scheduler):
         self._board = Board.connect(url)
         self._token = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}"
         self._lease = self._board.lease(self._token)
+        farm = settings.farm
+        self._limits = FarmLimits(farm.max_jobs, None if farm.stagger_m is None else farm.stagger_m * 60)
         self._leads = False
         self._heard: str | None = None
         self._away = False
@@ -107,6 +110,7 @@ class FarmScheduler(Scheduler):
             orders=orders,
             moves=moves,
             now=now,
+            limits=self._limits,
         )
 
     def _send(self, decision: Decision) -> None:

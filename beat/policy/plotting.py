@@ -8,18 +8,23 @@ from datetime import datetime
 from beat.decisions import Start
 from beat.policy import host_rules, tmp_rules
 from beat.policy.destination import destination
+from beat.policy.farm_rules import FarmLoad
 from beat.policy.load import Load
 from common.pending import PendingOrder
 from common.snapshot import PlotterSnapshot, TmpDir, Wait
 
 
 def plan_starts(
-    snapshot: PlotterSnapshot, pending: Sequence[PendingOrder], now: datetime
+    snapshot: PlotterSnapshot,
+    pending: Sequence[PendingOrder],
+    now: datetime,
+    farm: FarmLoad | None = None,
 ) -> tuple[tuple[Start, ...], tuple[Wait, ...]]:
     """As many starts as the rules allow at `now`, and what the host and its tmp directories wait for then.
 
     snapshot: of a host that is alive.
     pending: orders sent to it; those that are void or already seen as jobs do not matter.
+    farm: what runs everywhere, where limits hold across hosts; the starts are added to it.
 
     The waits are those after the starts: deciding again, with the starts as pending orders, gives none
     and the same waits. First those of the host (subject None; several may hold at once), then one for
@@ -33,6 +38,8 @@ def plan_starts(
     starts: list[Start] = []
     while True:
         waits = [wait for rule in host_rules.OPEN if (wait := rule(load)) is not None]
+        if farm is not None:
+            waits += farm.refusals(load)
         options: list[TmpDir] = []
         refused: list[Wait] = []
         for tmp in snapshot.tmp_dirs:
@@ -47,6 +54,8 @@ def plan_starts(
         dst = destination(tmp, load)
         starts.append(_start(load, tmp, dst))
         load.add(tmp.path, dst)
+        if farm is not None:
+            farm.add()
 
 
 def _start(load: Load, tmp: TmpDir, dst: str) -> Start:

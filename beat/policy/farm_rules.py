@@ -1,0 +1,69 @@
+"""Limits across all plotters, for what they share: a power line, a network, the drives at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from beat.policy.load import Load
+from common.snapshot import Wait
+from common.units import human_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class FarmLimits:
+    """None: no such limit. stagger_s: between two starts anywhere."""
+
+    max_jobs: int | None = None
+    stagger_s: float | None = None
+
+
+class FarmLoad:
+    """What runs and is ordered on the whole farm. Grows with each start that a round decides on."""
+
+    def __init__(self, limits: FarmLimits, loads: Iterable[Load] = ()) -> None:
+        self._limits = limits
+        self._jobs = 0
+        self._youngest_s: float | None = None
+        for load in loads:
+            self._jobs += load.jobs
+            if load.youngest_s is not None:
+                self._count_start(load.youngest_s)
+
+    def add(self) -> None:
+        """Count one more plot, ordered now."""
+        self._jobs += 1
+        self._count_start(0)
+
+    def refusals(self, load: Load) -> list[Wait]:
+        """Why nothing may start on this host, as far as the farm as a whole is concerned."""
+        host, limits = load.snapshot.host, self._limits
+        waits = []
+        if limits.max_jobs is not None and self._jobs >= limits.max_jobs:
+            waits.append(
+                Wait(
+                    host=host,
+                    rule="farm max jobs",
+                    reason=f"farm max jobs {self._jobs}/{limits.max_jobs}",
+                    numbers={"jobs": self._jobs, "limit": limits.max_jobs},
+                )
+            )
+        young_s, stagger_s = self._youngest_s, limits.stagger_s
+        if stagger_s is not None and young_s is not None and young_s < stagger_s:
+            waits.append(
+                Wait(
+                    host=host,
+                    rule="farm stagger",
+                    reason=f"farm stagger {young_s:.0f}s/{human_seconds(stagger_s)}",
+                    numbers={"age_s": young_s, "stagger_s": stagger_s},
+                    until=load.now + timedelta(seconds=stagger_s - young_s),
+                )
+            )
+        return waits
+
+    def _count_start(self, started_s: float) -> None:
+        self._youngest_s = started_s if self._youngest_s is None else min(self._youngest_s, started_s)
+
+
+NO_LIMITS = FarmLimits()
