@@ -10,8 +10,17 @@ from uuid import uuid4
 from celery import Celery, chain, signature
 
 from beat.decisions import Move, Start
-from common.messages import PlotOrder
-from common.names import ADMIT, MOVE_LIFETIME, ORDER_LIFETIME, PLOT, RELEASE, RESERVE, TRANSFER
+from common.messages import PlotOrder, TargetOrder
+from common.names import (
+    ADMIT,
+    ARCHIVE_TO_TARGET,
+    MOVE_LIFETIME,
+    ORDER_LIFETIME,
+    PLOT,
+    RELEASE,
+    RESERVE,
+    TRANSFER,
+)
 from common.pending import MoveStep, PendingMove, PendingOrder
 from common.store import Board
 
@@ -46,16 +55,24 @@ def send_start(app: Celery, board: Board, start: Start, now: datetime) -> str:
 
 def send_move(app: Celery, board: Board, move: Move, now: datetime) -> str:
     """Send the first of the four steps; each worker sends the next. Returns the chain's last task id."""
+    if move.to_target:
+        return _send_to_target(app, board, move, now)
     plot = move.plot
+    move_id = uuid4().hex
     repr_ = f"{PurePath(plot.path).name} {move.host} -> {move.harvester}"
 
     def step(task: str, host: str, **kwargs: Any) -> Any:
         return signature(task, kwargs={"host": host, **kwargs}, app=app).set(argsrepr="()", kwargsrepr=repr_)
 
     steps = chain(
-        step(RESERVE, move.harvester, source_host=move.host, path=plot.path, size_bytes=plot.size_bytes).set(
-            expires=now + MOVE_LIFETIME
-        ),
+        step(
+            RESERVE,
+            move.harvester,
+            source_host=move.host,
+            path=plot.path,
+            size_bytes=plot.size_bytes,
+            move=move_id,
+        ).set(expires=now + MOVE_LIFETIME),
         step(TRANSFER, move.host),
         step(ADMIT, move.harvester),
         step(RELEASE, move.host),
@@ -70,6 +87,34 @@ def send_move(app: Celery, board: Board, move: Move, now: datetime) -> str:
             size_bytes=plot.size_bytes,
             step=MoveStep.RESERVE,
             expires_at=now + MOVE_LIFETIME,
+            task_id=frozen.id,
+            attempts=move.attempts,
+            move=move_id,
+        ),
+    )
+    steps.apply_async()
+    return str(frozen.id)
+
+
+def _send_to_target(app: Celery, board: Board, move: Move, now: datetime) -> str:
+    """The same without a harvester, in two steps: the archiver's and the plotter's."""
+    plot, expires_at = move.plot, now + MOVE_LIFETIME
+    says = {"argsrepr": "()", "kwargsrepr": f"{PurePath(plot.path).name} {move.host} -> {move.harvester}"}
+    order = TargetOrder(host=move.host, path=plot.path, size_bytes=plot.size_bytes)
+    steps = chain(
+        signature(ARCHIVE_TO_TARGET, kwargs=order.kwargs(), app=app).set(expires=expires_at, **says),
+        signature(RELEASE, kwargs={"host": move.host}, app=app).set(**says),
+        app=app,
+    )
+    frozen = steps.freeze()
+    board.put_move(
+        move.host,
+        PendingMove(
+            path=plot.path,
+            harvester=move.harvester,
+            size_bytes=plot.size_bytes,
+            step=MoveStep.TRANSFER,
+            expires_at=expires_at,
             task_id=frozen.id,
             attempts=move.attempts,
         ),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from common.errors import BrokerError, PlotmanError, PlotRefused
+from common.errors import BrokerError, NoRoom, PlotmanError, PlotRefused
 from common.names import MOVE_LIFETIME
 from common.pending import MoveStep, PendingMove
 from common.snapshot import Event
@@ -54,7 +54,7 @@ def pause_s(step: MoveStep, attempts: int) -> float:
 @dataclass(frozen=True, slots=True)
 class Step:
     """plotter: host whose plot it is. host: who works on this step. next: step that follows, None for the
-    last one."""
+    last one. move: see PendingMove."""
 
     step: MoveStep
     plotter: str
@@ -65,6 +65,7 @@ class Step:
     task_id: str | None
     plot_id: str | None
     next: MoveStep | None
+    move: str | None = None
 
 
 class MoveKeeper:
@@ -103,6 +104,18 @@ class MoveKeeper:
         else:
             self._put(step, attempts, at=step.next)
 
+    def superseded(self, step: Step) -> bool:
+        """Whether another move of the same plot is under way: this step's message lay in a queue for so long
+        that it was taken for lost. False where the notice board does not say."""
+        now = _now()
+        return step.move is not None and any(
+            move.path == step.path
+            and move.move not in (None, step.move)
+            and move.retry_at is None
+            and move.expires_at > now
+            for move in self._moves(step)
+        )
+
     def tell(self, step: Step, kind: str, text: str) -> None:
         """Put an event about this plot on the stream."""
         now = datetime.now(UTC)
@@ -114,7 +127,13 @@ class MoveKeeper:
         refused = isinstance(error, PlotRefused)
         reason = str(error) if isinstance(error, PlotmanError) else f"{type(error).__name__}: {error}"
         pause = _NEVER if refused else timedelta(seconds=pause_s(step.step, attempts))
-        self._put(step, attempts, reason=f"refused: {reason}" if refused else reason, retry_at=_now() + pause)
+        self._put(
+            step,
+            attempts,
+            reason=f"refused: {reason}" if refused else reason,
+            retry_at=_now() + pause,
+            absent=isinstance(error, NoRoom),
+        )
         if refused:
             self.tell(step, "refused", f"{step.path} was refused by {step.harvester}: {reason}")
         else:
@@ -133,6 +152,7 @@ class MoveKeeper:
         reason: str | None = None,
         retry_at: datetime | None = None,
         lifetime: timedelta = MOVE_LIFETIME,
+        absent: bool = False,
     ) -> None:
         move = PendingMove(
             path=step.path,
@@ -144,14 +164,20 @@ class MoveKeeper:
             attempts=attempts,
             reason=reason,
             retry_at=retry_at,
+            move=step.move,
+            absent=absent,
         )
         self._quietly(lambda: self._board.put_move(step.plotter, move))
 
     def _attempts(self, step: Step) -> int:
         """Failures in a row so far, as the notice board remembers them."""
+        return next((move.attempts for move in self._moves(step) if move.path == step.path), 0)
+
+    def _moves(self, step: Step) -> list[PendingMove]:
+        """Of the plotter; none where the notice board does not say."""
         found: list[PendingMove] = []
         self._quietly(lambda: found.extend(self._board.moves([step.plotter]).get(step.plotter, [])))
-        return next((move.attempts for move in found if move.path == step.path), 0)
+        return found
 
     def _quietly(self, write: Callable[[], None]) -> None:
         try:

@@ -49,7 +49,10 @@ def reserve(self: Task, **arguments: Any) -> dict[str, Any]:
         task_id=self.request.id,
         plot_id=_plot_id(order.path),
         next=MoveStep.TRANSFER,
+        move=order.move,
     )
+    if harvester.moves.superseded(step):
+        raise Ignore("another move of this plot is under way")
     with harvester.moves.working(step):
         reservation = harvester.way_in.reserve(order)
     harvester.changed()
@@ -72,6 +75,7 @@ def admit(self: Task, delivery: dict[str, Any], host: str) -> dict[str, Any]:
         task_id=self.request.id,
         plot_id=_plot_id(reservation.path),
         next=MoveStep.RELEASE,
+        move=reservation.move,
     )
     try:
         with harvester.moves.working(step):

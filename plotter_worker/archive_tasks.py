@@ -17,6 +17,7 @@ from common.moving import LetGo, MoveKeeper, Step
 from common.pending import MoveStep
 from common.plotfile import PlotName
 from common.pool import stop_event
+from common.units import human_bytes
 from plotter_worker import archiver, service, sources
 from plotter_worker.transfer.progress import Progress
 
@@ -29,6 +30,10 @@ def transfer(self: Task, reservation: dict[str, Any], host: str) -> dict[str, An
     reserved = Reservation.read(**reservation)
     sender = archiver.current(host)
     _must_be_ours(reserved, host)
+    step = _step(MoveStep.TRANSFER, reserved, host, self.request.id)
+    if why := _not_needed(sender, step):
+        log.info("%s is not sent: %s", reserved.path, why, extra={"action": "not-sent", "host": host})
+        raise Ignore(why)
 
     def tell(progress: Progress) -> None:
         try:
@@ -37,7 +42,7 @@ def transfer(self: Task, reservation: dict[str, Any], host: str) -> dict[str, An
             log.debug("progress is not told: %s", error)  # Redis is away; the plot goes on
 
     try:
-        with sender.moves.working(_step(MoveStep.TRANSFER, reserved, host, self.request.id)):
+        with sender.moves.working(step):
             delivery = sender.send(reserved, tell, stop_event(self.request.id))
     except LetGo:
         raise Ignore from None
@@ -79,6 +84,16 @@ def progress_text(progress: Progress) -> str:
     return f"{progress.percent}% {rate} eta {eta}"
 
 
+def _not_needed(sender: archiver.Archiver, step: Step) -> str | None:
+    """Why a transfer's message is void: it came twice, or lay in the queue until its move was taken for lost
+    and decided anew. The harvester would refuse; here it goes without noise."""
+    if sender.sends(step.path):
+        return "it is being sent already"
+    if sender.moves.superseded(step):
+        return "another move of it is under way"
+    return None if Path(step.path).exists() else "it is gone from here"
+
+
 def _must_be_ours(reservation: Reservation, host: str) -> None:
     if reservation.source_host != host:
         raise OrderRefused(
@@ -99,7 +114,47 @@ def _step(step: MoveStep, reservation: Reservation, host: str, task_id: str | No
         task_id=task_id,
         plot_id=name.plot_id if name else None,
         next=MoveStep.ADMIT if step is MoveStep.TRANSFER else None,
+        move=reservation.move,
     )
+
+
+@shared_task(name=names.RESEND, throws=(OrderRefused,))
+def resend(host: str, plot: str) -> str:
+    """A person wants a refused plot to be sent again. plot: its path, its name or the start of its id."""
+    plotter = service.current(host)
+    found = [path for path in plotter.refused_plots() if _is_meant(path, plot)]
+    if len(found) != 1:
+        known = ", ".join(found or plotter.refused_plots()) or "none"
+        raise OrderRefused(
+            f"{plot} names {'no' if not found else 'more than one'} refused plot of {host}.",
+            f"Refused plots: {known}.",
+        )
+    plotter.steer(lambda steering: steering.allow(found[0]), f"sends {found[0]} again")
+    service.board().drop_move(host, found[0])
+    return f"{host}: {found[0]} is sent again"
+
+
+def _is_meant(path: str, plot: str) -> bool:
+    name = PlotName.parse(Path(path).name)
+    by_id = name is not None and len(plot) >= 4 and name.plot_id.startswith(plot.lower())
+    return plot in (path, Path(path).name) or by_id
+
+
+@shared_task(name=names.BANDWIDTH, throws=(OrderRefused,))
+def bandwidth(host: str, bytes_s: int | None = None) -> str:
+    """Hold all transfers from this host together to so many bytes a second, those that run included. 0: no
+    limit; None: as its plotman.yaml says."""
+    if bytes_s is not None and (bytes_s < 0 or 0 < bytes_s < 1024):
+        raise OrderRefused(f"{bytes_s} bytes a second is no bandwidth.", "Give 1024 or more, or 0 for none.")
+    text = (
+        "takes the bandwidth that plotman.yaml allows"
+        if bytes_s is None
+        else f"takes at most {human_bytes(bytes_s)}/s for transfers"
+        if bytes_s
+        else "takes all the bandwidth there is"
+    )
+    service.current(host).steer(lambda steering: steering.set_bandwidth(bytes_s), text)
+    return f"{host} {text}"
 
 
 @shared_task(name=names.REFUSE, throws=(OrderRefused,))

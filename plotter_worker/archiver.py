@@ -21,12 +21,12 @@ from common.plotfile import PlotName
 from common.publisher import Publisher
 from common.snapshot import ArchiverSnapshot, Transfer
 from common.store import Board
+from plotter_worker.delivered import DeliveredFile
 from plotter_worker.sources import own_plot, plot_dirs
+from plotter_worker.targets.setup import mover_of
 from plotter_worker.transfer.progress import Progress
-from plotter_worker.transfer.rsync import command
-from plotter_worker.transfer.run import run
+from plotter_worker.transfer.sender import Sender
 from plotter_worker.transfer.strays import end_strays
-from plotter_worker.transfer.transport import transport_to
 
 log = logging.getLogger(__name__)
 
@@ -49,18 +49,32 @@ class Archiver:
         self.host = settings.host
         self._owner = str(settings.state_dir)
         self._dirs = plot_dirs(settings)
-        self._rsync = rsync
+        self._sender = Sender(settings, board, rsync)
+        self._delivered = DeliveredFile(settings.state_dir)
         self._publisher = Publisher(board, Role.ARCHIVER, self._snapshot, _PUBLISH_EVERY_S)
         self.moves = MoveKeeper(board, self._publisher.tell)
         self._lock = threading.Lock()
         self._running: dict[str, Transfer] = {}
+        # None where harvesters take the plots.
+        self.target = mover_of(
+            settings,
+            self._show,
+            self._publisher.changed,
+            self._publisher.publish_now,
+            lambda: board.snapshots(Role.ARCHIVER).values(),
+        )
 
     def start(self) -> None:
         end_strays(self._owner)
+        self._sender.tidy()
+        if self.target is not None:
+            self.target.start()
         self._publisher.start()
         self._publisher.changed()
 
     def stop(self) -> None:
+        if self.target is not None:
+            self.target.stop()
         self._publisher.stop()
 
     def send(self, reservation: Reservation, tell: Any, stop: Stop) -> Delivery:
@@ -72,12 +86,13 @@ class Archiver:
         source = own_plot(reservation.path, self._dirs)
         if reservation.landed is not None:
             return Delivery(reservation=reservation)
-        transport = transport_to(reservation, self.host)
-        transport.check()
-        argv = command(str(source), transport.target(), transport.options(), self._rsync)
         self._show(_beginning(reservation))
         try:
-            sent = run(argv, lambda progress: self._progress(reservation, progress, tell), stop, self._owner)
+            sent = self._sender.send(
+                source, reservation, lambda progress: self._progress(reservation, progress, tell), stop
+            )
+            # From here on the harvester may take it in, whatever becomes of us and of the notice board.
+            self._delivered.put(reservation.path, reservation.host)
         finally:
             self._show(None, reservation.path)
         log.info(
@@ -89,6 +104,11 @@ class Archiver:
         return Delivery(
             reservation=reservation, digest=sent.digest, sent_bytes=sent.sent_bytes, took_s=sent.took_s
         )
+
+    def sends(self, path: str) -> bool:
+        """Whether this plot is being sent now."""
+        with self._lock:
+            return path in self._running
 
     def _progress(self, reservation: Reservation, progress: Progress, tell: Any) -> None:
         with self._lock:
@@ -119,7 +139,12 @@ class Archiver:
         with self._lock:
             transfers = tuple(self._running.values())
         return ArchiverSnapshot(
-            host=self.host, at=datetime.now(UTC), transfers=transfers, problems=startup.problems()
+            host=self.host,
+            at=datetime.now(UTC),
+            transfers=transfers,
+            bandwidth_bytes_s=self._sender.limit_bytes_s(),
+            target=self.target.report if self.target else None,
+            problems=startup.problems() + (self.target.problems if self.target else ()),
         )
 
 

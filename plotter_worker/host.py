@@ -5,24 +5,27 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import uuid4
 
 from common.config import Config
-from common.errors import OrderRefused
 from common.messages import PlotOrder
 from common.snapshot import DirState, PlotState, PlotterSnapshot
-from plotter_worker import ending, starting, usage
+from plotter_worker import ending, usage
 from plotter_worker.adoption import Adoption, Send, found_task_id
+from plotter_worker.delivered import DeliveredFile
 from plotter_worker.jobs import TrackedJob
 from plotter_worker.news import News
-from plotter_worker.orders import place
+from plotter_worker.orders import AlreadyTaken, place
 from plotter_worker.plotters.base import Room
 from plotter_worker.plotters.registry import plotter_for, recognise
 from plotter_worker.processes import Found, pid_of
 from plotter_worker.records import JobRecord, Records
-from plotter_worker.snapshots import plot_folders, plotter_snapshot
+from plotter_worker.snapshots import makers, plot_folders, plotter_snapshot
 from plotter_worker.sources import plot_dirs
+from plotter_worker.starting import Starter, StartFailed
 from plotter_worker.steering import SteeringFile
 from plotter_worker.survey import Survey
 from plotter_worker.watcher import Watcher
@@ -52,14 +55,16 @@ class PlotterHost:
         self._jobs: dict[str, TrackedJob] = {}  # running, and ended but not reported
         self._incarnation = uuid4().hex[:8]
         self._starts = 0
+        self._taken: deque[str] = deque(maxlen=1000)  # ids of orders carried out
         self._records = Records(settings.state_dir / "jobs")
+        self._starter = Starter(settings, self._records)
         self._steering = SteeringFile(settings.state_dir)
+        self._delivered = DeliveredFile(settings.state_dir)
         self._watcher = Watcher(self)
         self._adoption = Adoption(settings.host, send)
         self._ready_plots: set[str] = set()
         self._gone: set[str] = set()  # released; still in the last look at their directory
         self._next_usage = 0.0
-        settings.plots_log_dir.mkdir(parents=True, exist_ok=True)
         with_plots = plot_folders(settings)
         folders = [*settings.directories.tmp, settings.directories.tmp2, *with_plots]
         self._surveys = {
@@ -98,12 +103,12 @@ class PlotterHost:
         return self._jobs.get(task_id)
 
     def claim(self, task_id: str) -> TrackedJob | None:
-        """The job that this task stands for, if there is one and no other task does. Raises
-        OrderRefused when another does."""
+        """The job that this task stands for, if there is one. Raises AlreadyTaken where another task
+        stands for it."""
         with self._lock:
             job = self._jobs.get(task_id)
             if job is not None and job.claimed:
-                raise OrderRefused(f"Another task already stands for job {task_id}.", "")
+                raise AlreadyTaken(f"Another task already stands for job {task_id}.", "")
             if job is not None:
                 job.claimed = True
             return job
@@ -115,14 +120,18 @@ class PlotterHost:
         """Start a plot; the job is claimed by the caller. Raises OrderRefused, and then nothing runs."""
         now = datetime.now(UTC)
         with self._lock:
+            if task_id in self._taken:
+                raise AlreadyTaken(f"Order {task_id} has been carried out already.", "")
             where = place(order, self.snapshot(), now)
+            known = {pid_of(job.record.process) for job in self._jobs.values() if job.record.process}
             try:
-                job, child = starting.start(self._settings, self._records, task_id, where, now)
-            except OrderRefused as error:
+                job, child = self._starter.start(task_id, where, known, now)
+            except StartFailed as error:
                 self._died_at_once(str(error))
                 raise
             job.claimed = True
             self._jobs[task_id] = job
+            self._taken.append(task_id)
             self._starts += 1
             self._steering.started(now)
         self._watcher.follow(job, child)
@@ -137,16 +146,21 @@ class PlotterHost:
         self._news.changed()
 
     def pause(self, reason: str, after: int | None) -> None:
-        with self._lock:
-            self._steering.pause(reason, after)
-        self._news.steered(
-            f"starts no more plots: {reason}" if after is None else f"starts {after} more plots"
-        )
+        said = f"no more plots: {reason}" if after is None else f"{after} more plots"
+        self.steer(lambda steering: steering.pause(reason, after), f"starts {said}")
 
     def unpause(self) -> None:
+        self.steer(SteeringFile.unpause, "starts plots as the rules allow")
+
+    def steer(self, change: Callable[[SteeringFile], None], text: str) -> None:
+        """Change what a person has said; text: what this host does from now on."""
         with self._lock:
-            self._steering.unpause()
-        self._news.steered("starts plots as the rules allow")
+            change(self._steering)
+        self._news.steered(text)
+
+    def refused_plots(self) -> list[str]:
+        """Paths of plots that a harvester did not take."""
+        return sorted(self._steering.now.refused)
 
     def plot_released(self, path: str) -> None:
         """This plot's source has just been deleted: a look that began before must not show it again."""
@@ -181,8 +195,9 @@ class PlotterHost:
                 steering=self._steering.now,
                 seen={path: survey.seen for path, survey in self._surveys.items()},
                 jobs=tuple(job.notice(usual) for job in running),
-                makers=_makers(running),
+                makers=makers(running),
                 gone=frozenset(self._gone),
+                copied_to=self._delivered.harvester_of,
                 turn=f"{self._incarnation}:{self._starts}",
                 now=datetime.now(UTC),
             )
@@ -195,9 +210,10 @@ class PlotterHost:
 
     def job_ended(self, job: TrackedJob, exit_code: int | None) -> None:
         outcome = ending.judge_end(job, exit_code, datetime.now(UTC))
+        job.close_log()
         with self._lock:
             job.record = job.record.model_copy(update={"outcome": outcome})
-            self._records.save(job.record)
+            self._records.keep(job.record)
         if job.record.ours and outcome.succeeded:
             with self._lock:
                 self._steering.works()
@@ -208,15 +224,16 @@ class PlotterHost:
                 self._surveys[path].wake()
         job.changed()
         self._news.ended(job, outcome)
+        if job.record.ours and not outcome.succeeded and not job.killed_by:
+            ending.clean_up(job, list(self._surveys), self._cleaned_up)
 
     def plotter_found(self, found: Found) -> TrackedJob | None:
         mine = found.state_dir == str(self._settings.state_dir)
         used = {found.command.tmp, found.command.tmp2, found.command.dst}
         if found.state_dir is not None and not mine and not used & self._surveys.keys():
             return None  # another plotman's job, in directories that are none of ours
-        task_id = (
-            found.task_id if mine and found.task_id else found_task_id(self._settings.host, found.identity)
-        )
+        ordered = found.task_id if mine else None
+        task_id = ordered or found_task_id(self._settings.host, found.identity)
         with self._lock:
             if task_id in self._jobs:
                 return None  # it is being started this moment
@@ -233,7 +250,7 @@ class PlotterHost:
                 process=found.identity,
                 started_at=datetime.fromtimestamp(found.started_at_s, UTC),
             )
-            self._records.save(record)
+            self._records.keep(record)
             job = TrackedJob(record, found.plotter, found.command)
             self._jobs[task_id] = job
             self._starts += 1
@@ -270,6 +287,10 @@ class PlotterHost:
         if record.outcome is None:
             self._watcher.follow(job)
 
+    def _cleaned_up(self, job: TrackedJob, freed_bytes: int) -> None:
+        self._news.cleaned_up(job, freed_bytes)
+        self.look_again()
+
     def _died_at_once(self, reason: str) -> None:
         with self._lock:
             count = self._steering.died_at_once(reason, datetime.now(UTC))
@@ -287,14 +308,3 @@ class PlotterHost:
         new = [plot for plot in plots if plot.path not in self._ready_plots]
         self._ready_plots = {plot.path for plot in plots}
         self._news.ready(new)
-
-
-def _makers(running: list[TrackedJob]) -> dict[str, int]:
-    """Plot id -> pid, of plots that are not finished."""
-    makers = {}
-    for job in running:
-        plot_id = job.progress.plot_id
-        done = {plot.plot_id for plot in job.progress.plots_done}
-        if plot_id is not None and plot_id not in done and job.record.process:
-            makers[plot_id] = pid_of(job.record.process)
-    return makers

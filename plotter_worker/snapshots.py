@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from common.config import Config
@@ -15,6 +15,8 @@ from common.snapshot import (
     Recipe,
     TmpDir,
 )
+from plotter_worker.jobs import TrackedJob
+from plotter_worker.processes import pid_of
 from plotter_worker.steering import Steering
 from plotter_worker.survey import Seen
 
@@ -29,12 +31,14 @@ def plotter_snapshot(
     gone: frozenset[str],
     turn: str,
     now: datetime,
+    copied_to: Callable[[str], str | None] = lambda _: None,
     problems: tuple[str, ...] = (),
 ) -> PlotterSnapshot:
     """All that beat and people need to know of this host.
 
     seen: the last look at each directory. makers: plot id -> pid of the plotter that has not finished it.
-    gone: plots that are deleted, though the last look still has them.
+    gone: plots that are deleted, though the last look still has them. copied_to: tells of a plot's path which
+    harvester has all its bytes.
     """
     directories, scheduling = settings.directories, settings.scheduling
     assert directories is not None
@@ -61,9 +65,14 @@ def plotter_snapshot(
         else None,
         dst_dirs=tuple(Directory(path=path, **_figures(path, seen)) for path in directories.dst or ()),
         jobs=jobs,
-        plots=tuple(plot for plot in _plots(settings, steering, seen, makers) if plot.path not in gone),
+        plots=tuple(
+            plot.model_copy(update={"copied_to": copied_to(plot.path)})
+            for plot in _plots(settings, steering, seen, makers)
+            if plot.path not in gone
+        ),
         archiving=archiving is not None,
         harvesters=tuple(archiving.harvesters) if archiving else (),
+        moves_at_once=archiving.concurrency if archiving else 1,
         problems=problems,
     )
 
@@ -112,3 +121,14 @@ def _plots(
                 yield plot.model_copy(update={"state": PlotState.OPEN, "reason": reason})
             else:
                 yield plot
+
+
+def makers(running: Iterable[TrackedJob]) -> dict[str, int]:
+    """Plot id -> pid, of plots that are not finished."""
+    found = {}
+    for job in running:
+        plot_id = job.progress.plot_id
+        done = {plot.plot_id for plot in job.progress.plots_done}
+        if plot_id is not None and plot_id not in done and job.record.process:
+            found[plot_id] = pid_of(job.record.process)
+    return found

@@ -62,7 +62,12 @@ def release(admission: Admission, dirs: Sequence[str]) -> bool:
 
 
 def _is_the_farmed_one(source: Path, admission: Admission) -> bool:
-    """Where a directory is both dst and drive, perhaps by a bind mount, there is but one file."""
+    """Where a directory is both dst and drive, perhaps by a bind mount or over the network, there is but one
+    file. Across machines neither device nor inode tells; but a harvester leaves a folder of its own on each
+    drive, and a plot that is farmed lies beside it.
+    """
+    if (source.parent / ".incoming").is_dir():
+        return True
     if admission.reservation.host != admission.reservation.source_host:
         return False
     try:

@@ -6,6 +6,7 @@ begin anew with a plotter that cannot work.
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from pathlib import Path
 
@@ -14,9 +15,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from common.snapshot import Failures
 from plotter_worker import statefile
 
+log = logging.getLogger(__name__)
+
 
 class Steering(BaseModel):
-    """starts_left: how many more plots may start here; None: no end. 0 is a pause."""
+    """starts_left: how many more plots may start here; None: no end. 0 is a pause. bandwidth_bytes_s: what
+    all transfers may take together; 0: no limit, None: as plotman.yaml says."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -24,6 +28,7 @@ class Steering(BaseModel):
     starts_left: int | None = None
     failures: Failures = Failures()
     last_start_at: AwareDatetime | None = None  # of a plot that did not die at once
+    bandwidth_bytes_s: int | None = None
     refused: dict[str, str] = {}  # plot's path -> why a harvester did not take it
 
     @property
@@ -37,11 +42,15 @@ class Steering(BaseModel):
         return "as many plots as were asked for have been started" if self.starts_left == 0 else None
 
 
+def steering_path(state_dir: Path) -> Path:
+    return state_dir / "steering.json"
+
+
 class SteeringFile:
     """The steering of one plotter host, in its state directory. Used by one thread at a time."""
 
     def __init__(self, state_dir: Path) -> None:
-        self._path = state_dir / "steering.json"
+        self._path = steering_path(state_dir)
         self.now = statefile.read(self._path, Steering) or Steering()
 
     def pause(self, reason: str, after: int | None = None) -> None:
@@ -74,6 +83,13 @@ class SteeringFile:
     def refuse(self, path: str, reason: str) -> None:
         self._change(refused=self.now.refused | {path: reason})
 
+    def allow(self, path: str) -> None:
+        """A person wants a refused plot to be sent again."""
+        self._change(refused={kept: why for kept, why in self.now.refused.items() if kept != path})
+
+    def set_bandwidth(self, bytes_s: int | None) -> None:
+        self._change(bandwidth_bytes_s=bytes_s)
+
     def forget_refused(self, keep: set[str]) -> None:
         """Drop what is no longer there."""
         kept = {path: reason for path, reason in self.now.refused.items() if path in keep}
@@ -82,5 +98,10 @@ class SteeringFile:
 
     def _change(self, **fields: object) -> None:
         self.now = self.now.model_copy(update=fields)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        statefile.write(self._path, self.now)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            statefile.write(self._path, self.now)
+        except OSError as error:  # a full disk: it holds until the next restart
+            log.error(
+                "%s cannot be written, a restart would forget what was last said: %s", self._path, error
+            )

@@ -53,6 +53,7 @@ def decide(
             now,
             berths=berths,
             at_once=plotters[host].moves_at_once,
+            archivers=archivers,
         )
         ordered += moved
         waits += waiting_plots

@@ -24,6 +24,8 @@ def choose(
     The plotter's own host first (nothing to send), then the harvester with the fewest plots on their
     way to it, then the one with the most room on a drive.
     """
+    if (back := _to_its_copy(snapshot, plot, former, berths)) is not None:
+        return back
     if former is not None and (back := _back(snapshot, plot, former, berths)) is not None:
         return back
     allowed = [berths[host] for host in snapshot.harvesters or berths if host in berths]
@@ -38,6 +40,25 @@ def choose(
     return _no_room(snapshot, plot, allowed)
 
 
+def _to_its_copy(
+    snapshot: PlotterSnapshot,
+    plot: FinishedPlot,
+    former: PendingMove | None,
+    berths: Mapping[str, Berths],
+) -> str | Wait | None:
+    """The plotter itself remembers a harvester that has all the bytes, also when the records of moves are
+    lost. None: there is none, or it has looked at all its drives and does not have them."""
+    host = plot.copied_to
+    if host is None or (former is not None and former.harvester == host and former.absent):
+        return None
+    return host if host in berths else _copy_is_away(snapshot, plot, host)
+
+
+def _copy_is_away(snapshot: PlotterSnapshot, plot: FinishedPlot, host: str) -> Wait:
+    reason = f"harvester {host}, which may have this plot already, is not there"
+    return Wait(host=snapshot.host, rule="harvester", reason=reason, subject=plot.path, numbers={})
+
+
 def _back(
     snapshot: PlotterSnapshot, plot: FinishedPlot, former: PendingMove, berths: Mapping[str, Berths]
 ) -> str | Wait | None:
@@ -47,10 +68,7 @@ def _back(
     """
     host = former.harvester
     if former.step in (MoveStep.ADMIT, MoveStep.RELEASE):
-        if host in berths:
-            return host
-        reason = f"harvester {host}, which may have this plot already, is not there"
-        return Wait(host=snapshot.host, rule="harvester", reason=reason, subject=plot.path, numbers={})
+        return host if host in berths else _copy_is_away(snapshot, plot, host)
     resumable = former.step is MoveStep.TRANSFER and former.attempts <= RESUMES_MAX
     allowed = not snapshot.harvesters or host in snapshot.harvesters
     return host if resumable and allowed and host in berths else None

@@ -60,7 +60,7 @@ numeric ids = yes
 munge symlinks = yes
 timeout = {TIMEOUT_S}
 filter = + /{module.part.name} - *
-refuse options = * !append !inplace !partial !fsync !timeout !bwlimit
+refuse options = * !append !inplace !partial !fsync !timeout !bwlimit !existing
 """
 
 

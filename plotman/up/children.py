@@ -89,8 +89,9 @@ def celery_child(name: str, config: Config, config_file: Path) -> Child:
         return Child(name, (*celery, "flower", *address), Stage.DECISIONS, env)
     role = Role(name)
     worker = ("worker", "-n", node(role, config.host), "-Q", queue(role, config.host), "-l", "INFO")
-    alone = ("-c", "1") if role is Role.ARCHIVER else ()
-    return Child(name, (*celery, *worker, *alone), Stage.WORKERS, env)
+    at_once = config.archiving.concurrency if config.archiving else 1
+    few = ("-c", str(at_once)) if role is Role.ARCHIVER else ()
+    return Child(name, (*celery, *worker, *few), Stage.WORKERS, env)
 
 
 def environment(child: Child) -> dict[str, str]:

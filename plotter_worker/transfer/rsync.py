@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from common.errors import TransferFailed
 
-# Between two signs of life. During its fsync the receiver sends some, however slow the drive is.
-TIMEOUT_S = 600
+# Between two signs of life. During its fsync the receiver sends some, however slow the drive is. Between two
+# paths of one machine nothing can be cut; a drive may be slow to spin up.
+LOCAL_TIMEOUT_S = 600
+NETWORK_TIMEOUT_S = 60
 
 
 def command(source: str, target: str, options: Sequence[str] = (), rsync: str = "rsync") -> list[str]:
@@ -21,7 +23,6 @@ def command(source: str, target: str, options: Sequence[str] = (), rsync: str = 
         rsync,
         "--append-verify",
         "--fsync",
-        f"--timeout={TIMEOUT_S}",
         "--outbuf=L",
         "--no-h",  # else bytes are written with commas
         "--info=progress2",
@@ -38,8 +39,9 @@ _MEANING = {
     1: ("rsync does not know an option", "Install rsync 3.2.4 or newer."),
     2: ("the two rsyncs do not understand each other", "Install the same version on both machines."),
     3: ("source or destination is missing", "Look whether both drives are mounted."),
-    5: ("rsync could not talk to the other side", "Look into the harvester's log."),
-    10: ("the connection broke", "It goes on where it ended."),
+    5: ("the harvester did not let us in", "It will be asked for another door; see its log if this stays."),
+    4: ("the harvester's door refuses an option", "Install the same version of plotman on both machines."),
+    10: ("the connection broke, or nobody listens", "It goes on where it ended."),
     11: ("writing failed: the drive is full or failing", "Look at dmesg and at the drive's free space."),
     12: ("the receiving rsync ended early", "Look at dmesg, and whether memory ran out."),
     13: ("rsync had trouble with its diagnostics", "It goes on where it ended."),
@@ -49,7 +51,7 @@ _MEANING = {
     23: ("the source could not be read, or the destination not be written", "Look at both drives."),
     24: ("the source vanished meanwhile", "Find out who moves plots beside plotman."),
     30: ("nothing moved for too long", "Look whether one of the drives hangs."),
-    35: ("the harvester does not answer", "Look at its network."),
+    35: ("the harvester does not answer", "Look at its network, its firewall and harvester.door_address."),
 }
 
 
@@ -62,4 +64,4 @@ def failure(code: int, complaint: str) -> TransferFailed:
     if code < 0:
         return TransferFailed(f"rsync was killed by signal {-code}{detail}.", "It goes on where it ended.")
     what, cure = _MEANING.get(code, ("rsync failed", "Look at both drives."))
-    return TransferFailed(f"{what} (rsync {code}){detail}.", cure)
+    return TransferFailed(f"{what[:1].upper()}{what[1:]} (rsync {code}){detail}.", cure)

@@ -30,12 +30,18 @@ class Sent:
     took_s: float
 
 
-def run(argv: Sequence[str], tell: Callable[[Progress], None], stop: Stop, owner: str = "") -> Sent:
+def run(
+    argv: Sequence[str],
+    tell: Callable[[Progress], None],
+    stop: Stop,
+    owner: str = "",
+    started: Callable[[int], None] = lambda _: None,
+) -> Sent:
     """Run rsync to its end. tell: called with each progress line, about once a second.
 
     Stopping it is cheap: the next run goes on where it ended. Therefore it does not outlive us, as plotters
     do; in a session of its own it ends when we say so, not with a Ctrl-C that everybody hears.
-    owner: marks the process for `end_strays`, should we be killed.
+    owner: marks the process for `end_strays`, should we be killed. started: called with its pid.
     Raises TransferFailed with the cause, LetGo when `stop` was set.
     """
     begun_s = time.monotonic()
@@ -51,6 +57,7 @@ def run(argv: Sequence[str], tell: Callable[[Progress], None], stop: Stop, owner
     except FileNotFoundError as error:
         raise TransferFailed(f"{argv[0]} is not installed.", "Install rsync 3.2.4 or newer.") from error
     try:
+        started(rsync.pid)
         done, complaint = _follow(rsync, tell, stop)
         code = rsync.wait()
     finally:

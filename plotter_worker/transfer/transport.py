@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from common.config.archiving import Route
 from common.errors import TransferFailed
 from common.messages import Reservation
+from common.ticket import Ticket
+from plotter_worker.transfer.rsync import LOCAL_TIMEOUT_S, NETWORK_TIMEOUT_S
+
+# A part that is gone is not made again: its room is no longer held.
+_ONLY_WHAT_IS_THERE = "--existing"
+_CONNECT_S = 10
 
 
 class Transport(Protocol):
-    """A way to the part file of one reservation."""
+    """A way to the part file of one reservation.
+
+    over_network: whether the bandwidth limit is meant for it. paced: whether rsync itself holds the
+    connection, so that the limit can change while it runs.
+    """
+
+    @property
+    def over_network(self) -> bool: ...
+
+    @property
+    def paced(self) -> bool: ...
 
     def check(self) -> None:
         """Look whether the way is open. Raises TransferFailed before anything is sent."""
 
-    def target(self) -> str:
-        """rsync's destination argument."""
+    def opened(self) -> contextlib.AbstractContextManager[tuple[str, tuple[str, ...]]]:
+        """While the body runs: rsync's destination argument, and what else rsync must be told."""
 
-    def options(self) -> tuple[str, ...]:
-        """What rsync must be told for this way."""
+    def explanation(self) -> str | None:
+        """Why the other side ended the transfer, where it says so."""
 
 
 @dataclass(frozen=True, slots=True)
 class SameMachine:
-    """The drive hangs on this machine: rsync from path to path."""
+    """The drive hangs on this machine, or is mounted here over the network: rsync from path to path."""
 
     part: Path
+    over_network: bool = False
+    paced: bool = False
 
     def check(self) -> None:
         if self.part.parent.name != ".incoming" or self.part.suffix != ".part":
@@ -40,21 +61,115 @@ class SameMachine:
                 f"{self.part} cannot be written.", "Run archiver and harvester as the same user."
             )
 
-    def target(self) -> str:
-        return str(self.part)
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        yield str(self.part), (_ONLY_WHAT_IS_THERE, f"--timeout={LOCAL_TIMEOUT_S}")
 
-    def options(self) -> tuple[str, ...]:
-        # A part that is gone is not made again: its room is no longer held.
-        return ("--existing",)
+    def explanation(self) -> str | None:
+        return None
 
 
-def transport_to(reservation: Reservation, host: str) -> Transport:
-    """The way from `host` to the reserved part. Raises TransferFailed where there is none."""
+@dataclass(frozen=True, slots=True)
+class OverSsh:
+    """rsync at the other end is started by ssh, as a user who may write there. login: user@host."""
+
+    login: str
+    part: PurePosixPath
+    over_network: bool = True
+    paced: bool = False  # the connection is ssh's
+
+    def check(self) -> None:
+        if self.part.parent.name != ".incoming" or self.part.suffix != ".part":
+            raise TransferFailed(f"{self.part} is no part file.", "Have the plot sent anew.")
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        # ssh alone would wait for over two minutes, and ask for passwords on a terminal that nobody sees.
+        ssh = (
+            f"ssh -o BatchMode=yes -o ConnectTimeout={_CONNECT_S}"
+            " -o ServerAliveInterval=20 -o ServerAliveCountMax=3"
+        )
+        options = (_ONLY_WHAT_IS_THERE, f"--timeout={NETWORK_TIMEOUT_S}", f"--rsh={ssh}", "--protect-args")
+        yield f"{self.login}:{self.part}", options
+
+    def explanation(self) -> str | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ThroughDoor:
+    """The harvester has opened a door for this transfer. folder: for the password, which rsync reads from a
+    file, since command lines are for everybody to see. ticket: asks the notice board for it."""
+
+    part: PurePosixPath
+    ticket: Callable[[], Ticket | None]
+    folder: Path
+    over_network: bool = True
+    paced: bool = True
+
+    def check(self) -> None:
+        self._ticket()
+
+    def _ticket(self) -> Ticket:
+        found = self.ticket()
+        if found is None:
+            raise TransferFailed(
+                f"The door to {self.part} is closed again.", "The harvester will be asked to open another."
+            )
+        if found.failure is not None:
+            raise TransferFailed(f"{found.failure}.", "The plot goes to another drive.")
+        return found
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        ticket = self._ticket()
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        password = self.folder / ticket.module
+        with contextlib.suppress(FileNotFoundError):
+            password.unlink()
+        fd = os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(fd, "w", encoding="utf-8") as file:
+                file.write(ticket.password.get_secret_value() + "\n")
+            address = f"[{ticket.address}]" if ":" in ticket.address else ticket.address
+            target = f"rsync://{ticket.module}@{address}:{ticket.port}/{ticket.module}/{self.part.name}"
+            yield (
+                target,
+                (
+                    f"--timeout={NETWORK_TIMEOUT_S}",
+                    f"--contimeout={_CONNECT_S}",
+                    f"--password-file={password}",
+                ),
+            )
+        finally:
+            password.unlink(missing_ok=True)
+
+    def explanation(self) -> str | None:
+        found = self.ticket()
+        return found.failure if found else None
+
+
+def transport_to(
+    reservation: Reservation,
+    host: str,
+    route: Route | None = None,
+    ticket: Callable[[], Ticket | None] = lambda: None,
+    folder: Path = Path(),
+) -> Transport:
+    """The way from `host` to the reserved part. route: what plotman.yaml says of the harvester, None for
+    nothing. ticket, folder: see ThroughDoor. Raises TransferFailed where there is no way."""
     if reservation.part is None:
         raise TransferFailed("The reservation names no part.", "Have the plot sent anew.")
+    part = PurePosixPath(reservation.part)
+    if route is not None and route.path is not None:
+        if not part.is_relative_to(route.under):
+            raise TransferFailed(
+                f"{part} is not below {route.under}, which is mounted at {route.path}.",
+                f"Correct archiving.routes.{reservation.host} in plotman.yaml.",
+            )
+        return SameMachine(Path(route.path) / part.relative_to(route.under), over_network=True)
+    if route is not None and route.ssh is not None:
+        return OverSsh(route.ssh, part)
     if reservation.host == host:
-        return SameMachine(Path(reservation.part))
-    raise TransferFailed(
-        f"There is no way yet from {host} to the harvester {reservation.host}.",
-        "Name only harvesters of the same machine in archiving.harvesters.",
-    )
+        return SameMachine(Path(part))
+    return ThroughDoor(part, ticket, folder)
