@@ -28,12 +28,14 @@ class Move:
     """A finished plot to be moved from `host` to one of the harvester's drives.
 
     attempts: failures in a row before this one; to be carried on in the move's record.
+    to_target: it goes to the host's own archiving target of plotman 0.5.3; `harvester` then is its label.
     """
 
     host: str
     plot: FinishedPlot
     harvester: str
     attempts: int = 0
+    to_target: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,65 @@
-"""The plotter host's task for archiving targets of plotman 0.5.3."""
+"""The plotter host's task for archiving targets of plotman 0.5.3; `release` follows it, as ever."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from celery import Task, shared_task
+from celery.exceptions import Ignore
+from kombu.exceptions import OperationalError
+
+from common import names
+from common.errors import OrderRefused
+from common.messages import TargetOrder
+from common.moving import LetGo, Step
+from common.pending import MoveStep
+from common.plotfile import PlotName
+from common.pool import stop_event
+from common.targets import label
+from plotter_worker import archiver
+from plotter_worker.archive_tasks import progress_text
+from plotter_worker.transfer.progress import Progress
+
+log = logging.getLogger(__name__)
+
+
+@shared_task(name=names.ARCHIVE_TO_TARGET, bind=True, throws=(OrderRefused,))
+def archive_to_target(self: Task, **arguments: Any) -> dict[str, Any]:
+    """Copy a plot to this host's target, and see that the copy is whole. TargetOrder; answer: Admission."""
+    order = TargetOrder.read(**arguments)
+    sender = archiver.current(order.host)
+    if sender.target is None:
+        raise OrderRefused(
+            f"plotman.yaml of {order.host} names no target but the harvesters.", "Look at archiving.target."
+        )
+
+    def tell(progress: Progress) -> None:
+        try:
+            self.send_event("task-progress", result=progress_text(progress))
+        except (OperationalError, OSError) as error:
+            log.debug("progress is not told: %s", error)  # Redis is away; the plot goes on
+
+    if sender.target.sends(order.path) or not Path(order.path).exists():
+        log.info("%s is not sent: it is being sent already, or is gone from here", order.path)
+        raise Ignore
+
+    name = PlotName.parse(Path(order.path).name)
+    step = Step(
+        step=MoveStep.TRANSFER,
+        plotter=order.host,
+        harvester=label(sender.target.name),
+        path=order.path,
+        size_bytes=order.size_bytes or 0,
+        host=order.host,
+        task_id=self.request.id,
+        plot_id=name.plot_id if name else None,
+        next=MoveStep.RELEASE,
+    )
+    try:
+        with sender.moves.working(step):
+            admission = sender.target.move(order.path, order.size_bytes, tell, stop_event(self.request.id))
+    except LetGo:
+        raise Ignore from None
+    return admission.kwargs()

@@ -11,6 +11,7 @@ from beat.policy.harvester import choose
 from beat.policy.load import pair
 from beat.policy.priority import archive_priority
 from beat.policy.room import Pair, trimmed
+from beat.policy.target import target_for, to_target
 from common.pending import PendingMove
 from common.snapshot import (
     ArchiverSnapshot,
@@ -39,6 +40,7 @@ def plan_moves(
     *,
     berths: dict[str, Berths] | None = None,
     at_once: int = 1,
+    archivers: Mapping[str, ArchiverSnapshot] | None = None,
 ) -> tuple[tuple[Move, ...], tuple[Wait, ...]]:
     """Moves to order at `now`, and one wait for each finished plot that neither moves nor starts to.
 
@@ -47,7 +49,8 @@ def plan_moves(
     harvesters: those that are alive.
     berths: room at all harvesters beside the moves of all plotters; takes up what is decided here. None:
         made from `harvesters` and `moves`.
-    at_once: moves that may be under way from one host.
+    at_once: moves that may be under way from one host; to a target of 0.5.3 it is always one.
+    archivers: all that are alive, for what they send to the same target. None: this one alone.
     """
     if not snapshot.archiving or not snapshot.plots:
         return (), ()
@@ -57,24 +60,33 @@ def plan_moves(
     running = {move.path: move.harvester for move in moves if under_way(move, now)}
     if archiver is not None:
         running |= {transfer.path: transfer.harvester for transfer in archiver.transfers}
+    if archiver is not None and archiver.target is not None:
+        at_once = 1
     ordered: list[Move] = []
     waits: list[Wait] = []
     for plot in by_priority(snapshot):
         if plot.path in running:
             continue
         record = records.get(plot.path)
+        target = target_for(archiver, plot, record)
         wait = (
             not_ready(snapshot, plot)
             or no_archiver(snapshot, plot, archiver)
             or retry(snapshot, plot, record, now)
             or busy(snapshot, plot, running, at_once)
         )
-        harvester = wait or choose(snapshot, plot, record, berths)
+        harvester = wait or (
+            choose(snapshot, plot, record, berths)
+            if target is None
+            else to_target(snapshot, plot, target, record, archivers or {})
+        )
         if isinstance(harvester, Wait):
             waits.append(harvester)
-        else:
-            ordered.append(Move(snapshot.host, plot, harvester, 0 if record is None else record.attempts))
-            running[plot.path] = harvester
+            continue
+        attempts = 0 if record is None else record.attempts
+        ordered.append(Move(snapshot.host, plot, harvester, attempts, to_target=target is not None))
+        running[plot.path] = harvester
+        if target is None:
             berths[harvester].send(plot.size_bytes)
     return tuple(ordered), tuple(waits)
 

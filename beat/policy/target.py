@@ -1,0 +1,56 @@
+"""Whether a plot goes to its host's archiving target (plotman 0.5.3's way, without a harvester)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from common.pending import MoveStep, PendingMove
+from common.snapshot import ArchiverSnapshot, FinishedPlot, PlotterSnapshot, TargetReport, Wait
+from common.targets import MARGIN_BYTES, fitting, label, no_room, on_their_way
+
+
+def target_for(
+    archiver: ArchiverSnapshot | None, plot: FinishedPlot, former: PendingMove | None
+) -> TargetReport | None:
+    """The target that a plot would go to; None where a harvester takes it.
+
+    former: record of the plot's last move. A harvester that may have the plot complete keeps it, whatever
+    plotman.yaml says by now: the plot would be farmed twice.
+    """
+    if archiver is None or archiver.target is None or plot.copied_to is not None:
+        return None
+    if former is not None and former.step in (MoveStep.ADMIT, MoveStep.RELEASE):
+        return archiver.target if former.harvester.startswith(label("")) else None
+    return archiver.target
+
+
+def to_target(
+    snapshot: PlotterSnapshot,
+    plot: FinishedPlot,
+    target: TargetReport,
+    former: PendingMove | None,
+    archivers: Mapping[str, ArchiverSnapshot],
+) -> str | Wait:
+    """What stands for the harvester in the plot's move, or why it waits.
+
+    archivers: of all hosts that are alive; what they send to the same place takes up room there.
+    """
+
+    def wait(rule: str, reason: str, **numbers: float) -> Wait:
+        return Wait(host=snapshot.host, rule=rule, reason=reason, subject=plot.path, numbers=numbers)
+
+    if target.elsewhere is not None:
+        return wait("moves", f"moves 1/1: {target.elsewhere} still sends to {label(target.name)}")
+    if target.trouble is not None:
+        return wait("target", target.trouble)
+    if target.asked_at is None:
+        return wait("target", f"free space of {label(target.name)} is not known yet")
+    name = label(target.name)
+    if former is not None and former.harvester == name:
+        return name  # a copy of it may be there, which takes no more room: the archiver looks
+    coming = on_their_way(target, archivers.values(), but=snapshot.host)
+    if fitting(target.spaces, plot.size_bytes, coming):
+        return name
+    free_bytes = max((space.free_bytes - coming.get(space.path, 0) for space in target.spaces), default=0)
+    reason = no_room(target, plot.size_bytes, coming)
+    return wait("drives", reason, needs_bytes=plot.size_bytes + MARGIN_BYTES, free_bytes=max(0, free_bytes))

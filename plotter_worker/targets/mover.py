@@ -1,0 +1,234 @@
+"""Moves a plot to an archiving target of plotman 0.5.3: choose a folder, run the script, judge the copy."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from common.errors import OrderRefused, TransferFailed
+from common.messages import Admission, Reservation
+from common.moving import Stop
+from common.plotfile import PlotName
+from common.snapshot import ArchiverSnapshot, TargetReport, Transfer
+from common.targets import choose, label, no_room, on_their_way
+from plotter_worker.sources import own_plot
+from plotter_worker.targets import judging
+from plotter_worker.targets.asking import Asking
+from plotter_worker.targets.definition import Target
+from plotter_worker.targets.run import Ended, Script
+from plotter_worker.targets.space import SpaceUnknown
+from plotter_worker.transfer.progress import Progress
+
+log = logging.getLogger(__name__)
+
+_CHOICES_MAX = 5  # so often another plotter may be quicker, until we come back later
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the mover needs of its archiver.
+
+    dirs: folders of this host's finished plots. show: puts a transfer into the snapshot, or takes that of a
+    path out. publish: has the snapshot on the board when it returns. archivers: snapshots of all that are
+    alive; raises BrokerError.
+    """
+
+    host: str
+    owner: str
+    dirs: tuple[str, ...]
+    log_dir: Path
+    show: Callable[[Transfer | None, str], None]
+    publish: Callable[[], None]
+    archivers: Callable[[], Iterable[ArchiverSnapshot]]
+
+
+class Mover:
+    """One target of one host; one transfer at a time, as with 0.5.3."""
+
+    def __init__(self, target: Target, asking: Asking, around: Surroundings) -> None:
+        self._target = target
+        self._asking = asking
+        self._around = around
+        self._one = threading.Lock()
+        self._path: str | None = None  # of the plot that is being sent
+        self._flushes = True  # until an rsync says that it does not know --fsync
+        self.name = target.name
+
+    def start(self) -> None:
+        if self._target.stripped:
+            log.info(
+                "target %s: %s is left out: plotman deletes the source itself, once the copy is known whole",
+                self.name,
+                " ".join(self._target.stripped),
+            )
+        self._asking.start()
+
+    def stop(self) -> None:
+        self._asking.stop()
+
+    @property
+    def report(self) -> TargetReport:
+        return self._asking.report
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        flushes = () if self._flushes else (judging.UNFLUSHED.format(name=self.name),)
+        return (*self._target.problems, *self._asking.problems, *flushes)
+
+    def sends(self, path: str) -> bool:
+        """Whether this plot is being sent now."""
+        return self._path == path
+
+    def move(
+        self, path: str, size_bytes: int | None, tell: Callable[[Progress], None], stop: Stop
+    ) -> Admission:
+        """Copy a plot of this host to the target. The source is not touched here, only by scripts that
+        delete it themselves.
+
+        size_bytes: that it should have; None: any. Raises OrderRefused for what is no plot of this host,
+        TransferFailed and SpaceUnknown with the cause, LetGo when this worker leaves: the script goes on.
+        """
+        source = own_plot(path, self._around.dirs)
+        size_bytes = _size(source, size_bytes)
+        if not self._one.acquire(blocking=False):
+            raise OrderRefused("A transfer to this target runs already.", "It will be tried again.")
+        self._path = path
+        try:
+            if elsewhere := self._asking.look():
+                raise TransferFailed(f"{elsewhere} still sends to {label(self.name)}.", "Wait for its end.")
+            spaces = self._asking.now().spaces
+            copies = judging.copies(self._target, [space.path for space in spaces], source.name)
+            reservation = self._claim(source, size_bytes, copies)
+            return self._transfer(source, reservation, reservation.drive in copies, tell, stop)
+        finally:
+            self._around.show(None, path)
+            self._path = None
+            self._one.release()
+
+    def _claim(self, source: Path, size_bytes: int, copies: dict[str, int]) -> Reservation:
+        """Choose a folder, and have everybody know before a byte is sent.
+
+        A plotter that finds another one's transfer on its folder, after its own is on the board, gives way:
+        of two that choose at the same time at least one sees the other.
+        """
+        for _ in range(_CHOICES_MAX):
+            coming = self._coming()
+            folder = self._folder(size_bytes, coming, copies)
+            reservation = Reservation(
+                host=label(self.name),
+                source_host=self._around.host,
+                path=str(source),
+                size_bytes=size_bytes,
+                drive=folder,
+            )
+            self._around.show(_transfer(reservation), "")
+            self._around.publish()
+            if self._folder(size_bytes, self._coming(), copies) == folder or folder in copies:
+                return reservation
+            self._around.show(None, str(source))
+        raise TransferFailed("Other plotters were quicker to every folder.", "It will be tried again.")
+
+    def _coming(self) -> dict[str, int]:
+        return on_their_way(self.report, self._around.archivers(), but=self._around.host)
+
+    def _folder(self, size_bytes: int, coming: dict[str, int], copies: dict[str, int]) -> str:
+        """Where a whole copy lies already it goes again, to be compared: one plot on two drives is none the
+        more. Then 0.5.3's rule. Raises TransferFailed."""
+        for folder, found_bytes in copies.items():
+            if found_bytes == size_bytes:
+                return folder
+        report = self.report
+        begun = [space for space in report.spaces if space.path in copies]
+        chosen = choose(begun, size_bytes, 0, coming) or choose(
+            report.spaces, size_bytes, self._target.index, coming
+        )
+        if chosen is None:
+            raise TransferFailed(f"{no_room(report, size_bytes, coming)}.", "It will be tried again.")
+        return chosen
+
+    def _transfer(
+        self,
+        source: Path,
+        reservation: Reservation,
+        again: bool,
+        tell: Callable[[Progress], None],
+        stop: Stop,
+    ) -> Admission:
+        def told(progress: Progress) -> None:
+            self._around.show(_transfer(reservation, progress, begun_at), "")
+            tell(progress)
+
+        begun_at = datetime.now(UTC)
+        device = judging.device(self._target, reservation.drive)
+        ended = self._run(source, reservation.drive, again, told, stop)
+        judging.exit_status(self._target, reservation.drive, ended)
+        landed, verified = judging.whole_copy(self._target, source, reservation, self._listed(), device)
+        log.info(
+            "%s was sent to %s in %.1f s",
+            source.name,
+            landed,
+            ended.took_s,
+            extra={"action": "sent", "host": self._around.host},
+        )
+        return Admission(
+            reservation=reservation,
+            landed=landed,
+            size_bytes=reservation.size_bytes,
+            verified=verified,
+            took_s=ended.took_s,
+        )
+
+    def _listed(self) -> list[str]:
+        """Folders of the target after a transfer. Raises SpaceUnknown where they matter."""
+        try:
+            return [space.path for space in self._asking.now().spaces]
+        except SpaceUnknown:
+            if self._target.ours:
+                raise
+            return []  # the user's scripts are judged without
+
+    def _run(
+        self, source: Path, folder: str, again: bool, tell: Callable[[Progress], None], stop: Stop
+    ) -> Ended:
+        environment = self._target.environment(str(source), folder)
+        extra = judging.options(self._target, again=again, flush=self._flushes)
+        if extra:
+            environment["options"] = f"{extra} {environment['options']}"
+        script = Script(self._target.transfer, environment, self._around.log_dir, self._around.owner)
+        ended = script.run(tell, stop)
+        if "--fsync" in extra and judging.refuses_fsync(ended):
+            log.warning("%s", judging.UNFLUSHED.format(name=self.name))
+            self._flushes = False
+            return self._run(source, folder, again, tell, stop)
+        return ended
+
+
+def _size(source: Path, expected: int | None) -> int:
+    try:
+        size_bytes = source.stat().st_size
+    except FileNotFoundError as error:
+        raise OrderRefused(f"{source} is gone.", "Somebody moved it already.") from error
+    if expected not in (None, size_bytes):
+        raise OrderRefused(f"{source} has {size_bytes} bytes, not {expected}.", "It is looked at anew.")
+    return size_bytes
+
+
+def _transfer(
+    reservation: Reservation, progress: Progress | None = None, begun_at: datetime | None = None
+) -> Transfer:
+    name = PlotName.parse(Path(reservation.path).name)
+    return Transfer(
+        path=reservation.path,
+        plot_id=name.plot_id if name else None,
+        size_bytes=reservation.size_bytes,
+        harvester=reservation.host,
+        drive=reservation.drive,
+        started_at=begun_at or datetime.now(UTC),
+        sent_bytes=progress.done_bytes if progress else 0,
+        rate_bytes_s=progress.rate_bytes_s if progress else None,
+        eta_s=progress.eta_s if progress else None,
+    )

@@ -1,0 +1,38 @@
+"""Makes the mover that plotman.yaml asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from common.config import Config
+from common.snapshot import ArchiverSnapshot, Transfer
+from plotter_worker.sources import plot_dirs
+from plotter_worker.targets.asking import Asking
+from plotter_worker.targets.definition import target_of
+from plotter_worker.targets.mover import Mover, Surroundings
+
+
+def mover_of(
+    settings: Config,
+    show: Callable[[Transfer | None, str], None],
+    changed: Callable[[], None],
+    publish: Callable[[], None],
+    archivers: Callable[[], Iterable[ArchiverSnapshot]],
+) -> Mover | None:
+    """The mover of this host; None where harvesters take the plots. The rest as in Surroundings; changed:
+    the snapshot is to be built anew, soon. Raises OSError where the state folder cannot be written."""
+    target = target_of(settings)
+    if target is None:
+        return None
+    owner = str(settings.state_dir)
+    around = Surroundings(
+        host=settings.host,
+        owner=owner,
+        dirs=plot_dirs(settings),
+        log_dir=Path(settings.logging.transfers),
+        show=show,
+        publish=publish,
+        archivers=archivers,
+    )
+    return Mover(target, Asking(target, owner, Path(settings.logging.disk_spaces), changed), around)
