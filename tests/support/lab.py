@@ -38,6 +38,7 @@ PROGRAMS = {
 }
 _CAPABILITIES = (12, 21)  # CAP_NET_ADMIN, CAP_SYS_ADMIN; linux/capability.h
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+_ENVIRONMENT = os.environ | {"PATH": _PATH}
 
 # Process 1 of a host. SIGCHLD ignored: orphans (plotters whose worker was killed) leave no zombies.
 _INIT = """
@@ -86,22 +87,14 @@ class Namespace:
     """
 
     def __init__(self, flags: Iterable[str], *argv: str | Path) -> None:
-        words = [
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            "unshare",
-            "--fork",
-            "--kill-child",
-            *flags,
-            *map(str, argv),
-        ]
+        unshare = ["setpriv", "--pdeathsig", "KILL", "unshare", "--fork", "--kill-child", *flags]
         self._outer = subprocess.Popen(
-            words,
+            [*unshare, *map(str, argv)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # unshare complains when its child is killed
             start_new_session=True,
-            env=os.environ | {"PATH": _PATH},
+            env=_ENVIRONMENT,
         )
         assert self._outer.stdout is not None
         said = self._outer.stdout.readline()

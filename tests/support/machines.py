@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import redis
 import yaml
 from celery import Celery
 
@@ -129,7 +130,7 @@ class Machines:
         self.plotters: dict[str, Plotter] = {}
         self.harvesters: dict[str, Harvester] = {}
         self.schedulers: dict[str, Machine] = {}
-        self._chia = chia
+        self.chia = chia
         self._environment = {"CHIA_ROOT": str(chia_root)}
         self._broker_host = self.lab.host(HUB)
         self._socket = folder / "redis.sock"
@@ -188,7 +189,7 @@ class Machines:
                 "type": "chiapos",
                 "farmer_pk": FARMER,
                 "pool_pk": POOL,
-                "chiapos": {"executable": str(self._chia), "k": 18, **SMALL},
+                "chiapos": {"executable": str(self.chia), "k": 18, **SMALL},
             },
             "archiving": {"target": "harvester"},
         }
@@ -279,6 +280,10 @@ class Machines:
 
     def board(self) -> Board:
         return Board.connect(self._outside)
+
+    def redis(self) -> redis.Redis:
+        """Redis itself, for what no program of ours would do to it."""
+        return redis.Redis(unix_socket_path=str(self._socket), password=PASSWORD, decode_responses=True)
 
     def plotter(self, name: str) -> PlotterSnapshot | None:
         return self._snapshot(Role.PLOTTER, name)

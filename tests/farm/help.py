@@ -1,0 +1,53 @@
+"""What tests of faults ask and wait for."""
+
+from __future__ import annotations
+
+from common.names import FREE_SPACE, PAUSE
+from common.snapshot import Job
+from tests.support.machines import Machines
+from tests.support.waiting import eventually
+from tests.support.watch import Watch
+
+
+def running(machines: Machines, plotter: str, plots: int = 1) -> dict[str, Job]:
+    """Task id -> job, once so many plots of this plotter are being made."""
+
+    def begun() -> list[Job]:
+        found = [job for job in machines.jobs(plotter) if job.plot_id and job.phase and job.phase.major >= 1]
+        return found if len(found) >= plots else []
+
+    return {job.task_id: job for job in eventually(begun, f"{plots} plots run on {plotter}", 60)}
+
+
+def starts(machines: Machines, plotter: str) -> int:
+    """How many plots were ever started there, by their logs."""
+    return len(list(machines.plotters[plotter].logs.glob("*.plot.log")))
+
+
+def delivered(machines: Machines, watch: Watch, plots: int, timeout_s: float = 120) -> None:
+    """Wait until so many plots are known in all, and each is on a drive and nowhere else."""
+
+    def there() -> bool:
+        return len(watch.known()) == plots and not watch.at_home() and not machines.moves()
+
+    def state() -> str:
+        moves = [f"{move.step}, try {move.attempts}: {move.reason}" for move in machines.moves()]
+        counts = f"{len(watch.known())} known, {len(watch.at_home())} not delivered"
+        return f"{counts}; moves {moves}; waits {machines.waits()}"
+
+    try:
+        eventually(there, f"{plots} plots are on the drives", timeout_s)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {state()}") from None
+    for plotter in machines.plotters.values():
+        if plotter.host.is_on:
+            left = list(plotter.host.seen(plotter.dst).glob("*.plot"))
+            assert not left, f"sources that were not deleted: {left}"
+
+
+def everybody_answers(machines: Machines, timeout_s: float = 30) -> bool:
+    """Whether each plotter and each harvester carries a task out."""
+    for name in machines.plotters:
+        left = snapshot.starts_left if (snapshot := machines.plotter(name)) else None
+        machines.call(PAUSE, timeout_s, host=name, after=left or 0)
+    return all(machines.call(FREE_SPACE, timeout_s, host=name) for name in machines.harvesters)
