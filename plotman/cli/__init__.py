@@ -14,9 +14,12 @@ from common.errors import PlotmanError
 # Verb -> module that holds the command of that name. Loaded when used: Celery and pydantic take longer
 # to import than `--help` should.
 _VERBS = {
+    "bandwidth": "plotman.cli.moves",
     "config": "plotman.cli.config",
     "dirs": "plotman.cli.dirs",
+    "farm": "plotman.cli.farm",
     "pause": "plotman.cli.steer",
+    "resend": "plotman.cli.moves",
     "status": "plotman.cli.status",
     "unpause": "plotman.cli.steer",
     "up": "plotman.cli.up",

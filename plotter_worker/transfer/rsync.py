@@ -64,4 +64,4 @@ def failure(code: int, complaint: str) -> TransferFailed:
     if code < 0:
         return TransferFailed(f"rsync was killed by signal {-code}{detail}.", "It goes on where it ended.")
     what, cure = _MEANING.get(code, ("rsync failed", "Look at both drives."))
-    return TransferFailed(f"{what[:1].upper()}{what[1:]} (rsync {code}){detail}.", cure)
+    return TransferFailed(f"{what} (rsync {code}){detail}.", cure)

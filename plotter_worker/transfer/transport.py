@@ -138,6 +138,7 @@ class ThroughDoor:
                 (
                     f"--timeout={NETWORK_TIMEOUT_S}",
                     f"--contimeout={_CONNECT_S}",
+                    _ONLY_WHAT_IS_THERE,
                     f"--password-file={password}",
                 ),
             )

@@ -37,8 +37,9 @@ def order(source: Path, size_bytes: int | None = None) -> ReserveOrder:
 def send(reservation: Reservation, told: list[Progress] | None = None) -> Sent:
     transport = transport_to(reservation, HOST)
     transport.check()
-    argv = command(reservation.path, transport.target(), transport.options())
-    return run(argv, (told if told is not None else []).append, never)
+    with transport.opened() as (target, options):
+        argv = command(reservation.path, target, options)
+        return run(argv, (told if told is not None else []).append, never)
 
 
 def delivered(reservation: Reservation) -> Delivery:
@@ -67,7 +68,7 @@ def test_a_plot_lands_proved_and_its_source_goes_last(farm: MakeFarm, drive: Pat
     assert sent.digest is not None
     assert len(sent.digest) == 32
     assert told[-1].percent == 100
-    assert sorted(path.name for path in (drive / ".incoming").iterdir()) == ["lock"]
+    assert sorted(path.name for path in (drive / ".incoming").iterdir()) == ["digests", "lock"]
     assert source.exists()
 
     assert release(admission, [str(source.parent)]) is True

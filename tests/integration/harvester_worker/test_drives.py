@@ -47,7 +47,7 @@ def test_a_drive_takes_plots_until_the_next_does_not_fit_and_none_too_many(
     fitting = (free_bytes(drive) - MB) // (10 * MB)
 
     granted = 0
-    with pytest.raises(TransferFailed, match=r"room .* needs 10\.00 MB and 1\.00 MB margin"):
+    with pytest.raises(TransferFailed, match=r"room .* needs 10\.0+ MB and 1\.0+ MB margin"):
         for number in range(20):
             harvester.reserver.reserve(order(number, 10 * MB))
             granted += 1
