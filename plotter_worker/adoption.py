@@ -18,8 +18,8 @@ from plotter_worker.jobs import TrackedJob
 
 log = logging.getLogger(__name__)
 
-# The message dies before it is sent again: two tasks of one id would hide each other from revoke.
-_MESSAGE_LIFETIME_S = 10
+# The message has no expiry: Celery counts the id of one that expired as revoked, and would run no other of
+# that id. One that comes too late, or twice, does nothing.
 _AGAIN_S = 15.0
 
 Send = Callable[..., object]
@@ -62,7 +62,6 @@ class Adoption:
                     PLOT,
                     kwargs=PlotOrder(host=self._host, adopt=True).kwargs(),
                     task_id=job.task_id,
-                    expires=_MESSAGE_LIFETIME_S,
                     kwargsrepr=f"{self._host} {where}",
                     retry=False,
                 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from plotter_worker.processes import is_running, pid_of
 from plotter_worker.records import Outcome
 
 _probe = Probe()
+_NICE_FAILED = (126, 127)  # nice(1): the command cannot be invoked, cannot be found
 _TERM_S = 5.0  # plotters die of SIGTERM in 0.1 s; a wrapper's child may take longer
 
 
@@ -28,8 +30,19 @@ def judge_end(job: TrackedJob, exit_code: int | None, at: datetime) -> Outcome:
     verdict = judge(job.reader, exit_code, exists=_is_there)
     if isinstance(verdict, Success):
         return Outcome(succeeded=True, ended_at=at, result=_result(job, verdict.plots, at))
-    reason = f"Stopped by {job.killed_by}." if job.killed_by else verdict.reason
+    reason = (
+        f"Stopped by {job.killed_by}." if job.killed_by else _no_program(job, exit_code) or verdict.reason
+    )
     return Outcome(succeeded=False, ended_at=at, reason=reason, tail=verdict.tail)
+
+
+def _no_program(job: TrackedJob, exit_code: int | None) -> str | None:
+    """What `nice` said where it could not become the plotter: `/x/chia: No such file or directory`. None
+    where it could."""
+    said = job.reader.tail(1)
+    if job.log_seen and exit_code in _NICE_FAILED and said.startswith("nice: "):
+        return f"The plotter's program cannot be run: {said.removeprefix('nice: ')}."
+    return None
 
 
 def _is_there(path: str) -> bool | None:
@@ -72,6 +85,41 @@ def kill_and_clean(job: TrackedJob, folders: Iterable[str]) -> int:
         _kill_tree(job.record.process)
     places = {folder for folder in (*folders, job.tmp, job.tmp2, job.dst) if folder}
     return sum(_delete_own_files(job, Path(place)) for place in places)
+
+
+def clean_up(job: TrackedJob, folders: Iterable[str], done: Callable[[TrackedJob, int], None]) -> None:
+    """Delete the unfinished files of a job that failed; `done` is told the bytes freed, unless there are
+    none. In a thread of its own: deleting hundreds of GB takes its time, and a drive may hang.
+    """
+
+    def run() -> None:
+        if freed_bytes := _clean_up(job, folders):
+            done(job, freed_bytes)
+
+    threading.Thread(target=run, name="clean-up", daemon=True).start()
+
+
+def _clean_up(job: TrackedJob, folders: Iterable[str]) -> int:
+    """Nothing is deleted while a process of its session lives, and nothing of a plot that was complete and
+    failed on its last way to dst: that one is worth a person's look.
+    """
+    if job.progress.total_s is not None or job.record.process is None or _session_lives(job.record.process):
+        return 0
+    places = {folder for folder in (*folders, job.tmp, job.tmp2, job.dst) if folder}
+    return sum(_delete_own_files(job, Path(place)) for place in places)
+
+
+def _session_lives(process_identity: str) -> bool:
+    """Whether a process that the plotter started goes on without it. Ours are started as the first of a
+    session of their own (launcher)."""
+    session = pid_of(process_identity)
+    for pid in psutil.pids():
+        try:
+            if os.getsid(pid) == session and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                return True
+        except (OSError, psutil.Error):
+            continue  # gone
+    return False
 
 
 def _kill_tree(process_identity: str) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 from common.phase import Phase
 from common.snapshot import Job, RunStatus
 from plotter_worker.plotters.base import CommandLine, LogReader, Mode, Plotter, Progress, Room
-from plotter_worker.processes import pid_of
+from plotter_worker.processes import is_running, pid_of
 from plotter_worker.records import JobRecord, Outcome
 
 _CHUNK_BYTES = 1 << 20
@@ -47,7 +47,8 @@ class TrackedJob:
         self.claimed = False  # a task of this process stands for it
         self.adopt_after_s = 0.0  # monotonic; not asked for a task before
         self.killed_by: str | None = None
-        self._log_inode: int | None = None
+        self.log_seen = False  # False while there is no log to learn the phase from
+        self._log: BinaryIO | None = None
         self._version = 0
         self._changed = threading.Condition()
 
@@ -75,11 +76,6 @@ class TrackedJob:
     def dst(self) -> str | None:
         return self.record.dst or self.progress.dst
 
-    @property
-    def log_seen(self) -> bool:
-        """False while there is no log to learn the phase from."""
-        return self._log_inode is not None
-
     def proven(self, now: datetime) -> bool:
         """Whether the set-up works, whatever befalls this job: it plots, and has for a while or made one."""
         started = self.record.started_at
@@ -89,25 +85,41 @@ class TrackedJob:
     def read_log(self) -> bool:
         """Read on from where the last look ended; True when there was something.
 
-        A log that cannot be read now is one that says nothing new.
+        The log is kept open, so that it is read to its end also when somebody deletes it. One that cannot
+        be read now says nothing new.
         """
-        if self.record.log is None:
-            return False
         try:
-            with Path(self.record.log).open("rb") as file:
-                inode = os.fstat(file.fileno()).st_ino
-                if self._log_inode not in (None, inode):
-                    return False  # somebody put another file there
-                self._log_inode = inode
-                file.seek(self.offset_bytes)
-                grew = False
-                while chunk := file.read(_CHUNK_BYTES):
-                    self.offset_bytes += len(chunk)
-                    self.reader.feed(chunk)
-                    grew = True
-                return grew
+            if self._log is None and (log := self._open_log()) is not None:
+                self._log, self.log_seen = log, True
+                log.seek(self.offset_bytes)
+            if self._log is None:
+                return False
+            grew = False
+            while chunk := self._log.read(_CHUNK_BYTES):
+                self.offset_bytes += len(chunk)
+                self.reader.feed(chunk)
+                grew = True
+            return grew
         except OSError:
             return False
+
+    def close_log(self) -> None:
+        """The job has ended, and its log is read."""
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def _open_log(self) -> BinaryIO | None:
+        """None for a plotter without a log. Raises OSError."""
+        if self.record.log is None:
+            return None
+        try:
+            return Path(self.record.log).open("rb", buffering=0)
+        except FileNotFoundError:
+            process = self.record.process
+            if process is None or not is_running(process):
+                raise
+            return Path(f"/proc/{pid_of(process)}/fd/1").open("rb", buffering=0)  # deleted, and written on
 
     def changed(self) -> None:
         """Wake the task that stands for this job."""

@@ -66,6 +66,10 @@ class News:
     def killed(self, job: TrackedJob, freed_bytes: int) -> None:
         self._say("plot-killed", f"plot stopped in {job.tmp}, {human_bytes(freed_bytes)} freed", job)
 
+    def cleaned_up(self, job: TrackedJob, freed_bytes: int) -> None:
+        text = f"unfinished files of the failed plot in {job.tmp} deleted, {human_bytes(freed_bytes)} freed"
+        self._say("plot-cleaned-up", text, job)
+
     def died_at_once(self, count: int, limit: int, reason: str) -> None:
         if count >= limit:
             text = (

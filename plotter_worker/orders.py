@@ -11,7 +11,12 @@ from datetime import datetime
 
 from common.errors import OrderRefused
 from common.messages import PlotOrder
-from common.snapshot import Directory, DirState, PlotterSnapshot, TmpDir
+from common.snapshot import Directory, DirState, PlotterSnapshot, TmpDir, age_s
+from common.units import human_seconds
+
+
+class AlreadyTaken(OrderRefused):
+    """This very order has been carried out, or is being: its message came twice."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +41,25 @@ def place(order: PlotOrder, host: PlotterSnapshot, now: datetime) -> Place:
         )
     if order.turn is not None and not host.plotting:
         raise OrderRefused(f"{host.host} starts no plots: {host.pause_reason}.", "Unpause it first.")
+    if order.turn is not None:
+        _must_be_staggered(host, now)
     tmp = _tmp(order, host)
     dst = _dst(order, host, tmp)
     for directory in (tmp, host.tmp2, *(d for d in host.dst_dirs if d.path == dst)):
         _must_be_usable(directory)
     return Place(tmp.path, host.tmp2.path if host.tmp2 else None, dst)
+
+
+def _must_be_staggered(host: PlotterSnapshot, now: datetime) -> None:
+    """Orders that were held up on their way may arrive together, and beat's clock is not ours."""
+    starts = [job.started_at for job in host.jobs]
+    last = max([*starts, host.last_start_at] if host.last_start_at else starts, default=None)
+    if last is not None and age_s(last, now) < host.global_stagger_s:
+        raise OrderRefused(
+            f"The last plot was started {age_s(last, now):.1f} s ago, and scheduling.global_stagger_m is "
+            f"{human_seconds(host.global_stagger_s)}.",
+            "It is decided anew.",
+        )
 
 
 def _tmp(order: PlotOrder, host: PlotterSnapshot) -> TmpDir:

@@ -3,6 +3,7 @@ when it ended while nobody watched."""
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from plotter_worker import statefile
+
+log = logging.getLogger(__name__)
 
 
 class Outcome(BaseModel):
@@ -57,10 +60,21 @@ class Records:
         folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, record: JobRecord) -> None:
+        """Raises OSError where the state directory cannot be written to."""
         statefile.write(self._path(record.task_id), record)
 
+    def keep(self, record: JobRecord) -> None:
+        """Save it where that goes: what befalls a plotter is told also while the disk is full."""
+        try:
+            self.save(record)
+        except OSError as error:
+            log.error("what became of job %s cannot be remembered: %s", record.task_id, error)
+
     def remove(self, task_id: str) -> None:
-        self._path(task_id).unlink(missing_ok=True)
+        try:
+            self._path(task_id).unlink(missing_ok=True)
+        except OSError as error:
+            log.error("the record of job %s cannot be removed: %s", task_id, error)
 
     def all(self) -> list[JobRecord]:
         """Every readable record, oldest first. Litter of an interrupted write is swept."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import selectors
 import threading
@@ -17,6 +18,8 @@ from inotify_simple import INotify, flags
 from common.plotfile import classify
 from common.probe import LOOK_DEADLINE_S, DirReport, look
 from common.snapshot import DirState, FinishedPlot, PlotState
+
+log = logging.getLogger(__name__)
 
 _REFRESH_S = 10.0
 _OPEN_REFRESH_S = 1.0  # while somebody still writes a plot here: nothing tells when it is closed
@@ -102,10 +105,17 @@ class Survey:
                     inotify = None  # what comes back under this name is another directory
                 if seen != self._seen:
                     self._seen = seen
-                    self._on_change()
+                    self._tell()
                 time.sleep(_PAUSE_S)
                 selector.select(self._rest_s())
                 self._drain(inotify)
+
+    def _tell(self) -> None:
+        try:
+            self._on_change()
+        except Exception:
+            # The next looks must be seen, whatever is wrong with what was made of this one.
+            log.exception("what changed in %s could not be told", self.path)
 
     def _rest_s(self) -> float:
         writing = any(plot.state is PlotState.OPEN for plot in self._seen.plots)

@@ -13,10 +13,11 @@ from kombu.exceptions import OperationalError
 from common.errors import BrokerError, OrderRefused, PlotFailed
 from common.messages import PlotOrder
 from common.names import PAUSE, PLOT, UNPAUSE
-from common.pool import StopEvent, StopReason, stop_event
+from common.pool import StopEvent, StopReason, stay_findable, stop_event
 from common.units import human_duration
 from plotter_worker.host import PlotterHost
 from plotter_worker.jobs import TrackedJob
+from plotter_worker.orders import AlreadyTaken
 from plotter_worker.records import Outcome
 from plotter_worker.service import board, current
 
@@ -57,11 +58,17 @@ def plot(self: Any, host: str, **order: Any) -> dict[str, Any]:
     message = PlotOrder.read(host=host, **order)
     plotter = current(host)
     task_id = self.request.id
-    job = plotter.claim(task_id)
-    if job is None:
-        if message.adopt:
-            raise Ignore(f"job {task_id} is over and reported")
-        job = plotter.take_order(task_id, message)
+    try:
+        job = plotter.claim(task_id)
+        if job is None:
+            if message.adopt:
+                raise Ignore(f"job {task_id} is over and reported")
+            job = plotter.take_order(task_id, message)
+    except AlreadyTaken as error:
+        raise Ignore(str(error)) from error  # the other task of this id tells how the plot ends
+    except OrderRefused:
+        _forget_order(host, task_id)
+        raise
     try:
         outcome = _stand_for(self, plotter, job)
     finally:
@@ -69,6 +76,14 @@ def plot(self: Any, host: str, **order: Any) -> dict[str, Any]:
     if outcome.succeeded:
         return outcome.result or {}
     raise PlotFailed(f"{outcome.reason}\n{outcome.tail}".strip())
+
+
+def _forget_order(host: str, task_id: str) -> None:
+    """An order that is refused holds nobody up until it expires."""
+    try:
+        board().drop_orders(host, [task_id])
+    except BrokerError as error:
+        log.debug("the order expires by itself: %s", error)
 
 
 def _stand_for(task: Any, plotter: PlotterHost, job: TrackedJob) -> Outcome:
@@ -82,6 +97,7 @@ def _stand_for(task: Any, plotter: PlotterHost, job: TrackedJob) -> Outcome:
     seen, told, last_s = -1, "", 0.0
     while job.outcome is None:
         _let_go_if_asked(event, plotter, job)
+        stay_findable(task.request.id)
         seen = job.wait_change(seen, _REPORT_PAUSE_S if progress_text(job) != told else _LOOK_S)
         text = progress_text(job)
         if text != told and time.monotonic() - last_s >= _REPORT_PAUSE_S:

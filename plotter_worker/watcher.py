@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 _LOOK_S = 1.0  # between two looks at the process table
 _READ_PAUSE_S = 0.02  # between two reads of one log: chatty plotters write hundreds of lines a second
+_TROUBLE_S = 0.5
 _SLOW_LOOK_S = 5.0  # for what inotify does not tell of, such as logs on network mounts
 
 
@@ -69,6 +70,7 @@ class Watcher:
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._selector.register(self._inotify.fd, selectors.EVENT_READ, self._logs_grew)
         self._selector.register(self._wake_fd, selectors.EVENT_READ, self._woken)
+        self._next_look = self._next_slow_look = 0.0  # monotonic
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="watch-plotters", daemon=True)
 
@@ -89,24 +91,31 @@ class Watcher:
         self._wake()
 
     def _run(self) -> None:
-        next_look = next_slow_look = 0.0
         while not self._stopping:
-            for key, _ in self._selector.select(self._timeout_s(next_look)):
-                key.data() if callable(key.data) else self._exited(key.data)
-            self._take_requests()
-            now = time.monotonic()
-            self._read_dirty(now)
-            if now >= next_look:
-                next_look = now + _LOOK_S
-                self._look()
-            if now >= next_slow_look:
-                next_slow_look = now + _SLOW_LOOK_S
-                for followed in self._followed.values():
-                    followed.dirty = True
+            try:
+                self._round()
+            except Exception:
+                # One job that makes trouble must not blind us to all others.
+                log.exception("a look at the plotters failed; going on")
+                time.sleep(_TROUBLE_S)
 
-    def _timeout_s(self, next_look: float) -> float:
+    def _round(self) -> None:
+        for key, _ in self._selector.select(self._timeout_s()):
+            key.data() if callable(key.data) else self._exited(key.data)
+        self._take_requests()
+        now = time.monotonic()
+        self._read_dirty(now)
+        if now >= self._next_look:
+            self._next_look = now + _LOOK_S
+            self._look()
+        if now >= self._next_slow_look:
+            self._next_slow_look = now + _SLOW_LOOK_S
+            for followed in self._followed.values():
+                followed.dirty = True
+
+    def _timeout_s(self) -> float:
         reads = [followed.next_read for followed in self._followed.values() if followed.dirty]
-        return max(0.0, min([next_look, *reads]) - time.monotonic())
+        return max(0.0, min([self._next_look, *reads]) - time.monotonic())
 
     def _take_requests(self) -> None:
         while not self._requests.empty():

@@ -250,13 +250,15 @@ class Farm:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        for plotter in self._own_plotters():
+        for plotter in plotters_of(self.state):
             plotter.kill()
 
-    def _own_plotters(self) -> Iterator[psutil.Process]:
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("PLOTMAN_STATE") == str(self.state):
-                    yield process
-            except psutil.Error:
-                continue
+
+def plotters_of(state: Path) -> Iterator[psutil.Process]:
+    """What a plotman with this state folder has started, and still runs."""
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("PLOTMAN_STATE") == str(state):
+                yield process
+        except psutil.Error:
+            continue

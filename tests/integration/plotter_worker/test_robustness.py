@@ -1,0 +1,333 @@
+"""What went wrong on machines of plotman 0.5.3's users, and the outcome that they would have wanted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from common.snapshot import DirState
+from tests.support.bench import PLAIN, Bench, running
+
+K18 = "chiapos-k18"
+ENDLESS = {"live_s": 300}
+
+
+@contextmanager
+def small_drive(path: Path, size: str) -> Iterator[None]:
+    """A file system of this size at `path`."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small drive needs root")
+    path.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", path], check=True)
+
+
+def test_a_missing_log_directory_is_made_also_when_it_goes_while_plots_run(tmp_path: Path) -> None:
+    bench = Bench.lay_out(tmp_path)
+    bench.plan(log=K18)
+    with running(bench):
+        bench.until(lambda: bench.told("plot-done"), "a plot is made")
+        shutil.rmtree(bench.farm.logs)
+        done = len(bench.told("plot-done"))
+        bench.until(lambda: len(bench.told("plot-done")) > done + 1, "plots go on")
+        assert list(bench.farm.logs.iterdir())
+
+
+def test_a_log_directory_that_is_a_file_stops_plotting_with_its_path_in_the_reason(tmp_path: Path) -> None:
+    bench = Bench.lay_out(tmp_path, scheduling={"failure_pause_s": 0.01})
+    bench.farm.logs.write_text("", encoding="utf-8")
+    with running(bench):
+        bench.until(lambda: bench.told("plotting-stopped"), "it stops")
+        assert str(bench.farm.logs) in bench.until(lambda: bench.waits().get("failures"), "it tells")
+        assert not bench.stamps()
+        bench.farm.logs.unlink()
+        bench.plan(log=K18)
+        bench.host.unpause()
+        bench.until(lambda: bench.told("plot-done"), "it goes on when told")
+
+
+def test_plots_go_to_the_dst_that_is_there_and_wait_when_there_is_none(tmp_path: Path) -> None:
+    bench = Bench.lay_out(tmp_path, dst=2, scheduling={"tmpdir_max_jobs": 1})
+    bench.plan(log=K18, live_s=0.1)
+    gone, other = bench.dst, bench.farm.folder / "dst" / "2"
+    gone.rmdir()
+    with running(bench):
+        bench.until(lambda: len(bench.told("plot-done")) >= 3, "plots are made")
+        assert {stamp["dst"] for stamp in bench.stamps()} == {str(other)}
+        other.rmdir()
+        bench.until(lambda: "dst state" in bench.waits(), "it waits")
+        assert "missing" in bench.waits()["dst state"]
+        bench.until(lambda: not bench.jobs, "the last one has ended")
+        started = len(bench.stamps())
+        gone.mkdir()
+        bench.host.look_again()
+        bench.until(lambda: len(bench.stamps()) > started, "it goes on")
+        assert {stamp["dst"] for stamp in bench.stamps()[started:]} == {str(gone)}
+
+
+def test_a_dst_without_room_is_never_chosen_beside_a_roomy_one(tmp_path: Path) -> None:
+    bench = Bench.lay_out(tmp_path, dst=2)
+    bench.plan(log=K18)
+    with small_drive(bench.dst, "1m"), running(bench):
+        bench.until(lambda: len(bench.stamps()) >= 8, "plots are made")
+        assert {stamp["dst"] for stamp in bench.stamps()} == {str(bench.farm.folder / "dst" / "2")}
+
+
+def test_without_room_nothing_starts_and_the_reason_has_both_numbers(tmp_path: Path) -> None:
+    """tmp first; when that has room, dst."""
+    bench = Bench.lay_out(tmp_path)
+    bench.plan(log=K18)
+    with small_drive(bench.tmp, "3m"), small_drive(bench.dst, "2m"), running(bench):
+        reason = bench.until(lambda: bench.waits().get("tmp room"), "tmp has no room")
+        needs = f"{bench.snapshot.recipe.tmp_bytes / 1e6:.0f}"
+        assert "needs" in reason
+        assert "free" in reason
+        assert needs in reason
+        assert "3.1 MB" in reason or "3 MB" in reason
+        subprocess.run(["mount", "-o", "remount,size=900m", bench.tmp], check=True)
+        bench.host.look_again()
+        reason = bench.until(lambda: bench.waits().get("dst room"), "dst has no room")
+        assert "needs" in reason
+        assert "2.1 MB" in reason or "2 MB" in reason
+        assert not bench.stamps()
+        subprocess.run(["mount", "-o", "remount,size=900m", bench.dst], check=True)
+        bench.host.look_again()
+        bench.until(lambda: bench.told("plot-done"), "with room on both it plots")
+
+
+def test_a_missing_tmp_gets_no_plots_and_is_named(tmp_path: Path) -> None:
+    bench = Bench.lay_out(tmp_path, tmp=2)
+    bench.plan(log=K18)
+    bench.tmp.rmdir()
+    with running(bench):
+        bench.until(lambda: len(bench.told("plot-done")) >= 4, "the other one plots")
+        assert {stamp["tmp"] for stamp in bench.stamps()} == {str(bench.farm.folder / "tmp" / "2")}
+        assert bench.waits()["tmp state"] == f"tmp {bench.tmp}: missing"
+
+
+def test_bytes_that_are_no_utf8_and_bytes_that_are_no_text_harm_nothing(tmp_path: Path) -> None:
+    bench = Bench.lay_out(tmp_path, scheduling={"global_max_jobs": 1})
+    bench.plan(log=K18, garble="ff fe 00 c3 28 1b 5b 32 4a" * 500, exit=1)
+    with running(bench):
+        done = bench.until(lambda: bench.told("plot-done"), "the plot is believed")
+        assert done[0].plot_id
+    bench = Bench.lay_out(tmp_path, state="other", scheduling={"failure_pause_s": 0.01})
+    bench.plan(garble="ff fe 00 c3 28 0a" * 500, exit=1)
+    with running(bench):
+        bench.until(lambda: bench.told("plotting-stopped"), "a garbled failure is one")
+        bench.snapshot.model_dump_json().encode()
+
+
+def test_plotters_that_vanish_while_they_are_looked_at_harm_nothing(tmp_path: Path) -> None:
+    bench = Bench.lay_out(tmp_path, scheduling={"global_max_jobs": 0})
+    bench.farm.logs.mkdir()
+    with running(bench):
+        began = time.monotonic()
+        started = 0
+        argv = [bench.program, "plotters", "chiapos", "-k", "18", "-t", bench.tmp, "-d", bench.dst]
+        bench.plan(log=K18)
+        while time.monotonic() - began < 2.5:
+            with (bench.farm.logs / f"{started}.log").open("wb") as log:
+                children = [subprocess.Popen(argv, stdout=log) for _ in range(4)]
+            bench.snapshot.model_dump_json()
+            for child in children:
+                child.wait()
+            started += len(children)
+        assert started > 30
+        bench.until(lambda: not bench.jobs, "all have ended")
+        bench.plan(**ENDLESS)
+        last = subprocess.Popen(argv)
+        bench.farm.processes.append(last)
+        bench.until(lambda: [job.pid for job in bench.jobs] == [last.pid], "the next one is still seen", 3)
+        last.kill()
+        bench.until(lambda: not bench.jobs, "and its end", 1)
+
+
+@pytest.mark.parametrize("case", ["silent", "without a log"])
+def test_a_plotter_of_unknown_phase_keeps_others_out_of_its_tmp(tmp_path: Path, case: str) -> None:
+    # By phase and by number: each of the two limits alone must do.
+    limits = {"tmpdir_max_jobs": 1} if case == "silent" else {"tmpdir_max_jobs": 5, "global_max_jobs": 5}
+    bench = Bench.lay_out(tmp_path, scheduling=limits)
+    if case == "without a log":
+        bench.plan(**ENDLESS)
+        argv = [bench.program, "plotters", "chiapos", "-k", "18", "-t", bench.tmp, "-d", bench.dst]
+        bench.farm.processes.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL))
+    else:
+        bench.plan(**ENDLESS)
+    with running(bench):
+        job = bench.until(lambda: bench.jobs, "it runs")[0]
+        assert job.tmp == str(bench.tmp)
+        time.sleep(1.2)  # longer than a look at the process table: nothing may happen
+        assert [other.pid for other in bench.jobs] == [job.pid]
+        assert len(bench.stamps()) == 1
+        assert {"tmp phase", "tmp max jobs"} & bench.waits().keys()
+
+
+def test_the_log_of_a_running_job_is_read_on_after_somebody_deleted_it(tmp_path: Path) -> None:
+    bench = Bench.lay_out(tmp_path, scheduling={"tmpdir_max_jobs": 2})
+    bench.plan(log=K18, hold="Computing table 3")
+    bench.start()
+    try:
+        job = bench.until(lambda: [job for job in bench.jobs if job.plot_id], "it runs")[0]
+        assert job.log is not None
+        Path(job.log).unlink()
+    finally:
+        bench.stop()  # and whoever comes next
+    again = Bench.lay_out(tmp_path, scheduling={"tmpdir_max_jobs": 2})
+    again.plan(**ENDLESS)
+    with running(again):
+        found = again.until(lambda: again.jobs, "it is taken up")[0]
+        again.until(lambda: again.jobs[0].plot_id == job.plot_id, "what was said before is known")
+        assert found.task_id == job.task_id
+        assert len(again.stamps()) == 1, "no other plot in its tmp"
+        again.go()
+        done = again.until(lambda: again.told("plot-done"), "its end is understood")[0]
+        assert done.task_id == job.task_id
+
+
+@pytest.mark.parametrize("shebang", ["/usr/bin/env python3", f"{sys.executable} -s", "relative link"])
+def test_a_chia_script_is_known_by_any_python(tmp_path: Path, shebang: str) -> None:
+    if shebang == "relative link":
+        link = tmp_path / "py thon" / "python3.99"
+        link.parent.mkdir()
+        link.parent.rename(tmp_path / "python")
+        link = tmp_path / "python" / "python3.99"
+        link.symlink_to(sys.executable)
+        shebang = str(link)
+    bench = Bench.lay_out(tmp_path, shebang=shebang)
+    bench.plan(**ENDLESS)
+    with running(bench):
+        bench.until(lambda: len(bench.jobs) == 1, "it runs")
+        argv = [bench.program, "plotters", "chiapos", "-k", "18", "-t", bench.tmp, "-d", bench.dst]
+        by_hand = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
+        bench.farm.processes.append(by_hand)
+        bench.until(lambda: by_hand.pid in [job.pid for job in bench.jobs], "one by hand is seen", 3)
+        assert len(bench.jobs) == 2
+
+
+def test_a_killed_plotter_is_a_failure_its_litter_goes_and_the_next_one_starts(tmp_path: Path) -> None:
+    bench = Bench.lay_out(tmp_path)
+    bench.plan(log=K18, litter=20, hold="Computing table 4")
+    with running(bench):
+        job = bench.until(lambda: [job for job in bench.jobs if job.plot_id], "it runs")[0]
+        bench.until(lambda: len(list(bench.tmp.iterdir())) == 20, "its files are there")
+        foreign = bench.tmp / "plot-k32-2021-01-01-00-00-feed.plot.2.tmp"
+        foreign.write_bytes(b"somebody else's")
+        bench.plan(log=K18, hold="Computing table 4")
+        os.kill(job.pid, signal.SIGKILL)
+        failed = bench.until(lambda: bench.told("plot-failed"), "it is told", 1)[0]
+        assert "SIGKILL" in failed.text
+        bench.until(lambda: list(bench.tmp.iterdir()) == [foreign], "its files go, and only they")
+        assert "kB freed" in bench.until(lambda: bench.told("plot-cleaned-up"), "it is told")[0].text
+        reason = bench.until(lambda: bench.waits().get("failures"), "the next waits: it died at once")
+        assert "SIGKILL" in reason
+
+
+def test_a_plot_that_was_complete_is_not_cleaned_away(tmp_path: Path) -> None:
+    """chia copies its plot to dst for ever when that is full; whoever kills it wants the plot."""
+    bench = Bench.lay_out(tmp_path)
+    bench.plan(log="chiapos-dst-full", litter=1, live_s=300)
+    with running(bench):
+        job = bench.until(lambda: [job for job in bench.jobs if job.stalled], "it waits for room")[0]
+        files = list(bench.tmp.iterdir())
+        assert files
+        os.kill(job.pid, signal.SIGKILL)
+        bench.until(lambda: bench.told("plot-failed"), "it is told")
+        bench.host.look_again()
+        assert list(bench.tmp.iterdir()) == files
+        assert not bench.told("plot-cleaned-up")
+
+
+def test_a_plotter_that_fails_at_once_leaves_no_litter_and_is_not_started_without_end(tmp_path: Path) -> None:
+    bench = Bench.lay_out(tmp_path, tmp=2, scheduling={"failure_pause_s": 0.05})
+    bench.plan(log="chiapos-crash", litter=10, exit=1)
+    with running(bench):
+        bench.until(lambda: bench.told("plotting-stopped"), "it stops")
+        starts = bench.stamps()
+        assert len(starts) <= 4  # two were started at once, and then one at a time
+        bench.until(lambda: not list(bench.farm.folder.glob("tmp/*/*")), "nothing stays behind")
+
+
+@pytest.mark.parametrize("case", ["missing", "not executable", "interpreter missing"])
+def test_a_plotter_that_cannot_be_run_is_named_in_the_reason(tmp_path: Path, case: str) -> None:
+    shebang = "/no/such/python" if case == "interpreter missing" else PLAIN
+    bench = Bench.lay_out(tmp_path, shebang=shebang, scheduling={"failure_pause_s": 0.01})
+    if case == "missing":
+        bench.program.unlink()
+    elif case == "not executable":
+        bench.program.chmod(0o644)
+    with running(bench):
+        bench.until(lambda: bench.told("plotting-stopped"), "it stops")
+        reason = bench.until(lambda: bench.waits().get("failures"), "it tells why")
+        assert str(bench.program) in reason
+        words = "Permission denied" if case == "not executable" else "No such file"
+        assert words in reason
+
+
+@pytest.mark.parametrize("logs", [True, False], ids=["plotters log at once", "plotters are silent"])
+def test_two_managers_never_have_two_plots_in_a_tmp_that_takes_one(tmp_path: Path, logs: bool) -> None:
+    limits = {"tmpdir_max_jobs": 1, "global_max_jobs": 4}
+    one = Bench.lay_out(tmp_path, state="one", tmp=2, scheduling=limits)
+    two = Bench.lay_out(tmp_path, state="two", tmp=2, scheduling=limits)
+    one.plan(live_s=0.15, **({"log": K18} if logs else {"exit": 0}))
+    with running(one), running(two):
+        # Silent plotters fail; both managers shall go on for this test.
+        deadline = time.monotonic() + 3
+        while time.monotonic() < deadline:
+            one.host.unpause()
+            two.host.unpause()
+            time.sleep(0.05)
+        for bench in (one, two):
+            bench.host.pause("the end", None)
+        one.until(lambda: len(one.stamps("end")) == len(one.stamps()), "the last ones end")
+    assert len(one.stamps()) > 8
+    for tmp in (one.tmp, one.farm.folder / "tmp" / "2"):
+        noted = [(stamp["at"], stamp["what"]) for what in ("start", "end") for stamp in one.stamps(what)
+                 if stamp["tmp"] == str(tmp)]  # fmt: skip
+        running_now = 0
+        for _, what in sorted(noted):
+            running_now += 1 if what == "start" else -1
+            assert running_now <= 1, "never two at a time"
+
+
+def test_a_state_directory_that_cannot_be_written_to_stops_no_running_plot_and_no_watching(
+    tmp_path: Path,
+) -> None:
+    bench = Bench.lay_out(tmp_path)
+    bench.plan(log=K18, hold="Computing table 3")
+    with small_drive(bench.farm.state, "1m"), running(bench):
+        job = bench.until(lambda: bench.jobs, "it plots")[0]
+        subprocess.run(["mount", "-o", "remount,ro", bench.farm.state], check=True)
+        bench.go()
+        bench.until(lambda: bench.told("plot-done"), "its end is told")
+        assert bench.told("plot-done")[0].task_id == job.task_id
+        reason = bench.until(lambda: bench.waits().get("failures"), "no plot starts that is not remembered")
+        assert "Read-only file system" in reason
+        assert str(bench.farm.state) in reason
+        assert len(bench.stamps()) == 1
+        subprocess.run(["mount", "-o", "remount,rw", bench.farm.state], check=True)
+        bench.host.unpause()
+        bench.until(lambda: len(bench.told("plot-done")) > 1, "when it can it goes on")
+
+
+def test_a_tmp_that_goes_read_only_takes_no_plot(tmp_path: Path) -> None:
+    bench = Bench.lay_out(tmp_path)
+    bench.plan(log=K18)
+    with small_drive(bench.tmp, "900m"):
+        subprocess.run(["mount", "-o", "remount,ro", bench.tmp], check=True)
+        with running(bench):
+            bench.until(lambda: bench.waits().get("tmp state"), "it is told")
+            assert bench.snapshot.tmp_dirs[0].state is DirState.READ_ONLY
+            assert not bench.stamps()
