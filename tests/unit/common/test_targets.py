@@ -1,0 +1,72 @@
+"""Which folder of an archiving target takes a plot."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from common.snapshot import ArchiverSnapshot, TargetReport, TargetSpace, Transfer
+from common.targets import choose, no_room, on_their_way
+
+GB = 10**9
+PLOT = 100 * GB
+T = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def spaces(**free_gb: float) -> list[TargetSpace]:
+    return [TargetSpace(path=f"/{name}", free_bytes=int(gb * GB)) for name, gb in free_gb.items()]
+
+
+@pytest.mark.parametrize(("index", "expected"), [(0, "/a"), (1, "/c"), (2, "/d"), (3, "/a"), (7, "/c")])
+def test_of_the_folders_with_room_by_path_the_one_at_the_index_counted_round(
+    index: int, expected: str
+) -> None:
+    assert choose(spaces(d=500, a=101, b=20, c=400), PLOT, index, {}) == expected
+
+
+@pytest.mark.parametrize(
+    ("free_gb", "fits"), [(100, False), (100.009, False), (100.01, True), (100.02, True)]
+)
+def test_a_plot_needs_ten_megabytes_beside_it(free_gb: float, fits: bool) -> None:
+    assert (choose(spaces(a=free_gb), PLOT, 0, {}) is not None) == fits
+
+
+def test_bytes_on_their_way_take_up_room() -> None:
+    assert choose(spaces(a=250, b=150), PLOT, 0, {"/a": 160 * GB}) == "/b"
+
+
+def report(name: str = "nas", place: str = "rsync://nas:873/plots", **fields: object) -> TargetReport:
+    return TargetReport(name=name, place=place, **fields)  # type: ignore[arg-type]
+
+
+def sending(host: str, place: str, sent_gb: float = 0) -> ArchiverSnapshot:
+    transfer = Transfer(
+        path="/dst/x.plot",
+        plot_id=None,
+        size_bytes=PLOT,
+        harvester="target nas",
+        drive="/a",
+        started_at=T,
+        sent_bytes=int(sent_gb * GB),
+    )
+    return ArchiverSnapshot(host=host, at=T, transfers=(transfer,), target=report(place=place))
+
+
+def test_what_other_plotters_still_send_to_the_same_place_is_on_its_way() -> None:
+    nas = "rsync://nas:873/plots"
+    others = [sending("p2", nas, 30), sending("p3", nas, 100), sending("p4", "elsewhere"), sending("p1", nas)]
+    assert on_their_way(report(), others, but="p1") == {"/a": 70 * GB}
+
+
+def test_a_transfer_through_a_harvester_is_not_on_its_way_to_a_target() -> None:
+    plain = sending("p2", "x").model_copy(update={"target": None})
+    assert on_their_way(report(), [plain]) == {}
+
+
+def test_no_room_is_told_with_both_numbers() -> None:
+    told = no_room(report(spaces=tuple(spaces(a=20, b=5))), PLOT, {})
+    assert told == "plot needs 100.0 GB; largest free folder of target nas, /a, has 20.0 GB"
+    told = no_room(report(spaces=tuple(spaces(a=120))), PLOT, {"/a": 70 * GB})
+    assert told.endswith("/a, has 50.0 GB beside 70.0 GB on their way")
+    assert "names no folder" in no_room(report(), PLOT, {})
