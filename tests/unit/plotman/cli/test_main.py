@@ -1,0 +1,57 @@
+"""The `plotman` command as a whole: its verbs, their help, and how errors read."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from plotman.cli import _VERBS, cli
+
+
+def run(*arguments: str, config: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": "/usr/bin:/bin"} | ({"PLOTMAN_CONFIG": str(config)} if config else {})
+    command = (sys.executable, "-m", "plotman", *arguments)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("verb", sorted(_VERBS))
+def test_every_verb_has_help(verb: str) -> None:
+    shown = CliRunner().invoke(cli, [verb, "--help"])
+    assert shown.exit_code == 0
+    assert len(shown.output.splitlines()) > 4
+
+
+def test_a_misspelt_verb_gets_the_nearest_one() -> None:
+    shown = CliRunner().invoke(cli, ["staus"])
+    assert shown.exit_code == 2
+    assert "Did you mean `status`?" in shown.output
+
+
+def test_a_missing_configuration_is_one_line_with_its_cure_and_exit_code_3(tmp_path: Path) -> None:
+    shown = run("status", config=tmp_path / "none.yaml")
+    assert shown.returncode == 3
+    assert len(shown.stderr.splitlines()) == 1
+    assert "plotman config generate" in shown.stderr
+
+
+def test_a_missing_broker_is_one_line_with_its_cure_and_exit_code_4(tmp_path: Path) -> None:
+    config = tmp_path / "plotman.yaml"
+    state = f"farm: {{state: {tmp_path}}}\n" + "harvester: {drives: [/mnt/farm/*]}\n"
+    config.write_text(f"version: [2]\n{state}", encoding="utf-8")
+    shown = run("status", config=config)
+    assert shown.returncode == 4
+    assert len(shown.stderr.splitlines()) == 1
+    assert "plotman up" in shown.stderr
+
+
+def test_looking_at_the_farm_imports_neither_celery_nor_a_worker() -> None:
+    code = (
+        "import sys, plotman.cli.status, plotman.cli.draw, plotman.control.farm, plotman.control.reports\n"
+        "print([name for name in ('celery', 'kombu', 'textual', 'plotter_worker') if name in sys.modules])"
+    )
+    shown = subprocess.run((sys.executable, "-c", code), capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
