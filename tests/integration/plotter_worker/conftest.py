@@ -1,0 +1,195 @@
+"""A mover with its target's real scripts and the real rsync, but without Celery and Redis."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import struct
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from common.config.model import Config
+from common.messages import Admission
+from common.moving import Stop, never
+from common.snapshot import ArchiverSnapshot, Transfer
+from plotter_worker.targets.asking import Asking
+from plotter_worker.targets.definition import Target, target_of
+from plotter_worker.targets.mover import Mover, Surroundings
+from plotter_worker.targets.running import MARK
+from plotter_worker.transfer.progress import Progress
+from tests.support.waiting import eventually
+
+PLOT_BYTES = 4_000_000
+
+
+def write_plot(folder: Path, size_bytes: int = PLOT_BYTES) -> Path:
+    """A file with a plot's name, a plot's header (format v1.0, as chiapos writes it) and random bytes."""
+    plot_id = secrets.token_bytes(32)
+    head = b"Proof of Space Plot" + plot_id + struct.pack(">BH", 25, 4) + b"v1.0" + struct.pack(">H", 0)
+    head += struct.pack(">10Q", *range(10))
+    path = folder / f"plot-k25-2026-11-22-12-00-{plot_id.hex()}.plot"
+    path.write_bytes(head + os.urandom(size_bytes - len(head)))
+    return path
+
+
+@dataclass
+class Site:
+    """A plotter's machine and the drives of its target, in a folder; `df` tells of these drives alone."""
+
+    folder: Path
+    movers: list[Mover] = field(default_factory=list)
+    shown: list[Transfer] = field(default_factory=list)
+    others: list[ArchiverSnapshot] = field(default_factory=list)
+    progress: list[Progress] = field(default_factory=list)
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "farm"
+
+    @property
+    def dst(self) -> Path:
+        return self.folder / "dst"
+
+    def drives(self, **free_bytes: int) -> None:
+        """Mount drives with so much room, and no others."""
+        for name in free_bytes:
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+        lines = [f"/dev/{name} 9 9 {free // 1024} 5% {self.root}/{name}" for name, free in free_bytes.items()]
+        text = "\n".join(["Filesystem 1024-blocks Used Available Capacity Mounted on", *lines])
+        self.program("df", f"cat <<'END'\n{text}\nEND")
+
+    def program(self, name: str, lines: str) -> Path:
+        """Put a shell script on the PATH."""
+        path = self.folder / "bin" / name
+        path.write_text(f"#!/bin/sh\n{lines}\n")
+        path.chmod(0o755)
+        return path
+
+    def target(self, **archiving: Any) -> Target:
+        made = target_of(
+            Config.model_validate(
+                {
+                    "version": [2],
+                    "farm": {"host": "p1", "state": str(self.folder / "state")},
+                    "directories": {"tmp": ["/tmp/1"]},
+                    "scheduling": {
+                        "global_max_jobs": 1,
+                        "global_stagger_m": 0,
+                        "polling_time_s": 20,
+                        "tmpdir_max_jobs": 1,
+                        "tmpdir_stagger_phase_major": 2,
+                        "tmpdir_stagger_phase_minor": 1,
+                    },
+                    "plotting": {"farmer_pk": "a", "pool_pk": "b"},
+                    "archiving": archiving,
+                }
+            )
+        )
+        assert made is not None
+        return made
+
+    def mover(self, **archiving: Any) -> Mover:
+        """`archiving` as in plotman.yaml."""
+        target, owner = self.target(**archiving), str(self.folder / "state")
+        around = Surroundings(
+            host="p1",
+            owner=owner,
+            dirs=(str(self.dst),),
+            log_dir=self.folder / "logs",
+            show=lambda transfer, _: self.shown.append(transfer) if transfer else None,
+            publish=lambda: None,
+            archivers=lambda: self.others,
+        )
+        asking = Asking(
+            target, owner, self.folder / "disk_spaces.log", lambda: None, deadline_s=5, every_s=0.2
+        )
+        made = Mover(target, asking, around)
+        self.movers.append(made)
+        return made
+
+    def scripts(self, transfer: str, space: str | None = None) -> dict[str, Any]:
+        """A target of the user's own, with these scripts."""
+        definition = {
+            "disk_space_script": space or f"#!/bin/sh\necho {self.root}/1:{10**12}\n",
+            "transfer_script": f"#!/bin/sh\n{transfer}\n",
+            "transfer_process_name": "no-such-program",
+            "transfer_process_argument_prefix": "/no/such/place",
+        }
+        return {"target": "mine", "target_definitions": {"mine": definition}}
+
+    def move(self, mover: Mover, plot: Path, stop: Stop = never) -> Admission:
+        return mover.move(str(plot), plot.stat().st_size, self.progress.append, stop)
+
+    def marked(self) -> list[psutil.Process]:
+        """Transfer scripts that were started from here and still run."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(MARK) == str(self.folder / "state"):
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    if not shutil.which("rsync") and not os.environ.get("CI"):
+        pytest.skip("rsync is not installed: run ./deploy/test")
+    for name in ("dst", "farm/1", "bin"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    made = Site(tmp_path)
+    yield made
+    for mover in made.movers:
+        mover.stop()
+    for process in made.marked():
+        process.kill()
+
+
+@pytest.fixture
+def plot(site: Site) -> Path:
+    """A finished plot in the plotter's dst folder."""
+    return write_plot(site.dst)
+
+
+@pytest.fixture
+def daemon(site: Site) -> Iterator[Callable[..., dict[str, Any]]]:
+    """Starts a real rsync daemon for the site's drives; gives the `archiving` of plotman.yaml for it. What
+    runs on the far machine over ssh runs here."""
+    started: list[subprocess.Popen[bytes]] = []
+    site.program("ssh", 'shift 3; exec "$@"')
+
+    def start(*settings: str, command: str = "rsync") -> dict[str, Any]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        # Run by root, a daemon would write as nobody.
+        who = ["uid = root", "gid = root"] if os.geteuid() == 0 else []
+        module = ["[plots]", f"path = {site.root}", "read only = no", *settings]
+        lines = ["use chroot = no", "address = 127.0.0.1", f"port = {port}", *who, *module]
+        (site.folder / "rsyncd.conf").write_text("\n".join(lines) + "\n")
+        argv = ["rsync", "--daemon", "--no-detach", f"--config={site.folder}/rsyncd.conf"]
+        with (site.folder / "rsyncd.log").open("wb") as output:
+            started.append(subprocess.Popen(argv, stdout=output, stderr=output))
+        eventually(lambda: _listens(port), "the rsync daemon answers", 10)
+        env = {"user": "chia", "host": "127.0.0.1", "rsync_port": port, "command": command}
+        return {"target": "rsyncd", "env": {**env, "site_root": str(site.root), "site": "plots"}}
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
