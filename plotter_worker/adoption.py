@@ -8,6 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from uuid import NAMESPACE_URL, uuid5
 
 from kombu.exceptions import OperationalError
@@ -15,6 +16,8 @@ from kombu.exceptions import OperationalError
 from common.messages import PlotOrder
 from common.names import PLOT
 from plotter_worker.jobs import TrackedJob
+from plotter_worker.processes import Found
+from plotter_worker.records import JobRecord
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +31,23 @@ Send = Callable[..., object]
 def found_task_id(host: str, process_identity: str) -> str:
     """Task id of a plotter that nobody ordered; the same whenever it is looked for."""
     return str(uuid5(NAMESPACE_URL, f"plotman:{host}:{process_identity}"))
+
+
+def record_of(found: Found, task_id: str, ours: bool) -> JobRecord:
+    """What is remembered of a plotter that was found running."""
+    return JobRecord(
+        task_id=task_id,
+        plotter=found.plotter.name,
+        ours=ours,
+        accepted_at=datetime.now(UTC),
+        argv=found.argv,
+        log=found.log,
+        tmp=found.command.tmp,
+        tmp2=found.command.tmp2,
+        dst=found.command.dst,
+        process=found.identity,
+        started_at=datetime.fromtimestamp(found.started_at_s, UTC),
+    )
 
 
 class Adoption:

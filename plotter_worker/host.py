@@ -14,7 +14,7 @@ from common.config import Config
 from common.messages import PlotOrder
 from common.snapshot import DirState, PlotState, PlotterSnapshot
 from plotter_worker import ending, usage
-from plotter_worker.adoption import Adoption, Send, found_task_id
+from plotter_worker.adoption import Adoption, Send, found_task_id, record_of
 from plotter_worker.delivered import DeliveredFile
 from plotter_worker.jobs import TrackedJob
 from plotter_worker.news import News
@@ -133,7 +133,7 @@ class PlotterHost:
             self._jobs[task_id] = job
             self._taken.append(task_id)
             self._starts += 1
-            self._steering.started(now)
+            self._steering.started(job.record.started_at or now)
         self._watcher.follow(job, child)
         self._news.started(job)
         return job
@@ -237,19 +237,7 @@ class PlotterHost:
         with self._lock:
             if task_id in self._jobs:
                 return None  # it is being started this moment
-            record = JobRecord(
-                task_id=task_id,
-                plotter=found.plotter.name,
-                ours=mine,
-                accepted_at=datetime.now(UTC),
-                argv=found.argv,
-                log=found.log,
-                tmp=found.command.tmp,
-                tmp2=found.command.tmp2,
-                dst=found.command.dst,
-                process=found.identity,
-                started_at=datetime.fromtimestamp(found.started_at_s, UTC),
-            )
+            record = record_of(found, task_id, ours=mine)
             self._records.keep(record)
             job = TrackedJob(record, found.plotter, found.command)
             self._jobs[task_id] = job

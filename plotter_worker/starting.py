@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 
 from common.config import Config
 from common.errors import OrderRefused
@@ -110,7 +110,9 @@ class Starter:
                 f"The plotter cannot be started: {error.strerror} ({error.filename or settings.state_dir}).",
                 "Mend that; `plotman config check` looks at logs and programs.",
             ) from error
-        record = record.model_copy(update={"process": identity(child.pid), "started_at": now})
+        # The stagger counts from here: were it from before the launch, two starts could be too close.
+        started_at = datetime.now(UTC)
+        record = record.model_copy(update={"process": identity(child.pid), "started_at": started_at})
         self._records.keep(record)
         return TrackedJob(record, plotter, plotter.recognise(argv, "/")), child
 

@@ -150,7 +150,8 @@ class Bench:
         return [event for event in self.outlet.events if event.kind == kind]
 
     def stamps(self, what: str = "start") -> list[dict[str, Any]]:
-        """What the fake plotters noted: `at`, seconds since the epoch, `tmp`, `dst`, `pid`."""
+        """What the fake plotters noted: `at`, seconds since the epoch, `born_s`, when the
+        kernel made the process, in hundredths of a second since boot, `tmp`, `dst`, `pid`."""
         path = self.program.with_name("stamps")
         noted = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         return [stamp for line in noted if (stamp := json.loads(line))["what"] == what]

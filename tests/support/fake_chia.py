@@ -24,7 +24,12 @@ PLOT_ID = os.urandom(32).hex()
 
 
 def stamp(what):
-    noted = json.dumps({"at": time.time(), "what": what, "tmp": TMP, "dst": DST, "pid": os.getpid()})
+    born_s = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf(
+        "SC_CLK_TCK"
+    )
+    noted = json.dumps(
+        {"at": time.time(), "born_s": born_s, "what": what, "tmp": TMP, "dst": DST, "pid": os.getpid()}
+    )
     fd = os.open(HERE / "stamps", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(fd, noted.encode() + b"\n")
 
