@@ -46,21 +46,27 @@ class Connection:
     calls `look` every now and then."""
 
     def __init__(
-        self, accepted: socket.socket, config: Path, log: Path, patience: Patience, rsync: str, owner: str
+        self,
+        accepted: socket.socket,
+        config: Path,
+        log_file: Path,
+        patience: Patience,
+        rsync: str,
+        owner: str,
     ) -> None:
         """Raises OSError where the server cannot be started. The socket is the server's from now on."""
         self.module: str | None = None
         self.trouble: str | None = None
         self._patience = patience
-        self._log, self._read_bytes, self._rest = log, 0, b""
+        self._config, self._log, self._read_bytes, self._rest = config, log_file, 0, b""
         self._begun_s = self._moved_s = time.monotonic()
-        self._looked_s = self._ended_s = 0.0
+        self._looked_s = 0.0
         self._seen_bytes = -1
         with accepted:
             _keep_alive(accepted, patience)
             # rsync finds that its stdin is a socket, and serves that one connection.
             self._server = subprocess.Popen(
-                [rsync, "--daemon", f"--config={config}", f"--log-file={log}"],
+                [rsync, "--daemon", f"--config={config}"],
                 stdin=accepted.fileno(),
                 stdout=accepted.fileno(),
                 stderr=subprocess.DEVNULL,
@@ -76,6 +82,7 @@ class Connection:
         if not running:
             with contextlib.suppress(OSError):
                 self._log.unlink(missing_ok=True)
+                self._config.unlink(missing_ok=True)
             return False
         now_s = time.monotonic()
         nameless = self.module is None and now_s - self._begun_s > self._patience.nameless_s
@@ -87,23 +94,17 @@ class Connection:
         return True
 
     def end(self) -> None:
-        """End the server, which keeps what arrived. It is asked first, and killed when asked again later."""
-        now_s = time.monotonic()
-        self._ended_s = self._ended_s or now_s
+        """End the server and its receiver, which keeps what arrived. Killed: asked to end, rsync first tries
+        for seconds to tell its client, who may be the one that does not listen."""
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(
-                self._server.pid, signal.SIGTERM if now_s - self._ended_s < _GRACE_S else signal.SIGKILL
-            )
+            os.killpg(self._server.pid, signal.SIGKILL)
 
     def wait_ended(self) -> None:
         """End it, and wait for that. A server that hangs with its drive is left to itself: its part is then
         seen to be still open."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._server.pid, number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._server.wait(_GRACE_S)
-                break
+        self.end()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._server.wait(_GRACE_S)
 
     def _read_log(self) -> None:
         """What the server has written since the last look."""
@@ -158,11 +159,8 @@ def end_strays(owner: str) -> int:
     strays = [process for process in psutil.process_iter(["name"]) if _is_stray(process, owner)]
     for process in strays:
         with contextlib.suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _, stubborn = psutil.wait_procs(strays, timeout=_GRACE_S)
-    for process in stubborn:
-        with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
+    psutil.wait_procs(strays, timeout=_GRACE_S)
     return len(strays)
 
 

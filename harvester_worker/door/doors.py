@@ -128,7 +128,6 @@ class Doors:
                 plot_id=plot_id, address=self._address, port=port, module=name, password=SecretStr(password)
             )
             self._doors[name] = _Door(plot_id, plotter, drive, move, module, ticket, time.monotonic())
-            self._write_configuration()
         log.info("a door is open for %s", plotter, extra={"action": "door-opened", "plot_id": plot_id})
         return ticket
 
@@ -140,7 +139,6 @@ class Doors:
             if door is None or (but_for is not None and door.move == but_for):
                 return None
             del self._doors[door.module.name]
-            self._write_configuration()
             door.module.secrets.unlink(missing_ok=True)
             inside = [each for each in self._connections if each.module == door.module.name]
         for connection in inside:
@@ -172,12 +170,6 @@ class Doors:
         self._thread.start()
         return int(listening.getsockname()[1])
 
-    def _write_configuration(self) -> None:
-        text = configuration((door.module for door in self._doors.values()), os.geteuid(), os.getegid())
-        draft = self._folder / "rsyncd.conf.new"
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(self._folder / "rsyncd.conf")
-
     def _serve(self, listening: socket.socket) -> None:
         with listening:
             while True:
@@ -202,15 +194,14 @@ class Doors:
                 log.warning("too many connections; one from %s is closed", client[0])
                 accepted.close()
                 return
-            connection = Connection(
-                accepted,
-                self._folder / "rsyncd.conf",
-                self._folder / f"{self._count}.log",
-                self._patience,
-                self._rsync,
-                str(self._folder),
+            log_file, config = self._folder / f"{self._count}.log", self._folder / f"{self._count}.conf"
+            modules = [door.module for door in self._doors.values()]
+            text = configuration(modules, os.geteuid(), os.getegid(), log_file)
+            config.write_text(text, encoding="utf-8")
+            owner = str(self._folder)
+            self._connections.append(
+                Connection(accepted, config, log_file, self._patience, self._rsync, owner)
             )
-            self._connections.append(connection)
 
     def _watch(self) -> None:
         with self._lock:

@@ -1,7 +1,6 @@
 """Text of the rsync servers' configuration, and what their logs say. Pure.
 
-Format: rsyncd.conf(5). rsync reads it and the secrets anew for each connection, so that a door is open as
-soon as it stands here and closed as soon as it does not.
+Format: rsyncd.conf(5). Each connection's rsync gets one of its own, of the doors that are open then.
 """
 
 from __future__ import annotations
@@ -27,9 +26,11 @@ class Module:
     secrets: Path
 
 
-def configuration(modules: Iterable[Module], uid: int, gid: int) -> str:
-    """The whole file. uid, gid: of this process; a server that is started by root needs to be told."""
+def configuration(modules: Iterable[Module], uid: int, gid: int, log: Path) -> str:
+    """The whole file. uid, gid: of this process; a server that is started by root needs to be told.
+    log: given here, since --log-file is forgotten once the client has named its module."""
     head = [
+        f"log file = {log}",
         "use chroot = no",
         # Both would ask a name server, which a farm may not have, and wait for it.
         "reverse lookup = no",
