@@ -8,6 +8,8 @@ logs. What Celery does in between is done here in one thread: carry orders, repo
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -18,6 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+import pytest
 
 from beat.policy.farm import decide
 from common.config import Config, load
@@ -198,3 +202,16 @@ def running(bench: Bench) -> Iterator[Bench]:
             process.wait()
         for plotter in plotters_of(bench.settings.state_dir):
             plotter.kill()
+
+
+@contextmanager
+def small_drive(path: Path, size: str) -> Iterator[None]:
+    """A file system of this size at `path`."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small drive needs root")
+    path.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", path], check=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import yaml
+from celery import Celery
 
 from common.broker import embedded_broker
 from common.names import Role
@@ -153,6 +154,14 @@ class Farm:
             timeout=60,
             check=False,
         )
+
+    def client(self) -> Celery:
+        """A Celery app that only sends."""
+        address = embedded_broker(self.state)
+        assert address is not None
+        app = Celery("client", broker=address.url, backend=address.url)
+        app.conf.broker_transport_options = {"priority_steps": [0]}
+        return app
 
     def board(self) -> Board:
         address = embedded_broker(self.state)

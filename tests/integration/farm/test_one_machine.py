@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import time
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from common.names import PLOT
 from common.plotfile import expected_size_bytes, read_header
-from tests.support.farm import HOST, Farm
+from tests.support.bench import small_drive
+from tests.support.farm import HOST, SMALL, Farm
 from tests.support.waiting import eventually
+
+K20 = SMALL | {"k": 20, "job_buffer": 400}
 
 
 def prove(chia: Path, plot: Path) -> bool:
@@ -136,3 +146,77 @@ def test_status_and_dirs_tell_of_running_jobs_and_room(farm: Farm) -> None:
     assert all(tmp["free_bytes"] > 0 for tmp in shown["tmp"])
     assert len(shown["drives"]) == 2
     assert str(farm.folder / "drives" / "1") in farm.run("dirs").stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting small drives needs root")
+def test_the_next_drive_is_taken_and_without_one_the_plot_stays_and_status_says_why(farm: Farm) -> None:
+    farm.configure(tmp=1, dst=1, drives=2)
+    full, small = (farm.folder / "drives" / number for number in "12")
+    with small_drive(full, "1m"), small_drive(small, "6m"):  # a k18 plot takes 3.6 MB
+        farm.allow(2)
+        farm.up()
+        eventually(lambda: [plot.parent for plot in farm.archived()] == [small], "one is archived", 60)
+        eventually(lambda: len(farm.events("plot-done")) == 2, "another one is made", 60)
+        reason = eventually(lambda: farm.waits().get("drives"), "it waits for a drive")
+        stays = list(farm.folder.glob("dst/1/*.plot"))
+        assert len(stays) == 1
+        assert "plot needs 3." in reason
+        assert "free drive" in reason
+        assert reason.split(";")[0] in farm.run("status").stdout.replace("\n", " ")
+        time.sleep(1)  # nothing may happen now
+        assert list(farm.folder.glob("dst/1/*.plot")) == stays
+        subprocess.run(["mount", "-o", "remount,size=20m", full], check=True)
+        eventually(lambda: list(full.glob("*.plot")), "with room it goes", 60)
+        eventually(lambda: not list(farm.folder.glob("dst/1/*.plot")), "its source is deleted")
+        farm.stop()
+
+
+def test_orders_that_are_stale_wrong_or_come_twice_start_nothing(farm: Farm) -> None:
+    farm.configure(tmp=2, dst=1, plotting={"chiapos": {"executable": str(farm.chia), **K20}},
+                   scheduling={"tmpdir_max_jobs": 3, "global_max_jobs": 5})  # fmt: skip
+    farm.allow(1)
+    farm.up()
+    job = eventually(lambda: [job for job in farm.jobs() if job.phase], "a plot runs")[0]
+    started = farm.events("plot-started")
+    tmp, turn = str(farm.folder / "tmp" / "2"), farm.plotter().turn
+    incarnation, count = turn.split(":")
+    soon = (datetime.now(UTC) + timedelta(seconds=60)).isoformat()
+    wrong: dict[str, dict[str, Any]] = {
+        "of an old turn": {"tmp": tmp, "turn": f"{incarnation}:{int(count) - 1}", "expires_at": soon},
+        "of a turn to come": {"tmp": tmp, "turn": f"{incarnation}:{int(count) + 1}", "expires_at": soon},
+        "of a time that is over": {"tmp": tmp, "turn": turn, "expires_at": "2026-01-01T00:00:00Z"},
+        "with unknown keys": {"tmp": tmp, "turn": turn, "argv": ["rm"]},
+        "with a tmp elsewhere": {"tmp": "/etc"},
+        "with a dst elsewhere": {"tmp": tmp, "dst": "/etc"},
+        "while it is paused": {"tmp": tmp, "turn": turn},
+        "of a newer kind": {"tmp": tmp, "version": 99, "magic": 1},
+    }
+    with farm.client() as app:
+        queue = f"plotter.{HOST}"
+        sent = {what: app.send_task(PLOT, kwargs={"host": HOST, **given}, queue=queue)
+                for what, given in wrong.items()}  # fmt: skip
+        elsewhere = app.send_task(PLOT, kwargs={"host": "another", "tmp": tmp}, queue=queue)
+        # Twice the same message, and the notes by which a worker asks for tasks, late and for nobody.
+        for _ in range(2):
+            app.send_task(PLOT, kwargs={"host": HOST, "tmp": tmp}, queue=queue, task_id="twice")
+        app.send_task(PLOT, kwargs={"host": HOST, "adopt": True}, queue=queue, task_id=job.task_id)
+        app.send_task(PLOT, kwargs={"host": HOST, "adopt": True}, queue=queue, task_id="nobody")
+        for what, result in [*sent.items(), ("of another host", elsewhere)]:
+            task_id = str(result.id)
+            eventually(lambda id=task_id: farm.status_of(id) == "FAILURE", f"an order {what} is refused")
+            assert farm.result(task_id)["result"]["exc_type"] == "OrderRefused", what
+        eventually(lambda: len(farm.jobs()) == 2, "of the two that are the same, one starts")
+        assert {found.task_id for found in farm.jobs()} == {job.task_id, "twice"}
+        assert len(farm.events("plot-started")) == len(started) + 1
+        assert farm.status_of(job.task_id) == "STARTED"
+        eventually(lambda: farm.status_of("twice") == "STARTED", "its task goes on")
+        assert not farm.status_of("nobody") or farm.status_of("nobody") == "STARTED"
+        # The task of which a second message came can still be told to stop.
+        for task_id in ("twice", job.task_id):
+
+            def stopped(task_id: str = task_id) -> bool:
+                app.control.revoke(task_id, terminate=True)
+                return task_id not in {found.task_id for found in farm.jobs()}
+
+            eventually(stopped, f"{task_id} is stopped", 20, every_s=0.5)
+    assert "Traceback" not in (farm.state / "logs" / "plotter.log").read_text(encoding="utf-8")

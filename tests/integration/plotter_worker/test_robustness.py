@@ -8,30 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from common.snapshot import DirState
-from tests.support.bench import PLAIN, Bench, running
+from tests.support.bench import PLAIN, Bench, running, small_drive
 
 K18 = "chiapos-k18"
 ENDLESS = {"live_s": 300}
-
-
-@contextmanager
-def small_drive(path: Path, size: str) -> Iterator[None]:
-    """A file system of this size at `path`."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small drive needs root")
-    path.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", path], check=True)
 
 
 def test_a_missing_log_directory_is_made_also_when_it_goes_while_plots_run(tmp_path: Path) -> None:

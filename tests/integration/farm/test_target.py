@@ -1,0 +1,104 @@
+"""A farm without harvester: plots go to local_rsync as plotman 0.5.3 is configured, from beat to the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from common.names import Role
+from common.snapshot import ArchiverSnapshot
+from plotter_worker.targets.running import MARK
+from tests.support.farm import HOST, Farm
+from tests.support.plots import PLOT_BYTES, write_plot
+from tests.support.waiting import eventually
+
+SLOW_KIB_S = 1000  # some four seconds a plot
+
+
+def df(farm: Farm, lines: str) -> None:
+    """What the machine says of its drives."""
+    program = farm.folder / "bin" / "df"
+    program.write_text(f"#!/bin/sh\n{lines}\n")
+    program.chmod(0o755)
+
+
+def room(farm: Farm, **free_bytes: int) -> str:
+    listed = [
+        f"/dev/{name} 9 9 {free // 1024} 5% {farm.folder}/drives/{name}" for name, free in free_bytes.items()
+    ]
+    return "\n".join(
+        ["cat <<'END'", "Filesystem 1024-blocks Used Available Capacity Mounted on", *listed, "END"]
+    )
+
+
+def transfers(farm: Farm) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter(["name"]):
+        try:
+            if process.info["name"] == "rsync" and process.environ().get(MARK) == str(farm.state):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def archiver(farm: Farm) -> ArchiverSnapshot | None:
+    found: ArchiverSnapshot | None = farm.board().snapshots(Role.ARCHIVER).get(HOST)
+    return found
+
+
+@pytest.mark.skipif(not shutil.which("rsync") and not os.environ.get("CI"), reason="rsync is not installed")
+def test_plots_go_to_a_target_of_0_5_3_and_none_is_lost_when_the_archiver_is_killed(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (farm.folder / "bin").mkdir()
+    monkeypatch.setenv("PATH", f"{farm.folder / 'bin'}:{os.environ['PATH']}")
+    options = f"--bwlimit={SLOW_KIB_S} --preallocate --remove-source-files --skip-compress plot --whole-file"
+    env = {"site_root": str(farm.folder / "drives"), "options": options}
+    farm.configure(
+        archiving={"target": "local_rsync", "env": env},
+        harvester=None,
+        logging={
+            "plots": str(farm.logs),
+            "transfers": str(farm.folder / "transfers"),
+            "disk_spaces": str(farm.folder / "disk_spaces.log"),
+        },
+    )
+    plots = [write_plot(farm.folder / "dst" / "1"), write_plot(farm.folder / "dst" / "2")]
+    content = {plot.name: plot.read_bytes() for plot in plots}
+    df(farm, "echo df: cannot read the table of mounts >&2; exit 1")
+    farm.allow(0)
+    farm.up()
+    why = "disk space script exits 1: df: cannot read the table of mounts."
+    eventually(lambda: why in farm.waits().get("target", ""), "the failing script is the reason", 30)
+
+    # No room: both numbers. What the archiver asks only now and then, its restart asks at once.
+    df(farm, room(farm, **{"1": 1_000_000}))
+    farm.kill("archiver", signal.SIGTERM)
+    told = eventually(lambda: farm.waits().get("drives"), "want of room is the reason", 40)
+    assert told.startswith("plot needs 14.0 MB; largest free folder of target local_rsync")
+    assert told.endswith("has 1.0 MB")
+
+    df(farm, room(farm, **{"1": 10**9, "2": 10**9}))
+    farm.kill("archiver", signal.SIGTERM)
+    eventually(lambda: transfers(farm), "the first plot is on its way", 40)
+    before = {process.pid for process in transfers(farm)}
+    farm.kill("archiver")
+    found = eventually(
+        lambda: (seen := archiver(farm)) and seen.target and seen.target.elsewhere, "it is found again", 20
+    )
+    assert "rsync (pid" in found
+    assert {process.pid for process in transfers(farm)} <= before, "no second one beside it"
+
+    eventually(lambda: not list(farm.folder.glob("dst/*/*")), "both sources are deleted", 60)
+    landed = {plot.name: plot.read_bytes() for plot in Path(farm.folder / "drives").glob("*/*.plot")}
+    assert landed == content
+    assert len(list(farm.folder.glob("drives/*/*"))) == 2, "each plot once, and nothing else"
+    eventually(lambda: not farm.board().moves([HOST]), "no move is left")
+    assert sorted(event.text.split()[0] for event in farm.events("archived")) == sorted(map(str, plots))
+    assert all(len(content[plot.name]) == PLOT_BYTES for plot in plots)
