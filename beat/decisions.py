@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from beat.policy.passing_on import Passing
 from common.snapshot import FinishedPlot, Wait
 
 
@@ -45,3 +46,4 @@ class Decision:
     starts: tuple[Start, ...] = ()
     moves: tuple[Move, ...] = ()
     waits: tuple[Wait, ...] = ()
+    passings: tuple[Passing, ...] = ()

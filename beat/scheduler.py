@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -20,7 +21,8 @@ from celery.beat import Scheduler
 from beat.decisions import Decision
 from beat.policy.farm import decide
 from beat.policy.farm_rules import FarmLimits
-from beat.sending import send_move, send_start
+from beat.policy.passing_on import passed_on, to_pass_on
+from beat.sending import send_move, send_on, send_start
 from common import config
 from common.broker import broker_url
 from common.errors import BrokerError
@@ -103,15 +105,16 @@ class FarmScheduler(Scheduler):
         # twice, which harms nothing, and never not at all.
         hosts = self._board.hosts()[Role.PLOTTER]
         orders, moves = self._board.orders(hosts), self._board.moves(hosts)
-        return decide(
+        decision = decide(
             plotters=self._board.snapshots(Role.PLOTTER),
             archivers=self._board.snapshots(Role.ARCHIVER),
             harvesters=self._board.snapshots(Role.HARVESTER),
             orders=orders,
-            moves=moves,
+            moves=passed_on(moves, now),
             now=now,
             limits=self._limits,
         )
+        return replace(decision, passings=to_pass_on(moves))
 
     def _send(self, decision: Decision) -> None:
         for start in decision.starts:
@@ -121,6 +124,13 @@ class FarmScheduler(Scheduler):
             now = datetime.now(UTC)
             task_id = send_start(self.app, self._board, start, now)
             self._say("start-ordered", start.host, f"plot ordered in {start.tmp}, for {start.dst}", task_id)
+        for passing in decision.passings:
+            if not self._lease.held:
+                log.warning("the lease ran out before a delivery was passed on; the next beat does")
+                return
+            task_id = send_on(self.app, self._board, passing, datetime.now(UTC))
+            text = f"{passing.move.harvester} takes in {passing.move.path}"
+            self._say("admission-ordered", passing.host, text, task_id)
         for move in decision.moves:
             if not self._lease.held:
                 log.warning("the lease ran out before a move was sent; it is dropped")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import PurePath
 from typing import Any
@@ -10,6 +11,7 @@ from uuid import uuid4
 from celery import Celery, chain, signature
 
 from beat.decisions import Move, Start
+from beat.policy.passing_on import Passing, told
 from common.messages import PlotOrder, TargetOrder
 from common.names import (
     ADMIT,
@@ -54,16 +56,16 @@ def send_start(app: Celery, board: Board, start: Start, now: datetime) -> str:
 
 
 def send_move(app: Celery, board: Board, move: Move, now: datetime) -> str:
-    """Send the first of the four steps; each worker sends the next. Returns the chain's last task id."""
+    """Send the first two of four steps; the harvester sends the second. Returns that one's task id.
+
+    The other two follow when the plotter has left word that the plot is sent (`send_on`): a plotter orders
+    nobody.
+    """
     if move.to_target:
         return _send_to_target(app, board, move, now)
     plot = move.plot
     move_id = uuid4().hex
-    repr_ = f"{PurePath(plot.path).name} {move.host} -> {move.harvester}"
-
-    def step(task: str, host: str, **kwargs: Any) -> Any:
-        return signature(task, kwargs={"host": host, **kwargs}, app=app).set(argsrepr="()", kwargsrepr=repr_)
-
+    step = _steps(app, plot.path, move.host, move.harvester)
     steps = chain(
         step(
             RESERVE,
@@ -74,8 +76,6 @@ def send_move(app: Celery, board: Board, move: Move, now: datetime) -> str:
             move=move_id,
         ).set(expires=now + MOVE_LIFETIME),
         step(TRANSFER, move.host),
-        step(ADMIT, move.harvester),
-        step(RELEASE, move.host),
         app=app,
     )
     frozen = steps.freeze()
@@ -94,6 +94,30 @@ def send_move(app: Celery, board: Board, move: Move, now: datetime) -> str:
     )
     steps.apply_async()
     return str(frozen.id)
+
+
+def send_on(app: Celery, board: Board, passing: Passing, now: datetime) -> str:
+    """Tell the harvester that a plot is sent, and the plotter when it is in. Returns the last step's task id.
+
+    Noted on the board first, as with orders: what is noted and not sent expires, and is decided anew.
+    """
+    move = passing.move
+    step = _steps(app, move.path, passing.host, move.harvester)
+    steps = chain(step(ADMIT, move.harvester, delivery=move.delivery), step(RELEASE, passing.host), app=app)
+    frozen = steps.freeze()
+    board.put_move(passing.host, told(move, now).model_copy(update={"task_id": frozen.id}))
+    steps.apply_async()
+    return str(frozen.id)
+
+
+def _steps(app: Celery, path: str, plotter: str, harvester: str) -> Callable[..., Any]:
+    """Makes signatures that Flower shows as `plot-k32-....plot plotter1 -> harvester1`."""
+    shown = f"{PurePath(path).name} {plotter} -> {harvester}"
+
+    def step(task: str, host: str, **kwargs: Any) -> Any:
+        return signature(task, kwargs={"host": host, **kwargs}, app=app).set(argsrepr="()", kwargsrepr=shown)
+
+    return step
 
 
 def _send_to_target(app: Celery, board: Board, move: Move, now: datetime) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 from common.errors import BrokerError, NoRoom, PlotmanError, PlotRefused
 from common.names import MOVE_LIFETIME
@@ -19,6 +21,7 @@ from common.store import Board
 log = logging.getLogger(__name__)
 
 RENEW_S = 15.0
+_REDIS_PAUSE_S = 1.0
 
 # A step of milliseconds may be tried again soon; one that reads or sends a whole plot may not.
 _FIRST_PAUSE_S = 10.0
@@ -104,6 +107,20 @@ class MoveKeeper:
         else:
             self._put(step, attempts, at=step.next)
 
+    def hand_over(self, step: Step, delivery: dict[str, Any], stop: Stop = never) -> None:
+        """Leave with beat what the next worker is to be told (see beat.policy.passing_on); after `working`.
+
+        Waits for a Redis that is away: otherwise the plot would be read once more as a whole. Gives up when
+        `stop` is set; beat then decides anew.
+        """
+        move = self._record(step, self._attempts(step), at=step.next, delivery=delivery)
+        while not self._quietly(partial(self._board.put_move, step.plotter, move)):
+            if stop.is_set():
+                return
+            time.sleep(_REDIS_PAUSE_S)
+            move = move.model_copy(update={"expires_at": _now() + MOVE_LIFETIME})
+        self.tell(step, "sent", f"{step.path} is sent to {step.harvester}")
+
     def superseded(self, step: Step) -> bool:
         """Whether another move of the same plot is under way: this step's message lay in a queue for so long
         that it was taken for lost. False where the notice board does not say."""
@@ -154,7 +171,21 @@ class MoveKeeper:
         lifetime: timedelta = MOVE_LIFETIME,
         absent: bool = False,
     ) -> None:
-        move = PendingMove(
+        move = self._record(step, attempts, at, reason, retry_at, lifetime, absent)
+        self._quietly(lambda: self._board.put_move(step.plotter, move))
+
+    def _record(
+        self,
+        step: Step,
+        attempts: int,
+        at: MoveStep | None = None,
+        reason: str | None = None,
+        retry_at: datetime | None = None,
+        lifetime: timedelta = MOVE_LIFETIME,
+        absent: bool = False,
+        delivery: dict[str, Any] | None = None,
+    ) -> PendingMove:
+        return PendingMove(
             path=step.path,
             harvester=step.harvester,
             size_bytes=step.size_bytes,
@@ -166,8 +197,8 @@ class MoveKeeper:
             retry_at=retry_at,
             move=step.move,
             absent=absent,
+            delivery=delivery,
         )
-        self._quietly(lambda: self._board.put_move(step.plotter, move))
 
     def _attempts(self, step: Step) -> int:
         """Failures in a row so far, as the notice board remembers them."""
@@ -179,11 +210,14 @@ class MoveKeeper:
         self._quietly(lambda: found.extend(self._board.moves([step.plotter]).get(step.plotter, [])))
         return found
 
-    def _quietly(self, write: Callable[[], None]) -> None:
+    def _quietly(self, write: Callable[[], None]) -> bool:
+        """False where the notice board did not hear it."""
         try:
             write()
         except BrokerError as error:
             log.debug("the notice board does not hear of a move: %s", error)
+            return False
+        return True
 
 
 def _end(renewal: threading.Thread, done: threading.Event) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 from pydantic import AwareDatetime
 
@@ -34,6 +35,7 @@ class PendingMove(Notice):
 
     attempts: failures in a row; with `reason` and `retry_at` it tells why the plot is not moving now.
     move: of the chain of tasks that works on it; another chain's tasks find by it that they came too late.
+    delivery: common.messages.Delivery of a plot that is sent, until beat has told the harvester of it.
     absent: the harvester has looked at all its drives, and no copy of the plot is on any.
     """
 
@@ -48,3 +50,4 @@ class PendingMove(Notice):
     retry_at: AwareDatetime | None = None
     move: str | None = None
     absent: bool = False
+    delivery: dict[str, Any] | None = None

@@ -46,6 +46,8 @@ def transfer(self: Task, reservation: dict[str, Any], host: str) -> dict[str, An
             delivery = sender.send(reserved, tell, stop_event(self.request.id))
     except LetGo:
         raise Ignore from None
+    if not self.request.chain:  # a chain of the last release brings its own next steps
+        sender.moves.hand_over(step, delivery.kwargs(), stop_event(self.request.id))
     return delivery.kwargs()
 
 

@@ -7,7 +7,7 @@ refuse it. INFO tells as much as is needed.
 from __future__ import annotations
 
 import time
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import redis
@@ -34,7 +34,7 @@ def ask(url: str) -> Server:
 
 def _info(connection: redis.Redis) -> dict[str, Any]:
     try:
-        return cast("dict[str, Any]", connection.info())
+        return connection.info()
     except redis.ResponseError:  # also NoPermissionError
         return {}
 
@@ -42,7 +42,7 @@ def _info(connection: redis.Redis) -> dict[str, Any]:
 def _skew_s(connection: redis.Redis) -> float | None:
     before_s = time.time()
     try:
-        seconds, microseconds = cast("tuple[int, int]", connection.time())
+        seconds, microseconds = connection.time()
     except redis.ResponseError:
         return None
     return seconds + microseconds / 1e6 - (before_s + time.time()) / 2

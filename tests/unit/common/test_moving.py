@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from common import moving
-from common.errors import BrokerError, PlotRefused, TransferFailed
+from common.errors import BrokerError, NoRoom, PlotRefused, TransferFailed
 from common.moving import LetGo, MoveKeeper, Step, pause_s
 from common.pending import MoveStep, PendingMove
 from common.snapshot import Event
@@ -59,6 +60,34 @@ def keeper(board: FakeBoard, told: list[Event]) -> MoveKeeper:
 
 def step(kind: MoveStep = MoveStep.ADMIT, then: MoveStep | None = MoveStep.RELEASE) -> Step:
     return Step(kind, "plotter", "harvester", PATH, 1000, "harvester", "task", "0f", then)
+
+
+def test_a_step_whose_move_was_decided_anew_meanwhile_is_void(keeper: MoveKeeper, board: FakeBoard) -> None:
+    late = replace(step(), move="one")
+    soon, past = (datetime.now(UTC) + timedelta(seconds=s) for s in (30, -30))
+    other = PendingMove(
+        path=PATH, harvester="h", size_bytes=1, step=MoveStep.TRANSFER, expires_at=soon, move="two"
+    )
+
+    def superseded(record: PendingMove) -> bool:
+        board.kept[PATH] = record
+        return keeper.superseded(late)
+
+    assert superseded(other)
+    assert not superseded(other.model_copy(update={"move": "one"}))
+    assert not superseded(other.model_copy(update={"expires_at": past}))
+    assert not superseded(other.model_copy(update={"retry_at": soon}))
+    assert not keeper.superseded(step())  # a person's own call
+    board.away = True
+    assert not keeper.superseded(late)
+
+
+def test_a_harvester_that_has_no_copy_says_so_in_the_record(keeper: MoveKeeper, board: FakeBoard) -> None:
+    with pytest.raises(NoRoom), keeper.working(replace(step(MoveStep.RESERVE), move="one")):
+        raise NoRoom("no drive takes it")
+
+    assert board.kept[PATH].absent
+    assert board.kept[PATH].move == "one"
 
 
 def test_while_a_step_works_its_move_is_alive(keeper: MoveKeeper, board: FakeBoard) -> None:
@@ -175,3 +204,39 @@ def test_a_missing_redis_stops_no_step(keeper: MoveKeeper, board: FakeBoard) -> 
 )
 def test_pauses_grow_up_to_a_limit(kind: MoveStep, attempts: int, seconds: float) -> None:
     assert pause_s(kind, attempts) == seconds
+
+
+def test_what_is_sent_is_left_with_beat_for_the_harvester(
+    board: FakeBoard, keeper: MoveKeeper, told: list[Event]
+) -> None:
+    sending = step(MoveStep.TRANSFER, MoveStep.ADMIT)
+    with keeper.working(sending):
+        pass
+    keeper.hand_over(sending, {"digest": "00"})
+    assert board.kept[PATH].step is MoveStep.ADMIT
+    assert board.kept[PATH].delivery == {"digest": "00"}
+    assert [event.kind for event in told] == ["sent"]
+
+
+def test_what_is_sent_while_redis_is_away_is_handed_over_when_it_is_back(
+    board: FakeBoard, keeper: MoveKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moving, "_REDIS_PAUSE_S", 0.001)
+    board.away = True
+    thread = threading.Thread(target=keeper.hand_over, args=(step(MoveStep.TRANSFER, MoveStep.ADMIT), {}))
+    thread.start()
+    thread.join(timeout=0.05)
+    assert thread.is_alive()
+    board.away = False
+    thread.join(timeout=5)
+    assert board.kept[PATH].delivery == {}
+
+
+def test_a_worker_that_leaves_does_not_wait_for_redis(board: FakeBoard, keeper: MoveKeeper) -> None:
+    class Set:
+        def is_set(self) -> bool:
+            return True
+
+    board.away = True
+    keeper.hand_over(step(MoveStep.TRANSFER, MoveStep.ADMIT), {}, Set())
+    assert not board.kept

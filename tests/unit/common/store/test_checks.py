@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from common.store.checks import Server, Severity, server_findings
 from common.address import is_loopback
+from common.store.checks import Server, Severity, server_findings
 
 SOUND = {
     "version": (7, 2, 4),
