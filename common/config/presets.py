@@ -12,15 +12,16 @@ from types import MappingProxyType
 from common.config.archiving import TargetDefinition
 
 # POSIX df: -P keeps each file system on one line, -k counts KiB. Paths may hold spaces: all from the sixth
-# word on. site_path_filter is the guydavis fork's: only drives whose path contains it.
-_DRIVES = (
-    "df -Pk | awk -v root={root}/ -v only={only} "
-    '\'NR > 1 {{ path = $6; for (i = 7; i <= NF; i++) path = path " " $i; '
-    'if (index(path, root) == 1 && index(path, only)) printf "%s:%.0f\\n", path, $4 * 1024 }}\''
-)
+# word on. site_path_filter is the guydavis fork's: only drives whose path contains it. df fails where it
+# cannot read a single one of many mounts: that matters only where it says nothing at all, as when ssh fails.
+_DRIVES = """table=$({ask}) || [ -n "$table" ]
+printf '%s\\n' "$table" | awk -v root="${{site_root%/}}/" -v only="${{site_path_filter}}" \
+'NR > 1 {{ path = $6; for (i = 7; i <= NF; i++) path = path " " $i
+if (index(path, root) == 1 && index(path, only)) printf "%s:%.0f\\n", path, $4 * 1024 }}'
+"""
 _OPTIONS = "--preallocate --remove-source-files --skip-compress plot --whole-file"
 
-_LOCAL_SPACE = "#!/bin/sh\nset -eu\n" + _DRIVES.format(root='"${site_root%/}"', only='"${site_path_filter}"')
+_LOCAL_SPACE = "#!/bin/sh\nset -eu\n" + _DRIVES.format(ask="df -Pk")
 _LOCAL_TRANSFER = """#!/bin/sh
 set -eu
 # Without the quotes: options are several words.
@@ -28,10 +29,7 @@ exec "${command}" ${options} "${source}" "${destination}/${path_suffix}${path_su
 """
 
 
-_RSYNCD_SPACE = """#!/bin/sh
-set -eu
-ssh -p "${ssh_port}" "${user}@${host}" df -Pk |
-""" + _DRIVES.format(root='"${site_root%/}"', only='"${site_path_filter}"').removeprefix("df -Pk | ")
+_RSYNCD_SPACE = "#!/bin/sh\nset -eu\n" + _DRIVES.format(ask='ssh -p "${ssh_port}" "${user}@${host}" df -Pk')
 _RSYNCD_TRANSFER = """#!/bin/sh
 set -eu
 below="${destination#"${site_root%/}"}/${path_suffix}${path_suffix:+/}"
@@ -49,7 +47,7 @@ PRESETS: Mapping[str, TargetDefinition] = MappingProxyType(
                 "path_suffix": "",
                 "site_path_filter": "",
             },
-            disk_space_script=_LOCAL_SPACE + "\n",
+            disk_space_script=_LOCAL_SPACE,
             transfer_script=_LOCAL_TRANSFER,
             transfer_process_name="{command}",
             transfer_process_argument_prefix="{site_root}",
@@ -67,7 +65,7 @@ PRESETS: Mapping[str, TargetDefinition] = MappingProxyType(
                 "path_suffix": "",
                 "site_path_filter": "",
             },
-            disk_space_script=_RSYNCD_SPACE + "\n",
+            disk_space_script=_RSYNCD_SPACE,
             transfer_script=_RSYNCD_TRANSFER,
             transfer_process_name="{command}",
             transfer_process_argument_prefix="rsync://{user}@{host}:{rsync_port}/{site}",

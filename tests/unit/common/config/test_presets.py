@@ -110,3 +110,18 @@ def test_local_rsync_moves_a_plot_with_the_real_rsync(tmp_path: Path) -> None:
     subprocess.run(["sh", tmp_path / "script"], env={**os.environ, **env, **given}, check=True)
     assert (tmp_path / "drive" / "a.plot").read_bytes() == b"plot"
     assert not (tmp_path / "a.plot").exists()
+
+
+@pytest.mark.parametrize(("target", "more"), [("local_rsync", {}), ("rsyncd", FAR)])
+def test_without_an_answer_the_script_fails_with_the_programs_words(
+    tmp_path: Path, run: Run, target: str, more: dict[str, str]
+) -> None:
+    (tmp_path / "df").write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(subprocess.CalledProcessError):
+        run(target, "disk_space", site_root="/farm/sites", **more)
+
+
+def test_a_df_that_cannot_read_one_of_many_mounts_still_tells_of_the_others(tmp_path: Path, run: Run) -> None:
+    with (tmp_path / "df").open("a") as program:
+        program.write("\nexit 1\n")
+    assert len(run("local_rsync", "disk_space", site_root="/farm/sites").splitlines()) == 2
