@@ -29,8 +29,11 @@ class _Rate(click.ParamType[int | None]):
         return bytes_s
 
 
+RATE = _Rate()
+
+
 @click.command()
-@click.argument("rate", type=_Rate())
+@click.argument("rate", type=RATE)
 @click.option("--host", help="Only this plotter; else all of the farm.")
 def bandwidth(rate: int | None, host: str | None) -> None:
     """Limit what plotters send to other machines, now: RATE is bytes a second (80M, 500K), `off` for no limit

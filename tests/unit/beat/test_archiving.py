@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from beat.policy.archiving import by_priority, plan_moves
+from beat.policy.farm import decide
 from common.pending import MoveStep, PendingMove
 from common.snapshot import HarvesterSnapshot, PlotState, PlotterSnapshot, Transfer
 from tests.unit.beat.builders import (
@@ -235,6 +236,30 @@ def test_while_the_harvester_with_the_copy_is_away_there_is_no_second_copy() -> 
     assert against(keeper(plot("a")), ONE, failed) == [
         "harvester h2, which may have this plot already, is not there"
     ]
+
+
+@pytest.mark.parametrize("former", [None, move(step=MoveStep.RESERVE, attempts=1, retry_at=at(0))])
+def test_a_plot_goes_to_the_harvester_that_has_all_its_bytes_though_no_record_says_so(
+    former: PendingMove | None,
+) -> None:
+    """The notice board was wiped, or a later step of another try failed: the plotter itself remembers."""
+    copied = keeper(plot("a", copied_to="h2"))
+    records = [former] if former else []
+    full = farm(h1=[drive(9000)], h2=[drive(0)])
+    assert sent(copied, full, *records) == [("/dst1/a.plot", "h2")]
+    assert against(copied, ONE, *records) == ["harvester h2, which may have this plot already, is not there"]
+
+
+def test_it_goes_elsewhere_once_that_harvester_has_looked_and_has_no_copy() -> None:
+    copied = keeper(plot("a", copied_to="h2"))
+    looked = move(harvester="h2", attempts=1, retry_at=at(0), absent=True)
+    assert sent(copied, farm(h1=[drive(9000)], h2=[drive(0)]), looked) == [("/dst1/a.plot", "h1")]
+
+
+def test_a_host_moves_as_many_plots_at_once_as_it_says() -> None:
+    snapshot = keeper(plot("a"), plot("b"), plot("c"), moves_at_once=2)
+    decision = decide({"p1": snapshot}, {"p1": archiver()}, farm(h1=[drive()] * 3), {}, {}, T)
+    assert len(decision.moves) == 2
 
 
 def test_a_broken_transfer_goes_elsewhere_when_its_harvester_is_away_or_not_allowed_any_more() -> None:
