@@ -16,7 +16,7 @@ from common.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.jobs import TrackedJob
 from plotter_worker.plotters.base import DonePlot
 from plotter_worker.plotters.verdict import Success, judge
-from plotter_worker.processes import is_running, pid_of
+from plotter_worker.processes import is_of_this_boot, is_running, pid_of
 from plotter_worker.records import Outcome
 
 _probe = Probe()
@@ -30,10 +30,23 @@ def judge_end(job: TrackedJob, exit_code: int | None, at: datetime) -> Outcome:
     verdict = judge(job.reader, exit_code, exists=_is_there)
     if isinstance(verdict, Success):
         return Outcome(succeeded=True, ended_at=at, result=_result(job, verdict.plots, at))
-    reason = (
-        f"Stopped by {job.killed_by}." if job.killed_by else _no_program(job, exit_code) or verdict.reason
-    )
+    if job.killed_by:
+        reason = f"Stopped by {job.killed_by}."
+    elif went_with_the_machine(job):
+        reason = "The machine went down while it ran."
+    else:
+        reason = _no_program(job, exit_code) or verdict.reason
     return Outcome(succeeded=False, ended_at=at, reason=reason, tail=verdict.tail)
+
+
+def was_ended(job: TrackedJob) -> bool:
+    """Whether others ended it, so that its end says nothing of how well it worked."""
+    return bool(job.killed_by) or went_with_the_machine(job)
+
+
+def went_with_the_machine(job: TrackedJob) -> bool:
+    """Whether the machine was restarted since this job began."""
+    return job.record.process is not None and not is_of_this_boot(job.record.process)
 
 
 def _no_program(job: TrackedJob, exit_code: int | None) -> str | None:
@@ -112,6 +125,8 @@ def _clean_up(job: TrackedJob, folders: Iterable[str]) -> int:
 def _session_lives(process_identity: str) -> bool:
     """Whether a process that the plotter started goes on without it. Ours are started as the first of a
     session of their own (launcher)."""
+    if not is_of_this_boot(process_identity):
+        return False  # whoever has its number by now
     session = pid_of(process_identity)
     for pid in psutil.pids():
         try:

@@ -217,7 +217,7 @@ class PlotterHost:
         if job.record.ours and outcome.succeeded:
             with self._lock:
                 self._steering.works()
-        elif job.record.ours and not job.killed_by and not job.proven(outcome.ended_at):
+        elif job.record.ours and not ending.was_ended(job) and not job.proven(outcome.ended_at):
             self._died_at_once(outcome.reason or "it said nothing")
         for path in {job.tmp, job.tmp2, job.dst}:
             if path in self._surveys:

@@ -121,8 +121,16 @@ def identity(pid: int) -> str:
 
     Raises OSError when there is no such process.
     """
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{boot}:{pid}:{_stat(pid)[19]}"
+    return f"{_boot()}:{pid}:{_stat(pid)[19]}"
+
+
+def is_of_this_boot(process_identity: str) -> bool:
+    """Whether the machine has run on since the process was started."""
+    return process_identity.split(":")[0] == _boot()
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def is_running(process_identity: str) -> bool:
