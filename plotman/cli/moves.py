@@ -6,34 +6,27 @@ import re
 
 import click
 
+_WORDS = {"OFF": 0, "DEFAULT": None}
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
 
-class _Rate(click.ParamType[int | None]):
-    """`80M`, `80MB/s`, `off`, `default` -> bytes a second; 0: no limit; None: as plotman.yaml says."""
-
-    name = "rate"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
-        text = str(value).strip().upper()
-        if text == "OFF":
-            return 0
-        if text == "DEFAULT":
-            return None
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)B?(?:/S)?", text)
-        if match is None:
-            self.fail(f"{value} is no rate; say 80M, 500K, off or default", param, ctx)
-        bytes_s = int(float(match[1]) * _UNITS[match[2]])
-        if bytes_s < 1024:
-            self.fail(f"{value} is too little; say 1K or more, or off", param, ctx)
-        return bytes_s
-
-
-RATE = _Rate()
+def rate_of(text: str) -> int | None:
+    """`80M`, `80MB/s`, `off`, `default` -> bytes a second; 0: no limit; None: as plotman.yaml says. Raises
+    click.BadParameter."""
+    words = text.strip().upper()
+    if words in _WORDS:
+        return _WORDS[words]
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)B?(?:/S)?", words)
+    if match is None:
+        raise click.BadParameter(f"{text} is no rate; say 80M, 500K, off or default")
+    bytes_s = int(float(match[1]) * _UNITS[match[2]])
+    if bytes_s < 1024:
+        raise click.BadParameter(f"{text} is too little; say 2K or more, or off")
+    return bytes_s
 
 
 @click.command()
-@click.argument("rate", type=RATE)
+@click.argument("rate", callback=lambda _ctx, _param, text: rate_of(text))
 @click.option("--host", help="Only this plotter; else all of the farm.")
 def bandwidth(rate: int | None, host: str | None) -> None:
     """Limit what plotters send to other machines, now: RATE is bytes a second (80M, 500K), `off` for no limit

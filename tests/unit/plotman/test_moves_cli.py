@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from plotman.cli.moves import RATE
+from plotman.cli.moves import rate_of
 
 
 @pytest.mark.parametrize(
@@ -21,10 +21,10 @@ from plotman.cli.moves import RATE
     ],
 )
 def test_a_rate_reads_as_people_write_it(text: str, bytes_s: int | None) -> None:
-    assert RATE.convert(text, None, None) == bytes_s
+    assert rate_of(text) == bytes_s
 
 
 @pytest.mark.parametrize("text", ["fast", "-3M", "5", "0", "1T"])
 def test_what_is_no_rate_says_what_to_write(text: str) -> None:
     with pytest.raises(click.UsageError, match="off"):
-        RATE.convert(text, None, None)
+        rate_of(text)
