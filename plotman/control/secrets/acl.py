@@ -1,0 +1,131 @@
+"""Which Redis commands, keys and channels each machine of a farm may use. Pure.
+
+A user's rights are selectors (Redis 7.0, Valkey): each a set of commands together with the keys and channels
+for which they hold, so that a worker may push onto a list without reading it, or hear a channel without
+speaking on it. Needs Redis 7.0 or newer.
+
+What kombu 5.7 and Celery 5.7 use was found with MONITOR and ACL LOG; the tests run a farm under these rules
+and expect an empty ACL LOG.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+
+from common.names import Keys, Role, node, queue
+
+
+class Duty(StrEnum):
+    """What a machine does in the farm, as far as its rights go."""
+
+    PLOTTER = "plotter"  # plots, and sends finished plots
+    HARVESTER = "harvester"
+    SCHEDULER = "scheduler"  # beat, Flower, and the command line that orders
+    VIEWER = "viewer"  # `plotman status` and its like, and nothing else
+
+
+# CLIENT SETINFO is missing, which Redis 7.0 does not know: redis-py does without.
+# No keys, no channels; none of these tells of other machines. INFO is for the check at start.
+_BASE = (
+    "+ping +hello +auth +select +client|setname +multi +exec +discard +watch +unwatch +time +info"
+    " +script|load +script|exists +unsubscribe +punsubscribe"
+)
+# Data of one's own. Named one by one: categories such as @write take in FLUSHALL and KEYS.
+_OWN = (
+    "+get +set +setex +mget +del +exists +expire +pexpire +llen +lpush +rpush +brpop +lpop +rpop +sadd +srem"
+    " +smembers +zadd +zrem +zrange +zrangebyscore +zrevrangebyscore +hset +hget +hdel +hvals +hkeys +hgetall"
+    " +hexists +eval +evalsha"
+)
+# kombu's tables of who listens to broadcasts; one for all processes of a farm.
+_SHARED_EXCHANGES = ("celery.pidbox", "reply.celery.pidbox", "celeryev")
+_SNAPSHOTS = tuple(f"plotman:host:*:{role}" for role in Role)
+_NOTICES = (*_SNAPSHOTS, "plotman:host:*:alive", "plotman:host:*:orders", "plotman:host:*:moves")
+_RESULTS = "celery-task-meta-*"
+
+
+def user_line(name: str, duties: Iterable[Duty], password_sha256: str) -> str:
+    """The line of an ACL file for one machine, which may have several duties.
+
+    password_sha256: hex digest; the file never holds the password itself.
+    """
+    selectors = dict.fromkeys(
+        selector for duty in sorted(set(duties)) for selector in (*_SELECTORS[duty](name),)
+    )
+    rights = " ".join(f"({selector})" for selector in selectors)
+    return f"user {name} on sanitize-payload #{password_sha256} resetchannels -@all {_BASE} {rights}"
+
+
+def acl_file(lines: Iterable[str]) -> str:
+    """users.acl. Nobody may do anything without a name and a password; nobody may do everything."""
+    return "\n".join(("user default off resetpass sanitize-payload resetchannels -@all", *lines)) + "\n"
+
+
+def _keys(patterns: Iterable[str], access: str = "") -> str:
+    return " ".join(f"%{access}~{pattern}" if access else f"~{pattern}" for pattern in patterns)
+
+
+def _bindings(exchanges: Iterable[str]) -> tuple[str, ...]:
+    """kombu's tables of which queue hangs at which exchange."""
+    return tuple(
+        f"_kombu.{table}.{exchange}" for exchange in exchanges for table in ("binding", "binding_permanent")
+    )
+
+
+def _worker(host: str, roles: tuple[Role, ...]) -> Iterator[str]:
+    """What every worker needs: its own queues and notices, and Celery's broadcasts."""
+    queues = tuple(queue(role, host) for role in roles)
+    unacked = tuple(f"unacked.{host}{end}" for end in ("", ".index", ".mutex"))
+    pidboxes = tuple(f"{node(role, host)}.celery.pidbox" for role in roles)
+    own = (*queues, *_bindings(queues), *unacked, *pidboxes, f"plotman:host:{host}:*")
+    yield f"{_OWN} {_keys(own)}"
+    yield f"+hset {_keys([Keys.HOSTS], 'W')}"  # announce ourselves, and strike nobody off
+    yield f"+xadd {_keys([Keys.EVENTS], 'W')}"
+    yield f"+xread +xrevrange {_keys([Keys.EVENTS], 'R')}"  # what `plotman up` prints
+    yield f"+get +mget +set +setex +del +expire +publish +subscribe {_keys([_RESULTS])} &{_RESULTS}"
+    shared = (*_bindings(_SHARED_EXCHANGES), "_kombu.binding_deadlines")
+    yield f"+sadd +srem +smembers +exists +del +zadd +zrem +zrangebyscore +eval +evalsha {_keys(shared)}"
+    # Hear commands, answer them, tell of tasks; but command nobody.
+    yield "+subscribe &/0.celery.pidbox"
+    yield f"+lpush {_keys(['*.reply.celery.pidbox'], 'W')}"
+    yield "+publish &/0.celeryev/*"
+
+
+def _send_to(queues: tuple[str, ...]) -> Iterator[str]:
+    """Push onto others' queues without reading them. kombu declares a queue wherever it sends to it."""
+    yield f"+lpush {_keys(queues, 'W')}"
+    yield f"+sadd +smembers {_keys(_bindings(queues))}"
+
+
+def _plotter(host: str) -> Iterator[str]:
+    yield from _worker(host, (Role.PLOTTER, Role.ARCHIVER))
+
+
+def _harvester(host: str) -> Iterator[str]:
+    yield from _worker(host, (Role.HARVESTER,))
+    # The next step of a plot's way, and how it went; the key to our own door.
+    yield from _send_to(("archive.*", "plotter.*"))
+    yield f"+hset +hdel +hvals +hget +expire {_keys([Keys.moves('*')])}"
+    yield f"+set +setex +del {_keys([Keys.door('*', '*')], 'W')}"
+
+
+def _scheduler(host: str) -> Iterator[str]:  # noqa: ARG001  it speaks for all
+    queues = ("plotter.*", "archive.*", "harvester.*", "plotman.unrouted")
+    yield f"+lpush +llen +del +exists {_keys(queues, 'W')}"
+    celery = ("_kombu.binding*", "*.celery.pidbox", "celeryev.*", "unacked*", _RESULTS)
+    notices = (Keys.HOSTS, Keys.EVENTS, "plotman:beat:*", *_NOTICES)
+    yield f"{_OWN} +zscore +zcard +xadd +xread +xrevrange +xlen {_keys((*celery, *notices))}"
+    yield f"+publish +subscribe +psubscribe &/0.celery.pidbox &/0.celeryev/* &{_RESULTS}"
+
+
+def _viewer(host: str) -> Iterator[str]:  # noqa: ARG001  a viewer is no host
+    notices = (Keys.HOSTS, Keys.EVENTS, "plotman:beat:*", *_NOTICES, _RESULTS)
+    yield f"+get +mget +exists +hkeys +hvals +hgetall +xread +xrevrange +xlen +ttl {_keys(notices, 'R')}"
+
+
+_SELECTORS = {
+    Duty.PLOTTER: _plotter,
+    Duty.HARVESTER: _harvester,
+    Duty.SCHEDULER: _scheduler,
+    Duty.VIEWER: _viewer,
+}

@@ -1,0 +1,91 @@
+"""Who is in the farm and where its broker is; kept as farm.json, so that machines can be added."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from common.errors import PlotmanError
+from plotman.control.secrets.acl import Duty, acl_file, user_line
+
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+
+class Machine(BaseModel):
+    """One machine, which is one user of Redis. password_sha256: hex; the password is in its own file only."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    duties: tuple[Duty, ...]
+    password_sha256: str = Field(repr=False)
+
+    def with_duties(self, more: Iterable[Duty]) -> Machine:
+        return self.model_copy(update={"duties": tuple(sorted({*self.duties, *more}))})
+
+
+class Plan(BaseModel):
+    """A farm's machines, and the address by which they reach Redis.
+
+    server_dir: where the folder `server` lies on the machine of Redis. ca_file: where ca.crt lies on each.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    broker_host: str
+    broker_port: int = Field(ge=1, le=65535)
+    tls: bool
+    server_dir: str
+    ca_file: str
+    machines: tuple[Machine, ...] = ()
+
+    def with_machine(self, machine: Machine) -> Plan:
+        """The machine added, or in the place of the one of its name."""
+        others = {each.name: each for each in self.machines} | {machine.name: machine}
+        return self.model_copy(update={"machines": tuple(others[name] for name in sorted(others))})
+
+    def machine(self, name: str) -> Machine | None:
+        return next((each for each in self.machines if each.name == name), None)
+
+    def users_acl(self) -> str:
+        return acl_file(user_line(each.name, each.duties, each.password_sha256) for each in self.machines)
+
+    def broker_url(self, name: str, password: str) -> str:
+        """What the machine writes as farm.broker."""
+        host = f"[{self.broker_host}]" if ":" in self.broker_host else self.broker_host
+        place = f"{name}:{password}@{host}:{self.broker_port}/0"
+        if not self.tls:
+            return f"redis://{place}"
+        return f"rediss://{place}?ssl_cert_reqs=required&ssl_ca_certs={self.ca_file}"
+
+
+def wanted(
+    plotters: Iterable[str], harvesters: Iterable[str], schedulers: Iterable[str], viewers: Iterable[str]
+) -> dict[str, set[Duty]]:
+    """Machine -> its duties. Raises PlotmanError for a name that is none."""
+    found: dict[str, set[Duty]] = {}
+    for duty, names in (
+        (Duty.PLOTTER, plotters),
+        (Duty.HARVESTER, harvesters),
+        (Duty.SCHEDULER, schedulers),
+        (Duty.VIEWER, viewers),
+    ):
+        for name in names:
+            if not _NAME.fullmatch(name) or name == "default":
+                raise PlotmanError(
+                    f"{name!r} is no name for a machine.",
+                    "Use letters, digits, dots, dashes and underscores, and the name of its farm.host.",
+                )
+            found.setdefault(name, set()).add(duty)
+    return found
+
+
+def address(text: str) -> tuple[str, int]:
+    """(host, port) of HOST, HOST:PORT or [V6]:PORT; 6379 where no port is said. Raises PlotmanError."""
+    matched = re.fullmatch(r"(?:\[([0-9a-fA-F:]+)\]|([A-Za-z0-9._-]+))(?::(\d+))?", text)
+    port = int(matched[3] or 6379) if matched else 0
+    if matched is None or not 0 < port < 65536:
+        raise PlotmanError(f"{text!r} is no address.", "Write HOST or HOST:PORT, an IPv6 address in [].")
+    return matched[1] or matched[2], port

@@ -1,0 +1,62 @@
+"""The files that people install: Redis' configuration, and each machine's lines of plotman.yaml. Pure."""
+
+from __future__ import annotations
+
+from plotman.control.secrets.acl import Duty
+from plotman.control.secrets.plan import Machine, Plan
+
+
+def redis_conf(plan: Plan) -> str:
+    """For Redis 7.0 or newer, or Valkey: `redis-server FILE`, or an `include FILE` at the end of your own.
+
+    TLS: plain connections are off. Users: see acl.py. Persistence: an append-only file, so that messages and
+    results outlive a restart; plotman lives without, since what is true lies on the machines.
+    """
+    folder = plan.server_dir
+    loopback = plan.broker_host in ("127.0.0.1", "localhost", "::1")
+    lines = [
+        "# Made by `plotman farm secrets`.",
+        "bind 127.0.0.1 -::1" if loopback else "bind * -::*",
+        "protected-mode yes",
+        f"aclfile {_quoted(f'{folder}/users.acl')}",
+        "# Refuse writes when the memory is full: an eviction would lose orders without a word.",
+        "maxmemory 512mb",
+        "maxmemory-policy noeviction",
+        "appendonly yes",
+        "appendfsync everysec",
+        'save ""',
+        "tcp-keepalive 60",
+    ]
+    if plan.tls:
+        lines += [
+            "port 0",
+            f"tls-port {plan.broker_port}",
+            f"tls-cert-file {_quoted(f'{folder}/server.crt')}",
+            f"tls-key-file {_quoted(f'{folder}/server.key')}",
+            f"tls-ca-cert-file {_quoted(f'{folder}/ca.crt')}",
+            "# Machines show a password, not a certificate.",
+            "tls-auth-clients no",
+            'tls-protocols "TLSv1.2 TLSv1.3"',
+        ]
+    else:
+        lines.append(f"port {plan.broker_port}")
+    return "\n".join(lines) + "\n"
+
+
+def machine_yaml(plan: Plan, machine: Machine, password: str) -> str:
+    """The section `farm` of the machine's plotman.yaml. Holds its password."""
+    lines = [
+        f"# Of {machine.name}: {', '.join(machine.duties)}. Holds a password: chmod 600.",
+        "farm:",
+        f"  host: {_quoted(machine.name)}",
+        f"  broker: {_quoted(plan.broker_url(machine.name, password))}",
+    ]
+    if Duty.SCHEDULER in machine.duties:
+        lines.append("  scheduler: true")
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """Fit for redis.conf and for YAML."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

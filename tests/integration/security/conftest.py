@@ -1,0 +1,31 @@
+"""A secured server for the tests of who may do what."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.support.secured import redis_server
+
+
+@pytest.fixture(scope="session")
+def tls_server() -> str:
+    """The program of a Redis that speaks TLS. Skips without, fails in CI."""
+    program = redis_server()
+    if program is None:
+        message = "redis-server is missing: run ./deploy/test"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return program
+
+
+@pytest.fixture(scope="session")
+def valkey() -> str:
+    """The server that `plotman up` brings along; no TLS."""
+    from plotman.up.broker import binary
+
+    path: Path = binary()
+    return str(path)

@@ -1,0 +1,224 @@
+"""What each user of `plotman farm secrets` may do at a real server, and what it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from tests.support.secured import Secured
+
+MACHINES = (
+    *("--plotter", "p1", "--plotter", "p10", "--harvester", "h1", "--plotter", "both", "--harvester", "both"),
+    *("--scheduler", "boss", "--viewer", "eye"),
+)
+
+
+@pytest.fixture(scope="module", params=["valkey", "tls_server"])
+def secured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    program = request.getfixturevalue(request.param)
+    made = Secured(tmp_path_factory.mktemp("rights") / "secrets", tls=request.param == "tls_server")
+    made.make(*MACHINES)
+    made.start(program)
+    yield made
+    made.stop()
+
+
+NOBODY_MAY = (
+    "FLUSHALL",
+    "FLUSHDB",
+    "KEYS *",
+    "SCAN 0",
+    "RANDOMKEY",
+    "CONFIG GET requirepass",
+    "CONFIG SET dir /tmp",
+    "ACL LIST",
+    "ACL SETUSER x on nopass +@all",
+    "SHUTDOWN NOSAVE",
+    "MONITOR",
+    "CLIENT LIST",
+    "CLIENT KILL TYPE normal",
+    "REPLICAOF 127.0.0.1 1",
+    "MIGRATE 127.0.0.1 1 k 0 1",
+    "MODULE LIST",
+    "SCRIPT FLUSH",
+    "SLOWLOG GET",
+)
+
+
+@pytest.mark.parametrize("user", ["p1", "h1", "both", "boss", "eye"])
+def test_nobody_may_wipe_watch_or_change_the_server(secured: Secured, user: str) -> None:
+    assert _allowed(secured, user, NOBODY_MAY) == []
+
+
+# Each line names what a stolen password would otherwise be good for.
+A_PLOTTER_MAY_NOT = (
+    "LPUSH harvester.h1 x",  # order a harvester
+    "RPUSH harvester.h1 x",
+    "LPUSH plotter.p10 x",  # order another plotter
+    "LPUSH archive.p10 x",
+    "BRPOP plotter.p10 0.01",  # take its orders
+    "LLEN plotter.p10",
+    "BRPOP harvester.h1 0.01",
+    "LPOP harvester.h1",
+    "LRANGE harvester.h1 0 -1",
+    "DEL harvester.h1",
+    "EXPIRE harvester.h1 1",
+    "GET plotman:host:p10:plotter",  # read another's snapshot
+    "GET plotman:host:h1:harvester",
+    "MGET plotman:host:p1:plotter plotman:host:p10:plotter",
+    "SET plotman:host:p10:plotter x",  # speak for another
+    "SET plotman:host:h1:harvester x",
+    "SET plotman:host:h1:harvester:alive x",
+    "HSET plotman:host:p10:moves a b",
+    "HVALS plotman:host:p10:orders",
+    "GET plotman:host:p10:door:00",  # its key to a harvester's door
+    "HDEL plotman:hosts plotter@p10",  # strike another off
+    "DEL plotman:hosts",
+    "HKEYS plotman:hosts",
+    "DEL plotman:events",
+    "XTRIM plotman:events MAXLEN 0",
+    "SET plotman:beat:lease me",  # decide for the farm
+    "GET plotman:beat:waits",
+    "HSET unacked.p10 a b",
+    "SADD _kombu.binding.plotter.p10 x",  # have another's orders copied to oneself
+    "SADD _kombu.binding.harvester.h1 archive.p1",
+    "SREM _kombu.binding.harvester.h1 x",
+    "PUBLISH /0.celery.pidbox x",  # shut all workers down
+    "BRPOP x.reply.celery.pidbox 0.01",  # read what others are answered
+    "PSUBSCRIBE *",
+    "PSUBSCRIBE /0.celeryev/*",
+)
+
+A_PLOTTER_MAY = (
+    "LPUSH plotter.p1 x",
+    "BRPOP archive.p1 plotter.p1 0.01",
+    "SET plotman:host:p1:plotter x",
+    "HSET plotman:hosts plotter@p1 now",
+    "XADD plotman:events * event x",
+    "SUBSCRIBE /0.celery.pidbox",
+)
+
+
+# What a harvester does for the plotters whose plots it takes in.
+A_HARVESTER_ORDERS_PLOTTERS = (
+    "LPUSH plotter.p10 x",
+    "LPUSH archive.p10 x",
+    "HSET plotman:host:p10:moves a b",
+    "SADD _kombu.binding.plotter.p10 x",
+)
+
+
+def test_a_plotter_may_not_order_or_read_others(secured: Secured) -> None:
+    assert _allowed(secured, "p1", A_PLOTTER_MAY_NOT) == []
+
+
+def test_a_plotter_that_is_a_harvester_too_may_what_a_harvester_may_and_no_more(secured: Secured) -> None:
+    assert set(_allowed(secured, "both", A_PLOTTER_MAY_NOT)) == set(A_HARVESTER_ORDERS_PLOTTERS)
+
+
+def test_a_plotter_may_do_its_own_work(secured: Secured) -> None:
+    assert _allowed(secured, "p1", A_PLOTTER_MAY) == list(A_PLOTTER_MAY)
+
+
+A_HARVESTER_MAY_NOT = (
+    "LPUSH harvester.both x",
+    "BRPOP harvester.both 0.01",
+    "BRPOP plotter.p1 0.01",
+    "LRANGE archive.p1 0 -1",
+    "GET plotman:host:p1:plotter",
+    "SET plotman:host:p1:plotter x",
+    "GET plotman:host:p1:door:00",
+    "HVALS plotman:host:p1:orders",
+    "GET plotman:host:both:harvester",
+    "SET plotman:beat:lease me",
+    "PUBLISH /0.celery.pidbox x",
+    "SREM _kombu.binding.plotter.p1 x",
+)
+
+
+def test_a_harvester_may_not_read_others_or_speak_for_them(secured: Secured) -> None:
+    assert _allowed(secured, "h1", A_HARVESTER_MAY_NOT) == []
+
+
+def test_a_machine_with_two_duties_has_the_rights_of_both_and_no_more(secured: Secured) -> None:
+    may = ("LPUSH plotter.both x", "LPUSH harvester.both x", "HSET plotman:host:p1:moves a b")
+    assert _allowed(secured, "both", may) == list(may)
+    assert _allowed(secured, "both", ("BRPOP harvester.h1 0.01", "GET plotman:host:h1:harvester")) == []
+
+
+def test_the_scheduler_orders_all_and_opens_no_door(secured: Secured) -> None:
+    may = (
+        "LPUSH plotter.p1 x",
+        "LPUSH archive.p10 x",
+        "LPUSH harvester.h1 x",
+        "MGET plotman:host:p1:plotter plotman:host:h1:harvester:alive",
+        "HDEL plotman:hosts plotter@gone",
+        "SET plotman:beat:lease me",
+        "PUBLISH /0.celery.pidbox x",
+        "PSUBSCRIBE /0.celeryev/*",
+    )
+    assert _allowed(secured, "boss", may) == list(may)
+    assert _allowed(secured, "boss", ("GET plotman:host:p1:door:00", "BRPOP plotter.p1 0.01")) == []
+
+
+def test_a_viewer_sees_all_and_touches_nothing(secured: Secured) -> None:
+    may = (
+        "HKEYS plotman:hosts",
+        "MGET plotman:host:p1:plotter plotman:host:h1:harvester",
+        "HVALS plotman:host:p1:moves",
+        "XREVRANGE plotman:events + - COUNT 5",
+        "GET plotman:beat:waits",
+    )
+    may_not = (
+        "SET plotman:host:p1:plotter x",
+        "LPUSH plotter.p1 x",
+        "LLEN plotter.p1",
+        "HSET plotman:hosts a b",
+        "XADD plotman:events * a b",
+        "GET plotman:host:p1:door:00",
+        "PUBLISH /0.celery.pidbox x",
+        "SUBSCRIBE /0.celery.pidbox",
+    )
+    assert _allowed(secured, "eye", may) == list(may)
+    assert _allowed(secured, "eye", may_not) == []
+
+
+def test_nobody_is_let_in_without_name_and_password(secured: Secured) -> None:
+    bare = secured.url("p1").replace(secured.url("p1").split("//")[1].split("@")[0] + "@", "")
+    with redis.Redis.from_url(bare) as stranger, pytest.raises(redis.RedisError, match=r"(?i)auth"):
+        stranger.ping()
+
+
+def test_the_files_hold_passwords_only_where_they_must(secured: Secured) -> None:
+    passwords = secured.passwords()
+    assert len(passwords) == len(set(passwords)) == 6
+    for path in secured.folder.rglob("*"):
+        assert (
+            path.stat().st_mode & 0o077 == 0
+            or path.is_relative_to(secured.folder / "data")
+            or (path.name == "redis.log")
+        )
+        if path.is_file() and path.parent.name != "machines":
+            assert not any(password.encode() in path.read_bytes() for password in passwords), path
+
+
+def _allowed(secured: Secured, user: str, commands: tuple[str, ...]) -> list[str]:
+    """Those of the commands that the user may run; they are run."""
+    allowed = []
+    for command in commands:
+        # A connection each: SUBSCRIBE changes what a connection may do.
+        with secured.client(user) as client:
+            try:
+                connection = client.connection_pool.get_connection()
+                connection.send_command(*command.split())
+                connection.read_response()
+                allowed.append(command)
+            except redis.exceptions.NoPermissionError:
+                continue
+            except redis.ResponseError:
+                allowed.append(command)  # of the wrong type, say: it got that far
+            finally:
+                connection.disconnect()
+    return allowed

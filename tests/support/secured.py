@@ -1,0 +1,113 @@
+"""A Redis that is secured as `plotman farm secrets` says, and clients of it."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import redis
+import yaml
+
+from tests.support.waiting import eventually
+
+_ADMIN = "adminpw"  # only for the tests' own looks: the farm's file has no such user
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def redis_server() -> str | None:
+    """Debian's server, which speaks TLS (the wheel's does not); None where it is not installed."""
+    return shutil.which("redis-server")
+
+
+def make_secrets(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "plotman", "farm", "secrets", str(folder), *options],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@dataclass
+class Secured:
+    """folder: of `plotman farm secrets`. port: where the server shall listen, on 127.0.0.1."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+    tls: bool = True
+
+    def make(self, *machines: str) -> None:
+        done = make_secrets(
+            self.folder,
+            *machines,
+            "--broker",
+            f"127.0.0.1:{self.port}",
+            "--ca-file",
+            str(self.folder / "server" / "ca.crt"),
+            "--tls" if self.tls else "--no-tls",
+        )
+        assert done.returncode == 0, done.stderr
+
+    def start(self, program: str) -> None:
+        acl = self.folder / "server" / "users.acl"
+        with acl.open("a", encoding="utf-8") as file:
+            file.write(f"user admin on >{_ADMIN} ~* &* +@all\n")
+        data = self.folder / "data"
+        data.mkdir(exist_ok=True)
+        with (self.folder / "redis.log").open("wb") as output:
+            self.process = subprocess.Popen(
+                [program, str(self.folder / "server" / "redis.conf"), "--dir", str(data)],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        eventually(self._answers, "the server answers")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(timeout=10)
+
+    def farm_section(self, machine: str) -> dict[str, Any]:
+        """The lines that the machine is given for its plotman.yaml."""
+        text = (self.folder / "machines" / f"{machine}.yaml").read_text(encoding="utf-8")
+        section: dict[str, Any] = yaml.safe_load(text)["farm"]
+        return section
+
+    def url(self, machine: str) -> str:
+        return str(self.farm_section(machine)["broker"])
+
+    def passwords(self) -> list[str]:
+        names = [path.stem for path in (self.folder / "machines").glob("*.yaml")]
+        return [self.url(name).partition("@")[0].rpartition(":")[2] for name in names]
+
+    def client(self, machine: str) -> redis.Redis:
+        return redis.Redis.from_url(self.url(machine), decode_responses=True, protocol=2)
+
+    def admin(self) -> redis.Redis:
+        options: dict[str, Any] = {"ssl": True, "ssl_ca_certs": str(self.folder / "server" / "ca.crt")}
+        return redis.Redis(
+            port=self.port,
+            username="admin",
+            password=_ADMIN,
+            decode_responses=True,
+            **(options if self.tls else {}),
+        )
+
+    def _answers(self) -> bool:
+        try:
+            with self.admin() as admin:
+                return bool(admin.ping())
+        except redis.ConnectionError:
+            return False
