@@ -95,7 +95,14 @@ class Systemd:
         shutil.copy(unit, self._units)
         changes = self._units / f"{unit.name}.d" / "test.conf"
         changes.parent.mkdir()
-        lines = ["[Service]", "User=", "Group=", "StateDirectory=", "PrivateTmp=no", f"WorkingDirectory={self._folder}"]
+        lines = [
+            "[Service]",
+            "User=",
+            "Group=",
+            "StateDirectory=",
+            "PrivateTmp=no",
+            f"WorkingDirectory={self._folder}",
+        ]
         lines += [f'Environment="{name}={value}"' for name, value in environment.items()]
         changes.write_text("\n".join(lines) + "\n")
         self("daemon-reload")
