@@ -25,8 +25,12 @@ def free_port() -> int:
 
 
 def redis_server() -> str | None:
-    """Debian's server, which speaks TLS (the wheel's does not); None where it is not installed."""
-    return shutil.which("redis-server")
+    """Debian's server, which speaks TLS (the wheel's does not); None where it is not installed.
+
+    redis-check-rdb is the same program, in a package that starts no daemon: what it does depends on the name
+    by which it is called.
+    """
+    return shutil.which("redis-server") or shutil.which("redis-check-rdb")
 
 
 def make_secrets(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -68,7 +72,8 @@ class Secured:
         data.mkdir(exist_ok=True)
         with (self.folder / "redis.log").open("wb") as output:
             self.process = subprocess.Popen(
-                [program, str(self.folder / "server" / "redis.conf"), "--dir", str(data)],
+                ["redis-server", str(self.folder / "server" / "redis.conf"), "--dir", str(data)],
+                executable=program,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
