@@ -67,26 +67,31 @@ def celery_settings(broker_url: str, host: str) -> dict[str, Any]:
         "redis_socket_connect_timeout": 5,
         "redis_socket_keepalive": True,
         "redis_backend_health_check_interval": 10,
-        "broker_transport_options": {
-            "visibility_timeout": _VISIBILITY_TIMEOUT_S,
-            "priority_steps": [0],  # one Redis list per queue
-            # Each host restores only what is its own: clocks and timeouts of others don't matter to it.
-            "unacked_key": f"unacked.{host}",
-            "unacked_index_key": f"unacked.{host}.index",
-            "unacked_mutex_key": f"unacked.{host}.mutex",
-            # Without these a connection that was cut silently is not noticed for 15 minutes.
-            "health_check_interval": 10,
-            "socket_timeout": 15,
-            "socket_connect_timeout": 5,
-            "socket_keepalive": True,
-            "socket_keepalive_options": {
-                socket.TCP_KEEPIDLE: 10,
-                socket.TCP_KEEPINTVL: 5,
-                socket.TCP_KEEPCNT: 3,
-            },
-        },
+        "broker_transport_options": _transport(host),
         "worker_hijack_root_logger": True,
         "worker_log_format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
         "worker_task_log_format": "%(asctime)s %(levelname)s %(task_name)s[%(task_id)s]: %(message)s",
         "worker_redirect_stdouts": False,
+    }
+
+
+def _transport(host: str) -> dict[str, Any]:
+    """How messages travel over Redis."""
+    return {
+        "visibility_timeout": _VISIBILITY_TIMEOUT_S,
+        "priority_steps": [0],  # one Redis list per queue
+        # Each host restores only what is its own: clocks and timeouts of others don't matter to it.
+        "unacked_key": f"unacked.{host}",
+        "unacked_index_key": f"unacked.{host}.index",
+        "unacked_mutex_key": f"unacked.{host}.mutex",
+        # Without these a connection that was cut silently is not noticed for 15 minutes.
+        "health_check_interval": 10,
+        "socket_timeout": 15,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "socket_keepalive_options": {
+            socket.TCP_KEEPIDLE: 10,
+            socket.TCP_KEEPINTVL: 5,
+            socket.TCP_KEEPCNT: 3,
+        },
     }
