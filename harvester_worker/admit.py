@@ -20,6 +20,7 @@ from common.snapshot import DirState
 from harvester_worker import incoming, ledger
 from harvester_worker.disk import forget_cached, make_durable, rename_new
 from harvester_worker.drives import Drives
+from harvester_worker.landed import Landed
 from harvester_worker.ledger import Entry
 from harvester_worker.readback import compare, deadline_s, known
 from harvester_worker.reserve import landed_at
@@ -59,12 +60,14 @@ class Admitter:
         challenges: int,
         python: str = sys.executable,
         read_back: bool = False,
+        landed: Landed | None = None,
     ) -> None:
         self._drives = drives
         self._work = work
         self._challenges = challenges
         self._python = python
         self._read_back = read_back
+        self._landed_on = landed or Landed()
 
     def admit(self, delivery: Delivery, stop: Stop = never) -> Admission:
         """Take the plot in. Asked again for a plot that is in, checks that and answers the same.
@@ -142,6 +145,7 @@ class Admitter:
         self._must_be_there(arrival.drive)
         incoming.prepare(arrival.drive)
         with incoming.locked(arrival.drive):
+            self._landed_on.put(arrival.name.plot_id, arrival.drive)
             if arrival.file != arrival.final:
                 try:
                     rename_new(arrival.file, arrival.final)

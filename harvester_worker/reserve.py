@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import threading
@@ -22,16 +21,13 @@ from common.snapshot import DirState
 from common.units import human_bytes
 from harvester_worker import incoming
 from harvester_worker.choose import Candidate, Refusal, choose_drive, why_not
-from harvester_worker.disk import hold, make_durable
+from harvester_worker.disk import hold
 from harvester_worker.drives import CHANGE_S, Drives, Survey, survey
 from harvester_worker.incoming import Part, Record
+from harvester_worker.landed import Landed
+from harvester_worker.resume import give_up, resume
 
 log = logging.getLogger(__name__)
-
-# rsync skips a destination as long as its source, whatever is in it. A part that looks full though its
-# transfer did not end well is cut by so much: rsync then compares what is there, sends the rest, and
-# tells the digest of the whole.
-CUT_BYTES = 1 << 20
 
 # So long a plot does not go back to a drive that failed while it took it.
 AVOID_S = 3600.0
@@ -79,8 +75,9 @@ class Limits:
 class Reserver:
     """One per harvester; reservations are made one after the other, each within milliseconds."""
 
-    def __init__(self, drives: Drives, limits: Limits) -> None:
+    def __init__(self, drives: Drives, limits: Limits, landed: Landed | None = None) -> None:
         self._drives = drives
+        self._landed_on = landed or Landed()
         self._limits = limits
         self._one_at_a_time = threading.Lock()
         self._avoided: dict[tuple[str, str], tuple[float, str]] = {}  # (plot, drive) -> (until, why)
@@ -107,6 +104,12 @@ class Reserver:
             readable = [path for path in seen if seen[path].report.state in _READABLE]
             if answer := self._landed(order, name, readable):
                 return answer
+            home = self._landed_on.drive_of(name.plot_id)
+            if home in seen and home not in readable:
+                raise TransferFailed(
+                    f"{name.name} is on {home}, which is {seen[home].report.state.value}.",
+                    "Bring the drive back, or take it out of harvester.drives to have the plot sent anew.",
+                )
             if answer := self._resumed(order, name, {path: seen[path] for path in usable}):
                 return answer
             return self._begun(order, name, seen)
@@ -148,9 +151,9 @@ class Reserver:
 
     def _resumes(self, drive: str, part: Part, record: Record) -> bool:
         if self._why_avoided(record.plot_id, drive):
-            self._drives.probe.run(drive, partial(_given_up, drive, part.path), CHANGE_S)
+            self._drives.probe.run(drive, partial(give_up, drive, part.path), CHANGE_S)
             return False
-        return self._drives.probe.run(drive, partial(_resume, drive, part, record), CHANGE_S)
+        return self._drives.probe.run(drive, partial(resume, drive, part, record), CHANGE_S)
 
     def _begun(self, order: ReserveOrder, name: PlotName, seen: dict[str, Survey]) -> Reservation:
         left = {path: self._drives.candidate(path, look) for path, look in seen.items()}
@@ -255,40 +258,3 @@ def _other_file(path: Path, detail: str) -> PlotRefused:
         f"{path} exists and is not the plot that is to come. {detail}",
         "Look which of the two is whole (chia plots check), and delete the other.",
     )
-
-
-def _given_up(drive: str, part: Path) -> None:
-    """Give the room back that a plot held on a drive which failed for it."""
-    with incoming.locked(drive), contextlib.suppress(OSError):
-        if not is_open_for_writing(part):
-            incoming.drop(part)
-
-
-def _resume(drive: str, part: Part, record: Record) -> bool:
-    """Make a part of an earlier try ready for the next; False where it is of no use and was dropped.
-
-    Raises TransferFailed while somebody still writes it: cutting it then would leave a hole in it.
-    """
-    with incoming.locked(drive):
-        if is_open_for_writing(part.path):
-            raise TransferFailed(f"{part.path} is still being written by an earlier transfer.", "Let it end.")
-        if part.record is None or part.record.size_bytes != record.size_bytes:
-            incoming.drop(part.path)
-            return False
-        fd = os.open(part.path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            if part.length_bytes >= record.size_bytes:
-                os.ftruncate(fd, max(0, record.size_bytes - CUT_BYTES))
-            hold(fd, record.size_bytes)  # cutting gave back what was held beyond the end
-            os.fsync(fd)
-        except OSError:
-            with contextlib.suppress(OSError):
-                incoming.drop(part.path)
-            raise
-        finally:
-            os.close(fd)
-        begun = part.length_bytes > 0 or part.record.resumed
-        boot = part.record.boot if begun else record.boot
-        incoming.write_record(part.path, record.model_copy(update={"resumed": begun, "boot": boot}))
-        make_durable(part.path.parent)
-    return True

@@ -26,6 +26,7 @@ from harvester_worker.door.address import own_address
 from harvester_worker.door.doors import Doors
 from harvester_worker.drives import REFRESH_S, SWEEP_EVERY_S, Drives
 from harvester_worker.incoming import now_utc
+from harvester_worker.landed import Landed
 from harvester_worker.reserve import Limits, Reserver
 from harvester_worker.scrub import Scrub
 from harvester_worker.way_in import WayIn
@@ -55,11 +56,12 @@ class Harvester:
         self.drives = Drives(partial(config.drives, settings), section.plain_folders, self._looks)
         self._publisher = Publisher(board, Role.HARVESTER, self._snapshot)
         self.moves = MoveKeeper(board, self._publisher.tell)
+        landed = Landed(settings.state_dir / "landed.json")
         self.way_in = WayIn(
             self.host,
             board,
-            Reserver(self.drives, Limits(section.margin_bytes, section.writers_per_drive)),
-            Admitter(self.drives, self._work, section.proofs, read_back=section.read_back),
+            Reserver(self.drives, Limits(section.margin_bytes, section.writers_per_drive), landed),
+            Admitter(self.drives, self._work, section.proofs, read_back=section.read_back, landed=landed),
             self._publisher.tell,
             partial(
                 Doors,

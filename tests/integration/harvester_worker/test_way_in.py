@@ -22,11 +22,13 @@ from common.snapshot import Event
 from common.store import Board
 from harvester_worker import incoming, ledger
 from harvester_worker.door.doors import Doomed, Doors
+from harvester_worker.landed import Landed
 from harvester_worker.reserve import ReserveOrder
 from harvester_worker.scrub import AGAIN_S, Scrub
 from harvester_worker.way_in import WayIn
 from plotter_worker.delivered import DeliveredFile
 from plotter_worker.sources import release
+from plotter_worker.steering import SteeringFile
 from plotter_worker.transfer.sender import Sender
 
 pytestmark = pytest.mark.plotter
@@ -185,6 +187,54 @@ def test_a_plot_whose_drive_failed_goes_to_another_and_the_plotter_hears_why(
     assert incoming.parts(reservation.drive) == []
     assert site.told[0].kind == "drive-failed"
     assert site.way_in.admit(site.send(source, again), never).landed.startswith(again.drive)
+
+
+def test_a_plot_on_a_drive_that_was_pulled_before_its_source_went_gets_no_second_copy(
+    site: Site, drive: Path, source: Path
+) -> None:
+    landed = Landed(site.folder / "state" / "landed.json")
+    site.farm.admitter._landed_on = landed
+    site.archive(source)
+    pulled = drive.rename(drive.with_name("pulled"))
+    site.farm.reserver._landed_on = Landed(site.folder / "state" / "landed.json")  # started anew
+
+    with pytest.raises(TransferFailed, match=f"is on {drive}, which is missing"):
+        site.way_in.reserve(site.order(source, "two"))
+
+    pulled.rename(drive)
+    again = site.way_in.reserve(site.order(source, "three"))
+    assert again.landed == str(drive / source.name)
+    assert site.way_in.admit(Delivery(reservation=again), never).landed == again.landed
+
+
+def test_a_drive_that_somebody_filled_meanwhile_is_left_for_another(
+    farm: Callable[..., Any], mounted_drive: Callable[[int], Path], source: Path
+) -> None:
+    one, two = mounted_drive(64 << 20), mounted_drive(64 << 20)
+    harvester = farm(one, two, mounted=True)
+    order = ReserveOrder(host=HERE, source_host=THERE, path=str(source), size_bytes=source.stat().st_size)
+    first = harvester.reserver.reserve(order)
+    Path(first.part or "").write_bytes(b"")  # gives back what was held
+    with pytest.raises(OSError, match="No space"), (one / "something else").open("wb") as file:
+        while True:
+            file.write(bytes(1 << 20))
+            file.flush()
+
+    assert first.drive == str(one)
+    assert harvester.reserver.reserve(order).drive == str(two)
+    assert incoming.parts(str(one)) == []
+
+
+def test_a_persons_word_on_bandwidth_comes_before_the_files(site: Site) -> None:
+    site.configure("{bwlimit_bytes_s: 5000000}")
+    sender, said = Sender(load(site.config), site.board), SteeringFile(site.folder / "state")
+
+    limits = [sender.limit_bytes_s()]
+    for word in (2_000_000, 0, None):
+        said.set_bandwidth(word)
+        limits.append(sender.limit_bytes_s())
+
+    assert limits == [5_000_000, 2_000_000, None, 5_000_000]
 
 
 def test_a_harvester_without_room_says_whether_a_copy_may_be_on_a_drive_that_is_away(
