@@ -62,4 +62,6 @@ def archive_to_target(self: Task, **arguments: Any) -> dict[str, Any]:
             admission = sender.target.move(order.path, order.size_bytes, tell, stop_event(self.request.id))
     except LetGo:
         raise Ignore from None
+    text = f"{Path(order.path).name} is on {admission.reservation.drive}: {admission.verified}"
+    sender.moves.tell(step, "archived", text)
     return admission.kwargs()

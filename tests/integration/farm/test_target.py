@@ -17,7 +17,7 @@ from tests.support.farm import HOST, Farm
 from tests.support.plots import PLOT_BYTES, write_plot
 from tests.support.waiting import eventually
 
-SLOW_KIB_S = 1000  # some four seconds a plot
+SLOW_KIB_S = 500  # some eight seconds a plot: longer than a restart
 
 
 def df(farm: Farm, lines: str) -> None:
@@ -53,7 +53,7 @@ def archiver(farm: Farm) -> ArchiverSnapshot | None:
 
 
 @pytest.mark.skipif(not shutil.which("rsync") and not os.environ.get("CI"), reason="rsync is not installed")
-def test_plots_go_to_a_target_of_0_5_3_and_none_is_lost_when_the_archiver_is_killed(
+def test_plots_go_to_a_target_of_0_5_3_and_none_is_lost_or_sent_twice_by_a_restart(
     farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (farm.folder / "bin").mkdir()
@@ -77,18 +77,13 @@ def test_plots_go_to_a_target_of_0_5_3_and_none_is_lost_when_the_archiver_is_kil
     why = "disk space script exits 1: df: cannot read the table of mounts."
     eventually(lambda: why in farm.waits().get("target", ""), "the failing script is the reason", 30)
 
-    # No room: both numbers. What the archiver asks only now and then, its restart asks at once.
-    df(farm, room(farm, **{"1": 1_000_000}))
-    farm.kill("archiver", signal.SIGTERM)
-    told = eventually(lambda: farm.waits().get("drives"), "want of room is the reason", 40)
-    assert told.startswith("plot needs 14.0 MB; largest free folder of target local_rsync")
-    assert told.endswith("has 1.0 MB")
-
+    # What the archiver asks only now and then, its restart asks at once.
     df(farm, room(farm, **{"1": 10**9, "2": 10**9}))
     farm.kill("archiver", signal.SIGTERM)
     eventually(lambda: transfers(farm), "the first plot is on its way", 40)
     before = {process.pid for process in transfers(farm)}
-    farm.kill("archiver")
+    # After a SIGKILL the same would happen a minute later, when the move counts as lost.
+    farm.kill("archiver", signal.SIGTERM)
     found = eventually(
         lambda: (seen := archiver(farm)) and seen.target and seen.target.elsewhere, "it is found again", 20
     )
@@ -100,5 +95,6 @@ def test_plots_go_to_a_target_of_0_5_3_and_none_is_lost_when_the_archiver_is_kil
     assert landed == content
     assert len(list(farm.folder.glob("drives/*/*"))) == 2, "each plot once, and nothing else"
     eventually(lambda: not farm.board().moves([HOST]), "no move is left")
-    assert sorted(event.text.split()[0] for event in farm.events("archived")) == sorted(map(str, plots))
+    eventually(lambda: len(farm.events("archived")) >= 2, "both are told")
+    assert sorted(event.text.split()[0] for event in farm.events("archived")) == sorted(content)
     assert all(len(content[plot.name]) == PLOT_BYTES for plot in plots)

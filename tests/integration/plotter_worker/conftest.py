@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import socket
-import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,19 +23,8 @@ from plotter_worker.targets.definition import Target, target_of
 from plotter_worker.targets.mover import Mover, Surroundings
 from plotter_worker.targets.running import MARK
 from plotter_worker.transfer.progress import Progress
+from tests.support.plots import write_plot
 from tests.support.waiting import eventually
-
-PLOT_BYTES = 4_000_000
-
-
-def write_plot(folder: Path, size_bytes: int = PLOT_BYTES) -> Path:
-    """A file with a plot's name, a plot's header (format v1.0, as chiapos writes it) and random bytes."""
-    plot_id = secrets.token_bytes(32)
-    head = b"Proof of Space Plot" + plot_id + struct.pack(">BH", 25, 4) + b"v1.0" + struct.pack(">H", 0)
-    head += struct.pack(">10Q", *range(10))
-    path = folder / f"plot-k25-2026-11-22-12-00-{plot_id.hex()}.plot"
-    path.write_bytes(head + os.urandom(size_bytes - len(head)))
-    return path
 
 
 @dataclass

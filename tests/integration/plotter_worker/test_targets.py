@@ -18,7 +18,8 @@ from common.moving import LetGo
 from common.pool import StopEvent, StopReason
 from common.snapshot import ArchiverSnapshot, Transfer
 from plotter_worker.targets.space import SpaceUnknown
-from tests.integration.plotter_worker.conftest import PLOT_BYTES, Site, write_plot
+from tests.integration.plotter_worker.conftest import Site
+from tests.support.plots import PLOT_BYTES, write_plot
 from tests.support.waiting import eventually
 
 ROOM = 100_000_000
