@@ -11,9 +11,6 @@ from pathlib import Path
 TASK_ID_VARIABLE = "PLOTMAN_TASK_ID"
 STATE_VARIABLE = "PLOTMAN_STATE"
 NICENESS = 15  # what plotman 0.5.3 gave its plotters
-_LAUNCH = ("nice", "-n", str(NICENESS))
-# How the command line of a launch begins in /proc, until `nice` has become the plotter.
-LAUNCH_PREFIX = "".join(f"{word}\0" for word in _LAUNCH).encode()
 
 
 def launch(argv: Sequence[str], log: Path, task_id: str, state_dir: Path) -> subprocess.Popen[bytes]:
@@ -25,7 +22,7 @@ def launch(argv: Sequence[str], log: Path, task_id: str, state_dir: Path) -> sub
     environment = os.environ | {TASK_ID_VARIABLE: task_id, STATE_VARIABLE: str(state_dir)}
     with log.open("ab") as output:
         return subprocess.Popen(
-            [*_LAUNCH, *argv],
+            ["nice", "-n", str(NICENESS), *argv],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

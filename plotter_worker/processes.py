@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from plotter_worker.launcher import LAUNCH_PREFIX, STATE_VARIABLE, TASK_ID_VARIABLE
+from plotter_worker.launcher import STATE_VARIABLE, TASK_ID_VARIABLE
 from plotter_worker.plotters.base import CommandLine, Plotter
 from plotter_worker.plotters.registry import recognise
 
@@ -51,12 +51,8 @@ class ProcessTable:
         self._young: dict[int, float] = {}  # pid -> when first seen, monotonic
         self._next_full_look = 0.0
 
-    def newcomers(self, known: set[int], launching: bool = False) -> list[Found]:
-        """Plotters that run and whose pids are not among the `known` ones.
-
-        launching: also those that their plotman has just begun to start. Such a process is about to
-        become the plotter, or to fail.
-        """
+    def newcomers(self, known: set[int]) -> list[Found]:
+        """Plotters that run and whose pids are not among the `known` ones."""
         now = time.monotonic()
         if now >= self._next_full_look:
             self._settled.clear()
@@ -67,18 +63,16 @@ class ProcessTable:
         for pid in pids - self._settled - known:
             if now - self._young.setdefault(pid, now) > _YOUNG_S:
                 self._settled.add(pid)
-            if plotter := _look_at(pid, launching):
+            if plotter := _look_at(pid):
                 found.append(plotter)
         self._young = {pid: since for pid, since in self._young.items() if pid in pids - self._settled}
         return found
 
 
-def _look_at(pid: int, launching: bool) -> Found | None:
+def _look_at(pid: int) -> Found | None:
     """A process that vanishes, or that we may not look into, is not there."""
     try:
         raw = _cmdline(pid)
-        if launching:
-            raw = raw.removeprefix(LAUNCH_PREFIX)
         if not raw or raw.startswith(b"nice\0"):  # a kernel thread, a zombie, or a launch
             return None
         argv = tuple(part.decode(errors="surrogateescape") for part in raw.rstrip(b"\0").split(b"\0"))
@@ -104,6 +98,15 @@ def _look_at(pid: int, launching: bool) -> Found | None:
         )
     except (OSError, psutil.Error):
         return None
+
+
+def shows(pid: int) -> bool:
+    """Whether others can tell by now that this process is a plotter. Right after an exec, and again when
+    `nice` or `env` become the plotter, a command line is empty for a moment. Raises OSError when it is gone.
+    """
+    raw = _cmdline(pid)
+    argv = tuple(part.decode(errors="surrogateescape") for part in raw.rstrip(b"\0").split(b"\0"))
+    return recognise(argv, "/") is not None
 
 
 def _cmdline(pid: int) -> bytes:

@@ -19,12 +19,13 @@ from plotter_worker.jobs import TrackedJob
 from plotter_worker.launcher import launch
 from plotter_worker.orders import Place
 from plotter_worker.plotters.registry import plotter_for
-from plotter_worker.processes import ProcessTable, identity
+from plotter_worker.processes import ProcessTable, identity, is_running, pid_of, shows
 from plotter_worker.records import JobRecord, Records
 
 log = logging.getLogger(__name__)
 
 _LOCK_WAIT_S = 2.0  # whoever holds it needs some milliseconds
+_SHOW_WAIT_S = 0.3
 
 
 class StartFailed(OrderRefused):
@@ -50,7 +51,9 @@ class Starter:
         """
         with self._alone_in(where.tmp):
             self._nobody_came(where.tmp, known)
-            return self._start(task_id, where, now)
+            job, child = self._start(task_id, where, now)
+            _until_it_shows(job)
+            return job, child
 
     @contextmanager
     def _alone_in(self, tmp: str) -> Iterator[None]:
@@ -71,7 +74,7 @@ class Starter:
 
     def _nobody_came(self, tmp: str, known: set[int]) -> None:
         """The watcher looks once a second: what another plotman started since then is found here."""
-        for found in self._table.newcomers(known, launching=True):
+        for found in self._table.newcomers(known):
             if found.state_dir == str(self._settings.state_dir):
                 continue  # our own: a plotter's child, or one from before a restart that is known by now
             if tmp in (found.command.tmp, found.command.tmp2):
@@ -115,6 +118,20 @@ class Starter:
         record = record.model_copy(update={"process": identity(child.pid), "started_at": started_at})
         self._records.keep(record)
         return TrackedJob(record, plotter, plotter.recognise(argv, "/")), child
+
+
+def _until_it_shows(job: TrackedJob) -> None:
+    """Others look at the process table: only what they can see there may they not start beside. A program
+    that never looks like a plotter, such as a script around one, costs this wait with each start."""
+    assert job.record.process is not None
+    deadline = time.monotonic() + _SHOW_WAIT_S
+    try:
+        while is_running(job.record.process) and not shows(pid_of(job.record.process)):
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(0.001)
+    except OSError:
+        return  # it has ended already
 
 
 def _lock(fd: int, tmp: str) -> None:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import uuid4
 
 import pytest
@@ -117,6 +117,13 @@ class Bench:
     @property
     def dst(self) -> Path:
         return self.farm.folder / "dst" / "1"
+
+    def by_hand(self, output: IO[bytes] | int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+        """A plotter as a person starts it, in the first tmp directory."""
+        argv = [self.program, "plotters", "chiapos", "-k", "18", "-t", self.tmp, "-d", self.dst]
+        child = subprocess.Popen(argv, stdout=output, env=self.farm.by_hand)
+        self.farm.processes.append(child)
+        return child
 
     def start(self) -> None:
         """Begin to follow, decide and start."""

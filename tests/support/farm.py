@@ -1,4 +1,11 @@
-"""A real farm of one machine in a folder: `plotman up` with everything that it starts, real plots."""
+"""A real farm of one machine in a folder: `plotman up` with everything that it starts, real plots.
+
+Farms may run side by side (pytest -n 2), though they share the process table and each looks through all
+of it: jobs of another plotman in directories that are not its own do not concern a host. A plotter that a
+person started concerns every host, and counts for its limits; so those that tests start "by hand" carry
+the mark of a plotman that does not exist (`by_hand`), and only the farm whose directories they use sees
+them. tests/integration/plotter_worker/test_processes.py shows that one without any mark is found.
+"""
 
 from __future__ import annotations
 
@@ -94,6 +101,11 @@ class Farm:
     @property
     def environment(self) -> dict[str, str]:
         return os.environ | {"PLOTMAN_CONFIG": str(self.config), "CHIA_ROOT": str(self.chia_root)}
+
+    @property
+    def by_hand(self) -> dict[str, str]:
+        """Environment of plotters that only this farm's host shall take for a person's."""
+        return self.environment | {"PLOTMAN_STATE": str(self.folder / "by hand")}
 
     def allow(self, plots: int) -> None:
         """Let only so many plots start. Before `up`."""
@@ -243,7 +255,7 @@ class Farm:
         argv += ["-s", "2000", "-f", FARMER, "-p", POOL, "-t", tmp, "-d", dst, "-x"]
         output = log.open("ab") if log else subprocess.PIPE
         process = subprocess.Popen(
-            argv, env=self.environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            argv, env=self.by_hand, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
         self.processes.append(process)
         return process

@@ -59,7 +59,7 @@ def test_plots_are_made_archived_and_proved_and_nothing_stays_behind(farm: Farm,
     assert len(farm.events("archived")) == 4, "each plot is archived once"
 
 
-def test_a_plot_started_by_hand_is_seen_within_two_seconds_counts_and_is_archived(farm: Farm) -> None:
+def test_plots_started_by_hand_are_seen_within_two_seconds_count_and_are_archived(farm: Farm) -> None:
     farm.configure(tmp=1, dst=1, drives=1)
     farm.allow(0)
     farm.up()
@@ -72,21 +72,17 @@ def test_a_plot_started_by_hand_is_seen_within_two_seconds_counts_and_is_archive
     assert job.tmp == str(farm.folder / "tmp" / "1")
     status = json.loads(farm.run("status", "--json").stdout)
     assert [listed["pid"] for listed in status["jobs"]] == [plotter.pid]
+    mute = farm.plot_by_hand(farm.folder / "tmp" / "1", farm.folder / "dst" / "1", None, k=20)
+    unknown = eventually(lambda: [j for j in farm.jobs() if j.pid == mute.pid], "one without a log too", 3)
+    assert unknown[0].phase is None
+    assert "?:?" in farm.run("status").stdout
+    mute.kill()
+    eventually(lambda: len(farm.jobs()) == 1, "its end is seen", 2)
     assert farm.run("unpause", "plotting").returncode == 0
     eventually(lambda: farm.waits().get("tmp max jobs"), "it counts for its tmp directory")
     assert not farm.events("plot-started")
     eventually(farm.archived, "it is archived", 60)
     eventually(lambda: farm.status_of(job.task_id) == "SUCCESS", "it got a task of its own")
-
-
-def test_a_plotter_without_a_log_counts_with_unknown_phase(farm: Farm) -> None:
-    farm.configure(tmp=1, dst=1, drives=1)
-    farm.allow(0)
-    farm.up()
-    plotter = farm.plot_by_hand(farm.folder / "tmp" / "1", farm.folder / "dst" / "1", None, k=19)
-    job = eventually(lambda: [j for j in farm.jobs() if j.pid == plotter.pid], "it is seen", 3)[0]
-    assert job.phase is None
-    assert "?:?" in farm.run("status").stdout
 
 
 def test_a_plotter_that_dies_at_once_is_tried_three_times_and_no_more_until_told(farm: Farm) -> None:

@@ -1,0 +1,51 @@
+"""A plot that a harvester refuses stays where it is until a person says otherwise."""
+
+from __future__ import annotations
+
+from common.snapshot import FinishedPlot, PlotState
+from tests.support.farm import HOST, Farm
+from tests.support.waiting import eventually
+
+
+def test_a_refused_plot_is_told_of_kept_and_sent_again_only_on_a_persons_word(farm: Farm) -> None:
+    farm.configure(tmp=1, dst=1, drives=1)
+    farm.allow(0)
+    dst, tmp = farm.folder / "dst" / "1", farm.folder / "hand"
+    tmp.mkdir()
+    farm.plot_by_hand(tmp, tmp, farm.folder / "hand.log").wait(timeout=60)
+    made = next(tmp.glob("plot-*.plot"))
+    whole = made.read_bytes()
+    damaged = bytearray(whole)
+    for at in range(10_000, len(damaged), 3_000):
+        damaged[at] ^= 0xFF
+    source = dst / made.name
+    source.write_bytes(damaged)
+    farm.up()
+
+    def state() -> FinishedPlot | None:
+        plots = farm.plotter().plots
+        return plots[0] if plots and plots[0].state is PlotState.REFUSED else None
+
+    refused = eventually(state, "the plot is refused", 60)
+    assert refused.reason
+    assert farm.archived() == []
+    assert farm.events("refused")
+
+    assert farm.run("resend", "ffff").returncode != 0
+    source.write_bytes(whole)  # the person has mended it
+    said = farm.run("resend", made.name)
+    assert said.returncode == 0, said.stderr
+    eventually(farm.archived, "the plot is on the drive", 60)
+    eventually(lambda: not source.exists(), "the source is deleted", 30)
+
+    assert "2.00 MB/s" in farm.run("bandwidth", "2M", "--host", HOST).stdout
+    eventually(lambda: _limit(farm) == 2_000_000, "the archiver keeps to it", 15)
+    assert farm.run("bandwidth", "off").returncode == 0
+    eventually(lambda: _limit(farm) is None, "there is no limit", 15)
+
+
+def _limit(farm: Farm) -> int | None:
+    from common.names import Role
+
+    snapshot = farm.board().snapshots(Role.ARCHIVER).get(HOST)
+    return snapshot.bandwidth_bytes_s if snapshot else -1

@@ -1,0 +1,53 @@
+"""Finding plotters in the real process table."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from plotter_worker.launcher import launch
+from plotter_worker.processes import ProcessTable, identity, is_running, shows
+from tests.support.bench import Bench
+from tests.support.waiting import eventually
+
+
+def test_a_plotter_that_nobody_s_plotman_started_is_found_with_its_log_and_directories(
+    tmp_path: Path,
+) -> None:
+    bench = Bench.lay_out(tmp_path)
+    bench.plan(live_s=60)
+    log = tmp_path / "by hand.log"
+    argv = [bench.program, "plotters", "chiapos", "-k18", "-t", "tmp/1", "-d", f"{bench.dst}/"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PLOTMAN")}
+    with log.open("wb") as output:
+        child = subprocess.Popen(argv, stdout=output, cwd=tmp_path, env=environment)
+    try:
+        table = ProcessTable()
+        found = eventually(lambda: [it for it in table.newcomers(set()) if it.pid == child.pid], "found")[0]
+        assert (found.command.tmp, found.command.dst, found.command.k) == (str(bench.tmp), str(bench.dst), 18)
+        assert found.log == str(log)
+        assert (found.task_id, found.state_dir) == (None, None)
+        assert found.identity == identity(child.pid)
+        assert not [it for it in table.newcomers({child.pid}) if it.pid == child.pid], "it is known"
+    finally:
+        child.kill()
+        eventually(lambda: not is_running(found.identity), "a zombie does not run")
+        child.wait()
+    assert not is_running(found.identity)
+
+
+def test_a_plotter_shows_only_once_nice_and_env_have_become_it(tmp_path: Path) -> None:
+    bench = Bench.lay_out(tmp_path, shebang="/usr/bin/env python3")
+    bench.plan(live_s=60)
+    argv = [str(bench.program), "plotters", "chiapos", "-k", "18", "-t", str(bench.tmp), "-d", str(bench.dst)]
+    child = launch(argv, tmp_path / "log", "a-task", tmp_path / "state")
+    try:
+        eventually(lambda: shows(child.pid), "it shows")
+        found = [it for it in ProcessTable().newcomers(set()) if it.pid == child.pid]
+        assert [(it.task_id, it.state_dir) for it in found] == [("a-task", str(tmp_path / "state"))]
+        assert os.getpriority(os.PRIO_PROCESS, child.pid) == 15
+        assert os.getsid(child.pid) == child.pid
+    finally:
+        child.kill()
+        child.wait()
