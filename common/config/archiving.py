@@ -28,6 +28,8 @@ class TargetDefinition(Section):
     The disk space script prints `PATH:BYTES`, a line for each folder that takes plots. The transfer script
     moves `source` to `destination`, one of these folders. Both find these two, and all of env, in their
     environment. Transfers that run already are known by their process name and the start of an argument.
+    The transfer script may delete the source itself, once the copy is whole. Where it leaves it, plotman
+    deletes it when it sees the whole copy in `destination` on this machine.
     """
 
     env: Annotated[dict[str, str | None], BeforeValidator(_words)] = Field(

@@ -89,4 +89,9 @@ def dirs_json(farm: Farm) -> dict[str, Any]:
             for host, snapshot in farm.harvesters.items()
             for drive in snapshot.drives
         ],
+        "targets": [
+            {"host": host} | archiver.target.model_dump(mode="json")
+            for host, archiver in farm.archivers.items()
+            if archiver.target is not None
+        ],
     }

@@ -159,6 +159,7 @@ def dst_table(farm: Farm) -> Table:
 
 
 def drives_table(farm: Farm) -> Table:
+    """Drives of the harvesters, and folders of the archiving targets of 0.5.3, whose plots nobody counts."""
     rows = tuple(
         (
             host,
@@ -170,6 +171,11 @@ def drives_table(farm: Farm) -> Table:
         )
         for host, snapshot in farm.harvesters.items()
         for drive in snapshot.drives
+    ) + tuple(
+        (host, space.path, "?", f"{space.free_bytes / 1e9:.0f}", "", f"of target {archiver.target.name}")
+        for host, archiver in farm.archivers.items()
+        if archiver.target is not None
+        for space in archiver.target.spaces
     )
     columns = ("host", "archive dir", "plots", "GBfree", "GBreserved", "state")
     right = frozenset({"plots", "GBfree", "GBreserved"})

@@ -39,9 +39,9 @@ def options(target: Target, *, again: bool, flush: bool) -> str:
     return " ".join(words)
 
 
-def refuses_fsync(ended: Ended) -> bool:
-    """Whether either rsync failed for our --fsync alone."""
-    return ended.code != 0 and any("--fsync" in line for line in ended.said)
+def refuses(ended: Ended, option: str) -> bool:
+    """Whether either rsync failed because it does not know, or may not take, an option of ours."""
+    return ended.code != 0 and any(option in line for line in ended.said)
 
 
 def copies(target: Target, folders: Sequence[str], name: str) -> dict[str, int]:

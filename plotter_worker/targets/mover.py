@@ -200,7 +200,10 @@ class Mover:
             environment["options"] = f"{extra} {environment['options']}"
         script = Script(self._target.transfer, environment, self._around.log_dir, self._around.owner)
         ended = script.run(tell, stop)
-        if "--fsync" in extra and judging.refuses_fsync(ended):
+        if "--checksum" in extra and judging.refuses(ended, "--checksum"):
+            # Then it is sent anew: its time differs from the source's.
+            return self._run(source, folder, False, tell, stop)
+        if "--fsync" in extra and judging.refuses(ended, "--fsync"):
             log.warning("%s", judging.UNFLUSHED.format(name=self.name))
             self._flushes = False
             return self._run(source, folder, again, tell, stop)

@@ -79,6 +79,19 @@ def test_an_old_rsync_that_knows_no_fsync_serves_and_is_told(site: Site, plot: P
     assert any("--fsync" in problem for problem in mover.problems)
 
 
+def test_the_daemon_that_we_deploy_serves_and_what_it_refuses_is_not_needed(
+    site: Site, plot: Path, daemon: Daemon
+) -> None:
+    site.drives(a=ROOM)
+    sample = (Path(__file__).parents[3] / "deploy" / "rsyncd.conf").read_text(encoding="utf-8")
+    (refused,) = [line for line in sample.splitlines() if line.startswith("refuse options")]
+    for line, flushes in ((refused, True), (refused.partition(" !fsync")[0], False)):
+        mover = site.mover(**daemon("list = no", line))
+        for again in (False, True):
+            assert site.move(mover, plot).verified.endswith("and the size there"), again
+        assert (not mover.problems) == flushes
+
+
 def test_a_daemon_with_a_password_is_reached_with_the_users_options(
     site: Site, plot: Path, daemon: Daemon
 ) -> None:
