@@ -11,7 +11,7 @@ from pathlib import Path
 
 from common.errors import OrderRefused, TransferFailed
 from common.messages import Admission, Reservation
-from common.moving import Stop
+from common.moving import LetGo, Stop
 from common.plotfile import PlotName
 from common.snapshot import ArchiverSnapshot, TargetReport, Transfer
 from common.targets import choose, label, no_room, on_their_way
@@ -90,7 +90,8 @@ class Mover:
         delete it themselves.
 
         size_bytes: that it should have; None: any. Raises OrderRefused for what is no plot of this host,
-        TransferFailed and SpaceUnknown with the cause, LetGo when this worker leaves: the script goes on.
+        TransferFailed and SpaceUnknown with the cause, LetGo when this worker leaves (the script goes on)
+        and while another transfer runs.
         """
         source = own_plot(path, self._around.dirs)
         size_bytes = _size(source, size_bytes)
@@ -99,7 +100,10 @@ class Mover:
         self._path = path
         try:
             if elsewhere := self._asking.look():
-                raise TransferFailed(f"{elsewhere} still sends to {label(self.name)}.", "Wait for its end.")
+                # No failure: beat waits for its end as soon as it stands on the board.
+                log.info("%s waits: %s still sends to %s", source.name, elsewhere, label(self.name))
+                self._around.publish()
+                raise LetGo
             spaces = self._asking.now().spaces
             copies = judging.copies(self._target, [space.path for space in spaces], source.name)
             reservation = self._claim(source, size_bytes, copies)
