@@ -140,12 +140,12 @@ def _listens(port: int) -> bool:
 
 
 def test_a_transfer_that_is_cut_sends_at_most_a_twentieth_again(make_house: Callable[..., House]) -> None:
-    size_bytes = 96 * MB
+    size_bytes = 128 * MB
     house = make_house(size_bytes)
     pids: list[int] = []
 
     def cut(progress: Progress) -> None:
-        if progress.done_bytes > 0.55 * size_bytes and pids:
+        if progress.done_bytes > 0.45 * size_bytes and pids:
             os.kill(pids.pop(), signal.SIGKILL)
 
     with pytest.raises(TransferFailed, match="signal 9"):
