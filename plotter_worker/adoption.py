@@ -72,6 +72,10 @@ class Adoption:
             job.adopt_after_s = now + _AGAIN_S
             self._wanted.put(job)
 
+    def later(self, job: TrackedJob) -> None:
+        """Do not ask for a while: what a task of the same id says now would undo the last one's result."""
+        job.adopt_after_s = time.monotonic() + _AGAIN_S
+
     def _run(self) -> None:
         while (job := self._wanted.get()) is not None:
             if job.claimed:

@@ -114,6 +114,8 @@ class PlotterHost:
             return job
 
     def unclaim(self, job: TrackedJob) -> None:
+        """Its task ends. Another is asked for only if this one's result does not get through."""
+        self._adoption.later(job)
         job.claimed = False
 
     def take_order(self, task_id: str, order: PlotOrder) -> TrackedJob:
