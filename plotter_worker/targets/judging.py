@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
@@ -67,6 +68,19 @@ def copies(target: Target, folders: Sequence[str], name: str) -> dict[str, int]:
         if size_bytes is not None:
             found[folder] = size_bytes
     return found
+
+
+def sweep(target: Target, folders: Sequence[str], name: str) -> None:
+    """Remove what an rsync that was killed left of this plot on drives of this machine: its name between a
+    dot and six characters, in rsync's way. To be called while no transfer runs."""
+    if target.ours != LOCAL:
+        return
+    for folder in folders:
+        for place in {Path(folder), Path(folder) / target.suffix}:
+            for left in place.glob(f".{name}.??????"):
+                with contextlib.suppress(OSError):
+                    left.unlink()
+                    log.info("%s is removed: a transfer that was killed left it", left)
 
 
 def device(target: Target, folder: str) -> int | None:

@@ -104,8 +104,9 @@ class Mover:
                 log.info("%s waits: %s still sends to %s", source.name, elsewhere, label(self.name))
                 self._around.publish()
                 raise LetGo
-            spaces = self._asking.now().spaces
-            copies = judging.copies(self._target, [space.path for space in spaces], source.name)
+            folders = [space.path for space in self._asking.now().spaces]
+            judging.sweep(self._target, folders, source.name)
+            copies = judging.copies(self._target, folders, source.name)
             reservation = self._claim(source, size_bytes, copies)
             return self._transfer(source, reservation, reservation.drive in copies, tell, stop)
         finally:

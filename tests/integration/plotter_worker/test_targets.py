@@ -116,6 +116,17 @@ def test_a_copy_that_was_made_while_nobody_looked_is_compared_and_not_made_twice
         assert not (site.root / "a" / plot.name).exists()
 
 
+def test_what_a_killed_rsync_left_of_the_plot_gives_its_room_back(site: Site, plot: Path) -> None:
+    site.drives(a=ROOM, b=ROOM)
+    left = site.root / "b" / f".{plot.name}.aB3dEf"
+    others = site.root / "b" / f".{plot.name[:-6]}x.plot.aB3dEf"
+    for path in (left, others):
+        path.write_bytes(b"half")
+    site.move(site.mover(**local(site)), plot)
+    assert not left.exists()
+    assert others.exists()
+
+
 @pytest.mark.parametrize("far", [False, True])
 def test_a_copy_of_full_size_made_of_zeros_is_replaced(
     site: Site, plot: Path, daemon: Daemon, far: bool
