@@ -86,14 +86,14 @@ def _worker(host: str, roles: tuple[Role, ...]) -> Iterator[str]:
     shared = (*_bindings(_SHARED_EXCHANGES), "_kombu.binding_deadlines")
     yield f"+sadd +srem +smembers +exists +del +zadd +zrem +zrangebyscore +eval +evalsha {_keys(shared)}"
     # Hear commands, answer them, tell of tasks; but command nobody.
-    yield "+subscribe &/0.celery.pidbox"
+    yield "+subscribe +psubscribe &/0.celery.pidbox"  # kombu uses PSUBSCRIBE for it
     yield f"+lpush {_keys(['*.reply.celery.pidbox'], 'W')}"
     yield "+publish &/0.celeryev/*"
 
 
 def _send_to(queues: tuple[str, ...]) -> Iterator[str]:
     """Push onto others' queues without reading them. kombu declares a queue wherever it sends to it."""
-    yield f"+lpush {_keys(queues, 'W')}"
+    yield f"+lpush +llen {_keys(queues, 'W')}"
     yield f"+sadd +smembers {_keys(_bindings(queues))}"
 
 

@@ -103,6 +103,7 @@ A_PLOTTER_MAY = (
 
 # What a harvester does for the plotters whose plots it takes in.
 A_HARVESTER_ORDERS_PLOTTERS = (
+    "LLEN plotter.p10",
     "LPUSH plotter.p10 x",
     "LPUSH archive.p10 x",
     "HSET plotman:host:p10:moves a b",

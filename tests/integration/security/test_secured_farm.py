@@ -1,0 +1,211 @@
+"""A farm of three machines under the users and certificates of `plotman farm secrets`, making real plots."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import redis
+import yaml
+
+from common.names import Role
+from common.store import Board
+from plotter_worker.steering import SteeringFile
+from tests.support.farm import FARMER, POOL, SMALL, plotters_of
+from tests.support.secured import Secured, free_port
+from tests.support.waiting import eventually
+
+FLOWER_SECRET = "flower-secret-word"
+
+
+@dataclass
+class Machines:
+    """Three plotman.yaml in a folder, each with the lines that its machine was given."""
+
+    folder: Path
+    chia: Path
+    chia_root: Path
+    secured: Secured
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def configure(self, name: str, **sections: Any) -> None:
+        given = self.secured.farm_section(name)
+        farm = (
+            given | {"state": str(self.folder / name / "state"), "flower": False} | sections.pop("farm", {})
+        )
+        (self.folder / name).mkdir()
+        path = self.folder / name / "plotman.yaml"
+        path.write_text(yaml.safe_dump({"version": [2], "farm": farm} | sections), encoding="utf-8")
+
+    def environment(self, name: str) -> dict[str, str]:
+        return os.environ | {
+            "PLOTMAN_CONFIG": str(self.folder / name / "plotman.yaml"),
+            "CHIA_ROOT": str(self.chia_root),
+        }
+
+    def up(self, name: str) -> None:
+        with (self.folder / name / "up.log").open("wb") as output:
+            self.processes.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "plotman", "up"],
+                    env=self.environment(name),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            )
+
+    def run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", *arguments],
+            env=self.environment(name),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.wait(timeout=30)
+        for plotter in plotters_of(self.folder / "p1" / "state"):
+            plotter.kill()
+
+    def archived(self) -> list[Path]:
+        return sorted(self.folder.glob("drives/*/plot-*.plot"))
+
+    def command_lines(self) -> str:
+        """Of all processes of the farm, as anybody on the machine may read them."""
+        lines = []
+        for process in self.processes:
+            try:
+                tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+                lines += [" ".join(each.cmdline()) for each in tree]
+            except psutil.Error:
+                continue
+        return "\n".join(lines)
+
+
+@pytest.fixture
+def machines(tmp_path: Path, chia: Path, chia_root: Path, tls_server: str) -> Iterator[Machines]:
+    secured = Secured(tmp_path / "secrets")
+    secured.make("--plotter", "p1", "--harvester", "h1", "--scheduler", "boss", "--viewer", "eye")
+    secured.start(tls_server)
+    made = Machines(tmp_path, chia, chia_root, secured)
+    for name in ("tmp", "dst", "drives/1"):
+        (tmp_path / name).mkdir(parents=True)
+    made.configure(
+        "p1",
+        logging={"plots": str(tmp_path / "logs")},
+        directories={"tmp": [str(tmp_path / "tmp")], "dst": [str(tmp_path / "dst")]},
+        scheduling={
+            "tmpdir_stagger_phase_major": 2,
+            "tmpdir_stagger_phase_minor": 1,
+            "tmpdir_max_jobs": 1,
+            "global_max_jobs": 1,
+            "global_stagger_m": 0,
+            "polling_time_s": 20,
+        },
+        plotting={
+            "type": "chiapos",
+            "farmer_pk": FARMER,
+            "pool_pk": POOL,
+            "chiapos": {"executable": str(chia), "k": 18, **SMALL},
+        },
+        archiving={"target": "harvester"},
+    )
+    made.configure(
+        "h1",
+        harvester={
+            "drives": [str(tmp_path / "drives" / "*")],
+            "plain_folders": True,
+            "margin_bytes": 1_000_000,
+            "door_address": "127.0.0.1",
+            "door_port": 0,
+        },
+    )
+    made.configure(
+        "boss",
+        farm={"flower": True, "flower_port": free_port(), "flower_auth": f"farmer:{FLOWER_SECRET}"},
+    )
+    made.configure("eye", farm={"scheduler": False})
+    yield made
+    made.stop()
+    secured.stop()
+
+
+class Eavesdropper:
+    """What passes through the server, as an administrator would see it."""
+
+    def __init__(self, admin: redis.Redis) -> None:
+        self.heard: list[str] = []
+        self._admin = admin  # it closes its connections when it is forgotten
+        self._monitor = admin.monitor()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        try:
+            with self._monitor as monitor:
+                for command in monitor.listen():
+                    self.heard.append(str(command["command"]))
+        except (redis.RedisError, OSError, ValueError):
+            return  # the server ended
+
+
+def test_a_plot_is_made_and_archived_nothing_is_denied_and_no_secret_is_seen(machines: Machines) -> None:
+    secured = machines.secured
+    eavesdropper = Eavesdropper(secured.admin())
+    SteeringFile(machines.folder / "p1" / "state").pause("", after=1)
+    for name in ("h1", "p1", "boss"):
+        machines.up(name)
+    command_lines = []
+
+    def archived() -> bool:
+        command_lines.append(machines.command_lines())
+        return len(machines.archived()) == 1
+
+    eventually(archived, "the plot is on its drive", 60, every_s=0.2)
+    eventually(lambda: not list(machines.folder.glob("dst/*")), "the sources are deleted")
+
+    board = Board.connect(secured.url("eye"))
+    words = [board.last_words(role) for role in Role]
+    assert [sorted(each) for each in words] == [["p1"], ["p1"], ["h1"]]
+    assert not [problem for each in words for snapshot, _ in each.values() for problem in snapshot.problems]
+
+    status = machines.run("eye", "plotman", "status")
+    assert status.returncode == 0, status.stderr
+    pong = machines.run("boss", "celery", "-A", "plotman", "inspect", "ping", "-d", "plotter@p1")
+    assert "pong" in pong.stdout, pong.stderr
+    assert machines.run("boss", "plotman", "pause", "plotting", "--host", "p1").returncode == 0
+    with secured.admin() as admin:
+        denied = [(entry["username"], entry["object"], entry["reason"]) for entry in admin.acl_log()]
+    assert denied == []
+
+    shutdown = machines.run("p1", "celery", "-A", "plotman", "control", "shutdown")
+    assert shutdown.returncode != 0
+    assert machines.run("p1", "plotman", "status").returncode == 4
+
+    machines.stop()
+    seen = {
+        "command lines": "\n".join(command_lines),
+        "what passes through Redis": "\n".join(eavesdropper.heard),
+        "the verbs' output": status.stdout + status.stderr + pong.stdout + shutdown.stderr,
+    } | {
+        str(path): path.read_text(encoding="utf-8", errors="replace")
+        for path in machines.folder.rglob("*.log")
+    }
+    assert any("plotter@p1" in text for text in command_lines)
+    assert any("plotter_worker.plot" in command for command in eavesdropper.heard)
+    for secret in (*secured.passwords(), FLOWER_SECRET):
+        assert [place for place, text in seen.items() if secret in text] == []
