@@ -1,0 +1,150 @@
+"""What the documents tell people to type, and to write, works: a document that drifts fails here."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+from common.config import loader
+from common.config.problems import Level
+from common.names import ROLE_OF_TASK
+from plotman.cli import cli
+
+ROOT = Path(__file__).resolve().parents[3]
+DOCUMENTS = sorted((*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"))
+# A command begins a line of a block, or a piece of code in the text; it may have a path, and words before it.
+_BEFORE = r"(?:^|[`|&;(]\s*|(?:runuser -u \w+ -- ))(?:\S*/)?"
+_COMMAND = re.compile(_BEFORE + r"((?:plotman|celery -A plotman)(?: [^`#|\n&;]*)?)", re.MULTILINE)
+# What stands for something: HOST, FILE, N, ..., [OPTION].
+_PLACEHOLDER = re.compile(r"^(?:[A-Z][A-Z_]*|\.\.\.|.*\[.*|.*\].*|<.*>)$")
+
+
+def code(document: Path) -> Iterator[str]:
+    """Indented and fenced blocks as lines, and pieces of code in the text."""
+    text = document.read_text(encoding="utf-8")
+    yield from re.findall(r"(?m)^(?: {4}|\t)(.+)$", text)
+    for language, block in re.findall(r"(?ms)^```(\w*)\n(.*?)^```$", text):
+        if language not in ("yaml", "json", "python"):
+            yield from block.splitlines()
+    yield from (" ".join(piece.split()) for piece in re.findall(r"(?<!`)`([^`]+)`(?!`)", text))
+
+
+def commands() -> list[tuple[str, str]]:
+    """(document, command) of each command of ours."""
+    return sorted(
+        {
+            (str(document.relative_to(ROOT)), match[1].strip())
+            for document in DOCUMENTS
+            for line in code(document)
+            for match in _COMMAND.finditer(line)
+            if len(match[1].split()) > 1
+        }
+    )
+
+
+def missing(root: click.Command, words: list[str]) -> str | None:
+    """What of a command line the program does not know; None where it knows all."""
+    command, path = root, [root.name or ""]
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        word = words.pop(0)
+        if _PLACEHOLDER.match(word):
+            return None
+        with click.Context(command) as context:
+            found = command.get_command(context, word)
+        if found is None:
+            return f"{' '.join(path)} has no {word}"
+        command, path = found, [*path, word]
+    known = {
+        option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
+    }
+    known |= {"-h", "--help"}
+    for word in words:
+        option = re.match(r"\[?(--?[a-zA-Z][\w-]*)", word)
+        if option and option[1] not in known:
+            return f"{' '.join(path)} has no {option[1]}"
+    return None
+
+
+@pytest.mark.parametrize(("document", "line"), commands(), ids=lambda value: str(value)[:60])
+def test_a_command_in_the_documents_exists_with_its_options(document: str, line: str) -> None:
+    if line.startswith("plotman "):
+        assert missing(cli, _words(line)[1:]) is None, document
+        return
+    words = _words(line)[3:]
+    if not words or _PLACEHOLDER.match(words[0]):
+        return
+    if words[0] == "flower":
+        from flower.command import flower
+
+        assert flower.name == "flower"  # its options are tornado's, and not listed
+        return
+    from celery.bin.celery import celery
+
+    assert missing(celery, words[:1]) is None, document
+    if words[0] == "call" and not _PLACEHOLDER.match(words[1]):
+        assert words[1] in ROLE_OF_TASK, f"{document}: there is no task {words[1]}"
+
+
+def _words(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError:
+        return line.split()
+
+
+def test_there_are_commands_to_look_at() -> None:
+    assert len(commands()) > 20
+
+
+def test_a_verb_or_an_option_that_does_not_exist_is_found() -> None:
+    assert missing(cli, ["plod"]) == "cli has no plod"
+    assert missing(cli, ["pause", "plotting", "--hots", "x"]) == "cli pause plotting has no --hots"
+    assert missing(cli, ["status", "--json"]) is None
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_files_that_the_documents_name_are_there(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text) if link]
+    named = re.findall(r"(?<![\w/~.-])\.?/?((?:deploy|tests|docs|benchmarks)/[\w./*-]*\w)", text)
+    for link in links:
+        assert (document.parent / link).exists(), link
+    for name in named:
+        assert list(ROOT.glob(name)), name
+
+
+def yaml_blocks() -> list[tuple[str, str]]:
+    return [
+        (document.name, block)
+        for document in DOCUMENTS
+        for block in re.findall(r"(?ms)^```yaml\n(.*?)^```$", document.read_text(encoding="utf-8"))
+    ]
+
+
+@pytest.mark.parametrize(("document", "block"), yaml_blocks(), ids=lambda value: str(value)[:30])
+def test_a_piece_of_plotman_yaml_in_the_documents_is_right(document: str, block: str, tmp_path: Path) -> None:
+    """With what must stand beside it: a first line, and the rest of a plotter where it is of one."""
+    content = {"version": [2], **yaml.safe_load(block)}
+    if "archiving" in content and "directories" not in content:
+        content |= {
+            "directories": {"tmp": ["/mnt/tmp"]},
+            "scheduling": {
+                "tmpdir_stagger_phase_major": 2,
+                "tmpdir_stagger_phase_minor": 1,
+                "tmpdir_max_jobs": 1,
+                "global_max_jobs": 1,
+                "global_stagger_m": 1,
+            },
+            "plotting": {"type": "chia", "chia": {"executable": "/opt/chia/bin/chia", "k": 32}},
+        }
+    file = tmp_path / "plotman.yaml"
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    errors = [problem for problem in loader.read(file).problems if problem.level is Level.ERROR]
+    # Keys are the reader's own to fill in.
+    assert [str(error) for error in errors if "YOUR_" not in str(error) and "_pk" not in str(error)] == []
