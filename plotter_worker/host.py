@@ -213,14 +213,13 @@ class PlotterHost:
     def job_ended(self, job: TrackedJob, exit_code: int | None) -> None:
         outcome = ending.judge_end(job, exit_code, datetime.now(UTC))
         job.close_log()
-        with self._lock:
+        with self._lock:  # the snapshot in which the job is gone already counts its failure
             job.record = job.record.model_copy(update={"outcome": outcome})
             self._records.keep(job.record)
-        if job.record.ours and outcome.succeeded:
-            with self._lock:
+            if job.record.ours and outcome.succeeded:
                 self._steering.works()
-        elif job.record.ours and not ending.was_ended(job) and not job.proven(outcome.ended_at):
-            self._died_at_once(outcome.reason or "it said nothing")
+            elif job.record.ours and not ending.was_ended(job) and not job.proven(outcome.ended_at):
+                self._died_at_once(outcome.reason or "it said nothing")
         for path in {job.tmp, job.tmp2, job.dst}:
             if path in self._surveys:
                 self._surveys[path].wake()

@@ -311,3 +311,14 @@ def test_a_tmp_that_goes_read_only_takes_no_plot(tmp_path: Path) -> None:
             bench.until(lambda: bench.waits().get("tmp state"), "it is told")
             assert bench.snapshot.tmp_dirs[0].state is DirState.READ_ONLY
             assert not bench.stamps()
+
+
+def test_whoever_sees_that_a_plotter_is_gone_sees_its_failure_too(tmp_path: Path) -> None:
+    """A decision between the two would start the next one without the pause."""
+    bench = Bench.lay_out(tmp_path, scheduling={"failure_limit": 1})
+    bench.plan(exit=1)
+    with running(bench):
+        bench.until(lambda: bench.told("plot-started"), "it starts")
+        while (seen := bench.snapshot).jobs:
+            pass
+        assert seen.failures.consecutive == 1
