@@ -12,6 +12,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from common.errors import OrderRefused
 
+VERSION = 1  # grows when a message changes its meaning; older ones are understood for a release
+
 
 class Message(BaseModel):
     """Base of all task arguments: frozen, unknown keys refused.
@@ -21,11 +23,18 @@ class Message(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: int = 1
+    version: int = VERSION
 
     @classmethod
     def read(cls, **arguments: Any) -> Self:
-        """Check a task's arguments. Raises OrderRefused that names each wrong one."""
+        """Check a task's arguments. Raises OrderRefused that names each wrong one, and for a message of a
+        newer plotman, whose meaning is not known here."""
+        version = arguments.get("version", VERSION)
+        if isinstance(version, int) and version > VERSION:
+            raise OrderRefused(
+                f"This message is of a newer plotman (version {version}, known here: {VERSION}).",
+                "Upgrade plotman on this machine.",
+            )
         try:
             return cls(**arguments)
         except ValidationError as error:

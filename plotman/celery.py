@@ -7,7 +7,7 @@ import sys
 from celery import Celery
 from celery.events.state import TASK_EVENT_TO_STATE
 
-from common import config
+from common import config, transport
 from common.broker import broker_url
 from common.errors import PlotmanError
 from plotman.flower_guard import guard
@@ -29,6 +29,7 @@ _SERVICES = (
 def make_app() -> Celery:
     """The app for this machine's plotman.yaml. Raises PlotmanError where that does not say how."""
     settings = config.load()
+    transport.install()
     made = Celery("plotman")
     made.conf.update(celery_settings(broker_url(settings), settings.host))
     made.steps["worker"].update(_SERVICES)

@@ -67,6 +67,12 @@ def celery_settings(broker_url: str, host: str) -> dict[str, Any]:
         "redis_socket_connect_timeout": 5,
         "redis_socket_keepalive": True,
         "redis_backend_health_check_interval": 10,
+        # A connection that was reset meanwhile must not fail the task that is the next to use it; while Redis
+        # is away this gives up within a second, and never keeps a worker from stopping.
+        "result_backend_always_retry": True,
+        "result_backend_max_retries": 3,
+        "result_backend_base_sleep_between_retries_ms": 20,
+        "result_backend_max_sleep_between_retries_ms": 200,
         "broker_transport_options": _transport(host),
         "worker_hijack_root_logger": True,
         "worker_log_format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
