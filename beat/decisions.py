@@ -30,6 +30,7 @@ class Move:
 
     attempts: failures in a row before this one; to be carried on in the move's record.
     to_target: it goes to the host's own archiving target of plotman 0.5.3; `harvester` then is its label.
+    coming: (folder, bytes) that other plotters still send to that target.
     """
 
     host: str
@@ -37,6 +38,7 @@ class Move:
     harvester: str
     attempts: int = 0
     to_target: bool = False
+    coming: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ def _send_to_target(app: Celery, board: Board, move: Move, now: datetime) -> str
     """The same without a harvester, in two steps: the archiver's and the plotter's."""
     plot, expires_at = move.plot, now + MOVE_LIFETIME
     says = {"argsrepr": "()", "kwargsrepr": f"{PurePath(plot.path).name} {move.host} -> {move.harvester}"}
-    order = TargetOrder(host=move.host, path=plot.path, size_bytes=plot.size_bytes)
+    order = TargetOrder(host=move.host, path=plot.path, size_bytes=plot.size_bytes, coming=dict(move.coming))
     steps = chain(
         signature(ARCHIVE_TO_TARGET, kwargs=order.kwargs(), app=app).set(expires=expires_at, **says),
         signature(RELEASE, kwargs={"host": move.host}, app=app).set(**says),

@@ -70,11 +70,13 @@ class TargetOrder(Message):
     """Move a finished plot to this host's archiving target, as plotman 0.5.3 has them.
 
     size_bytes: of the plot when this was decided; None (a person's order): whatever it has.
+    coming: folder -> bytes that other plotters still send there.
     """
 
     host: str
     path: str
     size_bytes: int | None = None
+    coming: dict[str, int] = {}
 
 
 class Reservation(Message):

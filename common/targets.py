@@ -5,9 +5,9 @@ In common, because beat asks it whether there is room, and the archiver which fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from common.snapshot import ArchiverSnapshot, TargetReport, TargetSpace
+from common.snapshot import TargetReport, TargetSpace
 from common.units import human_bytes, human_bytes_apart
 
 MARGIN_BYTES = 10_000_000  # of 0.5.3: a folder must have so much beside the plot
@@ -16,23 +16,6 @@ MARGIN_BYTES = 10_000_000  # of 0.5.3: a folder must have so much beside the plo
 def label(target: str) -> str:
     """How a target is called where otherwise the name of a harvester stands."""
     return f"target {target}"
-
-
-def on_their_way(
-    target: TargetReport, archivers: Iterable[ArchiverSnapshot], but: str = ""
-) -> dict[str, int]:
-    """Folder -> bytes that transfers of all plotters to the same place will still write there.
-
-    but: host whose transfers don't count.
-    """
-    coming: dict[str, int] = {}
-    for archiver in archivers:
-        if archiver.target is None or archiver.target.place != target.place or archiver.host == but:
-            continue
-        for transfer in archiver.transfers:
-            rest_bytes = max(0, transfer.size_bytes - transfer.sent_bytes)
-            coming[transfer.drive] = coming.get(transfer.drive, 0) + rest_bytes
-    return coming
 
 
 def fitting(spaces: Sequence[TargetSpace], size_bytes: int, coming: Mapping[str, int]) -> list[str]:

@@ -61,7 +61,6 @@ class Archiver:
             self._show,
             self._publisher.changed,
             self._publisher.publish_now,
-            lambda: board.snapshots(Role.ARCHIVER).values(),
         )
 
     def start(self) -> None:

@@ -59,7 +59,9 @@ def archive_to_target(self: Task, **arguments: Any) -> dict[str, Any]:
     )
     try:
         with sender.moves.working(step):
-            admission = sender.target.move(order.path, order.size_bytes, tell, stop_event(self.request.id))
+            admission = sender.target.move(
+                order.path, order.size_bytes, tell, stop_event(self.request.id), order.coming
+            )
     except LetGo:
         raise Ignore from None
     text = f"{Path(order.path).name} is on {admission.reservation.drive}: {admission.verified}"

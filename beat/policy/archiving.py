@@ -9,6 +9,7 @@ from beat.decisions import Move
 from beat.policy.berths import Berths, all_berths, under_way
 from beat.policy.harvester import choose
 from beat.policy.load import pair
+from beat.policy.places import Places
 from beat.policy.priority import archive_priority
 from beat.policy.room import Pair, trimmed
 from beat.policy.target import target_for, to_target
@@ -40,7 +41,7 @@ def plan_moves(
     *,
     berths: dict[str, Berths] | None = None,
     at_once: int = 1,
-    archivers: Mapping[str, ArchiverSnapshot] | None = None,
+    places: Places | None = None,
 ) -> tuple[tuple[Move, ...], tuple[Wait, ...]]:
     """Moves to order at `now`, and one wait for each finished plot that neither moves nor starts to.
 
@@ -50,7 +51,7 @@ def plan_moves(
     berths: room at all harvesters beside the moves of all plotters; takes up what is decided here. None:
         made from `harvesters` and `moves`.
     at_once: moves that may be under way from one host; to a target of 0.5.3 it is always one.
-    archivers: all that are alive, for what they send to the same target. None: this one alone.
+    places: those of all targets of 0.5.3; takes up what is decided here. None: made from this host's.
     """
     if not snapshot.archiving or not snapshot.plots:
         return (), ()
@@ -62,6 +63,8 @@ def plan_moves(
         running |= {transfer.path: transfer.harvester for transfer in archiver.transfers}
     if archiver is not None and archiver.target is not None:
         at_once = 1
+    if places is None:
+        places = Places({} if archiver is None else {snapshot.host: archiver}, {snapshot.host: moves}, now)
     ordered: list[Move] = []
     waits: list[Wait] = []
     for plot in by_priority(snapshot):
@@ -75,20 +78,32 @@ def plan_moves(
             or retry(snapshot, plot, record, now)
             or busy(snapshot, plot, running, at_once)
         )
-        harvester = wait or (
-            choose(snapshot, plot, record, berths)
-            if target is None
-            else to_target(snapshot, plot, target, record, archivers or {})
-        )
-        if isinstance(harvester, Wait):
-            waits.append(harvester)
-            continue
         attempts = 0 if record is None else record.attempts
-        ordered.append(Move(snapshot.host, plot, harvester, attempts, to_target=target is not None))
-        running[plot.path] = harvester
-        if target is None:
-            berths[harvester].send(plot.size_bytes)
+        move = wait or (
+            _to_harvester(snapshot, plot, record, berths, attempts)
+            if target is None
+            else to_target(snapshot, plot, target, record, places, attempts)
+        )
+        if isinstance(move, Wait):
+            waits.append(move)
+        else:
+            ordered.append(move)
+            running[plot.path] = move.harvester
     return tuple(ordered), tuple(waits)
+
+
+def _to_harvester(
+    snapshot: PlotterSnapshot,
+    plot: FinishedPlot,
+    record: PendingMove | None,
+    berths: Mapping[str, Berths],
+    attempts: int,
+) -> Move | Wait:
+    harvester = choose(snapshot, plot, record, berths)
+    if isinstance(harvester, Wait):
+        return harvester
+    berths[harvester].send(plot.size_bytes)
+    return Move(snapshot.host, plot, harvester, attempts)
 
 
 def not_ready(snapshot: PlotterSnapshot, plot: FinishedPlot) -> Wait | None:

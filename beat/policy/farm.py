@@ -11,6 +11,7 @@ from beat.policy.archiving import plan_moves
 from beat.policy.berths import all_berths
 from beat.policy.farm_rules import NO_LIMITS, FarmLimits, FarmLoad
 from beat.policy.load import Load
+from beat.policy.places import Places
 from beat.policy.plotting import plan_starts
 from common.pending import PendingMove, PendingOrder
 from common.snapshot import ArchiverSnapshot, HarvesterSnapshot, PlotState, PlotterSnapshot, Wait
@@ -44,6 +45,7 @@ def decide(
         waits += waiting
     # Moves of plotters that are gone still take up room at their harvesters.
     berths = all_berths(harvesters, chain.from_iterable(moves.values()), now)
+    places = Places(archivers, moves, now)
     for host in _oldest_first(plotters):
         moved, waiting_plots = plan_moves(
             plotters[host],
@@ -53,7 +55,7 @@ def decide(
             now,
             berths=berths,
             at_once=plotters[host].moves_at_once,
-            archivers=archivers,
+            places=places,
         )
         ordered += moved
         waits += waiting_plots

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from beat.decisions import Move
+from beat.policy.places import Places
 from common.pending import MoveStep, PendingMove
 from common.snapshot import ArchiverSnapshot, FinishedPlot, PlotterSnapshot, TargetReport, Wait
-from common.targets import MARGIN_BYTES, fitting, label, no_room, on_their_way
+from common.targets import MARGIN_BYTES, fitting, label, no_room
 
 
 def target_for(
@@ -29,12 +29,10 @@ def to_target(
     plot: FinishedPlot,
     target: TargetReport,
     former: PendingMove | None,
-    archivers: Mapping[str, ArchiverSnapshot],
-) -> str | Wait:
-    """What stands for the harvester in the plot's move, or why it waits.
-
-    archivers: of all hosts that are alive; what they send to the same place takes up room there.
-    """
+    places: Places,
+    attempts: int,
+) -> Move | Wait:
+    """The plot's move, or why it waits. attempts: failures in a row so far."""
 
     def wait(rule: str, reason: str, **numbers: float) -> Wait:
         return Wait(host=snapshot.host, rule=rule, reason=reason, subject=plot.path, numbers=numbers)
@@ -45,12 +43,15 @@ def to_target(
         return wait("target", target.trouble)
     if target.asked_at is None:
         return wait("target", f"free space of {label(target.name)} is not known yet")
-    name = label(target.name)
-    if former is not None and former.harvester == name:
-        return name  # a copy of it may be there, which takes no more room: the archiver looks
-    coming = on_their_way(target, archivers.values(), but=snapshot.host)
-    if fitting(target.spaces, plot.size_bytes, coming):
-        return name
+    if (other := places.choosing(target)) is not None:
+        return wait("moves", f"{other} is just choosing a folder of {label(target.name)}")
+    coming = places.coming(target)
+    # A copy of one that was begun may be there, which takes no more room: the archiver looks.
+    begun = former is not None and former.harvester == label(target.name)
+    if begun or fitting(target.spaces, plot.size_bytes, coming):
+        places.send(target, snapshot.host)
+        name = label(target.name)
+        return Move(snapshot.host, plot, name, attempts, to_target=True, coming=tuple(sorted(coming.items())))
     free_bytes = max((space.free_bytes - coming.get(space.path, 0) for space in target.spaces), default=0)
     reason = no_room(target, plot.size_bytes, coming)
     return wait("drives", reason, needs_bytes=plot.size_bytes + MARGIN_BYTES, free_bytes=max(0, free_bytes))

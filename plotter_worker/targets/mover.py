@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +13,8 @@ from common.errors import OrderRefused, TransferFailed
 from common.messages import Admission, Reservation
 from common.moving import LetGo, Stop
 from common.plotfile import PlotName
-from common.snapshot import ArchiverSnapshot, TargetReport, Transfer
-from common.targets import choose, label, no_room, on_their_way
+from common.snapshot import TargetReport, Transfer
+from common.targets import choose, label, no_room
 from plotter_worker.sources import own_plot
 from plotter_worker.targets import judging
 from plotter_worker.targets.asking import Asking
@@ -25,16 +25,13 @@ from plotter_worker.transfer.progress import Progress
 
 log = logging.getLogger(__name__)
 
-_CHOICES_MAX = 5  # so often another plotter may be quicker, until we come back later
-
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the mover needs of its archiver.
 
     dirs: folders of this host's finished plots. show: puts a transfer into the snapshot, or takes that of a
-    path out. publish: has the snapshot on the board when it returns. archivers: snapshots of all that are
-    alive; raises BrokerError.
+    path out. publish: has the snapshot on the board when it returns.
     """
 
     host: str
@@ -43,7 +40,6 @@ class Surroundings:
     log_dir: Path
     show: Callable[[Transfer | None, str], None]
     publish: Callable[[], None]
-    archivers: Callable[[], Iterable[ArchiverSnapshot]]
 
 
 class Mover:
@@ -84,14 +80,19 @@ class Mover:
         return self._path == path
 
     def move(
-        self, path: str, size_bytes: int | None, tell: Callable[[Progress], None], stop: Stop
+        self,
+        path: str,
+        size_bytes: int | None,
+        tell: Callable[[Progress], None],
+        stop: Stop,
+        coming: Mapping[str, int] | None = None,
     ) -> Admission:
         """Copy a plot of this host to the target. The source is not touched here, only by scripts that
         delete it themselves.
 
-        size_bytes: that it should have; None: any. Raises OrderRefused for what is no plot of this host,
-        TransferFailed and SpaceUnknown with the cause, LetGo when this worker leaves (the script goes on)
-        and while another transfer runs.
+        size_bytes: that it should have; None: any. coming: folder -> bytes that others still send there.
+        Raises OrderRefused for what is no plot of this host, TransferFailed and SpaceUnknown with the cause,
+        LetGo when this worker leaves (the script goes on) and while another transfer runs.
         """
         source = own_plot(path, self._around.dirs)
         size_bytes = _size(source, size_bytes)
@@ -107,40 +108,30 @@ class Mover:
             folders = [space.path for space in self._asking.now().spaces]
             judging.sweep(self._target, folders, source.name)
             copies = judging.copies(self._target, folders, source.name)
-            reservation = self._claim(source, size_bytes, copies)
+            reservation = self._claim(source, size_bytes, coming or {}, copies)
             return self._transfer(source, reservation, reservation.drive in copies, tell, stop)
         finally:
             self._around.show(None, path)
             self._path = None
             self._one.release()
 
-    def _claim(self, source: Path, size_bytes: int, copies: dict[str, int]) -> Reservation:
-        """Choose a folder, and have everybody know before a byte is sent.
+    def _claim(
+        self, source: Path, size_bytes: int, coming: Mapping[str, int], copies: dict[str, int]
+    ) -> Reservation:
+        """Choose a folder, and have everybody know before a byte is sent: beat sends no other plotter to this
+        place until it does."""
+        reservation = Reservation(
+            host=label(self.name),
+            source_host=self._around.host,
+            path=str(source),
+            size_bytes=size_bytes,
+            drive=self._folder(size_bytes, coming, copies),
+        )
+        self._around.show(_transfer(reservation), "")
+        self._around.publish()
+        return reservation
 
-        A plotter that finds another one's transfer on its folder, after its own is on the board, gives way:
-        of two that choose at the same time at least one sees the other.
-        """
-        for _ in range(_CHOICES_MAX):
-            coming = self._coming()
-            folder = self._folder(size_bytes, coming, copies)
-            reservation = Reservation(
-                host=label(self.name),
-                source_host=self._around.host,
-                path=str(source),
-                size_bytes=size_bytes,
-                drive=folder,
-            )
-            self._around.show(_transfer(reservation), "")
-            self._around.publish()
-            if self._folder(size_bytes, self._coming(), copies) == folder or folder in copies:
-                return reservation
-            self._around.show(None, str(source))
-        raise TransferFailed("Other plotters were quicker to every folder.", "It will be tried again.")
-
-    def _coming(self) -> dict[str, int]:
-        return on_their_way(self.report, self._around.archivers(), but=self._around.host)
-
-    def _folder(self, size_bytes: int, coming: dict[str, int], copies: dict[str, int]) -> str:
+    def _folder(self, size_bytes: int, coming: Mapping[str, int], copies: dict[str, int]) -> str:
         """Where a whole copy lies already it goes again, to be compared: one plot on two drives is none the
         more. Then 0.5.3's rule. Raises TransferFailed."""
         for folder, found_bytes in copies.items():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from common.config import Config
-from common.snapshot import ArchiverSnapshot, Transfer
+from common.snapshot import Transfer
 from plotter_worker.sources import plot_dirs
 from plotter_worker.targets.asking import Asking
 from plotter_worker.targets.definition import target_of
@@ -18,7 +18,6 @@ def mover_of(
     show: Callable[[Transfer | None, str], None],
     changed: Callable[[], None],
     publish: Callable[[], None],
-    archivers: Callable[[], Iterable[ArchiverSnapshot]],
 ) -> Mover | None:
     """The mover of this host; None where harvesters take the plots. The rest as in Surroundings; changed:
     the snapshot is to be built anew, soon. Raises OSError where the state folder cannot be written."""
@@ -33,6 +32,5 @@ def mover_of(
         log_dir=Path(settings.logging.transfers),
         show=show,
         publish=publish,
-        archivers=archivers,
     )
     return Mover(target, Asking(target, owner, Path(settings.logging.disk_spaces), changed), around)

@@ -17,7 +17,7 @@ import pytest
 from common.config.model import Config
 from common.messages import Admission
 from common.moving import Stop, never
-from common.snapshot import ArchiverSnapshot, Transfer
+from common.snapshot import Transfer
 from plotter_worker.targets.asking import Asking
 from plotter_worker.targets.definition import Target, target_of
 from plotter_worker.targets.mover import Mover, Surroundings
@@ -34,7 +34,6 @@ class Site:
     folder: Path
     movers: list[Mover] = field(default_factory=list)
     shown: list[Transfer] = field(default_factory=list)
-    others: list[ArchiverSnapshot] = field(default_factory=list)
     progress: list[Progress] = field(default_factory=list)
 
     @property
@@ -93,7 +92,6 @@ class Site:
             log_dir=self.folder / "logs",
             show=lambda transfer, _: self.shown.append(transfer) if transfer else None,
             publish=lambda: None,
-            archivers=lambda: self.others,
         )
         asking = Asking(
             target, owner, self.folder / "disk_spaces.log", lambda: None, deadline_s=5, every_s=0.2
@@ -112,8 +110,10 @@ class Site:
         }
         return {"target": "mine", "target_definitions": {"mine": definition}}
 
-    def move(self, mover: Mover, plot: Path, stop: Stop = never) -> Admission:
-        return mover.move(str(plot), plot.stat().st_size, self.progress.append, stop)
+    def move(self, mover: Mover, plot: Path, stop: Stop = never, **coming: int) -> Admission:
+        """coming: drive -> bytes that others send there."""
+        there = {str(self.root / name): size_bytes for name, size_bytes in coming.items()}
+        return mover.move(str(plot), plot.stat().st_size, self.progress.append, stop, there)
 
     def marked(self) -> list[psutil.Process]:
         """Transfer scripts that were started from here and still run."""

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from common.errors import OrderRefused, TransferFailed
 from common.moving import LetGo
 from common.pool import StopEvent, StopReason
-from common.snapshot import ArchiverSnapshot, Transfer
 from plotter_worker.targets.space import SpaceUnknown
 from tests.integration.plotter_worker.conftest import Site
 from tests.support.plots import PLOT_BYTES, write_plot
@@ -171,21 +171,9 @@ def test_without_room_both_numbers_are_told(site: Site, plot: Path) -> None:
     assert "has 5.0 MB" in told
 
 
-def test_two_plotters_do_not_take_the_room_for_one(site: Site, plot: Path) -> None:
+def test_what_other_plotters_send_to_a_drive_takes_up_its_room(site: Site, plot: Path) -> None:
     site.drives(a=20_000_000, b=ROOM)
-    mover = site.mover(**local(site))
-    theirs = Transfer(
-        path="/x",
-        plot_id=None,
-        size_bytes=PLOT_BYTES * 3,
-        harvester="",
-        drive=f"{site.root}/a",
-        started_at=datetime.now(UTC),
-    )
-    site.others.append(
-        ArchiverSnapshot(host="p2", at=datetime.now(UTC), transfers=(theirs,), target=mover.report)
-    )
-    assert site.move(mover, plot).landed.startswith(f"{site.root}/b")
+    assert "/b/" in site.move(site.mover(**local(site)), plot, a=3 * PLOT_BYTES).landed
 
 
 # What the user's own scripts may do. 0.5.3 left deleting the source to them.
@@ -218,6 +206,19 @@ def test_a_script_that_did_not_make_a_whole_copy_keeps_its_source(
     site: Site, plot: Path, script: str, why: str
 ) -> None:
     assert why in failure(site, site.scripts(script), plot)
+
+
+def test_the_scripts_of_the_documentation_work(site: Site, plot: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "archiving.md").read_text(encoding="utf-8")
+    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    sections = {block["archiving"]["target"]: block["archiving"] for block in blocks if "archiving" in block}
+    assert set(sections) == {"harvester", "local_rsync", "rsyncd", "my_nas"}
+    for name in ("local_rsync", "rsyncd"):
+        assert site.target(**sections[name]).name == name
+    archiving = sections["my_nas"] | {"env": {"share": str(site.root / "1")}}
+    done = site.move(site.mover(**archiving), plot)
+    assert done.landed == str(site.root / "1" / plot.name)
+    assert plot.exists()
 
 
 def test_a_transfer_script_that_cannot_be_run_is_told(site: Site, plot: Path) -> None:

@@ -6,29 +6,48 @@ from typing import Any
 
 import pytest
 
+from beat.decisions import Move
 from beat.policy.archiving import plan_moves
+from beat.policy.farm import decide
+from beat.policy.places import Places
 from common.pending import MoveStep, PendingMove
-from common.snapshot import ArchiverSnapshot, TargetReport, TargetSpace, Transfer
+from common.snapshot import ArchiverSnapshot, FinishedPlot, TargetReport, TargetSpace, Transfer, Wait
 from tests.unit.beat.builders import GB, T, archiver, at, drive, farm, keeper, move, plot, reasons
+
+NAS = "rsync://nas:873/plots"
 
 
 def target(free_gb: float | None = 1000, **fields: Any) -> TargetReport:
     told = () if free_gb is None else (TargetSpace(path="/nas/1", free_bytes=int(free_gb * GB)),)
-    return TargetReport(**{"name": "nas", "place": "p1:nas", "spaces": told, "asked_at": T, **fields})
+    return TargetReport(**{"name": "nas", "place": NAS, "spaces": told, "asked_at": T, **fields})
 
 
-def plan(report: TargetReport, *moves: PendingMove, others: tuple[ArchiverSnapshot, ...] = (), **fields: Any):  # type: ignore[no-untyped-def]
-    mine = archiver(target=report, **fields.pop("mine", {}))
-    archivers = {each.host: each for each in (mine, *others)}
-    return plan_moves(
-        keeper(fields.pop("plot", plot("a"))),
-        mine,
-        moves,
-        farm(h1=[drive()]),
-        T,
-        archivers=archivers,
-        **fields,
+def plan(
+    report: TargetReport,
+    *moves: PendingMove,
+    finished: FinishedPlot | None = None,
+    others: tuple[ArchiverSnapshot, ...] = (),
+    their_moves: dict[str, list[PendingMove]] | None = None,
+) -> tuple[tuple[Move, ...], tuple[Wait, ...]]:
+    mine = archiver(target=report)
+    places = Places(
+        {each.host: each for each in (mine, *others)}, {"p1": list(moves), **(their_moves or {})}, T
     )
+    snapshot = keeper(finished or plot("a"))
+    return plan_moves(snapshot, mine, moves, farm(h1=[drive()]), T, places=places)
+
+
+def sending(host: str, place: str, sent_gb: float = 0) -> ArchiverSnapshot:
+    transfer = Transfer(
+        path="/x",
+        plot_id=None,
+        size_bytes=108 * GB,
+        harvester="target nas",
+        drive="/nas/1",
+        started_at=T,
+        sent_bytes=int(sent_gb * GB),
+    )
+    return archiver(host, target=target(place=place), transfers=(transfer,))
 
 
 def test_a_plot_goes_to_the_target_though_a_harvester_has_room() -> None:
@@ -56,14 +75,30 @@ def test_why_a_plot_does_not_go(report: TargetReport, reason: str) -> None:
     assert reasons(waits) == [reason]
 
 
-def test_what_another_plotter_sends_there_takes_up_its_room() -> None:
-    sent = Transfer(
-        path="/x", plot_id=None, size_bytes=108 * GB, harvester="target nas", drive="/nas/1", started_at=T
-    )
-    other = archiver("p2", target=target(), transfers=(sent,))
-    ordered, waits = plan(target(200), others=(other,))
+def test_what_other_plotters_send_there_takes_up_its_room_and_the_archiver_hears_of_it() -> None:
+    others = (sending("p2", NAS, 30), sending("p3", NAS, 108), sending("p4", "another place"))
+    ordered, waits = plan(target(150), others=others)
     assert not ordered
-    assert reasons(waits)[0].endswith("has 92.0 GB beside 108.0 GB on their way")
+    assert reasons(waits)[0].endswith("has 72.0 GB beside 78.0 GB on their way")
+    (ordered_with_room,), _ = plan(target(200), others=others)
+    assert ordered_with_room.coming == (("/nas/1", 78 * GB),)
+
+
+def test_two_plotters_do_not_choose_a_folder_of_one_place_at_the_same_time() -> None:
+    both = [keeper(plot("a"), host=host) for host in ("p1", "p2")]
+    archivers = {host: archiver(host, target=target()) for host in ("p1", "p2")}
+    first = decide({each.host: each for each in both}, archivers, {}, {}, {}, T)
+    assert [each.host for each in first.moves] == ["p1"]
+    assert "p1 is just choosing a folder of target nas" in reasons(first.waits)
+
+    choosing = {"p1": [move(harvester="target nas", step=MoveStep.TRANSFER)]}
+    again = decide({"p2": both[1]}, archivers, {}, {}, choosing, T)
+    assert not again.moves
+    archivers["p1"] = sending("p1", NAS).model_copy(
+        update={"transfers": (sending("p1", NAS).transfers[0].model_copy(update={"path": "/dst1/a.plot"}),)}
+    )
+    later = decide({"p2": both[1]}, archivers, {}, {}, choosing, T)
+    assert [each.host for each in later.moves] == ["p2"]
 
 
 def test_one_transfer_at_a_time_whatever_is_allowed_through_harvesters() -> None:
@@ -82,7 +117,7 @@ def test_a_plot_that_a_harvester_may_have_already_stays_with_it() -> None:
     begun = move(harvester="h1", step=MoveStep.RELEASE, expires_at=at(-1))
     (ordered,), _ = plan(target(), begun)
     assert (ordered.harvester, ordered.to_target) == ("h1", False)
-    (ordered,), _ = plan(target(), plot=plot("a", copied_to="h1"))
+    (ordered,), _ = plan(target(), finished=plot("a", copied_to="h1"))
     assert (ordered.harvester, ordered.to_target) == ("h1", False)
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
-from common.snapshot import ArchiverSnapshot, TargetReport, TargetSpace, Transfer
-from common.targets import choose, no_room, on_their_way
+from common.snapshot import TargetReport, TargetSpace
+from common.targets import choose, no_room
 
 GB = 10**9
 PLOT = 100 * GB
-T = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def spaces(**free_gb: float) -> list[TargetSpace]:
@@ -38,30 +35,6 @@ def test_bytes_on_their_way_take_up_room() -> None:
 
 def report(name: str = "nas", place: str = "rsync://nas:873/plots", **fields: object) -> TargetReport:
     return TargetReport(name=name, place=place, **fields)  # type: ignore[arg-type]
-
-
-def sending(host: str, place: str, sent_gb: float = 0) -> ArchiverSnapshot:
-    transfer = Transfer(
-        path="/dst/x.plot",
-        plot_id=None,
-        size_bytes=PLOT,
-        harvester="target nas",
-        drive="/a",
-        started_at=T,
-        sent_bytes=int(sent_gb * GB),
-    )
-    return ArchiverSnapshot(host=host, at=T, transfers=(transfer,), target=report(place=place))
-
-
-def test_what_other_plotters_still_send_to_the_same_place_is_on_its_way() -> None:
-    nas = "rsync://nas:873/plots"
-    others = [sending("p2", nas, 30), sending("p3", nas, 100), sending("p4", "elsewhere"), sending("p1", nas)]
-    assert on_their_way(report(), others, but="p1") == {"/a": 70 * GB}
-
-
-def test_a_transfer_through_a_harvester_is_not_on_its_way_to_a_target() -> None:
-    plain = sending("p2", "x").model_copy(update={"target": None})
-    assert on_their_way(report(), [plain]) == {}
 
 
 def test_no_room_is_told_with_both_numbers() -> None:
