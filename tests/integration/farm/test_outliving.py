@@ -75,10 +75,13 @@ def test_a_plot_that_ended_while_nobody_watched_is_judged_afterwards(farm: Farm)
     os.kill(job.pid, 0)  # Ctrl-C stopped us and not the plot
     eventually(lambda: list(farm.folder.glob("dst/1/*.plot")), "it finishes by itself")
     eventually(lambda: not _running(job.pid), "its plotter ended")
-    farm.up()
+    again = farm.up()
     eventually(lambda: farm.status_of(job.task_id) == "SUCCESS", "it is judged by log and file", 60)
     assert farm.result(job.task_id)["result"]["plot_id"]
     eventually(lambda: len(farm.archived()) == 1, "the plot is archived")
+    again.send_signal(signal.SIGHUP)  # its terminal is closed
+    assert again.wait(30) == 0
+    assert "Traceback" not in (farm.folder / "up.log").read_text(encoding="utf-8")
 
 
 def test_terminating_a_plot_kills_its_plotter_and_deletes_its_tmp_files(farm: Farm) -> None:
