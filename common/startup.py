@@ -157,7 +157,7 @@ def _at_once(node_name: str, settings: Config) -> int | None:
     if named is None:
         return None
     if named[0] is Role.ARCHIVER:
-        return getattr(settings.archiving, "concurrency", 1)
+        return settings.archiving.concurrency if settings.archiving else 1
     if named[0] is Role.PLOTTER and settings.scheduling:
         return settings.scheduling.global_max_jobs
     return 1
