@@ -162,8 +162,11 @@ def test_nginx_accepts_the_sample(tmp_path: Path) -> None:
     site = tmp_path / "site.conf"
     site.write_text((DEPLOY / "nginx.conf").read_text().replace("/etc/nginx/", f"{tmp_path}/"))
     (tmp_path / "logs").mkdir()
+    # Without these it makes folders below /var/lib.
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    folders = " ".join(f"{kind}_temp_path {tmp_path}/{kind};" for kind in kinds)
     (tmp_path / "nginx.conf").write_text(
-        f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{ access_log off; include {site}; }}\n"
+        f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{ access_log off; {folders} include {site}; }}\n"
     )
     ran = subprocess.run(
         [nginx, "-t", "-p", tmp_path, "-e", tmp_path / "error.log", "-c", tmp_path / "nginx.conf"],
