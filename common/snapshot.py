@@ -224,13 +224,41 @@ class ArchiverSnapshot(Notice):
     problems: tuple[str, ...] = ()
 
 
-class Drive(Directory):
-    """A farming drive. `free_bytes` is already without `reserved_bytes`: part files hold their bytes."""
+class DriveUse(StrEnum):
+    """What the owner of a farming drive wants of it, whatever state it is in."""
 
+    ACTIVE = "active"
+    DRAINING = "draining"  # it takes nothing new; what is on its way to it lands
+    DISABLED = "disabled"  # neither written to nor looked at
+
+
+class Drive(Directory):
+    """A farming drive. `free_bytes` is already without `reserved_bytes`: part files hold their bytes.
+
+    full: not even the smallest plot of those that the host's drives have would fit.
+    state_since: of `word`, as far as the worker that tells it has been up.
+    """
+
+    use: DriveUse = DriveUse.ACTIVE
+    full: bool = False
     plots: int = 0
     reserved_bytes: int = 0
     incoming: int = 0  # part files on their way in
     state_since: AwareDatetime | None = None
+
+    @property
+    def takes_plots(self) -> bool:
+        """Whether new ones may go there, as far as they fit."""
+        return self.state is DirState.OK and self.use is DriveUse.ACTIVE
+
+    @property
+    def word(self) -> str:
+        """The one word that people are told: active, full, draining, disabled, or what is wrong with it."""
+        if self.use is DriveUse.DISABLED:
+            return self.use.value  # nobody looks, so nothing else is known
+        if self.state is not DirState.OK:
+            return self.state.value
+        return "full" if self.full and self.use is DriveUse.ACTIVE else self.use.value
 
 
 class HarvesterSnapshot(Notice):
@@ -241,6 +269,7 @@ class HarvesterSnapshot(Notice):
     at: AwareDatetime
     drives: tuple[Drive, ...]
     writers_per_drive: int = 1
+    margin_bytes: int = 0  # left free on each drive
     problems: tuple[str, ...] = ()
 
 

@@ -16,7 +16,7 @@ from common.moving import Stop, never
 from common.openfile import is_open_for_writing
 from common.plotfile import Header, PlotName
 from common.probe import Probe, look
-from common.snapshot import DirState
+from common.snapshot import DirState, DriveUse
 from harvester_worker import incoming, ledger
 from harvester_worker.disk import forget_cached, make_durable, rename_new
 from harvester_worker.drives import Drives
@@ -114,6 +114,10 @@ class Admitter:
         if name is None or reservation.drive not in self._drives.paths():
             raise OrderRefused(f"{reservation.drive} is no drive of this host.", "Have the plot sent anew.")
         drive = reservation.drive
+        if self._drives.use_of(drive) is DriveUse.DISABLED:
+            raise TransferFailed(
+                f"{drive} is disabled.", "The source is kept until the drive is enabled again."
+            )
         part, final = incoming.part_path(drive, name.plot_id), Path(drive) / name.name
         named = reservation.landed or reservation.part
         if named not in (str(part), str(final)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -11,7 +12,7 @@ from datetime import datetime
 
 from common.plotfile import SUFFIXES
 from common.probe import DirReport, Hanging, Probe, look
-from common.snapshot import DirState, Drive
+from common.snapshot import DirState, Drive, DriveUse
 from harvester_worker import incoming
 from harvester_worker.choose import Candidate
 from harvester_worker.incoming import Part
@@ -26,12 +27,17 @@ SWEEP_EVERY_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """All that one look at a drive tells."""
+    """All that one look at a drive tells.
+
+    last_used_s: see incoming.last_used_s. plot_bytes: size of one plot on it; None where there is none.
+    """
 
     report: DirReport
     plots: int = 0
     parts: tuple[Part, ...] = ()
     refused: tuple[str, ...] = ()
+    last_used_s: float = 0
+    plot_bytes: int | None = None
 
     def room_bytes(self) -> int | None:
         """What may still be promised. Bytes that part files hold are missing from f_bavail already; those
@@ -55,13 +61,26 @@ def survey(path: str, must_be_mounted: bool) -> Survey:
         return Survey(report)
     try:
         with os.scandir(path) as entries:
-            plots = sum(entry.name.endswith(SUFFIXES) for entry in entries)
-        found = tuple(incoming.parts(path))
-        bad = tuple(str(file) for file in incoming.refused(path))
+            plots = [entry.name for entry in entries if entry.name.endswith(SUFFIXES)]
+        return Survey(
+            report,
+            len(plots),
+            tuple(incoming.parts(path)),
+            tuple(str(file) for file in incoming.refused(path)),
+            incoming.last_used_s(path),
+            _newest_bytes(path, plots),
+        )
     except OSError as error:
         log.warning("%s cannot be listed: %s", path, error, extra={"action": "drive-unreadable"})
         return Survey(DirReport(DirState.MISSING))
-    return Survey(report, plots, found, bad)
+
+
+def _newest_bytes(path: str, plots: Sequence[str]) -> int | None:
+    """Of the plot whose name comes last, the newest of its k: one look at one file, of however many."""
+    newest = max(plots, default=None)
+    with contextlib.suppress(FileNotFoundError):
+        return os.stat(f"{path}/{newest}").st_size if newest else None  # noqa: PTH116
+    return None
 
 
 class Drives:
@@ -69,34 +88,48 @@ class Drives:
 
     find: the paths that the configuration names now; it may glob, so drives may come at any time. One that
         was seen once stays in the list: a drive that is gone is to be seen missing.
+    use_of: what the owner wants of a drive; those that are disabled are never looked at.
     """
 
-    def __init__(self, find: Callable[[], Sequence[str]], plain_folders: bool, probe: Probe) -> None:
+    def __init__(
+        self,
+        find: Callable[[], Sequence[str]],
+        plain_folders: bool,
+        probe: Probe,
+        use_of: Callable[[str], DriveUse] = lambda _: DriveUse.ACTIVE,
+        margin_bytes: int = 0,
+    ) -> None:
         self._find = find
         self.must_be_mounted = not plain_folders
         self.probe = probe
+        self.use_of = use_of
+        self._margin_bytes = margin_bytes
         self._lock = threading.Lock()
         self._paths: dict[str, None] = {}
         self._seen: dict[str, Survey] = {}
-        self._since: dict[str, tuple[DirState, datetime]] = {}
+        self._since: dict[str, tuple[str, datetime]] = {}
 
     def paths(self) -> list[str]:
-        """In the order of the configuration."""
+        """In the order of the configuration, also those that are disabled."""
         with self._lock:
             return list(self._paths)
 
     def refresh(self, *only: str) -> dict[str, Survey]:
-        """Look at all drives, or at these, at the same time; takes LOOK_S at most. Gives what was seen."""
+        """Look at all drives, or at these, at the same time; takes LOOK_S at most. Gives what was seen: those
+        that are disabled are not in it."""
         if not only:
             self._find_more()
-        answers = self.probe.run_all(only or self.paths(), self._survey, LOOK_S)
+        paths = [path for path in only or self.paths() if self.use_of(path) is not DriveUse.DISABLED]
+        answers = self.probe.run_all(paths, self._survey, LOOK_S)
         now = incoming.now_utc()
         with self._lock:
             for path, answer in answers.items():
                 seen = Survey(DirReport(DirState.HANGING)) if isinstance(answer, Hanging) else answer
                 self._seen[path] = seen
-                if self._since.get(path, (None, now))[0] is not seen.report.state:
-                    self._since[path] = (seen.report.state, now)
+            for path in self._paths:
+                word = self._shown(path).word
+                if self._since.get(path, (None, now))[0] != word:
+                    self._since[path] = (word, now)
             return {path: self._seen[path] for path in answers}
 
     def sweep(self) -> None:
@@ -123,7 +156,15 @@ class Drives:
     def candidate(self, path: str, seen: Survey, plot_id: str | None = None) -> Candidate:
         """A drive as the rule sees it, for the plot that asks."""
         writers = seen.writers(incoming.now_utc(), but=plot_id)
-        return Candidate(path, seen.report.state, seen.room_bytes(), writers)
+        return Candidate(
+            path,
+            seen.report.state,
+            seen.room_bytes(),
+            writers,
+            self.use_of(path),
+            seen.last_used_s,
+            seen.plots,
+        )
 
     def _survey(self, path: str) -> Survey:
         return survey(path, self.must_be_mounted)
@@ -137,12 +178,19 @@ class Drives:
         with self._lock:
             self._paths |= dict.fromkeys(found)
 
+    def _is_full(self, room_bytes: int | None) -> bool:
+        """Whether not even the smallest plot would fit that this host has; where it has none, no byte."""
+        smallest = min((seen.plot_bytes for seen in self._seen.values() if seen.plot_bytes), default=1)
+        return room_bytes is not None and room_bytes < smallest + self._margin_bytes
+
     def _shown(self, path: str) -> Drive:
         seen = self._seen.get(path, Survey(DirReport(DirState.UNKNOWN)))
         since = self._since.get(path)
         return Drive(
             path=path,
             state=seen.report.state,
+            use=self.use_of(path),
+            full=self._is_full(seen.room_bytes()),
             free_bytes=seen.room_bytes(),
             total_bytes=seen.report.total_bytes,
             device=seen.report.device,

@@ -148,6 +148,14 @@ def drop(part: Path) -> None:
     part.with_suffix(RECORD).unlink(missing_ok=True)
 
 
+def last_used_s(drive: str) -> float:
+    """Unix time when a part last came here or went, which the folder's own time of change tells: it stays
+    with the drive, whatever becomes of this process. 0 where nothing ever came."""
+    with contextlib.suppress(FileNotFoundError):
+        return folder(drive).stat().st_mtime
+    return 0
+
+
 def refused(drive: str) -> list[Path]:
     """What came in here and was no good."""
     return sorted(folder(drive).glob(f"*{REFUSED}"))

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from pydantic import Field
 
+from common.config.farm import Placement
 from common.errors import NoRoom, OrderRefused, PlotRefused, TransferFailed
 from common.messages import Message, Reservation
 from common.openfile import is_open_for_writing
 from common.plotfile import NotAPlot, PlotName, read_header
 from common.probe import Hanging
-from common.snapshot import DirState
+from common.snapshot import DirState, DriveUse
 from common.units import human_bytes
 from harvester_worker import incoming
 from harvester_worker.choose import Candidate, Refusal, choose_drive, why_not
@@ -66,10 +67,12 @@ class ReserveOrder(Message):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """margin_bytes: left free on each drive. writers_per_drive: plots on their way to one at a time."""
+    """margin_bytes: left free on each drive. writers_per_drive: plots on their way to one at a time.
+    placement: which drive gets a plot that several could take."""
 
     margin_bytes: int
     writers_per_drive: int
+    placement: Placement = Placement.FILL
 
 
 class Reserver:
@@ -105,9 +108,11 @@ class Reserver:
             if answer := self._landed(order, name, readable):
                 return answer
             home = self._landed_on.drive_of(name.plot_id)
-            if home in seen and home not in readable:
+            if home in self._drives.paths() and home not in readable:
+                disabled = self._drives.use_of(home) is DriveUse.DISABLED
+                what = DriveUse.DISABLED.value if disabled else seen[home].report.state.value
                 raise TransferFailed(
-                    f"{name.name} is on {home}, which is {seen[home].report.state.value}.",
+                    f"{name.name} is on {home}, which is {what}.",
                     "Bring the drive back, or take it out of harvester.drives to have the plot sent anew.",
                 )
             if answer := self._resumed(order, name, {path: seen[path] for path in usable}):
@@ -177,9 +182,10 @@ class Reserver:
                 extra={"action": "reserved", "plot_id": name.plot_id, "drive": chosen.path},
             )
             return order.answer(chosen.path, part=part)
-        refusal = Refusal((*chosen.reasons, *reasons.items()))
-        # A drive that is away may hold the plot, complete; the others were looked at.
-        seen_all = all(look.report.state in _READABLE for look in seen.values())
+        alone = [(path, DriveUse.DISABLED.value) for path in self._drives.paths() if path not in seen]
+        refusal = Refusal((*chosen.reasons, *reasons.items(), *alone))
+        # A drive that is away or disabled may hold the plot, complete; the others were looked at.
+        seen_all = not alone and all(look.report.state in _READABLE for look in seen.values())
         raise (NoRoom if seen_all else TransferFailed)(
             f"No drive of {order.host} takes {name.name} ({human_bytes(order.size_bytes)}) now: {refusal}.",
             "The plot stays where it is until one does.",
@@ -188,7 +194,11 @@ class Reserver:
     def _choose(self, left: dict[str, Candidate], order: ReserveOrder) -> Candidate | Refusal:
         limits = self._limits
         return choose_drive(
-            list(left.values()), order.size_bytes, limits.margin_bytes, limits.writers_per_drive
+            list(left.values()),
+            order.size_bytes,
+            limits.margin_bytes,
+            limits.writers_per_drive,
+            limits.placement,
         )
 
     def _allocate(self, drive: str, order: ReserveOrder, name: PlotName) -> Path:

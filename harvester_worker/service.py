@@ -13,6 +13,7 @@ from celery import bootsteps
 from common import config, startup
 from common.broker import broker_url
 from common.config import Config
+from common.config.drives import use_of
 from common.errors import OrderRefused
 from common.moving import MoveKeeper
 from common.names import Role, role_and_host
@@ -53,14 +54,25 @@ class Harvester:
         self.host = settings.host
         self._writers_per_drive = section.writers_per_drive
         self._looks, self._work = Probe(), Probe()
-        self.drives = Drives(partial(config.drives, settings), section.plain_folders, self._looks)
+        self._margin_bytes = section.margin_bytes
+        self.drives = Drives(
+            partial(config.drives, settings),
+            section.plain_folders,
+            self._looks,
+            partial(use_of, section),
+            section.margin_bytes,
+        )
         self._publisher = Publisher(board, Role.HARVESTER, self._snapshot)
         self.moves = MoveKeeper(board, self._publisher.tell)
         landed = Landed(settings.state_dir / "landed.json")
         self.way_in = WayIn(
             self.host,
             board,
-            Reserver(self.drives, Limits(section.margin_bytes, section.writers_per_drive), landed),
+            Reserver(
+                self.drives,
+                Limits(section.margin_bytes, section.writers_per_drive, section.placement),
+                landed,
+            ),
             Admitter(self.drives, self._work, section.proofs, read_back=section.read_back, landed=landed),
             self._publisher.tell,
             partial(
@@ -125,6 +137,7 @@ class Harvester:
             at=now_utc(),
             drives=self.drives.shown(),
             writers_per_drive=self._writers_per_drive,
+            margin_bytes=self._margin_bytes,
             problems=(*self.drives.problems(), *startup.problems()),
         )
 

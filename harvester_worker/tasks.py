@@ -15,6 +15,7 @@ from common.moving import LetGo, Step
 from common.pending import MoveStep
 from common.plotfile import PlotName
 from common.pool import stop_event
+from common.snapshot import DirState, Drive
 from harvester_worker.reserve import ReserveOrder
 from harvester_worker.service import current
 
@@ -27,11 +28,33 @@ class FreeSpaceRequest(Message):
 
 @shared_task(name=names.FREE_SPACE, bind=True)
 def free_space(self: Task, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ARG001
-    """Each drive as it is now, as common.snapshot.Drive: state, bytes that may still be promised, plots."""
+    """Each drive as it is now, within seconds: `_space`. Arguments: FreeSpaceRequest."""
     harvester = current(FreeSpaceRequest.read(**arguments).host)
     harvester.drives.refresh()
     harvester.changed()
-    return [drive.model_dump(mode="json") for drive in harvester.drives.shown()]
+    return [_space(drive) for drive in harvester.drives.shown()]
+
+
+def _space(drive: Drive) -> dict[str, Any]:
+    """A drive as `free_space` answers it. None is what nobody knows: of a drive that does not answer.
+
+    free_bytes: what a plain user may still write, without what is reserved.
+    reserved_bytes: held for in_flight plots on their way in.
+    plots: files that carry a plot's name.
+    state: active, full, draining, disabled, read-only, not mounted, missing, hanging or unknown;
+        since: when this worker first saw it so.
+    """
+    answers = drive.state in (DirState.OK, DirState.READ_ONLY)
+    return {
+        "path": drive.path,
+        "state": drive.word,
+        "since": drive.state_since.isoformat() if drive.state_since else None,
+        "free_bytes": drive.free_bytes,
+        "total_bytes": drive.total_bytes,
+        "reserved_bytes": drive.reserved_bytes if answers else None,
+        "in_flight": drive.incoming if answers else None,
+        "plots": drive.plots if answers else None,
+    }
 
 
 @shared_task(name=names.RESERVE, bind=True)

@@ -7,7 +7,7 @@ from datetime import datetime
 from heapq import heapify, heappop, heapreplace
 
 from common.pending import MoveStep, PendingMove
-from common.snapshot import DirState, HarvesterSnapshot
+from common.snapshot import HarvesterSnapshot
 
 
 def under_way(move: PendingMove, now: datetime) -> bool:
@@ -16,7 +16,8 @@ def under_way(move: PendingMove, now: datetime) -> bool:
 
 
 class Berths:
-    """One harvester's drives. Changes while a round is planned: each move takes its share.
+    """One harvester's drives. Changes while a round is planned: each move takes its share. Room is what lies
+    above the harvester's margin on drives that take new plots; a full drive is told by its numbers.
 
     A plot that waits for its reservation is set on the drive with the most room: which one it gets is
     the harvester's own choice, but so many plots of a size will fit. One that is past its reservation
@@ -24,19 +25,21 @@ class Berths:
 
     heading: plots under way to this harvester.
     strays: part files that no plot under way explains: left by a crash, or by moves whose record is lost.
-    largest_bytes: most room on a drive that can be written to, whoever writes there now; None: none is
-        known.
+    largest_bytes: most room on a drive that takes plots, whoever writes there now; None: none is known.
+    total_bytes: room on all those drives together.
+    words: the state of each drive, for people.
     """
 
     def __init__(self, snapshot: HarvesterSnapshot, moves: Iterable[PendingMove] = ()) -> None:
         self.host = snapshot.host
         self.writers_per_drive = snapshot.writers_per_drive
         known = [
-            (drive.free_bytes, drive.incoming)
+            (max(0, drive.free_bytes - snapshot.margin_bytes), drive.incoming)
             for drive in snapshot.drives
-            if drive.state is DirState.OK and drive.free_bytes is not None
+            if drive.takes_plots and drive.free_bytes is not None
         ]
-        self.drives = len(snapshot.drives)
+        self.words = tuple(drive.word for drive in snapshot.drives)
+        self.total_bytes = sum(free for free, _ in known)
         self.largest_bytes = max((free for free, _ in known), default=None)
         self.heading = 0
         self.strays = sum(drive.incoming for drive in snapshot.drives)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from beat.policy.berths import Berths
@@ -22,7 +23,7 @@ def choose(
     berths: of all harvesters that are alive.
 
     The plotter's own host first (nothing to send), then the harvester with the fewest plots on their
-    way to it, then the one with the most room on a drive.
+    way to it, then the one with the most room on all its drives: equal ones take turns.
     """
     if (back := _to_its_copy(snapshot, plot, former, berths)) is not None:
         return back
@@ -76,7 +77,7 @@ def _back(
 
 def _rank(there: Berths, home: str) -> tuple[bool, int, int, str]:
     """Least is best."""
-    return there.host != home, there.heading, -(there.room_bytes or 0), there.host
+    return there.host != home, there.heading, -there.total_bytes, there.host
 
 
 def _nobody(snapshot: PlotterSnapshot, plot: FinishedPlot) -> Wait:
@@ -92,7 +93,11 @@ def _no_room(snapshot: PlotterSnapshot, plot: FinishedPlot, allowed: Sequence[Be
     known = [there for there in allowed if there.largest_bytes is not None]
     if not known:
         hosts = ", ".join(there.host for there in allowed)
-        if any(there.drives for there in allowed):
+        words = Counter(word for there in allowed for word in there.words)
+        if words.keys() & {"draining", "disabled"}:
+            states = ", ".join(f"{count} {word}" for word, count in sorted(words.items()))
+            text = f"no drive of {hosts} takes new ones ({states})"
+        elif words:
             text = f"free space of the drives of {hosts} is not known"
         else:
             text = f"{hosts} has no drives" if len(allowed) == 1 else f"none of {hosts} has drives"

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from common.config import programs
 from common.config.doubts import doubts
-from common.config.drives import drives
-from common.config.farm import masked
+from common.config.drives import drives, names, use_of
+from common.config.farm import Harvester, masked
 from common.config.loader import Reading
 from common.config.model import Config
 from common.config.problems import Level, Problem
 from common.probe import LOOK_DEADLINE_S, DirReport, Hanging, Probe
-from common.snapshot import DirState
+from common.snapshot import DirState, DriveUse
 
 Location = tuple[str | int, ...]
 _Found = tuple[Location, str, str, Level]
@@ -90,10 +90,22 @@ def _drives(config: Config, probe: Probe) -> Iterator[_Found]:
         return
     if not folders:
         yield where, "no folder fits", "Correct the pattern, or mount the drives.", Level.ERROR
+    yield from _named_for_nothing(config.harvester, folders)
+    folders = tuple(folder for folder in folders if use_of(config.harvester, folder) is not DriveUse.DISABLED)
     seen = probe.look_all(folders, must_be_mounted=not config.harvester.plain_folders)
     for folder in folders:
         index = config.harvester.drives.index(folder) if folder in config.harvester.drives else None
         yield from _state(where if index is None else (*where, index), folder, seen[folder].state)
+
+
+def _named_for_nothing(section: Harvester, folders: tuple[str, ...]) -> Iterator[_Found]:
+    """A misspelt drive would go on being written to."""
+    for key in ("draining", "disabled"):
+        for index, pattern in enumerate(getattr(section, key)):
+            if not any(names([pattern], folder) for folder in folders):
+                where: Location = ("harvester", key, index)
+                what = f"{pattern} is none of the drives that are there"
+                yield where, what, "Correct it, unless that drive is unplugged.", Level.WARNING
 
 
 def _state(location: Location, folder: str, state: DirState) -> Iterator[_Found]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -106,6 +107,14 @@ class Farm(Section):
     )
 
 
+class Placement(StrEnum):
+    """Which of several drives that could take a plot gets it."""
+
+    FILL = "fill"
+    MOST_FREE = "most_free"
+    ROUND_ROBIN = "round_robin"
+
+
 class Harvester(Section):
     """The farming drives of this machine."""
 
@@ -119,6 +128,25 @@ class Harvester(Section):
         description="Take folders that are not mount points. Off, so that a drive that dropped out does not "
         "turn into a folder on the system disk.",
         examples=[False],
+    )
+    draining: tuple[Folder, ...] = Field(
+        (),
+        description="Those of the drives that take nothing new, say because they are to be removed; what is "
+        "on its way to them lands. Paths or patterns, as in drives.",
+        examples=[["/mnt/farm/03"]],
+    )
+    disabled: tuple[Folder, ...] = Field(
+        (),
+        description="Those of the drives that plotman leaves alone: it neither writes to them nor looks at "
+        "them. Paths or patterns, as in drives.",
+        examples=[["/mnt/farm/07"]],
+    )
+    placement: Placement = Field(
+        Placement.FILL,
+        description="Which drive gets a plot, of those with room and with the fewest plots on their way to "
+        "them. fill: the first in the order of drives. most_free: the one with the most room. round_robin: "
+        "the one that took a plot the longest ago.",
+        examples=["fill"],
     )
     margin_bytes: int = Field(
         100_000_000, ge=0, description="Room to leave on each drive, in bytes.", examples=[100_000_000]

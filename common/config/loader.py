@@ -171,6 +171,8 @@ def relative_folders(config: Config) -> list[tuple[Location, str]]:
             (("directories", "dst", i), folder) for i, folder in enumerate(config.directories.dst or ())
         ]
     if config.harvester:
-        named += [(("harvester", "drives", i), folder) for i, folder in enumerate(config.harvester.drives)]
+        for key in ("drives", "draining", "disabled"):
+            folders = getattr(config.harvester, key)
+            named += [(("harvester", key, i), folder) for i, folder in enumerate(folders)]
     named += [(("logging", key), getattr(config.logging, key)) for key in type(config.logging).model_fields]
     return [(location, folder) for location, folder in named if folder and not folder.startswith("/")]

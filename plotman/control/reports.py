@@ -85,7 +85,7 @@ def dirs_json(farm: Farm) -> dict[str, Any]:
         "tmp": listed("tmp_dirs"),
         "dst": listed("dst_dirs"),
         "drives": [
-            {"host": host} | drive.model_dump(mode="json")
+            {"host": host} | drive.model_dump(mode="json") | {"word": drive.word}
             for host, snapshot in farm.harvesters.items()
             for drive in snapshot.drives
         ],

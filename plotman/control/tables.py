@@ -165,9 +165,9 @@ def drives_table(farm: Farm) -> Table:
             host,
             drive.path,
             str(drive.plots),
-            _room(drive.state, drive.free_bytes),
+            f"{drive.free_bytes / 1e9:.1f}" if drive.free_bytes is not None else drive.word,
             f"{drive.reserved_bytes / 1e9:.1f}",
-            drive.state.value,
+            drive.word,
         )
         for host, snapshot in farm.harvesters.items()
         for drive in snapshot.drives

@@ -83,6 +83,7 @@ harvester:
   drives:
 {_list(layout.drives)}
   plain_folders: true  # real drives are mounted; without this, a folder that is not is no drive
+  placement: round_robin  # each drive in turn; without this, the first is filled before the next
 """
 
 

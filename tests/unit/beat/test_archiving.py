@@ -11,6 +11,7 @@ from beat.policy.farm import decide
 from common.pending import MoveStep, PendingMove
 from common.snapshot import HarvesterSnapshot, PlotState, PlotterSnapshot, Transfer
 from tests.unit.beat.builders import (
+    GB,
     T,
     archiver,
     at,
@@ -132,6 +133,11 @@ NO_HARVESTER = [
     ),
     (farm(h1=[drive(None)]), (), "plot needs 4.1 MB; free space of the drives of h1 is not known"),
     (farm(h1=[drive(state="hanging")]), (), "plot needs 4.1 MB; free space of the drives of h1 is not known"),
+    (
+        farm(h1=[drive(use="draining"), drive(use="draining"), drive(None, use="disabled"), drive(None)]),
+        (),
+        "plot needs 4.1 MB; no drive of h1 takes new ones (1 active, 1 disabled, 2 draining)",
+    ),
     (farm(h1=[]), (), "plot needs 4.1 MB; h1 has no drives"),
     (farm(h1=[], h2=[]), (), "plot needs 4.1 MB; none of h1, h2 has drives"),
 ]  # fmt: skip
@@ -147,8 +153,8 @@ def test_a_plot_that_fits_nowhere_stays_and_says_why(
 
 CHOICE: list[tuple[dict[str, HarvesterSnapshot], dict[str, Any], tuple[PendingMove, ...], str]] = [
     # harvesters, what is special of the plotter, other moves; who gets the plot
-    (farm(h1=[drive(200)], h2=[drive(300)]), {}, (), "h2"),  # most room on a drive
-    (farm(h1=[drive(200), drive(200)], h2=[drive(300)]), {}, (), "h2"),
+    (farm(h1=[drive(200)], h2=[drive(300)]), {}, (), "h2"),  # most room
+    (farm(h1=[drive(200), drive(200)], h2=[drive(300)]), {}, (), "h1"),  # on all its drives
     (farm(p1=[drive(110)], h2=[drive(9000)]), {}, (), "p1"),  # a copy on the same host needs no link
     (farm(p1=[drive(100)], h2=[drive(9000)]), {}, (), "h2"),
     (farm(h1=[drive()], h2=[drive()]), {"harvesters": ("h2",)}, (), "h2"),
@@ -156,6 +162,9 @@ CHOICE: list[tuple[dict[str, HarvesterSnapshot], dict[str, Any], tuple[PendingMo
     (farm(h1=[drive(None)], h2=[drive(110)]), {}, (), "h2"),
     (farm(h1=[drive(900, state="read-only")], h2=[drive(110)]), {}, (), "h2"),
     (farm(h1=[drive(900, incoming=1)], h2=[drive(110)]), {}, (), "h2"),  # one writer to a drive
+    (farm(h1=[drive(900, use="draining")], h2=[drive(110)]), {}, (), "h2"),
+    (farm(h1=[drive(900, use="disabled", state="unknown")], h2=[drive(110)]), {}, (), "h2"),
+    (farm(h1=[drive(107, full=True), drive(200, use="draining")], h2=[drive(110)]), {}, (), "h2"),
 ]
 
 
@@ -179,6 +188,26 @@ def test_the_harvester_with_the_fewest_plots_on_their_way_comes_first() -> None:
     assert two_at_once(farm(h1=[drive(900)] * 2, h2=[drive(200)])) == ["h1", "h2"]
     heading = move("/dst1/other.plot", "h1", step=MoveStep.TRANSFER)
     assert two_at_once(farm(h1=[drive(900)] * 2, h2=[drive(200)]), heading)[0] == "h2"
+
+
+def test_two_equal_harvesters_take_turns_though_each_plot_comes_when_the_one_before_has_landed() -> None:
+    rooms = {host: [drive(900, f"/farm/{number}") for number in range(3)] for host in ("h1", "h2")}
+    taken = []
+    for _ in range(6):
+        [(_, host)] = sent(keeper(plot("a")), farm(**rooms))
+        taken.append(host)
+        # It fills its first drive; the others stay as roomy as the other harvester's.
+        first = rooms[host][0]
+        rooms[host][0] = first.model_copy(update={"free_bytes": (first.free_bytes or 0) - 108 * GB})
+    assert taken == ["h1", "h2"] * 3
+
+
+def test_the_margin_of_a_harvester_is_not_room() -> None:
+    tight = {"h1": farm(h1=[drive(108.05)])["h1"].model_copy(update={"margin_bytes": 100_000_000})}
+    assert sent(keeper(plot("a")), farm(h1=[drive(108.05)])) == [("/dst1/a.plot", "h1")]
+    assert against(keeper(plot("a")), tight) == [
+        "plot needs 108.000 GB; largest free drive of h1 has 107.950 GB"
+    ]
 
 
 def test_plots_that_head_for_a_drive_take_its_room() -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from common.snapshot import DirState
+from common.config.farm import Placement
+from common.snapshot import DirState, DriveUse
 from harvester_worker.choose import Candidate, Refusal, choose_drive, why_not
 
 GB = 10**9
 
 
 def drive(
-    path: str = "/a", state: DirState = DirState.OK, room: int | None = 500 * GB, writers: int = 0
+    path: str = "/a",
+    state: DirState = DirState.OK,
+    room: int | None = 500 * GB,
+    writers: int = 0,
+    **fields: Any,
 ) -> Candidate:
-    return Candidate(path, state, room, writers)
+    return Candidate(path, state, room, writers, **fields)
 
 
 @pytest.mark.parametrize(
@@ -29,16 +36,45 @@ def drive(
         (drive(state=DirState.NOT_MOUNTED, room=None), "not mounted"),
         (drive(state=DirState.READ_ONLY), "read-only"),
         (drive(state=DirState.UNKNOWN, room=None), "unknown"),
+        (drive(use=DriveUse.DRAINING), "draining"),
+        (drive(state=DirState.UNKNOWN, room=None, use=DriveUse.DISABLED), "disabled"),
     ],
 )
 def test_a_drive_says_why_it_does_not_take_a_plot(candidate: Candidate, reason: str | None) -> None:
     assert why_not(candidate, 109 * GB, GB, 1) == reason
 
 
-def test_the_first_drive_that_can_takes_it() -> None:
-    drives = [drive("/a", room=GB), drive("/b", writers=2), drive("/c", writers=1), drive("/d")]
+FILL, MOST_FREE, ROUND_ROBIN = Placement
+TAKERS = [
+    # placement; room in GB, last used, plots, writers of /a, /b, /c; who takes it
+    (FILL, (200, 3, 5, 0), (900, 1, 0, 0), (900, 0, 0, 0), "/a"),
+    (FILL, (100, 3, 5, 0), (200, 1, 0, 0), (900, 0, 0, 0), "/b"),  # /a is full
+    (FILL, (200, 3, 5, 1), (200, 1, 0, 0), (900, 0, 0, 0), "/b"),  # nobody writes there
+    (FILL, (200, 3, 5, 1), (200, 1, 0, 1), (900, 0, 0, 1), "/a"),
+    (MOST_FREE, (200, 3, 5, 0), (800, 1, 0, 0), (900, 0, 0, 0), "/c"),
+    (MOST_FREE, (200, 3, 5, 0), (800, 1, 0, 0), (900, 0, 0, 1), "/b"),
+    (MOST_FREE, (200, 3, 5, 0), (900, 1, 0, 0), (900, 0, 0, 0), "/b"),  # equals: as configured
+    (ROUND_ROBIN, (200, 3, 0, 0), (200, 2, 9, 0), (900, 4, 0, 0), "/b"),  # used the longest ago
+    (ROUND_ROBIN, (200, 3, 0, 0), (200, 2, 9, 1), (900, 4, 0, 0), "/a"),
+    (ROUND_ROBIN, (200, 3, 0, 0), (200, 2, 9, 0), (900, 0, 0, 0), "/c"),  # never used
+    (ROUND_ROBIN, (200, 0, 7, 0), (200, 0, 6, 0), (900, 0, 6, 0), "/b"),  # then the one with the fewest plots
+    (ROUND_ROBIN, (100, 0, 0, 0), (109, 0, 0, 0), (110, 9, 9, 0), "/c"),  # nobody else has the room
+]  # fmt: skip
 
-    assert choose_drive(drives, 109 * GB, GB, 2) == drives[2]
+
+@pytest.mark.parametrize(("placement", "one", "two", "three", "taker"), TAKERS)
+def test_of_the_drives_with_the_fewest_writers_the_placement_names_one(
+    placement: Placement, one: tuple[int, ...], two: tuple[int, ...], three: tuple[int, ...], taker: str
+) -> None:
+    drives = [
+        drive(path, room=room_gb * GB, last_used_s=used_s, plots=plots, writers=writers)
+        for path, (room_gb, used_s, plots, writers) in zip(("/a", "/b", "/c"), (one, two, three), strict=True)
+    ]
+
+    chosen = choose_drive(drives, 109 * GB, GB, 2, placement)
+
+    assert isinstance(chosen, Candidate)
+    assert chosen.path == taker
 
 
 def test_a_refusal_names_every_drive_with_its_reason() -> None:
