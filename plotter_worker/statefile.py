@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -15,13 +16,21 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def write(path: Path, content: BaseModel) -> None:
-    """Replace the file as a whole: it is either the old or the new one, also after a power cut."""
-    part = path.with_suffix(".part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(content.model_dump_json())
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    """Replace the file as a whole: it is either the old or the new one, also after a power cut.
+
+    The part has a name of its own: a worker that leaves and the one that follows may write at once.
+    """
+    with NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, prefix=f"{path.stem}.", suffix=".part", delete=False
+    ) as part:
+        try:
+            part.write(content.model_dump_json())
+            part.flush()
+            os.fsync(part.fileno())
+            Path(part.name).replace(path)
+        except BaseException:
+            Path(part.name).unlink(missing_ok=True)
+            raise
 
 
 def read(path: Path, kind: type[M]) -> M | None:

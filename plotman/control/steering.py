@@ -16,6 +16,12 @@ from plotman.control.farm import board
 _ANSWER_S = 10
 
 
+class NotAllowed(PlotmanError):
+    """The rights of this machine's Redis user do not go so far."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
 class NobodyThere(PlotmanError):
     """No such host, or it does not answer."""
 
@@ -88,4 +94,9 @@ def _call(task: str, host: str, **kwargs: object) -> str:
             "Is `plotman up` running there?",
         ) from error
     except OperationalError as error:
+        if "permission" in str(error):
+            raise NotAllowed(
+                f"The user of farm.broker may not order {host}.",
+                "Order from the scheduler's machine, or from the host itself.",
+            ) from error
         raise BrokerError(f"The broker cannot be reached: {error}.", "Start `plotman up`.") from error
