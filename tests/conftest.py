@@ -18,6 +18,12 @@ from tests.support.waiting import eventually
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    chaos = parser.getgroup("plotman: the chaos run of tests/farm")
+    chaos.addoption("--chaos-minutes", type=float, default=2.0, help="how long faults strike (2)")
+    chaos.addoption("--chaos-seed", type=int, default=None, help="strike as in an earlier run; printed there")
+
+
 def _missing(what: str) -> None:
     """A missing program skips on a laptop and fails in CI."""
     if os.environ.get("CI"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from common.names import FREE_SPACE, PAUSE
-from common.snapshot import Job
+from common.pending import MoveStep, PendingMove
+from common.snapshot import Job, Transfer
 from tests.support.machines import Machines
 from tests.support.waiting import eventually
 from tests.support.watch import Watch
@@ -51,3 +52,32 @@ def everybody_answers(machines: Machines, timeout_s: float = 30) -> bool:
         left = snapshot.starts_left if (snapshot := machines.plotter(name)) else None
         machines.call(PAUSE, timeout_s, host=name, after=left or 0)
     return all(machines.call(FREE_SPACE, timeout_s, host=name) for name in machines.harvesters)
+
+
+def sending(machines: Machines, plotter: str, at_least: float = 0.1, timeout_s: float = 60) -> Transfer:
+    """The transfer that runs from this plotter, once this share of the plot is sent."""
+
+    def under_way() -> Transfer | None:
+        snapshot = machines.archiver(plotter)
+        found = snapshot.transfers if snapshot else ()
+        return next((each for each in found if each.sent_bytes >= at_least * each.size_bytes), None)
+
+    found = eventually(under_way, f"{plotter} has sent {at_least:.0%} of a plot", timeout_s)
+    assert found is not None
+    return found
+
+
+def move_at(machines: Machines, step: MoveStep, plotter: str, timeout_s: float = 60) -> PendingMove:
+    """The move of this plotter's plot, once it has come to this step."""
+    folder = str(machines.plotters[plotter].dst)
+
+    def found() -> list[PendingMove]:
+        return [move for move in machines.moves() if move.step is step and move.path.startswith(folder)]
+
+    return eventually(found, f"a plot of {plotter} is at step {step}", timeout_s, every_s=0.005)[0]
+
+
+def drive_of(machines: Machines, transfer: Transfer) -> str:
+    """Name of the drive to which a transfer goes."""
+    drives = machines.harvesters[transfer.harvester].drives
+    return next(name for name, path in drives.items() if str(path) == transfer.drive)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,17 +73,16 @@ class Machine:
     def _children(self) -> Path:
         return self.state / "up.children.json"
 
-    def kill(self, name: str, number: int = 9) -> None:
-        """Signal one of its processes, and wait until another has taken the place of one that is killed."""
-        pid = self.children()[name]
-        self.host.kill(pid, number)
-        if number in (9, 15):
-            eventually(
-                lambda: self.children().get(name, pid) != pid, f"{name} of {self.name} starts again", 60
-            )
+    def kill(self, name: str) -> None:
+        """Kill one of its processes, and wait until another has taken its place."""
+        pid = self.signal(name, 9)
+        eventually(lambda: self.children().get(name, pid) != pid, f"{name} of {self.name} starts again", 60)
 
-    def signal(self, name: str, number: int) -> None:
-        self.host.kill(self.children()[name], number)
+    def signal(self, name: str, number: int) -> int:
+        """Signal one of its processes, once it runs; returns its pid."""
+        pid = int(eventually(lambda: self.children().get(name), f"{name} of {self.name} runs", 60) or 0)
+        self.host.kill(pid, number)
+        return pid
 
     def power_cut(self) -> None:
         """Off at once; what was not on disk is lost."""
@@ -255,16 +255,26 @@ class Machines:
         return f"unix://:{PASSWORD}@{self._socket}"
 
     def app(self) -> Celery:
-        """As somebody who calls tasks by hand."""
+        """Somebody who sends tasks by hand. Results are read with `result`: a client that waits for them
+        would not survive what befalls Redis here."""
         if self._app is None:
             self._app = Celery("outside", set_as_current=False)
-            settings = celery_settings(self._outside, "outside")
+            settings = celery_settings(self._outside, "outside") | {"result_backend": "disabled"}
             # A unix socket has no keepalive.
             options = settings["broker_transport_options"]
             options = {name: value for name, value in options.items() if "keepalive" not in name}
-            settings |= {"broker_transport_options": options, "redis_socket_keepalive": False}
-            self._app.conf.update(settings)
+            self._app.conf.update(settings | {"broker_transport_options": options})
         return self._app
+
+    def result(self, task_id: str) -> dict[str, Any]:
+        """What Celery's backend holds of a task: status, result, ...; empty where it knows nothing."""
+        with self.redis() as client:
+            text = client.get(f"celery-task-meta-{task_id}")
+        found: dict[str, Any] = json.loads(text) if text else {}  # type: ignore[arg-type]
+        return found
+
+    def succeeded(self, task_id: str) -> bool:
+        return self.result(task_id).get("status") == "SUCCESS"
 
     def more(self, plotter: str, plots: int | None) -> None:
         """Let so many more plots start on a plotter; None: as many as the rules allow."""
@@ -274,7 +284,19 @@ class Machines:
             self.call(PAUSE, host=plotter, after=plots)
 
     def call(self, task: str, timeout_s: float = 30, **arguments: Any) -> Any:
-        return self.app().send_task(task, kwargs=arguments).get(timeout=timeout_s)
+        """Have a task done, and give its answer. It is sent again every few seconds, as people do: one that
+        was on its way when the connection broke is lost."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            sent = self.app().send_task(task, kwargs=arguments, expires=5).id
+            again = min(deadline, time.monotonic() + 6)
+            while time.monotonic() < again:
+                found = self.result(sent)
+                if found.get("status") in ("SUCCESS", "FAILURE"):
+                    assert found["status"] == "SUCCESS", f"{task}({arguments}): {found['result']}"
+                    return found["result"]
+                time.sleep(0.02)
+        raise AssertionError(f"{task}({arguments}) is not carried out within {timeout_s} s")
 
     # What the board says.
 

@@ -1,0 +1,108 @@
+"""Faults by chance: each strikes, lasts some seconds, and is over."""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import Callable
+
+from tests.support.lab import Host, wait_for
+from tests.support.machines import HUB, Machine, Machines
+
+Fault = Callable[[], str]
+
+
+class Chaos:
+    """farm: where it strikes. dice: what strikes, where and for how long; the same seed rolls the same."""
+
+    def __init__(self, farm: Machines, dice: random.Random) -> None:
+        self._farm = farm
+        self._dice = dice
+        self._faults: list[Fault] = [
+            self._kill,
+            self._kill,
+            self._freeze,
+            self._silence,
+            self._unplug,
+            self._reset,
+            self._half_open,
+            self._power_cut,
+            self._pull,
+            self._redis,
+        ]
+
+    def strike(self) -> str:
+        """One fault, from its beginning to its end; what it was."""
+        return self._dice.choice(self._faults)()
+
+    def _machine(self) -> Machine:
+        return self._dice.choice(list(self._farm.machines))
+
+    def _child(self, machine: Machine) -> str:
+        """Name of one of a machine's processes, of those that it is to run."""
+        if machine.name == HUB:
+            return "beat"
+        names = ["plotter", "archiver"] if machine.name in self._farm.plotters else ["harvester"]
+        return self._dice.choice(names)
+
+    def _last(self, longest_s: float = 15) -> float:
+        seconds = self._dice.uniform(1, longest_s)
+        wait_for(seconds)
+        return seconds
+
+    def _kill(self) -> str:
+        machine = self._machine()
+        name = self._child(machine)
+        machine.signal(name, signal.SIGKILL)
+        return f"{name} of {machine.name} killed"
+
+    def _freeze(self) -> str:
+        machine = self._machine()
+        name = self._child(machine)
+        machine.signal(name, signal.SIGSTOP)
+        lasted_s = self._last(20)
+        machine.signal(name, signal.SIGCONT)
+        return f"{name} of {machine.name} frozen for {lasted_s:.0f} s"
+
+    def _network(self, what: str, harm: Callable[[Host], None]) -> str:
+        host = self._machine().host
+        harm(host)
+        lasted_s = self._last()
+        host.heal()
+        return f"{host.name} {what} for {lasted_s:.0f} s"
+
+    def _silence(self) -> str:
+        return self._network("reaches nobody, unknowingly,", Host.silence)
+
+    def _unplug(self) -> str:
+        return self._network("unplugged", Host.unplug)
+
+    def _half_open(self) -> str:
+        return self._network("has dead connections", Host.half_open)
+
+    def _reset(self) -> str:
+        host = self._machine().host
+        host.reset()
+        return f"connections of {host.name} reset"
+
+    def _power_cut(self) -> str:
+        machine = self._dice.choice([*self._farm.plotters.values(), *self._farm.harvesters.values()])
+        machine.power_cut()
+        lasted_s = self._last(8)
+        machine.boot()
+        return f"power of {machine.name} cut for {lasted_s:.0f} s"
+
+    def _pull(self) -> str:
+        harvester = self._dice.choice(list(self._farm.harvesters.values()))
+        drive = self._dice.choice(list(harvester.drives))
+        harvester.host.pull(drive)
+        lasted_s = self._last()
+        harvester.host.push(drive)
+        return f"drive {drive} of {harvester.name} pulled for {lasted_s:.0f} s"
+
+    def _redis(self) -> str:
+        empty = self._dice.random() < 0.5
+        self._farm.kill_broker()
+        lasted_s = self._last(8)
+        self._farm.start_broker(empty)
+        return f"Redis gone for {lasted_s:.0f} s, back {'empty' if empty else 'as it was'}"

@@ -1,0 +1,135 @@
+"""Whoever takes part in a plot's way to its drive is killed, cut off or loses power in the middle of it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from common.pending import MoveStep
+from tests.farm.help import delivered, move_at, sending, starts
+from tests.support.lab import wait_for
+from tests.support.machines import MB, Machines
+from tests.support.waiting import eventually
+from tests.support.watch import Watch
+
+pytestmark = pytest.mark.timeout(300)
+
+SLOW_MBIT_S = 5  # a k18 plot (4 MB) takes seven seconds
+
+
+def build(farm: Machines) -> None:
+    farm.add_scheduler()
+    for name in ("p1", "p2"):
+        farm.add_plotter(name)
+    for name in ("h1", "h2"):
+        farm.add_harvester(name, drives=2, drive_bytes=96 * MB)
+
+
+@pytest.fixture
+def slow(machines: Machines) -> Iterator[None]:
+    """Plots leave their plotters slowly."""
+    for plotter in machines.plotters.values():
+        plotter.host.rate(SLOW_MBIT_S)
+    yield
+    for plotter in machines.plotters.values():
+        plotter.host.rate(0)
+
+
+def full_speed(machines: Machines) -> None:
+    for plotter in machines.plotters.values():
+        plotter.host.rate(0)
+
+
+def test_the_network_of_a_plotter_is_cut_for_half_a_minute(
+    machines: Machines, watch: Watch, slow: None
+) -> None:
+    before = len(watch.known())
+    plotter = machines.plotters["p1"]
+    machines.more("p1", 1)
+    sending(machines, "p1", 0.2)
+    plotter.host.silence()
+    wait_for(30)
+    plotter.host.heal()
+    delivered(machines, watch, before + 1)
+
+
+@pytest.mark.parametrize("step", list(MoveStep))
+def test_harvester_and_archiver_are_killed_at_each_step(
+    machines: Machines, watch: Watch, slow: None, step: MoveStep
+) -> None:
+    """The harvester of p1's plot, and the archiver of p2's, in one go: to wait for both takes no longer."""
+    before, begun = len(watch.known()), {name: starts(machines, name) for name in machines.plotters}
+    held = machines.harvesters.values() if step is MoveStep.RESERVE else machines.plotters.values()
+    role = "harvester" if step is MoveStep.RESERVE else "plotter"
+    hold = step in (MoveStep.RESERVE, MoveStep.RELEASE)  # too short to strike otherwise
+    for name in machines.plotters:
+        machines.more(name, 1)
+    if step is MoveStep.RELEASE:
+        for name in machines.plotters:
+            sending(machines, name)
+    if hold:
+        for machine in held:
+            machine.signal(role, signal.SIGSTOP)
+    try:
+        if step is MoveStep.TRANSFER:
+            struck = machines.harvesters[sending(machines, "p1", 0.2).harvester]
+        else:
+            struck = machines.harvesters[move_at(machines, step, "p1").harvester]
+        struck.signal("harvester", signal.SIGKILL)
+        move_at(machines, step, "p2")
+        machines.plotters["p2"].signal("archiver", signal.SIGKILL)
+    finally:
+        if hold:
+            for machine in held:
+                if machine is not struck or role != "harvester":
+                    machine.signal(role, signal.SIGCONT)
+    full_speed(machines)
+    delivered(machines, watch, before + 2, 180)
+    assert {name: starts(machines, name) for name in begun} == {
+        name: count + 1 for name, count in begun.items()
+    }
+
+
+def test_power_of_the_harvester_is_cut_at_60_percent_of_a_transfer(
+    machines: Machines, watch: Watch, slow: None
+) -> None:
+    before = len(watch.known())
+    machines.more("p1", 1)
+    harvester = machines.harvesters[sending(machines, "p1", 0.6).harvester]
+    harvester.power_cut()
+    wait_for(2)
+    full_speed(machines)
+    harvester.boot()
+    delivered(machines, watch, before + 1)
+
+
+def test_power_of_the_harvester_is_cut_right_after_admission(machines: Machines, watch: Watch) -> None:
+    before, on_drives = len(watch.known()), watch.on_drives().keys()
+    machines.more("p1", 1)
+    new = eventually(lambda: watch.on_drives().keys() - on_drives, "a plot is taken in", 60, every_s=0.005)
+    (place,) = watch.on_drives()[next(iter(new))]
+    harvester = machines.harvesters[place.host]
+    plotter = machines.plotters["p1"]
+    gone = lambda: not list(plotter.host.seen(plotter.dst).glob("*.plot"))  # noqa: E731
+    eventually(gone, "the source is deleted", 30, every_s=0.005)
+    harvester.power_cut()
+    harvester.boot()
+    delivered(machines, watch, before + 1)
+
+
+def test_a_harvester_is_silent_for_a_minute(machines: Machines, watch: Watch) -> None:
+    before, begun = len(watch.known()), starts(machines, "p2")
+    for harvester in machines.harvesters.values():
+        harvester.signal("harvester", signal.SIGSTOP)
+    try:
+        machines.more("p2", 2)
+        eventually(lambda: starts(machines, "p2") == begun + 2, "plotting goes on", 60)
+        eventually(lambda: "harvester" in machines.waits(), "their room is unknown, and said to be", 75)
+        assert len(watch.known()) == before + 2
+        assert len(watch.at_home()) == 2, "what is unknown is not plenty"
+    finally:
+        for harvester in machines.harvesters.values():
+            harvester.signal("harvester", signal.SIGCONT)
+    delivered(machines, watch, before + 2)
