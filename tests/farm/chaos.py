@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 
 from tests.support.lab import Host, wait_for
-from tests.support.machines import HUB, Machine, Machines
+from tests.support.machines import Machine, Machines
 
 Fault = Callable[[], str]
 
@@ -40,7 +40,7 @@ class Chaos:
 
     def _child(self, machine: Machine) -> str:
         """Name of one of a machine's processes, of those that it is to run."""
-        if machine.name == HUB:
+        if machine.name in self._farm.schedulers:
             return "beat"
         names = ["plotter", "archiver"] if machine.name in self._farm.plotters else ["harvester"]
         return self._dice.choice(names)
