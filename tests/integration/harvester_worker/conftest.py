@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from common.config.farm import Placement
 from common.probe import Probe
+from common.snapshot import DriveUse
 from harvester_worker.admit import Admitter
 from harvester_worker.drives import Drives
 from harvester_worker.reserve import Limits, Reserver
@@ -66,10 +68,17 @@ def source(real_plot: Path, tmp_path: Path) -> Path:
 class Farm:
     """A harvester without Celery, Redis or configuration."""
 
-    def __init__(self, *paths: Path, mounted: bool, margin_bytes: int, writers: int, python: str) -> None:
+    def __init__(self, *paths: Path, mounted: bool, python: str, limits: Limits) -> None:
         self.looks, self.work = Probe(), Probe()
-        self.drives = Drives(lambda: [str(path) for path in paths], not mounted, self.looks)
-        self.reserver = Reserver(self.drives, Limits(margin_bytes, writers))
+        self.uses: dict[Path, DriveUse] = {}  # what the owner wants; a drive that is not named is active
+        self.drives = Drives(
+            lambda: [str(path) for path in paths],
+            not mounted,
+            self.looks,
+            lambda path: self.uses.get(Path(path), DriveUse.ACTIVE),
+            limits.margin_bytes,
+        )
+        self.reserver = Reserver(self.drives, limits)
         self.admitter = Admitter(self.drives, self.work, 30, python)
 
 
@@ -77,10 +86,15 @@ class Farm:
 def farm(chia_python: str) -> Iterator[Callable[..., Farm]]:
     made: list[Farm] = []
 
-    def make(*paths: Path, mounted: bool = False, margin_bytes: int = 0, writers: int = 1) -> Farm:
-        made.append(
-            Farm(*paths, mounted=mounted, margin_bytes=margin_bytes, writers=writers, python=chia_python)
-        )
+    def make(
+        *paths: Path,
+        mounted: bool = False,
+        margin_bytes: int = 0,
+        writers: int = 1,
+        placement: Placement = Placement.FILL,
+    ) -> Farm:
+        limits = Limits(margin_bytes, writers, placement)
+        made.append(Farm(*paths, mounted=mounted, python=chia_python, limits=limits))
         return made[-1]
 
     yield make
