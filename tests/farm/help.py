@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 from common.names import FREE_SPACE, PAUSE
 from common.pending import MoveStep, PendingMove
 from common.snapshot import Job, Transfer
@@ -29,7 +31,8 @@ def delivered(machines: Machines, watch: Watch, plots: int, timeout_s: float = 1
     """Wait until so many plots are known in all, and each is on a drive and nowhere else."""
 
     def there() -> bool:
-        return len(watch.known()) == plots and not watch.at_home() and not machines.moves()
+        under_way = {PurePath(move.path).stem[-64:] for move in machines.moves()} & watch.known()
+        return len(watch.known()) == plots and not watch.at_home() and not under_way
 
     def state() -> str:
         moves = [f"{move.step}, try {move.attempts}: {move.reason}" for move in machines.moves()]

@@ -91,4 +91,6 @@ def test_nothing_of_a_lab_is_left_when_it_is_closed(lab: Lab) -> None:
     lab.close()
     assert not Path(f"/proc/{pid}").exists()
     loops = [path.read_text() for path in Path("/sys/block").glob("loop*/loop/backing_file")]
-    eventually(lambda: not [text for text in loops if str(lab.folder) in text], "its loop devices are free", 5)
+    eventually(
+        lambda: not [text for text in loops if str(lab.folder) in text], "its loop devices are free", 5
+    )
