@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from datetime import UTC, datetime, timedelta
@@ -156,7 +157,7 @@ def test_the_next_drive_is_taken_and_without_one_the_plot_stays_and_status_says_
         reason = eventually(lambda: farm.waits().get("drives"), "it waits for a drive")
         stays = list(farm.folder.glob("dst/1/*.plot"))
         assert len(stays) == 1
-        assert "plot needs 3." in reason
+        assert re.match(r"plot needs [34]\.\d MB", reason)  # k18 plots are of 3.9 to 4.2 MB
         assert "free drive" in reason
         assert reason.split(";")[0] in farm.run("status").stdout.replace("\n", " ")
         time.sleep(1)  # nothing may happen now
