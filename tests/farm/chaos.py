@@ -7,7 +7,8 @@ import signal
 from collections.abc import Callable
 
 from tests.support.lab import Host, wait_for
-from tests.support.machines import Machine, Machines
+from tests.support.machine import Machine
+from tests.support.machines import Machines
 
 Fault = Callable[[], str]
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.lab import Lab, missing
+from tests.support.lab import Lab
 from tests.support.machines import Machines
+from tests.support.namespaces import missing
 from tests.support.watch import Watch
 
 

@@ -14,7 +14,8 @@ import pytest
 from common.names import RESEND
 from common.snapshot import DirState, PlotState
 from tests.farm.help import delivered, drive_of, sending
-from tests.support.machines import HUB, MB, Harvester, Machines
+from tests.support.machine import Harvester
+from tests.support.machines import HUB, MB, Machines
 from tests.support.waiting import eventually
 from tests.support.watch import Watch
 
