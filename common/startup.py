@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 AGAIN_S = 3600.0  # settings change while we run
 _AWAY_S = 5.0
+_ANSWER_S = 2.0
 
 
 class Watch:
@@ -38,11 +39,14 @@ class Watch:
         self._server: tuple[Finding, ...] = ()
         self._told: set[str] = set()
         self._ending = threading.Event()
+        self._looked = threading.Event()
         self._thread = threading.Thread(target=self._run, name="check settings", daemon=True)
 
     def start(self) -> None:
+        """Waits a moment for the first answer, so that the first snapshot has it."""
         self._tell(self._setup)
         self._thread.start()
+        self._looked.wait(_ANSWER_S)
 
     def stop(self) -> None:
         self._ending.set()
@@ -62,8 +66,11 @@ class Watch:
         return True
 
     def _run(self) -> None:
-        while not self._ending.wait(AGAIN_S if self.look() else _AWAY_S):
-            pass
+        while True:
+            found = self.look()
+            self._looked.set()
+            if self._ending.wait(AGAIN_S if found else _AWAY_S):
+                return
 
     def _tell(self, findings: Iterable[Finding]) -> None:
         """Each once: a clock that is wrong is wrong every hour."""

@@ -145,7 +145,7 @@ class Harvester:
 class HarvesterService(bootsteps.StartStopStep):
     """Runs in the worker named harvester@HOST, and in no other."""
 
-    requires: ClassVar = {"celery.worker.components:Pool"}
+    requires: ClassVar = {"celery.worker.components:Pool", "common.startup:StartCheck"}
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)

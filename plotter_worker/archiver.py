@@ -162,7 +162,7 @@ def _beginning(reservation: Reservation) -> Transfer:
 class ArchiverService(bootsteps.StartStopStep):  # type: ignore[misc]
     """Runs in the worker named archiver@HOST, and in no other."""
 
-    requires: ClassVar = {"celery.worker.components:Pool"}
+    requires: ClassVar = {"celery.worker.components:Pool", "common.startup:StartCheck"}
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)

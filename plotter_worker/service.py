@@ -48,7 +48,7 @@ def publisher() -> Publisher:
 class PlotterService(bootsteps.StartStopStep):
     """Runs in the worker named plotter@HOST, and in no other."""
 
-    requires = ("celery.worker.components:Pool",)
+    requires = ("celery.worker.components:Pool", "common.startup:StartCheck")
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
