@@ -3,6 +3,9 @@
 All are frozen and travel as JSON. Unknown fields are ignored when read, so that the versions of two
 neighbouring releases understand each other; `version` grows when a field changes its meaning.
 Sizes are in bytes, durations in seconds, times are aware UTC. None always means "not known".
+
+Longer than our other modules: it is the one list of what hosts tell each other, and is read as a whole when
+two versions have to understand one another.
 """
 
 from __future__ import annotations
