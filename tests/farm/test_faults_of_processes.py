@@ -90,7 +90,7 @@ def test_of_two_beats_the_other_decides_when_one_s_machine_goes_off(machines: Ma
     eventually(lambda: _leader(machines) in machines.schedulers, "one beat decides")
     if _leader(machines) != "hub2":
         machines.schedulers["hub"].signal("beat", signal.SIGTERM)
-        eventually(lambda: _leader(machines) == "hub2", "the other beat decides", 60)
+        eventually(lambda: _leader(machines) == "hub2", "the other beat decides", 20)
     machines.schedulers["hub2"].power_cut()
     machines.more("p2", 2)
     eventually(lambda: starts(machines, "p2") == begun + 2, "the first beat has taken over", 30)
@@ -109,7 +109,7 @@ def test_a_beat_that_was_frozen_for_a_minute_sends_nothing_stale(machines: Machi
     for name in machines.plotters:
         machines.more(name, 1)
     machines.schedulers[frozen].signal("beat", signal.SIGSTOP)
-    eventually(lambda: _leader(machines) != frozen, "the other beat decides", 60)
+    eventually(lambda: _leader(machines) != frozen, "the other beat decides", 20)
     for name in machines.plotters:
         eventually(lambda name=name: starts(machines, name) == begun[name] + 1, f"{name} plots", 30)
     wait_for(45)
