@@ -27,7 +27,7 @@ from common import config
 from common.broker import broker_url
 from common.errors import BrokerError
 from common.names import LEASE, Role
-from common.snapshot import Wait, Waits
+from common.snapshot import Event, Wait, Waits
 from common.startup import check_beat
 from common.store import Board
 
@@ -78,6 +78,11 @@ class FarmScheduler(Scheduler):
     def close(self) -> None:
         try:
             self._lease.drop()
+            if self._leads:  # told after the drop: whoever stands by wakes, and finds the lease free
+                host = socket.gethostname()
+                text = f"the beat of {host} decides no more"
+                self._board.tell(Event(kind="beat-stopped", host=host, at=datetime.now(UTC), text=text))
+            self._leads = False
         except BrokerError as error:
             log.debug("the lease runs out by itself: %s", error)
         super().close()
