@@ -31,9 +31,9 @@ def rate_of(text: str) -> int | None:
 def bandwidth(rate: int | None, host: str | None) -> None:
     """Limit what plotters send to other machines, now: RATE is bytes a second (80M, 500K), `off` for no limit
     or `default` for what plotman.yaml says."""
-    from plotman.control import steering
+    from plotman.control import asking, steering
 
-    for plotter in steering.plotters(host):
+    for plotter in asking.plotters(host):
         click.echo(steering.bandwidth(plotter, rate))
 
 

@@ -20,9 +20,9 @@ def pause() -> None:
 @click.option("--reason", default="paused by hand", show_default=True, help="Shown in `plotman status`.")
 def pause_plotting(host: str | None, after: int | None, reason: str) -> None:
     """Start no more plots, on one plotter or on all."""
-    from plotman.control import steering
+    from plotman.control import asking, steering
 
-    for plotter in steering.plotters(host):
+    for plotter in asking.plotters(host):
         click.echo(steering.pause(plotter, reason, after))
 
 
@@ -35,7 +35,7 @@ def unpause() -> None:
 @_HOST
 def unpause_plotting(host: str | None) -> None:
     """Start plots as the rules allow, also where plotters died at once and no more were started."""
-    from plotman.control import steering
+    from plotman.control import asking, steering
 
-    for plotter in steering.plotters(host):
+    for plotter in asking.plotters(host):
         click.echo(steering.unpause(plotter))
