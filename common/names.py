@@ -82,6 +82,9 @@ DOOR_LIFETIME = timedelta(minutes=10)
 LEASE = timedelta(seconds=6)
 LEASE_MARGIN = timedelta(seconds=1)
 
+# A notification is told once: by then nobody remembers what it was about.
+TOLD_TTL = timedelta(days=30)
+
 EVENTS_MAX = 10_000  # length of the stream of what happened
 
 
@@ -92,6 +95,13 @@ class Keys:
     EVENTS = "plotman:events"  # stream: what happened; wakes beat
     LEASE = "plotman:beat:lease"  # string: token of the beat that decides
     WAITS = "plotman:beat:waits"  # string: JSON of what everything waits for
+    ALARMS_HEARD = "plotman:alarms:heard"  # string: id of the last event that notifications were made of
+    ALARMS_RAISED = "plotman:alarms:raised"  # hash: what is wrong now -> id of this occurrence
+
+    @staticmethod
+    def told(notification_id: str) -> str:
+        """string: who tells people this, so that of several notifiers one does."""
+        return f"plotman:alarms:told:{notification_id}"
 
     @staticmethod
     def snapshot(role: Role, host: str) -> str:

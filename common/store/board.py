@@ -21,6 +21,7 @@ from common.names import (
 )
 from common.pending import PendingMove, PendingOrder
 from common.snapshot import SNAPSHOT_OF_ROLE, Event, Notice, Snapshot, Waits
+from common.store.alarms import AlarmNotes
 from common.store.connection import BLOCK_MAX_S, client, masked, readable_errors
 from common.store.lease import Lease
 from common.ticket import Ticket
@@ -55,6 +56,22 @@ class Board:
     def lease(self, token: str) -> Lease:
         """The right to decide, for the beat that calls itself `token`."""
         return Lease(self._redis, self._url, token)
+
+    def alarms(self) -> AlarmNotes:
+        """What the notifiers share."""
+        return AlarmNotes(self._redis, self._url)
+
+    def leader(self) -> str | None:
+        """The beat that decides now; None: none does."""
+        with readable_errors(self._url):
+            return cast("str | None", self._redis.get(Keys.LEASE))
+
+    def queue_lengths(self, queues: Sequence[str]) -> dict[str, int]:
+        """Messages that wait in each queue for their worker."""
+        with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
+            for name in queues:
+                pipe.llen(name)
+            return dict(zip(queues, cast("list[int]", pipe.execute()), strict=True))
 
     # Snapshots: one per role and host, replaced as a whole.
 

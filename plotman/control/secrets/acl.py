@@ -21,8 +21,8 @@ class Duty(StrEnum):
 
     PLOTTER = "plotter"  # plots, and sends finished plots
     HARVESTER = "harvester"
-    SCHEDULER = "scheduler"  # beat, Flower, and the command line that orders
-    VIEWER = "viewer"  # `plotman status` and its like, and nothing else
+    SCHEDULER = "scheduler"  # beat, Flower, notifications, and the command line that orders
+    VIEWER = "viewer"  # `plotman status` and its like, metrics, and nothing else
 
 
 # CLIENT SETINFO is missing, which Redis 7.0 does not know: redis-py does without.
@@ -113,14 +113,15 @@ def _scheduler(host: str) -> Iterator[str]:  # noqa: ARG001  it speaks for all
     queues = ("plotter.*", "archive.*", "harvester.*", "plotman.unrouted")
     yield f"+lpush +llen +del +exists {_keys(queues, 'W')}"
     celery = ("_kombu.binding*", "*.celery.pidbox", "celeryev.*", "unacked*", _RESULTS)
-    notices = (Keys.HOSTS, Keys.EVENTS, "plotman:beat:*", *_NOTICES)
-    yield f"{_OWN} +zscore +zcard +xadd +xread +xrevrange +xlen {_keys((*celery, *notices))}"
+    notices = (Keys.HOSTS, Keys.EVENTS, "plotman:beat:*", "plotman:alarms:*", *_NOTICES)
+    yield f"{_OWN} +hsetnx +zscore +zcard +xadd +xread +xrevrange +xlen {_keys((*celery, *notices))}"
     yield f"+publish +subscribe +psubscribe &/0.celery.pidbox &/0.celeryev/* &{_RESULTS}"
 
 
 def _viewer(host: str) -> Iterator[str]:  # noqa: ARG001  a viewer is no host
     notices = (Keys.HOSTS, Keys.EVENTS, "plotman:beat:*", *_NOTICES, _RESULTS)
     yield f"+get +mget +exists +hkeys +hvals +hgetall +xread +xrevrange +xlen +ttl {_keys(notices, 'R')}"
+    yield f"+llen {_keys(('plotter.*', 'archive.*', 'harvester.*'), 'R')}"  # how long, and not what is in them
 
 
 _SELECTORS = {

@@ -157,6 +157,7 @@ def test_the_scheduler_orders_all_and_opens_no_door(secured: Secured) -> None:
         "MGET plotman:host:p1:plotter plotman:host:h1:harvester:alive",
         "HDEL plotman:hosts plotter@gone",
         "SET plotman:beat:lease me",
+        "HSETNX plotman:alarms:raised x y",  # the notifier runs with these rights
         "PUBLISH /0.celery.pidbox x",
         "PSUBSCRIBE /0.celeryev/*",
     )
@@ -171,12 +172,14 @@ def test_a_viewer_sees_all_and_touches_nothing(secured: Secured) -> None:
         "HVALS plotman:host:p1:moves",
         "XREVRANGE plotman:events + - COUNT 5",
         "GET plotman:beat:waits",
+        "LLEN plotter.p1",  # how much waits there, for the metrics
     )
     may_not = (
         "SET plotman:host:p1:plotter x",
         "LPUSH plotter.p1 x",
-        "LLEN plotter.p1",
+        "LRANGE plotter.p1 0 -1",
         "HSET plotman:hosts a b",
+        "SET plotman:alarms:heard x",
         "XADD plotman:events * a b",
         "GET plotman:host:p1:door:00",
         "PUBLISH /0.celery.pidbox x",

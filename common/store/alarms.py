@@ -1,0 +1,54 @@
+"""What the notifiers of a farm agree on: how far the events are told, what is wrong now, and who tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import redis
+
+from common.names import TOLD_TTL, Keys
+from common.store.connection import readable_errors
+
+
+class AlarmNotes:
+    """Several notifiers may run; each notification is told by the one that claims it. All methods raise
+    BrokerError."""
+
+    def __init__(self, redis_client: redis.Redis, url: str) -> None:
+        self._redis = redis_client
+        self._url = url
+
+    def heard(self) -> str | None:
+        """Id of the last event that was made into notifications by anybody; None where none ever was."""
+        with readable_errors(self._url):
+            return cast("str | None", self._redis.get(Keys.ALARMS_HEARD))
+
+    def put_heard(self, event_id: str) -> None:
+        with readable_errors(self._url):
+            self._redis.set(Keys.ALARMS_HEARD, event_id)
+
+    def claim(self, notification_id: str, notifier: str) -> bool:
+        """Whether `notifier` is the one to tell it; True again for the one that claimed it before."""
+        with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
+            pipe.set(Keys.told(notification_id), notifier, nx=True, ex=TOLD_TTL)
+            pipe.get(Keys.told(notification_id))
+            return bool(pipe.execute()[1] == notifier)
+
+    def raised(self) -> Mapping[str, str]:
+        """What is wrong -> id of the occurrence."""
+        with readable_errors(self._url):
+            return cast("dict[str, str]", self._redis.hgetall(Keys.ALARMS_RAISED))
+
+    def raise_(self, what: str, occurrence: str) -> str:
+        """Note that it is wrong; the id that stands: another notifier may have been earlier."""
+        with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
+            pipe.hsetnx(Keys.ALARMS_RAISED, what, occurrence)
+            pipe.hget(Keys.ALARMS_RAISED, what)
+            pipe.expire(Keys.ALARMS_RAISED, TOLD_TTL)
+            return str(pipe.execute()[1])
+
+    def settle(self, what: str) -> None:
+        """It is right again."""
+        with readable_errors(self._url):
+            self._redis.hdel(Keys.ALARMS_RAISED, what)
