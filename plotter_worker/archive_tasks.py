@@ -124,14 +124,14 @@ def _step(step: MoveStep, reservation: Reservation, host: str, task_id: str | No
 def resend(host: str, plot: str) -> str:
     """A person wants a refused plot to be sent again. plot: its path, its name or the start of its id."""
     plotter = service.current(host)
-    found = [path for path in plotter.refused_plots() if _is_meant(path, plot)]
+    found = [path for path in plotter.steered.refused_plots() if _is_meant(path, plot)]
     if len(found) != 1:
-        known = ", ".join(found or plotter.refused_plots()) or "none"
+        known = ", ".join(found or plotter.steered.refused_plots()) or "none"
         raise OrderRefused(
             f"{plot} names {'no' if not found else 'more than one'} refused plot of {host}.",
             f"Refused plots: {known}.",
         )
-    plotter.steer(lambda steering: steering.allow(found[0]), f"sends {found[0]} again")
+    plotter.steered.change(lambda steering: steering.allow(found[0]), f"sends {found[0]} again")
     service.board().drop_move(host, found[0])
     return f"{host}: {found[0]} is sent again"
 
@@ -155,7 +155,7 @@ def bandwidth(host: str, bytes_s: int | None = None) -> str:
         if bytes_s
         else "takes all the bandwidth there is"
     )
-    service.current(host).steer(lambda steering: steering.set_bandwidth(bytes_s), text)
+    service.current(host).steered.change(lambda steering: steering.set_bandwidth(bytes_s), text)
     return f"{host} {text}"
 
 
@@ -163,4 +163,4 @@ def bandwidth(host: str, bytes_s: int | None = None) -> str:
 def refuse(host: str, path: str, reason: str) -> None:
     """A harvester did not take the plot: it stays here, and is not sent again without a word."""
     plotter = service.current(host)
-    plotter.refuse_plot(str(sources.own_plot(path, plotter.plot_dirs)), reason)
+    plotter.steered.refuse_plot(str(sources.own_plot(path, plotter.plot_dirs)), reason)

@@ -33,12 +33,13 @@ def plotter_snapshot(
     now: datetime,
     copied_to: Callable[[str], str | None] = lambda _: None,
     problems: tuple[str, ...] = (),
+    folders: tuple[str, ...] | None = None,
 ) -> PlotterSnapshot:
     """All that beat and people need to know of this host.
 
     seen: the last look at each directory. makers: plot id -> pid of the plotter that has not finished it.
     gone: plots that are deleted, though the last look still has them. copied_to: tells of a plot's path which
-    harvester has all its bytes.
+    harvester has all its bytes. folders: those whose plots may leave; None: what is configured.
     """
     directories, scheduling = settings.directories, settings.scheduling
     assert directories is not None
@@ -67,7 +68,7 @@ def plotter_snapshot(
         jobs=jobs,
         plots=tuple(
             plot.model_copy(update={"copied_to": copied_to(plot.path)})
-            for plot in _plots(settings, steering, seen, makers)
+            for plot in _plots(folders or plot_folders(settings), steering, seen, makers)
             if plot.path not in gone
         ),
         archiving=archiving is not None,
@@ -106,9 +107,9 @@ def _figures(path: str, seen: Mapping[str, Seen]) -> dict[str, object]:
 
 
 def _plots(
-    settings: Config, steering: Steering, seen: Mapping[str, Seen], makers: Mapping[str, int]
+    folders: Iterable[str], steering: Steering, seen: Mapping[str, Seen], makers: Mapping[str, int]
 ) -> Iterable[FinishedPlot]:
-    for folder in plot_folders(settings):
+    for folder in folders:
         for plot in seen[folder].plots if folder in seen else ():
             maker = makers.get(plot.plot_id or "")
             if plot.path in steering.refused:

@@ -33,10 +33,10 @@ class StartFailed(OrderRefused):
 
 
 class Starter:
-    """Starts the plots of one host; used by one thread at a time."""
+    """Starts the plots of one host; used by one thread at a time. settings: replaced between two starts."""
 
     def __init__(self, settings: Config, records: Records) -> None:
-        self._settings = settings
+        self.settings = settings
         self._records = records
         self._table = ProcessTable()
         self._probe = Probe()
@@ -75,7 +75,7 @@ class Starter:
     def _nobody_came(self, tmp: str, known: set[int]) -> None:
         """The watcher looks once a second: what another plotman started since then is found here."""
         for found in self._table.newcomers(known):
-            if found.state_dir == str(self._settings.state_dir):
+            if found.state_dir == str(self.settings.state_dir):
                 continue  # our own: a plotter's child, or one from before a restart that is known by now
             if tmp in (found.command.tmp, found.command.tmp2):
                 raise OrderRefused(
@@ -86,7 +86,7 @@ class Starter:
     def _start(self, task_id: str, where: Place, now: datetime) -> tuple[TrackedJob, subprocess.Popen[bytes]]:
         # The record is written before the start: a worker that is killed in between finds the plotter by
         # the task id in its environment.
-        settings = self._settings
+        settings = self.settings
         assert settings.plotting is not None
         plotter = plotter_for(settings.plotting.type)
         argv = plotter.argv(settings.plotting, where.tmp, where.tmp2, where.dst)

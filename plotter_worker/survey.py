@@ -61,7 +61,7 @@ class Survey:
 
     def __init__(self, path: str, with_plots: bool, on_change: Callable[[], None]) -> None:
         self.path = path
-        self._with_plots = with_plots
+        self.with_plots = with_plots
         self._on_change = on_change
         self._seen = Seen()
         self._known: dict[str, _Known] = {}
@@ -95,7 +95,7 @@ class Survey:
             inotify: INotify | None = None
             while not self._stopping:
                 self._busy_since = time.monotonic()
-                if inotify is None and self._with_plots:
+                if inotify is None and self.with_plots:
                     inotify = self._watch(selector)
                 seen = self._look()
                 self._busy_since = None
@@ -144,7 +144,7 @@ class Survey:
             files = tuple(sorted(_files(self.path), key=lambda file: file.name))
         except OSError:
             return Seen(report)  # the report says what is the matter
-        return Seen(report, files, self._plots(files) if self._with_plots else ())
+        return Seen(report, files, self._plots(files) if self.with_plots else ())
 
     def _plots(self, files: tuple[FileSeen, ...]) -> tuple[FinishedPlot, ...]:
         named = [file for file in files if file.name.endswith((".plot", ".plot2"))]

@@ -151,12 +151,12 @@ def _redis_is_there() -> bool:
 @shared_task(name=PAUSE, throws=(OrderRefused,))
 def pause(host: str, reason: str = "paused by a person", after: int | None = None) -> str:
     """Start no more plots on `host`, or `after` more and then none. Running ones go on."""
-    current(host).pause(reason, after)
+    current(host).steered.pause(reason, after)
     return f"{host}: {'no more plots' if after is None else f'{after} more plots'}"
 
 
 @shared_task(name=UNPAUSE, throws=(OrderRefused,))
 def unpause(host: str) -> str:
     """Start plots on `host` as the rules allow, also after plotters that died at once."""
-    current(host).unpause()
+    current(host).steered.unpause()
     return f"{host}: plots start as the rules allow"
