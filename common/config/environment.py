@@ -139,11 +139,16 @@ def _logs(config: Config) -> Iterator[_Found]:
 
 def _open_secret(path: Path, config: Config) -> Iterator[_Found]:
     url = config.broker_url
-    secret = {"broker": url is not None and masked(url) != url, "flower_auth": config.farm.flower_auth}
+    targets = config.notifications.targets.values()
+    secret: dict[Location, object] = {
+        ("farm", "broker"): url is not None and masked(url) != url,
+        ("farm", "flower_auth"): config.farm.flower_auth,
+        ("notifications", "targets"): any(target.url for target in targets),
+    }
     key = next((key for key, holds in secret.items() if holds), None)
     if key is not None and path.stat().st_mode & 0o077:
         what = "holds a password, and others on this machine may read the file"
-        yield ("farm", key), what, f"Close it: chmod 600 {path}", Level.WARNING
+        yield key, what, f"Close it: chmod 600 {path}", Level.WARNING
 
 
 def _programs(config: Config) -> Iterator[_Found]:

@@ -105,6 +105,20 @@ class Farm(Section):
         "machine only.",
         examples=["farmer:password"],
     )
+    metrics_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Port on which this machine tells Prometheus of the whole farm. Absent: it does not.",
+        examples=[9587],
+    )
+    metrics_address: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address to listen on for Prometheus (0.0.0.0: everywhere). It asks for no password: "
+        "whoever reaches it reads the names of hosts and folders.",
+        examples=["127.0.0.1"],
+    )
 
 
 class Placement(StrEnum):
@@ -186,4 +200,10 @@ class Harvester(Section):
         le=65535,
         description="Port on which plots come in, listened on while one is on its way; 0: any that is free.",
         examples=[8730],
+    )
+    door_tls: bool = Field(
+        False,
+        description="Encrypt plots and passwords on their way in. Costs a processor core on both machines; "
+        "needs the library cryptography here (pip install 'plotman[tls]').",
+        examples=[True],
     )

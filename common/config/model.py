@@ -15,6 +15,7 @@ from common.config.base import Section, one_spelling
 from common.config.directories import Directories
 from common.config.farm import Farm, Harvester
 from common.config.interface import Commands, Logging, UserInterface
+from common.config.notifications import Notifications
 from common.config.plotting import Plotting
 from common.config.problems import Level
 from common.config.scheduling import Scheduling, TmpLimits
@@ -46,6 +47,10 @@ class Config(Section):
     )
     harvester: Harvester | None = Field(
         None, description="The farming drives of this machine. Absent: it has none."
+    )
+    notifications: Notifications = Field(
+        Notifications(),
+        description="Who is told what happens in the whole farm; set where the scheduler runs.",
     )
     logging: Logging = Field(default_factory=Logging, description="Where logs go.")
     user_interface: UserInterface = Field(UserInterface(), description="Display.")
@@ -100,6 +105,16 @@ class Config(Section):
     def runs_flower(self) -> bool:
         """Whether Flower runs here."""
         return self.runs_scheduler if self.farm.flower is None else self.farm.flower
+
+    @property
+    def runs_metrics(self) -> bool:
+        """Whether Prometheus can ask here."""
+        return self.farm.metrics_port is not None
+
+    @property
+    def runs_notifier(self) -> bool:
+        """Whether people are told from here."""
+        return bool(self.notifications.targets)
 
     def tmp_limits(self, tmp: str) -> TmpLimits:
         """The limits of a tmp folder, in any spelling, overrides applied. Raises ValueError on a machine

@@ -1,0 +1,96 @@
+"""What people can be notified of: each kind with its meaning, and the groups that plotman.yaml may name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Severity(IntEnum):
+    """How much it matters. From WARNING on somebody has to do something; CRITICAL cannot wait."""
+
+    INFO = 0
+    SUCCESS = 1
+    WARNING = 2
+    CRITICAL = 3
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """group: one of `GROUPS`. action: whether somebody must act on it; such are told by default."""
+
+    name: str
+    group: str
+    severity: Severity
+    meaning: str
+    action: bool = False
+
+
+ACTION = "action"
+ALL = "all"
+
+_KINDS = (
+    Kind("plot-started", "plots", Severity.INFO, "a plot was started"),
+    Kind("plot-done", "plots", Severity.SUCCESS, "a plot is complete"),
+    Kind("plot-failed", "plots", Severity.WARNING, "a plotter ended without its plot", action=True),
+    Kind("plot-killed", "plots", Severity.INFO, "a plot was ended by a person, or by a policy"),
+    Kind("plot-stalled", "plots", Severity.WARNING, "a plotter gets no further", action=True),
+    Kind(
+        "plotting-stopped",
+        "plots",
+        Severity.CRITICAL,
+        "plotters died at once, one after the other; the host starts no more",
+        action=True,
+    ),
+    Kind("archived", "archiving", Severity.SUCCESS, "a plot is on its farming drive, verified"),
+    Kind("transfer-failed", "archiving", Severity.INFO, "a plot could not be moved; it is tried again"),
+    Kind("refused", "archiving", Severity.WARNING, "a harvester did not take a plot in", action=True),
+    Kind("damaged", "drives", Severity.CRITICAL, "a plot on a farming drive has changed", action=True),
+    Kind("drive-failed", "drives", Severity.WARNING, "a drive could not be written to", action=True),
+    Kind("drive-full", "drives", Severity.WARNING, "a drive has no room for another plot", action=True),
+    Kind(
+        "drive-lost",
+        "drives",
+        Severity.CRITICAL,
+        "a drive is missing, not mounted, read-only, or does not answer",
+        action=True,
+    ),
+    Kind("drive-back", "drives", Severity.SUCCESS, "a drive that was lost can be used again", action=True),
+    Kind("host-stale", "hosts", Severity.CRITICAL, "a worker has fallen silent", action=True),
+    Kind("host-back", "hosts", Severity.SUCCESS, "a worker that was silent is back", action=True),
+    Kind(
+        "farm-idle",
+        "farm",
+        Severity.CRITICAL,
+        "nothing runs and nothing starts; with the reason",
+        action=True,
+    ),
+    Kind("farm-busy", "farm", Severity.SUCCESS, "the farm that was idle plots again"),
+    Kind("broker-lost", "farm", Severity.CRITICAL, "Redis does not answer: nothing new starts", action=True),
+    Kind("broker-back", "farm", Severity.SUCCESS, "Redis answers again", action=True),
+    Kind("test", "farm", Severity.INFO, "sent by `plotman notify test`"),
+)
+KINDS = {kind.name: kind for kind in _KINDS}
+GROUPS = tuple(dict.fromkeys(kind.group for kind in _KINDS))
+
+
+def names(chosen: Iterable[str]) -> frozenset[str]:
+    """Names of kinds that names and groups stand for. Raises KeyError with the word that is neither."""
+    found: set[str] = set()
+    for word in chosen:
+        if word == ALL:
+            found |= set(KINDS)
+        elif word == ACTION:
+            found |= {kind.name for kind in _KINDS if kind.action}
+        elif word in GROUPS:
+            found |= {kind.name for kind in _KINDS if kind.group == word}
+        elif word in KINDS:
+            found.add(word)
+        else:
+            raise KeyError(word)
+    return frozenset(found)
