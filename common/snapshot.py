@@ -141,6 +141,22 @@ class Failures(Notice):
     last_reason: str | None = None
 
 
+class Tally(Notice):
+    """What ended well lately, by this host's own history.
+
+    hours_count, hours_bytes: of each of the last 24 hours, the oldest first; the last is the hour up to now.
+    since: when the first of all was counted; a host that is younger than a week counts only its own time.
+    """
+
+    hours_count: tuple[int, ...] = ()
+    hours_bytes: tuple[int, ...] = ()
+    day_count: int = 0  # of the last 24 hours
+    day_bytes: int = 0
+    week_count: int = 0  # of the last 7 days
+    week_bytes: int = 0
+    since: AwareDatetime | None = None
+
+
 class PlotterSnapshot(Notice):
     """A plotter host: what runs, what room there is, what limits it sets itself.
 
@@ -175,6 +191,7 @@ class PlotterSnapshot(Notice):
     harvesters: tuple[str, ...] = ()
     moves_at_once: int = 1  # plots that may be on their way from here at a time
     problems: tuple[str, ...] = ()  # what its owner should mend, one sentence each
+    tally: Tally | None = None  # plots that were made
 
 
 class Transfer(Notice):
@@ -225,6 +242,7 @@ class ArchiverSnapshot(Notice):
     bandwidth_bytes_s: int | None = None  # limit of all transfers together; None: no limit
     target: TargetReport | None = None
     problems: tuple[str, ...] = ()
+    tally: Tally | None = None  # plots that were sent
 
 
 class DriveUse(StrEnum):

@@ -1,0 +1,205 @@
+"""A history file: SQLite, written row by row, safe against a power cut at any moment."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from common.history import schema
+from common.history.rows import ROW_OF_KIND, End, Kind, Row, kind_of
+
+log = logging.getLogger(__name__)
+
+_BUSY_S = 5.0  # another process reads or writes the file for milliseconds
+# https://www.sqlite.org/rescode.html: what is in the file is wrong, whoever asks.
+_BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+def is_broken(error: sqlite3.Error) -> bool:
+    """Whether the file itself is damaged; else it is locked, read-only, or its disk is full."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in _BROKEN
+
+
+class HistoryFile:
+    """Opened for each use, or held by its one writer. All methods raise sqlite3.Error and OSError.
+
+    check: look whether the file is damaged; takes a second for 100 MB. A reader leaves that to the writer.
+    """
+
+    def __init__(self, path: Path, steps: Sequence[str] = schema.STEPS, check: bool = True) -> None:
+        self.path = path
+        self._connection = _open(path, steps, check)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def put(self, rows: Iterable[Row]) -> None:
+        """Keep these rows: durable when it returns, all or none. One that is there is completed."""
+        with self._transaction():
+            for row in rows:
+                self._put(row)
+
+    def page(
+        self,
+        kind: Kind,
+        limit: int,
+        since: datetime | None = None,
+        before: tuple[str, str] | None = None,
+        ends: Iterable[End] | None = None,
+    ) -> list[Row]:
+        """The newest rows first. before: (ended_at, key) of the last row of the page before; ends: only rows
+        that ended so. Rows that this release cannot read are left out."""
+        asked: list[tuple[str, list[Any]]] = []
+        if since is not None:
+            asked.append(("ended_at >= ?", [_text(since)]))
+        if before is not None:
+            asked.append(("(ended_at, key) < (?, ?)", list(before)))
+        if ends is not None:
+            named = [end.value for end in ends]
+            asked.append((f'"end" IN ({", ".join("?" * len(named))})', named))
+        where = " AND ".join(condition for condition, _ in asked) or "1"
+        values = [value for _, given in asked for value in given]
+        return self._select(kind, f"WHERE {where} ORDER BY ended_at DESC, key DESC LIMIT ?", [*values, limit])
+
+    def of_path(self, kind: Kind, path: str, limit: int = 100) -> list[Row]:
+        """What is kept of this file, the newest first."""
+        return self._select(kind, "WHERE path = ? ORDER BY ended_at DESC LIMIT ?", [path, limit])
+
+    def oldest(self, kind: Kind) -> datetime | None:
+        """When the first row ended; None where there is none."""
+        text = self._connection.execute(f"SELECT min(ended_at) FROM {kind}").fetchone()[0]
+        return datetime.fromisoformat(text) if text else None
+
+    def forget_before(self, then: datetime) -> None:
+        """Delete what ended earlier."""
+        with self._transaction():
+            for kind in Kind:
+                self._connection.execute(f"DELETE FROM {kind} WHERE ended_at < ?", [_text(then)])
+
+    def _put(self, row: Row) -> None:
+        kind = kind_of(row)
+        known = self._select(kind, "WHERE key = ?", [row.key])
+        merged = known[0].merged(row) if known else row
+        values = {name: _plain(value) for name, value in merged.model_dump().items()}
+        names = ", ".join(f'"{name}"' for name in values)
+        marks = ", ".join("?" * len(values))
+        changes = ", ".join(f'"{name}" = excluded."{name}"' for name in values)
+        self._connection.execute(
+            f"INSERT INTO {kind} ({names}) VALUES ({marks}) ON CONFLICT (key) DO UPDATE SET {changes}",
+            list(values.values()),
+        )
+
+    def _select(self, kind: Kind, rest: str, values: list[Any]) -> list[Row]:
+        found = []
+        for raw in self._connection.execute(f"SELECT * FROM {kind} {rest}", values):
+            try:
+                found.append(ROW_OF_KIND[kind].model_validate(dict(raw)))
+            except ValidationError as error:
+                log.debug("a row of %s is left out: %s", self.path, error)
+        return found
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._connection.rollback()
+            raise
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[HistoryFile | None]:
+    """The file, for a look at what is in it; None where nothing was ever written. Its writer may be another
+    process. Raises sqlite3.Error, OSError."""
+    if not path.exists():
+        yield None
+        return
+    # Opened for writing nonetheless: the journal of a writer that was killed must be played back first.
+    file = HistoryFile(path, check=False)
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+def open_or_begin_anew(path: Path) -> HistoryFile:
+    """The file, made where there is none. A damaged one is set aside and a new one begun. Raises
+    sqlite3.Error where it is locked or its disk is full, OSError where its folder cannot be made."""
+    try:
+        return HistoryFile(path)
+    except sqlite3.DatabaseError as error:
+        if not is_broken(error):
+            raise
+        set_aside(path, str(error))
+        return HistoryFile(path)
+
+
+def set_aside(path: Path, why: str) -> None:
+    """Keep a damaged file for a look; what is new goes into another. Raises OSError."""
+    now = datetime.now(UTC)
+    aside = path.with_name(f"{path.name}.broken-{now:%Y%m%dT%H%M%S}")
+    path.rename(aside)
+    # Its journal would be played back into the new file.
+    journal = path.with_name(f"{path.name}-journal")
+    with contextlib.suppress(FileNotFoundError):
+        journal.rename(aside.with_name(f"{aside.name}-journal"))
+    log.error(
+        "the history in %s is damaged (%s). It is set aside as %s and begun anew; `sqlite3 %s .recover` may "
+        "save what is left.",
+        path,
+        why,
+        aside,
+        aside,
+        extra={"action": "history-set-aside"},
+    )
+
+
+def _open(path: Path, steps: Sequence[str], check: bool) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    try:
+        connection.row_factory = sqlite3.Row
+        # The journal that is deleted with each commit, not WAL: it needs no shared memory, so the state
+        # directory may lie anywhere, and a copy of the one file is whole. EXTRA also syncs the folder, so
+        # that a power cut cannot bring the journal back. A plot every few minutes pays for that easily.
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA synchronous = EXTRA")
+        if check:
+            _check(connection)
+        schema.migrate(connection, steps)
+        with contextlib.suppress(OSError):
+            os.chmod(path, 0o640)  # noqa: PTH101
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if damage != "ok":
+        error = sqlite3.DatabaseError(damage)
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+
+
+def _text(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _plain(value: Any) -> Any:
+    """As SQLite takes it."""
+    if isinstance(value, datetime):
+        return _text(value)
+    return value.value if isinstance(value, End) else value
