@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol
@@ -52,6 +53,27 @@ class CommandLine:
 
 
 @dataclass(frozen=True)
+class Details:
+    """What a log tells of how a plot is made.
+
+    begun: when, by the plotter's own clock, without a time zone; to the second or the minute.
+    bitfield: False for chia's -e, None for plotters that know no such thing.
+    """
+
+    k: int | None = None
+    compression: int | None = None
+    tmp: str | None = None
+    tmp2: str | None = None
+    dst: str | None = None
+    version: str | None = None
+    threads: int | None = None
+    buckets: int | None = None
+    buffer_mib: int | None = None
+    bitfield: bool | None = None
+    begun: datetime | None = None
+
+
+@dataclass(frozen=True)
 class DonePlot:
     """A plot that the log calls complete under its final name. Durations in seconds.
 
@@ -64,11 +86,12 @@ class DonePlot:
     total_s: float | None = None
     copy_s: float | None = None
     phase_times_s: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
+    details: Details = Details()
 
 
 @dataclass(frozen=True)
 class Progress:
-    """All that a log told so far. Apart from the last six fields, of the plot being made; once that is
+    """All that a log told so far. Apart from the last seven fields, of the plot being made; once that is
     done the values stand until the next one begins.
 
     asked: plots that this job makes, as far as command line or log say; 0 or less: endless.
@@ -103,6 +126,7 @@ class Progress:
     error: str | None = None
     proven: bool = False
     finished: bool = False
+    details: Details = Details()
 
 
 @dataclass(frozen=True)

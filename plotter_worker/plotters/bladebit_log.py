@@ -37,6 +37,7 @@ import re
 
 from common.phase import Phase
 from plotter_worker.plotters.base import CommandLine, Mode
+from plotter_worker.plotters.details import DETAILS
 from plotter_worker.plotters.failures import FAILURES, whole_line
 from plotter_worker.plotters.log import ARROW, Handler, RulesReader, merged, rules
 from plotter_worker.plotters.paths import normal, parent
@@ -238,6 +239,7 @@ _RULES = merged(
         (b"ERROR:", r"ERROR: .+", whole_line),
     ),
     FAILURES,
+    DETAILS,
 )
 
 

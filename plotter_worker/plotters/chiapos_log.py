@@ -22,9 +22,10 @@ import re
 
 from common.phase import Phase
 from plotter_worker.plotters.base import CommandLine
+from plotter_worker.plotters.details import DETAILS
 from plotter_worker.plotters.failures import FAILURES, said
 from plotter_worker.plotters.log import TIMED, Handler, RulesReader, merged, rules
-from plotter_worker.plotters.story import Story, Weight
+from plotter_worker.plotters.story import Story, Weight, time_of
 
 NOISE = b"\tBucket"
 MARK = b"Starting plotting progress into temporary dirs"
@@ -67,7 +68,13 @@ def _final_dir(story: Story, match: re.Match[str]) -> None:
 
 
 def _phase(story: Story, match: re.Match[str]) -> None:
-    _reach(story, int(match[1]), 0)
+    phase = int(match[1])
+    _reach(story, phase, 0)
+    if phase == 1:
+        # "... Sun Nov 22 15:50:43 2026": ctime(3), in English whatever the locale.
+        story.plot.begun = time_of(" ".join(match[2].split()[-4:]), "%b %d %H:%M:%S %Y")
+    elif phase == 2:
+        story.plot.bitfield = "without bitfield" not in match[2]
     # Phases 3 and 4 name the file that is being written: T2/NAME.plot.2.tmp.
     story.named(match[2])
     if story.plot.name and story.plot.dst:
@@ -119,6 +126,10 @@ def _python_error(story: Story, match: re.Match[str]) -> None:
     story.fail(match[1], Weight.TRACEBACK)
 
 
+def _version(story: Story, match: re.Match[str]) -> None:
+    story.version = match[1]
+
+
 _RETRYING = r".*Retrying in five minutes\."
 _SECONDS = r"\s*(\d+(?:\.\d+)?) seconds"
 
@@ -150,9 +161,11 @@ _RULES = merged(
         (b"Caught", r"Caught plotting error: (.+)", said),
         # chia's Python log, with ANSI colours even in a file.
         (TIMED, r".* Starting plot \d+/(\d{1,9})\b", _count),
+        (TIMED, r"\S+ (\d[\w.]*)\s+chia\.plotting\.create_plots\s.* Creating \d+ plots", _version),
         (TIMED, r".*: (?:\x1b\[\d+m)?(?:ERROR|CRITICAL)\s*(?:\x1b\[0m)? (.+?)(?:\x1b\[0m)?$", _python_error),
     ),
     FAILURES,
+    DETAILS,
 )
 
 

@@ -26,10 +26,11 @@ import re
 
 from common.phase import Phase
 from plotter_worker.plotters.base import CommandLine
+from plotter_worker.plotters.details import DETAILS
 from plotter_worker.plotters.failures import FAILURES, whole_line
 from plotter_worker.plotters.log import Handler, RulesReader, merged, rules
 from plotter_worker.plotters.paths import PLOT_NAME, parent
-from plotter_worker.plotters.story import Plot, Story
+from plotter_worker.plotters.story import Plot, Story, time_of
 
 MARKS = (b"Multi-threaded pipelined Chia", b"next-gen CUDA plotter")
 
@@ -59,6 +60,8 @@ def _at(major: int, minor: int) -> Handler:
 def _begin(story: Story, match: re.Match[str]) -> None:
     story.begin()
     story.asked = int(match[1])
+    if match[2]:
+        story.plot.begun = time_of(match[2], "%Y/%m/%d %H:%M:%S")
 
 
 def _name(story: Story, match: re.Match[str]) -> None:
@@ -155,7 +158,7 @@ _SECONDS = r"(\d+(?:\.\d+)?(?:e[-+]?\d+)?) sec"
 
 _RULES = merged(
     rules(
-        (b"Crafting", r"Crafting plot \d+ out of (-?\d{1,9})", _begin),
+        (b"Crafting", r"Crafting plot \d+ out of (-?\d{1,9})(?: \((.+)\))?", _begin),
         (b"Plot", r"Plot Name: (\S+)$", _name),
         (b"Final", r"Final (?:Directory|Destination):\s*(.+)$", _dst),
         (b"Working", r"Working Directory:\s*(.+)$", _tmp),
@@ -182,6 +185,7 @@ _RULES = merged(
         (b"Option", r"Option .+ does not exist.*", whole_line),
     ),
     FAILURES,
+    DETAILS,
 )
 
 

@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 # The id in a plot's file name. chia, chiapos and madMAx: `plot-k32-2026-11-22-11-28-<64 hex>`; with a level
 # of compression bladebit writes `plot-k32-c07-...`, Gigahorse `plot-k32-c7-...` and `plot-mmx-k34-c1-...`.
 PLOT_NAME = re.compile(
-    r"plot-(?:mmx-)?k(?P<k>\d{1,2})-(?:c(?P<level>\d{1,2})-)?\d{4}(?:-\d\d){4}-(?P<id>[0-9a-f]{64})"
+    r"plot-(?:mmx-)?k(?P<k>\d{1,2})-(?:c(?P<level>\d{1,2})-)?"
+    r"(?P<date>\d{4}(?:-\d\d){4})-(?P<id>[0-9a-f]{64})"
 )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import IntEnum
 from types import MappingProxyType
 
 from common.phase import Phase
-from plotter_worker.plotters.base import NOT_BEGUN, DonePlot, Mode, Progress
+from plotter_worker.plotters.base import NOT_BEGUN, Details, DonePlot, Mode, Progress
 from plotter_worker.plotters.paths import PLOT_NAME, normal
 
 
@@ -39,6 +40,8 @@ class Plot:
     copy_s: float | None = None
     path: str | None = None  # where the log says that it lies complete
     done: bool = False
+    begun: datetime | None = None  # by the plotter's own clock
+    bitfield: bool | None = None
 
 
 @dataclass
@@ -57,6 +60,10 @@ class Story:
     proven: bool = False
     done: list[Plot] = field(default_factory=list)
     copying: dict[str, Plot] = field(default_factory=dict)  # by name, plots whose copy runs beside the next
+    version: str | None = None  # of the plotter; this and what follows holds for all plots of the job
+    threads: int | None = None
+    buckets: int | None = None
+    buffer_mib: int | None = None
     stalled: str | None = None
     stall_lasts_for: str | None = None  # name of the plot whose copy stalls, while the next is being made
     error: str | None = None
@@ -91,6 +98,8 @@ class Story:
         self.plot.k = int(match["k"])
         if match["level"]:
             self.plot.compression = int(match["level"])
+        if self.plot.begun is None:
+            self.plot.begun = time_of(match["date"], "%Y-%m-%d-%H-%M")
 
     def phase_took(self, phase: int, seconds: str) -> None:
         self.plot.phase_times_s[phase] = float(seconds)
@@ -159,12 +168,13 @@ class Story:
             phase_times_s=MappingProxyType(dict(plot.phase_times_s)),
             total_s=plot.total_s,
             copy_s=plot.copy_s,
-            plots_done=tuple(_done(each) for each in self.done),
+            plots_done=tuple(self._done(each) for each in self.done),
             stalled=self.stalled,
             asked=self.asked,
             error=self.error,
             proven=self.proven,
             finished=self._finished(),
+            details=self._details(plot),
         )
 
     def _finished(self) -> bool:
@@ -172,12 +182,35 @@ class Story:
             return len(self.done) >= self.asked
         return bool(self.done) and self.plot.done and not self.copying
 
+    def _done(self, plot: Plot) -> DonePlot:
+        return DonePlot(
+            plot_id=plot.plot_id,
+            path=plot.path,
+            total_s=plot.total_s,
+            copy_s=plot.copy_s,
+            phase_times_s=MappingProxyType(dict(plot.phase_times_s)),
+            details=self._details(plot),
+        )
 
-def _done(plot: Plot) -> DonePlot:
-    return DonePlot(
-        plot_id=plot.plot_id,
-        path=plot.path,
-        total_s=plot.total_s,
-        copy_s=plot.copy_s,
-        phase_times_s=MappingProxyType(dict(plot.phase_times_s)),
-    )
+    def _details(self, plot: Plot) -> Details:
+        return Details(
+            k=plot.k,
+            compression=plot.compression,
+            tmp=plot.tmp,
+            tmp2=plot.tmp2,
+            dst=plot.dst,
+            version=self.version,
+            threads=self.threads,
+            buckets=self.buckets,
+            buffer_mib=self.buffer_mib,
+            bitfield=plot.bitfield,
+            begun=plot.begun,
+        )
+
+
+def time_of(text: str, layout: str) -> datetime | None:
+    """A time as a plotter prints it, without a time zone; None where it is none."""
+    try:
+        return datetime.strptime(text, layout)  # noqa: DTZ007  the plotter tells no zone
+    except ValueError:
+        return None

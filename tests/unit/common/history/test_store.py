@@ -111,7 +111,8 @@ number = int(sys.argv[2])
 while True:
     key = str(number)
     now = datetime.now(UTC)
-    file.put([PlotEnd(key=key, host="p", task_id=key, plotter="chia", end=End.DONE, ended_at=now, log="x" * 9000)])
+    told = PlotEnd(key=key, host="p", task_id=key, plotter="c", end=End.DONE, ended_at=now, log="x" * 9000)
+    file.put([told])
     print(number, flush=True)
     number += 1
 """

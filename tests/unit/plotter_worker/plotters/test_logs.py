@@ -355,3 +355,29 @@ def test_the_most_telling_words_are_kept(text: str, plotter: str, error: str) ->
 def test_what_chia_madmax_passes_on_is_read_like_madmax(log: Log) -> None:
     data = log("madmax-k18").replace(b"\nPhase 1", b"\nProgress update: 0.42\nSTDERR: noise\nPhase 1")
     assert read(data, "madmax") == read(log("madmax-k18"), "madmax")
+
+
+@pytest.mark.parametrize(
+    ("name", "plotter", "version", "threads", "buckets", "buffer_mib", "bitfield", "begun"),
+    [
+        ("chia-k21", "chia", "2.7.5", 2, 16, 3389, True, "2026-11-22 15:50:43"),
+        ("chiapos-k18-nobitfield", "chiapos", None, 2, 16, 200, False, "2026-11-22 15:50:39"),
+        ("madmax-k18-n2", "madmax", "5b5bd68", 2, 16, None, None, "2026-11-22 11:35:02"),
+        ("gigahorse-gpu", "madmax", "29c814d", None, None, None, None, "2023-05-07 16:58:26"),
+        ("bladebit-diskplot", "bladebit", "3.1.1", 2, 256, None, None, "2026-11-22 12:00:00"),
+    ],
+)
+def test_a_log_tells_with_which_version_and_settings_a_plot_was_made_and_when(
+    log: Log,
+    name: str,
+    plotter: str,
+    version: str | None,
+    threads: int | None,
+    buckets: int | None,
+    buffer_mib: int | None,
+    bitfield: bool | None,
+    begun: str,
+) -> None:
+    details = read(log(name), plotter, n=2).plots_done[-1].details
+    assert (details.version, details.threads, details.buckets) == (version, threads, buckets)
+    assert (details.buffer_mib, details.bitfield, str(details.begun)) == (buffer_mib, bitfield, begun)
