@@ -20,9 +20,9 @@ def quiet_hours(text: str) -> tuple[time, time]:
     matched = _HOURS.fullmatch(text.strip())
     if matched is None:
         raise ValueError("is not of the form 22:00-07:00")
-    numbers = [int(number) for number in matched.groups()]
+    hour, minute, end_hour, end_minute = map(int, matched.groups())
     try:
-        begin, end = time(*numbers[:2]), time(*numbers[2:])
+        begin, end = time(hour, minute), time(end_hour, end_minute)
     except ValueError:
         raise ValueError("names no time of day") from None
     if begin == end:
