@@ -13,6 +13,7 @@ class Ticket(Notice):
     """plot_id: whose part this is for; rsync writes to rsync://module@address:port/module/PLOT_ID.part.
 
     module: also the user's name. password: of this door alone; pydantic masks it in repr and JSON.
+    certificate: PEM; the door takes TLS only, and has this very certificate. None: it takes no TLS.
     failure: why the harvester has ended the transfer, for the plotter to tell; None while all is well.
     """
 
@@ -24,6 +25,7 @@ class Ticket(Notice):
     port: int
     module: str
     password: SecretStr = Field(repr=False)
+    certificate: str | None = None
     failure: str | None = None
 
     def written(self) -> str:

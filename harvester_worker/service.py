@@ -80,6 +80,7 @@ class Harvester:
                 settings.state_dir.absolute() / "doors",
                 section.door_address or own_address(broker_url(settings)),
                 section.door_port,
+                tls=section.door_tls,
             ),
         )
         rate_bytes_s = section.scrub_bytes_s

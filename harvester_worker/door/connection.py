@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from common import tls_relay
 from harvester_worker.door import rsyncd
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,10 @@ MARK = "PLOTMAN_DOOR"
 _GRACE_S = 5.0
 _LOG_BYTES = 64 << 10
 _LOOK_EVERY_S = 5.0  # at what the processes read
+_NO_TLS = {
+    tls_relay.NO_TLS: "it speaks no TLS, as plotters with an older plotman; harvester.door_tls wants it",
+    tls_relay.NO_HANDSHAKE: "it did not agree on TLS with us",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +58,26 @@ class Connection:
         patience: Patience,
         rsync: str,
         owner: str,
+        tls: Path | None = None,
     ) -> None:
-        """Raises OSError where the server cannot be started. The socket is the server's from now on."""
+        """tls: file with the door's private key and certificate; None: the client speaks to rsync directly.
+
+        Raises OSError where the server cannot be started. The socket is the server's from now on.
+        """
         self.module: str | None = None
         self.trouble: str | None = None
         self._patience = patience
+        self._relayed = tls is not None
         self._config, self._log, self._read_bytes, self._rest = config, log_file, 0, b""
         self._begun_s = self._moved_s = time.monotonic()
         self._looked_s = 0.0
         self._seen_bytes = -1
         with accepted:
             _keep_alive(accepted, patience)
+            self._client = str(accepted.getpeername()[0])
             # rsync finds that its stdin is a socket, and serves that one connection.
             self._server = subprocess.Popen(
-                [rsync, "--daemon", f"--config={config}"],
+                [*(tls_relay.serving(tls) if tls else ()), rsync, "--daemon", f"--config={config}"],
                 stdin=accepted.fileno(),
                 stdout=accepted.fileno(),
                 stderr=subprocess.DEVNULL,
@@ -83,6 +94,8 @@ class Connection:
             with contextlib.suppress(OSError):
                 self._log.unlink(missing_ok=True)
                 self._config.unlink(missing_ok=True)
+            if self._relayed and (why := _NO_TLS.get(self._server.returncode)):
+                log.warning("a client at %s was sent away: %s", self._client, why, extra={"action": "no-tls"})
             return False
         now_s = time.monotonic()
         nameless = self.module is None and now_s - self._begun_s > self._patience.nameless_s
@@ -125,19 +138,19 @@ class Connection:
         if now_s - self._looked_s < min(_LOOK_EVERY_S, self._patience.stale_s / 4):
             return False
         self._looked_s = now_s
-        seen_bytes, waits_for_drive = _seen(self._server.pid)
+        seen_bytes, waits_for_drive = _seen(self._server.pid, self._relayed)
         if seen_bytes != self._seen_bytes or waits_for_drive:
             self._seen_bytes, self._moved_s = seen_bytes, now_s
         return now_s - self._moved_s > self._patience.stale_s
 
 
-def _seen(leader: int) -> tuple[int, bool]:
+def _seen(leader: int, relayed: bool) -> tuple[int, bool]:
     """Bytes that the server and its receiver have read since their start, proc(5) `rchar`; whether one of
-    them waits for a drive."""
+    them waits for a drive. relayed: `leader` carries what they say as well, and does not count."""
     total, waits = 0, False
     with contextlib.suppress(psutil.NoSuchProcess):
         server = psutil.Process(leader)
-        for process in (server, *server.children(recursive=True)):
+        for process in (*(() if relayed else (server,)), *server.children(recursive=True)):
             with contextlib.suppress(psutil.NoSuchProcess):
                 total += process.io_counters().read_chars
                 waits = waits or process.status() == psutil.STATUS_DISK_SLEEP

@@ -21,6 +21,7 @@ from common.errors import TransferFailed
 from common.names import DOOR_LIFETIME
 from common.ticket import Ticket
 from harvester_worker.door.connection import PATIENCE, Connection, Patience, end_strays
+from harvester_worker.door.identity import Identity, make_identity
 from harvester_worker.door.rsyncd import Module, configuration, must_be_writable_down
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Doors:
 
     folder: for configuration, passwords and logs; made anew. address: told to plotters. port: 0 for any.
     doomed: called, in the thread, for each transfer that was ended because its drive failed.
+    tls: whether connections are encrypted; those that are not are refused then.
     """
 
     def __init__(
@@ -69,11 +71,14 @@ class Doors:
         doomed: Callable[[Doomed], None],
         patience: Patience = PATIENCE,
         rsync: str = "rsync",
+        tls: bool = False,
     ) -> None:
         self._folder = folder
         self._address, self._port = address, port
         self._doomed = doomed
         self._patience, self._rsync = patience, rsync
+        self._tls = tls
+        self._identity: Identity | None = None  # made with the first door
         self._lock = threading.RLock()
         self._doors: dict[str, _Door] = {}  # by module
         self._connections: list[Connection] = []
@@ -119,13 +124,20 @@ class Doors:
         if former:
             self.close(plot_id)
         with self._lock:
+            if self._tls and self._identity is None:
+                self._identity = make_identity()
             port = self._listen()
             name = secrets.token_hex(8)
             module = Module(name, part, self._folder / f"{name}.secrets")
             password = secrets.token_urlsafe(32)
             _write_secret(module.secrets, f"{name}:{password}\n")
             ticket = Ticket(
-                plot_id=plot_id, address=self._address, port=port, module=name, password=SecretStr(password)
+                plot_id=plot_id,
+                address=self._address,
+                port=port,
+                module=name,
+                password=SecretStr(password),
+                certificate=self._identity.certificate if self._identity else None,
             )
             self._doors[name] = _Door(plot_id, plotter, drive, move, module, ticket, time.monotonic())
         log.info("a door is open for %s", plotter, extra={"action": "door-opened", "plot_id": plot_id})
@@ -146,6 +158,10 @@ class Doors:
         log.info("a door was closed", extra={"action": "door-closed", "plot_id": plot_id})
         return door.plotter
 
+    @property
+    def _pem(self) -> Path:
+        return self._folder / "door.pem"
+
     def _of(self, plot_id: str) -> _Door | None:
         return next((door for door in self._doors.values() if door.plot_id == plot_id), None)
 
@@ -165,6 +181,8 @@ class Doors:
                 "Set another harvester.door_port.",
             ) from error
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._identity is not None and not self._pem.exists():
+            _write_secret(self._pem, self._identity.secret)
         self._socket = listening
         self._thread = threading.Thread(target=self._serve, args=(listening,), name="doors", daemon=True)
         self._thread.start()
@@ -198,9 +216,9 @@ class Doors:
             modules = [door.module for door in self._doors.values()]
             text = configuration(modules, os.geteuid(), os.getegid(), log_file)
             config.write_text(text, encoding="utf-8")
-            owner = str(self._folder)
+            owner, tls = str(self._folder), self._pem if self._identity else None
             self._connections.append(
-                Connection(accepted, config, log_file, self._patience, self._rsync, owner)
+                Connection(accepted, config, log_file, self._patience, self._rsync, owner, tls)
             )
 
     def _watch(self) -> None:

@@ -6,8 +6,9 @@ import os
 import selectors
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import IO
 
 from common.errors import TransferFailed
@@ -36,12 +37,14 @@ def run(
     stop: Stop,
     owner: str = "",
     started: Callable[[int], None] = lambda _: None,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Sent:
     """Run rsync to its end. tell: called with each progress line, about once a second.
 
     Stopping it is cheap: the next run goes on where it ended. Therefore it does not outlive us, as plotters
     do; in a session of its own it ends when we say so, not with a Ctrl-C that everybody hears.
     owner: marks the process for `end_strays`, should we be killed. started: called with its pid.
+    environment: variables beside our own.
     Raises TransferFailed with the cause, LetGo when `stop` was set.
     """
     begun_s = time.monotonic()
@@ -51,7 +54,7 @@ def run(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=os.environ | {MARK: owner},
+            env={**os.environ, **environment, MARK: owner},
             start_new_session=True,
         )
     except FileNotFoundError as error:

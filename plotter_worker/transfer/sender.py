@@ -74,10 +74,10 @@ class Sender:
             if paced:
                 self.bandwidth.follow(pid)
 
-        with way.opened() as (target, options):
-            argv = command(str(source), target, (*options, *limited), self._rsync)
+        with way.opened() as opened:
+            argv = command(str(source), opened.target, (*opened.options, *limited), self._rsync)
             try:
-                return run(argv, tell, stop, self._owner, started)
+                return run(argv, tell, stop, self._owner, started, opened.environment)
             except TransferFailed as error:
                 if why := way.explanation():
                     raise TransferFailed(f"{why}.", "The plot goes to another drive.") from error

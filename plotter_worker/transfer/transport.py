@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from common import tls_relay
 from common.config.archiving import Route
 from common.errors import TransferFailed
 from common.messages import Reservation
@@ -18,6 +20,16 @@ from plotter_worker.transfer.rsync import LOCAL_TIMEOUT_S, NETWORK_TIMEOUT_S
 # A part that is gone is not made again: its room is no longer held.
 _ONLY_WHAT_IS_THERE = "--existing"
 _CONNECT_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What rsync must be told: its destination argument, further options, and variables of its
+    environment."""
+
+    target: str
+    options: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class Transport(Protocol):
@@ -36,8 +48,8 @@ class Transport(Protocol):
     def check(self) -> None:
         """Look whether the way is open. Raises TransferFailed before anything is sent."""
 
-    def opened(self) -> contextlib.AbstractContextManager[tuple[str, tuple[str, ...]]]:
-        """While the body runs: rsync's destination argument, and what else rsync must be told."""
+    def opened(self) -> contextlib.AbstractContextManager[Way]:
+        """The way is there while the body runs."""
 
     def explanation(self) -> str | None:
         """Why the other side ended the transfer, where it says so."""
@@ -62,8 +74,8 @@ class SameMachine:
             )
 
     @contextlib.contextmanager
-    def opened(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        yield str(self.part), (_ONLY_WHAT_IS_THERE, f"--timeout={LOCAL_TIMEOUT_S}")
+    def opened(self) -> Iterator[Way]:
+        yield Way(str(self.part), (_ONLY_WHAT_IS_THERE, f"--timeout={LOCAL_TIMEOUT_S}"))
 
     def explanation(self) -> str | None:
         return None
@@ -83,14 +95,14 @@ class OverSsh:
             raise TransferFailed(f"{self.part} is no part file.", "Have the plot sent anew.")
 
     @contextlib.contextmanager
-    def opened(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+    def opened(self) -> Iterator[Way]:
         # ssh alone would wait for over two minutes, and ask for passwords on a terminal that nobody sees.
         ssh = (
             f"ssh -o BatchMode=yes -o ConnectTimeout={_CONNECT_S}"
             " -o ServerAliveInterval=20 -o ServerAliveCountMax=3"
         )
         options = (_ONLY_WHAT_IS_THERE, f"--timeout={NETWORK_TIMEOUT_S}", f"--rsh={ssh}", "--protect-args")
-        yield f"{self.login}:{self.part}", options
+        yield Way(f"{self.login}:{self.part}", options)
 
     def explanation(self) -> str | None:
         return None
@@ -99,7 +111,8 @@ class OverSsh:
 @dataclass(frozen=True, slots=True)
 class ThroughDoor:
     """The harvester has opened a door for this transfer. folder: for the password, which rsync reads from a
-    file, since command lines are for everybody to see. ticket: asks the notice board for it."""
+    file, since command lines are for everybody to see, and for the door's certificate. ticket: asks the
+    notice board for it."""
 
     part: PurePosixPath
     ticket: Callable[[], Ticket | None]
@@ -121,33 +134,48 @@ class ThroughDoor:
         return found
 
     @contextlib.contextmanager
-    def opened(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+    def opened(self) -> Iterator[Way]:
         ticket = self._ticket()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         password = self.folder / ticket.module
-        with contextlib.suppress(FileNotFoundError):
-            password.unlink()
-        fd = os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        certificate = self.folder / f"{ticket.module}.crt"
         try:
-            with os.fdopen(fd, "w", encoding="utf-8") as file:
-                file.write(ticket.password.get_secret_value() + "\n")
-            address = f"[{ticket.address}]" if ":" in ticket.address else ticket.address
-            target = f"rsync://{ticket.module}@{address}:{ticket.port}/{ticket.module}/{self.part.name}"
-            yield (
-                target,
-                (
-                    f"--timeout={NETWORK_TIMEOUT_S}",
-                    f"--contimeout={_CONNECT_S}",
-                    _ONLY_WHAT_IS_THERE,
-                    f"--password-file={password}",
-                ),
-            )
+            _write(password, ticket.password.get_secret_value() + "\n")
+            if ticket.certificate is not None:
+                _write(certificate, ticket.certificate)
+            yield self._way(ticket, password, certificate)
         finally:
             password.unlink(missing_ok=True)
+            certificate.unlink(missing_ok=True)
+
+    def _way(self, ticket: Ticket, password: Path, certificate: Path) -> Way:
+        """A ticket with a certificate leads through TLS and no other way."""
+        address = f"[{ticket.address}]" if ":" in ticket.address else ticket.address
+        target = f"rsync://{ticket.module}@{address}:{ticket.port}/{ticket.module}/{self.part.name}"
+        options = (
+            f"--timeout={NETWORK_TIMEOUT_S}",
+            f"--contimeout={_CONNECT_S}",
+            _ONLY_WHAT_IS_THERE,
+            f"--password-file={password}",
+        )
+        if ticket.certificate is None:
+            return Way(target, options)
+        argv = tls_relay.connecting(ticket.address, ticket.port, certificate)
+        # A shell reads it, and rsync before that: to it %H is the host.
+        program = "exec " + shlex.join(argv).replace("%", "%%")
+        return Way(target, options, {"RSYNC_CONNECT_PROG": program})
 
     def explanation(self) -> str | None:
         found = self.ticket()
         return found.failure if found else None
+
+
+def _write(path: Path, secret: str) -> None:
+    """Readable by nobody else from its first byte on; what a killed archiver left there is replaced."""
+    path.unlink(missing_ok=True)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "w", encoding="utf-8") as file:
+        file.write(secret)
 
 
 def transport_to(

@@ -14,8 +14,11 @@ from common.config.farm import Placement
 from common.probe import Probe
 from common.snapshot import DriveUse
 from harvester_worker.admit import Admitter
+from harvester_worker.door.connection import PATIENCE, Patience
+from harvester_worker.door.doors import Doomed, Doors
 from harvester_worker.drives import Drives
 from harvester_worker.reserve import Limits, Reserver
+from tests.support.door import House
 
 ROOT = Path(__file__).resolve().parents[3]
 FARMER = "a010d140e7c43146b5bb59695e6c444abbb62e964a535d0034351a90d1192bff0130de95f9bbc58af254c4dab4e65d3a"
@@ -133,3 +136,27 @@ def mounted_drive(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     yield make
     for place in mounted:
         subprocess.run(["umount", "-l", place], check=False, capture_output=True)
+
+
+@pytest.fixture
+def make_house(tmp_path: Path) -> Iterator[Callable[..., House]]:
+    made: list[House] = []
+
+    def make(
+        size_bytes: int = 8 << 20, drive: Path | None = None, patience: Patience = PATIENCE, tls: bool = False
+    ) -> House:
+        ended: list[Doomed] = []
+        doors = Doors(tmp_path / "doors", "127.0.0.1", 0, ended.append, patience, tls=tls)
+        house = House(tmp_path, doors, ended)
+        if drive is not None:
+            (tmp_path / "drive").symlink_to(drive)
+        house.incoming.mkdir(parents=True)
+        house.source.parent.mkdir()
+        house.part.touch()
+        house.source.write_bytes(os.urandom(size_bytes))
+        made.append(house)
+        return house
+
+    yield make
+    for house in made:
+        house.doors.stop()

@@ -1,0 +1,248 @@
+"""Carries one rsync connection through TLS: a program of its own on either side of a harvester's door.
+
+rsync speaks to a socket, and knows no TLS. So each side puts this between its rsync and the network:
+
+    connect ADDRESS PORT CERTIFICATE     plotter: rsync's RSYNC_CONNECT_PROG, its socket as stdin
+    serve PEM PROGRAM [ARGUMENT]...      harvester: the accepted connection as stdin; starts rsync behind it
+
+A process, so that encryption takes a core of its own, ends with its rsync, and never holds up a worker. It
+is run by its path, by an interpreter that loads nothing else: it imports nothing of plotman.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+CONNECT_S = 10.0
+_UNACKNOWLEDGED_S = 60
+_LINGER_S = 2.0
+_BUFFER_BYTES = 256 << 10
+
+# Exit codes of `serve`: the client speaks no TLS; it does, and the handshake failed.
+NO_TLS, NO_HANDSHAKE = 91, 92
+
+_HANDSHAKE = b"\x16"  # content type of TLS' first record, RFC 8446 5.1
+# In words of rsync's daemon protocol, so that an rsync without TLS prints it and ends.
+_REFUSAL = (
+    b"@RSYNCD: 31.0\n@ERROR: this harvester takes plots by TLS only (harvester.door_tls): "
+    b"install its version of plotman on this plotter\n"
+)
+
+
+def connecting(address: str, port: int, certificate: Path) -> list[str]:
+    """argv of the plotter's side. certificate: PEM file; nobody but its owner is spoken to."""
+    return [*_RUN, "connect", address, str(port), str(certificate)]
+
+
+def serving(pem: Path) -> list[str]:
+    """First words of the harvester's argv; rsync's follow. pem: file with the private key and certificate."""
+    return [*_RUN, "serve", str(pem)]
+
+
+# -I and -S: whatever the environment says, nothing but Python's own library is loaded, and quickly.
+_RUN = (sys.executable, "-I", "-S", str(Path(__file__).resolve()))
+
+
+def connect(address: str, port: int, certificate: Path) -> None:
+    """Carry rsync's connection, which is stdin, to the door. Raises OSError, ssl.SSLError among them."""
+    expected = certificate.read_text(encoding="ascii")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    # The certificate itself is known, and needs no name: the same door may be reached by several.
+    context.check_hostname = False
+    context.load_verify_locations(cadata=expected)
+    plain = socket.socket(fileno=0)
+    with socket.create_connection((address, port), CONNECT_S) as raw:
+        _keep_alive(raw)
+        with context.wrap_socket(raw) as tls:
+            if tls.getpeercert(binary_form=True) != ssl.PEM_cert_to_DER_cert(expected):
+                raise ssl.SSLCertVerificationError("it is another certificate")
+            carry(tls, plain)
+
+
+def serve(pem: Path, argv: list[str]) -> int:
+    """Shake hands with who has connected, on stdin, and start the server behind; its exit code, or ours."""
+    accepted = socket.socket(fileno=0)
+    accepted.settimeout(CONNECT_S)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(pem)
+    try:
+        speaks_tls = accepted.recv(1, socket.MSG_PEEK) == _HANDSHAKE
+        if speaks_tls:
+            tls = context.wrap_socket(accepted, server_side=True)
+        else:
+            accepted.sendall(_REFUSAL)
+    except OSError:
+        return NO_HANDSHAKE
+    if not speaks_tls:
+        _see_off(accepted)
+        return NO_TLS
+    ours, theirs = socket.socketpair()
+    with theirs:
+        server = subprocess.Popen(argv, stdin=theirs.fileno(), stdout=theirs.fileno())
+    with tls, ours:
+        carry(tls, ours)
+    return server.wait()
+
+
+def carry(tls: ssl.SSLSocket, plain: socket.socket) -> None:
+    """Carry bytes both ways until the program at `plain` is gone. Its end is the connection's; that of the
+    other side is told to it."""
+    tls.setblocking(False)
+    plain.setblocking(False)
+    inward, outward = _Inward(tls, plain), _Outward(plain, tls)
+    with contextlib.suppress(OSError):  # one of the two is gone
+        while not outward.ended:
+            moved = inward.turn()
+            if outward.turn() or moved:
+                continue
+            poll = select.poll()
+            for end, wants in (
+                (tls, inward.tls_wants | outward.tls_wants),
+                (plain, inward.plain_wants | outward.plain_wants),
+            ):
+                if wants:  # else its end alone would wake us over and over
+                    poll.register(end, wants)
+            poll.poll()
+    with contextlib.suppress(OSError):  # also ssl.SSLError
+        tls.settimeout(_LINGER_S)
+        tls.unwrap()
+    _see_off(tls)
+
+
+class _Flow:
+    """One of the two directions: what is held back of it, and what it waits for, as poll(2) has it."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self.tls_wants = self.plain_wants = 0
+        self._buffer = memoryview(bytearray(_BUFFER_BYTES))
+        self._from = self._to = 0  # what is held back lies between
+
+
+class _Inward(_Flow):
+    """From the network to the program, which is told the end when it has all."""
+
+    def __init__(self, source: ssl.SSLSocket, sink: socket.socket) -> None:
+        super().__init__()
+        self._source, self._sink = source, sink
+
+    def turn(self) -> bool:
+        """Move what can be moved now; False where there was nothing."""
+        self.tls_wants = self.plain_wants = 0
+        moved = False
+        if self._from == self._to and not self.ended:
+            moved = self._fill()
+        try:
+            if self._from < self._to:
+                self._from += self._sink.send(self._buffer[self._from : self._to])
+                return True
+            if moved and self.ended:
+                self._sink.shutdown(socket.SHUT_WR)
+        except BlockingIOError:
+            self.plain_wants = select.POLLOUT
+        except OSError:
+            # The program is gone; its last words may still be on their way out.
+            self.ended, self._to = True, self._from
+        return moved
+
+    def _fill(self) -> bool:
+        """A record at a time, of 16 KiB at most, until there is no more or no room."""
+        self._from = self._to = 0
+        try:
+            while self._to < _BUFFER_BYTES:
+                count = self._source.recv_into(self._buffer[self._to :])
+                if count == 0:
+                    self.ended = self._to == 0  # else it is seen again when all this is through
+                    break
+                self._to += count
+        except ssl.SSLWantReadError:
+            self.tls_wants = select.POLLIN
+        except ssl.SSLWantWriteError:
+            self.tls_wants = select.POLLOUT
+        except OSError:
+            self.ended = self._to == 0  # what is missing, rsync finds out by itself
+        return self._to > 0 or self.ended
+
+
+class _Outward(_Flow):
+    """From the program to the network. ended: the program is gone, and all it said is sent."""
+
+    def __init__(self, source: socket.socket, sink: ssl.SSLSocket) -> None:
+        super().__init__()
+        self._source, self._sink = source, sink
+
+    def turn(self) -> bool:
+        """Move what can be moved now; False where there was nothing."""
+        self.tls_wants = self.plain_wants = 0
+        if self._from == self._to:
+            try:
+                self._from, self._to = 0, self._source.recv_into(self._buffer)
+            except BlockingIOError:
+                self.plain_wants = select.POLLIN
+                return False
+            except ConnectionResetError:
+                self._to = 0
+            if self._to == 0:
+                self.ended = True
+                return True
+        begun = self._from
+        try:
+            while self._from < self._to:
+                self._from += self._sink.send(self._buffer[self._from : self._to])
+        except ssl.SSLWantWriteError:
+            self.tls_wants = select.POLLOUT
+        except ssl.SSLWantReadError:
+            self.tls_wants = select.POLLIN
+        return self._from > begun
+
+
+def _see_off(connection: socket.socket) -> None:
+    """Wait a moment until the other side has read what we said last: to close a connection on which bytes
+    wait is to reset it."""
+    until_s = time.monotonic() + _LINGER_S
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(connection, socket.SHUT_WR)  # past TLS, as is recv
+        while (left_s := until_s - time.monotonic()) > 0:
+            connection.settimeout(left_s)
+            if not socket.socket.recv(connection, 1 << 16):
+                return
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    """A network that is silently gone is found out within a minute or so, tcp(7)."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_S * 1000)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code; what went wrong goes to stderr in a sentence, which rsync's caller reads as rsync's."""
+    role, *rest = arguments
+    if role == "serve":
+        return serve(Path(rest[0]), rest[1:])
+    address, port, certificate = rest
+    door = f"the door at {address}:{port}"
+    try:
+        connect(address, int(port), Path(certificate))
+    except ssl.SSLCertVerificationError as error:
+        said = f"{door} shows another certificate than the ticket to it names: {error}"
+    except ssl.SSLError as error:
+        said = f"{door} does not speak TLS: {error.reason or error}"
+    except OSError as error:
+        said = f"{door} does not answer: {error.strerror or error}"
+    else:
+        return 0
+    print(said, file=sys.stderr)  # noqa: T201
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

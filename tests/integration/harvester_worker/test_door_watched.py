@@ -1,0 +1,102 @@
+"""Transfers through a harvester's door that are slowed down, or that nothing good can come of."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from common.errors import TransferFailed
+from harvester_worker.door import connection
+from harvester_worker.door.connection import PATIENCE, Patience
+from plotter_worker.transfer.bandwidth import Bandwidth
+from plotter_worker.transfer.pacing import available
+from plotter_worker.transfer.progress import Progress
+from tests.support.door import MB, PLOT_ID, House
+from tests.support.waiting import eventually
+
+
+def test_a_drive_that_somebody_filled_ends_the_transfer_at_once(
+    make_house: Callable[..., House], mounted_drive: Callable[[int], Path]
+) -> None:
+    drive = mounted_drive(48 * MB)
+    house = make_house(200 * MB, drive)
+
+    begun_s = time.monotonic()
+    with pytest.raises(TransferFailed):
+        house.send(house.open(), "--bwlimit=20000")  # the whole would take ten seconds
+
+    assert time.monotonic() - begun_s < 6
+    ended = eventually(lambda: house.ended, "the plotter is to be told why")
+    assert "No space left on device" in ended[0].reason
+    assert ended[0].drive == str(house.incoming.parent)
+    assert PLOT_ID not in house.doors.open_plots
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_a_client_that_is_frozen_is_ended_and_the_part_kept(
+    make_house: Callable[..., House], tls: bool
+) -> None:
+    house = make_house(64 * MB, patience=Patience(stale_s=1), tls=tls)
+    ticket = house.open()
+    pids: list[int] = []
+
+    def send() -> None:
+        with pytest.raises(TransferFailed):
+            house.send(ticket, "--bwlimit=10000", started=pids.append)
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    eventually(lambda: house.part.stat().st_size > MB, "bytes arrive")
+    os.kill(pids[0], signal.SIGSTOP)
+
+    eventually(lambda: not house.servers(), "its server is ended", 15)
+    assert house.part.stat().st_size > MB
+    os.kill(pids[0], signal.SIGKILL)
+    sending.join(10)
+
+
+@pytest.mark.skipif(not available(), reason="this kernel does not let us reach into our child's sockets")
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_the_bandwidth_changes_while_a_transfer_runs(make_house: Callable[..., House], tls: bool) -> None:
+    house = make_house(96 * MB, patience=replace(PATIENCE, nameless_s=0.5), tls=tls)  # who has a name stays
+    limit: list[int | None] = [8 * MB]
+    bandwidth = Bandwidth(lambda: limit[0])
+    begun_s = time.monotonic()
+    slow: list[float] = []
+
+    def tell(progress: Progress) -> None:
+        if time.monotonic() - begun_s > 2 and limit[0] is not None:
+            slow.append(progress.done_bytes / (time.monotonic() - begun_s))
+            limit[0] = None
+
+    sent = house.send(house.open(), tell=tell, started=bandwidth.follow)
+
+    assert slow
+    assert 4 * MB < slow[0] < 16 * MB
+    assert sent.took_s < 8  # the whole would take twelve seconds at that rate
+
+
+def test_servers_of_a_worker_that_was_killed_are_ended(make_house: Callable[..., House]) -> None:
+    house = make_house(16 * MB)
+    ticket = house.open()
+    begun = threading.Event()
+
+    def send() -> None:
+        with pytest.raises(TransferFailed):
+            house.send(ticket, "--bwlimit=5000", tell=lambda _: begun.set())
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    assert begun.wait(10)
+    eventually(house.servers, "somebody serves")
+
+    assert connection.end_strays("others") == 0
+    assert connection.end_strays(str(house.folder / "doors")) >= 1
+    sending.join(10)

@@ -1,0 +1,69 @@
+"""A harvester's door with a part file behind it, and a plotter's file that is to come in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import psutil
+
+from common.moving import never
+from common.ticket import Ticket
+from harvester_worker.door import connection
+from harvester_worker.door.doors import Doomed, Doors
+from plotter_worker.transfer.progress import Progress
+from plotter_worker.transfer.rsync import command
+from plotter_worker.transfer.run import Sent, run
+from plotter_worker.transfer.transport import ThroughDoor
+
+PLOT_ID = "ab" * 32
+MB = 1 << 20
+
+
+@dataclass
+class House:
+    """A harvester with one drive, an open door for one part, and a plotter's file for it."""
+
+    folder: Path
+    doors: Doors
+    ended: list[Doomed] = field(default_factory=list)
+
+    @property
+    def incoming(self) -> Path:
+        return self.folder / "drive" / ".incoming"
+
+    @property
+    def part(self) -> Path:
+        return self.incoming / f"{PLOT_ID}.part"
+
+    @property
+    def source(self) -> Path:
+        return self.folder / "dst" / f"plot-k18-2026-11-22-15-48-{PLOT_ID}.plot"
+
+    def open(self, move: str = "one") -> Ticket:
+        return self.doors.open(PLOT_ID, "plotter1", str(self.incoming.parent), self.part, move)
+
+    def send(
+        self,
+        ticket: Ticket,
+        *more: str,
+        tell: Callable[[Progress], None] = lambda _: None,
+        started: Callable[[int], None] = lambda _: None,
+    ) -> Sent:
+        """As the archiver does it."""
+        way = ThroughDoor(PurePosixPath(self.part), lambda: ticket, self.folder / "tickets")
+        with way.opened() as opened:
+            argv = command(str(self.source), opened.target, (*opened.options, *more))
+            return run(argv, tell, never, "us", started, opened.environment)
+
+    def servers(self) -> list[psutil.Process]:
+        mine = str(self.folder / "doors")
+        return [process for process in psutil.Process().children(recursive=True) if _mark(process) == mine]
+
+
+def _mark(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get(connection.MARK)
+    except psutil.Error:
+        return None
