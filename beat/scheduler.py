@@ -50,6 +50,7 @@ class FarmScheduler(Scheduler):
         check_beat(app, settings)
         url = broker_url(settings)
         self._board = Board.connect(url)
+        self._view = self._board.view()
         self._token = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}"
         self._lease = self._board.lease(self._token)
         farm = settings.farm
@@ -109,11 +110,12 @@ class FarmScheduler(Scheduler):
         # Orders and moves before snapshots: what passes from the one to the other in between is then seen
         # twice, which harms nothing, and never not at all.
         hosts = self._board.hosts()[Role.PLOTTER]
-        orders, moves = self._board.orders(hosts), self._board.moves(hosts)
+        orders, moves = self._view.pending(hosts)
+        seen = self._view.snapshots()
         decision = decide(
-            plotters=self._board.snapshots(Role.PLOTTER),
-            archivers=self._board.snapshots(Role.ARCHIVER),
-            harvesters=self._board.snapshots(Role.HARVESTER),
+            plotters=seen[Role.PLOTTER],
+            archivers=seen[Role.ARCHIVER],
+            harvesters=seen[Role.HARVESTER],
             orders=orders,
             moves=passed_on(moves, now),
             now=now,

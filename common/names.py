@@ -24,6 +24,8 @@ RELEASE = "plotter_worker.release"
 REFUSE = "plotter_worker.refuse"
 RESEND = "plotter_worker.resend"
 BANDWIDTH = "plotter_worker.bandwidth"
+LEFTOVERS = "plotter_worker.leftovers"
+CLEANUP = "plotter_worker.cleanup"
 FREE_SPACE = "harvester_worker.free_space"
 RESERVE = "harvester_worker.reserve"
 ADMIT = "harvester_worker.admit"
@@ -37,6 +39,8 @@ ROLE_OF_TASK = {
     RESEND: Role.PLOTTER,
     # Not the archiver: there it would wait for the transfer that it is to slow down.
     BANDWIDTH: Role.PLOTTER,
+    LEFTOVERS: Role.PLOTTER,
+    CLEANUP: Role.PLOTTER,
     TRANSFER: Role.ARCHIVER,
     ARCHIVE_TO_TARGET: Role.ARCHIVER,
     FREE_SPACE: Role.HARVESTER,
@@ -91,7 +95,8 @@ EVENTS_MAX = 10_000  # length of the stream of what happened
 class Keys:
     """Redis keys. Keys of one host share a prefix, so that one ACL pattern covers them."""
 
-    HOSTS = "plotman:hosts"  # hash: "role@host" -> last word's time; who was ever seen
+    # hash: "role@host" -> time of its last snapshot with something to decide on; who was ever seen
+    HOSTS = "plotman:hosts"
     EVENTS = "plotman:events"  # stream: what happened; wakes beat
     LEASE = "plotman:beat:lease"  # string: token of the beat that decides
     WAITS = "plotman:beat:waits"  # string: JSON of what everything waits for

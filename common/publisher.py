@@ -38,6 +38,7 @@ class Publisher:
         self._min_interval_s = min_interval_s
         self._wake = threading.Event()
         self._progressed = False
+        self._renew_at = 0.0
         self._stopping = False
         self._events: list[Event] = []
         self._lock = threading.Lock()
@@ -60,7 +61,7 @@ class Publisher:
 
     def progressed(self) -> None:
         """Something has changed on which nothing is decided, such as a plot's percent: it is shown within
-        a second. Plotters write hundreds of lines in one."""
+        a second, and beat reads it with the next renewal. Plotters write hundreds of lines in a second."""
         self._progressed = True
 
     def tell(self, event: Event) -> None:
@@ -73,35 +74,35 @@ class Publisher:
     def publish_now(self) -> None:
         """Publish in the caller's thread, for what must stand on the board before the next step. While
         Redis is away nothing happens: it follows when it is back."""
-        self._publish()
+        self._publish(decisive=True)
 
     def _run(self) -> None:
         while True:
-            self._wait()
-            published = self._publish()
+            published = self._publish(self._wait())
             if self._stopping:
                 return
             time.sleep(self._min_interval_s if published else _RETRY_S)
             if not published:
                 self._wake.set()
 
-    def _wait(self) -> None:
-        """Until there is something to publish, or the snapshot to be renewed."""
-        renew_at = time.monotonic() + SNAPSHOT_RENEW.total_seconds()
-        while not self._wake.wait(min(_PROGRESS_S, SNAPSHOT_RENEW.total_seconds())):
-            if self._progressed or time.monotonic() >= renew_at:
+    def _wait(self) -> bool:
+        """Until there is something to publish, or the snapshot to be renewed. Whether it is more than
+        progress."""
+        while not (woken := self._wake.wait(min(_PROGRESS_S, SNAPSHOT_RENEW.total_seconds()))):
+            if self._progressed or time.monotonic() >= self._renew_at:
                 break
         self._wake.clear()
         self._progressed = False
+        return woken or time.monotonic() >= self._renew_at
 
-    def _publish(self) -> bool:
+    def _publish(self, decisive: bool) -> bool:
         # Events are taken before the snapshot is built: whoever is woken by one finds a snapshot that
         # is at least as new.
         with self._lock:
             events = list(self._events)
         try:
             with self._publishing:
-                self._put(events)
+                self._put(events, decisive)
         except BrokerError as error:
             if not self._away:
                 log.warning("%s We go on, and publish when it is back.", error)
@@ -116,8 +117,10 @@ class Publisher:
         self._away = False
         return True
 
-    def _put(self, events: list[Event]) -> None:
-        self._board.put_snapshot(self._role, self._build())
+    def _put(self, events: list[Event], decisive: bool) -> None:
+        if decisive:
+            self._renew_at = time.monotonic() + SNAPSHOT_RENEW.total_seconds()
+        self._board.put_snapshot(self._role, self._build(), decisive)
         for event in events:
             with self._lock:
                 if not self._events or self._events[0] is not event:

@@ -125,14 +125,17 @@ class Archiver:
 
     def _show(self, transfer: Transfer | None, path: str = "") -> None:
         with self._lock:
+            begins = transfer is not None and transfer.path not in self._running
             if transfer is None:
                 self._running.pop(path, None)
             else:
                 self._running[transfer.path] = transfer
         if transfer is None:
             self._publisher.publish_now()  # beat waits for this one
-        else:
+        elif begins:
             self._publisher.changed()
+        else:
+            self._publisher.progressed()
 
     def _snapshot(self) -> ArchiverSnapshot:
         with self._lock:

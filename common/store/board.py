@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, Self, TypeVar, cast
 
 import redis
-from pydantic import ValidationError
 
 from common.names import (
     DOOR_LIFETIME,
@@ -24,9 +22,9 @@ from common.snapshot import SNAPSHOT_OF_ROLE, Event, Notice, Snapshot, Waits
 from common.store.alarms import AlarmNotes
 from common.store.connection import BLOCK_MAX_S, client, masked, readable_errors
 from common.store.lease import Lease
+from common.store.reading import read
+from common.store.view import View
 from common.ticket import Ticket
-
-log = logging.getLogger(__name__)
 
 N = TypeVar("N", bound=Notice)
 
@@ -73,14 +71,21 @@ class Board:
                 pipe.llen(name)
             return dict(zip(queues, cast("list[int]", pipe.execute()), strict=True))
 
+    def view(self) -> View:
+        """The board for a process that looks at it again and again."""
+        return View(self._redis, self._url)
+
     # Snapshots: one per role and host, replaced as a whole.
 
-    def put_snapshot(self, role: Role, snapshot: Snapshot) -> None:
+    def put_snapshot(self, role: Role, snapshot: Snapshot, decisive: bool = True) -> None:
+        """decisive: something changed that is decided on, or a while has passed; else it is for people's
+        eyes, and beat does not read it."""
         key = Keys.snapshot(role, snapshot.host)
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
             pipe.set(key, snapshot.model_dump_json(), ex=LAST_WORD_TTL)
             pipe.set(Keys.alive(role, snapshot.host), "1", ex=SNAPSHOT_TTL)
-            pipe.hset(Keys.HOSTS, f"{role}@{snapshot.host}", snapshot.at.isoformat())
+            if decisive:  # last, so that whoever sees the new time finds the new snapshot
+                pipe.hset(Keys.HOSTS, f"{role}@{snapshot.host}", snapshot.at.isoformat())
             pipe.execute()
 
     def hosts(self) -> dict[Role, list[str]]:
@@ -112,7 +117,7 @@ class Board:
         kind = SNAPSHOT_OF_ROLE[role]
         found = {}
         for host, text, sign in zip(hosts, texts, signs, strict=True):
-            if (snapshot := _read(kind, text)) is not None:
+            if (snapshot := read(kind, text)) is not None:
                 found[host] = (snapshot, sign is not None)
         return found
 
@@ -165,7 +170,7 @@ class Board:
 
     def ticket(self, host: str, plot_id: str) -> Ticket | None:
         with readable_errors(self._url):
-            return _read(Ticket, cast("str | None", self._redis.get(Keys.door(host, plot_id))))
+            return read(Ticket, cast("str | None", self._redis.get(Keys.door(host, plot_id))))
 
     def drop_ticket(self, host: str, plot_id: str) -> None:
         with readable_errors(self._url):
@@ -179,7 +184,7 @@ class Board:
 
     def waits(self) -> Waits | None:
         with readable_errors(self._url):
-            return _read(Waits, cast("str | None", self._redis.get(Keys.WAITS)))
+            return read(Waits, cast("str | None", self._redis.get(Keys.WAITS)))
 
     # Events: what happened, in order; wakes beat.
 
@@ -203,15 +208,15 @@ class Board:
         if not answer:
             return []
         items = answer[0][1] if isinstance(answer, list) else next(iter(answer.values()))
-        read = [(str(event_id), _read(Event, fields.get("event"))) for event_id, fields in items]
-        return [(event_id, event) for event_id, event in read if event is not None]
+        told = [(str(event_id), read(Event, fields.get("event"))) for event_id, fields in items]
+        return [(event_id, event) for event_id, event in told if event is not None]
 
     def newest_events(self, most: int) -> list[tuple[str, Event]]:
         """The last `most` events, oldest first."""
         with readable_errors(self._url):
             items = cast("list[Any]", self._redis.xrevrange(Keys.EVENTS, count=most))
-        read = [(str(event_id), _read(Event, fields.get("event"))) for event_id, fields in reversed(items)]
-        return [(event_id, event) for event_id, event in read if event is not None]
+        told = [(str(event_id), read(Event, fields.get("event"))) for event_id, fields in reversed(items)]
+        return [(event_id, event) for event_id, event in told if event is not None]
 
     def _hashes(self, kind: type[N], keys: Sequence[tuple[str, str]]) -> dict[str, list[N]]:
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
@@ -221,16 +226,5 @@ class Board:
         found: dict[str, list[N]] = {}
         for (host, _), texts in zip(keys, answers, strict=True):
             if texts:
-                found[host] = [notice for text in texts if (notice := _read(kind, text)) is not None]
+                found[host] = [notice for text in texts if (notice := read(kind, text)) is not None]
         return found
-
-
-def _read(kind: type[N], text: str | None) -> N | None:
-    """What cannot be read is reported and left out: one bad notice must not stop the farm."""
-    if text is None:
-        return None
-    try:
-        return kind.model_validate_json(text)
-    except ValidationError as error:
-        log.warning("unreadable %s on the notice board: %s", kind.__name__, error)
-        return None

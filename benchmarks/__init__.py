@@ -1,0 +1,1 @@
+"""Measures plotman beside its peers; see benchmarks/README.md."""
