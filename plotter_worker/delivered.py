@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from plotter_worker import statefile
+from common import statefile
 
 
 class Delivered(BaseModel):

@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from plotter_worker import statefile
+from common import statefile
+from common.history.rows import End
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 class Outcome(BaseModel):
     """How a job ended.
 
+    end: the same in the history's word; None in records of an earlier release.
     result: what the task returns when it succeeded; reason and tail: why not, and the log's last lines.
     """
 
@@ -28,6 +30,7 @@ class Outcome(BaseModel):
     result: dict[str, Any] | None = None
     reason: str | None = None
     tail: str = ""
+    end: End | None = None
 
 
 class JobRecord(BaseModel):

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from common import statefile
 from common.snapshot import Failures
-from plotter_worker import statefile
 
 log = logging.getLogger(__name__)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from common import statefile
 from common.config import Config
 from common.errors import TransferFailed
 from common.messages import Reservation
@@ -12,7 +13,6 @@ from common.moving import Stop
 from common.plotfile import PlotName
 from common.store import Board
 from common.ticket import Ticket
-from plotter_worker import statefile
 from plotter_worker.steering import Steering, steering_path
 from plotter_worker.transfer.bandwidth import Bandwidth
 from plotter_worker.transfer.progress import Progress

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from plotter_worker import statefile
+from common import statefile
 
 
 class Note(BaseModel):
