@@ -135,9 +135,16 @@ class MoveKeeper:
 
     def tell(self, step: Step, kind: str, text: str) -> None:
         """Put an event about this plot on the stream."""
-        now = datetime.now(UTC)
         self._tell(
-            Event(kind=kind, host=step.host, at=now, text=text, plot_id=step.plot_id, task_id=step.task_id)
+            Event(
+                kind=kind,
+                host=step.host,
+                at=_now(),
+                text=text,
+                plot_id=step.plot_id,
+                task_id=step.task_id,
+                size_bytes=step.size_bytes,
+            )
         )
 
     def _failed(self, step: Step, attempts: int, error: Exception) -> None:

@@ -24,6 +24,12 @@ RELEASE = "plotter_worker.release"
 REFUSE = "plotter_worker.refuse"
 RESEND = "plotter_worker.resend"
 BANDWIDTH = "plotter_worker.bandwidth"
+KILL = "plotter_worker.kill"
+SUSPEND = "plotter_worker.suspend"
+RESUME = "plotter_worker.resume"
+DETAILS = "plotter_worker.details"
+FILES = "plotter_worker.files"
+LOG = "plotter_worker.log"
 LEFTOVERS = "plotter_worker.leftovers"
 CLEANUP = "plotter_worker.cleanup"
 FREE_SPACE = "harvester_worker.free_space"
@@ -39,6 +45,12 @@ ROLE_OF_TASK = {
     RESEND: Role.PLOTTER,
     # Not the archiver: there it would wait for the transfer that it is to slow down.
     BANDWIDTH: Role.PLOTTER,
+    KILL: Role.PLOTTER,
+    SUSPEND: Role.PLOTTER,
+    RESUME: Role.PLOTTER,
+    DETAILS: Role.PLOTTER,
+    FILES: Role.PLOTTER,
+    LOG: Role.PLOTTER,
     LEFTOVERS: Role.PLOTTER,
     CLEANUP: Role.PLOTTER,
     TRANSFER: Role.ARCHIVER,
@@ -98,6 +110,7 @@ class Keys:
     # hash: "role@host" -> time of its last snapshot with something to decide on; who was ever seen
     HOSTS = "plotman:hosts"
     EVENTS = "plotman:events"  # stream: what happened; wakes beat
+    COUNTS = "plotman:counts"  # hash: "kind host" -> how often it happened; "bytes kind host" -> its bytes
     LEASE = "plotman:beat:lease"  # string: token of the beat that decides
     WAITS = "plotman:beat:waits"  # string: JSON of what everything waits for
     ALARMS_HEARD = "plotman:alarms:heard"  # string: id of the last event that notifications were made of

@@ -335,6 +335,7 @@ class Event(Notice):
     text: str  # a sentence for people
     plot_id: str | None = None
     task_id: str | None = None
+    size_bytes: int | None = None  # of the plot that it is about, where that is of interest
 
 
 def age_s(then: datetime, now: datetime) -> float:

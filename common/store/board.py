@@ -21,6 +21,7 @@ from common.pending import PendingMove, PendingOrder
 from common.snapshot import SNAPSHOT_OF_ROLE, Event, Notice, Snapshot, Waits
 from common.store.alarms import AlarmNotes
 from common.store.connection import BLOCK_MAX_S, client, masked, readable_errors
+from common.store.counts import Counts, count, read_counts
 from common.store.lease import Lease
 from common.store.reading import read
 from common.store.view import View
@@ -189,10 +190,20 @@ class Board:
     # Events: what happened, in order; wakes beat.
 
     def tell(self, event: Event) -> None:
+        with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
+            told = {"event": event.model_dump_json()}
+            pipe.xadd(Keys.EVENTS, told, maxlen=EVENTS_MAX, approximate=True)
+            count(pipe, event)
+            # An event that is told must not be told again because a right of an older farm does not let us
+            # count it.
+            first = pipe.execute(raise_on_error=False)[0]
+            if isinstance(first, redis.RedisError):
+                raise first
+
+    def counts(self) -> Counts:
+        """How often things happened since Redis has been up with its data. Never goes back meanwhile."""
         with readable_errors(self._url):
-            self._redis.xadd(
-                Keys.EVENTS, {"event": event.model_dump_json()}, maxlen=EVENTS_MAX, approximate=True
-            )
+            return read_counts(cast("dict[str, str]", self._redis.hgetall(Keys.COUNTS)))
 
     def last_event_id(self) -> str:
         """Where to listen from to hear only what is yet to happen."""

@@ -81,6 +81,7 @@ def _worker(host: str, roles: tuple[Role, ...]) -> Iterator[str]:
     yield f"{_OWN} {_keys(own)}"
     yield f"+hset {_keys([Keys.HOSTS], 'W')}"  # announce ourselves, and strike nobody off
     yield f"+xadd {_keys([Keys.EVENTS], 'W')}"
+    yield f"+hincrby {_keys([Keys.COUNTS])}"  # how often each thing happened
     yield f"+xread +xrevrange {_keys([Keys.EVENTS], 'R')}"  # what `plotman up` prints
     yield f"+get +mget +set +setex +del +expire +publish +subscribe {_keys([_RESULTS])} &{_RESULTS}"
     shared = (*_bindings(_SHARED_EXCHANGES), "_kombu.binding_deadlines")
@@ -113,13 +114,13 @@ def _scheduler(host: str) -> Iterator[str]:  # noqa: ARG001  it speaks for all
     queues = ("plotter.*", "archive.*", "harvester.*", "plotman.unrouted")
     yield f"+lpush +llen +del +exists {_keys(queues, 'W')}"
     celery = ("_kombu.binding*", "*.celery.pidbox", "celeryev.*", "unacked*", _RESULTS)
-    notices = (Keys.HOSTS, Keys.EVENTS, "plotman:beat:*", "plotman:alarms:*", *_NOTICES)
-    yield f"{_OWN} +hsetnx +zscore +zcard +xadd +xread +xrevrange +xlen {_keys((*celery, *notices))}"
+    notices = (Keys.HOSTS, Keys.EVENTS, Keys.COUNTS, "plotman:beat:*", "plotman:alarms:*", *_NOTICES)
+    yield f"{_OWN} +hsetnx +hincrby +zscore +zcard +xadd +xread +xrevrange +xlen {_keys((*celery, *notices))}"
     yield f"+publish +subscribe +psubscribe &/0.celery.pidbox &/0.celeryev/* &{_RESULTS}"
 
 
 def _viewer(host: str) -> Iterator[str]:  # noqa: ARG001  a viewer is no host
-    notices = (Keys.HOSTS, Keys.EVENTS, "plotman:beat:*", *_NOTICES, _RESULTS)
+    notices = (Keys.HOSTS, Keys.EVENTS, Keys.COUNTS, "plotman:beat:*", *_NOTICES, _RESULTS)
     yield f"+get +mget +exists +hkeys +hvals +hgetall +xread +xrevrange +xlen +ttl {_keys(notices, 'R')}"
     yield f"+llen {_keys(('plotter.*', 'archive.*', 'harvester.*'), 'R')}"  # how long, and not what is in them
 

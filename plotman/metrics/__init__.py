@@ -1,0 +1,1 @@
+"""The farm as Prometheus reads it."""
