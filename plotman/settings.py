@@ -37,7 +37,9 @@ def celery_settings(broker_url: str, host: str) -> dict[str, Any]:
         "include": [
             "plotter_worker.tasks",
             "plotter_worker.archive_tasks",
+            "plotter_worker.control_tasks",
             "plotter_worker.target_tasks",
+            "plotter_worker.leftover_tasks",
             "harvester_worker.tasks",
         ],
         "task_routes": (route,),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -12,16 +11,16 @@ from typing import Any
 
 import psutil
 
+from common.history.rows import End
 from common.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.jobs import TrackedJob
 from plotter_worker.plotters.base import DonePlot
 from plotter_worker.plotters.verdict import Success, judge
-from plotter_worker.processes import is_of_this_boot, is_running, pid_of
+from plotter_worker.processes import is_of_this_boot, pid_of
 from plotter_worker.records import Outcome
 
 _probe = Probe()
 _NICE_FAILED = (126, 127)  # nice(1): the command cannot be invoked, cannot be found
-_TERM_S = 5.0  # plotters die of SIGTERM in 0.1 s; a wrapper's child may take longer
 
 
 def judge_end(job: TrackedJob, exit_code: int | None, at: datetime) -> Outcome:
@@ -29,14 +28,14 @@ def judge_end(job: TrackedJob, exit_code: int | None, at: datetime) -> Outcome:
     # By now the plot may have been archived and released: the log is believed where the file is gone.
     verdict = judge(job.reader, exit_code, exists=_is_there)
     if isinstance(verdict, Success):
-        return Outcome(succeeded=True, ended_at=at, result=_result(job, verdict.plots, at))
+        return Outcome(succeeded=True, ended_at=at, result=_result(job, verdict.plots, at), end=End.DONE)
     if job.killed_by:
-        reason = f"Stopped by {job.killed_by}."
+        end, reason = End.KILLED, f"Stopped by {job.killed_by}."
     elif went_with_the_machine(job):
-        reason = "The machine went down while it ran."
+        end, reason = End.LOST, "The machine went down while it ran."
     else:
-        reason = _no_program(job, exit_code) or verdict.reason
-    return Outcome(succeeded=False, ended_at=at, reason=reason, tail=verdict.tail)
+        end, reason = End.FAILED, _no_program(job, exit_code) or verdict.reason
+    return Outcome(succeeded=False, ended_at=at, reason=reason, tail=verdict.tail, end=end)
 
 
 def was_ended(job: TrackedJob) -> bool:
@@ -89,17 +88,6 @@ def _result(job: TrackedJob, plots: tuple[DonePlot, ...], at: datetime) -> dict[
     }
 
 
-def kill_and_clean(job: TrackedJob, folders: Iterable[str]) -> int:
-    """End the job's whole process tree and delete its unfinished files. Returns the bytes freed.
-
-    Files whose names do not say whose they are (bladebit's) are left: `folders` may hold another's.
-    """
-    if job.record.process is not None:
-        _kill_tree(job.record.process)
-    places = {folder for folder in (*folders, job.tmp, job.tmp2, job.dst) if folder}
-    return sum(_delete_own_files(job, Path(place)) for place in places)
-
-
 def clean_up(job: TrackedJob, folders: Iterable[str], done: Callable[[TrackedJob, int], None]) -> None:
     """Delete the unfinished files of a job that failed; `done` is told the bytes freed, unless there are
     none. In a thread of its own: deleting hundreds of GB takes its time, and a drive may hang.
@@ -135,30 +123,6 @@ def _session_lives(process_identity: str) -> bool:
         except (OSError, psutil.Error):
             continue  # gone
     return False
-
-
-def _kill_tree(process_identity: str) -> None:
-    if not is_running(process_identity):
-        return
-    try:
-        root = psutil.Process(pid_of(process_identity))
-        tree = [root, *root.children(recursive=True)]
-    except psutil.Error:
-        return
-    for process in tree:
-        _signal(process, signal.SIGTERM)
-        _signal(process, signal.SIGCONT)  # a stopped process dies of SIGTERM only when it goes on
-    _, alive = psutil.wait_procs(tree, timeout=_TERM_S)
-    for process in alive:
-        _signal(process, signal.SIGKILL)
-    psutil.wait_procs(alive, timeout=_TERM_S)
-
-
-def _signal(process: psutil.Process, number: signal.Signals) -> None:
-    try:
-        process.send_signal(number)
-    except psutil.Error:
-        return  # gone
 
 
 def _delete_own_files(job: TrackedJob, folder: Path) -> int:

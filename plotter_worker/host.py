@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 
 from common.config import Config
 from common.messages import PlotOrder
-from common.snapshot import DirState, PlotState, PlotterSnapshot, Recipe
-from plotter_worker import ending, usage
+from common.snapshot import DirState, Job, PlotState, PlotterSnapshot, Recipe
+from plotter_worker import ending, killing, usage
 from plotter_worker.adoption import Adoption, Send, found_task_id, record_of
 from plotter_worker.delivered import DeliveredFile
 from plotter_worker.folders import Folders
-from plotter_worker.jobs import TrackedJob
+from plotter_worker.jobs import A_PERSON, TrackedJob
+from plotter_worker.killing import Killed
 from plotter_worker.news import News
 from plotter_worker.orders import place
 from plotter_worker.plotters.base import Room
@@ -80,6 +81,10 @@ class PlotterHost:
         return self._settings.host
 
     @property
+    def news(self) -> News:
+        return self._news
+
+    @property
     def settings(self) -> Config:
         """What plotman.yaml says now; ask each time, it may be replaced."""
         return self._settings
@@ -128,6 +133,7 @@ class PlotterHost:
                 raise
             self._roster.ordered(job)
             self.steered.started(job.record.started_at or now)
+        self.refresh(job)
         self._watcher.follow(job, child)
         self._news.started(job)
         return job
@@ -146,24 +152,31 @@ class PlotterHost:
         """Something changed in the directories."""
         self._folders.look_again()
 
-    def terminate(self, job: TrackedJob) -> None:
-        """Somebody wants this plot stopped: end its processes, delete its unfinished files."""
-        job.killed_by = "a person"
-        freed_bytes = ending.kill_and_clean(job, self._folders.paths())
-        self._news.killed(job, freed_bytes)
+    def terminate(self, job: TrackedJob, by: str = A_PERSON) -> Killed:
+        """Somebody wants this plot stopped: end its processes, delete its unfinished files. Once: whoever
+        asks again waits for the first. Raises OrderRefused; then the plot goes on."""
+        killed = killing.terminate(job, by, self._folders.paths(), self._roster.running, self._news)
         self.look_again()
+        return killed
+
+    def refresh(self, job: TrackedJob) -> None:
+        """Read its figures anew, such as whether it is suspended."""
+        usage.refresh(job, self._folders.seen())
+
+    def notice(self, job: TrackedJob) -> Job:
+        """As it stands in the snapshot."""
+        recipe = self._recipe
+        return job.notice(Room(recipe.tmp_bytes, recipe.tmp2_bytes, recipe.dst_bytes))
 
     def snapshot(self) -> PlotterSnapshot:
         with self._lock:
             running = self._roster.running()
-            recipe = self._recipe
-            usual = Room(recipe.tmp_bytes, recipe.tmp2_bytes, recipe.dst_bytes)
             return plotter_snapshot(
                 settings=self._settings,
-                recipe=recipe,
+                recipe=self._recipe,
                 steering=self.steered.now,
                 seen=self._folders.seen(),
-                jobs=tuple(job.notice(usual) for job in running),
+                jobs=tuple(map(self.notice, running)),
                 makers=makers(running),
                 gone=frozenset(self._gone),
                 copied_to=self._delivered.harvester_of,
@@ -208,6 +221,7 @@ class PlotterHost:
             job = TrackedJob(record, found.plotter, found.command)
             self._roster.found(job)
         job.read_log()
+        self.refresh(job)
         self._news.found(job)
         return job
 
@@ -239,6 +253,7 @@ class PlotterHost:
             return
         self._roster.took_up(job)
         if record.outcome is None:
+            self.refresh(job)
             self._watcher.follow(job)
 
     def _cleaned_up(self, job: TrackedJob, freed_bytes: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,8 @@ from plotter_worker.processes import is_running, pid_of
 from plotter_worker.records import JobRecord, Outcome
 
 _CHUNK_BYTES = 1 << 20
+# Who ended a job, in `TrackedJob.killed_by`: its task is then revoked, and has not failed.
+A_PERSON = "a person"
 # A plotter that dies within this time has died at once, even if its log came as far as phase 1: one that
 # crashes in its second table would else be started without end.
 _AT_ONCE = timedelta(seconds=120)
@@ -47,6 +50,7 @@ class TrackedJob:
         self.claimed = False  # a task of this process stands for it
         self.adopt_after_s = 0.0  # monotonic; not asked for a task before
         self.killed_by: str | None = None
+        self.killing = threading.Lock()  # held by the thread that ends it
         self.log_seen = False  # False while there is no log to learn the phase from
         self._log: BinaryIO | None = None
         self._version = 0
@@ -133,6 +137,14 @@ class TrackedJob:
             if self._version == seen:
                 self._changed.wait(timeout_s)
             return self._version
+
+    def wait_end(self, timeout_s: float) -> bool:
+        """Wait until the watcher has seen its end; whether it has."""
+        deadline = time.monotonic() + timeout_s
+        seen = -1
+        while self.outcome is None and (left_s := deadline - time.monotonic()) > 0:
+            seen = self.wait_change(seen, left_s)
+        return self.outcome is not None
 
     def brief(self) -> Brief:
         """How far it is, as its log tells; nothing is known without a log."""

@@ -10,6 +10,7 @@ from typing import Protocol
 from common.phase import Phase
 from common.snapshot import Event, FinishedPlot
 from common.units import human_bytes, human_duration
+from plotter_worker.history import PlotHistory
 from plotter_worker.jobs import TrackedJob
 from plotter_worker.records import Outcome
 
@@ -27,9 +28,12 @@ class Outlet(Protocol):
 
 
 class News:
-    def __init__(self, host: str, outlet: Outlet) -> None:
+    """history: None keeps none."""
+
+    def __init__(self, host: str, outlet: Outlet, history: PlotHistory | None = None) -> None:
         self._host = host
         self._outlet = outlet
+        self._history = history
         self._phases: dict[str, tuple[str | None, Phase]] = {}
 
     def changed(self) -> None:
@@ -45,6 +49,8 @@ class News:
 
     def moved(self, job: TrackedJob) -> None:
         """An event for each new phase; the rest only shows in the snapshot."""
+        if self._history:
+            self._history.moved(job)
         progress = job.progress
         phase = (progress.plot_id, progress.phase)
         if self._phases.get(job.task_id) == phase:
@@ -57,11 +63,21 @@ class News:
 
     def ended(self, job: TrackedJob, outcome: Outcome) -> None:
         self._phases.pop(job.task_id, None)
+        if self._history:
+            self._history.ended(job, outcome)
         if outcome.succeeded:
             took_s = (outcome.ended_at - (job.record.started_at or job.record.accepted_at)).total_seconds()
             self._say("plot-done", f"plot done in {human_duration(took_s)}, in {job.dst}", job)
+        elif job.killed_by:
+            self._outlet.changed()  # whoever ended it tells, when its files are gone
         else:
             self._say("plot-failed", f"plot failed in {job.tmp}: {outcome.reason}", job, logging.ERROR)
+
+    def suspended(self, job: TrackedJob) -> None:
+        self._say("plot-suspended", f"plot suspended in {job.tmp}", job)
+
+    def resumed(self, job: TrackedJob) -> None:
+        self._say("plot-resumed", f"plot goes on in {job.tmp}", job)
 
     def killed(self, job: TrackedJob, freed_bytes: int) -> None:
         self._say("plot-killed", f"plot stopped in {job.tmp}, {human_bytes(freed_bytes)} freed", job)
@@ -69,6 +85,9 @@ class News:
     def cleaned_up(self, job: TrackedJob, freed_bytes: int) -> None:
         text = f"unfinished files of the failed plot in {job.tmp} deleted, {human_bytes(freed_bytes)} freed"
         self._say("plot-cleaned-up", text, job)
+
+    def leftovers_deleted(self, files: int, freed_bytes: int) -> None:
+        self._tell("cleaned-up", f"{files} leftover files deleted, {human_bytes(freed_bytes)} freed")
 
     def died_at_once(self, count: int, limit: int, reason: str) -> None:
         if count >= limit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import time
 from typing import Any
 
@@ -16,7 +17,7 @@ from common.names import PAUSE, PLOT, UNPAUSE
 from common.pool import StopEvent, StopReason, stay_findable, stop_event
 from common.units import human_duration
 from plotter_worker.host import PlotterHost
-from plotter_worker.jobs import TrackedJob
+from plotter_worker.jobs import A_PERSON, TrackedJob
 from plotter_worker.orders import AlreadyTaken
 from plotter_worker.records import Outcome
 from plotter_worker.service import board, current
@@ -106,7 +107,20 @@ def _stand_for(task: Any, plotter: PlotterHost, job: TrackedJob) -> Outcome:
     while not _redis_is_there():
         _let_go_if_asked(event, plotter, job)
         event.wait(_REDIS_PAUSE_S)
+    if job.killed_by == A_PERSON and not job.outcome.succeeded:
+        _end_as_revoked(task)
+        plotter.reported(job)
+        raise Ignore("stopped by a person")
     return job.outcome
+
+
+def _end_as_revoked(task: Any) -> None:
+    """`plotter_worker.kill` ended the plot: its task looks as after Flower's Terminate."""
+    task.backend.mark_as_revoked(task.request.id, "terminated", request=task.request, store_result=True)
+    try:
+        task.send_event("task-revoked", terminated=True, signum=int(signal.SIGTERM), expired=False)
+    except (OperationalError, OSError) as error:
+        log.debug("revocation not told: %s", error)
 
 
 def _let_go_if_asked(event: StopEvent, plotter: PlotterHost, job: TrackedJob) -> None:
