@@ -107,21 +107,17 @@ class FarmScheduler(Scheduler):
         return leads
 
     def _decide(self, now: datetime) -> Decision:
-        # Orders and moves before snapshots: what passes from the one to the other in between is then seen
-        # twice, which harms nothing, and never not at all.
-        hosts = self._board.hosts()[Role.PLOTTER]
-        orders, moves = self._view.pending(hosts)
-        seen = self._view.snapshots()
+        look = self._view.look()
         decision = decide(
-            plotters=seen[Role.PLOTTER],
-            archivers=seen[Role.ARCHIVER],
-            harvesters=seen[Role.HARVESTER],
-            orders=orders,
-            moves=passed_on(moves, now),
+            plotters=look.snapshots[Role.PLOTTER],
+            archivers=look.snapshots[Role.ARCHIVER],
+            harvesters=look.snapshots[Role.HARVESTER],
+            orders=look.orders,
+            moves=passed_on(look.moves, now),
             now=now,
             limits=self._limits,
         )
-        return replace(decision, passings=to_pass_on(moves))
+        return replace(decision, passings=to_pass_on(look.moves))
 
     def _send(self, decision: Decision) -> None:
         for start in decision.starts:

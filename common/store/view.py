@@ -7,6 +7,7 @@ deciding takes; but between two looks few of them change.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import redis
@@ -30,28 +31,57 @@ return found
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The board at one moment. snapshots: by role and host, of those that are alive; orders and moves: by
+    plotter, of those that have any. What passes from an order or a move into a snapshot meanwhile is in both."""
+
+    snapshots: dict[Role, dict[str, Any]]
+    orders: dict[str, list[PendingOrder]]
+    moves: dict[str, list[PendingMove]]
+
+
 class View:
-    """Not for several threads. All methods raise BrokerError when Redis is away or refuses; the next look
-    after that is as good as any."""
+    """Not for several threads."""
 
     def __init__(self, redis_client: redis.Redis, url: str) -> None:
         self._redis = redis_client
         self._url = url
         self._filled = redis_client.register_script(_FILLED)
+        self._listed: dict[str, tuple[Role, str] | None] = {}  # by their names in the list of hosts
         # (role, host) -> what the list of hosts said when it was read, and the snapshot.
         self._known: dict[tuple[Role, str], tuple[str, Any]] = {}
         self._notices: dict[str, Any] = {}  # by their JSON
 
-    def snapshots(self) -> dict[Role, dict[str, Any]]:
-        """By role and host, of those that are alive. A snapshot that did not change in anything to be decided
-        on since the last look is the same object as then."""
+    def look(self) -> Look:
+        """The board now. A snapshot that did not change in anything to be decided on since the last look is
+        the same object as then. Raises BrokerError; the look after that is as good as any."""
         with readable_errors(self._url):
-            listed = cast("dict[str, str]", self._redis.hgetall(Keys.HOSTS))
-        said = {known: at for field, at in sorted(listed.items()) if (known := role_and_host(field))}
-        self._known = {known: held for known, held in self._known.items() if known in said}
-        new = [known for known, at in said.items() if self._known.get(known, ("",))[0] != at]
-        texts, signs = self._texts(new, list(said))
-        for known, text in zip(new, texts, strict=True):
+            said = self._hosts()
+            # Orders and moves first: what passes on meanwhile is then seen twice, which harms nothing, and
+            # never not at all.
+            orders, moves = self._pending([host for role, host in said if role is Role.PLOTTER])
+            return Look(self._snapshots(said), orders, moves)
+
+    def _hosts(self) -> dict[tuple[Role, str], str]:
+        """Who was ever seen, with the time of the last snapshot to decide on."""
+        fields = cast("dict[str, str]", self._redis.hgetall(Keys.HOSTS))
+        if fields.keys() != self._listed.keys():
+            self._listed = {field: role_and_host(field) for field in sorted(fields)}
+            listed = set(self._listed.values())
+            self._known = {known: held for known, held in self._known.items() if known in listed}
+        return {known: fields[field] for field, known in self._listed.items() if known}
+
+    def _snapshots(self, said: dict[tuple[Role, str], str]) -> dict[Role, dict[str, Any]]:
+        never = ("", None)
+        new = [known for known, at in said.items() if self._known.get(known, never)[0] != at]
+        with self._redis.pipeline(transaction=False) as pipe:
+            for keys in ([Keys.snapshot(*known) for known in new], [Keys.alive(*known) for known in said]):
+                if keys:
+                    pipe.mget(keys)
+            answers = cast("list[list[str | None]]", pipe.execute())
+        signs = answers.pop() if said else []
+        for known, text in zip(new, answers[0] if new else (), strict=True):
             self._known[known] = (said[known], read(SNAPSHOT_OF_ROLE[known[0]], text))
         found: dict[Role, dict[str, Any]] = {role: {} for role in Role}
         for (role, host), sign in zip(said, signs, strict=True):
@@ -60,29 +90,15 @@ class View:
                 found[role][host] = snapshot
         return found
 
-    def _texts(
-        self, new: list[tuple[Role, str]], listed: list[tuple[Role, str]]
-    ) -> tuple[list[str | None], list[str | None]]:
-        """Snapshots of the one, signs of life of the others."""
-        with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
-            for keys in ([Keys.snapshot(*known) for known in new], [Keys.alive(*known) for known in listed]):
-                if keys:
-                    pipe.mget(keys)
-            answers = cast("list[list[str | None]]", pipe.execute())
-        signs = answers.pop() if listed else []
-        return (answers.pop() if new else []), signs
-
-    def pending(
+    def _pending(
         self, hosts: Sequence[str]
     ) -> tuple[dict[str, list[PendingOrder]], dict[str, list[PendingMove]]]:
-        """Orders and moves of these plotters, of those that have any."""
         keys = [*map(Keys.orders, hosts), *map(Keys.moves, hosts)]
-        with readable_errors(self._url):
-            answers = cast("list[tuple[int, list[str]]]", self._filled(keys=keys) if keys else [])
+        answers = cast("list[tuple[int, list[str]]]", self._filled(keys=keys) if keys else [])
         orders: dict[str, list[PendingOrder]] = {}
         moves: dict[str, list[PendingMove]] = {}
         kept: dict[str, Any] = {}
-        for index, texts in answers:
+        for index, texts in answers:  # Lua counts from 1
             if index <= len(hosts):
                 orders[hosts[index - 1]] = self._read_all(PendingOrder, texts, kept)
             else:

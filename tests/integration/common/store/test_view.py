@@ -11,6 +11,7 @@ from common.names import Keys, Role
 from common.pending import MoveStep, PendingMove, PendingOrder
 from common.snapshot import ArchiverSnapshot, HarvesterSnapshot
 from common.store import Board
+from common.store.view import Look
 from tests.integration.common.conftest import Server
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -28,17 +29,16 @@ def order(task_id: str) -> PendingOrder:
 
 def test_an_empty_board_shows_nobody(board: Board) -> None:
     view = board.view()
-    assert view.snapshots() == {role: {} for role in Role}
-    assert view.pending([]) == view.pending(["p1"]) == ({}, {})
+    assert view.look() == Look({role: {} for role in Role}, {}, {})
 
 
 def test_a_snapshot_that_did_not_change_is_the_same_object_at_the_next_look(board: Board) -> None:
     for host in ("p1", "p2"):
         board.put_snapshot(Role.ARCHIVER, said(host))
     view = board.view()
-    before = view.snapshots()[Role.ARCHIVER]
+    before = view.look().snapshots[Role.ARCHIVER]
     board.put_snapshot(Role.ARCHIVER, said("p2", "its fan is loud", second=1))
-    after = view.snapshots()[Role.ARCHIVER]
+    after = view.look().snapshots[Role.ARCHIVER]
     assert after == {"p1": said("p1"), "p2": said("p2", "its fan is loud", second=1)}
     assert after["p1"] is before["p1"]
 
@@ -46,27 +46,27 @@ def test_a_snapshot_that_did_not_change_is_the_same_object_at_the_next_look(boar
 def test_progress_is_not_read_until_the_next_thing_to_decide_on(board: Board) -> None:
     board.put_snapshot(Role.ARCHIVER, said("p1"))
     view = board.view()
-    view.snapshots()
+    view.look()
     board.put_snapshot(Role.ARCHIVER, said("p1", "progress", second=1), decisive=False)
-    assert view.snapshots()[Role.ARCHIVER] == {"p1": said("p1")}
+    assert view.look().snapshots[Role.ARCHIVER] == {"p1": said("p1")}
     assert board.snapshots(Role.ARCHIVER) == {"p1": said("p1", "progress", second=1)}  # people see it
     board.put_snapshot(Role.ARCHIVER, said("p1", "news", second=2))
-    assert view.snapshots()[Role.ARCHIVER] == {"p1": said("p1", "news", second=2)}
+    assert view.look().snapshots[Role.ARCHIVER] == {"p1": said("p1", "news", second=2)}
 
 
 def test_who_falls_silent_is_gone_and_who_comes_back_is_there(board: Board, server: Server) -> None:
     board.put_snapshot(Role.ARCHIVER, said("p1"))
     view = board.view()
-    assert view.snapshots()[Role.ARCHIVER]
+    assert view.look().snapshots[Role.ARCHIVER]
     with redis.Redis.from_url(server.url) as client:
         client.delete(Keys.alive(Role.ARCHIVER, "p1"))
-        assert view.snapshots()[Role.ARCHIVER] == {}
+        assert view.look().snapshots[Role.ARCHIVER] == {}
         board.put_snapshot(Role.ARCHIVER, said("p1", second=60))
-        assert view.snapshots()[Role.ARCHIVER] == {"p1": said("p1", second=60)}
+        assert view.look().snapshots[Role.ARCHIVER] == {"p1": said("p1", second=60)}
         client.flushall()
-    assert view.snapshots() == {role: {} for role in Role}
+    assert view.look().snapshots == {role: {} for role in Role}
     board.put_snapshot(Role.HARVESTER, HarvesterSnapshot(host="h1", at=NOW, drives=()))
-    assert set(view.snapshots()[Role.HARVESTER]) == {"h1"}
+    assert set(view.look().snapshots[Role.HARVESTER]) == {"h1"}
 
 
 def test_what_cannot_be_read_hides_one_host_only(
@@ -78,19 +78,21 @@ def test_what_cannot_be_read_hides_one_host_only(
         client.set(Keys.snapshot(Role.ARCHIVER, "bad"), "{garbage")
         client.hset(Keys.HOSTS, "somebody@else", "now")
     view = board.view()
-    assert set(view.snapshots()[Role.ARCHIVER]) == set(view.snapshots()[Role.ARCHIVER]) == {"good"}
+    assert set(view.look().snapshots[Role.ARCHIVER]) == set(view.look().snapshots[Role.ARCHIVER]) == {"good"}
     assert caplog.text.count("unreadable ArchiverSnapshot") == 1  # told once, not at each look
 
 
-def test_orders_and_moves_are_those_of_each_host(board: Board) -> None:
+def test_orders_and_moves_are_those_of_each_plotter(board: Board, server: Server) -> None:
     view = board.view()
     move = PendingMove(path="/d/a.plot", harvester="h1", size_bytes=1, step=MoveStep.ADMIT, expires_at=NOW)
+    with redis.Redis.from_url(server.url) as client:
+        client.hset(Keys.HOSTS, mapping={f"plotter@{host}": "now" for host in ("p1", "p2", "p3")})
     board.put_order("p2", order("one"))
     board.put_order("p3", order("two"))
     board.put_move("p3", move)
-    hosts = ["p1", "p2", "p3"]
-    assert view.pending(hosts) == ({"p2": [order("one")], "p3": [order("two")]}, {"p3": [move]})
+    look = view.look()
+    assert (look.orders, look.moves) == ({"p2": [order("one")], "p3": [order("two")]}, {"p3": [move]})
     board.drop_orders("p2", ["one"])
     board.put_move("p3", move.model_copy(update={"attempts": 2}))
-    orders, moves = view.pending(hosts)
-    assert (orders, moves["p3"][0].attempts) == ({"p3": [order("two")]}, 2)
+    look = view.look()
+    assert (look.orders, look.moves["p3"][0].attempts) == ({"p3": [order("two")]}, 2)
