@@ -103,11 +103,15 @@ class Board:
         """Snapshots of the hosts that are alive in this role: what may be decided on."""
         return {host: snapshot for host, (snapshot, alive) in self.last_words(role).items() if alive}
 
-    def last_words(self, role: Role) -> dict[str, tuple[Any, bool]]:
+    def last_words(
+        self, role: Role, known: dict[tuple[Role, str], tuple[str, Any]] | None = None
+    ) -> dict[str, tuple[Any, bool]]:
         """Host -> its last snapshot in this role, and whether it is alive.
 
         Redis' own clock judges who is alive: those of the hosts differ.
+        known: kept by one who looks again and again: what did not change since is not parsed anew.
         """
+        known = {} if known is None else known
         hosts = self.hosts()[role]
         if not hosts:
             return {}
@@ -118,7 +122,11 @@ class Board:
         kind = SNAPSHOT_OF_ROLE[role]
         found = {}
         for host, text, sign in zip(hosts, texts, signs, strict=True):
-            if (snapshot := read(kind, text)) is not None:
+            before, snapshot = known.get((role, host), (None, None))
+            if text is None or text != before:
+                snapshot = read(kind, text)
+            if text is not None and snapshot is not None:
+                known[role, host] = (text, snapshot)
                 found[host] = (snapshot, sign is not None)
         return found
 

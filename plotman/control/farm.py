@@ -35,9 +35,12 @@ def board() -> Board:
     return Board.connect(broker_url(config.load()))
 
 
-def look(at: Board) -> Farm:
-    """Read the whole board. Raises BrokerError."""
-    words = {role: at.last_words(role) for role in Role}
+def look(at: Board, known: dict[tuple[Role, str], tuple[str, Any]] | None = None) -> Farm:
+    """Read the whole board. Raises BrokerError.
+
+    known: kept by one who looks again and again; snapshots that did not change come from there.
+    """
+    words = {role: at.last_words(role, known) for role in Role}
     stale = {(role, host) for role in Role for host, (_, alive) in words[role].items() if not alive}
 
     def last(role: Role) -> dict[str, Any]:
