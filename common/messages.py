@@ -79,11 +79,31 @@ class TargetOrder(Message):
     coming: dict[str, int] = {}
 
 
+class SeenFile(BaseModel):
+    """A file as a person saw it: what has another inode, size or time of change by now is another."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    inode: int
+    mtime_ns: int
+    size_bytes: int
+
+
+class CleanupOrder(Message):
+    """Delete these leftovers, as far as they still are. older_s: they were left alone for so long."""
+
+    host: str
+    files: tuple[SeenFile, ...]
+    older_s: float | None = None
+
+
 class Reservation(Message):
     """A harvester's answer to `reserve`: where the bytes go, or that the plot is already there.
 
     part: part file that holds the bytes; None when `landed` names the plot, complete, on its drive.
     move: which of beat's moves this belongs to; None where a person called the task.
+    took_s: what the harvester took to answer.
     How to get in is no part of it: that is a secret, and stands for minutes on the notice board
     (common.ticket).
     """
@@ -96,6 +116,7 @@ class Reservation(Message):
     part: str | None = None
     landed: str | None = None
     move: str | None = None
+    took_s: float | None = None
 
 
 class Delivery(Message):

@@ -26,6 +26,7 @@ from harvester_worker.admit import Admitter
 from harvester_worker.door.address import own_address
 from harvester_worker.door.doors import Doors
 from harvester_worker.drives import REFRESH_S, SWEEP_EVERY_S, Drives
+from harvester_worker.history import LandingHistory
 from harvester_worker.incoming import now_utc
 from harvester_worker.landed import Landed
 from harvester_worker.reserve import Limits, Reserver
@@ -64,6 +65,7 @@ class Harvester:
         )
         self._publisher = Publisher(board, Role.HARVESTER, self._snapshot)
         self.moves = MoveKeeper(board, self._publisher.tell)
+        self.history = LandingHistory(settings)
         landed = Landed(settings.state_dir / "landed.json")
         self.way_in = WayIn(
             self.host,
@@ -92,6 +94,7 @@ class Harvester:
         """The drives have been looked at once when this returns."""
         self.drives.refresh()
         self.way_in.start()
+        self.history.start()
         self._publisher.start()
         if self._scrub:
             self._scrub.start()
@@ -104,6 +107,7 @@ class Harvester:
         if self._scrub:
             self._scrub.stop()
         self._publisher.stop()
+        self.history.stop()
         self._looks.close()
         self._work.close()
 

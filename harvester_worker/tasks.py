@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from common.pending import MoveStep
 from common.plotfile import PlotName
 from common.pool import stop_event
 from common.snapshot import DirState, Drive
+from harvester_worker.incoming import now_utc
 from harvester_worker.reserve import ReserveOrder
 from harvester_worker.service import current
 
@@ -77,7 +79,9 @@ def reserve(self: Task, **arguments: Any) -> dict[str, Any]:
     if harvester.moves.superseded(step):
         raise Ignore("another move of this plot is under way")
     with harvester.moves.working(step):
+        begun_s = time.monotonic()
         reservation = harvester.way_in.reserve(order)
+        reservation = reservation.model_copy(update={"took_s": time.monotonic() - begun_s})
     harvester.changed()
     return reservation.kwargs()
 
@@ -100,12 +104,14 @@ def admit(self: Task, delivery: dict[str, Any], host: str) -> dict[str, Any]:
         next=MoveStep.RELEASE,
         move=reservation.move,
     )
+    began_at = now_utc()
     try:
         with harvester.moves.working(step):
             admission = harvester.way_in.admit(delivered, stop_event(self.request.id))
     except LetGo:
         raise Ignore from None
     except PlotRefused as error:
+        harvester.history.refused(delivered, str(error), began_at)
         # The plotter remembers it on disk; the notice board may be wiped.
         self.app.send_task(
             names.REFUSE,
@@ -114,6 +120,7 @@ def admit(self: Task, delivery: dict[str, Any], host: str) -> dict[str, Any]:
         raise
     finally:
         harvester.changed()
+    harvester.history.landed(delivered, admission, began_at)
     harvester.moves.tell(step, "archived", _sentence(admission))
     return admission.kwargs()
 

@@ -42,8 +42,12 @@ def transfer(self: Task, reservation: dict[str, Any], host: str) -> dict[str, An
             log.debug("progress is not told: %s", error)  # Redis is away; the plot goes on
 
     try:
-        with sender.moves.working(step):
+        with (
+            sender.moves.working(step),
+            sender.history.trying(reserved.path, reserved.host, self.request.id) as delivered,
+        ):
             delivery = sender.send(reserved, tell, stop_event(self.request.id))
+            delivered(delivery)
     except LetGo:
         raise Ignore from None
     if not self.request.chain:  # a chain of the last release brings its own next steps
@@ -64,6 +68,7 @@ def release(self: Task, admission: dict[str, Any], host: str) -> dict[str, Any]:
         # Before the move is off the board, or beat would find a plot there that nobody moves.
         plotter.plot_released(admitted.reservation.path)
         service.publisher().publish_now()
+    service.history().released(admitted)
     log.info(
         "%s %s",
         admitted.reservation.path,
@@ -163,4 +168,6 @@ def bandwidth(host: str, bytes_s: int | None = None) -> str:
 def refuse(host: str, path: str, reason: str) -> None:
     """A harvester did not take the plot: it stays here, and is not sent again without a word."""
     plotter = service.current(host)
-    plotter.steered.refuse_plot(str(sources.own_plot(path, plotter.plot_dirs)), reason)
+    refused = str(sources.own_plot(path, plotter.plot_dirs))
+    plotter.steered.refuse_plot(refused, reason)
+    service.history().refused(refused, reason)

@@ -27,6 +27,7 @@ from plotter_worker.targets.setup import mover_of
 from plotter_worker.transfer.progress import Progress
 from plotter_worker.transfer.sender import Sender
 from plotter_worker.transfer.strays import end_strays
+from plotter_worker.transfer_history import TransferHistory
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Archiver:
         self._delivered = DeliveredFile(settings.state_dir)
         self._publisher = Publisher(board, Role.ARCHIVER, self._snapshot, _PUBLISH_EVERY_S)
         self.moves = MoveKeeper(board, self._publisher.tell)
+        self.history = TransferHistory(settings, self._publisher.changed)
         self._lock = threading.Lock()
         self._running: dict[str, Transfer] = {}
         # None where harvesters take the plots.
@@ -68,6 +70,7 @@ class Archiver:
         self._sender.tidy()
         if self.target is not None:
             self.target.start()
+        self.history.start()
         self._publisher.start()
         self._publisher.changed()
 
@@ -75,6 +78,7 @@ class Archiver:
         if self.target is not None:
             self.target.stop()
         self._publisher.stop()
+        self.history.stop()
 
     def send(self, reservation: Reservation, tell: Any, stop: Stop) -> Delivery:
         """Fill the reserved part. tell: called with each Progress.
@@ -146,6 +150,7 @@ class Archiver:
             transfers=transfers,
             bandwidth_bytes_s=self._sender.limit_bytes_s(),
             target=self.target.report if self.target else None,
+            tally=self.history.tally(),
             problems=startup.problems() + (self.target.problems if self.target else ()),
         )
 

@@ -14,6 +14,7 @@ from common.names import Role, role_and_host
 from common.publisher import Publisher
 from common.snapshot import PlotterSnapshot
 from common.store import Board
+from plotter_worker.history import PlotHistory
 from plotter_worker.host import PlotterHost
 from plotter_worker.news import News
 
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 _current: PlotterHost | None = None
 _board: Board | None = None
 _publisher: Publisher | None = None
+_history: PlotHistory | None = None
 
 
 def current(host: str) -> PlotterHost:
@@ -45,6 +47,12 @@ def publisher() -> Publisher:
     return _publisher
 
 
+def history() -> PlotHistory:
+    """What this process keeps of its plots."""
+    assert _history is not None
+    return _history
+
+
 class PlotterService(bootsteps.StartStopStep):
     """Runs in the worker named plotter@HOST, and in no other."""
 
@@ -56,14 +64,19 @@ class PlotterService(bootsteps.StartStopStep):
         self.enabled = named is not None and named[0] is Role.PLOTTER
         self._host: PlotterHost | None = None
         self._publisher: Publisher | None = None
+        self._history: PlotHistory | None = None
 
     def start(self, worker: Any) -> None:
-        global _current, _board, _publisher  # noqa: PLW0603  one worker per process; its tasks need to find it
+        global _current, _board, _publisher, _history  # noqa: PLW0603  one worker per process; its tasks need to find it
         settings = config.load()
         _board = Board.connect(broker_url(settings))
         self._publisher = _publisher = Publisher(_board, Role.PLOTTER, self._snapshot)
-        self._host = PlotterHost(settings, News(settings.host, self._publisher), worker.app.send_task)
+        self._history = _history = PlotHistory(settings, self._publisher.changed)
+        self._host = PlotterHost(
+            settings, News(settings.host, self._publisher, _history), worker.app.send_task
+        )
         _current = self._host
+        self._history.start()
         self._host.start()
         self._publisher.start()
         self._publisher.changed()
@@ -75,10 +88,14 @@ class PlotterService(bootsteps.StartStopStep):
         if self._host and self._publisher:
             self._host.stop()
             self._publisher.stop()
+        if self._history:
+            self._history.stop()
 
     terminate = stop
 
     def _snapshot(self) -> PlotterSnapshot:
         assert self._host is not None
+        assert self._history is not None
         snapshot = self._host.snapshot()
-        return snapshot.model_copy(update={"problems": (*snapshot.problems, *startup.problems())})
+        problems = (*snapshot.problems, *startup.problems())
+        return snapshot.model_copy(update={"problems": problems, "tally": self._history.tally()})

@@ -12,7 +12,7 @@ from kombu.exceptions import OperationalError
 
 from common import names
 from common.errors import OrderRefused
-from common.messages import TargetOrder
+from common.messages import Delivery, TargetOrder
 from common.moving import LetGo, Step
 from common.pending import MoveStep
 from common.plotfile import PlotName
@@ -58,10 +58,14 @@ def archive_to_target(self: Task, **arguments: Any) -> dict[str, Any]:
         next=MoveStep.RELEASE,
     )
     try:
-        with sender.moves.working(step):
+        with (
+            sender.moves.working(step),
+            sender.history.trying(order.path, step.harvester, self.request.id) as delivered,
+        ):
             admission = sender.target.move(
                 order.path, order.size_bytes, tell, stop_event(self.request.id), order.coming
             )
+            delivered(Delivery(reservation=admission.reservation, took_s=admission.took_s))
     except LetGo:
         raise Ignore from None
     text = f"{Path(order.path).name} is on {admission.reservation.drive}: {admission.verified}"

@@ -68,6 +68,13 @@ class Farm(Section):
         description="Folder for what plotman keeps. Absent: ~/.local/share/plotman.",
         examples=["/var/lib/plotman"],
     )
+    history_days: int | None = Field(
+        None,
+        ge=1,
+        description="How long plots and transfers stay in the history, in days. Absent: for ever; a plot "
+        "takes about 1 kB.",
+        examples=[730],
+    )
     max_jobs: int | None = Field(
         None,
         ge=0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
@@ -80,6 +81,11 @@ class Config(Section):
     def state_dir(self) -> Path:
         """Folder for what plotman keeps. It may not exist yet."""
         return Path(self.farm.state) if self.farm.state else platformdirs.user_data_path("plotman")
+
+    @property
+    def history_kept(self) -> timedelta | None:
+        """How long a row stays in the history; None: for ever."""
+        return timedelta(days=self.farm.history_days) if self.farm.history_days else None
 
     @property
     def plots_log_dir(self) -> Path:

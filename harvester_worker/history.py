@@ -1,0 +1,69 @@
+"""What a harvester keeps of the plots that came to it (common.history)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from common.config import Config
+from common.history.recorder import Recorder, history_path
+from common.history.rows import End, Kind, LandingEnd
+from common.messages import Admission, Delivery
+from common.names import Role
+from common.plotfile import PlotName
+
+
+class LandingHistory:
+    """Nothing here waits."""
+
+    def __init__(self, settings: Config) -> None:
+        self._host = settings.host
+        self._recorder = Recorder(
+            history_path(settings.state_dir, Role.HARVESTER),
+            Kind.LANDINGS,
+            lambda: None,
+            settings.history_kept,
+        )
+
+    def start(self) -> None:
+        self._recorder.start()
+
+    def stop(self) -> None:
+        self._recorder.stop()
+
+    def landed(self, delivery: Delivery, admission: Admission, began_at: datetime) -> None:
+        """A plot was taken in. began_at: the checks."""
+        self._keep(
+            delivery,
+            began_at,
+            key=admission.landed,
+            end=End.LANDED,
+            path=admission.landed,
+            admit_s=admission.took_s,
+            verified=admission.verified,
+        )
+
+    def refused(self, delivery: Delivery, reason: str, began_at: datetime) -> None:
+        """A plot is no good."""
+        key = f"{delivery.reservation.source_host}:{delivery.reservation.path}:{reason}"
+        self._keep(delivery, began_at, key=key, end=End.REFUSED, reason=reason)
+
+    def _keep(self, delivery: Delivery, began_at: datetime, **known: object) -> None:
+        reservation = delivery.reservation
+        name = PlotName.parse(Path(reservation.path).name)
+        row = LandingEnd.model_validate(
+            {
+                "host": self._host,
+                "started_at": began_at,
+                "ended_at": datetime.now(UTC),
+                "plot_id": name.plot_id if name else None,
+                "size_bytes": reservation.size_bytes,
+                "source_host": reservation.source_host,
+                "source": reservation.path,
+                "drive": reservation.drive,
+                "transfer_s": delivery.took_s or None,
+                "sent_bytes": delivery.sent_bytes or None,
+            }
+            | known
+        )
+        self._recorder.put(row)

@@ -1,0 +1,129 @@
+"""What a plotter host keeps of its plots and of their way to a drive (common.history)."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from common.config import Config
+from common.history.recorder import Recorder, history_path
+from common.history.rows import End, Kind, Row, TransferEnd
+from common.history.store import reading
+from common.messages import Admission
+from common.names import Role
+from common.plotfile import PlotName
+from common.snapshot import Tally
+from common.targets import label
+from plotter_worker.history_rows import job_of, row_of_plot, rows_of_end
+from plotter_worker.jobs import TrackedJob
+from plotter_worker.records import Outcome, Records
+
+log = logging.getLogger(__name__)
+
+
+class PlotHistory:
+    """Of the plotter's worker: plots, and which of them were archived or refused. Nothing here waits."""
+
+    def __init__(self, settings: Config, changed: Callable[[], None]) -> None:
+        self._host = settings.host
+        self._tries = history_path(settings.state_dir, Role.ARCHIVER)
+        self._jobs = settings.state_dir / "jobs"
+        self._recorder = Recorder(
+            history_path(settings.state_dir, Role.PLOTTER), Kind.PLOTS, changed, settings.history_kept
+        )
+        self._kept: dict[str, int] = {}  # task -> plots of it that are kept
+
+    def start(self) -> None:
+        """Keeps first what a former worker saw end, and was perhaps killed before it kept it."""
+        self._recorder.later(self._unreported)
+        self._recorder.start()
+
+    def stop(self) -> None:
+        self._recorder.stop()
+
+    def tally(self) -> Tally:
+        return self._recorder.tally()
+
+    def moved(self, job: TrackedJob) -> None:
+        """Plots of a job that makes several are kept as they are done: it may run for months."""
+        progress = job.progress
+        if progress.asked == 1 or len(progress.plots_done) <= self._kept.get(job.task_id, 0):
+            return
+        self._kept[job.task_id] = len(progress.plots_done)
+        now = datetime.now(UTC)
+        self._recorder.later(
+            lambda: [row_of_plot(job, plot, self._host, now) for plot in progress.plots_done]
+        )
+
+    def ended(self, job: TrackedJob, outcome: Outcome) -> None:
+        self._kept.pop(job.task_id, None)
+        self._recorder.later(lambda: rows_of_end(job, outcome, self._host))
+
+    def released(self, admission: Admission) -> None:
+        """A plot is on its drive, and its source is deleted."""
+        now = datetime.now(UTC)
+        reservation = admission.reservation
+        to_target = reservation.host.startswith(label(""))
+        row = TransferEnd(
+            key=f"{reservation.path}:{admission.landed}",
+            host=self._host,
+            ended_at=now,
+            end=End.ARCHIVED,
+            plot_id=plot_id_of(reservation.path),
+            path=reservation.path,
+            size_bytes=admission.size_bytes,
+            harvester=reservation.host,
+            drive=reservation.drive,
+            landed=admission.landed,
+            reserve_s=reservation.took_s,
+            admit_s=None if to_target else admission.took_s,
+            verified=admission.verified,
+        )
+        self._recorder.later(lambda: [self._with_tries(row)])
+
+    def refused(self, path: str, reason: str) -> None:
+        """A harvester found that a plot is no good."""
+        row = TransferEnd(
+            key=f"{path}:refused:{reason}",
+            host=self._host,
+            ended_at=datetime.now(UTC),
+            end=End.REFUSED,
+            plot_id=plot_id_of(path),
+            path=path,
+            reason=reason,
+        )
+        self._recorder.later(lambda: [self._with_tries(row)])
+
+    def _unreported(self) -> Iterable[Row]:
+        for record in Records(self._jobs).all():
+            if record.outcome is not None:
+                yield from rows_of_end(job_of(record), record.outcome, self._host)
+
+    def _with_tries(self, row: TransferEnd) -> TransferEnd:
+        """What the archiver kept of the plot's way, as far as that can be read."""
+        assert row.path is not None
+        try:
+            with reading(self._tries) as file:
+                tries = file.of_path(Kind.TRANSFERS, row.path) if file else []
+        except (sqlite3.Error, OSError) as error:
+            log.debug("the archiver's history cannot be read: %s", error)
+            return row
+        sent = next((each for each in tries if each.end is End.SENT), None)
+        if not isinstance(sent, TransferEnd):
+            return row
+        known = sent.model_dump(include={"started_at", "transfer_s", "sent_bytes", "rate_bytes_s"})
+        missing = {
+            name: getattr(sent, name)
+            for name in ("harvester", "drive", "size_bytes")
+            if getattr(row, name) is None
+        }
+        return row.model_copy(update=known | missing | {"attempts": len(tries)})
+
+
+def plot_id_of(path: str) -> str | None:
+    """As its file is named; None for a name that is no plot's."""
+    name = PlotName.parse(Path(path).name)
+    return name.plot_id if name else None
