@@ -199,8 +199,7 @@ class Board:
 
     def tell(self, event: Event) -> None:
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
-            told = {"event": event.model_dump_json()}
-            pipe.xadd(Keys.EVENTS, told, maxlen=EVENTS_MAX, approximate=True)
+            pipe.xadd(Keys.EVENTS, {"event": event.model_dump_json()}, maxlen=EVENTS_MAX, approximate=True)
             count(pipe, event)
             # An event that is told must not be told again because a right of an older farm does not let us
             # count it.

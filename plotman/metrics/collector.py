@@ -33,7 +33,7 @@ _FAMILIES: tuple[Callable[[View], Iterator[Metric]], ...] = (
 
 
 def families(view: View | None) -> Iterator[Metric]:
-    """All metrics of a moment. view: None where the broker did not answer: there is nothing more to say then."""
+    """All metrics of a moment. view: None where the broker did not answer: that is all then."""
     yield GaugeMetricFamily("plotman_broker_up", "1: Redis answers", view is not None)
     info = GaugeMetricFamily("plotman_build_info", "Version of what answers here", labels=("version",))
     info.add_metric((version("plotman"),), 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from common.names import Role, queue
@@ -31,7 +32,11 @@ class View:
 def read(board: Board) -> View:
     """Raises BrokerError."""
     farm = look(board)
-    hosts = {Role.PLOTTER: farm.plotters, Role.ARCHIVER: farm.archivers, Role.HARVESTER: farm.harvesters}
+    hosts: dict[Role, Iterable[str]] = {
+        Role.PLOTTER: farm.plotters,
+        Role.ARCHIVER: farm.archivers,
+        Role.HARVESTER: farm.harvesters,
+    }
     plotters = list(farm.plotters)
     return View(
         farm=farm,

@@ -28,7 +28,18 @@ class Stage(IntEnum):
 BROKER = "broker"
 BEAT = "beat"
 FLOWER = "flower"
-NAMES = (BROKER, Role.HARVESTER.value, Role.PLOTTER.value, Role.ARCHIVER.value, BEAT, FLOWER)
+METRICS = "metrics"
+NOTIFIER = "notifier"
+NAMES = (
+    BROKER,
+    Role.HARVESTER.value,
+    Role.PLOTTER.value,
+    Role.ARCHIVER.value,
+    BEAT,
+    FLOWER,
+    METRICS,
+    NOTIFIER,
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,10 @@ def wanted(config: Config, only: tuple[str, ...] = ()) -> tuple[str, ...]:
         here.add(BEAT)
     if config.runs_flower:
         here.add(FLOWER)
+    if config.runs_metrics:
+        here.add(METRICS)
+    if config.runs_notifier:
+        here.add(NOTIFIER)
     strangers = [name for name in only if name not in here | {BROKER}]
     if strangers:
         raise ConfigError(
@@ -75,8 +90,20 @@ def wanted(config: Config, only: tuple[str, ...] = ()) -> tuple[str, ...]:
     return tuple(name for name in NAMES if name in here)
 
 
+def verb_child(name: str, config: Config, config_file: Path) -> Child:
+    """How METRICS and NOTIFIER are started: they are verbs of `plotman`. config_file: absolute."""
+    if name == NOTIFIER:
+        verb: tuple[str, ...] = ("notify", "run")
+    else:
+        address = config.farm.metrics_address
+        at = f"[{address}]" if ":" in address else address
+        verb = ("prometheus", "--listen", f"{at}:{config.farm.metrics_port}")
+    env = {"PLOTMAN_CONFIG": str(config_file)}
+    return Child(name, (sys.executable, "-m", "plotman", *verb), Stage.DECISIONS, env)
+
+
 def celery_child(name: str, config: Config, config_file: Path) -> Child:
-    """How the process `name` (any but the broker) is started.
+    """How the process `name` (a worker, beat or Flower) is started.
 
     config_file: absolute; every process reads plotman.yaml itself.
     """

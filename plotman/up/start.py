@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from common.broker import broker_url
 from plotman.up import broker
-from plotman.up.children import BROKER, Child, Stage, celery_child, wanted
+from plotman.up.children import BROKER, METRICS, NOTIFIER, Child, Stage, celery_child, verb_child, wanted
 from plotman.up.claim import STOP_S, Claim, stop_left_over
 from plotman.up.events import follow
 from plotman.up.keeper import Say
@@ -54,6 +54,8 @@ def stop_what_was_left(claim: Claim, say: Say, timeout_s: float = STOP_S) -> Non
 
 def child_of(name: str, config: Config, config_file: Path, say: Say) -> Child:
     """How `name` is started. For the broker this chooses its address first."""
+    if name in (METRICS, NOTIFIER):
+        return verb_child(name, config, config_file)
     if name != BROKER:
         return celery_child(name, config, config_file)
     state_dir = config.state_dir.absolute()
