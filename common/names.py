@@ -32,6 +32,8 @@ FILES = "plotter_worker.files"
 LOG = "plotter_worker.log"
 LEFTOVERS = "plotter_worker.leftovers"
 CLEANUP = "plotter_worker.cleanup"
+PLOTTER_HISTORY = "plotter_worker.history"
+HARVESTER_HISTORY = "harvester_worker.history"
 FREE_SPACE = "harvester_worker.free_space"
 RESERVE = "harvester_worker.reserve"
 ADMIT = "harvester_worker.admit"
@@ -55,6 +57,8 @@ ROLE_OF_TASK = {
     CLEANUP: Role.PLOTTER,
     TRANSFER: Role.ARCHIVER,
     ARCHIVE_TO_TARGET: Role.ARCHIVER,
+    PLOTTER_HISTORY: Role.PLOTTER,
+    HARVESTER_HISTORY: Role.HARVESTER,
     FREE_SPACE: Role.HARVESTER,
     RESERVE: Role.HARVESTER,
     ADMIT: Role.HARVESTER,

@@ -25,6 +25,10 @@ class LandingHistory:
             settings.history_kept,
         )
 
+    @property
+    def path(self) -> Path:
+        return self._recorder.path
+
     def start(self) -> None:
         self._recorder.start()
 
