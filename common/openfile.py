@@ -26,20 +26,36 @@ def is_open_for_writing(path: str | Path) -> bool | None:
         os.close(fd)
 
 
+def is_open_elsewhere(path: str | Path) -> bool | None:
+    """True while any other process on this host has the file open, be it only to read; whatever its user, its
+    namespaces and its state. None when the kernel would not say (other users' files, network drives).
+
+    Raises OSError where the file cannot be opened for reading.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return not _may_lease(fd, fcntl.F_WRLCK)
+    except _LeaseImpossible:
+        return None
+    finally:
+        os.close(fd)
+
+
 class _LeaseImpossible(Exception):
     """Leases are refused here for a reason that says nothing of writers."""
 
 
-def _may_lease(fd: int) -> bool:
-    """A read lease is granted only while nobody has the file open for writing, fcntl(2). It is given back
-    at once: whoever opens the file in between waits for microseconds.
+def _may_lease(fd: int, kind: int = fcntl.F_RDLCK) -> bool:
+    """A read lease is granted only while nobody has the file open for writing, a write lease only while
+    nobody else has it open at all, fcntl(2). It is given back at once: whoever opens the file in between
+    waits for microseconds.
 
     Raises _LeaseImpossible for files of other users, and on file systems that have no leases.
     """
     # The kernel would announce a broken lease by SIGIO, which ends a process that does not expect it.
     fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
     try:
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, kind)
     except OSError as error:
         if error.errno == errno.EAGAIN:
             return False

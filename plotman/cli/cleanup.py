@@ -1,0 +1,84 @@
+"""`plotman cleanup`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from common.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from plotman.control.cleaning import Cleaned, Found
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def age_of(text: str | None) -> float | None:
+    """`90m`, `2h`, `3d`, `45s` -> seconds. Raises click.BadParameter."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", text.strip().lower())
+    if match is None:
+        raise click.BadParameter(f"{text} is no age; say 30m, 2h or 3d")
+    return float(match[1]) * _UNITS_S[match[2]]
+
+
+@click.command()
+@click.option("--host", help="Only this plotter; else all of the farm.")
+@click.option("--tmp", metavar="DIR", help="Only this tmp, tmp2 or dst directory.")
+@click.option(
+    "--older",
+    metavar="AGE",
+    callback=lambda _ctx, _param, text: age_of(text),
+    help="Only what was left alone for so long: 30m, 2h, 3d. Five minutes at least.",
+)
+@click.option("--yes", is_flag=True, help="Delete them. Without it they are only shown.")
+@click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
+def cleanup(host: str | None, tmp: str | None, older: float | None, yes: bool, json_: bool) -> None:
+    """Find what crashed or killed plotters left in tmp, tmp2 and dst directories, and delete it with --yes.
+
+    Files of a plot that runs or is suspended are never touched, whoever started it; nor finished plots.
+    """
+    from plotman.cli.draw import as_json, draw
+    from plotman.control import cleaning
+
+    found = cleaning.find(host, tmp, older)
+    if not json_:
+        draw(cleaning.leftovers_table(found))
+        draw(cleaning.kept_table(found))
+    cleaned: list[Cleaned] | None = None
+    if yes:
+        cleaned = [done for one in found if one.leftovers for done in cleaning.delete(one, older)]
+    if json_:
+        as_json(cleaning.as_dict(found, cleaned))
+    else:
+        _say(found, cleaned)
+    if any(one.error for one in found) or any(done.refused for done in cleaned or ()):
+        sys.exit(ExitCode.FAILED)
+
+
+def _say(found: Sequence[Found], cleaned: Sequence[Cleaned] | None) -> None:
+    from common.units import human_bytes
+
+    for one in found:
+        for trouble in one.troubles:
+            click.echo(f"{one.host}: {trouble}", err=True)
+        if one.error is not None:
+            click.echo(f"{one.host}: {one.error}", err=True)
+    files, size_bytes = sum(len(one.leftovers) for one in found), sum(one.bytes for one in found)
+    if cleaned is None:
+        if files:
+            click.echo(f"{files} files, {human_bytes(size_bytes)}: `plotman cleanup --yes` deletes them.")
+        else:
+            click.echo("Nothing is left over.")
+        return
+    for done in cleaned:
+        for path, reason in done.refused:
+            click.echo(f"{done.host}: {path} stays: {reason}", err=True)
+    deleted = sum(done.deleted for done in cleaned)
+    click.echo(f"{deleted} files deleted, {human_bytes(sum(done.freed_bytes for done in cleaned))} freed.")
