@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from common.broker import kombu_url
+from common.broker import by_socket, kombu_url
 from common.names import ROLE_OF_TASK, queue
 
 # A message that a dead worker held comes back after this long: never while a plot is made.
@@ -69,7 +69,7 @@ def celery_settings(broker_url: str, host: str) -> dict[str, Any]:
         "broker_connection_max_retries": None,
         "redis_socket_timeout": 15,
         "redis_socket_connect_timeout": 5,
-        "redis_socket_keepalive": True,
+        "redis_socket_keepalive": not by_socket(broker_url),  # which Celery would not leave away by itself
         "redis_backend_health_check_interval": 10,
         # A connection that was reset meanwhile must not fail the task that is the next to use it; while Redis
         # is away this gives up within a second, and never keeps a worker from stopping.

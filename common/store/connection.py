@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import redis
 
+from common.broker import by_socket, redis_url
 from common.errors import BrokerError
 
 # A connection that was cut silently shows no error for 15 minutes unless the kernel is told to look.
@@ -37,9 +38,9 @@ def client(url: str) -> redis.Redis:
         "socket_connect_timeout": CONNECT_TIMEOUT_S,
         "health_check_interval": 10,
     }
-    if not url.startswith("unix"):
+    if not by_socket(url):
         options |= {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
-    return redis.Redis.from_url(url, **options)
+    return redis.Redis.from_url(redis_url(url), **options)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import redis
 
@@ -56,10 +56,9 @@ def _version(text: object) -> tuple[int, ...] | None:
 
 def _open_to_all(url: str) -> bool | None:
     """Try it: nothing that a server says of its users can be read by a user without rights over others."""
-    parts = urlsplit(url)
-    _, _, place = parts.netloc.rpartition("@")
+    account, at, _ = urlsplit(url).netloc.rpartition("@")
     try:
-        with client(urlunsplit(parts._replace(netloc=place))) as stranger:
+        with client(url.replace(account + at, "", 1)) as stranger:
             return bool(stranger.ping())
     except (redis.AuthenticationError, redis.ResponseError):
         return False

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from common.broker import EmbeddedBroker, address_file, broker_url, embedded_broker
+from common.broker import EmbeddedBroker, address_file, broker_url, embedded_broker, kombu_url, redis_url
 from common.config.model import Config
 from common.errors import BrokerError
 
@@ -42,3 +42,17 @@ def test_a_damaged_address_file_is_named(tmp_path: Path, text: str) -> None:
 
 def test_the_password_does_not_show_when_the_address_is_printed() -> None:
     assert "s3cret" not in repr(EmbeddedBroker(port=20001, password="s3cret"))
+
+
+@pytest.mark.parametrize(
+    ("ours", "kombus"),
+    [
+        ("unix:///run/r.sock", "redis+socket:///run/r.sock"),
+        ("unix://me:pw@/run/r.sock?db=2", "redis+socket://me:pw@/run/r.sock?virtual_host=2"),
+        ("unix://:p?w@/run/r.sock", "redis+socket://:p?w@/run/r.sock"),
+        ("rediss://:db=1@far:6380/1", "rediss://:db=1@far:6380/1"),
+    ],
+)
+def test_either_spelling_of_a_unix_socket_is_understood_by_both_libraries(ours: str, kombus: str) -> None:
+    assert kombu_url(ours) == kombu_url(kombus) == kombus
+    assert redis_url(kombus) == redis_url(ours) == ours
