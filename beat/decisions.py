@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain
 
 from beat.policy.passing_on import Passing
 from common.snapshot import FinishedPlot, Wait
@@ -29,6 +32,7 @@ class Move:
     """A finished plot to be moved from `host` to one of the harvester's drives.
 
     attempts: failures in a row before this one; to be carried on in the move's record.
+    door: whether the plotter comes through the harvester's door; False: by a route that it names itself.
     to_target: it goes to the host's own archiving target of plotman 0.5.3; `harvester` then is its label.
     coming: (folder, bytes) that other plotters still send to that target.
     """
@@ -39,13 +43,24 @@ class Move:
     attempts: int = 0
     to_target: bool = False
     coming: tuple[tuple[str, int], ...] = ()
+    door: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One round: what is to be sent now, and why nothing else is."""
+    """One round: what is to be sent now, and why nothing else is.
+
+    waits_of: by host, of hosts for which anything waits.
+    due_at: when the first wait is over that time alone cures; None: none is.
+    """
 
     starts: tuple[Start, ...] = ()
     moves: tuple[Move, ...] = ()
-    waits: tuple[Wait, ...] = ()
+    waits_of: Mapping[str, tuple[Wait, ...]] = field(default_factory=dict)
+    due_at: datetime | None = None
     passings: tuple[Passing, ...] = ()
+
+    @property
+    def waits(self) -> tuple[Wait, ...]:
+        """All of them."""
+        return tuple(chain.from_iterable(self.waits_of.values()))

@@ -21,6 +21,7 @@ from celery.beat import Scheduler
 from beat.decisions import Decision
 from beat.policy.farm import decide
 from beat.policy.farm_rules import FarmLimits
+from beat.policy.memory import Memory
 from beat.policy.passing_on import passed_on, to_pass_on
 from beat.sending import send_move, send_on, send_start
 from common import config
@@ -58,8 +59,10 @@ class FarmScheduler(Scheduler):
         self._leads = False
         self._heard: str | None = None
         self._away = False
-        self._told: dict[tuple[str, str | None], str] = {}
-        self._waits_put: tuple[float, tuple[Wait, ...]] = (0.0, ())
+        self._memory = Memory()
+        self._told: dict[str, dict[str | None, str]] = {}  # by host and subject: the rule last logged
+        self._shown: dict[str, tuple[Wait, ...]] = {}  # by host: what stands on the board
+        self._put_at = float("-inf")
         super().__init__(app, **options)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
@@ -103,6 +106,7 @@ class FarmScheduler(Scheduler):
         leads = self._lease.take()
         if leads != self._leads:
             log.warning("%s %s", self._token, "decides" if leads else "stands by: another beat decides")
+            self._shown = {}  # what stands on the board is what the other beat said
         self._leads = leads
         return leads
 
@@ -116,6 +120,7 @@ class FarmScheduler(Scheduler):
             moves=passed_on(look.moves, now),
             now=now,
             limits=self._limits,
+            memory=self._memory,
         )
         return replace(decision, passings=to_pass_on(look.moves))
 
@@ -146,24 +151,37 @@ class FarmScheduler(Scheduler):
 
     def _explain(self, decision: Decision) -> None:
         """Put the reasons where people see them; a reason is logged when its rule changes."""
-        rules = {(wait.host, wait.subject): wait.rule for wait in decision.waits}
-        for wait in decision.waits:
-            if self._told.get((wait.host, wait.subject)) != wait.rule:
+        shown, waits_of = self._shown, decision.waits_of
+        changed = {host: waits for host, waits in waits_of.items() if shown.get(host) is not waits}
+        gone = [host for host in shown if host not in waits_of]
+        news = [host for host, waits in changed.items() if self._log_new(host, waits)]
+        pause_s = time.monotonic() - self._put_at
+        if not (news or gone or (changed and pause_s >= _WAITS_PAUSE_S) or pause_s > _LOOK_S):
+            return
+        told = Waits(beat=self._token, at=datetime.now(UTC))
+        listed = self._board.put_waits(told, changed, gone)
+        # A board that was wiped meanwhile lacks those that did not change: all of them, next time.
+        self._shown = dict(waits_of) if listed == len(waits_of) else {}
+        self._put_at = time.monotonic()
+
+    def _log_new(self, host: str, waits: tuple[Wait, ...]) -> bool:
+        """Whether a rule is new there; of those that ended nothing is logged: something happens then."""
+        rules = {wait.subject: wait.rule for wait in waits}
+        told = self._told.get(host, {})
+        if rules == told:
+            return False
+        self._told[host] = rules
+        for wait in waits:
+            if told.get(wait.subject) != wait.rule:
                 subject = f" {wait.subject}" if wait.subject else ""
-                log.info("%s%s waits: %s", wait.host, subject, wait.reason, extra={"action": "wait"})
-        changed = rules != self._told
-        self._told = rules
-        now = time.monotonic()
-        put_at, put = self._waits_put
-        if changed or (put != decision.waits and now - put_at >= _WAITS_PAUSE_S) or now - put_at > _LOOK_S:
-            self._board.put_waits(Waits(beat=self._token, at=datetime.now(UTC), waits=decision.waits))
-            self._waits_put = (now, decision.waits)
+                log.info("%s%s waits: %s", host, subject, wait.reason, extra={"action": "wait"})
+        return True
 
     def _until_due_s(self, decision: Decision) -> float:
         """Until the first wait that time alone cures is over."""
-        now = datetime.now(UTC)
-        due = [(wait.until - now).total_seconds() for wait in decision.waits if wait.until is not None]
-        return max(0.0, min(due, default=_LOOK_S))
+        if decision.due_at is None:
+            return _LOOK_S
+        return max(0.0, (decision.due_at - datetime.now(UTC)).total_seconds())
 
     def _sleep(self, rest_s: float) -> None:
         """Until something happens, at most `rest_s` seconds. What woke us is only a hint: the next round

@@ -18,6 +18,10 @@ class Role(StrEnum):
 PLOT = "plotter_worker.plot"
 PAUSE = "plotter_worker.pause"
 UNPAUSE = "plotter_worker.unpause"
+DRAIN = "plotter_worker.drain"
+UNDRAIN = "plotter_worker.undrain"
+DRAIN_DRIVES = "harvester_worker.drain"
+UNDRAIN_DRIVES = "harvester_worker.undrain"
 TRANSFER = "plotter_worker.transfer"
 ARCHIVE_TO_TARGET = "plotter_worker.archive_to_target"
 RELEASE = "plotter_worker.release"
@@ -42,6 +46,10 @@ ROLE_OF_TASK = {
     PLOT: Role.PLOTTER,
     PAUSE: Role.PLOTTER,
     UNPAUSE: Role.PLOTTER,
+    DRAIN: Role.PLOTTER,
+    UNDRAIN: Role.PLOTTER,
+    DRAIN_DRIVES: Role.HARVESTER,
+    UNDRAIN_DRIVES: Role.HARVESTER,
     RELEASE: Role.PLOTTER,
     REFUSE: Role.PLOTTER,
     RESEND: Role.PLOTTER,
@@ -116,7 +124,7 @@ class Keys:
     EVENTS = "plotman:events"  # stream: what happened; wakes beat
     COUNTS = "plotman:counts"  # hash: "kind host" -> how often it happened; "bytes kind host" -> its bytes
     LEASE = "plotman:beat:lease"  # string: token of the beat that decides
-    WAITS = "plotman:beat:waits"  # string: JSON of what everything waits for
+    WAITS = "plotman:beat:waits:hosts"  # hash: host -> JSON of what waits there
     ALARMS_HEARD = "plotman:alarms:heard"  # string: id of the last event that notifications were made of
     ALARMS_RAISED = "plotman:alarms:raised"  # hash: what is wrong now -> id of this occurrence
 

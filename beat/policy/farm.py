@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 
-from beat.decisions import Decision, Move, Start
+from beat.decisions import Decision, Move
 from beat.policy.archiving import plan_moves
 from beat.policy.berths import all_berths
 from beat.policy.farm_rules import NO_LIMITS, FarmLimits, FarmLoad
 from beat.policy.load import Load
+from beat.policy.memory import Memory, Planned
 from beat.policy.places import Places
 from beat.policy.plotting import plan_starts
 from common.pending import PendingMove, PendingOrder
@@ -25,29 +26,73 @@ def decide(
     moves: Mapping[str, Sequence[PendingMove]],
     now: datetime,
     limits: FarmLimits = NO_LIMITS,
+    memory: Memory | None = None,
 ) -> Decision:
     """What to start and what to move on all plotters, and what everything else waits for.
 
     All are by host, and of hosts that are alive; a host without orders or moves may be missing there.
     limits: those that hold across all plotters.
-    Pure: the same arguments give the same decision. The time it takes grows with the number of hosts; on
-    each the jobs are looked at once, not once for each directory.
+    memory: what the last round found out; without one the decision is the same, and takes longer.
+    Pure but for it: the same arguments give the same decision. The time it takes grows with the number of
+    hosts; on each the jobs are looked at once, not once for each directory.
     """
-    starts: list[Start] = []
-    ordered: list[Move] = []
-    waits: list[Wait] = []
-    farm: FarmLoad | None = None
-    if limits != NO_LIMITS:
-        farm = FarmLoad(limits, (Load(plotters[host], orders.get(host, ()), now) for host in plotters))
-    for host in plotters if farm is None else _longest_idle_first(plotters):
-        started, waiting = plan_starts(plotters[host], orders.get(host, ()), now, farm)
-        starts += started
-        waits += waiting
+    memory = memory or Memory()
+    memory.keep_only(set(plotters))
+    planned = _plan_starts(plotters, orders, now, limits, memory)
+    ordered, plots_wait = _plan_moves(plotters, archivers, harvesters, moves, now)
+    joined = {
+        host: memory.join(host, planned[host].waits, tuple(plots_wait.get(host, ()))) for host in plotters
+    }
+    ends = [plan.due_at for plan in planned.values() if plan.due_at is not None]
+    ends += [wait.until for waits in plots_wait.values() for wait in waits if wait.until is not None]
+    return Decision(
+        starts=tuple(chain.from_iterable(plan.starts for plan in planned.values())),
+        moves=tuple(ordered),
+        waits_of={host: waits for host, waits in joined.items() if waits},
+        due_at=min(ends, default=None),
+    )
+
+
+def _plan_starts(
+    plotters: Mapping[str, PlotterSnapshot],
+    orders: Mapping[str, Sequence[PendingOrder]],
+    now: datetime,
+    limits: FarmLimits,
+    memory: Memory,
+) -> dict[str, Planned]:
+    """By host. What limits across hosts leave changes with each of them, and is not remembered."""
+    if limits == NO_LIMITS:
+        return {
+            host: memory.plan(snapshot, orders.get(host, ()), now, len(plotters))
+            for host, snapshot in plotters.items()
+        }
+    farm = FarmLoad(limits, (Load(plotters[host], orders.get(host, ()), now) for host in plotters))
+    planned = {}
+    for host in _longest_idle_first(plotters):
+        starts, waits = plan_starts(plotters[host], orders.get(host, ()), now, farm)
+        ends = [wait.until for wait in waits if wait.until is not None]
+        planned[host] = Planned(starts, waits, min(ends, default=None))
+    return planned
+
+
+def _plan_moves(
+    plotters: Mapping[str, PlotterSnapshot],
+    archivers: Mapping[str, ArchiverSnapshot],
+    harvesters: Mapping[str, HarvesterSnapshot],
+    moves: Mapping[str, Sequence[PendingMove]],
+    now: datetime,
+) -> tuple[list[Move], dict[str, tuple[Wait, ...]]]:
+    """Moves to order, and by host what its finished plots wait for."""
+    with_plots = _oldest_first(plotters)
+    if not with_plots:
+        return [], {}
     # Moves of plotters that are gone still take up room at their harvesters.
     berths = all_berths(harvesters, chain.from_iterable(moves.values()), now)
     places = Places(archivers, moves, now)
-    for host in _oldest_first(plotters):
-        moved, waiting_plots = plan_moves(
+    ordered: list[Move] = []
+    waits: dict[str, tuple[Wait, ...]] = {}
+    for host in with_plots:
+        moved, waits[host] = plan_moves(
             plotters[host],
             archivers.get(host),
             moves.get(host, ()),
@@ -58,8 +103,7 @@ def decide(
             places=places,
         )
         ordered += moved
-        waits += waiting_plots
-    return Decision(tuple(starts), tuple(ordered), tuple(waits))
+    return ordered, waits
 
 
 def _longest_idle_first(plotters: Mapping[str, PlotterSnapshot]) -> list[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Self, TypeVar, cast
 
 import redis
+from pydantic import TypeAdapter
 
 from common.names import (
     DOOR_LIFETIME,
@@ -18,16 +20,19 @@ from common.names import (
     role_and_host,
 )
 from common.pending import PendingMove, PendingOrder
-from common.snapshot import SNAPSHOT_OF_ROLE, Event, Notice, Snapshot, Waits
+from common.snapshot import SNAPSHOT_OF_ROLE, Event, Notice, Snapshot, Wait, Waits
 from common.store.alarms import AlarmNotes
 from common.store.connection import BLOCK_MAX_S, client, masked, readable_errors
 from common.store.counts import Counts, count, read_counts
 from common.store.lease import Lease
-from common.store.reading import read
+from common.store.reading import read, read_all
 from common.store.view import View
 from common.ticket import Ticket
 
 N = TypeVar("N", bound=Notice)
+
+_WAITS = TypeAdapter(tuple[Wait, ...])
+_ABOUT = ""  # field of the waits that belongs to no host
 
 
 class Board:
@@ -38,9 +43,10 @@ class Board:
         self._url = url
 
     @classmethod
-    def connect(cls, url: str) -> Self:
-        """A board at `url` (redis://, rediss://, unix://). Connects with the first command."""
-        return cls(client(url), url)
+    def connect(cls, url: str, patience_s: float | None = None) -> Self:
+        """A board at `url` (redis://, rediss://, unix://). Connects with the first command. patience_s: how
+        long a command may take; None: as long as is usual."""
+        return cls(client(url, patience_s), url)
 
     def __repr__(self) -> str:
         return f"Board({masked(self._url)})"
@@ -187,13 +193,38 @@ class Board:
 
     # What beat waits for.
 
-    def put_waits(self, waits: Waits) -> None:
-        with readable_errors(self._url):
-            self._redis.set(Keys.WAITS, waits.model_dump_json(), ex=LAST_WORD_TTL)
+    def put_waits(
+        self, told: Waits, changed: Mapping[str, Sequence[Wait]] | None = None, gone: Iterable[str] = ()
+    ) -> int:
+        """Put up what is waited for; returns for how many hosts something stands there then.
+
+        changed, gone: by host, what is new since the last time and who waits no more; all others stand as
+        they are, and of `told` only its time counts. None: `told` is all there is.
+        """
+        of_hosts = _by_host(told.waits) if changed is None else changed
+        fields: dict[Any, Any] = {host: _WAITS.dump_json(tuple(waits)) for host, waits in of_hosts.items()}
+        fields[_ABOUT] = told.model_copy(update={"waits": ()}).model_dump_json()
+        struck = [host for host in gone if host not in of_hosts]
+        with readable_errors(self._url), self._redis.pipeline(transaction=True) as pipe:
+            if changed is None:
+                pipe.delete(Keys.WAITS)
+            elif struck:
+                pipe.hdel(Keys.WAITS, *struck)
+            pipe.hset(Keys.WAITS, mapping=fields)
+            pipe.expire(Keys.WAITS, LAST_WORD_TTL)
+            pipe.hlen(Keys.WAITS)
+            answers = pipe.execute()
+        return int(answers[-1]) - 1
 
     def waits(self) -> Waits | None:
+        """All that is waited for; None where no beat ever said anything."""
         with readable_errors(self._url):
-            return read(Waits, cast("str | None", self._redis.get(Keys.WAITS)))
+            fields = cast("dict[str, str]", self._redis.hgetall(Keys.WAITS))
+        about = read(Waits, fields.pop(_ABOUT, None))
+        if about is None:
+            return None
+        of_hosts = (read_all(_WAITS, fields[host]) for host in sorted(fields))
+        return about.model_copy(update={"waits": tuple(chain.from_iterable(of_hosts))})
 
     # Events: what happened, in order; wakes beat.
 
@@ -246,3 +277,10 @@ class Board:
             if texts:
                 found[host] = [notice for text in texts if (notice := read(kind, text)) is not None]
         return found
+
+
+def _by_host(waits: Iterable[Wait]) -> dict[str, list[Wait]]:
+    found: dict[str, list[Wait]] = {}
+    for wait in waits:
+        found.setdefault(wait.host, []).append(wait)
+    return found

@@ -9,6 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from common.broker import by_socket, redis_url
 from common.errors import BrokerError
@@ -30,12 +32,17 @@ def masked(url: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{place}"))
 
 
-def client(url: str) -> redis.Redis:
-    """A client whose commands end within TIMEOUT_S, whatever the network does. Does not connect yet."""
+def client(url: str, patience_s: float | None = None) -> redis.Redis:
+    """A client whose commands end within TIMEOUT_S (or patience_s), whatever the network does. Connects later.
+
+    A connection that was reset or closed is made anew at once, and the command sent again: all of ours may come
+    twice. One that does not answer is not waited for a second time.
+    """
     options: dict[str, Any] = {
+        "retry": Retry(NoBackoff(), 1, (redis.ConnectionError,)),
         "decode_responses": True,
-        "socket_timeout": TIMEOUT_S,
-        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "socket_timeout": patience_s or TIMEOUT_S,
+        "socket_connect_timeout": patience_s or CONNECT_TIMEOUT_S,
         "health_check_interval": 10,
     }
     if not by_socket(url):

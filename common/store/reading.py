@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from common.snapshot import Notice
 
@@ -23,3 +23,12 @@ def read(kind: type[N], text: str | None) -> N | None:
     except ValidationError as error:
         log.warning("unreadable %s on the notice board: %s", kind.__name__, error)
         return None
+
+
+def read_all(kind: TypeAdapter[tuple[N, ...]], text: str) -> tuple[N, ...]:
+    """The same for several in one text."""
+    try:
+        return kind.validate_json(text)
+    except ValidationError as error:
+        log.warning("unreadable notices on the board: %s", error)
+        return ()

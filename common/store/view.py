@@ -33,8 +33,12 @@ return found
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The board at one moment. snapshots: by role and host, of those that are alive; orders and moves: by
-    plotter, of those that have any. What passes from an order or a move into a snapshot meanwhile is in both."""
+    """The board at one moment.
+
+    snapshots: by role and host, of those that are alive.
+    orders, moves: by plotter, of those that have any. What passes from there into a snapshot meanwhile is in
+    both.
+    """
 
     snapshots: dict[Role, dict[str, Any]]
     orders: dict[str, list[PendingOrder]]

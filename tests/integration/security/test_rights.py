@@ -80,7 +80,7 @@ A_PLOTTER_MAY_NOT = (
     "DEL plotman:events",
     "XTRIM plotman:events MAXLEN 0",
     "SET plotman:beat:lease me",  # decide for the farm
-    "GET plotman:beat:waits",
+    "HGETALL plotman:beat:waits:hosts",
     "HSET unacked.p10 a b",
     "SADD _kombu.binding.plotter.p10 x",  # have another's orders copied to oneself
     "SADD _kombu.binding.harvester.h1 archive.p1",
@@ -171,7 +171,7 @@ def test_a_viewer_sees_all_and_touches_nothing(secured: Secured) -> None:
         "MGET plotman:host:p1:plotter plotman:host:h1:harvester",
         "HVALS plotman:host:p1:moves",
         "XREVRANGE plotman:events + - COUNT 5",
-        "GET plotman:beat:waits",
+        "HGETALL plotman:beat:waits:hosts",
         "LLEN plotter.p1",  # how much waits there, for the metrics
     )
     may_not = (

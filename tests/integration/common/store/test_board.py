@@ -61,6 +61,28 @@ def test_what_is_put_up_is_read_as_it_was(board: Board) -> None:
     assert board.last_words(Role.HARVESTER) == {}
 
 
+def test_of_what_is_waited_for_only_what_changed_is_put_up_anew(board: Board, server: Server) -> None:
+    def wait(host: str, reason: str) -> Wait:
+        return Wait(host=host, rule="stagger", reason=reason)
+
+    def reasons() -> list[str]:
+        found = board.waits()
+        return [each.reason for each in found.waits] if found else []
+
+    told = Waits(beat="b", at=NOW)
+    assert board.put_waits(told, {"p1": [wait("p1", "1s/6s")], "p2": [wait("p2", "2s/6s")]}) == 2
+    assert board.put_waits(told, {"p2": [wait("p2", "3s/6s")]}) == 2
+    assert reasons() == ["1s/6s", "3s/6s"]
+    assert board.put_waits(told, {}, gone=["p1"]) == 1
+    assert reasons() == ["3s/6s"]
+    with redis.Redis.from_url(server.url) as client:
+        client.hset(Keys.WAITS, "p3", "no json")
+    assert reasons() == ["3s/6s"]
+    server.wipe()
+    assert board.put_waits(told, {}) == 0  # fewer than beat knows of: it puts up all again
+    assert board.waits() == told
+
+
 def test_a_wiped_redis_is_an_empty_board_and_fills_again(board: Board, server: Server) -> None:
     board.put_snapshot(Role.HARVESTER, harvester())
     board.tell(event(1))

@@ -1,0 +1,93 @@
+"""What one round found out that the next need not work out again.
+
+A cache of pure functions and nothing else: with it or without it a round decides the same. Only the numbers
+in reasons that change with time are as old as `refresh_s` of the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zlib import crc32
+
+from beat.decisions import Start
+from beat.policy.plotting import plan_starts
+from common.pending import PendingOrder
+from common.snapshot import PlotterSnapshot, Wait
+
+_REFRESH_S = 1.0
+_REFRESH_PER_HOST_S = 0.01  # a thousand hosts are explained anew within 10 s, a few of them each round
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Starts and waits of one host. due_at: when the first wait is over that time alone cures, or the first
+    order is void; None: nothing changes with time."""
+
+    starts: tuple[Start, ...]
+    waits: tuple[Wait, ...]
+    due_at: datetime | None
+
+
+@dataclass(slots=True)
+class _Kept:
+    snapshot: PlotterSnapshot
+    pending: Sequence[PendingOrder]
+    planned: Planned
+    good_until: datetime | None
+
+
+class Memory:
+    """Of one process that decides round after round."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, _Kept] = {}
+        self._joined: dict[str, tuple[tuple[Wait, ...], tuple[Wait, ...], tuple[Wait, ...]]] = {}
+
+    def plan(
+        self, snapshot: PlotterSnapshot, pending: Sequence[PendingOrder], now: datetime, hosts: int
+    ) -> Planned:
+        """As `plan_starts`. hosts: how many are decided on; of many, each is explained anew less often.
+
+        A snapshot is known again by being the same object: comparing two takes as long as planning.
+        """
+        kept = self._kept.get(snapshot.host)
+        if (
+            kept is not None
+            and kept.snapshot is snapshot
+            and (kept.good_until is None or now < kept.good_until)
+            and list(kept.pending) == list(pending)
+        ):
+            return kept.planned
+        starts, waits = plan_starts(snapshot, pending, now)
+        ends = [wait.until for wait in waits if wait.until is not None]
+        voids = [order.expires_at for order in pending if order.expires_at > now]
+        planned = Planned(starts, waits, min([*ends, *voids], default=None))
+        good_until = planned.due_at
+        if ends and good_until is not None:
+            good_until = min(good_until, now + timedelta(seconds=refresh_s(snapshot.host, hosts)))
+        if starts:
+            good_until = now  # what was started becomes an order, which the next round sees
+        self._kept[snapshot.host] = _Kept(snapshot, pending, planned, good_until)
+        return planned
+
+    def join(self, host: str, of_starts: tuple[Wait, ...], of_plots: tuple[Wait, ...]) -> tuple[Wait, ...]:
+        """Both together; the same object as last time where nothing changed."""
+        known = self._joined.get(host)
+        if known is not None and (known[0] is of_starts or known[0] == of_starts) and known[1] == of_plots:
+            return known[2]
+        joined = (*of_starts, *of_plots)
+        self._joined[host] = (of_starts, of_plots, joined)
+        return joined
+
+    def keep_only(self, hosts: frozenset[str] | set[str]) -> None:
+        """Forget hosts that are gone."""
+        for known in (self._kept, self._joined):
+            for host in known.keys() - hosts:
+                del known[host]
+
+
+def refresh_s(host: str, hosts: int) -> float:
+    """How old a reason's numbers may become; not the same for all hosts, so that they take turns."""
+    return max(_REFRESH_S, _REFRESH_PER_HOST_S * hosts) * (0.5 + crc32(host.encode()) / 2**32)
