@@ -1,7 +1,9 @@
-"""Kombu's transport for Redis, which does not die of what anybody may put into a queue.
+"""Kombu's transport for Redis, which neither dies of what anybody may put into a queue nor loses a message
+that it has taken from one.
 
 Kombu 5.7 raises what json or a missing key raises, in the worker's main loop: the worker ends, and its
-successor with the next such message.
+successor with the next such message. And it notes each message that it took in Redis, over a connection that
+may have died while it lay idle: that fails, and the message is in no queue any more.
 """
 
 from __future__ import annotations
@@ -12,11 +14,20 @@ from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 log = logging.getLogger(__name__)
 
 
 class Channel(kombu_redis.Channel):  # type: ignore[misc]
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        parameters: dict[str, Any] = super()._connparams(asynchronous)
+        # Not for the two connections that listen: kombu must see them end, or it would wait on dead sockets.
+        if not asynchronous:
+            parameters["retry"] = Retry(NoBackoff(), 1)
+        return parameters
+
     def _brpop_read(self, **options: Any) -> Any:
         try:
             return super()._brpop_read(**options)
