@@ -26,6 +26,8 @@ from beat.policy.passing_on import passed_on, to_pass_on
 from beat.sending import send_move, send_on, send_start
 from common import config
 from common.broker import broker_url
+from common.config import Config
+from common.config_watch import ConfigWatch, NobodyTold
 from common.errors import BrokerError
 from common.names import LEASE, Role
 from common.snapshot import Event, Wait, Waits
@@ -54,8 +56,9 @@ class FarmScheduler(Scheduler):
         self._view = self._board.view()
         self._token = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}"
         self._lease = self._board.lease(self._token)
-        farm = settings.farm
-        self._limits = FarmLimits(farm.max_jobs, None if farm.stagger_m is None else farm.stagger_m * 60)
+        self._follow(settings)
+        self._watch = ConfigWatch(settings, None, self._follow, NobodyTold())
+        self._watch.start()
         self._leads = False
         self._heard: str | None = None
         self._away = False
@@ -79,7 +82,13 @@ class FarmScheduler(Scheduler):
             time.sleep(_REDIS_PAUSE_S)
         return 0
 
+    def _follow(self, settings: Config) -> None:
+        """Decide by this plotman.yaml from now on."""
+        farm = settings.farm
+        self._limits = FarmLimits(farm.max_jobs, None if farm.stagger_m is None else farm.stagger_m * 60)
+
     def close(self) -> None:
+        self._watch.stop()
         try:
             self._lease.drop()
             if self._leads:  # told after the drop: whoever stands by wakes, and finds the lease free
@@ -158,7 +167,7 @@ class FarmScheduler(Scheduler):
         pause_s = time.monotonic() - self._put_at
         if not (news or gone or (changed and pause_s >= _WAITS_PAUSE_S) or pause_s > _LOOK_S):
             return
-        told = Waits(beat=self._token, at=datetime.now(UTC))
+        told = Waits(beat=self._token, at=datetime.now(UTC), problems=self._watch.problems)
         listed = self._board.put_waits(told, changed, gone)
         # A board that was wiped meanwhile lacks those that did not change: all of them, next time.
         self._shown = dict(waits_of) if listed == len(waits_of) else {}

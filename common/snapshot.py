@@ -38,14 +38,27 @@ class DirState(StrEnum):
     UNKNOWN = "unknown"  # nobody looked yet
 
 
+class Hold(Notice):
+    """A person's word that nothing new shall begin: on a host, in a directory, on a drive.
+
+    by: `user@machine`. until: when it ends by itself; None: when somebody says so.
+    """
+
+    reason: str | None = None
+    by: str | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+
+
 class Directory(Notice):
-    """A tmp or dst directory of a plotter, as last seen by its own probe."""
+    """A tmp or dst directory of a plotter, as last seen by its own probe. drained: it takes no new plots."""
 
     path: str
     state: DirState = DirState.UNKNOWN
     free_bytes: int | None = None  # what a plain user may still write (f_bavail)
     total_bytes: int | None = None
     device: str | None = None  # file system; directories that share one share its bytes
+    drained: Hold | None = None
 
 
 class TmpDir(Directory):
@@ -162,7 +175,11 @@ class PlotterSnapshot(Notice):
 
     turn: changes with each job that starts here, whoever starts it. An order names the turn that it was
         decided on and is void at any other, so that nothing is ever started twice on one decision.
-    plotting: False while this host shall start nothing; `pause_reason` says why.
+    plotting: False while this host shall start nothing; `pause_reason` says why, `paused` who and until when
+        where that was a person.
+    archiving_paused: no more transfers begin.
+    windows: hours of the day for starting, as in plotman.yaml; empty: any. They are of the host's local time,
+        utc_offset_s ahead of UTC now.
     dst_dirs: empty where none is configured: a plot then stays in tmp2, or else in tmp.
     harvesters: hosts that may take the plots; empty: any.
     """
@@ -173,6 +190,10 @@ class PlotterSnapshot(Notice):
     turn: str
     plotting: bool
     pause_reason: str | None = None
+    paused: Hold | None = None
+    archiving_paused: Hold | None = None
+    windows: tuple[str, ...] = ()
+    utc_offset_s: int = 0
     starts_left: int | None = None  # how many more plots may start; None: no end
     global_max_jobs: int
     global_stagger_s: float
@@ -233,7 +254,8 @@ class TargetReport(Notice):
 
 
 class ArchiverSnapshot(Notice):
-    """The archiver of a plotter host: what it sends now. target: None where harvesters take the plots."""
+    """The archiver of a plotter host: what it sends now. target: None where harvesters take the plots.
+    routed: harvesters that it reaches by a route of its own, which need not open a door for it."""
 
     version: int = VERSION
     host: str
@@ -241,6 +263,7 @@ class ArchiverSnapshot(Notice):
     transfers: tuple[Transfer, ...] = ()
     bandwidth_bytes_s: int | None = None  # limit of all transfers together; None: no limit
     target: TargetReport | None = None
+    routed: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     tally: Tally | None = None  # plots that were sent
 
@@ -289,6 +312,8 @@ class HarvesterSnapshot(Notice):
     host: str
     at: AwareDatetime
     drives: tuple[Drive, ...]
+    drained: Hold | None = None  # none of the drives takes new plots
+    utc_offset_s: int = 0
     writers_per_drive: int = 1
     margin_bytes: int = 0  # left free on each drive
     problems: tuple[str, ...] = ()
@@ -324,6 +349,7 @@ class Waits(Notice):
     beat: str
     at: AwareDatetime
     waits: tuple[Wait, ...] = ()
+    problems: tuple[str, ...] = ()  # of beat's machine, as in the snapshots
 
 
 class Event(Notice):

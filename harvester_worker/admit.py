@@ -50,7 +50,7 @@ class Admitter:
     """Checks may take minutes, so that they have threads of their own: looks at the drive go on meanwhile.
 
     challenges: for the proofs; 0 for none. python: interpreter that may have chiapos. read_back: read every
-    plot as a whole, not only those whose bytes came in more than one run.
+    plot as a whole, not only those whose bytes came in more than one run. Both may be changed at any time.
     """
 
     def __init__(
@@ -64,9 +64,9 @@ class Admitter:
     ) -> None:
         self._drives = drives
         self._work = work
-        self._challenges = challenges
+        self.challenges = challenges
         self._python = python
-        self._read_back = read_back
+        self.read_back = read_back
         self._landed_on = landed or Landed()
 
     def admit(self, delivery: Delivery, stop: Stop = never) -> Admission:
@@ -83,7 +83,7 @@ class Admitter:
             if whole := self._must_be_read(arrival, delivery.digest):
                 read = partial(compare, arrival.file, delivery.digest or "", stop)
                 self._work.run(arrival.drive, read, deadline_s(delivery.reservation.size_bytes))
-            verified = prove(arrival.file, header, self._challenges, stop, self._python)
+            verified = prove(arrival.file, header, self.challenges, stop, self._python)
             verified += ", all bytes read back" if whole else ""
         except PlotRefused:
             if arrival.file != arrival.final:
@@ -142,7 +142,7 @@ class Admitter:
             log.warning("a digest of an unknown kind, %s, is not looked at", digest)
             return False
         clean = record is not None and not record.resumed and record.boot == incoming.boot_id()
-        return self._read_back or not clean
+        return self.read_back or not clean
 
     def _land(self, arrival: _Arrival, digest: str | None) -> Path:
         """Rename, and make both directories durable. In the drive's thread."""

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from common.plotfile import SUFFIXES
 from common.probe import DirReport, Hanging, Probe, look
-from common.snapshot import DirState, Drive, DriveUse
+from common.snapshot import DirState, Drive, DriveUse, Hold
 from harvester_worker import incoming
 from harvester_worker.choose import Candidate
 from harvester_worker.incoming import Part
@@ -54,6 +54,9 @@ class Survey:
         )
 
 
+_UNSEEN = Survey(DirReport(DirState.UNKNOWN))
+
+
 def survey(path: str, must_be_mounted: bool) -> Survey:
     """Look at a drive, here and now; may hang with it."""
     report = look(path, must_be_mounted)
@@ -89,6 +92,7 @@ class Drives:
     find: the paths that the configuration names now; it may glob, so drives may come at any time. One that
         was seen once stays in the list: a drive that is gone is to be seen missing.
     use_of: what the owner wants of a drive; those that are disabled are never looked at.
+    hold_of: what a person said about it while we run.
     """
 
     def __init__(
@@ -98,16 +102,42 @@ class Drives:
         probe: Probe,
         use_of: Callable[[str], DriveUse] = lambda _: DriveUse.ACTIVE,
         margin_bytes: int = 0,
+        hold_of: Callable[[str], Hold | None] = lambda _: None,
     ) -> None:
-        self._find = find
-        self.must_be_mounted = not plain_folders
         self.probe = probe
-        self.use_of = use_of
-        self._margin_bytes = margin_bytes
+        self._hold_of = hold_of
         self._lock = threading.Lock()
+        self._leaving: set[str] = set()
+        self.follow(find, plain_folders, use_of, margin_bytes)
         self._paths: dict[str, None] = {}
         self._seen: dict[str, Survey] = {}
         self._since: dict[str, tuple[str, datetime]] = {}
+
+    def follow(
+        self,
+        find: Callable[[], Sequence[str]],
+        plain_folders: bool,
+        use_of: Callable[[str], DriveUse],
+        margin_bytes: int,
+    ) -> None:
+        """Go on by another configuration; the next look is by it."""
+        self._find = find
+        self.must_be_mounted = not plain_folders
+        self._configured_use = use_of
+        self._margin_bytes = margin_bytes
+
+    def forget(self, named: Callable[[str], bool]) -> None:
+        """Leave out the drives that the configuration does not name any more. One that plots are on their
+        way to stays, draining, until they have landed."""
+        with self._lock:
+            self._leaving = {path for path in self._paths if not named(path)}
+        self._let_go()
+
+    def use_of(self, path: str) -> DriveUse:
+        """What is wanted of a drive, by its owner's configuration and by what a person said since."""
+        configured = self._configured_use(path)
+        drained = path in self._leaving or self._hold_of(path) is not None
+        return DriveUse.DRAINING if configured is DriveUse.ACTIVE and drained else configured
 
     def paths(self) -> list[str]:
         """In the order of the configuration, also those that are disabled."""
@@ -130,7 +160,9 @@ class Drives:
                 word = self._shown(path).word
                 if self._since.get(path, (None, now))[0] != word:
                     self._since[path] = (word, now)
-            return {path: self._seen[path] for path in answers}
+            found = {path: self._seen[path] for path in answers}
+        self._let_go()
+        return found
 
     def sweep(self) -> None:
         """Remove what was abandoned on the drives that can be written to."""
@@ -169,6 +201,15 @@ class Drives:
     def _survey(self, path: str) -> Survey:
         return survey(path, self.must_be_mounted)
 
+    def _let_go(self) -> None:
+        with self._lock:
+            done = {path for path in self._leaving if not self._seen.get(path, _UNSEEN).parts}
+            self._leaving -= done
+            for path in done:
+                self._paths.pop(path, None)
+                self._seen.pop(path, None)
+                self._since.pop(path, None)
+
     def _find_more(self) -> None:
         # In a thread like the drives' own: a pattern is looked up in the folders that hold the drives.
         try:
@@ -177,6 +218,7 @@ class Drives:
             return  # those that are known are still looked at
         with self._lock:
             self._paths |= dict.fromkeys(found)
+            self._leaving -= set(found)
 
     def _is_full(self, room_bytes: int | None) -> bool:
         """Whether not even the smallest plot would fit that this host has; where it has none, no byte."""
@@ -184,12 +226,13 @@ class Drives:
         return room_bytes is not None and room_bytes < smallest + self._margin_bytes
 
     def _shown(self, path: str) -> Drive:
-        seen = self._seen.get(path, Survey(DirReport(DirState.UNKNOWN)))
+        seen = self._seen.get(path, _UNSEEN)
         since = self._since.get(path)
         return Drive(
             path=path,
             state=seen.report.state,
             use=self.use_of(path),
+            drained=self._hold_of(path),
             full=self._is_full(seen.room_bytes()),
             free_bytes=seen.room_bytes(),
             total_bytes=seen.report.total_bytes,

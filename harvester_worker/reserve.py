@@ -37,13 +37,15 @@ _READABLE = (DirState.OK, DirState.READ_ONLY)
 
 
 class ReserveOrder(Message):
-    """Arguments of `reserve`: a finished plot, and the plotter on which it lies. move: see Reservation."""
+    """Arguments of `reserve`: a finished plot, and the plotter on which it lies. move: see Reservation.
+    door: False where the plotter needs none, for it comes over ssh or a mounted path."""
 
     host: str
     source_host: str
     path: str
     size_bytes: int = Field(gt=0)
     move: str | None = None
+    door: bool = True
 
     def plot_name(self) -> PlotName:
         """Raises OrderRefused where the path is not that of a plot."""
@@ -76,12 +78,13 @@ class Limits:
 
 
 class Reserver:
-    """One per harvester; reservations are made one after the other, each within milliseconds."""
+    """One per harvester; reservations are made one after the other, each within milliseconds. limits: may be
+    replaced at any time."""
 
     def __init__(self, drives: Drives, limits: Limits, landed: Landed | None = None) -> None:
         self._drives = drives
         self._landed_on = landed or Landed()
-        self._limits = limits
+        self.limits = limits
         self._one_at_a_time = threading.Lock()
         self._avoided: dict[tuple[str, str], tuple[float, str]] = {}  # (plot, drive) -> (until, why)
 
@@ -192,7 +195,7 @@ class Reserver:
         )
 
     def _choose(self, left: dict[str, Candidate], order: ReserveOrder) -> Candidate | Refusal:
-        limits = self._limits
+        limits = self.limits
         return choose_drive(
             list(left.values()),
             order.size_bytes,
@@ -207,7 +210,7 @@ class Reserver:
         incoming.prepare(drive)
         with incoming.locked(drive):
             now = self._drives.candidate(drive, survey(drive, self._drives.must_be_mounted))
-            limits = self._limits
+            limits = self.limits
             if reason := why_not(now, order.size_bytes, limits.margin_bytes, limits.writers_per_drive):
                 raise TransferFailed(reason)
             part = incoming.part_path(drive, name.plot_id)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from celery import bootsteps
 
-from common import config, startup
+from common import config, holds, startup
 from common.broker import broker_url
 from common.config import Config
-from common.config.drives import use_of
+from common.config.drives import names, use_of
+from common.config.farm import Harvester as HarvesterSection
+from common.config_watch import ConfigWatch
 from common.errors import OrderRefused
 from common.moving import MoveKeeper
 from common.names import Role, role_and_host
@@ -31,9 +34,12 @@ from harvester_worker.incoming import now_utc
 from harvester_worker.landed import Landed
 from harvester_worker.reserve import Limits, Reserver
 from harvester_worker.scrub import Scrub
+from harvester_worker.steering import Steering
 from harvester_worker.way_in import WayIn
 
 log = logging.getLogger(__name__)
+
+_STEER_S = 1.0  # between two looks at what is to end by itself
 
 _current: Harvester | None = None
 
@@ -53,29 +59,30 @@ class Harvester:
         if section is None:
             raise ValueError("this machine's plotman.yaml has no section harvester")
         self.host = settings.host
-        self._writers_per_drive = section.writers_per_drive
+        self._section = section
         self._looks, self._work = Probe(), Probe()
-        self._margin_bytes = section.margin_bytes
+        self._publisher = Publisher(board, Role.HARVESTER, self._snapshot)
+        self.steering = Steering(settings.state_dir / "harvester-steering.json", self._steered)
         self.drives = Drives(
             partial(config.drives, settings),
             section.plain_folders,
             self._looks,
             partial(use_of, section),
             section.margin_bytes,
+            self.steering.of_drive,
         )
-        self._publisher = Publisher(board, Role.HARVESTER, self._snapshot)
         self.moves = MoveKeeper(board, self._publisher.tell)
         self.history = LandingHistory(settings)
         landed = Landed(settings.state_dir / "landed.json")
+        self._reserver = Reserver(self.drives, _limits(section), landed)
+        self._admitter = Admitter(
+            self.drives, self._work, section.proofs, read_back=section.read_back, landed=landed
+        )
         self.way_in = WayIn(
             self.host,
             board,
-            Reserver(
-                self.drives,
-                Limits(section.margin_bytes, section.writers_per_drive, section.placement),
-                landed,
-            ),
-            Admitter(self.drives, self._work, section.proofs, read_back=section.read_back, landed=landed),
+            self._reserver,
+            self._admitter,
             self._publisher.tell,
             partial(
                 Doors,
@@ -85,9 +92,10 @@ class Harvester:
                 tls=section.door_tls,
             ),
         )
-        rate_bytes_s = section.scrub_bytes_s
-        self._scrub = Scrub(self.drives, rate_bytes_s, self._damaged) if rate_bytes_s else None
+        self._scrub = self._new_scrub(section.scrub_bytes_s)
+        self._watch = ConfigWatch(settings, Role.HARVESTER, self._follow, self._publisher)
         self._ending = threading.Event()
+        self._look_now = threading.Event()
         self._thread = threading.Thread(target=self._keep_looking, name="drives", daemon=True)
 
     def start(self) -> None:
@@ -100,9 +108,12 @@ class Harvester:
             self._scrub.start()
         self._publisher.changed()
         self._thread.start()
+        self._watch.start()
 
     def stop(self) -> None:
+        self._watch.stop()
         self._ending.set()
+        self._look_now.set()
         self.way_in.stop()
         if self._scrub:
             self._scrub.stop()
@@ -115,6 +126,36 @@ class Harvester:
         """Something was done to the drives."""
         self._publisher.changed()
 
+    def _follow(self, settings: Config) -> None:
+        """Go on by another plotman.yaml; what is on its way lands."""
+        section = settings.harvester
+        assert section is not None
+        self.drives.follow(
+            partial(config.drives, settings),
+            section.plain_folders,
+            partial(use_of, section),
+            section.margin_bytes,
+        )
+        self.drives.forget(partial(names, section.drives))
+        self._reserver.limits = _limits(section)
+        self._admitter.challenges, self._admitter.read_back = section.proofs, section.read_back
+        if section.scrub_bytes_s != self._section.scrub_bytes_s:
+            if self._scrub:
+                self._scrub.stop()
+            self._scrub = self._new_scrub(section.scrub_bytes_s)
+            if self._scrub:
+                self._scrub.start()
+        self._section = section
+        self._look_now.set()
+
+    def _new_scrub(self, rate_bytes_s: float | None) -> Scrub | None:
+        return Scrub(self.drives, rate_bytes_s, self._damaged) if rate_bytes_s else None
+
+    def _steered(self, text: str) -> None:
+        text = f"{self.host} {text}"
+        log.info(text, extra={"action": "steered", "host": self.host})
+        self._publisher.tell(Event(kind="steered", host=self.host, at=now_utc(), text=text))
+
     def _damaged(self, plot: str, what: str) -> None:
         name = PlotName.parse(Path(plot).name)
         text = f"{plot} is damaged: {what}"
@@ -122,29 +163,41 @@ class Harvester:
         self._publisher.tell(Event(kind="damaged", host=self.host, at=now_utc(), text=text, plot_id=plot_id))
 
     def _keep_looking(self) -> None:
-        rounds_between = round(SWEEP_EVERY_S / REFRESH_S)
-        turn = 0
+        next_sweep_s = next_look_s = 0.0
         while not self._ending.is_set():
             before = self.drives.shown()
             try:
-                self.drives.sweep() if turn % rounds_between == 0 else self.drives.refresh()
+                self.steering.expire()
+                now_s = time.monotonic()
+                if now_s >= next_sweep_s:
+                    self.drives.sweep()
+                    next_sweep_s = now_s + SWEEP_EVERY_S
+                elif now_s >= next_look_s or self._look_now.is_set():
+                    self._look_now.clear()
+                    self.drives.refresh()
+                    next_look_s = now_s + REFRESH_S
             except Exception:
                 # Were this thread to end, the farm would go on with what was true an hour ago.
                 log.exception("looking at the drives failed", extra={"action": "look-failed"})
             if self.drives.shown() != before:
                 self._publisher.changed()
-            turn += 1
-            self._ending.wait(REFRESH_S)
+            self._look_now.wait(_STEER_S)
 
     def _snapshot(self) -> HarvesterSnapshot:
         return HarvesterSnapshot(
             host=self.host,
             at=now_utc(),
             drives=self.drives.shown(),
-            writers_per_drive=self._writers_per_drive,
-            margin_bytes=self._margin_bytes,
-            problems=(*self.drives.problems(), *startup.problems()),
+            drained=self.steering.of_host(),
+            utc_offset_s=holds.utc_offset_s(),
+            writers_per_drive=self._section.writers_per_drive,
+            margin_bytes=self._section.margin_bytes,
+            problems=(*self.drives.problems(), *startup.problems(), *self._watch.problems),
         )
+
+
+def _limits(section: HarvesterSection) -> Limits:
+    return Limits(section.margin_bytes, section.writers_per_drive, section.placement)
 
 
 class HarvesterService(bootsteps.StartStopStep):

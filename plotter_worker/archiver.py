@@ -13,6 +13,7 @@ from celery import bootsteps
 from common import config, startup
 from common.broker import broker_url
 from common.config import Config
+from common.config_watch import ConfigWatch
 from common.errors import OrderRefused
 from common.messages import Delivery, Reservation
 from common.moving import MoveKeeper, Stop
@@ -54,7 +55,8 @@ class Archiver:
         self._delivered = DeliveredFile(settings.state_dir)
         self._publisher = Publisher(board, Role.ARCHIVER, self._snapshot, _PUBLISH_EVERY_S)
         self.moves = MoveKeeper(board, self._publisher.tell)
-        self.history = TransferHistory(settings, self._publisher.changed)
+        self.history = TransferHistory(settings, self._publisher.progressed)
+        self._watch = ConfigWatch(settings, Role.ARCHIVER, self._follow, self._publisher)
         self._lock = threading.Lock()
         self._running: dict[str, Transfer] = {}
         # None where harvesters take the plots.
@@ -73,12 +75,21 @@ class Archiver:
         self.history.start()
         self._publisher.start()
         self._publisher.changed()
+        self._watch.start()
 
     def stop(self) -> None:
+        self._watch.stop()
         if self.target is not None:
             self.target.stop()
         self._publisher.stop()
         self.history.stop()
+
+    def _follow(self, settings: Config) -> None:
+        """Go on by another plotman.yaml. Folders that it no longer names are emptied as before."""
+        self._dirs = tuple(dict.fromkeys((*plot_dirs(settings), *self._dirs)))
+        self._sender.follow(settings)
+        if self.target is not None:
+            self.target.follow(self._dirs)
 
     def send(self, reservation: Reservation, tell: Any, stop: Stop) -> Delivery:
         """Fill the reserved part. tell: called with each Progress.
@@ -150,8 +161,13 @@ class Archiver:
             transfers=transfers,
             bandwidth_bytes_s=self._sender.limit_bytes_s(),
             target=self.target.report if self.target else None,
+            routed=self._sender.routed,
             tally=self.history.tally(),
-            problems=startup.problems() + (self.target.problems if self.target else ()),
+            problems=(
+                *startup.problems(),
+                *(self.target.problems if self.target else ()),
+                *self._watch.problems,
+            ),
         )
 
 

@@ -7,9 +7,10 @@ import threading
 import time
 from datetime import UTC, datetime
 
+from common import holds
 from common.config import Config
 from common.messages import PlotOrder
-from common.snapshot import DirState, Job, PlotState, PlotterSnapshot, Recipe
+from common.snapshot import DirState, Job, PlotState, PlotterSnapshot
 from plotter_worker import ending, killing, usage
 from plotter_worker.adoption import Adoption, Send, found_task_id, record_of
 from plotter_worker.delivered import DeliveredFile
@@ -19,7 +20,7 @@ from plotter_worker.killing import Killed
 from plotter_worker.news import News
 from plotter_worker.orders import place
 from plotter_worker.plotters.base import Room
-from plotter_worker.plotters.registry import plotter_for, recognise
+from plotter_worker.plotters.registry import plotter_for, recipe_of, recognise
 from plotter_worker.processes import Found
 from plotter_worker.records import JobRecord, Records
 from plotter_worker.roster import Roster
@@ -46,7 +47,7 @@ class PlotterHost:
     def __init__(self, settings: Config, news: News, send: Send) -> None:
         self._settings = settings
         self._news = news
-        self._recipe = _recipe(settings)
+        self._recipe = recipe_of(settings)
         self._lock = threading.RLock()
         self._records = Records(settings.state_dir / "jobs")
         self._roster = Roster(self._records, self._lock)
@@ -73,6 +74,18 @@ class PlotterHost:
         self._watcher.stop()
         self._adoption.stop()
         self._folders.stop()
+
+    def follow(self, settings: Config) -> None:
+        """Go on by another plotman.yaml; jobs that run go on as they were started."""
+        with self._lock:
+            self._settings, self._starter.settings = settings, settings
+            self._recipe = recipe_of(settings)
+        self._follow_folders()
+        self._news.changed()
+
+    def _follow_folders(self) -> None:
+        used = {path for job in self.running_jobs() for path in (job.tmp, job.tmp2, job.dst) if path}
+        self._folders.follow(self._settings, frozenset(used))
 
     # What tasks ask for.
 
@@ -183,6 +196,7 @@ class PlotterHost:
                 turn=self._roster.turn,
                 now=datetime.now(UTC),
                 folders=self._folders.plot_folders,
+                offset_s=holds.utc_offset_s(),
             )
 
     # What the watcher tells.
@@ -227,12 +241,15 @@ class PlotterHost:
 
     def tick(self) -> None:
         jobs = self._roster.all()
+        self.steered.expire(datetime.now(UTC))
         for job in jobs:
             self._adoption.want(job)
         now = time.monotonic()
         if now >= self._next_usage:
             self._next_usage = now + _USAGE_S
             self._refresh_usage(jobs)
+            if self._folders.leaving:
+                self._follow_folders()
 
     def _refresh_usage(self, jobs: list[TrackedJob]) -> None:
         seen = self._folders.seen()
@@ -277,11 +294,3 @@ class PlotterHost:
         new = [plot for plot in plots if plot.path not in self._ready_plots]
         self._ready_plots = {plot.path for plot in plots}
         self._news.ready(new)
-
-
-def _recipe(settings: Config) -> Recipe:
-    """The next plot that these settings make."""
-    assert settings.directories is not None
-    assert settings.plotting is not None
-    plotter = plotter_for(settings.plotting.type)
-    return plotter.recipe(settings.plotting, separate_tmp2=settings.directories.tmp2 is not None)

@@ -47,6 +47,8 @@ def place(order: PlotOrder, host: PlotterSnapshot, now: datetime) -> Place:
     dst = _dst(order, host, tmp)
     for directory in (tmp, host.tmp2, *(d for d in host.dst_dirs if d.path == dst)):
         _must_be_usable(directory)
+        if order.turn is not None and directory is not None and directory.drained is not None:
+            raise OrderRefused(f"{directory.path} is drained.", "`plotman undrain` makes it take plots.")
     return Place(tmp.path, host.tmp2.path if host.tmp2 else None, dst)
 
 
@@ -72,8 +74,11 @@ def _tmp(order: PlotOrder, host: PlotterSnapshot) -> TmpDir:
         )
     free = [tmp for tmp in host.tmp_dirs if running.count(tmp.path) < tmp.max_jobs]
     if order.tmp is None:
+        free = [tmp for tmp in free if tmp.drained is None]
         if not free:
-            raise OrderRefused("Every tmp directory has all the jobs it may have.", "Wait for one to end.")
+            raise OrderRefused(
+                "Every tmp directory is drained or has all the jobs it may have.", "Wait for one to end."
+            )
         return min(free, key=lambda tmp: running.count(tmp.path))
     for tmp in host.tmp_dirs:
         if tmp.path == order.tmp:
@@ -94,7 +99,8 @@ def _dst(order: PlotOrder, host: PlotterSnapshot, tmp: TmpDir) -> str:
         if tmp.path in allowed:
             return tmp.path
         incoming = [job.dst for job in host.jobs]
-        return min(allowed, key=incoming.count)
+        drained = {directory.path for directory in host.dst_dirs if directory.drained is not None}
+        return min(allowed, key=lambda path: (path in drained, incoming.count(path)))
     if order.dst not in allowed:
         raise OrderRefused(
             f"{order.dst} is no dst directory of {host.host} for {tmp.path}.",

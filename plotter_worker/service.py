@@ -9,6 +9,7 @@ from celery import bootsteps
 
 from common import config, startup
 from common.broker import broker_url
+from common.config_watch import ConfigWatch
 from common.errors import OrderRefused
 from common.names import Role, role_and_host
 from common.publisher import Publisher
@@ -64,6 +65,7 @@ class PlotterService(bootsteps.StartStopStep):
         self.enabled = named is not None and named[0] is Role.PLOTTER
         self._host: PlotterHost | None = None
         self._publisher: Publisher | None = None
+        self._watch: ConfigWatch | None = None
         self._history: PlotHistory | None = None
 
     def start(self, worker: Any) -> None:
@@ -71,13 +73,15 @@ class PlotterService(bootsteps.StartStopStep):
         settings = config.load()
         _board = Board.connect(broker_url(settings))
         self._publisher = _publisher = Publisher(_board, Role.PLOTTER, self._snapshot)
-        self._history = _history = PlotHistory(settings, self._publisher.changed)
+        self._history = _history = PlotHistory(settings, self._publisher.progressed)
         self._host = PlotterHost(
             settings, News(settings.host, self._publisher, _history), worker.app.send_task
         )
         _current = self._host
         self._history.start()
         self._host.start()
+        self._watch = ConfigWatch(settings, Role.PLOTTER, self._host.follow, self._publisher)
+        self._watch.start()
         self._publisher.start()
         self._publisher.changed()
         log.info("plotter %s is up", settings.host)
@@ -85,6 +89,8 @@ class PlotterService(bootsteps.StartStopStep):
     def stop(self, worker: Any) -> None:  # noqa: ARG002
         global _current  # noqa: PLW0603
         _current = None
+        if self._watch:
+            self._watch.stop()
         if self._host and self._publisher:
             self._host.stop()
             self._publisher.stop()
@@ -97,5 +103,6 @@ class PlotterService(bootsteps.StartStopStep):
         assert self._host is not None
         assert self._history is not None
         snapshot = self._host.snapshot()
-        problems = (*snapshot.problems, *startup.problems())
+        watched = self._watch.problems if self._watch else ()
+        problems = (*snapshot.problems, *startup.problems(), *watched)
         return snapshot.model_copy(update={"problems": problems, "tally": self._history.tally()})

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
+from common import holds
 from common.config import Config
 from common.snapshot import (
     Directory,
@@ -34,23 +36,33 @@ def plotter_snapshot(
     copied_to: Callable[[str], str | None] = lambda _: None,
     problems: tuple[str, ...] = (),
     folders: tuple[str, ...] | None = None,
+    offset_s: int = 0,
 ) -> PlotterSnapshot:
     """All that beat and people need to know of this host.
 
     seen: the last look at each directory. makers: plot id -> pid of the plotter that has not finished it.
     gone: plots that are deleted, though the last look still has them. copied_to: tells of a plot's path which
     harvester has all its bytes. folders: those whose plots may leave; None: what is configured.
+    offset_s: how far this machine's clock is ahead of UTC.
     """
     directories, scheduling = settings.directories, settings.scheduling
     assert directories is not None
     assert scheduling is not None
     archiving = settings.archiving
+
+    def directory(path: str) -> dict[str, Any]:
+        return {"path": path, "drained": steering.held(path, now), **_figures(path, seen)}
+
     return PlotterSnapshot(
         host=settings.host,
         at=now,
         turn=turn,
-        plotting=steering.may_start,
-        pause_reason=steering.pause_reason,
+        plotting=steering.plotting_held(now) is None,
+        pause_reason=steering.pause_reason(now, offset_s),
+        paused=steering.plotting_held(now),
+        archiving_paused=steering.held(holds.ARCHIVING, now),
+        windows=scheduling.windows,
+        utc_offset_s=offset_s,
         starts_left=steering.starts_left,
         global_max_jobs=scheduling.global_max_jobs,
         global_stagger_s=scheduling.global_stagger_m * 60,
@@ -60,11 +72,9 @@ def plotter_snapshot(
         failure_pause_s=scheduling.failure_pause_s,
         failures=steering.failures,
         last_start_at=steering.last_start_at,
-        tmp_dirs=tuple(_tmp_dir(settings, path, seen) for path in directories.tmp),
-        tmp2=Directory(path=directories.tmp2, **_figures(directories.tmp2, seen))
-        if directories.tmp2
-        else None,
-        dst_dirs=tuple(Directory(path=path, **_figures(path, seen)) for path in directories.dst or ()),
+        tmp_dirs=tuple(_tmp_dir(settings, directory(path)) for path in directories.tmp),
+        tmp2=Directory(**directory(directories.tmp2)) if directories.tmp2 else None,
+        dst_dirs=tuple(Directory(**directory(path)) for path in directories.dst or ()),
         jobs=jobs,
         plots=tuple(
             plot.model_copy(update={"copied_to": copied_to(plot.path)})
@@ -85,14 +95,13 @@ def plot_folders(settings: Config) -> tuple[str, ...]:
     return tuple(dict.fromkeys(folder for tmp in directories.tmp for folder in directories.dst_for(tmp)))
 
 
-def _tmp_dir(settings: Config, path: str, seen: Mapping[str, Seen]) -> TmpDir:
-    limits = settings.tmp_limits(path)
+def _tmp_dir(settings: Config, directory: Mapping[str, Any]) -> TmpDir:
+    limits = settings.tmp_limits(directory["path"])
     return TmpDir(
-        path=path,
         max_jobs=limits.max_jobs,
         stagger_phase=limits.stagger_phase,
         stagger_limit=limits.stagger_limit,
-        **_figures(path, seen),
+        **directory,
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
+from common import holds
+from common.holds import HoldOrder
 from plotter_worker.news import News
 from plotter_worker.steering import Steering, SteeringFile
 
@@ -23,12 +25,33 @@ class Steered:
     def now(self) -> Steering:
         return self._file.now
 
-    def pause(self, reason: str, after: int | None) -> None:
-        said = f"no more plots: {reason}" if after is None else f"{after} more plots"
-        self.change(lambda steering: steering.pause(reason, after), f"starts {said}")
+    def hold(self, order: HoldOrder, key: str, text: str) -> str:
+        """Stop or drain what `key` names. text: what that means, for people; the answer has all."""
+        now = datetime.now(UTC)
+        told = holds.sentence(text, order.hold(now), now, holds.utc_offset_s())
+        self.change(lambda steering: steering.hold(key, order.hold(now), order.after), told)
+        return told
 
-    def unpause(self) -> None:
-        self.change(SteeringFile.unpause, "starts plots as the rules allow")
+    def unpause(self) -> str:
+        return self._let(SteeringFile.unpause, "starts plots as the rules allow")
+
+    def let_go(self, key: str, text: str) -> str:
+        """The opposite of `hold`. The answer tells what still holds."""
+        return self._let(lambda steering: steering.let_go(key), text)
+
+    def _let(self, change: Callable[[SteeringFile], None], text: str) -> str:
+        self.change(change, text)
+        still = self.now.pause_reason(datetime.now(UTC), holds.utc_offset_s())
+        return f"{text}, but no plots start: {still}" if still else text
+
+    def expire(self, now: datetime) -> None:
+        """Let go what was to end by itself, and tell."""
+        for key in holds.over(self.now.holds, now):
+            what = {holds.PLOTTING: "plotting", holds.ARCHIVING: "archiving", holds.ALL: "the host"}
+            self.change(
+                lambda steering, key=key: steering.let_go(key),  # type: ignore[misc]
+                f"goes on with {what.get(key, key)}: the time is over that was said",
+            )
 
     def change(self, change: Callable[[SteeringFile], None], text: str) -> None:
         """Change what a person has said; text: what this host does from now on."""

@@ -12,34 +12,45 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from common import statefile
-from common.snapshot import Failures
+from common import holds, statefile
+from common.snapshot import Failures, Hold
 
 log = logging.getLogger(__name__)
 
 
 class Steering(BaseModel):
-    """starts_left: how many more plots may start here; None: no end. 0 is a pause. bandwidth_bytes_s: what
-    all transfers may take together; 0: no limit, None: as plotman.yaml says."""
+    """holds: by common.holds' keys or by directory. starts_left: how many more plots may start before the
+    hold on plotting works; None: it works at once. bandwidth_bytes_s: what all transfers may take together;
+    0: no limit, None: as plotman.yaml says."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    paused: str | None = None  # why; None: not paused
+    holds: dict[str, Hold] = {}
     starts_left: int | None = None
     failures: Failures = Failures()
     last_start_at: AwareDatetime | None = None  # of a plot that did not die at once
     bandwidth_bytes_s: int | None = None
     refused: dict[str, str] = {}  # plot's path -> why a harvester did not take it
 
-    @property
-    def may_start(self) -> bool:
-        return self.paused is None and self.starts_left != 0
+    def held(self, key: str, now: datetime) -> Hold | None:
+        """A person's hold under this key, if it works now."""
+        if key == holds.PLOTTING and self.starts_left:
+            return None
+        return holds.at_work(self.holds, key, now)
 
-    @property
-    def pause_reason(self) -> str | None:
-        if self.paused is not None:
-            return self.paused
-        return "as many plots as were asked for have been started" if self.starts_left == 0 else None
+    def plotting_held(self, now: datetime) -> Hold | None:
+        """Why nothing starts here, as far as persons want it."""
+        return self.held(holds.PLOTTING, now) or self.held(holds.ALL, now)
+
+    def pause_reason(self, now: datetime, utc_offset_s: int = 0) -> str | None:
+        """For people; None where plots may start."""
+        if (hold := self.held(holds.PLOTTING, now)) is not None:
+            told = holds.words(hold, now, utc_offset_s)
+            done = "as many plots as were asked for have been started" if self.starts_left == 0 else None
+            return ": ".join(filter(None, (done, told))) or "paused by hand"
+        if (hold := self.held(holds.ALL, now)) is not None:
+            return holds.sentence("it is drained", hold, now, utc_offset_s)
+        return None
 
 
 def steering_path(state_dir: Path) -> Path:
@@ -55,14 +66,27 @@ class SteeringFile:
 
     def pause(self, reason: str, after: int | None = None) -> None:
         """Start no more, or `after` more and then none."""
-        if after is None:
-            self._change(paused=reason)
+        self.hold(holds.PLOTTING, Hold(reason=reason or None), after)
+
+    def hold(self, key: str, hold: Hold, after: int | None = None) -> None:
+        """after: of plotting, so many more plots before."""
+        if key == holds.PLOTTING:
+            self._change(holds={**self.now.holds, key: hold}, starts_left=after)
         else:
-            self._change(paused=None, starts_left=after)
+            self._change(holds={**self.now.holds, key: hold})
 
     def unpause(self) -> None:
         """Start as the rules allow, and give plotters that died at once another try."""
-        self._change(paused=None, starts_left=None, failures=Failures())
+        self.let_go(holds.PLOTTING)
+        self._change(failures=Failures())
+
+    def let_go(self, *keys: str) -> None:
+        """These holds are over."""
+        kept = {key: hold for key, hold in self.now.holds.items() if key not in keys}
+        if holds.PLOTTING in keys:
+            self._change(holds=kept, starts_left=None)
+        elif kept != self.now.holds:
+            self._change(holds=kept)
 
     def started(self, at: datetime) -> None:
         left = self.now.starts_left

@@ -13,7 +13,7 @@ from kombu.exceptions import OperationalError
 
 from common.errors import BrokerError, OrderRefused, PlotFailed
 from common.messages import PlotOrder
-from common.names import PAUSE, PLOT, UNPAUSE
+from common.names import PLOT
 from common.pool import StopEvent, StopReason, stay_findable, stop_event
 from common.units import human_duration
 from plotter_worker.host import PlotterHost
@@ -160,17 +160,3 @@ def _redis_is_there() -> bool:
     except BrokerError:
         return False
     return True
-
-
-@shared_task(name=PAUSE, throws=(OrderRefused,))
-def pause(host: str, reason: str = "paused by a person", after: int | None = None) -> str:
-    """Start no more plots on `host`, or `after` more and then none. Running ones go on."""
-    current(host).steered.pause(reason, after)
-    return f"{host}: {'no more plots' if after is None else f'{after} more plots'}"
-
-
-@shared_task(name=UNPAUSE, throws=(OrderRefused,))
-def unpause(host: str) -> str:
-    """Start plots on `host` as the rules allow, also after plotters that died at once."""
-    current(host).steered.unpause()
-    return f"{host}: plots start as the rules allow"

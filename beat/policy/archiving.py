@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from beat.decisions import Move
@@ -13,7 +14,8 @@ from beat.policy.places import Places
 from beat.policy.priority import archive_priority
 from beat.policy.room import Pair, trimmed
 from beat.policy.target import target_for, to_target
-from common.pending import PendingMove
+from common.holds import sentence
+from common.pending import MoveStep, PendingMove
 from common.snapshot import (
     ArchiverSnapshot,
     FinishedPlot,
@@ -23,6 +25,7 @@ from common.snapshot import (
     Wait,
 )
 
+_SENT = (MoveStep.ADMIT, MoveStep.RELEASE)
 # For plots that are not moved, where their host gives no words of its own.
 _WORDS = {
     PlotState.OPEN: "somebody still writes it",
@@ -75,6 +78,7 @@ def plan_moves(
         wait = (
             not_ready(snapshot, plot)
             or no_archiver(snapshot, plot, archiver)
+            or paused(snapshot, plot, record, now)
             or retry(snapshot, plot, record, now)
             or busy(snapshot, plot, running, at_once)
         )
@@ -87,7 +91,8 @@ def plan_moves(
         if isinstance(move, Wait):
             waits.append(move)
         else:
-            ordered.append(move)
+            door = archiver is None or move.harvester not in archiver.routed
+            ordered.append(replace(move, door=door))
             running[plot.path] = move.harvester
     return tuple(ordered), tuple(waits)
 
@@ -122,6 +127,24 @@ def no_archiver(
         return None
     reason = f"archiver@{snapshot.host} is not there: `plotman up` on {snapshot.host} starts it"
     return Wait(host=snapshot.host, rule="archiver", reason=reason, subject=plot.path, numbers={})
+
+
+def paused(
+    snapshot: PlotterSnapshot, plot: FinishedPlot, record: PendingMove | None, now: datetime
+) -> Wait | None:
+    """A person wants no more transfers to begin. A plot of which all bytes have been sent is not held up."""
+    hold = snapshot.archiving_paused
+    sent = plot.copied_to is not None or (record is not None and record.step in _SENT)
+    if hold is None or sent:
+        return None
+    return Wait(
+        host=snapshot.host,
+        rule="archiving paused",
+        reason=sentence("archiving is paused", hold, now, snapshot.utc_offset_s),
+        subject=plot.path,
+        numbers={},
+        until=hold.until if hold.until is not None and hold.until > now else None,
+    )
 
 
 def retry(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from beat.policy.load import Load
-from beat.policy.shortage import shortage, unusable
+from beat.policy.shortage import drained, shortage, unusable
 from common.snapshot import Directory, TmpDir, Wait
 
 
@@ -41,8 +41,10 @@ def _candidates(tmp: TmpDir, load: Load) -> Sequence[Directory]:
 
 def _refusal(dst: Directory, tmp: TmpDir, load: Load) -> Wait | None:
     """dst must hold this plot beside all that are in the making, and what tmp takes if it lies there."""
-    return unusable(load, "dst", dst, tmp.path) or shortage(
-        load, "dst", dst, load.room.needs_bytes(dst.path, tmp.path, dst.path), tmp.path
+    return (
+        drained(load, "dst", dst, tmp.path)
+        or unusable(load, "dst", dst, tmp.path)
+        or shortage(load, "dst", dst, load.room.needs_bytes(dst.path, tmp.path, dst.path), tmp.path)
     )
 
 
@@ -66,9 +68,9 @@ def _explain(refusals: list[tuple[Directory, Wait]], load: Load) -> Wait:
     if len(short) > 1:
         reason += f", the roomiest of {len(short)}"
     broken = [
-        f"{dst.path}: {dst.state.value}"
+        f"{dst.path}: {'drained' if wait.rule == 'drained' else dst.state.value}"
         for dst, wait in refusals
-        if wait.rule == "dst state" and wait is not nearest[1]
+        if wait.rule in ("dst state", "drained") and wait is not nearest[1]
     ]
     reason = "; ".join([reason, *broken])
     if short and (waiting := len(load.snapshot.plots)):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from beat.policy.load import Load
-from beat.policy.shortage import shortage, unusable
+from beat.policy.shortage import drained, shortage, unusable
+from common.holds import clock
 from common.snapshot import Wait, age_s
 from common.units import human_seconds
+from common.windows import opens_at
 
 # Each further failure in a row makes the pause so many times as long.
 PAUSE_GROWTH = 4
@@ -21,7 +23,30 @@ def paused(load: Load) -> Wait | None:
     if snapshot.plotting:
         return None
     reason = snapshot.pause_reason or "plotting is paused"
-    return Wait(host=snapshot.host, rule="paused", reason=reason, numbers={})
+    return Wait(host=snapshot.host, rule="paused", reason=reason, numbers={}, until=held_until(load))
+
+
+def held_until(load: Load) -> datetime | None:
+    """When a pause ends by itself. By our clock that may be over: the host lifts it by its own, and tells."""
+    hold = load.snapshot.paused
+    return hold.until if hold is not None and hold.until is not None and hold.until > load.now else None
+
+
+def outside_windows(load: Load) -> Wait | None:
+    """`scheduling.windows`: hours of the day for starting, by the host's clock on the wall."""
+    snapshot = load.snapshot
+    if not snapshot.windows:
+        return None
+    opens = opens_at(snapshot.windows, load.now, snapshot.utc_offset_s)
+    if opens is None:
+        return None
+    return Wait(
+        host=snapshot.host,
+        rule="windows",
+        reason=f"outside scheduling.windows until {clock(opens, load.now, snapshot.utc_offset_s)}",
+        numbers={"rest_s": (opens - load.now).total_seconds()},
+        until=opens,
+    )
 
 
 def enough(load: Load) -> Wait | None:
@@ -127,8 +152,10 @@ def tmp2(load: Load) -> Wait | None:
     directory = snapshot.tmp2
     if directory is None:
         return None
-    return unusable(load, "tmp2", directory, None) or shortage(
-        load, "tmp2", directory, snapshot.recipe.tmp2_bytes, None
+    return (
+        drained(load, "tmp2", directory, None)
+        or unusable(load, "tmp2", directory, None)
+        or shortage(load, "tmp2", directory, snapshot.recipe.tmp2_bytes, None)
     )
 
 
@@ -143,6 +170,6 @@ def _last_words(load: Load) -> str:
 
 
 # The rules that end the matter: beside them the others need not be asked.
-CLOSED = (paused, stopped_by_failures)
+CLOSED = (paused, stopped_by_failures, outside_windows)
 # The rules that may all say no at once.
 OPEN = (enough, pause_after_failure, no_tmp, max_jobs, stagger, tmp2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from beat.policy.load import Load
 from beat.policy.room import Disk
+from common.holds import sentence
 from common.snapshot import Directory, DirState, Wait
 from common.units import human_bytes, human_bytes_apart
 
@@ -19,6 +20,22 @@ def unusable(load: Load, role: str, directory: Directory, subject: str | None) -
         reason=f"{role} {directory.path}: {directory.state.value}",
         subject=subject,
         numbers={},
+    )
+
+
+def drained(load: Load, role: str, directory: Directory, subject: str | None) -> Wait | None:
+    """A directory of which a person said that it takes nothing new."""
+    hold = directory.drained
+    if hold is None:
+        return None
+    what = f"{role} {directory.path} is drained"
+    return Wait(
+        host=load.snapshot.host,
+        rule="drained",
+        reason=sentence(what, hold, load.now, load.snapshot.utc_offset_s),
+        subject=subject,
+        numbers={},
+        until=hold.until if hold.until is not None and hold.until > load.now else None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from beat.policy.destination import no_destination
 from beat.policy.load import UNKNOWN, Load, pair
 from beat.policy.room import Pair
-from beat.policy.shortage import shortage, unusable
+from beat.policy.shortage import drained, shortage, unusable
 from common.snapshot import TmpDir, Wait
 
 # More advanced than any phase: a directory without jobs comes first of all.
@@ -16,7 +16,8 @@ def refusal(tmp: TmpDir, load: Load) -> Wait | None:
     """The first rule that says no."""
     phases = load.room.at(tmp.path).using
     return (
-        unusable(load, "tmp", tmp, tmp.path)
+        drained(load, "tmp", tmp, tmp.path)
+        or unusable(load, "tmp", tmp, tmp.path)
         or max_jobs(tmp, load, phases)
         or phase(tmp, load, phases)
         or shortage(load, "tmp", tmp, load.room.needs_bytes(tmp.path, tmp.path, None), tmp.path)

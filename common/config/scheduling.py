@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, NamedTuple
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from common.config.base import Folder, Section
 from common.phase import Phase
+from common.windows import checked
+
+
+class StallAction(StrEnum):
+    """What becomes of a plot that stands still for too long."""
+
+    TELL = "tell"
+    SUSPEND = "suspend"
+    KILL = "kill"
 
 
 class TmpLimits(NamedTuple):
@@ -77,6 +87,27 @@ class Scheduling(Section):
         allow_inf_nan=False,
         description="Pause after the first such failure, in seconds; it doubles with each further one.",
         examples=[60],
+    )
+    windows: tuple[Annotated[str, AfterValidator(checked)], ...] = Field(
+        (),
+        description="Hours in which plots may start, by this machine's clock; those that run go on. A "
+        "window may go over midnight. It may be for some days only, those on which it opens. Absent: at any "
+        "time.",
+        examples=[["22:00-06:00", "Sat-Sun 00:00-24:00"]],
+    )
+    stall_action: StallAction = Field(
+        StallAction.TELL,
+        description="What becomes of a plot that stands still for stall_minutes (no line in its log, no "
+        "processor time, no disk access), or that waits so long for room: tell, suspend, or kill with its "
+        "files. Never done to plots that were started by hand or only wait for their way to dst.",
+        examples=["tell"],
+    )
+    stall_minutes: float = Field(
+        30,
+        gt=0,
+        allow_inf_nan=False,
+        description="How long a plot may stand still. Time while somebody has suspended it does not count.",
+        examples=[30],
     )
     tmp_overrides: Annotated[dict[Folder, TmpOverride], BeforeValidator(lambda value: value or {})] = Field(
         {},

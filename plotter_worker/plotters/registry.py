@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from common.config import Config
+from common.snapshot import Recipe
 from plotter_worker.plotters.base import CommandLine, Plotter
 from plotter_worker.plotters.bladebit import Bladebit
 from plotter_worker.plotters.chia import Chia
@@ -18,6 +20,14 @@ _BY_NAME = {plotter.name: plotter for plotter in PLOTTERS}
 def plotter_for(name: str) -> Plotter:
     """The plotter of this name (`plotting.type`). Raises KeyError for a name that is none."""
     return _BY_NAME[name]
+
+
+def recipe_of(settings: Config) -> Recipe:
+    """The next plot that a plotter host makes by these settings."""
+    assert settings.directories is not None
+    assert settings.plotting is not None
+    plotter = plotter_for(settings.plotting.type)
+    return plotter.recipe(settings.plotting, separate_tmp2=settings.directories.tmp2 is not None)
 
 
 def recognise(argv: Sequence[str], cwd: str | None) -> tuple[Plotter, CommandLine] | None:

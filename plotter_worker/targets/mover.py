@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -65,6 +65,10 @@ class Mover:
 
     def stop(self) -> None:
         self._asking.stop()
+
+    def follow(self, dirs: tuple[str, ...]) -> None:
+        """Take plots from these folders from now on."""
+        self._around = replace(self._around, dirs=dirs)
 
     @property
     def report(self) -> TargetReport:

@@ -25,16 +25,25 @@ class Sender:
     """board: for tickets to harvesters' doors."""
 
     def __init__(self, settings: Config, board: Board, rsync: str = "rsync") -> None:
-        archiving = settings.archiving
         self._host = settings.host
         self._board = board
         self._rsync = rsync
         self._owner = str(settings.state_dir)
-        self._routes = archiving.routes if archiving else {}
-        self._configured_bytes_s = archiving.bwlimit_bytes_s if archiving else None
+        self.follow(settings)
         self._steering = steering_path(settings.state_dir)
         self._passwords = settings.state_dir.absolute() / "tickets"
         self.bandwidth = Bandwidth(self.limit_bytes_s)
+
+    def follow(self, settings: Config) -> None:
+        """Go by these settings: the bandwidth at once, the routes with the next plot."""
+        archiving = settings.archiving
+        self._routes = archiving.routes if archiving else {}
+        self._configured_bytes_s = archiving.bwlimit_bytes_s if archiving else None
+
+    @property
+    def routed(self) -> tuple[str, ...]:
+        """Harvesters that are not reached through a door of theirs."""
+        return tuple(self._routes)
 
     def tidy(self) -> None:
         """Remove what a killed archiver left: passwords of doors that are closed by now."""

@@ -1,0 +1,85 @@
+"""What persons said about the drives of this host while it runs. It outlives restarts."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from common import holds, statefile
+from common.holds import HoldOrder
+from common.snapshot import Hold
+
+log = logging.getLogger(__name__)
+
+
+class _Holds(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    holds: dict[str, Hold] = {}
+
+
+class Steering:
+    """Holds by drive, or under common.holds.ALL for all of them. tell: called with a sentence when one
+    comes or goes; must not wait."""
+
+    def __init__(self, path: Path, tell: Callable[[str], None]) -> None:
+        self._path = path
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._holds = (statefile.read(path, _Holds) or _Holds()).holds
+
+    def of_host(self) -> Hold | None:
+        """The hold on all drives, if it works now."""
+        return holds.at_work(self._holds, holds.ALL, datetime.now(UTC))
+
+    def of_drive(self, drive: str) -> Hold | None:
+        """The hold on this drive, by itself or with all others, if it works now."""
+        return holds.at_work(self._holds, drive, datetime.now(UTC)) or self.of_host()
+
+    def knows(self, key: str) -> bool:
+        return key in self._holds
+
+    def hold(self, order: HoldOrder, key: str, text: str) -> str:
+        """Drain what `key` names. text: what that means, for people; the answer has all."""
+        now = datetime.now(UTC)
+        told = holds.sentence(text, order.hold(now), now, holds.utc_offset_s())
+        with self._lock:
+            self._change({**self._holds, key: order.hold(now)})
+        self._tell(told)
+        return told
+
+    def let_go(self, key: str, text: str) -> str:
+        """The opposite. The answer tells what still holds."""
+        with self._lock:
+            self._drop({key})
+        self._tell(text)
+        still = self.of_host()
+        return text if still is None else f"{text}, but all drives of the host are drained"
+
+    def expire(self) -> None:
+        """Forget what ended by itself, and tell."""
+        with self._lock:
+            ended = holds.over(self._holds, datetime.now(UTC))
+            if ended:
+                self._drop(ended)
+        for key in ended:
+            what = "its drives take" if key == holds.ALL else f"{key} takes"
+            self._tell(f"{what} plots again: the time is over that was said")
+
+    def _drop(self, keys: set[str]) -> None:
+        self._change({key: hold for key, hold in self._holds.items() if key not in keys})
+
+    def _change(self, changed: dict[str, Hold]) -> None:
+        self._holds = changed
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            statefile.write(self._path, _Holds(holds=changed))
+        except OSError as error:  # a full disk: it holds until the next restart
+            log.error(
+                "%s cannot be written, a restart would forget what was last said: %s", self._path, error
+            )

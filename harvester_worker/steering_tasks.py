@@ -1,0 +1,52 @@
+"""Tasks by which persons drain a harvester's drives, and release them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from celery import shared_task
+
+from common import holds, names
+from common.config.base import one_spelling
+from common.errors import OrderRefused
+from common.holds import HoldOrder
+from harvester_worker.service import Harvester, current
+
+
+@shared_task(name=names.DRAIN_DRIVES, throws=(OrderRefused,))
+def drain(host: str, **order: Any) -> str:
+    """No new plots on a drive of `host`, or on none of them; what is on its way lands. Arguments: HoldOrder,
+    of which `dir` names a drive. Returns a sentence. Raises OrderRefused."""
+    message = _read(host, order)
+    harvester = current(host)
+    key = _key(harvester, message)
+    what = "takes no more plots" if key == holds.ALL else f"takes no more plots on {key}"
+    return f"{host} {harvester.steering.hold(message, key, what)}"
+
+
+@shared_task(name=names.UNDRAIN_DRIVES, throws=(OrderRefused,))
+def undrain(host: str, **order: Any) -> str:
+    """The opposite of `drain`, for the same drive or for all. What plotman.yaml says of a drive stays."""
+    harvester = current(host)
+    key = _key(harvester, _read(host, order))
+    what = "takes plots" if key == holds.ALL else f"takes plots on {key}"
+    return f"{host} {harvester.steering.let_go(key, what)}"
+
+
+def _read(host: str, order: dict[str, Any]) -> HoldOrder:
+    return HoldOrder.read(host=host, **order).checked(datetime.now(UTC))
+
+
+def _key(harvester: Harvester, order: HoldOrder) -> str:
+    """Raises OrderRefused for what is none of the host's drives."""
+    if order.dir is None:
+        return holds.ALL
+    drive = one_spelling(order.dir) if order.dir.strip() else order.dir
+    drives = harvester.drives.paths()
+    # One that was drained and then left the configuration may still be let go.
+    if drive not in drives and not harvester.steering.knows(drive):
+        raise OrderRefused(
+            f"{drive} is no drive of {harvester.host}.", f"It has {', '.join(drives) or 'none'}."
+        )
+    return drive
