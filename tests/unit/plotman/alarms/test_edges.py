@@ -1,0 +1,242 @@
+"""What is wrong with a farm is told once when it begins and once when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from common.names import Role
+from common.snapshot import DirState, Drive, DriveUse, Failures, Wait, Waits
+from plotman.alarms.conditions import Condition, conditions, nodes
+from plotman.alarms.edges import Tracked, follow
+from plotman.control.farm import Farm
+from tests.support.full_farm import archiver, drive, harvester, job, plotter
+
+T = datetime(2026, 11, 22, 12, tzinfo=UTC)
+IDLE_S = 3600.0
+
+
+def farm(*drives: Drive, stale: Iterable[tuple[Role, str]] = (), **changes: Any) -> Farm:
+    given: dict[str, Any] = {
+        "at": datetime.now(UTC),
+        "plotters": {"p": plotter("p")},
+        "archivers": {},
+        "harvesters": {"h": harvester(*(drives or (drive(),)), host="h")},
+        "waits": None,
+    }
+    return Farm(**given | changes, stale=frozenset(stale))
+
+
+class Watch:
+    """Looks at farms one after the other, and remembers as a notifier does."""
+
+    def __init__(self) -> None:
+        self.tracked: dict[str, Tracked] = {}
+        self.known: set[str] = set()
+
+    def look(self, at_s: float, seen: Farm) -> list[str]:
+        """What is told: `kind`, `-kind` where it is over."""
+        now = T + timedelta(seconds=at_s)
+        alive = {name for name, lives in nodes(seen).items() if lives}
+        edges = follow(self.tracked, conditions(seen, self.known, IDLE_S), alive, now)
+        self.known |= alive
+        self.tracked = {
+            what: one.model_copy(update={"occurrence": "x"})
+            if what in {condition.what for condition in edges.raised}
+            else one
+            for what, one in edges.tracked.items()
+        }
+        over = [f"-{condition.kind}" for _, _, condition in edges.cleared if condition]
+        return [condition.kind for condition in edges.raised] + over
+
+
+LOST = drive(state=DirState.NOT_MOUNTED)
+FULL = drive(full=True)
+STOPPED = {"plotters": {"p": plotter("p", jobs=(), failures=Failures(consecutive=3, last_reason="no disk."))}}
+STALLED = {"plotters": {"p": plotter("p", jobs=(job(stalled="retrying"),))}}
+FINE = {"plotters": {"p": plotter("p", jobs=(job(),))}}
+IDLE = {"plotters": {"p": plotter("p", jobs=())}}
+OK = farm(**FINE)
+SILENT = farm(**FINE, stale={(Role.HARVESTER, "h")})
+GONE = farm(**FINE, harvesters={})  # from a Redis that lost its data
+Looks = list[tuple[float, Farm, list[str]]]
+
+
+def every(step_s: float, until_s: float, seen: Farm) -> Looks:
+    return [(at * step_s, seen, []) for at in range(int(until_s / step_s))]
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        pytest.param(
+            [
+                (0, farm(LOST, **FINE), []),
+                (19, farm(LOST, **FINE), []),
+                (20, farm(LOST, **FINE), ["drive-lost"]),
+                (25, farm(LOST, **FINE), []),
+                (30, OK, []),
+                (50, OK, ["-drive-lost"]),
+                (55, OK, []),
+            ],
+            id="a lost drive is told once, and once that it is back",
+        ),
+        pytest.param(
+            [
+                (0, farm(LOST, **FINE), []),
+                (15, OK, []),
+                (18, farm(LOST, **FINE), []),
+                (37, OK, []),
+                (90, OK, []),
+            ],
+            id="a drive that blinks is not told",
+        ),
+        pytest.param(
+            [
+                (0, farm(LOST, **FINE), []),
+                (20, farm(LOST, **FINE), ["drive-lost"]),
+                (30, OK, []),
+                (40, farm(LOST, **FINE), []),
+                (70, farm(LOST, **FINE), []),
+            ],
+            id="a lost drive that blinks is told once",
+        ),
+        pytest.param(
+            [
+                (0, farm(LOST, **FINE), []),
+                (20, farm(LOST, **FINE), ["drive-lost"]),
+                (30, SILENT, []),
+                (60, SILENT, []),
+                (80, farm(LOST, **FINE), []),
+                (95, farm(LOST, **FINE), []),
+            ],
+            id="a lost drive whose host falls silent is not back",
+        ),
+        pytest.param(
+            [
+                (0, farm(LOST, **FINE), []),
+                (20, farm(LOST, **FINE), ["drive-lost"]),
+                (25, farm(drive("/farm/9"), **FINE), []),
+                (60, farm(drive("/farm/9"), **FINE), []),
+            ],
+            id="a lost drive that is taken out of the configuration is no news",
+        ),
+        pytest.param(
+            [
+                (0, farm(drive(use=DriveUse.DISABLED, state=DirState.MISSING), **FINE), []),
+                (60, farm(drive(use=DriveUse.DISABLED, state=DirState.MISSING), **FINE), []),
+            ],
+            id="a disabled drive is missed by nobody",
+        ),
+        pytest.param(
+            [
+                (0, farm(FULL, **FINE), []),
+                (20, farm(FULL, **FINE), ["drive-full"]),
+                (60, OK, []),
+                (90, farm(FULL, **FINE), []),
+                (120, farm(FULL, **FINE), []),
+            ],
+            id="a full drive that has room for a moment is told once",
+        ),
+        pytest.param(
+            [
+                (0, farm(**STOPPED), ["plotting-stopped"]),
+                (5, farm(**STOPPED), []),
+                (10, OK, ["-plotting-stopped"]),
+            ],
+            id="plotting that stopped is told at once",
+        ),
+        pytest.param(
+            [(0, farm(**STALLED), ["plot-stalled"]), (5, farm(**STALLED), []), (10, farm(**IDLE), [])],
+            id="a stalled plot is told at once, and its end is told otherwise",
+        ),
+        pytest.param(
+            [
+                (0, OK, []),
+                (5, SILENT, []),
+                (64, SILENT, []),
+                (65, SILENT, ["host-stale"]),
+                (70, SILENT, []),
+                (75, OK, []),
+                (90, OK, ["-host-stale"]),
+            ],
+            id="a silent host is told once, and once that it is back",
+        ),
+        pytest.param(
+            [(0, OK, []), (5, GONE, []), (65, GONE, ["host-stale"]), (70, GONE, []), (75, SILENT, [])],
+            id="a host that does not come back to an emptied Redis is silent",
+        ),
+        pytest.param(
+            [(0, SILENT, []), (60, SILENT, ["host-stale"]), (65, GONE, []), (100, GONE, [])],
+            id="a silent host that an emptied Redis does not know is told once",
+        ),
+        pytest.param(
+            [
+                *every(100, 3600, farm(**IDLE)),
+                (3600, farm(**IDLE), ["farm-idle"]),
+                (3660, farm(**IDLE), []),
+                (3700, OK, []),
+                (3760, OK, ["-farm-idle"]),
+            ],
+            id="an idle farm is told after its time",
+        ),
+        pytest.param(
+            [*every(100, 3000, farm(**IDLE)), (9000, farm(**IDLE), []), (9060, farm(**IDLE), [])],
+            id="what was not looked at for long has to last anew",
+        ),
+    ],
+)
+def test_what_is_told_when(looks: Looks) -> None:
+    watch = Watch()
+    assert [(at_s, watch.look(at_s, seen)) for at_s, seen, _ in looks] == [
+        (at, told) for at, _, told in looks
+    ]
+
+
+def test_what_another_notifier_raised_is_cleared_by_one_that_never_saw_it_wrong() -> None:
+    raised = {"drive-lost h /farm/1": "their occurrence"}
+    alive = {"plotter@p", "harvester@h"}
+    first = follow({}, conditions(OK, frozenset(), IDLE_S), alive, T, raised)
+    second = follow(first.tracked, conditions(OK, frozenset(), IDLE_S), alive, T + timedelta(seconds=20))
+    assert first.cleared == ()
+    assert [(what, occurrence) for what, occurrence, _ in second.cleared] == [*raised.items()]
+
+
+@pytest.mark.parametrize(
+    ("waits", "why"),
+    [
+        (None, "no beat decides"),
+        (Waits(beat="b", at=datetime.now(UTC)), "nothing is known"),
+        (
+            Waits(
+                beat="b",
+                at=datetime.now(UTC),
+                waits=(
+                    Wait(host="p", rule="paused", reason="paused by hand"),
+                    Wait(host="p", rule="drives", reason="no room", subject="/mnt/dst/a.plot"),
+                ),
+            ),
+            "p: paused by hand",
+        ),
+    ],
+)
+def test_an_idle_farm_says_why(waits: Waits | None, why: str) -> None:
+    seen = farm(**IDLE, waits=waits)
+    [idle] = [one for one in conditions(seen, frozenset(), IDLE_S) if one.kind == "farm-idle"]
+    assert idle.text.startswith("no plot has been in the making for 1h 0m: ")
+    assert idle.text.split(": ", 1)[1].startswith(why)
+
+
+def test_a_farm_whose_plotters_are_all_silent_is_silent_and_not_idle() -> None:
+    seen = farm(**IDLE, stale={(Role.PLOTTER, "p")})
+    assert "farm-idle" not in {one.kind for one in conditions(seen, frozenset(), IDLE_S)}
+
+
+def test_every_condition_is_a_kind_that_people_can_choose() -> None:
+    from common.alarms import KINDS
+
+    found: list[Condition] = list(conditions(farm(archivers={"a": archiver("a")}), {"plotter@x"}, IDLE_S))
+    assert {one.kind for one in found} | {one.back for one in found if one.back} <= KINDS.keys()
