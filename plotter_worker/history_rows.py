@@ -9,7 +9,7 @@ from pathlib import Path
 from common.history.rows import End, PlotEnd
 from common.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.jobs import TrackedJob
-from plotter_worker.plotters.base import Details, DonePlot
+from plotter_worker.plotters.base import Details, DonePlot, Mode
 from plotter_worker.plotters.registry import plotter_for, recognise
 from plotter_worker.records import JobRecord, Outcome
 
@@ -96,6 +96,7 @@ def _row(job: TrackedJob, details: Details, host: str, plot_id: str | None) -> P
         plot_id=plot_id,
         task_id=record.task_id,
         plotter=record.plotter,
+        mode=None if details.mode is Mode.CPU else details.mode.value,
         version=details.version,
         k=details.k or (command.k if command else None),
         compression=details.compression or (command.compression if command else None),

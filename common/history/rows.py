@@ -63,6 +63,7 @@ class PlotEnd(_Row):
 
     task_id: str
     plotter: str
+    mode: str | None = None  # of a plotter with several, as far as it is known: diskplot, cudaplot, ...
     version: str | None = None  # of the plotter, as far as its log tells
     k: int | None = None
     compression: int | None = None

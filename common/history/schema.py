@@ -24,8 +24,8 @@ _COMMON = """
 # Times are ISO 8601 in UTC with microseconds, so that their text sorts as they do.
 _FIRST = f"""
 CREATE TABLE plots ({_COMMON}
-    task_id TEXT, plotter TEXT, version TEXT, k INTEGER, compression INTEGER, tmp TEXT, tmp2 TEXT, dst TEXT,
-    threads INTEGER, buckets INTEGER, buffer_mib INTEGER, bitfield INTEGER, ordered_at TEXT,
+    task_id TEXT, plotter TEXT, mode TEXT, version TEXT, k INTEGER, compression INTEGER, tmp TEXT, tmp2 TEXT,
+    dst TEXT, threads INTEGER, buckets INTEGER, buffer_mib INTEGER, bitfield INTEGER, ordered_at TEXT,
     phase1_s REAL, phase2_s REAL, phase3_s REAL, phase4_s REAL, copy_s REAL, total_s REAL, log TEXT
 );
 CREATE INDEX plots_by_time ON plots (ended_at, key);

@@ -14,10 +14,13 @@ from common.errors import PlotmanError
 # Verb -> module that holds the command of that name. Loaded when used: Celery and pydantic take longer
 # to import than `--help` should.
 _VERBS = {
+    "analyze": "plotman.cli.history",
     "bandwidth": "plotman.cli.moves",
     "config": "plotman.cli.config",
     "dirs": "plotman.cli.dirs",
+    "export": "plotman.cli.history",
     "farm": "plotman.cli.farm",
+    "history": "plotman.cli.history",
     "pause": "plotman.cli.steer",
     "resend": "plotman.cli.moves",
     "status": "plotman.cli.status",

@@ -71,6 +71,7 @@ class Details:
     buffer_mib: int | None = None
     bitfield: bool | None = None
     begun: datetime | None = None
+    mode: Mode = Mode.CPU
 
 
 @dataclass(frozen=True)

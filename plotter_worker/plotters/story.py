@@ -205,6 +205,7 @@ class Story:
             buffer_mib=self.buffer_mib,
             bitfield=plot.bitfield,
             begun=plot.begun,
+            mode=self.mode,
         )
 
 

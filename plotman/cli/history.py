@@ -1,0 +1,209 @@
+"""`plotman history`, `plotman analyze` and `plotman export`."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from common.history.rows import PlotEnd
+    from plotman.control.history import Found
+    from plotman.control.plotlogs import Logs
+
+_WORDS = ("host", "tmp", "tmp2", "dst", "plotter", "k", "compression", "version", "bitfield")
+
+
+def moment(text: str) -> datetime:
+    """`90m`, `24h`, `7d`, `2w` ago, or a date or time of this machine. Raises click.BadParameter."""
+    from datetime import UTC, timedelta
+
+    unit_s = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}.get(text[-1:].lower())
+    try:
+        if unit_s is not None:
+            return datetime.now(UTC) - timedelta(seconds=float(text[:-1]) * unit_s)
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise click.BadParameter(f"{text} is no time; say 90m, 24h, 7d, 2w or 2026-11-22") from error
+
+
+_since = click.option(
+    "--since",
+    metavar="TIME",
+    callback=lambda _ctx, _param, text: moment(text) if text else None,
+    help="Only what ended since: 24h, 7d, 2w, or a date.",
+)
+_host = click.option("--host", help="Only this host; else all of the farm.")
+
+
+@click.command()
+@click.option("--plots", "kind", flag_value="plots", default=True, help="Plots that were made (the default).")
+@click.option("--transfers", "kind", flag_value="transfers", help="Plots that were sent to their drives.")
+@click.option("--landings", "kind", flag_value="landings", help="The same as the harvesters saw it.")
+@click.option("--summary", is_flag=True, help="Plots and TiB per day, and when the drives are full.")
+@_host
+@_since
+@click.option("--failed", is_flag=True, help="Only what did not end well.")
+@click.option("-n", "--lines", "most", default=30, show_default=True, type=click.IntRange(1), help="At most.")
+@click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
+def history(
+    kind: str,
+    summary: bool,
+    host: str | None,
+    since: datetime | None,
+    failed: bool,
+    most: int,
+    json_: bool,
+) -> None:
+    """Show the plots that were made and moved, the newest first."""
+    from common.history.rows import Kind
+    from plotman.cli.draw import as_json, draw
+    from plotman.control.history import gather
+    from plotman.control.history_tables import table
+
+    if summary:
+        _summary(json_)
+        return
+    found = gather(Kind(kind), host, since, most, failed)
+    _tell_missing(found)
+    if json_:
+        as_json(found.as_json())
+        return
+    draw(table(found))
+    if not found.rows:
+        click.echo("Nothing is known of that.", err=True)
+
+
+def _summary(json_: bool) -> None:
+    from plotman.cli.draw import as_json, draw
+    from plotman.control.farm import board, look
+    from plotman.control.forecast import forecast, forecast_json, paces_table, sentence
+
+    farm = look(board())
+    if json_:
+        as_json(forecast_json(farm))
+        return
+    draw(paces_table(farm))
+    click.echo(sentence(forecast(farm)))
+
+
+@click.command()
+@click.argument("logfile", nargs=-1)
+@click.option("--by", multiple=True, type=click.Choice(_WORDS), help="Tell plots apart by this, too.")
+@click.option("--bytmp", is_flag=True, help="The same as --by tmp.")
+@click.option("--bybitfield", is_flag=True, help="The same as --by bitfield.")
+@click.option("--clipterminals", is_flag=True, help="Leave out the first and last plot of each LOGFILE.")
+@click.option(
+    "--mix", is_flag=True, help="One average over all plotters and ks that --by does not tell apart."
+)
+@click.option("--last", default=10, show_default=True, type=click.IntRange(1), help="Plots of the trend.")
+@_host
+@_since
+@click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
+def analyze(
+    logfile: tuple[str, ...],
+    by: tuple[str, ...],
+    bytmp: bool,
+    bybitfield: bool,
+    clipterminals: bool,
+    mix: bool,
+    last: int,
+    host: str | None,
+    since: datetime | None,
+    json_: bool,
+) -> None:
+    """Show how long plots took: mean and deviation of each phase, median, and whether it gets slower.
+
+    LOGFILE: logs of any plotter, also those of plotman 0.5, and patterns. Without one: the farm's history.
+    """
+    from plotman.cli.draw import as_json, draw
+    from plotman.control.analysis import analyse, table
+
+    plots, terminal = _plots(logfile, host, since)
+    kept = [plot for plot in plots if not (clipterminals and plot.key in terminal)]
+    words = (*by, *(["tmp"] if bytmp else []), *(["bitfield"] if bybitfield else []))
+    done = analyse(kept, words, mix, last)
+    if json_:
+        as_json(done.as_json())
+        return
+    draw(table(done))
+    if not kept:
+        click.echo("There is no complete plot to analyse.", err=True)
+
+
+@click.command()
+@click.argument("logfile", nargs=-1)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+@click.option("--format", "format_", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
+@click.option("--all", "all_", is_flag=True, help="With plots that failed.")
+@_host
+@_since
+def export(
+    logfile: tuple[str, ...],
+    output: Path | None,
+    format_: str,
+    all_: bool,
+    host: str | None,
+    since: datetime | None,
+) -> None:
+    """Write the plots that were made as CSV, in the columns of plotman 0.5 and some more, or as JSON lines.
+
+    LOGFILE: logs of any plotter, also those of plotman 0.5, and patterns. Without one: the farm's history.
+    """
+    from common.errors import PlotmanError
+    from plotman.control.export import write_csv, write_jsonl
+
+    plots, _ = _plots(logfile, host, since, all_)
+    write = write_csv if format_ == "csv" else write_jsonl
+    if output is None:
+        write(plots, sys.stdout)
+        return
+    try:
+        with output.open("w", encoding="utf-8", newline="") as out:
+            write(plots, out)
+    except OSError as error:
+        raise PlotmanError(f"{output} cannot be written: {error.strerror}.", "Name another file.") from error
+    click.echo(f"{len(plots)} plots in {output}.", err=True)
+
+
+def _plots(
+    logfiles: tuple[str, ...], host: str | None, since: datetime | None, unmade: bool = False
+) -> tuple[Sequence[PlotEnd], frozenset[str]]:
+    """The plots meant, and the keys of those that are the first or last of their log. unmade: those that
+    failed as well."""
+    from common.history.rows import End, Kind, PlotEnd
+
+    if logfiles:
+        if host:
+            raise click.UsageError("--host is of the farm's history; a LOGFILE does not tell its host.")
+        logs = _read_logs(logfiles)
+        return [plot for plot in logs.plots if since is None or plot.ended_at >= since], logs.terminal
+    from plotman.control.history import gather
+
+    found = gather(Kind.PLOTS, host, since)
+    _tell_missing(found)
+    plots = [row for row in found.rows if isinstance(row, PlotEnd)]
+    return [plot for plot in plots if unmade or plot.end is End.DONE], frozenset()
+
+
+def _read_logs(names: tuple[str, ...]) -> Logs:
+    """Raises PlotmanError where none could be read."""
+    from common.errors import PlotmanError
+    from plotman.control.plotlogs import read
+
+    logs = read(names)
+    for sentence in logs.unread:
+        click.echo(sentence, err=True)
+    if logs.unread and not logs.plots:
+        raise PlotmanError("No log tells of a complete plot.", "Name logs of plotters.")
+    return logs
+
+
+def _tell_missing(found: Found) -> None:
+    for host, why in found.missing.items():
+        click.echo(f"{host} is missing: {why}", err=True)
