@@ -142,6 +142,7 @@ class Notifier:
         for what, one in tracked.items():
             if one.occurrence is not None and what not in raised:
                 self._notes.raise_(what, one.occurrence)
+                self._notes.claim(one.occurrence, self._memory.notifier)
 
     def _broker(self, away: BrokerError | None) -> None:
         """Redis itself; each notifier tells by itself what it sees of it."""
