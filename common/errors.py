@@ -51,6 +51,18 @@ class OrderRefused(PlotmanError):
     """A plotter does not carry out an order: it is stale, or does not fit what the host itself sees."""
 
 
+class NoSuchPlot(OrderRefused):
+    """Nothing here is named so."""
+
+    exit_code = ExitCode.NOTHING
+
+
+class ManyPlots(OrderRefused):
+    """More than one thing here is named so, and nothing was done to any."""
+
+    exit_code = ExitCode.NOTHING
+
+
 class PlotFailed(PlotmanError):
     """A plotter ended without its plot; `what` holds the reason and the last lines of its log."""
 

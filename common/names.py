@@ -91,6 +91,9 @@ def role_and_host(node_name: str) -> tuple[Role, str] | None:
     return (Role(role), host) if role in set(Role) and host else None
 
 
+# Set in the environment of a plotter worker that shall start no plots (`plotman archive` runs it).
+STARTS_NONE = "PLOTMAN_STARTS_NONE"
+
 # How long a snapshot stands without being renewed, and how often an unchanged one is renewed. A host
 # that is silent for SNAPSHOT_TTL is gone from the decisions; its last word is kept for LAST_WORD_TTL so
 # that people see who is missing.

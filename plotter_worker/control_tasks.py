@@ -12,7 +12,7 @@ import psutil
 from celery import shared_task
 
 from common import names
-from common.errors import OrderRefused
+from common.errors import ManyPlots, NoSuchPlot, OrderRefused
 from common.handles import fits
 from common.snapshot import RunStatus
 from plotter_worker import killing, logs, trees
@@ -27,16 +27,16 @@ _asked_logs = logs.AskedLogs()
 
 
 def meant(plotter: PlotterHost, handle: str) -> TrackedJob:
-    """The one running plot that `handle` names. Raises OrderRefused where there is none, or several."""
+    """The one running plot that `handle` names. Raises NoSuchPlot, ManyPlots."""
     found = _fitting(plotter, handle)
     if len(found) == 1:
         return found[0]
     if found:
-        raise OrderRefused(
+        raise ManyPlots(
             f"{handle} names {len(found)} plots of {plotter.name}: {', '.join(map(_name, found))}.",
             "Give more of the id.",
         )
-    raise OrderRefused(
+    raise NoSuchPlot(
         f"No plot {handle} is being made on {plotter.name}.", "`plotman status` shows those that are."
     )
 
@@ -152,7 +152,7 @@ def read_log(
 
 
 def _ended_log(plotter: PlotterHost, handle: str) -> tuple[str, Path]:
-    """Raises OrderRefused, OSError."""
+    """Raises NoSuchPlot, ManyPlots, OSError."""
     if known := _asked_logs.get(handle):
         return handle, known
     folder = plotter.settings.plots_log_dir
@@ -161,10 +161,10 @@ def _ended_log(plotter: PlotterHost, handle: str) -> tuple[str, Path]:
         return found[0]
     if found:
         ids = ", ".join(plot_id[:16] for plot_id, _ in found[:10])
-        raise OrderRefused(
+        raise ManyPlots(
             f"{handle} names {len(found)} plots with logs on {plotter.name}: {ids}.", "Give more of the id."
         )
-    raise OrderRefused(f"{plotter.name} has no log of a plot {handle}.", f"Logs of ended plots: {folder}.")
+    raise NoSuchPlot(f"{plotter.name} has no log of a plot {handle}.", f"Logs of ended plots: {folder}.")
 
 
 def _is_hex(text: str) -> bool:

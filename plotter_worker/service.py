@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 from celery import bootsteps
@@ -11,7 +12,7 @@ from common import config, startup
 from common.broker import broker_url
 from common.config_watch import ConfigWatch
 from common.errors import OrderRefused
-from common.names import Role, role_and_host
+from common.names import STARTS_NONE, Role, role_and_host
 from common.publisher import Publisher
 from common.snapshot import PlotterSnapshot
 from common.store import Board
@@ -105,4 +106,7 @@ class PlotterService(bootsteps.StartStopStep):
         snapshot = self._host.snapshot()
         watched = self._watch.problems if self._watch else ()
         problems = (*snapshot.problems, *startup.problems(), *watched)
+        if STARTS_NONE in os.environ and snapshot.plotting:
+            reason = "`plotman archive` starts none; `plotman plot` does"
+            snapshot = snapshot.model_copy(update={"plotting": False, "pause_reason": reason})
         return snapshot.model_copy(update={"problems": problems, "tally": self._history.tally()})

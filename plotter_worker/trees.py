@@ -86,8 +86,8 @@ def kill(processes: Iterable[psutil.Process]) -> bool:
     to make goes on with the one it has, and a stopped process would not die of it."""
     doomed = list(processes)
     _signal(doomed, signal.SIGKILL)
-    _, alive = psutil.wait_procs(doomed, timeout=_KILL_S)
-    return not alive
+    # A zombie is dead, whenever whoever started it takes note.
+    return _until(lambda: all(_is_dead(process) for process in doomed), _KILL_S)
 
 
 def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
@@ -108,6 +108,13 @@ def _owner(process: psutil.Process) -> str:
         return process.username()
     except psutil.Error:
         return "another user"
+
+
+def _is_dead(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return True
 
 
 def _stands(process: psutil.Process) -> bool:

@@ -15,18 +15,44 @@ from common.errors import PlotmanError
 # to import than `--help` should.
 _VERBS = {
     "analyze": "plotman.cli.history",
+    "archive": "plotman.cli.up",
     "bandwidth": "plotman.cli.moves",
+    "cleanup": "plotman.cli.cleanup",
+    "completion": "plotman.cli.completion",
     "config": "plotman.cli.config",
+    "details": "plotman.cli.plots",
     "dirs": "plotman.cli.dirs",
+    "drain": "plotman.cli.steer",
+    "dsched": "plotman.cli.dirs",
     "export": "plotman.cli.history",
     "farm": "plotman.cli.farm",
+    "files": "plotman.cli.plots",
     "history": "plotman.cli.history",
+    "interactive": "plotman.cli.interactive",
+    "kill": "plotman.cli.plots",
+    "logs": "plotman.cli.logs",
+    "notify": "plotman.cli.notify",
     "pause": "plotman.cli.steer",
+    "prometheus": "plotman.cli.prometheus",
+    "plot": "plotman.cli.up",
     "resend": "plotman.cli.moves",
+    "resume": "plotman.cli.plots",
     "status": "plotman.cli.status",
+    "suspend": "plotman.cli.plots",
+    "undrain": "plotman.cli.steer",
     "unpause": "plotman.cli.steer",
     "up": "plotman.cli.up",
     "version": "plotman.cli.version",
+}
+
+# What the verbs are for, in the order of `plotman --help`; one that is in none of them comes last.
+_PURPOSES = {
+    "Run": ("up", "plot", "archive"),
+    "Look": ("status", "dirs", "dsched", "why", "interactive", "details", "files", "logs"),
+    "Stop and go": ("pause", "unpause", "drain", "undrain", "suspend", "resume", "kill", "cleanup"),
+    "Archiving": ("bandwidth", "resend"),
+    "Records": ("history", "analyze", "export", "prometheus"),
+    "Set up": ("config", "farm", "notify", "completion", "version"),
 }
 
 
@@ -39,6 +65,19 @@ class _Verbs(click.Group):
             return None
         command: Any = getattr(importlib.import_module(_VERBS[cmd_name]), cmd_name)
         return command  # type: ignore[no-any-return]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        listed = {verb for verbs in _PURPOSES.values() for verb in verbs}
+        purposes = _PURPOSES | {"Others": tuple(sorted(_VERBS.keys() - listed))}
+        for purpose, verbs in purposes.items():
+            rows = [
+                (verb, command.get_short_help_str(limit=formatter.width))
+                for verb in verbs
+                if (command := self.get_command(ctx, verb)) is not None
+            ]
+            if rows:
+                with formatter.section(purpose):
+                    formatter.write_dl(rows)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -65,7 +104,7 @@ def cli() -> None:
 def main() -> None:
     """Entry point: what went wrong is one line on stderr and an exit code, never a traceback."""
     try:
-        cli()
+        cli(prog_name="plotman")
     except PlotmanError as error:
         click.echo(f"plotman: {error}", err=True)
         sys.exit(error.exit_code)

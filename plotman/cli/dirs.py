@@ -1,19 +1,22 @@
-"""`plotman dirs`."""
+"""`plotman dirs` and `plotman dsched`."""
 
 from __future__ import annotations
 
 import click
 
+from plotman.cli.complete import complete_host
+
 
 @click.command()
+@click.option("--host", help="Only this host.", shell_complete=complete_host)
 @click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
-def dirs(json_: bool) -> None:
+def dirs(json_: bool, host: str | None) -> None:
     """Show the tmp, dst and archive directories: room, readiness, and what is on its way there."""
     from plotman.cli.draw import as_json, draw
     from plotman.control import reports, tables
-    from plotman.control.farm import board, look
+    from plotman.control.farm import board, look, narrowed
 
-    farm = look(board())
+    farm = narrowed(look(board()), host)
     if json_:
         as_json(reports.dirs_json(farm))
         return
@@ -23,3 +26,22 @@ def dirs(json_: bool) -> None:
     for table in filter(lambda table: table.rows, (make(farm) for make in shown)):
         draw(table)
         click.echo()
+
+
+@click.command()
+@click.option("--host", help="Only this host.", shell_complete=complete_host)
+@click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
+def dsched(json_: bool, host: str | None) -> None:
+    """Show the dst directories: how far the plots are that go there, and where the next ones would go.
+
+    `next from` names the tmp directories from which a plot that started now would go to this one.
+    """
+    from plotman.cli.draw import as_json, draw
+    from plotman.control.farm import board, look, narrowed
+    from plotman.control.schedule import dsched_json, dsched_table
+
+    farm = narrowed(look(board()), host)
+    if json_:
+        as_json(dsched_json(farm))
+    else:
+        draw(dsched_table(farm))

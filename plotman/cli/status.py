@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import click
 
+from plotman.cli.complete import complete_host
+
 
 @click.command()
+@click.option("--host", help="Only this host.", shell_complete=complete_host)
 @click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
-def status(json_: bool) -> None:
+def status(json_: bool, host: str | None) -> None:
     """Show every plot in the making, every transfer, and what waits for what."""
     from plotman.cli.draw import as_json, draw
     from plotman.control import reports, tables
-    from plotman.control.farm import board, look
+    from plotman.control.farm import board, look, narrowed
 
-    farm = look(board())
+    farm = narrowed(look(board()), host)
     if json_:
         as_json(reports.status_json(farm))
         return

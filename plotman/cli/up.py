@@ -1,4 +1,4 @@
-"""`plotman up`: this machine's processes in the foreground."""
+"""`plotman up`, `plot` and `archive`: this machine's processes in the foreground."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import click
 
 from plotman.up.children import NAMES
 
-
-@click.command()
-@click.option(
+_CONFIG = click.option(
     "-c",
     "--config",
     "config_file",
     type=click.Path(dir_okay=False, path_type=Path),
     help="The plotman.yaml to use, in place of the usual one.",
 )
+
+
+@click.command()
+@_CONFIG
 @click.option(
     "--only",
     multiple=True,
@@ -35,6 +37,35 @@ def up(config_file: Path | None, only: tuple[str, ...]) -> None:
 
     path = config_file or default_path()
     run(load(path), path, say, only)
+
+
+@click.command()
+@_CONFIG
+def plot(config_file: Path | None) -> None:
+    """Make plots on this machine, until Ctrl-C. Plots that run go on after that.
+
+    The plotting half of `plotman up`; `plotman archive` may run in another terminal.
+    """
+    _half("plot", config_file)
+
+
+@click.command()
+@_CONFIG
+def archive(config_file: Path | None) -> None:
+    """Move finished plots from this machine, and take plots in on its drives, until Ctrl-C. Starts no plots.
+
+    The archiving half of `plotman up`; `plotman plot` may run in another terminal.
+    """
+    _half("archive", config_file)
+
+
+def _half(verb: str, config_file: Path | None) -> None:
+    from common.config import default_path, load
+    from plotman.up.sharing import Half
+    from plotman.up.start import up as run
+
+    path = config_file or default_path()
+    run(load(path), path, say, half=Half(verb))
 
 
 def say(text: str) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from common import config
 from common.broker import broker_url
+from common.errors import ExitCode, PlotmanError
 from common.names import Role
 from common.snapshot import ArchiverSnapshot, HarvesterSnapshot, Job, PlotterSnapshot, Waits
 from common.store import Board
+
+
+class NoSuchHost(PlotmanError):
+    """Nobody on the notice board is called so."""
+
+    exit_code = ExitCode.NOTHING
 
 
 @dataclass(frozen=True)
@@ -30,9 +37,10 @@ class Farm:
         return sorted(found, key=lambda pair: pair[1].started_at)
 
 
-def board() -> Board:
-    """This machine's notice board. Raises ConfigError, BrokerError."""
-    return Board.connect(broker_url(config.load()))
+def board(patience_s: float | None = None) -> Board:
+    """This machine's notice board. patience_s: how long a command may take; None: as long as is usual.
+    Raises ConfigError, BrokerError."""
+    return Board.connect(broker_url(config.load()), patience_s)
 
 
 def look(at: Board, known: dict[tuple[Role, str], tuple[str, Any]] | None = None) -> Farm:
@@ -53,4 +61,30 @@ def look(at: Board, known: dict[tuple[Role, str], tuple[str, Any]] | None = None
         harvesters=last(Role.HARVESTER),
         waits=at.waits(),
         stale=frozenset(stale),
+    )
+
+
+def narrowed(farm: Farm, host: str | None) -> Farm:
+    """The same farm with only this host; None: as it is. Raises NoSuchHost."""
+    if host is None:
+        return farm
+    known = {*farm.plotters, *farm.archivers, *farm.harvesters}
+    if host not in known:
+        names = ", ".join(sorted(known)) or "none"
+        raise NoSuchHost(f"No host is called {host}.", f"Hosts that were ever seen: {names}.")
+
+    def only(snapshots: dict[str, Any]) -> dict[str, Any]:
+        return {name: snapshot for name, snapshot in snapshots.items() if name == host}
+
+    waits = farm.waits
+    if waits is not None:
+        kept = tuple(wait for wait in waits.waits if wait.host == host)
+        waits = waits.model_copy(update={"waits": kept})
+    return replace(
+        farm,
+        plotters=only(farm.plotters),
+        archivers=only(farm.archivers),
+        harvesters=only(farm.harvesters),
+        waits=waits,
+        stale=frozenset(silent for silent in farm.stale if silent[1] == host),
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from common.errors import ConfigError
 from common.names import Role, node, queue
+from plotman.up.sharing import MEANT, OF_HALF, Half, Share
 
 if TYPE_CHECKING:
     from common.config.model import Config
@@ -47,6 +48,7 @@ class Child:
     """A process that the runner keeps running.
 
     ready_url: broker that must answer before later stages start; None: it is ready once started.
+    share: where another runner of this machine may run it as well; None: it is ours alone.
     """
 
     name: str  # of its log file, and in what the runner says
@@ -54,6 +56,7 @@ class Child:
     stage: Stage
     env: Mapping[str, str] = field(default_factory=dict)  # in addition to the runner's own
     ready_url: str | None = None
+    share: Share | None = None
 
 
 def wanted(config: Config, only: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -88,6 +91,20 @@ def wanted(config: Config, only: tuple[str, ...] = ()) -> tuple[str, ...]:
     if config.farm.broker is None:
         here.add(BROKER)
     return tuple(name for name in NAMES if name in here)
+
+
+def wanted_by_half(config: Config, half: Half) -> tuple[str, ...]:
+    """Names of the processes that `plotman plot` or `plotman archive` runs here, in the order of start.
+
+    Raises ConfigError where plotman.yaml asks for nothing of that.
+    """
+    here = wanted(config)
+    if MEANT[half].isdisjoint(here):
+        section = "plotting" if half is Half.PLOT else "archiving or harvester"
+        raise ConfigError(
+            f"plotman.yaml gives {config.host} nothing to {half}.", f"Add the section {section} to it."
+        )
+    return tuple(name for name in here if name == BROKER or name in OF_HALF[half])
 
 
 def verb_child(name: str, config: Config, config_file: Path) -> Child:

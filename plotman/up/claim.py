@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +13,9 @@ from pathlib import Path
 import psutil
 
 from common.errors import PlotmanError
+from plotman.up.sharing import Half, is_held
 
+_ATTEMPTS, _ATTEMPT_S = 4, 0.05
 STOP_S = 10  # how long a process that we stop may take before it is killed
 _SAME_START_S = 2  # the kernel's boot time, which start times count from, moves with the clock's corrections
 
@@ -43,31 +46,57 @@ class Record:
 class Claim:
     """The right to run this state folder's processes, held until `release` or the end of the process.
 
+    half: None for `plotman up`, which runs alone; the halves run beside each other, each once.
     Raises PlotmanError when another process holds it. The lock dies with its holder, however that ends.
     """
 
-    def __init__(self, state_dir: Path) -> None:
-        self._children = state_dir / "up.children.json"
-        path = state_dir / "up.pid"
+    def __init__(self, state_dir: Path, half: Half | None = None) -> None:
         state_dir.mkdir(parents=True, exist_ok=True)
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._state_dir = state_dir
+        self._children = state_dir / f"{half or 'up'}.children.json"
+        self._whole = self._locked("up", shared=half is not None)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(self._fd, 32).decode("ascii", "replace").strip() or "unknown"
-            os.close(self._fd)
-            raise PlotmanError(
-                f"`plotman up` already runs for {state_dir} (pid {holder}).",
-                f"Stop that one first (`kill {holder}`; plots go on), or give this one a state folder of "
-                "its own (farm: state).",
-            ) from None
+            self._fd = self._whole if half is None else self._locked(half, shared=False)
+        except PlotmanError:
+            os.close(self._whole)
+            raise
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
         """Let others run. The file stays: deleting it would let two hold locks of the same name."""
         os.ftruncate(self._fd, 0)
-        os.close(self._fd)
+        for fd in {self._fd, self._whole}:
+            os.close(fd)
+
+    def _locked(self, verb: str, shared: bool) -> int:
+        """A descriptor that holds the verb's lock. Raises PlotmanError."""
+        path = self._state_dir / f"{verb}.pid"
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        for attempt in range(_ATTEMPTS):
+            try:
+                fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if attempt + 1 < _ATTEMPTS:
+                    time.sleep(_ATTEMPT_S)  # somebody may only look who holds it
+            else:
+                return fd
+        os.close(fd)
+        raise self._already_runs(verb)
+
+    def _already_runs(self, verb: str) -> PlotmanError:
+        runs = ((name, self._holder(name)) for name in dict.fromkeys((verb, "up", *Half)))
+        who, holder = next(((name, pid) for name, pid in runs if pid), (verb, "unknown"))
+        return PlotmanError(
+            f"`plotman {who}` already runs for {self._state_dir} (pid {holder}).",
+            f"Stop that one first (`kill {holder}`; plots go on), or give this one a state folder of "
+            "its own (farm: state).",
+        )
+
+    def _holder(self, verb: str) -> str:
+        """Its pid; empty where nobody runs it."""
+        path = self._state_dir / f"{verb}.pid"
+        return path.read_text("ascii", "replace").strip() if is_held(path) else ""
 
     def record(self, records: Iterable[Record]) -> None:
         """Keep what runs now, for whoever comes after a kill."""

@@ -17,6 +17,7 @@ from plotman.up.children import Child, environment
 from plotman.up.logs import last_lines, log_file, open_log
 
 Say = Callable[[str], None]
+_LOOK_S = 0.5  # between two looks at who runs a shared process
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Keeper:
         self._stopping = asyncio.Event()
         self._starting = asyncio.Lock()  # `stop` must not miss a process that is just being started
         self._process: Process | None = None
+        self._yielded = False
 
     @property
     def pid(self) -> int | None:
@@ -73,6 +75,8 @@ class Keeper:
         """Run the process until `stop`. Whatever befalls it is said and tried again, never raised."""
         pause_s: float | None = None
         while not self._stopping.is_set():
+            if not await self._turn():
+                break
             began = time.monotonic()
             log_size = self._log.stat().st_size if self._log.exists() else 0
             try:
@@ -81,11 +85,44 @@ class Keeper:
             except OSError as error:  # no such program, no memory, log folder not writable
                 what = f"{self.child.name} cannot be started: {error}"
             if self._stopping.is_set():
-                return
+                break
+            if self._yielded:
+                self._say(f"{self.child.name} is left to the other terminal.")
+                self._yielded, pause_s = False, None
+                continue
             lived_s = time.monotonic() - began
             pause_s = self._pauses.after(pause_s, lived_s)
             self._tell(what, lived_s, pause_s, log_size)
             await self._pause(pause_s)
+        if self.child.share is not None:
+            self.child.share.lock.release()
+
+    async def _turn(self) -> bool:
+        """Wait until the process is ours to run; False when we shall stop. One that another runner keeps is
+        as good as our own: later stages need not wait for more than its answer."""
+        share, said = self.child.share, False
+        while share is not None and not share.take():
+            share.lock.release()
+            if not said:
+                said = True
+                self._say(f"{self.child.name} is run by another terminal; it is taken over when that ends.")
+            url = self.child.ready_url
+            if url is None or await asyncio.to_thread(broker.answers, url):
+                self.ready.set()
+            await self._pause(_LOOK_S)
+            if self._stopping.is_set():
+                return False
+        return True
+
+    async def _yield(self, process: Process) -> None:
+        """End the process when another runner has a better right to it."""
+        share = self.child.share
+        while share is not None and share.yields_to is not None:
+            await asyncio.sleep(_LOOK_S)
+            if share.wanted_elsewhere():
+                self._yielded = True
+                _signal(process, signal.SIGTERM)
+                return
 
     async def stop(self, deadline_s: float, hurry: asyncio.Event) -> None:
         """SIGTERM, and SIGKILL when it is not gone by the deadline or `hurry` is set; that pid only."""
@@ -112,10 +149,12 @@ class Keeper:
             process = self._process = await self._start()
         self._changed()
         probe = asyncio.create_task(self._until_ready(process.pid, restarted))
+        yielding = asyncio.create_task(self._yield(process))
         try:
             return await process.wait()
         finally:
             probe.cancel()
+            yielding.cancel()
             self._process = None
             self._changed()
 

@@ -3,34 +3,56 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.broker import broker_url
+from common.broker import broker_url, embedded_broker
+from common.names import STARTS_NONE, Role
 from plotman.up import broker
-from plotman.up.children import BROKER, METRICS, NOTIFIER, Child, Stage, celery_child, verb_child, wanted
+from plotman.up.children import (
+    BROKER,
+    METRICS,
+    NOTIFIER,
+    Child,
+    Stage,
+    celery_child,
+    verb_child,
+    wanted,
+    wanted_by_half,
+)
 from plotman.up.claim import STOP_S, Claim, stop_left_over
 from plotman.up.events import follow
 from plotman.up.keeper import Say
 from plotman.up.runner import Runner
+from plotman.up.sharing import SHARED, Half, Lock, Share, half_file
+
+_OTHER_S = 15.0  # how long the other half may take to bring its broker up
 
 if TYPE_CHECKING:
     from common.config.model import Config
 
 
-def up(config: Config, config_file: Path, say: Say, only: tuple[str, ...] = ()) -> None:
+def up(
+    config: Config,
+    config_file: Path,
+    say: Say,
+    only: tuple[str, ...] = (),
+    half: Half | None = None,
+) -> None:
     """Run this machine's processes until SIGINT or SIGTERM; plots go on after that.
 
     config_file: where `config` was read from; its processes read it again.
-    only: names of the processes to run; empty for all that plotman.yaml asks for.
+    only: names of the processes to run; empty for all that plotman.yaml asks for. half: run those of it.
     Raises PlotmanError when another runner holds the state folder, or there is nothing to run.
     """
-    names = wanted(config, only)
+    names = wanted(config, only) if half is None else wanted_by_half(config, half)
     state_dir = config.state_dir.absolute()
-    claim = Claim(state_dir)
+    claim = Claim(state_dir, half)
     try:
         stop_what_was_left(claim, say)
-        children = [child_of(name, config, config_file.absolute(), say) for name in names]
+        children = [child_of(name, config, config_file.absolute(), say, half) for name in names]
         say(f"plotman on {config.host}: {', '.join(names)}. Logs: {state_dir / 'logs'}. Ctrl-C stops.")
         url = broker_url(config)
         runner = Runner(children, state_dir, say, companions=[lambda: follow(url, config.host, say)])
@@ -52,12 +74,35 @@ def stop_what_was_left(claim: Claim, say: Say, timeout_s: float = STOP_S) -> Non
         stop_left_over(left_over, timeout_s)
 
 
-def child_of(name: str, config: Config, config_file: Path, say: Say) -> Child:
-    """How `name` is started. For the broker this chooses its address first."""
+def child_of(name: str, config: Config, config_file: Path, say: Say, half: Half | None = None) -> Child:
+    """How `name` is started. For the broker this chooses its address first, or takes that of the one that the
+    other half runs."""
+    share = _share(name, config.state_dir.absolute(), half)
+    if name == BROKER:
+        return _broker_child(config.state_dir.absolute(), say, share)
     if name in (METRICS, NOTIFIER):
         return verb_child(name, config, config_file)
-    if name != BROKER:
-        return celery_child(name, config, config_file)
-    state_dir = config.state_dir.absolute()
-    address = broker.settle(state_dir, say)
-    return Child(BROKER, broker.argv(state_dir), Stage.BROKER, ready_url=address.url)
+    child = celery_child(name, config, config_file)
+    if share is not None and share.yields_to is not None:
+        child = replace(child, env={**child.env, STARTS_NONE: "1"})
+    return replace(child, share=share)
+
+
+def _share(name: str, state_dir: Path, half: Half | None) -> Share | None:
+    if half is None or name not in SHARED:
+        return None
+    yields = half is Half.ARCHIVE and name == Role.PLOTTER
+    return Share(Lock(state_dir / f"{name}.lock"), half_file(state_dir, Half.PLOT) if yields else None)
+
+
+def _broker_child(state_dir: Path, say: Say, share: Share | None) -> Child:
+    address = None
+    deadline = time.monotonic() + _OTHER_S
+    while share is not None and not share.take() and time.monotonic() < deadline:
+        # The other half runs one, or is about to: its address is kept as soon as it is chosen.
+        if (address := embedded_broker(state_dir)) is not None and broker.answers(address.url):
+            break
+        time.sleep(0.1)
+    else:
+        address = broker.settle(state_dir, say)
+    return Child(BROKER, broker.argv(state_dir), Stage.BROKER, ready_url=address.url, share=share)

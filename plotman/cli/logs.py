@@ -1,0 +1,32 @@
+"""`plotman logs`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from plotman.cli.complete import complete_host, complete_plot
+
+
+@click.command()
+@click.argument("plot", shell_complete=complete_plot)
+@click.option("-f", "--follow", is_flag=True, help="Go on as the log grows, until the plot ends.")
+@click.option("-n", "--lines", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
+@click.option("--host", help="Only on this plotter.", shell_complete=complete_host)
+@click.option("--tmp", metavar="DIR", help="Only in this tmp directory.")
+def logs(plot: str, follow: bool, lines: int | None, host: str | None, tmp: str | None) -> None:
+    """Print the log of a plot, wherever in the farm it is made.
+
+    PLOT is the start of its id, or HOST:PID. Plots that have ended are found while their logs are there.
+    """
+    from plotman.control.farm import board, look
+    from plotman.control.plots import open_log, read_on
+
+    log = open_log(look(board()), plot, host, tmp, lines)
+    try:
+        for text in read_on(log, follow, lambda words: click.echo(f"plotman: {words}", err=True)):
+            click.echo(text, nl=False)
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.exit(130)  # 128 + SIGINT: what a shell makes of it
