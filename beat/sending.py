@@ -12,7 +12,7 @@ from celery import Celery, chain, signature
 
 from beat.decisions import Move, Start
 from beat.policy.passing_on import Passing, told
-from common.messages import PlotOrder, TargetOrder
+from common.messages import VERSION, PlotOrder, TargetOrder
 from common.names import (
     ADMIT,
     ARCHIVE_TO_TARGET,
@@ -71,9 +71,11 @@ def send_move(app: Celery, board: Board, move: Move, now: datetime) -> str:
             RESERVE,
             move.harvester,
             source_host=move.host,
+            version=VERSION,
             path=plot.path,
             size_bytes=plot.size_bytes,
             move=move_id,
+            **({} if move.door else {"door": False}),
         ).set(expires=now + MOVE_LIFETIME),
         step(TRANSFER, move.host),
         app=app,

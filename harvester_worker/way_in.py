@@ -49,15 +49,16 @@ class WayIn:
         self._doors.stop()
 
     def reserve(self, order: ReserveOrder) -> Reservation:
-        """As Reserver.reserve; for a plotter on another machine with a door to the part, and the ticket to it
-        on the notice board. Asked for anew by another move, what an earlier one still writes is ended.
+        """As Reserver.reserve; for a plotter on another machine that needs one with a door to the part, and
+        the ticket to it on the notice board. Asked for anew by another move, what an earlier one still writes
+        is ended.
 
         Raises BrokerError as well: without a ticket nobody comes in.
         """
         plot_id = order.plot_name().plot_id
         self._close(plot_id, but_for=order.move)
         reservation = self._reserver.reserve(order)
-        if order.source_host == self._host or reservation.part is None:
+        if order.source_host == self._host or reservation.part is None or not order.door:
             return reservation
         part = Path(reservation.part)
         ticket = self._doors.open(plot_id, order.source_host, reservation.drive, part, order.move)

@@ -39,6 +39,22 @@ need() {
   [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
 }
 
+# without_daemons COMMAND...: packages that it installs do not start their daemons meanwhile (invoke-rc.d(8)).
+without_daemons() {
+  local policy=/usr/sbin/policy-rc.d status=0 as_root=()
+  # Debian's container images have one that forbids it already.
+  if [ -e $policy ] || ! can_install; then
+    "$@"
+    return
+  fi
+  [ "$(id -u)" = 0 ] || as_root=(sudo)
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $policy >/dev/null
+  "${as_root[@]}" chmod 755 $policy
+  "$@" || status=$?
+  "${as_root[@]}" rm -f $policy
+  return $status
+}
+
 # find_python: prints the first Python that is new enough.
 find_python() {
   local candidate

@@ -52,6 +52,10 @@ _MEANING = {
     24: ("the source vanished meanwhile", "Find out who moves plots beside plotman."),
     30: ("nothing moved for too long", "Look whether one of the drives hangs."),
     35: ("the harvester does not answer", "Look at its network, its firewall and harvester.door_address."),
+    255: (
+        "ssh did not get through",
+        "Try it as the user who runs plotman: ssh -o BatchMode=yes USER@HOST true",
+    ),
 }
 
 
@@ -59,7 +63,8 @@ def failure(code: int, complaint: str) -> TransferFailed:
     """What an exit code other than 0 means. code: negative for a signal. complaint: rsync's stderr, whose
     first line says most.
     """
-    said = next((line.strip() for line in complaint.splitlines() if line.strip()), "")
+    lines = (line.strip(" @") for line in complaint.splitlines())  # ssh frames its warnings with @
+    said = next((line for line in lines if line), "")
     detail = f": {said}" if said else ""
     if code < 0:
         return TransferFailed(f"rsync was killed by signal {-code}{detail}.", "It goes on where it ended.")

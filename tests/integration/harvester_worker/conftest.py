@@ -7,18 +7,21 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from common.config.farm import Placement
 from common.probe import Probe
 from common.snapshot import DriveUse
+from common.store import Board
 from harvester_worker.admit import Admitter
 from harvester_worker.door.connection import PATIENCE, Patience
 from harvester_worker.door.doors import Doomed, Doors
 from harvester_worker.drives import Drives
 from harvester_worker.reserve import Limits, Reserver
 from tests.support.door import House
+from tests.support.site import Site
 
 ROOT = Path(__file__).resolve().parents[3]
 FARMER = "a010d140e7c43146b5bb59695e6c444abbb62e964a535d0034351a90d1192bff0130de95f9bbc58af254c4dab4e65d3a"
@@ -160,3 +163,12 @@ def make_house(tmp_path: Path) -> Iterator[Callable[..., House]]:
     yield make
     for house in made:
         house.doors.stop()
+
+
+@pytest.fixture
+def site(farm: Callable[..., Any], drive: Path, board: Board, tmp_path: Path) -> Iterator[Site]:
+    other = tmp_path / "drive2"
+    other.mkdir()
+    made = Site(farm(drive, other), board, tmp_path)
+    yield made
+    made.way_in.stop()

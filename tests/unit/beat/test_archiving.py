@@ -313,3 +313,11 @@ def test_a_dst_directory_that_a_plot_is_about_to_be_copied_to_is_left_alone() ->
     assert by_priority(keeper(*plots))[0].path == "/dst1/a.plot"
     busy = keeper(*plots, jobs=(job(phase="1:1"), job(phase="4:1", dst="/dst1/"), job(phase=None)))
     assert by_priority(busy)[0].path == "/dst2/b.plot"
+
+
+@pytest.mark.parametrize(("routed", "door"), [((), True), (("h2",), True), (("h2", "h1"), False)])
+def test_no_door_is_asked_for_where_the_plotter_names_a_way_of_its_own(
+    routed: tuple[str, ...], door: bool
+) -> None:
+    planned, _ = plan_moves(keeper(plot("a")), archiver(routed=routed), (), ONE, T)
+    assert [move.door for move in planned] == [door]
