@@ -16,7 +16,7 @@ VERSION = 1  # grows when a message changes its meaning; older ones are understo
 
 
 class Message(BaseModel):
-    """Base of all task arguments: frozen, unknown keys refused.
+    """Base of all task arguments: frozen.
 
     version: of the message's meaning; a worker refuses what is newer than itself.
     """
@@ -28,7 +28,11 @@ class Message(BaseModel):
     @classmethod
     def read(cls, **arguments: Any) -> Self:
         """Check a task's arguments. Raises OrderRefused that names each wrong one, and for a message of a
-        newer plotman, whose meaning is not known here."""
+        newer plotman, whose meaning is not known here.
+
+        A message that tells its version was written by a plotman: unknown keys in it are those of the next
+        release, and can be left out. One without is a person's, whose mistakes are told.
+        """
         version = arguments.get("version", VERSION)
         if isinstance(version, int) and version > VERSION:
             raise OrderRefused(
@@ -36,7 +40,7 @@ class Message(BaseModel):
                 "Upgrade plotman on this machine.",
             )
         try:
-            return cls(**arguments)
+            return cls.model_validate(arguments, extra="ignore" if "version" in arguments else None)
         except ValidationError as error:
             wrong = "; ".join(
                 f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: {problem['msg']}"
