@@ -75,6 +75,7 @@ def send_move(app: Celery, board: Board, move: Move, now: datetime) -> str:
             path=plot.path,
             size_bytes=plot.size_bytes,
             move=move_id,
+            **({} if move.door else {"door": False}),
         ).set(expires=now + MOVE_LIFETIME),
         step(TRANSFER, move.host),
         app=app,
