@@ -45,14 +45,50 @@ _VERBS = {
     "version": "plotman.cli.version",
 }
 
-# What the verbs are for, in the order of `plotman --help`; one that is in none of them comes last.
+# What the verbs are for, as `plotman --help` lists them. A verb that is in none of these comes last.
 _PURPOSES = {
-    "Run": ("up", "plot", "archive"),
-    "Look": ("status", "dirs", "dsched", "why", "interactive", "details", "files", "logs"),
-    "Stop and go": ("pause", "unpause", "drain", "undrain", "suspend", "resume", "kill", "cleanup"),
-    "Archiving": ("bandwidth", "resend"),
-    "Records": ("history", "analyze", "export", "prometheus"),
-    "Set up": ("config", "farm", "notify", "completion", "version"),
+    "Run": {
+        "up": "Run all that plotman.yaml asks for on this machine.",
+        "plot": "Only make plots here.",
+        "archive": "Only move finished plots, and take plots in.",
+    },
+    "Look": {
+        "status": "Plots in the making, transfers, and what waits for what.",
+        "dirs": "Directories and drives: room, readiness, what is on its way.",
+        "dsched": "Where the plots in the making go, and the next ones.",
+        "why": "Why no plot starts or moves now, and what to do.",
+        "interactive": "The farm live, steered by keys and mouse.",
+    },
+    "One plot": {
+        "details": "All that is known of it.",
+        "files": "Its unfinished files.",
+        "logs": "Its log, live with -f.",
+        "suspend": "Stop it where it is.",
+        "resume": "Let it go on.",
+        "kill": "End it, and delete its unfinished files.",
+    },
+    "Steer": {
+        "pause": "Start no more plots or transfers.",
+        "unpause": "Start them again.",
+        "drain": "Let no more plots come to a host, directory or drive.",
+        "undrain": "Take plots there again.",
+        "bandwidth": "Limit what plotters send to other machines.",
+        "resend": "Send a plot again that a harvester refused.",
+        "cleanup": "Find and delete what crashed plotters left.",
+    },
+    "Records": {
+        "history": "Plots that were made and moved.",
+        "analyze": "How long they took.",
+        "export": "The same as CSV or JSON lines.",
+        "prometheus": "Metrics of the farm.",
+    },
+    "Set up": {
+        "config": "Write, check and migrate plotman.yaml.",
+        "farm": "Passwords, rights and certificates of several machines.",
+        "notify": "Tell people what happens.",
+        "completion": "Completion of verbs, hosts and plot ids for your shell.",
+        "version": "The version.",
+    },
 }
 
 
@@ -66,15 +102,12 @@ class _Verbs(click.Group):
         command: Any = getattr(importlib.import_module(_VERBS[cmd_name]), cmd_name)
         return command  # type: ignore[no-any-return]
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         listed = {verb for verbs in _PURPOSES.values() for verb in verbs}
-        purposes = _PURPOSES | {"Others": tuple(sorted(_VERBS.keys() - listed))}
-        for purpose, verbs in purposes.items():
-            rows = [
-                (verb, command.get_short_help_str(limit=formatter.width))
-                for verb in verbs
-                if (command := self.get_command(ctx, verb)) is not None
-            ]
+        others = dict.fromkeys(sorted(_VERBS.keys() - listed), "")
+        longest = max(map(len, _VERBS))  # one column for all sections
+        for purpose, verbs in {**_PURPOSES, "Others": others}.items():
+            rows = [(verb.ljust(longest), text) for verb, text in verbs.items() if verb in _VERBS]
             if rows:
                 with formatter.section(purpose):
                     formatter.write_dl(rows)
