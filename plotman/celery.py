@@ -10,7 +10,7 @@ from celery.events.state import TASK_EVENT_TO_STATE
 from common import config, transport
 from common.broker import broker_url
 from common.errors import PlotmanError
-from plotman.flower_guard import guard
+from plotman.flower.guard import guard
 from plotman.settings import celery_settings
 
 # A plot that reports progress is still a started task: without this Flower calls it PROGRESS, and takes
@@ -34,6 +34,10 @@ def make_app() -> Celery:
     made.conf.update(celery_settings(broker_url(settings), settings.host))
     made.steps["worker"].update(_SERVICES)
     guard(settings)
+    if "flower.urls" in sys.modules and "flower" in sys.argv:  # `celery` loads it whatever its command is
+        from plotman.flower.install import install
+
+        install()
     return made
 
 

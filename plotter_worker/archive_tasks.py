@@ -8,7 +8,6 @@ from typing import Any
 
 from celery import Task, shared_task
 from celery.exceptions import Ignore
-from kombu.exceptions import OperationalError
 
 from common import names
 from common.errors import OrderRefused
@@ -19,6 +18,7 @@ from common.plotfile import PlotName
 from common.pool import stop_event
 from common.units import human_bytes
 from plotter_worker import archiver, service, sources
+from plotter_worker.progress_events import ProgressEvents
 from plotter_worker.transfer.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -35,11 +35,10 @@ def transfer(self: Task, reservation: dict[str, Any], host: str) -> dict[str, An
         log.info("%s is not sent: %s", reserved.path, why, extra={"action": "not-sent", "host": host})
         raise Ignore(why)
 
+    events = ProgressEvents(self)
+
     def tell(progress: Progress) -> None:
-        try:
-            self.send_event("task-progress", result=progress_text(progress))
-        except (OperationalError, OSError) as error:
-            log.debug("progress is not told: %s", error)  # Redis is away; the plot goes on
+        events.tell(progress_text(progress))
 
     try:
         with (

@@ -8,7 +8,6 @@ from typing import Any
 
 from celery import Task, shared_task
 from celery.exceptions import Ignore
-from kombu.exceptions import OperationalError
 
 from common import names
 from common.errors import OrderRefused
@@ -20,6 +19,7 @@ from common.pool import stop_event
 from common.targets import label
 from plotter_worker import archiver
 from plotter_worker.archive_tasks import progress_text
+from plotter_worker.progress_events import ProgressEvents
 from plotter_worker.transfer.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -35,11 +35,10 @@ def archive_to_target(self: Task, **arguments: Any) -> dict[str, Any]:
             f"plotman.yaml of {order.host} names no target but the harvesters.", "Look at archiving.target."
         )
 
+    events = ProgressEvents(self)
+
     def tell(progress: Progress) -> None:
-        try:
-            self.send_event("task-progress", result=progress_text(progress))
-        except (OperationalError, OSError) as error:
-            log.debug("progress is not told: %s", error)  # Redis is away; the plot goes on
+        events.tell(progress_text(progress))
 
     if sender.target.sends(order.path) or not Path(order.path).exists():
         log.info("%s is not sent: it is being sent already, or is gone from here", order.path)

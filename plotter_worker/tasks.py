@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import time
 from typing import Any
 
 from celery import Task, shared_task
@@ -19,13 +18,13 @@ from common.units import human_duration
 from plotter_worker.host import PlotterHost
 from plotter_worker.jobs import A_PERSON, TrackedJob
 from plotter_worker.orders import AlreadyTaken
+from plotter_worker.progress_events import PAUSE_S, ProgressEvents
 from plotter_worker.records import Outcome
 from plotter_worker.service import board, current
 
 log = logging.getLogger(__name__)
 
-_REPORT_PAUSE_S = 1.0  # between two progress events of one plot
-_LOOK_S = 60.0  # a task that hears nothing looks by itself
+_LOOK_S = 30.0  # a task that hears nothing looks by itself, and tells again where its plot is
 _REDIS_PAUSE_S = 2.0
 
 
@@ -95,15 +94,13 @@ def _stand_for(task: Any, plotter: PlotterHost, job: TrackedJob) -> Outcome:
     """
     event = stop_event(task.request.id)
     event.on_set(job.changed)
-    seen, told, last_s = -1, "", 0.0
+    events = ProgressEvents(task, job.record.started_at)
+    seen = -1
     while job.outcome is None:
         _let_go_if_asked(event, plotter, job)
         stay_findable(task.request.id)
-        seen = job.wait_change(seen, _REPORT_PAUSE_S if progress_text(job) != told else _LOOK_S)
-        text = progress_text(job)
-        if text != told and time.monotonic() - last_s >= _REPORT_PAUSE_S:
-            told, last_s = text, time.monotonic()
-            report_progress(task, text)
+        seen = job.wait_change(seen, PAUSE_S if events.is_news(progress_text(job)) else _LOOK_S)
+        events.tell(progress_text(job))
     while not _redis_is_there():
         _let_go_if_asked(event, plotter, job)
         event.wait(_REDIS_PAUSE_S)
@@ -134,9 +131,10 @@ def _let_go_if_asked(event: StopEvent, plotter: PlotterHost, job: TrackedJob) ->
 
 
 def progress_text(job: TrackedJob) -> str:
-    """What Flower shows of a running plot: `phase 2:3 43% eta 1h 12m`."""
+    """What Flower shows of a running plot: `6b4e7375 phase 2:3 43% eta 1h 12m`."""
     notice = job.brief()
-    parts = [f"phase {notice.phase}" if notice.phase else "phase unknown"]
+    parts = [notice.plot_id[:8]] if notice.plot_id else []
+    parts.append(f"phase {notice.phase}" if notice.phase else "phase unknown")
     if notice.percent is not None:
         parts.append(f"{notice.percent:.0f}%")
     if notice.eta_s is not None:
@@ -144,14 +142,6 @@ def progress_text(job: TrackedJob) -> str:
     if notice.stalled:
         parts.append(f"stalled: {notice.stalled}")
     return " ".join(parts)
-
-
-def report_progress(task: Any, text: str) -> None:
-    """An event that Flower shows as the task's result; without Redis nobody sees it, and that is all."""
-    try:
-        task.send_event("task-progress", result=text)
-    except (OperationalError, OSError) as error:
-        log.debug("progress not told: %s", error)
 
 
 def _redis_is_there() -> bool:

@@ -62,4 +62,4 @@ def guard(settings: Config) -> None:
             click.echo(f"plotman: {error}", err=True)
             raise SystemExit(int(error.exit_code)) from None
 
-    import_modules.connect(check, weak=False, dispatch_uid="plotman.flower_guard")
+    import_modules.connect(check, weak=False, dispatch_uid="plotman.flower.guard")

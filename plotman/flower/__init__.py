@@ -1,0 +1,1 @@
+"""What plotman adds to Flower (`celery -A plotman flower`): a page of the farm, readable tasks, a guard."""

@@ -1,0 +1,68 @@
+"""Flower's page of the farm: hosts, plots, transfers, drives and what waits for what."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from flower.views import BaseHandler
+from tornado.web import authenticated
+
+from common.errors import PlotmanError
+from common.names import Role
+from common.store import Board
+from plotman.control import farm
+from plotman.flower import sections
+
+_FRESH_S = 0.5  # many browsers look at one board
+_PATIENCE_S = 5.0
+
+
+class FarmView(BaseHandler):
+    """The page; what is in it comes by itself."""
+
+    @authenticated
+    async def get(self) -> None:
+        self.render("farm.html")
+
+
+class FarmTables(BaseHandler):
+    """What the page shows now, as a piece of HTML. The browser asks again and again."""
+
+    @authenticated
+    async def get(self) -> None:
+        self.set_header("Cache-Control", "no-store")
+        try:
+            shown = await asyncio.get_running_loop().run_in_executor(None, _look.page)
+        except PlotmanError as error:
+            self.set_status(503)
+            self.set_header("Content-Type", "text/plain; charset=UTF-8")
+            self.finish(str(error))
+            return
+        self.render("farm_tables.html", page=shown, at=datetime.now(UTC).astimezone())
+
+
+class _Look:
+    """The farm, looked at twice a second at most, whoever asks."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._board: Board | None = None
+        self._known: dict[tuple[Role, str], tuple[str, Any]] = {}
+        self._page: sections.Page | None = None
+        self._at = 0.0
+
+    def page(self) -> sections.Page:
+        """Raises PlotmanError; may take seconds: not for the thread that serves."""
+        with self._lock:
+            if self._page is None or time.monotonic() - self._at > _FRESH_S:
+                self._board = self._board or farm.board(_PATIENCE_S)
+                self._page = sections.page(farm.look(self._board, self._known))
+                self._at = time.monotonic()
+            return self._page
+
+
+_look = _Look()

@@ -1,0 +1,115 @@
+"""What the page of the farm shows: cards and tables as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from common.units import human_bytes
+from plotman.control import reports, tables
+from plotman.control.farm import Farm
+from plotman.control.tables import Table
+
+
+@dataclass(frozen=True)
+class Card:
+    """kind: end of Flower's class metric-card-...; "" for none."""
+
+    label: str
+    value: str
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """percent: a bar is drawn. link: id of a task that Flower has a page of. right: a figure."""
+
+    text: str
+    right: bool = False
+    percent: float | None = None
+    link: str | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """empty: said where there are no rows."""
+
+    title: str
+    columns: tuple[tuple[str, bool], ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    empty: str
+
+
+@dataclass(frozen=True)
+class Page:
+    notes: tuple[str, ...]
+    cards: tuple[Card, ...]
+    sections: tuple[Section, ...]
+
+
+# What is of no use to who looks at a browser: other columns say it, or `plotman details` does.
+_LEFT_OUT = frozenset({"pid", "user", "sys", "io"})
+_LONG_FOLDER = 12  # characters
+
+
+def page(farm: Farm) -> Page:
+    jobs = farm.jobs()
+    return Page(
+        notes=tuple(reports.notes(farm)),
+        cards=tuple(_cards(farm)),
+        sections=(
+            _section(
+                "Plots in the making", tables.jobs_table(farm), "None.", [job.task_id for _, job in jobs]
+            ),
+            _section("On the way to a drive", tables.moves_table(farm), "None."),
+            _section("Why nothing starts or moves", tables.waits_table(farm), "Nothing waits."),
+            _section("tmp directories", tables.tmp_table(farm), "No plotter has said a word yet."),
+            _section("dst directories", tables.dst_table(farm), "None: plots stay where they are made."),
+            _section("Farming drives", tables.drives_table(farm), "No harvester has said a word yet."),
+            _section("Plots that are left alone", tables.plots_table(farm), "None."),
+        ),
+    )
+
+
+def _cards(farm: Farm) -> Iterable[Card]:
+    hosts = {*farm.plotters, *farm.archivers, *farm.harvesters}
+    silent = {host for _, host in farm.stale}
+    transfers = sum(len(archiver.transfers) for archiver in farm.archivers.values())
+    free = [
+        drive.free_bytes or 0
+        for harvester in farm.harvesters.values()
+        for drive in harvester.drives
+        if drive.takes_plots
+    ]
+    yield Card("Hosts", f"{len(hosts - silent)} of {len(hosts)}", "danger" if silent else "success")
+    yield Card("Plots in the making", str(len(farm.jobs())), "active")
+    yield Card("Transfers", str(transfers))
+    yield Card("Free on drives that take plots", human_bytes(sum(free)) if free else "?")
+
+
+def _section(title: str, table: Table, empty: str, links: Sequence[str] = ()) -> Section:
+    """links: ids of tasks, one for each row, put under its first cell. Long paths are told relative to the
+    folder that all of them are in."""
+    folder = table.shared_folder()
+    if folder is not None and len(folder) > _LONG_FOLDER:
+        title, table = f"{title}, below {folder}", table.below(folder)
+    kept = [number for number, column in enumerate(table.columns) if column not in _LEFT_OUT]
+    cell = _cells(table)
+    return Section(
+        title=title,
+        columns=tuple((table.columns[number], table.columns[number] in table.right) for number in kept),
+        rows=tuple(
+            tuple(cell(number, row[number], links[at] if links and number == 0 else None) for number in kept)
+            for at, row in enumerate(table.rows)
+        ),
+        empty=empty,
+    )
+
+
+def _cells(table: Table) -> Callable[[int, str, str | None], Cell]:
+    def cell(number: int, text: str, link: str | None) -> Cell:
+        column = table.columns[number]
+        percent = float(text) if column == "%" and text.replace(".", "", 1).isdigit() else None
+        return Cell(text, column in table.right, percent, link)
+
+    return cell
