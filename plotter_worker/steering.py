@@ -45,9 +45,9 @@ class Steering(BaseModel):
     def pause_reason(self, now: datetime, utc_offset_s: int = 0) -> str | None:
         """For people; None where plots may start."""
         if (hold := self.held(holds.PLOTTING, now)) is not None:
-            told = holds.words(hold, now, utc_offset_s)
             done = "as many plots as were asked for have been started" if self.starts_left == 0 else None
-            return ": ".join(filter(None, (done, told))) or "paused by hand"
+            why = ": ".join(filter(None, (done, hold.reason))) or "paused"
+            return holds.words(hold.model_copy(update={"reason": why}), now, utc_offset_s)
         if (hold := self.held(holds.ALL, now)) is not None:
             return holds.sentence("it is drained", hold, now, utc_offset_s)
         return None

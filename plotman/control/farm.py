@@ -8,7 +8,8 @@ from typing import Any
 
 from common import config
 from common.broker import broker_url
-from common.errors import ExitCode, PlotmanError
+from common.config import loader
+from common.errors import ConfigError, ExitCode, PlotmanError
 from common.names import Role
 from common.snapshot import ArchiverSnapshot, HarvesterSnapshot, Job, PlotterSnapshot, Waits
 from common.store import Board
@@ -40,7 +41,19 @@ class Farm:
 def board(patience_s: float | None = None) -> Board:
     """This machine's notice board. patience_s: how long a command may take; None: as long as is usual.
     Raises ConfigError, BrokerError."""
-    return Board.connect(broker_url(config.load()), patience_s)
+    return Board.connect(broker_url(_where_to_look()), patience_s)
+
+
+def _where_to_look() -> config.Config:
+    """This machine's settings. To look, a plotman.yaml will do that is wrong beyond its section farm: the
+    workers go on by the last good one, and what they say of the errors is to be seen. Raises ConfigError."""
+    try:
+        return config.load()
+    except ConfigError:
+        reading = loader.read(config.default_path())
+        if reading.readable is None or any(one.key.partition(".")[0] == "farm" for one in reading.problems):
+            raise
+        return reading.readable
 
 
 def look(at: Board, known: dict[tuple[Role, str], tuple[str, Any]] | None = None) -> Farm:

@@ -8,6 +8,7 @@ from typing import Any
 from common.names import Role
 from common.snapshot import PlotterSnapshot, age_s
 from common.units import human_duration
+from plotman.control import held
 from plotman.control.farm import Farm
 
 
@@ -24,6 +25,7 @@ def notes(farm: Farm) -> list[str]:
         found.append(f"{role} {host} is silent; its last word is {human_duration(silent_s)} old")
     for snapshot in farm.plotters.values():
         found += _plotter_notes(snapshot)
+    found += held.notes(farm)
     for snapshots in last.values():
         found += [f"{host}: {problem}" for host, said in snapshots.items() for problem in said.problems]
     return list(dict.fromkeys(found))  # roles of a host see the same broker and clock

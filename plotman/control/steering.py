@@ -5,20 +5,10 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from common import config
-from common.names import BANDWIDTH, PAUSE, RESEND, UNPAUSE, Role
+from common.names import BANDWIDTH, RESEND, Role
 from common.snapshot import PlotState
 from plotman.control.asking import NobodyThere, ask, plotters
 from plotman.control.farm import board
-
-
-def pause(host: str, reason: str, after: int | None) -> str:
-    """Start no more plots there, or `after` more. What the plotter answers."""
-    extra = {} if after is None else {"after": after}
-    return str(ask(PAUSE, host, reason=reason, **extra))
-
-
-def unpause(host: str) -> str:
-    return str(ask(UNPAUSE, host))
 
 
 def bandwidth(host: str, bytes_s: int | None) -> str:
