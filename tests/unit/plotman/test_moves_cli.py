@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import click
 import pytest
 
-from plotman.cli.moves import rate_of
+from plotman.control.rates import rate_of
 
 
 @pytest.mark.parametrize(
@@ -26,5 +25,5 @@ def test_a_rate_reads_as_people_write_it(text: str, bytes_s: int | None) -> None
 
 @pytest.mark.parametrize("text", ["fast", "-3M", "5", "0", "1T"])
 def test_what_is_no_rate_says_what_to_write(text: str) -> None:
-    with pytest.raises(click.UsageError, match="off"):
+    with pytest.raises(ValueError, match="off"):
         rate_of(text)

@@ -1,0 +1,157 @@
+"""A plot in the making from near: all that is known of it, and its log as it is written."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import Screen
+from textual.widgets import Footer, Log, Static
+
+from common import names
+from common.errors import PlotmanError
+from common.snapshot import Job, age_s
+from common.units import human_bytes, human_duration
+from plotman.control.asking import Question
+from plotman.control.farm import Farm
+from plotman.dashboard.errands import Asker
+from plotman.dashboard.model import Target, printable
+
+_FIRST_LINES = 300
+_WAIT_S = 20.0  # one long poll
+_ANSWER_S = 15.0
+_AGAIN_S = 2.0
+_LOG_KEPT = 5000  # lines
+
+
+def facts(farm: Farm, target: Target, job: Job | None) -> str:
+    """What the notice board knows, a line or a few."""
+    if job is None:
+        return f"The plot on {target.host} is no longer in the making."
+    percent = "?" if job.percent is None else f"{job.percent:.0f}%"
+    eta = "?" if job.eta_s is None else human_duration(job.eta_s)
+    lines = [
+        f"Plot {job.plot_id or 'without an id yet'}",
+        f"{job.plotter} k{job.k or '?'} on {target.host}, pid {job.pid} {job.status.value}, "
+        f"{'of plotman' if job.ours else 'not started by plotman'}",
+        f"phase {job.phase or '?:?'}, {percent}, since {human_duration(age_s(job.started_at, farm.at))}, "
+        f"ETA {eta}; mem {human_bytes(job.mem_bytes)}, user {human_duration(job.user_s)}, "
+        f"sys {human_duration(job.sys_s)}, io {human_duration(job.iowait_s)}",
+        f"tmp {job.tmp or '?'} ({human_bytes(job.tmp_used_bytes)})"
+        + (f", tmp2 {job.tmp2}" if job.tmp2 else "")
+        + f", dst {job.dst or '?'}",
+        f"log {job.log or '?'}",
+    ]
+    if job.stalled:
+        lines.insert(0, f"! stalled: {job.stalled}")
+    return "\n".join(map(printable, lines))
+
+
+class Details(Screen[None]):
+    """The keys of the tables order about this plot, too."""
+
+    DEFAULT_CSS = """
+    Details #facts { height: auto; max-height: 50%; background: $panel; padding: 0 1; }
+    Details Log { height: 1fr; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,enter", "close", "Back"),
+        Binding("s", "app.suspend_plot", "Suspend"),
+        Binding("r", "app.resume_plot", "Resume"),
+        Binding("x,delete", "app.kill_plot", "Kill"),
+        Binding("up", "scroll(-1)", "Up", show=False),
+        Binding("down", "scroll(1)", "Down", show=False),
+        Binding("end", "to_end", "Follow", show=False),
+    ]
+
+    def __init__(self, target: Target, asker: Asker) -> None:
+        super().__init__()
+        self.target = target
+        self._asker = asker
+        self._left = threading.Event()
+        self._said = ""
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Static(id="facts", markup=False)
+            yield Log(max_lines=_LOG_KEPT, auto_scroll=True)
+            yield Footer()
+
+    def on_mount(self) -> None:
+        self.query_one(Log).can_focus = True
+        self.query_one(Log).focus()
+        threading.Thread(target=self._follow, name="dashboard-log", daemon=True).start()
+
+    def on_unmount(self) -> None:
+        self._left.set()
+
+    def show(self, farm: Farm) -> None:
+        """A new look at the farm."""
+        plotter = farm.plotters.get(self.target.host)
+        jobs = plotter.jobs if plotter else ()
+        job = next((job for job in jobs if job.task_id == self.target.what), None)
+        if not self.is_mounted:
+            return
+        text = facts(farm, self.target, job)
+        if text != self._said:
+            self._said = text
+            self.query_one("#facts", Static).update(text)
+
+    def action_close(self) -> None:
+        self.app.pop_screen()
+
+    def action_scroll(self, lines: int) -> None:
+        log = self.query_one(Log)
+        log.auto_scroll = False
+        log.scroll_relative(y=lines, animate=False)
+
+    def action_to_end(self) -> None:
+        log = self.query_one(Log)
+        log.auto_scroll = True
+        log.scroll_end(animate=False)
+
+    # In a thread of its own; only `_write` touches the screen.
+
+    def _follow(self) -> None:
+        question: dict[str, Any] = {"plot": self.target.what, "lines": _FIRST_LINES}
+        wait_s = 0.0
+        while not self._left.is_set():
+            asked = Question(names.LOG, self.target.host, question)
+            try:
+                (answer,) = self._asker([asked], timeout_s=wait_s + _ANSWER_S)
+            except PlotmanError as error:
+                answer = error
+            if isinstance(answer, PlotmanError):
+                self._say(f"-- {answer}\n")
+                if not _passing(answer):
+                    return
+                self._left.wait(_AGAIN_S)
+                continue
+            self._say(answer["text"])
+            if answer["ended"]:
+                self._say("-- the plot has ended\n")
+                return
+            wait_s = _WAIT_S
+            question = {
+                "plot": self.target.what,
+                "offset_bytes": answer["offset_bytes"],
+                "wait_s": wait_s,
+            }
+
+    def _say(self, text: str) -> None:
+        if text and not self._left.is_set() and self.app.is_running:
+            self.app.call_later(self._write, text)
+
+    def _write(self, text: str) -> None:
+        if self.is_mounted:
+            self.query_one(Log).write("\n".join(map(printable, text.split("\n"))))
+
+
+def _passing(error: PlotmanError) -> bool:
+    """Whether it may be over soon: a host or a broker that is restarted."""
+    from common.errors import ExitCode
+
+    return error.exit_code is ExitCode.UNREACHABLE

@@ -1,0 +1,42 @@
+"""Asks hosts in threads, and posts what they answer. Daemons: whoever quits need not wait for an answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from textual.app import App
+
+from common.errors import PlotmanError
+from plotman.control.asking import Question
+
+
+class Asker(Protocol):
+    """plotman.control.asking.ask_each, or what stands in for it."""
+
+    def __call__(self, questions: Sequence[Question], *, timeout_s: float) -> list[Any]: ...
+
+
+class Errands:
+    def __init__(self, app: App[Any], asker: Asker) -> None:
+        self._app = app
+        self._asker = asker
+
+    def run(
+        self, questions: Sequence[Question], timeout_s: float, then: Callable[[list[Any]], object]
+    ) -> None:
+        """Ask; `then` gets the answers in the app's own thread, in order, errors as PlotmanError."""
+        threading.Thread(
+            target=self._ask, args=(tuple(questions), timeout_s, then), name="dashboard-errand", daemon=True
+        ).start()
+
+    def _ask(
+        self, questions: tuple[Question, ...], timeout_s: float, then: Callable[[list[Any]], object]
+    ) -> None:
+        try:
+            answers = self._asker(questions, timeout_s=timeout_s)
+        except PlotmanError as error:
+            answers = [error] * len(questions)
+        if self._app.is_running:
+            self._app.call_later(then, answers)

@@ -1,0 +1,84 @@
+"""Reads the notice board in a thread of its own, and posts what it sees.
+
+The thread is a daemon and none of Textual's workers: whoever quits need not wait for a broker that hangs.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from textual.message import Message
+
+from common.errors import BrokerError
+from common.snapshot import Event
+from plotman.control.farm import Farm
+
+LOOK_S = 1.0  # a look at least so often: progress alone is no event
+_PAUSE_S = 0.2  # between two looks, where events follow each other
+_RETRY_S = 2.0
+LOG_KEPT = 500  # events
+
+
+class Source(Protocol):
+    """Where the farm is seen. Both raise BrokerError."""
+
+    def look(self) -> Farm: ...
+
+    def events(self, after: str | None, wait_s: float) -> list[tuple[str, Event]]:
+        """Those after that id, oldest first, waiting so long for the first; for None the last ones."""
+        ...
+
+
+@dataclass
+class Seen(Message):
+    """A look at the farm, and what happened since the last."""
+
+    farm: Farm
+    events: list[tuple[str, Event]]
+
+
+@dataclass
+class Away(Message):
+    """The broker does not answer; told again with each try."""
+
+    error: str
+    at: datetime
+
+
+class Feed:
+    """post: takes a message from any thread."""
+
+    def __init__(self, source: Source, post: Callable[[Message], object]) -> None:
+        self._source = source
+        self._post = post
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="dashboard-feed", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends it soon; does not wait for it."""
+        self._stopping.set()
+
+    def _run(self) -> None:
+        after: str | None = None
+        wait_s = 0.0
+        while not self._stopping.is_set():
+            try:
+                events = self._source.events(after, wait_s)
+                farm = self._source.look()
+            except BrokerError as error:
+                self._post(Away(str(error), datetime.now(UTC)))
+                self._stopping.wait(_RETRY_S)
+                continue
+            began = time.monotonic()
+            after = events[-1][0] if events else after or "0"
+            self._post(Seen(farm, events))
+            self._stopping.wait(_PAUSE_S)
+            wait_s = max(0.05, LOOK_S - (time.monotonic() - began))

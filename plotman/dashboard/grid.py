@@ -1,0 +1,288 @@
+"""A table that draws only the lines in sight, and of those only the ones that changed.
+
+Textual's own DataTable draws everything in sight anew with each changed cell, and its columns cannot give way
+to a narrow screen; with hundreds of plots that change each second that costs a core its rest.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.segment import Segment
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from plotman.dashboard import arrange
+from plotman.dashboard.arrange import Order
+from plotman.dashboard.layout import bar, begun, fitted, widths
+from plotman.dashboard.model import Column, Level, Row, Table, Target
+
+_STYLES = {Level.BAD: "grid--bad", Level.NOTICE: "grid--notice", Level.QUIET: "grid--quiet"}
+
+
+class Grid(ScrollView, can_focus=True):
+    """A table's head, and below it its rows. The row under the cursor stays under it, wherever it moves."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "grid--title",
+        "grid--head",
+        "grid--cursor",
+        "grid--bad",
+        "grid--notice",
+        "grid--quiet",
+        "grid--bar",
+        "grid--empty",
+    }
+    DEFAULT_CSS = """
+    Grid { height: 1fr; background: $background; scrollbar-size-vertical: 1; overflow-x: hidden; }
+    Grid > .grid--title { color: $text-primary; }
+    Grid:focus > .grid--title { text-style: bold reverse; }
+    Grid > .grid--head { color: $text-accent; text-style: bold; }
+    Grid > .grid--cursor { text-style: reverse; }
+    Grid > .grid--bad { color: $text-error; text-style: bold; }
+    Grid > .grid--notice { color: $text-warning; }
+    Grid > .grid--quiet { color: $text-muted; }
+    Grid > .grid--bar { color: $text-success; }
+    Grid > .grid--empty { color: $text-muted; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "step(-1)", "Up", show=False),
+        Binding("down", "step(1)", "Down", show=False),
+        Binding("pageup", "page(-1)", "Page up", show=False),
+        Binding("pagedown", "page(1)", "Page down", show=False),
+        Binding("home", "to_edge(False)", "First", show=False),
+        Binding("end", "to_edge(True)", "Last", show=False),
+        Binding("enter", "choose", "Details", show=False),
+    ]
+
+    class Chosen(Message):
+        """A row was chosen, by Enter or by a second click."""
+
+        def __init__(self, grid: Grid, row: Row) -> None:
+            self.grid = grid
+            self.row = row
+            super().__init__()
+
+    class HeadClicked(Message):
+        """The head of a column was clicked."""
+
+        def __init__(self, grid: Grid, column: Column) -> None:
+            self.grid = grid
+            self.column = column
+            super().__init__()
+
+    with_cursor: ClassVar[bool] = True
+
+    def __init__(self, table: Table, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.titled = True
+        self.table = table
+        self.rows: tuple[Row, ...] = ()
+        self.order = Order()
+        self.words = ""
+        self._widths: list[int] = []
+        self._lines: dict[tuple[Row, bool], Strip] = {}
+        self._cursor: Target | None = None
+        self._at = 0  # of the cursor, in rows
+
+    @property
+    def wanted_lines(self) -> int:
+        """How high it would like to be."""
+        return max(1, len(self.rows)) + self._top
+
+    @property
+    def _top(self) -> int:
+        """Lines above the rows: title and head."""
+        return 2 if self.titled else 1
+
+    @property
+    def _room(self) -> int:
+        return self.scrollable_content_region.width - 1  # of the mark at the left
+
+    @property
+    def current(self) -> Row | None:
+        """The row under the cursor."""
+        return self.rows[self._at] if self._at < len(self.rows) else None
+
+    def show(self, table: Table) -> None:
+        """Show this table in place of the one shown, drawing only what differs."""
+        rows = arrange.matching(arrange.ordered(table, self.order), self.words)
+        before, self.rows = self.rows, rows
+        same_head = table.columns == self.table.columns
+        self.table = table
+        self._find_cursor()
+        if len(rows) != len(before):
+            self._measure()
+        fitting = widths(table, self._room)
+        if not same_head or fitting != self._widths or len(rows) != len(before):
+            self._redraw(fitting)
+            return
+        first = int(self.scroll_offset.y)
+        for at in range(first, min(len(rows), first + self.size.height)):
+            if rows[at] != before[at]:
+                self.refresh_line(at + self._top)
+
+    def rearrange(self, order: Order | None = None, words: str | None = None) -> None:
+        """Sort and filter so from now on."""
+        self.order = self.order if order is None else order
+        self.words = self.words if words is None else words
+        self._lines.clear()
+        self.show(self.table)
+        self.refresh()
+
+    def refit(self, titled: bool | None = None) -> None:
+        """The room changed. titled: whether the table's name stands above it from now on."""
+        self.titled = self.titled if titled is None else titled
+        self._measure()
+        self._redraw(widths(self.table, self._room))
+
+    def on_resize(self) -> None:
+        self.refit()
+
+    def on_focus(self) -> None:
+        self._redraw(self._widths)
+
+    def on_blur(self) -> None:
+        self._redraw(self._widths)
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._lines.clear()
+
+    def _redraw(self, fitting: list[int]) -> None:
+        self._widths = fitting
+        self._lines.clear()
+        self.refresh()
+
+    def _measure(self) -> None:
+        self.virtual_size = Size(self.scrollable_content_region.width, len(self.rows) + self._top)
+
+    def _find_cursor(self) -> None:
+        """The cursor's row may have moved; where it is gone, the cursor stays where it was."""
+        for at, row in enumerate(self.rows):
+            if row.target == self._cursor:
+                self._at = at
+                return
+        self._at = max(0, min(self._at, len(self.rows) - 1))
+        self._cursor = self.rows[self._at].target if self.rows and self._cursor is not None else None
+
+    # Drawing.
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        if y < self._top:
+            strip = self._title(width) if y < self._top - 1 else self._head()
+            return strip.adjust_cell_length(width, self.rich_style)
+        at = y - self._top + int(self.scroll_offset.y)
+        if at >= len(self.rows):
+            text = f"  {self.table.empty}" if at == 0 and not self.words else ""
+            text = "  no row has all these words" if at == 0 and self.words else text
+            style = self.get_component_rich_style("grid--empty")
+            return Strip([Segment(fitted(text, width), style)])
+        row, under = self.rows[at], self.with_cursor and at == self._at and self.has_focus
+        known = self._lines.get((row, under))
+        if known is not None:
+            return known
+        if len(self._lines) > 4 * max(50, self.size.height):
+            self._lines.clear()
+        strip = self._line(row, under).adjust_cell_length(width, self.rich_style)
+        self._lines[row, under] = strip
+        return strip
+
+    def _title(self, width: int) -> Strip:
+        style = self.get_component_rich_style("grid--title")
+        words = [f"{self.table.title} {len(self.table.rows)}"]
+        if self.words:
+            words[0] = f"{self.table.title} {len(self.rows)} of {len(self.table.rows)}"
+        words += [f"{column} in {folder}" for column, folder in self.table.below]
+        text = fitted(" · ".join(words), max(0, width - 4)).rstrip()
+        return Strip([Segment(f"─ {text} ".ljust(width, "─"), style)])
+
+    def _head(self) -> Strip:
+        style = self.get_component_rich_style("grid--head")
+        words = []
+        for column, width in zip(self.table.columns, self._widths, strict=False):
+            if width:
+                mark = ("▼" if self.order.reverse else "▲") if column.name == self.order.column else ""
+                words.append(fitted(column.name + mark, width, column.right or column.bar))
+        return Strip([Segment(" " + " ".join(words), style)])
+
+    def _line(self, row: Row, under: bool) -> Strip:
+        plain = self.rich_style
+        if row.level in _STYLES:
+            plain = self.get_component_rich_style(_STYLES[row.level])
+        bars = self.get_component_rich_style("grid--bar") if row.level is Level.PLAIN else plain
+        if under:
+            mark = self.get_component_rich_style("grid--cursor", partial=True)
+            plain, bars = plain + mark, bars + mark
+        sign = ">" if under else row.level.value if row.level is Level.BAD else " "
+        segments = [Segment(sign, plain)]
+        gap = ""
+        for column, cell, width in zip(self.table.columns, row.cells, self._widths, strict=False):
+            if not width:
+                continue
+            if column.bar:
+                text = bar(cell, width)
+            elif column.stretch and not column.path:
+                text = begun(cell.text, width)  # sentences begin with what matters
+            else:
+                text = fitted(cell.text, width, column.right)
+            segments.append(Segment(gap + text, bars if column.bar and cell.share is not None else plain))
+            gap = " "
+        return Strip(segments)
+
+    # Moving about.
+
+    def action_step(self, rows: int) -> None:
+        self.put_cursor(self._at + rows)
+
+    def action_page(self, pages: int) -> None:
+        self.put_cursor(self._at + pages * max(1, self.size.height - self._top - 1))
+
+    def action_to_edge(self, last: bool) -> None:
+        self.put_cursor(len(self.rows) - 1 if last else 0)
+
+    def action_choose(self) -> None:
+        if self.current is not None:
+            self.post_message(self.Chosen(self, self.current))
+
+    def put_cursor(self, at: int) -> None:
+        if not self.rows:
+            return
+        before, self._at = self._at, max(0, min(at, len(self.rows) - 1))
+        self._cursor = self.rows[self._at].target
+        self.refresh_line(before + self._top)
+        self.refresh_line(self._at + self._top)
+        first, seen = int(self.scroll_offset.y), max(1, self.size.height - self._top)
+        if not first <= self._at < first + seen:
+            top = self._at if self._at < first else self._at - seen + 1
+            self.scroll_to(y=top, animate=False)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        if event.y < self._top:
+            if (column := self._column_at(event.x)) is not None:
+                self.post_message(self.HeadClicked(self, column))
+            return
+        at = event.y - self._top + int(self.scroll_offset.y)
+        if at >= len(self.rows):
+            return
+        again = at == self._at and event.chain > 1
+        self.put_cursor(at)
+        if again:
+            self.action_choose()
+
+    def _column_at(self, x: int) -> Column | None:
+        start = 1
+        for column, width in zip(self.table.columns, self._widths, strict=False):
+            if width and start <= x < start + width:
+                return column
+            start += width + 1 if width else 0
+        return None

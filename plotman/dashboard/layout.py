@@ -1,0 +1,148 @@
+"""How a table fits into a width, and panes into a height. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+from rich.cells import cell_len, set_cell_size
+
+from plotman.dashboard.model import Cell, Column, Table, printable
+
+GAP = 1  # between two columns
+_BAR = 14  # a bar with its text, where there is room
+_LEAST = 6  # of a column that is shortened
+
+
+class Size(IntEnum):
+    """How much of the screen there is."""
+
+    LIST = 0  # one list and a line above it
+    PANE = 1  # one pane at a time, with the log below it
+    STACK = 2  # all panes
+    WIDE = 3  # all panes, three side by side
+
+
+def size_of(width: int, height: int) -> Size:
+    if width < 60 or height < 16:
+        return Size.LIST
+    if width < 100 or height < 30:
+        return Size.PANE
+    return Size.WIDE if width >= 160 and height >= 36 else Size.STACK
+
+
+def widths(table: Table, room: int) -> list[int]:
+    """Cells for each column; 0 for those that are left out. Together, gaps included, at most `room`, as
+    long as that leaves each column that is not spare `_LEAST` cells."""
+    natural = [_natural(table, index, column) for index, column in enumerate(table.columns)]
+    shown = list(natural)
+    for index in _spare(table.columns):
+        # A stretching column may give up half of itself before another is left out.
+        least = sum(
+            max(_LEAST, len(column.name), width // 2) if column.stretch and width else width
+            for column, width in zip(table.columns, shown, strict=True)
+        )
+        if least + _gaps(shown) <= room:
+            break
+        shown[index] = 0
+    over = sum(shown) + _gaps(shown) - room
+    flexible = [at for at, column in enumerate(table.columns) if column.stretch and shown[at]]
+    if over < 0 and flexible:
+        shown[flexible[-1]] -= over
+    for kind in (flexible, [at for at, column in enumerate(table.columns) if column.path and shown[at]]):
+        over = _shrink(shown, kind, over)
+    _shrink(shown, [at for at, width in enumerate(shown) if width], over)
+    return shown
+
+
+def _shrink(shown: list[int], which: list[int], over: int) -> int:
+    """Take `over` cells from those columns, always from the widest. What could not be taken."""
+    while over > 0 and which:
+        widest = max(which, key=lambda at: shown[at])
+        if shown[widest] <= _LEAST:
+            return over
+        shown[widest] -= 1
+        over -= 1
+    return over
+
+
+def _natural(table: Table, index: int, column: Column) -> int:
+    if column.bar:
+        return _BAR
+    texts = [row.cells[index].text for row in table.rows]
+    widest = max((len(text) if text.isascii() else cell_len(text) for text in texts), default=0)
+    head = len(column.name) + 1  # the mark of the order
+    # A column that is empty in every row says nothing; its head need not take room from others.
+    return max(widest, head) if widest or not texts else (0 if column.spare else head)
+
+
+def _spare(columns: Sequence[Column]) -> list[int]:
+    spare = [(column.spare, at) for at, column in enumerate(columns) if column.spare]
+    return [at for _, at in sorted(spare, reverse=True)]
+
+
+def _gaps(shown: Sequence[int]) -> int:
+    return GAP * max(0, sum(width > 0 for width in shown) - 1)
+
+
+def fitted(text: str, width: int, right: bool = False) -> str:
+    """Exactly so many cells; what is too long loses its middle, since paths and ids differ at the ends."""
+    text = printable(text)
+    length = len(text) if text.isascii() else cell_len(text)
+    if length > width:
+        if width <= 3:
+            return set_cell_size(text, width)
+        tail = (width - 1) // 2
+        head = set_cell_size(text, width - 1 - tail)
+        return head + "…" + _last(text, tail)
+    padding = " " * (width - length)
+    return padding + text if right else text + padding
+
+
+def begun(text: str, width: int) -> str:
+    """Exactly so many cells; what is too long ends in `…`."""
+    text = printable(text)
+    if cell_len(text) <= width:
+        return set_cell_size(text, width)
+    return set_cell_size(text, width - 1) + "…" if width > 0 else ""
+
+
+def _last(text: str, width: int) -> str:
+    kept = text[-width:]
+    while cell_len(kept) > width:
+        kept = kept[1:]
+    return kept.rjust(width) if kept.isascii() else " " * (width - cell_len(kept)) + kept
+
+
+def bar(cell: Cell, width: int) -> str:
+    """A bar and its text: `██████▒▒··  61%`. Only the text where there is no room for both."""
+    text = cell.text
+    long = width - len(text) - 1
+    if cell.share is None or long < 3:
+        return fitted(text, width, right=True)
+    full = round(min(1.0, max(0.0, cell.share)) * long)
+    spoken = min(long - full, -int(-cell.reserved * long // 1)) if cell.reserved > 0 else 0
+    return "█" * full + "▒" * spoken + "·" * (long - full - spoken) + " " + text
+
+
+def share_out(room: int, wants: Sequence[tuple[int, int]]) -> list[int]:
+    """Lines for each of several panes, one below the other.
+
+    wants: (all that it could use, the least that it needs); what is left goes to the first.
+    """
+    given = [min(want, least) for want, least in wants]
+    left = room - sum(given)
+    while left > 0:
+        hungry = [at for at, (want, _) in enumerate(wants) if given[at] < want]
+        if not hungry:
+            break
+        at = min(hungry, key=lambda index: given[index] / wants[index][0])
+        given[at] += 1
+        left -= 1
+    if given and left > 0:
+        given[0] += left
+    while left < 0 and any(lines > 0 for lines in given):
+        at = max(range(len(given)), key=lambda index: given[index])
+        given[at] -= 1
+        left += 1
+    return given

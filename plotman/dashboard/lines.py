@@ -1,0 +1,61 @@
+"""A few lines of text, each as long as there is room."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.segment import Segment
+from textual import events
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from plotman.dashboard.layout import begun
+from plotman.dashboard.model import Level, Line
+
+
+class Lines(Widget, can_focus=False):
+    """Not there at all where there is nothing to say. What is too long ends in `…`."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"lines--bad", "lines--notice"}
+    DEFAULT_CSS = """
+    Lines { height: auto; }
+    Lines > .lines--bad { color: $text-error; text-style: bold; }
+    Lines > .lines--notice { color: $text-warning; }
+    """
+
+    class Clicked(Message):
+        """Somebody wants to know more."""
+
+        def __init__(self, lines: Lines) -> None:
+            self.lines = lines
+            super().__init__()
+
+        @property
+        def control(self) -> Lines:
+            return self.lines
+
+    def __init__(self, *, id: str, mark: str = " ") -> None:
+        super().__init__(id=id)
+        self._mark = mark  # before each line
+        self._said: tuple[Line, ...] = ()
+
+    def say(self, said: tuple[Line, ...]) -> None:
+        if said == self._said:
+            return
+        self._said = said
+        self.display = bool(said)
+        self.styles.height = len(said)
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        if y >= len(self._said):
+            return Strip.blank(self.size.width, self.rich_style)
+        line = self._said[y]
+        names = {Level.BAD: "lines--bad", Level.NOTICE: "lines--notice"}
+        style = self.get_component_rich_style(names[line.level]) if line.level in names else self.rich_style
+        return Strip([Segment(begun(self._mark + line.text, self.size.width), style)])
+
+    def on_click(self, event: events.Click) -> None:
+        event.stop()
+        self.post_message(self.Clicked(self))

@@ -1,0 +1,131 @@
+"""Panes of the way to the farm: drives, and plots that move or wait to. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from common.snapshot import DriveUse, FinishedPlot, PlotState, Transfer
+from common.units import human_bytes
+from plotman.control.farm import Farm
+from plotman.dashboard.model import Cell, Column, Kind, Level, Row, Table, Target
+from plotman.dashboard.panes.cells import (
+    duration,
+    number,
+    percent,
+    plot_name,
+    shares,
+    size,
+    state_level,
+)
+from plotman.dashboard.panes.waiting import Waiting
+
+_DRIVE_COLUMNS = (
+    Column("host", spare=2),
+    Column("archive dir", path=True, stretch=True),
+    Column("plots", right=True, spare=3),
+    Column("free", right=True),
+    Column("used", right=True, bar=True),
+    Column("reserved", right=True, spare=4),
+    Column("state"),
+)
+
+
+def drives(farm: Farm) -> Table:
+    """Drives of the harvesters, and folders of archiving targets, of which only the free space is known."""
+    rows = []
+    for host, snapshot in farm.harvesters.items():
+        for drive in snapshot.drives:
+            used, reserved = shares(drive.free_bytes, drive.total_bytes, drive.reserved_bytes)
+            cells = (
+                Cell(host),
+                Cell(drive.path),
+                number(drive.plots),
+                size(drive.free_bytes),
+                Cell(f"{100 * used:.0f}%", used, used, reserved) if used is not None else Cell("?"),
+                Cell(human_bytes(drive.reserved_bytes) if drive.reserved_bytes else "", drive.reserved_bytes),
+                Cell(drive.word),
+            )
+            level = state_level(drive.state)
+            if drive.use is not DriveUse.ACTIVE:
+                level = Level.QUIET if drive.use is DriveUse.DISABLED else Level.NOTICE
+            rows.append(Row(Target(Kind.DRIVE, host, drive.path), cells, level))
+    rows += _target_rows(farm)
+    return Table("drives", "Drives", _DRIVE_COLUMNS, tuple(rows), "no archive drives")
+
+
+def _target_rows(farm: Farm) -> Iterator[Row]:
+    for host, archiver in farm.archivers.items():
+        for space in archiver.target.spaces if archiver.target else ():
+            name = archiver.target.name if archiver.target else ""
+            word = Cell(f"target {name}")
+            free = size(space.free_bytes)
+            cells = (Cell(host), Cell(space.path), Cell("?"), free, Cell("?"), Cell(""), word)
+            yield Row(Target(Kind.DRIVE, host, space.path), cells, Level.PLAIN)
+
+
+_MOVE_COLUMNS = (
+    Column("plot id"),
+    Column("host", spare=2),
+    Column("from", path=True, spare=5),
+    Column("size", right=True, spare=6),
+    Column("is"),
+    Column("%", right=True, bar=True),
+    Column("rate", right=True, spare=3),
+    Column("ETA", right=True, spare=4),
+    Column("to, or why not", stretch=True, spare=1),
+)
+
+
+def moves(farm: Farm, waiting: Waiting) -> Table:
+    """Plots on their way first, then finished ones that wait or are left alone."""
+    rows = []
+    sending = set()
+    for host, archiver in farm.archivers.items():
+        for transfer in archiver.transfers:
+            sending.add((host, transfer.path))
+            rows.append(Row(*_transfer_row(host, transfer)))
+    for host, snapshot in farm.plotters.items():
+        for plot in snapshot.plots:
+            if (host, plot.path) not in sending:
+                why = plot.reason or waiting.reason(host, plot.path)
+                level = _PLOT_LEVELS.get(plot.state, Level.PLAIN)
+                rows.append(Row(*_plot_row(host, plot, why), level))
+    return Table("moves", "Moving", _MOVE_COLUMNS, tuple(rows), "no finished plots here")
+
+
+_PLOT_LEVELS = {
+    PlotState.REFUSED: Level.BAD,
+    PlotState.TRUNCATED: Level.BAD,
+    PlotState.FOREIGN: Level.NOTICE,
+}
+
+
+def _transfer_row(host: str, transfer: Transfer) -> tuple[Target, tuple[Cell, ...]]:
+    share = transfer.sent_bytes / transfer.size_bytes if transfer.size_bytes else None
+    rate = transfer.rate_bytes_s
+    return Target(Kind.PLOT, host, transfer.path), (
+        Cell(plot_name(transfer.plot_id, transfer.path)),
+        Cell(host),
+        Cell(transfer.path),
+        Cell(human_bytes(transfer.size_bytes), transfer.size_bytes),
+        Cell("sending"),
+        percent(None if share is None else 100 * share),
+        Cell(f"{human_bytes(rate)}/s", rate) if rate else Cell("?"),
+        duration(transfer.eta_s),
+        Cell(f"to {transfer.harvester}:{transfer.drive}"),
+    )
+
+
+def _plot_row(host: str, plot: FinishedPlot, why: str) -> tuple[Target, tuple[Cell, ...]]:
+    word = "waits" if plot.state is PlotState.READY and why else plot.state.value
+    return Target(Kind.PLOT, host, plot.path), (
+        Cell(plot_name(plot.plot_id, plot.path)),
+        Cell(host),
+        Cell(plot.path),
+        Cell(human_bytes(plot.size_bytes), plot.size_bytes),
+        Cell(word),
+        Cell(""),
+        Cell(""),
+        Cell(""),
+        Cell(why),
+    )

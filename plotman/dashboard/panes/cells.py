@@ -1,0 +1,67 @@
+"""Cells of the kinds that several panes have. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import PurePath
+
+from common.phase import Phase
+from common.snapshot import DirState, Job
+from common.units import human_bytes, human_duration
+from plotman.dashboard.model import Cell, Level
+
+_BARS = " ▁▂▃▄▅▆▇█"
+
+
+def shares(free: int | None, total: int | None, reserved: int) -> tuple[float | None, float]:
+    """What is used, without what is reserved, and what is reserved, of the whole."""
+    if free is None or not total:
+        return None, 0.0
+    used = max(0, total - free - reserved)
+    return used / total, min(1.0, reserved / total)
+
+
+def state_level(state: DirState) -> Level:
+    if state is DirState.OK:
+        return Level.PLAIN
+    return Level.NOTICE if state is DirState.UNKNOWN else Level.BAD
+
+
+def phases(jobs: Iterable[Job]) -> str:
+    return " ".join(map(str, sorted(job.phase for job in jobs if job.phase is not None)))
+
+
+def rank(phase: Phase | None) -> float | None:
+    return None if phase is None else 1000 * phase.major + phase.minor
+
+
+def plot_name(plot_id: str | None, path: str) -> str:
+    return plot_id[:8] if plot_id else PurePath(path).name
+
+
+def percent(percent: float | None) -> Cell:
+    return Cell("?") if percent is None else Cell(f"{percent:.0f}%", percent, percent / 100)
+
+
+def duration(duration_s: float | None) -> Cell:
+    return Cell("?") if duration_s is None else Cell(human_duration(duration_s), duration_s)
+
+
+def size(size_bytes: int | None) -> Cell:
+    return Cell("?") if size_bytes is None else Cell(human_bytes(size_bytes), size_bytes)
+
+
+def room(state: DirState, free_bytes: int | None) -> Cell:
+    if free_bytes is None or state is not DirState.OK:
+        return Cell(state.value, None)
+    return Cell(f"{free_bytes / 1e9:.1f}", free_bytes)
+
+
+def number(number: int | None) -> Cell:
+    return Cell("?") if number is None else Cell(str(number), number)
+
+
+def sparkline(counts: Sequence[int]) -> str:
+    """A column for each count, as high as it is beside the highest; whatever is not none shows."""
+    top = max(counts, default=0)
+    return "".join(_BARS[-(-count * 8 // top)] if top else " " for count in counts)

@@ -1,0 +1,102 @@
+"""The machines of the farm side by side: a row for each. Pure."""
+
+from __future__ import annotations
+
+from common.names import Role
+from common.snapshot import ArchiverSnapshot, Tally
+from common.units import human_bytes
+from plotman.control.farm import Farm
+from plotman.dashboard.model import Cell, Column, Kind, Level, Row, Table, Target
+from plotman.dashboard.panes.cells import shares, sparkline
+from plotman.dashboard.panes.waiting import Waiting
+
+_COLUMNS = (
+    Column("machine"),
+    Column("does", spare=4),
+    Column("jobs", right=True),
+    Column("sends", right=True, spare=2),
+    Column("drives", right=True, spare=6),
+    Column("farm", right=True, bar=True, spare=3),
+    Column("plots/day", right=True, spare=5),
+    Column("24 hours", spare=7),
+    Column("is", stretch=True),
+)
+
+
+def hosts_of(farm: Farm) -> list[str]:
+    return sorted({*farm.plotters, *farm.archivers, *farm.harvesters})
+
+
+def machines(farm: Farm, waiting: Waiting) -> Table:
+    rows = tuple(_row(farm, waiting, host) for host in hosts_of(farm))
+    return Table("machines", "Machines", _COLUMNS, rows, "no machine has announced itself")
+
+
+def _row(farm: Farm, waiting: Waiting, host: str) -> Row:
+    plotter, archiver = farm.plotters.get(host), farm.archivers.get(host)
+    word, level = _word(farm, waiting, host)
+    cells = (
+        Cell(host),
+        Cell(_roles(farm, host)),
+        Cell(f"{len(plotter.jobs)}/{plotter.global_max_jobs}", len(plotter.jobs)) if plotter else Cell(""),
+        _sends(archiver),
+        *_drives(farm, host),
+        *_made(plotter.tally if plotter else None),
+        Cell(word),
+    )
+    return Row(Target(Kind.HOST, host), cells, level)
+
+
+def _word(farm: Farm, waiting: Waiting, host: str) -> tuple[str, Level]:
+    """What a person should know of it first."""
+    silent = sorted(role for role, name in farm.stale if name == host)
+    if silent:
+        return f"silent: {', '.join(silent)}", Level.BAD
+    plotter = farm.plotters.get(host)
+    if plotter is None:
+        return "up", Level.PLAIN
+    if plotter.failures.consecutive >= plotter.failure_limit:
+        return "stopped: plotters died at once", Level.BAD
+    if not plotter.plotting:
+        return f"paused: {plotter.pause_reason}", Level.NOTICE
+    reason = waiting.reason(host, None)
+    return (f"waits: {reason}" if reason else "plots" if plotter.jobs else "up"), Level.PLAIN
+
+
+def _roles(farm: Farm, host: str) -> str:
+    here = {
+        Role.PLOTTER: host in farm.plotters,
+        Role.ARCHIVER: host in farm.archivers,
+        Role.HARVESTER: host in farm.harvesters,
+    }
+    return " ".join(role.value for role, there in here.items() if there)
+
+
+def _sends(archiver: ArchiverSnapshot | None) -> Cell:
+    if archiver is None or not archiver.transfers:
+        return Cell("")
+    rate = sum(transfer.rate_bytes_s or 0 for transfer in archiver.transfers)
+    return Cell(f"{len(archiver.transfers)}: {human_bytes(rate)}/s", rate)
+
+
+def _drives(farm: Farm, host: str) -> tuple[Cell, Cell]:
+    """How many of them take plots, and how full those are that told their size."""
+    harvester = farm.harvesters.get(host)
+    if harvester is None:
+        return Cell(""), Cell("")
+    taking = sum(drive.takes_plots and not drive.full for drive in harvester.drives)
+    told = [drive for drive in harvester.drives if drive.free_bytes is not None and drive.total_bytes]
+    free = sum(drive.free_bytes or 0 for drive in told)
+    used, reserved = shares(
+        free if told else None,
+        sum(drive.total_bytes or 0 for drive in told),
+        sum(drive.reserved_bytes for drive in told),
+    )
+    bar = Cell("?") if used is None else Cell(f"{100 * used:.0f}%", used, used, reserved)
+    return Cell(f"{taking}/{len(harvester.drives)}", taking), bar
+
+
+def _made(tally: Tally | None) -> tuple[Cell, Cell]:
+    if tally is None:
+        return Cell(""), Cell("")
+    return Cell(str(tally.day_count), tally.day_count), Cell(sparkline(tally.hours_count))

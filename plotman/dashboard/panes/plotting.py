@@ -1,0 +1,141 @@
+"""Panes of the plotters: plots in the making, tmp and dst directories. Pure."""
+
+from __future__ import annotations
+
+from common.names import Role
+from common.snapshot import Job, RunStatus, age_s
+from common.units import human_bytes, human_duration
+from plotman.control import tables
+from plotman.control.farm import Farm
+from plotman.dashboard.model import Cell, Column, Kind, Level, Row, Table, Target
+from plotman.dashboard.panes.cells import duration, number, percent, phases, rank, room, state_level
+from plotman.dashboard.panes.waiting import Waiting
+
+_JOB_COLUMNS = (
+    Column("plot id"),
+    Column("host", spare=2),
+    Column("plotter", spare=9),
+    Column("k", right=True, spare=8),
+    Column("tmp", spare=1, path=True),
+    Column("dst", spare=3, path=True),
+    Column("wall", right=True, spare=4),
+    Column("phase", right=True),
+    Column("%", right=True, bar=True),
+    Column("ETA", right=True),
+    Column("tmp size", right=True, spare=7),
+    Column("pid", right=True, spare=11),
+    Column("stat", spare=5),
+    Column("mem", right=True, spare=10),
+    Column("user", right=True, spare=12),
+    Column("sys", right=True, spare=13),
+    Column("io", right=True, spare=14),
+    Column("note", stretch=True, spare=6),
+)
+
+
+def plots(farm: Farm) -> Table:
+    rows = tuple(_job_row(farm, host, job) for host, job in farm.jobs())
+    return Table("plots", "Plots", _JOB_COLUMNS, rows, "no plots in the making")
+
+
+def _job_row(farm: Farm, host: str, job: Job) -> Row:
+    wall_s = age_s(job.started_at, farm.at)
+    note = _job_note(farm, host, job)
+    cells = (
+        Cell(job.plot_id[:8] if job.plot_id else "--------"),
+        Cell(host),
+        Cell(job.plotter),
+        number(job.k),
+        Cell(job.tmp or "?"),
+        Cell(job.dst or "?"),
+        Cell(human_duration(wall_s), wall_s),
+        Cell(str(job.phase) if job.phase else "?:?", rank(job.phase)),
+        percent(job.percent),
+        duration(job.eta_s),
+        Cell(human_bytes(job.tmp_used_bytes), job.tmp_used_bytes),
+        Cell(str(job.pid), job.pid),
+        Cell("" if job.status is RunStatus.OTHER else job.status.value),
+        Cell(human_bytes(job.mem_bytes), job.mem_bytes) if job.mem_bytes else Cell("?"),
+        Cell(human_duration(job.user_s), job.user_s),
+        Cell(human_duration(job.sys_s), job.sys_s),
+        Cell(human_duration(job.iowait_s), job.iowait_s),
+        Cell(note),
+    )
+    level = Level.PLAIN
+    if job.stalled or (Role.PLOTTER, host) in farm.stale:
+        level = Level.BAD
+    elif job.status is RunStatus.STOPPED:
+        level = Level.NOTICE
+    return Row(Target(Kind.JOB, host, job.task_id), cells, level)
+
+
+def _job_note(farm: Farm, host: str, job: Job) -> str:
+    said = []
+    if (Role.PLOTTER, host) in farm.stale:
+        said.append("host is silent")
+    if job.stalled:
+        said.append(f"stalled: {job.stalled}")
+    if job.status is RunStatus.STOPPED:
+        said.append("suspended")
+    if not job.ours:
+        said.append("not plotman's")
+    return "; ".join(said)
+
+
+_TMP_COLUMNS = (
+    Column("host", spare=2),
+    Column("tmp", path=True),
+    Column("ready"),
+    Column("GBfree", right=True, spare=3),
+    Column("jobs", right=True, spare=4),
+    Column("phases", spare=5),
+    Column("waits because", stretch=True, spare=1),
+)
+
+
+def tmps(farm: Farm, waiting: Waiting) -> Table:
+    rows = []
+    for host, snapshot in farm.plotters.items():
+        for tmp in snapshot.tmp_dirs:
+            jobs = [job for job in snapshot.jobs if job.tmp == tmp.path]
+            reason = waiting.reason(host, None, tmp.path)
+            cells = (
+                Cell(host),
+                Cell(tmp.path),
+                Cell("--" if reason else "OK"),
+                room(tmp.state, tmp.free_bytes),
+                Cell(f"{len(jobs)}/{tmp.max_jobs}", len(jobs)),
+                Cell(phases(jobs)),
+                Cell(reason),
+            )
+            rows.append(Row(Target(Kind.TMP, host, tmp.path), cells, state_level(tmp.state)))
+    return Table("tmp", "Tmp", _TMP_COLUMNS, tuple(rows), "no tmp directories")
+
+
+_DST_COLUMNS = (
+    Column("host", spare=2),
+    Column("dst", path=True, stretch=True),
+    Column("plots", right=True),
+    Column("GBfree", right=True),
+    Column("inbnd phases", spare=3),
+    Column("pri", right=True, spare=1),
+)
+
+
+def dsts(farm: Farm) -> Table:
+    # Rows of the table of `dirs` come in the order of the directories that they are of.
+    directories = [(host, dst) for host, snapshot in farm.plotters.items() for dst in snapshot.dst_dirs]
+    rows = []
+    for (host, dst), (_, path, count, _, inbound, priority) in zip(
+        directories, tables.dst_table(farm).rows, strict=True
+    ):
+        cells = (
+            Cell(host),
+            Cell(path),
+            number(int(count)),
+            room(dst.state, dst.free_bytes),
+            Cell(inbound),
+            Cell(priority, int(priority)),
+        )
+        rows.append(Row(Target(Kind.DST, host, path), cells, state_level(dst.state)))
+    return Table("dst", "Dst", _DST_COLUMNS, tuple(rows), "no dst directories")

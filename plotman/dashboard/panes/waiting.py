@@ -1,0 +1,40 @@
+"""Why things wait: a look-up for the other panes, and a pane of its own. Pure."""
+
+from __future__ import annotations
+
+from common.snapshot import Wait
+from plotman.control.farm import Farm
+from plotman.dashboard.model import Cell, Column, Kind, Row, Table, Target
+
+
+class Waiting:
+    """Why things wait, by host and what they are."""
+
+    def __init__(self, farm: Farm) -> None:
+        self._first: dict[tuple[str, str | None], Wait] = {}
+        for wait in farm.waits.waits if farm.waits else ():
+            self._first.setdefault((wait.host, wait.subject), wait)
+
+    def reason(self, host: str, *subjects: str | None) -> str:
+        """The first reason of those subjects; empty where none waits."""
+        return next((self._first[host, one].reason for one in subjects if (host, one) in self._first), "")
+
+
+_WAIT_COLUMNS = (
+    Column("host", spare=1),
+    Column("what", path=True),
+    Column("rule", spare=2),
+    Column("waits because", stretch=True),
+)
+
+
+def waits(farm: Farm) -> Table:
+    found = sorted(farm.waits.waits if farm.waits else (), key=lambda wait: (wait.host, wait.subject or ""))
+    rows = tuple(
+        Row(
+            Target(Kind.WAIT, wait.host, f"{wait.subject} {wait.rule}"),
+            (Cell(wait.host), Cell(wait.subject or "all"), Cell(wait.rule), Cell(wait.reason)),
+        )
+        for wait in found
+    )
+    return Table("waits", "Waiting", _WAIT_COLUMNS, rows, "nothing waits")

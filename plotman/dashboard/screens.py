@@ -1,0 +1,131 @@
+"""What lies over the tables: questions before something is done, a line to type, a text to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar, TypeVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, Label, Static
+
+from plotman.dashboard.model import printable
+
+T = TypeVar("T")
+
+_CSS = """
+Window { align: center middle; }
+Window > Vertical {
+    width: 90%; max-width: 110; height: auto; max-height: 95%; background: $surface; padding: 0 1;
+    border: round $primary;
+}
+Window VerticalScroll { height: auto; max-height: 100%; }
+Window Horizontal { height: auto; margin-top: 1; }
+Window Button { margin-right: 2; min-width: 10; height: 1; border: none; }
+Window.-low Horizontal { margin-top: 0; }
+Window.-low > Vertical { width: 100%; max-height: 100%; border: none; }
+"""
+
+
+class Window(ModalScreen[T]):
+    """Base of them all: as large as what is in it, as far as there is room."""
+
+    DEFAULT_CSS = _CSS
+
+    def on_resize(self) -> None:
+        self.set_class(self.size.height < 16, "-low")
+
+
+class Ask(Window[bool]):
+    """Yes or no; a no is nearer. times: how often yes has to be said."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "agree", "Yes"),
+        Binding("n,escape,q", "refuse", "No"),
+    ]
+
+    def __init__(self, what: str, lines: Iterable[str], times: int = 1) -> None:
+        super().__init__()
+        self._what = what[:1].upper() + what[1:]
+        self._lines = [printable(line) for line in lines]
+        self._times = times
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Label(f"{self._what}?", markup=False, id="what")
+            with VerticalScroll():
+                yield Static("\n".join(self._lines), markup=False)
+            with Horizontal():
+                yield Button("No (n)", id="no")
+                yield Button("Yes (y)", id="yes", variant="error")
+
+    def on_mount(self) -> None:
+        self.query_one("#no").focus()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        if event.button.id == "yes":
+            self.action_agree()
+        else:
+            self.action_refuse()
+
+    def action_agree(self) -> None:
+        self._times -= 1
+        if self._times <= 0:
+            self.dismiss(True)
+            return
+        self.query_one("#what", Label).update(f"{self._what}: really? There is no way back.")
+        self.query_one("#yes", Button).label = "Yes, really (y)"
+
+    def action_refuse(self) -> None:
+        self.dismiss(False)
+
+
+class Type(Window[str | None]):
+    """A line to type; None where it is given up."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "Cancel")]
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__()
+        self._what = what
+        self._hint = hint
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Label(self._what, markup=False)
+            yield Input(placeholder=self._hint, compact=True)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        self.dismiss(event.value.strip() or None)
+
+    def action_give_up(self) -> None:
+        self.dismiss(None)
+
+
+class Read(Window[None]):
+    """A text."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,enter,question_mark", "app.pop_screen", "Close"),
+        Binding("up", "scroll(-1)", "Up", show=False),
+        Binding("down", "scroll(1)", "Down", show=False),
+    ]
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__()
+        self._title = title
+        self._text = "\n".join(map(printable, text.splitlines()))
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Label(f"{self._title}  (Esc closes)", markup=False)
+            with VerticalScroll():
+                yield Static(self._text, markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one(VerticalScroll).focus()
+
+    def action_scroll(self, lines: int) -> None:
+        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
