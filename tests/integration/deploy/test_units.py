@@ -46,7 +46,8 @@ def _of_a_newer_systemd(line: str) -> bool:
 
 
 def test_there_is_a_unit_for_everything_and_one_for_each_role() -> None:
-    assert {unit.stem for unit in UNITS} == {"plotman", *(f"plotman-{role}" for role in ROLES)}
+    verbs = ("metrics", "notifier")
+    assert {unit.stem for unit in UNITS} == {"plotman", *(f"plotman-{role}" for role in (*ROLES, *verbs))}
 
 
 @pytest.fixture

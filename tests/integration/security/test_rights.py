@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import redis
 
+from common.config.notifications import Notifications
+from common.snapshot import Event
+from common.store import Board
+from plotman.alarms.notifier import Notifier
+from plotman.metrics.collector import as_text
 from tests.support.secured import Secured
 
 MACHINES = (
@@ -187,6 +194,21 @@ def test_a_viewer_sees_all_and_touches_nothing(secured: Secured) -> None:
     )
     assert _allowed(secured, "eye", may) == list(may)
     assert _allowed(secured, "eye", may_not) == []
+
+
+def test_a_viewer_gets_all_metrics_and_a_scheduler_runs_a_notifier(secured: Secured, tmp_path: Path) -> None:
+    told = Notifications.model_validate({"targets": {"hook": {"command": ["true"], "events": ["all"]}}})
+    notifier = Notifier(Board.connect(secured.url("boss")), told, tmp_path / "alarms.json")
+    notifier.turn(listen_s=0)
+    happened = Event(kind="plot-done", host="p1", at=datetime.now(UTC), text="done", task_id="t")
+    Board.connect(secured.url("p1")).tell(happened)  # a plotter counts what it tells
+    notifier.turn(listen_s=0)
+    assert "plot-done:p1:t" in (tmp_path / "alarms.json").read_text()
+    metrics = as_text(Board.connect(secured.url("eye")))
+    assert 'plotman_events_total{host="p1",kind="plot-done"} 1.0' in metrics
+    # A plotter may neither look at the others nor say that people were told.
+    assert "plotman_broker_up 0.0" in as_text(Board.connect(secured.url("p1")))
+    assert _allowed(secured, "p1", ("SET plotman:alarms:told:x me", "HGETALL plotman:counts")) == []
 
 
 def test_nobody_is_let_in_without_name_and_password(secured: Secured) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from common.config.model import Config
 from common.errors import ConfigError
-from plotman.up.children import NAMES, Stage, celery_child, wanted
+from plotman.up.children import NAMES, Stage, celery_child, verb_child, wanted
 
 PLOTTER = {
     "directories": {"tmp": ["/mnt/tmp"]},
@@ -23,6 +23,7 @@ PLOTTER = {
 }
 ARCHIVING = {"archiving": {"target": "harvester"}}
 HARVESTER = {"harvester": {"drives": ["/mnt/drive"]}}
+TOLD = {"notifications": {"targets": {"phone": {"url": "ntfy://farm"}}}}
 ELSEWHERE = {"broker": "redis://hub:6379/0"}
 
 
@@ -49,6 +50,8 @@ def config(*sections: dict[str, Any], **farm: object) -> Config:
         ([HARVESTER], {**ELSEWHERE, "scheduler": True}, (), ("harvester", "beat", "flower")),
         ([PLOTTER, ARCHIVING], {}, ("plotter",), ("broker", "plotter")),
         ([PLOTTER, ARCHIVING], {}, ("broker",), ("broker",)),
+        ([], {**ELSEWHERE, "metrics_port": 9587}, (), ("metrics",)),
+        ([HARVESTER, TOLD], {**ELSEWHERE}, (), ("harvester", "notifier")),
     ],
 )
 def test_a_machine_runs_what_its_plotman_yaml_names_in_the_order_of_start(
@@ -92,3 +95,11 @@ def test_each_process_is_the_celery_command_that_a_person_would_type(
 def test_the_broker_starts_before_all_that_need_it() -> None:
     assert NAMES[0] == "broker"
     assert min(Stage) is Stage.BROKER
+
+
+def test_metrics_and_notifications_are_verbs_that_read_the_same_plotman_yaml() -> None:
+    here = config(**ELSEWHERE, metrics_port=9587, metrics_address="::1")
+    metrics, notifier = (verb_child(name, here, Path("/etc/p.yaml")) for name in ("metrics", "notifier"))
+    assert metrics.argv[-3:] == ("prometheus", "--listen", "[::1]:9587")
+    assert notifier.argv[-2:] == ("notify", "run")
+    assert metrics.env == notifier.env == {"PLOTMAN_CONFIG": "/etc/p.yaml"}
