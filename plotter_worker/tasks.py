@@ -133,7 +133,8 @@ def _let_go_if_asked(event: StopEvent, plotter: PlotterHost, job: TrackedJob) ->
 def progress_text(job: TrackedJob) -> str:
     """What Flower shows of a running plot: `6b4e7375 phase 2:3 43% eta 1h 12m`."""
     notice = job.brief()
-    parts = [notice.plot_id[:8]] if notice.plot_id else []
+    plot_id = job.progress.plot_id
+    parts = [plot_id[:8]] if plot_id else []
     parts.append(f"phase {notice.phase}" if notice.phase else "phase unknown")
     if notice.percent is not None:
         parts.append(f"{notice.percent:.0f}%")
