@@ -7,9 +7,6 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
-
-from celery import bootsteps
 
 from common import config, holds, startup
 from common.broker import broker_url
@@ -17,12 +14,12 @@ from common.config import Config
 from common.config.drives import names, use_of
 from common.config.farm import Harvester as HarvesterSection
 from common.config_watch import ConfigWatch
-from common.errors import OrderRefused
 from common.moving import MoveKeeper
-from common.names import Role, role_and_host
+from common.names import Role
 from common.plotfile import PlotName
 from common.probe import Probe
 from common.publisher import Publisher
+from common.service import Served, ServiceStep
 from common.snapshot import Event, HarvesterSnapshot
 from common.store import Board
 from harvester_worker.admit import Admitter
@@ -40,15 +37,6 @@ from harvester_worker.way_in import WayIn
 log = logging.getLogger(__name__)
 
 _STEER_S = 1.0  # between two looks at what is to end by itself
-
-_current: Harvester | None = None
-
-
-def current(host: str) -> Harvester:
-    """The harvester that this process serves. Raises OrderRefused when it is not `host`."""
-    if _current is None or _current.host != host:
-        raise OrderRefused(f"This worker has no drives of {host}.", "Send the task to the queue of its host.")
-    return _current
 
 
 class Harvester:
@@ -200,27 +188,19 @@ def _limits(section: HarvesterSection) -> Limits:
     return Limits(section.margin_bytes, section.writers_per_drive, section.placement)
 
 
-class HarvesterService(bootsteps.StartStopStep):
-    """Runs in the worker named harvester@HOST, and in no other."""
+served: Served[Harvester] = Served("This worker has no drives of")
 
-    requires: ClassVar = {"celery.worker.components:Pool", "common.startup:StartCheck"}
 
-    def __init__(self, worker: Any, **options: Any) -> None:
-        super().__init__(worker, **options)
-        named = role_and_host(worker.hostname)
-        self.enabled = named is not None and named[0] is Role.HARVESTER
+def current(host: str) -> Harvester:
+    """The harvester that this process serves. Raises OrderRefused when it is not `host`."""
+    return served.by(host)
 
-    def start(self, worker: Any) -> None:  # noqa: ARG002
-        global _current  # noqa: PLW0603  one worker per process; its tasks need to find it
-        settings = config.load()
-        _current = Harvester(settings, Board.connect(broker_url(settings)))
-        _current.start()
-        log.info("harvester %s is up with %d drives", _current.host, len(_current.drives.paths()))
 
-    def stop(self, worker: Any) -> None:  # noqa: ARG002
-        global _current  # noqa: PLW0603
-        if _current is not None:
-            _current.stop()
-        _current = None
+class HarvesterService(ServiceStep):
+    """Runs in the worker named harvester@HOST."""
 
-    terminate = stop
+    role = Role.HARVESTER
+    served = served
+
+    def make(self, settings: Config, board: Board) -> Harvester:
+        return Harvester(settings, board)

@@ -6,20 +6,17 @@ import logging
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from celery import bootsteps
-
-from common import config, startup
-from common.broker import broker_url
+from common import startup
 from common.config import Config
 from common.config_watch import ConfigWatch
-from common.errors import OrderRefused
 from common.messages import Delivery, Reservation
 from common.moving import MoveKeeper, Stop
-from common.names import Role, role_and_host
+from common.names import Role
 from common.plotfile import PlotName
 from common.publisher import Publisher
+from common.service import Served, ServiceStep
 from common.snapshot import ArchiverSnapshot, Transfer
 from common.store import Board
 from plotter_worker.delivered import DeliveredFile
@@ -33,15 +30,6 @@ from plotter_worker.transfer_history import TransferHistory
 log = logging.getLogger(__name__)
 
 _PUBLISH_EVERY_S = 1.0
-
-_current: Archiver | None = None
-
-
-def current(host: str) -> Archiver:
-    """The archiver that this process is. Raises OrderRefused when it is not that of `host`."""
-    if _current is None or _current.host != host:
-        raise OrderRefused(f"This worker does not archive for {host}.", "Send the task to its host's queue.")
-    return _current
 
 
 class Archiver:
@@ -183,27 +171,19 @@ def _beginning(reservation: Reservation) -> Transfer:
     )
 
 
-class ArchiverService(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Runs in the worker named archiver@HOST, and in no other."""
+served: Served[Archiver] = Served("This worker does not archive for")
 
-    requires: ClassVar = {"celery.worker.components:Pool", "common.startup:StartCheck"}
 
-    def __init__(self, worker: Any, **options: Any) -> None:
-        super().__init__(worker, **options)
-        named = role_and_host(worker.hostname)
-        self.enabled = named is not None and named[0] is Role.ARCHIVER
+def current(host: str) -> Archiver:
+    """The archiver that this process is. Raises OrderRefused when it is not that of `host`."""
+    return served.by(host)
 
-    def start(self, worker: Any) -> None:  # noqa: ARG002
-        global _current  # noqa: PLW0603  one worker per process; its tasks need to find it
-        settings = config.load()
-        _current = Archiver(settings, Board.connect(broker_url(settings)))
-        _current.start()
-        log.info("archiver %s is up", settings.host)
 
-    def stop(self, worker: Any) -> None:  # noqa: ARG002
-        global _current  # noqa: PLW0603
-        if _current is not None:
-            _current.stop()
-        _current = None
+class ArchiverService(ServiceStep):
+    """Runs in the worker named archiver@HOST."""
 
-    terminate = stop
+    role = Role.ARCHIVER
+    served = served
+
+    def make(self, settings: Config, board: Board) -> Archiver:
+        return Archiver(settings, board)

@@ -6,14 +6,13 @@ import logging
 import os
 from typing import Any
 
-from celery import bootsteps
-
 from common import config, startup
 from common.broker import broker_url
 from common.config_watch import ConfigWatch
 from common.errors import OrderRefused
-from common.names import STARTS_NONE, Role, role_and_host
+from common.names import STARTS_NONE, Role
 from common.publisher import Publisher
+from common.service import RoleStep
 from common.snapshot import PlotterSnapshot
 from common.store import Board
 from plotter_worker.history import PlotHistory
@@ -55,15 +54,13 @@ def history() -> PlotHistory:
     return _history
 
 
-class PlotterService(bootsteps.StartStopStep):
-    """Runs in the worker named plotter@HOST, and in no other."""
+class PlotterService(RoleStep):
+    """Runs in the worker named plotter@HOST."""
 
-    requires = ("celery.worker.components:Pool", "common.startup:StartCheck")
+    role = Role.PLOTTER
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
-        named = role_and_host(worker.hostname)
-        self.enabled = named is not None and named[0] is Role.PLOTTER
         self._host: PlotterHost | None = None
         self._publisher: Publisher | None = None
         self._watch: ConfigWatch | None = None

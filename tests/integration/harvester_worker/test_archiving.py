@@ -37,8 +37,8 @@ def order(source: Path, size_bytes: int | None = None) -> ReserveOrder:
 def send(reservation: Reservation, told: list[Progress] | None = None) -> Sent:
     transport = transport_to(reservation, HOST)
     transport.check()
-    with transport.opened() as (target, options):
-        argv = command(reservation.path, target, options)
+    with transport.opened() as way:
+        argv = command(reservation.path, way.target, way.options)
         return run(argv, (told if told is not None else []).append, never)
 
 

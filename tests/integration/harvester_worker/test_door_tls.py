@@ -77,7 +77,7 @@ def test_neither_the_plot_nor_the_way_in_can_be_read_on_the_wire(
     assert sent.digest is not None
     assert told[-1].percent == 100
     assert len(wire.heard) > len(plot)
-    readable = [plot[at : at + 32] for at in range(0, len(plot) - 32, 4096)]
+    readable = [plot[at : at + 32] for at in range(0, len(plot) - 32, 1 << 16)]
     readable += [word.encode() for word in (PLOT_ID, ticket.module, ticket.password.get_secret_value())]
     readable += [b"@RSYNCD", b"password"]
     assert [text for text in readable if text in wire.heard] == []

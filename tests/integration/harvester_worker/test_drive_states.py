@@ -69,7 +69,7 @@ def harvester(
     file = tmp_path / "plotman.yaml"
     file.write_text(SETTINGS.format(folder=tmp_path, broker=broker_url))
     made = service.Harvester(config.load(file), board)
-    monkeypatch.setattr(service, "_current", made)
+    monkeypatch.setattr(service.served, "_now", made)
     yield made
     made.drives.probe.close()
 
