@@ -26,6 +26,7 @@ from plotter_worker.records import JobRecord, Records
 from plotter_worker.roster import Roster
 from plotter_worker.snapshots import makers, plotter_snapshot
 from plotter_worker.sources import plot_dirs
+from plotter_worker.stall_watch import StallWatch
 from plotter_worker.starting import Starter, StartFailed
 from plotter_worker.steered import Steered
 from plotter_worker.survey import Seen
@@ -59,6 +60,7 @@ class PlotterHost:
         self._ready_plots: set[str] = set()
         self._gone: set[str] = set()  # released; still in the last look at their directory
         self._next_usage = 0.0
+        self._stalls = StallWatch(self)
         self._folders = Folders(settings, self._folder_changed)
 
     def start(self) -> None:
@@ -255,6 +257,7 @@ class PlotterHost:
         seen = self._folders.seen()
         for job in jobs:
             usage.refresh(job, seen)
+        self._stalls.look(jobs)
         if any(job.record.ours and job.outcome is None and job.proven(datetime.now(UTC)) for job in jobs):
             self.steered.works()
         if jobs:

@@ -51,6 +51,7 @@ class TrackedJob:
         self.adopt_after_s = 0.0  # monotonic; not asked for a task before
         self.killed_by: str | None = None
         self.killing = threading.Lock()  # held by the thread that ends it
+        self.stall: str | None = None  # why it gets no further (stall_watch)
         self.log_seen = False  # False while there is no log to learn the phase from
         self._log: BinaryIO | None = None
         self._version = 0
@@ -151,7 +152,7 @@ class TrackedJob:
         progress = self.progress
         if not self.log_seen:
             return Brief(None, None, None, None)
-        return Brief(progress.phase, progress.percent, self._eta_s(), progress.stalled)
+        return Brief(progress.phase, progress.percent, self._eta_s(), self.stall or progress.stalled)
 
     def notice(self, usual: Room) -> Job:
         """This job for the snapshot; `usual` is the room taken where its own kind is not known."""
@@ -176,7 +177,7 @@ class TrackedJob:
             dst=self.dst,
             log=record.log,
             proven=self.proven(datetime.now(UTC)),
-            stalled=progress.stalled,
+            stalled=self.stall or progress.stalled,
             status=self.usage.status,
             tmp_used_bytes=self.usage.tmp_bytes + self.usage.tmp2_bytes,
             tmp_to_come_bytes=max(0, room.tmp_bytes - self.usage.most_tmp_bytes),
@@ -220,6 +221,7 @@ class Usage:
         self.user_s = 0.0
         self.sys_s = 0.0
         self.iowait_s = 0.0
+        self.io_bytes: int | None = None  # read and written so far; None: not told
         self.tmp_bytes = 0
         self.tmp2_bytes = 0
         self.dst_bytes = 0

@@ -11,7 +11,7 @@ from common.phase import Phase
 from common.snapshot import Event, FinishedPlot
 from common.units import human_bytes, human_duration
 from plotter_worker.history import PlotHistory
-from plotter_worker.jobs import TrackedJob
+from plotter_worker.jobs import A_PERSON, TrackedJob
 from plotter_worker.records import Outcome
 
 log = logging.getLogger(__name__)
@@ -58,8 +58,9 @@ class News:
             return
         self._phases[job.task_id] = phase
         self._say("plot-phase", f"phase {progress.phase} in {job.tmp}", job, level=logging.DEBUG)
-        if progress.stalled:
-            self._say("plot-stalled", f"stalled in {job.tmp}: {progress.stalled}", job, logging.WARNING)
+
+    def stalled(self, job: TrackedJob, why: str) -> None:
+        self._say("plot-stalled", f"stalled in {job.tmp}: {why}", job, logging.WARNING)
 
     def ended(self, job: TrackedJob, outcome: Outcome) -> None:
         self._phases.pop(job.task_id, None)
@@ -80,7 +81,8 @@ class News:
         self._say("plot-resumed", f"plot goes on in {job.tmp}", job)
 
     def killed(self, job: TrackedJob, freed_bytes: int) -> None:
-        self._say("plot-killed", f"plot stopped in {job.tmp}, {human_bytes(freed_bytes)} freed", job)
+        by = f" by {job.killed_by}" if job.killed_by not in (None, A_PERSON) else ""
+        self._say("plot-killed", f"plot stopped in {job.tmp}{by}, {human_bytes(freed_bytes)} freed", job)
 
     def cleaned_up(self, job: TrackedJob, freed_bytes: int) -> None:
         text = f"unfinished files of the failed plot in {job.tmp} deleted, {human_bytes(freed_bytes)} freed"

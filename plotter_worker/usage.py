@@ -41,8 +41,18 @@ def _refresh_process(job: TrackedJob) -> None:
             job.usage.mem_bytes = process.memory_info().rss
             job.usage.user_s, job.usage.sys_s = times.user, times.system
             job.usage.iowait_s = getattr(times, "iowait", 0.0)
+            job.usage.io_bytes = io_of(process)
     except psutil.Error:
         return  # it ends: the watcher will tell
+
+
+def io_of(process: psutil.Process) -> int | None:
+    """Bytes read and written so far, from the page cache and the drives; None where that is not told."""
+    try:
+        io = process.io_counters()
+    except psutil.Error:
+        return None
+    return int(io.read_bytes + io.write_bytes + io.read_chars + io.write_chars)
 
 
 def _own_bytes(job: TrackedJob, directory: str | None, seen: Mapping[str, Seen]) -> int:
