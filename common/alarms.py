@@ -73,6 +73,15 @@ _KINDS = (
     Kind("farm-busy", "farm", Severity.SUCCESS, "the farm that was idle plots again"),
     Kind("broker-lost", "farm", Severity.CRITICAL, "Redis does not answer: nothing new starts", action=True),
     Kind("broker-back", "farm", Severity.SUCCESS, "Redis answers again", action=True),
+    Kind(
+        "config-refused",
+        "farm",
+        Severity.WARNING,
+        "a plotman.yaml was changed and has errors; the last good one holds",
+        action=True,
+    ),
+    Kind("config-changed", "farm", Severity.INFO, "a plotman.yaml was changed and took effect"),
+    Kind("steered", "farm", Severity.INFO, "somebody paused, drained or let go on"),
     Kind("test", "farm", Severity.INFO, "sent by `plotman notify test`"),
 )
 KINDS = {kind.name: kind for kind in _KINDS}

@@ -20,6 +20,9 @@ AS_THEY_HAPPEN = frozenset(
         "refused",
         "damaged",
         "drive-failed",
+        "config-refused",
+        "config-changed",
+        "steered",
     }
 )
 # A plot ends once, and comes to its drive once: said again after a restart, it is the same.

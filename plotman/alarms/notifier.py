@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from queue import SimpleQueue
 from uuid import uuid4
 
 from pydantic import AwareDatetime, Field
@@ -68,12 +69,17 @@ class Notifier:
         self._notes = board.alarms()
         self._file = file
         self._idle_s = settings.idle_m * 60
+        self._changed: SimpleQueue[Notifications] = SimpleQueue()
         self._clock = clock
         self._posts = Posts(settings.targets)
         self._memory = statefile.read(file, Memory) or Memory(notifier=uuid4().hex)
         self._looked_at: datetime | None = None
         self._saved_s = 0.0
         self._checked = False  # whether the place in the stream is known to fit this Redis
+
+    def follow(self, settings: Notifications) -> None:
+        """Go by these for all that is told from now on. May be called in any thread."""
+        self._changed.put(settings)
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set."""
@@ -88,6 +94,7 @@ class Notifier:
         away = None
         try:
             self._hear(listen_s)
+            self._take_settings()
             if self._looked_at is None or self._clock() - self._looked_at >= _LOOK:
                 self._look()
             self._save(before)
@@ -99,6 +106,12 @@ class Notifier:
         self._broker(away)
         self._post()
         self._save(before)
+
+    def _take_settings(self) -> None:
+        while not self._changed.empty():
+            settings = self._changed.get()
+            self._idle_s = settings.idle_m * 60
+            self._posts.follow(settings.targets)
 
     def _hear(self, listen_s: float) -> None:
         heard = self._memory.heard or ""

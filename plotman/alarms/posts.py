@@ -37,10 +37,15 @@ class Posts:
     """targets: by name. Mailboxes come and go with each call; what is being sent is remembered here."""
 
     def __init__(self, targets: Mapping[str, NotificationTarget], send: Deliver = deliver) -> None:
-        self._targets = targets
-        self._rules: dict[str, Rules] = {name: mailbox.rules_of(target) for name, target in targets.items()}
         self._send = send
         self._sending: dict[str, _Sending] = {}
+        self.follow(targets)
+
+    def follow(self, targets: Mapping[str, NotificationTarget]) -> None:
+        """Tell these from now on. What is on its way goes on; that of targets that are gone is forgotten."""
+        self._targets = targets
+        self._rules: dict[str, Rules] = {name: mailbox.rules_of(target) for name, target in targets.items()}
+        self._sending = {name: one for name, one in self._sending.items() if name in targets}
 
     def put(self, boxes: Mapping[str, Mailbox], notification: Notification) -> dict[str, Mailbox]:
         """The mailboxes with the notification in those of the targets that want to be told."""

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from common import config
 from common.config.notifications import NotificationTarget
+from common.config_watch import ConfigWatch, NobodyTold
 from common.errors import ExitCode, PlotmanError
 from plotman.alarms.deliver import NotTold, deliver
 from plotman.alarms.notification import Notification
@@ -36,7 +37,12 @@ def run_here(stop: threading.Event) -> None:
     folder = settings.state_dir
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder / "alarms.lock"):
-        Notifier(board(), settings.notifications, folder / "alarms.json").run(stop)
+        notifier = Notifier(board(), settings.notifications, folder / "alarms.json")
+        # Beside beat or the workers, which tell the farm of a plotman.yaml that is refused.
+        watch = ConfigWatch(settings, None, lambda new: notifier.follow(new.notifications), NobodyTold())
+        watch.start()
+        notifier.run(stop)
+        watch.stop()
 
 
 def try_out(name: str | None) -> Iterator[tuple[str, str | None]]:

@@ -286,7 +286,9 @@ def test_the_verbs_try_every_target_out_and_run_one_notifier_a_machine(
 
     argv = [sys.executable, "-m", "plotman", "notify", "run"]
     environment = os.environ | {"PLOTMAN_CONFIG": str(config)}
-    runs = subprocess.Popen(argv, env=environment, stderr=subprocess.PIPE, text=True)
+    log = tmp_path / "notifier.log"
+    with log.open("wb") as output:
+        runs = subprocess.Popen(argv, env=environment, stderr=output)
     try:
         eventually((tmp_path / "state" / "alarms.json").exists, "it has begun to listen")
         refused = plotman(config, "notify", "run")
@@ -294,8 +296,15 @@ def test_the_verbs_try_every_target_out_and_run_one_notifier_a_machine(
         tell(board, "refused")
         eventually(lambda: [kind for kind, _ in hooked(tmp_path)][-1] == "refused", "the hook is told")
         eventually(lambda: len(phone.told) == 2, "the phone is told")
+        configure(hook={"command": [str(hook)], "events": ["archived"]})  # takes effect while it runs
+        eventually(lambda: "notifications.targets" in log.read_text(), "it has read it")
+        tell(board, "refused", task="t2")
+        tell(board, "archived")
+        eventually(lambda: [kind for kind, _ in hooked(tmp_path)][-1] == "archived", "the hook is told")
+        assert len(phone.told) == 2
     finally:
         runs.send_signal(signal.SIGTERM)
-        _, said = runs.communicate(timeout=20)
+        runs.wait(timeout=20)
+    said = log.read_text()
     assert runs.returncode == 0, said
     assert "Traceback" not in said and SECRET not in said
