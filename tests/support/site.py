@@ -23,12 +23,12 @@ HERE, THERE = "harvester1", "plotter1"
 class Site:
     """farm: the harvester, see the fixture of this name."""
 
-    def __init__(self, farm: Any, board: Board, folder: Path) -> None:
+    def __init__(self, farm: Any, board: Board, folder: Path, tls: bool = False) -> None:
         self.farm, self.board, self.folder = farm, board, folder
         self.told: list[Event] = []
         self.config = folder / "plotman.yaml"
         self.configure()
-        doors = partial(Doors, folder / "doors", "127.0.0.1", 0)
+        doors = partial(Doors, folder / "doors", "127.0.0.1", 0, tls=tls)
         self.way_in = WayIn(HERE, board, farm.reserver, farm.admitter, self.told.append, doors)
 
     def configure(self, archiving: str = "{}") -> None:

@@ -6,13 +6,17 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from common.errors import TransferFailed
+from common.moving import never
+from common.store import Board
 from harvester_worker.door.identity import make_identity
 from plotter_worker.transfer.progress import Progress
 from tests.support.door import MB, PLOT_ID, House
+from tests.support.site import THERE, Site, id_of
 from tests.support.waiting import eventually
 
 
@@ -150,6 +154,29 @@ def test_where_nobody_listens_the_address_is_named(make_house: Callable[..., Hou
 
     with pytest.raises(TransferFailed, match=f"127.0.0.1:{port} does not answer"):
         house.send(ticket.model_copy(update={"port": port}))
+
+
+@pytest.mark.plotter
+def test_the_plotter_knows_the_certificate_by_its_ticket_alone(
+    farm: Callable[..., Any], drive: Path, board: Board, source: Path, tmp_path: Path
+) -> None:
+    site = Site(farm(drive), board, tmp_path, tls=True)
+    try:
+        reservation = site.way_in.reserve(site.order(source))
+        ticket = board.ticket(THERE, id_of(source))
+        delivery = site.send(source, reservation)
+        admission = site.way_in.admit(delivery, never)
+    finally:
+        site.way_in.stop()
+
+    assert Path(admission.landed).read_bytes() == source.read_bytes()
+    assert ticket is not None
+    assert ticket.certificate is not None
+    told = f"{reservation.kwargs()}{delivery.kwargs()}{admission.kwargs()}{site.told}"
+    assert "CERTIFICATE" not in told
+    assert "PRIVATE KEY" not in ticket.written()
+    assert list((tmp_path / "state" / "tickets").iterdir()) == []
+    assert not (tmp_path / "doors").exists()  # nor its key
 
 
 def test_each_worker_has_a_certificate_of_its_own_that_no_clock_makes_invalid(tmp_path: Path) -> None:
