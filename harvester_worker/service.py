@@ -32,6 +32,7 @@ from harvester_worker.landed import Landed
 from harvester_worker.reserve import Limits, Reserver
 from harvester_worker.scrub import Scrub
 from harvester_worker.steering import Steering
+from harvester_worker.superseded import drop_superseded
 from harvester_worker.way_in import WayIn
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class Harvester:
         )
         self.moves = MoveKeeper(board, self._publisher.tell)
         self.history = LandingHistory(settings)
-        landed = Landed(settings.state_dir / "landed.json")
+        self._landed = landed = Landed(settings.state_dir / "landed.json")
         self._reserver = Reserver(self.drives, _limits(section), landed)
         self._admitter = Admitter(
             self.drives, self._work, section.proofs, read_back=section.read_back, landed=landed
@@ -162,7 +163,7 @@ class Harvester:
                     next_sweep_s = now_s + SWEEP_EVERY_S
                 elif now_s >= next_look_s or self._look_now.is_set():
                     self._look_now.clear()
-                    self.drives.refresh()
+                    drop_superseded(self.drives, self._landed, self.drives.refresh())
                     next_look_s = now_s + REFRESH_S
             except Exception:
                 # Were this thread to end, the farm would go on with what was true an hour ago.

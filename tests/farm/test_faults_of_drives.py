@@ -86,6 +86,7 @@ def test_a_drive_is_pulled_during_a_transfer(
     assert not list(bare.iterdir()), "nothing is written to a mount point without its drive"
     harvester.host.push(drive)
     eventually(lambda: state_of(machines, harvester.drives[drive]) is DirState.OK, "it is back", 30)
+    eventually(lambda: not harvester.parts(), "what was begun on it gives its room back", 30)
 
 
 def test_a_mount_point_that_is_empty_is_never_written_to(
