@@ -69,9 +69,9 @@ def words(hold: Hold, now: datetime, utc_offset_s: int = 0) -> str:
 
 
 def sentence(what: str, hold: Hold, now: datetime, utc_offset_s: int = 0) -> str:
-    """`what: words`, or `what` alone."""
+    """`what: words`, or without a reason `what (anna@desk), until 18:00`, or `what` alone."""
     told = words(hold, now, utc_offset_s)
-    return f"{what}: {told}" if told else what
+    return f"{what}{': ' if hold.reason else ' '}{told}".rstrip()
 
 
 def clock(at: datetime, now: datetime, utc_offset_s: int = 0) -> str:

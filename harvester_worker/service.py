@@ -20,7 +20,7 @@ from common.plotfile import PlotName
 from common.probe import Probe
 from common.publisher import Publisher
 from common.service import Served, ServiceStep
-from common.snapshot import Event, HarvesterSnapshot
+from common.snapshot import DriveUse, Event, HarvesterSnapshot
 from common.store import Board
 from harvester_worker.admit import Admitter
 from harvester_worker.door.address import own_address
@@ -114,6 +114,10 @@ class Harvester:
     def changed(self) -> None:
         """Something was done to the drives."""
         self._publisher.changed()
+
+    def configured_use(self, drive: str) -> DriveUse:
+        """What plotman.yaml wants of a drive, whatever a person said since."""
+        return use_of(self._section, drive)
 
     def _follow(self, settings: Config) -> None:
         """Go on by another plotman.yaml; what is on its way lands."""

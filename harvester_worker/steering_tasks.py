@@ -11,6 +11,7 @@ from common import holds, names
 from common.config.base import one_spelling
 from common.errors import OrderRefused
 from common.holds import HoldOrder
+from common.snapshot import DriveUse
 from harvester_worker.service import Harvester, current
 
 
@@ -31,7 +32,10 @@ def undrain(host: str, **order: Any) -> str:
     harvester = current(host)
     key = _key(harvester, _read(host, order))
     what = "takes plots" if key == holds.ALL else f"takes plots on {key}"
-    return f"{host} {harvester.steering.let_go(key, what)}"
+    answer = harvester.steering.let_go(key, what)
+    use = DriveUse.ACTIVE if key == holds.ALL else harvester.configured_use(key)
+    but = "" if use is DriveUse.ACTIVE else f", but its plotman.yaml says {use}"
+    return f"{host} {answer}{but}"
 
 
 def _read(host: str, order: dict[str, Any]) -> HoldOrder:
