@@ -1,22 +1,22 @@
-"""Tables on a terminal: as wide as it is, or as wide as they need to be where there is none."""
+"""Tables on a terminal: as wide as it is, or as wide as they need to be where there is none.
+
+A table that fits is laid out here, in a millisecond; Rich takes a tenth of a second for a hundred rows. It
+does what is harder, folding the cells of one that does not fit.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from typing import Any
 
 import click
-from rich import box
-from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table as Drawn
-from rich.text import Text
 
 from plotman.control.tables import Table
 
-_UNBOUNDED = 10_000
+_BETWEEN = 2  # spaces from column to column
 
 
 def draw(table: Table) -> None:
@@ -24,24 +24,84 @@ def draw(table: Table) -> None:
     and then the folder that all its paths share is said once."""
     if not table.rows:
         return
-    console = Console(width=None if sys.stdout.isatty() else _UNBOUNDED, highlight=False)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     left_out: set[str] = set()
     for column in table.spare:
-        if _width(console, _drawn(table, left_out)) <= console.width:
+        if _fits(table, left_out, width):
             break
         left_out.add(column)
-    if _width(console, _drawn(table, left_out)) > console.width and (folder := table.shared_folder()):
-        console.print(Text(f"Folders below {folder}:"))
+    if not _fits(table, left_out, width) and (folder := table.shared_folder()):
+        click.echo(f"Folders below {folder}:")
         table = table.below(folder)
-    console.print(_drawn(table, left_out))
+    if _fits(table, left_out, width):
+        _print(table, left_out)
+    else:
+        _fold(table, left_out)
 
 
-def _width(console: Console, drawn: Drawn) -> int:
-    """How wide the table would like to be."""
-    return Measurement.get(console, console.options.update(width=_UNBOUNDED), drawn).maximum
+def as_json(value: dict[str, Any]) -> None:
+    click.echo(json.dumps(value, indent=2))
 
 
-def _drawn(table: Table, left_out: Set[str]) -> Drawn:
+def _fits(table: Table, left_out: Set[str], width: int | None) -> bool:
+    widths = _widths(table, left_out)
+    return width is None or sum(widths) + _BETWEEN * (len(widths) - 1) <= width
+
+
+def _print(table: Table, left_out: Set[str]) -> None:
+    widths = _widths(table, left_out)
+    right = [column in table.right for column in _kept(table, left_out)]
+    gap = " " * _BETWEEN
+
+    def line(cells: Iterable[str]) -> str:
+        padded = (
+            _pad(cell, width, to_right) for cell, width, to_right in zip(cells, widths, right, strict=True)
+        )
+        return gap.join(padded).rstrip()
+
+    if table.title:
+        click.secho(table.title, bold=True)
+    click.secho(line(_kept(table, left_out)), bold=True)
+    click.echo("─" * (sum(widths) + _BETWEEN * (len(widths) - 1)))
+    click.echo("\n".join(line(cells) for cells in _rows(table, left_out)))
+
+
+def _kept(table: Table, left_out: Set[str]) -> list[str]:
+    return [column for column in table.columns if column not in left_out]
+
+
+def _rows(table: Table, left_out: Set[str]) -> list[list[str]]:
+    keep = [column not in left_out for column in table.columns]
+    return [[cell for cell, kept in zip(row, keep, strict=True) if kept] for row in table.rows]
+
+
+def _widths(table: Table, left_out: Set[str]) -> list[int]:
+    return [
+        max(map(_width, column))
+        for column in zip(_kept(table, left_out), *_rows(table, left_out), strict=True)
+    ]
+
+
+def _width(text: str) -> int:
+    """Columns of the terminal that the text takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _pad(text: str, width: int, to_right: bool) -> str:
+    space = " " * (width - _width(text))
+    return space + text if to_right else text + space
+
+
+def _fold(table: Table, left_out: Set[str]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as Drawn
+    from rich.text import Text
+
     drawn = Drawn(
         title=table.title,
         title_justify="left",
@@ -51,17 +111,9 @@ def _drawn(table: Table, left_out: Set[str]) -> Drawn:
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
-    for column in table.columns:
-        if column not in left_out:
-            right = column in table.right
-            drawn.add_column(
-                Text(column), justify="right" if right else "left", overflow="fold", no_wrap=right
-            )
-    for row in table.rows:
-        cells = zip(table.columns, row, strict=True)
-        drawn.add_row(*(Text(cell) for column, cell in cells if column not in left_out))
-    return drawn
-
-
-def as_json(value: dict[str, Any]) -> None:
-    click.echo(json.dumps(value, indent=2))
+    for column in _kept(table, left_out):
+        right = column in table.right
+        drawn.add_column(Text(column), justify="right" if right else "left", overflow="fold", no_wrap=right)
+    for row in _rows(table, left_out):
+        drawn.add_row(*map(Text, row))
+    Console(highlight=False).print(drawn)
