@@ -6,13 +6,14 @@ import signal
 
 import pytest
 
-from tests.farm.help import delivered, running, starts
+from tests.farm.help import delivered, running, sending, starts
 from tests.support.farm import SMALL
 from tests.support.lab import wait_for
 from tests.support.machines import MB, Machines
 from tests.support.waiting import eventually
 from tests.support.watch import Watch
 
+DOOR_PORT = 8730
 SLOWER = {"chiapos": SMALL | {"k": 20, "job_buffer": 400}}
 
 
@@ -76,6 +77,26 @@ def test_a_killed_beat_decides_again_within_seconds(machines: Machines, watch: W
     machines.more("p2", 1)
     eventually(lambda: starts(machines, "p2") == begun + 1, "a plot is started", 20)
     delivered(machines, watch, before + 1)
+
+
+def test_a_transfer_that_is_cut_twice_sends_at_most_a_twentieth_again(
+    machines: Machines, watch: Watch
+) -> None:
+    """The connection is reset, and later the archiver killed. Here, where plots are larger (17 MB)."""
+    before = len(watch.known())
+    plotter = machines.plotters["p1"]
+    plotter.host.rate(10)
+    for harvester in machines.harvesters.values():
+        harvester.host.count(DOOR_PORT)
+    machines.more("p1", 1)
+    sending(machines, "p1", 0.3)
+    plotter.host.reset()
+    transfer = sending(machines, "p1", 0.6)
+    plotter.signal("archiver", signal.SIGKILL)
+    delivered(machines, watch, before + 1, 180)
+    plotter.host.rate(0)
+    came_bytes = sum(each.host.counted_bytes(DOOR_PORT) for each in machines.harvesters.values())
+    assert transfer.size_bytes <= came_bytes <= 1.05 * transfer.size_bytes
 
 
 def _leader(machines: Machines) -> str:

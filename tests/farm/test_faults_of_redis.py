@@ -105,7 +105,7 @@ def test_connections_that_went_dead_without_a_word_are_replaced_within_a_minute(
     hub.half_open()
     try:
         everybody_is_back(machines, 60)
-        delivered(machines, watch, before + 1, 180)
+        delivered(machines, watch, before + 1, 60)
     finally:
         hub.heal()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.drives import XFS_MIN_BYTES
 from tests.support.lab import Host, Lab
 from tests.support.waiting import eventually
 
@@ -51,9 +52,12 @@ def test_a_cut_ends_when_it_is_healed(lab: Lab) -> None:
     eventually(lambda: reach(one, other) == "refused", "they reach each other again", 5)
 
 
-def test_a_power_cut_takes_what_was_not_on_disk_and_a_new_boot_has_a_new_id(lab: Lab) -> None:
+@pytest.mark.parametrize(("kind", "size_bytes"), [("ext4", 16_000_000), ("xfs", XFS_MIN_BYTES)])
+def test_a_power_cut_takes_what_was_not_on_disk_and_a_new_boot_has_a_new_id(
+    lab: Lab, kind: str, size_bytes: int
+) -> None:
     host = lab.host("one")
-    drive = host.drive("d1", 16_000_000)
+    drive = host.drive("d1", size_bytes, kind)
     pid = host.spawn("sleep", "1000", log=lab.folder / "sleep.log")
     kept, lost = host.seen(drive) / "kept", host.seen(drive) / "lost"
     kept.write_bytes(b"1" * 100_000)

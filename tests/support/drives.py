@@ -9,13 +9,21 @@ import subprocess
 from pathlib import Path
 from typing import Protocol
 
-_EXT4_IOC_SHUTDOWN = 0x8004587D  # linux/fs/ext4/ext4.h, FS_IOC_SHUTDOWN
+_SHUTDOWN = 0x8004587D  # linux/fs/ext4/ext4.h, EXT4_IOC_SHUTDOWN; the same as XFS_IOC_GOINGDOWN
 _NO_LOG_FLUSH = 2
+
+XFS_MIN_BYTES = 320_000_000  # mkfs.xfs makes none below 300 MiB
+
+_MAKE = {
+    # -m 0: nothing kept for root, whom the tests run as. No lazy set-up: it writes later.
+    "ext4": ("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0"),
+    "xfs": ("mkfs.xfs", "-q", "-f"),
+}
 
 
 def shut_down(fd: int) -> None:
     """Stop a file system at once: what is not on its disk is lost, and every use of it fails with EIO."""
-    fcntl.ioctl(fd, _EXT4_IOC_SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
+    fcntl.ioctl(fd, _SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
 
 
 class Machine(Protocol):
@@ -40,11 +48,8 @@ class Drive:
         if self.on_disk:
             with self._image.open("wb") as file:
                 file.truncate(size_bytes)
-            # -m 0: nothing kept for root, whom the tests run as. No lazy set-up: it writes later.
-            options = ["-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0"]
-            subprocess.run(
-                ["/usr/sbin/mkfs.ext4", *options, str(self._image)], check=True, capture_output=True
-            )
+            program, *options = _MAKE[kind]
+            subprocess.run([f"/usr/sbin/{program}", *options, self._image], check=True, capture_output=True)
 
     @property
     def on_disk(self) -> bool:

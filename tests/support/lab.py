@@ -6,7 +6,7 @@ side by side; whatever a lab holds goes with the process that made it, however t
 names, the processes die with their maker (PR_SET_PDEATHSIG), mounts with their namespace, loop devices with
 their mounts.
 
-Needs root, iproute2, util-linux, e2fsprogs and iptables.
+Needs root, iproute2, util-linux, e2fsprogs, xfsprogs and iptables.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ print("up", flush=True)
 while True:
     signal.pause()
 """
+
+_HEADERS_BYTES = 52  # IP 20, TCP 20, timestamps 12
 
 
 class Lab:
@@ -210,6 +212,18 @@ class Host:
             limit = (f"{mbit_s}mbit", "burst", "64kb", "latency", "200ms")
             self.call("tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", *limit)
 
+    def count(self, port: int) -> None:
+        """Count from now on what comes in for this TCP port."""
+        self.call("iptables", "-t", "mangle", "-A", "PREROUTING", "-p", "tcp", "--dport", port)
+
+    def counted_bytes(self, port: int) -> int:
+        """What has come in for this port since `count`, without the headers of IP and TCP."""
+        for line in self.call("iptables", "-t", "mangle", "-nvxL", "PREROUTING").splitlines():
+            if line.endswith(f"dpt:{port}"):
+                packets, size_bytes = map(int, line.split()[:2])
+                return size_bytes - packets * _HEADERS_BYTES
+        raise AssertionError(f"{self.name} does not count what comes in for port {port}")
+
     def heal(self) -> None:
         """Undo whatever was done to the network."""
         self._lab.switch("ip", "link", "set", self._port, "master", "br0", "up")
@@ -220,8 +234,8 @@ class Host:
     # Drives.
 
     def drive(self, name: str, size_bytes: int, kind: str = "ext4") -> Path:
-        """A new drive, mounted on this host and nowhere else. kind: ext4, or tmpfs, which is gone after
-        each boot."""
+        """A new drive, mounted on this host and nowhere else. kind: ext4, xfs (of XFS_MIN_BYTES
+        at least), or tmpfs, which is gone after each boot."""
         made = Drive(self.folder, name, size_bytes, kind)
         self.drives[name] = made
         made.mount(self)

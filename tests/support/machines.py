@@ -116,10 +116,11 @@ class Machines:
         return made
 
     def add_harvester(
-        self, name: str, drives: int = 3, drive_bytes: int = 48 * MB, **changes: Any
+        self, name: str, drives: int = 3, drive_bytes: int = 48 * MB, kind: str = "ext4", **changes: Any
     ) -> Harvester:
+        """A machine with so many drives, d1, d2 ..., of a file system of this kind."""
         host = self.lab.host(name)
-        paths = {f"d{number}": host.drive(f"d{number}", drive_bytes) for number in range(1, drives + 1)}
+        paths = {f"d{number}": host.drive(f"d{number}", drive_bytes, kind) for number in range(1, drives + 1)}
         settings = self._settings(host) | {
             "harvester": {"drives": [str(path) for path in paths.values()], "margin_bytes": MARGIN_BYTES}
         }

@@ -20,6 +20,7 @@ PROGRAMS = {
     "setpriv": "util-linux",
     "losetup": "mount",
     "mkfs.ext4": "e2fsprogs",
+    "mkfs.xfs": "xfsprogs",
 }
 _CAPABILITIES = (12, 21)  # CAP_NET_ADMIN, CAP_SYS_ADMIN; linux/capability.h
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
