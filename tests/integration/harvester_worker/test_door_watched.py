@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -100,3 +102,15 @@ def test_servers_of_a_worker_that_was_killed_are_ended(make_house: Callable[...,
     assert connection.end_strays("others") == 0
     assert connection.end_strays(str(house.folder / "doors")) >= 1
     sending.join(10)
+
+
+def test_what_only_passes_through_tls_is_no_sign_of_life_of_a_client() -> None:
+    """rsync's own signs of life to a client that is frozen pass there, too."""
+    reads = "import subprocess; open('/dev/zero', 'rb').read(1 << 22); subprocess.run(['sleep', '60'])"
+    relay = subprocess.Popen([sys.executable, "-I", "-S", "-c", reads], start_new_session=True)
+    try:
+        eventually(lambda: connection._seen(relay.pid, relayed=False)[0] >= 4 * MB, "it has read")
+        assert connection._seen(relay.pid, relayed=True)[0] < MB
+    finally:
+        os.killpg(relay.pid, signal.SIGKILL)
+        relay.wait()
