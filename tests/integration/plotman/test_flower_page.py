@@ -1,0 +1,172 @@
+"""Flower in a real browser beside a farm that plots: what a farmer sees there, and a click on Terminate."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.names import Role
+from common.snapshot import Job
+from tests.support.farm import HOST, SMALL, Farm, plotters_of
+from tests.support.waiting import eventually
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def plotting(farm: Farm, port: int) -> Farm:
+    """A farm with Flower and one plot that takes its time."""
+    slow = {"type": "chiapos", "chiapos": {"executable": str(farm.chia), "k": 22, **SMALL}}
+    farm.configure(tmp=1, dst=1, farm={"flower": True, "flower_port": port}, plotting=slow)
+    farm.allow(plots=1)
+    farm.up()
+    eventually(lambda: _answers(port), "Flower answers", 60)
+    return farm
+
+
+@pytest.fixture
+def page(plotting: Farm, port: int) -> Iterator[Any]:
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("Chromium is missing: run ./deploy/test")
+        pytest.skip("Chromium is missing: run ./deploy/test")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(base_url=f"http://127.0.0.1:{port}", viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(30_000)
+        yield page
+        browser.close()
+
+
+def test_a_farmer_sees_the_plot_on_the_pages_and_a_click_on_terminate_ends_it(
+    plotting: Farm, page: Any, port: int
+) -> None:
+    job = eventually(lambda: plotting_job(plotting), "the plot has an id and a phase")
+    plot_id = (job.plot_id or "")[:8]
+
+    page.goto("/workers")
+    page.click("nav >> text=Farm")  # in Flower's own navigation
+    page.wait_for_selector(f"#farm a:has-text('{plot_id}')")
+    shown = page.inner_text("#farm")
+    assert page.inner_text("#farm-status") == "Live"
+    assert page.get_attribute("nav a.active", "aria-current") == "page"
+    for wanted in (HOST, "active", "as many plots as were asked for have been started"):
+        assert wanted in shown, f"{wanted} is not on the page:\n{shown}"
+    assert page.locator(".farm-percent").count() == 1
+    page.wait_for_function("before => document.querySelector('#farm').innerText !== before", arg=shown)
+
+    page.goto("/tasks")
+    page.wait_for_selector(f"#tasks-table tbody tr:has-text('{plot_id} phase')")
+    row = page.inner_text("#tasks-table tbody tr:has-text('plotter_worker.plot')")
+    for wanted in (f"{HOST} {job.tmp} -> ", "STARTED", "%"):
+        assert wanted in row, row
+    assert page.locator("#tasks-table tbody tr:has-text('plotter_worker.plot')").count() == 1
+
+    _restart_plotter_worker(plotting)
+    page.reload()
+    page.wait_for_selector(f"#tasks-table tbody tr:has-text('{plot_id} phase')")
+    assert page.locator("#tasks-table tbody tr:has-text('plotter_worker.plot')").count() == 1
+
+    page.goto("/farm")
+    page.click(f"#farm a:has-text('{plot_id}')")
+    page.click("#task-terminate")
+    eventually(lambda: not list(plotters_of(plotting.state)), "no plotter runs any more", 60)
+    page.reload()
+    page.wait_for_selector(".badge:has-text('REVOKED')")
+    eventually(lambda: not list((plotting.folder / "tmp" / "1").iterdir()), "its tmp files are gone")
+
+
+def test_without_a_password_no_other_page_can_end_a_plot(plotting: Farm, port: int) -> None:
+    job = eventually(lambda: plotting_job(plotting), "the plot has an id and a phase")
+    own = f"127.0.0.1:{port}"
+    for case, headers in {
+        "another site": {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"},
+        "another site, old browser": {"Origin": "https://evil.example"},
+        "a name that was made to lead here": {
+            "Host": f"evil.example:{port}",
+            "Origin": f"http://evil.example:{port}",
+        },
+        "another port of this machine": {"Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-site"},
+        "no page at all": {},
+    }.items():
+        assert _revoke(port, job.task_id, headers) == 403, case
+    assert plotting_job(plotting)
+    assert _post(port, "/api/worker/shutdown/plotter@x", {"Origin": f"http://{own}"}) == 401
+    assert _revoke(port, job.task_id, {"Origin": f"http://{own}", "Sec-Fetch-Site": "same-origin"}) == 200
+    eventually(lambda: not list(plotters_of(plotting.state)), "no plotter runs any more")
+
+
+def plotting_job(farm: Farm) -> Job | None:
+    snapshot = farm.board().snapshots(Role.PLOTTER).get(HOST)
+    jobs = snapshot.jobs if snapshot else ()
+    return next((job for job in jobs if job.plot_id and job.phase), None)
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/farm", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _revoke(port: int, task_id: str, headers: dict[str, str]) -> int:
+    return _post(port, f"/api/task/revoke/{task_id}?terminate=true", headers)
+
+
+def _post(port: int, path: str, headers: dict[str, str]) -> int:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}", data=b"", headers=headers, method="POST"
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def _restart_plotter_worker(farm: Farm) -> None:
+    killed = farm.kill("plotter")
+    eventually(lambda: farm.pids().get("plotter") not in (None, killed), "its keeper has started another")
+
+
+def test_what_is_ours_goes_in_once_and_names_columns_that_flower_knows(tmp_path: Path) -> None:
+    from flower import urls
+    from flower.views.tasks import TASK_COLUMNS
+
+    from plotman.flower.install import TASKS_COLUMNS, install
+    from plotman.flower.loader import TemplateLoader
+
+    install()
+    install()
+    names = [getattr(handler, "name", None) for handler in urls.handlers]
+    assert names.count("farm") == 1
+    assert set(TASKS_COLUMNS.split(",")) <= set(TASK_COLUMNS)
+    bar = TemplateLoader(urls.settings["template_path"])._bar()
+    assert bar is not None, "a new Flower's navigation has no place for our page"
+    assert bar.count("Farm") == 1
+    assert (
+        sum(
+            handler[1].__module__ == "plotman.flower.revoke"
+            for handler in urls.handlers
+            if isinstance(handler, tuple)
+        )
+        == 1
+    )
