@@ -17,7 +17,7 @@ from common.names import Role
 from common.plotfile import PlotName
 from common.snapshot import Tally
 from common.targets import label
-from plotter_worker.history_rows import job_of, row_of_plot, rows_of_end
+from plotter_worker.history_rows import Sizes, job_of, row_of_plot, rows_of_end
 from plotter_worker.jobs import TrackedJob
 from plotter_worker.records import Outcome, Records
 
@@ -35,6 +35,7 @@ class PlotHistory:
             history_path(settings.state_dir, Role.PLOTTER), Kind.PLOTS, changed, settings.history_kept
         )
         self._kept: dict[str, int] = {}  # task -> plots of it that are kept
+        self._sizes = Sizes()  # the recorder's thread
 
     def start(self) -> None:
         """Keeps first what a former worker saw end, and was perhaps killed before it kept it."""
@@ -50,17 +51,20 @@ class PlotHistory:
     def moved(self, job: TrackedJob) -> None:
         """Plots of a job that makes several are kept as they are done: it may run for months."""
         progress = job.progress
-        if progress.asked == 1 or len(progress.plots_done) <= self._kept.get(job.task_id, 0):
+        if len(progress.plots_done) <= self._kept.get(job.task_id, 0):
             return
         self._kept[job.task_id] = len(progress.plots_done)
         now = datetime.now(UTC)
-        self._recorder.later(
-            lambda: [row_of_plot(job, plot, self._host, now) for plot in progress.plots_done]
-        )
+
+        def rows() -> list[Row]:
+            made = [row_of_plot(job, plot, self._host, now, self._sizes) for plot in progress.plots_done]
+            return [] if progress.asked == 1 else [*made]  # the one plot is kept when its job has ended
+
+        self._recorder.later(rows)
 
     def ended(self, job: TrackedJob, outcome: Outcome) -> None:
         self._kept.pop(job.task_id, None)
-        self._recorder.later(lambda: rows_of_end(job, outcome, self._host))
+        self._recorder.later(lambda: rows_of_end(job, outcome, self._host, self._sizes))
 
     def released(self, admission: Admission) -> None:
         """A plot is on its drive, and its source is deleted."""
@@ -82,7 +86,12 @@ class PlotHistory:
             admit_s=None if to_target else admission.took_s,
             verified=admission.verified,
         )
-        self._recorder.later(lambda: [self._with_tries(row)])
+
+        def rows() -> list[Row]:
+            self._sizes.know(reservation.path, admission.size_bytes)
+            return [self._with_tries(row)]
+
+        self._recorder.later(rows)
 
     def refused(self, path: str, reason: str) -> None:
         """A harvester found that a plot is no good."""
@@ -100,7 +109,7 @@ class PlotHistory:
     def _unreported(self) -> Iterable[Row]:
         for record in Records(self._jobs).all():
             if record.outcome is not None:
-                yield from rows_of_end(job_of(record), record.outcome, self._host)
+                yield from rows_of_end(job_of(record), record.outcome, self._host, self._sizes)
 
     def _with_tries(self, row: TransferEnd) -> TransferEnd:
         """What the archiver kept of the plot's way, as far as that can be read."""

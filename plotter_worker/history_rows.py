@@ -17,6 +17,33 @@ _probe = Probe()
 # An end that nobody watched was earlier than it was seen. By less than this the plotter's own sum is no
 # better: it leaves out the start of its program.
 _UNSEEN = timedelta(minutes=2)
+_SIZES_KEPT = 1000
+
+
+class Sizes:
+    """Sizes of finished plots. A plot may be archived, and its source deleted, before its plotter's process
+    is gone: what was seen of it earlier is remembered. Used by one thread."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+
+    def know(self, path: str, size_bytes: int) -> None:
+        self._known.pop(path, None)
+        self._known[path] = size_bytes
+        if len(self._known) > _SIZES_KEPT:
+            del self._known[next(iter(self._known))]
+
+    def of(self, path: str | None) -> int | None:
+        """None where the file is gone and was never seen, or its drive hangs."""
+        if path is None:
+            return None
+        if path not in self._known:
+            try:
+                looked = Path(path)
+                self.know(path, _probe.run(looked.parent, lambda: looked.stat().st_size, LOOK_DEADLINE_S))
+            except (Hanging, OSError):
+                return None
+        return self._known[path]
 
 
 def job_of(record: JobRecord) -> TrackedJob:
@@ -28,7 +55,7 @@ def job_of(record: JobRecord) -> TrackedJob:
     return job
 
 
-def rows_of_end(job: TrackedJob, outcome: Outcome, host: str) -> list[PlotEnd]:
+def rows_of_end(job: TrackedJob, outcome: Outcome, host: str, sizes: Sizes) -> list[PlotEnd]:
     """A row for each plot that was made, and one for the plot that was not."""
     progress = job.progress
     at = outcome.ended_at
@@ -36,10 +63,10 @@ def rows_of_end(job: TrackedJob, outcome: Outcome, host: str) -> list[PlotEnd]:
     if outcome.succeeded:
         for plot in _told(outcome, progress.details):
             plots.setdefault(plot.plot_id, plot)
-        return [row_of_plot(job, plot, host, at) for plot in plots.values()]
+        return [row_of_plot(job, plot, host, at, sizes) for plot in plots.values()]
     # All are told to be made: then it is the last one's file that is missing.
     failed_id = None if progress.plot_id in plots and not progress.finished else progress.plot_id
-    made = [row_of_plot(job, plot, host, at) for plot in plots.values() if plot.plot_id != failed_id]
+    made = [row_of_plot(job, plot, host, at, sizes) for plot in plots.values() if plot.plot_id != failed_id]
     phases = progress.phase_times_s if failed_id else {}
     failed = _row(job, progress.details, host, failed_id).model_copy(
         update={
@@ -70,7 +97,7 @@ def _told(outcome: Outcome, details: Details) -> Iterator[DonePlot]:
         )
 
 
-def row_of_plot(job: TrackedJob, plot: DonePlot, host: str, at: datetime) -> PlotEnd:
+def row_of_plot(job: TrackedJob, plot: DonePlot, host: str, at: datetime, sizes: Sizes) -> PlotEnd:
     first = not job.progress.plots_done or job.progress.plots_done[0].plot_id == plot.plot_id
     started_at = job.record.started_at if first else _aware(plot.details.begun)
     return _row(job, plot.details, host, plot.plot_id).model_copy(
@@ -78,7 +105,7 @@ def row_of_plot(job: TrackedJob, plot: DonePlot, host: str, at: datetime) -> Plo
             "started_at": started_at,
             "ended_at": _end_of(plot, started_at, at),
             "path": plot.path,
-            "size_bytes": _size_bytes(plot.path),
+            "size_bytes": sizes.of(plot.path),
             "copy_s": plot.copy_s,
             "total_s": plot.total_s,
             **{f"phase{phase}_s": s for phase, s in plot.phase_times_s.items() if 1 <= phase <= 4},
@@ -122,13 +149,3 @@ def _end_of(plot: DonePlot, started_at: datetime | None, seen_at: datetime) -> d
 def _aware(local: datetime | None) -> datetime | None:
     """A time that a plotter of this machine told."""
     return local.astimezone(UTC) if local else None
-
-
-def _size_bytes(path: str | None) -> int | None:
-    """None where the file is gone already, or its drive hangs."""
-    if path is None:
-        return None
-    try:
-        return _probe.run(Path(path).parent, lambda: Path(path).stat().st_size, LOOK_DEADLINE_S)
-    except (Hanging, OSError):
-        return None
