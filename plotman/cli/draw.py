@@ -57,7 +57,7 @@ def _print(table: Table, left_out: Set[str]) -> None:
         padded = (
             _pad(cell, width, to_right) for cell, width, to_right in zip(cells, widths, right, strict=True)
         )
-        return gap.join(padded).rstrip()
+        return gap.join(padded)
 
     if table.title:
         click.secho(table.title, bold=True)
