@@ -43,6 +43,7 @@ _VERBS = {
     "unpause": "plotman.cli.steer",
     "up": "plotman.cli.up",
     "version": "plotman.cli.version",
+    "why": "plotman.cli.why",
 }
 
 # What the verbs are for, as `plotman --help` lists them. A verb that is in none of these comes last.

@@ -1,0 +1,54 @@
+"""`plotman why`."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from plotman.control.why import Answer
+
+
+@click.command()
+@click.argument("subject", required=False, metavar="[HOST|DIR|PLOT]")
+@click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
+def why(subject: str | None, json_: bool) -> None:
+    """Tell why no plot starts or moves now, until when, and what to do about it.
+
+    Of the whole farm, or of one host, directory, drive or plot (its path, file name or the start of its id).
+    Works also while no scheduler runs: then its rules are asked here.
+    """
+    from plotman.cli.draw import as_json
+    from plotman.control import why as asked
+    from plotman.control.explaining import explain
+    from plotman.control.farm import board
+
+    seen = asked.picture(board(), asked.limits_here())
+    answers = asked.about(explain(seen), subject)
+    if json_:
+        as_json(asked.as_dict(seen, answers))
+        return
+    if first := asked.heading(seen):
+        click.secho(f"! {first}", fg="yellow")
+    if not answers:
+        click.echo("Nobody is on the notice board: start `plotman up`.")
+    _show(answers)
+
+
+def _host(answer: Answer) -> str:
+    return answer.host
+
+
+def _show(answers: Sequence[Answer]) -> None:
+    for host, of_host in groupby(sorted(answers, key=_host), key=_host):
+        click.secho(host, bold=True)
+        for answer in of_host:
+            when = f" ({answer.when})" if answer.when else ""
+            subject = f"{answer.subject}: " if answer.subject else ""
+            click.echo(f"  {subject}{answer.text}{when}")
+            if answer.cure:
+                click.secho(f"      {answer.cure}", dim=True)
