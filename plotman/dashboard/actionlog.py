@@ -49,8 +49,9 @@ class ActionLog(Grid):
         self._keep_up()
 
     def _keep_up(self) -> None:
+        """Its end is known only after the next layout."""
         if self._following:
-            self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True)
+            self.call_after_refresh(self.scroll_end, animate=False)
 
     def action_step(self, rows: int) -> None:
         self._scroll(rows)
@@ -66,4 +67,8 @@ class ActionLog(Grid):
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
-        self._following = new_value >= self.max_scroll_y
+        self._following = new_value >= self.max_scroll_y or (self._following and new_value >= old_value)
+
+    def action_choose(self) -> None:
+        """It has no cursor: what is meant is a plot."""
+        self.app.call_later(self.app.run_action, "details")

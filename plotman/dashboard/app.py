@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer, Input
 
+from common.snapshot import age_s
 from plotman.control.farm import Farm, narrowed
 from plotman.dashboard import arrange, headline, keys
 from plotman.dashboard.actionlog import ActionLog, event_row
@@ -30,6 +31,7 @@ from plotman.dashboard.panes import all_tables
 from plotman.dashboard.panes.machines import hosts_of
 from plotman.dashboard.screens import Read
 
+_NOISE = frozenset({"plot-phase"})  # the table of plots shows them
 _TITLES = {"moves": "Moving", "waits": "Waiting"}
 _TABLES = tuple(pane for pane in PANES if pane != "log")
 _BANNER_LINES = {Size.LIST: 1, Size.PANE: 2, Size.STACK: 3, Size.WIDE: 4}
@@ -40,7 +42,7 @@ _ROWS = {  # panes one below the other, of those side by side
     Size.WIDE: (("plots",), ("tmp", "dst", "drives"), ("moves", "waits", "machines")),
 }
 _COLUMNS = 6  # of the grid, whichever number of panes stands side by side
-_AGES_S = 5.0  # how often ages are drawn anew where nothing else changed
+_JOBS_PER_S = 40  # drawn anew for their ages alone, where nothing else changed
 
 
 class Body(Container):
@@ -100,11 +102,11 @@ class Dashboard(Ordering):
     # What the feed tells.
 
     def on_seen(self, seen: Seen) -> None:
-        self._events.add(event_row(event_id, event) for event_id, event in seen.events)
+        self._events.add(event_row(one, event) for one, event in seen.events if event.kind not in _NOISE)
         came_back, self._away = self._away is not None, None
         self.farm = seen.farm
         before = self._drawn
-        aged = before is None or (seen.farm.at - before.at).total_seconds() >= _AGES_S
+        aged = before is None or age_s(before.at, seen.farm.at) >= _ages_s(seen.farm)
         if aged or came_back or not _same(seen.farm, before):
             self._draw()
         if isinstance(self.screen, Details):
@@ -295,7 +297,9 @@ class Dashboard(Ordering):
 
     def action_details(self) -> None:
         grid = self._sortable()
-        if grid.current is not None:
+        if grid.current is None:
+            grid.focus()
+        else:
             self._details(grid, grid.current.target)
 
     @on(Grid.Chosen)
@@ -345,6 +349,12 @@ def _few(notes: list[Line], most: int) -> list[Line]:
         return notes
     more = f"(and {len(notes) - most} more: n) "
     return [*notes[: most - 1], Line(more + notes[most - 1].text, notes[most - 1].level)]
+
+
+def _ages_s(farm: Farm) -> float:
+    """How old ages may get on the screen: a second or two, or as long as it takes to be worth drawing
+    hundreds of rows."""
+    return max(2.0, sum(len(plotter.jobs) for plotter in farm.plotters.values()) / _JOBS_PER_S)
 
 
 def _same(one: Farm, other: Farm | None) -> bool:

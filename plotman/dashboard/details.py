@@ -78,7 +78,7 @@ class Details(Screen[None]):
         with Vertical():
             yield Static(id="facts", markup=False)
             yield Log(max_lines=_LOG_KEPT, auto_scroll=True)
-            yield Footer()
+            yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         self.query_one(Log).can_focus = True

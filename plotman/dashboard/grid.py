@@ -18,7 +18,7 @@ from textual.strip import Strip
 
 from plotman.dashboard import arrange
 from plotman.dashboard.arrange import Order
-from plotman.dashboard.layout import bar, begun, fitted, widths
+from plotman.dashboard.layout import bar, begun, fitted, widths, wishes
 from plotman.dashboard.model import Column, Level, Row, Table, Target
 
 _STYLES = {Level.BAD: "grid--bad", Level.NOTICE: "grid--notice", Level.QUIET: "grid--quiet"}
@@ -85,6 +85,7 @@ class Grid(ScrollView, can_focus=True):
         self.order = Order()
         self.words = ""
         self._widths: list[int] = []
+        self._wished: list[int] = []  # the most that each column ever needed: none shall come and go
         self._lines: dict[tuple[Row, bool], Strip] = {}
         self._cursor: Target | None = None
         self._at = 0  # of the cursor, in rows
@@ -105,19 +106,21 @@ class Grid(ScrollView, can_focus=True):
 
     @property
     def current(self) -> Row | None:
-        """The row under the cursor."""
-        return self.rows[self._at] if self._at < len(self.rows) else None
+        """The row under the cursor; None until somebody put it somewhere."""
+        return self.rows[self._at] if self._cursor is not None and self._at < len(self.rows) else None
 
     def show(self, table: Table) -> None:
         """Show this table in place of the one shown, drawing only what differs."""
         rows = arrange.matching(arrange.ordered(table, self.order), self.words)
         before, self.rows = self.rows, rows
         same_head = table.columns == self.table.columns
+        if not same_head or not rows:
+            self._wished = []
         self.table = table
         self._find_cursor()
         if len(rows) != len(before):
             self._measure()
-        fitting = widths(table, self._room)
+        fitting = self._fitting()
         if not same_head or fitting != self._widths or len(rows) != len(before):
             self._redraw(fitting)
             return
@@ -138,12 +141,15 @@ class Grid(ScrollView, can_focus=True):
         """The room changed. titled: whether the table's name stands above it from now on."""
         self.titled = self.titled if titled is None else titled
         self._measure()
-        self._redraw(widths(self.table, self._room))
+        self._wished = []
+        self._redraw(self._fitting())
 
     def on_resize(self) -> None:
         self.refit()
 
     def on_focus(self) -> None:
+        if self.with_cursor and self._cursor is None:
+            self.put_cursor(self._at)
         self._redraw(self._widths)
 
     def on_blur(self) -> None:
@@ -152,6 +158,11 @@ class Grid(ScrollView, can_focus=True):
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._lines.clear()
+
+    def _fitting(self) -> list[int]:
+        wished = wishes(self.table)
+        self._wished = [*map(max, wished, self._wished)] if self._wished else wished
+        return widths(self.table, self._wished, self._room)
 
     def _redraw(self, fitting: list[int]) -> None:
         self._widths = fitting
@@ -183,7 +194,7 @@ class Grid(ScrollView, can_focus=True):
             text = "  no row has all these words" if at == 0 and self.words else text
             style = self.get_component_rich_style("grid--empty")
             return Strip([Segment(fitted(text, width), style)])
-        row, under = self.rows[at], self.with_cursor and at == self._at and self.has_focus
+        row, under = self.rows[at], self.with_cursor and at == self._at and self._cursor is not None
         known = self._lines.get((row, under))
         if known is not None:
             return known
@@ -216,7 +227,7 @@ class Grid(ScrollView, can_focus=True):
         if row.level in _STYLES:
             plain = self.get_component_rich_style(_STYLES[row.level])
         bars = self.get_component_rich_style("grid--bar") if row.level is Level.PLAIN else plain
-        if under:
+        if under and self.has_focus:
             mark = self.get_component_rich_style("grid--cursor", partial=True)
             plain, bars = plain + mark, bars + mark
         sign = ">" if under else row.level.value if row.level is Level.BAD else " "

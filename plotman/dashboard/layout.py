@@ -31,11 +31,15 @@ def size_of(width: int, height: int) -> Size:
     return Size.WIDE if width >= 160 and height >= 36 else Size.STACK
 
 
-def widths(table: Table, room: int) -> list[int]:
+def wishes(table: Table) -> list[int]:
+    """Cells that each column would need to show all that is in it."""
+    return [_natural(table, index, column) for index, column in enumerate(table.columns)]
+
+
+def widths(table: Table, wished: Sequence[int], room: int) -> list[int]:
     """Cells for each column; 0 for those that are left out. Together, gaps included, at most `room`, as
-    long as that leaves each column that is not spare `_LEAST` cells."""
-    natural = [_natural(table, index, column) for index, column in enumerate(table.columns)]
-    shown = list(natural)
+    long as that leaves each column that is not spare `_LEAST` cells. wished: of `wishes`, or more."""
+    shown = list(wished)
     for index in _spare(table.columns):
         # A stretching column may give up half of itself before another is left out.
         least = sum(

@@ -39,6 +39,7 @@ class Lines(Widget, can_focus=False):
         super().__init__(id=id)
         self._mark = mark  # before each line
         self._said: tuple[Line, ...] = ()
+        self.display = False
 
     def say(self, said: tuple[Line, ...]) -> None:
         if said == self._said:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from common import holds, names
@@ -16,6 +17,7 @@ from plotman.dashboard.model import Kind, Target
 
 _REASON = "paused in the dashboard"
 _DRAINED = "drained in the dashboard"
+_FILES_SHOWN = 20
 
 
 class Pointless(PlotmanError):
@@ -82,7 +84,14 @@ def kill(farm: Farm, target: Target | None, answer: dict[str, Any]) -> Proposal:
     found = answer.get("files", [])
     freed = sum(file["allocated_bytes"] for file in found)
     lines = [f"{len(found)} unfinished files, {human_bytes(freed)}, are deleted:"]
-    lines += [f"  {file['path']}  {human_bytes(file['size_bytes'])}" for file in found[:_FILES_SHOWN]]
+    folder = None
+    for file in found[:_FILES_SHOWN]:
+        path = PurePath(file["path"])
+        if folder != path.parent:
+            folder = path.parent
+            lines.append(f"in {folder}:")
+        name = path.name.replace(job.plot_id, f"{job.plot_id[:8]}…") if job.plot_id else path.name
+        lines.append(f"  {name}  {human_bytes(file['size_bytes'])}")
     if len(found) > _FILES_SHOWN:
         lines.append(f"  and {len(found) - _FILES_SHOWN} more")
     lines += [f"It stays: {path}" for path in answer.get("finished", [])]
@@ -92,9 +101,6 @@ def kill(farm: Farm, target: Target | None, answer: dict[str, Any]) -> Proposal:
     question = Question(names.KILL, target.host, {"plot": job.task_id})
     what = f"kill {name_of(job, target.host)}"
     return Proposal(what, (question,), tuple(lines), times=2, timeout_s=60.0)
-
-
-_FILES_SHOWN = 12
 
 
 def toggle_plotting(farm: Farm, host: str | None) -> Proposal:

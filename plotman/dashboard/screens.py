@@ -35,7 +35,11 @@ class Window(ModalScreen[T]):
     DEFAULT_CSS = _CSS
 
     def on_resize(self) -> None:
-        self.set_class(self.size.height < 16, "-low")
+        low = self.size.height < 16
+        self.set_class(low, "-low")
+        # A window as high as what is in it cannot give the rest of its height to the text by itself.
+        for scroll in self.query(VerticalScroll):
+            scroll.styles.max_height = max(1, self.size.height - (2 if low else 7))
 
 
 class Ask(Window[bool]):

@@ -10,7 +10,7 @@ from common.snapshot import DirState, Job
 from common.units import human_bytes, human_duration
 from plotman.dashboard.model import Cell, Level
 
-_BARS = " ▁▂▃▄▅▆▇█"
+_BARS = "·▁▂▃▄▅▆▇█"
 
 
 def shares(free: int | None, total: int | None, reserved: int) -> tuple[float | None, float]:
@@ -64,4 +64,4 @@ def number(number: int | None) -> Cell:
 def sparkline(counts: Sequence[int]) -> str:
     """A column for each count, as high as it is beside the highest; whatever is not none shows."""
     top = max(counts, default=0)
-    return "".join(_BARS[-(-count * 8 // top)] if top else " " for count in counts)
+    return "".join(_BARS[-(-count * 8 // top)] if top else _BARS[0] for count in counts)
