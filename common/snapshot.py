@@ -170,6 +170,15 @@ class Tally(Notice):
     since: AwareDatetime | None = None
 
 
+class Leftovers(Notice):
+    """Unfinished files in a plotter's directories that no job of it explains. An estimate at a glance:
+    `plotman cleanup` looks closer."""
+
+    bytes: int
+    files: int
+    dirs: int
+
+
 class PlotterSnapshot(Notice):
     """A plotter host: what runs, what room there is, what limits it sets itself.
 
@@ -212,6 +221,7 @@ class PlotterSnapshot(Notice):
     harvesters: tuple[str, ...] = ()
     moves_at_once: int = 1  # plots that may be on their way from here at a time
     problems: tuple[str, ...] = ()  # what its owner should mend, one sentence each
+    leftovers: Leftovers | None = None
     tally: Tally | None = None  # plots that were made
 
 

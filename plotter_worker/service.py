@@ -17,6 +17,7 @@ from common.snapshot import PlotterSnapshot
 from common.store import Board
 from plotter_worker.history import PlotHistory
 from plotter_worker.host import PlotterHost
+from plotter_worker.leftovers.glance import LeftoversAtAGlance
 from plotter_worker.news import News
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class PlotterService(RoleStep):
         self._publisher: Publisher | None = None
         self._watch: ConfigWatch | None = None
         self._history: PlotHistory | None = None
+        self._leftovers: LeftoversAtAGlance | None = None
 
     def start(self, worker: Any) -> None:
         global _current, _board, _publisher, _history  # noqa: PLW0603  one worker per process; its tasks need to find it
@@ -75,6 +77,7 @@ class PlotterService(RoleStep):
         self._host = PlotterHost(
             settings, News(settings.host, self._publisher, _history), worker.app.send_task
         )
+        self._leftovers = LeftoversAtAGlance(self._host)
         _current = self._host
         self._history.start()
         self._host.start()
@@ -106,4 +109,6 @@ class PlotterService(RoleStep):
         if STARTS_NONE in os.environ and snapshot.plotting:
             reason = "`plotman archive` starts none; `plotman plot` does"
             snapshot = snapshot.model_copy(update={"plotting": False, "pause_reason": reason})
-        return snapshot.model_copy(update={"problems": problems, "tally": self._history.tally()})
+        assert self._leftovers is not None
+        told = {"problems": problems, "tally": self._history.tally(), "leftovers": self._leftovers.now()}
+        return snapshot.model_copy(update=told)

@@ -32,11 +32,13 @@ _NOT_YET = DirReport(DirState.UNKNOWN)
 
 @dataclass(frozen=True)
 class FileSeen:
-    """allocated_bytes: what it takes of the drive; sparse and preallocated files differ from their size."""
+    """allocated_bytes: what it takes of the drive; sparse and preallocated files differ from their size.
+    mtime_ns: of its last change; 0: not known."""
 
     name: str
     size_bytes: int
     allocated_bytes: int
+    mtime_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ def _files(path: str) -> list[FileSeen]:
             try:
                 if entry.is_file(follow_symlinks=False):
                     stat = entry.stat(follow_symlinks=False)
-                    found.append(FileSeen(entry.name, stat.st_size, stat.st_blocks * 512))
+                    found.append(FileSeen(entry.name, stat.st_size, stat.st_blocks * 512, stat.st_mtime_ns))
             except OSError:
                 continue  # gone since it was listed
     return found

@@ -7,7 +7,7 @@ from typing import Any
 
 from common.names import Role
 from common.snapshot import PlotterSnapshot, age_s
-from common.units import human_duration
+from common.units import human_bytes, human_duration
 from plotman.control import held
 from plotman.control.farm import Farm
 
@@ -40,6 +40,9 @@ def _plotter_notes(snapshot: PlotterSnapshot) -> Iterator[str]:
             f"{host} starts no plots: {failures.consecutive} plotters in a row died at once, the last: "
             f"{failures.last_reason} Mend it, then `plotman unpause plotting --host {host}`"
         )
+    if (left := snapshot.leftovers) is not None and left.files:
+        where = "1 directory" if left.dirs == 1 else f"{left.dirs} directories"
+        yield f"{host}: {human_bytes(left.bytes)} of leftovers in {where}: `plotman cleanup --host {host}`"
     for job in snapshot.jobs:
         if job.stalled:
             yield f"{host}: {job.plotter} pid {job.pid} is stalled: {job.stalled}"
