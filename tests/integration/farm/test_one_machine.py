@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from common.names import PLOT
 from common.plotfile import expected_size_bytes, read_header
 from tests.support.bench import small_drive
 from tests.support.farm import HOST, SMALL, Farm
+from tests.support.secured import free_port
 from tests.support.waiting import eventually
 
 K20 = SMALL | {"k": 20, "job_buffer": 400}
@@ -40,7 +42,9 @@ def prove(chia: Path, plot: Path) -> bool:
 
 
 def test_plots_are_made_archived_and_proved_and_nothing_stays_behind(farm: Farm, chia: Path) -> None:
-    farm.configure()
+    told = farm.folder / "told"
+    hook = {"command": ["sh", "-c", f'echo "$PLOTMAN_EVENT" >> {told}'], "events": ["plot-done", "archived"]}
+    farm.configure(farm={"metrics_port": free_port()}, notifications={"targets": {"hook": hook}})
     farm.allow(4)
     farm.up()
     eventually(lambda: len(farm.archived()) == 4, "four plots on the drives", 60)
@@ -58,6 +62,13 @@ def test_plots_are_made_archived_and_proved_and_nothing_stays_behind(farm: Farm,
         eventually(lambda id=event.task_id: farm.status_of(id) == "SUCCESS", "the result is stored")
         assert set(farm.result(event.task_id)["result"]["phase_times_s"]) == {"1", "2", "3", "4"}
     assert len(farm.events("archived")) == 4, "each plot is archived once"
+    families = text_string_to_metric_families(farm.run("prometheus").stdout)
+    metrics = {sample.name: sample.value for family in families for sample in family.samples}
+    assert metrics["plotman_plots_made_total"] == metrics["plotman_plots_archived_total"] == 4
+    assert metrics["plotman_archived_bytes_total"] == sum(plot.stat().st_size for plot in farm.archived())
+    expected = sorted(["plot-done", "archived"] * 4)
+    eventually(lambda: sorted(told.read_text().split()) == expected, "people are told, once each")
+    assert {"metrics", "notifier"} <= set(farm.pids())
 
 
 def test_plots_started_by_hand_are_seen_within_two_seconds_count_and_are_archived(farm: Farm) -> None:
