@@ -14,8 +14,8 @@ import pytest
 import redis
 
 from common.broker import embedded_broker
-from common.errors import OrderRefused
-from common.names import HARVESTER_HISTORY, PAUSE, PLOTTER_HISTORY, Role
+from common.errors import ExitCode, OrderRefused
+from common.names import HARVESTER_HISTORY, PAUSE, PLOTTER_HISTORY, Keys, Role
 from common.snapshot import ArchiverSnapshot
 from tests.support.farm import HOST, Farm
 from tests.support.waiting import eventually
@@ -40,10 +40,14 @@ def rows_of(farm: Farm, kind: str = "plots", count: int = 0, **order: Any) -> li
     return eventually(enough, f"{count} {kind} are kept") or []
 
 
-def wipe(farm: Farm) -> None:
+def client_of(farm: Farm) -> redis.Redis:
     address = embedded_broker(farm.state)
     assert address is not None
-    with redis.Redis.from_url(address.url) as client:
+    return redis.Redis.from_url(address.url)
+
+
+def wipe(farm: Farm) -> None:
+    with client_of(farm) as client:
         client.flushall()
 
 
@@ -52,11 +56,12 @@ def archiver(farm: Farm) -> ArchiverSnapshot | None:
     return found
 
 
+@pytest.mark.timeout(400)
 def test_plots_and_transfers_are_kept_once_through_kills_restarts_and_an_empty_redis(farm: Farm) -> None:
     farm.configure(tmp=1, dst=1, drives=1, scheduling={"global_max_jobs": 1})
     farm.allow(2)
     farm.up()
-    eventually(lambda: len(farm.archived()) == 2, "two plots on the drive", 60)
+    eventually(lambda: len(farm.archived()) == 2, "two plots on the drive", 120)
     eventually(lambda: not list(farm.folder.glob("dst/*/*")), "the sources are deleted")
     first = rows_of(farm, count=2)
     rows_of(farm, "transfers", count=2)
@@ -67,7 +72,7 @@ def test_plots_and_transfers_are_kept_once_through_kills_restarts_and_an_empty_r
     farm.kill("plotter", signal.SIGKILL)
     farm.kill("harvester", signal.SIGKILL)
     wipe(farm)
-    eventually(lambda: len(farm.archived()) == 3, "the third is archived", 60)
+    eventually(lambda: len(farm.archived()) == 3, "the third is archived", 120)
     eventually(lambda: not list(farm.folder.glob("dst/*/*")), "the sources are deleted")
     rows = rows_of(farm, count=3)
     assert rows[1:] == first
@@ -86,6 +91,7 @@ def test_plots_and_transfers_are_kept_once_through_kills_restarts_and_an_empty_r
     _transfers_are_complete(farm)
     _tables_and_exports_agree(farm, rows)
     _tasks_answer_in_pages(farm)
+    _a_silent_host_is_named_and_the_rest_is_shown(farm, rows)
     for said in (farm.plotter(), eventually(lambda: archiver(farm), "the archiver is on the board")):
         assert said.tally is not None
         assert (said.tally.day_count, sum(said.tally.hours_count)) == (3, 3)
@@ -139,6 +145,20 @@ def _tables_and_exports_agree(farm: Farm, rows: list[dict[str, Any]]) -> None:
     summary = json.loads(farm.run("history", "--summary", "--json").stdout)
     assert (summary["made"]["day_count"], summary["archived"]["day_count"]) == (3, 3)
     assert summary["drives"]["why_unknown"] == "too little was archived yet to tell"
+
+
+def _a_silent_host_is_named_and_the_rest_is_shown(farm: Farm, rows: list[dict[str, Any]]) -> None:
+    farm.board().put_snapshot(Role.PLOTTER, farm.plotter().model_copy(update={"host": "gone"}))
+    with client_of(farm) as client:
+        client.delete(Keys.alive(Role.PLOTTER, "gone"))
+    told = farm.run("history")
+    assert told.returncode == 0
+    assert "gone is missing: plotter gone is silent" in told.stderr
+    assert rows[0]["plot_id"][:8] in told.stdout
+    alone = farm.run("history", "--host", "gone")
+    assert alone.returncode == ExitCode.UNREACHABLE
+    assert "plotter gone is silent" in alone.stderr
+    assert farm.run("history", "--host", "nobody").returncode == ExitCode.UNREACHABLE
 
 
 def _tasks_answer_in_pages(farm: Farm) -> None:
