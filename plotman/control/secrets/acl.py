@@ -122,7 +122,7 @@ def _scheduler(host: str) -> Iterator[str]:  # noqa: ARG001  it speaks for all
 def _viewer(host: str) -> Iterator[str]:  # noqa: ARG001  a viewer is no host
     notices = (Keys.HOSTS, Keys.EVENTS, Keys.COUNTS, "plotman:beat:*", *_NOTICES, _RESULTS)
     yield f"+get +mget +exists +hkeys +hvals +hgetall +xread +xrevrange +xlen +ttl {_keys(notices, 'R')}"
-    yield f"+llen {_keys(('plotter.*', 'archive.*', 'harvester.*'), 'R')}"  # how long, and not what is in them
+    yield f"+llen {_keys(('plotter.*', 'archive.*', 'harvester.*'), 'R')}"  # how long, not what is in them
 
 
 _SELECTORS = {
