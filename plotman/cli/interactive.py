@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import click
 
 
 @click.command()
-def interactive() -> None:
-    """Show the farm live, and steer it by keys and mouse. Closing it stops nothing."""
+@click.option(
+    "--web",
+    metavar="[ADDRESS:]PORT",
+    help="Show it in browsers, at http://ADDRESS:PORT, in place of this terminal. Beyond this machine only "
+    "with farm.flower_auth, which is asked for.",
+)
+def interactive(web: str | None) -> None:
+    """Show the farm live, and steer it by keys and mouse. Closing it stops nothing.
+
+    ? shows the keys. Works from 40 columns and 10 lines up.
+    """
     from common import config
+
+    settings = config.load()  # what is wrong with plotman.yaml is said before the screen is taken
+    if web is not None:
+        from plotman.dashboard.web import serve, where
+
+        try:
+            address, port = where(web)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--web") from error
+        serve(settings, address, port)
+        return
+    if "TEXTUAL_DRIVER" not in os.environ and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise click.UsageError("This is no terminal. `plotman status` prints; --web shows it in a browser.")
+
     from plotman.control.asking import ask_each
     from plotman.control.farm import board
     from plotman.dashboard.app import make_app
     from plotman.dashboard.source import BoardSource
 
-    config.load()  # what is wrong with plotman.yaml is said before the screen is taken
     make_app(BoardSource(board), ask_each).run()

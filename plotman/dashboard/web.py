@@ -1,0 +1,167 @@
+"""The dashboard in a browser: textual-serve with a door-keeper in front.
+
+textual-serve runs our one program for each browser and gives it what is typed there, nothing else; there is
+no shell. It asks nobody who they are and lets pages of other sites connect, so both are done here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import shlex
+import sys
+from base64 import b64decode
+from binascii import Error as NotBase64
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from common.address import is_loopback_address
+from common.errors import ConfigError, PlotmanError
+
+try:
+    from textual_serve.server import Server
+except ImportError as error:
+    raise PlotmanError(
+        "The dashboard in a browser needs textual-serve.", "Install it: pip install 'plotman[web]'."
+    ) from error
+
+if TYPE_CHECKING:
+    from common.config import Config
+
+BROWSERS_MAX = 8  # each is a process of its own
+_WRONG_S = 1.0  # an answer to a wrong password takes so long
+_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+# The page of textual-serve asks another site for its font; nobody else need know of the farm.
+_POLICY = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; font-src 'self' data:; connect-src 'self' ws: wss:; frame-ancestors 'none'"
+)
+
+
+def where(text: str) -> tuple[str, int]:
+    """`[ADDRESS:]PORT` -> address and port; the address is this machine's own where none is given. Raises
+    ValueError with words for people."""
+    address, _, port = text.rpartition(":")
+    address = address.strip("[]") or "127.0.0.1"
+    if not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise ValueError(f"{text} is no [ADDRESS:]PORT; say 8080 or 0.0.0.0:8080")
+    return address, int(port)
+
+
+def account(config: Config, address: str) -> str | None:
+    """USER:PASSWORD to ask for. None: ask for none, on this machine only. Raises ConfigError where anybody
+    could come in from another machine."""
+    secret = config.farm.flower_auth
+    if secret is not None:
+        return secret.get_secret_value()
+    if is_loopback_address(address):
+        return None
+    raise ConfigError(
+        f"The dashboard would listen on {address} and ask nobody for a password.",
+        "Write flower_auth: USER:PASSWORD into the section farm of plotman.yaml; it is asked for here, too.",
+    )
+
+
+def is_let_in(headers: Mapping[str, str], expected: str | None) -> bool:
+    """Whether a request's `Authorization` is this USER:PASSWORD; always where none is expected."""
+    if expected is None:
+        return True
+    kind, _, encoded = headers.get("Authorization", "").partition(" ")
+    try:
+        given = b64decode(encoded, validate=True)
+    except (NotBase64, ValueError):
+        return False
+    return kind.lower() == "basic" and hmac.compare_digest(given, expected.encode())
+
+
+def is_of_this_site(headers: Mapping[str, str], protected: bool) -> bool:
+    """Whether a request comes from our own page, or from no page at all.
+
+    Browsers send a password that they know with whatever another site's page asks for, and nothing but
+    `Origin` tells. Without a password a name of another site that points to this machine is no way in, too.
+    """
+    host = headers.get("Host", "")
+    origin = headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != host:
+        return False
+    return protected or urlsplit(f"//{host}").hostname in _LOCAL
+
+
+def keeper(expected: str | None) -> Middleware:
+    """Middleware that lets in whom it should. expected: USER:PASSWORD, or None."""
+
+    @web.middleware
+    async def keep(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not is_of_this_site(request.headers, expected is not None):
+            raise web.HTTPForbidden(text="This page is for its own site only.")
+        if not is_let_in(request.headers, expected):
+            if "Authorization" in request.headers:
+                await asyncio.sleep(_WRONG_S)
+            raise web.HTTPUnauthorized(
+                headers={"WWW-Authenticate": 'Basic realm="plotman", charset="UTF-8"'},
+                text="User and password are farm.flower_auth of plotman.yaml.",
+            )
+        return await handler(request)
+
+    return keep
+
+
+async def _with_policy(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Content-Security-Policy"] = _POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Cache-Control"] = "no-store"
+
+
+class Site(Server):
+    """textual-serve's server, kept. expected: USER:PASSWORD, or None for whoever is on this machine."""
+
+    def __init__(self, address: str, port: int, expected: str | None) -> None:
+        command = shlex.join((sys.executable, "-m", "plotman", "interactive"))
+        super().__init__(command, host=address, port=port, title="plotman")
+        self._expected = expected
+        self._browsers = 0
+
+    def initialize_logging(self) -> None:
+        """Ours is as it is."""
+
+    async def _make_app(self) -> web.Application:
+        app = await super()._make_app()
+        app.middlewares.append(keeper(self._expected))
+        app.on_response_prepare.append(_with_policy)
+        return app
+
+    async def on_startup(self, app: web.Application) -> None:  # noqa: ARG002
+        asked = "" if self._expected else ", without a password, for this machine only"
+        click.echo(f"plotman interactive: {self.public_url}{asked}. Ctrl-C stops it.", err=True)
+
+    async def handle_index(self, request: web.Request) -> web.StreamResponse:
+        """The page connects to where it came from: behind a proxy or on all addresses nobody else knows."""
+        scheme = request.headers.get("X-Forwarded-Proto", request.scheme)
+        self.public_url = f"{'https' if scheme == 'https' else 'http'}://{request.host}"
+        response: web.StreamResponse = await super().handle_index(request)
+        return response
+
+    async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
+        if self._browsers >= BROWSERS_MAX:
+            raise web.HTTPServiceUnavailable(text=f"{BROWSERS_MAX} browsers look already.")
+        self._browsers += 1
+        try:
+            return await super().handle_websocket(request)
+        finally:
+            self._browsers -= 1
+
+
+def serve(config: Config, address: str, port: int) -> None:
+    """Until Ctrl-C. Raises ConfigError, and PlotmanError where the port is taken."""
+    site = Site(address, port, account(config, address))
+    try:
+        site.serve()
+    except OSError as error:
+        raise PlotmanError(
+            f"The dashboard cannot listen on {address}:{port}: {error.strerror}.", "Name another port."
+        ) from error
