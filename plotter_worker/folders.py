@@ -23,6 +23,7 @@ class Folders:
         self._started = False
         self._surveys: dict[str, Survey] = {}
         self._leaving: frozenset[str] = frozenset()
+        self._idle: frozenset[str] = frozenset()  # of those: where nothing was found to wait for
         self._plot_folders: tuple[str, ...] = ()
         self.follow(settings, frozenset())
 
@@ -36,7 +37,8 @@ class Folders:
             survey.stop()
 
     def follow(self, settings: Config, used: frozenset[str]) -> None:
-        """Look at what these settings name, and for a while at what else is `used` by running jobs."""
+        """Look at what these settings name, and for a while at what else is `used` by running jobs. To be
+        called again, some seconds later, while there is something in `leaving`."""
         directories = settings.directories
         assert directories is not None
         with_plots = plot_folders(settings)
@@ -45,7 +47,10 @@ class Folders:
         )
         with self._lock:
             former = self._surveys.keys() - named.keys()
-            self._leaving = frozenset(path for path in former if path in used or self._holds_plots(path))
+            busy = {path for path in former if path in used or self._holds_plots(path)}
+            # A plot that was made this moment may not have been seen yet: only what was idle before as well.
+            self._leaving = frozenset(path for path in former if path in busy or path not in self._idle)
+            self._idle = frozenset(former - busy)
             for path in former - self._leaving:
                 self._surveys.pop(path).stop()
             for path in named:

@@ -53,6 +53,8 @@ def test_a_directory_that_is_taken_out_is_let_go_when_nothing_is_made_in_it(
     assert names(folders) == "abyz", "a plot is made in it"
     assert folders.leaving == {str(tmp_path / "b")}
     folders.follow(less, frozenset())
+    assert names(folders) == "abyz", "what was made may not have been seen yet"
+    folders.follow(less, frozenset())
     assert names(folders) == "ayz"
     assert not folders.leaving
 
@@ -67,6 +69,7 @@ def test_plots_in_a_directory_that_is_taken_out_still_leave(folders: Folders, tm
     plot.unlink()
     folders.look_again()
     eventually(lambda: not folders.seen()[str(out)].plots, "it has left")
+    folders.follow(less, frozenset())
     folders.follow(less, frozenset())
     assert folders.plot_folders == (str(tmp_path / "y"),)
 
