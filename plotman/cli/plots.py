@@ -36,11 +36,10 @@ def _targets(plots: Sequence[str], host: str | None, tmp: str | None) -> list[Ta
     from plotman.control.handles import resolve, silent_hosts
 
     farm = look(board())
-    found = resolve(farm, plots, host, tmp)
     if EVERY in plots and host is None:
         for name in sorted(silent_hosts(farm)):
             click.echo(f"plotman: {name} is silent and left out. Start `plotman up` there.", err=True)
-    return found
+    return resolve(farm, plots, host, tmp)
 
 
 def _show(answers: list[Answer], json_: bool, show: Callable[[Answer, dict[str, Any]], None]) -> None:

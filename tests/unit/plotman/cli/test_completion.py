@@ -1,0 +1,69 @@
+"""Completion in the shell."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from common.errors import BrokerError
+from plotman.cli import _PURPOSES, _VERBS, cli, complete
+from plotman.control import farm as control
+from tests.support.told import PLOT_ID, farm, plotter
+
+
+def completed(*words: str, config: Path) -> subprocess.CompletedProcess[str]:
+    """What bash is offered for the last word."""
+    line = " ".join(("plotman", *words))
+    environment = os.environ | {"_PLOTMAN_COMPLETE": "bash_complete", "COMP_WORDS": line,
+                                "COMP_CWORD": str(len(words)), "PLOTMAN_CONFIG": str(config)}  # fmt: skip
+    command = [sys.executable, "-c", "from plotman.cli import main; main()"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_script_for_each_shell_calls_plotman_itself(shell: str) -> None:
+    shown = CliRunner().invoke(cli, ["completion", shell])
+    assert shown.exit_code == 0
+    assert f"_PLOTMAN_COMPLETE={shell}_complete" in shown.output
+
+
+def test_verbs_are_completed_and_without_a_broker_plots_are_not_and_nothing_is_said(tmp_path: Path) -> None:
+    config = tmp_path / "plotman.yaml"
+    verbs = completed("su", config=config)
+    assert verbs.stdout == "plain,suspend\n"
+    away = f"farm: {{state: {tmp_path}, broker: 'redis://127.0.0.1:1'}}"
+    config.write_text(f"version: [2]\n{away}\nharvester: {{drives: [/x/*]}}\n", encoding="utf-8")
+    for words in (("kill", ""), ("status", "--host", "")):
+        plots = completed(*words, config=config)
+        assert (plots.returncode, plots.stdout.strip(), plots.stderr) == (0, "", "")
+
+
+def test_plots_and_hosts_come_from_the_notice_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "board", lambda _patience_s: None)
+    monkeypatch.setattr(control, "look", lambda _board: farm(plotter()))
+    ctx = click.Context(cli)
+    ctx.params = {"host": None}
+    offered = [item.value for item in complete.complete_plot(ctx, ctx.command, "")]  # type: ignore[arg-type]
+    assert offered == [PLOT_ID[:8], "all"]
+    assert [item.value for item in complete.complete_host(ctx, ctx.command, "pl")] == ["plotter1"]  # type: ignore[arg-type]
+
+    def away(_patience_s: float) -> None:
+        raise BrokerError("away")
+
+    monkeypatch.setattr(control, "board", away)
+    assert complete.complete_plot(ctx, ctx.command, "") == []  # type: ignore[arg-type]
+
+
+def test_every_verb_is_listed_once_under_a_purpose() -> None:
+    listed = [verb for verbs in _PURPOSES.values() for verb in verbs]
+    assert sorted(listed) == sorted(set(listed))
+    assert _VERBS.keys() <= set(listed)
+    shown = CliRunner().invoke(cli, ["--help"]).output
+    assert "Others" not in shown
+    assert all(len(line) <= 80 for line in shown.splitlines())

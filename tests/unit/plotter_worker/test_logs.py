@@ -1,0 +1,81 @@
+"""Logs as they are read for people on other machines."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from plotter_worker import logs
+
+REAL = Path(__file__).parent / "plotters" / "logs"
+CHIA = "chia-k21.log"
+
+
+def whole(path: Path) -> str:
+    """The log, piece by piece."""
+    text, at = "", 0
+    while not (piece := logs.read(path, at, None, 0)).ended:
+        assert piece.offset_bytes > at
+        text, at = text + piece.text, piece.offset_bytes
+    return text + piece.text
+
+
+def test_pieces_of_a_log_make_the_whole_of_it_whatever_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "CHUNK_BYTES", 100)
+    log = tmp_path / "a.log"
+    for data in (
+        (REAL / CHIA).read_bytes(),
+        b"",
+        b"no end",
+        b"\xff\xfe broken\n" * 20,
+        b"x" * 1000,  # a line longer than a piece
+        "größe ü\n".encode() * 50,
+    ):
+        log.write_bytes(data)
+        assert whole(log) == data.decode("utf-8", errors="replace")
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 7, 1 << 17])
+@pytest.mark.parametrize("lines", [0, 1, 2, 3, 99])
+@pytest.mark.parametrize("text", ["", "a\n", "a\nbb\nccc\n", "a\nbb\nno end", "\n\n\n"])
+def test_the_last_lines_begin_where_a_person_counts_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, lines: int, chunk_bytes: int
+) -> None:
+    monkeypatch.setattr(logs, "CHUNK_BYTES", chunk_bytes)
+    log = tmp_path / "a.log"
+    log.write_text(text, encoding="utf-8")
+    counted = text.splitlines(keepends=True)
+    assert text[logs.start_of_last_lines(log, lines) :] == "".join(
+        counted[len(counted) - min(lines, len(counted)) :]
+    )
+
+
+def test_the_log_of_an_ended_plot_is_found_by_the_start_of_its_id_and_by_nothing_else_in_it(
+    tmp_path: Path,
+) -> None:
+    ids = {}
+    for name in (CHIA, "madmax-k18-n2.log", "chiapos-k18-n2-other-filesystem.log", "bladebit-ramplot-3.log"):
+        shutil.copy(REAL / name, tmp_path / name)
+        for plot_id in logs._plots_in((REAL / name).read_bytes()):
+            ids[plot_id] = name
+    assert len(ids) >= 6  # two of them make two plots each
+    for plot_id, name in ids.items():
+        found = dict(logs.find_ended(plot_id[:12], tmp_path))
+        assert found == {plot_id: tmp_path / name}
+    # The farmer's key stands in the logs as well.
+    assert logs.find_ended("a010d140e7c43146", tmp_path) == []
+
+
+def test_a_link_in_the_log_folder_leads_nowhere(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    outside = shutil.copy(REAL / "madmax-k18.log", tmp_path)
+    (plot_id,) = set(logs._plots_in(Path(outside).read_bytes()))
+    (folder / "link.log").symlink_to(outside)
+    assert logs.find_ended(plot_id[:12], folder) == []
+    shutil.copy(outside, folder / "own.log")
+    assert logs.find_ended(plot_id[:12], folder) == [(plot_id, folder / "own.log")]
