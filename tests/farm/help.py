@@ -70,14 +70,18 @@ def sending(machines: Machines, plotter: str, at_least: float = 0.1, timeout_s: 
     return found
 
 
-def move_at(machines: Machines, step: MoveStep, plotter: str, timeout_s: float = 60) -> PendingMove:
-    """The move of this plotter's plot, once it has come to this step."""
-    folder = str(machines.plotters[plotter].dst)
+def first_at(
+    machines: Machines, step: MoveStep, plotters: set[str], timeout_s: float = 60
+) -> tuple[str, PendingMove]:
+    """Which of these plotters is the first whose plot comes to this step, and the plot's move."""
 
-    def found() -> list[PendingMove]:
-        return [move for move in machines.moves() if move.step is step and move.path.startswith(folder)]
+    def found() -> list[tuple[str, PendingMove]]:
+        moves = [move for move in machines.moves() if move.step is step]
+        folders = {name: str(machines.plotters[name].dst) for name in plotters}
+        return [(name, move) for move in moves for name in plotters if move.path.startswith(folders[name])]
 
-    return eventually(found, f"a plot of {plotter} is at step {step}", timeout_s, every_s=0.005)[0]
+    what = f"a plot of {' or '.join(sorted(plotters))} is at step {step}"
+    return eventually(found, what, timeout_s, every_s=0.005)[0]
 
 
 def drive_of(machines: Machines, transfer: Transfer) -> str:

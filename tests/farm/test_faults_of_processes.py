@@ -89,6 +89,8 @@ def test_a_transfer_that_is_cut_twice_sends_at_most_a_twentieth_again(
     for harvester in machines.harvesters.values():
         harvester.host.count(DOOR_PORT)
     machines.more("p1", 1)
+    running(machines, "p1")
+    eventually(lambda: not machines.jobs("p1"), "the plot is made", 120)
     sending(machines, "p1", 0.3)
     plotter.host.reset()
     transfer = sending(machines, "p1", 0.6)

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from common.pending import MoveStep
-from tests.farm.help import delivered, move_at, sending, starts
+from tests.farm.help import delivered, first_at, sending, starts
 from tests.support.drives import XFS_MIN_BYTES
 from tests.support.lab import wait_for
+from tests.support.machine import Machine
 from tests.support.machines import MB, Machines
 from tests.support.waiting import eventually
 from tests.support.watch import Watch
@@ -66,6 +67,7 @@ def test_harvester_and_archiver_are_killed_at_each_step(
     held = machines.harvesters.values() if step is MoveStep.RESERVE else machines.plotters.values()
     role = "harvester" if step is MoveStep.RESERVE else "plotter"
     hold = step in (MoveStep.RESERVE, MoveStep.RELEASE)  # too short to strike otherwise
+    struck: Machine | None = None
     for name in machines.plotters:
         machines.more(name, 1)
     if step is MoveStep.RELEASE:
@@ -76,12 +78,16 @@ def test_harvester_and_archiver_are_killed_at_each_step(
             machine.signal(role, signal.SIGSTOP)
     try:
         if step is MoveStep.TRANSFER:
-            struck = machines.harvesters[sending(machines, "p1", 0.2).harvester]
-        else:
-            struck = machines.harvesters[move_at(machines, step, "p1").harvester]
-        struck.signal("harvester", signal.SIGKILL)
-        move_at(machines, step, "p2")
-        machines.plotters["p2"].signal("archiver", signal.SIGKILL)
+            sending(machines, "p1", 0.2)
+        left = set(machines.plotters)
+        while left:  # whoever comes to the step first: the other is not waited for
+            name, move = first_at(machines, step, left)
+            left.remove(name)
+            if name == "p1":
+                struck = machines.harvesters[move.harvester]
+                struck.signal("harvester", signal.SIGKILL)
+            else:
+                machines.plotters[name].signal("archiver", signal.SIGKILL)
     finally:
         if hold:
             for machine in held:
