@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from common import holds
 from common.config import Config
 from common.messages import PlotOrder
-from common.snapshot import DirState, Job, PlotState, PlotterSnapshot
+from common.snapshot import DirState, Job, PlotterSnapshot
 from plotter_worker import ending, killing, usage
 from plotter_worker.adoption import Adoption, Send, found_task_id, record_of
 from plotter_worker.delivered import DeliveredFile
@@ -24,6 +24,7 @@ from plotter_worker.plotters.registry import plotter_for, recipe_of, recognise
 from plotter_worker.processes import Found
 from plotter_worker.records import JobRecord, Records
 from plotter_worker.roster import Roster
+from plotter_worker.shelf import Shelf
 from plotter_worker.snapshots import makers, plotter_snapshot
 from plotter_worker.sources import plot_dirs
 from plotter_worker.stall_watch import StallWatch
@@ -57,8 +58,7 @@ class PlotterHost:
         self._delivered = DeliveredFile(settings.state_dir)
         self._watcher = Watcher(self)
         self._adoption = Adoption(settings.host, send)
-        self._ready_plots: set[str] = set()
-        self._gone: set[str] = set()  # released; still in the last look at their directory
+        self._shelf = Shelf()
         self._next_usage = 0.0
         self._stalls = StallWatch(self)
         self._folders = Folders(settings, self._folder_changed)
@@ -160,8 +160,7 @@ class PlotterHost:
 
     def plot_released(self, path: str) -> None:
         """This plot's source has just been deleted: a look that began before must not show it again."""
-        with self._lock:
-            self._gone.add(path)
+        self._shelf.released(path)
 
     def look_again(self) -> None:
         """Something changed in the directories."""
@@ -193,7 +192,7 @@ class PlotterHost:
                 seen=self._folders.seen(),
                 jobs=tuple(map(self.notice, running)),
                 makers=makers(running),
-                gone=frozenset(self._gone),
+                gone=self._shelf.gone,
                 copied_to=self._delivered.harvester_of,
                 turn=self._roster.turn,
                 now=datetime.now(UTC),
@@ -289,11 +288,7 @@ class PlotterHost:
         """In a survey's thread: tell of plots that have become ready."""
         looks = self._folders.seen().values()
         seen = {plot.path for look in looks for plot in look.plots}
-        with self._lock:
-            self._gone &= seen
-            if all(look.report.state is DirState.OK for look in looks):
-                self.steered.forget_refused(keep=seen)
-        plots = [plot for plot in self.snapshot().plots if plot.state is PlotState.READY]
-        new = [plot for plot in plots if plot.path not in self._ready_plots]
-        self._ready_plots = {plot.path for plot in plots}
-        self._news.ready(new)
+        self._shelf.seen(seen)
+        if all(look.report.state is DirState.OK for look in looks):
+            self.steered.forget_refused(keep=seen)
+        self._news.ready(self._shelf.newly_ready(self.snapshot().plots))
