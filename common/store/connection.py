@@ -33,10 +33,11 @@ def masked(url: str) -> str:
 
 
 def client(url: str, patience_s: float | None = None) -> redis.Redis:
-    """A client whose commands end within TIMEOUT_S (or patience_s), whatever the network does. Connects later.
+    """A client whose commands end within TIMEOUT_S (or patience_s), whatever the network does.
+    Connects later.
 
-    A connection that was reset or closed is made anew at once, and the command sent again: all of ours may come
-    twice. One that does not answer is not waited for a second time.
+    A connection that was reset or closed is made anew at once, and the command sent again: all of ours may
+    come twice. One that does not answer is not waited for a second time.
     """
     options: dict[str, Any] = {
         "retry": Retry(NoBackoff(), 1, (redis.ConnectionError,)),

@@ -1,4 +1,4 @@
-"""A message that was taken from its queue reaches its worker, whatever became of the connections meanwhile."""
+"""A message that was taken from its queue reaches its worker, whatever became of connections meanwhile."""
 
 from __future__ import annotations
 
@@ -82,7 +82,10 @@ def test_a_message_is_not_lost_when_the_idle_connection_that_notes_it_is_dead(
     def take(body: Any, message: Any) -> None:
         got.append(body)
 
-    with Connection(wire.url, transport_options=options) as worker, Consumer(worker, [queue], callbacks=[take]):
+    with (
+        Connection(wire.url, transport_options=options) as worker,
+        Consumer(worker, [queue], callbacks=[take]),
+    ):
         send(1)
         worker.drain_events(timeout=10)
         wire.half_open()
