@@ -67,12 +67,14 @@ class Report:
         for text in self.notes:
             console.print(f"- {text}", highlight=False)
 
-    def save(self) -> Path:
-        """Write docs/benchmarks/NAME.json, over that of the last run."""
+    def save(self, keep: bool = False) -> None:
+        """Write docs/benchmarks/NAME.json, over that of the last run; not where that is to `keep`, since a
+        quick run says little."""
+        if keep:
+            return
         RESULTS.mkdir(parents=True, exist_ok=True)
         path = RESULTS / f"{self.name}.json"
         path.write_text(json.dumps(self._as_json(), indent=1) + "\n", encoding="utf-8")
-        return path
 
     def _as_json(self) -> dict[str, Any]:
         return {
