@@ -225,7 +225,9 @@ def test_kill_takes_exactly_one_plots_processes_and_files_by_verb_by_task_and_if
     eventually(lambda: plot_id not in pair.jobs("left"), "it is gone from the board")
     assert len(pair.jobs("left")) == 1
     eventually(lambda: len(pair.left.events("plot-killed")) == 3, "it is told of each")
-    assert not pair.left.events("plot-failed")
+    killed = {event.task_id for event in pair.left.events("plot-killed")}
+    # Plotters that other tests start by hand may be seen here as well, and fail.
+    assert killed.isdisjoint({event.task_id for event in pair.left.events("plot-failed")})
 
 
 def test_a_host_that_is_silent_is_named_and_nobody_waits_for_it(pair: Pair) -> None:
