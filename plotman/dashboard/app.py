@@ -9,6 +9,7 @@ from textual import events, on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import BindingType
 from textual.containers import Container
+from textual.geometry import Size as TerminalSize
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer, Input
@@ -68,6 +69,7 @@ class Dashboard(Ordering):
         self.animation_level = "none"
         self._feed = Feed(source, self.post_message)
         self._pane = ALL
+        self._terminal = TerminalSize(80, 24)
         self._room = Size.LIST
         self._drawn: Farm | None = None
         self._away: headline.Away | None = None
@@ -87,6 +89,7 @@ class Dashboard(Ordering):
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
+        self._terminal = self.size
         self._fit()
         self._say("status", [Line("Looking for the farm ...")])
         self.action_escape()
@@ -95,7 +98,8 @@ class Dashboard(Ordering):
     def on_unmount(self) -> None:
         self._feed.stop()
 
-    def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002  the size is the app's own
+    def on_resize(self, event: events.Resize) -> None:
+        self._terminal = event.size  # the app's own is told of it later
         self._fit()
         self._draw()
 
@@ -164,7 +168,7 @@ class Dashboard(Ordering):
 
     def _fit(self) -> None:
         """Choose what is shown at this size."""
-        self._room = size_of(self.size.width, self.size.height)
+        self._room = size_of(*self._terminal)
         alone = self._alone
         main = self._main
         main.set_class(self._room == Size.LIST, "-list")

@@ -23,7 +23,7 @@ Window > Vertical {
 }
 Window VerticalScroll { height: auto; max-height: 100%; }
 Window Horizontal { height: auto; margin-top: 1; }
-Window Button { margin-right: 2; min-width: 10; height: 1; border: none; }
+Window Button { margin-right: 2; min-width: 10; }
 Window.-low Horizontal { margin-top: 0; }
 Window.-low > Vertical { width: 100%; max-height: 100%; border: none; }
 """
@@ -62,8 +62,8 @@ class Ask(Window[bool]):
             with VerticalScroll():
                 yield Static("\n".join(self._lines), markup=False)
             with Horizontal():
-                yield Button("No (n)", id="no")
-                yield Button("Yes (y)", id="yes", variant="error")
+                yield Button("No (n)", id="no", compact=True)
+                yield Button("Yes (y)", id="yes", variant="error", compact=True)
 
     def on_mount(self) -> None:
         self.query_one("#no").focus()

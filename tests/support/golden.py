@@ -13,9 +13,9 @@ from typing import Any
 _FOLDER = Path(__file__).resolve().parents[1] / "unit" / "plotman" / "control" / "golden"
 
 
-def golden(name: str, found: str) -> None:
-    """Fail where `found` is not what the golden file `name` holds."""
-    path = _FOLDER / name
+def golden(name: str, found: str, folder: Path = _FOLDER) -> None:
+    """Fail where `found` is not what the golden file `name` in `folder` holds."""
+    path = folder / name
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_text(found, encoding="utf-8")
     assert path.exists(), f"{path} is missing; write it with UPDATE_GOLDEN=1"

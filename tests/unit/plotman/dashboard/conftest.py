@@ -1,0 +1,81 @@
+"""A dashboard over a recorded farm, in a terminal of any size."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+from textual.pilot import Pilot
+
+from plotman.control.farm import Farm
+from plotman.dashboard.app import Dashboard, make_app
+from tests.support.showcase import Recorded, Recorder
+
+Shown = Callable[..., AbstractAsyncContextManager[Pilot[None]]]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Tests here may be coroutines: a dashboard lives in an event loop."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    wanted = pyfuncitem._fixtureinfo.argnames
+    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted}))
+    return True
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log tells local times; those of the tests are UTC's, wherever they run."""
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    time.tzset()
+
+
+@pytest.fixture
+def shown() -> Shown:
+    """`async with shown(farm, (80, 24)) as pilot`: once the farm is on the screen."""
+
+    @asynccontextmanager
+    async def show(
+        farm: Farm | Recorded, size: tuple[int, int] = (120, 40), asker: Recorder | None = None
+    ) -> AsyncIterator[Pilot[None]]:
+        source = farm if isinstance(farm, Recorded) else Recorded(farm)
+        app = make_app(source, asker or Recorder())
+        async with app.run_test(size=size, notifications=True) as pilot:
+            await until(pilot, lambda: app.farm is not None or source.error is not None)
+            await settle(pilot)
+            yield pilot
+
+    return show
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], object], timeout_s: float = 10) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"it never came so far; the screen:\n{screen(pilot)}"
+        await pilot.pause(0.02)
+
+
+async def settle(pilot: Pilot[None]) -> None:
+    """Until the screen stands still."""
+    before = ""
+    while (now := screen(pilot)) != before:
+        before = now
+        await pilot.pause(0.05)
+
+
+def dashboard(pilot: Pilot[None]) -> Dashboard:
+    app = pilot.app
+    assert isinstance(app, Dashboard)
+    return app
+
+
+def screen(pilot: Pilot[None]) -> str:
+    """What stands on the screen, as text."""
+    strips = pilot.app.screen._compositor.render_strips()
+    return "".join("".join(part.text for part in strip).rstrip() + "\n" for strip in strips)

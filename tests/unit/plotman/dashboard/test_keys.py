@@ -1,0 +1,236 @@
+"""Each key does what the help says; what is asked of the hosts is kept by a recorder."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from common import names
+from common.errors import PlotmanError
+from common.snapshot import DriveUse, Hold
+from plotman.dashboard.details import Details
+from plotman.dashboard.screens import Ask, Read
+from tests.support import showcase
+from tests.support.showcase import Recorded, Recorder, T
+from tests.unit.plotman.dashboard.conftest import Shown, dashboard, screen, settle, until
+
+LOG_END = {"text": "", "offset_bytes": 0, "ended": True}
+
+
+async def test_p_pauses_plotting_and_lets_it_go_on(shown: Shown) -> None:
+    source, asker = Recorded(showcase.small()), Recorder({names.PAUSE: "p1 starts no more plots"})
+    async with shown(source, asker=asker) as pilot:
+        await pilot.press("p")
+        await until(pilot, lambda: "p1 starts no more plots" in screen(pilot))
+        paused = source.farm.plotters["p1"].model_copy(update={"plotting": False, "pause_reason": "fan"})
+        source.change(plotters={"p1": paused})
+        await until(pilot, lambda: "Plotting: paused: fan" in screen(pilot), 2)
+        await pilot.press("p")
+        await until(pilot, lambda: len(asker.asked) == 2)
+    assert [(task, host) for task, host, _ in asker.said()] == [(names.PAUSE, "p1"), (names.UNPAUSE, "p1")]
+
+
+async def test_a_pauses_archiving(shown: Shown) -> None:
+    asker = Recorder({names.PAUSE: "done"})
+    async with shown(showcase.small(), asker=asker) as pilot:
+        await pilot.press("a")
+        await until(pilot, lambda: asker.asked)
+    ((task, host, kwargs),) = asker.said()
+    assert (task, host, kwargs["what"]) == (names.PAUSE, "p1", "archiving")
+
+
+async def test_before_several_machines_are_told_the_person_is_asked(shown: Shown) -> None:
+    asker = Recorder({names.PAUSE: "done"})
+    async with shown(showcase.troubled(), asker=asker) as pilot:
+        await pilot.press("p")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+        await pilot.press("n", "p", "y")
+        await until(pilot, lambda: asker.asked)
+    assert sorted(host for _, host, _ in asker.said()) == ["p1", "p3"]  # p2 is paused already
+
+
+async def test_a_kill_is_agreed_to_twice(shown: Shown) -> None:
+    found = {"files": [], "finished": [], "troubles": []}
+    asker = Recorder({names.FILES: found, names.KILL: {"freed_bytes": 5}})
+    async with shown(showcase.small(), asker=asker) as pilot:
+        await pilot.press("1", "down", "x")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+        await pilot.press("y")
+        await until(pilot, lambda: "really?" in screen(pilot))
+        assert names.KILL not in [task for task, _, _ in asker.said()]
+        await pilot.press("y")
+        await until(pilot, lambda: len(asker.asked) == 2)
+    assert asker.said()[-1] == (names.KILL, "p1", {"plot": "task-0002"})
+
+
+@pytest.mark.parametrize("answer", ["n", "escape", "enter"])  # enter: the nearer button is no
+async def test_a_kill_is_easily_called_off(shown: Shown, answer: str) -> None:
+    asker = Recorder({names.FILES: {"files": []}})
+    async with shown(showcase.small(), asker=asker) as pilot:
+        await pilot.press("1", "x")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+        await pilot.press("y", answer)
+        await until(pilot, lambda: not isinstance(pilot.app.screen, Ask))
+        assert [task for task, _, _ in asker.said()] == [names.FILES]
+
+
+async def test_no_plot_is_ordered_about_that_was_not_chosen(shown: Shown) -> None:
+    asker = Recorder()
+    async with shown(showcase.small(), asker=asker) as pilot:
+        await pilot.press("x", "s", "r", "d")
+        await until(pilot, lambda: "Choose a plot" in screen(pilot))
+        assert not asker.asked
+
+
+async def test_s_and_r_suspend_and_resume_the_chosen_plot(shown: Shown) -> None:
+    asker = Recorder({names.SUSPEND: {}, names.RESUME: {}})
+    async with shown(showcase.small(), asker=asker) as pilot:
+        await pilot.press("1", "down", "down", "s", "r")
+        await until(pilot, lambda: len(asker.asked) == 2)
+    assert sorted(asker.said()) == [
+        (names.RESUME, "p1", {"plot": "task-0001"}),
+        (names.SUSPEND, "p1", {"plot": "task-0001"}),
+    ]
+
+
+async def test_what_a_host_refuses_is_told(shown: Shown) -> None:
+    asker = Recorder({names.SUSPEND: PlotmanError("It waits for a drive.", "Wait.")})
+    async with shown(showcase.small(), asker=asker) as pilot:
+        await pilot.press("1", "s")
+        await until(pilot, lambda: "It waits for a drive" in screen(pilot))
+
+
+async def test_d_drains_the_chosen_folder_or_drive(shown: Shown) -> None:
+    asker = Recorder({names.DRAIN: "done", names.DRAIN_DRIVES: "done"})
+    async with shown(showcase.small(), asker=asker) as pilot:
+        await pilot.press("2", "down", "d")
+        await until(pilot, lambda: asker.asked)
+        await pilot.press("4", "d")
+        await until(pilot, lambda: len(asker.asked) == 2)
+    told = [(task, host, kwargs["dir"]) for task, host, kwargs in asker.said()]
+    assert told == [(names.DRAIN, "p1", "/mnt/tmp/1"), (names.DRAIN_DRIVES, "p1", "/mnt/farm/01")]
+
+
+async def test_d_ends_what_a_person_drained(shown: Shown) -> None:
+    farm, asker = showcase.small(), Recorder({names.UNDRAIN_DRIVES: "done"})
+    drive = showcase.drive("/mnt/farm/01", 0.4, use=DriveUse.DRAINING, drained=Hold(reason="old"))
+    harvester = farm.harvesters["p1"].model_copy(update={"drives": (drive,)})
+    source = Recorded(farm)
+    source.change(harvesters={"p1": harvester})
+    async with shown(source, asker=asker) as pilot:
+        await pilot.press("4", "d")
+        await until(pilot, lambda: asker.asked)
+    assert asker.said() == [(names.UNDRAIN_DRIVES, "p1", {"dir": "/mnt/farm/01"})]
+
+
+@pytest.mark.parametrize(("typed", "kwargs"), [("80M", {"bytes_s": 80_000_000}), ("default", {})])
+async def test_b_limits_the_bandwidth(shown: Shown, typed: str, kwargs: dict[str, int]) -> None:
+    asker = Recorder({names.BANDWIDTH: "done"})
+    async with shown(showcase.small(), asker=asker) as pilot:
+        await pilot.press("b", *typed, "enter")
+        await until(pilot, lambda: asker.asked)
+    assert asker.said() == [(names.BANDWIDTH, "p1", kwargs)]
+
+
+async def test_a_filter_holds_in_all_tables_and_ends_with_esc(shown: Shown) -> None:
+    async with shown(showcase.troubled()) as pilot:
+        await pilot.press("slash", *"p2", "enter")
+        await until(pilot, lambda: "Plots 1 of 6" in screen(pilot) and "Tmp 2 of 5" in screen(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: "Plots 6 ·" in screen(pilot))
+
+
+async def test_o_and_a_click_on_a_head_sort(shown: Shown) -> None:
+    async with shown(showcase.troubled()) as pilot:
+        await pilot.press("1", "o")
+        await until(pilot, lambda: "plot id▲" in screen(pilot))
+        await pilot.press("O")
+        await until(pilot, lambda: "plot id▼" in screen(pilot))
+        grid = dashboard(pilot).query_one("#plots")
+        await pilot.click(grid, offset=(3, 1))
+        await until(pilot, lambda: "plot id▼" not in screen(pilot))
+
+
+async def test_machines_are_looked_at_one_by_one(shown: Shown) -> None:
+    async with shown(showcase.troubled()) as pilot:
+        await pilot.press("right_square_bracket", "right_square_bracket")
+        await until(pilot, lambda: "[!p1]" in screen(pilot) and "Plots 4 ·" in screen(pilot))
+        await pilot.press("7", "enter")
+        await pilot.press("left_square_bracket", "left_square_bracket")
+        await until(pilot, lambda: "[!all]" in screen(pilot))
+
+
+async def test_up_down_and_end_scroll_the_log(shown: Shown) -> None:
+    events = [(f"{n}-0", showcase.event(500 - n, "archived", "p1", f"event {n}.")) for n in range(100, 200)]
+    async with shown(Recorded(showcase.small(), happened=events)) as pilot:
+        await until(pilot, lambda: "event 199." in screen(pilot))
+        await pilot.press("up")
+        await until(pilot, lambda: "event 199." not in screen(pilot))
+        await pilot.press("pageup", "pageup", "end")
+        await until(pilot, lambda: "event 199." in screen(pilot))
+
+
+async def test_enter_shows_a_plot_from_near_and_esc_comes_back(shown: Shown) -> None:
+    async with shown(showcase.small(), asker=Recorder({names.LOG: LOG_END})) as pilot:
+        await pilot.press("1", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Details))
+        await pilot.press("escape")
+        await until(pilot, lambda: "Plots 3" in screen(pilot))
+
+
+async def test_n_tells_all_notes_in_full(shown: Shown) -> None:
+    async with shown(showcase.troubled(), (80, 24)) as pilot:
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Read))
+        assert "/mnt/farm/05 is not mounted" in screen(pilot)
+
+
+async def test_a_change_is_on_the_screen_within_a_second(shown: Shown) -> None:
+    source = Recorded(showcase.small())
+    async with shown(source) as pilot:
+        before = source.farm.plotters["p1"]
+        source.change(plotters={"p1": before.model_copy(update={"jobs": before.jobs[:1]})})
+        await until(pilot, lambda: "Plots 1 ·" in screen(pilot), 1)
+
+
+async def test_without_a_broker_the_last_state_stays_with_its_age_and_comes_back(shown: Shown) -> None:
+    source = Recorded(showcase.small())
+    async with shown(source) as pilot:
+        source.error = "Redis does not answer."
+        source.changed.set()
+        await until(pilot, lambda: "NO BROKER, this is how it was" in screen(pilot))
+        assert "Plots 3" in screen(pilot)
+        source.error = None
+        await until(pilot, lambda: "NO BROKER" not in screen(pilot), 5)
+
+
+async def test_a_terminal_may_become_any_size_at_any_time(shown: Shown) -> None:
+    async with shown(showcase.troubled(), (200, 50)) as pilot:
+        for size in [(20, 5), (500, 150), (40, 10), (1, 1), (80, 24), (120, 40), (10, 60)]:
+            await pilot.resize_terminal(*size)
+            await settle(pilot)
+            assert all(len(line) <= size[0] for line in screen(pilot).splitlines())
+        await pilot.resize_terminal(120, 40)
+        await until(pilot, lambda: "Plots 6" in screen(pilot) and "Drives 5" in screen(pilot))
+
+
+async def test_rows_keep_their_cursor_while_others_come_and_go(shown: Shown) -> None:
+    source, asker = Recorded(showcase.small()), Recorder({names.SUSPEND: {}})
+    async with shown(source, asker=asker) as pilot:
+        await pilot.press("1", "down")
+        before = source.farm.plotters["p1"]
+        older = showcase.job(30, "/mnt/tmp/0", started_at=T - timedelta(days=2))
+        source.change(plotters={"p1": before.model_copy(update={"jobs": (older, *before.jobs)})})
+        await until(pilot, lambda: "Plots 4" in screen(pilot))
+        await pilot.press("s")
+        await until(pilot, lambda: asker.asked)
+    assert asker.said() == [(names.SUSPEND, "p1", {"plot": "task-0002"})]
+
+
+async def test_q_closes_at_once_and_asks_nothing(shown: Shown) -> None:
+    asker = Recorder()
+    async with shown(showcase.small(), asker=asker) as pilot:
+        await pilot.press("q")
+        await until(pilot, lambda: not pilot.app.is_running)
+    assert not asker.asked
