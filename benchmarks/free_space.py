@@ -3,8 +3,8 @@
     python -m benchmarks.free_space [--quick] [--drives 4,200] [--rounds 60]
 
 By the task harvester_worker.free_space, sent and its answer awaited through Celery and Redis; and as 0.5.3
-does: `df` over ssh, connecting anew each time, or over a connection that ssh keeps (ControlMaster). All on one
-machine, one after the other in each round. The drives are folders; df lists as many file systems as are
+does: `df` over ssh, connecting anew each time, or over a connection that ssh keeps (ControlMaster). All on
+one machine, one after the other in each round. The drives are folders; df lists as many file systems as are
 mounted on the machine.
 """
 
