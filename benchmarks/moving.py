@@ -4,7 +4,8 @@
 
 By plotman the whole way: from the plot's appearance in dst until it is on its drive and flushed, and its
 source deleted. By bare tools: from the start of the tool until the copy and its folder are flushed. In each
-round every one moves a plot of its own, which was flushed and dropped from memory before, one after the other.
+round every one moves a plot of its own, which was flushed and dropped from memory before, one after
+another.
 """
 
 from __future__ import annotations
