@@ -97,8 +97,7 @@ class Grid(ScrollView, can_focus=True):
 
     @property
     def _top(self) -> int:
-        """Lines above the rows: title and head."""
-        return 2 if self.titled else 1
+        return 2 if self.titled else 1  # title and head
 
     @property
     def _room(self) -> int:
@@ -148,9 +147,13 @@ class Grid(ScrollView, can_focus=True):
         self.refit()
 
     def on_focus(self) -> None:
+        self.enter()
+        self._redraw(self._widths)
+
+    def enter(self) -> None:
+        """The keys come here: the cursor shows, where it was before."""
         if self.with_cursor and self._cursor is None:
             self.put_cursor(self._at)
-        self._redraw(self._widths)
 
     def on_blur(self) -> None:
         self._redraw(self._widths)
@@ -190,8 +193,8 @@ class Grid(ScrollView, can_focus=True):
             return strip.adjust_cell_length(width, self.rich_style)
         at = y - self._top + int(self.scroll_offset.y)
         if at >= len(self.rows):
-            text = f"  {self.table.empty}" if at == 0 and not self.words else ""
-            text = "  no row has all these words" if at == 0 and self.words else text
+            text = "  no row has all these words" if self.words else f"  {self.table.empty}"
+            text = text if at == 0 else ""
             style = self.get_component_rich_style("grid--empty")
             return Strip([Segment(fitted(text, width), style)])
         row, under = self.rows[at], self.with_cursor and at == self._at and self._cursor is not None

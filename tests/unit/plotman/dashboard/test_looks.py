@@ -46,6 +46,7 @@ async def test_one_machine_alone_is_told_without_its_name_in_each_row(shown: Sho
 async def test_the_keys_are_explained(shown: Shown) -> None:
     async with shown(showcase.small(), (80, 24)) as pilot:
         await pilot.press("question_mark")
+        await until(pilot, lambda: "Keys  (Esc" in screen(pilot))
         await settle(pilot)
         golden("help-80x24.txt", screen(pilot), GOLDEN)
 

@@ -1,0 +1,155 @@
+"""What the dashboard works out without a screen: layout, order, filter, headline, and who may come in."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from common.config import load
+from common.errors import ConfigError
+from plotman.dashboard import arrange, headline, layout, panes
+from plotman.dashboard.arrange import Order
+from plotman.dashboard.layout import Size
+from plotman.dashboard.model import Cell, Column, Kind, Row, Table, Target, printable, shortened
+from plotman.dashboard.web import account, is_let_in, is_of_this_site, where
+from tests.support import showcase
+
+
+def table(*texts: str) -> Table:
+    rows = tuple(Row(Target(Kind.TMP, "p1", text), (Cell("p1"), Cell(text))) for text in texts)
+    return Table("tmp", "Tmp", (Column("host", spare=1), Column("tmp", path=True)), rows)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((40, 10), Size.LIST), ((80, 24), Size.PANE), ((120, 40), Size.STACK), ((500, 150), Size.WIDE)],
+)
+def test_the_layout_follows_the_size(size: tuple[int, int], expected: Size) -> None:
+    assert layout.size_of(*size) is expected
+
+
+@given(st.text(max_size=40), st.integers(0, 40), st.booleans())
+def test_a_cell_is_as_wide_as_its_column_whatever_is_in_it(text: str, width: int, right: bool) -> None:
+    assert cell_len(layout.fitted(text, width, right)) == width
+    assert cell_len(layout.begun(text, width)) == width
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.integers(0, 40))
+def test_a_bar_is_as_wide_as_its_column(share: float, reserved: float, width: int) -> None:
+    assert cell_len(layout.bar(Cell("100%", share=share, reserved=reserved), width)) == width
+
+
+@given(st.integers(10, 500))
+def test_columns_fit_into_the_room(room: int) -> None:
+    for made in panes.all_tables(showcase.troubled(), None).values():
+        shown = layout.widths(made, layout.wishes(made), room)
+        needed = sum(
+            min(width, 14)
+            for width, column in zip(layout.wishes(made), made.columns, strict=True)
+            if not column.spare
+        )
+        if room >= needed + len(shown):
+            assert sum(shown) + sum(width > 0 for width in shown) - 1 <= room
+
+
+@given(st.integers(0, 200), st.lists(st.tuples(st.integers(1, 300), st.integers(1, 5)), min_size=1))
+def test_lines_are_shared_out_to_the_last(room: int, wants: list[tuple[int, int]]) -> None:
+    assert sum(layout.share_out(room, wants)) == room
+
+
+def test_the_folder_that_all_paths_share_is_said_once() -> None:
+    short = shortened(table("/mnt/tmp/0", "/mnt/tmp/1"))
+    assert [row.cells[1].text for row in short.rows] == ["0", "1"]
+    assert short.below == (("tmp", "/mnt/tmp"),)
+    assert shortened(table("/a/0", "/b/1")).below == ()
+
+
+def test_control_characters_of_a_path_do_nothing_to_the_terminal() -> None:
+    assert printable("/mnt/\x1b[2J\n1") == "/mnt/?[2J 1"
+
+
+def test_numbers_sort_as_numbers_and_what_is_unknown_comes_last() -> None:
+    rows = [Cell("9", 9), Cell("?"), Cell("10", 10)]
+    made = Table(
+        "t", "T", (Column("n"),), tuple(Row(Target(Kind.TMP, "p", str(n)), (c,)) for n, c in enumerate(rows))
+    )
+    assert [row.cells[0].text for row in arrange.ordered(made, Order("n"))] == ["9", "10", "?"]
+    assert [row.cells[0].text for row in arrange.ordered(made, Order("n", True))] == ["10", "9", "?"]
+
+
+def test_a_filter_wants_all_its_words_somewhere_in_the_row() -> None:
+    rows = table("/mnt/tmp/0", "/mnt/ssd/1").rows
+    assert [row.target.what for row in arrange.matching(rows, "P1 ssd")] == ["/mnt/ssd/1"]
+
+
+def test_the_histogram_counts_each_step() -> None:
+    jobs = [job for _, job in showcase.troubled().jobs()]
+    words = "1:·1······· 2:··1··1··· 3:·1······· 4:··1······ 1 copying"
+    assert headline.histogram(jobs) == words
+
+
+def test_status_says_why_nothing_starts_with_the_numbers() -> None:
+    first, *_ = headline.status(showcase.small())
+    assert first.text == "Plotting: active (stagger 1623s/1800s), 3 plots in the making"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("8080", ("127.0.0.1", 8080)), ("0.0.0.0:80", ("0.0.0.0", 80)), ("[::1]:8080", ("::1", 8080))],
+)
+def test_where_to_listen(text: str, expected: tuple[str, int]) -> None:
+    assert where(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "x", "localhost", "1:0", "1:70000", ":-1"])
+def test_where_nobody_can_listen(text: str) -> None:
+    with pytest.raises(ValueError, match="PORT"):
+        where(text)
+
+
+def basic(account: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + b64encode(account.encode()).decode()}
+
+
+def test_only_the_right_password_lets_in() -> None:
+    assert is_let_in(basic("farmer:geheim ü"), "farmer:geheim ü")
+    for headers in (
+        {},
+        basic("farmer:x"),
+        basic(""),
+        {"Authorization": "Basic ü"},
+        {"Authorization": "Bearer x"},
+    ):
+        assert not is_let_in(headers, "farmer:geheim ü")
+
+
+@pytest.mark.parametrize(
+    ("headers", "protected", "expected"),
+    [
+        ({"Host": "localhost:80"}, False, True),
+        ({"Host": "localhost:80", "Origin": "http://localhost:80"}, False, True),
+        ({"Host": "[::1]:80"}, False, True),
+        ({"Host": "localhost:80", "Origin": "http://evil.example"}, False, False),
+        ({"Host": "localhost:80", "Origin": "null"}, False, False),
+        ({"Host": "evil.example:80", "Origin": "http://evil.example:80"}, False, False),
+        ({"Host": "farm:80", "Origin": "http://farm:80"}, True, True),
+        ({"Host": "farm:80", "Origin": "http://evil.example"}, True, False),
+    ],
+)
+def test_pages_of_other_sites_stay_out(headers: dict[str, str], protected: bool, expected: bool) -> None:
+    assert is_of_this_site(headers, protected) is expected
+
+
+def test_beyond_this_machine_only_with_a_password(tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = tmp_path_factory.mktemp("web") / "plotman.yaml"
+    file.write_text("version: [2]\nfarm:\n  host: h\n  flower_auth: farmer:secret\n", encoding="utf-8")
+    assert account(load(file), "0.0.0.0") == "farmer:secret"
+    assert account(load(file), "127.0.0.1") == "farmer:secret"
+    file.write_text("version: [2]\nfarm:\n  host: h\n", encoding="utf-8")
+    assert account(load(file), "127.0.0.1") is None
+    with pytest.raises(ConfigError, match="nobody for a password"):
+        account(load(file), "0.0.0.0")
