@@ -70,6 +70,11 @@ def main() -> None:
             looker = Terminal("status", command)
             draw(looker.wait(lambda text: "Updated at" in text, 20), "status.svg", "plotman status")
             looker.close()
+            command = f"PLOTMAN_CONFIG={farm}/plotman.yaml {sys.executable} -m plotman interactive"
+            dashboard = Terminal("interactive", command)
+            full = re.compile(r"in the making.*[2-9]\d%.*verified", re.DOTALL)
+            draw(dashboard.wait(full.search, 60), "interactive.svg", "plotman interactive")
+            dashboard.close()
             terminal.wait(lambda text: "moved and verified" in text, 300)
         finally:
             terminal.close()

@@ -100,10 +100,6 @@ class Grid(ScrollView, can_focus=True):
         return 2 if self.titled else 1  # title and head
 
     @property
-    def _room(self) -> int:
-        return self.scrollable_content_region.width - 1  # of the mark at the left
-
-    @property
     def current(self) -> Row | None:
         """The row under the cursor; None until somebody put it somewhere."""
         return self.rows[self._at] if self._cursor is not None and self._at < len(self.rows) else None
@@ -165,7 +161,7 @@ class Grid(ScrollView, can_focus=True):
     def _fitting(self) -> list[int]:
         wished = wishes(self.table)
         self._wished = [*map(max, wished, self._wished)] if self._wished else wished
-        return widths(self.table, self._wished, self._room)
+        return widths(self.table, self._wished, self.scrollable_content_region.width - 1)  # mark
 
     def _redraw(self, fitting: list[int]) -> None:
         self._widths = fitting
