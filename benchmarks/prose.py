@@ -1,0 +1,61 @@
+"""What is said of each benchmark beside its figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Prose:
+    """reading: how to read the figures. why: what holds plotman where it is behind; shown only there."""
+
+    reading: str
+    why: str = ""
+
+
+PROSE = {
+    "dispatch": Prose(
+        "A plotter's end wakes the watcher, whose word wakes the scheduler: nothing is polled. 0.5.3 "
+        "looks each `polling_time_s`, so its gap is anything up to that. The new plotter's own start "
+        "(`nice`, an interpreter) is in every gap.",
+        "With short plots even a small gap is a large share.",
+    ),
+    "watching": Prose(
+        "0.5.3 reads every log from its beginning at each look, plotman what is new in it, at once. "
+        "0.5.3's figure grows with the logs and the plots; plotman begins with what a Celery worker "
+        "needs at rest.",
+        "A worker that hears of everything at once has something to do each second even where nothing "
+        "happens: Celery's own timers, one look at the process table, the renewal of what it told. "
+        "With few plots 0.5.3, which sleeps 20 s and then looks, takes less; memory is that of Python "
+        "with Celery.",
+    ),
+    "deciding": Prose(
+        "`event` is what happens in a running farm: one plotter has news. The scheduler reads what is "
+        "new, decides for the whole farm, and sends the order."
+    ),
+    "thousand": Prose(
+        "All on one machine, in which simulated hosts take their share of the processor; a real farm "
+        "of a thousand has that on a thousand machines."
+    ),
+    "free_space": Prose(
+        "0.5.3 asked so before each plot, and whenever somebody looked at its screen. plotman asks so "
+        "only when a person does: harvesters tell of their drives by themselves.",
+        "df names what is mounted and looks no further; plotman looks into each drive, counts plots "
+        "and what is reserved, in a thread of its own per drive so that one that hangs stops nobody.",
+    ),
+    "moving": Prose(
+        "Each plot costs plotman some messages, checks, and flushes of its own; *beside the copy* "
+        "says how long they take. They are the same for a plot of any size, and so next to nothing "
+        "for a k32. What is sent again after a cut matters more.",
+        "The plots here are small, and the steps beside the copy take the same time for any size.",
+    ),
+    "command_line": Prose(
+        "plotman reads what the plotters told, whatever their number; 0.5.3 looks at each process and "
+        "reads each log from its beginning.",
+        "Most of it is Python's loading of modules: redis-py with asyncio, and pydantic building its models.",
+    ),
+    "memory": Prose(
+        "Each row is later than the one above. Python gives little of what it had back; what counts "
+        "is that the last rows do not go on growing.",
+    ),
+}
