@@ -1,7 +1,7 @@
 """Puts what is ours into Flower, before `celery -A plotman flower` makes its application.
 
 Flower 2.2 has no plug-ins. What we lean on: `flower.urls.handlers` and `flower.urls.settings`, which are read
-when the application is made; the option `tasks_columns`; Tornado's setting `template_loader`.
+when the application is made; the options `tasks_columns` and `format_task`; Tornado's `template_loader`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ def install() -> None:
     from plotman.flower.loader import TemplateLoader
     from plotman.flower.page import FarmTables, FarmView
     from plotman.flower.revoke import Revoke
+    from plotman.flower.words import format_task
 
     if any(getattr(handler, "name", None) == "farm" for handler in urls.handlers):
         return
@@ -29,6 +30,7 @@ def install() -> None:
     urls.handlers[:0] = [url(r"/farm", FarmView, name="farm"), url(r"/farm/tables", FarmTables)]
     urls.settings["template_loader"] = TemplateLoader(urls.settings["template_path"])
     options.tasks_columns = TASKS_COLUMNS  # the command line and the environment are read after this
+    options.format_task = format_task
 
 
 def _with(ours: type, theirs: type, handler: Any) -> Any:

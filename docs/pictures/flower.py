@@ -1,0 +1,72 @@
+"""Makes the pictures of Flower from a real run: `.venv/bin/python docs/pictures/flower.py`.
+
+Runs the quick start and looks at its Flower with Debian's Chromium.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+PLOTS, K = 6, 22
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="plotman-") as folder:
+        farm = Path(folder) / "farm"
+        command = [ROOT / "deploy" / "quickstart", "--farm", farm, "--plots", str(PLOTS), "--k", str(K)]
+        run = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            photograph(f"http://127.0.0.1:{port(farm)}")
+            run.wait(timeout=900)
+        finally:
+            run.terminate()
+            run.wait(timeout=60)
+
+
+def port(farm: Path) -> int:
+    """Flower's, once it answers."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        time.sleep(0.5)
+        try:
+            found = re.search(r"flower_port: (\d+)", (farm / "plotman.yaml").read_text(encoding="utf-8"))
+            if found is None:
+                continue
+            with urllib.request.urlopen(f"http://127.0.0.1:{found[1]}/farm", timeout=5):
+                return int(found[1])
+        except OSError:
+            continue
+    raise SystemExit("Flower never answered.")
+
+
+def photograph(address: str) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(300_000)
+        page.goto(f"{address}/farm")
+        # Plots in the making, one that is being sent or is on its drive.
+        page.wait_for_selector(
+            "section[aria-label^='Farming drives'] tbody tr:has(td:nth-child(3):text-matches('[1-9]'))"
+        )
+        page.wait_for_selector("section[aria-label^='Plots in the making'] .farm-percent")
+        time.sleep(4)
+        page.screenshot(path=HERE / "flower-farm.png")
+        page.goto(f"{address}/tasks")
+        page.wait_for_selector("#tasks-table tbody tr:has-text('SUCCESS')")
+        page.wait_for_selector("#tasks-table tbody tr:has-text('phase')")
+        page.screenshot(path=HERE / "flower-tasks.png", clip={"x": 0, "y": 0, "width": 1280, "height": 640})
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
