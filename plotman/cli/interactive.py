@@ -37,7 +37,8 @@ def interactive(web: str | None) -> None:
 
     from plotman.control.asking import ask_each
     from plotman.control.farm import board
+    from plotman.control.holding import whoever_asks
     from plotman.dashboard.app import make_app
     from plotman.dashboard.source import BoardSource
 
-    make_app(BoardSource(board), ask_each).run()
+    make_app(BoardSource(board), ask_each, whoever_asks()).run()

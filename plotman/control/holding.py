@@ -134,9 +134,14 @@ def _to_plotters(task: str, host: str | None, details: dict[str, Any]) -> list[S
 
 
 def _details(until: datetime | None, reason: str | None) -> dict[str, Any]:
-    said = {"by": f"{_person()}@{config.load().host}", "reason": reason}
+    said = {"by": whoever_asks(), "reason": reason}
     when = {"until": until.isoformat()} if until else {}
     return {key: value for key, value in said.items() if value} | when
+
+
+def whoever_asks() -> str:
+    """`user@machine`, of this process. Raises ConfigError."""
+    return f"{_person()}@{config.load().host}"
 
 
 def _person() -> str:

@@ -27,7 +27,7 @@ from plotman.dashboard.showing import TABLES, Showing
 
 
 class Dashboard(Showing):
-    """source: where the farm is seen. asker: asks hosts."""
+    """source: where the farm is seen. asker: asks hosts. by: who sits here, `user@machine`."""
 
     BINDINGS: ClassVar[list[BindingType]] = keys.bindings()
 
@@ -162,6 +162,6 @@ class Dashboard(Showing):
         yield from super().get_system_commands(screen)
 
 
-def make_app(source: Source, asker: Asker) -> Dashboard:
+def make_app(source: Source, asker: Asker, by: str | None = None) -> Dashboard:
     """The dashboard, for the command line and for tests."""
-    return Dashboard(source, asker)
+    return Dashboard(source, asker, by)

@@ -27,9 +27,10 @@ class Ordering(App[None]):
     farm: Farm | None = None
     host: str | None = None
 
-    def __init__(self, asker: Asker) -> None:
+    def __init__(self, asker: Asker, by: str | None = None) -> None:
         super().__init__()
         self.asker = asker
+        self._by = by
         self._errands = Errands(self, asker)
 
     def chosen(self) -> Target | None:
@@ -125,6 +126,8 @@ class Ordering(App[None]):
         self.push_screen(Ask(proposal.what, proposal.ask, proposal.times), then)
 
     def _order(self, proposal: Proposal) -> None:
+        proposal = orders.signed(proposal, self._by)
+
         def then(answers: list[Any]) -> None:
             done, failed = orders.outcome(proposal, answers)
             for text in done:

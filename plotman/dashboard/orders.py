@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -18,6 +18,7 @@ from plotman.dashboard.model import Kind, Target
 _REASON = "paused in the dashboard"
 _DRAINED = "drained in the dashboard"
 _FILES_SHOWN = 20
+_KEPT = frozenset({names.PAUSE, names.DRAIN, names.DRAIN_DRIVES})  # until a person says otherwise
 
 
 class Pointless(PlotmanError):
@@ -129,6 +130,17 @@ def _each(text: str, task: str, hosts: Sequence[str], **kwargs: Any) -> Proposal
     questions = tuple(Question(task, host, kwargs) for host in hosts)
     ask = None if len(hosts) == 1 else (f"{len(hosts)} machines: {', '.join(hosts)}",)
     return Proposal(f"{text} on {_list(hosts)}", questions, ask)
+
+
+def signed(proposal: Proposal, by: str | None) -> Proposal:
+    """The same, with who says so, where the hosts keep that. by: `user@machine`."""
+    if by is None:
+        return proposal
+    questions = tuple(
+        replace(question, kwargs={**question.kwargs, "by": by}) if question.task in _KEPT else question
+        for question in proposal.questions
+    )
+    return replace(proposal, questions=questions)
 
 
 def _list(hosts: Sequence[str]) -> str:

@@ -54,14 +54,14 @@ class Body(Container):
 
 
 class Showing(Ordering):
-    """source: where the farm is seen. asker: asks hosts."""
+    """source: where the farm is seen. asker: asks hosts. by: who sits here, `user@machine`."""
 
     TITLE = "plotman"
     CSS_PATH = "dashboard.tcss"
     ENABLE_COMMAND_PALETTE = True
 
-    def __init__(self, source: Source, asker: Asker) -> None:
-        super().__init__(asker)
+    def __init__(self, source: Source, asker: Asker, by: str | None = None) -> None:
+        super().__init__(asker, by)
         self.animation_level = "none"
         self._feed = Feed(source, self.post_message)
         self.pane = ALL
