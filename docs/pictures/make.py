@@ -66,15 +66,15 @@ def main() -> None:
         try:
             half = re.compile(r"[34] of 6 .*?[2-9]\d%", re.DOTALL)
             draw(terminal.wait(half.search, 300), "quickstart.svg", "./deploy/quickstart --k 20")
+            command = f"PLOTMAN_CONFIG={farm}/plotman.yaml {sys.executable} -m plotman interactive"
+            dashboard = Terminal("interactive", command)
+            full = re.compile(r"[1-9] plots? in the making.*\d\d%.*plot done", re.DOTALL)
+            draw(dashboard.wait(full.search, 60), "interactive.svg", "plotman interactive")
+            dashboard.close()
             command = f"clear; PLOTMAN_CONFIG={farm}/plotman.yaml {sys.executable} -m plotman status"
             looker = Terminal("status", command)
             draw(looker.wait(lambda text: "Updated at" in text, 20), "status.svg", "plotman status")
             looker.close()
-            command = f"PLOTMAN_CONFIG={farm}/plotman.yaml {sys.executable} -m plotman interactive"
-            dashboard = Terminal("interactive", command)
-            full = re.compile(r"in the making.*[2-9]\d%.*verified", re.DOTALL)
-            draw(dashboard.wait(full.search, 60), "interactive.svg", "plotman interactive")
-            dashboard.close()
             terminal.wait(lambda text: "moved and verified" in text, 300)
         finally:
             terminal.close()

@@ -20,6 +20,8 @@ def event_row(event_id: str, event: Event) -> Row:
     """A line of the log, in local time."""
     level = Level.BAD if _BAD.search(event.kind) else Level.PLAIN
     text = " ".join(event.text.split())
+    if event.plot_id:  # in file names it would push what happened off the screen
+        text = text.replace(event.plot_id, f"{event.plot_id[:8]}…")
     plot = f"{event.plot_id[:8]} " if event.plot_id else ""
     cells = (Cell(f"{event.at.astimezone():%H:%M:%S}"), Cell(event.host), Cell(f"{plot}{text}"))
     return Row(Target(Kind.EVENT, event.host, event_id), cells, level)
