@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from common.holds import sentence
 from common.names import Role
 from common.snapshot import Job, RunStatus, age_s
 from common.units import human_bytes, human_duration
@@ -119,6 +120,7 @@ _DST_COLUMNS = (
     Column("GBfree", right=True),
     Column("inbnd phases", spare=3),
     Column("pri", right=True, spare=1),
+    Column("note", spare=2),
 )
 
 
@@ -136,6 +138,7 @@ def dsts(farm: Farm) -> Table:
             room(dst.state, dst.free_bytes),
             Cell(inbound),
             Cell(priority, int(priority)),
+            Cell(sentence("drained", dst.drained, farm.at) if dst.drained else ""),
         )
         rows.append(Row(Target(Kind.DST, host, path), cells, state_level(dst.state)))
     return Table("dst", "Dst", _DST_COLUMNS, tuple(rows), "no dst directories")

@@ -11,6 +11,7 @@ from rich.cells import cell_len
 
 from common.config import load
 from common.errors import ConfigError
+from common.snapshot import Hold
 from plotman.dashboard import arrange, headline, layout, panes
 from plotman.dashboard.arrange import Order
 from plotman.dashboard.layout import Size
@@ -153,3 +154,12 @@ def test_beyond_this_machine_only_with_a_password(tmp_path_factory: pytest.TempP
     assert account(load(file), "127.0.0.1") is None
     with pytest.raises(ConfigError, match="nobody for a password"):
         account(load(file), "0.0.0.0")
+
+
+def test_a_drained_dst_says_so_and_why() -> None:
+    farm = showcase.small()
+    plotter = farm.plotters["p1"]
+    drained = plotter.dst_dirs[0].model_copy(update={"drained": Hold(reason="old cable", by="anna@desk")})
+    farm.plotters["p1"] = plotter.model_copy(update={"dst_dirs": (drained,)})
+    (row,) = panes.all_tables(farm, None)["dst"].rows
+    assert row.cells[-1].text == "drained: old cable (anna@desk)"
