@@ -200,8 +200,12 @@ class Farm:
         return found
 
     def jobs(self) -> tuple[Job, ...]:
+        """Plots in the making in this farm's directories; those of others on this machine left out."""
         snapshot = self.maybe_plotter()
-        return snapshot.jobs if snapshot else ()
+        return tuple(job for job in snapshot.jobs if self.holds(job)) if snapshot else ()
+
+    def holds(self, job: Job) -> bool:
+        return job.tmp is not None and Path(job.tmp).is_relative_to(self.folder)
 
     def events(self, *kinds: str) -> list[Any]:
         """What happened so far, of these kinds, oldest first."""

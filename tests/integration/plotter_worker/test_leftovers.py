@@ -9,15 +9,17 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from common.openfile import is_open_elsewhere
 from common.plotfile import expected_size_bytes, read_header
 from plotter_worker.leftovers.deleting import Report, Wanted, delete
 from plotter_worker.leftovers.evidence import gather
-from plotter_worker.leftovers.judging import QUIET_S, File, Kept, sort
+from plotter_worker.leftovers.judging import QUIET_S, Evidence, File, Kept, sort
 from plotter_worker.leftovers.listing import list_scratch
 from tests.support.farm import FARMER, POOL, Farm
 from tests.support.waiting import eventually
@@ -26,15 +28,29 @@ ID = "c" * 64
 NAME = f"plot-k32-2026-11-22-11-28-{ID}"
 
 
+def evidence() -> Evidence:
+    """What runs on this machine, without the plotters of others: of one whose directories are gone nobody
+    knows what it uses, and it would speak for every file here."""
+    seen = gather({})
+    return replace(seen, lives=tuple(live for live in seen.lives if is_ours(live.pid)))
+
+
+def is_ours(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).ppid() == os.getpid()
+    except psutil.NoSuchProcess:
+        return False
+
+
 def look(*folders: Path) -> tuple[list[File], list[Kept]]:
     files, troubles = list_scratch(map(str, folders))
     assert troubles == []
-    return sort(files, gather({}), time.time())
+    return sort(files, evidence(), time.time())
 
 
 def remove(files: list[File], *folders: Path) -> Report:
     wanted = [Wanted(file.path, file.inode, file.mtime_ns, file.size_bytes) for file in files]
-    return delete(wanted, [str(folder) for folder in folders], lambda: gather({}), QUIET_S)
+    return delete(wanted, [str(folder) for folder in folders], evidence, QUIET_S)
 
 
 def make_old(*folders: Path) -> None:
