@@ -66,7 +66,7 @@ def test_what_is_paused_or_drained_takes_nothing_new_until_it_is_said_or_the_tim
         app.send_task(DRAIN, kwargs=sent, queue=f"plotter.{HOST}")
         assert not farm.events("plot-started")[1:]
         eventually(lambda: farm.waits().get("paused", "").startswith("it is drained until "), "it is told")
-        eventually(lambda: farm.events("plot-started")[1:], "when the time is over, a plot starts", 20)
+        eventually(lambda: farm.events("plot-started")[1:], "when the time is over, a plot starts")
         assert datetime.now(UTC) >= datetime.fromisoformat(soon)
         # What is none of its own is refused, on the host.
         wrong = app.send_task(UNDRAIN, kwargs={"host": HOST, "dir": "/etc"}, queue=f"plotter.{HOST}")
@@ -97,7 +97,7 @@ def test_plotman_yaml_takes_effect_while_all_runs_and_a_bad_one_is_refused(farm:
 
     # Beat, then the plotter: the first plot starts.
     edit(farm, "farm", max_jobs=2)
-    eventually(lambda: farm.events("plot-started"), "beat follows", 20)
+    eventually(lambda: farm.events("plot-started"), "beat follows")
     eventually(lambda: farm.waits().get("stagger"), "the next waits for the stagger")
 
     # A bad one: told, and the last good one stays.
@@ -157,7 +157,7 @@ def test_plotman_yaml_takes_effect_while_all_runs_and_a_bad_one_is_refused(farm:
     time.sleep(1)  # nothing may happen now
     assert len(farm.events("plot-started")) == count
     edit(farm, "scheduling", windows=["00:00-24:00"])
-    eventually(lambda: len(farm.events("plot-started")) > count, "in its hours it starts", 20)
+    eventually(lambda: len(farm.events("plot-started")) > count, "in its hours it starts")
     assert farm.pids() == workers, "all in the same processes"
 
 
