@@ -308,8 +308,8 @@ def test_a_tmp_that_goes_read_only_takes_no_plot(tmp_path: Path) -> None:
     with small_drive(bench.tmp, "900m"):
         subprocess.run(["mount", "-o", "remount,ro", bench.tmp], check=True)
         with running(bench):
-            bench.until(lambda: bench.waits().get("tmp state"), "it is told")
-            assert bench.snapshot.tmp_dirs[0].state is DirState.READ_ONLY
+            bench.until(lambda: bench.snapshot.tmp_dirs[0].state is DirState.READ_ONLY, "it is seen")
+            bench.until(lambda: "read-only" in bench.waits().get("tmp state", ""), "it is told")
             assert not bench.stamps()
 
 
