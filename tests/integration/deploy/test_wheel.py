@@ -79,7 +79,7 @@ def test_the_wheel_holds_the_five_packages_whole_and_nothing_else(wheel: Path) -
         str(path.relative_to(ROOT))
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and path.suffix in (".py", ".typed")
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix in (".py", ".typed", ".html")
     }
     assert {name for name in names if ".dist-info/" not in name} == ours
 

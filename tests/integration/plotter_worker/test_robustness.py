@@ -39,7 +39,7 @@ def test_a_log_directory_that_is_a_file_stops_plotting_with_its_path_in_the_reas
         assert not bench.stamps()
         bench.farm.logs.unlink()
         bench.plan(log=K18)
-        bench.host.unpause()
+        bench.host.steered.unpause()
         bench.until(lambda: bench.told("plot-done"), "it goes on when told")
 
 
@@ -266,8 +266,8 @@ def test_two_managers_never_have_two_plots_in_a_tmp_that_takes_one(tmp_path: Pat
         # Silent plotters fail; both managers shall go on for this test.
         deadline = time.monotonic() + 3
         while time.monotonic() < deadline:
-            one.host.unpause()
-            two.host.unpause()
+            one.host.steered.unpause()
+            two.host.steered.unpause()
             time.sleep(0.05)
         for bench in (one, two):
             bench.host.pause("the end", None)
@@ -298,7 +298,7 @@ def test_a_state_directory_that_cannot_be_written_to_stops_no_running_plot_and_n
         assert str(bench.farm.state) in reason
         assert len(bench.stamps()) == 1
         subprocess.run(["mount", "-o", "remount,rw", bench.farm.state], check=True)
-        bench.host.unpause()
+        bench.host.steered.unpause()
         bench.until(lambda: len(bench.told("plot-done")) > 1, "when it can it goes on")
 
 
