@@ -115,7 +115,8 @@ def _scheduler(host: str) -> Iterator[str]:  # noqa: ARG001  it speaks for all
     yield f"+lpush +llen +del +exists {_keys(queues, 'W')}"
     celery = ("_kombu.binding*", "*.celery.pidbox", "celeryev.*", "unacked*", _RESULTS)
     notices = (Keys.HOSTS, Keys.EVENTS, Keys.COUNTS, "plotman:beat:*", "plotman:alarms:*", *_NOTICES)
-    yield f"{_OWN} +hsetnx +hlen +hincrby +zscore +zcard +xadd +xread +xrevrange +xlen {_keys((*celery, *notices))}"
+    more = "+hsetnx +hlen +hincrby +zscore +zcard +xadd +xread +xrevrange +xlen"
+    yield f"{_OWN} {more} {_keys((*celery, *notices))}"
     yield f"+publish +subscribe +psubscribe &/0.celery.pidbox &/0.celeryev/* &{_RESULTS}"
 
 
