@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from common.config import programs
@@ -38,6 +39,7 @@ def find_problems(path: Path, reading: Reading) -> list[Problem]:
             *_logs(config),
             *_open_secret(path, config),
             *_programs(config),
+            *_libraries(config),
         ]
     finally:
         probe.close()
@@ -149,6 +151,12 @@ def _open_secret(path: Path, config: Config) -> Iterator[_Found]:
     if key is not None and path.stat().st_mode & 0o077:
         what = "holds a password, and others on this machine may read the file"
         yield key, what, f"Close it: chmod 600 {path}", Level.WARNING
+
+
+def _libraries(config: Config) -> Iterator[_Found]:
+    if config.harvester is not None and config.harvester.door_tls and find_spec("cryptography") is None:
+        what = "needs the library cryptography, which is not installed: no plot could come in"
+        yield ("harvester", "door_tls"), what, "Install it: pip install 'plotman[tls]'", Level.ERROR
 
 
 def _programs(config: Config) -> Iterator[_Found]:
