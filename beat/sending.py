@@ -80,22 +80,7 @@ def send_move(app: Celery, board: Board, move: Move, now: datetime) -> str:
         step(TRANSFER, move.host),
         app=app,
     )
-    frozen = steps.freeze()
-    board.put_move(
-        move.host,
-        PendingMove(
-            path=plot.path,
-            harvester=move.harvester,
-            size_bytes=plot.size_bytes,
-            step=MoveStep.RESERVE,
-            expires_at=now + MOVE_LIFETIME,
-            task_id=frozen.id,
-            attempts=move.attempts,
-            move=move_id,
-        ),
-    )
-    steps.apply_async()
-    return str(frozen.id)
+    return _send_noted(steps, board, move, MoveStep.RESERVE, now, move_id)
 
 
 def send_on(app: Celery, board: Board, passing: Passing, now: datetime) -> str:
@@ -124,25 +109,33 @@ def _steps(app: Celery, path: str, plotter: str, harvester: str) -> Callable[...
 
 def _send_to_target(app: Celery, board: Board, move: Move, now: datetime) -> str:
     """The same without a harvester, in two steps: the archiver's and the plotter's."""
-    plot, expires_at = move.plot, now + MOVE_LIFETIME
+    plot = move.plot
     says = {"argsrepr": "()", "kwargsrepr": f"{PurePath(plot.path).name} {move.host} -> {move.harvester}"}
     order = TargetOrder(host=move.host, path=plot.path, size_bytes=plot.size_bytes, coming=dict(move.coming))
     steps = chain(
-        signature(ARCHIVE_TO_TARGET, kwargs=order.kwargs(), app=app).set(expires=expires_at, **says),
+        signature(ARCHIVE_TO_TARGET, kwargs=order.kwargs(), app=app).set(expires=now + MOVE_LIFETIME, **says),
         signature(RELEASE, kwargs={"host": move.host}, app=app).set(**says),
         app=app,
     )
+    return _send_noted(steps, board, move, MoveStep.TRANSFER, now)
+
+
+def _send_noted(
+    steps: Any, board: Board, move: Move, first: MoveStep, now: datetime, move_id: str | None = None
+) -> str:
+    """Note the move on the board, then send its steps; returns the last one's task id."""
     frozen = steps.freeze()
     board.put_move(
         move.host,
         PendingMove(
-            path=plot.path,
+            path=move.plot.path,
             harvester=move.harvester,
-            size_bytes=plot.size_bytes,
-            step=MoveStep.TRANSFER,
-            expires_at=expires_at,
+            size_bytes=move.plot.size_bytes,
+            step=first,
+            expires_at=now + MOVE_LIFETIME,
             task_id=frozen.id,
             attempts=move.attempts,
+            move=move_id,
         ),
     )
     steps.apply_async()

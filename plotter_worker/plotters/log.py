@@ -10,6 +10,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
+from common.phase import Phase
 from plotter_worker.plotters.base import CommandLine, Mode, Progress
 from plotter_worker.plotters.story import Story
 
@@ -41,6 +42,24 @@ def merged(*tables: Rules) -> Rules:
     """Rules of several tables; for a word in two of them, those of the first are tried first."""
     words: Iterable[bytes] = dict.fromkeys(word for table in tables for word in table)
     return {word: tuple(rule for table in tables for rule in table.get(word, ())) for word in words}
+
+
+class Milestones:
+    """Handlers for lines that say how far a plot is.
+
+    percent: what is done by then; a phase without one changes nothing in that.
+    """
+
+    def __init__(self, percent: Mapping[Phase, float]) -> None:
+        self._percent = percent
+
+    def reach(self, story: Story, major: int, minor: int) -> None:
+        phase = Phase(major, minor)
+        story.reach(phase, self._percent.get(phase))
+
+    def at(self, major: int, minor: int) -> Handler:
+        """For a line that always means the same phase."""
+        return lambda story, _match: self.reach(story, major, minor)
 
 
 class RulesReader:

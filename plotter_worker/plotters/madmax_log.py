@@ -28,7 +28,7 @@ from common.phase import Phase
 from plotter_worker.plotters.base import CommandLine
 from plotter_worker.plotters.details import DETAILS
 from plotter_worker.plotters.failures import FAILURES, whole_line
-from plotter_worker.plotters.log import Handler, RulesReader, merged, rules
+from plotter_worker.plotters.log import Milestones, RulesReader, merged, rules
 from plotter_worker.plotters.paths import PLOT_NAME, parent
 from plotter_worker.plotters.story import Plot, Story, time_of
 
@@ -48,13 +48,8 @@ _PERCENT = {
 }
 
 
-def _reach(story: Story, major: int, minor: int) -> None:
-    phase = Phase(major, minor)
-    story.reach(phase, _PERCENT.get(phase))
-
-
-def _at(major: int, minor: int) -> Handler:
-    return lambda story, _match: _reach(story, major, minor)
+_milestones = Milestones(_PERCENT)
+_reach, _at = _milestones.reach, _milestones.at
 
 
 def _begin(story: Story, match: re.Match[str]) -> None:
