@@ -270,7 +270,7 @@ def test_two_managers_never_have_two_plots_in_a_tmp_that_takes_one(tmp_path: Pat
             two.host.steered.unpause()
             time.sleep(0.05)
         for bench in (one, two):
-            bench.host.pause("the end", None)
+            bench.host.steered.change(lambda said: said.pause("the end"), "starts no more")
         one.until(lambda: len(one.stamps("end")) == len(one.stamps()), "the last ones end")
     assert len(one.stamps()) > 8
     for tmp in (one.tmp, one.farm.folder / "tmp" / "2"):
