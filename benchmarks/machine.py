@@ -201,7 +201,7 @@ _NAMES: Mapping[str, str] = {
     "plotter@": "plotter",
     "archiver@": "archiver",
     "harvester@": "harvester",
-    "/valkey.conf": "broker",
+    "valkey": "broker",
     "/.venv-peer/bin/plotman": "plot",
 }
 

@@ -32,9 +32,9 @@ _HEAD = """\
 # How fast plotman is
 
 Written by `python -m benchmarks.render` from the figures in [benchmarks/](benchmarks); with
-`python -m benchmarks all` you measure them anew ([how](../benchmarks/README.md)). Medians, with the least and the
-most in brackets. Each peer was measured in the same run: *plotman 0.5.3* as it is installed from PyPI, or the
-bare tool that does the same by hand.
+`python -m benchmarks all` you measure them anew ([how](../benchmarks/README.md)). Medians, with the least and
+the most in brackets. Each peer was measured in the same run: *plotman 0.5.3* as it is installed from PyPI, or
+the bare tool that does the same by hand.
 """
 
 

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
 _PROGRESS_S = 1.0
+_PROGRESS_SHARE = 0.005  # of a core that showing progress may take: with 200 plots it is shown each 2-3 s
 _EVENTS_KEPT = 1000  # while Redis is away; the oldest go first
 
 
@@ -39,6 +40,7 @@ class Publisher:
         self._wake = threading.Event()
         self._progressed = False
         self._renew_at = 0.0
+        self._progress_s = _PROGRESS_S
         self._stopping = False
         self._events: list[Event] = []
         self._lock = threading.Lock()
@@ -61,7 +63,7 @@ class Publisher:
 
     def progressed(self) -> None:
         """Something has changed on which nothing is decided, such as a plot's percent: it is shown within
-        a second, and beat reads it with the next renewal. Plotters write hundreds of lines in a second."""
+        seconds, and beat reads it with the next renewal. Plotters write hundreds of lines in a second."""
         self._progressed = True
 
     def tell(self, event: Event) -> None:
@@ -88,7 +90,7 @@ class Publisher:
     def _wait(self) -> bool:
         """Until there is something to publish, or the snapshot to be renewed. Whether it is more than
         progress."""
-        while not (woken := self._wake.wait(min(_PROGRESS_S, SNAPSHOT_RENEW.total_seconds()))):
+        while not (woken := self._wake.wait(min(self._progress_s, SNAPSHOT_RENEW.total_seconds()))):
             if self._progressed or time.monotonic() >= self._renew_at:
                 break
         self._wake.clear()
@@ -100,6 +102,7 @@ class Publisher:
         # is at least as new.
         with self._lock:
             events = list(self._events)
+        began_s = time.thread_time()
         try:
             with self._publishing:
                 self._put(events, decisive)
@@ -112,6 +115,7 @@ class Publisher:
             # A host that falls silent for a bug in one of its figures would cost the farm more.
             log.exception("the snapshot could not be made; it is tried again")
             return False
+        self._progress_s = max(_PROGRESS_S, (time.thread_time() - began_s) / _PROGRESS_SHARE)
         if self._away:
             log.info("Redis is back: snapshot published")
         self._away = False

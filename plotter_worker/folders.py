@@ -11,13 +11,14 @@ from plotter_worker.survey import Seen, Survey
 
 
 class Folders:
-    """on_change is called in a survey's thread when a look differs from the last.
+    """on_change is called in a survey's thread when a look differs from the last, with whether something is
+    decided on that.
 
     A directory that is no longer configured is let go when no plot is made in it, goes there or lies there:
     until then its plots leave as before, and its bytes are counted.
     """
 
-    def __init__(self, settings: Config, on_change: Callable[[], None]) -> None:
+    def __init__(self, settings: Config, on_change: Callable[[bool], None]) -> None:
         self._on_change = on_change
         self._lock = threading.Lock()
         self._started = False

@@ -35,7 +35,7 @@ from plotter_worker.watcher import Watcher
 
 log = logging.getLogger(__name__)
 
-_USAGE_S = 5.0
+_USAGE_S = 10.0  # as the looks at the directories
 
 
 class PlotterHost:
@@ -260,7 +260,7 @@ class PlotterHost:
         if any(job.record.ours and job.outcome is None and job.proven(datetime.now(UTC)) for job in jobs):
             self.steered.works()
         if jobs:
-            self._news.changed()
+            self._news.progressed()
 
     def _take_up(self, record: JobRecord) -> None:
         """Go on with a job that a former worker knew."""
@@ -284,11 +284,15 @@ class PlotterHost:
         limit = scheduling.failure_limit if scheduling else None
         self.steered.died_at_once(reason, datetime.now(UTC), limit)
 
-    def _folder_changed(self) -> None:
+    def _folder_changed(self, matters: bool) -> None:
         """In a survey's thread: tell of plots that have become ready."""
-        looks = self._folders.seen().values()
-        seen = {plot.path for look in looks for plot in look.plots}
-        self._shelf.seen(seen)
-        if all(look.report.state is DirState.OK for look in looks):
-            self.steered.forget_refused(keep=seen)
-        self._news.ready(self._shelf.newly_ready(self.snapshot().plots))
+        looks = self._folders.seen()
+        with self._lock:
+            unfinished = makers(self._roster.running())
+            new = self._shelf.look(self._folders.plot_folders, self.steered.now, looks, unfinished)
+        if all(look.report.state is DirState.OK for look in looks.values()):
+            self.steered.forget_refused(keep={plot.path for look in looks.values() for plot in look.plots})
+        if matters or new:
+            self._news.ready(new)
+        else:
+            self._news.progressed()

@@ -40,6 +40,10 @@ class News:
         """The snapshot changed in a way that is no event."""
         self._outlet.changed()
 
+    def progressed(self) -> None:
+        """The snapshot changed in a way on which nothing is decided."""
+        self._outlet.progressed()
+
     def started(self, job: TrackedJob) -> None:
         self._say("plot-started", f"plot started in {job.tmp}, for {job.dst}", job)
 

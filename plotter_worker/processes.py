@@ -47,7 +47,7 @@ class ProcessTable:
     """Remembers what was seen, for one watcher."""
 
     def __init__(self) -> None:
-        self._settled: set[int] = set()  # pids that are what they are
+        self._settled: set[str] = set()  # pids that are what they are, as /proc spells them
         self._young: dict[int, float] = {}  # pid -> when first seen, monotonic
         self._next_full_look = 0.0
 
@@ -57,15 +57,18 @@ class ProcessTable:
         if now >= self._next_full_look:
             self._settled.clear()
             self._next_full_look = now + _FULL_LOOK_S
-        pids = {int(name) for name in os.listdir(_PROC) if name.isdigit()}  # noqa: PTH208  a third of the cost
-        self._settled &= pids
+        names = set(os.listdir(_PROC))  # noqa: PTH208  a third of the cost
+        self._settled &= names
         found = []
-        for pid in pids - self._settled - known:
+        pids = {int(name) for name in names - self._settled if name.isdigit()}
+        for pid in pids - known:
             if now - self._young.setdefault(pid, now) > _YOUNG_S:
-                self._settled.add(pid)
+                self._settled.add(str(pid))
             if plotter := _look_at(pid):
                 found.append(plotter)
-        self._young = {pid: since for pid, since in self._young.items() if pid in pids - self._settled}
+        self._young = {
+            pid: since for pid, since in self._young.items() if pid in pids and str(pid) not in self._settled
+        }
         return found
 
 

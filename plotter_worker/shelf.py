@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from common.snapshot import FinishedPlot, PlotState
+from plotter_worker.snapshots import finished_plots
+from plotter_worker.steering import Steering
+from plotter_worker.survey import Seen
 
 
 class Shelf:
@@ -25,15 +28,16 @@ class Shelf:
         with self._lock:
             self._gone.add(path)
 
-    def seen(self, paths: Iterable[str]) -> None:
-        """All plots in the last looks."""
+    def look(
+        self, folders: Iterable[str], steering: Steering, seen: Mapping[str, Seen], makers: Mapping[str, int]
+    ) -> list[FinishedPlot]:
+        """Take the last looks into account: the plots that have become ready since. Arguments: as those of
+        snapshots.plotter_snapshot."""
+        found = {plot.path for look in seen.values() for plot in look.plots}
         with self._lock:
-            self._gone &= set(paths)
-
-    def newly_ready(self, plots: Iterable[FinishedPlot]) -> list[FinishedPlot]:
-        """Those of the snapshot's plots that have become ready since this was last asked."""
-        ready = [plot for plot in plots if plot.state is PlotState.READY]
-        with self._lock:
+            self._gone &= found
+            shown = finished_plots(folders, steering, seen, makers, frozenset(self._gone))
+            ready = [plot for plot in shown if plot.state is PlotState.READY]
             new = [plot for plot in ready if plot.path not in self._ready]
             self._ready = {plot.path for plot in ready}
         return new

@@ -78,8 +78,7 @@ def plotter_snapshot(
         jobs=jobs,
         plots=tuple(
             plot.model_copy(update={"copied_to": copied_to(plot.path)})
-            for plot in _plots(folders or plot_folders(settings), steering, seen, makers)
-            if plot.path not in gone
+            for plot in finished_plots(folders or plot_folders(settings), steering, seen, makers, gone)
         ),
         archiving=archiving is not None,
         harvesters=tuple(archiving.harvesters) if archiving else (),
@@ -96,7 +95,8 @@ def plot_folders(settings: Config) -> tuple[str, ...]:
 
 
 def _tmp_dir(settings: Config, directory: Mapping[str, Any]) -> TmpDir:
-    limits = settings.tmp_limits(directory["path"])
+    assert settings.scheduling is not None
+    limits = settings.scheduling.limits(directory["path"])
     return TmpDir(
         max_jobs=limits.max_jobs,
         stagger_phase=limits.stagger_phase,
@@ -115,11 +115,18 @@ def _figures(path: str, seen: Mapping[str, Seen]) -> dict[str, object]:
     }
 
 
-def _plots(
-    folders: Iterable[str], steering: Steering, seen: Mapping[str, Seen], makers: Mapping[str, int]
+def finished_plots(
+    folders: Iterable[str],
+    steering: Steering,
+    seen: Mapping[str, Seen],
+    makers: Mapping[str, int],
+    gone: frozenset[str],
 ) -> Iterable[FinishedPlot]:
+    """Those that lie in the folders; which harvester has their bytes is left out. Arguments: as above."""
     for folder in folders:
         for plot in seen[folder].plots if folder in seen else ():
+            if plot.path in gone:
+                continue
             maker = makers.get(plot.plot_id or "")
             if plot.path in steering.refused:
                 yield plot.model_copy(

@@ -80,7 +80,10 @@ class Steered:
     def works(self) -> None:
         """A plotter got as far as plotting."""
         with self._lock:
+            failed_before = self._file.now.failures.consecutive > 0
             self._file.works()
+        if failed_before:
+            self._news.changed()
 
     def died_at_once(self, reason: str, at: datetime, limit: int | None) -> None:
         """Count it and tell. limit: so many in a row are too many; None: not known."""

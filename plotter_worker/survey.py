@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _REFRESH_S = 10.0
 _OPEN_REFRESH_S = 1.0  # while somebody still writes a plot here: nothing tells when it is closed
+_ROOM_STEP_BYTES = 1_000_000_000
 _PAUSE_S = 0.05  # between two looks, however much happens
 _WATCHED = flags.CREATE | flags.MOVED_TO | flags.MOVED_FROM | flags.DELETE | flags.CLOSE_WRITE
 
@@ -50,6 +51,16 @@ class Seen:
     plots: tuple[FinishedPlot, ...] = ()
 
 
+def matters(former: Seen, now: Seen) -> bool:
+    """Whether something is decided on that differs between two looks: its state, its plots, or room that came
+    free. Room changes a little all the time where plots are made; that is told with the next renewal."""
+    if former.plots != now.plots or replace(former.report, free_bytes=None) != replace(
+        now.report, free_bytes=None
+    ):
+        return True
+    return (now.report.free_bytes or 0) - (former.report.free_bytes or 0) >= _ROOM_STEP_BYTES
+
+
 @dataclass
 class _Known:
     state: PlotState
@@ -59,9 +70,10 @@ class _Known:
 
 
 class Survey:
-    """One directory. `on_change` is called in the survey's thread when a look differs from the last."""
+    """One directory. `on_change` is called in the survey's thread when a look differs from the last: with
+    whether something is decided on that (`matters`)."""
 
-    def __init__(self, path: str, with_plots: bool, on_change: Callable[[], None]) -> None:
+    def __init__(self, path: str, with_plots: bool, on_change: Callable[[bool], None]) -> None:
         self.path = path
         self.with_plots = with_plots
         self._on_change = on_change
@@ -106,15 +118,15 @@ class Survey:
                     inotify.close()
                     inotify = None  # what comes back under this name is another directory
                 if seen != self._seen:
-                    self._seen = seen
-                    self._tell()
+                    former, self._seen = self._seen, seen
+                    self._tell(matters(former, seen))
                 time.sleep(_PAUSE_S)
                 selector.select(self._rest_s())
                 self._drain(inotify)
 
-    def _tell(self) -> None:
+    def _tell(self, matter: bool) -> None:
         try:
-            self._on_change()
+            self._on_change(matter)
         except Exception:
             # The next looks must be seen, whatever is wrong with what was made of this one.
             log.exception("what changed in %s could not be told", self.path)

@@ -119,6 +119,10 @@ def verb_child(name: str, config: Config, config_file: Path) -> Child:
     return Child(name, (sys.executable, "-m", "plotman", *verb), Stage.DECISIONS, env)
 
 
+# In seconds. Celery's own 2 s make up much of what an idle worker takes.
+_HEARTBEAT = ("--heartbeat-interval", "10")
+
+
 def celery_child(name: str, config: Config, config_file: Path) -> Child:
     """How the process `name` (a worker, beat or Flower) is started.
 
@@ -132,7 +136,16 @@ def celery_child(name: str, config: Config, config_file: Path) -> Child:
         address = (f"--address={config.farm.flower_address}", f"--port={config.farm.flower_port}")
         return Child(name, (*celery, "flower", *address), Stage.DECISIONS, env)
     role = Role(name)
-    worker = ("worker", "-n", node(role, config.host), "-Q", queue(role, config.host), "-l", "INFO")
+    worker = (
+        "worker",
+        "-n",
+        node(role, config.host),
+        "-Q",
+        queue(role, config.host),
+        "-l",
+        "INFO",
+        *_HEARTBEAT,
+    )
     at_once = config.archiving.concurrency if config.archiving else 1
     few = ("-c", str(at_once)) if role is Role.ARCHIVER else ()
     return Child(name, (*celery, *worker, *few), Stage.WORKERS, env)

@@ -29,7 +29,7 @@ def with_dirs(root: Path, tmp: str, dst: str) -> Config:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Iterator[Folders]:
-    made = Folders(with_dirs(tmp_path, "ab", "yz"), lambda: None)
+    made = Folders(with_dirs(tmp_path, "ab", "yz"), lambda _: None)
     made.start()
     yield made
     made.stop()
