@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from common.broker import broker_url
 from common.config import loader
 from common.errors import ConfigError, ExitCode, PlotmanError
 from common.names import Role
+from common.pending import PendingMove
 from common.snapshot import ArchiverSnapshot, HarvesterSnapshot, Job, PlotterSnapshot, Waits
 from common.store import Board
 
@@ -23,7 +25,11 @@ class NoSuchHost(PlotmanError):
 
 @dataclass(frozen=True)
 class Farm:
-    """Snapshots by host, the last word of each. stale: (role, host) of those who are silent."""
+    """Snapshots by host, the last word of each.
+
+    stale: (role, host) of those who are silent. moves: by (plotter, path), of plots that somebody takes to a
+    drive just now.
+    """
 
     at: datetime
     plotters: dict[str, PlotterSnapshot]
@@ -31,6 +37,7 @@ class Farm:
     harvesters: dict[str, HarvesterSnapshot]
     waits: Waits | None
     stale: frozenset[tuple[Role, str]]
+    moves: Mapping[tuple[str, str], PendingMove] = field(default_factory=dict)
 
     def jobs(self) -> list[tuple[str, Job]]:
         """(host, job) of every plot in the making, longest running first."""
@@ -67,13 +74,21 @@ def look(at: Board, known: dict[tuple[Role, str], tuple[str, Any]] | None = None
     def last(role: Role) -> dict[str, Any]:
         return {host: snapshot for host, (snapshot, _) in words[role].items()}
 
+    now = datetime.now(UTC)
+    moves = {
+        (host, move.path): move
+        for host, moves in at.moves(list(words[Role.PLOTTER])).items()
+        for move in moves
+        if move.retry_at is None and move.expires_at > now
+    }
     return Farm(
-        at=datetime.now(UTC),
+        at=now,
         plotters=last(Role.PLOTTER),
         archivers=last(Role.ARCHIVER),
         harvesters=last(Role.HARVESTER),
         waits=at.waits(),
         stale=frozenset(stale),
+        moves=moves,
     )
 
 
@@ -100,4 +115,5 @@ def narrowed(farm: Farm, host: str | None) -> Farm:
         harvesters=only(farm.harvesters),
         waits=waits,
         stale=frozenset(silent for silent in farm.stale if silent[1] == host),
+        moves={known: move for known, move in farm.moves.items() if known[0] == host},
     )

@@ -11,6 +11,8 @@ from common.units import human_bytes, human_duration
 from plotman.control import held
 from plotman.control.farm import Farm
 
+_MOVE_KEYS = {"path", "harvester", "size_bytes", "step", "attempts", "task_id"}
+
 
 def notes(farm: Farm) -> list[str]:
     """Silent hosts, stopped plotting, stalled plots, problems: a sentence each."""
@@ -63,6 +65,10 @@ def status_json(farm: Farm) -> dict[str, Any]:
             {"host": host} | transfer.model_dump(mode="json")
             for host, archiver in farm.archivers.items()
             for transfer in archiver.transfers
+        ],
+        "moves": [
+            {"host": host} | move.model_dump(mode="json", include=_MOVE_KEYS)
+            for (host, _), move in farm.moves.items()
         ],
         "plots": [
             {"host": host} | plot.model_dump(mode="json")

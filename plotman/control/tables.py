@@ -12,6 +12,8 @@ from pathlib import PurePath
 
 from beat.policy.load import pair
 from beat.policy.priority import archive_priority
+from common.pending import MoveStep
+from common.plotfile import PlotName
 from common.snapshot import DirState, Job, PlotState, PlotterSnapshot, Wait, age_s
 from common.units import human_bytes, human_duration
 from plotman.control.farm import Farm
@@ -86,11 +88,22 @@ def _job_row(farm: Farm, host: str, job: Job) -> tuple[str, ...]:
     )
 
 
+# What is done with a plot on its way while nothing of it is sent.
+STEP_WORDS = {
+    MoveStep.RESERVE: "gets room",
+    MoveStep.TRANSFER: "to be sent",
+    MoveStep.ADMIT: "is checked",
+    MoveStep.RELEASE: "is there",
+}
+
+
 def moves_table(farm: Farm) -> Table:
     """Plots on their way to a drive."""
     rows = []
+    sent = set()
     for host, archiver in farm.archivers.items():
         for transfer in archiver.transfers:
+            sent.add((host, transfer.path))
             share = transfer.sent_bytes / transfer.size_bytes if transfer.size_bytes else 0
             rows.append(
                 (
@@ -102,6 +115,11 @@ def moves_table(farm: Farm) -> Table:
                     human_duration(transfer.eta_s) if transfer.eta_s is not None else "?",
                 )
             )
+    for (host, path), move in farm.moves.items():
+        if (host, path) not in sent:
+            name = PlotName.parse(PurePath(path).name)
+            shown = name.plot_id[:8] if name else PurePath(path).name
+            rows.append((shown, host, move.harvester, "", STEP_WORDS[move.step], ""))
     columns = ("plot id", "host", "to", "%", "rate", "ETA")
     return Table(columns, tuple(rows), "Archiving", frozenset({"%", "rate", "ETA"}))
 

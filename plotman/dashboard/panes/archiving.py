@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from common.snapshot import DriveUse, FinishedPlot, PlotState, Transfer
 from common.units import human_bytes
 from plotman.control.farm import Farm
+from plotman.control.tables import STEP_WORDS
 from plotman.dashboard.model import Cell, Column, Kind, Level, Row, Table, Target
 from plotman.dashboard.panes.cells import (
     duration,
@@ -87,9 +88,13 @@ def moves(farm: Farm, waiting: Waiting) -> Table:
     for host, snapshot in farm.plotters.items():
         for plot in snapshot.plots:
             if (host, plot.path) not in sending:
+                move = farm.moves.get((host, plot.path))
                 why = plot.reason or waiting.reason(host, plot.path)
+                word = "waits" if plot.state is PlotState.READY and why else plot.state.value
+                if move is not None:
+                    word, why = STEP_WORDS[move.step], f"to {move.harvester}"
                 level = _PLOT_LEVELS.get(plot.state, Level.PLAIN)
-                rows.append(Row(*_plot_row(host, plot, why), level))
+                rows.append(Row(*_plot_row(host, plot, word, why), level))
     return Table("moves", "Moving", _MOVE_COLUMNS, tuple(rows), "no finished plots here")
 
 
@@ -116,8 +121,7 @@ def _transfer_row(host: str, transfer: Transfer) -> tuple[Target, tuple[Cell, ..
     )
 
 
-def _plot_row(host: str, plot: FinishedPlot, why: str) -> tuple[Target, tuple[Cell, ...]]:
-    word = "waits" if plot.state is PlotState.READY and why else plot.state.value
+def _plot_row(host: str, plot: FinishedPlot, word: str, why: str) -> tuple[Target, tuple[Cell, ...]]:
     return Target(Kind.PLOT, host, plot.path), (
         Cell(plot_name(plot.plot_id, plot.path)),
         Cell(host),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 from common.names import Role
+from common.pending import MoveStep, PendingMove
 from common.phase import Phase
 from common.snapshot import (
     Failures,
@@ -11,7 +15,7 @@ from common.snapshot import (
     Wait,
 )
 from plotman.control import reports, tables
-from tests.support.told import JOB, SILENT, T, farm, plotter
+from tests.support.told import JOB, PLOT_ID, SILENT, T, farm, plotter
 
 
 def cells(table: tables.Table, row: int = 0) -> dict[str, str]:
@@ -113,9 +117,45 @@ def test_nobody_overlooks_silent_hosts_pauses_stopped_plotting_and_stalls() -> N
         assert part in said
 
 
+def test_a_plot_on_its_way_of_which_nothing_is_sent_just_now_says_where_it_is() -> None:
+    path = f"/mnt/dst/plot-k32-2026-11-22-11-00-{PLOT_ID}.plot"
+    move = PendingMove(
+        path=path,
+        harvester="harvester1",
+        size_bytes=108,
+        step=MoveStep.ADMIT,
+        expires_at=T + timedelta(minutes=1),
+    )
+    on_the_way = replace(farm(plotter()), archivers={}, moves={("plotter1", path): move})
+    assert tables.moves_table(on_the_way).rows == (
+        ("6b4e7375", "plotter1", "harvester1", "", "is checked", ""),
+    )
+    assert reports.status_json(on_the_way)["moves"] == [
+        {
+            "host": "plotter1",
+            "path": path,
+            "harvester": "harvester1",
+            "size_bytes": 108,
+            "step": "admit",
+            "attempts": 0,
+            "task_id": None,
+        }
+    ]
+
+
 def test_the_json_of_status_has_its_documented_keys() -> None:
     shown = reports.status_json(farm(plotter()))
-    assert set(shown) == {"version", "updated", "total_jobs", "jobs", "transfers", "plots", "waits", "notes"}
+    assert set(shown) == {
+        "version",
+        "updated",
+        "total_jobs",
+        "jobs",
+        "transfers",
+        "moves",
+        "plots",
+        "waits",
+        "notes",
+    }
     job = shown["jobs"][0]
     assert (job["host"], job["phase"], job["time_wall_s"], job["tmp_to_come_bytes"]) == (
         "plotter1",
