@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -15,6 +17,13 @@ from common.errors import BrokerError
 from plotman.cli import _PURPOSES, _VERBS, cli, complete
 from plotman.control import farm as control
 from tests.support.told import PLOT_ID, farm, plotter
+
+
+@pytest.fixture(autouse=True)
+def loud_again() -> Iterator[None]:
+    """Completion silences the log of its process, which here is that of other tests too."""
+    yield
+    logging.disable(logging.NOTSET)
 
 
 def completed(*words: str, config: Path) -> subprocess.CompletedProcess[str]:
