@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import psutil
@@ -78,9 +79,9 @@ def _look_at(pid: int) -> Found | None:
         raw = _cmdline(pid)
         if not raw or raw.startswith(b"nice\0"):  # a kernel thread, a zombie, or a launch
             return None
-        argv = tuple(part.decode(errors="surrogateescape") for part in raw.rstrip(b"\0").split(b"\0"))
-        if recognise(argv, "/") is None:
+        if not _is_a_plotters(raw):
             return None
+        argv = _argv(raw)
         process = psutil.Process(pid)
         if _cmdline(process.ppid()) == raw:
             return None  # a plotter's own child, between fork and exec
@@ -107,13 +108,22 @@ def shows(pid: int) -> bool:
     """Whether others can tell by now that this process is a plotter. Right after an exec, and again when
     `nice` or `env` become the plotter, a command line is empty for a moment. Raises OSError when it is gone.
     """
-    raw = _cmdline(pid)
-    argv = tuple(part.decode(errors="surrogateescape") for part in raw.rstrip(b"\0").split(b"\0"))
-    return recognise(argv, "/") is not None
+    return _is_a_plotters(_cmdline(pid))
+
+
+@lru_cache(maxsize=2048)
+def _is_a_plotters(cmdline: bytes) -> bool:
+    """Cached, since whatever else runs on the machine is looked at again each minute."""
+    return recognise(_argv(cmdline), "/") is not None
+
+
+def _argv(cmdline: bytes) -> tuple[str, ...]:
+    return tuple(part.decode(errors="surrogateescape") for part in cmdline.rstrip(b"\0").split(b"\0"))
 
 
 def _cmdline(pid: int) -> bytes:
-    return (_PROC / str(pid) / "cmdline").read_bytes()
+    with open(f"/proc/{pid}/cmdline", "rb", buffering=0) as file:  # noqa: PTH123  pathlib takes thrice as long
+        return file.read()
 
 
 def _stdout_file(pid: int) -> str | None:
