@@ -14,30 +14,38 @@ from tests.support.waiting import eventually
 K20 = SMALL | {"k": 20, "job_buffer": 400}
 
 
-def two_plots_running(farm: Farm) -> dict[str, int]:
-    """Task id -> pid."""
-    jobs = eventually(
-        lambda: farm.jobs() if len([job for job in farm.jobs() if job.phase]) == 2 else None,
-        "two plots run",
-        60,
-    )
-    return {job.task_id: job.pid for job in jobs}
+def plots_held(farm: Farm, count: int) -> dict[str, int]:
+    """Task id -> pid of so many plots, each held in its midst until `go_on`: it is in the making however long
+    the next steps take."""
+
+    def underway() -> dict[str, int] | None:
+        found = {job.task_id: job.pid for job in farm.jobs() if job.phase}
+        return found if len(found) == count else None
+
+    held = eventually(underway, f"{count} in the making", 60)
+    for pid in held.values():
+        os.kill(pid, signal.SIGSTOP)
+    return held
+
+
+def go_on(held: dict[str, int]) -> None:
+    for pid in held.values():
+        os.kill(pid, signal.SIGCONT)
 
 
 def test_killing_worker_beat_and_broker_in_turn_costs_no_plot_and_doubles_none(farm: Farm) -> None:
-    farm.configure(plotting={"chiapos": {"executable": str(farm.chia), **K20}})
+    farm.configure()
     farm.allow(6)
     farm.up()
     seen: dict[str, int] = {}
     for name in ("plotter", "beat", "broker"):
-        before = two_plots_running(farm)
+        before = plots_held(farm, 2)
         seen |= before
         old = farm.kill(name)
         eventually(lambda name=name, old=old: farm.pids().get(name, old) != old, f"{name} is started again")
         # Nothing that ran was started twice, and nothing has lost its task.
-        eventually(farm.alive, "the plotter is back on the board", 60)
-        for job in farm.jobs():
-            assert before.get(job.task_id, job.pid) == job.pid
+        eventually(lambda before=before: pids_of(farm) == before, "the same two are on the board", 60)
+        go_on(before)
     eventually(lambda: len(farm.archived()) == 6, "six plots on the drives", 120)
     for plot in farm.archived():
         assert plot.stat().st_size == expected_size_bytes(read_header(plot))
@@ -49,17 +57,19 @@ def test_killing_worker_beat_and_broker_in_turn_costs_no_plot_and_doubles_none(f
 
 
 def test_a_worker_that_is_stopped_leaves_its_plot_and_goes_on_under_the_same_task(farm: Farm) -> None:
-    farm.configure(tmp=1, plotting={"chiapos": {"executable": str(farm.chia), **K20}})
+    farm.configure(tmp=1)
     farm.allow(3)
     farm.up()
     for made, number in enumerate((signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL), start=1):
-        job = eventually(lambda: [job for job in farm.jobs() if job.phase], "a plot runs")[0]
+        held = plots_held(farm, 1)
+        ((task_id, pid),) = held.items()
         began = time.monotonic()
         old = farm.kill("plotter", number)
         eventually(lambda old=old: farm.pids().get("plotter", old) != old, f"one comes after {number}", 15)
         assert time.monotonic() - began < 12
-        os.kill(job.pid, 0)  # the plotter lives
-        eventually(lambda id=job.task_id: farm.status_of(id) == "SUCCESS", "the same task ends well", 60)
+        os.kill(pid, 0)  # the plotter lives
+        go_on(held)
+        eventually(lambda id=task_id: farm.status_of(id) == "SUCCESS", "the same task ends well", 60)
         eventually(lambda made=made: len(farm.events("plot-done")) == made, "its end is told, once")
     eventually(lambda: len(farm.archived()) == 3, "the plots are archived")
     assert len(list(farm.logs.glob("*.plot.log"))) == 3
@@ -95,6 +105,10 @@ def test_terminating_a_plot_kills_its_plotter_and_deletes_its_tmp_files(farm: Fa
     eventually(lambda: not list(farm.folder.glob("tmp/1/*")), "its tmp files are gone")
     eventually(lambda: not farm.jobs(), "the job is gone")
     eventually(lambda: farm.status_of(job.task_id) == "REVOKED", "its task is revoked")
+
+
+def pids_of(farm: Farm) -> dict[str, int]:
+    return {job.task_id: job.pid for job in farm.jobs()}
 
 
 def _running(pid: int) -> bool:
