@@ -4,6 +4,7 @@ stop as they do on a farmer's machine, and nothing of this machine is touched.""
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -54,7 +55,7 @@ class Systemd:
         self._units.mkdir(parents=True)
         (folder / "run").mkdir(mode=0o700)
         (self._units / "default.target").write_text("[Unit]\nDescription=nothing\n")
-        name = f"plotman-test-{os.getpid()}"
+        name = f"plotman-test-{secrets.token_hex(4)}"  # pids are told anew in each namespace
         self._cgroups = [Path(h, name) for h in _HIERARCHIES if Path(h, "cgroup.procs").exists()]
         for cgroup in self._cgroups:
             cgroup.mkdir()
