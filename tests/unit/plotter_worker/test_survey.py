@@ -1,0 +1,41 @@
+"""What of a look at a directory is worth a decision."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from common.probe import DirReport
+from common.snapshot import DirState, FinishedPlot, PlotState
+from plotter_worker.survey import FileSeen, Seen, matters
+
+GB = 10**9
+FORMER = Seen(DirReport(DirState.OK, free_bytes=500 * GB, total_bytes=1000 * GB))
+PLOT = FinishedPlot(
+    path="/mnt/dst/plot", size_bytes=108 * GB, state=PlotState.READY, since=datetime(2026, 11, 22, tzinfo=UTC)
+)
+
+
+def with_room(free_bytes: int) -> Seen:
+    return replace(FORMER, report=replace(FORMER.report, free_bytes=free_bytes))
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (with_room(499 * GB), False),
+        (with_room(500 * GB + 5_000_000), False),
+        (with_room(501 * GB), True),
+        (replace(FORMER, files=(FileSeen("x.tmp", GB, GB),)), False),
+        (replace(FORMER, plots=(PLOT,)), True),
+        (replace(FORMER, report=DirReport(DirState.MISSING)), True),
+        (replace(FORMER, report=DirReport(DirState.HANGING)), True),
+    ],
+    ids=["room shrinks", "a little room", "a gigabyte came free", "files", "a plot", "gone", "hanging"],
+)
+def test_beat_is_woken_by_what_may_let_a_plot_start_or_move_and_not_by_plots_that_grow(
+    now: Seen, expected: bool
+) -> None:
+    assert matters(FORMER, now) is expected
