@@ -76,9 +76,17 @@ def test_a_machine_with_nothing_to_run_is_told_so() -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "stage"),
     [
-        ("harvester", "worker -n harvester@box -Q harvester.box -l INFO", Stage.WORKERS),
-        ("plotter", "worker -n plotter@box -Q plotter.box -l INFO", Stage.WORKERS),
-        ("archiver", "worker -n archiver@box -Q archive.box -l INFO -c 1", Stage.WORKERS),
+        (
+            "harvester",
+            "worker -n harvester@box -Q harvester.box -l INFO --heartbeat-interval 10",
+            Stage.WORKERS,
+        ),
+        ("plotter", "worker -n plotter@box -Q plotter.box -l INFO --heartbeat-interval 10", Stage.WORKERS),
+        (
+            "archiver",
+            "worker -n archiver@box -Q archive.box -l INFO --heartbeat-interval 10 -c 1",
+            Stage.WORKERS,
+        ),
         ("beat", "beat -l INFO", Stage.DECISIONS),
         ("flower", "flower --address=127.0.0.1 --port=5555", Stage.DECISIONS),
     ],
