@@ -45,7 +45,7 @@ def test_leftovers_go_running_plots_stay_and_each_wait_is_explained(farm: Farm) 
     # Why: the host as a whole, the suspended plot, and who does not exist.
     answers = _json(farm, "why")["answers"]
     assert {"paused"} <= {answer["rule"] for answer in answers if answer["host"] == HOST}
-    assert "`plotman resume`" in farm.run("why", job.plot_id[:8]).stdout
+    eventually(lambda: "`plotman resume`" in farm.run("why", job.plot_id[:8]).stdout, "it is seen to stand")
     unknown = farm.run("why", "nobody")
     assert (unknown.returncode, HOST in unknown.stderr) == (5, True)
 
