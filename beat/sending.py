@@ -24,6 +24,7 @@ from common.names import (
     TRANSFER,
 )
 from common.pending import MoveStep, PendingMove, PendingOrder
+from common.plotfile import PlotName
 from common.store import Board
 
 
@@ -98,8 +99,8 @@ def send_on(app: Celery, board: Board, passing: Passing, now: datetime) -> str:
 
 
 def _steps(app: Celery, path: str, plotter: str, harvester: str) -> Callable[..., Any]:
-    """Makes signatures that Flower shows as `plot-k32-....plot plotter1 -> harvester1`."""
-    shown = f"{PurePath(path).name} {plotter} -> {harvester}"
+    """Makes signatures that Flower shows as `6b4e7375 plotter1 -> harvester1 plot-k32-....plot`."""
+    shown = _shown(path, plotter, harvester)
 
     def step(task: str, host: str, **kwargs: Any) -> Any:
         return signature(task, kwargs={"host": host, **kwargs}, app=app).set(argsrepr="()", kwargsrepr=shown)
@@ -107,10 +108,17 @@ def _steps(app: Celery, path: str, plotter: str, harvester: str) -> Callable[...
     return step
 
 
+def _shown(path: str, plotter: str, harvester: str) -> str:
+    """What tells most comes first: Flower's table cuts it off."""
+    name = PlotName.parse(PurePath(path).name)
+    plot_id = f"{name.plot_id[:8]} " if name else ""
+    return f"{plot_id}{plotter} -> {harvester} {PurePath(path).name}"
+
+
 def _send_to_target(app: Celery, board: Board, move: Move, now: datetime) -> str:
     """The same without a harvester, in two steps: the archiver's and the plotter's."""
     plot = move.plot
-    says = {"argsrepr": "()", "kwargsrepr": f"{PurePath(plot.path).name} {move.host} -> {move.harvester}"}
+    says = {"argsrepr": "()", "kwargsrepr": _shown(plot.path, move.host, move.harvester)}
     order = TargetOrder(host=move.host, path=plot.path, size_bytes=plot.size_bytes, coming=dict(move.coming))
     steps = chain(
         signature(ARCHIVE_TO_TARGET, kwargs=order.kwargs(), app=app).set(expires=now + MOVE_LIFETIME, **says),

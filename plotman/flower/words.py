@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from typing import Any
 
 from common import errors, names
-from common.units import human_duration
+from common.units import human_bytes, human_duration
 
 _OURS = frozenset(
     kind.__name__
@@ -50,6 +51,32 @@ def outcome(name: str | None, result: str | None) -> str | None:
     if not isinstance(told, dict):
         return None
     lines = [f"{key}: {value}" for key, value in told.items() if value is not None]
-    if name == names.PLOT and "plot_id" in told and "total_s" in told:
-        lines.insert(0, f"k{told.get('k')} {str(told['plot_id'])[:8]} in {human_duration(told['total_s'])}")
-    return "\n".join(lines)
+    try:
+        first = _SENTENCES[name](told) if name in _SENTENCES else None
+    except (KeyError, TypeError):
+        first = None  # of another version
+    return "\n".join([first, *lines] if first else lines)
+
+
+def _plot(told: dict[str, Any]) -> str:
+    return f"k{told['k']} {told['plot_id'][:8]} in {human_duration(told['total_s'])}"
+
+
+def _reserved(told: dict[str, Any]) -> str:
+    return f"it lies on {told['drive']} already" if told.get("landed") else f"room on {told['drive']}"
+
+
+def _sent(told: dict[str, Any]) -> str:
+    sent_bytes, took_s = told["sent_bytes"], told["took_s"]
+    rate = f" ({human_bytes(sent_bytes / took_s)}/s)" if took_s else ""
+    drive = told["reservation"]["drive"]
+    return f"{human_bytes(sent_bytes)} to {drive} in {human_duration(took_s)}{rate}"
+
+
+_SENTENCES: dict[str | None, Callable[[dict[str, Any]], str]] = {
+    names.PLOT: _plot,
+    names.RESERVE: _reserved,
+    names.TRANSFER: _sent,
+    names.ADMIT: lambda told: f"{told['verified']}; on {told['reservation']['drive']}",
+    names.RELEASE: lambda told: f"source deleted; on {told['reservation']['drive']}",
+}

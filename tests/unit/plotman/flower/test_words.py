@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from common.errors import OrderRefused, PlotFailed
-from common.names import PLOT
+from common.names import ADMIT, PLOT, RELEASE, RESERVE, TRANSFER
 from plotman.flower.words import complaint, format_task, outcome
 
 
@@ -54,6 +54,23 @@ def test_a_plot_that_is_done_says_first_what_it_is_and_how_long_it_took() -> Non
     assert outcome(PLOT, result) == (
         f"k32 6b4e7375 in 5h 5m\nplot_id: {'6b4e7375' * 8}\nk: 32\npath: /mnt/dst/a.plot\ntotal_s: 18342.5"
     )
+
+
+def test_each_step_of_a_plots_way_says_what_it_did() -> None:
+    reserved = {"drive": "/farm/1", "host": "h1"}
+    said = {
+        RESERVE: reserved,
+        TRANSFER: {"reservation": reserved, "sent_bytes": 108 * 10**9, "took_s": 600.0},
+        ADMIT: {"reservation": reserved, "verified": "30 of 30 proofs", "landed": "/farm/1/a.plot"},
+        RELEASE: {"reservation": reserved, "landed": "/farm/1/a.plot"},
+    }
+    assert {name: (outcome(name, repr(told)) or "").splitlines()[0] for name, told in said.items()} == {
+        RESERVE: "room on /farm/1",
+        TRANSFER: "108.0 GB to /farm/1 in 10m 0s (180.0 MB/s)",
+        ADMIT: "30 of 30 proofs; on /farm/1",
+        RELEASE: "source deleted; on /farm/1",
+    }
+    assert outcome(TRANSFER, "{'of': 'another version'}") == "of: another version"
 
 
 @pytest.mark.parametrize("result", [None, "", "'p1: no more plots'", "{'plot_id': '6b4e...", "phase 1:2"])
