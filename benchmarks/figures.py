@@ -127,6 +127,6 @@ def machine() -> str:
     """What the figures were measured on, in a few words."""
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
-        f"{os.cpu_count()} cores, {memory_gib:.0f} GiB, Linux {platform.release()}, "
+        f"{os.cpu_count()} cores, {memory_gib:.0f} GiB, Linux {platform.release().split('-')[0]}, "
         f"Python {platform.python_version()}"
     )
