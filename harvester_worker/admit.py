@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from common.durable import make_durable
 from common.errors import OrderRefused, PlotRefused, TransferFailed
 from common.messages import Admission, Delivery, Reservation
 from common.moving import Stop, never
@@ -18,7 +19,7 @@ from common.plotfile import Header, PlotName
 from common.probe import Probe, look
 from common.snapshot import DirState, DriveUse
 from harvester_worker import incoming, ledger
-from harvester_worker.disk import forget_cached, make_durable, rename_new
+from harvester_worker.disk import forget_cached, rename_new
 from harvester_worker.drives import Drives
 from harvester_worker.landed import Landed
 from harvester_worker.ledger import Entry

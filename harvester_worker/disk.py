@@ -48,15 +48,6 @@ def rename_new(source: Path, target: Path) -> None:
     source.rename(target)
 
 
-def make_durable(path: Path) -> None:
-    """fsync a file or a directory: a rename is on the disk only once both its directories are."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def forget_cached(path: Path) -> None:
     """Drop the file's clean pages, so that whoever reads it next reads the drive and not our memory."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

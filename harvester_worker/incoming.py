@@ -19,9 +19,9 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from common.durable import make_durable
 from common.errors import TransferFailed
 from common.openfile import is_open_for_writing
-from harvester_worker.disk import make_durable
 
 FOLDER = ".incoming"
 PART, RECORD, REFUSED = ".part", ".json", ".refused"

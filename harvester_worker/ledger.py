@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from common.durable import make_durable
 from harvester_worker import incoming
-from harvester_worker.disk import make_durable
 
 FOLDER = "digests"
 

@@ -6,10 +6,11 @@ import contextlib
 import os
 from pathlib import Path
 
+from common.durable import make_durable
 from common.errors import TransferFailed
 from common.openfile import is_open_for_writing
 from harvester_worker import incoming
-from harvester_worker.disk import hold, make_durable
+from harvester_worker.disk import hold
 from harvester_worker.incoming import Part, Record
 
 # rsync skips a destination as long as its source, whatever is in it. A part that looks full though its

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from common import durable
 from common.history.rows import End
 from common.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.jobs import TrackedJob
@@ -18,6 +20,8 @@ from plotter_worker.plotters.base import DonePlot
 from plotter_worker.plotters.verdict import Success, judge
 from plotter_worker.processes import is_of_this_boot, pid_of
 from plotter_worker.records import Outcome
+
+log = logging.getLogger(__name__)
 
 _probe = Probe()
 _NICE_FAILED = (126, 127)  # nice(1): the command cannot be invoked, cannot be found
@@ -36,6 +40,24 @@ def judge_end(job: TrackedJob, exit_code: int | None, at: datetime) -> Outcome:
     else:
         end, reason = End.FAILED, _no_program(job, exit_code) or verdict.reason
     return Outcome(succeeded=False, ended_at=at, reason=reason, tail=verdict.tail, end=end)
+
+
+def make_durable(outcome: Outcome) -> None:
+    """Put finished plots on their drive for good: no plotter does, and a power cut in the next half minute
+    would leave an empty file under the plot's name. In a thread of its own, as it may take minutes."""
+    plots = [Path(plot["path"]) for plot in (outcome.result or {}).get("plots", ()) if plot["path"]]
+
+    def run() -> None:
+        for path in plots:
+            try:
+                durable.make_durable(path)
+                durable.make_durable(path.parent)
+            except FileNotFoundError:
+                continue  # it is on its way to the farm already
+            except OSError as error:
+                log.warning("%s may not survive a power cut yet: %s", path, error)
+
+    threading.Thread(target=run, name="make-durable", daemon=True).start()
 
 
 def was_ended(job: TrackedJob) -> bool:

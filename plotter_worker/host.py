@@ -218,6 +218,8 @@ class PlotterHost:
         self._folders.look_again((job.tmp, job.tmp2, job.dst))
         job.changed()
         self._news.ended(job, outcome)
+        if outcome.succeeded:
+            ending.make_durable(outcome)
         if job.record.ours and not outcome.succeeded and not job.killed_by:
             ending.clean_up(job, self._folders.paths(), self._cleaned_up)
 

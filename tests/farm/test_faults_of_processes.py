@@ -70,6 +70,26 @@ def test_after_a_reboot_of_a_plotter_its_tmp_is_swept_and_a_new_plot_started(
     delivered(machines, watch, max(before + 2, len(watch.known())))
 
 
+def test_a_plot_that_is_done_outlives_a_power_cut_of_its_plotter(machines: Machines, watch: Watch) -> None:
+    before = watch.known()
+    plotter = machines.plotters["p1"]
+    for harvester in machines.harvesters.values():
+        harvester.host.unplug()  # so that it lies at its source
+    try:
+        machines.more("p1", 1)
+        eventually(lambda: watch.known() - before, "a plot is done", 60)
+        wait_for(1)  # fsync of a few MB; the kernel by itself would take up to half a minute
+        plotter.power_cut()
+        plotter.boot()
+        (done,) = watch.known() - before
+        files = list(plotter.host.seen(plotter.dst).glob(f"*{done}.plot"))
+        assert [file.stat().st_size > 0 for file in files] == [True]
+    finally:
+        for harvester in machines.harvesters.values():
+            harvester.host.heal()
+    delivered(machines, watch, len(before) + 1)
+
+
 def test_a_killed_beat_decides_again_within_seconds(machines: Machines, watch: Watch) -> None:
     before, begun = len(watch.known()), starts(machines, "p2")
     for scheduler in machines.schedulers.values():

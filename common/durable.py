@@ -1,0 +1,15 @@
+"""Bytes that survive a power cut."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def make_durable(path: Path) -> None:
+    """fsync a file or a directory: a rename is on the disk only once both its directories are."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
