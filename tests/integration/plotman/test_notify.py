@@ -2,93 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
 import subprocess
-import sys
-import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-import yaml
 
 from common.config.notifications import Notifications
 from common.names import Role
-from common.snapshot import DirState, Event
+from common.snapshot import DirState
 from common.store import Board
 from plotman.alarms.notifier import Notifier
-from tests.support.full_farm import ID, ago, drive, harvester, job, plotter
+from tests.support.full_farm import ID, drive, harvester, job, plotter
+from tests.support.notified import SECRET, Phone, hooked, tell
 from tests.support.waiting import eventually
-
-SECRET = "sekret"
-
-
-class Phone:
-    """An HTTP server that Apprise's json:// tells. status: what it answers."""
-
-    def __init__(self) -> None:
-        self.told: list[dict[str, Any]] = []
-        self.asked = 0
-        self.status = 200
-        phone = self
-
-        class Answer(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                phone.asked += 1
-                if phone.status == 200:
-                    phone.told.append(json.loads(body))
-                self.send_response(phone.status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: Any) -> None:
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"json://farmer:{SECRET}@127.0.0.1:{self._server.server_port}/path"
-
-    def messages(self) -> list[str]:
-        return [told["message"] for told in self.told]
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@pytest.fixture
-def phone() -> Iterator[Phone]:
-    made = Phone()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def hook(tmp_path: Path) -> Path:
-    """Appends what it is told to hook.out beside it."""
-    path = tmp_path / "hook"
-    path.write_text(
-        f'#!/bin/sh\nread -r event\nprintf \'%s\\t%s\\n\' "$PLOTMAN_EVENT" "$event" >> {tmp_path}/hook.out\n'
-    )
-    path.chmod(0o755)
-    return path
-
-
-def hooked(tmp_path: Path) -> list[tuple[str, dict[str, Any]]]:
-    out = tmp_path / "hook.out"
-    lines = out.read_text().splitlines() if out.exists() else []
-    return [(kind, json.loads(text)) for kind, text in (line.split("\t") for line in lines)]
 
 
 class Clock:
@@ -122,10 +52,6 @@ def run(clock: Clock, *notifiers: Notifier, seconds: float = 0) -> None:
         step = min(20.0, seconds)
         clock.forward(step)
         seconds -= step
-
-
-def tell(board: Board, kind: str = "plot-failed", task: str = "t1") -> None:
-    board.tell(Event(kind=kind, host="p", at=ago(0), text=f"{kind} in /tmp", task_id=task, plot_id=ID))
 
 
 def put(board: Board, *, lost: bool = False) -> None:
@@ -245,66 +171,3 @@ def test_a_redis_that_goes_away_is_told_and_that_it_is_back(
     finally:
         process.terminate()
         process.wait(timeout=10)
-
-
-def plotman(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "plotman", *arguments],
-        env=os.environ | {"PLOTMAN_CONFIG": str(config)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def test_the_verbs_try_every_target_out_and_run_one_notifier_a_machine(
-    board: Board, broker_url: str, tmp_path: Path, phone: Phone, hook: Path
-) -> None:
-    config = tmp_path / "plotman.yaml"
-
-    def configure(**targets: Any) -> None:
-        content = {
-            "version": [2],
-            "farm": {"host": "desk", "broker": broker_url, "state": str(tmp_path / "state")},
-            "notifications": {"targets": targets},
-        }
-        config.write_text(yaml.safe_dump(content, sort_keys=False))
-        config.chmod(0o600)
-
-    configure()
-    none = plotman(config, "notify", "test")
-    assert (none.returncode, "tells nobody" in none.stderr) == (5, True)
-    configure(phone={"url": phone.url}, bad={"command": ["false"]}, hook={"command": [str(hook)]})
-    tried = plotman(config, "notify", "test")
-    assert tried.returncode == 1 and SECRET not in tried.stdout + tried.stderr
-    assert tried.stdout.splitlines() == ["phone: told", "bad: not told. false ended with 1.", "hook: told"]
-    assert "plotman on desk" in phone.messages()[0] and hooked(tmp_path)[0][0] == "test"
-    assert plotman(config, "notify", "test", "hook").returncode == 0
-    assert plotman(config, "notify", "test", "nobody").returncode == 5
-    assert plotman(config, "config", "check", str(config)).returncode == 0
-
-    argv = [sys.executable, "-m", "plotman", "notify", "run"]
-    environment = os.environ | {"PLOTMAN_CONFIG": str(config)}
-    log = tmp_path / "notifier.log"
-    with log.open("wb") as output:
-        runs = subprocess.Popen(argv, env=environment, stderr=output)
-    try:
-        eventually((tmp_path / "state" / "alarms.json").exists, "it has begun to listen")
-        refused = plotman(config, "notify", "run")
-        assert refused.returncode == 1 and "runs already" in refused.stderr
-        tell(board, "refused")
-        eventually(lambda: [kind for kind, _ in hooked(tmp_path)][-1] == "refused", "the hook is told")
-        eventually(lambda: len(phone.told) == 2, "the phone is told")
-        configure(hook={"command": [str(hook)], "events": ["archived"]})  # takes effect while it runs
-        eventually(lambda: "notifications.targets" in log.read_text(), "it has read it")
-        tell(board, "refused", task="t2")
-        tell(board, "archived")
-        eventually(lambda: [kind for kind, _ in hooked(tmp_path)][-1] == "archived", "the hook is told")
-        assert len(phone.told) == 2
-    finally:
-        runs.send_signal(signal.SIGTERM)
-        runs.wait(timeout=20)
-    said = log.read_text()
-    assert runs.returncode == 0, said
-    assert "Traceback" not in said and SECRET not in said
