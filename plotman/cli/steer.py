@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import click
 
+from plotman.cli.answers import JSON, show
 from plotman.cli.complete import complete_host, complete_place
-
-if TYPE_CHECKING:
-    from plotman.control.holding import Said
 
 
 def _moment(ctx: click.Context, param: click.Parameter, text: str | None) -> datetime | None:  # noqa: ARG001
@@ -36,21 +31,6 @@ _UNTIL = click.option(
 _PLACES = click.argument("places", nargs=-1, required=True, metavar="PLACE...", shell_complete=complete_place)
 
 
-def _show(said: Sequence[Said]) -> None:
-    """Print what was answered; tell on stderr who did not, and exit as that says."""
-    from common.errors import PlotmanError
-
-    failed = []
-    for one in said:
-        if isinstance(one.answer, PlotmanError):
-            failed.append(one.answer)
-            click.echo(f"plotman: {one.host}: {one.answer}", err=True)
-        else:
-            click.echo(one.answer)
-    if failed:
-        sys.exit(failed[0].exit_code)
-
-
 @click.group()
 def pause() -> None:
     """Start no more plots or transfers. Those that run go on."""
@@ -63,22 +43,26 @@ def pause() -> None:
 )
 @_UNTIL
 @_REASON
-def pause_plotting(host: str | None, after: int | None, until: datetime | None, reason: str | None) -> None:
+@JSON
+def pause_plotting(
+    host: str | None, after: int | None, until: datetime | None, reason: str | None, json_: bool
+) -> None:
     """Start no more plots, on one plotter or on all."""
     from plotman.control import holding
 
-    _show(holding.pause("plotting", host, until, reason, after))
+    show(holding.pause("plotting", host, until, reason, after), json_)
 
 
 @pause.command("archiving")
 @_HOST
 @_UNTIL
 @_REASON
-def pause_archiving(host: str | None, until: datetime | None, reason: str | None) -> None:
+@JSON
+def pause_archiving(host: str | None, until: datetime | None, reason: str | None, json_: bool) -> None:
     """Begin no more transfers, from one plotter or from all. Plots wait where they lie."""
     from plotman.control import holding
 
-    _show(holding.pause("archiving", host, until, reason))
+    show(holding.pause("archiving", host, until, reason), json_)
 
 
 @click.group()
@@ -88,44 +72,48 @@ def unpause() -> None:
 
 @unpause.command("plotting")
 @_HOST
-def unpause_plotting(host: str | None) -> None:
+@JSON
+def unpause_plotting(host: str | None, json_: bool) -> None:
     """Start plots as the rules allow, also where plotters died at once and no more were started."""
     from plotman.control import holding
 
-    _show(holding.unpause("plotting", host))
+    show(holding.unpause("plotting", host), json_)
 
 
 @unpause.command("archiving")
 @_HOST
-def unpause_archiving(host: str | None) -> None:
+@JSON
+def unpause_archiving(host: str | None, json_: bool) -> None:
     """Send plots as the rules allow."""
     from plotman.control import holding
 
-    _show(holding.unpause("archiving", host))
+    show(holding.unpause("archiving", host), json_)
 
 
 @click.command()
 @_PLACES
 @_UNTIL
 @_REASON
-def drain(places: tuple[str, ...], until: datetime | None, reason: str | None) -> None:
+@JSON
+def drain(places: tuple[str, ...], until: datetime | None, reason: str | None, json_: bool) -> None:
     """Let no more plots come to PLACE; those that are there go on, and leave.
 
     PLACE is HOST (it starts no plots, its drives take none), HOST:DIR (a tmp, tmp2 or dst directory, or a
     drive), DIR of this machine, or `all`. Survives restarts.
     """
-    _drain(places, True, until, reason)
+    _drain(places, True, json_, until, reason)
 
 
 @click.command()
 @_PLACES
-def undrain(places: tuple[str, ...]) -> None:
+@JSON
+def undrain(places: tuple[str, ...], json_: bool) -> None:
     """Take plots again at PLACE: the opposite of `drain`, for the same PLACE."""
-    _drain(places, False)
+    _drain(places, False, json_)
 
 
 def _drain(
-    places: tuple[str, ...], on: bool, until: datetime | None = None, reason: str | None = None
+    places: tuple[str, ...], on: bool, json_: bool, until: datetime | None = None, reason: str | None = None
 ) -> None:
     from plotman.control import holding
 
@@ -133,4 +121,4 @@ def _drain(
         said = holding.drain(places, on, until, reason)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    _show(said)
+    show(said, json_)

@@ -1,4 +1,4 @@
-"""Pauses and drains: which hosts a word is for, and what they answer to it."""
+"""Pauses, drains and limits: which hosts a word is for, and what they answer to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from common import config
 from common.config.base import one_spelling
 from common.errors import ExitCode, PlotmanError
-from common.names import DRAIN, DRAIN_DRIVES, PAUSE, UNDRAIN, UNDRAIN_DRIVES, UNPAUSE, Role
+from common.names import BANDWIDTH, DRAIN, DRAIN_DRIVES, PAUSE, UNDRAIN, UNDRAIN_DRIVES, UNPAUSE, Role
 from plotman.control.asking import NobodyThere, Question, ask_each
 from plotman.control.farm import Farm, NoSuchHost, board, look
 
@@ -122,6 +122,12 @@ def pause(
 
 def unpause(what: str, host: str | None) -> list[Said]:
     return _to_plotters(UNPAUSE, host, {"what": what})
+
+
+def bandwidth(bytes_s: int | None, host: str | None) -> list[Said]:
+    """Limit what this plotter sends; None: what each does. bytes_s: 0 for no limit, None for that of its
+    plotman.yaml. Raises NoSuchHost."""
+    return _to_plotters(BANDWIDTH, host, {} if bytes_s is None else {"bytes_s": bytes_s})
 
 
 def _to_plotters(task: str, host: str | None, details: dict[str, Any]) -> list[Said]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+from common.errors import ExitCode
 from common.names import Role
 from common.snapshot import FinishedPlot, PlotState
 from tests.support.farm import HOST, Farm
@@ -32,14 +35,17 @@ def test_a_refused_plot_is_told_of_kept_and_sent_again_only_on_a_persons_word(fa
     assert farm.archived() == []
     assert farm.events("refused")
 
-    assert farm.run("resend", "ffff").returncode != 0
+    assert farm.run("resend", "ffff").returncode == ExitCode.NOTHING
     source.write_bytes(whole)  # the person has mended it
     said = farm.run("resend", made.name)
     assert said.returncode == 0, said.stderr
     eventually(farm.archived, "the plot is on the drive", 60)
     eventually(lambda: not source.exists(), "the source is deleted", 30)
 
-    assert "2.0 MB/s" in farm.run("bandwidth", "2M", "--host", HOST).stdout
+    answers = json.loads(farm.run("bandwidth", "2M", "--host", HOST, "--json").stdout)["answers"]
+    assert [(one["host"], "2.0 MB/s" in one["answer"], one["error"]) for one in answers] == [
+        (HOST, True, None)
+    ]
     eventually(lambda: _limit(farm) == 2_000_000, "the archiver keeps to it", 15)
 
 

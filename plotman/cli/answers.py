@@ -1,0 +1,45 @@
+"""What hosts answered to a word that was for several of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from plotman.control.holding import Said
+
+JSON = click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
+
+
+def show(said: Sequence[Said], json_: bool) -> None:
+    """Print what was answered; tell on stderr who did not, and exit as that says."""
+    from common.errors import PlotmanError
+
+    failed = []
+    for one in said:
+        if isinstance(one.answer, PlotmanError):
+            failed.append(one.answer)
+            click.echo(f"plotman: {one.host}: {one.answer}", err=True)
+        elif not json_:
+            click.echo(one.answer)
+    if json_:
+        _show_json(said)
+    if failed:
+        sys.exit(failed[0].exit_code)
+
+
+def _show_json(said: Sequence[Said]) -> None:
+    from plotman.cli.draw import as_json
+
+    answers = [
+        {
+            "host": one.host,
+            "answer": one.answer if isinstance(one.answer, str) else None,
+            "error": None if isinstance(one.answer, str) else str(one.answer),
+        }
+        for one in said
+    ]
+    as_json({"version": 1, "answers": answers})
