@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from beat.decisions import Start
+from beat.policy.archiving import plan_moves
 from common.pending import MoveStep, PendingMove, PendingOrder
 from common.phase import Phase
 from common.snapshot import (
@@ -130,3 +131,20 @@ def rules(waits: tuple[Wait, ...]) -> list[tuple[str, str | None]]:
 
 def reasons(waits: tuple[Wait, ...]) -> list[str]:
     return [wait.reason for wait in waits]
+
+
+def sent(
+    snapshot: PlotterSnapshot, harvesters: dict[str, HarvesterSnapshot], *moves: PendingMove
+) -> list[tuple[str, str]]:
+    """(plot, harvester) of the moves that are planned."""
+    planned, _ = plan_moves(snapshot, archiver(), moves, harvesters, T)
+    return [(each.plot.path, each.harvester) for each in planned]
+
+
+def against(
+    snapshot: PlotterSnapshot, harvesters: dict[str, HarvesterSnapshot], *moves: PendingMove
+) -> list[str]:
+    """Why nothing is moved."""
+    planned, waits = plan_moves(snapshot, archiver(), moves, harvesters, T)
+    assert not planned
+    return reasons(waits)
