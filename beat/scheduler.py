@@ -1,7 +1,8 @@
 """Celery beat's scheduler, ours: it sleeps until something happens, decides, sends, and explains.
 
-One beat of a farm decides, the holder of the lease; others stand by. A round decides afresh from what
-stands on the notice board and remembers nothing else, so a beat may be killed and replaced at any moment.
+One beat of a farm decides, the holder of the lease; others stand by. A round decides from what stands on the
+notice board alone: what is kept from one to the next only spares work, and a beat may be killed and replaced
+at any moment.
 Entries of Celery's own `beat_schedule` go on working.
 """
 
