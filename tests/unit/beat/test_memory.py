@@ -83,3 +83,11 @@ def test_a_host_that_is_gone_is_forgotten() -> None:
     assert decide({"p1": full}, {}, {}, {}, {}, T, memory=memory).waits_of
     assert decide({}, {}, {}, {}, {}, T, memory=memory).waits_of == {}
     assert decide({"p1": full}, {}, {}, {}, {}, T, memory=memory).waits_of
+
+
+def test_a_window_that_opens_lets_plots_start_though_nobody_said_anything_new() -> None:
+    memory, snapshot = Memory(), plotter(windows=("12:30-13:00",))
+    closed = decide({"p1": snapshot}, {}, {}, {}, {}, T, memory=memory)
+    assert (closed.starts, closed.due_at) == ((), at(1800))
+    assert decide({"p1": snapshot}, {}, {}, {}, {}, at(1799), memory=memory).starts == ()
+    assert len(decide({"p1": snapshot}, {}, {}, {}, {}, at(1800), memory=memory).starts) == 1
