@@ -13,6 +13,7 @@ import pytest
 from common.store import Board
 from plotman.up import broker
 from tests.support.farm import Farm
+from tests.support.lacking import lacking
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,19 +25,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     chaos.addoption("--chaos-seed", type=int, default=None, help="strike as in an earlier run; printed there")
 
 
-def _missing(what: str) -> None:
-    """A missing program skips on a laptop and fails in CI."""
-    if os.environ.get("CI"):
-        pytest.fail(f"{what}: run ./deploy/test")
-    pytest.skip(f"{what}: run ./deploy/test")
-
-
 @pytest.fixture(scope="session")
 def chia() -> Path:
     """The official chia plotter."""
     path = Path(os.environ.get("PLOTMAN_CHIA", ROOT / ".venv-chia" / "bin" / "chia"))
     if not path.exists():
-        _missing(f"{path} is missing")
+        lacking(f"{path} is missing")
     return path
 
 

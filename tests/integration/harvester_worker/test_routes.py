@@ -17,6 +17,7 @@ from common.moving import never
 from harvester_worker import incoming
 from plotter_worker.transfer.progress import Progress
 from plotter_worker.transfer.sender import Sender
+from tests.support.lacking import lacking
 from tests.support.site import HERE, THERE, Site, id_of
 from tests.support.ssh import Sshd, missing
 
@@ -49,9 +50,7 @@ def _reservation(source: Path, drive: Path) -> dict[str, Any]:
 @pytest.fixture
 def sshd(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]:
     if gone := missing():
-        if os.environ.get("CI"):
-            pytest.fail(f"{gone} is missing: run ./deploy/test")
-        pytest.skip(f"{gone} is missing: install openssh-server")
+        lacking(f"{gone} is missing")
     server = Sshd(site.folder / "ssh")
     server.start()
     monkeypatch.setenv("PATH", f"{server.bin}:{os.environ['PATH']}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import urllib.error
@@ -16,6 +15,7 @@ import pytest
 from common.names import Role
 from common.snapshot import Job
 from tests.support.farm import HOST, SMALL, Farm, plotters_of
+from tests.support.lacking import lacking
 from tests.support.waiting import eventually
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -42,9 +42,7 @@ def plotting(farm: Farm, port: int) -> Farm:
 @pytest.fixture
 def page(plotting: Farm, port: int) -> Iterator[Any]:
     if CHROMIUM is None:
-        if os.environ.get("CI"):
-            pytest.fail("Chromium is missing: run ./deploy/test")
-        pytest.skip("Chromium is missing: run ./deploy/test")
+        lacking("Chromium is missing")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,17 +11,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-
-CHIA = Path(__file__).parents[3] / ".venv-chia" / "bin" / "chia"
-
-
-@pytest.fixture
-def chia() -> Path:
-    if not CHIA.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"{CHIA} is missing: ./deploy/test installs it")
-        pytest.skip("the chia plotter is not installed: run ./deploy/test")
-    return CHIA
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from common.names import Keys, Role
 from common.snapshot import Job, RunStatus
 from plotman.up.broker import answers
 from tests.support.farm import Farm, plotters_of
+from tests.support.lacking import leave_others_alone
 from tests.support.waiting import eventually
 
 # Slow on purpose: a plot outlives the test that looks at it.
@@ -49,9 +50,10 @@ class Pair:
         self.right.up(wait=False)
 
     def jobs(self, host: str) -> dict[str, Job]:
-        """Plot id -> job, of those that have an id."""
-        snapshot = self.left.board().snapshots(Role.PLOTTER).get(host)
-        return {job.plot_id: job for job in (snapshot.jobs if snapshot else ()) if job.plot_id}
+        """Plot id -> job, of those of this pair that have an id."""
+        farm, snapshot = getattr(self, host), self.left.board().snapshots(Role.PLOTTER).get(host)
+        found = [job for job in (snapshot.jobs if snapshot else ()) if farm.holds(job)]
+        return {job.plot_id: job for job in found if job.plot_id}
 
     def type(self, *words: str) -> subprocess.CompletedProcess[str]:
         return self.right.run(*words)
@@ -63,6 +65,7 @@ class Pair:
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory, chia: Path, chia_root: Path) -> Iterator[Pair]:
+    leave_others_alone()
     made = Pair(tmp_path_factory.mktemp("verbs"), chia, chia_root)
     try:
         eventually(lambda: len(made.jobs("left")) == 2 and made.jobs("right"), "three plots run", 90)
@@ -238,7 +241,7 @@ def test_a_host_that_is_silent_is_named_and_nobody_waits_for_it(pair: Pair) -> N
     began = time.monotonic()
     answer = pair.type("suspend", plot_id[:8])
     assert (answer.returncode, "that host has been silent for" in answer.stderr) == (4, True), answer.stderr
-    everything = pair.type("suspend", "all")
+    everything = pair.type("suspend", "all", "--tmp", str(job.tmp))  # nobody's plot but ours
     assert everything.returncode == 5
     assert "left is silent and left out" in everything.stderr
     assert time.monotonic() - began < 10
