@@ -10,13 +10,16 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from common.durable import make_durable
+
 log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=BaseModel)
 
 
 def write(path: Path, content: BaseModel) -> None:
-    """Replace the file as a whole: it is either the old or the new one, also after a power cut.
+    """Replace the file as a whole: it is either the old or the new one, and after a power cut the new one
+    once this has returned. Raises OSError.
 
     The part has a name of its own: a worker that leaves and the one that follows may write at once.
     """
@@ -31,6 +34,7 @@ def write(path: Path, content: BaseModel) -> None:
         except BaseException:
             Path(part.name).unlink(missing_ok=True)
             raise
+    make_durable(path.parent)
 
 
 def read(path: Path, kind: type[M]) -> M | None:

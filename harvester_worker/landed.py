@@ -6,14 +6,12 @@ waits to be deleted, the plot must not be sent to another drive, or it is farmed
 
 from __future__ import annotations
 
-import logging
-import os
 import threading
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-log = logging.getLogger(__name__)
+from common import statefile
 
 _KEPT = 5000  # the latest; a source waits for minutes, not for so many plots
 
@@ -30,34 +28,20 @@ class Landed:
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
         self._lock = threading.Lock()
-        self._drives: dict[str, str] = {}
-        if file is not None and file.exists():
-            try:
-                self._drives = dict(_Places.model_validate_json(file.read_bytes()).drives)
-            except (ValidationError, OSError) as error:
-                log.warning("%s is unreadable and is ignored: %s", file, error)
+        self._drives = ((file and statefile.read(file, _Places)) or _Places()).drives
 
     def drive_of(self, plot_id: str) -> str | None:
         with self._lock:
             return self._drives.get(plot_id)
 
     def put(self, plot_id: str, drive: str) -> None:
-        """Durable when it returns; before the plot gets its name. Raises OSError."""
+        """Durable when it returns; before the plot gets its name. Raises OSError, and then knows nothing."""
         with self._lock:
             if self._drives.get(plot_id) == drive:
                 return
-            self._drives.pop(plot_id, None)
-            self._drives[plot_id] = drive
-            for oldest in list(self._drives)[:-_KEPT]:
-                del self._drives[oldest]
+            kept = [(known, at) for known, at in self._drives.items() if known != plot_id]
+            drives = dict([*kept, (plot_id, drive)][-_KEPT:])
             if self._file is not None:
-                self._write(self._file)
-
-    def _write(self, file: Path) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_suffix(".draft")
-        with draft.open("w", encoding="utf-8") as out:
-            out.write(_Places(drives=self._drives).model_dump_json())
-            out.flush()
-            os.fsync(out.fileno())
-        draft.replace(file)
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                statefile.write(self._file, _Places(drives=drives))
+            self._drives = drives
