@@ -24,7 +24,7 @@ class Program:
 
     location: of the key that names it. arguments: with which it tells its version.
     least: the oldest version that will do; None: any that runs. why: what the older ones lack.
-    mend: how to get it.
+    mend: how to get it. needs_init: makes nothing for a user who never ran its `init`.
     """
 
     location: Location
@@ -33,6 +33,7 @@ class Program:
     least: tuple[int, ...] | None
     why: str
     mend: str
+    needs_init: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def _plotter(config: Config) -> Program:
         # `chia version`: an option --version it does not have (2.7.5). `chia plotters` came with 1.3.
         least: tuple[int, ...] = (1, 3) if kind is PlotterType.CHIAPOS else (1, 2)
         why = "it has no `chia plotters`" if kind is PlotterType.CHIAPOS else "it knows no pool contract"
-        return Program(key, plotting.options.executable, ("version",), least, why, mend)
+        return Program(key, plotting.options.executable, ("version",), least, why, mend, needs_init=True)
     if kind is PlotterType.MADMAX:
         if plotting.madmax.k > 32:
             key = ("plotting", "madmax", "executable_k34")
@@ -100,14 +101,7 @@ def trouble(program: Program, deadline_s: float = VERSION_DEADLINE_S) -> Trouble
     if found is None:
         return Trouble(program.location, *_not_found(name, program.mend))
     try:
-        ran = subprocess.run(
-            [found, *program.arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=deadline_s,
-            check=False,
-        )
+        ran = _run(found, program.arguments, deadline_s)
     except subprocess.TimeoutExpired:
         what = f"{found} did not tell its version within {deadline_s:g} s"
         return Trouble(program.location, what, f"Try it: {_typed(found, program)}")
@@ -129,7 +123,32 @@ def trouble(program: Program, deadline_s: float = VERSION_DEADLINE_S) -> Trouble
         least = ".".join(map(str, program.least))
         what = f"{found} is version {'.'.join(map(str, version))}, and {program.why}"
         return Trouble(program.location, what, f"Install {least} or newer.")
-    return None
+    return _uninitialised(found, program, deadline_s) if program.needs_init else None
+
+
+def _uninitialised(found: str, program: Program, deadline_s: float) -> Trouble | None:
+    """chia 2.7.5 refuses all below `plots`, help too, and says what to run, while it has no settings."""
+    try:
+        ran = _run(found, ("plots", "create", "--help"), deadline_s)
+    except (subprocess.TimeoutExpired, OSError):
+        return None  # it told its version just now: this says nothing of its settings
+    if ran.returncode == 0 or b"chia init" not in ran.stdout:
+        return None
+    what = f"{found} has no settings for this user, and makes no plot without"
+    return Trouble(
+        program.location, what, f"Run once, as the user who runs plotman: {program.executable} init"
+    )
+
+
+def _run(found: str, arguments: tuple[str, ...], deadline_s: float) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [found, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=deadline_s,
+        check=False,
+    )
 
 
 def _not_found(name: str, mend: str) -> tuple[str, str]:

@@ -68,6 +68,17 @@ def test_where_any_version_will_do_only_running_counts(answer: Any) -> None:
     assert trouble(program("prog", least=None)) is None
 
 
+def test_a_chia_that_was_never_initialised_is_told(answer: Any) -> None:
+    asked = 'test "$1" = version && echo 2.7.5 && exit'
+    answer("chia", f"{asked}; echo \"RuntimeError: Please initialize ... with 'chia init'\" 1>&2; exit 1")
+    (chia,) = wanted(Config.model_validate({**PLOTTER, "plotting": {"type": "chia"}}))
+    found = trouble(chia)
+    assert found and "no settings" in found.what
+    assert found.cure == "Run once, as the user who runs plotman: chia init"
+    answer("chia", f"{asked}; echo Usage: chia plots create")
+    assert trouble(chia) is None
+
+
 @pytest.mark.parametrize(
     ("executable", "what"),
     [
