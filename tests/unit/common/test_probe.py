@@ -12,6 +12,7 @@ import pytest
 
 from common.probe import Hanging, Probe, look
 from common.snapshot import DirState
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -103,6 +104,59 @@ def test_a_hanging_drive_keeps_nobody_from_the_others(
 
     assert seen["/dead"].state is DirState.HANGING
     assert seen[str(tmp_path)].state is DirState.OK
+
+
+def test_many_hanging_drives_take_one_deadline_and_keep_nobody_from_the_last(
+    probe: Probe, dead_drive: threading.Event
+) -> None:
+    dead = [f"/dead/{number}" for number in range(200)]
+    begun_s = time.monotonic()
+
+    answers = probe.run_all([*dead, "/well"], lambda path: path == "/well" or dead_drive.wait(60), 0.5)
+
+    assert time.monotonic() - begun_s < 3
+    assert answers.pop("/well") is True
+    assert all(isinstance(answer, Hanging) for answer in answers.values())
+
+
+def test_slow_drives_are_asked_at_the_same_time(probe: Probe) -> None:
+    slow = [f"/slow/{number}" for number in range(40)]
+    begun_s = time.monotonic()
+
+    def look_slowly(path: str) -> str:
+        time.sleep(0.3)
+        return path
+
+    assert probe.run_all(slow, look_slowly, 30) == {path: path for path in slow}
+    assert time.monotonic() - begun_s < 40 * 0.3 / 2
+
+
+def test_threads_that_many_slow_drives_needed_end_with_them(probe: Probe) -> None:
+    before = threading.active_count()
+
+    probe.run_all(map(str, range(40)), lambda _: time.sleep(0.3), 30)
+    probe.run_all(map(str, range(40)), lambda path: path, 30)
+
+    eventually(lambda: threading.active_count() <= before + 2, "all but the two that wait for the next")
+
+
+def test_work_at_one_path_is_done_one_after_the_other(probe: Probe, tmp_path: Path) -> None:
+    at_work, most = 0, 0
+
+    def work() -> None:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        time.sleep(0.05)
+        at_work -= 1
+
+    askers = [threading.Thread(target=lambda: probe.run(tmp_path, work, 30)) for _ in range(8)]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+
+    assert most == 1
 
 
 def test_a_drive_that_comes_back_answers_again(
