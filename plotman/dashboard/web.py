@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
-from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
 from common.address import is_loopback_address
 from common.errors import ConfigError, PlotmanError
 
-try:
+try:  # aiohttp comes with textual-serve
+    from aiohttp import web
+    from aiohttp.typedefs import Handler, Middleware
     from textual_serve.server import Server
 except ImportError as error:
     raise PlotmanError(

@@ -55,3 +55,25 @@ def test_looking_at_the_farm_imports_neither_celery_nor_a_worker() -> None:
     )
     shown = subprocess.run((sys.executable, "-c", code), capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("library", ["aiohttp", "textual_serve"])
+def test_the_dashboard_in_a_browser_without_its_library_is_one_line_with_its_cure(
+    library: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "plotman.yaml"
+    config.write_text("version: [2]\nharvester: {drives: [/mnt/farm/*]}\n", encoding="utf-8")
+    code = (
+        f"import sys; sys.modules[{library!r}] = None\nfrom plotman.cli import main\n"
+        "sys.argv = ['plotman', 'interactive', '--web', '8080']\nmain()"
+    )
+    shown = subprocess.run(
+        (sys.executable, "-c", code),
+        env={"PLOTMAN_CONFIG": str(config)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert shown.returncode == 1
+    assert len(shown.stderr.splitlines()) == 1
+    assert "pip install 'plotman[web]'" in shown.stderr
