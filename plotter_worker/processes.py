@@ -1,7 +1,8 @@
 """Finds plotter processes, whoever started them, without reading the whole process table each time.
 
-A look costs one listing of /proc; only processes not seen before, and young ones (a shell that is about
-to become a plotter), are read. Everything is read again once a minute.
+While no process was begun a look costs the reading of one line, else one listing of /proc; only processes
+not seen before, and young ones (a shell that is about to become a plotter), are read. Everything is read
+again once a minute.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from plotter_worker.plotters.registry import recognise
 
 _YOUNG_S = 10.0
 _FULL_LOOK_S = 60.0
+_LIST_S = 10.0  # at least so often, since some containers are not told by /proc what is begun
+_READ_BYTES = 1 << 14
 _PROC = Path("/proc")
 
 
@@ -48,29 +51,49 @@ class ProcessTable:
     """Remembers what was seen, for one watcher."""
 
     def __init__(self) -> None:
-        self._settled: set[str] = set()  # pids that are what they are, as /proc spells them
+        self._seen: set[str] = set()  # names in /proc, as of the last listing
         self._young: dict[int, float] = {}  # pid -> when first seen, monotonic
-        self._next_full_look = 0.0
+        self._last_pid: bytes | None = None
+        self._moved = True
+        self._next_listing = self._next_full_look = 0.0
 
     def newcomers(self, known: set[int]) -> list[Found]:
         """Plotters that run and whose pids are not among the `known` ones."""
         now = time.monotonic()
+        if self._may_have_come(now):
+            self._list(now)
+        pids = set(self._young)
         if now >= self._next_full_look:
-            self._settled.clear()
             self._next_full_look = now + _FULL_LOOK_S
-        names = set(os.listdir(_PROC))  # noqa: PTH208  a third of the cost
-        self._settled &= names
-        found = []
-        pids = {int(name) for name in names - self._settled if name.isdigit()}
-        for pid in pids - known:
-            if now - self._young.setdefault(pid, now) > _YOUNG_S:
-                self._settled.add(str(pid))
-            if plotter := _look_at(pid):
-                found.append(plotter)
-        self._young = {
-            pid: since for pid, since in self._young.items() if pid in pids and str(pid) not in self._settled
-        }
+            pids = {int(name) for name in self._seen if name.isdigit()}
+        found = [plotter for pid in pids - known if (plotter := _look_at(pid))]
+        self._young = {pid: since for pid, since in self._young.items() if now - since <= _YOUNG_S}
         return found
+
+    def _may_have_come(self, now: float) -> bool:
+        """Whether a process may have come since the last listing. One gets its pid a moment before it is
+        listed: what came with the last look is looked for twice."""
+        last_pid = _last_pid()
+        moved = last_pid is None or last_pid != self._last_pid
+        self._last_pid, self._moved, moved_before = last_pid, moved, self._moved
+        return moved or moved_before or now >= self._next_listing or now >= self._next_full_look
+
+    def _list(self, now: float) -> None:
+        self._next_listing = now + _LIST_S
+        names = set(os.listdir(_PROC))  # noqa: PTH208  a third of the cost
+        for name in names - self._seen:
+            if name.isdigit():
+                self._young[int(name)] = now
+        self._seen = names
+
+
+def _last_pid() -> bytes | None:
+    """Of the process or thread that was begun last: the fifth field of /proc/loadavg, see proc_loadavg(5).
+    None where only processes are to be seen in /proc (systemd's ProcSubset=pid)."""
+    try:
+        return _read("/proc/loadavg").rpartition(b" ")[2]
+    except OSError:
+        return None
 
 
 def _look_at(pid: int) -> Found | None:
@@ -122,8 +145,19 @@ def _argv(cmdline: bytes) -> tuple[str, ...]:
 
 
 def _cmdline(pid: int) -> bytes:
-    with open(f"/proc/{pid}/cmdline", "rb", buffering=0) as file:  # noqa: PTH123  pathlib takes thrice as long
-        return file.read()
+    return _read(f"/proc/{pid}/cmdline")
+
+
+def _read(path: str) -> bytes:
+    """A small file of /proc. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # file objects take thrice as long, and this is done a lot
+    try:
+        text = os.read(fd, _READ_BYTES)
+        while text and (more := os.read(fd, _READ_BYTES)):
+            text += more
+        return text
+    finally:
+        os.close(fd)
 
 
 def _stdout_file(pid: int) -> str | None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
+from plotter_worker import processes
 from plotter_worker.launcher import launch
 from plotter_worker.processes import ProcessTable, identity, is_running, shows
 from tests.support.bench import Bench
@@ -51,3 +55,39 @@ def test_a_plotter_shows_only_once_nice_and_env_have_become_it(tmp_path: Path) -
     finally:
         child.kill()
         child.wait()
+
+
+def test_what_a_shell_becomes_is_found_by_a_table_that_has_seen_the_shell(tmp_path: Path) -> None:
+    bench = Bench.lay_out(tmp_path)
+    bench.plan(live_s=60)
+    argv = [str(bench.program), "plotters", "chiapos", "-k18", "-t", str(bench.tmp), "-d", str(bench.dst)]
+    table = ProcessTable()
+    table.newcomers(set())
+    become = [sys.executable, "-c", "import os, sys; input(); os.execv(sys.argv[1], sys.argv[1:])", *argv]
+    with subprocess.Popen(become, stdin=subprocess.PIPE, text=True) as child:
+        try:
+            for _ in range(3):  # while nothing new comes
+                assert not [it for it in table.newcomers(set()) if it.pid == child.pid], "not yet a plotter"
+            assert child.stdin is not None
+            print(file=child.stdin, flush=True)
+            eventually(lambda: [it for it in table.newcomers(set()) if it.pid == child.pid], "found")
+        finally:
+            child.kill()
+
+
+def test_newcomers_are_found_where_the_kernel_tells_nothing_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "_last_pid", lambda: b"1")  # lxcfs tells it late, gVisor never
+    monkeypatch.setattr(processes, "_LIST_S", 0.2)
+    bench = Bench.lay_out(tmp_path)
+    bench.plan(live_s=60)
+    argv = [str(bench.program), "plotters", "chiapos", "-k18", "-t", str(bench.tmp), "-d", str(bench.dst)]
+    table = ProcessTable()
+    for _ in range(3):
+        table.newcomers(set())
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as child:
+        try:
+            eventually(lambda: [it for it in table.newcomers(set()) if it.pid == child.pid], "found")
+        finally:
+            child.kill()
