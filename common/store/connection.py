@@ -51,6 +51,11 @@ def client(url: str, patience_s: float | None = None) -> redis.Redis:
     return redis.Redis.from_url(redis_url(url), **options)
 
 
+def _said(error: Exception) -> str:
+    """Some of redis-py's sentences end with a full stop, others do not."""
+    return str(error).rstrip(".")
+
+
 @contextmanager
 def readable_errors(url: str) -> Iterator[None]:
     """Turn what redis-py raises into BrokerError, with the server's address and a cure."""
@@ -58,18 +63,18 @@ def readable_errors(url: str) -> Iterator[None]:
         yield
     except redis.AuthenticationError as error:
         raise BrokerError(
-            f"Redis at {masked(url)} does not accept our password: {error}.",
+            f"Redis at {masked(url)} does not accept our password: {_said(error)}.",
             "Correct farm.broker in plotman.yaml.",
         ) from error
     except redis.exceptions.NoPermissionError as error:
         raise BrokerError(
-            f"Redis at {masked(url)} does not allow this user what it needs: {error}.",
+            f"Redis at {masked(url)} does not allow this user what it needs: {_said(error)}.",
             "Give the user of farm.broker the rights of its role.",
         ) from error
     except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
         raise BrokerError(
-            f"Redis at {masked(url)} does not answer: {error}.",
+            f"Redis at {masked(url)} does not answer: {_said(error)}.",
             "Start it (`plotman up` where no farm.broker is set), or correct farm.broker in plotman.yaml.",
         ) from error
     except redis.RedisError as error:
-        raise BrokerError(f"Redis at {masked(url)} refuses: {error}.", "") from error
+        raise BrokerError(f"Redis at {masked(url)} refuses: {_said(error)}.", "") from error

@@ -48,6 +48,17 @@ def test_a_missing_broker_is_one_line_with_its_cure_and_exit_code_4(tmp_path: Pa
     assert "plotman up" in shown.stderr
 
 
+def test_a_broker_that_does_not_answer_is_one_line_with_its_address_and_cure(tmp_path: Path) -> None:
+    config = tmp_path / "plotman.yaml"
+    farm = "farm: {broker: 'redis://:sekret@127.0.0.1:1/0'}\nharvester: {drives: [/mnt/farm/*]}\n"
+    config.write_text(f"version: [2]\n{farm}", encoding="utf-8")
+    shown = run("status", config=config)
+    assert shown.returncode == 4
+    (line,) = shown.stderr.splitlines()
+    assert "redis://:***@127.0.0.1:1/0 does not answer: " in line
+    assert "farm.broker" in line and ".." not in line
+
+
 def test_looking_at_the_farm_imports_neither_celery_nor_a_worker() -> None:
     code = (
         "import sys, plotman.cli.status, plotman.cli.draw, plotman.control.farm, plotman.control.reports\n"
