@@ -39,7 +39,7 @@ CURES: dict[str, str] = {
     "retry": "Mend what the reason names; it is tried again by itself.",
     "moves": "Wait, or let more move at a time: archiving.concurrency.",
     "harvester": "Start `plotman up` on the harvester, or name others in archiving.harvesters.",
-    "drives": "Mount another drive where harvester.drives looks, or free room on one.",
+    "drives": "Mount another drive where harvester.drives looks, free room on one, or `plotman undrain` one.",
     "target": "Run the target's disk space script by hand: it must print `folder:bytes` lines.",
     # What no policy says, for there is nobody to ask.
     "silent": "Look at that machine: `systemctl status plotman`. Its plots go on meanwhile.",
