@@ -25,11 +25,11 @@ from beat.policy.farm_rules import FarmLimits
 from beat.policy.memory import Memory
 from beat.policy.passing_on import passed_on, to_pass_on
 from beat.sending import send_move, send_on, send_start
-from common import config
 from common.broker import broker_url
 from common.config import Config
 from common.config_watch import ConfigWatch, NobodyTold
 from common.errors import BrokerError
+from common.last_good import load_to_run
 from common.names import LEASE, Role
 from common.snapshot import Event, Wait, Waits
 from common.startup import check_beat
@@ -50,7 +50,7 @@ class FarmScheduler(Scheduler):
     def __init__(self, app: Any, **options: Any) -> None:
         # Beat reads no results; with a backend each message it sends would leave a subscription behind.
         app.conf.result_backend = "disabled"
-        settings = config.load()
+        settings = load_to_run()
         check_beat(app, settings)
         url = broker_url(settings)
         self._board = Board.connect(url)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from common import config, reload
+from common import config, last_good, reload
 from common.config import Config, Level, Problem
 from common.config.loader import read
 from common.names import Role
@@ -115,6 +115,7 @@ class ConfigWatch:
             self._say("config-changed", f"plotman.yaml took effect: {', '.join(change.live)}", logging.INFO)
         elif self._problems and not change.at_start:
             self._say("config-changed", "plotman.yaml is as it was when it last took effect", logging.INFO)
+        last_good.keep(self._path, reading)
         self._problems = (reload.sentence(change.at_start),) if change.at_start else ()
         for problem in self._problems:
             log.warning("%s", problem, extra={"action": "config-waits"})

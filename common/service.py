@@ -7,10 +7,10 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from celery import bootsteps
 
-from common import config
 from common.broker import broker_url
 from common.config import Config
 from common.errors import OrderRefused
+from common.last_good import load_to_run
 from common.names import Role, role_and_host
 from common.store import Board
 
@@ -81,7 +81,7 @@ class ServiceStep(RoleStep):
         raise NotImplementedError
 
     def start(self, worker: Any) -> None:  # noqa: ARG002
-        settings = config.load()
+        settings = load_to_run()
         self.served.begin(self.make(settings, Board.connect(broker_url(settings))))
         log.info("%s %s is up", self.role.value, settings.host)
 

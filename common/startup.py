@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 
 from celery import bootsteps
 
-from common import config
 from common.broker import broker_url, kombu_url
 from common.config import Config
 from common.errors import BrokerError, ConfigError
+from common.last_good import load_to_run
 from common.names import Role, role_and_host
 from common.pool import TaskPool
 from common.setup_checks import Setup, setup_findings
@@ -96,7 +96,7 @@ class StartCheck(bootsteps.StartStopStep):
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
-        self._settings = config.load()
+        self._settings = load_to_run()
         self._findings = checked(lambda: setup_of_worker(worker, self._settings))
 
     def start(self, worker: Any) -> None:  # noqa: ARG002

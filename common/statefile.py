@@ -1,4 +1,4 @@
-"""Small JSON files that survive a kill at any moment."""
+"""Small files that survive a kill at any moment, most of them JSON."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def write(path: Path, content: BaseModel) -> None:
-    """Replace the file as a whole: it is either the old or the new one, and after a power cut the new one
-    once this has returned. Raises OSError.
+    """Replace the file as a whole, as `replace` does. Raises OSError."""
+    replace(path, content.model_dump_json().encode())
+
+
+def replace(path: Path, content: bytes) -> None:
+    """The file is either the old or the new one, and after a power cut the new one once this has returned.
+    Only its owner may read it. Raises OSError.
 
     The part has a name of its own: a worker that leaves and the one that follows may write at once.
     """
-    with NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=f"{path.stem}.", suffix=".part", delete=False
-    ) as part:
+    with NamedTemporaryFile(dir=path.parent, prefix=f"{path.stem}.", suffix=".part", delete=False) as part:
         try:
-            part.write(content.model_dump_json())
+            part.write(content)
             part.flush()
             os.fsync(part.fileno())
             Path(part.name).replace(path)

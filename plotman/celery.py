@@ -7,9 +7,10 @@ import sys
 from celery import Celery
 from celery.events.state import TASK_EVENT_TO_STATE
 
-from common import config, transport
+from common import transport
 from common.broker import broker_url
 from common.errors import PlotmanError
+from common.last_good import load_to_run
 from plotman.flower.guard import guard
 from plotman.settings import celery_settings
 
@@ -28,7 +29,7 @@ _SERVICES = (
 
 def make_app() -> Celery:
     """The app for this machine's plotman.yaml. Raises PlotmanError where that does not say how."""
-    settings = config.load()
+    settings = load_to_run()
     transport.install()
     made = Celery("plotman")
     made.conf.update(celery_settings(broker_url(settings), settings.host))

@@ -6,10 +6,11 @@ import logging
 import os
 from typing import Any
 
-from common import config, startup
+from common import startup
 from common.broker import broker_url
 from common.config_watch import ConfigWatch
 from common.errors import OrderRefused
+from common.last_good import load_to_run
 from common.names import STARTS_NONE, Role
 from common.publisher import Publisher
 from common.service import RoleStep
@@ -70,7 +71,7 @@ class PlotterService(RoleStep):
 
     def start(self, worker: Any) -> None:
         global _current, _board, _publisher, _history  # noqa: PLW0603  one worker per process; its tasks need to find it
-        settings = config.load()
+        settings = load_to_run()
         _board = Board.connect(broker_url(settings))
         self._publisher = _publisher = Publisher(_board, Role.PLOTTER, self._snapshot)
         self._history = _history = PlotHistory(settings, self._publisher.progressed)

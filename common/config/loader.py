@@ -29,13 +29,14 @@ class Reading:
     """What came of reading a file.
 
     config: None if any problem is an error. readable: the parts without errors, for a look at what they
-    name and never to run by; None if there are none.
+    name and never to run by; None if there are none. raw: the file's bytes.
     """
 
     config: Config | None
     readable: Config | None
     problems: tuple[Problem, ...]
     document: document.Document
+    raw: bytes = b""
 
 
 def default_path() -> Path:
@@ -73,6 +74,11 @@ def read(path: Path) -> Reading:
         what = "does not exist" if missing else f"cannot be read ({error.strerror})"
         problem = Problem(path, what, _GENERATE if missing else "Make it readable.")
         return Reading(None, None, (problem,), document.Document(None))
+    return read_bytes(path, raw)
+
+
+def read_bytes(path: Path, raw: bytes) -> Reading:
+    """The same of what the file at `path` holds, or held once."""
     text = document.parse(raw)
     noted = _Notes(path, text)
     for flaw in text.flaws:
@@ -88,7 +94,7 @@ def read(path: Path) -> Reading:
         config, readable = _validated(text.data, noted)
     problems = noted.sorted()
     wrong = any(problem.level is Level.ERROR for problem in problems)
-    return Reading(None if wrong else config, readable, problems, text)
+    return Reading(None if wrong else config, readable, problems, text, raw)
 
 
 class _Notes:

@@ -26,6 +26,11 @@ VERSION = 2
 LENIENT = "keys need not agree"  # context of a validation that serves `plotman config check` only
 
 
+def default_state_dir() -> Path:
+    """Folder for what plotman keeps where no plotman.yaml names one."""
+    return platformdirs.user_data_path("plotman")
+
+
 class Config(Section):
     """plotman.yaml of one machine. Sections of a plotter are None where the machine does not plot.
 
@@ -80,7 +85,7 @@ class Config(Section):
     @property
     def state_dir(self) -> Path:
         """Folder for what plotman keeps. It may not exist yet."""
-        return Path(self.farm.state) if self.farm.state else platformdirs.user_data_path("plotman")
+        return Path(self.farm.state) if self.farm.state else default_state_dir()
 
     @property
     def history_kept(self) -> timedelta | None:

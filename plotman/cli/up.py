@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from plotman.up.children import NAMES
+
+if TYPE_CHECKING:
+    from common.config import Config
 
 _CONFIG = click.option(
     "-c",
@@ -32,11 +37,9 @@ def up(config_file: Path | None, only: tuple[str, ...]) -> None:
     What crashes is started again. Plots that run are never touched: they go on when this stops, and are
     found again at the next start.
     """
-    from common.config import default_path, load  # late: --help need not wait for pydantic
-    from plotman.up.start import up as run
+    from plotman.up.start import up as run  # late: --help need not wait for pydantic
 
-    path = config_file or default_path()
-    run(load(path), path, say, only)
+    run(*_settings(config_file), say, only)
 
 
 @click.command()
@@ -60,12 +63,20 @@ def archive(config_file: Path | None) -> None:
 
 
 def _half(verb: str, config_file: Path | None) -> None:
-    from common.config import default_path, load
     from plotman.up.sharing import Half
     from plotman.up.start import up as run
 
+    run(*_settings(config_file), say, half=Half(verb))
+
+
+def _settings(config_file: Path | None) -> tuple[Config, Path]:
+    """What to run by, and the file that it is from. Whoever starts us in a terminal reads there what is
+    wrong with the file and mends it; where the machine starts us, nobody does."""
+    from common.config import default_path, load
+    from common.last_good import load_to_run
+
     path = config_file or default_path()
-    run(load(path), path, say, half=Half(verb))
+    return (load(path) if sys.stdin.isatty() else load_to_run(path, say)), path
 
 
 def say(text: str) -> None:

@@ -15,6 +15,7 @@ from common import config
 from common.config.notifications import NotificationTarget
 from common.config_watch import ConfigWatch, NobodyTold
 from common.errors import ExitCode, PlotmanError
+from common.last_good import load_to_run
 from plotman.alarms.deliver import NotTold, deliver
 from plotman.alarms.notification import Notification
 from plotman.alarms.notifier import Notifier
@@ -32,7 +33,7 @@ class NoTarget(PlotmanError):
 def run_here(stop: threading.Event) -> None:
     """Tell people until `stop` is set. Raises PlotmanError where another notifier of this machine runs, or
     nobody is to be told."""
-    settings = config.load()
+    settings = load_to_run()
     _targets(None, settings)
     folder = settings.state_dir
     folder.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from common.config_watch import ConfigWatch
 from common.names import Role
 from common.snapshot import Event
 
-GOOD = "version: [2]\nfarm: {host: h1}\nharvester:\n  drives: [/farm/1]\n  margin_bytes: 5\n"
+GOOD = "version: [2]\nfarm: {host: h1, state: state}\nharvester:\n  drives: [/farm/1]\n  margin_bytes: 5\n"
 
 
 class Site:
