@@ -47,7 +47,7 @@ def load_to_run(path: Path | None = None, tell: Callable[[str], None] | None = N
 
 
 def keep(path: Path, reading: Reading) -> None:
-    """What was read from `path` has no errors and is in effect. Where no copy can be written, the log tells."""
+    """What was read from `path` is good and in effect. Where no copy can be written, the log tells."""
     if reading.config is None:
         return
     copy = _copy_in(reading.config.state_dir)

@@ -20,6 +20,7 @@ from common.service import Served, ServiceStep
 from common.snapshot import ArchiverSnapshot, Transfer
 from common.store import Board
 from plotter_worker.delivered import DeliveredFile
+from plotter_worker.former import former_folders
 from plotter_worker.sources import own_plot, plot_dirs
 from plotter_worker.targets.setup import mover_of
 from plotter_worker.transfer.progress import Progress
@@ -38,7 +39,7 @@ class Archiver:
     def __init__(self, settings: Config, board: Board, rsync: str = "rsync") -> None:
         self.host = settings.host
         self._owner = str(settings.state_dir)
-        self._dirs = plot_dirs(settings)
+        self._dirs = tuple(dict.fromkeys((*plot_dirs(settings), *former_folders(settings.state_dir))))
         self._sender = Sender(settings, board, rsync)
         self._delivered = DeliveredFile(settings.state_dir)
         self._publisher = Publisher(board, Role.ARCHIVER, self._snapshot, _PUBLISH_EVERY_S)
@@ -50,6 +51,7 @@ class Archiver:
         # None where harvesters take the plots.
         self.target = mover_of(
             settings,
+            self._dirs,
             self._show,
             self._publisher.changed,
             self._publisher.publish_now,

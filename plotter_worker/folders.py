@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterable
 
 from common.config import Config
+from common.snapshot import DirState
+from plotter_worker.former import former_folders, remember
 from plotter_worker.snapshots import plot_folders
 from plotter_worker.survey import Seen, Survey
 
@@ -15,7 +17,7 @@ class Folders:
     decided on that.
 
     A directory that is no longer configured is let go when no plot is made in it, goes there or lies there:
-    until then its plots leave as before, and its bytes are counted.
+    until then its plots leave as before, and its bytes are counted, also after a restart.
     """
 
     def __init__(self, settings: Config, on_change: Callable[[bool], None]) -> None:
@@ -26,6 +28,8 @@ class Folders:
         self._leaving: frozenset[str] = frozenset()
         self._idle: frozenset[str] = frozenset()  # of those: where nothing was found to wait for
         self._plot_folders: tuple[str, ...] = ()
+        for path in former_folders(settings.state_dir):
+            self._begin(path, with_plots=True)
         self.follow(settings, frozenset())
 
     def start(self) -> None:
@@ -48,7 +52,7 @@ class Folders:
         )
         with self._lock:
             former = self._surveys.keys() - named.keys()
-            busy = {path for path in former if path in used or self._holds_plots(path)}
+            busy = {path for path in former if path in used or self._may_hold_plots(path)}
             # A plot that was made this moment may not have been seen yet: only what was idle before as well.
             self._leaving = frozenset(path for path in former if path in busy or path not in self._idle)
             self._idle = frozenset(former - busy)
@@ -58,6 +62,7 @@ class Folders:
                 self._begin(path, path in with_plots)
             kept = [path for path in self._surveys if path in self._leaving]
             self._plot_folders = tuple(dict.fromkeys((*with_plots, *kept)))
+            remember(settings.state_dir, self._plot_folders)
 
     @property
     def plot_folders(self) -> tuple[str, ...]:
@@ -90,8 +95,9 @@ class Folders:
         with self._lock:
             return list(self._surveys.values())
 
-    def _holds_plots(self, path: str) -> bool:
-        return bool(self._surveys[path].seen.plots)
+    def _may_hold_plots(self, path: str) -> bool:
+        seen = self._surveys[path].seen
+        return bool(seen.plots) or seen.report.state in (DirState.UNKNOWN, DirState.HANGING)
 
     def _begin(self, path: str, with_plots: bool) -> None:
         survey = self._surveys.get(path)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from common.config import Config
 from common.snapshot import Transfer
-from plotter_worker.sources import plot_dirs
 from plotter_worker.targets.asking import Asking
 from plotter_worker.targets.definition import target_of
 from plotter_worker.targets.mover import Mover, Surroundings
@@ -15,6 +14,7 @@ from plotter_worker.targets.mover import Mover, Surroundings
 
 def mover_of(
     settings: Config,
+    dirs: tuple[str, ...],
     show: Callable[[Transfer | None, str], None],
     changed: Callable[[], None],
     publish: Callable[[], None],
@@ -28,7 +28,7 @@ def mover_of(
     around = Surroundings(
         host=settings.host,
         owner=owner,
-        dirs=plot_dirs(settings),
+        dirs=dirs,
         log_dir=Path(settings.logging.transfers),
         show=show,
         publish=publish,

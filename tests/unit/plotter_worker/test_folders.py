@@ -11,6 +11,7 @@ import pytest
 from common.config import Config
 from common.snapshot import DirState
 from plotter_worker.folders import Folders
+from plotter_worker.former import former_folders
 from tests.support.plots import write_plot
 from tests.support.waiting import eventually
 from tests.unit.common.test_reload import settings
@@ -24,15 +25,20 @@ def with_dirs(root: Path, tmp: str, dst: str) -> Config:
     for names in directories.values():
         for name in names:
             Path(name).mkdir(exist_ok=True)
-    return settings(directories=directories)
+    return settings(directories=directories, farm={"host": "p1", "state": str(root / "state")})
 
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Iterator[Folders]:
     made = Folders(with_dirs(tmp_path, "ab", "yz"), lambda _: None)
     made.start()
+    eventually(lambda: looked_at(made), "all are looked at")
     yield made
     made.stop()
+
+
+def looked_at(folders: Folders) -> bool:
+    return all(seen.report.state is DirState.OK for seen in folders.seen().values())
 
 
 def names(folders: Folders) -> str:
@@ -79,3 +85,31 @@ def test_a_directory_that_comes_back_is_no_longer_leaving(folders: Folders, tmp_
     folders.follow(with_dirs(tmp_path, "ab", "yz"), frozenset())
     assert names(folders) == "abyz"
     assert not folders.leaving
+
+
+def test_a_directory_that_is_taken_out_is_emptied_after_a_restart_too(
+    folders: Folders, tmp_path: Path
+) -> None:
+    plot = write_plot(tmp_path / "z")
+    less = with_dirs(tmp_path, "ab", "y")
+    folders.stop()
+    next_one = Folders(less, lambda _: None)
+    next_one.follow(less, frozenset())
+    next_one.follow(less, frozenset())
+    assert names(next_one) == "abyz", "nobody has looked into it yet"
+    next_one.start()
+    try:
+        eventually(lambda: next_one.seen()[str(tmp_path / "z")].plots, "its plot is seen")
+        assert str(tmp_path / "z") in next_one.plot_folders
+        assert str(tmp_path / "z") in former_folders(tmp_path / "state"), (
+            "the archiver may take plots from it"
+        )
+        plot.unlink()
+        next_one.look_again()
+        eventually(lambda: not next_one.seen()[str(tmp_path / "z")].plots, "it has left")
+        next_one.follow(less, frozenset())
+        next_one.follow(less, frozenset())
+        assert names(next_one) == "aby"
+        assert former_folders(tmp_path / "state") == (str(tmp_path / "y"),)
+    finally:
+        next_one.stop()

@@ -1,0 +1,40 @@
+"""Directories whose plots were to leave when this host last ran: one that plotman.yaml named then, and names
+no more, is emptied after a restart as well. Written by the plotter's worker, read by the archiver, too."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from common import statefile
+
+log = logging.getLogger(__name__)
+
+
+class _PlotFolders(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    paths: tuple[str, ...] = ()
+
+
+def former_folders(state_dir: Path) -> tuple[str, ...]:
+    """None in a new state folder, nor in one of an earlier release."""
+    kept = statefile.read(_path(state_dir), _PlotFolders)
+    return kept.paths if kept else ()
+
+
+def remember(state_dir: Path, paths: tuple[str, ...]) -> None:
+    """A disk that does not take it is told in the log."""
+    if paths == former_folders(state_dir):
+        return
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        statefile.write(_path(state_dir), _PlotFolders(paths=paths))
+    except OSError as error:
+        log.warning("a restart would forget which directories are to be emptied: %s", error)
+
+
+def _path(state_dir: Path) -> Path:
+    return state_dir / "plot-folders.json"
