@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from common.config.model import Config
+from common.errors import TransferFailed
 from common.messages import Admission
 from common.moving import Stop, never
 from common.snapshot import Transfer
@@ -22,6 +23,7 @@ from plotter_worker.targets.asking import Asking
 from plotter_worker.targets.definition import Target, target_of
 from plotter_worker.targets.mover import Mover, Surroundings
 from plotter_worker.targets.running import MARK
+from plotter_worker.targets.space import SpaceUnknown
 from plotter_worker.transfer.progress import Progress
 from tests.support.plots import write_plot
 from tests.support.waiting import eventually
@@ -114,6 +116,14 @@ class Site:
         """coming: drive -> bytes that others send there."""
         there = {str(self.root / name): size_bytes for name, size_bytes in coming.items()}
         return mover.move(str(plot), plot.stat().st_size, self.progress.append, stop, there)
+
+    def failure(self, archiving: dict[str, Any], plot: Path) -> str:
+        """Why the move fails; the source must still be there, unharmed."""
+        before = plot.read_bytes()
+        with pytest.raises((TransferFailed, SpaceUnknown)) as raised:
+            self.move(self.mover(**archiving), plot)
+        assert plot.read_bytes() == before
+        return str(raised.value)
 
     def marked(self) -> list[psutil.Process]:
         """Transfer scripts that were started from here and still run."""
