@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from common.errors import PlotmanError
-from common.mounts import is_mounted
+from common.mounts import Mounts, is_mounted
 from common.snapshot import DirState
 
 T = TypeVar("T")
@@ -35,22 +36,29 @@ class DirReport:
     free_bytes: what a plain user may still write there (f_bavail), without what ext4 keeps for root.
     device: "major:minor" of its file system; good for telling directories of one file system from
         others while they are mounted, not for knowing a drive again.
+    status: the directory's own.
     """
 
     state: DirState
     free_bytes: int | None = None
     total_bytes: int | None = None
     device: str | None = None
+    status: os.stat_result | None = field(default=None, compare=False, repr=False)
 
 
-def look(path: str | Path, must_be_mounted: bool = False) -> DirReport:
-    """Look at a directory, here and now; may hang with its drive. Errors of the drive become states."""
+def look(
+    path: str | Path, must_be_mounted: bool = False, mounts: Callable[[], Mounts] = Mounts.now
+) -> DirReport:
+    """Look at a directory, here and now; may hang with its drive. Errors of the drive become states.
+
+    mounts: gives what is mounted, where somebody looks at many directories at the same time.
+    """
     try:
-        if not Path(path).is_dir():
+        status = os.stat(path)  # noqa: PTH116 - hundreds at a time
+        if not stat.S_ISDIR(status.st_mode):
             return DirReport(DirState.MISSING)
-        if must_be_mounted and not is_mounted(path):
+        if must_be_mounted and not is_mounted(path, status.st_dev, mounts):
             return DirReport(DirState.NOT_MOUNTED)  # the figures would be those of another disk
-        device = Path(path).stat().st_dev
         figures = os.statvfs(path)
     except OSError as error:
         # A network drive whose server is gone says ENOTCONN; ESTALE is the same with NFS.
@@ -61,7 +69,8 @@ def look(path: str | Path, must_be_mounted: bool = False) -> DirReport:
         DirState.OK if writable else DirState.READ_ONLY,
         figures.f_bavail * figures.f_frsize,
         figures.f_blocks * figures.f_frsize,
-        f"{os.major(device)}:{os.minor(device)}",
+        f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}",
+        status,
     )
 
 

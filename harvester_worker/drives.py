@@ -1,21 +1,19 @@
-"""The drives of this host as last seen, each looked at in a thread of its own."""
+"""The drives of this host as last seen; none that hangs keeps us from the others."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
-from common.plotfile import SUFFIXES
-from common.probe import DirReport, Hanging, Probe, look
+from common.mounts import Mounts
+from common.probe import DirReport, Hanging, Probe
 from common.snapshot import DirState, Drive, DriveUse, Hold
 from harvester_worker import incoming
 from harvester_worker.choose import Candidate
-from harvester_worker.incoming import Part
+from harvester_worker.survey import Looker, Survey
 
 log = logging.getLogger(__name__)
 
@@ -25,65 +23,7 @@ CHANGE_S = 30.0  # making, holding and renaming files on it
 SWEEP_EVERY_S = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """All that one look at a drive tells.
-
-    last_used_s: see incoming.last_used_s. plot_bytes: size of one plot on it; None where there is none.
-    """
-
-    report: DirReport
-    plots: int = 0
-    parts: tuple[Part, ...] = ()
-    refused: tuple[str, ...] = ()
-    last_used_s: float = 0
-    plot_bytes: int | None = None
-
-    def room_bytes(self) -> int | None:
-        """What may still be promised. Bytes that part files hold are missing from f_bavail already; those
-        of file systems that cannot hold them are taken off here.
-        """
-        if self.report.free_bytes is None:
-            return None
-        return max(0, self.report.free_bytes - sum(part.to_come_bytes for part in self.parts))
-
-    def writers(self, now: datetime, but: str | None = None) -> int:
-        """Plots that are being written here; `but`: id of the one that asks."""
-        return sum(
-            now.timestamp() - part.touched_s < incoming.IDLE_S for part in self.parts if part.path.stem != but
-        )
-
-
 _UNSEEN = Survey(DirReport(DirState.UNKNOWN))
-
-
-def survey(path: str, must_be_mounted: bool) -> Survey:
-    """Look at a drive, here and now; may hang with it."""
-    report = look(path, must_be_mounted)
-    if report.state not in (DirState.OK, DirState.READ_ONLY):
-        return Survey(report)
-    try:
-        with os.scandir(path) as entries:
-            plots = [entry.name for entry in entries if entry.name.endswith(SUFFIXES)]
-        return Survey(
-            report,
-            len(plots),
-            tuple(incoming.parts(path)),
-            tuple(str(file) for file in incoming.refused(path)),
-            incoming.last_used_s(path),
-            _newest_bytes(path, plots),
-        )
-    except OSError as error:
-        log.warning("%s cannot be listed: %s", path, error, extra={"action": "drive-unreadable"})
-        return Survey(DirReport(DirState.MISSING))
-
-
-def _newest_bytes(path: str, plots: Sequence[str]) -> int | None:
-    """Of the plot whose name comes last, the newest of its k: one look at one file, of however many."""
-    newest = max(plots, default=None)
-    with contextlib.suppress(FileNotFoundError):
-        return os.stat(f"{path}/{newest}").st_size if newest else None  # noqa: PTH116
-    return None
 
 
 class Drives:
@@ -106,6 +46,7 @@ class Drives:
     ) -> None:
         self.probe = probe
         self._hold_of = hold_of
+        self._looker = Looker()
         self._lock = threading.Lock()
         self._leaving: set[str] = set()
         self.follow(find, plain_folders, use_of, margin_bytes)
@@ -150,7 +91,8 @@ class Drives:
         if not only:
             self._find_more()
         paths = [path for path in only or self.paths() if self.use_of(path) is not DriveUse.DISABLED]
-        answers = self.probe.run_all(paths, self._survey, LOOK_S)
+        mounts = cache(Mounts.now)
+        answers = self.probe.run_all(paths, lambda path: self.survey(path, mounts), LOOK_S)
         now = incoming.now_utc()
         with self._lock:
             for path, answer in answers.items():
@@ -198,8 +140,9 @@ class Drives:
             seen.plots,
         )
 
-    def _survey(self, path: str) -> Survey:
-        return survey(path, self.must_be_mounted)
+    def survey(self, path: str, mounts: Callable[[], Mounts] = Mounts.now) -> Survey:
+        """Look at a drive in this thread, which may hang with it."""
+        return self._looker.survey(path, self.must_be_mounted, mounts)
 
     def _let_go(self) -> None:
         with self._lock:

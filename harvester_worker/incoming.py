@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,14 +101,37 @@ def locked(drive: str) -> Iterator[None]:
         os.close(fd)
 
 
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What lies in the folder, sorted. parts: on their way in. refused: came in here and was no good."""
+
+    parts: tuple[str, ...]
+    refused: tuple[str, ...]
+
+
+def listed(path: str) -> Names:
+    """path: of the folder itself. Raises OSError, FileNotFoundError where it is not there."""
+    names = sorted(os.listdir(path))  # noqa: PTH208
+    return Names(
+        tuple(name for name in names if name.endswith(PART)),
+        tuple(name for name in names if name.endswith(REFUSED)),
+    )
+
+
 def parts(drive: str) -> list[Part]:
     """All parts on the drive; none where the folder is not there."""
-    found = []
     with contextlib.suppress(FileNotFoundError):
-        for path in sorted(folder(drive).glob(f"*{PART}")):
-            with contextlib.suppress(FileNotFoundError):
-                found.append(_part(path))
-    return found
+        return list(named(drive, listed(str(folder(drive))).parts))
+    return []
+
+
+def named(drive: str, names: Iterable[str]) -> tuple[Part, ...]:
+    """These parts, as far as they are still there."""
+    found = []
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):
+            found.append(_part(folder(drive) / name))
+    return tuple(found)
 
 
 def record_of(part: Path) -> Record | None:
@@ -146,14 +169,6 @@ def drop(part: Path) -> None:
     """Give the part's room back."""
     part.unlink(missing_ok=True)
     part.with_suffix(RECORD).unlink(missing_ok=True)
-
-
-def last_used_s(drive: str) -> float:
-    """Unix time when a part last came here or went, which the folder's own time of change tells: it stays
-    with the drive, whatever becomes of this process. 0 where nothing ever came."""
-    with contextlib.suppress(FileNotFoundError):
-        return folder(drive).stat().st_mtime
-    return 0
 
 
 def refused(drive: str) -> list[Path]:

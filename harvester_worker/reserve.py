@@ -23,10 +23,11 @@ from common.units import human_bytes
 from harvester_worker import incoming
 from harvester_worker.choose import Candidate, Refusal, choose_drive, why_not
 from harvester_worker.disk import hold
-from harvester_worker.drives import CHANGE_S, Drives, Survey, survey
+from harvester_worker.drives import CHANGE_S, Drives
 from harvester_worker.incoming import Part, Record
 from harvester_worker.landed import Landed
 from harvester_worker.resume import give_up, resume
+from harvester_worker.survey import Survey
 
 log = logging.getLogger(__name__)
 
@@ -209,7 +210,7 @@ class Reserver:
         nobody else can take the room in between."""
         incoming.prepare(drive)
         with incoming.locked(drive):
-            now = self._drives.candidate(drive, survey(drive, self._drives.must_be_mounted))
+            now = self._drives.candidate(drive, self._drives.survey(drive))
             limits = self.limits
             if reason := why_not(now, order.size_bytes, limits.margin_bytes, limits.writers_per_drive):
                 raise TransferFailed(reason)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from common.probe import Hanging
 from common.snapshot import DirState
-from harvester_worker.drives import CHANGE_S, LOOK_S, Drives, Survey
+from harvester_worker.drives import CHANGE_S, LOOK_S, Drives
 from harvester_worker.landed import Landed
 from harvester_worker.resume import give_up
+from harvester_worker.survey import Survey
 
 log = logging.getLogger(__name__)
 

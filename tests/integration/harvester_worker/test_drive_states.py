@@ -18,7 +18,7 @@ from common.messages import Delivery
 from common.probe import DirReport
 from common.snapshot import DriveUse
 from common.store import Board
-from harvester_worker import drives, incoming, service, tasks
+from harvester_worker import incoming, service, survey, tasks
 from tests.integration.harvester_worker.test_archiving import delivered
 from tests.integration.harvester_worker.test_archiving import order as order_of
 from tests.integration.harvester_worker.test_drives import order
@@ -47,14 +47,14 @@ def folders(tmp_path: Path) -> list[Path]:
 def hanging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A drive at which every look waits until the test ends."""
     place, released = tmp_path / "drives" / "b", threading.Event()
-    look = drives.look
+    look = survey.look
 
-    def stuck(path: str, must_be_mounted: bool) -> DirReport:
+    def stuck(path: str, *more: Any) -> DirReport:
         if path == str(place):
             released.wait(60)
-        return look(path, must_be_mounted)
+        return look(path, *more)
 
-    monkeypatch.setattr(drives, "look", stuck)
+    monkeypatch.setattr(survey, "look", stuck)
     yield place
     released.set()
 

@@ -57,7 +57,7 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
 def test_figures_of_the_disk_beneath_are_not_told_for_a_drive_that_is_not_mounted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("common.probe.is_mounted", lambda path: False)
+    monkeypatch.setattr("common.probe.is_mounted", lambda *_: False)
 
     assert look(tmp_path, must_be_mounted=True).state is DirState.NOT_MOUNTED
     assert look(tmp_path, must_be_mounted=True).free_bytes is None

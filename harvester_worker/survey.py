@@ -1,0 +1,141 @@
+"""All that one look at a drive tells."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from common.mounts import Mounts
+from common.plotfile import SUFFIXES
+from common.probe import DirReport, look
+from common.snapshot import DirState
+from harvester_worker import incoming
+from harvester_worker.incoming import Part
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# File systems of this machine's own whose folders have a new ctime, of our clock, whenever a name comes or
+# goes. Others are listed anew each time: a network's tell it late, a pool's (mergerfs) only of one branch;
+# and btrfs', whose devices the mount table does not name.
+_LOCAL = frozenset({"ext2", "ext3", "ext4", "xfs", "zfs", "f2fs", "tmpfs"})
+# The coarsest of them tells whole seconds: a folder that changed just now may change again unseen.
+_SETTLED_S = 3.0
+# What is told wrong for a reason that nobody thought of is told right again after so long.
+_LISTED_ANEW_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """last_used_s: Unix time when a part last came here or went, which the folder's own time of change tells:
+    it stays with the drive, whatever becomes of this process; 0 where nothing ever came.
+    plot_bytes: size of one plot on it; None where there is none.
+    """
+
+    report: DirReport
+    plots: int = 0
+    parts: tuple[Part, ...] = ()
+    refused: tuple[str, ...] = ()
+    last_used_s: float = 0
+    plot_bytes: int | None = None
+
+    def room_bytes(self) -> int | None:
+        """What may still be promised. Bytes that part files hold are missing from f_bavail already; those
+        of file systems that cannot hold them are taken off here.
+        """
+        if self.report.free_bytes is None:
+            return None
+        return max(0, self.report.free_bytes - sum(part.to_come_bytes for part in self.parts))
+
+    def writers(self, now: datetime, but: str | None = None) -> int:
+        """Plots that are being written here; `but`: id of the one that asks."""
+        return sum(
+            now.timestamp() - part.touched_s < incoming.IDLE_S for part in self.parts if part.path.stem != but
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing(Generic[T]):
+    folder: tuple[int, int, int]  # st_dev, st_ino, st_ctime_ns
+    listed_s: float  # Unix time
+    found: T
+
+
+class _Listed(Generic[T]):
+    """What was found in folders, by path, for as long as it must still be so.
+
+    A folder's ctime changes with each name that comes or goes, and nobody can set it back as rsync and cp do
+    with mtimes. It says nothing of the files themselves: their sizes are for the caller to look at.
+    """
+
+    def __init__(self, find: Callable[[str], T]) -> None:
+        self._find = find
+        self._known: dict[str, _Listing[T]] = {}
+
+    def of(self, path: str, status: os.stat_result, mounts: Mounts) -> T:
+        """status: of the folder, just now. Raises OSError."""
+        now_s = time.time()
+        folder = (status.st_dev, status.st_ino, status.st_ctime_ns)
+        known = self._known.get(path)
+        if known and known.folder == folder and 0 <= now_s - known.listed_s < _LISTED_ANEW_S:
+            return known.found
+        found = self._find(path)
+        if mounts.devices.get(status.st_dev) in _LOCAL and now_s - status.st_ctime > _SETTLED_S:
+            self._known[path] = _Listing(folder, now_s, found)
+        return found
+
+
+class Looker:
+    """Looks at drives, here and now; may hang with them. What the folders hold is listed again where it may
+    have changed; free space, the parts on their way in and the newest plot's size are looked up each time.
+    """
+
+    def __init__(self) -> None:
+        self._plots = _Listed(_plots)
+        self._arrivals = _Listed(incoming.listed)
+
+    def survey(self, path: str, must_be_mounted: bool, mounts: Callable[[], Mounts] = Mounts.now) -> Survey:
+        """mounts: see common.probe.look."""
+        report = look(path, must_be_mounted, mounts)
+        if report.status is None:
+            return Survey(report)
+        try:
+            plots, newest = self._plots.of(path, report.status, mounts())
+            size_bytes = _size_bytes(f"{path}/{newest}") if newest else None
+            try:
+                folder = f"{path}/{incoming.FOLDER}"
+                status = os.stat(folder)  # noqa: PTH116 - hundreds at a time
+                names = self._arrivals.of(folder, status, mounts())
+            except FileNotFoundError:
+                return Survey(report, plots, plot_bytes=size_bytes)
+            return Survey(
+                report,
+                plots,
+                incoming.named(path, names.parts) if names.parts else (),
+                tuple(f"{folder}/{name}" for name in names.refused),
+                status.st_mtime,
+                size_bytes,
+            )
+        except OSError as error:
+            log.warning("%s cannot be listed: %s", path, error, extra={"action": "drive-unreadable"})
+            return Survey(DirReport(DirState.MISSING))
+
+
+def _plots(path: str) -> tuple[int, str | None]:
+    """How many plots are there, and the one whose name comes last: the newest of its k."""
+    with os.scandir(path) as entries:
+        names = [entry.name for entry in entries if entry.name.endswith(SUFFIXES)]
+    return len(names), max(names, default=None)
+
+
+def _size_bytes(path: str) -> int | None:
+    with contextlib.suppress(FileNotFoundError):
+        return os.stat(path).st_size  # noqa: PTH116
+    return None
