@@ -13,9 +13,11 @@ from pydantic import BaseModel, ConfigDict
 
 from common import statefile
 
+_KEPT = 5000  # the latest; a source waits for minutes, not for so many plots
+
 
 class Delivered(BaseModel):
-    """harvesters: path of the source -> harvester."""
+    """harvesters: path of the source -> harvester, in the order in which they got them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -26,16 +28,16 @@ class DeliveredFile:
     def __init__(self, state_dir: Path) -> None:
         self._path = state_dir / "delivered.json"
         self._lock = threading.Lock()
-        self._seen: tuple[int, Delivered] = (0, Delivered())
+        self._seen: tuple[tuple[int, int], Delivered] = ((0, 0), Delivered())
 
     def put(self, path: str, harvester: str) -> None:
-        """Durable when it returns. Forgets plots that are gone. Raises OSError where it cannot be written:
-        the plot must not be taken in then."""
+        """Durable when it returns. Raises OSError where it cannot be written: the plot must not be taken in
+        then. Whether a former plot is gone is not asked: its drive may be away for a moment."""
         with self._lock:
-            known = self._read().harvesters
-            kept = {source: host for source, host in known.items() if Path(source).exists()}
+            others = [(source, host) for source, host in self._read().harvesters.items() if source != path]
+            kept = dict([*others, (path, harvester)][-_KEPT:])
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            statefile.write(self._path, Delivered(harvesters=kept | {path: harvester}))
+            statefile.write(self._path, Delivered(harvesters=kept))
 
     def harvester_of(self, path: str) -> str | None:
         """Harvester that has all bytes of this plot; None where no transfer of it was completed."""
@@ -43,9 +45,10 @@ class DeliveredFile:
 
     def _read(self) -> Delivered:
         try:
-            changed_ns = self._path.stat().st_mtime_ns
+            status = self._path.stat()
         except FileNotFoundError:
             return Delivered()
-        if self._seen[0] != changed_ns:
-            self._seen = (changed_ns, statefile.read(self._path, Delivered) or Delivered())
+        version = (status.st_mtime_ns, status.st_ino)  # two writes may fall into one tick of the clock
+        if self._seen[0] != version:
+            self._seen = (version, statefile.read(self._path, Delivered) or Delivered())
         return self._seen[1]

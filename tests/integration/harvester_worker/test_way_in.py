@@ -152,12 +152,13 @@ def test_a_source_on_the_drive_itself_is_kept_though_it_is_reached_over_the_netw
 
 
 def test_who_has_all_bytes_of_a_plot_outlives_us(tmp_path: Path) -> None:
-    plot, gone = tmp_path / "a.plot", tmp_path / "b.plot"
+    plot, away = tmp_path / "a.plot", tmp_path / "drive that is away" / "b.plot"
     plot.touch()
-    DeliveredFile(tmp_path).put(str(gone), "h1")
+    DeliveredFile(tmp_path).put(str(away), "h1")
     DeliveredFile(tmp_path).put(str(plot), "h1")
     known = DeliveredFile(tmp_path)
 
-    assert (known.harvester_of(str(plot)), known.harvester_of(str(gone))) == ("h1", None)
+    assert (known.harvester_of(str(plot)), known.harvester_of(str(away))) == ("h1", "h1")
+    assert known.harvester_of(str(tmp_path / "c.plot")) is None
     DeliveredFile(tmp_path).put(str(plot), "h2")
     assert known.harvester_of(str(plot)) == "h2"
