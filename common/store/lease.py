@@ -22,9 +22,8 @@ _DROP = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', 
 class Lease:
     """The right to decide for the farm.
 
-    `held` compares with a monotonic clock that runs on while a process is stopped (SIGSTOP, a suspended
-    machine), so a beat that wakes from a long sleep knows at once that its decision is stale. Ask it
-    right before each order.
+    `held` compares with a clock that runs on while a process is stopped, and its machine sleeps, so a beat
+    that wakes from a long sleep knows at once that its decision is stale. Ask it right before each order.
     """
 
     def __init__(self, redis_client: redis.Redis, url: str, token: str, lifetime: timedelta = LEASE) -> None:
@@ -36,7 +35,7 @@ class Lease:
 
     def take(self) -> bool:
         """Take or renew it; False while another holds it. Raises BrokerError."""
-        asked_at = time.monotonic()
+        asked_at = _now_s()
         with readable_errors(self._url):
             got = self._redis.eval(
                 _TAKE, 1, Keys.LEASE, self._token, str(int(self._lifetime.total_seconds() * 1000))
@@ -47,10 +46,15 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        return time.monotonic() < self._deadline
+        return _now_s() < self._deadline
 
     def drop(self) -> None:
         """Let the next one take over at once. Raises BrokerError."""
         self._deadline = 0.0
         with readable_errors(self._url):
             self._redis.eval(_DROP, 1, Keys.LEASE, self._token)
+
+
+def _now_s() -> float:
+    """As time.monotonic(), which on Linux stands still while the machine sleeps (clock_gettime(2))."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
