@@ -151,6 +151,17 @@ def test_whoever_waits_for_events_is_woken_by_the_next_one(board: Board, server:
     teller.join()
 
 
+def test_an_event_that_cannot_be_read_wakes_nobody(board: Board, server: Server) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        for _ in range(3):
+            client.xadd(Keys.EVENTS, {"event": "{garbage"})
+    began = time.monotonic()
+    assert board.events("0", wait_s=0.3) == []
+    assert time.monotonic() - began > 0.25
+    board.tell(event(1))
+    assert [one.text for _, one in board.events("0", wait_s=5)] == ["1"]
+
+
 def test_the_stream_of_events_is_bounded(board: Board, server: Server) -> None:
     with redis.Redis.from_url(server.url) as client:
         with client.pipeline(transaction=False) as pipe:
