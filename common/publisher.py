@@ -131,4 +131,5 @@ class Publisher:
                     continue  # told by another thread
             self._board.tell(event)
             with self._lock:
-                del self._events[0]
+                if self._events and self._events[0] is event:  # else too many have come meanwhile
+                    del self._events[0]
