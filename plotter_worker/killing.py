@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import psutil
+
 from common.errors import OrderRefused
 from common.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker import trees
@@ -116,28 +118,41 @@ def terminate(
     running: Callable[[], Sequence[TrackedJob]],
     news: News,
 ) -> Killed:
-    """`kill`, once, told when it is done, and back when its end was seen. by: who wants it, for people."""
+    """End the job, once; told when it is done, and back when its end was seen. A job that ended by itself
+    meanwhile keeps its plot, and loses what it left behind. by: who wants it, for people.
+
+    Raises OrderRefused where its processes are not ours to signal, and nothing was done; and where they do
+    not end though they were killed.
+    """
     with job.killing:
         if job.outcome is not None:
             return Killed()
         job.killed_by = by  # before it ends: its end says nothing of the set-up
         try:
-            killed = kill(job, folders, running())
+            processes = _stop(job)
         except OrderRefused:
             job.killed_by = None
             raise
+        killed = _kill(job, processes, folders, running())
         job.wait_end(_SEEN_S)
         news.killed(job, killed.freed_bytes)
         return killed
 
 
-def kill(job: TrackedJob, folders: Iterable[str], running: Sequence[TrackedJob]) -> Killed:
-    """Stop, delete, kill. Raises OrderRefused where its processes are not ours to signal; then nothing was
-    done. A job that ended by itself meanwhile keeps its plot, and loses what it left behind."""
-    processes = trees.tree(job)
-    if processes:
+def _stop(job: TrackedJob) -> list[psutil.Process]:
+    """Its processes, which stand now. Raises OrderRefused where they are not ours to signal."""
+    if trees.tree(job):
         trees.suspend(job)
-        processes = trees.tree(job)
+    return trees.tree(job)
+
+
+def _kill(
+    job: TrackedJob,
+    processes: Sequence[psutil.Process],
+    folders: Iterable[str],
+    running: Sequence[TrackedJob],
+) -> Killed:
+    """Delete its files, then end its processes. Raises OrderRefused where they do not end."""
     listing = files_of(job, folders, running)
     deleted, freed_bytes, left = 0, 0, list(listing.troubles)
     for file in listing.files:
