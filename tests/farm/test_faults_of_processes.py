@@ -7,9 +7,9 @@ import signal
 import pytest
 
 from tests.farm.help import delivered, running, sending, starts
-from tests.support.farm import SMALL
 from tests.support.lab import wait_for
 from tests.support.machines import MB, Machines
+from tests.support.sections import SMALL
 from tests.support.waiting import eventually
 from tests.support.watch import Watch
 

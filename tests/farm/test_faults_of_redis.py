@@ -17,8 +17,8 @@ from beat.sending import send_move
 from common.names import FREE_SPACE, PLOT, Role, queue
 from common.snapshot import FinishedPlot, PlotState
 from tests.farm.help import delivered, everybody_answers, running, starts
-from tests.support.farm import SMALL
 from tests.support.machines import HUB, MB, Machines
+from tests.support.sections import SMALL
 from tests.support.waiting import eventually
 from tests.support.watch import Watch
 

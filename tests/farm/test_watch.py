@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.farm import FARMER, POOL
 from tests.support.machines import MB, Machines
+from tests.support.sections import FARMER, POOL
 from tests.support.waiting import eventually
 from tests.support.watch import Watch
 

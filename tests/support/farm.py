@@ -27,13 +27,10 @@ from common.broker import embedded_broker
 from common.names import Role
 from common.snapshot import HarvesterSnapshot, Job, PlotterSnapshot
 from common.store import Board
+from tests.support.sections import FARMER, POOL, SCHEDULING, small_plots
 from tests.support.waiting import eventually
 
-FARMER = "a010d140e7c43146b5bb59695e6c444abbb62e964a535d0034351a90d1192bff0130de95f9bbc58af254c4dab4e65d3a"
-POOL = "8b1afd3dff22960b4783961c76975be82653b2303ea6a90134a3706c48b461916223b478feb3397722a69234a9ea13e0"
 HOST = "testfarm"
-# What `chia plotters chiapos` needs to make small plots.
-SMALL = {"n_threads": 2, "n_buckets": 16, "job_buffer": 200, "stripes": 2000}
 
 
 @dataclass
@@ -58,20 +55,8 @@ class Farm:
                 "tmp": [str(self.folder / "tmp" / str(number)) for number in range(1, tmp + 1)],
                 "dst": [str(self.folder / "dst" / str(number)) for number in range(1, dst + 1)],
             },
-            "scheduling": {
-                "tmpdir_stagger_phase_major": 2,
-                "tmpdir_stagger_phase_minor": 1,
-                "tmpdir_max_jobs": 1,
-                "global_max_jobs": 2,
-                "global_stagger_m": 0,
-                "polling_time_s": 20,
-            },
-            "plotting": {
-                "type": "chiapos",
-                "farmer_pk": FARMER,
-                "pool_pk": POOL,
-                "chiapos": {"executable": str(self.chia), "k": 18, **SMALL},
-            },
+            "scheduling": SCHEDULING | {"global_max_jobs": 2},
+            "plotting": small_plots(self.chia),
             "archiving": {"target": "harvester"},
             "harvester": {
                 "drives": [str(self.folder / "drives" / "*")],

@@ -25,9 +25,9 @@ from common.store import Board
 from plotman.settings import celery_settings
 from plotman.up import broker
 from plotter_worker.steering import SteeringFile
-from tests.support.farm import FARMER, POOL, SMALL
 from tests.support.lab import Host, Lab
 from tests.support.machine import Harvester, Machine, Plotter
+from tests.support.sections import SCHEDULING, small_plots
 from tests.support.waiting import eventually
 
 HUB = "hub"
@@ -93,20 +93,9 @@ class Machines:
         settings = self._settings(host) | {
             "logging": {"plots": str(host.folder / "logs")},
             "directories": {"tmp": [str(path) for path in tmp], "dst": [str(dst)]},
-            "scheduling": {
-                "tmpdir_stagger_phase_major": 5,
-                "tmpdir_stagger_phase_minor": 0,
-                "tmpdir_max_jobs": 1,
-                "global_max_jobs": 2,
-                "global_stagger_m": 0,
-                "polling_time_s": 20,
-            },
-            "plotting": {
-                "type": "chiapos",
-                "farmer_pk": FARMER,
-                "pool_pk": POOL,
-                "chiapos": {"executable": str(self.chia), "k": 18, **SMALL},
-            },
+            "scheduling": SCHEDULING
+            | {"tmpdir_stagger_phase_major": 5, "tmpdir_stagger_phase_minor": 0, "global_max_jobs": 2},
+            "plotting": small_plots(self.chia),
             "archiving": {"target": "harvester"},
         }
         made = Plotter(host, _merged(settings, changes), self._environment)

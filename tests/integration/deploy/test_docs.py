@@ -15,6 +15,7 @@ from common.config import loader
 from common.config.problems import Level
 from common.names import ROLE_OF_TASK
 from plotman.cli import cli
+from tests.support.sections import SCHEDULING
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENTS = sorted((*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"))
@@ -135,13 +136,7 @@ def test_a_piece_of_plotman_yaml_in_the_documents_is_right(document: str, block:
     if "archiving" in content and "directories" not in content:
         content |= {
             "directories": {"tmp": ["/mnt/tmp"]},
-            "scheduling": {
-                "tmpdir_stagger_phase_major": 2,
-                "tmpdir_stagger_phase_minor": 1,
-                "tmpdir_max_jobs": 1,
-                "global_max_jobs": 1,
-                "global_stagger_m": 1,
-            },
+            "scheduling": SCHEDULING,
             "plotting": {"type": "chia", "chia": {"executable": "/opt/chia/bin/chia", "k": 32}},
         }
     file = tmp_path / "plotman.yaml"

@@ -16,7 +16,8 @@ import yaml
 from common.names import Role
 from common.snapshot import Job
 from common.store import Board
-from tests.support.farm import HOST, SMALL, Farm, plotters_of
+from tests.support.farm import HOST, Farm, plotters_of
+from tests.support.sections import SMALL
 from tests.support.systemd import Systemd, why_not
 from tests.support.waiting import eventually
 

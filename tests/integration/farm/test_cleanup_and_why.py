@@ -8,7 +8,8 @@ import signal
 import time
 from typing import Any
 
-from tests.support.farm import HOST, SMALL, Farm
+from tests.support.farm import HOST, Farm
+from tests.support.sections import SMALL
 from tests.support.waiting import eventually
 
 K20 = SMALL | {"k": 20, "job_buffer": 400}

@@ -18,7 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from common.names import PLOT
 from common.plotfile import expected_size_bytes, read_header
 from tests.support.bench import small_drive
-from tests.support.farm import HOST, SMALL, Farm
+from tests.support.farm import HOST, Farm
+from tests.support.sections import SMALL
 from tests.support.secured import free_port
 from tests.support.waiting import eventually
 

@@ -8,7 +8,8 @@ import time
 from collections import Counter
 
 from common.plotfile import expected_size_bytes, read_header
-from tests.support.farm import SMALL, Farm
+from tests.support.farm import Farm
+from tests.support.sections import SMALL
 from tests.support.waiting import eventually
 
 K20 = SMALL | {"k": 20, "job_buffer": 400}

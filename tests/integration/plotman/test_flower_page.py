@@ -14,8 +14,9 @@ import pytest
 
 from common.names import Role
 from common.snapshot import Job
-from tests.support.farm import HOST, SMALL, Farm, plotters_of
+from tests.support.farm import HOST, Farm, plotters_of
 from tests.support.lacking import lacking
+from tests.support.sections import SMALL
 from tests.support.waiting import eventually
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -26,6 +26,7 @@ from plotter_worker.targets.running import MARK
 from plotter_worker.targets.space import SpaceUnknown
 from plotter_worker.transfer.progress import Progress
 from tests.support.plots import write_plot
+from tests.support.sections import SCHEDULING
 from tests.support.waiting import eventually
 
 
@@ -68,14 +69,7 @@ class Site:
                     "version": [2],
                     "farm": {"host": "p1", "state": str(self.folder / "state")},
                     "directories": {"tmp": ["/tmp/1"]},
-                    "scheduling": {
-                        "global_max_jobs": 1,
-                        "global_stagger_m": 0,
-                        "polling_time_s": 20,
-                        "tmpdir_max_jobs": 1,
-                        "tmpdir_stagger_phase_major": 2,
-                        "tmpdir_stagger_phase_minor": 1,
-                    },
+                    "scheduling": SCHEDULING,
                     "plotting": {"farmer_pk": "a", "pool_pk": "b"},
                     "archiving": archiving,
                 }

@@ -21,7 +21,8 @@ from plotter_worker.leftovers.deleting import Report, Wanted, delete
 from plotter_worker.leftovers.evidence import gather
 from plotter_worker.leftovers.judging import QUIET_S, Evidence, File, Kept, sort
 from plotter_worker.leftovers.listing import list_scratch
-from tests.support.farm import FARMER, POOL, Farm
+from tests.support.farm import Farm
+from tests.support.sections import FARMER, POOL
 from tests.support.waiting import eventually
 
 ID = "c" * 64

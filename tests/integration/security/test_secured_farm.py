@@ -19,7 +19,8 @@ import yaml
 from common.names import Role
 from common.store import Board
 from plotter_worker.steering import SteeringFile
-from tests.support.farm import FARMER, POOL, SMALL, plotters_of
+from tests.support.farm import plotters_of
+from tests.support.sections import SCHEDULING, small_plots
 from tests.support.secured import Secured, free_port
 from tests.support.waiting import eventually
 
@@ -109,20 +110,8 @@ def machines(tmp_path: Path, chia: Path, chia_root: Path, tls_server: str) -> It
         "p1",
         logging={"plots": str(tmp_path / "logs")},
         directories={"tmp": [str(tmp_path / "tmp")], "dst": [str(tmp_path / "dst")]},
-        scheduling={
-            "tmpdir_stagger_phase_major": 2,
-            "tmpdir_stagger_phase_minor": 1,
-            "tmpdir_max_jobs": 1,
-            "global_max_jobs": 1,
-            "global_stagger_m": 0,
-            "polling_time_s": 20,
-        },
-        plotting={
-            "type": "chiapos",
-            "farmer_pk": FARMER,
-            "pool_pk": POOL,
-            "chiapos": {"executable": str(chia), "k": 18, **SMALL},
-        },
+        scheduling=SCHEDULING,
+        plotting=small_plots(chia),
         archiving={"target": "harvester"},
     )
     made.configure(

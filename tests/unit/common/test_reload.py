@@ -8,8 +8,7 @@ import pytest
 
 from common.config import Config
 from common.reload import change, sentence
-
-FARMER = "a010d140e7c43146b5bb59695e6c444abbb62e964a535d0034351a90d1192bff0130de95f9bbc58af254c4dab4e65d3a"
+from tests.support.sections import FARMER, SCHEDULING
 
 
 def settings(**changes: dict[str, Any] | None) -> Config:
@@ -18,13 +17,7 @@ def settings(**changes: dict[str, Any] | None) -> Config:
         "version": [2],
         "farm": {"host": "p1", "broker": "redis://:old@r:6379/0"},
         "directories": {"tmp": ["/tmp/1", "/tmp/2"], "dst": ["/dst"]},
-        "scheduling": {
-            "tmpdir_stagger_phase_major": 2,
-            "tmpdir_stagger_phase_minor": 1,
-            "tmpdir_max_jobs": 1,
-            "global_max_jobs": 2,
-            "global_stagger_m": 30,
-        },
+        "scheduling": SCHEDULING | {"global_max_jobs": 2, "global_stagger_m": 30},
         "plotting": {"type": "madmax", "farmer_pk": FARMER, "pool_pk": FARMER},
         "archiving": {"concurrency": 1},
         "harvester": {"drives": ["/farm/*"]},

@@ -8,14 +8,9 @@ import pytest
 
 from common.config.doubts import doubts
 from common.config.model import Config
+from tests.support.sections import SCHEDULING
 
-SCHEDULING: dict[str, Any] = {
-    "global_max_jobs": 4,
-    "global_stagger_m": 30,
-    "tmpdir_max_jobs": 3,
-    "tmpdir_stagger_phase_major": 2,
-    "tmpdir_stagger_phase_minor": 1,
-}
+FEW = SCHEDULING | {"global_max_jobs": 4, "global_stagger_m": 30, "tmpdir_max_jobs": 3}
 KEY = "8bb28d9d" * 12
 ADDRESS = "xch1q5zs2pg9q5zs2pg9q5zs2pg9q5zs2pg9q5zs2pg9q5zs2pg9q5zsn5pv30"
 
@@ -25,7 +20,7 @@ def keys(scheduling: dict[str, Any] | None = None, plotting: dict[str, Any] | No
         {
             "version": [2],
             "directories": {"tmp": ["/t", "/u"]},
-            "scheduling": {**SCHEDULING, **(scheduling or {})},
+            "scheduling": FEW | (scheduling or {}),
             "plotting": {"type": "chia", **(plotting or {})},
         }
     )

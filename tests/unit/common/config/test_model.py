@@ -13,6 +13,7 @@ from common.config import load
 from common.config.model import Config
 from common.names import Role
 from common.phase import Phase
+from tests.support.sections import PLOTTER
 
 EVERY_KEY_OF_053 = """\
 version: [2]
@@ -84,18 +85,6 @@ def written(tmp_path: Path) -> Path:
     return file
 
 
-PLOTTER: dict[str, Any] = {
-    "version": [2],
-    "directories": {"tmp": ["/t"]},
-    "scheduling": {
-        "global_max_jobs": 1,
-        "global_stagger_m": 0,
-        "tmpdir_max_jobs": 1,
-        "tmpdir_stagger_phase_major": 2,
-        "tmpdir_stagger_phase_minor": 1,
-    },
-    "plotting": {"type": "chia"},
-}
 HARVESTER = {"version": [2], "farm": {"broker": "redis://b:6379/0"}, "harvester": {"drives": ["/farm/*"]}}
 
 

@@ -9,18 +9,8 @@ import pytest
 
 from common.config.model import Config
 from common.config.programs import Program, trouble, wanted
+from tests.support.sections import PLOTTER
 
-PLOTTER: dict[str, Any] = {
-    "version": [2],
-    "directories": {"tmp": ["/t"]},
-    "scheduling": {
-        "global_max_jobs": 1,
-        "global_stagger_m": 0,
-        "tmpdir_max_jobs": 1,
-        "tmpdir_stagger_phase_major": 2,
-        "tmpdir_stagger_phase_minor": 1,
-    },
-}
 KEYS = {"farmer_pk": "f", "pool_pk": "p"}
 
 

@@ -9,16 +9,11 @@ import pytest
 from common.config.model import Config
 from common.errors import ConfigError
 from plotman.up.children import NAMES, Stage, celery_child, verb_child, wanted
+from tests.support.sections import SCHEDULING
 
 PLOTTER = {
     "directories": {"tmp": ["/mnt/tmp"]},
-    "scheduling": {
-        "tmpdir_stagger_phase_major": 2,
-        "tmpdir_stagger_phase_minor": 1,
-        "tmpdir_max_jobs": 1,
-        "global_max_jobs": 1,
-        "global_stagger_m": 0,
-    },
+    "scheduling": SCHEDULING,
     "plotting": {"farmer_pk": "a" * 96, "pool_pk": "b" * 96},
 }
 ARCHIVING = {"archiving": {"target": "harvester"}}

@@ -10,6 +10,7 @@ import pytest
 
 from common.config.model import Config
 from plotter_worker.targets.definition import Target, target_of, without_deleting
+from tests.support.sections import SCHEDULING
 
 FAR = {"user": "chia", "host": "nas", "site_root": "/mnt/plots", "site": "plots"}
 
@@ -21,14 +22,7 @@ def target(tmp_path: Path, **archiving: Any) -> Target | None:
                 "version": [2],
                 "farm": {"host": "p1", "state": str(tmp_path)},
                 "directories": {"tmp": ["/tmp/1"]},
-                "scheduling": {
-                    "global_max_jobs": 1,
-                    "global_stagger_m": 0,
-                    "polling_time_s": 20,
-                    "tmpdir_max_jobs": 1,
-                    "tmpdir_stagger_phase_major": 2,
-                    "tmpdir_stagger_phase_minor": 1,
-                },
+                "scheduling": SCHEDULING,
                 "plotting": {"farmer_pk": "a", "pool_pk": "b"},
                 "archiving": archiving,
             }
