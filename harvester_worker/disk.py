@@ -49,7 +49,8 @@ def rename_new(source: Path, target: Path) -> None:
 
 
 def forget_cached(path: Path) -> None:
-    """Drop the file's clean pages, so that whoever reads it next reads the drive and not our memory."""
+    """Drop the file's clean pages, so that whoever reads it next reads the drive and not our memory. Linux
+    begins to write the others (mm/fadvise.c), without waiting for the drive: they go the next time."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)

@@ -14,6 +14,7 @@ from common.plotfile import PlotName
 from common.snapshot import Event
 from common.store import Board
 from harvester_worker.admit import Admitter
+from harvester_worker.arriving import Arriving
 from harvester_worker.door.doors import Doomed, Doors
 from harvester_worker.reserve import ReserveOrder, Reserver
 
@@ -39,6 +40,7 @@ class WayIn:
         self._admitter = admitter
         self._tell = tell
         self._doors = make_doors(self._doomed)
+        self._arriving = Arriving()
 
     def start(self) -> None:
         """Tidy up after a worker that was killed."""
@@ -47,6 +49,7 @@ class WayIn:
     def stop(self) -> None:
         """Close the doors. Transfers are cut, and go on where they ended when there is a door again."""
         self._doors.stop()
+        self._arriving.stop()
 
     def reserve(self, order: ReserveOrder) -> Reservation:
         """As Reserver.reserve; for a plotter on another machine that needs one with a door to the part, and
@@ -58,9 +61,12 @@ class WayIn:
         plot_id = order.plot_name().plot_id
         self._close(plot_id, but_for=order.move)
         reservation = self._reserver.reserve(order)
-        if order.source_host == self._host or reservation.part is None or not order.door:
+        if reservation.part is None:
             return reservation
         part = Path(reservation.part)
+        self._arriving.follow(part)
+        if order.source_host == self._host or not order.door:
+            return reservation
         ticket = self._doors.open(plot_id, order.source_host, reservation.drive, part, order.move)
         self._board.put_ticket(order.source_host, ticket)
         return reservation
@@ -69,6 +75,8 @@ class WayIn:
         """As Admitter.admit; nobody can write any more from here on."""
         if name := PlotName.parse(Path(delivery.reservation.path).name):
             self._close(name.plot_id)
+        if delivery.reservation.part is not None:
+            self._arriving.leave(Path(delivery.reservation.part))
         return self._admitter.admit(delivery, stop)
 
     def _doomed(self, ended: Doomed) -> None:
