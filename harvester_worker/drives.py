@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
@@ -24,6 +25,15 @@ SWEEP_EVERY_S = 600.0
 
 
 _UNSEEN = Survey(DirReport(DirState.UNKNOWN))
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A drive as it was told, and what that was made of."""
+
+    seen: Survey
+    rest: tuple[DriveUse, Hold | None, bool]
+    drive: Drive
 
 
 class Drives:
@@ -52,7 +62,7 @@ class Drives:
         self.follow(find, plain_folders, use_of, margin_bytes)
         self._paths: dict[str, None] = {}
         self._seen: dict[str, Survey] = {}
-        self._since: dict[str, tuple[str, datetime]] = {}
+        self._told: dict[str, _Told] = {}
 
     def follow(
         self,
@@ -76,9 +86,7 @@ class Drives:
 
     def use_of(self, path: str) -> DriveUse:
         """What is wanted of a drive, by its owner's configuration and by what a person said since."""
-        configured = self._configured_use(path)
-        drained = path in self._leaving or self._hold_of(path) is not None
-        return DriveUse.DRAINING if configured is DriveUse.ACTIVE and drained else configured
+        return self._use(path, self._hold_of(path))
 
     def paths(self) -> list[str]:
         """In the order of the configuration, also those that are disabled."""
@@ -90,18 +98,14 @@ class Drives:
         that are disabled are not in it."""
         if not only:
             self._find_more()
-        paths = [path for path in only or self.paths() if self.use_of(path) is not DriveUse.DISABLED]
+        paths = [path for path in only or self.paths() if self._configured_use(path) is not DriveUse.DISABLED]
         mounts = cache(Mounts.now)
         answers = self.probe.run_all(paths, lambda path: self.survey(path, mounts), LOOK_S)
-        now = incoming.now_utc()
         with self._lock:
             for path, answer in answers.items():
                 seen = Survey(DirReport(DirState.HANGING)) if isinstance(answer, Hanging) else answer
                 self._seen[path] = seen
-            for path in self._paths:
-                word = self._shown(path).word
-                if self._since.get(path, (None, now))[0] != word:
-                    self._since[path] = (word, now)
+            self._show()
             found = {path: self._seen[path] for path in answers}
         self._let_go()
         return found
@@ -117,7 +121,7 @@ class Drives:
     def shown(self) -> tuple[Drive, ...]:
         """For the notice board."""
         with self._lock:
-            return tuple(self._shown(path) for path in self._paths)
+            return self._show()
 
     def problems(self) -> tuple[str, ...]:
         with self._lock:
@@ -151,7 +155,7 @@ class Drives:
             for path in done:
                 self._paths.pop(path, None)
                 self._seen.pop(path, None)
-                self._since.pop(path, None)
+                self._told.pop(path, None)
 
     def _find_more(self) -> None:
         # In a thread like the drives' own: a pattern is looked up in the folders that hold the drives.
@@ -163,28 +167,47 @@ class Drives:
             self._paths |= dict.fromkeys(found)
             self._leaving -= set(found)
 
-    def _is_full(self, room_bytes: int | None) -> bool:
-        """Whether not even the smallest plot would fit that this host has; where it has none, no byte."""
-        smallest = min((seen.plot_bytes for seen in self._seen.values() if seen.plot_bytes), default=1)
-        return room_bytes is not None and room_bytes < smallest + self._margin_bytes
+    def _use(self, path: str, hold: Hold | None) -> DriveUse:
+        configured = self._configured_use(path)
+        drained = path in self._leaving or hold is not None
+        return DriveUse.DRAINING if configured is DriveUse.ACTIVE and drained else configured
 
-    def _shown(self, path: str) -> Drive:
+    def _show(self) -> tuple[Drive, ...]:
+        # A drive is full when not even the smallest plot would fit that this host has; where it has none, no
+        # byte.
+        smallest_bytes = min((seen.plot_bytes for seen in self._seen.values() if seen.plot_bytes), default=1)
+        least_bytes = smallest_bytes + self._margin_bytes
+        now = incoming.now_utc()
+        return tuple(self._shown(path, least_bytes, now) for path in self._paths)
+
+    def _shown(self, path: str, least_bytes: int, now: datetime) -> Drive:
+        """What nothing happened to is the same object as before: this is asked every second."""
         seen = self._seen.get(path, _UNSEEN)
-        since = self._since.get(path)
-        return Drive(
+        hold = self._hold_of(path)
+        use = self._use(path, hold)
+        room_bytes = seen.room_bytes()
+        full = room_bytes is not None and room_bytes < least_bytes
+        told = self._told.get(path)
+        if told and (told.seen is seen or told.seen == seen) and told.rest == (use, hold, full):
+            return told.drive
+        drive = Drive(
             path=path,
             state=seen.report.state,
-            use=self.use_of(path),
-            drained=self._hold_of(path),
-            full=self._is_full(seen.room_bytes()),
-            free_bytes=seen.room_bytes(),
+            use=use,
+            drained=hold,
+            full=full,
+            free_bytes=room_bytes,
             total_bytes=seen.report.total_bytes,
             device=seen.report.device,
             plots=seen.plots,
             reserved_bytes=sum(part.record.size_bytes for part in seen.parts if part.record),
             incoming=len(seen.parts),
-            state_since=since[1] if since else None,
+            state_since=told.drive.state_since if told else now,
         )
+        if told and told.drive.word != drive.word:
+            drive = drive.model_copy(update={"state_since": now})
+        self._told[path] = _Told(seen, (use, hold, full), drive)
+        return drive
 
 
 def _swept(path: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from common import config, holds, startup
@@ -56,7 +56,7 @@ class Harvester:
             partial(config.drives, settings),
             section.plain_folders,
             self._looks,
-            partial(use_of, section),
+            cache(partial(use_of, section)),
             section.margin_bytes,
             self.steering.of_drive,
         )
@@ -126,7 +126,7 @@ class Harvester:
         self.drives.follow(
             partial(config.drives, settings),
             section.plain_folders,
-            partial(use_of, section),
+            cache(partial(use_of, section)),
             section.margin_bytes,
         )
         self.drives.forget(partial(names, section.drives))

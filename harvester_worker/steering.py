@@ -39,9 +39,12 @@ class Steering:
 
     def of_drive(self, drive: str) -> Hold | None:
         """The hold on this drive, by itself or with all others, if it works now."""
+        if not self._holds:
+            return None  # asked for each drive each second
         return holds.at_work(self._holds, drive, datetime.now(UTC)) or self.of_host()
 
-    def knows(self, key: str) -> bool:
+    def __contains__(self, key: object) -> bool:
+        """Whether there is a hold under this key."""
         return key in self._holds
 
     def hold(self, order: HoldOrder, key: str, text: str) -> str:
