@@ -5,6 +5,9 @@ NotImplementedError in it, and a warm shutdown waits for hours on a plot (celery
 task that runs long waits on its `stop_event` and lets go when that is set; the reason says whether a
 person wants the work stopped, or only this worker leaves.
 
+It also wakes the worker's main loop when a task has ended: a worker that does one at a time would else ask
+for the next up to a second later.
+
 Leans on Celery internals: `on_apply`'s correlation_id, that a request calls `terminate` on what
 `on_apply` returned, and that revoke finds a task in `celery.worker.state.requests`.
 tests/integration/common/test_pool.py fails when these move.
@@ -12,6 +15,7 @@ tests/integration/common/test_pool.py fails when these move.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from enum import Enum
@@ -117,6 +121,18 @@ class TaskPool(ThreadPool):
 
     signal_safe = False
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def register_with_event_loop(self, loop: Any) -> None:
+        """Celery calls this with its main loop, at each connection to Redis."""
+        loop.add_reader(self._wake_fd, os.eventfd_read, self._wake_fd)
+
+    def _wake(self, *_: Any, **__: Any) -> None:
+        """From any thread."""
+        os.eventfd_write(self._wake_fd, 1)
+
     def on_apply(
         self,
         target: Any,
@@ -132,6 +148,7 @@ class TaskPool(ThreadPool):
         job = _Job(future, event)
         future.plotman_job = job  # the request keeps only a weak reference to it
         future.add_done_callback(lambda _: _release(correlation_id))
+        future.add_done_callback(self._wake)
         return job
 
     def terminate_job(self, pid: int, signal: Any = None) -> None:

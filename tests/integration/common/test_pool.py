@@ -17,6 +17,7 @@ from tests.support.waiting import eventually
 
 APP = """
 import os
+import time
 from celery import Celery
 from celery.exceptions import Ignore
 from common.pool import stay_findable, stop_event
@@ -45,11 +46,17 @@ def long(self, label="long"):
 @app.task(name="short")
 def short():
     return 7
+
+@app.task(name="one")
+def one():
+    note(f"one {time.time()}")
+    time.sleep(0.05)
+    note(f"one {time.time()}")
 """
 
 
 class Worker:
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str, *options: str) -> None:
         (folder / "pooltest.py").write_text(APP, encoding="utf-8")
         self.notes = folder / "notes"
         self.notes.touch()
@@ -68,6 +75,7 @@ class Worker:
                     "-l",
                     "INFO",
                     "--without-mingle",
+                    *options,
                 ],
                 env=env,
                 cwd=folder,
@@ -141,3 +149,21 @@ def test_a_cold_shutdown_lets_tasks_go_and_ends_within_seconds(worker: Worker) -
     assert ends_within(worker.process, 20) < 8
     assert worker.noted == ["long begins", "long shutdown"]
     assert "NotImplementedError" not in worker.log.read_text(encoding="utf-8")
+
+
+def test_the_next_task_of_a_worker_that_does_one_at_a_time_begins_when_the_last_has_ended(
+    tmp_path: Path, broker_url: str
+) -> None:
+    worker = Worker(tmp_path, broker_url, "-c", "1")
+    try:
+        for _ in range(6):
+            sent = worker.app.send_task("one")
+        sent.get(timeout=30)
+        times = [float(text.split()[1]) for text in worker.noted]
+        between = sorted(begin - end for end, begin in zip(times[1::2], times[2::2], strict=False))
+        assert between[0] >= 0, "one at a time"
+        assert between[2] < 0.5, f"its main loop was woken: {between}"
+    finally:
+        worker.process.kill()
+        worker.process.wait()
+        worker.app.close()
