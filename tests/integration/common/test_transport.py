@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -13,6 +14,8 @@ import kombu.transport
 import pytest
 import redis
 from kombu import Connection, Consumer, Queue
+from kombu.asynchronous import Hub
+from kombu.asynchronous.timer import Timer
 
 from common import transport
 from common.store import Board
@@ -95,6 +98,24 @@ def test_a_message_is_not_lost_when_the_idle_connection_that_notes_it_is_dead(
         send(2)
         worker.drain_events(timeout=30)
     assert got == [1, 2]
+
+
+def test_a_worker_that_has_nothing_to_do_wakes_only_for_its_own_question_for_messages(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kombu.transport, "_transport_cache", {})
+    transport.install()
+    hub, ticks, got = Hub(Timer(max_interval=10.0)), [], []
+    options = celery_settings(broker_url, "h")["broker_transport_options"]
+    with Connection(broker_url, transport_options=options) as worker:
+        worker.transport.register_with_event_loop(worker.connection, hub)
+        with Consumer(worker, [Queue("idle", routing_key="idle")], on_message=got.append, no_ack=True):
+            hub.on_tick.add(lambda: ticks.append(time.monotonic()))
+            hub.call_later(4.5, hub.stop)
+            hub.run_forever()
+    # It asks at 0, 2 and 4 s. Kombu by itself asks each second, and looks after something else as often.
+    assert len(ticks) <= 5, ticks
+    assert not got
 
 
 def test_a_connection_of_the_notice_board_that_was_dropped_is_made_anew(broker_url: str) -> None:
