@@ -1,4 +1,7 @@
-"""Flower's Terminate where Flower asks nobody for a password: on this machine's loopback only.
+"""Flower's Terminate: for plots whose worker is away, and where Flower asks nobody for a password.
+
+Flower calls out to all workers at once; who is not there then never hears of it. A plot goes on without its
+worker, so its end is ordered through its host's queue, where the order waits for the worker.
 
 Flower refuses all of its buttons without a password, unless it is opened to every web page that a browser on
 this machine shows (FLOWER_UNAUTHENTICATED_API, flower 2.2). Ending a plot is what a farmer needs: that button
@@ -10,9 +13,10 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from flower.api.control import TaskRevoke
-from tornado.web import HTTPError
+from tornado.web import HTTPError, authenticated
 
 from common.address import is_loopback_address
+from common.names import KILL, PLOT, role_and_host
 
 
 class Revoke(TaskRevoke):
@@ -30,6 +34,25 @@ class Revoke(TaskRevoke):
             raise HTTPError(
                 403, "Without flower_auth only Flower's own page, on this machine, may end tasks."
             )
+
+    @authenticated
+    async def post(self, taskid: str) -> None:
+        """Flower's name for the argument."""
+        host = self._plots_on(taskid) if self.get_argument("terminate", False, type=bool) else None
+        if host is None or self.application.options.read_only:
+            await super().post(taskid)
+            return
+        order = {"kwargs": {"host": host, "plot": taskid}, "ignore_result": True}
+        await self.run_blocking("plot.kill", taskid, self.capp.send_task, KILL, **order)
+        self.write({"message": f"{host} ends the plot; where its worker is away, as soon as that is back."})
+
+    def _plots_on(self, task_id: str) -> str | None:
+        """The host that makes this plot; None where the task is no plot that has begun."""
+        task = self.application.events.state.tasks.get(task_id)
+        if task is None or task.name != PLOT or task.state != "STARTED" or task.worker is None:
+            return None
+        named = role_and_host(task.worker.hostname)
+        return named[1] if named else None
 
 
 def is_our_page(host: str, origin: str | None, site: str | None) -> bool:

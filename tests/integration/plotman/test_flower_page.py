@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from common.names import Role
 from common.snapshot import Job
 from tests.support.farm import HOST, Farm, plotters_of
 from tests.support.lacking import lacking
+from tests.support.ports import free_port
 from tests.support.sections import SMALL
 from tests.support.waiting import eventually
 
@@ -24,9 +24,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture
@@ -93,7 +91,9 @@ def test_a_farmer_sees_the_plot_on_the_pages_and_a_click_on_terminate_ends_it(
     eventually(lambda: not list((plotting.folder / "tmp" / "1").iterdir()), "its tmp files are gone")
 
 
-def test_without_a_password_no_other_page_can_end_a_plot(plotting: Farm, port: int) -> None:
+def test_only_flowers_own_page_can_end_a_plot_also_while_its_worker_is_away(
+    plotting: Farm, port: int
+) -> None:
     job = eventually(lambda: plotting_job(plotting), "the plot has an id and a phase")
     own = f"127.0.0.1:{port}"
     for case, headers in {
@@ -109,7 +109,10 @@ def test_without_a_password_no_other_page_can_end_a_plot(plotting: Farm, port: i
         assert _revoke(port, job.task_id, headers) == 403, case
     assert plotting_job(plotting)
     assert _post(port, "/api/worker/shutdown/plotter@x", {"Origin": f"http://{own}"}) == 401
+    # While nobody is there to hear of it: the worker that comes back ends the plot.
+    plotting.kill("plotter")
     assert _revoke(port, job.task_id, {"Origin": f"http://{own}", "Sec-Fetch-Site": "same-origin"}) == 200
+    assert list(plotters_of(plotting.state))
     eventually(lambda: not list(plotters_of(plotting.state)), "no plotter runs any more")
 
 
