@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 from pydantic import AwareDatetime
 
+from common.config.base import one_spelling
 from common.errors import OrderRefused
 from common.messages import Message
 from common.snapshot import Hold
@@ -47,6 +48,25 @@ class HoldOrder(Message):
 
     def hold(self, now: datetime) -> Hold:
         return Hold(reason=self.reason, by=self.by, since=now, until=self.until)
+
+
+def read_order(host: str, arguments: Mapping[str, Any]) -> HoldOrder:
+    """A task's arguments beside `host`. Raises OrderRefused."""
+    return HoldOrder.read(host=host, **arguments).checked(datetime.now(UTC))
+
+
+def key_of(order: HoldOrder, what: str, places: Sequence[str], held: Container[str]) -> str:
+    """The key under which the order's hold is kept. Raises OrderRefused for what is no place of the host.
+
+    what, places: `drive`, and those that the host has. held: keys of its holds; what was drained and
+    then left the configuration may still be let go.
+    """
+    if order.dir is None:
+        return ALL
+    place = one_spelling(order.dir) if order.dir.strip() else order.dir
+    if place not in places and place not in held:
+        raise OrderRefused(f"{place} is no {what} of {order.host}.", f"It has {', '.join(places) or 'none'}.")
+    return place
 
 
 def at_work(holds: Mapping[str, Hold], key: str, now: datetime) -> Hold | None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from celery import shared_task
 
 from common import holds, names
-from common.config.base import one_spelling
 from common.errors import OrderRefused
 from common.holds import HoldOrder
 from common.snapshot import DriveUse
@@ -19,7 +17,7 @@ from harvester_worker.service import Harvester, current
 def drain(host: str, **order: Any) -> str:
     """No new plots on a drive of `host`, or on none of them; what is on its way lands. Arguments: HoldOrder,
     of which `dir` names a drive. Returns a sentence. Raises OrderRefused."""
-    message = _read(host, order)
+    message = holds.read_order(host, order)
     harvester = current(host)
     key = _key(harvester, message)
     what = "takes no more plots" if key == holds.ALL else f"takes no more plots on {key}"
@@ -30,7 +28,7 @@ def drain(host: str, **order: Any) -> str:
 def undrain(host: str, **order: Any) -> str:
     """The opposite of `drain`, for the same drive or for all. What plotman.yaml says of a drive stays."""
     harvester = current(host)
-    key = _key(harvester, _read(host, order))
+    key = _key(harvester, holds.read_order(host, order))
     what = "takes plots" if key == holds.ALL else f"takes plots on {key}"
     answer = harvester.steering.let_go(key, what)
     use = DriveUse.ACTIVE if key == holds.ALL else harvester.configured_use(key)
@@ -38,19 +36,5 @@ def undrain(host: str, **order: Any) -> str:
     return f"{host} {answer}{but}"
 
 
-def _read(host: str, order: dict[str, Any]) -> HoldOrder:
-    return HoldOrder.read(host=host, **order).checked(datetime.now(UTC))
-
-
 def _key(harvester: Harvester, order: HoldOrder) -> str:
-    """Raises OrderRefused for what is none of the host's drives."""
-    if order.dir is None:
-        return holds.ALL
-    drive = one_spelling(order.dir) if order.dir.strip() else order.dir
-    drives = harvester.drives.paths()
-    # One that was drained and then left the configuration may still be let go.
-    if drive not in drives and not harvester.steering.knows(drive):
-        raise OrderRefused(
-            f"{drive} is no drive of {harvester.host}.", f"It has {', '.join(drives) or 'none'}."
-        )
-    return drive
+    return holds.key_of(order, "drive", harvester.drives.paths(), harvester.steering)

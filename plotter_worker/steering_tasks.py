@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from celery import shared_task
 
 from common import holds, names
-from common.config.base import one_spelling
 from common.errors import OrderRefused
 from common.holds import HoldOrder
 from plotter_worker.host import PlotterHost
@@ -21,7 +19,7 @@ def pause(host: str, **order: Any) -> str:
 
     Returns a sentence. Raises OrderRefused.
     """
-    message = _read(host, order)
+    message = holds.read_order(host, order)
     if message.dir is not None:
         raise OrderRefused("A directory is drained, not paused.", "Call plotter_worker.drain.")
     if message.what == holds.ARCHIVING:
@@ -38,7 +36,7 @@ def unpause(host: str, **order: Any) -> str:
     """Start plots on `host` as the rules allow, also after plotters that died at once; or transfers.
     Arguments: HoldOrder, of which `what` counts."""
     steered = current(host).steered
-    if _read(host, order).what == holds.ARCHIVING:
+    if holds.read_order(host, order).what == holds.ARCHIVING:
         return f"{host} {steered.let_go(holds.ARCHIVING, 'sends plots as the rules allow')}"
     return f"{host} {steered.unpause()}"
 
@@ -47,7 +45,7 @@ def unpause(host: str, **order: Any) -> str:
 def drain(host: str, **order: Any) -> str:
     """No new plots in or for a directory of `host`, or on it at all; plots that lie there leave. Arguments:
     HoldOrder, of which `dir` names a tmp, tmp2 or dst directory."""
-    message = _read(host, order)
+    message = holds.read_order(host, order)
     plotter = current(host)
     key = _key(plotter, message)
     what = "is drained" if key == holds.ALL else f"is drained of {key}"
@@ -58,24 +56,10 @@ def drain(host: str, **order: Any) -> str:
 def undrain(host: str, **order: Any) -> str:
     """The opposite of `drain`, for the same directory or for the host as a whole."""
     plotter = current(host)
-    key = _key(plotter, _read(host, order))
+    key = _key(plotter, holds.read_order(host, order))
     what = "takes plots as the rules allow" if key == holds.ALL else f"takes plots in {key} again"
     return f"{host} {plotter.steered.let_go(key, what)}"
 
 
-def _read(host: str, order: dict[str, Any]) -> HoldOrder:
-    return HoldOrder.read(host=host, **order).checked(datetime.now(UTC))
-
-
 def _key(plotter: PlotterHost, order: HoldOrder) -> str:
-    """Raises OrderRefused for a directory that is none of the host's."""
-    if order.dir is None:
-        return holds.ALL
-    folder = one_spelling(order.dir) if order.dir.strip() else order.dir
-    # One that was drained and then left the configuration may still be let go.
-    if folder not in plotter.folders and folder not in plotter.steered.now.holds:
-        raise OrderRefused(
-            f"{folder} is no tmp or dst directory of {plotter.name}.",
-            f"It has {', '.join(plotter.folders)}.",
-        )
-    return folder
+    return holds.key_of(order, "tmp or dst directory", plotter.folders, plotter.steered.now.holds)

@@ -86,7 +86,7 @@ def test_a_drain_ends_at_its_time_and_that_is_told(site: Site) -> None:
     assert site.words()["A"] == "active"
     site.steering.expire()
     assert site.told[-1] == f"{site.a} takes plots again: the time is over that was said"
-    assert not Steering(site.file, site.told.append).knows(site.a)
+    assert site.a not in Steering(site.file, site.told.append)
 
 
 def test_a_drive_that_leaves_plotman_yaml_stays_until_what_is_on_its_way_to_it_has_landed(site: Site) -> None:
