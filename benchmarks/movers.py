@@ -107,7 +107,7 @@ class Daemon:
 @contextmanager
 def daemon(folder: Path, at: Path) -> Iterator[Daemon]:
     """at: where its configuration lies."""
-    from tests.support.secured import free_port
+    from tests.support.ports import free_port
 
     at.mkdir()
     config, port = at / "rsyncd.conf", free_port()

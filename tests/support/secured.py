@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -13,15 +12,10 @@ from typing import Any
 import redis
 import yaml
 
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 _ADMIN = "adminpw"  # only for the tests' own looks: the farm's file has no such user
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def redis_server() -> str | None:

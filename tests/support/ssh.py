@@ -5,11 +5,10 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 
-from tests.support.secured import free_port
+from tests.support.ports import free_port, listens
 from tests.support.waiting import eventually
 
 
@@ -59,16 +58,12 @@ class Sshd:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        eventually(self._answers, "sshd answers")
+        eventually(lambda: listens(self.port), "sshd answers")
 
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
             self._process.wait(timeout=10)
-
-    def _answers(self) -> bool:
-        with socket.socket() as client:
-            return client.connect_ex(("127.0.0.1", self.port)) == 0
 
     def _write_server(self) -> None:
         lines = (

@@ -22,7 +22,7 @@ from plotman.metrics.collector import as_text
 from plotman.metrics.serve import CannotListen, serving
 from tests.support.full_farm import ID, put_up
 from tests.support.lacking import lacking
-from tests.support.secured import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,20 +19,11 @@ from common.store.server import ask
 from plotman.up import broker
 from plotter_worker.targets.definition import without_deleting
 from plotter_worker.targets.rsyncd import CannotLook, size_there
+from tests.support.ports import free_port, listens
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[3]
 DEPLOY = ROOT / "deploy"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.parametrize("program", ["redis-server", "valkey"])

@@ -19,8 +19,8 @@ from common.names import PLOT
 from common.plotfile import expected_size_bytes, read_header
 from tests.support.bench import small_drive
 from tests.support.farm import HOST, Farm
+from tests.support.ports import free_port
 from tests.support.sections import SMALL
-from tests.support.secured import free_port
 from tests.support.waiting import eventually
 
 K20 = SMALL | {"k": 20, "job_buffer": 400}

@@ -16,6 +16,7 @@ from harvester_worker.door.doors import Doors
 from plotter_worker.transfer.progress import Progress
 from plotter_worker.transfer.transport import ThroughDoor
 from tests.support.door import MB, PLOT_ID, House
+from tests.support.ports import listens
 from tests.support.waiting import eventually
 
 
@@ -32,7 +33,7 @@ def test_a_plot_comes_in_and_its_digest_with_it(make_house: Callable[..., House]
     eventually(lambda: not house.servers(), "the server has ended")
 
 
-def test_a_closed_door_lets_nobody_in_and_nobody_listens(make_house: Callable[..., House]) -> None:
+def test_a_closed_door_lets_nobody_in_and_nobodylistens(make_house: Callable[..., House]) -> None:
     house = make_house()
     ticket = house.open()
     assert house.open() is ticket  # asked for again by the same move
@@ -43,15 +44,10 @@ def test_a_closed_door_lets_nobody_in_and_nobody_listens(make_house: Callable[..
     house.send(renewed)
     assert house.doors.close(PLOT_ID) == "plotter1"
 
-    eventually(lambda: not _listens(renewed.port), "nobody listens")
+    eventually(lambda: not listens(renewed.port), "nobody listens")
     with pytest.raises(TransferFailed, match="nobody listens"):
         house.send(renewed)
     assert house.doors.close(PLOT_ID) is None
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])

@@ -19,7 +19,7 @@ import aiohttp
 import pytest
 
 from tests.support.farm import Farm, plotters_of
-from tests.support.secured import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 ACCOUNT = "farmer:password"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,7 +24,9 @@ from plotter_worker.targets.mover import Mover, Surroundings
 from plotter_worker.targets.running import MARK
 from plotter_worker.targets.space import SpaceUnknown
 from plotter_worker.transfer.progress import Progress
+from tests.support.lacking import lacking
 from tests.support.plots import write_plot
+from tests.support.ports import free_port, listens
 from tests.support.sections import SCHEDULING
 from tests.support.waiting import eventually
 
@@ -133,8 +134,8 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    if not shutil.which("rsync") and not os.environ.get("CI"):
-        pytest.skip("rsync is not installed: run ./deploy/test")
+    if not shutil.which("rsync"):
+        lacking("rsync is missing")
     for name in ("dst", "farm/1", "bin"):
         (tmp_path / name).mkdir(parents=True)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
@@ -160,9 +161,7 @@ def daemon(site: Site) -> Iterator[Callable[..., dict[str, Any]]]:
     site.program("ssh", 'shift 3; exec "$@"')
 
     def start(*settings: str, command: str = "rsync") -> dict[str, Any]:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         # Run by root, a daemon would write as nobody.
         who = ["uid = root", "gid = root"] if os.geteuid() == 0 else []
         module = ["[plots]", f"path = {site.root}", "read only = no", *settings]
@@ -171,7 +170,7 @@ def daemon(site: Site) -> Iterator[Callable[..., dict[str, Any]]]:
         argv = ["rsync", "--daemon", "--no-detach", f"--config={site.folder}/rsyncd.conf"]
         with (site.folder / "rsyncd.log").open("wb") as output:
             started.append(subprocess.Popen(argv, stdout=output, stderr=output))
-        eventually(lambda: _listens(port), "the rsync daemon answers", 10)
+        eventually(lambda: listens(port), "the rsync daemon answers", 10)
         env = {"user": "chia", "host": "127.0.0.1", "rsync_port": port, "command": command}
         return {"target": "rsyncd", "env": {**env, "site_root": str(site.root), "site": "plots"}}
 
@@ -179,8 +178,3 @@ def daemon(site: Site) -> Iterator[Callable[..., dict[str, Any]]]:
     for process in started:
         process.terminate()
         process.wait(timeout=10)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

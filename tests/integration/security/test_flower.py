@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -16,15 +15,10 @@ import psutil
 import pytest
 import yaml
 
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 SECRET = "correct-horse-battery"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -64,7 +58,7 @@ def test_by_hand_on_all_addresses_without_password_it_refuses_and_says_what_to_d
     environment: dict[str, str],
 ) -> None:
     done = subprocess.run(
-        _flower("--address=0.0.0.0", f"--port={_free_port()}"),
+        _flower("--address=0.0.0.0", f"--port={free_port()}"),
         env=environment,
         capture_output=True,
         text=True,
@@ -79,7 +73,7 @@ def test_by_hand_on_all_addresses_without_password_it_refuses_and_says_what_to_d
 @pytest.fixture
 def protected(tmp_path: Path, broker_url: str) -> Iterator[tuple[psutil.Process, int, Path]]:
     """Flower on all addresses with the password of plotman.yaml: its process, port and output."""
-    port, log = _free_port(), tmp_path / "flower.log"
+    port, log = free_port(), tmp_path / "flower.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             _flower("--address=0.0.0.0", f"--port={port}"),
@@ -120,7 +114,7 @@ def test_with_flower_auth_it_asks_and_the_password_is_seen_nowhere(
 def test_by_hand_without_an_address_it_listens_on_this_machine_only(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    port = _free_port()
+    port = free_port()
     with (tmp_path / "flower.log").open("wb") as output:
         process = subprocess.Popen(
             _flower(f"--port={port}"), env=environment, stdout=output, stderr=subprocess.STDOUT

@@ -20,8 +20,9 @@ from common.names import Role
 from common.store import Board
 from plotter_worker.steering import SteeringFile
 from tests.support.farm import plotters_of
+from tests.support.ports import free_port
 from tests.support.sections import SCHEDULING, small_plots
-from tests.support.secured import Secured, free_port
+from tests.support.secured import Secured
 from tests.support.waiting import eventually
 
 FLOWER_SECRET = "flower-secret-word"
