@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
 
-from common.errors import PlotmanError
+from common.errors import ExitCode, PlotmanError
 
 # Verb -> module that holds the command of that name. Loaded when used: Celery and pydantic take longer
 # to import than `--help` should.
@@ -142,6 +143,9 @@ def main() -> None:
     except PlotmanError as error:
         click.echo(f"plotman: {error}", err=True)
         sys.exit(error.exit_code)
-    except BrokenPipeError:  # `plotman status | head`
-        sys.stderr.close()
-        sys.exit(0)
+    except OSError as error:  # a full disk, a folder that nobody may write; `| head` is click's matter
+        with suppress(OSError):
+            sys.stdout.close()  # what it could not write is not tried again at the end
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"plotman: {where}{error.strerror or error}.", err=True)
+        sys.exit(ExitCode.FAILED)

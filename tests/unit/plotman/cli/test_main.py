@@ -59,6 +59,27 @@ def test_a_broker_that_does_not_answer_is_one_line_with_its_address_and_cure(tmp
     assert "farm.broker" in line and ".." not in line
 
 
+def test_what_the_machine_refuses_is_one_line_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    config = tmp_path / "plotman.yaml"
+    config.write_text(
+        f"version: [2]\nfarm: {{state: {tmp_path}/file/state}}\nharvester: {{drives: [/mnt/farm/*]}}\n",
+        encoding="utf-8",
+    )
+    shown = run("up", config=config)
+    assert shown.returncode == 1
+    assert shown.stderr == f"plotman: {tmp_path}/file/state: Not a directory.\n"
+
+
+@pytest.mark.parametrize("arguments", [("version",), ("config", "generate"), ("--help",)])
+def test_a_full_disk_behind_the_output_is_one_line(arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        command = (sys.executable, "-m", "plotman", *arguments)
+        shown = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert shown.returncode == 1
+    assert shown.stderr == "plotman: No space left on device.\n"
+
+
 def test_looking_at_the_farm_imports_neither_celery_nor_a_worker() -> None:
     code = (
         "import sys, plotman.cli.status, plotman.cli.draw, plotman.control.farm, plotman.control.reports\n"
