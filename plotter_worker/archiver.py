@@ -30,8 +30,6 @@ from plotter_worker.transfer_history import TransferHistory
 
 log = logging.getLogger(__name__)
 
-_PUBLISH_EVERY_S = 1.0
-
 
 class Archiver:
     """Transfers of one host. Celery runs one at a time; several would do as well."""
@@ -42,7 +40,7 @@ class Archiver:
         self._dirs = tuple(dict.fromkeys((*plot_dirs(settings), *former_folders(settings.state_dir))))
         self._sender = Sender(settings, board, rsync)
         self._delivered = DeliveredFile(settings.state_dir)
-        self._publisher = Publisher(board, Role.ARCHIVER, self._snapshot, _PUBLISH_EVERY_S)
+        self._publisher = Publisher(board, Role.ARCHIVER, self._snapshot)
         self.moves = MoveKeeper(board, self._publisher.tell)
         self.history = TransferHistory(settings, self._publisher.progressed)
         self._watch = ConfigWatch(settings, Role.ARCHIVER, self._follow, self._publisher)
