@@ -10,7 +10,8 @@ from celery import Task, shared_task
 from celery.exceptions import Ignore
 
 from common import names
-from common.errors import OrderRefused
+from common.errors import ManyPlots, NoSuchPlot, OrderRefused
+from common.handles import fits_file
 from common.messages import Admission, Reservation
 from common.moving import LetGo, MoveKeeper, Step
 from common.pending import MoveStep
@@ -128,22 +129,17 @@ def _step(step: MoveStep, reservation: Reservation, host: str, task_id: str | No
 def resend(host: str, plot: str) -> str:
     """A person wants a refused plot to be sent again. plot: its path, its name or the start of its id."""
     plotter = service.current(host)
-    found = [path for path in plotter.steered.refused_plots() if _is_meant(path, plot)]
+    found = [path for path in plotter.steered.refused_plots() if fits_file(plot, path)]
     if len(found) != 1:
         known = ", ".join(found or plotter.steered.refused_plots()) or "none"
-        raise OrderRefused(
-            f"{plot} names {'no' if not found else 'more than one'} refused plot of {host}.",
+        error = ManyPlots if found else NoSuchPlot
+        raise error(
+            f"{plot} names {'more than one' if found else 'no'} refused plot of {host}.",
             f"Refused plots: {known}.",
         )
     plotter.steered.change(lambda steering: steering.allow(found[0]), f"sends {found[0]} again")
     service.board().drop_move(host, found[0])
     return f"{host}: {found[0]} is sent again"
-
-
-def _is_meant(path: str, plot: str) -> bool:
-    name = PlotName.parse(Path(path).name)
-    by_id = name is not None and len(plot) >= 4 and name.plot_id.startswith(plot.lower())
-    return plot in (path, Path(path).name) or by_id
 
 
 @shared_task(name=names.BANDWIDTH, throws=(OrderRefused,))

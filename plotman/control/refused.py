@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
-
 from common.errors import ManyPlots, NoSuchPlot
+from common.handles import fits_file
 from common.names import RESEND, Role
 from common.snapshot import PlotState
 from plotman.control.asking import ask, plotters
@@ -25,8 +24,7 @@ def holder_of(plot: str, host: str | None) -> str:
         name
         for name, snapshot in board().snapshots(Role.PLOTTER).items()
         for one in snapshot.plots
-        if one.state is PlotState.REFUSED
-        and (plot in (one.path, PurePath(one.path).name) or (one.plot_id or "").startswith(plot.lower()))
+        if one.state is PlotState.REFUSED and fits_file(plot, one.path)
     ]
     if len(having) == 1:
         return str(having[0])
