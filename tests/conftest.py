@@ -14,6 +14,7 @@ from common.store import Board
 from plotman.up import broker
 from tests.support.farm import Farm
 from tests.support.lacking import lacking
+from tests.support.sections import by_hand
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,6 +44,16 @@ def chia_root(chia: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = settings.read_text(encoding="utf-8")
     settings.write_text(text.replace("min_mainnet_k_size: 32", "min_mainnet_k_size: 18"), encoding="utf-8")
     return root
+
+
+@pytest.fixture(scope="session")
+def real_plot(chia: Path, chia_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A k18 plot, made once; do not change it."""
+    folder = tmp_path_factory.mktemp("k18")
+    env = os.environ | {"CHIA_ROOT": str(chia_root)}
+    subprocess.run(by_hand(chia, folder, folder), env=env, check=True, capture_output=True)
+    (made,) = folder.glob("*.plot")
+    return made
 
 
 @pytest.fixture

@@ -4,36 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.support.machines import MB, Machines
-from tests.support.sections import FARMER, POOL
 from tests.support.waiting import eventually
 from tests.support.watch import Watch
 
 
-@pytest.fixture(scope="module")
-def plot(chia: Path, chia_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real plot."""
-    folder = tmp_path_factory.mktemp("plot")
-    argv = [chia, "plotters", "chiapos", "-k", "18", "-n", "1", "-r", "2", "-b", "200", "-u", "16"]
-    argv += ["-s", "2000", "-f", FARMER, "-p", POOL, "-t", folder, "-d", folder, "-x"]
-    subprocess.run(argv, env=os.environ | {"CHIA_ROOT": str(chia_root)}, check=True, capture_output=True)
-    (made,) = folder.glob("*.plot")
-    return made
-
-
 @pytest.mark.usefixtures("_lab_possible")
 def test_lost_doubled_half_changed_and_overfilling_plots_are_seen(
-    tmp_path: Path, plot: Path, chia: Path, chia_root: Path
+    tmp_path: Path, real_plot: Path, chia: Path, chia_root: Path
 ) -> None:
     farm = Machines(tmp_path, chia, chia_root)
     plotter, harvester = farm.add_plotter("p1"), farm.add_harvester("h1", drives=2, drive_bytes=32 * MB)
-    source = plotter.host.seen(plotter.dst) / plot.name
-    one, other = (harvester.host.seen(path) / plot.name for path in harvester.drives.values())
+    source = plotter.host.seen(plotter.dst) / real_plot.name
+    one, other = (harvester.host.seen(path) / real_plot.name for path in harvester.drives.values())
     try:
         with Watch(farm) as watch:
 
@@ -41,19 +28,19 @@ def test_lost_doubled_half_changed_and_overfilling_plots_are_seen(
                 eventually(lambda: [text for text in watch.broken if what in text], f"{what} is seen", 5)
                 watch.broken.clear()
 
-            shutil.copy(plot, source.with_name("draft"))
+            shutil.copy(real_plot, source.with_name("draft"))
             source.with_name("draft").rename(source)
             eventually(watch.known, "the plot is known", 5)
             assert not watch.broken, "nothing is wrong yet"
-            one.write_bytes(plot.read_bytes()[: plot.stat().st_size // 2])
+            one.write_bytes(real_plot.read_bytes()[: real_plot.stat().st_size // 2])
             seen("half a plot")
             one.unlink()
-            damaged = bytearray(plot.read_bytes())
+            damaged = bytearray(real_plot.read_bytes())
             damaged[len(damaged) // 2] ^= 1
             one.write_bytes(damaged)
             seen("changed")
             for drive in (one, other):
-                shutil.copy(plot, drive.with_name("draft"))
+                shutil.copy(real_plot, drive.with_name("draft"))
                 drive.with_name("draft").rename(drive)
             seen("twice")
             other.unlink()
@@ -68,7 +55,7 @@ def test_lost_doubled_half_changed_and_overfilling_plots_are_seen(
                 litter.write(bytes(figures.f_bavail * figures.f_frsize - MB // 2))
             seen("overfilled")
             harvester.host.push("d1")
-            one = harvester.host.seen(harvester.drives["d1"]) / plot.name
+            one = harvester.host.seen(harvester.drives["d1"]) / real_plot.name
             one.unlink(missing_ok=True)
             seen("lost")
     finally:

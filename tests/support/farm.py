@@ -21,14 +21,17 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import redis
 import yaml
 from celery import Celery
 
 from common.broker import embedded_broker
+from common.errors import BrokerError
 from common.names import Role
 from common.snapshot import HarvesterSnapshot, Job, PlotterSnapshot
 from common.store import Board
-from tests.support.sections import FARMER, POOL, SCHEDULING, small_plots
+from plotter_worker.steering import SteeringFile
+from tests.support.sections import SCHEDULING, by_hand, small_plots
 from tests.support.waiting import eventually
 
 HOST = "testfarm"
@@ -95,29 +98,19 @@ class Farm:
 
     def allow(self, plots: int) -> None:
         """Let only so many plots start. Before `up`."""
-        from plotter_worker.steering import SteeringFile
-
         SteeringFile(self.state).pause("", after=plots)
 
     def up(self, *arguments: str, wait: bool = True) -> subprocess.Popen[bytes]:
         """Start `plotman up`; wait until its plotter announced itself."""
-        with (self.folder / "up.log").open("ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "plotman", "up", *arguments],
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self.processes.append(process)
+        process = self.spawn(sys.executable, "-m", "plotman", "up", *arguments, log="up.log")
         if wait:
             eventually(self.alive, "the plotter announces itself", 60)
         return process
 
-    def spawn(self, *argv: str) -> subprocess.Popen[bytes]:
-        """Start another process with this farm's environment; it is ended with the farm."""
-        with (self.folder / "spawned.log").open("ab") as output:
+    def spawn(self, *argv: str, log: str = "spawned.log") -> subprocess.Popen[bytes]:
+        """Start a process with this farm's environment; it is ended with the farm. log: what it says, a file
+        in the farm's folder."""
+        with (self.folder / log).open("ab") as output:
             process = subprocess.Popen(
                 argv,
                 env=self.environment,
@@ -134,18 +127,14 @@ class Farm:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A verb of the command line."""
-        return subprocess.run(
-            [sys.executable, "-m", "plotman", *arguments],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return self._ran("plotman", *arguments)
 
     def celery(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self._ran("celery", "-A", "plotman", *arguments)
+
+    def _ran(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "celery", "-A", "plotman", *arguments],
+            [sys.executable, "-m", module, *arguments],
             env=self.environment,
             capture_output=True,
             text=True,
@@ -155,20 +144,21 @@ class Farm:
 
     def client(self) -> Celery:
         """A Celery app that only sends."""
-        address = embedded_broker(self.state)
-        assert address is not None
-        app = Celery("client", broker=address.url, backend=address.url)
+        app = Celery("client", broker=self.url, backend=self.url)
         app.conf.broker_transport_options = {"priority_steps": [0]}
         return app
 
-    def board(self) -> Board:
+    @property
+    def url(self) -> str:
+        """Of the broker that `plotman up` brought along."""
         address = embedded_broker(self.state)
         assert address is not None
-        return Board.connect(address.url)
+        return address.url
+
+    def board(self) -> Board:
+        return Board.connect(self.url)
 
     def maybe_plotter(self) -> PlotterSnapshot | None:
-        from common.errors import BrokerError
-
         if embedded_broker(self.state) is None:
             return None
         try:
@@ -195,8 +185,6 @@ class Farm:
 
     def events(self, *kinds: str) -> list[Any]:
         """What happened so far, of these kinds, oldest first."""
-        from common.errors import BrokerError
-
         try:
             events = [event for _, event in self.board().newest_events(10_000)]
         except BrokerError:
@@ -214,11 +202,7 @@ class Farm:
 
     def result(self, task_id: str) -> dict[str, Any]:
         """What Celery's backend holds of a task: status, result, ...; empty where it knows nothing."""
-        import redis
-
-        address = embedded_broker(self.state)
-        assert address is not None
-        with redis.Redis.from_url(address.url) as client:
+        with redis.Redis.from_url(self.url) as client:
             text = client.get(f"celery-task-meta-{task_id}")
         found: dict[str, Any] = json.loads(text) if text else {}  # type: ignore[arg-type]
         return found
@@ -227,9 +211,7 @@ class Farm:
         return sorted(self.folder.glob("drives/*/plot-*.plot"))
 
     def pids(self) -> dict[str, int]:
-        """Name -> pid of what `plotman up` keeps running."""
-        from plotman.up.claim import Claim  # noqa: F401  documents where the file comes from
-
+        """Name -> pid of what `plotman up` keeps running, as it notes them (plotman/up/claim.py)."""
         records = json.loads((self.state / "up.children.json").read_text())
         return {record["name"]: record["pid"] for record in records}
 
@@ -241,11 +223,13 @@ class Farm:
 
     def plot_by_hand(self, tmp: Path, dst: Path, log: Path | None, k: int = 18) -> subprocess.Popen[bytes]:
         """A plotter as a person starts it, without plotman."""
-        argv = [self.chia, "plotters", "chiapos", "-k", str(k), "-n", "1", "-r", "2", "-b", "200", "-u", "16"]
-        argv += ["-s", "2000", "-f", FARMER, "-p", POOL, "-t", tmp, "-d", dst, "-x"]
         output = log.open("ab") if log else subprocess.PIPE
         process = subprocess.Popen(
-            argv, env=self.by_hand, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            by_hand(self.chia, tmp, dst, k),
+            env=self.by_hand,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
         self.processes.append(process)
         return process

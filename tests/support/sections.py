@@ -1,4 +1,5 @@
-"""Sections of plotman.yaml that tests begin with; each changes what it is about."""
+"""Sections of plotman.yaml that tests begin with; each changes what it is about. And the same for a plotter
+without plotman."""
 
 from __future__ import annotations
 
@@ -36,3 +37,9 @@ def small_plots(chia: Path) -> dict[str, Any]:
         "pool_pk": POOL,
         "chiapos": {"executable": str(chia), "k": 18, **SMALL},
     }
+
+
+def by_hand(chia: Path, tmp: Path, dst: Path, k: int = 18) -> list[str]:
+    """The same as a person types it; its settings (CHIA_ROOT) must allow so small a plot."""
+    words = f"plotters chiapos -k {k} -n 1 -r 2 -b 200 -u 16 -s 2000 -x -f {FARMER} -p {POOL}".split()
+    return [str(chia), *words, "-t", str(tmp), "-d", str(dst)]

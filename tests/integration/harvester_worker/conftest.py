@@ -23,44 +23,11 @@ from harvester_worker.reserve import Limits, Reserver
 from tests.support.door import House
 from tests.support.site import Site
 
-ROOT = Path(__file__).resolve().parents[3]
-FARMER = "a010d140e7c43146b5bb59695e6c444abbb62e964a535d0034351a90d1192bff0130de95f9bbc58af254c4dab4e65d3a"
-POOL = "8b1afd3dff22960b4783961c76975be82653b2303ea6a90134a3706c48b461916223b478feb3397722a69234a9ea13e0"
-
 
 @pytest.fixture(scope="session")
-def real_chia() -> Path:
-    """The chia program; deploy/test installs it. Its Python has chiapos."""
-    named = os.environ.get("PLOTMAN_CHIA")
-    chia = Path(named) if named else ROOT / ".venv-chia" / "bin" / "chia"
-    if not chia.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"{chia} is missing: run ./deploy/test")
-        pytest.skip(f"{chia} is missing: run ./deploy/test")
-    return chia
-
-
-@pytest.fixture(scope="session")
-def chia_python(real_chia: Path) -> str:
-    return str(real_chia.parent / "python")
-
-
-@pytest.fixture(scope="session")
-def real_plot(real_chia: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A k18 plot, made once; do not change it."""
-    folder = tmp_path_factory.mktemp("k18")
-    env = os.environ | {"CHIA_ROOT": str(folder / "chiaroot")}
-    subprocess.run([real_chia, "init"], env=env, check=True, capture_output=True)
-    settings = folder / "chiaroot" / "config" / "config.yaml"
-    settings.write_text(
-        settings.read_text().replace("min_mainnet_k_size: 32", "min_mainnet_k_size: 18"), encoding="utf-8"
-    )
-    for name in ("tmp", "dst"):
-        (folder / name).mkdir()
-    command = [real_chia, "plotters", "chiapos", "-k", "18", "-n", "1", "-r", "2", "-b", "200", "-u", "16"]
-    command += ["-s", "2000", "-f", FARMER, "-p", POOL, "-t", folder / "tmp", "-d", folder / "dst", "-x"]
-    subprocess.run(command, env=env, check=True, capture_output=True)
-    return next((folder / "dst").glob("*.plot"))
+def chia_python(chia: Path) -> str:
+    """The Python of chia; it has chiapos."""
+    return str(chia.parent / "python")
 
 
 @pytest.fixture
