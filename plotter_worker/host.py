@@ -203,7 +203,7 @@ class PlotterHost:
     # What the watcher tells.
 
     def job_moved(self, job: TrackedJob) -> None:
-        job.changed()
+        job.log_grew()
         self._news.moved(job)
 
     def job_ended(self, job: TrackedJob, exit_code: int | None) -> None:

@@ -33,11 +33,31 @@ class Brief:
     stalled: str | None
 
 
+class _Bell:
+    """Wakes those who wait for something; from any thread."""
+
+    def __init__(self) -> None:
+        self._rung = 0
+        self._condition = threading.Condition()
+
+    def ring(self) -> None:
+        with self._condition:
+            self._rung += 1
+            self._condition.notify_all()
+
+    def wait(self, seen: int, timeout_s: float) -> int:
+        """Until it has rung other than `seen` times; returns how often it has."""
+        with self._condition:
+            if self._rung == seen:
+                self._condition.wait(timeout_s)
+            return self._rung
+
+
 class TrackedJob:
     """Changed by the watcher's thread only; read by all.
 
     record: what is remembered on disk. progress: what the log told. The task that stands for this job
-    in Celery waits in `wait_change`.
+    in Celery waits in `wait_change`, whoever reads its log on in `wait_line`.
     """
 
     def __init__(self, record: JobRecord, plotter: Plotter, command: CommandLine | None) -> None:
@@ -54,8 +74,8 @@ class TrackedJob:
         self.stall: str | None = None  # why it gets no further (stall_watch)
         self.log_seen = False  # False while there is no log to learn the phase from
         self._log: BinaryIO | None = None
-        self._version = 0
-        self._changed = threading.Condition()
+        self._bell, self._line_bell = _Bell(), _Bell()
+        self._standing: tuple[object, ...] = ()
 
     @property
     def task_id(self) -> str:
@@ -127,17 +147,28 @@ class TrackedJob:
             return Path(f"/proc/{pid_of(process)}/fd/1").open("rb", buffering=0)  # deleted, and written on
 
     def changed(self) -> None:
-        """Wake the task that stands for this job."""
-        with self._changed:
-            self._version += 1
-            self._changed.notify_all()
+        """Wake the task that stands for this job, and who reads its log."""
+        self._bell.ring()
+        self._line_bell.ring()
+
+    def log_grew(self) -> None:
+        """Wake who reads its log; the task only where people would see a difference: plotters write
+        thousands of lines, and each wake of a thread costs more than the reading of a line."""
+        progress = self.progress
+        standing = (progress.plot_id, progress.phase, round(progress.percent), progress.stalled)
+        if standing == self._standing:
+            self._line_bell.ring()
+        else:
+            self._standing = standing
+            self.changed()
 
     def wait_change(self, seen: int, timeout_s: float) -> int:
-        """Wait until the version differs from `seen`; returns the version."""
-        with self._changed:
-            if self._version == seen:
-                self._changed.wait(timeout_s)
-            return self._version
+        """Wait for another phase, percent or end; returns how often there was one, to be given as `seen`."""
+        return self._bell.wait(seen, timeout_s)
+
+    def wait_line(self, seen: int, timeout_s: float) -> int:
+        """The same for any line of its log, and its end."""
+        return self._line_bell.wait(seen, timeout_s)
 
     def wait_end(self, timeout_s: float) -> bool:
         """Wait until the watcher has seen its end; whether it has."""

@@ -148,7 +148,7 @@ def read(path: Path, offset_bytes: int, job: TrackedJob | None, wait_s: float) -
             at_end = after >= path.stat().st_size if over else False
             return Chunk(text, after, over and at_end)
         assert job is not None
-        seen = job.wait_change(seen, left_s)
+        seen = job.wait_line(seen, left_s)
 
 
 def _chunk(path: Path, offset_bytes: int, last: bool) -> tuple[str, int]:

@@ -12,9 +12,9 @@ from kombu.exceptions import OperationalError
 log = logging.getLogger(__name__)
 
 PAUSE_S = 1.0  # between two events of one task
-AGAIN_S = (
-    30.0  # the same text is told again: a Flower that was restarted knows of no task until it hears of it
-)
+# The same text is told again: a Flower that was restarted knows of no task until it hears of it. A bit less
+# than the time after which a task that hears nothing looks by itself.
+AGAIN_S = 55.0
 
 
 class ProgressEvents:

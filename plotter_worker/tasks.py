@@ -24,7 +24,9 @@ from plotter_worker.service import board, current
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 30.0  # a task that hears nothing looks by itself, and tells again where its plot is
+# A task that hears nothing looks by itself: for what its plot is to take still, in minutes, and to tell of it
+# again.
+_LOOK_S = 60.0
 _REDIS_PAUSE_S = 2.0
 
 
@@ -95,12 +97,13 @@ def _stand_for(task: Any, plotter: PlotterHost, job: TrackedJob) -> Outcome:
     event = stop_event(task.request.id)
     event.on_set(job.changed)
     events = ProgressEvents(task, job.record.started_at)
-    seen = -1
+    seen, text = -1, progress_text(job)
     while job.outcome is None:
         _let_go_if_asked(event, plotter, job)
         stay_findable(task.request.id)
-        seen = job.wait_change(seen, PAUSE_S if events.is_news(progress_text(job)) else _LOOK_S)
-        events.tell(progress_text(job))
+        seen = job.wait_change(seen, PAUSE_S if events.is_news(text) else _LOOK_S)
+        text = progress_text(job)
+        events.tell(text)
     while not _redis_is_there():
         _let_go_if_asked(event, plotter, job)
         event.wait(_REDIS_PAUSE_S)
