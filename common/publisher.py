@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
 _PROGRESS_S = 1.0
-_PROGRESS_SHARE = 0.005  # of a core that showing progress may take: with 200 plots it is shown each 2-3 s
+_PROGRESS_SHARE = 0.002  # of a core that showing progress may take: with 200 plots it is shown each 3-4 s
 _EVENTS_KEPT = 1000  # while Redis is away; the oldest go first
 
 
@@ -38,9 +38,10 @@ class Publisher:
         self._build = build
         self._min_interval_s = min_interval_s
         self._wake = threading.Event()
+        self._decisive = False  # what woke is more than progress
         self._progressed = False
+        self._progress_at = 0.0  # monotonic; not shown before
         self._renew_at = 0.0
-        self._progress_s = _PROGRESS_S
         self._stopping = False
         self._events: list[Event] = []
         self._lock = threading.Lock()
@@ -54,24 +55,28 @@ class Publisher:
     def stop(self) -> None:
         """Publish what is left, if that goes at once, and end."""
         self._stopping = True
-        self._wake.set()
+        self.changed()
         self._thread.join(timeout=3)
 
     def changed(self) -> None:
         """Something that the snapshot shows has changed."""
+        with self._lock:
+            self._decisive = True
         self._wake.set()
 
     def progressed(self) -> None:
         """Something has changed on which nothing is decided, such as a plot's percent: it is shown within
         seconds, and beat reads it with the next renewal. Plotters write hundreds of lines in a second."""
-        self._progressed = True
+        if not self._progressed:
+            self._progressed = True
+            self._wake.set()
 
     def tell(self, event: Event) -> None:
         """Put an event on the stream, after a snapshot that already shows what it tells of."""
         with self._lock:
             self._events.append(event)
             del self._events[:-_EVENTS_KEPT]
-        self._wake.set()
+        self.changed()
 
     def publish_now(self) -> None:
         """Publish in the caller's thread, for what must stand on the board before the next step. While
@@ -80,22 +85,30 @@ class Publisher:
 
     def _run(self) -> None:
         while True:
-            published = self._publish(self._wait())
-            if self._stopping:
+            decisive = self._wait()
+            last = self._stopping  # before, so that all that was told until then is published
+            published = self._publish(decisive)
+            if last:
                 return
             time.sleep(self._min_interval_s if published else _RETRY_S)
             if not published:
-                self._wake.set()
+                self.changed()
 
     def _wait(self) -> bool:
         """Until there is something to publish, or the snapshot to be renewed. Whether it is more than
-        progress."""
-        while not (woken := self._wake.wait(min(self._progress_s, SNAPSHOT_RENEW.total_seconds()))):
-            if self._progressed or time.monotonic() >= self._renew_at:
-                break
-        self._wake.clear()
-        self._progressed = False
-        return woken or time.monotonic() >= self._renew_at
+        progress. Sleeps as long as nothing happens: an idle host does nothing."""
+        while not (self._decisive or self._stopping) and (left_s := self._rest_s()) > 0:
+            self._wake.wait(left_s)
+            self._wake.clear()
+        with self._lock:
+            decisive = self._decisive or time.monotonic() >= self._renew_at
+            self._decisive = self._progressed = False
+        return decisive
+
+    def _rest_s(self) -> float:
+        """How long nothing has to be shown, if nothing decisive happens."""
+        until = min(self._renew_at, self._progress_at) if self._progressed else self._renew_at
+        return until - time.monotonic()
 
     def _publish(self, decisive: bool) -> bool:
         # Events are taken before the snapshot is built: whoever is woken by one finds a snapshot that
@@ -115,7 +128,8 @@ class Publisher:
             # A host that falls silent for a bug in one of its figures would cost the farm more.
             log.exception("the snapshot could not be made; it is tried again")
             return False
-        self._progress_s = max(_PROGRESS_S, (time.thread_time() - began_s) / _PROGRESS_SHARE)
+        pause_s = max(_PROGRESS_S, (time.thread_time() - began_s) / _PROGRESS_SHARE)
+        self._progress_at = time.monotonic() + pause_s
         if self._away:
             log.info("Redis is back: snapshot published")
         self._away = False
