@@ -120,8 +120,9 @@ class Survey:
                 if seen != self._seen:
                     former, self._seen = self._seen, seen
                     self._tell(matters(former, seen))
-                time.sleep(_PAUSE_S)
-                selector.select(self._rest_s())
+                looked = time.monotonic()
+                if selector.select(self._rest_s()):
+                    time.sleep(max(0.0, looked + _PAUSE_S - time.monotonic()))
                 self._drain(inotify)
 
     def _tell(self, matter: bool) -> None:
