@@ -59,30 +59,26 @@ class Served(Generic[S]):
             servant.stop()
 
 
-class RoleStep(bootsteps.StartStopStep):
-    """Acts in the worker named ROLE@HOST, and in no other; once its setup was found sound."""
+class ServiceStep(bootsteps.StartStopStep):
+    """Makes what its role serves when the worker named ROLE@HOST starts, once its setup was found sound, and
+    stops it with the worker. Does nothing in any other worker."""
 
     requires: ClassVar = {"celery.worker.components:Pool", "common.startup:StartCheck"}
     role: ClassVar[Role]
+    served: ClassVar[Served[Any]]
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
         named = role_and_host(worker.hostname)
         self.enabled = named is not None and named[0] is self.role
 
-
-class ServiceStep(RoleStep):
-    """Makes what its role serves when the worker starts, and stops it with the worker."""
-
-    served: ClassVar[Served[Any]]
-
-    def make(self, settings: Config, board: Board) -> Servant:
-        """What is to be served on this machine."""
+    def make(self, settings: Config, board: Board, worker: Any) -> Servant:
+        """What is to be served on this machine. worker: Celery's."""
         raise NotImplementedError
 
-    def start(self, worker: Any) -> None:  # noqa: ARG002
+    def start(self, worker: Any) -> None:
         settings = load_to_run()
-        self.served.begin(self.make(settings, Board.connect(broker_url(settings))))
+        self.served.begin(self.make(settings, Board.connect(broker_url(settings)), worker))
         log.info("%s %s is up", self.role.value, settings.host)
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002

@@ -7,11 +7,12 @@ import threading
 import time
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
-from common import config, holds, startup
+from common import holds, startup
 from common.broker import broker_url
 from common.config import Config
-from common.config.drives import names, use_of
+from common.config.drives import drives, names, use_of
 from common.config.farm import Harvester as HarvesterSection
 from common.config_watch import ConfigWatch
 from common.moving import MoveKeeper
@@ -53,7 +54,7 @@ class Harvester:
         self._publisher = Publisher(board, Role.HARVESTER, self._snapshot)
         self.steering = Steering(settings.state_dir / "harvester-steering.json", self._steered)
         self.drives = Drives(
-            partial(config.drives, settings),
+            partial(drives, settings),
             section.plain_folders,
             self._looks,
             cache(partial(use_of, section)),
@@ -124,7 +125,7 @@ class Harvester:
         section = settings.harvester
         assert section is not None
         self.drives.follow(
-            partial(config.drives, settings),
+            partial(drives, settings),
             section.plain_folders,
             cache(partial(use_of, section)),
             section.margin_bytes,
@@ -207,5 +208,5 @@ class HarvesterService(ServiceStep):
     role = Role.HARVESTER
     served = served
 
-    def make(self, settings: Config, board: Board) -> Harvester:
+    def make(self, settings: Config, board: Board, worker: Any) -> Harvester:  # noqa: ARG002
         return Harvester(settings, board)

@@ -60,15 +60,15 @@ def release(self: Task, admission: dict[str, Any], host: str) -> dict[str, Any]:
     """Delete the source of a plot that is durable on its drive. admission: Admission, which is also the
     answer. Runs in the plotter's worker, so that it never waits for the next transfer."""
     admitted = Admission.read(**admission)
-    plotter = service.current(host)
+    serving = service.serving(host)
     _must_be_ours(admitted.reservation, host)
-    moves = MoveKeeper(service.board(), service.publisher().tell)
+    moves = MoveKeeper(serving.board, serving.publisher.tell)
     with moves.working(_step(MoveStep.RELEASE, admitted.reservation, host, self.request.id)):
-        gone = sources.release(admitted, plotter.plot_dirs)
+        gone = sources.release(admitted, serving.plots.plot_dirs)
         # Before the move is off the board, or beat would find a plot there that nobody moves.
-        plotter.plot_released(admitted.reservation.path)
-        service.publisher().publish_now()
-    service.history().released(admitted)
+        serving.plots.plot_released(admitted.reservation.path)
+        serving.publisher.publish_now()
+    serving.history.released(admitted)
     log.info(
         "%s %s",
         admitted.reservation.path,
@@ -138,7 +138,7 @@ def resend(host: str, plot: str) -> str:
             f"Refused plots: {known}.",
         )
     plotter.steered.change(lambda steering: steering.allow(found[0]), f"sends {found[0]} again")
-    service.board().drop_move(host, found[0])
+    service.serving(host).board.drop_move(host, found[0])
     return f"{host}: {found[0]} is sent again"
 
 
@@ -162,7 +162,7 @@ def bandwidth(host: str, bytes_s: int | None = None) -> str:
 @shared_task(name=names.REFUSE, throws=(OrderRefused,))
 def refuse(host: str, path: str, reason: str) -> None:
     """A harvester did not take the plot: it stays here, and is not sent again without a word."""
-    plotter = service.current(host)
-    refused = str(sources.own_plot(path, plotter.plot_dirs))
-    plotter.steered.refuse_plot(refused, reason)
-    service.history().refused(refused, reason)
+    serving = service.serving(host)
+    refused = str(sources.own_plot(path, serving.plots.plot_dirs))
+    serving.plots.steered.refuse_plot(refused, reason)
+    serving.history.refused(refused, reason)

@@ -185,5 +185,5 @@ class ArchiverService(ServiceStep):
     role = Role.ARCHIVER
     served = served
 
-    def make(self, settings: Config, board: Board) -> Archiver:
+    def make(self, settings: Config, board: Board, worker: Any) -> Archiver:  # noqa: ARG002
         return Archiver(settings, board)

@@ -14,13 +14,14 @@ from common.errors import BrokerError, OrderRefused, PlotFailed
 from common.messages import PlotOrder
 from common.names import PLOT
 from common.pool import StopEvent, StopReason, stay_findable, stop_event
+from common.store import Board
 from common.units import human_duration
 from plotter_worker.host import PlotterHost
 from plotter_worker.jobs import A_PERSON, TrackedJob
 from plotter_worker.orders import AlreadyTaken
 from plotter_worker.progress_events import PAUSE_S, ProgressEvents
 from plotter_worker.records import Outcome
-from plotter_worker.service import board, current
+from plotter_worker.service import Plotter, current, serving
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,8 @@ def plot(self: Any, host: str, **order: Any) -> dict[str, Any]:
     lines of the log when the plotter ended without its plot.
     """
     message = PlotOrder.read(host=host, **order)
-    plotter = current(host)
+    served = serving(host)
+    plotter = served.plots
     task_id = self.request.id
     try:
         job = plotter.claim(task_id)
@@ -69,10 +71,10 @@ def plot(self: Any, host: str, **order: Any) -> dict[str, Any]:
     except AlreadyTaken as error:
         raise Ignore(str(error)) from error  # the other task of this id tells how the plot ends
     except OrderRefused:
-        _forget_order(host, task_id)
+        _forget_order(served.board, host, task_id)
         raise
     try:
-        outcome = _stand_for(self, plotter, job)
+        outcome = _stand_for(self, served, job)
     finally:
         plotter.unclaim(job)
     if outcome.succeeded:
@@ -80,20 +82,21 @@ def plot(self: Any, host: str, **order: Any) -> dict[str, Any]:
     raise PlotFailed(f"{outcome.reason}\n{outcome.tail}".strip())
 
 
-def _forget_order(host: str, task_id: str) -> None:
+def _forget_order(board: Board, host: str, task_id: str) -> None:
     """An order that is refused holds nobody up until it expires."""
     try:
-        board().drop_orders(host, [task_id])
+        board.drop_orders(host, [task_id])
     except BrokerError as error:
         log.debug("the order expires by itself: %s", error)
 
 
-def _stand_for(task: Any, plotter: PlotterHost, job: TrackedJob) -> Outcome:
+def _stand_for(task: Any, served: Plotter, job: TrackedJob) -> Outcome:
     """Report progress until the job has ended and Redis is there to take the result.
 
     Raises Ignore when this worker leaves (the plotter goes on, and its next worker takes the job up) or
     when a person terminates the plot.
     """
+    plotter = served.plots
     event = stop_event(task.request.id)
     event.on_set(job.changed)
     events = ProgressEvents(task, job.record.started_at)
@@ -104,7 +107,7 @@ def _stand_for(task: Any, plotter: PlotterHost, job: TrackedJob) -> Outcome:
         seen = job.wait_change(seen, PAUSE_S if events.is_news(text) else _LOOK_S)
         text = progress_text(job)
         events.tell(text)
-    while not _redis_is_there():
+    while not _redis_is_there(served.board):
         _let_go_if_asked(event, plotter, job)
         event.wait(_REDIS_PAUSE_S)
     if job.killed_by == A_PERSON and not job.outcome.succeeded:
@@ -148,9 +151,9 @@ def progress_text(job: TrackedJob) -> str:
     return " ".join(parts)
 
 
-def _redis_is_there() -> bool:
+def _redis_is_there(board: Board) -> bool:
     try:
-        board().ping()
+        board.ping()
     except BrokerError:
         return False
     return True
