@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from flower.views import BaseHandler
@@ -25,7 +24,7 @@ class FarmView(BaseHandler):
     """The page; what is in it comes by itself."""
 
     @authenticated
-    async def get(self) -> None:
+    def get(self) -> None:
         self.render("farm.html")
 
 
@@ -42,7 +41,7 @@ class FarmTables(BaseHandler):
             self.set_header("Content-Type", "text/plain; charset=UTF-8")
             self.finish(str(error))
             return
-        self.render("farm_tables.html", page=shown, at=datetime.now(UTC).astimezone())
+        self.render("farm_tables.html", page=shown)
 
 
 class _Look:

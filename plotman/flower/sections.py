@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from common.units import human_bytes
@@ -22,12 +22,20 @@ class Card:
 
 @dataclass(frozen=True)
 class Cell:
-    """percent: a bar is drawn. link: id of a task that Flower has a page of. right: a figure."""
+    """percent: a bar is drawn. link: id of a task that Flower has a page of."""
 
     text: str
-    right: bool = False
     percent: float | None = None
     link: str | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """right: of figures. spare: left out on a narrow screen."""
+
+    name: str
+    right: bool
+    spare: bool
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ class Section:
     """empty: said where there are no rows."""
 
     title: str
-    columns: tuple[tuple[str, bool], ...]
+    columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     empty: str
 
@@ -94,22 +102,23 @@ def _section(title: str, table: Table, empty: str, links: Sequence[str] = ()) ->
     if folder is not None and len(folder) > _LONG_FOLDER:
         title, table = f"{title}, below {folder}", table.below(folder)
     kept = [number for number, column in enumerate(table.columns) if column not in _LEFT_OUT]
-    cell = _cells(table)
     return Section(
         title=title,
-        columns=tuple((table.columns[number], table.columns[number] in table.right) for number in kept),
+        columns=tuple(
+            Column(name, name in table.right, name in table.spare)
+            for name in (table.columns[number] for number in kept)
+        ),
         rows=tuple(
-            tuple(cell(number, row[number], links[at] if links and number == 0 else None) for number in kept)
+            tuple(
+                _cell(table.columns[number], row[number], links[at] if links and number == 0 else None)
+                for number in kept
+            )
             for at, row in enumerate(table.rows)
         ),
         empty=empty,
     )
 
 
-def _cells(table: Table) -> Callable[[int, str, str | None], Cell]:
-    def cell(number: int, text: str, link: str | None) -> Cell:
-        column = table.columns[number]
-        percent = float(text) if column == "%" and text.replace(".", "", 1).isdigit() else None
-        return Cell(text, column in table.right, percent, link)
-
-    return cell
+def _cell(column: str, text: str, link: str | None) -> Cell:
+    percent = float(text) if column == "%" and text.replace(".", "", 1).isdigit() else None
+    return Cell(text, percent, link)

@@ -67,7 +67,15 @@ def test_a_farmer_sees_the_plot_on_the_pages_and_a_click_on_terminate_ends_it(
     for wanted in (HOST, "active", "as many plots as were asked for have been started"):
         assert wanted in shown, f"{wanted} is not on the page:\n{shown}"
     assert page.locator(".farm-percent").count() == 1
+    link = page.query_selector(f"#farm a:has-text('{plot_id}')")
     page.wait_for_function("before => document.querySelector('#farm').innerText !== before", arg=shown)
+    assert link.evaluate("link => link.isConnected"), "what is clicked on must outlive that the page changes"
+
+    page.set_viewport_size({"width": 390, "height": 844})  # of a phone
+    assert page.locator("#farm th:text-is('mem')").is_hidden()
+    assert page.locator("#farm th:text-is('%')").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.set_viewport_size({"width": 1400, "height": 1000})
 
     page.goto("/tasks")
     page.wait_for_selector(f"#tasks-table tbody tr:has-text('{plot_id} phase')")
@@ -86,8 +94,12 @@ def test_a_farmer_sees_the_plot_on_the_pages_and_a_click_on_terminate_ends_it(
     page.click(f"#farm a:has-text('{plot_id}')")
     page.click("#task-terminate")
     eventually(lambda: not list(plotters_of(plotting.state)), "no plotter runs any more", 60)
-    page.reload()
-    page.wait_for_selector(".badge:has-text('REVOKED')")
+
+    def ended() -> int:
+        page.reload()  # that of a single task does not change by itself
+        return int(page.locator(".badge:has-text('REVOKED')").count())
+
+    eventually(ended, "Flower shows the plot's task as revoked", every_s=0.5)
     eventually(lambda: not list((plotting.folder / "tmp" / "1").iterdir()), "its tmp files are gone")
 
 
