@@ -13,7 +13,7 @@ from common.broker import broker_url
 from common.errors import BrokerError, ExitCode, PlotmanError
 from common.names import ROLE_OF_TASK, Role
 from common.store.connection import readable_errors
-from plotman.control.farm import board
+from plotman.control.farm import NoSuchHost, board
 
 if TYPE_CHECKING:
     from celery.result import AsyncResult
@@ -43,14 +43,26 @@ class Question:
 
 
 def plotters(host: str | None = None) -> list[str]:
-    """The plotters meant: the named one, or all that are alive. Raises NobodyThere, BrokerError."""
-    alive = sorted(board().snapshots(Role.PLOTTER))
-    if host is None and alive:
-        return alive
-    if host in alive:
-        return [host]
-    known = ", ".join(alive) or "none"
-    raise NobodyThere(f"No plotter {host or ''} answers.".replace("  ", " "), f"Plotters that do: {known}.")
+    """The plotters meant: the named one, or all that are alive. Raises NoSuchHost, NobodyThere."""
+    alive, known = those_of(Role.PLOTTER, host)
+    if not alive:
+        silent = f"The plotter of {host} is silent." if host else "No plotter answers."
+        raise NobodyThere(silent, f"Start `plotman up` there ({', '.join(known)}).")
+    return alive
+
+
+def those_of(role: Role, host: str | None) -> tuple[list[str], list[str]]:
+    """Of the named host, or of all that have the role: those that are alive, and all that were ever seen.
+    Raises NoSuchHost where there is none, BrokerError."""
+    known = board().last_words(role)
+    if not known:
+        raise NoSuchHost(f"No {role} was ever seen.", "Start `plotman up` on the machines of the farm.")
+    if host is not None and host not in known:
+        raise NoSuchHost(
+            f"No {role} is called {host}.", f"Those that were ever seen: {', '.join(sorted(known))}."
+        )
+    meant = sorted(known) if host is None else [host]
+    return [name for name in meant if known[name][1]], meant
 
 
 def ask(task: str, host: str, *, timeout_s: float = ANSWER_S, **kwargs: Any) -> Any:

@@ -14,8 +14,7 @@ from common.errors import PlotmanError
 from common.history.asking import MOST_ROWS
 from common.history.rows import ROW_OF_KIND, Kind, Row
 from common.names import HARVESTER_HISTORY, PLOTTER_HISTORY, Role
-from plotman.control.asking import NobodyThere, Question, ask_each
-from plotman.control.farm import board
+from plotman.control.asking import NobodyThere, Question, ask_each, those_of
 
 _ANSWER_S = 20.0  # a host may have to read a slow disk
 
@@ -54,7 +53,8 @@ def gather(
     """What the farm's hosts, or one of them, keep. most: so many of the newest; None: all. failed: only what
     did not end well.
 
-    Hosts that do not answer are named in the result. Raises NobodyThere where none does, and BrokerError.
+    Hosts that do not answer are named in the result. Raises NoSuchHost, NobodyThere where none
+    does, and BrokerError.
     """
     role, task = _TASK[kind]
     hosts, missing = _hosts(role, host)
@@ -86,18 +86,10 @@ def gather(
 
 
 def _hosts(role: Role, host: str | None) -> tuple[list[str], dict[str, str]]:
-    """Those to be asked, and why others are not. Raises NobodyThere for a host that nobody knows."""
-    known = board().last_words(role)
-    if host is not None and host not in known:
-        raise NobodyThere(f"No {role} {host} is known.", f"Known: {', '.join(sorted(known)) or 'none'}.")
-    meant = [host] if host is not None else sorted(known)
-    alive = [name for name in meant if known[name][1]]
-    silent = {
-        name: f"{role} {name} is silent: its history is not shown." for name in meant if name not in alive
-    }
-    if not meant:
-        raise NobodyThere(f"No {role} has announced itself.", "Start `plotman up`.")
-    return alive, silent
+    """Those to be asked, and why others are not. Raises NoSuchHost."""
+    alive, meant = those_of(role, host)
+    silent = [name for name in meant if name not in alive]
+    return alive, {name: f"{role} {name} is silent: its history is not shown." for name in silent}
 
 
 def _page(most: int | None, so_far: Sequence[Row]) -> int:

@@ -120,9 +120,10 @@ def test_what_names_no_plot_or_host_changes_nothing_and_says_where_to_look(pair:
         assert f"Nearest: {plot_id[:8]} on left" in answer.stderr
     answer = pair.type("suspend", "all", "--host", "nowhere")
     assert (answer.returncode, "Plotters: left, right." in answer.stderr) == (5, True)
-    for verb in ("status", "dsched"):
+    for verb in ("status", "dsched", "history", "cleanup"):
         answer = pair.type(verb, "--host", "nowhere")
-        assert (answer.returncode, "left, right" in answer.stderr) == (5, True)
+        assert (answer.returncode, "left, right" in answer.stderr) == (5, True), verb
+    for verb in ("status", "dsched"):
         assert "left" not in pair.type(verb, "--host", "right").stdout.replace(str(pair.left.folder), "")
     # The host itself refuses as well what it does not know.
     result = _call(pair, "plotter_worker.suspend", host="left", plot="zz")
