@@ -4,7 +4,23 @@ Truth lies in process tables, logs and drives. Whatever stands here may be wiped
 again, so nothing below keeps the only copy of anything.
 """
 
-from common.store.board import Board
-from common.store.lease import Lease
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from common.store.board import Board
+    from common.store.lease import Lease
+else:
+
+    def __getattr__(name: str) -> object:
+        """Both bring redis-py along, which takes long to import: loaded when they are first asked for."""
+        from importlib import import_module
+
+        homes = {"Board": "common.store.board", "Lease": "common.store.lease"}
+        if name not in homes:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(homes[name]), name)
+
 
 __all__ = ["Board", "Lease"]

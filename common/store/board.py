@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, cast
 
 import redis
-from pydantic import TypeAdapter
 
 from common.names import (
     DOOR_LIFETIME,
@@ -17,25 +15,20 @@ from common.names import (
     SNAPSHOT_TTL,
     Keys,
     Role,
-    role_and_host,
 )
 from common.pending import PendingMove, PendingOrder
-from common.snapshot import SNAPSHOT_OF_ROLE, Event, Notice, Snapshot, Wait, Waits
+from common.snapshot import Event, Snapshot, Wait, Waits
 from common.store.alarms import AlarmNotes
 from common.store.connection import BLOCK_MAX_S, client, masked, readable_errors
 from common.store.counts import Counts, count, read_counts
 from common.store.lease import Lease
-from common.store.reading import read, read_all
+from common.store.looking import ABOUT, Looking, waits_kind
+from common.store.reading import read
 from common.store.view import View
 from common.ticket import Ticket
 
-N = TypeVar("N", bound=Notice)
 
-_WAITS = TypeAdapter(tuple[Wait, ...])
-_ABOUT = ""  # field of the waits that belongs to no host
-
-
-class Board:
+class Board(Looking):
     """All methods raise BrokerError when Redis is away or refuses."""
 
     def __init__(self, redis_client: redis.Redis, url: str) -> None:
@@ -95,47 +88,6 @@ class Board:
                 pipe.hset(Keys.HOSTS, f"{role}@{snapshot.host}", snapshot.at.isoformat())
             pipe.execute()
 
-    def hosts(self) -> dict[Role, list[str]]:
-        """Who was ever seen, by role."""
-        with readable_errors(self._url):
-            fields = cast("list[str]", self._redis.hkeys(Keys.HOSTS))
-        seen: dict[Role, list[str]] = {role: [] for role in Role}
-        for field in sorted(fields):
-            if known := role_and_host(field):
-                seen[known[0]].append(known[1])
-        return seen
-
-    def snapshots(self, role: Role) -> dict[str, Any]:
-        """Snapshots of the hosts that are alive in this role: what may be decided on."""
-        return {host: snapshot for host, (snapshot, alive) in self.last_words(role).items() if alive}
-
-    def last_words(
-        self, role: Role, known: dict[tuple[Role, str], tuple[str, Any]] | None = None
-    ) -> dict[str, tuple[Any, bool]]:
-        """Host -> its last snapshot in this role, and whether it is alive.
-
-        Redis' own clock judges who is alive: those of the hosts differ.
-        known: kept by one who looks again and again: what did not change since is not parsed anew.
-        """
-        known = {} if known is None else known
-        hosts = self.hosts()[role]
-        if not hosts:
-            return {}
-        with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
-            pipe.mget([Keys.snapshot(role, host) for host in hosts])
-            pipe.mget([Keys.alive(role, host) for host in hosts])
-            texts, signs = cast("list[list[str | None]]", pipe.execute())
-        kind = SNAPSHOT_OF_ROLE[role]
-        found = {}
-        for host, text, sign in zip(hosts, texts, signs, strict=True):
-            before, snapshot = known.get((role, host), (None, None))
-            if text is None or text != before:
-                snapshot = read(kind, text)
-            if text is not None and snapshot is not None:
-                known[role, host] = (text, snapshot)
-                found[host] = (snapshot, sign is not None)
-        return found
-
     def forget_host(self, role: Role, host: str) -> None:
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
             pipe.delete(Keys.snapshot(role, host), Keys.alive(role, host))
@@ -173,9 +125,6 @@ class Board:
         with readable_errors(self._url):
             self._redis.hdel(Keys.moves(host), path)
 
-    def moves(self, hosts: Sequence[str]) -> dict[str, list[PendingMove]]:
-        return self._hashes(PendingMove, [(host, Keys.moves(host)) for host in hosts])
-
     # Tickets: how a plotter gets through a harvester's door.
 
     def put_ticket(self, host: str, ticket: Ticket) -> None:
@@ -202,8 +151,9 @@ class Board:
         they are, and of `told` only its time counts. None: `told` is all there is.
         """
         of_hosts = _by_host(told.waits) if changed is None else changed
-        fields: dict[Any, Any] = {host: _WAITS.dump_json(tuple(waits)) for host, waits in of_hosts.items()}
-        fields[_ABOUT] = told.model_copy(update={"waits": ()}).model_dump_json()
+        kind = waits_kind()
+        fields: dict[Any, Any] = {host: kind.dump_json(tuple(waits)) for host, waits in of_hosts.items()}
+        fields[ABOUT] = told.model_copy(update={"waits": ()}).model_dump_json()
         struck = [host for host in gone if host not in of_hosts]
         with readable_errors(self._url), self._redis.pipeline(transaction=True) as pipe:
             if changed is None:
@@ -215,16 +165,6 @@ class Board:
             pipe.hlen(Keys.WAITS)
             answers = pipe.execute()
         return int(answers[-1]) - 1
-
-    def waits(self) -> Waits | None:
-        """All that is waited for; None where no beat ever said anything."""
-        with readable_errors(self._url):
-            fields = cast("dict[str, str]", self._redis.hgetall(Keys.WAITS))
-        about = read(Waits, fields.pop(_ABOUT, None))
-        if about is None:
-            return None
-        of_hosts = (read_all(_WAITS, fields[host]) for host in sorted(fields))
-        return about.model_copy(update={"waits": tuple(chain.from_iterable(of_hosts))})
 
     # Events: what happened, in order; wakes beat.
 
@@ -269,16 +209,14 @@ class Board:
         told = [(str(event_id), read(Event, fields.get("event"))) for event_id, fields in reversed(items)]
         return [(event_id, event) for event_id, event in told if event is not None]
 
-    def _hashes(self, kind: type[N], keys: Sequence[tuple[str, str]]) -> dict[str, list[N]]:
-        with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
-            for _, key in keys:
-                pipe.hvals(key)
-            answers = cast("list[list[str]]", pipe.execute())
-        found: dict[str, list[N]] = {}
-        for (host, _), texts in zip(keys, answers, strict=True):
-            if texts:
-                found[host] = [notice for text in texts if (notice := read(kind, text)) is not None]
-        return found
+    def _ask(self, *commands: Sequence[str]) -> list[Any]:
+        with readable_errors(self._url):
+            if len(commands) == 1:
+                return [self._redis.execute_command(*commands[0])]  # type: ignore[no-untyped-call]
+            with self._redis.pipeline(transaction=False) as pipe:
+                for command in commands:
+                    pipe.execute_command(*command)  # type: ignore[no-untyped-call]
+                return pipe.execute()
 
 
 def _by_host(waits: Iterable[Wait]) -> dict[str, list[Wait]]:
