@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -15,6 +17,10 @@ from common.config import loader
 from common.config.problems import Level
 from common.names import ROLE_OF_TASK
 from plotman.cli import cli
+from plotman.control.farm import Farm
+from plotman.metrics.collector import families
+from plotman.metrics.view import View
+from tests.support import full_farm
 from tests.support.sections import SCHEDULING
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -114,11 +120,58 @@ def test_files_that_the_documents_name_are_there(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text) if link]
     prose = re.sub(r"\]\([^)]*\)", "]", text)  # links start at the document, names in prose at the root
-    named = re.findall(r"(?<![\w/~.-])\.?/?((?:deploy|tests|docs|benchmarks)/[\w./*-]*\w)", prose)
+    named = re.findall(
+        r"(?<![\w/~.-])\.?/?((?:deploy|tests|docs|benchmarks|beat|common|\w+_worker)/[\w./*-]*\w)", prose
+    )
     for link in links:
         assert (document.parent / link).exists(), link
     for name in named:
         assert list(ROOT.glob(name)), name
+
+
+def keys_of(content: object) -> Iterator[str]:
+    if isinstance(content, dict):
+        yield from content
+        content = list(content.values())
+    if isinstance(content, list):
+        for inner in content:
+            yield from keys_of(inner)
+
+
+@pytest.mark.parametrize("verb", ["status", "dirs", "dsched"])
+def test_every_key_of_a_verbs_json_is_in_the_documents(verb: str) -> None:
+    golden = ROOT / "tests" / "unit" / "plotman" / "control" / "golden" / f"{verb}.json"
+    told = set(re.findall(r"`([a-z_0-9]+)`", (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")))
+    assert set(keys_of(json.loads(golden.read_text(encoding="utf-8")))) - told == set()
+
+
+def test_every_metric_is_in_the_documents() -> None:
+    text = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `plotman_")]
+    named = [re.findall(r"`(\w+)`", row) for row in rows]
+    farm = Farm(
+        at=datetime.now(UTC),
+        plotters={"plotter1": full_farm.plotter()},
+        archivers={"plotter1": full_farm.archiver()},
+        harvesters={"harvester1": full_farm.harvester()},
+        waits=None,
+        stale=frozenset(),
+    )
+    missing = [
+        family.name
+        for family in families(View(farm))
+        if not any(_is_named(family.name, row) for row in named)
+    ]
+    assert missing == []
+
+
+def _is_named(metric: str, row: list[str]) -> bool:
+    """`plotman_tmp_up`, `_free_bytes`: what begins with _ is short for what begins as the name before it."""
+    kind = "_".join(row[0].split("_")[:2])
+    short = [name for name in row if name.startswith("_")]
+    return bool({metric, f"{metric}_total"} & set(row)) or (
+        metric.startswith(kind) and any(metric.endswith(ending) for ending in short)
+    )
 
 
 def yaml_blocks() -> list[tuple[str, str]]:
