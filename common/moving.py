@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, Protocol
 
 from common.errors import BrokerError, NoRoom, PlotmanError, PlotRefused
@@ -95,7 +94,8 @@ class MoveKeeper:
             yield
         except LetGo:
             _end(renewal, done)
-            self._put(step, attempts, lifetime=timedelta(0))  # to be decided anew at once
+            # To be decided anew at once.
+            self._put(step, self._record(step, attempts, lifetime=timedelta(0)))
             raise
         except Exception as error:
             _end(renewal, done)
@@ -105,7 +105,7 @@ class MoveKeeper:
         if step.next is None:
             self._quietly(lambda: self._board.drop_move(step.plotter, step.path))
         else:
-            self._put(step, attempts, at=step.next)
+            self._put(step, self._record(step, attempts, at=step.next))
 
     def hand_over(self, step: Step, delivery: dict[str, Any], stop: Stop = never) -> None:
         """Leave with beat what the next worker is to be told (see beat.policy.passing_on); after `working`.
@@ -114,7 +114,7 @@ class MoveKeeper:
         `stop` is set; beat then decides anew.
         """
         move = self._record(step, self._attempts(step), at=step.next, delivery=delivery)
-        while not self._quietly(partial(self._board.put_move, step.plotter, move)):
+        while not self._put(step, move):
             if stop.is_set():
                 return
             time.sleep(_REDIS_PAUSE_S)
@@ -151,35 +151,29 @@ class MoveKeeper:
         refused = isinstance(error, PlotRefused)
         reason = str(error) if isinstance(error, PlotmanError) else f"{type(error).__name__}: {error}"
         pause = _NEVER if refused else timedelta(seconds=pause_s(step.step, attempts))
-        self._put(
+        move = self._record(
             step,
             attempts,
             reason=f"refused: {reason}" if refused else reason,
             retry_at=_now() + pause,
             absent=isinstance(error, NoRoom),
         )
+        self._put(step, move)
         if refused:
-            self.tell(step, "refused", f"{step.path} was refused by {step.harvester}: {reason}")
+            kind, text = "refused", f"{step.path} was refused by {step.harvester}: {reason}"
         else:
-            self.tell(step, "transfer-failed", f"{step.path}, {step.step}: {reason}")
+            kind, text = "transfer-failed", f"{step.path}, {step.step}: {reason}"
+        log.warning("%s", text, extra={"action": kind, "host": step.host, "plot_id": step.plot_id})
+        self.tell(step, kind, text)
 
     def _renew(self, step: Step, attempts: int, done: threading.Event) -> None:
-        self._put(step, attempts)
+        self._put(step, self._record(step, attempts))
         while not done.wait(RENEW_S):
-            self._put(step, attempts)
+            self._put(step, self._record(step, attempts))
 
-    def _put(
-        self,
-        step: Step,
-        attempts: int,
-        at: MoveStep | None = None,
-        reason: str | None = None,
-        retry_at: datetime | None = None,
-        lifetime: timedelta = MOVE_LIFETIME,
-        absent: bool = False,
-    ) -> None:
-        move = self._record(step, attempts, at, reason, retry_at, lifetime, absent)
-        self._quietly(lambda: self._board.put_move(step.plotter, move))
+    def _put(self, step: Step, move: PendingMove) -> bool:
+        """False where the notice board did not hear it."""
+        return self._quietly(lambda: self._board.put_move(step.plotter, move))
 
     def _record(
         self,

@@ -10,7 +10,7 @@ from celery import Task, shared_task
 from celery.exceptions import Ignore
 
 from common import names
-from common.errors import PlotRefused
+from common.errors import PlotmanError, PlotRefused
 from common.messages import Admission, Delivery, Message
 from common.moving import LetGo, Step
 from common.pending import MoveStep
@@ -28,13 +28,11 @@ class FreeSpaceRequest(Message):
     host: str
 
 
-@shared_task(name=names.FREE_SPACE, bind=True)
+@shared_task(name=names.FREE_SPACE, bind=True, throws=(PlotmanError,))
 def free_space(self: Task, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ARG001
     """Each drive as it is now, within seconds: `_space`. Arguments: FreeSpaceRequest."""
     harvester = current(FreeSpaceRequest.read(**arguments).host)
-    harvester.drives.refresh()
-    harvester.changed()
-    return [_space(drive) for drive in harvester.drives.shown()]
+    return [_space(drive) for drive in harvester.look()]
 
 
 def _space(drive: Drive) -> dict[str, Any]:
@@ -59,7 +57,7 @@ def _space(drive: Drive) -> dict[str, Any]:
     }
 
 
-@shared_task(name=names.RESERVE, bind=True)
+@shared_task(name=names.RESERVE, bind=True, throws=(PlotmanError,))
 def reserve(self: Task, **arguments: Any) -> dict[str, Any]:
     """Hold a plot's bytes on a drive. Arguments: ReserveOrder; answer: Reservation."""
     order = ReserveOrder.read(**arguments)
@@ -86,7 +84,7 @@ def reserve(self: Task, **arguments: Any) -> dict[str, Any]:
     return reservation.kwargs()
 
 
-@shared_task(name=names.ADMIT, bind=True)
+@shared_task(name=names.ADMIT, bind=True, throws=(PlotmanError,))
 def admit(self: Task, delivery: dict[str, Any], host: str) -> dict[str, Any]:
     """Take a delivered plot in. delivery: Delivery; answer: Admission, when the plot is durable."""
     delivered = Delivery.read(**delivery)

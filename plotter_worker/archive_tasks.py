@@ -10,7 +10,7 @@ from celery import Task, shared_task
 from celery.exceptions import Ignore
 
 from common import names
-from common.errors import ManyPlots, NoSuchPlot, OrderRefused
+from common.errors import ManyPlots, NoSuchPlot, OrderRefused, PlotmanError
 from common.handles import fits_file
 from common.messages import Admission, Reservation
 from common.moving import LetGo, MoveKeeper, Step
@@ -25,7 +25,7 @@ from plotter_worker.transfer.progress import Progress
 log = logging.getLogger(__name__)
 
 
-@shared_task(name=names.TRANSFER, bind=True)
+@shared_task(name=names.TRANSFER, bind=True, throws=(PlotmanError,))
 def transfer(self: Task, reservation: dict[str, Any], host: str) -> dict[str, Any]:
     """Fill the part that was reserved. reservation: Reservation; answer: Delivery."""
     reserved = Reservation.read(**reservation)
@@ -55,7 +55,7 @@ def transfer(self: Task, reservation: dict[str, Any], host: str) -> dict[str, An
     return delivery.kwargs()
 
 
-@shared_task(name=names.RELEASE, bind=True)
+@shared_task(name=names.RELEASE, bind=True, throws=(PlotmanError,))
 def release(self: Task, admission: dict[str, Any], host: str) -> dict[str, Any]:
     """Delete the source of a plot that is durable on its drive. admission: Admission, which is also the
     answer. Runs in the plotter's worker, so that it never waits for the next transfer."""

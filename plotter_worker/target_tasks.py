@@ -10,7 +10,7 @@ from celery import Task, shared_task
 from celery.exceptions import Ignore
 
 from common import names
-from common.errors import OrderRefused
+from common.errors import OrderRefused, PlotmanError
 from common.messages import Delivery, TargetOrder
 from common.moving import LetGo, Step
 from common.pending import MoveStep
@@ -25,7 +25,7 @@ from plotter_worker.transfer.progress import Progress
 log = logging.getLogger(__name__)
 
 
-@shared_task(name=names.ARCHIVE_TO_TARGET, bind=True, throws=(OrderRefused,))
+@shared_task(name=names.ARCHIVE_TO_TARGET, bind=True, throws=(PlotmanError,))
 def archive_to_target(self: Task, **arguments: Any) -> dict[str, Any]:
     """Copy a plot to this host's target, and see that the copy is whole. TargetOrder; answer: Admission."""
     order = TargetOrder.read(**arguments)

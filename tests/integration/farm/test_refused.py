@@ -34,19 +34,23 @@ def test_a_refused_plot_is_told_of_kept_and_sent_again_only_on_a_persons_word(fa
     assert refused.reason
     assert farm.archived() == []
     assert farm.events("refused")
+    log = (farm.state / "logs" / "harvester.log").read_text(encoding="utf-8")
+    assert f"{source} was refused by {HOST}: " in log
+    assert "Traceback" not in log, "what befalls a plot is no bug"
 
     assert farm.run("resend", "ffff").returncode == ExitCode.NOTHING
+    # A limit holds for what is sent from now on.
+    answers = json.loads(farm.run("bandwidth", "20M", "--host", HOST, "--json").stdout)["answers"]
+    assert [(one["host"], "20.0 MB/s" in one["answer"], one["error"]) for one in answers] == [
+        (HOST, True, None)
+    ]
+
     source.write_bytes(whole)  # the person has mended it
     said = farm.run("resend", made.name)
     assert said.returncode == 0, said.stderr
     eventually(farm.archived, "the plot is on the drive", 60)
+    eventually(lambda: _limit(farm) == 20_000_000, "the archiver keeps to the limit", 15)
     eventually(lambda: not source.exists(), "the source is deleted", 30)
-
-    answers = json.loads(farm.run("bandwidth", "2M", "--host", HOST, "--json").stdout)["answers"]
-    assert [(one["host"], "2.0 MB/s" in one["answer"], one["error"]) for one in answers] == [
-        (HOST, True, None)
-    ]
-    eventually(lambda: _limit(farm) == 2_000_000, "the archiver keeps to it", 15)
 
 
 def _limit(farm: Farm) -> int | None:
