@@ -59,7 +59,6 @@ class FarmScheduler(Scheduler):
         self._lease = self._board.lease(self._token)
         self._follow(settings)
         self._watch = ConfigWatch(settings, None, self._follow, NobodyTold())
-        self._watch.start()
         self._leads = False
         self._heard: str | None = None
         self._away = False
@@ -68,6 +67,11 @@ class FarmScheduler(Scheduler):
         self._shown: dict[str, tuple[Wait, ...]] = {}  # by host: what stands on the board
         self._put_at = float("-inf")
         super().__init__(app, **options)
+
+    def setup_schedule(self) -> None:
+        """Called for the scheduler that runs, and not for a second one that Celery makes for its banner."""
+        self._watch.start()
+        super().setup_schedule()
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """One round, and the sleep after it. Always 0: Service need not sleep any more."""

@@ -17,7 +17,8 @@ from common.snapshot import Event
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 0.5
+_REST_S = 2.0  # between two looks at a file that stays as it is
+_LOOK_S = 0.5  # to the next when it has changed
 _TOLD = 3  # errors that are told in full; `plotman config check` tells all
 # One process of a host tells the farm; all of them show it.
 _TELLERS = (Role.PLOTTER, Role.HARVESTER)
@@ -42,7 +43,7 @@ class NobodyTold:
 
 
 class ConfigWatch:
-    """Looks at the file twice a second, and reads it when it has been left alone for a look: editors write
+    """Looks at the file each 2 s, and reads it when it has been left alone for half a second: editors write
     in pieces, or put another file in its place.
 
     settings: what the process goes by. apply: called in the watch's thread with what is to hold from now on.
@@ -83,7 +84,7 @@ class ConfigWatch:
         return self._problems
 
     def _run(self) -> None:
-        while not self._ending.wait(_LOOK_S):
+        while not self._ending.wait(_REST_S if self._read else _LOOK_S):
             self.look()
 
     def look(self) -> None:
