@@ -56,6 +56,12 @@ class PlotName:
         return cls(name, int(match["k"]), match["id"].lower(), int(match["c"] or 0))
 
 
+def plot_id_of(path: str) -> str | None:
+    """As the file is named; None for a name that is no plot's."""
+    name = PlotName.parse(path.rpartition("/")[2])
+    return name.plot_id if name else None
+
+
 class NotAPlot(PlotmanError):
     """The file does not begin like a plot.
 

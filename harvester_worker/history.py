@@ -10,7 +10,7 @@ from common.history.recorder import Recorder, history_path
 from common.history.rows import End, Kind, LandingEnd
 from common.messages import Admission, Delivery
 from common.names import Role
-from common.plotfile import PlotName
+from common.plotfile import plot_id_of
 
 
 class LandingHistory:
@@ -54,13 +54,12 @@ class LandingHistory:
 
     def _keep(self, delivery: Delivery, began_at: datetime, **known: object) -> None:
         reservation = delivery.reservation
-        name = PlotName.parse(Path(reservation.path).name)
         row = LandingEnd.model_validate(
             {
                 "host": self._host,
                 "started_at": began_at,
                 "ended_at": datetime.now(UTC),
-                "plot_id": name.plot_id if name else None,
+                "plot_id": plot_id_of(reservation.path),
                 "size_bytes": reservation.size_bytes,
                 "source_host": reservation.source_host,
                 "source": reservation.path,

@@ -14,7 +14,7 @@ from common.errors import PlotmanError, PlotRefused
 from common.messages import Admission, Delivery, Message
 from common.moving import LetGo, Step
 from common.pending import MoveStep
-from common.plotfile import PlotName
+from common.plotfile import plot_id_of
 from common.pool import stop_event
 from common.snapshot import DirState, Drive
 from harvester_worker.incoming import now_utc
@@ -70,7 +70,7 @@ def reserve(self: Task, **arguments: Any) -> dict[str, Any]:
         size_bytes=order.size_bytes,
         host=order.host,
         task_id=self.request.id,
-        plot_id=_plot_id(order.path),
+        plot_id=plot_id_of(order.path),
         next=MoveStep.TRANSFER,
         move=order.move,
     )
@@ -98,7 +98,7 @@ def admit(self: Task, delivery: dict[str, Any], host: str) -> dict[str, Any]:
         size_bytes=reservation.size_bytes,
         host=host,
         task_id=self.request.id,
-        plot_id=_plot_id(reservation.path),
+        plot_id=plot_id_of(reservation.path),
         next=MoveStep.RELEASE,
         move=reservation.move,
     )
@@ -126,8 +126,3 @@ def admit(self: Task, delivery: dict[str, Any], host: str) -> dict[str, Any]:
 def _sentence(admission: Admission) -> str:
     name = Path(admission.landed).name
     return f"{name} is on {admission.reservation.drive}: {admission.verified}"
-
-
-def _plot_id(path: str) -> str | None:
-    name = PlotName.parse(Path(path).name)
-    return name.plot_id if name else None

@@ -15,7 +15,7 @@ from common.handles import fits_file
 from common.messages import Admission, Reservation
 from common.moving import LetGo, MoveKeeper, Step
 from common.pending import MoveStep
-from common.plotfile import PlotName
+from common.plotfile import plot_id_of
 from common.pool import stop_event
 from common.units import human_bytes
 from plotter_worker import archiver, service, sources
@@ -110,7 +110,6 @@ def _must_be_ours(reservation: Reservation, host: str) -> None:
 
 
 def _step(step: MoveStep, reservation: Reservation, host: str, task_id: str | None) -> Step:
-    name = PlotName.parse(Path(reservation.path).name)
     return Step(
         step=step,
         plotter=host,
@@ -119,7 +118,7 @@ def _step(step: MoveStep, reservation: Reservation, host: str, task_id: str | No
         size_bytes=reservation.size_bytes,
         host=host,
         task_id=task_id,
-        plot_id=name.plot_id if name else None,
+        plot_id=plot_id_of(reservation.path),
         next=MoveStep.ADMIT if step is MoveStep.TRANSFER else None,
         move=reservation.move,
     )

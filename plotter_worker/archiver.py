@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from common import startup
@@ -14,7 +13,6 @@ from common.config_watch import ConfigWatch
 from common.messages import Delivery, Reservation
 from common.moving import MoveKeeper, Stop
 from common.names import Role
-from common.plotfile import PlotName
 from common.publisher import Publisher
 from common.service import Served, ServiceStep
 from common.snapshot import ArchiverSnapshot, Transfer
@@ -25,6 +23,7 @@ from plotter_worker.sources import own_plot, plot_dirs
 from plotter_worker.targets.setup import mover_of
 from plotter_worker.transfer.progress import Progress
 from plotter_worker.transfer.sender import Sender
+from plotter_worker.transfer.shown import beginning, going
 from plotter_worker.transfer.strays import end_strays
 from plotter_worker.transfer_history import TransferHistory
 
@@ -88,7 +87,7 @@ class Archiver:
         source = own_plot(reservation.path, self._dirs)
         if reservation.landed is not None:
             return Delivery(reservation=reservation)
-        self._show(_beginning(reservation))
+        self._show(beginning(reservation))
         try:
             sent = self._sender.send(
                 source, reservation, lambda progress: self._progress(reservation, progress, tell), stop
@@ -114,16 +113,8 @@ class Archiver:
 
     def _progress(self, reservation: Reservation, progress: Progress, tell: Any) -> None:
         with self._lock:
-            shown = self._running.get(reservation.path) or _beginning(reservation)
-        self._show(
-            shown.model_copy(
-                update={
-                    "sent_bytes": progress.done_bytes,
-                    "rate_bytes_s": progress.rate_bytes_s,
-                    "eta_s": progress.eta_s,
-                }
-            )
-        )
+            shown = self._running.get(reservation.path) or beginning(reservation)
+        self._show(going(shown, progress))
         tell(progress)
 
     def _show(self, transfer: Transfer | None, path: str = "") -> None:
@@ -157,18 +148,6 @@ class Archiver:
                 *self._watch.problems,
             ),
         )
-
-
-def _beginning(reservation: Reservation) -> Transfer:
-    name = PlotName.parse(Path(reservation.path).name)
-    return Transfer(
-        path=reservation.path,
-        plot_id=name.plot_id if name else None,
-        size_bytes=reservation.size_bytes,
-        harvester=reservation.host,
-        drive=reservation.drive,
-        started_at=datetime.now(UTC),
-    )
 
 
 served: Served[Archiver] = Served("This worker does not archive for")

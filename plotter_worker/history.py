@@ -6,7 +6,6 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from pathlib import Path
 
 from common.config import Config
 from common.history.recorder import Recorder, history_path
@@ -14,7 +13,7 @@ from common.history.rows import End, Kind, Row, TransferEnd
 from common.history.store import reading
 from common.messages import Admission
 from common.names import Role
-from common.plotfile import PlotName
+from common.plotfile import plot_id_of
 from common.snapshot import Tally
 from common.targets import label
 from plotter_worker.history_rows import Sizes, job_of, row_of_plot, rows_of_end
@@ -130,9 +129,3 @@ class PlotHistory:
             if getattr(row, name) is None
         }
         return row.model_copy(update=known | missing | {"attempts": len(tries)})
-
-
-def plot_id_of(path: str) -> str | None:
-    """As its file is named; None for a name that is no plot's."""
-    name = PlotName.parse(Path(path).name)
-    return name.plot_id if name else None

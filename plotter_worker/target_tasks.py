@@ -14,7 +14,7 @@ from common.errors import OrderRefused, PlotmanError
 from common.messages import Delivery, TargetOrder
 from common.moving import LetGo, Step
 from common.pending import MoveStep
-from common.plotfile import PlotName
+from common.plotfile import plot_id_of
 from common.pool import stop_event
 from common.targets import label
 from plotter_worker import archiver
@@ -44,7 +44,6 @@ def archive_to_target(self: Task, **arguments: Any) -> dict[str, Any]:
         log.info("%s is not sent: it is being sent already, or is gone from here", order.path)
         raise Ignore
 
-    name = PlotName.parse(Path(order.path).name)
     step = Step(
         step=MoveStep.TRANSFER,
         plotter=order.host,
@@ -53,7 +52,7 @@ def archive_to_target(self: Task, **arguments: Any) -> dict[str, Any]:
         size_bytes=order.size_bytes or 0,
         host=order.host,
         task_id=self.request.id,
-        plot_id=name.plot_id if name else None,
+        plot_id=plot_id_of(order.path),
         next=MoveStep.RELEASE,
     )
     try:

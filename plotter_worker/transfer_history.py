@@ -13,8 +13,8 @@ from common.history.rows import End, Kind, TransferEnd
 from common.messages import Delivery
 from common.moving import LetGo
 from common.names import Role
+from common.plotfile import plot_id_of
 from common.snapshot import Tally
-from plotter_worker.history import plot_id_of
 
 
 class TransferHistory:

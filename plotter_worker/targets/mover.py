@@ -6,13 +6,11 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from common.errors import OrderRefused, TransferFailed
 from common.messages import Admission, Reservation
 from common.moving import LetGo, Stop
-from common.plotfile import PlotName
 from common.snapshot import TargetReport, Transfer
 from common.targets import choose, label, no_room
 from plotter_worker.sources import own_plot
@@ -22,6 +20,7 @@ from plotter_worker.targets.definition import Target
 from plotter_worker.targets.run import Ended, Script
 from plotter_worker.targets.space import SpaceUnknown
 from plotter_worker.transfer.progress import Progress
+from plotter_worker.transfer.shown import beginning, going
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +130,7 @@ class Mover:
             size_bytes=size_bytes,
             drive=self._folder(size_bytes, coming, copies),
         )
-        self._around.show(_transfer(reservation), "")
+        self._around.show(beginning(reservation), "")
         self._around.publish()
         return reservation
 
@@ -159,10 +158,10 @@ class Mover:
         stop: Stop,
     ) -> Admission:
         def told(progress: Progress) -> None:
-            self._around.show(_transfer(reservation, progress, begun_at), "")
+            self._around.show(going(begun, progress), "")
             tell(progress)
 
-        begun_at = datetime.now(UTC)
+        begun = beginning(reservation)
         device = judging.device(self._target, reservation.drive)
         ended = self._run(source, reservation.drive, again, told, stop)
         judging.exit_status(self._target, reservation.drive, ended)
@@ -218,20 +217,3 @@ def _size(source: Path, expected: int | None) -> int:
     if expected not in (None, size_bytes):
         raise OrderRefused(f"{source} has {size_bytes} bytes, not {expected}.", "It is looked at anew.")
     return size_bytes
-
-
-def _transfer(
-    reservation: Reservation, progress: Progress | None = None, begun_at: datetime | None = None
-) -> Transfer:
-    name = PlotName.parse(Path(reservation.path).name)
-    return Transfer(
-        path=reservation.path,
-        plot_id=name.plot_id if name else None,
-        size_bytes=reservation.size_bytes,
-        harvester=reservation.host,
-        drive=reservation.drive,
-        started_at=begun_at or datetime.now(UTC),
-        sent_bytes=progress.done_bytes if progress else 0,
-        rate_bytes_s=progress.rate_bytes_s if progress else None,
-        eta_s=progress.eta_s if progress else None,
-    )

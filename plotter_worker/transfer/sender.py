@@ -10,7 +10,7 @@ from common.config import Config
 from common.errors import TransferFailed
 from common.messages import Reservation
 from common.moving import Stop
-from common.plotfile import PlotName
+from common.plotfile import plot_id_of
 from common.store import Board
 from common.ticket import Ticket
 from plotter_worker.steering import Steering, steering_path
@@ -64,8 +64,7 @@ class Sender:
     ) -> Sent:
         """Fill the reserved part. Raises TransferFailed with the cause, BrokerError, LetGo when `stop` was
         set. The source is never changed."""
-        name = PlotName.parse(source.name)
-        plot_id = name.plot_id if name else ""
+        plot_id = plot_id_of(source.name) or ""
 
         def ticket() -> Ticket | None:
             return self._board.ticket(self._host, plot_id)

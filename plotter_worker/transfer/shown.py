@@ -1,0 +1,33 @@
+"""A transfer as the snapshot shows it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from common.messages import Reservation
+from common.plotfile import plot_id_of
+from common.snapshot import Transfer
+from plotter_worker.transfer.progress import Progress
+
+
+def beginning(reservation: Reservation) -> Transfer:
+    """Nothing of it is sent yet; it begins now."""
+    return Transfer(
+        path=reservation.path,
+        plot_id=plot_id_of(reservation.path),
+        size_bytes=reservation.size_bytes,
+        harvester=reservation.host,
+        drive=reservation.drive,
+        started_at=datetime.now(UTC),
+    )
+
+
+def going(transfer: Transfer, progress: Progress) -> Transfer:
+    """The same, some way on."""
+    return transfer.model_copy(
+        update={
+            "sent_bytes": progress.done_bytes,
+            "rate_bytes_s": progress.rate_bytes_s,
+            "eta_s": progress.eta_s,
+        }
+    )
