@@ -28,6 +28,9 @@ DOCUMENTS = sorted((*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "
 # A command begins a line of a block, or a piece of code in the text; it may have a path, and words before it.
 _BEFORE = r"(?:^|[`|&;(]\s*|(?:runuser -u \w+ -- ))(?:\S*/)?"
 _COMMAND = re.compile(_BEFORE + r"((?:plotman|celery -A plotman)(?: [^`#|\n&;]*)?)", re.MULTILINE)
+# Of a file or folder of ours, as prose names it.
+_FOLDERS = "deploy|tests|docs|benchmarks|beat|common|plotman|plotter_worker|harvester_worker"
+_PATH = re.compile(rf"(?<![\w/~.-])\.?/?((?:{_FOLDERS})/[\w./*-]*\w)")
 # What stands for something: HOST, FILE, N, ..., [OPTION].
 _PLACEHOLDER = re.compile(r"^(?:[A-Z][A-Z_]*|\.\.\.|.*\[.*|.*\].*|<.*>)$")
 
@@ -120,9 +123,7 @@ def test_files_that_the_documents_name_are_there(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text) if link]
     prose = re.sub(r"\]\([^)]*\)", "]", text)  # links start at the document, names in prose at the root
-    named = re.findall(
-        r"(?<![\w/~.-])\.?/?((?:deploy|tests|docs|benchmarks|beat|common|\w+_worker)/[\w./*-]*\w)", prose
-    )
+    named = _PATH.findall(prose)
     for link in links:
         assert (document.parent / link).exists(), link
     for name in named:
