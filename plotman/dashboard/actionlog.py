@@ -20,11 +20,18 @@ def event_row(event_id: str, event: Event) -> Row:
     """A line of the log, in local time."""
     level = Level.BAD if _BAD.search(event.kind) else Level.PLAIN
     text = " ".join(event.text.split())
-    if event.plot_id:  # in file names it would push what happened off the screen
-        text = text.replace(event.plot_id, f"{event.plot_id[:8]}…")
-    plot = f"{event.plot_id[:8]} " if event.plot_id else ""
-    cells = (Cell(f"{event.at.astimezone():%H:%M:%S}"), Cell(event.host), Cell(f"{plot}{text}"))
+    if event.plot_id:
+        text = _without_its_path(text, event.plot_id)
+    cells = (Cell(f"{event.at.astimezone():%H:%M:%S}"), Cell(event.host), Cell(text))
     return Row(Target(Kind.EVENT, event.host, event_id), cells, level)
+
+
+def _without_its_path(text: str, plot_id: str) -> str:
+    """A sentence about a plot, with the short id first, and in place of its file's path: that would push what
+    happened off the screen."""
+    short = plot_id[:8]
+    text = re.sub(rf"[^\s:]*{re.escape(plot_id)}[^\s:,;]*", short, text)
+    return text if text.startswith(short) else f"{short} {text}"
 
 
 class ActionLog(Grid):

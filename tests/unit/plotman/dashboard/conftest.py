@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Footer
 
 from plotman.control.farm import Farm
 from plotman.dashboard.app import Dashboard, make_app
@@ -48,10 +49,18 @@ def shown() -> Shown:
         app = make_app(source, asker or Recorder())
         async with app.run_test(size=size, notifications=True) as pilot:
             await until(pilot, lambda: app.farm is not None or source.error is not None)
+            await until(pilot, lambda: complete(app))
             await settle(pilot)
             yield pilot
 
     return show
+
+
+def complete(app: Dashboard) -> bool:
+    """Whether what Textual draws later than the rest is there: the footer's keys, and the end of the log."""
+    footer, log = app.main.query_one(Footer), app.actions
+    keys = not footer.display or len(footer.children) > 0
+    return keys and (not log.display or log.scroll_offset.y >= log.max_scroll_y)
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object], timeout_s: float = 10) -> None:
@@ -67,6 +76,7 @@ async def settle(pilot: Pilot[None]) -> None:
     while (now := screen(pilot)) != before:
         before = now
         await pilot.pause(0.05)
+        await pilot.pause(0)  # on a busy machine nothing but the clock may have gone on in the pause
 
 
 def dashboard(pilot: Pilot[None]) -> Dashboard:

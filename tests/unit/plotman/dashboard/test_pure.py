@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -11,8 +12,9 @@ from rich.cells import cell_len
 
 from common.config import load
 from common.errors import ConfigError
-from common.snapshot import Hold
+from common.snapshot import Event, Hold
 from plotman.dashboard import arrange, headline, layout, panes
+from plotman.dashboard.actionlog import event_row
 from plotman.dashboard.arrange import Order
 from plotman.dashboard.layout import Size
 from plotman.dashboard.model import Cell, Column, Kind, Row, Table, Target, printable, shortened
@@ -71,6 +73,29 @@ def test_the_folder_that_all_paths_share_is_said_once() -> None:
 
 def test_control_characters_of_a_path_do_nothing_to_the_terminal() -> None:
     assert printable("/mnt/\x1b[2J\n1") == "/mnt/?[2J 1"
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("plot done in 7h 12m, in /mnt/dst/0", "6b4e7375 plot done in 7h 12m, in /mnt/dst/0"),
+        (
+            "/mnt/dst/0/plot-k32-2026-11-22-10-00-ID.plot is ready to be moved",
+            "6b4e7375 is ready to be moved",
+        ),
+        (
+            "plot-k32-2026-11-22-10-00-ID.plot is on /mnt/farm/02: 30 proofs",
+            "6b4e7375 is on /mnt/farm/02: 30 proofs",
+        ),
+        ("cannot send /mnt/dst/0/plot-k32-ID.plot: no room", "6b4e7375 cannot send 6b4e7375: no room"),
+    ],
+)
+def test_a_line_of_the_log_begins_with_the_plot_and_what_befell_it(told: str, shown: str) -> None:
+    plot_id = "6b4e7375" + "0" * 56
+    happened = Event(
+        kind="plot-ready", host="p1", at=datetime.now(UTC), text=told.replace("ID", plot_id), plot_id=plot_id
+    )
+    assert event_row("1-0", happened).cells[-1].text == shown
 
 
 def test_numbers_sort_as_numbers_and_what_is_unknown_comes_last() -> None:
