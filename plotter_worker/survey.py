@@ -124,6 +124,8 @@ class Survey:
                 if selector.select(self._rest_s()):
                     time.sleep(max(0.0, looked + _PAUSE_S - time.monotonic()))
                 self._drain(inotify)
+            if inotify is not None:
+                inotify.close()
 
     def _tell(self, matter: bool) -> None:
         try:
@@ -144,7 +146,11 @@ class Survey:
 
     def _watch(self, selector: selectors.BaseSelector) -> INotify | None:
         """Be woken by what happens in the directory; None where it cannot be watched now."""
-        inotify = INotify(nonblocking=True)
+        try:
+            inotify = INotify(nonblocking=True)
+        except OSError as error:  # a user may have 128 of them, see inotify(7)
+            log.debug("%s is looked at every few seconds only: %s", self.path, error)
+            return None
         try:
             inotify.add_watch(self.path, _WATCHED)
         except OSError:

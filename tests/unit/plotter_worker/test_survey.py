@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from common.probe import DirReport
 from common.snapshot import DirState, FinishedPlot, PlotState
-from plotter_worker.survey import FileSeen, Seen, matters
+from plotter_worker import survey
+from plotter_worker.survey import FileSeen, Seen, Survey, matters
+from tests.support.plots import write_plot
+from tests.support.waiting import eventually
 
 GB = 10**9
 FORMER = Seen(DirReport(DirState.OK, free_bytes=500 * GB, total_bytes=1000 * GB))
@@ -39,3 +44,17 @@ def test_beat_is_woken_by_what_may_let_a_plot_start_or_move_and_not_by_plots_tha
     now: Seen, expected: bool
 ) -> None:
     assert matters(FORMER, now) is expected
+
+
+def test_a_directory_that_cannot_be_watched_is_looked_at_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(**_: object) -> NoReturn:
+        raise OSError(24, "Too many open files")  # as beyond fs.inotify.max_user_instances
+
+    monkeypatch.setattr(survey, "INotify", no_more)
+    write_plot(tmp_path)
+    one = Survey(str(tmp_path), True, lambda _: None)
+    one.start()
+    eventually(lambda: one.seen.plots, "its plot is seen", 5)
+    one.stop()
