@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from common.errors import BrokerError
 
 if TYPE_CHECKING:
+    from common.config.farm import Farm
     from common.config.model import Config
 
 
@@ -62,8 +63,9 @@ def embedded_broker(state_dir: Path) -> EmbeddedBroker | None:
         ) from error
 
 
-def broker_url(config: Config) -> str:
+def broker_url(config: Config | Farm) -> str:
     """URL of the broker that this machine's processes use, with the password in it: not for logs.
+    config: plotman.yaml, or its section `farm`.
 
     Only reads; whether a server answers there is not looked at. Raises BrokerError where plotman.yaml
     names no broker and none was ever started here.

@@ -15,8 +15,8 @@ from pathlib import Path
 from common import statefile
 from common.config import Config, default_path, load
 from common.config.base import one_spelling
+from common.config.farm import default_state_dir
 from common.config.loader import Reading, read_bytes
-from common.config.model import default_state_dir
 from common.errors import ConfigError
 
 log = logging.getLogger(__name__)

@@ -1,8 +1,32 @@
 """plotman.yaml: its models, reading it with all its mistakes told at once, and writing a sample of it."""
 
-from common.config.drives import drives
-from common.config.loader import default_path, find_problems, load
-from common.config.model import Config
-from common.config.problems import Level, Problem
+from __future__ import annotations
 
-__all__ = ["Config", "Level", "Problem", "default_path", "drives", "find_problems", "load"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from common.config.loader import find_problems, load
+    from common.config.model import Config
+    from common.config.problems import Level, Problem
+    from common.config.whereabouts import default_path
+else:
+
+    def __getattr__(name: str) -> object:
+        """The models take long to build: loaded when they are first asked for, so that who wants a smaller
+        module of this package gets that alone."""
+        from importlib import import_module
+
+        homes = {
+            "Config": "model",
+            "Level": "problems",
+            "Problem": "problems",
+            "default_path": "whereabouts",
+            "find_problems": "loader",
+            "load": "loader",
+        }
+        if name not in homes:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{homes[name]}"), name)
+
+
+__all__ = ["Config", "Level", "Problem", "default_path", "find_problems", "load"]

@@ -23,6 +23,8 @@ def one_spelling(path: str) -> str:
     return "/" + clean.lstrip("/") if clean.startswith("//") else clean
 
 
+VERSION = 2  # of plotman.yaml's format
+
 # Key of the validation context: the folder that relative paths are below.
 BELOW = "below"
 

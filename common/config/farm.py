@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -47,6 +48,13 @@ def _host_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
         raise ValueError("is not a name of letters, digits, dots, dashes and underscores")
     return name
+
+
+def default_state_dir() -> Path:
+    """Folder for what plotman keeps where no plotman.yaml names one."""
+    import platformdirs  # late: verbs that look are fast where one is named
+
+    return platformdirs.user_data_path("plotman")
 
 
 class Farm(Section):
@@ -126,6 +134,16 @@ class Farm(Section):
         "whoever reaches it reads the names of hosts and folders.",
         examples=["127.0.0.1"],
     )
+
+    @property
+    def broker_url(self) -> str | None:
+        """Redis of the farm, with its password; None: an embedded one. Not for messages: see `masked`."""
+        return self.broker.get_secret_value() if self.broker else None
+
+    @property
+    def state_dir(self) -> Path:
+        """Folder for what plotman keeps. It may not exist yet."""
+        return Path(self.state) if self.state else default_state_dir()
 
 
 class Placement(StrEnum):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from common.config.model import VERSION
+from common.config.base import VERSION
 
 Location = tuple[str | int, ...]
 

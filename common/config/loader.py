@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from pydantic import ValidationError
 
 from common.config import document, forks, legacy, rules
-from common.config.base import BELOW
-from common.config.model import VERSION, Config
+from common.config.base import BELOW, VERSION
+from common.config.model import Config
 from common.config.problems import Level, Problem
 from common.config.salvage import salvage
+from common.config.whereabouts import default_path
 from common.config.wording import worded
 from common.errors import ConfigError
 
@@ -37,13 +36,6 @@ class Reading:
     problems: tuple[Problem, ...]
     document: document.Document
     raw: bytes = b""
-
-
-def default_path() -> Path:
-    """$PLOTMAN_CONFIG if it is set, else plotman.yaml in the user's configuration folder, where 0.5.3 has
-    it too (Linux: ~/.config/plotman/plotman.yaml)."""
-    named = os.environ.get("PLOTMAN_CONFIG")
-    return Path(named).expanduser() if named else platformdirs.user_config_path("plotman") / "plotman.yaml"
 
 
 def load(path: Path | None = None) -> Config:

@@ -7,12 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
-import platformdirs
 from pydantic import Field, ValidationInfo, model_validator
 
 from common.config import rules
 from common.config.archiving import Archiving
-from common.config.base import Section, one_spelling
+from common.config.base import VERSION, Section, one_spelling
 from common.config.directories import Directories
 from common.config.farm import Farm, Harvester
 from common.config.interface import Commands, Logging, UserInterface
@@ -22,13 +21,7 @@ from common.config.problems import Level
 from common.config.scheduling import Scheduling, TmpLimits
 from common.names import Role
 
-VERSION = 2
 LENIENT = "keys need not agree"  # context of a validation that serves `plotman config check` only
-
-
-def default_state_dir() -> Path:
-    """Folder for what plotman keeps where no plotman.yaml names one."""
-    return platformdirs.user_data_path("plotman")
 
 
 class Config(Section):
@@ -80,12 +73,12 @@ class Config(Section):
     @property
     def broker_url(self) -> str | None:
         """Redis of the farm, with its password; None: an embedded one. Not for messages: see `masked`."""
-        return self.farm.broker.get_secret_value() if self.farm.broker else None
+        return self.farm.broker_url
 
     @property
     def state_dir(self) -> Path:
         """Folder for what plotman keeps. It may not exist yet."""
-        return Path(self.farm.state) if self.farm.state else default_state_dir()
+        return self.farm.state_dir
 
     @property
     def history_kept(self) -> timedelta | None:

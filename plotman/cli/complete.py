@@ -59,8 +59,8 @@ def _farm() -> Farm | None:
 
     logging.disable()  # a doubt about plotman.yaml is no word to complete
     try:
-        from plotman.control.farm import board, look
+        from plotman.control.farm import glance, look
 
-        return look(board(_WAIT_S))
+        return look(glance(_WAIT_S))
     except (PlotmanError, OSError):
         return None

@@ -14,9 +14,9 @@ def dirs(json_: bool, host: str | None) -> None:
     """Show the tmp, dst and archive directories: room, readiness, and what is on its way there."""
     from plotman.cli.draw import as_json, draw
     from plotman.control import reports, tables
-    from plotman.control.farm import board, look, narrowed
+    from plotman.control.farm import glance, look, narrowed
 
-    farm = narrowed(look(board()), host)
+    farm = narrowed(look(glance()), host)
     if json_:
         as_json(reports.dirs_json(farm))
         return
@@ -37,10 +37,10 @@ def dsched(json_: bool, host: str | None) -> None:
     `next from` names the tmp directories from which a plot that started now would go to this one.
     """
     from plotman.cli.draw import as_json, draw
-    from plotman.control.farm import board, look, narrowed
+    from plotman.control.farm import glance, look, narrowed
     from plotman.control.schedule import dsched_json, dsched_table
 
-    farm = narrowed(look(board()), host)
+    farm = narrowed(look(glance()), host)
     if json_:
         as_json(dsched_json(farm))
     else:

@@ -14,9 +14,9 @@ def status(json_: bool, host: str | None) -> None:
     """Show every plot in the making, every transfer, and what waits for what."""
     from plotman.cli.draw import as_json, draw
     from plotman.control import reports, tables
-    from plotman.control.farm import board, look, narrowed
+    from plotman.control.farm import glance, look, narrowed
 
-    farm = narrowed(look(board()), host)
+    farm = narrowed(look(glance()), host)
     if json_:
         as_json(reports.status_json(farm))
         return

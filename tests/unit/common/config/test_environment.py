@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from common.config import Config, drives
+from common.config import Config
+from common.config.drives import drives
 from common.config.environment import find_problems
 from common.config.loader import read
 

@@ -80,13 +80,38 @@ def test_a_full_disk_behind_the_output_is_one_line(arguments: tuple[str, ...]) -
     assert shown.stderr == "plotman: No space left on device.\n"
 
 
-def test_looking_at_the_farm_imports_neither_celery_nor_a_worker() -> None:
-    code = (
-        "import sys, plotman.cli.status, plotman.cli.draw, plotman.control.farm, plotman.control.reports\n"
-        "print([name for name in ('celery', 'kombu', 'textual', 'plotter_worker') if name in sys.modules])"
+def test_looking_at_the_farm_loads_no_more_than_it_shows(broker_url: str, tmp_path: Path) -> None:
+    """Half of what a look takes is loading: what was left out had better not creep in again."""
+    config = tmp_path / "plotman.yaml"
+    config.write_text(f"version: [2]\nfarm: {{broker: '{broker_url}'}}\n", encoding="utf-8")
+    heavy = ("celery", "kombu", "textual", "rich", "redis", "asyncio", "platformdirs", "plotter_worker")
+    code = f"""
+import sys
+from click.testing import CliRunner
+from plotman.cli import cli
+
+for verb in (["status"], ["dirs"], ["dsched"], ["status", "--json"]):
+    shown = CliRunner().invoke(cli, verb)
+    assert shown.exit_code == 0, shown.output
+loaded = [name for name in {(*heavy, "common.config.model")} if name in sys.modules]
+print(loaded)
+"""
+    environment = {"PATH": "/usr/bin:/bin", "PLOTMAN_CONFIG": str(config)}
+    shown = subprocess.run(
+        (sys.executable, "-c", code), env=environment, capture_output=True, text=True, check=False
     )
-    shown = subprocess.run((sys.executable, "-c", code), capture_output=True, text=True, check=True)
-    assert shown.stdout.strip() == "[]"
+    assert (shown.stdout.strip(), shown.stderr) == ("[]", "")
+
+
+@pytest.mark.parametrize("text", ["version: [2]\nfarm: {brokr: 'redis://far'}\n", "version: [2]\nfarm: 7\n"])
+def test_to_look_is_refused_by_a_wrong_section_farm_with_all_its_errors(tmp_path: Path, text: str) -> None:
+    config = tmp_path / "plotman.yaml"
+    config.write_text(text + "scheduling: 8\n", encoding="utf-8")
+    shown = run("status", config=config)
+    assert shown.returncode == 3
+    assert len(shown.stderr.splitlines()) > 1
+    assert "farm" in shown.stderr
+    assert "scheduling" in shown.stderr
 
 
 @pytest.mark.parametrize("library", ["aiohttp", "textual_serve"])
