@@ -53,7 +53,7 @@ class Plotter:
             reason = "`plotman archive` starts none; `plotman plot` does"
             snapshot = snapshot.model_copy(update={"plotting": False, "pause_reason": reason})
         told = {
-            "problems": (*snapshot.problems, *startup.problems(), *self._watch.problems),
+            "problems": (*startup.problems(), *self._watch.problems),
             "tally": self.history.tally(),
             "leftovers": self._leftovers.now(),
         }

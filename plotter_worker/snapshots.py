@@ -33,16 +33,15 @@ def plotter_snapshot(
     gone: frozenset[str],
     turn: str,
     now: datetime,
-    copied_to: Callable[[str], str | None] = lambda _: None,
-    problems: tuple[str, ...] = (),
-    folders: tuple[str, ...] | None = None,
-    offset_s: int = 0,
+    copied_to: Callable[[str], str | None],
+    folders: tuple[str, ...],
+    offset_s: int,
 ) -> PlotterSnapshot:
     """All that beat and people need to know of this host.
 
     seen: the last look at each directory. makers: plot id -> pid of the plotter that has not finished it.
     gone: plots that are deleted, though the last look still has them. copied_to: tells of a plot's path which
-    harvester has all its bytes. folders: those whose plots may leave; None: what is configured.
+    harvester has all its bytes. folders: those whose plots may leave.
     offset_s: how far this machine's clock is ahead of UTC.
     """
     directories, scheduling = settings.directories, settings.scheduling
@@ -78,12 +77,11 @@ def plotter_snapshot(
         jobs=jobs,
         plots=tuple(
             plot.model_copy(update={"copied_to": copied_to(plot.path)})
-            for plot in finished_plots(folders or plot_folders(settings), steering, seen, makers, gone)
+            for plot in finished_plots(folders, steering, seen, makers, gone)
         ),
         archiving=archiving is not None,
         harvesters=tuple(archiving.harvesters) if archiving else (),
         moves_at_once=archiving.concurrency if archiving else 1,
-        problems=problems,
     )
 
 
