@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import redis
+import yaml
 
 from common.config.notifications import Notifications
+from common.names import Role
 from common.snapshot import Event
 from common.store import Board
 from plotman.alarms.notifier import Notifier
 from plotman.metrics.collector import as_text
+from tests.support import showcase
 from tests.support.secured import Secured
 
 MACHINES = (
@@ -194,6 +200,31 @@ def test_a_viewer_sees_all_and_touches_nothing(secured: Secured) -> None:
     )
     assert _allowed(secured, "eye", may) == list(may)
     assert _allowed(secured, "eye", may_not) == []
+
+
+def test_a_viewer_is_told_why_and_that_it_may_not_kill_or_pause(secured: Secured, tmp_path: Path) -> None:
+    tmp, job = showcase.tmp_dir("/mnt/tmp/0"), showcase.job(1, "/mnt/tmp/0")
+    plotter = showcase.plotter("p10", tmp, jobs=(job,), at=datetime.now(UTC))
+    Board.connect(secured.url("p10")).put_snapshot(Role.PLOTTER, plotter)
+    settings = tmp_path / "plotman.yaml"
+    farm = {**secured.farm_section("eye"), "state": str(tmp_path), "scheduler": False}
+    settings.write_text(yaml.safe_dump({"version": [2], "farm": farm}), encoding="utf-8")
+
+    def typed(*words: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"PLOTMAN_CONFIG": str(settings)}
+        command = (sys.executable, "-m", "plotman", *words)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    told = typed("why", showcase.plot_id(1)[:8])
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "phase 2:1, 40 %" in told.stdout
+    for words in (("kill", "-f", showcase.plot_id(1)[:8]), ("pause", "plotting", "--host", "p10")):
+        refused = typed(*words)
+        assert (refused.returncode, refused.stdout) == (4, ""), words
+        assert "The user of farm.broker may not order p10." in refused.stderr, words
+        assert len(refused.stderr.splitlines()) == 1, refused.stderr
+    with secured.admin() as admin:
+        assert admin.llen("plotter.p10") == 0
 
 
 def test_a_viewer_gets_all_metrics_and_a_scheduler_runs_a_notifier(secured: Secured, tmp_path: Path) -> None:
