@@ -21,7 +21,7 @@ from common.plotfile import PlotName
 from common.probe import Probe
 from common.publisher import Publisher
 from common.service import Served, ServiceStep
-from common.snapshot import DriveUse, Event, HarvesterSnapshot
+from common.snapshot import Drive, DriveUse, Event, HarvesterSnapshot
 from common.store import Board
 from harvester_worker.admit import Admitter
 from harvester_worker.door.address import own_address
@@ -111,6 +111,15 @@ class Harvester:
         self.history.stop()
         self._looks.close()
         self._work.close()
+
+    def look(self) -> tuple[Drive, ...]:
+        """All drives as they are now. The board is told, too, where that is news."""
+        before = self.drives.shown()
+        self.drives.refresh()
+        now = self.drives.shown()
+        if now != before:
+            self._publisher.changed()
+        return now
 
     def changed(self) -> None:
         """Something was done to the drives."""

@@ -50,8 +50,8 @@ class Survey:
         """What may still be promised. Bytes that part files hold are missing from f_bavail already; those
         of file systems that cannot hold them are taken off here.
         """
-        if self.report.free_bytes is None:
-            return None
+        if self.report.free_bytes is None or not self.parts:
+            return self.report.free_bytes
         return max(0, self.report.free_bytes - sum(part.to_come_bytes for part in self.parts))
 
     def writers(self, now: datetime, but: str | None = None) -> int:
