@@ -54,7 +54,6 @@ class _Followed:
     pidfd: int | None
     child: subprocess.Popen[bytes] | None
     watch: int | None = None  # inotify's number for the log
-    dirty: bool = True
     next_read: float = 0.0
 
 
@@ -64,6 +63,7 @@ class Watcher:
         self._table = ProcessTable()
         self._followed: dict[int, _Followed] = {}  # by pid
         self._by_watch: dict[int, _Followed] = {}
+        self._dirty: dict[int, _Followed] = {}  # by pid: whose log is to be read on
         self._requests: queue.SimpleQueue[_Followed] = queue.SimpleQueue()
         self._selector = selectors.DefaultSelector()
         self._inotify = INotify(nonblocking=True)
@@ -110,11 +110,10 @@ class Watcher:
             self._look()
         if now >= self._next_slow_look:
             self._next_slow_look = now + _SLOW_LOOK_S
-            for followed in self._followed.values():
-                followed.dirty = True
+            self._dirty.update(self._followed)
 
     def _timeout_s(self) -> float:
-        reads = [followed.next_read for followed in self._followed.values() if followed.dirty]
+        reads = [followed.next_read for followed in self._dirty.values()]
         return max(0.0, min([self._next_look, *reads]) - time.monotonic())
 
     def _take_requests(self) -> None:
@@ -127,7 +126,7 @@ class Watcher:
         if followed.pidfd is None or (followed.child is None and identity and not is_running(identity)):
             self._finish(followed)
             return
-        self._followed[followed.pid] = followed
+        self._followed[followed.pid] = self._dirty[followed.pid] = followed
         self._selector.register(followed.pidfd, selectors.EVENT_READ, followed)
         self._watch_log(followed)
 
@@ -143,12 +142,12 @@ class Watcher:
     def _logs_grew(self) -> None:
         for event in self._inotify.read(timeout=0):
             if followed := self._by_watch.get(event.wd):
-                followed.dirty = True
+                self._dirty[followed.pid] = followed
 
     def _read_dirty(self, now: float) -> None:
-        for followed in self._followed.values():
-            if followed.dirty and followed.next_read <= now:
-                followed.dirty = False
+        for followed in list(self._dirty.values()):
+            if followed.next_read <= now:
+                del self._dirty[followed.pid]
                 followed.next_read = now + _READ_PAUSE_S
                 if followed.job.read_log():
                     self._listener.job_moved(followed.job)
@@ -157,6 +156,7 @@ class Watcher:
         assert followed.pidfd is not None
         self._selector.unregister(followed.pidfd)
         del self._followed[followed.pid]
+        self._dirty.pop(followed.pid, None)
         if followed.watch is not None and followed.watch in self._by_watch:
             del self._by_watch[followed.watch]
             with suppress(OSError):  # the log was deleted, and its watch with it

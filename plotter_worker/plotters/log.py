@@ -87,7 +87,6 @@ class RulesReader:
             if not (self._noise and self._pending.startswith(self._noise)):
                 self._line(self._pending)
             self._pending = line[:_LINE_BYTES]
-        self._progress = None
 
     @property
     def progress(self) -> Progress:
@@ -107,8 +106,11 @@ class RulesReader:
             return
         self._tail.append(line.rstrip())
         if self._story.expects_error:
+            self._progress = None
             self._story.continue_error(line.removeprefix(_WRAPPED_STDERR).decode(errors="replace"))
-        self._story.goes_on()
+        if self._story.stalled is not None:
+            self._progress = None
+            self._story.goes_on()
         entries = self._table.get(_key(text))
         if not entries:
             return
@@ -116,6 +118,7 @@ class RulesReader:
         for pattern, handler in entries:
             match = pattern.match(decoded)
             if match:
+                self._progress = None  # made anew when asked for; lines that mean nothing leave it as it is
                 handler(self._story, match)
                 return
 
