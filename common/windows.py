@@ -1,4 +1,4 @@
-"""Hours of the day in which plots may start: `22:00-06:00`, `Mon-Fri 22:00-06:00`, `Sat,Sun 00:00-24:00`.
+"""Hours for starting plots, or for silence: `22:00-06:00`, `Mon-Fri 22:00-06:00`, `Sat,Sun 00:00-24:00`.
 
 Pure: the time on the wall is given. The days of a window are those on which it opens; one that goes over
 midnight closes on the next day.
@@ -54,6 +54,11 @@ def checked(text: str) -> str:
     """The text, for validation. Raises ValueError."""
     parse(text)
     return text
+
+
+def is_open(window: str, local: datetime) -> bool:
+    """local: the time on the wall."""
+    return any(opens <= local < closes for opens, closes in parse(window).openings(local))
 
 
 def opens_at(windows: Iterable[str], now: datetime, utc_offset_s: int) -> datetime | None:

@@ -4,35 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from datetime import time
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from common import alarms
+from common import alarms, windows
 from common.config.base import Section
-
-_HOURS = re.compile(r"(\d\d?):(\d\d)\s*-\s*(\d\d?):(\d\d)")
-
-
-def quiet_hours(text: str) -> tuple[time, time]:
-    """Begin and end of `22:00-07:00`; the end may be on the next day. Raises ValueError."""
-    matched = _HOURS.fullmatch(text.strip())
-    if matched is None:
-        raise ValueError("is not of the form 22:00-07:00")
-    hour, minute, end_hour, end_minute = map(int, matched.groups())
-    try:
-        begin, end = time(hour, minute), time(end_hour, end_minute)
-    except ValueError:
-        raise ValueError("names no time of day") from None
-    if begin == end:
-        raise ValueError("begins when it ends")
-    return begin, end
-
-
-def _quiet(text: str) -> str:
-    quiet_hours(text)
-    return text
 
 
 def _address(secret: SecretStr) -> SecretStr:
@@ -79,9 +56,10 @@ class NotificationTarget(Section):
         "act on, all is everything.",
         examples=[["action", "plot-done"]],
     )
-    quiet_hours: Annotated[str, AfterValidator(_quiet)] | None = Field(
+    quiet_hours: Annotated[str, AfterValidator(windows.checked)] | None = Field(
         None,
-        description="When nothing is told, in this machine's time; afterwards comes one summary.",
+        description="When nothing is told, in this machine's time, as scheduling.windows are written; "
+        "afterwards comes one summary.",
         examples=["22:00-07:00"],
     )
     critical_always: bool = Field(
@@ -100,11 +78,6 @@ class NotificationTarget(Section):
         if (self.url is None) == (self.command is None):
             raise ValueError("a target needs either url or command")
         return self
-
-    @property
-    def quiet(self) -> tuple[time, time] | None:
-        """Begin and end of the quiet hours."""
-        return quiet_hours(self.quiet_hours) if self.quiet_hours else None
 
 
 class Notifications(Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime
 
@@ -11,6 +11,7 @@ from common import alarms
 from common.alarms import Severity
 from common.config.notifications import NotificationTarget
 from common.snapshot import Notice
+from common.windows import is_open
 from plotman.alarms.notification import Notification
 
 _HOUR = timedelta(hours=1)
@@ -21,11 +22,11 @@ _URL_AT_MOST = 20
 
 @dataclass(frozen=True)
 class Rules:
-    """kinds: what the target is told. at_most: messages an hour; None: no limit.
-    one_by_one: never several in one message."""
+    """kinds: what the target is told. quiet: hours, as common.windows has them. at_most: messages an hour;
+    None: no limit. one_by_one: never several in one message."""
 
     kinds: frozenset[str]
-    quiet: tuple[time, time] | None = None
+    quiet: str | None = None
     critical_always: bool = False
     at_most: int | None = None
     one_by_one: bool = False
@@ -35,7 +36,7 @@ def rules_of(target: NotificationTarget) -> Rules:
     by_url = target.url is not None
     return Rules(
         kinds=alarms.names(target.events),
-        quiet=target.quiet,
+        quiet=target.quiet_hours,
         critical_always=target.critical_always,
         at_most=target.at_most or (_URL_AT_MOST if by_url else None),
         one_by_one=not by_url,
@@ -54,20 +55,14 @@ class Mailbox(Notice):
         return self.model_copy(update={"waiting": (*self.waiting, notification)[-_MOST_KEPT:]})
 
 
-def is_quiet(rules: Rules, local: time) -> bool:
-    """Whether it is quiet hours at this time of day."""
-    if rules.quiet is None:
-        return False
-    begin, end = rules.quiet
-    return begin <= local < end if begin < end else local >= begin or local < end
-
-
-def due(box: Mailbox, rules: Rules, now: datetime, local: time) -> tuple[Notification, ...]:
+def due(box: Mailbox, rules: Rules, now: datetime, local: datetime) -> tuple[Notification, ...]:
     """What is to be sent now, as one message; empty where nothing is. local: now, by the wall clock."""
     if not box.waiting or (box.retry_at is not None and now < box.retry_at):
         return ()
     recent = sum(now - at < _HOUR for at in box.sent_at)
-    held = is_quiet(rules, local) or (rules.at_most is not None and recent >= rules.at_most)
+    held = (rules.quiet is not None and is_open(rules.quiet, local)) or (
+        rules.at_most is not None and recent >= rules.at_most
+    )
     found = box.waiting
     if held:
         passing = (one for one in found if one.severity is Severity.CRITICAL)

@@ -63,7 +63,7 @@ class Posts:
         turned = {}
         for name, box in self.boxes(boxes).items():
             box = self._collect(name, box, now)
-            told = mailbox.due(box, self._rules[name], now, now.astimezone().time())
+            told = mailbox.due(box, self._rules[name], now, now.astimezone())
             sending = self._sending.get(name)
             if told and sending is None:
                 self._begin(name, told)
