@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     chaos = parser.getgroup("plotman: the chaos run of tests/farm")
     chaos.addoption("--chaos-minutes", type=float, default=5.0, help="how long faults strike (5)")
     chaos.addoption("--chaos-seed", type=int, default=None, help="strike as in an earlier run; printed there")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config.option, "loadscopereorder"):  # xdist is there
+        config.option.loadscopereorder = False
+
+
+# What takes longest first: last, it would leave a core without work at the end. Files of most tests, with which
+# xdist begins, are the quick ones.
+_FIRST = ("tests/integration/farm/", "tests/integration/plotman/", "tests/integration/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tests_in = Counter(item.path for item in items)
+
+    def turn(item: pytest.Item) -> tuple[int, int]:
+        found = (number for number, room in enumerate(_FIRST) if item.nodeid.startswith(room))
+        return next(found, len(_FIRST)), -tests_in[item.path]
+
+    items.sort(key=turn)
 
 
 @pytest.fixture(scope="session")
