@@ -241,12 +241,11 @@ class Farm:
         for process in self.processes:
             process.kill()
             process.wait()
-        while found := [*filter(psutil.Process.is_running, family), *self._started()]:
+        while found := [*filter(_lives, family), *self._started()]:
             for process in found:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
-            psutil.wait_procs(found, timeout=10)
-            family.clear()
+            eventually(lambda found=found: not any(map(_lives, found)), "what was killed has ended")
 
     def _started(self) -> Iterator[psutil.Process]:
         """What runs with this farm's configuration: its plotters and transfers too, which outlive workers."""
@@ -254,6 +253,13 @@ class Farm:
             with suppress(psutil.Error):
                 if process.environ().get("PLOTMAN_CONFIG") == str(self.config):
                     yield process
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _children(pid: int) -> list[psutil.Process]:
