@@ -67,7 +67,10 @@ def test_what_is_told_is_on_disk_when_it_stops_and_counted_after_the_next_start(
     assert (sum(tally.hours_count), tally.hours_count[-1], tally.hours_bytes[-1]) == (1, 1, 100)
 
 
-def test_a_locked_file_is_written_when_it_is_free_again(recorder: Make, tmp_path: Path) -> None:
+def test_a_locked_file_is_written_when_it_is_free_again(
+    recorder: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.history.store._BUSY_S", 0.2)
     path = tmp_path / "h.sqlite3"
     HistoryFile(path).close()
     with sqlite3.connect(path, isolation_level=None) as other:
