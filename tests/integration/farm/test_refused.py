@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from common.errors import ExitCode
 from common.names import Role
@@ -11,18 +12,16 @@ from tests.support.farm import HOST, Farm
 from tests.support.waiting import eventually
 
 
-def test_a_refused_plot_is_told_of_kept_and_sent_again_only_on_a_persons_word(farm: Farm) -> None:
+def test_a_refused_plot_is_told_of_kept_and_sent_again_only_on_a_persons_word(
+    farm: Farm, real_plot: Path
+) -> None:
     farm.configure(tmp=1, dst=1, drives=1)
     farm.allow(0)
-    dst, tmp = farm.folder / "dst" / "1", farm.folder / "hand"
-    tmp.mkdir()
-    farm.plot_by_hand(tmp, tmp, farm.folder / "hand.log").wait(timeout=60)
-    made = next(tmp.glob("plot-*.plot"))
-    whole = made.read_bytes()
+    whole = real_plot.read_bytes()
     damaged = bytearray(whole)
     for at in range(10_000, len(damaged), 3_000):
         damaged[at] ^= 0xFF
-    source = dst / made.name
+    source = farm.folder / "dst" / "1" / real_plot.name
     source.write_bytes(damaged)
     farm.up()
 
@@ -46,7 +45,7 @@ def test_a_refused_plot_is_told_of_kept_and_sent_again_only_on_a_persons_word(fa
     ]
 
     source.write_bytes(whole)  # the person has mended it
-    said = farm.run("resend", made.name)
+    said = farm.run("resend", real_plot.name)
     assert said.returncode == 0, said.stderr
     eventually(farm.archived, "the plot is on the drive", 60)
     eventually(lambda: _limit(farm) == 20_000_000, "the archiver keeps to the limit", 15)
