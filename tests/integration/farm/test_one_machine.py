@@ -19,11 +19,14 @@ from common.names import PLOT
 from common.plotfile import expected_size_bytes, read_header
 from tests.support.bench import small_drive
 from tests.support.farm import HOST, Farm
+from tests.support.held import plots_held
 from tests.support.ports import free_port
 from tests.support.sections import SMALL
 from tests.support.waiting import eventually
 
 K20 = SMALL | {"k": 20, "job_buffer": 400}
+# What makes plots, and nothing that moves them.
+MAKING = ("--only", "plotter", "--only", "beat")
 
 
 def prove(chia: Path, plot: Path) -> bool:
@@ -107,7 +110,7 @@ def test_a_plotter_that_dies_at_once_is_tried_three_times_and_no_more_until_told
     program = farm.folder / "chia"
     program.write_text("#!/bin/sh\necho 'Error: no keys today'\nexit 1\n", encoding="utf-8")
     program.chmod(0o755)
-    farm.up()
+    farm.up(*MAKING)
     eventually(lambda: farm.events("plotting-stopped"), "plotting stops loudly", 30)
     starts = [event.at for event in farm.events("plot-started")]
     assert len(starts) == 3
@@ -124,7 +127,7 @@ def test_a_plotter_that_dies_at_once_is_tried_three_times_and_no_more_until_told
 def test_a_failed_plot_ends_as_failure_with_the_last_lines_of_its_log(farm: Farm) -> None:
     farm.configure(tmp=1, plotting={"chiapos": {"executable": str(farm.chia), "k": 18, "n_buckets": 128}})
     farm.allow(1)
-    farm.up()
+    farm.up(*MAKING)
     failed = eventually(lambda: farm.events("plot-failed"), "it fails", 60)[0]
     eventually(lambda: farm.status_of(failed.task_id) == "FAILURE", "the result is stored")
     assert "Stripe size too large" in str(farm.result(failed.task_id)["result"]["exc_message"])
@@ -132,21 +135,10 @@ def test_a_failed_plot_ends_as_failure_with_the_last_lines_of_its_log(farm: Farm
 
 
 def test_status_and_dirs_tell_of_running_jobs_and_room(farm: Farm) -> None:
-    farm.configure(
-        plotting={
-            "chiapos": {
-                "executable": str(farm.chia),
-                "k": 20,
-                "n_threads": 2,
-                "n_buckets": 16,
-                "job_buffer": 400,
-                "stripes": 2000,
-            }
-        }
-    )
+    farm.configure()
     farm.allow(2)
     farm.up()
-    eventually(lambda: len([job for job in farm.jobs() if job.phase]) == 2, "two plots run")
+    plots_held(farm, 2)
     status = farm.run("status")
     assert status.returncode == 0
     assert "Total jobs: 2" in status.stdout
@@ -184,7 +176,7 @@ def test_orders_that_are_stale_wrong_or_come_twice_start_nothing(farm: Farm) -> 
     farm.configure(tmp=2, dst=1, plotting={"chiapos": {"executable": str(farm.chia), **K20}},
                    scheduling={"tmpdir_max_jobs": 3, "global_max_jobs": 5})  # fmt: skip
     farm.allow(1)
-    farm.up()
+    farm.up(*MAKING)
     job = eventually(lambda: [job for job in farm.jobs() if job.phase], "a plot runs")[0]
     started = farm.events("plot-started")
     tmp, turn = str(farm.folder / "tmp" / "2"), farm.plotter().turn

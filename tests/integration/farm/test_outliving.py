@@ -9,51 +9,31 @@ from collections import Counter
 
 from common.plotfile import expected_size_bytes, read_header
 from tests.support.farm import Farm
+from tests.support.held import go_on, plots_held
 from tests.support.sections import SMALL
 from tests.support.waiting import eventually
 
 K20 = SMALL | {"k": 20, "job_buffer": 400}
 
 
-def plots_held(farm: Farm, count: int) -> dict[str, int]:
-    """Task id -> pid of so many plots, each held in its midst until `go_on`: it is in the making however long
-    the next steps take."""
-
-    def underway() -> dict[str, int] | None:
-        found = {job.task_id: job.pid for job in farm.jobs() if job.phase}
-        return found if len(found) == count else None
-
-    held = eventually(underway, f"{count} in the making", 60)
-    for pid in held.values():
-        os.kill(pid, signal.SIGSTOP)
-    return held
-
-
-def go_on(held: dict[str, int]) -> None:
-    for pid in held.values():
-        os.kill(pid, signal.SIGCONT)
-
-
 def test_killing_worker_beat_and_broker_in_turn_costs_no_plot_and_doubles_none(farm: Farm) -> None:
     farm.configure()
-    farm.allow(6)
+    farm.allow(4)
     farm.up()
-    seen: dict[str, int] = {}
+    held = plots_held(farm, 2)
     for name in ("plotter", "beat", "broker"):
-        before = plots_held(farm, 2)
-        seen |= before
         old = farm.kill(name)
         eventually(lambda name=name, old=old: farm.pids().get(name, old) != old, f"{name} is started again")
         # Nothing that ran was started twice, and nothing has lost its task.
-        eventually(lambda before=before: pids_of(farm) == before, "the same two are on the board", 60)
-        go_on(before)
-    eventually(lambda: len(farm.archived()) == 6, "six plots on the drives", 120)
+        eventually(lambda: pids_of(farm) == held, "the same two are on the board", 60)
+    go_on(held)
+    eventually(lambda: len(farm.archived()) == 4, "they and two more are on the drives", 120)
     for plot in farm.archived():
         assert plot.stat().st_size == expected_size_bytes(read_header(plot))
-    for task_id in seen:
+    for task_id in held:
         eventually(lambda task_id=task_id: farm.status_of(task_id) == "SUCCESS", f"{task_id} succeeded")
     eventually(lambda: not list(farm.folder.glob("dst/*/*.plot")), "nothing is left to be moved")
-    assert len(list(farm.logs.glob("*.plot.log"))) == 6, "exactly the plots asked for were started"
+    assert len(list(farm.logs.glob("*.plot.log"))) == 4, "exactly the plots asked for were started"
     assert max(Counter(plot.name for plot in farm.archived()).values()) == 1
 
 
@@ -98,7 +78,7 @@ def test_a_plot_that_ended_while_nobody_watched_is_judged_afterwards(farm: Farm)
 def test_terminating_a_plot_kills_its_plotter_and_deletes_its_tmp_files(farm: Farm) -> None:
     farm.configure(tmp=1, plotting={"chiapos": {"executable": str(farm.chia), **K20}})
     farm.allow(1)
-    farm.up()
+    farm.up("--only", "plotter", "--only", "beat")
     job = eventually(lambda: [job for job in farm.jobs() if job.phase and job.plot_id], "a plot runs")[0]
     assert list(farm.folder.glob("tmp/1/*"))
     assert farm.celery("control", "terminate", "SIGTERM", job.task_id).returncode == 0

@@ -1,0 +1,27 @@
+"""Plots that are held in their midst: in the making however long the next steps take, and at no cost."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from tests.support.farm import Farm
+from tests.support.waiting import eventually
+
+
+def plots_held(farm: Farm, count: int) -> dict[str, int]:
+    """Task id -> pid of so many plots, each stopped until `go_on`."""
+
+    def underway() -> dict[str, int] | None:
+        found = {job.task_id: job.pid for job in farm.jobs() if job.phase}
+        return found if len(found) == count else None
+
+    held = eventually(underway, f"{count} in the making", 60)
+    for pid in held.values():
+        os.kill(pid, signal.SIGSTOP)
+    return held
+
+
+def go_on(held: dict[str, int]) -> None:
+    for pid in held.values():
+        os.kill(pid, signal.SIGCONT)
