@@ -189,7 +189,9 @@ class Running:
 def _name(argv: Sequence[str]) -> str | None:
     """Which of a plotman's processes has this command line; None: none of them."""
     for word, name in _NAMES.items():
-        if any(part.endswith(word) if word.startswith("/") else part.startswith(word) for part in argv):
+        # A server may write more behind its program's path, in one piece: `.../valkey-server 127.0.0.1:6379`.
+        paths = [part.partition(" ")[0] for part in argv]
+        if any(part.endswith(word) if word.startswith("/") else part.startswith(word) for part in paths):
             return name
     if "beat" in argv:
         return "beat"
@@ -201,7 +203,7 @@ _NAMES: Mapping[str, str] = {
     "plotter@": "plotter",
     "archiver@": "archiver",
     "harvester@": "harvester",
-    "valkey": "broker",
+    "/valkey-server": "broker",
     "/.venv-peer/bin/plotman": "plot",
 }
 

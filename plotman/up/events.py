@@ -8,7 +8,8 @@ from common.errors import BrokerError
 from common.store import Board
 from plotman.up.keeper import Say
 
-_WAIT_S = 1.0  # how long a look for events may block; stopping waits for it
+# How long a look for events may block. Stopping waits for it; but stopping the processes takes as long.
+_WAIT_S = 3.0
 _RETRY_S = 2.0
 
 # Each of these is a line on the terminal; phases would drown them.
