@@ -32,8 +32,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.loadscopereorder = False
 
 
-# What takes longest first: last, it would leave a core without work at the end. Files of most tests, with which
-# xdist begins, are the quick ones.
+# What takes longest first: last, it would leave a core without work at the end. Files of most tests, with
+# which xdist begins, are the quick ones.
 _FIRST = ("tests/integration/farm/", "tests/integration/plotman/", "tests/integration/")
 
 
