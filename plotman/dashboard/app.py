@@ -46,8 +46,8 @@ class Dashboard(Showing):
         self.draw()
         if self.alone:
             grid = self.main.query_one(f"#{self.alone}", Grid)
-            grid.enter()  # now: the next key may be typed already
-            grid.focus()
+            self.main.set_focus(grid)  # now, as `focus` would not: the next key may be typed already
+            grid.enter()
         else:
             self.actions.focus()
 

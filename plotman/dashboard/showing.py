@@ -106,6 +106,8 @@ class Showing(Ordering):
     # What the feed tells.
 
     def on_seen(self, seen: Seen) -> None:
+        if not self.is_running:  # on its way out, and the tables are gone
+            return
         self.actions.add(event_row(one, event) for one, event in seen.events if event.kind not in _NOISE)
         came_back, self.away = self.away is not None, None
         self.farm = seen.farm
@@ -117,6 +119,8 @@ class Showing(Ordering):
             self.screen.show(seen.farm)
 
     def on_away(self, away: Away) -> None:
+        if not self.is_running:
+            return
         since = self.farm.at if self.farm else None
         self.away = headline.Away(away.error, since, away.at)
         self._draw_headline()

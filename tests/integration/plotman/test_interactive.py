@@ -103,6 +103,14 @@ def test_a_plot_is_watched_paused_and_killed_by_keys_and_seen_in_a_browser(
     terminal.type("r")
     eventually(lambda: plotting.jobs()[0].status.value != "STP", "the plot goes on")
 
+    terminal.type("2d")
+    tmp = eventually(lambda: plotting.plotter().tmp_dirs[0].drained, "the tmp directory is drained")
+    assert tmp.reason == "drained in the dashboard"
+    terminal.shows("is drained")
+    terminal.type("d")
+    eventually(lambda: plotting.plotter().tmp_dirs[0].drained is None, "it takes plots again")
+    terminal.type("1")
+
     terminal.type("p")
     eventually(lambda: not plotting.plotter().plotting, "plotting is paused")
     terminal.shows("paused in the dashboard")
