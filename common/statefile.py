@@ -22,6 +22,16 @@ def write(path: Path, content: BaseModel) -> None:
     replace(path, content.model_dump_json().encode())
 
 
+def keep(path: Path, content: BaseModel, what: str) -> None:
+    """As `write`, where that goes: on a full disk the content holds until the next restart, and the log tells
+    so. what: is forgotten then, for people. Makes the folder."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, content)
+    except OSError as error:
+        log.error("%s cannot be written, a restart would forget %s: %s", path, what, error)
+
+
 def replace(path: Path, content: bytes) -> None:
     """The file is either the old or the new one, and after a power cut the new one once this has returned.
     Only its owner may read it. Raises OSError.

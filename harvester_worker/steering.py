@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,8 +12,6 @@ from pydantic import BaseModel, ConfigDict
 from common import holds, statefile
 from common.holds import HoldOrder
 from common.snapshot import Hold
-
-log = logging.getLogger(__name__)
 
 
 class _Holds(BaseModel):
@@ -79,10 +76,4 @@ class Steering:
 
     def _change(self, changed: dict[str, Hold]) -> None:
         self._holds = changed
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            statefile.write(self._path, _Holds(holds=changed))
-        except OSError as error:  # a full disk: it holds until the next restart
-            log.error(
-                "%s cannot be written, a restart would forget what was last said: %s", self._path, error
-            )
+        statefile.keep(self._path, _Holds(holds=changed), "what was last said")

@@ -3,14 +3,11 @@ no more, is emptied after a restart as well. Written by the plotter's worker, re
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from common import statefile
-
-log = logging.getLogger(__name__)
 
 
 class _PlotFolders(BaseModel):
@@ -26,14 +23,8 @@ def former_folders(state_dir: Path) -> tuple[str, ...]:
 
 
 def remember(state_dir: Path, paths: tuple[str, ...]) -> None:
-    """A disk that does not take it is told in the log."""
-    if paths == former_folders(state_dir):
-        return
-    try:
-        state_dir.mkdir(parents=True, exist_ok=True)
-        statefile.write(_path(state_dir), _PlotFolders(paths=paths))
-    except OSError as error:
-        log.warning("a restart would forget which directories are to be emptied: %s", error)
+    if paths != former_folders(state_dir):
+        statefile.keep(_path(state_dir), _PlotFolders(paths=paths), "which directories are to be emptied")
 
 
 def _path(state_dir: Path) -> Path:

@@ -6,7 +6,6 @@ begin anew with a plotter that cannot work.
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime
 from pathlib import Path
 
@@ -14,8 +13,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from common import holds, statefile
 from common.snapshot import Failures, Hold
-
-log = logging.getLogger(__name__)
 
 
 class Steering(BaseModel):
@@ -122,10 +119,4 @@ class SteeringFile:
 
     def _change(self, **fields: object) -> None:
         self.now = self.now.model_copy(update=fields)
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            statefile.write(self._path, self.now)
-        except OSError as error:  # a full disk: it holds until the next restart
-            log.error(
-                "%s cannot be written, a restart would forget what was last said: %s", self._path, error
-            )
+        statefile.keep(self._path, self.now, "what was last said")
