@@ -20,7 +20,6 @@ from common.snapshot import (
     Job,
     PlotState,
     PlotterSnapshot,
-    Recipe,
     RunStatus,
     TargetReport,
     TargetSpace,
@@ -30,8 +29,8 @@ from common.snapshot import (
     Waits,
 )
 from common.store import Board
+from tests.support.paper import GB, K32
 
-GB = 10**9
 ID = "6b4e7375" * 8
 
 
@@ -73,7 +72,7 @@ def plotter(host: str = "plotter1", **changes: Any) -> PlotterSnapshot:
         "plotting": True,
         "global_max_jobs": 4,
         "global_stagger_s": 0,
-        "recipe": Recipe(plotter="chia", k=32, tmp_bytes=256 * GB, tmp2_bytes=0, dst_bytes=108 * GB),
+        "recipe": K32,
         "last_start_at": ago(3600),
         "tmp_dirs": (
             TmpDir(path="/mnt/tmp/1", **room, **limits),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from common.errors import BrokerError, PlotmanError
@@ -23,7 +23,6 @@ from common.snapshot import (
     Job,
     PlotState,
     PlotterSnapshot,
-    Recipe,
     RunStatus,
     Tally,
     TmpDir,
@@ -33,10 +32,7 @@ from common.snapshot import (
 )
 from plotman.control.asking import Question
 from plotman.control.farm import Farm
-
-T = datetime(2026, 11, 22, 12, tzinfo=UTC)
-GB = 10**9
-K32 = Recipe(plotter="chia", k=32, tmp_bytes=256 * GB, tmp2_bytes=0, dst_bytes=108 * GB)
+from tests.support.paper import GB, K32, T
 
 
 def plot_id(number: int) -> str:

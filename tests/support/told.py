@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from common.names import Role
 from common.phase import Phase
@@ -22,8 +22,8 @@ from common.snapshot import (
     Waits,
 )
 from plotman.control.farm import Farm
+from tests.support.paper import T
 
-T = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PLOT_ID = "6b4e7375" + "0" * 56
 
 JOB = Job(

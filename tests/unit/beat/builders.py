@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from beat.decisions import Start
@@ -19,14 +19,10 @@ from common.snapshot import (
     Job,
     PlotState,
     PlotterSnapshot,
-    Recipe,
     TmpDir,
     Wait,
 )
-
-T = datetime(2026, 11, 22, 12, tzinfo=UTC)
-GB = 10**9
-K32 = Recipe(plotter="chia", k=32, tmp_bytes=256 * GB, tmp2_bytes=0, dst_bytes=108 * GB)
+from tests.support.paper import GB, K32, T
 
 
 def at(seconds: float) -> datetime:
