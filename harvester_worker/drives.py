@@ -105,7 +105,6 @@ class Drives:
             for path, answer in answers.items():
                 seen = Survey(DirReport(DirState.HANGING)) if isinstance(answer, Hanging) else answer
                 self._seen[path] = seen
-            self._show()
             found = {path: self._seen[path] for path in answers}
         self._let_go()
         return found

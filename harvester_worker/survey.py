@@ -98,7 +98,7 @@ class Looker:
     """
 
     def __init__(self) -> None:
-        self._plots = _Listed(_plots)
+        self._held = _Listed(_held)
         self._arrivals = _Listed(incoming.listed)
 
     def survey(self, path: str, must_be_mounted: bool, mounts: Callable[[], Mounts] = Mounts.now) -> Survey:
@@ -107,17 +107,19 @@ class Looker:
         if report.status is None:
             return Survey(report)
         try:
-            plots, newest = self._plots.of(path, report.status, mounts())
-            size_bytes = _size_bytes(f"{path}/{newest}") if newest else None
+            held = self._held.of(path, report.status, mounts())
+            size_bytes = _size_bytes(f"{path}/{held.newest}") if held.newest else None
+            if not held.took_plots:
+                return Survey(report, held.plots, plot_bytes=size_bytes)
             try:
                 folder = f"{path}/{incoming.FOLDER}"
                 status = os.stat(folder)  # noqa: PTH116 - hundreds at a time
                 names = self._arrivals.of(folder, status, mounts())
             except FileNotFoundError:
-                return Survey(report, plots, plot_bytes=size_bytes)
+                return Survey(report, held.plots, plot_bytes=size_bytes)
             return Survey(
                 report,
-                plots,
+                held.plots,
                 incoming.named(path, names.parts) if names.parts else (),
                 tuple(f"{folder}/{name}" for name in names.refused),
                 status.st_mtime,
@@ -128,11 +130,21 @@ class Looker:
             return Survey(DirReport(DirState.MISSING))
 
 
-def _plots(path: str) -> tuple[int, str | None]:
-    """How many plots are there, and the one whose name comes last: the newest of its k."""
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """plots: how many. newest: whose name comes last, which is the newest of its k. took_plots: the folder is
+    there through which they come in."""
+
+    plots: int
+    newest: str | None
+    took_plots: bool
+
+
+def _held(path: str) -> _Held:
     with os.scandir(path) as entries:
-        names = [entry.name for entry in entries if entry.name.endswith(SUFFIXES)]
-    return len(names), max(names, default=None)
+        names = [entry.name for entry in entries]
+    plots = [name for name in names if name.endswith(SUFFIXES)]
+    return _Held(len(plots), max(plots, default=None), incoming.FOLDER in names)
 
 
 def _size_bytes(path: str) -> int | None:
