@@ -8,7 +8,8 @@ Longer than our other modules: it is the one list of what hosts tell each other,
 two versions have to understand one another.
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations`: pydantic would have to compile each annotation by itself, a fifth
+# of what it does with a model.
 
 from datetime import datetime
 from enum import StrEnum
@@ -219,7 +220,7 @@ class PlotterSnapshot(Notice):
     plots: tuple[FinishedPlot, ...] = ()
     archiving: bool = False
     harvesters: tuple[str, ...] = ()
-    moves_at_once: int = 1  # plots that may be on their way from here at a time
+    moves_at_once: int = 1  # plots that may be sent from here at a time
     problems: tuple[str, ...] = ()  # what its owner should mend, one sentence each
     leftovers: Leftovers | None = None
     tally: Tally | None = None  # plots that were made

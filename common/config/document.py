@@ -10,6 +10,9 @@ import yaml
 
 Location = tuple[str | int, ...]
 
+# libyaml reads ten times as fast; pyyaml may have been built without it.
+_FAST: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 
 @dataclass(frozen=True)
 class Flaw:
@@ -45,18 +48,27 @@ def parse(raw: bytes) -> Document:
         line = raw.count(b"\n", 0, error.start) + 1
         return Document(None, flaws=(Flaw("holds bytes that are not UTF-8", "Save it as UTF-8.", line),))
     try:
-        loader = yaml.SafeLoader(text)
-        try:
-            root = loader.get_single_node()
-            if root is None:
-                return Document(None)
-            walk = _Walk()
-            walk.visit(root, ())
-            return Document(loader.construct_document(root), walk.lines, tuple(walk.flaws))
-        finally:
-            loader.dispose()
+        return _loaded(text, _FAST)
+    except yaml.YAMLError:
+        pass
+    try:  # libyaml words its complaints otherwise: what people read is pyyaml's
+        return _loaded(text, yaml.SafeLoader)
     except yaml.YAMLError as error:
         return Document(None, flaws=(_syntax(error, text),))
+
+
+def _loaded(text: str, kind: type[yaml.SafeLoader | yaml.CSafeLoader]) -> Document:
+    """Raises yaml.YAMLError."""
+    loader = kind(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return Document(None)
+        walk = _Walk()
+        walk.visit(root, ())
+        return Document(loader.construct_document(root), walk.lines, tuple(walk.flaws))
+    finally:
+        loader.dispose()
 
 
 class _Walk:

@@ -58,7 +58,7 @@ def board(patience_s: float | None = None) -> Board:
 
 
 def glance(patience_s: float | None = None) -> Glance:
-    """The same for a verb that looks once and ends: it begins several times as fast."""
+    """The same for a verb that looks once and ends: what takes long to load it leaves out."""
     return Glance(broker_url(farm_section(default_path()) or _where_to_look()), patience_s)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
-from common.holds import sentence
-from common.snapshot import HarvesterSnapshot, PlotterSnapshot
+from common.snapshot import HarvesterSnapshot, Hold, PlotterSnapshot
 from plotman.control.farm import Farm
 
 
@@ -24,18 +24,24 @@ def _of_plotter(snapshot: PlotterSnapshot) -> Iterator[str]:
     if snapshot.starts_left:
         yield f"{host} starts {snapshot.starts_left} more plots, then none"
     if snapshot.archiving_paused is not None:
-        yield f"{host} {sentence('begins no more transfers', snapshot.archiving_paused, at, offset_s)}"
+        yield f"{host} {_told('begins no more transfers', snapshot.archiving_paused, at, offset_s)}"
     tmp2 = () if snapshot.tmp2 is None else (snapshot.tmp2,)
     for directory in (*snapshot.tmp_dirs, *tmp2, *snapshot.dst_dirs):
         if directory.drained is not None:
-            yield f"{host}: {sentence(f'{directory.path} is drained', directory.drained, at, offset_s)}"
+            yield f"{host}: {_told(f'{directory.path} is drained', directory.drained, at, offset_s)}"
 
 
 def _of_harvester(snapshot: HarvesterSnapshot) -> Iterator[str]:
     host, at, offset_s = snapshot.host, snapshot.at, snapshot.utc_offset_s
     if snapshot.drained is not None:
-        yield f"{host} {sentence('takes no more plots', snapshot.drained, at, offset_s)}"
+        yield f"{host} {_told('takes no more plots', snapshot.drained, at, offset_s)}"
         return
     for drive in snapshot.drives:
         if drive.drained is not None:
-            yield f"{host}: {sentence(f'{drive.path} is drained', drive.drained, at, offset_s)}"
+            yield f"{host}: {_told(f'{drive.path} is drained', drive.drained, at, offset_s)}"
+
+
+def _told(what: str, hold: Hold, now: datetime, utc_offset_s: int) -> str:
+    from common.holds import sentence  # late: it brings the messages along, and seldom is anything held
+
+    return sentence(what, hold, now, utc_offset_s)

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
-from beat.policy.load import pair
 from beat.policy.priority import archive_priority
 from common.pending import MoveStep
 from common.plotfile import PlotName
@@ -167,8 +166,9 @@ def dst_table(farm: Farm) -> Table:
         for dst in snapshot.dst_dirs:
             plots = [plot for plot in snapshot.plots if str(PurePath(plot.path).parent) == dst.path]
             inbound = [job for job in snapshot.jobs if job.dst == dst.path]
-            furthest = max((job.phase for job in inbound if job.phase), default=None)
-            priority = archive_priority(dst.free_bytes, pair(furthest) if furthest else None, len(plots))
+            phase = max((job.phase for job in inbound if job.phase), default=None)
+            furthest = (phase.major, phase.minor) if phase else None
+            priority = archive_priority(dst.free_bytes, furthest, len(plots))
             room = _room(dst.state, dst.free_bytes)
             rows.append((host, dst.path, str(len(plots)), room, _phases(inbound), str(priority)))
     columns = ("host", "dst", "plots", "GBfree", "inbnd phases", "pri")
