@@ -54,7 +54,7 @@ def test_verbs_are_completed_and_without_a_broker_plots_are_not_and_nothing_is_s
 
 
 def test_plots_and_hosts_come_from_the_notice_board(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "board", lambda _patience_s: None)
+    monkeypatch.setattr(control, "glance", lambda _patience_s: None)
     monkeypatch.setattr(control, "look", lambda _board: farm(plotter()))
     ctx = click.Context(cli)
     ctx.params = {"host": None}
@@ -65,7 +65,7 @@ def test_plots_and_hosts_come_from_the_notice_board(monkeypatch: pytest.MonkeyPa
     def away(_patience_s: float) -> None:
         raise BrokerError("away")
 
-    monkeypatch.setattr(control, "board", away)
+    monkeypatch.setattr(control, "glance", away)
     assert complete.complete_plot(ctx, ctx.command, "") == []  # type: ignore[arg-type]
 
 
