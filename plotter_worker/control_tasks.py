@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from celery import shared_task
+from celery import Task, shared_task
 
 from common import names
 from common.errors import ManyPlots, NoSuchPlot, OrderRefused
 from common.handles import fits
+from common.pool import stop_event
 from common.snapshot import RunStatus
 from plotter_worker import killing, logs, trees
 from plotter_worker.host import PlotterHost
@@ -121,9 +122,15 @@ def resume(host: str, plot: str) -> dict[str, Any]:
     return {"host": host, **_identity(job), "status": job.usage.status.value}
 
 
-@shared_task(name=names.LOG, throws=(OrderRefused,), resultrepr_maxsize=80)  # it would be in our own log
+# resultrepr_maxsize: it would be in our own log
+@shared_task(bind=True, name=names.LOG, throws=(OrderRefused,), resultrepr_maxsize=80)
 def read_log(
-    host: str, plot: str, offset_bytes: int | None = None, lines: int | None = None, wait_s: float = 0
+    self: Task,
+    host: str,
+    plot: str,
+    offset_bytes: int | None = None,
+    lines: int | None = None,
+    wait_s: float = 0,
 ) -> dict[str, Any]:
     """A piece of the plot's log: `text`, `offset_bytes` (of the next piece), `ended` (nothing will follow),
     and `plot_id`, `log`. Also of a plot that has ended, while its log is in logging.plots.
@@ -143,7 +150,7 @@ def read_log(
         start = offset_bytes or 0
         if offset_bytes is None and lines is not None:
             start = logs.start_of_last_lines(path, lines)
-        chunk = logs.read(path, max(0, start), job, wait_s)
+        chunk = logs.read(path, max(0, start), job, wait_s, stop_event(self.request.id))
     except OSError as error:
         raise OrderRefused(
             f"The log of {plot} cannot be read on {host}: {error.strerror}.", "Look at logging.plots there."

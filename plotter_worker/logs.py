@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import OrderRefused
+from common.pool import StopEvent
 from plotter_worker.jobs import TrackedJob
 from plotter_worker.plotters.registry import recognise_log
 from plotter_worker.processes import is_running, pid_of
@@ -132,19 +133,24 @@ def start_of_last_lines(path: Path, lines: int) -> int:
         return 0
 
 
-def read(path: Path, offset_bytes: int, job: TrackedJob | None, wait_s: float) -> Chunk:
-    """What follows `offset_bytes`, as soon as there is something, for at most `wait_s`.
+def read(
+    path: Path, offset_bytes: int, job: TrackedJob | None, wait_s: float, leaving: StopEvent | None = None
+) -> Chunk:
+    """What follows `offset_bytes`, as soon as there is something, for at most `wait_s`, or until `leaving`.
 
     job: whose log it is, None for one that ended. Waits for the watcher's word, not by looking again and
     again. Raises OSError.
     """
+    leaving = leaving or StopEvent()
+    if job is not None:
+        leaving.on_set(job.changed)
     deadline = time.monotonic() + min(wait_s, LONGEST_WAIT_S)
     seen = -1
     while True:
         over = job is None or job.outcome is not None  # before the read: what is written until then counts
         text, after = _chunk(path, offset_bytes, last=over)
         left_s = deadline - time.monotonic()
-        if text or over or left_s <= 0:
+        if text or over or left_s <= 0 or leaving.is_set():
             at_end = after >= path.stat().st_size if over else False
             return Chunk(text, after, over and at_end)
         assert job is not None

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from common.pool import StopEvent, StopReason
 from plotter_worker import logs
+from plotter_worker.jobs import TrackedJob
+from plotter_worker.plotters.registry import plotter_for
+from plotter_worker.records import JobRecord
 
 REAL = Path(__file__).parent / "plotters" / "logs"
 CHIA = "chia-k21.log"
@@ -79,3 +85,17 @@ def test_a_link_in_the_log_folder_leads_nowhere(tmp_path: Path) -> None:
     assert logs.find_ended(plot_id[:12], folder) == []
     shutil.copy(outside, folder / "own.log")
     assert logs.find_ended(plot_id[:12], folder) == [(plot_id, folder / "own.log")]
+
+
+def test_who_waits_for_the_next_line_keeps_no_worker_from_stopping(tmp_path: Path) -> None:
+    log = tmp_path / "plot.log"
+    log.touch()
+    record = JobRecord(task_id="t", plotter="chia", ours=True, accepted_at=datetime.now(UTC), argv=())
+    job, leaving, read = TrackedJob(record, plotter_for("chia"), None), StopEvent(), list[logs.Chunk]()
+    reader = threading.Thread(target=lambda: read.append(logs.read(log, 0, job, 25, leaving)), daemon=True)
+    reader.start()
+    reader.join(0.2)
+    assert reader.is_alive()
+    leaving.set(StopReason.SHUTDOWN)
+    reader.join(5)
+    assert read == [logs.Chunk("", 0, ended=False)]
