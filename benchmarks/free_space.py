@@ -38,7 +38,8 @@ def main() -> None:
         raise SystemExit(f"This benchmark needs {lacks} (Debian's openssh-client and openssh-server).")
     report = Report("free_space", "How long the question for free space takes, answer included")
     report.note(
-        "plotman: each drive looked at anew, its plots counted; state, reserved bytes and more come along."
+        "plotman: state and room of each drive looked at anew, its folder listed again where a name came or "
+        "went; reserved bytes and more come along. The drives are empty, and of one file system."
     )
     report.note("ssh: `df -aBK`, as 0.5.3 asks. Its sshd runs here, so that no network is in it.")
     for drives in map(int, options.drives.split(",")):

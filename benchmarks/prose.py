@@ -40,8 +40,8 @@ PROSE = {
     "free_space": Prose(
         "0.5.3 asked so before each plot, and whenever somebody looked at its screen. plotman asks so "
         "only when a person does: harvesters tell of their drives by themselves.",
-        "df names what is mounted and looks no further; plotman looks into each drive, counts plots "
-        "and what is reserved, in a thread of its own per drive so that one that hangs stops nobody.",
+        "df names what is mounted and looks no further; plotman also knows of each drive whether it may "
+        "be written to, what is reserved on it and how many plots it has, and one that hangs stops nobody.",
     ),
     "moving": Prose(
         "Each plot costs plotman some messages, checks, and flushes of its own; *beside the copy* "
