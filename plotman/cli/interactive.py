@@ -24,13 +24,10 @@ def interactive(web: str | None) -> None:
 
     settings = config.load()  # what is wrong with plotman.yaml is said before the screen is taken
     if web is not None:
-        from plotman.dashboard.web import serve, where
+        from common.address import listen_at
+        from plotman.dashboard.web import serve
 
-        try:
-            address, port = where(web)
-        except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="--web") from error
-        serve(settings, address, port)
+        serve(settings, *listen_at(web))
         return
     if "TEXTUAL_DRIVER" not in os.environ and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise click.UsageError("This is no terminal. `plotman status` prints; --web shows it in a browser.")

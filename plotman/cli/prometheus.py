@@ -19,14 +19,15 @@ def prometheus(listen: str | None) -> None:
 
     A broker that does not answer is a metric, too: plotman_broker_up 0.
     """
+    from common.address import listen_at
     from plotman.control.farm import board
     from plotman.metrics.collector import as_text
-    from plotman.metrics.serve import address, serve
+    from plotman.metrics.serve import serve
 
     if listen is None:
         click.echo(as_text(board()), nl=False)
         return
-    host, port = address(listen)
+    host, port = listen_at(listen)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -43,16 +43,6 @@ _POLICY = (
 )
 
 
-def where(text: str) -> tuple[str, int]:
-    """`[ADDRESS:]PORT` -> address and port; the address is this machine's own where none is given. Raises
-    ValueError with words for people."""
-    address, _, port = text.rpartition(":")
-    address = address.strip("[]") or "127.0.0.1"
-    if not port.isdecimal() or not 1 <= int(port) <= 65535:
-        raise ValueError(f"{text} is no [ADDRESS:]PORT; say 8080 or 0.0.0.0:8080")
-    return address, int(port)
-
-
 def account(config: Config, address: str) -> str | None:
     """USER:PASSWORD to ask for. None: ask for none, on this machine only. Raises ConfigError where anybody
     could come in from another machine."""

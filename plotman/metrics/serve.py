@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from prometheus_client import start_http_server
 
-from common.errors import ExitCode, PlotmanError
+from common.errors import PlotmanError
 from common.store import Board
 from plotman.metrics.collector import registry
 
 
 class CannotListen(PlotmanError):
     """The address is not ours, or the port is taken."""
-
-
-class NoAddress(PlotmanError):
-    exit_code = ExitCode.USAGE
-
-
-def address(text: str) -> tuple[str, int]:
-    """(address, port) of PORT, ADDRESS:PORT or [V6]:PORT; 127.0.0.1 where no address is said. Raises
-    NoAddress."""
-    matched = re.fullmatch(r"(?:(?:\[([0-9A-Fa-f:]+)\]|([A-Za-z0-9._-]+)):)?(\d{1,5})", text)
-    port = int(matched[3]) if matched else 0
-    if matched is None or not 0 < port < 65536:
-        raise NoAddress(
-            f"{text!r} is no address to listen on.", "Write PORT or ADDRESS:PORT; 0.0.0.0 is everywhere."
-        )
-    return matched[1] or matched[2] or "127.0.0.1", port
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from plotman.dashboard.actionlog import event_row
 from plotman.dashboard.arrange import Order
 from plotman.dashboard.layout import Size
 from plotman.dashboard.model import Cell, Column, Kind, Row, Table, Target, printable, shortened
-from plotman.dashboard.web import account, is_let_in, is_of_this_site, where
+from plotman.dashboard.web import account, is_let_in, is_of_this_site
 from tests.support import showcase
 
 
@@ -121,20 +121,6 @@ def test_the_histogram_counts_each_step() -> None:
 def test_status_says_why_nothing_starts_with_the_numbers() -> None:
     first, *_ = headline.status(showcase.small())
     assert first.text == "Plotting: active (stagger 1623s/1800s), 3 plots in the making"
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("8080", ("127.0.0.1", 8080)), ("0.0.0.0:80", ("0.0.0.0", 80)), ("[::1]:8080", ("::1", 8080))],
-)
-def test_where_to_listen(text: str, expected: tuple[str, int]) -> None:
-    assert where(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "x", "localhost", "1:0", "1:70000", ":-1"])
-def test_where_nobody_can_listen(text: str) -> None:
-    with pytest.raises(ValueError, match="PORT"):
-        where(text)
 
 
 def basic(account: str) -> dict[str, str]:

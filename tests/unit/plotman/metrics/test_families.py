@@ -16,7 +16,6 @@ from common.snapshot import DirState, Drive, DriveUse, Failures
 from common.store.counts import Counts
 from plotman.control.farm import Farm
 from plotman.metrics.collector import families
-from plotman.metrics.serve import NoAddress, address
 from plotman.metrics.view import View
 from tests.support.full_farm import GB, ID, archiver, drive, harvester, job, plotter
 
@@ -164,22 +163,3 @@ def test_a_plotter_that_gave_up_is_stopped_and_a_paused_one_is_not_enabled() -> 
 def test_without_a_broker_that_is_all_there_is_to_say() -> None:
     assert names(None) == {"plotman_broker_up", "plotman_build_info"}
     assert scrape(None)["plotman_broker_up", frozenset()] == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("9587", ("127.0.0.1", 9587)),
-        ("0.0.0.0:9587", ("0.0.0.0", 9587)),
-        ("[::1]:9587", ("::1", 9587)),
-        ("plotter1:80", ("plotter1", 80)),
-    ],
-)
-def test_an_address_to_listen_on(text: str, expected: tuple[str, int]) -> None:
-    assert address(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "x", ":9587", "1.2.3.4:", "0", "99999", "::1:80"])
-def test_what_is_no_address(text: str) -> None:
-    with pytest.raises(NoAddress):
-        address(text)
