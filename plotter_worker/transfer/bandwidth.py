@@ -25,6 +25,7 @@ class Bandwidth:
         self._lock = threading.Lock()
         self._paced: dict[int, float | None] = {}  # pid -> rate it was told last
         self._all_paced = True
+        self._begun = threading.Event()
         self._thread: threading.Thread | None = None
 
     def option(self) -> tuple[str, ...]:
@@ -39,6 +40,7 @@ class Bandwidth:
             return
         with self._lock:
             self._paced[pid] = None
+            self._begun.set()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="bandwidth", daemon=True)
                 self._thread.start()
@@ -48,15 +50,15 @@ class Bandwidth:
             self._paced.pop(pid, None)
 
     def _run(self) -> None:
-        wait = threading.Event()
         while True:
             with self._lock:
+                self._begun.clear()
                 if not self._paced:
                     self._thread = None
                     return
                 self._pace_all()
             # A connection is paced as soon as it is there, or a fast network gets a second's worth.
-            wait.wait(_LOOK_S if self._all_paced else 0.02)
+            self._begun.wait(_LOOK_S if self._all_paced else 0.02)
 
     def _pace_all(self) -> None:
         limit = self.limit()
