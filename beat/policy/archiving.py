@@ -53,7 +53,7 @@ def plan_moves(
     harvesters: those that are alive.
     berths: room at all harvesters beside the moves of all plotters; takes up what is decided here. None:
         made from `harvesters` and `moves`.
-    at_once: moves that may be under way from one host; to a target of 0.5.3 it is always one.
+    at_once: plots that may be sent from one host at a time; to a target of 0.5.3 one moves at a time.
     places: those of all targets of 0.5.3; takes up what is decided here. None: made from this host's.
     """
     if not snapshot.archiving or not snapshot.plots:
@@ -61,17 +61,20 @@ def plan_moves(
     if berths is None:
         berths = all_berths(harvesters, moves, now)
     records = {move.path: move for move in moves}
-    running = {move.path: move.harvester for move in moves if under_way(move, now)}
-    if archiver is not None:
-        running |= {transfer.path: transfer.harvester for transfer in archiver.transfers}
+    running = {move.path: move for move in moves if under_way(move, now)}
+    # A harvester checks what it has been sent while the next plot is on its way, be it for minutes.
+    sending = {path: move.harvester for path, move in running.items() if move.step not in _SENT}
     if archiver is not None and archiver.target is not None:
+        sending = {path: move.harvester for path, move in running.items()}
         at_once = 1
+    if archiver is not None:
+        sending |= {transfer.path: transfer.harvester for transfer in archiver.transfers}
     if places is None:
         places = Places({} if archiver is None else {snapshot.host: archiver}, {snapshot.host: moves}, now)
     ordered: list[Move] = []
     waits: list[Wait] = []
     for plot in by_priority(snapshot):
-        if plot.path in running:
+        if plot.path in running or plot.path in sending:
             continue
         record = records.get(plot.path)
         target = target_for(archiver, plot, record)
@@ -80,7 +83,7 @@ def plan_moves(
             or no_archiver(snapshot, plot, archiver)
             or paused(snapshot, plot, record, now)
             or retry(snapshot, plot, record, now)
-            or busy(snapshot, plot, running, at_once)
+            or busy(snapshot, plot, sending, at_once)
         )
         attempts = 0 if record is None else record.attempts
         move = wait or (
@@ -93,7 +96,7 @@ def plan_moves(
         else:
             door = archiver is None or move.harvester not in archiver.routed
             ordered.append(replace(move, door=door))
-            running[plot.path] = move.harvester
+            sending[plot.path] = move.harvester
     return tuple(ordered), tuple(waits)
 
 
@@ -164,18 +167,18 @@ def retry(
 
 
 def busy(
-    snapshot: PlotterSnapshot, plot: FinishedPlot, running: Mapping[str, str], at_once: int
+    snapshot: PlotterSnapshot, plot: FinishedPlot, sending: Mapping[str, str], at_once: int
 ) -> Wait | None:
-    """So many plots of a host move at once; the others queue up."""
-    if len(running) < at_once:
+    """So many plots of a host are sent at once; the others queue up."""
+    if len(sending) < at_once:
         return None
-    path, harvester = next(iter(running.items()))
+    path, harvester = next(iter(sending.items()))
     return Wait(
         host=snapshot.host,
         rule="moves",
-        reason=f"moves {len(running)}/{at_once}: {path.rpartition('/')[2]} is on its way to {harvester}",
+        reason=f"moves {len(sending)}/{at_once}: {path.rpartition('/')[2]} is on its way to {harvester}",
         subject=plot.path,
-        numbers={"moves": len(running), "limit": at_once},
+        numbers={"moves": len(sending), "limit": at_once},
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from beat.policy.archiving import plan_moves
 from beat.policy.farm import decide
+from common.pending import MoveStep
 from common.snapshot import PlotState, Transfer
 from tests.unit.beat.builders import (
     T,
@@ -66,6 +67,16 @@ def test_several_may_be_allowed_at_once() -> None:
 def test_a_plot_under_way_is_not_sent_again_and_holds_up_the_others() -> None:
     snapshot = keeper(plot("a"), plot("b"))
     assert against(snapshot, ONE, move("/dst1/a.plot")) == ["moves 1/1: a.plot is on its way to h1"]
+
+
+@pytest.mark.parametrize("step", [MoveStep.ADMIT, MoveStep.RELEASE])
+def test_while_a_plot_is_taken_in_the_next_is_sent_to_another_drive(step: MoveStep) -> None:
+    snapshot, taken_in = keeper(plot("a"), plot("b")), move("/dst1/a.plot", step=step)
+    assert sent(snapshot, farm(h1=[drive(incoming=1), drive()]), taken_in) == [("/dst1/b.plot", "h1")]
+    assert against(snapshot, farm(h1=[drive(incoming=1)]), taken_in) == [
+        "plot needs 108.0 GB; largest free drive of h1 has 10.0 TB, but each with room takes 1 at a time; "
+        "1 are on their way"
+    ]
 
 
 def test_a_transfer_that_only_the_archiver_knows_of_counts_too() -> None:

@@ -107,6 +107,13 @@ def test_one_transfer_at_a_time_whatever_is_allowed_through_harvesters() -> None
     assert reasons(waits) == ["moves 1/1: a.plot is on its way to target nas"]
 
 
+def test_the_next_goes_to_a_target_when_the_last_one_is_gone_from_here() -> None:
+    deleted = move("/dst1/a.plot", harvester="target nas", step=MoveStep.RELEASE)
+    ordered, waits = plan_moves(keeper(plot("a"), plot("b")), archiver(target=target()), [deleted], {}, T)
+    assert not ordered
+    assert reasons(waits) == ["moves 1/1: a.plot is on its way to target nas"]
+
+
 def test_a_plot_that_was_begun_goes_again_though_its_own_copy_fills_the_drive() -> None:
     begun = move(harvester="target nas", step=MoveStep.TRANSFER, expires_at=at(-1), attempts=2)
     (ordered,), _ = plan(target(1), begun)
