@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -55,7 +54,8 @@ class FarmScheduler(Scheduler):
         url = broker_url(settings)
         self._board = Board.connect(url)
         self._view = self._board.view()
-        self._token = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}"
+        self._host = settings.host
+        self._token = f"{self._host}:{os.getpid()}:{uuid4().hex[:6]}"
         self._lease = self._board.lease(self._token)
         self._follow(settings)
         self._watch = ConfigWatch(settings, None, self._follow, NobodyTold())
@@ -97,9 +97,8 @@ class FarmScheduler(Scheduler):
         try:
             self._lease.drop()
             if self._leads:  # told after the drop: whoever stands by wakes, and finds the lease free
-                host = socket.gethostname()
-                text = f"the beat of {host} decides no more"
-                self._board.tell(Event(kind="beat-stopped", host=host, at=datetime.now(UTC), text=text))
+                text = f"the beat of {self._host} decides no more"
+                self._board.tell(Event(kind="beat-stopped", host=self._host, at=datetime.now(UTC), text=text))
             self._leads = False
         except BrokerError as error:
             log.debug("the lease runs out by itself: %s", error)
