@@ -1,8 +1,8 @@
 """A few Redis commands without redis-py, which takes longer to import than all else that `status` does.
 
-Only what a look at the board needs: one connection, commands that read. Whatever does not go smoothly is an
-error here, and the caller's cue to ask redis-py, which knows more and says what is wrong. The protocol is
-RESP2 (https://redis.io/docs/latest/develop/reference/protocol-spec/), which every server begins with.
+Only what a look at the board needs: one connection, commands that read. hiredis, which redis-py uses as well
+where it is installed, speaks the protocol. Whatever does not go smoothly is an error here, and the caller's
+cue to ask redis-py, which knows more and says what is wrong.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import hiredis
+
 _DEFAULT_PORT = 6379
+_READ_BYTES = 1 << 16
 
 
 class NotPlain(Exception):
@@ -52,8 +55,7 @@ class Connection:
 
     def __init__(self, address: Address, patience_s: float) -> None:
         self._socket = socket.create_connection((address.host, address.port), patience_s)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._answers = self._socket.makefile("rb")
+        self._reader = hiredis.Reader(protocolError=NotPlain, replyError=NotPlain, encoding="utf-8")
         first: list[Sequence[str]] = []
         if address.password is not None:
             first.append(("AUTH", *filter(None, (address.user,)), address.password))
@@ -63,33 +65,18 @@ class Connection:
 
     def ask(self, *commands: Sequence[str]) -> list[Any]:
         """Send commands all at once; their answers are text, whole numbers, None, or lists of these."""
-        self._socket.sendall(b"".join(map(_written, commands)))
+        # hiredis 3.5 types a command of one word only.
+        self._socket.sendall(b"".join(hiredis.pack_command(tuple(command)) for command in commands))  # type: ignore[arg-type]
         return [self._answer() for _ in commands]
 
     def close(self) -> None:
-        self._answers.close()
         self._socket.close()
 
     def _answer(self) -> Any:
-        line = self._answers.readline()
-        kind, rest = line[:1], line[1:-2]
-        if not line.endswith(b"\r\n") or kind not in b"+:$*":
-            raise NotPlain(line[:80].decode(errors="replace"))
-        if kind == b"+":
-            return rest.decode()
-        number = int(rest)
-        if kind == b":":
-            return number
-        if number < 0:
-            return None
-        if kind == b"*":
-            return [self._answer() for _ in range(number)]
-        content = self._answers.read(number + 2)
-        if len(content) != number + 2:
-            raise NotPlain("the connection ended within an answer")
-        return content[:-2].decode()
-
-
-def _written(command: Sequence[str]) -> bytes:
-    words = [word.encode() for word in command]
-    return b"".join((b"*%d\r\n" % len(words), *(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)))
+        while (answer := self._reader.gets()) is False:
+            if not (more := self._socket.recv(_READ_BYTES)):
+                raise NotPlain("the connection ended within an answer")
+            self._reader.feed(more)
+        if isinstance(answer, NotPlain):
+            raise answer
+        return answer
