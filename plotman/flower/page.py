@@ -35,7 +35,7 @@ class FarmTables(BaseHandler):
     async def get(self) -> None:
         self.set_header("Cache-Control", "no-store")
         try:
-            shown = await asyncio.get_running_loop().run_in_executor(None, _look.page)
+            shown = await asyncio.get_running_loop().run_in_executor(None, lambda: sections.page(farm_now()))
         except PlotmanError as error:
             self.set_status(503)
             self.set_header("Content-Type", "text/plain; charset=UTF-8")
@@ -51,17 +51,22 @@ class _Look:
         self._lock = threading.Lock()
         self._board: Board | None = None
         self._known: dict[tuple[Role, str], tuple[str, Any]] = {}
-        self._page: sections.Page | None = None
+        self._seen: farm.Farm | None = None
         self._at = 0.0
 
-    def page(self) -> sections.Page:
-        """Raises PlotmanError; may take seconds: not for the thread that serves."""
+    def farm(self) -> farm.Farm:
         with self._lock:
-            if self._page is None or time.monotonic() - self._at > _FRESH_S:
+            if self._seen is None or time.monotonic() - self._at > _FRESH_S:
                 self._board = self._board or farm.board(_PATIENCE_S)
-                self._page = sections.page(farm.look(self._board, self._known))
+                self._seen = farm.look(self._board, self._known)
                 self._at = time.monotonic()
-            return self._page
+            return self._seen
 
 
 _look = _Look()
+
+
+def farm_now() -> farm.Farm:
+    """As it was half a second ago at most. Raises PlotmanError; may take seconds: not for the thread that
+    serves."""
+    return _look.farm()

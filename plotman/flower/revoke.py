@@ -10,13 +10,16 @@ works, where the page that asks is Flower's own.
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import urlsplit
 
 from flower.api.control import TaskRevoke
 from tornado.web import HTTPError, authenticated
 
 from common.address import is_loopback_address
-from common.names import KILL, PLOT, role_and_host
+from common.errors import PlotmanError
+from common.names import KILL
+from plotman.flower.page import farm_now
 
 
 class Revoke(TaskRevoke):
@@ -38,21 +41,24 @@ class Revoke(TaskRevoke):
     @authenticated
     async def post(self, taskid: str) -> None:
         """Flower's name for the argument."""
-        host = self._plots_on(taskid) if self.get_argument("terminate", False, type=bool) else None
-        if host is None or self.application.options.read_only:
+        ends = self.get_argument("terminate", False, type=bool) and not self.application.options.read_only
+        host = await asyncio.get_running_loop().run_in_executor(None, _plots_on, taskid) if ends else None
+        if host is None:
             await super().post(taskid)
             return
         order = {"kwargs": {"host": host, "plot": taskid}, "ignore_result": True}
         await self.run_blocking("plot.kill", taskid, self.capp.send_task, KILL, **order)
         self.write({"message": f"{host} ends the plot; where its worker is away, as soon as that is back."})
 
-    def _plots_on(self, task_id: str) -> str | None:
-        """The host that makes this plot; None where the task is no plot that has begun."""
-        task = self.application.events.state.tasks.get(task_id)
-        if task is None or task.name != PLOT or task.state != "STARTED" or task.worker is None:
-            return None
-        named = role_and_host(task.worker.hostname)
-        return named[1] if named else None
+
+def _plots_on(task_id: str) -> str | None:
+    """The host that makes this plot, by its own last word: Flower may not have heard of the task yet. None
+    where nobody says so."""
+    try:
+        jobs = farm_now().jobs()
+    except PlotmanError:
+        return None
+    return next((host for host, job in jobs if job.task_id == task_id), None)
 
 
 def is_our_page(host: str, origin: str | None, site: str | None) -> bool:
