@@ -66,9 +66,10 @@ class Watcher:
         self._dirty: dict[int, _Followed] = {}  # by pid: whose log is to be read on
         self._requests: queue.SimpleQueue[_Followed] = queue.SimpleQueue()
         self._selector = selectors.DefaultSelector()
-        self._inotify = INotify(nonblocking=True)
+        self._inotify = _inotify()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._selector.register(self._inotify.fd, selectors.EVENT_READ, self._logs_grew)
+        if self._inotify is not None:
+            self._selector.register(self._inotify.fd, selectors.EVENT_READ, self._logs_grew)
         self._selector.register(self._wake_fd, selectors.EVENT_READ, self._woken)
         self._next_look = self._next_slow_look = 0.0  # monotonic
         self._stopping = False
@@ -131,7 +132,7 @@ class Watcher:
         self._watch_log(followed)
 
     def _watch_log(self, followed: _Followed) -> None:
-        if followed.job.record.log is None:
+        if self._inotify is None or followed.job.record.log is None:
             return
         try:
             followed.watch = self._inotify.add_watch(followed.job.record.log, flags.MODIFY)
@@ -140,6 +141,7 @@ class Watcher:
             log.debug("no inotify for %s (%s): it is read every few seconds", followed.job.record.log, error)
 
     def _logs_grew(self) -> None:
+        assert self._inotify is not None
         for event in self._inotify.read(timeout=0):
             if followed := self._by_watch.get(event.wd):
                 self._dirty[followed.pid] = followed
@@ -157,7 +159,7 @@ class Watcher:
         self._selector.unregister(followed.pidfd)
         del self._followed[followed.pid]
         self._dirty.pop(followed.pid, None)
-        if followed.watch is not None and followed.watch in self._by_watch:
+        if self._inotify is not None and followed.watch is not None and followed.watch in self._by_watch:
             del self._by_watch[followed.watch]
             with suppress(OSError):  # the log was deleted, and its watch with it
                 self._inotify.rm_watch(followed.watch)
@@ -183,6 +185,15 @@ class Watcher:
 
     def _wake(self) -> None:
         os.eventfd_write(self._wake_fd, 1)
+
+
+def _inotify() -> INotify | None:
+    """None where this user has as many as there may be (inotify(7)): logs are then read every few seconds."""
+    try:
+        return INotify(nonblocking=True)
+    except OSError as error:
+        log.warning("no inotify (%s): plots' logs are read every few seconds", error)
+        return None
 
 
 def _pidfd(pid: int) -> int | None:

@@ -6,8 +6,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from typing import NoReturn
+
+import pytest
 
 from common.snapshot import DirState
+from plotter_worker import watcher
 from tests.support.bench import Bench, running, small_drive
 
 K18 = "chiapos-k18"
@@ -125,3 +129,17 @@ def test_a_tmp_that_goes_read_only_takes_no_plot(tmp_path: Path) -> None:
             bench.until(lambda: bench.snapshot.tmp_dirs[0].state is DirState.READ_ONLY, "it is seen")
             bench.until(lambda: "read-only" in bench.waits().get("tmp state", ""), "it is told")
             assert not bench.stamps()
+
+
+def test_where_the_kernel_gives_no_more_inotify_plots_are_made_and_judged_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(**_: object) -> NoReturn:
+        raise OSError(24, "Too many open files")  # as beyond fs.inotify.max_user_instances
+
+    monkeypatch.setattr(watcher, "INotify", no_more)
+    bench = Bench.lay_out(tmp_path)
+    bench.plan(log=K18)
+    with running(bench):
+        bench.until(lambda: bench.told("plot-done"), "a plot is made")
+        assert not bench.told("plot-failed")
