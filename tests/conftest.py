@@ -13,6 +13,7 @@ import pytest
 
 from common.store import Board
 from plotman.up import broker
+from plotter_worker.launcher import STATE_VARIABLE
 from tests.support.farm import Farm
 from tests.support.lacking import lacking
 from tests.support.sections import by_hand
@@ -69,9 +70,9 @@ def chia_root(chia: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def real_plot(chia: Path, chia_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A k18 plot, made once; do not change it."""
+    """A k18 plot, made once; do not change it. Farms of tests that run meanwhile leave its plotter alone."""
     folder = tmp_path_factory.mktemp("k18")
-    env = os.environ | {"CHIA_ROOT": str(chia_root)}
+    env = os.environ | {"CHIA_ROOT": str(chia_root), STATE_VARIABLE: str(folder)}
     subprocess.run(by_hand(chia, folder, folder), env=env, check=True, capture_output=True)
     (made,) = folder.glob("*.plot")
     return made

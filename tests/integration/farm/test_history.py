@@ -158,7 +158,7 @@ def _a_silent_host_is_named_and_the_rest_is_shown(farm: Farm, rows: list[dict[st
     alone = farm.run("history", "--host", "gone")
     assert alone.returncode == ExitCode.UNREACHABLE
     assert "plotter gone is silent" in alone.stderr
-    assert farm.run("history", "--host", "nobody").returncode == ExitCode.UNREACHABLE
+    assert farm.run("history", "--host", "nobody").returncode == ExitCode.NOTHING
 
 
 def _tasks_answer_in_pages(farm: Farm) -> None:

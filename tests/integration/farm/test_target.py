@@ -83,6 +83,8 @@ def test_a_plot_goes_to_a_target_of_0_5_3_and_is_not_lost_or_sent_twice_by_a_res
     farm.kill("archiver", signal.SIGTERM)
     eventually(lambda: transfers(farm), "the plot is on its way", 40)
     before = transfers(farm)
+    for session in before:
+        os.killpg(session, signal.SIGSTOP)  # so that it is not over before the next archiver is there
     # After a SIGKILL the same would happen a minute later, when the move counts as lost.
     farm.kill("archiver", signal.SIGTERM)
     found = eventually(
@@ -90,6 +92,8 @@ def test_a_plot_goes_to_a_target_of_0_5_3_and_is_not_lost_or_sent_twice_by_a_res
     )
     assert "rsync (pid" in found
     assert transfers(farm) <= before, "no second one beside it"
+    for session in before:
+        os.killpg(session, signal.SIGCONT)
 
     eventually(lambda: not list(farm.folder.glob("dst/*/*")), "the source is deleted", 60)
     landed = {plot.name: plot.read_bytes() for plot in Path(farm.folder / "drives").glob("*/*.plot")}

@@ -203,6 +203,8 @@ def test_a_viewer_sees_all_and_touches_nothing(secured: Secured) -> None:
 
 
 def test_a_viewer_is_told_why_and_that_it_may_not_kill_or_pause(secured: Secured, tmp_path: Path) -> None:
+    with secured.admin() as admin:
+        admin.flushall()  # of what the other tests have written there
     tmp, job = showcase.tmp_dir("/mnt/tmp/0"), showcase.job(1, "/mnt/tmp/0")
     plotter = showcase.plotter("p10", tmp, jobs=(job,), at=datetime.now(UTC))
     Board.connect(secured.url("p10")).put_snapshot(Role.PLOTTER, plotter)

@@ -209,11 +209,11 @@ def test_what_another_notifier_raised_is_cleared_by_one_that_never_saw_it_wrong(
     ("waits", "why"),
     [
         (None, "no beat decides"),
-        (Waits(beat="b", at=datetime.now(UTC)), "nothing is known"),
+        (Waits(beat="b", at=T), "nothing is known"),
         (
             Waits(
                 beat="b",
-                at=datetime.now(UTC),
+                at=T,
                 waits=(
                     Wait(host="p", rule="paused", reason="paused by hand"),
                     Wait(host="p", rule="drives", reason="no room", subject="/mnt/dst/a.plot"),
@@ -224,7 +224,7 @@ def test_what_another_notifier_raised_is_cleared_by_one_that_never_saw_it_wrong(
     ],
 )
 def test_an_idle_farm_says_why(waits: Waits | None, why: str) -> None:
-    seen = farm(**IDLE, waits=waits)
+    seen = farm(**IDLE, waits=waits, at=T)
     [idle] = [one for one in conditions(seen, frozenset(), IDLE_S) if one.kind == "farm-idle"]
     assert idle.text.startswith("no plot has been in the making for 1h 0m: ")
     assert idle.text.split(": ", 1)[1].startswith(why)
