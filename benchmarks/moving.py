@@ -1,6 +1,6 @@
 """How fast finished plots get to their drives, for good.
 
-    python -m benchmarks.moving [--quick] [--long]
+    python -m benchmarks.moving [--quick] [--long] [--rounds 5]
 
 By plotman the whole way: from the plot's appearance in dst until it is on its drive and flushed, and its
 source deleted. By bare tools: from the start of the tool until the copy and its folder are flushed. In each
@@ -40,9 +40,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round of small plots")
     parser.add_argument("--long", action="store_true", help="plots of 4 GiB; needs 40 GiB of room")
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     size_bytes = (64 << 20) if options.quick else 4 * GIB if options.long else GIB
-    rounds = 1 if options.quick else 5
+    rounds = 1 if options.quick else options.rounds
     report = Report("moving", "How fast plots get to their drives")
     report.note(
         f"Plots of {size_bytes / GIB:g} GiB, read from the drive; proofs are off (the fakes hold none)."
