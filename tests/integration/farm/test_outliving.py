@@ -60,15 +60,17 @@ def test_a_plot_that_ended_while_nobody_watched_is_judged_afterwards(farm: Farm)
     farm.configure(tmp=1)
     farm.allow(1)
     up = farm.up()
-    job = eventually(farm.jobs, "a plot runs")[0]
+    held = plots_held(farm, 1)
+    ((task_id, pid),) = held.items()
     up.send_signal(signal.SIGINT)
     assert up.wait(30) == 0
-    os.kill(job.pid, 0)  # Ctrl-C stopped us and not the plot
+    os.kill(pid, 0)  # Ctrl-C stopped us and not the plot
+    go_on(held)
     eventually(lambda: list(farm.folder.glob("dst/1/*.plot")), "it finishes by itself")
-    eventually(lambda: not _running(job.pid), "its plotter ended")
+    eventually(lambda: not _running(pid), "its plotter ended")
     again = farm.up()
-    eventually(lambda: farm.status_of(job.task_id) == "SUCCESS", "it is judged by log and file", 60)
-    assert farm.result(job.task_id)["result"]["plot_id"]
+    eventually(lambda: farm.status_of(task_id) == "SUCCESS", "it is judged by log and file", 60)
+    assert farm.result(task_id)["result"]["plot_id"]
     eventually(lambda: len(farm.archived()) == 1, "the plot is archived")
     again.send_signal(signal.SIGHUP)  # its terminal is closed
     assert again.wait(30) == 0
