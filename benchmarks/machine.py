@@ -118,9 +118,9 @@ class Machine:
         return {"argv": argv, "log": str(self.folder / "logs" / name)}
 
     def command(self, subject: str, *verb: str) -> tuple[list[str], dict[str, str]]:
-        """argv and environment of a verb of `subject`."""
+        """argv and environment of a verb of `subject`, by the command that its installation brings."""
         if subject == OURS:
-            return [sys.executable, "-m", "plotman", *verb], os.environ | {
+            return [str(Path(sys.executable).with_name("plotman")), *verb], os.environ | {
                 "PLOTMAN_CONFIG": str(self.config),
                 "PYTHONPATH": str(ROOT),
             }
