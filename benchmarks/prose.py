@@ -45,10 +45,11 @@ PROSE = {
         "4 ms are Celery's way there and back; the rest grows with the drives.",
     ),
     "moving": Prose(
-        "Each plot costs plotman some messages, checks, and flushes of its own; *beside the copy* "
-        "says how long they take. They are the same for a plot of any size, and so next to nothing "
-        "for a k32. What is sent again after a cut matters more.",
-        "The plots here are small, and the steps beside the copy take the same time for any size.",
+        "Each plot costs plotman some messages, checks, and flushes of its own, the same for a plot of any "
+        "size. *beside the copy* says how much longer than the best rsync all of it takes: less than "
+        "nothing where what arrives is written to the drive while more comes, which rsync by itself "
+        "leaves to the end. What is sent again after a cut matters more.",
+        "Between two folders of one machine cp lets the kernel copy; it can be neither limited nor resumed.",
     ),
     "command_line": Prose(
         "plotman reads what the plotters told, whatever their number; 0.5.3 looks at each process and "
