@@ -59,7 +59,7 @@ PROSE = {
     ),
     "memory": Prose(
         "Each row is later than the one above. Python gives little of what it had back; what counts "
-        "is that the last rows do not go on growing. The broker keeps each result until it expires, and "
-        "all of these fall within one hour.",
+        "is that the last rows do not go on growing. The broker keeps "
+        "each result for 30 days, some 7 KiB for a plot and its move.",
     ),
 }
