@@ -154,7 +154,8 @@ def _write_plotter(folder: Path) -> None:
     chia = folder / "chia"
     chia.write_text(
         f"#!{folder}/python\n"
-        f"until [ -e {folder}/go ]; do sleep 0.2; done\n"
+        # Those that still wait when the benchmark ends leave with its folder.
+        f"until [ -e {folder}/go ]; do [ -e {folder}/plotter.log ] || exit; sleep 0.2; done\n"
         f"id=$(tr -dc a-f0-9 < /dev/urandom | head -c 64)\n"
         f'exec sed "s/^ID: .*/ID: $id/" {folder}/plotter.log\n',
         encoding="utf-8",
