@@ -125,6 +125,10 @@ class Harvester:
         """Something was done to the drives."""
         self._publisher.changed()
 
+    def publish_now(self) -> None:
+        """Wait until all that was told stands on the board, unless Redis is away."""
+        self._publisher.publish_now()
+
     def configured_use(self, drive: str) -> DriveUse:
         """What plotman.yaml wants of a drive, whatever a person said since."""
         return use_of(self._section, drive)

@@ -21,7 +21,9 @@ def drain(host: str, **order: Any) -> str:
     harvester = current(host)
     key = _key(harvester, message)
     what = "takes no more plots" if key == holds.ALL else f"takes no more plots on {key}"
-    return f"{host} {harvester.steering.hold(message, key, what)}"
+    answer = harvester.steering.hold(message, key, what)
+    harvester.publish_now()  # whoever gets the answer, and looks, sees it
+    return f"{host} {answer}"
 
 
 @shared_task(name=names.UNDRAIN_DRIVES, throws=(OrderRefused,))
@@ -31,6 +33,7 @@ def undrain(host: str, **order: Any) -> str:
     key = _key(harvester, holds.read_order(host, order))
     what = "takes plots" if key == holds.ALL else f"takes plots on {key}"
     answer = harvester.steering.let_go(key, what)
+    harvester.publish_now()
     use = DriveUse.ACTIVE if key == holds.ALL else harvester.configured_use(key)
     but = "" if use is DriveUse.ACTIVE else f", but its plotman.yaml says {use}"
     return f"{host} {answer}{but}"

@@ -26,6 +26,10 @@ class Outlet(Protocol):
 
     def tell(self, event: Event) -> None: ...
 
+    def publish_now(self) -> None:
+        """The exception: it waits until all of it stands on the board."""
+        ...
+
 
 class News:
     """history: None keeps none."""
@@ -114,6 +118,10 @@ class News:
 
     def steered(self, text: str) -> None:
         self._tell("steered", f"{self._host} {text}")
+
+    def publish_now(self) -> None:
+        """Wait until all that was told stands on the board."""
+        self._outlet.publish_now()
 
     def _say(self, kind: str, text: str, job: TrackedJob, level: int = logging.INFO) -> None:
         self._tell(kind, text, level, job.progress.plot_id, job.task_id)

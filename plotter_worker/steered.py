@@ -30,6 +30,7 @@ class Steered:
         now = datetime.now(UTC)
         told = holds.sentence(text, order.hold(now), now, holds.utc_offset_s())
         self.change(lambda steering: steering.hold(key, order.hold(now), order.after), told)
+        self._news.publish_now()  # whoever gets the answer, and looks, sees it
         return told
 
     def unpause(self) -> str:
@@ -41,6 +42,7 @@ class Steered:
 
     def _let(self, change: Callable[[SteeringFile], None], text: str) -> str:
         self.change(change, text)
+        self._news.publish_now()
         still = self.now.pause_reason(datetime.now(UTC), holds.utc_offset_s())
         return f"{text}, but no plots start: {still}" if still else text
 

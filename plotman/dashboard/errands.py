@@ -19,14 +19,21 @@ class Asker(Protocol):
 
 
 class Errands:
-    def __init__(self, app: App[Any], asker: Asker) -> None:
+    """look: shows the farm as it is now; called from any thread."""
+
+    def __init__(self, app: App[Any], asker: Asker, look: Callable[[], None]) -> None:
         self._app = app
         self._asker = asker
+        self._look = look
 
     def run(
         self, questions: Sequence[Question], timeout_s: float, then: Callable[[list[Any]], object]
     ) -> None:
-        """Ask; `then` gets the answers in the app's own thread, in order, errors as PlotmanError."""
+        """Ask; `then` gets the answers in the app's own thread, in order, errors as PlotmanError.
+
+        By then the farm was looked at once more: what was done is told when it is seen, since a key that
+        turns something off and on goes by what is seen.
+        """
         threading.Thread(
             target=self._ask, args=(tuple(questions), timeout_s, then), name="dashboard-errand", daemon=True
         ).start()
@@ -38,5 +45,6 @@ class Errands:
             answers = self._asker(questions, timeout_s=timeout_s)
         except PlotmanError as error:
             answers = [error] * len(questions)
+        self._look()
         if self._app.is_running:
             self._app.call_later(then, answers)

@@ -5,6 +5,7 @@ The thread is a daemon and none of Textual's workers: whoever quits need not wai
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -57,6 +58,7 @@ class Feed:
         self._source = source
         self._post = post
         self._stopping = threading.Event()
+        self._looking = threading.Lock()  # held until it is posted: no older look comes after a newer one
         self._thread = threading.Thread(target=self._run, name="dashboard-feed", daemon=True)
 
     def start(self) -> None:
@@ -66,19 +68,28 @@ class Feed:
         """Ends it soon; does not wait for it."""
         self._stopping.set()
 
+    def look_now(self) -> None:
+        """Look and post in the caller's thread, for what has just been done. Where the broker is away that
+        is told by the feed's own next look."""
+        with contextlib.suppress(BrokerError):
+            self._look([])
+
+    def _look(self, events: list[tuple[str, Event]]) -> None:
+        with self._looking:
+            self._post(Seen(self._source.look(), events))
+
     def _run(self) -> None:
         after: str | None = None
         wait_s = 0.0
         while not self._stopping.is_set():
             try:
                 events = self._source.events(after, wait_s)
-                farm = self._source.look()
+                began = time.monotonic()
+                self._look(events)
             except BrokerError as error:
                 self._post(Away(str(error), datetime.now(UTC)))
                 self._stopping.wait(_RETRY_S)
                 continue
-            began = time.monotonic()
             after = events[-1][0] if events else after or "0"
-            self._post(Seen(farm, events))
             self._stopping.wait(_PAUSE_S)
             wait_s = max(0.05, LOOK_S - (time.monotonic() - began))

@@ -31,10 +31,14 @@ class Ordering(App[None]):
         super().__init__()
         self.asker = asker
         self._by = by
-        self._errands = Errands(self, asker)
+        self._errands = Errands(self, asker, self.look_now)
 
     def chosen(self) -> Target | None:
         """What the cursor is on, or what is looked at from near."""
+        raise NotImplementedError
+
+    def look_now(self) -> None:
+        """Look at the farm and have it shown; from any thread."""
         raise NotImplementedError
 
     def action_toggle_plotting(self) -> None:

@@ -94,6 +94,9 @@ class Showing(Ordering):
     def on_unmount(self) -> None:
         self._feed.stop()
 
+    def look_now(self) -> None:
+        self._feed.look_now()
+
     def on_resize(self, event: events.Resize) -> None:
         self._terminal = event.size  # the app's own is told of it later
         self.fit()

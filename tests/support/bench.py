@@ -55,6 +55,9 @@ class Outlet:
         self.events.append(event)
         self.woken.set()
 
+    def publish_now(self) -> None:
+        self.woken.set()
+
 
 @dataclass
 class Bench:

@@ -255,14 +255,16 @@ class Recorded:
 
 @dataclass
 class Recorder:
-    """Stands for the hosts: keeps what it was asked, and answers so. answers: task -> answer."""
+    """Stands for the hosts: keeps what it was asked, and answers so. answers: task -> answer, or what does
+    it and returns the answer."""
 
     answers: dict[str, Any] = field(default_factory=dict)
     asked: list[Question] = field(default_factory=list)
 
     def __call__(self, questions: Sequence[Question], *, timeout_s: float) -> list[Any]:
         self.asked += questions
-        return [self.answers.get(question.task, PlotmanError("nobody answers")) for question in questions]
+        answers = [self.answers.get(question.task, PlotmanError("nobody answers")) for question in questions]
+        return [answer() if callable(answer) else answer for answer in answers]
 
     def said(self) -> list[tuple[str, str, dict[str, Any]]]:
         return [(question.task, question.host, dict(question.kwargs)) for question in self.asked]

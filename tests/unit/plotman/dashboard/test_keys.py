@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -122,6 +123,26 @@ async def test_d_ends_what_a_person_drained(shown: Shown) -> None:
         await pilot.press("4", "d")
         await until(pilot, lambda: asker.asked)
     assert asker.said() == [(names.UNDRAIN_DRIVES, "p1", {"dir": "/mnt/farm/01"})]
+
+
+async def test_d_goes_back_on_itself_as_soon_as_it_is_told_done(shown: Shown) -> None:
+    source = Recorded(showcase.small())
+
+    def drain() -> str:
+        plotter = source.farm.plotters["p1"]
+        first, *others = plotter.tmp_dirs
+        drained = (first.model_copy(update={"drained": Hold(reason="old")}), *others)
+        # Its event comes late: it is not what the answer waits for.
+        source.farm = replace(source.farm, plotters={"p1": plotter.model_copy(update={"tmp_dirs": drained})})
+        return "is drained"
+
+    asker = Recorder({names.DRAIN: drain, names.UNDRAIN: "takes plots again"})
+    async with shown(source, asker=asker) as pilot:
+        await pilot.press("2", "d")
+        await until(pilot, lambda: "is drained" in screen(pilot))
+        await pilot.press("d")
+        await until(pilot, lambda: len(asker.asked) == 2)
+    assert [task for task, _, _ in asker.said()] == [names.DRAIN, names.UNDRAIN]
 
 
 @pytest.mark.parametrize(("typed", "kwargs"), [("80M", {"bytes_s": 80_000_000}), ("default", {})])
