@@ -10,11 +10,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from common import durable
 from common.history.rows import End
 from common.probe import LOOK_DEADLINE_S, Hanging, Probe
+from plotter_worker import sessions
 from plotter_worker.jobs import TrackedJob
 from plotter_worker.plotters.base import DonePlot
 from plotter_worker.plotters.verdict import Success, judge
@@ -137,14 +136,7 @@ def _session_lives(process_identity: str) -> bool:
     session of their own (launcher)."""
     if not is_of_this_boot(process_identity):
         return False  # whoever has its number by now
-    session = pid_of(process_identity)
-    for pid in psutil.pids():
-        try:
-            if os.getsid(pid) == session and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-                return True
-        except (OSError, psutil.Error):
-            continue  # gone
-    return False
+    return sessions.lives(pid_of(process_identity))
 
 
 def _delete_own_files(job: TrackedJob, folder: Path) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import time
 from collections.abc import Callable, Iterable
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterable
 import psutil
 
 from common.errors import OrderRefused
+from plotter_worker import sessions
 from plotter_worker.jobs import TrackedJob
 from plotter_worker.plotters.registry import recognise
 from plotter_worker.processes import is_running, pid_of
@@ -41,7 +41,7 @@ def tree(job: TrackedJob) -> list[psutil.Process]:
         for one in list(found.values()):
             found |= {child.pid: child for child in one.children(recursive=True)}
         if job.record.ours:  # the first of a session of its own (launcher): orphans in it are known by that
-            found |= {process.pid: process for process in _session(root.pid)}
+            found |= {process.pid: process for process in sessions.members(root.pid)}
     except psutil.Error:
         return list(found.values())  # it ends this moment
     return list(found.values())
@@ -53,17 +53,6 @@ def _is_wrapper(process: psutil.Process) -> bool:
     except psutil.Error:
         return False
     return known is not None and known[1].wrapper
-
-
-def _session(leader: int) -> list[psutil.Process]:
-    found = []
-    for pid in psutil.pids():
-        try:
-            if os.getsid(pid) == leader:
-                found.append(psutil.Process(pid))
-        except (OSError, psutil.Error):
-            continue  # gone
-    return found
 
 
 def suspend(job: TrackedJob) -> bool:

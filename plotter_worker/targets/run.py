@@ -15,6 +15,7 @@ from pathlib import Path
 from common.errors import TransferFailed
 from common.moving import LetGo, Stop
 from common.pool import StopReason
+from plotter_worker import sessions
 from plotter_worker.targets.programs import cannot_run
 from plotter_worker.targets.running import MARK
 from plotter_worker.transfer.progress import Progress, Reader, read_line
@@ -131,10 +132,13 @@ def _stopped(process: subprocess.Popen[bytes], stop: Stop) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the whole session: a person wants the work itself stopped."""
+    """End the whole session, what the script started as well: a person wants the work itself stopped."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=_GRACE_S)
-            return
+        deadline_s = time.monotonic() + _GRACE_S
+        while time.monotonic() < deadline_s:
+            process.poll()  # else it stays a zombie
+            if not sessions.lives(process.pid):
+                return
+            time.sleep(_POLL_S)

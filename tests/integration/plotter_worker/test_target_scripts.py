@@ -95,10 +95,15 @@ def test_what_is_no_plot_of_this_host_is_not_touched(site: Site) -> None:
 # Leaving and coming back.
 
 
-def begin(site: Site, plot: Path, stop: StopEvent) -> tuple[threading.Thread, list[BaseException]]:
+WAITS = 'while [ ! -e {folder}/go ]; do sleep 0.05; done; cp "$source" "$destination/"'
+
+
+def begin(
+    site: Site, plot: Path, stop: StopEvent, script: str = WAITS
+) -> tuple[threading.Thread, list[BaseException]]:
     """A transfer that takes until the file `go` is there."""
     ends: list[BaseException] = []
-    script = f'while [ ! -e {site.folder}/go ]; do sleep 0.05; done; cp "$source" "$destination/"'
+    script = script.format(folder=site.folder)
     mover = site.mover(**site.scripts(script))
 
     def run() -> None:
@@ -127,6 +132,19 @@ def test_a_transfer_goes_on_when_its_archiver_leaves(site: Site, plot: Path) -> 
 def test_a_person_who_terminates_the_transfer_ends_its_script(site: Site, plot: Path) -> None:
     stop = StopEvent()
     thread, ends = begin(site, plot, stop)
+    stop.set(StopReason.TERMINATED)
+    thread.join(15)
+    assert "terminated" in str(ends[0])
+    assert not site.marked()
+
+
+def test_nor_goes_on_what_the_terminated_script_has_started_and_does_not_heed_sigterm(
+    site: Site, plot: Path
+) -> None:
+    stop = StopEvent()
+    deaf = "(trap '' TERM; touch {folder}/deaf; exec sleep 3600) & wait"
+    thread, ends = begin(site, plot, stop, deaf)
+    eventually((site.folder / "deaf").exists, "it is deaf", 10)
     stop.set(StopReason.TERMINATED)
     thread.join(15)
     assert "terminated" in str(ends[0])
