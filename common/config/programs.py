@@ -127,9 +127,10 @@ def trouble(program: Program, deadline_s: float = VERSION_DEADLINE_S) -> Trouble
 
 
 def _uninitialised(found: str, program: Program, deadline_s: float) -> Trouble | None:
-    """chia 2.7.5 refuses all below `plots`, help too, and says what to run, while it has no settings."""
+    """chia 2.7.5 refuses all below `plots`, and says what to run, while it has no settings. Where it has a
+    folder for them and nothing in it, it gives help all the same; `plots show` lists folders of plots."""
     try:
-        ran = _run(found, ("plots", "create", "--help"), deadline_s)
+        ran = _run(found, ("plots", "show"), deadline_s)
     except (subprocess.TimeoutExpired, OSError):
         return None  # it told its version just now: this says nothing of its settings
     if ran.returncode == 0 or b"chia init" not in ran.stdout:

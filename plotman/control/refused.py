@@ -9,6 +9,8 @@ from common.snapshot import PlotState
 from plotman.control.asking import ask, plotters
 from plotman.control.farm import board
 
+_CURE = "`plotman status` shows them; name its path and --host."
+
 
 def resend(host: str, plot: str) -> str:
     """Send it again; what the plotter answers. Raises PlotmanError."""
@@ -18,6 +20,8 @@ def resend(host: str, plot: str) -> str:
 def holder_of(plot: str, host: str | None) -> str:
     """The plotter that has this refused plot: its path, its name or the start of its id. Raises NoSuchPlot,
     ManyPlots; NobodyThere where the named host is not there."""
+    if not plot:
+        raise NoSuchPlot("No plot is named: its path, its name or the start of its id.", _CURE)
     if host is not None:
         return plotters(host)[0]
     having = [
@@ -28,7 +32,6 @@ def holder_of(plot: str, host: str | None) -> str:
     ]
     if len(having) == 1:
         return str(having[0])
-    cure = "`plotman status` shows them; name its path and --host."
     if having:
-        raise ManyPlots(f"{plot} names {len(having)} refused plots of the farm.", cure)
-    raise NoSuchPlot(f"{plot} names no refused plot of the farm.", cure)
+        raise ManyPlots(f"{plot} names {len(having)} refused plots of the farm.", _CURE)
+    raise NoSuchPlot(f"{plot} names no refused plot of the farm.", _CURE)

@@ -28,6 +28,7 @@ from plotman.quickstart.settings import plotman_yaml
 from plotman.quickstart.tally import Tally
 from plotman.quickstart.words import wait_words
 from plotman.up.claim import Claim
+from plotter_worker.processes import ProcessTable
 from plotter_worker.steering import SteeringFile
 
 _LOOK_S = 0.2
@@ -76,9 +77,15 @@ def lay_out(wish: Wish, layout: Layout, console: Console) -> int:
     chia = ChiaHome(wish.chia, layout.chia)
     chia.prepare()
     port = free_port(5555)
-    text = plotman_yaml(layout, chia.wrapper, chia.new_keys(), wish.k, port)
+    text = plotman_yaml(layout, chia.wrapper, chia.new_keys(), wish.k, port, others=plotters_beside(layout))
     layout.config.write_text(text, encoding="utf-8")
     return port
+
+
+def plotters_beside(layout: Layout) -> int:
+    """How many plotters run on this machine that are none of this farm's."""
+    own = set(map(str, layout.tmp))
+    return sum(one.command.tmp not in own for one in ProcessTable().newcomers(known=set()))
 
 
 def free_port(preferred: int) -> int:

@@ -8,6 +8,8 @@ from pathlib import Path
 from plotman.quickstart.chia import Keys
 from plotman.quickstart.layout import Layout
 
+_AT_A_TIME = 2
+
 
 @dataclass(frozen=True)
 class Tuning:
@@ -29,8 +31,9 @@ def tuning(k: int) -> Tuning:
     return Tuning(stripes=65536, buckets=128, memory_mib=3389)
 
 
-def plotman_yaml(layout: Layout, chia: Path, keys: Keys, k: int, flower_port: int) -> str:
-    """The whole file. chia: program to call. Values are quoted where they are paths."""
+def plotman_yaml(layout: Layout, chia: Path, keys: Keys, k: int, flower_port: int, others: int = 0) -> str:
+    """The whole file. chia: program to call. others: plotters that run on this machine already, which count
+    as well. Values are quoted where they are paths."""
     options = tuning(k)
     return f"""\
 # Written by ./deploy/quickstart, anew with each run. A farm on one machine, in one folder.
@@ -53,9 +56,9 @@ directories:
 {_list(layout.dst)}
 
 # At most two plots at a time, started three seconds apart or more; a tmp folder takes its next plot when
-# the one before has reached phase 2.
+# the one before has reached phase 2.{_counted(others)}
 scheduling:
-  global_max_jobs: 2
+  global_max_jobs: {_AT_A_TIME + others}
   global_stagger_m: 0.05
   tmpdir_max_jobs: 2
   tmpdir_stagger_phase_major: 2
@@ -85,6 +88,14 @@ harvester:
   plain_folders: true  # real drives are mounted; without this, a folder that is not is no drive
   placement: round_robin  # each drive in turn; without this, the first is filled before the next
 """
+
+
+def _counted(others: int) -> str:
+    if not others:
+        return ""
+    return (
+        f"\n# All plotters of the machine count, and {others} ran already: beside them there is room for two."
+    )
 
 
 def _text(path: Path) -> str:

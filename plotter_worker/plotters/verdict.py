@@ -60,7 +60,7 @@ def judge(log: LogReader, exit_code: int | None, exists: Callable[[str], bool | 
     if missing:
         reason = f"The log says that {missing[0].path} was written, but there is no such file."
     else:
-        reason = _reason(progress, exit_code)
+        reason = _reason(progress, exit_code, log.tail(1).strip())
     return Failure(
         reason=reason,
         tail=log.tail(_TAIL_LINES),
@@ -83,7 +83,7 @@ def _unlogged(progress: Progress) -> DonePlot:
     )
 
 
-def _reason(progress: Progress, exit_code: int | None) -> str:
+def _reason(progress: Progress, exit_code: int | None, last_line: str) -> str:
     at = f"in phase {progress.phase}" if progress.proven else "before phase 1"
     if progress.error:
         return f"The plotter gave up {at}: {progress.error}"
@@ -91,6 +91,9 @@ def _reason(progress: Progress, exit_code: int | None) -> str:
     if progress.stalled:
         return f"The plotter {ended} while it waited: {progress.stalled}"
     made = f" after {len(progress.plots_done)} plots" if progress.plots_done else ""
+    if last_line and not progress.proven:
+        # It never got as far as a plot: what it said last is why, in words that no pattern of ours knows.
+        return f"The plotter {ended} {at}{made}, its last words: {last_line}"
     return f"The plotter {ended} {at}{made}, without a word."
 
 

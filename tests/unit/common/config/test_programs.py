@@ -65,7 +65,14 @@ def test_a_chia_that_was_never_initialised_is_told(answer: Any) -> None:
     found = trouble(chia)
     assert found and "no settings" in found.what
     assert found.cure == "Run once, as the user who runs plotman: chia init"
-    answer("chia", f"{asked}; echo Usage: chia plots create")
+    # Where the folder for its settings is there, with nothing in it.
+    help_ = 'test "$3" = --help && echo Usage: && exit'
+    answer(
+        "chia", f"{asked}; {help_}; echo '** please run `chia init` to migrate or create ... **'; exit 255"
+    )
+    found = trouble(chia)
+    assert found and "no settings" in found.what
+    answer("chia", f"{asked}; echo Directories where plots are being searched for:")
     assert trouble(chia) is None
 
 

@@ -30,6 +30,14 @@ def test_the_file_loads_and_names_every_role(tmp_path: Path, root: str) -> None:
     assert config.farm.flower_port == 5566
 
 
+def test_plotters_that_run_already_leave_room_for_two_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "plotman.yaml"
+    file.write_text(plotman_yaml(Layout(Path("/srv/farm")), Path("/srv/chia"), KEYS, 18, 5566, others=3))
+    scheduling = load(file).scheduling
+    assert scheduling is not None
+    assert scheduling.global_max_jobs == 5
+
+
 @pytest.mark.parametrize(
     ("sizes", "stripes", "buckets"),
     [((18, 19, 20), 2000, 16), ((21, 22, 24), 65536, 16), ((25, 32), 65536, 128)],

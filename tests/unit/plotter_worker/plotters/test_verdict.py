@@ -94,6 +94,19 @@ def test_a_silent_end_is_told_by_exit_code_and_phase(log: Log, exit_code: int | 
     assert verdict.proven
 
 
+def test_what_ends_before_it_plots_is_told_in_its_last_words() -> None:
+    # chia 2.7.5 where CHIA_ROOT is a folder without settings.
+    said = (
+        b"can't find /x/config.yaml\n** please run `chia init` to migrate or create new config files **\n\n"
+    )
+    verdict = judge(reader(said), 255, missing)
+    assert isinstance(verdict, Failure)
+    assert verdict.reason == (
+        "The plotter exited with 255 before phase 1, its last words: "
+        "** please run `chia init` to migrate or create new config files **"
+    )
+
+
 def test_a_plotter_without_any_log_is_a_failure_without_a_tail() -> None:
     verdict = judge(reader(b""), 127, there)
     assert isinstance(verdict, Failure)
