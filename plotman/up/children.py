@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import ConfigError
-from common.names import Role, node, queue
+from common.names import Role, node
 from plotman.up.sharing import MEANT, OF_HALF, Half, Share
 
 if TYPE_CHECKING:
@@ -119,36 +119,23 @@ def verb_child(name: str, config: Config, config_file: Path) -> Child:
     return Child(name, (sys.executable, "-m", "plotman", *verb), Stage.DECISIONS, env)
 
 
-# In seconds. Celery's own 2 s make up much of what an idle worker takes.
-_HEARTBEAT = ("--heartbeat-interval", "10")
-
-
 def celery_child(name: str, config: Config, config_file: Path) -> Child:
     """How the process `name` (a worker, beat or Flower) is started.
 
     config_file: absolute; every process reads plotman.yaml itself.
     """
-    celery = (sys.executable, "-m", "celery", "-A", "plotman")
     env = {"PLOTMAN_CONFIG": str(config_file)}
-    if name == BEAT:
-        return Child(name, (*celery, "beat", "-l", "INFO"), Stage.DECISIONS, env)
     if name == FLOWER:
+        celery = (sys.executable, "-m", "celery", "-A", "plotman")
         address = (f"--address={config.farm.flower_address}", f"--port={config.farm.flower_port}")
         return Child(name, (*celery, "flower", *address), Stage.DECISIONS, env)
+    serve = (sys.executable, "-m", "plotman.serve")
+    if name == BEAT:
+        return Child(name, (*serve, BEAT), Stage.DECISIONS, env)
     role = Role(name)
-    worker = (
-        "worker",
-        "-n",
-        node(role, config.host),
-        "-Q",
-        queue(role, config.host),
-        "-l",
-        "INFO",
-        *_HEARTBEAT,
-    )
     at_once = config.archiving.concurrency if config.archiving else 1
-    few = ("-c", str(at_once)) if role is Role.ARCHIVER else ()
-    return Child(name, (*celery, *worker, *few), Stage.WORKERS, env)
+    few = ("--at-once", str(at_once)) if role is Role.ARCHIVER else ()
+    return Child(name, (*serve, node(role, config.host), *few), Stage.WORKERS, env)
 
 
 def environment(child: Child) -> dict[str, str]:

@@ -13,9 +13,11 @@ import psutil
 import pytest
 import yaml
 
+from common.config import load
 from common.names import Role
 from common.snapshot import Job
 from common.store import Board
+from plotman.up.children import celery_child
 from tests.support.farm import HOST, Farm, plotters_of
 from tests.support.sections import SMALL
 from tests.support.systemd import Systemd, why_not
@@ -91,7 +93,7 @@ def test_stopping_and_restarting_plotman_leaves_its_plots_running_and_finds_them
     systemd("stop", "plotman")
     assert systemd.shown("plotman", "ActiveState") == "inactive"
     assert plotter.is_running()
-    assert [p for p in plotters_of(farm.state) if "celery" in " ".join(p.cmdline())] == []
+    assert [p for p in plotters_of(farm.state) if "plotman.serve" in p.cmdline()] == []
 
     systemd("start", "plotman")
     eventually(farm.alive, "the plotter is back on the board", 60)
@@ -143,10 +145,7 @@ def test_the_plotter_unit_stops_for_plotman_and_the_reverse() -> None:
             assert "Conflicts=plotman.service" in unit.read_text()
 
 
-def test_the_workers_of_the_units_are_named_as_plotman_up_names_them(farm: Farm) -> None:
-    from common.config import load
-    from plotman.up.children import celery_child
-
+def test_the_units_run_what_plotman_up_runs(farm: Farm) -> None:
     farm.configure(archiving={"target": "harvester"})
     settings = load(farm.config)
     for role in ROLES[:-1]:
@@ -157,4 +156,4 @@ def test_the_workers_of_the_units_are_named_as_plotman_up_names_them(farm: Farm)
             if line.startswith("ExecStart=")
         )
         line = line.replace("${PLOTMAN_HOST}", HOST).replace("${PLOTMAN_TRANSFERS}", "1")
-        assert line.split()[1:] == list(child.argv[3:]), yaml.safe_dump({role: child.argv})
+        assert line.split()[1:] == list(child.argv[1:]), yaml.safe_dump({role: child.argv})

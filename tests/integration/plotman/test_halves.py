@@ -30,7 +30,7 @@ def test_the_halves_share_one_broker_and_each_goes_on_when_the_other_ends(farm: 
     plotting, archiving = farm.spawn(*start, "plot"), farm.spawn(*start, "archive")
     eventually(lambda: len(farm.archived()) == 1, "a plot is made and archived", 90)
     assert len(named(farm, "127.0.0.1:")) == 1
-    assert len(named(farm, " beat ")) == 1
+    assert len(named(farm, "plotman.serve beat")) == 1
     assert len(named(farm, "plotter@")) == 1
     for verb in ("plot", "archive", "up"):
         refused = farm.run(verb)

@@ -71,26 +71,16 @@ def test_a_machine_with_nothing_to_run_is_told_so() -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "stage"),
     [
-        (
-            "harvester",
-            "worker -n harvester@box -Q harvester.box -l INFO --heartbeat-interval 10",
-            Stage.WORKERS,
-        ),
-        ("plotter", "worker -n plotter@box -Q plotter.box -l INFO --heartbeat-interval 10", Stage.WORKERS),
-        (
-            "archiver",
-            "worker -n archiver@box -Q archive.box -l INFO --heartbeat-interval 10 -c 1",
-            Stage.WORKERS,
-        ),
-        ("beat", "beat -l INFO", Stage.DECISIONS),
-        ("flower", "flower --address=127.0.0.1 --port=5555", Stage.DECISIONS),
+        ("harvester", "plotman.serve harvester@box", Stage.WORKERS),
+        ("plotter", "plotman.serve plotter@box", Stage.WORKERS),
+        ("archiver", "plotman.serve archiver@box --at-once 1", Stage.WORKERS),
+        ("beat", "plotman.serve beat", Stage.DECISIONS),
+        ("flower", "celery -A plotman flower --address=127.0.0.1 --port=5555", Stage.DECISIONS),
     ],
 )
-def test_each_process_is_the_celery_command_that_a_person_would_type(
-    name: str, arguments: str, stage: Stage
-) -> None:
+def test_each_process_is_named_as_a_person_would_name_it(name: str, arguments: str, stage: Stage) -> None:
     child = celery_child(name, config(PLOTTER), Path("/etc/plotman.yaml"))
-    assert child.argv == (sys.executable, "-m", "celery", "-A", "plotman", *arguments.split())
+    assert child.argv == (sys.executable, "-m", *arguments.split())
     assert child.stage is stage
     assert child.env == {"PLOTMAN_CONFIG": "/etc/plotman.yaml"}
 
