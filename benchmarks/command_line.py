@@ -21,7 +21,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks import peer
+from benchmarks import ours, peer
 from benchmarks.broker import own_broker
 from benchmarks.deciding import job, plotter, put
 from benchmarks.figures import Report
@@ -41,6 +41,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.quick:
         options.jobs, options.rounds = "2", 1
+    ours.program()
     peer.program()
     report = Report("command_line", "How long the verbs of the command line take")
     report.note("From the start of the command to its end, its output read. CPU: its own and the kernel's.")

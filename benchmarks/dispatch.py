@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import peer
+from benchmarks import ours, peer
 from benchmarks.figures import Report
 from benchmarks.machine import OURS, Machine, Running, until
 
@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="half a minute, to see whether it works")
     parser.add_argument("--long", action="store_true", help="also plots of 120 s, in a quarter of an hour")
     options = parser.parse_args()
+    ours.program()
     peer.program()
     report = Report("dispatch", "How long a tmp directory waits for its next plot")
     report.note(

@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 import yaml
 
-from benchmarks import peer
+from benchmarks import ours, peer
 from benchmarks.realistic import MILESTONE, full_log
 
 OURS = "plotman"
@@ -120,10 +120,7 @@ class Machine:
     def command(self, subject: str, *verb: str) -> tuple[list[str], dict[str, str]]:
         """argv and environment of a verb of `subject`, by the command that its installation brings."""
         if subject == OURS:
-            return [str(Path(sys.executable).with_name("plotman")), *verb], os.environ | {
-                "PLOTMAN_CONFIG": str(self.config),
-                "PYTHONPATH": str(ROOT),
-            }
+            return [str(ours.program()), *verb], os.environ | {"PLOTMAN_CONFIG": str(self.config)}
         return [str(peer.program()), *verb], peer.environment(self.folder / "peer")
 
     @contextmanager

@@ -1,6 +1,6 @@
 """What it costs to keep an eye on plotters that run.
 
-    python -m benchmarks.watching [--quick] [--jobs 0,1,20/100/200] [--seconds 60]
+    python -m benchmarks.watching [--quick] [--jobs 0,1,20/100/200] [--seconds 160]
 
 plotman's processes and 0.5.3's `plot` loop watch as many plotters of the same kind side by side, each in a
 process table of its own, with 500 other processes. Nothing may start. The logs are as long as those of
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import peer
+from benchmarks import ours, peer
 from benchmarks.figures import Report
 from benchmarks.machine import OURS, Machine, Running, until, used_s
 from benchmarks.realistic import LATE
@@ -33,10 +33,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="2 jobs, ten seconds")
     parser.add_argument("--jobs", default="0,1,20/100/200", help="what is joined by commas runs side by side")
-    parser.add_argument("--seconds", type=float, default=40, help="a multiple of 0.5.3's polling, 20 s")
+    parser.add_argument("--seconds", type=float, default=160, help="a multiple of 0.5.3's polling, 20 s")
     options = parser.parse_args()
     if options.quick:
         options.jobs, options.seconds = "2", 10
+    ours.program()
     peer.program()
     others = 20 if options.quick else 500
     report = Report("watching", "Processor time and memory to watch plotters that run")

@@ -157,3 +157,5 @@ def main() -> None:
         where = f"{error.filename}: " if error.filename else ""
         click.echo(f"plotman: {where}{error.strerror or error}.", err=True)
         sys.exit(ExitCode.FAILED)
+    finally:
+        gc.freeze()  # nor is it looked through at the end, when all of it goes with the process
