@@ -3,11 +3,12 @@ that needs it, in folders and on ports of its own, and only what was started is 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=turn)
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that is filled once for all of xdist's workers; the others wait for it."""
+    common = factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        common = common.parent
+    folder = common / name
+    with (common / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (common / f"{name}.made").exists():
+            folder.mkdir(exist_ok=True)
+            make(folder)
+            (common / f"{name}.made").touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def chia() -> Path:
     """The official chia plotter."""
@@ -63,21 +79,28 @@ def chia() -> Path:
 @pytest.fixture(scope="session")
 def chia_root(chia: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Settings of chia that allow plots as small as k18."""
-    root = tmp_path_factory.mktemp("chiaroot")
-    subprocess.run([chia, "init"], env=os.environ | {"CHIA_ROOT": str(root)}, check=True, capture_output=True)
-    settings = root / "config" / "config.yaml"
-    text = settings.read_text(encoding="utf-8")
-    settings.write_text(text.replace("min_mainnet_k_size: 32", "min_mainnet_k_size: 18"), encoding="utf-8")
-    return root
+
+    def init(root: Path) -> None:
+        env = os.environ | {"CHIA_ROOT": str(root)}
+        subprocess.run([chia, "init"], env=env, check=True, capture_output=True)
+        settings = root / "config" / "config.yaml"
+        text = settings.read_text(encoding="utf-8")
+        settings.write_text(
+            text.replace("min_mainnet_k_size: 32", "min_mainnet_k_size: 18"), encoding="utf-8"
+        )
+
+    return made_once(tmp_path_factory, "chiaroot", init)
 
 
 @pytest.fixture(scope="session")
 def real_plot(chia: Path, chia_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A k18 plot, made once; do not change it. Farms of tests that run meanwhile leave its plotter alone."""
-    folder = tmp_path_factory.mktemp("k18")
-    env = os.environ | {"CHIA_ROOT": str(chia_root), STATE_VARIABLE: str(folder)}
-    subprocess.run(by_hand(chia, folder, folder), env=env, check=True, capture_output=True)
-    (made,) = folder.glob("*.plot")
+
+    def plot(folder: Path) -> None:
+        env = os.environ | {"CHIA_ROOT": str(chia_root), STATE_VARIABLE: str(folder)}
+        subprocess.run(by_hand(chia, folder, folder), env=env, check=True, capture_output=True)
+
+    (made,) = made_once(tmp_path_factory, "k18", plot).glob("*.plot")
     return made
 
 
