@@ -33,7 +33,7 @@ class Logging(Section):
     )
     application: Folder = Field(
         default_factory=lambda: _log("plotman.log"),
-        description="plotman's own log.",
+        description="Kept from plotman 0.5; what plotman says is in the folder `logs` of farm.state.",
         examples=["/home/chia/logs/plotman.log"],
     )
     disk_spaces: Folder = Field(
@@ -61,8 +61,12 @@ class UserInterface(Section):
 class Interactive(Section):
     """`plotman interactive`."""
 
-    autostart_plotting: bool = Field(True, description="Plotting is on at the start.", examples=[True])
-    autostart_archiving: bool = Field(True, description="Archiving is on at the start.", examples=[True])
+    autostart_plotting: bool = Field(
+        True, description="Kept from plotman 0.5; `plotman pause plotting` holds plots back.", examples=[True]
+    )
+    autostart_archiving: bool = Field(
+        True, description="Kept from plotman 0.5; `plotman pause archiving` holds them.", examples=[True]
+    )
 
 
 class Commands(Section):

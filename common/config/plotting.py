@@ -67,8 +67,13 @@ class MadmaxOptions(Section):
     )
     k: int = Field(32, ge=16, le=34, description="Size of the plots (-k).", examples=[32])
     n_threads: int = Field(4, ge=1, description="Threads of a plot (-r).", examples=[16])
-    n_buckets: int = Field(256, ge=16, description="Buckets in phases 1 and 2 (-u).", examples=[256])
-    n_buckets3: int = Field(256, ge=16, description="Buckets in phases 3 and 4 (-v).", examples=[256])
+    # chia_plot takes less than 16 for a power of two, and 0 of n_buckets3 for n_buckets.
+    n_buckets: int = Field(
+        256, ge=4, description="Buckets in phases 1 and 2 (-u); 8 means 256.", examples=[256]
+    )
+    n_buckets3: int = Field(
+        256, ge=0, description="Buckets in phases 3 and 4 (-v); 8 means 256, 0 n_buckets.", examples=[256]
+    )
     n_rmulti2: int = Field(1, ge=1, description="Multiplier of threads in phase 2 (-K).", examples=[1])
     tmptoggle: bool = Field(False, description="Alternate tmp and tmp2 (-G).", examples=[False])
     network_port: int | None = Field(

@@ -21,7 +21,7 @@ if (index(path, root) == 1 && index(path, only)) printf "%s:%.0f\\n", path, $4 *
 """
 _OPTIONS = "--preallocate --remove-source-files --skip-compress plot --whole-file"
 
-_LOCAL_SPACE = "#!/bin/sh\nset -eu\n" + _DRIVES.format(ask="df -Pk")
+_LOCAL_SPACE = "#!/bin/sh\nset -eu\n" + _DRIVES.format(ask="df -aPk")
 _LOCAL_TRANSFER = """#!/bin/sh
 set -eu
 # Without the quotes: options are several words.
@@ -29,7 +29,7 @@ exec "${command}" ${options} "${source}" "${destination}/${path_suffix}${path_su
 """
 
 
-_RSYNCD_SPACE = "#!/bin/sh\nset -eu\n" + _DRIVES.format(ask='ssh -p "${ssh_port}" "${user}@${host}" df -Pk')
+_RSYNCD_SPACE = "#!/bin/sh\nset -eu\n" + _DRIVES.format(ask='ssh -p "${ssh_port}" "${user}@${host}" df -aPk')
 _RSYNCD_TRANSFER = """#!/bin/sh
 set -eu
 below="${destination#"${site_root%/}"}/${path_suffix}${path_suffix:+/}"

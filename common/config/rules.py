@@ -48,6 +48,7 @@ def broken(data: Mapping[str, Any]) -> list[Broken]:
         *_keys_of_the_plots(_section(data, "plotting")),
         *_target(_section(data, "archiving")),
         *_flower(_section(data, "farm")),
+        *_autostart(_section(_section(data, "commands"), "interactive")),
     ]
 
 
@@ -74,6 +75,18 @@ def _sections(data: Mapping[str, Any]) -> Iterator[Broken]:
             )
 
 
+def _autostart(interactive: Mapping[str, Any]) -> Iterator[Broken]:
+    """With 0.5.3 nothing began before its owner said so; here it does, with `plotman up`."""
+    for what in ("plotting", "archiving"):
+        if interactive.get(f"autostart_{what}") is False:
+            yield Broken(
+                ("commands", "interactive", f"autostart_{what}"),
+                f"has no effect any more: {what} is on with `plotman up`",
+                f"`plotman pause {what}` holds it back until `plotman unpause {what}`, also over restarts.",
+                Level.WARNING,
+            )
+
+
 def _overrides(data: Mapping[str, Any]) -> Iterator[Broken]:
     """Each folder of tmp_overrides is one of tmp, and is named once."""
     tmp = _section(data, "directories").get("tmp")
@@ -89,11 +102,13 @@ def _overrides(data: Mapping[str, Any]) -> Iterator[Broken]:
         if folder in seen:
             yield Broken(location, f"is the same folder as {seen[folder]}", "Keep one of the two.")
         elif folder not in folders:
+            # plotman 0.5.3 took no notice; those of its own sample stand in many a file.
             nearest = difflib.get_close_matches(folder, folders, 1, cutoff=0.75)
             yield Broken(
                 location,
-                "is not in directories.tmp",
+                "is not in directories.tmp, and has no effect",
                 f"Did you mean {nearest[0]}?" if nearest else "Add it there, or remove it here.",
+                Level.WARNING,
             )
         seen[folder] = name
 

@@ -27,7 +27,7 @@ Run = Callable[..., str]
 def run(tmp_path: Path) -> Run:
     programs = {
         "df": f"cat <<'END'\n{DF}END",
-        "ssh": 'shift 3; [ "$*" = "df -Pk" ] && exec "$@"',
+        "ssh": 'shift 3; [ "$*" = "df -aPk" ] && exec "$@"',
         "rsync": 'for word; do echo "<$word>"; done',
     }
     for name, line in programs.items():

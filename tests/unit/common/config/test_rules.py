@@ -68,9 +68,26 @@ def test_an_override_is_of_a_tmp_folder_in_any_spelling() -> None:
         "scheduling.tmp_overrides./mnt//tmp/00 is the same folder as /mnt/tmp/00/. Keep one of the two."
     ]
     assert told(scheduling={"tmp_overrides": {"/mnt/tpm/00": {}, "/elsewhere": {}}}) == [
-        "scheduling.tmp_overrides./mnt/tpm/00 is not in directories.tmp. Did you mean /mnt/tmp/00?",
-        "scheduling.tmp_overrides./elsewhere is not in directories.tmp. Add it there, or remove it here.",
+        "scheduling.tmp_overrides./mnt/tpm/00 is not in directories.tmp, and has no effect. "
+        "Did you mean /mnt/tmp/00?",
+        "scheduling.tmp_overrides./elsewhere is not in directories.tmp, and has no effect. "
+        "Add it there, or remove it here.",
     ]
+
+
+def test_what_0_5_3_took_no_notice_of_is_a_warning() -> None:
+    found = broken(
+        {
+            **PLOTTER,
+            "scheduling": {"tmp_overrides": {"/mnt/tmp/03": {"tmpdir_max_jobs": 2}}},
+            "commands": {"interactive": {"autostart_plotting": False, "autostart_archiving": True}},
+        }
+    )
+    assert [(rule.key, rule.level) for rule in found] == [
+        ("scheduling.tmp_overrides./mnt/tmp/03", Level.WARNING),
+        ("commands.interactive.autostart_plotting", Level.WARNING),
+    ]
+    assert "plotman pause plotting" in found[1].cure
 
 
 @pytest.mark.parametrize(
