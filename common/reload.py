@@ -73,6 +73,8 @@ def sentence(at_start: Sequence[str]) -> str:
 def _at_start(key: str, running: Config, read: Config) -> bool:
     if key in _ROLES:
         return getattr(running, key) is None or getattr(read, key) is None
+    if key == "notifications.targets":  # it says whether the notifier runs at all
+        return running.runs_notifier != read.runs_notifier
     return key not in _LIVE and any(key == start or key.startswith(f"{start}.") for start in _AT_START)
 
 

@@ -21,6 +21,7 @@ from common.errors import ConfigError
 Location = tuple[str | int, ...]
 _GENERATE = "Write one with `plotman config generate -o FILE`."
 _log = logging.getLogger(__name__)
+_warned: set[Problem] = set()  # a verb may load it for each question that it asks
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Reading:
 
 
 def load(path: Path | None = None) -> Config:
-    """The configuration in `path` (None: `default_path()`). Warnings are logged, each once a load.
+    """The configuration in `path` (None: `default_path()`). Warnings are logged, each once in a process.
 
     Raises ConfigError that lists all errors, each on a line of its own.
     """
@@ -48,7 +49,9 @@ def load(path: Path | None = None) -> Config:
         errors = [problem for problem in reading.problems if problem.level is Level.ERROR]
         raise ConfigError("\n".join(map(str, errors)))
     for problem in reading.problems:
-        _log.warning("%s", problem, extra={"action": "config-warning"})
+        if problem not in _warned:
+            _warned.add(problem)
+            _log.warning("%s", problem, extra={"action": "config-warning"})
     return reading.config
 
 

@@ -134,9 +134,13 @@ def _yaml(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+# Passwords, and addresses that hold them; of notifications all is shown by its place alone.
+_SECRET = (("farm", "broker"), ("farm", "flower_auth"))
+
+
 def _shown(location: Location, value: Any) -> str:
     """What stands in the file, fit for a message: short, and never a password."""
-    if location[:2] == ("farm", "broker"):
+    if location[:2] in _SECRET or location[:1] == ("notifications",):
         return "the value"
     if isinstance(value, Mapping):
         return "a section"
@@ -150,7 +154,7 @@ def _shown(location: Location, value: Any) -> str:
 
 def _instead(location: Location, kind: str, value: Any) -> str:
     if kind in ("tuple_type", "list_type") and isinstance(value, str | int | float):
-        return f"Put it in brackets: [{_shown(location, value).strip(chr(39))}]."
+        return f"Put it in brackets: [{_shown(location, value).strip(chr(39)).replace('the value', '...')}]."
     if kind == "string_type" and isinstance(value, int | float):
         return "Put it in quotes."
     if kind.startswith(("model", "dict", "mapping")):

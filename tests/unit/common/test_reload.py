@@ -52,6 +52,7 @@ def settings(**changes: dict[str, Any] | None) -> Config:
             ["harvester.margin_bytes"],
             ["harvester.door_port"],
         ),
+        ({"notifications": {"targets": {"me": {"command": ["true"]}}}}, [], ["notifications.targets"]),
         ({"harvester": None}, [], ["harvester"]),
         ({"archiving": None}, [], ["archiving"]),
     ],
@@ -76,6 +77,15 @@ def test_what_waits_for_a_start_keeps_its_value_beside_what_changes() -> None:
     assert not change(held, settings(archiving={"bwlimit_bytes_s": 5000})).live, (
         "back again, all is as it was"
     )
+
+
+def test_who_is_told_changes_at_once_while_anybody_is() -> None:
+    me, you = ({name: {"command": ["true"]}} for name in ("me", "you"))
+    before = settings(notifications={"targets": me})
+    found = change(before, settings(notifications={"targets": me | you}))
+    assert (found.live, found.at_start) == (("notifications.targets",), ())
+    found = change(before, settings(notifications={"targets": {}}))
+    assert (found.live, found.at_start) == ((), ("notifications.targets",))
 
 
 def test_the_sentence_names_keys_and_never_values() -> None:

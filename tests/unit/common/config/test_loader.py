@@ -208,6 +208,8 @@ def test_a_relative_folder_is_a_warning_and_is_below_the_files_own_folder(
     assert directories.dst == (str(file.parent / "dst"),)
     assert [record.action for record in caplog.records] == ["config-warning"]  # type: ignore[attr-defined]
     assert "directories.dst.0" in caplog.text
+    load(file)
+    assert len(caplog.records) == 1, "verbs load it for each question"
 
 
 @pytest.mark.parametrize(
@@ -226,9 +228,15 @@ def test_a_relative_folder_is_a_warning_and_is_below_the_files_own_folder(
         "farm: {broker: redis://u:geheim@b, broker: redis://u:geheim@c}",
         "farm: {host: 'redis://u:geheim@b'}",
         "farm: {flower_port: 'redis://u:geheim@b'}",
+        "farm: {flower_auth: ['farmer:geheim']}",
+        "notifications: {targets: {phone: 'tgram://geheim/1'}}",
+        "notifications: {targets: 'tgram://geheim/1'}",
+        "notifications: {targets: {phone: {url: ['tgram://geheim/1']}}}",
+        "notifications: {targets: {hook: {command: 'curl https://geheim'}}}",
+        "notifications: 'tgram://geheim/1'",
     ],
 )
-def test_the_brokers_password_is_in_no_message(file: Path, farm: str) -> None:
+def test_a_password_is_in_no_message(file: Path, farm: str) -> None:
     file.write_text(f"{GOOD}{farm}\n")
     with pytest.raises(ConfigError) as error:
         load(file)
