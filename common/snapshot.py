@@ -187,6 +187,7 @@ class PlotterSnapshot(Notice):
         decided on and is void at any other, so that nothing is ever started twice on one decision.
     plotting: False while this host shall start nothing; `pause_reason` says why, `paused` who and until when
         where that was a person.
+    drained: a person has the whole host take no new plots; `paused` is then that, or a pause beside it.
     archiving_paused: no more transfers begin.
     windows: hours of the day for starting, as in plotman.yaml; empty: any. They are of the host's local time,
         utc_offset_s ahead of UTC now.
@@ -201,6 +202,7 @@ class PlotterSnapshot(Notice):
     plotting: bool
     pause_reason: str | None = None
     paused: Hold | None = None
+    drained: Hold | None = None
     archiving_paused: Hold | None = None
     windows: tuple[str, ...] = ()
     utc_offset_s: int = 0

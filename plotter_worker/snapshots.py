@@ -59,6 +59,7 @@ def plotter_snapshot(
         plotting=steering.plotting_held(now) is None,
         pause_reason=steering.pause_reason(now, offset_s),
         paused=steering.plotting_held(now),
+        drained=steering.held(holds.ALL, now),
         archiving_paused=steering.held(holds.ARCHIVING, now),
         windows=scheduling.windows,
         utc_offset_s=offset_s,

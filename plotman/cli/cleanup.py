@@ -75,7 +75,8 @@ def _say(found: Sequence[Found], cleaned: Sequence[Cleaned] | None) -> None:
         if files:
             click.echo(f"{files} files, {human_bytes(size_bytes)}: `plotman cleanup --yes` deletes them.")
         else:
-            click.echo("Nothing is left over.")
+            answered = all(one.error is None for one in found)
+            click.echo("Nothing is left over." if answered else "Nothing is left over where it was looked.")
         return
     for done in cleaned:
         for path, reason in done.refused:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from common.errors import PlotmanError
-from common.names import CLEANUP, LEFTOVERS
+from common.errors import OrderRefused, PlotmanError
+from common.names import CLEANUP, LEFTOVERS, Role
 from common.units import human_bytes, human_duration
-from plotman.control.asking import Question, ask, ask_each, plotters
+from plotman.control.asking import NobodyThere, Question, ask, ask_each, plotters, those_of
 from plotman.control.tables import Table
 
 _LIST_S = 90.0  # thousands of files on busy disks
@@ -51,7 +51,9 @@ def find(host: str | None, tmp: str | None, older_s: float | None) -> list[Found
     answers = ask_each([Question(LEFTOVERS, one, kwargs) for one in hosts], timeout_s=_LIST_S)
     found = [_found(one, answer) for one, answer in zip(hosts, answers, strict=True)]
     if tmp is not None and any(one.error is None for one in found):
-        found = [one for one in found if one.error is None]  # the others have no such directory
+        found = [one for one in found if not isinstance(one.error, OrderRefused)]  # who has no such directory
+    silent = NobodyThere("The plotter is silent, and was not asked.", "Start `plotman up` there.")
+    found += [Found(one, error=silent) for one in those_of(Role.PLOTTER, host)[1] if one not in hosts]
     if found and all(one.error is not None for one in found):
         error = found[0].error
         assert error is not None

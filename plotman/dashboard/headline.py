@@ -75,7 +75,8 @@ def archiving(farm: Farm, waiting: Waiting) -> Line:
         (host, plot) for host, plotter in farm.plotters.items() if plotter.archiving for plot in plotter.plots
     ]
     rests = [one for one in finished if one[1].path not in {transfer.path for transfer in moving}]
-    if not any(plotter.archiving for plotter in farm.plotters.values()):
+    senders = [plotter for plotter in farm.plotters.values() if plotter.archiving]
+    if not senders:
         return Line("Archiving: off, plots stay where they are")
     words = []
     if moving:
@@ -86,7 +87,8 @@ def archiving(farm: Farm, waiting: Waiting) -> Line:
         why = next(filter(None, reasons), "")
         words.append(f"{len(rests)} {'waits' if len(rests) == 1 else 'wait'}{f' ({why})' if why else ''}")
     level = Level.NOTICE if any(plot.state is PlotState.REFUSED for _, plot in rests) else Level.PLAIN
-    return Line(f"Archiving: active, {', '.join(words) or 'nothing to move'}", level)
+    state = "paused" if all(plotter.archiving_paused for plotter in senders) else "active"
+    return Line(f"Archiving: {state}, {', '.join(words) or 'nothing to move'}", level)
 
 
 def throughput(farm: Farm) -> list[Line]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from common import holds, names
 from common.errors import PlotmanError
-from common.snapshot import DriveUse, Job, RunStatus
+from common.names import Role
+from common.snapshot import DriveUse, Job, PlotterSnapshot, RunStatus
 from common.units import human_bytes
 from plotman.control.asking import Question
 from plotman.control.farm import Farm
@@ -106,13 +107,21 @@ def kill(farm: Farm, target: Target | None, answer: dict[str, Any]) -> Proposal:
 
 def toggle_plotting(farm: Farm, host: str | None) -> Proposal:
     """Pause the plotters in view, or where all of them are paused, let them start again."""
-    plotters = [plotter for name, plotter in farm.plotters.items() if host in (None, name)]
-    if not plotters:
-        raise Pointless("There is no plotter here.")
+    plotters = _answering(farm, host)
     active = [plotter.host for plotter in plotters if plotter.plotting]
     if active:
         return _each("pause plotting", names.PAUSE, active, reason=_REASON)
     return _each("start plots again", names.UNPAUSE, [plotter.host for plotter in plotters])
+
+
+def _answering(farm: Farm, host: str | None) -> list[PlotterSnapshot]:
+    """The plotters in view; one that is silent would be waited for, and nobody knows what it does. Raises
+    Pointless where there is none."""
+    seen = [plotter for name, plotter in farm.plotters.items() if host in (None, name)]
+    plotters = [plotter for plotter in seen if (Role.PLOTTER, plotter.host) not in farm.stale]
+    if not plotters:
+        raise Pointless("No plotter answers here." if seen else "There is no plotter here.")
+    return plotters
 
 
 def bandwidth(farm: Farm, host: str | None, bytes_s: int | None) -> Proposal:
@@ -163,7 +172,7 @@ def outcome(proposal: Proposal, answers: Iterable[Any]) -> tuple[list[str], list
 
 def toggle_archiving(farm: Farm, host: str | None) -> Proposal:
     """Begin no more transfers from the plotters in view, or where none begins any, let them begin again."""
-    plotters = [p for name, p in farm.plotters.items() if host in (None, name) and p.archiving]
+    plotters = [plotter for plotter in _answering(farm, host) if plotter.archiving]
     if not plotters:
         raise Pointless("Nothing is archived from here.", "plotman.yaml has no archiving section there.")
     active = [plotter.host for plotter in plotters if plotter.archiving_paused is None]
@@ -208,7 +217,7 @@ def _drain_host(farm: Farm, host: str) -> Proposal:
     pairs += [(names.DRAIN_DRIVES, names.UNDRAIN_DRIVES)] if harvester else []
     if not pairs:
         raise Pointless(f"{host} takes no plots.")
-    drained = harvester.drained if harvester else plotter.paused if plotter else None
+    drained = harvester.drained if harvester else plotter.drained if plotter else None
     if drained is not None:
         questions = tuple(Question(undrain, host, {}) for _, undrain in pairs)
         return Proposal(f"let {host} take plots again", questions)

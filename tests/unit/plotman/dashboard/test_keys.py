@@ -9,6 +9,7 @@ import pytest
 
 from common import names
 from common.errors import PlotmanError
+from common.names import Role
 from common.snapshot import DriveUse, Hold
 from plotman.dashboard.details import Details
 from plotman.dashboard.screens import Ask, Read
@@ -43,12 +44,50 @@ async def test_a_pauses_archiving(shown: Shown) -> None:
 
 async def test_before_several_machines_are_told_the_person_is_asked(shown: Shown) -> None:
     asker = Recorder({names.PAUSE: "done"})
-    async with shown(showcase.troubled(), asker=asker) as pilot:
+    async with shown(replace(showcase.troubled(), stale=frozenset()), asker=asker) as pilot:
         await pilot.press("p")
         await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
         await pilot.press("n", "p", "y")
         await until(pilot, lambda: asker.asked)
     assert sorted(host for _, host, _ in asker.said()) == ["p1", "p3"]  # p2 is paused already
+
+
+@pytest.mark.parametrize(
+    ("key", "paused"),
+    [
+        ("p", {"plotting": False, "pause_reason": "fan", "paused": Hold(reason="fan")}),
+        ("a", {"archiving_paused": Hold(reason="fan")}),
+    ],
+)
+async def test_a_machine_that_is_silent_keeps_nobody_from_going_on(
+    shown: Shown, key: str, paused: dict[str, object]
+) -> None:
+    farm, asker = showcase.troubled(), Recorder({names.UNPAUSE: "goes on"})
+    assert (Role.PLOTTER, "p3") in farm.stale
+    held = {name: farm.plotters[name].model_copy(update=paused) for name in ("p1", "p2")}
+    async with shown(replace(farm, plotters={**farm.plotters, **held}), asker=asker) as pilot:
+        await pilot.press(key)
+        await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+        await pilot.press("y")
+        await until(pilot, lambda: asker.asked)
+    assert sorted((task, host) for task, host, _ in asker.said()) == [
+        (names.UNPAUSE, "p1"),
+        (names.UNPAUSE, "p2"),
+    ]
+
+
+async def test_d_takes_out_a_machine_that_is_merely_paused(shown: Shown) -> None:
+    farm, asker = showcase.troubled(), Recorder({names.DRAIN: "is drained"})
+    paused = {"plotting": False, "pause_reason": "fan", "paused": Hold(reason="fan")}
+    farm = replace(
+        farm, plotters={"p2": farm.plotters["p2"].model_copy(update=paused)}, harvesters={}, stale=frozenset()
+    )
+    async with shown(farm, asker=asker) as pilot:
+        await pilot.press("7", "down", "d")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+        await pilot.press("y")
+        await until(pilot, lambda: asker.asked)
+    assert [(task, host) for task, host, _ in asker.said()] == [(names.DRAIN, "p2")]
 
 
 async def test_a_kill_is_agreed_to_twice(shown: Shown) -> None:
