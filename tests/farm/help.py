@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import PurePath
 
 from common.names import FREE_SPACE, PAUSE
@@ -60,14 +61,33 @@ def everybody_answers(machines: Machines, timeout_s: float = 30) -> bool:
 def sending(machines: Machines, plotter: str, at_least: float = 0.1, timeout_s: float = 60) -> Transfer:
     """The transfer that runs from this plotter, once this share of the plot is sent."""
 
-    def under_way() -> Transfer | None:
-        snapshot = machines.archiver(plotter)
-        found = snapshot.transfers if snapshot else ()
-        return next((each for each in found if each.sent_bytes >= at_least * each.size_bytes), None)
-
-    found = eventually(under_way, f"{plotter} has sent {at_least:.0%} of a plot", timeout_s)
+    found = eventually(
+        lambda: _under_way(machines, plotter, at_least),
+        f"{plotter} has sent {at_least:.0%} of a plot",
+        timeout_s,
+    )
     assert found is not None
     return found
+
+
+def in_turn(machines: Machines, at_least: float = 0.1) -> Iterator[str]:
+    """The plotters, each as soon as a transfer of its runs, whoever comes first."""
+    left = set(machines.plotters)
+    while left:
+        first = eventually(
+            lambda: next((name for name in left if _under_way(machines, name, at_least)), None),
+            "one sends",
+            60,
+        )
+        assert first is not None
+        left.remove(first)
+        yield first
+
+
+def _under_way(machines: Machines, plotter: str, at_least: float) -> Transfer | None:
+    snapshot = machines.archiver(plotter)
+    found = snapshot.transfers if snapshot else ()
+    return next((each for each in found if each.sent_bytes >= at_least * each.size_bytes), None)
 
 
 def first_at(

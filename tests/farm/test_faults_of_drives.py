@@ -199,6 +199,6 @@ def test_a_plot_that_is_damaged_on_its_way_to_the_drive_is_refused_and_its_sourc
 
     eventually(refused, "it is refused, or was mended", 60)
     if watch.at_home():
-        assert machines.events("refused"), "it is told loudly"
+        eventually(lambda: machines.events("refused"), "it is told loudly")
         machines.call(RESEND, host="p1", plot=transfer.plot_id)
     delivered(machines, watch, len(before) + 1)

@@ -99,6 +99,7 @@ def test_a_killed_beat_decides_again_within_seconds(machines: Machines, watch: W
     delivered(machines, watch, before + 1)
 
 
+@pytest.mark.timeout(300)
 def test_a_transfer_that_is_cut_twice_sends_at_most_a_twentieth_again(
     machines: Machines, watch: Watch
 ) -> None:

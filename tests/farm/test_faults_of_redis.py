@@ -25,7 +25,7 @@ from tests.support.watch import Watch
 
 def build(farm: Machines) -> None:
     farm.add_scheduler(flower=True)
-    plotting = {"chiapos": {"executable": str(farm.chia), **SMALL, "k": 19}}
+    plotting = {"chiapos": {"executable": str(farm.chia), **SMALL, "k": 20, "job_buffer": 400}}
     for name in ("p1", "p2"):
         farm.add_plotter(name, dst_bytes=192 * MB, plotting=plotting)
     for name in ("h1", "h2"):
@@ -65,7 +65,7 @@ def everybody_is_back(machines: Machines, within_s: float) -> None:
     def heard() -> bool:
         return flower_saw(machines, machines.app().send_task(FREE_SPACE, kwargs={"host": "h1"}).id)
 
-    eventually(heard, "Flower hears of a new task", left_s(), every_s=0.5)
+    eventually(heard, "Flower hears of a new task", 60, every_s=0.5)
 
 
 def test_redis_is_killed_and_comes_back_empty(machines: Machines, watch: Watch) -> None:
@@ -115,7 +115,7 @@ def test_connections_that_are_reset_are_made_anew(machines: Machines, watch: Wat
     machines.more("p1", 1)
     running(machines, "p1")
     machines.schedulers[HUB].host.reset()
-    everybody_is_back(machines, 30)
+    everybody_is_back(machines, 60)
     delivered(machines, watch, before + 1)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.machines import Machines
 from tests.support.proofs import prove
 from tests.support.waiting import eventually
@@ -18,6 +20,7 @@ def build(farm: Machines) -> None:
         farm.add_harvester(name, drives=3)
 
 
+@pytest.mark.timeout(400)
 def test_twelve_plots_of_two_plotters_end_proved_on_the_drives_of_two_harvesters(
     machines: Machines, watch: Watch, chia: Path
 ) -> None:

@@ -8,7 +8,8 @@ real one is. The plan's keys, all optional:
   live_s: seconds to live on after the last line (default 0).
   exit: exit code.
   litter: tmp files to leave behind.
-Each start and end, and each line of the log with the plan's `stamp` in it, is noted in `stamps`.
+Each start and end, and each line of the log with the plan's `stamp` in it, is noted in `stamps`: when (`at`
+since the epoch, `up_s` since the machine started, as `born_s`, when this process was begun).
 """
 
 import json
@@ -27,9 +28,8 @@ def stamp(what):
     born_s = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf(
         "SC_CLK_TCK"
     )
-    noted = json.dumps(
-        {"at": time.time(), "born_s": born_s, "what": what, "tmp": TMP, "dst": DST, "pid": os.getpid()}
-    )
+    now = {"at": time.time(), "up_s": time.clock_gettime(time.CLOCK_BOOTTIME), "born_s": born_s}
+    noted = json.dumps({**now, "what": what, "tmp": TMP, "dst": DST, "pid": os.getpid()})
     fd = os.open(HERE / "stamps", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(fd, noted.encode() + b"\n")
 
@@ -55,9 +55,9 @@ for line in lines():
     if PLAN.get("hold", "\0").encode() in line:
         while not (HERE / "go").exists():
             time.sleep(0.005)
-    os.write(1, line)
     if PLAN.get("stamp", "\0").encode() in line:
-        stamp("line")
+        stamp("line")  # before anybody can read it
+    os.write(1, line)
 if "garble" in PLAN:
     os.write(1, bytes.fromhex(PLAN["garble"]))
 time.sleep(PLAN.get("live_s", 0))

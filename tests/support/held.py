@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
+from common.snapshot import Job
 from tests.support.farm import Farm
 from tests.support.waiting import eventually
 
@@ -20,6 +21,11 @@ def plots_held(farm: Farm, count: int) -> dict[str, int]:
     for pid in held.values():
         os.kill(pid, signal.SIGSTOP)
     return held
+
+
+def begun(farm: Farm) -> list[Job]:
+    """Plots in the making that have files: a plotter tells its plot's id before it opens them."""
+    return [job for job in farm.jobs() if job.plot_id and job.phase and job.phase.major]
 
 
 def go_on(held: dict[str, int]) -> None:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
+
+# Below those that the kernel gives to whoever asks for any (ip_local_port_range), since it is bound only
+# later; the brokers of farms choose theirs elsewhere.
+_PORTS = range(10_000, 20_000)
 
 
 def free_port() -> int:
     """One on which nobody listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", secrets.choice(_PORTS)))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
 
 
 def listens(port: int) -> bool:

@@ -149,8 +149,8 @@ def test_of_two_beats_one_decides_and_freezing_it_starts_nothing_twice(
     os.kill(frozen, signal.SIGSTOP)
     began, before = time.monotonic(), len(host.started)
     eventually(lambda: leader(broker_url) not in (None, frozen), "the other takes over", 15)
-    eventually(lambda: len(host.started) > before + 10, "and starts plots", 5)
-    assert time.monotonic() - began < 12
+    eventually(lambda: len(host.started) > before + 10, "and starts plots", 15)
+    assert time.monotonic() - began < 20
     # Wake the first one again and again while the other decides.
     for _ in range(10):
         os.kill(frozen, signal.SIGCONT)

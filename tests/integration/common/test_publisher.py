@@ -144,7 +144,7 @@ def test_progress_is_shown_within_a_second_and_costs_one_snapshot_in_it(
         source.number += 1
         publisher.progressed()
         time.sleep(0.002)
-    assert int(shown(board) or 0) > 0
     assert source.built - built <= 3
+    eventually(lambda: int(shown(board) or 0) > 0, "it is shown", 2)
     last = str(source.number)
     eventually(lambda: shown(board) == last, "the last step is shown", 3)

@@ -84,6 +84,7 @@ def test_stopping_and_restarting_plotman_leaves_its_plots_running_and_finds_them
     assert plotter is not None
     # It is in the unit's cgroup, where the default KillMode would reach it.
     assert "plotman.service" in Path(f"/proc/{plotter.pid}/cgroup").read_text()
+    plotter.suspend()  # so that it outlives what follows however long that takes
 
     before = systemd.shown("plotman", "MainPID")
     systemd("restart", "plotman")
@@ -97,6 +98,7 @@ def test_stopping_and_restarting_plotman_leaves_its_plots_running_and_finds_them
 
     systemd("start", "plotman")
     eventually(farm.alive, "the plotter is back on the board", 60)
+    plotter.resume()
     eventually(lambda: farm.status_of(job.task_id) == "SUCCESS", "the same task ends well", 90)
     eventually(lambda: len(farm.archived()) == 1, "the plot is archived")
     assert len(list(farm.logs.glob("*.plot.log"))) == 1, "nothing was started twice"
@@ -129,10 +131,12 @@ def test_units_of_single_roles_run_together_and_restarting_the_plotter_keeps_its
     job = eventually(running, "beat has the plotter start a plot", 60)[0]
     plotter = only_plotter(farm.state)
     assert plotter is not None
+    plotter.suspend()
     systemd("restart", *units)
     assert plotter.is_running()
     again = eventually(running, "the plotter has found its plot again", 30)
     assert [each.task_id for each in again] == [job.task_id]
+    plotter.resume()
     eventually(lambda: len(farm.archived()) == 1, "the plot is archived", 120)
     assert {systemd.shown(unit, "ActiveState") for unit in units} == {"active"}
     assert {systemd.shown(unit, "NRestarts") for unit in units} == {"0"}, systemd.log.read_text()

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from tests.support.farm import HOST, Farm
+from tests.support.held import begun
 from tests.support.sections import SMALL
 from tests.support.waiting import eventually
 
@@ -24,7 +25,7 @@ def test_leftovers_go_running_plots_stay_and_each_wait_is_explained(farm: Farm) 
         os.utime(farm.folder / folder / f"{DEAD}.table1.tmp", (then, then))
     farm.allow(1)
     farm.up()
-    job = eventually(lambda: [job for job in farm.jobs() if job.plot_id], "a plot runs", 60)[0]
+    job = eventually(lambda: begun(farm), "a plot has its files", 60)[0]
     os.kill(job.pid, signal.SIGSTOP)
 
     # A dry run tells, and --yes deletes exactly that; the suspended plot keeps all of its files.
@@ -40,7 +41,8 @@ def test_leftovers_go_running_plots_stay_and_each_wait_is_explained(farm: Farm) 
     assert (done["hosts"][0]["deleted"], done["hosts"][0]["refused"]) == (3, [])
     assert not list(farm.folder.glob(f"*/*/{DEAD}*"))
     assert list(farm.folder.glob(f"tmp/*/*{job.plot_id}*.tmp"))
-    assert [event.text.split(",")[0] for event in farm.events("cleaned-up")] == ["3 leftover files deleted"]
+    (told_of,) = eventually(lambda: farm.events("cleaned-up"), "it is told")
+    assert told_of.text.startswith("3 leftover files deleted,")
     assert farm.run("cleanup", "--tmp", "/elsewhere").returncode == 1
 
     # Why: the host as a whole, the suspended plot, and who does not exist.

@@ -68,7 +68,7 @@ def test_plots_and_transfers_are_kept_once_through_kills_restarts_and_an_empty_r
 
     # The worker is killed while a plot is made that it then sees end only by its log.
     farm.client().send_task(PAUSE, kwargs={"host": HOST, "after": 1}, queue=f"plotter.{HOST}")
-    job = eventually(lambda: farm.jobs() and farm.jobs()[0], "the third plot runs")
+    job = eventually(lambda: next(iter(farm.jobs()), None), "the third plot runs")
     farm.kill("plotter", signal.SIGKILL)
     farm.kill("harvester", signal.SIGKILL)
     wipe(farm)
@@ -80,7 +80,7 @@ def test_plots_and_transfers_are_kept_once_through_kills_restarts_and_an_empty_r
 
     # One more is ended by a person.
     farm.client().send_task(PAUSE, kwargs={"host": HOST, "after": 1}, queue=f"plotter.{HOST}")
-    job = eventually(lambda: farm.jobs() and farm.jobs()[0], "the fourth plot runs")
+    job = eventually(lambda: next(iter(farm.jobs()), None), "the fourth plot runs")
     os.kill(job.pid, signal.SIGKILL)
     assert len(rows_of(farm, count=4)) == 4
     (failed,) = rows_of(farm, failed=True)

@@ -8,8 +8,8 @@ import time
 from collections import Counter
 
 from common.plotfile import expected_size_bytes, read_header
-from tests.support.farm import Farm
-from tests.support.held import go_on, plots_held
+from tests.support.farm import HOST, Farm
+from tests.support.held import begun, go_on, plots_held
 from tests.support.sections import SMALL
 from tests.support.waiting import eventually
 
@@ -81,9 +81,11 @@ def test_terminating_a_plot_kills_its_plotter_and_deletes_its_tmp_files(farm: Fa
     farm.configure(tmp=1, plotting={"chiapos": {"executable": str(farm.chia), **K20}})
     farm.allow(1)
     farm.up("--only", "plotter", "--only", "beat")
-    job = eventually(lambda: [job for job in farm.jobs() if job.phase and job.plot_id], "a plot runs")[0]
+    job = eventually(lambda: begun(farm), "a plot has its files", 60)[0]
     assert list(farm.folder.glob("tmp/1/*"))
-    assert farm.celery("control", "terminate", "SIGTERM", job.task_id).returncode == 0
+    # Answers count that come in time: without -d and -t it waits for a second and for nobody longer.
+    patient = ("control", "-t", "10", "-d", f"plotter@{HOST}")
+    assert farm.celery(*patient, "terminate", "SIGTERM", job.task_id).returncode == 0
     eventually(lambda: not _running(job.pid), "the plotter is gone")
     eventually(lambda: not list(farm.folder.glob("tmp/1/*")), "its tmp files are gone")
     eventually(lambda: not farm.jobs(), "the job is gone")

@@ -32,7 +32,7 @@ def test_a_refused_plot_is_told_of_kept_and_sent_again_only_on_a_persons_word(
     refused = eventually(state, "the plot is refused", 60)
     assert refused.reason
     assert farm.archived() == []
-    assert farm.events("refused")
+    eventually(lambda: farm.events("refused"), "it is told")
     log = (farm.state / "logs" / "harvester.log").read_text(encoding="utf-8")
     assert f"{source} was refused by {HOST}: " in log
     assert "Traceback" not in log, "what befalls a plot is no bug"

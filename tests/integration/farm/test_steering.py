@@ -60,7 +60,7 @@ def test_what_is_paused_or_drained_takes_nothing_new_until_it_is_said_or_the_tim
     answer = said(farm, "unpause", "plotting")
     assert "but no plots start: it is drained: power cut" in answer
     assert {drive.word for drive in farm.harvester().drives} == {"draining"}
-    soon = (datetime.now(UTC) + timedelta(seconds=6)).isoformat()
+    soon = (datetime.now(UTC) + timedelta(seconds=10)).isoformat()
     with farm.client() as app:
         sent = {"host": HOST, "until": soon}
         app.send_task(DRAIN, kwargs=sent, queue=f"plotter.{HOST}")

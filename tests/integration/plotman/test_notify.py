@@ -107,7 +107,7 @@ def test_each_thing_is_told_once_by_two_notifiers_over_restarts_and_an_emptied_r
     eventually(lambda: run(clock, first, second, third) or len(kinds()) == 4, "the drive is back")
     run(clock, first, second, third, seconds=120)
     assert kinds()[2:] == ["drive-lost", "drive-back"]
-    assert len(phone.told) == 3
+    eventually(lambda: len(phone.told) == 3, "the phone is told")
 
 
 def test_a_target_that_hangs_or_fails_hurts_no_other_and_no_secret_is_logged(

@@ -27,7 +27,7 @@ from plotman.up.keeper import Pauses
 from plotman.up.runner import Runner
 from plotman.up.start import stop_what_was_left
 
-state, program = Path(sys.argv[1]), sys.argv[2]
+state, program, stop_s = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 say = lambda text: print(text, flush=True)
 claim = Claim(state)
 stop_what_was_left(claim, say, timeout_s=1)
@@ -37,7 +37,7 @@ children = [
     Child("worker", (sys.executable, "-c", program), Stage.WORKERS, {"URL": url}),
     Child("beat", (sys.executable, "-c", program), Stage.DECISIONS),
 ]
-asyncio.run(Runner(children, state, say, pauses=Pauses(first_s=0.1), stop_s=1).run(claim))
+asyncio.run(Runner(children, state, say, pauses=Pauses(first_s=0.1), stop_s=stop_s).run(claim))
 say("Stopped.")
 """
 SLEEPS = "import time; print('up', flush=True); time.sleep(1000)"
@@ -76,13 +76,13 @@ def eventually(condition: Callable[[], object], what: str, timeout_s: float = 20
 class Running:
     """A runner under test, and what it said."""
 
-    def __init__(self, state: Path, program: str) -> None:
+    def __init__(self, state: Path, program: str, stop_s: float) -> None:
         state.mkdir(exist_ok=True)
         self.state = state
         self._said = state.parent / f"said-{time.monotonic_ns()}"
         with self._said.open("wb") as said:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", DRIVER, str(state), program], stdout=said, stderr=said
+                [sys.executable, "-c", DRIVER, str(state), program, str(stop_s)], stdout=said, stderr=said
             )
 
     @property
@@ -109,7 +109,8 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], Running]]:
     started: list[Running] = []
 
     def start_one(program: str) -> Running:
-        started.append(Running(tmp_path / "state", program))
+        stop_s = 1 if program == IGNORES_SIGTERM else 10
+        started.append(Running(tmp_path / "state", program, stop_s))
         return started[-1]
 
     yield start_one
@@ -132,7 +133,8 @@ def gone(pid: int) -> bool:
 def test_processes_start_in_order_and_stop_in_the_reverse_order(start: Callable[[str], Running]) -> None:
     running = start(NOTES_ITS_STOP)
     running.says("beat started")
-    eventually(lambda: "up" in read(running.state / "logs/beat.log"), "beat listens")
+    for name in ("worker", "beat"):
+        eventually(lambda name=name: "up" in read(running.state / f"logs/{name}.log"), f"{name} listens")
     names = [line.split()[0] for line in running.said.splitlines() if " started " in line]
     assert names == ["broker", "worker", "beat"]
     assert (running.state / "logs/broker.log").exists()

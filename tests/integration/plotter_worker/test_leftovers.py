@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pytest
 
 from common.openfile import is_open_elsewhere
 from common.plotfile import expected_size_bytes, read_header
+from plotter_worker.launcher import STATE_VARIABLE
 from plotter_worker.leftovers.deleting import Report, Wanted, delete
 from plotter_worker.leftovers.evidence import gather
 from plotter_worker.leftovers.judging import QUIET_S, Evidence, File, Kept, sort
@@ -58,7 +59,8 @@ def make_old(*folders: Path) -> None:
     """As if nobody had touched what lies there for two hours."""
     then = time.time() - 7200
     for path in (path for folder in folders for path in folder.iterdir()):
-        os.utime(path, (then, then), follow_symlinks=False)
+        with suppress(FileNotFoundError):  # a plotter that runs deletes some
+            os.utime(path, (then, then), follow_symlinks=False)
 
 
 @contextmanager
@@ -100,8 +102,8 @@ def test_exactly_what_a_killed_plotter_left_goes_whoever_else_plots_in_the_direc
         farm.processes.append(child)
         return child
 
-    killed, suspended, running = (plotter(farm.folder / f"{n}.log", k) for n, k in enumerate((19, 19, 20)))
-    silent = plotter(subprocess.DEVNULL, 19)  # no log tells its plot
+    killed, suspended, running = (plotter(farm.folder / f"{n}.log", k) for n, k in enumerate((20, 20, 21)))
+    silent = plotter(subprocess.DEVNULL, 20)  # no log tells its plot
     ids = eventually(lambda: ids if len(ids := plot_ids(tmp)) == 4 else None, "all four plot", 60)
     for child in (suspended, silent):
         child.send_signal(signal.SIGSTOP)
@@ -195,8 +197,10 @@ def test_bladebit_s_files_stay_while_one_works_there_even_one_of_another_user(tm
     program.write_text(f"#!{sys.executable} -IS\nimport time\ntime.sleep(60)\n")
     program.chmod(0o755)
 
+    marked = os.environ | {STATE_VARIABLE: str(tmp_path)}  # farms of other tests leave it alone
+
     def while_running(*arguments: str) -> list[str]:
-        child = subprocess.Popen([program, *arguments], cwd=tmp_path)
+        child = subprocess.Popen([program, *arguments], cwd=tmp_path, env=marked)
         try:
             eventually(lambda: str(program).encode() in cmdline(child.pid), "it shows")
             found, kept = look(used, unused)
@@ -215,7 +219,7 @@ def test_bladebit_s_files_stay_while_one_works_there_even_one_of_another_user(tm
             path.chmod(0o755)
     with as_nobody():  # a relative directory of a process whose own directory cannot be read
         os.seteuid(0)
-        child = subprocess.Popen([program, *diskplot, "used", "."], cwd=tmp_path)
+        child = subprocess.Popen([program, *diskplot, "used", "."], cwd=tmp_path, env=marked)
         eventually(lambda: str(program).encode() in cmdline(child.pid), "it shows")
         os.seteuid(65534)
         try:

@@ -10,10 +10,15 @@ from pathlib import Path
 import pytest
 
 from plotter_worker import processes
-from plotter_worker.launcher import launch
+from plotter_worker.launcher import STATE_VARIABLE, launch
 from plotter_worker.processes import ProcessTable, identity, is_running, shows
 from tests.support.bench import Bench
 from tests.support.waiting import eventually
+
+
+def marked(folder: Path) -> dict[str, str]:
+    """Environment of a plotter that farms of other tests leave alone."""
+    return os.environ | {STATE_VARIABLE: str(folder)}
 
 
 def test_a_plotter_that_nobody_s_plotman_started_is_found_with_its_log_and_directories(
@@ -64,7 +69,7 @@ def test_what_a_shell_becomes_is_found_by_a_table_that_has_seen_the_shell(tmp_pa
     table = ProcessTable()
     table.newcomers(set())
     become = [sys.executable, "-c", "import os, sys; input(); os.execv(sys.argv[1], sys.argv[1:])", *argv]
-    with subprocess.Popen(become, stdin=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(become, stdin=subprocess.PIPE, text=True, env=marked(tmp_path)) as child:
         try:
             for _ in range(3):  # while nothing new comes
                 assert not [it for it in table.newcomers(set()) if it.pid == child.pid], "not yet a plotter"
@@ -86,7 +91,7 @@ def test_newcomers_are_found_where_the_kernel_tells_nothing_of_them(
     table = ProcessTable()
     for _ in range(3):
         table.newcomers(set())
-    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as child:
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, env=marked(tmp_path)) as child:
         try:
             eventually(lambda: [it for it in table.newcomers(set()) if it.pid == child.pid], "found")
         finally:

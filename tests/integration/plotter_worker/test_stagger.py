@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 from tests.support.bench import Bench, running
 
@@ -16,7 +17,7 @@ def test_starts_are_never_closer_than_the_global_stagger_and_not_much_later(tmp_
         bench.until(lambda: len(bench.stamps()) >= 10, "ten plots start")
         gaps = [later - earlier for earlier, later in pairwise(stamp["born_s"] for stamp in bench.stamps())]
         assert min(gaps) > 0.585  # the kernel tells hundredths
-        assert sum(gaps) / len(gaps) < 0.75
+        assert median(gaps) < 0.75
         assert "stagger" in bench.waits()
 
 
@@ -33,8 +34,8 @@ def test_the_second_job_in_a_tmp_starts_within_a_second_of_the_line_that_reaches
         assert len(bench.stamps()) == 1
         bench.go()
         bench.until(lambda: len(bench.stamps()) == 2, "the second one starts")
-        reached, second = bench.stamps("line")[0]["at"], bench.stamps()[1]["at"]
-        assert 0 < second - reached < 1
+        reached, second = bench.stamps("line")[0]["up_s"], bench.stamps()[1]["born_s"]
+        assert -0.011 < second - reached < 1  # the kernel tells hundredths
 
 
 def test_a_worker_that_comes_back_still_knows_when_the_last_plot_was_started(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -157,6 +158,7 @@ def test_a_transfer_that_runs_already_is_waited_for(site: Site, plot: Path, know
     env = {**os.environ} | ({"PLOTMAN_TARGET_TRANSFER": f"{site.folder}/state"} if known_by == "mark" else {})
     seconds = "3600" if known_by == "mark" else "3611"
     orphan = int(subprocess.check_output(["sh", "-c", f"sleep {seconds} >&- 2>&- & echo $!"], env=env))
+    eventually(lambda: psutil.Process(orphan).name() == "sleep", "the shell has become it")
     archiving = site.scripts('cp "$source" "$destination/"')
     definition = archiving["target_definitions"]["mine"]
     if known_by != "mark":

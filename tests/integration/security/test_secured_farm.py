@@ -165,7 +165,7 @@ def test_a_plot_is_made_and_archived_nothing_is_denied_and_no_secret_is_seen(mac
         command_lines.append(machines.command_lines())
         return len(machines.archived()) == 1
 
-    eventually(archived, "the plot is on its drive", 60, every_s=0.2)
+    eventually(archived, "the plot is on its drive", 120, every_s=0.2)
     eventually(lambda: not list(machines.folder.glob("dst/*")), "the sources are deleted")
 
     board = Board.connect(secured.url("eye"))
@@ -175,7 +175,7 @@ def test_a_plot_is_made_and_archived_nothing_is_denied_and_no_secret_is_seen(mac
 
     status = machines.run("eye", "plotman", "status")
     assert status.returncode == 0, status.stderr
-    pong = machines.run("boss", "celery", "-A", "plotman", "inspect", "ping", "-d", "plotter@p1")
+    pong = machines.run("boss", "celery", "-A", "plotman", "inspect", "-t", "10", "-d", "plotter@p1", "ping")
     assert "pong" in pong.stdout, pong.stderr
     assert machines.run("boss", "plotman", "pause", "plotting", "--host", "p1").returncode == 0
     with secured.admin() as admin:

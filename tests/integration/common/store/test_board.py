@@ -145,7 +145,7 @@ def test_whoever_waits_for_events_is_woken_by_the_next_one(board: Board, server:
     teller.start()
     began = time.monotonic()
     told = board.events(heard, wait_s=8)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 6
     assert [happened.text for _, happened in told] == ["1"]
     assert board.events(told[-1][0]) == []
     teller.join()

@@ -20,8 +20,8 @@ from tests.support.waiting import eventually
 LIFETIME = timedelta(seconds=2)  # of which one is the margin
 
 
-def lease(server: Server, token: str) -> Lease:
-    return Lease(redis.Redis.from_url(server.url, decode_responses=True), server.url, token, LIFETIME)
+def lease(server: Server, token: str, lifetime: timedelta = LIFETIME) -> Lease:
+    return Lease(redis.Redis.from_url(server.url, decode_responses=True), server.url, token, lifetime)
 
 
 def test_one_of_two_holds_it_until_it_lets_go(server: Server) -> None:
@@ -75,8 +75,8 @@ def test_a_holder_that_was_frozen_knows_so_when_it_wakes(server: Server) -> None
     assert holder.stdout is not None
     assert holder.stdout.readline().split() == ["True", "True"]
     os.kill(holder.pid, signal.SIGSTOP)
-    two = lease(server, "two")
-    eventually(two.take, "the other takes over", 5)
+    two = lease(server, "two", timedelta(seconds=60))
+    eventually(two.take, "the other takes over", 10)
     os.kill(holder.pid, signal.SIGCONT)
     out, _ = holder.communicate("go on\n", timeout=20)
     assert out.split() == ["False", "False"]
