@@ -24,10 +24,8 @@ PROSE = {
         "0.5.3 reads every log from its beginning at each look, plotman what is new in it, at once. "
         "0.5.3's figure grows with the logs and the plots; plotman begins with what a Celery worker "
         "needs at rest.",
-        "A worker that hears of everything at once has something to do even where nothing happens: "
-        "Celery's own timers, one look a second for new processes, the renewal of what it told. With "
-        "few plots 0.5.3, which sleeps 20 s and then looks, takes less; memory is that of Python "
-        "with Celery.",
+        "Memory is that of Python with Celery, kombu and redis-py, and of what is known of each plot; 0.5.3 "
+        "forgets all of it between two looks.",
     ),
     "deciding": Prose(
         "`event` is what happens in a running farm: one plotter has news. The scheduler reads what is "
