@@ -23,9 +23,9 @@ RENEW_S = 15.0
 _REDIS_PAUSE_S = 1.0
 
 # A step of milliseconds may be tried again soon; one that reads or sends a whole plot may not.
+_RESERVE_PAUSE_S = 30.0
 _FIRST_PAUSE_S = 10.0
-_LONGEST_PAUSE_S = {MoveStep.RESERVE: 60.0}
-_LONGEST_PAUSE_OTHERS_S = 3600.0
+_LONGEST_PAUSE_S = 3600.0
 _NEVER = timedelta(days=3650)
 
 
@@ -48,9 +48,11 @@ never: Stop = _Never()
 
 
 def pause_s(step: MoveStep, attempts: int) -> float:
-    """Seconds until the next try after so many failures in a row: 10, 30, 90 ... up to an hour."""
-    longest = _LONGEST_PAUSE_S.get(step, _LONGEST_PAUSE_OTHERS_S)
-    return float(min(_FIRST_PAUSE_S * 3 ** min(attempts - 1, 10), longest))
+    """Seconds until the next try after so many failures in a row: 10, 30, 90 ... up to an hour; always the
+    same where a reservation failed."""
+    if step is MoveStep.RESERVE:
+        return _RESERVE_PAUSE_S
+    return float(min(_FIRST_PAUSE_S * 3 ** min(attempts - 1, 10), _LONGEST_PAUSE_S))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class MoveKeeper:
             raise
         except Exception as error:
             _end(renewal, done)
-            self._failed(step, attempts + 1, error)
+            self._failed(step, _counted(step, attempts), error)
             raise
         _end(renewal, done)
         if step.next is None:
@@ -219,6 +221,12 @@ class MoveKeeper:
             log.debug("the notice board does not hear of a move: %s", error)
             return False
         return True
+
+
+def _counted(step: Step, attempts: int) -> int:
+    """Failures in a row once this step failed too. A night without room on any drive says nothing of the way
+    there: the first transfer after it has all its tries, and its short pauses, before it."""
+    return attempts if step.step is MoveStep.RESERVE else attempts + 1
 
 
 def _end(renewal: threading.Thread, done: threading.Event) -> None:

@@ -33,7 +33,8 @@ class MoveStep(StrEnum):
 class PendingMove(Notice):
     """A plot under way. Renewed by whoever works on it; void when it expires.
 
-    attempts: failures in a row; with `reason` and `retry_at` it tells why the plot is not moving now.
+    attempts: failures in a row, without those to reserve a drive; with `reason` and `retry_at` it tells why
+        the plot is not moving now.
     move: of the chain of tasks that works on it; another chain's tasks find by it that they came too late.
     delivery: common.messages.Delivery of a plot that is sent, until beat has told the harvester of it.
     absent: the harvester has looked at all its drives, and no copy of the plot is on any.

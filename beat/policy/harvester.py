@@ -23,7 +23,8 @@ def choose(
     berths: of all harvesters that are alive.
 
     The plotter's own host first (nothing to send), then the harvester with the fewest plots on their
-    way to it, then the one with the most room on all its drives: equal ones take turns.
+    way to it, then the one with the most room on all its drives: equal ones take turns. After one that the
+    plot does not get to, the next in this order, and after the last the first.
     """
     if (back := _to_its_copy(snapshot, plot, former, berths)) is not None:
         return back
@@ -37,7 +38,9 @@ def choose(
     # harvester can tell, and answers `reserve` with a refusal where it is not.
     fits = fits or [there for there in allowed if there.strays]
     if fits:
-        return min(fits, key=lambda there: _rank(there, snapshot.host)).host
+        ranked = sorted(_rank(there, snapshot.host) for there in fits)
+        hosts = [host for *_, host in ranked]
+        return _after(former.harvester, hosts) if former is not None and _in_vain(former) else hosts[0]
     return _no_room(snapshot, plot, allowed)
 
 
@@ -73,6 +76,18 @@ def _back(
     resumable = former.step is MoveStep.TRANSFER and former.attempts <= RESUMES_MAX
     allowed = not snapshot.harvesters or host in snapshot.harvesters
     return host if resumable and allowed and host in berths else None
+
+
+def _in_vain(former: PendingMove) -> bool:
+    """Whether the plot leaves that harvester alone if another one has room. What is best by the numbers would
+    be best again for ever: they do not show a door behind a firewall, nor why no drive can be reserved."""
+    no_drive = former.step is MoveStep.RESERVE and former.retry_at is not None
+    return no_drive or former.attempts > RESUMES_MAX
+
+
+def _after(host: str, hosts: Sequence[str]) -> str:
+    """The one that follows `host`, itself where it is the only one; the first where it is none of them."""
+    return hosts[(hosts.index(host) + 1) % len(hosts)] if host in hosts else hosts[0]
 
 
 def _rank(there: Berths, home: str) -> tuple[bool, int, int, str]:

@@ -92,7 +92,8 @@ def decisions(view: View) -> Iterator[Metric]:
         steps = Counter(move.step.value for move in view.moves.get(host, ()))
         for step, count in steps.items():
             moves.add_metric((host, step), count)
-        failing.add_metric((host,), sum(move.attempts > 0 for move in view.moves.get(host, ())))
+        failed = [move for move in view.moves.get(host, ()) if move.attempts > 0 or move.retry_at is not None]
+        failing.add_metric((host,), len(failed))
     queues = GaugeMetricFamily(
         "plotman_queue_length", "Messages that wait for their worker", labels=("queue",)
     )

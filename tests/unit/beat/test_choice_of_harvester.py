@@ -166,6 +166,56 @@ def test_a_plot_goes_back_to_where_a_copy_of_it_may_be(step: MoveStep, attempts:
     assert sent(keeper(plot("a")), harvesters, failed) == [("/dst1/a.plot", harvester)]
 
 
+NEXT = [
+    # h1 is better than h2, and h2 than h3. Where the plot was last, how it ended, failures; who gets it
+    ("h1", MoveStep.TRANSFER, 2, "h1"),
+    ("h1", MoveStep.TRANSFER, 3, "h2"),  # by the numbers h1 would be best again, and for ever
+    ("h2", MoveStep.TRANSFER, 4, "h3"),
+    ("h3", MoveStep.TRANSFER, 5, "h1"),
+    ("h1", MoveStep.RESERVE, 0, "h2"),
+    ("h2", MoveStep.RESERVE, 0, "h3"),
+    ("h3", MoveStep.RESERVE, 3, "h1"),
+    ("gone", MoveStep.TRANSFER, 3, "h1"),
+    ("gone", MoveStep.RESERVE, 0, "h1"),
+    ("h1", MoveStep.ADMIT, 9, "h1"),
+    ("h1", MoveStep.RELEASE, 9, "h1"),
+]
+
+
+@pytest.mark.parametrize(("harvester", "step", "attempts", "chosen"), NEXT)
+def test_a_plot_that_does_not_get_there_goes_to_the_next_harvester_with_room(
+    harvester: str, step: MoveStep, attempts: int, chosen: str
+) -> None:
+    harvesters = farm(h1=[drive(900)], h2=[drive(800)], h3=[drive(700)], full=[drive(1)])
+    failed = move(harvester=harvester, step=step, attempts=attempts, retry_at=at(0))
+    assert sent(keeper(plot("a")), harvesters, failed) == [("/dst1/a.plot", chosen)]
+
+
+@pytest.mark.parametrize(("step", "attempts"), [(MoveStep.RESERVE, 0), (MoveStep.TRANSFER, 3)])
+def test_the_plotters_own_harvester_is_passed_over_as_any_other(step: MoveStep, attempts: int) -> None:
+    failed = move(harvester="p1", step=step, attempts=attempts, retry_at=at(0))
+    harvesters = farm(p1=[drive(9000)], h2=[drive(200)])
+    assert sent(keeper(plot("a")), harvesters, failed) == [("/dst1/a.plot", "h2")]
+
+
+@pytest.mark.parametrize(("step", "attempts"), [(MoveStep.RESERVE, 0), (MoveStep.TRANSFER, 9)])
+def test_where_no_other_has_room_the_plot_goes_where_it_failed(step: MoveStep, attempts: int) -> None:
+    failed = move(step=step, attempts=attempts, retry_at=at(0))
+    assert sent(keeper(plot("a")), farm(h1=[drive()], h2=[drive(1)]), failed) == [("/dst1/a.plot", "h1")]
+
+
+def test_a_reservation_that_was_only_lost_leaves_the_best_harvester_the_best() -> None:
+    lost = move(step=MoveStep.RESERVE, expires_at=at(-1))
+    assert sent(keeper(plot("a")), farm(h1=[drive(900)], h2=[drive(800)]), lost) == [("/dst1/a.plot", "h1")]
+
+
+@pytest.mark.parametrize(("step", "attempts"), [(MoveStep.RESERVE, 9), (MoveStep.TRANSFER, 9)])
+def test_a_harvester_that_may_have_the_whole_plot_is_not_passed_over(step: MoveStep, attempts: int) -> None:
+    failed = move(step=step, attempts=attempts, retry_at=at(0))
+    copied = keeper(plot("a", copied_to="h1"))
+    assert sent(copied, farm(h1=[drive()], h2=[drive()]), failed) == [("/dst1/a.plot", "h1")]
+
+
 def test_while_the_harvester_with_the_copy_is_away_there_is_no_second_copy() -> None:
     failed = move(harvester="h2", step=MoveStep.RELEASE, attempts=1, retry_at=at(0))
     assert against(keeper(plot("a")), ONE, failed) == [

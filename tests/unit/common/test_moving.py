@@ -149,6 +149,25 @@ def test_failures_are_counted_with_growing_pauses(
     assert [event.kind for event in told] == ["transfer-failed"] * 3
 
 
+def test_a_night_without_room_is_no_failure_of_the_transfer_that_follows(
+    keeper: MoveKeeper, board: FakeBoard
+) -> None:
+    def failing(kind: MoveStep, error: Exception) -> PendingMove:
+        with pytest.raises(type(error)), keeper.working(step(kind)):
+            raise error
+        return board.kept[PATH]
+
+    for _ in range(3):
+        no_room = failing(MoveStep.RESERVE, NoRoom("no drive takes it"))
+        assert (no_room.attempts, no_room.reason) == (0, "no drive takes it")
+        assert no_room.retry_at is not None
+    cut = failing(MoveStep.TRANSFER, TransferFailed("rsync: link down"))
+    assert cut.attempts == 1
+    assert cut.retry_at is not None
+    assert (cut.retry_at - datetime.now(UTC)).total_seconds() == pytest.approx(10, abs=5)
+    assert failing(MoveStep.RESERVE, NoRoom("no drive takes it")).attempts == 1  # nor is the cut forgotten
+
+
 def test_a_refused_plot_is_not_tried_again_by_itself(
     keeper: MoveKeeper, board: FakeBoard, told: list[Event]
 ) -> None:
@@ -198,8 +217,8 @@ def test_a_missing_redis_stops_no_step(keeper: MoveKeeper, board: FakeBoard) -> 
         (MoveStep.TRANSFER, 4, 270),
         (MoveStep.TRANSFER, 7, 3600),
         (MoveStep.TRANSFER, 5000, 3600),
-        (MoveStep.RESERVE, 2, 30),
-        (MoveStep.RESERVE, 9, 60),
+        (MoveStep.RESERVE, 0, 30),
+        (MoveStep.RESERVE, 9, 30),
     ],
 )
 def test_pauses_grow_up_to_a_limit(kind: MoveStep, attempts: int, seconds: float) -> None:

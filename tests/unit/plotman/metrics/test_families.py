@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from common.names import Role
+from common.pending import MoveStep, PendingMove
 from common.phase import Phase
 from common.snapshot import DirState, Drive, DriveUse, Failures
 from common.store.counts import Counts
@@ -163,3 +164,13 @@ def test_a_plotter_that_gave_up_is_stopped_and_a_paused_one_is_not_enabled() -> 
 def test_without_a_broker_that_is_all_there_is_to_say() -> None:
     assert names(None) == {"plotman_broker_up", "plotman_build_info"}
     assert scrape(None)["plotman_broker_up", frozenset()] == 0
+
+
+def test_a_plot_whose_step_failed_fails_also_where_no_drive_could_be_reserved() -> None:
+    given: dict[str, Any] = {"harvester": "h", "size_bytes": 1, "expires_at": datetime.now(UTC)}
+    moves = [
+        PendingMove(path="going", step=MoveStep.TRANSFER, **given),
+        PendingMove(path="cut", step=MoveStep.TRANSFER, attempts=1, **given),
+        PendingMove(path="no drive", step=MoveStep.RESERVE, retry_at=datetime.now(UTC), **given),
+    ]
+    assert value(View(farm(), moves={"plotter1": moves}), "plotman_moves_failing", host="plotter1") == 2
