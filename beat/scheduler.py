@@ -172,7 +172,10 @@ class FarmScheduler(Scheduler):
         if not (news or gone or (changed and pause_s >= _WAITS_PAUSE_S) or pause_s > _LOOK_S):
             return
         told = Waits(beat=self._token, at=datetime.now(UTC), problems=self._watch.problems)
-        listed = self._board.put_waits(told, changed, gone)
+        if self._shown:
+            listed = self._board.put_waits(told, changed, gone)
+        else:  # what stands there is another beat's word, perhaps of hosts that are gone by now
+            listed = self._board.put_waits(told.model_copy(update={"waits": decision.waits}))
         # A board that was wiped meanwhile lacks those that did not change: all of them, next time.
         self._shown = dict(waits_of) if listed == len(waits_of) else {}
         self._put_at = time.monotonic()
