@@ -134,6 +134,7 @@ class FarmScheduler(Scheduler):
             now=now,
             limits=self._limits,
             memory=self._memory,
+            silent=look.silent,
         )
         return replace(decision, passings=to_pass_on(look.moves))
 

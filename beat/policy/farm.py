@@ -14,6 +14,7 @@ from beat.policy.load import Load
 from beat.policy.memory import Memory, Planned
 from beat.policy.places import Places
 from beat.policy.plotting import plan_starts
+from beat.policy.silent import still_running
 from common.pending import PendingMove, PendingOrder
 from common.snapshot import ArchiverSnapshot, HarvesterSnapshot, PlotState, PlotterSnapshot, Wait
 
@@ -27,18 +28,21 @@ def decide(
     now: datetime,
     limits: FarmLimits = NO_LIMITS,
     memory: Memory | None = None,
+    silent: Mapping[str, PlotterSnapshot] | None = None,
 ) -> Decision:
     """What to start and what to move on all plotters, and what everything else waits for.
 
     All are by host, and of hosts that are alive; a host without orders or moves may be missing there.
     limits: those that hold across all plotters.
     memory: what the last round found out; without one the decision is the same, and takes longer.
+    silent: last words of plotters that are not alive, by host. Nothing is decided on them; what may still run
+        there counts for `limits`.
     Pure but for it: the same arguments give the same decision. The time it takes grows with the number of
     hosts; on each the jobs are looked at once, not once for each directory.
     """
     memory = memory or Memory()
     memory.keep_only(set(plotters))
-    planned = _plan_starts(plotters, orders, now, limits, memory)
+    planned = _plan_starts(plotters, orders, now, limits, memory, silent or {})
     ordered, plots_wait = _plan_moves(plotters, archivers, harvesters, moves, now)
     joined = {
         host: memory.join(host, planned[host].waits, tuple(plots_wait.get(host, ()))) for host in plotters
@@ -59,6 +63,7 @@ def _plan_starts(
     now: datetime,
     limits: FarmLimits,
     memory: Memory,
+    silent: Mapping[str, PlotterSnapshot],
 ) -> dict[str, Planned]:
     """By host. What limits across hosts leave changes with each start anywhere, so that nothing is remembered
     then: a round over a thousand hosts takes a tenth of a second."""
@@ -67,7 +72,11 @@ def _plan_starts(
             host: memory.plan(snapshot, orders.get(host, ()), now, len(plotters))
             for host, snapshot in plotters.items()
         }
-    farm = FarmLoad(limits, (Load(plotters[host], orders.get(host, ()), now) for host in plotters))
+    farm = FarmLoad(
+        limits,
+        (Load(snapshot, orders.get(host, ()), now) for host, snapshot in plotters.items()),
+        (Load(still_running(last, now), orders.get(host, ()), now) for host, last in silent.items()),
+    )
     planned = {}
     for host in _longest_idle_first(plotters):
         starts, waits = plan_starts(plotters[host], orders.get(host, ()), now, farm)

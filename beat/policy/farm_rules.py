@@ -10,6 +10,8 @@ from beat.policy.load import Load
 from common.snapshot import Wait
 from common.units import human_seconds
 
+_NAMED = 3  # hosts in a reason; of a hundred nobody reads the names
+
 
 @dataclass(frozen=True, slots=True)
 class FarmLimits:
@@ -20,16 +22,22 @@ class FarmLimits:
 
 
 class FarmLoad:
-    """What runs and is ordered on the whole farm. Grows with each start that a round decides on."""
+    """What runs and is ordered on the whole farm. Grows with each start that a round decides on.
 
-    def __init__(self, limits: FarmLimits, loads: Iterable[Load] = ()) -> None:
+    silent: of hosts that say nothing now (see beat.policy.silent); their jobs count as any.
+    """
+
+    def __init__(self, limits: FarmLimits, loads: Iterable[Load] = (), silent: Iterable[Load] = ()) -> None:
         self._limits = limits
         self._jobs = 0
         self._youngest_s: float | None = None
+        self._silent: dict[str, int] = {}  # jobs by host
         for load in loads:
-            self._jobs += load.jobs
-            if load.youngest_s is not None:
-                self._count_start(load.youngest_s)
+            self._count(load)
+        for load in silent:
+            self._count(load)
+            if load.jobs:
+                self._silent[load.snapshot.host] = load.jobs
 
     def add(self) -> None:
         """Count one more plot, ordered now."""
@@ -45,8 +53,12 @@ class FarmLoad:
                 Wait(
                     host=host,
                     rule="farm max jobs",
-                    reason=f"farm max jobs {self._jobs}/{limits.max_jobs}",
-                    numbers={"jobs": self._jobs, "limit": limits.max_jobs},
+                    reason=f"farm max jobs {self._jobs}/{limits.max_jobs}{self._of_silent()}",
+                    numbers={
+                        "jobs": self._jobs,
+                        "limit": limits.max_jobs,
+                        "silent": sum(self._silent.values()),
+                    },
                 )
             )
         young_s, stagger_s = self._youngest_s, limits.stagger_s
@@ -61,6 +73,21 @@ class FarmLoad:
                 )
             )
         return waits
+
+    def _of_silent(self) -> str:
+        """How many of the jobs nobody tells of now, for people."""
+        hosts = sorted(self._silent)
+        if not hosts:
+            return ""
+        where = ", ".join(hosts[:_NAMED]) + (f" and {more} more" if (more := len(hosts) - _NAMED) > 0 else "")
+        return (
+            f" ({sum(self._silent.values())} of them on {where}, which {'are' if hosts[1:] else 'is'} silent)"
+        )
+
+    def _count(self, load: Load) -> None:
+        self._jobs += load.jobs
+        if load.youngest_s is not None:
+            self._count_start(load.youngest_s)
 
     def _count_start(self, started_s: float) -> None:
         self._youngest_s = started_s if self._youngest_s is None else min(self._youngest_s, started_s)

@@ -86,8 +86,9 @@ class Farm(Section):
     max_jobs: int | None = Field(
         None,
         ge=0,
-        description="Most jobs at a time on all plotters together. Read where the scheduler runs. Absent: as "
-        "many as the plotters' own limits allow.",
+        description="Most jobs at a time on all plotters together; those of a plotter that is silent count "
+        "until they must have ended, a day at most. Read where the scheduler runs. Absent: as many as the "
+        "plotters' own limits allow.",
         examples=[40],
     )
     stagger_m: float | None = Field(

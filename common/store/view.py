@@ -7,14 +7,14 @@ deciding takes; but between two looks few of them change.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 import redis
 
 from common.names import Keys, Role, role_and_host
 from common.pending import PendingMove, PendingOrder
-from common.snapshot import SNAPSHOT_OF_ROLE, Notice
+from common.snapshot import SNAPSHOT_OF_ROLE, Notice, PlotterSnapshot
 from common.store.connection import readable_errors
 from common.store.reading import read
 
@@ -38,11 +38,13 @@ class Look:
     snapshots: by role and host, of those that are alive.
     orders, moves: by plotter, of those that have any. What passes from there into a snapshot meanwhile is in
     both.
+    silent: last words of plotters that are not alive, by host.
     """
 
     snapshots: dict[Role, dict[str, Any]]
     orders: dict[str, list[PendingOrder]]
     moves: dict[str, list[PendingMove]]
+    silent: dict[str, PlotterSnapshot] = field(default_factory=dict)
 
 
 class View:
@@ -65,7 +67,8 @@ class View:
             # Orders and moves first: what passes on meanwhile is then seen twice, which harms nothing, and
             # never not at all.
             orders, moves = self._pending([host for role, host in said if role is Role.PLOTTER])
-            return Look(self._snapshots(said), orders, moves)
+            found, silent = self._snapshots(said)
+            return Look(found, orders, moves, silent)
 
     def _hosts(self) -> dict[tuple[Role, str], str]:
         """Who was ever seen, with the time of the last snapshot to decide on."""
@@ -76,7 +79,10 @@ class View:
             self._known = {known: held for known, held in self._known.items() if known in listed}
         return {known: fields[field] for field, known in self._listed.items() if known}
 
-    def _snapshots(self, said: dict[tuple[Role, str], str]) -> dict[Role, dict[str, Any]]:
+    def _snapshots(
+        self, said: dict[tuple[Role, str], str]
+    ) -> tuple[dict[Role, dict[str, Any]], dict[str, PlotterSnapshot]]:
+        """Of all that are alive, and of the plotters that are not."""
         never = ("", None)
         new = [known for known, at in said.items() if self._known.get(known, never)[0] != at]
         with self._redis.pipeline(transaction=False) as pipe:
@@ -88,11 +94,16 @@ class View:
         for known, text in zip(new, answers[0] if new else (), strict=True):
             self._known[known] = (said[known], read(SNAPSHOT_OF_ROLE[known[0]], text))
         found: dict[Role, dict[str, Any]] = {role: {} for role in Role}
+        silent: dict[str, PlotterSnapshot] = {}
         for (role, host), sign in zip(said, signs, strict=True):
             snapshot = self._known[role, host][1]
-            if sign is not None and snapshot is not None:
+            if snapshot is None:
+                continue
+            if sign is not None:
                 found[role][host] = snapshot
-        return found
+            elif role is Role.PLOTTER:
+                silent[host] = snapshot
+        return found, silent
 
     def _pending(
         self, hosts: Sequence[str]

@@ -97,6 +97,7 @@ def picture(at: Board, limits: FarmLimits) -> Picture:
         moves=passed_on(moves, farm.at),
         now=farm.at,
         limits=limits,
+        silent={host: last for host, last in farm.plotters.items() if (Role.PLOTTER, host) in farm.stale},
     )
     return Picture(farm, orders, moves, decision.waits, leader, decision.starts)
 

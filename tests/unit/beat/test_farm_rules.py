@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -28,8 +29,9 @@ def decided(
     plotters: Mapping[str, PlotterSnapshot],
     limits: FarmLimits,
     orders: Mapping[str, Sequence[PendingOrder]] | None = None,
+    silent: Mapping[str, PlotterSnapshot] | None = None,
 ) -> Decision:
-    return decide(plotters, {}, {}, orders or {}, {}, T, limits)
+    return decide(plotters, {}, {}, orders or {}, {}, T, limits, silent=silent)
 
 
 @pytest.mark.parametrize(
@@ -74,3 +76,68 @@ def test_deciding_again_with_the_starts_as_orders_starts_nothing_more() -> None:
     for pending, start in zip(as_orders(first.starts, T), first.starts, strict=True):
         sent.setdefault(start.host, []).append(pending)
     assert not decided(plotters, limits, sent).starts
+
+
+def silent(seconds: float, *etas_s: float | None, **fields: Any) -> dict[str, PlotterSnapshot]:
+    """A host that has said nothing for so long, with old jobs that were to end so long after that."""
+    jobs = tuple(job("/tmp1", "3:1", age_s=90_000, eta_s=eta_s) for eta_s in etas_s)
+    return {"quiet": plotter(host="quiet", at=at(-seconds), jobs=jobs, **fields)}
+
+
+HOUR = 3600
+SILENT = [
+    # silent for so many seconds, ETA of its one job then; whether it counts
+    (60, 600, True),
+    (HOUR, 2 * HOUR, True),
+    (3 * HOUR, 2 * HOUR, True),  # an ETA is a guess
+    (4.6 * HOUR, 2 * HOUR, False),
+    (600, 0, True),  # its last copy may take a while
+    (HOUR, 0, False),
+    (23 * HOUR, None, True),  # nobody knows when it ends
+    (25 * HOUR, None, False),
+    (25 * HOUR, 1000 * HOUR, False),  # a machine that is off for good does not stop the farm
+]
+
+
+@pytest.mark.parametrize(("seconds", "eta_s", "counts"), SILENT)
+def test_plots_of_a_silent_host_count_until_they_must_have_ended(
+    seconds: float, eta_s: float | None, counts: bool
+) -> None:
+    decision = decided(farm(600), FarmLimits(max_jobs=2), silent=silent(seconds, eta_s))
+    assert len(decision.starts) == (0 if counts else 1)
+    assert {start.host for start in decision.starts} <= {"p1"}
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({}, "farm max jobs 3/3 (2 of them on quiet, which is silent)"),
+        ({"r": 1}, "farm max jobs 4/3 (3 of them on quiet, r, which are silent)"),
+        ({"r": 0}, "farm max jobs 3/3 (2 of them on quiet, which is silent)"),
+        (
+            {"r": 1, "s": 1, "t": 1},
+            "farm max jobs 6/3 (5 of them on quiet, r, s and 1 more, which are silent)",
+        ),
+    ],
+)
+def test_a_wait_says_how_many_of_the_jobs_are_on_hosts_that_are_silent(
+    more: dict[str, int], reason: str
+) -> None:
+    quiet = silent(60, 600, 600)
+    others = {
+        host: plotter(host=host, at=at(-60), jobs=(job(age_s=90_000, eta_s=600),) * jobs)
+        for host, jobs in more.items()
+    }
+    waits = decided(farm(600), FarmLimits(max_jobs=3), silent=quiet | others).waits
+    assert reason in [wait.reason for wait in waits if wait.host == "p1"]
+    assert {wait.host for wait in waits} == {"p1"}
+
+
+def test_the_last_start_on_a_silent_host_counts_for_the_stagger_of_the_farm() -> None:
+    quiet = silent(60, last_start_at=at(-100))
+    assert not decided(farm(600), FarmLimits(stagger_s=101), silent=quiet).starts
+    assert decided(farm(600), FarmLimits(stagger_s=100), silent=quiet).starts
+
+
+def test_without_limits_across_hosts_nobody_waits_for_a_silent_one() -> None:
+    assert decided(farm(600), FarmLimits(), silent=silent(60, 600)) == decided(farm(600), FarmLimits())

@@ -13,6 +13,7 @@ from common.snapshot import ArchiverSnapshot, HarvesterSnapshot
 from common.store import Board
 from common.store.view import Look
 from tests.integration.common.conftest import Server
+from tests.support.told import plotter
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -67,6 +68,25 @@ def test_who_falls_silent_is_gone_and_who_comes_back_is_there(board: Board, serv
     assert view.look().snapshots == {role: {} for role in Role}
     board.put_snapshot(Role.HARVESTER, HarvesterSnapshot(host="h1", at=NOW, drives=()))
     assert set(view.look().snapshots[Role.HARVESTER]) == {"h1"}
+
+
+def test_of_a_plotter_that_falls_silent_the_last_word_is_kept_apart(board: Board, server: Server) -> None:
+    for host in ("quiet", "loud"):
+        board.put_snapshot(Role.PLOTTER, plotter(host=host))
+    board.put_snapshot(Role.ARCHIVER, said("quiet"))
+    view = board.view()
+    assert view.look().silent == {}
+    with redis.Redis.from_url(server.url) as client:
+        for role in (Role.PLOTTER, Role.ARCHIVER):
+            client.delete(Keys.alive(role, "quiet"))
+    for each in (view, board.view()):  # also one that never saw it alive
+        look = each.look()
+        assert (set(look.snapshots[Role.PLOTTER]), look.silent) == (
+            {"loud"},
+            {"quiet": plotter(host="quiet")},
+        )
+    board.put_snapshot(Role.PLOTTER, plotter(host="quiet"))
+    assert view.look().silent == {}
 
 
 def test_what_cannot_be_read_hides_one_host_only(

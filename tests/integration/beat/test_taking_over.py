@@ -1,0 +1,90 @@
+"""A beat that starts on a board which another one left: what stood there, and who is silent."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import yaml
+
+from common.names import Keys, Role
+from common.phase import Phase
+from common.snapshot import DirState, Job, PlotterSnapshot, Recipe, TmpDir, Wait, Waits
+from common.store import Board
+from tests.support.waiting import eventually
+
+NOW = datetime.now(UTC)
+
+
+def plotter(host: str, *jobs: Job) -> PlotterSnapshot:
+    ready: dict[str, Any] = {"state": DirState.OK, "free_bytes": 1000}
+    tmp = TmpDir(path="/tmp1", max_jobs=1, stagger_phase=Phase(2, 1), stagger_limit=1, **ready)
+    return PlotterSnapshot(
+        host=host,
+        at=NOW,
+        turn="a:1",
+        plotting=True,
+        global_max_jobs=10,
+        global_stagger_s=0,
+        recipe=Recipe(plotter="chia", k=32, tmp_bytes=1, tmp2_bytes=0, dst_bytes=1),
+        tmp_dirs=(tmp,),
+        jobs=jobs,
+    )
+
+
+@pytest.fixture
+def left(board: Board, broker_url: str) -> Board:
+    """p1 is alive. p2 is silent, and makes a plot. Of p3, which is gone, an earlier beat's word stands."""
+    running = Job(
+        task_id="t", plotter="chia", pid=1, started_at=NOW - timedelta(hours=1), ours=True, eta_s=3600
+    )
+    board.put_snapshot(Role.PLOTTER, plotter("p1"))
+    board.put_snapshot(Role.PLOTTER, plotter("p2", running))
+    with redis.Redis.from_url(broker_url) as client:
+        client.delete(Keys.alive(Role.PLOTTER, "p2"))
+    stale = tuple(Wait(host=host, rule="stagger", reason="stagger 1s/6s") for host in ("p1", "p3"))
+    board.put_waits(Waits(beat="earlier", at=NOW, waits=stale))
+    return board
+
+
+@pytest.fixture
+def beat(left: Board, tmp_path: Path, broker_url: str) -> Iterator[None]:
+    config = tmp_path / "plotman.yaml"
+    farm = {
+        "host": "s",
+        "state": str(tmp_path / "state"),
+        "broker": broker_url,
+        "scheduler": True,
+        "max_jobs": 1,
+    }
+    config.write_text(yaml.safe_dump({"version": [2], "farm": farm}), encoding="utf-8")
+    with (tmp_path / "beat.log").open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "celery", "-A", "plotman", "beat", "-l", "INFO", "--pidfile="],
+            env=os.environ | {"PLOTMAN_CONFIG": str(config)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    yield
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.usefixtures("beat")
+def test_a_new_beat_strikes_what_an_earlier_one_said_and_counts_the_plots_of_who_is_silent(
+    left: Board,
+) -> None:
+    def said() -> list[tuple[str, str]]:
+        waits = left.waits()
+        return [] if waits is None or waits.beat == "earlier" else [(w.host, w.reason) for w in waits.waits]
+
+    told = eventually(said, "the new beat tells why nothing starts", 20)
+    assert told == [("p1", "farm max jobs 1/1 (1 of them on p2, which is silent)")]
+    assert left.orders(["p1", "p2"]) == {}
