@@ -43,8 +43,8 @@ def to_target(
         return wait("target", target.trouble)
     if target.asked_at is None:
         return wait("target", f"free space of {label(target.name)} is not known yet")
-    if (other := places.choosing(target)) is not None:
-        return wait("moves", f"{other} is just choosing a folder of {label(target.name)}")
+    if (other := places.unknown(target, snapshot.host)) is not None:
+        return wait("moves", other)
     coming = places.coming(target)
     # A copy of one that was begun may be there, which takes no more room: the archiver looks.
     begun = former is not None and former.harvester == label(target.name)

@@ -139,3 +139,42 @@ def test_a_transfer_that_failed_is_tried_again_after_its_pause() -> None:
     ordered, waits = plan(target(), failed)
     assert not ordered
     assert reasons(waits) == ["the drive is full"]
+
+
+def test_while_a_transfer_goes_to_a_folder_not_known_no_other_plotter_is_sent_to_the_place() -> None:
+    """Its archiver was restarted, and the script goes on: how much room it will still take, nobody knows."""
+    restarted = archiver("p2", target=target(elsewhere="rsync (pid 7)"))
+    ordered, waits = plan(target(), others=(restarted,))
+    assert not ordered
+    assert reasons(waits) == [
+        "rsync (pid 7) of p2 still sends to a folder of target nas, which one is not known"
+    ]
+    another = archiver("p2", target=target(place="another place", elsewhere="rsync (pid 7)"))
+    assert plan(target(), others=(another,))[0]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "waits_for_it"),
+    [
+        ({"expires_at": at(60)}, True),
+        ({"expires_at": at(0)}, True),  # its archiver has just left, and its script may go on
+        ({"expires_at": at(-59)}, True),
+        ({"expires_at": at(-61)}, False),  # whoever is there by then tells of it
+        ({"expires_at": at(-1), "retry_at": at(9)}, False),  # it failed: nothing goes on
+        ({"expires_at": at(60), "harvester": "h1"}, False),
+        ({"expires_at": at(60), "step": MoveStep.RELEASE}, False),
+    ],
+)
+def test_until_another_plotter_tells_the_folder_of_its_transfer_it_is_waited_for(
+    theirs: dict[str, Any], waits_for_it: bool
+) -> None:
+    record = move("/dst1/z.plot", **{"harvester": "target nas", "step": MoveStep.TRANSFER, **theirs})
+    idle = archiver("p2", target=target())
+    ordered, waits = plan(target(), others=(idle,), their_moves={"p2": [record]})
+    assert (not ordered) == waits_for_it
+    assert reasons(waits) == (["p2 is just choosing a folder of target nas"] if waits_for_it else [])
+
+
+def test_a_plotter_does_not_wait_for_its_own_last_transfer() -> None:
+    lost = move(harvester="target nas", step=MoveStep.TRANSFER, expires_at=at(0))
+    assert plan(target(), lost)[0]
