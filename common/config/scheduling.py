@@ -85,7 +85,8 @@ class Scheduling(Section):
         60,
         ge=0,
         allow_inf_nan=False,
-        description="Pause after the first such failure, in seconds; it doubles with each further one.",
+        description="Pause after the first such failure, in seconds; each further one makes it four times as "
+        "long, up to a day.",
         examples=[60],
     )
     windows: tuple[Annotated[str, AfterValidator(checked)], ...] = Field(
