@@ -29,8 +29,8 @@ class Directories(Section):
     )
     dst: Folders | None = Field(
         None,
-        description="Buffer: finished plots wait here until they are moved to the farming drives. "
-        "Absent: they stay in tmp2, or else in their tmp.",
+        description="Buffer, on drives of this machine: finished plots wait here until they are moved to the "
+        "farming drives. Absent: they stay in tmp2, or else in their tmp.",
         examples=[["/mnt/dst/00", "/mnt/dst/01"]],
     )
 
