@@ -14,10 +14,12 @@ import pytest
 import redis
 import yaml
 
+from beat.policy.farm_rules import FarmLimits
 from common.names import Keys, Role
 from common.phase import Phase
 from common.snapshot import DirState, Job, PlotterSnapshot, Recipe, TmpDir, Wait, Waits
 from common.store import Board
+from plotman.control.why import picture
 from tests.support.waiting import eventually
 
 NOW = datetime.now(UTC)
@@ -88,3 +90,10 @@ def test_a_new_beat_strikes_what_an_earlier_one_said_and_counts_the_plots_of_who
     told = eventually(said, "the new beat tells why nothing starts", 20)
     assert told == [("p1", "farm max jobs 1/1 (1 of them on p2, which is silent)")]
     assert left.orders(["p1", "p2"]) == {}
+
+
+def test_where_no_beat_decides_whoever_asks_why_is_told_the_same(left: Board) -> None:
+    waits = picture(left, FarmLimits(max_jobs=1)).waits
+    assert [(wait.host, wait.reason) for wait in waits] == [
+        ("p1", "farm max jobs 1/1 (1 of them on p2, which is silent)")
+    ]
