@@ -29,7 +29,9 @@ PROSE = {
     ),
     "deciding": Prose(
         "`event` is what happens in a running farm: one plotter has news. The scheduler reads what is "
-        "new, decides for the whole farm, and sends the order."
+        "new, decides for the whole farm, and sends the order. `first` and `told` read every snapshot, some "
+        "20 MB of JSON from 1,000 plotters, which is nearly all of their time: when a beat starts, and "
+        "were all plotters to have news in the same moment."
     ),
     "thousand": Prose(
         "All on one machine, in which simulated hosts take their share of the processor; a real farm "
