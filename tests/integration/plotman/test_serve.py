@@ -1,0 +1,91 @@
+"""A worker as `plotman up` starts it, without Celery's command line: it starts, refuses and restarts as one
+that was started by that."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from common.names import Role
+from common.store import Board
+from tests.support.waiting import eventually
+
+HOST = "served"
+
+
+@pytest.fixture
+def environment(tmp_path: Path, broker_url: str) -> dict[str, str]:
+    """Of a machine with a single drive and nothing else."""
+    (tmp_path / "drive").mkdir()
+    settings = {
+        "version": [2],
+        "farm": {"host": HOST, "broker": broker_url, "state": str(tmp_path / "state"), "flower": False},
+        "harvester": {"drives": [str(tmp_path / "drive")], "plain_folders": True, "proofs": 0},
+    }
+    path = tmp_path / "plotman.yaml"
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return os.environ | {"PLOTMAN_CONFIG": str(path)}
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "plotman.serve", *words]
+
+
+@pytest.fixture
+def worker(environment: dict[str, str], tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with (tmp_path / "worker.log").open("wb") as output:
+        process = subprocess.Popen(
+            command(f"harvester@{HOST}"), env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    yield process
+    process.terminate()
+    process.wait(timeout=30)
+
+
+def test_a_hangup_starts_the_worker_anew_and_sigterm_ends_it_well(
+    worker: subprocess.Popen[bytes], board: Board, tmp_path: Path
+) -> None:
+    log = tmp_path / "worker.log"
+    eventually(lambda: "ready" in log.read_text(), "it is up")
+    worker.send_signal(signal.SIGHUP)
+    eventually(lambda: log.read_text().count(f"harvester@{HOST} ready") == 2, "it is up again")
+    eventually(lambda: HOST in board.snapshots(Role.HARVESTER), "it tells of itself")
+    worker.terminate()
+    assert worker.wait(30) == 0
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("node", "code", "told"),
+    [
+        ("harvester@other", 3, f"-n harvester@{HOST}"),
+        ("harvester", 2, "ROLE@HOST"),
+    ],
+)
+def test_what_cannot_be_served_here_is_told_in_a_line(
+    environment: dict[str, str], node: str, code: int, told: str
+) -> None:
+    done = subprocess.run(
+        command(node), env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == code
+    assert told in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_it_loads_neither_flower_nor_a_shell(environment: dict[str, str]) -> None:
+    code = (
+        "import sys, plotman.serve, plotman.celery as c; c.app.loader.import_default_modules(); "
+        "print(sorted({'flower', 'tornado', 'prompt_toolkit'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "[]", done.stderr
