@@ -169,9 +169,9 @@ class MoveKeeper:
         self.tell(step, kind, text)
 
     def _renew(self, step: Step, attempts: int, done: threading.Event) -> None:
-        self._put(step, self._record(step, attempts))
-        while not done.wait(RENEW_S):
-            self._put(step, self._record(step, attempts))
+        # Redis that is back is told before beat, which finds nobody at work on the plot, orders it anew.
+        while not done.wait(RENEW_S if self._put(step, self._record(step, attempts)) else _REDIS_PAUSE_S):
+            pass
 
     def _put(self, step: Step, move: PendingMove) -> bool:
         """False where the notice board did not hear it."""

@@ -150,6 +150,8 @@ class Admitter:
         self._must_be_there(arrival.drive)
         incoming.prepare(arrival.drive)
         with incoming.locked(arrival.drive):
+            # The checks took minutes, and proofs do not miss what is cut off at the end.
+            _must_be_whole(arrival)
             self._landed_on.put(arrival.name.plot_id, arrival.drive)
             if arrival.file != arrival.final:
                 try:
@@ -180,6 +182,15 @@ def _first(places: list[Path]) -> Path:
 
 def _flushed(arrival: _Arrival) -> Header:
     """Check what the file system knows, and have the bytes on the drive. In the drive's thread."""
+    _must_be_whole(arrival)
+    make_durable(arrival.file)
+    header = check_header(arrival.file, arrival.name, arrival.reservation.size_bytes)
+    forget_cached(arrival.file)  # the proofs shall read the drive
+    return header
+
+
+def _must_be_whole(arrival: _Arrival) -> None:
+    """Raises TransferFailed where the file is not as long as was reserved, or somebody writes it."""
     size_bytes = arrival.file.stat().st_size
     if is_open_for_writing(arrival.file):
         raise TransferFailed(f"{arrival.file} is still being written.", "Let the transfer end.")
@@ -188,10 +199,6 @@ def _flushed(arrival: _Arrival) -> Header:
             f"{arrival.file} has {size_bytes} of {arrival.reservation.size_bytes} bytes.",
             "The transfer goes on where it ended.",
         )
-    make_durable(arrival.file)
-    header = check_header(arrival.file, arrival.name, size_bytes)
-    forget_cached(arrival.file)  # the proofs shall read the drive
-    return header
 
 
 def _put_aside(arrival: _Arrival) -> None:

@@ -76,6 +76,9 @@ def reserve(self: Task, **arguments: Any) -> dict[str, Any]:
     )
     if harvester.moves.superseded(step):
         raise Ignore("another move of this plot is under way")
+    if harvester.way_in.takes_in(step.plot_id):
+        # Its own move may be off the notice board, and is there again with its next sign of life.
+        raise Ignore("this plot is being taken in")
     with harvester.moves.working(step):
         begun_s = time.monotonic()
         reservation = harvester.way_in.reserve(order)

@@ -16,6 +16,7 @@ from common.store import Board
 from harvester_worker.admit import Admitter
 from harvester_worker.arriving import Arriving
 from harvester_worker.door.doors import Doomed, Doors
+from harvester_worker.in_hand import InHand
 from harvester_worker.reserve import ReserveOrder, Reserver
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class WayIn:
         self._tell = tell
         self._doors = make_doors(self._doomed)
         self._arriving = Arriving()
+        self._in_hand = InHand()
 
     def start(self) -> None:
         """Tidy up after a worker that was killed."""
@@ -56,9 +58,14 @@ class WayIn:
         the ticket to it on the notice board. Asked for anew by another move, what an earlier one still writes
         is ended.
 
-        Raises BrokerError as well: without a ticket nobody comes in.
+        Raises TransferFailed for a plot that is being taken in, before anything of it is touched; BrokerError
+        as well: without a ticket nobody comes in.
         """
         plot_id = order.plot_name().plot_id
+        with self._in_hand.reserving(plot_id):
+            return self._reserve(order, plot_id)
+
+    def _reserve(self, order: ReserveOrder, plot_id: str) -> Reservation:
         self._close(plot_id, but_for=order.move)
         reservation = self._reserver.reserve(order)
         if reservation.part is None:
@@ -72,12 +79,19 @@ class WayIn:
         return reservation
 
     def admit(self, delivery: Delivery, stop: Stop) -> Admission:
-        """As Admitter.admit; nobody can write any more from here on."""
-        if name := PlotName.parse(Path(delivery.reservation.path).name):
+        """As Admitter.admit; nobody can write any more from here on, nor have the plot sent anew."""
+        name = PlotName.parse(Path(delivery.reservation.path).name)
+        if name is None:
+            return self._admitter.admit(delivery, stop)  # which refuses it
+        with self._in_hand.taking_in(name.plot_id):
             self._close(name.plot_id)
-        if delivery.reservation.part is not None:
-            self._arriving.leave(Path(delivery.reservation.part))
-        return self._admitter.admit(delivery, stop)
+            if delivery.reservation.part is not None:
+                self._arriving.leave(Path(delivery.reservation.part))
+            return self._admitter.admit(delivery, stop)
+
+    def takes_in(self, plot_id: str | None) -> bool:
+        """Whether this plot is being checked now."""
+        return self._in_hand.takes_in(plot_id)
 
     def _doomed(self, ended: Doomed) -> None:
         """A transfer was ended because its drive failed: the plot goes to another, and its plotter is told

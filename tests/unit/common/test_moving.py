@@ -119,6 +119,22 @@ def test_long_work_is_renewed(keeper: MoveKeeper, board: FakeBoard, monkeypatch:
         assert third.wait(5)
 
 
+def test_a_redis_that_was_away_is_told_at_once_when_it_is_back(
+    keeper: MoveKeeper, board: FakeBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else beat would find a plot there that nobody works on, and order it to be sent anew."""
+    monkeypatch.setattr(moving, "_REDIS_PAUSE_S", 0.001)
+    told = threading.Event()
+    put = board.put_move
+    board.put_move = lambda host, move: (put(host, move), told.set())[0]  # type: ignore[method-assign]
+    board.away = True
+
+    with keeper.working(step()):
+        assert not told.wait(0.05)
+        board.away = False
+        assert told.wait(moving.RENEW_S / 3)
+
+
 def test_after_a_step_the_move_stands_at_the_next(keeper: MoveKeeper, board: FakeBoard) -> None:
     with keeper.working(step(MoveStep.TRANSFER, MoveStep.ADMIT)):
         pass
