@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 AVOID_S = 3600.0
 
 _READABLE = (DirState.OK, DirState.READ_ONLY)
+_UNREAD = (OSError, Hanging)
 
 
 class ReserveOrder(Message):
@@ -109,26 +111,39 @@ class Reserver:
             seen = self._drives.refresh()
             usable = [path for path, look in seen.items() if look.report.state is DirState.OK]
             readable = [path for path in seen if seen[path].report.state in _READABLE]
-            if answer := self._landed(order, name, readable):
+            looked = self._looked_for(order, name, readable)
+            if answer := self._landed(order, looked):
                 return answer
+            unread = {path: answer for path, answer in looked.items() if isinstance(answer, _UNREAD)}
             home = self._landed_on.drive_of(name.plot_id)
-            if home in self._drives.paths() and home not in readable:
-                disabled = self._drives.use_of(home) is DriveUse.DISABLED
-                what = DriveUse.DISABLED.value if disabled else seen[home].report.state.value
+            if home in self._drives.paths() and (home not in readable or home in unread):
                 raise TransferFailed(
-                    f"{name.name} is on {home}, which is {what}.",
+                    f"{name.name} is on {home}, which {self._why_unreadable(home, seen, unread)}.",
                     "Bring the drive back, or take it out of harvester.drives to have the plot sent anew.",
                 )
             if answer := self._resumed(order, name, {path: seen[path] for path in usable}):
                 return answer
-            return self._begun(order, name, seen)
+            return self._begun(order, name, seen, unread)
 
-    def _landed(self, order: ReserveOrder, name: PlotName, drives: list[str]) -> Reservation | None:
-        answers = self._drives.probe.run_all(drives, partial(landed_at, name, order.size_bytes), CHANGE_S)
+    def _looked_for(
+        self, order: ReserveOrder, name: PlotName, drives: list[str]
+    ) -> dict[str, Path | OSError | Hanging | None]:
+        """Where on each drive the plot is under its farmed name; the error of a drive that did not tell."""
+        look = partial(_landed_or_error, name, order.size_bytes)
+        return dict(self._drives.probe.run_all(drives, look, CHANGE_S))
+
+    def _why_unreadable(
+        self, home: str, seen: Mapping[str, Survey], unread: Mapping[str, OSError | Hanging]
+    ) -> str:
+        if self._drives.use_of(home) is DriveUse.DISABLED:
+            return "is disabled"
+        return _why_unread(unread[home]) if home in unread else f"is {seen[home].report.state.value}"
+
+    def _landed(
+        self, order: ReserveOrder, looked: Mapping[str, Path | OSError | Hanging | None]
+    ) -> Reservation | None:
         there = (
-            order.answer(drive, landed=landed)
-            for drive, landed in answers.items()
-            if isinstance(landed, Path)
+            order.answer(drive, landed=landed) for drive, landed in looked.items() if isinstance(landed, Path)
         )
         found = next(there, None)
         if found and order.host == order.source_host and same_file(order.path, str(found.landed)):
@@ -164,9 +179,16 @@ class Reserver:
             return False
         return self._drives.probe.run(drive, partial(resume, drive, part, record), CHANGE_S)
 
-    def _begun(self, order: ReserveOrder, name: PlotName, seen: dict[str, Survey]) -> Reservation:
+    def _begun(
+        self,
+        order: ReserveOrder,
+        name: PlotName,
+        seen: dict[str, Survey],
+        unread: Mapping[str, OSError | Hanging],
+    ) -> Reservation:
         left = {path: self._drives.candidate(path, look) for path, look in seen.items()}
-        reasons = {path: why for path in left if (why := self._why_avoided(name.plot_id, path))}
+        reasons = {path: _why_unread(error) for path, error in unread.items()}
+        reasons |= {path: why for path in left if (why := self._why_avoided(name.plot_id, path))}
         for path in reasons:
             del left[path]
         while isinstance(chosen := self._choose(left, order), Candidate):
@@ -189,7 +211,7 @@ class Reserver:
         alone = [(path, DriveUse.DISABLED.value) for path in self._drives.paths() if path not in seen]
         refusal = Refusal((*chosen.reasons, *reasons.items(), *alone))
         # A drive that is away or disabled may hold the plot, complete; the others were looked at.
-        seen_all = not alone and all(look.report.state in _READABLE for look in seen.values())
+        seen_all = not alone and not unread and all(look.report.state in _READABLE for look in seen.values())
         raise (NoRoom if seen_all else TransferFailed)(
             f"No drive of {order.host} takes {name.name} ({human_bytes(order.size_bytes)}) now: {refusal}.",
             "The plot stays where it is until one does.",
@@ -258,6 +280,18 @@ def landed_at(name: PlotName, size_bytes: int, drive: str) -> Path | None:
     if found_bytes != size_bytes or header.plot_id not in (None, name.plot_id):
         raise _other_file(path, f"It has {found_bytes} bytes, the plot to come {size_bytes}.")
     return path
+
+
+def _landed_or_error(name: PlotName, size_bytes: int, drive: str) -> Path | OSError | None:
+    """As landed_at; a drive that cannot be read keeps nobody from the others."""
+    try:
+        return landed_at(name, size_bytes, drive)
+    except OSError as error:
+        return error
+
+
+def _why_unread(error: OSError | Hanging) -> str:
+    return "does not answer" if isinstance(error, Hanging) else f"cannot be read: {error.strerror or error}"
 
 
 def same_file(one: str, other: str) -> bool:
