@@ -25,6 +25,7 @@ from harvester_worker.landed import Landed
 from harvester_worker.ledger import Entry
 from harvester_worker.readback import compare, deadline_s, known
 from harvester_worker.reserve import landed_at
+from harvester_worker.resume import arrived
 from harvester_worker.verify import check_header, prove
 
 log = logging.getLogger(__name__)
@@ -184,6 +185,7 @@ def _flushed(arrival: _Arrival) -> Header:
     """Check what the file system knows, and have the bytes on the drive. In the drive's thread."""
     _must_be_whole(arrival)
     make_durable(arrival.file)
+    arrived(arrival.file)
     header = check_header(arrival.file, arrival.name, arrival.reservation.size_bytes)
     forget_cached(arrival.file)  # the proofs shall read the drive
     return header

@@ -39,6 +39,8 @@ class Record(BaseModel):
 
     resumed: some of the bytes are of a run that did not end well. boot: of the machine, when it was
     reserved; another one later says that bytes may have been lost from memory.
+    begun_bytes: length of the part when it was last made ready for another try. left_ns: its mtime then; None
+    before the second try. vain: tries in a row that wrote to it and left it no longer than it was.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -51,6 +53,9 @@ class Record(BaseModel):
     reserved_at: AwareDatetime
     resumed: bool = False
     boot: str | None = None
+    begun_bytes: int = 0
+    left_ns: int | None = None
+    vain: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ class Part:
     length_bytes: int
     held_bytes: int  # blocks that the file system keeps for it
     touched_s: float  # Unix time of the last change to it or its record
+    written_ns: int  # its own mtime
 
     @property
     def to_come_bytes(self) -> int:
@@ -147,7 +153,7 @@ def _part(path: Path) -> Part:
     record = record_of(path)
     with contextlib.suppress(FileNotFoundError):
         touched_s = max(touched_s, path.with_suffix(RECORD).stat().st_mtime)
-    return Part(path, record, status.st_size, status.st_blocks * 512, touched_s)
+    return Part(path, record, status.st_size, status.st_blocks * 512, touched_s, status.st_mtime_ns)
 
 
 def write_record(part: Path, record: Record) -> None:

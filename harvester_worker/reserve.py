@@ -27,7 +27,7 @@ from harvester_worker.disk import hold
 from harvester_worker.drives import CHANGE_S, Drives
 from harvester_worker.incoming import Part, Record
 from harvester_worker.landed import Landed
-from harvester_worker.resume import give_up, resume
+from harvester_worker.resume import VAIN_MAX, give_up, resume, tries_in_vain
 from harvester_worker.survey import Survey
 
 log = logging.getLogger(__name__)
@@ -174,6 +174,9 @@ class Reserver:
         return None
 
     def _resumes(self, drive: str, part: Part, record: Record) -> bool:
+        if tries_in_vain(part) >= VAIN_MAX:
+            reason = f"several tries came no further than {human_bytes(part.length_bytes)}"
+            self.avoid(record.plot_id, drive, reason)
         if self._why_avoided(record.plot_id, drive):
             self._drives.probe.run(drive, partial(give_up, drive, part.path), CHANGE_S)
             return False
