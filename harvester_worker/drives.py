@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from pathlib import Path
 
 from common.mounts import Mounts
 from common.probe import DirReport, Hanging, Probe
@@ -142,6 +143,12 @@ class Drives:
             seen.last_used_s,
             seen.plots,
         )
+
+    def length_bytes(self, path: str, part: Path) -> int:
+        """Of a part on a drive, as last seen; 0 where none was."""
+        with self._lock:
+            seen = self._seen.get(path, _UNSEEN)
+        return next((one.length_bytes for one in seen.parts if one.path == part), 0)
 
     def survey(self, path: str, mounts: Callable[[], Mounts] = Mounts.now) -> Survey:
         """Look at a drive in this thread, which may hang with it."""

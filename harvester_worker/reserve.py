@@ -125,6 +125,10 @@ class Reserver:
                 return answer
             return self._begun(order, name, seen, unread)
 
+    def begun_bytes(self, drive: str, part: Path) -> int:
+        """Length of a part that was just reserved, as last seen: the drive is not looked at."""
+        return self._drives.length_bytes(drive, part)
+
     def _looked_for(
         self, order: ReserveOrder, name: PlotName, drives: list[str]
     ) -> dict[str, Path | OSError | Hanging | None]:

@@ -74,7 +74,10 @@ class WayIn:
         self._arriving.follow(part)
         if order.source_host == self._host or not order.door:
             return reservation
-        ticket = self._doors.open(plot_id, order.source_host, reservation.drive, part, order.move)
+        begun_bytes = self._reserver.begun_bytes(reservation.drive, part)
+        ticket = self._doors.open(
+            plot_id, order.source_host, reservation.drive, part, order.move, begun_bytes
+        )
         self._board.put_ticket(order.source_host, ticket)
         return reservation
 

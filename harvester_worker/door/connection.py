@@ -24,6 +24,9 @@ MARK = "PLOTMAN_DOOR"
 _GRACE_S = 5.0
 _LOG_BYTES = 64 << 10
 _LOOK_EVERY_S = 5.0  # at what the processes read
+# What a plotter's drive delivers at least, while plots are made on it: rsync reads there what an earlier run
+# has sent, all of it, before it sends a byte.
+SLOWEST_SOURCE_BYTES_S = 20e6
 _NO_TLS = {
     tls_relay.NO_TLS: "it speaks no TLS, as plotters with an older plotman; harvester.door_tls wants it",
     tls_relay.NO_HANDSHAKE: "it did not agree on TLS with us",
@@ -35,12 +38,16 @@ class Patience:
     """Seconds. unacknowledged_s: how long bytes may stay unacknowledged by a network that is silently gone
     (rsync's own timeout does not end its server then: it counts what it sends itself as life).
     nameless_s: until a client has said who it is. stale_s: without any byte from a client whose machine
-    is there, but which does nothing; longer than it may take to compare what is there already.
+    is there, but which does nothing.
     """
 
     unacknowledged_s: float = 60
     nameless_s: float = 30
     stale_s: float = 900
+
+    def silence_s(self, begun_bytes: int) -> float:
+        """How long a client may send nothing that has so many bytes to compare first."""
+        return self.stale_s + begun_bytes / SLOWEST_SOURCE_BYTES_S
 
 
 PATIENCE = Patience()
@@ -48,7 +55,10 @@ PATIENCE = Patience()
 
 class Connection:
     """An accepted connection, served by an rsync of its own. Owns neither thread nor socket: the caller
-    calls `look` every now and then."""
+    calls `look` every now and then.
+
+    begun_bytes: of the part, from earlier runs; for the caller to set once the client has named its module.
+    """
 
     def __init__(
         self,
@@ -66,6 +76,7 @@ class Connection:
         """
         self.module: str | None = None
         self.trouble: str | None = None
+        self.begun_bytes = 0
         self._patience = patience
         self._relayed = tls is not None
         self._config, self._log, self._read_bytes, self._rest = config, log_file, 0, b""
@@ -141,7 +152,7 @@ class Connection:
         seen_bytes, waits_for_drive = _seen(self._server.pid, self._relayed)
         if seen_bytes != self._seen_bytes or waits_for_drive:
             self._seen_bytes, self._moved_s = seen_bytes, now_s
-        return now_s - self._moved_s > self._patience.stale_s
+        return now_s - self._moved_s > self._patience.silence_s(self.begun_bytes)
 
 
 def _seen(leader: int, relayed: bool) -> tuple[int, bool]:

@@ -32,7 +32,8 @@ _CONNECTIONS_MAX = 256  # a client without a password gets no further than a pro
 
 @dataclass(slots=True)
 class _Door:
-    """move: of beat, which it was opened for. used_s: monotonic time of the last sign of its client."""
+    """move: of beat, which it was opened for. used_s: monotonic time of the last sign of its client.
+    begun_bytes: that the part had when the door was last asked for."""
 
     plot_id: str
     plotter: str
@@ -41,6 +42,7 @@ class _Door:
     module: Module
     ticket: Ticket
     used_s: float
+    begun_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +114,18 @@ class Doors:
             self._thread.join(timeout=5)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def open(self, plot_id: str, plotter: str, drive: str, part: Path, move: str | None) -> Ticket:
+    def open(
+        self, plot_id: str, plotter: str, drive: str, part: Path, move: str | None, begun_bytes: int = 0
+    ) -> Ticket:
         """A door to `part` for this plotter, and the ticket to it; the ticket of the door that is open
-        already where it is asked for again. Raises TransferFailed where none can be opened."""
+        already where it is asked for again. begun_bytes: that the part has from earlier runs. Raises
+        TransferFailed where none can be opened."""
         must_be_writable_down(part)
         with self._lock:
             former = self._of(plot_id)
             if former and (former.move, former.module.part, former.plotter) == (move, part, plotter):
                 former.used_s = time.monotonic()
+                former.begun_bytes = begun_bytes
                 return former.ticket
         if former:
             self.close(plot_id)
@@ -139,7 +145,8 @@ class Doors:
                 password=SecretStr(password),
                 certificate=self._identity.certificate if self._identity else None,
             )
-            self._doors[name] = _Door(plot_id, plotter, drive, move, module, ticket, time.monotonic())
+            used_s = time.monotonic()
+            self._doors[name] = _Door(plot_id, plotter, drive, move, module, ticket, used_s, begun_bytes)
         log.info("a door is open for %s", plotter, extra={"action": "door-opened", "plot_id": plot_id})
         return ticket
 
@@ -234,6 +241,7 @@ class Doors:
                         connection.end()  # it had read the configuration just before its door was closed
                     continue
                 door.used_s = now_s
+                connection.begun_bytes = door.begun_bytes
                 if connection.trouble is not None:
                     ended.append(
                         Doomed(door.plot_id, door.plotter, door.drive, door.ticket, connection.trouble)

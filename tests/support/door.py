@@ -41,8 +41,9 @@ class House:
     def source(self) -> Path:
         return self.folder / "dst" / f"plot-k18-2026-11-22-15-48-{PLOT_ID}.plot"
 
-    def open(self, move: str = "one") -> Ticket:
-        return self.doors.open(PLOT_ID, "plotter1", str(self.incoming.parent), self.part, move)
+    def open(self, move: str = "one", begun_bytes: int = 0) -> Ticket:
+        drive = str(self.incoming.parent)
+        return self.doors.open(PLOT_ID, "plotter1", drive, self.part, move, begun_bytes)
 
     def send(
         self,

@@ -11,16 +11,18 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from common.errors import TransferFailed
 from harvester_worker.door import connection
-from harvester_worker.door.connection import PATIENCE, Patience
+from harvester_worker.door.connection import PATIENCE, SLOWEST_SOURCE_BYTES_S, Patience
 from plotter_worker.transfer.bandwidth import Bandwidth
 from plotter_worker.transfer.pacing import available
 from plotter_worker.transfer.progress import Progress
 from tests.support.door import MB, PLOT_ID, House
+from tests.support.site import Site
 from tests.support.waiting import eventually
 
 
@@ -62,6 +64,52 @@ def test_a_client_that_is_frozen_is_ended_and_the_part_kept(
     assert house.part.stat().st_size > MB
     os.kill(pids[0], signal.SIGKILL)
     sending.join(10)
+
+
+def test_a_client_that_has_much_to_compare_first_may_be_silent_for_longer(
+    make_house: Callable[..., House],
+) -> None:
+    begun_bytes = 32 * MB
+    house = make_house(64 * MB, patience=Patience(stale_s=0.5))
+    house.part.write_bytes(house.source.read_bytes()[:begun_bytes])
+    ticket = house.open(begun_bytes=begun_bytes)
+    pids: list[int] = []
+
+    def send() -> None:
+        with pytest.raises(TransferFailed):
+            house.send(ticket, "--bwlimit=1000", started=pids.append)
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    eventually(lambda: house.part.stat().st_size > begun_bytes, "bytes arrive")
+    os.kill(pids[0], signal.SIGSTOP)
+    silent_s = time.monotonic()
+    eventually(lambda: not house.servers(), "its server is ended all the same", 15)
+
+    assert time.monotonic() - silent_s > begun_bytes / SLOWEST_SOURCE_BYTES_S
+    os.kill(pids[0], signal.SIGKILL)
+    sending.join(10)
+
+
+@pytest.mark.plotter
+@pytest.mark.parametrize("move", ["one", "two"], ids=["asked for twice", "asked for anew"])
+def test_a_door_to_a_part_that_was_begun_knows_how_much_there_is_to_compare(
+    site: Site, source: Path, monkeypatch: pytest.MonkeyPatch, move: str
+) -> None:
+    opened: list[int] = []
+    doors = site.way_in._doors
+    really = doors.open
+
+    def open_door(*about: Any) -> Any:
+        opened.append(about[-1])
+        return really(*about)
+
+    monkeypatch.setattr(doors, "open", open_door)
+    part = Path(site.way_in.reserve(site.order(source)).part or "")
+    part.write_bytes(bytes(100_000))
+    site.way_in.reserve(site.order(source, move))
+
+    assert opened == [0, 100_000]
 
 
 @pytest.mark.skipif(not available(), reason="this kernel does not let us reach into our child's sockets")
