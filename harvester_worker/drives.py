@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -42,6 +42,7 @@ class Drives:
 
     find: the paths that the configuration names now; it may glob, so drives may come at any time. One that
         was seen once stays in the list: a drive that is gone is to be seen missing.
+    is_sure: of one that `find` gives, whether it is a drive even where it was never seen.
     use_of: what the owner wants of a drive; those that are disabled are never looked at.
     hold_of: what a person said about it while we run.
     """
@@ -54,13 +55,16 @@ class Drives:
         use_of: Callable[[str], DriveUse] = lambda _: DriveUse.ACTIVE,
         margin_bytes: int = 0,
         hold_of: Callable[[str], Hold | None] = lambda _: None,
+        is_sure: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self.probe = probe
         self._hold_of = hold_of
         self._looker = Looker()
         self._lock = threading.Lock()
         self._leaving: set[str] = set()
-        self.follow(find, plain_folders, use_of, margin_bytes)
+        self._named: tuple[str, ...] = ()  # what `find` gave last
+        self._supposed: set[str] = set()  # those that were only seen to hang
+        self.follow(find, plain_folders, use_of, margin_bytes, is_sure)
         self._paths: dict[str, None] = {}
         self._seen: dict[str, Survey] = {}
         self._told: dict[str, _Told] = {}
@@ -71,11 +75,13 @@ class Drives:
         plain_folders: bool,
         use_of: Callable[[str], DriveUse],
         margin_bytes: int,
+        is_sure: Callable[[str], bool] = lambda _: True,
     ) -> None:
         """Go on by another configuration; the next look is by it."""
         self._find = find
         self.must_be_mounted = not plain_folders
         self._configured_use = use_of
+        self._is_sure = is_sure
         self._margin_bytes = margin_bytes
 
     def forget(self, named: Callable[[str], bool]) -> None:
@@ -97,16 +103,17 @@ class Drives:
     def refresh(self, *only: str) -> dict[str, Survey]:
         """Look at all drives, or at these, at the same time; takes LOOK_S at most. Gives what was seen: those
         that are disabled are not in it."""
-        if not only:
-            self._find_more()
-        paths = [path for path in only or self.paths() if self._configured_use(path) is not DriveUse.DISABLED]
+        supposed = () if only else self._find_more()
+        named = only or dict.fromkeys((*self.paths(), *supposed))
+        paths = [path for path in named if self._configured_use(path) is not DriveUse.DISABLED]
         mounts = cache(Mounts.now)
         answers = self.probe.run_all(paths, lambda path: self.survey(path, mounts), LOOK_S)
         with self._lock:
             for path, answer in answers.items():
                 seen = Survey(DirReport(DirState.HANGING)) if isinstance(answer, Hanging) else answer
                 self._seen[path] = seen
-            found = {path: self._seen[path] for path in answers}
+            self._sort_out(supposed)
+            found = {path: self._seen[path] for path in answers if path in self._seen}
         self._let_go()
         return found
 
@@ -158,20 +165,50 @@ class Drives:
         with self._lock:
             done = {path for path in self._leaving if not self._seen.get(path, _UNSEEN).parts}
             self._leaving -= done
+            self._supposed -= done
             for path in done:
-                self._paths.pop(path, None)
-                self._seen.pop(path, None)
-                self._told.pop(path, None)
+                self._drop(path)
 
-    def _find_more(self) -> None:
+    def _find_more(self) -> tuple[str, ...]:
+        """Take up what there is now. Gives those that have yet to be seen, before they are in the list."""
         # In a thread like the drives' own: a pattern is looked up in the folders that hold the drives.
         try:
-            found = self.probe.run("(patterns)", self._find, LOOK_S)
+            found = tuple(self.probe.run("(patterns)", self._find, LOOK_S))
         except Hanging:
-            return  # those that are known are still looked at
+            return ()  # those that are known are still looked at
         with self._lock:
-            self._paths |= dict.fromkeys(found)
+            disabled = DriveUse.DISABLED
+            sure = [
+                path
+                for path in found
+                if path in self._paths or self._is_sure(path) or self._configured_use(path) is disabled
+            ]
+            self._paths |= dict.fromkeys(sure)
             self._leaving -= set(found)
+            self._named = found
+            return tuple(path for path in found if path not in self._paths)
+
+    def _sort_out(self, supposed: Iterable[str]) -> None:
+        """Which of those that were supposed are there. One that hangs is in the list until it tells. With the
+        lock held."""
+        self._supposed |= {path for path in supposed if path not in self._paths}
+        if not self._supposed:
+            return
+        for path in list(self._supposed):
+            state = self._seen.get(path, _UNSEEN).report.state
+            if state is DirState.MISSING:
+                self._drop(path)
+            else:
+                self._paths[path] = None
+            if state is not DirState.HANGING:
+                self._supposed.discard(path)
+        # In the order of the configuration, whoever told first.
+        self._paths = {path: None for path in self._named if path in self._paths} | self._paths
+
+    def _drop(self, path: str) -> None:
+        self._paths.pop(path, None)
+        self._seen.pop(path, None)
+        self._told.pop(path, None)
 
     def _use(self, path: str, hold: Hold | None) -> DriveUse:
         configured = self._configured_use(path)

@@ -12,7 +12,7 @@ from typing import Any
 from common import holds, startup
 from common.broker import broker_url
 from common.config import Config
-from common.config.drives import drives, names, use_of
+from common.config.drives import drives, is_sure, names, use_of
 from common.config.farm import Harvester as HarvesterSection
 from common.config_watch import ConfigWatch
 from common.moving import MoveKeeper
@@ -60,6 +60,7 @@ class Harvester:
             cache(partial(use_of, section)),
             section.margin_bytes,
             self.steering.of_drive,
+            partial(is_sure, section),
         )
         self.moves = MoveKeeper(board, self._publisher.tell)
         self.history = LandingHistory(settings)
@@ -142,6 +143,7 @@ class Harvester:
             section.plain_folders,
             cache(partial(use_of, section)),
             section.margin_bytes,
+            partial(is_sure, section),
         )
         self.drives.forget(partial(names, section.drives))
         self._reserver.limits = _limits(section)

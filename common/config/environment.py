@@ -10,7 +10,7 @@ from pathlib import Path
 
 from common.config import programs
 from common.config.doubts import doubts
-from common.config.drives import drives, names, use_of
+from common.config.drives import drives, is_sure, names, use_of
 from common.config.farm import Harvester, masked
 from common.config.loader import Reading
 from common.config.model import Config
@@ -90,13 +90,22 @@ def _drives(config: Config, probe: Probe) -> Iterator[_Found]:
     except Hanging:
         yield where, "looking for the drives hangs", "Look for the one that does not answer.", Level.ERROR
         return
+    section = config.harvester
+    looked_at = [folder for folder in folders if use_of(section, folder) is not DriveUse.DISABLED]
+    seen = probe.look_all(looked_at, must_be_mounted=not section.plain_folders)
+    gone = {
+        folder
+        for folder, report in seen.items()
+        if report.state is DirState.MISSING and not is_sure(section, folder)
+    }
+    folders = tuple(folder for folder in folders if folder not in gone)
     if not folders:
         yield where, "no folder fits", "Correct the pattern, or mount the drives.", Level.ERROR
-    yield from _named_for_nothing(config.harvester, folders)
-    folders = tuple(folder for folder in folders if use_of(config.harvester, folder) is not DriveUse.DISABLED)
-    seen = probe.look_all(folders, must_be_mounted=not config.harvester.plain_folders)
+    yield from _named_for_nothing(section, folders)
     for folder in folders:
-        index = config.harvester.drives.index(folder) if folder in config.harvester.drives else None
+        if folder not in seen:
+            continue
+        index = section.drives.index(folder) if folder in section.drives else None
         yield from _state(where if index is None else (*where, index), folder, seen[folder].state)
 
 

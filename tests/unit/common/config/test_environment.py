@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from common.config import Config
-from common.config.drives import drives
+from common.config.drives import drives, is_sure
 from common.config.environment import find_problems
 from common.config.loader import read
 
@@ -169,6 +169,34 @@ def test_keys_with_errors_of_their_own_are_not_looked_at(farm: Path) -> None:
     assert lacks(farm, text(farm).replace("type: chia", "type: madmx")) == []
     folders = text(farm).replace(f"tmp: [{farm}/tmp]", "tmp: 3").replace("type: chia", "type: madmx")
     assert lacks(farm, folders) == []
+
+
+def test_folders_on_drives_are_named_without_a_look_at_any_drive(
+    farm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = [f"{farm}/drives/*/plots", f"{farm}/drives/b", f"{farm}/*/a/"]
+    config = Config.model_validate({"version": [2], "harvester": {"drives": named}})
+    (farm / "drives" / "c d").mkdir()
+    looked: list[object] = []
+    for look in ("stat", "lstat"):
+        monkeypatch.setattr(os, look, lambda path, **_: looked.append(path))
+    found = drives(config)
+    monkeypatch.undo()
+    assert looked == []
+
+    leaves = [folder.removeprefix(f"{farm}/drives/") for folder in found if "/drives/" in folder]
+    assert leaves == ["a/plots", "b/plots", "c d/plots", "b", "a"]
+    assert config.harvester is not None
+    assert [leaf for leaf in leaves if is_sure(config.harvester, f"{farm}/drives/{leaf}")] == ["b"]
+
+
+def test_folders_on_drives_count_where_they_are_there(farm: Path) -> None:
+    below = text(farm).replace("drives/*", "drives/*/plots")
+    assert lacks(farm, below) == [
+        "12: harvester.drives: no folder fits. Correct the pattern, or mount the drives."
+    ]
+    (farm / "drives" / "a" / "plots").mkdir()
+    assert lacks(farm, below) == []
 
 
 def test_drives_are_found_each_once_in_order(farm: Path) -> None:
