@@ -38,12 +38,14 @@ class Patience:
     """Seconds. unacknowledged_s: how long bytes may stay unacknowledged by a network that is silently gone
     (rsync's own timeout does not end its server then: it counts what it sends itself as life).
     nameless_s: until a client has said who it is. stale_s: without any byte from a client whose machine
-    is there, but which does nothing.
+    is there, but which does nothing. drive_s: how long waiting for the drive counts as life while nothing is
+    read; a flush takes minutes, a drive that hangs may do so for days.
     """
 
     unacknowledged_s: float = 60
     nameless_s: float = 30
     stale_s: float = 900
+    drive_s: float = 3600
 
     def silence_s(self, begun_bytes: int) -> float:
         """How long a client may send nothing that has so many bytes to compare first."""
@@ -80,7 +82,7 @@ class Connection:
         self._patience = patience
         self._relayed = tls is not None
         self._config, self._log, self._read_bytes, self._rest = config, log_file, 0, b""
-        self._begun_s = self._moved_s = time.monotonic()
+        self._begun_s = self._moved_s = self._read_s = time.monotonic()
         self._looked_s = 0.0
         self._seen_bytes = -1
         with accepted:
@@ -144,14 +146,16 @@ class Connection:
 
     def _is_stale(self, now_s: float) -> bool:
         """Whether nothing came in for too long. What the processes read, from the network or the drive,
-        counts as life; so does waiting for the drive, as in the flush at the end. What they write does not:
-        the server goes on sending signs of life to a client that is frozen."""
+        counts as life; so does waiting for the drive for a while, as in the flush at the end. What they write
+        does not: the server goes on sending signs of life to a client that is frozen."""
         if now_s - self._looked_s < min(_LOOK_EVERY_S, self._patience.stale_s / 4):
             return False
         self._looked_s = now_s
         seen_bytes, waits_for_drive = _seen(self._server.pid, self._relayed)
-        if seen_bytes != self._seen_bytes or waits_for_drive:
-            self._seen_bytes, self._moved_s = seen_bytes, now_s
+        if seen_bytes != self._seen_bytes:
+            self._seen_bytes, self._moved_s, self._read_s = seen_bytes, now_s, now_s
+        elif waits_for_drive and now_s - self._read_s < self._patience.drive_s:
+            self._moved_s = now_s
         return now_s - self._moved_s > self._patience.silence_s(self.begun_bytes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import subprocess
@@ -107,7 +108,9 @@ def _end(rsync: subprocess.Popen[bytes]) -> None:
             rsync.wait(timeout=_GRACE_S)
         except subprocess.TimeoutExpired:
             rsync.kill()
-            rsync.wait()
+            # One that hangs with its drive ends when that is back; who waits for it sends no other plot.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                rsync.wait(timeout=_GRACE_S)
     for pipe in (rsync.stdout, rsync.stderr):
         _close(pipe)
 

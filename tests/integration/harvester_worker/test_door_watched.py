@@ -91,6 +91,20 @@ def test_a_client_that_has_much_to_compare_first_may_be_silent_for_longer(
     sending.join(10)
 
 
+def test_a_server_whose_drive_hangs_is_not_waited_for_without_end(
+    make_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = make_house(64 * MB, patience=Patience(stale_s=0.5, drive_s=0.5))
+    # As the kernel tells of a process that waits for its drive and gets nothing.
+    monkeypatch.setattr(connection, "_seen", lambda leader, relayed: (1, True))
+
+    with pytest.raises(TransferFailed):
+        house.send(house.open(), "--bwlimit=2000")  # the whole would take half a minute
+
+    assert house.part.stat().st_size < 64 * MB
+    eventually(lambda: not house.servers(), "its server is ended")
+
+
 @pytest.mark.plotter
 @pytest.mark.parametrize("move", ["one", "two"], ids=["asked for twice", "asked for anew"])
 def test_a_door_to_a_part_that_was_begun_knows_how_much_there_is_to_compare(

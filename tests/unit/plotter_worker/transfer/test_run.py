@@ -18,7 +18,7 @@ from common.openfile import is_open_for_writing
 from common.pool import StopEvent, StopReason
 from plotter_worker.transfer.progress import Progress
 from plotter_worker.transfer.rsync import command
-from plotter_worker.transfer.run import run
+from plotter_worker.transfer.run import _end, run
 from plotter_worker.transfer.strays import end_strays
 
 needs_rsync = pytest.mark.skipif(
@@ -45,6 +45,37 @@ def test_a_file_is_sent_with_progress_and_a_digest(files: tuple[Path, Path]) -> 
     assert sent.digest
     assert sent.sent_bytes > 8 << 20
     assert told[-1].done_bytes == 8 << 20
+
+
+class Stuck:
+    """A process that not even a kill ends, for it waits for a drive."""
+
+    stdout = stderr = None
+
+    def __init__(self) -> None:
+        self.killed = False
+
+    def poll(self) -> None:
+        return None
+
+    def terminate(self) -> None:
+        pass
+
+    def kill(self) -> None:
+        self.killed = True
+
+    def wait(self, timeout: float | None = None) -> int:
+        if timeout is None:
+            pytest.fail("waits for ever")
+        raise subprocess.TimeoutExpired("rsync", timeout)
+
+
+def test_an_rsync_that_hangs_with_its_drive_is_left_behind() -> None:
+    rsync = Stuck()
+
+    _end(rsync)  # type: ignore[arg-type]
+
+    assert rsync.killed
 
 
 @needs_rsync
