@@ -89,7 +89,7 @@ def _is_there(path: str) -> bool | None:
 def _result(job: TrackedJob, plots: tuple[DonePlot, ...], at: datetime) -> dict[str, Any]:
     """Result of the plot's task: JSON, durations in seconds, times ISO 8601."""
     last = plots[-1]
-    started_at = job.record.started_at or job.record.accepted_at
+    started_at = job.record.began_at
     return {
         "plot_id": last.plot_id,
         "path": last.path,

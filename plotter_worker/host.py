@@ -212,7 +212,7 @@ class PlotterHost:
         with self._lock:  # the snapshot in which the job is gone already counts its failure
             self._roster.keep(job, job.record.model_copy(update={"outcome": outcome}))
             if job.record.ours and outcome.succeeded:
-                self.steered.works()
+                self.steered.works(job.record.began_at)
             elif job.record.ours and not ending.was_ended(job) and not job.proven(outcome.ended_at):
                 self._died_at_once(outcome.reason or "it said nothing")
         self._folders.look_again((job.tmp, job.tmp2, job.dst))
@@ -259,8 +259,10 @@ class PlotterHost:
         for job in jobs:
             usage.refresh(job, seen)
         self._stalls.look(jobs)
-        if any(job.record.ours and job.outcome is None and job.proven(datetime.now(UTC)) for job in jobs):
-            self.steered.works()
+        now = datetime.now(UTC)
+        for job in jobs:
+            if job.record.ours and job.outcome is None and job.proven(now):
+                self.steered.works(job.record.began_at)
         if jobs:
             self._news.progressed()
 

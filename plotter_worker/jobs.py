@@ -196,7 +196,7 @@ class TrackedJob:
             task_id=record.task_id,
             plotter=record.plotter,
             pid=pid_of(record.process) if record.process else 0,
-            started_at=record.started_at or record.accepted_at,
+            started_at=record.began_at,
             ours=record.ours,
             plot_id=progress.plot_id,
             k=progress.k or (command.k if command else None),

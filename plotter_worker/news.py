@@ -75,7 +75,7 @@ class News:
         if self._history:
             self._history.ended(job, outcome)
         if outcome.succeeded:
-            took_s = (outcome.ended_at - (job.record.started_at or job.record.accepted_at)).total_seconds()
+            took_s = (outcome.ended_at - job.record.began_at).total_seconds()
             self._say("plot-done", f"plot done in {human_duration(took_s)}, in {job.dst}", job)
         elif job.killed_by:
             self._outlet.changed()  # whoever ended it tells, when its files are gone

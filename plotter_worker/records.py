@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,11 @@ class JobRecord(BaseModel):
     process: str | None = None
     started_at: AwareDatetime | None = None  # of the process
     outcome: Outcome | None = None
+
+    @property
+    def began_at(self) -> datetime:
+        """When its process started; where that is not known, when its order was accepted."""
+        return self.started_at or self.accepted_at
 
 
 class Records:

@@ -79,12 +79,13 @@ class Steered:
         with self._lock:
             self._file.started(at)
 
-    def works(self) -> None:
-        """A plotter got as far as plotting."""
+    def works(self, started_at: datetime) -> None:
+        """A plotter that started then got as far as plotting."""
         with self._lock:
-            failed_before = self._file.now.failures.consecutive > 0
-            self._file.works()
-        if failed_before:
+            before = self._file.now.failures
+            self._file.works(started_at)
+            cleared = self._file.now.failures != before
+        if cleared:
             self._news.changed()
 
     def died_at_once(self, reason: str, at: datetime, limit: int | None) -> None:

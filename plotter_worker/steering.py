@@ -96,9 +96,14 @@ class SteeringFile:
         self._change(failures=Failures(consecutive=count, last_at=at, last_reason=reason), last_start_at=None)
         return count
 
-    def works(self) -> None:
-        """A plotter got as far as plotting."""
-        if self.now.failures.consecutive:
+    def works(self, started_at: datetime) -> None:
+        """A plotter that started then got as far as plotting.
+
+        One that ran already when the last one died says nothing of what starts by now: were it to clear the
+        count, plotters would be started and die for as long as it runs.
+        """
+        failures = self.now.failures
+        if failures.consecutive and (failures.last_at is None or started_at > failures.last_at):
             self._change(failures=Failures())
 
     def refuse(self, path: str, reason: str) -> None:

@@ -56,7 +56,7 @@ def glance(seen: Mapping[str, Seen], jobs: Iterable[TrackedJob], now_s: float) -
 def _live(job: TrackedJob) -> Live:
     plot_id = job.progress.plot_id
     used = (job.tmp, job.tmp2, job.dst)
-    started_at = job.record.started_at or job.record.accepted_at
+    started_at = job.record.began_at
     return Live(
         pid=pid_of(job.record.process) if job.record.process else 0,
         plotter=job.plotter.name,

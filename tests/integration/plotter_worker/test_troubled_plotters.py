@@ -7,10 +7,12 @@ import os
 import signal
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from plotter_worker import host, jobs, watcher
 from tests.support.bench import PLAIN, Bench, running
 
 K18 = "chiapos-k18"
@@ -152,6 +154,32 @@ def test_a_plotter_that_fails_at_once_leaves_no_litter_and_is_not_started_withou
         starts = bench.stamps()
         assert len(starts) <= 4  # two were started at once, and then one at a time
         bench.until(lambda: not list(bench.farm.folder.glob("tmp/*/*")), "nothing stays behind")
+
+
+def test_plotters_that_die_at_once_beside_an_older_one_that_works_are_not_started_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_AT_ONCE", timedelta(0))  # what plots has proven itself
+    monkeypatch.setattr(host, "_USAGE_S", 0.0)
+    monkeypatch.setattr(watcher, "_LOOK_S", 0.02)  # far more often than plotters are started
+    scheduling = {"global_max_jobs": 2, "failure_limit": 3, "failure_pause_s": 0.2}
+    bench = Bench.lay_out(tmp_path, tmp=2, scheduling=scheduling)
+    bench.plan(log=K18, hold="Computing table 4")
+    with running(bench):
+        bench.until(lambda: [job.proven for job in bench.jobs] == [True, True], "two plot")
+        killed, older = bench.jobs
+        bench.plan(exit=1)
+        os.kill(killed.pid, signal.SIGKILL)
+        bench.until(lambda: bench.told("plotting-stopped"), "it stops")
+        assert [job.pid for job in bench.jobs] == [older.pid], "the older one plots on"
+        assert len(bench.stamps()) == 2 + 3
+        bench.go()
+        done = bench.until(lambda: bench.told("plot-done"), "it ends well")
+        assert done[0].task_id == older.task_id
+        assert bench.snapshot.failures.consecutive == 3, "which says nothing of those that came later"
+        bench.plan(log=K18)
+        bench.host.steered.unpause()
+        bench.until(lambda: len(bench.told("plot-done")) > 1, "it goes on when told")
 
 
 @pytest.mark.parametrize("case", ["missing", "not executable", "interpreter missing"])

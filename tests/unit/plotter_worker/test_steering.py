@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from common import holds
 from common.snapshot import Hold
 from plotter_worker.steering import Steering, SteeringFile
@@ -60,3 +62,22 @@ def test_directories_and_archiving_are_held_apart_from_plotting(tmp_path: Path) 
     assert now.held("/tmp2", NOW) is None
     assert now.held(holds.ARCHIVING, NOW)
     assert holds.over(now.holds, LATER) == {"/tmp1"}
+
+
+@pytest.mark.parametrize(
+    ("started_at", "left"),
+    [
+        (NOW - timedelta(hours=5), 2),
+        (NOW, 2),
+        (NOW + timedelta(seconds=1), 0),
+    ],
+    ids=["hours before the last death", "beside it", "after it"],
+)
+def test_plotters_that_died_at_once_are_forgotten_for_one_that_works_and_was_started_later(
+    tmp_path: Path, started_at: datetime, left: int
+) -> None:
+    said = SteeringFile(tmp_path)
+    said.died_at_once("no keys", NOW - timedelta(minutes=1))
+    said.died_at_once("no keys", NOW)
+    said.works(started_at)
+    assert again(tmp_path).failures.consecutive == left
