@@ -7,6 +7,7 @@ but the list of processes. Linux only, as the plotters' worker is.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import queue
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 _LOOK_S = 1.0  # between two looks at the process table
 _READ_PAUSE_S = 0.02  # between two reads of one log: chatty plotters write hundreds of lines a second
 _TROUBLE_S = 0.5
+# What pidfd_open(2) says of a number that no process has: of one that is free, and of one that is taken all
+# the same, by a thread or as the session or group of others. Kernels from 6.9 on say the last of a thread.
+_NO_PROCESS = (errno.ESRCH, errno.EINVAL, errno.ENOENT)
 _SLOW_LOOK_S = 5.0  # for what inotify does not tell of, such as logs on network mounts
 
 
@@ -197,8 +201,10 @@ def _inotify() -> INotify | None:
 
 
 def _pidfd(pid: int) -> int | None:
-    """None when the process is gone already."""
+    """None when the process is gone already, whatever has its number now."""
     try:
         return os.pidfd_open(pid)
-    except ProcessLookupError:
-        return None
+    except OSError as error:
+        if error.errno in _NO_PROCESS:
+            return None
+        raise

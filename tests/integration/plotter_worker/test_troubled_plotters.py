@@ -6,13 +6,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from plotter_worker import host, jobs, watcher
+from plotter_worker.records import JobRecord, Records
 from tests.support.bench import PLAIN, Bench, running
 
 K18 = "chiapos-k18"
@@ -93,6 +95,35 @@ def test_the_log_of_a_running_job_is_read_on_after_somebody_deleted_it(tmp_path:
         again.go()
         done = again.until(lambda: again.told("plot-done"), "its end is understood")[0]
         assert done.task_id == job.task_id
+
+
+def test_a_plotter_of_before_a_reboot_whose_number_a_thread_has_now_is_lost_and_harms_nothing(
+    tmp_path: Path,
+) -> None:
+    bench = Bench.lay_out(tmp_path, scheduling={"global_max_jobs": 1})
+    bench.plan(log=K18)
+    now, over = datetime.now(UTC), threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    record = JobRecord(
+        task_id="before",
+        plotter="chiapos",
+        ours=True,
+        accepted_at=now,
+        argv=(),
+        process=f"another-boot:{thread.native_id}:1",
+        started_at=now,
+    )
+    Records(bench.settings.state_dir / "jobs").save(record)
+    try:
+        with running(bench):
+            lost = bench.until(lambda: bench.told("plot-failed"), "its end is told")[0]
+            assert lost.task_id == "before"
+            assert "machine went down" in lost.text
+            bench.until(lambda: bench.told("plot-done"), "plots are made")
+    finally:
+        over.set()
+        thread.join()
 
 
 @pytest.mark.parametrize("shebang", ["/usr/bin/env python3", f"{sys.executable} -s", "relative link"])
