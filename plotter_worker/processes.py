@@ -108,7 +108,7 @@ def _look_at(pid: int) -> Found | None:
         process = psutil.Process(pid)
         if _cmdline(process.ppid()) == raw:
             return None  # a plotter's own child, between fork and exec
-        recognised = recognise(argv, process.cwd())
+        recognised = recognise(argv, _text(process.cwd()))
         if recognised is None or recognised[1].wrapper:
             return None
         environment = process.environ()
@@ -141,7 +141,14 @@ def _is_a_plotters(cmdline: bytes) -> bool:
 
 
 def _argv(cmdline: bytes) -> tuple[str, ...]:
-    return tuple(part.decode(errors="surrogateescape") for part in cmdline.rstrip(b"\0").split(b"\0"))
+    """As it can be kept and told: what is no UTF-8 in it is replaced."""
+    return tuple(part.decode(errors="replace") for part in cmdline.rstrip(b"\0").split(b"\0"))
+
+
+def _text(path: str) -> str:
+    """A path of this machine as it can be kept and told: what is no UTF-8 in it is replaced, and it can then
+    not be opened by it."""
+    return path.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _cmdline(pid: int) -> bytes:
@@ -163,7 +170,7 @@ def _read(path: str) -> bytes:
 def _stdout_file(pid: int) -> str | None:
     """Path of the regular file that the process' stdout goes to."""
     target = (_PROC / str(pid) / "fd" / "1").readlink()
-    return str(target) if target.is_file() else None
+    return _text(str(target)) if target.is_file() else None
 
 
 def identity(pid: int) -> str:

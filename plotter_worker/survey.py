@@ -7,7 +7,7 @@ import os
 import selectors
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -79,6 +79,7 @@ class Survey:
         self._on_change = on_change
         self._seen = Seen()
         self._known: dict[str, _Known] = {}
+        self._unnameable: set[str] = set()  # names that the log has told of
         self._busy_since: float | None = None
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stopping = False
@@ -162,10 +163,22 @@ class Survey:
     def _look(self) -> Seen:
         report = look(self.path)
         try:
-            files = tuple(sorted(_files(self.path), key=lambda file: file.name))
+            files = tuple(sorted(self._nameable(_files(self.path)), key=lambda file: file.name))
         except OSError:
             return Seen(report)  # the report says what is the matter
         return Seen(report, files, self._plots(files) if self.with_plots else ())
+
+    def _nameable(self, files: Iterable[FileSeen]) -> list[FileSeen]:
+        """Those whose names are UTF-8, as those of plotters' files are. Others could be told to nobody, and
+        would keep all else from being told; the log names them, once."""
+        named = []
+        for file in files:
+            if _is_utf8(file.name):
+                named.append(file)
+            elif file.name not in self._unnameable:
+                self._unnameable.add(file.name)
+                log.warning("%s: %r is left alone, its name is no UTF-8", self.path, file.name)
+        return named
 
     def _plots(self, files: tuple[FileSeen, ...]) -> tuple[FinishedPlot, ...]:
         named = [file for file in files if file.name.endswith((".plot", ".plot2"))]
@@ -216,3 +229,12 @@ def _files(path: str) -> list[FileSeen]:
             except OSError:
                 continue  # gone since it was listed
     return found
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether a name of this machine is UTF-8: Python keeps other bytes as surrogates, which are none."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

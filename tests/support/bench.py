@@ -121,9 +121,11 @@ class Bench:
     def dst(self) -> Path:
         return self.farm.folder / "dst" / "1"
 
-    def by_hand(self, output: IO[bytes] | int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
-        """A plotter as a person starts it, in the first tmp directory."""
-        argv = [self.program, "plotters", "chiapos", "-k", "18", "-t", self.tmp, "-d", self.dst]
+    def by_hand(
+        self, output: IO[bytes] | int = subprocess.DEVNULL, *arguments: str | bytes
+    ) -> subprocess.Popen[bytes]:
+        """A plotter as a person starts it, in the first tmp directory; arguments: beside the usual ones."""
+        argv = [self.program, "plotters", "chiapos", "-k", "18", "-t", self.tmp, "-d", self.dst, *arguments]
         child = subprocess.Popen(argv, stdout=output, env=self.farm.by_hand)
         self.farm.processes.append(child)
         return child

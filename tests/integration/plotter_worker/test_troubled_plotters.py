@@ -34,6 +34,23 @@ def test_bytes_that_are_no_utf8_and_bytes_that_are_no_text_harm_nothing(tmp_path
         bench.snapshot.model_dump_json().encode()
 
 
+def test_a_plotter_whose_arguments_and_log_are_no_utf8_is_followed_to_its_end(tmp_path: Path) -> None:
+    bench = Bench.lay_out(tmp_path, scheduling={"global_max_jobs": 0})
+    bench.plan(log=K18, hold="Computing table 3")
+    log = os.fsencode(tmp_path) + b"/caf\xe9.log"
+    with running(bench), open(log, "wb") as output:  # noqa: PTH123  pathlib takes no bytes
+        child = bench.by_hand(output, "-x", b"caf\xe9")
+        job = bench.until(lambda: [job for job in bench.jobs if job.plot_id], "it is seen, its log is read")[
+            0
+        ]
+        assert (job.pid, job.tmp) == (child.pid, str(bench.tmp))
+        assert job.log == str(tmp_path / "caf\N{REPLACEMENT CHARACTER}.log")
+        bench.snapshot.model_dump_json().encode()
+        bench.go()
+        done = bench.until(lambda: bench.told("plot-done"), "its end is told")[0]
+        assert done.task_id == job.task_id
+
+
 def test_plotters_that_vanish_while_they_are_looked_at_harm_nothing(tmp_path: Path) -> None:
     bench = Bench.lay_out(tmp_path, scheduling={"global_max_jobs": 0})
     bench.farm.logs.mkdir()

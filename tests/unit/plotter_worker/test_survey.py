@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,3 +59,22 @@ def test_a_directory_that_cannot_be_watched_is_looked_at_all_the_same(
     one.start()
     eventually(lambda: one.seen.plots, "its plot is seen", 5)
     one.stop()
+
+
+def test_a_name_that_is_no_utf8_is_left_out_and_logged_once_and_all_else_is_seen(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.plot")).write_bytes(b"x")
+    plot = write_plot(tmp_path)
+    one = Survey(str(tmp_path), True, lambda _: None)
+    one.start()
+    try:
+        eventually(lambda: one.seen.plots, "a look", 5)
+        other = write_plot(tmp_path)
+        eventually(lambda: len(one.seen.plots) == 2, "another look", 5)
+    finally:
+        one.stop()
+    assert {seen.path for seen in one.seen.plots} == {str(plot), str(other)}
+    assert {file.name for file in one.seen.files} == {plot.name, other.name}
+    told = [record.message for record in caplog.records if "caf" in record.message]
+    assert told == [f"{tmp_path}: 'caf\\udce9.plot' is left alone, its name is no UTF-8"]
