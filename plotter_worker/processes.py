@@ -106,7 +106,7 @@ def _look_at(pid: int) -> Found | None:
             return None
         argv = _argv(raw)
         process = psutil.Process(pid)
-        if _cmdline(process.ppid()) == raw:
+        if _parents_cmdline(process) == raw:
             return None  # a plotter's own child, between fork and exec
         recognised = recognise(argv, _text(process.cwd()))
         if recognised is None or recognised[1].wrapper:
@@ -149,6 +149,15 @@ def _text(path: str) -> str:
     """A path of this machine as it can be kept and told: what is no UTF-8 in it is replaced, and it can then
     not be opened by it."""
     return path.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def _parents_cmdline(process: psutil.Process) -> bytes:
+    """Nothing where the parent is not to be seen: it is outside of our container (pid 0), or another user's
+    while /proc shows each user only their own (hidepid)."""
+    try:
+        return _cmdline(process.ppid())
+    except OSError:
+        return b""
 
 
 def _cmdline(pid: int) -> bytes:

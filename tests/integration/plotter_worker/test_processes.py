@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from plotter_worker import processes
@@ -94,5 +95,21 @@ def test_newcomers_are_found_where_the_kernel_tells_nothing_of_them(
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, env=marked(tmp_path)) as child:
         try:
             eventually(lambda: [it for it in table.newcomers(set()) if it.pid == child.pid], "found")
+        finally:
+            child.kill()
+
+
+def test_a_plotter_whose_parent_is_not_to_be_seen_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As for what `docker exec` starts: its parent is outside of the container.
+    monkeypatch.setattr(psutil.Process, "ppid", lambda _: 0)
+    bench = Bench.lay_out(tmp_path)
+    bench.plan(live_s=60)
+    argv = [str(bench.program), "plotters", "chiapos", "-k18", "-t", str(bench.tmp), "-d", str(bench.dst)]
+    table = ProcessTable()
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as child:
+        try:
+            eventually(lambda: [it for it in table.newcomers(set()) if it.pid == child.pid], "found", 5)
         finally:
             child.kill()
