@@ -12,7 +12,7 @@ from typing import BinaryIO
 from common.phase import Phase
 from common.snapshot import Job, RunStatus
 from plotter_worker.plotters.base import CommandLine, LogReader, Mode, Plotter, Progress, Room
-from plotter_worker.processes import is_running, pid_of
+from plotter_worker.processes import open_output, pid_of
 from plotter_worker.records import JobRecord, Outcome
 
 _CHUNK_BYTES = 1 << 20
@@ -141,10 +141,10 @@ class TrackedJob:
         try:
             return Path(self.record.log).open("rb", buffering=0)
         except FileNotFoundError:
-            process = self.record.process
-            if process is None or not is_running(process):
+            output = open_output(self.record.process) if self.record.process else None
+            if output is None:
                 raise
-            return Path(f"/proc/{pid_of(process)}/fd/1").open("rb", buffering=0)  # deleted, and written on
+            return output.open("rb", buffering=0)  # deleted, and written on
 
     def changed(self) -> None:
         """Wake the task that stands for this job, and who reads its log."""

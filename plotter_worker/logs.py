@@ -13,7 +13,7 @@ from common.errors import OrderRefused
 from common.pool import StopEvent
 from plotter_worker.jobs import TrackedJob
 from plotter_worker.plotters.registry import recognise_log
-from plotter_worker.processes import is_running, pid_of
+from plotter_worker.processes import open_output, pid_of
 
 CHUNK_BYTES = 128 << 10  # of one answer
 LONGEST_WAIT_S = 30.0
@@ -59,8 +59,8 @@ def log_of(job: TrackedJob) -> Path:
         path = Path(job.record.log)
         if path.is_file():
             return path
-        if process is not None and is_running(process):
-            return Path(f"/proc/{pid_of(process)}/fd/1")  # deleted, and written on
+        if process is not None and (output := open_output(process)) is not None:
+            return output  # deleted, and written on
     pid = pid_of(process) if process else "?"
     raise OrderRefused(
         f"The {job.plotter.name} plotter pid {pid} has no log: its output goes to no file.",

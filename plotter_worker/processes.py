@@ -33,7 +33,7 @@ class Found:
     identity: names the process for ever, across reuse of its pid and reboots.
     started_at_s: seconds since the epoch.
     task_id, state_dir: from its environment, where a plotman ordered it.
-    log: the file that its stdout goes to; None where that is none.
+    log: the file that its stdout goes to, by way of its wrapper where it has one; None where that is none.
     """
 
     pid: int
@@ -106,7 +106,8 @@ def _look_at(pid: int) -> Found | None:
             return None
         argv = _argv(raw)
         process = psutil.Process(pid)
-        if _parents_cmdline(process) == raw:
+        parent = _parents_cmdline(process)
+        if parent == raw:
             return None  # a plotter's own child, between fork and exec
         recognised = recognise(argv, _text(process.cwd()))
         if recognised is None or recognised[1].wrapper:
@@ -121,7 +122,7 @@ def _look_at(pid: int) -> Found | None:
             command=recognised[1],
             task_id=environment.get(TASK_ID_VARIABLE),
             state_dir=environment.get(STATE_VARIABLE),
-            log=_stdout_file(pid),
+            log=_stdout_file(pid) or (_wrappers_log(process.ppid()) if _is_wrapper(parent) else None),
         )
     except (OSError, psutil.Error):
         return None
@@ -138,6 +139,21 @@ def shows(pid: int) -> bool:
 def _is_a_plotters(cmdline: bytes) -> bool:
     """Cached, since whatever else runs on the machine is looked at again each minute."""
     return recognise(_argv(cmdline), "/") is not None
+
+
+def wrapper_of(pid: int) -> int | None:
+    """Pid of the `chia plotters madmax` that started this plotter, and copies what it says from a pipe to its
+    own stdout, the log. None where nothing is in between."""
+    try:
+        process = psutil.Process(pid)
+        return process.ppid() if _is_wrapper(_parents_cmdline(process)) else None
+    except psutil.Error:
+        return None
+
+
+def _is_wrapper(cmdline: bytes) -> bool:
+    recognised = recognise(_argv(cmdline), "/")
+    return recognised is not None and recognised[1].wrapper
 
 
 def _argv(cmdline: bytes) -> tuple[str, ...]:
@@ -180,6 +196,22 @@ def _stdout_file(pid: int) -> str | None:
     """Path of the regular file that the process' stdout goes to."""
     target = (_PROC / str(pid) / "fd" / "1").readlink()
     return _text(str(target)) if target.is_file() else None
+
+
+def _wrappers_log(pid: int) -> str | None:
+    """None also where it may not be seen: the plotter is there all the same."""
+    try:
+        return _stdout_file(pid)
+    except OSError:
+        return None
+
+
+def open_output(process_identity: str) -> Path | None:
+    """The file that a running process' stdout goes to, to be opened also when it was deleted or has a name
+    that is no UTF-8. None where the process is gone, and where that is no file: whoever reads from a pipe
+    takes what somebody else is to read."""
+    output = _PROC / str(pid_of(process_identity)) / "fd" / "1"
+    return output if is_running(process_identity) and output.is_file() else None
 
 
 def identity(pid: int) -> str:

@@ -22,7 +22,7 @@ from typing import Protocol
 from inotify_simple import INotify, flags
 
 from plotter_worker.jobs import TrackedJob
-from plotter_worker.processes import Found, ProcessTable, is_running, pid_of
+from plotter_worker.processes import Found, ProcessTable, is_running, pid_of, wrapper_of
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,7 @@ class _Followed:
     pid: int
     pidfd: int | None
     child: subprocess.Popen[bytes] | None
+    wrapper_fd: int | None = None  # pidfd of the process through which its words come to the log
     watch: int | None = None  # inotify's number for the log
     next_read: float = 0.0
 
@@ -92,7 +93,7 @@ class Watcher:
         """Follow a job whose record names its process. From any thread."""
         assert job.record.process is not None
         pid = pid_of(job.record.process)
-        self._requests.put(_Followed(job, pid, _pidfd(pid), child))
+        self._requests.put(_to_follow(job, pid, child))
         self._wake()
 
     def _run(self) -> None:
@@ -161,6 +162,12 @@ class Watcher:
     def _exited(self, followed: _Followed) -> None:
         assert followed.pidfd is not None
         self._selector.unregister(followed.pidfd)
+        if followed.wrapper_fd is not None:
+            # The plotter's last words are on their way still: they are in the log when the wrapper ends.
+            os.close(followed.pidfd)
+            followed.pidfd, followed.wrapper_fd = followed.wrapper_fd, None
+            self._selector.register(followed.pidfd, selectors.EVENT_READ, followed)
+            return
         del self._followed[followed.pid]
         self._dirty.pop(followed.pid, None)
         if self._inotify is not None and followed.watch is not None and followed.watch in self._by_watch:
@@ -173,15 +180,16 @@ class Watcher:
         exit_code = None
         if followed.child is not None:
             exit_code = followed.child.wait()  # it has ended: this reaps it and does not wait
-        if followed.pidfd is not None:
-            os.close(followed.pidfd)
+        for fd in (followed.pidfd, followed.wrapper_fd):
+            if fd is not None:
+                os.close(fd)
         followed.job.read_log()
         self._listener.job_ended(followed.job, exit_code)
 
     def _look(self) -> None:
         for found in self._table.newcomers(set(self._followed)):
             if job := self._listener.plotter_found(found):
-                self._begin(_Followed(job, found.pid, _pidfd(found.pid), None))
+                self._begin(_to_follow(job, found.pid, None))
         self._listener.tick()
 
     def _woken(self) -> None:
@@ -189,6 +197,11 @@ class Watcher:
 
     def _wake(self) -> None:
         os.eventfd_write(self._wake_fd, 1)
+
+
+def _to_follow(job: TrackedJob, pid: int, child: subprocess.Popen[bytes] | None) -> _Followed:
+    wrapper = wrapper_of(pid) if child is None else None
+    return _Followed(job, pid, _pidfd(pid), child, _pidfd(wrapper) if wrapper else None)
 
 
 def _inotify() -> INotify | None:

@@ -5,20 +5,54 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from plotter_worker import host, jobs, watcher
+from plotter_worker.processes import identity, open_output
 from plotter_worker.records import JobRecord, Records
-from tests.support.bench import PLAIN, Bench, running
+from tests.support.bench import LOGS, PLAIN, Bench, running
 
 K18 = "chiapos-k18"
 ENDLESS = {"live_s": 300}
+# `chia plotters madmax`, which keeps back the plotter's last line, and its plotter, waiting midway.
+WRAPPER = """
+import subprocess, sys, time
+from pathlib import Path
+here = Path(sys.argv[0]).parent
+with subprocess.Popen([here / "chia_plot", *sys.argv[3:]], stdout=subprocess.PIPE, text=True) as child:
+    for line in child.stdout:
+        if line.startswith("Renamed"):
+            child.wait()
+            while not (here / "pass on").exists():
+                time.sleep(0.005)
+        print(line, end="", flush=True)
+"""
+PLOTTER = f"""
+import sys, time
+from pathlib import Path
+for line in Path({str(LOGS / "madmax-k18.log")!r}).open():
+    while line.startswith("Phase 2 took") and not Path(sys.argv[0]).with_name("go on").exists():
+        time.sleep(0.005)
+    print(line, end="", flush=True)
+"""
+
+
+def lay_out_wrapper(folder: Path) -> Path:
+    """The wrapper, its plotter beside it."""
+    folder.mkdir()
+    for name, lines in (("chia_plot", PLOTTER), ("chia", WRAPPER)):
+        program = folder / name
+        program.write_text(f"#!{PLAIN}\n{lines}", encoding="utf-8")
+        program.chmod(0o755)
+    return program
 
 
 def test_bytes_that_are_no_utf8_and_bytes_that_are_no_text_harm_nothing(tmp_path: Path) -> None:
@@ -49,6 +83,38 @@ def test_a_plotter_whose_arguments_and_log_are_no_utf8_is_followed_to_its_end(tm
         bench.go()
         done = bench.until(lambda: bench.told("plot-done"), "its end is told")[0]
         assert done.task_id == job.task_id
+
+
+def test_the_log_of_a_plotter_behind_chias_wrapper_is_the_wrappers_and_is_read_to_its_end(
+    tmp_path: Path,
+) -> None:
+    bench = Bench.lay_out(tmp_path, scheduling={"global_max_jobs": 0})
+    chia = lay_out_wrapper(tmp_path / "wrapped")
+    arguments = ["-k", "18", "-t", f"{bench.tmp}/", "-d", f"{bench.dst}/"]
+    log = tmp_path / "wrapper.log"
+    with running(bench), log.open("wb") as output:
+        wrapper = subprocess.Popen(
+            [chia, "plotters", "madmax", *arguments], stdout=output, env=bench.farm.by_hand
+        )
+        bench.farm.processes.append(wrapper)
+        job = bench.until(lambda: [job for job in bench.jobs if job.plot_id], "its log is read")[0]
+        assert (job.plotter, job.log) == ("madmax", str(log))
+        assert job.pid != wrapper.pid
+        (chia.parent / "go on").touch()
+        bench.until(
+            lambda: not psutil.pid_exists(job.pid), "the plotter ends before its last line is passed on"
+        )
+        (chia.parent / "pass on").touch()
+        done = bench.until(lambda: bench.told("plot-done"), "the last line is read")[0]
+        assert (done.task_id, done.plot_id) == (job.task_id, job.plot_id)
+
+
+def test_nothing_is_read_from_the_pipe_between_a_plotter_and_its_wrapper_when_the_log_is_deleted() -> None:
+    with subprocess.Popen(["sleep", "60"], stdout=subprocess.PIPE) as piped:
+        try:
+            assert open_output(identity(piped.pid)) is None
+        finally:
+            piped.kill()
 
 
 def test_plotters_that_vanish_while_they_are_looked_at_harm_nothing(tmp_path: Path) -> None:
