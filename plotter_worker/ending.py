@@ -27,7 +27,7 @@ _NICE_FAILED = (126, 127)  # nice(1): the command cannot be invoked, cannot be f
 
 
 def judge_end(job: TrackedJob, exit_code: int | None, at: datetime) -> Outcome:
-    """How a job ended. exit_code: None where nobody watched."""
+    """How a job ended. exit_code: None where it was not our child."""
     # By now the plot may have been archived and released: the log is believed where the file is gone.
     verdict = judge(job.reader, exit_code, exists=_is_there)
     if isinstance(verdict, Success):
@@ -36,6 +36,8 @@ def judge_end(job: TrackedJob, exit_code: int | None, at: datetime) -> Outcome:
         end, reason = End.KILLED, f"Stopped by {job.killed_by}."
     elif went_with_the_machine(job):
         end, reason = End.LOST, "The machine went down while it ran."
+    elif exit_code is None and not job.log_seen:
+        end, reason = End.UNKNOWN, "Whether its plot is made is not known: it has no log."
     else:
         end, reason = End.FAILED, _no_program(job, exit_code) or verdict.reason
     return Outcome(succeeded=False, ended_at=at, reason=reason, tail=verdict.tail, end=end)

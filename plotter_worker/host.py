@@ -22,7 +22,7 @@ from plotter_worker.orders import place
 from plotter_worker.plotters.base import Room
 from plotter_worker.plotters.registry import plotter_for, recipe_of, recognise
 from plotter_worker.processes import Found
-from plotter_worker.records import JobRecord, Records
+from plotter_worker.records import JobRecord, Outcome, Records
 from plotter_worker.roster import Roster
 from plotter_worker.shelf import Shelf
 from plotter_worker.snapshots import makers, plotter_snapshot
@@ -213,14 +213,14 @@ class PlotterHost:
             self._roster.keep(job, job.record.model_copy(update={"outcome": outcome}))
             if job.record.ours and outcome.succeeded:
                 self.steered.works(job.record.began_at)
-            elif job.record.ours and not ending.was_ended(job) and not job.proven(outcome.ended_at):
+            elif _died_of_itself(job, outcome) and not job.proven(outcome.ended_at):
                 self._died_at_once(outcome.reason or "it said nothing")
         self._folders.look_again((job.tmp, job.tmp2, job.dst))
         job.changed()
         self._news.ended(job, outcome)
         if outcome.succeeded:
             ending.make_durable(outcome)
-        if job.record.ours and not outcome.succeeded and not job.killed_by:
+        if job.record.ours and outcome.failed and not job.killed_by:
             ending.clean_up(job, self._folders.paths(), self._cleaned_up)
 
     def plotter_found(self, found: Found) -> TrackedJob | None:
@@ -300,3 +300,8 @@ class PlotterHost:
             self._news.ready(new)
         else:
             self._news.progressed()
+
+
+def _died_of_itself(job: TrackedJob, outcome: Outcome) -> bool:
+    """Whether its end tells of how the plotters that we start do."""
+    return job.record.ours and outcome.failed and not ending.was_ended(job)

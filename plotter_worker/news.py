@@ -79,6 +79,8 @@ class News:
             self._say("plot-done", f"plot done in {human_duration(took_s)}, in {job.dst}", job)
         elif job.killed_by:
             self._outlet.changed()  # whoever ended it tells, when its files are gone
+        elif not outcome.failed:
+            self._say("plot-ended", f"plotter ended in {job.tmp}: {outcome.reason}", job)
         else:
             self._say("plot-failed", f"plot failed in {job.tmp}: {outcome.reason}", job, logging.ERROR)
 

@@ -33,6 +33,11 @@ class Outcome(BaseModel):
     tail: str = ""
     end: End | None = None
 
+    @property
+    def failed(self) -> bool:
+        """Whether a plot is known to be missing: not where nobody can tell how it ended."""
+        return not self.succeeded and self.end is not End.UNKNOWN
+
 
 class JobRecord(BaseModel):
     """One job. `process` (see processes.identity) is None between the order's acceptance and the start."""

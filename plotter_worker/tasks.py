@@ -55,8 +55,9 @@ def plot(self: Any, host: str, **order: Any) -> dict[str, Any]:
     """One plot, from its order to its end.
 
     host, and optionally tmp, dst: where (see common.messages.PlotOrder). Returns plot_id, k, path,
-    phase_times_s, total_s, ... Raises OrderRefused when nothing was started, PlotFailed with the last
-    lines of the log when the plotter ended without its plot.
+    phase_times_s, total_s, ...; of a plotter without a log only the reason why these are not known. Raises
+    OrderRefused when nothing was started, PlotFailed with the last lines of the log when the plotter ended
+    without its plot.
     """
     message = PlotOrder.read(host=host, **order)
     served = serving(host)
@@ -77,9 +78,9 @@ def plot(self: Any, host: str, **order: Any) -> dict[str, Any]:
         outcome = _stand_for(self, served, job)
     finally:
         plotter.unclaim(job)
-    if outcome.succeeded:
-        return outcome.result or {}
-    raise PlotFailed(f"{outcome.reason}\n{outcome.tail}".strip())
+    if outcome.failed:
+        raise PlotFailed(f"{outcome.reason}\n{outcome.tail}".strip())
+    return outcome.result or {"plot_id": None, "path": None, "reason": outcome.reason}
 
 
 def _forget_order(board: Board, host: str, task_id: str) -> None:

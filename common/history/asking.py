@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import AwareDatetime, Field
 
 from common.errors import OrderRefused, PlotmanError
-from common.history.rows import GOOD, End, Kind, Row
+from common.history.rows import BAD, End, Kind, Row
 from common.history.store import reading
 from common.messages import Message
 
@@ -63,7 +63,7 @@ def page(order: HistoryOrder, sources: Sequence[Source]) -> dict[str, Any]:
 def _rows(order: HistoryOrder, source: Source, before: tuple[str, str] | None) -> Iterable[Row]:
     path, ends = source
     if order.failed:
-        ends = (ends or frozenset(End)) - GOOD
+        ends = BAD if ends is None else ends & BAD
     with reading(path) as file:
         return file.page(order.kind, order.limit, order.since, before, ends) if file else []
 

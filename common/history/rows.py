@@ -26,13 +26,14 @@ class End(StrEnum):
     FAILED = "failed"
     KILLED = "killed"  # somebody stopped it
     LOST = "lost"  # the machine went down while it ran
+    UNKNOWN = "unknown"  # a plotter without a log, whose exit code went to somebody else
     SENT = "sent"  # the harvester has all bytes; whether it takes the plot in is not said yet
     ARCHIVED = "archived"
     REFUSED = "refused"  # the harvester found that it is no good
     LANDED = "landed"
 
 
-GOOD = frozenset({End.DONE, End.SENT, End.ARCHIVED, End.LANDED})
+BAD = frozenset({End.FAILED, End.KILLED, End.LOST, End.REFUSED})
 
 
 class _Row(Notice):

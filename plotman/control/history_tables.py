@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 
-from common.history.rows import End, Kind, LandingEnd, PlotEnd, TransferEnd
+from common.history.rows import BAD, Kind, LandingEnd, PlotEnd, TransferEnd
 from common.units import human_bytes, human_duration
 from plotman.control.history import Found
 from plotman.control.tables import Table
@@ -94,7 +94,7 @@ _RIGHT = frozenset({"k", "wall", "1", "2", "3", "4", "copy", "size", "took", "ra
 
 def failures(found: Found) -> int:
     """How many did not end well."""
-    return sum(row.end in (End.FAILED, End.KILLED, End.LOST, End.REFUSED) for row in found.rows)
+    return sum(row.end in BAD for row in found.rows)
 
 
 def _time(time: datetime) -> str:

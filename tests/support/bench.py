@@ -185,7 +185,7 @@ class Bench:
         """Seconds until the next one is due."""
         for event in list(self.outlet.events):
             job = self.host.job(event.task_id or "")
-            if event.kind in ("plot-done", "plot-failed") and job is not None:
+            if event.kind in ("plot-done", "plot-failed", "plot-ended") and job is not None:
                 self.host.reported(job)
         now = datetime.now(UTC)
         decision = decide({HOST: self.snapshot}, {}, {}, {}, {}, now)

@@ -109,6 +109,18 @@ def test_the_log_of_a_plotter_behind_chias_wrapper_is_the_wrappers_and_is_read_t
         assert (done.task_id, done.plot_id) == (job.task_id, job.plot_id)
 
 
+def test_a_plotter_by_hand_whose_output_goes_nowhere_is_not_told_to_have_failed(tmp_path: Path) -> None:
+    bench = Bench.lay_out(tmp_path, scheduling={"global_max_jobs": 0})
+    bench.plan(log=K18, hold="Computing table 3")
+    with running(bench):
+        bench.by_hand()
+        job = bench.until(lambda: bench.jobs, "it is seen")[0]
+        bench.go()
+        ended = bench.until(lambda: bench.told("plot-ended"), "its end is told")[0]
+        assert (ended.task_id, "not known" in ended.text) == (job.task_id, True)
+        assert not bench.told("plot-failed")
+
+
 def test_nothing_is_read_from_the_pipe_between_a_plotter_and_its_wrapper_when_the_log_is_deleted() -> None:
     with subprocess.Popen(["sleep", "60"], stdout=subprocess.PIPE) as piped:
         try:

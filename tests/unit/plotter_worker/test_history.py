@@ -10,10 +10,13 @@ import pytest
 
 from common.config.model import Config
 from common.errors import TransferFailed
+from common.history.asking import HistoryOrder, page
+from common.history.recorder import history_path
 from common.history.rows import End, Kind, PlotEnd, Row, TransferEnd
 from common.history.store import reading
 from common.messages import Admission, Delivery, Reservation
 from common.moving import LetGo
+from common.names import Role
 from plotter_worker import ending
 from plotter_worker.history import PlotHistory
 from plotter_worker.jobs import TrackedJob
@@ -94,6 +97,22 @@ def test_a_killed_plot_is_kept_with_its_reason_and_the_phases_it_had_behind_it(
     assert (row.end, row.reason, row.path) == (End.KILLED, "Stopped by a person.", None)
     assert row.plot_id and row.phase1_s and row.phase4_s is None
     assert history.tally().day_count == 0
+
+
+@pytest.mark.parametrize(("exit_code", "end"), [(None, End.UNKNOWN), (1, End.FAILED)])
+def test_how_a_plotter_without_a_log_ended_is_known_only_by_its_exit_code(
+    exit_code: int | None, end: End, history: PlotHistory, settings: Config
+) -> None:
+    mute = job("chiapos-k18", "chiapos", share=0)
+    outcome = ending.judge_end(mute, exit_code, datetime.now(UTC))
+    assert (outcome.succeeded, outcome.failed) == (False, end is End.FAILED)
+    history.ended(mute, outcome)
+    (row,) = kept(settings, 1)
+    assert (row.end, row.reason, row.plot_id) == (end, outcome.reason, None)
+    assert history.tally().day_count == 0
+    order = HistoryOrder(host="p1", kind=Kind.PLOTS, failed=True)
+    asked = page(order, [(history_path(settings.state_dir, Role.PLOTTER), None)])
+    assert len(asked["rows"]) == (1 if end is End.FAILED else 0)
 
 
 def test_an_end_that_nobody_watched_is_kept_at_the_time_that_the_plotter_told(
