@@ -192,6 +192,7 @@ class TrackedJob:
         command = self.command
         brief = self.brief()
         room = (self.plotter.room(command) if command else None) or usual
+        taken = self.usage.taken(progress.plot_id)
         return Job(
             task_id=record.task_id,
             plotter=record.plotter,
@@ -210,10 +211,10 @@ class TrackedJob:
             proven=self.proven(datetime.now(UTC)),
             stalled=self.stall or progress.stalled,
             status=self.usage.status,
-            tmp_used_bytes=self.usage.tmp_bytes + self.usage.tmp2_bytes,
-            tmp_to_come_bytes=max(0, room.tmp_bytes - self.usage.most_tmp_bytes),
-            tmp2_to_come_bytes=max(0, room.tmp2_bytes - self.usage.most_tmp2_bytes),
-            dst_to_come_bytes=self._dst_to_come_bytes(room),
+            tmp_used_bytes=taken.tmp_bytes + taken.tmp2_bytes,
+            tmp_to_come_bytes=max(0, room.tmp_bytes - taken.most_tmp_bytes),
+            tmp2_to_come_bytes=max(0, room.tmp2_bytes - taken.most_tmp2_bytes),
+            dst_to_come_bytes=self._dst_to_come_bytes(room, taken),
             mem_bytes=self.usage.mem_bytes,
             user_s=self.usage.user_s,
             sys_s=self.usage.sys_s,
@@ -225,11 +226,11 @@ class TrackedJob:
         in_memory = self.command is not None and self.command.mode in (Mode.RAM, Mode.CUDA)
         return "" if in_memory else None
 
-    def _dst_to_come_bytes(self, room: Room) -> int:
+    def _dst_to_come_bytes(self, room: Room, taken: Taken) -> int:
         if self.dst is not None and self.dst in (self.tmp, self.tmp2):
             # Renamed where it was made: it takes no more than the peak that is counted already.
             return max(0, room.dst_bytes - max(room.tmp_bytes, room.tmp2_bytes))
-        return max(0, room.dst_bytes - self.usage.dst_bytes)
+        return max(0, room.dst_bytes - taken.dst_bytes)
 
     def _eta_s(self) -> float | None:
         """By the share that is done in the time that it took."""
@@ -243,6 +244,19 @@ class TrackedJob:
         return max(0.0, spent_s * (100 - percent) / percent)
 
 
+@dataclass(frozen=True)
+class Taken:
+    """Bytes that one plot's files take, as last looked at. most: that they ever took; what was given back is
+    not taken again by the same plot: it grows to a peak and shrinks."""
+
+    plot_id: str | None = None
+    tmp_bytes: int = 0
+    tmp2_bytes: int = 0
+    dst_bytes: int = 0
+    most_tmp_bytes: int = 0
+    most_tmp2_bytes: int = 0
+
+
 class Usage:
     """What a job takes of the machine, refreshed every few seconds."""
 
@@ -253,14 +267,20 @@ class Usage:
         self.sys_s = 0.0
         self.iowait_s = 0.0
         self.io_bytes: int | None = None  # read and written so far; None: not told
-        self.tmp_bytes = 0
-        self.tmp2_bytes = 0
-        self.dst_bytes = 0
-        self.most_tmp_bytes = 0
-        self.most_tmp2_bytes = 0
+        self._taken = Taken()
 
-    def files(self, tmp_bytes: int, tmp2_bytes: int, dst_bytes: int) -> None:
-        self.tmp_bytes, self.tmp2_bytes, self.dst_bytes = tmp_bytes, tmp2_bytes, dst_bytes
-        # What once was taken and given back is not taken again: plots grow to a peak and shrink.
-        self.most_tmp_bytes = max(self.most_tmp_bytes, tmp_bytes)
-        self.most_tmp2_bytes = max(self.most_tmp2_bytes, tmp2_bytes)
+    def taken(self, plot_id: str | None) -> Taken:
+        """By this plot; nothing yet where the last look was for another one of the same job."""
+        return self._taken if self._taken.plot_id == plot_id else Taken(plot_id)
+
+    def files(self, plot_id: str | None, tmp_bytes: int, tmp2_bytes: int, dst_bytes: int) -> None:
+        """What the files of this plot take now."""
+        before = self.taken(plot_id)
+        self._taken = Taken(
+            plot_id,
+            tmp_bytes,
+            tmp2_bytes,
+            dst_bytes,
+            most_tmp_bytes=max(before.most_tmp_bytes, tmp_bytes),
+            most_tmp2_bytes=max(before.most_tmp2_bytes, tmp2_bytes),
+        )

@@ -24,10 +24,11 @@ _STATUS = {
 def refresh(job: TrackedJob, seen: Mapping[str, Seen]) -> None:
     """Read the process' figures, and add up its files in the directories last seen."""
     _refresh_process(job)
-    tmp_bytes = _own_bytes(job, job.tmp, seen)
-    tmp2_bytes = _own_bytes(job, job.tmp2, seen) if job.tmp2 != job.tmp else 0
-    dst_bytes = _own_bytes(job, job.dst, seen) if job.dst not in (job.tmp, job.tmp2) else 0
-    job.usage.files(tmp_bytes, tmp2_bytes, dst_bytes)
+    plot_id = job.progress.plot_id
+    tmp_bytes = _own_bytes(plot_id, job.tmp, seen)
+    tmp2_bytes = _own_bytes(plot_id, job.tmp2, seen) if job.tmp2 != job.tmp else 0
+    dst_bytes = _own_bytes(plot_id, job.dst, seen) if job.dst not in (job.tmp, job.tmp2) else 0
+    job.usage.files(plot_id, tmp_bytes, tmp2_bytes, dst_bytes)
 
 
 def _refresh_process(job: TrackedJob) -> None:
@@ -55,8 +56,7 @@ def io_of(process: psutil.Process) -> int | None:
     return int(io.read_bytes + io.write_bytes + io.read_chars + io.write_chars)
 
 
-def _own_bytes(job: TrackedJob, directory: str | None, seen: Mapping[str, Seen]) -> int:
-    plot_id = job.progress.plot_id
+def _own_bytes(plot_id: str | None, directory: str | None, seen: Mapping[str, Seen]) -> int:
     if directory is None or directory not in seen or plot_id is None:
         return 0
     # Every unfinished file of a plotter that names them carries the plot's id.
