@@ -140,11 +140,12 @@ def finished_plots(
 
 
 def makers(running: Iterable[TrackedJob]) -> dict[str, int]:
-    """Plot id -> pid, of plots that are not finished."""
+    """Plot id -> pid, of plots that are not finished: those being made, and those being copied to dst."""
     found = {}
     for job in running:
-        plot_id = job.progress.plot_id
-        done = {plot.plot_id for plot in job.progress.plots_done}
-        if plot_id is not None and plot_id not in done and job.record.process:
-            found[plot_id] = pid_of(job.record.process)
+        progress = job.progress
+        done = {plot.plot_id for plot in progress.plots_done}
+        for plot_id in (progress.plot_id, *progress.copying):
+            if plot_id is not None and plot_id not in done and job.record.process:
+                found[plot_id] = pid_of(job.record.process)
     return found

@@ -92,7 +92,7 @@ class DonePlot:
 
 @dataclass(frozen=True)
 class Progress:
-    """All that a log told so far. Apart from the last seven fields, of the plot being made; once that is
+    """All that a log told so far. Apart from the last eight fields, of the plot being made; once that is
     done the values stand until the next one begins.
 
     asked: plots that this job makes, as far as command line or log say; 0 or less: endless.
@@ -107,6 +107,7 @@ class Progress:
     proven: it got as far as phase 1.
     finished: every plot asked for is complete under its final name; where their number is not known or
         endless, the last one begun.
+    copying: ids of plots that are made, and are still being copied to dst while the next one is made.
     """
 
     plot_id: str | None = None
@@ -127,6 +128,7 @@ class Progress:
     error: str | None = None
     proven: bool = False
     finished: bool = False
+    copying: tuple[str, ...] = ()
     details: Details = Details()
 
 

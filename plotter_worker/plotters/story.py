@@ -174,6 +174,7 @@ class Story:
             error=self.error,
             proven=self.proven,
             finished=self._finished(),
+            copying=tuple(each.plot_id for each in self.copying.values() if each.plot_id),
             details=self._details(plot),
         )
 
