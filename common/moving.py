@@ -135,6 +135,12 @@ class MoveKeeper:
             for move in self._moves(step)
         )
 
+    def over(self, step: Step) -> None:
+        """The plot is gone from its plotter, so that nobody goes on with this move: it leaves the notice
+        board. Another move of the plot stays."""
+        if any(move.path == step.path and move.move in (None, step.move) for move in self._moves(step)):
+            self._quietly(lambda: self._board.drop_move(step.plotter, step.path))
+
     def tell(self, step: Step, kind: str, text: str) -> None:
         """Put an event about this plot on the stream."""
         self._tell(

@@ -24,6 +24,8 @@ from plotter_worker.transfer.progress import Progress
 
 log = logging.getLogger(__name__)
 
+_GONE = "it is gone from here"
+
 
 @shared_task(name=names.TRANSFER, bind=True, throws=(PlotmanError,))
 def transfer(self: Task, reservation: dict[str, Any], host: str) -> dict[str, Any]:
@@ -34,6 +36,8 @@ def transfer(self: Task, reservation: dict[str, Any], host: str) -> dict[str, An
     step = _step(MoveStep.TRANSFER, reserved, host, self.request.id)
     if why := _not_needed(sender, step):
         log.info("%s is not sent: %s", reserved.path, why, extra={"action": "not-sent", "host": host})
+        if why == _GONE:
+            sender.moves.over(step)
         raise Ignore(why)
 
     events = ProgressEvents(self)
@@ -98,7 +102,7 @@ def _not_needed(sender: archiver.Archiver, step: Step) -> str | None:
         return "it is being sent already"
     if sender.moves.superseded(step):
         return "another move of it is under way"
-    return None if Path(step.path).exists() else "it is gone from here"
+    return None if Path(step.path).exists() else _GONE
 
 
 def _must_be_ours(reservation: Reservation, host: str) -> None:

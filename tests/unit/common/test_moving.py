@@ -62,6 +62,22 @@ def step(kind: MoveStep = MoveStep.ADMIT, then: MoveStep | None = MoveStep.RELEA
     return Step(kind, "plotter", "harvester", PATH, 1000, "harvester", "task", "0f", then)
 
 
+@pytest.mark.parametrize(
+    ("noted", "stays"),
+    [("one", False), (None, False), ("two", True)],
+    ids=["its own", "nobody's", "another's"],
+)
+def test_a_move_whose_plot_is_gone_leaves_the_board_and_no_other_does(
+    keeper: MoveKeeper, board: FakeBoard, noted: str | None, stays: bool
+) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=30)
+    board.kept[PATH] = PendingMove(
+        path=PATH, harvester="h", size_bytes=1, step=MoveStep.TRANSFER, expires_at=soon, move=noted
+    )
+    keeper.over(replace(step(MoveStep.TRANSFER, MoveStep.ADMIT), move="one"))
+    assert (PATH in board.kept) is stays
+
+
 def test_a_step_whose_move_was_decided_anew_meanwhile_is_void(keeper: MoveKeeper, board: FakeBoard) -> None:
     late = replace(step(), move="one")
     soon, past = (datetime.now(UTC) + timedelta(seconds=s) for s in (30, -30))
