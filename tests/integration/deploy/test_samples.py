@@ -20,6 +20,7 @@ from plotman.up import broker
 from plotter_worker.targets.definition import without_deleting
 from plotter_worker.targets.rsyncd import CannotLook, size_there
 from tests.support.ports import free_port, listens
+from tests.support.secured import redis_server
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,7 +31,7 @@ DEPLOY = ROOT / "deploy"
 def test_a_redis_with_the_sample_and_a_farms_secrets_is_what_plotman_wants(
     program: str, tmp_path: Path
 ) -> None:
-    server = str(broker.binary()) if program == "valkey" else shutil.which(program)
+    server = str(broker.binary()) if program == "valkey" else redis_server()
     if server is None:
         pytest.skip("redis-server is missing (apt-get install redis-server)")
     port = free_port()
@@ -45,7 +46,7 @@ def test_a_redis_with_the_sample_and_a_farms_secrets_is_what_plotman_wants(
     sample.write_text(
         text.replace("/etc/redis/plotman", str(secrets)).replace("/var/lib/redis", str(tmp_path))
     )
-    process = subprocess.Popen([server, sample], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(["redis-server", sample], executable=server, stdout=subprocess.DEVNULL)
     try:
         eventually(lambda: listens(port), "Redis listens")
         told = ask(f"redis://hub:pw@127.0.0.1:{port}/0")
