@@ -24,8 +24,8 @@ import yaml
 from benchmarks import ours, peer
 from benchmarks.realistic import MILESTONE, full_log
 
-OURS = "plotman"
-ROOT = Path(__file__).parents[1]
+OURS = ours.NAME
+ROOT = ours.ROOT
 _FARMER = "aa" * 48
 HOST = "bench"
 

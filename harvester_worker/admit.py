@@ -21,10 +21,10 @@ from common.snapshot import DirState, DriveUse
 from harvester_worker import incoming, ledger
 from harvester_worker.disk import forget_cached, rename_new
 from harvester_worker.drives import Drives
+from harvester_worker.farmed import landed_at
 from harvester_worker.landed import Landed
 from harvester_worker.ledger import Entry
 from harvester_worker.readback import compare, deadline_s, known
-from harvester_worker.reserve import landed_at
 from harvester_worker.resume import arrived
 from harvester_worker.verify import check_header, prove
 

@@ -14,10 +14,9 @@ from pathlib import Path
 from pydantic import Field
 
 from common.config.farm import Placement
-from common.errors import NoRoom, OrderRefused, PlotRefused, TransferFailed
+from common.errors import NoRoom, OrderRefused, TransferFailed
 from common.messages import Message, Reservation
-from common.openfile import is_open_for_writing
-from common.plotfile import NotAPlot, PlotName, read_header
+from common.plotfile import PlotName
 from common.probe import Hanging
 from common.snapshot import DirState, DriveUse
 from common.units import human_bytes
@@ -25,6 +24,7 @@ from harvester_worker import incoming
 from harvester_worker.choose import Candidate, Refusal, choose_drive, why_not
 from harvester_worker.disk import hold
 from harvester_worker.drives import CHANGE_S, Drives
+from harvester_worker.farmed import UNREAD, Answers, looked_for, same_file, why_unread
 from harvester_worker.incoming import Part, Record
 from harvester_worker.landed import Landed
 from harvester_worker.resume import VAIN_MAX, give_up, resume, tries_in_vain
@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 AVOID_S = 3600.0
 
 _READABLE = (DirState.OK, DirState.READ_ONLY)
-_UNREAD = (OSError, Hanging)
 
 
 class ReserveOrder(Message):
@@ -111,10 +110,10 @@ class Reserver:
             seen = self._drives.refresh()
             usable = [path for path, look in seen.items() if look.report.state is DirState.OK]
             readable = [path for path in seen if seen[path].report.state in _READABLE]
-            looked = self._looked_for(order, name, readable)
+            looked = looked_for(self._drives.probe, readable, name, order.size_bytes, CHANGE_S)
             if answer := self._landed(order, looked):
                 return answer
-            unread = {path: answer for path, answer in looked.items() if isinstance(answer, _UNREAD)}
+            unread = {path: answer for path, answer in looked.items() if isinstance(answer, UNREAD)}
             home = self._landed_on.drive_of(name.plot_id)
             if home in self._drives.paths() and (home not in readable or home in unread):
                 raise TransferFailed(
@@ -129,23 +128,14 @@ class Reserver:
         """Length of a part that was just reserved, as last seen: the drive is not looked at."""
         return self._drives.length_bytes(drive, part)
 
-    def _looked_for(
-        self, order: ReserveOrder, name: PlotName, drives: list[str]
-    ) -> dict[str, Path | OSError | Hanging | None]:
-        """Where on each drive the plot is under its farmed name; the error of a drive that did not tell."""
-        look = partial(_landed_or_error, name, order.size_bytes)
-        return dict(self._drives.probe.run_all(drives, look, CHANGE_S))
-
     def _why_unreadable(
         self, home: str, seen: Mapping[str, Survey], unread: Mapping[str, OSError | Hanging]
     ) -> str:
         if self._drives.use_of(home) is DriveUse.DISABLED:
             return "is disabled"
-        return _why_unread(unread[home]) if home in unread else f"is {seen[home].report.state.value}"
+        return why_unread(unread[home]) if home in unread else f"is {seen[home].report.state.value}"
 
-    def _landed(
-        self, order: ReserveOrder, looked: Mapping[str, Path | OSError | Hanging | None]
-    ) -> Reservation | None:
+    def _landed(self, order: ReserveOrder, looked: Answers) -> Reservation | None:
         there = (
             order.answer(drive, landed=landed) for drive, landed in looked.items() if isinstance(landed, Path)
         )
@@ -194,7 +184,7 @@ class Reserver:
         unread: Mapping[str, OSError | Hanging],
     ) -> Reservation:
         left = {path: self._drives.candidate(path, look) for path, look in seen.items()}
-        reasons = {path: _why_unread(error) for path, error in unread.items()}
+        reasons = {path: why_unread(error) for path, error in unread.items()}
         reasons |= {path: why for path in left if (why := self._why_avoided(name.plot_id, path))}
         for path in reasons:
             del left[path]
@@ -266,50 +256,4 @@ def _record(order: ReserveOrder, name: PlotName) -> Record:
         path=order.path,
         reserved_at=incoming.now_utc(),
         boot=incoming.boot_id(),
-    )
-
-
-def landed_at(name: PlotName, size_bytes: int, drive: str) -> Path | None:
-    """The plot under its farmed name on this drive, as far as size and header tell; None where it is not.
-
-    Raises TransferFailed while somebody still writes it, PlotRefused where it is another file.
-    """
-    path = Path(drive) / name.name
-    try:
-        found_bytes = path.lstat().st_size
-        if is_open_for_writing(path):
-            raise TransferFailed(f"{path} is being written by somebody else.", "Let that end.")
-        header = read_header(path)
-    except FileNotFoundError:
-        return None
-    except NotAPlot as error:
-        raise _other_file(path, error.what) from error
-    if found_bytes != size_bytes or header.plot_id not in (None, name.plot_id):
-        raise _other_file(path, f"It has {found_bytes} bytes, the plot to come {size_bytes}.")
-    return path
-
-
-def _landed_or_error(name: PlotName, size_bytes: int, drive: str) -> Path | OSError | None:
-    """As landed_at; a drive that cannot be read keeps nobody from the others."""
-    try:
-        return landed_at(name, size_bytes, drive)
-    except OSError as error:
-        return error
-
-
-def _why_unread(error: OSError | Hanging) -> str:
-    return "does not answer" if isinstance(error, Hanging) else f"cannot be read: {error.strerror or error}"
-
-
-def same_file(one: str, other: str) -> bool:
-    try:
-        return Path(one).samefile(other)
-    except FileNotFoundError:
-        return False
-
-
-def _other_file(path: Path, detail: str) -> PlotRefused:
-    return PlotRefused(
-        f"{path} exists and is not the plot that is to come. {detail}",
-        "Look which of the two is whole (chia plots check), and delete the other.",
     )

@@ -138,9 +138,13 @@ def _yaml(value: Any) -> str:
 _SECRET = (("farm", "broker"), ("farm", "flower_auth"))
 
 
+def _is_secret(location: Location) -> bool:
+    return location[:2] in _SECRET or location[:1] == ("notifications",)
+
+
 def _shown(location: Location, value: Any) -> str:
     """What stands in the file, fit for a message: short, and never a password."""
-    if location[:2] in _SECRET or location[:1] == ("notifications",):
+    if _is_secret(location):
         return "the value"
     if isinstance(value, Mapping):
         return "a section"
@@ -154,7 +158,9 @@ def _shown(location: Location, value: Any) -> str:
 
 def _instead(location: Location, kind: str, value: Any) -> str:
     if kind in ("tuple_type", "list_type") and isinstance(value, str | int | float):
-        return f"Put it in brackets: [{_shown(location, value).strip(chr(39)).replace('the value', '...')}]."
+        if _is_secret(location):
+            return "Put it in brackets."
+        return f"Put it in brackets: [{_shown(location, value).strip(chr(39))}]."
     if kind == "string_type" and isinstance(value, int | float):
         return "Put it in quotes."
     if kind.startswith(("model", "dict", "mapping")):
