@@ -61,9 +61,9 @@ def make_durable(outcome: Outcome) -> None:
     threading.Thread(target=run, name="make-durable", daemon=True).start()
 
 
-def was_ended(job: TrackedJob) -> bool:
-    """Whether others ended it, so that its end says nothing of how well it worked."""
-    return bool(job.killed_by) or went_with_the_machine(job)
+def died_of_itself(job: TrackedJob, outcome: Outcome) -> bool:
+    """Whether its end tells how the plotters do that we start: nobody ended it, and the machine stayed up."""
+    return job.record.ours and outcome.failed and not job.killed_by and not went_with_the_machine(job)
 
 
 def went_with_the_machine(job: TrackedJob) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from plotter_worker.orders import place
 from plotter_worker.plotters.base import Room
 from plotter_worker.plotters.registry import plotter_for, recipe_of, recognise
 from plotter_worker.processes import Found
-from plotter_worker.records import JobRecord, Outcome, Records
+from plotter_worker.records import JobRecord, Records
 from plotter_worker.roster import Roster
 from plotter_worker.shelf import Shelf
 from plotter_worker.snapshots import makers, plotter_snapshot
@@ -32,8 +31,6 @@ from plotter_worker.starting import Starter, StartFailed
 from plotter_worker.steered import Steered
 from plotter_worker.survey import Seen
 from plotter_worker.watcher import Watcher
-
-log = logging.getLogger(__name__)
 
 _USAGE_S = 10.0  # as the looks at the directories
 
@@ -213,7 +210,7 @@ class PlotterHost:
             self._roster.keep(job, job.record.model_copy(update={"outcome": outcome}))
             if job.record.ours and outcome.succeeded:
                 self.steered.works(job.record.began_at)
-            elif _died_of_itself(job, outcome) and not job.proven(outcome.ended_at):
+            elif ending.died_of_itself(job, outcome) and not job.proven(outcome.ended_at):
                 self._died_at_once(outcome.reason or "it said nothing")
         self._folders.look_again((job.tmp, job.tmp2, job.dst))
         job.changed()
@@ -300,8 +297,3 @@ class PlotterHost:
             self._news.ready(new)
         else:
             self._news.progressed()
-
-
-def _died_of_itself(job: TrackedJob, outcome: Outcome) -> bool:
-    """Whether its end tells of how the plotters that we start do."""
-    return job.record.ours and outcome.failed and not ending.was_ended(job)

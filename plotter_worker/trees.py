@@ -12,8 +12,7 @@ import psutil
 from common.errors import OrderRefused
 from plotter_worker import sessions
 from plotter_worker.jobs import TrackedJob
-from plotter_worker.plotters.registry import recognise
-from plotter_worker.processes import is_running, pid_of
+from plotter_worker.processes import is_running, pid_of, wrapper_of
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +33,10 @@ def tree(job: TrackedJob) -> list[psutil.Process]:
     try:
         root = psutil.Process(pid_of(identity))
         found[root.pid] = root
-        parent = root.parent()
-        while parent is not None and _is_wrapper(parent):
-            found[parent.pid] = parent
-            parent = parent.parent()
+        pid = root.pid
+        while (wrapper := wrapper_of(pid)) is not None:
+            found[wrapper] = psutil.Process(wrapper)
+            pid = wrapper
         for one in list(found.values()):
             found |= {child.pid: child for child in one.children(recursive=True)}
         if job.record.ours:  # the first of a session of its own (launcher): orphans in it are known by that
@@ -45,14 +44,6 @@ def tree(job: TrackedJob) -> list[psutil.Process]:
     except psutil.Error:
         return list(found.values())  # it ends this moment
     return list(found.values())
-
-
-def _is_wrapper(process: psutil.Process) -> bool:
-    try:
-        known = recognise(process.cmdline(), None)
-    except psutil.Error:
-        return False
-    return known is not None and known[1].wrapper
 
 
 def suspend(job: TrackedJob) -> bool:

@@ -21,7 +21,7 @@ from common.errors import ConfigError
 Location = tuple[str | int, ...]
 _GENERATE = "Write one with `plotman config generate -o FILE`."
 _log = logging.getLogger(__name__)
-_warned: set[Problem] = set()  # a verb may load it for each question that it asks
+_warned: set[Problem] = set()  # a verb loads it for the board, and again for Celery
 
 
 @dataclass(frozen=True)

@@ -90,15 +90,16 @@ def ask_many(
 def ask_each(questions: Iterable[Question], *, timeout_s: float = ANSWER_S) -> list[Any]:
     """The answers to several questions in their order, each as in `ask_many`."""
     deadline = time.monotonic() + timeout_s
-    asked = [(question, _send(question, timeout_s)) for question in questions]
-    return [_answer(question, sent, deadline, timeout_s) for question, sent in asked]
+    url = broker_url(config.load())
+    asked = [(question, _send(question, url, timeout_s)) for question in questions]
+    return [_answer(question, sent, url, deadline, timeout_s) for question, sent in asked]
 
 
-def _send(question: Question, timeout_s: float) -> AsyncResult[Any] | PlotmanError:
+def _send(question: Question, url: str, timeout_s: float) -> AsyncResult[Any] | PlotmanError:
     from plotman.celery import app  # late: it takes half a second to import
 
     try:
-        with _understood(question.host):
+        with _understood(question.host, url):
             kwargs = {"host": question.host, **question.kwargs}
             return app.send_task(question.task, kwargs=kwargs, expires=timeout_s)
     except PlotmanError as error:
@@ -106,7 +107,7 @@ def _send(question: Question, timeout_s: float) -> AsyncResult[Any] | PlotmanErr
 
 
 def _answer(
-    question: Question, sent: AsyncResult[Any] | PlotmanError, deadline: float, timeout_s: float
+    question: Question, sent: AsyncResult[Any] | PlotmanError, url: str, deadline: float, timeout_s: float
 ) -> Any:
     if isinstance(sent, PlotmanError):
         return sent
@@ -115,7 +116,7 @@ def _answer(
 
     host = question.host
     try:
-        with _understood(host):
+        with _understood(host, url):
             answer = sent.get(max(0.01, deadline - time.monotonic()), propagate=False)
     except NoAnswer:
         role = ROLE_OF_TASK.get(question.task, "")
@@ -125,7 +126,7 @@ def _answer(
         )
     except PlotmanError as error:
         return error
-    with suppress(PlotmanError), _understood(host):
+    with suppress(PlotmanError), _understood(host, url):
         sent.forget()  # it has been read; results of plots are kept, answers need not be
     if isinstance(answer, NotRegistered):
         return PlotmanError(f"The plotman on {host} does not know {question.task}.", "Upgrade it.")
@@ -138,12 +139,12 @@ def _answer(
 
 
 @contextmanager
-def _understood(host: str) -> Iterator[None]:
-    """Turn what Celery raises about the broker into NotAllowed or BrokerError."""
+def _understood(host: str, url: str) -> Iterator[None]:
+    """Turn what Celery raises about the broker, which is at `url`, into NotAllowed or BrokerError."""
     from kombu.exceptions import OperationalError
 
     try:
-        with readable_errors(broker_url(config.load())):
+        with readable_errors(url):
             yield
     except (OperationalError, BrokerError) as error:
         if "permission" in str(error):

@@ -165,6 +165,10 @@ class Bench:
     def told(self, kind: str) -> list[Event]:
         return [event for event in self.outlet.events if event.kind == kind]
 
+    def told_of(self, job: Job) -> set[str]:
+        """Kinds of what was told of it."""
+        return {event.kind for event in self.outlet.events if event.task_id == job.task_id}
+
     def stamps(self, what: str = "start") -> list[dict[str, Any]]:
         """What the fake plotters noted: `at`, seconds since the epoch, `born_s`, when the
         kernel made the process, in hundredths of a second since boot, `tmp`, `dst`, `pid`."""

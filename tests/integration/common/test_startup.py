@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,13 +9,12 @@ from pathlib import Path
 
 import pytest
 import redis
-import yaml
 
-from common.config import load
 from common.names import Role
 from common.startup import Watch
 from common.store import Board
 from common.store.server import ask
+from tests.support.one_drive import one_drive
 from tests.support.waiting import eventually
 
 HOST = "checked"
@@ -24,17 +22,7 @@ HOST = "checked"
 
 @pytest.fixture
 def environment(tmp_path: Path, broker_url: str) -> dict[str, str]:
-    """Of a machine with a single drive and nothing else."""
-    (tmp_path / "drive").mkdir()
-    settings = {
-        "version": [2],
-        "farm": {"host": HOST, "broker": broker_url, "state": str(tmp_path / "state"), "flower": False},
-        "harvester": {"drives": [str(tmp_path / "drive")], "plain_folders": True, "proofs": 0},
-    }
-    path = tmp_path / "plotman.yaml"
-    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
-    assert load(path).host == HOST
-    return os.environ | {"PLOTMAN_CONFIG": str(path)}
+    return one_drive(tmp_path, broker_url, HOST)
 
 
 def command(*options: str) -> list[str]:

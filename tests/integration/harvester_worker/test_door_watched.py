@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from common.errors import TransferFailed
+from common.ticket import Ticket
 from harvester_worker.door import connection
 from harvester_worker.door.connection import PATIENCE, SLOWEST_SOURCE_BYTES_S, Patience
 from plotter_worker.transfer.bandwidth import Bandwidth
@@ -43,27 +45,34 @@ def test_a_drive_that_somebody_filled_ends_the_transfer_at_once(
     assert PLOT_ID not in house.doors.open_plots
 
 
+@contextmanager
+def frozen_client(house: House, ticket: Ticket, limit: str, begun_bytes: int) -> Iterator[None]:
+    """A client that stands still once more than `begun_bytes` are in the part."""
+    pids: list[int] = []
+
+    def send() -> None:
+        with pytest.raises(TransferFailed):
+            house.send(ticket, limit, started=pids.append)
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    try:
+        eventually(lambda: house.part.stat().st_size > begun_bytes, "bytes arrive")
+        os.kill(pids[0], signal.SIGSTOP)
+        yield
+    finally:
+        os.kill(pids[0], signal.SIGKILL)
+        sending.join(10)
+
+
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_a_client_that_is_frozen_is_ended_and_the_part_kept(
     make_house: Callable[..., House], tls: bool
 ) -> None:
     house = make_house(64 * MB, patience=Patience(stale_s=3), tls=tls)
-    ticket = house.open()
-    pids: list[int] = []
-
-    def send() -> None:
-        with pytest.raises(TransferFailed):
-            house.send(ticket, "--bwlimit=10000", started=pids.append)
-
-    sending = threading.Thread(target=send)
-    sending.start()
-    eventually(lambda: house.part.stat().st_size > MB, "bytes arrive")
-    os.kill(pids[0], signal.SIGSTOP)
-
-    eventually(lambda: not house.servers(), "its server is ended", 15)
-    assert house.part.stat().st_size > MB
-    os.kill(pids[0], signal.SIGKILL)
-    sending.join(10)
+    with frozen_client(house, house.open(), "--bwlimit=10000", MB):
+        eventually(lambda: not house.servers(), "its server is ended", 15)
+        assert house.part.stat().st_size > MB
 
 
 def test_a_client_that_has_much_to_compare_first_may_be_silent_for_longer(
@@ -73,22 +82,10 @@ def test_a_client_that_has_much_to_compare_first_may_be_silent_for_longer(
     house = make_house(64 * MB, patience=Patience(stale_s=0.5))
     house.part.write_bytes(house.source.read_bytes()[:begun_bytes])
     ticket = house.open(begun_bytes=begun_bytes)
-    pids: list[int] = []
-
-    def send() -> None:
-        with pytest.raises(TransferFailed):
-            house.send(ticket, "--bwlimit=1000", started=pids.append)
-
-    sending = threading.Thread(target=send)
-    sending.start()
-    eventually(lambda: house.part.stat().st_size > begun_bytes, "bytes arrive")
-    os.kill(pids[0], signal.SIGSTOP)
-    silent_s = time.monotonic()
-    eventually(lambda: not house.servers(), "its server is ended all the same", 15)
-
-    assert time.monotonic() - silent_s > begun_bytes / SLOWEST_SOURCE_BYTES_S
-    os.kill(pids[0], signal.SIGKILL)
-    sending.join(10)
+    with frozen_client(house, ticket, "--bwlimit=1000", begun_bytes):
+        silent_s = time.monotonic()
+        eventually(lambda: not house.servers(), "its server is ended all the same", 15)
+        assert time.monotonic() - silent_s > begun_bytes / SLOWEST_SOURCE_BYTES_S
 
 
 def test_a_server_whose_drive_hangs_is_not_waited_for_without_end(

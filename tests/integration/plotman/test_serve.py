@@ -3,7 +3,6 @@ that was started by that."""
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -11,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from common.names import Role
 from common.store import Board
+from tests.support.one_drive import one_drive
 from tests.support.waiting import eventually
 
 HOST = "served"
@@ -22,16 +21,7 @@ HOST = "served"
 
 @pytest.fixture
 def environment(tmp_path: Path, broker_url: str) -> dict[str, str]:
-    """Of a machine with a single drive and nothing else."""
-    (tmp_path / "drive").mkdir()
-    settings = {
-        "version": [2],
-        "farm": {"host": HOST, "broker": broker_url, "state": str(tmp_path / "state"), "flower": False},
-        "harvester": {"drives": [str(tmp_path / "drive")], "plain_folders": True, "proofs": 0},
-    }
-    path = tmp_path / "plotman.yaml"
-    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
-    return os.environ | {"PLOTMAN_CONFIG": str(path)}
+    return one_drive(tmp_path, broker_url, HOST)
 
 
 def command(*words: str) -> list[str]:

@@ -209,7 +209,7 @@ def test_a_relative_folder_is_a_warning_and_is_below_the_files_own_folder(
     assert [record.action for record in caplog.records] == ["config-warning"]  # type: ignore[attr-defined]
     assert "directories.dst.0" in caplog.text
     load(file)
-    assert len(caplog.records) == 1, "verbs load it for each question"
+    assert len(caplog.records) == 1, "verbs load it more than once"
 
 
 @pytest.mark.parametrize(
