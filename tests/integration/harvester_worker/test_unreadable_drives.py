@@ -14,7 +14,7 @@ import pytest
 
 from common.errors import NoRoom, TransferFailed
 from common.plotfile import PlotName
-from harvester_worker import incoming, ledger, reserve
+from harvester_worker import farmed, incoming, ledger, reserve
 from harvester_worker.ledger import Entry
 from harvester_worker.scrub import AGAIN_S, Scrub
 from tests.integration.harvester_worker.test_drives import MB, order
@@ -53,14 +53,14 @@ def hanging(hangs: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Call
 
 def when_read(folder: Path, befalls: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     """What befalls whoever looks for a plot in this folder."""
-    look = reserve.landed_at
+    look = farmed.landed_at
 
     def landed_at(name: PlotName, size_bytes: int, drive: str) -> Path | None:
         if drive == str(folder):
             befalls()
         return look(name, size_bytes, drive)
 
-    monkeypatch.setattr(reserve, "landed_at", landed_at)
+    monkeypatch.setattr(farmed, "landed_at", landed_at)
 
 
 @pytest.mark.parametrize(("kind", "why"), [("fails", "Input/output error"), ("hangs", "does not answer")])
