@@ -52,6 +52,8 @@ class Decision:
 
     waits_of: by host, of hosts for which anything waits.
     due_at: when the first wait is over that time alone cures; None: none is.
+    passings: harvesters to be told that a plot is sent.
+    settled: (host, path) of moves that leave the notice board, see beat.policy.settled.
     """
 
     starts: tuple[Start, ...] = ()
@@ -59,6 +61,7 @@ class Decision:
     waits_of: Mapping[str, tuple[Wait, ...]] = field(default_factory=dict)
     due_at: datetime | None = None
     passings: tuple[Passing, ...] = ()
+    settled: tuple[tuple[str, str], ...] = ()
 
     @property
     def waits(self) -> tuple[Wait, ...]:

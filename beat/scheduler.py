@@ -23,6 +23,7 @@ from beat.policy.farm import decide
 from beat.policy.farm_rules import FarmLimits
 from beat.policy.memory import Memory
 from beat.policy.passing_on import passed_on, to_pass_on
+from beat.policy.settled import settled
 from beat.sending import send_move, send_on, send_start
 from common.broker import broker_url
 from common.config import Config
@@ -125,18 +126,19 @@ class FarmScheduler(Scheduler):
 
     def _decide(self, now: datetime) -> Decision:
         look = self._view.look()
+        plotters, moves = look.snapshots[Role.PLOTTER], passed_on(look.moves, now)
         decision = decide(
-            plotters=look.snapshots[Role.PLOTTER],
+            plotters=plotters,
             archivers=look.snapshots[Role.ARCHIVER],
             harvesters=look.snapshots[Role.HARVESTER],
             orders=look.orders,
-            moves=passed_on(look.moves, now),
+            moves=moves,
             now=now,
             limits=self._limits,
             memory=self._memory,
             silent=look.silent,
         )
-        return replace(decision, passings=to_pass_on(look.moves))
+        return replace(decision, passings=to_pass_on(look.moves), settled=settled(plotters, moves, now))
 
     def _send(self, decision: Decision) -> None:
         for start in decision.starts:
@@ -159,6 +161,11 @@ class FarmScheduler(Scheduler):
                 return
             task_id = send_move(self.app, self._board, move, datetime.now(UTC))
             self._say("move-ordered", move.host, f"{move.plot.path} goes to {move.harvester}", task_id)
+        for host, path in decision.settled:
+            if not self._lease.held:
+                return
+            self._board.drop_move(host, path)
+            log.info("%s: %s is gone, and with it what is known of its move", host, path)
 
     def _say(self, kind: str, host: str, text: str, task_id: str) -> None:
         log.info("%s: %s", host, text, extra={"action": kind, "host": host, "task_id": task_id})

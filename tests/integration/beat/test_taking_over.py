@@ -16,6 +16,7 @@ import yaml
 
 from beat.policy.farm_rules import FarmLimits
 from common.names import Keys, Role
+from common.pending import MoveStep, PendingMove
 from common.phase import Phase
 from common.snapshot import DirState, Job, PlotterSnapshot, Recipe, TmpDir, Wait, Waits
 from common.store import Board
@@ -43,7 +44,8 @@ def plotter(host: str, *jobs: Job) -> PlotterSnapshot:
 
 @pytest.fixture
 def left(board: Board, broker_url: str) -> Board:
-    """p1 is alive. p2 is silent, and makes a plot. Of p3, which is gone, an earlier beat's word stands."""
+    """p1 is alive, and has no plot any more of those that it moved an hour ago. p2 is silent, and makes a
+    plot. Of p3, which is gone, an earlier beat's word stands."""
     running = Job(
         task_id="t", plotter="chia", pid=1, started_at=NOW - timedelta(hours=1), ours=True, eta_s=3600
     )
@@ -51,6 +53,17 @@ def left(board: Board, broker_url: str) -> Board:
     board.put_snapshot(Role.PLOTTER, plotter("p2", running))
     with redis.Redis.from_url(broker_url) as client:
         client.delete(Keys.alive(Role.PLOTTER, "p2"))
+    for host in ("p1", "p2"):
+        board.put_move(
+            host,
+            PendingMove(
+                path="/tmp1/a.plot",
+                harvester="h1",
+                size_bytes=1,
+                step=MoveStep.RELEASE,
+                expires_at=NOW - timedelta(hours=1),
+            ),
+        )
     stale = tuple(Wait(host=host, rule="stagger", reason="stagger 1s/6s") for host in ("p1", "p3"))
     board.put_waits(Waits(beat="earlier", at=NOW, waits=stale))
     return board
@@ -90,6 +103,7 @@ def test_a_new_beat_strikes_what_an_earlier_one_said_and_counts_the_plots_of_who
     told = eventually(said, "the new beat tells why nothing starts", 20)
     assert told == [("p1", "farm max jobs 1/1 (1 of them on p2, which is silent)")]
     assert left.orders(["p1", "p2"]) == {}
+    eventually(lambda: left.moves(["p1", "p2"]).keys() == {"p2"}, "a move leaves the board with its plot")
 
 
 def test_where_no_beat_decides_whoever_asks_why_is_told_the_same(left: Board) -> None:
