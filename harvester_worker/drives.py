@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from common.mounts import Mounts
@@ -117,10 +117,11 @@ class Drives:
         self._let_go()
         return found
 
-    def sweep(self) -> None:
-        """Remove what was abandoned on the drives that can be written to."""
+    def sweep(self, in_hand: Callable[[str], bool]) -> None:
+        """Remove what was abandoned on the drives that can be written to. in_hand: whether the plot of this
+        id is being taken in."""
         usable = [path for path, seen in self.refresh().items() if seen.report.state is DirState.OK]
-        answers = self.probe.run_all(usable, _swept, CHANGE_S)
+        answers = self.probe.run_all(usable, partial(_swept, in_hand=in_hand), CHANGE_S)
         for path, gone in answers.items():
             for file in [] if isinstance(gone, Hanging) else gone:
                 log.info("removed %s: nobody worked on it", file, extra={"action": "swept", "drive": path})
@@ -253,9 +254,9 @@ class Drives:
         return drive
 
 
-def _swept(path: str) -> list[str]:
+def _swept(path: str, in_hand: Callable[[str], bool]) -> list[str]:
     try:
-        return [str(file) for file in incoming.sweep(path, incoming.now_utc())]
+        return [str(file) for file in incoming.sweep(path, incoming.now_utc(), in_hand)]
     except OSError as error:
         log.warning("%s cannot be tidied: %s", path, error, extra={"action": "sweep-failed"})
         return []

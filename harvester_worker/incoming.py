@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -182,17 +182,19 @@ def refused(drive: str) -> list[Path]:
     return sorted(folder(drive).glob(f"*{REFUSED}"))
 
 
-def sweep(drive: str, now: datetime) -> list[Path]:
+def sweep(drive: str, now: datetime, in_hand: Callable[[str], bool] = lambda _: False) -> list[Path]:
     """Remove parts that nobody works on any more, and what was refused long ago; say which.
 
-    Never a file that is open for writing. Holds the drive's lock meanwhile.
+    Never a file that is open for writing, nor one whose plot, by its id, is `in_hand`: a slow drive may be
+    read back for hours. Holds the drive's lock meanwhile.
     """
     if not folder(drive).is_dir():
         return []
     gone = []
     with locked(drive):
         for part in parts(drive):
-            if now.timestamp() - part.touched_s > ABANDONED_S and not is_open_for_writing(part.path):
+            idle = now.timestamp() - part.touched_s > ABANDONED_S
+            if idle and not in_hand(part.path.stem) and not is_open_for_writing(part.path):
                 drop(part.path)
                 gone.append(part.path)
         for path in _left_over(drive, now.timestamp()):

@@ -179,7 +179,7 @@ class Harvester:
                 self.steering.expire()
                 now_s = time.monotonic()
                 if now_s >= next_sweep_s:
-                    self.drives.sweep()
+                    self.drives.sweep(in_hand=self.way_in.takes_in)
                     next_sweep_s = now_s + SWEEP_EVERY_S
                 elif now_s >= next_look_s or self._look_now.is_set():
                     self._look_now.clear()

@@ -32,6 +32,7 @@ harvester:
   draining: ["{folder}/drives/c*"]
   disabled: ["{folder}/drives/d?"]
   plain_folders: true
+  door_port: 0
 """
 
 
@@ -112,7 +113,7 @@ def test_a_disabled_drive_is_neither_looked_at_nor_written_to(
     assert not isinstance(refusal.value, NoRoom)
     with pytest.raises(TransferFailed, match="one is disabled"):
         harvester.admitter.admit(Delivery(reservation=begun, digest=None))
-    harvester.drives.sweep()
+    harvester.drives.sweep(in_hand=lambda _: False)
 
     assert words(harvester) == {"one": "disabled", "two": "disabled"}
     assert [path.stat().st_atime_ns for path in folders[:2]] == opened

@@ -28,7 +28,7 @@ Changed = Callable[[Path], contextlib.AbstractContextManager[None]]
 SETTINGS = """\
 version: [2]
 farm: {{host: {host}, state: {folder}/state, broker: "{broker}"}}
-harvester: {{drives: ["{folder}/drive"], plain_folders: true}}
+harvester: {{drives: ["{folder}/drive"], plain_folders: true, door_port: 0}}
 """
 
 

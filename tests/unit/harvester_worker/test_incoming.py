@@ -79,6 +79,13 @@ def test_a_part_that_is_open_for_writing_is_never_swept(drive: str) -> None:
     assert path.exists()
 
 
+def test_a_part_whose_plot_is_taken_in_is_never_swept_however_long_that_takes(drive: str) -> None:
+    path = part(drive, age_s=10 * 3600)
+
+    assert incoming.sweep(drive, NOW, in_hand=lambda plot_id: plot_id == path.stem) == []
+    assert incoming.sweep(drive, NOW) == [path]
+
+
 def test_what_was_refused_goes_after_a_day(drive: str) -> None:
     folder = incoming.folder(drive)
     for name, age_s in (("new.plot.refused", 3600), ("old.plot.refused", 25 * 3600)):
