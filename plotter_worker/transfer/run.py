@@ -12,15 +12,20 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import IO
 
+import psutil
+
 from common.errors import TransferFailed
 from common.moving import LetGo, Stop
+from common.units import human_duration
 from plotter_worker.transfer.progress import Done, Progress, Reader
-from plotter_worker.transfer.rsync import failure
+from plotter_worker.transfer.rsync import LOCAL_TIMEOUT_S, failure
 from plotter_worker.transfer.strays import MARK
 
 _POLL_S = 0.2  # how soon a stop is noticed
 _GRACE_S = 5.0
 _COMPLAINT_BYTES = 16 << 10
+_HANGS_S = LOCAL_TIMEOUT_S + 60.0  # rsync itself gives up before that, unless a drive keeps it from running
+_LOOK_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ def run(
     do; in a session of its own it ends when we say so, not with a Ctrl-C that everybody hears.
     owner: marks the process for `end_strays`, should we be killed. started: called with its pid.
     environment: variables beside our own.
-    Raises TransferFailed with the cause, LetGo when `stop` was set.
+    Raises TransferFailed with the cause, also where it hangs with a drive; LetGo when `stop` was set.
     """
     begun_s = time.monotonic()
     try:
@@ -78,13 +83,14 @@ def _follow(
     """Read both pipes until rsync closes them: what it sent, and what it complained of."""
     assert rsync.stdout is not None
     assert rsync.stderr is not None
-    reader, done, complaint = Reader(), None, b""
+    reader, done, complaint, pulse = Reader(), None, b"", _Pulse(rsync.pid)
     with selectors.DefaultSelector() as pipes:
         pipes.register(rsync.stdout, selectors.EVENT_READ)
         pipes.register(rsync.stderr, selectors.EVENT_READ)
         while pipes.get_map():
             if stop.is_set():
                 raise LetGo
+            pulse.feel()
             for key, _ in pipes.select(_POLL_S):
                 chunk = os.read(key.fd, 1 << 16)
                 if not chunk:
@@ -98,6 +104,35 @@ def _follow(
                     else:
                         tell(news)
     return done, complaint
+
+
+class _Pulse:
+    """Whether rsync still reads or writes anything. It may say nothing for long while it reads what is there
+    already; but the signs of life that the two ends send each other are read, too."""
+
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
+        self._next_look_s = self._moved_s = time.monotonic()
+        self._moved_bytes = -1
+
+    def feel(self) -> None:
+        """Raises TransferFailed where it has not moved for `_HANGS_S`."""
+        now_s = time.monotonic()
+        if now_s < self._next_look_s:
+            return
+        self._next_look_s = now_s + _LOOK_S
+        try:
+            counters = self._process.io_counters()
+        except psutil.Error:
+            return  # it has just ended, which its pipes tell
+        moved_bytes = counters.read_chars + counters.write_chars
+        if moved_bytes != self._moved_bytes:
+            self._moved_bytes, self._moved_s = moved_bytes, now_s
+        elif now_s - self._moved_s > _HANGS_S:
+            raise TransferFailed(
+                f"rsync has neither read nor written for {human_duration(_HANGS_S)}: it hangs with a drive.",
+                "See dmesg on this machine.",
+            )
 
 
 def _end(rsync: subprocess.Popen[bytes]) -> None:

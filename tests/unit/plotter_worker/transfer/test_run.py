@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from common.errors import TransferFailed
@@ -76,6 +78,25 @@ def test_an_rsync_that_hangs_with_its_drive_is_left_behind() -> None:
     _end(rsync)  # type: ignore[arg-type]
 
     assert rsync.killed
+
+
+@needs_rsync
+def test_an_rsync_that_does_not_get_to_run_any_more_is_given_up(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, part = files
+    pids: list[int] = []
+    monkeypatch.setattr("plotter_worker.transfer.run._LOOK_S", 0.1)
+    monkeypatch.setattr("plotter_worker.transfer.run._HANGS_S", 1)
+    monkeypatch.setattr("plotter_worker.transfer.run._GRACE_S", 0.2)
+
+    def freeze(_: Progress) -> None:
+        os.kill(pids[0], signal.SIGSTOP)  # as a drive that hangs would
+
+    with pytest.raises(TransferFailed, match="neither read nor written for 1s"):
+        run(command(str(source), str(part), ("--bwlimit=1024",)), freeze, never, started=pids.append)
+
+    assert not psutil.pid_exists(pids[0])
 
 
 @needs_rsync
