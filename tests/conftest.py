@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    chaos = parser.getgroup("plotman: the chaos run of tests/farm")
+    chaos = parser.getgroup("plotman: the chaos run of tests/e2e/farm")
     chaos.addoption("--chaos-minutes", type=float, default=5.0, help="how long faults strike (5)")
     chaos.addoption("--chaos-seed", type=int, default=None, help="strike as in an earlier run; printed there")
 
@@ -39,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 # What takes longest first: last, it would leave a core without work at the end. Files of most tests, with
 # which xdist begins, are the quick ones.
-_FIRST = ("tests/integration/farm/", "tests/integration/plotman/", "tests/integration/")
+_FIRST = ("tests/e2e/", "tests/integration/plotman/", "tests/integration/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from common.names import RESEND
 from common.snapshot import DirState, PlotState
-from tests.farm.help import delivered, drive_of, sending
+from tests.e2e.farm.help import delivered, drive_of, sending
 from tests.support.machine import Harvester
 from tests.support.machines import HUB, MB, Machines
 from tests.support.waiting import eventually

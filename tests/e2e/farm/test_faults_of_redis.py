@@ -16,7 +16,7 @@ from beat.decisions import Move
 from beat.sending import send_move
 from common.names import FREE_SPACE, PLOT, Role, queue
 from common.snapshot import FinishedPlot, PlotState
-from tests.farm.help import delivered, everybody_answers, running, starts
+from tests.e2e.farm.help import delivered, everybody_answers, running, starts
 from tests.support.machines import HUB, MB, Machines
 from tests.support.sections import SMALL
 from tests.support.waiting import eventually

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.farm.help import delivered, running, sending, starts
+from tests.e2e.farm.help import delivered, running, sending, starts
 from tests.support.lab import wait_for
 from tests.support.machines import MB, Machines
 from tests.support.sections import SMALL

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from tests.farm.chaos import Chaos
-from tests.farm.help import delivered
+from tests.e2e.farm.chaos import Chaos
+from tests.e2e.farm.help import delivered
 from tests.support.machines import MB, Machines
 from tests.support.waiting import eventually
 from tests.support.watch import Watch
