@@ -63,6 +63,9 @@ def celery_settings(broker_url: str, host: str) -> dict[str, Any]:
         "worker_prefetch_multiplier": 1,
         "task_track_started": True,
         "result_extended": True,
+        # Else each plot in the making, whose task is a thread, holds connections to Redis of its own: two
+        # thousand machines would take more than the 10,000 that Redis allows.
+        "result_backend_thread_safe": True,
         "result_expires": _RESULTS_KEPT_S,
         # Flower sees the plots without `-E` on every command line.
         "worker_send_task_events": True,

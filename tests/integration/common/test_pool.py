@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from celery import Celery
 
 from tests.support.waiting import eventually
@@ -24,7 +25,8 @@ from common.pool import stay_findable, stop_event
 
 app = Celery("pooltest", broker=os.environ["URL"], backend=os.environ["URL"])
 app.conf.update(worker_pool="common.pool:TaskPool", worker_concurrency=20, worker_hijack_root_logger=False,
-                worker_disable_prefetch=True, worker_prefetch_multiplier=1, task_track_started=True)
+                worker_disable_prefetch=True, worker_prefetch_multiplier=1, task_track_started=True,
+                result_backend_thread_safe=True)
 NOTES = os.environ["NOTES"]
 first = {}
 
@@ -46,6 +48,10 @@ def long(self, label="long"):
 @app.task(name="short")
 def short():
     return 7
+
+@app.task(name="orders")
+def orders():
+    app.send_task("short")
 
 @app.task(name="one")
 def one():
@@ -141,6 +147,21 @@ def test_a_task_whose_message_came_twice_can_still_be_terminated(worker: Worker)
         return "first terminated" in worker.noted
 
     eventually(terminate, "it is terminated", 10, every_s=0.3)
+
+
+def test_tasks_share_their_connections_to_redis_and_subscribe_to_no_result(
+    worker: Worker, broker_url: str
+) -> None:
+    with redis.Redis.from_url(broker_url) as client:
+        worker.send("first")
+        before = len(client.client_list())
+        for number in range(10):
+            worker.send(str(number))
+        worker.app.send_task("orders", ignore_result=True)
+        eventually(lambda: not client.llen("celery"), "all is taken")
+        assert worker.app.send_task("short").get(timeout=30) == 7
+        assert len(client.client_list()) <= before + 3
+        eventually(lambda: not client.pubsub_channels("celery-task-meta-*"), "nobody listens", 5)
 
 
 def test_a_cold_shutdown_lets_tasks_go_and_ends_within_seconds(worker: Worker) -> None:
