@@ -11,7 +11,9 @@ import argparse
 import sys
 from typing import Any
 
-from common.names import queue, role_and_host
+from common.errors import PlotmanError
+from common.last_good import load_to_run
+from common.names import Role, queue, role_and_host
 from plotman.celery import app
 
 BEAT = "beat"
@@ -19,9 +21,9 @@ BEAT = "beat"
 _HEARTBEAT_S = 10.0
 
 
-def serve(node: str, at_once: int | None = None) -> int:
-    """Serve until told to stop; the exit code. node: a worker's name, ROLE@HOST, or BEAT. at_once: tasks that
-    a worker does at a time; None for as many as there are. Raises ValueError where it is none of ours."""
+def serve(node: str) -> int:
+    """Serve until told to stop; the exit code. node: a worker's name, ROLE@HOST, or BEAT. Raises ValueError
+    where it is none of ours, ConfigError."""
     if node == BEAT:
         app.Beat(loglevel="INFO").run()
         return 0
@@ -33,10 +35,16 @@ def serve(node: str, at_once: int | None = None) -> int:
         queues=[queue(*named)],
         loglevel="INFO",
         heartbeat_interval=_HEARTBEAT_S,
-        concurrency=at_once,
+        concurrency=_transfers() if named[0] is Role.ARCHIVER else None,
     )
     worker.start()
     return int(worker.exitcode or 0)
+
+
+def _transfers() -> int:
+    """How many plots an archiver sends at a time."""
+    archiving = load_to_run().archiving
+    return archiving.concurrency if archiving else 1
 
 
 def main() -> None:
@@ -44,15 +52,17 @@ def main() -> None:
         "python -m plotman.serve", description="Serve as one process of plotman."
     )
     parser.add_argument("node", help=f"ROLE@HOST, or {BEAT}")
-    parser.add_argument("--at-once", type=int, help="tasks done at a time")
     arguments = parser.parse_args()
     # What Celery runs again after a SIGHUP. As a file, this one would have its own folder on the path, and
     # celery.py in it.
     sys.argv[:1] = ["-m", "plotman.serve"]
     try:
-        sys.exit(serve(arguments.node, arguments.at_once))
+        sys.exit(serve(arguments.node))
     except ValueError as error:
         parser.error(str(error))
+    except PlotmanError as error:
+        print(f"plotman: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -132,10 +132,7 @@ def celery_child(name: str, config: Config, config_file: Path) -> Child:
     serve = (sys.executable, "-m", "plotman.serve")
     if name == BEAT:
         return Child(name, (*serve, BEAT), Stage.DECISIONS, env)
-    role = Role(name)
-    at_once = config.archiving.concurrency if config.archiving else 1
-    few = ("--at-once", str(at_once)) if role is Role.ARCHIVER else ()
-    return Child(name, (*serve, node(role, config.host), *few), Stage.WORKERS, env)
+    return Child(name, (*serve, node(Role(name), config.host)), Stage.WORKERS, env)
 
 
 def environment(child: Child) -> dict[str, str]:

@@ -3,6 +3,7 @@ that was started by that."""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,10 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
+from celery import Celery
 
 from common.names import Role
 from common.store import Board
 from tests.support.one_drive import one_drive
+from tests.support.sections import PLOTTER
 from tests.support.waiting import eventually
 
 HOST = "served"
@@ -50,6 +54,30 @@ def test_a_hangup_starts_the_worker_anew_and_sigterm_ends_it_well(
     worker.terminate()
     assert worker.wait(30) == 0
     assert "Traceback" not in log.read_text()
+
+
+def test_an_archiver_sends_as_many_plots_at_a_time_as_plotman_yaml_says(
+    tmp_path: Path, broker_url: str, board: Board
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    settings = PLOTTER | {
+        "farm": {"host": HOST, "broker": broker_url, "state": str(tmp_path / "state")},
+        "directories": {"tmp": [str(tmp_path / "tmp")]},
+        "archiving": {"target": "harvester", "concurrency": 3},
+    }
+    config = tmp_path / "plotman.yaml"
+    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    environment = os.environ | {"PLOTMAN_CONFIG": str(config)}
+    with subprocess.Popen(command(f"archiver@{HOST}"), env=environment) as process:
+        try:
+            archiver = eventually(lambda: board.snapshots(Role.ARCHIVER).get(HOST), "it tells of itself")
+            with Celery("client", broker=broker_url, backend=broker_url) as client:
+                inspect = client.control.inspect([f"archiver@{HOST}"])
+                stats = eventually(inspect.stats, "it answers")
+        finally:
+            process.terminate()
+    assert stats[f"archiver@{HOST}"]["pool"]["max-concurrency"] == 3
+    assert not archiver.problems
 
 
 @pytest.mark.parametrize(

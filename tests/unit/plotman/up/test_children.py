@@ -73,7 +73,7 @@ def test_a_machine_with_nothing_to_run_is_told_so() -> None:
     [
         ("harvester", "plotman.serve harvester@box", Stage.WORKERS),
         ("plotter", "plotman.serve plotter@box", Stage.WORKERS),
-        ("archiver", "plotman.serve archiver@box --at-once 1", Stage.WORKERS),
+        ("archiver", "plotman.serve archiver@box", Stage.WORKERS),
         ("beat", "plotman.serve beat", Stage.DECISIONS),
         ("flower", "celery -A plotman flower --address=127.0.0.1 --port=5555", Stage.DECISIONS),
     ],
