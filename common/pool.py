@@ -120,8 +120,6 @@ class TaskPool(ThreadPool):
     """Set as `worker_pool`; threads are made as they are needed, up to the concurrency."""
 
     signal_safe = False
-    # What tasks order is not waited for: Celery would subscribe to each result, and keep that for ever.
-    task_join_will_block = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

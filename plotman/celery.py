@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 from celery.events.state import TASK_EVENT_TO_STATE
 
 from common import transport
@@ -40,6 +41,14 @@ def make_app() -> Celery:
 
         install()
     return made
+
+
+@signals.celeryd_init.connect(weak=False)
+def _share_connections(conf: Any, **_: Any) -> None:
+    """Else each plot in the making, whose task is a thread, holds connections to Redis of its own: many
+    machines would take more than the 10,000 that Redis allows. Only in workers, which wait for no results:
+    who waits would stand behind others who wait."""
+    conf.result_backend_thread_safe = True
 
 
 try:

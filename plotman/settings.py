@@ -63,15 +63,13 @@ def celery_settings(broker_url: str, host: str) -> dict[str, Any]:
         "worker_prefetch_multiplier": 1,
         "task_track_started": True,
         "result_extended": True,
-        # Else each plot in the making, whose task is a thread, holds connections to Redis of its own: two
-        # thousand machines would take more than the 10,000 that Redis allows.
-        "result_backend_thread_safe": True,
         "result_expires": _RESULTS_KEPT_S,
         # Flower sees the plots without `-E` on every command line.
         "worker_send_task_events": True,
         # Redis may be away for as long as it likes.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        "redis_max_connections": _MOST_TASKS_AT_ONCE,  # of redis-py's own 100, the next task is lost
         "redis_socket_timeout": 15,
         "redis_socket_connect_timeout": 5,
         "redis_socket_keepalive": not by_socket(broker_url),  # which Celery would not leave away by itself

@@ -117,7 +117,10 @@ def _answer(
     host = question.host
     try:
         with _understood(host, url):
-            answer = sent.get(max(0.01, deadline - time.monotonic()), propagate=False)
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 and not sent.ready():  # `get` would take a second to find that out
+                raise NoAnswer
+            answer = sent.get(max(0.01, left_s), propagate=False)
     except NoAnswer:
         role = ROLE_OF_TASK.get(question.task, "")
         return NobodyThere(
@@ -141,6 +144,7 @@ def _answer(
 @contextmanager
 def _understood(host: str, url: str) -> Iterator[None]:
     """Turn what Celery raises about the broker, which is at `url`, into NotAllowed or BrokerError."""
+    from celery.exceptions import BackendError
     from kombu.exceptions import OperationalError
 
     try:
@@ -155,7 +159,7 @@ def _understood(host: str, url: str) -> Iterator[None]:
         if isinstance(error, BrokerError):
             raise
         raise BrokerError(f"The broker cannot be reached: {error}.", "Start `plotman up`.") from error
-    except RuntimeError as error:  # Celery's word for a result backend that went away and stays away
+    except (RuntimeError, BackendError) as error:  # Celery's words for a result backend that went away
         raise BrokerError(
             f"The broker went away before {host} answered: {error}.", "Start it, then see what was done."
         ) from error

@@ -149,7 +149,7 @@ def test_a_task_whose_message_came_twice_can_still_be_terminated(worker: Worker)
     eventually(terminate, "it is terminated", 10, every_s=0.3)
 
 
-def test_tasks_share_their_connections_to_redis_and_subscribe_to_no_result(
+def test_tasks_can_share_their_connections_to_redis_and_subscribe_to_no_result(
     worker: Worker, broker_url: str
 ) -> None:
     with redis.Redis.from_url(broker_url) as client:

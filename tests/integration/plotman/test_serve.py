@@ -98,6 +98,20 @@ def test_what_cannot_be_served_here_is_told_in_a_line(
     assert "Traceback" not in done.stdout + done.stderr
 
 
+WORKER = f"app.Worker(hostname='harvester@{HOST}', queues=['harvester.{HOST}'])"
+
+
+@pytest.mark.parametrize(("before", "shared"), [(WORKER, True), ("pass", False)], ids=["worker", "client"])
+def test_the_tasks_of_a_worker_share_their_connections_to_redis(
+    environment: dict[str, str], before: str, shared: bool
+) -> None:
+    code = f"from plotman.celery import app; {before}; print(app.backend.thread_safe)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split()[-1] == str(shared), done.stderr
+
+
 def test_it_loads_neither_flower_nor_a_shell(environment: dict[str, str]) -> None:
     code = (
         "import sys, plotman.serve, plotman.celery as c; c.app.loader.import_default_modules(); "
