@@ -18,6 +18,7 @@ from typing import Any
 from uuid import uuid4
 
 from celery.beat import Scheduler
+from kombu.exceptions import OperationalError
 
 from beat.decisions import Decision
 from beat.policy.farm import decide
@@ -86,7 +87,7 @@ class FarmScheduler(Scheduler):
             if self._away:
                 log.info("Redis is back")
             self._away = False
-        except BrokerError as error:
+        except (BrokerError, OperationalError) as error:
             if not self._away:
                 log.error("%s Nothing is decided until it is back.", error)
             self._away, self._leads, self._heard = True, False, None

@@ -29,6 +29,7 @@ CURES: dict[str, str] = {
     "tmp room": _ROOM,
     "tmp2 room": _ROOM,
     "dst room": "See why finished plots do not leave dst: `plotman why {host}` tells for each.",
+    "trouble": "Mend what it names in its plotman.yaml; if {host} is newer, upgrade the scheduler's machine.",
     # Moving them.
     "open": "Wait until its writer is done; `plotman status` shows plots in the making.",
     "truncated": "Its plotter died or its copy was cut: delete it.",

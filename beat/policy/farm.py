@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
+from typing import TypeVar
 
 from beat.decisions import Decision, Move
 from beat.policy.archiving import plan_moves
@@ -17,6 +18,8 @@ from beat.policy.plotting import plan_starts
 from beat.policy.silent import still_running
 from common.pending import PendingMove, PendingOrder
 from common.snapshot import ArchiverSnapshot, HarvesterSnapshot, PlotState, PlotterSnapshot, Wait
+
+T = TypeVar("T")
 
 
 def decide(
@@ -68,21 +71,23 @@ def _plan_starts(
     """By host. What limits across hosts leave changes with each start anywhere, so that nothing is remembered
     then: a round over a thousand hosts takes a tenth of a second."""
     if limits == NO_LIMITS:
-        return {
-            host: memory.plan(snapshot, orders.get(host, ()), now, len(plotters))
-            for host, snapshot in plotters.items()
-        }
+
+        def remembered(snapshot: PlotterSnapshot) -> Planned:
+            return memory.plan(snapshot, orders.get(snapshot.host, ()), now, len(plotters))
+
+        return {host: _tried(remembered, snapshot, _no_start) for host, snapshot in plotters.items()}
     farm = FarmLoad(
         limits,
         (Load(snapshot, orders.get(host, ()), now) for host, snapshot in plotters.items()),
         (Load(still_running(last, now), orders.get(host, ()), now) for host, last in silent.items()),
     )
-    planned = {}
-    for host in _longest_idle_first(plotters):
-        starts, waits = plan_starts(plotters[host], orders.get(host, ()), now, farm)
+
+    def planned(snapshot: PlotterSnapshot) -> Planned:
+        starts, waits = plan_starts(snapshot, orders.get(snapshot.host, ()), now, farm)
         ends = [wait.until for wait in waits if wait.until is not None]
-        planned[host] = Planned(starts, waits, min(ends, default=None))
-    return planned
+        return Planned(starts, waits, min(ends, default=None))
+
+    return {host: _tried(planned, plotters[host], _no_start) for host in _longest_idle_first(plotters)}
 
 
 def _plan_moves(
@@ -101,19 +106,39 @@ def _plan_moves(
     places = Places(archivers, moves, now)
     ordered: list[Move] = []
     waits: dict[str, tuple[Wait, ...]] = {}
-    for host in with_plots:
-        moved, waits[host] = plan_moves(
-            plotters[host],
-            archivers.get(host),
-            moves.get(host, ()),
+
+    def planned(snapshot: PlotterSnapshot) -> tuple[tuple[Move, ...], tuple[Wait, ...]]:
+        return plan_moves(
+            snapshot,
+            archivers.get(snapshot.host),
+            moves.get(snapshot.host, ()),
             harvesters,
             now,
             berths=berths,
-            at_once=plotters[host].moves_at_once,
+            at_once=snapshot.moves_at_once,
             places=places,
         )
+
+    for host in with_plots:
+        moved, waits[host] = _tried(planned, plotters[host], lambda wait: ((), (wait,)))
         ordered += moved
     return ordered, waits
+
+
+def _tried(
+    plan: Callable[[PlotterSnapshot], T], snapshot: PlotterSnapshot, instead: Callable[[Wait], T]
+) -> T:
+    """What is planned for one host. One of which nothing can be made, such as a newer release's with words
+    that are not known here, must not keep the others from being decided on."""
+    try:
+        return plan(snapshot)
+    except Exception as error:  # noqa: BLE001
+        reason = f"what it tells cannot be decided on: {type(error).__name__}: {error}"
+        return instead(Wait(host=snapshot.host, rule="trouble", reason=reason))
+
+
+def _no_start(wait: Wait) -> Planned:
+    return Planned((), (wait,), None)
 
 
 def _longest_idle_first(plotters: Mapping[str, PlotterSnapshot]) -> list[str]:

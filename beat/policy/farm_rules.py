@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
 
 from beat.policy.load import Load
 from common.snapshot import Wait
@@ -69,7 +68,7 @@ class FarmLoad:
                     rule="farm stagger",
                     reason=f"farm stagger {young_s:.0f}s/{human_seconds(stagger_s)}",
                     numbers={"age_s": young_s, "stagger_s": stagger_s},
-                    until=load.now + timedelta(seconds=stagger_s - young_s),
+                    until=load.later(stagger_s - young_s),
                 )
             )
         return waits

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from beat.policy.load import Load
 from beat.policy.shortage import drained, shortage, unusable
@@ -95,7 +95,7 @@ def pause_after_failure(load: Load) -> Wait | None:
             rule="failures",
             reason=f"{words}; next try after {int(since_s)}s/{human_seconds(pause_s)}",
             numbers={**numbers, "since_s": since_s, "pause_s": pause_s},
-            until=_in(load, pause_s - since_s),
+            until=load.later(pause_s - since_s),
         )
     if load.on_trial:
         reason = f"{words}; {load.on_trial} on trial, the next when it is seen to plot"
@@ -131,7 +131,7 @@ def stagger(load: Load) -> Wait | None:
         rule="stagger",
         reason=f"stagger {int(age)}s/{human_seconds(snapshot.global_stagger_s)}",
         numbers={"age_s": age, "stagger_s": snapshot.global_stagger_s},
-        until=_in(load, snapshot.global_stagger_s - age),
+        until=load.later(snapshot.global_stagger_s - age),
     )
 
 
@@ -157,11 +157,6 @@ def tmp2(load: Load) -> Wait | None:
         or unusable(load, "tmp2", directory, None)
         or shortage(load, "tmp2", directory, snapshot.recipe.tmp2_bytes, None)
     )
-
-
-def _in(load: Load, rest_s: float) -> datetime:
-    """A time that is later than now, so that whoever sleeps until then does sleep."""
-    return load.now + timedelta(seconds=max(rest_s, 0.001))
 
 
 def _last_words(load: Load) -> str:

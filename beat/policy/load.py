@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from beat.policy.room import Pair, Room
 from beat.policy.turns import free_turns, is_due
@@ -14,6 +14,8 @@ from common.snapshot import PlotterSnapshot, age_s
 # Below every phase: a job whose phase is not known is not past any milestone, and the least advanced.
 UNKNOWN: Pair = (-1, -1)
 NOT_BEGUN: Pair = (0, 0)
+
+_LEAST_S, _MOST_S = 0.001, 10 * 365 * 86_400
 
 
 def pair(phase: Phase | None) -> Pair:
@@ -51,6 +53,11 @@ class Load:
         if snapshot.last_start_at is not None:
             self._count_start(age_s(snapshot.last_start_at, self.host_now))
         self.turns = free_turns(snapshot.turn, self._count_orders(pending) if pending else ())
+
+    def later(self, rest_s: float) -> datetime:
+        """When so many seconds are over: later than now, so that whoever sleeps until then does sleep, and a
+        time that can be told, were somebody to write a stagger of centuries for "never"."""
+        return self.now + timedelta(seconds=min(max(rest_s, _LEAST_S), _MOST_S))
 
     def _count_jobs(self) -> None:
         at = self.room.at

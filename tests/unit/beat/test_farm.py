@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from beat.policy.farm import decide
+from beat.policy.farm_rules import NO_LIMITS, FarmLimits
 from tests.unit.beat.builders import T, archiver, at, drive, farm, keeper, move, order, plot, plotter, rules
 
 HOSTS = ("p1", "p2", "p3")
@@ -38,6 +39,24 @@ def test_plots_spread_over_harvesters() -> None:
     harvesters = farm(h1=[drive()] * 4, h2=[drive()] * 4, h3=[drive()] * 4)
     decision = decide(plotters, ARCHIVERS, harvesters, {}, {}, T)
     assert sorted(each.harvester for each in decision.moves) == ["h1", "h2", "h3"]
+
+
+def test_a_host_of_which_nothing_can_be_made_keeps_no_other_from_plotting_and_moving() -> None:
+    plotters = {
+        "p1": plotter(host="p1", windows=("whenever the sun shines",)),
+        "p2": plotter(host="p2", plots=(plot("a"),), archiving=True),
+    }
+    for limits in (NO_LIMITS, FarmLimits(max_jobs=100)):
+        decision = decide(plotters, ARCHIVERS, farm(h1=[drive()]), {}, {}, T, limits)
+        assert {start.host for start in decision.starts} == {each.host for each in decision.moves} == {"p2"}
+        (trouble,) = decision.waits_of["p1"]
+        assert (trouble.rule, "whenever the sun shines" in trouble.reason) == ("trouble", True)
+
+
+def test_a_stagger_of_centuries_means_never() -> None:
+    plotters = {"p1": plotter(host="p1", global_stagger_s=1e15, last_start_at=at(-1))}
+    decision = decide(plotters, {}, {}, {}, {}, T, FarmLimits(stagger_s=1e15))
+    assert rules(decision.waits) == [("stagger", None), ("farm stagger", None)]
 
 
 def test_an_empty_farm_waits_for_nothing() -> None:
