@@ -57,7 +57,7 @@ def _space(drive: Drive) -> dict[str, Any]:
     }
 
 
-@shared_task(name=names.RESERVE, bind=True, throws=(PlotmanError,))
+@shared_task(name=names.RESERVE, bind=True, throws=(PlotmanError,), ignore_result=True)
 def reserve(self: Task, **arguments: Any) -> dict[str, Any]:
     """Hold a plot's bytes on a drive. Arguments: ReserveOrder; answer: Reservation."""
     order = ReserveOrder.read(**arguments)
@@ -87,7 +87,7 @@ def reserve(self: Task, **arguments: Any) -> dict[str, Any]:
     return reservation.kwargs()
 
 
-@shared_task(name=names.ADMIT, bind=True, throws=(PlotmanError,))
+@shared_task(name=names.ADMIT, bind=True, throws=(PlotmanError,), ignore_result=True)
 def admit(self: Task, delivery: dict[str, Any], host: str) -> dict[str, Any]:
     """Take a delivered plot in. delivery: Delivery; answer: Admission, when the plot is durable."""
     delivered = Delivery.read(**delivery)

@@ -10,7 +10,9 @@ from common.names import ROLE_OF_TASK, queue
 
 # A message that a dead worker held comes back after this long: never while a plot is made.
 _VISIBILITY_TIMEOUT_S = 10_000_000
+# Of plots and transfers; the other steps of a move leave none.
 _RESULTS_KEPT_S = 30 * 86400
+_FAILURES_KEPT_S = 86400  # an order may be refused again and again
 # Threads are made as needed; this bounds plots and short requests of one worker together.
 _MOST_TASKS_AT_ONCE = 1000
 
@@ -64,6 +66,7 @@ def celery_settings(broker_url: str, host: str) -> dict[str, Any]:
         "task_track_started": True,
         "result_extended": True,
         "result_expires": _RESULTS_KEPT_S,
+        "result_failure_expires": _FAILURES_KEPT_S,
         # Flower sees the plots without `-E` on every command line.
         "worker_send_task_events": True,
         # Redis may be away for as long as it likes.

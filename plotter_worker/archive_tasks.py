@@ -59,7 +59,7 @@ def transfer(self: Task, reservation: dict[str, Any], host: str) -> dict[str, An
     return delivery.kwargs()
 
 
-@shared_task(name=names.RELEASE, bind=True, throws=(PlotmanError,))
+@shared_task(name=names.RELEASE, bind=True, throws=(PlotmanError,), ignore_result=True)
 def release(self: Task, admission: dict[str, Any], host: str) -> dict[str, Any]:
     """Delete the source of a plot that is durable on its drive. admission: Admission, which is also the
     answer. Runs in the plotter's worker, so that it never waits for the next transfer."""
@@ -162,7 +162,7 @@ def bandwidth(host: str, bytes_s: int | None = None) -> str:
     return f"{host} {text}"
 
 
-@shared_task(name=names.REFUSE, throws=(OrderRefused,))
+@shared_task(name=names.REFUSE, throws=(OrderRefused,), ignore_result=True)
 def refuse(host: str, path: str, reason: str) -> None:
     """A harvester did not take the plot: it stays here, and is not sent again without a word."""
     serving = service.serving(host)

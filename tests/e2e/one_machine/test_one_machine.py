@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from prometheus_client.parser import text_string_to_metric_families
 
 from common.names import PLOT
@@ -69,6 +70,8 @@ def test_plots_are_made_archived_and_proved_and_nothing_stays_behind(farm: Farm,
         assert set(farm.result(event.task_id)["result"]["phase_times_s"]) == {"1", "2", "3", "4"}
     eventually(lambda: farm.events("archived")[3:], "each is told to be archived")
     assert len(farm.events("archived")) == 4, "each plot is archived once"
+    with redis.Redis.from_url(farm.url) as client:
+        assert len(client.keys("celery-task-meta-*")) == 8, "a result of each plot and of each transfer"
     families = text_string_to_metric_families(farm.run("prometheus").stdout)
     metrics = {sample.name: sample.value for family in families for sample in family.samples}
     assert metrics["plotman_plots_made_total"] == metrics["plotman_plots_archived_total"] == 4
