@@ -1,7 +1,8 @@
 """The archiving targets that need no definition: `local_rsync` and `rsyncd`, as plotman 0.5.3 names them.
 
 Names, variables and what is said to the scripts are those of 0.5.3; the scripts are our own. Each prints
-`PATH:BYTES` for the drives mounted below site_root, with the bytes a plain user may still write.
+`PATH:BYTES` for the drives mounted below site_root, with the bytes a plain user may still write; where there
+is none, for site_root, if that is one itself.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from common.config.archiving import TargetDefinition
 _DRIVES = """table=$({ask}) || [ -n "$table" ]
 printf '%s\\n' "$table" | awk -v root="${{site_root%/}}/" -v only="${{site_path_filter}}" \
 'NR > 1 {{ path = $6; for (i = 7; i <= NF; i++) path = path " " $i
-if (index(path, root) == 1 && index(path, only)) printf "%s:%.0f\\n", path, $4 * 1024 }}'
+if (!index(path, only)) next; told = sprintf("%s:%.0f", path, $4 * 1024)
+if (index(path, root) == 1) {{ print told; below = 1 }} else if (path "/" == root) itself = told }}
+END {{ if (!below && itself) print itself }}'
 """
 _OPTIONS = "--preallocate --remove-source-files --skip-compress plot --whole-file"
 

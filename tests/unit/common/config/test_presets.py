@@ -60,6 +60,14 @@ def test_free_space_is_told_of_the_drives_below_site_root(
     assert told.splitlines() == ["/farm/sites/01:1024000", "/farm/sites/my drive:17305600000000"]
 
 
+@pytest.mark.parametrize(("target", "more"), [("local_rsync", {}), ("rsyncd", FAR)])
+@pytest.mark.parametrize("root", ["/farm/sites2/03", "/farm/sites2/03/"])
+def test_where_no_drive_is_below_it_site_root_is_the_drive_itself(
+    run: Run, target: str, more: dict[str, str], root: str
+) -> None:
+    assert run(target, "disk_space", site_root=root, **more) == "/farm/sites2/03:2048000\n"
+
+
 def test_the_forks_filter_chooses_among_them(run: Run) -> None:
     told = run("local_rsync", "disk_space", site_root="/farm/sites", site_path_filter="drive")
     assert told.splitlines() == ["/farm/sites/my drive:17305600000000"]
