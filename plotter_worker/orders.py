@@ -12,7 +12,7 @@ from datetime import datetime
 from common.errors import OrderRefused
 from common.messages import PlotOrder
 from common.snapshot import Directory, DirState, PlotterSnapshot, TmpDir, age_s
-from common.units import human_seconds
+from common.units import human_bytes, human_seconds
 
 
 class AlreadyTaken(OrderRefused):
@@ -79,7 +79,17 @@ def _tmp(order: PlotOrder, host: PlotterSnapshot) -> TmpDir:
             raise OrderRefused(
                 "Every tmp directory is drained or has all the jobs it may have.", "Wait for one to end."
             )
-        return min(free, key=lambda tmp: running.count(tmp.path))
+        needs_bytes = host.recipe.tmp_bytes
+        chosen = min(
+            free,
+            key=lambda tmp: (_unusable(tmp), _lacks(tmp, needs_bytes, host), running.count(tmp.path)),
+        )
+        if host.check_room and _lacks(chosen, needs_bytes, host):
+            raise OrderRefused(
+                f"No tmp directory has the {human_bytes(needs_bytes)} that another plot takes.",
+                "Wait for one to end, or make room. In one that you name it is made all the same.",
+            )
+        return chosen
     for tmp in host.tmp_dirs:
         if tmp.path == order.tmp:
             if tmp in free:
@@ -99,8 +109,14 @@ def _dst(order: PlotOrder, host: PlotterSnapshot, tmp: TmpDir) -> str:
         if tmp.path in allowed:
             return tmp.path
         incoming = [job.dst for job in host.jobs]
-        drained = {directory.path for directory in host.dst_dirs if directory.drained is not None}
-        return min(allowed, key=lambda path: (path in drained, incoming.count(path)))
+        last = {
+            directory.path
+            for directory in host.dst_dirs
+            if directory.drained is not None
+            or _unusable(directory)
+            or _lacks(directory, host.recipe.dst_bytes, host)
+        }
+        return min(allowed, key=lambda path: (path in last, incoming.count(path)))
     if order.dst not in allowed:
         raise OrderRefused(
             f"{order.dst} is no dst directory of {host.host} for {tmp.path}.",
@@ -109,6 +125,30 @@ def _dst(order: PlotOrder, host: PlotterSnapshot, tmp: TmpDir) -> str:
     return order.dst
 
 
+def _unusable(directory: Directory) -> bool:
+    return directory.state not in (DirState.OK, DirState.UNKNOWN)
+
+
+def _lacks(directory: Directory, size_bytes: int, host: PlotterSnapshot) -> bool:
+    """Whether so many bytes do not fit beside what running plots will still take of the same file system."""
+    if directory.free_bytes is None:
+        return False
+    known = (*host.tmp_dirs, *((host.tmp2,) if host.tmp2 else ()), *host.dst_dirs)
+    device = directory.device or directory.path
+    here = {other.path for other in known if (other.device or other.path) == device}
+    spoken_bytes = sum(
+        to_come_bytes
+        for job in host.jobs
+        for path, to_come_bytes in (
+            (job.tmp, job.tmp_to_come_bytes),
+            (job.tmp2 or job.tmp, job.tmp2_to_come_bytes),
+            (job.dst, job.dst_to_come_bytes),
+        )
+        if path in here
+    )
+    return directory.free_bytes - spoken_bytes < size_bytes
+
+
 def _must_be_usable(directory: Directory | None) -> None:
-    if directory is not None and directory.state not in (DirState.OK, DirState.UNKNOWN):
+    if directory is not None and _unusable(directory):
         raise OrderRefused(f"{directory.path} is {directory.state}.", "Look at its drive.")

@@ -10,6 +10,7 @@ from common.errors import OrderRefused
 from common.messages import PlotOrder
 from common.snapshot import DirState, PlotterSnapshot
 from plotter_worker.orders import Place, place
+from tests.support.paper import GB
 from tests.unit.beat.builders import at, directory, job, plotter, tmp_dir
 
 DST = (directory("/dst1"), directory("/dst2"))
@@ -17,7 +18,8 @@ DST = (directory("/dst1"), directory("/dst2"))
 
 def host(**fields: Any) -> PlotterSnapshot:
     given: dict[str, Any] = {"turn": "a:5", "dst_dirs": DST, "global_max_jobs": 3, "global_stagger_s": 6}
-    return plotter(tmp_dir("/tmp1", max_jobs=2), tmp_dir("/tmp2", max_jobs=2), **{**given, **fields})
+    tmp_dirs = fields.pop("tmp_dirs", (tmp_dir("/tmp1", max_jobs=2), tmp_dir("/tmp2", max_jobs=2)))
+    return plotter(*tmp_dirs, **{**given, **fields})
 
 
 def order(**fields: Any) -> PlotOrder:
@@ -35,6 +37,24 @@ def test_a_person_s_order_goes_where_there_is_room() -> None:
     # A person may start a plot in spite of pause and stagger.
     busy = host(jobs=jobs, plotting=False, last_start_at=at(-1))
     assert place(asked, busy, at(0)) == Place("/tmp2", None, "/dst2")
+
+
+def test_a_person_s_order_passes_over_what_is_full_or_cannot_be_used() -> None:
+    asked = PlotOrder(host="h")
+    full = tmp_dir("/tmp1", free_gb=300, device="a")
+    other = tmp_dir("/tmp2", free_gb=300, device="b")
+    taken = (job("/tmp1", dst="/dst9", tmp_to_come_bytes=100 * GB),)
+    gone = (directory("/dst1", state=DirState.MISSING), directory("/dst2", free_gb=1), directory("/dst3"))
+    assert place(asked, host(tmp_dirs=(full, other), jobs=taken, dst_dirs=gone), at(0)).tmp == "/tmp2"
+    assert place(asked, host(tmp_dirs=(full, other), jobs=taken, dst_dirs=gone), at(0)).dst == "/dst3"
+    away = tmp_dir("/tmp2", state=DirState.MISSING)
+    with pytest.raises(OrderRefused, match=r"No tmp directory has the 256\.0 GB that another plot takes"):
+        place(asked, host(tmp_dirs=(full,), jobs=taken), at(0))
+    assert place(asked, host(tmp_dirs=(away, tmp_dir("/tmp3")), jobs=taken), at(0)).tmp == "/tmp3"
+    # Who names one knows better.
+    named = PlotOrder(host="h", tmp="/tmp1")
+    assert place(named, host(tmp_dirs=(full,), jobs=taken), at(0)).tmp == "/tmp1"
+    assert place(asked, host(tmp_dirs=(full,), jobs=taken, check_room=False), at(0)).tmp == "/tmp1"
 
 
 @pytest.mark.parametrize(
