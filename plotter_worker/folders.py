@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from common.config import Config
 from common.snapshot import DirState
 from plotter_worker.former import former_folders, remember
+from plotter_worker.mounted import Mounted
 from plotter_worker.snapshots import plot_folders
 from plotter_worker.survey import Seen, Survey
 
@@ -28,6 +29,7 @@ class Folders:
         self._leaving: frozenset[str] = frozenset()
         self._idle: frozenset[str] = frozenset()  # of those: where nothing was found to wait for
         self._plot_folders: tuple[str, ...] = ()
+        self._mounted = Mounted(settings.state_dir)
         for path in former_folders(settings.state_dir):
             self._begin(path, with_plots=True)
         self.follow(settings, frozenset())
@@ -63,6 +65,7 @@ class Folders:
             kept = [path for path in self._surveys if path in self._leaving]
             self._plot_folders = tuple(dict.fromkeys((*with_plots, *kept)))
             remember(settings.state_dir, self._plot_folders)
+            self._mounted.keep_only(self._surveys)
 
     @property
     def plot_folders(self) -> tuple[str, ...]:
@@ -105,6 +108,6 @@ class Folders:
             return
         if survey is not None:
             survey.stop()
-        survey = self._surveys[path] = Survey(path, with_plots, self._on_change)
+        survey = self._surveys[path] = Survey(path, with_plots, self._on_change, self._mounted.look)
         if self._started:
             survey.start()

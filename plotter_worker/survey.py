@@ -71,12 +71,19 @@ class _Known:
 
 class Survey:
     """One directory. `on_change` is called in the survey's thread when a look differs from the last: with
-    whether something is decided on that (`matters`)."""
+    whether something is decided on that (`matters`). look: as common.probe.look."""
 
-    def __init__(self, path: str, with_plots: bool, on_change: Callable[[bool], None]) -> None:
+    def __init__(
+        self,
+        path: str,
+        with_plots: bool,
+        on_change: Callable[[bool], None],
+        look: Callable[[str], DirReport] = look,
+    ) -> None:
         self.path = path
         self.with_plots = with_plots
         self._on_change = on_change
+        self._report = look
         self._seen = Seen()
         self._known: dict[str, _Known] = {}
         self._unnameable: set[str] = set()  # names that the log has told of
@@ -114,7 +121,7 @@ class Survey:
                     inotify = self._watch(selector)
                 seen = self._look()
                 self._busy_since = None
-                if inotify is not None and seen.report.state is DirState.MISSING:
+                if inotify is not None and _another(self._seen.report, seen.report):
                     selector.unregister(inotify.fd)
                     inotify.close()
                     inotify = None  # what comes back under this name is another directory
@@ -161,7 +168,7 @@ class Survey:
         return inotify
 
     def _look(self) -> Seen:
-        report = look(self.path)
+        report = self._report(self.path)
         try:
             files = tuple(sorted(self._nameable(_files(self.path)), key=lambda file: file.name))
         except OSError:
@@ -216,6 +223,11 @@ class Survey:
         )
         self._known[file.name] = _Known(state, since, fingerprint, plot)
         return plot
+
+
+def _another(former: DirReport, now: DirReport) -> bool:
+    """Whether it is gone, or lies on another drive than a moment ago."""
+    return former.device is not None and former.device != now.device
 
 
 def _files(path: str) -> list[FileSeen]:
