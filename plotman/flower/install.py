@@ -1,7 +1,8 @@
 """Puts what is ours into Flower, before `celery -A plotman flower` makes its application.
 
 Flower 2.2 has no plug-ins. What we lean on: `flower.urls.handlers` and `flower.urls.settings`, which are read
-when the application is made; the options `tasks_columns` and `format_task`; Tornado's `template_loader`.
+when the application is made; the options `tasks_columns` and `format_task`; Tornado's `template_loader`; that
+`flower.events` sleeps by `time.sleep`.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ TASKS_COLUMNS = "name,kwargs,state,result,received,started,runtime,worker,uuid"
 
 def install() -> None:
     """Once for each process."""
-    from flower import urls
+    from flower import events, urls
     from flower.api.control import TaskRevoke
     from flower.options import options
     from tornado.web import url
 
     from plotman.flower.loader import TemplateLoader
     from plotman.flower.page import FarmTables, FarmView
+    from plotman.flower.patience import Patience
     from plotman.flower.revoke import Revoke
     from plotman.flower.words import format_task
 
@@ -29,6 +31,7 @@ def install() -> None:
     urls.handlers[:] = [_with(Revoke, TaskRevoke, handler) for handler in urls.handlers]
     urls.handlers[:0] = [url(r"/farm", FarmView, name="farm"), url(r"/farm/tables", FarmTables)]
     urls.settings["template_loader"] = TemplateLoader(urls.settings["template_path"])
+    events.time = Patience()
     options.tasks_columns = TASKS_COLUMNS  # the command line and the environment are read after this
     options.format_task = format_task
 
