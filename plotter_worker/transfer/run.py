@@ -16,6 +16,7 @@ import psutil
 
 from common.errors import TransferFailed
 from common.moving import LetGo, Stop
+from common.pool import StopReason
 from common.units import human_duration
 from plotter_worker.transfer.progress import Done, Progress, Reader
 from plotter_worker.transfer.rsync import LOCAL_TIMEOUT_S, failure
@@ -51,7 +52,8 @@ def run(
     do; in a session of its own it ends when we say so, not with a Ctrl-C that everybody hears.
     owner: marks the process for `end_strays`, should we be killed. started: called with its pid.
     environment: variables beside our own.
-    Raises TransferFailed with the cause, also where it hangs with a drive; LetGo when `stop` was set.
+    Raises TransferFailed with the cause, also where it hangs with a drive or a person ended it; LetGo when
+    `stop` was set for another reason.
     """
     begun_s = time.monotonic()
     try:
@@ -89,7 +91,7 @@ def _follow(
         pipes.register(rsync.stderr, selectors.EVENT_READ)
         while pipes.get_map():
             if stop.is_set():
-                raise LetGo
+                raise _why_stopped(stop)
             pulse.feel()
             for key, _ in pipes.select(_POLL_S):
                 chunk = os.read(key.fd, 1 << 16)
@@ -104,6 +106,15 @@ def _follow(
                     else:
                         tell(news)
     return done, complaint
+
+
+def _why_stopped(stop: Stop) -> Exception:
+    """A worker that leaves has the transfer go on elsewhere at once; a person does not."""
+    if getattr(stop, "reason", None) is StopReason.TERMINATED:
+        return TransferFailed(
+            "somebody terminated the transfer.", "It goes on where it ended, after a pause."
+        )
+    return LetGo()
 
 
 class _Pulse:

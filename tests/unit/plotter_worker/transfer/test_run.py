@@ -81,6 +81,19 @@ def test_an_rsync_that_hangs_with_its_drive_is_left_behind() -> None:
 
 
 @needs_rsync
+def test_a_transfer_that_a_person_terminates_does_not_begin_again_at_once(files: tuple[Path, Path]) -> None:
+    source, part = files
+    stop = StopEvent()
+
+    with pytest.raises(TransferFailed, match="somebody terminated the transfer"):
+        run(
+            command(str(source), str(part), ("--bwlimit=1024",)),
+            lambda _: stop.set(StopReason.TERMINATED),
+            stop,
+        )
+
+
+@needs_rsync
 def test_an_rsync_that_does_not_get_to_run_any_more_is_given_up(
     files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
