@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from common.errors import BrokerError
 from common.names import SNAPSHOT_RENEW, Role
+from common.namesake import Namesake
 from common.snapshot import Event, Snapshot
 from common.store import Board
 
@@ -24,6 +25,7 @@ class Publisher:
     """One thread per process; nobody else waits for Redis.
 
     build: makes the snapshot of this moment; called by one thread at a time.
+    mark: of this plotman (common.namesake). Another that goes by our name stands in the snapshot's problems.
     min_interval_s: changes that follow each other faster than this share one snapshot.
 
     While Redis is away it goes on trying, keeps the events, and has the newest snapshot up within
@@ -31,11 +33,19 @@ class Publisher:
     """
 
     def __init__(
-        self, board: Board, role: Role, build: Callable[[], Snapshot], min_interval_s: float = 0.02
+        self,
+        board: Board,
+        role: Role,
+        build: Callable[[], Snapshot],
+        mark: str,
+        min_interval_s: float = 0.02,
     ) -> None:
         self._board = board
         self._role = role
         self._build = build
+        self._mark = mark
+        self._namesake = Namesake(mark)
+        self._told: str | None = None  # of the namesake
         self._min_interval_s = min_interval_s
         self._wake = threading.Event()
         self._decisive = False  # what woke is more than progress
@@ -138,7 +148,9 @@ class Publisher:
     def _put(self, events: list[Event], decisive: bool) -> None:
         if decisive:
             self._renew_at = time.monotonic() + SNAPSHOT_RENEW.total_seconds()
-        self._board.put_snapshot(self._role, self._build(), decisive)
+        snapshot = self._with_namesake(self._build())
+        before = self._board.put_snapshot(self._role, snapshot, decisive, self._mark)
+        self._namesake.saw(before, time.monotonic())
         for event in events:
             with self._lock:
                 if not self._events or self._events[0] is not event:
@@ -147,3 +159,12 @@ class Publisher:
             with self._lock:
                 if self._events and self._events[0] is event:  # else too many have come meanwhile
                     del self._events[0]
+
+    def _with_namesake(self, snapshot: Snapshot) -> Snapshot:
+        problem = self._namesake.problem(snapshot.host, time.monotonic())
+        if problem is not None and problem != self._told:
+            log.warning("%s", problem, extra={"action": "namesake"})
+        self._told = problem
+        if problem is None:
+            return snapshot
+        return snapshot.model_copy(update={"problems": (*snapshot.problems, problem)})

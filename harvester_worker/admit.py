@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from common import machine
 from common.durable import make_durable
 from common.errors import OrderRefused, PlotRefused, TransferFailed
 from common.messages import Admission, Delivery, Reservation
@@ -143,7 +144,7 @@ class Admitter:
         if not known(digest):
             log.warning("a digest of an unknown kind, %s, is not looked at", digest)
             return False
-        clean = record is not None and not record.resumed and record.boot == incoming.boot_id()
+        clean = record is not None and not record.resumed and record.boot == machine.boot_id()
         return self.read_back or not clean
 
     def _land(self, arrival: _Arrival, digest: str | None) -> Path:

@@ -166,11 +166,6 @@ def write_record(part: Path, record: Record) -> None:
     make_durable(beside.parent)
 
 
-def boot_id() -> str:
-    """Of the running kernel: a new one with each start of the machine, random(4)."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-
-
 def drop(part: Path) -> None:
     """Give the part's room back."""
     part.unlink(missing_ok=True)

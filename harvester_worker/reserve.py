@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from common import machine
 from common.config.farm import Placement
 from common.errors import NoRoom, OrderRefused, TransferFailed
 from common.messages import Message, Reservation
@@ -255,5 +256,5 @@ def _record(order: ReserveOrder, name: PlotName) -> Record:
         source_host=order.source_host,
         path=order.path,
         reserved_at=incoming.now_utc(),
-        boot=incoming.boot_id(),
+        boot=machine.boot_id(),
     )

@@ -17,6 +17,7 @@ from common.config.farm import Harvester as HarvesterSection
 from common.config_watch import ConfigWatch
 from common.moving import MoveKeeper
 from common.names import Role
+from common.namesake import mark
 from common.plotfile import PlotName
 from common.probe import Probe
 from common.publisher import Publisher
@@ -51,7 +52,7 @@ class Harvester:
         self.host = settings.host
         self._section = section
         self._looks, self._work = Probe(), Probe()
-        self._publisher = Publisher(board, Role.HARVESTER, self._snapshot)
+        self._publisher = Publisher(board, Role.HARVESTER, self._snapshot, mark(settings.state_dir))
         self.steering = Steering(settings.state_dir / "harvester-steering.json", self._steered)
         self.drives = Drives(
             partial(drives, settings),

@@ -13,6 +13,7 @@ from common.config_watch import ConfigWatch
 from common.messages import Delivery, Reservation
 from common.moving import MoveKeeper, Stop
 from common.names import Role
+from common.namesake import mark
 from common.publisher import Publisher
 from common.service import Served, ServiceStep
 from common.snapshot import ArchiverSnapshot, Transfer
@@ -39,7 +40,7 @@ class Archiver:
         self._dirs = tuple(dict.fromkeys((*plot_dirs(settings), *former_folders(settings.state_dir))))
         self._sender = Sender(settings, board, rsync)
         self._delivered = DeliveredFile(settings.state_dir)
-        self._publisher = Publisher(board, Role.ARCHIVER, self._snapshot)
+        self._publisher = Publisher(board, Role.ARCHIVER, self._snapshot, mark(settings.state_dir))
         self.moves = MoveKeeper(board, self._publisher.tell)
         self.history = TransferHistory(settings, self._publisher.progressed)
         self._watch = ConfigWatch(settings, Role.ARCHIVER, self._follow, self._publisher)

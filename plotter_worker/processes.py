@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from common import machine
 from plotter_worker.launcher import STATE_VARIABLE, TASK_ID_VARIABLE
 from plotter_worker.plotters.base import CommandLine, Plotter
 from plotter_worker.plotters.registry import recognise
@@ -219,16 +220,12 @@ def identity(pid: int) -> str:
 
     Raises OSError when there is no such process.
     """
-    return f"{_boot()}:{pid}:{_stat(pid)[19]}"
+    return f"{machine.boot_id()}:{pid}:{_stat(pid)[19]}"
 
 
 def is_of_this_boot(process_identity: str) -> bool:
     """Whether the machine has run on since the process was started."""
-    return process_identity.split(":")[0] == _boot()
-
-
-def _boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return process_identity.split(":")[0] == machine.boot_id()
 
 
 def is_running(process_identity: str) -> bool:

@@ -9,6 +9,7 @@ from common import startup
 from common.config import Config
 from common.config_watch import ConfigWatch
 from common.names import STARTS_NONE, Role
+from common.namesake import mark
 from common.publisher import Publisher
 from common.service import Served, ServiceStep
 from common.snapshot import PlotterSnapshot
@@ -26,7 +27,7 @@ class Plotter:
     def __init__(self, settings: Config, board: Board, send: Send) -> None:
         self.host = settings.host
         self.board = board
-        self.publisher = Publisher(board, Role.PLOTTER, self._snapshot)
+        self.publisher = Publisher(board, Role.PLOTTER, self._snapshot, mark(settings.state_dir))
         self.history = PlotHistory(settings, self.publisher.progressed)
         news = News(settings.host, self.publisher, self.history)
         self.plots = PlotterHost(settings, news, send)

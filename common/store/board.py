@@ -77,16 +77,21 @@ class Board(Looking):
 
     # Snapshots: one per role and host, replaced as a whole.
 
-    def put_snapshot(self, role: Role, snapshot: Snapshot, decisive: bool = True) -> None:
-        """decisive: something changed that is decided on, or a while has passed; else it is for people's
-        eyes, and beat does not read it."""
+    def put_snapshot(
+        self, role: Role, snapshot: Snapshot, decisive: bool = True, mark: str = "1"
+    ) -> str | None:
+        """Returns the mark of whoever did so last; None: nobody for SNAPSHOT_TTL.
+
+        decisive: something changed that is decided on, or a while has passed; else it is for people's eyes,
+        and beat does not read it. mark: of who puts it up; others read no more of it than that it is there.
+        """
         key = Keys.snapshot(role, snapshot.host)
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
             pipe.set(key, snapshot.model_dump_json(), ex=LAST_WORD_TTL)
-            pipe.set(Keys.alive(role, snapshot.host), "1", ex=SNAPSHOT_TTL)
+            pipe.set(Keys.alive(role, snapshot.host), mark, ex=SNAPSHOT_TTL, get=True)
             if decisive:  # last, so that whoever sees the new time finds the new snapshot
                 pipe.hset(Keys.HOSTS, f"{role}@{snapshot.host}", snapshot.at.isoformat())
-            pipe.execute()
+            return cast("str | None", pipe.execute()[1])
 
     def forget_host(self, role: Role, host: str) -> None:
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -39,7 +39,7 @@ def source() -> Source:
 
 @pytest.fixture
 def publisher(board: Board, source: Source) -> Iterator[Publisher]:
-    made = Publisher(board, Role.ARCHIVER, source.snapshot)
+    made = Publisher(board, Role.ARCHIVER, source.snapshot, "boot1 8:1")
     made.start()
     yield made
     made.stop()
@@ -99,10 +99,8 @@ def test_when_redis_comes_back_empty_snapshot_and_events_follow_within_seconds(
 def test_an_unchanged_snapshot_is_renewed_on_a_wiped_board(
     board: Board, source: Source, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from datetime import timedelta
-
     monkeypatch.setattr("common.publisher.SNAPSHOT_RENEW", timedelta(seconds=0.2))
-    publisher = Publisher(board, Role.ARCHIVER, source.snapshot)
+    publisher = Publisher(board, Role.ARCHIVER, source.snapshot, "boot1 8:1")
     publisher.start()
     try:
         eventually(lambda: shown(board) == "0", "it is published", 5)
@@ -148,3 +146,77 @@ def test_progress_is_shown_within_a_second_and_costs_one_snapshot_in_it(
     eventually(lambda: int(shown(board) or 0) > 0, "it is shown", 2)
     last = str(source.number)
     eventually(lambda: shown(board) == last, "the last step is shown", 3)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Snapshots are renewed fifty times as often, and all that is counted in renewals goes as fast."""
+    monkeypatch.setattr("common.publisher.SNAPSHOT_RENEW", timedelta(seconds=0.2))
+    monkeypatch.setattr("common.namesake._SURE_S", 0.4)
+    monkeypatch.setattr("common.namesake._GONE_S", 0.6)
+
+
+def running(url: str, mark: str, number: int = 0) -> Publisher:
+    source = Source()
+    source.number = number
+    made = Publisher(Board.connect(url), Role.ARCHIVER, source.snapshot, mark)
+    made.start()
+    return made
+
+
+def namesakes(board: Board) -> tuple[str, ...]:
+    snapshot = board.snapshots(Role.ARCHIVER).get("h1")
+    return snapshot.problems[1:] if snapshot else ()
+
+
+@pytest.mark.usefixtures("quick")
+def test_two_machines_of_one_name_are_told_by_both_until_one_of_them_is_gone(
+    board: Board, server: Server
+) -> None:
+    one, other = running(server.url, "boot1 8:1", 1), running(server.url, "boot2 8:1", 2)
+    tellers: set[str | None] = set()
+
+    def both_told() -> bool:
+        if "Another machine also calls itself h1" in " ".join(namesakes(board)):
+            tellers.add(shown(board))
+        return tellers == {"1", "2"}
+
+    try:
+        eventually(both_told, "both tell", 5)
+        assert all(namesakes(board) for _ in every(0.05, 1)), "whichever of them wrote last"
+        other.stop()
+        eventually(lambda: not namesakes(board), "the one that is left tells no more", 5)
+        assert not any(namesakes(board) for _ in every(0.05, 1))
+    finally:
+        one.stop()
+        other.stop()
+
+
+@pytest.mark.usefixtures("quick")
+def test_neither_a_restart_nor_a_reboot_is_told_at_any_moment(board: Board, server: Server) -> None:
+    for mark in ("boot1 8:1", "boot1 8:1", "boot2 8:1", "1", "boot2 8:1"):  # "1": of an older release
+        publisher = running(server.url, mark)
+        try:
+            assert not any(namesakes(board) for _ in every(0.02, 1))
+        finally:
+            publisher.stop()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_worker_that_is_started_while_the_one_before_it_ends_is_no_namesake(
+    board: Board, server: Server
+) -> None:
+    one, other = running(server.url, "boot1 8:1"), running(server.url, "boot1 8:1")
+    try:
+        assert not any(namesakes(board) for _ in every(0.05, 2))
+    finally:
+        one.stop()
+        other.stop()
+
+
+def every(pause_s: float, for_s: float) -> Iterator[None]:
+    """Again and again, for a while in which something must stay as it is."""
+    ends_at = time.monotonic() + for_s
+    while time.monotonic() < ends_at:
+        yield
+        time.sleep(pause_s)

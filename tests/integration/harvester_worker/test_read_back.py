@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from common import machine
 from common.errors import PlotRefused, TransferFailed
 from common.messages import Delivery
 from common.moving import never
@@ -33,7 +34,7 @@ def test_a_machine_that_was_started_anew_meanwhile_reads_the_plot_back(
     site: Site, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delivery = site.send(source, site.way_in.reserve(site.order(source)))
-    monkeypatch.setattr(incoming, "boot_id", lambda: "another")
+    monkeypatch.setattr(machine, "boot_id", lambda: "another")
 
     assert site.way_in.admit(delivery, never).verified.endswith("all bytes read back")
 
@@ -46,7 +47,7 @@ def test_a_copy_that_reads_otherwise_is_put_aside_and_the_source_kept(
     with part.open("r+b") as file:
         file.seek(part.stat().st_size - 100)
         file.write(b"flipped")
-    monkeypatch.setattr(incoming, "boot_id", lambda: "another")
+    monkeypatch.setattr(machine, "boot_id", lambda: "another")
 
     with pytest.raises(PlotRefused, match="reads back otherwise"):
         site.way_in.admit(delivery, never)

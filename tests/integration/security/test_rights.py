@@ -108,6 +108,7 @@ A_PLOTTER_MAY = (
     "LPUSH plotter.p1 x",
     "BRPOP archive.p1 plotter.p1 0.01",
     "SET plotman:host:p1:plotter x",
+    "SET plotman:host:p1:plotter:alive x EX 45 GET",
     "HSET plotman:hosts plotter@p1 now",
     "XADD plotman:events * event x",
     "SUBSCRIBE /0.celery.pidbox",
@@ -157,7 +158,12 @@ def test_a_harvester_may_not_read_others_or_speak_for_them(secured: Secured) -> 
 
 
 def test_a_machine_with_two_duties_has_the_rights_of_both_and_no_more(secured: Secured) -> None:
-    may = ("LPUSH plotter.both x", "LPUSH harvester.both x", "HSET plotman:host:p1:moves a b")
+    may = (
+        "LPUSH plotter.both x",
+        "LPUSH harvester.both x",
+        "HSET plotman:host:p1:moves a b",
+        "SET plotman:host:both:harvester:alive x EX 45 GET",
+    )
     assert _allowed(secured, "both", may) == list(may)
     assert _allowed(secured, "both", ("BRPOP harvester.h1 0.01", "GET plotman:host:h1:harvester")) == []
 
