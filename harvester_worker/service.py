@@ -14,6 +14,7 @@ from common.broker import broker_url
 from common.config import Config
 from common.config.drives import drives, is_sure, names, use_of
 from common.config.farm import Harvester as HarvesterSection
+from common.config.libraries import PROVE, UNPROVEN, cannot_prove
 from common.config_watch import ConfigWatch
 from common.moving import MoveKeeper
 from common.names import Role
@@ -202,8 +203,17 @@ class Harvester:
             utc_offset_s=holds.utc_offset_s(),
             writers_per_drive=self._section.writers_per_drive,
             margin_bytes=self._section.margin_bytes,
-            problems=(*self.drives.problems(), *startup.problems(), *self._watch.problems),
+            problems=(
+                *self.drives.problems(),
+                *_lacks(self._section),
+                *startup.problems(),
+                *self._watch.problems,
+            ),
         )
+
+
+def _lacks(section: HarvesterSection) -> tuple[str, ...]:
+    return (f"harvester.proofs {UNPROVEN}. {PROVE}",) if cannot_prove(section) else ()
 
 
 def _limits(section: HarvesterSection) -> Limits:

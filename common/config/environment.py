@@ -12,6 +12,7 @@ from common.config import programs
 from common.config.doubts import doubts
 from common.config.drives import drives, is_sure, names, use_of
 from common.config.farm import Harvester, masked
+from common.config.libraries import PROVE, UNPROVEN, cannot_prove
 from common.config.loader import Reading
 from common.config.model import Config
 from common.config.problems import Level, Problem
@@ -163,9 +164,13 @@ def _open_secret(path: Path, config: Config) -> Iterator[_Found]:
 
 
 def _libraries(config: Config) -> Iterator[_Found]:
-    if config.harvester is not None and config.harvester.door_tls and find_spec("cryptography") is None:
+    if config.harvester is None:
+        return
+    if config.harvester.door_tls and find_spec("cryptography") is None:
         what = "needs the library cryptography, which is not installed: no plot could come in"
         yield ("harvester", "door_tls"), what, "Install it: pip install 'plotman[tls]'", Level.ERROR
+    if cannot_prove(config.harvester):
+        yield ("harvester", "proofs"), UNPROVEN, PROVE, Level.WARNING
 
 
 def _programs(config: Config) -> Iterator[_Found]:

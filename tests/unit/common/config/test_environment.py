@@ -11,6 +11,7 @@ from common.config import Config
 from common.config.drives import drives, is_sure
 from common.config.environment import find_problems
 from common.config.loader import read
+from tests.support.libraries import with_chiapos, without_chiapos
 
 SCHEDULING = """\
 scheduling: {global_max_jobs: 1, global_stagger_m: 0, polling_time_s: 20, tmpdir_max_jobs: 1,
@@ -20,13 +21,14 @@ scheduling: {global_max_jobs: 1, global_stagger_m: 0, polling_time_s: 20, tmpdir
 
 @pytest.fixture
 def farm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine that has all it needs: folders, programs, a home."""
+    """A machine that has all it needs: folders, programs, a home, a library."""
     for name in ("tmp", "dst", "drives/a", "drives/b", "bin", "state", "logs"):
         (tmp_path / name).mkdir(parents=True)
     for name, line in (("chia", "echo 2.7.5"), ("rsync", "echo rsync version 3.5.0")):
         (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{line}\n")
         (tmp_path / "bin" / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    with_chiapos(tmp_path / "lib", monkeypatch)
     return tmp_path
 
 
@@ -162,6 +164,19 @@ def test_a_door_with_tls_needs_a_library(farm: Path, monkeypatch: pytest.MonkeyP
         "Install it: pip install 'plotman[tls]'"
     ]
     assert lacks(farm, text(farm)) == []
+
+
+def test_proofs_need_a_library(farm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_chiapos(monkeypatch)
+    asked_for = text(farm).replace("  plain_folders: true\n", "  plain_folders: true\n  proofs: 20\n")
+    told = (
+        "warning: harvester.proofs: needs chiapos, which is not installed: only header and size of plots "
+        "are checked. Install it beside plotman: pip install 'plotman[proofs]'. Or write proofs: 0, if that "
+        "is meant."
+    )
+    assert lacks(farm, asked_for) == [f"14: {told}"]
+    assert lacks(farm, text(farm)) == [f"11: {told}"], "they are asked for where nothing is said"
+    assert lacks(farm, asked_for.replace("proofs: 20", "proofs: 0")) == []
 
 
 def test_keys_with_errors_of_their_own_are_not_looked_at(farm: Path) -> None:
