@@ -71,6 +71,14 @@ _KINDS = (
         action=True,
     ),
     Kind("farm-busy", "farm", Severity.SUCCESS, "the farm that was idle plots again"),
+    Kind(
+        "scheduler-lost",
+        "farm",
+        Severity.CRITICAL,
+        "no scheduler decides: nothing new starts or moves",
+        action=True,
+    ),
+    Kind("scheduler-back", "farm", Severity.SUCCESS, "a scheduler decides again", action=True),
     Kind("broker-lost", "farm", Severity.CRITICAL, "Redis does not answer: nothing new starts", action=True),
     Kind("broker-back", "farm", Severity.SUCCESS, "Redis answers again", action=True),
     Kind(

@@ -59,11 +59,6 @@ class Board(Looking):
         """What the notifiers share."""
         return AlarmNotes(self._redis, self._url)
 
-    def leader(self) -> str | None:
-        """The beat that decides now; None: none does."""
-        with readable_errors(self._url):
-            return cast("str | None", self._redis.get(Keys.LEASE))
-
     def queue_lengths(self, queues: Sequence[str]) -> dict[str, int]:
         """Messages that wait in each queue for their worker."""
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:

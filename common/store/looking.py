@@ -78,6 +78,11 @@ class Looking(ABC):
         """Plots under way to a drive, by plotter; only of those that have any."""
         return self._hashes(PendingMove, [(host, Keys.moves(host)) for host in hosts])
 
+    def leader(self) -> str | None:
+        """The beat that decides now; None: none does."""
+        holder: str | None = self._ask(("GET", Keys.LEASE))[0]
+        return holder
+
     def waits(self) -> Waits | None:
         """All that is waited for; None where no beat ever said anything."""
         fields: dict[str, str] = self._ask(("HGETALL", Keys.WAITS))[0]

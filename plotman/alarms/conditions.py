@@ -6,11 +6,11 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 from common.names import Role, node
-from common.snapshot import DirState, Drive, PlotterSnapshot, age_s
+from common.snapshot import DirState, Drive, PlotterSnapshot
 from common.units import human_duration
+from plotman.control import deciding
 from plotman.control.farm import Farm
 
-_BEAT_SILENT_S = 60.0
 _REASONS = 3  # of an idle farm; nobody reads more
 
 
@@ -43,6 +43,7 @@ def conditions(farm: Farm, known: Set[str], idle_s: float) -> Iterator[Condition
 
     known: nodes that were ever seen; one that is not on the board any more (Redis lost its data) is silent.
     """
+    yield from _scheduler(farm)
     yield from _hosts(farm, known)
     for host, snapshot in farm.plotters.items():
         if (Role.PLOTTER, host) not in farm.stale:
@@ -62,6 +63,25 @@ def nodes(farm: Farm) -> dict[str, bool]:
         for role, snapshots in told.items()
         for host in snapshots  # type: ignore[attr-defined]
     }
+
+
+def _scheduler(farm: Farm) -> Iterator[Condition]:
+    if farm.leader is None and not nodes(farm):
+        return  # an empty board, perhaps of a Redis that lost its data: nobody has come back to it yet
+    note = deciding.note(farm)
+    yield Condition(
+        what="scheduler-lost",
+        wrong=note is not None,
+        kind="scheduler-lost",
+        host="farm",
+        text=note or "",
+        back="scheduler-back",
+        back_text="a scheduler decides again",
+        # After deciding's minute: where a machine boots, its notifier may be up before its beat. Less than
+        # the pause between two starts of a beat that crashes again and again: it has the lease for a moment.
+        raise_after_s=20,
+        clear_after_s=15,
+    )
 
 
 def _hosts(farm: Farm, known: Set[str]) -> Iterator[Condition]:
@@ -156,11 +176,10 @@ def _idle(farm: Farm, idle_s: float) -> Iterator[Condition]:
 
 
 def _why_idle(farm: Farm) -> str:
-    waits = farm.waits
-    if waits is None or age_s(waits.at, farm.at) > _BEAT_SILENT_S:
-        return "no beat decides; is `plotman up` running where the scheduler is?"
+    if (nobody := deciding.note(farm)) is not None:
+        return nobody
     reasons: dict[str, str] = {}
-    for wait in waits.waits:
+    for wait in deciding.waits(farm):
         if wait.host in farm.plotters and not (wait.subject or "").endswith((".plot", ".plot2")):
             reasons.setdefault(wait.host, wait.reason)
     if not reasons:

@@ -31,8 +31,9 @@ class NoSuchHost(PlotmanError):
 class Farm:
     """Snapshots by host, the last word of each.
 
-    stale: (role, host) of those who are silent. moves: by (plotter, path), of plots that somebody takes to a
-    drive just now.
+    waits: by the word of the last beat that decided, however long ago. stale: (role, host) of those who are
+    silent. moves: by (plotter, path), of plots that somebody takes to a drive just now. leader: the beat that
+    decides; None: none does.
     """
 
     at: datetime
@@ -42,6 +43,7 @@ class Farm:
     waits: Waits | None
     stale: frozenset[tuple[Role, str]]
     moves: Mapping[tuple[str, str], PendingMove] = field(default_factory=dict)
+    leader: str | None = None
 
     def jobs(self) -> list[tuple[str, Job]]:
         """(host, job) of every plot in the making, longest running first."""
@@ -106,6 +108,7 @@ def look(at: Looking, known: dict[tuple[Role, str], tuple[str, Any]] | None = No
         waits=at.waits(),
         stale=frozenset(stale),
         moves=moves,
+        leader=at.leader(),
     )
 
 

@@ -8,20 +8,21 @@ from typing import Any
 from common.names import Role
 from common.snapshot import PlotterSnapshot, age_s
 from common.units import human_bytes, human_duration
-from plotman.control import held
+from plotman.control import deciding, held
 from plotman.control.farm import Farm
 
 _MOVE_KEYS = {"path", "harvester", "size_bytes", "step", "attempts", "task_id"}
 
 
 def notes(farm: Farm) -> list[str]:
-    """Silent hosts, stopped plotting, stalled plots, problems: a sentence each."""
+    """That nobody decides, silent hosts, stopped plotting, stalled plots, problems: a sentence each."""
     last: dict[Role, dict[str, Any]] = {
         Role.PLOTTER: dict(farm.plotters),
         Role.ARCHIVER: dict(farm.archivers),
         Role.HARVESTER: dict(farm.harvesters),
     }
-    found = []
+    undecided = deciding.note(farm)
+    found = [undecided] if undecided else []
     for role, host in sorted(farm.stale):
         silent_s = age_s(last[role][host].at, farm.at)
         found.append(f"{role} {host} is silent; its last word is {human_duration(silent_s)} old")
@@ -75,7 +76,7 @@ def status_json(farm: Farm) -> dict[str, Any]:
             for host, snapshot in farm.plotters.items()
             for plot in snapshot.plots
         ],
-        "waits": [wait.model_dump(mode="json") for wait in (farm.waits.waits if farm.waits else ())],
+        "waits": [wait.model_dump(mode="json") for wait in deciding.waits(farm)],
         "notes": notes(farm),
     }
 

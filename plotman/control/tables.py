@@ -15,6 +15,7 @@ from common.pending import MoveStep
 from common.plotfile import PlotName
 from common.snapshot import DirState, Job, PlotState, PlotterSnapshot, Wait, age_s
 from common.units import human_bytes, human_duration
+from plotman.control import deciding
 from plotman.control.farm import Farm
 
 
@@ -137,18 +138,19 @@ def plots_table(farm: Farm) -> Table:
 
 def waits_table(farm: Farm) -> Table:
     """What waits, and why; the host's own reasons first."""
-    waits = sorted(farm.waits.waits if farm.waits else (), key=lambda wait: (wait.host, wait.subject or ""))
+    waits = sorted(deciding.waits(farm), key=lambda wait: (wait.host, wait.subject or ""))
     rows = tuple((wait.host, wait.subject or "", wait.reason) for wait in waits)
     return Table(("host", "what", "waits because"), rows, "Waiting", paths=frozenset({"what"}))
 
 
 def tmp_table(farm: Farm) -> Table:
     rows = []
+    idle = deciding.NOBODY if deciding.nobody_decides(farm) else ""
     for host, snapshot in farm.plotters.items():
         waits = _waits_of(farm, host)
         for tmp in snapshot.tmp_dirs:
             phases = _phases(job for job in snapshot.jobs if job.tmp == tmp.path)
-            reason = _first_reason(waits, None, tmp.path)
+            reason = idle or _first_reason(waits, None, tmp.path)
             rows.append(
                 (host, tmp.path, "--" if reason else "OK", _room(tmp.state, tmp.free_bytes), phases, reason)
             )
@@ -210,7 +212,7 @@ def jobs_per_tmp(snapshots: Iterable[PlotterSnapshot]) -> list[tuple[str, str, i
 
 
 def _waits_of(farm: Farm, host: str) -> list[Wait]:
-    return [wait for wait in (farm.waits.waits if farm.waits else ()) if wait.host == host]
+    return [wait for wait in deciding.waits(farm) if wait.host == host]
 
 
 def _first_reason(waits: list[Wait], *subjects: str | None) -> str:

@@ -86,9 +86,8 @@ def picture(at: Board, limits: FarmLimits) -> Picture:
     farm = look(at)
     hosts = list(farm.plotters)
     orders, moves = at.orders(hosts), at.moves(hosts)
-    leader = at.leader()
-    if leader is not None and farm.waits is not None:
-        return Picture(farm, orders, moves, farm.waits.waits, leader)
+    if farm.leader is not None and farm.waits is not None:
+        return Picture(farm, orders, moves, farm.waits.waits, farm.leader)
     decision = decide(
         plotters=_alive(farm, Role.PLOTTER, farm.plotters),
         archivers=_alive(farm, Role.ARCHIVER, farm.archivers),
@@ -99,7 +98,7 @@ def picture(at: Board, limits: FarmLimits) -> Picture:
         limits=limits,
         silent={host: last for host, last in farm.plotters.items() if (Role.PLOTTER, host) in farm.stale},
     )
-    return Picture(farm, orders, moves, decision.waits, leader, decision.starts)
+    return Picture(farm, orders, moves, decision.waits, farm.leader, decision.starts)
 
 
 def _alive(farm: Farm, role: Role, snapshots: Mapping[str, Any]) -> dict[str, Any]:

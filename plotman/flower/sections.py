@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from common.units import human_bytes
-from plotman.control import reports, tables
+from plotman.control import deciding, reports, tables
 from plotman.control.farm import Farm
 from plotman.control.tables import Table
 
@@ -62,6 +62,7 @@ _LONG_FOLDER = 12  # characters
 
 def page(farm: Farm) -> Page:
     jobs = farm.jobs()
+    no_waits = f"Not known: {deciding.NOBODY}." if deciding.nobody_decides(farm) else "Nothing waits."
     return Page(
         notes=tuple(reports.notes(farm)),
         cards=tuple(_cards(farm)),
@@ -70,7 +71,7 @@ def page(farm: Farm) -> Page:
                 "Plots in the making", tables.jobs_table(farm), "None.", [job.task_id for _, job in jobs]
             ),
             _section("On the way to a drive", tables.moves_table(farm), "None."),
-            _section("Why nothing starts or moves", tables.waits_table(farm), "Nothing waits."),
+            _section("Why nothing starts or moves", tables.waits_table(farm), no_waits),
             _section("tmp directories", tables.tmp_table(farm), "No plotter has said a word yet."),
             _section("dst directories", tables.dst_table(farm), "None: plots stay where they are made."),
             _section("Farming drives", tables.drives_table(farm), "No harvester has said a word yet."),

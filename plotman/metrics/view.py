@@ -14,12 +14,10 @@ from plotman.control.farm import Farm, look
 
 @dataclass(frozen=True)
 class View:
-    """queues: messages that wait, by queue. leader: the beat that decides; None: none does.
-    orders, moves: by plotter."""
+    """queues: messages that wait, by queue. orders, moves: by plotter."""
 
     farm: Farm
     queues: dict[str, int] = field(default_factory=dict)
-    leader: str | None = None
     orders: dict[str, list[PendingOrder]] = field(default_factory=dict)
     moves: dict[str, list[PendingMove]] = field(default_factory=dict)
     counts: Counts = field(default_factory=lambda: Counts({}, {}))
@@ -41,7 +39,6 @@ def read(board: Board) -> View:
     return View(
         farm=farm,
         queues=board.queue_lengths([queue(role, host) for role in Role for host in hosts[role]]),
-        leader=board.leader(),
         orders=board.orders(plotters),
         moves=board.moves(plotters),
         counts=board.counts(),

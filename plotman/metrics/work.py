@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from common.names import Role
 from common.snapshot import PlotState, age_s
+from plotman.control import deciding
 from plotman.metrics.view import View
 
 
@@ -65,7 +66,7 @@ def finished(view: View) -> Iterator[Metric]:
 
 def decisions(view: View) -> Iterator[Metric]:
     yield GaugeMetricFamily(
-        "plotman_beat_up", "1: a beat decides; 0: none does, nothing starts", view.leader is not None
+        "plotman_beat_up", "1: a beat decides; 0: none does, nothing starts", view.farm.leader is not None
     )
     waits = view.farm.waits
     if waits is not None:
@@ -74,7 +75,7 @@ def decisions(view: View) -> Iterator[Metric]:
             "Since beat last told what waits",
             age_s(waits.at, view.farm.at),
         )
-    counted = Counter((wait.host, wait.rule) for wait in (waits.waits if waits else ()))
+    counted = Counter((wait.host, wait.rule) for wait in deciding.waits(view.farm))
     waiting = GaugeMetricFamily(
         "plotman_waits", "Hosts, tmp directories and plots that wait, by the rule", labels=("host", "rule")
     )

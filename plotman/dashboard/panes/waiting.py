@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from common.snapshot import Wait
+from plotman.control import deciding
 from plotman.control.farm import Farm
 from plotman.dashboard.model import Cell, Column, Kind, Row, Table, Target
 
@@ -12,11 +13,14 @@ class Waiting:
 
     def __init__(self, farm: Farm) -> None:
         self._first: dict[tuple[str, str | None], Wait] = {}
-        for wait in farm.waits.waits if farm.waits else ():
+        self._undecided = deciding.nobody_decides(farm)
+        for wait in deciding.waits(farm):
             self._first.setdefault((wait.host, wait.subject), wait)
 
     def reason(self, host: str, *subjects: str | None) -> str:
-        """The first reason of those subjects; empty where none waits."""
+        """The first reason of those subjects; empty where none waits. All wait where nobody decides."""
+        if self._undecided:
+            return deciding.NOBODY
         return next((self._first[host, one].reason for one in subjects if (host, one) in self._first), "")
 
 
@@ -29,7 +33,7 @@ _WAIT_COLUMNS = (
 
 
 def waits(farm: Farm) -> Table:
-    found = sorted(farm.waits.waits if farm.waits else (), key=lambda wait: (wait.host, wait.subject or ""))
+    found = sorted(deciding.waits(farm), key=lambda wait: (wait.host, wait.subject or ""))
     rows = tuple(
         Row(
             Target(Kind.WAIT, wait.host, f"{wait.subject} {wait.rule}"),
@@ -37,4 +41,5 @@ def waits(farm: Farm) -> Table:
         )
         for wait in found
     )
-    return Table("waits", "Waiting", _WAIT_COLUMNS, rows, "nothing waits")
+    empty = f"not known: {deciding.NOBODY}" if deciding.nobody_decides(farm) else "nothing waits"
+    return Table("waits", "Waiting", _WAIT_COLUMNS, rows, empty)

@@ -13,10 +13,10 @@ import redis
 
 from common.config.notifications import Notifications
 from common.names import Role
-from common.snapshot import DirState
+from common.snapshot import DirState, Waits
 from common.store import Board
 from plotman.alarms.notifier import Notifier
-from tests.support.full_farm import ID, drive, harvester, job, plotter
+from tests.support.full_farm import ID, ago, drive, harvester, job, plotter
 from tests.support.notified import SECRET, Phone, hooked, tell
 from tests.support.waiting import eventually
 
@@ -54,7 +54,8 @@ def run(clock: Clock, *notifiers: Notifier, seconds: float = 0) -> None:
         seconds -= step
 
 
-def put(board: Board, *, lost: bool = False) -> None:
+def put(board: Board, *, lost: bool = False, decided_ago_s: float = 0) -> None:
+    board.put_waits(Waits(beat="b", at=ago(decided_ago_s)))
     board.put_snapshot(Role.PLOTTER, plotter("p", jobs=(job(),)))
     state = DirState.NOT_MOUNTED if lost else DirState.OK
     board.put_snapshot(Role.HARVESTER, harvester(drive(state=state), host="h"))
@@ -108,6 +109,22 @@ def test_each_thing_is_told_once_by_two_notifiers_over_restarts_and_an_emptied_r
     run(clock, first, second, third, seconds=120)
     assert kinds()[2:] == ["drive-lost", "drive-back"]
     eventually(lambda: len(phone.told) == 3, "the phone is told")
+
+
+def test_a_scheduler_that_decides_no_more_is_told_and_that_one_is_back(
+    board: Board, tmp_path: Path, phone: Phone, clock: Clock
+) -> None:
+    notifier = Notifier(board, settings(phone={"url": phone.url}), tmp_path / "alarms.json", clock)
+    put(board)
+    run(clock, notifier, seconds=20)
+    put(board, decided_ago_s=120)
+    run(clock, notifier, seconds=60)
+    eventually(lambda: run(clock, notifier) or phone.told, "it is told that nobody decides")
+    assert phone.messages()[0].startswith("no scheduler decides; the last one did 2m 0s ago.")
+    board.lease("b").take()
+    run(clock, notifier, seconds=60)
+    eventually(lambda: run(clock, notifier) or len(phone.told) == 2, "it is told that one is back")
+    assert phone.messages()[1] == "a scheduler decides again"
 
 
 def test_a_target_that_hangs_or_fails_hurts_no_other_and_no_secret_is_logged(

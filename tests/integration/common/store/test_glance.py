@@ -46,7 +46,12 @@ def test_the_password_does_not_show_when_an_address_is_printed() -> None:
 
 
 def all_of(board: Looking) -> tuple[object, ...]:
-    return (*(board.last_words(role) for role in Role), board.moves(["h1", "h2"]), board.waits())
+    return (
+        *(board.last_words(role) for role in Role),
+        board.moves(["h1", "h2"]),
+        board.waits(),
+        board.leader(),
+    )
 
 
 def fill(board: Board) -> None:
@@ -59,6 +64,7 @@ def fill(board: Board) -> None:
     )
     waits = [Wait(host=host, rule="stagger", reason=f"stagger\r\n{host}") for host in ("h1", "h2")]
     board.put_waits(Waits(beat="b", at=NOW, waits=tuple(waits)))
+    board.lease("b").take()
 
 
 def test_a_glance_sees_the_same_board_whether_it_is_empty_or_full(board: Board, server: Server) -> None:
@@ -67,6 +73,7 @@ def test_a_glance_sees_the_same_board_whether_it_is_empty_or_full(board: Board, 
     fill(board)
     assert all_of(glance) == all_of(board)
     assert glance.waits() is not None
+    assert glance.leader() == "b"
     assert glance._slow is None  # redis-py was not needed
 
 

@@ -13,7 +13,7 @@ from common.snapshot import DirState, Drive, DriveUse, Failures, Wait, Waits
 from plotman.alarms.conditions import Condition, conditions, nodes
 from plotman.alarms.edges import Tracked, follow
 from plotman.control.farm import Farm
-from tests.support.full_farm import archiver, drive, harvester, job, plotter
+from tests.support.full_farm import ago, archiver, drive, harvester, job, plotter
 
 T = datetime(2026, 11, 22, 12, tzinfo=UTC)
 IDLE_S = 3600.0
@@ -26,6 +26,7 @@ def farm(*drives: Drive, stale: Iterable[tuple[Role, str]] = (), **changes: Any)
         "archivers": {},
         "harvesters": {"h": harvester(*(drives or (drive(),)), host="h")},
         "waits": None,
+        "leader": "b",
     }
     return Farm(**given | changes, stale=frozenset(stale))
 
@@ -62,6 +63,12 @@ IDLE = {"plotters": {"p": plotter("p", jobs=())}}
 OK = farm(**FINE)
 SILENT = farm(**FINE, stale={(Role.HARVESTER, "h")})
 GONE = farm(**FINE, harvesters={})  # from a Redis that lost its data
+RESTARTED = farm(**FINE, leader=None, waits=Waits(beat="b", at=ago(30)))
+UNDECIDED = farm(**FINE, leader=None, waits=Waits(beat="b", at=ago(900)))
+NEVER_DECIDED = farm(**FINE, leader=None)
+EMPTIED = farm(plotters={}, harvesters={}, leader=None)
+
+
 Looks = list[tuple[float, Farm, list[str]]]
 
 
@@ -184,6 +191,39 @@ def every(step_s: float, until_s: float, seen: Farm) -> Looks:
             id="an idle farm is told after its time",
         ),
         pytest.param(
+            [(0, RESTARTED, []), (20, RESTARTED, []), (40, UNDECIDED, []), (45, OK, []), (65, OK, [])],
+            id="a scheduler that is restarted is not told",
+        ),
+        pytest.param(
+            [
+                (0, UNDECIDED, []),
+                (15, UNDECIDED, []),
+                (20, UNDECIDED, ["scheduler-lost"]),
+                (25, UNDECIDED, []),
+                (30, OK, []),
+                (36, UNDECIDED, []),  # it crashed, and its lease ran out
+                (60, OK, []),
+                (75, OK, ["-scheduler-lost"]),
+                (80, OK, []),
+            ],
+            id="that no scheduler decides is told once, and once that one does for good",
+        ),
+        pytest.param(
+            [(0, NEVER_DECIDED, []), (20, NEVER_DECIDED, ["scheduler-lost"]), (25, NEVER_DECIDED, [])],
+            id="a farm in which no scheduler was ever started is told",
+        ),
+        pytest.param(
+            [
+                (0, UNDECIDED, []),
+                (20, UNDECIDED, ["scheduler-lost"]),
+                (25, EMPTIED, []),
+                (45, EMPTIED, []),
+                (50, NEVER_DECIDED, []),
+                (90, NEVER_DECIDED, []),
+            ],
+            id="an emptied Redis is no scheduler that is back",
+        ),
+        pytest.param(
             [*every(100, 3000, farm(**IDLE)), (9000, farm(**IDLE), []), (9060, farm(**IDLE), [])],
             id="what was not looked at for long has to last anew",
         ),
@@ -208,7 +248,8 @@ def test_what_another_notifier_raised_is_cleared_by_one_that_never_saw_it_wrong(
 @pytest.mark.parametrize(
     ("waits", "why"),
     [
-        (None, "no beat decides"),
+        (None, "no scheduler decides. "),
+        (Waits(beat="b", at=T - timedelta(hours=2)), "no scheduler decides; the last one did 2h 0m ago. "),
         (Waits(beat="b", at=T), "nothing is known"),
         (
             Waits(
@@ -224,7 +265,7 @@ def test_what_another_notifier_raised_is_cleared_by_one_that_never_saw_it_wrong(
     ],
 )
 def test_an_idle_farm_says_why(waits: Waits | None, why: str) -> None:
-    seen = farm(**IDLE, waits=waits, at=T)
+    seen = farm(**IDLE, waits=waits, at=T, leader=None)
     [idle] = [one for one in conditions(seen, frozenset(), IDLE_S) if one.kind == "farm-idle"]
     assert idle.text.startswith("no plot has been in the making for 1h 0m: ")
     assert idle.text.split(": ", 1)[1].startswith(why)
