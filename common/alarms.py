@@ -61,6 +61,14 @@ _KINDS = (
         action=True,
     ),
     Kind("drive-back", "drives", Severity.SUCCESS, "a drive that was lost can be used again", action=True),
+    Kind(
+        "dir-lost",
+        "drives",
+        Severity.CRITICAL,
+        "a plotter's tmp, tmp2 or dst directory is missing, read-only, or does not answer",
+        action=True,
+    ),
+    Kind("dir-back", "drives", Severity.SUCCESS, "a directory that was lost can be used again", action=True),
     Kind("host-stale", "hosts", Severity.CRITICAL, "a worker has fallen silent", action=True),
     Kind("host-back", "hosts", Severity.SUCCESS, "a worker that was silent is back", action=True),
     Kind(

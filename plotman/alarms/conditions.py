@@ -48,6 +48,7 @@ def conditions(farm: Farm, known: Set[str], idle_s: float) -> Iterator[Condition
     for host, snapshot in farm.plotters.items():
         if (Role.PLOTTER, host) not in farm.stale:
             yield from _plotter(snapshot)
+            yield from _directories(snapshot)
     for host, harvester in farm.harvesters.items():
         if (Role.HARVESTER, host) not in farm.stale:
             for drive in harvester.drives:
@@ -123,6 +124,27 @@ def _plotter(snapshot: PlotterSnapshot) -> Iterator[Condition]:
             plot_id=job.plot_id,
             text=f"{job.plotter} (pid {job.pid}) in {job.tmp} is stalled: {job.stalled}",
             clear_after_s=60,
+        )
+
+
+def _directories(snapshot: PlotterSnapshot) -> Iterator[Condition]:
+    tmp2 = () if snapshot.tmp2 is None else (snapshot.tmp2,)
+    found = (*snapshot.tmp_dirs, *tmp2, *snapshot.dst_dirs)
+    for path, state in {each.path: each.state for each in found}.items():
+        if state is DirState.UNKNOWN:
+            continue
+        yield Condition(
+            what=f"dir-lost {snapshot.host} {path}",
+            wrong=state is not DirState.OK,
+            kind="dir-lost",
+            host=snapshot.host,
+            owner=node(Role.PLOTTER, snapshot.host),
+            subject=path,
+            text=f"directory {path} is {state.value}",
+            back="dir-back",
+            back_text=f"directory {path} can be used again",
+            raise_after_s=20,
+            clear_after_s=20,
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from common.names import Role
-from common.snapshot import DirState, Drive, DriveUse, Failures, Wait, Waits
+from common.snapshot import Directory, DirState, Drive, DriveUse, Failures, Wait, Waits
 from plotman.alarms.conditions import Condition, conditions, nodes
 from plotman.alarms.edges import Tracked, follow
 from plotman.control.farm import Farm
@@ -67,6 +67,12 @@ RESTARTED = farm(**FINE, leader=None, waits=Waits(beat="b", at=ago(30)))
 UNDECIDED = farm(**FINE, leader=None, waits=Waits(beat="b", at=ago(900)))
 NEVER_DECIDED = farm(**FINE, leader=None)
 EMPTIED = farm(plotters={}, harvesters={}, leader=None)
+
+
+def folders(state: DirState) -> Farm:
+    """tmp2 and dst are one directory."""
+    both = Directory(path="/mnt/ssd", state=state)
+    return farm(plotters={"p": plotter("p", jobs=(job(),), tmp2=both, dst_dirs=(both,))})
 
 
 Looks = list[tuple[float, Farm, list[str]]]
@@ -222,6 +228,33 @@ def every(step_s: float, until_s: float, seen: Farm) -> Looks:
                 (90, NEVER_DECIDED, []),
             ],
             id="an emptied Redis is no scheduler that is back",
+        ),
+        *(
+            pytest.param(
+                [
+                    (0, folders(state), []),
+                    (19, folders(state), []),
+                    (20, folders(state), ["dir-lost"]),
+                    (25, folders(state), []),
+                    (30, folders(DirState.OK), []),
+                    (50, folders(DirState.OK), ["-dir-lost"]),
+                ],
+                id=f"a plotter's directory that is {state.value} is told once, and once that it is back",
+            )
+            for state in (DirState.MISSING, DirState.READ_ONLY, DirState.HANGING)
+        ),
+        pytest.param(
+            [(0, folders(DirState.UNKNOWN), []), (60, folders(DirState.UNKNOWN), [])],
+            id="a directory at which nobody looked yet is not lost",
+        ),
+        pytest.param(
+            [
+                (0, folders(DirState.MISSING), []),
+                (20, folders(DirState.MISSING), ["dir-lost"]),
+                (25, OK, []),
+                (60, OK, []),
+            ],
+            id="a lost directory that is taken out of the configuration is no news",
         ),
         pytest.param(
             [*every(100, 3000, farm(**IDLE)), (9000, farm(**IDLE), []), (9060, farm(**IDLE), [])],
