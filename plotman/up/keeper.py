@@ -14,10 +14,11 @@ from pathlib import Path
 
 from plotman.up import broker
 from plotman.up.children import Child, environment
-from plotman.up.logs import last_lines, log_file, open_log
+from plotman.up.logs import empty_log, last_lines, log_file, open_log
 
 Say = Callable[[str], None]
 _LOOK_S = 0.5  # between two looks at who runs a shared process
+_LOG_LOOK_S = 60.0  # between two looks at how large the log has grown
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,8 @@ class Keeper:
         self._changed()
         probe = asyncio.create_task(self._until_ready(process.pid, restarted))
         yielding = asyncio.create_task(self._yield(process))
+        ended = asyncio.Event()
+        tending = asyncio.create_task(self._tend_log(ended))
         try:
             return await process.wait()
         finally:
@@ -157,6 +160,8 @@ class Keeper:
             yielding.cancel()
             self._process = None
             self._changed()
+            ended.set()
+            await tending  # the next life puts the log aside itself
 
     async def _start(self) -> Process:
         log = open_log(self._log)
@@ -180,18 +185,35 @@ class Keeper:
         self._say(f"{self.child.name} {'is back' if restarted else 'started'} (pid {pid})")
         self.ready.set()
 
+    async def _tend_log(self, ended: asyncio.Event) -> None:
+        """Put the log aside whenever it has grown too large, until `ended`. A full disk must not end the
+        process: then the log is left to grow, which is said once."""
+        said = False
+        while not await _within(_LOG_LOOK_S, ended):
+            try:
+                await asyncio.to_thread(empty_log, self._log)
+            except OSError as error:
+                if not said:
+                    self._say(f"The log of {self.child.name} cannot be put aside, and grows: {error}")
+                said = True
+
     def _tell(self, what: str, lived_s: float, pause_s: float, log_size: int) -> None:
         self._say(f"{what} after {lived_s:.1f} s; starting it again in {pause_s:g} s. Its log: {self._log}")
-        # A log that was put aside at this start is shorter than it was before.
+        # A log that was put aside since is shorter than it was before.
         since = log_size if self._log.exists() and self._log.stat().st_size >= log_size else 0
         for line in last_lines(self._log, since_byte=since):
             self._say(f"    {line}")
 
     async def _pause(self, pause_s: float) -> None:
-        try:
-            await asyncio.wait_for(self._stopping.wait(), pause_s)
-        except TimeoutError:
-            return
+        await _within(pause_s, self._stopping)
+
+
+async def _within(timeout_s: float, event: asyncio.Event) -> bool:
+    """Whether it happens within that time."""
+    try:
+        return await asyncio.wait_for(event.wait(), timeout_s)
+    except TimeoutError:
+        return False
 
 
 def _signal(process: Process, number: signal.Signals) -> None:
