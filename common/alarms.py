@@ -97,7 +97,7 @@ _KINDS = (
         action=True,
     ),
     Kind("config-changed", "farm", Severity.INFO, "a plotman.yaml was changed and took effect"),
-    Kind("steered", "farm", Severity.INFO, "somebody paused, drained or let go on"),
+    Kind("steered", "farm", Severity.INFO, "somebody paused, drained or let go on, or forgot a host"),
     Kind("test", "farm", Severity.INFO, "sent by `plotman notify test`"),
 )
 KINDS = {kind.name: kind for kind in _KINDS}

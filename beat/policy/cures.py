@@ -43,7 +43,8 @@ CURES: dict[str, str] = {
     "drives": "Mount another drive where harvester.drives looks, free room on one, or `plotman undrain` one.",
     "target": "Run the target's disk space script by hand: it must print `folder:bytes` lines.",
     # What no policy says, for there is nobody to ask.
-    "silent": "Look at that machine: `systemctl status plotman`. Its plots go on meanwhile.",
+    "silent": "Look at that machine: `systemctl status plotman`. Its plots go on meanwhile. "
+    "Where it is gone for good: `plotman forget {host}`.",
     "no scheduler": "Start `plotman up` on the machine with farm.scheduler: true.",
     "no archiving": "Name who takes the plots in section archiving of its plotman.yaml.",
     "stalled": "Look at what it names; `plotman kill` ends it and deletes its unfinished files.",

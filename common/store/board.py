@@ -15,6 +15,8 @@ from common.names import (
     SNAPSHOT_TTL,
     Keys,
     Role,
+    node,
+    queue,
 )
 from common.pending import PendingMove, PendingOrder
 from common.snapshot import Event, Snapshot, Wait, Waits
@@ -88,11 +90,22 @@ class Board(Looking):
                 pipe.hset(Keys.HOSTS, f"{role}@{snapshot.host}", snapshot.at.isoformat())
             return cast("str | None", pipe.execute()[1])
 
-    def forget_host(self, role: Role, host: str) -> None:
-        with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
-            pipe.delete(Keys.snapshot(role, host), Keys.alive(role, host))
-            pipe.hdel(Keys.HOSTS, f"{role}@{host}")
-            pipe.execute()
+    def forget_host(self, host: str) -> bool:
+        """Strike a host off the list, with all that stands here of it and the messages that wait for it.
+        False: one of its roles is alive, and nothing was done."""
+        signs = [Keys.alive(role, host) for role in Role]
+        snapshots = [Keys.snapshot(role, host) for role in Role]
+        with readable_errors(self._url):
+            if self._redis.exists(*signs):
+                return False
+            with self._redis.pipeline(transaction=True) as pipe:
+                # One that comes back at this very moment puts its next snapshot up within SNAPSHOT_RENEW.
+                pipe.delete(*snapshots, Keys.orders(host), Keys.moves(host))
+                pipe.delete(*(queue(role, host) for role in Role))
+                pipe.hdel(Keys.HOSTS, *(node(role, host) for role in Role))
+                pipe.hdel(Keys.WAITS, host)
+                pipe.execute()
+        return True
 
     # Orders: sent by beat, not yet seen in a snapshot.
 

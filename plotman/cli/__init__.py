@@ -33,6 +33,7 @@ _VERBS = {
     "export": "plotman.cli.history",
     "farm": "plotman.cli.farm",
     "files": "plotman.cli.plots",
+    "forget": "plotman.cli.forget",
     "history": "plotman.cli.history",
     "interactive": "plotman.cli.interactive",
     "kill": "plotman.cli.plots",
@@ -82,6 +83,7 @@ _PURPOSES = {
         "bandwidth": "Limit what plotters send to other machines.",
         "resend": "Send a plot again that a harvester refused.",
         "cleanup": "Find and delete what crashed plotters left.",
+        "forget": "Strike off a machine that is gone for good.",
     },
     "Records": {
         "history": "Plots that were made and moved.",

@@ -1,4 +1,4 @@
-"""What hosts answered to a word that was for several of them."""
+"""Asking the person before something is done, and what hosts answered to a word that was for several."""
 
 from __future__ import annotations
 
@@ -12,6 +12,18 @@ if TYPE_CHECKING:
     from plotman.control.holding import Said
 
 JSON = click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
+
+
+def must_agree(question: str, otherwise: str) -> None:
+    """Ask; exits where the answer is no. otherwise: what is done unasked, and by which option. Raises
+    click.UsageError where nobody is there to be asked."""
+    from common.errors import ExitCode
+
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"Nobody is there to be asked. {otherwise}")
+    if not click.confirm(question, err=True):
+        click.echo("Nothing was done.", err=True)
+        sys.exit(ExitCode.FAILED)
 
 
 def show(said: Sequence[Said], json_: bool) -> None:

@@ -21,6 +21,16 @@ def complete_host(ctx: click.Context, param: click.Parameter, incomplete: str) -
     ]
 
 
+def complete_silent_host(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """The hosts of which no role is alive."""
+    farm = _farm()
+    if farm is None:
+        return []
+    from plotman.control.forgetting import silent_hosts
+
+    return [CompletionItem(name) for name in sorted(silent_hosts(farm)) if name.startswith(incomplete)]
+
+
 def complete_plot(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
     """The plots in the making, as far as --host allows, with where they are made."""
     farm = _farm()

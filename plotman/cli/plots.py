@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from plotman.cli.answers import must_agree
 from plotman.cli.complete import complete_host, complete_plot
 
 if TYPE_CHECKING:
@@ -165,12 +166,6 @@ def _agreed(listings: list[Answer]) -> list[Target]:
         click.echo("\n".join(doomed_lines(answer.target, answer.said, _SHOWN_FILES)), err=True)
     if not asked:
         sys.exit(ExitCode.UNREACHABLE)
-    if not sys.stdin.isatty():
-        raise click.UsageError(
-            "Nobody is there to be asked. With --force the plots are killed without asking."
-        )
     many = "this plot" if len(asked) == 1 else f"these {len(asked)} plots"
-    if not click.confirm(f"Kill {many} and delete the files?", err=True):
-        click.echo("Nothing was done.", err=True)
-        sys.exit(ExitCode.FAILED)
+    must_agree(f"Kill {many} and delete the files?", "With --force the plots are killed without asking.")
     return asked

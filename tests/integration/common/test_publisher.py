@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import redis
 
-from common.names import Role
+from common.names import Keys, Role
 from common.publisher import Publisher
 from common.snapshot import ArchiverSnapshot, Event
 from common.store import Board
@@ -65,6 +66,28 @@ def test_whoever_hears_an_event_finds_a_snapshot_that_shows_it(
         assert int(shown(board) or 0) >= int(happened[-1][1].text)
         heard = happened[-1][0]
     assert [told.text for _, told in board.newest_events(100)] == [str(n) for n in range(1, 50)]
+
+
+def test_a_host_that_was_forgotten_while_nobody_heard_it_announces_itself_anew(
+    board: Board, source: Source, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.publisher.SNAPSHOT_RENEW", timedelta(seconds=0.2))
+    beat = board.view()
+    publisher = Publisher(board, Role.ARCHIVER, source.snapshot)
+    publisher.start()
+    try:
+        eventually(lambda: beat.look().snapshots[Role.ARCHIVER].keys() == {"h1"}, "it is there")
+
+        def forgotten() -> bool:
+            with redis.Redis.from_url(server.url) as client:
+                client.delete(Keys.alive(Role.ARCHIVER, "h1"))
+            return board.forget_host("h1")
+
+        eventually(forgotten, "it is forgotten")
+        eventually(lambda: beat.look().snapshots[Role.ARCHIVER].keys() == {"h1"}, "it is there again", 5)
+        assert board.hosts()[Role.ARCHIVER] == ["h1"]
+    finally:
+        publisher.stop()
 
 
 def test_many_changes_at_once_share_few_snapshots(board: Board, publisher: Publisher, source: Source) -> None:

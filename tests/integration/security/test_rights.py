@@ -14,7 +14,8 @@ import redis
 import yaml
 
 from common.config.notifications import Notifications
-from common.names import Role
+from common.errors import BrokerError
+from common.names import Keys, Role
 from common.snapshot import Event
 from common.store import Board
 from plotman.alarms.notifier import Notifier
@@ -182,6 +183,21 @@ def test_the_scheduler_orders_all_and_opens_no_door(secured: Secured) -> None:
     )
     assert _allowed(secured, "boss", may) == list(may)
     assert _allowed(secured, "boss", ("GET plotman:host:p1:door:00", "BRPOP plotter.p1 0.01")) == []
+
+
+def test_the_scheduler_strikes_off_a_silent_host_and_nobody_else_does(secured: Secured) -> None:
+    with secured.admin() as admin:
+        admin.flushall()  # of what the other tests have written there
+        snapshot = showcase.plotter("p10", at=datetime.now(UTC))
+        Board.connect(secured.url("p10")).put_snapshot(Role.PLOTTER, snapshot)
+        admin.delete(Keys.alive(Role.PLOTTER, "p10"))
+        for user in ("p1", "h1", "both", "eye"):
+            with pytest.raises(BrokerError, match="does not allow"):
+                Board.connect(secured.url(user)).forget_host("p10")
+        boss = Board.connect(secured.url("boss"))
+        assert boss.hosts()[Role.PLOTTER] == ["p10"]
+        assert boss.forget_host("p10")
+        assert admin.keys() == []
 
 
 def test_a_viewer_sees_all_and_touches_nothing(secured: Secured) -> None:

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from common.errors import BrokerError
-from common.names import EVENTS_MAX, Keys, Role
+from common.names import EVENTS_MAX, Keys, Role, queue
 from common.pending import MoveStep, PendingMove, PendingOrder
 from common.snapshot import ArchiverSnapshot, Event, HarvesterSnapshot, Wait, Waits
 from common.store import Board
@@ -57,8 +57,6 @@ def test_what_is_put_up_is_read_as_it_was(board: Board) -> None:
     assert [found.task_id for found in board.orders(["h1"])["h1"]] == ["b"]
     board.drop_move("h1", "/d/p.plot")
     assert board.moves(["h1"]) == {}
-    board.forget_host(Role.HARVESTER, "h1")
-    assert board.last_words(Role.HARVESTER) == {}
 
 
 def test_of_what_is_waited_for_only_what_changed_is_put_up_anew(board: Board, server: Server) -> None:
@@ -120,6 +118,36 @@ def test_a_host_that_is_silent_is_not_decided_on_but_its_last_word_stays(
     assert board.last_words(Role.HARVESTER)["quiet"] == (harvester("quiet"), False)
     board.put_snapshot(Role.HARVESTER, harvester("quiet"))
     assert set(board.snapshots(Role.HARVESTER)) == {"loud", "quiet"}
+
+
+def test_a_silent_host_is_struck_off_with_all_that_stands_of_it_and_nobody_else(
+    board: Board, server: Server
+) -> None:
+    with redis.Redis.from_url(server.url, decode_responses=True) as client:
+        for host in ("gone", "there"):
+            board.put_snapshot(Role.HARVESTER, harvester(host))
+            board.put_snapshot(Role.ARCHIVER, ArchiverSnapshot(host=host, at=NOW))
+            board.put_order(host, order("a"))
+            board.put_move(host, move("/d/p.plot"))
+            for role in Role:
+                client.lpush(queue(role, host), "message")
+        waits = tuple(Wait(host=host, rule="stagger", reason="1s/6s") for host in ("gone", "there"))
+        board.put_waits(Waits(beat="b", at=NOW, waits=waits))
+        before = set(client.keys())
+        client.delete(Keys.alive(Role.HARVESTER, "gone"))
+        assert not board.forget_host("gone")  # its archiver is alive
+        assert set(client.keys()) == before - {Keys.alive(Role.HARVESTER, "gone")}
+
+        client.delete(Keys.alive(Role.ARCHIVER, "gone"))
+        assert board.forget_host("gone")
+        assert set(client.keys()) == {key for key in before if "gone" not in key}
+    assert board.hosts() == {role: [] if role is Role.PLOTTER else ["there"] for role in Role}
+    said = board.waits()
+    assert said is not None
+    assert [wait.host for wait in said.waits] == ["there"]
+    assert board.forget_host("gone")  # said twice, it harms nothing
+    board.put_snapshot(Role.HARVESTER, harvester("gone"))
+    assert set(board.snapshots(Role.HARVESTER)) == {"gone", "there"}
 
 
 def test_an_order_is_forgotten_when_its_time_is_over(board: Board, server: Server) -> None:

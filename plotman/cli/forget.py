@@ -1,0 +1,30 @@
+"""`plotman forget`."""
+
+from __future__ import annotations
+
+import click
+
+from plotman.cli.answers import JSON, must_agree, show
+from plotman.cli.complete import complete_silent_host
+
+
+@click.command()
+@click.argument("host", shell_complete=complete_silent_host)
+@click.option("-y", "--yes", is_flag=True, help="Don't ask.")
+@JSON
+def forget(host: str, yes: bool, json_: bool) -> None:
+    """Strike HOST off, a machine that is gone for good, after showing what is known of it and asking.
+
+    It must be silent. It is then no more in `status`, the dashboard and the metrics, and its plots that may
+    still run count no more for farm.max_jobs. Messages that wait for it are deleted: beat's orders,
+    which are void by then, and Terminate in Flower, which has to be said again. No file is touched on any
+    machine. If HOST comes back it announces itself anew, with all its plots.
+    """
+    from plotman.control import forgetting
+    from plotman.control.holding import Said
+
+    gone = forgetting.find(host)
+    if not yes:
+        click.echo("\n".join(forgetting.lines(gone)), err=True)
+        must_agree(f"Forget {host}?", "With --yes the host is forgotten without asking.")
+    show([Said(host, forgetting.forget(host))], json_)
