@@ -73,7 +73,7 @@ def test_a_host_that_was_forgotten_while_nobody_heard_it_announces_itself_anew(
 ) -> None:
     monkeypatch.setattr("common.publisher.SNAPSHOT_RENEW", timedelta(seconds=0.2))
     beat = board.view()
-    publisher = Publisher(board, Role.ARCHIVER, source.snapshot)
+    publisher = Publisher(board, Role.ARCHIVER, source.snapshot, "boot1 8:1")
     publisher.start()
     try:
         eventually(lambda: beat.look().snapshots[Role.ARCHIVER].keys() == {"h1"}, "it is there")

@@ -97,12 +97,15 @@ def test_a_wiped_redis_is_an_empty_board_and_fills_again(board: Board, server: S
     assert [told.text for _, told in board.events(heard)] == ["2"]
 
 
-def test_whoever_puts_up_a_snapshot_learns_who_did_so_last_and_others_see_no_difference(board: Board) -> None:
+def test_whoever_puts_up_a_snapshot_learns_who_did_so_last_and_others_see_no_difference(
+    board: Board, server: Server
+) -> None:
     assert board.put_snapshot(Role.HARVESTER, harvester(), mark="boot1 8:1") is None
     assert board.put_snapshot(Role.HARVESTER, harvester(), decisive=False, mark="boot2 8:1") == "boot1 8:1"
     assert board.put_snapshot(Role.HARVESTER, harvester(), mark="boot2 8:1") == "boot2 8:1"
     assert board.snapshots(Role.HARVESTER) == {"h1": harvester()}
-    board.forget_host(Role.HARVESTER, "h1")
+    with redis.Redis.from_url(server.url) as client:
+        client.delete(Keys.alive(Role.HARVESTER, "h1"))  # nobody for 45 s
     assert board.put_snapshot(Role.HARVESTER, harvester(), mark="boot2 8:1") is None
 
 
