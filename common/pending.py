@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -30,6 +31,10 @@ class MoveStep(StrEnum):
     RELEASE = "release"
 
 
+# All bytes of the plot are with the harvester.
+SENT = (MoveStep.ADMIT, MoveStep.RELEASE)
+
+
 class PendingMove(Notice):
     """A plot under way. Renewed by whoever works on it; void when it expires.
 
@@ -52,3 +57,21 @@ class PendingMove(Notice):
     move: str | None = None
     absent: bool = False
     delivery: dict[str, Any] | None = None
+
+
+def under_way(move: PendingMove, now: datetime) -> bool:
+    """Whether somebody works on it: it neither expired nor waits to be tried again."""
+    return move.retry_at is None and move.expires_at > now
+
+
+def may_have_it(copied_to: str | None, last: PendingMove | None) -> str | None:
+    """The harvester that has all bytes of a plot, and so may have taken it in; None: none does, or it has
+    looked at all its drives and does not have them. A copy elsewhere would be farmed as well.
+
+    copied_to: the one that the plotter itself remembers, also when the records of moves are lost.
+    last: record of the plot's last move, None where there is none.
+    """
+    absent = last is not None and last.absent and last.harvester == copied_to
+    if copied_to is not None and not absent:
+        return copied_to
+    return last.harvester if last is not None and last.step in SENT else None

@@ -10,15 +10,14 @@ from celery import Task, shared_task
 from celery.exceptions import Ignore
 
 from common import names
-from common.errors import ManyPlots, NoSuchPlot, OrderRefused, PlotmanError
-from common.handles import fits_file
+from common.errors import OrderRefused, PlotmanError
 from common.messages import Admission, Reservation
 from common.moving import LetGo, MoveKeeper, Step
 from common.pending import MoveStep
 from common.plotfile import plot_id_of
 from common.pool import stop_event
 from common.units import human_bytes
-from plotter_worker import archiver, service, sources
+from plotter_worker import archiver, resending, service, sources
 from plotter_worker.progress_events import ProgressEvents
 from plotter_worker.transfer.progress import Progress
 
@@ -129,20 +128,12 @@ def _step(step: MoveStep, reservation: Reservation, host: str, task_id: str | No
 
 
 @shared_task(name=names.RESEND, throws=(OrderRefused,))
-def resend(host: str, plot: str) -> str:
-    """A person wants a refused plot to be sent again. plot: its path, its name or the start of its id."""
-    plotter = service.current(host)
-    found = [path for path in plotter.steered.refused_plots() if fits_file(plot, path)]
-    if len(found) != 1:
-        known = ", ".join(found or plotter.steered.refused_plots()) or "none"
-        error = ManyPlots if found else NoSuchPlot
-        raise error(
-            f"{plot} names {'more than one' if found else 'no'} refused plot of {host}.",
-            f"Refused plots: {known}.",
-        )
-    plotter.steered.change(lambda steering: steering.allow(found[0]), f"sends {found[0]} again")
-    service.serving(host).board.drop_move(host, found[0])
-    return f"{host}: {found[0]} is sent again"
+def resend(host: str, plot: str, lost: str | None = None) -> str:
+    """A person wants a plot to be sent again: one that was refused; or, where `lost` is named, one that waits
+    for this harvester, which is gone for good. plot: its path, its name or the start of its id."""
+    plotter = service.serving(host)
+    path = resending.refused(plotter, plot) if lost is None else resending.given_up(plotter, plot, lost)
+    return f"{host}: {path} is sent again"
 
 
 @shared_task(name=names.BANDWIDTH, throws=(OrderRefused,))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from beat.decisions import Move
-from beat.policy.berths import Berths, all_berths, under_way
+from beat.policy.berths import Berths, all_berths
 from beat.policy.harvester import choose
 from beat.policy.load import pair
 from beat.policy.places import Places
@@ -15,7 +15,7 @@ from beat.policy.priority import archive_priority
 from beat.policy.room import Pair, trimmed
 from beat.policy.target import target_for, to_target
 from common.holds import sentence
-from common.pending import MoveStep, PendingMove
+from common.pending import SENT, PendingMove, under_way
 from common.snapshot import (
     ArchiverSnapshot,
     FinishedPlot,
@@ -25,7 +25,6 @@ from common.snapshot import (
     Wait,
 )
 
-_SENT = (MoveStep.ADMIT, MoveStep.RELEASE)
 # For plots that are not moved, where their host gives no words of its own.
 _WORDS = {
     PlotState.OPEN: "somebody still writes it",
@@ -63,7 +62,7 @@ def plan_moves(
     records = {move.path: move for move in moves}
     running = {move.path: move for move in moves if under_way(move, now)}
     # A harvester checks what it has been sent while the next plot is on its way, be it for minutes.
-    sending = {path: move.harvester for path, move in running.items() if move.step not in _SENT}
+    sending = {path: move.harvester for path, move in running.items() if move.step not in SENT}
     if archiver is not None and archiver.target is not None:
         sending = {path: move.harvester for path, move in running.items()}
         at_once = 1
@@ -137,7 +136,7 @@ def paused(
 ) -> Wait | None:
     """A person wants no more transfers to begin. A plot of which all bytes have been sent is not held up."""
     hold = snapshot.archiving_paused
-    sent = plot.copied_to is not None or (record is not None and record.step in _SENT)
+    sent = plot.copied_to is not None or (record is not None and record.step in SENT)
     if hold is None or sent:
         return None
     return Wait(

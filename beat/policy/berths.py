@@ -6,13 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from heapq import heapify, heappop, heapreplace
 
-from common.pending import MoveStep, PendingMove
+from common.pending import MoveStep, PendingMove, under_way
 from common.snapshot import HarvesterSnapshot
-
-
-def under_way(move: PendingMove, now: datetime) -> bool:
-    """Whether somebody works on it: it neither expired nor waits to be tried again."""
-    return move.retry_at is None and move.expires_at > now
 
 
 class Berths:

@@ -40,6 +40,7 @@ CURES: dict[str, str] = {
     "retry": "Mend what the reason names; it is tried again by itself.",
     "moves": "Wait, or let more move at a time: archiving.concurrency.",
     "harvester": "Start `plotman up` on the harvester, or name others in archiving.harvesters.",
+    "its copy": "Start `plotman up` on that harvester; where it is gone for good: `plotman resend`.",
     "drives": "Mount another drive where harvester.drives looks, free room on one, or `plotman undrain` one.",
     "target": "Run the target's disk space script by hand: it must print `folder:bytes` lines.",
     # What no policy says, for there is nobody to ask.

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from beat.policy.berths import Berths
-from common.pending import MoveStep, PendingMove
+from common.pending import MoveStep, PendingMove, may_have_it
 from common.snapshot import FinishedPlot, PlotterSnapshot, Wait
 from common.units import human_bytes, human_bytes_apart
 
@@ -26,10 +26,10 @@ def choose(
     way to it, then the one with the most room on all its drives: equal ones take turns. After one that the
     plot does not get to, the next in this order, and after the last the first.
     """
-    if (back := _to_its_copy(snapshot, plot, former, berths)) is not None:
-        return back
-    if former is not None and (back := _back(snapshot, plot, former, berths)) is not None:
-        return back
+    if (holder := may_have_it(plot.copied_to, former)) is not None:
+        return holder if holder in berths else _copy_is_away(snapshot, plot, holder)
+    if former is not None and former.harvester in berths and _resumes(snapshot, former):
+        return former.harvester
     allowed = [berths[host] for host in snapshot.harvesters or berths if host in berths]
     if not allowed:
         return _nobody(snapshot, plot)
@@ -44,38 +44,15 @@ def choose(
     return _no_room(snapshot, plot, allowed)
 
 
-def _to_its_copy(
-    snapshot: PlotterSnapshot,
-    plot: FinishedPlot,
-    former: PendingMove | None,
-    berths: Mapping[str, Berths],
-) -> str | Wait | None:
-    """The plotter itself remembers a harvester that has all the bytes, also when the records of moves are
-    lost. None: there is none, or it has looked at all its drives and does not have them."""
-    host = plot.copied_to
-    if host is None or (former is not None and former.harvester == host and former.absent):
-        return None
-    return host if host in berths else _copy_is_away(snapshot, plot, host)
-
-
 def _copy_is_away(snapshot: PlotterSnapshot, plot: FinishedPlot, host: str) -> Wait:
     reason = f"harvester {host}, which may have this plot already, is not there"
-    return Wait(host=snapshot.host, rule="harvester", reason=reason, subject=plot.path, numbers={})
+    return Wait(host=snapshot.host, rule="its copy", reason=reason, subject=plot.path, numbers={})
 
 
-def _back(
-    snapshot: PlotterSnapshot, plot: FinishedPlot, former: PendingMove, berths: Mapping[str, Berths]
-) -> str | Wait | None:
-    """Where a copy may be already, complete or in part. None: any harvester will do.
-
-    Once a copy is complete there must be no other: the plot would be farmed twice.
-    """
-    host = former.harvester
-    if former.step in (MoveStep.ADMIT, MoveStep.RELEASE):
-        return host if host in berths else _copy_is_away(snapshot, plot, host)
-    resumable = former.step is MoveStep.TRANSFER and former.attempts <= RESUMES_MAX
-    allowed = not snapshot.harvesters or host in snapshot.harvesters
-    return host if resumable and allowed and host in berths else None
+def _resumes(snapshot: PlotterSnapshot, former: PendingMove) -> bool:
+    """Whether the plot goes back to where it was broken off, for a part of it lies there."""
+    allowed = not snapshot.harvesters or former.harvester in snapshot.harvesters
+    return allowed and former.step is MoveStep.TRANSFER and former.attempts <= RESUMES_MAX
 
 
 def _in_vain(former: PendingMove) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from beat.decisions import Move
 from beat.policy.places import Places
-from common.pending import MoveStep, PendingMove
+from common.pending import SENT, PendingMove
 from common.snapshot import ArchiverSnapshot, FinishedPlot, PlotterSnapshot, TargetReport, Wait
 from common.targets import MARGIN_BYTES, fitting, label, no_room
 
@@ -19,7 +19,7 @@ def target_for(
     """
     if archiver is None or archiver.target is None or plot.copied_to is not None:
         return None
-    if former is not None and former.step in (MoveStep.ADMIT, MoveStep.RELEASE):
+    if former is not None and former.step in SENT:
         return archiver.target if former.harvester.startswith(label("")) else None
     return archiver.target
 

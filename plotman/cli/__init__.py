@@ -81,7 +81,7 @@ _PURPOSES = {
         "drain": "Let no more plots come to a host, directory or drive.",
         "undrain": "Take plots there again.",
         "bandwidth": "Limit what plotters send to other machines.",
-        "resend": "Send a plot again that a harvester refused.",
+        "resend": "Send a plot again that a harvester refused or lost.",
         "cleanup": "Find and delete what crashed plotters left.",
         "forget": "Strike off a machine that is gone for good.",
     },

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from plotman.cli.answers import JSON, show
@@ -35,11 +37,32 @@ def bandwidth(rate: int | None, host: str | None, json_: bool) -> None:
 @click.option(
     "--host", help="The plotter on which it lies; else the one that has it.", shell_complete=complete_host
 )
+@click.option("--yes", "-y", is_flag=True, help="Don't ask.")
 @JSON
-def resend(plot: str, host: str | None, json_: bool) -> None:
-    """Send a plot again that a harvester refused. PLOT is its path, its file name or the start of its id."""
-    from plotman.control import refused
+def resend(plot: str, host: str | None, yes: bool, json_: bool) -> None:
+    """Send a plot again that a harvester refused, or that waits for a harvester which is gone for good.
+
+    PLOT is its path, its file name or the start of its id. Where the lost harvester may have the plot, this
+    says what that means, and asks.
+    """
+    from plotman.control import resending
+    from plotman.control.farm import board
     from plotman.control.holding import Said
 
-    holder = refused.holder_of(plot, host)
-    show([Said(holder, refused.resend(holder, plot))], json_)
+    stuck = resending.find(board(), plot, host)
+    if stuck.warning:
+        click.echo(stuck.warning, err=True)
+        if not yes:
+            _must_agree()
+    show([Said(stuck.host, resending.resend(stuck))], json_)
+
+
+def _must_agree() -> None:
+    """Exits where the person says no. Raises click.UsageError where nobody is there to ask."""
+    from common.errors import ExitCode
+
+    if not sys.stdin.isatty():
+        raise click.UsageError("Nobody is there to be asked. With --yes it is sent without asking.")
+    if not click.confirm("Send it to another?", err=True):
+        click.echo("Nothing was done.", err=True)
+        sys.exit(ExitCode.FAILED)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from beat.policy.berths import under_way
 from beat.policy.room import trimmed
 from common.names import Role
-from common.pending import PendingMove
+from common.pending import PendingMove, under_way
 from common.snapshot import (
     Drive,
     FinishedPlot,

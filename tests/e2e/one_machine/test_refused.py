@@ -1,13 +1,19 @@
-"""A plot that a harvester refuses stays where it is until a person says otherwise."""
+"""A plot that a harvester refuses, or took along, stays where it is until a person says otherwise."""
 
 from __future__ import annotations
 
 import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from common.errors import ExitCode
 from common.names import Role
 from common.snapshot import FinishedPlot, PlotState
+from plotter_worker.delivered import DeliveredFile
 from tests.support.farm import HOST, Farm
 from tests.support.waiting import eventually
 
@@ -49,6 +55,42 @@ def test_a_refused_plot_is_told_of_kept_and_sent_again_only_on_a_persons_word(
     assert said.returncode == 0, said.stderr
     eventually(farm.archived, "the plot is on the drive", 60)
     eventually(lambda: _limit(farm) == 20_000_000, "the archiver keeps to the limit", 15)
+    eventually(lambda: not source.exists(), "the source is deleted", 30)
+
+
+def test_a_plot_that_a_lost_harvester_may_have_goes_to_another_only_on_a_persons_word(
+    farm: Farm, real_plot: Path
+) -> None:
+    farm.configure(tmp=1, dst=1, drives=1)
+    farm.allow(0)
+    source = farm.folder / "dst" / "1" / real_plot.name
+    shutil.copy(real_plot, source)
+    DeliveredFile(farm.state).put(str(source), "gone1")
+    farm.up()
+
+    waits = "harvester gone1, which may have this plot already, is not there"
+    eventually(lambda: farm.waits().get("its copy") == waits, "it waits, and says why", 60)
+    assert "`plotman resend`" in farm.run("why", real_plot.name).stdout
+    told = "it is farmed twice: delete it there then"
+
+    unasked = farm.run("resend", real_plot.name)
+    assert (unasked.returncode, told in unasked.stderr) == (ExitCode.USAGE, True)
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "plotman", "resend", real_plot.name],
+        env=farm.environment, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as asking:  # fmt: skip
+        os.write(ours, b"n\n")
+        _, asked = asking.communicate(timeout=30)
+    os.close(ours)
+    os.close(theirs)
+    assert (asking.returncode, told in asked, "Nothing was done." in asked) == (ExitCode.FAILED, True, True)
+    assert DeliveredFile(farm.state).harvester_of(str(source)) == "gone1"
+    assert farm.archived() == []
+
+    said = farm.run("resend", real_plot.name, "--yes")
+    assert (said.returncode, told in said.stderr) == (0, True), said.stderr
+    eventually(farm.archived, "the plot is on the drive", 60)
     eventually(lambda: not source.exists(), "the source is deleted", 30)
 
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from beat.policy.berths import under_way
 from beat.policy.passing_on import passed_on, to_pass_on
 from common.messages import Delivery, Reservation
-from common.pending import MoveStep, PendingMove
+from common.pending import MoveStep, PendingMove, under_way
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DELIVERY = Delivery(

@@ -114,6 +114,8 @@ def test_a_finished_plot_tells_where_it_is_or_why_it_stays() -> None:
     ]
     assert one(seen(b.keeper(plot), harvesters=b.farm(h1=[b.drive(1)])), "a.plot").rule == "drives"
     assert one(seen(b.keeper(plot, archiving=False)), "a.plot").rule == "no archiving"
+    lost = one(seen(b.keeper(b.plot(copied_to="h2")), **drives), "a.plot")
+    assert (lost.rule, "`plotman resend`" in lost.cure) == ("its copy", True)
 
 
 def test_without_a_scheduler_the_same_rules_are_asked_here() -> None:
