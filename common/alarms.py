@@ -51,7 +51,13 @@ _KINDS = (
     Kind("transfer-failed", "archiving", Severity.INFO, "a plot could not be moved; it is tried again"),
     Kind("refused", "archiving", Severity.WARNING, "a harvester did not take a plot in", action=True),
     Kind("damaged", "drives", Severity.CRITICAL, "a plot on a farming drive has changed", action=True),
-    Kind("drive-failed", "drives", Severity.WARNING, "a drive could not be written to", action=True),
+    Kind(
+        "drive-failed",
+        "drives",
+        Severity.WARNING,
+        "a drive could not be written to, or gave back other bytes than it got",
+        action=True,
+    ),
     Kind("drive-full", "drives", Severity.WARNING, "a drive has no room for another plot", action=True),
     Kind(
         "drive-lost",

@@ -75,5 +75,9 @@ class NoRoom(TransferFailed):
     """No drive of the harvester takes the plot now, and none holds it: it looked at all of them."""
 
 
+class DriveFailed(TransferFailed):
+    """A drive gives back other bytes than it got: the plot is not to blame, and what came is no copy."""
+
+
 class PlotRefused(PlotmanError):
     """A harvester did not take a plot in: it is not whole, not a plot, or fails its proofs."""

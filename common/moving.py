@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from common.errors import BrokerError, NoRoom, PlotmanError, PlotRefused
+from common.errors import BrokerError, DriveFailed, NoRoom, PlotmanError, PlotRefused
 from common.names import MOVE_LIFETIME
 from common.pending import MoveStep, PendingMove
 from common.snapshot import Event
@@ -164,7 +164,7 @@ class MoveKeeper:
             attempts,
             reason=f"refused: {reason}" if refused else reason,
             retry_at=_now() + pause,
-            absent=isinstance(error, NoRoom),
+            absent=isinstance(error, NoRoom | DriveFailed),
         )
         self._put(step, move)
         if refused:

@@ -26,6 +26,7 @@ TRANSFER = "plotter_worker.transfer"
 ARCHIVE_TO_TARGET = "plotter_worker.archive_to_target"
 RELEASE = "plotter_worker.release"
 REFUSE = "plotter_worker.refuse"
+NOT_COPIED = "plotter_worker.not_copied"
 RESEND = "plotter_worker.resend"
 BANDWIDTH = "plotter_worker.bandwidth"
 KILL = "plotter_worker.kill"
@@ -52,6 +53,7 @@ ROLE_OF_TASK = {
     UNDRAIN_DRIVES: Role.HARVESTER,
     RELEASE: Role.PLOTTER,
     REFUSE: Role.PLOTTER,
+    NOT_COPIED: Role.PLOTTER,
     RESEND: Role.PLOTTER,
     # Not the archiver: there it would wait for the transfer that it is to slow down.
     BANDWIDTH: Role.PLOTTER,

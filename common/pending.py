@@ -42,7 +42,7 @@ class PendingMove(Notice):
         the plot is not moving now.
     move: of the chain of tasks that works on it; another chain's tasks find by it that they came too late.
     delivery: common.messages.Delivery of a plot that is sent, until beat has told the harvester of it.
-    absent: the harvester has looked at all its drives, and no copy of the plot is on any.
+    absent: the harvester has no copy of the plot: it has looked at all its drives, or what came was no good.
     """
 
     path: str
@@ -66,12 +66,11 @@ def under_way(move: PendingMove, now: datetime) -> bool:
 
 def may_have_it(copied_to: str | None, last: PendingMove | None) -> str | None:
     """The harvester that has all bytes of a plot, and so may have taken it in; None: none does, or it has
-    looked at all its drives and does not have them. A copy elsewhere would be farmed as well.
+    told that it does not. A copy elsewhere would be farmed as well.
 
     copied_to: the one that the plotter itself remembers, also when the records of moves are lost.
     last: record of the plot's last move, None where there is none.
     """
-    absent = last is not None and last.absent and last.harvester == copied_to
-    if copied_to is not None and not absent:
-        return copied_to
-    return last.harvester if last is not None and last.step in SENT else None
+    without = last.harvester if last is not None and last.absent else None
+    sent_to = last.harvester if last is not None and last.step in SENT else None
+    return next((host for host in (copied_to, sent_to) if host not in (None, without)), None)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from common import machine
 from common.durable import make_durable
-from common.errors import OrderRefused, PlotRefused, TransferFailed
+from common.errors import DriveFailed, OrderRefused, PlotRefused, TransferFailed
 from common.messages import Admission, Delivery, Reservation
 from common.moving import Stop, never
 from common.openfile import is_open_for_writing
@@ -75,8 +75,8 @@ class Admitter:
     def admit(self, delivery: Delivery, stop: Stop = never) -> Admission:
         """Take the plot in. Asked again for a plot that is in, checks that and answers the same.
 
-        Raises PlotRefused (it is no good; what came is put aside), TransferFailed (not now), OrderRefused,
-        common.probe.Hanging; LetGo when `stop` is set meanwhile.
+        Raises PlotRefused (it is no good), DriveFailed (its copy is none), and what came is put aside;
+        TransferFailed (not now), OrderRefused, common.probe.Hanging; LetGo when `stop` is set meanwhile.
         """
         begun_s = time.monotonic()
         arrival = self._arrival(delivery.reservation)
@@ -88,7 +88,7 @@ class Admitter:
                 self._work.run(arrival.drive, read, deadline_s(delivery.reservation.size_bytes))
             verified = prove(arrival.file, header, self.challenges, stop, self._python)
             verified += ", all bytes read back" if whole else ""
-        except PlotRefused:
+        except (PlotRefused, DriveFailed):
             if arrival.file != arrival.final:
                 run(partial(_put_aside, arrival))
                 self._drives.refresh(arrival.drive)

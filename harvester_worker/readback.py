@@ -12,7 +12,7 @@ from typing import Protocol
 
 import xxhash
 
-from common.errors import PlotRefused
+from common.errors import DriveFailed
 from common.moving import LetGo, Stop, never
 
 _CHUNK_BYTES = 4 << 20
@@ -40,7 +40,7 @@ def compare(path: Path, digest: str, stop: Stop = never, rate_bytes_s: float | N
     """Read the file from its drive. digest: rsync's of the source, xxh128, or md5 where one of the two
     rsyncs is old. rate_bytes_s: not faster than this; None: as fast as it goes.
 
-    Raises PlotRefused where the bytes are others, LetGo when `stop` is set meanwhile, OSError. Takes as
+    Raises DriveFailed where the bytes are others, LetGo when `stop` is set meanwhile, OSError. Takes as
     long as the drive does: run it where that may be waited for.
     """
     found = []
@@ -48,9 +48,9 @@ def compare(path: Path, digest: str, stop: Stop = never, rate_bytes_s: float | N
         found.append(_digest(path, kind(), stop, rate_bytes_s))
         if found[-1] == digest:
             return
-    raise PlotRefused(
+    raise DriveFailed(
         f"{path.name} reads back otherwise than it was sent: digest {found[0]}, sent {digest}.",
-        "Look at dmesg, the drive and its cable, and the memory of this machine. The source is kept.",
+        "Look at dmesg, the drive and its cable, and the memory of this machine.",
     )
 
 

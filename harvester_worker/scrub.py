@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from common.errors import PlotRefused
+from common.errors import DriveFailed
 from common.moving import LetGo
 from common.probe import Hanging, Probe
 from common.snapshot import DirState
@@ -80,7 +80,7 @@ class Scrub:
             compare(kept.plot, kept.entry.digest, self._stop, self._rate_bytes_s)
         except FileNotFoundError:
             return  # somebody took it away meanwhile
-        except (PlotRefused, OSError) as error:
+        except (DriveFailed, OSError) as error:
             log.error("%s is damaged: %s", kept.plot, error, extra={"action": "damaged"})
             ledger.write(drive, name, kept.entry.model_copy(update={"suspect": str(error)}))
             self._tell(str(kept.plot), str(error))

@@ -10,7 +10,7 @@ from celery import Task, shared_task
 from celery.exceptions import Ignore
 
 from common import names
-from common.errors import PlotmanError, PlotRefused
+from common.errors import DriveFailed, PlotmanError, PlotRefused
 from common.messages import Admission, Delivery, Message
 from common.moving import LetGo, Step
 from common.pending import MoveStep
@@ -111,13 +111,16 @@ def admit(self: Task, delivery: dict[str, Any], host: str) -> dict[str, Any]:
             admission = harvester.way_in.admit(delivered, stop_event(self.request.id))
     except LetGo:
         raise Ignore from None
-    except PlotRefused as error:
+    except (PlotRefused, DriveFailed) as error:
         harvester.history.refused(delivered, str(error), began_at)
-        # The plotter remembers it on disk; the notice board may be wiped.
-        self.app.send_task(
-            names.REFUSE,
-            kwargs={"host": reservation.source_host, "path": reservation.path, "reason": str(error)},
-        )
+        # The plotter remembers both on disk; the notice board may be wiped.
+        whose = {"host": reservation.source_host, "path": reservation.path}
+        if isinstance(error, PlotRefused):
+            self.app.send_task(names.REFUSE, kwargs={**whose, "reason": str(error)})
+        else:
+            # Late, it would speak of the next copy, which may be a good one.
+            expires_s = names.MOVE_LIFETIME.total_seconds()
+            self.app.send_task(names.NOT_COPIED, kwargs={**whose, "harvester": host}, expires=expires_s)
         raise
     finally:
         harvester.changed()

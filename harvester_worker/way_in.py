@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from common.errors import BrokerError
+from common.errors import BrokerError, DriveFailed
 from common.messages import Admission, Delivery, Reservation
 from common.moving import Stop
 from common.plotfile import PlotName
@@ -82,7 +82,8 @@ class WayIn:
         return reservation
 
     def admit(self, delivery: Delivery, stop: Stop) -> Admission:
-        """As Admitter.admit; nobody can write any more from here on, nor have the plot sent anew."""
+        """As Admitter.admit; nobody can write any more from here on, nor have the plot sent anew. A drive
+        that gives back other bytes than it got is told of, and the plot goes to another."""
         name = PlotName.parse(Path(delivery.reservation.path).name)
         if name is None:
             return self._admitter.admit(delivery, stop)  # which refuses it
@@ -90,7 +91,11 @@ class WayIn:
             self._close(name.plot_id)
             if delivery.reservation.part is not None:
                 self._arriving.leave(Path(delivery.reservation.part))
-            return self._admitter.admit(delivery, stop)
+            try:
+                return self._admitter.admit(delivery, stop)
+            except DriveFailed as error:
+                self._drive_failed(name.plot_id, delivery.reservation.drive, str(error))
+                raise
 
     def takes_in(self, plot_id: str | None) -> bool:
         """Whether this plot is being checked now."""
@@ -99,14 +104,19 @@ class WayIn:
     def _doomed(self, ended: Doomed) -> None:
         """A transfer was ended because its drive failed: the plot goes to another, and its plotter is told
         why its rsync lost the connection."""
-        self._reserver.avoid(ended.plot_id, ended.drive, ended.reason)
-        text = f"{ended.drive} failed while it took a plot: {ended.reason}"
-        now = datetime.now(UTC)
-        self._tell(Event(kind="drive-failed", host=self._host, at=now, text=text, plot_id=ended.plot_id))
+        text = self._drive_failed(ended.plot_id, ended.drive, ended.reason)
         try:
             self._board.put_ticket(ended.plotter, ended.ticket.model_copy(update={"failure": text}))
         except BrokerError as error:
             log.debug("the plotter does not hear why: %s", error)
+
+    def _drive_failed(self, plot_id: str, drive: str, reason: str) -> str:
+        """Tell, and keep the plot off this drive; returns what was told."""
+        self._reserver.avoid(plot_id, drive, reason)
+        text = f"{drive} failed while it took a plot: {reason}"
+        now = datetime.now(UTC)
+        self._tell(Event(kind="drive-failed", host=self._host, at=now, text=text, plot_id=plot_id))
+        return text
 
     def _close(self, plot_id: str, but_for: str | None = None) -> None:
         plotter = self._doors.close(plot_id, but_for)

@@ -160,3 +160,9 @@ def refuse(host: str, path: str, reason: str) -> None:
     refused = str(sources.own_plot(path, serving.plots.plot_dirs))
     serving.plots.steered.refuse_plot(refused, reason)
     serving.history.refused(refused, reason)
+
+
+@shared_task(name=names.NOT_COPIED, throws=(OrderRefused,))
+def not_copied(host: str, path: str, harvester: str) -> None:
+    """A drive gave back other bytes of the plot than it got: the harvester has no copy of it."""
+    resending.not_copied(service.serving(host), path, harvester)

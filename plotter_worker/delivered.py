@@ -2,7 +2,7 @@
 
 On this machine's disk, since the notice board may be wiped: were that forgotten, the plot would be sent to
 another harvester as well, and be farmed twice. Written by the archiver, read by the plotter's worker, which
-strikes out what a person gives up.
+strikes out what is no copy.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class DeliveredFile:
             others = [known for known in self._read().harvesters.items() if known[0] != path]
             self._write([*others, (path, harvester)][-_KEPT:])
 
-    def forget(self, path: str) -> None:
-        """The plot may go to any harvester. Durable when it returns. Raises OSError."""
+    def forget(self, path: str, harvester: str) -> None:
+        """This harvester does not have the plot, it is said. Durable when it returns. Raises OSError."""
         with self._alone():
-            self._write([known for known in self._read().harvesters.items() if known[0] != path])
+            self._write([known for known in self._read().harvesters.items() if known != (path, harvester)])
 
     def harvester_of(self, path: str) -> str | None:
         """Harvester that has all bytes of this plot; None where no transfer of it was completed."""

@@ -1,4 +1,4 @@
-"""Plots that would stay here for good, and that a person has sent again."""
+"""Plots that are sent again, though a harvester refused them, or was sent all their bytes."""
 
 from __future__ import annotations
 
@@ -38,13 +38,23 @@ def given_up(plotter: Plotter, plot: str, harvester: str) -> str:
         raise OrderRefused(
             f"{path} is under way to {last.harvester} (step {last.step}).", "Try again in a minute."
         )
-    DeliveredFile(plotter.plots.settings.state_dir).forget(path)
+    _delivered(plotter).forget(path, harvester)
     if last is not None and last.harvester == harvester:
         plotter.board.drop_move(plotter.host, path)
     news = plotter.plots.news
     news.steered(f"sends {path} again: harvester {harvester}, which may have it, is given up")
     news.publish_now()
     return path
+
+
+def not_copied(plotter: Plotter, path: str, harvester: str) -> None:
+    """What the harvester got of the plot is no good, as it says itself. Raises OSError."""
+    _delivered(plotter).forget(path, harvester)
+    plotter.plots.news.changed()
+
+
+def _delivered(plotter: Plotter) -> DeliveredFile:
+    return DeliveredFile(plotter.plots.settings.state_dir)
 
 
 def _the_one(plotter: Plotter, plot: str, kind: str, known: Sequence[str]) -> str:

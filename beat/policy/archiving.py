@@ -15,7 +15,7 @@ from beat.policy.priority import archive_priority
 from beat.policy.room import Pair, trimmed
 from beat.policy.target import target_for, to_target
 from common.holds import sentence
-from common.pending import SENT, PendingMove, under_way
+from common.pending import SENT, PendingMove, may_have_it, under_way
 from common.snapshot import (
     ArchiverSnapshot,
     FinishedPlot,
@@ -136,8 +136,7 @@ def paused(
 ) -> Wait | None:
     """A person wants no more transfers to begin. A plot of which all bytes have been sent is not held up."""
     hold = snapshot.archiving_paused
-    sent = plot.copied_to is not None or (record is not None and record.step in SENT)
-    if hold is None or sent:
+    if hold is None or may_have_it(plot.copied_to, record) is not None:
         return None
     return Wait(
         host=snapshot.host,

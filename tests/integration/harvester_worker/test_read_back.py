@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from common import machine
-from common.errors import PlotRefused, TransferFailed
+from common.errors import DriveFailed, TransferFailed
 from common.messages import Delivery
 from common.moving import never
 from harvester_worker import incoming, ledger
 from harvester_worker.scrub import AGAIN_S, Scrub
-from tests.support.site import Site
+from tests.support.site import Site, id_of
 
 pytestmark = pytest.mark.plotter
 
@@ -39,7 +39,7 @@ def test_a_machine_that_was_started_anew_meanwhile_reads_the_plot_back(
     assert site.way_in.admit(delivery, never).verified.endswith("all bytes read back")
 
 
-def test_a_copy_that_reads_otherwise_is_put_aside_and_the_source_kept(
+def test_a_copy_that_reads_otherwise_is_put_aside_and_the_plot_goes_to_another_drive(
     site: Site, drive: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delivery = site.send(source, site.way_in.reserve(site.order(source)))
@@ -49,12 +49,20 @@ def test_a_copy_that_reads_otherwise_is_put_aside_and_the_source_kept(
         file.write(b"flipped")
     monkeypatch.setattr(machine, "boot_id", lambda: "another")
 
-    with pytest.raises(PlotRefused, match="reads back otherwise"):
+    with pytest.raises(DriveFailed, match="reads back otherwise"):
         site.way_in.admit(delivery, never)
 
     assert list(drive.glob("*.plot")) == []
     assert incoming.refused(str(drive))
-    assert source.exists()
+    assert incoming.parts(str(drive)) == []
+    (told,) = site.told
+    assert told.kind == "drive-failed"
+    assert told.text.startswith(
+        f"{drive} failed while it took a plot: {id_of(source)}.part reads back otherwise"
+    )
+    again = site.archive(source, "two")
+    assert Path(again.landed).parent != drive
+    assert Path(again.landed).read_bytes() == source.read_bytes()
 
 
 def test_a_part_that_was_full_before_anything_was_sent_is_not_believed(site: Site, source: Path) -> None:

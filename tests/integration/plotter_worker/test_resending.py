@@ -15,7 +15,7 @@ from common.names import Role
 from common.pending import MoveStep, PendingMove
 from common.store import Board
 from plotter_worker.delivered import DeliveredFile
-from plotter_worker.resending import given_up
+from plotter_worker.resending import given_up, not_copied
 from plotter_worker.service import Plotter
 from tests.support.plots import write_plot
 from tests.support.sections import SCHEDULING
@@ -116,3 +116,17 @@ def test_only_the_harvester_that_was_named_is_given_up(
     _note(board, source, harvester="alive1")  # all bytes may be there as well
     given_up(plotter, source.name, GONE)
     assert [move.harvester for move in board.moves([HERE])[HERE]] == ["alive1"]
+
+
+def test_a_harvester_tells_that_its_copy_is_none_and_speaks_only_for_itself(
+    plotter: Plotter, board: Board, tmp_path: Path, source: Path
+) -> None:
+    DeliveredFile(tmp_path / "state").put(str(source), "alive1")
+    plotter.publisher.publish_now()
+    not_copied(plotter, str(source), "alive2")
+    assert DeliveredFile(tmp_path / "state").harvester_of(str(source)) == "alive1"
+
+    not_copied(plotter, str(source), "alive1")
+
+    assert DeliveredFile(tmp_path / "state").harvester_of(str(source)) is None
+    eventually(lambda: [plot.copied_to for plot in _plots(board)] == [None], "beat sees it", 5)

@@ -241,6 +241,17 @@ def test_it_goes_elsewhere_once_that_harvester_has_looked_and_has_no_copy() -> N
     assert sent(copied, farm(h1=[drive(9000)], h2=[drive(0)]), looked) == [("/dst1/a.plot", "h1")]
 
 
+@pytest.mark.parametrize("copied_to", [None, "h1"])
+@pytest.mark.parametrize(("attempts", "chosen"), [(1, "h1"), (2, "h1"), (3, "h2")])
+def test_a_plot_whose_copies_were_no_good_tries_other_drives_and_then_another_harvester(
+    copied_to: str | None, attempts: int, chosen: str
+) -> None:
+    put_aside = move(step=MoveStep.ADMIT, attempts=attempts, retry_at=at(0), absent=True)
+    snapshot = keeper(plot("a", copied_to=copied_to))
+    assert sent(snapshot, farm(h1=[drive(9000)], h2=[drive(200)]), put_aside) == [("/dst1/a.plot", chosen)]
+    assert sent(snapshot, farm(h2=[drive(200)]), put_aside) == [("/dst1/a.plot", "h2")]
+
+
 def test_a_broken_transfer_goes_elsewhere_when_its_harvester_is_away_or_not_allowed_any_more() -> None:
     failed = move(harvester="h2", step=MoveStep.TRANSFER, attempts=1, retry_at=at(0))
     assert sent(keeper(plot("a")), ONE, failed) == [("/dst1/a.plot", "h1")]

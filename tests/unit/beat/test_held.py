@@ -124,6 +124,11 @@ def test_a_plot_whose_bytes_have_all_been_sent_goes_on(step: MoveStep) -> None:
     assert moves_of(keeper(plot(copied_to="h1"), **HELD))[0] == 1
 
 
+def test_a_plot_whose_copy_was_no_good_does_not_set_out_again() -> None:
+    put_aside = move(step=MoveStep.ADMIT, attempts=1, retry_at=at(-1), absent=True)
+    assert moves_of(keeper(plot(copied_to="h1"), **HELD), records=(put_aside,))[0] == 0
+
+
 def test_a_transfer_that_broke_does_not_begin_again() -> None:
     assert (
         moves_of(keeper(plot(), **HELD), records=(move(step=MoveStep.TRANSFER, expires_at=at(-1)),))[0] == 0

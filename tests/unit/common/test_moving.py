@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from common import moving
-from common.errors import BrokerError, NoRoom, PlotRefused, TransferFailed
+from common.errors import BrokerError, DriveFailed, NoRoom, PlotRefused, TransferFailed
 from common.moving import LetGo, MoveKeeper, Step, pause_s
 from common.pending import MoveStep, PendingMove
 from common.snapshot import Event
@@ -98,11 +98,21 @@ def test_a_step_whose_move_was_decided_anew_meanwhile_is_void(keeper: MoveKeeper
     assert not keeper.superseded(late)
 
 
-def test_a_harvester_that_has_no_copy_says_so_in_the_record(keeper: MoveKeeper, board: FakeBoard) -> None:
-    with pytest.raises(NoRoom), keeper.working(replace(step(MoveStep.RESERVE), move="one")):
-        raise NoRoom("no drive takes it")
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        (MoveStep.RESERVE, NoRoom("no drive takes it")),
+        (MoveStep.ADMIT, DriveFailed("it reads back otherwise")),
+    ],
+)
+def test_a_harvester_that_has_no_copy_says_so_in_the_record(
+    keeper: MoveKeeper, board: FakeBoard, kind: MoveStep, error: TransferFailed
+) -> None:
+    with pytest.raises(TransferFailed), keeper.working(replace(step(kind), move="one")):
+        raise error
 
     assert board.kept[PATH].absent
+    assert board.kept[PATH].retry_at < datetime.now(UTC) + timedelta(minutes=1)  # type: ignore[operator]
     assert board.kept[PATH].move == "one"
 
 
