@@ -18,6 +18,7 @@ class Candidate:
     writers: plots on their way in.
     last_used_s: Unix time when a plot was last begun or taken in there; 0 for never.
     plots: that it holds.
+    failing: it failed for several plots not long ago.
     """
 
     path: str
@@ -27,6 +28,7 @@ class Candidate:
     use: DriveUse = DriveUse.ACTIVE
     last_used_s: float = 0
     plots: int = 0
+    failing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +48,14 @@ def choose_drive(
     writers_per_drive: int,
     placement: Placement = Placement.FILL,
 ) -> Candidate | Refusal:
-    """One of the drives that may be written to, have the room and are not busy: with the fewest plots on
-    their way in, and of those the one that `placement` names. candidates: in the order of the configuration,
-    which decides between equals.
+    """One of the drives that may be written to, have the room and are not busy: one that fails only where no
+    other does; with the fewest plots on their way in, and of those the one that `placement` names.
+    candidates: in the order of the configuration, which decides between equals.
     """
     reasons = [(drive, why_not(drive, size_bytes, margin_bytes, writers_per_drive)) for drive in candidates]
     able = [drive for drive, reason in reasons if reason is None]
     if able:
-        return min(able, key=lambda drive: (drive.writers, *_rank(drive, placement)))
+        return min(able, key=lambda drive: (drive.failing, drive.writers, *_rank(drive, placement)))
     return Refusal(tuple((drive.path, reason) for drive, reason in reasons if reason is not None))
 
 

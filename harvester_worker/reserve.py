@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 # So long a plot does not go back to a drive that failed while it took it.
 AVOID_S = 3600.0
+# A drive that failed for so many plots within that time comes last for all: each would lose a whole transfer.
+_FAILING = 2
 
 _READABLE = (DirState.OK, DirState.READ_ONLY)
 
@@ -94,6 +96,18 @@ class Reserver:
     def avoid(self, plot_id: str, drive: str, reason: str) -> None:
         """This drive failed while it took the plot: for a while the plot goes to any other."""
         self._avoided[plot_id, drive] = (time.monotonic() + AVOID_S, reason)
+        if self._failing(drive):
+            log.warning(
+                "%s failed for several plots within an hour: the other drives come first",
+                drive,
+                extra={"action": "drive-failing", "drive": drive},
+            )
+
+    def _failing(self, drive: str) -> bool:
+        now_s = time.monotonic()
+        avoided = list(self._avoided.items())  # doors add to it meanwhile
+        failed = [plot for (plot, where), (until_s, _) in avoided if where == drive and until_s > now_s]
+        return len(failed) >= _FAILING
 
     def _why_avoided(self, plot_id: str, drive: str) -> str | None:
         until_s, reason = self._avoided.get((plot_id, drive), (0.0, ""))
@@ -184,7 +198,10 @@ class Reserver:
         seen: dict[str, Survey],
         unread: Mapping[str, OSError | Hanging],
     ) -> Reservation:
-        left = {path: self._drives.candidate(path, look) for path, look in seen.items()}
+        left = {
+            path: replace(self._drives.candidate(path, look), failing=self._failing(path))
+            for path, look in seen.items()
+        }
         reasons = {path: why_unread(error) for path, error in unread.items()}
         reasons |= {path: why for path in left if (why := self._why_avoided(name.plot_id, path))}
         for path in reasons:

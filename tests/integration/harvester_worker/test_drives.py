@@ -11,7 +11,7 @@ import pytest
 
 from common.errors import TransferFailed
 from common.snapshot import DirState
-from harvester_worker import incoming
+from harvester_worker import incoming, reserve
 from harvester_worker.reserve import ReserveOrder
 
 MB = 1_000_000
@@ -119,3 +119,31 @@ def test_a_plain_folder_is_taken_only_where_that_is_configured(farm: MakeFarm, d
         farm(drive, mounted=True).reserver.reserve(order(1, MB))
 
     assert farm(drive, mounted=False).reserver.reserve(order(1, MB)).drive == str(drive)
+
+
+def test_a_drive_that_failed_for_two_plots_comes_last_for_all_until_an_hour_has_passed(
+    farm: MakeFarm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = tmp_path / "1", tmp_path / "2"
+    bad.mkdir()
+    good.mkdir()
+    reserver = farm(bad, good, writers=9).reserver
+
+    def first_choice(number: int) -> Path:
+        part = Path(reserver.reserve(order(number, MB)).part or "")
+        incoming.drop(part)
+        return part.parents[1]
+
+    monkeypatch.setattr(reserve, "AVOID_S", 0.0)  # an hour ago
+    reserver.avoid("b" * 64, str(bad), "Input/output error")
+    monkeypatch.undo()
+    for _ in range(2):
+        reserver.avoid("a" * 64, str(bad), "Input/output error")
+    assert first_choice(1) == bad, "once is chance"
+
+    reserver.avoid("b" * 64, str(bad), "Input/output error")
+    assert first_choice(2) == good
+
+    reserver.avoid("a" * 64, str(good), "Input/output error")
+    reserver.avoid("b" * 64, str(good), "Input/output error")
+    assert first_choice(3) == bad, "where all fail, plots are not held up"

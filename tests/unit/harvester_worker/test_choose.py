@@ -23,6 +23,14 @@ def drive(
     return Candidate(path, state, room, writers, **fields)
 
 
+@pytest.mark.parametrize("placement", Placement)
+def test_a_drive_that_fails_takes_a_plot_only_where_no_other_does(placement: Placement) -> None:
+    failing = drive("/a", room=900 * GB, failing=True)
+    busier = drive("/b", writers=1, last_used_s=9, plots=9)
+    assert choose_drive([failing, busier], 109 * GB, GB, 2, placement) == busier
+    assert choose_drive([failing, busier], 109 * GB, GB, 1, placement) == failing
+
+
 @pytest.mark.parametrize(
     ("candidate", "reason"),
     [
