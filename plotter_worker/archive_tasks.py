@@ -162,7 +162,7 @@ def refuse(host: str, path: str, reason: str) -> None:
     serving.history.refused(refused, reason)
 
 
-@shared_task(name=names.NOT_COPIED, throws=(OrderRefused,))
+@shared_task(name=names.NOT_COPIED, throws=(OrderRefused,), ignore_result=True)
 def not_copied(host: str, path: str, harvester: str) -> None:
     """A drive gave back other bytes of the plot than it got: the harvester has no copy of it."""
     resending.not_copied(service.serving(host), path, harvester)

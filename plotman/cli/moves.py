@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-from plotman.cli.answers import JSON, show
+from plotman.cli.answers import JSON, must_agree, show
 from plotman.cli.complete import complete_host
 
 
@@ -53,16 +51,5 @@ def resend(plot: str, host: str | None, yes: bool, json_: bool) -> None:
     if stuck.warning:
         click.echo(stuck.warning, err=True)
         if not yes:
-            _must_agree()
+            must_agree("Send it to another?", "With --yes it is sent without asking.")
     show([Said(stuck.host, resending.resend(stuck))], json_)
-
-
-def _must_agree() -> None:
-    """Exits where the person says no. Raises click.UsageError where nobody is there to ask."""
-    from common.errors import ExitCode
-
-    if not sys.stdin.isatty():
-        raise click.UsageError("Nobody is there to be asked. With --yes it is sent without asking.")
-    if not click.confirm("Send it to another?", err=True):
-        click.echo("Nothing was done.", err=True)
-        sys.exit(ExitCode.FAILED)

@@ -90,7 +90,8 @@ def lines(gone: Gone) -> list[str]:
         told.append(f"  {_many(gone.moves, 'plot')} of it on the way to a drive")
     for plotter, plots in gone.waiting.items():
         told.append(
-            f"  {_many(plots, 'plot')} of {plotter} may be on its drives, and no other harvester takes them"
+            f"  {_many(plots, 'plot')} of {plotter} may be on its drives, and no other harvester takes them "
+            "before `plotman resend`"
         )
     if gone.messages:
         told.append(f"  {_many(gone.messages, 'message')} for it, to be deleted")
