@@ -54,7 +54,7 @@ class FarmScheduler(Scheduler):
 
     def __init__(self, app: Any, **options: Any) -> None:
         # Beat reads no results; with a backend each message it sends would leave a subscription behind.
-        app.conf.result_backend = "disabled"
+        app.conf.update(result_backend="disabled", result_failure_expires=None)
         settings = load_to_run()
         check_beat(app, settings)
         url = broker_url(settings)

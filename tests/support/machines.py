@@ -165,7 +165,10 @@ class Machines:
         would not survive what befalls Redis here."""
         if self._app is None:
             self._app = Celery("outside", set_as_current=False)
-            settings = celery_settings(self._outside, "outside") | {"result_backend": "disabled"}
+            settings = celery_settings(self._outside, "outside") | {
+                "result_backend": "disabled",
+                "result_failure_expires": None,
+            }
             # A unix socket has no keepalive.
             options = settings["broker_transport_options"]
             options = {name: value for name, value in options.items() if "keepalive" not in name}
