@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from common import statefile
 from common.mounts import is_mounted
 from common.probe import DirReport, look
+from common.snapshot import DirState
 
 
 class _Kept(BaseModel):
@@ -32,20 +33,29 @@ class Mounted:
         self._lock = threading.Lock()
         kept = statefile.read(self._path, _Kept)
         self._paths = frozenset(kept.paths if kept else ())
+        self._right: dict[str, int] = {}  # st_dev on which each was found to lie rightly
 
     def look(self, path: str) -> DirReport:
-        """As common.probe.look; NOT_MOUNTED where a drive is gone that was there once."""
-        known = path in self._paths
-        report = look(path, must_be_mounted=known)
-        if not known and report.status is not None and is_mounted(path, report.status.st_dev):
+        """As common.probe.look; NOT_MOUNTED where a drive is gone that was there once. The mount table is
+        looked at only where the directory has come to lie on another file system."""
+        report = look(path)
+        if report.status is None or self._right.get(path) == report.status.st_dev:
+            return report
+        if is_mounted(path, report.status.st_dev):
             with self._lock:
                 self._keep(self._paths | {path})
+        elif path in self._paths:
+            return DirReport(DirState.NOT_MOUNTED)
+        self._right[path] = report.status.st_dev
         return report
 
     def keep_only(self, paths: Iterable[str]) -> None:
         """Forget the others: who names one of them again may mean a plain folder."""
+        kept = frozenset(paths)
         with self._lock:
-            self._keep(self._paths & frozenset(paths))
+            self._keep(self._paths & kept)
+            for path in self._right.keys() - kept:
+                del self._right[path]
 
     def _keep(self, paths: frozenset[str]) -> None:
         if paths != self._paths:
