@@ -24,13 +24,14 @@ PROSE = {
         "0.5.3 reads every log from its beginning at each look, plotman what is new in it, at once. "
         "0.5.3's figure grows with the logs and the plots; plotman begins with what a Celery worker "
         "needs at rest.",
-        "Memory is that of Python with Celery, kombu and redis-py, and of what is known of each plot; 0.5.3 "
-        "forgets all of it between two looks.",
+        "With few jobs the two are alike: one run and the next differ by a tenth and more, and one tick of "
+        "the kernel's clock is 0.2 s/h. Memory is that of Python with Celery, kombu and redis-py, and of "
+        "what is known of each plot; 0.5.3 forgets all of it between two looks.",
     ),
     "deciding": Prose(
         "`event` is what happens in a running farm: one plotter has news. The scheduler reads what is "
         "new, decides for the whole farm, and sends the order. `first` and `told` read every snapshot, some "
-        "20 MB of JSON from 1,000 plotters, which is nearly all of their time: when a beat starts, and "
+        "20 MB of JSON from 1,000 plotters, which is most of their time: when a beat starts, and "
         "were all plotters to have news in the same moment."
     ),
     "thousand": Prose(
