@@ -87,7 +87,7 @@ def reserve(self: Task, **arguments: Any) -> dict[str, Any]:
     return reservation.kwargs()
 
 
-@shared_task(name=names.ADMIT, bind=True, throws=(PlotmanError,), ignore_result=True)
+@shared_task(name=names.ADMIT, bind=True, throws=(PlotmanError,))
 def admit(self: Task, delivery: dict[str, Any], host: str) -> dict[str, Any]:
     """Take a delivered plot in. delivery: Delivery; answer: Admission, when the plot is durable."""
     delivered = Delivery.read(**delivery)

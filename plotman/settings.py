@@ -10,7 +10,7 @@ from common.names import ROLE_OF_TASK, queue
 
 # A message that a dead worker held comes back after this long: never while a plot is made.
 _VISIBILITY_TIMEOUT_S = 10_000_000
-# Of plots and transfers; the other steps of a move leave none.
+# Of plots, of transfers and of what was taken in; the other steps of a move leave none.
 _RESULTS_KEPT_S = 30 * 86400
 _FAILURES_KEPT_S = 86400  # an order may be refused again and again
 # Threads are made as needed; this bounds plots and short requests of one worker together.

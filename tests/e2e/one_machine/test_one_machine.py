@@ -71,7 +71,7 @@ def test_plots_are_made_archived_and_proved_and_nothing_stays_behind(farm: Farm,
     eventually(lambda: farm.events("archived")[3:], "each is told to be archived")
     assert len(farm.events("archived")) == 4, "each plot is archived once"
     with redis.Redis.from_url(farm.url) as client:
-        assert len(client.keys("celery-task-meta-*")) == 8, "a result of each plot and of each transfer"
+        assert len(client.keys("celery-task-meta-*")) == 12, "a result of each plot, transfer and admission"
     families = text_string_to_metric_families(farm.run("prometheus").stdout)
     metrics = {sample.name: sample.value for family in families for sample in family.samples}
     assert metrics["plotman_plots_made_total"] == metrics["plotman_plots_archived_total"] == 4

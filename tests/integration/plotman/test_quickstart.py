@@ -55,6 +55,7 @@ def test_the_plots_that_were_asked_for_are_made_moved_and_told_of(chia: Path, fa
     assert len(made) == 2
     assert all(name.startswith("plot-k18-") and name[-69:-61] in first for name in made)
     assert "2 plots made, moved and verified" in first
+    assert first.count("proofs") == 2, "how each was verified"
 
     run(command(chia, farm, "--plots", "1", "--k", "19"))
     assert [name[:9] for name in plots(farm) - made] == ["plot-k19-"]
