@@ -72,7 +72,7 @@ def celery_settings(broker_url: str, host: str) -> dict[str, Any]:
         # Redis may be away for as long as it likes.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        "redis_max_connections": _MOST_TASKS_AT_ONCE,  # of redis-py's own 100, the next task is lost
+        "redis_max_connections": _MOST_TASKS_AT_ONCE,  # redis-py allows 100; a task beyond is lost
         "redis_socket_timeout": 15,
         "redis_socket_connect_timeout": 5,
         "redis_socket_keepalive": not by_socket(broker_url),  # which Celery would not leave away by itself

@@ -227,7 +227,7 @@ class Survey:
 
 def _another(former: DirReport, now: DirReport) -> bool:
     """Whether it is gone, or lies on another drive than a moment ago."""
-    return former.device is not None and former.device != now.device
+    return now.device is None or former.device not in (None, now.device)
 
 
 def _files(path: str) -> list[FileSeen]:

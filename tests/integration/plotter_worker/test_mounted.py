@@ -83,7 +83,8 @@ def test_a_directory_whose_drive_drops_out_takes_no_plots_until_it_is_back(
         place.mount()
         becomes(folders, place.folder, DirState.OK)
         write_plot(place.folder)
-        eventually(lambda: folders.seen()[str(place.folder)].plots, "plots on it are seen", 15)
+        # At once: it is watched again, and not only looked at every ten seconds.
+        eventually(lambda: folders.seen()[str(place.folder)].plots, "plots on it are seen", 3)
 
 
 def test_who_takes_it_out_and_names_it_again_may_mean_the_plain_folder(tmp_path: Path, place: Place) -> None:
