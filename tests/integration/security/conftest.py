@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.secured import redis_server
+from tests.support.secured import Secured, redis_server
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +30,19 @@ def valkey() -> str:
 
     path: Path = binary()
     return str(path)
+
+
+MACHINES = (
+    *("--plotter", "p1", "--plotter", "p10", "--harvester", "h1", "--plotter", "both", "--harvester", "both"),
+    *("--scheduler", "boss", "--viewer", "eye"),
+)
+
+
+@pytest.fixture(scope="module", params=["valkey", "tls_server"])
+def secured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    program = request.getfixturevalue(request.param)
+    made = Secured(tmp_path_factory.mktemp("rights") / "secrets", tls=request.param == "tls_server")
+    made.make(*MACHINES)
+    made.start(program)
+    yield made
+    made.stop()

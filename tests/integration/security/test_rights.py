@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,22 +21,6 @@ from plotman.alarms.notifier import Notifier
 from plotman.metrics.collector import as_text
 from tests.support import showcase
 from tests.support.secured import Secured
-
-MACHINES = (
-    *("--plotter", "p1", "--plotter", "p10", "--harvester", "h1", "--plotter", "both", "--harvester", "both"),
-    *("--scheduler", "boss", "--viewer", "eye"),
-)
-
-
-@pytest.fixture(scope="module", params=["valkey", "tls_server"])
-def secured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    program = request.getfixturevalue(request.param)
-    made = Secured(tmp_path_factory.mktemp("rights") / "secrets", tls=request.param == "tls_server")
-    made.make(*MACHINES)
-    made.start(program)
-    yield made
-    made.stop()
-
 
 NOBODY_MAY = (
     "FLUSHALL",
@@ -264,25 +247,6 @@ def test_a_viewer_gets_all_metrics_and_a_scheduler_runs_a_notifier(secured: Secu
     # A plotter may neither look at the others nor say that people were told.
     assert "plotman_broker_up 0.0" in as_text(Board.connect(secured.url("p1")))
     assert _allowed(secured, "p1", ("SET plotman:alarms:told:x me", "HGETALL plotman:counts")) == []
-
-
-def test_nobody_is_let_in_without_name_and_password(secured: Secured) -> None:
-    bare = secured.url("p1").replace(secured.url("p1").split("//")[1].split("@")[0] + "@", "")
-    with redis.Redis.from_url(bare) as stranger, pytest.raises(redis.RedisError, match=r"(?i)auth"):
-        stranger.ping()
-
-
-def test_the_files_hold_passwords_only_where_they_must(secured: Secured) -> None:
-    passwords = secured.passwords()
-    assert len(passwords) == len(set(passwords)) == 6
-    for path in secured.folder.rglob("*"):
-        assert (
-            path.stat().st_mode & 0o077 == 0
-            or path.is_relative_to(secured.folder / "data")
-            or (path.name == "redis.log")
-        )
-        if path.is_file() and path.parent.name != "machines":
-            assert not any(password.encode() in path.read_bytes() for password in passwords), path
 
 
 def _allowed(secured: Secured, user: str, commands: tuple[str, ...]) -> list[str]:

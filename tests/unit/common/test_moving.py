@@ -10,7 +10,7 @@ import pytest
 
 from common import moving
 from common.errors import BrokerError, DriveFailed, NoRoom, PlotRefused, TransferFailed
-from common.moving import LetGo, MoveKeeper, Step, pause_s
+from common.moving import LetGo, MoveKeeper, Step
 from common.pending import MoveStep, PendingMove
 from common.snapshot import Event
 
@@ -250,21 +250,6 @@ def test_a_missing_redis_stops_no_step(keeper: MoveKeeper, board: FakeBoard) -> 
         worked = True
 
     assert worked
-
-
-@pytest.mark.parametrize(
-    ("kind", "attempts", "seconds"),
-    [
-        (MoveStep.TRANSFER, 1, 10),
-        (MoveStep.TRANSFER, 4, 270),
-        (MoveStep.TRANSFER, 7, 3600),
-        (MoveStep.TRANSFER, 5000, 3600),
-        (MoveStep.RESERVE, 0, 30),
-        (MoveStep.RESERVE, 9, 30),
-    ],
-)
-def test_pauses_grow_up_to_a_limit(kind: MoveStep, attempts: int, seconds: float) -> None:
-    assert pause_s(kind, attempts) == seconds
 
 
 def test_what_is_sent_is_left_with_beat_for_the_harvester(

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from common.names import Role
-from common.snapshot import Directory, DirState, Drive, DriveUse, Failures, Wait, Waits
-from plotman.alarms.conditions import Condition, conditions, nodes
+from common.snapshot import Directory, DirState, Drive, DriveUse, Failures, Waits
+from plotman.alarms.conditions import conditions, nodes
 from plotman.alarms.edges import Tracked, follow
 from plotman.control.farm import Farm
-from tests.support.full_farm import ago, archiver, drive, harvester, job, plotter
+from tests.support.full_farm import ago, drive, harvester, job, plotter
 
 T = datetime(2026, 11, 22, 12, tzinfo=UTC)
 IDLE_S = 3600.0
@@ -276,41 +276,3 @@ def test_what_another_notifier_raised_is_cleared_by_one_that_never_saw_it_wrong(
     second = follow(first.tracked, conditions(OK, frozenset(), IDLE_S), alive, T + timedelta(seconds=20))
     assert first.cleared == ()
     assert [(what, occurrence) for what, occurrence, _ in second.cleared] == [*raised.items()]
-
-
-@pytest.mark.parametrize(
-    ("waits", "why"),
-    [
-        (None, "no scheduler decides. "),
-        (Waits(beat="b", at=T - timedelta(hours=2)), "no scheduler decides; the last one did 2h 0m ago. "),
-        (Waits(beat="b", at=T), "nothing is known"),
-        (
-            Waits(
-                beat="b",
-                at=T,
-                waits=(
-                    Wait(host="p", rule="paused", reason="paused by hand"),
-                    Wait(host="p", rule="drives", reason="no room", subject="/mnt/dst/a.plot"),
-                ),
-            ),
-            "p: paused by hand",
-        ),
-    ],
-)
-def test_an_idle_farm_says_why(waits: Waits | None, why: str) -> None:
-    seen = farm(**IDLE, waits=waits, at=T, leader=None)
-    [idle] = [one for one in conditions(seen, frozenset(), IDLE_S) if one.kind == "farm-idle"]
-    assert idle.text.startswith("no plot has been in the making for 1h 0m: ")
-    assert idle.text.split(": ", 1)[1].startswith(why)
-
-
-def test_a_farm_whose_plotters_are_all_silent_is_silent_and_not_idle() -> None:
-    seen = farm(**IDLE, stale={(Role.PLOTTER, "p")})
-    assert "farm-idle" not in {one.kind for one in conditions(seen, frozenset(), IDLE_S)}
-
-
-def test_every_condition_is_a_kind_that_people_can_choose() -> None:
-    from common.alarms import KINDS
-
-    found: list[Condition] = list(conditions(farm(archivers={"a": archiver("a")}), {"plotter@x"}, IDLE_S))
-    assert {one.kind for one in found} | {one.back for one in found if one.back} <= KINDS.keys()
