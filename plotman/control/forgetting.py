@@ -115,7 +115,7 @@ def _words(farm: Farm) -> dict[Role, Mapping[str, Any]]:
 
 
 def _still_there(host: str, alive: Sequence[Role] = ()) -> StillThere:
-    who = f"its {' and '.join(alive)}" if alive else "it"
+    who = f"its {', '.join(alive)}" if alive else "it"
     return StillThere(
         f"{host} is not gone: {who} told of itself within the last {SNAPSHOT_TTL.total_seconds():.0f} s.",
         "Stop `plotman up` there, and wait until `plotman status` shows it silent.",
