@@ -1,4 +1,4 @@
-"""Addresses to listen on, and who reaches what listens there."""
+"""Addresses to listen on and to connect to, and who reaches what listens there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ import re
 from urllib.parse import urlsplit
 
 from common.errors import ExitCode, PlotmanError
+
+# Ports below are reserved for root's services (/proc/sys/net/ipv4/ip_unprivileged_port_start).
+FIRST_USER_PORT, LAST_PORT = 1024, 65535
+
+# RFC 1123, with the underscore that many machines' names have. ASCII only: no resolver rewrites it.
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_LONGEST_HOST_NAME = 253
+_ZONE = re.compile(r"[A-Za-z0-9_.-]{1,15}")  # IFNAMSIZ of netdevice(7)
 
 
 class NoAddress(PlotmanError):
@@ -23,6 +32,20 @@ def listen_at(text: str) -> tuple[str, int]:
             f"{text!r} is no address to listen on.", "Write PORT or ADDRESS:PORT; 0.0.0.0 is everywhere."
         )
     return matched[1] or matched[2] or "127.0.0.1", port
+
+
+def host_or_ip(text: str) -> str:
+    """`text`, if it is a host name or an IP address that no program can take for an option or a command.
+    Raises ValueError."""
+    address, percent, zone = text.partition("%")
+    try:
+        if ipaddress.ip_address(address).version == 6 and (not percent or _ZONE.fullmatch(zone)):
+            return text
+    except ValueError:
+        pass
+    if len(text) > _LONGEST_HOST_NAME or not _HOST_NAME.fullmatch(text):
+        raise ValueError("is neither a host name nor an IP address")
+    return text
 
 
 def is_loopback(url: str) -> bool:

@@ -71,6 +71,10 @@ class TransferFailed(PlotmanError):
     """A plot could not be sent to its drive; the source is untouched."""
 
 
+class TicketRefused(TransferFailed):
+    """The ticket to a harvester's door is not one that a harvester writes; nothing was done with it."""
+
+
 class NoRoom(TransferFailed):
     """No drive of the harvester takes the plot now, and none holds it: it looked at all of them."""
 

@@ -6,13 +6,44 @@ the machine that runs them.
 
 from __future__ import annotations
 
-from typing import Any, Self
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from common.errors import OrderRefused
 
 VERSION = 1  # grows when a message changes its meaning; older ones are understood for a release
+
+# What acts on a terminal or ends a line, and halves of surrogate pairs, which no encoding takes.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_LONGEST_TEXT = 4096  # PATH_MAX of Linux
+_MOST_PROBLEMS = 10
+
+
+def one_line(text: str, longest: int = _LONGEST_TEXT) -> str:
+    """Text of another machine, fit for a log and a terminal. longest: characters that are kept."""
+    return _CONTROL.sub("?", text)[:longest]
+
+
+def _is_one_line(text: str) -> str:
+    if _CONTROL.search(text):
+        raise ValueError("has control characters")
+    return text
+
+
+def _is_absolute(path: str) -> str:
+    if not path.startswith("/"):
+        raise ValueError("is not an absolute path")
+    return path
+
+
+OneLine = Annotated[str, Field(max_length=_LONGEST_TEXT), AfterValidator(_is_one_line)]
+AbsolutePath = Annotated[OneLine, AfterValidator(_is_absolute)]
+# 2**53: larger whole numbers do not survive every JSON reader.
+SizeBytes = Annotated[int, Field(ge=0, le=1 << 53)]
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
 class Message(BaseModel):
@@ -26,7 +57,7 @@ class Message(BaseModel):
     version: int = VERSION
 
     @classmethod
-    def read(cls, **arguments: Any) -> Self:
+    def read(cls, /, **arguments: Any) -> Self:
         """Check a task's arguments. Raises OrderRefused that names each wrong one, and for a message of a
         newer plotman, whose meaning is not known here.
 
@@ -43,12 +74,19 @@ class Message(BaseModel):
             return cls.model_validate(arguments, extra="ignore" if "version" in arguments else None)
         except ValidationError as error:
             wrong = "; ".join(
-                f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: {problem['msg']}"
-                for problem in error.errors()
+                f"{one_line('.'.join(map(str, problem['loc'])), 100) or 'arguments'}: {problem['msg']}"
+                for problem in error.errors()[:_MOST_PROBLEMS]
             )
             raise OrderRefused(
                 f"The task's arguments are wrong: {wrong}.", "Correct them and call it again."
             ) from error
+
+    @classmethod
+    def of(cls, value: object) -> Self:
+        """The same for a message that stands in one argument. Raises OrderRefused."""
+        if not isinstance(value, Mapping):
+            raise OrderRefused("The task's argument is not an object.", "Correct it and call it again.")
+        return cls.read(**value)
 
     def kwargs(self) -> dict[str, Any]:
         """The arguments as a task takes them, JSON only, nothing that is None."""
@@ -112,15 +150,15 @@ class Reservation(Message):
     (common.ticket).
     """
 
-    host: str
-    source_host: str
-    path: str  # source, on source_host
-    size_bytes: int
-    drive: str
-    part: str | None = None
-    landed: str | None = None
-    move: str | None = None
-    took_s: float | None = None
+    host: OneLine
+    source_host: OneLine
+    path: AbsolutePath  # source, on source_host
+    size_bytes: SizeBytes
+    drive: OneLine
+    part: AbsolutePath | None = None
+    landed: OneLine | None = None
+    move: OneLine | None = None
+    took_s: Seconds | None = None
 
 
 class Delivery(Message):
@@ -131,9 +169,9 @@ class Delivery(Message):
     """
 
     reservation: Reservation
-    digest: str | None = None
-    sent_bytes: int = 0
-    took_s: float = 0
+    digest: OneLine | None = None
+    sent_bytes: SizeBytes = 0
+    took_s: Seconds = 0
 
 
 class Admission(Message):
@@ -143,7 +181,14 @@ class Admission(Message):
     """
 
     reservation: Reservation
-    landed: str
-    size_bytes: int
-    verified: str
-    took_s: float = 0
+    landed: OneLine
+    size_bytes: SizeBytes
+    verified: OneLine
+    took_s: Seconds = 0
+
+
+def wrong_fields(error: ValidationError, model: type[BaseModel]) -> str:
+    """The fields of `model` that are wrong, without their values and without the names of unknown keys."""
+    named = {str(problem["loc"][0]) for problem in error.errors(include_input=False) if problem["loc"]}
+    known = named & model.model_fields.keys()
+    return ", ".join([*sorted(known), *(["unknown keys"] if named - known else [])]) or "not a JSON object"

@@ -132,13 +132,15 @@ class MoveKeeper:
             and move.move not in (None, step.move)
             and move.retry_at is None
             and move.expires_at > now
-            for move in self._moves(step)
+            for move in self._moves(step.plotter)
         )
 
     def over(self, step: Step) -> None:
         """The plot is gone from its plotter, so that nobody goes on with this move: it leaves the notice
         board. Another move of the plot stays."""
-        if any(move.path == step.path and move.move in (None, step.move) for move in self._moves(step)):
+        if any(
+            move.path == step.path and move.move in (None, step.move) for move in self._moves(step.plotter)
+        ):
             self._quietly(lambda: self._board.drop_move(step.plotter, step.path))
 
     def tell(self, step: Step, kind: str, text: str) -> None:
@@ -209,14 +211,19 @@ class MoveKeeper:
             delivery=delivery,
         )
 
+    def move_of(self, plotter: str, path: str) -> PendingMove | None:
+        """The plot's move as the notice board has it."""
+        return next((move for move in self._moves(plotter) if move.path == path), None)
+
     def _attempts(self, step: Step) -> int:
         """Failures in a row so far, as the notice board remembers them."""
-        return next((move.attempts for move in self._moves(step) if move.path == step.path), 0)
+        move = self.move_of(step.plotter, step.path)
+        return move.attempts if move else 0
 
-    def _moves(self, step: Step) -> list[PendingMove]:
-        """Of the plotter; none where the notice board does not say."""
+    def _moves(self, plotter: str) -> list[PendingMove]:
+        """None where the notice board does not say."""
         found: list[PendingMove] = []
-        self._quietly(lambda: found.extend(self._board.moves([step.plotter]).get(step.plotter, [])))
+        self._quietly(lambda: found.extend(self._board.moves([plotter]).get(plotter, [])))
         return found
 
     def _quietly(self, write: Callable[[], None]) -> bool:

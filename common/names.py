@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from enum import StrEnum
 
@@ -91,6 +92,11 @@ def role_and_host(node_name: str) -> tuple[Role, str] | None:
     """The reverse of `node`; None for nodes that are not ours."""
     role, _, host = node_name.partition("@")
     return (Role(role), host) if role in set(Role) and host else None
+
+
+def is_task_id(text: str) -> bool:
+    """Whether a task id may be the name of a file. Celery makes UUIDs; users may name their own."""
+    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", text) is not None
 
 
 # Set in the environment of a plotter worker that shall start no plots (`plotman archive` runs it).

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from common.snapshot import Notice
 
@@ -51,7 +51,7 @@ class PendingMove(Notice):
     step: MoveStep
     expires_at: AwareDatetime
     task_id: str | None = None
-    attempts: int = 0
+    attempts: int = Field(0, ge=0, le=1_000_000)
     reason: str | None = None
     retry_at: AwareDatetime | None = None
     move: str | None = None

@@ -106,7 +106,7 @@ class WayIn:
         why its rsync lost the connection."""
         text = self._drive_failed(ended.plot_id, ended.drive, ended.reason)
         try:
-            self._board.put_ticket(ended.plotter, ended.ticket.model_copy(update={"failure": text}))
+            self._board.put_ticket(ended.plotter, ended.ticket.ended(text))
         except BrokerError as error:
             log.debug("the plotter does not hear why: %s", error)
 

@@ -10,8 +10,8 @@ from celery import Task, shared_task
 from celery.exceptions import Ignore
 
 from common import names
-from common.errors import OrderRefused, PlotmanError
-from common.messages import Admission, Reservation
+from common.errors import OrderRefused, PlotmanError, TransferFailed
+from common.messages import Admission, Reservation, one_line
 from common.moving import LetGo, MoveKeeper, Step
 from common.pending import MoveStep
 from common.plotfile import plot_id_of
@@ -24,13 +24,14 @@ from plotter_worker.transfer.progress import Progress
 log = logging.getLogger(__name__)
 
 _GONE = "it is gone from here"
+_LONGEST_REASON = 1000
 
 
 @shared_task(name=names.TRANSFER, bind=True, throws=(PlotmanError,))
 def transfer(self: Task, reservation: dict[str, Any], host: str) -> dict[str, Any]:
     """Fill the part that was reserved. reservation: Reservation; answer: Delivery."""
-    reserved = Reservation.read(**reservation)
     sender = archiver.current(host)
+    reserved = _read(reservation, host, sender.moves, self.request.id)
     _must_be_ours(reserved, host)
     step = _step(MoveStep.TRANSFER, reserved, host, self.request.id)
     if why := _not_needed(sender, step):
@@ -62,7 +63,7 @@ def transfer(self: Task, reservation: dict[str, Any], host: str) -> dict[str, An
 def release(self: Task, admission: dict[str, Any], host: str) -> dict[str, Any]:
     """Delete the source of a plot that is durable on its drive. admission: Admission, which is also the
     answer. Runs in the plotter's worker, so that it never waits for the next transfer."""
-    admitted = Admission.read(**admission)
+    admitted = Admission.of(admission)
     serving = service.serving(host)
     _must_be_ours(admitted.reservation, host)
     moves = MoveKeeper(serving.board, serving.publisher.tell)
@@ -92,6 +93,35 @@ def progress_text(progress: Progress) -> str:
     hours, minutes = divmod(minutes, 60)
     eta = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
     return f"{progress.percent}% {rate} eta {eta}"
+
+
+def _read(message: object, host: str, moves: MoveKeeper, task_id: str | None) -> Reservation:
+    """The harvester's answer. One that cannot be read fails the plot's move, which is tried again after the
+    usual pause. Raises OrderRefused, TransferFailed."""
+    try:
+        return Reservation.of(message)
+    except OrderRefused as error:
+        path = message.get("path") if isinstance(message, dict) else None
+        move = moves.move_of(host, path) if isinstance(path, str) else None
+        if move is None:
+            raise
+        step = Step(
+            step=MoveStep.TRANSFER,
+            plotter=host,
+            harvester=move.harvester,
+            path=move.path,
+            size_bytes=move.size_bytes,
+            host=host,
+            task_id=task_id,
+            plot_id=plot_id_of(move.path),
+            next=MoveStep.ADMIT,
+            move=move.move,
+        )
+        with moves.working(step):
+            raise TransferFailed(
+                f"Harvester {move.harvester} answered what cannot be read: {error.what}",
+                "See whether both machines run the same plotman.",
+            ) from error
 
 
 def _not_needed(sender: archiver.Archiver, step: Step) -> str | None:
@@ -158,6 +188,7 @@ def refuse(host: str, path: str, reason: str) -> None:
     """A harvester did not take the plot: it stays here, and is not sent again without a word."""
     serving = service.serving(host)
     refused = str(sources.own_plot(path, serving.plots.plot_dirs))
+    reason = one_line(reason, _LONGEST_REASON)
     serving.plots.steered.refuse_plot(refused, reason)
     serving.history.refused(refused, reason)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from common import machine
+from common.names import is_task_id
 from plotter_worker.launcher import STATE_VARIABLE, TASK_ID_VARIABLE
 from plotter_worker.plotters.base import CommandLine, Plotter
 from plotter_worker.plotters.registry import recognise
@@ -114,6 +115,7 @@ def _look_at(pid: int) -> Found | None:
         if recognised is None or recognised[1].wrapper:
             return None
         environment = process.environ()
+        task_id = environment.get(TASK_ID_VARIABLE, "")
         return Found(
             pid=pid,
             identity=identity(pid),
@@ -121,7 +123,7 @@ def _look_at(pid: int) -> Found | None:
             argv=argv,
             plotter=recognised[0],
             command=recognised[1],
-            task_id=environment.get(TASK_ID_VARIABLE),
+            task_id=task_id if is_task_id(task_id) else None,
             state_dir=environment.get(STATE_VARIABLE),
             log=_stdout_file(pid) or (_wrappers_log(process.ppid()) if _is_wrapper(parent) else None),
         )

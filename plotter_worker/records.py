@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from common import statefile
 from common.history.rows import End
+from common.names import is_task_id
 
 log = logging.getLogger(__name__)
 
@@ -99,4 +100,7 @@ class Records:
         return sorted((record for record in found if record), key=lambda record: record.accepted_at)
 
     def _path(self, task_id: str) -> Path:
+        """Raises ValueError for an id that names another folder: it comes from a message."""
+        if not is_task_id(task_id):
+            raise ValueError("this task id cannot be the name of a file")
         return self._folder / f"{task_id}.json"

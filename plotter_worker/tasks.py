@@ -12,7 +12,7 @@ from kombu.exceptions import OperationalError
 
 from common.errors import BrokerError, OrderRefused, PlotFailed
 from common.messages import PlotOrder
-from common.names import PLOT
+from common.names import PLOT, is_task_id
 from common.pool import StopEvent, StopReason, stay_findable, stop_event
 from common.store import Board
 from common.units import human_duration
@@ -63,6 +63,8 @@ def plot(self: Any, host: str, **order: Any) -> dict[str, Any]:
     served = serving(host)
     plotter = served.plots
     task_id = self.request.id
+    if not is_task_id(task_id):
+        raise OrderRefused("The task's id is not one that can be kept.", "Leave it to Celery to make one.")
     try:
         job = plotter.claim(task_id)
         if job is None:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from common.address import FIRST_USER_PORT, LAST_PORT, host_or_ip
 from common.config.base import Folder, Section
 
 _SCHEMES = {"redis", "rediss", "redis+socket", "unix"}
@@ -48,6 +49,12 @@ def _host_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
         raise ValueError("is not a name of letters, digits, dots, dashes and underscores")
     return name
+
+
+def _user_port(port: int) -> int:
+    if port != 0 and not FIRST_USER_PORT <= port <= LAST_PORT:
+        raise ValueError(f"is neither 0 nor a port from {FIRST_USER_PORT} to {LAST_PORT}")
+    return port
 
 
 def default_state_dir() -> Path:
@@ -213,18 +220,16 @@ class Harvester(Section):
         "those that changed. Absent: off.",
         examples=[20_000_000],
     )
-    door_address: str | None = Field(
+    door_address: Annotated[str, AfterValidator(host_or_ip)] | None = Field(
         None,
-        min_length=1,
         description="Name or address under which the plotters on other machines reach this one. Absent: the "
         "address from which it reaches the broker.",
         examples=["harvester1"],
     )
-    door_port: int = Field(
+    door_port: Annotated[int, AfterValidator(_user_port)] = Field(
         8730,
-        ge=0,
-        le=65535,
-        description="Port on which plots come in, listened on while one is on its way; 0: any that is free.",
+        description="Port on which plots come in (1024 to 65535), listened on while one is on its way; 0: "
+        "any that is free.",
         examples=[8730],
     )
     door_tls: bool = Field(

@@ -146,8 +146,10 @@ class Board(Looking):
             self._redis.set(Keys.door(host, ticket.plot_id), ticket.written(), ex=DOOR_LIFETIME)
 
     def ticket(self, host: str, plot_id: str) -> Ticket | None:
+        """Raises TicketRefused for one that no harvester writes, and for that of another plot."""
         with readable_errors(self._url):
-            return read(Ticket, cast("str | None", self._redis.get(Keys.door(host, plot_id))))
+            text = cast("str | None", self._redis.get(Keys.door(host, plot_id)))
+        return None if text is None else Ticket.read(text, plot_id)
 
     def drop_ticket(self, host: str, plot_id: str) -> None:
         with readable_errors(self._url):

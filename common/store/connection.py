@@ -42,6 +42,8 @@ def client(url: str, patience_s: float | None = None) -> redis.Redis:
     options: dict[str, Any] = {
         "retry": Retry(NoBackoff(), 1, (redis.ConnectionError,)),
         "decode_responses": True,
+        # Else one value of another machine that is not UTF-8 would keep all others from being read.
+        "encoding_errors": "replace",
         "socket_timeout": patience_s or TIMEOUT_S,
         "socket_connect_timeout": patience_s or CONNECT_TIMEOUT_S,
         "health_check_interval": 10,

@@ -55,7 +55,9 @@ class Connection:
 
     def __init__(self, address: Address, patience_s: float) -> None:
         self._socket = socket.create_connection((address.host, address.port), patience_s)
-        self._reader = hiredis.Reader(protocolError=NotPlain, replyError=NotPlain, encoding="utf-8")
+        self._reader = hiredis.Reader(
+            protocolError=NotPlain, replyError=NotPlain, encoding="utf-8", errors="replace"
+        )
         first: list[Sequence[str]] = []
         if address.password is not None:
             first.append(("AUTH", *filter(None, (address.user,)), address.password))

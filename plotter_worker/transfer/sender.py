@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common import statefile
 from common.config import Config
-from common.errors import TransferFailed
+from common.errors import TicketRefused, TransferFailed
 from common.messages import Reservation
 from common.moving import Stop
 from common.plotfile import plot_id_of
@@ -67,7 +67,10 @@ class Sender:
         plot_id = plot_id_of(source.name) or ""
 
         def ticket() -> Ticket | None:
-            return self._board.ticket(self._host, plot_id)
+            try:
+                return self._board.ticket(self._host, plot_id)
+            except TicketRefused as error:
+                raise TransferFailed(f"Harvester {reservation.host}: {error.what}", error.cure) from None
 
         way = transport_to(
             reservation, self._host, self._routes.get(reservation.host), ticket, self._passwords

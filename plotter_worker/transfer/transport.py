@@ -8,12 +8,14 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from tempfile import mkstemp
 from typing import Protocol
 
 from common import tls_relay
 from common.config.archiving import Route
 from common.errors import TransferFailed
 from common.messages import Reservation
+from common.plotfile import plot_id_of
 from common.ticket import Ticket
 from plotter_worker.transfer.rsync import LOCAL_TIMEOUT_S, NETWORK_TIMEOUT_S
 
@@ -64,8 +66,9 @@ class SameMachine:
     paced: bool = False
 
     def check(self) -> None:
-        if self.part.parent.name != ".incoming" or self.part.suffix != ".part":
-            raise TransferFailed(f"{self.part} is no part file.", "Have the plot sent anew.")
+        # A link would lead to a file that nobody reserved: who owns a mounted drive may have put it there.
+        if self.part.is_symlink() or self.part.parent.is_symlink():
+            raise TransferFailed(f"{self.part} is a symbolic link.", "See who put it there, and delete it.")
         if not self.part.is_file():
             raise TransferFailed(f"{self.part} is gone: its reservation lapsed.", "It will be made anew.")
         if not os.access(self.part, os.W_OK):
@@ -91,8 +94,7 @@ class OverSsh:
     paced: bool = False  # the connection is ssh's
 
     def check(self) -> None:
-        if self.part.parent.name != ".incoming" or self.part.suffix != ".part":
-            raise TransferFailed(f"{self.part} is no part file.", "Have the plot sent anew.")
+        """Only ssh can tell."""
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[Way]:
@@ -136,19 +138,16 @@ class ThroughDoor:
     @contextlib.contextmanager
     def opened(self) -> Iterator[Way]:
         ticket = self._ticket()
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        password = self.folder / ticket.module
-        certificate = self.folder / f"{ticket.module}.crt"
-        try:
-            _write(password, ticket.password.get_secret_value() + "\n")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+        with contextlib.ExitStack() as files:
+            password = files.enter_context(_own_file(self.folder, f"{ticket.password.get_secret_value()}\n"))
+            certificate = None
             if ticket.certificate is not None:
-                _write(certificate, ticket.certificate)
+                certificate = files.enter_context(_own_file(self.folder, ticket.certificate))
             yield self._way(ticket, password, certificate)
-        finally:
-            password.unlink(missing_ok=True)
-            certificate.unlink(missing_ok=True)
 
-    def _way(self, ticket: Ticket, password: Path, certificate: Path) -> Way:
+    def _way(self, ticket: Ticket, password: Path, certificate: Path | None) -> Way:
         """A ticket with a certificate leads through TLS and no other way."""
         address = f"[{ticket.address}]" if ":" in ticket.address else ticket.address
         target = f"rsync://{ticket.module}@{address}:{ticket.port}/{ticket.module}/{self.part.name}"
@@ -158,7 +157,7 @@ class ThroughDoor:
             _ONLY_WHAT_IS_THERE,
             f"--password-file={password}",
         )
-        if ticket.certificate is None:
+        if certificate is None:
             return Way(target, options)
         argv = tls_relay.connecting(ticket.address, ticket.port, certificate)
         # A shell reads it, and rsync before that: to it %H is the host.
@@ -170,12 +169,29 @@ class ThroughDoor:
         return found.failure if found else None
 
 
-def _write(path: Path, secret: str) -> None:
-    """Readable by nobody else from its first byte on; what a killed archiver left there is replaced."""
-    path.unlink(missing_ok=True)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
-        file.write(secret)
+@contextlib.contextmanager
+def _own_file(folder: Path, secret: str) -> Iterator[Path]:
+    """A file of this text while the body runs, readable by nobody else from its first byte on. Its name is
+    made here: one of a ticket could lead anywhere."""
+    fd, name = mkstemp(dir=folder)
+    try:
+        with os.fdopen(fd, "w", encoding="ascii") as file:
+            file.write(secret)
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _part_of(reservation: Reservation) -> PurePosixPath:
+    """The part file, if it is the one that a harvester makes for this plot on that drive. Raises
+    TransferFailed."""
+    expected = PurePosixPath(reservation.drive) / ".incoming" / f"{plot_id_of(reservation.path)}.part"
+    if reservation.part is None or str(expected) != reservation.part:
+        raise TransferFailed(
+            f"Harvester {reservation.host} reserved what is not a part file of this plot (part).",
+            "See whether both machines run the same plotman.",
+        )
+    return expected
 
 
 def transport_to(
@@ -187,11 +203,10 @@ def transport_to(
 ) -> Transport:
     """The way from `host` to the reserved part. route: what plotman.yaml says of the harvester, None for
     nothing. ticket, folder: see ThroughDoor. Raises TransferFailed where there is no way."""
-    if reservation.part is None:
-        raise TransferFailed("The reservation names no part.", "Have the plot sent anew.")
-    part = PurePosixPath(reservation.part)
+    part = _part_of(reservation)
     if route is not None and route.path is not None:
-        if not part.is_relative_to(route.under):
+        # `..` would lead out of what is mounted.
+        if not part.is_relative_to(route.under) or ".." in part.parts:
             raise TransferFailed(
                 f"{part} is not below {route.under}, which is mounted at {route.path}.",
                 f"Correct archiving.routes.{reservation.host} in plotman.yaml.",

@@ -102,7 +102,12 @@ def test_a_port_that_is_taken_is_said_so_with_a_cure(tmp_path: Path) -> None:
 
 def test_a_failure_that_the_harvester_tells_is_the_reason(tmp_path: Path) -> None:
     told = Ticket(
-        plot_id=PLOT_ID, address="h", port=1, module="ab", password="x", failure="/farm/1 failed: no space"
+        plot_id=PLOT_ID,
+        address="h",
+        port=1024,
+        module="ab" * 8,
+        password="x" * 43,
+        failure="/farm/1 failed: no space",
     )
     with pytest.raises(TransferFailed, match=r"no space.*another drive"):
         ThroughDoor(PurePosixPath("/farm/1/.incoming/a.part"), lambda: told, tmp_path).check()

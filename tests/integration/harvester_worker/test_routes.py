@@ -114,3 +114,15 @@ def test_an_ssh_that_does_not_get_through_says_why_and_what_to_try(
 def test_a_login_that_ssh_would_take_for_something_else_is_no_route(login: str) -> None:
     with pytest.raises(ValueError, match="ssh"):
         Route(ssh=login)
+
+
+def test_a_drive_over_ssh_is_named_to_no_shell(site: Site, drive: Path, source: Path, sshd: Sshd) -> None:
+    forged = site.folder / "forged"
+    words = f"{site.folder}/x;touch {forged};$(touch {forged})`touch {forged}` -e touch\\ {forged}"
+    reservation = _reservation(source, Path(words))
+
+    with pytest.raises(TransferFailed):
+        site.send(source, Reservation(**reservation))
+
+    assert not forged.exists()
+    assert not list(site.folder.glob("x*"))

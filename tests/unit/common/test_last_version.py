@@ -89,7 +89,8 @@ def test_a_notice_of_the_last_version_is_read_and_nothing_of_it_is_lost(path: Pa
     if isinstance(read, Ticket):
         shown["password"] = read.password.get_secret_value()
     assert kept(written, shown)
-    assert kind.model_validate_json(json.dumps(with_more(written)))
+    if kind is not Ticket:  # a plotter acts on it, and takes no word that it does not know
+        assert kind.model_validate_json(json.dumps(with_more(written)))
 
 
 @pytest.mark.parametrize("path", files(MESSAGES), ids=lambda path: f"{path.parent.name} {path.stem}")

@@ -48,7 +48,7 @@ def settings(**changes: dict[str, Any] | None) -> Config:
             ["archiving.concurrency"],
         ),
         (
-            {"harvester": {"door_port": 1, "margin_bytes": 7}},
+            {"harvester": {"door_port": 1024, "margin_bytes": 7}},
             ["harvester.margin_bytes"],
             ["harvester.door_port"],
         ),

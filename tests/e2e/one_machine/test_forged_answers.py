@@ -1,0 +1,186 @@
+"""Answers that another machine forged in a harvester's place: no file of the plotter is touched."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from common.names import TRANSFER, Keys
+from common.pending import PendingMove
+from common.plotfile import plot_id_of
+from harvester_worker.door.doors import Doors
+from harvester_worker.door.identity import make_identity
+from tests.support.farm import HOST, Farm
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.plotter
+
+EVIL = "evil1"
+SECRET = "S3cret_" + "x" * 36
+
+
+class Victim:
+    """The archiver of a farm, sent to by somebody with a harvester's rights in Redis."""
+
+    def __init__(self, farm: Farm, source: Path, plots: int) -> None:
+        self.farm = farm
+        farm.configure(harvester=None, scheduling={"global_max_jobs": 0})
+        self.home = farm.folder / "home"
+        self.home.mkdir()
+        for name in ("plotman.yaml", "server.crt", "dotdot"):
+            (self.home / name).write_text(f"untouched {name}")
+        self.plots = []
+        for number in range(plots):
+            name = source.name.replace(plot_id_of(source.name) or "", f"{number:064x}")
+            self.plots.append(Path(shutil.copy(source, farm.folder / "dst" / "1" / name)))
+        farm.up()
+        eventually(lambda: "archiver" in farm.pids(), "the archiver runs")
+        self.app = farm.client()
+
+    def transfer(self, plot: Path, **changes: Any) -> str:
+        """Put the order to send this plot on the archiver's queue. Returns the task's id."""
+        part = self.home / ".incoming" / f"{plot_id_of(plot.name)}.part"
+        reservation: dict[str, Any] = {
+            "version": 1,
+            "host": EVIL,
+            "source_host": HOST,
+            "path": str(plot),
+            "size_bytes": plot.stat().st_size,
+            "drive": str(self.home),
+            "part": str(part),
+            "move": "m1",
+        }
+        sent = self.app.send_task(
+            TRANSFER, args=[reservation | changes], kwargs={"host": HOST}, queue=f"archive.{HOST}"
+        )
+        return str(sent.id)
+
+    def ticket(self, plot: Path, **changes: Any) -> None:
+        ticket = {
+            "plot_id": plot_id_of(plot.name),
+            "address": "127.0.0.1",
+            "port": 8730,
+            "module": "fd4acfd500803f95",
+            "password": SECRET,
+            "certificate": None,
+            "failure": None,
+        }
+        with redis.Redis.from_url(self.farm.url) as client:
+            client.set(Keys.door(HOST, plot_id_of(plot.name) or ""), json.dumps(ticket | changes), ex=600)
+
+    def refusal(self, task_id: str) -> str:
+        """What the farm is told of this transfer."""
+        told = eventually(
+            lambda: [event for event in self.farm.events("transfer-failed") if event.task_id == task_id],
+            "the transfer fails",
+        )
+        return str(told[0].text)
+
+    def move(self, plot: Path) -> PendingMove:
+        moves = self.farm.board().moves([HOST])[HOST]
+        return next(move for move in moves if move.path == str(plot))
+
+    def state(self) -> dict[str, tuple[int, bytes]]:
+        """Everything beside the state, logs and sources of the plotter."""
+        return {
+            str(path): (path.stat().st_ino, path.read_bytes())
+            for path in sorted(self.home.rglob("*"))
+            if path.is_file()
+        }
+
+
+def test_a_forged_ticket_touches_no_file_and_costs_its_own_transfer_only(
+    farm: Farm, real_plot: Path, tmp_path: Path
+) -> None:
+    victim = Victim(farm, real_plot, 5)
+    archiver, before = farm.pids()["archiver"], victim.state()
+    home = victim.home
+    above = "../" * len(farm.state.parts)
+    certificate = make_identity().certificate
+    forged: list[tuple[str, dict[str, Any]]] = [
+        ("module", {"module": str(home / "plotman.yaml")}),
+        ("module", {"module": f"{above}{str(home / 'dotdot').lstrip('/')}"}),
+        ("module", {"module": str(home / "server"), "certificate": certificate}),
+        ("port", {"port": 22}),
+    ]
+
+    for (field, changes), plot in zip(forged, victim.plots, strict=False):
+        victim.ticket(plot, **changes)
+        said = victim.refusal(victim.transfer(plot))
+        assert victim.state() == before
+        assert f"Harvester {EVIL}: The ticket is not one that a harvester writes ({field})." in said
+        move = victim.move(plot)
+        assert (move.attempts, move.harvester) == (1, EVIL)
+        assert move.retry_at is not None, "it is tried again"
+        assert plot.exists()
+
+    assert list((farm.state / "tickets").glob("*")) == []
+    log = (farm.folder / "up.log").read_text() + "".join(
+        path.read_text() for path in farm.state.rglob("*.log")
+    )
+    assert SECRET not in log
+    assert "Traceback" not in log
+
+    # The same archiver sends the next plot through a harvester's own door.
+    plot = victim.plots[-1]
+    part = tmp_path / "drive" / ".incoming" / f"{plot_id_of(plot.name)}.part"
+    part.parent.mkdir(parents=True)
+    part.touch()
+    doors = Doors(tmp_path / "doors", "127.0.0.1", 0, lambda _: None)
+    try:
+        ticket = doors.open(plot_id_of(plot.name) or "", HOST, str(tmp_path / "drive"), part, "m1")
+        farm.board().put_ticket(HOST, ticket)
+        task = victim.transfer(plot, host="good1", drive=str(tmp_path / "drive"), part=str(part))
+        eventually(lambda: farm.status_of(task) == "SUCCESS", "the next plot is sent")
+    finally:
+        doors.stop()
+    assert part.read_bytes() == plot.read_bytes()
+    assert farm.pids()["archiver"] == archiver
+
+
+def test_a_forged_reservation_or_task_touches_no_file_and_the_workers_go_on(
+    farm: Farm, real_plot: Path
+) -> None:
+    victim = Victim(farm, real_plot, 1)
+    (plot,) = victim.plots
+    (victim.home / ".incoming").mkdir()
+    (victim.home / ".incoming" / "x.part").write_text("untouched part")
+    (victim.home / ".incoming" / f"{plot_id_of(plot.name)}.part").symlink_to(victim.home / "plotman.yaml")
+    archiver, plotter, before = farm.pids()["archiver"], farm.pids()["plotter"], victim.state()
+    here: dict[str, Any] = {"host": HOST}
+
+    assert "is a symbolic link" in victim.refusal(victim.transfer(plot, **here))
+    other = str(victim.home / ".incoming" / "x.part")
+    assert f"Harvester {EVIL} reserved what is not a part file" in victim.refusal(
+        victim.transfer(plot, part=other)
+    )
+    # The move is known by now: what cannot be read is counted and tried again.
+    for field, value in (
+        ("part", "../x.part"),
+        ("size_bytes", -1),
+        ("took_s", float("inf")),
+        ("move", "a\nb"),
+    ):
+        attempts = victim.move(plot).attempts
+        said = victim.refusal(victim.transfer(plot, **{field: value}))
+        assert f"answered what cannot be read: The task's arguments are wrong: {field}: " in said
+        assert victim.move(plot).attempts == attempts + 1
+    for message in ([1], {"cls": 1}, {"path": {}}, {}):
+        sent = victim.app.send_task(TRANSFER, args=[message], kwargs={"host": HOST}, queue=f"archive.{HOST}")
+        eventually(lambda id=sent.id: farm.status_of(id) == "FAILURE", "it is refused")
+    order = victim.app.send_task(
+        "plotter_worker.plot",
+        kwargs={"host": HOST},
+        queue=f"plotter.{HOST}",
+        task_id="../../../home/x",
+    )
+    eventually(lambda: farm.status_of(order.id) == "FAILURE", "an id that is a path is refused")
+
+    assert victim.state() == before
+    assert "Traceback" not in (farm.folder / "up.log").read_text()
+    assert (farm.pids()["archiver"], farm.pids()["plotter"]) == (archiver, plotter)

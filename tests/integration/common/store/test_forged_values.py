@@ -1,0 +1,58 @@
+"""What another machine wrote on the notice board that no plotman writes: it costs itself, and nobody else."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import redis
+
+from common.errors import TicketRefused
+from common.names import Keys, Role
+from common.pending import MoveStep, PendingMove
+from common.store import Board
+from common.store.plain import Address, Connection
+
+PLOT_ID = "ab" * 32
+MOVE = PendingMove(
+    path="/dst/a.plot",
+    harvester="h1",
+    size_bytes=7,
+    step=MoveStep.TRANSFER,
+    expires_at=datetime.now(UTC) + timedelta(hours=1),
+)
+
+
+def test_a_ticket_that_is_no_text_is_refused(board: Board, server: Any) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        for value in (b"\xff\xfe", b'{"plot_id": "\xff"}', b"\0" * 1000, b""):
+            client.set(Keys.door("p1", PLOT_ID), value)
+            with pytest.raises(TicketRefused):
+                board.ticket("p1", PLOT_ID)
+    assert board.ticket("p2", PLOT_ID) is None
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        b"\xff\xfe",
+        MOVE.model_copy(update={"attempts": -5}).model_dump_json().encode(),
+        MOVE.model_copy(update={"attempts": 10**30}).model_dump_json().encode(),
+        MOVE.model_dump_json().encode().replace(b"/dst/a", b"/dst/\xff"),
+    ],
+    ids=["no text", "negative attempts", "endless attempts", "a path that is no text"],
+)
+def test_a_forged_move_hides_no_other(board: Board, server: Any, forged: bytes) -> None:
+    board.put_move("p1", MOVE)
+    with redis.Redis.from_url(server.url) as client:
+        client.hset(Keys.HOSTS, f"{Role.PLOTTER}@p1", datetime.now(UTC).isoformat())
+        client.hset(Keys.moves("p1"), "forged", forged)
+
+    assert MOVE in board.moves(["p1"])["p1"]
+    assert MOVE in board.view().look().moves["p1"]
+    address = Address.of(server.url)
+    assert address is not None
+    connection = Connection(address, 5)
+    assert len(connection.ask(("HVALS", Keys.moves("p1")))[0]) == 2
+    connection.close()
