@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pydantic import AwareDatetime
 
@@ -50,9 +50,43 @@ class HoldOrder(Message):
         return Hold(reason=self.reason, by=self.by, since=now, until=self.until)
 
 
-def read_order(host: str, arguments: Mapping[str, Any]) -> HoldOrder:
+class LiftOrder(HoldOrder):
+    """Arguments of undrain. everything: the hold on the host and those on all its directories or drives."""
+
+    everything: bool = False
+
+    def checked(self, now: datetime) -> Self:
+        """Raises OrderRefused for what cannot be meant."""
+        if self.everything and self.dir is not None:
+            raise OrderRefused("`everything` and `dir` exclude each other.", "Leave one of them out.")
+        return super().checked(now)
+
+
+Order = TypeVar("Order", bound=HoldOrder)
+
+
+def read_order(host: str, arguments: Mapping[str, Any], kind: type[Order]) -> Order:
     """A task's arguments beside `host`. Raises OrderRefused."""
-    return HoldOrder.read(host=host, **arguments).checked(datetime.now(UTC))
+    return kind.read(host=host, **arguments).checked(datetime.now(UTC))
+
+
+def drains(holds: Mapping[str, Hold], now: datetime) -> list[str]:
+    """Keys of the drains that hold now, that of the host first."""
+    keys = {key for key in holds if key not in (PLOTTING, ARCHIVING) and at_work(holds, key, now)}
+    return sorted(keys, key=lambda key: (key != ALL, key))
+
+
+def lifted(host: str, keys: Sequence[str], left: Sequence[str] = ()) -> tuple[str, dict[str, Any]]:
+    """What an undrain answers beside its sentence: words to append to it, and the same for programs.
+
+    keys: drains that were lifted. left: drains of the host that still hold.
+    """
+    names, still = ([host if key == ALL else key for key in some] for some in (keys, left))
+    words = f"; lifted: {', '.join(names)}" if names else "; nothing was drained"
+    return words + (f"; still drained: {', '.join(still)}" if still else ""), {
+        "lifted": names,
+        "drained": still,
+    }
 
 
 def key_of(order: HoldOrder, what: str, places: Sequence[str], held: Container[str]) -> str:

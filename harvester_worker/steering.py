@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -53,13 +53,20 @@ class Steering:
         self._tell(told)
         return told
 
-    def let_go(self, key: str, text: str) -> str:
-        """The opposite. The answer tells what still holds."""
+    def let_go(self, keys: Sequence[str], text: str, more: str = "") -> str:
+        """The opposite. The answer tells what still holds.
+
+        text: what the host does from now on. more: words that follow it.
+        """
         with self._lock:
-            self._drop({key})
-        self._tell(text)
-        still = self.of_host()
-        return text if still is None else f"{text}, but all drives of the host are drained"
+            self._drop(set(keys))
+        self._tell(text + more)
+        still = "" if self.of_host() is None else ", but all drives of the host are drained"
+        return text + still + more
+
+    def drains(self) -> list[str]:
+        """Keys of the drains that hold now."""
+        return holds.drains(self._holds, datetime.now(UTC))
 
     def expire(self) -> None:
         """Forget what ended by itself, and tell."""

@@ -8,7 +8,7 @@ from celery import shared_task
 
 from common import holds, names
 from common.errors import OrderRefused
-from common.holds import HoldOrder
+from common.holds import HoldOrder, LiftOrder
 from common.snapshot import DriveUse
 from harvester_worker.service import Harvester, current
 
@@ -17,7 +17,7 @@ from harvester_worker.service import Harvester, current
 def drain(host: str, **order: Any) -> str:
     """No new plots on a drive of `host`, or on none of them; what is on its way lands. Arguments: HoldOrder,
     of which `dir` names a drive. Returns a sentence. Raises OrderRefused."""
-    message = holds.read_order(host, order)
+    message = holds.read_order(host, order, HoldOrder)
     harvester = current(host)
     key = _key(harvester, message)
     what = "takes no more plots" if key == holds.ALL else f"takes no more plots on {key}"
@@ -27,16 +27,32 @@ def drain(host: str, **order: Any) -> str:
 
 
 @shared_task(name=names.UNDRAIN_DRIVES, throws=(OrderRefused,))
-def undrain(host: str, **order: Any) -> str:
-    """The opposite of `drain`, for the same drive or for all. What plotman.yaml says of a drive stays."""
+def undrain(host: str, **order: Any) -> dict[str, Any]:
+    """The opposite of `drain`, for the same drive, for the host as a whole, or with everything=true for the
+    host and each of its drives. What plotman.yaml says of a drive stays. Arguments: LiftOrder.
+
+    Returns `answer` (a sentence), `lifted`, and for an order for the host `drained` (what still is): the host
+    by its name, drives by their paths. Raises OrderRefused.
+    """
     harvester = current(host)
-    key = _key(harvester, holds.read_order(host, order))
+    message = holds.read_order(host, order, LiftOrder)
+    drained = harvester.steering.drains()
+    key = _key(harvester, message)
+    keys = drained if message.everything else [one for one in drained if one == key]
+    left = [one for one in drained if one not in keys] if key == holds.ALL else []
     what = "takes plots" if key == holds.ALL else f"takes plots on {key}"
-    answer = harvester.steering.let_go(key, what)
+    words, told = holds.lifted(host, keys, left)
+    answer = harvester.steering.let_go([key, *keys], what, words)
     harvester.publish_now()
-    use = DriveUse.ACTIVE if key == holds.ALL else harvester.configured_use(key)
-    but = "" if use is DriveUse.ACTIVE else f", but its plotman.yaml says {use}"
-    return f"{host} {answer}{but}"
+    return {"answer": f"{host} {answer}{_but(harvester, key)}", **told}
+
+
+def _but(harvester: Harvester, key: str) -> str:
+    """What plotman.yaml says against it."""
+    drives = harvester.drives.paths() if key == holds.ALL else [key]
+    uses = [(drive, harvester.configured_use(drive)) for drive in drives]
+    shut = [f"{drive} is {use}" for drive, use in uses if use is not DriveUse.ACTIVE]
+    return f"; by its plotman.yaml {', '.join(shut)}" if shut else ""
 
 
 def _key(harvester: Harvester, order: HoldOrder) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,15 +36,22 @@ class Steered:
     def unpause(self) -> str:
         return self._let(SteeringFile.unpause, "starts plots as the rules allow")
 
-    def let_go(self, key: str, text: str) -> str:
-        """The opposite of `hold`. The answer tells what still holds."""
-        return self._let(lambda steering: steering.let_go(key), text)
+    def let_go(self, keys: Sequence[str], text: str, more: str = "") -> str:
+        """The opposite of `hold`. The answer tells what still holds.
 
-    def _let(self, change: Callable[[SteeringFile], None], text: str) -> str:
-        self.change(change, text)
+        text: what the host does from now on. more: words that follow it.
+        """
+        return self._let(lambda steering: steering.let_go(*keys), text, more)
+
+    def drains(self) -> list[str]:
+        """Keys of the drains that hold now."""
+        return holds.drains(self.now.holds, datetime.now(UTC))
+
+    def _let(self, change: Callable[[SteeringFile], None], text: str, more: str = "") -> str:
+        self.change(change, text + more)
         self._news.publish_now()
         still = self.now.pause_reason(datetime.now(UTC), holds.utc_offset_s())
-        return f"{text}, but no plots start: {still}" if still else text
+        return f"{text}, but no plots start: {still}{more}" if still else text + more
 
     def expire(self, now: datetime) -> None:
         """Let go what was to end by itself, and tell."""

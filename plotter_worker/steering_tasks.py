@@ -8,7 +8,7 @@ from celery import shared_task
 
 from common import holds, names
 from common.errors import OrderRefused
-from common.holds import HoldOrder
+from common.holds import HoldOrder, LiftOrder
 from plotter_worker.host import PlotterHost
 from plotter_worker.service import current
 
@@ -19,7 +19,7 @@ def pause(host: str, **order: Any) -> str:
 
     Returns a sentence. Raises OrderRefused.
     """
-    message = holds.read_order(host, order)
+    message = holds.read_order(host, order, HoldOrder)
     if message.dir is not None:
         raise OrderRefused("A directory is drained, not paused.", "Call plotter_worker.drain.")
     if message.what == holds.ARCHIVING:
@@ -36,8 +36,8 @@ def unpause(host: str, **order: Any) -> str:
     """Start plots on `host` as the rules allow, also after plotters that died at once; or transfers.
     Arguments: HoldOrder, of which `what` counts."""
     steered = current(host).steered
-    if holds.read_order(host, order).what == holds.ARCHIVING:
-        return f"{host} {steered.let_go(holds.ARCHIVING, 'sends plots as the rules allow')}"
+    if holds.read_order(host, order, HoldOrder).what == holds.ARCHIVING:
+        return f"{host} {steered.let_go([holds.ARCHIVING], 'sends plots as the rules allow')}"
     return f"{host} {steered.unpause()}"
 
 
@@ -45,7 +45,7 @@ def unpause(host: str, **order: Any) -> str:
 def drain(host: str, **order: Any) -> str:
     """No new plots in or for a directory of `host`, or on it at all; plots that lie there leave. Arguments:
     HoldOrder, of which `dir` names a tmp, tmp2 or dst directory."""
-    message = holds.read_order(host, order)
+    message = holds.read_order(host, order, HoldOrder)
     plotter = current(host)
     key = _key(plotter, message)
     what = "is drained" if key == holds.ALL else f"is drained of {key}"
@@ -53,12 +53,22 @@ def drain(host: str, **order: Any) -> str:
 
 
 @shared_task(name=names.UNDRAIN, throws=(OrderRefused,))
-def undrain(host: str, **order: Any) -> str:
-    """The opposite of `drain`, for the same directory or for the host as a whole."""
+def undrain(host: str, **order: Any) -> dict[str, Any]:
+    """The opposite of `drain`, for the same directory, for the host as a whole, or with everything=true for
+    the host and all its directories. Arguments: LiftOrder.
+
+    Returns `answer` (a sentence), `lifted`, and for an order for the host `drained` (what still is): the host
+    by its name, directories by their paths. Raises OrderRefused.
+    """
     plotter = current(host)
-    key = _key(plotter, holds.read_order(host, order))
+    message = holds.read_order(host, order, LiftOrder)
+    drained = plotter.steered.drains()
+    key = _key(plotter, message)
+    keys = drained if message.everything else [one for one in drained if one == key]
+    left = [one for one in drained if one not in keys] if key == holds.ALL else []
     what = "takes plots as the rules allow" if key == holds.ALL else f"takes plots in {key} again"
-    return f"{host} {plotter.steered.let_go(key, what)}"
+    words, told = holds.lifted(host, keys, left)
+    return {"answer": f"{host} {plotter.steered.let_go([key, *keys], what, words)}", **told}
 
 
 def _key(plotter: PlotterHost, order: HoldOrder) -> str:

@@ -51,6 +51,7 @@ def _show_json(said: Sequence[Said]) -> None:
             "host": one.host,
             "answer": one.answer if isinstance(one.answer, str) else None,
             "error": None if isinstance(one.answer, str) else str(one.answer),
+            **one.more,
         }
         for one in said
     ]

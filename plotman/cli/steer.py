@@ -108,7 +108,10 @@ def drain(places: tuple[str, ...], until: datetime | None, reason: str | None, j
 @_PLACES
 @JSON
 def undrain(places: tuple[str, ...], json_: bool) -> None:
-    """Take plots again at PLACE: the opposite of `drain`, for the same PLACE."""
+    """Take plots again at PLACE: the opposite of `drain`, for the same PLACE.
+
+    With `all`, on every host and in each directory and drive that was drained by itself.
+    """
     _drain(places, False, json_)
 
 

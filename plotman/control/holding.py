@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import getpass
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -37,10 +37,20 @@ class Place:
 
 @dataclass(frozen=True)
 class Said:
-    """Who answered, and what: a sentence, or why there is none."""
+    """Who answered, and what: a sentence, or why there is none. more: keys of the answer beside it."""
 
     host: str
     answer: str | PlotmanError
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, host: str, answer: Any) -> Said:
+        """answer: of a task: a sentence, a dict that has it as `answer`, or why there is none."""
+        if isinstance(answer, PlotmanError):
+            return cls(host, answer)
+        if isinstance(answer, Mapping) and "answer" in answer:
+            return cls(host, str(answer["answer"]), {key: answer[key] for key in answer if key != "answer"})
+        return cls(host, str(answer))
 
 
 def place(text: str, here: str) -> Place:
@@ -93,19 +103,26 @@ def concerned(place: Place, farm: Farm) -> list[tuple[Role, str]]:
 def drain(
     places: Sequence[str], on: bool, until: datetime | None = None, reason: str | None = None
 ) -> list[Said]:
-    """Drain these places, or with `on` False take plots there again. Raises ValueError for what is no place,
+    """Drain these places, or with `on` False take plots there again; `all` is then also each directory and
+    drive that was drained by itself. Raises ValueError for what is no place,
     NoSuchHost, NoSuchPlace: then nothing was said to anybody."""
     farm, here = look(board()), config.load().host
     meant = [place(text, here) for text in places]
-    wanted = [(role, host, one.dir) for one in meant for role, host in concerned(one, farm)]
+    wanted = [(role, host, one) for one in meant for role, host in concerned(one, farm)]
     details = _details(until, reason) if on else {}
     return _say(
         farm,
         [
-            (role, Question(_TASKS[on][role], host, details | ({"dir": folder} if folder else {})))
-            for role, host, folder in dict.fromkeys(wanted)
+            (role, Question(_TASKS[on][role], host, details | _where(one, on)))
+            for role, host, one in dict.fromkeys(wanted)
         ],
     )
+
+
+def _where(place: Place, on: bool) -> dict[str, Any]:
+    if place.dir is not None:
+        return {"dir": place.dir}
+    return {} if on or place.host is not None else {"everything": True}
 
 
 def pause(
@@ -160,10 +177,7 @@ def _person() -> str:
 def _say(farm: Farm, questions: Sequence[tuple[Role, Question]]) -> list[Said]:
     """Ask those that are alive, all at once; of the silent ones, only say so."""
     alive = [question for role, question in questions if (role, question.host) not in farm.stale]
-    said = [
-        Said(question.host, answer if isinstance(answer, PlotmanError) else str(answer))
-        for question, answer in zip(alive, ask_each(alive), strict=True)
-    ]
+    said = [Said.of(question.host, answer) for question, answer in zip(alive, ask_each(alive), strict=True)]
     for role, question in questions:
         if (role, question.host) in farm.stale:
             silent = NobodyThere(

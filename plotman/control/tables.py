@@ -13,7 +13,7 @@ from pathlib import PurePath
 from beat.policy.priority import archive_priority
 from common.pending import MoveStep
 from common.plotfile import PlotName
-from common.snapshot import DirState, Job, PlotState, PlotterSnapshot, Wait, age_s
+from common.snapshot import Directory, DirState, Job, PlotState, PlotterSnapshot, Wait, age_s
 from common.units import human_bytes, human_duration
 from plotman.control import deciding
 from plotman.control.farm import Farm
@@ -150,7 +150,7 @@ def tmp_table(farm: Farm) -> Table:
         waits = _waits_of(farm, host)
         for tmp in snapshot.tmp_dirs:
             phases = _phases(job for job in snapshot.jobs if job.tmp == tmp.path)
-            reason = idle or _first_reason(waits, None, tmp.path)
+            reason = drained(snapshot, tmp) or idle or _first_reason(waits, None, tmp.path)
             rows.append(
                 (host, tmp.path, "--" if reason else "OK", _room(tmp.state, tmp.free_bytes), phases, reason)
             )
@@ -209,6 +209,15 @@ def jobs_per_tmp(snapshots: Iterable[PlotterSnapshot]) -> list[tuple[str, str, i
         for snapshot in snapshots
         for tmp in snapshot.tmp_dirs
     ]
+
+
+def drained(snapshot: PlotterSnapshot, directory: Directory) -> str:
+    """`drained: new cable (anna@desk), until 18:00` by the host's clock; empty where it is not."""
+    if directory.drained is None:
+        return ""
+    from common.holds import sentence  # late: it brings the messages along, and seldom is anything held
+
+    return sentence("drained", directory.drained, snapshot.at, snapshot.utc_offset_s)
 
 
 def _waits_of(farm: Farm, host: str) -> list[Wait]:

@@ -164,6 +164,8 @@ def outcome(proposal: Proposal, answers: Iterable[Any]) -> tuple[list[str], list
             failed.append(f"{question.host}: {answer}")
         elif isinstance(answer, str):
             done.append(answer)
+        elif isinstance(answer, dict) and "answer" in answer:
+            done.append(str(answer["answer"]))
         else:
             freed = answer.get("freed_bytes") if isinstance(answer, dict) else None
             done.append(f"done: {proposal.what}" + (f", {human_bytes(freed)} freed" if freed else ""))

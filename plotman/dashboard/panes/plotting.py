@@ -99,7 +99,7 @@ def tmps(farm: Farm, waiting: Waiting) -> Table:
     for host, snapshot in farm.plotters.items():
         for tmp in snapshot.tmp_dirs:
             jobs = [job for job in snapshot.jobs if job.tmp == tmp.path]
-            reason = waiting.reason(host, None, tmp.path)
+            reason = tables.drained(snapshot, tmp) or waiting.reason(host, None, tmp.path)
             cells = (
                 Cell(host),
                 Cell(tmp.path),

@@ -180,6 +180,7 @@ def test_a_forged_reservation_or_task_touches_no_file_and_the_workers_go_on(
         task_id="../../../home/x",
     )
     eventually(lambda: farm.status_of(order.id) == "FAILURE", "an id that is a path is refused")
+    assert "task's id" in str(farm.result(order.id))
 
     assert victim.state() == before
     assert "Traceback" not in (farm.folder / "up.log").read_text()

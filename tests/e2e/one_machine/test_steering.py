@@ -79,6 +79,32 @@ def test_what_is_paused_or_drained_takes_nothing_new_until_it_is_said_or_the_tim
     assert everybody.returncode == 4
     assert "ghost" in everybody.stderr
     assert len(everybody.stdout.splitlines()) == 2
+
+    # What was drained by itself stays so with its host, and is named; `undrain all` leaves nothing drained.
+    one, two, drive = f"{tmp}/1", f"{dst}/2", f"{drives}/1"
+    said(farm, "drain", f"{HOST}:{one}", f"{HOST}:{two}", f"{HOST}:{drive}")
+    answers = said(farm, "undrain", HOST).splitlines()
+    assert any(f"lifted: {HOST}; still drained: {two}, {one}" in answer for answer in answers), answers
+    assert any(f"takes plots; lifted: {HOST}; still drained: {drive}" in answer for answer in answers)
+    tmp_line = next(
+        line for line in said(farm, "dirs").splitlines() if line.startswith(HOST) and "drained" in line
+    )
+    assert "--" in tmp_line
+    farm.run("drain", HOST)
+    lifted = farm.run("undrain", "all", "--json")
+    assert lifted.returncode == 4, "the ghost does not answer"
+    told = {tuple(one["lifted"]): one for one in json.loads(lifted.stdout)["answers"] if one["answer"]}
+    assert set(told) == {(HOST, two, one), (HOST, drive)}
+    assert f"lifted: {HOST}, {two}, {one}" in told[HOST, two, one]["answer"]
+    assert all(one["drained"] == [] for one in told.values())
+    assert drained(farm) == set()
+    assert farm.plotter().drained is None
+    assert "nothing was drained" in farm.run("undrain", "all").stdout
+    said(farm, "drain", f"{HOST}:{one}", HOST)
+    called = farm.celery("call", UNDRAIN, "--kwargs", json.dumps({"host": HOST, "everything": True}))
+    task = called.stdout.strip()
+    eventually(lambda: farm.status_of(task) == "SUCCESS", "the task is called by hand")
+    assert farm.result(task)["result"]["lifted"] == [HOST, one]
     misspelt = farm.run("drain", f"{HOST}:{tmp}/11")
     assert misspelt.returncode == 5
     assert f"Did you mean {tmp}/1?" in misspelt.stderr

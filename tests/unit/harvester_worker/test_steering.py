@@ -64,7 +64,7 @@ def test_a_drive_is_drained_until_somebody_says_otherwise_whatever_is_restarted(
     again = Steering(site.file, site.told.append)
     assert again.of_drive(site.a) is not None
     assert again.of_drive(site.b) is None
-    site.steering.let_go(site.a, f"takes plots on {site.a}")
+    site.steering.let_go([site.a], f"takes plots on {site.a}")
     assert site.words() == {"A": "active", "B": "active"}
     assert len(site.told) == 2
 
@@ -72,7 +72,7 @@ def test_a_drive_is_drained_until_somebody_says_otherwise_whatever_is_restarted(
 def test_a_drained_host_takes_nothing_on_any_drive(site: Site) -> None:
     site.hold(holds.ALL)
     assert site.words() == {"A": "draining", "B": "draining"}
-    assert "all drives of the host are drained" in site.steering.let_go(site.a, "takes plots")
+    assert "all drives of the host are drained" in site.steering.let_go([site.a], "takes plots")
 
 
 def test_what_plotman_yaml_says_of_a_drive_stays(site: Site) -> None:

@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from common.names import Role
 from common.pending import MoveStep, PendingMove
 from common.phase import Phase
 from common.snapshot import (
     Failures,
     FinishedPlot,
+    Hold,
     PlotState,
     Wait,
+    Waits,
 )
 from plotman.control import reports, tables
+from plotman.dashboard import panes
 from tests.support.told import JOB, PLOT_ID, SILENT, T, farm, plotter
 
 
@@ -48,6 +53,25 @@ def test_a_job_has_the_columns_of_0_5_3_with_host_percent_and_eta() -> None:
 def test_what_is_not_known_of_a_job_is_a_question_mark_and_never_a_number() -> None:
     shown = cells(tables.jobs_table(farm(plotter(jobs=(SILENT,)))))
     assert [shown[column] for column in ("k", "tmp", "phase", "%", "ETA")] == ["?", "?", "?:?", "?", "?"]
+
+
+@pytest.mark.parametrize("leader", ["beat1", None], ids=["decided", "nobody decides"])
+def test_a_drained_tmp_says_so_before_any_other_reason(leader: str | None) -> None:
+    hold = Hold(reason="new cable", by="anna@desk", until=T + timedelta(hours=2))
+    snapshot = plotter()
+    drained = snapshot.tmp_dirs[0].model_copy(update={"drained": hold})
+    waits = (Wait(host="plotter1", rule="max jobs", reason="max jobs 4/4"),)
+    told = replace(
+        farm(snapshot.model_copy(update={"tmp_dirs": (drained, *snapshot.tmp_dirs[1:])})),
+        waits=Waits(beat="beat1", at=T - timedelta(hours=1), waits=waits),
+        leader=leader,
+    )
+    until = (T + timedelta(hours=2, seconds=snapshot.utc_offset_s)).strftime("%H:%M")
+    shown = cells(tables.tmp_table(told))
+    assert shown["waits because"] == f"drained: new cable (anna@desk), until {until}"
+    assert shown["ready"] == "--"
+    row = panes.all_tables(told, None)["tmp"].rows[0]
+    assert f"drained: new cable (anna@desk), until {until}" in [cell.text for cell in row.cells]
 
 
 def test_a_transfer_shows_how_far_it_is_and_where_it_goes() -> None:

@@ -13,11 +13,13 @@ from rich.cells import cell_len
 from common.config import load
 from common.errors import ConfigError
 from common.snapshot import Event, Hold
+from plotman.control.asking import Question
 from plotman.dashboard import arrange, headline, layout, panes
 from plotman.dashboard.actionlog import event_row
 from plotman.dashboard.arrange import Order
 from plotman.dashboard.layout import Size
 from plotman.dashboard.model import Cell, Column, Kind, Row, Table, Target, printable, shortened
+from plotman.dashboard.orders import Proposal, outcome
 from plotman.dashboard.web import account, is_let_in, is_of_this_site
 from tests.support import showcase
 
@@ -165,6 +167,12 @@ def test_beyond_this_machine_only_with_a_password(tmp_path_factory: pytest.TempP
     assert account(load(file), "127.0.0.1") is None
     with pytest.raises(ConfigError, match="nobody for a password"):
         account(load(file), "0.0.0.0")
+
+
+def test_what_an_undrain_lifted_is_told() -> None:
+    said = "p1 takes plots; lifted: p1, /farm/1"
+    proposal = Proposal("let p1 take plots again", (Question("undrain", "p1", {}),))
+    assert outcome(proposal, [{"answer": said, "lifted": ["p1", "/farm/1"], "drained": []}]) == ([said], [])
 
 
 def test_a_drained_dst_says_so_and_why() -> None:
