@@ -14,6 +14,7 @@ from common.config import Config, Level, Problem
 from common.config.loader import read
 from common.names import Role
 from common.snapshot import Event
+from common.units import counted
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +126,7 @@ class ConfigWatch:
     def _refuse(self, errors: list[str]) -> None:
         told = errors[:_TOLD]
         if len(errors) > _TOLD:
-            told.append(f"{len(errors) - _TOLD} more errors: `plotman config check` tells them.")
+            told.append(f"{counted(len(errors) - _TOLD, 'more error')}: `plotman config check` tells them.")
         self._problems = tuple(f"plotman.yaml is refused, and the last good one holds: {one}" for one in told)
         self._say("config-refused", " ".join(self._problems), logging.ERROR)
         self._outlet.changed()

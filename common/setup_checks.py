@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from common.names import Role, node, queue, role_and_host
 from common.store.checks import Finding, Severity
+from common.units import counted
 
 # The longest plot that we know of takes days: k35 on spinning drives.
 LONGEST_PLOT_S = 7 * 86400
@@ -133,7 +134,8 @@ def _concurrency(setup: Setup, role: Role, name: str) -> Iterator[Finding]:
         return
     if role is Role.ARCHIVER:
         yield Finding(
-            f"{name} works on {setup.concurrency} transfers at once, and plotman.yaml says {setup.at_once}.",
+            f"{name} works on {counted(setup.concurrency, 'transfer')} at once, and plotman.yaml says "
+            f"{setup.at_once}.",
             "The transfers get into each other's way, or wait for each other.",
             f"Start it with -c {setup.at_once}.",
         )

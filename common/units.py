@@ -40,3 +40,8 @@ def human_duration(duration_s: float) -> str:
 def human_seconds(duration_s: float) -> str:
     """1800.0 -> "1800s", 4.5 -> "4.5s": for numbers that are compared, as in `stagger 1623s/1800s`."""
     return f"{duration_s:.0f}s" if float(duration_s).is_integer() else f"{duration_s:.1f}s"
+
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """`1 plot`, `2 plots`. plural: of a noun that takes more than an s."""
+    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"

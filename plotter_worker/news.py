@@ -9,7 +9,7 @@ from typing import Protocol
 
 from common.phase import Phase
 from common.snapshot import Event, FinishedPlot
-from common.units import human_bytes, human_duration
+from common.units import counted, human_bytes, human_duration
 from plotter_worker.history import PlotHistory
 from plotter_worker.jobs import A_PERSON, TrackedJob
 from plotter_worker.records import Outcome
@@ -104,8 +104,8 @@ class News:
     def died_at_once(self, count: int, limit: int, reason: str) -> None:
         if count >= limit:
             text = (
-                f"{count} plotters in a row died at once, the last: {reason}. No more are started; mend it, "
-                f"then `plotman unpause plotting --host {self._host}`"
+                f"{counted(count, 'plotter')} in a row died at once, the last: {reason}. No more are "
+                f"started; mend it, then `plotman unpause plotting --host {self._host}`"
             )
             self._tell("plotting-stopped", text, logging.CRITICAL)
         else:

@@ -12,7 +12,7 @@ from datetime import datetime
 from common.errors import OrderRefused
 from common.messages import PlotOrder
 from common.snapshot import Directory, DirState, PlotterSnapshot, TmpDir, age_s
-from common.units import human_bytes, human_seconds
+from common.units import counted, human_bytes, human_seconds
 
 
 class AlreadyTaken(OrderRefused):
@@ -68,7 +68,7 @@ def _tmp(order: PlotOrder, host: PlotterSnapshot) -> TmpDir:
     running = [job.tmp for job in host.jobs]
     if len(running) >= host.global_max_jobs:
         raise OrderRefused(
-            f"{len(running)} plots are being made here, and scheduling.global_max_jobs is "
+            f"This host makes {counted(len(running), 'plot')}, and scheduling.global_max_jobs is "
             f"{host.global_max_jobs}.",
             "Wait for one to end, or raise the limit.",
         )
@@ -95,7 +95,7 @@ def _tmp(order: PlotOrder, host: PlotterSnapshot) -> TmpDir:
             if tmp in free:
                 return tmp
             raise OrderRefused(
-                f"{tmp.path} has {running.count(tmp.path)} jobs, and its limit is {tmp.max_jobs}.",
+                f"{tmp.path} has {counted(running.count(tmp.path), 'job')}, and its limit is {tmp.max_jobs}.",
                 "Wait for one to end, or raise tmpdir_max_jobs.",
             )
     raise OrderRefused(

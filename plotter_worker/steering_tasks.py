@@ -9,6 +9,7 @@ from celery import shared_task
 from common import holds, names
 from common.errors import OrderRefused
 from common.holds import HoldOrder, LiftOrder
+from common.units import counted
 from plotter_worker.host import PlotterHost
 from plotter_worker.service import current
 
@@ -27,7 +28,7 @@ def pause(host: str, **order: Any) -> str:
     elif message.after is None:
         text = "starts no more plots"
     else:
-        text = f"starts {message.after} more plots"
+        text = f"starts {counted(message.after, 'more plot')}"
     return f"{host} {current(host).steered.hold(message, message.what, text)}"
 
 

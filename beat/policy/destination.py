@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from beat.policy.load import Load
 from beat.policy.shortage import drained, shortage, unusable
 from common.snapshot import Directory, TmpDir, Wait
+from common.units import counted
 
 
 def no_destination(tmp: TmpDir, load: Load) -> Wait | None:
@@ -74,5 +75,5 @@ def _explain(refusals: list[tuple[Directory, Wait]], load: Load) -> Wait:
     ]
     reason = "; ".join([reason, *broken])
     if short and (waiting := len(load.snapshot.plots)):
-        reason += f"; {waiting} finished plots are not archived yet"
+        reason += f"; {counted(waiting, 'finished plot')} {'is' if waiting == 1 else 'are'} not archived yet"
     return nearest[1].model_copy(update={"reason": reason})

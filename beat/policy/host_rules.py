@@ -8,7 +8,7 @@ from beat.policy.load import Load
 from beat.policy.shortage import drained, shortage, unusable
 from common.holds import clock
 from common.snapshot import Wait, age_s
-from common.units import human_seconds
+from common.units import counted, human_seconds
 from common.windows import opens_at
 
 # Each further failure in a row makes the pause so many times as long.
@@ -57,7 +57,7 @@ def enough(load: Load) -> Wait | None:
     return Wait(
         host=snapshot.host,
         rule="paused",
-        reason=f"ordered {load.ordered} of the {left} plots that may still start",
+        reason=f"ordered {load.ordered} of the {counted(left, 'plot')} that may still start",
         numbers={"ordered": load.ordered, "left": left},
     )
 
@@ -70,8 +70,8 @@ def stopped_by_failures(load: Load) -> Wait | None:
     return Wait(
         host=snapshot.host,
         rule="failures",
-        reason=f"{failed} plotters in a row died at once{_last_words(load)}; none is started until "
-        f"`plotman unpause plotting --host {snapshot.host}`",
+        reason=f"{counted(failed, 'plotter')} in a row died at once{_last_words(load)}; none is started "
+        f"until `plotman unpause plotting --host {snapshot.host}`",
         numbers={"failures": failed, "limit": snapshot.failure_limit},
     )
 

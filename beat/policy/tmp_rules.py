@@ -7,6 +7,7 @@ from beat.policy.load import UNKNOWN, Load, pair
 from beat.policy.room import Pair
 from beat.policy.shortage import drained, shortage, unusable
 from common.snapshot import TmpDir, Wait
+from common.units import counted
 
 # More advanced than any phase: a directory without jobs comes first of all.
 IDLE: Pair = (1_000_000, 0)
@@ -46,7 +47,7 @@ def phase(tmp: TmpDir, load: Load, phases: list[Pair]) -> Wait | None:
     before = sum([reached < milestone for reached in phases])
     if before < tmp.stagger_limit:
         return None
-    reason = f"tmp phase: {before} of {len(phases)} jobs before {tmp.stagger_phase}"
+    reason = f"tmp phase: {before} of {counted(len(phases), 'job')} before {tmp.stagger_phase}"
     numbers: dict[str, float] = {"before": before, "limit": tmp.stagger_limit, "jobs": len(phases)}
     if unknown := phases.count(UNKNOWN):
         reason += f" ({unknown} of unknown phase)"

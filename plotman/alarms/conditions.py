@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from common.names import Role, node
 from common.snapshot import DirState, Drive, PlotterSnapshot
-from common.units import human_duration
+from common.units import counted, human_duration
 from plotman.control import deciding
 from plotman.control.farm import Farm
 
@@ -110,8 +110,8 @@ def _plotter(snapshot: PlotterSnapshot) -> Iterator[Condition]:
         kind="plotting-stopped",
         host=host,
         owner=owner,
-        text=f"{failures.consecutive} plotters in a row died at once, the last: {failures.last_reason} No "
-        f"more are started; mend it, then `plotman unpause plotting --host {host}`",
+        text=f"{counted(failures.consecutive, 'plotter')} in a row died at once, the last: "
+        f"{failures.last_reason} No more are started; mend it, then `plotman unpause plotting --host {host}`",
     )
     for job in snapshot.jobs:
         yield Condition(
@@ -174,7 +174,7 @@ def _drive(host: str, drive: Drive) -> Iterator[Condition]:
             host=host,
             owner=owner,
             subject=drive.path,
-            text=f"drive {drive.path} is full, with {drive.plots} plots",
+            text=f"drive {drive.path} is full, with {counted(drive.plots, 'plot')}",
             raise_after_s=20,
             clear_after_s=600,  # a plot that was on its way and broke off frees its room for a moment
         )

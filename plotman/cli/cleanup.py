@@ -63,7 +63,7 @@ def cleanup(host: str | None, tmp: str | None, older: float | None, yes: bool, j
 
 
 def _say(found: Sequence[Found], cleaned: Sequence[Cleaned] | None) -> None:
-    from common.units import human_bytes
+    from common.units import counted, human_bytes
 
     for one in found:
         for trouble in one.troubles:
@@ -73,7 +73,8 @@ def _say(found: Sequence[Found], cleaned: Sequence[Cleaned] | None) -> None:
     files, size_bytes = sum(len(one.leftovers) for one in found), sum(one.bytes for one in found)
     if cleaned is None:
         if files:
-            click.echo(f"{files} files, {human_bytes(size_bytes)}: `plotman cleanup --yes` deletes them.")
+            size = f"{counted(files, 'file')}, {human_bytes(size_bytes)}"
+            click.echo(f"{size}: `plotman cleanup --yes` deletes {'it' if files == 1 else 'them'}.")
         else:
             answered = all(one.error is None for one in found)
             click.echo("Nothing is left over." if answered else "Nothing is left over where it was looked.")
@@ -82,4 +83,6 @@ def _say(found: Sequence[Found], cleaned: Sequence[Cleaned] | None) -> None:
         for path, reason in done.refused:
             click.echo(f"{done.host}: {path} stays: {reason}", err=True)
     deleted = sum(done.deleted for done in cleaned)
-    click.echo(f"{deleted} files deleted, {human_bytes(sum(done.freed_bytes for done in cleaned))} freed.")
+    click.echo(
+        f"{counted(deleted, 'file')} deleted, {human_bytes(sum(done.freed_bytes for done in cleaned))} freed."
+    )

@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from common.errors import ExitCode, PlotmanError
+from common.units import counted
 
 # common.config comes late in each command: pydantic takes a while, and `--help` need not wait for it.
 
@@ -77,7 +78,7 @@ def check(file: Path | None, as_json: bool, file_only: bool) -> None:
         for problem in problems:
             click.echo(str(problem))
     errors = sum(problem.level is Level.ERROR for problem in problems)
-    counts = f"{_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}"
+    counts = f"{counted(errors, 'error')}, {counted(len(problems) - errors, 'warning')}"
     click.echo(f"{checked}: {counts if problems else 'all is well'}.", err=True)
     sys.exit(ExitCode.CONFIG if errors else ExitCode.OK)
 
@@ -105,10 +106,6 @@ def migrate(file: Path | None) -> None:
     click.echo(
         f"When it is right (plotman config check {done.written}), put it in the old one's place.", err=True
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _fail(text: str, code: int) -> NoReturn:

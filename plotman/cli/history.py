@@ -156,6 +156,7 @@ def export(
     LOGFILE: logs of any plotter, also those of plotman 0.5, and patterns. Without one: the farm's history.
     """
     from common.errors import PlotmanError
+    from common.units import counted
     from plotman.control.export import write_csv, write_jsonl
 
     plots, _ = _plots(logfile, host, since, all_)
@@ -168,7 +169,7 @@ def export(
             write(plots, out)
     except OSError as error:
         raise PlotmanError(f"{output} cannot be written: {error.strerror}.", "Name another file.") from error
-    click.echo(f"{len(plots)} plots in {output}.", err=True)
+    click.echo(f"{counted(len(plots), 'plot')} in {output}.", err=True)
 
 
 def _plots(

@@ -19,7 +19,7 @@ from common.snapshot import (
     Wait,
     age_s,
 )
-from common.units import human_bytes, human_duration
+from common.units import counted, human_bytes, human_duration
 from plotman.control.expecting import expected
 from plotman.control.why import Answer, Picture
 
@@ -74,7 +74,7 @@ def _host(seen: Picture, snapshot: PlotterSnapshot) -> Iterator[Answer]:
     waits = [] if would_start else seen.of(host, None)
     yield from (_waits(seen, snapshot, wait, "host", frozenset()) for wait in waits)
     if not waits:
-        text = f"{len(snapshot.jobs)} of {snapshot.global_max_jobs} plots are being made"
+        text = f"makes {len(snapshot.jobs)} of at most {counted(snapshot.global_max_jobs, 'plot')}"
         yield Answer(host, "host", None, f"{text}; nothing keeps the host as a whole from starting more")
 
 
@@ -182,7 +182,7 @@ def _sending(transfer: Transfer) -> tuple[str, None, str | None]:
 def _tries(record: PendingMove) -> str:
     if not record.attempts:
         return ""
-    return f" (failed {record.attempts} time{'s' if record.attempts > 1 else ''} at {record.step.value})"
+    return f" (failed {counted(record.attempts, 'time')} at {record.step.value})"
 
 
 def _drive(host: str, drive: Drive) -> Answer:
@@ -190,6 +190,6 @@ def _drive(host: str, drive: Drive) -> Answer:
     coming = f", {drive.incoming} on their way" if drive.incoming else ""
     rule = None if drive.takes_plots and not drive.full else "drives" if drive.full else "drive"
     return Answer(
-        host, "drive", drive.path, f"{drive.word}{free}, {drive.plots} plots{coming}", rule,
+        host, "drive", drive.path, f"{drive.word}{free}, {counted(drive.plots, 'plot')}{coming}", rule,
         names=frozenset({trimmed(drive.path)}),
     )  # fmt: skip

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from common.snapshot import Tally
+from common.units import counted
 from plotman.control.farm import Farm
 from plotman.control.tables import Table
 
@@ -110,14 +111,14 @@ def paces_table(farm: Farm) -> Table:
 
 def sentence(told: Forecast) -> str:
     """When the drives are full, for people."""
-    drives = f"{told.drives} drive{'' if told.drives == 1 else 's'} with {_tib(told.free_bytes)} TiB free"
+    drives = f"{counted(told.drives, 'drive')} with {_tib(told.free_bytes)} TiB free"
     if told.unknown_drives:
-        drives += f" ({told.unknown_drives} more do not tell)"
+        drives += f" ({told.unknown_drives} more {'does' if told.unknown_drives == 1 else 'do'} not tell)"
     if told.days is None:
         return f"{drives}; when they are full cannot be told: {told.why}."
     over = told.archived.over or timedelta(0)
     days = over / _DAY
-    base = f"{days:.0f} days" if days >= 2 else f"{over / _LEAST:.0f} hours"
+    base = f"{days:.0f} days" if days >= 2 else counted(round(over / _LEAST), "hour")
     return f"{drives}: full in {told.days:.1f} days, at the pace of the last {base}."
 
 

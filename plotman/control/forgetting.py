@@ -14,7 +14,7 @@ from common import config
 from common.errors import PlotmanError
 from common.names import SNAPSHOT_TTL, Role, queue
 from common.snapshot import Event, age_s
-from common.units import human_duration
+from common.units import counted, human_duration
 from plotman.control.farm import Farm, NoSuchHost, board, look
 from plotman.control.holding import whoever_asks
 
@@ -83,18 +83,18 @@ def lines(gone: Gone) -> list[str]:
     told = [f"{gone.host}: {'; '.join(ages)}"]
     if gone.jobs:
         told.append(
-            f"  {_many(gone.jobs, 'plot')} in the making may still run there and count for farm.max_jobs; "
+            f"  {counted(gone.jobs, 'plot')} in the making may still run there and count for farm.max_jobs; "
             "forgotten they do not, and others may start in their place"
         )
     if gone.moves:
-        told.append(f"  {_many(gone.moves, 'plot')} of it on the way to a drive")
+        told.append(f"  {counted(gone.moves, 'plot')} of it on the way to a drive")
     for plotter, plots in gone.waiting.items():
         told.append(
-            f"  {_many(plots, 'plot')} of {plotter} may be on its drives, and no other harvester takes them "
-            "before `plotman resend`"
+            f"  {counted(plots, 'plot')} of {plotter} may be on its drives, and no other harvester takes "
+            f"{'it' if plots == 1 else 'them'} before `plotman resend`"
         )
     if gone.messages:
-        told.append(f"  {_many(gone.messages, 'message')} for it, to be deleted")
+        told.append(f"  {counted(gone.messages, 'message')} for it, to be deleted")
     return told
 
 
@@ -120,7 +120,3 @@ def _still_there(host: str, alive: Sequence[Role] = ()) -> StillThere:
         f"{host} is not gone: {who} told of itself within the last {SNAPSHOT_TTL.total_seconds():.0f} s.",
         "Stop `plotman up` there, and wait until `plotman status` shows it silent.",
     )
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from common.units import human_bytes, human_duration
+from common.units import counted, human_bytes, human_duration
 from plotman.control.handles import Target
 
 
@@ -52,7 +52,7 @@ def files_sum(said: dict[str, Any]) -> str:
     """`104 files, 42.0 MB`."""
     count = len(said["files"])
     taken_bytes = sum(file["allocated_bytes"] for file in said["files"])
-    return f"{count} {'file' if count == 1 else 'files'}, {human_bytes(taken_bytes)}"
+    return f"{counted(count, 'file')}, {human_bytes(taken_bytes)}"
 
 
 def doomed_lines(target: Target, said: dict[str, Any], most: int) -> list[str]:
@@ -73,7 +73,7 @@ def doomed_lines(target: Target, said: dict[str, Any], most: int) -> list[str]:
 
 def killed_lines(what: str, said: dict[str, Any]) -> list[str]:
     count = said["deleted"]
-    lines = [f"{what} killed; {count} {'file' if count == 1 else 'files'} deleted, "
+    lines = [f"{what} killed; {counted(count, 'file')} deleted, "
              f"{human_bytes(said['freed_bytes'])} freed"]  # fmt: skip
     lines += [f"  {path} is a finished plot, and stays" for path in said["finished"]]
     return lines + [f"  not deleted: {left}" for left in said["left"]]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from common.snapshot import HarvesterSnapshot, Hold, PlotterSnapshot
+from common.units import counted
 from plotman.control.farm import Farm
 
 
@@ -22,7 +23,7 @@ def notes(farm: Farm) -> Iterator[str]:
 def _of_plotter(snapshot: PlotterSnapshot) -> Iterator[str]:
     host, at, offset_s = snapshot.host, snapshot.at, snapshot.utc_offset_s
     if snapshot.starts_left:
-        yield f"{host} starts {snapshot.starts_left} more plots, then none"
+        yield f"{host} starts {counted(snapshot.starts_left, 'more plot')}, then none"
     if snapshot.archiving_paused is not None:
         yield f"{host} {_told('begins no more transfers', snapshot.archiving_paused, at, offset_s)}"
     tmp2 = () if snapshot.tmp2 is None else (snapshot.tmp2,)

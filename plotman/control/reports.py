@@ -7,7 +7,7 @@ from typing import Any
 
 from common.names import Role
 from common.snapshot import PlotterSnapshot, age_s
-from common.units import human_bytes, human_duration
+from common.units import counted, human_bytes, human_duration
 from plotman.control import deciding, held
 from plotman.control.farm import Farm
 
@@ -40,11 +40,11 @@ def _plotter_notes(snapshot: PlotterSnapshot) -> Iterator[str]:
         yield f"{host} starts no plots: {snapshot.pause_reason}"
     if failures.consecutive >= snapshot.failure_limit:
         yield (
-            f"{host} starts no plots: {failures.consecutive} plotters in a row died at once, the last: "
-            f"{failures.last_reason} Mend it, then `plotman unpause plotting --host {host}`"
+            f"{host} starts no plots: {counted(failures.consecutive, 'plotter')} in a row died at once, "
+            f"the last: {failures.last_reason} Mend it, then `plotman unpause plotting --host {host}`"
         )
     if (left := snapshot.leftovers) is not None and left.files:
-        where = "1 directory" if left.dirs == 1 else f"{left.dirs} directories"
+        where = counted(left.dirs, "directory", "directories")
         yield f"{host}: {human_bytes(left.bytes)} of leftovers in {where}: `plotman cleanup --host {host}`"
     for job in snapshot.jobs:
         if job.stalled:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from common.names import Role
 from common.snapshot import Job, PlotState, PlotterSnapshot, Tally, age_s
-from common.units import human_bytes, human_duration
+from common.units import counted, human_bytes, human_duration
 from plotman.control import reports
 from plotman.control.farm import Farm
 from plotman.dashboard.model import Level, Line
@@ -46,7 +46,7 @@ def plotting(farm: Farm, waiting: Waiting) -> Line:
         word, level = (held[0][1], Level.NOTICE) if held else ("active", Level.PLAIN)
         reason = "" if held else waiting.reason(plotters[0].host, None, *_tmp_paths(plotters[0]))
         return Line(f"Plotting: {word}{f' ({reason})' if reason else ''}, {_plots(jobs)}", level)
-    words = f"{len(plotters) - len(held)} of {len(plotters)} plotters active"
+    words = f"{len(plotters) - len(held)} of {counted(len(plotters), 'plotter')} active"
     if held:
         words += f" ({held[0][0].host}: {held[0][1]}{f'; {len(held) - 1} more' if len(held) > 1 else ''})"
     return Line(f"Plotting: {words}, {_plots(jobs)}", Level.NOTICE if held else Level.PLAIN)
@@ -57,7 +57,7 @@ def _held(farm: Farm, plotter: PlotterSnapshot) -> str:
     if (Role.PLOTTER, plotter.host) in farm.stale:
         return f"silent for {human_duration(age_s(plotter.at, farm.at))}"
     if plotter.failures.consecutive >= plotter.failure_limit:
-        return f"stopped, {plotter.failures.consecutive} plotters died at once"
+        return f"stopped, {counted(plotter.failures.consecutive, 'plotter')} died at once"
     return "" if plotter.plotting else f"paused: {plotter.pause_reason}"
 
 
@@ -66,7 +66,7 @@ def _tmp_paths(plotter: PlotterSnapshot) -> list[str]:
 
 
 def _plots(count: int) -> str:
-    return f"{count} plot{'' if count == 1 else 's'} in the making"
+    return f"{counted(count, 'plot')} in the making"
 
 
 def archiving(farm: Farm, waiting: Waiting) -> Line:

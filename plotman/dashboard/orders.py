@@ -11,7 +11,7 @@ from common import holds, names
 from common.errors import PlotmanError
 from common.names import Role
 from common.snapshot import DriveUse, Job, PlotterSnapshot, RunStatus
-from common.units import human_bytes
+from common.units import counted, human_bytes
 from plotman.control.asking import Question
 from plotman.control.farm import Farm
 from plotman.dashboard.model import Kind, Target
@@ -85,7 +85,8 @@ def kill(farm: Farm, target: Target | None, answer: dict[str, Any]) -> Proposal:
     assert target is not None
     found = answer.get("files", [])
     freed = sum(file["allocated_bytes"] for file in found)
-    lines = [f"{len(found)} unfinished files, {human_bytes(freed)}, are deleted:"]
+    verb = "is" if len(found) == 1 else "are"
+    lines = [f"{counted(len(found), 'unfinished file')}, {human_bytes(freed)}, {verb} deleted:"]
     folder = None
     for file in found[:_FILES_SHOWN]:
         path = PurePath(file["path"])

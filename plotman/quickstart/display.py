@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from common.units import human_bytes
+from common.units import counted, human_bytes
 from plotman.quickstart.look import Look
 from plotman.quickstart.words import eta_words, short, status_line, transfer_percent, wait_words
 
@@ -99,14 +99,18 @@ def picture(look: Look, landed: int, wanted: int) -> RenderableType:
             short(move.plot_id), what, *_progress(transfer_percent(move)), rate, eta_words(move.eta_s)
         )
     drives = "   ".join(
-        f"drive {Path(drive.path).name}: {drive.plots} plots"
+        f"drive {Path(drive.path).name}: {counted(drive.plots, 'plot')}"
         + (f" +{drive.incoming} coming" if drive.incoming else "")
         for drive in look.drives
     )
     waits = [Text(f"waiting: {reason}", style="dim") for reason in wait_words(look)[:4]]
     problems = [Text(problem, style="red") for problem in look.problems]
     return Group(
-        Text(f"{landed} of {wanted} plots on drives", style="bold"), plots, Text(drives), *waits, *problems
+        Text(f"{landed} of {counted(wanted, 'plot')} on drives", style="bold"),
+        plots,
+        Text(drives),
+        *waits,
+        *problems,
     )
 
 

@@ -18,6 +18,7 @@ from common.config import Config
 from common.errors import BrokerError, PlotmanError
 from common.names import PAUSE
 from common.store import Board
+from common.units import counted
 from plotman.quickstart.chia import ChiaHome
 from plotman.quickstart.display import Display, display_for
 from plotman.quickstart.layout import Layout
@@ -66,7 +67,9 @@ def quickstart(wish: Wish, console: Console) -> None:
             seen = Watch(layout, settings, board, up, tally, display).until_done()
         found = rows(tally, seen.on_drives, result_of)
     console.print(table(found))
-    console.print(f"{len(found)} plots made, moved and verified. The farm: {layout.root}", soft_wrap=True)
+    console.print(
+        f"{counted(len(found), 'plot')} made, moved and verified. The farm: {layout.root}", soft_wrap=True
+    )
 
 
 def lay_out(wish: Wish, layout: Layout, console: Console) -> int:
@@ -171,7 +174,8 @@ class Watch:
         self.display.say(self.tally.failures[-1])
         if len(self.tally.failures) > _FAILURES_MAX:
             raise PlotmanError(
-                f"{len(self.tally.failures)} plots failed.", f"Their logs are in {self.layout.logs}."
+                f"{counted(len(self.tally.failures), 'plot')} failed.",
+                f"Their logs are in {self.layout.logs}.",
             )
         arguments = {"host": self.settings.host, "after": self.tally.to_start}
         _app().send_task(PAUSE, kwargs=arguments, ignore_result=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from common.snapshot import Job, Transfer
-from common.units import human_bytes, human_duration
+from common.units import counted, human_bytes, human_duration
 from plotman.quickstart.look import Look
 
 
@@ -44,7 +44,7 @@ def wait_words(look: Look) -> list[str]:
 
 def status_line(look: Look, landed: int, wanted: int) -> str:
     """The farm in one line."""
-    parts = [f"{landed} of {wanted} plots on drives"]
+    parts = [f"{landed} of {counted(wanted, 'plot')} on drives"]
     if look.jobs:
         parts.append("plotting " + ", ".join(map(job_words, look.jobs)))
     if look.transfers:

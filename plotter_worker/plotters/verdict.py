@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from common.units import counted
 from plotter_worker.plotters.base import DonePlot, LogReader, Progress
 
 _TAIL_LINES = 15
@@ -90,7 +91,7 @@ def _reason(progress: Progress, exit_code: int | None, last_line: str) -> str:
     ended = _ended(exit_code)
     if progress.stalled:
         return f"The plotter {ended} while it waited: {progress.stalled}"
-    made = f" after {len(progress.plots_done)} plots" if progress.plots_done else ""
+    made = f" after {counted(len(progress.plots_done), 'plot')}" if progress.plots_done else ""
     if last_line and not progress.proven:
         # It never got as far as a plot: what it said last is why, in words that no pattern of ours knows.
         return f"The plotter {ended} {at}{made}, its last words: {last_line}"

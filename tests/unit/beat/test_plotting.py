@@ -147,7 +147,7 @@ def test_a_drain_after_two_plots_orders_two() -> None:
 TMP = [
     # jobs in /tmp1; what is special of it; why it takes no more (None: it takes one)
     ((), {}, None),
-    (("1:7",), {}, "tmp phase: 1 of 1 jobs before 2:1"),
+    (("1:7",), {}, "tmp phase: 1 of 1 job before 2:1"),
     (("2:1",), {}, None),
     (("3:1", "2:0"), {}, "tmp phase: 1 of 2 jobs before 2:1"),
     (("3:1", "2:0"), {"stagger_limit": 2}, None),
@@ -156,7 +156,7 @@ TMP = [
     (("3:1",) * 4, {}, "tmp max jobs 4/4"),
     (("3:1",) * 4, {"max_jobs": 5}, None),
     # A job whose phase nobody knows is not known to be past anything.
-    ((None,), {}, "tmp phase: 1 of 1 jobs before 2:1 (1 of unknown phase)"),
+    ((None,), {}, "tmp phase: 1 of 1 job before 2:1 (1 of unknown phase)"),
     (("3:1", None), {"max_jobs": 2}, "tmp max jobs 2/2"),
     ((), {"state": "missing"}, "tmp /tmp1: missing"),
     ((), {"state": "not mounted"}, "tmp /tmp1: not mounted"),

@@ -137,6 +137,7 @@ def test_each_field_must_be_there(name: str) -> None:
         ("[" * 100_000, "not a JSON object"),
         (json.dumps(GOOD)[:-1] + ', "port": NaN}', r"\(port\)"),
     ],
+    ids=["unknown key", "unknown program", "nothing", "a list", "cut off", "deep", "no number"],
 )
 def test_what_is_no_ticket_is_refused(text: str, says: str) -> None:
     with pytest.raises(TicketRefused, match=says) as raised:

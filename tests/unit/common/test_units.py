@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.units import human_bytes, human_bytes_apart, human_duration, human_seconds
+from common.units import counted, human_bytes, human_bytes_apart, human_duration, human_seconds
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,18 @@ def test_a_duration_shows_its_two_largest_units(duration_s: float, text: str) ->
 @pytest.mark.parametrize(("duration_s", "text"), [(1800.0, "1800s"), (6, "6s"), (4.5, "4.5s")])
 def test_seconds_to_be_compared_stay_seconds(duration_s: float, text: str) -> None:
     assert human_seconds(duration_s) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "expected"),
+    [
+        (0, ("plot",), "0 plots"),
+        (1, ("plot",), "1 plot"),
+        (2, ("plot",), "2 plots"),
+        (1, ("more plot",), "1 more plot"),
+        (1, ("directory", "directories"), "1 directory"),
+        (3, ("directory", "directories"), "3 directories"),
+    ],
+)
+def test_one_thing_has_no_plural(count: int, words: tuple[str, ...], expected: str) -> None:
+    assert counted(count, *words) == expected

@@ -92,11 +92,11 @@ def test_files_that_are_left_alone_are_named_with_the_reason_and_ready_plots_are
 
 def test_a_tmp_dir_says_why_it_takes_nothing_and_one_that_could_is_ready() -> None:
     wait = Wait(
-        host="plotter1", rule="tmp phase", reason="tmp phase: 1 of 1 jobs before 2:1", subject="/mnt/tmp/00"
+        host="plotter1", rule="tmp phase", reason="tmp phase: 1 of 1 job before 2:1", subject="/mnt/tmp/00"
     )
     rows = tables.tmp_table(farm(plotter(), (wait,))).rows
     assert rows == (
-        ("plotter1", "/mnt/tmp/00", "--", "1000.0", "2:3", "tmp phase: 1 of 1 jobs before 2:1"),
+        ("plotter1", "/mnt/tmp/00", "--", "1000.0", "2:3", "tmp phase: 1 of 1 job before 2:1"),
         ("plotter1", "/mnt/tmp/01", "OK", "1000.0", "", ""),
     )
 

@@ -53,7 +53,7 @@ def test_a_tmp_directory_is_told_with_rule_numbers_time_and_cure() -> None:
     assert stagger.numbers == {"age_s": 86_400, "stagger_s": 90_000}
     assert "global_stagger_m" in stagger.cure
     phase = about(explain(picture), "/tmp1")[0]
-    assert (phase.rule, phase.text) == ("tmp phase", "tmp phase: 1 of 1 jobs before 2:1")
+    assert (phase.rule, phase.text) == ("tmp phase", "tmp phase: 1 of 1 job before 2:1")
     assert phase.when == "at the latest in about 1h 12m, when plot 6b4e7375 ends"
     assert phase.expected_at == b.at(4320)
     assert one(picture, "/tmp2/").text == "has room for a plot, but its host waits: stagger 86400s/90000s"
