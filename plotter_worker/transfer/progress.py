@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+# A server's greeting is printed among these lines, so every number is bounded.
 # "\r      206438400  20%  181.09MB/s    0:00:04  ", once a second; more text follows on the last line.
 _PROGRESS = re.compile(
-    rb"\s*(?P<bytes>\d+)\s+(?P<percent>\d+)%\s+(?P<rate>[\d.]+)(?P<unit>[kMGT]?)B/s"
-    rb"\s+(?:(?P<h>\d+):(?P<m>\d\d):(?P<s>\d\d)|\?\?:\?\?:\?\?)"
+    rb"\s*(?P<bytes>\d{1,19})\s+(?P<percent>\d{1,3})%\s+(?P<rate>\d{1,9}(?:\.\d{1,9})?)(?P<unit>[kMGT]?)B/s"
+    rb"\s+(?:(?P<h>\d{1,6}):(?P<m>\d\d):(?P<s>\d\d)|\?\?:\?\?:\?\?)"
 )
 # "DONE NAME LENGTH SENT DIGEST", when something was sent at all; on a resume it can stand behind progress
 # on the same line.
-_DONE = re.compile(rb"DONE (?P<name>.+) (?P<length>\d+) (?P<sent>\d+) (?P<digest>[0-9a-f]+)\s*\Z")
+_DONE = re.compile(
+    rb"DONE (?P<name>.+) (?P<length>\d{1,19}) (?P<sent>\d{1,19}) (?P<digest>[0-9a-f]{1,128})\s*\Z"
+)
 _UNIT = {b"": 1, b"k": 1 << 10, b"M": 1 << 20, b"G": 1 << 30, b"T": 1 << 40}  # its "MB" are MiB
 _LONGEST_LINE_BYTES = 64 << 10
 

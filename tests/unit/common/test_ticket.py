@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import ssl
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from common.errors import TicketRefused
 from common.ticket import Ticket
@@ -14,6 +20,27 @@ from harvester_worker.door.identity import make_identity
 PLOT_ID = "ab" * 32
 SECRET = "S3cret_" + "x" * 36
 CERTIFICATE = make_identity().certificate
+
+
+def large_certificate() -> str:
+    """A good one, longer than any harvester's."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "plotman door")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.1"), bytes(9000)), False)
+        .sign(key, hashes.SHA256())
+    )
+    return made.public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+
 GOOD: dict[str, Any] = {
     "plot_id": PLOT_ID,
     "address": "10.99.0.3",
@@ -92,6 +119,8 @@ FORGED: list[tuple[str, Any]] = [
             "",
             "SECRET",
             CERTIFICATE + CERTIFICATE,
+            ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(CERTIFICATE) * 2).strip() + "\n",
+            large_certificate(),
             f"{CERTIFICATE}ssh-rsa AAAA\n",
             f"# a line\n{CERTIFICATE}",
             CERTIFICATE.replace("\n", "\r\n"),

@@ -49,8 +49,10 @@ def test_a_forged_move_hides_no_other(board: Board, server: Any, forged: bytes) 
         client.hset(Keys.HOSTS, f"{Role.PLOTTER}@p1", datetime.now(UTC).isoformat())
         client.hset(Keys.moves("p1"), "forged", forged)
 
-    assert MOVE in board.moves(["p1"])["p1"]
-    assert MOVE in board.view().look().moves["p1"]
+    moves = board.moves(["p1"])["p1"]
+    assert board.view().look().moves["p1"] == moves
+    assert MOVE in moves
+    assert {move.attempts for move in moves} == {0}
     address = Address.of(server.url)
     assert address is not None
     connection = Connection(address, 5)

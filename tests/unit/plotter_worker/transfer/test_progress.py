@@ -64,3 +64,21 @@ def test_the_end_is_read_though_progress_stands_before_it_on_the_line() -> None:
 @given(st.binary(max_size=2000))
 def test_no_bytes_make_it_fail(chunk: bytes) -> None:
     read([chunk, chunk])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"9" * 5000 + b"  20%  181.09MB/s    0:00:04",
+        b"1  " + b"9" * 5000 + b"%  181.09MB/s    0:00:04",
+        b"1  20%  1.2.3MB/s    0:00:04",
+        b"1  20%  " + b"9" * 5000 + b"MB/s    0:00:04",
+        b"1  20%  1.0MB/s    " + b"9" * 5000 + b":00:04",
+        b"DONE a " + b"9" * 5000 + b" 1 ab",
+        b"DONE a 1 " + b"9" * 5000 + b" ab",
+        b"DONE a 1 1 " + b"a" * 5000,
+    ],
+    ids=range(8),
+)
+def test_a_line_that_a_server_forged_tells_nothing(line: bytes) -> None:
+    assert read_line(line) is None
