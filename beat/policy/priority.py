@@ -1,4 +1,7 @@
-"""Which dst directory is emptied first. The sums are those of plotman 0.5.3 (its `dirs` shows them)."""
+"""Which dst directory is emptied first. The sums are those by which plotman 0.5.3 archived.
+
+Its `dirs` showed them for free space rounded down to GB, up to two points more.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ from beat.policy.room import Pair
 _BASE = 50
 # A drive that a plot is about to be copied to had better be left alone: phase reached -> penalty.
 _PENALTIES: tuple[tuple[Pair, int], ...] = (((3, 7), 32), ((3, 6), 16), ((3, 5), 8), ((3, 4), 4))
-# Under so many GB free, one point more for each 100 GB that are missing.
-_NEED_FROM_GB = (1000, 500)
+# Below each of these limits: one point, and one more for each whole step that is missing.
+_NEED_BELOW_BYTES = (1000 * 10**9, 500 * 10**9)
+_STEP_BYTES = 100 * 10**9
 
 
 def archive_priority(free_bytes: int | None, furthest: Pair | None, plots: int) -> int:
@@ -22,6 +26,7 @@ def archive_priority(free_bytes: int | None, furthest: Pair | None, plots: int) 
     if furthest is not None:
         priority -= next((penalty for phase, penalty in _PENALTIES if furthest >= phase), 0)
     if free_bytes is not None:
-        free_gb = free_bytes // 10**9
-        priority += sum(1 + (limit - free_gb) // 100 for limit in _NEED_FROM_GB if free_gb < limit)
+        priority += sum(
+            1 + (limit - free_bytes) // _STEP_BYTES for limit in _NEED_BELOW_BYTES if free_bytes < limit
+        )
     return priority

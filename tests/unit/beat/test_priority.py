@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import random
+
 import pytest
 
 from beat.policy.archiving import by_priority
@@ -16,7 +19,9 @@ ROWS = [
     (1000 * GB, None, 1, 51),
     (999 * GB, None, 1, 52),
     (901 * GB, None, 1, 52),
+    (900 * GB + 1, None, 1, 52),
     (900 * GB, None, 1, 53),
+    (400 * GB + GB // 2, None, 1, 51 + 6 + 1),
     (500 * GB, None, 1, 57),
     (499 * GB, None, 1, 51 + 6 + 1),
     (0, None, 1, 51 + 11 + 6),
@@ -35,6 +40,31 @@ def test_priority_of_a_dst_directory(
     free_bytes: int | None, furthest: tuple[int, int] | None, plots: int, priority: int
 ) -> None:
     assert archive_priority(free_bytes, furthest, plots) == priority
+
+
+def as_0_5_3(free_bytes: int, furthest: tuple[int, int] | None, plots: int) -> int:
+    """0.5.3's sum in its own terms: a quotient in GB, cut only after the hundreds are taken."""
+    gigabytes = free_bytes / 1_000_000_000
+    nearly_full = sum(math.trunc((limit - gigabytes) / 100) + 1 for limit in (500, 1000) if gigabytes < limit)
+    if furthest is None or furthest < (3, 4):
+        about_to_be_written = 0
+    else:
+        about_to_be_written = {(3, 4): 4, (3, 5): 8, (3, 6): 16}.get(furthest, 32)
+    return 50 + plots + nearly_full - about_to_be_written
+
+
+def test_4000_random_directories_have_the_priority_of_0_5_3() -> None:
+    random_ = random.Random(53)  # noqa: S311
+    phases = [None, *((major, minor) for major in range(6) for minor in range(8 if major < 5 else 3))]
+    differing = []
+    for _ in range(4000):
+        # Every other one near the hundreds, where one GB less decides.
+        near = random_.randint(0, 12) * 100 * GB + random_.randint(-2 * GB, 2 * GB)
+        free_bytes = max(0, random_.choice([near, random_.randint(0, 1500 * GB)]))
+        case = free_bytes, random_.choice(phases), random_.randint(0, 40)
+        if archive_priority(*case) != as_0_5_3(*case):
+            differing.append(case)
+    assert differing == []
 
 
 def test_the_fullest_dst_directory_is_emptied_first_its_oldest_plot_before_the_others() -> None:
