@@ -72,7 +72,7 @@ def _read(path: Path) -> tuple[list[PlotEnd], int]:
         reader.feed(head)
         while chunk := file.read(_CHUNK_BYTES):
             reader.feed(chunk)
-    reader.feed(b"\n")  # a last line without its end
+    reader.end()
     progress = reader.progress
     plots = [
         _row(plotter.name, path, number, plot, changed_at) for number, plot in enumerate(progress.plots_done)

@@ -160,6 +160,9 @@ class LogReader(Protocol):
     def feed(self, data: bytes) -> None:
         """Take the bytes that follow those already given. A line counts once its end is there."""
 
+    def end(self) -> None:
+        """Nothing follows: count a last line without a newline. Only for the log of an ended process."""
+
     @property
     def progress(self) -> Progress:
         """What the complete lines so far told."""

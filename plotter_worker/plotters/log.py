@@ -88,6 +88,10 @@ class RulesReader:
                 self._line(self._pending)
             self._pending = line[:_LINE_BYTES]
 
+    def end(self) -> None:
+        if self._pending:
+            self.feed(b"\n")
+
     @property
     def progress(self) -> Progress:
         if self._progress is None:

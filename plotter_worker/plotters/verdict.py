@@ -43,11 +43,12 @@ Verdict = Success | Failure
 def judge(log: LogReader, exit_code: int | None, exists: Callable[[str], bool | None]) -> Verdict:
     """Success or failure of a job that has ended.
 
-    log: read to its end. A log that never was is a reader that was fed nothing.
+    log: fed all that was written; `judge` ends it. A log that never was is a reader that was fed nothing.
     exit_code: negative for a signal, as subprocess tells it; None if nobody watched.
     exists: whether a plot's file is there; None if that cannot be told (its drive hangs), or it may have
         been moved on since: then the log is believed.
     """
+    log.end()
     progress = log.progress
     plots = progress.plots_done
     # A plot gets its final name when it is complete, even if the log lost its last lines (a full disk).

@@ -4,6 +4,7 @@ Copied under the name `chia` into a folder with `plan.json`, and then found in t
 real one is. The plan's keys, all optional:
   log: path of the log to replay (default: nothing is said).
   hold: text; before the first line with it the plotter waits until the file `go` is beside it.
+  unended: true; the last line is written without its newline, then the plotter waits for the file `go`.
   garble: hex of bytes to write after the last line.
   live_s: seconds to live on after the last line (default 0).
   exit: exit code.
@@ -51,13 +52,16 @@ stamp("start")
 for number in range(PLAN.get("litter", 0)):
     name = f"plot-k18-2026-11-22-11-20-{PLOT_ID}.plot.p1.t1.{number}.tmp"
     Path(TMP, name).write_bytes(bytes(10_000))
-for line in lines():
+log_lines = list(lines())
+for line in log_lines:
     if PLAN.get("hold", "\0").encode() in line:
         while not (HERE / "go").exists():
             time.sleep(0.005)
     if PLAN.get("stamp", "\0").encode() in line:
         stamp("line")  # before anybody can read it
-    os.write(1, line)
+    os.write(1, line.removesuffix(b"\n") if PLAN.get("unended") and line is log_lines[-1] else line)
+while PLAN.get("unended") and not (HERE / "go").exists():
+    time.sleep(0.005)
 if "garble" in PLAN:
     os.write(1, bytes.fromhex(PLAN["garble"]))
 time.sleep(PLAN.get("live_s", 0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from common.phase import Phase
-from plotter_worker.plotters.base import Progress
+from plotter_worker.plotters.base import CommandLine, Progress
 from plotter_worker.plotters.registry import plotter_for, recognise_log
 from tests.unit.plotter_worker.plotters.reading import Log, read, steps
 
@@ -70,6 +70,60 @@ def test_no_log_is_finished_before_its_last_plot_has_its_name(
 ) -> None:
     for progress in steps(log(name), plotter, n):
         assert progress.finished == (len(progress.plots_done) == max(n, 1))
+
+
+# The chia command line and a shell's redirection may lose the last newline; so may a full log drive.
+@pytest.mark.parametrize(("name", "plotter", "n"), [(name, *of) for name, of in WHOLE.items()])
+def test_a_last_line_without_its_newline_counts_once_the_process_has_ended(
+    log: Log, name: str, plotter: str, n: int
+) -> None:
+    # A log that ends with the line that tells of the last plot, whatever a version prints after it.
+    lines = log(name).splitlines(keepends=True)
+    told = next(at for at, step in enumerate(steps(log(name), plotter, n)) if step.finished)
+    reader = plotter_for(plotter).reader(CommandLine(plotter, n=n, cwd="/farm"))
+    reader.feed(b"".join(lines[: told + 1]).removesuffix(b"\n"))
+    assert not reader.progress.finished, "the process may still write on"
+    reader.end()
+    assert reader.progress.finished
+    assert len(reader.progress.plots_done) == max(n, 1)
+    ended = reader.progress
+    reader.end()
+    assert reader.progress == ended
+
+
+@pytest.mark.parametrize(("name", "plotter", "n"), [(name, *of) for name, of in WHOLE.items()])
+def test_no_line_is_judged_before_its_newline_and_each_as_with_it_once_the_process_has_ended(
+    log: Log, name: str, plotter: str, n: int
+) -> None:
+    command = CommandLine(plotter, n=n, cwd="/farm")
+    lines = log(name).splitlines(keepends=True)
+    growing = plotter_for(plotter).reader(command)
+    for at, after in enumerate(steps(log(name), plotter, n)):
+        before = growing.progress
+        growing.feed(lines[at].rstrip(b"\r\n"))
+        assert growing.progress == before, lines[at]
+        if after != before:
+            ended = plotter_for(plotter).reader(command)
+            ended.feed(b"".join(lines[: at + 1]).rstrip(b"\r\n"))
+            ended.end()
+            assert ended.progress == after, lines[at]
+        growing.feed(b"\n")
+
+
+@pytest.mark.parametrize(("name", "plotter", "n"), [(name, *of) for name, of in WHOLE.items()])
+def test_a_last_line_that_breaks_off_names_no_plot_that_is_not_there(
+    log: Log, name: str, plotter: str, n: int
+) -> None:
+    """A plotter that was killed, or whose log drive is full, breaks off anywhere in a line."""
+    whole = read(log(name), plotter, n)
+    lines = log(name).splitlines(keepends=True)
+    told = next(at for at, step in enumerate(steps(log(name), plotter, n)) if step.finished)
+    for length in range(len(lines[told])):
+        reader = plotter_for(plotter).reader(CommandLine(plotter, n=n, cwd="/farm"))
+        reader.feed(b"".join(lines[:told]) + lines[told][:length])
+        reader.end()
+        paths = {plot.path for plot in reader.progress.plots_done}
+        assert paths <= {plot.path for plot in whole.plots_done}, lines[told][:length]
 
 
 @pytest.mark.parametrize(("name", "plotter"), [(name, of[0]) for name, of in WHOLE.items()])
@@ -140,3 +194,21 @@ CHIA = words(
 )
 def test_phases_are_numbered_as_0_5_3_did(log: Log, name: str, plotter: str, expected: list[str]) -> None:
     assert phases(log(name), plotter) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "f1"),
+    [
+        ("bladebit-ramplot-1", b"Generating F1"),
+        ("bladebit-ramplot-3", b"Generating F1"),
+        ("bladebit-diskplot", b"Table 1: F1 generation"),
+        ("bladebit-cudaplot", b"Generating F1"),
+    ],
+)
+def test_bladebit_is_at_1_1_with_f1_and_at_5_2_at_its_end_which_0_5_3_did_not_tell_apart(
+    log: Log, name: str, f1: bytes
+) -> None:
+    reached = dict(zip(log(name).splitlines(), steps(log(name), "bladebit"), strict=True))
+    assert next(step for line, step in reached.items() if line.startswith(f1)).phase == Phase(1, 1)
+    for step in reached.values():
+        assert (step.phase == Phase(5, 2)) == step.finished

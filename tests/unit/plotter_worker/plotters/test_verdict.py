@@ -50,6 +50,13 @@ def test_a_plot_that_the_log_finished_but_is_not_there_is_a_failure(log: Log) ->
     assert verdict.plots == ()
 
 
+def test_a_last_line_without_its_newline_is_believed_where_the_file_has_moved_on(log: Log) -> None:
+    whole = until(log("chiapos-k18"), b"Renamed final file")
+    last = log("chiapos-k18")[len(whole) :].partition(b"\n")[0]
+    assert isinstance(judge(reader(whole + last), 0, unknown), Success)
+    assert isinstance(judge(reader(whole + last[:-9]), 0, unknown), Failure)
+
+
 def test_a_log_cut_short_is_no_reason_to_disown_a_plot_that_is_there(log: Log) -> None:
     verdict = judge(reader(until(log("chiapos-k18"), b"Renamed final file")), None, there)
     assert isinstance(verdict, Success)
