@@ -15,8 +15,18 @@ from harvester_worker.service import Harvester, current
 
 @shared_task(name=names.DRAIN_DRIVES, throws=(OrderRefused,))
 def drain(host: str, **order: Any) -> str:
-    """No new plots on a drive of `host`, or on none of them; what is on its way lands. Arguments: HoldOrder,
-    of which `dir` names a drive. Returns a sentence. Raises OrderRefused."""
+    """Stop sending new plots to one drive of `host`, or to all of them. Plots on their way are still taken in.
+
+    Args:
+        host: of the harvester.
+        order: fields of HoldOrder; `dir` names the drive, without it all drives are meant.
+
+    Returns:
+        A sentence for the operator.
+
+    Raises:
+        OrderRefused: the drive is unknown here, or the order is malformed.
+    """
     message = holds.read_order(host, order, HoldOrder)
     harvester = current(host)
     key = _key(harvester, message)
