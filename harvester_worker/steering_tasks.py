@@ -15,7 +15,7 @@ from harvester_worker.service import Harvester, current
 
 @shared_task(name=names.DRAIN_DRIVES, throws=(OrderRefused,))
 def drain(host: str, **order: Any) -> str:
-    """Stop sending new plots to one drive of `host`, or to all of them. Plots on their way are still taken in.
+    """Stop sending new plots to one drive of `host`, or to all of them. Plots on their way are taken in.
 
     Args:
         host: of the harvester.

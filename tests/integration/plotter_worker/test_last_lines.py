@@ -21,7 +21,7 @@ def test_a_plot_is_done_by_a_last_line_without_newline_when_its_process_has_ende
     with running(bench):
         job = _at_its_last_line(bench)
         assert not bench.told("plot-done")
-        assert not bench.snapshot.jobs[0].percent == 100
+        assert bench.snapshot.jobs[0].percent != 100
         bench.go()
         bench.until(lambda: bench.told_of(job) & {"plot-done", "plot-failed"}, "its end is told")
         assert "plot-done" in bench.told_of(job)

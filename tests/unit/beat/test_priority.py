@@ -54,7 +54,7 @@ def as_0_5_3(free_bytes: int, furthest: tuple[int, int] | None, plots: int) -> i
 
 
 def test_4000_random_directories_have_the_priority_of_0_5_3() -> None:
-    random_ = random.Random(53)  # noqa: S311
+    random_ = random.Random(53)
     phases = [None, *((major, minor) for major in range(6) for minor in range(8 if major < 5 else 3))]
     differing = []
     for _ in range(4000):
