@@ -21,7 +21,7 @@ def install() -> None:
     from tornado.web import url
 
     from plotman.flower.loader import TemplateLoader
-    from plotman.flower.page import FarmTables, FarmView
+    from plotman.flower.page import FarmTables, FarmView, TaskEnd
     from plotman.flower.patience import Patience
     from plotman.flower.revoke import Revoke
     from plotman.flower.words import format_task
@@ -29,7 +29,11 @@ def install() -> None:
     if any(getattr(handler, "name", None) == "farm" for handler in urls.handlers):
         return
     urls.handlers[:] = [_with(Revoke, TaskRevoke, handler) for handler in urls.handlers]
-    urls.handlers[:0] = [url(r"/farm", FarmView, name="farm"), url(r"/farm/tables", FarmTables)]
+    urls.handlers[:0] = [
+        url(r"/farm", FarmView, name="farm"),
+        url(r"/farm/tables", FarmTables),
+        url(r"/farm/task/(.+)", TaskEnd),
+    ]
     urls.settings["template_loader"] = TemplateLoader(urls.settings["template_path"])
     events.time = Patience()
     options.tasks_columns = TASKS_COLUMNS  # the command line and the environment are read after this

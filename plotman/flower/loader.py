@@ -15,6 +15,10 @@ _OURS = Path(__file__).parent / "templates"
 _LAST_ENTRY = """>Broker</a>
         </li>
 """
+# Flower's button acts on its first click, bound to this id (task.html and flower.js, flower 2.2). Under
+# another id only our script answers to it, which asks first.
+_TERMINATE = 'id="task-terminate"'
+_ASKING = 'id="plotman-terminate"'
 _ENTRY = """        <li class="nav-item">
           <a class="nav-link{% if active_tab == 'farm' %} active{% end %}"
             href="{{ reverse_url('farm') }}"
@@ -24,7 +28,7 @@ _ENTRY = """        <li class="nav-item">
 
 
 class TemplateLoader(Loader):
-    """Flower's templates, ours, and its bar with one entry more."""
+    """Flower's templates, ours, its bar with one entry more, and its page of a task with a question."""
 
     def __init__(self, flowers: str, **settings: Any) -> None:
         super().__init__(flowers, **settings)
@@ -44,7 +48,8 @@ class TemplateLoader(Loader):
         """None: the template is as Flower has it."""
         if (_OURS / path).is_file():
             return (_OURS / path).read_text(encoding="utf-8")
-        return self._bar() if path == "navbar.html" else None
+        changed = {"navbar.html": self._bar, "task.html": self._task}.get(path)
+        return changed() if changed else None
 
     def _bar(self) -> str | None:
         text = (self._flowers / "navbar.html").read_text(encoding="utf-8")
@@ -52,3 +57,10 @@ class TemplateLoader(Loader):
             log.warning("Flower's navigation is not as we know it; the page of the farm is at /farm")
             return None
         return text.replace(_LAST_ENTRY, _LAST_ENTRY + _ENTRY)
+
+    def _task(self) -> str | None:
+        text = (self._flowers / "task.html").read_text(encoding="utf-8")
+        if text.count(_TERMINATE) != 1 or "extra_scripts" in text:
+            log.warning("Flower's page of a task is not as we know it: its Terminate acts without asking")
+            return None
+        return text.replace(_TERMINATE, _ASKING) + (_OURS / "task_end.html").read_text(encoding="utf-8")

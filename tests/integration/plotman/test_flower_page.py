@@ -1,58 +1,16 @@
-"""Flower in a real browser beside a farm that plots: what a farmer sees there, and a click on Terminate."""
+"""Flower in a real browser beside a farm that plots: what a farmer sees there, and Terminate."""
 
 from __future__ import annotations
 
-import shutil
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from common.names import Role
-from common.snapshot import Job
 from tests.support.farm import HOST, Farm, plotters_of
-from tests.support.lacking import lacking
-from tests.support.ports import free_port
-from tests.support.sections import SMALL
+from tests.support.flower import plotting_job, post, revoke
 from tests.support.waiting import eventually
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
-
-@pytest.fixture
-def port() -> int:
-    return free_port()
-
-
-@pytest.fixture
-def plotting(farm: Farm, port: int) -> Farm:
-    """A farm with Flower and one plot that takes its time."""
-    slow = {"type": "chiapos", "chiapos": {"executable": str(farm.chia), "k": 22, **SMALL}}
-    farm.configure(tmp=1, dst=1, farm={"flower": True, "flower_port": port}, plotting=slow)
-    farm.allow(plots=1)
-    farm.up()
-    eventually(lambda: _answers(port), "Flower answers", 60)
-    return farm
-
-
-@pytest.fixture
-def page(plotting: Farm, port: int) -> Iterator[Any]:
-    if CHROMIUM is None:
-        lacking("Chromium is missing")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(base_url=f"http://127.0.0.1:{port}", viewport={"width": 1400, "height": 1000})
-        page.set_default_timeout(30_000)
-        yield page
-        browser.close()
-
-
-def test_a_farmer_sees_the_plot_on_the_pages_and_a_click_on_terminate_ends_it(
+def test_a_farmer_sees_the_plot_on_the_pages_and_terminate_ends_it(
     plotting: Farm, page: Any, port: int
 ) -> None:
     job = eventually(lambda: plotting_job(plotting), "the plot has an id and a phase")
@@ -92,14 +50,10 @@ def test_a_farmer_sees_the_plot_on_the_pages_and_a_click_on_terminate_ends_it(
 
     page.goto("/farm")
     page.click(f"#farm a:has-text('{plot_id}')")
-    page.click("#task-terminate")
+    page.click("#plotman-terminate")
+    page.click("#task-end-confirm")
     eventually(lambda: not list(plotters_of(plotting.state)), "no plotter runs any more", 60)
-
-    def ended() -> int:
-        page.reload()  # that of a single task does not change by itself
-        return int(page.locator(".badge:has-text('REVOKED')").count())
-
-    eventually(ended, "Flower shows the plot's task as revoked", every_s=0.5)
+    page.wait_for_selector(".badge:has-text('REVOKED')")
     eventually(lambda: not list((plotting.folder / "tmp" / "1").iterdir()), "its tmp files are gone")
 
 
@@ -118,43 +72,14 @@ def test_only_flowers_own_page_can_end_a_plot_also_while_its_worker_is_away(
         "another port of this machine": {"Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-site"},
         "no page at all": {},
     }.items():
-        assert _revoke(port, job.task_id, headers) == 403, case
+        assert revoke(port, job.task_id, headers) == 403, case
     assert plotting_job(plotting)
-    assert _post(port, "/api/worker/shutdown/plotter@x", {"Origin": f"http://{own}"}) == 401
+    assert post(port, "/api/worker/shutdown/plotter@x", {"Origin": f"http://{own}"}) == 401
     # While nobody is there to hear of it: the worker that comes back ends the plot.
     plotting.kill("plotter")
-    assert _revoke(port, job.task_id, {"Origin": f"http://{own}", "Sec-Fetch-Site": "same-origin"}) == 200
+    assert revoke(port, job.task_id, {"Origin": f"http://{own}", "Sec-Fetch-Site": "same-origin"}) == 200
     assert list(plotters_of(plotting.state))
     eventually(lambda: not list(plotters_of(plotting.state)), "no plotter runs any more")
-
-
-def plotting_job(farm: Farm) -> Job | None:
-    snapshot = farm.board().snapshots(Role.PLOTTER).get(HOST)
-    jobs = snapshot.jobs if snapshot else ()
-    return next((job for job in jobs if job.plot_id and job.phase), None)
-
-
-def _answers(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/farm", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-def _revoke(port: int, task_id: str, headers: dict[str, str]) -> int:
-    return _post(port, f"/api/task/revoke/{task_id}?terminate=true", headers)
-
-
-def _post(port: int, path: str, headers: dict[str, str]) -> int:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}{path}", data=b"", headers=headers, method="POST"
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
 
 
 def _restart_plotter_worker(farm: Farm, task_id: str) -> None:
@@ -177,7 +102,9 @@ def test_what_is_ours_goes_in_once_and_names_columns_that_flower_knows(tmp_path:
     names = [getattr(handler, "name", None) for handler in urls.handlers]
     assert names.count("farm") == 1
     assert set(TASKS_COLUMNS.split(",")) <= set(TASK_COLUMNS)
-    bar = TemplateLoader(urls.settings["template_path"])._bar()
+    loader = TemplateLoader(urls.settings["template_path"])
+    assert loader._task() is not None, "a new Flower's page of a task has no place for our question"
+    bar = loader._bar()
     assert bar is not None, "a new Flower's navigation has no place for our page"
     assert bar.count("Farm") == 1
     assert (
