@@ -78,7 +78,10 @@ def _of_plot(host: str, job: Job, away: bool) -> Question:
         ("Host", host),
         ("Phase", phase),
         ("Deleted", f"unfinished files in {', '.join(folders) or 'unknown directories'}"),
-        ("Size", f"{human_bytes(job.tmp_used_bytes)} when last looked at"),
+        (
+            "Size",
+            f"{human_bytes(used)} when last looked at" if (used := job.tmp_used_bytes) else "not known yet",
+        ),
     ]
     if not job.ours:
         facts.append(("Started", "by hand, or by another manager"))
