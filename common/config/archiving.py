@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from common.config.base import Folder, Section
+from common.config.base import MOST_BYTES, Folder, Section
 
 HARVESTER = "harvester"  # target: the harvester workers of the farm
 
@@ -19,6 +19,9 @@ def _words(env: Any) -> Any:
         return {}
     if not isinstance(env, Mapping):
         return env
+    for key in env:
+        if not key or "=" in str(key):
+            raise ValueError(f"{key!r} is not the name of a variable")
     return {key: str(value) if isinstance(value, int | float) else value for key, value in env.items()}
 
 
@@ -123,6 +126,7 @@ class Archiving(Section):
     bwlimit_bytes_s: int | None = Field(
         None,
         ge=1024,
+        le=MOST_BYTES,
         description="With target harvester: bytes a second that all transfers from this machine to others "
         "may take together; `plotman bandwidth` changes it while they run. Absent: no limit.",
         examples=[80_000_000],
@@ -142,6 +146,7 @@ class Archiving(Section):
     index: int = Field(
         0,
         ge=0,
+        le=1_000_000,
         description="With the other targets: take the drive with room at this place, counted from 0; a "
         "different one on each plotter keeps two plotters off one drive.",
         examples=[0],

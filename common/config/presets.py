@@ -12,15 +12,27 @@ from types import MappingProxyType
 
 from common.config.archiving import TargetDefinition
 
+FILTER = "site_path_filter"  # variable of both
+
 # POSIX df: -P keeps each file system on one line, -k counts KiB. Paths may hold spaces: all from the sixth
-# word on. site_path_filter is the guydavis fork's: only drives whose path contains it. df fails where it
-# cannot read a single one of many mounts: that matters only where it says nothing at all, as when ssh fails.
-_DRIVES = """table=$({ask}) || [ -n "$table" ]
-printf '%s\\n' "$table" | awk -v root="${{site_root%/}}/" -v only="${{site_path_filter}}" \
+# word on. They need not be UTF-8. df fails where it cannot read a single one of many mounts: that matters
+# only where it says nothing at all, as when ssh fails. site_path_filter is the guydavis fork's: a regular
+# expression of grep that the path of a drive must fit. Where none does the script fails, since no plot could
+# be moved.
+_DRIVES = """export LC_ALL=C
+table=$({ask}) || [ -n "$table" ]
+drives=$(printf '%s\\n' "$table" | awk -v root="${{site_root%/}}/" \
 'NR > 1 {{ path = $6; for (i = 7; i <= NF; i++) path = path " " $i
-if (!index(path, only)) next; told = sprintf("%s:%.0f", path, $4 * 1024)
+told = sprintf("%s:%.0f", path, $4 * 1024)
 if (index(path, root) == 1) {{ print told; below = 1 }} else if (path "/" == root) itself = told }}
-END {{ if (!below && itself) print itself }}'
+END {{ if (!below && itself) print itself }}')
+[ -n "$drives" ] || exit 0
+fitting=$(printf '%s\\n' "$drives" | sed 's/:[0-9]*$//' | grep -n -e "$site_path_filter") || {{
+code=$?
+[ "$code" != 1 ] || echo "site_path_filter fits no drive below $site_root" >&2
+exit "$code"
+}}
+printf '%s\\n' "$drives" | sed -n "$(printf '%s\\n' "$fitting" | sed 's/:.*/p/')"
 """
 _OPTIONS = "--preallocate --remove-source-files --skip-compress plot --whole-file"
 
@@ -48,7 +60,7 @@ PRESETS: Mapping[str, TargetDefinition] = MappingProxyType(
                 "options": _OPTIONS,
                 "site_root": None,
                 "path_suffix": "",
-                "site_path_filter": "",
+                FILTER: ".*",
             },
             disk_space_script=_LOCAL_SPACE,
             transfer_script=_LOCAL_TRANSFER,
@@ -66,7 +78,7 @@ PRESETS: Mapping[str, TargetDefinition] = MappingProxyType(
                 "site_root": None,
                 "site": None,
                 "path_suffix": "",
-                "site_path_filter": "",
+                FILTER: ".*",
             },
             disk_space_script=_RSYNCD_SPACE,
             transfer_script=_RSYNCD_TRANSFER,

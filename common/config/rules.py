@@ -7,14 +7,17 @@ by themselves. They hold their peace about what the models refuse anyway.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from common.address import is_loopback_address
+from common.config import path_filter
 from common.config.archiving import HARVESTER
 from common.config.base import one_spelling
-from common.config.presets import PRESETS
+from common.config.presets import FILTER, PRESETS
 from common.config.problems import Level
 
 Location = tuple[str | int, ...]
@@ -47,6 +50,7 @@ def broken(data: Mapping[str, Any]) -> list[Broken]:
         *_overrides(data),
         *_keys_of_the_plots(_section(data, "plotting")),
         *_target(_section(data, "archiving")),
+        *_farmed(data),
         *_flower(_section(data, "farm")),
         *_autostart(_section(_section(data, "commands"), "interactive")),
     ]
@@ -168,11 +172,63 @@ def _target(archiving: Mapping[str, Any]) -> Iterator[Broken]:
             f"Did you mean {nearest[0]}?" if nearest else f"Write one of {', '.join(names)}.",
         )
         return
+    if target not in own:
+        yield from _variables(target, _section(archiving, "env"))
     needed = _section(_section(own, target), "env") if target in own else PRESETS[target].env
     given = _section(archiving, "env")
     for name, value in needed.items():
         if value is None and given.get(name) is None:
             yield Broken(("archiving", "env", name), f"is missing; target {target} needs it", "Add it.")
+
+
+def _variables(target: str, given: Mapping[str, Any]) -> Iterator[Broken]:
+    """Values for the scripts of a target that needs no definition."""
+    for name, value in given.items():
+        where = ("archiving", "env", name)
+        if not isinstance(name, str) or value is None or isinstance(value, list | Mapping):
+            continue
+        if name == FILTER and (what := path_filter.flaw(str(value))):
+            yield Broken(where, what, "Correct it; .* takes every drive.")
+        if name in ("rsync_port", "ssh_port") and not re.fullmatch(r"[1-9]\d{0,4}", str(value)):
+            yield Broken(where, "is not the number of a port", "Write it, for example: 873.")
+        if name == "site_root" and not str(value).startswith("/"):
+            yield Broken(where, "is not a full path", "Write it, for example: /farm/sites.")
+        known = PRESETS[target].env
+        near = difflib.get_close_matches(name, known, 1, cutoff=0.85)
+        if name not in known and near:
+            what = f"is no variable of {target}"
+            yield Broken(where, what, f"Did you mean {near[0]}?", Level.WARNING)
+
+
+def _farmed(data: Mapping[str, Any]) -> Iterator[Broken]:
+    """A folder that plots are moved away from is no farming drive. Without archiving it may be both."""
+    directories, harvester = _section(data, "directories"), _section(data, "harvester")
+    if data.get("archiving") is None:
+        return
+    finished = next((key for key in ("dst", "tmp2") if directories.get(key) is not None), "tmp")
+    for key in ("tmp", "tmp2", "dst"):
+        for location, folder in _folders(directories.get(key), ("directories", key)):
+            farmed, left_alone = (
+                any(PurePath(folder).match(pattern) for _, pattern in _folders(harvester.get(name), ()))
+                for name in ("drives", "disabled")
+            )
+            if farmed and not left_alone:
+                yield Broken(
+                    location,
+                    f"{folder} is one of harvester.drives, too: finished plots would be moved away from it"
+                    if key == finished
+                    else f"{folder} is one of harvester.drives, too: plots of others would fill it",
+                    "Name another folder here, or list it in harvester.disabled.",
+                    Level.ERROR if key == finished else Level.WARNING,
+                )
+
+
+def _folders(value: object, above: Location) -> list[tuple[Location, str]]:
+    """A folder, or each of a list of them, with its location; what is none is left out."""
+    items = [(above, value)] if isinstance(value, str) else []
+    if isinstance(value, list | tuple):
+        items = [((*above, index), item) for index, item in enumerate(value)]
+    return [(place, one_spelling(item)) for place, item in items if isinstance(item, str) and item.strip()]
 
 
 def _definition(name: object, definition: object) -> Iterator[Broken]:

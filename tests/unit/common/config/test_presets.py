@@ -42,7 +42,7 @@ def run(tmp_path: Path) -> Run:
         env = {key: value for key, value in {**preset.env, **given}.items() if value is not None}
         path = f"{tmp_path}:{os.environ['PATH']}"
         return subprocess.run(
-            [script], env={**env, "PATH": path}, stdout=subprocess.PIPE, check=True, text=True
+            [script], env={**env, "PATH": path}, capture_output=True, check=True, text=True
         ).stdout
 
     return run
@@ -68,9 +68,45 @@ def test_where_no_drive_is_below_it_site_root_is_the_drive_itself(
     assert run(target, "disk_space", site_root=root, **more) == "/farm/sites2/03:2048000\n"
 
 
-def test_the_forks_filter_chooses_among_them(run: Run) -> None:
-    told = run("local_rsync", "disk_space", site_root="/farm/sites", site_path_filter="drive")
-    assert told.splitlines() == ["/farm/sites/my drive:17305600000000"]
+FIRST, SECOND = "/farm/sites/01:1024000", "/farm/sites/my drive:17305600000000"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "drives"),
+    [
+        (".*", [FIRST, SECOND]),
+        ("", [FIRST, SECOND]),
+        ("drive", [SECOND]),
+        ("m. drive$", [SECOND]),
+        ("/[0-9]*$", [FIRST]),
+        ("^/farm/sites/\\(01\\|02\\)", [FIRST]),
+        ("01", [FIRST]),
+        ("-e", None),  # no option of grep
+        ("sda1", None),  # the device is no part of the path
+        ("1024000", None),
+    ],
+)
+@pytest.mark.parametrize(("target", "more"), [("local_rsync", {}), ("rsyncd", FAR)])
+def test_the_forks_filter_is_a_regular_expression_of_the_drives_path(
+    run: Run, target: str, more: dict[str, str], pattern: str, drives: list[str] | None
+) -> None:
+    if drives is None:
+        with pytest.raises(subprocess.CalledProcessError) as failed:
+            run(target, "disk_space", site_root="/farm/sites", site_path_filter=pattern, **more)
+        assert "site_path_filter fits no drive below /farm/sites" in failed.value.stderr
+    else:
+        told = run(target, "disk_space", site_root="/farm/sites", site_path_filter=pattern, **more)
+        assert told.splitlines() == drives
+
+
+def test_a_filter_that_grep_does_not_take_fails_with_its_words(run: Run) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        run("local_rsync", "disk_space", site_root="/farm/sites", site_path_filter="[")
+    assert failed.value.returncode == 2 and "grep" in failed.value.stderr
+
+
+def test_without_a_drive_the_filter_is_not_asked(run: Run) -> None:
+    assert run("local_rsync", "disk_space", site_root="/nowhere", site_path_filter="x") == ""
 
 
 @pytest.mark.parametrize(
