@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import os.path
+import typing
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 
 def one_spelling(path: str) -> str:
@@ -23,7 +32,14 @@ def one_spelling(path: str) -> str:
     return "/" + clean.lstrip("/") if clean.startswith("//") else clean
 
 
+# Times beyond it overflow. No number of plotman.yaml means more than that of bytes.
+YEAR_M = 366 * 24 * 60
+MOST_JOBS = 1_000_000
+MOST_BYTES = 10**15
+
 VERSION = 2  # of plotman.yaml's format
+
+_LONGEST_NAME = 255  # of a file, with every file system of Linux
 
 # Key of the validation context: the folder that relative paths are below.
 BELOW = "below"
@@ -31,6 +47,10 @@ BELOW = "below"
 
 def _folder(path: str, info: ValidationInfo) -> str:
     """One spelling, and absolute where the context says what it is below."""
+    if any(letter < " " or letter == "\x7f" for letter in path):
+        raise ValueError("holds a line break or another control character")
+    if any(len(part.encode("utf-8", "replace")) > _LONGEST_NAME for part in path.split("/")):
+        raise ValueError(f"holds a name of more than {_LONGEST_NAME} bytes")
     clean = one_spelling(path)
     below = info.context.get(BELOW) if isinstance(info.context, Mapping) else None
     return clean if below is None or clean.startswith("/") else one_spelling(f"{below}/{clean}")
@@ -48,6 +68,20 @@ class Section(BaseModel):
 
     # Inputs stay out of pydantic's messages, since a broker's URL holds a password.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _a_number_of_its_kind(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML reads `on` and `yes` as true, which pydantic takes for 1."""
+        if isinstance(value, bool) and info.field_name is not None:
+            annotation = cls.model_fields[info.field_name].annotation
+            kinds = set(typing.get_args(annotation)) or {annotation}
+            for kind, error in ((int, "int_type"), (float, "float_type")):
+                if kind in kinds and bool not in kinds:
+                    raise PydanticCustomError(error, "is no number")
+        if isinstance(value, int) and abs(value) > MOST_BYTES:
+            raise PydanticCustomError("less_than_equal", "is too much", {"le": MOST_BYTES})
+        return value
 
     @model_validator(mode="before")
     @classmethod

@@ -11,13 +11,14 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr
 
 from common.address import FIRST_USER_PORT, LAST_PORT, host_or_ip
-from common.config.base import Folder, Section
+from common.config.base import MOST_BYTES, MOST_JOBS, YEAR_M, Folder, Section
 
 _SCHEMES = {"redis", "rediss", "redis+socket", "unix"}
 
 
 def masked(url: str) -> str:
     """A URL fit for messages: the password, if any, replaced by `***`."""
+    url = re.sub(r"(?<=[?&]password=)[^&]+", "***", url)
     head, at, tail = url.rpartition("@")
     scheme, separator, account = head.rpartition("://")
     user, colon, _ = account.partition(":")
@@ -30,6 +31,18 @@ def _redis_url(secret: SecretStr) -> SecretStr:
         parts = urlsplit(url)
         parts.port  # noqa: B018  reading it checks it
     except ValueError:
+        parts = None
+    by_socket = parts is not None and parts.scheme in ("redis+socket", "unix")
+    if (
+        parts is not None
+        and not by_socket
+        and not (
+            re.fullmatch(r"/?|/\d+", parts.path)
+            and re.fullmatch(r"[^\s/]*", parts.hostname or "")
+            and ".." not in (parts.hostname or "")
+            and parts.port != 0
+        )
+    ):
         parts = None
     # No part of the value in the message: nobody knows where in a malformed URL the password is.
     if parts is None or parts.scheme not in _SCHEMES or not (parts.hostname or parts.path.strip("/")):
@@ -46,7 +59,7 @@ def _account(secret: SecretStr) -> SecretStr:
 
 def _host_name(name: str) -> str:
     """Fit for the name of a queue, a node and a Redis key."""
-    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
+    if len(name) > 253 or not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
         raise ValueError("is not a name of letters, digits, dots, dashes and underscores")
     return name
 
@@ -86,6 +99,7 @@ class Farm(Section):
     history_days: int | None = Field(
         None,
         ge=1,
+        le=36_600,
         description="How long plots and transfers stay in the history, in days. Absent: for ever; a plot "
         "takes about 1 kB.",
         examples=[730],
@@ -93,6 +107,7 @@ class Farm(Section):
     max_jobs: int | None = Field(
         None,
         ge=0,
+        le=MOST_JOBS,
         description="Most jobs at a time on all plotters together; those of a plotter that is silent count "
         "until they must have ended, a day at most. Read where the scheduler runs. Absent: as many as the "
         "plotters' own limits allow.",
@@ -101,6 +116,7 @@ class Farm(Section):
     stagger_m: float | None = Field(
         None,
         ge=0,
+        le=YEAR_M,
         allow_inf_nan=False,
         description="Least time between two starts anywhere, in minutes. Read where the scheduler runs.",
         examples=[5],
@@ -196,14 +212,23 @@ class Harvester(Section):
         examples=["fill"],
     )
     margin_bytes: int = Field(
-        100_000_000, ge=0, description="Room to leave on each drive, in bytes.", examples=[100_000_000]
+        100_000_000,
+        ge=0,
+        le=MOST_BYTES,
+        description="Room to leave on each drive, in bytes.",
+        examples=[100_000_000],
     )
     writers_per_drive: int = Field(
-        1, ge=1, description="Most plots that may be on their way to a drive at a time.", examples=[1]
+        1,
+        ge=1,
+        le=1_000,
+        description="Most plots that may be on their way to a drive at a time.",
+        examples=[1],
     )
     proofs: int = Field(
         30,
         ge=0,
+        le=10_000,
         description="Challenges tried on each plot before its source goes; 0: check header and size only.",
         examples=[30],
     )
@@ -216,6 +241,7 @@ class Harvester(Section):
     scrub_bytes_s: int | None = Field(
         None,
         ge=1_000_000,
+        le=MOST_BYTES,
         description="Read all plots again in the background, at most so many bytes a second, and tell of "
         "those that changed. Absent: off.",
         examples=[20_000_000],

@@ -47,6 +47,29 @@ def changes(data: dict[str, Any]) -> list[Change]:
     return [Change(("version",), "is of plotman 0.4 or older", cure), *_moves(data)[1]]
 
 
+def remains(data: dict[str, Any]) -> tuple[dict[str, Any], list[Change]]:
+    """The mapping of a file of version [2] without the older keys in it, and what is to become of each."""
+    new = copy.deepcopy(data)
+    found = []
+    if "archive" in new:
+        found.append(_replaced(("archive",), new))
+        del new["archive"]
+    directories = _inner(new, "directories")
+    if "archive" in directories:
+        found.append(_replaced(("directories", "archive"), new))
+        del directories["archive"]
+    for step in (_log, _overrides, _options):
+        found += step(new)
+    return new, found
+
+
+def _replaced(location: Location, data: dict[str, Any]) -> Change:
+    cure = (
+        "Remove it." if data.get("archiving") is not None else "Write archiving: in its place, and remove it."
+    )
+    return Change(location, "is 0.3's; archiving: replaces it", cure)
+
+
 def migrated(data: dict[str, Any]) -> tuple[dict[str, Any], list[Change]]:
     """An old mapping in the form of version [2], values kept, and what was changed. Keys that are in no
     version stay, for `check` to tell."""

@@ -63,11 +63,14 @@ def find_problems(path: Path) -> list[Problem]:
 def read(path: Path) -> Reading:
     """Read a file and tell all that is wrong with it. Never raises."""
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(document.MOST_BYTES + 1)
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         what = "does not exist" if missing else f"cannot be read ({error.strerror})"
-        problem = Problem(path, what, _GENERATE if missing else "Make it readable.")
+        folder = isinstance(error, IsADirectoryError)
+        cure = _GENERATE if missing else "Name the file in it." if folder else "Make it readable."
+        problem = Problem(path, what, cure)
         return Reading(None, None, (problem,), document.Document(None))
     return read_bytes(path, raw)
 
@@ -119,9 +122,12 @@ class _Notes:
 def _validated(data: dict[str, Any], noted: _Notes) -> tuple[Config | None, Config | None]:
     """The configuration, None if it has errors, and what of it can be read."""
     data = _version(data, noted)
+    data, older = legacy.remains(data)
+    for change in older:
+        noted.add(change.location, change.what, change.cure)
     data, retired = forks.retire(data)
     for farewell in retired:
-        noted.add(farewell.location, farewell.what, "Remove it.", farewell.level)
+        noted.add(farewell.location, farewell.what, farewell.cure, Level.WARNING)
     for rule in rules.broken(data):
         noted.add(rule.location, rule.what, rule.cure, rule.level)
     try:
@@ -135,7 +141,7 @@ def _validated(data: dict[str, Any], noted: _Notes) -> tuple[Config | None, Conf
         noted.add(
             location,
             f"{folder!r} is taken as below the folder of this file",
-            "Write the full path.",
+            "Write the full path" + ("; $ stands for nothing here." if "$" in folder else "."),
             Level.WARNING,
         )
     # Each process would else take them as below the folder that it was started in.
@@ -175,5 +181,6 @@ def relative_folders(config: Config) -> list[tuple[Location, str]]:
         for key in ("drives", "draining", "disabled"):
             folders = getattr(config.harvester, key)
             named += [(("harvester", key, i), folder) for i, folder in enumerate(folders)]
+    named += [(("farm", "state"), config.farm.state)]
     named += [(("logging", key), getattr(config.logging, key)) for key in type(config.logging).model_fields]
     return [(location, folder) for location, folder in named if folder and not folder.startswith("/")]

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from common import alarms, windows
-from common.config.base import Section
+from common.config.base import YEAR_M, Section
 
 
 def _address(secret: SecretStr) -> SecretStr:
@@ -68,6 +68,7 @@ class NotificationTarget(Section):
     at_most: int | None = Field(
         None,
         ge=1,
+        le=100_000,
         description="Most messages an hour; what is more comes in one summary. Absent: 20 for a url, no "
         "limit for a command.",
         examples=[20],
@@ -91,6 +92,7 @@ class Notifications(Section):
     idle_m: float = Field(
         60,
         gt=0,
+        le=YEAR_M,
         allow_inf_nan=False,
         description="Minutes without any plot in the making after which the farm counts as idle.",
         examples=[60],

@@ -14,6 +14,10 @@ class Level(StrEnum):
     WARNING = "warning"
 
 
+# What is wrong at a place of the file that is known: location, what, cure, level.
+Found = tuple[tuple[str | int, ...], str, str, Level]
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing to mend in a plotman.yaml; `str()` is its line of `plotman config check`.
@@ -34,7 +38,7 @@ class Problem:
         place = f"{self.file}:{self.line}" if self.line else str(self.file)
         key = f"{self.key}: " if self.key else ""
         mild = "" if self.level is Level.ERROR else f"{self.level}: "
-        return f"{place}: {mild}{key}{self.what.rstrip('.')}. {self.cure}".rstrip()
+        return _in_a_line(f"{place}: {mild}{key}{self.what.rstrip('.')}. {self.cure}".rstrip())
 
     def as_json(self) -> dict[str, str | int | None]:
         """For `--json`: the same, field by field."""
@@ -46,3 +50,10 @@ class Problem:
             "what": self.what,
             "cure": self.cure,
         }
+
+
+def _in_a_line(text: str) -> str:
+    """Without what would break the line, steer the terminal, or cannot be printed: keys may hold anything."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
+    )

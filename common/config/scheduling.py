@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from common.config.base import Folder, Section
+from common.config.base import MOST_JOBS, YEAR_M, Folder, Section
 from common.phase import Phase
 from common.windows import checked
 
@@ -41,7 +41,16 @@ class TmpOverride(Section):
     tmpdir_stagger_phase_limit: int | None = Field(
         None, ge=1, description="Jobs before that phase.", examples=[1]
     )
-    tmpdir_max_jobs: int | None = Field(None, ge=0, description="Jobs in this folder.", examples=[5])
+    tmpdir_max_jobs: int | None = Field(
+        None, ge=0, le=MOST_JOBS, description="Jobs in this folder.", examples=[5]
+    )
+
+
+def _said(overrides: Any) -> Any:
+    """Without folders that nothing is said of: all the lines below one may be commented out."""
+    if not isinstance(overrides, dict):
+        return overrides or {}
+    return {folder: own for folder, own in overrides.items() if own is not None}
 
 
 class Scheduling(Section):
@@ -55,10 +64,15 @@ class Scheduling(Section):
     )
     tmpdir_stagger_phase_minor: int = Field(ge=0, description="See above.", examples=[1])
     tmpdir_stagger_phase_limit: int = Field(1, ge=1, description="See above.", examples=[1])
-    tmpdir_max_jobs: int = Field(ge=0, description="Most jobs at a time in one tmp folder.", examples=[3])
-    global_max_jobs: int = Field(ge=0, description="Most jobs at a time on this machine.", examples=[12])
+    tmpdir_max_jobs: int = Field(
+        ge=0, le=MOST_JOBS, description="Most jobs at a time in one tmp folder.", examples=[3]
+    )
+    global_max_jobs: int = Field(
+        ge=0, le=MOST_JOBS, description="Most jobs at a time on this machine.", examples=[12]
+    )
     global_stagger_m: float = Field(
         ge=0,
+        le=YEAR_M,
         allow_inf_nan=False,
         description="Least time between two starts on this machine, in minutes; 0.1 is six seconds.",
         examples=[30],
@@ -66,6 +80,7 @@ class Scheduling(Section):
     polling_time_s: float = Field(
         20,
         ge=0,
+        le=YEAR_M * 60,
         allow_inf_nan=False,
         description="Kept from plotman 0.5: seconds between two looks. Starts no longer wait for it.",
         examples=[20],
@@ -84,6 +99,7 @@ class Scheduling(Section):
     failure_pause_s: float = Field(
         60,
         ge=0,
+        le=86400,
         allow_inf_nan=False,
         description="Pause after the first such failure, in seconds; each further one makes it four times as "
         "long, up to a day.",
@@ -106,11 +122,12 @@ class Scheduling(Section):
     stall_minutes: float = Field(
         30,
         gt=0,
+        le=YEAR_M,
         allow_inf_nan=False,
         description="How long a plot may stand still. Time while somebody has suspended it does not count.",
         examples=[30],
     )
-    tmp_overrides: Annotated[dict[Folder, TmpOverride], BeforeValidator(lambda value: value or {})] = Field(
+    tmp_overrides: Annotated[dict[Folder, TmpOverride], BeforeValidator(_said)] = Field(
         {},
         description="What is different for single tmp folders, e.g. a larger one that holds more plots.",
         examples=[{"/mnt/tmp/00": {"tmpdir_max_jobs": 5}}],

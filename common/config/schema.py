@@ -60,7 +60,10 @@ def all_keys(section: type[Section] = Config, above: Location = ()) -> Iterator[
 def nearest(wrong: str, right: list[str]) -> str | None:
     """The nearest right spelling of a name; None if nothing is near."""
     by_fold = {name.lower().replace("-", "_"): name for name in right}
-    found = difflib.get_close_matches(wrong.lower().replace("-", "_"), by_fold, 1, cutoff=0.7)
+    meant = wrong.lower().replace("-", "_")
+    # In a short name two letters in each other's place leave less in common than difflib asks for.
+    swapped = [name for name in by_fold if sorted(name) == sorted(meant)]
+    found = swapped or difflib.get_close_matches(meant, by_fold, 1, cutoff=0.7)
     return by_fold[found[0]] if found else None
 
 

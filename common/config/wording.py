@@ -16,6 +16,7 @@ Location = tuple[str | int, ...]
 
 _WANTED = {
     "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_parsing": "a number",
@@ -51,10 +52,13 @@ def worded(errors: list[ErrorDetails]) -> list[Worded]:
         for one, error in zip(said, errors, strict=True)
         if error["type"] == "extra_forbidden" and (near := _near(one.location))
     }
+    # A list whose items are all wrong is empty to pydantic.
+    filled = {one.location[:-1] for one in said if one.location and isinstance(one.location[-1], int)}
     return [
         one
         for one, error in zip(said, errors, strict=True)
-        if error["type"] != "missing" or one.location not in meant
+        if not (error["type"] == "missing" and one.location in meant)
+        and not (error["type"] == "too_short" and one.location in filled)
     ]
 
 
@@ -70,12 +74,21 @@ def _worded(error: ErrorDetails) -> Worded:
             location, f"{_shown(location, value)} is not {_WANTED[kind]}", _instead(location, kind, value)
         )
     if kind in ("greater_than_equal", "less_than_equal"):
-        limit, less = (context["ge"], True) if "ge" in context else (context["le"], False)
+        bound, less = (context["ge"], True) if "ge" in context else (context["le"], False)
+        limit = f"{bound:g}" if bound < 100_000 else f"{bound:.0f}"
         return Worded(
             location,
-            f"{_shown(location, value)} is {'less' if less else 'more'} than {limit:g}",
-            f"Write {limit:g} or {'more' if less else 'less'}.",
+            f"{_shown(location, value)} is {'less' if less else 'more'} than {limit}",
+            f"Write {limit} or {'more' if less else 'less'}.",
         )
+    if kind == "greater_than":
+        return Worded(
+            location,
+            f"{_shown(location, value)} is not more than {context['gt']:g}",
+            _instance(location, "Write"),
+        )
+    if kind == "string_too_short":
+        return Worded(location, "is empty", _instance(location, "Write"))
     if kind == "too_short":
         return Worded(location, "is empty", _instance(location, "List at least one"))
     if kind == "enum":
@@ -95,13 +108,18 @@ def _where_else(location: Location) -> str:
     key = str(location[-1])
     if near := _near(location):
         return f"Did you mean {near}?"
+    section = schema.section_at(location[:-1])
+    if section and (longer := [name for name in section.model_fields if name.endswith(f"_{key}")]):
+        return f"Did you mean {' or '.join(longer)}?"
     home = schema.home_of(key)
     if home:
         place = ".".join(map(str, home[:-1])) or "the top level"
         return f"It belongs under {place}."
     far = schema.nearest(key, [str(found[-1]) for found in schema.all_keys()])
     home = schema.home_of(far) if far else None
-    return f"Did you mean {'.'.join(map(str, home))}?" if home else "Remove it."
+    if home:
+        return f"Did you mean {'.'.join(map(str, home))}?"
+    return f"Write one of: {', '.join(section.model_fields)}." if section else "Remove it."
 
 
 def _example(location: Location) -> Any:
@@ -158,14 +176,14 @@ def _shown(location: Location, value: Any) -> str:
 
 def _instead(location: Location, kind: str, value: Any) -> str:
     if kind in ("tuple_type", "list_type") and isinstance(value, str | int | float):
-        if _is_secret(location):
-            return "Put it in brackets."
+        if _is_secret(location) or value == "":
+            return _instance(location, "Write") if value == "" else "Put it in brackets."
         return f"Put it in brackets: [{_shown(location, value).strip(chr(39))}]."
     if kind == "string_type" and isinstance(value, int | float):
         return "Put it in quotes."
     if kind.startswith(("model", "dict", "mapping")):
         return "Put its keys below it, indented (`plotman config generate` shows them)."
-    return _instance(location, "Write")
+    return _instance(location, "Write") or "Write a value, or remove the key."
 
 
 def _no_choice(location: Location, value: Any, context: Mapping[str, Any]) -> Worded:

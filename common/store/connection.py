@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,9 +24,15 @@ CONNECT_TIMEOUT_S = 5.0
 BLOCK_MAX_S = 10.0
 
 
+_HARMLESS = re.compile(r"(db|virtual_host)=\d+")
+
+
 def masked(url: str) -> str:
     """The url without its password, for messages and logs."""
     parts = urlsplit(url)
+    if parts.query and not _HARMLESS.fullmatch(parts.query):  # password=... is one of redis-py's options
+        parts = parts._replace(query="***")
+        url = urlunsplit(parts)
     if parts.password is None:
         return url
     place = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"

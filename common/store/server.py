@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 import redis
 
 from common.address import is_loopback
+from common.errors import BrokerError
 from common.store.checks import Server
-from common.store.connection import client, readable_errors
+from common.store.connection import client, masked, readable_errors
 
 
 def ask(url: str) -> Server:
@@ -30,6 +31,21 @@ def ask(url: str) -> Server:
             open_to_all=_open_to_all(url),
             loopback=is_loopback(url),
         )
+
+
+def reach(url: str, patience_s: float) -> None:
+    """Let the server at `url` answer once. patience_s: for each of two tries to connect.
+
+    Raises BrokerError where it does not, or where the address holds an option that does not exist.
+    """
+    try:
+        with readable_errors(url), client(url, patience_s) as connection:
+            connection.ping()
+    except (TypeError, ValueError) as error:  # of redis-py, whose words may hold the value
+        raise BrokerError(
+            f"Redis at {masked(url)} cannot be asked: it has a name or an option that does not exist.",
+            "Correct farm.broker in plotman.yaml.",
+        ) from error
 
 
 def _info(connection: redis.Redis) -> dict[str, Any]:

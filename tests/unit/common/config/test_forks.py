@@ -8,7 +8,6 @@ import pytest
 
 from common.config import Level, find_problems, load
 from common.config.plotting import BladebitMode
-from common.errors import ConfigError
 
 HEAD = """\
 version: [2]
@@ -95,12 +94,23 @@ def test_what_has_no_equivalent_is_a_warning_that_says_what_became_of_it(file: P
     assert load(file).plotting
 
 
-def test_a_gpu_plotter_that_we_cannot_run_is_an_error_not_another_plotter(file: Path) -> None:
-    file.write_text(plotting("mode: gpuplot", "madmax"))
-    with pytest.raises(ConfigError, match="which plotman does not run"):
-        load(file)
+def test_plots_for_a_gpu_are_made_on_the_processor_and_the_warning_names_the_program(file: Path) -> None:
+    for key in ("mode: gpuplot", "gpu_plot: true"):
+        file.write_text(plotting(key, "madmax"))
+        assert [str(problem) for problem in find_problems(file)][1:] == [
+            f"{file}:8: warning: plotting.madmax.{key.partition(':')[0]}: is for Gigahorse's GPU plotter, "
+            "which plotman does not run yet: plots are made on the processor by plotting.madmax.executable. "
+            "Name Gigahorse's chia_plot there, and remove this key."
+        ]
+        assert load(file).plotting
 
 
-def test_the_same_for_a_plotter_that_is_not_chosen_is_a_warning(file: Path) -> None:
-    file.write_text(plotting("mode: gpuplot", "madmax").replace("type: madmax", "type: chia"))
-    assert load(file).plotting
+def test_who_asks_bladebit_for_checks_by_an_older_key_is_told_the_keys_for_it(file: Path) -> None:
+    file.write_text(plotting("check_plot: true", "bladebit"))
+    assert [str(problem) for problem in find_problems(file)][1:] == [
+        f"{file}:8: warning: plotting.bladebit.check_plot: has no effect. Write check_plots, the number of "
+        "proofs that bladebit tries on each plot in mode cudaplot; harvester.proofs asks for proofs of each "
+        "plot as it arrives, whoever made it."
+    ]
+    file.write_text(plotting("check_plot: false", "bladebit"))
+    assert len(find_problems(file)) == 1

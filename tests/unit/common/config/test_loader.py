@@ -53,7 +53,25 @@ def test_a_good_file_has_no_problems(file: Path) -> None:
          "8: scheduling.pollingtime: unknown key. Did you mean polling_time_s?"),
         ("type: chia", "type: chia\n  global_max_jobs: 3",
          "14: plotting.global_max_jobs: unknown key. It belongs under scheduling."),
-        ("type: chia", "type: chia\n  nonsense: 3", "14: plotting.nonsense: unknown key. Remove it."),
+        ("dst: [", "dts: [", "4: directories.dts: unknown key. Did you mean dst?"),
+        ("tmp: [", "tpm: [", "3: directories.tpm: unknown key. Did you mean tmp?"),
+        ("type: chia", "tyep: chia", "13: plotting.tyep: unknown key. Did you mean type?"),
+        ("dst: [", "output: [", "4: directories.output: unknown key. Write one of: tmp, tmp2, dst."),
+        ("type: chia", "type: chia\narchiving: {target: harvester}\narchive:\n  rsyncd_host: nas",
+         "15: archive: is 0.3's; archiving: replaces it. Remove it."),
+        ("type: chia", "type: chia\narchiving: {target: harvester}\narchive:",
+         "15: archive: is 0.3's; archiving: replaces it. Remove it."),
+        ("type: chia", "type: chia\narchive: {rsyncd_host: nas}",
+         "14: archive: is 0.3's; archiving: replaces it. Write archiving: in its place, and remove it."),
+        ("dst: [/mnt/dst/00]", "dst: [/mnt/dst/00]\n  archive: {rsyncd_host: nas}\narchiving: {index: 0}",
+         "5: directories.archive: is 0.3's; archiving: replaces it. Remove it."),
+        ("dst: [/mnt/dst/00]", "dst: [/mnt/dst/00]\n  log: /logs",
+         "5: directories.log: is logging.plots now. Write logging: {plots: /logs}."),
+        ("type: chia", "type: chia\n  k: 33",
+         "14: plotting.k: is plotting.chia.k now. Move it under plotting.chia."),
+        ("type: chia", "type: chia\n  nonsense: 3",
+         "14: plotting.nonsense: unknown key. Write one of: type, farmer_pk, pool_contract_address, "
+         "pool_pk, chia, chiapos, madmax, bladebit."),
         ("tmpdir_max_jobs: 3", "tmpdir_max_jobs: three",
          "9: scheduling.tmpdir_max_jobs: 'three' is not a whole number. Write, for example: 3."),
         ("tmpdir_max_jobs: 3", "tmpdir_max_jobs: 1.5",
@@ -119,7 +137,7 @@ def test_a_mistake_is_one_line_with_its_cure(file: Path, old: str, new: str, tol
         (b"just words\n", "1: has no sections."),
         (b"- a\n- list\n", "1: has no sections."),
         (b"version: [2]\n# caf\xe9\n", "2: holds bytes that are not UTF-8. Save it as UTF-8."),
-        (b"a: 'open\n", "2: not YAML: found unexpected end of stream. Close the quote."),
+        (b"a: 'open\n", "1: not YAML: found unexpected end of stream. Close the quote."),
         (b"a: 1\n---\nb: 2\n", "2: not YAML: but found another document."),
         (b"a: \x00\n", "1: not YAML: special characters are not allowed."),
         (b"a: &a [*a]\n", "1: a: unknown key."),
@@ -145,7 +163,7 @@ def test_a_file_that_is_not_there_is_told_with_what_to_do(file: Path) -> None:
 
 def test_a_folder_in_the_files_place_is_told(tmp_path: Path) -> None:
     assert [str(problem) for problem in find_problems(tmp_path)] == [
-        f"{tmp_path}: cannot be read (Is a directory). Make it readable."
+        f"{tmp_path}: cannot be read (Is a directory). Name the file in it."
     ]
 
 
