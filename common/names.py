@@ -15,6 +15,9 @@ class Role(StrEnum):
     HARVESTER = "harvester"
 
 
+# In the environment of each plotter that plotman starts: the folder that its plotman keeps its state in.
+STATE_VARIABLE = "PLOTMAN_STATE"
+
 # Tasks. The package in the name says which queue carries it; `route` below derives it.
 PLOT = "plotter_worker.plot"
 PAUSE = "plotter_worker.pause"

@@ -7,9 +7,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-# A plotter carries these in its environment: they say whose it is when all else is forgotten.
+from common.names import STATE_VARIABLE as STATE_VARIABLE
+
+# A plotter carries these two in its environment: they say whose it is when all else is forgotten.
 TASK_ID_VARIABLE = "PLOTMAN_TASK_ID"
-STATE_VARIABLE = "PLOTMAN_STATE"
 NICENESS = 15  # what plotman 0.5.3 gave its plotters
 
 

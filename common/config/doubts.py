@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from common.config.model import Config
-from common.config.plotting import BladebitMode, PlotterType, Plotting
+from common.config.plotting import (
+    BladebitMode,
+    ChiaOptions,
+    ChiaposOptions,
+    MadmaxOptions,
+    PlotterType,
+    Plotting,
+)
 from common.config.scheduling import Scheduling
 from common.phase import Phase
 
 Location = tuple[str | int, ...]
 
-_KEY = re.compile(r"(0x)?[0-9a-fA-F]{96}")  # a G1 point, as `chia keys show` prints it
+# A compressed G1 point, as `chia keys show` prints it: its first bit is set, its second one is not.
+_KEY = re.compile(r"(0x)?[89abAB][0-9a-fA-F]{95}")
 _ADDRESS = re.compile(r"t?xch1[02-9ac-hj-np-z]{58}")  # bech32m of 32 bytes: 52 characters and 6 of checksum
 _LAST_PHASE = Phase(5, 9)  # 5 is the copy to dst; no plotter has more steps in a phase
 
@@ -29,13 +38,20 @@ class Doubt:
 
 def doubts(config: Config) -> list[Doubt]:
     """All doubtful settings of a configuration that is right as far as it goes."""
-    found: list[Doubt] = []
+    found: list[Doubt] = [*_farm(config)]
     if config.scheduling:
         found += _scheduling(config.scheduling)
     if config.plotting:
         found += _keys(config.plotting)
         found += _options(config.plotting)
     return found
+
+
+def _farm(config: Config) -> Iterator[Doubt]:
+    if config.farm.max_jobs == 0:
+        yield Doubt(("farm", "max_jobs"), "is 0: no plot will ever start", "Write 1 or more.")
+    if config.runs_flower and config.farm.metrics_port == config.farm.flower_port:
+        yield Doubt(("farm", "metrics_port"), "is Flower's port, too", "Write another, like 9587.")
 
 
 def _scheduling(scheduling: Scheduling) -> Iterator[Doubt]:
@@ -73,33 +89,47 @@ def _keys(plotting: Plotting) -> Iterator[Doubt]:
         if value is not None and not _KEY.fullmatch(value):
             yield Doubt(
                 ("plotting", name),
-                f"is not a public key of 96 hexadecimal digits ({len(value)} characters)",
+                f"is not a public key: 96 hexadecimal digits, the first of them 8, 9, a or b "
+                f"(these are {len(value)} characters)",
                 "Copy it whole from `chia keys show`.",
             )
     address = plotting.pool_contract_address
-    if address is not None and not _ADDRESS.fullmatch(address):
+    if address is not None and not (_ADDRESS.fullmatch(address) and _sum_fits(address)):
         yield Doubt(
             ("plotting", "pool_contract_address"),
-            "is not an address that begins with xch1",
+            "is mistyped: its checksum does not fit"
+            if _ADDRESS.fullmatch(address)
+            else "is not an address that begins with xch1",
             "Copy the pool contract address whole from `chia plotnft show`.",
         )
 
 
+_BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_BECH32M = 0x2BC830A3  # the sum of every right address, BIP 350
+
+
+def _sum_fits(address: str) -> bool:
+    """Whether the checksum of an address in bech32m fits."""
+    prefix, _, data = address.partition("1")
+    values = [ord(letter) >> 5 for letter in prefix] + [0] + [ord(letter) & 31 for letter in prefix]
+    values += [_BECH32.index(letter) for letter in data]
+    found = 1
+    for value in values:
+        top, found = found >> 25, (found & 0x1FFFFFF) << 5 ^ value
+        for bit, term in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
+            found ^= term if top >> bit & 1 else 0
+    return found == _BECH32M
+
+
 def _options(plotting: Plotting) -> Iterator[Doubt]:
-    """Combinations that the plotters refuse (seen with chia 2.7.5 and bladebit 3.1.1)."""
-    chia, chiapos, bladebit = plotting.chia, plotting.chiapos, plotting.bladebit
-    if plotting.type is PlotterType.CHIA and chia.k < 25:
-        yield Doubt(
-            ("plotting", "chia", "k"),
-            "`chia plots create` makes k25 and larger",
-            "Write type: chiapos, and k under plotting.chiapos.",
-        )
-    if plotting.type is PlotterType.CHIAPOS and chiapos.k < 21 and chiapos.stripes > 2000:
-        yield Doubt(
-            ("plotting", "chiapos", "stripes"),
-            f"{chiapos.stripes} is too large for k{chiapos.k}",
-            "Write stripes: 2000, and n_buckets: 16.",
-        )
+    """Options that the plotters refuse (seen with chia 2.7.5 and bladebit 3.1.1), or that win nothing."""
+    bladebit = plotting.bladebit
+    if plotting.type is PlotterType.CHIA:
+        yield from _buckets(("plotting", "chia"), plotting.chia, _CHIA_STRIPES)
+    if plotting.type is PlotterType.CHIAPOS:
+        yield from _buckets(("plotting", "chiapos"), plotting.chiapos, plotting.chiapos.stripes)
+    if plotting.type is PlotterType.MADMAX:
+        yield from _madmax(plotting.madmax)
     if plotting.type is not PlotterType.BLADEBIT:
         return
     if bladebit.mode is BladebitMode.DISK and bladebit.compression:
@@ -116,5 +146,44 @@ def _options(plotting: Plotting) -> Iterator[Doubt]:
                 yield Doubt(
                     ("plotting", "bladebit", name),
                     f"counts in mode cudaplot only, and mode is {bladebit.mode.value}",
-                    "Remove it, or write mode: cudaplot.",
+                    "Remove it, or write mode: cudaplot."
+                    + (" harvester.proofs checks the plots of every plotter." if "check" in name else ""),
                 )
+
+
+_CHIA_STRIPES = 65536  # `chia plots create` has no option for it
+_MOST_BUCKETS = 128
+
+
+def _buckets(where: Location, options: ChiaOptions | ChiaposOptions, stripes: int) -> Iterator[Doubt]:
+    """chiapos 2.0.12 wants 16 to 128 buckets, of 30 stripes each at least in its largest table."""
+    k, buckets = options.k, options.n_buckets
+    if buckets > _MOST_BUCKETS:
+        yield Doubt((*where, "n_buckets"), "every plot would fail: chia takes 16 to 128", "Write 128.")
+        return
+    if options.job_buffer < 10:
+        yield Doubt((*where, "job_buffer"), "every plot would fail: chia takes 10 or more", "Write 3389.")
+    fits = int(1.3 * 2**k * -(-(6 * k + 16) // 8) / (30 * stripes))
+    if 2 ** round(math.log2(buckets)) <= fits:
+        return
+    what = f"every plot would fail: {buckets} buckets and {stripes} stripes are too many for k{k}"
+    if fits >= 16:
+        yield Doubt((*where, "n_buckets"), what, f"Write {2 ** int(math.log2(fits))}.")
+    elif isinstance(options, ChiaOptions):
+        cure = "Write type: chiapos, and k, n_buckets: 16 and stripes: 2000 under plotting.chiapos."
+        yield Doubt((*where, "k"), "every plot would fail: `chia plots create` makes k21 and larger", cure)
+    else:
+        yield Doubt((*where, "stripes"), what, "Write stripes: 2000, and n_buckets: 16.")
+
+
+def _madmax(madmax: MadmaxOptions) -> Iterator[Doubt]:
+    if madmax.k < _LEAST_FARMED and madmax.network_port in (None, _CHIA_PORT):
+        yield Doubt(
+            ("plotting", "madmax", "k"),
+            f"Chia's network takes no plot smaller than k{_LEAST_FARMED}",
+            f"Write k: {_LEAST_FARMED}, unless these plots are only to try a farm out.",
+        )
+
+
+_LEAST_FARMED = 32
+_CHIA_PORT = 8444

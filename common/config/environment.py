@@ -1,9 +1,10 @@
-"""Does this machine have what plotman.yaml says? For `plotman config check` only: it looks at drives and
-runs programs, each with a deadline."""
+"""Does this machine have what plotman.yaml says? For `plotman config check` only: it looks at drives,
+runs programs and asks the broker, each with a deadline."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,13 +16,16 @@ from common.config.farm import Harvester, masked
 from common.config.libraries import PROVE, UNPROVEN, cannot_prove
 from common.config.loader import Reading
 from common.config.model import Config
-from common.config.problems import Level, Problem
+from common.config.problems import Found, Level, Problem
+from common.config.target_lacks import target_lacks
+from common.errors import BrokerError
 from common.probe import LOOK_DEADLINE_S, DirReport, Hanging, Probe
 from common.snapshot import DirState, DriveUse
+from common.store.server import reach
 
 Location = tuple[str | int, ...]
-_Found = tuple[Location, str, str, Level]
 
+_BROKER_DEADLINE_S = 4.0
 _WRITE = "Give it to the user who runs plotman, and see that it is not mounted read-only."
 
 
@@ -40,6 +44,8 @@ def find_problems(path: Path, reading: Reading) -> list[Problem]:
             *_logs(config),
             *_open_secret(path, config),
             *_programs(config),
+            *target_lacks(config),
+            *_broker(config, probe),
             *_libraries(config),
         ]
     finally:
@@ -48,10 +54,13 @@ def find_problems(path: Path, reading: Reading) -> list[Problem]:
         Problem(path, what, cure, ".".join(map(str, location)), reading.document.line(location), level)
         for location, what, cure, level in found
     ]
+    # What stands for a wrong value is the default, which nobody asked for.
+    wrong = {problem.key for problem in reading.problems if problem.level is Level.ERROR}
+    problems = [problem for problem in problems if problem.key not in wrong]
     return sorted(problems, key=lambda problem: problem.line or 0)
 
 
-def _plotter_folders(config: Config, probe: Probe) -> Iterator[_Found]:
+def _plotter_folders(config: Config, probe: Probe) -> Iterator[Found]:
     if config.directories is None:
         return
     named: list[tuple[Location, str]] = [
@@ -61,9 +70,10 @@ def _plotter_folders(config: Config, probe: Probe) -> Iterator[_Found]:
     if config.directories.tmp2:
         named.append((("directories", "tmp2"), config.directories.tmp2))
     seen = probe.look_all(folder for _, folder in named)
+    yield from _twice(named, seen)
     system = str(os.stat("/").st_dev)  # noqa: PTH116
     for location, folder in named:
-        yield from _state(location, folder, seen[folder].state)
+        yield from _state(location, folder, seen[folder])
         if _looks_dropped(folder, seen[folder], system):
             yield (
                 location,
@@ -71,6 +81,18 @@ def _plotter_folders(config: Config, probe: Probe) -> Iterator[_Found]:
                 "Mount the drive that belongs there, if it has one.",
                 Level.WARNING,
             )
+
+
+def _twice(named: list[tuple[Location, str]], seen: dict[str, DirReport]) -> Iterator[Found]:
+    """Two names of one folder, by a link: its limits would hold twice."""
+    first: dict[tuple[object, int, int], str] = {}
+    for location, folder in named:
+        status = seen[folder].status
+        if status is None:
+            continue
+        other = first.setdefault((location[1], status.st_dev, status.st_ino), folder)
+        if other != folder:
+            yield location, f"{folder} is the same folder as {other}", "Keep one of the two.", Level.WARNING
 
 
 def _looks_dropped(folder: str, seen: DirReport, system: str) -> bool:
@@ -81,7 +103,7 @@ def _looks_dropped(folder: str, seen: DirReport, system: str) -> bool:
     return str(os.makedev(int(major), int(minor))) == system
 
 
-def _drives(config: Config, probe: Probe) -> Iterator[_Found]:
+def _drives(config: Config, probe: Probe) -> Iterator[Found]:
     if config.harvester is None:
         return
     where: Location = ("harvester", "drives")
@@ -94,6 +116,7 @@ def _drives(config: Config, probe: Probe) -> Iterator[_Found]:
     section = config.harvester
     looked_at = [folder for folder in folders if use_of(section, folder) is not DriveUse.DISABLED]
     seen = probe.look_all(looked_at, must_be_mounted=not section.plain_folders)
+    yield from _farmed_by_link(config, seen, probe)
     gone = {
         folder
         for folder, report in seen.items()
@@ -107,10 +130,24 @@ def _drives(config: Config, probe: Probe) -> Iterator[_Found]:
         if folder not in seen:
             continue
         index = section.drives.index(folder) if folder in section.drives else None
-        yield from _state(where if index is None else (*where, index), folder, seen[folder].state)
+        yield from _state(where if index is None else (*where, index), folder, seen[folder])
 
 
-def _named_for_nothing(section: Harvester, folders: tuple[str, ...]) -> Iterator[_Found]:
+def _farmed_by_link(config: Config, drives_seen: dict[str, DirReport], probe: Probe) -> Iterator[Found]:
+    """As the rule about harvester.drives, where only a link or a mount makes both one folder."""
+    if config.directories is None or config.archiving is None:
+        return
+    finished = config.directories.finished
+    plots_seen = probe.look_all(finished)
+    for folder in finished:
+        for drive, report in drives_seen.items():
+            mine, farmed = plots_seen[folder].status, report.status
+            if folder != drive and mine and farmed and os.path.samestat(mine, farmed):
+                what = f"{drive} is the same folder as {folder}: finished plots would be moved away from it"
+                yield ("harvester", "drives"), what, "Name another folder.", Level.ERROR
+
+
+def _named_for_nothing(section: Harvester, folders: tuple[str, ...]) -> Iterator[Found]:
     """A misspelt drive would go on being written to."""
     for key in ("draining", "disabled"):
         for index, pattern in enumerate(getattr(section, key)):
@@ -120,7 +157,13 @@ def _named_for_nothing(section: Harvester, folders: tuple[str, ...]) -> Iterator
                 yield where, what, "Correct it, unless that drive is unplugged.", Level.WARNING
 
 
-def _state(location: Location, folder: str, state: DirState) -> Iterator[_Found]:
+def _state(location: Location, folder: str, seen: DirReport) -> Iterator[Found]:
+    if seen.state is DirState.OK and seen.total_bytes == 0:
+        yield location, f"{folder} is on a file system that holds no files", "Name another.", Level.ERROR
+        return
+    if seen.state is DirState.MISSING and os.path.exists(folder):  # noqa: PTH110  it answered just now
+        yield location, f"{folder} is no folder", "Write a folder here.", Level.ERROR
+        return
     what, cure = {
         DirState.OK: ("", ""),
         DirState.UNKNOWN: ("", ""),
@@ -131,25 +174,30 @@ def _state(location: Location, folder: str, state: DirState) -> Iterator[_Found]
         ),
         DirState.READ_ONLY: (f"{folder} may not be written to", _WRITE),
         DirState.HANGING: (f"{folder} does not answer", "Look at its drive and its cable, and at dmesg."),
-    }[state]
+    }[seen.state]
+    if seen.state is DirState.MISSING and folder != folder.strip():
+        cure = "Its name ends with a blank: remove that."
     if what:
         yield location, what, cure, Level.ERROR
 
 
-def _logs(config: Config) -> Iterator[_Found]:
+def _logs(config: Config) -> Iterator[Found]:
     """Folders for logs and state are made when they are needed: can they be?"""
     wanted: list[tuple[Location, Path]] = [(("farm", "state"), config.state_dir)]
     if config.plotting:
         wanted.append((("logging", "plots"), config.plots_log_dir))
+    if config.archiving:
+        wanted.append((("logging", "transfers"), Path(config.logging.transfers)))
+        wanted.append((("logging", "disk_spaces"), Path(config.logging.disk_spaces).parent))
     for location, folder in wanted:
-        nearest = next(above for above in (folder, *folder.parents) if above.exists())
+        nearest = next(above for above in (folder, *folder.parents) if os.path.exists(above))  # noqa: PTH110
         if not nearest.is_dir():
             yield location, f"{nearest} is a file", "Write a folder here.", Level.ERROR
         elif not os.access(nearest, os.W_OK | os.X_OK):
             yield location, f"{nearest} may not be written to", _WRITE, Level.ERROR
 
 
-def _open_secret(path: Path, config: Config) -> Iterator[_Found]:
+def _open_secret(path: Path, config: Config) -> Iterator[Found]:
     url = config.broker_url
     targets = config.notifications.targets.values()
     secret: dict[Location, object] = {
@@ -163,7 +211,7 @@ def _open_secret(path: Path, config: Config) -> Iterator[_Found]:
         yield key, what, f"Close it: chmod 600 {path}", Level.WARNING
 
 
-def _libraries(config: Config) -> Iterator[_Found]:
+def _libraries(config: Config) -> Iterator[Found]:
     if config.harvester is None:
         return
     if config.harvester.door_tls and find_spec("cryptography") is None:
@@ -173,22 +221,27 @@ def _libraries(config: Config) -> Iterator[_Found]:
         yield ("harvester", "proofs"), UNPROVEN, PROVE, Level.WARNING
 
 
-def _programs(config: Config) -> Iterator[_Found]:
+def _programs(config: Config) -> Iterator[Found]:
     for program in programs.wanted(config):
         trouble = programs.trouble(program)
         if trouble:
-            yield trouble.location, trouble.what, trouble.cure, Level.ERROR
-    archiving = config.archiving
-    definition = archiving and archiving.target_definitions.get(archiving.target)
-    if archiving is None or definition is None:
+            yield trouble.location, trouble.what, trouble.cure, trouble.level
+    for name, target in config.notifications.targets.items():
+        if target.command and shutil.which(target.command[0]) is None:
+            where: Location = ("notifications", "targets", name, "command")
+            yield where, "its program is not there, or may not be run", "Write its full path.", Level.ERROR
+
+
+def _broker(config: Config, probe: Probe) -> Iterator[Found]:
+    url = config.broker_url
+    if url is None:
         return
-    for key in ("disk_space_path", "transfer_path"):
-        script = getattr(definition, key)
-        if script is not None and not (Path(script).is_file() and os.access(script, os.X_OK)):
-            where: Location = ("archiving", "target_definitions", archiving.target, key)
-            yield where, f"{script} is not there, or may not be run", f"Look: ls -l {script}", Level.ERROR
-    for key in ("disk_space_script", "transfer_script"):
-        script = getattr(definition, key)
-        if script is not None and not script.startswith("#!"):
-            where = ("archiving", "target_definitions", archiving.target, key)
-            yield where, "does not begin with #!", "Begin it with #!/bin/sh, say.", Level.ERROR
+    where: Location = ("farm", "broker")
+    try:
+        # A thread of the probe's: no deadline of a socket holds while a name is looked up.
+        probe.run("farm.broker", lambda: reach(url, _BROKER_DEADLINE_S / 3), _BROKER_DEADLINE_S)
+    except Hanging:
+        what = f"its server did not answer within {_BROKER_DEADLINE_S:g} s"
+        yield where, what, "Start it, or correct this; look whether its name resolves.", Level.WARNING
+    except BrokerError as error:
+        yield where, error.what, error.cure, Level.WARNING

@@ -76,6 +76,35 @@ def test_a_chia_that_was_never_initialised_is_told(answer: Any) -> None:
     assert trouble(chia) is None
 
 
+GIGAHORSE = "  -C, --level arg     Compression level (default = 1, min = 1, max = 40)"
+
+
+@pytest.mark.parametrize(
+    ("compression", "more", "refused"),
+    [(7, "", True), (0, "", False), (7, GIGAHORSE, False)],
+)
+def test_a_madmax_without_compression_is_told_where_compression_is_asked_for(
+    answer: Any, compression: int, more: str, refused: bool
+) -> None:
+    options = f"  -k, --size arg    K size\n  -t, --tmpdir arg\n  -c, --contract arg\n{more}"
+    answer("chia_plot", f'test "$1" = --version && echo 1.1.8 && exit\ncat <<END\n{options}\nEND')
+    plotting = {"type": "madmax", **KEYS, "madmax": {"compression": compression}}
+    (madmax,) = wanted(Config.model_validate({**PLOTTER, "plotting": plotting}))
+    found = trouble(madmax)
+    if refused:
+        assert found and found.location == ("plotting", "madmax", "compression")
+        assert "has no option -C" in found.what and found.cure.startswith("Write compression: 0, or name")
+    else:
+        assert found is None
+
+
+def test_a_madmax_that_gives_no_help_is_not_judged_by_it(answer: Any) -> None:
+    answer("chia_plot", "echo 1.1.8")
+    plotting = {"type": "madmax", **KEYS, "madmax": {"compression": 7}}
+    (madmax,) = wanted(Config.model_validate({**PLOTTER, "plotting": plotting}))
+    assert trouble(madmax) is None
+
+
 @pytest.mark.parametrize(
     ("executable", "what"),
     [
