@@ -172,3 +172,9 @@ def test_who_moves_plots_wants_rsync(
 def test_a_harvester_wants_rsync_alone() -> None:
     config = Config.model_validate({"version": [2], "farm": {}, "harvester": {"drives": ["/d"]}})
     assert [one.executable for one in wanted(config)] == ["rsync"]
+
+
+def test_a_plotter_that_is_asked_is_no_plot_to_the_plotter_worker(answer: Any) -> None:
+    answer("chia", 'test "$PLOTMAN_STATE" = /dev/null && echo 2.7.5')
+    (chia,) = wanted(Config.model_validate({**PLOTTER, "plotting": {"type": "chia"}}))
+    assert trouble(chia) is None
