@@ -144,6 +144,8 @@ class Reservation(Message):
     """A harvester's answer to `reserve`: where the bytes go, or that the plot is already there.
 
     part: part file that holds the bytes; None when `landed` names the plot, complete, on its drive.
+    compare: `landed` was not taken in by this harvester: the plotter reads its source as a whole and sends
+        the digest, so that the harvester can compare the content.
     move: which of beat's moves this belongs to; None where a person called the task.
     took_s: what the harvester took to answer.
     How to get in is no part of it: that is a secret, and stands for minutes on the notice board
@@ -157,6 +159,7 @@ class Reservation(Message):
     drive: OneLine
     part: AbsolutePath | None = None
     landed: OneLine | None = None
+    compare: bool = False
     move: OneLine | None = None
     took_s: Seconds | None = None
 
@@ -164,8 +167,9 @@ class Reservation(Message):
 class Delivery(Message):
     """What `transfer` tells `admit`: the part is filled.
 
-    digest: xxh128 of the source as rsync computed it while sending, hex; None where the part was already
-        full and nothing was sent.
+    digest: xxh128 of the source as rsync computed it while sending, or as the plotter did where nothing is
+        sent but the content compared; hex. None where the part was already full and nothing was sent, and
+        where the harvester took the plot in before.
     """
 
     reservation: Reservation

@@ -47,6 +47,13 @@ class _Never:
 never: Stop = _Never()
 
 
+class Doing:
+    """What a long step does now, in words for operators; None: nothing worth telling. Set by the thread that
+    works, read by the one that renews the move."""
+
+    text: str | None = None
+
+
 def pause_s(step: MoveStep, attempts: int) -> float:
     """Seconds until the next try after so many failures in a row: 10, 30, 90 ... up to an hour; always the
     same where a reservation failed."""
@@ -80,16 +87,20 @@ class MoveKeeper:
         self._tell = tell
 
     @contextlib.contextmanager
-    def working(self, step: Step) -> Iterator[None]:
-        """Keep the move alive while the body runs. Afterwards it stands at the next step, or is gone after
-        the last one; where the body raised, it says why, how often, and when to try again.
+    def working(self, step: Step, doing: Doing | None = None) -> Iterator[None]:
+        """Keep the move alive while the body runs, and show what it is `doing`. Afterwards it stands at the
+        next step, or is gone after the last one; where the body raised, it says why, how often, and when to
+        try again.
 
         A missing Redis stops none of this: what could not be written is decided anew by beat.
         """
         attempts = self._attempts(step)
         done = threading.Event()
         renewal = threading.Thread(
-            target=self._renew, args=(step, attempts, done), name=f"move {step.step}", daemon=True
+            target=self._renew,
+            args=(step, attempts, done, doing or Doing()),
+            name=f"move {step.step}",
+            daemon=True,
         )
         renewal.start()
         try:
@@ -176,10 +187,12 @@ class MoveKeeper:
         log.warning("%s", text, extra={"action": kind, "host": step.host, "plot_id": step.plot_id})
         self.tell(step, kind, text)
 
-    def _renew(self, step: Step, attempts: int, done: threading.Event) -> None:
-        # Redis that is back is told before beat, which finds nobody at work on the plot, orders it anew.
-        while not done.wait(RENEW_S if self._put(step, self._record(step, attempts)) else _REDIS_PAUSE_S):
-            pass
+    def _renew(self, step: Step, attempts: int, done: threading.Event, doing: Doing) -> None:
+        while True:
+            heard = self._put(step, self._record(step, attempts, doing=doing.text))
+            # Redis that is back is told before beat, which finds nobody at work on the plot, orders it anew.
+            if done.wait(RENEW_S if heard else _REDIS_PAUSE_S):
+                return
 
     def _put(self, step: Step, move: PendingMove) -> bool:
         """False where the notice board did not hear it."""
@@ -195,6 +208,7 @@ class MoveKeeper:
         lifetime: timedelta = MOVE_LIFETIME,
         absent: bool = False,
         delivery: dict[str, Any] | None = None,
+        doing: str | None = None,
     ) -> PendingMove:
         return PendingMove(
             path=step.path,
@@ -209,6 +223,7 @@ class MoveKeeper:
             move=step.move,
             absent=absent,
             delivery=delivery,
+            doing=doing,
         )
 
     def move_of(self, plotter: str, path: str) -> PendingMove | None:

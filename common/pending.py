@@ -42,6 +42,7 @@ class PendingMove(Notice):
         the plot is not moving now.
     move: of the chain of tasks that works on it; another chain's tasks find by it that they came too late.
     delivery: common.messages.Delivery of a plot that is sent, until beat has told the harvester of it.
+    doing: what a long step does now, for operators: "is read back from DRIVE: 40 %".
     absent: the harvester has no copy of the plot: it has looked at all its drives, or what came was no good.
     """
 
@@ -55,6 +56,7 @@ class PendingMove(Notice):
     reason: str | None = None
     retry_at: AwareDatetime | None = None
     move: str | None = None
+    doing: str | None = None
     absent: bool = False
     delivery: dict[str, Any] | None = None
 

@@ -229,7 +229,11 @@ class PlotterSnapshot(Notice):
 
 
 class Transfer(Notice):
-    """A plot on its way from this host to a drive."""
+    """A plot on its way from this host to a drive.
+
+    compares: nothing is sent; the source is read, to be compared with a file of its name on the drive. The
+        bytes, rate and rest are those of the reading then.
+    """
 
     path: str  # source
     plot_id: str | None
@@ -240,6 +244,7 @@ class Transfer(Notice):
     sent_bytes: int = 0
     rate_bytes_s: float | None = None
     eta_s: float | None = None
+    compares: bool = False
 
 
 class TargetSpace(Notice):

@@ -11,10 +11,11 @@ from functools import partial
 from pathlib import Path
 
 from common import machine
+from common.digests import known
 from common.durable import make_durable
 from common.errors import DriveFailed, OrderRefused, PlotRefused, TransferFailed
 from common.messages import Admission, Delivery, Reservation
-from common.moving import Stop, never
+from common.moving import Doing, Stop, never
 from common.openfile import is_open_for_writing
 from common.plotfile import Header, PlotName
 from common.probe import Probe, look
@@ -22,10 +23,10 @@ from common.snapshot import DirState, DriveUse
 from harvester_worker import incoming, ledger
 from harvester_worker.disk import forget_cached, rename_new
 from harvester_worker.drives import Drives
-from harvester_worker.farmed import landed_at
+from harvester_worker.farmed import landed_at, other_file
 from harvester_worker.landed import Landed
 from harvester_worker.ledger import Entry
-from harvester_worker.readback import compare, deadline_s, known
+from harvester_worker.readback import compare, deadline_s
 from harvester_worker.resume import arrived
 from harvester_worker.verify import check_header, prove
 
@@ -37,7 +38,7 @@ FLUSH_S = 1800.0
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
-    """A plot to take in: `file` is its part, or where it landed before."""
+    """A plot to take in: `file` is its part, or the file that has its name on the drive already."""
 
     reservation: Reservation
     name: PlotName
@@ -47,6 +48,18 @@ class _Arrival:
     @property
     def final(self) -> Path:
         return Path(self.drive) / self.name.name
+
+    @property
+    def landed(self) -> bool:
+        return self.file == self.final
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """entry: describes the file as it was before its checks, with the source's digest where that is known."""
+
+    header: Header
+    entry: Entry
 
 
 class Admitter:
@@ -72,28 +85,34 @@ class Admitter:
         self.read_back = read_back
         self._landed_on = landed or Landed()
 
-    def admit(self, delivery: Delivery, stop: Stop = never) -> Admission:
+    def admit(self, delivery: Delivery, stop: Stop = never, doing: Doing | None = None) -> Admission:
         """Take the plot in. Asked again for a plot that is in, checks that and answers the same.
 
-        Raises PlotRefused (it is no good), DriveFailed (its copy is none), and what came is put aside;
-        TransferFailed (not now), OrderRefused, common.probe.Hanging; LetGo when `stop` is set meanwhile.
+        Args:
+            delivery: What the plotter sent.
+            stop: Ends the checks once it is set.
+            doing: Is told which check runs, for operators.
+
+        Raises:
+            PlotRefused: It is no good, or the drive has another file of its name.
+            DriveFailed: The copy differs from the source. What came is put aside, as with PlotRefused.
+            TransferFailed: Not now. OrderRefused, common.probe.Hanging: as their classes say.
+            LetGo: `stop` was set.
         """
         begun_s = time.monotonic()
         arrival = self._arrival(delivery.reservation)
         run = partial(self._work.run, arrival.drive, deadline_s=FLUSH_S)
+        run(partial(self._must_be_there, arrival.drive))  # before minutes of reading
         try:
-            header = run(partial(_flushed, arrival))
-            if whole := self._must_be_read(arrival, delivery.digest):
-                read = partial(compare, arrival.file, delivery.digest or "", stop)
-                self._work.run(arrival.drive, read, deadline_s(delivery.reservation.size_bytes))
-            verified = prove(arrival.file, header, self.challenges, stop, self._python)
-            verified += ", all bytes read back" if whole else ""
+            looked = run(partial(_flushed, arrival, delivery.digest))
+            read = self._read(arrival, delivery.digest, stop, doing or Doing())
+            verified = prove(arrival.file, looked.header, self.challenges, stop, self._python) + read
         except (PlotRefused, DriveFailed):
-            if arrival.file != arrival.final:
+            if not arrival.landed:
                 run(partial(_put_aside, arrival))
                 self._drives.refresh(arrival.drive)
             raise
-        landed = run(partial(self._land, arrival, delivery.digest))
+        landed = run(partial(self._land, arrival, looked.entry))
         self._drives.refresh(arrival.drive)
         took_s = time.monotonic() - begun_s
         log.info(
@@ -130,11 +149,34 @@ class Admitter:
         there = self._work.run(drive, partial(_first, places), FLUSH_S)
         return _Arrival(reservation, name, drive, there)
 
+    def _read(self, arrival: _Arrival, digest: str | None, stop: Stop, doing: Doing) -> str:
+        """Read all bytes where size, header and proofs are not enough; says so in words to append."""
+        if not self._must_be_read(arrival, digest):
+            return ""
+        size_bytes = arrival.reservation.size_bytes
+        what = "is compared with the file of its name on" if arrival.landed else "is read back from"
+
+        def tell(done_bytes: int) -> None:
+            doing.text = f"{what} {arrival.drive}: {100 * done_bytes // size_bytes} %"
+
+        tell(0)
+        read = partial(compare, arrival.file, digest or "", stop, tell=tell)
+        try:
+            self._work.run(arrival.drive, read, deadline_s(size_bytes))
+        except DriveFailed as error:
+            if not arrival.landed:
+                raise
+            raise other_file(arrival.final, "Its content differs from the source.") from error
+        finally:
+            doing.text = None
+        return ", all bytes compared with the source" if arrival.landed else ", all bytes read back"
+
     def _must_be_read(self, arrival: _Arrival, digest: str | None) -> bool:
         """Whether size, header and proofs are not enough: bytes of a run that did not end well may have been
-        lost from memory, or be zeros. Raises TransferFailed where they cannot be held against anything."""
-        if arrival.file == arrival.final:
-            return False
+        lost from memory, or be zeros; and a file that somebody else put on the drive may hold anything.
+        Raises TransferFailed where there is nothing to compare with."""
+        if arrival.landed:
+            return self._is_foreign(arrival, digest)
         record = self._work.run(arrival.drive, partial(incoming.record_of, arrival.file), FLUSH_S)
         if digest is None:
             # rsync skips a part as long as its source, whatever is in it; `reserve` cuts such a one.
@@ -147,27 +189,49 @@ class Admitter:
         clean = record is not None and not record.resumed and record.boot == machine.boot_id()
         return self.read_back or not clean
 
-    def _land(self, arrival: _Arrival, digest: str | None) -> Path:
+    def _is_foreign(self, arrival: _Arrival, digest: str | None) -> bool:
+        """Whether only its content can tell that the file is the plot: it is not the one that this harvester
+        took in, or the source differs from what was taken in. Raises TransferFailed as _must_be_read."""
+        look = partial(ledger.admitted, arrival.drive, arrival.name.name)
+        entry = self._work.run(arrival.drive, look, FLUSH_S)
+        if entry is not None and digest in (None, entry.digest):
+            return False
+        if not known(digest):
+            raise TransferFailed(
+                f"{arrival.final} was not taken in by this harvester, and the source's digest is not known.",
+                "The source is kept. It is compared with that file at the next try.",
+            )
+        return True
+
+    def _land(self, arrival: _Arrival, entry: Entry) -> Path:
         """Rename, and make both directories durable. In the drive's thread."""
         self._must_be_there(arrival.drive)
         incoming.prepare(arrival.drive)
         with incoming.locked(arrival.drive):
             # The checks took minutes, and proofs do not miss what is cut off at the end.
             _must_be_whole(arrival)
+            if not entry.describes(arrival.file.lstat()):
+                raise TransferFailed(f"{arrival.file} was changed during its checks.", "The source is kept.")
             self._landed_on.put(arrival.name.plot_id, arrival.drive)
-            if arrival.file != arrival.final:
-                try:
-                    rename_new(arrival.file, arrival.final)
-                except FileExistsError:
-                    # Raises unless it is this very plot; the second copy is not needed then.
-                    landed_at(arrival.name, arrival.reservation.size_bytes, arrival.drive)
+            if not arrival.landed:
+                self._rename(arrival)
             make_durable(arrival.final.parent)
-            if known(digest) and arrival.file != arrival.final:
-                entry = Entry(digest=digest or "", size_bytes=arrival.reservation.size_bytes)
+            if known(entry.digest):
                 ledger.write(arrival.drive, arrival.name.name, entry)
             incoming.drop(incoming.part_path(arrival.drive, arrival.name.plot_id))
             make_durable(incoming.folder(arrival.drive))
         return arrival.final
+
+    def _rename(self, arrival: _Arrival) -> None:
+        try:
+            rename_new(arrival.file, arrival.final)
+        except FileExistsError:
+            landed_at(arrival.name, arrival.reservation.size_bytes, arrival.drive)
+            # Its content must be compared, which takes too long under the lock.
+            raise TransferFailed(
+                f"{arrival.final} appeared while the plot was sent.",
+                "The source is kept. It is compared with that file at the next try.",
+            ) from None
 
     def _must_be_there(self, drive: str) -> None:
         state = look(drive, self._drives.must_be_mounted).state
@@ -182,14 +246,15 @@ def _first(places: list[Path]) -> Path:
     raise TransferFailed(f"{places[0]} is gone: its reservation lapsed.", "The plot will be sent anew.")
 
 
-def _flushed(arrival: _Arrival) -> Header:
+def _flushed(arrival: _Arrival, digest: str | None) -> _Looked:
     """Check what the file system knows, and have the bytes on the drive. In the drive's thread."""
     _must_be_whole(arrival)
     make_durable(arrival.file)
+    entry = Entry.of(arrival.file, digest or "")
     arrived(arrival.file)
     header = check_header(arrival.file, arrival.name, arrival.reservation.size_bytes)
     forget_cached(arrival.file)  # the proofs shall read the drive
-    return header
+    return _Looked(header, entry)
 
 
 def _must_be_whole(arrival: _Arrival) -> None:

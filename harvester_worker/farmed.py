@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -10,19 +11,46 @@ from common.errors import PlotRefused, TransferFailed
 from common.openfile import is_open_for_writing
 from common.plotfile import NotAPlot, PlotName, read_header
 from common.probe import Hanging, Probe
+from harvester_worker import ledger
 
 # What a drive answers that could not be read.
 UNREAD = (OSError, Hanging)
 
-Answers = Mapping[str, Path | OSError | Hanging | None]
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file with the plot's name, size and header. ours: this harvester took it in, and it is unchanged
+    since; of any other file only the content tells whether it is the plot."""
+
+    path: Path
+    ours: bool
+
+
+Answers = Mapping[str, Found | PlotRefused | TransferFailed | OSError | Hanging | None]
 
 
 def looked_for(
     probe: Probe, drives: Sequence[str], name: PlotName, size_bytes: int, deadline_s: float
 ) -> Answers:
-    """By drive, where the plot is on it; None where it is not, the error of a drive that did not tell.
-    Raises as landed_at."""
+    """By drive, the file that may be the plot; None where there is none; the error where the drive could not
+    be read, or holds another file of this name."""
     return probe.run_all(drives, partial(_landed_or_error, name, size_bytes), deadline_s)
+
+
+def best(looked: Answers) -> tuple[str, Found] | None:
+    """The drive that has the plot, and its file there: one that we took in, before any other.
+
+    Raises TransferFailed or PlotRefused of a drive that holds another file of this name, where no drive
+    has the plot for certain.
+    """
+    found = {drive: answer for drive, answer in looked.items() if isinstance(answer, Found)}
+    for drive, one in found.items():
+        if one.ours:
+            return drive, one
+    for answer in looked.values():
+        if isinstance(answer, PlotRefused | TransferFailed):
+            raise answer
+    return next(iter(found.items()), None)
 
 
 def why_unread(error: OSError | Hanging) -> str:
@@ -30,8 +58,8 @@ def why_unread(error: OSError | Hanging) -> str:
     return "does not answer" if isinstance(error, Hanging) else f"cannot be read: {error.strerror or error}"
 
 
-def landed_at(name: PlotName, size_bytes: int, drive: str) -> Path | None:
-    """The plot under its farmed name on this drive, as far as size and header tell; None where it is not.
+def landed_at(name: PlotName, size_bytes: int, drive: str) -> Found | None:
+    """The file under the plot's farmed name on this drive, if size and header fit; None where there is none.
 
     Raises TransferFailed while somebody still writes it, PlotRefused where it is another file.
     """
@@ -44,17 +72,19 @@ def landed_at(name: PlotName, size_bytes: int, drive: str) -> Path | None:
     except FileNotFoundError:
         return None
     except NotAPlot as error:
-        raise _other_file(path, error.what) from error
+        raise other_file(path, error.what) from error
     if found_bytes != size_bytes or header.plot_id not in (None, name.plot_id):
-        raise _other_file(path, f"It has {found_bytes} bytes, the plot to come {size_bytes}.")
-    return path
+        raise other_file(path, f"It has {found_bytes} bytes, the plot to come {size_bytes}.")
+    return Found(path, ledger.admitted(drive, name.name) is not None)
 
 
-def _landed_or_error(name: PlotName, size_bytes: int, drive: str) -> Path | OSError | None:
+def _landed_or_error(
+    name: PlotName, size_bytes: int, drive: str
+) -> Found | PlotRefused | TransferFailed | OSError | None:
     """As landed_at; a drive that cannot be read keeps nobody from the others."""
     try:
         return landed_at(name, size_bytes, drive)
-    except OSError as error:
+    except (OSError, PlotRefused, TransferFailed) as error:
         return error
 
 
@@ -65,8 +95,10 @@ def same_file(one: str, other: str) -> bool:
         return False
 
 
-def _other_file(path: Path, detail: str) -> PlotRefused:
+def other_file(path: Path, detail: str) -> PlotRefused:
+    """The refusal where another file has the plot's name on a drive."""
     return PlotRefused(
         f"{path} exists and is not the plot that is to come. {detail}",
-        "Look which of the two is whole (chia plots check), and delete the other.",
+        "The source is kept. Check both files (`chia plots check`), and move the bad one out of the way. "
+        "If that is the one on the drive: `plotman resend` sends the source again.",
     )

@@ -1,15 +1,17 @@
 """What each plot's bytes should be: `DRIVE/.incoming/digests/NAME`, written when the plot is taken in.
 
 One small file a plot, on the plot's own drive: it goes where the drive goes. Its mtime is when the plot was
-last read as a whole and found right.
+last read as a whole and found right. A file that nothing here describes was put on the drive by others.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -20,13 +22,28 @@ FOLDER = "digests"
 
 
 class Entry(BaseModel):
-    """digest: of the source as rsync told it, hex. suspect: reading the plot gave another; why."""
+    """digest: of the source as rsync told it, hex. suspect: reading the plot gave another; why.
+    inode, mtime_ns: of the file that was taken in; None in entries of an older plotman, which describe none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     digest: str
     size_bytes: int
     suspect: str | None = None
+    inode: int | None = None
+    mtime_ns: int | None = None
+
+    @classmethod
+    def of(cls, plot: Path, digest: str) -> Self:
+        """Describe a plot that was just verified. Raises OSError."""
+        status = plot.lstat()
+        return cls(digest=digest, size_bytes=status.st_size, inode=status.st_ino, mtime_ns=status.st_mtime_ns)
+
+    def describes(self, status: os.stat_result) -> bool:
+        """Whether a file, by its lstat, is the one that was taken in, and unchanged since."""
+        seen = (status.st_size, status.st_ino, status.st_mtime_ns)
+        return stat.S_ISREG(status.st_mode) and seen == (self.size_bytes, self.inode, self.mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +64,16 @@ def write(drive: str, name: str, entry: Entry) -> None:
     draft.write_text(entry.model_dump_json(exclude_none=True) + "\n", encoding="utf-8")
     make_durable(draft)
     draft.rename(folder / name)
+
+
+def admitted(drive: str, name: str) -> Entry | None:
+    """What is known of the file of this name, if this harvester took in that very file and nothing is wrong
+    with it. None for any other: only its content tells whether it is the plot. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError, ValidationError):
+        entry = Entry.model_validate_json((incoming.folder(drive) / FOLDER / name).read_bytes())
+        if entry.suspect is None and entry.describes((Path(drive) / name).lstat()):
+            return entry
+    return None
 
 
 def checked(drive: str, name: str) -> None:

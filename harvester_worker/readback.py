@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import re
-import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import xxhash
 
+from common.digests import read_digest
 from common.errors import DriveFailed
-from common.moving import LetGo, Stop, never
+from common.moving import Stop, never
 
-_CHUNK_BYTES = 4 << 20
 # A drive that delivers less than this is failing.
 SLOWEST_BYTES_S = 10e6
-
-
-class _Digest(Protocol):
-    def update(self, data: bytes, /) -> object: ...
-
-    def hexdigest(self) -> str: ...
 
 
 def deadline_s(size_bytes: int) -> float:
@@ -31,41 +22,33 @@ def deadline_s(size_bytes: int) -> float:
     return 600 + 2 * size_bytes / SLOWEST_BYTES_S
 
 
-def known(digest: str | None) -> bool:
-    """Whether a digest is of a kind that we can compute: 128 bits, as 32 hex digits."""
-    return digest is not None and re.fullmatch(r"[0-9a-f]{32}", digest) is not None
+def compare(
+    path: Path,
+    digest: str,
+    stop: Stop = never,
+    rate_bytes_s: float | None = None,
+    tell: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Read the file from its drive. Takes as long as the drive does: run it where that may be waited for.
 
+    Args:
+        path: The plot.
+        digest: rsync's of the source, hex: xxh128, or md5 where one of the two rsyncs is old.
+        stop: Ends the reading once it is set.
+        rate_bytes_s: Read no faster than this; None: no limit.
+        tell: Called with the bytes read so far.
 
-def compare(path: Path, digest: str, stop: Stop = never, rate_bytes_s: float | None = None) -> None:
-    """Read the file from its drive. digest: rsync's of the source, xxh128, or md5 where one of the two
-    rsyncs is old. rate_bytes_s: not faster than this; None: as fast as it goes.
-
-    Raises DriveFailed where the bytes are others, LetGo when `stop` is set meanwhile, OSError. Takes as
-    long as the drive does: run it where that may be waited for.
+    Raises:
+        DriveFailed: The bytes are others.
+        LetGo: `stop` was set.
+        OSError: The file cannot be read.
     """
     found = []
     for kind in (xxhash.xxh3_128, partial(hashlib.md5, usedforsecurity=False)):
-        found.append(_digest(path, kind(), stop, rate_bytes_s))
+        found.append(read_digest(path, stop, kind(), rate_bytes_s, tell))
         if found[-1] == digest:
             return
     raise DriveFailed(
         f"{path.name} reads back otherwise than it was sent: digest {found[0]}, sent {digest}.",
         "Look at dmesg, the drive and its cable, and the memory of this machine.",
     )
-
-
-def _digest(path: Path, digest: _Digest, stop: Stop, rate_bytes_s: float | None) -> str:
-    begun_s, done_bytes = time.monotonic(), 0
-    with path.open("rb", buffering=0) as file:
-        fd = file.fileno()
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)  # what is in memory proves nothing
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-        while chunk := file.read(_CHUNK_BYTES):
-            if stop.is_set():
-                raise LetGo
-            digest.update(chunk)
-            os.posix_fadvise(fd, done_bytes, len(chunk), os.POSIX_FADV_DONTNEED)  # the farmer needs the room
-            done_bytes += len(chunk)
-            if rate_bytes_s:
-                time.sleep(max(0.0, begun_s + done_bytes / rate_bytes_s - time.monotonic()))
-    return digest.hexdigest()

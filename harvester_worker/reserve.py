@@ -25,7 +25,7 @@ from harvester_worker import incoming
 from harvester_worker.choose import Candidate, Refusal, choose_drive, why_not
 from harvester_worker.disk import hold
 from harvester_worker.drives import CHANGE_S, Drives
-from harvester_worker.farmed import UNREAD, Answers, looked_for, same_file, why_unread
+from harvester_worker.farmed import UNREAD, Answers, best, looked_for, same_file, why_unread
 from harvester_worker.incoming import Part, Record
 from harvester_worker.landed import Landed
 from harvester_worker.resume import VAIN_MAX, give_up, resume, tries_in_vain
@@ -59,7 +59,9 @@ class ReserveOrder(Message):
             raise OrderRefused(f"{self.path} is not named like a finished plot.", "Leave it where it is.")
         return name
 
-    def answer(self, drive: str, part: Path | None = None, landed: Path | None = None) -> Reservation:
+    def answer(
+        self, drive: str, part: Path | None = None, landed: Path | None = None, compare: bool = False
+    ) -> Reservation:
         return Reservation(
             host=self.host,
             source_host=self.source_host,
@@ -68,6 +70,7 @@ class ReserveOrder(Message):
             drive=drive,
             part=str(part) if part else None,
             landed=str(landed) if landed else None,
+            compare=compare,
             move=self.move,
         )
 
@@ -151,16 +154,16 @@ class Reserver:
         return why_unread(unread[home]) if home in unread else f"is {seen[home].report.state.value}"
 
     def _landed(self, order: ReserveOrder, looked: Answers) -> Reservation | None:
-        there = (
-            order.answer(drive, landed=landed) for drive, landed in looked.items() if isinstance(landed, Path)
-        )
-        found = next(there, None)
-        if found and order.host == order.source_host and same_file(order.path, str(found.landed)):
+        found = best(looked)
+        if found is None:
+            return None
+        drive, file = found
+        if order.host == order.source_host and same_file(order.path, str(file.path)):
             raise OrderRefused(
-                f"{order.path} lies on the drive {found.drive} already.",
+                f"{order.path} lies on the drive {drive} already.",
                 "Do not name one folder both as dst and as drive.",
             )
-        return found
+        return order.answer(drive, landed=file.path, compare=not file.ours)
 
     def _resumed(self, order: ReserveOrder, name: PlotName, seen: dict[str, Survey]) -> Reservation | None:
         begun = ((drive, part) for drive, look in seen.items() for part in look.parts)

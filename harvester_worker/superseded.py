@@ -11,6 +11,7 @@ from pathlib import Path
 
 from common.probe import Hanging
 from common.snapshot import DirState
+from harvester_worker import ledger
 from harvester_worker.drives import CHANGE_S, LOOK_S, Drives
 from harvester_worker.landed import Landed
 from harvester_worker.resume import give_up
@@ -23,7 +24,9 @@ def drop_superseded(drives: Drives, landed: Landed, seen: Mapping[str, Survey]) 
     """seen: the drives as they were just looked at. Never a part that is open for writing."""
     for drive, part, complete in list(_superseded(landed, seen)):
         try:
-            if not drives.probe.run(str(complete.parent), complete.is_file, LOOK_S):
+            home = str(complete.parent)
+            # A file that came otherwise may be anything.
+            if drives.probe.run(home, partial(ledger.admitted, home, complete.name), LOOK_S) is None:
                 continue
             drives.probe.run(drive, partial(give_up, drive, part), CHANGE_S)
         except (Hanging, OSError) as error:

@@ -12,7 +12,7 @@ from celery.exceptions import Ignore
 from common import names
 from common.errors import DriveFailed, PlotmanError, PlotRefused
 from common.messages import Admission, Delivery, Message
-from common.moving import LetGo, Step
+from common.moving import Doing, LetGo, Step
 from common.pending import MoveStep
 from common.plotfile import plot_id_of
 from common.pool import stop_event
@@ -107,8 +107,9 @@ def admit(self: Task, delivery: dict[str, Any], host: str) -> dict[str, Any]:
     )
     began_at = now_utc()
     try:
-        with harvester.moves.working(step):
-            admission = harvester.way_in.admit(delivered, stop_event(self.request.id))
+        doing = Doing()
+        with harvester.moves.working(step, doing):
+            admission = harvester.way_in.admit(delivered, stop_event(self.request.id), doing)
     except LetGo:
         raise Ignore from None
     except (PlotRefused, DriveFailed) as error:

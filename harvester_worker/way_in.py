@@ -9,7 +9,7 @@ from pathlib import Path
 
 from common.errors import BrokerError, DriveFailed
 from common.messages import Admission, Delivery, Reservation
-from common.moving import Stop
+from common.moving import Doing, Stop
 from common.plotfile import PlotName
 from common.snapshot import Event
 from common.store import Board
@@ -81,18 +81,18 @@ class WayIn:
         self._board.put_ticket(order.source_host, ticket)
         return reservation
 
-    def admit(self, delivery: Delivery, stop: Stop) -> Admission:
+    def admit(self, delivery: Delivery, stop: Stop, doing: Doing | None = None) -> Admission:
         """As Admitter.admit; nobody can write any more from here on, nor have the plot sent anew. A drive
         that gives back other bytes than it got is told of, and the plot goes to another."""
         name = PlotName.parse(Path(delivery.reservation.path).name)
         if name is None:
-            return self._admitter.admit(delivery, stop)  # which refuses it
+            return self._admitter.admit(delivery, stop, doing)  # which refuses it
         with self._in_hand.taking_in(name.plot_id):
             self._close(name.plot_id)
             if delivery.reservation.part is not None:
                 self._arriving.leave(Path(delivery.reservation.part))
             try:
-                return self._admitter.admit(delivery, stop)
+                return self._admitter.admit(delivery, stop, doing)
             except DriveFailed as error:
                 self._drive_failed(name.plot_id, delivery.reservation.drive, str(error))
                 raise

@@ -25,6 +25,7 @@ from plotter_worker.targets.setup import mover_of
 from plotter_worker.transfer.progress import Progress
 from plotter_worker.transfer.sender import Sender
 from plotter_worker.transfer.shown import beginning, going
+from plotter_worker.transfer.source_digest import digest_of
 from plotter_worker.transfer.strays import end_strays
 from plotter_worker.transfer_history import TransferHistory
 
@@ -80,26 +81,40 @@ class Archiver:
             self.target.follow(self._dirs)
 
     def send(self, reservation: Reservation, tell: Any, stop: Stop) -> Delivery:
-        """Fill the reserved part. tell: called with each Progress.
+        """Fill the reserved part; or only read the source, where its content is to be compared with a file
+        that the drive has already. The source is never changed.
 
-        Raises OrderRefused for what is no plot of this host, TransferFailed with the cause, LetGo when
-        `stop` was set. The source is never changed.
+        Args:
+            reservation: The harvester's answer.
+            tell: Called with each Progress.
+            stop: Ends the transfer once it is set.
+
+        Raises:
+            OrderRefused: It is no plot of this host.
+            TransferFailed: With the cause.
+            LetGo: `stop` was set.
         """
         source = own_plot(reservation.path, self._dirs)
-        if reservation.landed is not None:
+        if reservation.landed is not None and not reservation.compare:
             return Delivery(reservation=reservation)
+
+        def told(progress: Progress) -> None:
+            self._progress(reservation, progress, tell)
+
         self._show(beginning(reservation))
         try:
-            sent = self._sender.send(
-                source, reservation, lambda progress: self._progress(reservation, progress, tell), stop
-            )
+            if reservation.landed is not None:
+                sent = digest_of(source, told, stop)
+            else:
+                sent = self._sender.send(source, reservation, told, stop)
             # From here on the harvester may take it in, whatever becomes of us and of the notice board.
             self._delivered.put(reservation.path, reservation.host)
         finally:
             self._show(None, reservation.path)
         log.info(
-            "%s was sent in %.1f s",
+            "%s was %s in %.1f s",
             source.name,
+            "read, to be compared" if reservation.landed else "sent",
             sent.took_s,
             extra={"action": "sent", "host": self.host, "digest": sent.digest},
         )

@@ -155,7 +155,8 @@ def _plot(seen: Picture, snapshot: PlotterSnapshot, plot: FinishedPlot) -> Answe
         return answer(*_sending(sending))
     record = next((move for move in seen.moves.get(host, ()) if move.path == path), None)
     if record is not None and under_way(record, seen.now):
-        return answer(f"on its way to {record.harvester}: {record.step.value}{_tries(record)}")
+        doing = record.doing or record.step.value
+        return answer(f"on its way to {record.harvester}: {doing}{_tries(record)}")
     for wait in seen.of(host, path):
         at, when = expected(wait, snapshot, seen.now)
         tries = "" if record is None else _tries(record)
@@ -175,7 +176,11 @@ def _plot(seen: Picture, snapshot: PlotterSnapshot, plot: FinishedPlot) -> Answe
 def _sending(transfer: Transfer) -> tuple[str, None, str | None]:
     share = 100 * transfer.sent_bytes / transfer.size_bytes if transfer.size_bytes else 0
     rate = "" if transfer.rate_bytes_s is None else f", {human_bytes(transfer.rate_bytes_s)}/s"
-    text = f"moving to {transfer.harvester}:{transfer.drive}: {share:.0f} %{rate}"
+    where = f"{transfer.harvester}:{transfer.drive}"
+    does = f"moving to {where}"
+    if transfer.compares:
+        does = f"{where} has a file of its name; the plot is read, to be compared with that"
+    text = f"{does}: {share:.0f} %{rate}"
     return text, None, None if transfer.eta_s is None else f"{human_duration(transfer.eta_s)} left"
 
 

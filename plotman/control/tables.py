@@ -109,7 +109,7 @@ def moves_table(farm: Farm) -> Table:
                 (
                     transfer.plot_id[:8] if transfer.plot_id else PurePath(transfer.path).name,
                     host,
-                    f"{transfer.harvester}:{transfer.drive}",
+                    f"{'compared with ' if transfer.compares else ''}{transfer.harvester}:{transfer.drive}",
                     f"{100 * share:.0f}",
                     f"{human_bytes(transfer.rate_bytes_s)}/s" if transfer.rate_bytes_s else "?",
                     human_duration(transfer.eta_s) if transfer.eta_s is not None else "?",
@@ -119,7 +119,7 @@ def moves_table(farm: Farm) -> Table:
         if (host, path) not in sent:
             name = PlotName.parse(PurePath(path).name)
             shown = name.plot_id[:8] if name else PurePath(path).name
-            rows.append((shown, host, move.harvester, "", STEP_WORDS[move.step], ""))
+            rows.append((shown, host, move.harvester, "", move.doing or STEP_WORDS[move.step], ""))
     columns = ("plot id", "host", "to", "%", "rate", "ETA")
     return Table(columns, tuple(rows), "Archiving", frozenset({"%", "rate", "ETA"}))
 

@@ -11,7 +11,7 @@ from plotter_worker.transfer.progress import Progress
 
 
 def beginning(reservation: Reservation) -> Transfer:
-    """Nothing of it is sent yet; it begins now."""
+    """It begins now: nothing of it is sent, or compared, yet."""
     return Transfer(
         path=reservation.path,
         plot_id=plot_id_of(reservation.path),
@@ -19,6 +19,7 @@ def beginning(reservation: Reservation) -> Transfer:
         harvester=reservation.host,
         drive=reservation.drive,
         started_at=datetime.now(UTC),
+        compares=reservation.compare,
     )
 
 

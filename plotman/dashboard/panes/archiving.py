@@ -93,6 +93,7 @@ def moves(farm: Farm, waiting: Waiting) -> Table:
                 word = "waits" if plot.state is PlotState.READY and why else plot.state.value
                 if move is not None:
                     word, why = STEP_WORDS[move.step], f"to {move.harvester}"
+                    why += f": {move.doing}" if move.doing else ""
                 level = _PLOT_LEVELS.get(plot.state, Level.PLAIN)
                 rows.append(Row(*_plot_row(host, plot, word, why), level))
     return Table("moves", "Moving", _MOVE_COLUMNS, tuple(rows), "no finished plots here")
@@ -113,7 +114,7 @@ def _transfer_row(host: str, transfer: Transfer) -> tuple[Target, tuple[Cell, ..
         Cell(host),
         Cell(transfer.path),
         Cell(human_bytes(transfer.size_bytes), transfer.size_bytes),
-        Cell("sending"),
+        Cell("comparing" if transfer.compares else "sending"),
         percent(None if share is None else 100 * share),
         Cell(f"{human_bytes(rate)}/s", rate) if rate else Cell("?"),
         duration(transfer.eta_s),

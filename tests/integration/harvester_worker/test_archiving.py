@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from common.digests import read_digest
 from common.errors import OrderRefused, PlotRefused, TransferFailed
 from common.messages import Admission, Delivery, Reservation
 from common.moving import never
@@ -234,7 +235,8 @@ def test_a_folder_that_is_both_dst_and_drive_loses_nothing(farm: MakeFarm, sourc
 
     with pytest.raises(OrderRefused, match="lies on the drive"):
         harvester.reserver.reserve(order(source))
-    admission = harvester.admitter.admit(Delivery(reservation=only_copy))
+    digest = read_digest(source, never)
+    admission = harvester.admitter.admit(Delivery(reservation=only_copy, digest=digest))
     with pytest.raises(OrderRefused, match="farmed"):
         release(admission, [str(source.parent)])
 

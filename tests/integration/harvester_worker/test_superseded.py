@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from harvester_worker import incoming, ledger
 from harvester_worker.landed import Landed
+from harvester_worker.ledger import Entry
 from harvester_worker.reserve import ReserveOrder
 from harvester_worker.superseded import drop_superseded
 
@@ -38,6 +40,9 @@ def test_a_part_goes_once_its_plot_is_complete_on_another_drive(
     landed.put(f"{1:064x}", str(elsewhere))
     assert look(), "it was about to be taken in, and is not there"
     (elsewhere / NAME).write_bytes(b"plot")
+    assert look(), "the harvester did not take that file in"
+    incoming.prepare(str(elsewhere))
+    ledger.write(str(elsewhere), NAME, Entry.of(elsewhere / NAME, "0" * 32))
     with part.open("ab"):
         assert look(), "somebody still writes it"
     assert not look()
