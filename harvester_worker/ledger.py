@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -43,7 +42,7 @@ class Entry(BaseModel):
     def describes(self, status: os.stat_result) -> bool:
         """Whether a file, by its lstat, is the one that was taken in, and unchanged since."""
         seen = (status.st_size, status.st_ino, status.st_mtime_ns)
-        return stat.S_ISREG(status.st_mode) and seen == (self.size_bytes, self.inode, self.mtime_ns)
+        return seen == (self.size_bytes, self.inode, self.mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)
