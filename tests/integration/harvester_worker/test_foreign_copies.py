@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from common.digests import read_digest
 from common.errors import PlotRefused, TransferFailed
 from common.messages import Admission, Delivery, Reservation
 from common.moving import Doing, never
+from common.snapshot import DriveUse
 from common.store import Board
 from harvester_worker import admit, incoming, ledger
+from harvester_worker.reserve import ReserveOrder
 from plotter_worker.archiver import Archiver
 from plotter_worker.sources import release
 from tests.support import formats
@@ -306,11 +309,12 @@ def test_a_source_that_is_changed_while_it_is_read_is_compared_again(
 def test_of_several_drives_the_one_counts_that_took_the_plot_in(
     plotter: Machines, drive: Path, source: Path
 ) -> None:
+    plotter.site.farm.uses[drive] = DriveUse.DRAINING
     admission = plotter.admit(plotter.send(plotter.reserve(source)))
-    (other,) = {drive, drive.with_name("drive2")} - {Path(admission.landed).parent}
+    assert Path(admission.landed).parent != drive
     content = source.read_bytes()
     for foreign in (content, *formats.differing(content).values()):
-        (other / source.name).write_bytes(foreign)
+        (drive / source.name).write_bytes(foreign)
         reservation = plotter.reserve(source)
         assert (reservation.landed, reservation.compare) == (admission.landed, False)
 
@@ -325,16 +329,21 @@ def test_a_foreign_copy_beside_another_file_of_the_name_is_not_believed(
 
 
 def test_on_a_drive_that_cannot_be_written_nothing_is_read_for_nothing(
-    plotter: Machines, drive: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+    farm: Callable[..., Any],
+    mounted_drive: Callable[[int], Path],
+    source: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    drive = mounted_drive(64 << 20)
+    harvester = farm(drive, mounted=True)
     shutil.copy(source, drive)
-    delivery = plotter.send(plotter.reserve(source))
+    order = ReserveOrder(host=HERE, source_host=THERE, path=str(source), size_bytes=source.stat().st_size)
+    delivery = Delivery(reservation=harvester.reserver.reserve(order), digest=read_digest(source, never))
     monkeypatch.setattr(admit, "compare", lambda *_, **__: pytest.fail("it was read"))
-    pulled = drive.rename(drive.with_name("pulled"))
+    subprocess.run(["mount", "-o", "remount,ro", drive], check=True)
 
-    with pytest.raises(TransferFailed):
-        plotter.admit(delivery)
-    pulled.rename(drive)
+    with pytest.raises(TransferFailed, match="read-only"):
+        harvester.admitter.admit(delivery)
 
 
 def test_both_ends_say_what_they_do_meanwhile(
