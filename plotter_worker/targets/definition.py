@@ -18,6 +18,21 @@ _NAME = re.compile(r"\{(\w+)\}")
 # The source goes after the copy is known whole; an rsync that deletes it knows less (a power cut of the
 # drive's machine right after its end leaves neither).
 _DELETES = frozenset({"--remove-source-files", "--remove-sent-files"})
+# With these rsync ends well though it left a file of the plot's name as it was, whatever is in that.
+_SKIPS = frozenset(
+    {
+        "--append",
+        "--append-verify",
+        "--existing",
+        "--ignore-existing",
+        "--ignore-non-existing",
+        "--size-only",
+        "--update",
+        "--dry-run",
+    }
+)
+# The same in a word of several: -u (--update) and -n (--dry-run), but not where a letter takes the rest.
+_LETTERS = re.compile(r"-[^-eBTMf@][^eBTMf@]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +87,7 @@ def target_of(settings: Config) -> Target | None:
     ours = None if own else name
     stripped: tuple[str, ...] = ()
     if ours and "options" in env:
-        env["options"], stripped = without_deleting(env["options"])
+        env["options"], stripped = without_harmful(env["options"])
     process_name, prefix = (
         _filled(text, env)
         for text in (definition.transfer_process_name, definition.transfer_process_argument_prefix)
@@ -93,11 +108,18 @@ def target_of(settings: Config) -> Target | None:
     )
 
 
-def without_deleting(options: str) -> tuple[str, tuple[str, ...]]:
-    """rsync's options without those that delete the source, and which these were."""
-    words = options.split()
-    kept = [word for word in words if word not in _DELETES]
-    return " ".join(kept), tuple(word for word in words if word in _DELETES)
+def without_harmful(options: str) -> tuple[str, tuple[str, ...]]:
+    """rsync's options without those that delete the source, or leave a file at the destination as it is; and
+    which these were."""
+    kept: list[str] = []
+    left_out: list[str] = []
+    for word in options.split():
+        safe = "" if word in _DELETES | _SKIPS else word
+        if _LETTERS.match(word):
+            safe = word.replace("u", "").replace("n", "")
+        kept += [safe] if safe not in ("", "-") else []
+        left_out += [word] if safe != word else []
+    return " ".join(kept), tuple(left_out)
 
 
 def _filled(text: str, env: Mapping[str, str]) -> str:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
 from pathlib import Path, PurePath
 
+from common.digests import read_digest
 from common.errors import TransferFailed
 from common.messages import Reservation
+from common.moving import Stop
 from plotter_worker.targets import rsyncd, whole
 from plotter_worker.targets.definition import Target
 from plotter_worker.targets.run import Ended
+from plotter_worker.transfer.progress import Progress
 from plotter_worker.transfer.rsync import failure
+from plotter_worker.transfer.source_digest import digest_of
 
 log = logging.getLogger(__name__)
 
@@ -24,20 +29,36 @@ UNFLUSHED = (
 _PROGRESS = "--info=progress2 --no-h --outbuf=L"
 
 
-def options(target: Target, *, again: bool, flush: bool) -> str:
+class There(Enum):
+    """Whether a file of the plot's name is in the folder already."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+# By itself rsync skips a file of the same size and mtime, whatever is in it. With the first option it
+# compares the whole content, with the second it sends the plot in any case.
+COMPARE, SEND = "--checksum", "--ignore-times"
+
+
+def options(target: Target, look: str, *, flush: bool) -> str:
     """What rsync is told beside the user's options, of our own targets only; "" for nothing.
 
-    again: a file of that name is there: compare, and send only what differs.
-    flush: to the drive before rsync ends; for local drives we do that ourselves, with any rsync.
+    look: COMPARE, SEND or "". flush: to the drive before rsync ends; for local drives we do that ourselves,
+    with any rsync.
     """
-    if target.ours is None or PurePath(target.env["command"]).name != "rsync":
+    if not is_rsync(target):
         return ""
-    words = [_PROGRESS]
-    if again:
-        words.append("--checksum")
+    words = [_PROGRESS, *([look] if look else [])]
     if target.ours == DAEMON:
         words += ["--timeout=600", "--contimeout=60", *(["--fsync"] if flush else [])]
     return " ".join(words)
+
+
+def is_rsync(target: Target) -> bool:
+    """Whether the target's program is an rsync that takes options of ours."""
+    return target.ours is not None and PurePath(target.env["command"]).name == "rsync"
 
 
 def refuses(ended: Ended, option: str) -> bool:
@@ -45,12 +66,11 @@ def refuses(ended: Ended, option: str) -> bool:
     return ended.code != 0 and any(option in line for line in ended.said)
 
 
-def copies(target: Target, folders: Sequence[str], name: str) -> dict[str, int]:
-    """Folder -> size in bytes of the file of that name in it: left by a transfer whose end nobody saw.
-
-    What cannot be looked at counts as not there.
-    """
+def copies(target: Target, folders: Sequence[str], name: str) -> tuple[dict[str, int], bool]:
+    """Folder -> size in bytes of the file of that name in it: left by a transfer whose end nobody saw, or put
+    there by others. And whether all folders could be looked at."""
     found: dict[str, int] = {}
+    seen_all = True
     for folder in folders:
         try:
             if target.ours == DAEMON:
@@ -61,13 +81,14 @@ def copies(target: Target, folders: Sequence[str], name: str) -> dict[str, int]:
                 size_bytes = there.stat().st_size if there else None
         except rsyncd.CannotLook as error:
             log.debug("%s", error)
-            return found
+            return found, False
         except OSError as error:
             log.debug("%s: %s", folder, error)
+            seen_all = False
             continue
         if size_bytes is not None:
             found[folder] = size_bytes
-    return found
+    return found, seen_all
 
 
 def sweep(target: Target, folders: Sequence[str], name: str) -> None:
@@ -126,6 +147,39 @@ def whole_copy(
         )
     whole.make_sure(copy, source, size_bytes, device)
     return str(copy), "size and header, on its drive"
+
+
+def same_content(
+    target: Target, source: Path, landed: str, tell: Callable[[Progress], None], stop: Stop
+) -> str:
+    """Compare the whole content of a copy that no rsync of ours has compared or sent. Takes as long as
+    reading both.
+
+    Args:
+        target: Where the copy lies.
+        source: The plot.
+        landed: Path or address of the copy.
+        tell: Called with the progress of reading the source.
+        stop: Ends the reading once it is set.
+
+    Returns:
+        That it was done, in words to append.
+
+    Raises:
+        TransferFailed: The two differ, or cannot be compared.
+        LetGo: `stop` was set.
+    """
+    if target.ours == DAEMON:
+        raise TransferFailed(
+            f"{landed} may have been there before, and its content cannot be compared with {source}.",
+            "The source is kept. Move that file away, or allow checksum and ignore-times in rsyncd.conf.",
+        )
+    if digest_of(source, tell, stop).digest != read_digest(Path(landed), stop):
+        raise TransferFailed(
+            f"{landed} was there before, and its content differs from {source}.",
+            "The source is kept. Check both (`chia plots check`), and move the bad one out of the way.",
+        )
+    return ", all bytes compared with the source"
 
 
 def _at_daemon(target: Target, source: Path, folder: str, size_bytes: int) -> tuple[str, str]:

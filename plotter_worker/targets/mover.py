@@ -17,6 +17,7 @@ from plotter_worker.sources import own_plot
 from plotter_worker.targets import judging
 from plotter_worker.targets.asking import Asking
 from plotter_worker.targets.definition import Target
+from plotter_worker.targets.judging import There
 from plotter_worker.targets.run import Ended, Script
 from plotter_worker.targets.space import SpaceUnknown
 from plotter_worker.transfer.progress import Progress
@@ -56,7 +57,8 @@ class Mover:
     def start(self) -> None:
         if self._target.stripped:
             log.info(
-                "target %s: %s is left out: plotman deletes the source itself, once the copy is known whole",
+                "target %s: %s is left out: plotman deletes the source itself, once the copy is known to be "
+                "whole and the same",
                 self.name,
                 " ".join(self._target.stripped),
             )
@@ -110,9 +112,12 @@ class Mover:
                 raise LetGo
             folders = [space.path for space in self._asking.now().spaces]
             judging.sweep(self._target, folders, source.name)
-            copies = judging.copies(self._target, folders, source.name)
+            copies, seen_all = judging.copies(self._target, folders, source.name)
             reservation = self._claim(source, size_bytes, coming or {}, copies)
-            return self._transfer(source, reservation, reservation.drive in copies, tell, stop)
+            there = There.NO if seen_all else There.UNKNOWN
+            if reservation.drive in copies:
+                there = There.YES
+            return self._transfer(source, reservation, there, tell, stop)
         finally:
             self._around.show(None, path)
             self._path = None
@@ -153,7 +158,7 @@ class Mover:
         self,
         source: Path,
         reservation: Reservation,
-        again: bool,
+        there: There,
         tell: Callable[[Progress], None],
         stop: Stop,
     ) -> Admission:
@@ -163,9 +168,11 @@ class Mover:
 
         begun = beginning(reservation)
         device = judging.device(self._target, reservation.drive)
-        ended = self._run(source, reservation.drive, again, told, stop)
+        ended, compared = self._run(source, reservation.drive, there, told, stop)
         judging.exit_status(self._target, reservation.drive, ended)
         landed, verified = judging.whole_copy(self._target, source, reservation, self._listed(), device)
+        if not compared and there is not There.NO and source.exists():
+            verified += judging.same_content(self._target, source, landed, told, stop)
         log.info(
             "%s was sent to %s in %.1f s",
             source.name,
@@ -191,22 +198,32 @@ class Mover:
             return []  # the user's scripts are judged without
 
     def _run(
-        self, source: Path, folder: str, again: bool, tell: Callable[[Progress], None], stop: Stop
-    ) -> Ended:
+        self, source: Path, folder: str, there: There, tell: Callable[[Progress], None], stop: Stop
+    ) -> tuple[Ended, bool]:
+        """Run the transfer script. How it ended, and whether an rsync of ours sent or compared all bytes."""
+        look = judging.COMPARE if there is There.YES else judging.SEND
+        while True:
+            ended, given = self._try(source, folder, look, tell, stop)
+            if look == judging.COMPARE and judging.refuses(ended, judging.COMPARE):
+                look = judging.SEND
+            elif look == judging.SEND and judging.refuses(ended, judging.SEND):
+                look = ""
+            elif "--fsync" in given and judging.refuses(ended, "--fsync"):
+                log.warning("%s", judging.UNFLUSHED.format(name=self.name))
+                self._flushes = False
+            else:
+                return ended, bool(look) and look in given
+
+    def _try(
+        self, source: Path, folder: str, look: str, tell: Callable[[Progress], None], stop: Stop
+    ) -> tuple[Ended, str]:
+        """One run, and the options that it was given beside the user's."""
         environment = self._target.environment(str(source), folder)
-        extra = judging.options(self._target, again=again, flush=self._flushes)
+        extra = judging.options(self._target, look, flush=self._flushes)
         if extra:
             environment["options"] = f"{extra} {environment['options']}"
         script = Script(self._target.transfer, environment, self._around.log_dir, self._around.owner)
-        ended = script.run(tell, stop)
-        if "--checksum" in extra and judging.refuses(ended, "--checksum"):
-            # Then it is sent anew: its time differs from the source's.
-            return self._run(source, folder, False, tell, stop)
-        if "--fsync" in extra and judging.refuses(ended, "--fsync"):
-            log.warning("%s", judging.UNFLUSHED.format(name=self.name))
-            self._flushes = False
-            return self._run(source, folder, again, tell, stop)
-        return ended
+        return script.run(tell, stop), extra
 
 
 def _size(source: Path, expected: int | None) -> int:

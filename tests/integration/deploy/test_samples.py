@@ -17,7 +17,7 @@ from common.config.presets import PRESETS
 from common.store.checks import server_findings
 from common.store.server import ask
 from plotman.up import broker
-from plotter_worker.targets.definition import without_deleting
+from plotter_worker.targets.definition import without_harmful
 from plotter_worker.targets.rsyncd import CannotLook, size_there
 from tests.support.ports import free_port, listens
 from tests.support.secured import redis_server
@@ -115,7 +115,7 @@ def test_the_rsyncd_sample_takes_plots_as_the_target_rsyncd_sends_them_and_lets_
 ) -> None:
     plot = tmp_path / "a.plot"
     plot.write_bytes(os.urandom(300_000))
-    options, _ = without_deleting(module["options"])
+    options, _ = without_harmful(module["options"])
     assert rsync(*options.replace("80000", "800000").split(), plot, url(module, "a.plot")) == 0
     environment = os.environ | {"RSYNC_PASSWORD": "pw"}
     assert size_there(module, environment, url(module, "a.plot")) == 300_000

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from common.config.model import Config
-from plotter_worker.targets.definition import Target, target_of, without_deleting
+from plotter_worker.targets.definition import Target, target_of, without_harmful
 from tests.support.sections import SCHEDULING
 
 FAR = {"user": "chia", "host": "nas", "site_root": "/mnt/plots", "site": "plots"}
@@ -105,8 +105,16 @@ def test_one_nas_is_one_place_for_all_plotters_and_a_local_folder_is_not(tmp_pat
     assert local.place == "p1:local_rsync"
 
 
-def test_only_what_deletes_the_source_is_left_out() -> None:
-    assert without_deleting("-a --remove-sent-files --bwlimit=5") == (
-        "-a --bwlimit=5",
-        ("--remove-sent-files",),
-    )
+@pytest.mark.parametrize(
+    ("options", "kept", "left_out"),
+    [
+        ("-a --remove-sent-files --bwlimit=5", "-a --bwlimit=5", ["--remove-sent-files"]),
+        ("-auv --update -u -n --size-only", "-av", ["-auv", "--update", "-u", "-n", "--size-only"]),
+        ("--append-verify --ignore-existing", "", ["--append-verify", "--ignore-existing"]),
+        ("--rsh=run -essh-unsafe -Trun --human-readable", None, []),
+    ],
+)
+def test_only_what_deletes_the_source_or_leaves_a_file_as_it_is_is_left_out(
+    options: str, kept: str | None, left_out: list[str]
+) -> None:
+    assert without_harmful(options) == (options if kept is None else kept, tuple(left_out))
