@@ -190,6 +190,15 @@ class Admission(Message):
     verified: OneLine
     took_s: Seconds = 0
 
+class PlotsFound(Message):
+    """What a harvester's drives hold of the plots that were asked for.
+
+    found: (plot id, path). unread: drives that could not be read within seconds, or are disabled.
+    """
+
+    found: tuple[tuple[OneLine, OneLine], ...] = ()
+    unread: tuple[OneLine, ...] = ()
+
 
 def wrong_fields(error: ValidationError, model: type[BaseModel]) -> str:
     """The fields of `model` that are wrong, without their values and without the names of unknown keys."""

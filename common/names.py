@@ -44,6 +44,7 @@ CLEANUP = "plotter_worker.cleanup"
 PLOTTER_HISTORY = "plotter_worker.history"
 HARVESTER_HISTORY = "harvester_worker.history"
 FREE_SPACE = "harvester_worker.free_space"
+FIND_PLOTS = "harvester_worker.find_plots"
 RESERVE = "harvester_worker.reserve"
 ADMIT = "harvester_worker.admit"
 
@@ -74,6 +75,7 @@ ROLE_OF_TASK = {
     PLOTTER_HISTORY: Role.PLOTTER,
     HARVESTER_HISTORY: Role.HARVESTER,
     FREE_SPACE: Role.HARVESTER,
+    FIND_PLOTS: Role.HARVESTER,
     RESERVE: Role.HARVESTER,
     ADMIT: Role.HARVESTER,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import struct
@@ -24,6 +25,8 @@ __all__ = [
 ]
 
 SUFFIXES = (".plot", ".plot2")
+# What people take for plots: also DrPlotter's, and names of file systems that know no lower case.
+_ALIKE = (*SUFFIXES, ".drplot")
 
 # A file whose completeness its header does not tell must have been left alone for so long; the longer
 # time holds where the kernel would not say whether somebody writes it.
@@ -54,6 +57,11 @@ class PlotName:
         if not match:
             return None
         return cls(name, int(match["k"]), match["id"].lower(), int(match["c"] or 0))
+
+
+def is_alike(name: str) -> bool:
+    """Whether people would take a file of this name for a plot."""
+    return name.lower().endswith(_ALIKE)
 
 
 def plot_id_of(path: str) -> str | None:
@@ -169,6 +177,7 @@ def expected_size_bytes(header: Header) -> int | None:
 def classify(path: str | Path, now: datetime) -> tuple[PlotState, str | None, PlotName | None, int]:
     """Look at a file that is named like a plot: its state, why it is not ready, its name, its size.
 
+    The name of a misnamed plot is the one that its header asks for; None where the header does not tell.
     Only opens and stats it, which may hang with its drive: call it through common.probe.
     Raises OSError when it is gone or unreadable.
     """
@@ -176,31 +185,54 @@ def classify(path: str | Path, now: datetime) -> tuple[PlotState, str | None, Pl
     name = PlotName.parse(path.name)
     status = path.lstat()
     size_bytes = status.st_size
+    if stat.S_ISLNK(status.st_mode):
+        return PlotState.FOREIGN, f"a link to {printable(os.readlink(path))}", name, size_bytes  # noqa: PTH115
     if not stat.S_ISREG(status.st_mode):
         return PlotState.FOREIGN, "not a regular file", name, size_bytes
-    if name is None:
-        return PlotState.FOREIGN, "not named like a plot", None, size_bytes
     writing = is_open_for_writing(path)
     if writing:
         return PlotState.OPEN, "somebody still writes it", name, size_bytes
     try:
         header = read_header(path)
     except NotAPlot as error:
+        if name is None:
+            return PlotState.FOREIGN, "not named like a plot", None, size_bytes
         return PlotState.TRUNCATED if error.short else PlotState.FOREIGN, error.what, name, size_bytes
-    state, reason = _judge(name, header, size_bytes, writing, now.timestamp() - status.st_mtime)
+    expected = expected_size_bytes(header)
+    if expected is not None and size_bytes < expected:
+        return PlotState.TRUNCATED, f"{size_bytes} of {expected} bytes", name, size_bytes
+    if name is None or header.plot_id not in (None, name.plot_id) or header.k not in (None, name.k):
+        right = right_name(header, status.st_mtime)
+        return PlotState.MISNAMED, _misnamed(header, right), right, size_bytes
+    state, reason = _judge(expected, writing, now.timestamp() - status.st_mtime)
     return state, reason, name, size_bytes
 
 
-def _judge(
-    name: PlotName, header: Header, size_bytes: int, writing: bool | None, quiet_s: float
-) -> tuple[PlotState, str | None]:
-    """The rule of `classify` for a file that begins like a plot; quiet_s: since its last change."""
-    if header.plot_id not in (None, name.plot_id) or header.k not in (None, name.k):
-        return PlotState.FOREIGN, f"its header is that of k{header.k} {header.plot_id}"
-    expected = expected_size_bytes(header)
-    if expected is not None and size_bytes < expected:
-        return PlotState.TRUNCATED, f"{size_bytes} of {expected} bytes"
+def right_name(header: Header, made_s: float) -> PlotName | None:
+    """What a plot with this header is called; None where its id is not known. made_s: Unix time."""
+    if header.plot_id is None or header.k is None:
+        return None
+    if header.format == "pos2":
+        return PlotName.parse(f"plot-k{header.k}-{header.plot_id}.plot2")
+    level = f"c{header.compression:02}-" if header.compression else ""
+    made = datetime.fromtimestamp(made_s).astimezone()  # as plotters do, by this machine's clock
+    return PlotName.parse(f"plot-k{header.k}-{level}{made:%Y-%m-%d-%H-%M}-{header.plot_id}.plot")
+
+
+def _misnamed(header: Header, right: PlotName | None) -> str:
+    if right is None:
+        return f"a plot (format {header.format}) that is not named like one"
+    return f"this is plot {right.plot_id[:8]} under another name; it should be called {right.name}"
+
+
+def _judge(expected_bytes: int | None, writing: bool | None, quiet_s: float) -> tuple[PlotState, str | None]:
+    """The rule of `classify` for a whole plot under its name; quiet_s: since its last change."""
     needed_s = UNSEEN_QUIET_S if writing is None else QUIET_S
-    if expected is None and quiet_s < needed_s:
+    if expected_bytes is None and quiet_s < needed_s:
         return PlotState.OPEN, f"changed {max(0.0, quiet_s):.0f} s ago, waiting for {needed_s:.0f} s"
     return PlotState.READY, None
+
+
+def printable(name: str) -> str:
+    """A file name for people and JSON: bytes that are not UTF-8 stand as \\xNN."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -131,6 +131,7 @@ class PlotState(StrEnum):
     OPEN = "open"  # somebody still writes it
     TRUNCATED = "truncated"
     FOREIGN = "foreign"  # named like a plot, but is none
+    MISNAMED = "misnamed"  # a plot under another's name, or under none of a plot's
     REFUSED = "refused"  # a harvester did not take it; kept here until somebody says what to do
 
 

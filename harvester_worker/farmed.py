@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import os
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -76,6 +78,23 @@ def landed_at(name: PlotName, size_bytes: int, drive: str) -> Found | None:
     if found_bytes != size_bytes or header.plot_id not in (None, name.plot_id):
         raise other_file(path, f"It has {found_bytes} bytes, the plot to come {size_bytes}.")
     return Found(path, ledger.admitted(drive, name.name) is not None)
+
+
+def holding(plot_ids: Collection[str], drive: str) -> list[tuple[str, str]] | OSError:
+    """(plot id, path) of the plots with these ids on a drive, by name and header; the error where it cannot
+    be read."""
+    found = []
+    try:
+        with os.scandir(drive) as entries:
+            named = [name for entry in entries if (name := PlotName.parse(entry.name))]
+    except OSError as error:
+        return error
+    for name in named:
+        if name.plot_id in plot_ids:
+            with contextlib.suppress(OSError, NotAPlot):
+                if read_header(Path(drive) / name.name).plot_id in (None, name.plot_id):
+                    found.append((name.plot_id, str(Path(drive) / name.name)))
+    return found
 
 
 def _landed_or_error(

@@ -1,7 +1,8 @@
 """Proves a plot with chiapos, in a process of its own: `python prove.py PATH CHALLENGES`.
 
-Prints one line of JSON: challenges, proofs, bad, errors (the first few); or `missing` where chiapos is
-not installed, `unopened` where it does not even open the plot. Needs nothing but chiapos, so that any
+Prints one line of JSON: challenges, proofs, bad (proofs that are not valid), unread (challenges that ended
+in an error), errors (the first few); or `missing` where chiapos is not installed, `unopened` where it does
+not even open the plot. Needs nothing but chiapos, so that any
 Python which has that can run it. chiapos writes its own messages to fd 1 from C++: they are thrown away.
 """
 
@@ -31,9 +32,9 @@ def prove(path: str, challenges: int) -> dict[str, Any]:
     except (RuntimeError, ValueError) as error:
         return {"unopened": str(error)}
     verifier, plot_id, k = Verifier(), prover.get_id(), prover.get_size()
-    tried = proofs = bad = 0
+    tried = proofs = bad = unread = 0
     errors: list[str] = []
-    while tried < challenges or (not proofs and not bad and tried < challenges + 100):
+    while tried < challenges or (not proofs and not unread and tried < challenges + 100):
         tried += 1
         challenge = secrets.token_bytes(32)
         try:
@@ -42,9 +43,10 @@ def prove(path: str, challenges: int) -> dict[str, Any]:
                 proofs += 1
                 bad += verifier.validate_proof(plot_id, k, challenge, proof) != quality
         except (RuntimeError, ValueError) as error:
-            bad += 1
+            unread += 1
             errors.append(str(error))
-    return {"challenges": tried, "proofs": proofs, "bad": bad, "errors": errors[:_ERRORS_KEPT]}
+    counts = {"challenges": tried, "proofs": proofs, "bad": bad, "unread": unread}
+    return {**counts, "errors": errors[:_ERRORS_KEPT]}
 
 
 def main() -> None:

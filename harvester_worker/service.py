@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Collection
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ from common.store import Board
 from harvester_worker.admit import Admitter
 from harvester_worker.door.address import own_address
 from harvester_worker.door.doors import Doors
-from harvester_worker.drives import REFRESH_S, SWEEP_EVERY_S, Drives
+from harvester_worker.drives import LOOK_S, REFRESH_S, SWEEP_EVERY_S, Drives
+from harvester_worker.farmed import holding
 from harvester_worker.history import LandingHistory
 from harvester_worker.incoming import now_utc
 from harvester_worker.landed import Landed
@@ -123,6 +125,14 @@ class Harvester:
         if now != before:
             self._publisher.changed()
         return now
+
+    def find(self, plot_ids: Collection[str]) -> tuple[list[tuple[str, str]], list[str]]:
+        """(plot id, path) of the plots with these ids on the drives, and the drives that could not be read.
+        Takes LOOK_S at most."""
+        drives = [path for path in self.drives.paths() if self.drives.use_of(path) is not DriveUse.DISABLED]
+        answers = self._looks.run_all(drives, partial(holding, plot_ids), LOOK_S)
+        unread = [path for path in self.drives.paths() if not isinstance(answers.get(path), list)]
+        return [one for answer in answers.values() if isinstance(answer, list) for one in answer], unread
 
     def changed(self) -> None:
         """Something was done to the drives."""

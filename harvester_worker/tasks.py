@@ -8,10 +8,11 @@ from typing import Any
 
 from celery import Task, shared_task
 from celery.exceptions import Ignore
+from pydantic import Field
 
 from common import names
 from common.errors import DriveFailed, PlotmanError, PlotRefused
-from common.messages import Admission, Delivery, Message
+from common.messages import Admission, Delivery, Message, PlotsFound
 from common.moving import Doing, LetGo, Step
 from common.pending import MoveStep
 from common.plotfile import plot_id_of
@@ -57,6 +58,21 @@ def _space(drive: Drive) -> dict[str, Any]:
     }
 
 
+class FindRequest(Message):
+    """Arguments of `find_plots`."""
+
+    host: str
+    plots: tuple[str, ...] = Field(max_length=1000)
+
+
+@shared_task(name=names.FIND_PLOTS, throws=(PlotmanError,))
+def find_plots(**arguments: Any) -> dict[str, Any]:
+    """Where plots lie on the drives of a host. Arguments: FindRequest; answer: PlotsFound."""
+    request = FindRequest.read(**arguments)
+    found, unread = current(request.host).find(frozenset(request.plots))
+    return PlotsFound(found=tuple(found), unread=tuple(unread)).kwargs()
+
+
 @shared_task(name=names.RESERVE, bind=True, throws=(PlotmanError,), ignore_result=True)
 def reserve(self: Task, **arguments: Any) -> dict[str, Any]:
     """Hold a plot's bytes on a drive. Arguments: ReserveOrder; answer: Reservation."""
@@ -79,10 +95,16 @@ def reserve(self: Task, **arguments: Any) -> dict[str, Any]:
     if harvester.way_in.takes_in(step.plot_id):
         # Its own move may be off the notice board, and is there again with its next sign of life.
         raise Ignore("this plot is being taken in")
-    with harvester.moves.working(step):
-        begun_s = time.monotonic()
-        reservation = harvester.way_in.reserve(order)
-        reservation = reservation.model_copy(update={"took_s": time.monotonic() - begun_s})
+    try:
+        with harvester.moves.working(step):
+            begun_s = time.monotonic()
+            reservation = harvester.way_in.reserve(order)
+            reservation = reservation.model_copy(update={"took_s": time.monotonic() - begun_s})
+    except PlotRefused as error:
+        # The plotter remembers it on disk, until somebody says `plotman resend`.
+        whose = {"host": order.source_host, "path": order.path}
+        self.app.send_task(names.REFUSE, kwargs={**whose, "reason": str(error)})
+        raise
     harvester.changed()
     return reservation.kwargs()
 

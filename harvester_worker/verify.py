@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from common.plotfile import Header, NotAPlot, PlotName, expected_size_bytes, rea
 # About 80 reads for each proof: a second on an idle hard disk, more on a busy one.
 PROVE_TIMEOUT_S = 900.0
 
-_CURE = "The source is kept. Check it there (chia plots check), then delete it or have it sent again."
+_CURE = "The source is kept. Check it there (`chia plots check`); `plotman resend` sends a good one again."
 
 
 def check_header(path: Path, name: PlotName, size_bytes: int) -> Header:
@@ -49,11 +50,22 @@ def prove(path: Path, header: Header, challenges: int, stop: Stop, python: str =
         return "header and size (chiapos is not installed)"
     if "unopened" in answer:
         raise PlotRefused(f"chiapos cannot open {path.name}: {answer['unopened']}.", _CURE)
-    tried, proofs, bad = answer["challenges"], answer["proofs"], answer["bad"]
-    if bad or not proofs:
-        detail = f" ({'; '.join(answer['errors'])})" if answer["errors"] else ""
-        raise PlotRefused(f"{bad} of {proofs} proofs fail, {tried} challenges{detail}.", _CURE)
-    return f"{tried} challenges, {proofs} proofs, all valid"
+    if wrong := _wrong(answer):
+        raise PlotRefused(f"{path.name}: {wrong}.", _CURE)
+    return f"{answer['challenges']} challenges, {answer['proofs']} proofs, all valid"
+
+
+def _wrong(answer: Mapping[str, Any]) -> str | None:
+    """What the prover found to be wrong; None where all is well."""
+    tried, proofs, bad, unread = (answer[key] for key in ("challenges", "proofs", "bad", "unread"))
+    found = []
+    if bad:
+        found.append(f"{bad} of {proofs} proofs fail")
+    if unread:
+        found.append(f"{unread} of {tried} challenges end in an error ({'; '.join(answer['errors'])})")
+    if not proofs and not unread:
+        found.append(f"no proof in {tried} challenges")
+    return "; ".join(found) or None
 
 
 def _run(command: list[str], stop: Stop) -> dict[str, Any]:

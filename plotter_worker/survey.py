@@ -15,7 +15,7 @@ from pathlib import Path
 
 from inotify_simple import INotify, flags
 
-from common.plotfile import classify
+from common.plotfile import classify, is_alike, printable
 from common.probe import LOOK_DEADLINE_S, DirReport, look
 from common.snapshot import DirState, FinishedPlot, PlotState
 
@@ -170,10 +170,11 @@ class Survey:
     def _look(self) -> Seen:
         report = self._report(self.path)
         try:
-            files = tuple(sorted(self._nameable(_files(self.path)), key=lambda file: file.name))
+            files, links = _files(self.path)
         except OSError:
             return Seen(report)  # the report says what is the matter
-        return Seen(report, files, self._plots(files) if self.with_plots else ())
+        named = tuple(sorted(self._nameable(files), key=lambda file: file.name))
+        return Seen(report, named, self._plots([*files, *links]) if self.with_plots else ())
 
     def _nameable(self, files: Iterable[FileSeen]) -> list[FileSeen]:
         """Those whose names are UTF-8, as those of plotters' files are. Others could be told to nobody, and
@@ -187,8 +188,8 @@ class Survey:
                 log.warning("%s: %r is left alone, its name is no UTF-8", self.path, file.name)
         return named
 
-    def _plots(self, files: tuple[FileSeen, ...]) -> tuple[FinishedPlot, ...]:
-        named = [file for file in files if file.name.endswith((".plot", ".plot2"))]
+    def _plots(self, files: Iterable[FileSeen]) -> tuple[FinishedPlot, ...]:
+        named = sorted((file for file in files if is_alike(file.name)), key=lambda file: file.name)
         plots = [plot for file in named if (plot := self._plot(file)) is not None]
         gone = self._known.keys() - {file.name for file in named}
         for name in gone:
@@ -199,7 +200,7 @@ class Survey:
         path = Path(self.path, file.name)
         now = datetime.now(UTC)
         try:
-            fingerprint = (file.size_bytes, path.stat().st_mtime_ns)
+            fingerprint = (file.size_bytes, path.lstat().st_mtime_ns)
             known = self._known.get(file.name)
             if (
                 known
@@ -213,7 +214,7 @@ class Survey:
             return None  # gone since it was listed
         since = known.since if known and known.state is state else now
         plot = FinishedPlot(
-            path=str(path),
+            path=printable(str(path)),
             size_bytes=size_bytes,
             state=state,
             since=since,
@@ -230,17 +231,20 @@ def _another(former: DirReport, now: DirReport) -> bool:
     return now.device is None or former.device not in (None, now.device)
 
 
-def _files(path: str) -> list[FileSeen]:
-    found = []
+def _files(path: str) -> tuple[list[FileSeen], list[FileSeen]]:
+    """The regular files, and the links, whose sizes are those of the links themselves. Raises OSError."""
+    files: list[FileSeen] = []
+    links: list[FileSeen] = []
     with os.scandir(path) as entries:
         for entry in entries:
             try:
-                if entry.is_file(follow_symlinks=False):
+                place = links if entry.is_symlink() else files
+                if entry.is_symlink() or entry.is_file(follow_symlinks=False):
                     stat = entry.stat(follow_symlinks=False)
-                    found.append(FileSeen(entry.name, stat.st_size, stat.st_blocks * 512, stat.st_mtime_ns))
+                    place.append(FileSeen(entry.name, stat.st_size, stat.st_blocks * 512, stat.st_mtime_ns))
             except OSError:
                 continue  # gone since it was listed
-    return found
+    return files, links
 
 
 def _is_utf8(name: str) -> bool:

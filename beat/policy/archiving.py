@@ -30,6 +30,7 @@ _WORDS = {
     PlotState.OPEN: "somebody still writes it",
     PlotState.TRUNCATED: "it is shorter than its header says",
     PlotState.FOREIGN: "it is named like a plot, but is none",
+    PlotState.MISNAMED: "it is a plot, but not named so",
     PlotState.REFUSED: "the harvester did not take it",
 }
 

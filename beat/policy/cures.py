@@ -33,8 +33,11 @@ CURES: dict[str, str] = {
     # Moving them.
     "open": "Wait until its writer is done; `plotman status` shows plots in the making.",
     "truncated": "Its plotter died or its copy was cut: delete it.",
-    "foreign": "Move it elsewhere or delete it: it is no plot.",
-    "refused": "Check it (`chia plots check`); then `plotman resend`, or delete it.",
+    "foreign": "plotman leaves it alone. Look what it is, and move it elsewhere.",
+    "misnamed": "It is a plot: keep it. Rename it with `mv` to what it should be called. It is then moved, "
+    "or compared with the copy that a drive has.",
+    "refused": "Check it (`chia plots check`). Where it is good, mend what the reason names, then "
+    "`plotman resend`.",
     "archiver": "Run `plotman up` on {host}; its archiver.log says why it stopped.",
     "archiving paused": "`plotman unpause archiving --host {host}` sends plots again.",
     "retry": "Mend what the reason names; it is tried again by itself.",

@@ -26,9 +26,10 @@ def why(subject: str | None, json_: bool) -> None:
     from plotman.control import why as asked
     from plotman.control.explaining import explain
     from plotman.control.farm import board
+    from plotman.control.misnamed import with_copies
 
     seen = asked.picture(board(), asked.limits_here())
-    answers = asked.about(explain(seen), subject)
+    answers = with_copies(seen.farm, asked.about(explain(seen), subject))
     if json_:
         as_json(asked.as_dict(seen, answers))
         return

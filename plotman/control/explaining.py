@@ -12,6 +12,7 @@ from common.snapshot import (
     FinishedPlot,
     HarvesterSnapshot,
     Job,
+    PlotState,
     PlotterSnapshot,
     RunStatus,
     TmpDir,
@@ -164,6 +165,8 @@ def _plot(seen: Picture, snapshot: PlotterSnapshot, plot: FinishedPlot) -> Answe
             host, "plot", path, wait.reason + tries, wait.rule, wait.numbers, wait.until, at, when, names,
             plot.plot_id,
         )  # fmt: skip
+    if plot.state is not PlotState.READY:
+        return answer(plot.reason or plot.state.value, plot.state.value)
     if not snapshot.archiving:
         return answer("finished; it stays where it is: archiving is not configured", "no archiving")
     if seen.leader is None:

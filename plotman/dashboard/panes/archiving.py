@@ -103,6 +103,7 @@ _PLOT_LEVELS = {
     PlotState.REFUSED: Level.BAD,
     PlotState.TRUNCATED: Level.BAD,
     PlotState.FOREIGN: Level.NOTICE,
+    PlotState.MISNAMED: Level.NOTICE,
 }
 
 

@@ -10,10 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from common.errors import ExitCode
 from common.names import Role
 from common.snapshot import FinishedPlot, PlotState
 from plotter_worker.delivered import DeliveredFile
+from tests.support import formats
 from tests.support.farm import HOST, Farm
 from tests.support.waiting import eventually
 
@@ -56,6 +59,53 @@ def test_a_refused_plot_is_told_of_kept_and_sent_again_only_on_a_persons_word(
     eventually(farm.archived, "the plot is on the drive", 60)
     eventually(lambda: _limit(farm) == 20_000_000, "the archiver keeps to the limit", 15)
     eventually(lambda: not source.exists(), "the source is deleted", 30)
+
+
+@pytest.mark.parametrize("foreign", ["zeroed tail", "shorter"])
+def test_another_file_of_the_plots_name_on_the_drive_keeps_the_source_until_it_is_moved_away(
+    farm: Farm, real_plot: Path, foreign: str
+) -> None:
+    farm.configure(tmp=1, dst=1, drives=1)
+    farm.allow(0)
+    whole = real_plot.read_bytes()
+    drive = farm.folder / "drives" / "1"
+    bad = formats.differing(whole)[foreign]
+    (drive / real_plot.name).write_bytes(bad)
+    source = Path(shutil.copy(real_plot, farm.folder / "dst" / "1"))
+    farm.up()
+
+    def state() -> FinishedPlot | None:
+        return next((plot for plot in farm.plotter().plots if plot.state is PlotState.REFUSED), None)
+
+    eventually(state, "the plot is refused", 60)
+    why = farm.run("why", real_plot.name).stdout
+    assert f"{drive / real_plot.name} exists and is not the plot that is to come" in why
+    assert "The source is kept" in why
+    assert "delete" not in why
+    assert source.read_bytes() == whole
+    assert (drive / real_plot.name).read_bytes() == bad
+
+    (drive / real_plot.name).rename(drive / "bad")
+    said = farm.run("resend", real_plot.name)
+    assert said.returncode == 0, said.stderr
+    eventually(lambda: not source.exists(), "the source is deleted", 60)
+    assert (drive / real_plot.name).read_bytes() == whole
+
+
+def test_a_copy_that_somebody_put_on_the_drive_is_compared_and_the_source_goes(
+    farm: Farm, real_plot: Path
+) -> None:
+    farm.configure(tmp=1, dst=1, drives=1)
+    farm.allow(0)
+    drive = farm.folder / "drives" / "1"
+    inode = Path(shutil.copy(real_plot, drive)).stat().st_ino
+    source = Path(shutil.copy(real_plot, farm.folder / "dst" / "1"))
+    farm.up()
+
+    eventually(lambda: not source.exists(), "the source is deleted", 60)
+    assert (drive / real_plot.name).stat().st_ino == inode
+    (event,) = farm.events("archived")
+    assert event.text.endswith("all bytes compared with the source")
 
 
 def test_a_plot_that_a_lost_harvester_may_have_goes_to_another_only_on_a_persons_word(

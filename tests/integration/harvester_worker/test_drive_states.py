@@ -13,8 +13,9 @@ import pytest
 
 from common import config, names
 from common.config.farm import Placement
-from common.errors import NoRoom, TransferFailed
+from common.errors import NoRoom, OrderRefused, TransferFailed
 from common.messages import Delivery
+from common.plotfile import PlotName
 from common.probe import DirReport
 from common.snapshot import DriveUse
 from common.store import Board
@@ -22,6 +23,7 @@ from harvester_worker import incoming, service, survey, tasks
 from tests.integration.harvester_worker.test_archiving import delivered
 from tests.integration.harvester_worker.test_archiving import order as order_of
 from tests.integration.harvester_worker.test_drives import order
+from tests.support.plots import write_plot
 
 MB = 1_000_000
 SETTINGS = """\
@@ -184,6 +186,27 @@ def test_free_space_is_answered_within_seconds_though_a_drive_hangs(
     begun_s = time.monotonic()
     tasks.free_space(host="home")
     assert time.monotonic() - begun_s < 1
+
+
+def test_plots_are_found_by_name_and_header_and_what_could_not_be_read_is_said(
+    harvester: service.Harvester, tmp_path: Path
+) -> None:
+    drive = tmp_path / "drives" / "a"
+    harvester.look()
+    (tmp_path / "drives" / "b").rmdir()
+    one, other = write_plot(drive), write_plot(drive)
+    empty = drive / f"plot-k18-2026-11-22-15-48-{1:064x}.plot"
+    empty.touch()
+    lies = drive / f"plot-k25-2026-11-22-12-00-{2:064x}.plot"
+    lies.write_bytes(other.read_bytes())
+    ids = [name.plot_id for path in (one, empty, lies) if (name := PlotName.parse(path.name))]
+
+    said = tasks.find_plots(host="home", plots=ids)
+
+    assert said["found"] == [[ids[0], str(one)]]
+    assert [Path(path).name for path in said["unread"]] == ["b", "d1"]
+    with pytest.raises(OrderRefused):
+        tasks.find_plots(host="home", plots=["x"] * 1001)
 
 
 def test_a_drive_that_is_plugged_in_joins_and_one_that_is_pulled_is_told_of(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from plotter_worker.targets import judging
 from tests.integration.plotter_worker.conftest import Site
 from tests.support import formats
 
@@ -119,3 +120,19 @@ def test_a_script_whose_copy_was_there_before_is_done_where_the_bytes_are_the_sa
     assert done.verified.endswith("all bytes compared with the source")
     (site.root / "1" / plot.name).unlink()
     assert not site.move(site.mover(**script), plot).verified.endswith("compared with the source")
+
+
+def test_a_folder_that_could_not_be_looked_at_may_have_had_the_file_before(
+    site: Site, plot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = put(site, plot, formats.differing(plot.read_bytes())["one bit"], "1")
+    real, looks = judging._local_copies, []
+
+    def fails_once(*arguments: Any) -> Any:
+        looks.append(arguments)
+        if len(looks) == 1:
+            raise OSError(5, "Input/output error")
+        return real(*arguments)
+
+    monkeypatch.setattr(judging, "_local_copies", fails_once)
+    assert f"{bad} was there before" in site.failure(site.scripts(COPY_NEW), plot)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -130,8 +131,9 @@ def test_a_header_that_is_cut_is_told_from_something_else(tmp_path: Path, conten
         (b"", PlotState.TRUNCATED, "within its header"),
         (bytes(5000), PlotState.FOREIGN, "begins with 00 00"),
         (b"PK\x03\x04" * 500, PlotState.FOREIGN, "begins with"),
-        (v1_plot(plot_id="aa" * 32), PlotState.FOREIGN, "aaaa"),
-        (v1_plot(k=19), PlotState.FOREIGN, "k19"),
+        (v1_plot(plot_id="aa" * 32), PlotState.MISNAMED, "this is plot aaaaaaaa under another name"),
+        (v1_plot(k=19), PlotState.MISNAMED, "plot-k19-"),
+        (v1_plot(plot_id="aa" * 32, size_off=-1), PlotState.TRUNCATED, "bytes"),
     ],
 )
 def test_a_file_is_classified_by_its_header(
@@ -146,6 +148,46 @@ def test_a_file_is_classified_by_its_header(
     assert (why is None) if reason is None else (reason in (why or ""))
     assert name is not None
     assert size_bytes == len(content)
+
+
+@pytest.mark.parametrize(
+    ("called", "content", "right"),
+    [
+        (f"{NAME[:-5]} (copy).plot", v1_plot(), NAME),
+        ("my best.PLOT", v1_plot(), NAME),
+        (NAME.replace(ID, "aa" * 32), v1_plot(), NAME),
+        ("x.plot", compressed_plot(), f"plot-k32-c07-2026-11-22-15-48-{ID}.plot"),
+        (f"plot-k28-{ID}.plot2", compressed_plot(0), f"plot-k32-2026-11-22-15-48-{ID}.plot"),
+        ("x.plot", v1_plot(version=b"mmx-v2.4", k=32), f"plot-k32-2026-11-22-15-48-{ID}.plot"),
+        ("x.plot2", b"pos2\x01" + bytes.fromhex(ID) + b"\x1c" + bytes(500), f"plot-k28-{ID}.plot2"),
+        ("x.plot2", b"PoS2\x02" + bytes(500), None),
+    ],
+)
+def test_a_plot_under_another_name_is_told_by_its_header_with_the_name_that_it_should_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: str, content: bytes, right: str | None
+) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    path = tmp_path / called
+    path.write_bytes(content)
+    os.utime(path, (datetime(2026, 11, 22, 15, 48, tzinfo=UTC).timestamp(),) * 2)
+
+    state, why, name, _ = classify(path, NOW)
+
+    assert state is PlotState.MISNAMED
+    assert name == (PlotName.parse(right) if right else None)
+    if right:
+        assert why == f"this is plot {ID[:8]} under another name; it should be called {right}"
+        path.rename(tmp_path / right)
+        assert classify(tmp_path / right, NOW)[0] is PlotState.READY
+    else:
+        assert why == "a plot (format PoS2) that is not named like one"
+
+
+@pytest.mark.parametrize("called", ["notes.plot", "x.drplot", "y.PLOT"])
+def test_what_is_neither_named_nor_begins_like_a_plot_is_foreign(tmp_path: Path, called: str) -> None:
+    (tmp_path / called).write_bytes(b"something else")
+    assert classify(tmp_path / called, NOW)[:3] == (PlotState.FOREIGN, "not named like a plot", None)
 
 
 def test_a_file_is_open_as_long_as_somebody_writes_it(plot: Path) -> None:
@@ -178,7 +220,7 @@ def test_links_and_folders_are_foreign(plot: Path, tmp_path: Path) -> None:
     folder = tmp_path / f"plot-k28-{ID}.plot2"
     folder.mkdir()
 
-    assert classify(link, NOW)[0] is PlotState.FOREIGN
+    assert classify(link, NOW)[:2] == (PlotState.FOREIGN, f"a link to {plot}")
     assert classify(folder, NOW)[0] is PlotState.FOREIGN
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -64,7 +65,7 @@ def test_a_directory_that_cannot_be_watched_is_looked_at_all_the_same(
 def test_a_name_that_is_no_utf8_is_left_out_and_logged_once_and_all_else_is_seen(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.plot")).write_bytes(b"x")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")).write_bytes(b"x")
     plot = write_plot(tmp_path)
     one = Survey(str(tmp_path), True, lambda _: None)
     one.start()
@@ -77,4 +78,39 @@ def test_a_name_that_is_no_utf8_is_left_out_and_logged_once_and_all_else_is_seen
     assert {seen.path for seen in one.seen.plots} == {str(plot), str(other)}
     assert {file.name for file in one.seen.files} == {plot.name, other.name}
     told = [record.message for record in caplog.records if "caf" in record.message]
-    assert told == [f"{tmp_path}: 'caf\\udce9.plot' is left alone, its name is no UTF-8"]
+    assert told == [f"{tmp_path}: 'caf\\udce9' is left alone, its name is no UTF-8"]
+
+
+def test_all_that_people_take_for_plots_is_listed_with_why_it_is_left_alone(tmp_path: Path) -> None:
+    drive = tmp_path / "drive"
+    drive.mkdir()
+    far = write_plot(drive)
+    folder = tmp_path / "dst"
+    folder.mkdir()
+    plot = write_plot(folder)
+    (folder / far.name).symlink_to(far)
+    (folder / "broken.plot").symlink_to(tmp_path / "gone")
+    (folder / "x.drplot").write_bytes(b"DrPlotter's")
+    (folder / "y.PLOT").write_bytes(b"?")
+    (folder / "notes.txt").symlink_to(far)
+    os.link(plot, os.fsencode(folder) + b"/caf\xe9.plot")
+    one = Survey(str(folder), True, lambda _: None)
+    one.start()
+    try:
+        eventually(lambda: one.seen.plots, "a look", 5)
+    finally:
+        one.stop()
+    seen = {found.path.removeprefix(f"{folder}/"): found for found in one.seen.plots}
+    assert {name: found.state for name, found in seen.items()} == {
+        plot.name: PlotState.READY,
+        far.name: PlotState.FOREIGN,
+        "broken.plot": PlotState.FOREIGN,
+        "x.drplot": PlotState.FOREIGN,
+        "y.PLOT": PlotState.FOREIGN,
+        "caf\\xe9.plot": PlotState.MISNAMED,
+    }
+    assert seen[far.name].reason == f"a link to {far}"
+    assert seen["caf\\xe9.plot"].plot_id == seen[plot.name].plot_id
+    assert json.loads(one.seen.plots[0].model_dump_json())
+    # A link is no file of a plotter's: nothing is reckoned, or deleted, by it.
+    assert {found.name for found in one.seen.files} == {plot.name, "x.drplot", "y.PLOT"}

@@ -86,7 +86,7 @@ def test_files_that_are_left_alone_are_named_with_the_reason_and_ready_plots_are
         for state in PlotState
     ]
     shown = tables.plots_table(farm(plotter(plots=tuple(plots))))
-    assert {row[3] for row in shown.rows} == {"open", "truncated", "foreign", "refused"}
+    assert {row[3] for row in shown.rows} == {"open", "truncated", "foreign", "misnamed", "refused"}
     assert ("plotter1", "/mnt/dst/00/truncated", "5 B", "truncated", "it is truncated") in shown.rows
 
 
