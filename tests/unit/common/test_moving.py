@@ -13,6 +13,7 @@ from common.errors import BrokerError, DriveFailed, NoRoom, PlotRefused, Transfe
 from common.moving import LetGo, MoveKeeper, Step
 from common.pending import MoveStep, PendingMove
 from common.snapshot import Event
+from tests.support.waiting import eventually
 
 PATH = "/dst/a.plot"
 
@@ -60,6 +61,17 @@ def keeper(board: FakeBoard, told: list[Event]) -> MoveKeeper:
 
 def step(kind: MoveStep = MoveStep.ADMIT, then: MoveStep | None = MoveStep.RELEASE) -> Step:
     return Step(kind, "plotter", "harvester", PATH, 1000, "harvester", "task", "0f", then)
+
+
+def test_what_a_long_step_does_is_shown_while_it_lasts(
+    keeper: MoveKeeper, board: FakeBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moving, "RENEW_S", 0.01)
+    doing = moving.Doing()
+    with keeper.working(step(), doing):
+        doing.text = "is read back from /farm/1: 40 %"
+        eventually(lambda: board.kept[PATH].doing == doing.text, "it is shown", 5)
+    assert board.kept[PATH].doing is None
 
 
 @pytest.mark.parametrize(

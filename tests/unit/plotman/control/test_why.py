@@ -13,6 +13,7 @@ from common.errors import ExitCode
 from common.names import Role
 from common.pending import MoveStep, PendingMove
 from common.snapshot import RunStatus, Transfer, Waits
+from plotman.control import tables
 from plotman.control.explaining import explain
 from plotman.control.farm import Farm
 from plotman.control.why import Answer, NothingCalledSo, Picture, about, as_dict, heading
@@ -153,3 +154,21 @@ def test_json_has_every_key_of_every_answer() -> None:
     keys = {"host", "kind", "subject", "plot_id", "rule", "text", "numbers", "until", "expected_at", "cure"}
     assert said["decided_by"] == "beat"
     assert all(answer.keys() == keys for answer in said["answers"])
+
+
+def test_a_comparison_with_a_file_on_the_drive_is_told_at_both_ends() -> None:
+    plots = (b.plot("a", plot_id=PLOT_ID),)
+    transfer = Transfer(
+        path="/dst1/a.plot", plot_id=PLOT_ID, size_bytes=100, harvester="h1", drive="/farm/1",
+        started_at=b.T, sent_bytes=40, compares=True,
+    )  # fmt: skip
+    reads = seen(b.plotter(plots=plots), archivers={"p1": b.archiver(transfers=(transfer,))})
+    assert one(reads, PLOT_ID[:8]).text == (
+        "h1:/farm/1 has a file of its name; the plot is read, to be compared with that: 40 %"
+    )
+    assert tables.moves_table(reads.farm).rows[0][2] == "compared with h1:/farm/1"
+    doing = "is compared with the file of its name on /farm/1: 7 %"
+    checks = seen(b.plotter(plots=plots), moves=(b.move(step=MoveStep.ADMIT, doing=doing),))
+    assert one(checks, PLOT_ID[:8]).text == f"on its way to h1: {doing}"
+    farm = replace(checks.farm, moves={("p1", "/dst1/a.plot"): checks.moves["p1"][0]})
+    assert tables.moves_table(farm).rows[0][4] == doing
