@@ -62,7 +62,8 @@ def _wrong(answer: Mapping[str, Any]) -> str | None:
     if bad:
         found.append(f"{bad} of {proofs} proofs fail")
     if unread:
-        found.append(f"{unread} of {tried} challenges end in an error ({'; '.join(answer['errors'])})")
+        errors = "; ".join(dict.fromkeys(answer["errors"]))
+        found.append(f"{unread} of {tried} challenges end in an error ({errors})")
     if not proofs and not unread:
         found.append(f"no proof in {tried} challenges")
     return "; ".join(found) or None

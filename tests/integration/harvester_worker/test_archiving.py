@@ -128,7 +128,7 @@ def test_a_damaged_plot_is_put_aside_and_the_source_kept(farm: MakeFarm, drive: 
     source.write_bytes(damaged)
     harvester = farm(drive)
 
-    with pytest.raises(PlotRefused, match=r"proofs fail|chiapos cannot open"):
+    with pytest.raises(PlotRefused, match=r"proofs fail|end in an error|chiapos cannot open"):
         archived(harvester, source)
 
     assert list(drive.glob("*.plot")) == []

@@ -31,7 +31,7 @@ class Verifier:
 @pytest.mark.parametrize(
     ("unread", "proofs", "bad", "told"),
     [
-        (True, 0, 0, "x.part: 30 of 30 challenges end in an error (Src size is incorrect; "),
+        (True, 0, 0, "x.part: 30 of 30 challenges end in an error (Src size is incorrect)."),
         (False, 1, 3, "x.part: 3 of 30 proofs fail."),
         (False, 0, 0, "x.part: no proof in 130 challenges."),
     ],
