@@ -15,13 +15,16 @@ from common.config.loader import load
 from common.digests import read_digest
 from common.errors import PlotRefused, TransferFailed
 from common.messages import Admission, Delivery, Reservation
-from common.moving import Doing, never
+from common.moving import Doing, LetGo, never
 from common.snapshot import DriveUse
 from common.store import Board
 from harvester_worker import admit, incoming, ledger
 from harvester_worker.reserve import ReserveOrder
 from plotter_worker.archiver import Archiver
 from plotter_worker.sources import release
+from plotter_worker.transfer import source_digest
+from plotter_worker.transfer.progress import Progress
+from plotter_worker.transfer.source_digest import digest_of
 from tests.support import formats
 from tests.support.site import HERE, THERE, Site
 
@@ -304,6 +307,46 @@ def test_a_source_that_is_changed_while_it_is_read_is_compared_again(
     shutil.copy(source, drive)
     with pytest.raises(TransferFailed, match="changed while it was read"):
         plotter.archiver.send(plotter.reserve(source), lambda _: None, Meddler(source))
+
+
+class Leaving:
+    """A worker that is stopped."""
+
+    def is_set(self) -> bool:
+        return True
+
+
+def test_a_worker_that_leaves_during_the_comparison_leaves_all_as_it_was(
+    machines: Machines, drive: Path, source: Path
+) -> None:
+    machines.site.farm.admitter.challenges = 0
+    original = source.read_bytes()
+    copy = Path(shutil.copy(source, drive))
+    reservation = machines.reserve(source)
+
+    with pytest.raises(LetGo):
+        machines.archiver.send(reservation, lambda _: None, Leaving())
+    delivery = machines.send(reservation)
+    with pytest.raises(LetGo):
+        machines.site.way_in.admit(delivery, Leaving())
+
+    assert source.read_bytes() == copy.read_bytes() == original
+    assert ledger.admitted(str(drive), copy.name) is None
+    assert machines.reserve(source).compare  # from the start
+    machines.archive(source)
+
+
+def test_the_reading_of_the_source_is_told_like_a_transfer(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_digest, "_TELL_EVERY_S", 1e-9)
+    told: list[Progress] = []
+
+    digest_of(source, told.append, never)
+
+    assert told[-1].done_bytes == source.stat().st_size
+    assert told[-1].percent == 99  # it is not there yet
+    assert told[-1].rate_bytes_s > 0
 
 
 def test_of_several_drives_the_one_counts_that_took_the_plot_in(
