@@ -190,6 +190,7 @@ class Admission(Message):
     verified: OneLine
     took_s: Seconds = 0
 
+
 class PlotsFound(Message):
     """What a harvester's drives hold of the plots that were asked for.
 
