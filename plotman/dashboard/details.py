@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any, ClassVar
 
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import Screen
@@ -17,7 +17,7 @@ from common.snapshot import Job, age_s
 from common.units import human_bytes, human_duration
 from plotman.control.asking import Question
 from plotman.control.farm import Farm
-from plotman.dashboard.errands import Asker
+from plotman.dashboard.errands import Asker, call_soon
 from plotman.dashboard.model import Target, printable
 
 _FIRST_LINES = 300
@@ -73,17 +73,20 @@ class Details(Screen[None]):
         self._asker = asker
         self._left = threading.Event()
         self._said = ""
+        # Kept, never looked up: text may come while the screen is being taken apart.
+        self._facts = Static(id="facts", markup=False)
+        self._log = Log(max_lines=_LOG_KEPT, auto_scroll=True)
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Static(id="facts", markup=False)
-            yield Log(max_lines=_LOG_KEPT, auto_scroll=True)
+            yield self._facts
+            yield self._log
             yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        self.query_one(Log).can_focus = True
-        self.query_one(Log).focus()
-        threading.Thread(target=self._follow, name="dashboard-log", daemon=True).start()
+        self._log.can_focus = True
+        self._log.focus()
+        threading.Thread(target=self._follow, args=(self.app,), name="dashboard-log", daemon=True).start()
 
     def on_unmount(self) -> None:
         self._left.set()
@@ -93,29 +96,26 @@ class Details(Screen[None]):
         plotter = farm.plotters.get(self.target.host)
         jobs = plotter.jobs if plotter else ()
         job = next((job for job in jobs if job.task_id == self.target.what), None)
-        if not self.is_mounted:
-            return
         text = facts(farm, self.target, job)
-        if text != self._said:
+        if text != self._said and self._facts.is_attached:
             self._said = text
-            self.query_one("#facts", Static).update(text)
+            self._facts.update(text)
 
     def action_close(self) -> None:
-        self.app.pop_screen()
+        if self.is_active:  # a second Esc may have been typed before the first took effect
+            self.app.pop_screen()
 
     def action_scroll(self, lines: int) -> None:
-        log = self.query_one(Log)
-        log.auto_scroll = False
-        log.scroll_relative(y=lines, animate=False)
+        self._log.auto_scroll = False
+        self._log.scroll_relative(y=lines, animate=False)
 
     def action_to_end(self) -> None:
-        log = self.query_one(Log)
-        log.auto_scroll = True
-        log.scroll_end(animate=False)
+        self._log.auto_scroll = True
+        self._log.scroll_end(animate=False)
 
-    # In a thread of its own; only `_write` touches the screen.
+    # In a thread of its own, which ends with the screen; only `_write` touches the screen.
 
-    def _follow(self) -> None:
+    def _follow(self, app: App[Any]) -> None:
         question: dict[str, Any] = {"plot": self.target.what, "lines": _FIRST_LINES}
         wait_s = 0.0
         while not self._left.is_set():
@@ -125,14 +125,14 @@ class Details(Screen[None]):
             except PlotmanError as error:
                 answer = error
             if isinstance(answer, PlotmanError):
-                self._say(f"-- {answer}\n")
+                self._say(app, f"-- {answer}\n")
                 if not _passing(answer):
                     return
                 self._left.wait(_AGAIN_S)
                 continue
-            self._say(answer["text"])
+            self._say(app, answer["text"])
             if answer["ended"]:
-                self._say("-- the plot has ended\n")
+                self._say(app, "-- the plot has ended\n")
                 return
             wait_s = _WAIT_S
             question = {
@@ -141,13 +141,13 @@ class Details(Screen[None]):
                 "wait_s": wait_s,
             }
 
-    def _say(self, text: str) -> None:
-        if text and not self._left.is_set() and self.app.is_running:
-            self.app.call_later(self._write, text)
+    def _say(self, app: App[Any], text: str) -> None:
+        if text and not self._left.is_set():
+            call_soon(app, self._write, text)
 
     def _write(self, text: str) -> None:
-        if self.is_mounted:
-            self.query_one(Log).write("\n".join(map(printable, text.split("\n"))))
+        if self._log.is_attached:
+            self._log.write("\n".join(map(printable, text.split("\n"))))
 
 
 def _passing(error: PlotmanError) -> bool:

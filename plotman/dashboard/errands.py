@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from textual.app import App
@@ -16,6 +17,13 @@ class Asker(Protocol):
     """plotman.control.asking.ask_each, or what stands in for it."""
 
     def __call__(self, questions: Sequence[Question], *, timeout_s: float) -> list[Any]: ...
+
+
+def call_soon(app: App[Any], callback: Callable[..., object], *args: object) -> None:
+    """Run `callback(*args)` in the app's own thread; for any thread. No-op once the app has ended."""
+    with suppress(RuntimeError):  # its event loop may close between the check and the call
+        if app.is_running:
+            app.call_later(callback, *args)
 
 
 class Errands:
@@ -46,5 +54,4 @@ class Errands:
         except PlotmanError as error:
             answers = [error] * len(questions)
         self._look()
-        if self._app.is_running:
-            self._app.call_later(then, answers)
+        call_soon(self._app, then, answers)

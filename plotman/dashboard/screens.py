@@ -41,6 +41,11 @@ class Window(ModalScreen[T]):
         for scroll in self.query(VerticalScroll):
             scroll.styles.max_height = max(1, self.size.height - (2 if low else 7))
 
+    def close(self, result: T | None = None) -> None:
+        """Dismiss this window. No-op if it is closed already: a key may have been typed twice."""
+        if self.is_active:
+            self.dismiss(result)
+
 
 class Ask(Window[bool]):
     """Yes or no; a no is nearer. times: how often yes has to be said."""
@@ -77,13 +82,13 @@ class Ask(Window[bool]):
     def action_agree(self) -> None:
         self._times -= 1
         if self._times <= 0:
-            self.dismiss(True)
+            self.close(True)
             return
         self.query_one("#what", Label).update(f"{self._what}: really? There is no way back.")
         self.query_one("#yes", Button).label = "Yes, really (y)"
 
     def action_refuse(self) -> None:
-        self.dismiss(False)
+        self.close(False)
 
 
 class Type(Window[str | None]):
@@ -102,17 +107,17 @@ class Type(Window[str | None]):
             yield Input(placeholder=self._hint, compact=True)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        self.dismiss(event.value.strip() or None)
+        self.close(event.value.strip() or None)
 
     def action_give_up(self) -> None:
-        self.dismiss(None)
+        self.close()
 
 
 class Read(Window[None]):
     """A text."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,enter,question_mark", "app.pop_screen", "Close"),
+        Binding("escape,q,enter,question_mark", "close", "Close"),
         Binding("up", "scroll(-1)", "Up", show=False),
         Binding("down", "scroll(1)", "Down", show=False),
     ]
@@ -130,6 +135,9 @@ class Read(Window[None]):
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()
+
+    def action_close(self) -> None:
+        self.close()
 
     def action_scroll(self, lines: int) -> None:
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)

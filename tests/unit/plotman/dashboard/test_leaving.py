@@ -1,0 +1,88 @@
+"""A screen may be left at any moment: while text arrives, and by a key that was typed twice."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from textual import events
+from textual.pilot import Pilot
+from textual.widgets import Log
+
+from common import names
+from plotman.control.asking import Question
+from plotman.dashboard.details import Details
+from plotman.dashboard.screens import Ask, Read, Type
+from tests.support import showcase
+from tests.support.showcase import Recorded, Recorder
+from tests.unit.plotman.dashboard.conftest import Shown, dashboard, screen, until
+
+LEFT = 200  # times
+
+
+class Chatty(Recorder):
+    """A host whose plot writes without end, every few milliseconds."""
+
+    def __call__(self, questions: Sequence[Question], *, timeout_s: float) -> list[Any]:
+        self._never.wait(0.002)
+        text = f"line {next(self._numbers)}\n" * 20
+        return [{"text": text, "offset_bytes": 1, "ended": False} for _ in questions]
+
+    _numbers = itertools.count()
+    _never = threading.Event()
+
+
+async def test_a_plot_is_left_while_its_log_arrives(shown: Shown) -> None:
+    source = Recorded(showcase.small())
+    async with shown(source, asker=Chatty()) as pilot:
+        app = dashboard(pilot)
+        await pilot.press("1", "down")
+        for _ in range(LEFT):
+            typed(pilot, "enter")
+            await until(pilot, lambda: isinstance(app.screen, Details))
+            log = app.screen.query_one(Log)
+            await until(pilot, lambda log=log: log.line_count > 0)
+            source.changed.set()
+            typed(pilot, "escape")
+            await until(pilot, lambda: not isinstance(app.screen, Details))
+            assert app.is_running
+        await until(pilot, lambda: "Plots 3" in screen(pilot))
+
+
+@pytest.mark.parametrize(
+    ("opens", "window", "leaves"),
+    [
+        (("1", "enter"), Details, "escape"),
+        (("question_mark",), Read, "escape"),
+        (("n",), Read, "enter"),
+        (("b",), Type, "escape"),
+        (("b",), Type, "enter"),
+        (("1", "x"), Ask, "n"),
+        (("1", "x"), Ask, "escape"),
+        (("1", "x"), Ask, "y"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else getattr(value, "__name__", value),
+)
+async def test_a_key_that_is_typed_too_often_leaves_one_screen_only(
+    shown: Shown, opens: tuple[str, ...], window: type, leaves: str
+) -> None:
+    log = {"text": "line", "offset_bytes": 4, "ended": True}
+    asker = Recorder({names.LOG: log, names.FILES: {"files": []}, names.KILL: {"freed_bytes": 5}})
+    async with shown(showcase.small(), asker=asker) as pilot:
+        app = dashboard(pilot)
+        await pilot.press(*opens)
+        await until(pilot, lambda: isinstance(app.screen, window))
+        typed(pilot, *[leaves] * 5)
+        await until(pilot, lambda: app.screen is app.main)
+        await pilot.pause()
+        assert app.is_running
+    assert sum(task == names.KILL for task, _, _ in asker.said()) == (leaves == "y")
+
+
+def typed(pilot: Pilot[None], *keys: str) -> None:
+    """Keys that come together, before any of them has had its effect."""
+    for key in keys:
+        pilot.app.post_message(events.Key(key, key if len(key) == 1 else None))
