@@ -20,7 +20,7 @@ from plotman.dashboard.feed import Source
 from plotman.dashboard.grid import Grid
 from plotman.dashboard.keys import ALL, PANES
 from plotman.dashboard.lines import Lines
-from plotman.dashboard.model import Kind, Target
+from plotman.dashboard.model import Kind, Level, Line, Target
 from plotman.dashboard.panes.machines import hosts_of
 from plotman.dashboard.screens import Read
 from plotman.dashboard.showing import TABLES, Showing
@@ -54,9 +54,10 @@ class Dashboard(Showing):
     def action_escape(self) -> None:
         """The filter goes first, then one table alone, and the keys go to the log."""
         box = self.main.query_one("#filter", Input)
-        if box.display or box.value:
+        line = self.main.query_one("#filter-line")
+        if line.display or box.value:
             box.value = ""
-            box.display = False
+            line.display = False
         elif self.pane != ALL:
             self.pane = ALL
             self.fit()
@@ -74,19 +75,20 @@ class Dashboard(Showing):
         self.draw()
 
     def action_filter(self) -> None:
-        box = self.main.query_one("#filter", Input)
-        box.display = True
-        box.focus()
+        self.main.query_one("#filter-line").display = True
+        self.main.query_one("#filter", Input).focus()
 
     @on(Input.Changed, "#filter")
     def _filter(self, event: Input.Changed) -> None:
         for grid in self.main.query(Grid):
             grid.rearrange(words=event.value)
+        words = event.value.strip()
+        self._say("filtered", [Line(f"Esc ends the filter: {words}", Level.NOTICE)] if words else [])
         self.place()
 
     @on(Input.Submitted, "#filter")
-    def _keep_filter(self, event: Input.Submitted) -> None:
-        event.input.display = bool(event.value)
+    def _keep_filter(self) -> None:
+        self.main.query_one("#filter-line").display = False
         self.keys_to_log()
 
     def _sortable(self) -> Grid:

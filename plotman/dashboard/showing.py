@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.containers import Container
+from textual.containers import Container, Horizontal
 from textual.geometry import Size as TerminalSize
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, Input
+from textual.widgets import Footer, Input, Label
 
 from common.snapshot import age_s
 from plotman.control.farm import Farm, narrowed
@@ -74,6 +74,7 @@ class Showing(Ordering):
         yield Choices(id="hosts")
         yield Lines(id="banner", mark="! ")
         yield Lines(id="status")
+        yield Lines(id="filtered")
         yield Choices(id="panes")
         with Body(id="body"):
             for pane in TABLES:
@@ -81,7 +82,9 @@ class Showing(Ordering):
                     Table(pane, _TITLES.get(pane, pane.title()), (), empty="nothing seen yet"), id=pane
                 )
         yield ActionLog(id="log")
-        yield Input(id="filter", placeholder="words; Enter keeps them, Esc ends", compact=True)
+        with Horizontal(id="filter-line"):
+            yield Label("Filter: ")
+            yield Input(id="filter", placeholder="words; Enter keeps them, Esc ends", compact=True)
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
