@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import os
 import shlex
 import sys
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -24,7 +26,8 @@ from common.errors import ConfigError, PlotmanError
 try:  # aiohttp comes with textual-serve
     from aiohttp import web
     from aiohttp.typedefs import Handler, Middleware
-    from textual_serve.server import Server
+    from textual_serve.app_service import AppService
+    from textual_serve.server import Server, to_int
 except ImportError as error:
     raise PlotmanError(
         "The dashboard in a browser needs textual-serve.", "Install it: pip install 'plotman[web]'."
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from common.config import Config
 
 BROWSERS_MAX = 8  # each is a process of its own
+_HEARTBEAT_S = 5.0  # a browser that does not answer a ping within half of this has left
+_LEAVE_S = 2.0  # a session that has not ended by then is killed: it may hang in a write that nobody reads
 _WRONG_S = 1.0  # an answer to a wrong password takes so long
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 # The page of textual-serve asks another site for its font; nobody else need know of the farm.
@@ -107,6 +112,35 @@ async def _with_policy(_: web.Request, response: web.StreamResponse) -> None:
     response.headers["Cache-Control"] = "no-store"
 
 
+class Session(AppService):
+    """A browser's dashboard, in a process of its own that ends with the browser and with this server."""
+
+    async def _open_app_process(self, width: int = 80, height: int = 24) -> asyncio.subprocess.Process:
+        """Without a shell between: the kernel ends the process when this server dies, however it dies."""
+        command = [sys.executable, "-m", "plotman.up.child", str(os.getpid()), *shlex.split(self.command)]
+        self._process = process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=self._build_environment(width, height),
+        )
+        self._stdin = process.stdin
+        return process
+
+    async def stop(self) -> None:
+        """Ask the process to end, and kill it where it does not. It only looks: nothing is lost."""
+        if self._process is None or self._task is None:
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(super().stop(), _LEAVE_S)
+        self._task = None
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+        await self._process.wait()
+
+
 class Site(Server):
     """textual-serve's server, kept. expected: USER:PASSWORD, or None for whoever is on this machine."""
 
@@ -115,6 +149,7 @@ class Site(Server):
         super().__init__(command, host=address, port=port, title="plotman")
         self._expected = expected
         self._browsers = 0
+        self._sockets: set[web.WebSocketResponse] = set()
 
     def initialize_logging(self) -> None:
         """Ours is as it is."""
@@ -141,9 +176,42 @@ class Site(Server):
             raise web.HTTPServiceUnavailable(text=f"{BROWSERS_MAX} browsers look already.")
         self._browsers += 1
         try:
-            return await super().handle_websocket(request)
+            return await self._attend(request)
         finally:
             self._browsers -= 1
+
+    async def _attend(self, request: web.Request) -> web.WebSocketResponse:
+        """As textual-serve does, but for a browser that falls asleep: it is given up within seconds."""
+        socket = web.WebSocketResponse(heartbeat=_HEARTBEAT_S, timeout=_LEAVE_S)
+        await socket.prepare(request)
+        self._sockets.add(socket)
+
+        async def close() -> None:
+            await socket.close()
+
+        session = Session(
+            self.command,
+            write_bytes=socket.send_bytes,
+            write_str=socket.send_str,
+            close=close,
+            download_manager=self.download_manager,
+        )
+        try:
+            await session.start(*_size(request))
+            await self._process_messages(socket, session)
+        finally:
+            self._sockets.discard(socket)
+            await session.stop()
+        return socket
+
+    async def on_shutdown(self, app: web.Application) -> None:  # noqa: ARG002
+        """aiohttp would wait a minute for browsers that stay."""
+        await asyncio.gather(*(socket.close() for socket in tuple(self._sockets)), return_exceptions=True)
+
+
+def _size(request: web.Request) -> tuple[int, int]:
+    """Columns and lines of the browser's terminal, as its page says."""
+    return to_int(request.query.get("width", ""), 80), to_int(request.query.get("height", ""), 24)
 
 
 def serve(config: Config, address: str, port: int) -> None:
