@@ -24,6 +24,7 @@ _FIRST_LINES = 300
 _WAIT_S = 20.0  # one long poll
 _ANSWER_S = 15.0
 _AGAIN_S = 2.0
+_PACE_S = 1.0  # between two questions: each takes 10 ms of a core, and a log may be written without end
 _LOG_KEPT = 5000  # lines
 
 
@@ -134,6 +135,7 @@ class Details(Screen[None]):
             if answer["ended"]:
                 self._say(app, "-- the plot has ended\n")
                 return
+            self._left.wait(_PACE_S)
             wait_s = _WAIT_S
             question = {
                 "plot": self.target.what,

@@ -35,7 +35,8 @@ class Chatty(Recorder):
     _never = threading.Event()
 
 
-async def test_a_plot_is_left_while_its_log_arrives(shown: Shown) -> None:
+async def test_a_plot_is_left_while_its_log_arrives(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plotman.dashboard.details._PACE_S", 0.0)
     source = Recorded(showcase.small())
     async with shown(source, asker=Chatty()) as pilot:
         app = dashboard(pilot)
