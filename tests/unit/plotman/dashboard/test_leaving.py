@@ -44,8 +44,7 @@ async def test_a_plot_is_left_while_its_log_arrives(shown: Shown, monkeypatch: p
         for _ in range(LEFT):
             typed(pilot, "enter")
             await until(pilot, lambda: isinstance(app.screen, Details))
-            log = app.screen.query_one(Log)
-            await until(pilot, lambda log=log: log.line_count > 0)
+            await until(pilot, lambda: any(log.line_count for log in app.screen.query(Log)))
             source.changed.set()
             typed(pilot, "escape")
             await until(pilot, lambda: not isinstance(app.screen, Details))
