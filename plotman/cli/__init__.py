@@ -134,7 +134,23 @@ class _Verbs(click.Group):
             raise click.UsageError(error.message + hint, ctx) from error
 
 
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:  # of completion
+        from plotman.cli.version import version
+
+        ctx.invoke(version)
+        ctx.exit()
+
+
 @click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version and exit.",
+)
 def cli() -> None:
     """Make and move Chia plots across a farm of machines.
 

@@ -1,4 +1,4 @@
-"""`plotman version`."""
+"""`plotman version`, and `plotman --version`."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version as installed
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,12 @@ def test_every_verb_has_help(verb: str) -> None:
     shown = CliRunner().invoke(cli, [verb, "--help"])
     assert shown.exit_code == 0
     assert len(shown.output.splitlines()) > 4
+
+
+def test_the_option_version_prints_what_the_verb_prints() -> None:
+    option, verb = run("--version"), run("version")
+    assert (option.returncode, option.stderr) == (0, "")
+    assert option.stdout == verb.stdout == f"plotman {installed('plotman')}\n"
 
 
 def test_a_misspelt_verb_gets_the_nearest_one() -> None:
@@ -71,7 +78,7 @@ def test_what_the_machine_refuses_is_one_line_with_its_place(tmp_path: Path) -> 
     assert shown.stderr == f"plotman: {tmp_path}/file/state: Not a directory.\n"
 
 
-@pytest.mark.parametrize("arguments", [("version",), ("config", "generate"), ("--help",)])
+@pytest.mark.parametrize("arguments", [("version",), ("--version",), ("config", "generate"), ("--help",)])
 def test_a_full_disk_behind_the_output_is_one_line(arguments: tuple[str, ...]) -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         command = (sys.executable, "-m", "plotman", *arguments)
