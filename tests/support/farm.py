@@ -13,7 +13,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from common.names import Role
 from common.snapshot import HarvesterSnapshot, Job, PlotterSnapshot
 from common.store import Board
 from plotter_worker.steering import SteeringFile
+from tests.support.installed import from_wheel
 from tests.support.sections import SCHEDULING, by_hand, small_plots
 from tests.support.waiting import eventually
 
@@ -103,7 +103,7 @@ class Farm:
 
     def up(self, *arguments: str, wait: bool = True) -> subprocess.Popen[bytes]:
         """Start `plotman up`; wait until its plotter announced itself."""
-        process = self.spawn(sys.executable, "-m", "plotman", "up", *arguments, log="up.log")
+        process = self.spawn(*from_wheel("plotman", "up", *arguments), log="up.log")
         if wait:
             eventually(self.alive, "the plotter announces itself", 60)
         return process
@@ -135,7 +135,7 @@ class Farm:
 
     def _ran(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", module, *arguments],
+            from_wheel(module, *arguments),
             env=self.environment,
             capture_output=True,
             text=True,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.support.installed import from_wheel
 from tests.support.lab import Host
 from tests.support.waiting import eventually
 
@@ -33,8 +33,7 @@ class Machine:
     def up(self) -> None:
         """Write plotman.yaml and start everything that it asks for."""
         self._config.write_text(yaml.safe_dump(self.settings), encoding="utf-8")
-        command = (sys.executable, "-m", "plotman", "up")
-        self._up = self.host.spawn(*command, log=self.log, **self._environment)
+        self._up = self.host.spawn(*from_wheel("plotman", "up"), log=self.log, **self._environment)
 
     def children(self) -> dict[str, int]:
         """Name -> pid on its host, of what `plotman up` keeps running."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import redis
 import yaml
 
+from tests.support.installed import from_wheel
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
@@ -29,7 +29,7 @@ def redis_server() -> str | None:
 
 def make_secrets(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "plotman", "farm", "secrets", str(folder), *options],
+        from_wheel("plotman", "farm", "secrets", str(folder), *options),
         capture_output=True,
         text=True,
         timeout=60,

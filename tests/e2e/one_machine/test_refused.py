@@ -7,7 +7,6 @@ import os
 import pty
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from common.snapshot import FinishedPlot, PlotState
 from plotter_worker.delivered import DeliveredFile
 from tests.support import formats
 from tests.support.farm import HOST, Farm
+from tests.support.installed import from_wheel
 from tests.support.waiting import eventually
 
 
@@ -127,7 +127,7 @@ def test_a_plot_that_a_lost_harvester_may_have_goes_to_another_only_on_a_persons
     assert (unasked.returncode, told in unasked.stderr) == (ExitCode.USAGE, True)
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "plotman", "resend", real_plot.name],
+        from_wheel("plotman", "resend", real_plot.name),
         env=farm.environment, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as asking:  # fmt: skip
         os.write(ours, b"n\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +20,7 @@ from common.phase import Phase
 from common.snapshot import DirState, Job, PlotterSnapshot, Recipe, TmpDir, Wait, Waits
 from common.store import Board
 from plotman.control.why import picture
+from tests.support.installed import celery
 from tests.support.waiting import eventually
 
 NOW = datetime.now(UTC)
@@ -82,7 +82,7 @@ def beat(left: Board, tmp_path: Path, broker_url: str) -> Iterator[None]:
     config.write_text(yaml.safe_dump({"version": [2], "farm": farm}), encoding="utf-8")
     with (tmp_path / "beat.log").open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", "plotman", "beat", "-l", "INFO", "--pidfile="],
+            celery("beat", "-l", "INFO", "--pidfile="),
             env=os.environ | {"PLOTMAN_CONFIG": str(config)},
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from common.phase import Phase
 from common.snapshot import DirState, Event, Job, PlotterSnapshot, Recipe, TmpDir
 from common.store import Board
 from plotter_worker.orders import place
+from tests.support.installed import celery
 from tests.support.waiting import eventually
 
 HOST = "h"
@@ -121,7 +121,7 @@ def beats(tmp_path: Path, broker_url: str, host: Host) -> Iterator[dict[int, sub
     for number in (1, 2):
         with (tmp_path / f"beat{number}.log").open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "plotman", "beat", "-l", "INFO", "--pidfile="],
+                celery("beat", "-l", "INFO", "--pidfile="),
                 env=os.environ | {"PLOTMAN_CONFIG": str(config)},
                 stdout=output,
                 stderr=subprocess.STDOUT,

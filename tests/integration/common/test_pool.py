@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import redis
 from celery import Celery
 
+from tests.support.installed import from_wheel
 from tests.support.waiting import eventually
 
 APP = """
@@ -67,22 +67,10 @@ class Worker:
         self.notes = folder / "notes"
         self.notes.touch()
         self.app = Celery("client", broker=url, backend=url)
-        root = str(Path(__file__).resolve().parents[3])
-        env = os.environ | {"URL": url, "NOTES": str(self.notes), "PYTHONPATH": f"{folder}:{root}"}
+        env = os.environ | {"URL": url, "NOTES": str(self.notes), "PYTHONPATH": str(folder)}
         with (folder / "worker.log").open("wb") as output:
             self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "celery",
-                    "-A",
-                    "pooltest",
-                    "worker",
-                    "-l",
-                    "INFO",
-                    "--without-mingle",
-                    *options,
-                ],
+                from_wheel("celery", "-A", "pooltest", "worker", "-l", "INFO", "--without-mingle", *options),
                 env=env,
                 cwd=folder,
                 stdout=output,

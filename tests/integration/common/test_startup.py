@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from common.names import Role
 from common.startup import Watch
 from common.store import Board
 from common.store.server import ask
+from tests.support.installed import celery, from_wheel
 from tests.support.one_drive import one_drive
 from tests.support.waiting import eventually
 
@@ -26,7 +26,7 @@ def environment(tmp_path: Path, broker_url: str) -> dict[str, str]:
 
 
 def command(*options: str) -> list[str]:
-    return [sys.executable, "-m", "celery", "-A", "plotman", "worker", *options]
+    return celery("worker", *options)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_unsafe_settings_stand_in_the_log_the_snapshot_and_the_status(
         eventually(lambda finding=finding: finding in " ".join(told()), f"the snapshot tells: {finding}")
     assert careless.read_text().count("maxmemory-policy allkeys-lru") == 1
     status = subprocess.run(
-        [sys.executable, "-m", "plotman", "status"],
+        from_wheel("plotman", "status"),
         env=environment | {"COLUMNS": "200"},
         capture_output=True,
         text=True,

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -21,6 +20,7 @@ from common.store import Board
 from plotman.metrics.collector import as_text
 from plotman.metrics.serve import CannotListen, serving
 from tests.support.full_farm import ID, put_up
+from tests.support.installed import from_wheel
 from tests.support.lacking import lacking
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
@@ -128,7 +128,7 @@ def test_the_verb_prints_or_serves_the_metrics(board: Board, broker_url: str, tm
     farm = {"host": "desk", "broker": broker_url, "metrics_port": port, "state": str(tmp_path / "state")}
     config.write_text(yaml.safe_dump({"version": [2], "farm": farm}))
     environment = os.environ | {"PLOTMAN_CONFIG": str(config)}
-    plotman = (sys.executable, "-m", "plotman")
+    plotman = from_wheel("plotman")
     printed = subprocess.run(
         [*plotman, "prometheus"], env=environment, capture_output=True, text=True, timeout=30, check=False
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,13 +18,13 @@ from common.snapshot import Job
 from common.store import Board
 from plotman.up.children import celery_child
 from tests.support.farm import HOST, Farm, plotters_of
+from tests.support.installed import environment
 from tests.support.sections import SMALL
 from tests.support.systemd import Systemd, why_not
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[3]
 UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
-VENV = Path(sys.prefix)
 ROLES = ("plotter", "archiver", "harvester", "beat", "flower")
 K20 = SMALL | {"k": 20, "job_buffer": 400}
 
@@ -35,7 +34,7 @@ def test_systemd_finds_nothing_wrong_with_a_unit(unit: Path, tmp_path: Path) -> 
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is missing (apt-get install systemd)")
     here = tmp_path / unit.name
-    here.write_text(unit.read_text().replace("/opt/plotman/", f"{VENV}/"))
+    here.write_text(unit.read_text().replace("/opt/plotman/", f"{environment()}/"))
     ran = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", here], capture_output=True, text=True, check=False
     )
@@ -58,7 +57,7 @@ def systemd(tmp_path: Path) -> Iterator[Systemd]:
     reason = why_not()
     if reason:
         pytest.skip(reason)
-    made = Systemd(tmp_path / "systemd", VENV)
+    made = Systemd(tmp_path / "systemd", environment())
     yield made
     made.close()
 

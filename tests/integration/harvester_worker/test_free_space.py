@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ import yaml
 from common.names import Role, queue
 from common.store import Board
 from plotman.up import broker
+from tests.support.installed import celery
 from tests.support.waiting import eventually
 
 HOST, PASSWORD = "drives", "s3cret"
@@ -34,7 +34,7 @@ class Machine:
 
     def celery(self, *arguments: str, spelled: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "celery", "-A", "plotman", *arguments],
+            celery(*arguments),
             env=self.environment(spelled),
             capture_output=True,
             text=True,
@@ -78,7 +78,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         with made.log.open("wb") as output:
             names = ("-n", f"harvester@{HOST}", "-Q", f"harvester.{HOST}")
             worker = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "plotman", "worker", *names],
+                celery("worker", *names),
                 env=made.environment(made.url),
                 stdout=output,
                 stderr=subprocess.STDOUT,

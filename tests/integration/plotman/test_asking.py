@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
+from tests.support.installed import python
 from tests.support.one_drive import one_drive
 
 ASK = """
@@ -21,7 +21,7 @@ print(json.dumps([time.monotonic() - began_s, [type(answer).__name__ for answer 
 def test_many_silent_hosts_take_one_deadline_and_not_their_sum(tmp_path: Path, broker_url: str) -> None:
     environment = one_drive(tmp_path, broker_url, "asks")
     done = subprocess.run(
-        [sys.executable, "-c", ASK], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [python(), "-c", ASK], env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
     took_s, answers = json.loads(done.stdout)

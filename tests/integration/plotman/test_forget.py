@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +21,7 @@ from common.snapshot import ArchiverSnapshot, FinishedPlot, HarvesterSnapshot, P
 from common.store import Board
 from plotman.control.why import picture
 from tests.support import showcase
+from tests.support.installed import from_wheel
 
 NOW = datetime.now(UTC)
 Plotman = Callable[..., subprocess.CompletedProcess[str]]
@@ -39,7 +39,7 @@ def plotman(broker_url: str, tmp_path: Path) -> Plotman:
         os.write(ours, f"{typed}\n".encode())
         try:
             return subprocess.run(
-                [sys.executable, "-m", "plotman", *words],
+                from_wheel("plotman", *words),
                 env=os.environ | {"PLOTMAN_CONFIG": str(config)},
                 stdin=subprocess.DEVNULL if typed is None else theirs,
                 capture_output=True,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 
 import psutil
 
 from tests.support.farm import Farm
+from tests.support.installed import from_wheel
 from tests.support.waiting import eventually
 
 
@@ -26,7 +26,7 @@ def named(farm: Farm, word: str) -> list[psutil.Process]:
 def test_the_halves_share_one_broker_and_each_goes_on_when_the_other_ends(farm: Farm) -> None:
     farm.configure(tmp=1, dst=1, drives=1)
     farm.allow(1)
-    start = (sys.executable, "-m", "plotman")
+    start = from_wheel("plotman")
     plotting, archiving = farm.spawn(*start, "plot"), farm.spawn(*start, "archive")
     eventually(lambda: len(farm.archived()) == 1, "a plot is made and archived", 90)
     assert len(named(farm, "127.0.0.1:")) == 1

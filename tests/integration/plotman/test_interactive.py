@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
-import pty
-import struct
-import subprocess
-import sys
-import termios
-import threading
 from base64 import b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import aiohttp
 import pytest
 
 from tests.support.farm import Farm, plotters_of
+from tests.support.installed import from_wheel
 from tests.support.ports import free_port
+from tests.support.terminal import Terminal
+from tests.support.terminal import terminal as running_in_a_terminal
 from tests.support.waiting import eventually
 
 ACCOUNT = "farmer:password"
-
-
-@dataclass
-class Terminal:
-    """Of 100 columns and 30 lines, with the dashboard in it."""
-
-    master: int
-    process: subprocess.Popen[bytes]
-    drawn: bytearray
-
-    def type(self, text: str) -> None:
-        os.write(self.master, text.encode())
-
-    def shows(self, text: str) -> None:
-        """Drawn since this was last asked for."""
-        eventually(lambda: text.encode() in self.drawn, f"{text!r} on the screen")
-        self.drawn.clear()
 
 
 @pytest.fixture
@@ -59,31 +36,8 @@ def plotting(farm: Farm) -> Iterator[Farm]:
 
 @pytest.fixture
 def terminal(plotting: Farm) -> Iterator[Terminal]:
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "plotman", "interactive"],
-        env=plotting.environment | {"TERM": "xterm-256color"},
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        start_new_session=True,
-    )
-    os.close(slave)
-    terminal = Terminal(master, process, bytearray())
-    threading.Thread(target=drain, args=(terminal,), daemon=True).start()
-    yield terminal
-    process.kill()
-    process.wait()
-    os.close(master)
-
-
-def drain(terminal: Terminal) -> None:
-    while True:
-        try:
-            terminal.drawn += os.read(terminal.master, 65536)
-        except OSError:
-            return
+    with running_in_a_terminal(from_wheel("plotman", "interactive"), plotting.environment) as made:
+        yield made
 
 
 def any_files(farm: Farm) -> list[object]:
@@ -139,7 +93,7 @@ def test_a_plot_is_watched_paused_and_killed_by_keys_and_seen_in_a_browser(
 async def in_a_browser(farm: Farm, plot_id: str) -> None:
     """What a browser does: the page, then the socket; neither without the password."""
     port = free_port()
-    process = farm.spawn(sys.executable, "-m", "plotman", "interactive", "--web", f"0.0.0.0:{port}")
+    process = farm.spawn(*from_wheel("plotman", "interactive", "--web", f"0.0.0.0:{port}"))
     url = f"http://127.0.0.1:{port}"
     user, _, password = ACCOUNT.partition(":")
     async with aiohttp.ClientSession() as nobody:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from common.store import Board
+from tests.support.installed import from_wheel
 from tests.support.notified import SECRET, Phone, hooked, tell
 from tests.support.waiting import eventually
 
 
 def plotman(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "plotman", *arguments],
+        from_wheel("plotman", *arguments),
         env=os.environ | {"PLOTMAN_CONFIG": str(config)},
         capture_output=True,
         text=True,
@@ -53,7 +53,7 @@ def test_the_verbs_try_every_target_out_and_run_one_notifier_a_machine(
     assert plotman(config, "notify", "test", "nobody").returncode == 5
     assert plotman(config, "config", "check", str(config)).returncode == 0
 
-    argv = [sys.executable, "-m", "plotman", "notify", "run"]
+    argv = from_wheel("plotman", "notify", "run")
     environment = os.environ | {"PLOTMAN_CONFIG": str(config)}
     log = tmp_path / "notifier.log"
     with log.open("wb") as output:

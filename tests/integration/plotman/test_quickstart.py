@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.support.installed import from_wheel
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def working_in(folder: Path) -> list[psutil.Process]:
 
 
 def command(chia: Path, farm: Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "plotman.quickstart", "--chia", str(chia), "--farm", str(farm), *options]
+    return from_wheel("plotman.quickstart", "--chia", str(chia), "--farm", str(farm), *options)
 
 
 def run(argv: list[str]) -> str:

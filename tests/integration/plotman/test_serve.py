@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from celery import Celery
 
 from common.names import Role
 from common.store import Board
+from tests.support.installed import from_wheel, python
 from tests.support.one_drive import one_drive
 from tests.support.sections import PLOTTER
 from tests.support.waiting import eventually
@@ -29,7 +29,7 @@ def environment(tmp_path: Path, broker_url: str) -> dict[str, str]:
 
 
 def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "plotman.serve", *words]
+    return from_wheel("plotman.serve", *words)
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_the_tasks_of_a_worker_share_their_connections_to_redis(
 ) -> None:
     code = f"from plotman.celery import app; {before}; print(app.backend.thread_safe)"
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+        [python(), "-c", code], env=environment, capture_output=True, text=True, check=False
     )
     assert done.stdout.split()[-1] == str(shared), done.stderr
 
@@ -118,6 +118,6 @@ def test_it_loads_neither_flower_nor_a_shell(environment: dict[str, str]) -> Non
         "print(sorted({'flower', 'tornado', 'prompt_toolkit'} & set(sys.modules)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+        [python(), "-c", code], env=environment, capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "[]", done.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from common.broker import embedded_broker
 from plotman.up.claim import Claim
+from tests.support.installed import python
 
 # A runner whose processes are an embedded broker and programs of the test's own.
 DRIVER = """
@@ -82,7 +82,7 @@ class Running:
         self._said = state.parent / f"said-{time.monotonic_ns()}"
         with self._said.open("wb") as said:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", DRIVER, str(state), program, str(stop_s)], stdout=said, stderr=said
+                [python(), "-c", DRIVER, str(state), program, str(stop_s)], stdout=said, stderr=said
             )
 
     @property

@@ -8,7 +8,6 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from common.names import Keys, Role
 from common.snapshot import Job, RunStatus
 from plotman.up.broker import answers
 from tests.support.farm import Farm, plotters_of
+from tests.support.installed import from_wheel
 from tests.support.lacking import leave_others_alone
 from tests.support.waiting import eventually
 
@@ -162,7 +162,7 @@ def test_a_suspended_plot_stands_still_shows_it_and_stays_so_over_a_restart_of_i
 def test_a_log_is_followed_live_until_the_plot_is_killed_and_read_after_that(pair: Pair) -> None:
     plot_id, job = next(iter(pair.jobs("right").items()))
     with subprocess.Popen(
-        [sys.executable, "-m", "plotman", "logs", "-f", plot_id[:8]],
+        from_wheel("plotman", "logs", "-f", plot_id[:8]),
         env=pair.left.environment, stdout=subprocess.PIPE, text=True,
     ) as reader:  # fmt: skip
         assert reader.stdout is not None
@@ -193,7 +193,7 @@ def test_kill_shows_what_it_would_delete_and_a_no_leaves_the_plot_as_it_was(pair
     assert "--force" in unasked.stderr
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "plotman", "kill", plot_id[:8]],
+        from_wheel("plotman", "kill", plot_id[:8]),
         env=pair.right.environment, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as asking:  # fmt: skip
         os.write(ours, b"n\n")

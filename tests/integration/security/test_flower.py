@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import psutil
 import pytest
 import yaml
 
+from tests.support.installed import celery
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
@@ -51,7 +51,7 @@ def _environment(folder: Path, broker_url: str, **farm: object) -> dict[str, str
 
 
 def _flower(*options: str) -> list[str]:
-    return [sys.executable, "-m", "celery", "-A", "plotman", "flower", *options]
+    return celery("flower", *options)
 
 
 def test_by_hand_on_all_addresses_without_password_it_refuses_and_says_what_to_do(

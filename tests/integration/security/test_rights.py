@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from common.store import Board
 from plotman.alarms.notifier import Notifier
 from plotman.metrics.collector import as_text
 from tests.support import showcase
+from tests.support.installed import from_wheel
 from tests.support.secured import Secured
 
 NOBODY_MAY = (
@@ -219,7 +219,7 @@ def test_a_viewer_is_told_why_and_that_it_may_not_kill_or_pause(secured: Secured
 
     def typed(*words: str) -> subprocess.CompletedProcess[str]:
         environment = os.environ | {"PLOTMAN_CONFIG": str(settings)}
-        command = (sys.executable, "-m", "plotman", *words)
+        command = from_wheel("plotman", *words)
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     told = typed("why", showcase.plot_id(1)[:8])

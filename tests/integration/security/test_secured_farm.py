@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from common.names import Role
 from common.store import Board
 from plotter_worker.steering import SteeringFile
 from tests.support.farm import plotters_of
+from tests.support.installed import from_wheel
 from tests.support.ports import free_port
 from tests.support.sections import SCHEDULING, small_plots
 from tests.support.secured import Secured
@@ -57,7 +57,7 @@ class Machines:
         with (self.folder / name / "up.log").open("wb") as output:
             self.processes.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", "plotman", "up"],
+                    from_wheel("plotman", "up"),
                     env=self.environment(name),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
@@ -68,7 +68,7 @@ class Machines:
 
     def run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", *arguments],
+            from_wheel(*arguments),
             env=self.environment(name),
             capture_output=True,
             text=True,

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import redis
@@ -15,6 +13,7 @@ import redis
 from common.errors import BrokerError
 from common.store.lease import Lease
 from tests.integration.common.conftest import Server
+from tests.support.installed import python
 from tests.support.waiting import eventually
 
 LIFETIME = timedelta(seconds=2)  # of which one is the margin
@@ -65,11 +64,10 @@ def test_a_holder_that_was_frozen_knows_so_when_it_wakes(server: Server) -> None
         "print(lease.held, lease.take(), flush=True)\n"
     )
     holder = subprocess.Popen(
-        [sys.executable, "-c", program, server.url],
+        [python(), "-c", program, server.url],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).resolve().parents[4],
     )
     assert holder.stdin is not None
     assert holder.stdout is not None
