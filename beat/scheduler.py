@@ -20,22 +20,22 @@ from uuid import uuid4
 from celery.beat import Scheduler
 from kombu.exceptions import OperationalError
 
-from beat.decisions import Decision
-from beat.policy.farm import decide
-from beat.policy.farm_rules import FarmLimits
+from beat.dispatch import send_move, send_on, send_start
+from beat.policy.decide import decide
+from beat.policy.decision import Decision
 from beat.policy.memory import Memory
-from beat.policy.passing_on import passed_on, to_pass_on
-from beat.policy.settled import settled
-from beat.sending import send_move, send_on, send_start
-from common.broker import broker_url
+from beat.policy.moves.admission_dispatch import passed_on, to_pass_on
+from beat.policy.moves.stale_moves import settled
+from beat.policy.starts.farm_rules import FarmLimits
 from common.config import Config
-from common.config_watch import ConfigWatch, NobodyTold
+from common.config.broker_url import broker_url
+from common.config.last_good import load_to_run
+from common.config.watch import ConfigWatch, NobodyTold
 from common.errors import BrokerError
-from common.last_good import load_to_run
+from common.model.snapshot import Event, Wait, Waits
 from common.names import LEASE, Role
-from common.snapshot import Event, Wait, Waits
-from common.startup import check_beat
 from common.store import Board
+from common.worker.startup import check_beat
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from plotman.up import broker
+from plotman.supervisor import broker
 
 
 @dataclass(frozen=True)

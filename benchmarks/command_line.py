@@ -27,7 +27,7 @@ from benchmarks.deciding import job, plotter, put
 from benchmarks.figures import Report
 from benchmarks.machine import OURS, Machine, until
 from benchmarks.realistic import LATE
-from common.phase import Phase
+from common.model.phase import Phase
 from common.store import Board
 
 VERBS = (("status",), ("dirs",), ("--help",))

@@ -16,9 +16,8 @@ import redis
 
 from benchmarks.broker import own_broker
 from benchmarks.figures import Report
-from common.names import Role
-from common.phase import Phase
-from common.snapshot import (
+from common.model.phase import Phase
+from common.model.snapshot import (
     ArchiverSnapshot,
     Directory,
     DirState,
@@ -30,6 +29,7 @@ from common.snapshot import (
     RunStatus,
     TmpDir,
 )
+from common.names import Role
 from common.store import Board
 
 GB = 10**9

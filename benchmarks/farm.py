@@ -17,7 +17,7 @@ import yaml
 from celery import Celery
 
 from benchmarks.machine import ROOT, until
-from common.broker import embedded_broker
+from common.config.broker_url import embedded_broker
 from common.names import Role
 from common.store import Board
 

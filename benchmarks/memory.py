@@ -24,7 +24,7 @@ from benchmarks.farm import Farm, up
 from benchmarks.figures import Report
 from benchmarks.machine import until
 from benchmarks.realistic import full_log
-from common.snapshot import Event
+from common.model.snapshot import Event
 
 _PARTS = 5  # looks at the memory while plots are made, and while they are moved
 _AT_ONCE = 8

@@ -27,8 +27,8 @@ import redis
 from benchmarks.broker import own_broker
 from benchmarks.deciding import harvester, plotter, renewed
 from benchmarks.figures import Report
+from common.model.snapshot import Event, PlotterSnapshot
 from common.names import Role, queue
-from common.snapshot import Event, PlotterSnapshot
 from common.store import Board
 
 _ORDERS_EVERY_S = 0.5

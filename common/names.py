@@ -156,7 +156,7 @@ class Keys:
     @staticmethod
     def alive(role: Role, host: str) -> str:
         """string that lives as long as the host goes on renewing its snapshot: the mark of who does it
-        (common/namesake.py)."""
+        (common/worker/duplicate_host.py)."""
         return f"plotman:host:{host}:{role}:alive"
 
     @staticmethod

@@ -8,9 +8,9 @@ from pathlib import Path
 from common.config import Config
 from common.history.recorder import Recorder, history_path
 from common.history.rows import End, Kind, LandingEnd
-from common.messages import Admission, Delivery
+from common.model.messages import Admission, Delivery
 from common.names import Role
-from common.plotfile import plot_id_of
+from common.system.plotfile import plot_id_of
 
 
 class LandingHistory:

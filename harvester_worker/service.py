@@ -10,35 +10,36 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from common import holds, startup
-from common.broker import broker_url
 from common.config import Config
+from common.config.broker_url import broker_url
 from common.config.drives import drives, is_sure, names, use_of
 from common.config.farm import Harvester as HarvesterSection
 from common.config.libraries import PROVE, UNPROVEN, cannot_prove
-from common.config_watch import ConfigWatch
-from common.moving import MoveKeeper
+from common.config.watch import ConfigWatch
+from common.model import holds
+from common.model.snapshot import Drive, DriveUse, Event, HarvesterSnapshot
 from common.names import Role
-from common.namesake import mark
-from common.plotfile import PlotName
-from common.probe import Probe
-from common.publisher import Publisher
-from common.service import Served, ServiceStep
-from common.snapshot import Drive, DriveUse, Event, HarvesterSnapshot
 from common.store import Board
-from harvester_worker.admit import Admitter
-from harvester_worker.door.address import own_address
-from harvester_worker.door.doors import Doors
-from harvester_worker.drives import LOOK_S, REFRESH_S, SWEEP_EVERY_S, Drives
-from harvester_worker.farmed import holding
+from common.system.plotfile import PlotName
+from common.system.probe import Probe
+from common.worker import startup
+from common.worker.duplicate_host import mark
+from common.worker.move_step import MoveKeeper
+from common.worker.publisher import Publisher
+from common.worker.service import Served, ServiceStep
+from harvester_worker.drives.existing_plots import holding
+from harvester_worker.drives.part_files import now_utc
+from harvester_worker.drives.plot_index import Landed
+from harvester_worker.drives.registry import LOOK_S, REFRESH_S, SWEEP_EVERY_S, Drives
+from harvester_worker.drives.scrub import Scrub
 from harvester_worker.history import LandingHistory
-from harvester_worker.incoming import now_utc
-from harvester_worker.landed import Landed
-from harvester_worker.reserve import Limits, Reserver
-from harvester_worker.scrub import Scrub
-from harvester_worker.steering import Steering
-from harvester_worker.superseded import drop_superseded
-from harvester_worker.way_in import WayIn
+from harvester_worker.intake.admit import Admitter
+from harvester_worker.intake.duplicates import drop_superseded
+from harvester_worker.intake.intake import WayIn
+from harvester_worker.intake.reserve import Limits, Reserver
+from harvester_worker.operator import Steering
+from harvester_worker.receiver.address import own_address
+from harvester_worker.receiver.receivers import Doors
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from typing import Any
 from celery import Celery, signals
 from celery.events.state import TASK_EVENT_TO_STATE
 
-from common import transport
-from common.broker import broker_url
+from common.config.broker_url import broker_url
+from common.config.last_good import load_to_run
 from common.errors import PlotmanError
-from common.last_good import load_to_run
+from common.worker import transport
 from plotman.flower.guard import guard
 from plotman.settings import celery_settings
 
@@ -21,9 +21,9 @@ TASK_EVENT_TO_STATE["progress"] = "STARTED"
 
 # The check acts in every worker, each other only in the worker whose node name is of its role.
 _SERVICES = (
-    "common.startup:StartCheck",
+    "common.worker.startup:StartCheck",
     "plotter_worker.service:PlotterService",
-    "plotter_worker.archiver:ArchiverService",
+    "plotter_worker.archiving.archiver:ArchiverService",
     "harvester_worker.service:HarvesterService",
 )
 

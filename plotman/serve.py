@@ -11,8 +11,8 @@ import argparse
 import sys
 from typing import Any
 
+from common.config.last_good import load_to_run
 from common.errors import PlotmanError
-from common.last_good import load_to_run
 from common.names import Role, queue, role_and_host
 from plotman.celery import app
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from common.broker import by_socket, kombu_url
+from common.config.broker_url import by_socket, kombu_url
 from common.names import ROLE_OF_TASK, queue
 
 # A message that a dead worker held comes back after this long: never while a plot is made.
@@ -37,22 +37,22 @@ def celery_settings(broker_url: str, host: str) -> dict[str, Any]:
         "broker_url": kombu_url(broker_url),
         "result_backend": kombu_url(broker_url),
         "include": [
-            "plotter_worker.tasks",
-            "plotter_worker.steering_tasks",
-            "plotter_worker.archive_tasks",
-            "plotter_worker.control_tasks",
-            "plotter_worker.target_tasks",
-            "plotter_worker.leftover_tasks",
-            "plotter_worker.history_tasks",
-            "harvester_worker.tasks",
-            "harvester_worker.steering_tasks",
-            "harvester_worker.history_tasks",
+            "plotter_worker.tasks.plot",
+            "plotter_worker.tasks.holds",
+            "plotter_worker.tasks.archive",
+            "plotter_worker.tasks.control",
+            "plotter_worker.tasks.targets",
+            "plotter_worker.tasks.leftovers",
+            "plotter_worker.tasks.history",
+            "harvester_worker.tasks.archive",
+            "harvester_worker.tasks.holds",
+            "harvester_worker.tasks.history",
         ],
         "task_routes": (route,),
         "task_default_queue": "plotman.unrouted",
         "beat_scheduler": "beat.scheduler:FarmScheduler",
-        "worker_pool": "common.pool:TaskPool",
-        "worker_consumer": "common.consumer:Consumer",
+        "worker_pool": "common.worker.pool:TaskPool",
+        "worker_consumer": "common.worker.consumer:Consumer",
         "worker_concurrency": _MOST_TASKS_AT_ONCE,
         # JSON only: a message can never bring code along.
         "task_serializer": "json",

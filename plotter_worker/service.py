@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from common import startup
 from common.config import Config
-from common.config_watch import ConfigWatch
+from common.config.watch import ConfigWatch
+from common.model.snapshot import PlotterSnapshot
 from common.names import STARTS_NONE, Role
-from common.namesake import mark
-from common.publisher import Publisher
-from common.service import Served, ServiceStep
-from common.snapshot import PlotterSnapshot
 from common.store import Board
-from plotter_worker.adoption import Send
-from plotter_worker.history import PlotHistory
-from plotter_worker.host import PlotterHost
-from plotter_worker.leftovers.glance import LeftoversAtAGlance
-from plotter_worker.news import News
+from common.worker import startup
+from common.worker.duplicate_host import mark
+from common.worker.publisher import Publisher
+from common.worker.service import Served, ServiceStep
+from plotter_worker.host.plotter_host import PlotterHost
+from plotter_worker.jobs.adoption import Send
+from plotter_worker.leftovers.summary import LeftoversAtAGlance
+from plotter_worker.reporting.events import News
+from plotter_worker.reporting.plot_history import PlotHistory
 
 
 class Plotter:

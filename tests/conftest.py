@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from common.store import Board
-from plotman.up import broker
-from plotter_worker.launcher import STATE_VARIABLE
+from plotman.supervisor import broker
+from plotter_worker.processes.launch import STATE_VARIABLE
 from tests.support.farm import Farm
 from tests.support.lacking import lacking
 from tests.support.sections import by_hand

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from beat.policy.room import Pair, Room
-from beat.policy.turns import free_turns, is_due
-from common.pending import PendingOrder
-from common.phase import Phase
-from common.snapshot import PlotterSnapshot, age_s
+from beat.policy.disk_usage import Pair, Room
+from beat.policy.starts.start_tokens import free_turns, is_due
+from common.model.pending import PendingOrder
+from common.model.phase import Phase
+from common.model.snapshot import PlotterSnapshot, age_s
 
 # Below every phase: a job whose phase is not known is not past any milestone, and the least advanced.
 UNKNOWN: Pair = (-1, -1)

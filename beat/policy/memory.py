@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zlib import crc32
 
-from beat.decisions import Start
-from beat.policy.plotting import plan_starts
-from common.pending import PendingOrder
-from common.snapshot import PlotterSnapshot, Wait
+from beat.policy.decision import Start
+from beat.policy.starts.starts import plan_starts
+from common.model.pending import PendingOrder
+from common.model.snapshot import PlotterSnapshot, Wait
 
 _REFRESH_S = 1.0
 _REFRESH_PER_HOST_S = 0.01  # a thousand hosts are explained anew within 10 s, a few of them each round

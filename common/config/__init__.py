@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from common.config.loader import find_problems, load
     from common.config.model import Config
+    from common.config.paths import default_path
     from common.config.problems import Level, Problem
-    from common.config.whereabouts import default_path
 else:
 
     def __getattr__(name: str) -> object:
@@ -20,7 +20,7 @@ else:
             "Config": "model",
             "Level": "problems",
             "Problem": "problems",
-            "default_path": "whereabouts",
+            "default_path": "paths",
             "find_problems": "loader",
             "load": "loader",
         }

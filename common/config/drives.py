@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 from common.config.farm import Harvester
 from common.config.model import Config
-from common.snapshot import DriveUse
+from common.model.snapshot import DriveUse
 
 
 def drives(config: Config) -> tuple[str, ...]:

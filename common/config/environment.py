@@ -10,18 +10,18 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from common.config import programs
-from common.config.doubts import doubts
 from common.config.drives import drives, is_sure, names, use_of
 from common.config.farm import Harvester, masked
 from common.config.libraries import PROVE, UNPROVEN, cannot_prove
+from common.config.lint import doubts
 from common.config.loader import Reading
 from common.config.model import Config
 from common.config.problems import Found, Level, Problem
-from common.config.target_lacks import target_lacks
+from common.config.target_checks import target_lacks
 from common.errors import BrokerError
-from common.probe import LOOK_DEADLINE_S, DirReport, Hanging, Probe
-from common.snapshot import DirState, DriveUse
+from common.model.snapshot import DirState, DriveUse
 from common.store.server import reach
+from common.system.probe import LOOK_DEADLINE_S, DirReport, Hanging, Probe
 
 Location = tuple[str | int, ...]
 

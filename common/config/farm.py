@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from common.address import FIRST_USER_PORT, LAST_PORT, host_or_ip
 from common.config.base import MOST_BYTES, MOST_JOBS, YEAR_M, Folder, Section
+from common.model.address import FIRST_USER_PORT, LAST_PORT, host_or_ip
 
 _SCHEMES = {"redis", "rediss", "redis+socket", "unix"}
 

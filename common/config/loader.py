@@ -9,13 +9,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from common.config import document, forks, legacy, rules
+from common.config import document, fork_keys, legacy, rules
 from common.config.base import BELOW, VERSION
+from common.config.error_messages import worded
 from common.config.model import Config
+from common.config.partial_config import salvage
+from common.config.paths import default_path
 from common.config.problems import Level, Problem
-from common.config.salvage import salvage
-from common.config.whereabouts import default_path
-from common.config.wording import worded
 from common.errors import ConfigError
 
 Location = tuple[str | int, ...]
@@ -125,7 +125,7 @@ def _validated(data: dict[str, Any], noted: _Notes) -> tuple[Config | None, Conf
     data, older = legacy.remains(data)
     for change in older:
         noted.add(change.location, change.what, change.cure)
-    data, retired = forks.retire(data)
+    data, retired = fork_keys.retire(data)
     for farewell in retired:
         noted.add(farewell.location, farewell.what, farewell.cure, Level.WARNING)
     for rule in rules.broken(data):

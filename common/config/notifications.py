@@ -8,8 +8,8 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from common import alarms, windows
 from common.config.base import YEAR_M, Section
+from common.model import notification_kinds, windows
 
 
 def _address(secret: SecretStr) -> SecretStr:
@@ -22,9 +22,10 @@ def _address(secret: SecretStr) -> SecretStr:
 def _known(words: tuple[str, ...]) -> tuple[str, ...]:
     for word in words:
         try:
-            alarms.names((word,))
+            notification_kinds.names((word,))
         except KeyError:
-            every = [*alarms.KINDS, *alarms.GROUPS, alarms.ACTION, alarms.ALL]
+            kinds = notification_kinds
+            every = [*kinds.KINDS, *kinds.GROUPS, kinds.ACTION, kinds.ALL]
             near = difflib.get_close_matches(word, every, 1)
             hint = f", did you mean {near[0]}" if near else ""
             raise ValueError(f"{word!r} is no event{hint} (`plotman notify list` shows them)") from None
@@ -50,7 +51,7 @@ class NotificationTarget(Section):
         30, gt=0, le=600, description="How long telling may take, in seconds.", examples=[30]
     )
     events: Annotated[tuple[str, ...], AfterValidator(_known)] = Field(
-        (alarms.ACTION,),
+        (notification_kinds.ACTION,),
         min_length=1,
         description="What is told: names and groups of `plotman notify list`; action is what somebody must "
         "act on, all is everything.",

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from common.address import is_loopback_address
 from common.config import path_filter
 from common.config.archiving import HARVESTER
 from common.config.base import one_spelling
 from common.config.presets import FILTER, PRESETS
 from common.config.problems import Level
+from common.model.address import is_loopback_address
 
 Location = tuple[str | int, ...]
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from common.config.base import MOST_JOBS, YEAR_M, Folder, Section
-from common.phase import Phase
-from common.windows import checked
+from common.model.phase import Phase
+from common.model.windows import checked
 
 
 class StallAction(StrEnum):

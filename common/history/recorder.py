@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from common.history.recent_counts import WEEK, Tallying
 from common.history.rows import Kind, Row
 from common.history.store import HistoryFile, is_broken, open_or_begin_anew, set_aside
-from common.history.tally import WEEK, Tallying
+from common.model.snapshot import Tally
 from common.names import Role
-from common.snapshot import Tally
 
 log = logging.getLogger(__name__)
 

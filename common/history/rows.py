@@ -8,7 +8,7 @@ from typing import Self
 
 from pydantic import AwareDatetime
 
-from common.snapshot import Notice, age_s
+from common.model.snapshot import Notice, age_s
 
 
 class Kind(StrEnum):

@@ -7,6 +7,9 @@ from typing import Any, Self, cast
 
 import redis
 
+from common.model.pending import PendingMove, PendingOrder
+from common.model.snapshot import Event, Snapshot, Wait, Waits
+from common.model.ticket import Ticket
 from common.names import (
     DOOR_LIFETIME,
     EVENTS_MAX,
@@ -18,16 +21,13 @@ from common.names import (
     node,
     queue,
 )
-from common.pending import PendingMove, PendingOrder
-from common.snapshot import Event, Snapshot, Wait, Waits
-from common.store.alarms import AlarmNotes
+from common.store.board_reader import ABOUT, Looking, waits_kind
 from common.store.connection import BLOCK_MAX_S, client, masked, readable_errors
 from common.store.counts import Counts, count, read_counts
+from common.store.decode import read
+from common.store.incremental_reader import View
 from common.store.lease import Lease
-from common.store.looking import ABOUT, Looking, waits_kind
-from common.store.reading import read
-from common.store.view import View
-from common.ticket import Ticket
+from common.store.notifications import AlarmNotes
 
 
 class Board(Looking):

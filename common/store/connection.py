@@ -13,7 +13,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from common.broker import by_socket, redis_url
+from common.config.broker_url import by_socket, redis_url
 from common.errors import BrokerError
 
 # A connection that was cut silently shows no error for 15 minutes unless the kernel is told to look.

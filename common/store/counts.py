@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import redis
 
+from common.model.snapshot import Event
 from common.names import Keys
-from common.snapshot import Event
 
 _TOO_MANY = frozenset({"plot-phase"})  # of interest for one plot only
 _BYTES = "bytes"

@@ -1,4 +1,4 @@
-"""Asks a Redis server what `common.store.checks` judges.
+"""Asks a Redis server what `common.store.server_checks` judges.
 
 Not by CONFIG GET: that shows passwords, so that no user of a farm should have it, and managed servers
 refuse it. INFO tells as much as is needed.
@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import redis
 
-from common.address import is_loopback
 from common.errors import BrokerError
-from common.store.checks import Server
+from common.model.address import is_loopback
 from common.store.connection import client, masked, readable_errors
+from common.store.server_checks import Server
 
 
 def ask(url: str) -> Server:

@@ -13,7 +13,7 @@ from common.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from plotman.control.cleaning import Cleaned, Found
+    from plotman.control.actions.cleanup import Cleaned, Found
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -45,7 +45,7 @@ def cleanup(host: str | None, tmp: str | None, older: float | None, yes: bool, j
     Files of a plot that runs or is suspended are never touched, whoever started it; nor finished plots.
     """
     from plotman.cli.draw import as_json, draw
-    from plotman.control import cleaning
+    from plotman.control.actions import cleanup as cleaning
 
     found = cleaning.find(host, tmp, older)
     if not json_:
@@ -63,7 +63,7 @@ def cleanup(host: str | None, tmp: str | None, older: float | None, yes: bool, j
 
 
 def _say(found: Sequence[Found], cleaned: Sequence[Cleaned] | None) -> None:
-    from common.units import counted, human_bytes
+    from common.model.units import counted, human_bytes
 
     for one in found:
         for trouble in one.troubles:

@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from common.errors import ExitCode, PlotmanError
-from common.units import counted
+from common.model.units import counted
 
 # common.config comes late in each command: pydantic takes a while, and `--help` need not wait for it.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from plotman.cli.complete import complete_host
+from plotman.cli.candidates import complete_host
 
 
 @click.command()
@@ -13,8 +13,8 @@ from plotman.cli.complete import complete_host
 def dirs(json_: bool, host: str | None) -> None:
     """Show the tmp, dst and archive directories: room, readiness, and what is on its way there."""
     from plotman.cli.draw import as_json, draw
-    from plotman.control import reports, tables
     from plotman.control.farm import glance, look, narrowed
+    from plotman.control.queries import reports, tables
 
     farm = narrowed(look(glance()), host)
     if json_:
@@ -38,7 +38,7 @@ def dsched(json_: bool, host: str | None) -> None:
     """
     from plotman.cli.draw import as_json, draw
     from plotman.control.farm import glance, look, narrowed
-    from plotman.control.schedule import dsched_json, dsched_table
+    from plotman.control.queries.schedule import dsched_json, dsched_table
 
     farm = narrowed(look(glance()), host)
     if json_:

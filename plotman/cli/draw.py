@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from plotman.control.tables import Table
+from plotman.control.queries.tables import Table
 
 _BETWEEN = 2  # spaces from column to column
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from plotman.cli.answers import JSON, must_agree, show
-from plotman.cli.complete import complete_silent_host
+from plotman.cli.candidates import complete_silent_host
+from plotman.cli.confirm import JSON, must_agree, show
 
 
 @click.command()
@@ -20,8 +20,8 @@ def forget(host: str, yes: bool, json_: bool) -> None:
     which are void by then, and Terminate in Flower, which has to be said again. No file is touched on any
     machine. If HOST comes back it announces itself anew, with all its plots.
     """
-    from plotman.control import forgetting
-    from plotman.control.holding import Said
+    from plotman.control.actions import forget as forgetting
+    from plotman.control.actions.holds import Said
 
     gone = forgetting.find(host)
     if not yes:

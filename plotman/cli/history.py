@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from common.history.rows import PlotEnd
-    from plotman.control.history import Found
-    from plotman.control.plotlogs import Logs
+    from plotman.control.queries.history import Found
+    from plotman.control.queries.plot_logs import Logs
 
 _WORDS = ("host", "tmp", "tmp2", "dst", "plotter", "k", "compression", "version", "bitfield")
 
@@ -63,8 +63,8 @@ def history(
     """Show the plots that were made and moved, the newest first."""
     from common.history.rows import Kind
     from plotman.cli.draw import as_json, draw
-    from plotman.control.history import gather
-    from plotman.control.history_tables import table
+    from plotman.control.queries.history import gather
+    from plotman.control.queries.history_tables import table
 
     if summary:
         _summary(json_)
@@ -82,7 +82,7 @@ def history(
 def _summary(json_: bool) -> None:
     from plotman.cli.draw import as_json, draw
     from plotman.control.farm import board, look
-    from plotman.control.forecast import forecast, forecast_json, paces_table, sentence
+    from plotman.control.queries.forecast import forecast, forecast_json, paces_table, sentence
 
     farm = look(board())
     if json_:
@@ -122,7 +122,7 @@ def analyze(
     LOGFILE: logs of any plotter, also those of plotman 0.5, and patterns. Without one: the farm's history.
     """
     from plotman.cli.draw import as_json, draw
-    from plotman.control.analysis import analyse, table
+    from plotman.control.queries.analysis import analyse, table
 
     plots, terminal = _plots(logfile, host, since)
     kept = [plot for plot in plots if not (clipterminals and plot.key in terminal)]
@@ -156,8 +156,8 @@ def export(
     LOGFILE: logs of any plotter, also those of plotman 0.5, and patterns. Without one: the farm's history.
     """
     from common.errors import PlotmanError
-    from common.units import counted
-    from plotman.control.export import write_csv, write_jsonl
+    from common.model.units import counted
+    from plotman.control.queries.export import write_csv, write_jsonl
 
     plots, _ = _plots(logfile, host, since, all_)
     write = write_csv if format_ == "csv" else write_jsonl
@@ -184,7 +184,7 @@ def _plots(
             raise click.UsageError("--host is of the farm's history; a LOGFILE does not tell its host.")
         logs = _read_logs(logfiles)
         return [plot for plot in logs.plots if since is None or plot.ended_at >= since], logs.terminal
-    from plotman.control.history import gather
+    from plotman.control.queries.history import gather
 
     found = gather(Kind.PLOTS, host, since)
     _tell_missing(found)
@@ -195,7 +195,7 @@ def _plots(
 def _read_logs(names: tuple[str, ...]) -> Logs:
     """Raises PlotmanError where none could be read."""
     from common.errors import PlotmanError
-    from plotman.control.plotlogs import read
+    from plotman.control.queries.plot_logs import read
 
     logs = read(names)
     for sentence in logs.unread:

@@ -24,7 +24,7 @@ def interactive(web: str | None) -> None:
 
     settings = config.load()  # what is wrong with plotman.yaml is said before the screen is taken
     if web is not None:
-        from common.address import listen_at
+        from common.model.address import listen_at
         from plotman.dashboard.web import serve
 
         serve(settings, *listen_at(web))
@@ -32,9 +32,9 @@ def interactive(web: str | None) -> None:
     if "TEXTUAL_DRIVER" not in os.environ and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise click.UsageError("This is no terminal. `plotman status` prints; --web shows it in a browser.")
 
-    from plotman.control.asking import ask_each
+    from plotman.control.actions.holds import whoever_asks
     from plotman.control.farm import board
-    from plotman.control.holding import whoever_asks
+    from plotman.control.rpc import ask_each
     from plotman.dashboard.app import make_app
     from plotman.dashboard.source import BoardSource
 

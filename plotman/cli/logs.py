@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from plotman.cli.complete import complete_host, complete_plot
+from plotman.cli.candidates import complete_host, complete_plot
 
 
 @click.command()
@@ -20,8 +20,8 @@ def logs(plot: str, follow: bool, lines: int | None, host: str | None, tmp: str 
 
     PLOT is the start of its id, or HOST:PID. Plots that have ended are found while their logs are there.
     """
+    from plotman.control.actions.plots import open_log, read_on
     from plotman.control.farm import board, look
-    from plotman.control.plots import open_log, read_on
 
     log = open_log(look(board()), plot, host, tmp, lines)
     try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from plotman.cli.answers import JSON, must_agree, show
-from plotman.cli.complete import complete_host
+from plotman.cli.candidates import complete_host
+from plotman.cli.confirm import JSON, must_agree, show
 
 
 def _rate(_ctx: click.Context, _param: click.Parameter, text: str) -> int | None:
@@ -25,9 +25,9 @@ def _rate(_ctx: click.Context, _param: click.Parameter, text: str) -> int | None
 def bandwidth(rate: int | None, host: str | None, json_: bool) -> None:
     """Limit what plotters send to other machines, now: RATE is bytes a second (80M, 500K), `off` for no limit
     or `default` for what plotman.yaml says."""
-    from plotman.control import holding
+    from plotman.control.actions import holds
 
-    show(holding.bandwidth(rate, host), json_)
+    show(holds.bandwidth(rate, host), json_)
 
 
 @click.command()
@@ -43,9 +43,9 @@ def resend(plot: str, host: str | None, yes: bool, json_: bool) -> None:
     PLOT is its path, its file name or the start of its id. Where the lost harvester may have the plot, this
     says what that means, and asks.
     """
-    from plotman.control import resending
+    from plotman.control.actions import resend as resending
+    from plotman.control.actions.holds import Said
     from plotman.control.farm import board
-    from plotman.control.holding import Said
 
     stuck = resending.find(board(), plot, host)
     if stuck.warning:

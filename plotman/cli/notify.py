@@ -20,7 +20,7 @@ def notify() -> None:
 @notify.command()
 def run() -> None:
     """Tell them, until Ctrl-C. `plotman up` runs this where notifications are configured."""
-    from plotman.control.notifying import run_here
+    from plotman.notifications.service import run_here
 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -36,7 +36,7 @@ def test(target: str | None) -> None:
 
     Exit status 1 if any was not told, 5 if there is none.
     """
-    from plotman.control.notifying import try_out
+    from plotman.notifications.service import try_out
 
     failed = False
     for name, why_not in try_out(target):
@@ -49,9 +49,9 @@ def test(target: str | None) -> None:
 @click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
 def list_(json_: bool) -> None:
     """Show what can be told, for the key events of plotman.yaml."""
-    from common.alarms import KINDS
+    from common.model.notification_kinds import KINDS
     from plotman.cli.draw import as_json, draw
-    from plotman.control.tables import Table
+    from plotman.control.queries.tables import Table
 
     kinds = [kind for kind in KINDS.values() if kind.name != "test"]
     if json_:

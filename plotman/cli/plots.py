@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from plotman.cli.answers import must_agree
-from plotman.cli.complete import complete_host, complete_plot
+from plotman.cli.candidates import complete_host, complete_plot
+from plotman.cli.confirm import must_agree
 
 if TYPE_CHECKING:
-    from plotman.control.handles import Target
-    from plotman.control.plots import Answer
+    from plotman.control.actions.plots import Answer
+    from plotman.control.selectors import Target
 
 _PLOTS = click.argument("plots", nargs=-1, required=True, metavar="PLOT...", shell_complete=complete_plot)
 _HOST = click.option("--host", help="Only on this plotter.", shell_complete=complete_host)
@@ -32,9 +32,9 @@ def _options(verb: Verb) -> Verb:
 
 def _targets(plots: Sequence[str], host: str | None, tmp: str | None) -> list[Target]:
     """The plots meant. Says which hosts cannot be asked where all are meant."""
-    from common.handles import EVERY
+    from common.model.selectors import EVERY
     from plotman.control.farm import board, look
-    from plotman.control.handles import resolve, silent_hosts
+    from plotman.control.selectors import resolve, silent_hosts
 
     farm = look(board())
     if EVERY in plots and host is None:
@@ -69,8 +69,8 @@ def details(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: bo
 
     PLOT is the start of its id, HOST:PID, or `all`.
     """
-    from plotman.control import plots as control
-    from plotman.control.formatting import details_lines
+    from plotman.control.actions import plots as control
+    from plotman.control.queries.plot_lines import details_lines
 
     def show(_: Answer, said: dict[str, Any]) -> None:
         click.echo("\n".join(details_lines(said)) + "\n")
@@ -85,8 +85,8 @@ def files(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: bool
 
     PLOT is the start of its id, HOST:PID, or `all`.
     """
-    from plotman.control import plots as control
-    from plotman.control.formatting import files_lines, files_sum
+    from plotman.control.actions import plots as control
+    from plotman.control.queries.plot_lines import files_lines, files_sum
 
     def show(answer: Answer, said: dict[str, Any]) -> None:
         for line in files_lines(said):
@@ -105,7 +105,7 @@ def suspend(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: bo
 
     PLOT is the start of its id, HOST:PID, or `all`.
     """
-    from plotman.control import plots as control
+    from plotman.control.actions import plots as control
 
     def show(answer: Answer, _: dict[str, Any]) -> None:
         click.echo(f"{answer.target} is suspended")
@@ -120,7 +120,7 @@ def resume(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: boo
 
     PLOT is the start of its id, HOST:PID, or `all`.
     """
-    from plotman.control import plots as control
+    from plotman.control.actions import plots as control
 
     def show(answer: Answer, _: dict[str, Any]) -> None:
         click.echo(f"{answer.target} goes on")
@@ -137,8 +137,8 @@ def kill(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: bool,
     PLOT is the start of its id, HOST:PID, or `all`. Plots that were started by hand or by another manager go
     the same way. Until you answer, the plots go on as they were.
     """
-    from plotman.control import plots as control
-    from plotman.control.formatting import killed_lines
+    from plotman.control.actions import plots as control
+    from plotman.control.queries.plot_lines import killed_lines
 
     targets = _targets(plots, host, tmp)
     if not force:
@@ -155,7 +155,7 @@ def _agreed(listings: list[Answer]) -> list[Target]:
     """Show what is at stake and ask. Those whose host does not answer are told and left alone; exits where
     the person says no, or nobody is there to ask."""
     from common.errors import ExitCode, PlotmanError
-    from plotman.control.formatting import doomed_lines
+    from plotman.control.queries.plot_lines import doomed_lines
 
     asked = []
     for answer in listings:

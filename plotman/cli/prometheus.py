@@ -19,7 +19,7 @@ def prometheus(listen: str | None) -> None:
 
     A broker that does not answer is a metric, too: plotman_broker_up 0.
     """
-    from common.address import listen_at
+    from common.model.address import listen_at
     from plotman.control.farm import board
     from plotman.metrics.collector import as_text
     from plotman.metrics.serve import serve

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from plotman.cli.complete import complete_host
+from plotman.cli.candidates import complete_host
 
 
 @click.command()
@@ -13,8 +13,8 @@ from plotman.cli.complete import complete_host
 def status(json_: bool, host: str | None) -> None:
     """Show every plot in the making, every transfer, and what waits for what."""
     from plotman.cli.draw import as_json, draw
-    from plotman.control import reports, tables
     from plotman.control.farm import glance, look, narrowed
+    from plotman.control.queries import reports, tables
 
     farm = narrowed(look(glance()), host)
     if json_:

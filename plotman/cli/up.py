@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from plotman.up.children import NAMES
+from plotman.supervisor.processes import NAMES
 
 if TYPE_CHECKING:
     from common.config import Config
@@ -37,7 +37,7 @@ def up(config_file: Path | None, only: tuple[str, ...]) -> None:
     What crashes is started again. Plots that run are never touched: they go on when this stops, and are
     found again at the next start.
     """
-    from plotman.up.start import up as run  # late: --help need not wait for pydantic
+    from plotman.supervisor.run import up as run  # late: --help need not wait for pydantic
 
     run(*_settings(config_file), say, only)
 
@@ -63,8 +63,8 @@ def archive(config_file: Path | None) -> None:
 
 
 def _half(verb: str, config_file: Path | None) -> None:
-    from plotman.up.sharing import Half
-    from plotman.up.start import up as run
+    from plotman.supervisor.process_share import Half
+    from plotman.supervisor.run import up as run
 
     run(*_settings(config_file), say, half=Half(verb))
 
@@ -73,7 +73,7 @@ def _settings(config_file: Path | None) -> tuple[Config, Path]:
     """What to run by, and the file that it is from. Whoever starts us in a terminal reads there what is
     wrong with the file and mends it; where the machine starts us, nobody does."""
     from common.config import default_path, load
-    from common.last_good import load_to_run
+    from common.config.last_good import load_to_run
 
     path = config_file or default_path()
     return (load(path) if sys.stdin.isatty() else load_to_run(path, say)), path

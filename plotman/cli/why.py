@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from plotman.control.why import Answer
+    from plotman.control.queries.why import Answer
 
 
 @click.command()
@@ -23,10 +23,10 @@ def why(subject: str | None, json_: bool) -> None:
     Works also while no scheduler runs: then its rules are asked here.
     """
     from plotman.cli.draw import as_json
-    from plotman.control import why as asked
-    from plotman.control.explaining import explain
     from plotman.control.farm import board
-    from plotman.control.misnamed import with_copies
+    from plotman.control.queries import why as asked
+    from plotman.control.queries.explain import explain
+    from plotman.control.queries.misnamed import with_copies
 
     seen = asked.picture(board(), asked.limits_here())
     answers = with_copies(seen.farm, asked.about(explain(seen), subject))

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from common import config
-from common.broker import broker_url
-from common.config.whereabouts import default_path, farm_section
+from common.config.broker_url import broker_url
+from common.config.paths import default_path, farm_section
 from common.errors import ConfigError, ExitCode, PlotmanError
+from common.model.pending import PendingMove
+from common.model.snapshot import ArchiverSnapshot, HarvesterSnapshot, Job, PlotterSnapshot, Waits
 from common.names import Role
-from common.pending import PendingMove
-from common.snapshot import ArchiverSnapshot, HarvesterSnapshot, Job, PlotterSnapshot, Waits
-from common.store.glance import Glance
-from common.store.looking import Looking
+from common.store.board_reader import Looking
+from common.store.quick_reader import Glance
 
 if TYPE_CHECKING:
     from common.store import Board
@@ -71,7 +71,7 @@ def _where_to_look() -> config.Config:
         return config.load()
     except ConfigError:
         from common.config import loader
-        from common.last_good import last_good  # late: verbs are fast where all is well
+        from common.config.last_good import last_good  # late: verbs are fast where all is well
 
         path = config.default_path()
         reading = loader.read(path)

@@ -12,18 +12,18 @@ from textual.binding import BindingType
 from textual.screen import Screen
 from textual.widgets import Input
 
-from plotman.dashboard import arrange, headline, keys
-from plotman.dashboard.choices import Choices
+from plotman.dashboard import filters, headline, keys
 from plotman.dashboard.details import Details
-from plotman.dashboard.errands import Asker
+from plotman.dashboard.dialogs import Read
 from plotman.dashboard.feed import Source
 from plotman.dashboard.grid import Grid
 from plotman.dashboard.keys import ALL, PANES
 from plotman.dashboard.lines import Lines
 from plotman.dashboard.model import Kind, Level, Line, Target
 from plotman.dashboard.panes.machines import hosts_of
-from plotman.dashboard.screens import Read
-from plotman.dashboard.showing import TABLES, Showing
+from plotman.dashboard.requests import Asker
+from plotman.dashboard.screen import TABLES, Showing
+from plotman.dashboard.tabs import Choices
 
 
 class Dashboard(Showing):
@@ -98,11 +98,11 @@ class Dashboard(Showing):
 
     def action_sort(self, step: int) -> None:
         grid = self._sortable()
-        grid.rearrange(arrange.next_order(grid.table, grid.order, step))
+        grid.rearrange(filters.next_order(grid.table, grid.order, step))
 
     def action_reverse(self) -> None:
         grid = self._sortable()
-        grid.rearrange(arrange.Order(grid.order.column, not grid.order.reverse))
+        grid.rearrange(filters.Order(grid.order.column, not grid.order.reverse))
 
     def action_notes(self) -> None:
         notes = headline.notes(self.farm, self.away) if self.farm else ()
@@ -145,7 +145,7 @@ class Dashboard(Showing):
 
     @on(Grid.HeadClicked)
     def _head_clicked(self, event: Grid.HeadClicked) -> None:
-        event.grid.rearrange(arrange.by_column(event.grid.order, event.column.name))
+        event.grid.rearrange(filters.by_column(event.grid.order, event.column.name))
 
     @on(Choices.Picked)
     async def _picked(self, event: Choices.Picked) -> None:

@@ -13,12 +13,12 @@ from textual.widgets import Footer, Log, Static
 
 from common import names
 from common.errors import PlotmanError
-from common.snapshot import Job, age_s
-from common.units import human_bytes, human_duration
-from plotman.control.asking import Question
+from common.model.snapshot import Job, age_s
+from common.model.units import human_bytes, human_duration
 from plotman.control.farm import Farm
-from plotman.dashboard.errands import Asker, call_soon
+from plotman.control.rpc import Question
 from plotman.dashboard.model import Target, printable
+from plotman.dashboard.requests import Asker, call_soon
 
 _FIRST_LINES = 300
 _WAIT_S = 20.0  # one long poll

@@ -16,7 +16,7 @@ from typing import Protocol
 from textual.message import Message
 
 from common.errors import PlotmanError
-from common.snapshot import Event
+from common.model.snapshot import Event
 from plotman.control.farm import Farm
 
 LOOK_S = 1.0  # a look at least so often: progress alone is no event

@@ -16,8 +16,8 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from plotman.dashboard import arrange
-from plotman.dashboard.arrange import Order
+from plotman.dashboard import filters
+from plotman.dashboard.filters import Order
 from plotman.dashboard.layout import bar, begun, fitted, widths, wishes
 from plotman.dashboard.model import Column, Level, Row, Table, Target
 
@@ -106,7 +106,7 @@ class Grid(ScrollView, can_focus=True):
 
     def show(self, table: Table) -> None:
         """Show this table in place of the one shown, drawing only what differs."""
-        rows = arrange.matching(arrange.ordered(table, self.order), self.words)
+        rows = filters.matching(filters.ordered(table, self.order), self.words)
         before, self.rows = self.rows, rows
         same_head = table.columns == self.table.columns
         if not same_head or not rows:

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from common.model.snapshot import Job, PlotState, PlotterSnapshot, Tally, age_s
+from common.model.units import counted, human_bytes, human_duration
 from common.names import Role
-from common.snapshot import Job, PlotState, PlotterSnapshot, Tally, age_s
-from common.units import counted, human_bytes, human_duration
-from plotman.control import reports
 from plotman.control.farm import Farm
+from plotman.control.queries import reports
 from plotman.dashboard.model import Level, Line
 from plotman.dashboard.panes.cells import sparkline
 from plotman.dashboard.panes.waiting import Waiting

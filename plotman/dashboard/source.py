@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from common.model.snapshot import Event
 from common.names import Role
-from common.snapshot import Event
 from common.store import Board
 from plotman.control.farm import Farm, look
 from plotman.dashboard.feed import LOG_KEPT

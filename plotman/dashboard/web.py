@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from common.address import is_loopback_address
 from common.errors import ConfigError, PlotmanError
+from common.model.address import is_loopback_address
 
 try:  # aiohttp comes with textual-serve
     from aiohttp import web
@@ -117,7 +117,13 @@ class Session(AppService):
 
     async def _open_app_process(self, width: int = 80, height: int = 24) -> asyncio.subprocess.Process:
         """Without a shell between: the kernel ends the process when this server dies, however it dies."""
-        command = [sys.executable, "-m", "plotman.up.child", str(os.getpid()), *shlex.split(self.command)]
+        command = [
+            sys.executable,
+            "-m",
+            "plotman.supervisor.exec_with_pdeathsig",
+            str(os.getpid()),
+            *shlex.split(self.command),
+        ]
         self._process = process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.PIPE,

@@ -12,9 +12,9 @@ from typing import Any
 import click
 from celery.signals import import_modules
 
-from common.address import is_loopback_address
 from common.config import Config
 from common.errors import ConfigError
+from common.model.address import is_loopback_address
 
 log = logging.getLogger(__name__)
 

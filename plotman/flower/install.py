@@ -22,9 +22,9 @@ def install() -> None:
 
     from plotman.flower.loader import TemplateLoader
     from plotman.flower.page import FarmTables, FarmView, TaskEnd
-    from plotman.flower.patience import Patience
+    from plotman.flower.reconnect import Patience
+    from plotman.flower.results import format_task
     from plotman.flower.revoke import Revoke
-    from plotman.flower.words import format_task
 
     if any(getattr(handler, "name", None) == "farm" for handler in urls.handlers):
         return

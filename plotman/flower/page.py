@@ -14,11 +14,11 @@ from flower.views import BaseHandler
 from tornado.web import authenticated
 
 from common.errors import PlotmanError
+from common.model.snapshot import Event
 from common.names import Role
-from common.snapshot import Event
 from common.store import Board
 from plotman.control import farm
-from plotman.flower import ending, sections
+from plotman.flower import sections, task_end
 
 _FRESH_S = 0.5  # many browsers look at one board
 _PATIENCE_S = 5.0
@@ -68,8 +68,8 @@ class TaskEnd(BaseHandler):
 
 
 def _of_task(task_id: str, name: str | None) -> dict[str, Any]:
-    asked = ending.question(task_id, name, _look.farm())
-    end = ending.ending(task_id, _look.events())
+    asked = task_end.question(task_id, name, _look.farm())
+    end = task_end.ending(task_id, _look.events())
     told = {"text": end.text, "at": end.at.isoformat()} if end else None
     return {"question": asdict(asked), "ending": told}
 
@@ -93,7 +93,7 @@ class _Look:
 
     def events(self) -> list[Event]:
         with self._lock:
-            return [event for _, event in self._connected().newest_events(ending.EVENTS)]
+            return [event for _, event in self._connected().newest_events(task_end.EVENTS)]
 
     def _connected(self) -> Board:
         self._board = self._board or farm.board(_PATIENCE_S)

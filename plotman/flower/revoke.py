@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from flower.api.control import TaskRevoke
 from tornado.web import HTTPError, authenticated
 
-from common.address import is_loopback_address
 from common.errors import PlotmanError
+from common.model.address import is_loopback_address
 from common.names import KILL
 from plotman.flower.page import farm_now
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from common.units import human_bytes
-from plotman.control import deciding, reports, tables
+from common.model.units import human_bytes
 from plotman.control.farm import Farm
-from plotman.control.tables import Table
+from plotman.control.queries import reports, scheduler_status, tables
+from plotman.control.queries.tables import Table
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ _LONG_FOLDER = 12  # characters
 
 def page(farm: Farm) -> Page:
     jobs = farm.jobs()
-    no_waits = f"Not known: {deciding.NOBODY}." if deciding.nobody_decides(farm) else "Nothing waits."
+    unknown = scheduler_status.nobody_decides(farm)
+    no_waits = f"Not known: {scheduler_status.NOBODY}." if unknown else "Nothing waits."
     return Page(
         notes=tuple(reports.notes(farm)),
         cards=tuple(_cards(farm)),

@@ -13,8 +13,8 @@ from prometheus_client.registry import Collector
 from common.errors import BrokerError
 from common.store import Board
 from plotman.metrics import drives, hosts, jobs, work
+from plotman.metrics.reading import View, read
 from plotman.metrics.totals import totals
-from plotman.metrics.view import View, read
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from common.model.snapshot import Directory, DirState, Drive
+from common.model.targets import label
 from common.names import Role
-from common.snapshot import Directory, DirState, Drive
-from common.targets import label
-from plotman.metrics.view import View
+from plotman.metrics.reading import View
 
 
 def directories(view: View) -> Iterator[Metric]:

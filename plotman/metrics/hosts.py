@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from common.model.snapshot import ArchiverSnapshot, HarvesterSnapshot, PlotterSnapshot, age_s
 from common.names import Role
-from common.snapshot import ArchiverSnapshot, HarvesterSnapshot, PlotterSnapshot, age_s
-from plotman.metrics.view import View
+from plotman.metrics.reading import View
 
 _ANY = Mapping[str, PlotterSnapshot | ArchiverSnapshot | HarvesterSnapshot]
 

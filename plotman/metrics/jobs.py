@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from common.model.snapshot import Job
 from common.names import Role
-from common.snapshot import Job
-from plotman.metrics.view import View
+from plotman.metrics.reading import View
 
 # Names without units, as `plotman prometheus` of 0.5.3 has them: dashboards stand on them.
 _LABELS = ("host", "plot_id", "tmp_dir", "dst_dir", "run_status", "phase")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, Metric
 
-from plotman.metrics.view import View
+from plotman.metrics.reading import View
 
 
 def totals(view: View) -> Iterator[Metric]:

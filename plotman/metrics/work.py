@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from common.model.snapshot import PlotState, age_s
 from common.names import Role
-from common.snapshot import PlotState, age_s
-from plotman.control import deciding
-from plotman.metrics.view import View
+from plotman.control.queries import scheduler_status
+from plotman.metrics.reading import View
 
 
 def transfers(view: View) -> Iterator[Metric]:
@@ -75,7 +75,7 @@ def decisions(view: View) -> Iterator[Metric]:
             "Since beat last told what waits",
             age_s(waits.at, view.farm.at),
         )
-    counted = Counter((wait.host, wait.rule) for wait in deciding.waits(view.farm))
+    counted = Counter((wait.host, wait.rule) for wait in scheduler_status.waits(view.farm))
     waiting = GaugeMetricFamily(
         "plotman_waits", "Hosts, tmp directories and plots that wait, by the rule", labels=("host", "rule")
     )

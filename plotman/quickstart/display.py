@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from common.units import counted, human_bytes
+from common.model.units import counted, human_bytes
 from plotman.quickstart.look import Look
 from plotman.quickstart.words import eta_words, short, status_line, transfer_percent, wait_words
 

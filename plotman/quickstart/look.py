@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common.model.snapshot import Drive, Job, Transfer, Wait
 from common.names import Role
-from common.snapshot import Drive, Job, Transfer, Wait
 from common.store import Board
 from plotman.quickstart.layout import Layout, plots_in
 

@@ -11,7 +11,7 @@ from typing import Self
 
 from common.errors import PlotmanError
 from plotman.quickstart.layout import Layout
-from plotman.up.logs import last_lines, open_log
+from plotman.supervisor.logs import last_lines, open_log
 
 _STOP_S = 60.0  # `plotman up` kills what does not stop long before this
 
@@ -30,7 +30,7 @@ class Up:
             # its own, so that Ctrl-C is ours to handle.
             self._process = subprocess.Popen(
                 (
-                    *(sys.executable, "-P", "-m", "plotman.up.child", str(os.getpid())),
+                    *(sys.executable, "-P", "-m", "plotman.supervisor.exec_with_pdeathsig", str(os.getpid())),
                     *(sys.executable, "-P", "-m", "plotman", "up", "-c", str(self._layout.config)),
                 ),
                 stdin=subprocess.DEVNULL,

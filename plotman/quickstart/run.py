@@ -13,12 +13,12 @@ from typing import Any
 from rich.console import Console
 
 from common import config as configuration
-from common.broker import embedded_broker
 from common.config import Config
+from common.config.broker_url import embedded_broker
 from common.errors import BrokerError, PlotmanError
+from common.model.units import counted
 from common.names import PAUSE
 from common.store import Board
-from common.units import counted
 from plotman.quickstart.chia import ChiaHome
 from plotman.quickstart.display import Display, display_for
 from plotman.quickstart.layout import Layout
@@ -28,9 +28,9 @@ from plotman.quickstart.report import rows, table
 from plotman.quickstart.settings import plotman_yaml
 from plotman.quickstart.tally import Tally
 from plotman.quickstart.words import wait_words
-from plotman.up.claim import Claim
-from plotter_worker.processes import ProcessTable
-from plotter_worker.steering import SteeringFile
+from plotman.supervisor.instance_lock import Claim
+from plotter_worker.processes.table import ProcessTable
+from plotter_worker.state.operator import SteeringFile
 
 _LOOK_S = 0.2
 _BROKER_S = 60.0  # how long the broker may take to answer for the first time

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from common.snapshot import Event, Job
+from common.model.snapshot import Event, Job
 
 _ENDED_BADLY = frozenset({"plot-failed", "plot-killed"})
 

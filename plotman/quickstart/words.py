@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from common.snapshot import Job, Transfer
-from common.units import counted, human_bytes, human_duration
+from common.model.snapshot import Job, Transfer
+from common.model.units import counted, human_bytes, human_duration
 from plotman.quickstart.look import Look
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from common.probe import LOOK_DEADLINE_S, Hanging, Probe
-from plotter_worker.leftovers.judging import Evidence, Live
+from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
+from plotter_worker.leftovers.rules import Evidence, Live
 from plotter_worker.plotters.base import CommandLine, Mode, Plotter
 from plotter_worker.plotters.registry import recognise
 

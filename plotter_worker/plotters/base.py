@@ -10,8 +10,8 @@ from types import MappingProxyType
 from typing import Protocol
 
 from common.config.plotting import Plotting
-from common.phase import Phase
-from common.snapshot import Recipe
+from common.model.phase import Phase
+from common.model.snapshot import Recipe
 
 NOT_BEGUN = Phase(0, 0)
 

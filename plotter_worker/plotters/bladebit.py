@@ -9,19 +9,19 @@ import re
 from collections.abc import Iterable, Sequence
 
 from common.config.plotting import BladebitMode, BladebitOptions, Plotting
-from common.snapshot import Recipe
+from common.model.snapshot import Recipe
 from plotter_worker.plotters import bladebit_log, chia_cli
 from plotter_worker.plotters.base import CommandLine, LogReader, Mode, OwnFiles, Room
 from plotter_worker.plotters.chiapos_job import key_arguments
 from plotter_worker.plotters.options import Grammar, Options, parse
 from plotter_worker.plotters.paths import normal
 from plotter_worker.plotters.program import program
-from plotter_worker.plotters.rooms import (
+from plotter_worker.plotters.scratch import own_files
+from plotter_worker.plotters.size_estimates import (
     bladebit_cuda_tmp_bytes,
     bladebit_disk_tmp_bytes,
     compressed_plot_bytes,
 )
-from plotter_worker.plotters.scratch import own_files
 
 K = 32
 _PROGRAMS = frozenset({"bladebit", "bladebit_cuda"})

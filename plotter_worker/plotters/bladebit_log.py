@@ -35,13 +35,13 @@ from __future__ import annotations
 
 import re
 
-from common.phase import Phase
+from common.model.phase import Phase
 from plotter_worker.plotters.base import CommandLine, Mode
 from plotter_worker.plotters.details import DETAILS
 from plotter_worker.plotters.failures import FAILURES, whole_line
-from plotter_worker.plotters.log import ARROW, Handler, RulesReader, merged, rules
+from plotter_worker.plotters.log_parser import ARROW, Handler, RulesReader, merged, rules
+from plotter_worker.plotters.log_state import Story
 from plotter_worker.plotters.paths import normal, parent
-from plotter_worker.plotters.story import Story
 
 MARKS = (b"Bladebit Chia Plotter", b"[Bladebit ", b"Memory required: 416 GiB.")
 

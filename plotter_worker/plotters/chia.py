@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from common.config.plotting import Plotting
-from common.snapshot import Recipe
+from common.model.snapshot import Recipe
 from plotter_worker.plotters.base import CommandLine
 from plotter_worker.plotters.chia_cli import CREATE, options
 from plotter_worker.plotters.chiapos_job import (

@@ -8,8 +8,8 @@ from plotter_worker.plotters import chiapos_log
 from plotter_worker.plotters.base import CommandLine, LogReader, OwnFiles, Room
 from plotter_worker.plotters.options import Options
 from plotter_worker.plotters.paths import normal
-from plotter_worker.plotters.rooms import chiapos_tmp_bytes, plot_bytes
 from plotter_worker.plotters.scratch import own_files
+from plotter_worker.plotters.size_estimates import chiapos_tmp_bytes, plot_bytes
 
 DEFAULT_K = 32
 

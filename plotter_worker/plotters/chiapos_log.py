@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import re
 
-from common.phase import Phase
+from common.model.phase import Phase
 from plotter_worker.plotters.base import CommandLine
 from plotter_worker.plotters.details import DETAILS
 from plotter_worker.plotters.failures import FAILURES, said
-from plotter_worker.plotters.log import TIMED, Milestones, RulesReader, merged, rules
-from plotter_worker.plotters.story import Story, Weight, time_of
+from plotter_worker.plotters.log_parser import TIMED, Milestones, RulesReader, merged, rules
+from plotter_worker.plotters.log_state import Story, Weight, time_of
 
 NOISE = b"\tBucket"
 MARK = b"Starting plotting progress into temporary dirs"

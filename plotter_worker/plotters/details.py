@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from plotter_worker.plotters.log import Rules, rules
-from plotter_worker.plotters.story import Story
+from plotter_worker.plotters.log_parser import Rules, rules
+from plotter_worker.plotters.log_state import Story
 
 
 def _version(story: Story, match: re.Match[str]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from plotter_worker.plotters.log import Rules, rules
-from plotter_worker.plotters.story import Story, Weight
+from plotter_worker.plotters.log_parser import Rules, rules
+from plotter_worker.plotters.log_state import Story, Weight
 
 
 def _traceback(story: Story, _match: re.Match[str]) -> None:

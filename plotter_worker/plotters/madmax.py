@@ -7,15 +7,19 @@ import re
 from collections.abc import Iterable, Sequence
 
 from common.config.plotting import Plotting
-from common.snapshot import Recipe
+from common.model.snapshot import Recipe
 from plotter_worker.plotters import chia_cli, madmax_log
 from plotter_worker.plotters.base import CommandLine, LogReader, Mode, OwnFiles, Room
 from plotter_worker.plotters.chiapos_job import key_arguments
 from plotter_worker.plotters.options import Grammar, Options, parse
 from plotter_worker.plotters.paths import normal
 from plotter_worker.plotters.program import program
-from plotter_worker.plotters.rooms import compressed_plot_bytes, gigahorse_gpu_tmp_bytes, madmax_tmp_bytes
 from plotter_worker.plotters.scratch import own_files
+from plotter_worker.plotters.size_estimates import (
+    compressed_plot_bytes,
+    gigahorse_gpu_tmp_bytes,
+    madmax_tmp_bytes,
+)
 
 _CPU = re.compile(r"chia_plot(?:_k(?P<k>\d\d))?\Z")
 _GPU = re.compile(r"cuda_plot(?:_k(?P<k>\d\d)(?:_v\d+)?)?\Z")

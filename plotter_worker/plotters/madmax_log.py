@@ -24,13 +24,13 @@ from __future__ import annotations
 
 import re
 
-from common.phase import Phase
+from common.model.phase import Phase
 from plotter_worker.plotters.base import CommandLine
 from plotter_worker.plotters.details import DETAILS
 from plotter_worker.plotters.failures import FAILURES, whole_line
-from plotter_worker.plotters.log import Milestones, RulesReader, merged, rules
+from plotter_worker.plotters.log_parser import Milestones, RulesReader, merged, rules
+from plotter_worker.plotters.log_state import Plot, Story, time_of
 from plotter_worker.plotters.paths import PLOT_NAME, parent
-from plotter_worker.plotters.story import Plot, Story, time_of
 
 MARKS = (b"Multi-threaded pipelined Chia", b"next-gen CUDA plotter")
 

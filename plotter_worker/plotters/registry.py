@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from common.config import Config
-from common.snapshot import Recipe
+from common.model.snapshot import Recipe
 from plotter_worker.plotters.base import CommandLine, Plotter
 from plotter_worker.plotters.bladebit import Bladebit
 from plotter_worker.plotters.chia import Chia

@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from common.units import counted
+from common.model.units import counted
 from plotter_worker.plotters.base import DonePlot, LogReader, Progress
 
 _TAIL_LINES = 15

@@ -23,18 +23,18 @@ from uuid import uuid4
 
 import pytest
 
-from beat.policy.farm import decide
+from beat.policy.decide import decide
 from common.config import Config, load
 from common.errors import OrderRefused
-from common.messages import PlotOrder
-from common.snapshot import Event, Job, PlotterSnapshot, Wait
-from plotter_worker.host import PlotterHost
-from plotter_worker.news import News
+from common.model.messages import PlotOrder
+from common.model.snapshot import Event, Job, PlotterSnapshot, Wait
+from plotter_worker.host.plotter_host import PlotterHost
+from plotter_worker.reporting.events import News
 from tests.support.farm import HOST, Farm, plotters_of
+from tests.support.paths import LOGS
 from tests.support.waiting import eventually
 
 FAKE = Path(__file__).with_name("fake_chia.py")
-LOGS = Path(__file__).parents[1] / "unit" / "plotter_worker" / "plotters" / "logs"
 PLAIN = f"{sys.executable} -IS"  # what follows `#!` in the fake's first line
 
 

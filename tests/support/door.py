@@ -8,14 +8,14 @@ from pathlib import Path, PurePosixPath
 
 import psutil
 
-from common.moving import never
-from common.ticket import Ticket
-from harvester_worker.door import connection
-from harvester_worker.door.doors import Doomed, Doors
-from plotter_worker.transfer.progress import Progress
-from plotter_worker.transfer.rsync import command
-from plotter_worker.transfer.run import Sent, run
-from plotter_worker.transfer.transport import ThroughDoor
+from common.model.ticket import Ticket
+from common.worker.move_step import never
+from harvester_worker.receiver import connection
+from harvester_worker.receiver.receivers import Doomed, Doors
+from plotter_worker.archiving.transfer.progress import Progress
+from plotter_worker.archiving.transfer.rsync import command
+from plotter_worker.archiving.transfer.rsync_process import Sent, run
+from plotter_worker.archiving.transfer.transport import ThroughDoor
 
 PLOT_ID = "ab" * 32
 MB = 1 << 20

@@ -4,7 +4,7 @@ Farms may run side by side (pytest -n 2), though they share the process table an
 of it: jobs of another plotman in directories that are not its own do not concern a host. A plotter that a
 person started concerns every host, and counts for its limits; so those that tests start "by hand" carry
 the mark of a plotman that does not exist (`by_hand`), and only the farm whose directories they use sees
-them. tests/integration/plotter_worker/test_processes.py shows that one without any mark is found.
+them. tests/integration/plotter_worker/processes/test_table.py shows that one without any mark is found.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ import redis
 import yaml
 from celery import Celery
 
-from common.broker import embedded_broker
+from common.config.broker_url import embedded_broker
 from common.errors import BrokerError
+from common.model.snapshot import HarvesterSnapshot, Job, PlotterSnapshot
 from common.names import Role
-from common.snapshot import HarvesterSnapshot, Job, PlotterSnapshot
 from common.store import Board
-from plotter_worker.steering import SteeringFile
+from plotter_worker.state.operator import SteeringFile
 from tests.support.installed import from_wheel
 from tests.support.sections import SCHEDULING, by_hand, small_plots
 from tests.support.waiting import eventually
@@ -212,7 +212,7 @@ class Farm:
         return sorted(self.folder.glob("drives/*/plot-*.plot"))
 
     def pids(self) -> dict[str, int]:
-        """Name -> pid of what `plotman up` keeps running, as it notes them (plotman/up/claim.py)."""
+        """Name -> pid of what `plotman up` keeps running (plotman/supervisor/instance_lock.py)."""
         records = json.loads((self.state / "up.children.json").read_text())
         return {record["name"]: record["pid"] for record in records}
 

@@ -7,8 +7,8 @@ import shutil
 import urllib.error
 import urllib.request
 
+from common.model.snapshot import Job
 from common.names import Role
-from common.snapshot import Job
 from tests.support.farm import HOST, Farm
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from common.names import Role
-from common.pending import MoveStep, PendingMove, PendingOrder
-from common.phase import Phase
-from common.snapshot import (
+from common.model.pending import MoveStep, PendingMove, PendingOrder
+from common.model.phase import Phase
+from common.model.snapshot import (
     ArchiverSnapshot,
     Directory,
     DirState,
@@ -28,6 +27,7 @@ from common.snapshot import (
     Wait,
     Waits,
 )
+from common.names import Role
 from common.store import Board
 from tests.support.paper import GB, K32
 

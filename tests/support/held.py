@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from common.snapshot import Job
+from common.model.snapshot import Job
 from tests.support.farm import Farm
 from tests.support.waiting import eventually
 

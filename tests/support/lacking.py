@@ -8,7 +8,7 @@ from typing import NoReturn
 import psutil
 import pytest
 
-from plotter_worker.processes import ProcessTable
+from plotter_worker.processes.table import ProcessTable
 
 
 def lacking(why: str) -> NoReturn:

@@ -18,13 +18,13 @@ import redis
 from celery import Celery
 
 from common.errors import BrokerError
+from common.model.pending import PendingMove
+from common.model.snapshot import ArchiverSnapshot, Event, HarvesterSnapshot, Job, PlotterSnapshot
 from common.names import PAUSE, UNPAUSE, Role
-from common.pending import PendingMove
-from common.snapshot import ArchiverSnapshot, Event, HarvesterSnapshot, Job, PlotterSnapshot
 from common.store import Board
 from plotman.settings import celery_settings
-from plotman.up import broker
-from plotter_worker.steering import SteeringFile
+from plotman.supervisor import broker
+from plotter_worker.state.operator import SteeringFile
 from tests.support.lab import Host, Lab
 from tests.support.machine import Harvester, Machine, Plotter
 from tests.support.sections import SCHEDULING, small_plots

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from common.snapshot import Event
+from common.model.snapshot import Event
 from common.store import Board
 from tests.support.full_farm import ID, ago
 

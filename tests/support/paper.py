@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from common.snapshot import Recipe
+from common.model.snapshot import Recipe
 
 T = datetime(2026, 11, 22, 12, tzinfo=UTC)
 GB = 10**9

@@ -9,9 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 from common.errors import BrokerError, PlotmanError
-from common.names import Role
-from common.phase import Phase
-from common.snapshot import (
+from common.model.phase import Phase
+from common.model.snapshot import (
     ArchiverSnapshot,
     Directory,
     DirState,
@@ -30,8 +29,9 @@ from common.snapshot import (
     Wait,
     Waits,
 )
-from plotman.control.asking import Question
+from common.names import Role
 from plotman.control.farm import Farm
+from plotman.control.rpc import Question
 from tests.support.paper import GB, K32, T
 
 

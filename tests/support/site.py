@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from common.config.loader import load
-from common.messages import Admission, Delivery, Reservation
-from common.moving import never
-from common.plotfile import PlotName
-from common.snapshot import Event
+from common.model.messages import Admission, Delivery, Reservation
+from common.model.snapshot import Event
 from common.store import Board
-from harvester_worker.door.doors import Doors
-from harvester_worker.reserve import ReserveOrder
-from harvester_worker.way_in import WayIn
-from plotter_worker.transfer.sender import Sender
+from common.system.plotfile import PlotName
+from common.worker.move_step import never
+from harvester_worker.intake.intake import WayIn
+from harvester_worker.intake.reserve import ReserveOrder
+from harvester_worker.receiver.receivers import Doors
+from plotter_worker.archiving.transfer.sender import Sender
 
 HERE, THERE = "harvester1", "plotter1"
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from common.names import Role
-from common.phase import Phase
-from common.snapshot import (
+from common.model.phase import Phase
+from common.model.snapshot import (
     ArchiverSnapshot,
     Directory,
     DirState,
@@ -21,6 +20,7 @@ from common.snapshot import (
     Wait,
     Waits,
 )
+from common.names import Role
 from plotman.control.farm import Farm
 from tests.support.paper import T
 

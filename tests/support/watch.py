@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.plotfile import NotAPlot, PlotName, expected_size_bytes, read_header
+from common.system.plotfile import NotAPlot, PlotName, expected_size_bytes, read_header
 from tests.support.lab import Host
 from tests.support.machines import MARGIN_BYTES, Machines
 

@@ -1,7 +1,7 @@
 """The tables of the dashboard from one look at the farm. Pure.
 
-Figures and words are those of `status` and `dirs` (plotman.control.tables); here they keep what they stand
-for, so that a row can be ordered about.
+Figures and words are those of `status` and `dirs` (plotman.control.queries.tables); each row also keeps what
+it stands for, so that commands can act on it.
 """
 
 from __future__ import annotations

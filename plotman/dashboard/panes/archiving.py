@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from common.snapshot import DriveUse, FinishedPlot, PlotState, Transfer
-from common.units import human_bytes
+from common.model.snapshot import DriveUse, FinishedPlot, PlotState, Transfer
+from common.model.units import human_bytes
 from plotman.control.farm import Farm
-from plotman.control.tables import STEP_WORDS
+from plotman.control.queries.tables import STEP_WORDS
 from plotman.dashboard.model import Cell, Column, Kind, Level, Row, Table, Target
 from plotman.dashboard.panes.cells import (
     duration,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
-from common.phase import Phase
-from common.snapshot import DirState, Job
-from common.units import human_bytes, human_duration
+from common.model.phase import Phase
+from common.model.snapshot import DirState, Job
+from common.model.units import human_bytes, human_duration
 from plotman.dashboard.model import Cell, Level
 
 _BARS = "·▁▂▃▄▅▆▇█"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from common.model.snapshot import ArchiverSnapshot, Tally
+from common.model.units import human_bytes
 from common.names import Role
-from common.snapshot import ArchiverSnapshot, Tally
-from common.units import human_bytes
 from plotman.control.farm import Farm
 from plotman.dashboard.model import Cell, Column, Kind, Level, Row, Table, Target
 from plotman.dashboard.panes.cells import shares, sparkline

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from common.holds import sentence
+from common.model.holds import sentence
+from common.model.snapshot import Job, RunStatus, age_s
+from common.model.units import human_bytes, human_duration
 from common.names import Role
-from common.snapshot import Job, RunStatus, age_s
-from common.units import human_bytes, human_duration
-from plotman.control import tables
 from plotman.control.farm import Farm
+from plotman.control.queries import tables
 from plotman.dashboard.model import Cell, Column, Kind, Level, Row, Table, Target
 from plotman.dashboard.panes.cells import duration, number, percent, phases, rank, room, state_level
 from plotman.dashboard.panes.waiting import Waiting

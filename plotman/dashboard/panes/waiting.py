@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from common.snapshot import Wait
-from plotman.control import deciding
+from common.model.snapshot import Wait
 from plotman.control.farm import Farm
+from plotman.control.queries import scheduler_status
 from plotman.dashboard.model import Cell, Column, Kind, Row, Table, Target
 
 
@@ -13,14 +13,14 @@ class Waiting:
 
     def __init__(self, farm: Farm) -> None:
         self._first: dict[tuple[str, str | None], Wait] = {}
-        self._undecided = deciding.nobody_decides(farm)
-        for wait in deciding.waits(farm):
+        self._undecided = scheduler_status.nobody_decides(farm)
+        for wait in scheduler_status.waits(farm):
             self._first.setdefault((wait.host, wait.subject), wait)
 
     def reason(self, host: str, *subjects: str | None) -> str:
         """The first reason of those subjects; empty where none waits. All wait where nobody decides."""
         if self._undecided:
-            return deciding.NOBODY
+            return scheduler_status.NOBODY
         return next((self._first[host, one].reason for one in subjects if (host, one) in self._first), "")
 
 
@@ -33,7 +33,7 @@ _WAIT_COLUMNS = (
 
 
 def waits(farm: Farm) -> Table:
-    found = sorted(deciding.waits(farm), key=lambda wait: (wait.host, wait.subject or ""))
+    found = sorted(scheduler_status.waits(farm), key=lambda wait: (wait.host, wait.subject or ""))
     rows = tuple(
         Row(
             Target(Kind.WAIT, wait.host, f"{wait.subject} {wait.rule}"),
@@ -41,5 +41,6 @@ def waits(farm: Farm) -> Table:
         )
         for wait in found
     )
-    empty = f"not known: {deciding.NOBODY}" if deciding.nobody_decides(farm) else "nothing waits"
+    unknown = scheduler_status.nobody_decides(farm)
+    empty = f"not known: {scheduler_status.NOBODY}" if unknown else "nothing waits"
     return Table("waits", "Waiting", _WAIT_COLUMNS, rows, empty)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePath
 
+from common.model.pending import MoveStep, PendingMove
+from common.model.snapshot import Job, Transfer
 from common.names import FREE_SPACE, PAUSE
-from common.pending import MoveStep, PendingMove
-from common.snapshot import Job, Transfer
 from tests.support.machines import Machines
 from tests.support.waiting import eventually
 from tests.support.watch import Watch

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from common.model.snapshot import DirState, PlotState
 from common.names import RESEND
-from common.snapshot import DirState, PlotState
 from tests.e2e.farm.help import delivered, drive_of, sending
 from tests.support.machine import Harvester
 from tests.support.machines import HUB, MB, Machines

@@ -12,10 +12,10 @@ from uuid import uuid4
 
 import pytest
 
-from beat.decisions import Move
-from beat.sending import send_move
+from beat.dispatch import send_move
+from beat.policy.decision import Move
+from common.model.snapshot import FinishedPlot, PlotState
 from common.names import FREE_SPACE, PLOT, Role, queue
-from common.snapshot import FinishedPlot, PlotState
 from tests.e2e.farm.help import delivered, everybody_answers, running, starts
 from tests.support.machines import HUB, MB, Machines
 from tests.support.sections import SMALL

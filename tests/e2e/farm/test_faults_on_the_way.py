@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from common.pending import MoveStep
+from common.model.pending import MoveStep
 from tests.e2e.farm.help import delivered, first_at, in_turn, sending, starts
 from tests.support.drives import XFS_MIN_BYTES
 from tests.support.lab import wait_for

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import redis
 
+from common.model.pending import PendingMove
+from common.model.snapshot import PlotState
 from common.names import REFUSE, TRANSFER, Keys
-from common.pending import PendingMove
-from common.plotfile import plot_id_of
-from common.snapshot import PlotState
-from harvester_worker.door.doors import Doors
-from harvester_worker.door.identity import make_identity
+from common.system.plotfile import plot_id_of
+from harvester_worker.receiver.identity import make_identity
+from harvester_worker.receiver.receivers import Doors
 from tests.support.farm import HOST, Farm
 from tests.support.waiting import eventually
 

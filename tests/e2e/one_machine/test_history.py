@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import redis
 
-from common.broker import embedded_broker
+from common.config.broker_url import embedded_broker
 from common.errors import ExitCode, OrderRefused
+from common.model.snapshot import ArchiverSnapshot
 from common.names import HARVESTER_HISTORY, PAUSE, PLOTTER_HISTORY, Keys, Role
-from common.snapshot import ArchiverSnapshot
 from tests.support.farm import HOST, Farm
 from tests.support.waiting import eventually
 

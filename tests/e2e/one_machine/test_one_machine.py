@@ -18,7 +18,7 @@ import redis
 from prometheus_client.parser import text_string_to_metric_families
 
 from common.names import PLOT
-from common.plotfile import expected_size_bytes, read_header
+from common.system.plotfile import expected_size_bytes, read_header
 from tests.support.bench import small_drive
 from tests.support.farm import HOST, Farm
 from tests.support.held import plots_held

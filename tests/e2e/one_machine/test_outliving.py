@@ -7,7 +7,7 @@ import signal
 import time
 from collections import Counter
 
-from common.plotfile import expected_size_bytes, read_header
+from common.system.plotfile import expected_size_bytes, read_header
 from tests.support.farm import HOST, Farm
 from tests.support.held import begun, go_on, plots_held
 from tests.support.sections import SMALL

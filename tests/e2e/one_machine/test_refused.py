@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from common.errors import ExitCode
+from common.model.snapshot import FinishedPlot, PlotState
 from common.names import Role
-from common.snapshot import FinishedPlot, PlotState
-from plotter_worker.delivered import DeliveredFile
+from plotter_worker.state.delivered import DeliveredFile
 from tests.support import formats
 from tests.support.farm import HOST, Farm
 from tests.support.installed import from_wheel

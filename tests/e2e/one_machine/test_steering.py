@@ -11,7 +11,7 @@ from typing import Any
 import redis
 import yaml
 
-from common.broker import embedded_broker
+from common.config.broker_url import embedded_broker
 from common.names import DRAIN, UNDRAIN, Keys, Role
 from tests.support.farm import HOST, Farm
 from tests.support.waiting import eventually

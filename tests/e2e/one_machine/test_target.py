@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from common.model.snapshot import ArchiverSnapshot
 from common.names import Role
-from common.snapshot import ArchiverSnapshot
-from plotter_worker.targets.running import MARK
+from plotter_worker.archiving.targets.running_transfers import MARK
 from tests.support.farm import HOST, Farm
 from tests.support.plots import write_plot
 from tests.support.waiting import eventually

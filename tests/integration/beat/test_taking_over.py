@@ -13,13 +13,13 @@ import pytest
 import redis
 import yaml
 
-from beat.policy.farm_rules import FarmLimits
+from beat.policy.starts.farm_rules import FarmLimits
+from common.model.pending import MoveStep, PendingMove
+from common.model.phase import Phase
+from common.model.snapshot import DirState, Job, PlotterSnapshot, Recipe, TmpDir, Wait, Waits
 from common.names import Keys, Role
-from common.pending import MoveStep, PendingMove
-from common.phase import Phase
-from common.snapshot import DirState, Job, PlotterSnapshot, Recipe, TmpDir, Wait, Waits
 from common.store import Board
-from plotman.control.why import picture
+from plotman.control.queries.why import picture
 from tests.support.installed import celery
 from tests.support.waiting import eventually
 

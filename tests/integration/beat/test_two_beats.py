@@ -19,12 +19,12 @@ import redis
 import yaml
 
 from common.errors import OrderRefused
-from common.messages import PlotOrder
+from common.model.messages import PlotOrder
+from common.model.phase import Phase
+from common.model.snapshot import DirState, Event, Job, PlotterSnapshot, Recipe, TmpDir
 from common.names import Keys, Role
-from common.phase import Phase
-from common.snapshot import DirState, Event, Job, PlotterSnapshot, Recipe, TmpDir
 from common.store import Board
-from plotter_worker.orders import place
+from plotter_worker.jobs.order_checks import place
 from tests.support.installed import celery
 from tests.support.waiting import eventually
 

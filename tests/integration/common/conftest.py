@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from common.store import Board
-from plotman.up import broker
+from plotman.supervisor import broker
 from tests.support.waiting import eventually
 
 

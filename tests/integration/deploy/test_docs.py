@@ -19,11 +19,11 @@ from common.names import ROLE_OF_TASK
 from plotman.cli import cli
 from plotman.control.farm import Farm
 from plotman.metrics.collector import families
-from plotman.metrics.view import View
+from plotman.metrics.reading import View
 from tests.support import full_farm
+from tests.support.paths import ROOT
 from tests.support.sections import SCHEDULING
 
-ROOT = Path(__file__).resolve().parents[3]
 DOCUMENTS = sorted((*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"))
 # A command begins a line of a block, or a piece of code in the text; it may have a path, and words before it.
 _BEFORE = r"(?:^|[`|&;(]\s*|(?:runuser -u \w+ -- ))(?:\S*/)?"

@@ -22,10 +22,10 @@ from plotman.metrics.serve import CannotListen, serving
 from tests.support.full_farm import ID, put_up
 from tests.support.installed import from_wheel
 from tests.support.lacking import lacking
+from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
-ROOT = Path(__file__).resolve().parents[3]
 DEPLOY = ROOT / "deploy"
 RULES = DEPLOY / "prometheus" / "plotman.rules.yml"
 DASHBOARD = DEPLOY / "grafana" / "plotman.json"

@@ -14,16 +14,16 @@ import pytest
 import yaml
 
 from common.config.presets import PRESETS
-from common.store.checks import server_findings
 from common.store.server import ask
-from plotman.up import broker
-from plotter_worker.targets.definition import without_harmful
-from plotter_worker.targets.rsyncd import CannotLook, size_there
+from common.store.server_checks import server_findings
+from plotman.supervisor import broker
+from plotter_worker.archiving.targets.definition import without_harmful
+from plotter_worker.archiving.targets.rsyncd import CannotLook, size_there
+from tests.support.paths import ROOT
 from tests.support.ports import free_port, listens
 from tests.support.secured import redis_server
 from tests.support.waiting import eventually
 
-ROOT = Path(__file__).resolve().parents[3]
 DEPLOY = ROOT / "deploy"
 
 

@@ -13,17 +13,17 @@ import pytest
 import yaml
 
 from common.config import load
+from common.model.snapshot import Job
 from common.names import Role
-from common.snapshot import Job
 from common.store import Board
-from plotman.up.children import celery_child
+from plotman.supervisor.processes import celery_child
 from tests.support.farm import HOST, Farm, plotters_of
 from tests.support.installed import environment
+from tests.support.paths import ROOT
 from tests.support.sections import SMALL
 from tests.support.systemd import Systemd, why_not
 from tests.support.waiting import eventually
 
-ROOT = Path(__file__).resolve().parents[3]
 UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
 ROLES = ("plotter", "archiver", "harvester", "beat", "flower")
 K20 = SMALL | {"k": 20, "job_buffer": 400}

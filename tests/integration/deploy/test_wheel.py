@@ -124,7 +124,12 @@ def test_tests_start_all_processes_of_a_farm_from_the_wheel(
     farm.up()
     assert farm.celery("report").returncode == 0
     services = ("plotter_worker/service.py", "harvester_worker/service.py", "beat/scheduler.py")
-    wanted = ("plotman/up/child.py", "plotman/flower/__init__.py", "plotman/celery.py", *services)
+    wanted = (
+        "plotman/supervisor/exec_with_pdeathsig.py",
+        "plotman/flower/__init__.py",
+        "plotman/celery.py",
+        *services,
+    )
 
     def noted() -> list[dict[str, Any]]:
         return [json.loads(line) for line in notes.read_text().splitlines()]

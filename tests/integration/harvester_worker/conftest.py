@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from common.config.farm import Placement
-from common.probe import Probe
-from common.snapshot import DriveUse
+from common.model.snapshot import DriveUse
 from common.store import Board
-from harvester_worker.admit import Admitter
-from harvester_worker.door.connection import PATIENCE, Patience
-from harvester_worker.door.doors import Doomed, Doors
-from harvester_worker.drives import Drives
-from harvester_worker.reserve import Limits, Reserver
+from common.system.probe import Probe
+from harvester_worker.drives.registry import Drives
+from harvester_worker.intake.admit import Admitter
+from harvester_worker.intake.reserve import Limits, Reserver
+from harvester_worker.receiver.connection import PATIENCE, Patience
+from harvester_worker.receiver.receivers import Doomed, Doors
 from tests.support.door import House
 from tests.support.site import Site
 

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from common.digests import read_digest
 from common.errors import OrderRefused, PlotRefused, TransferFailed
-from common.messages import Admission, Delivery, Reservation
-from common.moving import never
-from harvester_worker import incoming
-from harvester_worker.reserve import ReserveOrder
-from plotter_worker.sources import release
-from plotter_worker.transfer.progress import Progress
-from plotter_worker.transfer.rsync import command
-from plotter_worker.transfer.run import Sent, run
-from plotter_worker.transfer.transport import transport_to
+from common.model.messages import Admission, Delivery, Reservation
+from common.worker.digests import read_digest
+from common.worker.move_step import never
+from harvester_worker.drives import part_files
+from harvester_worker.intake.reserve import ReserveOrder
+from plotter_worker.archiving.transfer.progress import Progress
+from plotter_worker.archiving.transfer.rsync import command
+from plotter_worker.archiving.transfer.rsync_process import Sent, run
+from plotter_worker.archiving.transfer.transport import transport_to
+from plotter_worker.directories.release import release
 
 pytestmark = pytest.mark.plotter
 
@@ -132,8 +132,8 @@ def test_a_damaged_plot_is_put_aside_and_the_source_kept(farm: MakeFarm, drive: 
         archived(harvester, source)
 
     assert list(drive.glob("*.plot")) == []
-    assert [path.name for path in incoming.refused(str(drive))] == [f"{source.name}.refused"]
-    assert incoming.parts(str(drive)) == []
+    assert [path.name for path in part_files.refused(str(drive))] == [f"{source.name}.refused"]
+    assert part_files.parts(str(drive)) == []
     assert source.exists()
     assert "was refused" in harvester.drives.problems()[0]
 
@@ -174,7 +174,7 @@ def test_a_part_that_is_still_written_is_neither_taken_in_nor_handed_out_again(
 def test_a_part_whose_reservation_lapsed_is_not_made_again(farm: MakeFarm, drive: Path, source: Path) -> None:
     reservation = farm(drive).reserver.reserve(order(source))
     part = Path(reservation.part or "")
-    incoming.drop(part)
+    part_files.drop(part)
 
     with pytest.raises(TransferFailed, match="lapsed"):
         send(reservation)

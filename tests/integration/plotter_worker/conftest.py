@@ -15,15 +15,15 @@ import pytest
 
 from common.config.model import Config
 from common.errors import TransferFailed
-from common.messages import Admission
-from common.moving import Stop, never
-from common.snapshot import Transfer
-from plotter_worker.targets.asking import Asking
-from plotter_worker.targets.definition import Target, target_of
-from plotter_worker.targets.mover import Mover, Surroundings
-from plotter_worker.targets.running import MARK
-from plotter_worker.targets.space import SpaceUnknown
-from plotter_worker.transfer.progress import Progress
+from common.model.messages import Admission
+from common.model.snapshot import Transfer
+from common.worker.move_step import Stop, never
+from plotter_worker.archiving.targets.definition import Target, target_of
+from plotter_worker.archiving.targets.mover import Mover, Surroundings
+from plotter_worker.archiving.targets.running_transfers import MARK
+from plotter_worker.archiving.targets.space_monitor import Asking
+from plotter_worker.archiving.targets.space_script import SpaceUnknown
+from plotter_worker.archiving.transfer.progress import Progress
 from tests.support.lacking import lacking
 from tests.support.plots import write_plot
 from tests.support.ports import free_port, listens

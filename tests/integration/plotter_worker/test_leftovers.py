@@ -15,13 +15,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from common.openfile import is_open_elsewhere
-from common.plotfile import expected_size_bytes, read_header
-from plotter_worker.launcher import STATE_VARIABLE
-from plotter_worker.leftovers.deleting import Report, Wanted, delete
+from common.system.openfile import is_open_elsewhere
+from common.system.plotfile import expected_size_bytes, read_header
+from plotter_worker.leftovers.delete import Report, Wanted, delete
 from plotter_worker.leftovers.evidence import gather
-from plotter_worker.leftovers.judging import QUIET_S, Evidence, File, Kept, sort
-from plotter_worker.leftovers.listing import list_scratch
+from plotter_worker.leftovers.rules import QUIET_S, Evidence, File, Kept, sort
+from plotter_worker.leftovers.scan import list_scratch
+from plotter_worker.processes.launch import STATE_VARIABLE
 from tests.support.farm import Farm
 from tests.support.sections import FARMER, POOL
 from tests.support.waiting import eventually

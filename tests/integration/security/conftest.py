@@ -26,7 +26,7 @@ def tls_server() -> str:
 @pytest.fixture(scope="session")
 def valkey() -> str:
     """The server that `plotman up` brings along; no TLS."""
-    from plotman.up.broker import binary
+    from plotman.supervisor.broker import binary
 
     path: Path = binary()
     return str(path)

@@ -13,11 +13,11 @@ import yaml
 
 from common.config.notifications import Notifications
 from common.errors import BrokerError
+from common.model.snapshot import Event
 from common.names import Keys, Role
-from common.snapshot import Event
 from common.store import Board
-from plotman.alarms.notifier import Notifier
 from plotman.metrics.collector import as_text
+from plotman.notifications.notifier import Notifier
 from tests.support import showcase
 from tests.support.installed import from_wheel
 from tests.support.secured import Secured

@@ -17,7 +17,7 @@ import yaml
 
 from common.names import Role
 from common.store import Board
-from plotter_worker.steering import SteeringFile
+from plotter_worker.state.operator import SteeringFile
 from tests.support.farm import plotters_of
 from tests.support.installed import from_wheel
 from tests.support.ports import free_port

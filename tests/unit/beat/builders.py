@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from beat.decisions import Start
-from beat.policy.archiving import plan_moves
-from common.pending import MoveStep, PendingMove, PendingOrder
-from common.phase import Phase
-from common.snapshot import (
+from beat.policy.decision import Start
+from beat.policy.moves.moves import plan_moves
+from common.model.pending import MoveStep, PendingMove, PendingOrder
+from common.model.phase import Phase
+from common.model.snapshot import (
     ArchiverSnapshot,
     Directory,
     DirState,

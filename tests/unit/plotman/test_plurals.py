@@ -13,13 +13,13 @@ NOUNS = {"plots", "jobs", "drives", "files", "directories", "transfers", "plotte
 ADJECTIVES = {"more", "finished", "unfinished"}
 # Where the number is never one, or what stands before the noun is no number.
 NEVER_ONE = {
-    ("harvester_worker/steering.py", "plots"),
-    ("plotman/control/resending.py", "plots"),
-    ("plotman/control/plots.py", "plots"),
-    ("plotman/control/handles.py", "plots"),
+    ("harvester_worker/operator.py", "plots"),
+    ("plotman/control/actions/resend.py", "plots"),
+    ("plotman/control/actions/plots.py", "plots"),
+    ("plotman/control/selectors.py", "plots"),
     ("plotman/cli/plots.py", "plots"),
-    ("plotter_worker/control_tasks.py", "plots"),
-    ("beat/policy/host_rules.py", "plotters"),  # "1 of 3 plotters": the limit is above one there
+    ("plotter_worker/tasks/control.py", "plots"),
+    ("beat/policy/starts/host_rules.py", "plotters"),  # "1 of 3 plotters": the limit is above one there
 }
 
 

@@ -10,9 +10,9 @@ import pytest
 import redis
 
 from common.errors import BrokerError
+from common.model.pending import MoveStep, PendingMove, PendingOrder
+from common.model.snapshot import ArchiverSnapshot, Event, HarvesterSnapshot, Wait, Waits
 from common.names import EVENTS_MAX, Keys, Role, queue
-from common.pending import MoveStep, PendingMove, PendingOrder
-from common.snapshot import ArchiverSnapshot, Event, HarvesterSnapshot, Wait, Waits
 from common.store import Board
 from tests.integration.common.conftest import Server
 from tests.support.waiting import eventually

@@ -9,10 +9,10 @@ import pytest
 import redis
 
 from common.errors import TicketRefused
+from common.model.pending import MoveStep, PendingMove
 from common.names import Keys, Role
-from common.pending import MoveStep, PendingMove
 from common.store import Board
-from common.store.plain import Address, Connection
+from common.store.raw_redis import Address, Connection
 
 PLOT_ID = "ab" * 32
 MOVE = PendingMove(

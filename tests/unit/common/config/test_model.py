@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from common.config import load
 from common.config.model import Config
+from common.model.phase import Phase
 from common.names import Role
-from common.phase import Phase
 from tests.support.sections import PLOTTER
 
 EVERY_KEY_OF_053 = """\

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from common.phase import Phase
-from common.snapshot import FinishedPlot, PlotState, Wait
+from common.model.phase import Phase
+from common.model.snapshot import FinishedPlot, PlotState, Wait
 from plotman.cli.draw import draw
-from plotman.control import reports, tables
 from plotman.control.farm import Farm
-from plotman.control.formatting import details_lines, doomed_lines, files_lines, killed_lines
-from plotman.control.handles import Target
-from plotman.control.schedule import dsched_json, dsched_table
+from plotman.control.queries import reports, tables
+from plotman.control.queries.plot_lines import details_lines, doomed_lines, files_lines, killed_lines
+from plotman.control.queries.schedule import dsched_json, dsched_table
+from plotman.control.selectors import Target
 from tests.support.golden import golden, golden_json
 from tests.support.told import JOB, SILENT, T, farm, plotter
 

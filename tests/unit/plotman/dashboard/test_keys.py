@@ -9,10 +9,10 @@ import pytest
 
 from common import names
 from common.errors import PlotmanError
+from common.model.snapshot import DriveUse, Hold
 from common.names import Role
-from common.snapshot import DriveUse, Hold
 from plotman.dashboard.details import Details
-from plotman.dashboard.screens import Ask, Read
+from plotman.dashboard.dialogs import Ask, Read
 from tests.support import showcase
 from tests.support.showcase import Recorded, Recorder, T
 from tests.unit.plotman.dashboard.conftest import Shown, dashboard, screen, settle, until

@@ -13,9 +13,9 @@ from textual.pilot import Pilot
 from textual.widgets import Log
 
 from common import names
-from plotman.control.asking import Question
+from plotman.control.rpc import Question
 from plotman.dashboard.details import Details
-from plotman.dashboard.screens import Ask, Read, Type
+from plotman.dashboard.dialogs import Ask, Read, Type
 from tests.support import showcase
 from tests.support.showcase import Recorded, Recorder
 from tests.unit.plotman.dashboard.conftest import Shown, dashboard, screen, until

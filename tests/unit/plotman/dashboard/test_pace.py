@@ -11,9 +11,9 @@ from typing import Any
 from textual.message import Message
 
 from common.errors import ConfigError
-from common.snapshot import Event
-from plotman.control.asking import Question
+from common.model.snapshot import Event
 from plotman.control.farm import Farm
+from plotman.control.rpc import Question
 from plotman.dashboard.details import Details
 from plotman.dashboard.feed import Away, Feed, Seen
 from tests.support import showcase

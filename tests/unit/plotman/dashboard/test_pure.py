@@ -12,14 +12,14 @@ from rich.cells import cell_len
 
 from common.config import load
 from common.errors import ConfigError
-from common.snapshot import Event, Hold
-from plotman.control.asking import Question
-from plotman.dashboard import arrange, headline, layout, panes
-from plotman.dashboard.actionlog import event_row
-from plotman.dashboard.arrange import Order
+from common.model.snapshot import Event, Hold
+from plotman.control.rpc import Question
+from plotman.dashboard import filters, headline, layout, panes
+from plotman.dashboard.command_rules import Proposal, outcome
+from plotman.dashboard.event_log import event_row
+from plotman.dashboard.filters import Order
 from plotman.dashboard.layout import Size
 from plotman.dashboard.model import Cell, Column, Kind, Row, Table, Target, printable, shortened
-from plotman.dashboard.orders import Proposal, outcome
 from plotman.dashboard.web import account, is_let_in, is_of_this_site
 from tests.support import showcase
 
@@ -105,13 +105,13 @@ def test_numbers_sort_as_numbers_and_what_is_unknown_comes_last() -> None:
     made = Table(
         "t", "T", (Column("n"),), tuple(Row(Target(Kind.TMP, "p", str(n)), (c,)) for n, c in enumerate(rows))
     )
-    assert [row.cells[0].text for row in arrange.ordered(made, Order("n"))] == ["9", "10", "?"]
-    assert [row.cells[0].text for row in arrange.ordered(made, Order("n", True))] == ["10", "9", "?"]
+    assert [row.cells[0].text for row in filters.ordered(made, Order("n"))] == ["9", "10", "?"]
+    assert [row.cells[0].text for row in filters.ordered(made, Order("n", True))] == ["10", "9", "?"]
 
 
 def test_a_filter_wants_all_its_words_somewhere_in_the_row() -> None:
     rows = table("/mnt/tmp/0", "/mnt/ssd/1").rows
-    assert [row.target.what for row in arrange.matching(rows, "P1 ssd")] == ["/mnt/ssd/1"]
+    assert [row.target.what for row in filters.matching(rows, "P1 ssd")] == ["/mnt/ssd/1"]
 
 
 def test_the_histogram_counts_each_step() -> None:

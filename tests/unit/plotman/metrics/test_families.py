@@ -10,14 +10,14 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from common.model.pending import MoveStep, PendingMove
+from common.model.phase import Phase
+from common.model.snapshot import DirState, Drive, DriveUse, Failures
 from common.names import Role
-from common.pending import MoveStep, PendingMove
-from common.phase import Phase
-from common.snapshot import DirState, Drive, DriveUse, Failures
 from common.store.counts import Counts
 from plotman.control.farm import Farm
 from plotman.metrics.collector import families
-from plotman.metrics.view import View
+from plotman.metrics.reading import View
 from tests.support.full_farm import GB, ID, archiver, drive, harvester, job, plotter
 
 

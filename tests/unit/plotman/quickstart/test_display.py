@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from common.phase import Phase
-from common.snapshot import Drive, Job, Transfer, Wait
+from common.model.phase import Phase
+from common.model.snapshot import Drive, Job, Transfer, Wait
 from plotman.quickstart import display
 from plotman.quickstart.look import Look
 from plotman.quickstart.report import Row, table

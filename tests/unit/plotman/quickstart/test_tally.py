@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from common.snapshot import Event, Job
+from common.model.snapshot import Event, Job
 from plotman.quickstart.report import rows
 from plotman.quickstart.tally import Tally
 

@@ -7,20 +7,19 @@ taken out); the others are made up line by line after what those programs print.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-_LOGS = Path(__file__).parent / "logs"
+from tests.support.paths import LOGS
 
 
 @pytest.fixture(scope="session")
 def log() -> Callable[[str], bytes]:
     """A log by its name."""
-    return lambda name: (_LOGS / f"{name}.log").read_bytes()
+    return lambda name: (LOGS / f"{name}.log").read_bytes()
 
 
 @pytest.fixture(scope="session")
 def all_logs() -> dict[str, bytes]:
     """Every log by its name."""
-    return {path.stem: path.read_bytes() for path in sorted(_LOGS.glob("*.log"))}
+    return {path.stem: path.read_bytes() for path in sorted(LOGS.glob("*.log"))}

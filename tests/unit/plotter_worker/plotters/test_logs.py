@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.phase import Phase
+from common.model.phase import Phase
 from plotter_worker.plotters.base import CommandLine, Progress
 from plotter_worker.plotters.registry import plotter_for, recognise_log
 from tests.unit.plotter_worker.plotters.reading import Log, read, steps

@@ -1,0 +1,43 @@
+"""Moves of which nothing is left to do: their plots are gone from where they were to be fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from beat.policy.disk_usage import trimmed
+from common.model.pending import PendingMove
+from common.model.snapshot import DirState, PlotterSnapshot
+
+
+def settled(
+    plotters: Mapping[str, PlotterSnapshot], moves: Mapping[str, Sequence[PendingMove]], now: datetime
+) -> tuple[tuple[str, str], ...]:
+    """(host, path) of records that nobody works on, and nobody will: the last message of a move was lost
+    after it had delivered, or a person took the plot away. They would count as moves that are under way or
+    fail, for as long as the notice board keeps them.
+
+    Only by the word of plotters that are alive, and of directories that they see: what lies in others is not
+    known.
+    """
+    return tuple(
+        (host, move.path)
+        for host, records in moves.items()
+        if host in plotters
+        for move in _without_plot(plotters[host], records)
+        if move.expires_at <= now
+    )
+
+
+def _without_plot(snapshot: PlotterSnapshot, records: Sequence[PendingMove]) -> Iterator[PendingMove]:
+    lying = {plot.path for plot in snapshot.plots}
+    missing = [move for move in records if move.path not in lying]
+    if not missing:
+        return
+    tmp2 = () if snapshot.tmp2 is None else (snapshot.tmp2,)
+    looked_at = {
+        trimmed(directory.path)
+        for directory in (*snapshot.dst_dirs, *snapshot.tmp_dirs, *tmp2)
+        if directory.state is DirState.OK
+    }
+    yield from (move for move in missing if move.path.rpartition("/")[0] in looked_at)

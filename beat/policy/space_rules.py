@@ -1,0 +1,77 @@
+"""The one rule about bytes, asked of tmp, tmp2 and dst: what a plot needs must be left beside what
+running and ordered plots will still take. Free space that is not known is neither zero nor plenty."""
+
+from __future__ import annotations
+
+from beat.policy.disk_usage import Disk
+from beat.policy.load import Load
+from common.model.holds import sentence
+from common.model.snapshot import Directory, DirState, Wait
+from common.model.units import human_bytes, human_bytes_apart
+
+
+def unusable(load: Load, role: str, directory: Directory, subject: str | None) -> Wait | None:
+    """A directory that is not known to be there and writable takes nothing."""
+    if directory.state is DirState.OK:
+        return None
+    return Wait(
+        host=load.snapshot.host,
+        rule=f"{role} state",
+        reason=f"{role} {directory.path}: {directory.state.value}",
+        subject=subject,
+        numbers={},
+    )
+
+
+def drained(load: Load, role: str, directory: Directory, subject: str | None) -> Wait | None:
+    """A directory of which a person said that it takes nothing new."""
+    hold = directory.drained
+    if hold is None:
+        return None
+    what = f"{role} {directory.path} is drained"
+    return Wait(
+        host=load.snapshot.host,
+        rule="drained",
+        reason=sentence(what, hold, load.now, load.snapshot.utc_offset_s),
+        subject=subject,
+        numbers={},
+        until=hold.until if hold.until is not None and hold.until > load.now else None,
+    )
+
+
+def shortage(
+    load: Load, role: str, directory: Directory, needs_bytes: int, subject: str | None
+) -> Wait | None:
+    """role: tmp, tmp2 or dst. needs_bytes: of one more plot, on the file system of `directory`."""
+    if not load.snapshot.check_room:
+        return None
+    disk = load.room.at(directory.path).disk
+    # The directory's own answer counts too: a neighbour's on the same file system is no look at this one.
+    known = directory.free_bytes is not None and disk.free_bytes is not None
+    if known and needs_bytes <= disk.left_bytes:
+        return None
+    return _short(load, role, directory, needs_bytes, disk if known else None, subject)
+
+
+def _short(
+    load: Load, role: str, directory: Directory, needs_bytes: int, disk: Disk | None, subject: str | None
+) -> Wait:
+    """disk: None where its free space is not known."""
+    numbers: dict[str, float] = {"needs_bytes": needs_bytes}
+    if disk is None or disk.free_bytes is None:
+        text = f"needs {human_bytes(needs_bytes)}, free space is not known"
+    else:
+        numbers |= {"free_bytes": disk.free_bytes, "spoken_bytes": disk.spoken_bytes}
+        needs_text, free_text = human_bytes_apart(needs_bytes, disk.free_bytes)
+        text = f"needs {needs_text}, {free_text} free"
+        if disk.spoken_bytes:
+            text += f" of which {human_bytes(disk.spoken_bytes)} are spoken for"
+    if directory.path != subject:
+        text += f" in {directory.path}"
+    return Wait(
+        host=load.snapshot.host,
+        rule=f"{role} room",
+        reason=f"{role} room: {text}",
+        subject=subject,
+        numbers=numbers,
+    )

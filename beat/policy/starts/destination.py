@@ -1,0 +1,79 @@
+"""Where a new plot's finished file goes: the choice of its dst directory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from beat.policy.load import Load
+from beat.policy.space_rules import drained, shortage, unusable
+from common.model.snapshot import Directory, TmpDir, Wait
+from common.model.units import counted
+
+
+def no_destination(tmp: TmpDir, load: Load) -> Wait | None:
+    """Why no dst directory can take a plot made in `tmp`; None where one can."""
+    refusals: list[tuple[Directory, Wait]] = []
+    for dst in _candidates(tmp, load):
+        refused = _refusal(dst, tmp, load)
+        if refused is None:
+            return None
+        refusals.append((dst, refused))
+    return _explain(refusals, load)
+
+
+def destination(tmp: TmpDir, load: Load) -> str:
+    """The dst directory for a plot made in `tmp`, for which `no_destination` has nothing to say.
+
+    Of those with room: first one that no plot is on its way to, the one with the most room; then the one
+    whose least advanced incoming plot is the most advanced.
+    """
+    fits = [dst for dst in _candidates(tmp, load) if _refusal(dst, tmp, load) is None]
+    return min(fits, key=lambda dst: _rank(dst, load)).path
+
+
+def _candidates(tmp: TmpDir, load: Load) -> Sequence[Directory]:
+    """The tmp directory itself where it is also a dst; where no dst is configured, tmp2 or else tmp."""
+    snapshot = load.snapshot
+    if not snapshot.dst_dirs:
+        return (tmp if snapshot.tmp2 is None else snapshot.tmp2,)
+    own = load.room.at(tmp.path).dst
+    return snapshot.dst_dirs if own is None else (own,)
+
+
+def _refusal(dst: Directory, tmp: TmpDir, load: Load) -> Wait | None:
+    """dst must hold this plot beside all that are in the making, and what tmp takes if it lies there."""
+    return (
+        drained(load, "dst", dst, tmp.path)
+        or unusable(load, "dst", dst, tmp.path)
+        or shortage(load, "dst", dst, load.room.needs_bytes(dst.path, tmp.path, dst.path), tmp.path)
+    )
+
+
+def _rank(dst: Directory, load: Load) -> tuple[int, int, int, int, int]:
+    """Least is best. The last resort is the order of the configuration (`min` keeps it)."""
+    place = load.room.at(dst.path)
+    if not place.incoming:
+        return 0, 0, 0, 0, -place.disk.left_bytes
+    major, minor = min(place.incoming)
+    return 1, -major, -minor, len(place.incoming), -place.disk.left_bytes
+
+
+def _explain(refusals: list[tuple[Directory, Wait]], load: Load) -> Wait:
+    """One wait for all dst directories: that of the roomiest, and what is wrong with the others."""
+    short = [refused for refused in refusals if refused[1].rule == "dst room"]
+    nearest = min(
+        short or refusals,
+        key=lambda refused: (refused[0].free_bytes is None, -load.room.at(refused[0].path).disk.left_bytes),
+    )
+    reason = nearest[1].reason
+    if len(short) > 1:
+        reason += f", the roomiest of {len(short)}"
+    broken = [
+        f"{dst.path}: {'drained' if wait.rule == 'drained' else dst.state.value}"
+        for dst, wait in refusals
+        if wait.rule in ("dst state", "drained") and wait is not nearest[1]
+    ]
+    reason = "; ".join([reason, *broken])
+    if short and (waiting := len(load.snapshot.plots)):
+        reason += f"; {counted(waiting, 'finished plot')} {'is' if waiting == 1 else 'are'} not archived yet"
+    return nearest[1].model_copy(update={"reason": reason})

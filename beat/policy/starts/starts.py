@@ -1,0 +1,69 @@
+"""Which plots start now on a plotter host, and why no others do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from beat.policy.decision import Start
+from beat.policy.load import Load
+from beat.policy.starts import host_rules, tmp_rules
+from beat.policy.starts.destination import destination
+from beat.policy.starts.farm_rules import FarmLoad
+from common.model.pending import PendingOrder
+from common.model.snapshot import PlotterSnapshot, TmpDir, Wait
+
+
+def plan_starts(
+    snapshot: PlotterSnapshot,
+    pending: Sequence[PendingOrder],
+    now: datetime,
+    farm: FarmLoad | None = None,
+) -> tuple[tuple[Start, ...], tuple[Wait, ...]]:
+    """As many starts as the rules allow at `now`, and what the host and its tmp directories wait for then.
+
+    snapshot: of a host that is alive.
+    pending: orders sent to it; those that are void or already seen as jobs do not matter.
+    farm: what runs everywhere, where limits hold across hosts; the starts are added to it.
+
+    The waits are those after the starts: deciding again, with the starts as pending orders, gives none
+    and the same waits. First those of the host (subject None; several may hold at once), then one for
+    each tmp directory that has a rule of its own against it. A tmp directory without one waits for its
+    host only. `until`, where given, is later than `now`.
+    """
+    load = Load(snapshot, pending, now)
+    for rule in host_rules.CLOSED:
+        if (closed := rule(load)) is not None:
+            return (), (closed,)
+    starts: list[Start] = []
+    while True:
+        waits = [wait for rule in host_rules.OPEN if (wait := rule(load)) is not None]
+        if farm is not None:
+            waits += farm.refusals(load)
+        options: list[TmpDir] = []
+        refused: list[Wait] = []
+        for tmp in snapshot.tmp_dirs:
+            if (wait := tmp_rules.refusal(tmp, load)) is None:
+                options.append(tmp)
+            else:
+                refused.append(wait)
+        if waits or not options:
+            return tuple(starts), (*waits, *refused)
+        # The first of the most advanced ones: with equal ones the order of the configuration decides.
+        tmp = max(options, key=lambda option: tmp_rules.advance(option, load))
+        dst = destination(tmp, load)
+        starts.append(_start(load, tmp, dst))
+        load.add(tmp.path, dst)
+        if farm is not None:
+            farm.add()
+
+
+def _start(load: Load, tmp: TmpDir, dst: str) -> Start:
+    tmp2 = load.snapshot.tmp2
+    return Start(
+        host=load.snapshot.host,
+        tmp=tmp.path,
+        tmp2=None if tmp2 is None else tmp2.path,
+        dst=dst,
+        turn=next(load.turns),
+    )

@@ -1,0 +1,62 @@
+"""Rules for one tmp directory. Each returns why it takes no plot now, or None."""
+
+from __future__ import annotations
+
+from beat.policy.disk_usage import Pair
+from beat.policy.load import UNKNOWN, Load, pair
+from beat.policy.space_rules import drained, shortage, unusable
+from beat.policy.starts.destination import no_destination
+from common.model.snapshot import TmpDir, Wait
+from common.model.units import counted
+
+# More advanced than any phase: a directory without jobs comes first of all.
+IDLE: Pair = (1_000_000, 0)
+
+
+def refusal(tmp: TmpDir, load: Load) -> Wait | None:
+    """The first rule that says no."""
+    phases = load.room.at(tmp.path).using
+    return (
+        drained(load, "tmp", tmp, tmp.path)
+        or unusable(load, "tmp", tmp, tmp.path)
+        or max_jobs(tmp, load, phases)
+        or phase(tmp, load, phases)
+        or shortage(load, "tmp", tmp, load.room.needs_bytes(tmp.path, tmp.path, None), tmp.path)
+        or no_destination(tmp, load)
+    )
+
+
+def max_jobs(tmp: TmpDir, load: Load, phases: list[Pair]) -> Wait | None:
+    """`tmpdir_max_jobs`: jobs that use the directory, whatever their phase."""
+    if len(phases) < tmp.max_jobs:
+        return None
+    return Wait(
+        host=load.snapshot.host,
+        rule="tmp max jobs",
+        reason=f"tmp max jobs {len(phases)}/{tmp.max_jobs}",
+        subject=tmp.path,
+        numbers={"jobs": len(phases), "limit": tmp.max_jobs},
+    )
+
+
+def phase(tmp: TmpDir, load: Load, phases: list[Pair]) -> Wait | None:
+    """`tmpdir_stagger_phase_*`: jobs that are not known to have reached the milestone."""
+    if len(phases) < tmp.stagger_limit:
+        return None
+    milestone = pair(tmp.stagger_phase)
+    before = sum([reached < milestone for reached in phases])
+    if before < tmp.stagger_limit:
+        return None
+    reason = f"tmp phase: {before} of {counted(len(phases), 'job')} before {tmp.stagger_phase}"
+    numbers: dict[str, float] = {"before": before, "limit": tmp.stagger_limit, "jobs": len(phases)}
+    if unknown := phases.count(UNKNOWN):
+        reason += f" ({unknown} of unknown phase)"
+        numbers["unknown"] = unknown
+    if tmp.stagger_limit != 1:
+        reason += f", limit {tmp.stagger_limit}"
+    return Wait(host=load.snapshot.host, rule="tmp phase", reason=reason, subject=tmp.path, numbers=numbers)
+
+
+def advance(tmp: TmpDir, load: Load) -> Pair:
+    """How far the least advanced job of the directory is; the further, the sooner it gets the next."""
+    return min(load.room.at(tmp.path).using, default=IDLE)

@@ -1,0 +1,189 @@
+"""Settings that are allowed, yet hardly what anybody wants. Pure; told by `plotman config check` only."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from common.config.model import Config
+from common.config.plotting import (
+    BladebitMode,
+    ChiaOptions,
+    ChiaposOptions,
+    MadmaxOptions,
+    PlotterType,
+    Plotting,
+)
+from common.config.scheduling import Scheduling
+from common.model.phase import Phase
+
+Location = tuple[str | int, ...]
+
+# A compressed G1 point, as `chia keys show` prints it: its first bit is set, its second one is not.
+_KEY = re.compile(r"(0x)?[89abAB][0-9a-fA-F]{95}")
+_ADDRESS = re.compile(r"t?xch1[02-9ac-hj-np-z]{58}")  # bech32m of 32 bytes: 52 characters and 6 of checksum
+_LAST_PHASE = Phase(5, 9)  # 5 is the copy to dst; no plotter has more steps in a phase
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """location: of the key. what: what follows from its value. cure: what to write instead."""
+
+    location: Location
+    what: str
+    cure: str
+
+
+def doubts(config: Config) -> list[Doubt]:
+    """All doubtful settings of a configuration that is right as far as it goes."""
+    found: list[Doubt] = [*_farm(config)]
+    if config.scheduling:
+        found += _scheduling(config.scheduling)
+    if config.plotting:
+        found += _keys(config.plotting)
+        found += _options(config.plotting)
+    return found
+
+
+def _farm(config: Config) -> Iterator[Doubt]:
+    if config.farm.max_jobs == 0:
+        yield Doubt(("farm", "max_jobs"), "is 0: no plot will ever start", "Write 1 or more.")
+    if config.runs_flower and config.farm.metrics_port == config.farm.flower_port:
+        yield Doubt(("farm", "metrics_port"), "is Flower's port, too", "Write another, like 9587.")
+
+
+def _scheduling(scheduling: Scheduling) -> Iterator[Doubt]:
+    if scheduling.global_max_jobs == 0:
+        yield Doubt(("scheduling", "global_max_jobs"), "is 0: no plot will ever start", "Write 1 or more.")
+    yield from _limits(scheduling, ("scheduling",), scheduling.tmpdir_max_jobs, "")
+    for folder, own in scheduling.tmp_overrides.items():
+        jobs = scheduling.limits(folder).max_jobs
+        yield from _limits(scheduling, ("scheduling", "tmp_overrides", folder), jobs, folder)
+        if own.tmpdir_max_jobs == 0:
+            continue  # the way to take a folder out of use
+
+
+def _limits(scheduling: Scheduling, location: Location, jobs: int, folder: str) -> Iterator[Doubt]:
+    limits = scheduling.limits(folder or "/")
+    if not folder and jobs == 0 and not scheduling.tmp_overrides:
+        yield Doubt((*location, "tmpdir_max_jobs"), "is 0: no plot will ever start", "Write 1 or more.")
+    if limits.stagger_phase > _LAST_PHASE:
+        yield Doubt(
+            (*location, "tmpdir_stagger_phase_major"),
+            f"no plot ever reaches phase {limits.stagger_phase}",
+            "Phases go from 1:1 to 4:7; 2:1 suits most drives.",
+        )
+    if limits.stagger_limit > jobs > 0:
+        yield Doubt(
+            (*location, "tmpdir_stagger_phase_limit"),
+            f"{limits.stagger_limit} is more than tmpdir_max_jobs ({jobs}), so it holds nothing back",
+            "Write a smaller number, or more tmpdir_max_jobs.",
+        )
+
+
+def _keys(plotting: Plotting) -> Iterator[Doubt]:
+    for name in ("farmer_pk", "pool_pk"):
+        value = getattr(plotting, name)
+        if value is not None and not _KEY.fullmatch(value):
+            yield Doubt(
+                ("plotting", name),
+                f"is not a public key: 96 hexadecimal digits, the first of them 8, 9, a or b "
+                f"(these are {len(value)} characters)",
+                "Copy it whole from `chia keys show`.",
+            )
+    address = plotting.pool_contract_address
+    if address is not None and not (_ADDRESS.fullmatch(address) and _sum_fits(address)):
+        yield Doubt(
+            ("plotting", "pool_contract_address"),
+            "is mistyped: its checksum does not fit"
+            if _ADDRESS.fullmatch(address)
+            else "is not an address that begins with xch1",
+            "Copy the pool contract address whole from `chia plotnft show`.",
+        )
+
+
+_BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_BECH32M = 0x2BC830A3  # the sum of every right address, BIP 350
+
+
+def _sum_fits(address: str) -> bool:
+    """Whether the checksum of an address in bech32m fits."""
+    prefix, _, data = address.partition("1")
+    values = [ord(letter) >> 5 for letter in prefix] + [0] + [ord(letter) & 31 for letter in prefix]
+    values += [_BECH32.index(letter) for letter in data]
+    found = 1
+    for value in values:
+        top, found = found >> 25, (found & 0x1FFFFFF) << 5 ^ value
+        for bit, term in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
+            found ^= term if top >> bit & 1 else 0
+    return found == _BECH32M
+
+
+def _options(plotting: Plotting) -> Iterator[Doubt]:
+    """Options that the plotters refuse (seen with chia 2.7.5 and bladebit 3.1.1), or that win nothing."""
+    bladebit = plotting.bladebit
+    if plotting.type is PlotterType.CHIA:
+        yield from _buckets(("plotting", "chia"), plotting.chia, _CHIA_STRIPES)
+    if plotting.type is PlotterType.CHIAPOS:
+        yield from _buckets(("plotting", "chiapos"), plotting.chiapos, plotting.chiapos.stripes)
+    if plotting.type is PlotterType.MADMAX:
+        yield from _madmax(plotting.madmax)
+    if plotting.type is not PlotterType.BLADEBIT:
+        return
+    if bladebit.mode is BladebitMode.DISK and bladebit.compression:
+        yield Doubt(
+            ("plotting", "bladebit", "compression"),
+            "bladebit 3 does not compress in mode diskplot",
+            "Write compression: 0, or another mode.",
+        )
+    if bladebit.disk_128 and bladebit.disk_16:
+        yield Doubt(("plotting", "bladebit", "disk_16"), "excludes disk_128", "Keep one of the two.")
+    if bladebit.mode is not BladebitMode.CUDA:
+        for name in ("disk_128", "disk_16", "check_plots", "check_threshold", "device"):
+            if getattr(bladebit, name) not in (None, False):
+                yield Doubt(
+                    ("plotting", "bladebit", name),
+                    f"counts in mode cudaplot only, and mode is {bladebit.mode.value}",
+                    "Remove it, or write mode: cudaplot."
+                    + (" harvester.proofs checks the plots of every plotter." if "check" in name else ""),
+                )
+
+
+_CHIA_STRIPES = 65536  # `chia plots create` has no option for it
+_MOST_BUCKETS = 128
+
+
+def _buckets(where: Location, options: ChiaOptions | ChiaposOptions, stripes: int) -> Iterator[Doubt]:
+    """chiapos 2.0.12 wants 16 to 128 buckets, of 30 stripes each at least in its largest table."""
+    k, buckets = options.k, options.n_buckets
+    if buckets > _MOST_BUCKETS:
+        yield Doubt((*where, "n_buckets"), "every plot would fail: chia takes 16 to 128", "Write 128.")
+        return
+    if options.job_buffer < 10:
+        yield Doubt((*where, "job_buffer"), "every plot would fail: chia takes 10 or more", "Write 3389.")
+    fits = int(1.3 * 2**k * -(-(6 * k + 16) // 8) / (30 * stripes))
+    if 2 ** round(math.log2(buckets)) <= fits:
+        return
+    what = f"every plot would fail: {buckets} buckets and {stripes} stripes are too many for k{k}"
+    if fits >= 16:
+        yield Doubt((*where, "n_buckets"), what, f"Write {2 ** int(math.log2(fits))}.")
+    elif isinstance(options, ChiaOptions):
+        cure = "Write type: chiapos, and k, n_buckets: 16 and stripes: 2000 under plotting.chiapos."
+        yield Doubt((*where, "k"), "every plot would fail: `chia plots create` makes k21 and larger", cure)
+    else:
+        yield Doubt((*where, "stripes"), what, "Write stripes: 2000, and n_buckets: 16.")
+
+
+def _madmax(madmax: MadmaxOptions) -> Iterator[Doubt]:
+    if madmax.k < _LEAST_FARMED and madmax.network_port in (None, _CHIA_PORT):
+        yield Doubt(
+            ("plotting", "madmax", "k"),
+            f"Chia's network takes no plot smaller than k{_LEAST_FARMED}",
+            f"Write k: {_LEAST_FARMED}, unless these plots are only to try a farm out.",
+        )
+
+
+_LEAST_FARMED = 32
+_CHIA_PORT = 8444

@@ -1,0 +1,48 @@
+"""Which folder of an archiving target takes a plot: 0.5.3's rule, and the bytes on their way. Pure.
+
+In common, because beat asks it whether there is room, and the archiver which folder it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from common.model.snapshot import TargetReport, TargetSpace
+from common.model.units import human_bytes, human_bytes_apart
+
+MARGIN_BYTES = 10_000_000  # of 0.5.3: a folder must have so much beside the plot
+
+
+def label(target: str) -> str:
+    """How a target is called where otherwise the name of a harvester stands."""
+    return f"target {target}"
+
+
+def fitting(spaces: Sequence[TargetSpace], size_bytes: int, coming: Mapping[str, int]) -> list[str]:
+    """Folders that take the plot beside what comes already, by path."""
+    needed_bytes = size_bytes + MARGIN_BYTES
+    return sorted(
+        space.path for space in spaces if space.free_bytes - coming.get(space.path, 0) >= needed_bytes
+    )
+
+
+def choose(
+    spaces: Sequence[TargetSpace], size_bytes: int, index: int, coming: Mapping[str, int]
+) -> str | None:
+    """The folder at place `index`, counted round, of those that fit; None where none does."""
+    fits = fitting(spaces, size_bytes, coming)
+    return fits[index % len(fits)] if fits else None
+
+
+def no_room(target: TargetReport, size_bytes: int, coming: Mapping[str, int]) -> str:
+    """Why no folder takes the plot, with both numbers."""
+    if not target.spaces:
+        return (
+            f"plot needs {human_bytes(size_bytes)}; the disk space script of target {target.name} names "
+            "no folder"
+        )
+    best = max(target.spaces, key=lambda space: space.free_bytes - coming.get(space.path, 0))
+    coming_bytes = coming.get(best.path, 0)
+    needs, has = human_bytes_apart(size_bytes + MARGIN_BYTES, max(0, best.free_bytes - coming_bytes))
+    beside = f" beside {human_bytes(coming_bytes)} on their way" if coming_bytes else ""
+    return f"plot needs {needs}; largest free folder of target {target.name}, {best.path}, has {has}{beside}"

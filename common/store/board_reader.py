@@ -1,0 +1,103 @@
+"""What is read of the notice board to look at the farm, whoever speaks to Redis."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cache
+from itertools import chain
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+
+from common.model.pending import PendingMove
+from common.model.snapshot import SNAPSHOT_OF_ROLE, Notice, Wait, Waits
+from common.names import Keys, Role, role_and_host
+from common.store.decode import read, read_all
+
+N = TypeVar("N", bound=Notice)
+
+ABOUT = ""  # field of the waits that belongs to no host
+
+
+@cache
+def waits_kind() -> TypeAdapter[tuple[Wait, ...]]:
+    """What stands in a host's field of the waits. Made when it is needed: that takes a while."""
+    return TypeAdapter(tuple[Wait, ...])
+
+
+class Looking(ABC):
+    """All methods raise BrokerError when Redis is away or refuses."""
+
+    @abstractmethod
+    def _ask(self, *commands: Sequence[str]) -> list[Any]:
+        """Send commands that only read, all at once, and return their answers: text, None, a list of these,
+        or for HGETALL a dict. Raises BrokerError."""
+
+    def hosts(self) -> dict[Role, list[str]]:
+        """Who was ever seen, by role."""
+        fields: list[str] = self._ask(("HKEYS", Keys.HOSTS))[0]
+        seen: dict[Role, list[str]] = {role: [] for role in Role}
+        for field in sorted(fields):
+            if known := role_and_host(field):
+                seen[known[0]].append(known[1])
+        return seen
+
+    def snapshots(self, role: Role) -> dict[str, Any]:
+        """Snapshots of the hosts that are alive in this role: what may be decided on."""
+        return {host: snapshot for host, (snapshot, alive) in self.last_words(role).items() if alive}
+
+    def last_words(
+        self, role: Role, known: dict[tuple[Role, str], tuple[str, Any]] | None = None
+    ) -> dict[str, tuple[Any, bool]]:
+        """Host -> its last snapshot in this role, and whether it is alive.
+
+        Redis' own clock judges who is alive: those of the hosts differ.
+        known: kept by one who looks again and again: what did not change since is not parsed anew.
+        """
+        known = {} if known is None else known
+        hosts = self.hosts()[role]
+        if not hosts:
+            return {}
+        texts, signs = self._ask(
+            ("MGET", *(Keys.snapshot(role, host) for host in hosts)),
+            ("MGET", *(Keys.alive(role, host) for host in hosts)),
+        )
+        kind = SNAPSHOT_OF_ROLE[role]
+        found = {}
+        for host, text, sign in zip(hosts, texts, signs, strict=True):
+            before, snapshot = known.get((role, host), (None, None))
+            if text is None or text != before:
+                snapshot = read(kind, text)
+            if text is not None and snapshot is not None:
+                known[role, host] = (text, snapshot)
+                found[host] = (snapshot, sign is not None)
+        return found
+
+    def moves(self, hosts: Sequence[str]) -> dict[str, list[PendingMove]]:
+        """Plots under way to a drive, by plotter; only of those that have any."""
+        return self._hashes(PendingMove, [(host, Keys.moves(host)) for host in hosts])
+
+    def leader(self) -> str | None:
+        """The beat that decides now; None: none does."""
+        holder: str | None = self._ask(("GET", Keys.LEASE))[0]
+        return holder
+
+    def waits(self) -> Waits | None:
+        """All that is waited for; None where no beat ever said anything."""
+        fields: dict[str, str] = self._ask(("HGETALL", Keys.WAITS))[0]
+        about = read(Waits, fields.pop(ABOUT, None))
+        if about is None or not fields:
+            return about
+        of_hosts = (read_all(waits_kind(), fields[host]) for host in sorted(fields))
+        return about.model_copy(update={"waits": tuple(chain.from_iterable(of_hosts))})
+
+    def _hashes(self, kind: type[N], keys: Sequence[tuple[str, str]]) -> dict[str, list[N]]:
+        if not keys:
+            return {}
+        answers: list[list[str]] = self._ask(*(("HVALS", key) for _, key in keys))
+        found: dict[str, list[N]] = {}
+        for (host, _), texts in zip(keys, answers, strict=True):
+            if texts:
+                found[host] = [notice for text in texts if (notice := read(kind, text)) is not None]
+        return found

@@ -1,0 +1,61 @@
+"""Small files that survive a kill at any moment, most of them JSON."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from common.system.durable import make_durable
+
+log = logging.getLogger(__name__)
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def write(path: Path, content: BaseModel) -> None:
+    """Replace the file as a whole, as `replace` does. Raises OSError."""
+    replace(path, content.model_dump_json().encode())
+
+
+def keep(path: Path, content: BaseModel, what: str) -> None:
+    """As `write`, where that goes: on a full disk the content holds until the next restart, and the log tells
+    so. what: is forgotten then, for people. Makes the folder."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, content)
+    except OSError as error:
+        log.error("%s cannot be written, a restart would forget %s: %s", path, what, error)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """The file is either the old or the new one, and after a power cut the new one once this has returned.
+    Only its owner may read it. Raises OSError.
+
+    The part has a name of its own: a worker that leaves and the one that follows may write at once.
+    """
+    with NamedTemporaryFile(dir=path.parent, prefix=f"{path.stem}.", suffix=".part", delete=False) as part:
+        try:
+            part.write(content)
+            part.flush()
+            os.fsync(part.fileno())
+            Path(part.name).replace(path)
+        except BaseException:
+            Path(part.name).unlink(missing_ok=True)
+            raise
+    make_durable(path.parent)
+
+
+def read(path: Path, kind: type[M]) -> M | None:
+    """The file's content; None where there is none, or what is there cannot be read (it is logged)."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (ValidationError, OSError) as error:
+        log.warning("%s is unreadable and is ignored: %s", path, error)
+        return None

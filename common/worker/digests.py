@@ -1,0 +1,70 @@
+"""Digest of a whole file, read from its drive."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import xxhash
+
+from common.worker.move_step import LetGo, Stop
+
+_CHUNK_BYTES = 4 << 20
+
+
+class Digest(Protocol):
+    """What hashlib and xxhash make."""
+
+    def update(self, data: bytes, /) -> object: ...
+
+    def hexdigest(self) -> str: ...
+
+
+def known(digest: str | None) -> bool:
+    """Whether a digest is of a kind that we can compute: 128 bits, as 32 hex digits."""
+    return digest is not None and re.fullmatch(r"[0-9a-f]{32}", digest) is not None
+
+
+def read_digest(
+    path: Path,
+    stop: Stop,
+    digest: Digest | None = None,
+    rate_bytes_s: float | None = None,
+    tell: Callable[[int], None] = lambda _: None,
+) -> str:
+    """Read the whole file and compute its digest. Takes minutes for a plot on a hard disk: hold no lock.
+
+    Args:
+        path: The file. What memory holds of it is dropped first, since it proves nothing about the drive.
+        stop: Ends the reading once it is set.
+        digest: An empty digest to fill; None: xxh3_128, as rsync computes it.
+        rate_bytes_s: Read no faster than this; None: no limit.
+        tell: Called after each piece with the bytes read so far.
+
+    Returns:
+        The digest in hex.
+
+    Raises:
+        LetGo: `stop` was set.
+        OSError: The file cannot be read.
+    """
+    digest = digest or xxhash.xxh3_128()
+    begun_s, done_bytes = time.monotonic(), 0
+    with path.open("rb", buffering=0) as file:
+        fd = file.fileno()
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        while chunk := file.read(_CHUNK_BYTES):
+            if stop.is_set():
+                raise LetGo
+            digest.update(chunk)
+            os.posix_fadvise(fd, done_bytes, len(chunk), os.POSIX_FADV_DONTNEED)  # the farmer needs the room
+            done_bytes += len(chunk)
+            tell(done_bytes)
+            if rate_bytes_s:
+                time.sleep(max(0.0, begun_s + done_bytes / rate_bytes_s - time.monotonic()))
+    return digest.hexdigest()

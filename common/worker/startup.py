@@ -1,0 +1,170 @@
+"""The check at start: unsafe settings of Redis and Celery are told, and a process that cannot do its work
+says so in one line and ends."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+from celery import bootsteps
+
+from common.config import Config
+from common.config.broker_url import broker_url, kombu_url
+from common.config.last_good import load_to_run
+from common.errors import BrokerError, ConfigError
+from common.names import Role, role_and_host
+from common.store.server import ask
+from common.store.server_checks import Finding, Severity, server_findings
+from common.worker.pool import TaskPool
+from common.worker.setup_checks import Setup, setup_findings
+
+log = logging.getLogger(__name__)
+
+AGAIN_S = 3600.0  # settings change while we run
+_AWAY_S = 5.0
+_ANSWER_S = 2.0
+
+
+class Watch:
+    """Asks the server in a thread of its own, now and each hour, and keeps what is to be told.
+
+    A server that is away is waited for; nobody waits for us.
+    """
+
+    def __init__(self, url: str, found: Iterable[Finding] = ()) -> None:
+        self._url = url
+        self._setup = tuple(found)
+        self._server: tuple[Finding, ...] = ()
+        self._told: set[str] = set()
+        self._ending = threading.Event()
+        self._looked = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="check settings", daemon=True)
+
+    def start(self) -> None:
+        """Waits a moment for the first answer, so that the first snapshot has it."""
+        self._tell(self._setup)
+        self._thread.start()
+        self._looked.wait(_ANSWER_S)
+
+    def stop(self) -> None:
+        self._ending.set()
+
+    def problems(self) -> tuple[str, ...]:
+        """What its owner should mend, one sentence each; for the snapshot."""
+        return tuple(str(f) for f in (*self._setup, *self._server) if f.severity >= Severity.WARNING)
+
+    def look(self) -> bool:
+        """Ask once; False when the server is away."""
+        try:
+            self._server = server_findings(ask(self._url))
+        except BrokerError as error:
+            log.debug("the server's settings are looked at later: %s", error)
+            return False
+        self._tell(self._server)
+        return True
+
+    def _run(self) -> None:
+        while True:
+            found = self.look()
+            self._looked.set()
+            if self._ending.wait(AGAIN_S if found else _AWAY_S):
+                return
+
+    def _tell(self, findings: Iterable[Finding]) -> None:
+        """Each once: a clock that is wrong is wrong every hour."""
+        for finding in findings:
+            if finding.what not in self._told:
+                self._told.add(finding.what)
+                level = logging.INFO if finding.severity is Severity.NOTE else logging.WARNING
+                log.log(level, "%s", finding, extra={"action": "unsafe-setting"})
+
+
+_watch: Watch | None = None
+
+
+def problems() -> tuple[str, ...]:
+    """What the check at start of this process has found, one sentence each."""
+    return _watch.problems() if _watch else ()
+
+
+class StartCheck(bootsteps.StartStopStep):
+    """In every worker, before anything of it starts."""
+
+    requires: ClassVar = {"celery.worker.components:Timer"}
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        self._settings = load_to_run()
+        self._findings = checked(lambda: setup_of_worker(worker, self._settings))
+
+    def start(self, worker: Any) -> None:  # noqa: ARG002
+        global _watch  # noqa: PLW0603  one worker per process; its snapshots need to find it
+        _watch = Watch(broker_url(self._settings), self._findings)
+        _watch.start()
+
+    def stop(self, worker: Any) -> None:  # noqa: ARG002
+        if _watch is not None:
+            _watch.stop()
+
+    terminate = stop
+
+
+def check_beat(app: Any, settings: Config) -> Watch:
+    """The same for beat: only its broker is checked, since it reads no results. Ends it where it is fatal."""
+    findings = checked(lambda: Setup(node=None, host=settings.host, **_messages_of(app, settings)))
+    watch = Watch(broker_url(settings), findings)
+    watch.start()
+    return watch
+
+
+def checked(setup: Callable[[], Setup]) -> tuple[Finding, ...]:
+    """The findings about a process. Raises SystemExit with ConfigError's code where one is fatal, after a
+    line for each in the log: Celery would print a traceback for any other exception."""
+    findings = setup_findings(setup())
+    fatal = [finding for finding in findings if finding.severity is Severity.FATAL]
+    for finding in fatal:
+        log.critical("%s", finding, extra={"action": "unsafe-setting"})
+    if fatal:
+        raise SystemExit(int(ConfigError.exit_code))
+    return findings
+
+
+def setup_of_worker(worker: Any, settings: Config) -> Setup:
+    """worker: Celery's, before its steps have started."""
+    pool = worker.pool_cls
+    return Setup(
+        node=worker.hostname,
+        host=settings.host,
+        queues=tuple(worker.app.amqp.queues.consume_from),
+        pool=f"{pool.__module__}.{pool.__name__}",
+        own_pool=isinstance(pool, type) and issubclass(pool, TaskPool),
+        concurrency=worker.concurrency,
+        at_once=_at_once(worker.hostname, settings),
+        our_backend=worker.app.conf.result_backend == kombu_url(broker_url(settings)),
+        prefetches=worker.prefetch_multiplier != 1 or not worker.app.conf.worker_disable_prefetch,
+        **_messages_of(worker.app, settings),
+    )
+
+
+def _messages_of(app: Any, settings: Config) -> dict[str, Any]:
+    conf = app.conf
+    url = kombu_url(broker_url(settings))
+    return {
+        "our_broker": {conf.broker_read_url or url, conf.broker_write_url or url, conf.broker_url} == {url},
+        "acks_late": bool(conf.task_acks_late),
+        "json_only": {conf.task_serializer, conf.result_serializer, *conf.accept_content} == {"json"},
+        "visibility_timeout_s": conf.broker_transport_options.get("visibility_timeout"),
+    }
+
+
+def _at_once(node_name: str, settings: Config) -> int | None:
+    named = role_and_host(node_name)
+    if named is None:
+        return None
+    if named[0] is Role.ARCHIVER:
+        return settings.archiving.concurrency if settings.archiving else 1
+    if named[0] is Role.PLOTTER and settings.scheduling:
+        return settings.scheduling.global_max_jobs
+    return 1

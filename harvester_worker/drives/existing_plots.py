@@ -1,0 +1,123 @@
+"""Looks for a plot under its farmed name: it may be on a drive already."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from common.errors import PlotRefused, TransferFailed
+from common.system.openfile import is_open_for_writing
+from common.system.plotfile import NotAPlot, PlotName, read_header
+from common.system.probe import Hanging, Probe
+from harvester_worker.drives import digests
+
+# What a drive answers that could not be read.
+UNREAD = (OSError, Hanging)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file with the plot's name, size and header. ours: this harvester took it in, and it is unchanged
+    since; of any other file only the content tells whether it is the plot."""
+
+    path: Path
+    ours: bool
+
+
+Answers = Mapping[str, Found | PlotRefused | TransferFailed | OSError | Hanging | None]
+
+
+def looked_for(
+    probe: Probe, drives: Sequence[str], name: PlotName, size_bytes: int, deadline_s: float
+) -> Answers:
+    """By drive, the file that may be the plot; None where there is none; the error where the drive could not
+    be read, or holds another file of this name."""
+    return probe.run_all(drives, partial(_landed_or_error, name, size_bytes), deadline_s)
+
+
+def best(looked: Answers) -> tuple[str, Found] | None:
+    """The drive that has the plot, and its file there: one that we took in, before any other.
+
+    Raises TransferFailed or PlotRefused of a drive that holds another file of this name, where no drive
+    has the plot for certain.
+    """
+    found = {drive: answer for drive, answer in looked.items() if isinstance(answer, Found)}
+    for drive, one in found.items():
+        if one.ours:
+            return drive, one
+    for answer in looked.values():
+        if isinstance(answer, PlotRefused | TransferFailed):
+            raise answer
+    return next(iter(found.items()), None)
+
+
+def why_unread(error: OSError | Hanging) -> str:
+    """For people, of a drive: `does not answer`."""
+    return "does not answer" if isinstance(error, Hanging) else f"cannot be read: {error.strerror or error}"
+
+
+def landed_at(name: PlotName, size_bytes: int, drive: str) -> Found | None:
+    """The file under the plot's farmed name on this drive, if size and header fit; None where there is none.
+
+    Raises TransferFailed while somebody still writes it, PlotRefused where it is another file.
+    """
+    path = Path(drive) / name.name
+    try:
+        found_bytes = path.lstat().st_size
+        if is_open_for_writing(path):
+            raise TransferFailed(f"{path} is being written by somebody else.", "Let that end.")
+        header = read_header(path)
+    except FileNotFoundError:
+        return None
+    except NotAPlot as error:
+        raise other_file(path, error.what) from error
+    if found_bytes != size_bytes or header.plot_id not in (None, name.plot_id):
+        raise other_file(path, f"It has {found_bytes} bytes, the plot to come {size_bytes}.")
+    return Found(path, digests.admitted(drive, name.name) is not None)
+
+
+def holding(plot_ids: Collection[str], drive: str) -> list[tuple[str, str]] | OSError:
+    """(plot id, path) of the plots with these ids on a drive, by name and header; the error where it cannot
+    be read."""
+    found = []
+    try:
+        with os.scandir(drive) as entries:
+            named = [name for entry in entries if (name := PlotName.parse(entry.name))]
+    except OSError as error:
+        return error
+    for name in named:
+        if name.plot_id in plot_ids:
+            with contextlib.suppress(OSError, NotAPlot):
+                if read_header(Path(drive) / name.name).plot_id in (None, name.plot_id):
+                    found.append((name.plot_id, str(Path(drive) / name.name)))
+    return found
+
+
+def _landed_or_error(
+    name: PlotName, size_bytes: int, drive: str
+) -> Found | PlotRefused | TransferFailed | OSError | None:
+    """As landed_at; a drive that cannot be read keeps nobody from the others."""
+    try:
+        return landed_at(name, size_bytes, drive)
+    except (OSError, PlotRefused, TransferFailed) as error:
+        return error
+
+
+def same_file(one: str, other: str) -> bool:
+    try:
+        return Path(one).samefile(other)
+    except FileNotFoundError:
+        return False
+
+
+def other_file(path: Path, detail: str) -> PlotRefused:
+    """The refusal where another file has the plot's name on a drive."""
+    return PlotRefused(
+        f"{path} exists and is not the plot that is to come. {detail}",
+        "The source is kept. Check both files (`chia plots check`), and move the bad one out of the way. "
+        "If that is the one on the drive: `plotman resend` sends the source again.",
+    )

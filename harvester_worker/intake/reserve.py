@@ -1,0 +1,280 @@
+"""Finds a drive for a plot and holds the plot's bytes on it, before a byte is sent."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from pydantic import Field
+
+from common.config.farm import Placement
+from common.errors import NoRoom, OrderRefused, TransferFailed
+from common.model.messages import Message, Reservation
+from common.model.snapshot import DirState, DriveUse
+from common.model.units import human_bytes
+from common.system import machine
+from common.system.plotfile import PlotName
+from common.system.probe import Hanging
+from harvester_worker.drives import part_files
+from harvester_worker.drives.disk import hold
+from harvester_worker.drives.existing_plots import UNREAD, Answers, best, looked_for, same_file, why_unread
+from harvester_worker.drives.part_files import Part, Record
+from harvester_worker.drives.placement import Candidate, Refusal, choose_drive, why_not
+from harvester_worker.drives.plot_index import Landed
+from harvester_worker.drives.registry import CHANGE_S, Drives
+from harvester_worker.drives.survey import Survey
+from harvester_worker.intake.resume import VAIN_MAX, give_up, resume, tries_in_vain
+
+log = logging.getLogger(__name__)
+
+# So long a plot does not go back to a drive that failed while it took it.
+AVOID_S = 3600.0
+# A drive that failed for so many plots within that time comes last for all: each would lose a whole transfer.
+_FAILING = 2
+
+_READABLE = (DirState.OK, DirState.READ_ONLY)
+
+
+class ReserveOrder(Message):
+    """Arguments of `reserve`: a finished plot, and the plotter on which it lies. move: see Reservation.
+    door: False where the plotter needs none, for it comes over ssh or a mounted path."""
+
+    host: str
+    source_host: str
+    path: str
+    size_bytes: int = Field(gt=0)
+    move: str | None = None
+    door: bool = True
+
+    def plot_name(self) -> PlotName:
+        """Raises OrderRefused where the path is not that of a plot."""
+        name = PlotName.parse(Path(self.path).name)
+        if name is None:
+            raise OrderRefused(f"{self.path} is not named like a finished plot.", "Leave it where it is.")
+        return name
+
+    def answer(
+        self, drive: str, part: Path | None = None, landed: Path | None = None, compare: bool = False
+    ) -> Reservation:
+        return Reservation(
+            host=self.host,
+            source_host=self.source_host,
+            path=self.path,
+            size_bytes=self.size_bytes,
+            drive=drive,
+            part=str(part) if part else None,
+            landed=str(landed) if landed else None,
+            compare=compare,
+            move=self.move,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """margin_bytes: left free on each drive. writers_per_drive: plots on their way to one at a time.
+    placement: which drive gets a plot that several could take."""
+
+    margin_bytes: int
+    writers_per_drive: int
+    placement: Placement = Placement.FILL
+
+
+class Reserver:
+    """One per harvester; reservations are made one after the other, each within milliseconds. limits: may be
+    replaced at any time."""
+
+    def __init__(self, drives: Drives, limits: Limits, landed: Landed | None = None) -> None:
+        self._drives = drives
+        self._landed_on = landed or Landed()
+        self.limits = limits
+        self._one_at_a_time = threading.Lock()
+        self._avoided: dict[tuple[str, str], tuple[float, str]] = {}  # (plot, drive) -> (until, why)
+
+    def avoid(self, plot_id: str, drive: str, reason: str) -> None:
+        """This drive failed while it took the plot: for a while the plot goes to any other."""
+        self._avoided[plot_id, drive] = (time.monotonic() + AVOID_S, reason)
+        if self._failing(drive):
+            log.warning(
+                "%s failed for several plots within an hour: the other drives come first",
+                drive,
+                extra={"action": "drive-failing", "drive": drive},
+            )
+
+    def _failing(self, drive: str) -> bool:
+        now_s = time.monotonic()
+        avoided = list(self._avoided.items())  # doors add to it meanwhile
+        failed = [plot for (plot, where), (until_s, _) in avoided if where == drive and until_s > now_s]
+        return len(failed) >= _FAILING
+
+    def _why_avoided(self, plot_id: str, drive: str) -> str | None:
+        until_s, reason = self._avoided.get((plot_id, drive), (0.0, ""))
+        return reason if until_s > time.monotonic() else None
+
+    def reserve(self, order: ReserveOrder) -> Reservation:
+        """Where the plot goes, or is already. Asked again for the same plot, the answer is the same.
+
+        Raises TransferFailed where no drive takes it now, with the reason for each (NoRoom where none
+        could have a copy of it either); PlotRefused where a drive holds another file of this name;
+        OrderRefused for what is not a plot.
+        """
+        name = order.plot_name()
+        with self._one_at_a_time:
+            seen = self._drives.refresh()
+            usable = [path for path, look in seen.items() if look.report.state is DirState.OK]
+            readable = [path for path in seen if seen[path].report.state in _READABLE]
+            looked = looked_for(self._drives.probe, readable, name, order.size_bytes, CHANGE_S)
+            if answer := self._landed(order, looked):
+                return answer
+            unread = {path: answer for path, answer in looked.items() if isinstance(answer, UNREAD)}
+            home = self._landed_on.drive_of(name.plot_id)
+            if home in self._drives.paths() and (home not in readable or home in unread):
+                raise TransferFailed(
+                    f"{name.name} is on {home}, which {self._why_unreadable(home, seen, unread)}.",
+                    "Bring the drive back, or take it out of harvester.drives to have the plot sent anew.",
+                )
+            if answer := self._resumed(order, name, {path: seen[path] for path in usable}):
+                return answer
+            return self._begun(order, name, seen, unread)
+
+    def begun_bytes(self, drive: str, part: Path) -> int:
+        """Length of a part that was just reserved, as last seen: the drive is not looked at."""
+        return self._drives.length_bytes(drive, part)
+
+    def _why_unreadable(
+        self, home: str, seen: Mapping[str, Survey], unread: Mapping[str, OSError | Hanging]
+    ) -> str:
+        if self._drives.use_of(home) is DriveUse.DISABLED:
+            return "is disabled"
+        return why_unread(unread[home]) if home in unread else f"is {seen[home].report.state.value}"
+
+    def _landed(self, order: ReserveOrder, looked: Answers) -> Reservation | None:
+        found = best(looked)
+        if found is None:
+            return None
+        drive, file = found
+        if order.host == order.source_host and same_file(order.path, str(file.path)):
+            raise OrderRefused(
+                f"{order.path} lies on the drive {drive} already.",
+                "Do not name one folder both as dst and as drive.",
+            )
+        return order.answer(drive, landed=file.path, compare=not file.ours)
+
+    def _resumed(self, order: ReserveOrder, name: PlotName, seen: dict[str, Survey]) -> Reservation | None:
+        begun = ((drive, part) for drive, look in seen.items() for part in look.parts)
+        for drive, part in begun:
+            if part.path.stem != name.plot_id:
+                continue
+            try:
+                resumes = self._resumes(drive, part, _record(order, name))
+            except (OSError, Hanging) as error:
+                self.avoid(name.plot_id, drive, str(error))
+                continue
+            if resumes:
+                log.info(
+                    "%s goes on at %s",
+                    name.name,
+                    human_bytes(part.length_bytes),
+                    extra={"action": "resumed", "plot_id": name.plot_id, "drive": drive},
+                )
+                return order.answer(drive, part=part.path)
+        return None
+
+    def _resumes(self, drive: str, part: Part, record: Record) -> bool:
+        if tries_in_vain(part) >= VAIN_MAX:
+            reason = f"several tries came no further than {human_bytes(part.length_bytes)}"
+            self.avoid(record.plot_id, drive, reason)
+        if self._why_avoided(record.plot_id, drive):
+            self._drives.probe.run(drive, partial(give_up, drive, part.path), CHANGE_S)
+            return False
+        return self._drives.probe.run(drive, partial(resume, drive, part, record), CHANGE_S)
+
+    def _begun(
+        self,
+        order: ReserveOrder,
+        name: PlotName,
+        seen: dict[str, Survey],
+        unread: Mapping[str, OSError | Hanging],
+    ) -> Reservation:
+        left = {
+            path: replace(self._drives.candidate(path, look), failing=self._failing(path))
+            for path, look in seen.items()
+        }
+        reasons = {path: why_unread(error) for path, error in unread.items()}
+        reasons |= {path: why for path in left if (why := self._why_avoided(name.plot_id, path))}
+        for path in reasons:
+            del left[path]
+        while isinstance(chosen := self._choose(left, order), Candidate):
+            del left[chosen.path]
+            try:
+                work = partial(self._allocate, chosen.path, order, name)
+                part = self._drives.probe.run(chosen.path, work, CHANGE_S)
+            except (OSError, Hanging, TransferFailed) as error:
+                reasons[chosen.path] = str(error)
+                continue
+            self._drives.refresh(chosen.path)
+            log.info(
+                "%s holds %s for %s",
+                chosen.path,
+                human_bytes(order.size_bytes),
+                name.name,
+                extra={"action": "reserved", "plot_id": name.plot_id, "drive": chosen.path},
+            )
+            return order.answer(chosen.path, part=part)
+        alone = [(path, DriveUse.DISABLED.value) for path in self._drives.paths() if path not in seen]
+        refusal = Refusal((*chosen.reasons, *reasons.items(), *alone))
+        # A drive that is away or disabled may hold the plot, complete; the others were looked at.
+        seen_all = not alone and not unread and all(look.report.state in _READABLE for look in seen.values())
+        raise (NoRoom if seen_all else TransferFailed)(
+            f"No drive of {order.host} takes {name.name} ({human_bytes(order.size_bytes)}) now: {refusal}.",
+            "The plot stays where it is until one does.",
+        )
+
+    def _choose(self, left: dict[str, Candidate], order: ReserveOrder) -> Candidate | Refusal:
+        limits = self.limits
+        return choose_drive(
+            list(left.values()),
+            order.size_bytes,
+            limits.margin_bytes,
+            limits.writers_per_drive,
+            limits.placement,
+        )
+
+    def _allocate(self, drive: str, order: ReserveOrder, name: PlotName) -> Path:
+        """Hold the bytes; in the drive's own thread. The drive is looked at again under its lock, where
+        nobody else can take the room in between."""
+        part_files.prepare(drive)
+        with part_files.locked(drive):
+            now = self._drives.candidate(drive, self._drives.survey(drive))
+            limits = self.limits
+            if reason := why_not(now, order.size_bytes, limits.margin_bytes, limits.writers_per_drive):
+                raise TransferFailed(reason)
+            part = part_files.part_path(drive, name.plot_id)
+            fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            try:
+                hold(fd, order.size_bytes)
+                os.fsync(fd)
+                part_files.write_record(part, _record(order, name))
+            except BaseException:
+                part_files.drop(part)  # ext4 keeps what a failed allocation got
+                raise
+            finally:
+                os.close(fd)
+        return part
+
+
+def _record(order: ReserveOrder, name: PlotName) -> Record:
+    return Record(
+        plot_id=name.plot_id,
+        name=name.name,
+        size_bytes=order.size_bytes,
+        source_host=order.source_host,
+        path=order.path,
+        reserved_at=part_files.now_utc(),
+        boot=machine.boot_id(),
+    )

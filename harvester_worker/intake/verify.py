@@ -1,0 +1,102 @@
+"""Is this file the plot that was announced? Size, header, and proofs where they can be had."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from common.errors import PlotRefused, TransferFailed
+from common.system.plotfile import Header, NotAPlot, PlotName, expected_size_bytes, read_header
+from common.worker.move_step import LetGo, Stop
+
+# About 80 reads for each proof: a second on an idle hard disk, more on a busy one.
+PROVE_TIMEOUT_S = 900.0
+
+_CURE = "The source is kept. Check it there (`chia plots check`); `plotman resend` sends a good one again."
+
+
+def check_header(path: Path, name: PlotName, size_bytes: int) -> Header:
+    """Read the header and hold it against the name and the size. Raises PlotRefused, with the reason."""
+    try:
+        header = read_header(path)
+    except NotAPlot as error:
+        raise PlotRefused(f"{name.name} is not a plot: {error.what}", _CURE) from error
+    if header.plot_id not in (None, name.plot_id) or header.k not in (None, name.k):
+        raise PlotRefused(f"{name.name} has the header of k{header.k} {header.plot_id}.", _CURE)
+    expected = expected_size_bytes(header)
+    if expected is not None and size_bytes < expected:
+        raise PlotRefused(f"{name.name} is truncated: {size_bytes} of {expected} bytes.", _CURE)
+    return header
+
+
+def prove(path: Path, header: Header, challenges: int, stop: Stop, python: str = sys.executable) -> str:
+    """Have chiapos prove the plot; say how it was verified: "30 challenges, 27 proofs, all valid".
+
+    challenges: 0 asks for none. python: interpreter that may have chiapos.
+    Raises PlotRefused when a proof fails, TransferFailed when it could not be found out, LetGo when `stop`
+    is set meanwhile.
+    """
+    if challenges == 0:
+        return "header and size"
+    if header.format != "v1.0":
+        return f"header and size (no proofs for format {header.format})"
+    answer = _run([python, "-P", str(Path(__file__).with_name("prove.py")), str(path), str(challenges)], stop)
+    if "missing" in answer:
+        return "header and size (chiapos is not installed)"
+    if "unopened" in answer:
+        raise PlotRefused(f"chiapos cannot open {path.name}: {answer['unopened']}.", _CURE)
+    if wrong := _wrong(answer):
+        raise PlotRefused(f"{path.name}: {wrong}.", _CURE)
+    return f"{answer['challenges']} challenges, {answer['proofs']} proofs, all valid"
+
+
+def _wrong(answer: Mapping[str, Any]) -> str | None:
+    """What the prover found to be wrong; None where all is well."""
+    tried, proofs, bad, unread = (answer[key] for key in ("challenges", "proofs", "bad", "unread"))
+    found = []
+    if bad:
+        found.append(f"{bad} of {proofs} proofs fail")
+    if unread:
+        errors = "; ".join(dict.fromkeys(answer["errors"]))
+        found.append(f"{unread} of {tried} challenges end in an error ({errors})")
+    if not proofs and not unread:
+        found.append(f"no proof in {tried} challenges")
+    return "; ".join(found) or None
+
+
+def _run(command: list[str], stop: Stop) -> dict[str, Any]:
+    prover = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    out, complaint = _outcome(prover, stop)
+    if prover.returncode == 0:
+        answer: dict[str, Any] = json.loads(out)
+        return answer
+    last = (complaint.strip().splitlines() or [f"exit code {prover.returncode}"])[-1]
+    raise TransferFailed(f"The prover ended without an answer: {last}.", "It will be tried again.")
+
+
+def _outcome(prover: subprocess.Popen[str], stop: Stop) -> tuple[str, str]:
+    """What it said on stdout and stderr. It does not live on when nobody waits for it any more."""
+    deadline_s = time.monotonic() + PROVE_TIMEOUT_S
+    try:
+        while True:
+            try:
+                return prover.communicate(timeout=0.2)
+            except subprocess.TimeoutExpired as error:
+                if stop.is_set():
+                    raise LetGo from None
+                if time.monotonic() > deadline_s:
+                    raise TransferFailed(
+                        f"Proofs took more than {PROVE_TIMEOUT_S:.0f} s.",
+                        "Look whether the drive is failing or very busy.",
+                    ) from error
+    finally:
+        if prover.poll() is None:
+            prover.kill()
+            prover.communicate()

@@ -1,0 +1,157 @@
+"""The tasks of a harvester: thin, so that what they do can be called without Celery."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from celery import Task, shared_task
+from celery.exceptions import Ignore
+from pydantic import Field
+
+from common import names
+from common.errors import DriveFailed, PlotmanError, PlotRefused
+from common.model.messages import Admission, Delivery, Message, PlotsFound
+from common.model.pending import MoveStep
+from common.model.snapshot import DirState, Drive
+from common.system.plotfile import plot_id_of
+from common.worker.move_step import Doing, LetGo, Step
+from common.worker.pool import stop_event
+from harvester_worker.drives.part_files import now_utc
+from harvester_worker.intake.reserve import ReserveOrder
+from harvester_worker.service import current
+
+
+class FreeSpaceRequest(Message):
+    """Arguments of `free_space`."""
+
+    host: str
+
+
+@shared_task(name=names.FREE_SPACE, bind=True, throws=(PlotmanError,))
+def free_space(self: Task, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ARG001
+    """Each drive as it is now, within seconds: `_space`. Arguments: FreeSpaceRequest."""
+    harvester = current(FreeSpaceRequest.read(**arguments).host)
+    return [_space(drive) for drive in harvester.look()]
+
+
+def _space(drive: Drive) -> dict[str, Any]:
+    """A drive as `free_space` answers it. None is what nobody knows: of a drive that does not answer.
+
+    free_bytes: what a plain user may still write, without what is reserved.
+    reserved_bytes: held for in_flight plots on their way in.
+    plots: files that carry a plot's name.
+    state: active, full, draining, disabled, read-only, not mounted, missing, hanging or unknown;
+        since: when this worker first saw it so.
+    """
+    answers = drive.state in (DirState.OK, DirState.READ_ONLY)
+    return {
+        "path": drive.path,
+        "state": drive.word,
+        "since": drive.state_since.isoformat() if drive.state_since else None,
+        "free_bytes": drive.free_bytes,
+        "total_bytes": drive.total_bytes,
+        "reserved_bytes": drive.reserved_bytes if answers else None,
+        "in_flight": drive.incoming if answers else None,
+        "plots": drive.plots if answers else None,
+    }
+
+
+class FindRequest(Message):
+    """Arguments of `find_plots`."""
+
+    host: str
+    plots: tuple[str, ...] = Field(max_length=1000)
+
+
+@shared_task(name=names.FIND_PLOTS, throws=(PlotmanError,))
+def find_plots(**arguments: Any) -> dict[str, Any]:
+    """Where plots lie on the drives of a host. Arguments: FindRequest; answer: PlotsFound."""
+    request = FindRequest.read(**arguments)
+    found, unread = current(request.host).find(frozenset(request.plots))
+    return PlotsFound(found=tuple(found), unread=tuple(unread)).kwargs()
+
+
+@shared_task(name=names.RESERVE, bind=True, throws=(PlotmanError,), ignore_result=True)
+def reserve(self: Task, **arguments: Any) -> dict[str, Any]:
+    """Hold a plot's bytes on a drive. Arguments: ReserveOrder; answer: Reservation."""
+    order = ReserveOrder.read(**arguments)
+    harvester = current(order.host)
+    step = Step(
+        step=MoveStep.RESERVE,
+        plotter=order.source_host,
+        harvester=order.host,
+        path=order.path,
+        size_bytes=order.size_bytes,
+        host=order.host,
+        task_id=self.request.id,
+        plot_id=plot_id_of(order.path),
+        next=MoveStep.TRANSFER,
+        move=order.move,
+    )
+    if harvester.moves.superseded(step):
+        raise Ignore("another move of this plot is under way")
+    if harvester.way_in.takes_in(step.plot_id):
+        # Its own move may be off the notice board, and is there again with its next sign of life.
+        raise Ignore("this plot is being taken in")
+    try:
+        with harvester.moves.working(step):
+            begun_s = time.monotonic()
+            reservation = harvester.way_in.reserve(order)
+            reservation = reservation.model_copy(update={"took_s": time.monotonic() - begun_s})
+    except PlotRefused as error:
+        # The plotter remembers it on disk, until somebody says `plotman resend`.
+        whose = {"host": order.source_host, "path": order.path}
+        self.app.send_task(names.REFUSE, kwargs={**whose, "reason": str(error)})
+        raise
+    harvester.changed()
+    return reservation.kwargs()
+
+
+@shared_task(name=names.ADMIT, bind=True, throws=(PlotmanError,))
+def admit(self: Task, delivery: dict[str, Any], host: str) -> dict[str, Any]:
+    """Take a delivered plot in. delivery: Delivery; answer: Admission, when the plot is durable."""
+    delivered = Delivery.read(**delivery)
+    harvester = current(host)
+    reservation = delivered.reservation
+    step = Step(
+        step=MoveStep.ADMIT,
+        plotter=reservation.source_host,
+        harvester=host,
+        path=reservation.path,
+        size_bytes=reservation.size_bytes,
+        host=host,
+        task_id=self.request.id,
+        plot_id=plot_id_of(reservation.path),
+        next=MoveStep.RELEASE,
+        move=reservation.move,
+    )
+    began_at = now_utc()
+    try:
+        doing = Doing()
+        with harvester.moves.working(step, doing):
+            admission = harvester.way_in.admit(delivered, stop_event(self.request.id), doing)
+    except LetGo:
+        raise Ignore from None
+    except (PlotRefused, DriveFailed) as error:
+        harvester.history.refused(delivered, str(error), began_at)
+        # The plotter remembers both on disk; the notice board may be wiped.
+        whose = {"host": reservation.source_host, "path": reservation.path}
+        if isinstance(error, PlotRefused):
+            self.app.send_task(names.REFUSE, kwargs={**whose, "reason": str(error)})
+        else:
+            # Late, it would speak of the next copy, which may be a good one.
+            expires_s = names.MOVE_LIFETIME.total_seconds()
+            self.app.send_task(names.NOT_COPIED, kwargs={**whose, "harvester": host}, expires=expires_s)
+        raise
+    finally:
+        harvester.changed()
+    harvester.history.landed(delivered, admission, began_at)
+    harvester.moves.tell(step, "archived", _sentence(admission))
+    return admission.kwargs()
+
+
+def _sentence(admission: Admission) -> str:
+    name = Path(admission.landed).name
+    return f"{name} is on {admission.reservation.drive}: {admission.verified}"

@@ -1,0 +1,70 @@
+"""Tasks by which persons drain a harvester's drives, and release them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import shared_task
+
+from common import names
+from common.errors import OrderRefused
+from common.model import holds
+from common.model.holds import HoldOrder, LiftOrder
+from common.model.snapshot import DriveUse
+from harvester_worker.service import Harvester, current
+
+
+@shared_task(name=names.DRAIN_DRIVES, throws=(OrderRefused,))
+def drain(host: str, **order: Any) -> str:
+    """Stop sending new plots to one drive of `host`, or to all of them. Plots on their way are taken in.
+
+    Args:
+        host: of the harvester.
+        order: fields of HoldOrder; `dir` names the drive, without it all drives are meant.
+
+    Returns:
+        A sentence for the operator.
+
+    Raises:
+        OrderRefused: the drive is unknown here, or the order is malformed.
+    """
+    message = holds.read_order(host, order, HoldOrder)
+    harvester = current(host)
+    key = _key(harvester, message)
+    what = "takes no more plots" if key == holds.ALL else f"takes no more plots on {key}"
+    answer = harvester.steering.hold(message, key, what)
+    harvester.publish_now()  # whoever gets the answer, and looks, sees it
+    return f"{host} {answer}"
+
+
+@shared_task(name=names.UNDRAIN_DRIVES, throws=(OrderRefused,))
+def undrain(host: str, **order: Any) -> dict[str, Any]:
+    """The opposite of `drain`, for the same drive, for the host as a whole, or with everything=true for the
+    host and each of its drives. What plotman.yaml says of a drive stays. Arguments: LiftOrder.
+
+    Returns `answer` (a sentence), `lifted`, and for an order for the host `drained` (what still is): the host
+    by its name, drives by their paths. Raises OrderRefused.
+    """
+    harvester = current(host)
+    message = holds.read_order(host, order, LiftOrder)
+    drained = harvester.steering.drains()
+    key = _key(harvester, message)
+    keys = drained if message.everything else [one for one in drained if one == key]
+    left = [one for one in drained if one not in keys] if key == holds.ALL else []
+    what = "takes plots" if key == holds.ALL else f"takes plots on {key}"
+    words, told = holds.lifted(host, keys, left)
+    answer = harvester.steering.let_go([key, *keys], what, words)
+    harvester.publish_now()
+    return {"answer": f"{host} {answer}{_but(harvester, key)}", **told}
+
+
+def _but(harvester: Harvester, key: str) -> str:
+    """What plotman.yaml says against it."""
+    drives = harvester.drives.paths() if key == holds.ALL else [key]
+    uses = [(drive, harvester.configured_use(drive)) for drive in drives]
+    shut = [f"{drive} is {use}" for drive, use in uses if use is not DriveUse.ACTIVE]
+    return f"; by its plotman.yaml {', '.join(shut)}" if shut else ""
+
+
+def _key(harvester: Harvester, order: HoldOrder) -> str:
+    return holds.key_of(order, "drive", harvester.drives.paths(), harvester.steering)

@@ -1,0 +1,76 @@
+"""What a shell offers while a command line is typed: plot ids and hosts, from the notice board. Fast and
+silent: where the board cannot be read at once there is nothing to offer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from plotman.control.farm import Farm
+
+_WAIT_S = 1.0
+
+
+def complete_host(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    farm = _farm()
+    return [
+        CompletionItem(name) for name in sorted(farm.plotters if farm else ()) if name.startswith(incomplete)
+    ]
+
+
+def complete_silent_host(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """The hosts of which no role is alive."""
+    farm = _farm()
+    if farm is None:
+        return []
+    from plotman.control.actions.forget import silent_hosts
+
+    return [CompletionItem(name) for name in sorted(silent_hosts(farm)) if name.startswith(incomplete)]
+
+
+def complete_plot(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """The plots in the making, as far as --host allows, with where they are made."""
+    farm = _farm()
+    if farm is None:
+        return []
+    from plotman.control.selectors import Target
+
+    targets = [Target(host, job) for host, job in farm.jobs() if ctx.params.get("host") in (None, host)]
+    offered = [
+        CompletionItem(
+            target.name, help=f"{target.host} {target.job.tmp or ''} {target.job.phase or ''}".strip()
+        )
+        for target in targets
+    ]
+    return [item for item in (*offered, CompletionItem("all")) if item.value.startswith(incomplete.lower())]
+
+
+def complete_place(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """What may be drained: hosts, and their directories and drives once HOST: is typed."""
+    farm = _farm()
+    if farm is None:
+        return []
+    from plotman.control.actions.holds import EVERY, directories
+
+    known = directories(farm)
+    hosts = {host for _, host in known}
+    folders = {f"{host}:{folder}" for (_, host), listed in known.items() for folder in listed}
+    offered = folders if ":" in incomplete else {*hosts, EVERY}
+    return [CompletionItem(text) for text in sorted(offered) if text.startswith(incomplete)]
+
+
+def _farm() -> Farm | None:
+    import logging
+
+    from common.errors import PlotmanError
+
+    logging.disable()  # a doubt about plotman.yaml is no word to complete
+    try:
+        from plotman.control.farm import glance, look
+
+        return look(glance(_WAIT_S))
+    except (PlotmanError, OSError):
+        return None

@@ -1,0 +1,155 @@
+"""What `plotman cleanup` asks of the plotters, and what they answer, summed up for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from common.errors import OrderRefused, PlotmanError
+from common.model.units import human_bytes, human_duration
+from common.names import CLEANUP, LEFTOVERS, Role
+from plotman.control.queries.tables import Table
+from plotman.control.rpc import NobodyThere, Question, ask, ask_each, plotters, those_of
+
+_LIST_S = 90.0  # thousands of files on busy disks
+_DELETE_S = 600.0  # ext4 takes a second or so for each 100 GB
+_AT_ONCE = 200  # files in one message
+_SEEN = ("path", "inode", "mtime_ns", "size_bytes")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one plotter told (see plotter_worker.leftovers); error: why it did not."""
+
+    host: str
+    leftovers: tuple[dict[str, Any], ...] = ()
+    kept: tuple[dict[str, Any], ...] = ()
+    troubles: tuple[str, ...] = ()
+    error: PlotmanError | None = None
+
+    @property
+    def bytes(self) -> int:
+        return sum(file["allocated_bytes"] for file in self.leftovers)
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What became of it. refused: (path, why) of files that stay."""
+
+    host: str
+    deleted: int = 0
+    freed_bytes: int = 0
+    refused: tuple[tuple[str, str], ...] = ()
+
+
+def find(host: str | None, tmp: str | None, older_s: float | None) -> list[Found]:
+    """Leftovers on one plotter or on all. Raises PlotmanError where none of them answers as asked."""
+    given = {"tmp": tmp, "older_s": older_s}
+    kwargs = {key: value for key, value in given.items() if value is not None}
+    hosts = plotters(host)
+    answers = ask_each([Question(LEFTOVERS, one, kwargs) for one in hosts], timeout_s=_LIST_S)
+    found = [_found(one, answer) for one, answer in zip(hosts, answers, strict=True)]
+    if tmp is not None and any(one.error is None for one in found):
+        found = [one for one in found if not isinstance(one.error, OrderRefused)]  # who has no such directory
+    silent = NobodyThere("The plotter is silent, and was not asked.", "Start `plotman up` there.")
+    found += [Found(one, error=silent) for one in those_of(Role.PLOTTER, host)[1] if one not in hosts]
+    if found and all(one.error is not None for one in found):
+        error = found[0].error
+        assert error is not None
+        raise error
+    return found
+
+
+def _found(host: str, answer: Any) -> Found:
+    if isinstance(answer, PlotmanError):
+        return Found(host, error=answer)
+    return Found(host, tuple(answer["leftovers"]), tuple(answer["kept"]), tuple(answer["troubles"]))
+
+
+def delete(found: Found, older_s: float | None) -> Iterator[Cleaned]:
+    """Have one plotter delete what it told of, piece by piece. Raises PlotmanError."""
+    extra = {} if older_s is None else {"older_s": older_s}
+    for files in _pieces(found.leftovers):
+        seen = [{key: file[key] for key in _SEEN} for file in files]
+        answer = ask(CLEANUP, found.host, timeout_s=_DELETE_S, files=seen, **extra)
+        refused = tuple((one["path"], one["reason"]) for one in answer["refused"])
+        yield Cleaned(found.host, len(answer["deleted"]), answer["freed_bytes"], refused)
+
+
+def _pieces(files: Sequence[dict[str, Any]]) -> Iterator[Sequence[dict[str, Any]]]:
+    for begin in range(0, len(files), _AT_ONCE):
+        yield files[begin : begin + _AT_ONCE]
+
+
+def leftovers_table(found: Iterable[Found]) -> Table:
+    rows = []
+    for one in found:
+        for (folder, of), files in _grouped(one.leftovers).items():
+            rows.append(
+                (
+                    one.host,
+                    folder,
+                    of,
+                    str(len(files)),
+                    human_bytes(sum(file["allocated_bytes"] for file in files)),
+                    human_duration(min(file["age_s"] for file in files)),
+                    ", ".join(sorted({file["owner"] for file in files})),
+                )
+            )
+    columns = ("host", "directory", "plot", "files", "size", "age", "owner")
+    return Table(
+        columns, tuple(rows), right=frozenset({"files", "size", "age"}), paths=frozenset({"directory"})
+    )
+
+
+def kept_table(found: Iterable[Found]) -> Table:
+    """Unfinished files that stay, with the reason."""
+    rows = []
+    for one in found:
+        for (folder, of), files in _grouped(one.kept).items():
+            reasons = dict.fromkeys(file["reason"] for file in files)
+            size = human_bytes(sum(file["allocated_bytes"] for file in files))
+            rows.append((one.host, folder, of, str(len(files)), size, "; ".join(reasons)))
+    columns = ("host", "directory", "plot", "files", "size", "stays because")
+    return Table(
+        columns, tuple(rows), "In use", right=frozenset({"files", "size"}), paths=frozenset({"directory"})
+    )
+
+
+def _grouped(files: Iterable[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """(directory, plot or program) -> its files."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for file in files:
+        of = file["plot_id"][:8] if file["plot_id"] else f"of {file['program']}"
+        groups.setdefault((file["folder"], of), []).append(file)
+    return groups
+
+
+def as_dict(found: Sequence[Found], cleaned: Sequence[Cleaned] | None) -> dict[str, Any]:
+    """`plotman cleanup --json`; cleaned: None for a dry run."""
+    return {
+        "version": 1,
+        "dry_run": cleaned is None,
+        "hosts": [
+            {
+                "host": one.host,
+                "bytes": one.bytes,
+                "leftovers": list(one.leftovers),
+                "kept": list(one.kept),
+                "troubles": list(one.troubles),
+                "error": None if one.error is None else str(one.error),
+                **_outcome([done for done in cleaned or () if done.host == one.host]),
+            }
+            for one in found
+        ],
+    }
+
+
+def _outcome(cleaned: Sequence[Cleaned]) -> dict[str, Any]:
+    refused = [{"path": path, "reason": reason} for done in cleaned for path, reason in done.refused]
+    return {
+        "deleted": sum(done.deleted for done in cleaned),
+        "freed_bytes": sum(done.freed_bytes for done in cleaned),
+        "refused": refused,
+    }

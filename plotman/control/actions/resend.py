@@ -1,0 +1,90 @@
+"""Plots that stay where they are until a person says otherwise, and the word that sends them again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from common.errors import ManyPlots, NoSuchPlot, OrderRefused
+from common.model.pending import may_have_it
+from common.model.selectors import fits_file
+from common.model.snapshot import PlotState
+from common.model.targets import label
+from common.names import RESEND, Role
+from common.store.board_reader import Looking
+from plotman.control.rpc import ask, plotters
+
+_CURE = "`plotman status` shows them; name its path and --host."
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """A finished plot on a plotter. plot: its path, or what a person calls it.
+    lost: harvester that may have it, and is not there; None: one did not take it."""
+
+    host: str
+    plot: str
+    lost: str | None = None
+
+    @property
+    def warning(self) -> str:
+        """What sending it again means; empty where there is nothing to fear."""
+        if self.lost is None:
+            return ""
+        return (
+            f"Harvester {self.lost} may have {self.plot} already. If that machine comes back with this plot, "
+            "it is farmed twice: delete it there then."
+        )
+
+
+def resend(stuck: Stuck) -> str:
+    """Send it again; what the plotter answers. Raises PlotmanError."""
+    if stuck.lost is None:
+        return str(ask(RESEND, stuck.host, plot=stuck.plot))
+    return str(ask(RESEND, stuck.host, plot=stuck.plot, lost=stuck.lost))
+
+
+def find(at: Looking, plot: str, host: str | None) -> Stuck:
+    """The plot meant: its path, its name or the start of its id.
+
+    Raises NoSuchPlot, ManyPlots; NobodyThere where the named host is not there; OrderRefused where the
+    harvester that may have the plot is there.
+    """
+    if not plot:
+        raise NoSuchPlot("No plot is named: its path, its name or the start of its id.", _CURE)
+    if host is not None:
+        (host,) = plotters(host)
+    having = [stuck for stuck in _stuck(at, host) if fits_file(plot, stuck.plot)]
+    waiting = [stuck for stuck in having if stuck.lost is None or stuck.lost not in _there(at, stuck.host)]
+    if len(waiting) == 1:
+        return waiting[0]
+    if waiting:
+        raise ManyPlots(f"{plot} names {len(waiting)} plots that wait for your word.", _CURE)
+    if having:
+        raise OrderRefused(
+            f"Harvester {having[0].lost}, which may have {having[0].plot}, is there.",
+            "It looks, and where it does not have the plot, that goes on by itself: see `plotman why`.",
+        )
+    if host is not None:
+        return Stuck(host, plot)  # it may know more than it has told
+    raise NoSuchPlot(f"{plot} names no plot that was refused, or waits for a harvester.", _CURE)
+
+
+def _stuck(at: Looking, only: str | None) -> Iterator[Stuck]:
+    """only: this plotter; None: all that are alive."""
+    snapshots = at.snapshots(Role.PLOTTER)
+    moves = at.moves(list(snapshots))
+    for host, snapshot in snapshots.items():
+        records = {move.path: move for move in moves.get(host, ())}
+        for plot in snapshot.plots if only in (None, host) else ():
+            if plot.state is PlotState.REFUSED:
+                yield Stuck(host, plot.path)
+            elif holder := may_have_it(plot.copied_to, records.get(plot.path)):
+                yield Stuck(host, plot.path, holder)
+
+
+def _there(at: Looking, plotter: str) -> set[str]:
+    """Who answers: harvesters, and the plotter's own target of 0.5.3, which stands where they do."""
+    archiver = at.snapshots(Role.ARCHIVER).get(plotter)
+    target = archiver.target if archiver is not None else None
+    return {*at.snapshots(Role.HARVESTER), *([label(target.name)] if target is not None else [])}

@@ -1,0 +1,175 @@
+"""How long plots took: `plotman analyze`. Pure.
+
+Plots of different plotters, sizes or compressions are never averaged together unless somebody asks: their
+times have nothing to do with one another.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from common.history.rows import PlotEnd
+from plotman.control.queries.tables import Table
+
+# What plots are told apart by beside that, when asked for it.
+_WORD_OF: dict[str, Callable[[PlotEnd], str]] = {
+    "host": lambda plot: plot.host or "?",
+    "tmp": lambda plot: plot.tmp or "?",
+    "tmp2": lambda plot: plot.tmp2 or "?",
+    "dst": lambda plot: plot.dst or "?",
+    "plotter": lambda plot: f"{plot.plotter} {plot.mode}" if plot.mode else plot.plotter,
+    "k": lambda plot: "?" if plot.k is None else str(plot.k),
+    "compression": lambda plot: str(plot.compression or 0),
+    "version": lambda plot: plot.version or "?",
+    "bitfield": lambda plot: {True: "bitfield", False: "nobitfield", None: "?"}[plot.bitfield],
+}
+WORDS = tuple(_WORD_OF)
+ALWAYS = ("plotter", "k", "compression")
+
+_MEASURES: dict[str, Callable[[PlotEnd], float | None]] = {
+    "phase 1": lambda plot: plot.phase1_s,
+    "phase 2": lambda plot: plot.phase2_s,
+    "phase 3": lambda plot: plot.phase3_s,
+    "phase 4": lambda plot: plot.phase4_s,
+    "total": lambda plot: plot.total_s,
+    "copy": lambda plot: plot.copy_s,
+}
+_LEAST_FOR_TREND = 4
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Of one duration, in seconds. count: plots that tell it. stdev_s: None for fewer than two."""
+
+    count: int
+    mean_s: float
+    median_s: float
+    stdev_s: float | None
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Plots that are alike in all that was asked for. words: what they are alike in.
+
+    last: how many of the newest the trend is about. trend: how much longer their total is than that of those
+    before, as a share (0.05: by 5 %); None where there are too few.
+    """
+
+    words: tuple[str, ...]
+    count: int
+    measures: dict[str, Measure]
+    last: int
+    trend: float | None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    by: tuple[str, ...]
+    slices: tuple[Slice, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """`plotman analyze --json`: documented in docs/cli.md; keys are only ever added."""
+        return {
+            "version": 1,
+            "by": list(self.by),
+            "slices": [
+                {
+                    "slice": dict(zip(self.by, each.words, strict=True)),
+                    "plots": each.count,
+                    "measures": {name: vars(measure) for name, measure in each.measures.items()},
+                    "last": each.last,
+                    "trend": each.trend,
+                }
+                for each in self.slices
+            ],
+        }
+
+
+def analyse(plots: Iterable[PlotEnd], by: Sequence[str] = (), mix: bool = False, last: int = 10) -> Analysis:
+    """plots: complete ones, in any order. by: of WORDS. mix: average over all that `by` does not tell apart.
+    last: plots of a slice that its trend is about."""
+    words = tuple(dict.fromkeys((*(() if mix else ALWAYS), *by)))
+    found: dict[tuple[str, ...], list[PlotEnd]] = {}
+    for plot in sorted(plots, key=lambda plot: plot.ended_at):
+        found.setdefault(tuple(_WORD_OF[word](plot) for word in words), []).append(plot)
+    slices = tuple(_slice(key, alike, last) for key, alike in sorted(found.items()))
+    # A column that says the same of all, and was not asked for, says nothing.
+    if "compression" in words and "compression" not in by:
+        where = words.index("compression")
+        if all(each.words[where] == "0" for each in slices):
+            words = words[:where] + words[where + 1 :]
+            slices = tuple(_without(each, where) for each in slices)
+    return Analysis(words, slices)
+
+
+def table(analysis: Analysis) -> Table:
+    """The columns of 0.5.3: sample size, and mean and deviation of the phases and of the total; then ours."""
+    unit_s, unit = _unit(analysis.slices)
+    names = list(_MEASURES)
+    rows = []
+    for each in analysis.slices:
+        total = each.measures.get("total")
+        rows.append(
+            (
+                *each.words,
+                str(each.count),
+                *(_cell(each.measures.get(name), unit_s) for name in names),
+                f"{total.median_s / unit_s:.2f}" if total else "",
+                "?" if each.trend is None else f"{each.trend:+.1%} (last {each.last})",
+            )
+        )
+    columns = (
+        *analysis.by,
+        "n",
+        *(f"{name} ({unit})" for name in names),
+        f"median total ({unit})",
+        "trend",
+    )
+    return Table(columns, tuple(rows), right=frozenset({"n", f"median total ({unit})"}))
+
+
+def _slice(words: tuple[str, ...], plots: list[PlotEnd], last: int) -> Slice:
+    """plots: oldest first."""
+    measures = {}
+    for name, seconds_of in _MEASURES.items():
+        values = [seconds for plot in plots if (seconds := seconds_of(plot)) is not None]
+        if values:
+            measures[name] = Measure(
+                count=len(values),
+                mean_s=statistics.fmean(values),
+                median_s=statistics.median(values),
+                stdev_s=statistics.stdev(values) if len(values) > 1 else None,
+            )
+    totals = [plot.total_s for plot in plots if plot.total_s is not None]
+    last = min(last, len(totals) // 2)
+    return Slice(words, len(plots), measures, last, _trend(totals, last))
+
+
+def _trend(totals: list[float], last: int) -> float | None:
+    if len(totals) < _LEAST_FOR_TREND or last < 1:
+        return None
+    before = statistics.fmean(totals[:-last])
+    return statistics.fmean(totals[-last:]) / before - 1 if before > 0 else None
+
+
+def _without(each: Slice, where: int) -> Slice:
+    words = each.words[:where] + each.words[where + 1 :]
+    return Slice(words, each.count, each.measures, each.last, each.trend)
+
+
+def _unit(slices: Iterable[Slice]) -> tuple[float, str]:
+    """Hours, as in 0.5.3; smaller where the quickest plots would be a row of zeros."""
+    least_s = min(
+        (each.measures["total"].mean_s for each in slices if "total" in each.measures), default=3600
+    )
+    return (3600, "h") if least_s >= 3600 else (60, "min") if least_s >= 600 else (1, "s")
+
+
+def _cell(measure: Measure | None, unit_s: float) -> str:
+    if measure is None:
+        return ""
+    mean = f"μ={measure.mean_s / unit_s:.2f}"
+    return mean if measure.stdev_s is None else f"{mean} σ={measure.stdev_s / unit_s:.2f}"

@@ -1,0 +1,203 @@
+"""Answers for all that could start, move or get further in the farm. Pure: a picture of it decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from beat.policy.disk_usage import trimmed
+from common.model.pending import PendingMove, under_way
+from common.model.snapshot import (
+    Drive,
+    FinishedPlot,
+    HarvesterSnapshot,
+    Job,
+    PlotState,
+    PlotterSnapshot,
+    RunStatus,
+    TmpDir,
+    Transfer,
+    Wait,
+    age_s,
+)
+from common.model.units import counted, human_bytes, human_duration
+from common.names import Role
+from plotman.control.queries.eta import expected
+from plotman.control.queries.why import Answer, Picture
+
+_JUST_S = 60.0  # a start so long ago is news
+
+
+def explain(seen: Picture) -> Iterator[Answer]:
+    """Host by host: itself, its tmp directories, plots in the making, finished plots; then the drives."""
+    for host, snapshot in sorted(seen.farm.plotters.items()):
+        if (Role.PLOTTER, host) in seen.farm.stale:
+            yield _silent(seen, host, snapshot)
+            continue
+        yield from _host(seen, snapshot)
+        for tmp in snapshot.tmp_dirs:
+            yield from _tmp(seen, snapshot, tmp)
+        yield from (_job(host, job) for job in snapshot.jobs)
+        yield from (_plot(seen, snapshot, plot) for plot in snapshot.plots)
+    for host, harvester in sorted(seen.farm.harvesters.items()):
+        if (Role.HARVESTER, host) in seen.farm.stale:
+            yield _silent(seen, host, harvester)
+        else:
+            yield from (_drive(host, drive) for drive in harvester.drives)
+
+
+def _silent(seen: Picture, host: str, snapshot: PlotterSnapshot | HarvesterSnapshot) -> Answer:
+    silent_s = age_s(snapshot.at, seen.now)
+    role = "plotter" if isinstance(snapshot, PlotterSnapshot) else "harvester"
+    text = f"its {role} is silent; its last word is {human_duration(silent_s)} old"
+    return Answer(host, "host", None, text, "silent", {"silent_s": silent_s})
+
+
+def _waits(seen: Picture, snapshot: PlotterSnapshot, wait: Wait, kind: str, names: frozenset[str]) -> Answer:
+    at, when = expected(wait, snapshot, seen.now)
+    return Answer(
+        wait.host,
+        kind,
+        wait.subject,
+        wait.reason,
+        wait.rule,
+        wait.numbers,
+        wait.until,
+        None if wait.until is not None else at,
+        when,
+        names,
+    )
+
+
+def _host(seen: Picture, snapshot: PlotterSnapshot) -> Iterator[Answer]:
+    host = snapshot.host
+    # Those that stand beside starts which nobody orders already count them.
+    would_start = any(start.host == host for start in seen.starts)
+    waits = [] if would_start else seen.of(host, None)
+    yield from (_waits(seen, snapshot, wait, "host", frozenset()) for wait in waits)
+    if not waits:
+        text = f"makes {len(snapshot.jobs)} of at most {counted(snapshot.global_max_jobs, 'plot')}"
+        yield Answer(host, "host", None, f"{text}; nothing keeps the host as a whole from starting more")
+
+
+def _tmp(seen: Picture, snapshot: PlotterSnapshot, tmp: TmpDir) -> Iterator[Answer]:
+    host = snapshot.host
+    names = frozenset({trimmed(tmp.path)})
+    if any(start.host == host and start.tmp == tmp.path for start in seen.starts):
+        text = "a plot would start now, but no scheduler decides"
+        yield Answer(host, "tmp", tmp.path, text, "no scheduler", names=names)
+        return
+    news = _started(seen, snapshot, tmp)
+    if news is not None:
+        yield Answer(host, "tmp", tmp.path, news, names=names)
+    waits = seen.of(host, tmp.path)
+    yield from (_waits(seen, snapshot, wait, "tmp", names) for wait in waits)
+    if waits or news is not None:
+        return
+    if of_host := seen.of(host, None):
+        first = of_host[0]
+        at, when = expected(first, snapshot, seen.now)
+        text = f"has room for a plot, but its host waits: {first.reason}"
+        yield Answer(host, "tmp", tmp.path, text, first.rule, first.numbers, first.until, at, when, names)
+    else:
+        yield Answer(host, "tmp", tmp.path, "nothing keeps a plot from starting", names=names)
+
+
+def _started(seen: Picture, snapshot: PlotterSnapshot, tmp: TmpDir) -> str | None:
+    """What is just happening there."""
+    jobs = [job for job in snapshot.jobs if job.tmp is not None and trimmed(job.tmp) == trimmed(tmp.path)]
+    running = {job.task_id for job in jobs}
+    for order in seen.orders.get(snapshot.host, ()):
+        if order.tmp == tmp.path and order.expires_at > seen.now and order.task_id not in running:
+            return f"a plot was ordered {human_duration(age_s(order.sent_at, seen.now))} ago"
+    youngest_s = min((age_s(job.started_at, seen.now) for job in jobs), default=None)
+    if youngest_s is None or youngest_s > _JUST_S:
+        return None
+    return f"a plot was started {human_duration(youngest_s)} ago"
+
+
+def _job(host: str, job: Job) -> Answer:
+    folders = [trimmed(folder) for folder in (job.tmp, job.tmp2, job.dst) if folder]
+    where = f"{job.plotter} pid {job.pid} in {job.tmp}" if job.tmp else f"{job.plotter} pid {job.pid}"
+    rule = None
+    if job.stalled:
+        rule, text = "stalled", f"{where} gets no further: {job.stalled}"
+    elif job.status is RunStatus.STOPPED:
+        rule, text = "suspended", f"{where} is suspended"
+    else:
+        phase = f"phase {job.phase}" if job.phase else "its phase is not known: it has no log"
+        done = "" if job.percent is None else f", {job.percent:.0f} %"
+        text = f"{where}: {phase}{done}"
+    return Answer(
+        host,
+        "job",
+        job.plot_id[:8] if job.plot_id else f"{host}:{job.pid}",
+        text,
+        rule,
+        when=None if job.eta_s is None or rule else f"done in about {human_duration(job.eta_s)}",
+        names=frozenset(folders),
+        plot_id=job.plot_id,
+        handles=(job.pid, job.task_id),
+    )
+
+
+def _plot(seen: Picture, snapshot: PlotterSnapshot, plot: FinishedPlot) -> Answer:
+    host, path = snapshot.host, plot.path
+    folder, _, name = path.rpartition("/")
+    names = frozenset({trimmed(folder), path, name})
+
+    def answer(text: str, rule: str | None = None, when: str | None = None) -> Answer:
+        return Answer(host, "plot", path, text, rule, when=when, names=names, plot_id=plot.plot_id)
+
+    archiver = seen.farm.archivers.get(host)
+    alive = (Role.ARCHIVER, host) not in seen.farm.stale
+    transfers = archiver.transfers if archiver is not None and alive else ()
+    sending = next((transfer for transfer in transfers if transfer.path == path), None)
+    if sending is not None:
+        return answer(*_sending(sending))
+    record = next((move for move in seen.moves.get(host, ()) if move.path == path), None)
+    if record is not None and under_way(record, seen.now):
+        doing = record.doing or record.step.value
+        return answer(f"on its way to {record.harvester}: {doing}{_tries(record)}")
+    for wait in seen.of(host, path):
+        at, when = expected(wait, snapshot, seen.now)
+        tries = "" if record is None else _tries(record)
+        return Answer(
+            host, "plot", path, wait.reason + tries, wait.rule, wait.numbers, wait.until, at, when, names,
+            plot.plot_id,
+        )  # fmt: skip
+    if plot.state is not PlotState.READY:
+        return answer(plot.reason or plot.state.value, plot.state.value)
+    if not snapshot.archiving:
+        return answer("finished; it stays where it is: archiving is not configured", "no archiving")
+    if seen.leader is None:
+        return answer("would be moved now, but no scheduler decides", "no scheduler")
+    if record is not None:
+        return answer(f"its {record.step.value} to {record.harvester} shows no sign of life; decided anew")
+    return answer("is about to be moved")
+
+
+def _sending(transfer: Transfer) -> tuple[str, None, str | None]:
+    share = 100 * transfer.sent_bytes / transfer.size_bytes if transfer.size_bytes else 0
+    rate = "" if transfer.rate_bytes_s is None else f", {human_bytes(transfer.rate_bytes_s)}/s"
+    where = f"{transfer.harvester}:{transfer.drive}"
+    does = f"moving to {where}"
+    if transfer.compares:
+        does = f"{where} has a file of its name; the plot is read, to be compared with that"
+    text = f"{does}: {share:.0f} %{rate}"
+    return text, None, None if transfer.eta_s is None else f"{human_duration(transfer.eta_s)} left"
+
+
+def _tries(record: PendingMove) -> str:
+    if not record.attempts:
+        return ""
+    return f" (failed {counted(record.attempts, 'time')} at {record.step.value})"
+
+
+def _drive(host: str, drive: Drive) -> Answer:
+    free = "" if drive.free_bytes is None else f", {human_bytes(drive.free_bytes)} free"
+    coming = f", {drive.incoming} on their way" if drive.incoming else ""
+    rule = None if drive.takes_plots and not drive.full else "drives" if drive.full else "drive"
+    return Answer(
+        host, "drive", drive.path, f"{drive.word}{free}, {counted(drive.plots, 'plot')}{coming}", rule,
+        names=frozenset({trimmed(drive.path)}),
+    )  # fmt: skip

@@ -1,0 +1,177 @@
+"""How much the farm makes and moves in a day, and when its drives will be full. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from common.model.snapshot import Tally
+from common.model.units import counted
+from plotman.control.farm import Farm
+from plotman.control.queries.tables import Table
+
+_DAY = timedelta(days=1)
+_WEEK = timedelta(days=7)
+_LEAST = timedelta(hours=1)
+_TIB = 2**40
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What ended well. over: the time that `week_*` covers, at most 7 days; None: nothing was counted."""
+
+    day_count: int
+    day_bytes: int
+    week_count: int
+    week_bytes: int
+    over: timedelta | None
+
+    @property
+    def count_per_day(self) -> float | None:
+        """None where too little time was watched to tell."""
+        return self._per_day(self.week_count)
+
+    @property
+    def bytes_per_day(self) -> float | None:
+        return self._per_day(self.week_bytes)
+
+    def _per_day(self, number: int) -> float | None:
+        if self.over is None or self.over < _LEAST:
+            return None
+        return number / (self.over / _DAY)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """drives: active ones whose free bytes are known. days: until they are full; None: not known; `why`."""
+
+    made: Pace
+    archived: Pace
+    drives: int
+    free_bytes: int
+    unknown_drives: int
+    days: float | None
+    why: str | None
+
+
+def pace(tallies: Iterable[Tally | None], now: datetime) -> Pace:
+    """Of several hosts together."""
+    known = [tally for tally in tallies if tally is not None]
+    since = min((tally.since for tally in known if tally.since), default=None)
+    return Pace(
+        day_count=sum(tally.day_count for tally in known),
+        day_bytes=sum(tally.day_bytes for tally in known),
+        week_count=sum(tally.week_count for tally in known),
+        week_bytes=sum(tally.week_bytes for tally in known),
+        over=None if since is None else min(_WEEK, max(now - since, timedelta(0))),
+    )
+
+
+def forecast(farm: Farm) -> Forecast:
+    """Of the farm as the board shows it."""
+    archived = pace((snapshot.tally for snapshot in farm.archivers.values()), farm.at)
+    active = [drive for host in farm.harvesters.values() for drive in host.drives if drive.takes_plots]
+    free = [drive.free_bytes for drive in active if drive.free_bytes is not None]
+    rate = archived.bytes_per_day
+    days, why = None, None
+    if not active:
+        why = "no drive takes plots"
+    elif not free:
+        why = "no drive tells its free space"
+    elif rate is None:
+        why = "too little was archived yet to tell"
+    elif rate == 0:
+        why = "nothing was archived in the last 7 days"
+    else:
+        days = sum(free) / rate
+    return Forecast(
+        made=pace((snapshot.tally for snapshot in farm.plotters.values()), farm.at),
+        archived=archived,
+        drives=len(free),
+        free_bytes=sum(free),
+        unknown_drives=len(active) - len(free),
+        days=days,
+        why=why,
+    )
+
+
+def paces_table(farm: Farm) -> Table:
+    """Each host's plots, made and sent, and the farm's."""
+    rows = []
+    for what, snapshots in (("made", farm.plotters), ("archived", farm.archivers)):
+        of_host = {host: pace([snapshot.tally], farm.at) for host, snapshot in snapshots.items()}
+        if len(of_host) > 1:
+            of_host["all"] = pace((snapshot.tally for snapshot in snapshots.values()), farm.at)
+        rows += [_row(what, host, told) for host, told in of_host.items()]
+    columns = ("what", "host", "plots 24h", "TiB 24h", "plots 7d", "TiB 7d", "plots/day", "TiB/day")
+    return Table(columns, tuple(rows), right=frozenset(columns[2:]))
+
+
+def sentence(told: Forecast) -> str:
+    """When the drives are full, for people."""
+    drives = f"{counted(told.drives, 'drive')} with {_tib(told.free_bytes)} TiB free"
+    if told.unknown_drives:
+        drives += f" ({told.unknown_drives} more {'does' if told.unknown_drives == 1 else 'do'} not tell)"
+    if told.days is None:
+        return f"{drives}; when they are full cannot be told: {told.why}."
+    over = told.archived.over or timedelta(0)
+    days = over / _DAY
+    base = f"{days:.0f} days" if days >= 2 else counted(round(over / _LEAST), "hour")
+    return f"{drives}: full in {told.days:.1f} days, at the pace of the last {base}."
+
+
+def forecast_json(farm: Farm) -> dict[str, Any]:
+    """`plotman history --summary --json`: documented in docs/cli.md."""
+    told = forecast(farm)
+    return {
+        "version": 1,
+        "updated": farm.at.isoformat(),
+        "made": _pace_json(told.made),
+        "archived": _pace_json(told.archived),
+        "drives": {
+            "free_bytes": told.free_bytes,
+            "known": told.drives,
+            "unknown": told.unknown_drives,
+            "days_until_full": told.days,
+            "why_unknown": told.why,
+        },
+        "hosts": {
+            role: {host: said.tally.model_dump(mode="json") for host, said in snapshots.items() if said.tally}
+            for role, snapshots in (("plotters", farm.plotters), ("archivers", farm.archivers))
+        },
+    }
+
+
+def _pace_json(told: Pace) -> dict[str, Any]:
+    return {
+        "day_count": told.day_count,
+        "day_bytes": told.day_bytes,
+        "week_count": told.week_count,
+        "week_bytes": told.week_bytes,
+        "over_s": told.over.total_seconds() if told.over is not None else None,
+        "count_per_day": told.count_per_day,
+        "bytes_per_day": told.bytes_per_day,
+    }
+
+
+def _row(what: str, host: str, told: Pace) -> tuple[str, ...]:
+    per_day = told.count_per_day
+    return (
+        what,
+        host,
+        str(told.day_count),
+        _tib(told.day_bytes),
+        str(told.week_count),
+        _tib(told.week_bytes),
+        f"{per_day:.1f}" if per_day is not None else "?",
+        _tib(told.bytes_per_day),
+    )
+
+
+def _tib(size_bytes: float | None) -> str:
+    if size_bytes is None:
+        return "?"
+    tib = size_bytes / _TIB
+    return f"{tib:.2f}" if tib >= 0.01 or tib == 0 else f"{tib:.6f}"

@@ -1,0 +1,139 @@
+"""Which plots of the farm a person means. Pure: the farm as the notice board shows it decides."""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from common.errors import ExitCode, ManyPlots, NoSuchPlot, PlotmanError
+from common.model.selectors import EVERY, fits
+from common.model.snapshot import Job, age_s
+from common.model.units import human_duration
+from common.names import Role
+from plotman.control.farm import Farm
+
+_SHOWN = 20  # candidates
+_SHORT = 8  # digits of a plot id that people are shown
+
+
+class Silent(PlotmanError):
+    """The plot is on a host that does not answer."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+@dataclass(frozen=True)
+class Target:
+    """A plot in the making, and where."""
+
+    host: str
+    job: Job
+
+    @property
+    def name(self) -> str:
+        """Short, for people; good for a handle as well."""
+        return self.job.plot_id[:_SHORT] if self.job.plot_id else f"{self.host}:{self.job.pid}"
+
+    def __str__(self) -> str:
+        where = f" in {self.job.tmp}" if self.job.tmp else ""
+        return f"plot {self.name} on {self.host}{where}"
+
+
+def resolve(
+    farm: Farm, handles: Sequence[str], host: str | None = None, tmp: str | None = None
+) -> list[Target]:
+    """The plots that the handles name, each once. host, tmp: only those there.
+
+    A handle is the start of a plot id, HOST:PID, the start of a task id (8 digits or more), or `all`, which
+    leaves silent hosts out. Raises NoSuchPlot, ManyPlots with the candidates, and Silent.
+    """
+    _must_be_known(farm, host)
+    jobs = [
+        Target(name, job)
+        for name, job in farm.jobs()
+        if host in (None, name) and (tmp is None or _same_folder(tmp, job.tmp))
+    ]
+    found: dict[tuple[str, str], Target] = {}
+    for handle in handles:
+        for target in _meant(farm, handle, jobs):
+            found[target.host, target.job.task_id] = target
+    return list(found.values())
+
+
+def silent_hosts(farm: Farm) -> frozenset[str]:
+    """Plotters whose last word is old."""
+    return frozenset(name for role, name in farm.stale if role is Role.PLOTTER)
+
+
+def _must_be_known(farm: Farm, host: str | None) -> None:
+    if host is not None and host not in farm.plotters:
+        known = ", ".join(sorted(farm.plotters)) or "none"
+        raise NoSuchPlot(f"No plotter is called {host}.", f"Plotters: {known}.")
+
+
+def _meant(farm: Farm, handle: str, jobs: list[Target]) -> list[Target]:
+    silent = silent_hosts(farm)
+    if handle.lower() == EVERY:
+        reachable = [target for target in jobs if target.host not in silent]
+        if not reachable:
+            raise NoSuchPlot("No plot is being made there.", "`plotman status` shows where plots are made.")
+        return reachable
+    fitting = [
+        target
+        for target in jobs
+        if fits(handle, target.host, target.job.pid, target.job.task_id, target.job.plot_id)
+    ]
+    if not fitting:
+        raise NoSuchPlot(f"No plot {handle} is being made.", _nearest(handle, jobs))
+    if len(fitting) > 1:
+        raise ManyPlots(
+            f"{handle} names {len(fitting)} plots, and nothing was done. Give more of the id of one:\n"
+            + "\n".join(candidates(fitting))
+        )
+    (target,) = fitting
+    if target.host in silent:
+        age = human_duration(age_s(farm.plotters[target.host].at, farm.at))
+        raise Silent(
+            f"{target}: that host has been silent for {age}.", f"Start `plotman up` on {target.host}."
+        )
+    return fitting
+
+
+def _nearest(handle: str, jobs: list[Target]) -> str:
+    """What to do next: the plots that begin most alike, or where all are listed."""
+    alike = [(_alike(handle.lower(), target.job.plot_id or ""), target) for target in jobs]
+    most = max((length for length, _ in alike), default=0)
+    if most == 0:
+        return "`plotman status` shows the plots in the making."
+    near = ", ".join(f"{target.name} on {target.host}" for length, target in alike if length == most)
+    return f"Nearest: {near}."
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters they begin with alike."""
+    pairs = zip(one, other, strict=False)
+    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+
+
+def candidates(targets: Iterable[Target]) -> list[str]:
+    """A line for each: plot id, host, tmp directory and phase, in columns."""
+    rows = [
+        (
+            (target.job.plot_id or target.name)[:16],
+            target.host,
+            target.job.tmp or "?",
+            str(target.job.phase) if target.job.phase else "?:?",
+        )
+        for target in targets
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
+    ]
+    more = [f"  and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    return [line.rstrip() for line in lines[:_SHOWN]] + more
+
+
+def _same_folder(one: str, other: str | None) -> bool:
+    return other is not None and os.path.normpath(one) == os.path.normpath(other)

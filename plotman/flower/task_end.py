@@ -1,0 +1,119 @@
+"""What Flower's page of a task asks before Terminate is sent, and says when a plot has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePath
+
+from common import names
+from common.model.snapshot import Event, Job, Transfer
+from common.model.units import human_bytes
+from common.names import Role
+from plotman.control.farm import Farm
+
+EVENTS = 1000  # as far back as the end of a plot is looked for
+_WORDS = {"plot-killed": "Terminated", "plot-done": "Done", "plot-failed": "Failed", "plot-ended": "Ended"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """facts: label and value, a line each. follows: what Terminate does. button: that does it."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    follows: str
+    button: str
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a plot ended, for people."""
+
+    text: str
+    at: datetime
+
+
+def question(task_id: str, name: str | None, farm: Farm) -> Question:
+    """What to ask before this task is terminated.
+
+    Args:
+        task_id: Celery's.
+        name: of the task, as Flower heard it; None where it has not.
+        farm: as it is now.
+    """
+    for host, job in farm.jobs():
+        if job.task_id == task_id:
+            return _of_plot(host, job, (Role.PLOTTER, host) in farm.stale)
+    if name in (names.TRANSFER, names.ARCHIVE_TO_TARGET):
+        return _of_transfer(_transfer(task_id, farm))
+    follows = _FOLLOWS.get(name, _OF_OTHERS)
+    return Question("Terminate this task?", (("Task", name or task_id),), follows, "Terminate")
+
+
+def ending(task_id: str, events: Iterable[Event]) -> Ending | None:
+    """The end of the plot that this task stands for; None where no event tells of one."""
+    ends = [event for event in events if event.task_id == task_id and event.kind in _WORDS]
+    if not ends:
+        return None
+    end = ends[-1]
+    return Ending(f"{_WORDS[end.kind]} on {end.host}: {end.text}.", end.at)
+
+
+_FOLLOWS: dict[str | None, str] = {
+    names.PLOT: "No plotter says that it makes this plot: it has not started, has just ended, or its host is "
+    "unknown here. If it runs, it is stopped and its unfinished files are deleted.",
+    names.ADMIT: "The harvester stops checking this copy. The source is kept, and the move is tried again.",
+}
+_OF_OTHERS = "This task is not stopped halfway: what it has begun it completes. No plot is ended by it."
+
+
+def _of_plot(host: str, job: Job, away: bool) -> Question:
+    plot_id = job.plot_id
+    folders = dict.fromkeys(folder for folder in (job.tmp, job.tmp2, job.dst) if folder)
+    phase = f"{job.phase or 'unknown'}" + (f", {job.percent:.0f} %" if job.percent is not None else "")
+    facts = [
+        ("Plot", f"{plot_id[:8]} ({plot_id})" if plot_id else f"no id yet, pid {job.pid}"),
+        ("Host", host),
+        ("Phase", phase),
+        ("Deleted", f"unfinished files in {', '.join(folders) or 'unknown directories'}"),
+        (
+            "Size",
+            f"{human_bytes(used)} when last looked at" if (used := job.tmp_used_bytes) else "not known yet",
+        ),
+    ]
+    if not job.ours:
+        facts.append(("Started", "by hand, or by another manager"))
+    follows = "The plotter is killed and the plot's unfinished files are deleted. This cannot be undone."
+    if away:
+        follows += f" The worker of {host} is away: the plot runs on until the worker is back, and ends then."
+    return Question(
+        f"Terminate plot {(plot_id or job.task_id)[:8]}?", tuple(facts), follows, "Terminate plot"
+    )
+
+
+def _transfer(task_id: str, farm: Farm) -> tuple[str, Transfer] | None:
+    """(host, transfer) that this task carries out."""
+    for (host, path), move in farm.moves.items():
+        archiver = farm.archivers.get(host)
+        if move.task_id == task_id and archiver is not None:
+            return next(((host, each) for each in archiver.transfers if each.path == path), None)
+    return None
+
+
+def _of_transfer(found: tuple[str, Transfer] | None) -> Question:
+    follows = "The transfer stops. The source is kept, and sending it is tried again after a pause."
+    button = "Stop transfer"
+    if found is None:
+        return Question("Stop this transfer?", (), follows, button)
+    host, transfer = found
+    percent = 100 * transfer.sent_bytes / transfer.size_bytes if transfer.size_bytes else 0
+    plot_id = transfer.plot_id
+    facts = (
+        ("Plot", f"{plot_id[:8]} ({plot_id})" if plot_id else PurePath(transfer.path).name),
+        ("Host", host),
+        ("To", f"{transfer.harvester}:{transfer.drive}"),
+        ("Sent", f"{percent:.0f} % of {human_bytes(transfer.size_bytes)}"),
+    )
+    return Question(f"Stop the transfer of {(plot_id or '')[:8] or facts[0][1]}?", facts, follows, button)

@@ -1,0 +1,211 @@
+"""What lasts: which things are wrong with the farm now, as one look at the notice board shows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+
+from common.model.snapshot import DirState, Drive, PlotterSnapshot
+from common.model.units import counted, human_duration
+from common.names import Role, node
+from plotman.control.farm import Farm
+from plotman.control.queries import scheduler_status
+
+_REASONS = 3  # of an idle farm; nobody reads more
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Something that is wrong or right now.
+
+    what: names it, over restarts and for all notifiers. owner: node that tells of it; None: nobody does.
+    back: kind that is told when it is right again; None: that is not told.
+    raise_after_s, clear_after_s: how long it must have been wrong, or right, before it counts: drives and
+        networks come and go.
+    """
+
+    what: str
+    wrong: bool
+    kind: str
+    host: str
+    text: str
+    owner: str | None = None
+    subject: str | None = None
+    plot_id: str | None = None
+    back: str | None = None
+    back_text: str = ""
+    raise_after_s: float = 0
+    clear_after_s: float = 0
+
+
+def conditions(farm: Farm, known: Set[str], idle_s: float) -> Iterator[Condition]:
+    """All that can be judged now; what is not among them is not known.
+
+    known: nodes that were ever seen; one that is not on the board any more (Redis lost its data) is silent.
+    """
+    yield from _scheduler(farm)
+    yield from _hosts(farm, known)
+    for host, snapshot in farm.plotters.items():
+        if (Role.PLOTTER, host) not in farm.stale:
+            yield from _plotter(snapshot)
+            yield from _directories(snapshot)
+    for host, harvester in farm.harvesters.items():
+        if (Role.HARVESTER, host) not in farm.stale:
+            for drive in harvester.drives:
+                yield from _drive(host, drive)
+    yield from _idle(farm, idle_s)
+
+
+def nodes(farm: Farm) -> dict[str, bool]:
+    """Node -> whether it is alive."""
+    told = {Role.PLOTTER: farm.plotters, Role.ARCHIVER: farm.archivers, Role.HARVESTER: farm.harvesters}
+    return {
+        node(role, host): (role, host) not in farm.stale
+        for role, snapshots in told.items()
+        for host in snapshots  # type: ignore[attr-defined]
+    }
+
+
+def _scheduler(farm: Farm) -> Iterator[Condition]:
+    if farm.leader is None and not nodes(farm):
+        return  # an empty board, perhaps of a Redis that lost its data: nobody has come back to it yet
+    note = scheduler_status.note(farm)
+    yield Condition(
+        what="scheduler-lost",
+        wrong=note is not None,
+        kind="scheduler-lost",
+        host="farm",
+        text=note or "",
+        back="scheduler-back",
+        back_text="a scheduler decides again",
+        # After deciding's minute: where a machine boots, its notifier may be up before its beat. Less than
+        # the pause between two starts of a beat that crashes again and again: it has the lease for a moment.
+        raise_after_s=20,
+        clear_after_s=15,
+    )
+
+
+def _hosts(farm: Farm, known: Set[str]) -> Iterator[Condition]:
+    seen = nodes(farm)
+    for name in sorted(known | set(seen)):
+        role, _, host = name.partition("@")
+        yield Condition(
+            what=f"host-stale {name}",
+            wrong=not seen.get(name, False),
+            kind="host-stale",
+            host=host,
+            text=f"the {role} of {host} is silent: it has crashed, or lost power or network",
+            back="host-back",
+            back_text=f"the {role} of {host} is back",
+            raise_after_s=60,  # after the 45 s that a snapshot stands: a restart is no alarm
+            clear_after_s=15,
+        )
+
+
+def _plotter(snapshot: PlotterSnapshot) -> Iterator[Condition]:
+    host, failures, owner = snapshot.host, snapshot.failures, node(Role.PLOTTER, snapshot.host)
+    yield Condition(
+        what=f"plotting-stopped {host}",
+        wrong=failures.consecutive >= snapshot.failure_limit,
+        kind="plotting-stopped",
+        host=host,
+        owner=owner,
+        text=f"{counted(failures.consecutive, 'plotter')} in a row died at once, the last: "
+        f"{failures.last_reason} No more are started; mend it, then `plotman unpause plotting --host {host}`",
+    )
+    for job in snapshot.jobs:
+        yield Condition(
+            what=f"plot-stalled {host} {job.task_id}",
+            wrong=job.stalled is not None,
+            kind="plot-stalled",
+            host=host,
+            owner=owner,
+            subject=job.tmp,
+            plot_id=job.plot_id,
+            text=f"{job.plotter} (pid {job.pid}) in {job.tmp} is stalled: {job.stalled}",
+            clear_after_s=60,
+        )
+
+
+def _directories(snapshot: PlotterSnapshot) -> Iterator[Condition]:
+    tmp2 = () if snapshot.tmp2 is None else (snapshot.tmp2,)
+    found = (*snapshot.tmp_dirs, *tmp2, *snapshot.dst_dirs)
+    for path, state in {each.path: each.state for each in found}.items():
+        if state is DirState.UNKNOWN:
+            continue
+        yield Condition(
+            what=f"dir-lost {snapshot.host} {path}",
+            wrong=state is not DirState.OK,
+            kind="dir-lost",
+            host=snapshot.host,
+            owner=node(Role.PLOTTER, snapshot.host),
+            subject=path,
+            text=f"directory {path} is {state.value}",
+            back="dir-back",
+            back_text=f"directory {path} can be used again",
+            raise_after_s=20,
+            clear_after_s=20,
+        )
+
+
+def _drive(host: str, drive: Drive) -> Iterator[Condition]:
+    if drive.word == DirState.UNKNOWN.value:
+        return
+    owner = node(Role.HARVESTER, host)
+    lost = drive.word not in ("active", "full", "draining", "disabled")
+    yield Condition(
+        what=f"drive-lost {host} {drive.path}",
+        wrong=lost,
+        kind="drive-lost",
+        host=host,
+        owner=owner,
+        subject=drive.path,
+        text=f"drive {drive.path} is {drive.word}",
+        back="drive-back",
+        back_text=f"drive {drive.path} is {drive.word} again",
+        raise_after_s=20,
+        clear_after_s=20,
+    )
+    if not lost:  # of a lost one nobody knows whether it is full
+        yield Condition(
+            what=f"drive-full {host} {drive.path}",
+            wrong=drive.word == "full",
+            kind="drive-full",
+            host=host,
+            owner=owner,
+            subject=drive.path,
+            text=f"drive {drive.path} is full, with {counted(drive.plots, 'plot')}",
+            raise_after_s=20,
+            clear_after_s=600,  # a plot that was on its way and broke off frees its room for a moment
+        )
+
+
+def _idle(farm: Farm, idle_s: float) -> Iterator[Condition]:
+    alive = {host: said for host, said in farm.plotters.items() if (Role.PLOTTER, host) not in farm.stale}
+    if not alive:
+        return  # nobody knows; that they are silent is told
+    yield Condition(
+        what="farm-idle",
+        wrong=not any(snapshot.jobs for snapshot in alive.values()),
+        kind="farm-idle",
+        host="farm",
+        text=f"no plot has been in the making for {human_duration(idle_s)}: {_why_idle(farm)}",
+        back="farm-busy",
+        back_text="plots are made again",
+        raise_after_s=idle_s,
+        clear_after_s=60,
+    )
+
+
+def _why_idle(farm: Farm) -> str:
+    if (nobody := scheduler_status.note(farm)) is not None:
+        return nobody
+    reasons: dict[str, str] = {}
+    for wait in scheduler_status.waits(farm):
+        if wait.host in farm.plotters and not (wait.subject or "").endswith((".plot", ".plot2")):
+            reasons.setdefault(wait.host, wait.reason)
+    if not reasons:
+        return "nothing is known that holds it up"
+    shown = [f"{host}: {reason}" for host, reason in sorted(reasons.items())]
+    more = f"; and {len(shown) - _REASONS} more" if len(shown) > _REASONS else ""
+    return "; ".join(shown[:_REASONS]) + more

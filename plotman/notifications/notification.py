@@ -1,0 +1,69 @@
+"""What is told to people, and what becomes of events."""
+
+from __future__ import annotations
+
+from pydantic import AwareDatetime
+
+from common.model.notification_kinds import KINDS, Severity
+from common.model.snapshot import Event, Notice
+
+# Kinds that are told as they happen. What lasts (a lost drive, a silent host, a stalled plot) is told from
+# the state of the farm: also when its event was missed, and once however often it is said.
+AS_THEY_HAPPEN = frozenset(
+    {
+        "plot-started",
+        "plot-done",
+        "plot-failed",
+        "plot-killed",
+        "archived",
+        "transfer-failed",
+        "refused",
+        "damaged",
+        "drive-failed",
+        "config-refused",
+        "config-changed",
+        "steered",
+    }
+)
+# A plot ends once, and comes to its drive once: said again after a restart, it is the same.
+_ONCE_A_TASK = frozenset({"plot-started", "plot-done", "plot-failed", "plot-killed"})
+_ONCE_A_PLOT = frozenset({"archived"})
+
+
+class Notification(Notice):
+    """id: the same for all notifiers of the farm. kind: of model.notification_kinds. subject: directory,
+    drive or plot; None for a host or the farm. shared: False for what each notifier tells by itself."""
+
+    id: str
+    kind: str
+    host: str
+    at: AwareDatetime
+    text: str
+    subject: str | None = None
+    plot_id: str | None = None
+    shared: bool = True
+
+    @property
+    def severity(self) -> Severity:
+        kind = KINDS.get(self.kind)
+        return kind.severity if kind else Severity.INFO
+
+
+def of_event(event: Event) -> Notification | None:
+    """None where the event is not told as such."""
+    if event.kind not in AS_THEY_HAPPEN:
+        return None
+    if event.kind in _ONCE_A_TASK and event.task_id:
+        which = event.task_id
+    elif event.kind in _ONCE_A_PLOT and event.plot_id:
+        which = event.plot_id
+    else:
+        which = f"{event.at.timestamp():.6f}:{event.plot_id or ''}"
+    return Notification(
+        id=f"{event.kind}:{event.host}:{which}",
+        kind=event.kind,
+        host=event.host,
+        at=event.at,
+        text=event.text,
+        plot_id=event.plot_id,
+    )

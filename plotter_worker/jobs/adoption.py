@@ -1,0 +1,93 @@
+"""Gives each job a Celery task that stands for it, whoever started the plotter and whatever was killed
+since: the task of an order goes on under its own id, a plotter found running gets one."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from uuid import NAMESPACE_URL, uuid5
+
+from kombu.exceptions import OperationalError
+
+from common.model.messages import PlotOrder
+from common.names import PLOT
+from plotter_worker.jobs.job import TrackedJob
+from plotter_worker.jobs.records import JobRecord
+from plotter_worker.processes.table import Found
+
+log = logging.getLogger(__name__)
+
+# The message has no expiry: Celery counts the id of one that expired as revoked, and would run no other of
+# that id. One that comes too late, or twice, does nothing.
+_AGAIN_S = 15.0
+
+Send = Callable[..., object]
+
+
+def found_task_id(host: str, process_identity: str) -> str:
+    """Task id of a plotter that nobody ordered; the same whenever it is looked for."""
+    return str(uuid5(NAMESPACE_URL, f"plotman:{host}:{process_identity}"))
+
+
+def record_of(found: Found, task_id: str, ours: bool) -> JobRecord:
+    """What is remembered of a plotter that was found running."""
+    return JobRecord(
+        task_id=task_id,
+        plotter=found.plotter.name,
+        ours=ours,
+        accepted_at=datetime.now(UTC),
+        argv=found.argv,
+        log=found.log,
+        tmp=found.command.tmp,
+        tmp2=found.command.tmp2,
+        dst=found.command.dst,
+        process=found.identity,
+        started_at=datetime.fromtimestamp(found.started_at_s, UTC),
+    )
+
+
+class Adoption:
+    """Sends the messages in a thread of its own: Redis may be away, and the watcher must not wait."""
+
+    def __init__(self, host: str, send: Send) -> None:
+        self._host = host
+        self._send = send
+        self._wanted: queue.SimpleQueue[TrackedJob | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="adopt-jobs", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._wanted.put(None)
+
+    def want(self, job: TrackedJob) -> None:
+        """Ask for a task for a job that has none, unless that was asked a moment ago."""
+        now = time.monotonic()
+        if not job.claimed and now >= job.adopt_after_s:
+            job.adopt_after_s = now + _AGAIN_S
+            self._wanted.put(job)
+
+    def later(self, job: TrackedJob) -> None:
+        """Do not ask for a while: what a task of the same id says now would undo the last one's result."""
+        job.adopt_after_s = time.monotonic() + _AGAIN_S
+
+    def _run(self) -> None:
+        while (job := self._wanted.get()) is not None:
+            if job.claimed:
+                continue
+            where = " ".join(part for part in (job.tmp, "->", job.dst) if part)
+            try:
+                self._send(
+                    PLOT,
+                    kwargs=PlotOrder(host=self._host, adopt=True).kwargs(),
+                    task_id=job.task_id,
+                    kwargsrepr=f"{self._host} {where}",
+                    retry=False,
+                )
+            except (OperationalError, OSError) as error:
+                log.info("no task for job %s yet, Redis is away: %s", job.task_id, error)

@@ -1,0 +1,154 @@
+"""Whether an order fits what this host sees itself. Pure: the host's snapshot and a time decide.
+
+Beat has looked already, at a snapshot that may be old by now. Here only what could do harm is looked at
+again; whether the start is a good idea is beat's to say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from common.errors import OrderRefused
+from common.model.messages import PlotOrder
+from common.model.snapshot import Directory, DirState, PlotterSnapshot, TmpDir, age_s
+from common.model.units import counted, human_bytes, human_seconds
+
+
+class AlreadyTaken(OrderRefused):
+    """This very order has been carried out, or is being: its message came twice."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a plot will be made, and where it goes."""
+
+    tmp: str
+    tmp2: str | None
+    dst: str
+
+
+def place(order: PlotOrder, host: PlotterSnapshot, now: datetime) -> Place:
+    """Where to carry the order out. Raises OrderRefused with the reason."""
+    if order.expires_at is not None and order.expires_at < now:
+        late_s = (now - order.expires_at).total_seconds()
+        raise OrderRefused(f"The order came {late_s:.0f} s too late.", "It is decided anew.")
+    if order.turn is not None and order.turn != host.turn:
+        raise OrderRefused(
+            f"The order was decided on turn {order.turn}, and this host is at {host.turn}: "
+            "a plot was started here since.",
+            "It is decided anew.",
+        )
+    if order.turn is not None and not host.plotting:
+        raise OrderRefused(f"{host.host} starts no plots: {host.pause_reason}.", "Unpause it first.")
+    if order.turn is not None:
+        _must_be_staggered(host, now)
+    tmp = _tmp(order, host)
+    dst = _dst(order, host, tmp)
+    for directory in (tmp, host.tmp2, *(d for d in host.dst_dirs if d.path == dst)):
+        _must_be_usable(directory)
+        if order.turn is not None and directory is not None and directory.drained is not None:
+            raise OrderRefused(f"{directory.path} is drained.", "`plotman undrain` makes it take plots.")
+    return Place(tmp.path, host.tmp2.path if host.tmp2 else None, dst)
+
+
+def _must_be_staggered(host: PlotterSnapshot, now: datetime) -> None:
+    """Orders that were held up on their way may arrive together, and beat's clock is not ours."""
+    starts = [job.started_at for job in host.jobs]
+    last = max([*starts, host.last_start_at] if host.last_start_at else starts, default=None)
+    if last is not None and age_s(last, now) < host.global_stagger_s:
+        raise OrderRefused(
+            f"The last plot was started {age_s(last, now):.1f} s ago, and scheduling.global_stagger_m is "
+            f"{human_seconds(host.global_stagger_s)}.",
+            "It is decided anew.",
+        )
+
+
+def _tmp(order: PlotOrder, host: PlotterSnapshot) -> TmpDir:
+    running = [job.tmp for job in host.jobs]
+    if len(running) >= host.global_max_jobs:
+        raise OrderRefused(
+            f"This host makes {counted(len(running), 'plot')}, and scheduling.global_max_jobs is "
+            f"{host.global_max_jobs}.",
+            "Wait for one to end, or raise the limit.",
+        )
+    free = [tmp for tmp in host.tmp_dirs if running.count(tmp.path) < tmp.max_jobs]
+    if order.tmp is None:
+        free = [tmp for tmp in free if tmp.drained is None]
+        if not free:
+            raise OrderRefused(
+                "Every tmp directory is drained or has all the jobs it may have.", "Wait for one to end."
+            )
+        needs_bytes = host.recipe.tmp_bytes
+        chosen = min(
+            free,
+            key=lambda tmp: (_unusable(tmp), _lacks(tmp, needs_bytes, host), running.count(tmp.path)),
+        )
+        if host.check_room and _lacks(chosen, needs_bytes, host):
+            raise OrderRefused(
+                f"No tmp directory has the {human_bytes(needs_bytes)} that another plot takes.",
+                "Wait for one to end, or make room. In one that you name it is made all the same.",
+            )
+        return chosen
+    for tmp in host.tmp_dirs:
+        if tmp.path == order.tmp:
+            if tmp in free:
+                return tmp
+            raise OrderRefused(
+                f"{tmp.path} has {counted(running.count(tmp.path), 'job')}, and its limit is {tmp.max_jobs}.",
+                "Wait for one to end, or raise tmpdir_max_jobs.",
+            )
+    raise OrderRefused(
+        f"{order.tmp} is no tmp directory of {host.host}.", "Name one of directories.tmp in its plotman.yaml."
+    )
+
+
+def _dst(order: PlotOrder, host: PlotterSnapshot, tmp: TmpDir) -> str:
+    allowed = [directory.path for directory in host.dst_dirs] or [host.tmp2.path if host.tmp2 else tmp.path]
+    if order.dst is None:
+        if tmp.path in allowed:
+            return tmp.path
+        incoming = [job.dst for job in host.jobs]
+        last = {
+            directory.path
+            for directory in host.dst_dirs
+            if directory.drained is not None
+            or _unusable(directory)
+            or _lacks(directory, host.recipe.dst_bytes, host)
+        }
+        return min(allowed, key=lambda path: (path in last, incoming.count(path)))
+    if order.dst not in allowed:
+        raise OrderRefused(
+            f"{order.dst} is no dst directory of {host.host} for {tmp.path}.",
+            "Name one of directories.dst in its plotman.yaml.",
+        )
+    return order.dst
+
+
+def _unusable(directory: Directory) -> bool:
+    return directory.state not in (DirState.OK, DirState.UNKNOWN)
+
+
+def _lacks(directory: Directory, size_bytes: int, host: PlotterSnapshot) -> bool:
+    """Whether so many bytes do not fit beside what running plots will still take of the same file system."""
+    if directory.free_bytes is None:
+        return False
+    known = (*host.tmp_dirs, *((host.tmp2,) if host.tmp2 else ()), *host.dst_dirs)
+    device = directory.device or directory.path
+    here = {other.path for other in known if (other.device or other.path) == device}
+    spoken_bytes = sum(
+        to_come_bytes
+        for job in host.jobs
+        for path, to_come_bytes in (
+            (job.tmp, job.tmp_to_come_bytes),
+            (job.tmp2 or job.tmp, job.tmp2_to_come_bytes),
+            (job.dst, job.dst_to_come_bytes),
+        )
+        if path in here
+    )
+    return directory.free_bytes - spoken_bytes < size_bytes
+
+
+def _must_be_usable(directory: Directory | None) -> None:
+    if directory is not None and _unusable(directory):
+        raise OrderRefused(f"{directory.path} is {directory.state}.", "Look at its drive.")

@@ -1,0 +1,150 @@
+"""Carries out an order: alone in the tmp directory, a record, a log, a plotter."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from common.config import Config
+from common.errors import OrderRefused
+from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
+from plotter_worker.jobs.job import TrackedJob
+from plotter_worker.jobs.order_checks import Place
+from plotter_worker.jobs.records import JobRecord, Records
+from plotter_worker.plotters.registry import plotter_for
+from plotter_worker.processes.launch import launch
+from plotter_worker.processes.table import ProcessTable, identity, is_running, pid_of, shows
+
+log = logging.getLogger(__name__)
+
+_LOCK_WAIT_S = 2.0  # whoever holds it needs some milliseconds
+_SHOW_WAIT_S = 0.3
+
+
+class StartFailed(OrderRefused):
+    """The plotter cannot be started on this machine, whatever the order."""
+
+
+class Starter:
+    """Starts the plots of one host; used by one thread at a time. settings: replaced between two starts."""
+
+    def __init__(self, settings: Config, records: Records) -> None:
+        self.settings = settings
+        self._records = records
+        self._table = ProcessTable()
+        self._probe = Probe()
+
+    def start(
+        self, task_id: str, where: Place, known: set[int], now: datetime
+    ) -> tuple[TrackedJob, subprocess.Popen[bytes]]:
+        """Start one plot and remember it. known: pids of the plotters that the order was decided on.
+
+        Raises OrderRefused where another plotter has come to the tmp directory meanwhile, and StartFailed
+        where nothing can be started; then nothing runs or is remembered.
+        """
+        with self._alone_in(where.tmp):
+            self._nobody_came(where.tmp, known)
+            job, child = self._start(task_id, where, now)
+            _until_it_shows(job)
+            return job, child
+
+    @contextmanager
+    def _alone_in(self, tmp: str) -> Iterator[None]:
+        """While this is held no other plotman of this machine starts a plot in `tmp`. The lock is on the
+        directory itself: it leaves no file behind, and ends with its holder. Drives that know no locks
+        are used without."""
+        try:
+            fd = self._probe.run(
+                tmp, lambda: os.open(tmp, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), LOOK_DEADLINE_S
+            )
+        except (OSError, Hanging) as error:
+            raise OrderRefused(f"{tmp} cannot be opened: {error}.", "Look at its drive.") from error
+        try:
+            _lock(fd, tmp)
+            yield
+        finally:
+            os.close(fd)
+
+    def _nobody_came(self, tmp: str, known: set[int]) -> None:
+        """The watcher looks once a second: what another plotman started since then is found here."""
+        for found in self._table.newcomers(known):
+            if found.state_dir == str(self.settings.state_dir):
+                continue  # our own: a plotter's child, or one from before a restart that is known by now
+            if tmp in (found.command.tmp, found.command.tmp2):
+                raise OrderRefused(
+                    f"Another plotter (pid {found.pid}) has just been started in {tmp}.",
+                    "It is decided anew.",
+                )
+
+    def _start(self, task_id: str, where: Place, now: datetime) -> tuple[TrackedJob, subprocess.Popen[bytes]]:
+        # The record is written before the start: a worker that is killed in between finds the plotter by
+        # the task id in its environment.
+        settings = self.settings
+        assert settings.plotting is not None
+        plotter = plotter_for(settings.plotting.type)
+        argv = plotter.argv(settings.plotting, where.tmp, where.tmp2, where.dst)
+        folder = settings.plots_log_dir
+        log_file = folder / f"{now.isoformat(timespec='microseconds').replace(':', '_')}.plot.log"
+        record = JobRecord(
+            task_id=task_id,
+            plotter=plotter.name,
+            ours=True,
+            accepted_at=now,
+            argv=tuple(argv),
+            log=str(log_file),
+            tmp=where.tmp,
+            tmp2=where.tmp2,
+            dst=where.dst,
+        )
+        try:
+            self._records.save(record)
+            folder.mkdir(parents=True, exist_ok=True)
+            child = launch(argv, log_file, task_id, settings.state_dir)
+        except OSError as error:
+            self._records.remove(task_id)
+            raise StartFailed(
+                f"The plotter cannot be started: {error.strerror} ({error.filename or settings.state_dir}).",
+                "Mend that; `plotman config check` looks at logs and programs.",
+            ) from error
+        # The stagger counts from here: were it from before the launch, two starts could be too close.
+        started_at = datetime.now(UTC)
+        record = record.model_copy(update={"process": identity(child.pid), "started_at": started_at})
+        self._records.keep(record)
+        return TrackedJob(record, plotter, plotter.recognise(argv, "/")), child
+
+
+def _until_it_shows(job: TrackedJob) -> None:
+    """Others look at the process table: only what they can see there may they not start beside. A program
+    that never looks like a plotter, such as a script around one, costs this wait with each start."""
+    assert job.record.process is not None
+    deadline = time.monotonic() + _SHOW_WAIT_S
+    try:
+        while is_running(job.record.process) and not shows(pid_of(job.record.process)):
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(0.001)
+    except OSError:
+        return  # it has ended already
+
+
+def _lock(fd: int, tmp: str) -> None:
+    deadline = time.monotonic() + _LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EINTR):
+                log.debug("%s knows no locks: %s", tmp, error)
+                return
+        else:
+            return
+        if time.monotonic() >= deadline:
+            raise OrderRefused(f"Another plotman is starting a plot in {tmp}.", "It is decided anew.")
+        time.sleep(0.005)

@@ -1,0 +1,83 @@
+"""What the archiver keeps of each try to send a plot (common.history)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from common.config import Config
+from common.errors import PlotmanError
+from common.history.recorder import Recorder, history_path
+from common.history.rows import End, Kind, TransferEnd
+from common.model.messages import Delivery
+from common.model.snapshot import Tally
+from common.names import Role
+from common.system.plotfile import plot_id_of
+from common.worker.move_step import LetGo
+
+
+class TransferHistory:
+    """Of the archiver: each try to send a plot."""
+
+    def __init__(self, settings: Config, changed: Callable[[], None]) -> None:
+        self._host = settings.host
+        self._recorder = Recorder(
+            history_path(settings.state_dir, Role.ARCHIVER), Kind.TRANSFERS, changed, settings.history_kept
+        )
+
+    def start(self) -> None:
+        self._recorder.start()
+
+    def stop(self) -> None:
+        self._recorder.stop()
+
+    def tally(self) -> Tally:
+        return self._recorder.tally()
+
+    @contextmanager
+    def trying(self, path: str, harvester: str, task_id: str | None) -> Iterator[Callable[[Delivery], None]]:
+        """Keep how the body ends: it tells what this yields of the delivery, or raises."""
+        started_at = datetime.now(UTC)
+
+        def keep(end: End, **known: object) -> None:
+            now = datetime.now(UTC)
+            self._recorder.put(
+                TransferEnd.model_validate(
+                    {
+                        "key": task_id or f"{path}:{started_at.isoformat()}",
+                        "host": self._host,
+                        "started_at": started_at,
+                        "ended_at": now,
+                        "end": end,
+                        "plot_id": plot_id_of(path),
+                        "path": path,
+                        "harvester": harvester,
+                        "transfer_s": (now - started_at).total_seconds(),
+                    }
+                    | known
+                )
+            )
+
+        def delivered(delivery: Delivery) -> None:
+            keep(End.SENT, **_sent(delivery))
+
+        try:
+            yield delivered
+        except LetGo:
+            raise
+        except Exception as error:
+            reason = str(error) if isinstance(error, PlotmanError) else f"{type(error).__name__}: {error}"
+            keep(End.FAILED, reason=reason)
+            raise
+
+
+def _sent(delivery: Delivery) -> dict[str, object]:
+    reservation = delivery.reservation
+    known: dict[str, object] = {"drive": reservation.drive, "size_bytes": reservation.size_bytes}
+    if delivery.took_s > 0:
+        known["transfer_s"] = delivery.took_s
+        known["rate_bytes_s"] = (delivery.sent_bytes or reservation.size_bytes) / delivery.took_s
+    if delivery.sent_bytes:
+        known["sent_bytes"] = delivery.sent_bytes
+    return known

@@ -1,0 +1,34 @@
+"""The plotter's history for those who ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import shared_task
+
+from common import names
+from common.errors import OrderRefused
+from common.history.pages import HistoryOrder, Source, page
+from common.history.recorder import history_path
+from common.history.rows import End, Kind
+from common.names import Role
+from plotter_worker.service import current
+
+
+@shared_task(name=names.PLOTTER_HISTORY, throws=(OrderRefused,))
+def history(**arguments: Any) -> dict[str, Any]:
+    """A page of this host's plots or transfers, the newest first. HistoryOrder; answer: version, host, kind,
+    rows (common.history.rows), next."""
+    order = HistoryOrder.read(**arguments)
+    state_dir = current(order.host).settings.state_dir
+    own = history_path(state_dir, Role.PLOTTER)
+    if order.kind is Kind.PLOTS:
+        return page(order, [(own, None)])
+    if order.kind is Kind.TRANSFERS:
+        # The archiver does one thing at a time, and would answer only after its transfer. Of its tries only
+        # those that failed: what came of the others is told here.
+        tries: Source = (history_path(state_dir, Role.ARCHIVER), frozenset({End.FAILED}))
+        return page(order, [(own, None), tries])
+    raise OrderRefused(
+        f"A plotter has no {order.kind}.", f"Ask {names.HARVESTER_HISTORY}, or for plots or transfers."
+    )

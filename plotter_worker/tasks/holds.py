@@ -1,0 +1,77 @@
+"""Tasks by which persons stop, drain and release a plotter host and its directories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import shared_task
+
+from common import names
+from common.errors import OrderRefused
+from common.model import holds
+from common.model.holds import HoldOrder, LiftOrder
+from common.model.units import counted
+from plotter_worker.host.plotter_host import PlotterHost
+from plotter_worker.service import current
+
+
+@shared_task(name=names.PAUSE, throws=(OrderRefused,))
+def pause(host: str, **order: Any) -> str:
+    """Start no more plots on `host`, or no more transfers. What runs goes on. Arguments: HoldOrder.
+
+    Returns a sentence. Raises OrderRefused.
+    """
+    message = holds.read_order(host, order, HoldOrder)
+    if message.dir is not None:
+        raise OrderRefused("A directory is drained, not paused.", "Call plotter_worker.drain.")
+    if message.what == holds.ARCHIVING:
+        text = "begins no more transfers"
+    elif message.after is None:
+        text = "starts no more plots"
+    else:
+        text = f"starts {counted(message.after, 'more plot')}"
+    return f"{host} {current(host).steered.hold(message, message.what, text)}"
+
+
+@shared_task(name=names.UNPAUSE, throws=(OrderRefused,))
+def unpause(host: str, **order: Any) -> str:
+    """Start plots on `host` as the rules allow, also after plotters that died at once; or transfers.
+    Arguments: HoldOrder, of which `what` counts."""
+    steered = current(host).steered
+    if holds.read_order(host, order, HoldOrder).what == holds.ARCHIVING:
+        return f"{host} {steered.let_go([holds.ARCHIVING], 'sends plots as the rules allow')}"
+    return f"{host} {steered.unpause()}"
+
+
+@shared_task(name=names.DRAIN, throws=(OrderRefused,))
+def drain(host: str, **order: Any) -> str:
+    """No new plots in or for a directory of `host`, or on it at all; plots that lie there leave. Arguments:
+    HoldOrder, of which `dir` names a tmp, tmp2 or dst directory."""
+    message = holds.read_order(host, order, HoldOrder)
+    plotter = current(host)
+    key = _key(plotter, message)
+    what = "is drained" if key == holds.ALL else f"is drained of {key}"
+    return f"{host} {plotter.steered.hold(message.model_copy(update={'after': None}), key, what)}"
+
+
+@shared_task(name=names.UNDRAIN, throws=(OrderRefused,))
+def undrain(host: str, **order: Any) -> dict[str, Any]:
+    """The opposite of `drain`, for the same directory, for the host as a whole, or with everything=true for
+    the host and all its directories. Arguments: LiftOrder.
+
+    Returns `answer` (a sentence), `lifted`, and for an order for the host `drained` (what still is): the host
+    by its name, directories by their paths. Raises OrderRefused.
+    """
+    plotter = current(host)
+    message = holds.read_order(host, order, LiftOrder)
+    drained = plotter.steered.drains()
+    key = _key(plotter, message)
+    keys = drained if message.everything else [one for one in drained if one == key]
+    left = [one for one in drained if one not in keys] if key == holds.ALL else []
+    what = "takes plots as the rules allow" if key == holds.ALL else f"takes plots in {key} again"
+    words, told = holds.lifted(host, keys, left)
+    return {"answer": f"{host} {plotter.steered.let_go([key, *keys], what, words)}", **told}
+
+
+def _key(plotter: PlotterHost, order: HoldOrder) -> str:
+    return holds.key_of(order, "tmp or dst directory", plotter.folders, plotter.steered.now.holds)

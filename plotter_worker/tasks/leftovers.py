@@ -1,0 +1,105 @@
+"""The tasks behind `plotman cleanup`."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from celery import shared_task
+
+from common.errors import OrderRefused
+from common.model.messages import CleanupOrder
+from common.names import CLEANUP, LEFTOVERS
+from plotter_worker.host.plotter_host import PlotterHost
+from plotter_worker.leftovers.delete import Wanted, delete
+from plotter_worker.leftovers.evidence import gather
+from plotter_worker.leftovers.rules import QUIET_S, Evidence, File, scratch_of, sort
+from plotter_worker.leftovers.scan import list_scratch
+from plotter_worker.processes.table import pid_of
+from plotter_worker.service import current
+
+
+@shared_task(name=LEFTOVERS, throws=(OrderRefused,))
+def leftovers(host: str, tmp: str | None = None, older_s: float | None = None) -> dict[str, Any]:
+    """Unfinished files on `host` of plots that nobody makes any more. Deletes nothing.
+
+    tmp: only in this tmp, tmp2 or dst directory. older_s: left alone for so long; at least 300, the default.
+    Returns `leftovers` (path, folder, inode, mtime_ns, size_bytes, allocated_bytes, owner, plot_id, program,
+    age_s), `kept` (the same with the `reason`) and `troubles` (directories that do not answer).
+    """
+    plotter = current(host)
+    folders = _folders(plotter, tmp)
+    evidence = _evidence(plotter)  # before the listing: what starts in between has no old files
+    files, troubles = list_scratch(folders)
+    now_s = time.time()
+    found, kept = sort(files, evidence, now_s, _quiet_s(older_s))
+    return {
+        "leftovers": [_told(file, now_s) for file in found],
+        "kept": [_told(entry.file, now_s) | {"reason": entry.reason} for entry in kept],
+        "troubles": troubles,
+    }
+
+
+@shared_task(name=CLEANUP, throws=(OrderRefused,))
+def cleanup(host: str, **order: Any) -> dict[str, Any]:
+    """Delete exactly these `files` (path, inode, mtime_ns and size_bytes as `leftovers` told them), each only
+    if it is unchanged and still a leftover. Returns `deleted` (paths), `freed_bytes`, and `refused` (path,
+    reason).
+    """
+    message = CleanupOrder.read(host=host, **order)
+    plotter = current(host)
+    report = delete(
+        [Wanted(**file.model_dump()) for file in message.files],
+        plotter.folders,
+        lambda: _evidence(plotter),
+        _quiet_s(message.older_s),
+    )
+    if report.deleted:
+        plotter.news.leftovers_deleted(len(report.deleted), report.freed_bytes)
+        plotter.look_again()
+    return {
+        "deleted": report.deleted,
+        "freed_bytes": report.freed_bytes,
+        "refused": [{"path": path, "reason": reason} for path, reason in report.refused],
+    }
+
+
+def _folders(plotter: PlotterHost, tmp: str | None) -> list[str]:
+    if tmp is None:
+        return plotter.folders
+    chosen = [folder for folder in plotter.folders if folder.rstrip("/") == tmp.rstrip("/")]
+    if not chosen:
+        known = ", ".join(plotter.folders)
+        raise OrderRefused(f"{tmp} is no tmp or dst directory of {plotter.name}.", f"It has {known}.")
+    return chosen
+
+
+def _evidence(plotter: PlotterHost) -> Evidence:
+    """What runs, with what this host's logs tell of it."""
+    known: dict[int, set[str]] = {}
+    for job in plotter.running_jobs():
+        progress = job.progress
+        told = (progress.plot_id, *(plot.plot_id for plot in progress.plots_done))
+        if job.record.process is not None:
+            known[pid_of(job.record.process)] = {plot_id for plot_id in told if plot_id is not None}
+    return gather(known)
+
+
+def _quiet_s(older_s: float | None) -> float:
+    return max(QUIET_S, older_s or 0.0)
+
+
+def _told(file: File, now_s: float) -> dict[str, Any]:
+    scratch = scratch_of(file.name)
+    return {
+        "path": file.path,
+        "folder": file.folder,
+        "inode": file.inode,
+        "mtime_ns": file.mtime_ns,
+        "size_bytes": file.size_bytes,
+        "allocated_bytes": file.allocated_bytes,
+        "owner": file.owner,
+        "plot_id": scratch.plot_id if scratch else None,
+        "program": scratch.program if scratch else None,
+        "age_s": round(max(0.0, now_s - file.mtime_s), 1),
+    }

@@ -1,0 +1,252 @@
+"""The runner with real processes: an embedded broker, and small programs in the place of workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from common.config.broker_url import embedded_broker
+from plotman.supervisor.instance_lock import Claim
+from tests.support.installed import python
+
+# A runner whose processes are an embedded broker and programs of the test's own.
+DRIVER = """
+import asyncio, sys
+from pathlib import Path
+from plotman.up import broker
+from plotman.up.children import Child, Stage
+from plotman.up.claim import Claim
+from plotman.up.keeper import Pauses
+from plotman.up.runner import Runner
+from plotman.up.start import stop_what_was_left
+
+state, program, stop_s = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+say = lambda text: print(text, flush=True)
+claim = Claim(state)
+stop_what_was_left(claim, say, timeout_s=1)
+url = broker.settle(state, say).url
+children = [
+    Child("broker", broker.argv(state), Stage.BROKER, ready_url=url),
+    Child("worker", (sys.executable, "-c", program), Stage.WORKERS, {"URL": url}),
+    Child("beat", (sys.executable, "-c", program), Stage.DECISIONS),
+]
+asyncio.run(Runner(children, state, say, pauses=Pauses(first_s=0.1), stop_s=stop_s).run(claim))
+say("Stopped.")
+"""
+SLEEPS = "import time; print('up', flush=True); time.sleep(1000)"
+CRASHES = "import sys; print('no disk today', flush=True); sys.exit(3)"
+IGNORES_SIGTERM = (
+    "import signal\n"
+    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "print('deaf', flush=True)\n"
+    "while True: signal.pause()"
+)
+NOTES_ITS_STOP = (
+    "import os, signal, sys, time\n"
+    "def stop(*_):\n"
+    "    time.sleep(0.2)\n"
+    "    open('stops', 'a').write('worker\\n' if 'URL' in os.environ else 'beat\\n')\n"
+    "    sys.exit()\n"
+    "signal.signal(signal.SIGTERM, stop)\n"
+    "print('up', flush=True)\n"
+    "time.sleep(1000)"
+)
+STARTS_A_PLOTTER = (
+    "import subprocess, time\n"
+    "p = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
+    "open('plotter.pid', 'a').write(f'{p.pid}\\n')\n"
+    "time.sleep(1000)"
+)
+
+
+def eventually(condition: Callable[[], object], what: str, timeout_s: float = 20) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not in {timeout_s} s: {what}"
+        time.sleep(0.02)
+
+
+class Running:
+    """A runner under test, and what it said."""
+
+    def __init__(self, state: Path, program: str, stop_s: float) -> None:
+        state.mkdir(exist_ok=True)
+        self.state = state
+        self._said = state.parent / f"said-{time.monotonic_ns()}"
+        with self._said.open("wb") as said:
+            self.process = subprocess.Popen(
+                [python(), "-c", DRIVER, str(state), program, str(stop_s)], stdout=said, stderr=said
+            )
+
+    @property
+    def said(self) -> str:
+        return self._said.read_text()
+
+    def says(self, text: str, times: int = 1) -> None:
+        eventually(lambda: self.said.count(text) >= times, f"{text!r} in:\n{self.said}")
+
+    def pid(self, name: str) -> int:
+        """Of the process that was last started under this name."""
+        lines = [line for line in self.said.splitlines() if line.startswith(f"{name} ") and "(pid " in line]
+        return int(lines[-1].split("(pid ")[1].rstrip(")."))
+
+    def pids(self) -> list[int]:
+        return [self.pid(name) for name in ("broker", "worker", "beat")]
+
+    def ends(self) -> int:
+        return self.process.wait(20)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[str], Running]]:
+    started: list[Running] = []
+
+    def start_one(program: str) -> Running:
+        stop_s = 1 if program == IGNORES_SIGTERM else 10
+        started.append(Running(tmp_path / "state", program, stop_s))
+        return started[-1]
+
+    yield start_one
+    for running in started:
+        running.process.terminate()
+        running.ends()
+    plotters = tmp_path / "state/plotter.pid"
+    for pid in plotters.read_text().split() if plotters.exists() else []:
+        if psutil.pid_exists(int(pid)):
+            os.kill(int(pid), signal.SIGKILL)
+
+
+def gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_processes_start_in_order_and_stop_in_the_reverse_order(start: Callable[[str], Running]) -> None:
+    running = start(NOTES_ITS_STOP)
+    running.says("beat started")
+    for name in ("worker", "beat"):
+        eventually(lambda name=name: "up" in read(running.state / f"logs/{name}.log"), f"{name} listens")
+    names = [line.split()[0] for line in running.said.splitlines() if " started " in line]
+    assert names == ["broker", "worker", "beat"]
+    assert (running.state / "logs/broker.log").exists()
+    running.process.send_signal(signal.SIGINT)
+    assert running.ends() == 0
+    assert running.said.endswith("Stopped.\n")
+    assert read(running.state / "stops").split() == ["beat", "worker"]
+    assert "killing" not in running.said
+    assert all(gone(pid) for pid in running.pids())
+
+
+def test_a_process_that_is_killed_comes_back(start: Callable[[str], Running]) -> None:
+    running = start(SLEEPS)
+    running.says("beat started")
+    killed = running.pid("worker")
+    os.kill(killed, signal.SIGKILL)
+    running.says("worker ended (signal SIGKILL)")
+    running.says("worker is back")
+    assert running.pid("worker") != killed
+    assert not gone(running.pid("worker"))
+
+
+def test_a_killed_broker_comes_back_at_its_address_with_what_it_held(start: Callable[[str], Running]) -> None:
+    from common.store import Board
+
+    running = start(SLEEPS)
+    running.says("beat started")
+    address = embedded_broker(running.state)
+    assert address
+    board = Board.connect(address.url)
+    board._redis.set("kept", "yes")
+    # Each command is in the file before it is answered; only a power cut loses the last second.
+    os.kill(running.pid("broker"), signal.SIGKILL)
+    running.says("broker is back")
+    assert embedded_broker(running.state) == address
+    assert board._redis.get("kept") == "yes"
+    board.close()
+
+
+def test_a_process_that_crashes_at_once_is_tried_less_and_less_and_its_last_words_are_shown(
+    start: Callable[[str], Running],
+) -> None:
+    running = start(CRASHES)
+    running.says("worker ended (exit code 3)", times=3)
+    ends = [line for line in running.said.splitlines() if "worker ended" in line]
+    assert [line.split("again in ")[1].split(" s")[0] for line in ends[:3]] == ["0.1", "0.2", "0.4"]
+    assert "    no disk today\n" in running.said
+
+
+def test_one_that_ignores_sigterm_is_killed_at_the_deadline(start: Callable[[str], Running]) -> None:
+    running = start(IGNORES_SIGTERM)
+    eventually(lambda: "deaf" in read(running.state / "logs/beat.log"), "beat is deaf")
+    eventually(lambda: "deaf" in read(running.state / "logs/worker.log"), "worker is deaf")
+    running.process.terminate()
+    assert running.ends() == 0
+    assert "worker does not stop; killing it" in running.said
+    assert all(gone(pid) for pid in running.pids())
+
+
+def read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def test_stopping_leaves_the_plotters_alone(start: Callable[[str], Running]) -> None:
+    running = start(STARTS_A_PLOTTER)
+    plotters = running.state / "plotter.pid"
+    eventually(lambda: len(read(plotters).split()) == 2, "two plotters")
+    running.process.terminate()
+    assert running.ends() == 0
+    assert not any(gone(int(pid)) for pid in plotters.read_text().split())
+
+
+def test_when_the_runner_is_killed_its_processes_follow_but_the_plotters_do_not(
+    start: Callable[[str], Running],
+) -> None:
+    running = start(STARTS_A_PLOTTER)
+    plotters = running.state / "plotter.pid"
+    eventually(lambda: len(read(plotters).split()) == 2, "two plotters")
+    running.says("beat started")
+    running.process.kill()
+    eventually(lambda: all(gone(pid) for pid in running.pids()), "the processes are gone")
+    assert not any(gone(int(pid)) for pid in plotters.read_text().split())
+
+
+def test_the_next_runner_stops_what_a_killed_one_left(start: Callable[[str], Running]) -> None:
+    killed = start(IGNORES_SIGTERM)
+    eventually(lambda: "deaf" in read(killed.state / "logs/beat.log"), "beat is deaf")
+    eventually(lambda: "deaf" in read(killed.state / "logs/worker.log"), "worker is deaf")
+    left = killed.pids()
+    killed.process.kill()
+    killed.ends()
+    assert not gone(left[1])
+
+    running = start(SLEEPS)
+    running.says("beat started")
+    assert "An earlier `plotman up` was killed; stopping what it left" in running.said
+    assert f"worker (pid {left[1]}), beat (pid {left[2]})" in running.said
+    assert all(gone(pid) for pid in left)
+
+
+def test_only_one_runner_runs_in_a_state_folder(start: Callable[[str], Running]) -> None:
+    running = start(SLEEPS)
+    running.says("beat started")
+    second = start(SLEEPS)
+    assert second.ends() == 1
+    assert f"already runs for {running.state} (pid {running.process.pid})" in second.said
+    assert not any(gone(pid) for pid in running.pids())
+
+
+def test_the_claim_outlives_nobody(start: Callable[[str], Running]) -> None:
+    running = start(SLEEPS)
+    running.says("beat started")
+    running.process.terminate()
+    running.ends()
+    Claim(running.state).release()

@@ -1,0 +1,180 @@
+"""Moves to an archiving target of plotman 0.5.3: no harvester takes part, and each wait says why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from beat.policy.decide import decide
+from beat.policy.decision import Move
+from beat.policy.moves.moves import plan_moves
+from beat.policy.moves.target_capacity import Places
+from common.model.pending import MoveStep, PendingMove
+from common.model.snapshot import ArchiverSnapshot, FinishedPlot, TargetReport, TargetSpace, Transfer, Wait
+from tests.unit.beat.builders import GB, T, archiver, at, drive, farm, keeper, move, plot, reasons
+
+NAS = "rsync://nas:873/plots"
+
+
+def target(free_gb: float | None = 1000, **fields: Any) -> TargetReport:
+    told = () if free_gb is None else (TargetSpace(path="/nas/1", free_bytes=int(free_gb * GB)),)
+    return TargetReport(**{"name": "nas", "place": NAS, "spaces": told, "asked_at": T, **fields})
+
+
+def plan(
+    report: TargetReport,
+    *moves: PendingMove,
+    finished: FinishedPlot | None = None,
+    others: tuple[ArchiverSnapshot, ...] = (),
+    their_moves: dict[str, list[PendingMove]] | None = None,
+) -> tuple[tuple[Move, ...], tuple[Wait, ...]]:
+    mine = archiver(target=report)
+    places = Places(
+        {each.host: each for each in (mine, *others)}, {"p1": list(moves), **(their_moves or {})}, T
+    )
+    snapshot = keeper(finished or plot("a"))
+    return plan_moves(snapshot, mine, moves, farm(h1=[drive()]), T, places=places)
+
+
+def sending(host: str, place: str, sent_gb: float = 0) -> ArchiverSnapshot:
+    transfer = Transfer(
+        path="/x",
+        plot_id=None,
+        size_bytes=108 * GB,
+        harvester="target nas",
+        drive="/nas/1",
+        started_at=T,
+        sent_bytes=int(sent_gb * GB),
+    )
+    return archiver(host, target=target(place=place), transfers=(transfer,))
+
+
+def test_a_plot_goes_to_the_target_though_a_harvester_has_room() -> None:
+    (ordered,), waits = plan(target())
+    assert (ordered.harvester, ordered.to_target) == ("target nas", True)
+    assert waits == ()
+
+
+@pytest.mark.parametrize(
+    ("report", "reason"),
+    [
+        (target(20), "plot needs 108.0 GB; largest free folder of target nas, /nas/1, has 20.0 GB"),
+        (target(None), "plot needs 108.0 GB; the disk space script of target nas names no folder"),
+        (target(None, asked_at=None), "free space of target nas is not known yet"),
+        (
+            target(trouble="target nas: disk space script exits 1: no route."),
+            "target nas: disk space script exits 1: no route.",
+        ),
+        (target(elsewhere="rsync (pid 7)"), "moves 1/1: rsync (pid 7) still sends to target nas"),
+    ],
+)
+def test_why_a_plot_does_not_go(report: TargetReport, reason: str) -> None:
+    ordered, waits = plan(report)
+    assert not ordered
+    assert reasons(waits) == [reason]
+
+
+def test_what_other_plotters_send_there_takes_up_its_room_and_the_archiver_hears_of_it() -> None:
+    others = (sending("p2", NAS, 30), sending("p3", NAS, 108), sending("p4", "another place"))
+    ordered, waits = plan(target(150), others=others)
+    assert not ordered
+    assert reasons(waits)[0].endswith("has 72.0 GB beside 78.0 GB on their way")
+    (ordered_with_room,), _ = plan(target(200), others=others)
+    assert ordered_with_room.coming == (("/nas/1", 78 * GB),)
+
+
+def test_two_plotters_do_not_choose_a_folder_of_one_place_at_the_same_time() -> None:
+    both = [keeper(plot("a"), host=host) for host in ("p1", "p2")]
+    archivers = {host: archiver(host, target=target()) for host in ("p1", "p2")}
+    first = decide({each.host: each for each in both}, archivers, {}, {}, {}, T)
+    assert [each.host for each in first.moves] == ["p1"]
+    assert "p1 is just choosing a folder of target nas" in reasons(first.waits)
+
+    choosing = {"p1": [move(harvester="target nas", step=MoveStep.TRANSFER)]}
+    again = decide({"p2": both[1]}, archivers, {}, {}, choosing, T)
+    assert not again.moves
+    archivers["p1"] = sending("p1", NAS).model_copy(
+        update={"transfers": (sending("p1", NAS).transfers[0].model_copy(update={"path": "/dst1/a.plot"}),)}
+    )
+    later = decide({"p2": both[1]}, archivers, {}, {}, choosing, T)
+    assert [each.host for each in later.moves] == ["p2"]
+
+
+def test_one_transfer_at_a_time_whatever_is_allowed_through_harvesters() -> None:
+    ordered, waits = plan_moves(keeper(plot("a"), plot("b")), archiver(target=target()), (), {}, T, at_once=4)
+    assert len(ordered) == 1
+    assert reasons(waits) == ["moves 1/1: a.plot is on its way to target nas"]
+
+
+def test_the_next_goes_to_a_target_when_the_last_one_is_gone_from_here() -> None:
+    deleted = move("/dst1/a.plot", harvester="target nas", step=MoveStep.RELEASE)
+    ordered, waits = plan_moves(keeper(plot("a"), plot("b")), archiver(target=target()), [deleted], {}, T)
+    assert not ordered
+    assert reasons(waits) == ["moves 1/1: a.plot is on its way to target nas"]
+
+
+def test_a_plot_that_was_begun_goes_again_though_its_own_copy_fills_the_drive() -> None:
+    begun = move(harvester="target nas", step=MoveStep.TRANSFER, expires_at=at(-1), attempts=2)
+    (ordered,), _ = plan(target(1), begun)
+    assert ordered.attempts == 2
+
+
+def test_a_plot_that_a_harvester_may_have_already_stays_with_it() -> None:
+    begun = move(harvester="h1", step=MoveStep.RELEASE, expires_at=at(-1))
+    (ordered,), _ = plan(target(), begun)
+    assert (ordered.harvester, ordered.to_target) == ("h1", False)
+    (ordered,), _ = plan(target(), finished=plot("a", copied_to="h1"))
+    assert (ordered.harvester, ordered.to_target) == ("h1", False)
+
+
+def test_a_transfer_that_failed_is_tried_again_after_its_pause() -> None:
+    failed = move(
+        harvester="target nas",
+        step=MoveStep.TRANSFER,
+        attempts=1,
+        retry_at=at(10),
+        reason="the drive is full",
+    )
+    ordered, waits = plan(target(), failed)
+    assert not ordered
+    assert reasons(waits) == ["the drive is full"]
+
+
+def test_while_a_transfer_goes_to_a_folder_not_known_no_other_plotter_is_sent_to_the_place() -> None:
+    """Its archiver was restarted, and the script goes on: how much room it will still take, nobody knows."""
+    restarted = archiver("p2", target=target(elsewhere="rsync (pid 7)"))
+    ordered, waits = plan(target(), others=(restarted,))
+    assert not ordered
+    assert reasons(waits) == [
+        "rsync (pid 7) of p2 still sends to a folder of target nas, which one is not known"
+    ]
+    another = archiver("p2", target=target(place="another place", elsewhere="rsync (pid 7)"))
+    assert plan(target(), others=(another,))[0]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "waits_for_it"),
+    [
+        ({"expires_at": at(60)}, True),
+        ({"expires_at": at(0)}, True),  # its archiver has just left, and its script may go on
+        ({"expires_at": at(-59)}, True),
+        ({"expires_at": at(-61)}, False),  # whoever is there by then tells of it
+        ({"expires_at": at(-1), "retry_at": at(9)}, False),  # it failed: nothing goes on
+        ({"expires_at": at(60), "harvester": "h1"}, False),
+        ({"expires_at": at(60), "step": MoveStep.RELEASE}, False),
+    ],
+)
+def test_until_another_plotter_tells_the_folder_of_its_transfer_it_is_waited_for(
+    theirs: dict[str, Any], waits_for_it: bool
+) -> None:
+    record = move("/dst1/z.plot", **{"harvester": "target nas", "step": MoveStep.TRANSFER, **theirs})
+    idle = archiver("p2", target=target())
+    ordered, waits = plan(target(), others=(idle,), their_moves={"p2": [record]})
+    assert (not ordered) == waits_for_it
+    assert reasons(waits) == (["p2 is just choosing a folder of target nas"] if waits_for_it else [])
+
+
+def test_a_plotter_does_not_wait_for_its_own_last_transfer() -> None:
+    lost = move(harvester="target nas", step=MoveStep.TRANSFER, expires_at=at(0))
+    assert plan(target(), lost)[0]

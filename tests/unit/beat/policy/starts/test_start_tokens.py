@@ -1,0 +1,37 @@
+"""Turns: which start of a host is due."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import pytest
+
+from beat.policy.starts.start_tokens import free_turns, is_due, next_turn
+
+
+@pytest.mark.parametrize(
+    ("turn", "starts", "then"),
+    [("a:7", 0, "a:7"), ("a:7", 1, "a:8"), ("h:1:9", 2, "h:1:11"), ("odd", 0, "odd"), ("odd", 1, "odd:1")],
+)
+def test_each_start_advances_the_turn_by_one(turn: str, starts: int, then: str) -> None:
+    assert next_turn(turn, starts) == then
+
+
+@pytest.mark.parametrize(
+    ("turn", "current", "due"),
+    [
+        ("a:7", "a:7", True),
+        ("a:9", "a:7", True),  # when the two before it have started
+        ("a:10", "a:9", True),  # counts are numbers, not text
+        ("a:6", "a:7", False),  # somebody else started in its turn
+        ("b:7", "a:7", False),  # the worker was started anew
+        ("odd", "odd", True),
+        ("odd", "even", False),
+    ],
+)
+def test_an_order_is_void_once_its_turn_has_passed(turn: str, current: str, due: bool) -> None:
+    assert is_due(turn, current) is due
+
+
+def test_the_turns_that_no_order_holds_are_given_away_gaps_first() -> None:
+    assert list(islice(free_turns("a:7", ["a:8"]), 3)) == ["a:7", "a:9", "a:10"]

@@ -1,0 +1,64 @@
+"""No rule says no without telling what can be done about it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import beat.policy
+from beat.policy.remedies import CURES, cure
+from common.model.snapshot import PlotState
+
+_ROLES = ("tmp", "tmp2", "dst")
+
+
+def rules() -> set[str]:
+    """Every name of a rule that the source of a policy can give to a Wait."""
+    found: set[str] = set()
+    for path in Path(next(iter(beat.policy.__path__))).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                found |= {name for value in rule_arguments(node) for name in names(value, path)}
+    return found
+
+
+def rule_arguments(call: ast.Call) -> Iterator[ast.expr]:
+    called = call.func.id if isinstance(call.func, ast.Name) else ""
+    if called == "Wait":
+        yield from (keyword.value for keyword in call.keywords if keyword.arg == "rule")
+    elif called == "wait":  # target.py's short way
+        yield from call.args[:1]
+
+
+def names(value: ast.expr, path: Path) -> list[str]:
+    text = ast.unparse(value)
+    if isinstance(value, ast.Constant):
+        return [value.value]
+    if isinstance(value, ast.JoinedStr) and "{role}" in text:
+        return [ast.literal_eval(text[1:]).replace("{role}", role) for role in _ROLES]
+    if text == "plot.state.value":
+        return [state.value for state in PlotState if state is not PlotState.READY]
+    if text == "rule":  # passed on by target.py's `wait`
+        return []
+    pytest.fail(f"{path.name}: teach this test to read the rule's name {text}")
+
+
+def test_every_rule_has_a_cure() -> None:
+    known = rules()
+    assert {"stagger", "tmp room", "dst state", "drives", "target", "refused", "windows"} <= known
+    assert sorted(known - CURES.keys()) == []
+
+
+@pytest.mark.parametrize("rule", CURES)
+def test_a_cure_is_one_sentence_or_two_that_name_the_host(rule: str) -> None:
+    text = cure(rule, "plotter1")
+    assert text.endswith((".", "each.", "lines."))
+    assert "{" not in text
+    assert "\n" not in text
+
+
+def test_of_an_unknown_rule_nothing_is_said() -> None:
+    assert cure("a newer beat's", "h") == ""

@@ -1,0 +1,53 @@
+"""What a person may drain, and under which key that is kept."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from common.errors import OrderRefused
+from common.model.holds import ALL, HoldOrder, LiftOrder, drains, key_of, lifted, read_order
+from common.model.snapshot import Hold
+
+DRIVES = ["/farm/1", "/farm/2"]
+
+
+def test_a_place_has_one_key_however_it_is_spelled() -> None:
+    assert key_of(read_order("h1", {"dir": "/farm/1/"}, HoldOrder), "drive", DRIVES, {}) == "/farm/1"
+
+
+def test_without_a_place_the_host_as_a_whole_is_meant() -> None:
+    assert key_of(read_order("h1", {}, HoldOrder), "drive", DRIVES, {}) == ALL
+
+
+def test_what_left_the_configuration_can_still_be_let_go() -> None:
+    assert key_of(read_order("h1", {"dir": "/farm/9"}, HoldOrder), "drive", DRIVES, {"/farm/9"}) == "/farm/9"
+
+
+@pytest.mark.parametrize("place", ["/etc", "farm/1", " "])
+def test_what_is_no_place_of_the_host_is_refused_with_those_that_are(place: str) -> None:
+    with pytest.raises(OrderRefused, match=r"no drive of h1\. It has /farm/1, /farm/2"):
+        key_of(read_order("h1", {"dir": place}, HoldOrder), "drive", DRIVES, {})
+
+
+def test_drains_are_those_that_hold_now_without_pauses_and_the_host_comes_first() -> None:
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    over = Hold(until=now - timedelta(seconds=1))
+    held = {"/b": Hold(), "plotting": Hold(), "/a": Hold(), "archiving": Hold(), "/c": over, ALL: Hold()}
+    assert drains(held, now) == [ALL, "/a", "/b"]
+
+
+def test_what_was_lifted_is_told_for_people_and_for_programs() -> None:
+    assert lifted("h1", [ALL, "/a"], ["/b"]) == (
+        "; lifted: h1, /a; still drained: /b",
+        {"lifted": ["h1", "/a"], "drained": ["/b"]},
+    )
+    assert lifted("h1", []) == ("; nothing was drained", {"lifted": [], "drained": []})
+
+
+def test_everything_and_one_directory_cannot_both_be_meant() -> None:
+    with pytest.raises(OrderRefused, match="exclude"):
+        read_order("h1", {"everything": True, "dir": "/farm/1"}, LiftOrder)
+    with pytest.raises(OrderRefused, match="everything"):
+        read_order("h1", {"everything": True}, HoldOrder)

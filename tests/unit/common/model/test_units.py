@@ -1,0 +1,74 @@
+"""Sizes and durations as people read them."""
+
+from __future__ import annotations
+
+import pytest
+
+from common.model.units import counted, human_bytes, human_bytes_apart, human_duration, human_seconds
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (4_100_000, "4.1 MB"),
+        (999_949, "999.9 kB"),
+        (999_950, "1.0 MB"),
+        (256_600_000_000, "256.6 GB"),
+        (18_000_000_000_000, "18.0 TB"),
+        (-1_500, "-1.5 kB"),
+        (5 * 10**21, "5000.0 EB"),
+    ],
+)
+def test_a_size_is_written_in_the_decimal_units_that_drives_are_sold_in(size_bytes: int, text: str) -> None:
+    assert human_bytes(size_bytes) == text
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "texts"),
+    [
+        (4_100_000, 2_000_000, ("4.1 MB", "2.0 MB")),
+        (4_100_000, 4_098_000, ("4.100 MB", "4.098 MB")),
+        (4_100_000, 4_099_999, ("4100000 B", "4099999 B")),
+        (4_100_000, 4_100_000, ("4.1 MB", "4.1 MB")),
+    ],
+)
+def test_two_sizes_that_differ_look_different(one: int, other: int, texts: tuple[str, str]) -> None:
+    assert human_bytes_apart(one, other) == texts
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "text"),
+    [
+        (-5, "0s"),
+        (0.9, "0s"),
+        (59, "59s"),
+        (60, "1m 0s"),
+        (5000, "1h 23m"),
+        (86_400 + 3 * 3600 + 59 * 60, "1d 3h"),
+    ],
+)
+def test_a_duration_shows_its_two_largest_units(duration_s: float, text: str) -> None:
+    assert human_duration(duration_s) == text
+
+
+@pytest.mark.parametrize(("duration_s", "text"), [(1800.0, "1800s"), (6, "6s"), (4.5, "4.5s")])
+def test_seconds_to_be_compared_stay_seconds(duration_s: float, text: str) -> None:
+    assert human_seconds(duration_s) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "expected"),
+    [
+        (0, ("plot",), "0 plots"),
+        (1, ("plot",), "1 plot"),
+        (2, ("plot",), "2 plots"),
+        (1, ("more plot",), "1 more plot"),
+        (1, ("directory", "directories"), "1 directory"),
+        (3, ("directory", "directories"), "3 directories"),
+    ],
+)
+def test_one_thing_has_no_plural(count: int, words: tuple[str, ...], expected: str) -> None:
+    assert counted(count, *words) == expected

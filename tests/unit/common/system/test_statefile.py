@@ -1,0 +1,55 @@
+"""Small JSON files that survive a kill at any moment."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from common.system import statefile
+
+
+class Note(BaseModel):
+    text: str
+
+
+def test_what_was_written_is_read_and_nothing_else_is_left(tmp_path: Path) -> None:
+    statefile.write(tmp_path / "a.json", Note(text="one"))
+    statefile.write(tmp_path / "a.json", Note(text="two"))
+    assert statefile.read(tmp_path / "a.json", Note) == Note(text="two")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_two_that_write_at_once_never_leave_a_mixture(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+
+    def write(text: str) -> None:
+        for _ in range(50):
+            statefile.write(path, Note(text=text))
+
+    texts = ["short", "long" * 5000]
+    writers = [threading.Thread(target=write, args=(text,)) for text in texts]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        found = statefile.read(path, Note)
+        assert found is None or found.text in texts
+    for writer in writers:
+        writer.join()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"text": "a"}\0\0', b"\xff\xfe"])
+def test_a_file_in_ruins_counts_as_none(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    assert statefile.read(path, Note) is None
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.mkdir()
+    with pytest.raises(OSError):
+        statefile.write(path, Note(text="two"))
+    assert [left.name for left in tmp_path.iterdir()] == ["a.json"]

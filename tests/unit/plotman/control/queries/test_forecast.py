@@ -1,0 +1,107 @@
+"""Plots per day, and when the drives are full: honest where that is not known."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from common.history.recent_counts import Tallying
+from common.history.rows import End, PlotEnd, TransferEnd
+from common.model.snapshot import ArchiverSnapshot, DirState, Drive, DriveUse, HarvesterSnapshot, Tally
+from plotman.control.farm import Farm
+from plotman.control.queries.forecast import forecast, pace, paces_table, sentence
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+TIB = 2**40
+
+
+def farm(drives: tuple[Drive, ...], tally: Tally | None) -> Farm:
+    return Farm(
+        at=NOW,
+        plotters={},
+        archivers={"p1": ArchiverSnapshot(host="p1", at=NOW, tally=tally)},
+        harvesters={"h1": HarvesterSnapshot(host="h1", at=NOW, drives=drives)},
+        waits=None,
+        stale=frozenset(),
+    )
+
+
+def drive(free_tib: float | None, use: DriveUse = DriveUse.ACTIVE) -> Drive:
+    free_bytes = None if free_tib is None else int(free_tib * TIB)
+    return Drive(path=f"/mnt/{free_tib}", state=DirState.OK, use=use, free_bytes=free_bytes)
+
+
+def sent(tib_in_all: float, ago: timedelta) -> Tally:
+    return Tally(week_count=10, week_bytes=int(tib_in_all * TIB), since=NOW - ago)
+
+
+@pytest.mark.parametrize(
+    ("drives", "tally", "days", "said"),
+    [
+        (
+            (drive(6), drive(8)),
+            sent(14, timedelta(days=30)),
+            7.0,
+            "full in 7.0 days, at the pace of the last 7 days",
+        ),
+        (
+            (drive(8),),
+            sent(1, timedelta(hours=12)),
+            4.0,
+            "full in 4.0 days, at the pace of the last 12 hours",
+        ),
+        (
+            (drive(8), drive(9, DriveUse.DRAINING)),
+            sent(8, timedelta(days=7)),
+            7.0,
+            "1 drive with 8.00 TiB free:",
+        ),
+        ((drive(7), drive(None)), sent(7, timedelta(days=9)), 7.0, "(1 more does not tell)"),
+        ((drive(8),), sent(0, timedelta(days=30)), None, "nothing was archived in the last 7 days"),
+        ((drive(8),), sent(1, timedelta(minutes=9)), None, "too little was archived yet to tell"),
+        ((drive(8),), None, None, "too little was archived yet to tell"),
+        ((), sent(1, timedelta(days=9)), None, "no drive takes plots"),
+        ((drive(None),), sent(1, timedelta(days=9)), None, "no drive tells its free space"),
+    ],
+)
+def test_days_until_the_drives_are_full(
+    drives: tuple[Drive, ...], tally: Tally | None, days: float | None, said: str
+) -> None:
+    told = forecast(farm(drives, tally))
+    assert told.days == (pytest.approx(days) if days is not None else None)
+    assert said in sentence(told)
+
+
+def test_the_pace_of_several_hosts_is_their_sum_over_the_time_of_the_oldest() -> None:
+    both = pace([sent(7, timedelta(days=30)), sent(7, timedelta(days=1)), None], NOW)
+    assert both.bytes_per_day == 2 * TIB
+    rows = paces_table(farm((), sent(7, timedelta(days=14)))).rows
+    assert rows == (("archived", "p1", "0", "0.00", "10", "7.00", "1.4", "1.00"),)
+
+
+def test_a_tally_counts_each_plot_once_in_the_hour_it_ended() -> None:
+    tally = Tallying()
+    for number, ago in enumerate([timedelta(minutes=59), timedelta(minutes=61), timedelta(hours=25)]):
+        for _ in range(2):
+            tally.add(
+                PlotEnd(
+                    key=str(number),
+                    host="p",
+                    task_id="t",
+                    plotter="chia",
+                    end=End.DONE,
+                    ended_at=NOW - ago,
+                    size_bytes=100,
+                )
+            )
+    # The second try to send a plot that was sent before counts no more.
+    for task in ("a", "b"):
+        tally.add(TransferEnd(key=task, host="p", end=End.SENT, ended_at=NOW, plot_id="x", size_bytes=7))
+    tally.add(TransferEnd(key="c", host="p", end=End.FAILED, ended_at=NOW, plot_id="y", size_bytes=7))
+    told = tally.at(NOW)
+    assert told.hours_count == (*(0,) * 22, 1, 2)
+    assert told.hours_bytes == (*(0,) * 22, 100, 107)
+    assert (told.day_count, told.week_count, told.week_bytes) == (3, 4, 307)
+    assert told.since == NOW - timedelta(hours=25)
+    assert tally.at(NOW + timedelta(days=6, hours=23, minutes=30)).week_count == 1

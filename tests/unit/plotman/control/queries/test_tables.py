@@ -1,0 +1,183 @@
+"""What `status` and `dirs` show, from a farm as the notice board has it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from common.model.pending import MoveStep, PendingMove
+from common.model.phase import Phase
+from common.model.snapshot import Failures, FinishedPlot, Hold, PlotState, Wait, Waits
+from common.names import Role
+from plotman.control.queries import reports, tables
+from plotman.dashboard import panes
+from tests.support.told import JOB, PLOT_ID, SILENT, T, farm, plotter
+
+
+def cells(table: tables.Table, row: int = 0) -> dict[str, str]:
+    return dict(zip(table.columns, table.rows[row], strict=True))
+
+
+def test_a_job_has_the_columns_of_0_5_3_with_host_percent_and_eta() -> None:
+    shown = cells(tables.jobs_table(farm(plotter())))
+    assert shown == {
+        "plot id": "6b4e7375",
+        "host": "plotter1",
+        "plotter": "madmax",
+        "k": "32",
+        "tmp": "/mnt/tmp/00",
+        "dst": "/mnt/dst/00",
+        "wall": "1h 23m",
+        "phase": "2:3",
+        "%": "43",
+        "ETA": "1h 23m",
+        "tmp size": "120.5 GB",
+        "pid": "4711",
+        "stat": "RUN",
+        "mem": "4.0 GB",
+        "user": "1h 1m",
+        "sys": "0s",
+        "io": "0s",
+    }
+
+
+def test_what_is_not_known_of_a_job_is_a_question_mark_and_never_a_number() -> None:
+    shown = cells(tables.jobs_table(farm(plotter(jobs=(SILENT,)))))
+    assert [shown[column] for column in ("k", "tmp", "phase", "%", "ETA")] == ["?", "?", "?:?", "?", "?"]
+
+
+@pytest.mark.parametrize("leader", ["beat1", None], ids=["decided", "nobody decides"])
+def test_a_drained_tmp_says_so_before_any_other_reason(leader: str | None) -> None:
+    hold = Hold(reason="new cable", by="anna@desk", until=T + timedelta(hours=2))
+    snapshot = plotter()
+    drained = snapshot.tmp_dirs[0].model_copy(update={"drained": hold})
+    waits = (Wait(host="plotter1", rule="max jobs", reason="max jobs 4/4"),)
+    told = replace(
+        farm(snapshot.model_copy(update={"tmp_dirs": (drained, *snapshot.tmp_dirs[1:])})),
+        waits=Waits(beat="beat1", at=T - timedelta(hours=1), waits=waits),
+        leader=leader,
+    )
+    until = (T + timedelta(hours=2, seconds=snapshot.utc_offset_s)).strftime("%H:%M")
+    shown = cells(tables.tmp_table(told))
+    assert shown["waits because"] == f"drained: new cable (anna@desk), until {until}"
+    assert shown["ready"] == "--"
+    row = panes.all_tables(told, None)["tmp"].rows[0]
+    assert f"drained: new cable (anna@desk), until {until}" in [cell.text for cell in row.cells]
+
+
+def test_a_transfer_shows_how_far_it_is_and_where_it_goes() -> None:
+    shown = cells(tables.moves_table(farm(plotter())))
+    assert (shown["%"], shown["rate"], shown["ETA"]) == ("50", "181.0 MB/s", "4m 58s")
+    assert shown["to"] == "harvester1:/mnt/farm/07"
+
+
+def test_files_that_are_left_alone_are_named_with_the_reason_and_ready_plots_are_not() -> None:
+    plots = [
+        FinishedPlot(path=f"/mnt/dst/00/{state}", size_bytes=5, state=state, since=T, reason=f"it is {state}")
+        for state in PlotState
+    ]
+    shown = tables.plots_table(farm(plotter(plots=tuple(plots))))
+    assert {row[3] for row in shown.rows} == {"open", "truncated", "foreign", "misnamed", "refused"}
+    assert ("plotter1", "/mnt/dst/00/truncated", "5 B", "truncated", "it is truncated") in shown.rows
+
+
+def test_a_tmp_dir_says_why_it_takes_nothing_and_one_that_could_is_ready() -> None:
+    wait = Wait(
+        host="plotter1", rule="tmp phase", reason="tmp phase: 1 of 1 job before 2:1", subject="/mnt/tmp/00"
+    )
+    rows = tables.tmp_table(farm(plotter(), (wait,))).rows
+    assert rows == (
+        ("plotter1", "/mnt/tmp/00", "--", "1000.0", "2:3", "tmp phase: 1 of 1 job before 2:1"),
+        ("plotter1", "/mnt/tmp/01", "OK", "1000.0", "", ""),
+    )
+
+
+def test_a_dst_dir_shows_its_archive_priority_by_the_rule_of_0_5_3() -> None:
+    plot = FinishedPlot(path="/mnt/dst/00/x.plot", size_bytes=5, state=PlotState.READY, since=T)
+    advanced = JOB.model_copy(update={"phase": Phase(3, 5)})
+    shown = cells(tables.dst_table(farm(plotter(jobs=(advanced,), plots=(plot,)))))
+    # 50, less 8 for a job at 3:5, plus 1 + 4 for 600 GB free, plus one plot
+    assert (shown["plots"], shown["GBfree"], shown["inbnd phases"], shown["pri"]) == (
+        "1",
+        "600.0",
+        "3:5",
+        "48",
+    )
+
+
+def test_a_drive_whose_room_is_unknown_says_its_state_in_the_place_of_a_number() -> None:
+    shown = cells(tables.drives_table(farm(plotter())), 1)
+    assert (shown["GBfree"], shown["state"]) == ("not mounted", "not mounted")
+
+
+def test_paths_can_be_shown_below_the_folder_that_they_share() -> None:
+    table = tables.jobs_table(farm(plotter()))
+    assert table.shared_folder() == "/mnt"
+    assert cells(table.below("/mnt"))["tmp"] == "tmp/00"
+
+
+def test_nobody_overlooks_silent_hosts_pauses_stopped_plotting_and_stalls() -> None:
+    stalled = JOB.model_copy(update={"stalled": "Retrying in five minutes."})
+    failures = Failures(consecutive=3, last_at=T, last_reason="no keys today.")
+    snapshot = plotter(jobs=(stalled,), plotting=False, pause_reason="new fans", failures=failures)
+    silent = farm(snapshot, stale=frozenset({(Role.HARVESTER, "harvester1")}))
+    said = "\n".join(reports.notes(silent))
+    for part in (
+        "harvester harvester1 is silent; its last word is 0s old",
+        "plotter1 starts no plots: new fans",
+        "3 plotters in a row died at once, the last: no keys today.",
+        "`plotman unpause plotting --host plotter1`",
+        "pid 4711 is stalled: Retrying in five minutes.",
+    ):
+        assert part in said
+
+
+def test_a_plot_on_its_way_of_which_nothing_is_sent_just_now_says_where_it_is() -> None:
+    path = f"/mnt/dst/plot-k32-2026-11-22-11-00-{PLOT_ID}.plot"
+    move = PendingMove(
+        path=path,
+        harvester="harvester1",
+        size_bytes=108,
+        step=MoveStep.ADMIT,
+        expires_at=T + timedelta(minutes=1),
+    )
+    on_the_way = replace(farm(plotter()), archivers={}, moves={("plotter1", path): move})
+    assert tables.moves_table(on_the_way).rows == (
+        ("6b4e7375", "plotter1", "harvester1", "", "is checked", ""),
+    )
+    assert reports.status_json(on_the_way)["moves"] == [
+        {
+            "host": "plotter1",
+            "path": path,
+            "harvester": "harvester1",
+            "size_bytes": 108,
+            "step": "admit",
+            "attempts": 0,
+            "task_id": None,
+        }
+    ]
+
+
+def test_the_json_of_status_has_its_documented_keys() -> None:
+    shown = reports.status_json(farm(plotter()))
+    assert set(shown) == {
+        "version",
+        "updated",
+        "total_jobs",
+        "jobs",
+        "transfers",
+        "moves",
+        "plots",
+        "waits",
+        "notes",
+    }
+    job = shown["jobs"][0]
+    assert (job["host"], job["phase"], job["time_wall_s"], job["tmp_to_come_bytes"]) == (
+        "plotter1",
+        "2:3",
+        4980,
+        0,
+    )
+    assert shown["transfers"][0]["rate_bytes_s"] == 181e6

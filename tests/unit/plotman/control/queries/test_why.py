@@ -1,0 +1,174 @@
+"""What `plotman why` answers, from a farm as the notice board has it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from beat.policy.decide import decide
+from common.errors import ExitCode
+from common.model.pending import MoveStep, PendingMove
+from common.model.snapshot import RunStatus, Transfer, Waits
+from common.names import Role
+from plotman.control.farm import Farm
+from plotman.control.queries import tables
+from plotman.control.queries.explain import explain
+from plotman.control.queries.why import Answer, NothingCalledSo, Picture, about, as_dict, heading
+from tests.unit.beat import builders as b
+
+PLOT_ID = "6b4e7375" + "0" * 56
+
+
+def seen(
+    *plotters: Any, leader: str | None = "beat", moves: tuple[PendingMove, ...] = (), **farm: Any
+) -> Picture:
+    """The farm with what the rules say of it."""
+    hosts = {one.host: one for one in plotters}
+    archivers = {host: b.archiver(host) for host in hosts} | farm.get("archivers", {})
+    given = {"archivers": archivers, "harvesters": farm.get("harvesters", {})}
+    of_p1 = {"p1": list(moves)}
+    orders = {"p1": list(farm.get("orders", ()))}
+    decision = decide(hosts, **given, orders=orders, moves=of_p1, now=b.T)
+    stale = farm.get("stale", frozenset())
+    made = Farm(b.T, hosts, **given, waits=Waits(beat="b", at=b.at(-3), waits=decision.waits), stale=stale)
+    return Picture(made, orders, of_p1, decision.waits, leader, () if leader else decision.starts)
+
+
+def told(picture: Picture, subject: str | None = None) -> list[tuple[str | None, str, str | None]]:
+    return [(one.rule, one.text, one.when) for one in about(explain(picture), subject)]
+
+
+def one(picture: Picture, subject: str) -> Answer:
+    (answer,) = about(explain(picture), subject)
+    return answer
+
+
+def test_a_tmp_directory_is_told_with_rule_numbers_time_and_cure() -> None:
+    busy = b.job(phase="1:4", eta_s=4320, plot_id=PLOT_ID, percent=40)
+    picture = seen(b.plotter(b.tmp_dir(), b.tmp_dir("/tmp2"), jobs=(busy,), global_stagger_s=90_000))
+    stagger = next(answer for answer in explain(picture) if answer.rule == "stagger")
+    assert (stagger.text, stagger.when) == ("stagger 86400s/90000s", "in 1h 0m")
+    assert stagger.numbers == {"age_s": 86_400, "stagger_s": 90_000}
+    assert "global_stagger_m" in stagger.cure
+    phase = about(explain(picture), "/tmp1")[0]
+    assert (phase.rule, phase.text) == ("tmp phase", "tmp phase: 1 of 1 job before 2:1")
+    assert phase.when == "at the latest in about 1h 12m, when plot 6b4e7375 ends"
+    assert phase.expected_at == b.at(4320)
+    assert one(picture, "/tmp2/").text == "has room for a plot, but its host waits: stagger 86400s/90000s"
+
+
+def test_the_limit_is_over_when_enough_plots_have_ended() -> None:
+    jobs = tuple(b.job("/tmp1", phase="3:1", eta_s=eta, plot_id=f"{eta:064x}") for eta in (300, 60, 600))
+    picture = seen(b.plotter(b.tmp_dir(max_jobs=2), jobs=jobs))
+    answer = next(answer for answer in explain(picture) if answer.rule == "tmp max jobs")
+    assert answer.when == "in about 5m 0s, when plot 00000000 ends"
+    stopped = tuple(one.model_copy(update={"status": RunStatus.STOPPED}) for one in jobs)
+    answer = next(
+        answer
+        for answer in explain(seen(b.plotter(b.tmp_dir(max_jobs=2), jobs=stopped)))
+        if answer.rule == "tmp max jobs"
+    )
+    assert answer.when is None, "of suspended plots nobody knows"
+
+
+def test_what_happens_is_told_too() -> None:
+    ordered = seen(b.plotter(), orders=(b.order(sent_s=-2),))
+    assert ("", one_tmp(ordered).text) == ("", "a plot was ordered 2s ago")
+    started = seen(b.plotter(jobs=(b.job(age_s=12, task_id="t"),)))
+    assert one_tmp(started).text == "a plot was started 12s ago"
+    assert one_tmp(started).rule is None
+
+
+def one_tmp(picture: Picture) -> Answer:
+    return next(answer for answer in explain(picture) if answer.kind == "tmp")
+
+
+def test_a_job_tells_how_far_it_is_or_what_holds_it() -> None:
+    job = b.job(phase="2:3", percent=43.4, eta_s=5000, plot_id=PLOT_ID)
+    running = one(seen(b.plotter(jobs=(job,))), "6b4e")
+    assert (running.text, running.when) == ("chia pid 1 in /tmp1: phase 2:3, 43 %", "done in about 1h 23m")
+    stalled = one(seen(b.plotter(jobs=(job.model_copy(update={"stalled": "Retrying."}),))), PLOT_ID)
+    assert (stalled.rule, stalled.text) == ("stalled", "chia pid 1 in /tmp1 gets no further: Retrying.")
+    suspended = one(seen(b.plotter(jobs=(job.model_copy(update={"status": RunStatus.STOPPED}),))), "p1:1")
+    assert suspended.cure == "`plotman resume` lets it go on."
+
+
+def test_a_finished_plot_tells_where_it_is_or_why_it_stays() -> None:
+    plot = b.plot(plot_id=PLOT_ID)
+    drives: dict[str, Any] = {"harvesters": b.farm(h1=[b.drive()])}
+    transfer = Transfer(
+        path=plot.path, plot_id=PLOT_ID, size_bytes=100, harvester="h1", drive="/farm/1", started_at=b.T,
+        sent_bytes=43, rate_bytes_s=120e6, eta_s=130,
+    )  # fmt: skip
+    sending = seen(b.keeper(plot), archivers={"p1": b.archiver(transfers=(transfer,))}, **drives)
+    assert told(sending, plot.path) == [(None, "moving to h1:/farm/1: 43 %, 120.0 MB/s", "2m 10s left")]
+    admitted = b.move(step=MoveStep.ADMIT, attempts=2)
+    assert told(seen(b.keeper(plot), moves=(admitted,), **drives), "a.plot") == [
+        (None, "on its way to h1: admit (failed 2 times at admit)", None)
+    ]
+    failed = b.move(step=MoveStep.TRANSFER, attempts=1, reason="cable pulled", retry_at=b.at(30))
+    assert told(seen(b.keeper(plot), moves=(failed,), **drives), "6b4e7375") == [
+        ("retry", "cable pulled (failed 1 time at transfer)", "in 30s")
+    ]
+    assert one(seen(b.keeper(plot), harvesters=b.farm(h1=[b.drive(1)])), "a.plot").rule == "drives"
+    assert one(seen(b.keeper(plot, archiving=False)), "a.plot").rule == "no archiving"
+    lost = one(seen(b.keeper(b.plot(copied_to="h2")), **drives), "a.plot")
+    assert (lost.rule, "`plotman resend`" in lost.cure) == ("its copy", True)
+
+
+def test_without_a_scheduler_the_same_rules_are_asked_here() -> None:
+    picture = seen(
+        b.plotter(b.tmp_dir(), b.tmp_dir("/tmp2", state="missing")),
+        b.keeper(b.plot(), host="p2"),
+        leader=None,
+    )
+    assert str(heading(picture)).startswith(
+        "No scheduler decides now; the last one did 3s ago. Start `plotman up`"
+    )
+    assert [answer.rule for answer in about(explain(picture), "/tmp1")] == ["no scheduler", "paused"]
+    assert one(picture, "/tmp2").rule == "tmp state"
+    assert heading(replace(picture, leader="b")) is None
+
+
+def test_a_silent_host_and_a_drive_that_takes_nothing_are_told() -> None:
+    silent = b.plotter(at=b.T - timedelta(seconds=90))
+    picture = seen(silent, stale=frozenset({(Role.PLOTTER, "p1")}))
+    assert told(picture, "p1") == [("silent", "its plotter is silent; its last word is 1m 30s old", None)]
+    drives = b.farm(h1=[b.drive(path="/farm/1"), b.drive(path="/farm/2", state="not mounted", free_gb=None)])
+    assert [one.rule for one in about(explain(seen(harvesters=drives)), "h1")] == [None, "drive"]
+
+
+def test_an_unknown_subject_names_what_is_meant_perhaps() -> None:
+    with pytest.raises(NothingCalledSo) as raised:
+        about(explain(seen(b.plotter(jobs=(b.job(plot_id=PLOT_ID),)))), "/tpm1")
+    assert raised.value.exit_code == ExitCode.NOTHING
+    assert "/tmp1" in str(raised.value)
+
+
+def test_json_has_every_key_of_every_answer() -> None:
+    picture = seen(b.plotter(jobs=(b.job(phase=None),)))
+    said = as_dict(picture, explain(picture))
+    keys = {"host", "kind", "subject", "plot_id", "rule", "text", "numbers", "until", "expected_at", "cure"}
+    assert said["decided_by"] == "beat"
+    assert all(answer.keys() == keys for answer in said["answers"])
+
+
+def test_a_comparison_with_a_file_on_the_drive_is_told_at_both_ends() -> None:
+    plots = (b.plot("a", plot_id=PLOT_ID),)
+    transfer = Transfer(
+        path="/dst1/a.plot", plot_id=PLOT_ID, size_bytes=100, harvester="h1", drive="/farm/1",
+        started_at=b.T, sent_bytes=40, compares=True,
+    )  # fmt: skip
+    reads = seen(b.plotter(plots=plots), archivers={"p1": b.archiver(transfers=(transfer,))})
+    assert one(reads, PLOT_ID[:8]).text == (
+        "h1:/farm/1 has a file of its name; the plot is read, to be compared with that: 40 %"
+    )
+    assert tables.moves_table(reads.farm).rows[0][2] == "compared with h1:/farm/1"
+    doing = "is compared with the file of its name on /farm/1: 7 %"
+    checks = seen(b.plotter(plots=plots), moves=(b.move(step=MoveStep.ADMIT, doing=doing),))
+    assert one(checks, PLOT_ID[:8]).text == f"on its way to h1: {doing}"
+    farm = replace(checks.farm, moves={("p1", "/dst1/a.plot"): checks.moves["p1"][0]})
+    assert tables.moves_table(farm).rows[0][4] == doing

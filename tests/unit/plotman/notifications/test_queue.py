@@ -1,0 +1,138 @@
+"""When a target is told, and what of it comes in one message."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from common.config.notifications import NotificationTarget
+from plotman.notifications import messages
+from plotman.notifications.notification import Notification, of_event
+from plotman.notifications.queue import RETRIES_S, Mailbox, Rules, delivered, due, failed, rules_of
+from tests.support.full_farm import ID
+
+T = datetime(2026, 11, 22, 12, tzinfo=UTC)
+NOON, NIGHT = T, T.replace(hour=3)
+ANY = frozenset({"plot-done", "drive-lost"})
+
+
+def note(number: int, kind: str = "plot-done") -> Notification:
+    return Notification(id=str(number), kind=kind, host="p", at=T, text=f"text {number}", plot_id=ID)
+
+
+def box(*notes: Notification, **changes: Any) -> Mailbox:
+    return Mailbox(waiting=notes, **changes)
+
+
+def numbers(told: tuple[Notification, ...]) -> list[str]:
+    return [one.id for one in told]
+
+
+DONE, LOST = note(1), note(2, "drive-lost")
+QUIET = "22:00-07:00"
+AN_HOUR_OF_TWO = (T - timedelta(minutes=50), T - timedelta(minutes=1))
+
+
+@pytest.mark.parametrize(
+    ("waiting", "rules", "local", "told"),
+    [
+        pytest.param(box(), Rules(ANY), NOON, [], id="nothing"),
+        pytest.param(box(DONE), Rules(ANY), NOON, ["1"], id="at once"),
+        pytest.param(box(DONE, LOST), Rules(ANY), NOON, ["1", "2"], id="what is due together is one message"),
+        pytest.param(box(DONE, LOST), Rules(ANY, one_by_one=True), NOON, ["1"], id="a hook gets each"),
+        pytest.param(box(DONE, LOST), Rules(ANY, QUIET), NIGHT, [], id="nothing in quiet hours"),
+        pytest.param(box(DONE, LOST), Rules(ANY, QUIET), NOON, ["1", "2"], id="a summary after them"),
+        pytest.param(box(DONE, LOST), Rules(ANY, QUIET, True), NIGHT, ["2"], id="what cannot wait passes"),
+        pytest.param(
+            box(DONE, LOST, sent_at=AN_HOUR_OF_TWO), Rules(ANY, at_most=2), NOON, [], id="at most two an hour"
+        ),
+        pytest.param(
+            box(DONE, sent_at=(T - timedelta(minutes=61), T)),
+            Rules(ANY, at_most=2),
+            NOON,
+            ["1"],
+            id="room again",
+        ),
+        pytest.param(
+            box(DONE, LOST, sent_at=AN_HOUR_OF_TWO),
+            Rules(ANY, critical_always=True, at_most=2),
+            NOON,
+            ["2"],
+            id="what cannot wait passes the limit",
+        ),
+        pytest.param(
+            box(DONE, retry_at=T + timedelta(seconds=1)), Rules(ANY), NOON, [], id="not before the pause"
+        ),
+        pytest.param(box(DONE, retry_at=T), Rules(ANY), NOON, ["1"], id="after the pause"),
+    ],
+)
+def test_what_is_due(waiting: Mailbox, rules: Rules, local: datetime, told: list[str]) -> None:
+    assert numbers(due(waiting, rules, T, local)) == told
+
+
+@pytest.mark.parametrize(
+    ("quiet", "hour", "told"),
+    [
+        (None, 3, True),
+        (QUIET, 21, True),
+        (QUIET, 22, False),
+        (QUIET, 0, False),
+        (QUIET, 6, False),
+        (QUIET, 7, True),
+        ("Mon-Fri 22:00-07:00", 23, True),
+    ],
+)
+def test_quiet_hours_may_pass_midnight_and_be_for_some_days(quiet: str | None, hour: int, told: bool) -> None:
+    sunday = T.replace(hour=hour)
+    assert bool(due(box(DONE), Rules(ANY, quiet), T, sunday)) is told
+
+
+def test_what_fails_is_tried_with_growing_pauses_and_then_dropped() -> None:
+    now, waiting, tries = T, box(DONE, LOST), []
+    while True:
+        waiting, dropped = failed(waiting, (DONE,), now)
+        if dropped:
+            break
+        assert waiting.retry_at is not None
+        tries.append((waiting.retry_at - now).total_seconds())
+        now = waiting.retry_at
+    assert tries == list(RETRIES_S)
+    assert (numbers(waiting.waiting), waiting.attempts, waiting.retry_at) == (["2"], 0, None)
+
+
+def test_what_is_delivered_is_gone_and_counts_for_an_hour() -> None:
+    old = box(DONE, LOST, sent_at=(T - timedelta(minutes=61),), attempts=2, retry_at=T)
+    after = delivered(old, (DONE,), T)
+    assert (numbers(after.waiting), after.sent_at, after.attempts) == (["2"], (T,), 0)
+
+
+def test_a_url_is_told_at_most_20_times_an_hour_and_a_command_each_time_unless_said_otherwise() -> None:
+    url = rules_of(NotificationTarget.model_validate({"url": "json://localhost"}))
+    hook = rules_of(NotificationTarget.model_validate({"command": ["true"]}))
+    assert (url.at_most, url.one_by_one) == (20, False)
+    assert (hook.at_most, hook.one_by_one) == (None, True)
+    assert "drive-lost" in url.kinds and "plot-done" not in url.kinds
+
+
+def test_one_message_has_a_sentence_and_several_have_a_list() -> None:
+    assert messages.title([LOST]) == "plotman: drive lost (p)"
+    assert messages.body([LOST]) == "text 2 (plot 6b4e7375)"
+    many = [note(number) for number in range(40)] + [LOST]
+    assert messages.title(many) == "plotman: 40x plot done, 1x drive lost"
+    assert messages.body(many).splitlines()[-1] == "and 11 more"
+
+
+def test_a_plot_that_ended_is_told_once_however_often_it_is_said() -> None:
+    from common.model.snapshot import Event
+
+    said = [
+        Event(
+            kind="plot-done", host="p", at=T + timedelta(seconds=late), text="done", task_id="t1", plot_id=ID
+        )
+        for late in (0, 60)
+    ]
+    first, again = map(of_event, said)
+    assert first and again and first.id == again.id
+    assert of_event(said[0].model_copy(update={"kind": "plot-phase"})) is None

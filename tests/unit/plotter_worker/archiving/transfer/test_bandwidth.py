@@ -1,0 +1,35 @@
+"""When the bandwidth is shared anew."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from plotter_worker.archiving.transfer.bandwidth import Bandwidth
+from plotter_worker.archiving.transfer.pacing import available
+from tests.support.waiting import eventually
+
+
+@pytest.mark.skipif(not available(), reason="this kernel does not let us reach into our child's sockets")
+def test_a_transfer_that_begins_is_paced_at_once_beside_one_that_runs() -> None:
+    """Between two looks a fast network takes hundreds of megabytes."""
+    looks: list[float] = []
+    bandwidth = Bandwidth(lambda: looks.append(time.monotonic()))
+
+    def next_look_s() -> float:
+        begun_s = time.monotonic()
+        eventually(lambda: looks and looks[-1] >= begun_s, "it looks twice a second")
+        return looks[-1] - begun_s
+
+    bandwidth.follow(1)
+    waited_s = []
+    for _ in range(3):
+        next_look_s()
+        bandwidth.follow(os.getpid())
+        waited_s.append(next_look_s())
+        bandwidth.leave(os.getpid())
+    bandwidth.leave(1)
+
+    assert sorted(waited_s)[1] < 0.2, waited_s

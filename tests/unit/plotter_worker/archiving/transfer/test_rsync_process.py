@@ -1,0 +1,186 @@
+"""Running rsync as a child: real rsync where its behaviour matters, a script where its end does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from common.errors import TransferFailed
+from common.system.openfile import is_open_for_writing
+from common.worker.move_step import LetGo, never
+from common.worker.pool import StopEvent, StopReason
+from plotter_worker.archiving.transfer.orphans import end_strays
+from plotter_worker.archiving.transfer.progress import Progress
+from plotter_worker.archiving.transfer.rsync import command
+from plotter_worker.archiving.transfer.rsync_process import _end, run
+
+needs_rsync = pytest.mark.skipif(
+    shutil.which("rsync") is None and not os.environ.get("CI"), reason="rsync is not installed"
+)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    source, part = tmp_path / "source", tmp_path / "part"
+    source.write_bytes(os.urandom(8 << 20))
+    part.touch()
+    return source, part
+
+
+@needs_rsync
+def test_a_file_is_sent_with_progress_and_a_digest(files: tuple[Path, Path]) -> None:
+    source, part = files
+    told: list[Progress] = []
+
+    sent = run(command(str(source), str(part)), told.append, never)
+
+    assert part.read_bytes() == source.read_bytes()
+    assert sent.digest
+    assert sent.sent_bytes > 8 << 20
+    assert told[-1].done_bytes == 8 << 20
+
+
+class Stuck:
+    """A process that not even a kill ends, for it waits for a drive."""
+
+    stdout = stderr = None
+
+    def __init__(self) -> None:
+        self.killed = False
+
+    def poll(self) -> None:
+        return None
+
+    def terminate(self) -> None:
+        pass
+
+    def kill(self) -> None:
+        self.killed = True
+
+    def wait(self, timeout: float | None = None) -> int:
+        if timeout is None:
+            pytest.fail("waits for ever")
+        raise subprocess.TimeoutExpired("rsync", timeout)
+
+
+def test_an_rsync_that_hangs_with_its_drive_is_left_behind() -> None:
+    rsync = Stuck()
+
+    _end(rsync)  # type: ignore[arg-type]
+
+    assert rsync.killed
+
+
+@needs_rsync
+def test_a_transfer_that_a_person_terminates_does_not_begin_again_at_once(files: tuple[Path, Path]) -> None:
+    source, part = files
+    stop = StopEvent()
+
+    with pytest.raises(TransferFailed, match="somebody terminated the transfer"):
+        run(
+            command(str(source), str(part), ("--bwlimit=1024",)),
+            lambda _: stop.set(StopReason.TERMINATED),
+            stop,
+        )
+
+
+@needs_rsync
+def test_an_rsync_that_does_not_get_to_run_any_more_is_given_up(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, part = files
+    pids: list[int] = []
+    monkeypatch.setattr("plotter_worker.archiving.transfer.rsync_process._LOOK_S", 0.1)
+    monkeypatch.setattr("plotter_worker.archiving.transfer.rsync_process._HANGS_S", 1)
+    monkeypatch.setattr("plotter_worker.archiving.transfer.rsync_process._GRACE_S", 0.2)
+
+    def freeze(_: Progress) -> None:
+        os.kill(pids[0], signal.SIGSTOP)  # as a drive that hangs would
+
+    with pytest.raises(TransferFailed, match="neither read nor written for 1s"):
+        run(command(str(source), str(part), ("--bwlimit=1024",)), freeze, never, started=pids.append)
+
+    assert not psutil.pid_exists(pids[0])
+
+
+@needs_rsync
+def test_a_full_part_gets_no_digest(files: tuple[Path, Path]) -> None:
+    source, part = files
+    run(command(str(source), str(part)), lambda _: None, never)
+
+    assert run(command(str(source), str(part)), lambda _: None, never).digest is None
+
+
+@needs_rsync
+def test_a_missing_source_is_a_failure_with_rsyncs_words(files: tuple[Path, Path]) -> None:
+    source, part = files
+    source.unlink()
+
+    with pytest.raises(TransferFailed, match=r"rsync 23.*No such file"):
+        run(command(str(source), str(part)), lambda _: None, never)
+
+
+@needs_rsync
+def test_a_stopped_transfer_leaves_no_rsync_and_goes_on_later(files: tuple[Path, Path]) -> None:
+    source, part = files
+    slow = command(str(source), str(part), ("--bwlimit=1024",))
+    stop = StopEvent()
+    seen = threading.Event()
+
+    def stop_when_begun(progress: Progress) -> None:
+        seen.set()
+        stop.set(StopReason.SHUTDOWN)
+
+    begun_s = time.monotonic()
+    with pytest.raises(LetGo):
+        run(slow, stop_when_begun, stop)
+
+    assert seen.is_set()
+    assert time.monotonic() - begun_s < 6  # the whole would take 8 s
+    assert str(part) not in subprocess.check_output(["ps", "-ef"], text=True)
+    assert 0 < part.stat().st_size < source.stat().st_size
+    run(command(str(source), str(part)), lambda _: None, never)
+    assert part.read_bytes() == source.read_bytes()
+
+
+def test_a_machine_without_rsync_says_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(TransferFailed, match="Install rsync"):
+        run([str(tmp_path / "no-rsync")], lambda _: None, never)
+
+
+def test_much_complaint_does_not_block_the_child(tmp_path: Path) -> None:
+    script = "import sys; sys.stderr.write('rsync: oh no\\n' * 100_000); sys.exit(11)"
+
+    with pytest.raises(TransferFailed, match=r"rsync 11.*oh no"):
+        run(["python3", "-c", script], lambda _: None, never)
+
+
+@needs_rsync
+def test_a_transfer_whose_archiver_was_killed_is_ended_and_no_other(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    source, part = files
+    slow = command(str(source), str(part), ("--bwlimit=256",))
+    script = (
+        "import sys; from common.worker.move_step import never;"
+        "from plotter_worker.archiving.transfer.rsync_process import run;"
+        "run(sys.argv[2:], lambda _: print('begun', flush=True), never, sys.argv[1])"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, "us", *slow], stdout=subprocess.PIPE) as archiver:
+        assert archiver.stdout is not None
+        assert archiver.stdout.readline() == b"begun\n"
+        archiver.kill()
+
+    assert end_strays("others") == 0
+    assert end_strays("us") >= 1
+    assert end_strays("us") == 0
+    assert not is_open_for_writing(part)

@@ -1,0 +1,116 @@
+"""What of a look at a directory is worth a decision."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from common.model.snapshot import DirState, FinishedPlot, PlotState
+from common.system.probe import DirReport
+from plotter_worker.directories import monitor
+from plotter_worker.directories.monitor import FileSeen, Seen, Survey, matters
+from tests.support.plots import write_plot
+from tests.support.waiting import eventually
+
+GB = 10**9
+FORMER = Seen(DirReport(DirState.OK, free_bytes=500 * GB, total_bytes=1000 * GB))
+PLOT = FinishedPlot(
+    path="/mnt/dst/plot", size_bytes=108 * GB, state=PlotState.READY, since=datetime(2026, 11, 22, tzinfo=UTC)
+)
+
+
+def with_room(free_bytes: int) -> Seen:
+    return replace(FORMER, report=replace(FORMER.report, free_bytes=free_bytes))
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (with_room(499 * GB), False),
+        (with_room(500 * GB + 5_000_000), False),
+        (with_room(501 * GB), True),
+        (replace(FORMER, files=(FileSeen("x.tmp", GB, GB),)), False),
+        (replace(FORMER, plots=(PLOT,)), True),
+        (replace(FORMER, report=DirReport(DirState.MISSING)), True),
+        (replace(FORMER, report=DirReport(DirState.HANGING)), True),
+    ],
+    ids=["room shrinks", "a little room", "a gigabyte came free", "files", "a plot", "gone", "hanging"],
+)
+def test_beat_is_woken_by_what_may_let_a_plot_start_or_move_and_not_by_plots_that_grow(
+    now: Seen, expected: bool
+) -> None:
+    assert matters(FORMER, now) is expected
+
+
+def test_a_directory_that_cannot_be_watched_is_looked_at_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(**_: object) -> NoReturn:
+        raise OSError(24, "Too many open files")  # as beyond fs.inotify.max_user_instances
+
+    monkeypatch.setattr(monitor, "INotify", no_more)
+    write_plot(tmp_path)
+    one = Survey(str(tmp_path), True, lambda _: None)
+    one.start()
+    eventually(lambda: one.seen.plots, "its plot is seen", 5)
+    one.stop()
+
+
+def test_a_name_that_is_no_utf8_is_left_out_and_logged_once_and_all_else_is_seen(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")).write_bytes(b"x")
+    plot = write_plot(tmp_path)
+    one = Survey(str(tmp_path), True, lambda _: None)
+    one.start()
+    try:
+        eventually(lambda: one.seen.plots, "a look", 5)
+        other = write_plot(tmp_path)
+        eventually(lambda: len(one.seen.plots) == 2, "another look", 5)
+    finally:
+        one.stop()
+    assert {seen.path for seen in one.seen.plots} == {str(plot), str(other)}
+    assert {file.name for file in one.seen.files} == {plot.name, other.name}
+    told = [record.message for record in caplog.records if "caf" in record.message]
+    assert told == [f"{tmp_path}: 'caf\\udce9' is left alone, its name is no UTF-8"]
+
+
+def test_all_that_people_take_for_plots_is_listed_with_why_it_is_left_alone(tmp_path: Path) -> None:
+    drive = tmp_path / "drive"
+    drive.mkdir()
+    far = write_plot(drive)
+    folder = tmp_path / "dst"
+    folder.mkdir()
+    plot = write_plot(folder)
+    (folder / far.name).symlink_to(far)
+    (folder / "broken.plot").symlink_to(tmp_path / "gone")
+    (folder / "x.drplot").write_bytes(b"DrPlotter's")
+    (folder / "y.PLOT").write_bytes(b"?")
+    (folder / "notes.txt").symlink_to(far)
+    os.link(plot, os.fsencode(folder) + b"/caf\xe9.plot")
+    one = Survey(str(folder), True, lambda _: None)
+    one.start()
+    try:
+        eventually(lambda: one.seen.plots, "a look", 5)
+    finally:
+        one.stop()
+    seen = {found.path.removeprefix(f"{folder}/"): found for found in one.seen.plots}
+    assert {name: found.state for name, found in seen.items()} == {
+        plot.name: PlotState.READY,
+        far.name: PlotState.FOREIGN,
+        "broken.plot": PlotState.FOREIGN,
+        "x.drplot": PlotState.FOREIGN,
+        "y.PLOT": PlotState.FOREIGN,
+        "caf\\xe9.plot": PlotState.MISNAMED,
+    }
+    assert seen[far.name].reason == f"a link to {far}"
+    assert seen["caf\\xe9.plot"].plot_id == seen[plot.name].plot_id
+    assert json.loads(one.seen.plots[0].model_dump_json())
+    # A link is no file of a plotter's: nothing is reckoned, or deleted, by it.
+    assert {found.name for found in one.seen.files} == {plot.name, "x.drplot", "y.PLOT"}

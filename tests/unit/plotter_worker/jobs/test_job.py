@@ -1,0 +1,73 @@
+"""Whom a growing log wakes, and what room a job reserves."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from plotter_worker.directories.monitor import FileSeen, Seen
+from plotter_worker.jobs import resources
+from plotter_worker.jobs.job import TrackedJob
+from plotter_worker.jobs.records import JobRecord
+from plotter_worker.plotters.base import CommandLine
+from plotter_worker.plotters.registry import plotter_for
+from tests.support.paths import LOGS
+
+GB = 10**9
+
+
+def test_the_task_of_a_plot_is_woken_only_by_lines_that_change_what_it_tells(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    record = JobRecord(
+        task_id="t", plotter="chia", ours=True, accepted_at=datetime.now(UTC), argv=(), log=str(log)
+    )
+    job = TrackedJob(record, plotter_for("chia"), None)
+    lines = (LOGS / "chiapos-k18.log").read_bytes().splitlines(keepends=True)
+    shown, readers_woken, heard, wakes = set(), 0, 0, 0
+    for line in lines:
+        with log.open("ab") as file:
+            file.write(line)
+        assert job.read_log()
+        line_seen = job.wait_line(-1, 0)
+        job.log_grew()
+        shown.add((job.progress.phase, round(job.progress.percent)))
+        readers_woken += job.wait_line(-1, 0) > line_seen
+        wakes += job.wait_change(-1, 0) > heard
+        heard = job.wait_change(-1, 0)
+    assert readers_woken == len(lines), "who reads the log reads each line"
+    assert len(shown) <= wakes < len(lines) / 3, "not one state is missed, and few lines make one"
+    before = job.wait_change(-1, 0)
+    job.changed()
+    assert job.wait_change(before, 5) > before, "its end, and a word to stop, wake the task"
+    job.close_log()
+
+
+def test_each_plot_of_a_job_takes_its_room_anew_from_its_first_line_on() -> None:
+    record = JobRecord(
+        task_id="t", plotter="madmax", ours=True, accepted_at=datetime.now(UTC), argv=(), tmp="/t", dst="/d"
+    )
+    command = CommandLine("madmax", k=32, n=2, tmp="/t", tmp2="/t", dst="/d")
+    job = TrackedJob(record, plotter_for("madmax"), command)
+    room = plotter_for("madmax").room(command)
+    assert room is not None
+
+    def reserved(tmp_bytes: int, dst_bytes: int) -> tuple[int, int]:
+        """Of tmp and dst, when the plot's files take this."""
+        plot_id = job.progress.plot_id
+        listing = (FileSeen(f"{plot_id}.tmp", tmp_bytes, tmp_bytes),)
+        final = (FileSeen(f"{plot_id}.plot", dst_bytes, dst_bytes),)
+        resources.refresh(job, {"/t": Seen(files=listing), "/d": Seen(files=final)})
+        return to_come()
+
+    def to_come() -> tuple[int, int]:
+        notice = job.notice(room)
+        return notice.tmp_to_come_bytes, notice.dst_to_come_bytes
+
+    first, second = (LOGS / "madmax-k18-n2.log").read_bytes().split(b"Crafting plot 2", 1)
+    job.reader.feed(first)
+    assert reserved(200 * GB, 0) == (room.tmp_bytes - 200 * GB, room.dst_bytes)
+    assert reserved(0, room.dst_bytes) == (room.tmp_bytes - 200 * GB, 0), "what was given back stays so"
+    for line in (b"Crafting plot 2" + second).splitlines(keepends=True)[:20]:
+        job.reader.feed(line)
+        assert to_come() == (room.tmp_bytes, room.dst_bytes), line
+    assert reserved(GB, 0) == (room.tmp_bytes - GB, room.dst_bytes)

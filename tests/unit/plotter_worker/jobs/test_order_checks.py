@@ -1,0 +1,105 @@
+"""Orders that a plotter host carries out, and those that it does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from common.errors import OrderRefused
+from common.model.messages import PlotOrder
+from common.model.snapshot import DirState, PlotterSnapshot
+from plotter_worker.jobs.order_checks import Place, place
+from tests.support.paper import GB
+from tests.unit.beat.builders import at, directory, job, plotter, tmp_dir
+
+DST = (directory("/dst1"), directory("/dst2"))
+
+
+def host(**fields: Any) -> PlotterSnapshot:
+    given: dict[str, Any] = {"turn": "a:5", "dst_dirs": DST, "global_max_jobs": 3, "global_stagger_s": 6}
+    tmp_dirs = fields.pop("tmp_dirs", (tmp_dir("/tmp1", max_jobs=2), tmp_dir("/tmp2", max_jobs=2)))
+    return plotter(*tmp_dirs, **{**given, **fields})
+
+
+def order(**fields: Any) -> PlotOrder:
+    return PlotOrder(**{"host": "h", "tmp": "/tmp1", "dst": "/dst1", "turn": "a:5", **fields})
+
+
+def test_an_order_that_fits_is_carried_out_where_it_says() -> None:
+    assert place(order(), host(), at(0)) == Place("/tmp1", None, "/dst1")
+    assert place(order(expires_at=at(1)), host(last_start_at=at(-6)), at(0)).tmp == "/tmp1"
+
+
+def test_a_person_s_order_goes_where_there_is_room() -> None:
+    jobs = (job("/tmp1", dst="/dst1"), job("/tmp1", dst="/dst1"))
+    asked = PlotOrder(host="h")
+    # A person may start a plot in spite of pause and stagger.
+    busy = host(jobs=jobs, plotting=False, last_start_at=at(-1))
+    assert place(asked, busy, at(0)) == Place("/tmp2", None, "/dst2")
+
+
+def test_a_person_s_order_passes_over_what_is_full_or_cannot_be_used() -> None:
+    asked = PlotOrder(host="h")
+    full = tmp_dir("/tmp1", free_gb=300, device="a")
+    other = tmp_dir("/tmp2", free_gb=300, device="b")
+    taken = (job("/tmp1", dst="/dst9", tmp_to_come_bytes=100 * GB),)
+    gone = (directory("/dst1", state=DirState.MISSING), directory("/dst2", free_gb=1), directory("/dst3"))
+    assert place(asked, host(tmp_dirs=(full, other), jobs=taken, dst_dirs=gone), at(0)).tmp == "/tmp2"
+    assert place(asked, host(tmp_dirs=(full, other), jobs=taken, dst_dirs=gone), at(0)).dst == "/dst3"
+    away = tmp_dir("/tmp2", state=DirState.MISSING)
+    with pytest.raises(OrderRefused, match=r"No tmp directory has the 256\.0 GB that another plot takes"):
+        place(asked, host(tmp_dirs=(full,), jobs=taken), at(0))
+    assert place(asked, host(tmp_dirs=(away, tmp_dir("/tmp3")), jobs=taken), at(0)).tmp == "/tmp3"
+    # Who names one knows better.
+    named = PlotOrder(host="h", tmp="/tmp1")
+    assert place(named, host(tmp_dirs=(full,), jobs=taken), at(0)).tmp == "/tmp1"
+    assert place(asked, host(tmp_dirs=(full,), jobs=taken, check_room=False), at(0)).tmp == "/tmp1"
+
+
+@pytest.mark.parametrize(
+    ("asked", "fields", "words"),
+    [
+        ({"turn": "a:4"}, {}, "turn a:4"),
+        ({"turn": "a:6"}, {}, "turn a:6"),
+        ({"turn": "b:5"}, {}, "turn b:5"),
+        ({"expires_at": at(-3)}, {}, "3 s too late"),
+        ({}, {"plotting": False, "pause_reason": "for tea"}, "for tea"),
+        ({"tmp": "/etc"}, {}, "/etc is no tmp directory"),
+        ({"tmp": "/tmp1/../etc"}, {}, "no tmp directory"),
+        ({"dst": "/etc"}, {}, "/etc is no dst directory"),
+        ({"tmp": "/tmp1"}, {"jobs": (job(), job())}, "/tmp1 has 2 jobs, and its limit is 2"),
+        ({"tmp": "/tmp2"}, {"jobs": (job(), job(), job("/tmp2"))}, "global_max_jobs is 3"),
+        ({}, {"last_start_at": at(-5)}, "5.0 s ago"),
+        ({}, {"jobs": (job("/tmp2", age_s=2, ours=False),)}, "2.0 s ago"),
+        ({}, {"dst_dirs": (directory("/dst1", state=DirState.MISSING),)}, "/dst1 is missing"),
+        ({}, {"dst_dirs": (directory("/dst1", state=DirState.READ_ONLY),)}, "/dst1 is read-only"),
+        ({}, {"tmp_dirs": (tmp_dir("/tmp1", state=DirState.HANGING),)}, "/tmp1 is hanging"),
+        ({}, {"tmp2": directory("/t2", state=DirState.NOT_MOUNTED)}, "/t2 is not mounted"),
+    ],
+)
+def test_an_order_that_does_not_fit_is_refused_with_the_reason(
+    asked: dict[str, Any], fields: dict[str, Any], words: str
+) -> None:
+    snapshot = host().model_copy(update=fields)
+    with pytest.raises(OrderRefused) as refused:
+        place(order(**asked), snapshot, at(0))
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"command": "rm -rf /"},
+        {"tmp": 5},
+        {"turn": ["a"]},
+        {"adopt": "perhaps"},
+        {"expires_at": "tomorrow"},
+        {"expires_at": "2026-11-22T12:00:00"},
+        {"version": "x"},
+    ],
+)
+def test_arguments_that_are_no_order_are_refused_by_name(arguments: dict[str, Any]) -> None:
+    with pytest.raises(OrderRefused) as refused:
+        PlotOrder.read(host="h", **arguments)
+    assert next(iter(arguments)) in str(refused.value)
