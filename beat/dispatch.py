@@ -1,4 +1,4 @@
-"""Turns decisions into messages: an order to a plotter, a chain of four steps for a plot's way home."""
+"""Send decisions as Celery messages: an order to a plotter, and the steps that move a plot to its drive."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from uuid import uuid4
 
 from celery import Celery, chain, signature
 
-from beat.policy.decision import Move, Start
-from beat.policy.moves.admission_dispatch import Passing, told
+from beat.policy.decision import Admission, Move, Start
+from beat.policy.moves.admission_dispatch import sent
 from common.model.messages import VERSION, PlotOrder, TargetOrder
 from common.model.pending import MoveStep, PendingMove, PendingOrder
 from common.names import (
@@ -29,22 +29,36 @@ from common.system.plotfile import PlotName
 
 
 def send_start(app: Celery, board: Board, start: Start, now: datetime) -> str:
-    """Send the order; returns its task id. Noted on the board first: an order that is noted and not
-    sent expires, one that is sent and not noted would be decided twice."""
+    """Send the order to start a plot.
+
+    Records it on the board first: an order recorded and not sent expires; one sent and not recorded would be
+    decided again.
+
+    Args:
+        now: when the order is sent; it expires ORDER_LIFETIME later.
+
+    Returns:
+        The task id of the plot.
+
+    Raises:
+        BrokerError: Redis did not take it.
+    """
     task_id = str(uuid4())
     expires_at = now + ORDER_LIFETIME
     board.put_order(
         start.host,
         PendingOrder(
             task_id=task_id,
-            turn=start.turn,
+            turn=start.start_token,
             tmp=start.tmp,
             dst=start.dst,
             sent_at=now,
             expires_at=expires_at,
         ),
     )
-    order = PlotOrder(host=start.host, tmp=start.tmp, dst=start.dst, turn=start.turn, expires_at=expires_at)
+    order = PlotOrder(
+        host=start.host, tmp=start.tmp, dst=start.dst, turn=start.start_token, expires_at=expires_at
+    )
     app.send_task(
         PLOT,
         kwargs=order.kwargs(),
@@ -57,10 +71,13 @@ def send_start(app: Celery, board: Board, start: Start, now: datetime) -> str:
 
 
 def send_move(app: Celery, board: Board, move: Move, now: datetime) -> str:
-    """Send the first two of four steps; the harvester sends the second. Returns that one's task id.
+    """Send the first two steps of a move, reserve and transfer.
 
-    The other two follow when the plotter has left word that the plot is sent (`send_on`): a plotter orders
-    nobody.
+    `send_admission` sends the other two, admit and release, once the plotter has recorded that the plot is
+    sent: a plotter orders nobody.
+
+    Returns:
+        The task id of the transfer.
     """
     if move.to_target:
         return _send_to_target(app, board, move, now)
@@ -76,7 +93,7 @@ def send_move(app: Celery, board: Board, move: Move, now: datetime) -> str:
             path=plot.path,
             size_bytes=plot.size_bytes,
             move=move_id,
-            **({} if move.door else {"door": False}),
+            **({} if move.through_receiver else {"door": False}),
         ).set(expires=now + MOVE_LIFETIME),
         step(TRANSFER, move.host),
         app=app,
@@ -84,22 +101,25 @@ def send_move(app: Celery, board: Board, move: Move, now: datetime) -> str:
     return _send_noted(steps, board, move, MoveStep.RESERVE, now, move_id)
 
 
-def send_on(app: Celery, board: Board, passing: Passing, now: datetime) -> str:
-    """Tell the harvester that a plot is sent, and the plotter when it is in. Returns the last step's task id.
+def send_admission(app: Celery, board: Board, admission: Admission, now: datetime) -> str:
+    """Send the last two steps of a move: the harvester admits the plot, then the plotter releases it.
 
-    Noted on the board first, as with orders: what is noted and not sent expires, and is decided anew.
+    Records it on the board first, as with orders.
+
+    Returns:
+        The task id of the release.
     """
-    move = passing.move
-    step = _steps(app, move.path, passing.host, move.harvester)
-    steps = chain(step(ADMIT, move.harvester, delivery=move.delivery), step(RELEASE, passing.host), app=app)
+    move = admission.move
+    step = _steps(app, move.path, admission.host, move.harvester)
+    steps = chain(step(ADMIT, move.harvester, delivery=move.delivery), step(RELEASE, admission.host), app=app)
     frozen = steps.freeze()
-    board.put_move(passing.host, told(move, now).model_copy(update={"task_id": frozen.id}))
+    board.put_move(admission.host, sent(move, now).model_copy(update={"task_id": frozen.id}))
     steps.apply_async()
     return str(frozen.id)
 
 
 def _steps(app: Celery, path: str, plotter: str, harvester: str) -> Callable[..., Any]:
-    """Makes signatures that Flower shows as `6b4e7375 plotter1 -> harvester1 plot-k32-....plot`."""
+    """Make signatures that Flower shows as `6b4e7375 plotter1 -> harvester1 plot-k32-....plot`."""
     shown = _shown(path, plotter, harvester)
 
     def step(task: str, host: str, **kwargs: Any) -> Any:
@@ -109,14 +129,14 @@ def _steps(app: Celery, path: str, plotter: str, harvester: str) -> Callable[...
 
 
 def _shown(path: str, plotter: str, harvester: str) -> str:
-    """What tells most comes first: Flower's table cuts it off."""
+    """The most telling part comes first: Flower cuts off the end."""
     name = PlotName.parse(PurePath(path).name)
     plot_id = f"{name.plot_id[:8]} " if name else ""
     return f"{plot_id}{plotter} -> {harvester} {PurePath(path).name}"
 
 
 def _send_to_target(app: Celery, board: Board, move: Move, now: datetime) -> str:
-    """The same without a harvester, in two steps: the archiver's and the plotter's."""
+    """Send the two steps of a move to a target of plotman 0.5.3: the archiver sends, the plotter releases."""
     plot = move.plot
     says = {"argsrepr": "()", "kwargsrepr": _shown(plot.path, move.host, move.harvester)}
     order = TargetOrder(host=move.host, path=plot.path, size_bytes=plot.size_bytes, coming=dict(move.coming))
@@ -131,7 +151,7 @@ def _send_to_target(app: Celery, board: Board, move: Move, now: datetime) -> str
 def _send_noted(
     steps: Any, board: Board, move: Move, first: MoveStep, now: datetime, move_id: str | None = None
 ) -> str:
-    """Note the move on the board, then send its steps; returns the last one's task id."""
+    """Record the move on the board, then send its steps; returns the last one's task id."""
     frozen = steps.freeze()
     board.put_move(
         move.host,

@@ -12,7 +12,6 @@ import gc
 import logging
 import os
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -20,12 +19,10 @@ from uuid import uuid4
 from celery.beat import Scheduler
 from kombu.exceptions import OperationalError
 
-from beat.dispatch import send_move, send_on, send_start
+from beat.dispatch import send_admission, send_move, send_start
 from beat.policy.decide import decide
 from beat.policy.decision import Decision
 from beat.policy.memory import Memory
-from beat.policy.moves.admission_dispatch import passed_on, to_pass_on
-from beat.policy.moves.stale_moves import settled
 from beat.policy.starts.farm_rules import FarmLimits
 from common.config import Config
 from common.config.broker_url import broker_url
@@ -33,7 +30,7 @@ from common.config.last_good import load_to_run
 from common.config.watch import ConfigWatch, NobodyTold
 from common.errors import BrokerError
 from common.model.snapshot import Event, Wait, Waits
-from common.names import LEASE, Role
+from common.names import LEASE
 from common.store import Board
 from common.worker.startup import check_beat
 
@@ -59,7 +56,7 @@ class FarmScheduler(Scheduler):
         check_beat(app, settings)
         url = broker_url(settings)
         self._board = Board.connect(url)
-        self._view = self._board.view()
+        self._reader = self._board.reader()
         self._host = settings.host
         self._token = f"{self._host}:{os.getpid()}:{uuid4().hex[:6]}"
         self._lease = self._board.lease(self._token)
@@ -131,20 +128,7 @@ class FarmScheduler(Scheduler):
         return leads
 
     def _decide(self, now: datetime) -> Decision:
-        look = self._view.look()
-        plotters, moves = look.snapshots[Role.PLOTTER], passed_on(look.moves, now)
-        decision = decide(
-            plotters=plotters,
-            archivers=look.snapshots[Role.ARCHIVER],
-            harvesters=look.snapshots[Role.HARVESTER],
-            orders=look.orders,
-            moves=moves,
-            now=now,
-            limits=self._limits,
-            memory=self._memory,
-            silent=look.silent,
-        )
-        return replace(decision, passings=to_pass_on(look.moves), settled=settled(plotters, moves, now))
+        return decide(self._reader.read(), now, self._limits, self._memory)
 
     def _send(self, decision: Decision) -> None:
         for start in decision.starts:
@@ -154,20 +138,20 @@ class FarmScheduler(Scheduler):
             now = datetime.now(UTC)
             task_id = send_start(self.app, self._board, start, now)
             self._say("start-ordered", start.host, f"plot ordered in {start.tmp}, for {start.dst}", task_id)
-        for passing in decision.passings:
+        for admission in decision.admissions:
             if not self._lease.held:
                 log.warning("the lease ran out before a delivery was passed on; the next beat does")
                 return
-            task_id = send_on(self.app, self._board, passing, datetime.now(UTC))
-            text = f"{passing.move.harvester} takes in {passing.move.path}"
-            self._say("admission-ordered", passing.host, text, task_id)
+            task_id = send_admission(self.app, self._board, admission, datetime.now(UTC))
+            text = f"{admission.move.harvester} takes in {admission.move.path}"
+            self._say("admission-ordered", admission.host, text, task_id)
         for move in decision.moves:
             if not self._lease.held:
                 log.warning("the lease ran out before a move was sent; it is dropped")
                 return
             task_id = send_move(self.app, self._board, move, datetime.now(UTC))
             self._say("move-ordered", move.host, f"{move.plot.path} goes to {move.harvester}", task_id)
-        for host, path in decision.settled:
+        for host, path in decision.stale_moves:
             if not self._lease.held:
                 return
             self._board.drop_move(host, path)

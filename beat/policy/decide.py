@@ -1,4 +1,4 @@
-"""One round of decisions for the whole farm."""
+"""One round of decisions for the whole farm: the entry point of the rules."""
 
 from __future__ import annotations
 
@@ -11,44 +11,41 @@ from beat.policy.decision import Decision, Move
 from beat.policy.load import Load
 from beat.policy.lost_hosts import still_running
 from beat.policy.memory import Memory, Planned
+from beat.policy.moves.admission_dispatch import due_admissions, with_admissions_sent
 from beat.policy.moves.harvester_capacity import all_berths
 from beat.policy.moves.moves import plan_moves
+from beat.policy.moves.stale_moves import stale_moves
 from beat.policy.moves.target_capacity import Places
 from beat.policy.starts.farm_rules import NO_LIMITS, FarmLimits, FarmLoad
 from beat.policy.starts.starts import plan_starts
-from common.model.pending import PendingMove, PendingOrder
-from common.model.snapshot import ArchiverSnapshot, HarvesterSnapshot, PlotState, PlotterSnapshot, Wait
+from common.model.board_state import BoardState
+from common.model.pending import PendingMove
+from common.model.snapshot import PlotState, PlotterSnapshot, Wait
 
 T = TypeVar("T")
 
 
 def decide(
-    plotters: Mapping[str, PlotterSnapshot],
-    archivers: Mapping[str, ArchiverSnapshot],
-    harvesters: Mapping[str, HarvesterSnapshot],
-    orders: Mapping[str, Sequence[PendingOrder]],
-    moves: Mapping[str, Sequence[PendingMove]],
-    now: datetime,
-    limits: FarmLimits = NO_LIMITS,
-    memory: Memory | None = None,
-    silent: Mapping[str, PlotterSnapshot] | None = None,
+    board: BoardState, now: datetime, limits: FarmLimits = NO_LIMITS, memory: Memory | None = None
 ) -> Decision:
-    """What to start and what to move on all plotters, and what everything else waits for.
+    """Decide what starts and what moves in the whole farm, and why everything else waits.
 
-    All are by host, and of hosts that are alive; a host without orders or moves may be missing there.
-    limits: those that hold across all plotters.
-    memory: what the last round found out; without one the decision is the same, and takes longer.
-    silent: last words of plotters that are not alive, by host. Nothing is decided on them; what may still run
-        there counts for `limits`.
-    Pure but for it: the same arguments give the same decision. The time it takes grows with the number of
-    hosts; on each the jobs are looked at once, not once for each directory.
+    Pure: the same arguments give the same decision, with `memory` or without. Takes time in proportion to the
+    number of hosts; each job is read once, not once for each directory.
+
+    Args:
+        board: what the notice board shows.
+        limits: across all plotters.
+        memory: results of the last round, to save work.
     """
     memory = memory or Memory()
-    memory.keep_only(set(plotters))
-    planned = _plan_starts(plotters, orders, now, limits, memory, silent or {})
-    ordered, plots_wait = _plan_moves(plotters, archivers, harvesters, moves, now)
+    memory.keep_only(set(board.plotters))
+    moves = with_admissions_sent(board.moves, now)
+    planned = _plan_starts(board, now, limits, memory)
+    ordered, plots_wait = _plan_moves(board, moves, now)
     joined = {
-        host: memory.join(host, planned[host].waits, tuple(plots_wait.get(host, ()))) for host in plotters
+        host: memory.join(host, planned[host].waits, tuple(plots_wait.get(host, ())))
+        for host in board.plotters
     }
     ends = [plan.due_at for plan in planned.values() if plan.due_at is not None]
     ends += [wait.until for waits in plots_wait.values() for wait in waits if wait.until is not None]
@@ -57,19 +54,15 @@ def decide(
         moves=tuple(ordered),
         waits_of={host: waits for host, waits in joined.items() if waits},
         due_at=min(ends, default=None),
+        admissions=due_admissions(board.moves),
+        stale_moves=stale_moves(board.plotters, moves, now),
     )
 
 
-def _plan_starts(
-    plotters: Mapping[str, PlotterSnapshot],
-    orders: Mapping[str, Sequence[PendingOrder]],
-    now: datetime,
-    limits: FarmLimits,
-    memory: Memory,
-    silent: Mapping[str, PlotterSnapshot],
-) -> dict[str, Planned]:
-    """By host. What limits across hosts leave changes with each start anywhere, so that nothing is remembered
-    then: a round over a thousand hosts takes a tenth of a second."""
+def _plan_starts(board: BoardState, now: datetime, limits: FarmLimits, memory: Memory) -> dict[str, Planned]:
+    """Plan each host's starts. With limits across hosts nothing is remembered, since what they leave changes
+    with each start anywhere: a round over a thousand hosts then takes a tenth of a second."""
+    plotters, orders, lost = board.plotters, board.orders, board.lost_plotters
     if limits == NO_LIMITS:
 
         def remembered(snapshot: PlotterSnapshot) -> Planned:
@@ -79,7 +72,7 @@ def _plan_starts(
     farm = FarmLoad(
         limits,
         (Load(snapshot, orders.get(host, ()), now) for host, snapshot in plotters.items()),
-        (Load(still_running(last, now), orders.get(host, ()), now) for host, last in silent.items()),
+        (Load(still_running(last, now), orders.get(host, ()), now) for host, last in lost.items()),
     )
 
     def planned(snapshot: PlotterSnapshot) -> Planned:
@@ -91,17 +84,14 @@ def _plan_starts(
 
 
 def _plan_moves(
-    plotters: Mapping[str, PlotterSnapshot],
-    archivers: Mapping[str, ArchiverSnapshot],
-    harvesters: Mapping[str, HarvesterSnapshot],
-    moves: Mapping[str, Sequence[PendingMove]],
-    now: datetime,
+    board: BoardState, moves: Mapping[str, Sequence[PendingMove]], now: datetime
 ) -> tuple[list[Move], dict[str, tuple[Wait, ...]]]:
-    """Moves to order, and by host what its finished plots wait for."""
+    """Moves to order, and the waits of finished plots by host. moves: as after this round's admissions."""
+    plotters, archivers, harvesters = board.plotters, board.archivers, board.harvesters
     with_plots = _oldest_first(plotters)
     if not with_plots:
         return [], {}
-    # Moves of plotters that are gone still take up room at their harvesters.
+    # Moves of lost plotters still take up room at their harvesters.
     berths = all_berths(harvesters, chain.from_iterable(moves.values()), now)
     places = Places(archivers, moves, now)
     ordered: list[Move] = []
@@ -128,8 +118,8 @@ def _plan_moves(
 def _tried(
     plan: Callable[[PlotterSnapshot], T], snapshot: PlotterSnapshot, instead: Callable[[Wait], T]
 ) -> T:
-    """What is planned for one host. One of which nothing can be made, such as a newer release's with words
-    that are not known here, must not keep the others from being decided on."""
+    """The plan of one host. A snapshot that cannot be decided on, such as one of a newer release with unknown
+    values, must not stop the decisions for other hosts."""
     try:
         return plan(snapshot)
     except Exception as error:  # noqa: BLE001

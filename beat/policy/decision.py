@@ -1,4 +1,4 @@
-"""What beat decides: orders to send, and what everything else waits for."""
+"""The outcome of one round: what beat sends, and why it sends nothing else."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
 
-from beat.policy.moves.admission_dispatch import Passing
+from common.model.pending import PendingMove
 from common.model.snapshot import FinishedPlot, Wait
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A plot to be started.
+    """Start a plot on `host`.
 
-    tmp2: None where the host has none configured.
-    dst: where the finished plot will lie; with no dst configured the tmp2 or tmp directory itself.
-    turn: of the host at which this start, and no other, is due (see beat.policy.starts.start_tokens).
+    tmp2: None if the host configures none.
+    dst: directory of the finished plot; the tmp2 or tmp directory if no dst is configured.
+    start_token: the only one at which the host accepts this order (beat.policy.start_tokens).
     """
 
     host: str
     tmp: str
     tmp2: str | None
     dst: str | None
-    turn: str
+    start_token: str
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A finished plot to be moved from `host` to one of the harvester's drives.
+    """Move a finished plot from `host` to one of the harvester's drives.
 
-    attempts: failures in a row before this one; to be carried on in the move's record.
-    door: whether the plotter comes through the harvester's door; False: by a route that it names itself.
-    to_target: it goes to the host's own archiving target of plotman 0.5.3; `harvester` then is its label.
+    attempts: failures in a row so far; the move's record carries them on.
+    through_receiver: the plotter sends to the harvester's receiver; False: by a route of its own.
+    to_target: the plot goes to the host's archiving target of plotman 0.5.3; `harvester` names the target.
     coming: (folder, bytes) that other plotters still send to that target.
     """
 
@@ -43,27 +43,37 @@ class Move:
     attempts: int = 0
     to_target: bool = False
     coming: tuple[tuple[str, int], ...] = ()
-    door: bool = True
+    through_receiver: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Tell the harvester to take in a plot that `host` has sent.
+
+    host: the plotter. move: its record on the board, with the delivery for the harvester.
+    """
+
+    host: str
+    move: PendingMove
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One round: what is to be sent now, and why nothing else is.
+    """What to send now, and why everything else waits.
 
-    waits_of: by host, of hosts for which anything waits.
-    due_at: when the first wait is over that time alone cures; None: none is.
-    passings: harvesters to be told that a plot is sent.
-    settled: (host, path) of moves that leave the notice board, see beat.policy.moves.stale_moves.
+    waits_of: by host; only hosts for which something waits.
+    due_at: end of the first wait that time alone ends; None if there is none.
+    stale_moves: (host, path) of records to delete from the board (beat.policy.moves.stale_moves).
     """
 
     starts: tuple[Start, ...] = ()
     moves: tuple[Move, ...] = ()
     waits_of: Mapping[str, tuple[Wait, ...]] = field(default_factory=dict)
     due_at: datetime | None = None
-    passings: tuple[Passing, ...] = ()
-    settled: tuple[tuple[str, str], ...] = ()
+    admissions: tuple[Admission, ...] = ()
+    stale_moves: tuple[tuple[str, str], ...] = ()
 
     @property
     def waits(self) -> tuple[Wait, ...]:
-        """All of them."""
+        """The waits of all hosts."""
         return tuple(chain.from_iterable(self.waits_of.values()))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from beat.policy.disk_usage import Pair, Room
-from beat.policy.starts.start_tokens import free_turns, is_due
+from beat.policy.start_tokens import free_tokens, is_due
 from common.model.pending import PendingOrder
 from common.model.phase import Phase
 from common.model.snapshot import PlotterSnapshot, age_s
@@ -26,7 +26,7 @@ class Load:
     """One host's jobs and orders as the rules see them. Grows with each start that a round decides on.
 
     An order counts in full as a job from when it was sent until it is seen in the snapshot or void: its
-    time has come and gone (`expires_at`), or the host's turn has passed it.
+    time has come and gone (`expires_at`), or the host has passed its start token.
 
     What is not known where it is counts everywhere: a job without a tmp directory uses each of them,
     bytes without a directory are taken on each file system. A job that uses none says "", not None.
@@ -36,7 +36,7 @@ class Load:
     on_trial: of those that plotman ordered, how many did not yet get as far as plotting.
     youngest_s: seconds since the last start, also of a job that has ended; None where there was none.
     host_now: `now`, corrected where the host's clock is ahead of ours.
-    turns: those of the next orders.
+    start_tokens: of the next orders.
     """
 
     def __init__(self, snapshot: PlotterSnapshot, pending: Sequence[PendingOrder], now: datetime) -> None:
@@ -52,7 +52,7 @@ class Load:
             self._count_jobs()
         if snapshot.last_start_at is not None:
             self._count_start(age_s(snapshot.last_start_at, self.host_now))
-        self.turns = free_turns(snapshot.turn, self._count_orders(pending) if pending else ())
+        self.start_tokens = free_tokens(snapshot.turn, self._count_orders(pending) if pending else ())
 
     def later(self, rest_s: float) -> datetime:
         """When so many seconds are over: later than now, so that whoever sleeps until then does sleep, and a
@@ -102,11 +102,11 @@ class Load:
 
     def _count_orders(self, pending: Sequence[PendingOrder]) -> list[str]:
         seen = {job.task_id for job in self.snapshot.jobs}
-        turn = self.snapshot.turn
+        current = self.snapshot.turn
         valid = [
             order
             for order in pending
-            if order.task_id not in seen and order.expires_at > self.now and is_due(order.turn, turn)
+            if order.task_id not in seen and order.expires_at > self.now and is_due(order.turn, current)
         ]
         for order in valid:
             dst = order.dst or self.room.built_in(order.tmp)

@@ -25,7 +25,7 @@ from common.store.board_reader import ABOUT, Looking, waits_kind
 from common.store.connection import BLOCK_MAX_S, client, masked, readable_errors
 from common.store.counts import Counts, count, read_counts
 from common.store.decode import read
-from common.store.incremental_reader import View
+from common.store.incremental_reader import IncrementalReader
 from common.store.lease import Lease
 from common.store.notifications import AlarmNotes
 
@@ -68,9 +68,9 @@ class Board(Looking):
                 pipe.llen(name)
             return dict(zip(queues, cast("list[int]", pipe.execute()), strict=True))
 
-    def view(self) -> View:
-        """The board for a process that looks at it again and again."""
-        return View(self._redis, self._url)
+    def reader(self) -> IncrementalReader:
+        """Reads the board for a process that decides on it again and again."""
+        return IncrementalReader(self._redis, self._url)
 
     # Snapshots: one per role and host, replaced as a whole.
 

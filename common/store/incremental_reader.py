@@ -1,17 +1,17 @@
-"""The board as one process sees it again and again: what has not changed is not read twice.
+"""Reads the whole board again and again, and parses only what has changed.
 
-A farm of a thousand plotters has 20 MB of snapshots. Reading them takes beat most of a second, ten times what
-deciding takes; but between two looks few of them change.
+A farm of a thousand plotters has 20 MB of snapshots. Parsing them takes beat most of a second, ten times what
+deciding takes; but between two readings few of them change.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 import redis
 
+from common.model.board_state import BoardState
 from common.model.pending import PendingMove, PendingOrder
 from common.model.snapshot import SNAPSHOT_OF_ROLE, Notice, PlotterSnapshot
 from common.names import Keys, Role, role_and_host
@@ -31,24 +31,8 @@ return found
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """The board at one moment.
-
-    snapshots: by role and host, of those that are alive.
-    orders, moves: by plotter, of those that have any. What passes from there into a snapshot meanwhile is in
-    both.
-    silent: last words of plotters that are not alive, by host.
-    """
-
-    snapshots: dict[Role, dict[str, Any]]
-    orders: dict[str, list[PendingOrder]]
-    moves: dict[str, list[PendingMove]]
-    silent: dict[str, PlotterSnapshot] = field(default_factory=dict)
-
-
-class View:
-    """Not for several threads."""
+class IncrementalReader:
+    """Reads the board for one thread."""
 
     def __init__(self, redis_client: redis.Redis, url: str) -> None:
         self._redis = redis_client
@@ -59,19 +43,25 @@ class View:
         self._known: dict[tuple[Role, str], tuple[str, Any]] = {}
         self._notices: dict[str, Any] = {}  # by their JSON
 
-    def look(self) -> Look:
-        """The board now. A snapshot that did not change in anything to be decided on since the last look is
-        the same object as then. Raises BrokerError; the look after that is as good as any."""
+    def read(self) -> BoardState:
+        """Read the board. A snapshot in which nothing to decide on has changed since the last reading is the
+        same object as then.
+
+        Raises:
+            BrokerError: Redis did not answer. The next reading is complete again.
+        """
         with readable_errors(self._url):
-            said = self._hosts()
-            # Orders and moves first: what passes on meanwhile is then seen twice, which harms nothing, and
-            # never not at all.
-            orders, moves = self._pending([host for role, host in said if role is Role.PLOTTER])
-            found, silent = self._snapshots(said)
-            return Look(found, orders, moves, silent)
+            hosts = self._hosts()
+            # Orders and moves first: one that passes into a snapshot meanwhile is then read twice, which is
+            # harmless, and never missed.
+            orders, moves = self._pending([host for role, host in hosts if role is Role.PLOTTER])
+            alive, lost = self._snapshots(hosts)
+            return BoardState(
+                alive[Role.PLOTTER], alive[Role.ARCHIVER], alive[Role.HARVESTER], orders, moves, lost
+            )
 
     def _hosts(self) -> dict[tuple[Role, str], str]:
-        """Who was ever seen, with the time of the last snapshot to decide on."""
+        """Every host ever seen, with the time of its last change that matters for decisions."""
         fields = cast("dict[str, str]", self._redis.hgetall(Keys.HOSTS))
         if fields.keys() != self._listed.keys():
             self._listed = {field: role_and_host(field) for field in sorted(fields)}
@@ -80,30 +70,30 @@ class View:
         return {known: fields[field] for field, known in self._listed.items() if known}
 
     def _snapshots(
-        self, said: dict[tuple[Role, str], str]
+        self, hosts: dict[tuple[Role, str], str]
     ) -> tuple[dict[Role, dict[str, Any]], dict[str, PlotterSnapshot]]:
-        """Of all that are alive, and of the plotters that are not."""
+        """Snapshots of live hosts by role, and the last ones of lost plotters."""
         never = ("", None)
-        new = [known for known, at in said.items() if self._known.get(known, never)[0] != at]
+        new = [known for known, at in hosts.items() if self._known.get(known, never)[0] != at]
         with self._redis.pipeline(transaction=False) as pipe:
-            for keys in ([Keys.snapshot(*known) for known in new], [Keys.alive(*known) for known in said]):
+            for keys in ([Keys.snapshot(*known) for known in new], [Keys.alive(*known) for known in hosts]):
                 if keys:
                     pipe.mget(keys)
             answers = cast("list[list[str | None]]", pipe.execute())
-        signs = answers.pop() if said else []
+        signs = answers.pop() if hosts else []
         for known, text in zip(new, answers[0] if new else (), strict=True):
-            self._known[known] = (said[known], read(SNAPSHOT_OF_ROLE[known[0]], text))
-        found: dict[Role, dict[str, Any]] = {role: {} for role in Role}
-        silent: dict[str, PlotterSnapshot] = {}
-        for (role, host), sign in zip(said, signs, strict=True):
+            self._known[known] = (hosts[known], read(SNAPSHOT_OF_ROLE[known[0]], text))
+        alive: dict[Role, dict[str, Any]] = {role: {} for role in Role}
+        lost: dict[str, PlotterSnapshot] = {}
+        for (role, host), sign in zip(hosts, signs, strict=True):
             snapshot = self._known[role, host][1]
             if snapshot is None:
                 continue
             if sign is not None:
-                found[role][host] = snapshot
+                alive[role][host] = snapshot
             elif role is Role.PLOTTER:
-                silent[host] = snapshot
-        return found, silent
+                lost[host] = snapshot
+        return alive, lost
 
     def _pending(
         self, hosts: Sequence[str]

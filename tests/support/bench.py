@@ -26,6 +26,7 @@ import pytest
 from beat.policy.decide import decide
 from common.config import Config, load
 from common.errors import OrderRefused
+from common.model.board_state import BoardState
 from common.model.messages import PlotOrder
 from common.model.snapshot import Event, Job, PlotterSnapshot, Wait
 from plotter_worker.host.plotter_host import PlotterHost
@@ -192,10 +193,10 @@ class Bench:
             if event.kind in ("plot-done", "plot-failed", "plot-ended") and job is not None:
                 self.host.reported(job)
         now = datetime.now(UTC)
-        decision = decide({HOST: self.snapshot}, {}, {}, {}, {}, now)
+        decision = decide(BoardState({HOST: self.snapshot}), now)
         self._waits = decision.waits
         for start in decision.starts:
-            order = PlotOrder(host=HOST, tmp=start.tmp, dst=start.dst, turn=start.turn)
+            order = PlotOrder(host=HOST, tmp=start.tmp, dst=start.dst, turn=start.start_token)
             try:
                 self.host.take_order(str(uuid4()), order)
             except OrderRefused as error:

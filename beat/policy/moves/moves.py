@@ -95,7 +95,7 @@ def plan_moves(
             waits.append(move)
         else:
             door = archiver is None or move.harvester not in archiver.routed
-            ordered.append(replace(move, door=door))
+            ordered.append(replace(move, through_receiver=door))
             sending[plot.path] = move.harvester
     return tuple(ordered), tuple(waits)
 

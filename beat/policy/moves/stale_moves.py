@@ -1,4 +1,4 @@
-"""Moves of which nothing is left to do: their plots are gone from where they were to be fetched."""
+"""Records of moves with nothing left to do: their plots are gone from the plotter."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from common.model.pending import PendingMove
 from common.model.snapshot import DirState, PlotterSnapshot
 
 
-def settled(
+def stale_moves(
     plotters: Mapping[str, PlotterSnapshot], moves: Mapping[str, Sequence[PendingMove]], now: datetime
 ) -> tuple[tuple[str, str], ...]:
-    """(host, path) of records that nobody works on, and nobody will: the last message of a move was lost
-    after it had delivered, or a person took the plot away. They would count as moves that are under way or
-    fail, for as long as the notice board keeps them.
+    """Records that nobody works on any more, as (host, path).
 
-    Only by the word of plotters that are alive, and of directories that they see: what lies in others is not
-    known.
+    The last message of a move was lost after it had delivered, or somebody took the plot away. Such records
+    would count as moves under way, or as failing ones, for as long as the board keeps them. A record is stale
+    only if its plotter is alive and sees the directory in which the plot lay.
+
+    Args:
+        plotters: live ones, by host.
+        moves: records on the board, by plotter.
     """
     return tuple(
         (host, move.path)

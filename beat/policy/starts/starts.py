@@ -65,5 +65,5 @@ def _start(load: Load, tmp: TmpDir, dst: str) -> Start:
         tmp=tmp.path,
         tmp2=None if tmp2 is None else tmp2.path,
         dst=dst,
-        turn=next(load.turns),
+        start_token=next(load.start_tokens),
     )

@@ -11,11 +11,11 @@ from typing import Any
 
 from beat.policy.decide import decide
 from beat.policy.decision import Start
-from beat.policy.moves.admission_dispatch import passed_on
 from beat.policy.remedies import cure
 from beat.policy.starts.farm_rules import NO_LIMITS, FarmLimits
 from common import config
 from common.errors import ConfigError, ExitCode, PlotmanError
+from common.model.board_state import BoardState
 from common.model.pending import PendingMove, PendingOrder
 from common.model.selectors import fits
 from common.model.snapshot import Wait
@@ -88,16 +88,15 @@ def picture(at: Board, limits: FarmLimits) -> Picture:
     orders, moves = at.orders(hosts), at.moves(hosts)
     if farm.leader is not None and farm.waits is not None:
         return Picture(farm, orders, moves, farm.waits.waits, farm.leader)
-    decision = decide(
-        plotters=_alive(farm, Role.PLOTTER, farm.plotters),
-        archivers=_alive(farm, Role.ARCHIVER, farm.archivers),
-        harvesters=_alive(farm, Role.HARVESTER, farm.harvesters),
-        orders=orders,
-        moves=passed_on(moves, farm.at),
-        now=farm.at,
-        limits=limits,
-        silent={host: last for host, last in farm.plotters.items() if (Role.PLOTTER, host) in farm.stale},
+    board = BoardState(
+        _alive(farm, Role.PLOTTER, farm.plotters),
+        _alive(farm, Role.ARCHIVER, farm.archivers),
+        _alive(farm, Role.HARVESTER, farm.harvesters),
+        orders,
+        moves,
+        {host: last for host, last in farm.plotters.items() if (Role.PLOTTER, host) in farm.stale},
     )
+    decision = decide(board, farm.at, limits)
     return Picture(farm, orders, moves, decision.waits, farm.leader, decision.starts)
 
 

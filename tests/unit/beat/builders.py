@@ -5,8 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from beat.policy.decision import Start
+from beat.policy.decide import decide
+from beat.policy.decision import Decision, Start
+from beat.policy.memory import Memory
 from beat.policy.moves.moves import plan_moves
+from beat.policy.starts.farm_rules import NO_LIMITS, FarmLimits
+from common.model.board_state import BoardState
 from common.model.pending import MoveStep, PendingMove, PendingOrder
 from common.model.phase import Phase
 from common.model.snapshot import (
@@ -23,6 +27,22 @@ from common.model.snapshot import (
     Wait,
 )
 from tests.support.paper import GB, K32, T
+
+
+def decided(
+    plotters: dict[str, PlotterSnapshot],
+    archivers: dict[str, ArchiverSnapshot],
+    harvesters: dict[str, HarvesterSnapshot],
+    orders: dict[str, list[PendingOrder]],
+    moves: dict[str, list[PendingMove]],
+    now: datetime,
+    limits: FarmLimits = NO_LIMITS,
+    memory: Memory | None = None,
+    lost: dict[str, PlotterSnapshot] | None = None,
+) -> Decision:
+    """The decision on a board that shows these, by host."""
+    board = BoardState(plotters, archivers, harvesters, orders, moves, lost or {})
+    return decide(board, now, limits, memory)
 
 
 def at(seconds: float) -> datetime:
@@ -78,8 +98,8 @@ def as_orders(starts: tuple[Start, ...], now: datetime) -> list[PendingOrder]:
     """What stands on the notice board once beat has sent them."""
     return [
         PendingOrder(
-            task_id=f"order {start.turn}",
-            turn=start.turn,
+            task_id=f"order {start.start_token}",
+            turn=start.start_token,
             tmp=start.tmp,
             dst=start.dst,
             sent_at=now,

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
+from common.model.board_state import BoardState
 from common.model.pending import MoveStep, PendingMove, PendingOrder
 from common.model.snapshot import ArchiverSnapshot, HarvesterSnapshot
 from common.names import Keys, Role
 from common.store import Board
-from common.store.incremental_reader import Look
 from tests.integration.common.conftest import Server
 from tests.support.told import plotter
 
@@ -29,64 +29,64 @@ def order(task_id: str) -> PendingOrder:
 
 
 def test_an_empty_board_shows_nobody(board: Board) -> None:
-    view = board.view()
-    assert view.look() == Look({role: {} for role in Role}, {}, {})
+    reader = board.reader()
+    assert reader.read() == BoardState()
 
 
 def test_a_snapshot_that_did_not_change_is_the_same_object_at_the_next_look(board: Board) -> None:
     for host in ("p1", "p2"):
         board.put_snapshot(Role.ARCHIVER, said(host))
-    view = board.view()
-    before = view.look().snapshots[Role.ARCHIVER]
+    reader = board.reader()
+    before = reader.read().archivers
     board.put_snapshot(Role.ARCHIVER, said("p2", "its fan is loud", second=1))
-    after = view.look().snapshots[Role.ARCHIVER]
+    after = reader.read().archivers
     assert after == {"p1": said("p1"), "p2": said("p2", "its fan is loud", second=1)}
     assert after["p1"] is before["p1"]
 
 
 def test_progress_is_not_read_until_the_next_thing_to_decide_on(board: Board) -> None:
     board.put_snapshot(Role.ARCHIVER, said("p1"))
-    view = board.view()
-    view.look()
+    reader = board.reader()
+    reader.read()
     board.put_snapshot(Role.ARCHIVER, said("p1", "progress", second=1), decisive=False)
-    assert view.look().snapshots[Role.ARCHIVER] == {"p1": said("p1")}
+    assert reader.read().archivers == {"p1": said("p1")}
     assert board.snapshots(Role.ARCHIVER) == {"p1": said("p1", "progress", second=1)}  # people see it
     board.put_snapshot(Role.ARCHIVER, said("p1", "news", second=2))
-    assert view.look().snapshots[Role.ARCHIVER] == {"p1": said("p1", "news", second=2)}
+    assert reader.read().archivers == {"p1": said("p1", "news", second=2)}
 
 
 def test_who_falls_silent_is_gone_and_who_comes_back_is_there(board: Board, server: Server) -> None:
     board.put_snapshot(Role.ARCHIVER, said("p1"))
-    view = board.view()
-    assert view.look().snapshots[Role.ARCHIVER]
+    reader = board.reader()
+    assert reader.read().archivers
     with redis.Redis.from_url(server.url) as client:
         client.delete(Keys.alive(Role.ARCHIVER, "p1"))
-        assert view.look().snapshots[Role.ARCHIVER] == {}
+        assert reader.read().archivers == {}
         board.put_snapshot(Role.ARCHIVER, said("p1", second=60))
-        assert view.look().snapshots[Role.ARCHIVER] == {"p1": said("p1", second=60)}
+        assert reader.read().archivers == {"p1": said("p1", second=60)}
         client.flushall()
-    assert view.look().snapshots == {role: {} for role in Role}
+    assert reader.read() == BoardState()
     board.put_snapshot(Role.HARVESTER, HarvesterSnapshot(host="h1", at=NOW, drives=()))
-    assert set(view.look().snapshots[Role.HARVESTER]) == {"h1"}
+    assert set(reader.read().harvesters) == {"h1"}
 
 
 def test_of_a_plotter_that_falls_silent_the_last_word_is_kept_apart(board: Board, server: Server) -> None:
     for host in ("quiet", "loud"):
         board.put_snapshot(Role.PLOTTER, plotter(host=host))
     board.put_snapshot(Role.ARCHIVER, said("quiet"))
-    view = board.view()
-    assert view.look().silent == {}
+    reader = board.reader()
+    assert reader.read().lost_plotters == {}
     with redis.Redis.from_url(server.url) as client:
         for role in (Role.PLOTTER, Role.ARCHIVER):
             client.delete(Keys.alive(role, "quiet"))
-    for each in (view, board.view()):  # also one that never saw it alive
-        look = each.look()
-        assert (set(look.snapshots[Role.PLOTTER]), look.silent) == (
+    for each in (reader, board.reader()):  # also one that never saw it alive
+        look = each.read()
+        assert (set(look.plotters), look.lost_plotters) == (
             {"loud"},
             {"quiet": plotter(host="quiet")},
         )
     board.put_snapshot(Role.PLOTTER, plotter(host="quiet"))
-    assert view.look().silent == {}
+    assert reader.read().lost_plotters == {}
 
 
 def test_what_cannot_be_read_hides_one_host_only(
@@ -97,22 +97,22 @@ def test_what_cannot_be_read_hides_one_host_only(
     with redis.Redis.from_url(server.url) as client:
         client.set(Keys.snapshot(Role.ARCHIVER, "bad"), "{garbage")
         client.hset(Keys.HOSTS, "somebody@else", "now")
-    view = board.view()
-    assert set(view.look().snapshots[Role.ARCHIVER]) == set(view.look().snapshots[Role.ARCHIVER]) == {"good"}
+    reader = board.reader()
+    assert set(reader.read().archivers) == set(reader.read().archivers) == {"good"}
     assert caplog.text.count("unreadable ArchiverSnapshot") == 1  # told once, not at each look
 
 
 def test_orders_and_moves_are_those_of_each_plotter(board: Board, server: Server) -> None:
-    view = board.view()
+    reader = board.reader()
     move = PendingMove(path="/d/a.plot", harvester="h1", size_bytes=1, step=MoveStep.ADMIT, expires_at=NOW)
     with redis.Redis.from_url(server.url) as client:
         client.hset(Keys.HOSTS, mapping={f"plotter@{host}": "now" for host in ("p1", "p2", "p3")})
     board.put_order("p2", order("one"))
     board.put_order("p3", order("two"))
     board.put_move("p3", move)
-    look = view.look()
+    look = reader.read()
     assert (look.orders, look.moves) == ({"p2": [order("one")], "p3": [order("two")]}, {"p3": [move]})
     board.drop_orders("p2", ["one"])
     board.put_move("p3", move.model_copy(update={"attempts": 2}))
-    look = view.look()
+    look = reader.read()
     assert (look.orders, look.moves["p3"][0].attempts) == ({"p3": [order("two")]}, 2)

@@ -72,11 +72,11 @@ def test_a_host_that_was_forgotten_while_nobody_heard_it_announces_itself_anew(
     board: Board, source: Source, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("common.worker.publisher.SNAPSHOT_RENEW", timedelta(seconds=0.2))
-    beat = board.view()
+    reader = board.reader()
     publisher = Publisher(board, Role.ARCHIVER, source.snapshot, "boot1 8:1")
     publisher.start()
     try:
-        eventually(lambda: beat.look().snapshots[Role.ARCHIVER].keys() == {"h1"}, "it is there")
+        eventually(lambda: reader.read().archivers.keys() == {"h1"}, "it is there")
 
         def forgotten() -> bool:
             with redis.Redis.from_url(server.url) as client:
@@ -84,7 +84,7 @@ def test_a_host_that_was_forgotten_while_nobody_heard_it_announces_itself_anew(
             return board.forget_host("h1")
 
         eventually(forgotten, "it is forgotten")
-        eventually(lambda: beat.look().snapshots[Role.ARCHIVER].keys() == {"h1"}, "it is there again", 5)
+        eventually(lambda: reader.read().archivers.keys() == {"h1"}, "it is there again", 5)
         assert board.hosts()[Role.ARCHIVER] == ["h1"]
     finally:
         publisher.stop()

@@ -8,13 +8,12 @@ from datetime import datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beat.policy.decide import decide
 from beat.policy.decision import Start
 from beat.policy.starts.starts import plan_starts
 from common.model.pending import PendingOrder
 from common.model.phase import Phase
 from common.model.snapshot import Directory, Job, PlotterSnapshot, Recipe
-from tests.unit.beat.builders import GB, T, as_orders, directory, order, plotter, tmp_dir
+from tests.unit.beat.builders import GB, T, as_orders, decided, directory, order, plotter, tmp_dir
 from tests.unit.beat.builders import job as build_job
 
 TMP = ["/tmp1", "/tmp2", "/tmp3", "/tmp4"]
@@ -190,9 +189,9 @@ def test_the_starts_of_a_round_never_take_more_than_there_is_beside_what_runs(
 @settings(max_examples=300, deadline=None)
 @given(hosts(), pending)
 def test_deciding_twice_starts_nothing_more(snapshot: PlotterSnapshot, orders: list[PendingOrder]) -> None:
-    first = decide({"p1": snapshot}, {}, {}, {"p1": orders}, {}, T)
+    first = decided({"p1": snapshot}, {}, {}, {"p1": orders}, {}, T)
     on_board = [*orders, *as_orders(first.starts, T)]
-    again = decide({"p1": snapshot}, {}, {}, {"p1": on_board}, {}, T)
+    again = decided({"p1": snapshot}, {}, {}, {"p1": on_board}, {}, T)
     assert again.starts == ()
     assert sorted(map(str, again.waits)) == sorted(map(str, first.waits))
 
@@ -201,7 +200,7 @@ def test_deciding_twice_starts_nothing_more(snapshot: PlotterSnapshot, orders: l
 @given(hosts(), pending)
 def test_no_two_orders_are_for_one_turn(snapshot: PlotterSnapshot, orders: list[PendingOrder]) -> None:
     starts: tuple[Start, ...] = plan_starts(snapshot, orders, T)[0]
-    turns = [start.turn for start in starts]
+    turns = [start.start_token for start in starts]
     assert len(set(turns)) == len(turns)
     assert not set(turns) & {each.turn for each in valid(snapshot, orders)}
 

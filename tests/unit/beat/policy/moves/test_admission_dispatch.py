@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from beat.policy.moves.admission_dispatch import passed_on, to_pass_on
+from beat.policy.moves.admission_dispatch import due_admissions, with_admissions_sent
 from common.model.messages import Delivery, Reservation
 from common.model.pending import MoveStep, PendingMove, under_way
 
@@ -35,14 +35,14 @@ def sent(**changes: Any) -> PendingMove:
 
 def test_a_plot_that_is_sent_is_passed_on_once() -> None:
     moves = {"p1": [sent(), sent(path="/dst/b.plot", delivery=None)]}
-    assert [passing.move.path for passing in to_pass_on(moves)] == ["/dst/a.plot"]
-    assert to_pass_on(passed_on(moves, NOW)) == ()
+    assert [passing.move.path for passing in due_admissions(moves)] == ["/dst/a.plot"]
+    assert due_admissions(with_admissions_sent(moves, NOW)) == ()
 
 
 def test_what_was_sent_while_no_beat_was_there_is_passed_on_and_not_sent_again() -> None:
     moves = {"p1": [sent(expires_at=NOW - timedelta(hours=5))]}
-    assert len(to_pass_on(moves)) == 1
-    (after,) = passed_on(moves, NOW)["p1"]
+    assert len(due_admissions(moves)) == 1
+    (after,) = with_admissions_sent(moves, NOW)["p1"]
     assert under_way(after, NOW)
     assert after.attempts == 2
     assert after.move == "m1"
@@ -61,11 +61,11 @@ def test_what_was_sent_while_no_beat_was_there_is_passed_on_and_not_sent_again()
         {"delivery": {"reservation": "h1"}},
     ],
 )
-def test_a_delivery_that_does_not_fit_its_move_is_not_passed_on(changes: dict[str, Any]) -> None:
+def test_a_delivery_that_does_not_fit_its_move_is_not_with_admissions_sent(changes: dict[str, Any]) -> None:
     moves = {"p1": [sent(**changes)]}
-    assert to_pass_on(moves) == ()
-    assert passed_on(moves, NOW)["p1"] == (sent(**changes),)
+    assert due_admissions(moves) == ()
+    assert with_admissions_sent(moves, NOW)["p1"] == (sent(**changes),)
 
 
 def test_nobody_has_the_plot_of_another_taken_in() -> None:
-    assert to_pass_on({"p2": [sent()]}) == ()
+    assert due_admissions({"p2": [sent()]}) == ()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from beat.policy.decide import decide
 from beat.policy.moves.moves import plan_moves
 from common.model.pending import MoveStep
 from common.model.snapshot import PlotState, Transfer
@@ -13,6 +12,7 @@ from tests.unit.beat.builders import (
     against,
     archiver,
     at,
+    decided,
     drive,
     farm,
     keeper,
@@ -115,7 +115,7 @@ def test_without_an_archiver_no_room_is_reserved() -> None:
 
 def test_a_host_moves_as_many_plots_at_once_as_it_says() -> None:
     snapshot = keeper(plot("a"), plot("b"), plot("c"), moves_at_once=2)
-    decision = decide({"p1": snapshot}, {"p1": archiver()}, farm(h1=[drive()] * 3), {}, {}, T)
+    decision = decided({"p1": snapshot}, {"p1": archiver()}, farm(h1=[drive()] * 3), {}, {}, T)
     assert len(decision.moves) == 2
 
 
@@ -124,4 +124,4 @@ def test_no_door_is_asked_for_where_the_plotter_names_a_way_of_its_own(
     routed: tuple[str, ...], door: bool
 ) -> None:
     planned, _ = plan_moves(keeper(plot("a")), archiver(routed=routed), (), ONE, T)
-    assert [move.door for move in planned] == [door]
+    assert [move.through_receiver for move in planned] == [door]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from beat.policy.moves.stale_moves import settled
+from beat.policy.moves.stale_moves import stale_moves
 from common.model.pending import MoveStep
 from common.model.snapshot import DirState
 from tests.support.paper import T
@@ -27,19 +27,19 @@ SEEN = {"p1": keeper(plot("other"))}
 )
 def test_a_move_that_ended_leaves_with_its_plot(fields: dict[str, Any]) -> None:
     ended = move(**(ENDED | fields))
-    assert settled(SEEN, {"p1": [ended]}, T) == (("p1", ended.path),)
+    assert stale_moves(SEEN, {"p1": [ended]}, T) == (("p1", ended.path),)
 
 
 def test_a_move_that_somebody_works_on_stays() -> None:
-    assert settled(SEEN, {"p1": [move(expires_at=at(1))]}, T) == ()
+    assert stale_moves(SEEN, {"p1": [move(expires_at=at(1))]}, T) == ()
 
 
 def test_a_move_whose_plot_lies_there_stays() -> None:
-    assert settled({"p1": keeper(plot("a"))}, {"p1": [move(**ENDED)]}, T) == ()
+    assert stale_moves({"p1": keeper(plot("a"))}, {"p1": [move(**ENDED)]}, T) == ()
 
 
 def test_what_a_silent_plotter_has_is_not_known() -> None:
-    assert settled({}, {"p1": [move(**ENDED)]}, T) == ()
+    assert stale_moves({}, {"p1": [move(**ENDED)]}, T) == ()
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,9 @@ def test_what_a_silent_plotter_has_is_not_known() -> None:
     ids=["not looked at yet", "hanging", "no more in plotman.yaml"],
 )
 def test_what_lies_in_a_directory_that_is_not_seen_is_not_known(directories: dict[str, Any]) -> None:
-    assert settled({"p1": keeper(**directories)}, {"p1": [move(**ENDED)]}, T) == ()
+    assert stale_moves({"p1": keeper(**directories)}, {"p1": [move(**ENDED)]}, T) == ()
 
 
 def test_a_directory_may_be_written_with_a_slash_at_its_end() -> None:
     snapshot = keeper(dst_dirs=(directory("/dst1/"),))
-    assert settled({"p1": snapshot}, {"p1": [move(**ENDED)]}, T) == (("p1", "/dst1/a.plot"),)
+    assert stale_moves({"p1": snapshot}, {"p1": [move(**ENDED)]}, T) == (("p1", "/dst1/a.plot"),)

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from beat.policy.decide import decide
 from beat.policy.decision import Move
 from beat.policy.moves.moves import plan_moves
 from beat.policy.moves.target_capacity import Places
 from common.model.pending import MoveStep, PendingMove
 from common.model.snapshot import ArchiverSnapshot, FinishedPlot, TargetReport, TargetSpace, Transfer, Wait
-from tests.unit.beat.builders import GB, T, archiver, at, drive, farm, keeper, move, plot, reasons
+from tests.unit.beat.builders import GB, T, archiver, at, decided, drive, farm, keeper, move, plot, reasons
 
 NAS = "rsync://nas:873/plots"
 
@@ -87,17 +86,17 @@ def test_what_other_plotters_send_there_takes_up_its_room_and_the_archiver_hears
 def test_two_plotters_do_not_choose_a_folder_of_one_place_at_the_same_time() -> None:
     both = [keeper(plot("a"), host=host) for host in ("p1", "p2")]
     archivers = {host: archiver(host, target=target()) for host in ("p1", "p2")}
-    first = decide({each.host: each for each in both}, archivers, {}, {}, {}, T)
+    first = decided({each.host: each for each in both}, archivers, {}, {}, {}, T)
     assert [each.host for each in first.moves] == ["p1"]
     assert "p1 is just choosing a folder of target nas" in reasons(first.waits)
 
     choosing = {"p1": [move(harvester="target nas", step=MoveStep.TRANSFER)]}
-    again = decide({"p2": both[1]}, archivers, {}, {}, choosing, T)
+    again = decided({"p2": both[1]}, archivers, {}, {}, choosing, T)
     assert not again.moves
     archivers["p1"] = sending("p1", NAS).model_copy(
         update={"transfers": (sending("p1", NAS).transfers[0].model_copy(update={"path": "/dst1/a.plot"}),)}
     )
-    later = decide({"p2": both[1]}, archivers, {}, {}, choosing, T)
+    later = decided({"p2": both[1]}, archivers, {}, {}, choosing, T)
     assert [each.host for each in later.moves] == ["p2"]
 
 

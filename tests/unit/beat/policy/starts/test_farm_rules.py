@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from beat.policy.decide import decide
 from beat.policy.decision import Decision
 from beat.policy.starts.farm_rules import FarmLimits
 from common.model.pending import PendingOrder
 from common.model.snapshot import PlotterSnapshot
-from tests.unit.beat.builders import T, as_orders, at, job, order, plotter, tmp_dir
+from tests.unit.beat.builders import T, as_orders, at, decided, job, order, plotter, tmp_dir
 
 TWO_DIRS = (tmp_dir("/tmp1"), tmp_dir("/tmp2"))
 
@@ -25,13 +24,13 @@ def farm(*ages_s: float) -> dict[str, PlotterSnapshot]:
     }
 
 
-def decided(
+def under(
     plotters: Mapping[str, PlotterSnapshot],
     limits: FarmLimits,
     orders: Mapping[str, Sequence[PendingOrder]] | None = None,
     silent: Mapping[str, PlotterSnapshot] | None = None,
 ) -> Decision:
-    return decide(plotters, {}, {}, orders or {}, {}, T, limits, silent=silent)
+    return decided(plotters, {}, {}, orders or {}, {}, T, limits, lost=silent)
 
 
 @pytest.mark.parametrize(
@@ -48,15 +47,15 @@ def decided(
 )
 def test_no_more_start_than_the_farm_as_a_whole_allows(limits: FarmLimits, starts: int) -> None:
     plotters = farm(600, 700, 800)
-    assert len(decided(plotters, limits).starts) == starts
+    assert len(under(plotters, limits).starts) == starts
 
 
 def test_the_host_that_has_waited_longest_gets_the_one_start_that_is_left() -> None:
-    assert [start.host for start in decided(farm(600, 800, 700), FarmLimits(max_jobs=4)).starts] == ["p2"]
+    assert [start.host for start in under(farm(600, 800, 700), FarmLimits(max_jobs=4)).starts] == ["p2"]
 
 
 def test_every_host_is_told_why_with_both_numbers_and_until_when() -> None:
-    waits = decided(farm(600, 700), FarmLimits(max_jobs=2, stagger_s=900)).waits
+    waits = under(farm(600, 700), FarmLimits(max_jobs=2, stagger_s=900)).waits
     told = {(wait.host, wait.reason, wait.until) for wait in waits}
     for host in ("p1", "p2"):
         assert (host, "farm max jobs 2/2", None) in told
@@ -65,17 +64,17 @@ def test_every_host_is_told_why_with_both_numbers_and_until_when() -> None:
 
 def test_an_order_that_is_not_seen_yet_counts_wherever_it_went() -> None:
     ordered = {"p1": [order("/tmp2")]}
-    assert not decided(farm(600, 700), FarmLimits(max_jobs=3), ordered).starts
+    assert not under(farm(600, 700), FarmLimits(max_jobs=3), ordered).starts
 
 
 def test_deciding_again_with_the_starts_as_orders_starts_nothing_more() -> None:
     plotters = farm(600, 700, 800)
     limits = FarmLimits(max_jobs=5)
-    first = decided(plotters, limits)
+    first = under(plotters, limits)
     sent: dict[str, list[PendingOrder]] = {}
     for pending, start in zip(as_orders(first.starts, T), first.starts, strict=True):
         sent.setdefault(start.host, []).append(pending)
-    assert not decided(plotters, limits, sent).starts
+    assert not under(plotters, limits, sent).starts
 
 
 def silent(seconds: float, *etas_s: float | None, **fields: Any) -> dict[str, PlotterSnapshot]:
@@ -103,7 +102,7 @@ SILENT = [
 def test_plots_of_a_silent_host_count_until_they_must_have_ended(
     seconds: float, eta_s: float | None, counts: bool
 ) -> None:
-    decision = decided(farm(600), FarmLimits(max_jobs=2), silent=silent(seconds, eta_s))
+    decision = under(farm(600), FarmLimits(max_jobs=2), silent=silent(seconds, eta_s))
     assert len(decision.starts) == (0 if counts else 1)
     assert {start.host for start in decision.starts} <= {"p1"}
 
@@ -128,16 +127,16 @@ def test_a_wait_says_how_many_of_the_jobs_are_on_hosts_that_are_silent(
         host: plotter(host=host, at=at(-60), jobs=(job(age_s=90_000, eta_s=600),) * jobs)
         for host, jobs in more.items()
     }
-    waits = decided(farm(600), FarmLimits(max_jobs=3), silent=quiet | others).waits
+    waits = under(farm(600), FarmLimits(max_jobs=3), silent=quiet | others).waits
     assert reason in [wait.reason for wait in waits if wait.host == "p1"]
     assert {wait.host for wait in waits} == {"p1"}
 
 
 def test_the_last_start_on_a_silent_host_counts_for_the_stagger_of_the_farm() -> None:
     quiet = silent(60, last_start_at=at(-100))
-    assert not decided(farm(600), FarmLimits(stagger_s=101), silent=quiet).starts
-    assert decided(farm(600), FarmLimits(stagger_s=100), silent=quiet).starts
+    assert not under(farm(600), FarmLimits(stagger_s=101), silent=quiet).starts
+    assert under(farm(600), FarmLimits(stagger_s=100), silent=quiet).starts
 
 
 def test_without_limits_across_hosts_nobody_waits_for_a_silent_one() -> None:
-    assert decided(farm(600), FarmLimits(), silent=silent(60, 600)) == decided(farm(600), FarmLimits())
+    assert under(farm(600), FarmLimits(), silent=silent(60, 600)) == under(farm(600), FarmLimits())

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from beat.policy.starts.start_tokens import next_turn
+from beat.policy.start_tokens import next_token
 from beat.policy.starts.starts import plan_starts
 from common.model.messages import PlotOrder
 from common.model.pending import PendingOrder
@@ -38,7 +38,7 @@ def test_ten_plots_start_at_least_six_seconds_apart_whatever_is_late(seed: int) 
             *(tmp_dir(f"/tmp{n}", max_jobs=9, stagger_limit=9) for n in (1, 2)),
             jobs=tuple(jobs.values()),
             at=at(now),
-            turn=next_turn("a:0", len(started)),
+            turn=next_token("a:0", len(started)),
             global_stagger_s=STAGGER_S,
             global_max_jobs=20,
             last_start_at=at(started[-1]) if started else None,
@@ -76,7 +76,8 @@ def test_ten_plots_start_at_least_six_seconds_apart_whatever_is_late(seed: int) 
             for start in starts:
                 numbers += 1
                 order = PendingOrder(
-                    task_id=f"t{numbers}", turn=start.turn, tmp=start.tmp, dst=start.dst, sent_at=beat_now,
+                    task_id=f"t{numbers}", turn=start.start_token, tmp=start.tmp, dst=start.dst,
+                    sent_at=beat_now,
                     expires_at=at(now + skew_s + 30),
                 )  # fmt: skip
                 pending.append(order)

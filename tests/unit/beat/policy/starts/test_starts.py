@@ -31,14 +31,16 @@ def waits(snapshot: PlotterSnapshot, *pending: Any) -> tuple[Wait, ...]:
     return plan_starts(snapshot, pending, T)[1]
 
 
-def test_an_idle_host_starts_a_plot_and_says_for_which_turn() -> None:
+def test_an_idle_host_starts_a_plot_and_names_its_start_token() -> None:
     starts, _ = plan_starts(plotter(), (), T)
-    assert [(s.host, s.tmp, s.tmp2, s.dst, s.turn) for s in starts] == [("p1", "/tmp1", None, "/dst1", "a:7")]
+    assert [(s.host, s.tmp, s.tmp2, s.dst, s.start_token) for s in starts] == [
+        ("p1", "/tmp1", None, "/dst1", "a:7")
+    ]
 
 
 def test_one_round_fills_all_tmp_directories_where_there_is_no_stagger() -> None:
     starts, _ = plan_starts(plotter(tmp_dir("/tmp1"), tmp_dir("/tmp2"), tmp_dir("/tmp3")), (), T)
-    assert [(s.tmp, s.turn) for s in starts] == [("/tmp1", "a:7"), ("/tmp2", "a:8"), ("/tmp3", "a:9")]
+    assert [(s.tmp, s.start_token) for s in starts] == [("/tmp1", "a:7"), ("/tmp2", "a:8"), ("/tmp3", "a:9")]
 
 
 def test_one_round_starts_one_plot_per_stagger() -> None:
@@ -256,7 +258,7 @@ def test_an_order_counts_for_the_stagger_from_when_it_was_sent() -> None:
 def test_new_orders_take_the_turns_that_pending_ones_leave() -> None:
     snapshot = plotter(tmp_dir("/tmp1"), tmp_dir("/tmp2"), tmp_dir("/tmp3"))
     starts, _ = plan_starts(snapshot, [order("/tmp2", "a:8")], T)
-    assert [(start.tmp, start.turn) for start in starts] == [("/tmp1", "a:7"), ("/tmp3", "a:9")]
+    assert [(start.tmp, start.start_token) for start in starts] == [("/tmp1", "a:7"), ("/tmp3", "a:9")]
 
 
 def test_deciding_again_with_what_was_ordered_gives_no_more_and_the_same_reasons() -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from beat.policy.decide import decide
 from common.errors import ExitCode
 from common.model.pending import MoveStep, PendingMove
 from common.model.snapshot import RunStatus, Transfer, Waits
@@ -18,6 +17,7 @@ from plotman.control.queries import tables
 from plotman.control.queries.explain import explain
 from plotman.control.queries.why import Answer, NothingCalledSo, Picture, about, as_dict, heading
 from tests.unit.beat import builders as b
+from tests.unit.beat.builders import decided
 
 PLOT_ID = "6b4e7375" + "0" * 56
 
@@ -31,7 +31,7 @@ def seen(
     given = {"archivers": archivers, "harvesters": farm.get("harvesters", {})}
     of_p1 = {"p1": list(moves)}
     orders = {"p1": list(farm.get("orders", ()))}
-    decision = decide(hosts, **given, orders=orders, moves=of_p1, now=b.T)
+    decision = decided(hosts, **given, orders=orders, moves=of_p1, now=b.T)
     stale = farm.get("stale", frozenset())
     made = Farm(b.T, hosts, **given, waits=Waits(beat="b", at=b.at(-3), waits=decision.waits), stale=stale)
     return Picture(made, orders, of_p1, decision.waits, leader, () if leader else decision.starts)

@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 
-from beat.policy.starts.start_tokens import free_turns, is_due, next_turn
+from beat.policy.start_tokens import free_tokens, is_due, next_token
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from beat.policy.starts.start_tokens import free_turns, is_due, next_turn
     [("a:7", 0, "a:7"), ("a:7", 1, "a:8"), ("h:1:9", 2, "h:1:11"), ("odd", 0, "odd"), ("odd", 1, "odd:1")],
 )
 def test_each_start_advances_the_turn_by_one(turn: str, starts: int, then: str) -> None:
-    assert next_turn(turn, starts) == then
+    assert next_token(turn, starts) == then
 
 
 @pytest.mark.parametrize(
@@ -34,4 +34,4 @@ def test_an_order_is_void_once_its_turn_has_passed(turn: str, current: str, due:
 
 
 def test_the_turns_that_no_order_holds_are_given_away_gaps_first() -> None:
-    assert list(islice(free_turns("a:7", ["a:8"]), 3)) == ["a:7", "a:9", "a:10"]
+    assert list(islice(free_tokens("a:7", ["a:8"]), 3)) == ["a:7", "a:9", "a:10"]
