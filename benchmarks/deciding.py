@@ -89,7 +89,7 @@ class Round:
     def __init__(self, url: str) -> None:
         os.environ["PLOTMAN_CONFIG"] = _config(url)
         from beat.scheduler import FarmScheduler
-        from plotman.celery import app
+        from plotman.app import app
 
         self._beat: Any = FarmScheduler(app)
         self._beat._take_lease()

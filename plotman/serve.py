@@ -14,7 +14,7 @@ from typing import Any
 from common.config.last_good import load_to_run
 from common.errors import PlotmanError
 from common.names import Role, queue, role_and_host
-from plotman.celery import app
+from plotman.app import app
 
 BEAT = "beat"
 # Celery's own 2 s make up much of what an idle worker takes.

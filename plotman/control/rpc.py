@@ -96,7 +96,7 @@ def ask_each(questions: Iterable[Question], *, timeout_s: float = ANSWER_S) -> l
 
 
 def _send(question: Question, url: str, timeout_s: float) -> AsyncResult[Any] | PlotmanError:
-    from plotman.celery import app  # late: it takes half a second to import
+    from plotman.app import app  # late: it takes half a second to import
 
     try:
         with _understood(question.host, url):

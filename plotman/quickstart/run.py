@@ -192,6 +192,6 @@ def result_of(task_id: str) -> dict[str, Any] | None:
 
 def _app() -> Any:
     # Late: it reads the plotman.yaml that has just been written.
-    from plotman.celery import app
+    from plotman.app import app
 
     return app

@@ -105,7 +105,7 @@ WORKER = f"app.Worker(hostname='harvester@{HOST}', queues=['harvester.{HOST}'])"
 def test_the_tasks_of_a_worker_share_their_connections_to_redis(
     environment: dict[str, str], before: str, shared: bool
 ) -> None:
-    code = f"from plotman.celery import app; {before}; print(app.backend.thread_safe)"
+    code = f"from plotman.app import app; {before}; print(app.backend.thread_safe)"
     done = subprocess.run(
         [python(), "-c", code], env=environment, capture_output=True, text=True, check=False
     )
@@ -114,7 +114,7 @@ def test_the_tasks_of_a_worker_share_their_connections_to_redis(
 
 def test_it_loads_neither_flower_nor_a_shell(environment: dict[str, str]) -> None:
     code = (
-        "import sys, plotman.serve, plotman.celery as c; c.app.loader.import_default_modules(); "
+        "import sys, plotman.serve, plotman.app as c; c.app.loader.import_default_modules(); "
         "print(sorted({'flower', 'tornado', 'prompt_toolkit'} & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -1,0 +1,52 @@
+"""The Celery app for this machine's plotman.yaml."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from celery import Celery, signals
+
+from common.config import Config
+from common.config.last_good import load_to_run
+from common.errors import PlotmanError
+from common.config.broker_url import broker_url
+from common.worker import transport
+from plotman.settings import celery_settings
+
+# StartCheck acts in every worker; each of the others only in workers of its role.
+_SERVICES = (
+    "common.worker.startup:StartCheck",
+    "plotter_worker.service:PlotterService",
+    "plotter_worker.archiving.archiver:ArchiverService",
+    "harvester_worker.service:HarvesterService",
+)
+
+
+def make_app(settings: Config) -> Celery:
+    """Make the app. Raises PlotmanError if the settings name no broker."""
+    transport.install()
+    made = Celery("plotman")
+    made.conf.update(celery_settings(broker_url(settings), settings.host))
+    made.steps["worker"].update(_SERVICES)
+    return made
+
+
+@signals.celeryd_init.connect(weak=False)
+def _share_connections(conf: Any, **_: Any) -> None:
+    """Let the tasks of a worker share connections to Redis.
+
+    A running plot's task is a thread, and would hold connections of its own: many machines would exceed the
+    10,000 that Redis allows. Only in workers, which wait for no results; a process that waits for some would
+    queue behind others that wait.
+    """
+    conf.result_backend_thread_safe = True
+
+
+try:
+    SETTINGS = load_to_run()
+    app = make_app(SETTINGS)
+except PlotmanError as error:
+    # `celery` would print a traceback and say that the module was not found.
+    print(f"plotman: {error}", file=sys.stderr)  # noqa: T201
+    sys.exit(error.exit_code)
