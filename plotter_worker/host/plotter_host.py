@@ -18,7 +18,7 @@ from plotter_worker.host.finished_plots import Shelf
 from plotter_worker.host.kill import Killed
 from plotter_worker.host.operator_actions import Steered
 from plotter_worker.host.snapshot import makers, plotter_snapshot
-from plotter_worker.host.stall_monitor import StallWatch
+from plotter_worker.host.stall_monitor import StallMonitor
 from plotter_worker.jobs import outcome as ending
 from plotter_worker.jobs import resources
 from plotter_worker.jobs.adoption import Adoption, Send, found_task_id, record_of
@@ -59,7 +59,13 @@ class PlotterHost:
         self._adoption = Adoption(settings.host, send)
         self._shelf = Shelf()
         self._next_usage = 0.0
-        self._stalls = StallWatch(self)
+        self._stalls = StallMonitor(
+            policy=lambda: self._settings.scheduling,
+            directory_state=lambda path: self.seen(path).report.state,
+            events=news,
+            kill=self.terminate,
+            refresh=self.refresh,
+        )
         self._folders = Folders(settings, self._folder_changed)
 
     def start(self) -> None:
@@ -257,7 +263,7 @@ class PlotterHost:
         seen = self._folders.seen()
         for job in jobs:
             resources.refresh(job, seen)
-        self._stalls.look(jobs)
+        self._stalls.sample(jobs)
         now = datetime.now(UTC)
         for job in jobs:
             if job.record.ours and job.outcome is None and job.proven(now):

@@ -1,17 +1,15 @@
-"""Watches whether the plotters of a host get on, tells once where one does not, and does what plotman.yaml's
-`scheduling.stall_action` says then."""
+"""Detect plotters that make no progress, report each once, and act as `scheduling.stall_action` says."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
 import psutil
 
-from common.config.scheduling import StallAction
+from common.config.scheduling import Scheduling, StallAction
 from common.errors import OrderRefused
 from common.model.snapshot import DirState, RunStatus
 from plotter_worker.jobs import process_tree
@@ -19,58 +17,73 @@ from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.resources import io_of
 from plotter_worker.jobs.stall_rules import Kind, Sample, Stall, Standing, Work, follow, verdict
 from plotter_worker.processes.table import pid_of
-
-if TYPE_CHECKING:
-    from plotter_worker.host.plotter_host import PlotterHost
+from plotter_worker.reporting.events import News
 
 log = logging.getLogger(__name__)
 
 BY = "scheduling.stall_action"
-# A plotter may do nothing for so long before anybody looks at what it started.
+# A plotter that has done nothing for this long has its children looked at, which is expensive.
 _QUIET_S = 60.0
-# The same trouble, back within this time, is told once.
+# The same stall, back within this time, is reported once.
 _SAME_S = 600.0
 
 
-class StallWatch:
-    """`look` is called by the watcher's thread each time the jobs' figures were read; it never waits."""
+class StallMonitor:
+    """Watches the jobs of one plotter host.
 
-    def __init__(self, host: PlotterHost) -> None:
-        self._host = host
+    Args:
+        policy: `scheduling` of plotman.yaml as it is now; None without plotting.
+        directory_state: of a directory, by path, as last seen.
+        events: where stalls are reported.
+        kill: ends a job and deletes its unfinished files; takes the job and who asked.
+        refresh: reads a job's figures again, after it was suspended.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: Callable[[], Scheduling | None],
+        directory_state: Callable[[str], DirState],
+        events: News,
+        kill: Callable[[TrackedJob, str], object],
+        refresh: Callable[[TrackedJob], None],
+    ) -> None:
+        self._policy_now = policy
+        self._directory_state = directory_state
+        self._events = events
+        self._kill = kill
+        self._refresh = refresh
         self._standing: dict[str, Standing] = {}
-        self._told: dict[str, tuple[Kind, float]] = {}  # task -> what, and when it was last seen so
+        self._reported: dict[str, tuple[Kind, float]] = {}  # task -> what, and when it was last seen so
         self._acted: set[str] = set()
 
-    def look(self, jobs: Iterable[TrackedJob]) -> None:
-        """Take a sample of each running job, and say and do what follows."""
+    def sample(self, jobs: Iterable[TrackedJob]) -> None:
+        """Sample each running job, report new stalls and act on overdue ones.
+
+        The watcher's thread calls it each time the jobs' figures were read. Never waits.
+        """
         running = {job.task_id: job for job in jobs if job.outcome is None and job.record.process is not None}
         for gone in self._standing.keys() - running.keys():
             del self._standing[gone]
-            self._told.pop(gone, None)
+            self._reported.pop(gone, None)
             self._acted.discard(gone)
         for task_id, job in running.items():
             former = self._standing.get(task_id)
             standing = self._standing[task_id] = follow(former, _sample(job, former))
-            stall = verdict(standing, self._limit_s)
+            stall = verdict(standing, self._policy.stall_minutes * 60)
             if stall is not None:
                 self._stalled(job, stall)
             elif standing.last.suspended and task_id in self._acted:
-                continue  # by us: why it is suspended stays to be read
+                continue  # suspended by us: keep the reason readable
             else:
                 job.stall = None
                 self._acted.discard(task_id)
 
     @property
-    def _limit_s(self) -> float:
-        scheduling = self._host.settings.scheduling
+    def _policy(self) -> Scheduling:
+        scheduling = self._policy_now()
         assert scheduling is not None
-        return scheduling.stall_minutes * 60
-
-    @property
-    def _action(self) -> StallAction:
-        scheduling = self._host.settings.scheduling
-        assert scheduling is not None
-        return scheduling.stall_action
+        return scheduling
 
     def _stalled(self, job: TrackedJob, stall: Stall) -> None:
         text = stall.text
@@ -78,38 +91,40 @@ class StallWatch:
             text += f" ({folder})"
         job.stall = text
         now = time.monotonic()
-        kind, seen_s = self._told.get(job.task_id, (None, 0.0))
-        self._told[job.task_id] = (stall.kind, now)
+        kind, seen_s = self._reported.get(job.task_id, (None, 0.0))
+        self._reported[job.task_id] = (stall.kind, now)
         if kind is not stall.kind or now - seen_s > _SAME_S:
-            self._host.news.stalled(job, text)
+            self._events.stalled(job, text)
         if stall.overdue and not stall.busy and job.task_id not in self._acted and self._may_act(job, stall):
             self._acted.add(job.task_id)
             # Stopping a tree takes a while, deleting its files longer.
-            threading.Thread(target=self._act, args=(job, self._action), name="stall", daemon=True).start()
+            threading.Thread(
+                target=self._act, args=(job, self._policy.stall_action), name="stall", daemon=True
+            ).start()
 
     def _may_act(self, job: TrackedJob, stall: Stall) -> bool:
-        """A person's plotter is left to that person; a plot that is complete, and only waits for room in dst,
-        is worth all the waiting; and a process in a hanging drive takes no signal."""
+        """Never act on a plotter that plotman did not start, on a complete plot that only waits for room in
+        dst, or on a process blocked in a drive, which takes no signal."""
         complete = job.progress.total_s is not None
-        return self._action is not StallAction.TELL and (
+        return self._policy.stall_action is not StallAction.TELL and (
             job.record.ours and not complete and stall.kind is not Kind.DISK
         )
 
     def _act(self, job: TrackedJob, action: StallAction) -> None:
         try:
             if action is StallAction.KILL:
-                self._host.terminate(job, BY)
+                self._kill(job, BY)
             elif process_tree.suspend(job):
                 job.stall = f"suspended by {BY}: {job.stall}"
-                self._host.news.suspended(job)
-                self._host.refresh(job)
+                self._events.suspended(job)
+                self._refresh(job)
         except OrderRefused as error:
             log.error("%s of the stalled plot in %s failed: %s", action, job.tmp, error)
 
     def _hanging(self, job: TrackedJob) -> str | None:
-        """The directory of the job that answers nobody, if one is known."""
+        """The directory of the job that does not answer, if one is known."""
         folders = (job.tmp, job.tmp2, job.dst)
-        return next((f for f in folders if f and self._host.seen(f).report.state is DirState.HANGING), None)
+        return next((f for f in folders if f and self._directory_state(f) is DirState.HANGING), None)
 
 
 def _sample(job: TrackedJob, former: Standing | None) -> Sample:
@@ -127,7 +142,7 @@ def _sample(job: TrackedJob, former: Standing | None) -> Sample:
 
 
 def _below(job: TrackedJob) -> Work | None:
-    """Work of what it started; None where it has ended. Dear, and therefore only asked of the quiet."""
+    """Work of the job's child processes; None if it has ended. Expensive; only called for idle jobs."""
     assert job.record.process is not None
     cpu_s, io_bytes = 0.0, 0
     try:
