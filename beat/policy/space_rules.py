@@ -3,8 +3,8 @@ running and ordered plots will still take. Free space that is not known is neith
 
 from __future__ import annotations
 
-from beat.policy.disk_usage import Disk
 from beat.policy.load import Load
+from common.model.disk_usage import Disk
 from common.model.holds import sentence
 from common.model.snapshot import Directory, DirState, Wait
 from common.model.units import human_bytes, human_bytes_apart
@@ -45,7 +45,7 @@ def shortage(
     """role: tmp, tmp2 or dst. needs_bytes: of one more plot, on the file system of `directory`."""
     if not load.snapshot.check_room:
         return None
-    disk = load.room.at(directory.path).disk
+    disk = load.usage.at(directory.path).disk
     # The directory's own answer counts too: a neighbour's on the same file system is no look at this one.
     known = directory.free_bytes is not None and disk.free_bytes is not None
     if known and needs_bytes <= disk.left_bytes:

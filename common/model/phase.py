@@ -45,3 +45,16 @@ class Phase:
             python_schema=core_schema.union_schema([core_schema.is_instance_schema(cls), text]),
             serialization=core_schema.plain_serializer_function_ser_schema(str),
         )
+
+
+# Phases as pairs of integers, which compare faster: a thousand hosts have twenty thousand of them.
+PhasePair = tuple[int, int]
+
+# Below every phase: a job of unknown phase has passed no milestone, and is the least advanced.
+UNKNOWN: PhasePair = (-1, -1)
+NOT_BEGUN: PhasePair = (0, 0)
+
+
+def pair(phase: Phase | None) -> PhasePair:
+    """`phase` as a pair; UNKNOWN for None."""
+    return UNKNOWN if phase is None else (phase.major, phase.minor)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from common.errors import OrderRefused
+from common.model.disk_usage import DiskUsage
 from common.model.messages import PlotOrder
 from common.model.snapshot import Directory, DirState, PlotterSnapshot, TmpDir, age_s
 from common.model.units import counted, human_bytes, human_seconds
@@ -130,23 +131,10 @@ def _unusable(directory: Directory) -> bool:
 
 
 def _lacks(directory: Directory, size_bytes: int, host: PlotterSnapshot) -> bool:
-    """Whether so many bytes do not fit beside what running plots will still take of the same file system."""
+    """Whether `size_bytes` do not fit beside what running plots will still take of the same file system."""
     if directory.free_bytes is None:
         return False
-    known = (*host.tmp_dirs, *((host.tmp2,) if host.tmp2 else ()), *host.dst_dirs)
-    device = directory.device or directory.path
-    here = {other.path for other in known if (other.device or other.path) == device}
-    spoken_bytes = sum(
-        to_come_bytes
-        for job in host.jobs
-        for path, to_come_bytes in (
-            (job.tmp, job.tmp_to_come_bytes),
-            (job.tmp2 or job.tmp, job.tmp2_to_come_bytes),
-            (job.dst, job.dst_to_come_bytes),
-        )
-        if path in here
-    )
-    return directory.free_bytes - spoken_bytes < size_bytes
+    return DiskUsage(host).at(directory.path).disk.left_bytes < size_bytes
 
 
 def _must_be_usable(directory: Directory | None) -> None:

@@ -7,15 +7,15 @@ from dataclasses import replace
 from datetime import datetime
 
 from beat.policy.decision import Move
-from beat.policy.disk_usage import Pair, trimmed
-from beat.policy.load import pair
 from beat.policy.moves.harvester import choose
 from beat.policy.moves.harvester_capacity import Berths, all_berths
 from beat.policy.moves.priority import archive_priority
 from beat.policy.moves.target import target_for, to_target
 from beat.policy.moves.target_capacity import Places
+from common.model.disk_usage import trimmed
 from common.model.holds import sentence
 from common.model.pending import SENT, PendingMove, may_have_it, under_way
+from common.model.phase import PhasePair, pair
 from common.model.snapshot import (
     ArchiverSnapshot,
     FinishedPlot,
@@ -203,9 +203,9 @@ def by_priority(snapshot: PlotterSnapshot) -> list[FinishedPlot]:
     return [plot for plots in lying.values() for plot in plots]
 
 
-def _furthest(snapshot: PlotterSnapshot) -> dict[str, Pair]:
+def _furthest(snapshot: PlotterSnapshot) -> dict[str, PhasePair]:
     """Directory -> most advanced phase that is known of the plots on their way there."""
-    found: dict[str, Pair] = {}
+    found: dict[str, PhasePair] = {}
     for job in snapshot.jobs:
         if job.dst is not None and job.phase is not None:
             directory = trimmed(job.dst)

@@ -5,17 +5,17 @@ Its `dirs` showed them for free space rounded down to GB, up to two points more.
 
 from __future__ import annotations
 
-from beat.policy.disk_usage import Pair
+from common.model.phase import PhasePair
 
 _BASE = 50
 # A drive that a plot is about to be copied to had better be left alone: phase reached -> penalty.
-_PENALTIES: tuple[tuple[Pair, int], ...] = (((3, 7), 32), ((3, 6), 16), ((3, 5), 8), ((3, 4), 4))
+_PENALTIES: tuple[tuple[PhasePair, int], ...] = (((3, 7), 32), ((3, 6), 16), ((3, 5), 8), ((3, 4), 4))
 # Below each of these limits: one point, and one more for each whole step that is missing.
 _NEED_BELOW_BYTES = (1000 * 10**9, 500 * 10**9)
 _STEP_BYTES = 100 * 10**9
 
 
-def archive_priority(free_bytes: int | None, furthest: Pair | None, plots: int) -> int:
+def archive_priority(free_bytes: int | None, furthest: PhasePair | None, plots: int) -> int:
     """The highest goes first.
 
     free_bytes: of the directory; None (not known) adds nothing.

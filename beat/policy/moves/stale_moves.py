@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from beat.policy.disk_usage import trimmed
+from common.model.disk_usage import trimmed
 from common.model.pending import PendingMove
 from common.model.snapshot import DirState, PlotterSnapshot
 

@@ -36,7 +36,7 @@ def _candidates(tmp: TmpDir, load: Load) -> Sequence[Directory]:
     snapshot = load.snapshot
     if not snapshot.dst_dirs:
         return (tmp if snapshot.tmp2 is None else snapshot.tmp2,)
-    own = load.room.at(tmp.path).dst
+    own = load.usage.at(tmp.path).dst
     return snapshot.dst_dirs if own is None else (own,)
 
 
@@ -45,13 +45,13 @@ def _refusal(dst: Directory, tmp: TmpDir, load: Load) -> Wait | None:
     return (
         drained(load, "dst", dst, tmp.path)
         or unusable(load, "dst", dst, tmp.path)
-        or shortage(load, "dst", dst, load.room.needs_bytes(dst.path, tmp.path, dst.path), tmp.path)
+        or shortage(load, "dst", dst, load.usage.needs_bytes(dst.path, tmp.path, dst.path), tmp.path)
     )
 
 
 def _rank(dst: Directory, load: Load) -> tuple[int, int, int, int, int]:
     """Least is best. The last resort is the order of the configuration (`min` keeps it)."""
-    place = load.room.at(dst.path)
+    place = load.usage.at(dst.path)
     if not place.incoming:
         return 0, 0, 0, 0, -place.disk.left_bytes
     major, minor = min(place.incoming)
@@ -63,7 +63,7 @@ def _explain(refusals: list[tuple[Directory, Wait]], load: Load) -> Wait:
     short = [refused for refused in refusals if refused[1].rule == "dst room"]
     nearest = min(
         short or refusals,
-        key=lambda refused: (refused[0].free_bytes is None, -load.room.at(refused[0].path).disk.left_bytes),
+        key=lambda refused: (refused[0].free_bytes is None, -load.usage.at(refused[0].path).disk.left_bytes),
     )
     reason = nearest[1].reason
     if len(short) > 1:

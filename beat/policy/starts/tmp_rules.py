@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from beat.policy.disk_usage import Pair
-from beat.policy.load import UNKNOWN, Load, pair
+from beat.policy.load import Load
 from beat.policy.space_rules import drained, shortage, unusable
 from beat.policy.starts.destination import no_destination
+from common.model.phase import UNKNOWN, PhasePair, pair
 from common.model.snapshot import TmpDir, Wait
 from common.model.units import counted
 
 # More advanced than any phase: a directory without jobs comes first of all.
-IDLE: Pair = (1_000_000, 0)
+IDLE: PhasePair = (1_000_000, 0)
 
 
 def refusal(tmp: TmpDir, load: Load) -> Wait | None:
     """The first rule that says no."""
-    phases = load.room.at(tmp.path).using
+    phases = load.usage.at(tmp.path).using
     return (
         drained(load, "tmp", tmp, tmp.path)
         or unusable(load, "tmp", tmp, tmp.path)
         or max_jobs(tmp, load, phases)
         or phase(tmp, load, phases)
-        or shortage(load, "tmp", tmp, load.room.needs_bytes(tmp.path, tmp.path, None), tmp.path)
+        or shortage(load, "tmp", tmp, load.usage.needs_bytes(tmp.path, tmp.path, None), tmp.path)
         or no_destination(tmp, load)
     )
 
 
-def max_jobs(tmp: TmpDir, load: Load, phases: list[Pair]) -> Wait | None:
+def max_jobs(tmp: TmpDir, load: Load, phases: list[PhasePair]) -> Wait | None:
     """`tmpdir_max_jobs`: jobs that use the directory, whatever their phase."""
     if len(phases) < tmp.max_jobs:
         return None
@@ -39,7 +39,7 @@ def max_jobs(tmp: TmpDir, load: Load, phases: list[Pair]) -> Wait | None:
     )
 
 
-def phase(tmp: TmpDir, load: Load, phases: list[Pair]) -> Wait | None:
+def phase(tmp: TmpDir, load: Load, phases: list[PhasePair]) -> Wait | None:
     """`tmpdir_stagger_phase_*`: jobs that are not known to have reached the milestone."""
     if len(phases) < tmp.stagger_limit:
         return None
@@ -57,6 +57,6 @@ def phase(tmp: TmpDir, load: Load, phases: list[Pair]) -> Wait | None:
     return Wait(host=load.snapshot.host, rule="tmp phase", reason=reason, subject=tmp.path, numbers=numbers)
 
 
-def advance(tmp: TmpDir, load: Load) -> Pair:
+def advance(tmp: TmpDir, load: Load) -> PhasePair:
     """How far the least advanced job of the directory is; the further, the sooner it gets the next."""
-    return min(load.room.at(tmp.path).using, default=IDLE)
+    return min(load.usage.at(tmp.path).using, default=IDLE)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from beat.policy.disk_usage import trimmed
-from beat.policy.load import pair
+from common.model.disk_usage import trimmed
+from common.model.phase import pair
 from common.model.snapshot import Job, PlotterSnapshot, RunStatus, Wait
 from common.model.units import human_duration
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from beat.policy.disk_usage import trimmed
+from common.model.disk_usage import trimmed
 from common.model.pending import PendingMove, under_way
 from common.model.snapshot import (
     Drive,
