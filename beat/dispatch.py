@@ -14,6 +14,7 @@ from beat.policy.decision import Admission, Move, Start
 from beat.policy.moves.admission_dispatch import sent
 from common.model.messages import VERSION, PlotOrder, TargetOrder
 from common.model.pending import MoveStep, PendingMove, PendingOrder
+from common.model.plot_name import PlotName
 from common.names import (
     ADMIT,
     ARCHIVE_TO_TARGET,
@@ -25,7 +26,6 @@ from common.names import (
     TRANSFER,
 )
 from common.store import Board
-from common.system.plotfile import PlotName
 
 
 def send_start(app: Celery, board: Board, start: Start, now: datetime) -> str:

@@ -9,8 +9,8 @@ from common.config import Config
 from common.history.recorder import Recorder, history_path
 from common.history.rows import End, Kind, LandingEnd
 from common.model.messages import Admission, Delivery
+from common.model.plot_name import plot_id_of
 from common.names import Role
-from common.system.plotfile import plot_id_of
 
 
 class LandingHistory:

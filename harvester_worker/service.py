@@ -17,10 +17,10 @@ from common.config.farm import Harvester as HarvesterSection
 from common.config.libraries import PROVE, UNPROVEN, cannot_prove
 from common.config.watch import ConfigWatch
 from common.model import holds
+from common.model.plot_name import PlotName
 from common.model.snapshot import Drive, DriveUse, Event, HarvesterSnapshot
 from common.names import Role
 from common.store import Board
-from common.system.plotfile import PlotName
 from common.system.probe import Probe
 from common.worker import startup
 from common.worker.duplicate_host import mark

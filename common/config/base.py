@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os.path
 import typing
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from pydantic import (
@@ -18,19 +16,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-
-def one_spelling(path: str) -> str:
-    """A folder's only spelling: `~` expanded, no trailing or doubled slashes.
-
-    `..` is kept: behind a symbolic link it does not cancel the name before it. 0.5.3 took `/tmp/a` and
-    `/tmp/a/` for two folders. Raises ValueError for an empty path.
-    """
-    if not path.strip():
-        raise ValueError("is empty")
-    clean = str(PurePosixPath(os.path.expanduser(path)))  # noqa: PTH111  Path.expanduser raises without a home
-    # POSIX lets exactly two leading slashes mean something else, and pathlib keeps them. Linux does not.
-    return "/" + clean.lstrip("/") if clean.startswith("//") else clean
-
+from common.model.paths import one_spelling
 
 # Times beyond it overflow. No number of plotman.yaml means more than that of bytes.
 YEAR_M = 366 * 24 * 60

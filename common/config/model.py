@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from common.config import rules
 from common.config.archiving import Archiving
-from common.config.base import VERSION, Section, one_spelling
+from common.config.base import VERSION, Section
 from common.config.directories import Directories
 from common.config.farm import Farm, Harvester
 from common.config.interface import Commands, Logging, UserInterface
@@ -19,6 +19,7 @@ from common.config.notifications import Notifications
 from common.config.plotting import Plotting
 from common.config.problems import Level
 from common.config.scheduling import Scheduling, TmpLimits
+from common.model.paths import one_spelling
 from common.names import Role
 
 LENIENT = "keys need not agree"  # context of a validation that serves `plotman config check` only

@@ -15,10 +15,10 @@ from typing import Any
 
 from common.config import path_filter
 from common.config.archiving import HARVESTER
-from common.config.base import one_spelling
 from common.config.presets import FILTER, PRESETS
 from common.config.problems import Level
 from common.model.address import is_loopback_address
+from common.model.paths import one_spelling
 
 Location = tuple[str | int, ...]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from common.config import path_filter
 from common.config.archiving import Archiving, TargetDefinition
-from common.config.base import one_spelling
 from common.config.model import Config
 from common.config.presets import FILTER
 from common.config.problems import Found, Level
+from common.model.paths import one_spelling
 from common.system.mounts import Mounts
 
 Location = tuple[str | int, ...]

@@ -8,9 +8,9 @@ from typing import Any, Self, TypeVar
 
 from pydantic import AwareDatetime
 
-from common.config.base import one_spelling
 from common.errors import OrderRefused
 from common.model.messages import Message
+from common.model.paths import one_spelling
 from common.model.snapshot import Hold
 
 # Keys of holds that are of no directory.

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from common.system.plotfile import PlotName
+from common.model.plot_name import PlotName
 
 EVERY = "all"
 # Task ids are hexadecimal as well: shorter ones are taken for plot ids only.

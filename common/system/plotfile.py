@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 import struct
 from dataclasses import dataclass
@@ -11,63 +10,24 @@ from datetime import datetime
 from pathlib import Path
 
 from common.errors import PlotmanError
+from common.model.plot_name import PlotName
 from common.model.snapshot import PlotState
 from common.system.openfile import is_open_for_writing
 
 __all__ = [
     "Header",
     "NotAPlot",
-    "PlotName",
     "classify",
     "expected_size_bytes",
     "is_open_for_writing",
     "read_header",
 ]
 
-SUFFIXES = (".plot", ".plot2")
-# What people take for plots: also DrPlotter's, and names of file systems that know no lower case.
-_ALIKE = (*SUFFIXES, ".drplot")
 
 # A file whose completeness its header does not tell must have been left alone for so long; the longer
 # time holds where the kernel would not say whether somebody writes it.
 QUIET_S = 10.0
 UNSEEN_QUIET_S = 300.0
-
-# chia and madMAx write plot-k32-DATE-ID.plot; bladebit -k32-c07-, Gigahorse -k32-c7- and plot-mmx-;
-# chia's create_v2_plots plot-k28-ID.plot2.
-_NAME = re.compile(
-    r"plot-(?:mmx-(?:[a-z]+-)?)?k(?P<k>\d{1,2})-(?:c(?P<c>\d{1,2})-)?"
-    r"(?:\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-)?(?P<id>[0-9a-fA-F]{64})\.(?P<suffix>plot2?)\Z"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class PlotName:
-    """What a plot's file name tells. compression: level, 0 for none named."""
-
-    name: str
-    k: int
-    plot_id: str  # 64 hex digits, lower case
-    compression: int
-
-    @classmethod
-    def parse(cls, name: str) -> PlotName | None:
-        """Read a file name without directories. None for whatever is not named like a finished plot."""
-        match = _NAME.match(name)
-        if not match:
-            return None
-        return cls(name, int(match["k"]), match["id"].lower(), int(match["c"] or 0))
-
-
-def is_alike(name: str) -> bool:
-    """Whether people would take a file of this name for a plot."""
-    return name.lower().endswith(_ALIKE)
-
-
-def plot_id_of(path: str) -> str | None:
-    """As the file is named; None for a name that is no plot's."""
-    name = PlotName.parse(path.rpartition("/")[2])
-    return name.plot_id if name else None
 
 
 class NotAPlot(PlotmanError):

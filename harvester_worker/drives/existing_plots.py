@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from common.errors import PlotRefused, TransferFailed
+from common.model.plot_name import PlotName
 from common.system.openfile import is_open_for_writing
-from common.system.plotfile import NotAPlot, PlotName, read_header
+from common.system.plotfile import NotAPlot, read_header
 from common.system.probe import Hanging, Probe
 from harvester_worker.drives import digests
 

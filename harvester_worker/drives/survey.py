@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from common.model.plot_name import SUFFIXES
 from common.model.snapshot import DirState
 from common.system.mounts import Mounts
-from common.system.plotfile import SUFFIXES
 from common.system.probe import DirReport, look
 from harvester_worker.drives import part_files
 from harvester_worker.drives.part_files import Part

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from common.errors import DriveFailed, OrderRefused, PlotRefused, TransferFailed
 from common.model.messages import Admission, Delivery, Reservation
+from common.model.plot_name import PlotName
 from common.model.snapshot import DirState, DriveUse
 from common.system import machine
 from common.system.durable import make_durable
 from common.system.openfile import is_open_for_writing
-from common.system.plotfile import Header, PlotName
+from common.system.plotfile import Header
 from common.system.probe import Probe, look
 from common.worker.digests import known
 from common.worker.move_step import Doing, Stop, never

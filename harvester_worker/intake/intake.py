@@ -9,9 +9,9 @@ from pathlib import Path
 
 from common.errors import BrokerError, DriveFailed
 from common.model.messages import Admission, Delivery, Reservation
+from common.model.plot_name import PlotName
 from common.model.snapshot import Event
 from common.store import Board
-from common.system.plotfile import PlotName
 from common.worker.move_step import Doing, Stop
 from harvester_worker.intake.admit import Admitter
 from harvester_worker.intake.locks import InHand

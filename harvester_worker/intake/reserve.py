@@ -16,10 +16,10 @@ from pydantic import Field
 from common.config.farm import Placement
 from common.errors import NoRoom, OrderRefused, TransferFailed
 from common.model.messages import Message, Reservation
+from common.model.plot_name import PlotName
 from common.model.snapshot import DirState, DriveUse
 from common.model.units import human_bytes
 from common.system import machine
-from common.system.plotfile import PlotName
 from common.system.probe import Hanging
 from harvester_worker.drives import part_files
 from harvester_worker.drives.disk import hold

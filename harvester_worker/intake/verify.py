@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import PlotRefused, TransferFailed
-from common.system.plotfile import Header, NotAPlot, PlotName, expected_size_bytes, read_header
+from common.model.plot_name import PlotName
+from common.system.plotfile import Header, NotAPlot, expected_size_bytes, read_header
 from common.worker.move_step import LetGo, Stop
 
 # About 80 reads for each proof: a second on an idle hard disk, more on a busy one.

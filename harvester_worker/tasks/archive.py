@@ -14,8 +14,8 @@ from common import names
 from common.errors import DriveFailed, PlotmanError, PlotRefused
 from common.model.messages import Admission, Delivery, Message, PlotsFound
 from common.model.pending import MoveStep
+from common.model.plot_name import plot_id_of
 from common.model.snapshot import DirState, Drive
-from common.system.plotfile import plot_id_of
 from common.worker.move_step import Doing, LetGo, Step
 from common.worker.pool import stop_event
 from harvester_worker.drives.part_files import now_utc

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from inotify_simple import INotify, flags
 
+from common.model.plot_name import is_alike
 from common.model.snapshot import DirState, FinishedPlot, PlotState
-from common.system.plotfile import classify, is_alike, printable
+from common.system.plotfile import classify, printable
 from common.system.probe import LOOK_DEADLINE_S, DirReport, look
 
 log = logging.getLogger(__name__)

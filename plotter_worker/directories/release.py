@@ -9,7 +9,7 @@ from pathlib import Path
 from common.config import Config
 from common.errors import OrderRefused
 from common.model.messages import Admission
-from common.system.plotfile import PlotName
+from common.model.plot_name import PlotName
 
 
 def plot_dirs(settings: Config) -> tuple[str, ...]:

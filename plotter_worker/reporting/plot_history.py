@@ -12,10 +12,10 @@ from common.history.recorder import Recorder, history_path
 from common.history.rows import End, Kind, Row, TransferEnd
 from common.history.store import reading
 from common.model.messages import Admission
+from common.model.plot_name import plot_id_of
 from common.model.snapshot import Tally
 from common.model.targets import label
 from common.names import Role
-from common.system.plotfile import plot_id_of
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.records import Outcome, Records
 from plotter_worker.reporting.history_rows import Sizes, job_of, row_of_plot, rows_of_end

@@ -11,9 +11,9 @@ from common.errors import PlotmanError
 from common.history.recorder import Recorder, history_path
 from common.history.rows import End, Kind, TransferEnd
 from common.model.messages import Delivery
+from common.model.plot_name import plot_id_of
 from common.model.snapshot import Tally
 from common.names import Role
-from common.system.plotfile import plot_id_of
 from common.worker.move_step import LetGo
 
 

@@ -13,8 +13,8 @@ from common import names
 from common.errors import OrderRefused, PlotmanError, TransferFailed
 from common.model.messages import Admission, Reservation, one_line
 from common.model.pending import MoveStep
+from common.model.plot_name import plot_id_of
 from common.model.units import human_bytes
-from common.system.plotfile import plot_id_of
 from common.worker.move_step import LetGo, MoveKeeper, Step
 from common.worker.pool import stop_event
 from plotter_worker import service

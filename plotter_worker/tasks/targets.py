@@ -13,8 +13,8 @@ from common import names
 from common.errors import OrderRefused, PlotmanError
 from common.model.messages import Delivery, TargetOrder
 from common.model.pending import MoveStep
+from common.model.plot_name import plot_id_of
 from common.model.targets import label
-from common.system.plotfile import plot_id_of
 from common.worker.move_step import LetGo, Step
 from common.worker.pool import stop_event
 from plotter_worker.archiving import archiver

@@ -8,9 +8,9 @@ from typing import Any
 
 from common.config.loader import load
 from common.model.messages import Admission, Delivery, Reservation
+from common.model.plot_name import PlotName
 from common.model.snapshot import Event
 from common.store import Board
-from common.system.plotfile import PlotName
 from common.worker.move_step import never
 from harvester_worker.intake.intake import WayIn
 from harvester_worker.intake.reserve import ReserveOrder

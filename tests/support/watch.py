@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.system.plotfile import NotAPlot, PlotName, expected_size_bytes, read_header
+from common.model.plot_name import PlotName
+from common.system.plotfile import NotAPlot, expected_size_bytes, read_header
 from tests.support.lab import Host
 from tests.support.machines import MARGIN_BYTES, Machines
 

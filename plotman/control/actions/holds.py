@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from common import config
-from common.config.base import one_spelling
 from common.errors import ExitCode, PlotmanError
+from common.model.paths import one_spelling
 from common.names import BANDWIDTH, DRAIN, DRAIN_DRIVES, PAUSE, UNDRAIN, UNDRAIN_DRIVES, UNPAUSE, Role
 from plotman.control.farm import Farm, NoSuchHost, board, look
 from plotman.control.rpc import NobodyThere, Question, ask_each

@@ -12,9 +12,9 @@ from pathlib import PurePath
 
 from beat.policy.moves.priority import archive_priority
 from common.model.pending import MoveStep
+from common.model.plot_name import PlotName
 from common.model.snapshot import Directory, DirState, Job, PlotState, PlotterSnapshot, Wait, age_s
 from common.model.units import human_bytes, human_duration
-from common.system.plotfile import PlotName
 from plotman.control.farm import Farm
 from plotman.control.queries import scheduler_status
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from common.config import Config
 from common.errors import TicketRefused, TransferFailed
 from common.model.messages import Reservation
+from common.model.plot_name import plot_id_of
 from common.model.ticket import Ticket
 from common.store import Board
 from common.system import statefile
-from common.system.plotfile import plot_id_of
 from common.worker.move_step import Stop
 from plotter_worker.archiving.transfer.bandwidth import Bandwidth
 from plotter_worker.archiving.transfer.progress import Progress

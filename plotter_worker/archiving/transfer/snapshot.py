@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from common.model.messages import Reservation
+from common.model.plot_name import plot_id_of
 from common.model.snapshot import Transfer
-from common.system.plotfile import plot_id_of
 from plotter_worker.archiving.transfer.progress import Progress
 
 

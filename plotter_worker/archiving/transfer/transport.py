@@ -14,9 +14,9 @@ from typing import Protocol
 from common.config.archiving import Route
 from common.errors import TransferFailed
 from common.model.messages import Reservation
+from common.model.plot_name import plot_id_of
 from common.model.ticket import Ticket
 from common.system import tls_relay
-from common.system.plotfile import plot_id_of
 from plotter_worker.archiving.transfer.rsync import LOCAL_TIMEOUT_S, NETWORK_TIMEOUT_S
 
 # A part that is gone is not made again: its room is no longer held.

@@ -11,9 +11,9 @@ import pytest
 import redis
 
 from common.model.pending import PendingMove
+from common.model.plot_name import plot_id_of
 from common.model.snapshot import PlotState
 from common.names import REFUSE, TRANSFER, Keys
-from common.system.plotfile import plot_id_of
 from harvester_worker.receiver.identity import make_identity
 from harvester_worker.receiver.receivers import Doors
 from tests.support.farm import HOST, Farm

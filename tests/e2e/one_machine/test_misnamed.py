@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from common.system.plotfile import PlotName
+from common.model.plot_name import PlotName
 from tests.support.farm import HOST, Farm
 from tests.support.waiting import eventually
 

@@ -15,9 +15,9 @@ from common import config, names
 from common.config.farm import Placement
 from common.errors import NoRoom, OrderRefused, TransferFailed
 from common.model.messages import Delivery
+from common.model.plot_name import PlotName
 from common.model.snapshot import DriveUse
 from common.store import Board
-from common.system.plotfile import PlotName
 from common.system.probe import DirReport
 from harvester_worker import service
 from harvester_worker.drives import part_files, survey

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from common.errors import NoRoom, TransferFailed
-from common.system.plotfile import PlotName
+from common.model.plot_name import PlotName
 from harvester_worker.drives import digests, existing_plots, part_files
 from harvester_worker.drives.digests import Entry
 from harvester_worker.drives.scrub import AGAIN_S, Scrub

@@ -10,15 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from common.model.plot_name import PlotName
 from common.model.snapshot import PlotState
-from common.system.plotfile import (
-    NotAPlot,
-    PlotName,
-    classify,
-    expected_size_bytes,
-    is_open_for_writing,
-    read_header,
-)
+from common.system.plotfile import NotAPlot, classify, expected_size_bytes, is_open_for_writing, read_header
 
 ID = "0f" * 32
 NAME = f"plot-k18-2026-11-22-15-48-{ID}.plot"

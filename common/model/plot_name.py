@@ -1,0 +1,50 @@
+"""File names of finished plots."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+SUFFIXES = (".plot", ".plot2")
+# What users take for plots: also DrPlotter's, and names on file systems that know no lower case.
+_ALIKE = (*SUFFIXES, ".drplot")
+
+# chia and madMAx write plot-k32-DATE-ID.plot; bladebit -k32-c07-, Gigahorse -k32-c7- and plot-mmx-;
+# chia's create_v2_plots plot-k28-ID.plot2.
+_NAME = re.compile(
+    r"plot-(?:mmx-(?:[a-z]+-)?)?k(?P<k>\d{1,2})-(?:c(?P<c>\d{1,2})-)?"
+    r"(?:\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-)?(?P<id>[0-9a-fA-F]{64})\.(?P<suffix>plot2?)\Z"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlotName:
+    """The parts of a plot's file name.
+
+    plot_id: 64 hex digits, lower case.
+    compression: level; 0 if the name has none.
+    """
+
+    name: str
+    k: int
+    plot_id: str
+    compression: int
+
+    @classmethod
+    def parse(cls, name: str) -> PlotName | None:
+        """Parse a file name without directories. None if it is not one of a finished plot."""
+        match = _NAME.match(name)
+        if not match:
+            return None
+        return cls(name, int(match["k"]), match["id"].lower(), int(match["c"] or 0))
+
+
+def is_alike(name: str) -> bool:
+    """Whether a user would take a file of this name for a plot."""
+    return name.lower().endswith(_ALIKE)
+
+
+def plot_id_of(path: str) -> str | None:
+    """The plot id in the file name of `path`; None if the name is no plot's."""
+    name = PlotName.parse(path.rpartition("/")[2])
+    return name.plot_id if name else None
