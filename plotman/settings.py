@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from common.config.broker_url import by_socket, kombu_url
+from common.model.redis_url import by_socket, kombu_url
 from common.names import ROLE_OF_TASK, queue
 
 # A message that a dead worker held comes back after this long: never while a plot is made.

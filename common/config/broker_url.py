@@ -80,33 +80,3 @@ def broker_url(config: Config | Farm) -> str:
             "Start `plotman up`, or name the farm's broker.",
         )
     return embedded.url
-
-
-# A server that is reached by a unix socket: redis-py writes unix:///PATH?db=N, kombu (and so Celery and
-# Flower) redis+socket:///PATH?virtual_host=N. Either may stand in plotman.yaml.
-_REDIS_PY, _KOMBU = ("unix://", "db="), ("redis+socket://", "virtual_host=")
-
-
-def kombu_url(url: str) -> str:
-    """The url as kombu spells it."""
-    return _respelled(url, _REDIS_PY, _KOMBU)
-
-
-def redis_url(url: str) -> str:
-    """The url as redis-py spells it."""
-    return _respelled(url, _KOMBU, _REDIS_PY)
-
-
-def by_socket(url: str) -> bool:
-    """Whether a unix socket leads to the server: it knows neither keepalive nor a connection that hangs."""
-    return url.startswith((_REDIS_PY[0], _KOMBU[0]))
-
-
-def _respelled(url: str, old: tuple[str, str], new: tuple[str, str]) -> str:
-    if not url.startswith(old[0]):
-        return url
-    place, question, query = url.removeprefix(old[0]).partition("?")
-    options = [
-        new[1] + part.removeprefix(old[1]) if part.startswith(old[1]) else part for part in query.split("&")
-    ]
-    return new[0] + place + question + "&".join(options)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from common.config import programs
 from common.config.drives import drives, is_sure, names, use_of
-from common.config.farm import Harvester, masked
+from common.config.farm import Harvester
 from common.config.libraries import PROVE, UNPROVEN, cannot_prove
 from common.config.lint import doubts
 from common.config.loader import Reading
@@ -19,6 +19,7 @@ from common.config.model import Config
 from common.config.problems import Found, Level, Problem
 from common.config.target_checks import target_lacks
 from common.errors import BrokerError
+from common.model.redis_url import masked
 from common.model.snapshot import DirState, DriveUse
 from common.store.server import reach
 from common.system.probe import LOOK_DEADLINE_S, DirReport, Hanging, Probe

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic_core import ErrorDetails, PydanticUndefined
 
 from common.config import schema
-from common.config.farm import masked
+from common.model.redis_url import masked
 
 Location = tuple[str | int, ...]
 

@@ -16,15 +16,6 @@ from common.model.address import FIRST_USER_PORT, LAST_PORT, host_or_ip
 _SCHEMES = {"redis", "rediss", "redis+socket", "unix"}
 
 
-def masked(url: str) -> str:
-    """A URL fit for messages: the password, if any, replaced by `***`."""
-    url = re.sub(r"(?<=[?&]password=)[^&]+", "***", url)
-    head, at, tail = url.rpartition("@")
-    scheme, separator, account = head.rpartition("://")
-    user, colon, _ = account.partition(":")
-    return f"{scheme}{separator}{user}:***@{tail}" if at and colon else url
-
-
 def _redis_url(secret: SecretStr) -> SecretStr:
     url = secret.get_secret_value()
     try:

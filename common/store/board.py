@@ -8,6 +8,7 @@ from typing import Any, Self, cast
 import redis
 
 from common.model.pending import PendingMove, PendingOrder
+from common.model.redis_url import masked
 from common.model.snapshot import Event, Snapshot, Wait, Waits
 from common.model.ticket import Ticket
 from common.names import (
@@ -22,7 +23,7 @@ from common.names import (
     queue,
 )
 from common.store.board_reader import ABOUT, Looking, waits_kind
-from common.store.connection import BLOCK_MAX_S, client, masked, readable_errors
+from common.store.connection import BLOCK_MAX_S, client, readable_errors
 from common.store.counts import Counts, count, read_counts
 from common.store.decode import read
 from common.store.incremental_reader import IncrementalReader

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from common.config.broker_url import by_socket, redis_url
 from common.errors import BrokerError
+from common.model.redis_url import by_socket, masked, redis_url
 
 # A connection that was cut silently shows no error for 15 minutes unless the kernel is told to look.
 KEEPALIVE: dict[int, int] = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}
@@ -22,21 +20,6 @@ TIMEOUT_S = 15.0
 CONNECT_TIMEOUT_S = 5.0
 # The longest one command may block on the server, so that TIMEOUT_S is never reached in health.
 BLOCK_MAX_S = 10.0
-
-
-_HARMLESS = re.compile(r"(db|virtual_host)=\d+")
-
-
-def masked(url: str) -> str:
-    """The url without its password, for messages and logs."""
-    parts = urlsplit(url)
-    if parts.query and not _HARMLESS.fullmatch(parts.query):  # password=... is one of redis-py's options
-        parts = parts._replace(query="***")
-        url = urlunsplit(parts)
-    if parts.password is None:
-        return url
-    place = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{place}"))
 
 
 def client(url: str, patience_s: float | None = None) -> redis.Redis:

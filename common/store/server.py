@@ -14,7 +14,8 @@ import redis
 
 from common.errors import BrokerError
 from common.model.address import is_loopback
-from common.store.connection import client, masked, readable_errors
+from common.model.redis_url import masked
+from common.store.connection import client, readable_errors
 from common.store.server_checks import Server
 
 

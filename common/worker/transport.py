@@ -29,7 +29,7 @@ _ASK_S = 2
 _BINDINGS_S = 10
 
 
-class Channel(kombu_redis.Channel):  # type: ignore[misc]
+class Channel(kombu_redis.Channel):
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
         parameters: dict[str, Any] = super()._connparams(asynchronous)
         # Not for the two connections that listen: kombu must see them end, or it would wait on dead sockets.
@@ -45,7 +45,7 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
             return None
 
 
-class Transport(kombu_redis.Transport):  # type: ignore[misc]
+class Transport(kombu_redis.Transport):
     Channel = Channel
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:

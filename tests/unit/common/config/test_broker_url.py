@@ -9,11 +9,10 @@ from common.config.broker_url import (
     address_file,
     broker_url,
     embedded_broker,
-    kombu_url,
-    redis_url,
 )
 from common.config.model import Config
 from common.errors import BrokerError
+from common.model.redis_url import kombu_url, redis_url
 
 
 def config(state: Path, **farm: object) -> Config:
