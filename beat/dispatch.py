@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from celery import Celery, chain, signature
 
-from beat.policy.decision import Admission, Move, Start
+from beat.policy.decision import AdmissionOrder, Move, Start
 from beat.policy.moves.admission_dispatch import sent
 from common.model.messages import VERSION, PlotOrder, TargetOrder
 from common.model.pending import MoveStep, PendingMove, PendingOrder
@@ -101,7 +101,7 @@ def send_move(app: Celery, board: Board, move: Move, now: datetime) -> str:
     return _send_noted(steps, board, move, MoveStep.RESERVE, now, move_id)
 
 
-def send_admission(app: Celery, board: Board, admission: Admission, now: datetime) -> str:
+def send_admission(app: Celery, board: Board, admission: AdmissionOrder, now: datetime) -> str:
     """Send the last two steps of a move: the harvester admits the plot, then the plotter releases it.
 
     Records it on the board first, as with orders.

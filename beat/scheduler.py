@@ -27,7 +27,7 @@ from beat.policy.starts.farm_rules import FarmLimits
 from common.config import Config
 from common.config.broker_url import broker_url
 from common.config.last_good import load_to_run
-from common.config.watch import ConfigWatch, NobodyTold
+from common.config.watch import ConfigWatch, NoSink
 from common.errors import BrokerError
 from common.model.snapshot import Event, Wait, Waits
 from common.names import LEASE
@@ -61,7 +61,7 @@ class FarmScheduler(Scheduler):
         self._token = f"{self._host}:{os.getpid()}:{uuid4().hex[:6]}"
         self._lease = self._board.lease(self._token)
         self._follow(settings)
-        self._watch = ConfigWatch(settings, None, self._follow, NobodyTold())
+        self._watch = ConfigWatch(settings, None, self._follow, NoSink())
         self._leads = False
         self._heard: str | None = None
         self._away = False

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common.config import Config
 from common.history.recorder import Recorder, history_path
-from common.history.rows import End, Kind, LandingEnd
+from common.history.rows import End, HistoryKind, LandingEnd
 from common.model.messages import Admission, Delivery
 from common.model.plot_name import plot_id_of
 from common.names import Role
@@ -20,7 +20,7 @@ class LandingHistory:
         self._host = settings.host
         self._recorder = Recorder(
             history_path(settings.state_dir, Role.HARVESTER),
-            Kind.LANDINGS,
+            HistoryKind.LANDINGS,
             lambda: None,
             settings.history_kept,
         )

@@ -21,7 +21,7 @@ class _Holds(BaseModel):
     holds: dict[str, Hold] = {}
 
 
-class Steering:
+class DriveHolds:
     """Holds by drive, or under common.model.holds.ALL for all of them. tell: called with a sentence when one
     comes or goes; must not wait."""
 

@@ -24,22 +24,22 @@ from common.store import Board
 from common.system.probe import Probe
 from common.worker import startup
 from common.worker.duplicate_host import mark
-from common.worker.move_step import MoveKeeper
+from common.worker.move_step import MoveHeartbeat
 from common.worker.publisher import Publisher
 from common.worker.service import Served, ServiceStep
 from harvester_worker.drives.existing_plots import holding
 from harvester_worker.drives.part_files import now_utc
-from harvester_worker.drives.plot_index import Landed
-from harvester_worker.drives.registry import LOOK_S, REFRESH_S, SWEEP_EVERY_S, Drives
+from harvester_worker.drives.plot_index import PlotIndex
+from harvester_worker.drives.registry import LOOK_S, REFRESH_S, SWEEP_EVERY_S, DriveRegistry
 from harvester_worker.drives.scrub import Scrub
 from harvester_worker.history import LandingHistory
 from harvester_worker.intake.admit import Admitter
 from harvester_worker.intake.duplicates import drop_superseded
-from harvester_worker.intake.intake import WayIn
+from harvester_worker.intake.intake import Intake
 from harvester_worker.intake.reserve import Limits, Reserver
-from harvester_worker.operator import Steering
+from harvester_worker.operator import DriveHolds
 from harvester_worker.receiver.address import own_address
-from harvester_worker.receiver.receivers import Doors
+from harvester_worker.receiver.receivers import Receivers
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +57,8 @@ class Harvester:
         self._section = section
         self._looks, self._work = Probe(), Probe()
         self._publisher = Publisher(board, Role.HARVESTER, self._snapshot, mark(settings.state_dir))
-        self.steering = Steering(settings.state_dir / "harvester-steering.json", self._steered)
-        self.drives = Drives(
+        self.steering = DriveHolds(settings.state_dir / "harvester-steering.json", self._steered)
+        self.drives = DriveRegistry(
             partial(drives, settings),
             section.plain_folders,
             self._looks,
@@ -67,21 +67,21 @@ class Harvester:
             self.steering.of_drive,
             partial(is_sure, section),
         )
-        self.moves = MoveKeeper(board, self._publisher.tell)
+        self.moves = MoveHeartbeat(board, self._publisher.tell)
         self.history = LandingHistory(settings)
-        self._landed = landed = Landed(settings.state_dir / "landed.json")
+        self._landed = landed = PlotIndex(settings.state_dir / "landed.json")
         self._reserver = Reserver(self.drives, _limits(section), landed)
         self._admitter = Admitter(
             self.drives, self._work, section.proofs, read_back=section.read_back, landed=landed
         )
-        self.way_in = WayIn(
+        self.way_in = Intake(
             self.host,
             board,
             self._reserver,
             self._admitter,
             self._publisher.tell,
             partial(
-                Doors,
+                Receivers,
                 settings.state_dir.absolute() / "doors",
                 section.door_address or own_address(broker_url(settings)),
                 section.door_port,

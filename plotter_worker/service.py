@@ -16,12 +16,12 @@ from common.worker.publisher import Publisher
 from common.worker.service import Served, ServiceStep
 from plotter_worker.host.plotter_host import PlotterHost
 from plotter_worker.jobs.adoption import Send
-from plotter_worker.leftovers.summary import LeftoversAtAGlance
-from plotter_worker.reporting.events import News
+from plotter_worker.leftovers.summary import LeftoversSummary
+from plotter_worker.reporting.events import PlotterEvents
 from plotter_worker.reporting.plot_history import PlotHistory
 
 
-class Plotter:
+class ServedPlotter:
     """One host's plots, and all that is told of them."""
 
     def __init__(self, settings: Config, board: Board, send: Send) -> None:
@@ -29,9 +29,9 @@ class Plotter:
         self.board = board
         self.publisher = Publisher(board, Role.PLOTTER, self._snapshot, mark(settings.state_dir))
         self.history = PlotHistory(settings, self.publisher.progressed)
-        news = News(settings.host, self.publisher, self.history)
+        news = PlotterEvents(settings.host, self.publisher, self.history)
         self.plots = PlotterHost(settings, news, send)
-        self._leftovers = LeftoversAtAGlance(self.plots)
+        self._leftovers = LeftoversSummary(self.plots)
         self._watch = ConfigWatch(settings, Role.PLOTTER, self.plots.follow, self.publisher)
 
     def start(self) -> None:
@@ -61,10 +61,10 @@ class Plotter:
         return snapshot.model_copy(update=told)
 
 
-served: Served[Plotter] = Served("This worker does not plot for")
+served: Served[ServedPlotter] = Served("This worker does not plot for")
 
 
-def serving(host: str) -> Plotter:
+def serving(host: str) -> ServedPlotter:
     """What this process serves. Raises OrderRefused when it is not the plotter of `host`."""
     return served.by(host)
 
@@ -80,5 +80,5 @@ class PlotterService(ServiceStep):
     role = Role.PLOTTER
     served = served
 
-    def make(self, settings: Config, board: Board, worker: Any) -> Plotter:
-        return Plotter(settings, board, worker.app.send_task)
+    def make(self, settings: Config, board: Board, worker: Any) -> ServedPlotter:
+        return ServedPlotter(settings, board, worker.app.send_task)

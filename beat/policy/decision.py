@@ -47,7 +47,7 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class AdmissionOrder:
     """Tell the harvester to take in a plot that `host` has sent.
 
     host: the plotter. move: its record on the board, with the delivery for the harvester.
@@ -70,7 +70,7 @@ class Decision:
     moves: tuple[Move, ...] = ()
     waits_of: Mapping[str, tuple[Wait, ...]] = field(default_factory=dict)
     due_at: datetime | None = None
-    admissions: tuple[Admission, ...] = ()
+    admissions: tuple[AdmissionOrder, ...] = ()
     stale_moves: tuple[tuple[str, str], ...] = ()
 
     @property

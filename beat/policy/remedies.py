@@ -10,7 +10,7 @@ _ROOM = (
 )
 _STATE = "Mount the directory, make it, or look at its drive (`dmesg`); it is taken again by itself."
 
-CURES: dict[str, str] = {
+REMEDIES: dict[str, str] = {
     # Starting plots.
     "paused": "`plotman unpause plotting --host {host}` starts them again.",
     "drained": "`plotman undrain` lets plots come there again.",
@@ -59,7 +59,7 @@ CURES: dict[str, str] = {
 
 def cure(rule: str, host: str) -> str:
     """What to do where `rule` says no on `host`; empty where nothing is known."""
-    return CURES.get(rule, "").replace("{host}", host)
+    return REMEDIES.get(rule, "").replace("{host}", host)
 
 
 def cure_of(wait: Wait) -> str:

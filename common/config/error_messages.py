@@ -35,7 +35,7 @@ _WANTED = {
 
 
 @dataclass(frozen=True)
-class Worded:
+class ErrorMessage:
     """location: of the key in the file; what and cure as in Problem."""
 
     location: Location
@@ -43,7 +43,7 @@ class Worded:
     cure: str
 
 
-def worded(errors: list[ErrorDetails]) -> list[Worded]:
+def worded(errors: list[ErrorDetails]) -> list[ErrorMessage]:
     """pydantic's errors as what and cure. A key that is missing because it stands there misspelt is told
     once, as misspelt."""
     said = [_worded(error) for error in errors]
@@ -62,40 +62,40 @@ def worded(errors: list[ErrorDetails]) -> list[Worded]:
     ]
 
 
-def _worded(error: ErrorDetails) -> Worded:
+def _worded(error: ErrorDetails) -> ErrorMessage:
     location: Location = tuple(part for part in error["loc"] if part != "[key]")
     kind, context, value = error["type"], error.get("ctx", {}), error["input"]
     if kind == "extra_forbidden":
-        return Worded(location, "unknown key", _where_else(location))
+        return ErrorMessage(location, "unknown key", _where_else(location))
     if kind == "missing":
-        return Worded(location, "is missing", _add(location))
+        return ErrorMessage(location, "is missing", _add(location))
     if kind in _WANTED:
-        return Worded(
+        return ErrorMessage(
             location, f"{_shown(location, value)} is not {_WANTED[kind]}", _instead(location, kind, value)
         )
     if kind in ("greater_than_equal", "less_than_equal"):
         bound, less = (context["ge"], True) if "ge" in context else (context["le"], False)
         limit = f"{bound:g}" if bound < 100_000 else f"{bound:.0f}"
-        return Worded(
+        return ErrorMessage(
             location,
             f"{_shown(location, value)} is {'less' if less else 'more'} than {limit}",
             f"Write {limit} or {'more' if less else 'less'}.",
         )
     if kind == "greater_than":
-        return Worded(
+        return ErrorMessage(
             location,
             f"{_shown(location, value)} is not more than {context['gt']:g}",
             _instance(location, "Write"),
         )
     if kind == "string_too_short":
-        return Worded(location, "is empty", _instance(location, "Write"))
+        return ErrorMessage(location, "is empty", _instance(location, "Write"))
     if kind == "too_short":
-        return Worded(location, "is empty", _instance(location, "List at least one"))
+        return ErrorMessage(location, "is empty", _instance(location, "List at least one"))
     if kind == "enum":
         return _no_choice(location, value, context)
     if kind == "value_error":
-        return Worded(location, str(context.get("error", error["msg"])), _instance(location, "Write"))
-    return Worded(location, _decapitalised(error["msg"]), _instance(location, "Write"))
+        return ErrorMessage(location, str(context.get("error", error["msg"])), _instance(location, "Write"))
+    return ErrorMessage(location, _decapitalised(error["msg"]), _instance(location, "Write"))
 
 
 def _near(location: Location) -> str | None:
@@ -186,11 +186,11 @@ def _instead(location: Location, kind: str, value: Any) -> str:
     return _instance(location, "Write") or "Write a value, or remove the key."
 
 
-def _no_choice(location: Location, value: Any, context: Mapping[str, Any]) -> Worded:
+def _no_choice(location: Location, value: Any, context: Mapping[str, Any]) -> ErrorMessage:
     # pydantic lists them as 'a', 'b' or 'c'
     listed = str(context.get("expected", "")).replace(" or ", ", ").replace("'", "")
     near = schema.nearest(str(value), listed.split(", "))
-    return Worded(
+    return ErrorMessage(
         location,
         f"{_shown(location, value)} is none of {listed}",
         f"Did you mean {near}?" if near else "Write one of these.",

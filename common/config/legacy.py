@@ -18,7 +18,7 @@ Location = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Change:
+class LegacyChange:
     """A key to change: what is wrong with it, and what to write instead."""
 
     location: Location
@@ -41,13 +41,13 @@ def is_old(data: dict[str, Any]) -> bool:
     return version is None and bool(_moves(data)[1])
 
 
-def changes(data: dict[str, Any]) -> list[Change]:
+def changes(data: dict[str, Any]) -> list[LegacyChange]:
     """All keys to change in an old file, in the words of `plotman config check`."""
     cure = f"Write version: [{VERSION}], after the changes below; `plotman config migrate` does them all."
-    return [Change(("version",), "is of plotman 0.4 or older", cure), *_moves(data)[1]]
+    return [LegacyChange(("version",), "is of plotman 0.4 or older", cure), *_moves(data)[1]]
 
 
-def remains(data: dict[str, Any]) -> tuple[dict[str, Any], list[Change]]:
+def remains(data: dict[str, Any]) -> tuple[dict[str, Any], list[LegacyChange]]:
     """The mapping of a file of version [2] without the older keys in it, and what is to become of each."""
     new = copy.deepcopy(data)
     found = []
@@ -63,23 +63,23 @@ def remains(data: dict[str, Any]) -> tuple[dict[str, Any], list[Change]]:
     return new, found
 
 
-def _replaced(location: Location, data: dict[str, Any]) -> Change:
+def _replaced(location: Location, data: dict[str, Any]) -> LegacyChange:
     cure = (
         "Remove it." if data.get("archiving") is not None else "Write archiving: in its place, and remove it."
     )
-    return Change(location, "is 0.3's; archiving: replaces it", cure)
+    return LegacyChange(location, "is 0.3's; archiving: replaces it", cure)
 
 
-def migrated(data: dict[str, Any]) -> tuple[dict[str, Any], list[Change]]:
+def migrated(data: dict[str, Any]) -> tuple[dict[str, Any], list[LegacyChange]]:
     """An old mapping in the form of version [2], values kept, and what was changed. Keys that are in no
     version stay, for `check` to tell."""
     new, moved = _moves(data)
     return {"version": [VERSION], **{key: new[key] for key in new if key != "version"}}, moved
 
 
-def _moves(data: dict[str, Any]) -> tuple[dict[str, Any], list[Change]]:
+def _moves(data: dict[str, Any]) -> tuple[dict[str, Any], list[LegacyChange]]:
     new = copy.deepcopy(data)
-    done: list[Change] = []
+    done: list[LegacyChange] = []
     for step in (_log, _archive, _overrides, _options):
         done += step(new)
     return new, done
@@ -98,16 +98,18 @@ def _new_section(data: dict[str, Any], name: str) -> dict[str, Any]:
     return section
 
 
-def _log(data: dict[str, Any]) -> list[Change]:
+def _log(data: dict[str, Any]) -> list[LegacyChange]:
     directories = _inner(data, "directories")
     if "log" not in directories:
         return []
     folder = directories.pop("log")
     _new_section(data, "logging").setdefault("plots", folder)
-    return [Change(("directories", "log"), "is logging.plots now", f"Write logging: {{plots: {folder}}}.")]
+    return [
+        LegacyChange(("directories", "log"), "is logging.plots now", f"Write logging: {{plots: {folder}}}.")
+    ]
 
 
-def _overrides(data: dict[str, Any]) -> list[Change]:
+def _overrides(data: dict[str, Any]) -> list[LegacyChange]:
     directories = _inner(data, "directories")
     if "tmp_overrides" not in directories:
         return []
@@ -115,13 +117,13 @@ def _overrides(data: dict[str, Any]) -> list[Change]:
     if overrides is not None:
         _new_section(data, "scheduling").setdefault("tmp_overrides", overrides)
     return [
-        Change(
+        LegacyChange(
             ("directories", "tmp_overrides"), "is scheduling.tmp_overrides now", "Move it under scheduling."
         )
     ]
 
 
-def _options(data: dict[str, Any]) -> list[Change]:
+def _options(data: dict[str, Any]) -> list[LegacyChange]:
     plotting = _inner(data, "plotting")
     done = []
     for name in _CHIA_OPTIONS:
@@ -130,17 +132,21 @@ def _options(data: dict[str, Any]) -> list[Change]:
             _new_section(plotting, "chia").setdefault(name, value)
             plotting.setdefault("type", "chia")
             cure = "Move it under plotting.chia."
-            done.append(Change(("plotting", name), f"is plotting.chia.{name} now", cure))
+            done.append(LegacyChange(("plotting", name), f"is plotting.chia.{name} now", cure))
     return done
 
 
-def _archive(data: dict[str, Any]) -> list[Change]:
+def _archive(data: dict[str, Any]) -> list[LegacyChange]:
     directories = _inner(data, "directories")
     if "archive" not in directories:
         return []
     old = directories.pop("archive")
     if not isinstance(old, dict):
-        return [Change(("directories", "archive"), "is archiving now", "Remove it.")] if old is None else []
+        return (
+            [LegacyChange(("directories", "archive"), "is archiving now", "Remove it.")]
+            if old is None
+            else []
+        )
     archiving = _new_section(data, "archiving")
     archiving.setdefault("target", "rsyncd")
     env = _new_section(archiving, "env")
@@ -151,11 +157,13 @@ def _archive(data: dict[str, Any]) -> list[Change]:
             value = convert(old.pop(name))
             (env if place == "env" else archiving).setdefault(new_name, value)
             key = f"archiving.env.{new_name}" if place == "env" else f"archiving.{new_name}"
-            done.append(Change(("directories", "archive", name), f"is {key} now", f"Write {key}: {value}."))
+            done.append(
+                LegacyChange(("directories", "archive", name), f"is {key} now", f"Write {key}: {value}.")
+            )
     for name in old:
-        done.append(Change(("directories", "archive", name), "has no meaning", "Remove it."))
+        done.append(LegacyChange(("directories", "archive", name), "has no meaning", "Remove it."))
     cure = f"Write archiving: {{target: rsyncd, env: {{rsync_port: {_RSYNC_PORT}}}}}, with the keys below."
-    return [Change(("directories", "archive"), "is archiving now", cure), *done]
+    return [LegacyChange(("directories", "archive"), "is archiving now", cure), *done]
 
 
 # 0.3's archive key -> name in version [2], where it goes, and how its value is written there.

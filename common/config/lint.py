@@ -28,7 +28,7 @@ _LAST_PHASE = Phase(5, 9)  # 5 is the copy to dst; no plotter has more steps in 
 
 
 @dataclass(frozen=True)
-class Doubt:
+class LintWarning:
     """location: of the key. what: what follows from its value. cure: what to write instead."""
 
     location: Location
@@ -36,9 +36,9 @@ class Doubt:
     cure: str
 
 
-def doubts(config: Config) -> list[Doubt]:
+def doubts(config: Config) -> list[LintWarning]:
     """All doubtful settings of a configuration that is right as far as it goes."""
-    found: list[Doubt] = [*_farm(config)]
+    found: list[LintWarning] = [*_farm(config)]
     if config.scheduling:
         found += _scheduling(config.scheduling)
     if config.plotting:
@@ -47,16 +47,18 @@ def doubts(config: Config) -> list[Doubt]:
     return found
 
 
-def _farm(config: Config) -> Iterator[Doubt]:
+def _farm(config: Config) -> Iterator[LintWarning]:
     if config.farm.max_jobs == 0:
-        yield Doubt(("farm", "max_jobs"), "is 0: no plot will ever start", "Write 1 or more.")
+        yield LintWarning(("farm", "max_jobs"), "is 0: no plot will ever start", "Write 1 or more.")
     if config.runs_flower and config.farm.metrics_port == config.farm.flower_port:
-        yield Doubt(("farm", "metrics_port"), "is Flower's port, too", "Write another, like 9587.")
+        yield LintWarning(("farm", "metrics_port"), "is Flower's port, too", "Write another, like 9587.")
 
 
-def _scheduling(scheduling: Scheduling) -> Iterator[Doubt]:
+def _scheduling(scheduling: Scheduling) -> Iterator[LintWarning]:
     if scheduling.global_max_jobs == 0:
-        yield Doubt(("scheduling", "global_max_jobs"), "is 0: no plot will ever start", "Write 1 or more.")
+        yield LintWarning(
+            ("scheduling", "global_max_jobs"), "is 0: no plot will ever start", "Write 1 or more."
+        )
     yield from _limits(scheduling, ("scheduling",), scheduling.tmpdir_max_jobs, "")
     for folder, own in scheduling.tmp_overrides.items():
         jobs = scheduling.limits(folder).max_jobs
@@ -65,29 +67,29 @@ def _scheduling(scheduling: Scheduling) -> Iterator[Doubt]:
             continue  # the way to take a folder out of use
 
 
-def _limits(scheduling: Scheduling, location: Location, jobs: int, folder: str) -> Iterator[Doubt]:
+def _limits(scheduling: Scheduling, location: Location, jobs: int, folder: str) -> Iterator[LintWarning]:
     limits = scheduling.limits(folder or "/")
     if not folder and jobs == 0 and not scheduling.tmp_overrides:
-        yield Doubt((*location, "tmpdir_max_jobs"), "is 0: no plot will ever start", "Write 1 or more.")
+        yield LintWarning((*location, "tmpdir_max_jobs"), "is 0: no plot will ever start", "Write 1 or more.")
     if limits.stagger_phase > _LAST_PHASE:
-        yield Doubt(
+        yield LintWarning(
             (*location, "tmpdir_stagger_phase_major"),
             f"no plot ever reaches phase {limits.stagger_phase}",
             "Phases go from 1:1 to 4:7; 2:1 suits most drives.",
         )
     if limits.stagger_limit > jobs > 0:
-        yield Doubt(
+        yield LintWarning(
             (*location, "tmpdir_stagger_phase_limit"),
             f"{limits.stagger_limit} is more than tmpdir_max_jobs ({jobs}), so it holds nothing back",
             "Write a smaller number, or more tmpdir_max_jobs.",
         )
 
 
-def _keys(plotting: Plotting) -> Iterator[Doubt]:
+def _keys(plotting: Plotting) -> Iterator[LintWarning]:
     for name in ("farmer_pk", "pool_pk"):
         value = getattr(plotting, name)
         if value is not None and not _KEY.fullmatch(value):
-            yield Doubt(
+            yield LintWarning(
                 ("plotting", name),
                 f"is not a public key: 96 hexadecimal digits, the first of them 8, 9, a or b "
                 f"(these are {len(value)} characters)",
@@ -95,7 +97,7 @@ def _keys(plotting: Plotting) -> Iterator[Doubt]:
             )
     address = plotting.pool_contract_address
     if address is not None and not (_ADDRESS.fullmatch(address) and _sum_fits(address)):
-        yield Doubt(
+        yield LintWarning(
             ("plotting", "pool_contract_address"),
             "is mistyped: its checksum does not fit"
             if _ADDRESS.fullmatch(address)
@@ -121,7 +123,7 @@ def _sum_fits(address: str) -> bool:
     return found == _BECH32M
 
 
-def _options(plotting: Plotting) -> Iterator[Doubt]:
+def _options(plotting: Plotting) -> Iterator[LintWarning]:
     """Options that the plotters refuse (seen with chia 2.7.5 and bladebit 3.1.1), or that win nothing."""
     bladebit = plotting.bladebit
     if plotting.type is PlotterType.CHIA:
@@ -133,17 +135,17 @@ def _options(plotting: Plotting) -> Iterator[Doubt]:
     if plotting.type is not PlotterType.BLADEBIT:
         return
     if bladebit.mode is BladebitMode.DISK and bladebit.compression:
-        yield Doubt(
+        yield LintWarning(
             ("plotting", "bladebit", "compression"),
             "bladebit 3 does not compress in mode diskplot",
             "Write compression: 0, or another mode.",
         )
     if bladebit.disk_128 and bladebit.disk_16:
-        yield Doubt(("plotting", "bladebit", "disk_16"), "excludes disk_128", "Keep one of the two.")
+        yield LintWarning(("plotting", "bladebit", "disk_16"), "excludes disk_128", "Keep one of the two.")
     if bladebit.mode is not BladebitMode.CUDA:
         for name in ("disk_128", "disk_16", "check_plots", "check_threshold", "device"):
             if getattr(bladebit, name) not in (None, False):
-                yield Doubt(
+                yield LintWarning(
                     ("plotting", "bladebit", name),
                     f"counts in mode cudaplot only, and mode is {bladebit.mode.value}",
                     "Remove it, or write mode: cudaplot."
@@ -155,30 +157,34 @@ _CHIA_STRIPES = 65536  # `chia plots create` has no option for it
 _MOST_BUCKETS = 128
 
 
-def _buckets(where: Location, options: ChiaOptions | ChiaposOptions, stripes: int) -> Iterator[Doubt]:
+def _buckets(where: Location, options: ChiaOptions | ChiaposOptions, stripes: int) -> Iterator[LintWarning]:
     """chiapos 2.0.12 wants 16 to 128 buckets, of 30 stripes each at least in its largest table."""
     k, buckets = options.k, options.n_buckets
     if buckets > _MOST_BUCKETS:
-        yield Doubt((*where, "n_buckets"), "every plot would fail: chia takes 16 to 128", "Write 128.")
+        yield LintWarning((*where, "n_buckets"), "every plot would fail: chia takes 16 to 128", "Write 128.")
         return
     if options.job_buffer < 10:
-        yield Doubt((*where, "job_buffer"), "every plot would fail: chia takes 10 or more", "Write 3389.")
+        yield LintWarning(
+            (*where, "job_buffer"), "every plot would fail: chia takes 10 or more", "Write 3389."
+        )
     fits = int(1.3 * 2**k * -(-(6 * k + 16) // 8) / (30 * stripes))
     if 2 ** round(math.log2(buckets)) <= fits:
         return
     what = f"every plot would fail: {buckets} buckets and {stripes} stripes are too many for k{k}"
     if fits >= 16:
-        yield Doubt((*where, "n_buckets"), what, f"Write {2 ** int(math.log2(fits))}.")
+        yield LintWarning((*where, "n_buckets"), what, f"Write {2 ** int(math.log2(fits))}.")
     elif isinstance(options, ChiaOptions):
         cure = "Write type: chiapos, and k, n_buckets: 16 and stripes: 2000 under plotting.chiapos."
-        yield Doubt((*where, "k"), "every plot would fail: `chia plots create` makes k21 and larger", cure)
+        yield LintWarning(
+            (*where, "k"), "every plot would fail: `chia plots create` makes k21 and larger", cure
+        )
     else:
-        yield Doubt((*where, "stripes"), what, "Write stripes: 2000, and n_buckets: 16.")
+        yield LintWarning((*where, "stripes"), what, "Write stripes: 2000, and n_buckets: 16.")
 
 
-def _madmax(madmax: MadmaxOptions) -> Iterator[Doubt]:
+def _madmax(madmax: MadmaxOptions) -> Iterator[LintWarning]:
     if madmax.k < _LEAST_FARMED and madmax.network_port in (None, _CHIA_PORT):
-        yield Doubt(
+        yield LintWarning(
             ("plotting", "madmax", "k"),
             f"Chia's network takes no plot smaller than k{_LEAST_FARMED}",
             f"Write k: {_LEAST_FARMED}, unless these plots are only to try a farm out.",

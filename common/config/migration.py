@@ -19,7 +19,7 @@ class Migration:
     """What was written, what was changed on the way, and what is left to mend in the new file."""
 
     written: Path
-    changes: tuple[legacy.Change, ...]
+    changes: tuple[legacy.LegacyChange, ...]
     left: tuple[Problem, ...]
 
 

@@ -32,7 +32,7 @@ _ROLES = ("directories", "scheduling", "plotting", "archiving", "harvester")
 
 
 @dataclass(frozen=True)
-class Change:
+class ConfigChange:
     """settings: what holds from now on; keys that are read at the start have their former values in it.
 
     live: keys, with dots, that took effect. at_start: those that do at the next start.
@@ -43,14 +43,14 @@ class Change:
     at_start: tuple[str, ...] = ()
 
 
-def change(running: Config, read: Config) -> Change:
+def change(running: Config, read: Config) -> ConfigChange:
     """running: what this process goes by now. read: what the file says now."""
     keys = list(differing(running, read))
     at_start = tuple(key for key in keys if _at_start(key, running, read))
     settings = read
     for key in at_start:
         settings = _with(settings, key.split("."), _value(running, key))
-    return Change(settings, tuple(key for key in keys if key not in at_start), at_start)
+    return ConfigChange(settings, tuple(key for key in keys if key not in at_start), at_start)
 
 
 def differing(one: Section, other: Section, above: str = "") -> Iterator[str]:

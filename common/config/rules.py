@@ -24,7 +24,7 @@ Location = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Broken:
+class RuleViolation:
     """A rule that does not hold.
 
     location: of the key to change; the last part may be absent from the file.
@@ -43,7 +43,7 @@ class Broken:
         return ".".join(map(str, self.location))
 
 
-def broken(data: Mapping[str, Any]) -> list[Broken]:
+def broken(data: Mapping[str, Any]) -> list[RuleViolation]:
     """All rules that the mapping of a plotman.yaml breaks, in the order of the file's sections."""
     return [
         *_sections(data),
@@ -61,7 +61,7 @@ def _section(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return section if isinstance(section, Mapping) else {}
 
 
-def _sections(data: Mapping[str, Any]) -> Iterator[Broken]:
+def _sections(data: Mapping[str, Any]) -> Iterator[RuleViolation]:
     """directories, scheduling and plotting come together; a machine must have something to do."""
     has = {name for name, section in data.items() if section is not None}
     plotter = ("directories", "scheduling", "plotting")
@@ -70,7 +70,7 @@ def _sections(data: Mapping[str, Any]) -> Iterator[Broken]:
         return
     for name in plotter:
         if name not in has:
-            yield Broken(
+            yield RuleViolation(
                 (name,),
                 "the section is missing",
                 "Add it (`plotman config generate` shows it)."
@@ -79,11 +79,11 @@ def _sections(data: Mapping[str, Any]) -> Iterator[Broken]:
             )
 
 
-def _autostart(interactive: Mapping[str, Any]) -> Iterator[Broken]:
+def _autostart(interactive: Mapping[str, Any]) -> Iterator[RuleViolation]:
     """With 0.5.3 nothing began before its owner said so; here it does, with `plotman up`."""
     for what in ("plotting", "archiving"):
         if interactive.get(f"autostart_{what}") is False:
-            yield Broken(
+            yield RuleViolation(
                 ("commands", "interactive", f"autostart_{what}"),
                 f"has no effect any more: {what} is on with `plotman up`",
                 f"`plotman pause {what}` holds it back until `plotman unpause {what}`, also over restarts.",
@@ -91,7 +91,7 @@ def _autostart(interactive: Mapping[str, Any]) -> Iterator[Broken]:
             )
 
 
-def _overrides(data: Mapping[str, Any]) -> Iterator[Broken]:
+def _overrides(data: Mapping[str, Any]) -> Iterator[RuleViolation]:
     """Each folder of tmp_overrides is one of tmp, and is named once."""
     tmp = _section(data, "directories").get("tmp")
     if not isinstance(tmp, list | tuple):
@@ -104,11 +104,11 @@ def _overrides(data: Mapping[str, Any]) -> Iterator[Broken]:
         location = ("scheduling", "tmp_overrides", name)
         folder = one_spelling(name)
         if folder in seen:
-            yield Broken(location, f"is the same folder as {seen[folder]}", "Keep one of the two.")
+            yield RuleViolation(location, f"is the same folder as {seen[folder]}", "Keep one of the two.")
         elif folder not in folders:
             # plotman 0.5.3 took no notice; those of its own sample stand in many a file.
             nearest = difflib.get_close_matches(folder, folders, 1, cutoff=0.75)
-            yield Broken(
+            yield RuleViolation(
                 location,
                 "is not in directories.tmp, and has no effect",
                 f"Did you mean {nearest[0]}?" if nearest else "Add it there, or remove it here.",
@@ -117,13 +117,13 @@ def _overrides(data: Mapping[str, Any]) -> Iterator[Broken]:
         seen[folder] = name
 
 
-def _keys_of_the_plots(plotting: Mapping[str, Any]) -> Iterator[Broken]:
+def _keys_of_the_plots(plotting: Mapping[str, Any]) -> Iterator[RuleViolation]:
     """Whose the plots are: pool key or contract, never both; what each plotter cannot do without."""
     kind = plotting.get("type", "chia")
     pool = plotting.get("pool_pk") is not None
     contract = plotting.get("pool_contract_address") is not None
     if pool and contract:
-        yield Broken(
+        yield RuleViolation(
             ("plotting", "pool_pk"),
             "excludes pool_contract_address, and both are given",
             "Keep pool_contract_address for plots that can join a pool, else pool_pk.",
@@ -132,14 +132,14 @@ def _keys_of_the_plots(plotting: Mapping[str, Any]) -> Iterator[Broken]:
     level = Level.WARNING if kind == "bladebit" else Level.ERROR
     if kind in ("madmax", "bladebit"):
         if plotting.get("farmer_pk") is None:
-            yield Broken(
+            yield RuleViolation(
                 ("plotting", "farmer_pk"),
                 f"is missing; {kind} cannot do without",
                 "Add it (`chia keys show` tells it).",
                 level,
             )
         if not pool and not contract:
-            yield Broken(
+            yield RuleViolation(
                 ("plotting", "pool_contract_address"),
                 f"is missing; {kind} needs it or pool_pk",
                 "Add one of them (`chia plotnft show` and `chia keys show` tell them).",
@@ -147,7 +147,7 @@ def _keys_of_the_plots(plotting: Mapping[str, Any]) -> Iterator[Broken]:
             )
 
 
-def _target(archiving: Mapping[str, Any]) -> Iterator[Broken]:
+def _target(archiving: Mapping[str, Any]) -> Iterator[RuleViolation]:
     """The target exists, its scripts are there, and its variables are given."""
     own = _section(archiving, "target_definitions")
     target = archiving.get("target", HARVESTER)
@@ -158,7 +158,7 @@ def _target(archiving: Mapping[str, Any]) -> Iterator[Broken]:
     if target == HARVESTER and HARVESTER not in own:
         return
     if archiving.get("harvesters"):
-        yield Broken(
+        yield RuleViolation(
             ("archiving", "harvesters"),
             f"has no meaning with target {target}",
             "Remove it, or write target: harvester.",
@@ -166,7 +166,7 @@ def _target(archiving: Mapping[str, Any]) -> Iterator[Broken]:
     if target not in own and target not in PRESETS:
         names = [HARVESTER, *PRESETS, *map(str, own)]
         nearest = difflib.get_close_matches(target, names, 1, cutoff=0.5)
-        yield Broken(
+        yield RuleViolation(
             ("archiving", "target"),
             f"{target!r} is not a target",
             f"Did you mean {nearest[0]}?" if nearest else f"Write one of {', '.join(names)}.",
@@ -178,29 +178,31 @@ def _target(archiving: Mapping[str, Any]) -> Iterator[Broken]:
     given = _section(archiving, "env")
     for name, value in needed.items():
         if value is None and given.get(name) is None:
-            yield Broken(("archiving", "env", name), f"is missing; target {target} needs it", "Add it.")
+            yield RuleViolation(
+                ("archiving", "env", name), f"is missing; target {target} needs it", "Add it."
+            )
 
 
-def _variables(target: str, given: Mapping[str, Any]) -> Iterator[Broken]:
+def _variables(target: str, given: Mapping[str, Any]) -> Iterator[RuleViolation]:
     """Values for the scripts of a target that needs no definition."""
     for name, value in given.items():
         where = ("archiving", "env", name)
         if not isinstance(name, str) or value is None or isinstance(value, list | Mapping):
             continue
         if name == FILTER and (what := path_filter.flaw(str(value))):
-            yield Broken(where, what, "Correct it; .* takes every drive.")
+            yield RuleViolation(where, what, "Correct it; .* takes every drive.")
         if name in ("rsync_port", "ssh_port") and not re.fullmatch(r"[1-9]\d{0,4}", str(value)):
-            yield Broken(where, "is not the number of a port", "Write it, for example: 873.")
+            yield RuleViolation(where, "is not the number of a port", "Write it, for example: 873.")
         if name == "site_root" and not str(value).startswith("/"):
-            yield Broken(where, "is not a full path", "Write it, for example: /farm/sites.")
+            yield RuleViolation(where, "is not a full path", "Write it, for example: /farm/sites.")
         known = PRESETS[target].env
         near = difflib.get_close_matches(name, known, 1, cutoff=0.85)
         if name not in known and near:
             what = f"is no variable of {target}"
-            yield Broken(where, what, f"Did you mean {near[0]}?", Level.WARNING)
+            yield RuleViolation(where, what, f"Did you mean {near[0]}?", Level.WARNING)
 
 
-def _farmed(data: Mapping[str, Any]) -> Iterator[Broken]:
+def _farmed(data: Mapping[str, Any]) -> Iterator[RuleViolation]:
     """A folder that plots are moved away from is no farming drive. Without archiving it may be both."""
     directories, harvester = _section(data, "directories"), _section(data, "harvester")
     if data.get("archiving") is None:
@@ -213,7 +215,7 @@ def _farmed(data: Mapping[str, Any]) -> Iterator[Broken]:
                 for name in ("drives", "disabled")
             )
             if farmed and not left_alone:
-                yield Broken(
+                yield RuleViolation(
                     location,
                     f"{folder} is one of harvester.drives, too: finished plots would be moved away from it"
                     if key == finished
@@ -231,20 +233,20 @@ def _folders(value: object, above: Location) -> list[tuple[Location, str]]:
     return [(place, one_spelling(item)) for place, item in items if isinstance(item, str) and item.strip()]
 
 
-def _definition(name: object, definition: object) -> Iterator[Broken]:
+def _definition(name: object, definition: object) -> Iterator[RuleViolation]:
     """A target has a program or a script for each of its two steps."""
     if not isinstance(definition, Mapping):
         return
     for step in ("disk_space", "transfer"):
         if definition.get(f"{step}_path") is None and definition.get(f"{step}_script") is None:
-            yield Broken(
+            yield RuleViolation(
                 ("archiving", "target_definitions", str(name), f"{step}_path"),
                 f"is missing, and so is {step}_script",
                 "Add one of them.",
             )
 
 
-def _flower(farm: Mapping[str, Any]) -> Iterator[Broken]:
+def _flower(farm: Mapping[str, Any]) -> Iterator[RuleViolation]:
     """Flower's buttons end plots: who reaches it from elsewhere must say who he is."""
     scheduler = farm.get("scheduler")
     decides = farm.get("broker") is None if scheduler is None else scheduler
@@ -253,7 +255,7 @@ def _flower(farm: Mapping[str, Any]) -> Iterator[Broken]:
     if not runs or not isinstance(address, str) or is_loopback_address(address):
         return
     if farm.get("flower_auth") is None:
-        yield Broken(
+        yield RuleViolation(
             ("farm", "flower_address"),
             f"Flower would listen on {address} and ask nobody for a password",
             "Add flower_auth: USER:PASSWORD, or write 127.0.0.1.",

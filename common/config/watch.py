@@ -25,7 +25,7 @@ _TOLD = 3  # errors that are told in full; `plotman config check` tells all
 _TELLERS = (Role.PLOTTER, Role.HARVESTER)
 
 
-class Outlet(Protocol):
+class ProblemSink(Protocol):
     """Where it is told (common.worker.publisher.Publisher); must not wait."""
 
     def changed(self) -> None: ...
@@ -33,7 +33,7 @@ class Outlet(Protocol):
     def tell(self, event: Event) -> None: ...
 
 
-class NobodyTold:
+class NoSink:
     """For processes that put no snapshot on the board."""
 
     def changed(self) -> None:
@@ -56,7 +56,7 @@ class ConfigWatch:
         settings: Config,
         role: Role | None,
         apply: Callable[[Config], None],
-        outlet: Outlet,
+        outlet: ProblemSink,
         path: Path | None = None,
     ) -> None:
         self._running = settings

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import AwareDatetime, Field
 
 from common.errors import OrderRefused, PlotmanError
-from common.history.rows import BAD, End, Kind, Row
+from common.history.rows import BAD, End, HistoryKind, Row
 from common.history.store import reading
 from common.model.messages import Message
 
@@ -30,7 +30,7 @@ class HistoryOrder(Message):
     """
 
     host: str
-    kind: Kind
+    kind: HistoryKind
     since: AwareDatetime | None = None
     limit: int = Field(100, ge=1, le=MOST_ROWS)
     after: str | None = None

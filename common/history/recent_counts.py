@@ -22,7 +22,7 @@ def counted_as(row: Row) -> str | None:
     return row.key if isinstance(row, PlotEnd) else row.plot_id or row.path
 
 
-class Tallying:
+class RecentCounts:
     """Told by any thread; `at` is cheap, since a snapshot asks for it many times a second."""
 
     def __init__(self) -> None:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from common.history.recent_counts import WEEK, Tallying
-from common.history.rows import Kind, Row
+from common.history.recent_counts import WEEK, RecentCounts
+from common.history.rows import HistoryKind, Row
 from common.history.store import HistoryFile, is_broken, open_or_begin_anew, set_aside
 from common.model.snapshot import Tally
 from common.names import Role
@@ -44,7 +44,7 @@ class Recorder:
     def __init__(
         self,
         path: Path,
-        kind: Kind,
+        kind: HistoryKind,
         changed: Callable[[], None],
         keep: timedelta | None = None,
         retry_s: float = _RETRY_S,
@@ -54,7 +54,7 @@ class Recorder:
         self._changed = changed
         self._keep = keep
         self._retry_s = retry_s
-        self._tallying = Tallying()
+        self._tallying = RecentCounts()
         self._told: deque[Rows] = deque(maxlen=_KEPT)
         self._waiting: deque[Row] = deque(maxlen=_KEPT)
         self._wake = threading.Event()

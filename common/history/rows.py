@@ -11,7 +11,7 @@ from pydantic import AwareDatetime
 from common.model.snapshot import Notice, age_s
 
 
-class Kind(StrEnum):
+class HistoryKind(StrEnum):
     """A table of the history."""
 
     PLOTS = "plots"
@@ -123,13 +123,13 @@ class LandingEnd(_Row):
 
 Row = PlotEnd | TransferEnd | LandingEnd
 
-ROW_OF_KIND: dict[Kind, type[PlotEnd | TransferEnd | LandingEnd]] = {
-    Kind.PLOTS: PlotEnd,
-    Kind.TRANSFERS: TransferEnd,
-    Kind.LANDINGS: LandingEnd,
+ROW_OF_KIND: dict[HistoryKind, type[PlotEnd | TransferEnd | LandingEnd]] = {
+    HistoryKind.PLOTS: PlotEnd,
+    HistoryKind.TRANSFERS: TransferEnd,
+    HistoryKind.LANDINGS: LandingEnd,
 }
 
 
-def kind_of(row: Row) -> Kind:
+def kind_of(row: Row) -> HistoryKind:
     """The table that a row belongs to."""
     return next(kind for kind, model in ROW_OF_KIND.items() if type(row) is model)

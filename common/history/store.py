@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from common.history import schema
-from common.history.rows import ROW_OF_KIND, End, Kind, Row, kind_of
+from common.history.rows import ROW_OF_KIND, End, HistoryKind, Row, kind_of
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class HistoryFile:
 
     def page(
         self,
-        kind: Kind,
+        kind: HistoryKind,
         limit: int,
         since: datetime | None = None,
         before: tuple[str, str] | None = None,
@@ -70,11 +70,11 @@ class HistoryFile:
         values = [value for _, given in asked for value in given]
         return self._select(kind, f"WHERE {where} ORDER BY ended_at DESC, key DESC LIMIT ?", [*values, limit])
 
-    def of_path(self, kind: Kind, path: str, limit: int = 100) -> list[Row]:
+    def of_path(self, kind: HistoryKind, path: str, limit: int = 100) -> list[Row]:
         """What is kept of this file, the newest first."""
         return self._select(kind, "WHERE path = ? ORDER BY ended_at DESC LIMIT ?", [path, limit])
 
-    def oldest(self, kind: Kind) -> datetime | None:
+    def oldest(self, kind: HistoryKind) -> datetime | None:
         """When the first row ended; None where there is none."""
         text = self._connection.execute(f"SELECT min(ended_at) FROM {kind}").fetchone()[0]
         return datetime.fromisoformat(text) if text else None
@@ -82,7 +82,7 @@ class HistoryFile:
     def forget_before(self, then: datetime) -> None:
         """Delete what ended earlier."""
         with self._transaction():
-            for kind in Kind:
+            for kind in HistoryKind:
                 self._connection.execute(f"DELETE FROM {kind} WHERE ended_at < ?", [_text(then)])
 
     def _put(self, row: Row) -> None:
@@ -98,7 +98,7 @@ class HistoryFile:
             list(values.values()),
         )
 
-    def _select(self, kind: Kind, rest: str, values: list[Any]) -> list[Row]:
+    def _select(self, kind: HistoryKind, rest: str, values: list[Any]) -> list[Row]:
         found = []
         for raw in self._connection.execute(f"SELECT * FROM {kind} {rest}", values):
             try:

@@ -21,7 +21,7 @@ class Severity(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class NotificationKind:
     """group: one of `GROUPS`. action: whether somebody must act on it; such are told by default."""
 
     name: str
@@ -35,76 +35,94 @@ ACTION = "action"
 ALL = "all"
 
 _KINDS = (
-    Kind("plot-started", "plots", Severity.INFO, "a plot was started"),
-    Kind("plot-done", "plots", Severity.SUCCESS, "a plot is complete"),
-    Kind("plot-failed", "plots", Severity.WARNING, "a plotter ended without its plot", action=True),
-    Kind("plot-killed", "plots", Severity.INFO, "a plot was ended by a person, or by a policy"),
-    Kind("plot-stalled", "plots", Severity.WARNING, "a plotter gets no further", action=True),
-    Kind(
+    NotificationKind("plot-started", "plots", Severity.INFO, "a plot was started"),
+    NotificationKind("plot-done", "plots", Severity.SUCCESS, "a plot is complete"),
+    NotificationKind(
+        "plot-failed", "plots", Severity.WARNING, "a plotter ended without its plot", action=True
+    ),
+    NotificationKind("plot-killed", "plots", Severity.INFO, "a plot was ended by a person, or by a policy"),
+    NotificationKind("plot-stalled", "plots", Severity.WARNING, "a plotter gets no further", action=True),
+    NotificationKind(
         "plotting-stopped",
         "plots",
         Severity.CRITICAL,
         "plotters died at once, one after the other; the host starts no more",
         action=True,
     ),
-    Kind("archived", "archiving", Severity.SUCCESS, "a plot is on its farming drive, verified"),
-    Kind("transfer-failed", "archiving", Severity.INFO, "a plot could not be moved; it is tried again"),
-    Kind("refused", "archiving", Severity.WARNING, "a harvester did not take a plot in", action=True),
-    Kind("damaged", "drives", Severity.CRITICAL, "a plot on a farming drive has changed", action=True),
-    Kind(
+    NotificationKind("archived", "archiving", Severity.SUCCESS, "a plot is on its farming drive, verified"),
+    NotificationKind(
+        "transfer-failed", "archiving", Severity.INFO, "a plot could not be moved; it is tried again"
+    ),
+    NotificationKind(
+        "refused", "archiving", Severity.WARNING, "a harvester did not take a plot in", action=True
+    ),
+    NotificationKind(
+        "damaged", "drives", Severity.CRITICAL, "a plot on a farming drive has changed", action=True
+    ),
+    NotificationKind(
         "drive-failed",
         "drives",
         Severity.WARNING,
         "a drive could not be written to, or gave back other bytes than it got",
         action=True,
     ),
-    Kind("drive-full", "drives", Severity.WARNING, "a drive has no room for another plot", action=True),
-    Kind(
+    NotificationKind(
+        "drive-full", "drives", Severity.WARNING, "a drive has no room for another plot", action=True
+    ),
+    NotificationKind(
         "drive-lost",
         "drives",
         Severity.CRITICAL,
         "a drive is missing, not mounted, read-only, or does not answer",
         action=True,
     ),
-    Kind("drive-back", "drives", Severity.SUCCESS, "a drive that was lost can be used again", action=True),
-    Kind(
+    NotificationKind(
+        "drive-back", "drives", Severity.SUCCESS, "a drive that was lost can be used again", action=True
+    ),
+    NotificationKind(
         "dir-lost",
         "drives",
         Severity.CRITICAL,
         "a plotter's tmp, tmp2 or dst directory is missing, read-only, or does not answer",
         action=True,
     ),
-    Kind("dir-back", "drives", Severity.SUCCESS, "a directory that was lost can be used again", action=True),
-    Kind("host-stale", "hosts", Severity.CRITICAL, "a worker has fallen silent", action=True),
-    Kind("host-back", "hosts", Severity.SUCCESS, "a worker that was silent is back", action=True),
-    Kind(
+    NotificationKind(
+        "dir-back", "drives", Severity.SUCCESS, "a directory that was lost can be used again", action=True
+    ),
+    NotificationKind("host-stale", "hosts", Severity.CRITICAL, "a worker has fallen silent", action=True),
+    NotificationKind("host-back", "hosts", Severity.SUCCESS, "a worker that was silent is back", action=True),
+    NotificationKind(
         "farm-idle",
         "farm",
         Severity.CRITICAL,
         "nothing runs and nothing starts; with the reason",
         action=True,
     ),
-    Kind("farm-busy", "farm", Severity.SUCCESS, "the farm that was idle plots again"),
-    Kind(
+    NotificationKind("farm-busy", "farm", Severity.SUCCESS, "the farm that was idle plots again"),
+    NotificationKind(
         "scheduler-lost",
         "farm",
         Severity.CRITICAL,
         "no scheduler decides: nothing new starts or moves",
         action=True,
     ),
-    Kind("scheduler-back", "farm", Severity.SUCCESS, "a scheduler decides again", action=True),
-    Kind("broker-lost", "farm", Severity.CRITICAL, "Redis does not answer: nothing new starts", action=True),
-    Kind("broker-back", "farm", Severity.SUCCESS, "Redis answers again", action=True),
-    Kind(
+    NotificationKind("scheduler-back", "farm", Severity.SUCCESS, "a scheduler decides again", action=True),
+    NotificationKind(
+        "broker-lost", "farm", Severity.CRITICAL, "Redis does not answer: nothing new starts", action=True
+    ),
+    NotificationKind("broker-back", "farm", Severity.SUCCESS, "Redis answers again", action=True),
+    NotificationKind(
         "config-refused",
         "farm",
         Severity.WARNING,
         "a plotman.yaml was changed and has errors; the last good one holds",
         action=True,
     ),
-    Kind("config-changed", "farm", Severity.INFO, "a plotman.yaml was changed and took effect"),
-    Kind("steered", "farm", Severity.INFO, "somebody paused, drained or let go on, or forgot a host"),
-    Kind("test", "farm", Severity.INFO, "sent by `plotman notify test`"),
+    NotificationKind("config-changed", "farm", Severity.INFO, "a plotman.yaml was changed and took effect"),
+    NotificationKind(
+        "steered", "farm", Severity.INFO, "somebody paused, drained or let go on, or forgot a host"
+    ),
+    NotificationKind("test", "farm", Severity.INFO, "sent by `plotman notify test`"),
 )
 KINDS = {kind.name: kind for kind in _KINDS}
 GROUPS = tuple(dict.fromkeys(kind.group for kind in _KINDS))

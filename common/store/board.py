@@ -22,16 +22,16 @@ from common.names import (
     node,
     queue,
 )
-from common.store.board_reader import ABOUT, Looking, waits_kind
+from common.store.board_reader import ABOUT, BoardReader, waits_kind
 from common.store.connection import BLOCK_MAX_S, client, readable_errors
 from common.store.counts import Counts, count, read_counts
 from common.store.decode import read
 from common.store.incremental_reader import IncrementalReader
 from common.store.lease import Lease
-from common.store.notifications import AlarmNotes
+from common.store.notifications import NotificationClaims
 
 
-class Board(Looking):
+class Board(BoardReader):
     """All methods raise BrokerError when Redis is away or refuses."""
 
     def __init__(self, redis_client: redis.Redis, url: str) -> None:
@@ -58,9 +58,9 @@ class Board(Looking):
         """The right to decide, for the beat that calls itself `token`."""
         return Lease(self._redis, self._url, token)
 
-    def alarms(self) -> AlarmNotes:
+    def alarms(self) -> NotificationClaims:
         """What the notifiers share."""
-        return AlarmNotes(self._redis, self._url)
+        return NotificationClaims(self._redis, self._url)
 
     def queue_lengths(self, queues: Sequence[str]) -> dict[str, int]:
         """Messages that wait in each queue for their worker."""

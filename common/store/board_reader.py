@@ -26,7 +26,7 @@ def waits_kind() -> TypeAdapter[tuple[Wait, ...]]:
     return TypeAdapter(tuple[Wait, ...])
 
 
-class Looking(ABC):
+class BoardReader(ABC):
     """All methods raise BrokerError when Redis is away or refuses."""
 
     @abstractmethod

@@ -11,7 +11,7 @@ from common.names import TOLD_TTL, Keys
 from common.store.connection import readable_errors
 
 
-class AlarmNotes:
+class NotificationClaims:
     """Several notifiers may run; each notification is told by the one that claims it. All methods raise
     BrokerError."""
 

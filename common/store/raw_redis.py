@@ -19,12 +19,12 @@ _DEFAULT_PORT = 6379
 _READ_BYTES = 1 << 16
 
 
-class NotPlain(Exception):
+class NeedsFullClient(Exception):
     """The server answered something that is not understood here, or refused."""
 
 
 @dataclass(frozen=True)
-class Address:
+class RedisAddress:
     """A server reached by plain TCP. user, password: None: it asks for none."""
 
     host: str
@@ -34,7 +34,7 @@ class Address:
     database: int
 
     @classmethod
-    def of(cls, url: str) -> Address | None:
+    def of(cls, url: str) -> RedisAddress | None:
         """What a URL of a broker names; None for what is left to redis-py: TLS, unix sockets, options."""
         try:
             parts = urlsplit(url)
@@ -47,16 +47,16 @@ class Address:
         return cls(unquote(parts.hostname), port, user, password, database)
 
 
-class Connection:
+class RawConnection:
     """Connects at once. patience_s: how long connecting, or waiting for more of an answer, may take.
 
     All methods raise OSError, NotPlain.
     """
 
-    def __init__(self, address: Address, patience_s: float) -> None:
+    def __init__(self, address: RedisAddress, patience_s: float) -> None:
         self._socket = socket.create_connection((address.host, address.port), patience_s)
         self._reader = hiredis.Reader(
-            protocolError=NotPlain, replyError=NotPlain, encoding="utf-8", errors="replace"
+            protocolError=NeedsFullClient, replyError=NeedsFullClient, encoding="utf-8", errors="replace"
         )
         first: list[Sequence[str]] = []
         if address.password is not None:
@@ -77,8 +77,8 @@ class Connection:
     def _answer(self) -> Any:
         while (answer := self._reader.gets()) is False:
             if not (more := self._socket.recv(_READ_BYTES)):
-                raise NotPlain("the connection ended within an answer")
+                raise NeedsFullClient("the connection ended within an answer")
             self._reader.feed(more)
-        if isinstance(answer, NotPlain):
+        if isinstance(answer, NeedsFullClient):
             raise answer
         return answer

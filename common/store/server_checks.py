@@ -13,7 +13,7 @@ OLDEST = (6, 2)
 MOST_SKEW_S = 5.0
 
 
-class Severity(IntEnum):
+class FindingLevel(IntEnum):
     """How bad a finding is. NOTE: good to know. WARNING: told until mended. FATAL: we don't start."""
 
     NOTE = 1
@@ -31,7 +31,7 @@ class Finding:
     what: str
     why: str
     cure: str
-    severity: Severity = Severity.WARNING
+    severity: FindingLevel = FindingLevel.WARNING
 
     def __str__(self) -> str:
         return f"{self.what} {self.why} {self.cure}"
@@ -90,7 +90,7 @@ def _findings(server: Server) -> Iterator[Finding]:
             "Redis keeps nothing over a restart (appendonly no).",
             "No plot is lost by that, but what waits in queues is decided anew, and results are gone.",
             "Write `appendonly yes` into its configuration if results shall stay.",
-            Severity.NOTE,
+            FindingLevel.NOTE,
         )
 
 

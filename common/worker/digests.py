@@ -11,7 +11,7 @@ from typing import Protocol
 
 import xxhash
 
-from common.worker.move_step import LetGo, Stop
+from common.worker.move_step import StepInterrupted, Stop
 
 _CHUNK_BYTES = 4 << 20
 
@@ -60,7 +60,7 @@ def read_digest(
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
         while chunk := file.read(_CHUNK_BYTES):
             if stop.is_set():
-                raise LetGo
+                raise StepInterrupted
             digest.update(chunk)
             os.posix_fadvise(fd, done_bytes, len(chunk), os.POSIX_FADV_DONTNEED)  # the farmer needs the room
             done_bytes += len(chunk)

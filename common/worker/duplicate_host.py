@@ -25,7 +25,7 @@ def mark(state_dir: Path) -> str:
     return f"{machine.boot_id()} {place}"
 
 
-class Namesake:
+class DuplicateHost:
     """mark: ours. Times are passed in, in seconds of a clock that never goes back."""
 
     def __init__(self, mark: str) -> None:

@@ -29,7 +29,7 @@ _LONGEST_PAUSE_S = 3600.0
 _NEVER = timedelta(days=3650)
 
 
-class LetGo(Exception):
+class StepInterrupted(Exception):
     """This worker leaves; the step is unfinished, and whoever looks next takes it up again."""
 
 
@@ -79,7 +79,7 @@ class Step:
     move: str | None = None
 
 
-class MoveKeeper:
+class MoveHeartbeat:
     """tell: puts an event on the stream; must not raise when Redis is away, as common.worker.publisher's."""
 
     def __init__(self, board: Board, tell: Callable[[Event], None]) -> None:
@@ -105,7 +105,7 @@ class MoveKeeper:
         renewal.start()
         try:
             yield
-        except LetGo:
+        except StepInterrupted:
             _end(renewal, done)
             # To be decided anew at once.
             self._put(step, self._record(step, attempts, lifetime=timedelta(0)))

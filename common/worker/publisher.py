@@ -11,7 +11,7 @@ from common.errors import BrokerError
 from common.model.snapshot import Event, Snapshot
 from common.names import SNAPSHOT_RENEW, Role
 from common.store import Board
-from common.worker.duplicate_host import Namesake
+from common.worker.duplicate_host import DuplicateHost
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Publisher:
         self._role = role
         self._build = build
         self._mark = mark
-        self._namesake = Namesake(mark)
+        self._namesake = DuplicateHost(mark)
         self._told: str | None = None  # of the namesake
         self._min_interval_s = min_interval_s
         self._wake = threading.Event()

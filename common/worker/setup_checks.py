@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from common.model.units import counted
 from common.names import Role, node, queue, role_and_host
-from common.store.server_checks import Finding, Severity
+from common.store.server_checks import Finding, FindingLevel
 
 # The longest plot that we know of takes days: k35 on spinning drives.
 LONGEST_PLOT_S = 7 * 86400
@@ -56,21 +56,21 @@ def _messages(setup: Setup) -> Iterator[Finding]:
             "The broker is not the one that plotman.yaml names.",
             "Tasks would go one way and what is known of the farm another.",
             "Unset CELERY_BROKER_URL and its like, and leave -b away; write farm.broker in plotman.yaml.",
-            Severity.FATAL,
+            FindingLevel.FATAL,
         )
     if not setup.our_backend:
         yield Finding(
             "Results do not go to the broker that plotman.yaml names.",
             "Nobody finds them where the farm looks.",
             "Unset CELERY_RESULT_BACKEND, and leave --result-backend away.",
-            Severity.FATAL,
+            FindingLevel.FATAL,
         )
     if not setup.json_only:
         yield Finding(
             "Messages other than JSON are accepted or sent.",
             "Pickle lets whoever reaches Redis run code here.",
             "Remove what changes accept_content, task_serializer or result_serializer.",
-            Severity.FATAL,
+            FindingLevel.FATAL,
         )
     if setup.visibility_timeout_s is not None and setup.visibility_timeout_s < LONGEST_PLOT_S:
         yield Finding(
@@ -100,7 +100,7 @@ def _worker(setup: Setup, name: str) -> Iterator[Finding]:
             f"The worker's name {name} says no role.",
             "It would do nothing.",
             f"Start it with -n ROLE@{setup.host} and its -Q (ROLE: {roles}), or by `plotman up`.",
-            Severity.FATAL,
+            FindingLevel.FATAL,
         )
         return
     role, host = named
@@ -109,7 +109,7 @@ def _worker(setup: Setup, name: str) -> Iterator[Finding]:
             f"The worker's name is {name}, and plotman.yaml calls this machine {setup.host}.",
             "It would speak for another machine.",
             f"Start it with -n {node(role, setup.host)}, or correct farm.host.",
-            Severity.FATAL,
+            FindingLevel.FATAL,
         )
         return
     if queue(role, host) not in setup.queues:
@@ -117,14 +117,14 @@ def _worker(setup: Setup, name: str) -> Iterator[Finding]:
             f"{name} does not consume the queue {queue(role, host)}.",
             "No task would reach it.",
             f"Start it with -Q {queue(role, host)}.",
-            Severity.FATAL,
+            FindingLevel.FATAL,
         )
     if not setup.own_pool:
         yield Finding(
             f"{name} runs with the pool {setup.pool}.",
             "Its tasks find nothing of this process there, and cannot be stopped without harm.",
             "Leave -P away.",
-            Severity.FATAL,
+            FindingLevel.FATAL,
         )
     yield from _concurrency(setup, role, name)
 

@@ -17,7 +17,7 @@ from common.errors import BrokerError, ConfigError
 from common.model.redis_url import kombu_url
 from common.names import Role, role_and_host
 from common.store.server import ask
-from common.store.server_checks import Finding, Severity, server_findings
+from common.store.server_checks import Finding, FindingLevel, server_findings
 from common.worker.pool import TaskPool
 from common.worker.setup_checks import Setup, setup_findings
 
@@ -28,7 +28,7 @@ _AWAY_S = 5.0
 _ANSWER_S = 2.0
 
 
-class Watch:
+class StartupWatch:
     """Asks the server in a thread of its own, now and each hour, and keeps what is to be told.
 
     A server that is away is waited for; nobody waits for us.
@@ -54,7 +54,7 @@ class Watch:
 
     def problems(self) -> tuple[str, ...]:
         """What its owner should mend, one sentence each; for the snapshot."""
-        return tuple(str(f) for f in (*self._setup, *self._server) if f.severity >= Severity.WARNING)
+        return tuple(str(f) for f in (*self._setup, *self._server) if f.severity >= FindingLevel.WARNING)
 
     def look(self) -> bool:
         """Ask once; False when the server is away."""
@@ -78,11 +78,11 @@ class Watch:
         for finding in findings:
             if finding.what not in self._told:
                 self._told.add(finding.what)
-                level = logging.INFO if finding.severity is Severity.NOTE else logging.WARNING
+                level = logging.INFO if finding.severity is FindingLevel.NOTE else logging.WARNING
                 log.log(level, "%s", finding, extra={"action": "unsafe-setting"})
 
 
-_watch: Watch | None = None
+_watch: StartupWatch | None = None
 
 
 def problems() -> tuple[str, ...]:
@@ -102,7 +102,7 @@ class StartCheck(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:  # noqa: ARG002
         global _watch  # noqa: PLW0603  one worker per process; its snapshots need to find it
-        _watch = Watch(broker_url(self._settings), self._findings)
+        _watch = StartupWatch(broker_url(self._settings), self._findings)
         _watch.start()
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002
@@ -112,10 +112,10 @@ class StartCheck(bootsteps.StartStopStep):
     terminate = stop
 
 
-def check_beat(app: Any, settings: Config) -> Watch:
+def check_beat(app: Any, settings: Config) -> StartupWatch:
     """The same for beat: only its broker is checked, since it reads no results. Ends it where it is fatal."""
     findings = checked(lambda: Setup(node=None, host=settings.host, **_messages_of(app, settings)))
-    watch = Watch(broker_url(settings), findings)
+    watch = StartupWatch(broker_url(settings), findings)
     watch.start()
     return watch
 
@@ -124,7 +124,7 @@ def checked(setup: Callable[[], Setup]) -> tuple[Finding, ...]:
     """The findings about a process. Raises SystemExit with ConfigError's code where one is fatal, after a
     line for each in the log: Celery would print a traceback for any other exception."""
     findings = setup_findings(setup())
-    fatal = [finding for finding in findings if finding.severity is Severity.FATAL]
+    fatal = [finding for finding in findings if finding.severity is FindingLevel.FATAL]
     for finding in fatal:
         log.critical("%s", finding, extra={"action": "unsafe-setting"})
     if fatal:

@@ -20,7 +20,7 @@ from harvester_worker.drives import part_files
 FOLDER = "digests"
 
 
-class Entry(BaseModel):
+class DigestEntry(BaseModel):
     """digest: of the source as rsync told it, hex. suspect: reading the plot gave another; why.
     inode, mtime_ns: of the file that was taken in; None in entries of an older plotman, which describe none.
     """
@@ -46,16 +46,16 @@ class Entry(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredDigests:
     """A plot on a drive, with what it should be. checked_s: Unix time of the last whole read, or of the
     plot's arrival."""
 
     plot: Path
-    entry: Entry
+    entry: DigestEntry
     checked_s: float
 
 
-def write(drive: str, name: str, entry: Entry) -> None:
+def write(drive: str, name: str, entry: DigestEntry) -> None:
     """Remember a plot's digest; replaces what was remembered of it. Raises OSError."""
     folder = part_files.folder(drive) / FOLDER
     folder.mkdir(exist_ok=True)
@@ -65,11 +65,11 @@ def write(drive: str, name: str, entry: Entry) -> None:
     draft.rename(folder / name)
 
 
-def admitted(drive: str, name: str) -> Entry | None:
+def admitted(drive: str, name: str) -> DigestEntry | None:
     """What is known of the file of this name, if this harvester took in that very file and nothing is wrong
     with it. None for any other: only its content tells whether it is the plot. Raises OSError."""
     with contextlib.suppress(FileNotFoundError, ValidationError):
-        entry = Entry.model_validate_json((part_files.folder(drive) / FOLDER / name).read_bytes())
+        entry = DigestEntry.model_validate_json((part_files.folder(drive) / FOLDER / name).read_bytes())
         if entry.suspect is None and entry.describes((Path(drive) / name).lstat()):
             return entry
     return None
@@ -80,7 +80,7 @@ def checked(drive: str, name: str) -> None:
     os.utime(part_files.folder(drive) / FOLDER / name)
 
 
-def entries(drive: str) -> list[Kept]:
+def entries(drive: str) -> list[StoredDigests]:
     """All plots of this drive whose digest is known, the one first that was not read for longest. Forgets
     those that are gone. Raises OSError."""
     found = []
@@ -90,5 +90,7 @@ def entries(drive: str) -> list[Kept]:
             path.unlink(missing_ok=True)
             continue
         with contextlib.suppress(ValidationError, FileNotFoundError):
-            found.append(Kept(plot, Entry.model_validate_json(path.read_bytes()), path.stat().st_mtime))
+            found.append(
+                StoredDigests(plot, DigestEntry.model_validate_json(path.read_bytes()), path.stat().st_mtime)
+            )
     return sorted(found, key=lambda kept: kept.checked_s)

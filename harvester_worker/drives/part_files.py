@@ -34,7 +34,7 @@ IDLE_S = 15 * 60.0
 REFUSED_KEPT_S = 24 * 3600.0
 
 
-class Record(BaseModel):
+class PartRecord(BaseModel):
     """The file beside a part: whose bytes it holds.
 
     resumed: some of the bytes are of a run that did not end well. boot: of the machine, when it was
@@ -63,7 +63,7 @@ class Part:
     """A part file. record: None when nobody knows any more what it was to become."""
 
     path: Path
-    record: Record | None
+    record: PartRecord | None
     length_bytes: int
     held_bytes: int  # blocks that the file system keeps for it
     touched_s: float  # Unix time of the last change to it or its record
@@ -140,10 +140,10 @@ def named(drive: str, names: Iterable[str]) -> tuple[Part, ...]:
     return tuple(found)
 
 
-def record_of(part: Path) -> Record | None:
+def record_of(part: Path) -> PartRecord | None:
     """What is written beside a part; None where there is nothing, or nothing that can be read."""
     with contextlib.suppress(FileNotFoundError, ValidationError):
-        return Record.model_validate_json(part.with_suffix(RECORD).read_bytes())
+        return PartRecord.model_validate_json(part.with_suffix(RECORD).read_bytes())
     return None
 
 
@@ -156,7 +156,7 @@ def _part(path: Path) -> Part:
     return Part(path, record, status.st_size, status.st_blocks * 512, touched_s, status.st_mtime_ns)
 
 
-def write_record(part: Path, record: Record) -> None:
+def write_record(part: Path, record: PartRecord) -> None:
     """Write it as a whole or not at all, and durably; also marks the part as touched."""
     beside = part.with_suffix(RECORD)
     draft = beside.with_suffix(".draft")

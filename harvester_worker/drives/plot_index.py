@@ -22,7 +22,7 @@ class _Places(BaseModel):
     drives: dict[str, str] = {}  # plot id -> drive, in the order in which they came
 
 
-class Landed:
+class PlotIndex:
     """file: None keeps nothing beyond this process."""
 
     def __init__(self, file: Path | None = None) -> None:

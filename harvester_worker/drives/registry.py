@@ -15,7 +15,7 @@ from common.system.mounts import Mounts
 from common.system.probe import DirReport, Hanging, Probe
 from harvester_worker.drives import part_files
 from harvester_worker.drives.placement import Candidate
-from harvester_worker.drives.survey import Looker, Survey
+from harvester_worker.drives.survey import DriveSurvey, DriveSurveyor
 
 log = logging.getLogger(__name__)
 
@@ -25,19 +25,19 @@ CHANGE_S = 30.0  # making, holding and renaming files on it
 SWEEP_EVERY_S = 600.0
 
 
-_UNSEEN = Survey(DirReport(DirState.UNKNOWN))
+_UNSEEN = DriveSurvey(DirReport(DirState.UNKNOWN))
 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
     """A drive as it was told, and what that was made of."""
 
-    seen: Survey
+    seen: DriveSurvey
     rest: tuple[DriveUse, Hold | None, bool]
     drive: Drive
 
 
-class Drives:
+class DriveRegistry:
     """Keeps the last survey of every drive.
 
     find: the paths that the configuration names now; it may glob, so drives may come at any time. One that
@@ -59,14 +59,14 @@ class Drives:
     ) -> None:
         self.probe = probe
         self._hold_of = hold_of
-        self._looker = Looker()
+        self._looker = DriveSurveyor()
         self._lock = threading.Lock()
         self._leaving: set[str] = set()
         self._named: tuple[str, ...] = ()  # what `find` gave last
         self._supposed: set[str] = set()  # those that were only seen to hang
         self.follow(find, plain_folders, use_of, margin_bytes, is_sure)
         self._paths: dict[str, None] = {}
-        self._seen: dict[str, Survey] = {}
+        self._seen: dict[str, DriveSurvey] = {}
         self._told: dict[str, _Told] = {}
 
     def follow(
@@ -100,7 +100,7 @@ class Drives:
         with self._lock:
             return list(self._paths)
 
-    def refresh(self, *only: str) -> dict[str, Survey]:
+    def refresh(self, *only: str) -> dict[str, DriveSurvey]:
         """Look at all drives, or at these, at the same time; takes LOOK_S at most. Gives what was seen: those
         that are disabled are not in it."""
         supposed = () if only else self._find_more()
@@ -110,7 +110,7 @@ class Drives:
         answers = self.probe.run_all(paths, lambda path: self.survey(path, mounts), LOOK_S)
         with self._lock:
             for path, answer in answers.items():
-                seen = Survey(DirReport(DirState.HANGING)) if isinstance(answer, Hanging) else answer
+                seen = DriveSurvey(DirReport(DirState.HANGING)) if isinstance(answer, Hanging) else answer
                 self._seen[path] = seen
             self._sort_out(supposed)
             found = {path: self._seen[path] for path in answers if path in self._seen}
@@ -139,7 +139,7 @@ class Drives:
                 for file in seen.refused
             )
 
-    def candidate(self, path: str, seen: Survey, plot_id: str | None = None) -> Candidate:
+    def candidate(self, path: str, seen: DriveSurvey, plot_id: str | None = None) -> Candidate:
         """A drive as the rule sees it, for the plot that asks."""
         writers = seen.writers(part_files.now_utc(), but=plot_id)
         return Candidate(
@@ -158,7 +158,7 @@ class Drives:
             seen = self._seen.get(path, _UNSEEN)
         return next((one.length_bytes for one in seen.parts if one.path == part), 0)
 
-    def survey(self, path: str, mounts: Callable[[], Mounts] = Mounts.now) -> Survey:
+    def survey(self, path: str, mounts: Callable[[], Mounts] = Mounts.now) -> DriveSurvey:
         """Look at a drive in this thread, which may hang with it."""
         return self._looker.survey(path, self.must_be_mounted, mounts)
 

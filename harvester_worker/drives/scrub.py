@@ -11,11 +11,11 @@ from collections.abc import Callable
 from common.errors import DriveFailed
 from common.model.snapshot import DirState
 from common.system.probe import Hanging, Probe
-from common.worker.move_step import LetGo
+from common.worker.move_step import StepInterrupted
 from harvester_worker.drives import digests
-from harvester_worker.drives.digests import Kept
+from harvester_worker.drives.digests import StoredDigests
 from harvester_worker.drives.readback import compare, deadline_s
-from harvester_worker.drives.registry import LOOK_S, Drives
+from harvester_worker.drives.registry import LOOK_S, DriveRegistry
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ AGAIN_S = 7 * 86400.0
 class Scrub:
     """One thread, which reads at most `rate_bytes_s`. tell: called with a plot's path and what is wrong."""
 
-    def __init__(self, drives: Drives, rate_bytes_s: float, tell: Callable[[str, str], None]) -> None:
+    def __init__(self, drives: DriveRegistry, rate_bytes_s: float, tell: Callable[[str, str], None]) -> None:
         self._drives = drives
         self._rate_bytes_s = rate_bytes_s
         self._tell = tell
@@ -46,7 +46,7 @@ class Scrub:
         while not self._stop.is_set():
             try:
                 found = self.once(time.time())
-            except LetGo:
+            except StepInterrupted:
                 return
             except Exception:
                 log.exception("the scrub failed, and goes on later", extra={"action": "scrub-failed"})
@@ -69,12 +69,12 @@ class Scrub:
             return False
         return True
 
-    def _known(self) -> list[Kept]:
+    def _known(self) -> list[StoredDigests]:
         usable = [drive.path for drive in self._drives.shown() if drive.state is DirState.OK]
         answers = self._reads.run_all(usable, _entries, LOOK_S)
         return [kept for answer in answers.values() if not isinstance(answer, Hanging) for kept in answer]
 
-    def _read(self, kept: Kept) -> None:
+    def _read(self, kept: StoredDigests) -> None:
         drive, name = str(kept.plot.parent), kept.plot.name
         try:
             compare(kept.plot, kept.entry.digest, self._stop, self._rate_bytes_s)
@@ -89,7 +89,7 @@ class Scrub:
         log.info("%s was read back and is right", kept.plot, extra={"action": "scrubbed"})
 
 
-def _entries(drive: str) -> list[Kept]:
+def _entries(drive: str) -> list[StoredDigests]:
     """None of a drive that cannot be read: the others are scrubbed."""
     try:
         return digests.entries(drive)

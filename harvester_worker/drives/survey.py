@@ -33,7 +33,7 @@ _LISTED_ANEW_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class DriveSurvey:
     """last_used_s: Unix time when a part last came here or went, which the folder's own time of change tells:
     it stays with the drive, whatever becomes of this process; 0 where nothing ever came.
     plot_bytes: size of one plot on it; None where there is none.
@@ -94,7 +94,7 @@ class _Listed(Generic[T]):
         return found
 
 
-class Looker:
+class DriveSurveyor:
     """Looks at drives, here and now; may hang with them. What the folders hold is listed again where it may
     have changed; free space, the parts on their way in and the newest plot's size are looked up each time.
     """
@@ -103,23 +103,25 @@ class Looker:
         self._held = _Listed(_held)
         self._arrivals = _Listed(part_files.listed)
 
-    def survey(self, path: str, must_be_mounted: bool, mounts: Callable[[], Mounts] = Mounts.now) -> Survey:
+    def survey(
+        self, path: str, must_be_mounted: bool, mounts: Callable[[], Mounts] = Mounts.now
+    ) -> DriveSurvey:
         """mounts: see common.system.probe.look."""
         report = look(path, must_be_mounted, mounts)
         if report.status is None:
-            return Survey(report)
+            return DriveSurvey(report)
         try:
             held = self._held.of(path, report.status, mounts())
             size_bytes = _size_bytes(f"{path}/{held.newest}") if held.newest else None
             if not held.took_plots:
-                return Survey(report, held.plots, plot_bytes=size_bytes)
+                return DriveSurvey(report, held.plots, plot_bytes=size_bytes)
             try:
                 folder = f"{path}/{part_files.FOLDER}"
                 status = os.stat(folder)  # noqa: PTH116 - hundreds at a time
                 names = self._arrivals.of(folder, status, mounts())
             except FileNotFoundError:
-                return Survey(report, held.plots, plot_bytes=size_bytes)
-            return Survey(
+                return DriveSurvey(report, held.plots, plot_bytes=size_bytes)
+            return DriveSurvey(
                 report,
                 held.plots,
                 part_files.named(path, names.parts) if names.parts else (),
@@ -129,7 +131,7 @@ class Looker:
             )
         except OSError as error:
             log.warning("%s cannot be listed: %s", path, error, extra={"action": "drive-unreadable"})
-            return Survey(DirReport(DirState.MISSING))
+            return DriveSurvey(DirReport(DirState.MISSING))
 
 
 @dataclass(frozen=True, slots=True)

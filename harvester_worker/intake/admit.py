@@ -22,12 +22,12 @@ from common.system.probe import Probe, look
 from common.worker.digests import known
 from common.worker.move_step import Doing, Stop, never
 from harvester_worker.drives import digests, part_files
-from harvester_worker.drives.digests import Entry
+from harvester_worker.drives.digests import DigestEntry
 from harvester_worker.drives.disk import forget_cached, rename_new
 from harvester_worker.drives.existing_plots import landed_at, other_file
-from harvester_worker.drives.plot_index import Landed
+from harvester_worker.drives.plot_index import PlotIndex
 from harvester_worker.drives.readback import compare, deadline_s
-from harvester_worker.drives.registry import Drives
+from harvester_worker.drives.registry import DriveRegistry
 from harvester_worker.intake.resume import arrived
 from harvester_worker.intake.verify import check_header, prove
 
@@ -60,7 +60,7 @@ class _Looked:
     """entry: describes the file as it was before its checks, with the source's digest where that is known."""
 
     header: Header
-    entry: Entry
+    entry: DigestEntry
 
 
 class Admitter:
@@ -72,19 +72,19 @@ class Admitter:
 
     def __init__(
         self,
-        drives: Drives,
+        drives: DriveRegistry,
         work: Probe,
         challenges: int,
         python: str = sys.executable,
         read_back: bool = False,
-        landed: Landed | None = None,
+        landed: PlotIndex | None = None,
     ) -> None:
         self._drives = drives
         self._work = work
         self.challenges = challenges
         self._python = python
         self.read_back = read_back
-        self._landed_on = landed or Landed()
+        self._landed_on = landed or PlotIndex()
 
     def admit(self, delivery: Delivery, stop: Stop = never, doing: Doing | None = None) -> Admission:
         """Take the plot in. Asked again for a plot that is in, checks that and answers the same.
@@ -204,7 +204,7 @@ class Admitter:
             )
         return True
 
-    def _land(self, arrival: _Arrival, entry: Entry) -> Path:
+    def _land(self, arrival: _Arrival, entry: DigestEntry) -> Path:
         """Rename, and make both directories durable. In the drive's thread."""
         self._must_be_there(arrival.drive)
         part_files.prepare(arrival.drive)
@@ -251,7 +251,7 @@ def _flushed(arrival: _Arrival, digest: str | None) -> _Looked:
     """Check what the file system knows, and have the bytes on the drive. In the drive's thread."""
     _must_be_whole(arrival)
     make_durable(arrival.file)
-    entry = Entry.of(arrival.file, digest or "")
+    entry = DigestEntry.of(arrival.file, digest or "")
     arrived(arrival.file)
     header = check_header(arrival.file, arrival.name, arrival.reservation.size_bytes)
     forget_cached(arrival.file)  # the proofs shall read the drive

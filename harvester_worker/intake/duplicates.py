@@ -12,15 +12,15 @@ from pathlib import Path
 from common.model.snapshot import DirState
 from common.system.probe import Hanging
 from harvester_worker.drives import digests
-from harvester_worker.drives.plot_index import Landed
-from harvester_worker.drives.registry import CHANGE_S, LOOK_S, Drives
-from harvester_worker.drives.survey import Survey
+from harvester_worker.drives.plot_index import PlotIndex
+from harvester_worker.drives.registry import CHANGE_S, LOOK_S, DriveRegistry
+from harvester_worker.drives.survey import DriveSurvey
 from harvester_worker.intake.resume import give_up
 
 log = logging.getLogger(__name__)
 
 
-def drop_superseded(drives: Drives, landed: Landed, seen: Mapping[str, Survey]) -> None:
+def drop_superseded(drives: DriveRegistry, landed: PlotIndex, seen: Mapping[str, DriveSurvey]) -> None:
     """seen: the drives as they were just looked at. Never a part that is open for writing."""
     for drive, part, complete in list(_superseded(landed, seen)):
         try:
@@ -35,7 +35,7 @@ def drop_superseded(drives: Drives, landed: Landed, seen: Mapping[str, Survey]) 
         log.info("%s is not needed: %s is there", part, complete, extra={"action": "swept", "drive": drive})
 
 
-def _superseded(landed: Landed, seen: Mapping[str, Survey]) -> Iterator[tuple[str, Path, Path]]:
+def _superseded(landed: PlotIndex, seen: Mapping[str, DriveSurvey]) -> Iterator[tuple[str, Path, Path]]:
     """(drive, part on it, where its plot was taken in) as far as memory tells."""
     usable = {path: look for path, look in seen.items() if look.report.state is DirState.OK}
     for drive, look in usable.items():

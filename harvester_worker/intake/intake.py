@@ -14,15 +14,15 @@ from common.model.snapshot import Event
 from common.store import Board
 from common.worker.move_step import Doing, Stop
 from harvester_worker.intake.admit import Admitter
-from harvester_worker.intake.locks import InHand
+from harvester_worker.intake.locks import IntakeLocks
 from harvester_worker.intake.reserve import ReserveOrder, Reserver
-from harvester_worker.intake.writeback import Arriving
-from harvester_worker.receiver.receivers import Doomed, Doors
+from harvester_worker.intake.writeback import Writeback
+from harvester_worker.receiver.receivers import Doomed, Receivers
 
 log = logging.getLogger(__name__)
 
 
-class WayIn:
+class Intake:
     """host: of this harvester. tell: puts an event on the stream; must not raise. make_doors: makes the
     doors, given what to call for a transfer that was ended there."""
 
@@ -33,7 +33,7 @@ class WayIn:
         reserver: Reserver,
         admitter: Admitter,
         tell: Callable[[Event], None],
-        make_doors: Callable[[Callable[[Doomed], None]], Doors],
+        make_doors: Callable[[Callable[[Doomed], None]], Receivers],
     ) -> None:
         self._host = host
         self._board = board
@@ -41,8 +41,8 @@ class WayIn:
         self._admitter = admitter
         self._tell = tell
         self._doors = make_doors(self._doomed)
-        self._arriving = Arriving()
-        self._in_hand = InHand()
+        self._arriving = Writeback()
+        self._in_hand = IntakeLocks()
 
     def start(self) -> None:
         """Tidy up after a worker that was killed."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from common.errors import TransferFailed
 
 
-class InHand:
+class IntakeLocks:
     """Plots by id, each either reserved for or taken in. The notice board does not tell which: it may have
     lost the move of a plot whose checks take minutes, and beat then orders the plot to be sent anew."""
 

@@ -24,11 +24,11 @@ from common.system.probe import Hanging
 from harvester_worker.drives import part_files
 from harvester_worker.drives.disk import hold
 from harvester_worker.drives.existing_plots import UNREAD, Answers, best, looked_for, same_file, why_unread
-from harvester_worker.drives.part_files import Part, Record
+from harvester_worker.drives.part_files import Part, PartRecord
 from harvester_worker.drives.placement import Candidate, Refusal, choose_drive, why_not
-from harvester_worker.drives.plot_index import Landed
-from harvester_worker.drives.registry import CHANGE_S, Drives
-from harvester_worker.drives.survey import Survey
+from harvester_worker.drives.plot_index import PlotIndex
+from harvester_worker.drives.registry import CHANGE_S, DriveRegistry
+from harvester_worker.drives.survey import DriveSurvey
 from harvester_worker.intake.resume import VAIN_MAX, give_up, resume, tries_in_vain
 
 log = logging.getLogger(__name__)
@@ -89,9 +89,9 @@ class Reserver:
     """One per harvester; reservations are made one after the other, each within milliseconds. limits: may be
     replaced at any time."""
 
-    def __init__(self, drives: Drives, limits: Limits, landed: Landed | None = None) -> None:
+    def __init__(self, drives: DriveRegistry, limits: Limits, landed: PlotIndex | None = None) -> None:
         self._drives = drives
-        self._landed_on = landed or Landed()
+        self._landed_on = landed or PlotIndex()
         self.limits = limits
         self._one_at_a_time = threading.Lock()
         self._avoided: dict[tuple[str, str], tuple[float, str]] = {}  # (plot, drive) -> (until, why)
@@ -147,7 +147,7 @@ class Reserver:
         return self._drives.length_bytes(drive, part)
 
     def _why_unreadable(
-        self, home: str, seen: Mapping[str, Survey], unread: Mapping[str, OSError | Hanging]
+        self, home: str, seen: Mapping[str, DriveSurvey], unread: Mapping[str, OSError | Hanging]
     ) -> str:
         if self._drives.use_of(home) is DriveUse.DISABLED:
             return "is disabled"
@@ -165,7 +165,9 @@ class Reserver:
             )
         return order.answer(drive, landed=file.path, compare=not file.ours)
 
-    def _resumed(self, order: ReserveOrder, name: PlotName, seen: dict[str, Survey]) -> Reservation | None:
+    def _resumed(
+        self, order: ReserveOrder, name: PlotName, seen: dict[str, DriveSurvey]
+    ) -> Reservation | None:
         begun = ((drive, part) for drive, look in seen.items() for part in look.parts)
         for drive, part in begun:
             if part.path.stem != name.plot_id:
@@ -185,7 +187,7 @@ class Reserver:
                 return order.answer(drive, part=part.path)
         return None
 
-    def _resumes(self, drive: str, part: Part, record: Record) -> bool:
+    def _resumes(self, drive: str, part: Part, record: PartRecord) -> bool:
         if tries_in_vain(part) >= VAIN_MAX:
             reason = f"several tries came no further than {human_bytes(part.length_bytes)}"
             self.avoid(record.plot_id, drive, reason)
@@ -198,7 +200,7 @@ class Reserver:
         self,
         order: ReserveOrder,
         name: PlotName,
-        seen: dict[str, Survey],
+        seen: dict[str, DriveSurvey],
         unread: Mapping[str, OSError | Hanging],
     ) -> Reservation:
         left = {
@@ -268,8 +270,8 @@ class Reserver:
         return part
 
 
-def _record(order: ReserveOrder, name: PlotName) -> Record:
-    return Record(
+def _record(order: ReserveOrder, name: PlotName) -> PartRecord:
+    return PartRecord(
         plot_id=name.plot_id,
         name=name.name,
         size_bytes=order.size_bytes,

@@ -11,7 +11,7 @@ from common.system.durable import make_durable
 from common.system.openfile import is_open_for_writing
 from harvester_worker.drives import part_files
 from harvester_worker.drives.disk import hold
-from harvester_worker.drives.part_files import Part, Record
+from harvester_worker.drives.part_files import Part, PartRecord
 
 # rsync skips a destination as long as its source, whatever is in it. A part that looks full though its
 # transfer did not end well is cut by so much: rsync then compares what is there, sends the rest, and
@@ -40,7 +40,7 @@ def give_up(drive: str, part: Path) -> None:
             part_files.drop(part)
 
 
-def resume(drive: str, part: Part, record: Record) -> bool:
+def resume(drive: str, part: Part, record: PartRecord) -> bool:
     """Make a part of an earlier try ready for the next; False where it is of no use and was dropped: it is
     another's, or the drive has no room for the rest.
 
@@ -92,5 +92,5 @@ def _free_bytes(fd: int) -> int:
     return figures.f_bavail * figures.f_frsize
 
 
-def _to_come_bytes(fd: int, record: Record) -> int:
+def _to_come_bytes(fd: int, record: PartRecord) -> int:
     return record.size_bytes - os.fstat(fd).st_size

@@ -13,7 +13,7 @@ from typing import Any
 from common.errors import PlotRefused, TransferFailed
 from common.model.plot_name import PlotName
 from common.system.plotfile import Header, NotAPlot, expected_size_bytes, read_header
-from common.worker.move_step import LetGo, Stop
+from common.worker.move_step import StepInterrupted, Stop
 
 # About 80 reads for each proof: a second on an idle hard disk, more on a busy one.
 PROVE_TIMEOUT_S = 900.0
@@ -91,7 +91,7 @@ def _outcome(prover: subprocess.Popen[str], stop: Stop) -> tuple[str, str]:
                 return prover.communicate(timeout=0.2)
             except subprocess.TimeoutExpired as error:
                 if stop.is_set():
-                    raise LetGo from None
+                    raise StepInterrupted from None
                 if time.monotonic() > deadline_s:
                     raise TransferFailed(
                         f"Proofs took more than {PROVE_TIMEOUT_S:.0f} s.",

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 _EVERY_S = 0.5  # what came meanwhile is what is left to be flushed at the end
 
 
-class Arriving:
+class Writeback:
     """Follows parts. Each has a thread of its own, which ends by itself when the part is gone, or does not
     grow for long: a drive that hangs holds nobody up. Nothing depends on it: whoever takes a plot in flushes
     it."""

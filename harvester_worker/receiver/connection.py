@@ -34,7 +34,7 @@ _NO_TLS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class ReceiverTimeouts:
     """Seconds. unacknowledged_s: how long bytes may stay unacknowledged by a network that is silently gone
     (rsync's own timeout does not end its server then: it counts what it sends itself as life).
     nameless_s: until a client has said who it is. stale_s: without any byte from a client whose machine
@@ -52,10 +52,10 @@ class Patience:
         return self.stale_s + begun_bytes / SLOWEST_SOURCE_BYTES_S
 
 
-PATIENCE = Patience()
+PATIENCE = ReceiverTimeouts()
 
 
-class Connection:
+class ReceiverConnection:
     """An accepted connection, served by an rsync of its own. Owns neither thread nor socket: the caller
     calls `look` every now and then.
 
@@ -67,7 +67,7 @@ class Connection:
         accepted: socket.socket,
         config: Path,
         log_file: Path,
-        patience: Patience,
+        patience: ReceiverTimeouts,
         rsync: str,
         owner: str,
         tls: Path | None = None,
@@ -172,7 +172,7 @@ def _seen(leader: int, relayed: bool) -> tuple[int, bool]:
     return total, waits
 
 
-def _keep_alive(accepted: socket.socket, patience: Patience) -> None:
+def _keep_alive(accepted: socket.socket, patience: ReceiverTimeouts) -> None:
     """A connection whose other end is silently gone is found out within a minute or so, tcp(7)."""
     accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(patience.unacknowledged_s * 1000))
     accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -20,9 +20,9 @@ from pydantic import SecretStr
 from common.errors import TransferFailed
 from common.model.ticket import Ticket
 from common.names import DOOR_LIFETIME
-from harvester_worker.receiver.connection import PATIENCE, Connection, Patience, end_strays
+from harvester_worker.receiver.connection import PATIENCE, ReceiverConnection, ReceiverTimeouts, end_strays
 from harvester_worker.receiver.identity import Identity, make_identity
-from harvester_worker.receiver.rsyncd import Module, configuration, must_be_writable_down
+from harvester_worker.receiver.rsyncd import RsyncModule, configuration, must_be_writable_down
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class _Door:
     plotter: str
     drive: str
     move: str | None
-    module: Module
+    module: RsyncModule
     ticket: Ticket
     used_s: float
     begun_bytes: int
@@ -56,7 +56,7 @@ class Doomed:
     reason: str
 
 
-class Doors:
+class Receivers:
     """Listens while at least one door is open, and on one port for all of them, which a firewall can know.
     One thread accepts and watches; the other methods may be called from any.
 
@@ -71,7 +71,7 @@ class Doors:
         address: str,
         port: int,
         doomed: Callable[[Doomed], None],
-        patience: Patience = PATIENCE,
+        patience: ReceiverTimeouts = PATIENCE,
         rsync: str = "rsync",
         tls: bool = False,
     ) -> None:
@@ -83,7 +83,7 @@ class Doors:
         self._identity: Identity | None = None  # made with the first door
         self._lock = threading.RLock()
         self._doors: dict[str, _Door] = {}  # by module
-        self._connections: list[Connection] = []
+        self._connections: list[ReceiverConnection] = []
         self._count = 0
         self._socket: socket.socket | None = None  # None: nobody listens
         self._thread: threading.Thread | None = None
@@ -134,7 +134,7 @@ class Doors:
                 self._identity = make_identity()
             port = self._listen()
             name = secrets.token_hex(8)
-            module = Module(name, part, self._folder / f"{name}.secrets")
+            module = RsyncModule(name, part, self._folder / f"{name}.secrets")
             password = secrets.token_urlsafe(32)
             _write_secret(module.secrets, f"{name}:{password}\n")
             ticket = Ticket(
@@ -225,7 +225,7 @@ class Doors:
             config.write_text(text, encoding="utf-8")
             owner, tls = str(self._folder), self._pem if self._identity else None
             self._connections.append(
-                Connection(accepted, config, log_file, self._patience, self._rsync, owner, tls)
+                ReceiverConnection(accepted, config, log_file, self._patience, self._rsync, owner, tls)
             )
 
     def _watch(self) -> None:

@@ -18,7 +18,7 @@ TIMEOUT_S = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Module:
+class RsyncModule:
     """A door as rsync knows it. name: also that of its one user. part: the file that may be written."""
 
     name: str
@@ -26,7 +26,7 @@ class Module:
     secrets: Path
 
 
-def configuration(modules: Iterable[Module], uid: int, gid: int, log: Path) -> str:
+def configuration(modules: Iterable[RsyncModule], uid: int, gid: int, log: Path) -> str:
     """The whole file. uid, gid: of this process; a server that is started by root needs to be told.
     log: given here, since --log-file is forgotten once the client has named its module."""
     head = [
@@ -41,7 +41,7 @@ def configuration(modules: Iterable[Module], uid: int, gid: int, log: Path) -> s
     return "\n".join(head) + "\n" + "".join(_section(module) for module in modules)
 
 
-def _section(module: Module) -> str:
+def _section(module: RsyncModule) -> str:
     """Options are refused except those of our own command line: `write only` and `refuse options = delete`
     alone would let a client overwrite, rename and truncate whatever is in the path.
 

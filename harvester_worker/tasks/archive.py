@@ -16,7 +16,7 @@ from common.model.messages import Admission, Delivery, Message, PlotsFound
 from common.model.pending import MoveStep
 from common.model.plot_name import plot_id_of
 from common.model.snapshot import DirState, Drive
-from common.worker.move_step import Doing, LetGo, Step
+from common.worker.move_step import Doing, Step, StepInterrupted
 from common.worker.pool import stop_event
 from harvester_worker.drives.part_files import now_utc
 from harvester_worker.intake.reserve import ReserveOrder
@@ -132,7 +132,7 @@ def admit(self: Task, delivery: dict[str, Any], host: str) -> dict[str, Any]:
         doing = Doing()
         with harvester.moves.working(step, doing):
             admission = harvester.way_in.admit(delivered, stop_event(self.request.id), doing)
-    except LetGo:
+    except StepInterrupted:
         raise Ignore from None
     except (PlotRefused, DriveFailed) as error:
         harvester.history.refused(delivered, str(error), began_at)

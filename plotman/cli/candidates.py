@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
-    from plotman.control.farm import Farm
+    from plotman.control.farm import FarmState
 
 _WAIT_S = 1.0
 
@@ -36,9 +36,11 @@ def complete_plot(ctx: click.Context, param: click.Parameter, incomplete: str) -
     farm = _farm()
     if farm is None:
         return []
-    from plotman.control.selectors import Target
+    from plotman.control.selectors import PlotSelection
 
-    targets = [Target(host, job) for host, job in farm.jobs() if ctx.params.get("host") in (None, host)]
+    targets = [
+        PlotSelection(host, job) for host, job in farm.jobs() if ctx.params.get("host") in (None, host)
+    ]
     offered = [
         CompletionItem(
             target.name, help=f"{target.host} {target.job.tmp or ''} {target.job.phase or ''}".strip()
@@ -62,7 +64,7 @@ def complete_place(ctx: click.Context, param: click.Parameter, incomplete: str) 
     return [CompletionItem(text) for text in sorted(offered) if text.startswith(incomplete)]
 
 
-def _farm() -> Farm | None:
+def _farm() -> FarmState | None:
     import logging
 
     from common.errors import PlotmanError

@@ -13,7 +13,7 @@ from common.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from plotman.control.actions.cleanup import Cleaned, Found
+    from plotman.control.actions.cleanup import CleanupResult, FoundLeftovers
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -51,7 +51,7 @@ def cleanup(host: str | None, tmp: str | None, older: float | None, yes: bool, j
     if not json_:
         draw(cleaning.leftovers_table(found))
         draw(cleaning.kept_table(found))
-    cleaned: list[Cleaned] | None = None
+    cleaned: list[CleanupResult] | None = None
     if yes:
         cleaned = [done for one in found if one.leftovers for done in cleaning.delete(one, older)]
     if json_:
@@ -62,7 +62,7 @@ def cleanup(host: str | None, tmp: str | None, older: float | None, yes: bool, j
         sys.exit(ExitCode.FAILED)
 
 
-def _say(found: Sequence[Found], cleaned: Sequence[Cleaned] | None) -> None:
+def _say(found: Sequence[FoundLeftovers], cleaned: Sequence[CleanupResult] | None) -> None:
     from common.model.units import counted, human_bytes
 
     for one in found:

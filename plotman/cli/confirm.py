@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from plotman.control.actions.holds import Said
+    from plotman.control.actions.holds import HoldAnswers
 
 JSON = click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
 
@@ -26,7 +26,7 @@ def must_agree(question: str, otherwise: str) -> None:
         sys.exit(ExitCode.FAILED)
 
 
-def show(said: Sequence[Said], json_: bool) -> None:
+def show(said: Sequence[HoldAnswers], json_: bool) -> None:
     """Print what was answered; tell on stderr who did not, and exit as that says."""
     from common.errors import PlotmanError
 
@@ -43,7 +43,7 @@ def show(said: Sequence[Said], json_: bool) -> None:
         sys.exit(failed[0].exit_code)
 
 
-def _show_json(said: Sequence[Said]) -> None:
+def _show_json(said: Sequence[HoldAnswers]) -> None:
     from plotman.cli.draw import as_json
 
     answers = [

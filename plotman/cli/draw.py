@@ -14,12 +14,12 @@ from typing import Any
 
 import click
 
-from plotman.control.queries.tables import Table
+from plotman.control.queries.tables import PlainTable
 
 _BETWEEN = 2  # spaces from column to column
 
 
-def draw(table: Table) -> None:
+def draw(table: PlainTable) -> None:
     """Print the table; nothing where it has no rows. On a narrow terminal its spare columns are left out,
     and then the folder that all its paths share is said once."""
     if not table.rows:
@@ -43,12 +43,12 @@ def as_json(value: dict[str, Any]) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
-def _fits(table: Table, left_out: Set[str], width: int | None) -> bool:
+def _fits(table: PlainTable, left_out: Set[str], width: int | None) -> bool:
     widths = _widths(table, left_out)
     return width is None or sum(widths) + _BETWEEN * (len(widths) - 1) <= width
 
 
-def _print(table: Table, left_out: Set[str]) -> None:
+def _print(table: PlainTable, left_out: Set[str]) -> None:
     widths = _widths(table, left_out)
     right = [column in table.right for column in _kept(table, left_out)]
     gap = " " * _BETWEEN
@@ -66,16 +66,16 @@ def _print(table: Table, left_out: Set[str]) -> None:
     click.echo("\n".join(line(cells) for cells in _rows(table, left_out)))
 
 
-def _kept(table: Table, left_out: Set[str]) -> list[str]:
+def _kept(table: PlainTable, left_out: Set[str]) -> list[str]:
     return [column for column in table.columns if column not in left_out]
 
 
-def _rows(table: Table, left_out: Set[str]) -> list[list[str]]:
+def _rows(table: PlainTable, left_out: Set[str]) -> list[list[str]]:
     keep = [column not in left_out for column in table.columns]
     return [[cell for cell, kept in zip(row, keep, strict=True) if kept] for row in table.rows]
 
 
-def _widths(table: Table, left_out: Set[str]) -> list[int]:
+def _widths(table: PlainTable, left_out: Set[str]) -> list[int]:
     return [
         max(map(_width, column))
         for column in zip(_kept(table, left_out), *_rows(table, left_out), strict=True)
@@ -96,7 +96,7 @@ def _pad(text: str, width: int, to_right: bool) -> str:
     return space + text if to_right else text + space
 
 
-def _fold(table: Table, left_out: Set[str]) -> None:
+def _fold(table: PlainTable, left_out: Set[str]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table as Drawn

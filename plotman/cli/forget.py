@@ -21,10 +21,10 @@ def forget(host: str, yes: bool, json_: bool) -> None:
     machine. If HOST comes back it announces itself anew, with all its plots.
     """
     from plotman.control.actions import forget as forgetting
-    from plotman.control.actions.holds import Said
+    from plotman.control.actions.holds import HoldAnswers
 
     gone = forgetting.find(host)
     if not yes:
         click.echo("\n".join(forgetting.lines(gone)), err=True)
         must_agree(f"Forget {host}?", "With --yes the host is forgotten without asking.")
-    show([Said(host, forgetting.forget(host))], json_)
+    show([HoldAnswers(host, forgetting.forget(host))], json_)

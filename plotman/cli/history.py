@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from common.history.rows import PlotEnd
-    from plotman.control.queries.history import Found
+    from plotman.control.queries.history import HistoryResult
     from plotman.control.queries.plot_logs import Logs
 
 _WORDS = ("host", "tmp", "tmp2", "dst", "plotter", "k", "compression", "version", "bitfield")
@@ -61,7 +61,7 @@ def history(
     json_: bool,
 ) -> None:
     """Show the plots that were made and moved, the newest first."""
-    from common.history.rows import Kind
+    from common.history.rows import HistoryKind
     from plotman.cli.draw import as_json, draw
     from plotman.control.queries.history import gather
     from plotman.control.queries.history_tables import table
@@ -69,7 +69,7 @@ def history(
     if summary:
         _summary(json_)
         return
-    found = gather(Kind(kind), host, since, most, failed)
+    found = gather(HistoryKind(kind), host, since, most, failed)
     _tell_missing(found)
     if json_:
         as_json(found.as_json())
@@ -177,7 +177,7 @@ def _plots(
 ) -> tuple[Sequence[PlotEnd], frozenset[str]]:
     """The plots meant, and the keys of those that are the first or last of their log. unmade: those that
     failed as well."""
-    from common.history.rows import End, Kind, PlotEnd
+    from common.history.rows import End, HistoryKind, PlotEnd
 
     if logfiles:
         if host:
@@ -186,7 +186,7 @@ def _plots(
         return [plot for plot in logs.plots if since is None or plot.ended_at >= since], logs.terminal
     from plotman.control.queries.history import gather
 
-    found = gather(Kind.PLOTS, host, since)
+    found = gather(HistoryKind.PLOTS, host, since)
     _tell_missing(found)
     plots = [row for row in found.rows if isinstance(row, PlotEnd)]
     return [plot for plot in plots if unmade or plot.end is End.DONE], frozenset()
@@ -205,6 +205,6 @@ def _read_logs(names: tuple[str, ...]) -> Logs:
     return logs
 
 
-def _tell_missing(found: Found) -> None:
+def _tell_missing(found: HistoryResult) -> None:
     for host, why in found.missing.items():
         click.echo(f"{host} is missing: {why}", err=True)

@@ -44,7 +44,7 @@ def resend(plot: str, host: str | None, yes: bool, json_: bool) -> None:
     says what that means, and asks.
     """
     from plotman.control.actions import resend as resending
-    from plotman.control.actions.holds import Said
+    from plotman.control.actions.holds import HoldAnswers
     from plotman.control.farm import board
 
     stuck = resending.find(board(), plot, host)
@@ -52,4 +52,4 @@ def resend(plot: str, host: str | None, yes: bool, json_: bool) -> None:
         click.echo(stuck.warning, err=True)
         if not yes:
             must_agree("Send it to another?", "With --yes it is sent without asking.")
-    show([Said(stuck.host, resending.resend(stuck))], json_)
+    show([HoldAnswers(stuck.host, resending.resend(stuck))], json_)

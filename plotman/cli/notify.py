@@ -51,7 +51,7 @@ def list_(json_: bool) -> None:
     """Show what can be told, for the key events of plotman.yaml."""
     from common.model.notification_kinds import KINDS
     from plotman.cli.draw import as_json, draw
-    from plotman.control.queries.tables import Table
+    from plotman.control.queries.tables import PlainTable
 
     kinds = [kind for kind in KINDS.values() if kind.name != "test"]
     if json_:
@@ -71,5 +71,5 @@ def list_(json_: bool) -> None:
         (kind.name, kind.group, kind.severity.word, "yes" if kind.action else "", kind.meaning)
         for kind in kinds
     )
-    draw(Table(("event", "group", "severity", "action", "told when"), rows))
+    draw(PlainTable(("event", "group", "severity", "action", "told when"), rows))
     click.echo("\nevents: takes names, groups, `action` (the default) and `all`.")

@@ -12,8 +12,8 @@ from plotman.cli.candidates import complete_host, complete_plot
 from plotman.cli.confirm import must_agree
 
 if TYPE_CHECKING:
-    from plotman.control.actions.plots import Answer
-    from plotman.control.selectors import Target
+    from plotman.control.actions.plots import PlotAnswer
+    from plotman.control.selectors import PlotSelection
 
 _PLOTS = click.argument("plots", nargs=-1, required=True, metavar="PLOT...", shell_complete=complete_plot)
 _HOST = click.option("--host", help="Only on this plotter.", shell_complete=complete_host)
@@ -30,7 +30,7 @@ def _options(verb: Verb) -> Verb:
     return verb
 
 
-def _targets(plots: Sequence[str], host: str | None, tmp: str | None) -> list[Target]:
+def _targets(plots: Sequence[str], host: str | None, tmp: str | None) -> list[PlotSelection]:
     """The plots meant. Says which hosts cannot be asked where all are meant."""
     from common.model.selectors import EVERY
     from plotman.control.farm import board, look
@@ -43,7 +43,7 @@ def _targets(plots: Sequence[str], host: str | None, tmp: str | None) -> list[Ta
     return resolve(farm, plots, host, tmp)
 
 
-def _show(answers: list[Answer], json_: bool, show: Callable[[Answer, dict[str, Any]], None]) -> None:
+def _show(answers: list[PlotAnswer], json_: bool, show: Callable[[PlotAnswer, dict[str, Any]], None]) -> None:
     """Print each answer as it stands, or tell on stderr why there is none; then exit as the first of these
     says."""
     from common.errors import PlotmanError
@@ -72,7 +72,7 @@ def details(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: bo
     from plotman.control.actions import plots as control
     from plotman.control.queries.plot_lines import details_lines
 
-    def show(_: Answer, said: dict[str, Any]) -> None:
+    def show(_: PlotAnswer, said: dict[str, Any]) -> None:
         click.echo("\n".join(details_lines(said)) + "\n")
 
     _show(control.details(_targets(plots, host, tmp)), json_, show)
@@ -88,7 +88,7 @@ def files(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: bool
     from plotman.control.actions import plots as control
     from plotman.control.queries.plot_lines import files_lines, files_sum
 
-    def show(answer: Answer, said: dict[str, Any]) -> None:
+    def show(answer: PlotAnswer, said: dict[str, Any]) -> None:
         for line in files_lines(said):
             click.echo(line)
         click.echo(f"{answer.target}: {files_sum(said)}", err=True)
@@ -107,7 +107,7 @@ def suspend(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: bo
     """
     from plotman.control.actions import plots as control
 
-    def show(answer: Answer, _: dict[str, Any]) -> None:
+    def show(answer: PlotAnswer, _: dict[str, Any]) -> None:
         click.echo(f"{answer.target} is suspended")
 
     _show(control.suspend(_targets(plots, host, tmp)), json_, show)
@@ -122,7 +122,7 @@ def resume(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: boo
     """
     from plotman.control.actions import plots as control
 
-    def show(answer: Answer, _: dict[str, Any]) -> None:
+    def show(answer: PlotAnswer, _: dict[str, Any]) -> None:
         click.echo(f"{answer.target} goes on")
 
     _show(control.resume(_targets(plots, host, tmp)), json_, show)
@@ -144,14 +144,14 @@ def kill(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: bool,
     if not force:
         targets = _agreed(control.files(targets))
 
-    def show(answer: Answer, said: dict[str, Any]) -> None:
+    def show(answer: PlotAnswer, said: dict[str, Any]) -> None:
         for line in killed_lines(str(answer.target), said):
             click.echo(line)
 
     _show(control.kill(targets), json_, show)
 
 
-def _agreed(listings: list[Answer]) -> list[Target]:
+def _agreed(listings: list[PlotAnswer]) -> list[PlotSelection]:
     """Show what is at stake and ask. Those whose host does not answer are told and left alone; exits where
     the person says no, or nobody is there to ask."""
     from common.errors import ExitCode, PlotmanError

@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from plotman.control.queries.why import Answer
+    from plotman.control.queries.why import WhyAnswer
 
 
 @click.command()
@@ -40,11 +40,11 @@ def why(subject: str | None, json_: bool) -> None:
     _show(answers)
 
 
-def _host(answer: Answer) -> str:
+def _host(answer: WhyAnswer) -> str:
     return answer.host
 
 
-def _show(answers: Sequence[Answer]) -> None:
+def _show(answers: Sequence[WhyAnswer]) -> None:
     for host, of_host in groupby(sorted(answers, key=_host), key=_host):
         click.secho(host, bold=True)
         for answer in of_host:

@@ -14,8 +14,8 @@ from common.errors import ConfigError, ExitCode, PlotmanError
 from common.model.pending import PendingMove
 from common.model.snapshot import ArchiverSnapshot, HarvesterSnapshot, Job, PlotterSnapshot, Waits
 from common.names import Role
-from common.store.board_reader import Looking
-from common.store.quick_reader import Glance
+from common.store.board_reader import BoardReader
+from common.store.quick_reader import QuickReader
 
 if TYPE_CHECKING:
     from common.store import Board
@@ -28,7 +28,7 @@ class NoSuchHost(PlotmanError):
 
 
 @dataclass(frozen=True)
-class Farm:
+class FarmState:
     """Snapshots by host, the last word of each.
 
     waits: by the word of the last beat that decided, however long ago. stale: (role, host) of those who are
@@ -59,9 +59,9 @@ def board(patience_s: float | None = None) -> Board:
     return Board.connect(broker_url(_where_to_look()), patience_s)
 
 
-def glance(patience_s: float | None = None) -> Glance:
+def glance(patience_s: float | None = None) -> QuickReader:
     """The same for a verb that looks once and ends: what takes long to load it leaves out."""
-    return Glance(broker_url(farm_section(default_path()) or _where_to_look()), patience_s)
+    return QuickReader(broker_url(farm_section(default_path()) or _where_to_look()), patience_s)
 
 
 def _where_to_look() -> config.Config:
@@ -82,7 +82,7 @@ def _where_to_look() -> config.Config:
         return found
 
 
-def look(at: Looking, known: dict[tuple[Role, str], tuple[str, Any]] | None = None) -> Farm:
+def look(at: BoardReader, known: dict[tuple[Role, str], tuple[str, Any]] | None = None) -> FarmState:
     """Read the whole board. Raises BrokerError.
 
     known: kept by one who looks again and again; snapshots that did not change come from there.
@@ -100,7 +100,7 @@ def look(at: Looking, known: dict[tuple[Role, str], tuple[str, Any]] | None = No
         for move in moves
         if move.retry_at is None and move.expires_at > now
     }
-    return Farm(
+    return FarmState(
         at=now,
         plotters=last(Role.PLOTTER),
         archivers=last(Role.ARCHIVER),
@@ -112,7 +112,7 @@ def look(at: Looking, known: dict[tuple[Role, str], tuple[str, Any]] | None = No
     )
 
 
-def narrowed(farm: Farm, host: str | None) -> Farm:
+def narrowed(farm: FarmState, host: str | None) -> FarmState:
     """The same farm with only this host; None: as it is. Raises NoSuchHost."""
     if host is None:
         return farm

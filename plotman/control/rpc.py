@@ -27,14 +27,14 @@ class NotAllowed(PlotmanError):
     exit_code = ExitCode.UNREACHABLE
 
 
-class NobodyThere(PlotmanError):
+class NoAnswer(PlotmanError):
     """No such host, or it does not answer."""
 
     exit_code = ExitCode.UNREACHABLE
 
 
 @dataclass(frozen=True)
-class Question:
+class TaskCall:
     """A task that is called on `host`; kwargs: its arguments beside the host."""
 
     task: str
@@ -47,7 +47,7 @@ def plotters(host: str | None = None) -> list[str]:
     alive, known = those_of(Role.PLOTTER, host)
     if not alive:
         silent = f"The plotter of {host} is silent." if host else "No plotter answers."
-        raise NobodyThere(silent, f"Start `plotman up` there ({', '.join(known)}).")
+        raise NoAnswer(silent, f"Start `plotman up` there ({', '.join(known)}).")
     return alive
 
 
@@ -71,7 +71,7 @@ def ask(task: str, host: str, *, timeout_s: float = ANSWER_S, **kwargs: Any) -> 
     Raises NobodyThere when no answer comes within `timeout_s` (a task that has not begun by then never
     does), NotAllowed, BrokerError, and whatever PlotmanError the task raises there.
     """
-    (answer,) = ask_each([Question(task, host, kwargs)], timeout_s=timeout_s)
+    (answer,) = ask_each([TaskCall(task, host, kwargs)], timeout_s=timeout_s)
     if isinstance(answer, PlotmanError):
         raise answer
     return answer
@@ -82,12 +82,12 @@ def ask_many(
 ) -> dict[str, Any]:
     """Host -> what `task` returns there, or the PlotmanError that `ask` would raise. All are asked at once:
     it takes as long as the slowest, and never longer than `timeout_s`."""
-    questions = [Question(task, host, kwargs) for host in dict.fromkeys(hosts)]
+    questions = [TaskCall(task, host, kwargs) for host in dict.fromkeys(hosts)]
     answers = ask_each(questions, timeout_s=timeout_s)
     return {question.host: answer for question, answer in zip(questions, answers, strict=True)}
 
 
-def ask_each(questions: Iterable[Question], *, timeout_s: float = ANSWER_S) -> list[Any]:
+def ask_each(questions: Iterable[TaskCall], *, timeout_s: float = ANSWER_S) -> list[Any]:
     """The answers to several questions in their order, each as in `ask_many`."""
     deadline = time.monotonic() + timeout_s
     url = broker_url(config.load())
@@ -95,7 +95,7 @@ def ask_each(questions: Iterable[Question], *, timeout_s: float = ANSWER_S) -> l
     return [_answer(question, sent, url, deadline, timeout_s) for question, sent in asked]
 
 
-def _send(question: Question, url: str, timeout_s: float) -> AsyncResult[Any] | PlotmanError:
+def _send(question: TaskCall, url: str, timeout_s: float) -> AsyncResult[Any] | PlotmanError:
     from plotman.app import app  # late: it takes half a second to import
 
     try:
@@ -107,7 +107,7 @@ def _send(question: Question, url: str, timeout_s: float) -> AsyncResult[Any] | 
 
 
 def _answer(
-    question: Question, sent: AsyncResult[Any] | PlotmanError, url: str, deadline: float, timeout_s: float
+    question: TaskCall, sent: AsyncResult[Any] | PlotmanError, url: str, deadline: float, timeout_s: float
 ) -> Any:
     if isinstance(sent, PlotmanError):
         return sent
@@ -123,7 +123,7 @@ def _answer(
             answer = sent.get(max(0.01, left_s), propagate=False)
     except NoAnswer:
         role = ROLE_OF_TASK.get(question.task, "")
-        return NobodyThere(
+        return NoAnswer(
             f"The {role} worker of {host} did not answer within {timeout_s:.0f} s.",
             "Is `plotman up` running there?",
         )

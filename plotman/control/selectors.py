@@ -11,20 +11,20 @@ from common.model.selectors import EVERY, fits
 from common.model.snapshot import Job, age_s
 from common.model.units import human_duration
 from common.names import Role
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 
 _SHOWN = 20  # candidates
 _SHORT = 8  # digits of a plot id that people are shown
 
 
-class Silent(PlotmanError):
+class HostIsLost(PlotmanError):
     """The plot is on a host that does not answer."""
 
     exit_code = ExitCode.UNREACHABLE
 
 
 @dataclass(frozen=True)
-class Target:
+class PlotSelection:
     """A plot in the making, and where."""
 
     host: str
@@ -41,8 +41,8 @@ class Target:
 
 
 def resolve(
-    farm: Farm, handles: Sequence[str], host: str | None = None, tmp: str | None = None
-) -> list[Target]:
+    farm: FarmState, handles: Sequence[str], host: str | None = None, tmp: str | None = None
+) -> list[PlotSelection]:
     """The plots that the handles name, each once. host, tmp: only those there.
 
     A handle is the start of a plot id, HOST:PID, the start of a task id (8 digits or more), or `all`, which
@@ -50,29 +50,29 @@ def resolve(
     """
     _must_be_known(farm, host)
     jobs = [
-        Target(name, job)
+        PlotSelection(name, job)
         for name, job in farm.jobs()
         if host in (None, name) and (tmp is None or _same_folder(tmp, job.tmp))
     ]
-    found: dict[tuple[str, str], Target] = {}
+    found: dict[tuple[str, str], PlotSelection] = {}
     for handle in handles:
         for target in _meant(farm, handle, jobs):
             found[target.host, target.job.task_id] = target
     return list(found.values())
 
 
-def silent_hosts(farm: Farm) -> frozenset[str]:
+def silent_hosts(farm: FarmState) -> frozenset[str]:
     """Plotters whose last word is old."""
     return frozenset(name for role, name in farm.stale if role is Role.PLOTTER)
 
 
-def _must_be_known(farm: Farm, host: str | None) -> None:
+def _must_be_known(farm: FarmState, host: str | None) -> None:
     if host is not None and host not in farm.plotters:
         known = ", ".join(sorted(farm.plotters)) or "none"
         raise NoSuchPlot(f"No plotter is called {host}.", f"Plotters: {known}.")
 
 
-def _meant(farm: Farm, handle: str, jobs: list[Target]) -> list[Target]:
+def _meant(farm: FarmState, handle: str, jobs: list[PlotSelection]) -> list[PlotSelection]:
     silent = silent_hosts(farm)
     if handle.lower() == EVERY:
         reachable = [target for target in jobs if target.host not in silent]
@@ -94,13 +94,13 @@ def _meant(farm: Farm, handle: str, jobs: list[Target]) -> list[Target]:
     (target,) = fitting
     if target.host in silent:
         age = human_duration(age_s(farm.plotters[target.host].at, farm.at))
-        raise Silent(
+        raise HostIsLost(
             f"{target}: that host has been silent for {age}.", f"Start `plotman up` on {target.host}."
         )
     return fitting
 
 
-def _nearest(handle: str, jobs: list[Target]) -> str:
+def _nearest(handle: str, jobs: list[PlotSelection]) -> str:
     """What to do next: the plots that begin most alike, or where all are listed."""
     alike = [(_alike(handle.lower(), target.job.plot_id or ""), target) for target in jobs]
     most = max((length for length, _ in alike), default=0)
@@ -116,7 +116,7 @@ def _alike(one: str, other: str) -> int:
     return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
-def candidates(targets: Iterable[Target]) -> list[str]:
+def candidates(targets: Iterable[PlotSelection]) -> list[str]:
     """A line for each: plot id, host, tmp directory and phase, in columns."""
     rows = [
         (

@@ -19,7 +19,7 @@ from plotman.dashboard.feed import Source
 from plotman.dashboard.grid import Grid
 from plotman.dashboard.keys import ALL, PANES
 from plotman.dashboard.lines import Lines
-from plotman.dashboard.model import Kind, Level, Line, Target
+from plotman.dashboard.model import CellLevel, Line, RowKind, RowSubject
 from plotman.dashboard.panes.machines import hosts_of
 from plotman.dashboard.requests import Asker
 from plotman.dashboard.screen import TABLES, Showing
@@ -31,7 +31,7 @@ class Dashboard(Showing):
 
     BINDINGS: ClassVar[list[BindingType]] = keys.bindings()
 
-    def chosen(self) -> Target | None:
+    def chosen(self) -> RowSubject | None:
         if isinstance(self.screen, Details):
             return self.screen.target
         grid = self.focused if isinstance(self.focused, Grid) and self.focused.with_cursor else None
@@ -83,7 +83,7 @@ class Dashboard(Showing):
         for grid in self.main.query(Grid):
             grid.rearrange(words=event.value)
         words = event.value.strip()
-        self._say("filtered", [Line(f"Esc ends the filter: {words}", Level.NOTICE)] if words else [])
+        self._say("filtered", [Line(f"Esc ends the filter: {words}", CellLevel.NOTICE)] if words else [])
         self.place()
 
     @on(Input.Submitted, "#filter")
@@ -127,10 +127,10 @@ class Dashboard(Showing):
     def _row_chosen(self, event: Grid.Chosen) -> None:
         self._details(event.grid, event.row.target)
 
-    def _details(self, grid: Grid, target: Target) -> None:
-        if target.kind is Kind.HOST:
+    def _details(self, grid: Grid, target: RowSubject) -> None:
+        if target.kind is RowKind.HOST:
             self._look_at(target.host)
-        elif target.kind is Kind.JOB:
+        elif target.kind is RowKind.JOB:
             screen = Details(target, self.asker)
             self.push_screen(screen)
             if self.farm is not None:

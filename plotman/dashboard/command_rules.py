@@ -13,9 +13,9 @@ from common.model import holds
 from common.model.snapshot import DriveUse, Job, PlotterSnapshot, RunStatus
 from common.model.units import counted, human_bytes
 from common.names import Role
-from plotman.control.farm import Farm
-from plotman.control.rpc import Question
-from plotman.dashboard.model import Kind, Target
+from plotman.control.farm import FarmState
+from plotman.control.rpc import TaskCall
+from plotman.dashboard.model import RowKind, RowSubject
 
 _REASON = "paused in the dashboard"
 _DRAINED = "drained in the dashboard"
@@ -33,15 +33,15 @@ class Proposal:
     times: how often a person has to agree."""
 
     what: str
-    questions: tuple[Question, ...]
+    questions: tuple[TaskCall, ...]
     ask: tuple[str, ...] | None = None
     times: int = 1
     timeout_s: float = 15.0
 
 
-def job_of(farm: Farm, target: Target | None) -> Job:
+def job_of(farm: FarmState, target: RowSubject | None) -> Job:
     """The plot in the making under the cursor. Raises Pointless."""
-    if target is None or target.kind is not Kind.JOB:
+    if target is None or target.kind is not RowKind.JOB:
         raise Pointless("Choose a plot in the making first.", "Keys: 1, then up and down.")
     plotter = farm.plotters.get(target.host)
     job = next((job for job in (plotter.jobs if plotter else ()) if job.task_id == target.what), None)
@@ -54,7 +54,7 @@ def name_of(job: Job, host: str) -> str:
     return f"plot {job.plot_id[:8]} on {host}" if job.plot_id else f"the plot of pid {job.pid} on {host}"
 
 
-def suspend(farm: Farm, target: Target | None) -> Proposal:
+def suspend(farm: FarmState, target: RowSubject | None) -> Proposal:
     job = job_of(farm, target)
     assert target is not None
     if job.status is RunStatus.STOPPED:
@@ -62,25 +62,25 @@ def suspend(farm: Farm, target: Target | None) -> Proposal:
     return _about(names.SUSPEND, "suspend", job, target)
 
 
-def resume(farm: Farm, target: Target | None) -> Proposal:
+def resume(farm: FarmState, target: RowSubject | None) -> Proposal:
     job = job_of(farm, target)
     assert target is not None
     return _about(names.RESUME, "resume", job, target)
 
 
-def _about(task: str, verb: str, job: Job, target: Target) -> Proposal:
-    question = Question(task, target.host, {"plot": job.task_id})
+def _about(task: str, verb: str, job: Job, target: RowSubject) -> Proposal:
+    question = TaskCall(task, target.host, {"plot": job.task_id})
     return Proposal(f"{verb} {name_of(job, target.host)}", (question,))
 
 
-def files(farm: Farm, target: Target | None) -> Question:
+def files(farm: FarmState, target: RowSubject | None) -> TaskCall:
     """What would go with the plot."""
     job = job_of(farm, target)
     assert target is not None
-    return Question(names.FILES, target.host, {"plot": job.task_id})
+    return TaskCall(names.FILES, target.host, {"plot": job.task_id})
 
 
-def kill(farm: Farm, target: Target | None, answer: dict[str, Any]) -> Proposal:
+def kill(farm: FarmState, target: RowSubject | None, answer: dict[str, Any]) -> Proposal:
     """answer: of the host to `files`."""
     job = job_of(farm, target)
     assert target is not None
@@ -102,12 +102,12 @@ def kill(farm: Farm, target: Target | None, answer: dict[str, Any]) -> Proposal:
     lines += list(answer.get("troubles", []))
     if not job.ours:
         lines.insert(0, "plotman did not start this plot.")
-    question = Question(names.KILL, target.host, {"plot": job.task_id})
+    question = TaskCall(names.KILL, target.host, {"plot": job.task_id})
     what = f"kill {name_of(job, target.host)}"
     return Proposal(what, (question,), tuple(lines), times=2, timeout_s=60.0)
 
 
-def toggle_plotting(farm: Farm, host: str | None) -> Proposal:
+def toggle_plotting(farm: FarmState, host: str | None) -> Proposal:
     """Pause the plotters in view, or where all of them are paused, let them start again."""
     plotters = _answering(farm, host)
     active = [plotter.host for plotter in plotters if plotter.plotting]
@@ -116,7 +116,7 @@ def toggle_plotting(farm: Farm, host: str | None) -> Proposal:
     return _each("start plots again", names.UNPAUSE, [plotter.host for plotter in plotters])
 
 
-def _answering(farm: Farm, host: str | None) -> list[PlotterSnapshot]:
+def _answering(farm: FarmState, host: str | None) -> list[PlotterSnapshot]:
     """The plotters in view; one that is silent would be waited for, and nobody knows what it does. Raises
     Pointless where there is none."""
     seen = [plotter for name, plotter in farm.plotters.items() if host in (None, name)]
@@ -126,7 +126,7 @@ def _answering(farm: Farm, host: str | None) -> list[PlotterSnapshot]:
     return plotters
 
 
-def bandwidth(farm: Farm, host: str | None, bytes_s: int | None) -> Proposal:
+def bandwidth(farm: FarmState, host: str | None, bytes_s: int | None) -> Proposal:
     """bytes_s: 0: no limit; None: as plotman.yaml says."""
     hosts = [name for name in farm.archivers if host in (None, name)]
     if not hosts:
@@ -138,7 +138,7 @@ def bandwidth(farm: Farm, host: str | None, bytes_s: int | None) -> Proposal:
 
 def _each(text: str, task: str, hosts: Sequence[str], **kwargs: Any) -> Proposal:
     """One machine is told at once; before several are, the person is asked."""
-    questions = tuple(Question(task, host, kwargs) for host in hosts)
+    questions = tuple(TaskCall(task, host, kwargs) for host in hosts)
     ask = None if len(hosts) == 1 else (f"{len(hosts)} machines: {', '.join(hosts)}",)
     return Proposal(f"{text} on {_list(hosts)}", questions, ask)
 
@@ -174,7 +174,7 @@ def outcome(proposal: Proposal, answers: Iterable[Any]) -> tuple[list[str], list
     return done, failed
 
 
-def toggle_archiving(farm: Farm, host: str | None) -> Proposal:
+def toggle_archiving(farm: FarmState, host: str | None) -> Proposal:
     """Begin no more transfers from the plotters in view, or where none begins any, let them begin again."""
     plotters = [plotter for plotter in _answering(farm, host) if plotter.archiving]
     if not plotters:
@@ -186,13 +186,13 @@ def toggle_archiving(farm: Farm, host: str | None) -> Proposal:
     return _each("let plots move again", names.UNPAUSE, hosts, what=holds.ARCHIVING)
 
 
-def toggle_drain(farm: Farm, target: Target | None) -> Proposal:
+def toggle_drain(farm: FarmState, target: RowSubject | None) -> Proposal:
     """Let the folder, drive or machine take nothing new; or end that."""
-    if target is None or target.kind not in (Kind.TMP, Kind.DST, Kind.DRIVE, Kind.HOST):
+    if target is None or target.kind not in (RowKind.TMP, RowKind.DST, RowKind.DRIVE, RowKind.HOST):
         raise Pointless("Choose a tmp or dst directory, a drive or a machine first.", "Keys: 2, 3, 4 or 7.")
-    if target.kind is Kind.HOST:
+    if target.kind is RowKind.HOST:
         return _drain_host(farm, target.host)
-    if target.kind is Kind.DRIVE:
+    if target.kind is RowKind.DRIVE:
         harvester = farm.harvesters.get(target.host)
         found = next((d for d in (harvester.drives if harvester else ()) if d.path == target.what), None)
         if found is None:
@@ -209,12 +209,12 @@ def toggle_drain(farm: Farm, target: Target | None) -> Proposal:
 
 def _drain(pair: tuple[str, str], host: str, path: str, drained: bool) -> Proposal:
     if drained:
-        return Proposal(f"let {host}:{path} take plots again", (Question(pair[1], host, {"dir": path}),))
+        return Proposal(f"let {host}:{path} take plots again", (TaskCall(pair[1], host, {"dir": path}),))
     kwargs = {"dir": path, "reason": _DRAINED}
-    return Proposal(f"drain {host}:{path}", (Question(pair[0], host, kwargs),))
+    return Proposal(f"drain {host}:{path}", (TaskCall(pair[0], host, kwargs),))
 
 
-def _drain_host(farm: Farm, host: str) -> Proposal:
+def _drain_host(farm: FarmState, host: str) -> Proposal:
     """In all that it does."""
     plotter, harvester = farm.plotters.get(host), farm.harvesters.get(host)
     pairs = [(names.DRAIN, names.UNDRAIN)] if plotter else []
@@ -223,8 +223,8 @@ def _drain_host(farm: Farm, host: str) -> Proposal:
         raise Pointless(f"{host} takes no plots.")
     drained = harvester.drained if harvester else plotter.drained if plotter else None
     if drained is not None:
-        questions = tuple(Question(undrain, host, {}) for _, undrain in pairs)
+        questions = tuple(TaskCall(undrain, host, {}) for _, undrain in pairs)
         return Proposal(f"let {host} take plots again", questions)
-    questions = tuple(Question(drain, host, {"reason": _DRAINED}) for drain, _ in pairs)
+    questions = tuple(TaskCall(drain, host, {"reason": _DRAINED}) for drain, _ in pairs)
     lines = ("No plots start there, none is destined or sent there; what runs ends, what lies there leaves.",)
     return Proposal(f"drain {host}", questions, lines)

@@ -9,12 +9,12 @@ from textual.app import App
 
 from common.errors import PlotmanError
 from common.model.units import human_bytes
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 from plotman.control.rates import rate_of
 from plotman.dashboard import command_rules
 from plotman.dashboard.command_rules import Proposal
 from plotman.dashboard.dialogs import Ask, Type
-from plotman.dashboard.model import Target
+from plotman.dashboard.model import RowSubject
 from plotman.dashboard.requests import Asker, Errands
 
 P = ParamSpec("P")
@@ -24,7 +24,7 @@ _TOLD_S = 8.0
 class Ordering(App[None]):
     """The half of the dashboard that asks. `farm`, `host` and `chosen` come from the other half."""
 
-    farm: Farm | None = None
+    farm: FarmState | None = None
     host: str | None = None
 
     def __init__(self, asker: Asker, by: str | None = None) -> None:
@@ -33,7 +33,7 @@ class Ordering(App[None]):
         self._by = by
         self._errands = Errands(self, asker, self.look_now)
 
-    def chosen(self) -> Target | None:
+    def chosen(self) -> RowSubject | None:
         """What the cursor is on, or what is looked at from near."""
         raise NotImplementedError
 
@@ -104,7 +104,7 @@ class Ordering(App[None]):
         words = ["off" if limit is None else f"{human_bytes(limit)}/s" for limit in limits]
         return ", ".join(sorted(words))
 
-    def _made(self, make: Callable[Concatenate[Farm, P], Any], *args: P.args, **kwargs: P.kwargs) -> Any:
+    def _made(self, make: Callable[Concatenate[FarmState, P], Any], *args: P.args, **kwargs: P.kwargs) -> Any:
         """What `make` makes of the farm as it is; None, and a word to the person, where it cannot."""
         if self.farm is None:
             self._tell("The farm was not seen yet.", "warning")
@@ -115,7 +115,7 @@ class Ordering(App[None]):
             self._complain(error)
             return None
 
-    def _propose(self, make: Callable[[Farm], Proposal]) -> None:
+    def _propose(self, make: Callable[[FarmState], Proposal]) -> None:
         proposal = self._made(make)
         if proposal is None:
             return

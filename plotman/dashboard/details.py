@@ -15,9 +15,9 @@ from common import names
 from common.errors import PlotmanError
 from common.model.snapshot import Job, age_s
 from common.model.units import human_bytes, human_duration
-from plotman.control.farm import Farm
-from plotman.control.rpc import Question
-from plotman.dashboard.model import Target, printable
+from plotman.control.farm import FarmState
+from plotman.control.rpc import TaskCall
+from plotman.dashboard.model import RowSubject, printable
 from plotman.dashboard.requests import Asker, call_soon
 
 _FIRST_LINES = 300
@@ -28,7 +28,7 @@ _PACE_S = 1.0  # between two questions: each takes 10 ms of a core, and a log ma
 _LOG_KEPT = 5000  # lines
 
 
-def facts(farm: Farm, target: Target, job: Job | None) -> str:
+def facts(farm: FarmState, target: RowSubject, job: Job | None) -> str:
     """What the notice board knows, a line or a few."""
     if job is None:
         return f"The plot on {target.host} is no longer in the making."
@@ -68,7 +68,7 @@ class Details(Screen[None]):
         Binding("end", "to_end", "Follow", show=False),
     ]
 
-    def __init__(self, target: Target, asker: Asker) -> None:
+    def __init__(self, target: RowSubject, asker: Asker) -> None:
         super().__init__()
         self.target = target
         self._asker = asker
@@ -92,7 +92,7 @@ class Details(Screen[None]):
     def on_unmount(self) -> None:
         self._left.set()
 
-    def show(self, farm: Farm) -> None:
+    def show(self, farm: FarmState) -> None:
         """A new look at the farm."""
         plotter = farm.plotters.get(self.target.host)
         jobs = plotter.jobs if plotter else ()
@@ -120,7 +120,7 @@ class Details(Screen[None]):
         question: dict[str, Any] = {"plot": self.target.what, "lines": _FIRST_LINES}
         wait_s = 0.0
         while not self._left.is_set():
-            asked = Question(names.LOG, self.target.host, question)
+            asked = TaskCall(names.LOG, self.target.host, question)
             try:
                 (answer,) = self._asker([asked], timeout_s=wait_s + _ANSWER_S)
             except PlotmanError as error:

@@ -10,7 +10,7 @@ from typing import ClassVar
 from common.model.snapshot import Event
 from plotman.dashboard.feed import LOG_KEPT
 from plotman.dashboard.grid import Grid
-from plotman.dashboard.model import Cell, Column, Kind, Level, Row, Table, Target
+from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowKind, RowSubject, Table
 
 _COLUMNS = (Column("time"), Column("host", spare=1), Column("what happened", stretch=True))
 _BAD = re.compile(r"fail|refus|stop|died|stall|lost|damag|silent")
@@ -18,12 +18,12 @@ _BAD = re.compile(r"fail|refus|stop|died|stall|lost|damag|silent")
 
 def event_row(event_id: str, event: Event) -> Row:
     """A line of the log, in local time."""
-    level = Level.BAD if _BAD.search(event.kind) else Level.PLAIN
+    level = CellLevel.BAD if _BAD.search(event.kind) else CellLevel.PLAIN
     text = " ".join(event.text.split())
     if event.plot_id:
         text = _without_its_path(text, event.plot_id)
     cells = (Cell(f"{event.at.astimezone():%H:%M:%S}"), Cell(event.host), Cell(text))
-    return Row(Target(Kind.EVENT, event.host, event_id), cells, level)
+    return Row(RowSubject(RowKind.EVENT, event.host, event_id), cells, level)
 
 
 def _without_its_path(text: str, plot_id: str) -> str:

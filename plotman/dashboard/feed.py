@@ -17,7 +17,7 @@ from textual.message import Message
 
 from common.errors import PlotmanError
 from common.model.snapshot import Event
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 
 LOOK_S = 1.0  # a look at least so often: progress alone is no event
 # Between two looks, where events follow each other: the first is shown at once, and the pause doubles while
@@ -31,7 +31,7 @@ LOG_KEPT = 500  # events
 class Source(Protocol):
     """Where the farm is seen. Both raise BrokerError."""
 
-    def look(self) -> Farm: ...
+    def look(self) -> FarmState: ...
 
     def events(self, after: str | None, wait_s: float) -> list[tuple[str, Event]]:
         """Those after that id, oldest first, waiting so long for the first; for None the last ones."""
@@ -42,7 +42,7 @@ class Source(Protocol):
 class Seen(Message):
     """A look at the farm, and what happened since the last."""
 
-    farm: Farm
+    farm: FarmState
     events: list[tuple[str, Event]]
 
 

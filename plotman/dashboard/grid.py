@@ -19,9 +19,9 @@ from textual.strip import Strip
 from plotman.dashboard import filters
 from plotman.dashboard.filters import Order
 from plotman.dashboard.layout import bar, begun, fitted, widths, wishes
-from plotman.dashboard.model import Column, Level, Row, Table, Target
+from plotman.dashboard.model import CellLevel, Column, Row, RowSubject, Table
 
-_STYLES = {Level.BAD: "grid--bad", Level.NOTICE: "grid--notice", Level.QUIET: "grid--quiet"}
+_STYLES = {CellLevel.BAD: "grid--bad", CellLevel.NOTICE: "grid--notice", CellLevel.QUIET: "grid--quiet"}
 
 
 class Grid(ScrollView, can_focus=True):
@@ -87,7 +87,7 @@ class Grid(ScrollView, can_focus=True):
         self._widths: list[int] = []
         self._wished: list[int] = []  # the most that each column ever needed: none shall come and go
         self._lines: dict[tuple[Row, bool], Strip] = {}
-        self._cursor: Target | None = None
+        self._cursor: RowSubject | None = None
         self._at = 0  # of the cursor, in rows
 
     @property
@@ -225,11 +225,11 @@ class Grid(ScrollView, can_focus=True):
         plain = self.rich_style
         if row.level in _STYLES:
             plain = self.get_component_rich_style(_STYLES[row.level])
-        bars = self.get_component_rich_style("grid--bar") if row.level is Level.PLAIN else plain
+        bars = self.get_component_rich_style("grid--bar") if row.level is CellLevel.PLAIN else plain
         if under and self.has_focus:
             mark = self.get_component_rich_style("grid--cursor", partial=True)
             plain, bars = plain + mark, bars + mark
-        sign = ">" if under else row.level.value if row.level is Level.BAD else " "
+        sign = ">" if under else row.level.value if row.level is CellLevel.BAD else " "
         segments = [Segment(sign, plain)]
         gap = ""
         for column, cell, width in zip(self.table.columns, row.cells, self._widths, strict=False):

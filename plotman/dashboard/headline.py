@@ -11,9 +11,9 @@ from datetime import datetime
 from common.model.snapshot import Job, PlotState, PlotterSnapshot, Tally, age_s
 from common.model.units import counted, human_bytes, human_duration
 from common.names import Role
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 from plotman.control.queries import reports
-from plotman.dashboard.model import Level, Line
+from plotman.dashboard.model import CellLevel, Line
 from plotman.dashboard.panes.cells import sparkline
 from plotman.dashboard.panes.waiting import Waiting
 
@@ -29,30 +29,30 @@ class Away:
     now: datetime
 
 
-def status(farm: Farm) -> tuple[Line, ...]:
+def status(farm: FarmState) -> tuple[Line, ...]:
     """Plotting, archiving, and where there is something to tell, throughput and phases."""
     waiting = Waiting(farm)
     lines = [plotting(farm, waiting), archiving(farm, waiting)]
     return (*lines, *throughput(farm), *phases(farm))
 
 
-def plotting(farm: Farm, waiting: Waiting) -> Line:
+def plotting(farm: FarmState, waiting: Waiting) -> Line:
     plotters = list(farm.plotters.values())
     if not plotters:
-        return Line("Plotting: no plotter has announced itself", Level.NOTICE)
+        return Line("Plotting: no plotter has announced itself", CellLevel.NOTICE)
     jobs = sum(len(plotter.jobs) for plotter in plotters)
     held = [(plotter, why) for plotter in plotters if (why := _held(farm, plotter))]
     if len(plotters) == 1:
-        word, level = (held[0][1], Level.NOTICE) if held else ("active", Level.PLAIN)
+        word, level = (held[0][1], CellLevel.NOTICE) if held else ("active", CellLevel.PLAIN)
         reason = "" if held else waiting.reason(plotters[0].host, None, *_tmp_paths(plotters[0]))
         return Line(f"Plotting: {word}{f' ({reason})' if reason else ''}, {_plots(jobs)}", level)
     words = f"{len(plotters) - len(held)} of {counted(len(plotters), 'plotter')} active"
     if held:
         words += f" ({held[0][0].host}: {held[0][1]}{f'; {len(held) - 1} more' if len(held) > 1 else ''})"
-    return Line(f"Plotting: {words}, {_plots(jobs)}", Level.NOTICE if held else Level.PLAIN)
+    return Line(f"Plotting: {words}, {_plots(jobs)}", CellLevel.NOTICE if held else CellLevel.PLAIN)
 
 
-def _held(farm: Farm, plotter: PlotterSnapshot) -> str:
+def _held(farm: FarmState, plotter: PlotterSnapshot) -> str:
     """Why the host as a whole starts nothing; empty where it would."""
     if (Role.PLOTTER, plotter.host) in farm.stale:
         return f"silent for {human_duration(age_s(plotter.at, farm.at))}"
@@ -69,7 +69,7 @@ def _plots(count: int) -> str:
     return f"{counted(count, 'plot')} in the making"
 
 
-def archiving(farm: Farm, waiting: Waiting) -> Line:
+def archiving(farm: FarmState, waiting: Waiting) -> Line:
     moving = [transfer for archiver in farm.archivers.values() for transfer in archiver.transfers]
     finished = [
         (host, plot) for host, plotter in farm.plotters.items() if plotter.archiving for plot in plotter.plots
@@ -86,12 +86,12 @@ def archiving(farm: Farm, waiting: Waiting) -> Line:
         reasons = (plot.reason or waiting.reason(host, plot.path) for host, plot in rests)
         why = next(filter(None, reasons), "")
         words.append(f"{len(rests)} {'waits' if len(rests) == 1 else 'wait'}{f' ({why})' if why else ''}")
-    level = Level.NOTICE if any(plot.state is PlotState.REFUSED for _, plot in rests) else Level.PLAIN
+    level = CellLevel.NOTICE if any(plot.state is PlotState.REFUSED for _, plot in rests) else CellLevel.PLAIN
     state = "paused" if all(plotter.archiving_paused for plotter in senders) else "active"
     return Line(f"Archiving: {state}, {', '.join(words) or 'nothing to move'}", level)
 
 
-def throughput(farm: Farm) -> list[Line]:
+def throughput(farm: FarmState) -> list[Line]:
     """Plots and bytes of the last 24 hours with their course; nothing where no host tells it."""
     made = [plotter.tally for plotter in farm.plotters.values() if plotter.tally]
     sent = [archiver.tally for archiver in farm.archivers.values() if archiver.tally]
@@ -110,7 +110,7 @@ def _hours(tallies: Sequence[Tally]) -> list[int]:
     return [sum(hour) for hour in zip(*padded, strict=True)]
 
 
-def phases(farm: Farm) -> list[Line]:
+def phases(farm: FarmState) -> list[Line]:
     """How many plots are in each step of the phases; nothing where no plot is in the making."""
     jobs = [job for _, job in farm.jobs()]
     return [Line(f"Phases: {histogram(jobs)}")] if jobs else []
@@ -135,9 +135,9 @@ def _digit(count: int) -> str:
     return "·" if not count else str(count) if count < 10 else "+"
 
 
-def notes(farm: Farm, away: Away | None = None) -> tuple[Line, ...]:
+def notes(farm: FarmState, away: Away | None = None) -> tuple[Line, ...]:
     """The banner, worst first."""
-    said = tuple(Line(note, Level.BAD) for note in reports.notes(farm))
+    said = tuple(Line(note, CellLevel.BAD) for note in reports.notes(farm))
     return ((away_line(away),) if away else ()) + said
 
 
@@ -145,10 +145,10 @@ def away_line(away: Away) -> Line:
     what = "nothing is known yet"
     if away.since is not None:
         what = f"this is how it was {human_duration(age_s(away.since, away.now))} ago"
-    return Line(f"NO BROKER, {what}: {away.error}", Level.BAD)
+    return Line(f"NO BROKER, {what}: {away.error}", CellLevel.BAD)
 
 
-def troubled(farm: Farm) -> frozenset[str]:
+def troubled(farm: FarmState) -> frozenset[str]:
     """Hosts with something that nobody should overlook."""
     silent = {host for _, host in farm.stale}
     told = {

@@ -11,7 +11,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from plotman.dashboard.layout import begun
-from plotman.dashboard.model import Level, Line
+from plotman.dashboard.model import CellLevel, Line
 
 
 class Lines(Widget, can_focus=False):
@@ -53,7 +53,7 @@ class Lines(Widget, can_focus=False):
         if y >= len(self._said):
             return Strip.blank(self.size.width, self.rich_style)
         line = self._said[y]
-        names = {Level.BAD: "lines--bad", Level.NOTICE: "lines--notice"}
+        names = {CellLevel.BAD: "lines--bad", CellLevel.NOTICE: "lines--notice"}
         style = self.get_component_rich_style(names[line.level]) if line.level in names else self.rich_style
         return Strip([Segment(begun(self._mark + line.text, self.size.width), style)])
 

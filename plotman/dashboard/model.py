@@ -10,7 +10,7 @@ from enum import Enum, StrEnum
 from typing import NamedTuple
 
 
-class Level(Enum):
+class CellLevel(Enum):
     """How much a row or a line wants to be seen. Each is also told by words or a mark, never by colour
     alone."""
 
@@ -20,7 +20,7 @@ class Level(Enum):
     BAD = "!"  # somebody should act
 
 
-class Kind(StrEnum):
+class RowKind(StrEnum):
     """What a row stands for, which says what can be ordered for it."""
 
     JOB = "job"
@@ -34,13 +34,13 @@ class Kind(StrEnum):
     NOTE = "note"
 
 
-class Target(NamedTuple):
+class RowSubject(NamedTuple):
     """A row's identity, the same from one look at the farm to the next.
 
     what: task id of a job, path of a folder, drive or plot, id of an event; empty for a host.
     """
 
-    kind: Kind
+    kind: RowKind
     host: str
     what: str = ""
 
@@ -58,9 +58,9 @@ class Cell(NamedTuple):
 class Row(NamedTuple):
     """cells: one per column of its table."""
 
-    target: Target
+    target: RowSubject
     cells: tuple[Cell, ...]
-    level: Level = Level.PLAIN
+    level: CellLevel = CellLevel.PLAIN
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Line(NamedTuple):
     """A line of the headline or the banner."""
 
     text: str
-    level: Level = Level.PLAIN
+    level: CellLevel = CellLevel.PLAIN
 
 
 @dataclass(frozen=True)

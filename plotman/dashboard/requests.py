@@ -10,13 +10,13 @@ from typing import Any, Protocol
 from textual.app import App
 
 from common.errors import PlotmanError
-from plotman.control.rpc import Question
+from plotman.control.rpc import TaskCall
 
 
 class Asker(Protocol):
     """plotman.control.rpc.ask_each, or what stands in for it."""
 
-    def __call__(self, questions: Sequence[Question], *, timeout_s: float) -> list[Any]: ...
+    def __call__(self, questions: Sequence[TaskCall], *, timeout_s: float) -> list[Any]: ...
 
 
 def call_soon(app: App[Any], callback: Callable[..., object], *args: object) -> None:
@@ -35,7 +35,7 @@ class Errands:
         self._look = look
 
     def run(
-        self, questions: Sequence[Question], timeout_s: float, then: Callable[[list[Any]], object]
+        self, questions: Sequence[TaskCall], timeout_s: float, then: Callable[[list[Any]], object]
     ) -> None:
         """Ask; `then` gets the answers in the app's own thread, in order, errors as PlotmanError.
 
@@ -47,7 +47,7 @@ class Errands:
         ).start()
 
     def _ask(
-        self, questions: tuple[Question, ...], timeout_s: float, then: Callable[[list[Any]], object]
+        self, questions: tuple[TaskCall, ...], timeout_s: float, then: Callable[[list[Any]], object]
     ) -> None:
         try:
             answers = self._asker(questions, timeout_s=timeout_s)

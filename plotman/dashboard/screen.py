@@ -13,7 +13,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input, Label
 
 from common.model.snapshot import age_s
-from plotman.control.farm import Farm, narrowed
+from plotman.control.farm import FarmState, narrowed
 from plotman.dashboard import headline
 from plotman.dashboard.commands import Ordering
 from plotman.dashboard.details import Details
@@ -67,7 +67,7 @@ class Showing(Ordering):
         self.pane = ALL
         self._terminal = TerminalSize(80, 24)
         self._room = Size.LIST
-        self._drawn: Farm | None = None
+        self._drawn: FarmState | None = None
         self.away: headline.Away | None = None
 
     def compose(self) -> ComposeResult:
@@ -235,13 +235,13 @@ def _few(notes: list[Line], most: int) -> list[Line]:
     return [*notes[: most - 1], Line(more + notes[most - 1].text, notes[most - 1].level)]
 
 
-def _ages_s(farm: Farm) -> float:
+def _ages_s(farm: FarmState) -> float:
     """How old ages may get on the screen: a second or two, or as long as it takes to be worth drawing
     hundreds of rows."""
     return max(2.0, sum(len(plotter.jobs) for plotter in farm.plotters.values()) / _JOBS_PER_S)
 
 
-def _same(one: Farm, other: Farm | None) -> bool:
+def _same(one: FarmState, other: FarmState | None) -> bool:
     """Whether nothing was put on the board between two looks."""
     if other is None or one.stale != other.stale or one.waits != other.waits:
         return False

@@ -8,7 +8,7 @@ from typing import Any
 from common.model.snapshot import Event
 from common.names import Role
 from common.store import Board
-from plotman.control.farm import Farm, look
+from plotman.control.farm import FarmState, look
 from plotman.dashboard.feed import LOG_KEPT
 
 
@@ -21,7 +21,7 @@ class BoardSource:
         self._board: Board | None = None
         self._known: dict[tuple[Role, str], tuple[str, Any]] = {}
 
-    def look(self) -> Farm:
+    def look(self) -> FarmState:
         try:
             return look(self._connected(), self._known)
         except Exception:

@@ -22,7 +22,7 @@ def install() -> None:
 
     from plotman.flower.loader import TemplateLoader
     from plotman.flower.page import FarmTables, FarmView, TaskEnd
-    from plotman.flower.reconnect import Patience
+    from plotman.flower.reconnect import ReconnectPause
     from plotman.flower.results import format_task
     from plotman.flower.revoke import Revoke
 
@@ -35,7 +35,7 @@ def install() -> None:
         url(r"/farm/task/(.+)", TaskEnd),
     ]
     urls.settings["template_loader"] = TemplateLoader(urls.settings["template_path"])
-    events.time = Patience()
+    events.time = ReconnectPause()
     options.tasks_columns = TASKS_COLUMNS  # the command line and the environment are read after this
     options.format_task = format_task
 

@@ -81,10 +81,10 @@ class _Look:
         self._lock = threading.Lock()
         self._board: Board | None = None
         self._known: dict[tuple[Role, str], tuple[str, Any]] = {}
-        self._seen: farm.Farm | None = None
+        self._seen: farm.FarmState | None = None
         self._at = 0.0
 
-    def farm(self) -> farm.Farm:
+    def farm(self) -> farm.FarmState:
         with self._lock:
             if self._seen is None or time.monotonic() - self._at > _FRESH_S:
                 self._seen = farm.look(self._connected(), self._known)
@@ -103,7 +103,7 @@ class _Look:
 _look = _Look()
 
 
-def farm_now() -> farm.Farm:
+def farm_now() -> farm.FarmState:
     """As it was half a second ago at most. Raises PlotmanError; may take seconds: not for the thread that
     serves."""
     return _look.farm()

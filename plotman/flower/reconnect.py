@@ -12,7 +12,7 @@ from typing import Any
 LONGEST_S = 15.0
 
 
-class Patience:
+class ReconnectPause:
     """Stands for the module `time` in `flower.events`, which sleeps for nothing else."""
 
     def sleep(self, pause_s: float) -> None:

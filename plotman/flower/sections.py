@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from common.model.units import human_bytes
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 from plotman.control.queries import reports, scheduler_status, tables
-from plotman.control.queries.tables import Table
+from plotman.control.queries.tables import PlainTable
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Cell:
+class PageCell:
     """percent: a bar is drawn. link: id of a task that Flower has a page of."""
 
     text: str
@@ -30,7 +30,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Column:
+class PageColumn:
     """right: of figures. spare: left out on a narrow screen."""
 
     name: str
@@ -39,12 +39,12 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """empty: said where there are no rows."""
 
     title: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    columns: tuple[PageColumn, ...]
+    rows: tuple[tuple[PageCell, ...], ...]
     empty: str
 
 
@@ -52,7 +52,7 @@ class Section:
 class Page:
     notes: tuple[str, ...]
     cards: tuple[Card, ...]
-    sections: tuple[Section, ...]
+    sections: tuple[PageSection, ...]
 
 
 # What is of no use to who looks at a browser: other columns say it, or `plotman details` does.
@@ -60,7 +60,7 @@ _LEFT_OUT = frozenset({"pid", "user", "sys", "io"})
 _LONG_FOLDER = 12  # characters
 
 
-def page(farm: Farm) -> Page:
+def page(farm: FarmState) -> Page:
     jobs = farm.jobs()
     unknown = scheduler_status.nobody_decides(farm)
     no_waits = f"Not known: {scheduler_status.NOBODY}." if unknown else "Nothing waits."
@@ -81,7 +81,7 @@ def page(farm: Farm) -> Page:
     )
 
 
-def _cards(farm: Farm) -> Iterable[Card]:
+def _cards(farm: FarmState) -> Iterable[Card]:
     hosts = {*farm.plotters, *farm.archivers, *farm.harvesters}
     silent = {host for _, host in farm.stale}
     transfers = sum(len(archiver.transfers) for archiver in farm.archivers.values())
@@ -97,17 +97,17 @@ def _cards(farm: Farm) -> Iterable[Card]:
     yield Card("Free on drives that take plots", human_bytes(sum(free)) if free else "?")
 
 
-def _section(title: str, table: Table, empty: str, links: Sequence[str] = ()) -> Section:
+def _section(title: str, table: PlainTable, empty: str, links: Sequence[str] = ()) -> PageSection:
     """links: ids of tasks, one for each row, put under its first cell. Long paths are told relative to the
     folder that all of them are in."""
     folder = table.shared_folder()
     if folder is not None and len(folder) > _LONG_FOLDER:
         title, table = f"{title}, below {folder}", table.below(folder)
     kept = [number for number, column in enumerate(table.columns) if column not in _LEFT_OUT]
-    return Section(
+    return PageSection(
         title=title,
         columns=tuple(
-            Column(name, name in table.right, name in table.spare)
+            PageColumn(name, name in table.right, name in table.spare)
             for name in (table.columns[number] for number in kept)
         ),
         rows=tuple(
@@ -121,6 +121,6 @@ def _section(title: str, table: Table, empty: str, links: Sequence[str] = ()) ->
     )
 
 
-def _cell(column: str, text: str, link: str | None) -> Cell:
+def _cell(column: str, text: str, link: str | None) -> PageCell:
     percent = float(text) if column == "%" and text.replace(".", "", 1).isdigit() else None
-    return Cell(text, percent, link)
+    return PageCell(text, percent, link)

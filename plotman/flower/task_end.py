@@ -11,7 +11,7 @@ from common import names
 from common.model.snapshot import Event, Job, Transfer
 from common.model.units import human_bytes
 from common.names import Role
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 
 EVENTS = 1000  # as far back as the end of a plot is looked for
 _WORDS = {"plot-killed": "Terminated", "plot-done": "Done", "plot-failed": "Failed", "plot-ended": "Ended"}
@@ -35,7 +35,7 @@ class Ending:
     at: datetime
 
 
-def question(task_id: str, name: str | None, farm: Farm) -> Question:
+def question(task_id: str, name: str | None, farm: FarmState) -> Question:
     """What to ask before this task is terminated.
 
     Args:
@@ -93,7 +93,7 @@ def _of_plot(host: str, job: Job, away: bool) -> Question:
     )
 
 
-def _transfer(task_id: str, farm: Farm) -> tuple[str, Transfer] | None:
+def _transfer(task_id: str, farm: FarmState) -> tuple[str, Transfer] | None:
     """(host, transfer) that this task carries out."""
     for (host, path), move in farm.moves.items():
         archiver = farm.archivers.get(host)

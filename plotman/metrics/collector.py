@@ -13,12 +13,12 @@ from prometheus_client.registry import Collector
 from common.errors import BrokerError
 from common.store import Board
 from plotman.metrics import drives, hosts, jobs, work
-from plotman.metrics.reading import View, read
+from plotman.metrics.reading import MetricsReading, read
 from plotman.metrics.totals import totals
 
 log = logging.getLogger(__name__)
 
-_FAMILIES: tuple[Callable[[View], Iterator[Metric]], ...] = (
+_FAMILIES: tuple[Callable[[MetricsReading], Iterator[Metric]], ...] = (
     jobs.jobs,
     hosts.hosts,
     hosts.plotters,
@@ -32,7 +32,7 @@ _FAMILIES: tuple[Callable[[View], Iterator[Metric]], ...] = (
 )
 
 
-def families(view: View | None) -> Iterator[Metric]:
+def families(view: MetricsReading | None) -> Iterator[Metric]:
     """All metrics of a moment. view: None where the broker did not answer: that is all then."""
     yield GaugeMetricFamily("plotman_broker_up", "1: Redis answers", view is not None)
     info = GaugeMetricFamily("plotman_build_info", "Version of what answers here", labels=("version",))

@@ -9,15 +9,15 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from common.model.snapshot import Directory, DirState, Drive
 from common.model.targets import label
 from common.names import Role
-from plotman.metrics.reading import View
+from plotman.metrics.reading import MetricsReading
 
 
-def directories(view: View) -> Iterator[Metric]:
+def directories(view: MetricsReading) -> Iterator[Metric]:
     yield from _room("tmp", "tmp directory", _of_plotters(view, "tmp"))
     yield from _room("dst", "dst directory", _of_plotters(view, "dst"))
 
 
-def _of_plotters(view: View, kind: str) -> Iterator[tuple[str, Directory]]:
+def _of_plotters(view: MetricsReading, kind: str) -> Iterator[tuple[str, Directory]]:
     for host, snapshot in view.farm.plotters.items():
         if view.alive(Role.PLOTTER, host):
             found: tuple[Directory, ...] = snapshot.tmp_dirs if kind == "tmp" else snapshot.dst_dirs
@@ -38,7 +38,7 @@ def _room(name: str, text: str, found: Iterable[tuple[str, Directory]]) -> Itera
     yield from (up, free, total)
 
 
-def drives(view: View) -> Iterator[Metric]:
+def drives(view: MetricsReading) -> Iterator[Metric]:
     labels = ("host", "drive")
 
     def gauge(name: str, text: str) -> GaugeMetricFamily:
@@ -80,7 +80,7 @@ def lost(drive: Drive) -> bool:
 _WELL = ("active", "full", "draining", "disabled")
 
 
-def targets(view: View) -> Iterator[Metric]:
+def targets(view: MetricsReading) -> Iterator[Metric]:
     free = GaugeMetricFamily(
         "plotman_target_free_bytes",
         "Free in a folder of an archiving target of plotman 0.5, as its script says",

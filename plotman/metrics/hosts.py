@@ -8,12 +8,12 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from common.model.snapshot import ArchiverSnapshot, HarvesterSnapshot, PlotterSnapshot, age_s
 from common.names import Role
-from plotman.metrics.reading import View
+from plotman.metrics.reading import MetricsReading
 
 _ANY = Mapping[str, PlotterSnapshot | ArchiverSnapshot | HarvesterSnapshot]
 
 
-def hosts(view: View) -> Iterator[Metric]:
+def hosts(view: MetricsReading) -> Iterator[Metric]:
     labels = ("host", "role")
     up = GaugeMetricFamily("plotman_host_up", "1: the worker tells of itself; 0: it is silent", labels=labels)
     age = GaugeMetricFamily(
@@ -35,7 +35,7 @@ def hosts(view: View) -> Iterator[Metric]:
     yield from (up, age, problems)
 
 
-def plotters(view: View) -> Iterator[Metric]:
+def plotters(view: MetricsReading) -> Iterator[Metric]:
     def gauge(name: str, text: str) -> GaugeMetricFamily:
         return GaugeMetricFamily(f"plotman_plotter_{name}", text, labels=("host",))
 

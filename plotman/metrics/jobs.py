@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from common.model.snapshot import Job
 from common.names import Role
-from plotman.metrics.reading import View
+from plotman.metrics.reading import MetricsReading
 
 # Names without units, as `plotman prometheus` of 0.5.3 has them: dashboards stand on them.
 _LABELS = ("host", "plot_id", "tmp_dir", "dst_dir", "run_status", "phase")
@@ -25,7 +25,7 @@ _OLD = {
 }
 
 
-def jobs(view: View) -> Iterator[Metric]:
+def jobs(view: MetricsReading) -> Iterator[Metric]:
     old = {
         name: GaugeMetricFamily(f"plotman_plot_{name}", text, labels=_LABELS) for name, text in _OLD.items()
     }

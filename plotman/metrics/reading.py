@@ -9,14 +9,14 @@ from common.model.pending import PendingMove, PendingOrder
 from common.names import Role, queue
 from common.store import Board
 from common.store.counts import Counts
-from plotman.control.farm import Farm, look
+from plotman.control.farm import FarmState, look
 
 
 @dataclass(frozen=True)
-class View:
+class MetricsReading:
     """queues: messages that wait, by queue. orders, moves: by plotter."""
 
-    farm: Farm
+    farm: FarmState
     queues: dict[str, int] = field(default_factory=dict)
     orders: dict[str, list[PendingOrder]] = field(default_factory=dict)
     moves: dict[str, list[PendingMove]] = field(default_factory=dict)
@@ -27,7 +27,7 @@ class View:
         return (role, host) not in self.farm.stale
 
 
-def read(board: Board) -> View:
+def read(board: Board) -> MetricsReading:
     """Raises BrokerError."""
     farm = look(board)
     hosts: dict[Role, Iterable[str]] = {
@@ -36,7 +36,7 @@ def read(board: Board) -> View:
         Role.HARVESTER: farm.harvesters,
     }
     plotters = list(farm.plotters)
-    return View(
+    return MetricsReading(
         farm=farm,
         queues=board.queue_lengths([queue(role, host) for role in Role for host in hosts[role]]),
         orders=board.orders(plotters),

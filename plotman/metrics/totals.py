@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, Metric
 
-from plotman.metrics.reading import View
+from plotman.metrics.reading import MetricsReading
 
 
-def totals(view: View) -> Iterator[Metric]:
+def totals(view: MetricsReading) -> Iterator[Metric]:
     farm, events, bytes_ = view.farm, view.counts.events, view.counts.bytes_
     takers = {host for kind, host in events if kind == "archived"} | set(farm.harvesters)
     for name, text, kind, hosts in (

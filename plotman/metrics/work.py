@@ -10,10 +10,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from common.model.snapshot import PlotState, age_s
 from common.names import Role
 from plotman.control.queries import scheduler_status
-from plotman.metrics.reading import View
+from plotman.metrics.reading import MetricsReading
 
 
-def transfers(view: View) -> Iterator[Metric]:
+def transfers(view: MetricsReading) -> Iterator[Metric]:
     labels = ("host", "plot_id", "harvester", "drive")
 
     def gauge(name: str, text: str) -> GaugeMetricFamily:
@@ -42,7 +42,7 @@ def transfers(view: View) -> Iterator[Metric]:
     yield from (count, limit, size, sent, rate)
 
 
-def finished(view: View) -> Iterator[Metric]:
+def finished(view: MetricsReading) -> Iterator[Metric]:
     count = GaugeMetricFamily(
         "plotman_finished_plots", "Files in dst that carry a plot's name", labels=("host", "state")
     )
@@ -64,7 +64,7 @@ def finished(view: View) -> Iterator[Metric]:
     yield from (count, size, oldest)
 
 
-def decisions(view: View) -> Iterator[Metric]:
+def decisions(view: MetricsReading) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "plotman_beat_up", "1: a beat decides; 0: none does, nothing starts", view.farm.leader is not None
     )

@@ -24,7 +24,7 @@ _TYPES = {
 _STDERR_BYTES = 300
 
 
-class NotTold(PlotmanError):
+class NotDelivered(PlotmanError):
     """A target was not told; the message never holds its address."""
 
 
@@ -44,12 +44,14 @@ def _by_apprise(url: str, told: Sequence[Notification]) -> None:
     logging.getLogger("apprise").disabled = True
     robot = apprise.Apprise()
     if not robot.add(url):
-        raise NotTold(
+        raise NotDelivered(
             "Apprise does not understand the address.", "Compare it with the list of services in its manual."
         )
     kind = apprise.NotifyType(_TYPES[max(one.severity for one in told)])
     if not robot.notify(body=messages.body(told), title=messages.title(told), notify_type=kind):
-        raise NotTold("The service did not answer, or refused it.", "Check the address, and the network.")
+        raise NotDelivered(
+            "The service did not answer, or refused it.", "Check the address, and the network."
+        )
 
 
 def _by_command(argv: Sequence[str], timeout_s: float, one: Notification) -> None:
@@ -64,13 +66,13 @@ def _by_command(argv: Sequence[str], timeout_s: float, one: Notification) -> Non
             start_new_session=True,
         )
     except OSError as error:
-        raise NotTold(f"{argv[0]} cannot be run: {error.strerror or error}.") from error
+        raise NotDelivered(f"{argv[0]} cannot be run: {error.strerror or error}.") from error
     try:
         _, complaint = process.communicate(json.dumps(messages.as_json(one)).encode(), timeout=timeout_s)
     except subprocess.TimeoutExpired as error:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-        raise NotTold(f"{argv[0]} took longer than {timeout_s:g} s.", "See timeout_s.") from error
+        raise NotDelivered(f"{argv[0]} took longer than {timeout_s:g} s.", "See timeout_s.") from error
     if process.returncode != 0:
         last = complaint[-_STDERR_BYTES:].decode("utf-8", "replace").strip()
-        raise NotTold(f"{argv[0]} ended with {process.returncode}{f': {last}' if last else ''}.")
+        raise NotDelivered(f"{argv[0]} ended with {process.returncode}{f': {last}' if last else ''}.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from common.model.snapshot import DirState, Drive, PlotterSnapshot
 from common.model.units import counted, human_duration
 from common.names import Role, node
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 from plotman.control.queries import scheduler_status
 
 _REASONS = 3  # of an idle farm; nobody reads more
@@ -38,7 +38,7 @@ class Condition:
     clear_after_s: float = 0
 
 
-def conditions(farm: Farm, known: Set[str], idle_s: float) -> Iterator[Condition]:
+def conditions(farm: FarmState, known: Set[str], idle_s: float) -> Iterator[Condition]:
     """All that can be judged now; what is not among them is not known.
 
     known: nodes that were ever seen; one that is not on the board any more (Redis lost its data) is silent.
@@ -56,7 +56,7 @@ def conditions(farm: Farm, known: Set[str], idle_s: float) -> Iterator[Condition
     yield from _idle(farm, idle_s)
 
 
-def nodes(farm: Farm) -> dict[str, bool]:
+def nodes(farm: FarmState) -> dict[str, bool]:
     """Node -> whether it is alive."""
     told = {Role.PLOTTER: farm.plotters, Role.ARCHIVER: farm.archivers, Role.HARVESTER: farm.harvesters}
     return {
@@ -66,7 +66,7 @@ def nodes(farm: Farm) -> dict[str, bool]:
     }
 
 
-def _scheduler(farm: Farm) -> Iterator[Condition]:
+def _scheduler(farm: FarmState) -> Iterator[Condition]:
     if farm.leader is None and not nodes(farm):
         return  # an empty board, perhaps of a Redis that lost its data: nobody has come back to it yet
     note = scheduler_status.note(farm)
@@ -85,7 +85,7 @@ def _scheduler(farm: Farm) -> Iterator[Condition]:
     )
 
 
-def _hosts(farm: Farm, known: Set[str]) -> Iterator[Condition]:
+def _hosts(farm: FarmState, known: Set[str]) -> Iterator[Condition]:
     seen = nodes(farm)
     for name in sorted(known | set(seen)):
         role, _, host = name.partition("@")
@@ -180,7 +180,7 @@ def _drive(host: str, drive: Drive) -> Iterator[Condition]:
         )
 
 
-def _idle(farm: Farm, idle_s: float) -> Iterator[Condition]:
+def _idle(farm: FarmState, idle_s: float) -> Iterator[Condition]:
     alive = {host: said for host, said in farm.plotters.items() if (Role.PLOTTER, host) not in farm.stale}
     if not alive:
         return  # nobody knows; that they are silent is told
@@ -197,7 +197,7 @@ def _idle(farm: Farm, idle_s: float) -> Iterator[Condition]:
     )
 
 
-def _why_idle(farm: Farm) -> str:
+def _why_idle(farm: FarmState) -> str:
     if (nobody := scheduler_status.note(farm)) is not None:
         return nobody
     reasons: dict[str, str] = {}

@@ -11,9 +11,9 @@ from datetime import datetime
 
 from common.config.notifications import NotificationTarget
 from plotman.notifications import queue
-from plotman.notifications.channels import NotTold, deliver
+from plotman.notifications.channels import NotDelivered, deliver
 from plotman.notifications.notification import Notification
-from plotman.notifications.queue import Mailbox, Rules
+from plotman.notifications.queue import TargetQueue, TargetRules
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class _Sending:
     given_up: bool = False
 
 
-class Posts:
+class DeliveryPool:
     """targets: by name. Mailboxes come and go with each call; what is being sent is remembered here."""
 
     def __init__(self, targets: Mapping[str, NotificationTarget], send: Deliver = deliver) -> None:
@@ -44,21 +44,23 @@ class Posts:
     def follow(self, targets: Mapping[str, NotificationTarget]) -> None:
         """Tell these from now on. What is on its way goes on; that of targets that are gone is forgotten."""
         self._targets = targets
-        self._rules: dict[str, Rules] = {name: queue.rules_of(target) for name, target in targets.items()}
+        self._rules: dict[str, TargetRules] = {
+            name: queue.rules_of(target) for name, target in targets.items()
+        }
         self._sending = {name: one for name, one in self._sending.items() if name in targets}
 
-    def put(self, boxes: Mapping[str, Mailbox], notification: Notification) -> dict[str, Mailbox]:
+    def put(self, boxes: Mapping[str, TargetQueue], notification: Notification) -> dict[str, TargetQueue]:
         """The mailboxes with the notification in those of the targets that want to be told."""
         return {
             name: box.with_(notification) if notification.kind in self._rules[name].kinds else box
             for name, box in self.boxes(boxes).items()
         }
 
-    def boxes(self, boxes: Mapping[str, Mailbox]) -> dict[str, Mailbox]:
+    def boxes(self, boxes: Mapping[str, TargetQueue]) -> dict[str, TargetQueue]:
         """One for each target that there is; those of others are thrown away."""
-        return {name: boxes.get(name, Mailbox()) for name in self._targets}
+        return {name: boxes.get(name, TargetQueue()) for name in self._targets}
 
-    def turn(self, boxes: Mapping[str, Mailbox], now: datetime) -> dict[str, Mailbox]:
+    def turn(self, boxes: Mapping[str, TargetQueue], now: datetime) -> dict[str, TargetQueue]:
         """Collect what was sent, begin to send what is due. Never blocks. now: aware."""
         turned = {}
         for name, box in self.boxes(boxes).items():
@@ -83,7 +85,7 @@ class Posts:
         def send() -> None:
             try:
                 self._send(target, told)
-            except NotTold as error:
+            except NotDelivered as error:
                 sending.error = str(error)
             except Exception as error:  # noqa: BLE001  a hundred services' code, and what they raise is theirs
                 sending.error = f"It broke off with {type(error).__name__}."  # its text may hold the address
@@ -92,7 +94,7 @@ class Posts:
         sending.thread.start()
         self._sending[name] = sending
 
-    def _collect(self, name: str, box: Mailbox, now: datetime) -> Mailbox:
+    def _collect(self, name: str, box: TargetQueue, now: datetime) -> TargetQueue:
         sending = self._sending.get(name)
         if sending is None:
             return box
@@ -110,8 +112,8 @@ class Posts:
         return queue.delivered(box, sending.told, now)
 
     def _failed(
-        self, name: str, box: Mailbox, told: tuple[Notification, ...], why: str, now: datetime
-    ) -> Mailbox:
+        self, name: str, box: TargetQueue, told: tuple[Notification, ...], why: str, now: datetime
+    ) -> TargetQueue:
         after, dropped = queue.failed(box, told, now)
         if dropped:
             log.error("%s could not be told, %d notifications are dropped: %s", name, len(told), why)

@@ -24,10 +24,10 @@ from common.store import Board
 from common.system import statefile
 from plotman.control.farm import look
 from plotman.notifications.conditions import Condition, conditions, nodes
-from plotman.notifications.delivery import Posts
+from plotman.notifications.delivery import DeliveryPool
 from plotman.notifications.edges import Tracked, begun, follow, over
 from plotman.notifications.notification import Notification, of_event
-from plotman.notifications.queue import Mailbox
+from plotman.notifications.queue import TargetQueue
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ _HANDLED_KEPT = 2000
 _BROKER = "broker-lost"
 
 
-class Memory(Notice):
+class NotifierState(Notice):
     """notifier: our name for claims. heard: id of the last event. nodes: when each was last alive.
     outbox: yet to be claimed. handled: ids that were, lately."""
 
@@ -52,7 +52,7 @@ class Memory(Notice):
     broker: dict[str, Tracked] = Field(default_factory=dict)
     outbox: tuple[Notification, ...] = ()
     handled: tuple[str, ...] = ()
-    boxes: dict[str, Mailbox] = Field(default_factory=dict)
+    boxes: dict[str, TargetQueue] = Field(default_factory=dict)
 
 
 class Notifier:
@@ -71,8 +71,8 @@ class Notifier:
         self._idle_s = settings.idle_m * 60
         self._changed: SimpleQueue[Notifications] = SimpleQueue()
         self._clock = clock
-        self._posts = Posts(settings.targets)
-        self._memory = statefile.read(file, Memory) or Memory(notifier=uuid4().hex)
+        self._posts = DeliveryPool(settings.targets)
+        self._memory = statefile.read(file, NotifierState) or NotifierState(notifier=uuid4().hex)
         self._looked_at: datetime | None = None
         self._saved_s = 0.0
         self._checked = False  # whether the place in the stream is known to fit this Redis
@@ -207,7 +207,7 @@ class Notifier:
     def _change(self, **changes: object) -> None:
         self._memory = self._memory.model_copy(update=changes)
 
-    def _save(self, before: Memory) -> None:
+    def _save(self, before: NotifierState) -> None:
         """Where the file cannot be written, people are told all the same."""
         if self._memory == before:
             return

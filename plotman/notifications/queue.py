@@ -21,7 +21,7 @@ _URL_AT_MOST = 20
 
 
 @dataclass(frozen=True)
-class Rules:
+class TargetRules:
     """kinds: what the target is told. quiet: hours (common.model.windows). at_most: messages an hour;
     None: no limit. one_by_one: never several in one message."""
 
@@ -32,9 +32,9 @@ class Rules:
     one_by_one: bool = False
 
 
-def rules_of(target: NotificationTarget) -> Rules:
+def rules_of(target: NotificationTarget) -> TargetRules:
     by_url = target.url is not None
-    return Rules(
+    return TargetRules(
         kinds=notification_kinds.names(target.events),
         quiet=target.quiet_hours,
         critical_always=target.critical_always,
@@ -43,7 +43,7 @@ def rules_of(target: NotificationTarget) -> Rules:
     )
 
 
-class Mailbox(Notice):
+class TargetQueue(Notice):
     """waiting: oldest first. sent_at: of the messages of the last hour. attempts: failures in a row."""
 
     waiting: tuple[Notification, ...] = ()
@@ -51,11 +51,11 @@ class Mailbox(Notice):
     attempts: int = 0
     retry_at: AwareDatetime | None = None
 
-    def with_(self, notification: Notification) -> Mailbox:
+    def with_(self, notification: Notification) -> TargetQueue:
         return self.model_copy(update={"waiting": (*self.waiting, notification)[-_MOST_KEPT:]})
 
 
-def due(box: Mailbox, rules: Rules, now: datetime, local: datetime) -> tuple[Notification, ...]:
+def due(box: TargetQueue, rules: TargetRules, now: datetime, local: datetime) -> tuple[Notification, ...]:
     """What is to be sent now, as one message; empty where nothing is. local: now, by the wall clock."""
     if not box.waiting or (box.retry_at is not None and now < box.retry_at):
         return ()
@@ -70,19 +70,19 @@ def due(box: Mailbox, rules: Rules, now: datetime, local: datetime) -> tuple[Not
     return found[:1] if rules.one_by_one else found
 
 
-def delivered(box: Mailbox, sent: tuple[Notification, ...], now: datetime) -> Mailbox:
+def delivered(box: TargetQueue, sent: tuple[Notification, ...], now: datetime) -> TargetQueue:
     recent = (at for at in box.sent_at if now - at < _HOUR)
-    return Mailbox(waiting=_without(box, sent), sent_at=(*recent, now))
+    return TargetQueue(waiting=_without(box, sent), sent_at=(*recent, now))
 
 
-def failed(box: Mailbox, sent: tuple[Notification, ...], now: datetime) -> tuple[Mailbox, bool]:
+def failed(box: TargetQueue, sent: tuple[Notification, ...], now: datetime) -> tuple[TargetQueue, bool]:
     """The mailbox, to be tried again after a pause; True: it was the last try, and they are dropped."""
     if box.attempts >= len(RETRIES_S):
-        return Mailbox(waiting=_without(box, sent), sent_at=box.sent_at), True
+        return TargetQueue(waiting=_without(box, sent), sent_at=box.sent_at), True
     retry_at = now + timedelta(seconds=RETRIES_S[box.attempts])
     return box.model_copy(update={"attempts": box.attempts + 1, "retry_at": retry_at}), False
 
 
-def _without(box: Mailbox, sent: tuple[Notification, ...]) -> tuple[Notification, ...]:
+def _without(box: TargetQueue, sent: tuple[Notification, ...]) -> tuple[Notification, ...]:
     gone = {one.id for one in sent}
     return tuple(one for one in box.waiting if one.id not in gone)

@@ -14,10 +14,10 @@ from uuid import uuid4
 from common import config
 from common.config.last_good import load_to_run
 from common.config.notifications import NotificationTarget
-from common.config.watch import ConfigWatch, NobodyTold
+from common.config.watch import ConfigWatch, NoSink
 from common.errors import ExitCode, PlotmanError
 from plotman.control.farm import board
-from plotman.notifications.channels import NotTold, deliver
+from plotman.notifications.channels import NotDelivered, deliver
 from plotman.notifications.notification import Notification
 from plotman.notifications.notifier import Notifier
 
@@ -40,7 +40,7 @@ def run_here(stop: threading.Event) -> None:
     with _alone(folder / "alarms.lock"):
         notifier = Notifier(board(), settings.notifications, folder / "alarms.json")
         # Beside beat or the workers, which tell the farm of a plotman.yaml that is refused.
-        watch = ConfigWatch(settings, None, lambda new: notifier.follow(new.notifications), NobodyTold())
+        watch = ConfigWatch(settings, None, lambda new: notifier.follow(new.notifications), NoSink())
         watch.start()
         notifier.run(stop)
         watch.stop()
@@ -81,7 +81,7 @@ def _why_not(target: NotificationTarget, told: Notification) -> str | None:
         try:
             deliver(target, [told])
             answers.put(None)
-        except NotTold as error:
+        except NotDelivered as error:
             answers.put(str(error))
         except Exception as error:  # noqa: BLE001  as in plotman.notifications.delivery
             answers.put(f"It broke off with {type(error).__name__}.")

@@ -28,9 +28,9 @@ from plotman.quickstart.report import rows, table
 from plotman.quickstart.settings import plotman_yaml
 from plotman.quickstart.tally import Tally
 from plotman.quickstart.words import wait_words
-from plotman.supervisor.instance_lock import Claim
+from plotman.supervisor.instance_lock import InstanceLock
 from plotter_worker.processes.table import ProcessTable
-from plotter_worker.state.operator import SteeringFile
+from plotter_worker.state.operator import OperatorStateFile
 
 _LOOK_S = 0.2
 _BROKER_S = 60.0  # how long the broker may take to answer for the first time
@@ -56,8 +56,8 @@ def quickstart(wish: Wish, console: Console) -> None:
     os.environ["PLOTMAN_CONFIG"] = str(layout.config)
     settings = configuration.load(layout.config)
     # Given before the worker is up, so that it never starts one too many.
-    SteeringFile(layout.state).unpause()
-    SteeringFile(layout.state).pause("", after=wish.plots)
+    OperatorStateFile(layout.state).unpause()
+    OperatorStateFile(layout.state).pause("", after=wish.plots)
     tally = Tally(since=datetime.now(UTC), wanted=wish.plots)
     console.print(f"Starting the farm in {layout.root}; its log: {layout.logs / 'up.log'}", soft_wrap=True)
     console.print(f"Flower, while it runs: http://127.0.0.1:{flower}", soft_wrap=True)
@@ -75,7 +75,7 @@ def quickstart(wish: Wish, console: Console) -> None:
 def lay_out(wish: Wish, layout: Layout, console: Console) -> int:
     """Folders, chia, keys and plotman.yaml; gives Flower's port. Raises PlotmanError."""
     layout.create()
-    Claim(layout.state).release()  # a farm that runs already keeps its plotman.yaml
+    InstanceLock(layout.state).release()  # a farm that runs already keeps its plotman.yaml
     console.print(f"Preparing chia in {layout.chia} ...", soft_wrap=True)
     chia = ChiaHome(wish.chia, layout.chia)
     chia.prepare()

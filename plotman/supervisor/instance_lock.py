@@ -21,7 +21,7 @@ _SAME_START_S = 2  # the kernel's boot time, which start times count from, moves
 
 
 @dataclass(frozen=True)
-class Record:
+class ProcessRecord:
     """A process that a runner started. Pids are used again, so its start time belongs to its name.
 
     created_s: seconds since the epoch, as psutil tells it.
@@ -43,7 +43,7 @@ class Record:
         return process if same else None
 
 
-class Claim:
+class InstanceLock:
     """The right to run this state folder's processes, held until `release` or the end of the process.
 
     half: None for `plotman up`, which runs alone; the halves run beside each other, each once.
@@ -98,30 +98,32 @@ class Claim:
         path = self._state_dir / f"{verb}.pid"
         return path.read_text("ascii", "replace").strip() if is_held(path) else ""
 
-    def record(self, records: Iterable[Record]) -> None:
+    def record(self, records: Iterable[ProcessRecord]) -> None:
         """Keep what runs now, for whoever comes after a kill."""
         fresh = self._children.with_suffix(".new")
         fresh.write_text(json.dumps([asdict(record) for record in records]), encoding="utf-8")
         fresh.replace(self._children)
 
-    def left_over(self) -> list[tuple[Record, psutil.Process]]:
+    def left_over(self) -> list[tuple[ProcessRecord, psutil.Process]]:
         """Processes of an earlier runner that still run."""
         try:
-            found = [Record(**entry) for entry in json.loads(self._children.read_text(encoding="utf-8"))]
+            found = [
+                ProcessRecord(**entry) for entry in json.loads(self._children.read_text(encoding="utf-8"))
+            ]
         except (FileNotFoundError, ValueError, TypeError):  # none yet, or cut off by a full disk
             return []
         return [(record, process) for record in found if (process := record.process())]
 
 
-def record_of(name: str, pid: int) -> Record | None:
+def record_of(name: str, pid: int) -> ProcessRecord | None:
     """The record of a process just started; None if it has ended already."""
     try:
-        return Record(name, pid, psutil.Process(pid).create_time())
+        return ProcessRecord(name, pid, psutil.Process(pid).create_time())
     except psutil.NoSuchProcess:
         return None
 
 
-def stop_left_over(left_over: list[tuple[Record, psutil.Process]], timeout_s: float = STOP_S) -> None:
+def stop_left_over(left_over: list[tuple[ProcessRecord, psutil.Process]], timeout_s: float = STOP_S) -> None:
     """Stop what an earlier runner left, last started first, each by its own pid and never its group.
 
     The kernel has told them already (`plotman.supervisor.exec_with_pdeathsig`); most are on their way out.

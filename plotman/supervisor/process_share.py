@@ -84,7 +84,7 @@ def is_held(path: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class Share:
+class ProcessShare:
     """The right to run a process that others may run as well. yields_to: file of a half that goes first."""
 
     lock: Lock

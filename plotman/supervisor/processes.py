@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from common.errors import ConfigError
 from common.names import Role, node
-from plotman.supervisor.process_share import MEANT, OF_HALF, Half, Share
+from plotman.supervisor.process_share import MEANT, OF_HALF, Half, ProcessShare
 
 if TYPE_CHECKING:
     from common.config.model import Config
@@ -56,7 +56,7 @@ class Child:
     stage: Stage
     env: Mapping[str, str] = field(default_factory=dict)  # in addition to the runner's own
     ready_url: str | None = None
-    share: Share | None = None
+    share: ProcessShare | None = None
 
 
 def wanted(config: Config, only: tuple[str, ...] = ()) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ from common.config.broker_url import broker_url, embedded_broker
 from common.names import STARTS_NONE, Role
 from plotman.supervisor import broker
 from plotman.supervisor.events import follow
-from plotman.supervisor.instance_lock import STOP_S, Claim, stop_left_over
-from plotman.supervisor.process_share import SHARED, Half, Lock, Share, half_file
+from plotman.supervisor.instance_lock import STOP_S, InstanceLock, stop_left_over
+from plotman.supervisor.process_share import SHARED, Half, Lock, ProcessShare, half_file
 from plotman.supervisor.processes import (
     BROKER,
     METRICS,
@@ -49,7 +49,7 @@ def up(
     """
     names = wanted(config, only) if half is None else wanted_by_half(config, half)
     state_dir = config.state_dir.absolute()
-    claim = Claim(state_dir, half)
+    claim = InstanceLock(state_dir, half)
     try:
         stop_what_was_left(claim, say)
         children = [child_of(name, config, config_file.absolute(), say, half) for name in names]
@@ -62,7 +62,7 @@ def up(
         claim.release()
 
 
-def stop_what_was_left(claim: Claim, say: Say, timeout_s: float = STOP_S) -> None:
+def stop_what_was_left(claim: InstanceLock, say: Say, timeout_s: float = STOP_S) -> None:
     """Stop what a killed runner left behind: two workers of one name would take turns at its tasks.
 
     timeout_s: what does not end by then is killed.
@@ -88,14 +88,14 @@ def child_of(name: str, config: Config, config_file: Path, say: Say, half: Half 
     return replace(child, share=share)
 
 
-def _share(name: str, state_dir: Path, half: Half | None) -> Share | None:
+def _share(name: str, state_dir: Path, half: Half | None) -> ProcessShare | None:
     if half is None or name not in SHARED:
         return None
     yields = half is Half.ARCHIVE and name == Role.PLOTTER
-    return Share(Lock(state_dir / f"{name}.lock"), half_file(state_dir, Half.PLOT) if yields else None)
+    return ProcessShare(Lock(state_dir / f"{name}.lock"), half_file(state_dir, Half.PLOT) if yields else None)
 
 
-def _broker_child(state_dir: Path, say: Say, share: Share | None) -> Child:
+def _broker_child(state_dir: Path, say: Say, share: ProcessShare | None) -> Child:
     address = None
     deadline = time.monotonic() + _OTHER_S
     while share is not None and not share.take() and time.monotonic() < deadline:

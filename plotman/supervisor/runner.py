@@ -8,9 +8,9 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from plotman.supervisor.instance_lock import STOP_S, Claim, record_of
+from plotman.supervisor.instance_lock import STOP_S, InstanceLock, record_of
 from plotman.supervisor.processes import Child, Stage
-from plotman.supervisor.supervisor import Keeper, Pauses, Say
+from plotman.supervisor.supervisor import Pauses, Say, Supervisor
 
 # Something that runs beside the processes until they stop, such as a printer of what happens.
 Companion = Callable[[], Awaitable[None]]
@@ -35,9 +35,9 @@ class Runner:
         self._stop_s = stop_s
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._claim: Claim | None = None
+        self._claim: InstanceLock | None = None
         pauses = pauses or Pauses()
-        self._keepers = [Keeper(child, state_dir, say, self._record, pauses) for child in children]
+        self._keepers = [Supervisor(child, state_dir, say, self._record, pauses) for child in children]
 
     def stop(self) -> None:
         """Stop in order; called again: at once."""
@@ -45,14 +45,14 @@ class Runner:
             self._hurry.set()
         self._stop.set()
 
-    async def run(self, claim: Claim) -> None:
+    async def run(self, claim: InstanceLock) -> None:
         """Run everything until `stop`, which SIGINT, SIGTERM and SIGHUP call too.
 
         claim: this state folder's, on which what runs is recorded; it is not released here.
         """
         self._claim = claim
         self._listen()
-        keeping: dict[Keeper, asyncio.Task[None]] = {}
+        keeping: dict[Supervisor, asyncio.Task[None]] = {}
         companions: list[asyncio.Task[None]] = []
         try:
             for stage in Stage:
@@ -67,7 +67,7 @@ class Runner:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
 
-    async def _start(self, stage: Stage, keeping: dict[Keeper, asyncio.Task[None]]) -> None:
+    async def _start(self, stage: Stage, keeping: dict[Supervisor, asyncio.Task[None]]) -> None:
         """Start a stage's processes; wait until each is ready, or until we shall stop."""
         keepers = [keeper for keeper in self._keepers if keeper.child.stage is stage]
         if self._stop.is_set():
@@ -80,7 +80,7 @@ class Runner:
         ready.cancel()
         stopped.cancel()
 
-    async def _stop_all(self, keeping: dict[Keeper, asyncio.Task[None]]) -> None:
+    async def _stop_all(self, keeping: dict[Supervisor, asyncio.Task[None]]) -> None:
         self._say("Stopping; plots that run go on.")
         for stage in reversed(Stage):
             keepers = [keeper for keeper in keeping if keeper.child.stage is stage]
@@ -103,7 +103,7 @@ class Runner:
                 loop.add_signal_handler(number, self.stop)
 
 
-async def _all_ready(keepers: Sequence[Keeper]) -> bool:
+async def _all_ready(keepers: Sequence[Supervisor]) -> bool:
     for keeper in keepers:
         await keeper.ready.wait()
     return True

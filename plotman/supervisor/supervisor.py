@@ -46,7 +46,7 @@ def how_it_ended(returncode: int) -> str:
         return f"signal {-returncode}"
 
 
-class Keeper:
+class Supervisor:
     """One process, from the runner's start to its stop.
 
     changed: called after each start and end, with nothing; the runner then records what runs.

@@ -15,12 +15,12 @@ from common.names import Role
 from common.store import Board
 from common.worker import startup
 from common.worker.duplicate_host import mark
-from common.worker.move_step import MoveKeeper, Stop
+from common.worker.move_step import MoveHeartbeat, Stop
 from common.worker.publisher import Publisher
 from common.worker.service import Served, ServiceStep
 from plotter_worker.archiving.targets.setup import mover_of
 from plotter_worker.archiving.transfer.orphans import end_strays
-from plotter_worker.archiving.transfer.progress import Progress
+from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.archiving.transfer.sender import Sender
 from plotter_worker.archiving.transfer.snapshot import beginning, going
 from plotter_worker.archiving.transfer.source_digest import digest_of
@@ -42,7 +42,7 @@ class Archiver:
         self._sender = Sender(settings, board, rsync)
         self._delivered = DeliveredFile(settings.state_dir)
         self._publisher = Publisher(board, Role.ARCHIVER, self._snapshot, mark(settings.state_dir))
-        self.moves = MoveKeeper(board, self._publisher.tell)
+        self.moves = MoveHeartbeat(board, self._publisher.tell)
         self.history = TransferHistory(settings, self._publisher.progressed)
         self._watch = ConfigWatch(settings, Role.ARCHIVER, self._follow, self._publisher)
         self._lock = threading.Lock()
@@ -98,7 +98,7 @@ class Archiver:
         if reservation.landed is not None and not reservation.compare:
             return Delivery(reservation=reservation)
 
-        def told(progress: Progress) -> None:
+        def told(progress: TransferProgress) -> None:
             self._progress(reservation, progress, tell)
 
         self._show(beginning(reservation))
@@ -127,7 +127,7 @@ class Archiver:
         with self._lock:
             return path in self._running
 
-    def _progress(self, reservation: Reservation, progress: Progress, tell: Any) -> None:
+    def _progress(self, reservation: Reservation, progress: TransferProgress, tell: Any) -> None:
         with self._lock:
             shown = self._running.get(reservation.path) or beginning(reservation)
         self._show(going(shown, progress))

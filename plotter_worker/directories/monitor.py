@@ -44,7 +44,7 @@ class FileSeen:
 
 
 @dataclass(frozen=True)
-class Seen:
+class DirectorySurvey:
     """One look at a directory. `plots` is empty where only room matters."""
 
     report: DirReport = _NOT_YET
@@ -52,7 +52,7 @@ class Seen:
     plots: tuple[FinishedPlot, ...] = ()
 
 
-def matters(former: Seen, now: Seen) -> bool:
+def matters(former: DirectorySurvey, now: DirectorySurvey) -> bool:
     """Whether something is decided on that differs between two looks: its state, its plots, or room that came
     free. Room changes a little all the time where plots are made; that is told with the next renewal."""
     if former.plots != now.plots or replace(former.report, free_bytes=None) != replace(
@@ -70,7 +70,7 @@ class _Known:
     plot: FinishedPlot | None = None
 
 
-class Survey:
+class DirectoryMonitor:
     """One directory. `on_change` is called in the survey's thread when a look differs from the last: with
     whether something is decided on that (`matters`). look: as common.system.probe.look."""
 
@@ -85,7 +85,7 @@ class Survey:
         self.with_plots = with_plots
         self._on_change = on_change
         self._report = look
-        self._seen = Seen()
+        self._seen = DirectorySurvey()
         self._known: dict[str, _Known] = {}
         self._unnameable: set[str] = set()  # names that the log has told of
         self._busy_since: float | None = None
@@ -105,11 +105,11 @@ class Survey:
         os.eventfd_write(self._wake_fd, 1)
 
     @property
-    def seen(self) -> Seen:
+    def seen(self) -> DirectorySurvey:
         """The last look; HANGING, with nothing known of it, while one is overdue."""
         busy_since = self._busy_since
         if busy_since is not None and time.monotonic() - busy_since > LOOK_DEADLINE_S:
-            return Seen(DirReport(DirState.HANGING))
+            return DirectorySurvey(DirReport(DirState.HANGING))
         return self._seen
 
     def _run(self) -> None:
@@ -168,14 +168,14 @@ class Survey:
         selector.register(inotify.fd, selectors.EVENT_READ)
         return inotify
 
-    def _look(self) -> Seen:
+    def _look(self) -> DirectorySurvey:
         report = self._report(self.path)
         try:
             files, links = _files(self.path)
         except OSError:
-            return Seen(report)  # the report says what is the matter
+            return DirectorySurvey(report)  # the report says what is the matter
         named = tuple(sorted(self._nameable(files), key=lambda file: file.name))
-        return Seen(report, named, self._plots([*files, *links]) if self.with_plots else ())
+        return DirectorySurvey(report, named, self._plots([*files, *links]) if self.with_plots else ())
 
     def _nameable(self, files: Iterable[FileSeen]) -> list[FileSeen]:
         """Those whose names are UTF-8, as those of plotters' files are. Others could be told to nobody, and

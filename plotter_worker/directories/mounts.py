@@ -25,7 +25,7 @@ class _Kept(BaseModel):
     paths: tuple[str, ...] = ()
 
 
-class Mounted:
+class MountedDirectories:
     """For several threads."""
 
     def __init__(self, state_dir: Path) -> None:

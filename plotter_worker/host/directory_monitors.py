@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 
 from common.config import Config
 from common.model.snapshot import DirState
-from plotter_worker.directories.monitor import Seen, Survey
-from plotter_worker.directories.mounts import Mounted
+from plotter_worker.directories.monitor import DirectoryMonitor, DirectorySurvey
+from plotter_worker.directories.mounts import MountedDirectories
 from plotter_worker.directories.retired import former_folders, remember
 from plotter_worker.host.snapshot import plot_folders
 
 
-class Folders:
+class DirectoryMonitors:
     """on_change is called in a survey's thread when a look differs from the last, with whether something is
     decided on that.
 
@@ -25,11 +25,11 @@ class Folders:
         self._on_change = on_change
         self._lock = threading.Lock()
         self._started = False
-        self._surveys: dict[str, Survey] = {}
+        self._surveys: dict[str, DirectoryMonitor] = {}
         self._leaving: frozenset[str] = frozenset()
         self._idle: frozenset[str] = frozenset()  # of those: where nothing was found to wait for
         self._plot_folders: tuple[str, ...] = ()
-        self._mounted = Mounted(settings.state_dir)
+        self._mounted = MountedDirectories(settings.state_dir)
         for path in former_folders(settings.state_dir):
             self._begin(path, with_plots=True)
         self.follow(settings, frozenset())
@@ -77,7 +77,7 @@ class Folders:
         """Directories that are no longer configured, and not empty yet."""
         return self._leaving
 
-    def seen(self) -> dict[str, Seen]:
+    def seen(self) -> dict[str, DirectorySurvey]:
         """The last look at each directory."""
         return {survey.path: survey.seen for survey in self._all()}
 
@@ -94,7 +94,7 @@ class Folders:
             if wanted is None or survey.path in wanted:
                 survey.wake()
 
-    def _all(self) -> list[Survey]:
+    def _all(self) -> list[DirectoryMonitor]:
         with self._lock:
             return list(self._surveys.values())
 
@@ -108,6 +108,6 @@ class Folders:
             return
         if survey is not None:
             survey.stop()
-        survey = self._surveys[path] = Survey(path, with_plots, self._on_change, self._mounted.look)
+        survey = self._surveys[path] = DirectoryMonitor(path, with_plots, self._on_change, self._mounted.look)
         if self._started:
             survey.start()

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Iterable, Mapping
 
 from common.model.snapshot import FinishedPlot, PlotState
-from plotter_worker.directories.monitor import Seen
+from plotter_worker.directories.monitor import DirectorySurvey
 from plotter_worker.host.snapshot import finished_plots
-from plotter_worker.state.operator import Steering
+from plotter_worker.state.operator import OperatorState
 
 
-class Shelf:
+class FinishedPlots:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._gone: set[str] = set()
@@ -29,7 +29,11 @@ class Shelf:
             self._gone.add(path)
 
     def look(
-        self, folders: Iterable[str], steering: Steering, seen: Mapping[str, Seen], makers: Mapping[str, int]
+        self,
+        folders: Iterable[str],
+        steering: OperatorState,
+        seen: Mapping[str, DirectorySurvey],
+        makers: Mapping[str, int],
     ) -> list[FinishedPlot]:
         """Take the last looks into account: the plots that have become ready since. Arguments: as those of
         snapshots.plotter_snapshot."""

@@ -20,7 +20,7 @@ from common.errors import OrderRefused
 from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.jobs import process_tree
 from plotter_worker.jobs.job import TrackedJob
-from plotter_worker.reporting.events import News
+from plotter_worker.reporting.events import PlotterEvents
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ def terminate(
     by: str,
     folders: Sequence[str],
     running: Callable[[], Sequence[TrackedJob]],
-    news: News,
+    news: PlotterEvents,
 ) -> Killed:
     """End the job, once; told when it is done, and back when its end was seen. A job that ended by itself
     meanwhile keeps its plot, and loses what it left behind. by: who wants it, for people.

@@ -9,20 +9,20 @@ from pathlib import Path
 
 from common.model import holds
 from common.model.holds import HoldOrder
-from plotter_worker.reporting.events import News
-from plotter_worker.state.operator import Steering, SteeringFile
+from plotter_worker.reporting.events import PlotterEvents
+from plotter_worker.state.operator import OperatorState, OperatorStateFile
 
 
-class Steered:
+class OperatorActions:
     """`lock` is the host's: a snapshot shows a change and its reason together."""
 
-    def __init__(self, state_dir: Path, lock: threading.RLock, news: News) -> None:
+    def __init__(self, state_dir: Path, lock: threading.RLock, news: PlotterEvents) -> None:
         self._lock = lock
         self._news = news
-        self._file = SteeringFile(state_dir)
+        self._file = OperatorStateFile(state_dir)
 
     @property
-    def now(self) -> Steering:
+    def now(self) -> OperatorState:
         return self._file.now
 
     def hold(self, order: HoldOrder, key: str, text: str) -> str:
@@ -34,7 +34,7 @@ class Steered:
         return told
 
     def unpause(self) -> str:
-        return self._let(SteeringFile.unpause, "starts plots as the rules allow")
+        return self._let(OperatorStateFile.unpause, "starts plots as the rules allow")
 
     def let_go(self, keys: Sequence[str], text: str, more: str = "") -> str:
         """The opposite of `hold`. The answer tells what still holds.
@@ -47,7 +47,7 @@ class Steered:
         """Keys of the drains that hold now."""
         return holds.drains(self.now.holds, datetime.now(UTC))
 
-    def _let(self, change: Callable[[SteeringFile], None], text: str, more: str = "") -> str:
+    def _let(self, change: Callable[[OperatorStateFile], None], text: str, more: str = "") -> str:
         self.change(change, text + more)
         self._news.publish_now()
         still = self.now.pause_reason(datetime.now(UTC), holds.utc_offset_s())
@@ -62,7 +62,7 @@ class Steered:
                 f"goes on with {what.get(key, key)}: the time is over that was said",
             )
 
-    def change(self, change: Callable[[SteeringFile], None], text: str) -> None:
+    def change(self, change: Callable[[OperatorStateFile], None], text: str) -> None:
         """Change what a person has said; text: what this host does from now on."""
         with self._lock:
             change(self._file)

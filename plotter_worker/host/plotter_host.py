@@ -10,13 +10,13 @@ from common.config import Config
 from common.model import holds
 from common.model.messages import PlotOrder
 from common.model.snapshot import DirState, Job, PlotterSnapshot
-from plotter_worker.directories.monitor import Seen
+from plotter_worker.directories.monitor import DirectorySurvey
 from plotter_worker.directories.release import plot_dirs
 from plotter_worker.host import kill
-from plotter_worker.host.directory_monitors import Folders
-from plotter_worker.host.finished_plots import Shelf
+from plotter_worker.host.directory_monitors import DirectoryMonitors
+from plotter_worker.host.finished_plots import FinishedPlots
 from plotter_worker.host.kill import Killed
-from plotter_worker.host.operator_actions import Steered
+from plotter_worker.host.operator_actions import OperatorActions
 from plotter_worker.host.snapshot import makers, plotter_snapshot
 from plotter_worker.host.stall_monitor import StallMonitor
 from plotter_worker.jobs import outcome as ending
@@ -25,13 +25,13 @@ from plotter_worker.jobs.adoption import Adoption, Send, found_task_id, record_o
 from plotter_worker.jobs.job import A_PERSON, TrackedJob
 from plotter_worker.jobs.order_checks import place
 from plotter_worker.jobs.records import JobRecord, Records
-from plotter_worker.jobs.registry import Roster
+from plotter_worker.jobs.registry import JobRegistry
 from plotter_worker.jobs.start import Starter, StartFailed
 from plotter_worker.jobs.watcher import Watcher
 from plotter_worker.plotters.base import Room
 from plotter_worker.plotters.registry import plotter_for, recipe_of, recognise
-from plotter_worker.processes.table import Found
-from plotter_worker.reporting.events import News
+from plotter_worker.processes.table import FoundPlotter
+from plotter_worker.reporting.events import PlotterEvents
 from plotter_worker.state.delivered import DeliveredFile
 
 _USAGE_S = 10.0  # as the looks at the directories
@@ -45,19 +45,19 @@ class PlotterHost:
     stream. Neither may wait.
     """
 
-    def __init__(self, settings: Config, news: News, send: Send) -> None:
+    def __init__(self, settings: Config, news: PlotterEvents, send: Send) -> None:
         self._settings = settings
         self._news = news
         self._recipe = recipe_of(settings)
         self._lock = threading.RLock()
         self._records = Records(settings.state_dir / "jobs")
-        self._roster = Roster(self._records, self._lock)
+        self._roster = JobRegistry(self._records, self._lock)
         self._starter = Starter(settings, self._records)
-        self.steered = Steered(settings.state_dir, self._lock, news)
+        self.steered = OperatorActions(settings.state_dir, self._lock, news)
         self._delivered = DeliveredFile(settings.state_dir)
         self._watcher = Watcher(self)
         self._adoption = Adoption(settings.host, send)
-        self._shelf = Shelf()
+        self._shelf = FinishedPlots()
         self._next_usage = 0.0
         self._stalls = StallMonitor(
             policy=lambda: self._settings.scheduling,
@@ -66,7 +66,7 @@ class PlotterHost:
             kill=self.terminate,
             refresh=self.refresh,
         )
-        self._folders = Folders(settings, self._folder_changed)
+        self._folders = DirectoryMonitors(settings, self._folder_changed)
 
     def start(self) -> None:
         """Take up what runs already, and what ended while nobody watched."""
@@ -101,7 +101,7 @@ class PlotterHost:
         return self._settings.host
 
     @property
-    def news(self) -> News:
+    def news(self) -> PlotterEvents:
         return self._news
 
     @property
@@ -119,9 +119,9 @@ class PlotterHost:
         """Directories that are looked at: tmp, tmp2 and dst."""
         return self._folders.paths()
 
-    def seen(self, path: str) -> Seen:
+    def seen(self, path: str) -> DirectorySurvey:
         """The last look at one of them; of another nothing is known."""
-        return self._folders.seen().get(path, Seen())
+        return self._folders.seen().get(path, DirectorySurvey())
 
     def job(self, task_id: str) -> TrackedJob | None:
         return self._roster.job(task_id)
@@ -228,7 +228,7 @@ class PlotterHost:
         if job.record.ours and outcome.failed and not job.killed_by:
             ending.clean_up(job, self._folders.paths(), self._cleaned_up)
 
-    def plotter_found(self, found: Found) -> TrackedJob | None:
+    def plotter_found(self, found: FoundPlotter) -> TrackedJob | None:
         mine = found.state_dir == str(self._settings.state_dir)
         used = (found.command.tmp, found.command.tmp2, found.command.dst)
         if found.state_dir is not None and not mine and not any(path in self._folders for path in used):

@@ -9,17 +9,17 @@ from typing import Any
 from common.config import Config
 from common.model import holds
 from common.model.snapshot import Directory, FinishedPlot, Job, PlotState, PlotterSnapshot, Recipe, TmpDir
-from plotter_worker.directories.monitor import Seen
+from plotter_worker.directories.monitor import DirectorySurvey
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.processes.table import pid_of
-from plotter_worker.state.operator import Steering
+from plotter_worker.state.operator import OperatorState
 
 
 def plotter_snapshot(
     settings: Config,
     recipe: Recipe,
-    steering: Steering,
-    seen: Mapping[str, Seen],
+    steering: OperatorState,
+    seen: Mapping[str, DirectorySurvey],
     jobs: tuple[Job, ...],
     makers: Mapping[str, int],
     gone: frozenset[str],
@@ -96,8 +96,8 @@ def _tmp_dir(settings: Config, directory: Mapping[str, Any]) -> TmpDir:
     )
 
 
-def _figures(path: str, seen: Mapping[str, Seen]) -> dict[str, object]:
-    report = seen[path].report if path in seen else Seen().report
+def _figures(path: str, seen: Mapping[str, DirectorySurvey]) -> dict[str, object]:
+    report = seen[path].report if path in seen else DirectorySurvey().report
     return {
         "state": report.state,
         "free_bytes": report.free_bytes,
@@ -108,8 +108,8 @@ def _figures(path: str, seen: Mapping[str, Seen]) -> dict[str, object]:
 
 def finished_plots(
     folders: Iterable[str],
-    steering: Steering,
-    seen: Mapping[str, Seen],
+    steering: OperatorState,
+    seen: Mapping[str, DirectorySurvey],
     makers: Mapping[str, int],
     gone: frozenset[str],
 ) -> Iterable[FinishedPlot]:

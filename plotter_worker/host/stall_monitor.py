@@ -15,9 +15,9 @@ from common.model.snapshot import DirState, RunStatus
 from plotter_worker.jobs import process_tree
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.resources import io_of
-from plotter_worker.jobs.stall_rules import Kind, Sample, Stall, Standing, Work, follow, verdict
+from plotter_worker.jobs.stall_rules import Activity, Sample, Stall, StallKind, Work, updated, verdict
 from plotter_worker.processes.table import pid_of
-from plotter_worker.reporting.events import News
+from plotter_worker.reporting.events import PlotterEvents
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class StallMonitor:
         *,
         policy: Callable[[], Scheduling | None],
         directory_state: Callable[[str], DirState],
-        events: News,
+        events: PlotterEvents,
         kill: Callable[[TrackedJob, str], object],
         refresh: Callable[[TrackedJob], None],
     ) -> None:
@@ -53,8 +53,8 @@ class StallMonitor:
         self._events = events
         self._kill = kill
         self._refresh = refresh
-        self._standing: dict[str, Standing] = {}
-        self._reported: dict[str, tuple[Kind, float]] = {}  # task -> what, and when it was last seen so
+        self._standing: dict[str, Activity] = {}
+        self._reported: dict[str, tuple[StallKind, float]] = {}  # task -> what, and when it was last seen so
         self._acted: set[str] = set()
 
     def sample(self, jobs: Iterable[TrackedJob]) -> None:
@@ -69,7 +69,7 @@ class StallMonitor:
             self._acted.discard(gone)
         for task_id, job in running.items():
             former = self._standing.get(task_id)
-            standing = self._standing[task_id] = follow(former, _sample(job, former))
+            standing = self._standing[task_id] = updated(former, _sample(job, former))
             stall = verdict(standing, self._policy.stall_minutes * 60)
             if stall is not None:
                 self._stalled(job, stall)
@@ -87,7 +87,7 @@ class StallMonitor:
 
     def _stalled(self, job: TrackedJob, stall: Stall) -> None:
         text = stall.text
-        if stall.kind is Kind.DISK and (folder := self._hanging(job)):
+        if stall.kind is StallKind.DISK and (folder := self._hanging(job)):
             text += f" ({folder})"
         job.stall = text
         now = time.monotonic()
@@ -107,7 +107,7 @@ class StallMonitor:
         dst, or on a process blocked in a drive, which takes no signal."""
         complete = job.progress.total_s is not None
         return self._policy.stall_action is not StallAction.TELL and (
-            job.record.ours and not complete and stall.kind is not Kind.DISK
+            job.record.ours and not complete and stall.kind is not StallKind.DISK
         )
 
     def _act(self, job: TrackedJob, action: StallAction) -> None:
@@ -127,7 +127,7 @@ class StallMonitor:
         return next((f for f in folders if f and self._directory_state(f) is DirState.HANGING), None)
 
 
-def _sample(job: TrackedJob, former: Standing | None) -> Sample:
+def _sample(job: TrackedJob, former: Activity | None) -> Sample:
     usage = job.usage
     quiet = former is not None and former.still_s >= _QUIET_S
     return Sample(

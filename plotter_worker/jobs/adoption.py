@@ -17,7 +17,7 @@ from common.model.messages import PlotOrder
 from common.names import PLOT
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.records import JobRecord
-from plotter_worker.processes.table import Found
+from plotter_worker.processes.table import FoundPlotter
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def found_task_id(host: str, process_identity: str) -> str:
     return str(uuid5(NAMESPACE_URL, f"plotman:{host}:{process_identity}"))
 
 
-def record_of(found: Found, task_id: str, ours: bool) -> JobRecord:
+def record_of(found: FoundPlotter, task_id: str, ours: bool) -> JobRecord:
     """What is remembered of a plotter that was found running."""
     return JobRecord(
         task_id=task_id,

@@ -21,7 +21,7 @@ class AlreadyTaken(OrderRefused):
 
 
 @dataclass(frozen=True)
-class Place:
+class PlotPlace:
     """Where a plot will be made, and where it goes."""
 
     tmp: str
@@ -29,7 +29,7 @@ class Place:
     dst: str
 
 
-def place(order: PlotOrder, host: PlotterSnapshot, now: datetime) -> Place:
+def place(order: PlotOrder, host: PlotterSnapshot, now: datetime) -> PlotPlace:
     """Where to carry the order out. Raises OrderRefused with the reason."""
     if order.expires_at is not None and order.expires_at < now:
         late_s = (now - order.expires_at).total_seconds()
@@ -50,7 +50,7 @@ def place(order: PlotOrder, host: PlotterSnapshot, now: datetime) -> Place:
         _must_be_usable(directory)
         if order.turn is not None and directory is not None and directory.drained is not None:
             raise OrderRefused(f"{directory.path} is drained.", "`plotman undrain` makes it take plots.")
-    return Place(tmp.path, host.tmp2.path if host.tmp2 else None, dst)
+    return PlotPlace(tmp.path, host.tmp2.path if host.tmp2 else None, dst)
 
 
 def _must_be_staggered(host: PlotterSnapshot, now: datetime) -> None:

@@ -12,7 +12,7 @@ from plotter_worker.jobs.records import JobRecord, Records
 from plotter_worker.processes.table import pid_of
 
 
-class Roster:
+class JobRegistry:
     """Running jobs, and those that ended and are not reported yet. `lock` is the host's."""
 
     def __init__(self, records: Records, lock: threading.RLock) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import psutil
 
 from common.model.snapshot import RunStatus
-from plotter_worker.directories.monitor import Seen
+from plotter_worker.directories.monitor import DirectorySurvey
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.processes.table import pid_of
 
@@ -21,7 +21,7 @@ _STATUS = {
 }
 
 
-def refresh(job: TrackedJob, seen: Mapping[str, Seen]) -> None:
+def refresh(job: TrackedJob, seen: Mapping[str, DirectorySurvey]) -> None:
     """Read the process' figures, and add up its files in the directories last seen."""
     _refresh_process(job)
     plot_id = job.progress.plot_id
@@ -56,7 +56,7 @@ def io_of(process: psutil.Process) -> int | None:
     return int(io.read_bytes + io.write_bytes + io.read_chars + io.write_chars)
 
 
-def _own_bytes(plot_id: str | None, directory: str | None, seen: Mapping[str, Seen]) -> int:
+def _own_bytes(plot_id: str | None, directory: str | None, seen: Mapping[str, DirectorySurvey]) -> int:
     if directory is None or directory not in seen or plot_id is None:
         return 0
     # Every unfinished file of a plotter that names them carries the plot's id.

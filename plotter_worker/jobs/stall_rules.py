@@ -20,7 +20,7 @@ _IDLE_IO_BYTES = 64 * 1024
 _BUSY_SHARE = 0.05
 
 
-class Kind(StrEnum):
+class StallKind(StrEnum):
     WAITS = "waits"  # the plotter says so itself
     DISK = "disk"  # it hangs in a drive, and nothing can stop or kill it
     SILENT = "silent"
@@ -53,7 +53,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Activity:
     """What is remembered of a plotter between two looks.
 
     last: the newest sample. moved: the one at which it was last seen to get on. waiting: the first with the
@@ -75,13 +75,13 @@ class Standing:
 class Stall:
     """overdue: it has lasted as long as plotman.yaml allows. busy: meanwhile it works on another plot."""
 
-    kind: Kind
+    kind: StallKind
     text: str
     overdue: bool
     busy: bool = False
 
 
-def follow(former: Standing | None, sample: Sample) -> Standing:
+def updated(former: Activity | None, sample: Sample) -> Activity:
     """Take one more sample into account. Time while a plotter is suspended never counts."""
     if former is None or sample.suspended or _moved(former.moved, sample):
         moved = sample
@@ -98,7 +98,7 @@ def follow(former: Standing | None, sample: Sample) -> Standing:
     if sample.in_disk and moved is not sample:
         known = former.disk_since_s if former is not None else None
         disk_since_s = sample.at_s if known is None else known
-    return Standing(sample, moved, waiting, disk_since_s)
+    return Activity(sample, moved, waiting, disk_since_s)
 
 
 def _moved(mark: Sample, sample: Sample) -> bool:
@@ -120,7 +120,7 @@ def _worked(mark: Work, now: Work, elapsed_s: float) -> bool:
     return abs(now.io_bytes - mark.io_bytes) >= _IDLE_IO_BYTES
 
 
-def verdict(standing: Standing, limit_s: float) -> Stall | None:
+def verdict(standing: Activity, limit_s: float) -> Stall | None:
     """None while it gets on, and while somebody has suspended it. limit_s: how long it may stand still."""
     last = standing.last
     if last.suspended:
@@ -129,12 +129,16 @@ def verdict(standing: Standing, limit_s: float) -> Stall | None:
         waited_s = last.at_s - standing.waiting.at_s
         worked_s = last.own.cpu_s - standing.waiting.own.cpu_s
         busy = worked_s > _IDLE_CPU_S + _BUSY_SHARE * waited_s
-        return Stall(Kind.WAITS, last.words, waited_s >= limit_s, busy)
+        return Stall(StallKind.WAITS, last.words, waited_s >= limit_s, busy)
     if standing.still_s < limit_s:
         return None
     for_long = human_duration(standing.still_s)
     if standing.disk_since_s is not None:
         return Stall(
-            Kind.DISK, f"it hangs in a drive that does not answer, and has done nothing for {for_long}", True
+            StallKind.DISK,
+            f"it hangs in a drive that does not answer, and has done nothing for {for_long}",
+            True,
         )
-    return Stall(Kind.SILENT, f"no line in its log, no processor time, no disk access for {for_long}", True)
+    return Stall(
+        StallKind.SILENT, f"no line in its log, no processor time, no disk access for {for_long}", True
+    )

@@ -16,7 +16,7 @@ from common.config import Config
 from common.errors import OrderRefused
 from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.jobs.job import TrackedJob
-from plotter_worker.jobs.order_checks import Place
+from plotter_worker.jobs.order_checks import PlotPlace
 from plotter_worker.jobs.records import JobRecord, Records
 from plotter_worker.plotters.registry import plotter_for
 from plotter_worker.processes.launch import launch
@@ -42,7 +42,7 @@ class Starter:
         self._probe = Probe()
 
     def start(
-        self, task_id: str, where: Place, known: set[int], now: datetime
+        self, task_id: str, where: PlotPlace, known: set[int], now: datetime
     ) -> tuple[TrackedJob, subprocess.Popen[bytes]]:
         """Start one plot and remember it. known: pids of the plotters that the order was decided on.
 
@@ -83,7 +83,9 @@ class Starter:
                     "It is decided anew.",
                 )
 
-    def _start(self, task_id: str, where: Place, now: datetime) -> tuple[TrackedJob, subprocess.Popen[bytes]]:
+    def _start(
+        self, task_id: str, where: PlotPlace, now: datetime
+    ) -> tuple[TrackedJob, subprocess.Popen[bytes]]:
         # The record is written before the start: a worker that is killed in between finds the plotter by
         # the task id in its environment.
         settings = self.settings

@@ -22,7 +22,7 @@ from typing import Protocol
 from inotify_simple import INotify, flags
 
 from plotter_worker.jobs.job import TrackedJob
-from plotter_worker.processes.table import Found, ProcessTable, is_running, pid_of, wrapper_of
+from plotter_worker.processes.table import FoundPlotter, ProcessTable, is_running, pid_of, wrapper_of
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Listener(Protocol):
     def job_ended(self, job: TrackedJob, exit_code: int | None) -> None:
         """Its process is gone; exit_code is None where it was not our child. The log is read to its end."""
 
-    def plotter_found(self, found: Found) -> TrackedJob | None:
+    def plotter_found(self, found: FoundPlotter) -> TrackedJob | None:
         """A plotter that is not followed yet; the job to follow, or None to leave it alone."""
 
     def tick(self) -> None:

@@ -97,7 +97,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptFile:
     """Scratch that stays, and why."""
 
     file: File
@@ -116,7 +116,7 @@ def scratch_of(name: str) -> Scratch | None:
 
 def sort(
     files: Iterable[File], evidence: Evidence, now_s: float, quiet_s: float = QUIET_S
-) -> tuple[list[File], list[Kept]]:
+) -> tuple[list[File], list[KeptFile]]:
     """(leftovers, scratch that stays). Files that are no plotter's scratch are in neither.
 
     now_s: seconds since the epoch. quiet_s: least time since the last change of any file of the same plot.
@@ -130,7 +130,7 @@ def sort(
         if file.open or file.name in evidence.open_names:
             busy.add(group)
     leftovers: list[File] = []
-    kept: list[Kept] = []
+    kept: list[KeptFile] = []
     for file, scratch in named:
         group = _group(file, scratch)
         reason = (
@@ -142,7 +142,7 @@ def sort(
         if reason is None:
             leftovers.append(file)
         else:
-            kept.append(Kept(file, reason))
+            kept.append(KeptFile(file, reason))
     return leftovers, kept
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from common.model.snapshot import Leftovers
-from plotter_worker.directories.monitor import Seen
+from plotter_worker.directories.monitor import DirectorySurvey
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.leftovers.rules import Evidence, File, Live, sort
 from plotter_worker.processes.table import pid_of
@@ -21,7 +21,7 @@ _EVERY_S = 60.0
 _QUIET_S = 900.0
 
 
-class LeftoversAtAGlance:
+class LeftoversSummary:
     """Called by one thread at a time."""
 
     def __init__(self, host: PlotterHost) -> None:
@@ -39,7 +39,7 @@ class LeftoversAtAGlance:
         return self._last
 
 
-def glance(seen: Mapping[str, Seen], jobs: Iterable[TrackedJob], now_s: float) -> Leftovers | None:
+def glance(seen: Mapping[str, DirectorySurvey], jobs: Iterable[TrackedJob], now_s: float) -> Leftovers | None:
     """now_s: seconds since the epoch. None where nothing is left over."""
     files = [
         File(folder, folder, one.name, 0, one.size_bytes, one.allocated_bytes, one.mtime_ns, 0, "")

@@ -40,7 +40,7 @@ from plotter_worker.plotters.base import CommandLine, Mode
 from plotter_worker.plotters.details import DETAILS
 from plotter_worker.plotters.failures import FAILURES, whole_line
 from plotter_worker.plotters.log_parser import ARROW, Handler, RulesReader, merged, rules
-from plotter_worker.plotters.log_state import Story
+from plotter_worker.plotters.log_state import PlotLogState
 from plotter_worker.plotters.paths import normal, parent
 
 MARKS = (b"Bladebit Chia Plotter", b"[Bladebit ", b"Memory required: 416 GiB.")
@@ -54,31 +54,31 @@ _STEPS = {1: 7, 2: 6, 3: 7, 4: 4, 5: 2}
 _WRITING = {"P7": 1, "C1": 2, "C2": 3, "C3": 4}
 
 
-def reach(story: Story, major: int, minor: int) -> None:
+def reach(story: PlotLogState, major: int, minor: int) -> None:
     """Phase, and the percent of it: steps within a phase count alike."""
     begin, end = (_CUDA_PERCENT if story.mode is Mode.CUDA else _RAM_PERCENT).get(major, (0.0, 0.0))
     steps_done = max(minor - 1, 0) / _STEPS.get(major, 1)
     story.reach(Phase(major, minor), begin + (end - begin) * min(steps_done, 1.0))
 
 
-def _disk_mode(story: Story, _match: re.Match[str]) -> None:
+def _disk_mode(story: PlotLogState, _match: re.Match[str]) -> None:
     story.mode = Mode.DISK
 
 
-def _cuda_mode(story: Story, _match: re.Match[str]) -> None:
+def _cuda_mode(story: PlotLogState, _match: re.Match[str]) -> None:
     story.mode = Mode.CUDA
 
 
-def _count(story: Story, match: re.Match[str]) -> None:
+def _count(story: PlotLogState, match: re.Match[str]) -> None:
     story.asked = int(match[1])
 
 
-def _allocating(story: Story, _match: re.Match[str]) -> None:
+def _allocating(story: PlotLogState, _match: re.Match[str]) -> None:
     if not story.begun:
         reach(story, 0, 1)
 
 
-def _begin(story: Story, match: re.Match[str]) -> None:
+def _begin(story: PlotLogState, match: re.Match[str]) -> None:
     story.begin()
     story.asked = int(match[1] or 0)
     story.plot.plot_id = match[2]
@@ -86,30 +86,30 @@ def _begin(story: Story, match: re.Match[str]) -> None:
     reach(story, 0, 2)
 
 
-def _temporary_file(story: Story, match: re.Match[str]) -> None:
+def _temporary_file(story: PlotLogState, match: re.Match[str]) -> None:
     story.named(match[1])
     story.plot.final = story.path(match[1])
     if story.plot.final:
         story.plot.dst = parent(story.plot.final)
 
 
-def _dst(story: Story, match: re.Match[str]) -> None:
+def _dst(story: PlotLogState, match: re.Match[str]) -> None:
     story.plot.dst = story.path(match[1])
 
 
-def _tmp(story: Story, match: re.Match[str]) -> None:
+def _tmp(story: PlotLogState, match: re.Match[str]) -> None:
     story.plot.tmp = story.path(match[1])
 
 
-def _tmp2(story: Story, match: re.Match[str]) -> None:
+def _tmp2(story: PlotLogState, match: re.Match[str]) -> None:
     story.plot.tmp2 = story.path(match[1])
 
 
-def _compression(story: Story, match: re.Match[str]) -> None:
+def _compression(story: PlotLogState, match: re.Match[str]) -> None:
     story.plot.compression = int(match[1])
 
 
-def _running(story: Story, match: re.Match[str]) -> None:
+def _running(story: PlotLogState, match: re.Match[str]) -> None:
     reach(story, int(match[1]), 0)
 
 
@@ -122,40 +122,40 @@ def _table_of(major: int) -> Handler:
     return lambda story, match: reach(story, major, int(match[1]))
 
 
-def _table_done(story: Story, match: re.Match[str]) -> None:
+def _table_done(story: PlotLogState, match: re.Match[str]) -> None:
     reach(story, 1, min(int(match[1]) + 1, 7))
 
 
-def _pruning(story: Story, match: re.Match[str]) -> None:
+def _pruning(story: PlotLogState, match: re.Match[str]) -> None:
     reach(story, 2, 7 - int(match[1]))
 
 
-def _marked(story: Story, match: re.Match[str]) -> None:
+def _marked(story: PlotLogState, match: re.Match[str]) -> None:
     reach(story, 2, 8 - int(match[1]))
 
 
-def _writing(story: Story, match: re.Match[str]) -> None:
+def _writing(story: PlotLogState, match: re.Match[str]) -> None:
     reach(story, 4, _WRITING[match[1]])
 
 
-def _phase_done(story: Story, match: re.Match[str]) -> None:
+def _phase_done(story: PlotLogState, match: re.Match[str]) -> None:
     phase = int(match[1])
     story.phase_took(phase, match[2])
     last = 4 if story.mode not in (Mode.DISK, Mode.CUDA) else 3
     reach(story, phase + 1 if phase < last else 5, 0)
 
 
-def _plotting_done(story: Story, match: re.Match[str]) -> None:
+def _plotting_done(story: PlotLogState, match: re.Match[str]) -> None:
     story.plot.total_s = float(match[1])
     reach(story, 5, 1)
     _complete(story)
 
 
-def _written(story: Story, match: re.Match[str]) -> None:
+def _written(story: PlotLogState, match: re.Match[str]) -> None:
     story.plot.copy_s = float(match[1])
 
 
-def _renamed(story: Story, match: re.Match[str]) -> None:
+def _renamed(story: PlotLogState, match: re.Match[str]) -> None:
     """To a path, or only a file name in dst."""
     plot = story.plot
     if not plot.name:
@@ -164,7 +164,7 @@ def _renamed(story: Story, match: re.Match[str]) -> None:
     _complete(story)
 
 
-def _complete(story: Story) -> None:
+def _complete(story: PlotLogState) -> None:
     # The two lines come in either order, by mode and version.
     plot = story.plot
     if plot.total_s is not None and plot.path is not None:
@@ -172,11 +172,11 @@ def _complete(story: Story) -> None:
         story.complete(plot, plot.path)
 
 
-def _no_space(story: Story, match: re.Match[str]) -> None:
+def _no_space(story: PlotLogState, match: re.Match[str]) -> None:
     story.stall(match[0])
 
 
-def _fatal(story: Story, match: re.Match[str]) -> None:
+def _fatal(story: PlotLogState, match: re.Match[str]) -> None:
     """The message is on the same line or the next."""
     if match[1]:
         story.fail(match[1])

@@ -25,7 +25,7 @@ from plotter_worker.plotters.base import CommandLine
 from plotter_worker.plotters.details import DETAILS
 from plotter_worker.plotters.failures import FAILURES, said
 from plotter_worker.plotters.log_parser import TIMED, Milestones, RulesReader, merged, rules
-from plotter_worker.plotters.log_state import Story, Weight, time_of
+from plotter_worker.plotters.log_state import PlotLogState, Weight, time_of
 
 NOISE = b"\tBucket"
 MARK = b"Starting plotting progress into temporary dirs"
@@ -45,24 +45,24 @@ _milestones = Milestones(_PERCENT)
 _reach, _at = _milestones.reach, _milestones.at
 
 
-def _begin(story: Story, match: re.Match[str]) -> None:
+def _begin(story: PlotLogState, match: re.Match[str]) -> None:
     story.begin()
     story.plot.tmp, story.plot.tmp2 = story.path(match[1]), story.path(match[2])
 
 
-def _plot_id(story: Story, match: re.Match[str]) -> None:
+def _plot_id(story: PlotLogState, match: re.Match[str]) -> None:
     story.plot.plot_id = match[1]
 
 
-def _size(story: Story, match: re.Match[str]) -> None:
+def _size(story: PlotLogState, match: re.Match[str]) -> None:
     story.plot.k = int(match[1])
 
 
-def _final_dir(story: Story, match: re.Match[str]) -> None:
+def _final_dir(story: PlotLogState, match: re.Match[str]) -> None:
     story.plot.dst = story.path(match[1])
 
 
-def _phase(story: Story, match: re.Match[str]) -> None:
+def _phase(story: PlotLogState, match: re.Match[str]) -> None:
     phase = int(match[1])
     _reach(story, phase, 0)
     if phase == 1:
@@ -76,52 +76,52 @@ def _phase(story: Story, match: re.Match[str]) -> None:
         story.plot.final = f"{story.plot.dst}/{story.plot.name}.plot"
 
 
-def _computing(story: Story, match: re.Match[str]) -> None:
+def _computing(story: PlotLogState, match: re.Match[str]) -> None:
     _reach(story, 1, int(match[1]))
 
 
-def _backpropagating(story: Story, match: re.Match[str]) -> None:
+def _backpropagating(story: PlotLogState, match: re.Match[str]) -> None:
     _reach(story, 2, 8 - int(match[1]))
 
 
-def _compressing(story: Story, match: re.Match[str]) -> None:
+def _compressing(story: PlotLogState, match: re.Match[str]) -> None:
     _reach(story, 3, int(match[1]))
 
 
-def _renamed(story: Story, match: re.Match[str]) -> None:
+def _renamed(story: PlotLogState, match: re.Match[str]) -> None:
     _reach(story, 5, 3)
     story.complete(story.plot, story.path(match[1]))
 
 
-def _progress(story: Story, match: re.Match[str]) -> None:
+def _progress(story: PlotLogState, match: re.Match[str]) -> None:
     story.reach(story.plot.phase, float(match[1]) * 100)
 
 
-def _phase_time(story: Story, match: re.Match[str]) -> None:
+def _phase_time(story: PlotLogState, match: re.Match[str]) -> None:
     story.phase_took(int(match[1]), match[2])
 
 
-def _total(story: Story, match: re.Match[str]) -> None:
+def _total(story: PlotLogState, match: re.Match[str]) -> None:
     story.plot.total_s = float(match[1])
 
 
-def _copy_time(story: Story, match: re.Match[str]) -> None:
+def _copy_time(story: PlotLogState, match: re.Match[str]) -> None:
     story.plot.copy_s = float(match[1])
 
 
-def _retrying(story: Story, match: re.Match[str]) -> None:
+def _retrying(story: PlotLogState, match: re.Match[str]) -> None:
     story.stall(match[0])
 
 
-def _count(story: Story, match: re.Match[str]) -> None:
+def _count(story: PlotLogState, match: re.Match[str]) -> None:
     story.asked = int(match[1])
 
 
-def _python_error(story: Story, match: re.Match[str]) -> None:
+def _python_error(story: PlotLogState, match: re.Match[str]) -> None:
     story.fail(match[1], Weight.TRACEBACK)
 
 
-def _version(story: Story, match: re.Match[str]) -> None:
+def _version(story: PlotLogState, match: re.Match[str]) -> None:
     story.version = match[1]
 
 

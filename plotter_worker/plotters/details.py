@@ -9,22 +9,22 @@ from __future__ import annotations
 import re
 
 from plotter_worker.plotters.log_parser import Rules, rules
-from plotter_worker.plotters.log_state import Story
+from plotter_worker.plotters.log_state import PlotLogState
 
 
-def _version(story: Story, match: re.Match[str]) -> None:
+def _version(story: PlotLogState, match: re.Match[str]) -> None:
     story.version = match[1]
 
 
-def _threads(story: Story, match: re.Match[str]) -> None:
+def _threads(story: PlotLogState, match: re.Match[str]) -> None:
     story.threads = int(match[1])
 
 
-def _buckets(story: Story, match: re.Match[str]) -> None:
+def _buckets(story: PlotLogState, match: re.Match[str]) -> None:
     story.buckets = int(match[1])
 
 
-def _buffer(story: Story, match: re.Match[str]) -> None:
+def _buffer(story: PlotLogState, match: re.Match[str]) -> None:
     story.buffer_mib = int(match[1])
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from plotter_worker.plotters.log_parser import Rules, rules
-from plotter_worker.plotters.log_state import Story, Weight
+from plotter_worker.plotters.log_state import PlotLogState, Weight
 
 
-def _traceback(story: Story, _match: re.Match[str]) -> None:
+def _traceback(story: PlotLogState, _match: re.Match[str]) -> None:
     """Frames are indented; the first line that is not names the exception. Of chained tracebacks the last
     one counts: it is what ended the program."""
 
@@ -21,20 +21,20 @@ def _traceback(story: Story, _match: re.Match[str]) -> None:
     story.error_follows(take)
 
 
-def said(story: Story, match: re.Match[str]) -> None:
+def said(story: PlotLogState, match: re.Match[str]) -> None:
     """The pattern's first group is the reason."""
     story.fail(match[1])
 
 
-def whole_line(story: Story, match: re.Match[str]) -> None:
+def whole_line(story: PlotLogState, match: re.Match[str]) -> None:
     story.fail(match[0])
 
 
-def _thrown(story: Story, match: re.Match[str]) -> None:
+def _thrown(story: PlotLogState, match: re.Match[str]) -> None:
     story.fail(match[0], Weight.TRACEBACK)
 
 
-def _aborted(story: Story, _match: re.Match[str]) -> None:
+def _aborted(story: PlotLogState, _match: re.Match[str]) -> None:
     story.fail("interrupted", Weight.CONSEQUENCE)
 
 

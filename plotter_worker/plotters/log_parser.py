@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 from common.model.phase import Phase
 from plotter_worker.plotters.base import CommandLine, Mode, Progress
-from plotter_worker.plotters.log_state import Story
+from plotter_worker.plotters.log_state import PlotLogState
 
-Handler = Callable[[Story, re.Match[str]], None]
+Handler = Callable[[PlotLogState, re.Match[str]], None]
 Rules = Mapping[bytes, tuple[tuple[re.Pattern[str], Handler], ...]]
 
 # Longer than any line with two paths in it. What is beyond is dropped: a log of zeros is no reason to fill
@@ -53,7 +53,7 @@ class Milestones:
     def __init__(self, percent: Mapping[Phase, float]) -> None:
         self._percent = percent
 
-    def reach(self, story: Story, major: int, minor: int) -> None:
+    def reach(self, story: PlotLogState, major: int, minor: int) -> None:
         phase = Phase(major, minor)
         story.reach(phase, self._percent.get(phase))
 
@@ -73,7 +73,7 @@ class RulesReader:
         self._noise = noise
         self._pending = b""
         self._tail: deque[bytes] = deque(maxlen=_TAIL_LINES)
-        self._story = Story(
+        self._story = PlotLogState(
             cwd=command.cwd if command else None,
             asked=command.n if command else None,
             mode=command.mode if command else Mode.CPU,

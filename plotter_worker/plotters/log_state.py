@@ -45,7 +45,7 @@ class Plot:
 
 
 @dataclass
-class Story:
+class PlotLogState:
     """Told by the handlers of a plotter's rules, line by line.
 
     cwd: for relative paths. asked: plots this job makes; None: not known; 0 or less: endless.

@@ -29,7 +29,7 @@ from plotter_worker.plotters.base import CommandLine
 from plotter_worker.plotters.details import DETAILS
 from plotter_worker.plotters.failures import FAILURES, whole_line
 from plotter_worker.plotters.log_parser import Milestones, RulesReader, merged, rules
-from plotter_worker.plotters.log_state import Plot, Story, time_of
+from plotter_worker.plotters.log_state import Plot, PlotLogState, time_of
 from plotter_worker.plotters.paths import PLOT_NAME, parent
 
 MARKS = (b"Multi-threaded pipelined Chia", b"next-gen CUDA plotter")
@@ -52,57 +52,57 @@ _milestones = Milestones(_PERCENT)
 _reach, _at = _milestones.reach, _milestones.at
 
 
-def _begin(story: Story, match: re.Match[str]) -> None:
+def _begin(story: PlotLogState, match: re.Match[str]) -> None:
     story.begin()
     story.asked = int(match[1])
     if match[2]:
         story.plot.begun = time_of(match[2], "%Y/%m/%d %H:%M:%S")
 
 
-def _name(story: Story, match: re.Match[str]) -> None:
+def _name(story: PlotLogState, match: re.Match[str]) -> None:
     story.named(match[1])
     if story.plot.name and story.plot.dst:
         story.plot.final = f"{story.plot.dst}/{story.plot.name}.plot"
     _reach(story, 1, 1)
 
 
-def _dst(story: Story, match: re.Match[str]) -> None:
+def _dst(story: PlotLogState, match: re.Match[str]) -> None:
     # Gigahorse names each of several destinations; which one a plot goes to is told when its copy begins.
     story.plot.dst = story.plot.dst or story.path(match[1])
 
 
-def _tmp(story: Story, match: re.Match[str]) -> None:
+def _tmp(story: PlotLogState, match: re.Match[str]) -> None:
     story.plot.tmp = story.path(match[1])
 
 
-def _tmp2(story: Story, match: re.Match[str]) -> None:
+def _tmp2(story: PlotLogState, match: re.Match[str]) -> None:
     story.plot.tmp2 = story.path(match[1])
 
 
-def _compression(story: Story, match: re.Match[str]) -> None:
+def _compression(story: PlotLogState, match: re.Match[str]) -> None:
     story.plot.compression = int(match[1])
 
 
-def _p1(story: Story, match: re.Match[str]) -> None:
+def _p1(story: PlotLogState, match: re.Match[str]) -> None:
     _reach(story, 1, int(match[1]) + 1)
 
 
-def _p2(story: Story, match: re.Match[str]) -> None:
+def _p2(story: PlotLogState, match: re.Match[str]) -> None:
     _reach(story, 2, 9 - int(match[1]))
 
 
-def _p3(story: Story, match: re.Match[str]) -> None:
+def _p3(story: PlotLogState, match: re.Match[str]) -> None:
     _reach(story, 3, int(match[1]))
 
 
-def _phase_took(story: Story, match: re.Match[str]) -> None:
+def _phase_took(story: PlotLogState, match: re.Match[str]) -> None:
     phase = int(match[1])
     story.phase_took(phase, match[2])
     if phase >= 2:
         _reach(story, phase + 1, 0)
 
 
-def _total(story: Story, match: re.Match[str]) -> None:
+def _total(story: PlotLogState, match: re.Match[str]) -> None:
     plot = story.plot
     plot.total_s = float(match[1])
     _reach(story, 5, 0)
@@ -111,7 +111,7 @@ def _total(story: Story, match: re.Match[str]) -> None:
         story.complete(plot, plot.final)
 
 
-def _plot_of(story: Story, path: str) -> Plot:
+def _plot_of(story: PlotLogState, path: str) -> Plot:
     """The plot that a line about a copy speaks of; a new one if the log did not tell of its making."""
     match = PLOT_NAME.search(path)
     if not match or match[0] == story.plot.name:
@@ -119,7 +119,7 @@ def _plot_of(story: Story, path: str) -> Plot:
     return story.copying.get(match[0]) or Plot(plot_id=match["id"], name=match[0], k=int(match["k"]))
 
 
-def _copy_begins(story: Story, match: re.Match[str]) -> None:
+def _copy_begins(story: PlotLogState, match: re.Match[str]) -> None:
     plot = _plot_of(story, match[1])
     story.reopen(plot)
     plot.final = story.path(match[1])
@@ -130,7 +130,7 @@ def _copy_begins(story: Story, match: re.Match[str]) -> None:
         _reach(story, 5, 1)
 
 
-def _copied(story: Story, match: re.Match[str]) -> None:
+def _copied(story: PlotLogState, match: re.Match[str]) -> None:
     plot = _plot_of(story, match[1])
     if match.lastindex == 2:
         plot.copy_s = float(match[2])
@@ -139,12 +139,12 @@ def _copied(story: Story, match: re.Match[str]) -> None:
     story.complete(plot, story.path(match[1]))
 
 
-def _copy_fails(story: Story, match: re.Match[str]) -> None:
+def _copy_fails(story: PlotLogState, match: re.Match[str]) -> None:
     # It tries again every five minutes, without another word.
     story.stall(match[0], _plot_of(story, match[1]).name)
 
 
-def _will_stop(story: Story, _match: re.Match[str]) -> None:
+def _will_stop(story: PlotLogState, _match: re.Match[str]) -> None:
     # After SIGINT or SIGTERM with -n above 1: what was begun is finished, and no more.
     story.asked = max(story.begun, 1)
 

@@ -29,7 +29,7 @@ _PROC = Path("/proc")
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundPlotter:
     """A plotter process.
 
     identity: names the process for ever, across reuse of its pid and reboots.
@@ -59,7 +59,7 @@ class ProcessTable:
         self._moved = True
         self._next_listing = self._next_full_look = 0.0
 
-    def newcomers(self, known: set[int]) -> list[Found]:
+    def newcomers(self, known: set[int]) -> list[FoundPlotter]:
         """Plotters that run and whose pids are not among the `known` ones."""
         now = time.monotonic()
         if self._may_have_come(now):
@@ -98,7 +98,7 @@ def _last_pid() -> bytes | None:
         return None
 
 
-def _look_at(pid: int) -> Found | None:
+def _look_at(pid: int) -> FoundPlotter | None:
     """A process that vanishes, or that we may not look into, is not there."""
     try:
         raw = _cmdline(pid)
@@ -116,7 +116,7 @@ def _look_at(pid: int) -> Found | None:
             return None
         environment = process.environ()
         task_id = environment.get(TASK_ID_VARIABLE, "")
-        return Found(
+        return FoundPlotter(
             pid=pid,
             identity=identity(pid),
             started_at_s=process.create_time(),

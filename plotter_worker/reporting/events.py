@@ -17,7 +17,7 @@ from plotter_worker.reporting.plot_history import PlotHistory
 log = logging.getLogger(__name__)
 
 
-class Outlet(Protocol):
+class EventSink(Protocol):
     """Where news goes; none may wait (common.worker.publisher.Publisher)."""
 
     def changed(self) -> None: ...
@@ -31,10 +31,10 @@ class Outlet(Protocol):
         ...
 
 
-class News:
+class PlotterEvents:
     """history: None keeps none."""
 
-    def __init__(self, host: str, outlet: Outlet, history: PlotHistory | None = None) -> None:
+    def __init__(self, host: str, outlet: EventSink, history: PlotHistory | None = None) -> None:
         self._host = host
         self._outlet = outlet
         self._history = history

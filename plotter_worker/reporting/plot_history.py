@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from common.config import Config
 from common.history.recorder import Recorder, history_path
-from common.history.rows import End, Kind, Row, TransferEnd
+from common.history.rows import End, HistoryKind, Row, TransferEnd
 from common.history.store import reading
 from common.model.messages import Admission
 from common.model.plot_name import plot_id_of
@@ -31,7 +31,7 @@ class PlotHistory:
         self._tries = history_path(settings.state_dir, Role.ARCHIVER)
         self._jobs = settings.state_dir / "jobs"
         self._recorder = Recorder(
-            history_path(settings.state_dir, Role.PLOTTER), Kind.PLOTS, changed, settings.history_kept
+            history_path(settings.state_dir, Role.PLOTTER), HistoryKind.PLOTS, changed, settings.history_kept
         )
         self._kept: dict[str, int] = {}  # task -> plots of it that are kept
         self._sizes = Sizes()  # the recorder's thread
@@ -115,7 +115,7 @@ class PlotHistory:
         assert row.path is not None
         try:
             with reading(self._tries) as file:
-                tries = file.of_path(Kind.TRANSFERS, row.path) if file else []
+                tries = file.of_path(HistoryKind.TRANSFERS, row.path) if file else []
         except (sqlite3.Error, OSError) as error:
             log.debug("the archiver's history cannot be read: %s", error)
             return row

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from common.config import Config
 from common.errors import PlotmanError
 from common.history.recorder import Recorder, history_path
-from common.history.rows import End, Kind, TransferEnd
+from common.history.rows import End, HistoryKind, TransferEnd
 from common.model.messages import Delivery
 from common.model.plot_name import plot_id_of
 from common.model.snapshot import Tally
 from common.names import Role
-from common.worker.move_step import LetGo
+from common.worker.move_step import StepInterrupted
 
 
 class TransferHistory:
@@ -23,7 +23,10 @@ class TransferHistory:
     def __init__(self, settings: Config, changed: Callable[[], None]) -> None:
         self._host = settings.host
         self._recorder = Recorder(
-            history_path(settings.state_dir, Role.ARCHIVER), Kind.TRANSFERS, changed, settings.history_kept
+            history_path(settings.state_dir, Role.ARCHIVER),
+            HistoryKind.TRANSFERS,
+            changed,
+            settings.history_kept,
         )
 
     def start(self) -> None:
@@ -64,7 +67,7 @@ class TransferHistory:
 
         try:
             yield delivered
-        except LetGo:
+        except StepInterrupted:
             raise
         except Exception as error:
             reason = str(error) if isinstance(error, PlotmanError) else f"{type(error).__name__}: {error}"

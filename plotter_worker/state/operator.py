@@ -16,7 +16,7 @@ from common.model.snapshot import Failures, Hold
 from common.system import statefile
 
 
-class Steering(BaseModel):
+class OperatorState(BaseModel):
     """holds: by common.model.holds' keys or by directory. starts_left: how many more plots may start before
     the hold on plotting works; None: it works at once. bandwidth_bytes_s: what all transfers may take
     together; 0: no limit, None: as plotman.yaml says."""
@@ -55,12 +55,12 @@ def steering_path(state_dir: Path) -> Path:
     return state_dir / "steering.json"
 
 
-class SteeringFile:
+class OperatorStateFile:
     """The steering of one plotter host, in its state directory. Used by one thread at a time."""
 
     def __init__(self, state_dir: Path) -> None:
         self._path = steering_path(state_dir)
-        self.now = statefile.read(self._path, Steering) or Steering()
+        self.now = statefile.read(self._path, OperatorState) or OperatorState()
 
     def pause(self, reason: str, after: int | None = None) -> None:
         """Start no more, or `after` more and then none."""

@@ -15,11 +15,11 @@ from common.model.messages import Admission, Reservation, one_line
 from common.model.pending import MoveStep
 from common.model.plot_name import plot_id_of
 from common.model.units import human_bytes
-from common.worker.move_step import LetGo, MoveKeeper, Step
+from common.worker.move_step import MoveHeartbeat, Step, StepInterrupted
 from common.worker.pool import stop_event
 from plotter_worker import service
 from plotter_worker.archiving import archiver
-from plotter_worker.archiving.transfer.progress import Progress
+from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.directories import release as sources
 from plotter_worker.tasks import resend as resending
 from plotter_worker.tasks.progress import ProgressEvents
@@ -45,7 +45,7 @@ def transfer(self: Task, reservation: dict[str, Any], host: str) -> dict[str, An
 
     events = ProgressEvents(self)
 
-    def tell(progress: Progress) -> None:
+    def tell(progress: TransferProgress) -> None:
         events.tell(progress_text(progress))
 
     try:
@@ -55,7 +55,7 @@ def transfer(self: Task, reservation: dict[str, Any], host: str) -> dict[str, An
         ):
             delivery = sender.send(reserved, tell, stop_event(self.request.id))
             delivered(delivery)
-    except LetGo:
+    except StepInterrupted:
         raise Ignore from None
     if not self.request.chain:  # a chain of the last release brings its own next steps
         sender.moves.hand_over(step, delivery.kwargs(), stop_event(self.request.id))
@@ -69,7 +69,7 @@ def release(self: Task, admission: dict[str, Any], host: str) -> dict[str, Any]:
     admitted = Admission.of(admission)
     serving = service.serving(host)
     _must_be_ours(admitted.reservation, host)
-    moves = MoveKeeper(serving.board, serving.publisher.tell)
+    moves = MoveHeartbeat(serving.board, serving.publisher.tell)
     with moves.working(_step(MoveStep.RELEASE, admitted.reservation, host, self.request.id)):
         gone = sources.release(admitted, serving.plots.plot_dirs)
         # Before the move is off the board, or beat would find a plot there that nobody moves.
@@ -85,7 +85,7 @@ def release(self: Task, admission: dict[str, Any], host: str) -> dict[str, Any]:
     return admitted.kwargs()
 
 
-def progress_text(progress: Progress) -> str:
+def progress_text(progress: TransferProgress) -> str:
     """For Flower and the status: "43% 181 MB/s eta 0:02"; after the last byte the drive still flushes."""
     if progress.percent >= 100:
         return "100% flushing"
@@ -98,7 +98,7 @@ def progress_text(progress: Progress) -> str:
     return f"{progress.percent}% {rate} eta {eta}"
 
 
-def _read(message: object, host: str, moves: MoveKeeper, task_id: str | None) -> Reservation:
+def _read(message: object, host: str, moves: MoveHeartbeat, task_id: str | None) -> Reservation:
     """The harvester's answer. One that cannot be read fails the plot's move, which is tried again after the
     usual pause. Raises OrderRefused, TransferFailed."""
     try:

@@ -10,7 +10,7 @@ from common import names
 from common.errors import OrderRefused
 from common.history.pages import HistoryOrder, Source, page
 from common.history.recorder import history_path
-from common.history.rows import End, Kind
+from common.history.rows import End, HistoryKind
 from common.names import Role
 from plotter_worker.service import current
 
@@ -22,9 +22,9 @@ def history(**arguments: Any) -> dict[str, Any]:
     order = HistoryOrder.read(**arguments)
     state_dir = current(order.host).settings.state_dir
     own = history_path(state_dir, Role.PLOTTER)
-    if order.kind is Kind.PLOTS:
+    if order.kind is HistoryKind.PLOTS:
         return page(order, [(own, None)])
-    if order.kind is Kind.TRANSFERS:
+    if order.kind is HistoryKind.TRANSFERS:
         # The archiver does one thing at a time, and would answer only after its transfer. Of its tries only
         # those that failed: what came of the others is told here.
         tries: Source = (history_path(state_dir, Role.ARCHIVER), frozenset({End.FAILED}))

@@ -20,7 +20,7 @@ from plotter_worker.host.plotter_host import PlotterHost
 from plotter_worker.jobs.job import A_PERSON, TrackedJob
 from plotter_worker.jobs.order_checks import AlreadyTaken
 from plotter_worker.jobs.records import Outcome
-from plotter_worker.service import Plotter, current, serving
+from plotter_worker.service import ServedPlotter, current, serving
 from plotter_worker.tasks.progress import PAUSE_S, ProgressEvents
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def _forget_order(board: Board, host: str, task_id: str) -> None:
         log.debug("the order expires by itself: %s", error)
 
 
-def _stand_for(task: Any, served: Plotter, job: TrackedJob) -> Outcome:
+def _stand_for(task: Any, served: ServedPlotter, job: TrackedJob) -> Outcome:
     """Report progress until the job has ended and Redis is there to take the result.
 
     Raises Ignore when this worker leaves (the plotter goes on, and its next worker takes the job up) or

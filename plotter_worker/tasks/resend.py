@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from common.errors import ManyPlots, NoSuchPlot, OrderRefused
 from common.model.pending import may_have_it, under_way
 from common.model.selectors import fits_file
-from plotter_worker.service import Plotter
+from plotter_worker.service import ServedPlotter
 from plotter_worker.state.delivered import DeliveredFile
 
 
-def refused(plotter: Plotter, plot: str) -> str:
+def refused(plotter: ServedPlotter, plot: str) -> str:
     """Forget that a harvester did not take it; answers its path. Raises NoSuchPlot, ManyPlots."""
     steered = plotter.plots.steered
     path = _the_one(plotter, plot, "refused plot", steered.refused_plots())
@@ -21,7 +21,7 @@ def refused(plotter: Plotter, plot: str) -> str:
     return path
 
 
-def given_up(plotter: Plotter, plot: str, harvester: str) -> str:
+def given_up(plotter: ServedPlotter, plot: str, harvester: str) -> str:
     """Forget that this harvester may have it, so that it goes to any; answers its path. Whether the harvester
     is there a plotter may not know: whoever asks has looked.
 
@@ -47,17 +47,17 @@ def given_up(plotter: Plotter, plot: str, harvester: str) -> str:
     return path
 
 
-def not_copied(plotter: Plotter, path: str, harvester: str) -> None:
+def not_copied(plotter: ServedPlotter, path: str, harvester: str) -> None:
     """What the harvester got of the plot is no good, as it says itself. Raises OSError."""
     _delivered(plotter).forget(path, harvester)
     plotter.plots.news.changed()
 
 
-def _delivered(plotter: Plotter) -> DeliveredFile:
+def _delivered(plotter: ServedPlotter) -> DeliveredFile:
     return DeliveredFile(plotter.plots.settings.state_dir)
 
 
-def _the_one(plotter: Plotter, plot: str, kind: str, known: Sequence[str]) -> str:
+def _the_one(plotter: ServedPlotter, plot: str, kind: str, known: Sequence[str]) -> str:
     found = [path for path in known if fits_file(plot, path)]
     if len(found) != 1:
         error = ManyPlots if found else NoSuchPlot

@@ -15,10 +15,10 @@ from common.model.messages import Delivery, TargetOrder
 from common.model.pending import MoveStep
 from common.model.plot_name import plot_id_of
 from common.model.targets import label
-from common.worker.move_step import LetGo, Step
+from common.worker.move_step import Step, StepInterrupted
 from common.worker.pool import stop_event
 from plotter_worker.archiving import archiver
-from plotter_worker.archiving.transfer.progress import Progress
+from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.tasks.archive import progress_text
 from plotter_worker.tasks.progress import ProgressEvents
 
@@ -37,7 +37,7 @@ def archive_to_target(self: Task, **arguments: Any) -> dict[str, Any]:
 
     events = ProgressEvents(self)
 
-    def tell(progress: Progress) -> None:
+    def tell(progress: TransferProgress) -> None:
         events.tell(progress_text(progress))
 
     if sender.target.sends(order.path) or not Path(order.path).exists():
@@ -64,7 +64,7 @@ def archive_to_target(self: Task, **arguments: Any) -> dict[str, Any]:
                 order.path, order.size_bytes, tell, stop_event(self.request.id), order.coming
             )
             delivered(Delivery(reservation=admission.reservation, took_s=admission.took_s))
-    except LetGo:
+    except StepInterrupted:
         raise Ignore from None
     text = f"{Path(order.path).name} is on {admission.reservation.drive}: {admission.verified}"
     sender.moves.tell(step, "archived", text)

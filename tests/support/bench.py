@@ -30,7 +30,7 @@ from common.model.board_state import BoardState
 from common.model.messages import PlotOrder
 from common.model.snapshot import Event, Job, PlotterSnapshot, Wait
 from plotter_worker.host.plotter_host import PlotterHost
-from plotter_worker.reporting.events import News
+from plotter_worker.reporting.events import PlotterEvents
 from tests.support.farm import HOST, Farm, plotters_of
 from tests.support.paths import LOGS
 from tests.support.waiting import eventually
@@ -133,7 +133,7 @@ class Bench:
 
     def start(self) -> None:
         """Begin to follow, decide and start."""
-        self._host = PlotterHost(self.settings, News(HOST, self.outlet), lambda *_, **__: None)
+        self._host = PlotterHost(self.settings, PlotterEvents(HOST, self.outlet), lambda *_, **__: None)
         self._host.start()
         self._thread = threading.Thread(target=self._run, name="decide", daemon=True)
         self._thread.start()

@@ -11,11 +11,11 @@ import psutil
 from common.model.ticket import Ticket
 from common.worker.move_step import never
 from harvester_worker.receiver import connection
-from harvester_worker.receiver.receivers import Doomed, Doors
-from plotter_worker.archiving.transfer.progress import Progress
+from harvester_worker.receiver.receivers import Doomed, Receivers
+from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.archiving.transfer.rsync import command
 from plotter_worker.archiving.transfer.rsync_process import Sent, run
-from plotter_worker.archiving.transfer.transport import ThroughDoor
+from plotter_worker.archiving.transfer.transport import ThroughReceiver
 
 PLOT_ID = "ab" * 32
 MB = 1 << 20
@@ -26,7 +26,7 @@ class House:
     """A harvester with one drive, an open door for one part, and a plotter's file for it."""
 
     folder: Path
-    doors: Doors
+    doors: Receivers
     ended: list[Doomed] = field(default_factory=list)
 
     @property
@@ -49,11 +49,11 @@ class House:
         self,
         ticket: Ticket,
         *more: str,
-        tell: Callable[[Progress], None] = lambda _: None,
+        tell: Callable[[TransferProgress], None] = lambda _: None,
         started: Callable[[int], None] = lambda _: None,
     ) -> Sent:
         """As the archiver does it."""
-        way = ThroughDoor(PurePosixPath(self.part), lambda: ticket, self.folder / "tickets")
+        way = ThroughReceiver(PurePosixPath(self.part), lambda: ticket, self.folder / "tickets")
         with way.opened() as opened:
             argv = command(str(self.source), opened.target, (*opened.options, *more))
             return run(argv, tell, never, "us", started, opened.environment)

@@ -29,7 +29,7 @@ from common.errors import BrokerError
 from common.model.snapshot import HarvesterSnapshot, Job, PlotterSnapshot
 from common.names import Role
 from common.store import Board
-from plotter_worker.state.operator import SteeringFile
+from plotter_worker.state.operator import OperatorStateFile
 from tests.support.installed import from_wheel
 from tests.support.sections import SCHEDULING, by_hand, small_plots
 from tests.support.waiting import eventually
@@ -99,7 +99,7 @@ class Farm:
 
     def allow(self, plots: int) -> None:
         """Let only so many plots start. Before `up`."""
-        SteeringFile(self.state).pause("", after=plots)
+        OperatorStateFile(self.state).pause("", after=plots)
 
     def up(self, *arguments: str, wait: bool = True) -> subprocess.Popen[bytes]:
         """Start `plotman up`; wait until its plotter announced itself."""

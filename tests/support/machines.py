@@ -24,7 +24,7 @@ from common.names import PAUSE, UNPAUSE, Role
 from common.store import Board
 from plotman.settings import celery_settings
 from plotman.supervisor import broker
-from plotter_worker.state.operator import SteeringFile
+from plotter_worker.state.operator import OperatorStateFile
 from tests.support.lab import Host, Lab
 from tests.support.machine import Harvester, Machine, Plotter
 from tests.support.sections import SCHEDULING, small_plots
@@ -100,7 +100,7 @@ class Machines:
         }
         made = Plotter(host, _merged(settings, changes), self._environment)
         made.tmp, made.dst = tmp, dst
-        SteeringFile(made.state).pause("", after=0)
+        OperatorStateFile(made.state).pause("", after=0)
         self.plotters[name] = made
         return made
 

@@ -30,8 +30,8 @@ from common.model.snapshot import (
     Waits,
 )
 from common.names import Role
-from plotman.control.farm import Farm
-from plotman.control.rpc import Question
+from plotman.control.farm import FarmState
+from plotman.control.rpc import TaskCall
 from tests.support.paper import GB, K32, T
 
 
@@ -113,14 +113,14 @@ EVENTS = [
 ]
 
 
-def small() -> Farm:
+def small() -> FarmState:
     """One machine that does everything, all is well."""
     jobs = (
         job(1, "/mnt/tmp/0", "3:2", 71),
         job(2, "/mnt/tmp/0", "1:4", 17),
         job(3, "/mnt/tmp/1", None, None, plot_id=None, eta_s=None, dst=None),
     )
-    return Farm(
+    return FarmState(
         at=T,
         plotters={"p1": plotter("p1", tmp_dir("/mnt/tmp/0"), tmp_dir("/mnt/tmp/1"), jobs=jobs)},
         archivers={"p1": ArchiverSnapshot(host="p1", at=T)},
@@ -138,7 +138,7 @@ def waits(*told: tuple[str, str | None, str, str]) -> Waits:
     )
 
 
-def troubled() -> Farm:
+def troubled() -> FarmState:
     """Three machines with nearly all that can be wrong at once."""
     finished = (
         FinishedPlot(path="/mnt/dst/0/plot-k32-21.plot", size_bytes=108 * GB, state=PlotState.READY,
@@ -175,7 +175,7 @@ def troubled() -> Farm:
         drive("/mnt/farm/04", 0.5, use=DriveUse.DISABLED, free_bytes=None),
         drive("/mnt/farm/05", 0.5, state=DirState.NOT_MOUNTED, free_bytes=None, total_bytes=None),
     )
-    return Farm(
+    return FarmState(
         at=T,
         plotters={"p1": p1, "p2": p2, "p3": p3},
         archivers={"p1": ArchiverSnapshot(host="p1", at=T, transfers=(sending,), tally=tally(29)),
@@ -192,7 +192,7 @@ def troubled() -> Farm:
     )  # fmt: skip
 
 
-def large(jobs: int = 500, drives: int = 200, hosts: int = 10) -> Farm:
+def large(jobs: int = 500, drives: int = 200, hosts: int = 10) -> FarmState:
     """As many of everything as a big farm has."""
     per_host = jobs // hosts
     plotters = {}
@@ -221,19 +221,19 @@ def large(jobs: int = 500, drives: int = 200, hosts: int = 10) -> Farm:
     }
     archivers = {name: ArchiverSnapshot(host=name, at=T) for name in plotters}
     said = waits(*((name, None, "max jobs", f"max jobs {per_host}/{per_host}") for name in plotters))
-    return Farm(T, plotters, archivers, harvesters, said, frozenset())
+    return FarmState(T, plotters, archivers, harvesters, said, frozenset())
 
 
 @dataclass
 class Recorded:
     """A source that shows what it is told to. `error` set: the broker is away."""
 
-    farm: Farm
+    farm: FarmState
     happened: list[tuple[str, Event]] = field(default_factory=lambda: list(EVENTS))
     error: str | None = None
     changed: threading.Event = field(default_factory=threading.Event)
 
-    def look(self) -> Farm:
+    def look(self) -> FarmState:
         if self.error is not None:
             raise BrokerError(self.error)
         return self.farm
@@ -259,9 +259,9 @@ class Recorder:
     it and returns the answer."""
 
     answers: dict[str, Any] = field(default_factory=dict)
-    asked: list[Question] = field(default_factory=list)
+    asked: list[TaskCall] = field(default_factory=list)
 
-    def __call__(self, questions: Sequence[Question], *, timeout_s: float) -> list[Any]:
+    def __call__(self, questions: Sequence[TaskCall], *, timeout_s: float) -> list[Any]:
         self.asked += questions
         answers = [self.answers.get(question.task, PlotmanError("nobody answers")) for question in questions]
         return [answer() if callable(answer) else answer for answer in answers]

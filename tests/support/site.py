@@ -12,9 +12,9 @@ from common.model.plot_name import PlotName
 from common.model.snapshot import Event
 from common.store import Board
 from common.worker.move_step import never
-from harvester_worker.intake.intake import WayIn
+from harvester_worker.intake.intake import Intake
 from harvester_worker.intake.reserve import ReserveOrder
-from harvester_worker.receiver.receivers import Doors
+from harvester_worker.receiver.receivers import Receivers
 from plotter_worker.archiving.transfer.sender import Sender
 
 HERE, THERE = "harvester1", "plotter1"
@@ -28,8 +28,8 @@ class Site:
         self.told: list[Event] = []
         self.config = folder / "plotman.yaml"
         self.configure()
-        doors = partial(Doors, folder / "doors", "127.0.0.1", 0, tls=tls)
-        self.way_in = WayIn(HERE, board, farm.reserver, farm.admitter, self.told.append, doors)
+        doors = partial(Receivers, folder / "doors", "127.0.0.1", 0, tls=tls)
+        self.way_in = Intake(HERE, board, farm.reserver, farm.admitter, self.told.append, doors)
 
     def configure(self, archiving: str = "{}") -> None:
         self.config.write_text(

@@ -21,7 +21,7 @@ from common.model.snapshot import (
     Waits,
 )
 from common.names import Role
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 from tests.support.paper import T
 
 PLOT_ID = "6b4e7375" + "0" * 56
@@ -76,7 +76,7 @@ def plotter(**fields: object) -> PlotterSnapshot:
 
 def farm(
     snapshot: PlotterSnapshot, waits: tuple[Wait, ...] = (), stale: frozenset[tuple[Role, str]] = frozenset()
-) -> Farm:
+) -> FarmState:
     transfer = Transfer(
         path="/mnt/dst/00/x.plot",
         plot_id=PLOT_ID,
@@ -98,7 +98,7 @@ def farm(
         ),
         Drive(path="/mnt/farm/08", state=DirState.NOT_MOUNTED),
     )
-    return Farm(
+    return FarmState(
         at=T,
         plotters={snapshot.host: snapshot},
         archivers={snapshot.host: ArchiverSnapshot(host=snapshot.host, at=T, transfers=(transfer,))},

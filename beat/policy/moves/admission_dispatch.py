@@ -9,19 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from beat.policy.decision import Admission
+from beat.policy.decision import AdmissionOrder
 from common.model.pending import MoveStep, PendingMove
 from common.names import MOVE_LIFETIME
 
 
-def due_admissions(moves: Mapping[str, Sequence[PendingMove]]) -> tuple[Admission, ...]:
+def due_admissions(moves: Mapping[str, Sequence[PendingMove]]) -> tuple[AdmissionOrder, ...]:
     """Deliveries that no harvester was asked for yet, also if their record expired while no beat ran.
 
     Args:
         moves: records on the board, by plotter.
     """
     return tuple(
-        Admission(host, move) for host, records in moves.items() for move in records if _is_due(host, move)
+        AdmissionOrder(host, move)
+        for host, records in moves.items()
+        for move in records
+        if _is_due(host, move)
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from beat.policy.moves.harvester_capacity import Berths
+from beat.policy.moves.harvester_capacity import HarvesterCapacity
 from common.model.pending import MoveStep, PendingMove, may_have_it
 from common.model.snapshot import FinishedPlot, PlotterSnapshot, Wait
 from common.model.units import human_bytes, human_bytes_apart
@@ -15,7 +15,10 @@ RESUMES_MAX = 2
 
 
 def choose(
-    snapshot: PlotterSnapshot, plot: FinishedPlot, former: PendingMove | None, berths: Mapping[str, Berths]
+    snapshot: PlotterSnapshot,
+    plot: FinishedPlot,
+    former: PendingMove | None,
+    berths: Mapping[str, HarvesterCapacity],
 ) -> str | Wait:
     """Host of the harvester for a plot of this plotter, or why there is none.
 
@@ -67,7 +70,7 @@ def _after(host: str, hosts: Sequence[str]) -> str:
     return hosts[(hosts.index(host) + 1) % len(hosts)] if host in hosts else hosts[0]
 
 
-def _rank(there: Berths, home: str) -> tuple[bool, int, int, str]:
+def _rank(there: HarvesterCapacity, home: str) -> tuple[bool, int, int, str]:
     """Least is best."""
     return there.host != home, there.heading, -there.total_bytes, there.host
 
@@ -80,7 +83,7 @@ def _nobody(snapshot: PlotterSnapshot, plot: FinishedPlot) -> Wait:
     return Wait(host=snapshot.host, rule="harvester", reason=reason, subject=plot.path, numbers={})
 
 
-def _no_room(snapshot: PlotterSnapshot, plot: FinishedPlot, allowed: Sequence[Berths]) -> Wait:
+def _no_room(snapshot: PlotterSnapshot, plot: FinishedPlot, allowed: Sequence[HarvesterCapacity]) -> Wait:
     numbers: dict[str, float] = {"needs_bytes": plot.size_bytes}
     known = [there for there in allowed if there.largest_bytes is not None]
     if not known:

@@ -10,7 +10,7 @@ from common.model.pending import MoveStep, PendingMove, under_way
 from common.model.snapshot import HarvesterSnapshot
 
 
-class Berths:
+class HarvesterCapacity:
     """One harvester's drives. Changes while a round is planned: each move takes its share. Room is what lies
     above the harvester's margin on drives that take new plots; a full drive is told by its numbers.
 
@@ -69,12 +69,12 @@ class Berths:
             heappop(self._open)
 
 
-def all_berths(
+def harvester_capacities(
     harvesters: Mapping[str, HarvesterSnapshot], moves: Iterable[PendingMove], now: datetime
-) -> dict[str, Berths]:
+) -> dict[str, HarvesterCapacity]:
     """Host -> its room, beside `moves` of all plotters that are under way."""
     heading: dict[str, list[PendingMove]] = {}
     for move in moves:
         if under_way(move, now):
             heading.setdefault(move.harvester, []).append(move)
-    return {host: Berths(snapshot, heading.get(host, ())) for host, snapshot in harvesters.items()}
+    return {host: HarvesterCapacity(snapshot, heading.get(host, ())) for host, snapshot in harvesters.items()}

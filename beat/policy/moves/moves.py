@@ -8,10 +8,10 @@ from datetime import datetime
 
 from beat.policy.decision import Move
 from beat.policy.moves.harvester import choose
-from beat.policy.moves.harvester_capacity import Berths, all_berths
+from beat.policy.moves.harvester_capacity import HarvesterCapacity, harvester_capacities
 from beat.policy.moves.priority import archive_priority
 from beat.policy.moves.target import target_for, to_target
-from beat.policy.moves.target_capacity import Places
+from beat.policy.moves.target_capacity import TargetCapacity
 from common.model.disk_usage import trimmed
 from common.model.holds import sentence
 from common.model.pending import SENT, PendingMove, may_have_it, under_way
@@ -42,9 +42,9 @@ def plan_moves(
     harvesters: Mapping[str, HarvesterSnapshot],
     now: datetime,
     *,
-    berths: dict[str, Berths] | None = None,
+    berths: dict[str, HarvesterCapacity] | None = None,
     at_once: int = 1,
-    places: Places | None = None,
+    places: TargetCapacity | None = None,
 ) -> tuple[tuple[Move, ...], tuple[Wait, ...]]:
     """Moves to order at `now`, and one wait for each finished plot that neither moves nor starts to.
 
@@ -59,7 +59,7 @@ def plan_moves(
     if not snapshot.archiving or not snapshot.plots:
         return (), ()
     if berths is None:
-        berths = all_berths(harvesters, moves, now)
+        berths = harvester_capacities(harvesters, moves, now)
     records = {move.path: move for move in moves}
     running = {move.path: move for move in moves if under_way(move, now)}
     # A harvester checks what it has been sent while the next plot is on its way, be it for minutes.
@@ -70,7 +70,9 @@ def plan_moves(
     if archiver is not None:
         sending |= {transfer.path: transfer.harvester for transfer in archiver.transfers}
     if places is None:
-        places = Places({} if archiver is None else {snapshot.host: archiver}, {snapshot.host: moves}, now)
+        places = TargetCapacity(
+            {} if archiver is None else {snapshot.host: archiver}, {snapshot.host: moves}, now
+        )
     ordered: list[Move] = []
     waits: list[Wait] = []
     for plot in by_priority(snapshot):
@@ -104,7 +106,7 @@ def _to_harvester(
     snapshot: PlotterSnapshot,
     plot: FinishedPlot,
     record: PendingMove | None,
-    berths: Mapping[str, Berths],
+    berths: Mapping[str, HarvesterCapacity],
     attempts: int,
 ) -> Move | Wait:
     harvester = choose(snapshot, plot, record, berths)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from beat.policy.decision import Move
-from beat.policy.moves.target_capacity import Places
+from beat.policy.moves.target_capacity import TargetCapacity
 from common.model.pending import SENT, PendingMove
 from common.model.snapshot import ArchiverSnapshot, FinishedPlot, PlotterSnapshot, TargetReport, Wait
 from common.model.targets import MARGIN_BYTES, fitting, label, no_room
@@ -29,7 +29,7 @@ def to_target(
     plot: FinishedPlot,
     target: TargetReport,
     former: PendingMove | None,
-    places: Places,
+    places: TargetCapacity,
     attempts: int,
 ) -> Move | Wait:
     """The plot's move, or why it waits. attempts: failures in a row so far."""

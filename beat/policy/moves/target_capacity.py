@@ -11,7 +11,7 @@ from common.model.targets import label
 from common.names import MOVE_LIFETIME
 
 
-class Places:
+class TargetCapacity:
     """The places that targets of plotman 0.5.3 stand for. Changes while a round is planned.
 
     Which folder a plot goes to is its archiver's choice, and is seen in its snapshot. Until then no other

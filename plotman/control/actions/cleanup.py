@@ -9,8 +9,8 @@ from typing import Any
 from common.errors import OrderRefused, PlotmanError
 from common.model.units import human_bytes, human_duration
 from common.names import CLEANUP, LEFTOVERS, Role
-from plotman.control.queries.tables import Table
-from plotman.control.rpc import NobodyThere, Question, ask, ask_each, plotters, those_of
+from plotman.control.queries.tables import PlainTable
+from plotman.control.rpc import NoAnswer, TaskCall, ask, ask_each, plotters, those_of
 
 _LIST_S = 90.0  # thousands of files on busy disks
 _DELETE_S = 600.0  # ext4 takes a second or so for each 100 GB
@@ -19,7 +19,7 @@ _SEEN = ("path", "inode", "mtime_ns", "size_bytes")
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundLeftovers:
     """What one plotter told (see plotter_worker.leftovers); error: why it did not."""
 
     host: str
@@ -34,7 +34,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Cleaned:
+class CleanupResult:
     """What became of it. refused: (path, why) of files that stay."""
 
     host: str
@@ -43,17 +43,19 @@ class Cleaned:
     refused: tuple[tuple[str, str], ...] = ()
 
 
-def find(host: str | None, tmp: str | None, older_s: float | None) -> list[Found]:
+def find(host: str | None, tmp: str | None, older_s: float | None) -> list[FoundLeftovers]:
     """Leftovers on one plotter or on all. Raises PlotmanError where none of them answers as asked."""
     given = {"tmp": tmp, "older_s": older_s}
     kwargs = {key: value for key, value in given.items() if value is not None}
     hosts = plotters(host)
-    answers = ask_each([Question(LEFTOVERS, one, kwargs) for one in hosts], timeout_s=_LIST_S)
+    answers = ask_each([TaskCall(LEFTOVERS, one, kwargs) for one in hosts], timeout_s=_LIST_S)
     found = [_found(one, answer) for one, answer in zip(hosts, answers, strict=True)]
     if tmp is not None and any(one.error is None for one in found):
         found = [one for one in found if not isinstance(one.error, OrderRefused)]  # who has no such directory
-    silent = NobodyThere("The plotter is silent, and was not asked.", "Start `plotman up` there.")
-    found += [Found(one, error=silent) for one in those_of(Role.PLOTTER, host)[1] if one not in hosts]
+    silent = NoAnswer("The plotter is silent, and was not asked.", "Start `plotman up` there.")
+    found += [
+        FoundLeftovers(one, error=silent) for one in those_of(Role.PLOTTER, host)[1] if one not in hosts
+    ]
     if found and all(one.error is not None for one in found):
         error = found[0].error
         assert error is not None
@@ -61,20 +63,20 @@ def find(host: str | None, tmp: str | None, older_s: float | None) -> list[Found
     return found
 
 
-def _found(host: str, answer: Any) -> Found:
+def _found(host: str, answer: Any) -> FoundLeftovers:
     if isinstance(answer, PlotmanError):
-        return Found(host, error=answer)
-    return Found(host, tuple(answer["leftovers"]), tuple(answer["kept"]), tuple(answer["troubles"]))
+        return FoundLeftovers(host, error=answer)
+    return FoundLeftovers(host, tuple(answer["leftovers"]), tuple(answer["kept"]), tuple(answer["troubles"]))
 
 
-def delete(found: Found, older_s: float | None) -> Iterator[Cleaned]:
+def delete(found: FoundLeftovers, older_s: float | None) -> Iterator[CleanupResult]:
     """Have one plotter delete what it told of, piece by piece. Raises PlotmanError."""
     extra = {} if older_s is None else {"older_s": older_s}
     for files in _pieces(found.leftovers):
         seen = [{key: file[key] for key in _SEEN} for file in files]
         answer = ask(CLEANUP, found.host, timeout_s=_DELETE_S, files=seen, **extra)
         refused = tuple((one["path"], one["reason"]) for one in answer["refused"])
-        yield Cleaned(found.host, len(answer["deleted"]), answer["freed_bytes"], refused)
+        yield CleanupResult(found.host, len(answer["deleted"]), answer["freed_bytes"], refused)
 
 
 def _pieces(files: Sequence[dict[str, Any]]) -> Iterator[Sequence[dict[str, Any]]]:
@@ -82,7 +84,7 @@ def _pieces(files: Sequence[dict[str, Any]]) -> Iterator[Sequence[dict[str, Any]
         yield files[begin : begin + _AT_ONCE]
 
 
-def leftovers_table(found: Iterable[Found]) -> Table:
+def leftovers_table(found: Iterable[FoundLeftovers]) -> PlainTable:
     rows = []
     for one in found:
         for (folder, of), files in _grouped(one.leftovers).items():
@@ -98,12 +100,12 @@ def leftovers_table(found: Iterable[Found]) -> Table:
                 )
             )
     columns = ("host", "directory", "plot", "files", "size", "age", "owner")
-    return Table(
+    return PlainTable(
         columns, tuple(rows), right=frozenset({"files", "size", "age"}), paths=frozenset({"directory"})
     )
 
 
-def kept_table(found: Iterable[Found]) -> Table:
+def kept_table(found: Iterable[FoundLeftovers]) -> PlainTable:
     """Unfinished files that stay, with the reason."""
     rows = []
     for one in found:
@@ -112,7 +114,7 @@ def kept_table(found: Iterable[Found]) -> Table:
             size = human_bytes(sum(file["allocated_bytes"] for file in files))
             rows.append((one.host, folder, of, str(len(files)), size, "; ".join(reasons)))
     columns = ("host", "directory", "plot", "files", "size", "stays because")
-    return Table(
+    return PlainTable(
         columns, tuple(rows), "In use", right=frozenset({"files", "size"}), paths=frozenset({"directory"})
     )
 
@@ -126,7 +128,7 @@ def _grouped(files: Iterable[dict[str, Any]]) -> dict[tuple[str, str], list[dict
     return groups
 
 
-def as_dict(found: Sequence[Found], cleaned: Sequence[Cleaned] | None) -> dict[str, Any]:
+def as_dict(found: Sequence[FoundLeftovers], cleaned: Sequence[CleanupResult] | None) -> dict[str, Any]:
     """`plotman cleanup --json`; cleaned: None for a dry run."""
     return {
         "version": 1,
@@ -146,7 +148,7 @@ def as_dict(found: Sequence[Found], cleaned: Sequence[Cleaned] | None) -> dict[s
     }
 
 
-def _outcome(cleaned: Sequence[Cleaned]) -> dict[str, Any]:
+def _outcome(cleaned: Sequence[CleanupResult]) -> dict[str, Any]:
     refused = [{"path": path, "reason": reason} for done in cleaned for path, reason in done.refused]
     return {
         "deleted": sum(done.deleted for done in cleaned),

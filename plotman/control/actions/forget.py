@@ -16,15 +16,15 @@ from common.model.snapshot import Event, age_s
 from common.model.units import counted, human_duration
 from common.names import SNAPSHOT_TTL, Role, queue
 from plotman.control.actions.holds import whoever_asks
-from plotman.control.farm import Farm, NoSuchHost, board, look
+from plotman.control.farm import FarmState, NoSuchHost, board, look
 
 
-class StillThere(PlotmanError):
+class HostIsAlive(PlotmanError):
     """A machine that tells of itself is not forgotten."""
 
 
 @dataclass(frozen=True)
-class Gone:
+class LostHost:
     """A silent host.
 
     ages_s: how old the last word of each of its roles is; None: it stands on the board no more.
@@ -41,7 +41,7 @@ class Gone:
     messages: int
 
 
-def find(host: str) -> Gone:
+def find(host: str) -> LostHost:
     """Raises NoSuchHost; StillThere where one of its roles is alive."""
     at = board()
     farm, listed = look(at), at.hosts()
@@ -53,7 +53,7 @@ def find(host: str) -> Gone:
     if alive := [role for role in words if (role, host) not in farm.stale]:
         raise _still_there(host, alive)
     plotter = farm.plotters.get(host)
-    return Gone(
+    return LostHost(
         host=host,
         ages_s={role: age_s(words[role].at, farm.at) if role in words else None for role in roles},
         jobs=0 if plotter is None else len(still_running(plotter, farm.at).jobs),
@@ -68,13 +68,13 @@ def find(host: str) -> Gone:
     )
 
 
-def silent_hosts(farm: Farm) -> set[str]:
+def silent_hosts(farm: FarmState) -> set[str]:
     """Those of which no role is alive."""
     seen = {(role, host) for role, words in _words(farm).items() for host in words}
     return {host for _, host in seen} - {host for _, host in seen - farm.stale}
 
 
-def lines(gone: Gone) -> list[str]:
+def lines(gone: LostHost) -> list[str]:
     """What is forgotten with the host, and what follows from that."""
     ages = (
         f"{role}, last word {'more than a month' if age is None else human_duration(age)} ago"
@@ -109,14 +109,14 @@ def forget(host: str) -> str:
     return f"{host} is forgotten."
 
 
-def _words(farm: Farm) -> dict[Role, Mapping[str, Any]]:
+def _words(farm: FarmState) -> dict[Role, Mapping[str, Any]]:
     """By role, and host."""
     return {Role.PLOTTER: farm.plotters, Role.ARCHIVER: farm.archivers, Role.HARVESTER: farm.harvesters}
 
 
-def _still_there(host: str, alive: Sequence[Role] = ()) -> StillThere:
+def _still_there(host: str, alive: Sequence[Role] = ()) -> HostIsAlive:
     who = f"its {', '.join(alive)}" if alive else "it"
-    return StillThere(
+    return HostIsAlive(
         f"{host} is not gone: {who} told of itself within the last {SNAPSHOT_TTL.total_seconds():.0f} s.",
         "Stop `plotman up` there, and wait until `plotman status` shows it silent.",
     )

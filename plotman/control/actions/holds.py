@@ -13,8 +13,8 @@ from common import config
 from common.errors import ExitCode, PlotmanError
 from common.model.paths import one_spelling
 from common.names import BANDWIDTH, DRAIN, DRAIN_DRIVES, PAUSE, UNDRAIN, UNDRAIN_DRIVES, UNPAUSE, Role
-from plotman.control.farm import Farm, NoSuchHost, board, look
-from plotman.control.rpc import NobodyThere, Question, ask_each
+from plotman.control.farm import FarmState, NoSuchHost, board, look
+from plotman.control.rpc import NoAnswer, TaskCall, ask_each
 
 EVERY = "all"
 _TASKS = {True: {Role.PLOTTER: DRAIN, Role.HARVESTER: DRAIN_DRIVES},
@@ -28,7 +28,7 @@ class NoSuchPlace(PlotmanError):
 
 
 @dataclass(frozen=True)
-class Place:
+class HoldPlace:
     """host: None is the whole farm. dir: None is the host as a whole."""
 
     host: str | None
@@ -36,7 +36,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Said:
+class HoldAnswers:
     """Who answered, and what: a sentence, or why there is none. more: keys of the answer beside it."""
 
     host: str
@@ -44,7 +44,7 @@ class Said:
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, host: str, answer: Any) -> Said:
+    def of(cls, host: str, answer: Any) -> HoldAnswers:
         """answer: of a task: a sentence, a dict that has it as `answer`, or why there is none."""
         if isinstance(answer, PlotmanError):
             return cls(host, answer)
@@ -53,17 +53,17 @@ class Said:
         return cls(host, str(answer))
 
 
-def place(text: str, here: str) -> Place:
+def place(text: str, here: str) -> HoldPlace:
     """`all`, `HOST`, `HOST:DIR`, or `DIR` of the machine `here`. Raises ValueError."""
     if text == EVERY:
-        return Place(None)
+        return HoldPlace(None)
     host, colon, folder = (here, ":", text) if text.startswith("/") else text.partition(":")
     if not host or (colon and not folder.startswith("/")):
         raise ValueError(f"{text} is none of all, HOST, HOST:/DIR and /DIR")
-    return Place(host, one_spelling(folder) if colon else None)
+    return HoldPlace(host, one_spelling(folder) if colon else None)
 
 
-def directories(farm: Farm) -> dict[tuple[Role, str], list[str]]:
+def directories(farm: FarmState) -> dict[tuple[Role, str], list[str]]:
     """(role, host) -> what may be drained there, as last told."""
     found: dict[tuple[Role, str], list[str]] = {}
     for host, plotter in farm.plotters.items():
@@ -75,7 +75,7 @@ def directories(farm: Farm) -> dict[tuple[Role, str], list[str]]:
     return found
 
 
-def concerned(place: Place, farm: Farm) -> list[tuple[Role, str]]:
+def concerned(place: HoldPlace, farm: FarmState) -> list[tuple[Role, str]]:
     """The roles of hosts for which a word about this place is, silent ones too. Raises NoSuchHost,
     NoSuchPlace."""
     known = directories(farm)
@@ -102,7 +102,7 @@ def concerned(place: Place, farm: Farm) -> list[tuple[Role, str]]:
 
 def drain(
     places: Sequence[str], on: bool, until: datetime | None = None, reason: str | None = None
-) -> list[Said]:
+) -> list[HoldAnswers]:
     """Drain these places, or with `on` False take plots there again; `all` is then also each directory and
     drive that was drained by itself. Raises ValueError for what is no place,
     NoSuchHost, NoSuchPlace: then nothing was said to anybody."""
@@ -113,13 +113,13 @@ def drain(
     return _say(
         farm,
         [
-            (role, Question(_TASKS[on][role], host, details | _where(one, on)))
+            (role, TaskCall(_TASKS[on][role], host, details | _where(one, on)))
             for role, host, one in dict.fromkeys(wanted)
         ],
     )
 
 
-def _where(place: Place, on: bool) -> dict[str, Any]:
+def _where(place: HoldPlace, on: bool) -> dict[str, Any]:
     if place.dir is not None:
         return {"dir": place.dir}
     return {} if on or place.host is not None else {"everything": True}
@@ -131,29 +131,29 @@ def pause(
     until: datetime | None = None,
     reason: str | None = None,
     after: int | None = None,
-) -> list[Said]:
+) -> list[HoldAnswers]:
     """Start no more plots or transfers on this plotter; None: on all. Raises NoSuchHost."""
     details = {"what": what, **_details(until, reason)} | ({} if after is None else {"after": after})
     return _to_plotters(PAUSE, host, details)
 
 
-def unpause(what: str, host: str | None) -> list[Said]:
+def unpause(what: str, host: str | None) -> list[HoldAnswers]:
     return _to_plotters(UNPAUSE, host, {"what": what})
 
 
-def bandwidth(bytes_s: int | None, host: str | None) -> list[Said]:
+def bandwidth(bytes_s: int | None, host: str | None) -> list[HoldAnswers]:
     """Limit what this plotter sends; None: what each does. bytes_s: 0 for no limit, None for that of its
     plotman.yaml. Raises NoSuchHost."""
     return _to_plotters(BANDWIDTH, host, {} if bytes_s is None else {"bytes_s": bytes_s})
 
 
-def _to_plotters(task: str, host: str | None, details: dict[str, Any]) -> list[Said]:
+def _to_plotters(task: str, host: str | None, details: dict[str, Any]) -> list[HoldAnswers]:
     farm = look(board())
-    plotters = [(role, name) for role, name in concerned(Place(host), farm) if role is Role.PLOTTER]
+    plotters = [(role, name) for role, name in concerned(HoldPlace(host), farm) if role is Role.PLOTTER]
     if not plotters:
         known = ", ".join(sorted(farm.plotters)) or "none"
         raise NoSuchHost(f"{host or 'The farm'} has no plotter.", f"Plotters that were ever seen: {known}.")
-    return _say(farm, [(role, Question(task, name, details)) for role, name in plotters])
+    return _say(farm, [(role, TaskCall(task, name, details)) for role, name in plotters])
 
 
 def _details(until: datetime | None, reason: str | None) -> dict[str, Any]:
@@ -174,15 +174,17 @@ def _person() -> str:
         return "somebody"
 
 
-def _say(farm: Farm, questions: Sequence[tuple[Role, Question]]) -> list[Said]:
+def _say(farm: FarmState, questions: Sequence[tuple[Role, TaskCall]]) -> list[HoldAnswers]:
     """Ask those that are alive, all at once; of the silent ones, only say so."""
     alive = [question for role, question in questions if (role, question.host) not in farm.stale]
-    said = [Said.of(question.host, answer) for question, answer in zip(alive, ask_each(alive), strict=True)]
+    said = [
+        HoldAnswers.of(question.host, answer) for question, answer in zip(alive, ask_each(alive), strict=True)
+    ]
     for role, question in questions:
         if (role, question.host) in farm.stale:
-            silent = NobodyThere(
+            silent = NoAnswer(
                 f"The {role} of {question.host} is silent and was not told.",
                 "Start `plotman up` there, then say it again.",
             )
-            said.append(Said(question.host, silent))
+            said.append(HoldAnswers(question.host, silent))
     return said

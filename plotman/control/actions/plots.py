@@ -9,9 +9,9 @@ from typing import Any
 
 from common import names
 from common.errors import ExitCode, ManyPlots, NoSuchPlot, PlotmanError
-from plotman.control.farm import Farm
-from plotman.control.rpc import Question, ask, ask_each, ask_many, plotters
-from plotman.control.selectors import Target, candidates, resolve
+from plotman.control.farm import FarmState
+from plotman.control.rpc import TaskCall, ask, ask_each, ask_many, plotters
+from plotman.control.selectors import PlotSelection, candidates, resolve
 
 _KILL_S = 60.0  # a host that has thousands of files to delete answers late
 _LOG_WAIT_S = 20.0  # one long poll
@@ -22,10 +22,10 @@ _AWAY_S = 120.0  # how long a follower puts up with a host that is restarted
 
 
 @dataclass(frozen=True)
-class Answer:
+class PlotAnswer:
     """What a host said about a plot: a mapping, or why it did not do it."""
 
-    target: Target
+    target: PlotSelection
     said: dict[str, Any] | PlotmanError
 
     def as_json(self) -> dict[str, Any]:
@@ -36,31 +36,31 @@ class Answer:
         return self.said
 
 
-def details(targets: Sequence[Target]) -> list[Answer]:
+def details(targets: Sequence[PlotSelection]) -> list[PlotAnswer]:
     return _ask(names.DETAILS, targets)
 
 
-def files(targets: Sequence[Target]) -> list[Answer]:
+def files(targets: Sequence[PlotSelection]) -> list[PlotAnswer]:
     return _ask(names.FILES, targets)
 
 
-def suspend(targets: Sequence[Target]) -> list[Answer]:
+def suspend(targets: Sequence[PlotSelection]) -> list[PlotAnswer]:
     return _ask(names.SUSPEND, targets)
 
 
-def resume(targets: Sequence[Target]) -> list[Answer]:
+def resume(targets: Sequence[PlotSelection]) -> list[PlotAnswer]:
     return _ask(names.RESUME, targets)
 
 
-def kill(targets: Sequence[Target]) -> list[Answer]:
+def kill(targets: Sequence[PlotSelection]) -> list[PlotAnswer]:
     return _ask(names.KILL, targets, _KILL_S)
 
 
-def _ask(task: str, targets: Sequence[Target], timeout_s: float = 15.0) -> list[Answer]:
+def _ask(task: str, targets: Sequence[PlotSelection], timeout_s: float = 15.0) -> list[PlotAnswer]:
     # The id of the job's task: unlike the plot's id it does not change while the person thinks.
-    questions = [Question(task, target.host, {"plot": target.job.task_id}) for target in targets]
+    questions = [TaskCall(task, target.host, {"plot": target.job.task_id}) for target in targets]
     answers = ask_each(questions, timeout_s=timeout_s)
-    return [Answer(target, said) for target, said in zip(targets, answers, strict=True)]
+    return [PlotAnswer(target, said) for target, said in zip(targets, answers, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Log:
     first: dict[str, Any]
 
 
-def open_log(farm: Farm, handle: str, host: str | None, tmp: str | None, lines: int | None) -> Log:
+def open_log(farm: FarmState, handle: str, host: str | None, tmp: str | None, lines: int | None) -> Log:
     """The log of a plot in the making, or of one that ended. lines: from the last so many on; None: all.
 
     Raises NoSuchPlot, ManyPlots, and what `ask` raises.

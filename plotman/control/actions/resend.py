@@ -11,14 +11,14 @@ from common.model.selectors import fits_file
 from common.model.snapshot import PlotState
 from common.model.targets import label
 from common.names import RESEND, Role
-from common.store.board_reader import Looking
+from common.store.board_reader import BoardReader
 from plotman.control.rpc import ask, plotters
 
 _CURE = "`plotman status` shows them; name its path and --host."
 
 
 @dataclass(frozen=True)
-class Stuck:
+class StuckPlot:
     """A finished plot on a plotter. plot: its path, or what a person calls it.
     lost: harvester that may have it, and is not there; None: one did not take it."""
 
@@ -37,14 +37,14 @@ class Stuck:
         )
 
 
-def resend(stuck: Stuck) -> str:
+def resend(stuck: StuckPlot) -> str:
     """Send it again; what the plotter answers. Raises PlotmanError."""
     if stuck.lost is None:
         return str(ask(RESEND, stuck.host, plot=stuck.plot))
     return str(ask(RESEND, stuck.host, plot=stuck.plot, lost=stuck.lost))
 
 
-def find(at: Looking, plot: str, host: str | None) -> Stuck:
+def find(at: BoardReader, plot: str, host: str | None) -> StuckPlot:
     """The plot meant: its path, its name or the start of its id.
 
     Raises NoSuchPlot, ManyPlots; NobodyThere where the named host is not there; OrderRefused where the
@@ -66,11 +66,11 @@ def find(at: Looking, plot: str, host: str | None) -> Stuck:
             "It looks, and where it does not have the plot, that goes on by itself: see `plotman why`.",
         )
     if host is not None:
-        return Stuck(host, plot)  # it may know more than it has told
+        return StuckPlot(host, plot)  # it may know more than it has told
     raise NoSuchPlot(f"{plot} names no plot that was refused, or waits for a harvester.", _CURE)
 
 
-def _stuck(at: Looking, only: str | None) -> Iterator[Stuck]:
+def _stuck(at: BoardReader, only: str | None) -> Iterator[StuckPlot]:
     """only: this plotter; None: all that are alive."""
     snapshots = at.snapshots(Role.PLOTTER)
     moves = at.moves(list(snapshots))
@@ -78,12 +78,12 @@ def _stuck(at: Looking, only: str | None) -> Iterator[Stuck]:
         records = {move.path: move for move in moves.get(host, ())}
         for plot in snapshot.plots if only in (None, host) else ():
             if plot.state is PlotState.REFUSED:
-                yield Stuck(host, plot.path)
+                yield StuckPlot(host, plot.path)
             elif holder := may_have_it(plot.copied_to, records.get(plot.path)):
-                yield Stuck(host, plot.path, holder)
+                yield StuckPlot(host, plot.path, holder)
 
 
-def _there(at: Looking, plotter: str) -> set[str]:
+def _there(at: BoardReader, plotter: str) -> set[str]:
     """Who answers: harvesters, and the plotter's own target of 0.5.3, which stands where they do."""
     archiver = at.snapshots(Role.ARCHIVER).get(plotter)
     target = archiver.target if archiver is not None else None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.history.rows import PlotEnd
-from plotman.control.queries.tables import Table
+from plotman.control.queries.tables import PlainTable
 
 # What plots are told apart by beside that, when asked for it.
 _WORD_OF: dict[str, Callable[[PlotEnd], str]] = {
@@ -105,7 +105,7 @@ def analyse(plots: Iterable[PlotEnd], by: Sequence[str] = (), mix: bool = False,
     return Analysis(words, slices)
 
 
-def table(analysis: Analysis) -> Table:
+def table(analysis: Analysis) -> PlainTable:
     """The columns of 0.5.3: sample size, and mean and deviation of the phases and of the total; then ours."""
     unit_s, unit = _unit(analysis.slices)
     names = list(_MEASURES)
@@ -128,7 +128,7 @@ def table(analysis: Analysis) -> Table:
         f"median total ({unit})",
         "trend",
     )
-    return Table(columns, tuple(rows), right=frozenset({"n", f"median total ({unit})"}))
+    return PlainTable(columns, tuple(rows), right=frozenset({"n", f"median total ({unit})"}))
 
 
 def _slice(words: tuple[str, ...], plots: list[PlotEnd], last: int) -> Slice:

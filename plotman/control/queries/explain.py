@@ -22,12 +22,12 @@ from common.model.snapshot import (
 from common.model.units import counted, human_bytes, human_duration
 from common.names import Role
 from plotman.control.queries.eta import expected
-from plotman.control.queries.why import Answer, Picture
+from plotman.control.queries.why import FarmPicture, WhyAnswer
 
 _JUST_S = 60.0  # a start so long ago is news
 
 
-def explain(seen: Picture) -> Iterator[Answer]:
+def explain(seen: FarmPicture) -> Iterator[WhyAnswer]:
     """Host by host: itself, its tmp directories, plots in the making, finished plots; then the drives."""
     for host, snapshot in sorted(seen.farm.plotters.items()):
         if (Role.PLOTTER, host) in seen.farm.stale:
@@ -45,16 +45,18 @@ def explain(seen: Picture) -> Iterator[Answer]:
             yield from (_drive(host, drive) for drive in harvester.drives)
 
 
-def _silent(seen: Picture, host: str, snapshot: PlotterSnapshot | HarvesterSnapshot) -> Answer:
+def _silent(seen: FarmPicture, host: str, snapshot: PlotterSnapshot | HarvesterSnapshot) -> WhyAnswer:
     silent_s = age_s(snapshot.at, seen.now)
     role = "plotter" if isinstance(snapshot, PlotterSnapshot) else "harvester"
     text = f"its {role} is silent; its last word is {human_duration(silent_s)} old"
-    return Answer(host, "host", None, text, "silent", {"silent_s": silent_s})
+    return WhyAnswer(host, "host", None, text, "silent", {"silent_s": silent_s})
 
 
-def _waits(seen: Picture, snapshot: PlotterSnapshot, wait: Wait, kind: str, names: frozenset[str]) -> Answer:
+def _waits(
+    seen: FarmPicture, snapshot: PlotterSnapshot, wait: Wait, kind: str, names: frozenset[str]
+) -> WhyAnswer:
     at, when = expected(wait, snapshot, seen.now)
-    return Answer(
+    return WhyAnswer(
         wait.host,
         kind,
         wait.subject,
@@ -68,7 +70,7 @@ def _waits(seen: Picture, snapshot: PlotterSnapshot, wait: Wait, kind: str, name
     )
 
 
-def _host(seen: Picture, snapshot: PlotterSnapshot) -> Iterator[Answer]:
+def _host(seen: FarmPicture, snapshot: PlotterSnapshot) -> Iterator[WhyAnswer]:
     host = snapshot.host
     # Those that stand beside starts which nobody orders already count them.
     would_start = any(start.host == host for start in seen.starts)
@@ -76,19 +78,19 @@ def _host(seen: Picture, snapshot: PlotterSnapshot) -> Iterator[Answer]:
     yield from (_waits(seen, snapshot, wait, "host", frozenset()) for wait in waits)
     if not waits:
         text = f"makes {len(snapshot.jobs)} of at most {counted(snapshot.global_max_jobs, 'plot')}"
-        yield Answer(host, "host", None, f"{text}; nothing keeps the host as a whole from starting more")
+        yield WhyAnswer(host, "host", None, f"{text}; nothing keeps the host as a whole from starting more")
 
 
-def _tmp(seen: Picture, snapshot: PlotterSnapshot, tmp: TmpDir) -> Iterator[Answer]:
+def _tmp(seen: FarmPicture, snapshot: PlotterSnapshot, tmp: TmpDir) -> Iterator[WhyAnswer]:
     host = snapshot.host
     names = frozenset({trimmed(tmp.path)})
     if any(start.host == host and start.tmp == tmp.path for start in seen.starts):
         text = "a plot would start now, but no scheduler decides"
-        yield Answer(host, "tmp", tmp.path, text, "no scheduler", names=names)
+        yield WhyAnswer(host, "tmp", tmp.path, text, "no scheduler", names=names)
         return
     news = _started(seen, snapshot, tmp)
     if news is not None:
-        yield Answer(host, "tmp", tmp.path, news, names=names)
+        yield WhyAnswer(host, "tmp", tmp.path, news, names=names)
     waits = seen.of(host, tmp.path)
     yield from (_waits(seen, snapshot, wait, "tmp", names) for wait in waits)
     if waits or news is not None:
@@ -97,12 +99,12 @@ def _tmp(seen: Picture, snapshot: PlotterSnapshot, tmp: TmpDir) -> Iterator[Answ
         first = of_host[0]
         at, when = expected(first, snapshot, seen.now)
         text = f"has room for a plot, but its host waits: {first.reason}"
-        yield Answer(host, "tmp", tmp.path, text, first.rule, first.numbers, first.until, at, when, names)
+        yield WhyAnswer(host, "tmp", tmp.path, text, first.rule, first.numbers, first.until, at, when, names)
     else:
-        yield Answer(host, "tmp", tmp.path, "nothing keeps a plot from starting", names=names)
+        yield WhyAnswer(host, "tmp", tmp.path, "nothing keeps a plot from starting", names=names)
 
 
-def _started(seen: Picture, snapshot: PlotterSnapshot, tmp: TmpDir) -> str | None:
+def _started(seen: FarmPicture, snapshot: PlotterSnapshot, tmp: TmpDir) -> str | None:
     """What is just happening there."""
     jobs = [job for job in snapshot.jobs if job.tmp is not None and trimmed(job.tmp) == trimmed(tmp.path)]
     running = {job.task_id for job in jobs}
@@ -115,7 +117,7 @@ def _started(seen: Picture, snapshot: PlotterSnapshot, tmp: TmpDir) -> str | Non
     return f"a plot was started {human_duration(youngest_s)} ago"
 
 
-def _job(host: str, job: Job) -> Answer:
+def _job(host: str, job: Job) -> WhyAnswer:
     folders = [trimmed(folder) for folder in (job.tmp, job.tmp2, job.dst) if folder]
     where = f"{job.plotter} pid {job.pid} in {job.tmp}" if job.tmp else f"{job.plotter} pid {job.pid}"
     rule = None
@@ -127,7 +129,7 @@ def _job(host: str, job: Job) -> Answer:
         phase = f"phase {job.phase}" if job.phase else "its phase is not known: it has no log"
         done = "" if job.percent is None else f", {job.percent:.0f} %"
         text = f"{where}: {phase}{done}"
-    return Answer(
+    return WhyAnswer(
         host,
         "job",
         job.plot_id[:8] if job.plot_id else f"{host}:{job.pid}",
@@ -140,13 +142,13 @@ def _job(host: str, job: Job) -> Answer:
     )
 
 
-def _plot(seen: Picture, snapshot: PlotterSnapshot, plot: FinishedPlot) -> Answer:
+def _plot(seen: FarmPicture, snapshot: PlotterSnapshot, plot: FinishedPlot) -> WhyAnswer:
     host, path = snapshot.host, plot.path
     folder, _, name = path.rpartition("/")
     names = frozenset({trimmed(folder), path, name})
 
-    def answer(text: str, rule: str | None = None, when: str | None = None) -> Answer:
-        return Answer(host, "plot", path, text, rule, when=when, names=names, plot_id=plot.plot_id)
+    def answer(text: str, rule: str | None = None, when: str | None = None) -> WhyAnswer:
+        return WhyAnswer(host, "plot", path, text, rule, when=when, names=names, plot_id=plot.plot_id)
 
     archiver = seen.farm.archivers.get(host)
     alive = (Role.ARCHIVER, host) not in seen.farm.stale
@@ -161,7 +163,7 @@ def _plot(seen: Picture, snapshot: PlotterSnapshot, plot: FinishedPlot) -> Answe
     for wait in seen.of(host, path):
         at, when = expected(wait, snapshot, seen.now)
         tries = "" if record is None else _tries(record)
-        return Answer(
+        return WhyAnswer(
             host, "plot", path, wait.reason + tries, wait.rule, wait.numbers, wait.until, at, when, names,
             plot.plot_id,
         )  # fmt: skip
@@ -193,11 +195,11 @@ def _tries(record: PendingMove) -> str:
     return f" (failed {counted(record.attempts, 'time')} at {record.step.value})"
 
 
-def _drive(host: str, drive: Drive) -> Answer:
+def _drive(host: str, drive: Drive) -> WhyAnswer:
     free = "" if drive.free_bytes is None else f", {human_bytes(drive.free_bytes)} free"
     coming = f", {drive.incoming} on their way" if drive.incoming else ""
     rule = None if drive.takes_plots and not drive.full else "drives" if drive.full else "drive"
-    return Answer(
+    return WhyAnswer(
         host, "drive", drive.path, f"{drive.word}{free}, {counted(drive.plots, 'plot')}{coming}", rule,
         names=frozenset({trimmed(drive.path)}),
     )  # fmt: skip

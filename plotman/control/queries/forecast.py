@@ -9,8 +9,8 @@ from typing import Any
 
 from common.model.snapshot import Tally
 from common.model.units import counted
-from plotman.control.farm import Farm
-from plotman.control.queries.tables import Table
+from plotman.control.farm import FarmState
+from plotman.control.queries.tables import PlainTable
 
 _DAY = timedelta(days=1)
 _WEEK = timedelta(days=7)
@@ -69,7 +69,7 @@ def pace(tallies: Iterable[Tally | None], now: datetime) -> Pace:
     )
 
 
-def forecast(farm: Farm) -> Forecast:
+def forecast(farm: FarmState) -> Forecast:
     """Of the farm as the board shows it."""
     archived = pace((snapshot.tally for snapshot in farm.archivers.values()), farm.at)
     active = [drive for host in farm.harvesters.values() for drive in host.drives if drive.takes_plots]
@@ -97,7 +97,7 @@ def forecast(farm: Farm) -> Forecast:
     )
 
 
-def paces_table(farm: Farm) -> Table:
+def paces_table(farm: FarmState) -> PlainTable:
     """Each host's plots, made and sent, and the farm's."""
     rows = []
     for what, snapshots in (("made", farm.plotters), ("archived", farm.archivers)):
@@ -106,7 +106,7 @@ def paces_table(farm: Farm) -> Table:
             of_host["all"] = pace((snapshot.tally for snapshot in snapshots.values()), farm.at)
         rows += [_row(what, host, told) for host, told in of_host.items()]
     columns = ("what", "host", "plots 24h", "TiB 24h", "plots 7d", "TiB 7d", "plots/day", "TiB/day")
-    return Table(columns, tuple(rows), right=frozenset(columns[2:]))
+    return PlainTable(columns, tuple(rows), right=frozenset(columns[2:]))
 
 
 def sentence(told: Forecast) -> str:
@@ -122,7 +122,7 @@ def sentence(told: Forecast) -> str:
     return f"{drives}: full in {told.days:.1f} days, at the pace of the last {base}."
 
 
-def forecast_json(farm: Farm) -> dict[str, Any]:
+def forecast_json(farm: FarmState) -> dict[str, Any]:
     """`plotman history --summary --json`: documented in docs/cli.md."""
     told = forecast(farm)
     return {

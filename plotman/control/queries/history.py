@@ -12,24 +12,24 @@ from pydantic import ValidationError
 
 from common.errors import PlotmanError
 from common.history.pages import MOST_ROWS
-from common.history.rows import ROW_OF_KIND, Kind, Row
+from common.history.rows import ROW_OF_KIND, HistoryKind, Row
 from common.names import HARVESTER_HISTORY, PLOTTER_HISTORY, Role
-from plotman.control.rpc import NobodyThere, Question, ask_each, those_of
+from plotman.control.rpc import NoAnswer, TaskCall, ask_each, those_of
 
 _ANSWER_S = 20.0  # a host may have to read a slow disk
 
 _TASK = {
-    Kind.PLOTS: (Role.PLOTTER, PLOTTER_HISTORY),
-    Kind.TRANSFERS: (Role.PLOTTER, PLOTTER_HISTORY),
-    Kind.LANDINGS: (Role.HARVESTER, HARVESTER_HISTORY),
+    HistoryKind.PLOTS: (Role.PLOTTER, PLOTTER_HISTORY),
+    HistoryKind.TRANSFERS: (Role.PLOTTER, PLOTTER_HISTORY),
+    HistoryKind.LANDINGS: (Role.HARVESTER, HARVESTER_HISTORY),
 }
 
 
 @dataclass(frozen=True)
-class Found:
+class HistoryResult:
     """rows: newest first. missing: host -> why its rows are not among them."""
 
-    kind: Kind
+    kind: HistoryKind
     rows: tuple[Row, ...]
     missing: dict[str, str] = field(default_factory=dict)
 
@@ -44,12 +44,12 @@ class Found:
 
 
 def gather(
-    kind: Kind,
+    kind: HistoryKind,
     host: str | None = None,
     since: datetime | None = None,
     most: int | None = None,
     failed: bool = False,
-) -> Found:
+) -> HistoryResult:
     """What the farm's hosts, or one of them, keep. most: so many of the newest; None: all. failed: only what
     did not end well.
 
@@ -65,7 +65,7 @@ def gather(
     pending: dict[str, str | None] = dict.fromkeys(hosts)
     while pending:
         questions = [
-            Question(
+            TaskCall(
                 task, name, ask | {"limit": _page(most, rows[name])} | ({"after": after} if after else {})
             )
             for name, after in pending.items()
@@ -80,9 +80,9 @@ def gather(
             if answer["next"] and (most is None or len(rows[question.host]) < most):
                 pending[question.host] = answer["next"]
     if missing and not any(rows.values()) and missing.keys() >= rows.keys():
-        raise NobodyThere("No host tells its history: " + "; ".join(missing.values()))
+        raise NoAnswer("No host tells its history: " + "; ".join(missing.values()))
     merged = heapq.merge(*rows.values(), key=lambda row: row.ended_at, reverse=True)
-    return Found(kind, tuple(merged)[:most], missing)
+    return HistoryResult(kind, tuple(merged)[:most], missing)
 
 
 def _hosts(role: Role, host: str | None) -> tuple[list[str], dict[str, str]]:
@@ -96,7 +96,7 @@ def _page(most: int | None, so_far: Sequence[Row]) -> int:
     return MOST_ROWS if most is None else max(1, min(MOST_ROWS, most - len(so_far)))
 
 
-def _understood(kind: Kind, rows: Sequence[dict[str, Any]]) -> Iterator[Row]:
+def _understood(kind: HistoryKind, rows: Sequence[dict[str, Any]]) -> Iterator[Row]:
     """Rows of a newer release that mean nothing here are left out."""
     for row in rows:
         try:

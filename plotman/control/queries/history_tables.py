@@ -7,19 +7,19 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 
-from common.history.rows import BAD, Kind, LandingEnd, PlotEnd, TransferEnd
+from common.history.rows import BAD, HistoryKind, LandingEnd, PlotEnd, TransferEnd
 from common.model.units import human_bytes, human_duration
-from plotman.control.queries.history import Found
-from plotman.control.queries.tables import Table
+from plotman.control.queries.history import HistoryResult
+from plotman.control.queries.tables import PlainTable
 
 _PATHS = frozenset({"tmp", "dst", "from", "drive"})
 
 
-def table(found: Found) -> Table:
+def table(found: HistoryResult) -> PlainTable:
     """The newest first."""
     columns, spare, row_of = _TABLES[found.kind]
     rows = tuple(row_of(row) for row in found.rows)
-    return Table(columns, rows, right=_RIGHT, spare=spare, paths=_PATHS)
+    return PlainTable(columns, rows, right=_RIGHT, spare=spare, paths=_PATHS)
 
 
 def _plot(row: PlotEnd) -> tuple[str, ...]:
@@ -71,19 +71,19 @@ def _landing(row: LandingEnd) -> tuple[str, ...]:
     )
 
 
-_TABLES: dict[Kind, tuple[tuple[str, ...], tuple[str, ...], Callable[[Any], tuple[str, ...]]]] = {
-    Kind.PLOTS: (
+_TABLES: dict[HistoryKind, tuple[tuple[str, ...], tuple[str, ...], Callable[[Any], tuple[str, ...]]]] = {
+    HistoryKind.PLOTS: (
         ("ended", "plot id", "host", "plotter", "k", "tmp", "dst", "wall", "1", "2", "3", "4", "copy", "size",
          "end", "because"),
         ("copy", "4", "3", "2", "1", "k", "size", "plotter", "dst"),
         _plot,
     ),
-    Kind.TRANSFERS: (
+    HistoryKind.TRANSFERS: (
         ("ended", "plot id", "host", "to", "size", "took", "rate", "checks", "tries", "end", "how"),
         ("checks", "tries", "size", "took"),
         _transfer,
     ),
-    Kind.LANDINGS: (
+    HistoryKind.LANDINGS: (
         ("ended", "plot id", "host", "from", "drive", "size", "checks", "end", "how"),
         ("checks", "size"),
         _landing,
@@ -92,7 +92,7 @@ _TABLES: dict[Kind, tuple[tuple[str, ...], tuple[str, ...], Callable[[Any], tupl
 _RIGHT = frozenset({"k", "wall", "1", "2", "3", "4", "copy", "size", "took", "rate", "checks", "tries"})
 
 
-def failures(found: Found) -> int:
+def failures(found: HistoryResult) -> int:
     """How many did not end well."""
     return sum(row.end in BAD for row in found.rows)
 

@@ -7,10 +7,10 @@ from datetime import datetime
 
 from common.model.snapshot import HarvesterSnapshot, Hold, PlotterSnapshot
 from common.model.units import counted
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 
 
-def notes(farm: Farm) -> Iterator[str]:
+def notes(farm: FarmState) -> Iterator[str]:
     """Times are by the clock of the host that is told of."""
     for plotter in farm.plotters.values():
         yield from _of_plotter(plotter)

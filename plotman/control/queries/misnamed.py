@@ -11,8 +11,8 @@ from common.errors import PlotmanError
 from common.model.messages import PlotsFound
 from common.model.snapshot import PlotState
 from common.names import Role
-from plotman.control.farm import Farm
-from plotman.control.queries.why import Answer
+from plotman.control.farm import FarmState
+from plotman.control.queries.why import WhyAnswer
 from plotman.control.rpc import ask_many
 
 _ANSWER_S = 6.0
@@ -34,10 +34,10 @@ def _read(answer: Any) -> PlotsFound | PlotmanError:
 
 
 def with_copies(
-    farm: Farm,
-    answers: Iterable[Answer],
+    farm: FarmState,
+    answers: Iterable[WhyAnswer],
     ask: Callable[[Iterable[str], Iterable[str]], Mapping[str, PlotsFound | PlotmanError]] = ask_drives,
-) -> list[Answer]:
+) -> list[WhyAnswer]:
     """Add to each answer about a misnamed plot where else that plot is. Asks the harvesters, and takes
     seconds, only where there is such a plot.
 
@@ -62,7 +62,7 @@ def with_copies(
 
 
 def _copies(
-    farm: Farm, answer: Answer, told: Mapping[str, PlotsFound | PlotmanError], silent: Iterable[str]
+    farm: FarmState, answer: WhyAnswer, told: Mapping[str, PlotsFound | PlotmanError], silent: Iterable[str]
 ) -> Iterator[str]:
     elsewhere = [
         f"{host}:{plot.path}"

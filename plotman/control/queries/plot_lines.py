@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from common.model.units import counted, human_bytes, human_duration
-from plotman.control.selectors import Target
+from plotman.control.selectors import PlotSelection
 
 
 def details_lines(said: dict[str, Any]) -> list[str]:
@@ -55,7 +55,7 @@ def files_sum(said: dict[str, Any]) -> str:
     return f"{counted(count, 'file')}, {human_bytes(taken_bytes)}"
 
 
-def doomed_lines(target: Target, said: dict[str, Any], most: int) -> list[str]:
+def doomed_lines(target: PlotSelection, said: dict[str, Any], most: int) -> list[str]:
     """What `kill` would end and delete; at most so many files."""
     job = target.job
     known = [job.plotter, f"k{job.k}" if job.k else None, f"phase {job.phase}" if job.phase else None]

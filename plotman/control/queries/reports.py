@@ -8,13 +8,13 @@ from typing import Any
 from common.model.snapshot import PlotterSnapshot, age_s
 from common.model.units import counted, human_bytes, human_duration
 from common.names import Role
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 from plotman.control.queries import holds, scheduler_status
 
 _MOVE_KEYS = {"path", "harvester", "size_bytes", "step", "attempts", "task_id"}
 
 
-def notes(farm: Farm) -> list[str]:
+def notes(farm: FarmState) -> list[str]:
     """That nobody decides, silent hosts, stopped plotting, stalled plots, problems: a sentence each."""
     last: dict[Role, dict[str, Any]] = {
         Role.PLOTTER: dict(farm.plotters),
@@ -51,7 +51,7 @@ def _plotter_notes(snapshot: PlotterSnapshot) -> Iterator[str]:
             yield f"{host}: {job.plotter} pid {job.pid} is stalled: {job.stalled}"
 
 
-def status_json(farm: Farm) -> dict[str, Any]:
+def status_json(farm: FarmState) -> dict[str, Any]:
     """`plotman status --json`: documented in docs/cli.md; keys are only ever added."""
     jobs = farm.jobs()
     return {
@@ -81,7 +81,7 @@ def status_json(farm: Farm) -> dict[str, Any]:
     }
 
 
-def dirs_json(farm: Farm) -> dict[str, Any]:
+def dirs_json(farm: FarmState) -> dict[str, Any]:
     """`plotman dirs --json`."""
 
     def listed(field: str) -> list[dict[str, Any]]:

@@ -7,17 +7,17 @@ from typing import Any
 from beat.policy.load import Load
 from beat.policy.starts.destination import destination, no_destination
 from common.model.snapshot import PlotterSnapshot
-from plotman.control.farm import Farm
-from plotman.control.queries.tables import Table
+from plotman.control.farm import FarmState
+from plotman.control.queries.tables import PlainTable
 
 
-def dsched_json(farm: Farm) -> dict[str, Any]:
+def dsched_json(farm: FarmState) -> dict[str, Any]:
     """`plotman dsched --json`. phases: of the plots on their way there, least advanced first, null where one
     is not known; next_from: tmp directories from which a plot that started now would go there."""
     return {"version": 1, "updated": farm.at.isoformat(), "dst": _places(farm)}
 
 
-def dsched_table(farm: Farm) -> Table:
+def dsched_table(farm: FarmState) -> PlainTable:
     rows = [
         (
             place["host"],
@@ -27,14 +27,14 @@ def dsched_table(farm: Farm) -> Table:
         )
         for place in _places(farm)
     ]
-    return Table(("host", "dst", "inbnd phases", "next from"), tuple(rows), paths=frozenset({"dst"}))
+    return PlainTable(("host", "dst", "inbnd phases", "next from"), tuple(rows), paths=frozenset({"dst"}))
 
 
-def _places(farm: Farm) -> list[dict[str, Any]]:
+def _places(farm: FarmState) -> list[dict[str, Any]]:
     return [place for snapshot in farm.plotters.values() for place in _places_of(snapshot, farm)]
 
 
-def _places_of(snapshot: PlotterSnapshot, farm: Farm) -> list[dict[str, Any]]:
+def _places_of(snapshot: PlotterSnapshot, farm: FarmState) -> list[dict[str, Any]]:
     load = Load(snapshot, (), farm.at)
     chosen = {
         tmp.path: destination(tmp, load) for tmp in snapshot.tmp_dirs if no_destination(tmp, load) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from beat.policy.remedies import cure
 from common.model.snapshot import Wait, age_s
 from common.model.units import human_duration
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 
 NOBODY = "no scheduler decides"
 
@@ -14,7 +14,7 @@ NOBODY = "no scheduler decides"
 _MISSED_AFTER_S = 60.0
 
 
-def nobody_decides(farm: Farm) -> bool:
+def nobody_decides(farm: FarmState) -> bool:
     """Whether a decision is missed: nobody holds the lease, and for a minute nobody has decided. False on a
     board without hosts, where there is nothing to decide."""
     if farm.leader is not None:
@@ -24,12 +24,12 @@ def nobody_decides(farm: Farm) -> bool:
     return age_s(farm.waits.at, farm.at) > _MISSED_AFTER_S
 
 
-def waits(farm: Farm) -> tuple[Wait, ...]:
+def waits(farm: FarmState) -> tuple[Wait, ...]:
     """What waits now. None does where nobody decides: the last beat's reasons are of its time."""
     return () if farm.waits is None or nobody_decides(farm) else farm.waits.waits
 
 
-def note(farm: Farm) -> str | None:
+def note(farm: FarmState) -> str | None:
     """What people have to know where nobody decides; None where somebody does."""
     if not nobody_decides(farm):
         return None

@@ -15,12 +15,12 @@ from common.model.pending import MoveStep
 from common.model.plot_name import PlotName
 from common.model.snapshot import Directory, DirState, Job, PlotState, PlotterSnapshot, Wait, age_s
 from common.model.units import human_bytes, human_duration
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 from plotman.control.queries import scheduler_status
 
 
 @dataclass(frozen=True)
-class Table:
+class PlainTable:
     """title: None where the table speaks for itself. right: columns that are aligned to the right.
     spare: columns that may go where the terminal is too narrow, the first one first.
     paths: columns that hold absolute paths.
@@ -39,7 +39,7 @@ class Table:
         folder = posixpath.commonpath([posixpath.dirname(path) for path in found]) if found else "/"
         return None if folder == "/" else folder
 
-    def below(self, folder: str) -> Table:
+    def below(self, folder: str) -> PlainTable:
         """The same table with its paths relative to `folder`."""
 
         def short(column: str, cell: str) -> str:
@@ -60,13 +60,13 @@ _JOB_COLUMNS = (
 _RIGHT = frozenset({"wall", "phase", "%", "ETA", "tmp size", "pid", "mem", "user", "sys", "io", "k"})
 
 
-def jobs_table(farm: Farm) -> Table:
+def jobs_table(farm: FarmState) -> PlainTable:
     rows = tuple(_job_row(farm, host, job) for host, job in farm.jobs())
     spare = ("io", "sys", "user", "mem", "stat", "pid", "k", "plotter", "tmp size", "wall")
-    return Table(_JOB_COLUMNS, rows, right=_RIGHT, spare=spare, paths=frozenset({"tmp", "dst"}))
+    return PlainTable(_JOB_COLUMNS, rows, right=_RIGHT, spare=spare, paths=frozenset({"tmp", "dst"}))
 
 
-def _job_row(farm: Farm, host: str, job: Job) -> tuple[str, ...]:
+def _job_row(farm: FarmState, host: str, job: Job) -> tuple[str, ...]:
     return (
         job.plot_id[:8] if job.plot_id else "--------",
         host,
@@ -97,7 +97,7 @@ STEP_WORDS = {
 }
 
 
-def moves_table(farm: Farm) -> Table:
+def moves_table(farm: FarmState) -> PlainTable:
     """Plots on their way to a drive."""
     rows = []
     sent = set()
@@ -121,10 +121,10 @@ def moves_table(farm: Farm) -> Table:
             shown = name.plot_id[:8] if name else PurePath(path).name
             rows.append((shown, host, move.harvester, "", move.doing or STEP_WORDS[move.step], ""))
     columns = ("plot id", "host", "to", "%", "rate", "ETA")
-    return Table(columns, tuple(rows), "Archiving", frozenset({"%", "rate", "ETA"}))
+    return PlainTable(columns, tuple(rows), "Archiving", frozenset({"%", "rate", "ETA"}))
 
 
-def plots_table(farm: Farm) -> Table:
+def plots_table(farm: FarmState) -> PlainTable:
     """Files in dst directories that carry a plot's name and are not archived as they are."""
     rows = tuple(
         (host, plot.path, human_bytes(plot.size_bytes), plot.state.value, plot.reason or "")
@@ -133,17 +133,17 @@ def plots_table(farm: Farm) -> Table:
         if plot.state is not PlotState.READY
     )
     columns = ("host", "file", "size", "is", "because")
-    return Table(columns, rows, "Left alone", frozenset({"size"}), paths=frozenset({"file"}))
+    return PlainTable(columns, rows, "Left alone", frozenset({"size"}), paths=frozenset({"file"}))
 
 
-def waits_table(farm: Farm) -> Table:
+def waits_table(farm: FarmState) -> PlainTable:
     """What waits, and why; the host's own reasons first."""
     waits = sorted(scheduler_status.waits(farm), key=lambda wait: (wait.host, wait.subject or ""))
     rows = tuple((wait.host, wait.subject or "", wait.reason) for wait in waits)
-    return Table(("host", "what", "waits because"), rows, "Waiting", paths=frozenset({"what"}))
+    return PlainTable(("host", "what", "waits because"), rows, "Waiting", paths=frozenset({"what"}))
 
 
-def tmp_table(farm: Farm) -> Table:
+def tmp_table(farm: FarmState) -> PlainTable:
     rows = []
     idle = scheduler_status.NOBODY if scheduler_status.nobody_decides(farm) else ""
     for host, snapshot in farm.plotters.items():
@@ -154,7 +154,7 @@ def tmp_table(farm: Farm) -> Table:
             rows.append(
                 (host, tmp.path, "--" if reason else "OK", _room(tmp.state, tmp.free_bytes), phases, reason)
             )
-    return Table(
+    return PlainTable(
         ("host", "tmp", "ready", "GBfree", "phases", "waits because"),
         tuple(rows),
         right=frozenset({"GBfree"}),
@@ -162,7 +162,7 @@ def tmp_table(farm: Farm) -> Table:
     )
 
 
-def dst_table(farm: Farm) -> Table:
+def dst_table(farm: FarmState) -> PlainTable:
     rows = []
     for host, snapshot in farm.plotters.items():
         for dst in snapshot.dst_dirs:
@@ -175,10 +175,10 @@ def dst_table(farm: Farm) -> Table:
             rows.append((host, dst.path, str(len(plots)), room, _phases(inbound), str(priority)))
     columns = ("host", "dst", "plots", "GBfree", "inbnd phases", "pri")
     right = frozenset({"plots", "GBfree", "pri"})
-    return Table(columns, tuple(rows), right=right, paths=frozenset({"dst"}))
+    return PlainTable(columns, tuple(rows), right=right, paths=frozenset({"dst"}))
 
 
-def drives_table(farm: Farm) -> Table:
+def drives_table(farm: FarmState) -> PlainTable:
     """Drives of the harvesters, and folders of the archiving targets of 0.5.3, whose plots nobody counts."""
     rows = tuple(
         (
@@ -199,7 +199,7 @@ def drives_table(farm: Farm) -> Table:
     )
     columns = ("host", "archive dir", "plots", "GBfree", "GBreserved", "state")
     right = frozenset({"plots", "GBfree", "GBreserved"})
-    return Table(columns, rows, right=right, paths=frozenset({"archive dir"}))
+    return PlainTable(columns, rows, right=right, paths=frozenset({"archive dir"}))
 
 
 def jobs_per_tmp(snapshots: Iterable[PlotterSnapshot]) -> list[tuple[str, str, int]]:
@@ -220,7 +220,7 @@ def drained(snapshot: PlotterSnapshot, directory: Directory) -> str:
     return sentence("drained", directory.drained, snapshot.at, snapshot.utc_offset_s)
 
 
-def _waits_of(farm: Farm, host: str) -> list[Wait]:
+def _waits_of(farm: FarmState, host: str) -> list[Wait]:
     return [wait for wait in scheduler_status.waits(farm) if wait.host == host]
 
 

@@ -22,19 +22,19 @@ from common.model.snapshot import Wait
 from common.model.units import human_duration
 from common.names import Role
 from common.store import Board
-from plotman.control.farm import Farm, look
+from plotman.control.farm import FarmState, look
 
 _SHOWN = 20  # candidates for a subject that nobody knows
 
 
-class NothingCalledSo(PlotmanError):
+class NoSuchSubject(PlotmanError):
     """No host, directory or plot of the farm is called so."""
 
     exit_code = ExitCode.NOTHING
 
 
 @dataclass(frozen=True)
-class Answer:
+class WhyAnswer:
     """One thing, and why it waits or what it does.
 
     kind: host, tmp, plot, job or drive. subject: directory, plot's path or id; None: the host as a whole.
@@ -62,11 +62,11 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Picture:
+class FarmPicture:
     """The farm with all that was ordered, and what waits. leader: the beat that decides; None: none does, and
     `waits` and `starts` are what the rules say when they are asked here."""
 
-    farm: Farm
+    farm: FarmState
     orders: Mapping[str, Sequence[PendingOrder]]
     moves: Mapping[str, Sequence[PendingMove]]
     waits: tuple[Wait, ...]
@@ -81,13 +81,13 @@ class Picture:
         return [wait for wait in self.waits if wait.host == host and wait.subject == subject]
 
 
-def picture(at: Board, limits: FarmLimits) -> Picture:
+def picture(at: Board, limits: FarmLimits) -> FarmPicture:
     """Read the board. limits: of the farm, for rules that are asked here. Raises BrokerError."""
     farm = look(at)
     hosts = list(farm.plotters)
     orders, moves = at.orders(hosts), at.moves(hosts)
     if farm.leader is not None and farm.waits is not None:
-        return Picture(farm, orders, moves, farm.waits.waits, farm.leader)
+        return FarmPicture(farm, orders, moves, farm.waits.waits, farm.leader)
     board = BoardState(
         _alive(farm, Role.PLOTTER, farm.plotters),
         _alive(farm, Role.ARCHIVER, farm.archivers),
@@ -97,10 +97,10 @@ def picture(at: Board, limits: FarmLimits) -> Picture:
         {host: last for host, last in farm.plotters.items() if (Role.PLOTTER, host) in farm.stale},
     )
     decision = decide(board, farm.at, limits)
-    return Picture(farm, orders, moves, decision.waits, farm.leader, decision.starts)
+    return FarmPicture(farm, orders, moves, decision.waits, farm.leader, decision.starts)
 
 
-def _alive(farm: Farm, role: Role, snapshots: Mapping[str, Any]) -> dict[str, Any]:
+def _alive(farm: FarmState, role: Role, snapshots: Mapping[str, Any]) -> dict[str, Any]:
     return {host: snapshot for host, snapshot in snapshots.items() if (role, host) not in farm.stale}
 
 
@@ -113,7 +113,7 @@ def limits_here() -> FarmLimits:
     return FarmLimits(farm.max_jobs, None if farm.stagger_m is None else farm.stagger_m * 60)
 
 
-def about(answers: Iterable[Answer], subject: str | None) -> list[Answer]:
+def about(answers: Iterable[WhyAnswer], subject: str | None) -> list[WhyAnswer]:
     """Those that concern a host, a directory or a plot (path, file name, start of its id, or what
     common.model.selectors allows); None: all. Raises NothingCalledSo with what is meant perhaps."""
     everything = list(answers)
@@ -127,13 +127,13 @@ def about(answers: Iterable[Answer], subject: str | None) -> list[Answer]:
     known = sorted({name for answer in everything for name in (answer.host, *answer.names)})
     known += sorted({answer.plot_id[:8] for answer in everything if answer.plot_id})
     near = difflib.get_close_matches(subject, known, _SHOWN, 0.75) or known[:_SHOWN]
-    raise NothingCalledSo(
+    raise NoSuchSubject(
         f"{subject} is no host, directory or plot of the farm.",
         f"Perhaps {', '.join(near)}." if near else "The farm is empty: start `plotman up`.",
     )
 
 
-def _is_plot(answer: Answer, subject: str) -> bool:
+def _is_plot(answer: WhyAnswer, subject: str) -> bool:
     pid, task_id = answer.handles or (-1, "")
     return fits(subject, answer.host, pid, task_id, answer.plot_id)
 
@@ -142,7 +142,7 @@ def _trimmed(path: str) -> str:
     return path.rstrip("/") or path
 
 
-def as_dict(seen: Picture, answers: Iterable[Answer]) -> dict[str, Any]:
+def as_dict(seen: FarmPicture, answers: Iterable[WhyAnswer]) -> dict[str, Any]:
     """`plotman why --json`: documented in docs/cli.md."""
     waits = seen.farm.waits
     return {
@@ -168,7 +168,7 @@ def as_dict(seen: Picture, answers: Iterable[Answer]) -> dict[str, Any]:
     }
 
 
-def heading(seen: Picture) -> str | None:
+def heading(seen: FarmPicture) -> str | None:
     """What has to be said first: that nobody decides."""
     if seen.leader is not None:
         return None

@@ -6,7 +6,7 @@ it stands for, so that commands can act on it.
 
 from __future__ import annotations
 
-from plotman.control.farm import Farm, narrowed
+from plotman.control.farm import FarmState, narrowed
 from plotman.dashboard.model import Table, shortened, without
 from plotman.dashboard.panes.archiving import drives, moves
 from plotman.dashboard.panes.machines import machines
@@ -14,7 +14,7 @@ from plotman.dashboard.panes.plotting import dsts, plots, tmps
 from plotman.dashboard.panes.waiting import Waiting, waits
 
 
-def all_tables(farm: Farm, host: str | None) -> dict[str, Table]:
+def all_tables(farm: FarmState, host: str | None) -> dict[str, Table]:
     """Every pane but the log, by name; of one host where it is named. Raises NoSuchHost."""
     seen = narrowed(farm, host)
     waiting = Waiting(farm)

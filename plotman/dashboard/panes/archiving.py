@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from common.model.snapshot import DriveUse, FinishedPlot, PlotState, Transfer
 from common.model.units import human_bytes
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 from plotman.control.queries.tables import STEP_WORDS
-from plotman.dashboard.model import Cell, Column, Kind, Level, Row, Table, Target
+from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowKind, RowSubject, Table
 from plotman.dashboard.panes.cells import (
     duration,
     number,
@@ -31,7 +31,7 @@ _DRIVE_COLUMNS = (
 )
 
 
-def drives(farm: Farm) -> Table:
+def drives(farm: FarmState) -> Table:
     """Drives of the harvesters, and folders of archiving targets, of which only the free space is known."""
     rows = []
     for host, snapshot in farm.harvesters.items():
@@ -48,20 +48,20 @@ def drives(farm: Farm) -> Table:
             )
             level = state_level(drive.state)
             if drive.use is not DriveUse.ACTIVE:
-                level = Level.QUIET if drive.use is DriveUse.DISABLED else Level.NOTICE
-            rows.append(Row(Target(Kind.DRIVE, host, drive.path), cells, level))
+                level = CellLevel.QUIET if drive.use is DriveUse.DISABLED else CellLevel.NOTICE
+            rows.append(Row(RowSubject(RowKind.DRIVE, host, drive.path), cells, level))
     rows += _target_rows(farm)
     return Table("drives", "Drives", _DRIVE_COLUMNS, tuple(rows), "no archive drives")
 
 
-def _target_rows(farm: Farm) -> Iterator[Row]:
+def _target_rows(farm: FarmState) -> Iterator[Row]:
     for host, archiver in farm.archivers.items():
         for space in archiver.target.spaces if archiver.target else ():
             name = archiver.target.name if archiver.target else ""
             word = Cell(f"target {name}")
             free = size(space.free_bytes)
             cells = (Cell(host), Cell(space.path), Cell("?"), free, Cell("?"), Cell(""), word)
-            yield Row(Target(Kind.DRIVE, host, space.path), cells, Level.PLAIN)
+            yield Row(RowSubject(RowKind.DRIVE, host, space.path), cells, CellLevel.PLAIN)
 
 
 _MOVE_COLUMNS = (
@@ -77,7 +77,7 @@ _MOVE_COLUMNS = (
 )
 
 
-def moves(farm: Farm, waiting: Waiting) -> Table:
+def moves(farm: FarmState, waiting: Waiting) -> Table:
     """Plots on their way first, then finished ones that wait or are left alone."""
     rows = []
     sending = set()
@@ -94,23 +94,23 @@ def moves(farm: Farm, waiting: Waiting) -> Table:
                 if move is not None:
                     word, why = STEP_WORDS[move.step], f"to {move.harvester}"
                     why += f": {move.doing}" if move.doing else ""
-                level = _PLOT_LEVELS.get(plot.state, Level.PLAIN)
+                level = _PLOT_LEVELS.get(plot.state, CellLevel.PLAIN)
                 rows.append(Row(*_plot_row(host, plot, word, why), level))
     return Table("moves", "Moving", _MOVE_COLUMNS, tuple(rows), "no finished plots here")
 
 
 _PLOT_LEVELS = {
-    PlotState.REFUSED: Level.BAD,
-    PlotState.TRUNCATED: Level.BAD,
-    PlotState.FOREIGN: Level.NOTICE,
-    PlotState.MISNAMED: Level.NOTICE,
+    PlotState.REFUSED: CellLevel.BAD,
+    PlotState.TRUNCATED: CellLevel.BAD,
+    PlotState.FOREIGN: CellLevel.NOTICE,
+    PlotState.MISNAMED: CellLevel.NOTICE,
 }
 
 
-def _transfer_row(host: str, transfer: Transfer) -> tuple[Target, tuple[Cell, ...]]:
+def _transfer_row(host: str, transfer: Transfer) -> tuple[RowSubject, tuple[Cell, ...]]:
     share = transfer.sent_bytes / transfer.size_bytes if transfer.size_bytes else None
     rate = transfer.rate_bytes_s
-    return Target(Kind.PLOT, host, transfer.path), (
+    return RowSubject(RowKind.PLOT, host, transfer.path), (
         Cell(plot_name(transfer.plot_id, transfer.path)),
         Cell(host),
         Cell(transfer.path),
@@ -123,8 +123,8 @@ def _transfer_row(host: str, transfer: Transfer) -> tuple[Target, tuple[Cell, ..
     )
 
 
-def _plot_row(host: str, plot: FinishedPlot, word: str, why: str) -> tuple[Target, tuple[Cell, ...]]:
-    return Target(Kind.PLOT, host, plot.path), (
+def _plot_row(host: str, plot: FinishedPlot, word: str, why: str) -> tuple[RowSubject, tuple[Cell, ...]]:
+    return RowSubject(RowKind.PLOT, host, plot.path), (
         Cell(plot_name(plot.plot_id, plot.path)),
         Cell(host),
         Cell(plot.path),

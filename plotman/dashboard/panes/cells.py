@@ -8,7 +8,7 @@ from pathlib import PurePath
 from common.model.phase import Phase
 from common.model.snapshot import DirState, Job
 from common.model.units import human_bytes, human_duration
-from plotman.dashboard.model import Cell, Level
+from plotman.dashboard.model import Cell, CellLevel
 
 _BARS = "·▁▂▃▄▅▆▇█"
 
@@ -21,10 +21,10 @@ def shares(free: int | None, total: int | None, reserved: int) -> tuple[float | 
     return used / total, min(1.0, reserved / total)
 
 
-def state_level(state: DirState) -> Level:
+def state_level(state: DirState) -> CellLevel:
     if state is DirState.OK:
-        return Level.PLAIN
-    return Level.NOTICE if state is DirState.UNKNOWN else Level.BAD
+        return CellLevel.PLAIN
+    return CellLevel.NOTICE if state is DirState.UNKNOWN else CellLevel.BAD
 
 
 def phases(jobs: Iterable[Job]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from common.model.snapshot import ArchiverSnapshot, Tally
 from common.model.units import human_bytes
 from common.names import Role
-from plotman.control.farm import Farm
-from plotman.dashboard.model import Cell, Column, Kind, Level, Row, Table, Target
+from plotman.control.farm import FarmState
+from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowKind, RowSubject, Table
 from plotman.dashboard.panes.cells import shares, sparkline
 from plotman.dashboard.panes.waiting import Waiting
 
@@ -23,16 +23,16 @@ _COLUMNS = (
 )
 
 
-def hosts_of(farm: Farm) -> list[str]:
+def hosts_of(farm: FarmState) -> list[str]:
     return sorted({*farm.plotters, *farm.archivers, *farm.harvesters})
 
 
-def machines(farm: Farm, waiting: Waiting) -> Table:
+def machines(farm: FarmState, waiting: Waiting) -> Table:
     rows = tuple(_row(farm, waiting, host) for host in hosts_of(farm))
     return Table("machines", "Machines", _COLUMNS, rows, "no machine has announced itself")
 
 
-def _row(farm: Farm, waiting: Waiting, host: str) -> Row:
+def _row(farm: FarmState, waiting: Waiting, host: str) -> Row:
     plotter, archiver = farm.plotters.get(host), farm.archivers.get(host)
     word, level = _word(farm, waiting, host)
     cells = (
@@ -44,26 +44,26 @@ def _row(farm: Farm, waiting: Waiting, host: str) -> Row:
         *_made(plotter.tally if plotter else None),
         Cell(word),
     )
-    return Row(Target(Kind.HOST, host), cells, level)
+    return Row(RowSubject(RowKind.HOST, host), cells, level)
 
 
-def _word(farm: Farm, waiting: Waiting, host: str) -> tuple[str, Level]:
+def _word(farm: FarmState, waiting: Waiting, host: str) -> tuple[str, CellLevel]:
     """What a person should know of it first."""
     silent = sorted(role for role, name in farm.stale if name == host)
     if silent:
-        return f"silent: {', '.join(silent)}", Level.BAD
+        return f"silent: {', '.join(silent)}", CellLevel.BAD
     plotter = farm.plotters.get(host)
     if plotter is None:
-        return "up", Level.PLAIN
+        return "up", CellLevel.PLAIN
     if plotter.failures.consecutive >= plotter.failure_limit:
-        return "stopped: plotters died at once", Level.BAD
+        return "stopped: plotters died at once", CellLevel.BAD
     if not plotter.plotting:
-        return f"paused: {plotter.pause_reason}", Level.NOTICE
+        return f"paused: {plotter.pause_reason}", CellLevel.NOTICE
     reason = waiting.reason(host, None)
-    return (f"waits: {reason}" if reason else "plots" if plotter.jobs else "up"), Level.PLAIN
+    return (f"waits: {reason}" if reason else "plots" if plotter.jobs else "up"), CellLevel.PLAIN
 
 
-def _roles(farm: Farm, host: str) -> str:
+def _roles(farm: FarmState, host: str) -> str:
     here = {
         Role.PLOTTER: host in farm.plotters,
         Role.ARCHIVER: host in farm.archivers,
@@ -79,7 +79,7 @@ def _sends(archiver: ArchiverSnapshot | None) -> Cell:
     return Cell(f"{len(archiver.transfers)}: {human_bytes(rate)}/s", rate)
 
 
-def _drives(farm: Farm, host: str) -> tuple[Cell, Cell]:
+def _drives(farm: FarmState, host: str) -> tuple[Cell, Cell]:
     """How many of them take plots, and how full those are that told their size."""
     harvester = farm.harvesters.get(host)
     if harvester is None:

@@ -6,9 +6,9 @@ from common.model.holds import sentence
 from common.model.snapshot import Job, RunStatus, age_s
 from common.model.units import human_bytes, human_duration
 from common.names import Role
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 from plotman.control.queries import tables
-from plotman.dashboard.model import Cell, Column, Kind, Level, Row, Table, Target
+from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowKind, RowSubject, Table
 from plotman.dashboard.panes.cells import duration, number, percent, phases, rank, room, state_level
 from plotman.dashboard.panes.waiting import Waiting
 
@@ -34,12 +34,12 @@ _JOB_COLUMNS = (
 )
 
 
-def plots(farm: Farm) -> Table:
+def plots(farm: FarmState) -> Table:
     rows = tuple(_job_row(farm, host, job) for host, job in farm.jobs())
     return Table("plots", "Plots", _JOB_COLUMNS, rows, "no plots in the making")
 
 
-def _job_row(farm: Farm, host: str, job: Job) -> Row:
+def _job_row(farm: FarmState, host: str, job: Job) -> Row:
     wall_s = age_s(job.started_at, farm.at)
     note = _job_note(farm, host, job)
     cells = (
@@ -62,15 +62,15 @@ def _job_row(farm: Farm, host: str, job: Job) -> Row:
         Cell(human_duration(job.iowait_s), job.iowait_s),
         Cell(note),
     )
-    level = Level.PLAIN
+    level = CellLevel.PLAIN
     if job.stalled or (Role.PLOTTER, host) in farm.stale:
-        level = Level.BAD
+        level = CellLevel.BAD
     elif job.status is RunStatus.STOPPED:
-        level = Level.NOTICE
-    return Row(Target(Kind.JOB, host, job.task_id), cells, level)
+        level = CellLevel.NOTICE
+    return Row(RowSubject(RowKind.JOB, host, job.task_id), cells, level)
 
 
-def _job_note(farm: Farm, host: str, job: Job) -> str:
+def _job_note(farm: FarmState, host: str, job: Job) -> str:
     said = []
     if (Role.PLOTTER, host) in farm.stale:
         said.append("host is silent")
@@ -94,7 +94,7 @@ _TMP_COLUMNS = (
 )
 
 
-def tmps(farm: Farm, waiting: Waiting) -> Table:
+def tmps(farm: FarmState, waiting: Waiting) -> Table:
     rows = []
     for host, snapshot in farm.plotters.items():
         for tmp in snapshot.tmp_dirs:
@@ -109,7 +109,7 @@ def tmps(farm: Farm, waiting: Waiting) -> Table:
                 Cell(phases(jobs)),
                 Cell(reason),
             )
-            rows.append(Row(Target(Kind.TMP, host, tmp.path), cells, state_level(tmp.state)))
+            rows.append(Row(RowSubject(RowKind.TMP, host, tmp.path), cells, state_level(tmp.state)))
     return Table("tmp", "Tmp", _TMP_COLUMNS, tuple(rows), "no tmp directories")
 
 
@@ -124,7 +124,7 @@ _DST_COLUMNS = (
 )
 
 
-def dsts(farm: Farm) -> Table:
+def dsts(farm: FarmState) -> Table:
     # Rows of the table of `dirs` come in the order of the directories that they are of.
     directories = [(host, dst) for host, snapshot in farm.plotters.items() for dst in snapshot.dst_dirs]
     rows = []
@@ -140,5 +140,5 @@ def dsts(farm: Farm) -> Table:
             Cell(priority, int(priority)),
             Cell(sentence("drained", dst.drained, farm.at) if dst.drained else ""),
         )
-        rows.append(Row(Target(Kind.DST, host, path), cells, state_level(dst.state)))
+        rows.append(Row(RowSubject(RowKind.DST, host, path), cells, state_level(dst.state)))
     return Table("dst", "Dst", _DST_COLUMNS, tuple(rows), "no dst directories")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from common.model.snapshot import Wait
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 from plotman.control.queries import scheduler_status
-from plotman.dashboard.model import Cell, Column, Kind, Row, Table, Target
+from plotman.dashboard.model import Cell, Column, Row, RowKind, RowSubject, Table
 
 
 class Waiting:
     """Why things wait, by host and what they are."""
 
-    def __init__(self, farm: Farm) -> None:
+    def __init__(self, farm: FarmState) -> None:
         self._first: dict[tuple[str, str | None], Wait] = {}
         self._undecided = scheduler_status.nobody_decides(farm)
         for wait in scheduler_status.waits(farm):
@@ -32,11 +32,11 @@ _WAIT_COLUMNS = (
 )
 
 
-def waits(farm: Farm) -> Table:
+def waits(farm: FarmState) -> Table:
     found = sorted(scheduler_status.waits(farm), key=lambda wait: (wait.host, wait.subject or ""))
     rows = tuple(
         Row(
-            Target(Kind.WAIT, wait.host, f"{wait.subject} {wait.rule}"),
+            RowSubject(RowKind.WAIT, wait.host, f"{wait.subject} {wait.rule}"),
             (Cell(wait.host), Cell(wait.subject or "all"), Cell(wait.rule), Cell(wait.reason)),
         )
         for wait in found

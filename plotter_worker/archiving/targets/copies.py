@@ -13,9 +13,9 @@ from common.model.messages import Reservation
 from common.worker.digests import read_digest
 from common.worker.move_step import Stop
 from plotter_worker.archiving.targets import completeness, rsyncd
-from plotter_worker.archiving.targets.definition import Target
+from plotter_worker.archiving.targets.definition import ArchiveTarget
 from plotter_worker.archiving.targets.transfer_script import Ended
-from plotter_worker.archiving.transfer.progress import Progress
+from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.archiving.transfer.rsync import failure
 from plotter_worker.archiving.transfer.source_digest import digest_of
 
@@ -42,7 +42,7 @@ class There(Enum):
 COMPARE, SEND = "--checksum", "--ignore-times"
 
 
-def options(target: Target, look: str, *, flush: bool) -> str:
+def options(target: ArchiveTarget, look: str, *, flush: bool) -> str:
     """What rsync is told beside the user's options, of our own targets only; "" for nothing.
 
     look: COMPARE, SEND or "". flush: to the drive before rsync ends; for local drives we do that ourselves,
@@ -56,7 +56,7 @@ def options(target: Target, look: str, *, flush: bool) -> str:
     return " ".join(words)
 
 
-def is_rsync(target: Target) -> bool:
+def is_rsync(target: ArchiveTarget) -> bool:
     """Whether the target's program is an rsync that takes options of ours."""
     return target.ours is not None and PurePath(target.env["command"]).name == "rsync"
 
@@ -66,7 +66,7 @@ def refuses(ended: Ended, option: str) -> bool:
     return ended.code != 0 and any(option in line for line in ended.said)
 
 
-def copies(target: Target, folders: Sequence[str], name: str) -> tuple[dict[str, int], bool]:
+def copies(target: ArchiveTarget, folders: Sequence[str], name: str) -> tuple[dict[str, int], bool]:
     """Folder -> size in bytes of the file of that name in it: left by a transfer whose end nobody saw, or put
     there by others. And whether all folders could be looked at."""
     found: dict[str, int] = {}
@@ -79,7 +79,7 @@ def copies(target: Target, folders: Sequence[str], name: str) -> tuple[dict[str,
             else:
                 there = next(_local_copies(target, folder, name), None)
                 size_bytes = there.stat().st_size if there else None
-        except rsyncd.CannotLook as error:
+        except rsyncd.CannotList as error:
             log.debug("%s", error)
             return found, False
         except OSError as error:
@@ -91,7 +91,7 @@ def copies(target: Target, folders: Sequence[str], name: str) -> tuple[dict[str,
     return found, seen_all
 
 
-def sweep(target: Target, folders: Sequence[str], name: str) -> None:
+def sweep(target: ArchiveTarget, folders: Sequence[str], name: str) -> None:
     """Remove what an rsync that was killed left of this plot on drives of this machine: its name between a
     dot and six characters, in rsync's way. To be called while no transfer runs."""
     if target.ours != LOCAL:
@@ -104,12 +104,12 @@ def sweep(target: Target, folders: Sequence[str], name: str) -> None:
                     log.info("%s is removed: a transfer that was killed left it", left)
 
 
-def device(target: Target, folder: str) -> int | None:
+def device(target: ArchiveTarget, folder: str) -> int | None:
     """File system of a folder on this machine; None where it may be on another."""
     return completeness.device_of(Path(folder)) if target.ours == LOCAL else None
 
 
-def exit_status(target: Target, folder: str, ended: Ended) -> None:
+def exit_status(target: ArchiveTarget, folder: str, ended: Ended) -> None:
     """Raises TransferFailed where a script did not end well."""
     if ended.code == 0:
         return
@@ -122,7 +122,7 @@ def exit_status(target: Target, folder: str, ended: Ended) -> None:
 
 
 def whole_copy(
-    target: Target, source: Path, reservation: Reservation, listed: Sequence[str], device: int | None
+    target: ArchiveTarget, source: Path, reservation: Reservation, listed: Sequence[str], device: int | None
 ) -> tuple[str, str]:
     """Where the copy is, and how that is known. listed: folders that the target has after the transfer.
 
@@ -150,7 +150,7 @@ def whole_copy(
 
 
 def same_content(
-    target: Target, source: Path, landed: str, tell: Callable[[Progress], None], stop: Stop
+    target: ArchiveTarget, source: Path, landed: str, tell: Callable[[TransferProgress], None], stop: Stop
 ) -> str:
     """Compare the whole content of a copy that no rsync of ours has compared or sent. Takes as long as
     reading both.
@@ -182,11 +182,11 @@ def same_content(
     return ", all bytes compared with the source"
 
 
-def _at_daemon(target: Target, source: Path, folder: str, size_bytes: int) -> tuple[str, str]:
+def _at_daemon(target: ArchiveTarget, source: Path, folder: str, size_bytes: int) -> tuple[str, str]:
     url = rsyncd.address(target.env, folder) + source.name
     try:
         there_bytes = rsyncd.size_there(target.env, target.environment(), url)
-    except rsyncd.CannotLook as error:
+    except rsyncd.CannotList as error:
         log.warning("%s Its rsync ended well, which must do.", error)
         return url, "rsync's checksum of what was sent"
     if there_bytes != size_bytes:
@@ -194,6 +194,6 @@ def _at_daemon(target: Target, source: Path, folder: str, size_bytes: int) -> tu
     return url, "rsync's checksum of what was sent, and the size there"
 
 
-def _local_copies(target: Target, folder: str, name: str) -> Iterator[Path]:
+def _local_copies(target: ArchiveTarget, folder: str, name: str) -> Iterator[Path]:
     suffix = target.env.get("path_suffix", "")
     return completeness.copies_in(Path(folder), name, suffix, deeper=target.ours is None)

@@ -36,7 +36,7 @@ _LETTERS = re.compile(r"-[^-eBTMf@][^eBTMf@]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ArchiveTarget:
     """An archiving target of one host.
 
     ours: local_rsync or rsyncd as plotman brings them; None: the user's own scripts, of which nothing is
@@ -71,7 +71,7 @@ class Target:
         return given | {"source": source, "destination": destination} if source else given
 
 
-def target_of(settings: Config) -> Target | None:
+def target_of(settings: Config) -> ArchiveTarget | None:
     """The target that plotman.yaml names; None where harvesters take the plots, and without archiving.
 
     Scripts that are written out in plotman.yaml become files in the state folder. Raises OSError where
@@ -93,7 +93,7 @@ def target_of(settings: Config) -> Target | None:
         for text in (definition.transfer_process_name, definition.transfer_process_argument_prefix)
     )
     folder = settings.state_dir / "targets"
-    return Target(
+    return ArchiveTarget(
         name=name,
         ours=ours,
         env=env,

@@ -12,14 +12,14 @@ from common.errors import OrderRefused, TransferFailed
 from common.model.messages import Admission, Reservation
 from common.model.snapshot import TargetReport, Transfer
 from common.model.targets import choose, label, no_room
-from common.worker.move_step import LetGo, Stop
+from common.worker.move_step import StepInterrupted, Stop
 from plotter_worker.archiving.targets import copies as judging
 from plotter_worker.archiving.targets.copies import There
-from plotter_worker.archiving.targets.definition import Target
-from plotter_worker.archiving.targets.space_monitor import Asking
+from plotter_worker.archiving.targets.definition import ArchiveTarget
+from plotter_worker.archiving.targets.space_monitor import TargetSpaceMonitor
 from plotter_worker.archiving.targets.space_script import SpaceUnknown
 from plotter_worker.archiving.targets.transfer_script import Ended, Script
-from plotter_worker.archiving.transfer.progress import Progress
+from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.archiving.transfer.snapshot import beginning, going
 from plotter_worker.directories.release import own_plot
 
@@ -45,7 +45,7 @@ class Surroundings:
 class Mover:
     """One target of one host; one transfer at a time, as with 0.5.3."""
 
-    def __init__(self, target: Target, asking: Asking, around: Surroundings) -> None:
+    def __init__(self, target: ArchiveTarget, asking: TargetSpaceMonitor, around: Surroundings) -> None:
         self._target = target
         self._asking = asking
         self._around = around
@@ -88,7 +88,7 @@ class Mover:
         self,
         path: str,
         size_bytes: int | None,
-        tell: Callable[[Progress], None],
+        tell: Callable[[TransferProgress], None],
         stop: Stop,
         coming: Mapping[str, int] | None = None,
     ) -> Admission:
@@ -109,7 +109,7 @@ class Mover:
                 # No failure: beat waits for its end as soon as it stands on the board.
                 log.info("%s waits: %s still sends to %s", source.name, elsewhere, label(self.name))
                 self._around.publish()
-                raise LetGo
+                raise StepInterrupted
             folders = [space.path for space in self._asking.now().spaces]
             judging.sweep(self._target, folders, source.name)
             copies, seen_all = judging.copies(self._target, folders, source.name)
@@ -159,10 +159,10 @@ class Mover:
         source: Path,
         reservation: Reservation,
         there: There,
-        tell: Callable[[Progress], None],
+        tell: Callable[[TransferProgress], None],
         stop: Stop,
     ) -> Admission:
-        def told(progress: Progress) -> None:
+        def told(progress: TransferProgress) -> None:
             self._around.show(going(begun, progress), "")
             tell(progress)
 
@@ -198,7 +198,7 @@ class Mover:
             return []  # the user's scripts are judged without
 
     def _run(
-        self, source: Path, folder: str, there: There, tell: Callable[[Progress], None], stop: Stop
+        self, source: Path, folder: str, there: There, tell: Callable[[TransferProgress], None], stop: Stop
     ) -> tuple[Ended, bool]:
         """Run the transfer script. How it ended, and whether an rsync of ours sent or compared all bytes."""
         look = judging.COMPARE if there is There.YES else judging.SEND
@@ -215,7 +215,7 @@ class Mover:
                 return ended, bool(look) and look in given
 
     def _try(
-        self, source: Path, folder: str, look: str, tell: Callable[[Progress], None], stop: Stop
+        self, source: Path, folder: str, look: str, tell: Callable[[TransferProgress], None], stop: Stop
     ) -> tuple[Ended, str]:
         """One run, and the options that it was given beside the user's."""
         environment = self._target.environment(str(source), folder)

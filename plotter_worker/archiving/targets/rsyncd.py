@@ -18,7 +18,7 @@ _WAY_IN = ("--password-file", "--port", "--address", "--sockopts", "--ipv4", "--
 _NOT_THERE = 23  # of rsync(1): some files were not transferred
 
 
-class CannotLook(PlotmanError):
+class CannotList(PlotmanError):
     """The daemon lets nobody look, or does not answer."""
 
 
@@ -48,9 +48,9 @@ def size_there(env: Mapping[str, str], environment: Mapping[str, str], url: str)
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise CannotLook(f"{url} is not told within {_DEADLINE_S:g} s.") from error
+        raise CannotList(f"{url} is not told within {_DEADLINE_S:g} s.") from error
     except OSError as error:
-        raise CannotLook(f"{env['command']} does not run ({error.strerror}).") from error
+        raise CannotList(f"{env['command']} does not run ({error.strerror}).") from error
     name = Path(url).name
     for line in ran.stdout.decode("utf-8", "replace").splitlines():
         listed = _LISTED.match(line)
@@ -59,7 +59,7 @@ def size_there(env: Mapping[str, str], environment: Mapping[str, str], url: str)
     if ran.returncode == _NOT_THERE and b"No such file" in ran.stderr:
         return None
     said = last_line(ran.stderr) or f"rsync {ran.returncode}"
-    raise CannotLook(f"{url} cannot be looked at: {said}")
+    raise CannotList(f"{url} cannot be looked at: {said}")
 
 
 def way_in(options: str) -> list[str]:

@@ -9,7 +9,7 @@ from common.config import Config
 from common.model.snapshot import Transfer
 from plotter_worker.archiving.targets.definition import target_of
 from plotter_worker.archiving.targets.mover import Mover, Surroundings
-from plotter_worker.archiving.targets.space_monitor import Asking
+from plotter_worker.archiving.targets.space_monitor import TargetSpaceMonitor
 
 
 def mover_of(
@@ -33,4 +33,6 @@ def mover_of(
         show=show,
         publish=publish,
     )
-    return Mover(target, Asking(target, owner, Path(settings.logging.disk_spaces), changed), around)
+    return Mover(
+        target, TargetSpaceMonitor(target, owner, Path(settings.logging.disk_spaces), changed), around
+    )

@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 
 from common.model.snapshot import TargetReport
-from plotter_worker.archiving.targets.definition import Target
+from plotter_worker.archiving.targets.definition import ArchiveTarget
 from plotter_worker.archiving.targets.running_transfers import running, words
-from plotter_worker.archiving.targets.space_script import DEADLINE_S, Answer, SpaceUnknown, ask
+from plotter_worker.archiving.targets.space_script import DEADLINE_S, SpaceAnswer, SpaceUnknown, ask
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +23,12 @@ _LOOK_EVERY_S = 2.0  # at a transfer that is not ours: its end is what the next 
 _LOG_BYTES, _LOGS_KEPT = 10_000_000, 10  # as 0.5.3
 
 
-class Asking:
+class TargetSpaceMonitor:
     """changed: called when the report differs. owner: of the transfers that earlier archivers started."""
 
     def __init__(
         self,
-        target: Target,
+        target: ArchiveTarget,
         owner: str,
         script_log: Path,
         changed: Callable[[], None],
@@ -76,7 +76,7 @@ class Asking:
         self._elsewhere = running(self._target.process_name, self._target.argument_prefix, self._owner)
         return self._say_elsewhere()
 
-    def now(self) -> Answer:
+    def now(self) -> SpaceAnswer:
         """Ask the script in the caller's thread. Raises SpaceUnknown."""
         with self._asking:
             try:

@@ -27,7 +27,7 @@ class SpaceUnknown(PlotmanError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SpaceAnswer:
     """spaces: by path. problems: lines that are no PATH:BYTES, a sentence for people.
     complaint: what the script wrote to stderr."""
 
@@ -36,7 +36,7 @@ class Answer:
     complaint: bytes = b""
 
 
-def ask(program: Path, environment: Mapping[str, str], deadline_s: float = DEADLINE_S) -> Answer:
+def ask(program: Path, environment: Mapping[str, str], deadline_s: float = DEADLINE_S) -> SpaceAnswer:
     """Run the script to its end, at most `deadline_s` seconds, and read what it prints.
 
     Raises SpaceUnknown where it cannot be run, fails, or takes too long; with it end all its children.
@@ -68,7 +68,7 @@ def ask(program: Path, environment: Mapping[str, str], deadline_s: float = DEADL
     if script.returncode != 0:
         raise _failed(program, script.returncode, complaint)
     spaces, problems = read(output[:_ANSWER_BYTES])
-    return Answer(spaces, problems, complaint)
+    return SpaceAnswer(spaces, problems, complaint)
 
 
 def read(output: bytes) -> tuple[tuple[TargetSpace, ...], tuple[str, ...]]:

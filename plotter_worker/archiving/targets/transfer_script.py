@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from common.errors import TransferFailed
-from common.worker.move_step import LetGo, Stop
+from common.worker.move_step import StepInterrupted, Stop
 from common.worker.pool import StopReason
 from plotter_worker.archiving.targets.programs import cannot_run
 from plotter_worker.archiving.targets.running_transfers import MARK
-from plotter_worker.archiving.transfer.progress import Progress, Reader, read_line
+from plotter_worker.archiving.transfer.progress import Reader, TransferProgress, read_line
 from plotter_worker.processes import session
 
 _POLL_S = 0.1  # how soon its end, and a stop, are noticed
@@ -49,7 +49,7 @@ class Script:
     log_dir: Path
     owner: str
 
-    def run(self, tell: Callable[[Progress], None], stop: Stop) -> Ended:
+    def run(self, tell: Callable[[TransferProgress], None], stop: Stop) -> Ended:
         """Run it to its end. tell: called with each progress line of an rsync in it.
 
         It has a session of its own and writes to a file, and so outlives us, as it did with 0.5.3: a copy
@@ -100,7 +100,7 @@ def _log_file(folder: Path) -> Path:
 class _Follower:
     """Reads a growing log: progress is told on, the other lines are kept, the last of them."""
 
-    def __init__(self, log: Path, tell: Callable[[Progress], None]) -> None:
+    def __init__(self, log: Path, tell: Callable[[TransferProgress], None]) -> None:
         self._file = log.open("rb")
         self._tell = tell
         self._reader = Reader()
@@ -110,7 +110,7 @@ class _Follower:
         while chunk := self._file.read(_CHUNK_BYTES):
             self._tail = (self._tail + chunk)[-_WORDS_BYTES:]
             for news in self._reader.feed(chunk):
-                if isinstance(news, Progress):
+                if isinstance(news, TransferProgress):
                     self._tell(news)
 
     def close(self) -> None:
@@ -126,7 +126,7 @@ class _Follower:
 def _stopped(process: subprocess.Popen[bytes], stop: Stop) -> None:
     """Leave it running where only we leave. Raises LetGo, or TransferFailed where it was ended."""
     if getattr(stop, "reason", None) is StopReason.SHUTDOWN:
-        raise LetGo
+        raise StepInterrupted
     _end(process)
     raise TransferFailed("somebody terminated the transfer.", "The source is kept; it will be tried again.")
 

@@ -21,7 +21,7 @@ _LONGEST_LINE_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class TransferProgress:
     """Bytes of the file that are there, also those of earlier tries; rate of this one. eta_s: None where
     rsync does not know, and when all is sent: what then remains is the flush, which takes its own time.
     """
@@ -48,20 +48,20 @@ class Reader:
     def __init__(self) -> None:
         self._rest = b""
 
-    def feed(self, chunk: bytes) -> list[Progress | Done]:
+    def feed(self, chunk: bytes) -> list[TransferProgress | Done]:
         """What the lines tell that are complete by now. Lines end with \\r or \\n."""
         *lines, rest = re.split(rb"[\r\n]", self._rest + chunk)
         self._rest = rest[-_LONGEST_LINE_BYTES:]
         return [news for line in lines if (news := read_line(line))]
 
-    def close(self) -> list[Progress | Done]:
+    def close(self) -> list[TransferProgress | Done]:
         """What the last line tells, should rsync have ended without ending it."""
         news = read_line(self._rest)
         self._rest = b""
         return [news] if news else []
 
 
-def read_line(line: bytes) -> Progress | Done | None:
+def read_line(line: bytes) -> TransferProgress | Done | None:
     """One line; None for lines that tell nothing."""
     if done := _DONE.search(line):
         return Done(int(done["length"]), int(done["sent"]), done["digest"].decode())
@@ -72,4 +72,4 @@ def read_line(line: bytes) -> Progress | Done | None:
     eta_s = None
     if match["h"] is not None and percent < 100:
         eta_s = float(int(match["h"]) * 3600 + int(match["m"]) * 60 + int(match["s"]))
-    return Progress(int(match["bytes"]), percent, float(match["rate"]) * _UNIT[match["unit"]], eta_s)
+    return TransferProgress(int(match["bytes"]), percent, float(match["rate"]) * _UNIT[match["unit"]], eta_s)

@@ -16,10 +16,10 @@ import psutil
 
 from common.errors import TransferFailed
 from common.model.units import human_duration
-from common.worker.move_step import LetGo, Stop
+from common.worker.move_step import StepInterrupted, Stop
 from common.worker.pool import StopReason
 from plotter_worker.archiving.transfer.orphans import MARK
-from plotter_worker.archiving.transfer.progress import Done, Progress, Reader
+from plotter_worker.archiving.transfer.progress import Done, Reader, TransferProgress
 from plotter_worker.archiving.transfer.rsync import LOCAL_TIMEOUT_S, failure
 
 _POLL_S = 0.2  # how soon a stop is noticed
@@ -40,7 +40,7 @@ class Sent:
 
 def run(
     argv: Sequence[str],
-    tell: Callable[[Progress], None],
+    tell: Callable[[TransferProgress], None],
     stop: Stop,
     owner: str = "",
     started: Callable[[int], None] = lambda _: None,
@@ -80,7 +80,7 @@ def run(
 
 
 def _follow(
-    rsync: subprocess.Popen[bytes], tell: Callable[[Progress], None], stop: Stop
+    rsync: subprocess.Popen[bytes], tell: Callable[[TransferProgress], None], stop: Stop
 ) -> tuple[Done | None, bytes]:
     """Read both pipes until rsync closes them: what it sent, and what it complained of."""
     assert rsync.stdout is not None
@@ -114,7 +114,7 @@ def _why_stopped(stop: Stop) -> Exception:
         return TransferFailed(
             "somebody terminated the transfer.", "It goes on where it ended, after a pause."
         )
-    return LetGo()
+    return StepInterrupted()
 
 
 class _Pulse:

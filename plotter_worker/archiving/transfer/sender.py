@@ -14,11 +14,11 @@ from common.store import Board
 from common.system import statefile
 from common.worker.move_step import Stop
 from plotter_worker.archiving.transfer.bandwidth import Bandwidth
-from plotter_worker.archiving.transfer.progress import Progress
+from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.archiving.transfer.rsync import command
 from plotter_worker.archiving.transfer.rsync_process import Sent, run
 from plotter_worker.archiving.transfer.transport import transport_to
-from plotter_worker.state.operator import Steering, steering_path
+from plotter_worker.state.operator import OperatorState, steering_path
 
 
 class Sender:
@@ -56,11 +56,11 @@ class Sender:
         limit. The plotter's worker, a process of its own, writes that word down."""
         said = None
         if self._steering.exists():
-            said = (statefile.read(self._steering, Steering) or Steering()).bandwidth_bytes_s
+            said = (statefile.read(self._steering, OperatorState) or OperatorState()).bandwidth_bytes_s
         return self._configured_bytes_s if said is None else said or None
 
     def send(
-        self, source: Path, reservation: Reservation, tell: Callable[[Progress], None], stop: Stop
+        self, source: Path, reservation: Reservation, tell: Callable[[TransferProgress], None], stop: Stop
     ) -> Sent:
         """Fill the reserved part. Raises TransferFailed with the cause, BrokerError, LetGo when `stop` was
         set. The source is never changed."""

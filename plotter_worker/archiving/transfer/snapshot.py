@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from common.model.messages import Reservation
 from common.model.plot_name import plot_id_of
 from common.model.snapshot import Transfer
-from plotter_worker.archiving.transfer.progress import Progress
+from plotter_worker.archiving.transfer.progress import TransferProgress
 
 
 def beginning(reservation: Reservation) -> Transfer:
@@ -23,7 +23,7 @@ def beginning(reservation: Reservation) -> Transfer:
     )
 
 
-def going(transfer: Transfer, progress: Progress) -> Transfer:
+def going(transfer: Transfer, progress: TransferProgress) -> Transfer:
     """The same, some way on."""
     return transfer.model_copy(
         update={

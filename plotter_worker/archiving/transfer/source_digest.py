@@ -10,13 +10,13 @@ from pathlib import Path
 from common.errors import TransferFailed
 from common.worker.digests import read_digest
 from common.worker.move_step import Stop
-from plotter_worker.archiving.transfer.progress import Progress
+from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.archiving.transfer.rsync_process import Sent
 
 _TELL_EVERY_S = 1.0
 
 
-def digest_of(source: Path, tell: Callable[[Progress], None], stop: Stop) -> Sent:
+def digest_of(source: Path, tell: Callable[[TransferProgress], None], stop: Stop) -> Sent:
     """Compute the digest that rsync would tell of the source. Nothing is sent.
 
     Args:
@@ -38,7 +38,7 @@ def digest_of(source: Path, tell: Callable[[Progress], None], stop: Stop) -> Sen
         told_s = now_s
         rate_bytes_s = done_bytes / (now_s - begun_s)
         eta_s = (before.st_size - done_bytes) / rate_bytes_s
-        tell(Progress(done_bytes, min(99, 100 * done_bytes // before.st_size), rate_bytes_s, eta_s))
+        tell(TransferProgress(done_bytes, min(99, 100 * done_bytes // before.st_size), rate_bytes_s, eta_s))
 
     try:
         before = source.stat()

@@ -34,7 +34,7 @@ class Way:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-class Transport(Protocol):
+class SendTransport(Protocol):
     """A way to the part file of one reservation.
 
     over_network: whether the bandwidth limit is meant for it. paced: whether rsync itself holds the
@@ -111,7 +111,7 @@ class OverSsh:
 
 
 @dataclass(frozen=True, slots=True)
-class ThroughDoor:
+class ThroughReceiver:
     """The harvester has opened a door for this transfer. folder: for the password, which rsync reads from a
     file, since command lines are for everybody to see, and for the door's certificate. ticket: asks the
     notice board for it."""
@@ -200,7 +200,7 @@ def transport_to(
     route: Route | None = None,
     ticket: Callable[[], Ticket | None] = lambda: None,
     folder: Path = Path(),
-) -> Transport:
+) -> SendTransport:
     """The way from `host` to the reserved part. route: what plotman.yaml says of the harvester, None for
     nothing. ticket, folder: see ThroughDoor. Raises TransferFailed where there is no way."""
     part = _part_of(reservation)
@@ -216,4 +216,4 @@ def transport_to(
         return OverSsh(route.ssh, part)
     if reservation.host == host:
         return SameMachine(Path(part))
-    return ThroughDoor(part, ticket, folder)
+    return ThroughReceiver(part, ticket, folder)

@@ -15,7 +15,7 @@ from common.model.plot_name import plot_id_of
 from common.model.snapshot import PlotState
 from common.names import REFUSE, TRANSFER, Keys
 from harvester_worker.receiver.identity import make_identity
-from harvester_worker.receiver.receivers import Doors
+from harvester_worker.receiver.receivers import Receivers
 from tests.support.farm import HOST, Farm
 from tests.support.waiting import eventually
 
@@ -134,7 +134,7 @@ def test_a_forged_ticket_touches_no_file_and_costs_its_own_transfer_only(
     part = tmp_path / "drive" / ".incoming" / f"{plot_id_of(plot.name)}.part"
     part.parent.mkdir(parents=True)
     part.touch()
-    doors = Doors(tmp_path / "doors", "127.0.0.1", 0, lambda _: None)
+    doors = Receivers(tmp_path / "doors", "127.0.0.1", 0, lambda _: None)
     try:
         ticket = doors.open(plot_id_of(plot.name) or "", HOST, str(tmp_path / "drive"), part, "m1")
         farm.board().put_ticket(HOST, ticket)

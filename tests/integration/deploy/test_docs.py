@@ -17,9 +17,9 @@ from common.config import loader
 from common.config.problems import Level
 from common.names import ROLE_OF_TASK
 from plotman.cli import cli
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 from plotman.metrics.collector import families
-from plotman.metrics.reading import View
+from plotman.metrics.reading import MetricsReading
 from tests.support import full_farm
 from tests.support.paths import ROOT
 from tests.support.sections import SCHEDULING
@@ -150,7 +150,7 @@ def test_every_metric_is_in_the_documents() -> None:
     text = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
     rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `plotman_")]
     named = [re.findall(r"`(\w+)`", row) for row in rows]
-    farm = Farm(
+    farm = FarmState(
         at=datetime.now(UTC),
         plotters={"plotter1": full_farm.plotter()},
         archivers={"plotter1": full_farm.archiver()},
@@ -160,7 +160,7 @@ def test_every_metric_is_in_the_documents() -> None:
     )
     missing = [
         family.name
-        for family in families(View(farm))
+        for family in families(MetricsReading(farm))
         if not any(_is_named(family.name, row) for row in named)
     ]
     assert missing == []

@@ -18,7 +18,7 @@ from common.store.server import ask
 from common.store.server_checks import server_findings
 from plotman.supervisor import broker
 from plotter_worker.archiving.targets.definition import without_harmful
-from plotter_worker.archiving.targets.rsyncd import CannotLook, size_there
+from plotter_worker.archiving.targets.rsyncd import CannotList, size_there
 from tests.support.paths import ROOT
 from tests.support.ports import free_port, listens
 from tests.support.secured import redis_server
@@ -120,7 +120,7 @@ def test_the_rsyncd_sample_takes_plots_as_the_target_rsyncd_sends_them_and_lets_
     environment = os.environ | {"RSYNC_PASSWORD": "pw"}
     assert size_there(module, environment, url(module, "a.plot")) == 300_000
     assert size_there(module, environment, url(module, "b.plot")) is None
-    with pytest.raises(CannotLook):
+    with pytest.raises(CannotList):
         size_there(module, os.environ | {"RSYNC_PASSWORD": "guessed"}, url(module, "a.plot"))
 
 

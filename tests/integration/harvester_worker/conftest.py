@@ -15,11 +15,11 @@ from common.config.farm import Placement
 from common.model.snapshot import DriveUse
 from common.store import Board
 from common.system.probe import Probe
-from harvester_worker.drives.registry import Drives
+from harvester_worker.drives.registry import DriveRegistry
 from harvester_worker.intake.admit import Admitter
 from harvester_worker.intake.reserve import Limits, Reserver
-from harvester_worker.receiver.connection import PATIENCE, Patience
-from harvester_worker.receiver.receivers import Doomed, Doors
+from harvester_worker.receiver.connection import PATIENCE, ReceiverTimeouts
+from harvester_worker.receiver.receivers import Doomed, Receivers
 from tests.support.door import House
 from tests.support.site import Site
 
@@ -44,7 +44,7 @@ class Farm:
     def __init__(self, *paths: Path, mounted: bool, python: str, limits: Limits) -> None:
         self.looks, self.work = Probe(), Probe()
         self.uses: dict[Path, DriveUse] = {}  # what the owner wants; a drive that is not named is active
-        self.drives = Drives(
+        self.drives = DriveRegistry(
             lambda: [str(path) for path in paths],
             not mounted,
             self.looks,
@@ -113,10 +113,13 @@ def make_house(tmp_path: Path) -> Iterator[Callable[..., House]]:
     made: list[House] = []
 
     def make(
-        size_bytes: int = 8 << 20, drive: Path | None = None, patience: Patience = PATIENCE, tls: bool = False
+        size_bytes: int = 8 << 20,
+        drive: Path | None = None,
+        patience: ReceiverTimeouts = PATIENCE,
+        tls: bool = False,
     ) -> House:
         ended: list[Doomed] = []
-        doors = Doors(tmp_path / "doors", "127.0.0.1", 0, ended.append, patience, tls=tls)
+        doors = Receivers(tmp_path / "doors", "127.0.0.1", 0, ended.append, patience, tls=tls)
         house = House(tmp_path, doors, ended)
         if drive is not None:
             (tmp_path / "drive").symlink_to(drive)

@@ -14,7 +14,7 @@ from common.worker.digests import read_digest
 from common.worker.move_step import never
 from harvester_worker.drives import part_files
 from harvester_worker.intake.reserve import ReserveOrder
-from plotter_worker.archiving.transfer.progress import Progress
+from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.archiving.transfer.rsync import command
 from plotter_worker.archiving.transfer.rsync_process import Sent, run
 from plotter_worker.archiving.transfer.transport import transport_to
@@ -35,7 +35,7 @@ def order(source: Path, size_bytes: int | None = None) -> ReserveOrder:
     )
 
 
-def send(reservation: Reservation, told: list[Progress] | None = None) -> Sent:
+def send(reservation: Reservation, told: list[TransferProgress] | None = None) -> Sent:
     transport = transport_to(reservation, HOST)
     transport.check()
     with transport.opened() as way:
@@ -57,7 +57,7 @@ def test_a_plot_lands_proved_and_its_source_goes_last(farm: MakeFarm, drive: Pat
     original = source.read_bytes()
 
     reservation = harvester.reserver.reserve(order(source))
-    told: list[Progress] = []
+    told: list[TransferProgress] = []
     sent = send(reservation, told)
     assert list(drive.glob("*.plot*")) == []  # nothing carries a plot's name before it is one
     admission = harvester.admitter.admit(Delivery(reservation=reservation, digest=sent.digest))

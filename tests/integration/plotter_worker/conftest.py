@@ -18,12 +18,12 @@ from common.errors import TransferFailed
 from common.model.messages import Admission
 from common.model.snapshot import Transfer
 from common.worker.move_step import Stop, never
-from plotter_worker.archiving.targets.definition import Target, target_of
+from plotter_worker.archiving.targets.definition import ArchiveTarget, target_of
 from plotter_worker.archiving.targets.mover import Mover, Surroundings
 from plotter_worker.archiving.targets.running_transfers import MARK
-from plotter_worker.archiving.targets.space_monitor import Asking
+from plotter_worker.archiving.targets.space_monitor import TargetSpaceMonitor
 from plotter_worker.archiving.targets.space_script import SpaceUnknown
-from plotter_worker.archiving.transfer.progress import Progress
+from plotter_worker.archiving.transfer.progress import TransferProgress
 from tests.support.lacking import lacking
 from tests.support.plots import write_plot
 from tests.support.ports import free_port, listens
@@ -38,7 +38,7 @@ class Site:
     folder: Path
     movers: list[Mover] = field(default_factory=list)
     shown: list[Transfer] = field(default_factory=list)
-    progress: list[Progress] = field(default_factory=list)
+    progress: list[TransferProgress] = field(default_factory=list)
 
     @property
     def root(self) -> Path:
@@ -63,7 +63,7 @@ class Site:
         path.chmod(0o755)
         return path
 
-    def target(self, **archiving: Any) -> Target:
+    def target(self, **archiving: Any) -> ArchiveTarget:
         made = target_of(
             Config.model_validate(
                 {
@@ -90,7 +90,7 @@ class Site:
             show=lambda transfer, _: self.shown.append(transfer) if transfer else None,
             publish=lambda: None,
         )
-        asking = Asking(
+        asking = TargetSpaceMonitor(
             target, owner, self.folder / "disk_spaces.log", lambda: None, deadline_s=5, every_s=0.2
         )
         made = Mover(target, asking, around)

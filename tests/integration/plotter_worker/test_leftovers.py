@@ -19,7 +19,7 @@ from common.system.openfile import is_open_elsewhere
 from common.system.plotfile import expected_size_bytes, read_header
 from plotter_worker.leftovers.delete import Report, Wanted, delete
 from plotter_worker.leftovers.evidence import gather
-from plotter_worker.leftovers.rules import QUIET_S, Evidence, File, Kept, sort
+from plotter_worker.leftovers.rules import QUIET_S, Evidence, File, KeptFile, sort
 from plotter_worker.leftovers.scan import list_scratch
 from plotter_worker.processes.launch import STATE_VARIABLE
 from tests.support.farm import Farm
@@ -44,7 +44,7 @@ def is_ours(pid: int) -> bool:
         return False
 
 
-def look(*folders: Path) -> tuple[list[File], list[Kept]]:
+def look(*folders: Path) -> tuple[list[File], list[KeptFile]]:
     files, troubles = list_scratch(map(str, folders))
     assert troubles == []
     return sort(files, evidence(), time.time())

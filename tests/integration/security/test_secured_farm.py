@@ -17,7 +17,7 @@ import yaml
 
 from common.names import Role
 from common.store import Board
-from plotter_worker.state.operator import SteeringFile
+from plotter_worker.state.operator import OperatorStateFile
 from tests.support.farm import plotters_of
 from tests.support.installed import from_wheel
 from tests.support.ports import free_port
@@ -156,7 +156,7 @@ class Eavesdropper:
 def test_a_plot_is_made_and_archived_nothing_is_denied_and_no_secret_is_seen(machines: Machines) -> None:
     secured = machines.secured
     eavesdropper = Eavesdropper(secured.admin())
-    SteeringFile(machines.folder / "p1" / "state").pause("", after=1)
+    OperatorStateFile(machines.folder / "p1" / "state").pause("", after=1)
     for name in ("h1", "p1", "boss"):
         machines.up(name)
     command_lines = []

@@ -13,8 +13,8 @@ from common.model.holds import HoldOrder
 from common.model.snapshot import DriveUse
 from common.system.probe import Probe
 from harvester_worker.drives import part_files
-from harvester_worker.drives.registry import Drives
-from harvester_worker.operator import Steering
+from harvester_worker.drives.registry import DriveRegistry
+from harvester_worker.operator import DriveHolds
 
 PLOT_ID = "ab" * 32
 
@@ -28,10 +28,10 @@ class Site:
             Path(drive).mkdir()
         self.file = root / "state" / "steering.json"
         self.told: list[str] = []
-        self.steering = Steering(self.file, self.told.append)
+        self.steering = DriveHolds(self.file, self.told.append)
         self.configured = {self.a: DriveUse.ACTIVE, self.b: DriveUse.ACTIVE}
         self.probe = Probe()
-        self.drives = Drives(
+        self.drives = DriveRegistry(
             lambda: list(self.configured),
             True,
             self.probe,
@@ -61,7 +61,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def test_a_drive_is_drained_until_somebody_says_otherwise_whatever_is_restarted(site: Site) -> None:
     assert site.hold(site.a) == "takes no more plots: to be sold"
     assert site.words() == {"A": "draining", "B": "active"}
-    again = Steering(site.file, site.told.append)
+    again = DriveHolds(site.file, site.told.append)
     assert again.of_drive(site.a) is not None
     assert again.of_drive(site.b) is None
     site.steering.let_go([site.a], f"takes plots on {site.a}")
@@ -86,7 +86,7 @@ def test_a_drain_ends_at_its_time_and_that_is_told(site: Site) -> None:
     assert site.words()["A"] == "active"
     site.steering.expire()
     assert site.told[-1] == f"{site.a} takes plots again: the time is over that was said"
-    assert site.a not in Steering(site.file, site.told.append)
+    assert site.a not in DriveHolds(site.file, site.told.append)
 
 
 def test_a_drive_that_leaves_plotman_yaml_stays_until_what_is_on_its_way_to_it_has_landed(site: Site) -> None:

@@ -12,7 +12,7 @@ from common.errors import TicketRefused
 from common.model.pending import MoveStep, PendingMove
 from common.names import Keys, Role
 from common.store import Board
-from common.store.raw_redis import Address, Connection
+from common.store.raw_redis import RawConnection, RedisAddress
 
 PLOT_ID = "ab" * 32
 MOVE = PendingMove(
@@ -53,8 +53,8 @@ def test_a_forged_move_hides_no_other(board: Board, server: Any, forged: bytes) 
     assert board.view().look().moves["p1"] == moves
     assert MOVE in moves
     assert {move.attempts for move in moves} == {0}
-    address = Address.of(server.url)
+    address = RedisAddress.of(server.url)
     assert address is not None
-    connection = Connection(address, 5)
+    connection = RawConnection(address, 5)
     assert len(connection.ask(("HVALS", Keys.moves("p1")))[0]) == 2
     connection.close()

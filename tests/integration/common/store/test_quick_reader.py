@@ -16,9 +16,9 @@ from common.model.pending import MoveStep, PendingMove
 from common.model.snapshot import HarvesterSnapshot, Wait, Waits
 from common.names import Role
 from common.store import Board
-from common.store.board_reader import Looking
-from common.store.quick_reader import Glance
-from common.store.raw_redis import Address
+from common.store.board_reader import BoardReader
+from common.store.quick_reader import QuickReader
+from common.store.raw_redis import RedisAddress
 from tests.integration.common.conftest import Server
 
 NOW = datetime.now(UTC)
@@ -27,9 +27,9 @@ NOW = datetime.now(UTC)
 @pytest.mark.parametrize(
     ("url", "address"),
     [
-        ("redis://far", Address("far", 6379, None, None, 0)),
-        ("redis://:p%40ss@far:6380/3", Address("far", 6380, None, "p@ss", 3)),
-        ("redis://me:pw@[::1]:6380/", Address("::1", 6380, "me", "pw", 0)),
+        ("redis://far", RedisAddress("far", 6379, None, None, 0)),
+        ("redis://:p%40ss@far:6380/3", RedisAddress("far", 6380, None, "p@ss", 3)),
+        ("redis://me:pw@[::1]:6380/", RedisAddress("::1", 6380, "me", "pw", 0)),
         ("rediss://far", None),
         ("unix:///run/r.sock", None),
         ("redis://far?socket_timeout=3", None),
@@ -37,15 +37,15 @@ NOW = datetime.now(UTC)
         ("redis:///3", None),
     ],
 )
-def test_only_plain_addresses_are_looked_at_without_redis_py(url: str, address: Address | None) -> None:
-    assert Address.of(url) == address
+def test_only_plain_addresses_are_looked_at_without_redis_py(url: str, address: RedisAddress | None) -> None:
+    assert RedisAddress.of(url) == address
 
 
 def test_the_password_does_not_show_when_an_address_is_printed() -> None:
-    assert "s3cret" not in repr(Address.of("redis://:s3cret@far"))
+    assert "s3cret" not in repr(RedisAddress.of("redis://:s3cret@far"))
 
 
-def all_of(board: Looking) -> tuple[object, ...]:
+def all_of(board: BoardReader) -> tuple[object, ...]:
     return (
         *(board.last_words(role) for role in Role),
         board.moves(["h1", "h2"]),
@@ -68,7 +68,7 @@ def fill(board: Board) -> None:
 
 
 def test_a_glance_sees_the_same_board_whether_it_is_empty_or_full(board: Board, server: Server) -> None:
-    glance = Glance(server.url)
+    glance = QuickReader(server.url)
     assert all_of(glance) == all_of(board)
     fill(board)
     assert all_of(glance) == all_of(board)
@@ -83,7 +83,7 @@ def test_it_shows_another_database_to_a_user_with_a_password(server: Server) -> 
     place = server.url.rpartition("@")[2].removesuffix("/0")
     far = f"redis://looker:p%20w@{place}/2"
     fill(Board.connect(server.url.removesuffix("/0") + "/2"))
-    glance = Glance(far)
+    glance = QuickReader(far)
     assert list(glance.last_words(Role.HARVESTER)) == ["h1", "hö2"]
     assert glance._slow is None
 
@@ -92,7 +92,7 @@ def test_it_shows_another_database_to_a_user_with_a_password(server: Server) -> 
 def test_a_refusal_reads_as_redis_py_tells_it(server: Server, account: str) -> None:
     url = f"redis://{account}{server.url.rpartition('@')[2]}"
     with pytest.raises(BrokerError, match="does not accept our password") as told:
-        Glance(url).hosts()
+        QuickReader(url).hosts()
     with pytest.raises(BrokerError) as same:
         Board.connect(url).hosts()
     assert str(told.value) == str(same.value)
@@ -101,7 +101,7 @@ def test_a_refusal_reads_as_redis_py_tells_it(server: Server, account: str) -> N
 
 def test_a_server_that_is_away_is_told_as_by_redis_py() -> None:
     with pytest.raises(BrokerError, match=r"does not answer.*Connection refused"):
-        Glance("redis://127.0.0.1:1/0").hosts()
+        QuickReader("redis://127.0.0.1:1/0").hosts()
 
 
 @contextmanager
@@ -127,13 +127,13 @@ def speaking(answer: bytes) -> Iterator[str]:
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"*2\r\n$5\r\nhal"])
 def test_whatever_else_answers_there_ends_in_an_error_with_a_cure(answer: bytes) -> None:
     with speaking(answer) as url, pytest.raises(BrokerError) as told:
-        Glance(url, patience_s=1).hosts()
+        QuickReader(url, patience_s=1).hosts()
     assert told.value.what.startswith("Redis at")
 
 
 def test_a_server_that_is_slow_is_waited_for_with_redis_pys_patience(board: Board, server: Server) -> None:
     fill(board)
     redis.Redis.from_url(server.url).client_pause(1500)
-    glance = Glance(server.url)
+    glance = QuickReader(server.url)
     assert glance.hosts() == board.hosts()
     assert glance._slow is not None

@@ -12,7 +12,7 @@ import redis
 from common.names import Role
 from common.store import Board
 from common.store.server import ask
-from common.worker.startup import Watch
+from common.worker.startup import StartupWatch
 from tests.support.installed import celery, from_wheel
 from tests.support.one_drive import one_drive
 from tests.support.waiting import eventually
@@ -110,6 +110,6 @@ def test_a_server_without_password_is_found_open(broker_url: str) -> None:
 
 
 def test_a_server_that_is_away_is_looked_at_later() -> None:
-    watch = Watch("redis://127.0.0.1:1/0")
+    watch = StartupWatch("redis://127.0.0.1:1/0")
     assert watch.look() is False
     assert watch.problems() == ()

@@ -15,7 +15,7 @@ import pytest
 from common.errors import NoRoom, TransferFailed
 from common.model.plot_name import PlotName
 from harvester_worker.drives import digests, existing_plots, part_files
-from harvester_worker.drives.digests import Entry
+from harvester_worker.drives.digests import DigestEntry
 from harvester_worker.drives.scrub import AGAIN_S, Scrub
 from harvester_worker.intake import reserve
 from tests.integration.harvester_worker.drives.test_registry import MB, order
@@ -104,7 +104,7 @@ def test_the_scrub_goes_on_where_one_drive_cannot_be_read(
     plot = folders[1] / "a.plot"
     plot.write_bytes(b"plot")
     part_files.prepare(str(folders[1]))
-    digests.write(str(folders[1]), plot.name, Entry(digest="0" * 32, size_bytes=4))
+    digests.write(str(folders[1]), plot.name, DigestEntry(digest="0" * 32, size_bytes=4))
     entries = digests.entries
     monkeypatch.setattr(
         digests, "entries", lambda drive: fails() if drive == str(folders[0]) else entries(drive)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from harvester_worker.drives import digests, part_files
-from harvester_worker.drives.digests import Entry
-from harvester_worker.drives.plot_index import Landed
+from harvester_worker.drives.digests import DigestEntry
+from harvester_worker.drives.plot_index import PlotIndex
 from harvester_worker.intake.duplicates import drop_superseded
 from harvester_worker.intake.reserve import ReserveOrder
 
@@ -27,7 +27,7 @@ def elsewhere(tmp_path: Path) -> Path:
 def test_a_part_goes_once_its_plot_is_complete_on_another_drive(
     farm: Callable[..., Any], drive: Path, elsewhere: Path
 ) -> None:
-    harvester, landed = farm(drive, elsewhere), Landed()
+    harvester, landed = farm(drive, elsewhere), PlotIndex()
     order = ReserveOrder(host="h", source_host="p", path=f"/dst/{NAME}", size_bytes=100_000)
     part = Path(harvester.reserver.reserve(order).part)
 
@@ -42,7 +42,7 @@ def test_a_part_goes_once_its_plot_is_complete_on_another_drive(
     (elsewhere / NAME).write_bytes(b"plot")
     assert look(), "the harvester did not take that file in"
     part_files.prepare(str(elsewhere))
-    digests.write(str(elsewhere), NAME, Entry.of(elsewhere / NAME, "0" * 32))
+    digests.write(str(elsewhere), NAME, DigestEntry.of(elsewhere / NAME, "0" * 32))
     with part.open("ab"):
         assert look(), "somebody still writes it"
     assert not look()

@@ -17,13 +17,13 @@ from common.model.messages import Admission, Delivery, Reservation
 from common.model.snapshot import DriveUse
 from common.store import Board
 from common.worker.digests import read_digest
-from common.worker.move_step import Doing, LetGo, never
+from common.worker.move_step import Doing, StepInterrupted, never
 from harvester_worker.drives import digests, part_files
 from harvester_worker.intake import admit
 from harvester_worker.intake.reserve import ReserveOrder
 from plotter_worker.archiving.archiver import Archiver
 from plotter_worker.archiving.transfer import source_digest
-from plotter_worker.archiving.transfer.progress import Progress
+from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.archiving.transfer.source_digest import digest_of
 from plotter_worker.directories.release import release
 from tests.support import formats
@@ -325,10 +325,10 @@ def test_a_worker_that_leaves_during_the_comparison_leaves_all_as_it_was(
     copy = Path(shutil.copy(source, drive))
     reservation = machines.reserve(source)
 
-    with pytest.raises(LetGo):
+    with pytest.raises(StepInterrupted):
         machines.archiver.send(reservation, lambda _: None, Leaving())
     delivery = machines.send(reservation)
-    with pytest.raises(LetGo):
+    with pytest.raises(StepInterrupted):
         machines.site.way_in.admit(delivery, Leaving())
 
     assert source.read_bytes() == copy.read_bytes() == original
@@ -341,7 +341,7 @@ def test_the_reading_of_the_source_is_told_like_a_transfer(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(source_digest, "_TELL_EVERY_S", 1e-9)
-    told: list[Progress] = []
+    told: list[TransferProgress] = []
 
     digest_of(source, told.append, never)
 

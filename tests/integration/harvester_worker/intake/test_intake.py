@@ -14,13 +14,13 @@ from common.model.messages import Delivery
 from common.names import Keys
 from common.worker.move_step import never
 from harvester_worker.drives import part_files
-from harvester_worker.drives.plot_index import Landed
+from harvester_worker.drives.plot_index import PlotIndex
 from harvester_worker.intake.reserve import ReserveOrder
 from harvester_worker.receiver.receivers import Doomed
 from plotter_worker.archiving.transfer.sender import Sender
 from plotter_worker.directories.release import release
 from plotter_worker.state.delivered import DeliveredFile
-from plotter_worker.state.operator import SteeringFile
+from plotter_worker.state.operator import OperatorStateFile
 from tests.support.site import HERE, THERE, Site, id_of
 
 pytestmark = pytest.mark.plotter
@@ -82,11 +82,11 @@ def test_a_plot_whose_drive_failed_goes_to_another_and_the_plotter_hears_why(
 def test_a_plot_on_a_drive_that_was_pulled_before_its_source_went_gets_no_second_copy(
     site: Site, drive: Path, source: Path
 ) -> None:
-    landed = Landed(site.folder / "state" / "landed.json")
+    landed = PlotIndex(site.folder / "state" / "landed.json")
     site.farm.admitter._landed_on = landed
     site.archive(source)
     pulled = drive.rename(drive.with_name("pulled"))
-    site.farm.reserver._landed_on = Landed(site.folder / "state" / "landed.json")  # started anew
+    site.farm.reserver._landed_on = PlotIndex(site.folder / "state" / "landed.json")  # started anew
 
     with pytest.raises(TransferFailed, match=f"is on {drive}, which is missing"):
         site.way_in.reserve(site.order(source, "two"))
@@ -117,7 +117,7 @@ def test_a_drive_that_somebody_filled_meanwhile_is_left_for_another(
 
 def test_a_persons_word_on_bandwidth_comes_before_the_files(site: Site) -> None:
     site.configure("{bwlimit_bytes_s: 5000000}")
-    sender, said = Sender(load(site.config), site.board), SteeringFile(site.folder / "state")
+    sender, said = Sender(load(site.config), site.board), OperatorStateFile(site.folder / "state")
 
     limits = [sender.limit_bytes_s()]
     for word in (2_000_000, 0, None):

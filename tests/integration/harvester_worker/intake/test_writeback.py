@@ -10,7 +10,7 @@ import pytest
 
 from common.system.durable import make_durable
 from harvester_worker.drives.disk import forget_cached
-from harvester_worker.intake.writeback import Arriving
+from harvester_worker.intake.writeback import Writeback
 from tests.support.waiting import eventually
 
 _BLOCK = bytes(1 << 16)
@@ -42,7 +42,7 @@ def part(tmp_path: Path) -> Path:
 
 
 def test_what_has_come_is_written_though_nobody_flushes_and_the_file_is_open(part: Path) -> None:
-    arriving = Arriving(every_s=0.02)
+    arriving = Writeback(every_s=0.02)
     arriving.follow(part)
     with part.open("ab", buffering=0) as file:
         file.write(_BLOCK)
@@ -58,7 +58,7 @@ def test_what_has_come_is_written_though_nobody_flushes_and_the_file_is_open(par
 
 
 def test_a_part_is_followed_once_until_it_is_whole_or_gone(part: Path) -> None:
-    arriving = Arriving(every_s=0.02)
+    arriving = Writeback(every_s=0.02)
     arriving.follow(part)
     arriving.follow(part)
     assert len(_threads(part)) == 1

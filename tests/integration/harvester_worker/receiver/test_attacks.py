@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from harvester_worker.receiver.connection import PATIENCE
-from plotter_worker.archiving.transfer.progress import Progress
+from plotter_worker.archiving.transfer.progress import TransferProgress
 from tests.support.door import MB, House
 
 # What somebody with the ticket might try; DIR is a folder of his with x.plot in it, URL the door.
@@ -131,7 +131,7 @@ def test_secrets_are_in_no_command_line_log_or_message(
     secret = ticket.password.get_secret_value()
     seen: set[str] = set()
 
-    def look(_: Progress) -> None:
+    def look(_: TransferProgress) -> None:
         for process in psutil.process_iter():
             try:
                 seen.add(" ".join(process.cmdline()))

@@ -19,10 +19,10 @@ import pytest
 from common.errors import TransferFailed
 from common.model.ticket import Ticket
 from harvester_worker.receiver import connection
-from harvester_worker.receiver.connection import PATIENCE, SLOWEST_SOURCE_BYTES_S, Patience
+from harvester_worker.receiver.connection import PATIENCE, SLOWEST_SOURCE_BYTES_S, ReceiverTimeouts
 from plotter_worker.archiving.transfer.bandwidth import Bandwidth
 from plotter_worker.archiving.transfer.pacing import available
-from plotter_worker.archiving.transfer.progress import Progress
+from plotter_worker.archiving.transfer.progress import TransferProgress
 from tests.support.door import MB, PLOT_ID, House
 from tests.support.site import Site
 from tests.support.waiting import eventually
@@ -69,7 +69,7 @@ def frozen_client(house: House, ticket: Ticket, limit: str, begun_bytes: int) ->
 def test_a_client_that_is_frozen_is_ended_and_the_part_kept(
     make_house: Callable[..., House], tls: bool
 ) -> None:
-    house = make_house(64 * MB, patience=Patience(stale_s=3), tls=tls)
+    house = make_house(64 * MB, patience=ReceiverTimeouts(stale_s=3), tls=tls)
     with frozen_client(house, house.open(), "--bwlimit=10000", MB):
         eventually(lambda: not house.servers(), "its server is ended", 15)
         assert house.part.stat().st_size > MB
@@ -79,7 +79,7 @@ def test_a_client_that_has_much_to_compare_first_may_be_silent_for_longer(
     make_house: Callable[..., House],
 ) -> None:
     begun_bytes = 32 * MB
-    house = make_house(64 * MB, patience=Patience(stale_s=0.5))
+    house = make_house(64 * MB, patience=ReceiverTimeouts(stale_s=0.5))
     house.part.write_bytes(house.source.read_bytes()[:begun_bytes])
     ticket = house.open(begun_bytes=begun_bytes)
     with frozen_client(house, ticket, "--bwlimit=1000", begun_bytes):
@@ -91,7 +91,7 @@ def test_a_client_that_has_much_to_compare_first_may_be_silent_for_longer(
 def test_a_server_whose_drive_hangs_is_not_waited_for_without_end(
     make_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house = make_house(64 * MB, patience=Patience(stale_s=0.5, drive_s=0.5))
+    house = make_house(64 * MB, patience=ReceiverTimeouts(stale_s=0.5, drive_s=0.5))
     # As the kernel tells of a process that waits for its drive and gets nothing.
     monkeypatch.setattr(connection, "_seen", lambda leader, relayed: (1, True))
 
@@ -133,7 +133,7 @@ def test_the_bandwidth_changes_while_a_transfer_runs(make_house: Callable[..., H
     paced: list[tuple[float, int]] = []
     slow: list[float] = []
 
-    def tell(progress: Progress) -> None:
+    def tell(progress: TransferProgress) -> None:
         now_s = time.monotonic()
         if limit[0] is None or now_s - begun_s < 1:  # before it is paced, loopback takes as much as it can
             return

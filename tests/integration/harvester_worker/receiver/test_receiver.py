@@ -12,9 +12,9 @@ import pytest
 
 from common.errors import BrokerError, TransferFailed
 from common.model.ticket import Ticket
-from harvester_worker.receiver.receivers import Doors
-from plotter_worker.archiving.transfer.progress import Progress
-from plotter_worker.archiving.transfer.transport import ThroughDoor
+from harvester_worker.receiver.receivers import Receivers
+from plotter_worker.archiving.transfer.progress import TransferProgress
+from plotter_worker.archiving.transfer.transport import ThroughReceiver
 from tests.support.door import MB, PLOT_ID, House
 from tests.support.ports import listens
 from tests.support.waiting import eventually
@@ -22,7 +22,7 @@ from tests.support.waiting import eventually
 
 def test_a_plot_comes_in_and_its_digest_with_it(make_house: Callable[..., House]) -> None:
     house = make_house()
-    told: list[Progress] = []
+    told: list[TransferProgress] = []
 
     sent = house.send(house.open(), tell=told.append)
 
@@ -58,7 +58,7 @@ def test_a_transfer_that_is_cut_sends_at_most_a_twentieth_again(
     house = make_house(size_bytes, tls=tls)
     pids: list[int] = []
 
-    def cut(progress: Progress) -> None:
+    def cut(progress: TransferProgress) -> None:
         if progress.done_bytes > 0.45 * size_bytes and pids:
             os.kill(pids.pop(), signal.SIGKILL)
 
@@ -95,7 +95,7 @@ def test_two_doors_are_open_on_one_port_and_lead_to_one_part_each(make_house: Ca
 def test_a_port_that_is_taken_is_said_so_with_a_cure(tmp_path: Path) -> None:
     part = tmp_path / "drive" / ".incoming" / f"{PLOT_ID}.part"
     with socket.create_server(("", 0)) as taken:
-        doors = Doors(tmp_path / "doors", "127.0.0.1", taken.getsockname()[1], lambda _: None)
+        doors = Receivers(tmp_path / "doors", "127.0.0.1", taken.getsockname()[1], lambda _: None)
         with pytest.raises(TransferFailed, match=r"harvester\.door_port"):
             doors.open(PLOT_ID, "plotter1", str(tmp_path), part, None)
 
@@ -110,7 +110,7 @@ def test_a_failure_that_the_harvester_tells_is_the_reason(tmp_path: Path) -> Non
         failure="/farm/1 failed: no space",
     )
     with pytest.raises(TransferFailed, match=r"no space.*another drive"):
-        ThroughDoor(PurePosixPath("/farm/1/.incoming/a.part"), lambda: told, tmp_path).check()
+        ThroughReceiver(PurePosixPath("/farm/1/.incoming/a.part"), lambda: told, tmp_path).check()
 
 
 def test_without_the_notice_board_there_is_no_way_in(tmp_path: Path) -> None:
@@ -118,4 +118,4 @@ def test_without_the_notice_board_there_is_no_way_in(tmp_path: Path) -> None:
         raise BrokerError("Redis does not answer.")
 
     with pytest.raises(BrokerError):
-        ThroughDoor(PurePosixPath("/farm/1/.incoming/a.part"), away, tmp_path).check()
+        ThroughReceiver(PurePosixPath("/farm/1/.incoming/a.part"), away, tmp_path).check()

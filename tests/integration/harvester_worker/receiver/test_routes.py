@@ -15,7 +15,7 @@ from common.errors import TransferFailed
 from common.model.messages import Delivery, Reservation
 from common.worker.move_step import never
 from harvester_worker.drives import part_files
-from plotter_worker.archiving.transfer.progress import Progress
+from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.archiving.transfer.sender import Sender
 from tests.support.lacking import lacking
 from tests.support.site import HERE, THERE, Site, id_of
@@ -63,7 +63,7 @@ def test_a_plot_goes_over_ssh_where_that_is_named_and_no_door_is_opened_for_it(
     site: Site, drive: Path, source: Path, sshd: Sshd
 ) -> None:
     order = site.order(source).model_copy(update={"door": False})
-    told: list[Progress] = []
+    told: list[TransferProgress] = []
     sender = Sender(load(site.config), site.board)
     assert sender.routed == (HERE,)
 

@@ -14,7 +14,7 @@ from common.errors import TransferFailed
 from common.store import Board
 from common.worker.move_step import never
 from harvester_worker.receiver.identity import make_identity
-from plotter_worker.archiving.transfer.progress import Progress
+from plotter_worker.archiving.transfer.progress import TransferProgress
 from tests.support.door import MB, PLOT_ID, House
 from tests.support.site import THERE, Site, id_of
 from tests.support.waiting import eventually
@@ -72,7 +72,7 @@ def test_neither_the_plot_nor_the_way_in_can_be_read_on_the_wire(
     house = make_house(8 * MB, tls=True)
     ticket = house.open()
     wire = tap(ticket.port)
-    told: list[Progress] = []
+    told: list[TransferProgress] = []
 
     sent = house.send(ticket.model_copy(update={"port": wire.port}), tell=told.append)
 

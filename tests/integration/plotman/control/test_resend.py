@@ -11,7 +11,7 @@ from common.model.pending import MoveStep
 from common.model.snapshot import PlotState, TargetReport
 from common.names import Role
 from common.store import Board
-from plotman.control.actions.resend import Stuck, find
+from plotman.control.actions.resend import StuckPlot, find
 from tests.unit.beat import builders as b
 
 LOST = b.plot("lost", copied_to="gone1")
@@ -29,10 +29,10 @@ def _seen(board: Board, *plots: Any, **archiver: Any) -> None:
 def test_a_plot_that_was_refused_or_that_a_lost_harvester_may_have_is_found(board: Board) -> None:
     _seen(board, LOST, REFUSED, SENT, UNSENT)
 
-    assert find(board, "refused.plot", None) == Stuck("p1", REFUSED.path)
+    assert find(board, "refused.plot", None) == StuckPlot("p1", REFUSED.path)
     assert find(board, "refused.plot", None).warning == ""
     lost = find(board, LOST.path, None)
-    assert lost == Stuck("p1", LOST.path, "gone1")
+    assert lost == StuckPlot("p1", LOST.path, "gone1")
     assert lost.warning == (
         f"Harvester gone1 may have {LOST.path} already. If that machine comes back with this plot, it is "
         "farmed twice: delete it there then."
@@ -42,7 +42,7 @@ def test_a_plot_that_was_refused_or_that_a_lost_harvester_may_have_is_found(boar
 def test_one_that_only_the_record_of_its_move_tells_of_is_found(board: Board) -> None:
     _seen(board, UNSENT)
     board.put_move("p1", b.move(UNSENT.path, "gone1", step=MoveStep.RELEASE, expires_at=b.at(0)))
-    assert find(board, UNSENT.path, None) == Stuck("p1", UNSENT.path, "gone1")
+    assert find(board, UNSENT.path, None) == StuckPlot("p1", UNSENT.path, "gone1")
 
 
 def test_while_its_harvester_is_there_nothing_is_given_up(board: Board) -> None:

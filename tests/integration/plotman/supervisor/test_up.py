@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from common.config.broker_url import embedded_broker
-from plotman.supervisor.instance_lock import Claim
+from plotman.supervisor.instance_lock import InstanceLock
 from tests.support.installed import python
 
 # A runner whose processes are an embedded broker and programs of the test's own.
@@ -249,4 +249,4 @@ def test_the_claim_outlives_nobody(start: Callable[[str], Running]) -> None:
     running.says("beat started")
     running.process.terminate()
     running.ends()
-    Claim(running.state).release()
+    InstanceLock(running.state).release()

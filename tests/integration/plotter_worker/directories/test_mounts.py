@@ -12,7 +12,7 @@ import pytest
 
 from common.config import Config
 from common.model.snapshot import DirState
-from plotter_worker.host.directory_monitors import Folders
+from plotter_worker.host.directory_monitors import DirectoryMonitors
 from tests.support.plots import write_plot
 from tests.support.waiting import eventually
 from tests.unit.common.config.test_reload import settings
@@ -53,8 +53,8 @@ def config(tmp_path: Path, *dst: Path) -> Config:
 
 
 @contextmanager
-def looked_at(settings: Config) -> Iterator[Folders]:
-    folders = Folders(settings, lambda _: None)
+def looked_at(settings: Config) -> Iterator[DirectoryMonitors]:
+    folders = DirectoryMonitors(settings, lambda _: None)
     folders.start()
     try:
         yield folders
@@ -62,7 +62,7 @@ def looked_at(settings: Config) -> Iterator[Folders]:
         folders.stop()
 
 
-def becomes(folders: Folders, folder: Path, state: DirState) -> None:
+def becomes(folders: DirectoryMonitors, folder: Path, state: DirState) -> None:
     def is_so() -> bool:
         folders.look_again()
         return folders.seen()[str(folder)].report.state is state

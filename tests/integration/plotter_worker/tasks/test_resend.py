@@ -14,7 +14,7 @@ from common.errors import NoSuchPlot, OrderRefused
 from common.model.pending import MoveStep, PendingMove
 from common.names import Role
 from common.store import Board
-from plotter_worker.service import Plotter
+from plotter_worker.service import ServedPlotter
 from plotter_worker.state.delivered import DeliveredFile
 from plotter_worker.tasks.resend import given_up, not_copied
 from tests.support.plots import write_plot
@@ -31,7 +31,7 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def plotter(board: Board, tmp_path: Path, source: Path) -> Iterator[Plotter]:
+def plotter(board: Board, tmp_path: Path, source: Path) -> Iterator[ServedPlotter]:
     settings = Config.model_validate(
         {
             "version": [2],
@@ -42,7 +42,7 @@ def plotter(board: Board, tmp_path: Path, source: Path) -> Iterator[Plotter]:
             "archiving": {"target": "harvester"},
         }
     )
-    made = Plotter(settings, board, lambda *_, **__: None)
+    made = ServedPlotter(settings, board, lambda *_, **__: None)
     made.start()
     eventually(lambda: _paths(board) == [str(source)], "the plot is seen")
     yield made
@@ -66,7 +66,7 @@ def _note(board: Board, source: Path, **fields: Any) -> None:
 
 
 def test_what_it_had_is_forgotten_for_good_and_beat_sees_that_at_once(
-    plotter: Plotter, board: Board, tmp_path: Path, source: Path
+    plotter: ServedPlotter, board: Board, tmp_path: Path, source: Path
 ) -> None:
     delivered = DeliveredFile(tmp_path / "state")  # the archiver's
     delivered.put(str(source), GONE)
@@ -84,7 +84,7 @@ def test_what_it_had_is_forgotten_for_good_and_beat_sees_that_at_once(
 
 
 def test_a_record_alone_of_a_plot_that_was_sent_is_forgotten_too(
-    plotter: Plotter, board: Board, source: Path
+    plotter: ServedPlotter, board: Board, source: Path
 ) -> None:
     _note(board, source, step=MoveStep.RELEASE)
     given_up(plotter, str(source), GONE)
@@ -92,7 +92,7 @@ def test_a_record_alone_of_a_plot_that_was_sent_is_forgotten_too(
 
 
 def test_a_plot_that_somebody_works_on_is_left_alone(
-    plotter: Plotter, board: Board, tmp_path: Path, source: Path
+    plotter: ServedPlotter, board: Board, tmp_path: Path, source: Path
 ) -> None:
     DeliveredFile(tmp_path / "state").put(str(source), GONE)
     _note(board, source, expires_at=datetime.now(UTC) + timedelta(seconds=60))
@@ -105,7 +105,7 @@ def test_a_plot_that_somebody_works_on_is_left_alone(
 
 
 def test_only_the_harvester_that_was_named_is_given_up(
-    plotter: Plotter, board: Board, tmp_path: Path, source: Path
+    plotter: ServedPlotter, board: Board, tmp_path: Path, source: Path
 ) -> None:
     DeliveredFile(tmp_path / "state").put(str(source), GONE)
     with pytest.raises(OrderRefused, match="does not wait for gone2"):
@@ -119,7 +119,7 @@ def test_only_the_harvester_that_was_named_is_given_up(
 
 
 def test_a_harvester_tells_that_its_copy_is_none_and_speaks_only_for_itself(
-    plotter: Plotter, board: Board, tmp_path: Path, source: Path
+    plotter: ServedPlotter, board: Board, tmp_path: Path, source: Path
 ) -> None:
     DeliveredFile(tmp_path / "state").put(str(source), "alive1")
     plotter.publisher.publish_now()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import beat.policy
-from beat.policy.remedies import CURES, cure
+from beat.policy.remedies import REMEDIES, cure
 from common.model.snapshot import PlotState
 
 _ROLES = ("tmp", "tmp2", "dst")
@@ -49,10 +49,10 @@ def names(value: ast.expr, path: Path) -> list[str]:
 def test_every_rule_has_a_cure() -> None:
     known = rules()
     assert {"stagger", "tmp room", "dst state", "drives", "target", "refused", "windows"} <= known
-    assert sorted(known - CURES.keys()) == []
+    assert sorted(known - REMEDIES.keys()) == []
 
 
-@pytest.mark.parametrize("rule", CURES)
+@pytest.mark.parametrize("rule", REMEDIES)
 def test_a_cure_is_one_sentence_or_two_that_name_the_host(rule: str) -> None:
     text = cure(rule, "plotter1")
     assert text.endswith((".", "each.", "lines."))

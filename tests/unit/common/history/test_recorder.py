@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from common.history.recorder import Recorder
-from common.history.rows import End, Kind, PlotEnd
+from common.history.rows import End, HistoryKind, PlotEnd
 from common.history.store import HistoryFile
 from tests.support.waiting import eventually
 
@@ -26,7 +26,7 @@ def recorder(tmp_path: Path) -> Iterator[Make]:
     made: list[Recorder] = []
 
     def make(**options: object) -> Recorder:
-        new = Recorder(tmp_path / "h.sqlite3", Kind.PLOTS, lambda: None, retry_s=0.05, **options)  # type: ignore[arg-type]
+        new = Recorder(tmp_path / "h.sqlite3", HistoryKind.PLOTS, lambda: None, retry_s=0.05, **options)  # type: ignore[arg-type]
         made.append(new)
         new.start()
         return new
@@ -48,7 +48,7 @@ def keys(path: Path) -> set[str]:
         file = HistoryFile(path, check=False)
     except sqlite3.Error:
         return set()
-    rows = file.page(Kind.PLOTS, 1000)
+    rows = file.page(HistoryKind.PLOTS, 1000)
     file.close()
     return {row.key for row in rows}
 
@@ -121,11 +121,11 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 from pathlib import Path
 from datetime import UTC, datetime
 from common.history.recorder import Recorder
-from common.history.rows import End, Kind, PlotEnd
+from common.history.rows import End, HistoryKind, PlotEnd
 def plot(number):
     return PlotEnd(key=str(number), host="p", task_id=str(number), plotter="c", end=End.DONE,
                    ended_at=datetime.now(UTC), log="z" * 3000)
-keeper = Recorder(Path(sys.argv[1]), Kind.PLOTS, lambda: None, retry_s=0.05)
+keeper = Recorder(Path(sys.argv[1]), HistoryKind.PLOTS, lambda: None, retry_s=0.05)
 keeper.start()
 keeper.put(plot(0))
 input()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from common.history import schema
-from common.history.rows import End, Kind, LandingEnd, PlotEnd, TransferEnd
+from common.history.rows import End, HistoryKind, LandingEnd, PlotEnd, TransferEnd
 from common.history.store import HistoryFile, open_or_begin_anew, reading
 
 AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -32,21 +32,21 @@ def test_what_is_put_comes_back_as_it_was(tmp_path: Path) -> None:
         LandingEnd(key="l", host="h1", end=End.LANDED, ended_at=AT, drive="/mnt/1"),
     ]
     file.put(rows)
-    assert [file.page(kind, 9)[0] for kind in Kind] == rows
+    assert [file.page(kind, 9)[0] for kind in HistoryKind] == rows
 
 
 def test_the_same_end_told_twice_is_one_row_that_knows_what_both_knew(tmp_path: Path) -> None:
     file = HistoryFile(tmp_path / "h.sqlite3")
     file.put([plot(1, k=32)])
     file.put([plot(1, ended_at=AT + timedelta(hours=5), total_s=9.0, k=33)])
-    assert file.page(Kind.PLOTS, 9) == [plot(1, k=32, total_s=9.0)]
+    assert file.page(HistoryKind.PLOTS, 9) == [plot(1, k=32, total_s=9.0)]
 
 
 def test_another_end_takes_the_place_of_the_first(tmp_path: Path) -> None:
     file = HistoryFile(tmp_path / "h.sqlite3")
     file.put([plot(1, k=32)])
     file.put([plot(1, end=End.FAILED, reason="dst is full", ended_at=AT + timedelta(hours=5))])
-    assert file.page(Kind.PLOTS, 9) == [
+    assert file.page(HistoryKind.PLOTS, 9) == [
         plot(1, end=End.FAILED, k=32, reason="dst is full", ended_at=AT + timedelta(hours=5))
     ]
 
@@ -56,21 +56,21 @@ def test_pages_go_back_in_time_without_gap_or_double_also_where_times_are_equal(
     file.put(plot(number, ended_at=AT + timedelta(minutes=number // 3)) for number in range(10))
     seen: list[str] = []
     before = None
-    while page := file.page(Kind.PLOTS, 4, before=before):
+    while page := file.page(HistoryKind.PLOTS, 4, before=before):
         seen += [row.key for row in page]
         before = (page[-1].ended_at.isoformat(timespec="microseconds"), page[-1].key)
     assert len(seen) == len(set(seen)) == 10
     assert seen[0] == "task9"
-    assert [row.key for row in file.page(Kind.PLOTS, 99, since=AT + timedelta(minutes=3))] == ["task9"]
-    assert file.page(Kind.PLOTS, 99, ends=[End.FAILED]) == []
+    assert [row.key for row in file.page(HistoryKind.PLOTS, 99, since=AT + timedelta(minutes=3))] == ["task9"]
+    assert file.page(HistoryKind.PLOTS, 99, ends=[End.FAILED]) == []
 
 
 def test_what_is_older_than_the_days_to_keep_is_forgotten(tmp_path: Path) -> None:
     file = HistoryFile(tmp_path / "h.sqlite3")
     file.put([plot(1), plot(600)])
     file.forget_before(AT + timedelta(hours=1))
-    assert [row.key for row in file.page(Kind.PLOTS, 9)] == ["task600"]
-    assert file.oldest(Kind.PLOTS) == AT + timedelta(hours=10)
+    assert [row.key for row in file.page(HistoryKind.PLOTS, 9)] == ["task600"]
+    assert file.oldest(HistoryKind.PLOTS) == AT + timedelta(hours=10)
 
 
 def test_a_file_of_an_earlier_release_gets_the_columns_of_a_later_and_is_still_read_by_the_earlier(
@@ -87,7 +87,7 @@ def test_a_file_of_an_earlier_release_gets_the_columns_of_a_later_and_is_still_r
         assert connection.execute("SELECT strength FROM plots").fetchall() == [(None,), (None,)]
     earlier = HistoryFile(path)
     earlier.put([plot(3)])
-    assert len(earlier.page(Kind.PLOTS, 9)) == 3
+    assert len(earlier.page(HistoryKind.PLOTS, 9)) == 3
 
 
 def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_writer_killed_in_the_midst_of_writing_loses_nothing_that_it_had_kept(
         writer.wait()
         with reading(path) as file:
             assert file is not None
-            known = {row.key for row in file.page(Kind.PLOTS, 10_000)}
+            known = {row.key for row in file.page(HistoryKind.PLOTS, 10_000)}
         assert known >= {str(number) for number in range(kept)}
         assert len(known) <= kept + 1
     with sqlite3.connect(path) as connection:
@@ -157,7 +157,7 @@ def test_a_damaged_file_is_set_aside_and_begun_anew(
         path.write_bytes(b"")
     path.with_name("h.sqlite3-journal").write_bytes(b"")
     anew = open_or_begin_anew(path)
-    assert anew.page(Kind.PLOTS, 9) == []
+    assert anew.page(HistoryKind.PLOTS, 9) == []
     anew.put([plot(1)])
     if damage != "empty":  # SQLite takes an empty file for a new one
         assert [each.name for each in tmp_path.glob("h.sqlite3.broken-*[0-9]")], "it is kept for a look"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from common.model.address import is_loopback
-from common.store.server_checks import Server, Severity, server_findings
+from common.store.server_checks import FindingLevel, Server, server_findings
 
 SOUND = {
     "version": (7, 2, 4),
@@ -17,7 +17,7 @@ SOUND = {
 }
 
 
-def found(**changes: object) -> list[tuple[Severity, str]]:
+def found(**changes: object) -> list[tuple[FindingLevel, str]]:
     return [(each.severity, str(each)) for each in server_findings(Server(**(SOUND | changes)))]  # type: ignore[arg-type]
 
 
@@ -38,7 +38,7 @@ def test_nothing_is_said_of_a_sound_server_nor_of_one_that_tells_nothing() -> No
 )
 def test_an_unsafe_setting_is_told_with_its_value_or_its_cure(changes: dict[str, object], told: str) -> None:
     ((severity, text),) = found(**changes)
-    assert severity is Severity.WARNING
+    assert severity is FindingLevel.WARNING
     assert told in text
 
 
@@ -51,7 +51,7 @@ def test_what_is_just_within_bounds_is_not_told(changes: dict[str, object]) -> N
 
 def test_a_server_that_forgets_at_its_restart_is_mentioned_and_no_problem() -> None:
     ((severity, _),) = found(persistent=False)
-    assert severity is Severity.NOTE
+    assert severity is FindingLevel.NOTE
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from common.system import machine
-from common.worker.duplicate_host import Namesake, mark
+from common.worker.duplicate_host import DuplicateHost, mark
 
 US, CLONE, NEIGHBOUR = "boot1 8:1", "boot2 8:1", "boot1 8:2"
 OLD_RELEASE = "1"
@@ -15,7 +15,7 @@ OLD_RELEASE = "1"
 
 def told(seen: dict[float, str | None], at_s: float) -> str | None:
     """seen: second -> whose mark stood there when we renewed ours."""
-    namesake = Namesake(US)
+    namesake = DuplicateHost(US)
     for second, stood in seen.items():
         namesake.saw(stood, second)
     return namesake.problem("p1", at_s)

@@ -12,7 +12,7 @@ from common.errors import BrokerError, DriveFailed, NoRoom, PlotRefused, Transfe
 from common.model.pending import MoveStep, PendingMove
 from common.model.snapshot import Event
 from common.worker import move_step
-from common.worker.move_step import LetGo, MoveKeeper, Step
+from common.worker.move_step import MoveHeartbeat, Step, StepInterrupted
 from tests.support.waiting import eventually
 
 PATH = "/dst/a.plot"
@@ -55,8 +55,8 @@ def told() -> list[Event]:
 
 
 @pytest.fixture
-def keeper(board: FakeBoard, told: list[Event]) -> MoveKeeper:
-    return MoveKeeper(board, told.append)  # type: ignore[arg-type]
+def keeper(board: FakeBoard, told: list[Event]) -> MoveHeartbeat:
+    return MoveHeartbeat(board, told.append)  # type: ignore[arg-type]
 
 
 def step(kind: MoveStep = MoveStep.ADMIT, then: MoveStep | None = MoveStep.RELEASE) -> Step:
@@ -64,7 +64,7 @@ def step(kind: MoveStep = MoveStep.ADMIT, then: MoveStep | None = MoveStep.RELEA
 
 
 def test_what_a_long_step_does_is_shown_while_it_lasts(
-    keeper: MoveKeeper, board: FakeBoard, monkeypatch: pytest.MonkeyPatch
+    keeper: MoveHeartbeat, board: FakeBoard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(move_step, "RENEW_S", 0.01)
     doing = move_step.Doing()
@@ -80,7 +80,7 @@ def test_what_a_long_step_does_is_shown_while_it_lasts(
     ids=["its own", "nobody's", "another's"],
 )
 def test_a_move_whose_plot_is_gone_leaves_the_board_and_no_other_does(
-    keeper: MoveKeeper, board: FakeBoard, noted: str | None, stays: bool
+    keeper: MoveHeartbeat, board: FakeBoard, noted: str | None, stays: bool
 ) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=30)
     board.kept[PATH] = PendingMove(
@@ -90,7 +90,9 @@ def test_a_move_whose_plot_is_gone_leaves_the_board_and_no_other_does(
     assert (PATH in board.kept) is stays
 
 
-def test_a_step_whose_move_was_decided_anew_meanwhile_is_void(keeper: MoveKeeper, board: FakeBoard) -> None:
+def test_a_step_whose_move_was_decided_anew_meanwhile_is_void(
+    keeper: MoveHeartbeat, board: FakeBoard
+) -> None:
     late = replace(step(), move="one")
     soon, past = (datetime.now(UTC) + timedelta(seconds=s) for s in (30, -30))
     other = PendingMove(
@@ -118,7 +120,7 @@ def test_a_step_whose_move_was_decided_anew_meanwhile_is_void(keeper: MoveKeeper
     ],
 )
 def test_a_harvester_that_has_no_copy_says_so_in_the_record(
-    keeper: MoveKeeper, board: FakeBoard, kind: MoveStep, error: TransferFailed
+    keeper: MoveHeartbeat, board: FakeBoard, kind: MoveStep, error: TransferFailed
 ) -> None:
     with pytest.raises(TransferFailed), keeper.working(replace(step(kind), move="one")):
         raise error
@@ -128,7 +130,7 @@ def test_a_harvester_that_has_no_copy_says_so_in_the_record(
     assert board.kept[PATH].move == "one"
 
 
-def test_while_a_step_works_its_move_is_alive(keeper: MoveKeeper, board: FakeBoard) -> None:
+def test_while_a_step_works_its_move_is_alive(keeper: MoveHeartbeat, board: FakeBoard) -> None:
     first = threading.Event()
     put = board.put_move
     board.put_move = lambda host, move: (put(host, move), first.set())[0]  # type: ignore[method-assign]
@@ -142,7 +144,9 @@ def test_while_a_step_works_its_move_is_alive(keeper: MoveKeeper, board: FakeBoa
     assert move.retry_at is None
 
 
-def test_long_work_is_renewed(keeper: MoveKeeper, board: FakeBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_work_is_renewed(
+    keeper: MoveHeartbeat, board: FakeBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(move_step, "RENEW_S", 0.01)
     third = threading.Event()
     put = board.put_move
@@ -158,7 +162,7 @@ def test_long_work_is_renewed(keeper: MoveKeeper, board: FakeBoard, monkeypatch:
 
 
 def test_a_redis_that_was_away_is_told_at_once_when_it_is_back(
-    keeper: MoveKeeper, board: FakeBoard, monkeypatch: pytest.MonkeyPatch
+    keeper: MoveHeartbeat, board: FakeBoard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else beat would find a plot there that nobody works on, and order it to be sent anew."""
     monkeypatch.setattr(move_step, "_REDIS_PAUSE_S", 0.001)
@@ -173,14 +177,14 @@ def test_a_redis_that_was_away_is_told_at_once_when_it_is_back(
         assert told.wait(move_step.RENEW_S / 3)
 
 
-def test_after_a_step_the_move_stands_at_the_next(keeper: MoveKeeper, board: FakeBoard) -> None:
+def test_after_a_step_the_move_stands_at_the_next(keeper: MoveHeartbeat, board: FakeBoard) -> None:
     with keeper.working(step(MoveStep.TRANSFER, MoveStep.ADMIT)):
         pass
 
     assert board.kept[PATH].step is MoveStep.ADMIT
 
 
-def test_after_the_last_step_the_move_is_gone(keeper: MoveKeeper, board: FakeBoard) -> None:
+def test_after_the_last_step_the_move_is_gone(keeper: MoveHeartbeat, board: FakeBoard) -> None:
     with keeper.working(step(MoveStep.RELEASE, None)):
         pass
 
@@ -188,7 +192,7 @@ def test_after_the_last_step_the_move_is_gone(keeper: MoveKeeper, board: FakeBoa
 
 
 def test_failures_are_counted_with_growing_pauses(
-    keeper: MoveKeeper, board: FakeBoard, told: list[Event]
+    keeper: MoveHeartbeat, board: FakeBoard, told: list[Event]
 ) -> None:
     for attempts, pause in ((1, 10), (2, 30), (3, 90)):
         with pytest.raises(TransferFailed), keeper.working(step()):
@@ -204,7 +208,7 @@ def test_failures_are_counted_with_growing_pauses(
 
 
 def test_a_night_without_room_is_no_failure_of_the_transfer_that_follows(
-    keeper: MoveKeeper, board: FakeBoard
+    keeper: MoveHeartbeat, board: FakeBoard
 ) -> None:
     def failing(kind: MoveStep, error: Exception) -> PendingMove:
         with pytest.raises(type(error)), keeper.working(step(kind)):
@@ -223,7 +227,7 @@ def test_a_night_without_room_is_no_failure_of_the_transfer_that_follows(
 
 
 def test_a_refused_plot_is_not_tried_again_by_itself(
-    keeper: MoveKeeper, board: FakeBoard, told: list[Event]
+    keeper: MoveHeartbeat, board: FakeBoard, told: list[Event]
 ) -> None:
     with pytest.raises(PlotRefused), keeper.working(step()):
         raise PlotRefused("3 of 27 proofs fail.")
@@ -236,7 +240,7 @@ def test_a_refused_plot_is_not_tried_again_by_itself(
     assert PATH in told[0].text
 
 
-def test_errors_that_nobody_foresaw_are_told_as_well(keeper: MoveKeeper, board: FakeBoard) -> None:
+def test_errors_that_nobody_foresaw_are_told_as_well(keeper: MoveHeartbeat, board: FakeBoard) -> None:
     with pytest.raises(OSError, match="I/O"), keeper.working(step()):
         raise OSError(5, "I/O error")
 
@@ -244,10 +248,10 @@ def test_errors_that_nobody_foresaw_are_told_as_well(keeper: MoveKeeper, board: 
 
 
 def test_a_worker_that_leaves_fails_nothing_and_lets_others_go_on_at_once(
-    keeper: MoveKeeper, board: FakeBoard, told: list[Event]
+    keeper: MoveHeartbeat, board: FakeBoard, told: list[Event]
 ) -> None:
-    with pytest.raises(LetGo), keeper.working(step()):
-        raise LetGo
+    with pytest.raises(StepInterrupted), keeper.working(step()):
+        raise StepInterrupted
 
     assert board.kept[PATH].attempts == 0
     assert board.kept[PATH].expires_at <= datetime.now(UTC)
@@ -255,7 +259,7 @@ def test_a_worker_that_leaves_fails_nothing_and_lets_others_go_on_at_once(
     assert told == []
 
 
-def test_a_missing_redis_stops_no_step(keeper: MoveKeeper, board: FakeBoard) -> None:
+def test_a_missing_redis_stops_no_step(keeper: MoveHeartbeat, board: FakeBoard) -> None:
     board.away = True
 
     with keeper.working(step()):
@@ -265,7 +269,7 @@ def test_a_missing_redis_stops_no_step(keeper: MoveKeeper, board: FakeBoard) -> 
 
 
 def test_what_is_sent_is_left_with_beat_for_the_harvester(
-    board: FakeBoard, keeper: MoveKeeper, told: list[Event]
+    board: FakeBoard, keeper: MoveHeartbeat, told: list[Event]
 ) -> None:
     sending = step(MoveStep.TRANSFER, MoveStep.ADMIT)
     with keeper.working(sending):
@@ -277,7 +281,7 @@ def test_what_is_sent_is_left_with_beat_for_the_harvester(
 
 
 def test_what_is_sent_while_redis_is_away_is_handed_over_when_it_is_back(
-    board: FakeBoard, keeper: MoveKeeper, monkeypatch: pytest.MonkeyPatch
+    board: FakeBoard, keeper: MoveHeartbeat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(move_step, "_REDIS_PAUSE_S", 0.001)
     board.away = True
@@ -290,7 +294,7 @@ def test_what_is_sent_while_redis_is_away_is_handed_over_when_it_is_back(
     assert board.kept[PATH].delivery == {}
 
 
-def test_a_worker_that_leaves_does_not_wait_for_redis(board: FakeBoard, keeper: MoveKeeper) -> None:
+def test_a_worker_that_leaves_does_not_wait_for_redis(board: FakeBoard, keeper: MoveHeartbeat) -> None:
     class Set:
         def is_set(self) -> bool:
             return True

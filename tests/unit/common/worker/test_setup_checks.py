@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from common.store.server_checks import Severity
+from common.store.server_checks import FindingLevel
 from common.worker.setup_checks import LONGEST_PLOT_S, Setup, setup_findings
 
 SOUND = Setup(
@@ -40,7 +40,7 @@ def test_what_a_worker_cannot_do_its_work_with_is_fatal_and_has_a_cure(
     changes: dict[str, object], told: str
 ) -> None:
     found = setup_findings(replace(SOUND, **changes))  # type: ignore[arg-type]
-    assert [finding.severity for finding in found] == [Severity.FATAL]
+    assert [finding.severity for finding in found] == [FindingLevel.FATAL]
     assert told in str(found[0])
     assert "\n" not in str(found[0])
 
@@ -60,13 +60,13 @@ def test_what_can_cost_plots_or_time_is_told_and_the_worker_runs(
     changes: dict[str, object], told: str
 ) -> None:
     found = setup_findings(replace(SOUND, **changes))  # type: ignore[arg-type]
-    assert [finding.severity for finding in found] == [Severity.WARNING]
+    assert [finding.severity for finding in found] == [FindingLevel.WARNING]
     assert told in str(found[0])
 
 
 def test_the_worst_comes_first() -> None:
     found = setup_findings(replace(SOUND, acks_late=True, own_pool=False))
-    assert [finding.severity for finding in found] == [Severity.FATAL, Severity.WARNING]
+    assert [finding.severity for finding in found] == [FindingLevel.FATAL, FindingLevel.WARNING]
 
 
 def test_of_beat_only_its_messages_are_judged() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harvester_worker.drives import part_files
-from harvester_worker.drives.part_files import Record
+from harvester_worker.drives.part_files import PartRecord
 
 NOW = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
 ID = "0f" * 32
@@ -22,8 +22,8 @@ def drive(tmp_path: Path) -> str:
     return str(tmp_path)
 
 
-def record(size_bytes: int = 1000) -> Record:
-    return Record(
+def record(size_bytes: int = 1000) -> PartRecord:
+    return PartRecord(
         plot_id=ID, name=f"{ID}.plot", size_bytes=size_bytes, source_host="h", path="/d/p", reserved_at=NOW
     )
 

@@ -6,33 +6,33 @@ from pathlib import Path
 
 import pytest
 
-from harvester_worker.drives.plot_index import _KEPT, Landed
+from harvester_worker.drives.plot_index import _KEPT, PlotIndex
 
 
 def test_it_outlives_the_worker_and_the_last_drive_counts(tmp_path: Path) -> None:
     file = tmp_path / "state" / "landed.json"
-    landed = Landed(file)
+    landed = PlotIndex(file)
     landed.put("a", "/farm/1")
     landed.put("a", "/farm/2")
-    assert Landed(file).drive_of("a") == "/farm/2"
-    assert Landed(file).drive_of("b") is None
+    assert PlotIndex(file).drive_of("a") == "/farm/2"
+    assert PlotIndex(file).drive_of("b") is None
 
 
 def test_what_could_not_be_written_is_not_taken_for_known_at_the_next_try(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.write_text("in the way")
-    landed = Landed(folder / "landed.json")
+    landed = PlotIndex(folder / "landed.json")
     for _ in range(2):
         with pytest.raises(OSError):
             landed.put("a", "/farm/1")
     assert landed.drive_of("a") is None
     folder.unlink()
     landed.put("a", "/farm/1")
-    assert Landed(folder / "landed.json").drive_of("a") == "/farm/1"
+    assert PlotIndex(folder / "landed.json").drive_of("a") == "/farm/1"
 
 
 def test_the_oldest_are_forgotten() -> None:
-    landed = Landed()
+    landed = PlotIndex()
     for number in range(_KEPT + 1):
         landed.put(str(number), "/farm/1")
     assert landed.drive_of("0") is None

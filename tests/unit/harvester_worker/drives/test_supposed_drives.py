@@ -12,7 +12,7 @@ import pytest
 from common.model.snapshot import DriveUse
 from common.system.probe import DirReport, Probe
 from harvester_worker.drives import registry, survey
-from harvester_worker.drives.registry import Drives
+from harvester_worker.drives.registry import DriveRegistry
 from tests.support.waiting import eventually
 
 
@@ -33,7 +33,7 @@ class Bay:
 
         monkeypatch.setattr(survey, "look", slow)
         monkeypatch.setattr(registry, "LOOK_S", 0.2)
-        self.drives = Drives(
+        self.drives = DriveRegistry(
             lambda: [str(folder / name) for name in "abc"],
             True,
             self.probe,

@@ -12,7 +12,7 @@ import pytest
 from common.system.mounts import Mounts
 from common.system.probe import look
 from harvester_worker.drives import part_files
-from harvester_worker.drives.survey import Looker
+from harvester_worker.drives.survey import DriveSurveyor
 from tests.support.waiting import eventually
 
 ID = "0f" * 32
@@ -24,7 +24,7 @@ class Listings:
     def __init__(self, drive: Path, monkeypatch: pytest.MonkeyPatch, kind: str = "ext4") -> None:
         self.drive, self.count, self.later_s = drive, 0, 60.0
         self.mounts = Mounts({"/": kind}, {drive.stat().st_dev: kind}, frozenset())
-        self.looker = Looker()
+        self.looker = DriveSurveyor()
         clock, scandir = time.time, os.scandir
         monkeypatch.setattr(time, "time", lambda: clock() + self.later_s)
 

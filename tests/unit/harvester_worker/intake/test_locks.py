@@ -7,13 +7,13 @@ import threading
 import pytest
 
 from common.errors import TransferFailed
-from harvester_worker.intake.locks import InHand
+from harvester_worker.intake.locks import IntakeLocks
 
 PLOT, OTHER = "0f" * 32, "1f" * 32
 
 
 def test_nothing_is_reserved_for_a_plot_that_is_being_taken_in() -> None:
-    plots = InHand()
+    plots = IntakeLocks()
 
     with plots.taking_in(PLOT), plots.taking_in(PLOT):  # its message came twice
         pass
@@ -30,7 +30,7 @@ def test_nothing_is_reserved_for_a_plot_that_is_being_taken_in() -> None:
 
 
 def test_a_plot_that_is_just_reserved_for_is_taken_in_afterwards() -> None:
-    plots, begun, reserved = InHand(), threading.Event(), threading.Event()
+    plots, begun, reserved = IntakeLocks(), threading.Event(), threading.Event()
     seen: list[bool] = []
 
     def take_in() -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from harvester_worker.drives import part_files
-from harvester_worker.drives.part_files import Part, Record
+from harvester_worker.drives.part_files import Part, PartRecord
 from harvester_worker.intake import resume
 from harvester_worker.intake.resume import arrived, tries_in_vain
 
 ID = "0f" * 32
 SIZE = 4 * resume.CUT_BYTES
-RECORD = Record(
+RECORD = PartRecord(
     plot_id=ID,
     name=f"{ID}.plot",
     size_bytes=SIZE,

@@ -7,13 +7,19 @@ from pathlib import Path
 import pytest
 
 from common.errors import TransferFailed
-from harvester_worker.receiver.rsyncd import Module, admitted, configuration, must_be_writable_down, trouble
+from harvester_worker.receiver.rsyncd import (
+    RsyncModule,
+    admitted,
+    configuration,
+    must_be_writable_down,
+    trouble,
+)
 
 STAMP = b"2026/11/22 13:05:27 [4711] "
 
 
 def test_each_door_is_a_module_that_takes_one_name_and_nothing_else() -> None:
-    modules = [Module("a1", Path("/farm/1/.incoming/x.part"), Path("/s/a1.secrets"))]
+    modules = [RsyncModule("a1", Path("/farm/1/.incoming/x.part"), Path("/s/a1.secrets"))]
     text = configuration(modules, 1000, 1000, Path("/s/1.log"))
 
     assert text.count("[a1]") == 1

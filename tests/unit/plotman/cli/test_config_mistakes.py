@@ -124,7 +124,7 @@ ERRORS = [
     ("state: %/state", f"host: {'a' * 254}", "2: farm.host: is not a name of letters"),
     ("state: %/state", "history_days: 999999999", "2: farm.history_days: 999999999 is more than 36600"),
     ("\nlogging", f"{DRIVES}, door_address: a b}}\nlogging",
-     "3: harvester.door_address: is neither the name of"),
+     "3: harvester.door_address: is neither a host name"),
     # Archiving.
     ("\nlogging", f"{LOCAL}{{site_root: ''}}\nlogging", "5: archiving.env.site_root: is not a full path"),
     ("\nlogging", f"{LOCAL}{{site_root: farm}}\nlogging", "5: archiving.env.site_root: is not a full path"),

@@ -11,16 +11,16 @@ import pytest
 from common.model.phase import Phase
 from common.model.snapshot import FinishedPlot, PlotState, Wait
 from plotman.cli.draw import draw
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 from plotman.control.queries import reports, tables
 from plotman.control.queries.plot_lines import details_lines, doomed_lines, files_lines, killed_lines
 from plotman.control.queries.schedule import dsched_json, dsched_table
-from plotman.control.selectors import Target
+from plotman.control.selectors import PlotSelection
 from tests.support.golden import golden, golden_json
 from tests.support.told import JOB, SILENT, T, farm, plotter
 
 
-def whole() -> Farm:
+def whole() -> FarmState:
     refused = FinishedPlot(
         path="/mnt/dst/00/plot-k32-x.plot",
         size_bytes=10**11,
@@ -81,7 +81,7 @@ FILES: dict[str, Any] = {
 
 
 def test_what_kill_and_files_say_reads_as_it_did() -> None:
-    target = Target("plotter1", JOB)
+    target = PlotSelection("plotter1", JOB)
     killed = {
         "deleted": 5,
         "freed_bytes": 10**10,

@@ -9,8 +9,8 @@ import pytest
 from common.errors import ExitCode, ManyPlots, NoSuchPlot, PlotmanError
 from common.model.snapshot import Job
 from common.names import Role
-from plotman.control.farm import Farm, narrowed
-from plotman.control.selectors import Silent, resolve
+from plotman.control.farm import FarmState, narrowed
+from plotman.control.selectors import HostIsLost, resolve
 from tests.support.told import JOB, SILENT, T, plotter
 
 
@@ -25,10 +25,10 @@ FAR = job("c0ffee00", "6b4e0000-cccc", 13)
 UNNAMED = SILENT.model_copy(update={"task_id": "0a0b0c0d-dddd", "pid": 14})
 
 
-def farm(stale: frozenset[tuple[Role, str]] = frozenset()) -> Farm:
+def farm(stale: frozenset[tuple[Role, str]] = frozenset()) -> FarmState:
     here = plotter(host="p1", jobs=(ONE, TWIN))
     there = plotter(host="p2", jobs=(FAR, UNNAMED), at=T - timedelta(minutes=3))
-    return Farm(
+    return FarmState(
         at=T, plotters={"p1": here, "p2": there}, archivers={}, harvesters={}, waits=None, stale=stale
     )
 
@@ -90,7 +90,7 @@ def test_what_names_none_says_where_to_look(handle: str, host: str | None, cure:
 
 def test_a_plot_on_a_silent_host_is_not_reachable_and_all_leaves_it_out() -> None:
     silent = farm(frozenset({(Role.PLOTTER, "p2")}))
-    with pytest.raises(Silent) as refused:
+    with pytest.raises(HostIsLost) as refused:
         resolve(silent, ["c0ffee"])
     assert str(refused.value) == (
         "plot c0ffee00 on p2 in /mnt/tmp/00: that host has been silent for 3m 0s. Start `plotman up` on p2."

@@ -12,7 +12,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Footer
 
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 from plotman.dashboard.app import Dashboard, make_app
 from tests.support.showcase import Recorded, Recorder
 
@@ -43,7 +43,7 @@ def shown() -> Shown:
 
     @asynccontextmanager
     async def show(
-        farm: Farm | Recorded, size: tuple[int, int] = (120, 40), asker: Recorder | None = None
+        farm: FarmState | Recorded, size: tuple[int, int] = (120, 40), asker: Recorder | None = None
     ) -> AsyncIterator[Pilot[None]]:
         source = farm if isinstance(farm, Recorded) else Recorded(farm)
         app = make_app(source, asker or Recorder())

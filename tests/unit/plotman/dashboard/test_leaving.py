@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from textual.widgets import Log
 
 from common import names
-from plotman.control.rpc import Question
+from plotman.control.rpc import TaskCall
 from plotman.dashboard.details import Details
 from plotman.dashboard.dialogs import Ask, Read, Type
 from tests.support import showcase
@@ -26,7 +26,7 @@ LEFT = 200  # times
 class Chatty(Recorder):
     """A host whose plot writes without end, every few milliseconds."""
 
-    def __call__(self, questions: Sequence[Question], *, timeout_s: float) -> list[Any]:
+    def __call__(self, questions: Sequence[TaskCall], *, timeout_s: float) -> list[Any]:
         self._never.wait(0.002)
         text = f"line {next(self._numbers)}\n" * 20
         return [{"text": text, "offset_bytes": 1, "ended": False} for _ in questions]

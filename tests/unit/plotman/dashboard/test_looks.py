@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from common import names
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 from tests.support import showcase
 from tests.support.golden import golden
 from tests.support.showcase import GB, Recorded, Recorder
@@ -88,7 +88,7 @@ async def test_a_large_farm_fills_a_large_screen(shown: Shown) -> None:
     assert len(text.splitlines()) == 150
 
 
-def test_a_farm_of_which_nothing_is_known_is_no_trouble(farm_of_nothing: Farm) -> None:
+def test_a_farm_of_which_nothing_is_known_is_no_trouble(farm_of_nothing: FarmState) -> None:
     from plotman.dashboard import headline, panes
 
     assert not any(table.rows for table in panes.all_tables(farm_of_nothing, None).values())
@@ -96,8 +96,8 @@ def test_a_farm_of_which_nothing_is_known_is_no_trouble(farm_of_nothing: Farm) -
 
 
 @pytest.fixture
-def farm_of_nothing() -> Farm:
-    return Farm(showcase.T, {}, {}, {}, None, frozenset())
+def farm_of_nothing() -> FarmState:
+    return FarmState(showcase.T, {}, {}, {}, None, frozenset())
 
 
 def files_of_a_plot(count: int) -> dict[str, Any]:

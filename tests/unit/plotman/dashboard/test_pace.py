@@ -12,8 +12,8 @@ from textual.message import Message
 
 from common.errors import ConfigError
 from common.model.snapshot import Event
-from plotman.control.farm import Farm
-from plotman.control.rpc import Question
+from plotman.control.farm import FarmState
+from plotman.control.rpc import TaskCall
 from plotman.dashboard.details import Details
 from plotman.dashboard.feed import Away, Feed, Seen
 from tests.support import showcase
@@ -27,7 +27,7 @@ class Busy:
     def __init__(self) -> None:
         self.told = 0
 
-    def look(self) -> Farm:
+    def look(self) -> FarmState:
         return showcase.small()
 
     def events(self, after: str | None, wait_s: float) -> list[tuple[str, Event]]:
@@ -56,7 +56,7 @@ def test_events_without_end_are_looked_at_once_a_second() -> None:
 
 def test_a_plotman_yaml_that_is_wrong_meanwhile_is_told_and_does_not_end_the_feed() -> None:
     class Wrong(Busy):
-        def look(self) -> Farm:
+        def look(self) -> FarmState:
             raise ConfigError("plotman.yaml is wrong.")
 
     told: list[Message] = []
@@ -76,7 +76,7 @@ def test_a_plotman_yaml_that_is_wrong_meanwhile_is_told_and_does_not_end_the_fee
 
 async def test_a_log_that_is_written_without_end_is_asked_for_once_a_second(shown: Shown) -> None:
     class Endless(Recorder):
-        def __call__(self, questions: Sequence[Question], *, timeout_s: float) -> list[Any]:
+        def __call__(self, questions: Sequence[TaskCall], *, timeout_s: float) -> list[Any]:
             asked.append(time.monotonic())
             return [{"text": "line\n", "offset_bytes": 5, "ended": False}]
 

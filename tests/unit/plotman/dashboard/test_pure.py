@@ -13,19 +13,19 @@ from rich.cells import cell_len
 from common.config import load
 from common.errors import ConfigError
 from common.model.snapshot import Event, Hold
-from plotman.control.rpc import Question
+from plotman.control.rpc import TaskCall
 from plotman.dashboard import filters, headline, layout, panes
 from plotman.dashboard.command_rules import Proposal, outcome
 from plotman.dashboard.event_log import event_row
 from plotman.dashboard.filters import Order
 from plotman.dashboard.layout import Size
-from plotman.dashboard.model import Cell, Column, Kind, Row, Table, Target, printable, shortened
+from plotman.dashboard.model import Cell, Column, Row, RowKind, RowSubject, Table, printable, shortened
 from plotman.dashboard.web import account, is_let_in, is_of_this_site
 from tests.support import showcase
 
 
 def table(*texts: str) -> Table:
-    rows = tuple(Row(Target(Kind.TMP, "p1", text), (Cell("p1"), Cell(text))) for text in texts)
+    rows = tuple(Row(RowSubject(RowKind.TMP, "p1", text), (Cell("p1"), Cell(text))) for text in texts)
     return Table("tmp", "Tmp", (Column("host", spare=1), Column("tmp", path=True)), rows)
 
 
@@ -103,7 +103,10 @@ def test_a_line_of_the_log_begins_with_the_plot_and_what_befell_it(told: str, sh
 def test_numbers_sort_as_numbers_and_what_is_unknown_comes_last() -> None:
     rows = [Cell("9", 9), Cell("?"), Cell("10", 10)]
     made = Table(
-        "t", "T", (Column("n"),), tuple(Row(Target(Kind.TMP, "p", str(n)), (c,)) for n, c in enumerate(rows))
+        "t",
+        "T",
+        (Column("n"),),
+        tuple(Row(RowSubject(RowKind.TMP, "p", str(n)), (c,)) for n, c in enumerate(rows)),
     )
     assert [row.cells[0].text for row in filters.ordered(made, Order("n"))] == ["9", "10", "?"]
     assert [row.cells[0].text for row in filters.ordered(made, Order("n", True))] == ["10", "9", "?"]
@@ -171,7 +174,7 @@ def test_beyond_this_machine_only_with_a_password(tmp_path_factory: pytest.TempP
 
 def test_what_an_undrain_lifted_is_told() -> None:
     said = "p1 takes plots; lifted: p1, /farm/1"
-    proposal = Proposal("let p1 take plots again", (Question("undrain", "p1", {}),))
+    proposal = Proposal("let p1 take plots again", (TaskCall("undrain", "p1", {}),))
     assert outcome(proposal, [{"answer": said, "lifted": ["p1", "/farm/1"], "drained": []}]) == ([said], [])
 
 

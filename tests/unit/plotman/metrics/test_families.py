@@ -15,13 +15,13 @@ from common.model.phase import Phase
 from common.model.snapshot import DirState, Drive, DriveUse, Failures
 from common.names import Role
 from common.store.counts import Counts
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 from plotman.metrics.collector import families
-from plotman.metrics.reading import View
+from plotman.metrics.reading import MetricsReading
 from tests.support.full_farm import GB, ID, archiver, drive, harvester, job, plotter
 
 
-def farm(**changes: Any) -> Farm:
+def farm(**changes: Any) -> FarmState:
     given: dict[str, Any] = {
         "at": datetime.now(UTC),
         "plotters": {"plotter1": plotter()},
@@ -30,10 +30,10 @@ def farm(**changes: Any) -> Farm:
         "waits": None,
         "stale": frozenset(),
     }
-    return Farm(**given | changes)
+    return FarmState(**given | changes)
 
 
-def scrape(view: View | None) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+def scrape(view: MetricsReading | None) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """Through the text format and back, as a server would."""
 
     class Once(Collector):
@@ -52,11 +52,11 @@ def scrape(view: View | None) -> dict[tuple[str, frozenset[tuple[str, str]]], fl
     return samples
 
 
-def value(view: View, metric: str, /, **labels: str) -> float | None:
+def value(view: MetricsReading, metric: str, /, **labels: str) -> float | None:
     return scrape(view).get((metric, frozenset(labels.items())))
 
 
-def names(view: View | None) -> set[str]:
+def names(view: MetricsReading | None) -> set[str]:
     return {name for name, _ in scrape(view)}
 
 
@@ -73,7 +73,7 @@ OLD = {
 
 
 def test_the_gauges_of_0_5_3_keep_their_names_and_labels() -> None:
-    found = scrape(View(farm()))
+    found = scrape(MetricsReading(farm()))
     labels = {
         "host": "plotter1",
         "plot_id": ID[:8],
@@ -87,18 +87,18 @@ def test_the_gauges_of_0_5_3_keep_their_names_and_labels() -> None:
 
 def test_an_unknown_phase_is_no_number_and_two_plots_without_id_are_two_series() -> None:
     nameless = (job(plot_id=None, phase=None, pid=1), job(plot_id=None, phase=None, pid=2))
-    found = scrape(View(farm(plotters={"p": plotter("p", jobs=nameless)})))
+    found = scrape(MetricsReading(farm(plotters={"p": plotter("p", jobs=nameless)})))
     assert sum(name == "plotman_plot_tmp_usage" for name, _ in found) == 2
     assert not any(name.startswith("plotman_plot_phase") for name, _ in found)
 
 
 def test_a_tenth_step_does_not_look_like_the_first() -> None:
-    view = View(farm(plotters={"p": plotter("p", jobs=(job(phase=Phase(1, 12)),))}))
+    view = MetricsReading(farm(plotters={"p": plotter("p", jobs=(job(phase=Phase(1, 12)),))}))
     assert 1.9 in {found for (name, _), found in scrape(view).items() if name.endswith("major_minor")}
 
 
 def test_jobs_are_counted_by_tmp_and_phase_also_where_there_are_none() -> None:
-    view = View(farm())
+    view = MetricsReading(farm())
     assert value(view, "plotman_jobs", host="plotter1", tmp_dir="/mnt/tmp/1", phase="2") == 1
     assert value(view, "plotman_jobs", host="plotter1", tmp_dir="/mnt/tmp/1", phase="unknown") == 1
     assert value(view, "plotman_jobs", host="plotter1", tmp_dir="/mnt/tmp/2", phase="unknown") == 0
@@ -109,7 +109,7 @@ def test_a_silent_host_is_down_and_what_it_said_last_is_no_figure_of_now() -> No
     stale = frozenset(
         {(Role.PLOTTER, "plotter1"), (Role.HARVESTER, "harvester1"), (Role.ARCHIVER, "plotter1")}
     )
-    view = View(farm(stale=stale))
+    view = MetricsReading(farm(stale=stale))
     assert value(view, "plotman_host_up", host="plotter1", role="plotter") == 0
     assert not names(view) & {
         "plotman_jobs",
@@ -134,21 +134,21 @@ def test_a_silent_host_is_down_and_what_it_said_last_is_no_figure_of_now() -> No
     ],
 )
 def test_a_drive_is_up_unless_something_befell_it(changes: dict[str, Any], up: int, full: int) -> None:
-    view = View(farm(harvesters={"h": harvester(drive(**changes), host="h")}))
+    view = MetricsReading(farm(harvesters={"h": harvester(drive(**changes), host="h")}))
     assert value(view, "plotman_drive_up", host="h", drive="/farm/1") == up
     assert value(view, "plotman_drive_full", host="h", drive="/farm/1") == full
 
 
 def test_room_that_is_not_known_is_neither_zero_nor_plenty() -> None:
     unknown = Drive(path="/farm/1", state=DirState.HANGING)
-    view = View(farm(harvesters={"h": harvester(unknown, host="h")}))
+    view = MetricsReading(farm(harvesters={"h": harvester(unknown, host="h")}))
     assert value(view, "plotman_drive_free_bytes", host="h", drive="/farm/1") is None
 
 
 def test_counters_stand_at_zero_before_the_first_plot_and_say_what_redis_counted() -> None:
-    assert value(View(farm()), "plotman_plots_made_total", host="plotter1") == 0
+    assert value(MetricsReading(farm()), "plotman_plots_made_total", host="plotter1") == 0
     counts = Counts({("plot-done", "plotter1"): 7, ("archived", "gone"): 2}, {("archived", "gone"): 9})
-    view = View(farm(), counts=counts)
+    view = MetricsReading(farm(), counts=counts)
     assert value(view, "plotman_plots_made_total", host="plotter1") == 7
     assert value(view, "plotman_archived_bytes_total", host="gone") == 9
     assert value(view, "plotman_events_total", host="gone", kind="archived") == 2
@@ -156,7 +156,7 @@ def test_counters_stand_at_zero_before_the_first_plot_and_say_what_redis_counted
 
 def test_a_plotter_that_gave_up_is_stopped_and_a_paused_one_is_not_enabled() -> None:
     dead = plotter("p", plotting=False, failures=Failures(consecutive=3))
-    view = View(farm(plotters={"p": dead}))
+    view = MetricsReading(farm(plotters={"p": dead}))
     assert value(view, "plotman_plotter_stopped", host="p") == 1
     assert value(view, "plotman_plotter_enabled", host="p") == 0
 
@@ -173,4 +173,7 @@ def test_a_plot_whose_step_failed_fails_also_where_no_drive_could_be_reserved() 
         PendingMove(path="cut", step=MoveStep.TRANSFER, attempts=1, **given),
         PendingMove(path="no drive", step=MoveStep.RESERVE, retry_at=datetime.now(UTC), **given),
     ]
-    assert value(View(farm(), moves={"plotter1": moves}), "plotman_moves_failing", host="plotter1") == 2
+    assert (
+        value(MetricsReading(farm(), moves={"plotter1": moves}), "plotman_moves_failing", host="plotter1")
+        == 2
+    )

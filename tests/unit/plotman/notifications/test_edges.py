@@ -10,7 +10,7 @@ import pytest
 
 from common.model.snapshot import Directory, DirState, Drive, DriveUse, Failures, Waits
 from common.names import Role
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 from plotman.notifications.conditions import conditions, nodes
 from plotman.notifications.edges import Tracked, follow
 from tests.support.full_farm import ago, drive, harvester, job, plotter
@@ -19,7 +19,7 @@ T = datetime(2026, 11, 22, 12, tzinfo=UTC)
 IDLE_S = 3600.0
 
 
-def farm(*drives: Drive, stale: Iterable[tuple[Role, str]] = (), **changes: Any) -> Farm:
+def farm(*drives: Drive, stale: Iterable[tuple[Role, str]] = (), **changes: Any) -> FarmState:
     given: dict[str, Any] = {
         "at": datetime.now(UTC),
         "plotters": {"p": plotter("p")},
@@ -28,7 +28,7 @@ def farm(*drives: Drive, stale: Iterable[tuple[Role, str]] = (), **changes: Any)
         "waits": None,
         "leader": "b",
     }
-    return Farm(**given | changes, stale=frozenset(stale))
+    return FarmState(**given | changes, stale=frozenset(stale))
 
 
 class Watch:
@@ -38,7 +38,7 @@ class Watch:
         self.tracked: dict[str, Tracked] = {}
         self.known: set[str] = set()
 
-    def look(self, at_s: float, seen: Farm) -> list[str]:
+    def look(self, at_s: float, seen: FarmState) -> list[str]:
         """What is told: `kind`, `-kind` where it is over."""
         now = T + timedelta(seconds=at_s)
         alive = {name for name, lives in nodes(seen).items() if lives}
@@ -69,16 +69,16 @@ NEVER_DECIDED = farm(**FINE, leader=None)
 EMPTIED = farm(plotters={}, harvesters={}, leader=None)
 
 
-def folders(state: DirState) -> Farm:
+def folders(state: DirState) -> FarmState:
     """tmp2 and dst are one directory."""
     both = Directory(path="/mnt/ssd", state=state)
     return farm(plotters={"p": plotter("p", jobs=(job(),), tmp2=both, dst_dirs=(both,))})
 
 
-Looks = list[tuple[float, Farm, list[str]]]
+Looks = list[tuple[float, FarmState, list[str]]]
 
 
-def every(step_s: float, until_s: float, seen: Farm) -> Looks:
+def every(step_s: float, until_s: float, seen: FarmState) -> Looks:
     return [(at * step_s, seen, []) for at in range(int(until_s / step_s))]
 
 

@@ -10,7 +10,7 @@ import pytest
 from common.config.notifications import NotificationTarget
 from plotman.notifications import messages
 from plotman.notifications.notification import Notification, of_event
-from plotman.notifications.queue import RETRIES_S, Mailbox, Rules, delivered, due, failed, rules_of
+from plotman.notifications.queue import RETRIES_S, TargetQueue, TargetRules, delivered, due, failed, rules_of
 from tests.support.full_farm import ID
 
 T = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -22,8 +22,8 @@ def note(number: int, kind: str = "plot-done") -> Notification:
     return Notification(id=str(number), kind=kind, host="p", at=T, text=f"text {number}", plot_id=ID)
 
 
-def box(*notes: Notification, **changes: Any) -> Mailbox:
-    return Mailbox(waiting=notes, **changes)
+def box(*notes: Notification, **changes: Any) -> TargetQueue:
+    return TargetQueue(waiting=notes, **changes)
 
 
 def numbers(told: tuple[Notification, ...]) -> list[str]:
@@ -38,37 +38,49 @@ AN_HOUR_OF_TWO = (T - timedelta(minutes=50), T - timedelta(minutes=1))
 @pytest.mark.parametrize(
     ("waiting", "rules", "local", "told"),
     [
-        pytest.param(box(), Rules(ANY), NOON, [], id="nothing"),
-        pytest.param(box(DONE), Rules(ANY), NOON, ["1"], id="at once"),
-        pytest.param(box(DONE, LOST), Rules(ANY), NOON, ["1", "2"], id="what is due together is one message"),
-        pytest.param(box(DONE, LOST), Rules(ANY, one_by_one=True), NOON, ["1"], id="a hook gets each"),
-        pytest.param(box(DONE, LOST), Rules(ANY, QUIET), NIGHT, [], id="nothing in quiet hours"),
-        pytest.param(box(DONE, LOST), Rules(ANY, QUIET), NOON, ["1", "2"], id="a summary after them"),
-        pytest.param(box(DONE, LOST), Rules(ANY, QUIET, True), NIGHT, ["2"], id="what cannot wait passes"),
+        pytest.param(box(), TargetRules(ANY), NOON, [], id="nothing"),
+        pytest.param(box(DONE), TargetRules(ANY), NOON, ["1"], id="at once"),
         pytest.param(
-            box(DONE, LOST, sent_at=AN_HOUR_OF_TWO), Rules(ANY, at_most=2), NOON, [], id="at most two an hour"
+            box(DONE, LOST), TargetRules(ANY), NOON, ["1", "2"], id="what is due together is one message"
+        ),
+        pytest.param(box(DONE, LOST), TargetRules(ANY, one_by_one=True), NOON, ["1"], id="a hook gets each"),
+        pytest.param(box(DONE, LOST), TargetRules(ANY, QUIET), NIGHT, [], id="nothing in quiet hours"),
+        pytest.param(box(DONE, LOST), TargetRules(ANY, QUIET), NOON, ["1", "2"], id="a summary after them"),
+        pytest.param(
+            box(DONE, LOST), TargetRules(ANY, QUIET, True), NIGHT, ["2"], id="what cannot wait passes"
+        ),
+        pytest.param(
+            box(DONE, LOST, sent_at=AN_HOUR_OF_TWO),
+            TargetRules(ANY, at_most=2),
+            NOON,
+            [],
+            id="at most two an hour",
         ),
         pytest.param(
             box(DONE, sent_at=(T - timedelta(minutes=61), T)),
-            Rules(ANY, at_most=2),
+            TargetRules(ANY, at_most=2),
             NOON,
             ["1"],
             id="room again",
         ),
         pytest.param(
             box(DONE, LOST, sent_at=AN_HOUR_OF_TWO),
-            Rules(ANY, critical_always=True, at_most=2),
+            TargetRules(ANY, critical_always=True, at_most=2),
             NOON,
             ["2"],
             id="what cannot wait passes the limit",
         ),
         pytest.param(
-            box(DONE, retry_at=T + timedelta(seconds=1)), Rules(ANY), NOON, [], id="not before the pause"
+            box(DONE, retry_at=T + timedelta(seconds=1)),
+            TargetRules(ANY),
+            NOON,
+            [],
+            id="not before the pause",
         ),
-        pytest.param(box(DONE, retry_at=T), Rules(ANY), NOON, ["1"], id="after the pause"),
+        pytest.param(box(DONE, retry_at=T), TargetRules(ANY), NOON, ["1"], id="after the pause"),
     ],
 )
-def test_what_is_due(waiting: Mailbox, rules: Rules, local: datetime, told: list[str]) -> None:
+def test_what_is_due(waiting: TargetQueue, rules: TargetRules, local: datetime, told: list[str]) -> None:
     assert numbers(due(waiting, rules, T, local)) == told
 
 
@@ -86,7 +98,7 @@ def test_what_is_due(waiting: Mailbox, rules: Rules, local: datetime, told: list
 )
 def test_quiet_hours_may_pass_midnight_and_be_for_some_days(quiet: str | None, hour: int, told: bool) -> None:
     sunday = T.replace(hour=hour)
-    assert bool(due(box(DONE), Rules(ANY, quiet), T, sunday)) is told
+    assert bool(due(box(DONE), TargetRules(ANY, quiet), T, sunday)) is told
 
 
 def test_what_fails_is_tried_with_growing_pauses_and_then_dropped() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import PlotmanError
-from plotman.supervisor.instance_lock import Claim, Record, record_of, stop_left_over
+from plotman.supervisor.instance_lock import InstanceLock, ProcessRecord, record_of, stop_left_over
 
 
 @pytest.fixture
@@ -20,28 +20,28 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
-def record(process: subprocess.Popen[bytes]) -> Record:
+def record(process: subprocess.Popen[bytes]) -> ProcessRecord:
     found = record_of("sleeper", process.pid)
     assert found
     return found
 
 
 def test_a_second_runner_of_a_state_folder_is_told_who_holds_it(tmp_path: Path) -> None:
-    claim = Claim(tmp_path)
+    claim = InstanceLock(tmp_path)
     with pytest.raises(PlotmanError, match=f"already runs for {tmp_path} .pid {os.getpid()}"):
-        Claim(tmp_path)
+        InstanceLock(tmp_path)
     claim.release()
-    Claim(tmp_path).release()
+    InstanceLock(tmp_path).release()
 
 
 def test_what_a_killed_runner_left_is_found_and_stopped(
     tmp_path: Path, sleeper: subprocess.Popen[bytes]
 ) -> None:
-    killed = Claim(tmp_path)
+    killed = InstanceLock(tmp_path)
     killed.record([record(sleeper)])
     killed.release()
 
-    claim = Claim(tmp_path)
+    claim = InstanceLock(tmp_path)
     left_over = claim.left_over()
     assert [entry.pid for entry, _ in left_over] == [sleeper.pid]
     stop_left_over(left_over)
@@ -65,7 +65,7 @@ def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(
     tmp_path: Path, sleeper: subprocess.Popen[bytes]
 ) -> None:
     ours = record(sleeper)
-    claim = Claim(tmp_path)
+    claim = InstanceLock(tmp_path)
     claim.record([replace(ours, created_s=ours.created_s - 60)])
     assert claim.left_over() == []
     claim.release()
@@ -73,7 +73,7 @@ def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(
 
 @pytest.mark.parametrize("content", ["", "[", '[{"pid": 1}]', "7"])
 def test_a_damaged_record_counts_as_none(tmp_path: Path, content: str) -> None:
-    claim = Claim(tmp_path)
+    claim = InstanceLock(tmp_path)
     (tmp_path / "up.children.json").write_text(content)
     assert claim.left_over() == []
     claim.release()

@@ -11,7 +11,7 @@ import pytest
 from plotman.supervisor import supervisor as module
 from plotman.supervisor.logs import ROTATE_BYTES, log_file
 from plotman.supervisor.processes import Child, Stage
-from plotman.supervisor.supervisor import Keeper, Pauses, how_it_ended
+from plotman.supervisor.supervisor import Pauses, Supervisor, how_it_ended
 
 WRITES = "import time\nwhile True: print('x' * 2**20, flush=True); time.sleep(0.01)"
 
@@ -23,7 +23,7 @@ def kept(state: Path, until: Callable[[list[str]], object], monkeypatch: pytest.
 
     async def keep() -> None:
         child = Child("x", (sys.executable, "-c", WRITES), Stage.WORKERS)
-        keeper = Keeper(child, state, said.append, lambda: None, Pauses())
+        keeper = Supervisor(child, state, said.append, lambda: None, Pauses())
         keeping = asyncio.create_task(keeper.keep())
         deadline = time.monotonic() + 30
         try:

@@ -14,18 +14,18 @@ import pytest
 from common.model.snapshot import DirState, FinishedPlot, PlotState
 from common.system.probe import DirReport
 from plotter_worker.directories import monitor
-from plotter_worker.directories.monitor import FileSeen, Seen, Survey, matters
+from plotter_worker.directories.monitor import DirectoryMonitor, DirectorySurvey, FileSeen, matters
 from tests.support.plots import write_plot
 from tests.support.waiting import eventually
 
 GB = 10**9
-FORMER = Seen(DirReport(DirState.OK, free_bytes=500 * GB, total_bytes=1000 * GB))
+FORMER = DirectorySurvey(DirReport(DirState.OK, free_bytes=500 * GB, total_bytes=1000 * GB))
 PLOT = FinishedPlot(
     path="/mnt/dst/plot", size_bytes=108 * GB, state=PlotState.READY, since=datetime(2026, 11, 22, tzinfo=UTC)
 )
 
 
-def with_room(free_bytes: int) -> Seen:
+def with_room(free_bytes: int) -> DirectorySurvey:
     return replace(FORMER, report=replace(FORMER.report, free_bytes=free_bytes))
 
 
@@ -43,7 +43,7 @@ def with_room(free_bytes: int) -> Seen:
     ids=["room shrinks", "a little room", "a gigabyte came free", "files", "a plot", "gone", "hanging"],
 )
 def test_beat_is_woken_by_what_may_let_a_plot_start_or_move_and_not_by_plots_that_grow(
-    now: Seen, expected: bool
+    now: DirectorySurvey, expected: bool
 ) -> None:
     assert matters(FORMER, now) is expected
 
@@ -56,7 +56,7 @@ def test_a_directory_that_cannot_be_watched_is_looked_at_all_the_same(
 
     monkeypatch.setattr(monitor, "INotify", no_more)
     write_plot(tmp_path)
-    one = Survey(str(tmp_path), True, lambda _: None)
+    one = DirectoryMonitor(str(tmp_path), True, lambda _: None)
     one.start()
     eventually(lambda: one.seen.plots, "its plot is seen", 5)
     one.stop()
@@ -67,7 +67,7 @@ def test_a_name_that_is_no_utf8_is_left_out_and_logged_once_and_all_else_is_seen
 ) -> None:
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")).write_bytes(b"x")
     plot = write_plot(tmp_path)
-    one = Survey(str(tmp_path), True, lambda _: None)
+    one = DirectoryMonitor(str(tmp_path), True, lambda _: None)
     one.start()
     try:
         eventually(lambda: one.seen.plots, "a look", 5)
@@ -94,7 +94,7 @@ def test_all_that_people_take_for_plots_is_listed_with_why_it_is_left_alone(tmp_
     (folder / "y.PLOT").write_bytes(b"?")
     (folder / "notes.txt").symlink_to(far)
     os.link(plot, os.fsencode(folder) + b"/caf\xe9.plot")
-    one = Survey(str(folder), True, lambda _: None)
+    one = DirectoryMonitor(str(folder), True, lambda _: None)
     one.start()
     try:
         eventually(lambda: one.seen.plots, "a look", 5)

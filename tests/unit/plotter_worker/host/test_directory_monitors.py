@@ -11,7 +11,7 @@ import pytest
 from common.config import Config
 from common.model.snapshot import DirState
 from plotter_worker.directories.retired import former_folders
-from plotter_worker.host.directory_monitors import Folders
+from plotter_worker.host.directory_monitors import DirectoryMonitors
 from tests.support.plots import write_plot
 from tests.support.waiting import eventually
 from tests.unit.common.config.test_reload import settings
@@ -29,30 +29,30 @@ def with_dirs(root: Path, tmp: str, dst: str) -> Config:
 
 
 @pytest.fixture
-def folders(tmp_path: Path) -> Iterator[Folders]:
-    made = Folders(with_dirs(tmp_path, "ab", "yz"), lambda _: None)
+def folders(tmp_path: Path) -> Iterator[DirectoryMonitors]:
+    made = DirectoryMonitors(with_dirs(tmp_path, "ab", "yz"), lambda _: None)
     made.start()
     eventually(lambda: looked_at(made), "all are looked at")
     yield made
     made.stop()
 
 
-def looked_at(folders: Folders) -> bool:
+def looked_at(folders: DirectoryMonitors) -> bool:
     return all(seen.report.state is DirState.OK for seen in folders.seen().values())
 
 
-def names(folders: Folders) -> str:
+def names(folders: DirectoryMonitors) -> str:
     return "".join(sorted(Path(path).name for path in folders.paths()))
 
 
-def test_a_directory_that_is_added_is_looked_at(folders: Folders, tmp_path: Path) -> None:
+def test_a_directory_that_is_added_is_looked_at(folders: DirectoryMonitors, tmp_path: Path) -> None:
     folders.follow(with_dirs(tmp_path, "abc", "yz"), frozenset())
     added = str(tmp_path / "c")
     eventually(lambda: folders.seen()[added].report.state is DirState.OK, "it is looked at")
 
 
 def test_a_directory_that_is_taken_out_is_let_go_when_nothing_is_made_in_it(
-    folders: Folders, tmp_path: Path
+    folders: DirectoryMonitors, tmp_path: Path
 ) -> None:
     less = with_dirs(tmp_path, "a", "yz")
     folders.follow(less, frozenset({str(tmp_path / "b")}))
@@ -65,7 +65,9 @@ def test_a_directory_that_is_taken_out_is_let_go_when_nothing_is_made_in_it(
     assert not folders.leaving
 
 
-def test_plots_in_a_directory_that_is_taken_out_still_leave(folders: Folders, tmp_path: Path) -> None:
+def test_plots_in_a_directory_that_is_taken_out_still_leave(
+    folders: DirectoryMonitors, tmp_path: Path
+) -> None:
     out = tmp_path / "z"
     plot = write_plot(out)
     eventually(lambda: folders.seen()[str(out)].plots, "the plot is seen")
@@ -80,7 +82,7 @@ def test_plots_in_a_directory_that_is_taken_out_still_leave(folders: Folders, tm
     assert folders.plot_folders == (str(tmp_path / "y"),)
 
 
-def test_a_directory_that_comes_back_is_no_longer_leaving(folders: Folders, tmp_path: Path) -> None:
+def test_a_directory_that_comes_back_is_no_longer_leaving(folders: DirectoryMonitors, tmp_path: Path) -> None:
     folders.follow(with_dirs(tmp_path, "a", "yz"), frozenset({str(tmp_path / "b")}))
     folders.follow(with_dirs(tmp_path, "ab", "yz"), frozenset())
     assert names(folders) == "abyz"
@@ -88,12 +90,12 @@ def test_a_directory_that_comes_back_is_no_longer_leaving(folders: Folders, tmp_
 
 
 def test_a_directory_that_is_taken_out_is_emptied_after_a_restart_too(
-    folders: Folders, tmp_path: Path
+    folders: DirectoryMonitors, tmp_path: Path
 ) -> None:
     plot = write_plot(tmp_path / "z")
     less = with_dirs(tmp_path, "ab", "y")
     folders.stop()
-    next_one = Folders(less, lambda _: None)
+    next_one = DirectoryMonitors(less, lambda _: None)
     next_one.follow(less, frozenset())
     next_one.follow(less, frozenset())
     assert names(next_one) == "abyz", "nobody has looked into it yet"

@@ -16,7 +16,7 @@ from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.records import JobRecord
 from plotter_worker.plotters.registry import plotter_for
 from plotter_worker.processes.table import identity, is_running
-from plotter_worker.reporting.events import News
+from plotter_worker.reporting.events import PlotterEvents
 
 # plotter -> scratch files whose names say nothing of their plot
 SCRATCH = {
@@ -59,7 +59,7 @@ class Machine:
 
     def kill(self, job: TrackedJob, running: list[TrackedJob]) -> None:
         folders = [str(self.tmp), str(self.dst)]
-        killing.terminate(job, "a person", folders, lambda: running, News("p1", Silent()))
+        killing.terminate(job, "a person", folders, lambda: running, PlotterEvents("p1", Silent()))
         assert job.record.process is not None
         assert not is_running(job.record.process)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from plotter_worker.directories.monitor import FileSeen, Seen
+from plotter_worker.directories.monitor import DirectorySurvey, FileSeen
 from plotter_worker.jobs import resources
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.records import JobRecord
@@ -56,7 +56,7 @@ def test_each_plot_of_a_job_takes_its_room_anew_from_its_first_line_on() -> None
         plot_id = job.progress.plot_id
         listing = (FileSeen(f"{plot_id}.tmp", tmp_bytes, tmp_bytes),)
         final = (FileSeen(f"{plot_id}.plot", dst_bytes, dst_bytes),)
-        resources.refresh(job, {"/t": Seen(files=listing), "/d": Seen(files=final)})
+        resources.refresh(job, {"/t": DirectorySurvey(files=listing), "/d": DirectorySurvey(files=final)})
         return to_come()
 
     def to_come() -> tuple[int, int]:

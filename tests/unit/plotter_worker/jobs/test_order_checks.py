@@ -9,7 +9,7 @@ import pytest
 from common.errors import OrderRefused
 from common.model.messages import PlotOrder
 from common.model.snapshot import DirState, PlotterSnapshot
-from plotter_worker.jobs.order_checks import Place, place
+from plotter_worker.jobs.order_checks import PlotPlace, place
 from tests.support.paper import GB
 from tests.unit.beat.builders import at, directory, job, plotter, tmp_dir
 
@@ -27,7 +27,7 @@ def order(**fields: Any) -> PlotOrder:
 
 
 def test_an_order_that_fits_is_carried_out_where_it_says() -> None:
-    assert place(order(), host(), at(0)) == Place("/tmp1", None, "/dst1")
+    assert place(order(), host(), at(0)) == PlotPlace("/tmp1", None, "/dst1")
     assert place(order(expires_at=at(1)), host(last_start_at=at(-6)), at(0)).tmp == "/tmp1"
 
 
@@ -36,7 +36,7 @@ def test_a_person_s_order_goes_where_there_is_room() -> None:
     asked = PlotOrder(host="h")
     # A person may start a plot in spite of pause and stagger.
     busy = host(jobs=jobs, plotting=False, last_start_at=at(-1))
-    assert place(asked, busy, at(0)) == Place("/tmp2", None, "/dst2")
+    assert place(asked, busy, at(0)) == PlotPlace("/tmp2", None, "/dst2")
 
 
 def test_a_person_s_order_passes_over_what_is_full_or_cannot_be_used() -> None:

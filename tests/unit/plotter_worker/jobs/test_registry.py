@@ -11,7 +11,7 @@ import pytest
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.order_checks import AlreadyTaken
 from plotter_worker.jobs.records import JobRecord, Records
-from plotter_worker.jobs.registry import Roster
+from plotter_worker.jobs.registry import JobRegistry
 from plotter_worker.plotters.registry import plotter_for
 
 
@@ -21,11 +21,11 @@ def job_of(task_id: str) -> TrackedJob:
 
 
 @pytest.fixture
-def roster(tmp_path: Path) -> Roster:
-    return Roster(Records(tmp_path), threading.RLock())
+def roster(tmp_path: Path) -> JobRegistry:
+    return JobRegistry(Records(tmp_path), threading.RLock())
 
 
-def test_an_order_is_carried_out_once_also_after_its_job_ended_and_was_reported(roster: Roster) -> None:
+def test_an_order_is_carried_out_once_also_after_its_job_ended_and_was_reported(roster: JobRegistry) -> None:
     roster.must_be_new("t")
     job = job_of("t")
     roster.ordered(job)
@@ -37,7 +37,7 @@ def test_an_order_is_carried_out_once_also_after_its_job_ended_and_was_reported(
     roster.must_be_new("another")
 
 
-def test_a_second_task_cannot_stand_for_a_job(roster: Roster) -> None:
+def test_a_second_task_cannot_stand_for_a_job(roster: JobRegistry) -> None:
     job = job_of("t")
     roster.found(job)
     assert roster.claim("t") is job

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plotter_worker.jobs.stall_rules import Kind, Sample, Stall, Work, follow, verdict
+from plotter_worker.jobs.stall_rules import Sample, Stall, StallKind, Work, updated, verdict
 
 LIMIT_S = 30 * 60
 
@@ -16,7 +16,7 @@ def sample(minute: float, cpu_s: float = 100, io: int | None = 5_000_000, **fiel
 def after(*samples: Sample) -> Stall | None:
     standing = None
     for one in samples:
-        standing = follow(standing, one)
+        standing = updated(standing, one)
     assert standing is not None
     return verdict(standing, LIMIT_S)
 
@@ -25,7 +25,7 @@ def test_a_plotter_that_shows_nothing_for_the_set_time_is_stalled() -> None:
     assert after(sample(0), sample(29)) is None
     stall = after(sample(0), sample(29), sample(31))
     assert stall is not None
-    assert (stall.kind, stall.overdue) == (Kind.SILENT, True)
+    assert (stall.kind, stall.overdue) == (StallKind.SILENT, True)
     assert stall.text == "no line in its log, no processor time, no disk access for 31m 0s"
 
 
@@ -70,23 +70,23 @@ def test_a_plotter_that_a_person_suspended_is_never_stalled_and_then_has_all_its
 def test_a_hanging_drive_is_named_as_such() -> None:
     stall = after(sample(0), sample(5, in_disk=True), sample(31, in_disk=True))
     assert stall is not None
-    assert stall.kind is Kind.DISK
+    assert stall.kind is StallKind.DISK
 
 
 def test_the_plotter_s_own_words_count_at_once_and_are_overdue_later() -> None:
     words = "Only wrote 1 of 2 bytes. Retrying in five minutes."
     first = after(sample(0, words=words))
-    assert first == Stall(Kind.WAITS, words, overdue=False)
+    assert first == Stall(StallKind.WAITS, words, overdue=False)
     # Each try writes a little, and a line to the log.
     tries = [sample(5 * n, cpu_s=100 + n * 0.1, io=5_000_000 * n, log_bytes=n, words=words) for n in range(7)]
-    assert after(*tries) == Stall(Kind.WAITS, words, overdue=True)
+    assert after(*tries) == Stall(StallKind.WAITS, words, overdue=True)
     assert after(*tries, sample(35, log_bytes=99)) is None
 
 
 def test_a_plotter_that_waits_for_one_plot_and_makes_the_next_is_busy() -> None:
     words = "Copy failed, retrying."
     stall = after(sample(0, words=words), sample(40, cpu_s=100 + 40 * 60, words=words))
-    assert stall == Stall(Kind.WAITS, words, overdue=True, busy=True)
+    assert stall == Stall(StallKind.WAITS, words, overdue=True, busy=True)
 
 
 def test_work_of_the_children_counts_once_it_is_looked_at() -> None:

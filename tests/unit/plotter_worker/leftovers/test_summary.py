@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from common.model.snapshot import Leftovers
-from plotter_worker.directories.monitor import FileSeen, Seen
+from plotter_worker.directories.monitor import DirectorySurvey, FileSeen
 from plotter_worker.leftovers.summary import glance
 
 NOW = 100_000.0
 NAME = f"plot-k32-2026-11-22-11-28-{'a' * 64}.plot"
 
 
-def seen(name: str, changed_s: float = 1_000) -> Seen:
-    return Seen(files=(FileSeen(name, 10, 4096, int(changed_s * 1e9)), FileSeen("mine", 1, 512, 1)))
+def seen(name: str, changed_s: float = 1_000) -> DirectorySurvey:
+    return DirectorySurvey(
+        files=(FileSeen(name, 10, 4096, int(changed_s * 1e9)), FileSeen("mine", 1, 512, 1))
+    )
 
 
 def test_old_scratch_is_counted_with_its_directories() -> None:

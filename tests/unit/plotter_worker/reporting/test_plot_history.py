@@ -12,11 +12,11 @@ from common.config.model import Config
 from common.errors import TransferFailed
 from common.history.pages import HistoryOrder, page
 from common.history.recorder import history_path
-from common.history.rows import End, Kind, PlotEnd, Row, TransferEnd
+from common.history.rows import End, HistoryKind, PlotEnd, Row, TransferEnd
 from common.history.store import reading
 from common.model.messages import Admission, Delivery, Reservation
 from common.names import Role
-from common.worker.move_step import LetGo
+from common.worker.move_step import StepInterrupted
 from plotter_worker.jobs import outcome as ending
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.records import JobRecord, Records
@@ -43,14 +43,16 @@ def history(settings: Config) -> Iterator[PlotHistory]:
     made.stop()
 
 
-def rows(settings: Config, kind: Kind, role: str = "plotter") -> list[Row]:
+def rows(settings: Config, kind: HistoryKind, role: str = "plotter") -> list[Row]:
     with reading(settings.state_dir / "history" / f"{role}.sqlite3") as file:
         return file.page(kind, 99) if file else []
 
 
 def kept(settings: Config, count: int) -> list[PlotEnd]:
     """So many plots, oldest first."""
-    found = eventually(lambda: len(all_ := rows(settings, Kind.PLOTS)) >= count and all_, "they are kept")
+    found = eventually(
+        lambda: len(all_ := rows(settings, HistoryKind.PLOTS)) >= count and all_, "they are kept"
+    )
     assert len(found) == count
     return [row for row in reversed(found) if isinstance(row, PlotEnd)]
 
@@ -110,7 +112,7 @@ def test_how_a_plotter_without_a_log_ended_is_known_only_by_its_exit_code(
     (row,) = kept(settings, 1)
     assert (row.end, row.reason, row.plot_id) == (end, outcome.reason, None)
     assert history.tally().day_count == 0
-    order = HistoryOrder(host="p1", kind=Kind.PLOTS, failed=True)
+    order = HistoryOrder(host="p1", kind=HistoryKind.PLOTS, failed=True)
     asked = page(order, [(history_path(settings.state_dir, Role.PLOTTER), None)])
     assert len(asked["rows"]) == (1 if end is End.FAILED else 0)
 
@@ -149,13 +151,13 @@ def test_a_transfer_is_one_row_with_the_tries_that_it_took(history: PlotHistory,
     )
     with pytest.raises(TransferFailed), archiver.trying(path, "h1", "try1"):
         raise TransferFailed("The cable was pulled.", "Plug it in.")
-    with pytest.raises(LetGo), archiver.trying(path, "h1", "try2"):
-        raise LetGo
+    with pytest.raises(StepInterrupted), archiver.trying(path, "h1", "try2"):
+        raise StepInterrupted
     with archiver.trying(path, "h1", "try3") as delivered:
         delivered(Delivery(reservation=reservation, digest="x", sent_bytes=3_000_000, took_s=2.0))
     archiver.stop()
     assert archiver.tally().day_bytes == 4_000_000
-    assert [row.end for row in rows(settings, Kind.TRANSFERS, "archiver")] == [End.SENT, End.FAILED]
+    assert [row.end for row in rows(settings, HistoryKind.TRANSFERS, "archiver")] == [End.SENT, End.FAILED]
     admission = Admission(
         reservation=reservation, landed=f"/mnt/1/{PLOT}", size_bytes=4_000_000, verified="30 proofs", took_s=5
     )
@@ -163,7 +165,7 @@ def test_a_transfer_is_one_row_with_the_tries_that_it_took(history: PlotHistory,
         history.released(admission)
     history.refused(path, "It is no plot.")
     history.stop()
-    refused, archived = rows(settings, Kind.TRANSFERS)
+    refused, archived = rows(settings, HistoryKind.TRANSFERS)
     assert isinstance(archived, TransferEnd) and isinstance(refused, TransferEnd)
     assert (archived.end, archived.attempts, archived.sent_bytes) == (End.ARCHIVED, 2, 3_000_000)
     assert (archived.reserve_s, archived.transfer_s, archived.admit_s) == (0.25, 2.0, 5)

@@ -9,26 +9,26 @@ import pytest
 
 from common.model import holds
 from common.model.snapshot import Hold
-from plotter_worker.state.operator import Steering, SteeringFile
+from plotter_worker.state.operator import OperatorState, OperatorStateFile
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=6)
 
 
-def again(folder: Path) -> Steering:
+def again(folder: Path) -> OperatorState:
     """As the next worker reads it."""
-    return SteeringFile(folder).now
+    return OperatorStateFile(folder).now
 
 
 def test_a_pause_holds_until_its_time_and_says_who_why_and_when(tmp_path: Path) -> None:
-    SteeringFile(tmp_path).hold(holds.PLOTTING, Hold(reason="noise", by="anna@desk", until=LATER))
+    OperatorStateFile(tmp_path).hold(holds.PLOTTING, Hold(reason="noise", by="anna@desk", until=LATER))
     assert again(tmp_path).pause_reason(NOW, 3600) == "noise (anna@desk), until 19:00"
     assert again(tmp_path).pause_reason(LATER) is None
     assert again(tmp_path).plotting_held(LATER) is None
 
 
 def test_a_pause_after_so_many_plots_works_when_they_have_started(tmp_path: Path) -> None:
-    said = SteeringFile(tmp_path)
+    said = OperatorStateFile(tmp_path)
     said.hold(holds.PLOTTING, Hold(by="anna@desk"), after=1)
     assert said.now.plotting_held(NOW) is None
     said.started(NOW)
@@ -42,7 +42,7 @@ def test_a_pause_after_so_many_plots_works_when_they_have_started(tmp_path: Path
 
 
 def test_a_drained_host_stays_drained_though_plotting_is_unpaused(tmp_path: Path) -> None:
-    said = SteeringFile(tmp_path)
+    said = OperatorStateFile(tmp_path)
     said.hold(holds.ALL, Hold(reason="moving house"))
     said.pause("noise")
     said.unpause()
@@ -52,7 +52,7 @@ def test_a_drained_host_stays_drained_though_plotting_is_unpaused(tmp_path: Path
 
 
 def test_directories_and_archiving_are_held_apart_from_plotting(tmp_path: Path) -> None:
-    said = SteeringFile(tmp_path)
+    said = OperatorStateFile(tmp_path)
     said.hold("/tmp1", Hold(until=LATER))
     said.hold(holds.ARCHIVING, Hold())
     now = again(tmp_path)
@@ -76,7 +76,7 @@ def test_directories_and_archiving_are_held_apart_from_plotting(tmp_path: Path) 
 def test_plotters_that_died_at_once_are_forgotten_for_one_that_works_and_was_started_later(
     tmp_path: Path, started_at: datetime, left: int
 ) -> None:
-    said = SteeringFile(tmp_path)
+    said = OperatorStateFile(tmp_path)
     said.died_at_once("no keys", NOW - timedelta(minutes=1))
     said.died_at_once("no keys", NOW)
     said.works(started_at)

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from common.errors import OrderRefused, TransferFailed
-from common.worker.move_step import LetGo
+from common.worker.move_step import StepInterrupted
 from common.worker.pool import StopEvent, StopReason
 from tests.integration.plotter_worker.conftest import Site
 from tests.support.paths import ROOT
@@ -111,7 +111,7 @@ def begin(
     def run() -> None:
         try:
             site.move(mover, plot, stop)
-        except (LetGo, TransferFailed) as error:
+        except (StepInterrupted, TransferFailed) as error:
             ends.append(error)
 
     thread = threading.Thread(target=run)
@@ -125,7 +125,7 @@ def test_a_transfer_goes_on_when_its_archiver_leaves(site: Site, plot: Path) -> 
     thread, ends = begin(site, plot, stop)
     stop.set(StopReason.SHUTDOWN)
     thread.join(10)
-    assert isinstance(ends[0], LetGo)
+    assert isinstance(ends[0], StepInterrupted)
     (site.folder / "go").touch()
     eventually((site.root / "1" / plot.name).exists, "the copy is made", 10)
     assert plot.exists()
@@ -168,7 +168,7 @@ def test_a_transfer_that_runs_already_is_waited_for(site: Site, plot: Path, know
         mover = site.mover(**archiving)
         mover.start()
         assert mover.report.elsewhere == f"sleep (pid {orphan})"
-        with pytest.raises(LetGo):
+        with pytest.raises(StepInterrupted):
             site.move(mover, plot)
     finally:
         os.kill(orphan, 9)

@@ -8,7 +8,7 @@ import pytest
 
 from beat.policy.decision import Move
 from beat.policy.moves.moves import plan_moves
-from beat.policy.moves.target_capacity import Places
+from beat.policy.moves.target_capacity import TargetCapacity
 from common.model.pending import MoveStep, PendingMove
 from common.model.snapshot import ArchiverSnapshot, FinishedPlot, TargetReport, TargetSpace, Transfer, Wait
 from tests.unit.beat.builders import GB, T, archiver, at, decided, drive, farm, keeper, move, plot, reasons
@@ -29,7 +29,7 @@ def plan(
     their_moves: dict[str, list[PendingMove]] | None = None,
 ) -> tuple[tuple[Move, ...], tuple[Wait, ...]]:
     mine = archiver(target=report)
-    places = Places(
+    places = TargetCapacity(
         {each.host: each for each in (mine, *others)}, {"p1": list(moves), **(their_moves or {})}, T
     )
     snapshot = keeper(finished or plot("a"))

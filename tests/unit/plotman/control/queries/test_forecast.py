@@ -6,18 +6,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from common.history.recent_counts import Tallying
+from common.history.recent_counts import RecentCounts
 from common.history.rows import End, PlotEnd, TransferEnd
 from common.model.snapshot import ArchiverSnapshot, DirState, Drive, DriveUse, HarvesterSnapshot, Tally
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 from plotman.control.queries.forecast import forecast, pace, paces_table, sentence
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TIB = 2**40
 
 
-def farm(drives: tuple[Drive, ...], tally: Tally | None) -> Farm:
-    return Farm(
+def farm(drives: tuple[Drive, ...], tally: Tally | None) -> FarmState:
+    return FarmState(
         at=NOW,
         plotters={},
         archivers={"p1": ArchiverSnapshot(host="p1", at=NOW, tally=tally)},
@@ -81,7 +81,7 @@ def test_the_pace_of_several_hosts_is_their_sum_over_the_time_of_the_oldest() ->
 
 
 def test_a_tally_counts_each_plot_once_in_the_hour_it_ended() -> None:
-    tally = Tallying()
+    tally = RecentCounts()
     for number, ago in enumerate([timedelta(minutes=59), timedelta(minutes=61), timedelta(hours=25)]):
         for _ in range(2):
             tally.add(

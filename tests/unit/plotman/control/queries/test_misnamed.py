@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from beat.policy.remedies import CURES
+from beat.policy.remedies import REMEDIES
 from common.errors import PlotmanError
 from common.model.messages import PlotsFound
 from common.model.snapshot import PlotState
 from common.names import Role
 from plotman.control.queries import misnamed
 from plotman.control.queries.explain import explain
-from plotman.control.queries.why import Answer, about
+from plotman.control.queries.why import WhyAnswer, about
 from tests.unit.beat import builders as b
 from tests.unit.plotman.control.queries.test_why import seen
 
@@ -24,7 +24,7 @@ REASON = f"this is plot 6b4e7375 under another name; it should be called plot-k3
 
 def why(
     told: dict[str, Any], *plots: Any, stale: frozenset[Any] = frozenset(), archiving: bool = True
-) -> Answer:
+) -> WhyAnswer:
     """The answer about the copy, where the harvesters answer so."""
     copy = b.plot("plot (copy)", "/dst", state=PlotState.MISNAMED, reason=REASON, plot_id=PLOT_ID)
     harvesters = b.farm(**{host: [] for host in told})
@@ -82,4 +82,4 @@ def test_an_answer_that_cannot_be_read_is_none(monkeypatch: pytest.MonkeyPatch, 
 
 @pytest.mark.parametrize("state", [PlotState.FOREIGN, PlotState.MISNAMED, PlotState.REFUSED, PlotState.OPEN])
 def test_no_file_that_may_be_a_plot_is_to_be_deleted(state: PlotState) -> None:
-    assert "delete" not in CURES[state.value].lower()
+    assert "delete" not in REMEDIES[state.value].lower()

@@ -9,11 +9,11 @@ from datetime import timedelta
 import pytest
 
 from common.model.snapshot import Waits
-from plotman.control.farm import Farm, narrowed
+from plotman.control.farm import FarmState, narrowed
 from plotman.control.queries import reports, scheduler_status, tables
 from plotman.dashboard import headline, panes
 from plotman.flower import sections
-from plotman.metrics.reading import View
+from plotman.metrics.reading import MetricsReading
 from plotman.metrics.work import decisions
 from tests.support import showcase
 
@@ -21,18 +21,18 @@ REASON = "stagger 1623s/1800s"
 FARM = replace(showcase.small(), leader="hub:1")
 
 
-def told_ago(seconds: float, leader: str | None = None) -> Farm:
+def told_ago(seconds: float, leader: str | None = None) -> FarmState:
     assert FARM.waits is not None
     at = FARM.at - timedelta(seconds=seconds)
     return replace(FARM, leader=leader, waits=FARM.waits.model_copy(update={"at": at}))
 
 
-def shown(farm: Farm) -> Iterator[tuple[str, str]]:
+def shown(farm: FarmState) -> Iterator[tuple[str, str]]:
     """What people and programs read of what waits, by the place where they do."""
     yield "status", str([tables.waits_table(farm), tables.tmp_table(farm), reports.status_json(farm)])
     yield "dashboard", str([headline.status(farm), panes.all_tables(farm, None)])
     yield "Flower", str(sections.page(farm).sections)
-    yield "metrics", str([sample for family in decisions(View(farm)) for sample in family.samples])
+    yield "metrics", str([sample for family in decisions(MetricsReading(farm)) for sample in family.samples])
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,12 @@ def shown(farm: Farm) -> Iterator[tuple[str, str]]:
         pytest.param(told_ago(50), False, id="one is restarted"),
         pytest.param(told_ago(61), True, id="none has for a minute"),
         pytest.param(replace(FARM, leader=None, waits=None), True, id="none ever did"),
-        pytest.param(Farm(FARM.at, {}, {}, {}, None, frozenset()), False, id="there is nothing to decide"),
+        pytest.param(
+            FarmState(FARM.at, {}, {}, {}, None, frozenset()), False, id="there is nothing to decide"
+        ),
     ],
 )
-def test_that_nobody_decides_is_said_when_it_is_no_restart(farm: Farm, missed: bool) -> None:
+def test_that_nobody_decides_is_said_when_it_is_no_restart(farm: FarmState, missed: bool) -> None:
     assert scheduler_status.nobody_decides(farm) is missed
     assert (scheduler_status.note(farm) is not None) is missed
 

@@ -16,7 +16,7 @@ from plotman.dashboard import panes
 from tests.support.told import JOB, PLOT_ID, SILENT, T, farm, plotter
 
 
-def cells(table: tables.Table, row: int = 0) -> dict[str, str]:
+def cells(table: tables.PlainTable, row: int = 0) -> dict[str, str]:
     return dict(zip(table.columns, table.rows[row], strict=True))
 
 

@@ -12,10 +12,10 @@ from common.errors import ExitCode
 from common.model.pending import MoveStep, PendingMove
 from common.model.snapshot import RunStatus, Transfer, Waits
 from common.names import Role
-from plotman.control.farm import Farm
+from plotman.control.farm import FarmState
 from plotman.control.queries import tables
 from plotman.control.queries.explain import explain
-from plotman.control.queries.why import Answer, NothingCalledSo, Picture, about, as_dict, heading
+from plotman.control.queries.why import FarmPicture, NoSuchSubject, WhyAnswer, about, as_dict, heading
 from tests.unit.beat import builders as b
 from tests.unit.beat.builders import decided
 
@@ -24,7 +24,7 @@ PLOT_ID = "6b4e7375" + "0" * 56
 
 def seen(
     *plotters: Any, leader: str | None = "beat", moves: tuple[PendingMove, ...] = (), **farm: Any
-) -> Picture:
+) -> FarmPicture:
     """The farm with what the rules say of it."""
     hosts = {one.host: one for one in plotters}
     archivers = {host: b.archiver(host) for host in hosts} | farm.get("archivers", {})
@@ -33,15 +33,17 @@ def seen(
     orders = {"p1": list(farm.get("orders", ()))}
     decision = decided(hosts, **given, orders=orders, moves=of_p1, now=b.T)
     stale = farm.get("stale", frozenset())
-    made = Farm(b.T, hosts, **given, waits=Waits(beat="b", at=b.at(-3), waits=decision.waits), stale=stale)
-    return Picture(made, orders, of_p1, decision.waits, leader, () if leader else decision.starts)
+    made = FarmState(
+        b.T, hosts, **given, waits=Waits(beat="b", at=b.at(-3), waits=decision.waits), stale=stale
+    )
+    return FarmPicture(made, orders, of_p1, decision.waits, leader, () if leader else decision.starts)
 
 
-def told(picture: Picture, subject: str | None = None) -> list[tuple[str | None, str, str | None]]:
+def told(picture: FarmPicture, subject: str | None = None) -> list[tuple[str | None, str, str | None]]:
     return [(one.rule, one.text, one.when) for one in about(explain(picture), subject)]
 
 
-def one(picture: Picture, subject: str) -> Answer:
+def one(picture: FarmPicture, subject: str) -> WhyAnswer:
     (answer,) = about(explain(picture), subject)
     return answer
 
@@ -82,7 +84,7 @@ def test_what_happens_is_told_too() -> None:
     assert one_tmp(started).rule is None
 
 
-def one_tmp(picture: Picture) -> Answer:
+def one_tmp(picture: FarmPicture) -> WhyAnswer:
     return next(answer for answer in explain(picture) if answer.kind == "tmp")
 
 
@@ -142,7 +144,7 @@ def test_a_silent_host_and_a_drive_that_takes_nothing_are_told() -> None:
 
 
 def test_an_unknown_subject_names_what_is_meant_perhaps() -> None:
-    with pytest.raises(NothingCalledSo) as raised:
+    with pytest.raises(NoSuchSubject) as raised:
         about(explain(seen(b.plotter(jobs=(b.job(plot_id=PLOT_ID),)))), "/tpm1")
     assert raised.value.exit_code == ExitCode.NOTHING
     assert "/tmp1" in str(raised.value)

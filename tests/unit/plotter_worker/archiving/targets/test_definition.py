@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from common.config.model import Config
-from plotter_worker.archiving.targets.definition import Target, target_of, without_harmful
+from plotter_worker.archiving.targets.definition import ArchiveTarget, target_of, without_harmful
 from tests.support.sections import SCHEDULING
 
 FAR = {"user": "chia", "host": "nas", "site_root": "/mnt/plots", "site": "plots"}
 
 
-def target(tmp_path: Path, **archiving: Any) -> Target | None:
+def target(tmp_path: Path, **archiving: Any) -> ArchiveTarget | None:
     return target_of(
         Config.model_validate(
             {

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plotter_worker.archiving.transfer.progress import Done, Progress, Reader, read_line
+from plotter_worker.archiving.transfer.progress import Done, Reader, TransferProgress, read_line
 
 DIGEST = "9c7ce2f9d466b0c60c92839518e59c20"
 OUTPUT = (
@@ -20,7 +20,7 @@ OUTPUT = (
 MIB = 1 << 20
 
 
-def read(chunks: list[bytes]) -> list[Progress | Done]:
+def read(chunks: list[bytes]) -> list[TransferProgress | Done]:
     reader = Reader()
     news = [item for chunk in chunks for item in reader.feed(chunk)]
     return news + reader.close()
@@ -29,18 +29,24 @@ def read(chunks: list[bytes]) -> list[Progress | Done]:
 @pytest.mark.parametrize(
     ("line", "news"),
     [
-        (b"      206438400  20%  181.09MB/s    0:00:04  ", Progress(206438400, 20, 181.09 * MIB, 4.0)),
-        (b"  32768   0%    0.00kB/s    0:00:00  ", Progress(32768, 0, 0.0, 0.0)),
-        (b"  5000   1%    1.50GB/s    12:34:56  ", Progress(5000, 1, 1.5 * 1024 * MIB, 45296.0)),
-        (b"  5000   1%    7.00kB/s   ??:??:??  ", Progress(5000, 1, 7168.0, None)),
-        (b"  1000 100%  192.77MB/s    0:00:04 (xfr#1, to-chk=0/1)", Progress(1000, 100, 192.77 * MIB, None)),
+        (
+            b"      206438400  20%  181.09MB/s    0:00:04  ",
+            TransferProgress(206438400, 20, 181.09 * MIB, 4.0),
+        ),
+        (b"  32768   0%    0.00kB/s    0:00:00  ", TransferProgress(32768, 0, 0.0, 0.0)),
+        (b"  5000   1%    1.50GB/s    12:34:56  ", TransferProgress(5000, 1, 1.5 * 1024 * MIB, 45296.0)),
+        (b"  5000   1%    7.00kB/s   ??:??:??  ", TransferProgress(5000, 1, 7168.0, None)),
+        (
+            b"  1000 100%  192.77MB/s    0:00:04 (xfr#1, to-chk=0/1)",
+            TransferProgress(1000, 100, 192.77 * MIB, None),
+        ),
         (b"DONE a b.plot 10 20 " + DIGEST.encode(), Done(10, 20, DIGEST)),
         (b"sending incremental file list", None),
         (b"DONE \xff\xfe", None),
         (b"", None),
     ],
 )
-def test_a_line_is_read(line: bytes, news: Progress | Done | None) -> None:
+def test_a_line_is_read(line: bytes, news: TransferProgress | Done | None) -> None:
     assert read_line(line) == news
 
 
@@ -51,7 +57,7 @@ def test_chunks_may_end_anywhere(cuts: list[int]) -> None:
 
     news = read(chunks)
 
-    assert [item for item in news if isinstance(item, Progress)][-1].percent == 100
+    assert [item for item in news if isinstance(item, TransferProgress)][-1].percent == 100
     assert news == read([OUTPUT])
 
 

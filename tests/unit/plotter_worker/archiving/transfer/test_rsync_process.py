@@ -16,10 +16,10 @@ import pytest
 
 from common.errors import TransferFailed
 from common.system.openfile import is_open_for_writing
-from common.worker.move_step import LetGo, never
+from common.worker.move_step import StepInterrupted, never
 from common.worker.pool import StopEvent, StopReason
 from plotter_worker.archiving.transfer.orphans import end_strays
-from plotter_worker.archiving.transfer.progress import Progress
+from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.archiving.transfer.rsync import command
 from plotter_worker.archiving.transfer.rsync_process import _end, run
 
@@ -39,7 +39,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 @needs_rsync
 def test_a_file_is_sent_with_progress_and_a_digest(files: tuple[Path, Path]) -> None:
     source, part = files
-    told: list[Progress] = []
+    told: list[TransferProgress] = []
 
     sent = run(command(str(source), str(part)), told.append, never)
 
@@ -103,7 +103,7 @@ def test_an_rsync_that_does_not_get_to_run_any_more_is_given_up(
     monkeypatch.setattr("plotter_worker.archiving.transfer.rsync_process._HANGS_S", 1)
     monkeypatch.setattr("plotter_worker.archiving.transfer.rsync_process._GRACE_S", 0.2)
 
-    def freeze(_: Progress) -> None:
+    def freeze(_: TransferProgress) -> None:
         os.kill(pids[0], signal.SIGSTOP)  # as a drive that hangs would
 
     with pytest.raises(TransferFailed, match="neither read nor written for 1s"):
@@ -136,12 +136,12 @@ def test_a_stopped_transfer_leaves_no_rsync_and_goes_on_later(files: tuple[Path,
     stop = StopEvent()
     seen = threading.Event()
 
-    def stop_when_begun(progress: Progress) -> None:
+    def stop_when_begun(progress: TransferProgress) -> None:
         seen.set()
         stop.set(StopReason.SHUTDOWN)
 
     begun_s = time.monotonic()
-    with pytest.raises(LetGo):
+    with pytest.raises(StepInterrupted):
         run(slow, stop_when_begun, stop)
 
     assert seen.is_set()

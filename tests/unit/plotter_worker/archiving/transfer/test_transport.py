@@ -11,7 +11,7 @@ from common.config.archiving import Route
 from common.errors import OrderRefused, TransferFailed
 from common.model.messages import Admission, Reservation
 from common.model.ticket import Ticket
-from plotter_worker.archiving.transfer.transport import OverSsh, SameMachine, ThroughDoor, transport_to
+from plotter_worker.archiving.transfer.transport import OverSsh, SameMachine, ThroughReceiver, transport_to
 
 PLOT_ID = "ab" * 32
 SOURCE = f"/dst/plot-k32-2026-11-22-15-48-{PLOT_ID}.plot"
@@ -154,7 +154,7 @@ def test_the_files_of_a_ticket_have_names_of_our_own_and_are_gone_afterwards(tmp
     folder = tmp_path / "tickets"
     folder.mkdir(mode=0o755)
     (folder / TICKET.module).write_text("another's")
-    way = ThroughDoor(PurePosixPath(GOOD["part"]), lambda: TICKET, folder)
+    way = ThroughReceiver(PurePosixPath(GOOD["part"]), lambda: TICKET, folder)
     with way.opened() as opened:
         option = next(option for option in opened.options if option.startswith("--password-file="))
         file = Path(option.partition("=")[2])
