@@ -1,4 +1,4 @@
-# Sets up what plotman needs, below the checkout; sourced by deploy/quickstart and deploy/test.
+# Sets up what plotman needs, below the checkout; sourced by deploy/quickstart, deploy/test and deploy/check.
 # Each step looks first whether it is done already, so that a second run takes no time.
 # shellcheck shell=bash
 
@@ -106,4 +106,12 @@ set_up_plotman() {
 set_up_chia() {
   new_venv .venv-chia
   pip_install .venv-chia chia "$CHIA_REQUIREMENT"
+}
+
+# own_process_table: sets `alone`, a command prefix that gives tests a process table of their own where this is
+# allowed. They then neither see nor touch plotters of this machine, and leave no process behind.
+own_process_table() {
+  # shellcheck disable=SC2016
+  alone=(unshare --pid --fork --mount-proc --kill-child bash -c '"$@"; exit $?' bash)
+  "${alone[@]}" true 2>/dev/null || alone=()
 }
