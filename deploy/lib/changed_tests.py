@@ -2,15 +2,14 @@
 
 What changed: the commits since the branch left `main`, and what is not committed; on `main` only the latter.
 
-    a/b/c.py                  tests/unit/a/b/test_c.py; without one, the unit tests that import a.b.c;
-                              without those, the nearest test folder of a/b
+    a/b/c.py                  tests/unit/a/b/test_c.py; without one, those of the nearest test folder of a/b
+                              that import a.b.c; without those, that folder
     a/b/__init__.py           the nearest test folder of a/b
     tests/unit/**/test_*.py   itself; any other file of tests/unit: its folder
     tests/support/x.py        the unit tests that import it
     *.md                      tests/integration/deploy/test_docs.py, which takes as long as a unit test
 
-A test that reaches the changed module only through another one is not selected: `./deploy/test tests/unit`
-runs all.
+Tests of other packages that use the changed module are not selected: `./deploy/test tests/unit` runs all.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ def _tests_of(file: PurePosixPath, root: Path) -> list[str]:
     if file.suffix == ".md":
         return [DOCS_TEST]
     if file.is_relative_to(SUPPORT):
-        return _importers(_module(file), root)
+        return _importers(_module(file), UNIT, root)
     if file.is_relative_to(UNIT):
         is_test = file.name.startswith("test_") and file.suffix == ".py"
         return [str(file if is_test else _nearest_folder(file.parent, root))]
@@ -68,8 +67,9 @@ def _tests_of(file: PurePosixPath, root: Path) -> list[str]:
     test = UNIT / file.parent / f"test_{file.name}"
     if (root / test).is_file():
         return [str(test)]
-    importers = [] if file.name == "__init__.py" else _importers(_module(file), root)
-    return importers or [str(_nearest_folder(UNIT / file.parent, root))]
+    folder = _nearest_folder(UNIT / file.parent, root)
+    importers = [] if file.name == "__init__.py" else _importers(_module(file), folder, root)
+    return importers or [str(folder)]
 
 
 def _nearest_folder(folder: PurePosixPath, root: Path) -> PurePosixPath:
@@ -83,7 +83,7 @@ def _module(file: PurePosixPath) -> str:
     return ".".join(file.with_suffix("").parts)
 
 
-def _importers(module: str, root: Path) -> list[str]:
+def _importers(module: str, folder: PurePosixPath, root: Path) -> list[str]:
     package, _, name = (re.escape(part) for part in module.rpartition("."))
     line = re.compile(
         rf"^\s*(?:from {package}\.{name} import "
@@ -93,7 +93,7 @@ def _importers(module: str, root: Path) -> list[str]:
     )
     return [
         path.relative_to(root).as_posix()
-        for path in (root / UNIT).glob("**/test_*.py")
+        for path in (root / folder).glob("**/test_*.py")
         if line.search(path.read_text(encoding="utf-8"))
     ]
 
