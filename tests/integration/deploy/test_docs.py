@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import json
 import re
 import shlex
@@ -14,7 +16,9 @@ import pytest
 import yaml
 
 from common.config import loader
+from common.config.model import Config
 from common.config.problems import Level
+from common.config.schema import all_keys
 from common.names import ROLE_OF_TASK
 from plotman.cli import cli
 from plotman.control.farm import FarmState
@@ -31,6 +35,20 @@ _COMMAND = re.compile(_BEFORE + r"((?:plotman|celery -A plotman)(?: [^`#|\n&;]*)
 # Of a file or folder of ours, as prose names it.
 _FOLDERS = "deploy|tests|docs|benchmarks|beat|common|plotman|plotter_worker|harvester_worker"
 _PATH = re.compile(rf"(?<![\w/~.-])\.?/?((?:{_FOLDERS})/[\w./*-]*\w)")
+# Documents for contributors, which name code.
+_OF_CODE = sorted(
+    (
+        ROOT / "CONTRIBUTING.md",
+        *(ROOT / "docs" / name for name in ("architecture.md", "glossary.md", "walkthrough.md")),
+        *(ROOT / "docs" / "adr").glob("*.md"),
+    )
+)
+_PACKAGES = ("beat", "common", "harvester_worker", "plotman", "plotter_worker")
+_MODULES = {
+    path.relative_to(ROOT).as_posix(): path
+    for package in _PACKAGES
+    for path in (ROOT / package).rglob("*.py")
+}
 # What stands for something: HOST, FILE, N, ..., [OPTION].
 _PLACEHOLDER = re.compile(r"^(?:[A-Z][A-Z_]*|\.\.\.|.*\[.*|.*\].*|<.*>)$")
 
@@ -128,6 +146,83 @@ def test_files_that_the_documents_name_are_there(document: Path) -> None:
         assert (document.parent / link).exists(), link
     for name in named:
         assert list(ROOT.glob(name)), name
+
+
+@functools.cache
+def _names_in(module: str) -> frozenset[str]:
+    """What a module defines, and `Class.member` of its classes."""
+    found: set[str] = set()
+    for node in ast.parse(_MODULES[module].read_text(encoding="utf-8")).body:
+        found |= _defined(node)
+        if isinstance(node, ast.ClassDef):
+            found |= {f"{node.name}.{member}" for inner in node.body for member in _defined(inner)}
+    return frozenset(found)
+
+
+def _defined(node: ast.stmt) -> set[str]:
+    if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        return {node.name}
+    targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def _is_code(name: str) -> bool:
+    """Whether `Class`, `Class.member`, `module`, `module.name` or `package.module.name` exists."""
+    if any(name in _names_in(module) for module in _MODULES):
+        return True
+    parts = name.split(".")
+    for split in range(1, len(parts) + 1):
+        path, inner = "/".join(parts[:split]), ".".join(parts[split:])
+        ends = (f"/{path}.py", f"/{path}/__init__.py")
+        found = [module for module in _MODULES if f"/{module}".endswith(ends)]
+        if any(not inner or inner in _names_in(module) for module in found):
+            return True
+    return False
+
+
+def unknown_names(text: str) -> list[str]:
+    """Paths, classes and dotted names of code in a document that name nothing."""
+    beside = (path for folder in ("deploy", "tests") for path in (ROOT / folder).rglob("*.py"))
+    files = [*_MODULES, *(path.relative_to(ROOT).as_posix() for path in beside)]
+    paths = set(re.findall(r"[\w/]*\w\.py\b", text))
+    named = [path for path in sorted(paths) if not any(f"/{file}".endswith(f"/{path}") for file in files)]
+    no_code = {".".join(key) for key in all_keys(Config)} | set(ROLE_OF_TASK)
+    first = {part for module in _MODULES for part in (*Path(module).parts, Path(module).stem)}
+    for name in sorted(set(re.findall(r"`([A-Za-z_]\w*(?:\.\w+)*)(?:\(\))?`", text))):
+        is_class = re.match(r"[A-Z][a-z]+(?:[A-Z]\w*)?(?:\.|$)", name)
+        is_dotted = (
+            "." in name and name.split(".")[0] in first and not _PLACEHOLDER.match(name.split(".")[-1])
+        )
+        if (
+            (is_class or is_dotted)
+            and name not in no_code
+            and not (ROOT / name).exists()
+            and not _is_code(name)
+        ):
+            named.append(name)
+    return named
+
+
+@pytest.mark.parametrize("document", _OF_CODE, ids=lambda path: path.name)
+def test_code_that_the_contributors_documents_name_exists(document: Path) -> None:
+    assert unknown_names(document.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("see beat/policy/decide.py or policy/decide.py", []),
+        ("see beat/policy/decided.py or police/decide.py", ["beat/policy/decided.py", "police/decide.py"]),
+        ("`decide.py` and `decided.py`", ["decided.py"]),
+        ("`decide.decide`, `beat.policy.decide.decide()`, `beat.policy.decide`", []),
+        ("`decide.decided`, `beat.policy.decided.decide`", ["beat.policy.decided.decide", "decide.decided"]),
+        ("`PendingOrder`, `PendingOrder.sent_at`", []),
+        ("`PendingOrders`, `PendingOrder.sent`", ["PendingOrder.sent", "PendingOrders"]),
+        ("`scheduling.check_room`, `plotter_worker.plot`, `archive.HOST`, `pyproject.toml`", []),
+    ],
+)
+def test_a_name_in_a_document_that_names_no_code_is_found(text: str, unknown: list[str]) -> None:
+    assert unknown_names(text) == unknown
 
 
 def keys_of(content: object) -> Iterator[str]:
