@@ -189,6 +189,8 @@ def unknown_names(text: str) -> list[str]:
     no_code = {".".join(key) for key in all_keys(Config)} | set(ROLE_OF_TASK)
     first = {part for module in _MODULES for part in (*Path(module).parts, Path(module).stem)}
     for name in sorted(set(re.findall(r"`([A-Za-z_]\w*(?:\.\w+)*)(?:\(\))?`", text))):
+        if name.endswith(".py"):
+            continue
         is_class = re.match(r"[A-Z][a-z]+(?:[A-Z]\w*)?(?:\.|$)", name)
         is_dotted = (
             "." in name and name.split(".")[0] in first and not _PLACEHOLDER.match(name.split(".")[-1])
