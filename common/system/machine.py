@@ -1,10 +1,29 @@
-"""Which run of which machine this is."""
+"""Which machine this is, and which run of it."""
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
+
+from common.system.address import is_loopback_address
 
 
 def boot_id() -> str:
     """Of the running kernel: a new one with each start of the machine, random(4)."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def is_here(host: str) -> bool:
+    """Whether `host` is a name of this machine, or an IP address of it. Asks no name server."""
+    name = socket.gethostname()
+    if host in (name, name.partition(".")[0]) or is_loopback_address(host):
+        return True
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if host.replace(".", "").isdigit() or family is socket.AF_INET6:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind((host, 0))  # only an own address can be bound
+            except OSError:
+                return False
+            return True
+    return False

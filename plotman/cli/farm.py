@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from plotman.control.secrets.plan import Plan
 
 
 @click.group()
@@ -17,21 +21,34 @@ def farm() -> None:
 @click.option("--plotter", "plotters", multiple=True, metavar="NAME", help="A machine that plots.")
 @click.option("--harvester", "harvesters", multiple=True, metavar="NAME", help="A machine with drives.")
 @click.option(
-    "--scheduler", "schedulers", multiple=True, metavar="NAME", help="A machine that decides, and may order."
+    "--scheduler",
+    "schedulers",
+    multiple=True,
+    metavar="NAME",
+    help="A machine that schedules; its user may give orders.",
 )
-@click.option("--viewer", "viewers", multiple=True, metavar="NAME", help="Somebody who may look only.")
-@click.option("--broker", metavar="HOST[:PORT]", help="Where the machines reach Redis. Port: 6379.")
-@click.option("--tls/--no-tls", default=True, show_default=True, help="Encrypt, with certificates made here.")
-@click.option("--add", is_flag=True, help="Add to the farm in FOLDER; the others' passwords stay.")
-@click.option("--force", is_flag=True, help="Make everything anew, over what is in FOLDER.")
 @click.option(
-    "--server-dir", metavar="PATH", help="Where FOLDER/server will lie on Redis' machine. Else: where it is."
+    "--viewer", "viewers", multiple=True, metavar="NAME", help="A user or machine that may only look."
+)
+@click.option("--broker", metavar="HOST[:PORT]", help="Where the machines reach Redis. Port: 6379.")
+@click.option(
+    "--tls/--no-tls",
+    default=True,
+    show_default=True,
+    help="Encrypt connections; the certificates are made here.",
+)
+@click.option("--add", is_flag=True, help="Add to the farm in FOLDER; the other passwords stay.")
+@click.option("--force", is_flag=True, help="Replace all passwords and certificates in FOLDER.")
+@click.option(
+    "--server-dir",
+    metavar="PATH",
+    help="Where the files of FOLDER/server will be on Redis' machine. Default: FOLDER/server.",
 )
 @click.option(
     "--ca-file",
     default="/etc/plotman/ca.crt",
     show_default=True,
-    help="Where ca.crt will lie on each machine.",
+    help="Where ca.crt will be on each machine.",
 )
 def secrets(
     folder: Path,
@@ -46,13 +63,17 @@ def secrets(
     server_dir: str | None,
     ca_file: str,
 ) -> None:
-    """Make passwords, rights and certificates for a farm, into FOLDER.
+    """Write passwords, rights and certificates for a farm into FOLDER.
 
-    Each NAME is a machine's farm.host, and gets one user of Redis with the rights of all its duties. No
-    password is printed.
+    Each NAME is a machine's farm.host. It gets one user in Redis, with the rights of all its duties.
+    With --add the other machines keep their passwords.
+
+    Prints the commands that install the files and restart Redis, to paste. Prints no password.
     """
+    from common.system import machine
     from plotman.control.secrets import folder as secrets_folder
     from plotman.control.secrets.plan import Plan, address, wanted
+    from plotman.control.secrets.steps import commands
 
     duties = wanted(plotters, harvesters, schedulers, viewers)
     if not duties:
@@ -74,17 +95,24 @@ def secrets(
             ca_file=ca_file,
         )
         written = secrets_folder.create(folder, plan, duties, force)
-    for path in written:
-        click.echo(path)
-    _say_what_next(folder, secrets_folder.read(folder).tls, add)
-
-
-def _say_what_next(folder: Path, tls: bool, added: bool) -> None:
-    restart = "restart it" if added else "start it with redis.conf (Redis 7.0 or newer)"
-    certificate = f", and {folder / 'server' / 'ca.crt'} to the place named in it" if tls else ""
+    plan = secrets_folder.read(folder)
+    new = [path.stem for path in written if path.parent.name == "machines"]
+    click.echo(commands(folder, plan, new, machine.is_here, add))
     for line in (
-        f"Copy {folder / 'server'} to the machine of Redis and {restart}.",
-        f"Put each machine's lines of {folder / 'machines'} into its plotman.yaml (chmod 600){certificate}.",
-        "Then delete the copies here, or keep the folder safe: it holds every password.",
+        "",
+        "Run these commands as root, or paste them one by one. Then, on each machine,",
+        "complete plotman.yaml and give it to the user who runs plotman:",
+        f"  chown -R plotman: {Path(plan.ca_file).parent}",
+        *_new_duties(plan, set(duties) - set(new)),
+        f"{folder} holds every password. Keep it safe: --add needs it.",
     ):
         click.echo(line, err=True)
+
+
+def _new_duties(plan: Plan, names: set[str]) -> list[str]:
+    """What changes on machines that had a password before."""
+    return [
+        f"{name} keeps its plotman.yaml. Add there what it does now: {', '.join(known.duties)}."
+        for name in sorted(names)
+        if (known := plan.machine(name))
+    ]

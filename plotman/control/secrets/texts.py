@@ -1,4 +1,4 @@
-"""The files that people install: Redis' configuration, and each machine's lines of plotman.yaml. Pure."""
+"""Files to install: Redis' configuration, and each machine's plotman.yaml. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def redis_conf(plan: Plan) -> str:
     """For Redis 7.0 or newer, or Valkey: `redis-server FILE`, or an `include FILE` at the end of your own.
 
     TLS: plain connections are off. Users: see acl.py. Persistence: an append-only file, so that messages and
-    results outlive a restart; plotman lives without, since what is true lies on the machines.
+    results outlive a restart. plotman does not depend on it: the machines hold the truth.
     """
     folder = plan.server_dir
     loopback = plan.broker_host in ("127.0.0.1", "localhost", "::1")
@@ -19,7 +19,7 @@ def redis_conf(plan: Plan) -> str:
         "bind 127.0.0.1 -::1" if loopback else "bind * -::*",
         "protected-mode yes",
         f"aclfile {_quoted(f'{folder}/users.acl')}",
-        "# Refuse writes when the memory is full: an eviction would lose orders without a word.",
+        "# Refuse writes when the memory is full: an eviction would lose orders silently.",
         "maxmemory 512mb",
         "maxmemory-policy noeviction",
         "appendonly yes",
@@ -44,9 +44,10 @@ def redis_conf(plan: Plan) -> str:
 
 
 def machine_yaml(plan: Plan, machine: Machine, password: str) -> str:
-    """The section `farm` of the machine's plotman.yaml. Holds its password."""
+    """A plotman.yaml with the section `farm` of one machine. Holds its password."""
     lines = [
-        f"# Of {machine.name}: {', '.join(machine.duties)}. Holds a password: chmod 600.",
+        f"# {machine.name}: {', '.join(machine.duties)}. Holds a password: chmod 600.",
+        "version: [2]",
         "farm:",
         f"  host: {_quoted(machine.name)}",
         f"  broker: {_quoted(plan.broker_url(machine.name, password))}",

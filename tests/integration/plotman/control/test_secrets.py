@@ -1,8 +1,13 @@
-"""`plotman farm secrets`, as people call it."""
+"""`plotman farm secrets`, as operators call it."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import socket
 import stat
+import subprocess
+import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,6 +16,7 @@ import yaml
 from cryptography import x509
 
 from common.config import load
+from common.system.machine import is_here
 from tests.support.secured import make_secrets
 
 TWO = ("--plotter", "p1", "--harvester", "h1", "--scheduler", "p1")
@@ -47,14 +53,124 @@ def test_only_its_owner_can_read_anything_of_it(folder: Path) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == wanted, path
 
 
-def test_it_names_files_and_prints_no_password(tmp_path: Path) -> None:
+def test_it_prints_commands_and_no_password(tmp_path: Path) -> None:
     made = tmp_path / "secrets"
     done = make_secrets(made, *TWO, "--broker", "redis")
     for machine in ("p1", "h1"):
-        assert str(made / "machines" / f"{machine}.yaml") in done.stdout
         assert len(password(made, machine)) >= 32
         assert password(made, machine) not in done.stdout + done.stderr
-    assert "chmod 600" in done.stderr
+    assert f"cd {made}" in done.stdout
+    assert "holds every password" in done.stderr
+
+
+MANY = tuple(option for number in range(1, 31) for option in ("--plotter", f"plotter{number}"))
+
+
+@pytest.mark.parametrize("broker", ["broker1", "127.0.0.1"])
+def test_the_commands_fit_a_terminal_of_80_columns(broker: str) -> None:
+    made = Path(tempfile.mkdtemp(prefix="f", dir="/tmp"))  # as short as a home
+    shutil.rmtree(made)
+    try:
+        first = make_secrets(made, *MANY, "--broker", broker, "--server-dir", "/etc/redis/plotman")
+        more = make_secrets(made, "--add", "--viewer", "desk", "--harvester", "plotter1")
+    finally:
+        shutil.rmtree(made)
+    for line in (first.stdout + first.stderr + more.stdout + more.stderr).splitlines():
+        assert len(line) <= 80, line
+
+
+class Machines:
+    """Stands in for ssh, scp, chown and systemctl: a folder for each machine, in place of `etc`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.etc = folder / "etc"
+        self.log = folder / "log"
+        programs = folder / "bin"
+        programs.mkdir(parents=True)
+        for name, body in {
+            "ssh": '[ "$1" = -n ] && { exec </dev/null; shift; }; host=${1#root@}; shift\n'
+            f'sh -c "$(printf %s "$*" | sed "s#{self.etc}#{folder}/$host#g")"',
+            "scp": 'for to; do :; done; host=${to#root@}; host=${host%%:*}; mkdir -p "'
+            + f"{folder}"
+            + '/$host"\n'
+            f'to=$(printf %s "${{to#*:}}" | sed "s#{self.etc}#{folder}/$host#g")\n'
+            'while [ $# -gt 1 ]; do cp "$1" "$to"; shift; done',
+            "chown": f'echo "chown $*" >>{self.log}',
+            "systemctl": f'echo "systemctl $*" >>{self.log}',
+        }.items():
+            (programs / name).write_text(f"#!/bin/sh\nset -e\n{body}\n", encoding="utf-8")
+            (programs / name).chmod(0o755)
+        self.path = f"{programs}:{os.environ['PATH']}"
+
+    def paste(self, commands: str) -> subprocess.CompletedProcess[str]:
+        """Through stdin, as a terminal gets it: what reads stdin takes lines away from the shell."""
+        commands = commands.replace("/etc/redis/redis.conf", str(self.folder / "redis.conf"))
+        return subprocess.run(
+            ["sh", "-e"],
+            input=commands,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "PATH": self.path},
+        )
+
+
+@pytest.mark.parametrize("broker", ["redis1", "127.0.0.1"])
+def test_the_pasted_commands_install_every_file_and_restart_redis(broker: str, tmp_path: Path) -> None:
+    made, machines = tmp_path / "secrets", Machines(tmp_path / "machines")
+    server = machines.etc / "db"
+    done = make_secrets(
+        made, *TWO, "--broker", broker, "--server-dir", str(server), "--ca-file", str(machines.etc / "ca.crt")
+    )
+    pasted = machines.paste(done.stdout)
+    assert pasted.returncode == 0, pasted.stderr
+
+    installed = server if broker == "127.0.0.1" else machines.folder / broker / "db"
+    assert {path.name for path in installed.iterdir()} == {path.name for path in (made / "server").iterdir()}
+    assert stat.S_IMODE(installed.stat().st_mode) == 0o700
+    assert f"include {installed}/redis.conf" in (machines.folder / "redis.conf").read_text(encoding="utf-8")
+    assert machines.log.read_text(encoding="utf-8").splitlines()[-1] == "systemctl restart redis-server"
+    for name in ("p1", "h1"):
+        theirs = machines.folder / name
+        assert (theirs / "plotman.yaml").read_text() == contents(made)[f"machines/{name}.yaml"]
+        assert stat.S_IMODE((theirs / "plotman.yaml").stat().st_mode) == 0o600
+        assert (theirs / "ca.crt").read_text() == contents(made)["server/ca.crt"]
+
+    more = make_secrets(made, "--add", "--viewer", "eye")
+    pasted = machines.paste(more.stdout)
+    assert pasted.returncode == 0, pasted.stderr
+    assert "user eye " in (installed / "users.acl").read_text(encoding="utf-8")
+    assert (machines.folder / "eye" / "plotman.yaml").exists()
+    assert machines.log.read_text(encoding="utf-8").count("systemctl restart redis-server") == 2
+
+
+def test_a_plotman_yaml_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
+    made, machines = tmp_path / "secrets", Machines(tmp_path / "machines")
+    for name in ("p1", "h1"):
+        (machines.folder / name).mkdir()
+        (machines.folder / name / "plotman.yaml").write_text("mine\n", encoding="utf-8")
+    done = make_secrets(made, *TWO, "--broker", "127.0.0.1", "--ca-file", str(machines.etc / "ca.crt"))
+    assert machines.paste(done.stdout).returncode != 0
+    assert (machines.folder / "p1" / "plotman.yaml").read_text(encoding="utf-8") == "mine\n"
+    assert (machines.folder / "h1" / "plotman.yaml").read_text(encoding="utf-8") == "mine\n"
+
+
+def test_a_machine_of_the_farm_that_gets_a_duty_is_named_and_gets_no_new_file(folder: Path) -> None:
+    done = make_secrets(folder, "--add", "--plotter", "h1")
+    assert "h1 keeps its plotman.yaml" in done.stderr
+    assert "plotter" in done.stderr
+    assert "machines/" not in done.stdout
+
+
+def test_no_address_of_another_machine_passes_for_this_one() -> None:
+    assert is_here(socket.gethostname())
+    assert is_here("127.0.0.1")
+    assert is_here("::1")
+    assert not is_here("192.0.2.7")
+    assert not is_here("2001:db8::7")
+    assert not is_here("broker1.farm.lan")
 
 
 def test_a_machine_has_one_user_and_its_lines_are_a_valid_configuration(folder: Path, tmp_path: Path) -> None:
@@ -62,7 +178,7 @@ def test_a_machine_has_one_user_and_its_lines_are_a_valid_configuration(folder: 
     assert [line.split()[1] for line in users] == ["default", "h1", "p1"]
     path = tmp_path / "plotman.yaml"
     drive = "harvester: {drives: [/mnt/farm/*]}\n"
-    path.write_text("version: [2]\n" + contents(folder)["machines/p1.yaml"] + drive, encoding="utf-8")
+    path.write_text(contents(folder)["machines/p1.yaml"] + drive, encoding="utf-8")
     settings = load(path)
     assert settings.host == "p1"
     assert settings.runs_scheduler
