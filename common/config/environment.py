@@ -22,6 +22,7 @@ from common.errors import BrokerError
 from common.model.redis_url import masked
 from common.model.snapshot import DirState, DriveUse
 from common.store.server import reach
+from common.system.machine import pip_install
 from common.system.probe import LOOK_DEADLINE_S, DirReport, Hanging, Probe
 
 Location = tuple[str | int, ...]
@@ -217,7 +218,7 @@ def _libraries(config: Config) -> Iterator[Found]:
         return
     if config.harvester.door_tls and find_spec("cryptography") is None:
         what = "needs the library cryptography, which is not installed: no plot could come in"
-        yield ("harvester", "door_tls"), what, "Install it: pip install 'plotman[tls]'", Level.ERROR
+        yield ("harvester", "door_tls"), what, f"Install it: {pip_install('tls')}", Level.ERROR
     if cannot_prove(config.harvester):
         yield ("harvester", "proofs"), UNPROVEN, PROVE, Level.WARNING
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from common.config.farm import Harvester
+from common.system.machine import pip_install
 
 UNPROVEN = "needs chiapos, which is not installed: only header and size of plots are checked"
-PROVE = "Install it beside plotman: pip install 'plotman[proofs]'. Or write proofs: 0, if that is meant."
+PROVE = f"Install it: {pip_install('proofs')}. Or write proofs: 0, to check header and size only."
 
 
 def cannot_prove(section: Harvester) -> bool:

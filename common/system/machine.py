@@ -1,8 +1,9 @@
-"""Which machine this is, and which run of it."""
+"""Which machine this is, which run of it, and which Python."""
 
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 
 from common.system.address import is_loopback_address
@@ -11,6 +12,11 @@ from common.system.address import is_loopback_address
 def boot_id() -> str:
     """Of the running kernel: a new one with each start of the machine, random(4)."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def pip_install(extra: str) -> str:
+    """The command that adds an extra of plotman to this Python. The `pip` on PATH may be another Python's."""
+    return f"{sys.prefix}/bin/pip install 'plotman[{extra}]'"
 
 
 def is_here(host: str) -> bool:

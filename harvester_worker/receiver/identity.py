@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from common.errors import TransferFailed
+from common.system.machine import pip_install
 
 # Both say that a certificate has no date that matters, RFC 5280 4.1.2.5: a ticket lives for minutes, and
 # clocks that differ must not close the door.
@@ -36,7 +37,7 @@ def make_identity() -> Identity:
     except ImportError as error:
         raise TransferFailed(
             "harvester.door_tls needs the library cryptography, which this harvester does not have.",
-            "Install it there (pip install 'plotman[tls]') and restart the harvester.",
+            f"Install it there ({pip_install('tls')}) and restart the harvester.",
         ) from error
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "plotman door")])

@@ -22,6 +22,7 @@ import click
 
 from common.errors import ConfigError, PlotmanError
 from common.model.address import is_loopback_address
+from common.system.machine import pip_install
 
 try:  # aiohttp comes with textual-serve
     from aiohttp import web
@@ -30,7 +31,7 @@ try:  # aiohttp comes with textual-serve
     from textual_serve.server import Server, to_int
 except ImportError as error:
     raise PlotmanError(
-        "The dashboard in a browser needs textual-serve.", "Install it: pip install 'plotman[web]'."
+        "The dashboard in a browser needs textual-serve.", f"Install it: {pip_install('web')}"
     ) from error
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from common.errors import PlotmanError
+from common.system.machine import pip_install
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -38,7 +39,7 @@ def make(host: str, now: datetime | None = None) -> Certificates:
     except ImportError as error:  # only who makes secrets needs it
         raise PlotmanError(
             "Certificates need the library cryptography, which is not installed.",
-            "Install it (pip install 'plotman[secrets]'), or make a farm without TLS (--no-tls).",
+            f"Install it: {pip_install('secrets')} (or write --no-tls, for a farm without encryption).",
         ) from error
 
     began = (now or datetime.now(UTC)) - _CLOCKS_DIFFER

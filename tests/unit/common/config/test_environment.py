@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -165,7 +166,7 @@ def test_a_door_with_tls_needs_a_library(farm: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("common.config.environment.find_spec", lambda name: None)
     assert [line.partition(": ")[2] for line in lacks(farm, with_tls)] == [
         "harvester.door_tls: needs the library cryptography, which is not installed: no plot could come in. "
-        "Install it: pip install 'plotman[tls]'"
+        f"Install it: {sys.prefix}/bin/pip install 'plotman[tls]'"
     ]
     assert lacks(farm, text(farm)) == []
 
@@ -175,8 +176,8 @@ def test_proofs_need_a_library(farm: Path, monkeypatch: pytest.MonkeyPatch) -> N
     asked_for = text(farm).replace("  plain_folders: true\n", "  plain_folders: true\n  proofs: 20\n")
     told = (
         "warning: harvester.proofs: needs chiapos, which is not installed: only header and size of plots "
-        "are checked. Install it beside plotman: pip install 'plotman[proofs]'. Or write proofs: 0, if that "
-        "is meant."
+        f"are checked. Install it: {sys.prefix}/bin/pip install 'plotman[proofs]'. Or write proofs: 0, to "
+        "check header and size only."
     )
     assert lacks(farm, asked_for) == [f"14: {told}"]
     assert lacks(farm, text(farm)) == [f"11: {told}"], "they are asked for where nothing is said"
