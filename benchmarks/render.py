@@ -19,7 +19,7 @@ _PAGE = RESULTS.parent / "performance.md"
 
 
 def main() -> None:
-    """All benchmarks that were run are told of, in the order in which `all` runs them."""
+    """Describe all benchmarks that were run, in the order in which `all` runs them."""
     parts = [_HEAD]
     for name in NAMES:
         path = RESULTS / f"{name}.json"
@@ -31,10 +31,10 @@ def main() -> None:
 _HEAD = """\
 # How fast plotman is
 
-Written by `python -m benchmarks.render` from the figures in [benchmarks/](benchmarks); with
-`python -m benchmarks all` you measure them anew ([how](../benchmarks/README.md)). Medians, with the least and
-the most in brackets. Each peer was measured in the same run: *plotman 0.5.3* as it is installed from PyPI, or
-the bare tool that does the same by hand.
+`python -m benchmarks.render` writes this page from the figures in [benchmarks/](benchmarks).
+`python -m benchmarks all` measures them again ([how](../benchmarks/README.md)). Figures are medians, with
+minimum and maximum in brackets. Each peer was measured in the same run: *plotman 0.5.3* as installed from
+PyPI, or the plain tool that does the same by hand.
 """
 
 
