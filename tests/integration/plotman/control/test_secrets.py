@@ -146,15 +146,18 @@ def test_the_pasted_commands_install_every_file_and_restart_redis(broker: str, t
     assert machines.log.read_text(encoding="utf-8").count("systemctl restart redis-server") == 2
 
 
-def test_a_plotman_yaml_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["p1", socket.gethostname()])
+def test_a_plotman_yaml_that_is_there_is_not_overwritten(name: str, tmp_path: Path) -> None:
     made, machines = tmp_path / "secrets", Machines(tmp_path / "machines")
-    for name in ("p1", "h1"):
-        (machines.folder / name).mkdir()
-        (machines.folder / name / "plotman.yaml").write_text("mine\n", encoding="utf-8")
-    done = make_secrets(made, *TWO, "--broker", "127.0.0.1", "--ca-file", str(machines.etc / "ca.crt"))
-    assert machines.paste(done.stdout).returncode != 0
-    assert (machines.folder / "p1" / "plotman.yaml").read_text(encoding="utf-8") == "mine\n"
-    assert (machines.folder / "h1" / "plotman.yaml").read_text(encoding="utf-8") == "mine\n"
+    theirs = machines.folder / name if name == "p1" else machines.etc
+    theirs.mkdir()
+    (theirs / "plotman.yaml").write_text("mine\n", encoding="utf-8")
+    ca_file = str(machines.etc / "ca.crt")
+    done = make_secrets(made, "--plotter", name, "--broker", "127.0.0.1", "--ca-file", ca_file)
+    pasted = machines.paste(done.stdout)
+    assert pasted.returncode != 0
+    assert "plotman.yaml" in pasted.stderr
+    assert (theirs / "plotman.yaml").read_text(encoding="utf-8") == "mine\n"
 
 
 def test_a_machine_of_the_farm_that_gets_a_duty_is_named_and_gets_no_new_file(folder: Path) -> None:
