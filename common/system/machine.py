@@ -6,7 +6,7 @@ import socket
 import sys
 from pathlib import Path
 
-from common.system.address import is_loopback_address
+from common.model.address import is_loopback_address
 
 
 def boot_id() -> str:

@@ -7,7 +7,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from common.errors import ExitCode
 from tests.conftest import made_once
+from tests.support.installed import from_wheel
 from tests.support.sections import FARMER, POOL
 
 PASSWORD = "geheim"
@@ -46,7 +46,7 @@ def check(file: Path, written: str | bytes, **more: str) -> tuple[int, list[str]
     file.write_bytes(written if isinstance(written, bytes) else written.encode())
     file.chmod(0o600)
     done = subprocess.run(
-        [sys.executable, "-m", "plotman", "config", "check", file],
+        [*from_wheel("plotman", "config", "check"), file],
         env=os.environ | more,
         capture_output=True,
         text=True,
@@ -175,7 +175,7 @@ def test_a_broker_that_never_answers_is_not_waited_for(file: Path, plotter: str,
 def test_the_answer_is_json_on_request(file: Path, plotter: str) -> None:
     check(file, text(file, plotter, ", broker: 'redis://127.0.0.1:1'"))
     done = subprocess.run(
-        [sys.executable, "-m", "plotman", "config", "check", "--json", file], capture_output=True, check=False
+        [*from_wheel("plotman", "config", "check", "--json"), file], capture_output=True, check=False
     )
     (problem,) = json.loads(done.stdout)
     assert (problem["key"], problem["level"], problem["line"]) == ("farm.broker", "warning", 2)

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.installed import from_wheel
 from tests.support.one_drive import one_drive
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
@@ -31,7 +32,7 @@ def port() -> int:
 
 @pytest.fixture
 def server(environment: dict[str, str], port: int) -> Iterator[subprocess.Popen[bytes]]:
-    argv = [sys.executable, "-m", "plotman", "interactive", "--web", str(port)]
+    argv = from_wheel("plotman", "interactive", "--web", str(port))
     process = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert process.stderr is not None
     assert b"http://" in process.stderr.readline()  # it is about to listen
