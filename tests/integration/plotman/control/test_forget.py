@@ -99,7 +99,7 @@ def test_what_is_forgotten_with_a_host_is_shown_and_a_no_leaves_all_as_it_was(
         "  1 plot in the making may still run there and count for farm.max_jobs; forgotten they do not, and "
         "others may start in their place",
         "  1 plot of it on the way to a drive",
-        "  1 plot of p1 may be on its drives, and no other harvester takes them before `plotman resend`",
+        "  1 plot of p1 may be on its drives, and no other harvester takes it before `plotman resend`",
         "  2 messages for it, to be deleted",
         "Forget p2? [y/N]: Nothing was done.",
     ]
