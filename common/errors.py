@@ -72,7 +72,7 @@ class TransferFailed(PlotmanError):
 
 
 class TicketRefused(TransferFailed):
-    """The ticket to a harvester's door is not one that a harvester writes; nothing was done with it."""
+    """The ticket to a receiver has a form that no harvester writes. Nothing was sent."""
 
 
 class NoRoom(TransferFailed):

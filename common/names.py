@@ -118,9 +118,9 @@ LAST_WORD_TTL = timedelta(days=30)
 ORDER_LIFETIME = timedelta(seconds=30)
 # A move whose step shows no sign of life for so long is taken for lost, and is decided anew.
 MOVE_LIFETIME = timedelta(seconds=60)
-# A ticket to a harvester's door is fetched as soon as the transfer begins; the door itself stays open for
-# so long after its last use.
-DOOR_LIFETIME = timedelta(minutes=10)
+# Lifetime of a ticket on the board: the plotter fetches it as soon as the transfer begins. A receiver stays
+# open for as long after its last use.
+TICKET_LIFETIME = timedelta(minutes=10)
 
 # One beat decides; it gives up LEASE_MARGIN before the others may take over.
 LEASE = timedelta(seconds=6)
@@ -170,7 +170,7 @@ class Keys:
         return f"plotman:host:{host}:moves"
 
     @staticmethod
-    def door(host: str, plot_id: str) -> str:
-        """string, short-lived: a plot's ticket to its harvester's door, with a password that works once.
+    def ticket(host: str, plot_id: str) -> str:
+        """string, short-lived: the ticket to a plot's receiver, with a password for that receiver only.
         `host` is the plotter, the only one besides the harvester that may read it."""
         return f"plotman:host:{host}:door:{plot_id}"

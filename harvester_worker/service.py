@@ -83,9 +83,9 @@ class Harvester:
             partial(
                 Receivers,
                 settings.state_dir.absolute() / "doors",
-                section.door_address or own_address(broker_url(settings)),
-                section.door_port,
-                tls=section.door_tls,
+                section.receiver_address or own_address(broker_url(settings)),
+                section.receiver_port,
+                tls=section.receiver_tls,
             ),
         )
         self._scrub = self._new_scrub(section.scrub_bytes_s)

@@ -72,7 +72,7 @@ def _login(text: str) -> str:
 
 
 class Route(Section):
-    """How plots get from this plotter to one harvester, where not through its door.
+    """How plots get from this plotter to one harvester, where not through its receiver.
 
     Either way the files are written as a user of your choice; the harvester worker must be able to rename
     and delete them.
@@ -133,8 +133,8 @@ class Archiving(Section):
     )
     routes: Annotated[dict[str, Route], BeforeValidator(lambda value: value or {})] = Field(
         {},
-        description="With target harvester: harvesters that are not reached through the door that they open "
-        "for each plot.",
+        description="With target harvester: harvesters that are not reached through the receiver that they "
+        "open for each plot.",
         examples=[{"harvester1": {"ssh": "chia@harvester1"}}],
     )
     env: Annotated[dict[str, str], BeforeValidator(_words)] = Field(

@@ -216,9 +216,9 @@ def _open_secret(path: Path, config: Config) -> Iterator[Found]:
 def _libraries(config: Config) -> Iterator[Found]:
     if config.harvester is None:
         return
-    if config.harvester.door_tls and find_spec("cryptography") is None:
+    if config.harvester.receiver_tls and find_spec("cryptography") is None:
         what = "needs the library cryptography, which is not installed: no plot could come in"
-        yield ("harvester", "door_tls"), what, f"Install it: {pip_install('tls')}", Level.ERROR
+        yield ("harvester", "receiver_tls"), what, f"Install it: {pip_install('tls')}", Level.ERROR
     if cannot_prove(config.harvester):
         yield ("harvester", "proofs"), UNPROVEN, PROVE, Level.WARNING
 

@@ -101,7 +101,9 @@ def _worded(error: ErrorDetails) -> ErrorMessage:
 def _near(location: Location) -> str | None:
     """The nearest right spelling in the same section."""
     section = schema.section_at(location[:-1])
-    return schema.nearest(str(location[-1]), list(section.model_fields)) if section else None
+    # Configurations of 0.6's preview say door_port, door_tls and door_address.
+    key = str(location[-1]).replace("door_", "receiver_", 1)
+    return schema.nearest(key, list(section.model_fields)) if section else None
 
 
 def _where_else(location: Location) -> str:

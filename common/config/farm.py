@@ -237,19 +237,19 @@ class Harvester(Section):
         "those that changed. Absent: off.",
         examples=[20_000_000],
     )
-    door_address: Annotated[str, AfterValidator(host_or_ip)] | None = Field(
+    receiver_address: Annotated[str, AfterValidator(host_or_ip)] | None = Field(
         None,
         description="Name or address under which the plotters on other machines reach this one. Absent: the "
         "address from which it reaches the broker.",
         examples=["harvester1"],
     )
-    door_port: Annotated[int, AfterValidator(_user_port)] = Field(
+    receiver_port: Annotated[int, AfterValidator(_user_port)] = Field(
         8730,
         description="Port on which plots come in (1024 to 65535), listened on while one is on its way; 0: "
         "any that is free.",
         examples=[8730],
     )
-    door_tls: bool = Field(
+    receiver_tls: bool = Field(
         False,
         description="Encrypt plots and passwords on their way in. Costs a processor core on both machines; "
         "needs the library cryptography here (pip install 'plotman[tls]').",

@@ -274,7 +274,7 @@ class TargetReport(Notice):
 
 class ArchiverSnapshot(Notice):
     """The archiver of a plotter host: what it sends now. target: None where harvesters take the plots.
-    routed: harvesters that it reaches by a route of its own, which need not open a door for it."""
+    routed: harvesters that it reaches by a route of its own, which need not open a receiver for it."""
 
     version: int = VERSION
     host: str

@@ -1,4 +1,4 @@
-"""What lets one plotter through one harvester's door, to fill one part file."""
+"""Ticket: what one plotter needs to fill one part file through a harvester's receiver."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def _der_length(der: bytes) -> int:
 class Ticket(BaseModel):
     """plot_id: whose part this is for; rsync writes to rsync://module@address:port/module/PLOT_ID.part.
 
-    module: also the user's name. password: of this door alone; pydantic masks it in repr and JSON.
-    certificate: PEM; the door takes TLS only, and has this very certificate. None: it takes no TLS.
+    module: also the user's name. password: valid at this receiver only; pydantic masks it in repr and JSON.
+    certificate: PEM, of the receiver, which then takes TLS only. None: it takes no TLS.
     failure: why the harvester has ended the transfer, for the plotter to tell; None while all is well.
 
     The plotter acts on it and cannot know who wrote it: every field is bounded, and unknown ones are refused.
@@ -74,8 +74,8 @@ class Ticket(BaseModel):
 
     @classmethod
     def read(cls, text: str, plot_id: str) -> Self:
-        """The ticket to the door of `plot_id`, from its JSON. Raises TicketRefused that names each wrong
-        field, and no value."""
+        """Parse the ticket to the receiver of `plot_id` from its JSON. Raises TicketRefused that names each
+        wrong field, and no value."""
         try:
             found = cls.model_validate_json(text)
         except ValidationError as error:

@@ -12,11 +12,11 @@ from common.model.redis_url import masked
 from common.model.snapshot import Event, Snapshot, Wait, Waits
 from common.model.ticket import Ticket
 from common.names import (
-    DOOR_LIFETIME,
     EVENTS_MAX,
     LAST_WORD_TTL,
     ORDER_LIFETIME,
     SNAPSHOT_TTL,
+    TICKET_LIFETIME,
     Keys,
     Role,
     node,
@@ -139,22 +139,22 @@ class Board(BoardReader):
         with readable_errors(self._url):
             self._redis.hdel(Keys.moves(host), path)
 
-    # Tickets: how a plotter gets through a harvester's door.
+    # Tickets: what a plotter needs to reach a plot's receiver.
 
     def put_ticket(self, host: str, ticket: Ticket) -> None:
         """`host` is the plotter's."""
         with readable_errors(self._url):
-            self._redis.set(Keys.door(host, ticket.plot_id), ticket.written(), ex=DOOR_LIFETIME)
+            self._redis.set(Keys.ticket(host, ticket.plot_id), ticket.written(), ex=TICKET_LIFETIME)
 
     def ticket(self, host: str, plot_id: str) -> Ticket | None:
         """Raises TicketRefused for one that no harvester writes, and for that of another plot."""
         with readable_errors(self._url):
-            text = cast("str | None", self._redis.get(Keys.door(host, plot_id)))
+            text = cast("str | None", self._redis.get(Keys.ticket(host, plot_id)))
         return None if text is None else Ticket.read(text, plot_id)
 
     def drop_ticket(self, host: str, plot_id: str) -> None:
         with readable_errors(self._url):
-            self._redis.delete(Keys.door(host, plot_id))
+            self._redis.delete(Keys.ticket(host, plot_id))
 
     # What beat waits for.
 

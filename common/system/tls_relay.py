@@ -31,7 +31,7 @@ NO_TLS, NO_HANDSHAKE = 91, 92
 _HANDSHAKE = b"\x16"  # content type of TLS' first record, RFC 8446 5.1
 # In words of rsync's daemon protocol, so that an rsync without TLS prints it and ends.
 _REFUSAL = (
-    b"@RSYNCD: 31.0\n@ERROR: this harvester takes plots by TLS only (harvester.door_tls): "
+    b"@RSYNCD: 31.0\n@ERROR: this harvester takes plots by TLS only (harvester.receiver_tls): "
     b"install its version of plotman on this plotter\n"
 )
 

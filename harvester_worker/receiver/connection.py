@@ -28,7 +28,7 @@ _LOOK_EVERY_S = 5.0  # at what the processes read
 # has sent, all of it, before it sends a byte.
 SLOWEST_SOURCE_BYTES_S = 20e6
 _NO_TLS = {
-    tls_relay.NO_TLS: "it speaks no TLS, as plotters with an older plotman; harvester.door_tls wants it",
+    tls_relay.NO_TLS: "it speaks no TLS, as plotters with an older plotman; harvester.receiver_tls wants it",
     tls_relay.NO_HANDSHAKE: "it did not agree on TLS with us",
 }
 

@@ -36,7 +36,7 @@ def make_identity() -> Identity:
         from cryptography.x509.oid import NameOID
     except ImportError as error:
         raise TransferFailed(
-            "harvester.door_tls needs the library cryptography, which this harvester does not have.",
+            "harvester.receiver_tls needs the library cryptography, which this harvester does not have.",
             f"Install it there ({pip_install('tls')}) and restart the harvester.",
         ) from error
     key = ec.generate_private_key(ec.SECP256R1())

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from common.errors import TransferFailed
 from common.model.ticket import Ticket
-from common.names import DOOR_LIFETIME
+from common.names import TICKET_LIFETIME
 from harvester_worker.receiver.connection import PATIENCE, ReceiverConnection, ReceiverTimeouts, end_strays
 from harvester_worker.receiver.identity import Identity, make_identity
 from harvester_worker.receiver.rsyncd import RsyncModule, configuration, must_be_writable_down
@@ -185,7 +185,7 @@ class Receivers:
         except OSError as error:
             raise TransferFailed(
                 f"Port {self._port} cannot be listened on for plots: {error.strerror or error}.",
-                "Set another harvester.door_port.",
+                "Set another harvester.receiver_port.",
             ) from error
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._identity is not None and not self._pem.exists():
@@ -246,7 +246,7 @@ class Receivers:
                     ended.append(
                         Doomed(door.plot_id, door.plotter, door.drive, door.ticket, connection.trouble)
                     )
-            grace_s = DOOR_LIFETIME.total_seconds()
+            grace_s = TICKET_LIFETIME.total_seconds()
             unused = [door.plot_id for door in self._doors.values() if now_s - door.used_s > grace_s]
         for plot_id in [*unused, *(each.plot_id for each in ended)]:
             self.close(plot_id)

@@ -66,7 +66,7 @@ class Farm:
                 "drives": [str(self.folder / "drives" / "*")],
                 "plain_folders": True,
                 "margin_bytes": 1_000_000,
-                "door_port": 0,
+                "receiver_port": 0,
             },
         }
         for section, values in changes.items():

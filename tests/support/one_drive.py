@@ -14,7 +14,12 @@ def one_drive(folder: Path, broker_url: str, host: str) -> dict[str, str]:
     settings = {
         "version": [2],
         "farm": {"host": host, "broker": broker_url, "state": str(folder / "state"), "flower": False},
-        "harvester": {"drives": [str(folder / "drive")], "plain_folders": True, "proofs": 0, "door_port": 0},
+        "harvester": {
+            "drives": [str(folder / "drive")],
+            "plain_folders": True,
+            "proofs": 0,
+            "receiver_port": 0,
+        },
     }
     path = folder / "plotman.yaml"
     path.write_text(yaml.safe_dump(settings), encoding="utf-8")

@@ -60,7 +60,7 @@ def _resumes(snapshot: PlotterSnapshot, former: PendingMove) -> bool:
 
 def _in_vain(former: PendingMove) -> bool:
     """Whether the plot leaves that harvester alone if another one has room. What is best by the numbers would
-    be best again for ever: they do not show a door behind a firewall, nor why no drive can be reserved."""
+    be best again for ever: they do not show a blocked receiver, nor why no drive can be reserved."""
     no_drive = former.step is MoveStep.RESERVE and former.retry_at is not None
     return no_drive or former.attempts > RESUMES_MAX
 

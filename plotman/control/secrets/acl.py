@@ -104,10 +104,10 @@ def _plotter(host: str) -> Iterator[str]:
 
 def _harvester(host: str) -> Iterator[str]:
     yield from _worker(host, (Role.HARVESTER,))
-    # The next step of a plot's way, and how it went; the key to our own door.
+    # The next step of a plot's way, and how it went; the ticket to a receiver of this harvester.
     yield from _send_to(("archive.*", "plotter.*"))
     yield f"+hset +hdel +hvals +hget +expire {_keys([Keys.moves('*')])}"
-    yield f"+set +setex +del {_keys([Keys.door('*', '*')], 'W')}"
+    yield f"+set +setex +del {_keys([Keys.ticket('*', '*')], 'W')}"
 
 
 def _scheduler(host: str) -> Iterator[str]:  # noqa: ARG001  it speaks for all

@@ -51,7 +51,7 @@ _MEANING = {
     23: ("the source could not be read, or the destination not be written", "Look at both drives."),
     24: ("the source vanished meanwhile", "Find out who moves plots beside plotman."),
     30: ("nothing moved for too long", "Look whether one of the drives hangs."),
-    35: ("the harvester does not answer", "Look at its network, its firewall and harvester.door_address."),
+    35: ("the harvester does not answer", "Check its network, its firewall, harvester.receiver_address."),
     255: (
         "ssh did not get through",
         "Try it as the user who runs plotman: ssh -o BatchMode=yes USER@HOST true",

@@ -72,7 +72,7 @@ class Victim:
             "failure": None,
         }
         with redis.Redis.from_url(self.farm.url) as client:
-            client.set(Keys.door(HOST, plot_id_of(plot.name) or ""), json.dumps(ticket | changes), ex=600)
+            client.set(Keys.ticket(HOST, plot_id_of(plot.name) or ""), json.dumps(ticket | changes), ex=600)
 
     def refusal(self, task_id: str) -> str:
         """What the farm is told of this transfer."""

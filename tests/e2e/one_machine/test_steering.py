@@ -176,10 +176,10 @@ def test_plotman_yaml_takes_effect_while_all_runs_and_a_bad_one_is_refused(farm:
     assert not farm.events("plot-failed")
 
     # What needs a restart is named, and holds as it was.
-    edit(farm, "harvester", door_port=9999)
-    eventually(lambda: one_line(farm, "harvester.door_port"), "it is named")
-    edit(farm, "harvester", door_port=0)
-    eventually(lambda: not one_line(farm, "harvester.door_port"), "and no more when it is as it was")
+    edit(farm, "harvester", receiver_port=9999)
+    eventually(lambda: one_line(farm, "harvester.receiver_port"), "it is named")
+    edit(farm, "harvester", receiver_port=0)
+    eventually(lambda: not one_line(farm, "harvester.receiver_port"), "and no more when it is as it was")
 
     # Hours for starting: shut now, by the clock on the wall.
     now = datetime.now().astimezone()

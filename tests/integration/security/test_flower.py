@@ -40,7 +40,7 @@ def _environment(folder: Path, broker_url: str, **farm: object) -> dict[str, str
             {
                 "version": [2],
                 "farm": settings,
-                "harvester": {"drives": [str(folder)], "plain_folders": True, "door_port": 0},
+                "harvester": {"drives": [str(folder)], "plain_folders": True, "receiver_port": 0},
             }
         ),
         encoding="utf-8",

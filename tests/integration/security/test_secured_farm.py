@@ -121,8 +121,8 @@ def machines(tmp_path: Path, chia: Path, chia_root: Path, tls_server: str) -> It
             "drives": [str(tmp_path / "drives" / "*")],
             "plain_folders": True,
             "margin_bytes": 1_000_000,
-            "door_address": "127.0.0.1",
-            "door_port": 0,
+            "receiver_address": "127.0.0.1",
+            "receiver_port": 0,
         },
     )
     made.configure(

@@ -36,7 +36,7 @@ harvester:
   draining: ["{folder}/drives/c*"]
   disabled: ["{folder}/drives/d?"]
   plain_folders: true
-  door_port: 0
+  receiver_port: 0
 """
 
 

@@ -54,7 +54,7 @@ class Machine:
                 "disabled": [str(self.folder / "two")],
                 "plain_folders": True,
                 "proofs": 0,
-                "door_port": 0,
+                "receiver_port": 0,
             },
         }
         path = self.folder / f"{spelled.partition(':')[0]}.yaml"

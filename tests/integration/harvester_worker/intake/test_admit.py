@@ -31,7 +31,7 @@ Changed = Callable[[Path], contextlib.AbstractContextManager[None]]
 SETTINGS = """\
 version: [2]
 farm: {{host: {host}, state: {folder}/state, broker: "{broker}"}}
-harvester: {{drives: ["{folder}/drive"], plain_folders: true, door_port: 0}}
+harvester: {{drives: ["{folder}/drive"], plain_folders: true, receiver_port: 0}}
 """
 
 

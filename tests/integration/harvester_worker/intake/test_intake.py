@@ -42,7 +42,7 @@ def test_a_plot_comes_from_another_machine_and_the_secret_is_in_no_message(
     secret = ticket.password.get_secret_value()
     assert secret not in f"{reservation.kwargs()}{delivery.kwargs()}{admission.kwargs()}{site.told}"
     assert site.board.ticket(THERE, id_of(source)) is None  # the door is closed
-    assert Keys.door(THERE, "ID").startswith(f"plotman:host:{THERE}:")
+    assert Keys.ticket(THERE, "ID").startswith(f"plotman:host:{THERE}:")
     assert list((site.folder / "state" / "tickets").iterdir()) == []
     assert release(admission, [str(source.parent)])
 

@@ -16,7 +16,7 @@ from tests.support.waiting import eventually
 SETTINGS = """\
 version: [2]
 farm: {{host: h1, state: {folder}/state, broker: "{broker}"}}
-harvester: {{drives: ["{folder}/drive"], plain_folders: true, door_port: 0, proofs: {proofs}}}
+harvester: {{drives: ["{folder}/drive"], plain_folders: true, receiver_port: 0, proofs: {proofs}}}
 """
 
 

@@ -96,7 +96,7 @@ def test_a_port_that_is_taken_is_said_so_with_a_cure(tmp_path: Path) -> None:
     part = tmp_path / "drive" / ".incoming" / f"{PLOT_ID}.part"
     with socket.create_server(("", 0)) as taken:
         doors = Receivers(tmp_path / "doors", "127.0.0.1", taken.getsockname()[1], lambda _: None)
-        with pytest.raises(TransferFailed, match=r"harvester\.door_port"):
+        with pytest.raises(TransferFailed, match=r"harvester\.receiver_port"):
             doors.open(PLOT_ID, "plotter1", str(tmp_path), part, None)
 
 

@@ -161,11 +161,12 @@ def test_the_machine_is_looked_at_even_where_the_file_has_errors(farm: Path) -> 
 
 
 def test_a_door_with_tls_needs_a_library(farm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_tls = text(farm).replace("  plain_folders: true\n", "  plain_folders: true\n  door_tls: true\n")
+    with_tls = text(farm).replace("  plain_folders: true\n", "  plain_folders: true\n  receiver_tls: true\n")
     assert lacks(farm, with_tls) == []
     monkeypatch.setattr("common.config.environment.find_spec", lambda name: None)
     assert [line.partition(": ")[2] for line in lacks(farm, with_tls)] == [
-        "harvester.door_tls: needs the library cryptography, which is not installed: no plot could come in. "
+        "harvester.receiver_tls: needs the library cryptography, which is not installed: "
+        "no plot could come in. "
         f"Install it: {sys.prefix}/bin/pip install 'plotman[tls]'"
     ]
     assert lacks(farm, text(farm)) == []

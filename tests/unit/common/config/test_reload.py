@@ -48,9 +48,9 @@ def settings(**changes: dict[str, Any] | None) -> Config:
             ["archiving.concurrency"],
         ),
         (
-            {"harvester": {"door_port": 1024, "margin_bytes": 7}},
+            {"harvester": {"receiver_port": 1024, "margin_bytes": 7}},
             ["harvester.margin_bytes"],
-            ["harvester.door_port"],
+            ["harvester.receiver_port"],
         ),
         ({"notifications": {"targets": {"me": {"command": ["true"]}}}}, [], ["notifications.targets"]),
         ({"harvester": None}, [], ["harvester"]),

@@ -101,9 +101,9 @@ def test_a_file_that_is_gone_is_told(site: Site) -> None:
 
 
 def test_what_needs_a_restart_is_named_while_it_differs(site: Site) -> None:
-    site.write(GOOD + "  door_port: 9999\n")
+    site.write(GOOD + "  receiver_port: 9999\n")
     site.settle()
-    assert "harvester.door_port has changed" in site.watch.problems[0]
+    assert "harvester.receiver_port has changed" in site.watch.problems[0]
     assert not site.applied
     site.write(GOOD)
     site.settle()

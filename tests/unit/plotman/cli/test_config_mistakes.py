@@ -123,8 +123,10 @@ ERRORS = [
     ("state: %/state", "broker: 'redis://a b'", "2: farm.broker: is not the address of a Redis server"),
     ("state: %/state", f"host: {'a' * 254}", "2: farm.host: is not a name of letters"),
     ("state: %/state", "history_days: 999999999", "2: farm.history_days: 999999999 is more than 36600"),
-    ("\nlogging", f"{DRIVES}, door_address: a b}}\nlogging",
-     "3: harvester.door_address: is neither a host name"),
+    ("\nlogging", f"{DRIVES}, receiver_address: a b}}\nlogging",
+     "3: harvester.receiver_address: is neither a host name"),
+    ("\nlogging", f"{DRIVES}, door_port: 8731}}\nlogging",
+     "3: harvester.door_port: unknown key. Did you mean receiver_port?"),
     # Archiving.
     ("\nlogging", f"{LOCAL}{{site_root: ''}}\nlogging", "5: archiving.env.site_root: is not a full path"),
     ("\nlogging", f"{LOCAL}{{site_root: farm}}\nlogging", "5: archiving.env.site_root: is not a full path"),
