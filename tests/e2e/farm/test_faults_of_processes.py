@@ -78,7 +78,8 @@ def test_a_plot_that_is_done_outlives_a_power_cut_of_its_plotter(machines: Machi
     try:
         machines.more("p1", 1)
         eventually(lambda: watch.known() - before, "a plot is done", 60)
-        wait_for(1)  # fsync of a few MB; the kernel by itself would take up to half a minute
+        # fsync of a few MB on a busy machine; the kernel by itself would take up to half a minute
+        wait_for(5)
         plotter.power_cut()
         plotter.boot()
         (done,) = watch.known() - before
