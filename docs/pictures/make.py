@@ -59,13 +59,12 @@ def draw(screen: str, name: str, title: str) -> None:
 
 
 def main() -> None:
-    subprocess.run((ROOT / "deploy" / "quickstart", "--help"), check=True, capture_output=True)  # sets up
     with tempfile.TemporaryDirectory(prefix="plotman-") as folder:
         farm = Path(folder) / "farm"
         terminal = Terminal("quickstart", f"clear; {ROOT}/deploy/quickstart --farm {farm} --plots 6 --k 20")
         try:
-            half = re.compile(r"[34] of 6 .*?[2-9]\d%", re.DOTALL)
-            draw(terminal.wait(half.search, 300), "quickstart.svg", "./deploy/quickstart --k 20")
+            half = re.compile(r"[34] of 6 plots on drives.*Total jobs: [1-9]", re.DOTALL)
+            draw(terminal.wait(half.search, 900), "quickstart.svg", "./deploy/quickstart --k 20")
             command = f"PLOTMAN_CONFIG={farm}/plotman.yaml {sys.executable} -m plotman interactive"
             dashboard = Terminal("interactive", command)
             full = re.compile(r"[1-9] plots? in the making.*\d\d%.*plot done", re.DOTALL)

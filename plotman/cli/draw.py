@@ -20,23 +20,33 @@ _BETWEEN = 2  # spaces from column to column
 
 
 def draw(table: PlainTable) -> None:
-    """Print the table; nothing where it has no rows. On a narrow terminal its spare columns are left out,
-    and then the folder that all its paths share is said once."""
-    if not table.rows:
-        return
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    """Print the table; nothing if it has no rows."""
+    if table.rows:
+        click.echo(as_text(table, terminal_width()))
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal that stdout is; None if it is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def as_text(table: PlainTable, width: int | None) -> str:
+    """The table's lines, bold heads as ANSI. width: columns of the terminal; None: as wide as needed.
+
+    A table that is too wide first loses its spare columns; then the folder that all its paths share is named
+    once, above it; then its cells are folded.
+    """
     left_out: set[str] = set()
     for column in table.spare:
         if _fits(table, left_out, width):
             break
         left_out.add(column)
+    above = ""
     if not _fits(table, left_out, width) and (folder := table.shared_folder()):
-        click.echo(f"Folders below {folder}:")
+        above = f"Folders below {folder}:\n"
         table = table.below(folder)
-    if _fits(table, left_out, width):
-        _print(table, left_out)
-    else:
-        _fold(table, left_out)
+    fits = _fits(table, left_out, width)
+    return above + (_lines(table, left_out) if fits else _folded(table, left_out, width))
 
 
 def as_json(value: dict[str, Any]) -> None:
@@ -48,7 +58,7 @@ def _fits(table: PlainTable, left_out: Set[str], width: int | None) -> bool:
     return width is None or sum(widths) + _BETWEEN * (len(widths) - 1) <= width
 
 
-def _print(table: PlainTable, left_out: Set[str]) -> None:
+def _lines(table: PlainTable, left_out: Set[str]) -> str:
     widths = _widths(table, left_out)
     right = [column in table.right for column in _kept(table, left_out)]
     gap = " " * _BETWEEN
@@ -59,11 +69,10 @@ def _print(table: PlainTable, left_out: Set[str]) -> None:
         )
         return gap.join(padded)
 
-    if table.title:
-        click.secho(table.title, bold=True)
-    click.secho(line(_kept(table, left_out)), bold=True)
-    click.echo("─" * (sum(widths) + _BETWEEN * (len(widths) - 1)))
-    click.echo("\n".join(line(cells) for cells in _rows(table, left_out)))
+    heads = [*([table.title] if table.title else []), line(_kept(table, left_out))]
+    rule = "─" * (sum(widths) + _BETWEEN * (len(widths) - 1))
+    rows = [line(cells) for cells in _rows(table, left_out)]
+    return "\n".join([*(click.style(head, bold=True) for head in heads), rule, *rows])
 
 
 def _kept(table: PlainTable, left_out: Set[str]) -> list[str]:
@@ -96,7 +105,7 @@ def _pad(text: str, width: int, to_right: bool) -> str:
     return space + text if to_right else text + space
 
 
-def _fold(table: PlainTable, left_out: Set[str]) -> None:
+def _folded(table: PlainTable, left_out: Set[str], width: int | None) -> str:
     from rich import box
     from rich.console import Console
     from rich.table import Table as Drawn
@@ -116,4 +125,7 @@ def _fold(table: PlainTable, left_out: Set[str]) -> None:
         drawn.add_column(Text(column), justify="right" if right else "left", overflow="fold", no_wrap=right)
     for row in _rows(table, left_out):
         drawn.add_row(*map(Text, row))
-    Console(highlight=False).print(drawn)
+    console = Console(highlight=False, width=width)
+    with console.capture() as captured:
+        console.print(drawn)
+    return captured.get().rstrip("\n")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from plotman.cli.candidates import complete_host
+
+if TYPE_CHECKING:
+    from plotman.control.farm import FarmState
 
 
 @click.command()
@@ -12,21 +17,30 @@ from plotman.cli.candidates import complete_host
 @click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
 def status(json_: bool, host: str | None) -> None:
     """Show every plot in the making, every transfer, and what waits for what."""
-    from plotman.cli.draw import as_json, draw
+    from plotman.cli.draw import as_json, terminal_width
     from plotman.control.farm import glance, look, narrowed
-    from plotman.control.queries import reports, tables
+    from plotman.control.queries.reports import status_json
 
     farm = narrowed(look(glance()), host)
     if json_:
-        as_json(reports.status_json(farm))
-        return
-    for note in reports.notes(farm):
-        click.secho(f"! {note}", fg="yellow")
-    shown = (tables.jobs_table, tables.moves_table, tables.plots_table, tables.waits_table)
-    for table in filter(lambda table: table.rows, (make(farm) for make in shown)):
-        draw(table)
-        click.echo()
-    click.echo(f"Total jobs: {len(farm.jobs())}")
-    for host, tmp, count in tables.jobs_per_tmp(farm.plotters.values()):
-        click.echo(f"Jobs in {tmp} on {host}: {count}")
-    click.echo(f"Updated at: {farm.at.astimezone():%Y-%m-%d %H:%M:%S}")
+        as_json(status_json(farm))
+    else:
+        click.echo(status_text(farm, terminal_width()))
+
+
+def status_text(farm: FarmState, width: int | None) -> str:
+    """What `plotman status` prints. width: columns of the terminal; None: as wide as needed."""
+    from plotman.cli.draw import as_text
+    from plotman.control.queries import reports, tables
+
+    lines = [click.style(f"! {note}", fg="yellow") for note in reports.notes(farm)]
+    for make in (tables.jobs_table, tables.moves_table, tables.plots_table, tables.waits_table):
+        if (table := make(farm)).rows:
+            lines += [as_text(table, width), ""]
+    lines.append(f"Total jobs: {len(farm.jobs())}")
+    lines += [
+        f"Jobs in {tmp} on {host}: {count}"
+        for host, tmp, count in tables.jobs_per_tmp(farm.plotters.values())
+    ]
+    lines.append(f"Updated at: {farm.at.astimezone():%Y-%m-%d %H:%M:%S}")
+    return "\n".join(lines)

@@ -1,1 +1,1 @@
-"""`./deploy/quickstart`: a small farm in a folder, real plots on it, shown as it happens."""
+"""`./deploy/quickstart`: a small farm in one folder that makes real plots and moves them to drives."""

@@ -1,4 +1,4 @@
-"""Prepares the official chia plotter for small plots, with everything it keeps below the farm's folder."""
+"""The official chia plotter, prepared for small plots. All its files lie below the farm's folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from common.errors import PlotmanError
 
-MIN_K = 18  # the least that chiapos 2.0.12 makes
+MIN_K, MAX_K = 18, 32  # chiapos 2.0.12 makes no smaller plots
 _MIN_K_SETTING = re.compile(r"^min_mainnet_k_size: \d+$", re.MULTILINE)  # chia-blockchain 2.7.5
 _KEYS = """
 import secrets
@@ -23,7 +23,7 @@ for _ in range(2):
 
 @dataclass(frozen=True)
 class Keys:
-    """Public keys, 96 hexadecimal digits each; nobody holds their secret halves."""
+    """Public keys, 96 hexadecimal digits each. Their secret halves are not kept."""
 
     farmer: str
     pool: str
@@ -31,14 +31,14 @@ class Keys:
 
 @dataclass(frozen=True)
 class ChiaHome:
-    """chia as installed (`program`, in a virtual environment), and a folder for what it keeps."""
+    """program: chia as installed in a virtual environment. folder: for its files."""
 
     program: Path
     folder: Path
 
     @property
     def wrapper(self) -> Path:
-        """Program to name in plotman.yaml: chia, with its own folders whoever calls it."""
+        """Program for plotman.yaml: a script that sets chia's folders and runs it."""
         return self.folder / "bin" / "chia"
 
     @property
@@ -46,16 +46,16 @@ class ChiaHome:
         return {"CHIA_ROOT": str(self.folder / "root"), "CHIA_KEYS_ROOT": str(self.folder / "keys")}
 
     def prepare(self) -> None:
-        """Initialise it once, and allow small plots. Raises PlotmanError where chia does not run."""
+        """Initialise chia once and allow small plots. Raises PlotmanError if chia does not run."""
         settings = self.folder / "root" / "config" / "config.yaml"
         if not settings.exists():
             self._run([str(self.program), "init"])
         text = settings.read_text(encoding="utf-8")
-        # Its command line refuses plots below this size, and --override-k is only for k25 and more.
+        # chia refuses smaller plots; its --override-k works from k25 on only.
         allowed, found = _MIN_K_SETTING.subn(f"min_mainnet_k_size: {MIN_K}", text)
         if not found:
             raise PlotmanError(
-                f"{settings} has no min_mainnet_k_size: this chia is newer than we know.",
+                f"{settings} has no min_mainnet_k_size: this release of chia is not supported.",
                 "Install chia-blockchain 2.7 into .venv-chia.",
             )
         if allowed != text:
@@ -63,7 +63,7 @@ class ChiaHome:
         self._write_wrapper()
 
     def new_keys(self) -> Keys:
-        """Valid keys for plots that are thrown away: made at random, their secret halves forgotten."""
+        """Random valid keys, for plots that are thrown away."""
         farmer, pool = self._run([str(self.program.with_name("python")), "-c", _KEYS]).split()
         return Keys(farmer, pool)
 
@@ -82,8 +82,8 @@ class ChiaHome:
                 argv, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
             )
         except (OSError, subprocess.CalledProcessError) as error:
-            said = getattr(error, "stderr", None) or str(error)
+            output = getattr(error, "stderr", None) or str(error)
             raise PlotmanError(
-                f"`{shlex.join(argv[:2])}` failed: {said.strip()[-500:]}", "Run ./deploy/quickstart again."
+                f"`{shlex.join(argv[:2])}` failed: {output.strip()[-500:]}", "Run ./deploy/quickstart again."
             ) from error
         return done.stdout

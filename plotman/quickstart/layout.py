@@ -1,17 +1,14 @@
-"""Folders of the quick start's farm: scratch, buffer, drives, and what the programs keep."""
+"""Folders of the quick start's farm: tmp, dst, drives, and what the programs keep."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
-
-_PLOT = re.compile(r"plot-k\d+-.*?([0-9a-f]{64})\.plot\Z")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A farm below one folder, an absolute path. Drives are plain folders here."""
+    """A farm below one folder, `root`, an absolute path. Its drives are plain folders."""
 
     root: Path
 
@@ -33,12 +30,12 @@ class Layout:
 
     @property
     def logs(self) -> Path:
-        """Of the plotters, and of `plotman up`."""
+        """Logs of the plotters and of `plotman up`."""
         return self.root / "logs"
 
     @property
     def chia(self) -> Path:
-        """What chia keeps: its CHIA_ROOT and CHIA_KEYS_ROOT are below, nothing is in the home folder."""
+        """chia's CHIA_ROOT and CHIA_KEYS_ROOT lie below it; nothing is written to the home folder."""
         return self.root / "chia"
 
     @property
@@ -46,16 +43,6 @@ class Layout:
         return self.root / "plotman.yaml"
 
     def create(self) -> None:
-        """Make what is not there. Raises OSError."""
+        """Make the folders that are missing. Raises OSError."""
         for folder in (*self.tmp, *self.dst, *self.drives, self.state, self.logs, self.chia):
             folder.mkdir(parents=True, exist_ok=True)
-
-
-def plots_in(folders: tuple[Path, ...]) -> dict[str, Path]:
-    """Complete plots in these folders: plot id -> file. A folder that is gone holds none."""
-    found = {}
-    for folder in folders:
-        for path in sorted(folder.glob("plot-*.plot")):
-            if match := _PLOT.match(path.name):
-                found[match[1]] = path
-    return found

@@ -1,4 +1,4 @@
-"""The farm's processes, as a child of the quick start: `plotman up`, which ends when we do."""
+"""`plotman up` as a child of the quick start."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from common.errors import PlotmanError
 from plotman.quickstart.layout import Layout
 from plotman.supervisor.logs import last_lines, open_log
 
-_STOP_S = 60.0  # `plotman up` kills what does not stop long before this
+_STOP_S = 60.0  # `plotman up` needs less to kill what does not stop
 
 
-class Up:
-    """`plotman up` for this farm, from entering to leaving the context. It says what it does in `log`."""
+class UpProcess:
+    """Context manager: `plotman up` of this farm runs inside it. Its output goes to the file `log`."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -26,8 +26,8 @@ class Up:
     def __enter__(self) -> Self:
         log = open_log(self.log)
         try:
-            # Through our launcher, so that a killed quick start leaves nothing running; in a session of
-            # its own, so that Ctrl-C is ours to handle.
+            # exec_with_pdeathsig: it ends also if the quick start is killed. A session of its own: Ctrl-C
+            # reaches the quick start only.
             self._process = subprocess.Popen(
                 (
                     *(sys.executable, "-P", "-m", "plotman.supervisor.exec_with_pdeathsig", str(os.getpid())),
@@ -46,7 +46,7 @@ class Up:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         while self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)  # a second one hastens it
+            self._process.send_signal(signal.SIGTERM)  # a second one makes it stop at once
             try:
                 self._process.wait(_STOP_S)
             except KeyboardInterrupt:
@@ -55,8 +55,8 @@ class Up:
                 self._process.kill()
 
     def must_run(self) -> None:
-        """Raises PlotmanError, with its last words, when it has ended."""
+        """Raise PlotmanError with the last lines of its log if it has ended."""
         returncode = self._process.poll()
         if returncode is not None:
-            words = "\n".join(last_lines(self.log, 10))
-            raise PlotmanError(f"`plotman up` ended ({returncode}):\n{words}", f"See {self.log}.")
+            lines = "\n".join(last_lines(self.log, 10))
+            raise PlotmanError(f"`plotman up` ended ({returncode}):\n{lines}", f"See {self.log}.")

@@ -1,46 +1,51 @@
-"""The quick start from its first folder to its last plot."""
+"""The quick start: writes the config, runs `plotman up`, waits for the plots."""
 
 from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
 
-from common import config as configuration
-from common.config import Config
-from common.config.broker_url import embedded_broker
 from common.errors import BrokerError, PlotmanError
+from common.model.snapshot import Event
 from common.model.units import counted
 from common.names import PAUSE
 from common.store import Board
+from plotman.cli.draw import as_text
+from plotman.cli.status import status_text
+from plotman.control.farm import FarmState, board, look
+from plotman.control.queries.event_text import event_text
+from plotman.control.queries.scheduler_status import waits
+from plotman.control.rpc import TaskCall, ask_each
 from plotman.quickstart.chia import ChiaHome
-from plotman.quickstart.display import Display, display_for
 from plotman.quickstart.layout import Layout
-from plotman.quickstart.look import Look, look
-from plotman.quickstart.process import Up
-from plotman.quickstart.report import rows, table
+from plotman.quickstart.process import UpProcess
+from plotman.quickstart.progress import Progress, read_progress, result_table
 from plotman.quickstart.settings import plotman_yaml
-from plotman.quickstart.tally import Tally
-from plotman.quickstart.words import wait_words
 from plotman.supervisor.instance_lock import InstanceLock
 from plotter_worker.processes.table import ProcessTable
 from plotter_worker.state.operator import OperatorStateFile
 
-_LOOK_S = 0.2
-_BROKER_S = 60.0  # how long the broker may take to answer for the first time
-_STALL_S = 900.0  # how long nothing at all may change before we give up
-_FAILURES_MAX = 3  # plots that may fail and be made again
+_LOOK_S = 0.5
+_BROKER_S = 60.0  # until the broker's first answer
+_STALL_S = 900.0  # without any change
+_ANSWER_S = 30.0
+_FAILURES_MAX = 3  # failed plots that are replaced
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What was asked for. chia: the official program, to be called by its full path."""
+class Request:
+    """farm: folder, an absolute path. plots: number to make. k: their size. chia: path of the program."""
 
     farm: Path
     plots: int
@@ -48,51 +53,47 @@ class Wish:
     chia: Path
 
 
-def quickstart(wish: Wish, console: Console) -> None:
-    """Make the plots, and show them on the way. Raises PlotmanError unless every one lies on a drive."""
-    layout = Layout(wish.farm.absolute())
-    flower = lay_out(wish, layout, console)
-    # The app and its processes read the same file.
+def quickstart(request: Request, console: Console) -> None:
+    """Make the plots and show them. Raises PlotmanError unless every one of them gets to a drive."""
+    layout = Layout(request.farm)
+    flower_port = prepare(request, layout, console)
     os.environ["PLOTMAN_CONFIG"] = str(layout.config)
-    settings = configuration.load(layout.config)
-    # Given before the worker is up, so that it never starts one too many.
-    OperatorStateFile(layout.state).unpause()
-    OperatorStateFile(layout.state).pause("", after=wish.plots)
-    tally = Tally(since=datetime.now(UTC), wanted=wish.plots)
+    # Before the worker starts, so that it never starts a plot too many.
+    state = OperatorStateFile(layout.state)
+    state.unpause()
+    state.pause("", after=request.plots)
+    since = datetime.now(UTC)
     console.print(f"Starting the farm in {layout.root}; its log: {layout.logs / 'up.log'}", soft_wrap=True)
-    console.print(f"Flower, while it runs: http://127.0.0.1:{flower}", soft_wrap=True)
-    with Up(layout) as up:
-        board = first_contact(layout, up)
-        with display_for(console) as display:
-            seen = Watch(layout, settings, board, up, tally, display).until_done()
-        found = rows(tally, seen.on_drives, result_of)
-    console.print(table(found))
-    console.print(
-        f"{counted(len(found), 'plot')} made, moved and verified. The farm: {layout.root}", soft_wrap=True
-    )
+    console.print(f"Flower, while it runs: http://127.0.0.1:{flower_port}", soft_wrap=True)
+    with UpProcess(layout) as up, closing(first_contact(up)) as at:
+        progress = Run(layout, at, up, console, since, request.plots).wait()
+    width = console.width if console.is_terminal else None
+    _print(console, "", as_text(result_table(progress.landed), width), "")
+    _print(console, f"{counted(len(progress.landed), 'plot')} made, moved and verified. Farm: {layout.root}")
+    _print(console, "", "Try next:", *_next_steps(layout))
 
 
-def lay_out(wish: Wish, layout: Layout, console: Console) -> int:
-    """Folders, chia, keys and plotman.yaml; gives Flower's port. Raises PlotmanError."""
+def prepare(request: Request, layout: Layout, console: Console) -> int:
+    """Create folders, chia's home, keys and plotman.yaml. Returns Flower's port. Raises PlotmanError."""
     layout.create()
-    InstanceLock(layout.state).release()  # a farm that runs already keeps its plotman.yaml
+    InstanceLock(layout.state).release()  # fails if this farm runs: its plotman.yaml must not change
     console.print(f"Preparing chia in {layout.chia} ...", soft_wrap=True)
-    chia = ChiaHome(wish.chia, layout.chia)
+    chia = ChiaHome(request.chia, layout.chia)
     chia.prepare()
     port = free_port(5555)
-    text = plotman_yaml(layout, chia.wrapper, chia.new_keys(), wish.k, port, others=plotters_beside(layout))
+    text = plotman_yaml(layout, chia.wrapper, chia.new_keys(), request.k, port, foreign_plotters(layout))
     layout.config.write_text(text, encoding="utf-8")
     return port
 
 
-def plotters_beside(layout: Layout) -> int:
-    """How many plotters run on this machine that are none of this farm's."""
+def foreign_plotters(layout: Layout) -> int:
+    """Count the plotters on this machine that do not belong to this farm."""
     own = set(map(str, layout.tmp))
     return sum(one.command.tmp not in own for one in ProcessTable().newcomers(known=set()))
 
 
 def free_port(preferred: int) -> int:
-    """`preferred` if nobody holds it on 127.0.0.1, else one that is free now."""
+    """`preferred` if it is free on 127.0.0.1, else any free port."""
     for port in (preferred, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -104,94 +105,121 @@ def free_port(preferred: int) -> int:
     raise PlotmanError("No port is free on 127.0.0.1.", "Stop something that listens there.")
 
 
-def first_contact(layout: Layout, up: Up) -> Board:
-    """The notice board, once the broker answers. Raises PlotmanError when it does not."""
+def first_contact(up: UpProcess) -> Board:
+    """Wait for the broker of `plotman up`. Raises PlotmanError if it does not answer."""
     deadline_s = time.monotonic() + _BROKER_S
     while time.monotonic() < deadline_s:
         up.must_run()
-        address = embedded_broker(layout.state)
-        if address is not None:
-            board = Board.connect(address.url)
+        with suppress(BrokerError):
+            at = board()
             try:
-                board.ping()
+                at.ping()
             except BrokerError:
-                board.close()
+                at.close()
             else:
-                return board
+                return at
         time.sleep(_LOOK_S)
-    raise PlotmanError(f"The broker does not answer in {_BROKER_S:.0f} s.", f"See {layout.state / 'logs'}.")
+    raise PlotmanError(f"The broker does not answer within {_BROKER_S:.0f} s.", f"See {up.log}.")
 
 
 @dataclass
-class Watch:
-    """Follows the farm until every plot of the run is on a drive."""
+class Run:
+    """since: aware time of the beginning. wanted: number of plots. ordered: starts that were allowed."""
 
     layout: Layout
-    settings: Config
     board: Board
-    up: Up
-    tally: Tally
-    display: Display
+    up: UpProcess
+    console: Console
+    since: datetime
+    wanted: int
+    ordered: int = field(init=False)
 
-    def until_done(self) -> Look:
-        """The last look. Raises PlotmanError when the plots will not all come."""
-        # Ids of events are times: nothing before this run concerns us.
-        after = f"{int(self.tally.since.timestamp() * 1000)}-0"
-        failed, changed_s, last = 0, time.monotonic(), None
-        seen = Look()
-        while True:
-            self.up.must_run()
-            try:
-                for event_id, event in self.board.events(after, wait_s=_LOOK_S):
-                    after = event_id
-                    self.tally.hear(event)
-                seen = look(self.board, self.layout)
-            except BrokerError:  # `plotman up` brings it back
-                time.sleep(_LOOK_S)
-                continue
-            self.tally.see(seen.jobs)
-            self.display.show(seen, len(self.tally.landed(seen.on_drives)), self.tally.wanted)
-            if self._done(seen):
-                return seen
-            if len(self.tally.failures) > failed:
-                failed = len(self.tally.failures)
-                self._replace_failed()
-            if self.tally.halted:
-                raise PlotmanError(self.tally.halted)
-            if (seen.jobs, seen.transfers, seen.on_drives) != last:
-                last, changed_s = (seen.jobs, seen.transfers, seen.on_drives), time.monotonic()
-            elif time.monotonic() - changed_s > _STALL_S:
-                why = "; ".join(wait_words(seen)) or "no reason is known"
-                raise PlotmanError(f"Nothing moved for {_STALL_S:.0f} s: {why}.", f"See {self.up.log}.")
+    def __post_init__(self) -> None:
+        self.ordered = self.wanted
+        self._state: object = None
+        self._changed_s = time.monotonic()
 
-    def _done(self, seen: Look) -> bool:
-        """All on drives, and no source left: that is deleted last."""
-        landed = self.tally.landed(seen.on_drives)
-        return len(landed) >= self.tally.wanted and not any(plot.plot_id in seen.in_dst for plot in landed)
+    def wait(self) -> Progress:
+        """Until every plot is on a drive. Raises PlotmanError if that will not happen."""
+        # Event ids are times: this one leaves out the events of earlier runs.
+        after = f"{int(self.since.timestamp() * 1000)}-0"
+        known: dict[Any, Any] = {}
+        with Live(console=self.console, auto_refresh=False, transient=True) as live:
+            while True:
+                self.up.must_run()
+                try:
+                    for event_id, event in self.board.events(after, wait_s=_LOOK_S):
+                        after = event_id
+                        self._print_event(event)
+                    farm = look(self.board, known)
+                except BrokerError:  # `plotman up` restarts the broker
+                    time.sleep(_LOOK_S)
+                    continue
+                progress = read_progress(self.layout.state, self.since)
+                if self.console.is_terminal:
+                    live.update(self._picture(farm, progress), refresh=True)
+                if self._done(progress):
+                    return progress
+                self._check_failures(farm, progress)
+                self._check_change(farm, progress)
 
-    def _replace_failed(self) -> None:
-        """Have as many plots started as failed. Raises PlotmanError when too many did."""
-        self.display.say(self.tally.failures[-1])
-        if len(self.tally.failures) > _FAILURES_MAX:
+    def _done(self, progress: Progress) -> bool:
+        """All plots on drives, and no source left: it is deleted last."""
+        landed = progress.landed
+        return len(landed) >= self.wanted and not any(Path(plot.path or "").is_file() for plot, _ in landed)
+
+    def _check_failures(self, farm: FarmState, progress: Progress) -> None:
+        """Start new plots for those that failed. Raises PlotmanError if too many failed."""
+        failed = progress.failed
+        if len(failed) > _FAILURES_MAX:
             raise PlotmanError(
-                f"{counted(len(self.tally.failures), 'plot')} failed.",
+                f"{counted(len(failed), 'plot')} failed, the last one because: {failed[-1].reason}",
                 f"Their logs are in {self.layout.logs}.",
             )
-        arguments = {"host": self.settings.host, "after": self.tally.to_start}
-        _app().send_task(PAUSE, kwargs=arguments, ignore_result=True)
+        plotter = next(iter(farm.plotters.values()), None)
+        if plotter is None or plotter.at < self.since:
+            return
+        if plotter.failures.consecutive >= plotter.failure_limit:
+            raise PlotmanError(
+                f"The plotter does not work: {plotter.failures.last_reason}",
+                f"Its logs are in {self.layout.logs}.",
+            )
+        if missing := progress.missing(self.wanted, self.ordered):
+            self.ordered += missing
+            (answer,) = ask_each([TaskCall(PAUSE, plotter.host, {"after": missing})], timeout_s=_ANSWER_S)
+            if isinstance(answer, PlotmanError):
+                raise answer
+
+    def _check_change(self, farm: FarmState, progress: Progress) -> None:
+        """Raise PlotmanError if nothing has changed for _STALL_S."""
+        state = (farm.jobs(), [archiver.transfers for archiver in farm.archivers.values()], progress)
+        if state != self._state:
+            self._state, self._changed_s = state, time.monotonic()
+        elif time.monotonic() - self._changed_s > _STALL_S:
+            reasons = "; ".join(dict.fromkeys(wait.reason for wait in waits(farm)))
+            raise PlotmanError(
+                f"Nothing has changed for {_STALL_S:.0f} s: {reasons or 'no reason is known'}.",
+                f"See {self.up.log}.",
+            )
+
+    def _print_event(self, event: Event) -> None:
+        if event.kind != "plot-phase":
+            _print(self.console, f"{event.at.astimezone():%H:%M:%S} {event_text(event)}")
+
+    def _picture(self, farm: FarmState, progress: Progress) -> Group:
+        head = f"{len(progress.landed)} of {counted(self.wanted, 'plot')} on drives"
+        return Group(Text(head, style="bold"), Text.from_ansi(status_text(farm, self.console.width)))
 
 
-def result_of(task_id: str) -> dict[str, Any] | None:
-    """What a task returned; None where it failed or its result is gone."""
-    result = _app().AsyncResult(task_id)
-    deadline_s = time.monotonic() + 5
-    while not result.ready() and time.monotonic() < deadline_s:
-        time.sleep(0.05)
-    return result.result if result.successful() and isinstance(result.result, dict) else None
+def _print(console: Console, *lines: str) -> None:
+    for line in lines:
+        console.print(Text.from_ansi(line), soft_wrap=True)
 
 
-def _app() -> Any:
-    # Late: it reads the plotman.yaml that has just been written.
-    from plotman.app import app
-
-    return app
+def _next_steps(layout: Layout) -> list[str]:
+    programs = Path(sys.executable).parent
+    return [
+        f"  export PLOTMAN_CONFIG={layout.config} PATH={programs}:$PATH",
+        "  plotman up            # run this farm until Ctrl-C; `plotman unpause` lets it start plots",
+        "  plotman interactive   # in another terminal: watch and control it",
+    ]

@@ -13,7 +13,7 @@ _AT_A_TIME = 2
 
 @dataclass(frozen=True)
 class Tuning:
-    """Options of `chia plotters chiapos` that work at a size. memory_mib: of one plot."""
+    """Options of `chia plotters chiapos`. memory_mib: for one plot."""
 
     stripes: int
     buckets: int
@@ -21,8 +21,8 @@ class Tuning:
 
 
 def tuning(k: int) -> Tuning:
-    """Small plots need small stripes and few buckets: chiapos (2.0.12) refuses a table that has less than
-    30 stripes per bucket. From k25 on its own defaults work.
+    """Options that work for this size. chiapos (2.0.12) refuses a table with less than 30 stripes per bucket.
+    From k25 on its defaults work.
     """
     if k <= 20:
         return Tuning(stripes=2000, buckets=16, memory_mib=200)
@@ -32,15 +32,23 @@ def tuning(k: int) -> Tuning:
 
 
 def plotman_yaml(layout: Layout, chia: Path, keys: Keys, k: int, flower_port: int, others: int = 0) -> str:
-    """The whole file. chia: program to call. others: plotters that run on this machine already, which count
-    as well. Values are quoted where they are paths."""
+    """The text of the file.
+
+    Args:
+        layout: folders of the farm.
+        chia: program that plots.
+        keys: put into the plots.
+        k: size of the plots.
+        flower_port: on 127.0.0.1.
+        others: other plotters that run on this machine; the limit on plots counts them, too.
+    """
     options = tuning(k)
     return f"""\
-# Written by ./deploy/quickstart, anew with each run. A farm on one machine, in one folder.
+# Written by ./deploy/quickstart at each run. A farm on one machine, in one folder.
 # `plotman config generate` writes a sample with every option.
 version: [2]
 
-# This machine's place in the farm. No broker is named: `plotman up` brings its own, and decides.
+# No broker is named: `plotman up` runs one of its own, and the scheduler, too.
 farm:
   state: {_text(layout.state)}
   flower_port: {flower_port}
@@ -48,15 +56,15 @@ farm:
 logging:
   plots: {_text(layout.logs)}
 
-# tmp: scratch, where plots are made. dst: buffer, where they wait to be moved to a drive.
+# tmp: plots are made here. dst: finished plots wait here until they are moved to a drive.
 directories:
   tmp:
 {_list(layout.tmp)}
   dst:
 {_list(layout.dst)}
 
-# At most two plots at a time, started three seconds apart or more; a tmp folder takes its next plot when
-# the one before has reached phase 2.{_counted(others)}
+# At most two plots at a time, started at least three seconds apart. A tmp folder takes its next plot when
+# the one before has reached phase 2:1.{_counted(others)}
 scheduling:
   global_max_jobs: {_AT_A_TIME + others}
   global_stagger_m: 0.05
@@ -65,7 +73,7 @@ scheduling:
   tmpdir_stagger_phase_minor: 1
   tmpdir_stagger_phase_limit: 1
 
-# The official plotter, with throw-away keys: these plots win nothing.
+# The official plotter, with random keys: these plots win nothing.
 plotting:
   type: chiapos
   farmer_pk: {keys.farmer}
@@ -78,28 +86,26 @@ plotting:
     job_buffer: {options.memory_mib}
     stripes: {options.stripes}
 
-# Finished plots go to this farm's harvester, which checks each before its source is deleted.
+# Finished plots go to this machine's harvester. It checks each one before its source is deleted.
 archiving:
   target: harvester
 
 harvester:
   drives:
 {_list(layout.drives)}
-  plain_folders: true  # real drives are mounted; without this, a folder that is not is no drive
-  placement: round_robin  # each drive in turn; without this, the first is filled before the next
+  plain_folders: true  # without this, a folder counts as a drive only if a drive is mounted there
+  placement: round_robin  # use the drives in turn; without this, fill one after the other
 """
 
 
 def _counted(others: int) -> str:
     if not others:
         return ""
-    return (
-        f"\n# All plotters of the machine count, and {others} ran already: beside them there is room for two."
-    )
+    return f"\n# The limit counts all plotters of the machine; {others} of others ran already."
 
 
 def _text(path: Path) -> str:
-    """A path as a YAML scalar, whatever is in it."""
+    """A path as a quoted YAML scalar."""
     quoted = str(path).replace("'", "''")
     return f"'{quoted}'"
 

@@ -1,4 +1,4 @@
-"""The quick start with the real plotter, as a person calls it after the set-up."""
+"""The quick start with the real plotter, called as deploy/quickstart calls it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.support.installed import from_wheel
 
 @pytest.fixture
 def farm(tmp_path: Path) -> Iterator[Path]:
-    """A farm's folder; whatever still works in it at the end is stopped, by pid."""
+    """A farm's folder. Processes that still use it at the end are killed, by pid."""
     folder = tmp_path / "farm"
     yield folder
-    for process in working_in(folder):
+    for process in processes_of(folder):
         process.kill()
 
 
-def working_in(folder: Path) -> list[psutil.Process]:
+def processes_of(folder: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
@@ -39,7 +39,7 @@ def command(chia: Path, farm: Path, *options: str) -> list[str]:
 
 
 def run(argv: list[str]) -> str:
-    """Run it to a good end; what it said."""
+    """Run it; returns its output."""
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert done.returncode == 0, done.stdout
     return done.stdout
@@ -50,35 +50,36 @@ def plots(farm: Path) -> set[str]:
 
 
 @pytest.mark.plotter
-def test_the_plots_that_were_asked_for_are_made_moved_and_told_of(chia: Path, farm: Path) -> None:
+def test_the_wanted_plots_are_made_moved_and_listed(chia: Path, farm: Path) -> None:
     first = run(command(chia, farm, "--plots", "2"))
     made = plots(farm)
     assert len(made) == 2
     assert all(name.startswith("plot-k18-") and name[-69:-61] in first for name in made)
     assert "2 plots made, moved and verified" in first
-    assert first.count("proofs") == 2, "how each was verified"
+    assert first.count("all valid") == 4, "an event and a row of the table for each"
+    assert "plotman interactive" in first, "what to try next"
 
     run(command(chia, farm, "--plots", "1", "--k", "19"))
     assert [name[:9] for name in plots(farm) - made] == ["plot-k19-"]
-    # Nothing stays behind: no source, no part, no process.
+    # No source, no part and no process is left.
     assert not [*farm.glob("dst/*/*"), *farm.glob("drives/*/.incoming/*.part")]
-    assert working_in(farm) == []
+    assert processes_of(farm) == []
 
 
 @pytest.mark.plotter
-def test_ctrl_c_stops_everything_but_the_plots(chia: Path, farm: Path, tmp_path: Path) -> None:
-    said = tmp_path / "said"
-    with said.open("wb") as out:
+def test_ctrl_c_stops_everything_but_running_plots(chia: Path, farm: Path, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    with output.open("wb") as out:
         running = subprocess.Popen(
             command(chia, farm, "--plots", "50", "--k", "22"), stdout=out, stderr=subprocess.STDOUT
         )
     deadline = time.monotonic() + 60
-    while b"plotting" not in said.read_bytes():
-        assert running.poll() is None and time.monotonic() < deadline, said.read_text()
+    while b"plot started" not in output.read_bytes():
+        assert running.poll() is None and time.monotonic() < deadline, output.read_text()
         time.sleep(0.1)
     running.send_signal(signal.SIGINT)
     assert running.wait(30) == 130
-    assert "Plots in the making go on" in said.read_text()
-    left = working_in(farm)
+    assert "Running plots continue" in output.read_text()
+    left = processes_of(farm)
     assert left
     assert all("chiapos" in process.cmdline() for process in left)

@@ -8,7 +8,7 @@ import pytest
 from common.errors import PlotmanError
 from plotman.quickstart.chia import ChiaHome
 
-# In the place of chia-blockchain 2.7.5's `chia init`.
+# Does what `chia init` of chia-blockchain 2.7.5 does.
 INIT = """#!/bin/sh
 if [ "$1" = init ]; then
   mkdir -p "$CHIA_ROOT/config"
@@ -37,10 +37,10 @@ def test_small_plots_are_allowed_and_chia_is_initialised_once(home: ChiaHome) ->
     assert (root / "calls").read_text() == "called\n"
 
 
-def test_whoever_calls_the_wrapper_uses_the_farms_own_folders(home: ChiaHome) -> None:
+def test_the_wrapper_sets_the_folders_of_the_farm(home: ChiaHome) -> None:
     home.prepare()
-    said = subprocess.run([home.wrapper, "plots", "a b"], capture_output=True, text=True, check=True).stdout
-    assert said == f"{home.folder}/root|{home.folder}/keys|plots a b\n"
+    output = subprocess.run([home.wrapper, "plots", "a b"], capture_output=True, text=True, check=True).stdout
+    assert output == f"{home.folder}/root|{home.folder}/keys|plots a b\n"
 
 
 def test_a_chia_whose_settings_changed_is_refused(home: ChiaHome) -> None:
@@ -50,7 +50,7 @@ def test_a_chia_whose_settings_changed_is_refused(home: ChiaHome) -> None:
         home.prepare()
 
 
-def test_a_chia_that_does_not_run_is_told_with_its_own_words(home: ChiaHome) -> None:
+def test_the_error_of_a_chia_that_does_not_run_is_shown(home: ChiaHome) -> None:
     home.program.write_text("#!/bin/sh\necho out of luck >&2; exit 1\n")
     with pytest.raises(PlotmanError, match="out of luck"):
         home.prepare()

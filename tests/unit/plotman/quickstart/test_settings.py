@@ -30,7 +30,7 @@ def test_the_file_loads_and_names_every_role(tmp_path: Path, root: str) -> None:
     assert config.farm.flower_port == 5566
 
 
-def test_plotters_that_run_already_leave_room_for_two_of_its_own(tmp_path: Path) -> None:
+def test_the_limit_on_plots_counts_other_plotters_of_the_machine(tmp_path: Path) -> None:
     file = tmp_path / "plotman.yaml"
     file.write_text(plotman_yaml(Layout(Path("/srv/farm")), Path("/srv/chia"), KEYS, 18, 5566, others=3))
     scheduling = load(file).scheduling
@@ -42,7 +42,7 @@ def test_plotters_that_run_already_leave_room_for_two_of_its_own(tmp_path: Path)
     ("sizes", "stripes", "buckets"),
     [((18, 19, 20), 2000, 16), ((21, 22, 24), 65536, 16), ((25, 32), 65536, 128)],
 )
-def test_each_size_has_options_that_the_plotter_takes(
+def test_each_size_has_options_that_the_plotter_accepts(
     sizes: tuple[int, ...], stripes: int, buckets: int
 ) -> None:
     # As tried with chia 2.7.5: k18 with stripes of 65536 ends with "Stripe size too large".
