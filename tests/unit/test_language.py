@@ -24,7 +24,15 @@ WORDS = re.compile(
 ALLOWED: set[tuple[str, str]] = set()
 
 # Parts that are not in plain words yet.
-NOT_YET: tuple[str, ...] = ("beat/", "common/", "harvester_worker/", "plotman/", "plotter_worker/")
+NOT_YET: tuple[str, ...] = (
+    "beat/",
+    "common/",
+    "harvester_worker/",
+    "plotter_worker/",
+    *(f"plotman/{name}.py" for name in ("__init__", "app", "serve", "settings")),
+    *(f"plotman/{name}/" for name in ("cli", "control", "metrics", "notifications", "supervisor")),
+    *(f"plotman/{name}/" for name in ("dashboard", "flower")),
+)
 
 
 def sentences(source: str) -> Iterator[str]:
