@@ -20,7 +20,7 @@ _ROWS = 10_000
 
 @dataclass(frozen=True)
 class Progress:
-    """plots: those of this run that ended, the oldest first. landings: by plot id, of any run."""
+    """plots: plots of this run that ended, the oldest first. landings: by plot id, of any run."""
 
     plots: tuple[PlotEnd, ...]
     landings: dict[str, LandingEnd]

@@ -29,7 +29,7 @@ NOT_YET: tuple[str, ...] = (
     "common/",
     "harvester_worker/",
     "plotter_worker/",
-    *(f"plotman/{name}.py" for name in ("__init__", "app", "serve", "settings")),
+    *(f"plotman/{name}.py" for name in ("__init__", "__main__", "app", "celery", "serve", "settings")),
     *(f"plotman/{name}/" for name in ("cli", "control", "metrics", "notifications", "supervisor")),
     *(f"plotman/{name}/" for name in ("dashboard", "flower")),
 )
