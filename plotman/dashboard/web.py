@@ -47,6 +47,16 @@ _POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; font-src 'self' data:; connect-src 'self' ws: wss:; frame-ancestors 'none'"
 )
+# textual-serve leaves the keyboard to the page; without the focus no key works before a click.
+_FOCUS_TERMINAL = """
+<script>
+  new MutationObserver((changes, observer) => {
+    if (!document.body.classList.contains("-first-byte")) return;
+    observer.disconnect();
+    document.querySelector(".xterm-helper-textarea").focus();
+  }).observe(document.body, { attributes: true });
+</script>
+</body>"""
 
 
 def account(config: Config, address: str) -> str | None:
@@ -176,6 +186,8 @@ class Site(Server):
         scheme = request.headers.get("X-Forwarded-Proto", request.scheme)
         self.public_url = f"{'https' if scheme == 'https' else 'http'}://{request.host}"
         response: web.StreamResponse = await super().handle_index(request)
+        if isinstance(response, web.Response) and response.text is not None:
+            response.text = response.text.replace("</body>", _FOCUS_TERMINAL)
         return response
 
     async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:

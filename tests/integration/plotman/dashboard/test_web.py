@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -105,4 +106,11 @@ def test_a_session_that_hangs_ends_with_its_browser(
     for session in sessions(server):
         session.suspend()
     browser.kill()
+    eventually(lambda: not sessions(server), "the session has ended", GONE_S)
+
+
+def test_keys_work_without_a_click(server: subprocess.Popen[bytes], page: Any) -> None:
+    page.goto("/")
+    page.wait_for_selector(".xterm-helper-textarea:focus", state="attached")
+    page.keyboard.press("q")
     eventually(lambda: not sessions(server), "the session has ended", GONE_S)
