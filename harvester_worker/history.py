@@ -1,4 +1,4 @@
-"""What a harvester keeps of the plots that came to it (common.history)."""
+"""History of the plots that a harvester took in or refused (common.history)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from common.names import Role
 
 
 class LandingHistory:
-    """Nothing here waits."""
+    """Records admissions and refusals. No method waits."""
 
     def __init__(self, settings: Config) -> None:
         self._host = settings.host
@@ -36,7 +36,7 @@ class LandingHistory:
         self._recorder.stop()
 
     def landed(self, delivery: Delivery, admission: Admission, began_at: datetime) -> None:
-        """A plot was taken in. began_at: the checks."""
+        """Record that a plot was taken in. began_at: start of the checks."""
         self._keep(
             delivery,
             began_at,
@@ -48,7 +48,7 @@ class LandingHistory:
         )
 
     def refused(self, delivery: Delivery, reason: str, began_at: datetime) -> None:
-        """A plot is no good."""
+        """Record that a plot was refused. Arguments as in `landed`."""
         key = f"{delivery.reservation.source_host}:{delivery.reservation.path}:{reason}"
         self._keep(delivery, began_at, key=key, end=End.REFUSED, reason=reason)
 

@@ -1,4 +1,4 @@
-"""What persons said about the drives of this host while it runs. It outlives restarts."""
+"""Operator holds on the drives of this host. They survive restarts."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ class _Holds(BaseModel):
 
 
 class DriveHolds:
-    """Holds by drive, or under common.model.holds.ALL for all of them. tell: called with a sentence when one
-    comes or goes; must not wait."""
+    """Holds by drive, or under common.model.holds.ALL for all drives. publish: called with a sentence for
+    each change; must not wait."""
 
-    def __init__(self, path: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, publish: Callable[[str], None]) -> None:
         self._path = path
-        self._tell = tell
+        self._publish = publish
         self._lock = threading.Lock()
         self._holds = (statefile.read(path, _Holds) or _Holds()).holds
 
     def of_host(self) -> Hold | None:
-        """The hold on all drives, if it works now."""
+        """The hold on all drives that is in force; None: there is none."""
         return holds.at_work(self._holds, holds.ALL, datetime.now(UTC))
 
     def of_drive(self, drive: str) -> Hold | None:
-        """The hold on this drive, by itself or with all others, if it works now."""
+        """The hold on this drive, or on all, that is in force; None: there is none."""
         if not self._holds:
-            return None  # asked for each drive each second
+            return None  # runs for each drive each second
         return holds.at_work(self._holds, drive, datetime.now(UTC)) or self.of_host()
 
     def __contains__(self, key: object) -> bool:
@@ -46,42 +46,57 @@ class DriveHolds:
         return key in self._holds
 
     def hold(self, order: HoldOrder, key: str, text: str) -> str:
-        """Drain what `key` names. text: what that means, for people; the answer has all."""
+        """Add a hold.
+
+        Args:
+            order: With author, reason and end.
+            key: The drive, or holds.ALL.
+            text: What the hold does, for operators.
+
+        Returns:
+            The whole sentence.
+        """
         now = datetime.now(UTC)
-        told = holds.sentence(text, order.hold(now), now, holds.utc_offset_s())
+        sentence = holds.sentence(text, order.hold(now), now, holds.utc_offset_s())
         with self._lock:
             self._change({**self._holds, key: order.hold(now)})
-        self._tell(told)
-        return told
+        self._publish(sentence)
+        return sentence
 
-    def let_go(self, keys: Sequence[str], text: str, more: str = "") -> str:
-        """The opposite. The answer tells what still holds.
+    def lift(self, keys: Sequence[str], text: str, more: str = "") -> str:
+        """Remove holds.
 
-        text: what the host does from now on. more: words that follow it.
+        Args:
+            keys: The drives, or holds.ALL.
+            text: What the host does from now on.
+            more: Words after it.
+
+        Returns:
+            A sentence that names a hold on the whole host, if that is still in force.
         """
         with self._lock:
             self._drop(set(keys))
-        self._tell(text + more)
+        self._publish(text + more)
         still = "" if self.of_host() is None else ", but all drives of the host are drained"
         return text + still + more
 
     def drains(self) -> list[str]:
-        """Keys of the drains that hold now."""
+        """Keys of the drains that are in force."""
         return holds.drains(self._holds, datetime.now(UTC))
 
     def expire(self) -> None:
-        """Forget what ended by itself, and tell."""
+        """Remove holds that have expired, and publish that."""
         with self._lock:
             ended = holds.over(self._holds, datetime.now(UTC))
             if ended:
                 self._drop(ended)
         for key in ended:
             what = "its drives take" if key == holds.ALL else f"{key} takes"
-            self._tell(f"{what} plots again: the time is over that was said")
+            self._publish(f"{what} plots again: the hold has expired")
 
     def _drop(self, keys: set[str]) -> None:
         self._change({key: hold for key, hold in self._holds.items() if key not in keys})
 
     def _change(self, changed: dict[str, Hold]) -> None:
         self._holds = changed
-        statefile.keep(self._path, _Holds(holds=changed), "what was last said")
+        statefile.keep(self._path, _Holds(holds=changed), "the holds")

@@ -1,7 +1,7 @@
-"""What each plot's bytes should be: `DRIVE/.incoming/digests/NAME`, written when the plot is taken in.
+"""Digests of the plots on a drive: `DRIVE/.incoming/digests/NAME`, written when the plot is taken in.
 
-One small file a plot, on the plot's own drive: it goes where the drive goes. Its mtime is when the plot was
-last read as a whole and found right. A file that nothing here describes was put on the drive by others.
+One small file for each plot, on the plot's own drive, so that it moves with the drive. Its mtime is the time
+of the last complete read that confirmed the digest. A plot without a digest was put on the drive by others.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ FOLDER = "digests"
 
 
 class DigestEntry(BaseModel):
-    """digest: of the source as rsync told it, hex. suspect: reading the plot gave another; why.
-    inode, mtime_ns: of the file that was taken in; None in entries of an older plotman, which describe none.
+    """digest: of the source, as rsync computed it, hex. suspect: why the plot counts as damaged; None: it
+    does not.
+    inode, mtime_ns: of the file that was taken in; None in entries of an older plotman, which match no file.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -40,15 +41,15 @@ class DigestEntry(BaseModel):
         return cls(digest=digest, size_bytes=status.st_size, inode=status.st_ino, mtime_ns=status.st_mtime_ns)
 
     def describes(self, status: os.stat_result) -> bool:
-        """Whether a file, by its lstat, is the one that was taken in, and unchanged since."""
+        """Whether this lstat is that of the file that was taken in, unchanged since."""
         seen = (status.st_size, status.st_ino, status.st_mtime_ns)
         return seen == (self.size_bytes, self.inode, self.mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)
-class StoredDigests:
-    """A plot on a drive, with what it should be. checked_s: Unix time of the last whole read, or of the
-    plot's arrival."""
+class StoredDigest:
+    """A plot on a drive and its entry. checked_s: Unix time of the last complete read, or of the
+    admission."""
 
     plot: Path
     entry: DigestEntry
@@ -56,7 +57,7 @@ class StoredDigests:
 
 
 def write(drive: str, name: str, entry: DigestEntry) -> None:
-    """Remember a plot's digest; replaces what was remembered of it. Raises OSError."""
+    """Store the entry of the plot `name`, durably; replaces an earlier one. Raises OSError."""
     folder = part_files.folder(drive) / FOLDER
     folder.mkdir(exist_ok=True)
     draft = folder / f"{name}.draft"
@@ -66,8 +67,8 @@ def write(drive: str, name: str, entry: DigestEntry) -> None:
 
 
 def admitted(drive: str, name: str) -> DigestEntry | None:
-    """What is known of the file of this name, if this harvester took in that very file and nothing is wrong
-    with it. None for any other: only its content tells whether it is the plot. Raises OSError."""
+    """The entry of the file `name`, if this harvester took in that very file and it is not suspect. None for
+    any other file: only its content can prove that it is the plot. Raises OSError."""
     with contextlib.suppress(FileNotFoundError, ValidationError):
         entry = DigestEntry.model_validate_json((part_files.folder(drive) / FOLDER / name).read_bytes())
         if entry.suspect is None and entry.describes((Path(drive) / name).lstat()):
@@ -76,13 +77,13 @@ def admitted(drive: str, name: str) -> DigestEntry | None:
 
 
 def checked(drive: str, name: str) -> None:
-    """The plot was read as a whole just now, and is right."""
+    """Record that the plot `name` was read completely just now and is correct."""
     os.utime(part_files.folder(drive) / FOLDER / name)
 
 
-def entries(drive: str) -> list[StoredDigests]:
-    """All plots of this drive whose digest is known, the one first that was not read for longest. Forgets
-    those that are gone. Raises OSError."""
+def entries(drive: str) -> list[StoredDigest]:
+    """All plots of this drive whose digest is known, the least recently read first. Deletes the entries of
+    plots that no longer exist. Raises OSError."""
     found = []
     for path in (part_files.folder(drive) / FOLDER).glob("*.plot*"):
         plot = Path(drive) / path.name
@@ -91,6 +92,6 @@ def entries(drive: str) -> list[StoredDigests]:
             continue
         with contextlib.suppress(ValidationError, FileNotFoundError):
             found.append(
-                StoredDigests(plot, DigestEntry.model_validate_json(path.read_bytes()), path.stat().st_mtime)
+                StoredDigest(plot, DigestEntry.model_validate_json(path.read_bytes()), path.stat().st_mtime)
             )
     return sorted(found, key=lambda kept: kept.checked_s)

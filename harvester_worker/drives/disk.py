@@ -1,4 +1,4 @@
-"""What a drive must do for us that Python's os does not: hold bytes, rename without replacing, be sure."""
+"""System calls that Python's os lacks: allocate beyond the end, rename without replacing."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _libc.renameat2.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.
 _UNSUPPORTED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
-def hold(fd: int, size_bytes: int) -> bool:
-    """Have the file system keep `size_bytes` for this file, whose length stays as it is: rsync appends to
-    what the length says is there. False where the file system cannot.
+def allocate(fd: int, size_bytes: int) -> bool:
+    """Allocate `size_bytes` for this file and keep its length: rsync appends at the length. Returns False if
+    the file system cannot allocate.
 
-    Raises OSError (ENOSPC); ext4 then keeps what it got: the caller must delete the file.
+    Raises OSError (ENOSPC). ext4 then keeps what it has allocated: the caller must delete the file.
     """
     if _libc.fallocate64(fd, _KEEP_SIZE, 0, size_bytes) == 0:
         return True
@@ -33,10 +33,10 @@ def hold(fd: int, size_bytes: int) -> bool:
 
 
 def rename_new(source: Path, target: Path) -> None:
-    """Rename within a file system. Raises FileExistsError rather than replace anything.
+    """Rename within a file system. Raises FileExistsError rather than replace a file.
 
-    Where the file system knows no such rename (FUSE, old NFS), a look goes before a plain one: the caller
-    holds the drive's lock, so none of ours comes between.
+    On file systems without RENAME_NOREPLACE (FUSE, old NFS) it checks first and renames then; the caller
+    holds the drive's lock, so that no process of ours comes between.
     """
     if _libc.renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _NO_REPLACE) == 0:
         return
@@ -49,8 +49,8 @@ def rename_new(source: Path, target: Path) -> None:
 
 
 def forget_cached(path: Path) -> None:
-    """Drop the file's clean pages, so that whoever reads it next reads the drive and not our memory. Linux
-    begins to write the others (mm/fadvise.c), without waiting for the drive: they go the next time."""
+    """Drop the file's clean pages, so that the next read is from the drive and not from memory. Linux starts
+    to write the dirty ones (mm/fadvise.c) without waiting; the next call drops those."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)

@@ -1,4 +1,4 @@
-"""Looks for a plot under its farmed name: it may be on a drive already."""
+"""Finds plots under their farmed names: a plot to come may be on a drive already."""
 
 from __future__ import annotations
 
@@ -16,61 +16,73 @@ from common.system.plotfile import NotAPlot, read_header
 from common.system.probe import Hanging, Probe
 from harvester_worker.drives import digests
 
-# What a drive answers that could not be read.
+# Answers of a drive that cannot be read.
 UNREAD = (OSError, Hanging)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ExistingPlot:
     """A file with the plot's name, size and header. ours: this harvester took it in, and it is unchanged
-    since; of any other file only the content tells whether it is the plot."""
+    since; of any other file only the content can prove that it is the plot."""
 
     path: Path
     ours: bool
 
 
-Answers = Mapping[str, Found | PlotRefused | TransferFailed | OSError | Hanging | None]
+# By drive, the file that may be the plot; None: there is none; the error: the drive cannot be read, or has
+# another file of this name.
+Copies = Mapping[str, ExistingPlot | PlotRefused | TransferFailed | OSError | Hanging | None]
 
 
-def looked_for(
+def find_copies(
     probe: Probe, drives: Sequence[str], name: PlotName, size_bytes: int, deadline_s: float
-) -> Answers:
-    """By drive, the file that may be the plot; None where there is none; the error where the drive could not
-    be read, or holds another file of this name."""
-    return probe.run_all(drives, partial(_landed_or_error, name, size_bytes), deadline_s)
+) -> Copies:
+    """Look for the plot on these drives at the same time.
 
-
-def best(looked: Answers) -> tuple[str, Found] | None:
-    """The drive that has the plot, and its file there: one that we took in, before any other.
-
-    Raises TransferFailed or PlotRefused of a drive that holds another file of this name, where no drive
-    has the plot for certain.
+    Args:
+        probe: Runs the look-ups.
+        drives: Paths.
+        name: The plot's.
+        size_bytes: The plot's.
+        deadline_s: Seconds until a drive counts as hanging.
     """
-    found = {drive: answer for drive, answer in looked.items() if isinstance(answer, Found)}
+    return probe.run_all(drives, partial(_copy_or_error, name, size_bytes), deadline_s)
+
+
+def best_copy(copies: Copies) -> tuple[str, ExistingPlot] | None:
+    """The drive that has the plot, and the file; a file that this harvester took in comes first.
+
+    Raises the TransferFailed or PlotRefused of a drive with another file of this name, if no drive has the
+    plot for certain.
+    """
+    found = {drive: answer for drive, answer in copies.items() if isinstance(answer, ExistingPlot)}
     for drive, one in found.items():
         if one.ours:
             return drive, one
-    for answer in looked.values():
+    for answer in copies.values():
         if isinstance(answer, PlotRefused | TransferFailed):
             raise answer
     return next(iter(found.items()), None)
 
 
 def why_unread(error: OSError | Hanging) -> str:
-    """For people, of a drive: `does not answer`."""
+    """Predicate for messages about a drive: `does not answer`."""
     return "does not answer" if isinstance(error, Hanging) else f"cannot be read: {error.strerror or error}"
 
 
-def landed_at(name: PlotName, size_bytes: int, drive: str) -> Found | None:
-    """The file under the plot's farmed name on this drive, if size and header fit; None where there is none.
+def existing_plot(name: PlotName, size_bytes: int, drive: str) -> ExistingPlot | None:
+    """The file under the plot's farmed name on this drive, if size and header fit; None if there is none.
 
-    Raises TransferFailed while somebody still writes it, PlotRefused where it is another file.
+    Raises:
+        TransferFailed: It is open for writing.
+        PlotRefused: It is another file.
+        OSError: The drive cannot be read.
     """
     path = Path(drive) / name.name
     try:
         found_bytes = path.lstat().st_size
         if is_open_for_writing(path):
-            raise TransferFailed(f"{path} is being written by somebody else.", "Let that end.")
+            raise TransferFailed(f"{path} is being written by another program.", "Wait until that has ended.")
         header = read_header(path)
     except FileNotFoundError:
         return None
@@ -78,12 +90,12 @@ def landed_at(name: PlotName, size_bytes: int, drive: str) -> Found | None:
         raise other_file(path, error.what) from error
     if found_bytes != size_bytes or header.plot_id not in (None, name.plot_id):
         raise other_file(path, f"It has {found_bytes} bytes, the plot to come {size_bytes}.")
-    return Found(path, digests.admitted(drive, name.name) is not None)
+    return ExistingPlot(path, digests.admitted(drive, name.name) is not None)
 
 
-def holding(plot_ids: Collection[str], drive: str) -> list[tuple[str, str]] | OSError:
-    """(plot id, path) of the plots with these ids on a drive, by name and header; the error where it cannot
-    be read."""
+def plots_with_ids(plot_ids: Collection[str], drive: str) -> list[tuple[str, str]] | OSError:
+    """(plot id, path) of the plots with these ids on a drive, by name and header; the error if the drive
+    cannot be read."""
     found = []
     try:
         with os.scandir(drive) as entries:
@@ -98,12 +110,12 @@ def holding(plot_ids: Collection[str], drive: str) -> list[tuple[str, str]] | OS
     return found
 
 
-def _landed_or_error(
+def _copy_or_error(
     name: PlotName, size_bytes: int, drive: str
-) -> Found | PlotRefused | TransferFailed | OSError | None:
-    """As landed_at; a drive that cannot be read keeps nobody from the others."""
+) -> ExistingPlot | PlotRefused | TransferFailed | OSError | None:
+    """As existing_plot, with errors as answers: one unreadable drive must not hide the others."""
     try:
-        return landed_at(name, size_bytes, drive)
+        return existing_plot(name, size_bytes, drive)
     except (OSError, PlotRefused, TransferFailed) as error:
         return error
 
@@ -116,7 +128,7 @@ def same_file(one: str, other: str) -> bool:
 
 
 def other_file(path: Path, detail: str) -> PlotRefused:
-    """The refusal where another file has the plot's name on a drive."""
+    """The refusal if another file has the plot's name on a drive. detail: a sentence about it."""
     return PlotRefused(
         f"{path} exists and is not the plot that is to come. {detail}",
         "The source is kept. Check both files (`chia plots check`), and move the bad one out of the way. "

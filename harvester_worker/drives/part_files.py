@@ -1,10 +1,10 @@
-"""`DRIVE/.incoming`: plots on their way in. Nothing there is named so that a farmer would take it up.
+"""`DRIVE/.incoming`: plots on their way in. No name there is one that a farmer would open.
 
-PLOT_ID.part        the bytes, on the file system of the drive; holds its room from the start
-PLOT_ID.json        what it is and where it comes from, so that a restart knows
-NAME.plot.refused   what came in and was no good; the source still has it
-digests/NAME.plot   what a plot that was taken in should read as (harvester_worker.drives.digests)
-lock                held by whoever changes anything here
+PLOT_ID.part        the bytes, on the file system of the drive; its space is allocated at the start
+PLOT_ID.json        the part's record: which plot, and its source; survives restarts
+NAME.plot.refused   a copy that was refused; the source still exists
+digests/NAME.plot   digest of a plot that was taken in (harvester_worker.drives.digests)
+lock                held while anything here is changed
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ PART, RECORD, REFUSED = ".part", ".json", ".refused"
 
 # A failed transfer is tried again after at most an hour: its part must still be there then.
 ABANDONED_S = 2 * 3600.0
-# A part that was not touched for so long does not keep others off its drive; its room stays held.
+# A part untouched for this long does not count as a writer of its drive; its space stays allocated.
 IDLE_S = 15 * 60.0
-# Enough for a person to look at what was refused. The source has the same bytes.
+# Time to inspect a refused copy. The source has the same bytes.
 REFUSED_KEPT_S = 24 * 3600.0
 
 
 class PartRecord(BaseModel):
-    """The file beside a part: whose bytes it holds.
+    """The record beside a part: its plot and the state of the transfer.
 
-    resumed: some of the bytes are of a run that did not end well. boot: of the machine, when it was
-    reserved; another one later says that bytes may have been lost from memory.
-    begun_bytes: length of the part when it was last made ready for another try. left_ns: its mtime then; None
-    before the second try. vain: tries in a row that wrote to it and left it no longer than it was.
+    resumed: some of the bytes are of a run that failed. boot: boot id at the reservation; if it differs
+        later, bytes may have been lost from memory.
+    begun_bytes: length of the part at the start of the last try. left_ns: its mtime then; None before the
+        second try. vain: tries in a row that wrote to it and did not lengthen it.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     plot_id: str
-    name: str  # under which it will be farmed
+    name: str  # farmed name
     size_bytes: int
     source_host: str
     path: str  # on source_host
@@ -60,18 +60,18 @@ class PartRecord(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part file. record: None when nobody knows any more what it was to become."""
+    """A part file. record: None if it is missing or unreadable."""
 
     path: Path
     record: PartRecord | None
     length_bytes: int
-    held_bytes: int  # blocks that the file system keeps for it
+    held_bytes: int  # allocated by the file system
     touched_s: float  # Unix time of the last change to it or its record
     written_ns: int  # its own mtime
 
     @property
     def to_come_bytes(self) -> int:
-        """Bytes that it will take and does not hold yet; 0 where the file system holds them all."""
+        """Bytes that are not allocated yet; 0 if the file system has allocated them all."""
         return max(0, self.record.size_bytes - self.held_bytes) if self.record else 0
 
 
@@ -84,8 +84,8 @@ def part_path(drive: str, plot_id: str) -> Path:
 
 
 def prepare(drive: str) -> Path:
-    """Make the folder on a drive that was just seen to be there. Raises TransferFailed when the folder
-    lies on another file system than the drive: a rename into the farm would be a copy.
+    """Create the folder on a drive that was just seen mounted. Raises TransferFailed if the folder is on
+    another file system than the drive: renaming a part to its farmed name would be a copy.
     """
     incoming = folder(drive)
     if not incoming.is_dir():
@@ -98,7 +98,8 @@ def prepare(drive: str) -> Path:
 
 @contextlib.contextmanager
 def locked(drive: str) -> Iterator[None]:
-    """Hold the drive against every other process and thread of ours. Waits; see common.system.probe."""
+    """Hold the drive's lock against all other processes and threads of ours. Waits; see
+    common.system.probe."""
     fd = os.open(folder(drive) / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
@@ -109,14 +110,14 @@ def locked(drive: str) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What lies in the folder, sorted. parts: on their way in. refused: came in here and was no good."""
+    """Names in the folder, sorted. parts: on their way in. refused: refused copies."""
 
     parts: tuple[str, ...]
     refused: tuple[str, ...]
 
 
 def listed(path: str) -> Names:
-    """path: of the folder itself. Raises OSError, FileNotFoundError where it is not there."""
+    """List the folder at `path`. Raises OSError, and FileNotFoundError if it does not exist."""
     names = sorted(os.listdir(path))  # noqa: PTH208
     return Names(
         tuple(name for name in names if name.endswith(PART)),
@@ -125,14 +126,14 @@ def listed(path: str) -> Names:
 
 
 def parts(drive: str) -> list[Part]:
-    """All parts on the drive; none where the folder is not there."""
+    """All parts on the drive; none if the folder does not exist."""
     with contextlib.suppress(FileNotFoundError):
         return list(named(drive, listed(str(folder(drive))).parts))
     return []
 
 
 def named(drive: str, names: Iterable[str]) -> tuple[Part, ...]:
-    """These parts, as far as they are still there."""
+    """The parts with these names that still exist."""
     found = []
     for name in names:
         with contextlib.suppress(FileNotFoundError):
@@ -141,7 +142,7 @@ def named(drive: str, names: Iterable[str]) -> tuple[Part, ...]:
 
 
 def record_of(part: Path) -> PartRecord | None:
-    """What is written beside a part; None where there is nothing, or nothing that can be read."""
+    """The record beside a part; None if it is missing or unreadable."""
     with contextlib.suppress(FileNotFoundError, ValidationError):
         return PartRecord.model_validate_json(part.with_suffix(RECORD).read_bytes())
     return None
@@ -157,7 +158,7 @@ def _part(path: Path) -> Part:
 
 
 def write_record(part: Path, record: PartRecord) -> None:
-    """Write it as a whole or not at all, and durably; also marks the part as touched."""
+    """Replace a part's record atomically and durably; also marks the part as touched."""
     beside = part.with_suffix(RECORD)
     draft = beside.with_suffix(".draft")
     draft.write_text(record.model_dump_json() + "\n", encoding="utf-8")
@@ -167,39 +168,46 @@ def write_record(part: Path, record: PartRecord) -> None:
 
 
 def drop(part: Path) -> None:
-    """Give the part's room back."""
+    """Delete a part and its record."""
     part.unlink(missing_ok=True)
     part.with_suffix(RECORD).unlink(missing_ok=True)
 
 
 def refused(drive: str) -> list[Path]:
-    """What came in here and was no good."""
+    """Copies that were refused."""
     return sorted(folder(drive).glob(f"*{REFUSED}"))
 
 
-def sweep(drive: str, now: datetime, in_hand: Callable[[str], bool] = lambda _: False) -> list[Path]:
-    """Remove parts that nobody works on any more, and what was refused long ago; say which.
+def sweep(drive: str, now: datetime, takes_in: Callable[[str], bool] = lambda _: False) -> list[Path]:
+    """Delete abandoned parts and old refused copies, under the drive's lock. Never deletes a file that is
+    open for writing.
 
-    Never a file that is open for writing, nor one whose plot, by its id, is `in_hand`: a slow drive may be
-    read back for hours. Holds the drive's lock meanwhile.
+    Args:
+        drive: Path.
+        now: Aware time.
+        takes_in: Whether the plot of this id is being taken in, which keeps its part: reading back from a
+            slow drive takes hours.
+
+    Returns:
+        The deleted files.
     """
     if not folder(drive).is_dir():
         return []
-    gone = []
+    deleted = []
     with locked(drive):
         for part in parts(drive):
             idle = now.timestamp() - part.touched_s > ABANDONED_S
-            if idle and not in_hand(part.path.stem) and not is_open_for_writing(part.path):
+            if idle and not takes_in(part.path.stem) and not is_open_for_writing(part.path):
                 drop(part.path)
-                gone.append(part.path)
+                deleted.append(part.path)
         for path in _left_over(drive, now.timestamp()):
             path.unlink()
-            gone.append(path)
-    return gone
+            deleted.append(path)
+    return deleted
 
 
 def _left_over(drive: str, now_s: float) -> list[Path]:
-    """Old refused plots, and records whose part is gone: a power cut between a rename and the rest."""
+    """Old refused copies, and records without a part, which a power cut during an admission leaves."""
     records = folder(drive).glob(f"*{RECORD}")
     lone = [path for path in records if not path.with_suffix(PART).exists()]
     old = [path for path in lone if now_s - path.stat().st_mtime > ABANDONED_S]

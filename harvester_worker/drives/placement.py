@@ -1,4 +1,4 @@
-"""Which drive takes a plot: a rule of numbers alone, which also says why the others do not."""
+"""Choice of the drive for a plot: a pure rule, which also gives the reason against each drive."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from common.model.units import human_bytes
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A drive as just seen.
+    """A drive as just surveyed.
 
-    room_bytes: what it may still take after all that is on its way to it; None where that is not known.
+    room_bytes: free after all plots on their way to it; None: unknown.
     writers: plots on their way in.
-    last_used_s: Unix time when a plot was last begun or taken in there; 0 for never.
-    plots: that it holds.
-    failing: it failed for several plots not long ago.
+    last_used_s: Unix time of the last reservation or admission there; 0: never.
+    plots: number on the drive.
+    failing: it failed for several plots recently.
     """
 
     path: str
@@ -33,7 +33,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """No drive takes it. reasons: one for each drive, in the order of the configuration."""
+    """No drive takes the plot. reasons: (drive, reason), in the order of the configuration."""
 
     reasons: tuple[tuple[str, str], ...]
 
@@ -48,9 +48,15 @@ def choose_drive(
     writers_per_drive: int,
     placement: Placement = Placement.FILL,
 ) -> Candidate | Refusal:
-    """One of the drives that may be written to, have the room and are not busy: one that fails only where no
-    other does; with the fewest plots on their way in, and of those the one that `placement` names.
-    candidates: in the order of the configuration, which decides between equals.
+    """Choose among the drives that are writable, have the space and are not busy. A failing drive comes last;
+    then the fewest plots on their way in decide, then `placement`, then the order of the configuration.
+
+    Args:
+        candidates: In the order of the configuration.
+        size_bytes: Size of the plot.
+        margin_bytes: Left free on each drive.
+        writers_per_drive: Most transfers to one drive at a time.
+        placement: See the configuration.
     """
     reasons = [(drive, why_not(drive, size_bytes, margin_bytes, writers_per_drive)) for drive in candidates]
     able = [drive for drive, reason in reasons if reason is None]
@@ -60,7 +66,7 @@ def choose_drive(
 
 
 def _rank(drive: Candidate, placement: Placement) -> tuple[float, ...]:
-    """Least is best."""
+    """Sort key of a drive; the least is chosen."""
     match placement:
         case Placement.FILL:
             return ()
@@ -71,7 +77,8 @@ def _rank(drive: Candidate, placement: Placement) -> tuple[float, ...]:
 
 
 def why_not(drive: Candidate, size_bytes: int, margin_bytes: int, writers_per_drive: int) -> str | None:
-    """Why this drive does not take the plot, with both numbers; None when it does."""
+    """Why this drive does not take the plot, with both numbers; None if it does. Arguments as in
+    choose_drive."""
     if drive.use is not DriveUse.ACTIVE:
         return drive.use.value
     if drive.state is not DirState.OK:

@@ -1,7 +1,7 @@
-"""On which drive each plot was taken in lately, kept on this machine's disk and not on the drive.
+"""Index of the drives on which plots were taken in lately, kept on this machine's own disk.
 
-A drive that is pulled right after it took a plot in has the plot, though nobody can see it: while its source
-waits to be deleted, the plot must not be sent to another drive, or it is farmed twice.
+A drive that is pulled right after an admission has the plot, but cannot be read. While the source waits to be
+deleted, the plot must not go to another drive: it would be farmed twice.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from pydantic import BaseModel, ConfigDict
 
 from common.system import statefile
 
-_KEPT = 5000  # the latest; a source waits for minutes, not for so many plots
+_KEPT = 5000  # the latest; a source is deleted minutes after its admission
 
 
 class _Places(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    drives: dict[str, str] = {}  # plot id -> drive, in the order in which they came
+    drives: dict[str, str] = {}  # plot id -> drive, in the order of admission
 
 
 class PlotIndex:
-    """file: None keeps nothing beyond this process."""
+    """file: None: in memory only."""
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
@@ -35,7 +35,8 @@ class PlotIndex:
             return self._drives.get(plot_id)
 
     def put(self, plot_id: str, drive: str) -> None:
-        """Durable when it returns; before the plot gets its name. Raises OSError, and then knows nothing."""
+        """Store a plot's drive durably; called before the plot gets its name. Raises OSError, and then stores
+        nothing."""
         with self._lock:
             if self._drives.get(plot_id) == drive:
                 return

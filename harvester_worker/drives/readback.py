@@ -1,4 +1,4 @@
-"""Reads a plot back from its drive, all of it, and holds it against a digest."""
+"""Reads a whole plot back from its drive and compares its digest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SLOWEST_BYTES_S = 10e6
 
 
 def deadline_s(size_bytes: int) -> float:
-    """How long reading so many bytes, twice, may take."""
+    """Longest time for reading this many bytes twice."""
     return 600 + 2 * size_bytes / SLOWEST_BYTES_S
 
 
@@ -29,18 +29,18 @@ def compare(
     rate_bytes_s: float | None = None,
     tell: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Read the file from its drive. Takes as long as the drive does: run it where that may be waited for.
+    """Read the file from its drive and compare its digest. Takes minutes to hours.
 
     Args:
         path: The plot.
-        digest: rsync's of the source, hex: xxh128, or md5 where one of the two rsyncs is old.
+        digest: rsync's of the source, hex: xxh128, or md5 if one of the two rsyncs is old.
         stop: Ends the reading once it is set.
         rate_bytes_s: Read no faster than this; None: no limit.
         tell: Called with the bytes read so far.
 
     Raises:
-        DriveFailed: The bytes are others.
-        LetGo: `stop` was set.
+        DriveFailed: The digest differs.
+        StepInterrupted: `stop` was set.
         OSError: The file cannot be read.
     """
     found = []
@@ -49,6 +49,6 @@ def compare(
         if found[-1] == digest:
             return
     raise DriveFailed(
-        f"{path.name} reads back otherwise than it was sent: digest {found[0]}, sent {digest}.",
-        "Look at dmesg, the drive and its cable, and the memory of this machine.",
+        f"{path.name} reads back with digest {found[0]}, but was sent with {digest}.",
+        "Check dmesg, the drive and its cable, and the memory of this machine.",
     )

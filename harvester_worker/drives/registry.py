@@ -1,4 +1,4 @@
-"""The drives of this host as last seen; none that hangs keeps us from the others."""
+"""The drives of this host as last surveyed; a drive that hangs does not delay the others."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from harvester_worker.drives.survey import DriveSurvey, DriveSurveyor
 log = logging.getLogger(__name__)
 
 REFRESH_S = 10.0
-LOOK_S = 2.0  # a look at a drive
-CHANGE_S = 30.0  # making, holding and renaming files on it
+LOOK_S = 2.0  # deadline of a survey
+CHANGE_S = 30.0  # deadline for creating, allocating and renaming files
 SWEEP_EVERY_S = 600.0
 
 
@@ -29,8 +29,8 @@ _UNSEEN = DriveSurvey(DirReport(DirState.UNKNOWN))
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """A drive as it was told, and what that was made of."""
+class _Published:
+    """A drive's entry of the snapshot, and the facts that it was made of."""
 
     seen: DriveSurvey
     rest: tuple[DriveUse, Hold | None, bool]
@@ -38,14 +38,8 @@ class _Told:
 
 
 class DriveRegistry:
-    """Keeps the last survey of every drive.
-
-    find: the paths that the configuration names now; it may glob, so drives may come at any time. One that
-        was seen once stays in the list: a drive that is gone is to be seen missing.
-    is_sure: of one that `find` gives, whether it is a drive even where it was never seen.
-    use_of: what the owner wants of a drive; those that are disabled are never looked at.
-    hold_of: what a person said about it while we run.
-    """
+    """Keeps the last survey of every drive. A drive that was seen once stays in the list, so that it shows as
+    missing once it disappears."""
 
     def __init__(
         self,
@@ -57,19 +51,30 @@ class DriveRegistry:
         hold_of: Callable[[str], Hold | None] = lambda _: None,
         is_sure: Callable[[str], bool] = lambda _: True,
     ) -> None:
+        """
+        Args:
+            find: Gives the paths that the configuration names now; it may glob, so drives may appear at any
+                time.
+            plain_folders: Drives need not be mounted file systems.
+            probe: Runs the surveys.
+            use_of: Configured use of a drive; disabled drives are never surveyed.
+            margin_bytes: Left free on each drive.
+            hold_of: An operator's hold on a drive.
+            is_sure: Whether a path from `find` is a drive even if it was never seen.
+        """
         self.probe = probe
         self._hold_of = hold_of
-        self._looker = DriveSurveyor()
+        self._surveyor = DriveSurveyor()
         self._lock = threading.Lock()
-        self._leaving: set[str] = set()
-        self._named: tuple[str, ...] = ()  # what `find` gave last
-        self._supposed: set[str] = set()  # those that were only seen to hang
-        self.follow(find, plain_folders, use_of, margin_bytes, is_sure)
+        self._leaving: set[str] = set()  # not configured any more, and parts are on their way to them
+        self._named: tuple[str, ...] = ()  # by the last `find`
+        self._supposed: set[str] = set()  # paths that may be drives: they hang since they were found
+        self.configure(find, plain_folders, use_of, margin_bytes, is_sure)
         self._paths: dict[str, None] = {}
         self._seen: dict[str, DriveSurvey] = {}
-        self._told: dict[str, _Told] = {}
+        self._published: dict[str, _Published] = {}
 
-    def follow(
+    def configure(
         self,
         find: Callable[[], Sequence[str]],
         plain_folders: bool,
@@ -77,7 +82,7 @@ class DriveRegistry:
         margin_bytes: int,
         is_sure: Callable[[str], bool] = lambda _: True,
     ) -> None:
-        """Go on by another configuration; the next look is by it."""
+        """Use another configuration from the next survey on. Arguments as in __init__."""
         self._find = find
         self.must_be_mounted = not plain_folders
         self._configured_use = use_of
@@ -85,24 +90,24 @@ class DriveRegistry:
         self._margin_bytes = margin_bytes
 
     def forget(self, named: Callable[[str], bool]) -> None:
-        """Leave out the drives that the configuration does not name any more. One that plots are on their
-        way to stays, draining, until they have landed."""
+        """Remove the drives that are not `named` by the configuration any more. A drive with plots on their
+        way to it stays, draining, until they are taken in."""
         with self._lock:
             self._leaving = {path for path in self._paths if not named(path)}
-        self._let_go()
+        self._remove_left()
 
     def use_of(self, path: str) -> DriveUse:
-        """What is wanted of a drive, by its owner's configuration and by what a person said since."""
+        """Use of a drive by the configuration and the operators' holds."""
         return self._use(path, self._hold_of(path))
 
     def paths(self) -> list[str]:
-        """In the order of the configuration, also those that are disabled."""
+        """All drives, disabled ones too, in the order of the configuration."""
         with self._lock:
             return list(self._paths)
 
     def refresh(self, *only: str) -> dict[str, DriveSurvey]:
-        """Look at all drives, or at these, at the same time; takes LOOK_S at most. Gives what was seen: those
-        that are disabled are not in it."""
+        """Survey all drives, or `only` these, at the same time, in LOOK_S at most. Returns the surveys;
+        disabled drives are left out."""
         supposed = () if only else self._find_more()
         named = only or dict.fromkeys((*self.paths(), *supposed))
         paths = [path for path in named if self._configured_use(path) is not DriveUse.DISABLED]
@@ -114,33 +119,33 @@ class DriveRegistry:
                 self._seen[path] = seen
             self._sort_out(supposed)
             found = {path: self._seen[path] for path in answers if path in self._seen}
-        self._let_go()
+        self._remove_left()
         return found
 
-    def sweep(self, in_hand: Callable[[str], bool]) -> None:
-        """Remove what was abandoned on the drives that can be written to. in_hand: whether the plot of this
-        id is being taken in."""
+    def sweep(self, takes_in: Callable[[str], bool]) -> None:
+        """Delete abandoned parts on all writable drives. takes_in: whether the plot of this id is being taken
+        in."""
         usable = [path for path, seen in self.refresh().items() if seen.report.state is DirState.OK]
-        answers = self.probe.run_all(usable, partial(_swept, in_hand=in_hand), CHANGE_S)
-        for path, gone in answers.items():
-            for file in [] if isinstance(gone, Hanging) else gone:
-                log.info("removed %s: nobody worked on it", file, extra={"action": "swept", "drive": path})
+        answers = self.probe.run_all(usable, partial(_swept, takes_in=takes_in), CHANGE_S)
+        for path, deleted in answers.items():
+            for file in [] if isinstance(deleted, Hanging) else deleted:
+                log.info("deleted %s: it was abandoned", file, extra={"action": "swept", "drive": path})
 
-    def shown(self) -> tuple[Drive, ...]:
-        """For the notice board."""
+    def published(self) -> tuple[Drive, ...]:
+        """Entries of the snapshot."""
         with self._lock:
-            return self._show()
+            return self._publish()
 
     def problems(self) -> tuple[str, ...]:
         with self._lock:
             return tuple(
-                f"{file} was refused; its source is kept. This copy goes after a day."
+                f"{file} was refused; its source is kept. This copy is deleted after a day."
                 for seen in self._seen.values()
                 for file in seen.refused
             )
 
     def candidate(self, path: str, seen: DriveSurvey, plot_id: str | None = None) -> Candidate:
-        """A drive as the rule sees it, for the plot that asks."""
+        """A drive as the placement rule needs it. plot_id: plot whose own part does not count as a writer."""
         writers = seen.writers(part_files.now_utc(), but=plot_id)
         return Candidate(
             path,
@@ -153,16 +158,16 @@ class DriveRegistry:
         )
 
     def length_bytes(self, path: str, part: Path) -> int:
-        """Of a part on a drive, as last seen; 0 where none was."""
+        """Length of a part on the drive `path`, as last seen; 0 if there was none."""
         with self._lock:
             seen = self._seen.get(path, _UNSEEN)
         return next((one.length_bytes for one in seen.parts if one.path == part), 0)
 
     def survey(self, path: str, mounts: Callable[[], Mounts] = Mounts.now) -> DriveSurvey:
-        """Look at a drive in this thread, which may hang with it."""
-        return self._looker.survey(path, self.must_be_mounted, mounts)
+        """Survey a drive in this thread, which may hang with it."""
+        return self._surveyor.survey(path, self.must_be_mounted, mounts)
 
-    def _let_go(self) -> None:
+    def _remove_left(self) -> None:
         with self._lock:
             done = {path for path in self._leaving if not self._seen.get(path, _UNSEEN).parts}
             self._leaving -= done
@@ -171,12 +176,12 @@ class DriveRegistry:
                 self._drop(path)
 
     def _find_more(self) -> tuple[str, ...]:
-        """Take up what there is now. Gives those that have yet to be seen, before they are in the list."""
-        # In a thread like the drives' own: a pattern is looked up in the folders that hold the drives.
+        """Add the drives that `find` gives now. Returns the paths that must be seen before they are added."""
+        # In a thread of its own: a glob reads the folders that hold the drives, and may hang with them.
         try:
             found = tuple(self.probe.run("(patterns)", self._find, LOOK_S))
         except Hanging:
-            return ()  # those that are known are still looked at
+            return ()  # known drives are surveyed anyway
         with self._lock:
             disabled = DriveUse.DISABLED
             sure = [
@@ -190,8 +195,8 @@ class DriveRegistry:
             return tuple(path for path in found if path not in self._paths)
 
     def _sort_out(self, supposed: Iterable[str]) -> None:
-        """Which of those that were supposed are there. One that hangs is in the list until it tells. With the
-        lock held."""
+        """Add those of the supposed drives that exist. A drive that hangs is listed until it answers. Call
+        with the lock held."""
         self._supposed |= {path for path in supposed if path not in self._paths}
         if not self._supposed:
             return
@@ -203,37 +208,41 @@ class DriveRegistry:
                 self._paths[path] = None
             if state is not DirState.HANGING:
                 self._supposed.discard(path)
-        # In the order of the configuration, whoever told first.
+        # In the order of the configuration, not of the answers.
         self._paths = {path: None for path in self._named if path in self._paths} | self._paths
 
     def _drop(self, path: str) -> None:
         self._paths.pop(path, None)
         self._seen.pop(path, None)
-        self._told.pop(path, None)
+        self._published.pop(path, None)
 
     def _use(self, path: str, hold: Hold | None) -> DriveUse:
         configured = self._configured_use(path)
         drained = path in self._leaving or hold is not None
         return DriveUse.DRAINING if configured is DriveUse.ACTIVE and drained else configured
 
-    def _show(self) -> tuple[Drive, ...]:
-        # A drive is full when not even the smallest plot would fit that this host has; where it has none, no
-        # byte.
+    def _publish(self) -> tuple[Drive, ...]:
+        # A drive is full if the smallest plot of this host would not fit; without plots, if no byte is free.
         smallest_bytes = min((seen.plot_bytes for seen in self._seen.values() if seen.plot_bytes), default=1)
         least_bytes = smallest_bytes + self._margin_bytes
         now = part_files.now_utc()
-        return tuple(self._shown(path, least_bytes, now) for path in self._paths)
+        return tuple(self._entry(path, least_bytes, now) for path in self._paths)
 
-    def _shown(self, path: str, least_bytes: int, now: datetime) -> Drive:
-        """What nothing happened to is the same object as before: this is asked every second."""
+    def _entry(self, path: str, least_bytes: int, now: datetime) -> Drive:
+        """The snapshot's entry of a drive; the same object as before if nothing changed: this runs each
+        second."""
         seen = self._seen.get(path, _UNSEEN)
         hold = self._hold_of(path)
         use = self._use(path, hold)
         room_bytes = seen.room_bytes()
         full = room_bytes is not None and room_bytes < least_bytes
-        told = self._told.get(path)
-        if told and (told.seen is seen or told.seen == seen) and told.rest == (use, hold, full):
-            return told.drive
+        published = self._published.get(path)
+        if (
+            published
+            and (published.seen is seen or published.seen == seen)
+            and published.rest == (use, hold, full)
+        ):
+            return published.drive
         drive = Drive(
             path=path,
             state=seen.report.state,
@@ -246,17 +255,17 @@ class DriveRegistry:
             plots=seen.plots,
             reserved_bytes=sum(part.record.size_bytes for part in seen.parts if part.record),
             incoming=len(seen.parts),
-            state_since=told.drive.state_since if told else now,
+            state_since=published.drive.state_since if published else now,
         )
-        if told and told.drive.word != drive.word:
+        if published and published.drive.word != drive.word:
             drive = drive.model_copy(update={"state_since": now})
-        self._told[path] = _Told(seen, (use, hold, full), drive)
+        self._published[path] = _Published(seen, (use, hold, full), drive)
         return drive
 
 
-def _swept(path: str, in_hand: Callable[[str], bool]) -> list[str]:
+def _swept(path: str, takes_in: Callable[[str], bool]) -> list[str]:
     try:
-        return [str(file) for file in part_files.sweep(path, part_files.now_utc(), in_hand)]
+        return [str(file) for file in part_files.sweep(path, part_files.now_utc(), takes_in)]
     except OSError as error:
-        log.warning("%s cannot be tidied: %s", path, error, extra={"action": "sweep-failed"})
+        log.warning("%s cannot be swept: %s", path, error, extra={"action": "sweep-failed"})
         return []

@@ -1,4 +1,4 @@
-"""All that one look at a drive tells."""
+"""Survey of a drive: state, free space, plots, parts on their way."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# File systems of this machine's own whose folders have a new ctime, of our clock, whenever a name comes or
-# goes. Others are listed anew each time: a network's tell it late, a pool's (mergerfs) only of one branch;
-# and btrfs', whose devices the mount table does not name.
+# Local file systems whose folders get a new ctime, by this machine's clock, whenever a name is added or
+# removed. Folders on others are listed each time: network file systems report ctime late, pools (mergerfs)
+# that of one branch only, and the mount table lacks the devices of btrfs.
 _LOCAL = frozenset({"ext2", "ext3", "ext4", "xfs", "zfs", "f2fs", "tmpfs"})
-# The coarsest of them tells whole seconds: a folder that changed just now may change again unseen.
+# The coarsest ctime has whole seconds: a folder that changed just now may change again with the same ctime.
 _SETTLED_S = 3.0
-# What is told wrong for a reason that nobody thought of is told right again after so long.
+# Listings are renewed after this time in any case, which mends errors of unknown cause.
 _LISTED_ANEW_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class DriveSurvey:
-    """last_used_s: Unix time when a part last came here or went, which the folder's own time of change tells:
-    it stays with the drive, whatever becomes of this process; 0 where nothing ever came.
-    plot_bytes: size of one plot on it; None where there is none.
+    """last_used_s: mtime of the folder of parts, Unix time: when a part was last added or removed. It stays
+        with the drive over restarts. 0: no plot was ever taken in.
+    plot_bytes: size of one plot on it; None: it has none.
     """
 
     report: DirReport
@@ -47,15 +47,15 @@ class DriveSurvey:
     plot_bytes: int | None = None
 
     def room_bytes(self) -> int | None:
-        """What may still be promised. Bytes that part files hold are missing from f_bavail already; those
-        of file systems that cannot hold them are taken off here.
+        """Free bytes after all plots on their way. Allocated bytes are missing from f_bavail already; bytes
+        that the file system could not allocate are subtracted here.
         """
         if self.report.free_bytes is None or not self.parts:
             return self.report.free_bytes
         return max(0, self.report.free_bytes - sum(part.to_come_bytes for part in self.parts))
 
     def writers(self, now: datetime, but: str | None = None) -> int:
-        """Plots that are being written here; `but`: id of the one that asks."""
+        """Number of plots that are being written here. but: id of a plot that does not count."""
         return sum(
             now.timestamp() - part.touched_s < part_files.IDLE_S
             for part in self.parts
@@ -71,10 +71,10 @@ class _Listing(Generic[T]):
 
 
 class _Listed(Generic[T]):
-    """What was found in folders, by path, for as long as it must still be so.
+    """Cache of folder listings, by path.
 
-    A folder's ctime changes with each name that comes or goes, and nobody can set it back as rsync and cp do
-    with mtimes. It says nothing of the files themselves: their sizes are for the caller to look at.
+    A folder's ctime changes with each name that is added or removed, and no program can set it back as rsync
+    and cp do with mtimes. It does not cover the files themselves: the caller must stat them.
     """
 
     def __init__(self, find: Callable[[str], T]) -> None:
@@ -82,7 +82,7 @@ class _Listed(Generic[T]):
         self._known: dict[str, _Listing[T]] = {}
 
     def of(self, path: str, status: os.stat_result, mounts: Mounts) -> T:
-        """status: of the folder, just now. Raises OSError."""
+        """The listing of `path`. status: the folder's, just now. Raises OSError."""
         now_s = time.time()
         folder = (status.st_dev, status.st_ino, status.st_ctime_ns)
         known = self._known.get(path)
@@ -95,35 +95,35 @@ class _Listed(Generic[T]):
 
 
 class DriveSurveyor:
-    """Looks at drives, here and now; may hang with them. What the folders hold is listed again where it may
-    have changed; free space, the parts on their way in and the newest plot's size are looked up each time.
+    """Surveys drives in the caller's thread; may hang with them. Folders are listed again only if they may
+    have changed; free space, parts and the newest plot's size are read each time.
     """
 
     def __init__(self) -> None:
-        self._held = _Listed(_held)
-        self._arrivals = _Listed(part_files.listed)
+        self._plots = _Listed(_plots)
+        self._parts = _Listed(part_files.listed)
 
     def survey(
         self, path: str, must_be_mounted: bool, mounts: Callable[[], Mounts] = Mounts.now
     ) -> DriveSurvey:
-        """mounts: see common.system.probe.look."""
+        """Survey the drive at `path`. Other arguments as in common.system.probe.look."""
         report = look(path, must_be_mounted, mounts)
         if report.status is None:
             return DriveSurvey(report)
         try:
-            held = self._held.of(path, report.status, mounts())
-            size_bytes = _size_bytes(f"{path}/{held.newest}") if held.newest else None
-            if not held.took_plots:
-                return DriveSurvey(report, held.plots, plot_bytes=size_bytes)
+            listed = self._plots.of(path, report.status, mounts())
+            size_bytes = _size_bytes(f"{path}/{listed.newest}") if listed.newest else None
+            if not listed.took_plots:
+                return DriveSurvey(report, listed.plots, plot_bytes=size_bytes)
             try:
                 folder = f"{path}/{part_files.FOLDER}"
                 status = os.stat(folder)  # noqa: PTH116 - hundreds at a time
-                names = self._arrivals.of(folder, status, mounts())
+                names = self._parts.of(folder, status, mounts())
             except FileNotFoundError:
-                return DriveSurvey(report, held.plots, plot_bytes=size_bytes)
+                return DriveSurvey(report, listed.plots, plot_bytes=size_bytes)
             return DriveSurvey(
                 report,
-                held.plots,
+                listed.plots,
                 part_files.named(path, names.parts) if names.parts else (),
                 tuple(f"{folder}/{name}" for name in names.refused),
                 status.st_mtime,
@@ -135,20 +135,20 @@ class DriveSurveyor:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """plots: how many. newest: whose name comes last, which is the newest of its k. took_plots: the folder is
-    there through which they come in."""
+class _Plots:
+    """plots: number. newest: the last name, which is the newest plot of its k. took_plots: the folder of
+    parts exists."""
 
     plots: int
     newest: str | None
     took_plots: bool
 
 
-def _held(path: str) -> _Held:
+def _plots(path: str) -> _Plots:
     with os.scandir(path) as entries:
         names = [entry.name for entry in entries]
     plots = [name for name in names if name.endswith(SUFFIXES)]
-    return _Held(len(plots), max(plots, default=None), part_files.FOLDER in names)
+    return _Plots(len(plots), max(plots, default=None), part_files.FOLDER in names)
 
 
 def _size_bytes(path: str) -> int | None:

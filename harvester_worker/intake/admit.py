@@ -1,4 +1,4 @@
-"""Takes a plot in: checks it, gives it its farmed name, answers when that would outlive a power cut."""
+"""Admits a plot: checks it, renames it to its farmed name, and answers once that survives a power cut."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from common.worker.move_step import Doing, Stop, never
 from harvester_worker.drives import digests, part_files
 from harvester_worker.drives.digests import DigestEntry
 from harvester_worker.drives.disk import forget_cached, rename_new
-from harvester_worker.drives.existing_plots import landed_at, other_file
+from harvester_worker.drives.existing_plots import existing_plot, other_file
 from harvester_worker.drives.plot_index import PlotIndex
 from harvester_worker.drives.readback import compare, deadline_s
 from harvester_worker.drives.registry import DriveRegistry
@@ -33,13 +33,13 @@ from harvester_worker.intake.verify import check_header, prove
 
 log = logging.getLogger(__name__)
 
-# rsync has flushed the part already; what is left is quick even on a slow drive.
+# rsync has flushed the part already; the rest is quick even on a slow drive.
 FLUSH_S = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
-    """A plot to take in: `file` is its part, or the file that has its name on the drive already."""
+    """A plot to take in. file: its part, or the file that has its farmed name on the drive already."""
 
     reservation: Reservation
     name: PlotName
@@ -56,18 +56,18 @@ class _Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
-    """entry: describes the file as it was before its checks, with the source's digest where that is known."""
+class _Flushed:
+    """entry: describes the file before its checks, with the source's digest, or "" if that is unknown."""
 
     header: Header
     entry: DigestEntry
 
 
 class Admitter:
-    """Checks may take minutes, so that they have threads of their own: looks at the drive go on meanwhile.
+    """Admits plots, in threads apart from those of the surveys: checks may take minutes.
 
-    challenges: for the proofs; 0 for none. python: interpreter that may have chiapos. read_back: read every
-    plot as a whole, not only those whose bytes came in more than one run. Both may be changed at any time.
+    challenges: number for the proofs; 0: none. read_back: read every plot as a whole, not only those whose
+    bytes came in more than one run. Both may be changed at any time.
     """
 
     def __init__(
@@ -77,43 +77,54 @@ class Admitter:
         challenges: int,
         python: str = sys.executable,
         read_back: bool = False,
-        landed: PlotIndex | None = None,
+        plot_index: PlotIndex | None = None,
     ) -> None:
+        """
+        Args:
+            drives: The drives of this host.
+            work: Runs the checks.
+            challenges: See the class.
+            python: Interpreter that may have chiapos.
+            read_back: See the class.
+            plot_index: Remembers the drive of each plot; None: only in this process.
+        """
         self._drives = drives
         self._work = work
         self.challenges = challenges
         self._python = python
         self.read_back = read_back
-        self._landed_on = landed or PlotIndex()
+        self._plot_index = plot_index or PlotIndex()
 
     def admit(self, delivery: Delivery, stop: Stop = never, doing: Doing | None = None) -> Admission:
-        """Take the plot in. Asked again for a plot that is in, checks that and answers the same.
+        """Take the plot in. For a plot that is in already, check it and answer the same.
 
         Args:
             delivery: What the plotter sent.
             stop: Ends the checks once it is set.
-            doing: Is told which check runs, for operators.
+            doing: Gets the name of the check that runs, for operators.
 
         Raises:
-            PlotRefused: It is no good, or the drive has another file of its name.
-            DriveFailed: The copy differs from the source. What came is put aside, as with PlotRefused.
-            TransferFailed: Not now. OrderRefused, common.system.probe.Hanging: as their classes say.
-            LetGo: `stop` was set.
+            PlotRefused: The plot is invalid, or the drive has another file of its name.
+            DriveFailed: The copy differs from the source. The part is put aside, as with PlotRefused.
+            TransferFailed: Not possible now.
+            OrderRefused: The message names no place of ours.
+            Hanging: The drive does not answer.
+            StepInterrupted: `stop` was set.
         """
         begun_s = time.monotonic()
         arrival = self._arrival(delivery.reservation)
         run = partial(self._work.run, arrival.drive, deadline_s=FLUSH_S)
-        run(partial(self._must_be_there, arrival.drive))  # before minutes of reading
+        run(partial(self._must_be_ready, arrival.drive))  # before minutes of reading
         try:
-            looked = run(partial(_flushed, arrival, delivery.digest))
+            flushed = run(partial(_flushed, arrival, delivery.digest))
             read = self._read(arrival, delivery.digest, stop, doing or Doing())
-            verified = prove(arrival.file, looked.header, self.challenges, stop, self._python) + read
+            verified = prove(arrival.file, flushed.header, self.challenges, stop, self._python) + read
         except (PlotRefused, DriveFailed):
             if not arrival.landed:
                 run(partial(_put_aside, arrival))
                 self._drives.refresh(arrival.drive)
             raise
-        landed = run(partial(self._land, arrival, looked.entry))
+        landed = run(partial(self._rename_durably, arrival, flushed.entry))
         self._drives.refresh(arrival.drive)
         took_s = time.monotonic() - begun_s
         log.info(
@@ -132,10 +143,13 @@ class Admitter:
         )
 
     def _arrival(self, reservation: Reservation) -> _Arrival:
-        """Where the message points, if that is a place of ours: it decides nothing about paths."""
+        """Find the file that the message means. Raises OrderRefused for any place but the plot's own part and
+        name: a message must not choose paths."""
         name = PlotName.parse(Path(reservation.path).name)
         if name is None or reservation.drive not in self._drives.paths():
-            raise OrderRefused(f"{reservation.drive} is no drive of this host.", "Have the plot sent anew.")
+            raise OrderRefused(
+                f"{reservation.drive} is not a drive of this host.", "Have the plot sent again."
+            )
         drive = reservation.drive
         if self._drives.use_of(drive) is DriveUse.DISABLED:
             raise TransferFailed(
@@ -144,14 +158,17 @@ class Admitter:
         part, final = part_files.part_path(drive, name.plot_id), Path(drive) / name.name
         named = reservation.landed or reservation.part
         if named not in (str(part), str(final)):
-            raise OrderRefused(f"{named} is no place for plots on {drive}.", "Have the plot sent anew.")
+            raise OrderRefused(
+                f"{named} is not the place of this plot on {drive}.", "Have the plot sent again."
+            )
         # An earlier admission may have been cut off between its rename and its answer.
         places = [final] if reservation.landed else [part, final]
-        there = self._work.run(drive, partial(_first, places), FLUSH_S)
+        there = self._work.run(drive, partial(_existing, places), FLUSH_S)
         return _Arrival(reservation, name, drive, there)
 
     def _read(self, arrival: _Arrival, digest: str | None, stop: Stop, doing: Doing) -> str:
-        """Read all bytes where size, header and proofs are not enough; says so in words to append."""
+        """Read all bytes if size, header and proofs are not enough; returns words to append to the
+        verdict."""
         if not self._must_be_read(arrival, digest):
             return ""
         size_bytes = arrival.reservation.size_bytes
@@ -173,47 +190,47 @@ class Admitter:
         return ", all bytes compared with the source" if arrival.landed else ", all bytes read back"
 
     def _must_be_read(self, arrival: _Arrival, digest: str | None) -> bool:
-        """Whether size, header and proofs are not enough: bytes of a run that did not end well may have been
-        lost from memory, or be zeros; and a file that somebody else put on the drive may hold anything.
-        Raises TransferFailed where there is nothing to compare with."""
+        """Whether size, header and proofs are not enough: bytes of a failed run may have been lost from
+        memory, or be zeros; and a file that others put on the drive may have any content. Raises
+        TransferFailed if there is nothing to compare with."""
         if arrival.landed:
             return self._is_foreign(arrival, digest)
         record = self._work.run(arrival.drive, partial(part_files.record_of, arrival.file), FLUSH_S)
         if digest is None:
-            # rsync skips a part as long as its source, whatever is in it; `reserve` cuts such a one.
+            # rsync skipped it, regardless of its content; the next `reserve` cuts its end off.
             raise TransferFailed(
-                f"{arrival.file} was full before it was sent.", "Its end is cut off and sent once more."
+                f"{arrival.file} was full before it was sent.", "Its end is cut off and sent again."
             )
         if not known(digest):
-            log.warning("a digest of an unknown kind, %s, is not looked at", digest)
+            log.warning("the digest %s is of an unknown kind and is not compared", digest)
             return False
         clean = record is not None and not record.resumed and record.boot == machine.boot_id()
         return self.read_back or not clean
 
     def _is_foreign(self, arrival: _Arrival, digest: str | None) -> bool:
-        """Whether only its content can tell that the file is the plot: it is not the one that this harvester
-        took in, or the source differs from what was taken in. Raises TransferFailed as _must_be_read."""
-        look = partial(digests.admitted, arrival.drive, arrival.name.name)
-        entry = self._work.run(arrival.drive, look, FLUSH_S)
+        """Whether only the content can prove that the file is the plot: this harvester did not take in this
+        very file, or the source has another digest. Raises TransferFailed as _must_be_read does."""
+        read = partial(digests.admitted, arrival.drive, arrival.name.name)
+        entry = self._work.run(arrival.drive, read, FLUSH_S)
         if entry is not None and digest in (None, entry.digest):
             return False
         if not known(digest):
             raise TransferFailed(
                 f"{arrival.final} was not taken in by this harvester, and the source's digest is not known.",
-                "The source is kept. It is compared with that file at the next try.",
+                "The source is kept. The next try compares the two.",
             )
         return True
 
-    def _land(self, arrival: _Arrival, entry: DigestEntry) -> Path:
-        """Rename, and make both directories durable. In the drive's thread."""
-        self._must_be_there(arrival.drive)
+    def _rename_durably(self, arrival: _Arrival, entry: DigestEntry) -> Path:
+        """Rename the part, and make both directories durable. In the drive's thread."""
+        self._must_be_ready(arrival.drive)
         part_files.prepare(arrival.drive)
         with part_files.locked(arrival.drive):
-            # The checks took minutes, and proofs do not miss what is cut off at the end.
+            # The checks took minutes, and proofs do not notice a missing end.
             _must_be_whole(arrival)
             if not entry.describes(arrival.file.lstat()):
                 raise TransferFailed(f"{arrival.file} was changed during its checks.", "The source is kept.")
-            self._landed_on.put(arrival.name.plot_id, arrival.drive)
+            self._plot_index.put(arrival.name.plot_id, arrival.drive)
             if not arrival.landed:
                 self._rename(arrival)
             make_durable(arrival.final.parent)
@@ -227,51 +244,51 @@ class Admitter:
         try:
             rename_new(arrival.file, arrival.final)
         except FileExistsError:
-            landed_at(arrival.name, arrival.reservation.size_bytes, arrival.drive)
-            # Its content must be compared, which takes too long under the lock.
+            existing_plot(arrival.name, arrival.reservation.size_bytes, arrival.drive)
+            # Comparing the content takes too long under the lock.
             raise TransferFailed(
                 f"{arrival.final} appeared while the plot was sent.",
-                "The source is kept. It is compared with that file at the next try.",
+                "The source is kept. The next try compares the two.",
             ) from None
 
-    def _must_be_there(self, drive: str) -> None:
+    def _must_be_ready(self, drive: str) -> None:
         state = look(drive, self._drives.must_be_mounted).state
         if state is not DirState.OK:
             raise TransferFailed(f"{drive} is {state.value}.", "Bring the drive back; the source is kept.")
 
 
-def _first(places: list[Path]) -> Path:
+def _existing(places: list[Path]) -> Path:
     for place in places:
         if place.exists():
             return place
-    raise TransferFailed(f"{places[0]} is gone: its reservation lapsed.", "The plot will be sent anew.")
+    raise TransferFailed(f"{places[0]} is missing: its reservation lapsed.", "The plot will be sent again.")
 
 
-def _flushed(arrival: _Arrival, digest: str | None) -> _Looked:
-    """Check what the file system knows, and have the bytes on the drive. In the drive's thread."""
+def _flushed(arrival: _Arrival, digest: str | None) -> _Flushed:
+    """Check length and header, and flush the bytes to the drive. In the drive's thread."""
     _must_be_whole(arrival)
     make_durable(arrival.file)
     entry = DigestEntry.of(arrival.file, digest or "")
     arrived(arrival.file)
     header = check_header(arrival.file, arrival.name, arrival.reservation.size_bytes)
-    forget_cached(arrival.file)  # the proofs shall read the drive
-    return _Looked(header, entry)
+    forget_cached(arrival.file)  # so that the proofs read the drive
+    return _Flushed(header, entry)
 
 
 def _must_be_whole(arrival: _Arrival) -> None:
-    """Raises TransferFailed where the file is not as long as was reserved, or somebody writes it."""
+    """Raise TransferFailed if the file has not the reserved length, or is open for writing."""
     size_bytes = arrival.file.stat().st_size
     if is_open_for_writing(arrival.file):
-        raise TransferFailed(f"{arrival.file} is still being written.", "Let the transfer end.")
+        raise TransferFailed(f"{arrival.file} is still being written.", "Wait until the transfer has ended.")
     if size_bytes != arrival.reservation.size_bytes:
         raise TransferFailed(
             f"{arrival.file} has {size_bytes} of {arrival.reservation.size_bytes} bytes.",
-            "The transfer goes on where it ended.",
+            "The next transfer resumes where this one ended.",
         )
 
 
 def _put_aside(arrival: _Arrival) -> None:
-    """Keep what came for a look; it ends in no way that a farmer takes up. In the drive's thread."""
+    """Keep the refused file for inspection, under a name that no farmer opens. In the drive's thread."""
     with part_files.locked(arrival.drive):
         aside = part_files.folder(arrival.drive) / f"{arrival.name.name}{part_files.REFUSED}"
         arrival.file.rename(aside)

@@ -1,30 +1,77 @@
-"""A plot's way in, for those that come from other machines: reservation, door and ticket go together."""
+"""Intake of plots: joins reservation, receiver, ticket and admission, and keeps them apart for each plot."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from common.errors import BrokerError, DriveFailed
+from common.errors import BrokerError, DriveFailed, TransferFailed
 from common.model.messages import Admission, Delivery, Reservation
 from common.model.plot_name import PlotName
 from common.model.snapshot import Event
 from common.store import Board
 from common.worker.move_step import Doing, Stop
 from harvester_worker.intake.admit import Admitter
-from harvester_worker.intake.locks import IntakeLocks
 from harvester_worker.intake.reserve import ReserveOrder, Reserver
 from harvester_worker.intake.writeback import Writeback
-from harvester_worker.receiver.receivers import Doomed, Receivers
+from harvester_worker.receiver.receivers import EndedTransfer, Receivers
 
 log = logging.getLogger(__name__)
 
 
+class IntakeLocks:
+    """Keeps the reservation and the admission of one plot apart: a reservation may cut the part that is being
+    checked. The board cannot tell: it may have lost the move of a plot whose checks take minutes, and beat
+    then orders the plot to be sent again."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._reserving: Counter[str] = Counter()
+        self._taking_in: Counter[str] = Counter()
+
+    def takes_in(self, plot_id: str | None) -> bool:
+        with self._changed:
+            return plot_id in self._taking_in
+
+    @contextlib.contextmanager
+    def reserving(self, plot_id: str) -> Iterator[None]:
+        """Raise TransferFailed at once for a plot that is being taken in."""
+        with self._changed:
+            if plot_id in self._taking_in:
+                raise TransferFailed(f"{plot_id} is being taken in.", "Wait until that has ended.")
+            self._reserving[plot_id] += 1
+        try:
+            yield
+        finally:
+            self._left(self._reserving, plot_id)
+
+    @contextlib.contextmanager
+    def taking_in(self, plot_id: str) -> Iterator[None]:
+        """Wait for a reservation of the same plot, which takes moments. Two may take in one plot at a time,
+        since a message may come twice."""
+        with self._changed:
+            self._changed.wait_for(lambda: plot_id not in self._reserving)
+            self._taking_in[plot_id] += 1
+        try:
+            yield
+        finally:
+            self._left(self._taking_in, plot_id)
+
+    def _left(self, plots: Counter[str], plot_id: str) -> None:
+        with self._changed:
+            plots[plot_id] -= 1
+            if not plots[plot_id]:
+                del plots[plot_id]
+            self._changed.notify_all()
+
+
 class Intake:
-    """host: of this harvester. tell: puts an event on the stream; must not raise. make_doors: makes the
-    doors, given what to call for a transfer that was ended there."""
+    """The way of plots into this harvester; one for the host."""
 
     def __init__(
         self,
@@ -32,65 +79,70 @@ class Intake:
         board: Board,
         reserver: Reserver,
         admitter: Admitter,
-        tell: Callable[[Event], None],
-        make_doors: Callable[[Callable[[Doomed], None]], Receivers],
+        publish: Callable[[Event], None],
+        make_receivers: Callable[[Callable[[EndedTransfer], None]], Receivers],
     ) -> None:
+        """
+        Args:
+            host: This harvester.
+            board: For tickets.
+            reserver: Finds drives.
+            admitter: Checks and renames.
+            publish: Puts an event on the stream; must not raise.
+            make_receivers: Makes the receivers, given what they call for a transfer that they end.
+        """
         self._host = host
         self._board = board
         self._reserver = reserver
         self._admitter = admitter
-        self._tell = tell
-        self._doors = make_doors(self._doomed)
-        self._arriving = Writeback()
-        self._in_hand = IntakeLocks()
+        self._publish = publish
+        self._receivers = make_receivers(self._transfer_ended)
+        self._writeback = Writeback()
+        self._locks = IntakeLocks()
 
     def start(self) -> None:
-        """Tidy up after a worker that was killed."""
-        self._doors.start()
+        """Clean up after a worker that was killed."""
+        self._receivers.start()
 
     def stop(self) -> None:
-        """Close the doors. Transfers are cut, and go on where they ended when there is a door again."""
-        self._doors.stop()
-        self._arriving.stop()
+        """Close the receivers. This cuts transfers; the next receiver resumes them where they ended."""
+        self._receivers.stop()
+        self._writeback.stop()
 
     def reserve(self, order: ReserveOrder) -> Reservation:
-        """As Reserver.reserve; for a plotter on another machine that needs one with a door to the part, and
-        the ticket to it on the notice board. Asked for anew by another move, what an earlier one still writes
-        is ended.
+        """Reserve as Reserver.reserve does; if the order asks for it, open a receiver for the part and put
+        its ticket on the board. For another move of the same plot, end the transfer of the earlier one.
 
-        Raises TransferFailed for a plot that is being taken in, before anything of it is touched; BrokerError
-        as well: without a ticket nobody comes in.
+        Raises:
+            TransferFailed: The plot is being taken in; nothing of it was touched. Or as Reserver.reserve.
+            BrokerError: The ticket cannot be put on the board.
         """
         plot_id = order.plot_name().plot_id
-        with self._in_hand.reserving(plot_id):
-            return self._reserve(order, plot_id)
-
-    def _reserve(self, order: ReserveOrder, plot_id: str) -> Reservation:
-        self._close(plot_id, but_for=order.move)
-        reservation = self._reserver.reserve(order)
-        if reservation.part is None:
+        with self._locks.reserving(plot_id):
+            self._close(plot_id, but_for=order.move)
+            reservation = self._reserver.reserve(order)
+            if reservation.part is None:
+                return reservation
+            part = Path(reservation.part)
+            self._writeback.watch(part)
+            if order.source_host != self._host and order.door:
+                begun_bytes = self._reserver.begun_bytes(reservation.drive, part)
+                ticket = self._receivers.open(
+                    plot_id, order.source_host, reservation.drive, part, order.move, begun_bytes
+                )
+                self._board.put_ticket(order.source_host, ticket)
             return reservation
-        part = Path(reservation.part)
-        self._arriving.follow(part)
-        if order.source_host == self._host or not order.door:
-            return reservation
-        begun_bytes = self._reserver.begun_bytes(reservation.drive, part)
-        ticket = self._doors.open(
-            plot_id, order.source_host, reservation.drive, part, order.move, begun_bytes
-        )
-        self._board.put_ticket(order.source_host, ticket)
-        return reservation
 
     def admit(self, delivery: Delivery, stop: Stop, doing: Doing | None = None) -> Admission:
-        """As Admitter.admit; nobody can write any more from here on, nor have the plot sent anew. A drive
-        that gives back other bytes than it got is told of, and the plot goes to another."""
+        """Close the plot's receiver, then admit as Admitter.admit does. If the drive returns other bytes than
+        it received, publish that, and keep the plot off this drive."""
         name = PlotName.parse(Path(delivery.reservation.path).name)
         if name is None:
-            return self._admitter.admit(delivery, stop, doing)  # which refuses it
-        with self._in_hand.taking_in(name.plot_id):
+            return self._admitter.admit(delivery, stop, doing)  # refuses it
+        with self._locks.taking_in(name.plot_id):
             self._close(name.plot_id)
             if delivery.reservation.part is not None:
-                self._arriving.leave(Path(delivery.reservation.part))
+                self._writeback.leave(Path(delivery.reservation.part))
             try:
                 return self._admitter.admit(delivery, stop, doing)
             except DriveFailed as error:
@@ -99,30 +151,30 @@ class Intake:
 
     def takes_in(self, plot_id: str | None) -> bool:
         """Whether this plot is being checked now."""
-        return self._in_hand.takes_in(plot_id)
+        return self._locks.takes_in(plot_id)
 
-    def _doomed(self, ended: Doomed) -> None:
-        """A transfer was ended because its drive failed: the plot goes to another, and its plotter is told
-        why its rsync lost the connection."""
+    def _transfer_ended(self, ended: EndedTransfer) -> None:
+        """Keep the plot off the drive that failed, and put the reason on the board, where its plotter finds
+        why rsync lost the connection."""
         text = self._drive_failed(ended.plot_id, ended.drive, ended.reason)
         try:
             self._board.put_ticket(ended.plotter, ended.ticket.ended(text))
         except BrokerError as error:
-            log.debug("the plotter does not hear why: %s", error)
+            log.debug("the plotter does not learn why its transfer ended: %s", error)
 
     def _drive_failed(self, plot_id: str, drive: str, reason: str) -> str:
-        """Tell, and keep the plot off this drive; returns what was told."""
+        """Keep the plot off this drive and publish that; returns the event's text."""
         self._reserver.avoid(plot_id, drive, reason)
         text = f"{drive} failed while it took a plot: {reason}"
         now = datetime.now(UTC)
-        self._tell(Event(kind="drive-failed", host=self._host, at=now, text=text, plot_id=plot_id))
+        self._publish(Event(kind="drive-failed", host=self._host, at=now, text=text, plot_id=plot_id))
         return text
 
     def _close(self, plot_id: str, but_for: str | None = None) -> None:
-        plotter = self._doors.close(plot_id, but_for)
+        plotter = self._receivers.close(plot_id, but_for)
         if plotter is None:
             return
         try:
             self._board.drop_ticket(plotter, plot_id)
         except BrokerError as error:
-            log.debug("a ticket to a closed door stays for a while: %s", error)
+            log.debug("the ticket to a closed receiver stays until it expires: %s", error)

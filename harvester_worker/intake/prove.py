@@ -1,9 +1,9 @@
 """Proves a plot with chiapos, in a process of its own: `python prove.py PATH CHALLENGES`.
 
 Prints one line of JSON: challenges, proofs, bad (proofs that are not valid), unread (challenges that ended
-in an error), errors (the first few); or `missing` where chiapos is not installed, `unopened` where it does
-not even open the plot. Needs nothing but chiapos, so that any
-Python which has that can run it. chiapos writes its own messages to fd 1 from C++: they are thrown away.
+in an error), errors (the first few); or `missing` if chiapos is not installed, `unopened` if it cannot open
+the plot. Imports nothing but chiapos, so that any Python that has it can run this. chiapos prints messages of
+its own to fd 1 from C++; they are discarded.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _ERRORS_KEPT = 3
 
 
 def prove(path: str, challenges: int) -> dict[str, Any]:
-    """Try random challenges, and more of them until there was at least one proof.
+    """Try random challenges, and more of them until there is at least one proof.
 
-    A challenge has one proof on average, often none: only the proofs that there are can be judged. A
-    file cut by a byte passes nine samples of ten: its size must be checked as well.
+    A challenge has one proof on average, and often none; only proofs that exist can be judged. A file that
+    lacks its last byte passes nine samples of ten: its size must be checked as well.
     """
     try:
         from chiapos import DiskProver, Verifier  # may be missing, which is an answer

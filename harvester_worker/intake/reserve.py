@@ -1,4 +1,4 @@
-"""Finds a drive for a plot and holds the plot's bytes on it, before a byte is sent."""
+"""Reserves: finds a drive for a plot and allocates the plot's bytes on it, before the transfer."""
 
 from __future__ import annotations
 
@@ -22,8 +22,15 @@ from common.model.units import human_bytes
 from common.system import machine
 from common.system.probe import Hanging
 from harvester_worker.drives import part_files
-from harvester_worker.drives.disk import hold
-from harvester_worker.drives.existing_plots import UNREAD, Answers, best, looked_for, same_file, why_unread
+from harvester_worker.drives.disk import allocate
+from harvester_worker.drives.existing_plots import (
+    UNREAD,
+    Copies,
+    best_copy,
+    find_copies,
+    same_file,
+    why_unread,
+)
 from harvester_worker.drives.part_files import Part, PartRecord
 from harvester_worker.drives.placement import Candidate, Refusal, choose_drive, why_not
 from harvester_worker.drives.plot_index import PlotIndex
@@ -33,9 +40,10 @@ from harvester_worker.intake.resume import VAIN_MAX, give_up, resume, tries_in_v
 
 log = logging.getLogger(__name__)
 
-# So long a plot does not go back to a drive that failed while it took it.
+# How long a plot is kept off a drive that failed while it took the plot.
 AVOID_S = 3600.0
-# A drive that failed for so many plots within that time comes last for all: each would lose a whole transfer.
+# A drive that failed for this number of plots within AVOID_S comes last for all: each would cost a whole
+# transfer.
 _FAILING = 2
 
 _READABLE = (DirState.OK, DirState.READ_ONLY)
@@ -43,7 +51,7 @@ _READABLE = (DirState.OK, DirState.READ_ONLY)
 
 class ReserveOrder(Message):
     """Arguments of `reserve`: a finished plot, and the plotter on which it lies. move: see Reservation.
-    door: False where the plotter needs none, for it comes over ssh or a mounted path."""
+    door: False if the plotter needs no receiver, since it sends over ssh or to a mounted path."""
 
     host: str
     source_host: str
@@ -53,7 +61,7 @@ class ReserveOrder(Message):
     door: bool = True
 
     def plot_name(self) -> PlotName:
-        """Raises OrderRefused where the path is not that of a plot."""
+        """Parse the path's name. Raises OrderRefused if it is not a plot's."""
         name = PlotName.parse(Path(self.path).name)
         if name is None:
             raise OrderRefused(f"{self.path} is not named like a finished plot.", "Leave it where it is.")
@@ -77,7 +85,7 @@ class ReserveOrder(Message):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """margin_bytes: left free on each drive. writers_per_drive: plots on their way to one at a time.
+    """margin_bytes: left free on each drive. writers_per_drive: most transfers to one drive at a time.
     placement: which drive gets a plot that several could take."""
 
     margin_bytes: int
@@ -86,18 +94,18 @@ class Limits:
 
 
 class Reserver:
-    """One per harvester; reservations are made one after the other, each within milliseconds. limits: may be
+    """One per harvester. It makes one reservation at a time, each within milliseconds. limits: may be
     replaced at any time."""
 
-    def __init__(self, drives: DriveRegistry, limits: Limits, landed: PlotIndex | None = None) -> None:
+    def __init__(self, drives: DriveRegistry, limits: Limits, plot_index: PlotIndex | None = None) -> None:
         self._drives = drives
-        self._landed_on = landed or PlotIndex()
+        self._plot_index = plot_index or PlotIndex()
         self.limits = limits
         self._one_at_a_time = threading.Lock()
         self._avoided: dict[tuple[str, str], tuple[float, str]] = {}  # (plot, drive) -> (until, why)
 
     def avoid(self, plot_id: str, drive: str, reason: str) -> None:
-        """This drive failed while it took the plot: for a while the plot goes to any other."""
+        """Keep the plot off a drive that failed while it took the plot, for AVOID_S."""
         self._avoided[plot_id, drive] = (time.monotonic() + AVOID_S, reason)
         if self._failing(drive):
             log.warning(
@@ -108,7 +116,7 @@ class Reserver:
 
     def _failing(self, drive: str) -> bool:
         now_s = time.monotonic()
-        avoided = list(self._avoided.items())  # doors add to it meanwhile
+        avoided = list(self._avoided.items())  # other threads add to it
         failed = [plot for (plot, where), (until_s, _) in avoided if where == drive and until_s > now_s]
         return len(failed) >= _FAILING
 
@@ -117,33 +125,36 @@ class Reserver:
         return reason if until_s > time.monotonic() else None
 
     def reserve(self, order: ReserveOrder) -> Reservation:
-        """Where the plot goes, or is already. Asked again for the same plot, the answer is the same.
+        """Allocate the plot's bytes on a drive, or find where the plot already is. Idempotent: another call
+        for the same plot gives the same answer.
 
-        Raises TransferFailed where no drive takes it now, with the reason for each (NoRoom where none
-        could have a copy of it either); PlotRefused where a drive holds another file of this name;
-        OrderRefused for what is not a plot.
+        Raises:
+            TransferFailed: No drive takes it now; the message has the reason for each.
+            NoRoom: No drive takes it now, and none has a copy of it.
+            PlotRefused: A drive has another file of this name.
+            OrderRefused: It is not a plot.
         """
         name = order.plot_name()
         with self._one_at_a_time:
             seen = self._drives.refresh()
-            usable = [path for path, look in seen.items() if look.report.state is DirState.OK]
+            usable = [path for path, survey in seen.items() if survey.report.state is DirState.OK]
             readable = [path for path in seen if seen[path].report.state in _READABLE]
-            looked = looked_for(self._drives.probe, readable, name, order.size_bytes, CHANGE_S)
-            if answer := self._landed(order, looked):
+            copies = find_copies(self._drives.probe, readable, name, order.size_bytes, CHANGE_S)
+            if answer := self._existing(order, copies):
                 return answer
-            unread = {path: answer for path, answer in looked.items() if isinstance(answer, UNREAD)}
-            home = self._landed_on.drive_of(name.plot_id)
+            unread = {path: answer for path, answer in copies.items() if isinstance(answer, UNREAD)}
+            home = self._plot_index.drive_of(name.plot_id)
             if home in self._drives.paths() and (home not in readable or home in unread):
                 raise TransferFailed(
                     f"{name.name} is on {home}, which {self._why_unreadable(home, seen, unread)}.",
-                    "Bring the drive back, or take it out of harvester.drives to have the plot sent anew.",
+                    "Bring the drive back, or take it out of harvester.drives to have the plot sent again.",
                 )
             if answer := self._resumed(order, name, {path: seen[path] for path in usable}):
                 return answer
             return self._begun(order, name, seen, unread)
 
     def begun_bytes(self, drive: str, part: Path) -> int:
-        """Length of a part that was just reserved, as last seen: the drive is not looked at."""
+        """Length of a part that was just reserved, as last seen; does not access the drive."""
         return self._drives.length_bytes(drive, part)
 
     def _why_unreadable(
@@ -153,8 +164,8 @@ class Reserver:
             return "is disabled"
         return why_unread(unread[home]) if home in unread else f"is {seen[home].report.state.value}"
 
-    def _landed(self, order: ReserveOrder, looked: Answers) -> Reservation | None:
-        found = best(looked)
+    def _existing(self, order: ReserveOrder, copies: Copies) -> Reservation | None:
+        found = best_copy(copies)
         if found is None:
             return None
         drive, file = found
@@ -168,7 +179,7 @@ class Reserver:
     def _resumed(
         self, order: ReserveOrder, name: PlotName, seen: dict[str, DriveSurvey]
     ) -> Reservation | None:
-        begun = ((drive, part) for drive, look in seen.items() for part in look.parts)
+        begun = ((drive, part) for drive, survey in seen.items() for part in survey.parts)
         for drive, part in begun:
             if part.path.stem != name.plot_id:
                 continue
@@ -179,7 +190,7 @@ class Reserver:
                 continue
             if resumes:
                 log.info(
-                    "%s goes on at %s",
+                    "%s resumes at %s",
                     name.name,
                     human_bytes(part.length_bytes),
                     extra={"action": "resumed", "plot_id": name.plot_id, "drive": drive},
@@ -189,7 +200,7 @@ class Reserver:
 
     def _resumes(self, drive: str, part: Part, record: PartRecord) -> bool:
         if tries_in_vain(part) >= VAIN_MAX:
-            reason = f"several tries came no further than {human_bytes(part.length_bytes)}"
+            reason = f"several transfers got no further than {human_bytes(part.length_bytes)}"
             self.avoid(record.plot_id, drive, reason)
         if self._why_avoided(record.plot_id, drive):
             self._drives.probe.run(drive, partial(give_up, drive, part.path), CHANGE_S)
@@ -204,8 +215,8 @@ class Reserver:
         unread: Mapping[str, OSError | Hanging],
     ) -> Reservation:
         left = {
-            path: replace(self._drives.candidate(path, look), failing=self._failing(path))
-            for path, look in seen.items()
+            path: replace(self._drives.candidate(path, survey), failing=self._failing(path))
+            for path, survey in seen.items()
         }
         reasons = {path: why_unread(error) for path, error in unread.items()}
         reasons |= {path: why for path in left if (why := self._why_avoided(name.plot_id, path))}
@@ -221,20 +232,22 @@ class Reserver:
                 continue
             self._drives.refresh(chosen.path)
             log.info(
-                "%s holds %s for %s",
+                "%s: %s reserved for %s",
                 chosen.path,
                 human_bytes(order.size_bytes),
                 name.name,
                 extra={"action": "reserved", "plot_id": name.plot_id, "drive": chosen.path},
             )
             return order.answer(chosen.path, part=part)
-        alone = [(path, DriveUse.DISABLED.value) for path in self._drives.paths() if path not in seen]
-        refusal = Refusal((*chosen.reasons, *reasons.items(), *alone))
-        # A drive that is away or disabled may hold the plot, complete; the others were looked at.
-        seen_all = not alone and not unread and all(look.report.state in _READABLE for look in seen.values())
-        raise (NoRoom if seen_all else TransferFailed)(
+        disabled = [(path, DriveUse.DISABLED.value) for path in self._drives.paths() if path not in seen]
+        refusal = Refusal((*chosen.reasons, *reasons.items(), *disabled))
+        # A drive that is missing or disabled may have the complete plot; the others were searched.
+        searched_all = (
+            not disabled and not unread and all(survey.report.state in _READABLE for survey in seen.values())
+        )
+        raise (NoRoom if searched_all else TransferFailed)(
             f"No drive of {order.host} takes {name.name} ({human_bytes(order.size_bytes)}) now: {refusal}.",
-            "The plot stays where it is until one does.",
+            "The plot stays on its plotter until one does.",
         )
 
     def _choose(self, left: dict[str, Candidate], order: ReserveOrder) -> Candidate | Refusal:
@@ -248,8 +261,8 @@ class Reserver:
         )
 
     def _allocate(self, drive: str, order: ReserveOrder, name: PlotName) -> Path:
-        """Hold the bytes; in the drive's own thread. The drive is looked at again under its lock, where
-        nobody else can take the room in between."""
+        """Allocate the bytes; in the drive's own thread. Surveys the drive again under its lock, so that
+        nobody else can take the space in between."""
         part_files.prepare(drive)
         with part_files.locked(drive):
             now = self._drives.candidate(drive, self._drives.survey(drive))
@@ -259,7 +272,7 @@ class Reserver:
             part = part_files.part_path(drive, name.plot_id)
             fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             try:
-                hold(fd, order.size_bytes)
+                allocate(fd, order.size_bytes)
                 os.fsync(fd)
                 part_files.write_record(part, _record(order, name))
             except BaseException:

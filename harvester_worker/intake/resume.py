@@ -1,54 +1,76 @@
-"""Makes a part of an earlier try ready for the next one, or gives its room back. In the drive's thread."""
+"""Resumes a part of an earlier try, or deletes it. Functions of one drive run in that drive's thread."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from common.errors import TransferFailed
+from common.model.snapshot import DirState
 from common.system.durable import make_durable
 from common.system.openfile import is_open_for_writing
-from harvester_worker.drives import part_files
-from harvester_worker.drives.disk import hold
+from common.system.probe import Hanging
+from harvester_worker.drives import digests, part_files
+from harvester_worker.drives.disk import allocate
 from harvester_worker.drives.part_files import Part, PartRecord
+from harvester_worker.drives.plot_index import PlotIndex
+from harvester_worker.drives.registry import CHANGE_S, LOOK_S, DriveRegistry
+from harvester_worker.drives.survey import DriveSurvey
 
-# rsync skips a destination as long as its source, whatever is in it. A part that looks full though its
-# transfer did not end well is cut by so much: rsync then compares what is there, sends the rest, and
-# tells the digest of the whole.
+log = logging.getLogger(__name__)
+
+# rsync skips a destination that is as long as its source, regardless of its content. If a transfer failed and
+# its part looks full, this much is cut off: rsync then compares the part, sends the rest, and prints the
+# digest.
 CUT_BYTES = 1 << 20
-# After so many tries in vain a plot is sent to another drive. Of a transfer through a door we hear how it
-# ended; of one over ssh, or from path to path, only what the part tells.
+# After this number of tries in vain a plot is sent to another drive. A receiver reports how a transfer ended;
+# for one over ssh, or from path to path, only the part shows it.
 VAIN_MAX = 2
 
 
 def tries_in_vain(part: Part) -> int:
-    """How many in a row wrote to the part and left it no longer than it was, as on a drive that is full or
-    fails. A try that did not get so far as to write says nothing of the drive."""
-    former = part.record
-    if former is None or former.left_ns is None:
+    """Count the tries in a row that wrote to the part and did not lengthen it, as on a drive that is full or
+    fails. A try that did not write proves nothing about the drive."""
+    record = part.record
+    if record is None or record.left_ns is None:
         return 0
-    if part.length_bytes > former.begun_bytes:
+    if part.length_bytes > record.begun_bytes:
         return 0
-    return former.vain + (part.written_ns != former.left_ns)
+    return record.vain + (part.written_ns != record.left_ns)
 
 
 def give_up(drive: str, part: Path) -> None:
-    """Give the room back that a plot held on a drive which failed for it."""
+    """Delete a part that no transfer will complete, unless it is open for writing."""
     with part_files.locked(drive), contextlib.suppress(OSError):
         if not is_open_for_writing(part):
             part_files.drop(part)
 
 
 def resume(drive: str, part: Part, record: PartRecord) -> bool:
-    """Make a part of an earlier try ready for the next; False where it is of no use and was dropped: it is
-    another's, or the drive has no room for the rest.
+    """Make a part of an earlier try ready for the next one.
 
-    Raises TransferFailed while somebody still writes it: cutting it then would leave a hole in it.
+    Args:
+        drive: Drive of the part.
+        part: The part as it was just seen.
+        record: What the part is to become.
+
+    Returns:
+        False if the part was deleted, because it belongs to another plot or the drive lacks space for the
+        rest.
+
+    Raises:
+        TransferFailed: It is open for writing; cutting it now would leave a hole.
+        OSError: The drive failed, and the part was deleted.
     """
     with part_files.locked(drive):
         if is_open_for_writing(part.path):
-            raise TransferFailed(f"{part.path} is still being written by an earlier transfer.", "Let it end.")
+            raise TransferFailed(
+                f"{part.path} is still being written by an earlier transfer.", "Wait until that has ended."
+            )
         if part.record is None or part.record.size_bytes != record.size_bytes:
             part_files.drop(part.path)
             return False
@@ -56,8 +78,8 @@ def resume(drive: str, part: Part, record: PartRecord) -> bool:
         try:
             if part.length_bytes >= record.size_bytes:
                 os.ftruncate(fd, max(0, record.size_bytes - CUT_BYTES))
-            # Cutting gave back what was held beyond the end.
-            has_room = hold(fd, record.size_bytes) or _free_bytes(fd) >= _to_come_bytes(fd, record)
+            # ftruncate has released the blocks beyond the end.
+            has_room = allocate(fd, record.size_bytes) or _free_bytes(fd) >= _to_come_bytes(fd, record)
             os.fsync(fd)
             left_ns = os.fstat(fd).st_mtime_ns
         except OSError:
@@ -79,12 +101,44 @@ def resume(drive: str, part: Part, record: PartRecord) -> bool:
 
 
 def arrived(part: Path) -> None:
-    """All of it is on the drive, which is no failing one: if the plot is sent once more, it is for another
-    reason, as a worker that ends in the middle of the checks."""
+    """Reset the count of tries in vain: the drive has taken the whole plot. If the plot is sent again, the
+    reason is another one, such as a worker that stops during the checks."""
     with contextlib.suppress(OSError):
         record = part_files.record_of(part)
         if record is not None and record.begun_bytes:
             part_files.write_record(part, record.model_copy(update={"vain": 0, "begun_bytes": 0}))
+
+
+def drop_superseded(drives: DriveRegistry, plot_index: PlotIndex, seen: Mapping[str, DriveSurvey]) -> None:
+    """Delete parts whose plot is complete on another drive: a drive that failed, or was pulled, while it took
+    a plot may come back with such a part. Never a part that is open for writing.
+
+    Args:
+        drives: The drives of this host.
+        plot_index: Where each plot was taken in.
+        seen: The drives as they were just surveyed.
+    """
+    for drive, part, complete in list(_superseded(plot_index, seen)):
+        try:
+            home = str(complete.parent)
+            # A file that this harvester did not take in may have any content.
+            if drives.probe.run(home, partial(digests.admitted, home, complete.name), LOOK_S) is None:
+                continue
+            drives.probe.run(drive, partial(give_up, drive, part), CHANGE_S)
+        except (Hanging, OSError) as error:
+            log.debug("%s stays for now: %s", part, error)
+            continue
+        log.info("%s is not needed: %s is there", part, complete, extra={"action": "swept", "drive": drive})
+
+
+def _superseded(plot_index: PlotIndex, seen: Mapping[str, DriveSurvey]) -> Iterator[tuple[str, Path, Path]]:
+    """(drive, part on it, complete plot on another drive), by the index alone."""
+    usable = {path: survey for path, survey in seen.items() if survey.report.state is DirState.OK}
+    for drive, survey in usable.items():
+        for part in survey.parts:
+            home = plot_index.drive_of(part.record.plot_id) if part.record else None
+            if part.record is not None and home is not None and home != drive and home in usable:
+                yield drive, part.path, Path(home) / part.record.name
 
 
 def _free_bytes(fd: int) -> int:

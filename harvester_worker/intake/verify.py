@@ -1,4 +1,4 @@
-"""Is this file the plot that was announced? Size, header, and proofs where they can be had."""
+"""Checks that a file is the announced plot: by size, header, and proofs if chiapos is installed."""
 
 from __future__ import annotations
 
@@ -18,29 +18,40 @@ from common.worker.move_step import StepInterrupted, Stop
 # About 80 reads for each proof: a second on an idle hard disk, more on a busy one.
 PROVE_TIMEOUT_S = 900.0
 
-_CURE = "The source is kept. Check it there (`chia plots check`); `plotman resend` sends a good one again."
+_REMEDY = "The source is kept. Check it there (`chia plots check`); `plotman resend` sends a good one again."
 
 
 def check_header(path: Path, name: PlotName, size_bytes: int) -> Header:
-    """Read the header and hold it against the name and the size. Raises PlotRefused, with the reason."""
+    """Read the header and compare it with name and size. Raises PlotRefused if they differ."""
     try:
         header = read_header(path)
     except NotAPlot as error:
-        raise PlotRefused(f"{name.name} is not a plot: {error.what}", _CURE) from error
+        raise PlotRefused(f"{name.name} is not a plot: {error.what}", _REMEDY) from error
     if header.plot_id not in (None, name.plot_id) or header.k not in (None, name.k):
-        raise PlotRefused(f"{name.name} has the header of k{header.k} {header.plot_id}.", _CURE)
+        raise PlotRefused(f"{name.name} has the header of k{header.k} {header.plot_id}.", _REMEDY)
     expected = expected_size_bytes(header)
     if expected is not None and size_bytes < expected:
-        raise PlotRefused(f"{name.name} is truncated: {size_bytes} of {expected} bytes.", _CURE)
+        raise PlotRefused(f"{name.name} is truncated: {size_bytes} of {expected} bytes.", _REMEDY)
     return header
 
 
 def prove(path: Path, header: Header, challenges: int, stop: Stop, python: str = sys.executable) -> str:
-    """Have chiapos prove the plot; say how it was verified: "30 challenges, 27 proofs, all valid".
+    """Prove the plot with chiapos.
 
-    challenges: 0 asks for none. python: interpreter that may have chiapos.
-    Raises PlotRefused when a proof fails, TransferFailed when it could not be found out, LetGo when `stop`
-    is set meanwhile.
+    Args:
+        path: The plot.
+        header: Its header.
+        challenges: Number to try; 0: none.
+        stop: Ends the proofs once it is set.
+        python: Interpreter that may have chiapos.
+
+    Returns:
+        How the plot was verified: "30 challenges, 27 proofs, all valid".
+
+    Raises:
+        PlotRefused: A proof fails.
+        TransferFailed: The prover gave no answer.
+        StepInterrupted: `stop` was set.
     """
     if challenges == 0:
         return "header and size"
@@ -50,14 +61,14 @@ def prove(path: Path, header: Header, challenges: int, stop: Stop, python: str =
     if "missing" in answer:
         return "header and size (chiapos is not installed)"
     if "unopened" in answer:
-        raise PlotRefused(f"chiapos cannot open {path.name}: {answer['unopened']}.", _CURE)
+        raise PlotRefused(f"chiapos cannot open {path.name}: {answer['unopened']}.", _REMEDY)
     if wrong := _wrong(answer):
-        raise PlotRefused(f"{path.name}: {wrong}.", _CURE)
+        raise PlotRefused(f"{path.name}: {wrong}.", _REMEDY)
     return f"{answer['challenges']} challenges, {answer['proofs']} proofs, all valid"
 
 
 def _wrong(answer: Mapping[str, Any]) -> str | None:
-    """What the prover found to be wrong; None where all is well."""
+    """What the prover found to be wrong; None if nothing."""
     tried, proofs, bad, unread = (answer[key] for key in ("challenges", "proofs", "bad", "unread"))
     found = []
     if bad:
@@ -79,11 +90,11 @@ def _run(command: list[str], stop: Stop) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(out)
         return answer
     last = (complaint.strip().splitlines() or [f"exit code {prover.returncode}"])[-1]
-    raise TransferFailed(f"The prover ended without an answer: {last}.", "It will be tried again.")
+    raise TransferFailed(f"The prover ended without an answer: {last}.", "The check will be tried again.")
 
 
 def _outcome(prover: subprocess.Popen[str], stop: Stop) -> tuple[str, str]:
-    """What it said on stdout and stderr. It does not live on when nobody waits for it any more."""
+    """Wait for the prover; returns its stdout and stderr. Kills it if the wait ends early."""
     deadline_s = time.monotonic() + PROVE_TIMEOUT_S
     try:
         while True:
@@ -95,7 +106,7 @@ def _outcome(prover: subprocess.Popen[str], stop: Stop) -> tuple[str, str]:
                 if time.monotonic() > deadline_s:
                     raise TransferFailed(
                         f"Proofs took more than {PROVE_TIMEOUT_S:.0f} s.",
-                        "Look whether the drive is failing or very busy.",
+                        "Check whether the drive is failing or very busy.",
                     ) from error
     finally:
         if prover.poll() is None:

@@ -1,2 +1,2 @@
-"""The way into this harvester: for each transfer a door of its own, through which one part file can be
-filled and nothing else be written, read or listed."""
+"""Receivers: for each transfer an rsync module that can fill one part file, and write, read or list nothing
+else."""

@@ -1,4 +1,4 @@
-"""One connection to a door: the socket's settings, its rsync server, and how that one fares."""
+"""One connection to a receiver: its socket, its rsync server, and when that one is ended."""
 
 from __future__ import annotations
 
@@ -19,27 +19,31 @@ from harvester_worker.receiver import rsyncd
 
 log = logging.getLogger(__name__)
 
-# In the environment of each server: whose it is, should we be killed.
-MARK = "PLOTMAN_DOOR"
+# Environment variable of each server; names its owner, so that a new worker finds servers of a killed one.
+MARK = "PLOTMAN_RECEIVER"
 _GRACE_S = 5.0
 _LOG_BYTES = 64 << 10
-_LOOK_EVERY_S = 5.0  # at what the processes read
-# What a plotter's drive delivers at least, while plots are made on it: rsync reads there what an earlier run
-# has sent, all of it, before it sends a byte.
+_CHECK_EVERY_S = 5.0  # of what the processes have read
+# Lowest rate of a plotter's drive while plots are made on it: rsync first reads there all that an earlier run
+# has sent, before it sends a byte.
 SLOWEST_SOURCE_BYTES_S = 20e6
 _NO_TLS = {
-    tls_relay.NO_TLS: "it speaks no TLS, as plotters with an older plotman; harvester.receiver_tls wants it",
-    tls_relay.NO_HANDSHAKE: "it did not agree on TLS with us",
+    tls_relay.NO_TLS: "it speaks no TLS, which harvester.receiver_tls requires; is its plotman older?",
+    tls_relay.NO_HANDSHAKE: "the TLS handshake failed",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiverTimeouts:
-    """Seconds. unacknowledged_s: how long bytes may stay unacknowledged by a network that is silently gone
-    (rsync's own timeout does not end its server then: it counts what it sends itself as life).
-    nameless_s: until a client has said who it is. stale_s: without any byte from a client whose machine
-    is there, but which does nothing. drive_s: how long waiting for the drive counts as life while nothing is
-    read; a flush takes minutes, a drive that hangs may do so for days.
+    """Seconds after which a connection is cut.
+
+    unacknowledged_s: bytes stay unacknowledged because the network fails silently. rsync's own timeout does
+    not
+        end its server then: it counts what it sends itself as activity.
+    nameless_s: the client has not named its module.
+    stale_s: the client's machine answers, and the client sends nothing.
+    drive_s: limit for waiting on the drive, which counts as activity while nothing is read. A flush takes
+        minutes; a drive that hangs may do so for days.
     """
 
     unacknowledged_s: float = 60
@@ -48,18 +52,19 @@ class ReceiverTimeouts:
     drive_s: float = 3600
 
     def silence_s(self, begun_bytes: int) -> float:
-        """How long a client may send nothing that has so many bytes to compare first."""
+        """How long a client may send nothing while it compares `begun_bytes` first."""
         return self.stale_s + begun_bytes / SLOWEST_SOURCE_BYTES_S
 
 
-PATIENCE = ReceiverTimeouts()
+TIMEOUTS = ReceiverTimeouts()
 
 
 class ReceiverConnection:
-    """An accepted connection, served by an rsync of its own. Owns neither thread nor socket: the caller
-    calls `look` every now and then.
+    """An accepted connection, served by an rsync of its own. It has no thread: the caller polls.
 
-    begun_bytes: of the part, from earlier runs; for the caller to set once the client has named its module.
+    begun_bytes: length of the part from earlier runs; the caller sets it once `module` is known.
+    module: name of the rsync module that the client was admitted to; None before.
+    trouble: rsync's message, once the drive has failed.
     """
 
     def __init__(
@@ -67,73 +72,86 @@ class ReceiverConnection:
         accepted: socket.socket,
         config: Path,
         log_file: Path,
-        patience: ReceiverTimeouts,
+        timeouts: ReceiverTimeouts,
         rsync: str,
         owner: str,
         tls: Path | None = None,
     ) -> None:
-        """tls: file with the door's private key and certificate; None: the client speaks to rsync directly.
+        """Start the server, which takes over the socket.
 
-        Raises OSError where the server cannot be started. The socket is the server's from now on.
+        Args:
+            accepted: The socket.
+            config: The server's configuration file.
+            log_file: The server's log, as its configuration names it.
+            timeouts: When the connection is cut.
+            rsync: The program.
+            owner: Value of MARK.
+            tls: File with the receiver's private key and certificate; None: the client speaks to rsync
+                directly.
+
+        Raises:
+            OSError: The server cannot be started.
         """
         self.module: str | None = None
         self.trouble: str | None = None
         self.begun_bytes = 0
-        self._patience = patience
+        self._timeouts = timeouts
         self._relayed = tls is not None
         self._config, self._log, self._read_bytes, self._rest = config, log_file, 0, b""
         self._begun_s = self._moved_s = self._read_s = time.monotonic()
-        self._looked_s = 0.0
+        self._checked_s = 0.0
         self._seen_bytes = -1
         with accepted:
-            _keep_alive(accepted, patience)
+            _keep_alive(accepted, timeouts)
             self._client = str(accepted.getpeername()[0])
-            # rsync finds that its stdin is a socket, and serves that one connection.
+            # rsync serves one connection if its stdin is a socket.
             self._server = subprocess.Popen(
                 [*(tls_relay.serving(tls) if tls else ()), rsync, "--daemon", f"--config={config}"],
                 stdin=accepted.fileno(),
                 stdout=accepted.fileno(),
                 stderr=subprocess.DEVNULL,
                 env={"PATH": os.environ.get("PATH", os.defpath), MARK: owner},
-                start_new_session=True,  # its receiver is a process of its own: they are ended together
+                start_new_session=True,  # rsync forks: both processes are ended together
             )
 
-    def look(self) -> bool:
-        """False once the server has ended. Ends it where nothing good can come of it: `trouble` is rsync's
-        word for it where the drive is the reason, else None."""
+    def poll(self) -> bool:
+        """Read the server's log, and end the server if the drive fails, or the client is silent for too long.
+        Returns False once the server has ended."""
         running = self._server.poll() is None
-        self._read_log()  # after the poll: what it wrote last is read too
+        self._read_log()  # after the poll, so that the last lines are read too
         if not running:
             with contextlib.suppress(OSError):
                 self._log.unlink(missing_ok=True)
                 self._config.unlink(missing_ok=True)
             if self._relayed and (why := _NO_TLS.get(self._server.returncode)):
-                log.warning("a client at %s was sent away: %s", self._client, why, extra={"action": "no-tls"})
+                log.warning("a client at %s was refused: %s", self._client, why, extra={"action": "no-tls"})
             return False
         now_s = time.monotonic()
-        nameless = self.module is None and now_s - self._begun_s > self._patience.nameless_s
+        nameless = self.module is None and now_s - self._begun_s > self._timeouts.nameless_s
         if self.trouble is not None or nameless:
             self.end()
         elif self._is_stale(now_s):
-            log.warning("a client that sent nothing for long is cut off", extra={"action": "stale-ended"})
+            log.warning(
+                "a client sent nothing for too long; its connection is cut", extra={"action": "stale-ended"}
+            )
             self.end()
         return True
 
     def end(self) -> None:
-        """End the server and its receiver, which keeps what arrived. Killed: asked to end, rsync first tries
-        for seconds to tell its client, who may be the one that does not listen."""
+        """Kill both processes of the server; the part keeps what arrived. On SIGTERM rsync would first try
+        for seconds to notify its client, which may be the one that does not listen."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._server.pid, signal.SIGKILL)
 
     def wait_ended(self) -> None:
-        """End it, and wait for that. A server that hangs with its drive is left to itself: its part is then
-        seen to be still open."""
+        """End the server, and wait a few seconds for it. A server that hangs with its drive is not waited
+        for; later checks find its part still open."""
         self.end()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._server.wait(_GRACE_S)
 
     def _read_log(self) -> None:
-        """What the server has written since the last look."""
+        """Read what the server has written since the last poll."""
         with contextlib.suppress(FileNotFoundError), self._log.open("rb") as file:
             file.seek(self._read_bytes)
             chunk = file.read(_LOG_BYTES)
@@ -146,22 +164,23 @@ class ReceiverConnection:
 
     def _is_stale(self, now_s: float) -> bool:
         """Whether nothing came in for too long. What the processes read, from the network or the drive,
-        counts as life; so does waiting for the drive for a while, as in the flush at the end. What they write
-        does not: the server goes on sending signs of life to a client that is frozen."""
-        if now_s - self._looked_s < min(_LOOK_EVERY_S, self._patience.stale_s / 4):
+        counts as activity; so does waiting for the drive, for a limited time, as in the flush at the end.
+        What they write does not count: the server keeps sending keepalives to a client that is frozen."""
+        if now_s - self._checked_s < min(_CHECK_EVERY_S, self._timeouts.stale_s / 4):
             return False
-        self._looked_s = now_s
-        seen_bytes, waits_for_drive = _seen(self._server.pid, self._relayed)
+        self._checked_s = now_s
+        seen_bytes, waits_for_drive = _progress(self._server.pid, self._relayed)
         if seen_bytes != self._seen_bytes:
             self._seen_bytes, self._moved_s, self._read_s = seen_bytes, now_s, now_s
-        elif waits_for_drive and now_s - self._read_s < self._patience.drive_s:
+        elif waits_for_drive and now_s - self._read_s < self._timeouts.drive_s:
             self._moved_s = now_s
-        return now_s - self._moved_s > self._patience.silence_s(self.begun_bytes)
+        return now_s - self._moved_s > self._timeouts.silence_s(self.begun_bytes)
 
 
-def _seen(leader: int, relayed: bool) -> tuple[int, bool]:
-    """Bytes that the server and its receiver have read since their start, proc(5) `rchar`; whether one of
-    them waits for a drive. relayed: `leader` carries what they say as well, and does not count."""
+def _progress(leader: int, relayed: bool) -> tuple[int, bool]:
+    """Bytes that the server's processes have read since their start, proc(5) `rchar`; whether one of them
+    waits for a drive. relayed: `leader` is the TLS relay, which reads their output as well, and does not
+    count."""
     total, waits = 0, False
     with contextlib.suppress(psutil.NoSuchProcess):
         server = psutil.Process(leader)
@@ -172,9 +191,9 @@ def _seen(leader: int, relayed: bool) -> tuple[int, bool]:
     return total, waits
 
 
-def _keep_alive(accepted: socket.socket, patience: ReceiverTimeouts) -> None:
-    """A connection whose other end is silently gone is found out within a minute or so, tcp(7)."""
-    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(patience.unacknowledged_s * 1000))
+def _keep_alive(accepted: socket.socket, timeouts: ReceiverTimeouts) -> None:
+    """Have the kernel detect a dead network within about a minute, tcp(7)."""
+    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(timeouts.unacknowledged_s * 1000))
     accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 20)
     accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
@@ -182,8 +201,8 @@ def _keep_alive(accepted: socket.socket, patience: ReceiverTimeouts) -> None:
 
 
 def end_strays(owner: str) -> int:
-    """End every server that an earlier worker of this owner started and that nobody watches any more; how
-    many processes there were. Called before the first door; what arrived is kept."""
+    """End all servers that an earlier worker of this owner left running; the parts keep what arrived. Call it
+    before the first receiver opens. Returns the number of processes."""
     strays = [process for process in psutil.process_iter(["name"]) if _is_stray(process, owner)]
     for process in strays:
         with contextlib.suppress(psutil.NoSuchProcess):

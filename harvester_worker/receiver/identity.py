@@ -1,8 +1,7 @@
-"""The certificate by which plotters know this harvester's door.
+"""The certificate by which plotters recognise this harvester's receivers.
 
-Made anew with each start of the worker, and told to a plotter by the ticket alone, which nobody else may
-read. So there are no files of it to hand out, to renew or to lose, and no authority that could vouch for
-somebody else.
+Each start of the worker makes a new one, and a plotter learns it from its ticket, which nobody else may read.
+So there are no certificate files to distribute, renew or lose, and no authority that could certify another.
 """
 
 from __future__ import annotations
@@ -13,23 +12,24 @@ from datetime import UTC, datetime
 from common.errors import TransferFailed
 from common.system.machine import pip_install
 
-# Both say that a certificate has no date that matters, RFC 5280 4.1.2.5: a ticket lives for minutes, and
-# clocks that differ must not close the door.
+# The dates that stand for "no limit", RFC 5280 4.1.2.5: a ticket lives for minutes, and clocks that differ
+# must not block a transfer.
 _ALWAYS = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
 
 
 @dataclass(frozen=True, repr=False)
 class Identity:
-    """PEM. certificate: for plotters. secret: the private key and the certificate, for the door itself."""
+    """PEM. certificate: for plotters. secret: the private key and the certificate, for the receiver
+    itself."""
 
     certificate: str
     secret: str
 
 
 def make_identity() -> Identity:
-    """A new one. Raises TransferFailed where the library `cryptography` is not installed."""
+    """Make a new key and certificate. Raises TransferFailed without the library `cryptography`."""
     try:
-        # Slow to load, and needed only where somebody wants TLS.
+        # Slow to load, and needed for TLS only.
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes, serialization
         from cryptography.hazmat.primitives.asymmetric import ec
@@ -40,7 +40,7 @@ def make_identity() -> Identity:
             f"Install it there ({pip_install('tls')}) and restart the harvester.",
         ) from error
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "plotman door")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "plotman receiver")])
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)

@@ -1,4 +1,5 @@
-"""The doors of one harvester: opens and closes them, listens while one is open, watches who came in."""
+"""The receivers of one harvester: opens and closes them, listens while one is open, supervises
+connections."""
 
 from __future__ import annotations
 
@@ -20,20 +21,20 @@ from pydantic import SecretStr
 from common.errors import TransferFailed
 from common.model.ticket import Ticket
 from common.names import TICKET_LIFETIME
-from harvester_worker.receiver.connection import PATIENCE, ReceiverConnection, ReceiverTimeouts, end_strays
+from harvester_worker.receiver.connection import TIMEOUTS, ReceiverConnection, ReceiverTimeouts, end_strays
 from harvester_worker.receiver.identity import Identity, make_identity
-from harvester_worker.receiver.rsyncd import RsyncModule, configuration, must_be_writable_down
+from harvester_worker.receiver.rsyncd import RsyncModule, configuration, must_be_expressible
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 0.1
-_CONNECTIONS_MAX = 256  # a client without a password gets no further than a process of its own for a while
+_POLL_S = 0.1
+_CONNECTIONS_MAX = 256  # even a client without a password occupies a process for a while
 
 
 @dataclass(slots=True)
-class _Door:
-    """move: of beat, which it was opened for. used_s: monotonic time of the last sign of its client.
-    begun_bytes: that the part had when the door was last asked for."""
+class _Receiver:
+    """move: id of beat's move that it was opened for. used_s: monotonic time of its client's last activity.
+    begun_bytes: length of the part when the ticket was last asked for."""
 
     plot_id: str
     plotter: str
@@ -46,8 +47,8 @@ class _Door:
 
 
 @dataclass(frozen=True, slots=True)
-class Doomed:
-    """A transfer that was ended here, for `reason`. drive: that could not be written."""
+class EndedTransfer:
+    """A transfer that the harvester ended, and why. drive: the one that could not be written."""
 
     plot_id: str
     plotter: str
@@ -57,12 +58,8 @@ class Doomed:
 
 
 class Receivers:
-    """Listens while at least one door is open, and on one port for all of them, which a firewall can know.
-    One thread accepts and watches; the other methods may be called from any.
-
-    folder: for configuration, passwords and logs; made anew. address: told to plotters. port: 0 for any.
-    doomed: called, in the thread, for each transfer that was ended because its drive failed.
-    tls: whether connections are encrypted; those that are not are refused then.
+    """Listens on one port, which a firewall can know, while at least one receiver is open. One thread accepts
+    and supervises connections; the other methods may be called from any thread.
     """
 
     def __init__(
@@ -70,44 +67,46 @@ class Receivers:
         folder: Path,
         address: str,
         port: int,
-        doomed: Callable[[Doomed], None],
-        patience: ReceiverTimeouts = PATIENCE,
+        on_ended: Callable[[EndedTransfer], None],
+        timeouts: ReceiverTimeouts = TIMEOUTS,
         rsync: str = "rsync",
         tls: bool = False,
     ) -> None:
+        """
+        Args:
+            folder: For configuration, passwords and logs; `start` empties it.
+            address: Of this machine, for the tickets.
+            port: 0: any that is free.
+            on_ended: Called, in the thread, for each transfer that was ended because its drive failed.
+            timeouts: When connections are cut.
+            rsync: The program.
+            tls: Encrypt connections, and refuse those that are not encrypted.
+        """
         self._folder = folder
         self._address, self._port = address, port
-        self._doomed = doomed
-        self._patience, self._rsync = patience, rsync
+        self._on_ended = on_ended
+        self._timeouts, self._rsync = timeouts, rsync
         self._tls = tls
-        self._identity: Identity | None = None  # made with the first door
+        self._identity: Identity | None = None  # made with the first receiver
         self._lock = threading.RLock()
-        self._doors: dict[str, _Door] = {}  # by module
+        self._receivers: dict[str, _Receiver] = {}  # by module
         self._connections: list[ReceiverConnection] = []
         self._count = 0
-        self._socket: socket.socket | None = None  # None: nobody listens
+        self._socket: socket.socket | None = None  # None: not listening
         self._thread: threading.Thread | None = None
-        self._leaving = False
-
-    @property
-    def open_plots(self) -> frozenset[str]:
-        """Ids of the plots that have a door now."""
-        with self._lock:
-            return frozenset(door.plot_id for door in self._doors.values())
+        self._stopping = False
 
     def start(self) -> None:
-        """Tidy up after a worker that was killed."""
+        """End the servers and remove the files of an earlier worker that was killed."""
         if ended := end_strays(str(self._folder)):
-            log.info(
-                "ended %d rsync servers of a worker that is gone", ended, extra={"action": "strays-ended"}
-            )
+            log.info("ended %d rsync servers of an earlier worker", ended, extra={"action": "strays-ended"})
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def stop(self) -> None:
-        """Close all doors. Transfers are cut, and go on where they ended when there is a door again."""
+        """Close all receivers. This cuts transfers; the next receiver resumes them where they ended."""
         with self._lock:
-            self._leaving = True
-            plots = [door.plot_id for door in self._doors.values()]
+            self._stopping = True
+            plots = [receiver.plot_id for receiver in self._receivers.values()]
         for plot_id in plots:
             self.close(plot_id)
         if self._thread is not None:
@@ -117,17 +116,28 @@ class Receivers:
     def open(
         self, plot_id: str, plotter: str, drive: str, part: Path, move: str | None, begun_bytes: int = 0
     ) -> Ticket:
-        """A door to `part` for this plotter, and the ticket to it; the ticket of the door that is open
-        already where it is asked for again. begun_bytes: that the part has from earlier runs. Raises
-        TransferFailed where none can be opened."""
-        must_be_writable_down(part)
+        """Open a receiver, and return its ticket. For the same move, part and plotter, return the ticket of
+        the receiver that is open already.
+
+        Args:
+            plot_id: The plot.
+            plotter: Host that sends it.
+            drive: Drive of the part.
+            part: The file that may be written.
+            move: Id of beat's move.
+            begun_bytes: Length of the part from earlier runs.
+
+        Raises:
+            TransferFailed: The port cannot be listened on, the path cannot be named, or the worker stops.
+        """
+        must_be_expressible(part)
         with self._lock:
-            former = self._of(plot_id)
-            if former and (former.move, former.module.part, former.plotter) == (move, part, plotter):
-                former.used_s = time.monotonic()
-                former.begun_bytes = begun_bytes
-                return former.ticket
-        if former:
+            current = self._of(plot_id)
+            if current and (current.move, current.module.part, current.plotter) == (move, part, plotter):
+                current.used_s = time.monotonic()
+                current.begun_bytes = begun_bytes
+                return current.ticket
+        if current:
             self.close(plot_id)
         with self._lock:
             if self._tls and self._identity is None:
@@ -146,37 +156,47 @@ class Receivers:
                 certificate=self._identity.certificate if self._identity else None,
             )
             used_s = time.monotonic()
-            self._doors[name] = _Door(plot_id, plotter, drive, move, module, ticket, used_s, begun_bytes)
-        log.info("a door is open for %s", plotter, extra={"action": "door-opened", "plot_id": plot_id})
+            self._receivers[name] = _Receiver(
+                plot_id, plotter, drive, move, module, ticket, used_s, begun_bytes
+            )
+        log.info("a receiver is open for %s", plotter, extra={"action": "door-opened", "plot_id": plot_id})
         return ticket
 
     def close(self, plot_id: str, but_for: str | None = None) -> str | None:
-        """Close the plot's door and end whoever is in it: nobody writes the part when this returns, unless
-        its drive hangs. but_for: a move whose own door stays. Gives the plotter that had a door."""
+        """Close the plot's receiver and end its connections: nobody writes the part when this returns, unless
+        its drive hangs.
+
+        Args:
+            plot_id: The plot.
+            but_for: Id of a move whose receiver stays open.
+
+        Returns:
+            The plotter whose receiver was closed; None if none was.
+        """
         with self._lock:
-            door = self._of(plot_id)
-            if door is None or (but_for is not None and door.move == but_for):
+            receiver = self._of(plot_id)
+            if receiver is None or (but_for is not None and receiver.move == but_for):
                 return None
-            del self._doors[door.module.name]
-            door.module.secrets.unlink(missing_ok=True)
-            inside = [each for each in self._connections if each.module == door.module.name]
-        for connection in inside:
+            del self._receivers[receiver.module.name]
+            receiver.module.secrets.unlink(missing_ok=True)
+            connections = [each for each in self._connections if each.module == receiver.module.name]
+        for connection in connections:
             connection.wait_ended()
-        log.info("a door was closed", extra={"action": "door-closed", "plot_id": plot_id})
-        return door.plotter
+        log.info("a receiver was closed", extra={"action": "door-closed", "plot_id": plot_id})
+        return receiver.plotter
 
     @property
     def _pem(self) -> Path:
-        return self._folder / "door.pem"
+        return self._folder / "receiver.pem"
 
-    def _of(self, plot_id: str) -> _Door | None:
-        return next((door for door in self._doors.values() if door.plot_id == plot_id), None)
+    def _of(self, plot_id: str) -> _Receiver | None:
+        return next((receiver for receiver in self._receivers.values() if receiver.plot_id == plot_id), None)
 
     # Below: the thread, and what it needs.
 
     def _listen(self) -> int:
-        """The port; the thread listens when this returns. With the lock held."""
-        if self._leaving:
+        """Start to listen, if that has not begun, and return the port. Call with the lock held."""
+        if self._stopping:
             raise TransferFailed("This harvester is about to stop.", "The plot waits until it is back.")
         if self._socket is not None:
             return int(self._socket.getsockname()[1])
@@ -191,7 +211,7 @@ class Receivers:
         if self._identity is not None and not self._pem.exists():
             _write_secret(self._pem, self._identity.secret)
         self._socket = listening
-        self._thread = threading.Thread(target=self._serve, args=(listening,), name="doors", daemon=True)
+        self._thread = threading.Thread(target=self._serve, args=(listening,), name="receivers", daemon=True)
         self._thread.start()
         return int(listening.getsockname()[1])
 
@@ -199,16 +219,16 @@ class Receivers:
         with listening:
             while True:
                 with contextlib.suppress(OSError):
-                    if select.select([listening], [], [], _LOOK_S)[0]:
+                    if select.select([listening], [], [], _POLL_S)[0]:
                         self._accept(*listening.accept())
                 try:
-                    self._watch()
+                    self._supervise()
                 except Exception:
-                    # Were this thread to end, servers would run on that nobody watches.
-                    log.exception("watching the doors failed", extra={"action": "door-failed"})
+                    # Without this thread nobody would end servers that are stuck.
+                    log.exception("supervising the receivers failed", extra={"action": "door-failed"})
                 with self._lock:
-                    if not self._doors and not self._connections:
-                        listening.close()  # here: the next door may want the port at once
+                    if not self._receivers and not self._connections:
+                        listening.close()  # here: the next receiver may need the port at once
                         self._socket = None
                         return
 
@@ -220,43 +240,51 @@ class Receivers:
                 accepted.close()
                 return
             log_file, config = self._folder / f"{self._count}.log", self._folder / f"{self._count}.conf"
-            modules = [door.module for door in self._doors.values()]
+            modules = [receiver.module for receiver in self._receivers.values()]
             text = configuration(modules, os.geteuid(), os.getegid(), log_file)
             config.write_text(text, encoding="utf-8")
             owner, tls = str(self._folder), self._pem if self._identity else None
             self._connections.append(
-                ReceiverConnection(accepted, config, log_file, self._patience, self._rsync, owner, tls)
+                ReceiverConnection(accepted, config, log_file, self._timeouts, self._rsync, owner, tls)
             )
 
-    def _watch(self) -> None:
+    def _supervise(self) -> None:
         with self._lock:
-            looked = [(connection, connection.look()) for connection in self._connections]
-            self._connections = [connection for connection, runs in looked if runs]
+            polled = [(connection, connection.poll()) for connection in self._connections]
+            self._connections = [connection for connection, runs in polled if runs]
             now_s = time.monotonic()
-            ended: list[Doomed] = []
-            for connection, _ in looked:
-                door = self._doors.get(connection.module or "")
-                if door is None:
+            ended: list[EndedTransfer] = []
+            for connection, _ in polled:
+                receiver = self._receivers.get(connection.module or "")
+                if receiver is None:
                     if connection.module is not None:
-                        connection.end()  # it had read the configuration just before its door was closed
+                        connection.end()  # read the configuration just before its receiver was closed
                     continue
-                door.used_s = now_s
-                connection.begun_bytes = door.begun_bytes
+                receiver.used_s = now_s
+                connection.begun_bytes = receiver.begun_bytes
                 if connection.trouble is not None:
                     ended.append(
-                        Doomed(door.plot_id, door.plotter, door.drive, door.ticket, connection.trouble)
+                        EndedTransfer(
+                            receiver.plot_id,
+                            receiver.plotter,
+                            receiver.drive,
+                            receiver.ticket,
+                            connection.trouble,
+                        )
                     )
             grace_s = TICKET_LIFETIME.total_seconds()
-            unused = [door.plot_id for door in self._doors.values() if now_s - door.used_s > grace_s]
+            unused = [
+                receiver.plot_id for receiver in self._receivers.values() if now_s - receiver.used_s > grace_s
+            ]
         for plot_id in [*unused, *(each.plot_id for each in ended)]:
             self.close(plot_id)
         for each in ended:
             log.error("%s: %s", each.drive, each.reason, extra={"action": "doomed", "plot_id": each.plot_id})
-            self._doomed(each)
+            self._on_ended(each)
 
 
 def _listening(port: int) -> socket.socket:
-    """On all addresses: what this machine is called by the plotters may be any of them."""
+    """Listen on all addresses: the plotters may use any of them."""
     if socket.has_dualstack_ipv6():
         with contextlib.suppress(OSError):
             return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
@@ -264,7 +292,7 @@ def _listening(port: int) -> socket.socket:
 
 
 def _write_secret(path: Path, text: str) -> None:
-    """Readable by nobody else from its first byte on."""
+    """Write a file that only its owner can read, from its first byte on."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "w", encoding="utf-8") as file:
         file.write(text)

@@ -1,6 +1,6 @@
-"""Text of the rsync servers' configuration, and what their logs say. Pure.
+"""Write the rsync servers' configuration, and parse their logs. Pure.
 
-Format: rsyncd.conf(5). Each connection's rsync gets one of its own, of the doors that are open then.
+Format: rsyncd.conf(5). Each connection's rsync gets a configuration of its own with the receivers open then.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from pathlib import Path
 
 from common.errors import TransferFailed
 
-# Both sides give up when they hear nothing for so long; the client learns it from the server.
+# Each side ends the connection after this silence; the client learns the value from the server.
 TIMEOUT_S = 60
 
 
 @dataclass(frozen=True, slots=True)
 class RsyncModule:
-    """A door as rsync knows it. name: also that of its one user. part: the file that may be written."""
+    """A receiver as rsync knows it. name: also its only user's. part: the only file that may be written."""
 
     name: str
     part: Path
@@ -27,8 +27,14 @@ class RsyncModule:
 
 
 def configuration(modules: Iterable[RsyncModule], uid: int, gid: int, log: Path) -> str:
-    """The whole file. uid, gid: of this process; a server that is started by root needs to be told.
-    log: given here, since --log-file is forgotten once the client has named its module."""
+    """Text of the configuration file.
+
+    Args:
+        modules: The receivers that are open.
+        uid: User id of this process; a server that root starts would switch to `nobody`.
+        gid: Group id of this process.
+        log: The server's log file; rsync drops --log-file once the client has named its module.
+    """
     head = [
         f"log file = {log}",
         "use chroot = no",
@@ -42,11 +48,11 @@ def configuration(modules: Iterable[RsyncModule], uid: int, gid: int, log: Path)
 
 
 def _section(module: RsyncModule) -> str:
-    """Options are refused except those of our own command line: `write only` and `refuse options = delete`
-    alone would let a client overwrite, rename and truncate whatever is in the path.
+    """Text of one module. All options are refused except those of our own command line: with `write only` and
+    `refuse options = delete` alone a client could overwrite, rename and truncate any file in the path.
 
-    append implies inplace, which implies partial: all three must be allowed. No quotes in `filter`: they
-    would end every connection. The farmed directory is not in the path at all.
+    append implies inplace, which implies partial: all three must be allowed. Quotes in `filter` would end
+    every connection. The farmed directory is outside of the path.
     """
     return f"""
 [{module.name}]
@@ -65,11 +71,11 @@ refuse options = * !append !inplace !partial !fsync !timeout !bwlimit !existing
 """
 
 
-def must_be_writable_down(part: Path) -> None:
-    """Raises TransferFailed for a path that rsync's configuration would read as something else."""
+def must_be_expressible(part: Path) -> None:
+    """Raise TransferFailed for a path that rsync's configuration cannot express."""
     if re.search(r"[\r\n\\%]|^\s|\s$", str(part)):
         raise TransferFailed(
-            f"rsync cannot be told of {part.parent}: its path holds a line break, \\ or %.",
+            f"rsync's configuration cannot name {part.parent}: the path holds a line break, \\ or %.",
             "Mount the drive under a plainer name.",
         )
 
@@ -79,7 +85,7 @@ _ADMITTED = re.compile(rb"\] rsync to (?P<module>[0-9a-f]+)/\S* from ")
 # "... rsync: [receiver] write failed on "ID.part" (in MODULE): No space left on device (28)"
 _TROUBLE = re.compile(rb"\] (?P<text>rsync: \[(?:receiver|generator)\].*\((?P<code>\d+)\))\s*$")
 
-# What ends a transfer for good: the client would go on sending to the end before it hears of it.
+# Errors after which nothing more can be written; the client would send all the rest before it learns of them.
 _DOOMED = {
     errno.ENOSPC,
     errno.EDQUOT,
@@ -97,13 +103,13 @@ _DOOMED = {
 
 
 def admitted(line: bytes) -> str | None:
-    """The module that a client has just been let into; None for other lines."""
+    """The module that a client was admitted to, if this line of the log says so."""
     match = _ADMITTED.search(line)
     return match["module"].decode() if match else None
 
 
 def trouble(line: bytes) -> str | None:
-    """rsync's words for an error after which nothing more can be written; None for other lines."""
+    """rsync's message of an error after which nothing more can be written; None for other lines."""
     match = _TROUBLE.search(line)
     if match is None or int(match["code"]) not in _DOOMED:
         return None

@@ -1,4 +1,4 @@
-"""The tasks of a harvester: thin, so that what they do can be called without Celery."""
+"""Tasks of a harvester: message in, method of the harvester called, answer out."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ class FreeSpaceRequest(Message):
 
 @shared_task(name=names.FREE_SPACE, bind=True, throws=(PlotmanError,))
 def free_space(self: Task, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ARG001
-    """Each drive as it is now, within seconds: `_space`. Arguments: FreeSpaceRequest."""
+    """Survey all drives now, within seconds. Arguments: FreeSpaceRequest; answer: `_space` of each drive."""
     harvester = current(FreeSpaceRequest.read(**arguments).host)
-    return [_space(drive) for drive in harvester.look()]
+    return [_space(drive) for drive in harvester.survey()]
 
 
 def _space(drive: Drive) -> dict[str, Any]:
-    """A drive as `free_space` answers it. None is what nobody knows: of a drive that does not answer.
+    """A drive in the answer of `free_space`. None: unknown, since the drive does not answer.
 
-    free_bytes: what a plain user may still write, without what is reserved.
-    reserved_bytes: held for in_flight plots on their way in.
-    plots: files that carry a plot's name.
-    state: active, full, draining, disabled, read-only, not mounted, missing, hanging or unknown;
-        since: when this worker first saw it so.
+    free_bytes: what a plain user may still write, without reserved bytes.
+    reserved_bytes: for the in_flight plots on their way in.
+    plots: number of files with a plot's name.
+    state: active, full, draining, disabled, read-only, not mounted, missing, hanging or unknown.
+    since: when this worker first saw that state.
     """
     answers = drive.state in (DirState.OK, DirState.READ_ONLY)
     return {
@@ -67,7 +67,7 @@ class FindRequest(Message):
 
 @shared_task(name=names.FIND_PLOTS, throws=(PlotmanError,))
 def find_plots(**arguments: Any) -> dict[str, Any]:
-    """Where plots lie on the drives of a host. Arguments: FindRequest; answer: PlotsFound."""
+    """Find plots on the drives of a host. Arguments: FindRequest; answer: PlotsFound."""
     request = FindRequest.read(**arguments)
     found, unread = current(request.host).find(frozenset(request.plots))
     return PlotsFound(found=tuple(found), unread=tuple(unread)).kwargs()
@@ -75,7 +75,7 @@ def find_plots(**arguments: Any) -> dict[str, Any]:
 
 @shared_task(name=names.RESERVE, bind=True, throws=(PlotmanError,), ignore_result=True)
 def reserve(self: Task, **arguments: Any) -> dict[str, Any]:
-    """Hold a plot's bytes on a drive. Arguments: ReserveOrder; answer: Reservation."""
+    """Reserve space for a plot on a drive. Arguments: ReserveOrder; answer: Reservation."""
     order = ReserveOrder.read(**arguments)
     harvester = current(order.host)
     step = Step(
@@ -92,16 +92,16 @@ def reserve(self: Task, **arguments: Any) -> dict[str, Any]:
     )
     if harvester.moves.superseded(step):
         raise Ignore("another move of this plot is under way")
-    if harvester.way_in.takes_in(step.plot_id):
-        # Its own move may be off the notice board, and is there again with its next sign of life.
+    if harvester.intake.takes_in(step.plot_id):
+        # Its move may be missing on the board; the next renewal puts it there again.
         raise Ignore("this plot is being taken in")
     try:
         with harvester.moves.working(step):
             begun_s = time.monotonic()
-            reservation = harvester.way_in.reserve(order)
+            reservation = harvester.intake.reserve(order)
             reservation = reservation.model_copy(update={"took_s": time.monotonic() - begun_s})
     except PlotRefused as error:
-        # The plotter remembers it on disk, until somebody says `plotman resend`.
+        # The plotter remembers the refusal on disk, until `plotman resend`.
         whose = {"host": order.source_host, "path": order.path}
         self.app.send_task(names.REFUSE, kwargs={**whose, "reason": str(error)})
         raise
@@ -111,7 +111,7 @@ def reserve(self: Task, **arguments: Any) -> dict[str, Any]:
 
 @shared_task(name=names.ADMIT, bind=True, throws=(PlotmanError,))
 def admit(self: Task, delivery: dict[str, Any], host: str) -> dict[str, Any]:
-    """Take a delivered plot in. delivery: Delivery; answer: Admission, when the plot is durable."""
+    """Take a delivered plot in. delivery: Delivery. Answers, once the plot is durable: Admission."""
     delivered = Delivery.read(**delivery)
     harvester = current(host)
     reservation = delivered.reservation
@@ -131,17 +131,17 @@ def admit(self: Task, delivery: dict[str, Any], host: str) -> dict[str, Any]:
     try:
         doing = Doing()
         with harvester.moves.working(step, doing):
-            admission = harvester.way_in.admit(delivered, stop_event(self.request.id), doing)
+            admission = harvester.intake.admit(delivered, stop_event(self.request.id), doing)
     except StepInterrupted:
         raise Ignore from None
     except (PlotRefused, DriveFailed) as error:
         harvester.history.refused(delivered, str(error), began_at)
-        # The plotter remembers both on disk; the notice board may be wiped.
+        # The plotter remembers both on disk, since the board may be wiped.
         whose = {"host": reservation.source_host, "path": reservation.path}
         if isinstance(error, PlotRefused):
             self.app.send_task(names.REFUSE, kwargs={**whose, "reason": str(error)})
         else:
-            # Late, it would speak of the next copy, which may be a good one.
+            # A late message would be about the next copy, which may be valid.
             expires_s = names.MOVE_LIFETIME.total_seconds()
             self.app.send_task(names.NOT_COPIED, kwargs={**whose, "harvester": host}, expires=expires_s)
         raise

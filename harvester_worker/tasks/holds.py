@@ -1,4 +1,4 @@
-"""Tasks by which persons drain a harvester's drives, and release them."""
+"""Tasks by which operators drain a harvester's drives, and lift that."""
 
 from __future__ import annotations
 
@@ -32,34 +32,42 @@ def drain(host: str, **order: Any) -> str:
     harvester = current(host)
     key = _key(harvester, message)
     what = "takes no more plots" if key == holds.ALL else f"takes no more plots on {key}"
-    answer = harvester.steering.hold(message, key, what)
-    harvester.publish_now()  # whoever gets the answer, and looks, sees it
+    answer = harvester.holds.hold(message, key, what)
+    harvester.publish_now()  # so that a `status` after the answer shows it
     return f"{host} {answer}"
 
 
 @shared_task(name=names.UNDRAIN_DRIVES, throws=(OrderRefused,))
 def undrain(host: str, **order: Any) -> dict[str, Any]:
-    """The opposite of `drain`, for the same drive, for the host as a whole, or with everything=true for the
-    host and each of its drives. What plotman.yaml says of a drive stays. Arguments: LiftOrder.
+    """Lift the drain of one drive of `host`, of the host as a whole, or with everything=true of the host and
+    each of its drives. The use in plotman.yaml stays.
 
-    Returns `answer` (a sentence), `lifted`, and for an order for the host `drained` (what still is): the host
-    by its name, drives by their paths. Raises OrderRefused.
+    Args:
+        host: of the harvester.
+        order: fields of LiftOrder.
+
+    Returns:
+        `answer` (a sentence), `lifted`, and in an order for the host `drained` (what is still drained): the
+        host by its name, drives by their paths.
+
+    Raises:
+        OrderRefused: the drive is unknown here, or the order is malformed.
     """
     harvester = current(host)
     message = holds.read_order(host, order, LiftOrder)
-    drained = harvester.steering.drains()
+    drained = harvester.holds.drains()
     key = _key(harvester, message)
     keys = drained if message.everything else [one for one in drained if one == key]
     left = [one for one in drained if one not in keys] if key == holds.ALL else []
     what = "takes plots" if key == holds.ALL else f"takes plots on {key}"
-    words, told = holds.lifted(host, keys, left)
-    answer = harvester.steering.let_go([key, *keys], what, words)
+    words, details = holds.lifted(host, keys, left)
+    answer = harvester.holds.lift([key, *keys], what, words)
     harvester.publish_now()
-    return {"answer": f"{host} {answer}{_but(harvester, key)}", **told}
+    return {"answer": f"{host} {answer}{_but(harvester, key)}", **details}
 
 
 def _but(harvester: Harvester, key: str) -> str:
-    """What plotman.yaml says against it."""
+    """Words for drives that plotman.yaml keeps closed."""
     drives = harvester.drives.paths() if key == holds.ALL else [key]
     uses = [(drive, harvester.configured_use(drive)) for drive in drives]
     shut = [f"{drive} is {use}" for drive, use in uses if use is not DriveUse.ACTIVE]
@@ -67,4 +75,4 @@ def _but(harvester: Harvester, key: str) -> str:
 
 
 def _key(harvester: Harvester, order: HoldOrder) -> str:
-    return holds.key_of(order, "drive", harvester.drives.paths(), harvester.steering)
+    return holds.key_of(order, "drive", harvester.drives.paths(), harvester.holds)

@@ -28,8 +28,8 @@ class Site:
         self.told: list[Event] = []
         self.config = folder / "plotman.yaml"
         self.configure()
-        doors = partial(Receivers, folder / "doors", "127.0.0.1", 0, tls=tls)
-        self.way_in = Intake(HERE, board, farm.reserver, farm.admitter, self.told.append, doors)
+        receivers = partial(Receivers, folder / "receivers", "127.0.0.1", 0, tls=tls)
+        self.intake = Intake(HERE, board, farm.reserver, farm.admitter, self.told.append, receivers)
 
     def configure(self, archiving: str = "{}") -> None:
         self.config.write_text(
@@ -53,8 +53,8 @@ class Site:
         return Delivery(reservation=reservation, digest=sent.digest, sent_bytes=sent.sent_bytes)
 
     def archive(self, source: Path, move: str = "one") -> Admission:
-        delivery = self.send(source, self.way_in.reserve(self.order(source, move)))
-        return self.way_in.admit(delivery, never)
+        delivery = self.send(source, self.intake.reserve(self.order(source, move)))
+        return self.intake.admit(delivery, never)
 
 
 def id_of(source: Path) -> str:

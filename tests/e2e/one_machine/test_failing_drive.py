@@ -26,7 +26,7 @@ def test_a_plot_whose_copy_was_damaged_by_its_drive_goes_to_another_by_itself(
 
     (told,) = eventually(lambda: farm.events("drive-failed"), "it is told", 60)
     failed = (
-        f"{farm.folder}/drives/1 failed while it took a plot: {id_of(real_plot)}.part reads back otherwise"
+        f"{farm.folder}/drives/1 failed while it took a plot: {id_of(real_plot)}.part reads back with digest"
     )
     assert told.text.startswith(failed)
     known = DeliveredFile(farm.state)

@@ -129,19 +129,19 @@ def test_a_forged_ticket_touches_no_file_and_costs_its_own_transfer_only(
     assert SECRET not in victim.log()
     assert "Traceback" not in victim.log()
 
-    # The same archiver sends the next plot through a harvester's own door.
+    # The same archiver sends the next plot through a harvester's own receiver.
     plot = victim.plots[-1]
     part = tmp_path / "drive" / ".incoming" / f"{plot_id_of(plot.name)}.part"
     part.parent.mkdir(parents=True)
     part.touch()
-    doors = Receivers(tmp_path / "doors", "127.0.0.1", 0, lambda _: None)
+    receivers = Receivers(tmp_path / "receivers", "127.0.0.1", 0, lambda _: None)
     try:
-        ticket = doors.open(plot_id_of(plot.name) or "", HOST, str(tmp_path / "drive"), part, "m1")
+        ticket = receivers.open(plot_id_of(plot.name) or "", HOST, str(tmp_path / "drive"), part, "m1")
         farm.board().put_ticket(HOST, ticket)
         task = victim.transfer(plot, host="good1", drive=str(tmp_path / "drive"), part=str(part))
         eventually(lambda: farm.status_of(task) == "SUCCESS", "the next plot is sent")
     finally:
-        doors.stop()
+        receivers.stop()
     assert part.read_bytes() == plot.read_bytes()
     assert farm.pids()["archiver"] == archiver
 

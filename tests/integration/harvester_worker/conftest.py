@@ -18,9 +18,9 @@ from common.system.probe import Probe
 from harvester_worker.drives.registry import DriveRegistry
 from harvester_worker.intake.admit import Admitter
 from harvester_worker.intake.reserve import Limits, Reserver
-from harvester_worker.receiver.connection import PATIENCE, ReceiverTimeouts
-from harvester_worker.receiver.receivers import Doomed, Receivers
-from tests.support.door import House
+from harvester_worker.receiver.connection import TIMEOUTS, ReceiverTimeouts
+from harvester_worker.receiver.receivers import EndedTransfer, Receivers
+from tests.support.receiver import House
 from tests.support.site import Site
 
 
@@ -115,12 +115,12 @@ def make_house(tmp_path: Path) -> Iterator[Callable[..., House]]:
     def make(
         size_bytes: int = 8 << 20,
         drive: Path | None = None,
-        patience: ReceiverTimeouts = PATIENCE,
+        timeouts: ReceiverTimeouts = TIMEOUTS,
         tls: bool = False,
     ) -> House:
-        ended: list[Doomed] = []
-        doors = Receivers(tmp_path / "doors", "127.0.0.1", 0, ended.append, patience, tls=tls)
-        house = House(tmp_path, doors, ended)
+        ended: list[EndedTransfer] = []
+        receivers = Receivers(tmp_path / "receivers", "127.0.0.1", 0, ended.append, timeouts, tls=tls)
+        house = House(tmp_path, receivers, ended)
         if drive is not None:
             (tmp_path / "drive").symlink_to(drive)
         house.incoming.mkdir(parents=True)
@@ -132,7 +132,7 @@ def make_house(tmp_path: Path) -> Iterator[Callable[..., House]]:
 
     yield make
     for house in made:
-        house.doors.stop()
+        house.receivers.stop()
 
 
 @pytest.fixture
@@ -141,4 +141,4 @@ def site(farm: Callable[..., Any], drive: Path, board: Board, tmp_path: Path) ->
     other.mkdir()
     made = Site(farm(drive, other), board, tmp_path)
     yield made
-    made.way_in.stop()
+    made.intake.stop()

@@ -70,7 +70,7 @@ A_PLOTTER_MAY_NOT = (
     "SET plotman:host:h1:harvester:alive x",
     "HSET plotman:host:p10:moves a b",
     "HVALS plotman:host:p10:orders",
-    "GET plotman:host:p10:door:00",  # its key to a harvester's door
+    "GET plotman:host:p10:door:00",  # its ticket to a harvester's receiver
     "HDEL plotman:hosts plotter@p10",  # strike another off
     "DEL plotman:hosts",
     "HKEYS plotman:hosts",
@@ -152,7 +152,7 @@ def test_a_machine_with_two_duties_has_the_rights_of_both_and_no_more(secured: S
     assert _allowed(secured, "both", ("BRPOP harvester.h1 0.01", "GET plotman:host:h1:harvester")) == []
 
 
-def test_the_scheduler_orders_all_and_opens_no_door(secured: Secured) -> None:
+def test_the_scheduler_orders_all_and_opens_no_receiver(secured: Secured) -> None:
     may = (
         "LPUSH plotter.p1 x",
         "LPUSH archive.p10 x",

@@ -28,7 +28,7 @@ class Site:
             Path(drive).mkdir()
         self.file = root / "state" / "steering.json"
         self.told: list[str] = []
-        self.steering = DriveHolds(self.file, self.told.append)
+        self.holds = DriveHolds(self.file, self.told.append)
         self.configured = {self.a: DriveUse.ACTIVE, self.b: DriveUse.ACTIVE}
         self.probe = Probe()
         self.drives = DriveRegistry(
@@ -37,18 +37,16 @@ class Site:
             self.probe,
             lambda path: self.configured.get(path, DriveUse.ACTIVE),
             0,
-            self.steering.of_drive,
+            self.holds.of_drive,
         )
         self.drives.refresh()
 
     def words(self) -> dict[str, str]:
         self.drives.refresh()
-        return {Path(drive.path).name: drive.word for drive in self.drives.shown()}
+        return {Path(drive.path).name: drive.word for drive in self.drives.published()}
 
     def hold(self, key: str, **said: datetime) -> str:
-        return self.steering.hold(
-            HoldOrder(host="h1", reason="to be sold", **said), key, "takes no more plots"
-        )
+        return self.holds.hold(HoldOrder(host="h1", reason="to be sold", **said), key, "takes no more plots")
 
 
 @pytest.fixture
@@ -64,7 +62,7 @@ def test_a_drive_is_drained_until_somebody_says_otherwise_whatever_is_restarted(
     again = DriveHolds(site.file, site.told.append)
     assert again.of_drive(site.a) is not None
     assert again.of_drive(site.b) is None
-    site.steering.let_go([site.a], f"takes plots on {site.a}")
+    site.holds.lift([site.a], f"takes plots on {site.a}")
     assert site.words() == {"A": "active", "B": "active"}
     assert len(site.told) == 2
 
@@ -72,7 +70,7 @@ def test_a_drive_is_drained_until_somebody_says_otherwise_whatever_is_restarted(
 def test_a_drained_host_takes_nothing_on_any_drive(site: Site) -> None:
     site.hold(holds.ALL)
     assert site.words() == {"A": "draining", "B": "draining"}
-    assert "all drives of the host are drained" in site.steering.let_go([site.a], "takes plots")
+    assert "all drives of the host are drained" in site.holds.lift([site.a], "takes plots")
 
 
 def test_what_plotman_yaml_says_of_a_drive_stays(site: Site) -> None:
@@ -81,11 +79,11 @@ def test_what_plotman_yaml_says_of_a_drive_stays(site: Site) -> None:
     assert site.drives.use_of(site.a) is DriveUse.DISABLED
 
 
-def test_a_drain_ends_at_its_time_and_that_is_told(site: Site) -> None:
+def test_a_drain_ends_at_its_time_and_that_is_published(site: Site) -> None:
     site.hold(site.a, until=datetime.now(UTC) - timedelta(seconds=1))
     assert site.words()["A"] == "active"
-    site.steering.expire()
-    assert site.told[-1] == f"{site.a} takes plots again: the time is over that was said"
+    site.holds.expire()
+    assert site.told[-1] == f"{site.a} takes plots again: the hold has expired"
     assert site.a not in DriveHolds(site.file, site.told.append)
 
 

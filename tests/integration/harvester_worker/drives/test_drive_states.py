@@ -81,7 +81,7 @@ def harvester(
 
 def words(farm: Any) -> dict[str, str]:
     farm.drives.refresh()
-    return {Path(drive.path).name: drive.word for drive in farm.drives.shown()}
+    return {Path(drive.path).name: drive.word for drive in farm.drives.published()}
 
 
 def test_a_plot_on_its_way_to_a_drive_lands_there_though_the_drive_is_to_be_drained_meanwhile(
@@ -117,7 +117,7 @@ def test_a_disabled_drive_is_neither_looked_at_nor_written_to(
     assert not isinstance(refusal.value, NoRoom)
     with pytest.raises(TransferFailed, match="one is disabled"):
         harvester.admitter.admit(Delivery(reservation=begun, digest=None))
-    harvester.drives.sweep(in_hand=lambda _: False)
+    harvester.drives.sweep(takes_in=lambda _: False)
 
     assert words(harvester) == {"one": "disabled", "two": "disabled"}
     assert [path.stat().st_atime_ns for path in folders[:2]] == opened
@@ -129,13 +129,13 @@ def test_a_drive_is_full_when_not_even_the_smallest_plot_of_this_host_would_fit(
     mounts = [mounted_drive(16 * MB), mounted_drive(64 * MB)]
     harvester = farm(*mounts, mounted=True, margin_bytes=MB)
     assert set(words(harvester).values()) == {"active"}
-    before = [drive.state_since for drive in harvester.drives.shown()]
+    before = [drive.state_since for drive in harvester.drives.published()]
 
     with (mounts[1] / f"plot-k18-2026-11-22-15-48-{7:064x}.plot").open("wb") as plot:
         os.posix_fallocate(plot.fileno(), 0, 20 * MB)
 
     assert list(words(harvester).values()) == ["full", "active"]
-    after = [drive.state_since for drive in harvester.drives.shown()]
+    after = [drive.state_since for drive in harvester.drives.published()]
     assert after[0] > before[0]  # since when it is full
     assert after[1] == before[1]
 
@@ -164,7 +164,7 @@ def test_free_space_is_answered_within_seconds_though_a_drive_hangs(
     held = tmp_path / "drives" / "a"
     begun_s = time.monotonic()
 
-    reserved = harvester.way_in.reserve(order(2, 20 * MB))
+    reserved = harvester.intake.reserve(order(2, 20 * MB))
     told = {Path(drive["path"]).name: drive for drive in archive.free_space(host="home")}
 
     assert time.monotonic() - begun_s < 5
@@ -194,7 +194,7 @@ def test_plots_are_found_by_name_and_header_and_what_could_not_be_read_is_said(
     harvester: service.Harvester, tmp_path: Path
 ) -> None:
     drive = tmp_path / "drives" / "a"
-    harvester.look()
+    harvester.survey()
     (tmp_path / "drives" / "b").rmdir()
     one, other = write_plot(drive), write_plot(drive)
     empty = drive / f"plot-k18-2026-11-22-15-48-{1:064x}.plot"

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.plotter
 
 
 def test_bytes_of_a_run_that_broke_are_read_back(site: Site, source: Path) -> None:
-    reservation = site.way_in.reserve(site.order(source))
+    reservation = site.intake.reserve(site.order(source))
     begun = bytearray(source.read_bytes()[: source.stat().st_size // 2])
     begun[1000:2000] = bytes(1000)  # lost from memory by a power cut
     Path(reservation.part or "").write_bytes(begun)
@@ -33,24 +33,24 @@ def test_bytes_of_a_run_that_broke_are_read_back(site: Site, source: Path) -> No
 def test_a_machine_that_was_started_anew_meanwhile_reads_the_plot_back(
     site: Site, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    delivery = site.send(source, site.way_in.reserve(site.order(source)))
+    delivery = site.send(source, site.intake.reserve(site.order(source)))
     monkeypatch.setattr(machine, "boot_id", lambda: "another")
 
-    assert site.way_in.admit(delivery, never).verified.endswith("all bytes read back")
+    assert site.intake.admit(delivery, never).verified.endswith("all bytes read back")
 
 
 def test_a_copy_that_reads_otherwise_is_put_aside_and_the_plot_goes_to_another_drive(
     site: Site, drive: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    delivery = site.send(source, site.way_in.reserve(site.order(source)))
+    delivery = site.send(source, site.intake.reserve(site.order(source)))
     part = Path(delivery.reservation.part or "")
     with part.open("r+b") as file:
         file.seek(part.stat().st_size - 100)
         file.write(b"flipped")
     monkeypatch.setattr(machine, "boot_id", lambda: "another")
 
-    with pytest.raises(DriveFailed, match="reads back otherwise"):
-        site.way_in.admit(delivery, never)
+    with pytest.raises(DriveFailed, match="reads back with digest"):
+        site.intake.admit(delivery, never)
 
     assert list(drive.glob("*.plot")) == []
     assert part_files.refused(str(drive))
@@ -58,7 +58,7 @@ def test_a_copy_that_reads_otherwise_is_put_aside_and_the_plot_goes_to_another_d
     (told,) = site.told
     assert told.kind == "drive-failed"
     assert told.text.startswith(
-        f"{drive} failed while it took a plot: {id_of(source)}.part reads back otherwise"
+        f"{drive} failed while it took a plot: {id_of(source)}.part reads back with digest"
     )
     again = site.archive(source, "two")
     assert Path(again.landed).parent != drive
@@ -66,10 +66,10 @@ def test_a_copy_that_reads_otherwise_is_put_aside_and_the_plot_goes_to_another_d
 
 
 def test_a_part_that_was_full_before_anything_was_sent_is_not_believed(site: Site, source: Path) -> None:
-    reservation = site.way_in.reserve(site.order(source))
+    reservation = site.intake.reserve(site.order(source))
     Path(reservation.part or "").write_bytes(source.read_bytes())
     with pytest.raises(TransferFailed, match="sent once more"):
-        site.way_in.admit(Delivery(reservation=reservation, digest=None), never)
+        site.intake.admit(Delivery(reservation=reservation, digest=None), never)
 
     assert site.archive(source, "two").verified.endswith("all bytes read back")
 
@@ -90,7 +90,7 @@ def test_the_scrub_finds_what_a_drive_has_changed(site: Site, drive: Path, sourc
         file.write(b"flipped")
     assert scrub.once(later_s) is True
     assert damaged[0][0] == admission.landed
-    assert "reads back otherwise" in damaged[0][1]
+    assert "reads back with digest" in damaged[0][1]
     assert scrub.once(later_s) is False  # told once
     Path(admission.landed).unlink()
     assert digests.entries(str(drive)) == []

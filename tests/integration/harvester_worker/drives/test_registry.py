@@ -55,7 +55,7 @@ def test_a_drive_takes_plots_until_the_next_does_not_fit_and_none_too_many(
 
     assert granted in (fitting, fitting - 1)  # the file system's own blocks take a little
     assert free_bytes(drive) >= 0
-    shown = harvester.drives.shown()[0]
+    shown = harvester.drives.published()[0]
     assert shown.incoming == granted
     assert shown.reserved_bytes == granted * 10 * MB
 
@@ -99,8 +99,8 @@ def test_a_drive_that_dropped_out_is_not_written_beneath(farm: MakeFarm, mounted
         harvester.reserver.reserve(order(1, MB))
 
     assert list(drive.iterdir()) == []
-    assert harvester.drives.shown()[0].state is DirState.NOT_MOUNTED
-    assert harvester.drives.shown()[0].free_bytes is None
+    assert harvester.drives.published()[0].state is DirState.NOT_MOUNTED
+    assert harvester.drives.published()[0].free_bytes is None
 
 
 def test_a_drive_that_turned_read_only_is_said_to_be(farm: MakeFarm, mounted_drive: Mounted) -> None:

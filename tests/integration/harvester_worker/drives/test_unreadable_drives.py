@@ -54,14 +54,14 @@ def hanging(hangs: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Call
 
 def when_read(folder: Path, befalls: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     """What befalls whoever looks for a plot in this folder."""
-    look = existing_plots.landed_at
+    look = existing_plots.existing_plot
 
-    def landed_at(name: PlotName, size_bytes: int, drive: str) -> Path | None:
+    def existing_plot(name: PlotName, size_bytes: int, drive: str) -> Path | None:
         if drive == str(folder):
             befalls()
         return look(name, size_bytes, drive)
 
-    monkeypatch.setattr(existing_plots, "landed_at", landed_at)
+    monkeypatch.setattr(existing_plots, "existing_plot", existing_plot)
 
 
 @pytest.mark.parametrize(("kind", "why"), [("fails", "Input/output error"), ("hangs", "does not answer")])

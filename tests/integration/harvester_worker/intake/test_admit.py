@@ -58,20 +58,20 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Checks]:
 def test_a_plot_that_is_being_checked_is_not_cut_by_an_order_to_send_it_anew(
     site: Site, source: Path, checks: Checks
 ) -> None:
-    delivery = site.send(source, site.way_in.reserve(site.order(source)))
+    delivery = site.send(source, site.intake.reserve(site.order(source)))
     part = Path(delivery.reservation.part or "")
 
     with ThreadPoolExecutor() as pool:
-        admission = pool.submit(site.way_in.admit, delivery, never)
+        admission = pool.submit(site.intake.admit, delivery, never)
         assert checks.begun.wait(30)
         with pytest.raises(TransferFailed, match="being taken in"):
-            site.way_in.reserve(site.order(source, "two"))  # the notice board was wiped
+            site.intake.reserve(site.order(source, "two"))  # the notice board was wiped
         assert part.stat().st_size == source.stat().st_size
         checks.done.set()
         landed = admission.result(30).landed
 
     assert Path(landed).read_bytes() == source.read_bytes()
-    assert site.way_in.reserve(site.order(source, "three")).landed == landed
+    assert site.intake.reserve(site.order(source, "three")).landed == landed
 
 
 def test_that_order_passes_without_noise(
@@ -90,13 +90,13 @@ def test_that_order_passes_without_noise(
         door=False,
     )
 
-    with harvester.way_in._in_hand.taking_in(id_of(source)), pytest.raises(Ignore):
+    with harvester.intake._locks.taking_in(id_of(source)), pytest.raises(Ignore):
         archive.reserve(**order.kwargs())
 
     assert board.moves([THERE]).get(THERE, []) == []
     assert part_files.parts(str(drive)) == []
     assert archive.reserve(**order.kwargs())["part"]
-    harvester.way_in.stop()
+    harvester.intake.stop()
     harvester.drives.probe.close()
 
 
@@ -116,11 +116,11 @@ def open_for_writing(part: Path) -> Iterator[None]:
 def test_a_part_that_somebody_changes_during_its_checks_gets_no_plots_name(
     site: Site, drive: Path, source: Path, checks: Checks, changed: Changed
 ) -> None:
-    delivery = site.send(source, site.way_in.reserve(site.order(source)))
+    delivery = site.send(source, site.intake.reserve(site.order(source)))
     part = Path(delivery.reservation.part or "")
 
     with ThreadPoolExecutor() as pool:
-        admission = pool.submit(site.way_in.admit, delivery, never)
+        admission = pool.submit(site.intake.admit, delivery, never)
         assert checks.begun.wait(30)
         with changed(part):
             checks.done.set()

@@ -11,8 +11,8 @@ import pytest
 from harvester_worker.drives import digests, part_files
 from harvester_worker.drives.digests import DigestEntry
 from harvester_worker.drives.plot_index import PlotIndex
-from harvester_worker.intake.duplicates import drop_superseded
 from harvester_worker.intake.reserve import ReserveOrder
+from harvester_worker.intake.resume import drop_superseded
 
 NAME = f"plot-k18-2026-11-22-15-48-{1:064x}.plot"
 

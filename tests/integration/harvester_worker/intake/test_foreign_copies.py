@@ -46,13 +46,13 @@ class Machines:
     def reserve(self, source: Path) -> Reservation:
         self.moves += 1
         order = self.site.order(source, str(self.moves)).model_copy(update={"source_host": self.plotter})
-        return self.site.way_in.reserve(order)
+        return self.site.intake.reserve(order)
 
     def send(self, reservation: Reservation) -> Delivery:
         return self.archiver.send(reservation, lambda _: None, never)
 
     def admit(self, delivery: Delivery) -> Admission:
-        return self.site.way_in.admit(Delivery.read(**delivery.kwargs()), never)
+        return self.site.intake.admit(Delivery.read(**delivery.kwargs()), never)
 
     def archive(self, source: Path) -> Admission:
         """The whole way; the source is released at its end."""
@@ -329,7 +329,7 @@ def test_a_worker_that_leaves_during_the_comparison_leaves_all_as_it_was(
         machines.archiver.send(reservation, lambda _: None, Leaving())
     delivery = machines.send(reservation)
     with pytest.raises(StepInterrupted):
-        machines.site.way_in.admit(delivery, Leaving())
+        machines.site.intake.admit(delivery, Leaving())
 
     assert source.read_bytes() == copy.read_bytes() == original
     assert digests.admitted(str(drive), copy.name) is None

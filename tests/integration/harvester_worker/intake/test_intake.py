@@ -1,4 +1,4 @@
-"""A plot from another machine: reservation, ticket, door, admission."""
+"""A plot from another machine: reservation, ticket, receiver, admission."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from common.worker.move_step import never
 from harvester_worker.drives import part_files
 from harvester_worker.drives.plot_index import PlotIndex
 from harvester_worker.intake.reserve import ReserveOrder
-from harvester_worker.receiver.receivers import Doomed
+from harvester_worker.receiver.receivers import EndedTransfer
 from plotter_worker.archiving.transfer.sender import Sender
 from plotter_worker.directories.release import release
 from plotter_worker.state.delivered import DeliveredFile
@@ -31,17 +31,17 @@ def test_a_plot_comes_from_another_machine_and_the_secret_is_in_no_message(
 ) -> None:
     original = source.read_bytes()
 
-    reservation = site.way_in.reserve(site.order(source))
+    reservation = site.intake.reserve(site.order(source))
     ticket = site.board.ticket(THERE, id_of(source))
     assert ticket is not None
     delivery = site.send(source, reservation)
-    admission = site.way_in.admit(delivery, never)
+    admission = site.intake.admit(delivery, never)
 
     assert (drive / source.name).read_bytes() == original
     assert admission.verified.endswith("all valid")  # one good run: proofs are enough
     secret = ticket.password.get_secret_value()
     assert secret not in f"{reservation.kwargs()}{delivery.kwargs()}{admission.kwargs()}{site.told}"
-    assert site.board.ticket(THERE, id_of(source)) is None  # the door is closed
+    assert site.board.ticket(THERE, id_of(source)) is None  # the receiver is closed
     assert Keys.ticket(THERE, "ID").startswith(f"plotman:host:{THERE}:")
     assert list((site.folder / "state" / "tickets").iterdir()) == []
     assert release(admission, [str(source.parent)])
@@ -50,12 +50,12 @@ def test_a_plot_comes_from_another_machine_and_the_secret_is_in_no_message(
 def test_a_message_that_comes_twice_disturbs_no_transfer_and_a_new_move_ends_the_old(
     site: Site, source: Path
 ) -> None:
-    first = site.way_in.reserve(site.order(source))
+    first = site.intake.reserve(site.order(source))
     before = site.board.ticket(THERE, id_of(source))
-    assert site.way_in.reserve(site.order(source)) == first
+    assert site.intake.reserve(site.order(source)) == first
     assert site.board.ticket(THERE, id_of(source)) == before
 
-    site.way_in.reserve(site.order(source, "two"))
+    site.intake.reserve(site.order(source, "two"))
 
     assert site.board.ticket(THERE, id_of(source)) != before
 
@@ -63,20 +63,22 @@ def test_a_message_that_comes_twice_disturbs_no_transfer_and_a_new_move_ends_the
 def test_a_plot_whose_drive_failed_goes_to_another_and_the_plotter_hears_why(
     site: Site, drive: Path, source: Path
 ) -> None:
-    reservation = site.way_in.reserve(site.order(source))
+    reservation = site.intake.reserve(site.order(source))
     ticket = site.board.ticket(THERE, id_of(source))
     assert ticket is not None
-    site.way_in._doomed(Doomed(id_of(source), THERE, reservation.drive, ticket, "no space left"))
+    site.intake._transfer_ended(
+        EndedTransfer(id_of(source), THERE, reservation.drive, ticket, "no space left")
+    )
 
     with pytest.raises(TransferFailed, match="no space left"):
         site.send(source, reservation)
-    again = site.way_in.reserve(site.order(source, "two"))
+    again = site.intake.reserve(site.order(source, "two"))
 
     assert reservation.drive == str(drive)
     assert again.drive != reservation.drive
     assert part_files.parts(reservation.drive) == []
     assert site.told[0].kind == "drive-failed"
-    assert site.way_in.admit(site.send(source, again), never).landed.startswith(again.drive)
+    assert site.intake.admit(site.send(source, again), never).landed.startswith(again.drive)
 
 
 def test_a_plot_on_a_drive_that_was_pulled_before_its_source_went_gets_no_second_copy(
@@ -89,12 +91,12 @@ def test_a_plot_on_a_drive_that_was_pulled_before_its_source_went_gets_no_second
     site.farm.reserver._landed_on = PlotIndex(site.folder / "state" / "landed.json")  # started anew
 
     with pytest.raises(TransferFailed, match=f"is on {drive}, which is missing"):
-        site.way_in.reserve(site.order(source, "two"))
+        site.intake.reserve(site.order(source, "two"))
 
     pulled.rename(drive)
-    again = site.way_in.reserve(site.order(source, "three"))
+    again = site.intake.reserve(site.order(source, "three"))
     assert again.landed == str(drive / source.name)
-    assert site.way_in.admit(Delivery(reservation=again), never).landed == again.landed
+    assert site.intake.admit(Delivery(reservation=again), never).landed == again.landed
 
 
 def test_a_drive_that_somebody_filled_meanwhile_is_left_for_another(

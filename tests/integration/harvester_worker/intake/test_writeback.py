@@ -26,7 +26,7 @@ def _in_memory(path: Path) -> bool:
 
 
 def _threads(part: Path) -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == f"arriving {part}"]
+    return [thread for thread in threading.enumerate() if thread.name == f"writeback {part}"]
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def part(tmp_path: Path) -> Path:
 
 
 def test_what_has_come_is_written_though_nobody_flushes_and_the_file_is_open(part: Path) -> None:
-    arriving = Writeback(every_s=0.02)
-    arriving.follow(part)
+    writeback = Writeback(every_s=0.02)
+    writeback.watch(part)
     with part.open("ab", buffering=0) as file:
         file.write(_BLOCK)
         assert _in_memory(part)
@@ -54,20 +54,20 @@ def test_what_has_come_is_written_though_nobody_flushes_and_the_file_is_open(par
 
         # Only what is on the drive can go from memory; the kernel by itself waits for half a minute.
         eventually(has_left, "the first bytes are on the drive", timeout_s=10)
-    arriving.stop()
+    writeback.stop()
 
 
-def test_a_part_is_followed_once_until_it_is_whole_or_gone(part: Path) -> None:
-    arriving = Writeback(every_s=0.02)
-    arriving.follow(part)
-    arriving.follow(part)
+def test_a_part_is_watched_once_until_it_is_whole_or_gone(part: Path) -> None:
+    writeback = Writeback(every_s=0.02)
+    writeback.watch(part)
+    writeback.watch(part)
     assert len(_threads(part)) == 1
 
-    arriving.leave(part)
+    writeback.leave(part)
     eventually(lambda: not _threads(part), "nobody follows what is whole")
-    arriving.follow(part)
+    writeback.watch(part)
     assert len(_threads(part)) == 1
 
     part.unlink()
     eventually(lambda: not _threads(part), "nobody follows what is gone")
-    arriving.leave(part)
+    writeback.leave(part)

@@ -1,4 +1,4 @@
-"""What must not get through a harvester's door, and what must not leak from it."""
+"""What must not get through a harvester's receiver, and what must not leak from it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harvester_worker.receiver.connection import PATIENCE
+from harvester_worker.receiver.connection import TIMEOUTS
 from plotter_worker.archiving.transfer.progress import TransferProgress
-from tests.support.door import MB, House
+from tests.support.receiver import MB, House
 
-# What somebody with the ticket might try; DIR is a folder of his with x.plot in it, URL the door.
+# What somebody with the ticket might try; DIR is a folder of his with x.plot in it, URL the receiver.
 STRAIGHT = ["--append-verify", "--fsync"]
 ATTACKS = {
     "list": ["URL/"],
@@ -107,12 +107,12 @@ def test_with_a_ticket_nothing_can_be_done_but_fill_the_one_part(besieged: tuple
     assert {name: done.stdout for name, done in answers.items() if done.returncode == 0} == {}
     assert _state(drive) == before
     assert not (own / "got").exists()
-    house.send(ticket)  # the door itself is as good as ever
+    house.send(ticket)  # the receiver itself is as good as ever
     assert house.part.read_bytes() == house.source.read_bytes()
 
 
 def test_who_says_nothing_is_sent_away(make_house: Callable[..., House]) -> None:
-    house = make_house(patience=replace(PATIENCE, nameless_s=2))
+    house = make_house(timeouts=replace(TIMEOUTS, nameless_s=2))
     with socket.create_connection(("127.0.0.1", house.open().port)) as client:
         client.settimeout(10)
         received = b""
@@ -139,11 +139,11 @@ def test_secrets_are_in_no_command_line_log_or_message(
                     seen.update(process.environ().values())
             except psutil.Error:
                 continue
-        for path in (house.folder / "doors").glob("*.log"):
+        for path in (house.folder / "receivers").glob("*.log"):
             with suppress(FileNotFoundError):
                 seen.add(path.read_text("utf-8", "replace"))
-        doors, tickets = house.folder / "doors", house.folder / "tickets"
-        for secretive in [*doors.glob("*.secrets"), *doors.glob("*.pem"), *tickets.iterdir()]:
+        receivers, tickets = house.folder / "receivers", house.folder / "tickets"
+        for secretive in [*receivers.glob("*.secrets"), *receivers.glob("*.pem"), *tickets.iterdir()]:
             assert secretive.stat().st_mode & 0o077 == 0
 
     house.send(ticket, "--bwlimit=30000", tell=look)
@@ -151,4 +151,4 @@ def test_secrets_are_in_no_command_line_log_or_message(
     assert any("rsync --daemon" in line for line in seen)
     assert not any(secret in text for text in seen)
     assert secret not in caplog.text + repr(ticket) + str(ticket.model_dump()) + ticket.model_dump_json()
-    assert (house.folder / "doors").stat().st_mode & 0o077 == 0
+    assert (house.folder / "receivers").stat().st_mode & 0o077 == 0

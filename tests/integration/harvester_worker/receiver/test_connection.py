@@ -1,4 +1,4 @@
-"""Transfers through a harvester's door that are slowed down, or that nothing good can come of."""
+"""Transfers through a harvester's receiver that are slowed down, or that nothing good can come of."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ import pytest
 from common.errors import TransferFailed
 from common.model.ticket import Ticket
 from harvester_worker.receiver import connection
-from harvester_worker.receiver.connection import PATIENCE, SLOWEST_SOURCE_BYTES_S, ReceiverTimeouts
+from harvester_worker.receiver.connection import SLOWEST_SOURCE_BYTES_S, TIMEOUTS, ReceiverTimeouts
 from plotter_worker.archiving.transfer.bandwidth import Bandwidth
 from plotter_worker.archiving.transfer.pacing import available
 from plotter_worker.archiving.transfer.progress import TransferProgress
-from tests.support.door import MB, PLOT_ID, House
+from tests.support.receiver import MB, PLOT_ID, House
 from tests.support.site import Site
 from tests.support.waiting import eventually
 
@@ -42,7 +42,7 @@ def test_a_drive_that_somebody_filled_ends_the_transfer_at_once(
     ended = eventually(lambda: house.ended, "the plotter is to be told why")
     assert "No space left on device" in ended[0].reason
     assert ended[0].drive == str(house.incoming.parent)
-    assert PLOT_ID not in house.doors.open_plots
+    assert house.receivers.close(PLOT_ID) is None  # it is closed already
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def frozen_client(house: House, ticket: Ticket, limit: str, begun_bytes: int) ->
 def test_a_client_that_is_frozen_is_ended_and_the_part_kept(
     make_house: Callable[..., House], tls: bool
 ) -> None:
-    house = make_house(64 * MB, patience=ReceiverTimeouts(stale_s=3), tls=tls)
+    house = make_house(64 * MB, timeouts=ReceiverTimeouts(stale_s=3), tls=tls)
     with frozen_client(house, house.open(), "--bwlimit=10000", MB):
         eventually(lambda: not house.servers(), "its server is ended", 15)
         assert house.part.stat().st_size > MB
@@ -79,7 +79,7 @@ def test_a_client_that_has_much_to_compare_first_may_be_silent_for_longer(
     make_house: Callable[..., House],
 ) -> None:
     begun_bytes = 32 * MB
-    house = make_house(64 * MB, patience=ReceiverTimeouts(stale_s=0.5))
+    house = make_house(64 * MB, timeouts=ReceiverTimeouts(stale_s=0.5))
     house.part.write_bytes(house.source.read_bytes()[:begun_bytes])
     ticket = house.open(begun_bytes=begun_bytes)
     with frozen_client(house, ticket, "--bwlimit=1000", begun_bytes):
@@ -91,9 +91,9 @@ def test_a_client_that_has_much_to_compare_first_may_be_silent_for_longer(
 def test_a_server_whose_drive_hangs_is_not_waited_for_without_end(
     make_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house = make_house(64 * MB, patience=ReceiverTimeouts(stale_s=0.5, drive_s=0.5))
+    house = make_house(64 * MB, timeouts=ReceiverTimeouts(stale_s=0.5, drive_s=0.5))
     # As the kernel tells of a process that waits for its drive and gets nothing.
-    monkeypatch.setattr(connection, "_seen", lambda leader, relayed: (1, True))
+    monkeypatch.setattr(connection, "_progress", lambda leader, relayed: (1, True))
 
     with pytest.raises(TransferFailed):
         house.send(house.open(), "--bwlimit=2000")  # the whole would take half a minute
@@ -104,21 +104,21 @@ def test_a_server_whose_drive_hangs_is_not_waited_for_without_end(
 
 @pytest.mark.plotter
 @pytest.mark.parametrize("move", ["one", "two"], ids=["asked for twice", "asked for anew"])
-def test_a_door_to_a_part_that_was_begun_knows_how_much_there_is_to_compare(
+def test_a_receiver_to_a_part_that_was_begun_knows_how_much_there_is_to_compare(
     site: Site, source: Path, monkeypatch: pytest.MonkeyPatch, move: str
 ) -> None:
     opened: list[int] = []
-    doors = site.way_in._doors
-    really = doors.open
+    receivers = site.intake._receivers
+    really = receivers.open
 
-    def open_door(*about: Any) -> Any:
+    def open_receiver(*about: Any) -> Any:
         opened.append(about[-1])
         return really(*about)
 
-    monkeypatch.setattr(doors, "open", open_door)
-    part = Path(site.way_in.reserve(site.order(source)).part or "")
+    monkeypatch.setattr(receivers, "open", open_receiver)
+    part = Path(site.intake.reserve(site.order(source)).part or "")
     part.write_bytes(bytes(100_000))
-    site.way_in.reserve(site.order(source, move))
+    site.intake.reserve(site.order(source, move))
 
     assert opened == [0, 100_000]
 
@@ -126,7 +126,7 @@ def test_a_door_to_a_part_that_was_begun_knows_how_much_there_is_to_compare(
 @pytest.mark.skipif(not available(), reason="this kernel does not let us reach into our child's sockets")
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_the_bandwidth_changes_while_a_transfer_runs(make_house: Callable[..., House], tls: bool) -> None:
-    house = make_house(96 * MB, patience=replace(PATIENCE, nameless_s=2), tls=tls)  # who has a name stays
+    house = make_house(96 * MB, timeouts=replace(TIMEOUTS, nameless_s=2), tls=tls)  # who has a name stays
     limit: list[int | None] = [8 * MB]
     bandwidth = Bandwidth(lambda: limit[0])
     begun_s = time.monotonic()
@@ -165,7 +165,7 @@ def test_servers_of_a_worker_that_was_killed_are_ended(make_house: Callable[...,
     eventually(house.servers, "somebody serves")
 
     assert connection.end_strays("others") == 0
-    assert connection.end_strays(str(house.folder / "doors")) >= 1
+    assert connection.end_strays(str(house.folder / "receivers")) >= 1
     sending.join(10)
 
 
@@ -174,8 +174,8 @@ def test_what_only_passes_through_tls_is_no_sign_of_life_of_a_client() -> None:
     reads = "import subprocess; open('/dev/zero', 'rb').read(1 << 22); subprocess.run(['sleep', '60'])"
     relay = subprocess.Popen([sys.executable, "-I", "-S", "-c", reads], start_new_session=True)
     try:
-        eventually(lambda: connection._seen(relay.pid, relayed=False)[0] >= 4 * MB, "it has read")
-        assert connection._seen(relay.pid, relayed=True)[0] < MB
+        eventually(lambda: connection._progress(relay.pid, relayed=False)[0] >= 4 * MB, "it has read")
+        assert connection._progress(relay.pid, relayed=True)[0] < MB
     finally:
         os.killpg(relay.pid, signal.SIGKILL)
         relay.wait()

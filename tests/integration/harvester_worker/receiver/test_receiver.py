@@ -1,4 +1,4 @@
-"""The way in from other machines: real rsync through a harvester's door."""
+"""The way in from other machines: real rsync through a harvester's receiver."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from common.model.ticket import Ticket
 from harvester_worker.receiver.receivers import Receivers
 from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.archiving.transfer.transport import ThroughReceiver
-from tests.support.door import MB, PLOT_ID, House
 from tests.support.ports import listens
+from tests.support.receiver import MB, PLOT_ID, House
 from tests.support.waiting import eventually
 
 
@@ -33,7 +33,7 @@ def test_a_plot_comes_in_and_its_digest_with_it(make_house: Callable[..., House]
     eventually(lambda: not house.servers(), "the server has ended")
 
 
-def test_a_closed_door_lets_nobody_in_and_nobodylistens(make_house: Callable[..., House]) -> None:
+def test_a_closed_receiver_lets_nobody_in_and_nobody_listens(make_house: Callable[..., House]) -> None:
     house = make_house()
     ticket = house.open()
     assert house.open() is ticket  # asked for again by the same move
@@ -42,12 +42,12 @@ def test_a_closed_door_lets_nobody_in_and_nobodylistens(make_house: Callable[...
         house.send(ticket)
 
     house.send(renewed)
-    assert house.doors.close(PLOT_ID) == "plotter1"
+    assert house.receivers.close(PLOT_ID) == "plotter1"
 
     eventually(lambda: not listens(renewed.port), "nobody listens")
     with pytest.raises(TransferFailed, match="nobody listens"):
         house.send(renewed)
-    assert house.doors.close(PLOT_ID) is None
+    assert house.receivers.close(PLOT_ID) is None
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
@@ -75,12 +75,14 @@ def test_a_transfer_that_is_cut_sends_at_most_a_twentieth_again(
     assert sent.sent_bytes - (size_bytes - there_bytes) < 0.05 * size_bytes
 
 
-def test_two_doors_are_open_on_one_port_and_lead_to_one_part_each(make_house: Callable[..., House]) -> None:
+def test_two_receivers_are_open_on_one_port_and_lead_to_one_part_each(
+    make_house: Callable[..., House],
+) -> None:
     house = make_house()
     other = house.incoming / f"{'cd' * 32}.part"
     other.touch()
     ours = house.open()
-    theirs = house.doors.open("cd" * 32, "plotter2", str(house.incoming.parent), other, "three")
+    theirs = house.receivers.open("cd" * 32, "plotter2", str(house.incoming.parent), other, "three")
 
     assert ours.port == theirs.port
     swapped = theirs.model_copy(update={"module": ours.module})
@@ -95,9 +97,9 @@ def test_two_doors_are_open_on_one_port_and_lead_to_one_part_each(make_house: Ca
 def test_a_port_that_is_taken_is_said_so_with_a_cure(tmp_path: Path) -> None:
     part = tmp_path / "drive" / ".incoming" / f"{PLOT_ID}.part"
     with socket.create_server(("", 0)) as taken:
-        doors = Receivers(tmp_path / "doors", "127.0.0.1", taken.getsockname()[1], lambda _: None)
+        receivers = Receivers(tmp_path / "receivers", "127.0.0.1", taken.getsockname()[1], lambda _: None)
         with pytest.raises(TransferFailed, match=r"harvester\.receiver_port"):
-            doors.open(PLOT_ID, "plotter1", str(tmp_path), part, None)
+            receivers.open(PLOT_ID, "plotter1", str(tmp_path), part, None)
 
 
 def test_a_failure_that_the_harvester_tells_is_the_reason(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from tests.support.ssh import Sshd, missing
 pytestmark = pytest.mark.plotter
 
 
-def test_a_mounted_path_may_be_named_instead_of_the_door(site: Site, drive: Path, source: Path) -> None:
+def test_a_mounted_path_may_be_named_instead_of_the_receiver(site: Site, drive: Path, source: Path) -> None:
     net = site.folder / "net"
     net.symlink_to(drive.parent)
     site.configure(f"{{routes: {{{HERE}: {{path: {net}, under: {drive.parent}}}}}}}")
@@ -59,7 +59,7 @@ def sshd(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]:
     server.stop()
 
 
-def test_a_plot_goes_over_ssh_where_that_is_named_and_no_door_is_opened_for_it(
+def test_a_plot_goes_over_ssh_where_that_is_named_and_no_receiver_is_opened_for_it(
     site: Site, drive: Path, source: Path, sshd: Sshd
 ) -> None:
     order = site.order(source).model_copy(update={"door": False})
@@ -67,12 +67,12 @@ def test_a_plot_goes_over_ssh_where_that_is_named_and_no_door_is_opened_for_it(
     sender = Sender(load(site.config), site.board)
     assert sender.routed == (HERE,)
 
-    reservation = site.way_in.reserve(order)
+    reservation = site.intake.reserve(order)
     assert site.board.ticket(THERE, id_of(source)) is None
-    assert not (site.folder / "doors").exists()
+    assert not (site.folder / "receivers").exists()
     sent = sender.send(source, reservation, told.append, never)
     delivery = Delivery(reservation=reservation, digest=sent.digest, sent_bytes=sent.sent_bytes)
-    admission = site.way_in.admit(delivery, never)
+    admission = site.intake.admit(delivery, never)
 
     assert sent.digest is not None
     assert told[-1].percent == 100
@@ -82,20 +82,20 @@ def test_a_plot_goes_over_ssh_where_that_is_named_and_no_door_is_opened_for_it(
 
 def test_what_was_sent_over_ssh_before_a_cut_is_not_sent_again(site: Site, source: Path, sshd: Sshd) -> None:
     size_bytes = source.stat().st_size
-    part = Path(site.way_in.reserve(site.order(source)).part or "")
+    part = Path(site.intake.reserve(site.order(source)).part or "")
     part.write_bytes(source.read_bytes()[: size_bytes * 3 // 4])
 
-    delivery = site.send(source, site.way_in.reserve(site.order(source, "two")))
+    delivery = site.send(source, site.intake.reserve(site.order(source, "two")))
 
     assert part.read_bytes() == source.read_bytes()
     assert delivery.sent_bytes < 0.3 * size_bytes
-    assert site.way_in.admit(delivery, never).verified.endswith("all bytes read back")
+    assert site.intake.admit(delivery, never).verified.endswith("all bytes read back")
 
 
 def test_an_ssh_that_does_not_get_through_says_why_and_what_to_try(
     site: Site, source: Path, sshd: Sshd
 ) -> None:
-    reservation = site.way_in.reserve(site.order(source))
+    reservation = site.intake.reserve(site.order(source))
     another = (sshd.folder / "user.pub").read_text("ascii")
     sshd.known_hosts.write_text(f"[127.0.0.1]:{sshd.port} {another}", "ascii")
 

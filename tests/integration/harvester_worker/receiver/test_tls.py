@@ -1,4 +1,4 @@
-"""A door that takes TLS only: what can be seen on the wire, and who is refused."""
+"""A receiver that takes TLS only: what can be seen on the wire, and who is refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from common.store import Board
 from common.worker.move_step import never
 from harvester_worker.receiver.identity import make_identity
 from plotter_worker.archiving.transfer.progress import TransferProgress
-from tests.support.door import MB, PLOT_ID, House
+from tests.support.receiver import MB, PLOT_ID, House
 from tests.support.site import THERE, Site, id_of
 from tests.support.waiting import eventually
 
@@ -103,7 +103,7 @@ def test_the_tap_hears_a_plot_that_comes_in_without_tls(
     assert ticket.module.encode() in wire.heard
 
 
-def test_a_door_with_another_certificate_is_not_spoken_to(
+def test_a_receiver_with_another_certificate_is_not_spoken_to(
     make_house: Callable[..., House], tap: Callable[[int], Tap]
 ) -> None:
     house = make_house(MB, tls=True)
@@ -116,7 +116,7 @@ def test_a_door_with_another_certificate_is_not_spoken_to(
 
     assert house.part.stat().st_size == 0
     assert b"@RSYNCD" not in wire.heard
-    house.send(ticket)  # the door itself is as good as ever
+    house.send(ticket)  # the receiver itself is as good as ever
 
 
 def test_a_ticket_with_a_certificate_never_leads_in_without_tls(
@@ -162,12 +162,12 @@ def test_the_plotter_knows_the_certificate_by_its_ticket_alone(
 ) -> None:
     site = Site(farm(drive), board, tmp_path, tls=True)
     try:
-        reservation = site.way_in.reserve(site.order(source))
+        reservation = site.intake.reserve(site.order(source))
         ticket = board.ticket(THERE, id_of(source))
         delivery = site.send(source, reservation)
-        admission = site.way_in.admit(delivery, never)
+        admission = site.intake.admit(delivery, never)
     finally:
-        site.way_in.stop()
+        site.intake.stop()
 
     assert Path(admission.landed).read_bytes() == source.read_bytes()
     assert ticket is not None
@@ -176,7 +176,7 @@ def test_the_plotter_knows_the_certificate_by_its_ticket_alone(
     assert "CERTIFICATE" not in told
     assert "PRIVATE KEY" not in ticket.written()
     assert list((tmp_path / "state" / "tickets").iterdir()) == []
-    assert not (tmp_path / "doors").exists()  # nor its key
+    assert not (tmp_path / "receivers").exists()  # nor its key
 
 
 def test_each_worker_has_a_certificate_of_its_own_that_no_clock_makes_invalid(tmp_path: Path) -> None:

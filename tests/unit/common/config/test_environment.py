@@ -160,7 +160,7 @@ def test_the_machine_is_looked_at_even_where_the_file_has_errors(farm: Path) -> 
     ]
 
 
-def test_a_door_with_tls_needs_a_library(farm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_receiver_with_tls_needs_a_library(farm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_tls = text(farm).replace("  plain_folders: true\n", "  plain_folders: true\n  receiver_tls: true\n")
     assert lacks(farm, with_tls) == []
     monkeypatch.setattr("common.config.environment.find_spec", lambda name: None)

@@ -25,7 +25,7 @@ CERTIFICATE = make_identity().certificate
 def large_certificate() -> str:
     """A good one, longer than any harvester's."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "plotman door")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "plotman receiver")])
     now = datetime.now(UTC)
     made = (
         x509.CertificateBuilder()

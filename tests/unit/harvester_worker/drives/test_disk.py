@@ -14,7 +14,7 @@ from harvester_worker.drives import disk
 
 def test_held_bytes_count_as_used_while_the_file_stays_empty(tmp_path: Path) -> None:
     with (tmp_path / "part").open("wb") as file:
-        if not disk.hold(file.fileno(), 1_000_000):
+        if not disk.allocate(file.fileno(), 1_000_000):
             pytest.skip("this file system holds no bytes")
         status = os.fstat(file.fileno())
 
@@ -24,7 +24,7 @@ def test_held_bytes_count_as_used_while_the_file_stays_empty(tmp_path: Path) -> 
 
 def test_more_than_there_is_cannot_be_held(tmp_path: Path) -> None:
     with (tmp_path / "part").open("wb") as file, pytest.raises(OSError) as error:
-        disk.hold(file.fileno(), 1 << 60)
+        disk.allocate(file.fileno(), 1 << 60)
     (tmp_path / "part").unlink()
 
     assert error.value.errno in (errno.ENOSPC, errno.EFBIG)

@@ -82,7 +82,7 @@ def test_a_part_that_is_open_for_writing_is_never_swept(drive: str) -> None:
 def test_a_part_whose_plot_is_taken_in_is_never_swept_however_long_that_takes(drive: str) -> None:
     path = part(drive, age_s=10 * 3600)
 
-    assert part_files.sweep(drive, NOW, in_hand=lambda plot_id: plot_id == path.stem) == []
+    assert part_files.sweep(drive, NOW, takes_in=lambda plot_id: plot_id == path.stem) == []
     assert part_files.sweep(drive, NOW) == [path]
 
 

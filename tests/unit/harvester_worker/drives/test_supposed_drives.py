@@ -43,7 +43,7 @@ class Bay:
 
     def words(self) -> dict[str, str]:
         self.drives.refresh()
-        return {Path(drive.path).name: drive.word for drive in self.drives.shown()}
+        return {Path(drive.path).name: drive.word for drive in self.drives.published()}
 
 
 @pytest.fixture

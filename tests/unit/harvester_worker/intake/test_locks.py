@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from common.errors import TransferFailed
-from harvester_worker.intake.locks import IntakeLocks
+from harvester_worker.intake.intake import IntakeLocks
 
 PLOT, OTHER = "0f" * 32, "1f" * 32
 

@@ -1,4 +1,4 @@
-"""What rsync is told of a door, and what its log says."""
+"""What rsync is told of a receiver, and what its log says."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from harvester_worker.receiver.rsyncd import (
     RsyncModule,
     admitted,
     configuration,
-    must_be_writable_down,
+    must_be_expressible,
     trouble,
 )
 
 STAMP = b"2026/11/22 13:05:27 [4711] "
 
 
-def test_each_door_is_a_module_that_takes_one_name_and_nothing_else() -> None:
+def test_each_receiver_is_a_module_that_takes_one_name_and_nothing_else() -> None:
     modules = [RsyncModule("a1", Path("/farm/1/.incoming/x.part"), Path("/s/a1.secrets"))]
     text = configuration(modules, 1000, 1000, Path("/s/1.log"))
 
@@ -32,10 +32,10 @@ def test_each_door_is_a_module_that_takes_one_name_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("name", ["a%USER%", "a\nread only = no", "a\\", " a"])
-def test_a_drive_whose_name_rsync_would_read_otherwise_gets_no_door(name: str) -> None:
+def test_a_drive_whose_name_rsync_would_read_otherwise_gets_no_receiver(name: str) -> None:
     path = Path(f"/farm/{name}/.incoming/x.part") if name != " a" else Path(" a/x.part")
     with pytest.raises(TransferFailed, match="plainer name"):
-        must_be_writable_down(path)
+        must_be_expressible(path)
 
 
 @pytest.mark.parametrize(

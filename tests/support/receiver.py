@@ -1,4 +1,4 @@
-"""A harvester's door with a part file behind it, and a plotter's file that is to come in."""
+"""A harvester's receiver with a part file behind it, and a plotter's file that is to come in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import psutil
 from common.model.ticket import Ticket
 from common.worker.move_step import never
 from harvester_worker.receiver import connection
-from harvester_worker.receiver.receivers import Doomed, Receivers
+from harvester_worker.receiver.receivers import EndedTransfer, Receivers
 from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.archiving.transfer.rsync import command
 from plotter_worker.archiving.transfer.rsync_process import Sent, run
@@ -23,11 +23,11 @@ MB = 1 << 20
 
 @dataclass
 class House:
-    """A harvester with one drive, an open door for one part, and a plotter's file for it."""
+    """A harvester with one drive, an open receiver for one part, and a plotter's file for it."""
 
     folder: Path
-    doors: Receivers
-    ended: list[Doomed] = field(default_factory=list)
+    receivers: Receivers
+    ended: list[EndedTransfer] = field(default_factory=list)
 
     @property
     def incoming(self) -> Path:
@@ -43,7 +43,7 @@ class House:
 
     def open(self, move: str = "one", begun_bytes: int = 0) -> Ticket:
         drive = str(self.incoming.parent)
-        return self.doors.open(PLOT_ID, "plotter1", drive, self.part, move, begun_bytes)
+        return self.receivers.open(PLOT_ID, "plotter1", drive, self.part, move, begun_bytes)
 
     def send(
         self,
@@ -59,7 +59,7 @@ class House:
             return run(argv, tell, never, "us", started, opened.environment)
 
     def servers(self) -> list[psutil.Process]:
-        mine = str(self.folder / "doors")
+        mine = str(self.folder / "receivers")
         return [process for process in psutil.Process().children(recursive=True) if _mark(process) == mine]
 
 
