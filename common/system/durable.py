@@ -1,4 +1,4 @@
-"""Bytes that survive a power cut."""
+"""fsync."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 
 def make_durable(path: Path) -> None:
-    """fsync a file or a directory: a rename is on the disk only once both its directories are."""
+    """fsync a file or a directory. A rename survives a power cut only once both its directories are
+    synced."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

@@ -1,4 +1,4 @@
-"""Is something mounted here? A drive that is not there looks like an empty folder of the root disk."""
+"""The mount table. A drive that is not mounted looks like an empty folder of the root disk."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path, PurePath
 from typing import Self
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
-_AUTOFS = "autofs"  # a place that is yet to be filled
+_AUTOFS = "autofs"  # a mount point before its file system is mounted
 
 
 @dataclass(frozen=True, slots=True)
 class Mounts:
-    """What is mounted, at one moment.
+    """The mount table at one moment.
 
-    types: of what was mounted last, which covers what it was mounted on, by mount point. devices: types of
-    the file systems by their st_dev. apart: those that are not the root directory's, nor autofs'.
+    types: file system type by mount point; the last mount covers earlier ones. devices: type by st_dev.
+    apart: st_dev of all file systems but the root directory's and autofs.
     """
 
     types: dict[str, str]
@@ -32,10 +32,10 @@ class Mounts:
         return cls.parse(text)
 
     @classmethod
-    @lru_cache(maxsize=1)  # it seldom changes, and is looked at every few seconds
+    @lru_cache(maxsize=1)  # seldom changes, and is read every few seconds
     def parse(cls, mountinfo: str) -> Self:
-        """mountinfo: text of /proc/self/mountinfo, proc(5): field 3 is the file system's major:minor, field 5
-        the mount point, with blanks as \\040; the type follows the lone dash.
+        """Parse the text of /proc/self/mountinfo, proc(5): field 3 is the file system's major:minor, field 5
+        the mount point, with blanks as \\040; the type follows the single dash.
         """
         types: dict[str, str] = {}
         devices: dict[int, str] = {}
@@ -53,7 +53,7 @@ class Mounts:
         return cls(types, devices, apart)
 
     def over(self, path: PurePath) -> str | None:
-        """The mount point that `path`, absolute and without links, lies on; None where that is autofs'."""
+        """The mount point of `path`, which is absolute and without links; None if it is an autofs one."""
         point = next((str(p) for p in (path, *path.parents) if str(p) in self.types), "/")
         return None if self.types.get(point) == _AUTOFS else point
 
@@ -61,13 +61,15 @@ class Mounts:
 def is_mounted(
     path: str | Path, device: int | None = None, mounts: Callable[[], Mounts] = Mounts.now
 ) -> bool:
-    """True when the path is a mount point, or lies below one other than the root directory.
+    """True if the path is a mount point, or lies below one other than the root directory. Resolves links,
+    which may hang with the drive: call it through common.system.probe.
 
-    device: the path's st_dev, where it was looked at just now: if it is a mounted file system's other than
-    that of the root directory, nothing more has to be known. Else the mount table is asked for the path's
-    name: it knows bind mounts of the root's own file system, and is not misled by subvolumes of btrfs, which
-    have a st_dev of their own without being mounted.
-    Looks at the path's links, which may hang with the drive: call it through common.system.probe.
+    Args:
+        path: The directory.
+        device: Its st_dev, if just read. A mounted file system other than the root's settles the answer.
+            Otherwise the mount table is searched by name: it has bind mounts of the root file system, and
+            lacks btrfs subvolumes, which have a st_dev of their own without being mounted.
+        mounts: Gives the mount table.
     """
     table = mounts()
     return device in table.apart or table.over(PurePath(os.path.realpath(path))) not in (None, "/")

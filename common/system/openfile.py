@@ -1,4 +1,5 @@
-"""Does anybody still write this file? Asked of the kernel, for nothing in a plot's name or size says so."""
+"""Find out from the kernel whether a file is open: neither name nor size of a plot shows that it is
+complete."""
 
 from __future__ import annotations
 
@@ -12,10 +13,10 @@ _WRITING = os.O_WRONLY | os.O_RDWR
 
 
 def is_open_for_writing(path: str | Path) -> bool | None:
-    """True while any process on this host has the file open for writing, False when none has, None when
-    that cannot be told. A file system shared over the network knows only of this host's writers.
+    """Whether any process on this host has the file open for writing; None: unknown. On a network file
+    system, writers on other hosts are not seen.
 
-    Raises OSError where the file cannot be opened for reading.
+    Raises OSError if the file cannot be opened for reading.
     """
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -27,10 +28,10 @@ def is_open_for_writing(path: str | Path) -> bool | None:
 
 
 def is_open_elsewhere(path: str | Path) -> bool | None:
-    """True while any other process on this host has the file open, be it only to read; whatever its user, its
-    namespaces and its state. None when the kernel would not say (other users' files, network drives).
+    """Whether any other process on this host has the file open, even only for reading, in any user, namespace
+    and state. None: the kernel refuses the answer (files of other users, network drives).
 
-    Raises OSError where the file cannot be opened for reading.
+    Raises OSError if the file cannot be opened for reading.
     """
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -42,17 +43,17 @@ def is_open_elsewhere(path: str | Path) -> bool | None:
 
 
 class _LeaseImpossible(Exception):
-    """Leases are refused here for a reason that says nothing of writers."""
+    """The kernel refuses leases here for a reason unrelated to writers."""
 
 
 def _may_lease(fd: int, kind: int = fcntl.F_RDLCK) -> bool:
-    """A read lease is granted only while nobody has the file open for writing, a write lease only while
-    nobody else has it open at all, fcntl(2). It is given back at once: whoever opens the file in between
-    waits for microseconds.
+    """Whether a lease is granted: a read lease only while nobody has the file open for writing, a write lease
+    only while nobody else has it open at all, fcntl(2). The lease is returned at once; a process that opens
+    the file in between waits for microseconds.
 
-    Raises _LeaseImpossible for files of other users, and on file systems that have no leases.
+    Raises _LeaseImpossible for files of other users, and on file systems without leases.
     """
-    # The kernel would announce a broken lease by SIGIO, which ends a process that does not expect it.
+    # The kernel signals a broken lease by SIGIO, whose default action ends the process.
     fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
     try:
         fcntl.fcntl(fd, fcntl.F_SETLEASE, kind)
@@ -65,7 +66,7 @@ def _may_lease(fd: int, kind: int = fcntl.F_RDLCK) -> bool:
 
 
 def _seen_in_proc(real_path: str) -> bool | None:
-    """Look through /proc/*/fd. None when nobody was found, yet some process would not be looked into."""
+    """Search /proc/*/fd for a writer. None: none was found, but some processes could not be searched."""
     blind = False
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():
@@ -82,7 +83,7 @@ def _seen_in_proc(real_path: str) -> bool | None:
 
 
 def _writes(link: Path, real_path: str) -> bool:
-    """Is this /proc/PID/fd/N the file, opened for writing? proc(5): `flags` of fdinfo is octal."""
+    """Whether this /proc/PID/fd/N is the file, opened for writing. proc(5): `flags` of fdinfo is octal."""
     try:
         if str(link.readlink()) != real_path:
             return False

@@ -1,4 +1,4 @@
-"""A plot's file: its name, its header, and what can be said of it without reading it all."""
+"""A plot's file: its name, its header, and its state, without reading it all."""
 
 from __future__ import annotations
 
@@ -24,17 +24,14 @@ __all__ = [
 ]
 
 
-# A file whose completeness its header does not tell must have been left alone for so long; the longer
-# time holds where the kernel would not say whether somebody writes it.
+# If the header does not give the size, a file counts as complete after this time without a change; the longer
+# time applies if the kernel cannot say whether it is open for writing.
 QUIET_S = 10.0
 UNSEEN_QUIET_S = 300.0
 
 
 class NotAPlot(PlotmanError):
-    """The file does not begin like a plot.
-
-    short: it is the beginning of one, but ends before its header does.
-    """
+    """The file has no plot's header. short: it ends within the header."""
 
     def __init__(self, what: str, short: bool = False) -> None:
         super().__init__(what)
@@ -43,7 +40,7 @@ class NotAPlot(PlotmanError):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The first bytes of a plot. None and () where the format is not known well enough to say.
+    """A plot's header. None and () stand for unknown fields of a format.
 
     table_pointers: of tables 1-7, C1, C2, C3; offsets into the file in bytes.
     """
@@ -61,7 +58,7 @@ _HEAD_BYTES = 1024  # more than any header: magic, id, k, format, a memo of at m
 
 
 def read_header(path: str | Path) -> Header:
-    """Read a plot's header. Raises NotAPlot, or OSError where the file cannot be read."""
+    """Read a plot's header. Raises NotAPlot, and OSError if the file cannot be read."""
     with Path(path).open("rb") as file:
         head = file.read(_HEAD_BYTES)
     try:
@@ -78,7 +75,7 @@ def read_header(path: str | Path) -> Header:
 def _v1(head: bytes) -> Header:
     """chiapos and madMAx: id 32, k 1, length 2 and format, length 2 and memo, ten big-endian pointers.
 
-    Gigahorse writes the same with other format strings, whose pointers mean something else.
+    Gigahorse writes the same with other format strings, and other meanings of the pointers.
     """
     k, format_len = struct.unpack_from(">BH", head, 32)
     text = head[35 : 35 + format_len].decode("ascii", "replace")
@@ -91,7 +88,7 @@ def _v1(head: bytes) -> Header:
 
 def _bladebit(head: bytes) -> Header:
     """bladebit 3, compressed: version 4 (little-endian), id 32, k 1, memo length 2 and memo, flags 4
-    (bit 0: compressed), level 1. Its tables may lie in any order: the pointers tell no size.
+    (bit 0: compressed), level 1. Its tables may be in any order: the pointers do not give the size.
     """
     (version,) = struct.unpack_from("<I", head)
     if version != 2:
@@ -108,7 +105,7 @@ def _pos2_old(head: bytes) -> Header:
 
 
 def _pos2(_: bytes) -> Header:
-    """chia_rs 0.53, version 2. What follows its magic is still being changed upstream."""
+    """chia_rs 0.53, version 2. Upstream still changes what follows the magic."""
     return Header("PoS2")
 
 
@@ -116,11 +113,11 @@ _FORMATS = ((_V1, _v1), (_BLADEBIT, _bladebit), (_POS2_OLD, _pos2_old), (_POS2, 
 
 
 def expected_size_bytes(header: Header) -> int | None:
-    """Size of the whole file as its header tells it, exact to the byte; None where it does not.
+    """Size of the whole file by its header, exact to the byte; None if the header does not give it.
 
-    C3 is the last table of chiapos and madMAx, with one park for each entry of C1, which ends with an
-    empty one (chiapos, plotter_disk phase 4; compared with files of both, k18 to k25). bladebit orders
-    and pads its tables otherwise, which shows in a C2 that does not fit C1: no size is told then.
+    C3 is the last table of chiapos and madMAx, with one park for each entry of C1, which ends with an empty
+    one (chiapos, plotter_disk phase 4; compared with files of both, k18 to k25). bladebit orders and pads its
+    tables differently, which shows in a C2 that does not fit C1; then the answer is None.
     """
     if header.format != "v1.0" or header.k is None or len(header.table_pointers) != 10:
         return None
@@ -135,11 +132,19 @@ def expected_size_bytes(header: Header) -> int | None:
 
 
 def classify(path: str | Path, now: datetime) -> tuple[PlotState, str | None, PlotName | None, int]:
-    """Look at a file that is named like a plot: its state, why it is not ready, its name, its size.
+    """Classify a file that is named like a plot. Opens and stats it, which may hang with its drive: call it
+    through common.system.probe.
 
-    The name of a misnamed plot is the one that its header asks for; None where the header does not tell.
-    Only opens and stats it, which may hang with its drive: call it through common.system.probe.
-    Raises OSError when it is gone or unreadable.
+    Args:
+        path: The file.
+        now: Aware time.
+
+    Returns:
+        Its state, why it is not ready, its name, its size in bytes. The name of a misnamed plot is the one
+        that fits its header; None: unknown.
+
+    Raises:
+        OSError: It does not exist or is unreadable.
     """
     path = Path(path)
     name = PlotName.parse(path.name)
@@ -151,7 +156,7 @@ def classify(path: str | Path, now: datetime) -> tuple[PlotState, str | None, Pl
         return PlotState.FOREIGN, "not a regular file", name, size_bytes
     writing = is_open_for_writing(path)
     if writing:
-        return PlotState.OPEN, "somebody still writes it", name, size_bytes
+        return PlotState.OPEN, "it is still being written", name, size_bytes
     try:
         header = read_header(path)
     except NotAPlot as error:
@@ -169,7 +174,7 @@ def classify(path: str | Path, now: datetime) -> tuple[PlotState, str | None, Pl
 
 
 def right_name(header: Header, made_s: float) -> PlotName | None:
-    """What a plot with this header is called; None where its id is not known. made_s: Unix time."""
+    """The name for a plot with this header; None if its id is unknown. made_s: Unix time."""
     if header.plot_id is None or header.k is None:
         return None
     if header.format == "pos2":
@@ -186,7 +191,7 @@ def _misnamed(header: Header, right: PlotName | None) -> str:
 
 
 def _judge(expected_bytes: int | None, writing: bool | None, quiet_s: float) -> tuple[PlotState, str | None]:
-    """The rule of `classify` for a whole plot under its name; quiet_s: since its last change."""
+    """State of a whole plot under its right name, and why it is not ready. quiet_s: since its last change."""
     needed_s = UNSEEN_QUIET_S if writing is None else QUIET_S
     if expected_bytes is None and quiet_s < needed_s:
         return PlotState.OPEN, f"changed {max(0.0, quiet_s):.0f} s ago, waiting for {needed_s:.0f} s"
@@ -194,5 +199,5 @@ def _judge(expected_bytes: int | None, writing: bool | None, quiet_s: float) -> 
 
 
 def printable(name: str) -> str:
-    """A file name for people and JSON: bytes that are not UTF-8 stand as \\xNN."""
+    """A file name for text and JSON: bytes that are not UTF-8 become \\xNN."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -1,4 +1,4 @@
-"""Looks at directories that may hang: nobody waits for a dead drive."""
+"""Runs work on directories that may hang, with deadlines: callers never wait for a dead drive."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ T = TypeVar("T")
 
 LOOK_DEADLINE_S = 2.0
 
-_MOMENT_S = 0.02  # what a healthy round takes, and more
-_KEPT_IDLE = 2  # threads that wait for the next round; surplus ones end
+_MOMENT_S = 0.02  # longer than a round over healthy drives
+_KEPT_IDLE = 2  # threads that wait for the next round; others end
 
 
 class Hanging(PlotmanError):
-    """A drive did not answer within the deadline, or still owes an earlier answer."""
+    """A drive did not answer within the deadline, or earlier work on it is stuck."""
 
 
 @dataclass(frozen=True, slots=True)
 class DirReport:
-    """A directory as seen now. None where it could not be told.
+    """A directory as seen now. None: unknown.
 
-    free_bytes: what a plain user may still write there (f_bavail), without what ext4 keeps for root.
-    device: "major:minor" of its file system; good for telling directories of one file system from
-        others while they are mounted, not for knowing a drive again.
-    status: the directory's own.
+    free_bytes: what a plain user may still write there (f_bavail), without ext4's reserve for root.
+    device: "major:minor" of its file system; distinguishes mounted file systems, and does not identify a
+        drive later.
+    status: the directory's stat.
     """
 
     state: DirState
@@ -49,19 +49,23 @@ class DirReport:
 def look(
     path: str | Path, must_be_mounted: bool = False, mounts: Callable[[], Mounts] = Mounts.now
 ) -> DirReport:
-    """Look at a directory, here and now; may hang with its drive. Errors of the drive become states.
+    """Report on a directory in the caller's thread; may hang with its drive. Errors of the drive become
+    states.
 
-    mounts: gives what is mounted, where somebody looks at many directories at the same time.
+    Args:
+        path: The directory.
+        must_be_mounted: Report NOT_MOUNTED unless it lies on a mounted file system.
+        mounts: Gives the mount table; callers with many directories share one.
     """
     try:
         status = os.stat(path)  # noqa: PTH116 - hundreds at a time
         if not stat.S_ISDIR(status.st_mode):
             return DirReport(DirState.MISSING)
         if must_be_mounted and not is_mounted(path, status.st_dev, mounts):
-            return DirReport(DirState.NOT_MOUNTED)  # the figures would be those of another disk
+            return DirReport(DirState.NOT_MOUNTED)  # statvfs would report another disk
         figures = os.statvfs(path)
     except OSError as error:
-        # A network drive whose server is gone says ENOTCONN; ESTALE is the same with NFS.
+        # A network drive that lost its server fails with ENOTCONN, or ESTALE with NFS.
         lost = error.errno in (errno.ENOTCONN, errno.ESTALE)
         return DirReport(DirState.NOT_MOUNTED if lost else DirState.MISSING)
     writable = not figures.f_flag & os.ST_RDONLY and os.access(path, os.W_OK | os.X_OK)
@@ -75,21 +79,21 @@ def look(
 
 
 class _Lane:
-    """What is to be done at one path, one after the other. Exists as long as there is something."""
+    """Queue of the work at one path. Exists as long as it has work."""
 
     __slots__ = ("path", "until", "waiting")
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.waiting: deque[_Round] = deque()
-        self.until: float | None = None  # monotonic time by which the work at hand should be done
+        self.until: float | None = None  # monotonic deadline of the running work
 
     def stuck(self, now_s: float) -> bool:
         return self.until is not None and self.until < now_s
 
 
 class _Round:
-    """Work that was asked for at once. open: where it is not done yet."""
+    """Work requested by one call. open: paths without an answer yet."""
 
     __slots__ = ("answers", "deadline_s", "func", "open", "over")
 
@@ -109,13 +113,12 @@ class _Raised:
 
 
 class Probe:
-    """Threads of its own work at the paths, one at a time at each path. A deadline counts from when the work
-    begins: those who wait behind slow work are not told that the drive hangs, those behind stuck work are
-    told at once.
+    """Threads that run work at paths, one at a time at each path. A deadline starts with the work: calls that
+    wait behind slow work do not fail, calls behind stuck work fail at once.
 
-    Where all answer at once, one thread goes from path to path. One that is held up stays with its path, and
-    others take over the rest: while something waits, their number doubles every _MOMENT_S, so that 200 paths
-    are all worked at within eight of them, were every one dead.
+    If all drives answer quickly, one thread serves path after path. A thread that blocks stays with its path,
+    and others take over: while work waits, their number doubles every _MOMENT_S, so that even 200 dead paths
+    are all started within eight such intervals.
     """
 
     def __init__(self) -> None:
@@ -129,7 +132,8 @@ class Probe:
     def look(
         self, path: str | Path, deadline_s: float = LOOK_DEADLINE_S, must_be_mounted: bool = False
     ) -> DirReport:
-        """Look at a directory; its state is HANGING when it does not answer within the deadline."""
+        """Report on a directory; HANGING if it does not answer within deadline_s seconds. Arguments as in
+        `look`."""
         return self.look_all([path], deadline_s, must_be_mounted)[str(path)]
 
     def look_all(
@@ -138,7 +142,7 @@ class Probe:
         deadline_s: float = LOOK_DEADLINE_S,
         must_be_mounted: bool = False,
     ) -> dict[str, DirReport]:
-        """Look at several directories at the same time; the whole takes one deadline, not their sum."""
+        """Report on several directories at the same time, in one deadline. Arguments as in `look`."""
         answers = self.run_all(paths, lambda path: look(path, must_be_mounted), deadline_s)
         return {
             path: DirReport(DirState.HANGING) if isinstance(answer, Hanging) else answer
@@ -146,10 +150,16 @@ class Probe:
         }
 
     def run(self, path: str | Path, func: Callable[[], T], deadline_s: float) -> T:
-        """Run `func` when the path's turn has come and give back what it returns or raise what it raises.
+        """Run `func` after earlier work at the path; returns its result, or raises what it raises. Work that
+        has begun cannot be cancelled: it may complete when the drive answers again.
 
-        Raises Hanging when it takes longer than deadline_s seconds, and at once while earlier work is
-        stuck. Work that has begun cannot be taken back: it may still be done when the drive comes back.
+        Args:
+            path: The lane.
+            func: The work.
+            deadline_s: Seconds.
+
+        Raises:
+            Hanging: It takes longer than the deadline, or earlier work is stuck.
         """
         answer = self.run_all([path], lambda _: func(), deadline_s)[str(path)]
         if isinstance(answer, Hanging):
@@ -159,8 +169,15 @@ class Probe:
     def run_all(
         self, paths: Iterable[str | Path], func: Callable[[str], T], deadline_s: float
     ) -> dict[str, T | Hanging]:
-        """`func(path)` for each path as if at the same time; Hanging stands for those that did not answer.
-        Raises what func raises for the first path that raises.
+        """Run `func(path)` for each path, all at the same time.
+
+        Args:
+            paths: The lanes.
+            func: The work.
+            deadline_s: Seconds for each.
+
+        Returns:
+            By path the result, or Hanging. Raises what func raised for the first path that raised.
         """
         names = [str(path) for path in paths]
         asked = _Round(func, deadline_s)
@@ -182,7 +199,7 @@ class Probe:
         return answers
 
     def close(self) -> None:
-        """Let the threads end; those that are stuck stay, and do not keep the process from ending."""
+        """End the threads. Stuck ones stay; as daemons they do not block the end of the process."""
         with self._lock:
             self._closed = True
             self._work.notify_all()
@@ -230,14 +247,14 @@ class Probe:
             self._done(lane, asked, answer)
 
     def _take(self) -> tuple[_Lane, _Round] | None:
-        """The next work, waited for; None when this thread is not needed any more."""
+        """Wait for the next work; None: this thread is not needed any more."""
         with self._lock:
             while True:
                 while self._ready:
                     lane = self._ready.popleft()
                     while lane.waiting:
                         asked = lane.waiting.popleft()
-                        if lane.path in asked.open:  # else whoever asked has given up
+                        if lane.path in asked.open:  # else the caller has given up
                             lane.until = time.monotonic() + asked.deadline_s
                             return lane, asked
                     del self._lanes[lane.path]
@@ -261,4 +278,4 @@ class Probe:
 
 
 def _hanging(path: str) -> Hanging:
-    return Hanging(f"{path} does not answer.", "Look at its drive and its cable, and at dmesg.")
+    return Hanging(f"{path} does not answer.", "Check the drive, its cable and dmesg.")

@@ -1,4 +1,4 @@
-"""Small files that survive a kill at any moment, most of them JSON."""
+"""Small state files, most of them JSON, that are complete after a kill at any moment."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def write(path: Path, content: BaseModel) -> None:
 
 
 def keep(path: Path, content: BaseModel, what: str) -> None:
-    """As `write`, where that goes: on a full disk the content holds until the next restart, and the log tells
-    so. what: is forgotten then, for people. Makes the folder."""
+    """Write as `write` does, and create the folder. On failure, as on a full disk, only log that a restart
+    would forget `what`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path, content)
@@ -33,10 +33,10 @@ def keep(path: Path, content: BaseModel, what: str) -> None:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """The file is either the old or the new one, and after a power cut the new one once this has returned.
-    Only its owner may read it. Raises OSError.
+    """Replace a file atomically, and durably once this has returned. Only its owner may read it. Raises
+    OSError.
 
-    The part has a name of its own: a worker that leaves and the one that follows may write at once.
+    The draft has a unique name: a worker that stops and its successor may write at the same time.
     """
     with NamedTemporaryFile(dir=path.parent, prefix=f"{path.stem}.", suffix=".part", delete=False) as part:
         try:
@@ -51,7 +51,7 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def read(path: Path, kind: type[M]) -> M | None:
-    """The file's content; None where there is none, or what is there cannot be read (it is logged)."""
+    """The file's content; None if it is missing, or unreadable, which is logged."""
     try:
         return kind.model_validate_json(path.read_bytes())
     except FileNotFoundError:

@@ -1,12 +1,12 @@
-"""Carries one rsync connection through TLS: a program of its own on either side of a harvester's door.
+"""Relays one rsync connection through TLS: a separate program on both sides of a harvester's receiver.
 
-rsync speaks to a socket, and knows no TLS. So each side puts this between its rsync and the network:
+rsync has no TLS, so each side runs this between its rsync and the network:
 
     connect ADDRESS PORT CERTIFICATE     plotter: rsync's RSYNC_CONNECT_PROG, its socket as stdin
     serve PEM PROGRAM [ARGUMENT]...      harvester: the accepted connection as stdin; starts rsync behind it
 
-A process, so that encryption takes a core of its own, ends with its rsync, and never holds up a worker. It
-is run by its path, by an interpreter that loads nothing else: it imports nothing of plotman.
+It is a process, so that encryption uses a core of its own, ends with its rsync, and never blocks a worker. An
+interpreter that loads nothing else runs it by its path: it imports nothing of plotman.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _UNACKNOWLEDGED_S = 60
 _LINGER_S = 2.0
 _BUFFER_BYTES = 256 << 10
 
-# Exit codes of `serve`: the client speaks no TLS; it does, and the handshake failed.
+# Exit codes of `serve`: the client speaks no TLS; the handshake failed.
 NO_TLS, NO_HANDSHAKE = 91, 92
 
 _HANDSHAKE = b"\x16"  # content type of TLS' first record, RFC 8446 5.1
@@ -37,25 +37,26 @@ _REFUSAL = (
 
 
 def connecting(address: str, port: int, certificate: Path) -> list[str]:
-    """argv of the plotter's side. certificate: PEM file; nobody but its owner is spoken to."""
+    """argv of the plotter's side. certificate: PEM file; only its owner is accepted."""
     return [*_RUN, "connect", address, str(port), str(certificate)]
 
 
 def serving(pem: Path) -> list[str]:
-    """First words of the harvester's argv; rsync's follow. pem: file with the private key and certificate."""
+    """Start of the harvester's argv, before rsync's. pem: file with the private key and the certificate."""
     return [*_RUN, "serve", str(pem)]
 
 
-# -I and -S: whatever the environment says, nothing but Python's own library is loaded, and quickly.
+# -I and -S: only Python's own library is loaded, regardless of the environment, and quickly.
 _RUN = (sys.executable, "-I", "-S", str(Path(__file__).resolve()))
 
 
 def connect(address: str, port: int, certificate: Path) -> None:
-    """Carry rsync's connection, which is stdin, to the door. Raises OSError, ssl.SSLError among them."""
+    """Relay rsync's connection, which is stdin, to the receiver. Raises OSError, of which ssl.SSLError is
+    one."""
     expected = certificate.read_text(encoding="ascii")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    # The certificate itself is known, and needs no name: the same door may be reached by several.
+    # The certificate itself is known. Its name proves nothing: a receiver may have several addresses.
     context.check_hostname = False
     context.load_verify_locations(cadata=expected)
     plain = socket.socket(fileno=0)
@@ -68,7 +69,7 @@ def connect(address: str, port: int, certificate: Path) -> None:
 
 
 def serve(pem: Path, argv: list[str]) -> int:
-    """Shake hands with who has connected, on stdin, and start the server behind; its exit code, or ours."""
+    """Do the handshake with the client on stdin, then start the server; returns its exit code, or ours."""
     accepted = socket.socket(fileno=0)
     accepted.settimeout(CONNECT_S)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -83,7 +84,7 @@ def serve(pem: Path, argv: list[str]) -> int:
     except OSError:
         return NO_HANDSHAKE
     if not speaks_tls:
-        _see_off(accepted)
+        _close_gently(accepted)
         return NO_TLS
     ours, theirs = socket.socketpair()
     with theirs:
@@ -94,12 +95,12 @@ def serve(pem: Path, argv: list[str]) -> int:
 
 
 def carry(tls: ssl.SSLSocket, plain: socket.socket) -> None:
-    """Carry bytes both ways until the program at `plain` is gone. Its end is the connection's; that of the
-    other side is told to it."""
+    """Relay bytes both ways until the program at `plain` ends, which ends the connection. If the other side
+    ends, the program gets an end of file."""
     tls.setblocking(False)
     plain.setblocking(False)
     inward, outward = _Inward(tls, plain), _Outward(plain, tls)
-    with contextlib.suppress(OSError):  # one of the two is gone
+    with contextlib.suppress(OSError):  # one of the two has closed
         while not outward.ended:
             moved = inward.turn()
             if outward.turn() or moved:
@@ -109,34 +110,34 @@ def carry(tls: ssl.SSLSocket, plain: socket.socket) -> None:
                 (tls, inward.tls_wants | outward.tls_wants),
                 (plain, inward.plain_wants | outward.plain_wants),
             ):
-                if wants:  # else its end alone would wake us over and over
+                if wants:  # else poll would return at once, again and again, after its end
                     poll.register(end, wants)
             poll.poll()
     with contextlib.suppress(OSError):  # also ssl.SSLError
         tls.settimeout(_LINGER_S)
         tls.unwrap()
-    _see_off(tls)
+    _close_gently(tls)
 
 
 class _Flow:
-    """One of the two directions: what is held back of it, and what it waits for, as poll(2) has it."""
+    """One direction: its buffered bytes, and the events it waits for, as poll(2) has them."""
 
     def __init__(self) -> None:
         self.ended = False
         self.tls_wants = self.plain_wants = 0
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
-        self._from = self._to = 0  # what is held back lies between
+        self._from = self._to = 0  # the buffered bytes are between
 
 
 class _Inward(_Flow):
-    """From the network to the program, which is told the end when it has all."""
+    """From the network to the program, which gets an end of file after the last byte."""
 
     def __init__(self, source: ssl.SSLSocket, sink: socket.socket) -> None:
         super().__init__()
         self._source, self._sink = source, sink
 
     def turn(self) -> bool:
-        """Move what can be moved now; False where there was nothing."""
+        """Move what can be moved now; returns False if nothing could."""
         self.tls_wants = self.plain_wants = 0
         moved = False
         if self._from == self._to and not self.ended:
@@ -150,18 +151,18 @@ class _Inward(_Flow):
         except BlockingIOError:
             self.plain_wants = select.POLLOUT
         except OSError:
-            # The program is gone; its last words may still be on their way out.
+            # The program has ended; its last bytes may still be on their way out.
             self.ended, self._to = True, self._from
         return moved
 
     def _fill(self) -> bool:
-        """A record at a time, of 16 KiB at most, until there is no more or no room."""
+        """Read records, of at most 16 KiB each, until there is none or the buffer is full."""
         self._from = self._to = 0
         try:
             while self._to < _BUFFER_BYTES:
                 count = self._source.recv_into(self._buffer[self._to :])
                 if count == 0:
-                    self.ended = self._to == 0  # else it is seen again when all this is through
+                    self.ended = self._to == 0  # else the next call finds the end again
                     break
                 self._to += count
         except ssl.SSLWantReadError:
@@ -169,19 +170,19 @@ class _Inward(_Flow):
         except ssl.SSLWantWriteError:
             self.tls_wants = select.POLLOUT
         except OSError:
-            self.ended = self._to == 0  # what is missing, rsync finds out by itself
+            self.ended = self._to == 0  # rsync notices missing bytes itself
         return self._to > 0 or self.ended
 
 
 class _Outward(_Flow):
-    """From the program to the network. ended: the program is gone, and all it said is sent."""
+    """From the program to the network. ended: the program has ended, and all its bytes are sent."""
 
     def __init__(self, source: socket.socket, sink: ssl.SSLSocket) -> None:
         super().__init__()
         self._source, self._sink = source, sink
 
     def turn(self) -> bool:
-        """Move what can be moved now; False where there was nothing."""
+        """Move what can be moved now; returns False if nothing could."""
         self.tls_wants = self.plain_wants = 0
         if self._from == self._to:
             try:
@@ -205,12 +206,12 @@ class _Outward(_Flow):
         return self._from > begun
 
 
-def _see_off(connection: socket.socket) -> None:
-    """Wait a moment until the other side has read what we said last: to close a connection on which bytes
-    wait is to reset it."""
+def _close_gently(connection: socket.socket) -> None:
+    """Wait briefly until the other side has read our last bytes: closing a connection with unread bytes
+    resets it."""
     until_s = time.monotonic() + _LINGER_S
     with contextlib.suppress(OSError):
-        socket.socket.shutdown(connection, socket.SHUT_WR)  # past TLS, as is recv
+        socket.socket.shutdown(connection, socket.SHUT_WR)  # bypasses TLS, as recv does
         while (left_s := until_s - time.monotonic()) > 0:
             connection.settimeout(left_s)
             if not socket.socket.recv(connection, 1 << 16):
@@ -218,29 +219,29 @@ def _see_off(connection: socket.socket) -> None:
 
 
 def _keep_alive(connection: socket.socket) -> None:
-    """A network that is silently gone is found out within a minute or so, tcp(7)."""
+    """Have the kernel detect a dead network within about a minute, tcp(7)."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_S * 1000)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code; what went wrong goes to stderr in a sentence, which rsync's caller reads as rsync's."""
+    """Run one side; returns the exit code. Errors go to stderr as a sentence, which rsync's caller reads."""
     role, *rest = arguments
     if role == "serve":
         return serve(Path(rest[0]), rest[1:])
     address, port, certificate = rest
-    door = f"the door at {address}:{port}"
+    receiver = f"the receiver at {address}:{port}"
     try:
         connect(address, int(port), Path(certificate))
     except ssl.SSLCertVerificationError as error:
-        said = f"{door} shows another certificate than the ticket to it names: {error}"
+        problem = f"{receiver} has another certificate than its ticket: {error}"
     except ssl.SSLError as error:
-        said = f"{door} does not speak TLS: {error.reason or error}"
+        problem = f"{receiver} does not speak TLS: {error.reason or error}"
     except OSError as error:
-        said = f"{door} does not answer: {error.strerror or error}"
+        problem = f"{receiver} does not answer: {error.strerror or error}"
     else:
         return 0
-    print(said, file=sys.stderr)  # noqa: T201
+    print(problem, file=sys.stderr)  # noqa: T201
     return 1
 
 

@@ -1,4 +1,4 @@
-"""Digest of a whole file, read from its drive."""
+"""Digests of whole files, read from their drives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHUNK_BYTES = 4 << 20
 
 
 class Digest(Protocol):
-    """What hashlib and xxhash make."""
+    """Interface of the objects of hashlib and xxhash."""
 
     def update(self, data: bytes, /) -> object: ...
 
@@ -25,7 +25,7 @@ class Digest(Protocol):
 
 
 def known(digest: str | None) -> bool:
-    """Whether a digest is of a kind that we can compute: 128 bits, as 32 hex digits."""
+    """Whether plotman can compute digests of this kind: 128 bits, as 32 hex digits."""
     return digest is not None and re.fullmatch(r"[0-9a-f]{32}", digest) is not None
 
 
@@ -39,7 +39,7 @@ def read_digest(
     """Read the whole file and compute its digest. Takes minutes for a plot on a hard disk: hold no lock.
 
     Args:
-        path: The file. What memory holds of it is dropped first, since it proves nothing about the drive.
+        path: The file. Its cached pages are dropped first, since they prove nothing about the drive.
         stop: Ends the reading once it is set.
         digest: An empty digest to fill; None: xxh3_128, as rsync computes it.
         rate_bytes_s: Read no faster than this; None: no limit.
@@ -49,7 +49,7 @@ def read_digest(
         The digest in hex.
 
     Raises:
-        LetGo: `stop` was set.
+        StepInterrupted: `stop` was set.
         OSError: The file cannot be read.
     """
     digest = digest or xxhash.xxh3_128()
@@ -62,7 +62,7 @@ def read_digest(
             if stop.is_set():
                 raise StepInterrupted
             digest.update(chunk)
-            os.posix_fadvise(fd, done_bytes, len(chunk), os.POSIX_FADV_DONTNEED)  # the farmer needs the room
+            os.posix_fadvise(fd, done_bytes, len(chunk), os.POSIX_FADV_DONTNEED)  # for the farmer
             done_bytes += len(chunk)
             tell(done_bytes)
             if rate_bytes_s:

@@ -1,5 +1,5 @@
-"""Notices another plotman that goes by our host's name, as machines do that are cloned from one image. They
-take each other's orders and overwrite each other's snapshots, and neither sees more of it than that."""
+"""Detects another plotman with the same host name, as on machines cloned from one image. The two take each
+other's orders and overwrite each other's snapshots."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 from common.names import SNAPSHOT_RENEW
 from common.system import machine
 
-# Whoever is there renews its mark each SNAPSHOT_RENEW. One that is seen for less than _SURE_S has made way:
-# for us, after a reboot or with another state folder.
+# Each plotman renews its mark every SNAPSHOT_RENEW. A mark seen for less than _SURE_S was our own, before a
+# reboot or a change of the state folder.
 _SURE_S = 2 * SNAPSHOT_RENEW.total_seconds()
 _GONE_S = 3 * SNAPSHOT_RENEW.total_seconds()
 
 
 def mark(state_dir: Path) -> str:
-    """What tells this plotman from others of its name, also on this machine; a restart leaves it as it is."""
+    """Identifies this plotman among others of its name, on this machine too; survives a restart."""
     try:
-        # Not its path: that is the same in all containers of a machine.
+        # Its path would be the same in all containers of a machine.
         status = state_dir.stat()
         place = f"{status.st_dev}:{status.st_ino}"
     except OSError:
@@ -26,7 +26,7 @@ def mark(state_dir: Path) -> str:
 
 
 class DuplicateHost:
-    """mark: ours. Times are passed in, in seconds of a clock that never goes back."""
+    """mark: ours. Callers pass monotonic times in seconds."""
 
     def __init__(self, mark: str) -> None:
         self._mark = mark
@@ -34,7 +34,7 @@ class DuplicateHost:
         self._since_s = self._last_s = float("-inf")
 
     def saw(self, mark: str | None, now_s: float) -> None:
-        """mark: what stood where ours stands now; None: nothing."""
+        """Note the mark that ours has replaced at `now_s`; None: there was none."""
         if mark is None or mark == self._mark:
             return
         if self._gone(now_s):
@@ -42,7 +42,7 @@ class DuplicateHost:
         self._other, self._last_s = mark, now_s
 
     def problem(self, host: str, now_s: float) -> str | None:
-        """What to tell people, as long as another goes by the name `host`."""
+        """The warning for operators while another plotman uses the name `host`; else None."""
         if self._gone(now_s) or self._last_s - self._since_s < _SURE_S:
             return None
         here = self._other.split(" ")[0] == self._mark.split(" ")[0]

@@ -1,4 +1,4 @@
-"""A step of a plot's way to its drive, kept in view on the notice board while somebody works on it."""
+"""Steps of a move, which the board shows while a worker executes them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from itertools import pairwise
+from typing import Any, Protocol, Self
 
 from common.errors import BrokerError, DriveFailed, NoRoom, PlotmanError, PlotRefused
 from common.model.pending import MoveStep, PendingMove
+from common.model.plot_name import plot_id_of
 from common.model.snapshot import Event
 from common.names import MOVE_LIFETIME
 from common.store import Board
@@ -22,7 +24,7 @@ log = logging.getLogger(__name__)
 RENEW_S = 15.0
 _REDIS_PAUSE_S = 1.0
 
-# A step of milliseconds may be tried again soon; one that reads or sends a whole plot may not.
+# A reservation takes milliseconds and may be tried again soon; other steps read or send a whole plot.
 _RESERVE_PAUSE_S = 30.0
 _FIRST_PAUSE_S = 10.0
 _LONGEST_PAUSE_S = 3600.0
@@ -30,11 +32,11 @@ _NEVER = timedelta(days=3650)
 
 
 class StepInterrupted(Exception):
-    """This worker leaves; the step is unfinished, and whoever looks next takes it up again."""
+    """The worker stops and the step is unfinished; beat orders it again."""
 
 
 class Stop(Protocol):
-    """What a step asks whether it shall end; common.worker.pool.StopEvent is one."""
+    """Tells a step whether to stop; common.worker.pool.StopEvent is one."""
 
     def is_set(self) -> bool: ...
 
@@ -48,24 +50,42 @@ never: Stop = _Never()
 
 
 class Doing:
-    """What a long step does now, in words for operators; None: nothing worth telling. Set by the thread that
-    works, read by the one that renews the move."""
+    """text: what a long step does now, for operators; None: nothing to show. The working thread sets it, the
+    renewing thread reads it."""
 
     text: str | None = None
 
 
 def pause_s(step: MoveStep, attempts: int) -> float:
-    """Seconds until the next try after so many failures in a row: 10, 30, 90 ... up to an hour; always the
-    same where a reservation failed."""
+    """Seconds until the next try after this number of failures in a row: 10, 30, 90 ... up to an hour; always
+    the same for a reservation."""
     if step is MoveStep.RESERVE:
         return _RESERVE_PAUSE_S
     return float(min(_FIRST_PAUSE_S * 3 ** min(attempts - 1, 10), _LONGEST_PAUSE_S))
 
 
+class MoveOrder(Protocol):
+    """The plot and the hosts of a move; Reservation is one. host: the harvester. source_host: the plotter."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def source_host(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def move(self) -> str | None: ...
+
+
+_NEXT = dict(pairwise((MoveStep.RESERVE, MoveStep.TRANSFER, MoveStep.ADMIT, MoveStep.RELEASE)))
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """plotter: host whose plot it is. host: who works on this step. next: step that follows, None for the
-    last one. move: see PendingMove."""
+    """plotter: host that has the plot. host: the one that executes this step. next: the following step; None
+    after the last one. move: see PendingMove."""
 
     step: MoveStep
     plotter: str
@@ -78,9 +98,26 @@ class Step:
     next: MoveStep | None
     move: str | None = None
 
+    @classmethod
+    def of(cls, order: MoveOrder, step: MoveStep, task_id: str | None) -> Self:
+        """The step of a move to a harvester that `task_id` executes."""
+        return cls(
+            step=step,
+            plotter=order.source_host,
+            harvester=order.host,
+            path=order.path,
+            size_bytes=order.size_bytes,
+            host=order.host if step in (MoveStep.RESERVE, MoveStep.ADMIT) else order.source_host,
+            task_id=task_id,
+            plot_id=plot_id_of(order.path),
+            next=_NEXT.get(step),
+            move=order.move,
+        )
+
 
 class MoveHeartbeat:
-    """tell: puts an event on the stream; must not raise when Redis is away, as common.worker.publisher's."""
+    """Renews moves on the board while their steps run. tell: puts an event on the stream; must not raise when
+    Redis is away."""
 
     def __init__(self, board: Board, tell: Callable[[Event], None]) -> None:
         self._board = board
@@ -88,11 +125,11 @@ class MoveHeartbeat:
 
     @contextlib.contextmanager
     def working(self, step: Step, doing: Doing | None = None) -> Iterator[None]:
-        """Keep the move alive while the body runs, and show what it is `doing`. Afterwards it stands at the
-        next step, or is gone after the last one; where the body raised, it says why, how often, and when to
-        try again.
+        """Renew the move while the body runs, and show what it is `doing`. Afterwards set the move to the
+        next step, or delete it after the last one; if the body raised, record why, how often, and when to try
+        again.
 
-        A missing Redis stops none of this: what could not be written is decided anew by beat.
+        Works without Redis, too: beat then decides again what could not be written.
         """
         attempts = self._attempts(step)
         done = threading.Event()
@@ -107,7 +144,7 @@ class MoveHeartbeat:
             yield
         except StepInterrupted:
             _end(renewal, done)
-            # To be decided anew at once.
+            # Expired, so that beat decides again at once.
             self._put(step, self._record(step, attempts, lifetime=timedelta(0)))
             raise
         except Exception as error:
@@ -121,10 +158,11 @@ class MoveHeartbeat:
             self._put(step, self._record(step, attempts, at=step.next))
 
     def hand_over(self, step: Step, delivery: dict[str, Any], stop: Stop = never) -> None:
-        """Leave the delivery with beat, which passes it on (moves.admission_dispatch); after `working`.
+        """Leave the delivery on the board for beat, which sends it on (moves.admission_dispatch); after
+        `working`.
 
-        Waits for a Redis that is away: otherwise the plot would be read once more as a whole. Gives up when
-        `stop` is set; beat then decides anew.
+        Waits for Redis: without the delivery, the whole plot would be read again. Gives up once `stop` is
+        set; beat then decides again.
         """
         move = self._record(step, self._attempts(step), at=step.next, delivery=delivery)
         while not self._put(step, move):
@@ -135,8 +173,8 @@ class MoveHeartbeat:
         self.tell(step, "sent", f"{step.path} is sent to {step.harvester}")
 
     def superseded(self, step: Step) -> bool:
-        """Whether another move of the same plot is under way: this step's message lay in a queue for so long
-        that it was taken for lost. False where the notice board does not say."""
+        """Whether another move of the same plot is under way: beat replaced this step's move while its
+        message was in a queue. False if the board cannot be read."""
         now = _now()
         return step.move is not None and any(
             move.path == step.path
@@ -147,8 +185,8 @@ class MoveHeartbeat:
         )
 
     def over(self, step: Step) -> None:
-        """The plot is gone from its plotter, so that nobody goes on with this move: it leaves the notice
-        board. Another move of the plot stays."""
+        """Delete this move from the board, since its plot no longer exists on the plotter. Another move of
+        the plot stays."""
         if any(
             move.path == step.path and move.move in (None, step.move) for move in self._moves(step.plotter)
         ):
@@ -189,13 +227,13 @@ class MoveHeartbeat:
 
     def _renew(self, step: Step, attempts: int, done: threading.Event, doing: Doing) -> None:
         while True:
-            heard = self._put(step, self._record(step, attempts, doing=doing.text))
-            # Redis that is back is told before beat, which finds nobody at work on the plot, orders it anew.
-            if done.wait(RENEW_S if heard else _REDIS_PAUSE_S):
+            written = self._put(step, self._record(step, attempts, doing=doing.text))
+            # After an outage renew soon: without a renewal beat orders the plot again.
+            if done.wait(RENEW_S if written else _REDIS_PAUSE_S):
                 return
 
     def _put(self, step: Step, move: PendingMove) -> bool:
-        """False where the notice board did not hear it."""
+        """Returns False if the board could not be written."""
         return self._quietly(lambda: self._board.put_move(step.plotter, move))
 
     def _record(
@@ -227,38 +265,38 @@ class MoveHeartbeat:
         )
 
     def move_of(self, plotter: str, path: str) -> PendingMove | None:
-        """The plot's move as the notice board has it."""
+        """The plot's move on the board."""
         return next((move for move in self._moves(plotter) if move.path == path), None)
 
     def _attempts(self, step: Step) -> int:
-        """Failures in a row so far, as the notice board remembers them."""
+        """Failures in a row so far, by the board."""
         move = self.move_of(step.plotter, step.path)
         return move.attempts if move else 0
 
     def _moves(self, plotter: str) -> list[PendingMove]:
-        """None where the notice board does not say."""
+        """All moves of a plotter; none if the board cannot be read."""
         found: list[PendingMove] = []
         self._quietly(lambda: found.extend(self._board.moves([plotter]).get(plotter, [])))
         return found
 
     def _quietly(self, write: Callable[[], None]) -> bool:
-        """False where the notice board did not hear it."""
+        """Returns False if the board could not be written."""
         try:
             write()
         except BrokerError as error:
-            log.debug("the notice board does not hear of a move: %s", error)
+            log.debug("a move cannot be written to the board, or read: %s", error)
             return False
         return True
 
 
 def _counted(step: Step, attempts: int) -> int:
-    """Failures in a row once this step failed too. A night without room on any drive says nothing of the way
-    there: the first transfer after it has all its tries, and its short pauses, before it."""
+    """Failures in a row, this one included. Failed reservations do not count: after a night without space on
+    any drive the first transfer starts with all its tries and short pauses."""
     return attempts if step.step is MoveStep.RESERVE else attempts + 1
 
 
 def _end(renewal: threading.Thread, done: threading.Event) -> None:
-    """Nothing of the renewal may be written after what follows; a Redis that hangs is not waited for."""
+    """End the renewal, which must not overwrite what follows; does not wait long for a Redis that hangs."""
     done.set()
     renewal.join(timeout=5)
 

@@ -2,11 +2,11 @@
 
 Celery 5.7's own thread pool cannot: revoke with terminate and a cold shutdown raise
 NotImplementedError in it, and a warm shutdown waits for hours on a plot (celery issue 10490). Here a
-task that runs long waits on its `stop_event` and lets go when that is set; the reason says whether a
-person wants the work stopped, or only this worker leaves.
+long task waits on its `stop_event` and returns once that is set; the reason says whether an operator wants
+the work stopped, or only this worker stops.
 
-It also wakes the worker's main loop when a task has ended: a worker that does one at a time would else ask
-for the next up to a second later.
+It also wakes the worker's main loop when a task has ended: otherwise a worker with one task at a time would
+ask for the next one up to a second later.
 
 Leans on Celery internals: `on_apply`'s correlation_id, that a request calls `terminate` on what
 `on_apply` returned, and that revoke finds a task in `celery.worker.state.requests`.
@@ -30,8 +30,8 @@ from celery.worker import state
 class StopReason(Enum):
     """Why a task is asked to stop."""
 
-    SHUTDOWN = "shutdown"  # this worker goes; the work goes on without it
-    TERMINATED = "terminated"  # somebody wants the work itself stopped
+    SHUTDOWN = "shutdown"  # this worker stops; the work continues without it
+    TERMINATED = "terminated"  # an operator wants the work itself stopped
 
 
 class StopEvent:
@@ -43,7 +43,7 @@ class StopEvent:
         self.reason: StopReason | None = None
 
     def set(self, reason: StopReason) -> None:
-        """The first reason stands."""
+        """Set the event; a later reason does not replace the first."""
         if self.reason is None:
             self.reason = reason
         self._event.set()
@@ -57,26 +57,26 @@ class StopEvent:
         return self._event.wait(timeout_s)
 
     def on_set(self, callback: Any) -> None:
-        """Call it when set; for tasks that already wait for something else."""
+        """Call `callback` when set; for tasks that already wait for something else."""
         self._callbacks.append(callback)
         if self.is_set():
             callback()
 
 
-# A message may come twice: its tasks share the event, which goes with the last of them.
+# A message may come twice: its tasks share one event, which is dropped with the last of them.
 _events: dict[str, StopEvent] = {}
 _sharers: Counter[str] = Counter()
 _lock = threading.Lock()
 
 
 def stop_event(task_id: str) -> StopEvent:
-    """The event of a running task; one that is never set outside of a worker."""
+    """The event of a running task; outside of a worker one that is never set."""
     return _events.get(task_id) or StopEvent()
 
 
 def stay_findable(task_id: str) -> None:
-    """Let Celery find this running task again after a second message of its id has ended: that one took
-    the entry which revoke looks up. For long tasks to call now and then."""
+    """Restore Celery's entry of this running task, which revoke needs: a second message with its id deletes
+    the entry when it ends. Long tasks call this from time to time."""
     if task_id in state.requests:
         return
     try:
@@ -130,7 +130,7 @@ class TaskPool(ThreadPool):
         loop.add_reader(self._wake_fd, os.eventfd_read, self._wake_fd)
 
     def _wake(self, *_: Any, **__: Any) -> None:
-        """From any thread."""
+        """Wake the main loop; may be called from any thread."""
         os.eventfd_write(self._wake_fd, 1)
 
     def on_apply(
@@ -152,7 +152,7 @@ class TaskPool(ThreadPool):
         return job
 
     def terminate_job(self, pid: int, signal: Any = None) -> None:
-        """A request calls this, then its job's `terminate`, which is the one that knows the task."""
+        """No-op: a request calls this, then its job's `terminate`, which sets the event."""
 
     def on_stop(self) -> None:
         for event in list(_events.values()):

@@ -22,14 +22,10 @@ _EVENTS_KEPT = 1000  # while Redis is away; the oldest go first
 
 
 class Publisher:
-    """One thread per process; nobody else waits for Redis.
+    """One thread per process, the only one that waits for Redis.
 
-    build: makes the snapshot of this moment; called by one thread at a time.
-    mark: of this plotman (common.worker.duplicate_host). Another one of our name is listed in the problems.
-    min_interval_s: changes that follow each other faster than this share one snapshot.
-
-    While Redis is away it goes on trying, keeps the events, and has the newest snapshot up within
-    a second or two of Redis' return.
+    While Redis is away it retries and keeps the events; the newest snapshot is up within a second or two of
+    Redis' return.
     """
 
     def __init__(
@@ -40,15 +36,24 @@ class Publisher:
         mark: str,
         min_interval_s: float = 0.02,
     ) -> None:
+        """
+        Args:
+            board: Where to publish.
+            role: Role of the snapshot.
+            build: Makes the snapshot of this moment; called by one thread at a time.
+            mark: Identifies this plotman (common.worker.duplicate_host); a duplicate is listed in the
+                problems.
+            min_interval_s: Changes within this time share one snapshot.
+        """
         self._board = board
         self._role = role
         self._build = build
         self._mark = mark
-        self._namesake = DuplicateHost(mark)
-        self._told: str | None = None  # of the namesake
+        self._duplicate = DuplicateHost(mark)
+        self._warned: str | None = None  # of a duplicate
         self._min_interval_s = min_interval_s
         self._wake = threading.Event()
-        self._decisive = False  # what woke is more than progress
+        self._decisive = False  # the change is more than progress
         self._progressed = False
         self._progress_at = 0.0  # monotonic; not shown before
         self._renew_at = 0.0
@@ -63,40 +68,40 @@ class Publisher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Publish what is left, if that goes at once, and end."""
+        """Publish what is left, if Redis answers at once, and end."""
         self._stopping = True
         self.changed()
         self._thread.join(timeout=3)
 
     def changed(self) -> None:
-        """Something that the snapshot shows has changed."""
+        """Publish soon: a fact in the snapshot has changed."""
         with self._lock:
             self._decisive = True
         self._wake.set()
 
     def progressed(self) -> None:
-        """Something has changed on which nothing is decided, such as a plot's percent: it is shown within
-        seconds, and beat reads it with the next renewal. Plotters write hundreds of lines in a second."""
+        """Publish within seconds: a fact has changed on which no decision depends, such as a plot's percent.
+        Beat reads it with the next renewal. Plotters write hundreds of lines a second."""
         if not self._progressed:
             self._progressed = True
             self._wake.set()
 
     def tell(self, event: Event) -> None:
-        """Put an event on the stream, after a snapshot that already shows what it tells of."""
+        """Put an event on the stream, after a snapshot that already shows its effect."""
         with self._lock:
             self._events.append(event)
             del self._events[:-_EVENTS_KEPT]
         self.changed()
 
     def publish_now(self) -> None:
-        """Publish in the caller's thread, for what must stand on the board before the next step. While
-        Redis is away nothing happens: it follows when it is back."""
+        """Publish in the caller's thread, before this returns. While Redis is away this has no effect; the
+        snapshot follows later."""
         self._publish(decisive=True)
 
     def _run(self) -> None:
         while True:
             decisive = self._wait()
-            last = self._stopping  # before, so that all that was told until then is published
+            last = self._stopping  # read before publishing, so that nothing is lost
             published = self._publish(decisive)
             if last:
                 return
@@ -105,8 +110,8 @@ class Publisher:
                 self.changed()
 
     def _wait(self) -> bool:
-        """Until there is something to publish, or the snapshot to be renewed. Whether it is more than
-        progress. Sleeps as long as nothing happens: an idle host does nothing."""
+        """Sleep until a change or the next renewal. Returns whether there is more than progress to
+        publish."""
         while not (self._decisive or self._stopping) and (left_s := self._rest_s()) > 0:
             self._wake.wait(left_s)
             self._wake.clear()
@@ -116,13 +121,13 @@ class Publisher:
         return decisive
 
     def _rest_s(self) -> float:
-        """How long nothing has to be shown, if nothing decisive happens."""
+        """Seconds until the next publication, unless a decisive change comes first."""
         until = min(self._renew_at, self._progress_at) if self._progressed else self._renew_at
         return until - time.monotonic()
 
     def _publish(self, decisive: bool) -> bool:
-        # Events are taken before the snapshot is built: whoever is woken by one finds a snapshot that
-        # is at least as new.
+        # Events are taken before the snapshot is built: a reader that an event wakes finds a snapshot at
+        # least as new.
         with self._lock:
             events = list(self._events)
         began_s = time.thread_time()
@@ -131,12 +136,12 @@ class Publisher:
                 self._put(events, decisive)
         except BrokerError as error:
             if not self._away:
-                log.warning("%s We go on, and publish when it is back.", error)
+                log.warning("%s Work continues; the snapshot is published when Redis is back.", error)
             self._away = True
             return False
         except Exception:
-            # A host that falls silent for a bug in one of its figures would cost the farm more.
-            log.exception("the snapshot could not be made; it is tried again")
+            # A host without snapshots would cost the farm more than one bug.
+            log.exception("the snapshot could not be made; another try follows")
             return False
         pause_s = max(_PROGRESS_S, (time.thread_time() - began_s) / _PROGRESS_SHARE)
         self._progress_at = time.monotonic() + pause_s
@@ -148,23 +153,23 @@ class Publisher:
     def _put(self, events: list[Event], decisive: bool) -> None:
         if decisive:
             self._renew_at = time.monotonic() + SNAPSHOT_RENEW.total_seconds()
-        snapshot = self._with_namesake(self._build())
+        snapshot = self._with_duplicate(self._build())
         before = self._board.put_snapshot(self._role, snapshot, decisive, self._mark)
-        self._namesake.saw(before, time.monotonic())
+        self._duplicate.saw(before, time.monotonic())
         for event in events:
             with self._lock:
                 if not self._events or self._events[0] is not event:
-                    continue  # told by another thread
+                    continue  # published by another thread
             self._board.tell(event)
             with self._lock:
-                if self._events and self._events[0] is event:  # else too many have come meanwhile
+                if self._events and self._events[0] is event:  # else dropped: too many
                     del self._events[0]
 
-    def _with_namesake(self, snapshot: Snapshot) -> Snapshot:
-        problem = self._namesake.problem(snapshot.host, time.monotonic())
-        if problem is not None and problem != self._told:
+    def _with_duplicate(self, snapshot: Snapshot) -> Snapshot:
+        problem = self._duplicate.problem(snapshot.host, time.monotonic())
+        if problem is not None and problem != self._warned:
             log.warning("%s", problem, extra={"action": "namesake"})
-        self._told = problem
+        self._warned = problem
         if problem is None:
             return snapshot
         return snapshot.model_copy(update={"problems": (*snapshot.problems, problem)})

@@ -1,4 +1,4 @@
-"""What a role's Celery worker serves for as long as it lives, and how its tasks find that."""
+"""The object that a role's Celery worker serves for as long as it lives, and how tasks find it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Servant(Protocol):
-    """One host's part in a role."""
+    """Object that serves one role of one host."""
 
     @property
     def host(self) -> str: ...
@@ -32,36 +32,34 @@ S = TypeVar("S", bound=Servant)
 
 
 class Served(Generic[S]):
-    """The one of this process; a process has one worker.
-
-    refusal: start of the sentence that a task for another host is answered with, which ends with that host.
-    """
+    """The servant of this process. refusal: start of the error for a task of another host, whose name
+    follows."""
 
     def __init__(self, refusal: str) -> None:
         self._refusal = refusal
         self._now: S | None = None
 
     def by(self, host: str) -> S:
-        """The servant of `host`. Raises OrderRefused where this process has none, or that of another."""
+        """The servant of `host`. Raises OrderRefused if this process does not serve it."""
         if self._now is None or self._now.host != host:
             raise OrderRefused(f"{self._refusal} {host}.", "Send the task to the queue of its host.")
         return self._now
 
     def begin(self, servant: S) -> None:
-        """From now on it is found, and starts."""
+        """Make it available to tasks, and start it."""
         self._now = servant
         servant.start()
 
     def end(self) -> None:
-        """Stop it, if there is one, and find it no more."""
+        """Remove the servant, if there is one, and stop it."""
         servant, self._now = self._now, None
         if servant is not None:
             servant.stop()
 
 
 class ServiceStep(bootsteps.StartStopStep):
-    """Makes what its role serves when the worker named ROLE@HOST starts, once its setup was found sound, and
-    stops it with the worker. Does nothing in any other worker."""
+    """Makes and starts its role's servant in the worker named ROLE@HOST, after StartCheck, and stops it with
+    the worker. Does nothing in other workers."""
 
     requires: ClassVar = {"celery.worker.components:Pool", "common.worker.startup:StartCheck"}
     role: ClassVar[Role]
@@ -73,7 +71,13 @@ class ServiceStep(bootsteps.StartStopStep):
         self.enabled = named is not None and named[0] is self.role
 
     def make(self, settings: Config, board: Board, worker: Any) -> Servant:
-        """What is to be served on this machine. worker: Celery's."""
+        """Make the servant.
+
+        Args:
+            settings: This machine's.
+            board: The farm's.
+            worker: Celery's.
+        """
         raise NotImplementedError
 
     def start(self, worker: Any) -> None:

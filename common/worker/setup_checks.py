@@ -1,4 +1,4 @@
-"""Which settings of a Celery process differ from what plotman needs. Pure; `worker.startup` reads them.
+"""Finds settings of a Celery process that differ from what plotman needs. Pure; `worker.startup` reads them.
 
 Celery lets the environment (CELERY_BROKER_URL, CELERY_RESULT_BACKEND) and the command line (-P, -c, -n, -Q,
 --prefetch-multiplier, ...) override what the app sets.
@@ -13,9 +13,9 @@ from common.model.units import counted
 from common.names import Role, node, queue, role_and_host
 from common.store.server_checks import Finding, FindingLevel
 
-# The longest plot that we know of takes days: k35 on spinning drives.
+# The longest known plots, k35 on hard disks, take days.
 LONGEST_PLOT_S = 7 * 86400
-# Short requests that a plotter or harvester must answer beside its long ones.
+# Short requests that a plotter or harvester must answer beside its long tasks.
 _SPARE = 10
 
 
@@ -24,9 +24,9 @@ class Setup:
     """A process as it is about to run.
 
     node: its node name; None for beat. host: this machine's name in plotman.yaml.
-    queues: those it consumes. pool: class path of its pool. own_pool: whether that is ours, or made of ours.
-    concurrency: tasks at once; None for beat. at_once: what its role is meant to do at once; None: no limit.
-    our_broker, our_backend: whether they are what plotman.yaml names.
+    queues: the consumed ones. pool: class path of its pool. own_pool: whether that is plotman's, or derived.
+    concurrency: tasks at once; None for beat. at_once: long tasks of its role at once; None: no limit.
+    our_broker, our_backend: whether they are the ones of plotman.yaml.
     """
 
     node: str | None
@@ -45,7 +45,7 @@ class Setup:
 
 
 def setup_findings(setup: Setup) -> tuple[Finding, ...]:
-    """Everything about the process that plotman cannot or should not run with, worst first."""
+    """All settings with which plotman cannot or should not run, worst first."""
     found = [*_messages(setup), *(_worker(setup, setup.node) if setup.node else ())]
     return tuple(sorted(found, key=lambda finding: -finding.severity))
 
@@ -54,21 +54,21 @@ def _messages(setup: Setup) -> Iterator[Finding]:
     if not setup.our_broker:
         yield Finding(
             "The broker is not the one that plotman.yaml names.",
-            "Tasks would go one way and what is known of the farm another.",
-            "Unset CELERY_BROKER_URL and its like, and leave -b away; write farm.broker in plotman.yaml.",
+            "Tasks would go to one Redis, and snapshots to another.",
+            "Unset CELERY_BROKER_URL and its like, omit -b, and write farm.broker in plotman.yaml.",
             FindingLevel.FATAL,
         )
     if not setup.our_backend:
         yield Finding(
             "Results do not go to the broker that plotman.yaml names.",
-            "Nobody finds them where the farm looks.",
-            "Unset CELERY_RESULT_BACKEND, and leave --result-backend away.",
+            "The farm does not find them.",
+            "Unset CELERY_RESULT_BACKEND, and omit --result-backend.",
             FindingLevel.FATAL,
         )
     if not setup.json_only:
         yield Finding(
             "Messages other than JSON are accepted or sent.",
-            "Pickle lets whoever reaches Redis run code here.",
+            "With pickle, everyone who reaches Redis can run code here.",
             "Remove what changes accept_content, task_serializer or result_serializer.",
             FindingLevel.FATAL,
         )
@@ -76,7 +76,7 @@ def _messages(setup: Setup) -> Iterator[Finding]:
         yield Finding(
             f"The broker's visibility_timeout is {setup.visibility_timeout_s:.0f} s.",
             "A plot that takes longer than that may be ordered a second time.",
-            f"Leave it at plotman's own, or above {LONGEST_PLOT_S} s.",
+            f"Keep plotman's value, or set more than {LONGEST_PLOT_S} s.",
         )
     if setup.acks_late:
         yield Finding(
@@ -87,8 +87,8 @@ def _messages(setup: Setup) -> Iterator[Finding]:
     if setup.prefetches:
         yield Finding(
             "The worker fetches messages ahead.",
-            "They wait in its hands, and come twice or late when it dies.",
-            "Leave --prefetch-multiplier away, and worker_disable_prefetch on.",
+            "If it dies, they arrive twice or late.",
+            "Omit --prefetch-multiplier, and keep worker_disable_prefetch on.",
         )
 
 
@@ -97,7 +97,7 @@ def _worker(setup: Setup, name: str) -> Iterator[Finding]:
     if named is None:
         roles = ", ".join(Role)
         yield Finding(
-            f"The worker's name {name} says no role.",
+            f"The worker's name {name} contains no role.",
             "It would do nothing.",
             f"Start it with -n ROLE@{setup.host} and its -Q (ROLE: {roles}), or by `plotman up`.",
             FindingLevel.FATAL,
@@ -107,7 +107,7 @@ def _worker(setup: Setup, name: str) -> Iterator[Finding]:
     if host != setup.host:
         yield Finding(
             f"The worker's name is {name}, and plotman.yaml calls this machine {setup.host}.",
-            "It would speak for another machine.",
+            "It would act for another machine.",
             f"Start it with -n {node(role, setup.host)}, or correct farm.host.",
             FindingLevel.FATAL,
         )
@@ -122,8 +122,8 @@ def _worker(setup: Setup, name: str) -> Iterator[Finding]:
     if not setup.own_pool:
         yield Finding(
             f"{name} runs with the pool {setup.pool}.",
-            "Its tasks find nothing of this process there, and cannot be stopped without harm.",
-            "Leave -P away.",
+            "In it tasks cannot reach the state of this process, and cannot be stopped without harm.",
+            "Omit -P.",
             FindingLevel.FATAL,
         )
     yield from _concurrency(setup, role, name)
@@ -136,12 +136,12 @@ def _concurrency(setup: Setup, role: Role, name: str) -> Iterator[Finding]:
         yield Finding(
             f"{name} works on {counted(setup.concurrency, 'transfer')} at once, and plotman.yaml says "
             f"{setup.at_once}.",
-            "The transfers get into each other's way, or wait for each other.",
+            "The transfers would slow each other down, or wait for each other.",
             f"Start it with -c {setup.at_once}.",
         )
     elif setup.concurrency < setup.at_once + _SPARE:
         yield Finding(
-            f"{name} does {setup.concurrency} things at once at most (-c).",
+            f"{name} runs at most {setup.concurrency} tasks at once (-c).",
             f"{setup.at_once} long ones and the short requests beside them need {setup.at_once + _SPARE}.",
-            "Leave -c away.",
+            "Omit -c.",
         )

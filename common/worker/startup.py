@@ -1,5 +1,5 @@
-"""The check at start: unsafe settings of Redis and Celery are told, and a process that cannot do its work
-says so in one line and ends."""
+"""Check at start: logs unsafe settings of Redis and Celery, and ends a process that cannot work, with one
+line for each reason."""
 
 from __future__ import annotations
 
@@ -23,61 +23,59 @@ from common.worker.setup_checks import Setup, setup_findings
 
 log = logging.getLogger(__name__)
 
-AGAIN_S = 3600.0  # settings change while we run
+AGAIN_S = 3600.0  # settings may change at run time
 _AWAY_S = 5.0
 _ANSWER_S = 2.0
 
 
 class StartupWatch:
-    """Asks the server in a thread of its own, now and each hour, and keeps what is to be told.
-
-    A server that is away is waited for; nobody waits for us.
-    """
+    """Checks the server's settings in a thread, at the start and each hour, and keeps the findings. Retries
+    while the server is away."""
 
     def __init__(self, url: str, found: Iterable[Finding] = ()) -> None:
         self._url = url
         self._setup = tuple(found)
         self._server: tuple[Finding, ...] = ()
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._ending = threading.Event()
-        self._looked = threading.Event()
+        self._checked = threading.Event()
         self._thread = threading.Thread(target=self._run, name="check settings", daemon=True)
 
     def start(self) -> None:
-        """Waits a moment for the first answer, so that the first snapshot has it."""
-        self._tell(self._setup)
+        """Start; waits briefly for the first answer, so that the first snapshot has it."""
+        self._log(self._setup)
         self._thread.start()
-        self._looked.wait(_ANSWER_S)
+        self._checked.wait(_ANSWER_S)
 
     def stop(self) -> None:
         self._ending.set()
 
     def problems(self) -> tuple[str, ...]:
-        """What its owner should mend, one sentence each; for the snapshot."""
+        """Findings that need action, one sentence each; for the snapshot."""
         return tuple(str(f) for f in (*self._setup, *self._server) if f.severity >= FindingLevel.WARNING)
 
-    def look(self) -> bool:
-        """Ask once; False when the server is away."""
+    def check(self) -> bool:
+        """Check once; returns False if the server is away."""
         try:
             self._server = server_findings(ask(self._url))
         except BrokerError as error:
-            log.debug("the server's settings are looked at later: %s", error)
+            log.debug("the server's settings are checked later: %s", error)
             return False
-        self._tell(self._server)
+        self._log(self._server)
         return True
 
     def _run(self) -> None:
         while True:
-            found = self.look()
-            self._looked.set()
+            found = self.check()
+            self._checked.set()
             if self._ending.wait(AGAIN_S if found else _AWAY_S):
                 return
 
-    def _tell(self, findings: Iterable[Finding]) -> None:
-        """Each once: a clock that is wrong is wrong every hour."""
+    def _log(self, findings: Iterable[Finding]) -> None:
+        """Log each finding once, and not each hour."""
         for finding in findings:
-            if finding.what not in self._told:
-                self._told.add(finding.what)
+            if finding.what not in self._logged:
+                self._logged.add(finding.what)
                 level = logging.INFO if finding.severity is FindingLevel.NOTE else logging.WARNING
                 log.log(level, "%s", finding, extra={"action": "unsafe-setting"})
 
@@ -86,12 +84,12 @@ _watch: StartupWatch | None = None
 
 
 def problems() -> tuple[str, ...]:
-    """What the check at start of this process has found, one sentence each."""
+    """Findings of this process' check at start, one sentence each."""
     return _watch.problems() if _watch else ()
 
 
 class StartCheck(bootsteps.StartStopStep):
-    """In every worker, before anything of it starts."""
+    """The check in every worker, before its other parts start."""
 
     requires: ClassVar = {"celery.worker.components:Timer"}
 
@@ -113,7 +111,8 @@ class StartCheck(bootsteps.StartStopStep):
 
 
 def check_beat(app: Any, settings: Config) -> StartupWatch:
-    """The same for beat: only its broker is checked, since it reads no results. Ends it where it is fatal."""
+    """Run the check in beat: of its broker only, since it reads no results. Raises SystemExit as `checked`
+    does."""
     findings = checked(lambda: Setup(node=None, host=settings.host, **_messages_of(app, settings)))
     watch = StartupWatch(broker_url(settings), findings)
     watch.start()
@@ -121,8 +120,9 @@ def check_beat(app: Any, settings: Config) -> StartupWatch:
 
 
 def checked(setup: Callable[[], Setup]) -> tuple[Finding, ...]:
-    """The findings about a process. Raises SystemExit with ConfigError's code where one is fatal, after a
-    line for each in the log: Celery would print a traceback for any other exception."""
+    """The findings about a process. If one is fatal, logs a line for each and raises SystemExit with
+    ConfigError's
+    code: Celery would print a traceback for any other exception."""
     findings = setup_findings(setup())
     fatal = [finding for finding in findings if finding.severity is FindingLevel.FATAL]
     for finding in fatal:
@@ -133,7 +133,7 @@ def checked(setup: Callable[[], Setup]) -> tuple[Finding, ...]:
 
 
 def setup_of_worker(worker: Any, settings: Config) -> Setup:
-    """worker: Celery's, before its steps have started."""
+    """Read the setup of Celery's `worker`, before its steps have started."""
     pool = worker.pool_cls
     return Setup(
         node=worker.hostname,

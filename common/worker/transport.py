@@ -1,11 +1,11 @@
-"""Kombu's transport for Redis, which neither dies of what anybody may put into a queue nor loses a message
-that it has taken from one.
+"""Kombu's transport for Redis, made robust: malformed messages do not end the worker, and no message that was
+taken from a queue is lost.
 
-Kombu 5.7 raises what json or a missing key raises, in the worker's main loop: the worker ends, and its
-successor with the next such message. And it notes each message that it took in Redis, over a connection that
-may have died while it lay idle: that fails, and the message is in no queue any more.
+Kombu 5.7 raises the errors of json and of missing keys in the worker's main loop: the worker ends, and its
+successor ends with the next such message. It also records each message that it takes in Redis, over a
+connection that may have died while idle: the record fails, and the message is in no queue any more.
 
-A worker that has nothing to do also wakes less often here. Leans on Kombu's internals in that;
+An idle worker also wakes less often here. All this leans on Kombu's internals;
 tests/integration/common/worker/test_transport.py fails when these move.
 """
 
@@ -22,17 +22,17 @@ from redis.retry import Retry
 
 log = logging.getLogger(__name__)
 
-# How long a worker waits for a message before it asks anew; kombu's own is 1 s. A worker that stops waits for
-# the end of this: what Redis sends meanwhile must not be lost.
+# How long a worker waits for a message before it asks again; kombu's default is 1 s. A worker that stops
+# waits for the end of this, so that no message from Redis is lost.
 _ASK_S = 2
-# Kombu's own is 1 s, to look whether an hour has passed.
+# Kombu checks each second whether an hour has passed.
 _BINDINGS_S = 10
 
 
 class Channel(kombu_redis.Channel):
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
         parameters: dict[str, Any] = super()._connparams(asynchronous)
-        # Not for the two connections that listen: kombu must see them end, or it would wait on dead sockets.
+        # Not for the two listening connections: kombu must see them end, or it would wait on dead sockets.
         if not asynchronous:
             parameters["retry"] = Retry(NoBackoff(), 1)
         return parameters
@@ -41,7 +41,7 @@ class Channel(kombu_redis.Channel):
         try:
             return super()._brpop_read(**options)
         except JSONDecodeError as error:
-            log.error("a message that is no JSON is dropped: %s", error, extra={"action": "garbage"})
+            log.error("dropped a message that is not JSON: %s", error, extra={"action": "garbage"})
             return None
 
 
@@ -49,9 +49,9 @@ class Transport(kombu_redis.Transport):
     Channel = Channel
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
-        """Kombu calls this for a worker's connections, and for no others."""
+        """Kombu calls this for a worker's connections only."""
         super().register_with_event_loop(connection, loop)
-        for asking in (self, *self.channels):  # a connection brings its first channel along
+        for asking in (self, *self.channels):  # a connection creates its first channel
             asking.brpop_timeout = _ASK_S
         cycle = self.cycle
         cycle._binding_expiry_tref.cancel()
@@ -60,7 +60,7 @@ class Transport(kombu_redis.Transport):
     def _deliver(self, message: Any, queue: str) -> None:
         if reason := self._unreadable(message):
             log.error(
-                "something in queue %s that is no message is dropped: %s",
+                "dropped an entry of queue %s that is not a message: %s",
                 queue,
                 reason,
                 extra={"action": "garbage"},
@@ -69,7 +69,7 @@ class Transport(kombu_redis.Transport):
         super()._deliver(message, queue)
 
     def _unreadable(self, message: Any) -> str | None:
-        """Why this cannot be made a message; None where it can. What its body says, the consumer judges."""
+        """Why this is not a message; None if it is one. The consumer judges the body."""
         if not self.channels:
             return None
         try:

@@ -41,7 +41,7 @@ class DigestEntry(BaseModel):
         return cls(digest=digest, size_bytes=status.st_size, inode=status.st_ino, mtime_ns=status.st_mtime_ns)
 
     def describes(self, status: os.stat_result) -> bool:
-        """Whether this lstat is that of the file that was taken in, unchanged since."""
+        """Whether this lstat belongs to the file that was taken in, unchanged since."""
         seen = (status.st_size, status.st_ino, status.st_mtime_ns)
         return seen == (self.size_bytes, self.inode, self.mtime_ns)
 

@@ -195,7 +195,7 @@ class DriveRegistry:
             return tuple(path for path in found if path not in self._paths)
 
     def _sort_out(self, supposed: Iterable[str]) -> None:
-        """Add those of the supposed drives that exist. A drive that hangs is listed until it answers. Call
+        """Add the supposed drives that exist. A drive that hangs is listed until it answers. Call
         with the lock held."""
         self._supposed |= {path for path in supposed if path not in self._paths}
         if not self._supposed:

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 # Local file systems whose folders get a new ctime, by this machine's clock, whenever a name is added or
 # removed. Folders on others are listed each time: network file systems report ctime late, pools (mergerfs)
-# that of one branch only, and the mount table lacks the devices of btrfs.
+# for one branch only, and the mount table lacks the devices of btrfs.
 _LOCAL = frozenset({"ext2", "ext3", "ext4", "xfs", "zfs", "f2fs", "tmpfs"})
 # The coarsest ctime has whole seconds: a folder that changed just now may change again with the same ctime.
 _SETTLED_S = 3.0

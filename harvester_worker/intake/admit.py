@@ -64,7 +64,7 @@ class _Flushed:
 
 
 class Admitter:
-    """Admits plots, in threads apart from those of the surveys: checks may take minutes.
+    """Admits plots, in threads apart from the surveys': checks may take minutes.
 
     challenges: number for the proofs; 0: none. read_back: read every plot as a whole, not only those whose
     bytes came in more than one run. Both may be changed at any time.

@@ -48,8 +48,9 @@ def configuration(modules: Iterable[RsyncModule], uid: int, gid: int, log: Path)
 
 
 def _section(module: RsyncModule) -> str:
-    """Text of one module. All options are refused except those of our own command line: with `write only` and
-    `refuse options = delete` alone a client could overwrite, rename and truncate any file in the path.
+    """Text of one module. All options are refused except the ones that our own command line uses: with `write
+    only` and `refuse options = delete` alone a client could overwrite, rename and truncate any file in the
+    path.
 
     append implies inplace, which implies partial: all three must be allowed. Quotes in `filter` would end
     every connection. The farmed directory is outside of the path.

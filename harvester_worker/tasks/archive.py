@@ -14,7 +14,6 @@ from common import names
 from common.errors import DriveFailed, PlotmanError, PlotRefused
 from common.model.messages import Admission, Delivery, Message, PlotsFound
 from common.model.pending import MoveStep
-from common.model.plot_name import plot_id_of
 from common.model.snapshot import DirState, Drive
 from common.worker.move_step import Doing, Step, StepInterrupted
 from common.worker.pool import stop_event
@@ -78,18 +77,7 @@ def reserve(self: Task, **arguments: Any) -> dict[str, Any]:
     """Reserve space for a plot on a drive. Arguments: ReserveOrder; answer: Reservation."""
     order = ReserveOrder.read(**arguments)
     harvester = current(order.host)
-    step = Step(
-        step=MoveStep.RESERVE,
-        plotter=order.source_host,
-        harvester=order.host,
-        path=order.path,
-        size_bytes=order.size_bytes,
-        host=order.host,
-        task_id=self.request.id,
-        plot_id=plot_id_of(order.path),
-        next=MoveStep.TRANSFER,
-        move=order.move,
-    )
+    step = Step.of(order, MoveStep.RESERVE, self.request.id)
     if harvester.moves.superseded(step):
         raise Ignore("another move of this plot is under way")
     if harvester.intake.takes_in(step.plot_id):
@@ -115,18 +103,7 @@ def admit(self: Task, delivery: dict[str, Any], host: str) -> dict[str, Any]:
     delivered = Delivery.read(**delivery)
     harvester = current(host)
     reservation = delivered.reservation
-    step = Step(
-        step=MoveStep.ADMIT,
-        plotter=reservation.source_host,
-        harvester=host,
-        path=reservation.path,
-        size_bytes=reservation.size_bytes,
-        host=host,
-        task_id=self.request.id,
-        plot_id=plot_id_of(reservation.path),
-        next=MoveStep.RELEASE,
-        move=reservation.move,
-    )
+    step = Step.of(reservation, MoveStep.ADMIT, self.request.id)
     began_at = now_utc()
     try:
         doing = Doing()

@@ -36,7 +36,7 @@ def transfer(self: Task, reservation: dict[str, Any], host: str) -> dict[str, An
     sender = archiver.current(host)
     reserved = _read(reservation, host, sender.moves, self.request.id)
     _must_be_ours(reserved, host)
-    step = _step(MoveStep.TRANSFER, reserved, host, self.request.id)
+    step = Step.of(reserved, MoveStep.TRANSFER, self.request.id)
     if why := _not_needed(sender, step):
         log.info("%s is not sent: %s", reserved.path, why, extra={"action": "not-sent", "host": host})
         if why == _GONE:
@@ -70,7 +70,7 @@ def release(self: Task, admission: dict[str, Any], host: str) -> dict[str, Any]:
     serving = service.serving(host)
     _must_be_ours(admitted.reservation, host)
     moves = MoveHeartbeat(serving.board, serving.publisher.tell)
-    with moves.working(_step(MoveStep.RELEASE, admitted.reservation, host, self.request.id)):
+    with moves.working(Step.of(admitted.reservation, MoveStep.RELEASE, self.request.id)):
         gone = sources.release(admitted, serving.plots.plot_dirs)
         # Before the move is off the board, or beat would find a plot there that nobody moves.
         serving.plots.plot_released(admitted.reservation.path)
@@ -143,21 +143,6 @@ def _must_be_ours(reservation: Reservation, host: str) -> None:
             f"{reservation.path} lies on {reservation.source_host}, not on {host}.",
             "Send the task to the queue of its host.",
         )
-
-
-def _step(step: MoveStep, reservation: Reservation, host: str, task_id: str | None) -> Step:
-    return Step(
-        step=step,
-        plotter=host,
-        harvester=reservation.host,
-        path=reservation.path,
-        size_bytes=reservation.size_bytes,
-        host=host,
-        task_id=task_id,
-        plot_id=plot_id_of(reservation.path),
-        next=MoveStep.ADMIT if step is MoveStep.TRANSFER else None,
-        move=reservation.move,
-    )
 
 
 @shared_task(name=names.RESEND, throws=(OrderRefused,))

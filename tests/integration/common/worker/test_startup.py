@@ -111,5 +111,5 @@ def test_a_server_without_password_is_found_open(broker_url: str) -> None:
 
 def test_a_server_that_is_away_is_looked_at_later() -> None:
     watch = StartupWatch("redis://127.0.0.1:1/0")
-    assert watch.look() is False
+    assert watch.check() is False
     assert watch.problems() == ()

@@ -121,4 +121,4 @@ def test_free_space_is_answered_to_whoever_calls_it_by_whichever_spelling_of_the
     log = machine.log.read_text("utf-8")
     assert "Traceback" not in log
     assert PASSWORD not in log
-    assert "a message that is no JSON is dropped" in log
+    assert "dropped a message that is not JSON" in log

@@ -29,7 +29,7 @@ def test_nothing_is_said_of_a_worker_as_plotman_up_starts_it() -> None:
     [
         ({"own_pool": False, "pool": "celery.concurrency.prefork.TaskPool"}, "Leave -P away"),
         ({"node": "plotter@two"}, "-n plotter@one"),
-        ({"node": "celery@one"}, "says no role"),
+        ({"node": "celery@one"}, "contains no role"),
         ({"queues": ("celery",)}, "-Q plotter.one"),
         ({"our_broker": False}, "CELERY_BROKER_URL"),
         ({"our_backend": False}, "CELERY_RESULT_BACKEND"),
