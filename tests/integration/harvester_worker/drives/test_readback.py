@@ -68,7 +68,7 @@ def test_a_copy_that_reads_otherwise_is_put_aside_and_the_plot_goes_to_another_d
 def test_a_part_that_was_full_before_anything_was_sent_is_not_believed(site: Site, source: Path) -> None:
     reservation = site.intake.reserve(site.order(source))
     Path(reservation.part or "").write_bytes(source.read_bytes())
-    with pytest.raises(TransferFailed, match="sent once more"):
+    with pytest.raises(TransferFailed, match="sent again"):
         site.intake.admit(Delivery(reservation=reservation, digest=None), never)
 
     assert site.archive(source, "two").verified.endswith("all bytes read back")

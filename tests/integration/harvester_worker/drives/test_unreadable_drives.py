@@ -74,7 +74,7 @@ def test_a_plot_on_a_drive_that_does_not_tell_is_not_sent_to_another(
     why: str,
 ) -> None:
     harvester = farm(*folders)
-    harvester.reserver._landed_on.put(ID, str(folders[0]))
+    harvester.reserver._plot_index.put(ID, str(folders[0]))
     when_read(folders[0], fails if kind == "fails" else hanging, monkeypatch)
 
     with pytest.raises(TransferFailed, match=f"is on {folders[0]}, which .*{why}"):

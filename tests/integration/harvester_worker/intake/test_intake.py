@@ -85,10 +85,10 @@ def test_a_plot_on_a_drive_that_was_pulled_before_its_source_went_gets_no_second
     site: Site, drive: Path, source: Path
 ) -> None:
     landed = PlotIndex(site.folder / "state" / "landed.json")
-    site.farm.admitter._landed_on = landed
+    site.farm.admitter._plot_index = landed
     site.archive(source)
     pulled = drive.rename(drive.with_name("pulled"))
-    site.farm.reserver._landed_on = PlotIndex(site.folder / "state" / "landed.json")  # started anew
+    site.farm.reserver._plot_index = PlotIndex(site.folder / "state" / "landed.json")  # started anew
 
     with pytest.raises(TransferFailed, match=f"is on {drive}, which is missing"):
         site.intake.reserve(site.order(source, "two"))

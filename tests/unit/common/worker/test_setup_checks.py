@@ -27,13 +27,13 @@ def test_nothing_is_said_of_a_worker_as_plotman_up_starts_it() -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"own_pool": False, "pool": "celery.concurrency.prefork.TaskPool"}, "Leave -P away"),
+        ({"own_pool": False, "pool": "celery.concurrency.prefork.TaskPool"}, "Omit -P"),
         ({"node": "plotter@two"}, "-n plotter@one"),
         ({"node": "celery@one"}, "contains no role"),
         ({"queues": ("celery",)}, "-Q plotter.one"),
         ({"our_broker": False}, "CELERY_BROKER_URL"),
         ({"our_backend": False}, "CELERY_RESULT_BACKEND"),
-        ({"json_only": False}, "Pickle"),
+        ({"json_only": False}, "With pickle"),
     ],
 )
 def test_what_a_worker_cannot_do_its_work_with_is_fatal_and_has_a_cure(

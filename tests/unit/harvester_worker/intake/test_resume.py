@@ -106,7 +106,7 @@ def test_where_the_file_system_holds_nothing_a_part_goes_that_has_no_room_to_gro
     drive: Drive, monkeypatch: pytest.MonkeyPatch, room: int, kept: bool
 ) -> None:
     drive.grow(SIZE // 4)
-    monkeypatch.setattr(resume, "hold", lambda fd, size_bytes: False)
+    monkeypatch.setattr(resume, "allocate", lambda fd, size_bytes: False)
     monkeypatch.setattr(resume, "_free_bytes", lambda fd: SIZE - SIZE // 4 + room)
 
     assert drive.resume() is kept
