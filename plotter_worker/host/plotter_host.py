@@ -28,7 +28,7 @@ from plotter_worker.jobs.records import JobRecord, Records
 from plotter_worker.jobs.registry import JobRegistry
 from plotter_worker.jobs.start import Starter, StartFailed
 from plotter_worker.jobs.watcher import Watcher
-from plotter_worker.plotters.base import Room
+from plotter_worker.plotters.base import SizeEstimate
 from plotter_worker.plotters.registry import plotter_for, recipe_of, recognise
 from plotter_worker.processes.table import FoundPlotter
 from plotter_worker.reporting.events import PlotterEvents
@@ -185,7 +185,7 @@ class PlotterHost:
     def notice(self, job: TrackedJob) -> Job:
         """As it stands in the snapshot."""
         recipe = self._recipe
-        return job.notice(Room(recipe.tmp_bytes, recipe.tmp2_bytes, recipe.dst_bytes))
+        return job.notice(SizeEstimate(recipe.tmp_bytes, recipe.tmp2_bytes, recipe.dst_bytes))
 
     def snapshot(self) -> PlotterSnapshot:
         with self._lock:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from common.model.phase import Phase
 from common.model.snapshot import Job, RunStatus
 from plotter_worker.jobs.records import JobRecord, Outcome
-from plotter_worker.plotters.base import CommandLine, LogReader, Mode, Plotter, Progress, Room
+from plotter_worker.plotters.base import CommandLine, LogReader, Mode, Plotter, Progress, SizeEstimate
 from plotter_worker.processes.table import open_output, pid_of
 
 _CHUNK_BYTES = 1 << 20
@@ -91,15 +91,15 @@ class TrackedJob:
 
     @property
     def tmp(self) -> str | None:
-        return self.record.tmp or self.progress.tmp
+        return self.record.tmp or self.progress.details.tmp
 
     @property
     def tmp2(self) -> str | None:
-        return self.record.tmp2 or self.progress.tmp2
+        return self.record.tmp2 or self.progress.details.tmp2
 
     @property
     def dst(self) -> str | None:
-        return self.record.dst or self.progress.dst
+        return self.record.dst or self.progress.details.dst
 
     def proven(self, now: datetime) -> bool:
         """Whether the set-up works, whatever befalls this job: it plots, and has for a while or made one."""
@@ -185,13 +185,13 @@ class TrackedJob:
             return Brief(None, None, None, None)
         return Brief(progress.phase, progress.percent, self._eta_s(), self.stall or progress.stalled)
 
-    def notice(self, usual: Room) -> Job:
+    def notice(self, usual: SizeEstimate) -> Job:
         """This job for the snapshot; `usual` is the room taken where its own kind is not known."""
         progress = self.progress
         record = self.record
         command = self.command
         brief = self.brief()
-        room = (self.plotter.room(command) if command else None) or usual
+        room = (self.plotter.size_estimate(command) if command else None) or usual
         taken = self.usage.taken(progress.plot_id)
         return Job(
             task_id=record.task_id,
@@ -200,7 +200,7 @@ class TrackedJob:
             started_at=record.began_at,
             ours=record.ours,
             plot_id=progress.plot_id,
-            k=progress.k or (command.k if command else None),
+            k=progress.details.k or (command.k if command else None),
             phase=brief.phase,
             percent=brief.percent,
             eta_s=brief.eta_s,
@@ -226,7 +226,7 @@ class TrackedJob:
         in_memory = self.command is not None and self.command.mode in (Mode.RAM, Mode.CUDA)
         return "" if in_memory else None
 
-    def _dst_to_come_bytes(self, room: Room, taken: Taken) -> int:
+    def _dst_to_come_bytes(self, room: SizeEstimate, taken: Taken) -> int:
         if self.dst is not None and self.dst in (self.tmp, self.tmp2):
             # Renamed where it was made: it takes no more than the peak that is counted already.
             return max(0, room.dst_bytes - max(room.tmp_bytes, room.tmp2_bytes))

@@ -95,7 +95,7 @@ def _result(job: TrackedJob, plots: tuple[DonePlot, ...], at: datetime) -> dict[
     return {
         "plot_id": last.plot_id,
         "path": last.path,
-        "k": job.progress.k,
+        "k": job.progress.details.k,
         "plotter": job.record.plotter,
         "tmp": job.tmp,
         "tmp2": job.tmp2,

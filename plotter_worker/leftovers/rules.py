@@ -19,7 +19,7 @@ QUIET_S = 300.0
 _CLOCK_S = 600.0
 
 # chia, madMAx, bladebit and Gigahorse all put the plot's id into what they name after the plot, and end it in
-# `.tmp`; see plotters/scratch.py.
+# `.tmp`; see plotters/names.py.
 _NAMED = re.compile(r"plot-(?:[0-9A-Za-z]+-)+([0-9a-f]{64})\.(?:.+\.)?tmp\Z")
 
 

@@ -1,4 +1,4 @@
-"""What each plotter program is like: its command line, its log, its files, its end. Pure; no IO.
+"""One plotter program per module: its command line, log, files and exit. Pure: no IO.
 
-`registry` is the way in. A new plotter is one module that offers `base.Plotter`, and a line there.
+Other packages call `registry`. To add a plotter, write the class described in `base` and list it there.
 """

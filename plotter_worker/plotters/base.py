@@ -1,4 +1,14 @@
-"""What all plotters have in common: the values that tell of a job, and what a plotter module offers."""
+"""What every plotter program has in common: the values that describe a job, and the protocol `Plotter`.
+
+A plotter module answers four questions, each with pure functions:
+
+1. Which command makes a plot with these settings? `Plotter.argv`
+2. Does this process plot, and with which options? `Plotter.recognise` -> `CommandLine`
+3. What does its log say? `Plotter.recognise_log`, `Plotter.reader` -> `Progress`
+4. Which files and how much space does a plot take? `Plotter.own_files`, `size_estimate`, `recipe`
+
+`madmax.py` (1, 2, 4) and `madmax_log.py` (3) are the pair to copy; `registry.py` lists all plotters.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +27,7 @@ NOT_BEGUN = Phase(0, 0)
 
 
 class Mode(StrEnum):
-    """Ways to make a plot that differ in the room they take."""
+    """Ways to make a plot that need different amounts of tmp space or memory."""
 
     CPU = "cpu"  # chia, chiapos, madMAx
     GPU = "gpu"  # Gigahorse's cuda_plot_*
@@ -31,16 +41,17 @@ class Mode(StrEnum):
 class CommandLine:
     """What a plotter's argv says. Directories are absolute, normalised, without trailing slash.
 
+    plotter: name of the `Plotter`.
     n: plots that this job makes; 0 or less: endless.
-    tmp, tmp2, dst: None where the plotter uses none, or one that is no directory (`@RAM`, `@HOST`). Where
-        the plotter itself falls back to another directory, that one.
-    compression: level; None: none asked for.
-    cwd: what relative paths in the log are relative to; None: not known.
-    wrapper: this process only starts another one that plots (`chia plotters madmax` and its `chia_plot`).
-        The child is the job; the wrapper must not be counted beside it.
+    tmp, tmp2, dst: None if the plotter uses no such directory (or memory: `@RAM`, `@HOST`). If an option is
+        absent and the plotter uses another directory instead, that one.
+    compression: level; None if absent.
+    cwd: base of relative paths in the log; None if unknown.
+    wrapper: this process only starts the plotter as its child (`chia plotters madmax` starts `chia_plot`).
+        The child is the job; the wrapper must not be counted as a second one.
     """
 
-    plotter: str  # chia, chiapos, madmax, bladebit
+    plotter: str
     k: int | None = None
     n: int = 1
     tmp: str | None = None
@@ -53,11 +64,11 @@ class CommandLine:
 
 
 @dataclass(frozen=True)
-class Details:
-    """What a log tells of how a plot is made.
+class PlotDetails:
+    """How a plot is made, as its log says. None: the log does not say.
 
-    begun: when, by the plotter's own clock, without a time zone; to the second or the minute.
-    bitfield: False for chia's -e, None for plotters that know no such thing.
+    begun: by the plotter's own clock, without a time zone; to the second or the minute.
+    bitfield: False with chia's -e; None for plotters without that option.
     """
 
     k: int | None = None
@@ -75,65 +86,65 @@ class Details:
 
 
 @dataclass(frozen=True)
-class DonePlot:
-    """A plot that the log calls complete under its final name. Durations in seconds.
+class LoggedPlot:
+    """What a log says about one plot, complete or not. Durations in seconds.
 
-    path: the file; None where the log names it relative to a directory that is not known.
-    copy_s: the copy to dst, where the plotter made and timed one.
-    """
-
-    plot_id: str | None
-    path: str | None = None
-    total_s: float | None = None
-    copy_s: float | None = None
-    phase_times_s: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
-    details: Details = Details()
-
-
-@dataclass(frozen=True)
-class Progress:
-    """All that a log told so far. Apart from the last eight fields, of the plot being made; once that is
-    done the values stand until the next one begins.
-
-    asked: plots that this job makes, as far as command line or log say; 0 or less: endless.
-
-    phase: 0:0 until phase 1 begins.
-    percent: 0 to 100 of this plot; never goes back within it; 100 only when it is done.
-    final: path that the plot will have, known some way into it; only from plotters that give a plot its
-        name when it is complete: a file of this name is a whole plot.
-    phase_times_s: phase -> seconds, of the phases that are over.
-    stalled: the plotter's own words for what it endlessly waits for; None again when it went on.
-    error: the plotter's own words for why it gives up.
-    proven: it got as far as phase 1.
-    finished: every plot asked for is complete under its final name; where their number is not known or
-        endless, the last one begun.
-    copying: ids of plots that are made, and are still being copied to dst while the next one is made.
+    copy_s: the copy to dst, if the plotter made and timed one.
+    phase_times_s: phase -> seconds, of the completed phases.
     """
 
     plot_id: str | None = None
-    k: int | None = None
-    compression: int | None = None
-    phase: Phase = NOT_BEGUN
-    percent: float = 0.0
-    tmp: str | None = None
-    tmp2: str | None = None
-    dst: str | None = None
-    final: str | None = None
-    phase_times_s: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
     total_s: float | None = None
     copy_s: float | None = None
-    plots_done: tuple[DonePlot, ...] = ()
-    stalled: str | None = None
-    asked: int | None = None
-    error: str | None = None
-    proven: bool = False
-    finished: bool = False
-    copying: tuple[str, ...] = ()
-    details: Details = Details()
+    phase_times_s: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
+    details: PlotDetails = PlotDetails()
 
 
 @dataclass(frozen=True)
-class Room:
+class DonePlot(LoggedPlot):
+    """A plot that is complete under its final name.
+
+    path: the file; None if the log names it relative to an unknown directory.
+    """
+
+    path: str | None = None
+
+
+@dataclass(frozen=True)
+class Progress(LoggedPlot):
+    """All that a log says until now. The inherited fields describe the current plot: the one being made, or
+    the last one until the next begins.
+
+    Of the current plot:
+    phase: 0:0 until phase 1 begins.
+    percent: 0 to 100; never decreases; 100 only when the plot is complete.
+    final: path that the plot will have. Only from plotters that rename a plot when it is complete, so that a
+        file of this name is a whole plot.
+
+    Of the whole job:
+    plots_done: in the order of completion.
+    copying: ids of complete plots whose copy to dst still runs while the next plot is made.
+    asked: number of plots that this job makes; 0 or less: endless; None: unknown.
+    stalled: the plotter's message while it waits for space without end; None when it does not wait.
+    error: the plotter's message when it gives up.
+    proven: it reached phase 1, so the set-up works.
+    finished: all `asked` plots are complete; if their number is unknown or endless, the last one begun is.
+    """
+
+    phase: Phase = NOT_BEGUN
+    percent: float = 0.0
+    final: str | None = None
+    plots_done: tuple[DonePlot, ...] = ()
+    copying: tuple[str, ...] = ()
+    asked: int | None = None
+    stalled: str | None = None
+    error: str | None = None
+    proven: bool = False
+    finished: bool = False
+
+
+@dataclass(frozen=True)
+class SizeEstimate:
     """Bytes that one plot takes: the peaks in tmp and tmp2, and the finished plot in dst."""
 
     tmp_bytes: int
@@ -143,11 +154,11 @@ class Room:
 
 @dataclass(frozen=True)
 class OwnFiles:
-    """File names of a listing, by how sure it is whose they are. Finished plots are in neither.
+    """File names of a directory that belong to a job, by certainty. Finished plots are in neither group.
 
-    certain: they carry the plot id: this job's, in whatever directory.
-    by_directory: this plotter's scratch files, whose names say nothing of the plot (bladebit diskplot and
-        cudaplot, Gigahorse). This job's only if no other such job works in the same directory.
+    certain: names that carry the job's plot id.
+    by_directory: scratch files of this plotter whose names carry no plot id (bladebit diskplot and cudaplot,
+        Gigahorse). They are this job's only if no other such job works in the same directory.
     """
 
     certain: tuple[str, ...] = ()
@@ -155,44 +166,45 @@ class OwnFiles:
 
 
 class LogReader(Protocol):
-    """Reads a log as it grows. Takes any chunking, any bytes, and never raises."""
+    """Reads a log as it grows. Accepts any bytes in chunks of any size, and never raises."""
 
     def feed(self, data: bytes) -> None:
-        """Take the bytes that follow those already given. A line counts once its end is there."""
+        """Read the next bytes. A line counts once its newline has arrived."""
 
     def end(self) -> None:
-        """Nothing follows: count a last line without a newline. Only for the log of an ended process."""
+        """Count a last line without a newline. Only for the log of an ended process."""
 
     @property
     def progress(self) -> Progress:
-        """What the complete lines so far told."""
+        """The state after the last complete line."""
 
     def tail(self, count: int) -> str:
-        """The last lines, one still incomplete included, without those that are mere noise."""
+        """The last `count` lines without noise, an incomplete one included."""
 
 
 class Plotter(Protocol):
-    """One plotter program: all that is particular to it."""
+    """One plotter program. A class with these members needs no base class."""
 
     name: str
+    """As in `plotting.type` of plotman.yaml."""
 
     def argv(self, plotting: Plotting, tmp: str, tmp2: str | None, dst: str) -> list[str]:
-        """The command that makes one plot."""
+        """Build the command that makes one plot in these directories."""
 
     def recognise(self, argv: Sequence[str], cwd: str | None) -> CommandLine | None:
-        """What this process does; None if it is not this plotter, or not plotting. Never raises."""
+        """Read a process's argv; None if it is another program or does not plot. Never raises."""
 
     def recognise_log(self, head: bytes) -> bool:
-        """Whether a log that begins so (some KiB) was written by this plotter."""
+        """Whether this plotter wrote a log that begins with `head` (some KiB)."""
 
     def reader(self, command: CommandLine | None = None) -> LogReader:
-        """A reader for the log of that job; None: of a job whose command line is not known."""
+        """Make a reader for the log of a job; None if its command line is unknown."""
 
     def own_files(self, names: Iterable[str], plot_id: str | None) -> OwnFiles:
-        """Which of these names in a tmp, tmp2 or dst directory are unfinished files of this job."""
+        """Select the unfinished files of a job from the names in a tmp, tmp2 or dst directory."""
 
-    def room(self, command: CommandLine) -> Room | None:
-        """What one plot of such a job takes; None if k is not known."""
+    def size_estimate(self, command: CommandLine) -> SizeEstimate | None:
+        """Space that one plot of such a job takes; None if k is unknown."""
 
     def recipe(self, plotting: Plotting, separate_tmp2: bool) -> Recipe:
-        """What the next plot takes; separate_tmp2: a tmp2 directory is configured."""
+        """Space that the next plot takes. separate_tmp2: a tmp2 directory is configured."""

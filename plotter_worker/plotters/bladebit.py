@@ -1,7 +1,5 @@
-"""bladebit 1.x to 3.x: ramplot, diskplot, cudaplot. k32 only.
-
-Also through `chia plotters bladebit MODE`, which starts a `bladebit` or `bladebit_cuda`.
-"""
+"""bladebit 1.x to 3.x: ramplot, diskplot, cudaplot; k32 only. Also as the child of `chia plotters bladebit
+MODE`, which starts `bladebit` or `bladebit_cuda`."""
 
 from __future__ import annotations
 
@@ -11,12 +9,9 @@ from collections.abc import Iterable, Sequence
 from common.config.plotting import BladebitMode, BladebitOptions, Plotting
 from common.model.snapshot import Recipe
 from plotter_worker.plotters import bladebit_log, chia_cli
-from plotter_worker.plotters.base import CommandLine, LogReader, Mode, OwnFiles, Room
-from plotter_worker.plotters.chiapos_job import key_arguments
-from plotter_worker.plotters.options import Grammar, Options, parse
-from plotter_worker.plotters.paths import normal
-from plotter_worker.plotters.program import program
-from plotter_worker.plotters.scratch import own_files
+from plotter_worker.plotters.base import CommandLine, LogReader, Mode, OwnFiles, SizeEstimate
+from plotter_worker.plotters.names import normal, own_files
+from plotter_worker.plotters.options import Grammar, Options, key_arguments, parse, program
 from plotter_worker.plotters.size_estimates import (
     bladebit_cuda_tmp_bytes,
     bladebit_disk_tmp_bytes,
@@ -26,21 +21,20 @@ from plotter_worker.plotters.size_estimates import (
 K = 32
 _PROGRAMS = frozenset({"bladebit", "bladebit_cuda"})
 _MODES = {"ramplot": Mode.RAM, "diskplot": Mode.DISK, "cudaplot": Mode.CUDA}
-# Other things that the program does (3.1.1).
+# Commands that do not plot (3.1.1).
 _OTHER_COMMANDS = frozenset(
     {"help", "check", "validate", "plotcmp", "simulate", "iotest", "memtest", "cudacheck"}
 )  # fmt: skip
 
 # Scratch files of diskplot (`t1_0.tmp`, `map2_0.tmp`, `y0_0.tmp`, `meta0_0.tmp`, `index0_0.tmp`,
 # `table_2_marks_0.tmp`, `lp_2_0.tmp`, `lp_map_0_0.tmp`) and of cudaplot's disk modes (`table_l_2.tmp`,
-# `p1unsorted_r.tmp`): none names its plot.
+# `p1unsorted_r.tmp`): none carries a plot id.
 _ANONYMOUS = re.compile(
     r"(?:(?:t[1-7]|map[2-7]|y[01]|meta[01]|index[01])_\d+"
     r"|table_[1-7]_marks_\d+|lp_\w+|table_[lr]_\d+|p1\w+_\w+)\.tmp\Z"
 )
 
-# Words are taken as they stand: `-t1` is an option, not `-t 1`. Before the command -t is the number of
-# threads.
+# Words are not split: `-t1` is an option, not `-t 1`. `-t`, before the command, is the number of threads.
 _GRAMMAR = Grammar(
     values={
         "-t": "threads", "--threads": "threads",
@@ -105,8 +99,8 @@ class Bladebit:
             return None
         if compression is not None:
             found.values["compression"] = compression
-        # 1.x has no commands: it plots in RAM. The plots go to the last word: with several directories a
-        # plot's own is told by its log.
+        # 1.x has no commands: it plots in RAM. The last word is dst; of several directories, the log names
+        # the one that a plot goes to.
         mode = next((_MODES[word] for word in found.words if word in _MODES), Mode.RAM)
         dst = found.words[-1] if found.words[-1] not in _MODES else None
         return self._command(found, dst, mode, cwd, wrapper=False)
@@ -120,17 +114,17 @@ class Bladebit:
     def own_files(self, names: Iterable[str], plot_id: str | None) -> OwnFiles:
         return own_files(names, plot_id, _ANONYMOUS)
 
-    def room(self, command: CommandLine) -> Room | None:
+    def size_estimate(self, command: CommandLine) -> SizeEstimate | None:
         separate = command.tmp2 is not None and command.tmp2 != command.tmp
-        return _room(command.mode, command.compression, separate)
+        return _size_estimate(command.mode, command.compression, separate)
 
     def recipe(self, plotting: Plotting, separate_tmp2: bool) -> Recipe:
         chosen = plotting.bladebit
         mode = _MODES[chosen.mode.value]
         if mode is Mode.CUDA and (chosen.disk_128 or chosen.disk_16):
             mode = Mode.CUDA_DISK
-        room = _room(mode, chosen.compression, separate_tmp2)
-        return Recipe(plotter=self.name, k=K, **vars(room))
+        size = _size_estimate(mode, chosen.compression, separate_tmp2)
+        return Recipe(plotter=self.name, k=K, **vars(size))
 
     def _command(
         self, found: Options, dst: str | None, mode: Mode, cwd: str | None, wrapper: bool
@@ -138,7 +132,7 @@ class Bladebit:
         if mode is Mode.CUDA and found.flags & {"disk128", "disk16"}:
             mode = Mode.CUDA_DISK
         uses_tmp = mode in (Mode.DISK, Mode.CUDA_DISK)
-        # Given one of the two, it takes it for both.
+        # If only one of the two is given, it serves as both.
         tmp = normal(found.text("tmp") or found.text("tmp2"), cwd) if uses_tmp else None
         number = found.number("n")
         return CommandLine(
@@ -156,7 +150,7 @@ class Bladebit:
 
 
 def _mode_arguments(chosen: BladebitOptions, tmp: str, tmp2: str | None) -> list[str]:
-    """Options that stand after the command."""
+    """Build the options that follow the command."""
     words: list[str] = []
     valued: dict[str, str | float | None]
     if chosen.mode is BladebitMode.DISK:
@@ -185,7 +179,7 @@ def _mode_arguments(chosen: BladebitOptions, tmp: str, tmp2: str | None) -> list
 
 
 def _without_compression(arguments: Sequence[str]) -> tuple[list[str], str | None]:
-    """`-z` and `--compress` take a level or none, which then is 1."""
+    """Split off `-z` or `--compress` and its level, which is optional: without one the level is 1."""
     rest = list(arguments)
     for option in ("-z", "--compress"):
         if option in rest:
@@ -196,10 +190,10 @@ def _without_compression(arguments: Sequence[str]) -> tuple[list[str], str | Non
     return rest, None
 
 
-def _room(mode: Mode, compression: int | None, separate_tmp2: bool) -> Room:
+def _size_estimate(mode: Mode, compression: int | None, separate_tmp2: bool) -> SizeEstimate:
     tmp, tmp2 = 0, 0
     if mode is Mode.DISK:
         tmp, tmp2 = bladebit_disk_tmp_bytes(separate_tmp2)
     elif mode is Mode.CUDA_DISK:
         tmp, tmp2 = bladebit_cuda_tmp_bytes(separate_tmp2)
-    return Room(tmp, tmp2, compressed_plot_bytes(K, compression))
+    return SizeEstimate(tmp, tmp2, compressed_plot_bytes(K, compression))

@@ -1,7 +1,7 @@
 """The logs of bladebit: ramplot (1.x to 3.x), diskplot and cudaplot (2.x, 3.x).
 
-Lines are those of 1.2.4 and 3.1.1 (source and public logs). Phases of ramplot mean what they meant in
-plotman 0.5.3; those of the other two follow them:
+Lines are from 1.2.4 and 3.1.1 (source and public logs). Phases of ramplot are the same as in plotman 0.5.3;
+the other modes have similar ones:
 
     Allocating buffers / memory          0:1
     Generating plot                      0:2
@@ -13,8 +13,8 @@ plotman 0.5.3; those of the other two follow them:
               Writing P7, C1, C2, C3     4:1 4:2 4:3 4:4
               Finished Phase N           (N+1):0
               Writing final plot tables  5:1
-    diskplot  Table N                    1:N        no phase 4; the tables C1-C3 are made in phase 1
-              Finished marking table N   2:(8-N)    the next one is being marked
+    diskplot  Table N                    1:N        no phase 4: phase 1 makes the tables C1-C3
+              Finished marking table N   2:(8-N)    the next table is being marked
               Compressing tables N       3:N
               Writing P7 parks           3:7
               Finished Phase 3           5:0
@@ -28,7 +28,7 @@ plotman 0.5.3; those of the other two follow them:
               Serializing P7 entries     3:7
               Completed Phase 3          5:0
               Completed Plot             5:1
-    all       plot renamed               5:2        done, once the total time is told as well
+    all       plot renamed               5:2        done, once the log has the total time, too
 """
 
 from __future__ import annotations
@@ -37,157 +37,156 @@ import re
 
 from common.model.phase import Phase
 from plotter_worker.plotters.base import CommandLine, Mode
-from plotter_worker.plotters.details import DETAILS
-from plotter_worker.plotters.failures import FAILURES, whole_line
 from plotter_worker.plotters.log_parser import ARROW, Handler, RulesReader, merged, rules
 from plotter_worker.plotters.log_state import PlotLogState
-from plotter_worker.plotters.paths import normal, parent
+from plotter_worker.plotters.names import normal, parent
+from plotter_worker.plotters.shared_rules import SHARED_RULES, whole_line
 
 MARKS = (b"Bladebit Chia Plotter", b"[Bladebit ", b"Memory required: 416 GiB.")
 
 # Percent at which each phase begins and ends. ramplot: 314 s in phase 1 of 583 in all (public log of 1.x),
 # phase 3 about a third, 20 s of writing. cudaplot: 67, 11 and 87 s, 15 s of writing (bladebit#296).
-# diskplot: no whole log at hand, taken like ramplot, whose work it does.
+# diskplot does the same work as ramplot, so its shares are taken from there: no complete log is public.
 _RAM_PERCENT = {1: (0.0, 54.0), 2: (54.0, 62.0), 3: (62.0, 96.0), 4: (96.0, 97.0), 5: (97.0, 99.0)}
 _CUDA_PERCENT = {1: (0.0, 37.0), 2: (37.0, 43.0), 3: (43.0, 92.0), 5: (92.0, 99.0)}
 _STEPS = {1: 7, 2: 6, 3: 7, 4: 4, 5: 2}
 _WRITING = {"P7": 1, "C1": 2, "C2": 3, "C3": 4}
 
 
-def reach(story: PlotLogState, major: int, minor: int) -> None:
-    """Phase, and the percent of it: steps within a phase count alike."""
-    begin, end = (_CUDA_PERCENT if story.mode is Mode.CUDA else _RAM_PERCENT).get(major, (0.0, 0.0))
+def reach(state: PlotLogState, major: int, minor: int) -> None:
+    """Set the phase, and its percent: all steps of a phase have equal shares."""
+    begin, end = (_CUDA_PERCENT if state.mode is Mode.CUDA else _RAM_PERCENT).get(major, (0.0, 0.0))
     steps_done = max(minor - 1, 0) / _STEPS.get(major, 1)
-    story.reach(Phase(major, minor), begin + (end - begin) * min(steps_done, 1.0))
+    state.reach(Phase(major, minor), begin + (end - begin) * min(steps_done, 1.0))
 
 
-def _disk_mode(story: PlotLogState, _match: re.Match[str]) -> None:
-    story.mode = Mode.DISK
+def _disk_mode(state: PlotLogState, _match: re.Match[str]) -> None:
+    state.mode = Mode.DISK
 
 
-def _cuda_mode(story: PlotLogState, _match: re.Match[str]) -> None:
-    story.mode = Mode.CUDA
+def _cuda_mode(state: PlotLogState, _match: re.Match[str]) -> None:
+    state.mode = Mode.CUDA
 
 
-def _count(story: PlotLogState, match: re.Match[str]) -> None:
-    story.asked = int(match[1])
+def _count(state: PlotLogState, match: re.Match[str]) -> None:
+    state.asked = int(match[1])
 
 
-def _allocating(story: PlotLogState, _match: re.Match[str]) -> None:
-    if not story.begun:
-        reach(story, 0, 1)
+def _allocating(state: PlotLogState, _match: re.Match[str]) -> None:
+    if not state.begun:
+        reach(state, 0, 1)
 
 
-def _begin(story: PlotLogState, match: re.Match[str]) -> None:
-    story.begin()
-    story.asked = int(match[1] or 0)
-    story.plot.plot_id = match[2]
-    story.plot.k = 32  # it makes no others
-    reach(story, 0, 2)
+def _begin(state: PlotLogState, match: re.Match[str]) -> None:
+    state.begin_plot()
+    state.asked = int(match[1] or 0)
+    state.plot.plot_id = match[2]
+    state.plot.k = 32  # the only k that it makes
+    reach(state, 0, 2)
 
 
-def _temporary_file(story: PlotLogState, match: re.Match[str]) -> None:
-    story.named(match[1])
-    story.plot.final = story.path(match[1])
-    if story.plot.final:
-        story.plot.dst = parent(story.plot.final)
+def _temporary_file(state: PlotLogState, match: re.Match[str]) -> None:
+    state.set_name(match[1])
+    state.plot.final = state.path(match[1])
+    if state.plot.final:
+        state.plot.dst = parent(state.plot.final)
 
 
-def _dst(story: PlotLogState, match: re.Match[str]) -> None:
-    story.plot.dst = story.path(match[1])
+def _dst(state: PlotLogState, match: re.Match[str]) -> None:
+    state.plot.dst = state.path(match[1])
 
 
-def _tmp(story: PlotLogState, match: re.Match[str]) -> None:
-    story.plot.tmp = story.path(match[1])
+def _tmp(state: PlotLogState, match: re.Match[str]) -> None:
+    state.plot.tmp = state.path(match[1])
 
 
-def _tmp2(story: PlotLogState, match: re.Match[str]) -> None:
-    story.plot.tmp2 = story.path(match[1])
+def _tmp2(state: PlotLogState, match: re.Match[str]) -> None:
+    state.plot.tmp2 = state.path(match[1])
 
 
-def _compression(story: PlotLogState, match: re.Match[str]) -> None:
-    story.plot.compression = int(match[1])
+def _compression(state: PlotLogState, match: re.Match[str]) -> None:
+    state.plot.compression = int(match[1])
 
 
-def _running(story: PlotLogState, match: re.Match[str]) -> None:
-    reach(story, int(match[1]), 0)
+def _running(state: PlotLogState, match: re.Match[str]) -> None:
+    reach(state, int(match[1]), 0)
 
 
 def _at(major: int, minor: int) -> Handler:
-    return lambda story, _match: reach(story, major, minor)
+    return lambda state, _match: reach(state, major, minor)
 
 
 def _table_of(major: int) -> Handler:
-    """The table named is being worked on, counted upwards."""
-    return lambda story, match: reach(story, major, int(match[1]))
+    """The line names the table that is being made, counted upwards."""
+    return lambda state, match: reach(state, major, int(match[1]))
 
 
-def _table_done(story: PlotLogState, match: re.Match[str]) -> None:
-    reach(story, 1, min(int(match[1]) + 1, 7))
+def _table_done(state: PlotLogState, match: re.Match[str]) -> None:
+    reach(state, 1, min(int(match[1]) + 1, 7))
 
 
-def _pruning(story: PlotLogState, match: re.Match[str]) -> None:
-    reach(story, 2, 7 - int(match[1]))
+def _pruning(state: PlotLogState, match: re.Match[str]) -> None:
+    reach(state, 2, 7 - int(match[1]))
 
 
-def _marked(story: PlotLogState, match: re.Match[str]) -> None:
-    reach(story, 2, 8 - int(match[1]))
+def _marked(state: PlotLogState, match: re.Match[str]) -> None:
+    reach(state, 2, 8 - int(match[1]))
 
 
-def _writing(story: PlotLogState, match: re.Match[str]) -> None:
-    reach(story, 4, _WRITING[match[1]])
+def _writing(state: PlotLogState, match: re.Match[str]) -> None:
+    reach(state, 4, _WRITING[match[1]])
 
 
-def _phase_done(story: PlotLogState, match: re.Match[str]) -> None:
+def _phase_done(state: PlotLogState, match: re.Match[str]) -> None:
     phase = int(match[1])
-    story.phase_took(phase, match[2])
-    last = 4 if story.mode not in (Mode.DISK, Mode.CUDA) else 3
-    reach(story, phase + 1 if phase < last else 5, 0)
+    state.plot.phase_times_s[phase] = float(match[2])
+    last = 4 if state.mode not in (Mode.DISK, Mode.CUDA) else 3
+    reach(state, phase + 1 if phase < last else 5, 0)
 
 
-def _plotting_done(story: PlotLogState, match: re.Match[str]) -> None:
-    story.plot.total_s = float(match[1])
-    reach(story, 5, 1)
-    _complete(story)
+def _plotting_done(state: PlotLogState, match: re.Match[str]) -> None:
+    state.plot.total_s = float(match[1])
+    reach(state, 5, 1)
+    _complete(state)
 
 
-def _written(story: PlotLogState, match: re.Match[str]) -> None:
-    story.plot.copy_s = float(match[1])
+def _written(state: PlotLogState, match: re.Match[str]) -> None:
+    state.plot.copy_s = float(match[1])
 
 
-def _renamed(story: PlotLogState, match: re.Match[str]) -> None:
-    """To a path, or only a file name in dst."""
-    plot = story.plot
+def _renamed(state: PlotLogState, match: re.Match[str]) -> None:
+    """The line has a path, or only a file name in dst."""
+    plot = state.plot
     if not plot.name:
-        story.named(match[1])
-    plot.path = story.path(match[1]) if "/" in match[1] or not plot.dst else normal(match[1], plot.dst)
-    _complete(story)
+        state.set_name(match[1])
+    plot.path = state.path(match[1]) if "/" in match[1] or not plot.dst else normal(match[1], plot.dst)
+    _complete(state)
 
 
-def _complete(story: PlotLogState) -> None:
-    # The two lines come in either order, by mode and version.
-    plot = story.plot
+def _complete(state: PlotLogState) -> None:
+    # The order of the two lines depends on mode and version.
+    plot = state.plot
     if plot.total_s is not None and plot.path is not None:
-        reach(story, 5, 2)
-        story.complete(plot, plot.path)
+        reach(state, 5, 2)
+        state.complete(plot, plot.path)
 
 
-def _no_space(story: PlotLogState, match: re.Match[str]) -> None:
-    story.stall(match[0])
+def _no_space(state: PlotLogState, match: re.Match[str]) -> None:
+    state.stall(match[0])
 
 
-def _fatal(story: PlotLogState, match: re.Match[str]) -> None:
-    """The message is on the same line or the next."""
+def _fatal(state: PlotLogState, match: re.Match[str]) -> None:
+    """The message follows on the same line or the next."""
     if match[1]:
-        story.fail(match[1])
+        state.fail(match[1])
         return
-    story.fail("Fatal Error")
+    state.fail("Fatal Error")
 
     def take(line: str) -> bool:
-        story.fail(line.removeprefix("[ERROR]"))
+        state.fail(line.removeprefix("[ERROR]"))
         return False
 
-    story.error_follows(take)
+    state.expect_error(take)
 
 
 _SECONDS = r"(\d+(?:\.\d+)?) seconds"
@@ -238,11 +237,10 @@ _RULES = merged(
         (b"[PlotWriter]", r"\[PlotWriter\] Error: .+", whole_line),
         (b"ERROR:", r"ERROR: .+", whole_line),
     ),
-    FAILURES,
-    DETAILS,
+    SHARED_RULES,
 )
 
 
 def reader(command: CommandLine | None = None) -> RulesReader:
-    """A reader for one log of bladebit. command: of the job that writes it, if known."""
+    """Make a reader for one log of bladebit. command: of the job that writes it, if known."""
     return RulesReader(_RULES, command)

@@ -1,11 +1,10 @@
-"""The command line of chia-blockchain's `chia` 2.7.5: which of its commands plot, and their options."""
+"""Command lines of chia-blockchain's `chia` 2.7.5: the commands that plot, and their options."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from plotter_worker.plotters.options import Grammar, Options, parse
-from plotter_worker.plotters.program import program
+from plotter_worker.plotters.options import Grammar, Options, parse, program
 
 # Options of `chia` itself that take a value and may stand before the command.
 _GROUP_VALUES = frozenset({"--root-path", "--keys-root-path", "--passphrase-file"})
@@ -37,8 +36,8 @@ CREATE = Grammar(
     },
 )  # fmt: skip
 
-# `chia plotters chiapos|madmax|bladebit MODE`: argparse. The options of all in one: where a letter means
-# two things (-v, -w), neither matters here.
+# `chia plotters chiapos|madmax|bladebit MODE`: argparse. One table for all three: -v and -w mean different
+# things, but neither meaning matters here.
 PLOTTERS = Grammar(
     values={
         "-k": "k", "--size": "k",
@@ -78,13 +77,13 @@ PLOTTERS = Grammar(
     abbreviations=True,
 )  # fmt: skip
 
-# madMAx takes a value after -v (buckets of phase 3), bladebit none.
+# With madMAx -v has a value (buckets of phase 3), with bladebit it has none.
 MADMAX_WRAPPED = Grammar({**PLOTTERS.values, "-v": "buckets3"}, PLOTTERS.flags, abbreviations=True)
 BLADEBIT_WRAPPED = Grammar(PLOTTERS.values, {**PLOTTERS.flags, "-v": "verbose"}, abbreviations=True)
 
 
 def command(argv: Sequence[str], *words: str) -> list[str] | None:
-    """Arguments after `chia WORDS...`; None if that is not what runs."""
+    """Arguments after `chia WORDS...`; None if another command runs."""
     name, rest = program(argv)
     if name != "chia":
         return None
@@ -94,7 +93,7 @@ def command(argv: Sequence[str], *words: str) -> list[str] | None:
 
 
 def options(argv: Sequence[str], grammar: Grammar, *words: str) -> Options | None:
-    """Options of `chia WORDS...`; None if that is not what runs, or it only prints its help."""
+    """Options of `chia WORDS...`; None if another command runs, or it only prints its help."""
     arguments = command(argv, *words)
     if arguments is None:
         return None

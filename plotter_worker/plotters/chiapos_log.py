@@ -1,6 +1,6 @@
 """The log of chiapos, the library behind `chia plots create` and `chia plotters chiapos`.
 
-Lines are those of chiapos 2.0.12; phases mean what they meant in plotman 0.5.3:
+Lines are from chiapos 2.0.12. Phases are the same as in plotman 0.5.3:
 
     Starting phase N/4                      N:0
     Computing table N            (1-7)      1:N   the table that is being computed
@@ -22,16 +22,15 @@ import re
 
 from common.model.phase import Phase
 from plotter_worker.plotters.base import CommandLine
-from plotter_worker.plotters.details import DETAILS
-from plotter_worker.plotters.failures import FAILURES, said
 from plotter_worker.plotters.log_parser import TIMED, Milestones, RulesReader, merged, rules
 from plotter_worker.plotters.log_state import PlotLogState, Weight, time_of
+from plotter_worker.plotters.shared_rules import SHARED_RULES, first_group
 
 NOISE = b"\tBucket"
 MARK = b"Starting plotting progress into temporary dirs"
 
-# chiapos prints these as "Progress update: 0.NN" after the line that begins a table; without bitfield (-e)
-# not so in phases 2 and 3. Phase 4 and 5 are ours: it prints nothing more after 0.98.
+# chiapos prints these as "Progress update: 0.NN" after the line that begins a table, except in phases 2 and 3
+# without bitfield (-e). After 0.98 it prints none: the values of phases 4 and 5 are estimates.
 _PERCENT = {
     **{Phase(1, table): percent for table, percent in enumerate((1, 6, 12, 20, 28, 36, 42), start=1)},
     **{Phase(2, step): percent for step, percent in enumerate((43, 48, 51, 55, 58, 61), start=1)},
@@ -45,84 +44,84 @@ _milestones = Milestones(_PERCENT)
 _reach, _at = _milestones.reach, _milestones.at
 
 
-def _begin(story: PlotLogState, match: re.Match[str]) -> None:
-    story.begin()
-    story.plot.tmp, story.plot.tmp2 = story.path(match[1]), story.path(match[2])
+def _begin(state: PlotLogState, match: re.Match[str]) -> None:
+    state.begin_plot()
+    state.plot.tmp, state.plot.tmp2 = state.path(match[1]), state.path(match[2])
 
 
-def _plot_id(story: PlotLogState, match: re.Match[str]) -> None:
-    story.plot.plot_id = match[1]
+def _plot_id(state: PlotLogState, match: re.Match[str]) -> None:
+    state.plot.plot_id = match[1]
 
 
-def _size(story: PlotLogState, match: re.Match[str]) -> None:
-    story.plot.k = int(match[1])
+def _size(state: PlotLogState, match: re.Match[str]) -> None:
+    state.plot.k = int(match[1])
 
 
-def _final_dir(story: PlotLogState, match: re.Match[str]) -> None:
-    story.plot.dst = story.path(match[1])
+def _final_dir(state: PlotLogState, match: re.Match[str]) -> None:
+    state.plot.dst = state.path(match[1])
 
 
-def _phase(story: PlotLogState, match: re.Match[str]) -> None:
+def _phase(state: PlotLogState, match: re.Match[str]) -> None:
     phase = int(match[1])
-    _reach(story, phase, 0)
+    _reach(state, phase, 0)
     if phase == 1:
-        # "... Sun Nov 22 15:50:43 2026": ctime(3), in English whatever the locale.
-        story.plot.begun = time_of(" ".join(match[2].split()[-4:]), "%b %d %H:%M:%S %Y")
+        # "... Sun Nov 22 15:50:43 2026": ctime(3), in English in every locale.
+        state.plot.begun = time_of(" ".join(match[2].split()[-4:]), "%b %d %H:%M:%S %Y")
     elif phase == 2:
-        story.plot.bitfield = "without bitfield" not in match[2]
+        state.plot.bitfield = "without bitfield" not in match[2]
     # Phases 3 and 4 name the file that is being written: T2/NAME.plot.2.tmp.
-    story.named(match[2])
-    if story.plot.name and story.plot.dst:
-        story.plot.final = f"{story.plot.dst}/{story.plot.name}.plot"
+    state.set_name(match[2])
+    if state.plot.name and state.plot.dst:
+        state.plot.final = f"{state.plot.dst}/{state.plot.name}.plot"
 
 
-def _computing(story: PlotLogState, match: re.Match[str]) -> None:
-    _reach(story, 1, int(match[1]))
+def _computing(state: PlotLogState, match: re.Match[str]) -> None:
+    _reach(state, 1, int(match[1]))
 
 
-def _backpropagating(story: PlotLogState, match: re.Match[str]) -> None:
-    _reach(story, 2, 8 - int(match[1]))
+def _backpropagating(state: PlotLogState, match: re.Match[str]) -> None:
+    _reach(state, 2, 8 - int(match[1]))
 
 
-def _compressing(story: PlotLogState, match: re.Match[str]) -> None:
-    _reach(story, 3, int(match[1]))
+def _compressing(state: PlotLogState, match: re.Match[str]) -> None:
+    _reach(state, 3, int(match[1]))
 
 
-def _renamed(story: PlotLogState, match: re.Match[str]) -> None:
-    _reach(story, 5, 3)
-    story.complete(story.plot, story.path(match[1]))
+def _renamed(state: PlotLogState, match: re.Match[str]) -> None:
+    _reach(state, 5, 3)
+    state.complete(state.plot, state.path(match[1]))
 
 
-def _progress(story: PlotLogState, match: re.Match[str]) -> None:
-    story.reach(story.plot.phase, float(match[1]) * 100)
+def _progress(state: PlotLogState, match: re.Match[str]) -> None:
+    state.reach(state.plot.phase, float(match[1]) * 100)
 
 
-def _phase_time(story: PlotLogState, match: re.Match[str]) -> None:
-    story.phase_took(int(match[1]), match[2])
+def _phase_time(state: PlotLogState, match: re.Match[str]) -> None:
+    state.plot.phase_times_s[int(match[1])] = float(match[2])
 
 
-def _total(story: PlotLogState, match: re.Match[str]) -> None:
-    story.plot.total_s = float(match[1])
+def _total(state: PlotLogState, match: re.Match[str]) -> None:
+    state.plot.total_s = float(match[1])
 
 
-def _copy_time(story: PlotLogState, match: re.Match[str]) -> None:
-    story.plot.copy_s = float(match[1])
+def _copy_time(state: PlotLogState, match: re.Match[str]) -> None:
+    state.plot.copy_s = float(match[1])
 
 
-def _retrying(story: PlotLogState, match: re.Match[str]) -> None:
-    story.stall(match[0])
+def _retrying(state: PlotLogState, match: re.Match[str]) -> None:
+    state.stall(match[0])
 
 
-def _count(story: PlotLogState, match: re.Match[str]) -> None:
-    story.asked = int(match[1])
+def _count(state: PlotLogState, match: re.Match[str]) -> None:
+    state.asked = int(match[1])
 
 
-def _python_error(story: PlotLogState, match: re.Match[str]) -> None:
-    story.fail(match[1], Weight.TRACEBACK)
+def _python_error(state: PlotLogState, match: re.Match[str]) -> None:
+    state.fail(match[1], Weight.TRACEBACK)
 
 
-def _version(story: PlotLogState, match: re.Match[str]) -> None:
-    story.version = match[1]
+def _version(state: PlotLogState, match: re.Match[str]) -> None:
+    state.version = match[1]
 
 
 _RETRYING = r".*Retrying in five minutes\."
@@ -150,20 +149,19 @@ _RULES = merged(
         (b"Time", rf"Time for phase ([1-4]) ={_SECONDS}", _phase_time),
         (b"Total", rf"Total time ={_SECONDS}", _total),
         (b"Copy", rf"Copy time ={_SECONDS}", _copy_time),
-        # Full or broken drives do not end chiapos: it sleeps and tries again for ever.
+        # On a full or broken drive chiapos does not exit: it sleeps and tries again without end.
         (b"Only", _RETRYING, _retrying),
         (b"Could", _RETRYING, _retrying),
-        (b"Caught", r"Caught plotting error: (.+)", said),
+        (b"Caught", r"Caught plotting error: (.+)", first_group),
         # chia's Python log, with ANSI colours even in a file.
         (TIMED, r".* Starting plot \d+/(\d{1,9})\b", _count),
         (TIMED, r"\S+ (\d[\w.]*)\s+chia\.plotting\.create_plots\s.* Creating \d+ plots", _version),
         (TIMED, r".*: (?:\x1b\[\d+m)?(?:ERROR|CRITICAL)\s*(?:\x1b\[0m)? (.+?)(?:\x1b\[0m)?$", _python_error),
     ),
-    FAILURES,
-    DETAILS,
+    SHARED_RULES,
 )
 
 
 def reader(command: CommandLine | None = None) -> RulesReader:
-    """A reader for one log of chiapos. command: of the job that writes it, if known."""
+    """Make a reader for one log of chiapos. command: of the job that writes it, if known."""
     return RulesReader(_RULES, command, noise=NOISE)

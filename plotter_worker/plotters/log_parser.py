@@ -1,7 +1,7 @@
 """Reads any plotter's log as it grows: bytes -> lines -> a plotter's rules -> Progress.
 
-A rule is looked up by the first word of a line, so that a line that means nothing (five of six, in chia's
-logs) costs no regular expression.
+Rules are looked up by the first word of a line, so that a line without meaning (five of six in chia's logs)
+costs no regular expression.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from plotter_worker.plotters.log_state import PlotLogState
 Handler = Callable[[PlotLogState, re.Match[str]], None]
 Rules = Mapping[bytes, tuple[tuple[re.Pattern[str], Handler], ...]]
 
-# Longer than any line with two paths in it. What is beyond is dropped: a log of zeros is no reason to fill
-# the memory.
+# More than any line with two paths in it. The rest of a longer line is dropped: a damaged log may be
+# gigabytes of zeros.
 _LINE_BYTES = 8 * 1024
 _TAIL_LINES = 100
-# Keys of the rules for lines whose first word says nothing: chia's Python log lines begin with a time,
-# bladebit's renaming of a plot (`X.plot.tmp -> X.plot`) with a path.
+# Keys for lines whose first word varies: lines of chia's Python logging begin with a time, bladebit's
+# `X.plot.tmp -> X.plot` with a path.
 TIMED = b"<time>"
 ARROW = b"<path> ->"
-# `chia plotters madmax` puts this before what it passes on from the plotter's stderr.
+# Prefix that `chia plotters madmax` adds to lines of the plotter's stderr.
 _WRAPPED_STDERR = b"STDERR: "
 
 
 def rules(*lines: tuple[bytes, str, Handler]) -> Rules:
-    """Rules from (first word, pattern, handler). Patterns are matched from the line's first non-blank; of
-    the rules for one word the first that fits is followed."""
+    """Build a table from (first word, pattern, handler). A pattern is matched at the line's first non-blank;
+    of the rules for one word only the first that matches is applied."""
     table: dict[bytes, list[tuple[re.Pattern[str], Handler]]] = {}
     for word, pattern, handler in lines:
         table.setdefault(word, []).append((re.compile(pattern, re.ASCII), handler))
@@ -39,41 +39,37 @@ def rules(*lines: tuple[bytes, str, Handler]) -> Rules:
 
 
 def merged(*tables: Rules) -> Rules:
-    """Rules of several tables; for a word in two of them, those of the first are tried first."""
+    """Join tables. For one first word, the rules of the earlier table are tried first."""
     words: Iterable[bytes] = dict.fromkeys(word for table in tables for word in table)
     return {word: tuple(rule for table in tables for rule in table.get(word, ())) for word in words}
 
 
 class Milestones:
-    """Handlers for lines that say how far a plot is.
-
-    percent: what is done by then; a phase without one changes nothing in that.
-    """
+    """Handlers for lines that begin a phase. percent: what is done at that point; a phase that it lacks
+    leaves the percent unchanged."""
 
     def __init__(self, percent: Mapping[Phase, float]) -> None:
         self._percent = percent
 
-    def reach(self, story: PlotLogState, major: int, minor: int) -> None:
+    def reach(self, state: PlotLogState, major: int, minor: int) -> None:
         phase = Phase(major, minor)
-        story.reach(phase, self._percent.get(phase))
+        state.reach(phase, self._percent.get(phase))
 
     def at(self, major: int, minor: int) -> Handler:
-        """For a line that always means the same phase."""
-        return lambda story, _match: self.reach(story, major, minor)
+        """Make a handler for a line that always begins the same phase."""
+        return lambda state, _match: self.reach(state, major, minor)
 
 
 class RulesReader:
-    """A `base.LogReader` that follows a table of rules.
-
-    noise: how lines begin that are not even worth a look, and do not appear in the tail.
-    """
+    """A `base.LogReader` that applies a table of rules. noise: lines that begin so are skipped, also in the
+    tail."""
 
     def __init__(self, table: Rules, command: CommandLine | None, noise: bytes | None = None) -> None:
         self._table = table
         self._noise = noise
         self._pending = b""
         self._tail: deque[bytes] = deque(maxlen=_TAIL_LINES)
-        self._story = PlotLogState(
+        self._state = PlotLogState(
             cwd=command.cwd if command else None,
             asked=command.n if command else None,
             mode=command.mode if command else Mode.CPU,
@@ -95,7 +91,7 @@ class RulesReader:
     @property
     def progress(self) -> Progress:
         if self._progress is None:
-            self._progress = self._story.progress()
+            self._progress = self._state.progress()
         return self._progress
 
     def tail(self, count: int) -> str:
@@ -109,12 +105,12 @@ class RulesReader:
         if not text:
             return
         self._tail.append(line.rstrip())
-        if self._story.expects_error:
+        if self._state.expects_error:
             self._progress = None
-            self._story.continue_error(line.removeprefix(_WRAPPED_STDERR).decode(errors="replace"))
-        if self._story.stalled is not None:
+            self._state.continue_error(line.removeprefix(_WRAPPED_STDERR).decode(errors="replace"))
+        if self._state.stalled is not None:
             self._progress = None
-            self._story.goes_on()
+            self._state.end_stall()
         entries = self._table.get(_key(text))
         if not entries:
             return
@@ -122,8 +118,8 @@ class RulesReader:
         for pattern, handler in entries:
             match = pattern.match(decoded)
             if match:
-                self._progress = None  # made anew when asked for; lines that mean nothing leave it as it is
-                handler(self._story, match)
+                self._progress = None  # rebuilt on demand; lines without a rule leave it valid
+                handler(self._state, match)
                 return
 
 

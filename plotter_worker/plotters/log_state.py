@@ -1,4 +1,4 @@
-"""What a log told so far, while it is being read: the plot being made, those made, and what went wrong."""
+"""The state of a log while it is read: the current plot, the complete ones, and what went wrong."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 from types import MappingProxyType
+from typing import TypedDict
 
 from common.model.phase import Phase
-from plotter_worker.plotters.base import NOT_BEGUN, Details, DonePlot, Mode, Progress
-from plotter_worker.plotters.paths import PLOT_NAME, normal
+from plotter_worker.plotters.base import NOT_BEGUN, DonePlot, Mode, PlotDetails, Progress
+from plotter_worker.plotters.names import PLOT_NAME, normal
 
 
 class Weight(IntEnum):
-    """How telling an error is; a weaker one never replaces a stronger one."""
+    """How much an error message explains. A weaker one never replaces a stronger one."""
 
     CONSEQUENCE = 0  # "Aborted!"
     TRACEBACK = 1
@@ -23,7 +24,11 @@ class Weight(IntEnum):
 
 @dataclass
 class Plot:
-    """A plot in the making. `proper_name`: the plotter gives its file the final name only when complete."""
+    """One plot of the log. For the other fields see `base.Progress` and `base.PlotDetails`.
+
+    name: file name without directory and ending.
+    path: where the log says that the complete plot is.
+    """
 
     plot_id: str | None = None
     name: str | None = None
@@ -38,18 +43,32 @@ class Plot:
     phase_times_s: dict[int, float] = field(default_factory=dict)
     total_s: float | None = None
     copy_s: float | None = None
-    path: str | None = None  # where the log says that it lies complete
+    path: str | None = None
     done: bool = False
-    begun: datetime | None = None  # by the plotter's own clock
+    begun: datetime | None = None
     bitfield: bool | None = None
+
+
+class _PlotFields(TypedDict):
+    """Arguments of `base.LoggedPlot`."""
+
+    plot_id: str | None
+    total_s: float | None
+    copy_s: float | None
+    phase_times_s: MappingProxyType[int, float]
+    details: PlotDetails
 
 
 @dataclass
 class PlotLogState:
-    """Told by the handlers of a plotter's rules, line by line.
+    """Changed by the handlers of a plotter's rules, line by line. `progress` makes a frozen copy.
 
-    cwd: for relative paths. asked: plots this job makes; None: not known; 0 or less: endless.
-    mode: in which a plotter of several modes writes this log.
+    cwd: base of relative paths. asked: as in `base.Progress`.
+    mode: of a plotter that has several.
+    begun: number of plots begun.
+    copying: file name -> plot whose copy runs while the next plot is made.
+    version, threads, buckets, buffer_mib: of the job, the same for all its plots.
+    stalled_copy: name of the plot whose copy stalls while the next plot is made.
     """
 
     cwd: str | None
@@ -59,38 +78,38 @@ class PlotLogState:
     begun: int = 0
     proven: bool = False
     done: list[Plot] = field(default_factory=list)
-    copying: dict[str, Plot] = field(default_factory=dict)  # by name, plots whose copy runs beside the next
-    version: str | None = None  # of the plotter; this and what follows holds for all plots of the job
+    copying: dict[str, Plot] = field(default_factory=dict)
+    version: str | None = None
     threads: int | None = None
     buckets: int | None = None
     buffer_mib: int | None = None
     stalled: str | None = None
-    stall_lasts_for: str | None = None  # name of the plot whose copy stalls, while the next is being made
+    stalled_copy: str | None = None
     error: str | None = None
     _weight: Weight = Weight.CONSEQUENCE
-    _reading: Callable[[str], bool] | None = None
+    _take_error: Callable[[str], bool] | None = None
 
     def path(self, text: str) -> str | None:
+        """Make a path of the log absolute."""
         return normal(text, self.cwd)
 
-    def begin(self) -> None:
-        """A new plot begins, in the directories of the one before until the log says otherwise. What is
-        still told of that one concerns only its copy."""
+    def begin_plot(self) -> None:
+        """Begin a new plot in the directories of the previous one, until the log names others."""
         old = self.plot
         self.plot = Plot(tmp=old.tmp, tmp2=old.tmp2, dst=old.dst, compression=old.compression)
         self.begun += 1
 
     def reach(self, phase: Phase, percent: float | None = None) -> None:
-        """Phase and percent never go back within a plot."""
+        """Advance the current plot. Neither phase nor percent ever decreases."""
         self.plot.phase = max(self.plot.phase, phase)
         if percent is not None:
             self.plot.percent = max(self.plot.percent, float(min(percent, 100)))
         if phase.major >= 1:
             self.proven = True
 
-    def named(self, name: str) -> None:
-        """The plot's file is called so (without directory; the ending does not matter)."""
-        match = PLOT_NAME.search(name)
+    def set_name(self, path: str) -> None:
+        """Read plot id, k, compression and time from a path that contains the plot's file name."""
+        match = PLOT_NAME.search(path)
         if not match:
             return
         self.plot.name = match[0]
@@ -101,11 +120,8 @@ class PlotLogState:
         if self.plot.begun is None:
             self.plot.begun = time_of(match["date"], "%Y-%m-%d-%H-%M")
 
-    def phase_took(self, phase: int, seconds: str) -> None:
-        self.plot.phase_times_s[phase] = float(seconds)
-
     def complete(self, plot: Plot, path: str | None) -> None:
-        """This plot has its final name. Told twice it counts once."""
+        """Count a plot that has its final name; once, even if two lines say so."""
         if path:
             plot.path = path
         plot.percent = 100.0
@@ -114,68 +130,60 @@ class PlotLogState:
             self.done.append(plot)
         if plot.name:
             self.copying.pop(plot.name, None)
-            if self.stall_lasts_for == plot.name:
-                self.stalled = self.stall_lasts_for = None
+            if self.stalled_copy == plot.name:
+                self.stalled = self.stalled_copy = None
 
     def reopen(self, plot: Plot) -> None:
-        """What looked complete is not: its copy begins only now."""
+        """Take back `complete`: the plot's copy only begins now."""
         if plot.done:
             plot.done = False
             plot.percent = 99.0
             self.done.remove(plot)
 
-    def stall(self, words: str, plot_name: str | None = None) -> None:
-        """It waits until somebody makes room. plot_name: it is the copy of that plot that waits, and
-        lines about other plots say nothing of it."""
-        self.stalled = words
-        self.stall_lasts_for = plot_name
+    def stall(self, message: str, plot_name: str | None = None) -> None:
+        """Note that the plotter waits for space. plot_name: only the copy of that plot waits, so that lines
+        about other plots do not end the stall."""
+        self.stalled = message
+        self.stalled_copy = plot_name
 
-    def goes_on(self) -> None:
-        """Another line came: what it waited for has passed."""
-        if self.stall_lasts_for is None:
+    def end_stall(self) -> None:
+        """Note that another line came."""
+        if self.stalled_copy is None:
             self.stalled = None
 
-    def fail(self, words: str, weight: Weight = Weight.CAUSE) -> None:
+    def fail(self, message: str, weight: Weight = Weight.CAUSE) -> None:
+        """Keep an error message unless a stronger one is known."""
         if self.error is None or weight >= self._weight:
-            self.error = " ".join(words.split())
+            self.error = " ".join(message.split())
             self._weight = weight
 
-    def error_follows(self, take: Callable[[str], bool]) -> None:
-        """The words of an error are on a line to come. take: given each line with its indentation, returns
-        whether it still waits."""
-        self._reading = take
+    def expect_error(self, take: Callable[[str], bool]) -> None:
+        """Call `take` with each following line, indentation included, until it returns False."""
+        self._take_error = take
 
     @property
     def expects_error(self) -> bool:
-        return self._reading is not None
+        return self._take_error is not None
 
     def continue_error(self, line: str) -> None:
-        if self._reading and not self._reading(line):
-            self._reading = None
+        if self._take_error and not self._take_error(line):
+            self._take_error = None
 
     def progress(self) -> Progress:
+        """A frozen copy."""
         plot = self.plot
         return Progress(
-            plot_id=plot.plot_id,
-            k=plot.k,
-            compression=plot.compression,
+            **self._fields(plot),
             phase=plot.phase,
             percent=plot.percent,
-            tmp=plot.tmp,
-            tmp2=plot.tmp2,
-            dst=plot.dst,
             final=plot.final,
-            phase_times_s=MappingProxyType(dict(plot.phase_times_s)),
-            total_s=plot.total_s,
-            copy_s=plot.copy_s,
-            plots_done=tuple(self._done(each) for each in self.done),
-            stalled=self.stalled,
+            plots_done=tuple(DonePlot(**self._fields(each), path=each.path) for each in self.done),
+            copying=tuple(each.plot_id for each in self.copying.values() if each.plot_id),
             asked=self.asked,
+            stalled=self.stalled,
             error=self.error,
             proven=self.proven,
             finished=self._finished(),
-            copying=tuple(each.plot_id for each in self.copying.values() if each.plot_id),
-            details=self._details(plot),
         )
 
     def _finished(self) -> bool:
@@ -183,36 +191,32 @@ class PlotLogState:
             return len(self.done) >= self.asked
         return bool(self.done) and self.plot.done and not self.copying
 
-    def _done(self, plot: Plot) -> DonePlot:
-        return DonePlot(
+    def _fields(self, plot: Plot) -> _PlotFields:
+        return _PlotFields(
             plot_id=plot.plot_id,
-            path=plot.path,
             total_s=plot.total_s,
             copy_s=plot.copy_s,
             phase_times_s=MappingProxyType(dict(plot.phase_times_s)),
-            details=self._details(plot),
-        )
-
-    def _details(self, plot: Plot) -> Details:
-        return Details(
-            k=plot.k,
-            compression=plot.compression,
-            tmp=plot.tmp,
-            tmp2=plot.tmp2,
-            dst=plot.dst,
-            version=self.version,
-            threads=self.threads,
-            buckets=self.buckets,
-            buffer_mib=self.buffer_mib,
-            bitfield=plot.bitfield,
-            begun=plot.begun,
-            mode=self.mode,
+            details=PlotDetails(
+                k=plot.k,
+                compression=plot.compression,
+                tmp=plot.tmp,
+                tmp2=plot.tmp2,
+                dst=plot.dst,
+                version=self.version,
+                threads=self.threads,
+                buckets=self.buckets,
+                buffer_mib=self.buffer_mib,
+                bitfield=plot.bitfield,
+                begun=plot.begun,
+                mode=self.mode,
+            ),
         )
 
 
 def time_of(text: str, layout: str) -> datetime | None:
-    """A time as a plotter prints it, without a time zone; None where it is none."""
+    """Parse a plotter's time, which has no time zone; None if it does not fit `layout`."""
     try:
-        return datetime.strptime(text, layout)  # noqa: DTZ007  the plotter tells no zone
+        return datetime.strptime(text, layout)  # noqa: DTZ007  the plotter prints no zone
     except ValueError:
         return None

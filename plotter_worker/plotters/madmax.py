@@ -1,5 +1,8 @@
-"""madMAx's `chia_plot` (1.1.8), and Gigahorse, whose CPU plotter has the same name and whose GPU plotters are
-called `cuda_plot_k32` and the like. Also through `chia plotters madmax`, which starts a `chia_plot`."""
+"""madMAx's `chia_plot` (1.1.8), also as the child of `chia plotters madmax`; and Gigahorse, whose CPU plotter
+has the same name, and whose GPU plotters have names like `cuda_plot_k32`.
+
+This module and `madmax_log.py` are the pair to copy for a new plotter.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,9 @@ from collections.abc import Iterable, Sequence
 from common.config.plotting import Plotting
 from common.model.snapshot import Recipe
 from plotter_worker.plotters import chia_cli, madmax_log
-from plotter_worker.plotters.base import CommandLine, LogReader, Mode, OwnFiles, Room
-from plotter_worker.plotters.chiapos_job import key_arguments
-from plotter_worker.plotters.options import Grammar, Options, parse
-from plotter_worker.plotters.paths import normal
-from plotter_worker.plotters.program import program
-from plotter_worker.plotters.scratch import own_files
+from plotter_worker.plotters.base import CommandLine, LogReader, Mode, OwnFiles, SizeEstimate
+from plotter_worker.plotters.names import normal, own_files
+from plotter_worker.plotters.options import Grammar, Options, key_arguments, parse, program
 from plotter_worker.plotters.size_estimates import (
     compressed_plot_bytes,
     gigahorse_gpu_tmp_bytes,
@@ -23,7 +23,7 @@ from plotter_worker.plotters.size_estimates import (
 
 _CPU = re.compile(r"chia_plot(?:_k(?P<k>\d\d))?\Z")
 _GPU = re.compile(r"cuda_plot(?:_k(?P<k>\d\d)(?:_v\d+)?)?\Z")
-# Gigahorse on a GPU names its disk buffers without the plot: `cuda_plot_tmp2_<n>.tmp`.
+# Disk buffers of Gigahorse on a GPU carry no plot id: `cuda_plot_tmp2_<n>.tmp`.
 _ANONYMOUS = re.compile(r"cuda_plot_tmp\d?_.*\.tmp\Z")
 
 _GRAMMAR = Grammar(
@@ -69,7 +69,7 @@ class Madmax:
         chosen = plotting.madmax
         return [
             chosen.chosen_executable,
-            # Versions before k33 know no -k.
+            # Versions that only make k32 have no -k.
             *(("-k", str(chosen.k)) if chosen.k != 32 else ()),
             *(("-x", str(chosen.network_port)) if chosen.network_port else ()),
             *(("-C", str(chosen.compression)) if chosen.compression else ()),
@@ -97,7 +97,7 @@ class Madmax:
         found = parse(arguments, _GRAMMAR)
         if "help" in found.flags:
             return None
-        # The GPU plotters have their k in their name; chia_plot_k34 plots k32 unless told otherwise.
+        # A GPU plotter's name gives its k; chia_plot_k34 plots k32 unless -k says otherwise.
         k = int(match["k"]) if gpu and match["k"] else 32
         return self._command(found, cwd, k=k, mode=Mode.GPU if gpu else Mode.CPU, wrapper=False)
 
@@ -110,20 +110,20 @@ class Madmax:
     def own_files(self, names: Iterable[str], plot_id: str | None) -> OwnFiles:
         return own_files(names, plot_id, _ANONYMOUS)
 
-    def room(self, command: CommandLine) -> Room | None:
+    def size_estimate(self, command: CommandLine) -> SizeEstimate | None:
         if command.k is None:
             return None
         separate = command.tmp2 is not None and command.tmp2 != command.tmp
-        return _room(command.k, command.compression, separate, command.mode)
+        return _size_estimate(command.k, command.compression, separate, command.mode)
 
     def recipe(self, plotting: Plotting, separate_tmp2: bool) -> Recipe:
         chosen = plotting.madmax
-        room = _room(chosen.k, chosen.compression, separate_tmp2, Mode.CPU)
-        return Recipe(plotter=self.name, k=chosen.k, **vars(room))
+        size = _size_estimate(chosen.k, chosen.compression, separate_tmp2, Mode.CPU)
+        return Recipe(plotter=self.name, k=chosen.k, **vars(size))
 
     def _command(self, found: Options, cwd: str | None, k: int, mode: Mode, wrapper: bool) -> CommandLine:
         tmp = normal(found.text("tmp") or ".", cwd)
-        # tmp2 falls back to tmp; on a GPU to memory.
+        # Without -2, tmp2 is tmp; on a GPU it is memory.
         no_tmp2 = None if mode is Mode.GPU or found.text("tmp2") else tmp
         return CommandLine(
             plotter=self.name,
@@ -144,13 +144,13 @@ def _count(number: int | None) -> int:
 
 
 def _slash(directory: str) -> str:
-    """madMAx refuses a directory without its slash."""
+    """End a directory in a slash, which madMAx demands."""
     return directory.rstrip("/") + "/"
 
 
-def _room(k: int, compression: int | None, separate_tmp2: bool, mode: Mode) -> Room:
+def _size_estimate(k: int, compression: int | None, separate_tmp2: bool, mode: Mode) -> SizeEstimate:
     if mode is Mode.GPU:
         tmp, tmp2 = gigahorse_gpu_tmp_bytes(k, compression, separate_tmp2)
     else:
         tmp, tmp2 = madmax_tmp_bytes(k, separate_tmp2)
-    return Room(tmp, tmp2, compressed_plot_bytes(k, compression))
+    return SizeEstimate(tmp, tmp2, compressed_plot_bytes(k, compression))

@@ -1,7 +1,7 @@
-"""The log of madMAx's `chia_plot`, and of Gigahorse (`chia_plot`, `cuda_plot_*`), which writes alike.
+"""The log of madMAx's `chia_plot`, and of Gigahorse (`chia_plot`, `cuda_plot_*`), whose lines are similar.
 
-Lines are those of chia_plot 1.1.8 (5b5bd68); Gigahorse's from its README and issues. A `[P1] Table N took`
-says that table N is done. Phases mean what they meant in plotman 0.5.3:
+Lines are from chia_plot 1.1.8 (5b5bd68), and from Gigahorse's README and issues. `[P1] Table N took` means
+that table N is complete. Phases are the same as in plotman 0.5.3:
 
     Plot Name                                1:1
     [P1] Table N took             (1-6)      1:(N+1)   table N+1 is being computed
@@ -17,7 +17,7 @@ says that table N is done. Phases mean what they meant in plotman 0.5.3:
     Started copy to                          5:1
     Renamed final plot to, Copy to ... finished  5:2   done
 
-With several plots in one job the copy of one runs beside the making of the next, and their lines mix.
+With several plots in one job, the copy of one runs while the next is made, and their lines mix.
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ import re
 
 from common.model.phase import Phase
 from plotter_worker.plotters.base import CommandLine
-from plotter_worker.plotters.details import DETAILS
-from plotter_worker.plotters.failures import FAILURES, whole_line
 from plotter_worker.plotters.log_parser import Milestones, RulesReader, merged, rules
 from plotter_worker.plotters.log_state import Plot, PlotLogState, time_of
-from plotter_worker.plotters.paths import PLOT_NAME, parent
+from plotter_worker.plotters.names import PLOT_NAME, parent
+from plotter_worker.plotters.shared_rules import SHARED_RULES, whole_line
 
 MARKS = (b"Multi-threaded pipelined Chia", b"next-gen CUDA plotter")
 
@@ -52,101 +51,101 @@ _milestones = Milestones(_PERCENT)
 _reach, _at = _milestones.reach, _milestones.at
 
 
-def _begin(story: PlotLogState, match: re.Match[str]) -> None:
-    story.begin()
-    story.asked = int(match[1])
+def _begin(state: PlotLogState, match: re.Match[str]) -> None:
+    state.begin_plot()
+    state.asked = int(match[1])
     if match[2]:
-        story.plot.begun = time_of(match[2], "%Y/%m/%d %H:%M:%S")
+        state.plot.begun = time_of(match[2], "%Y/%m/%d %H:%M:%S")
 
 
-def _name(story: PlotLogState, match: re.Match[str]) -> None:
-    story.named(match[1])
-    if story.plot.name and story.plot.dst:
-        story.plot.final = f"{story.plot.dst}/{story.plot.name}.plot"
-    _reach(story, 1, 1)
+def _name(state: PlotLogState, match: re.Match[str]) -> None:
+    state.set_name(match[1])
+    if state.plot.name and state.plot.dst:
+        state.plot.final = f"{state.plot.dst}/{state.plot.name}.plot"
+    _reach(state, 1, 1)
 
 
-def _dst(story: PlotLogState, match: re.Match[str]) -> None:
-    # Gigahorse names each of several destinations; which one a plot goes to is told when its copy begins.
-    story.plot.dst = story.plot.dst or story.path(match[1])
+def _dst(state: PlotLogState, match: re.Match[str]) -> None:
+    # Gigahorse lists several destinations here. The line that begins a copy names the one that is used.
+    state.plot.dst = state.plot.dst or state.path(match[1])
 
 
-def _tmp(story: PlotLogState, match: re.Match[str]) -> None:
-    story.plot.tmp = story.path(match[1])
+def _tmp(state: PlotLogState, match: re.Match[str]) -> None:
+    state.plot.tmp = state.path(match[1])
 
 
-def _tmp2(story: PlotLogState, match: re.Match[str]) -> None:
-    story.plot.tmp2 = story.path(match[1])
+def _tmp2(state: PlotLogState, match: re.Match[str]) -> None:
+    state.plot.tmp2 = state.path(match[1])
 
 
-def _compression(story: PlotLogState, match: re.Match[str]) -> None:
-    story.plot.compression = int(match[1])
+def _compression(state: PlotLogState, match: re.Match[str]) -> None:
+    state.plot.compression = int(match[1])
 
 
-def _p1(story: PlotLogState, match: re.Match[str]) -> None:
-    _reach(story, 1, int(match[1]) + 1)
+def _p1(state: PlotLogState, match: re.Match[str]) -> None:
+    _reach(state, 1, int(match[1]) + 1)
 
 
-def _p2(story: PlotLogState, match: re.Match[str]) -> None:
-    _reach(story, 2, 9 - int(match[1]))
+def _p2(state: PlotLogState, match: re.Match[str]) -> None:
+    _reach(state, 2, 9 - int(match[1]))
 
 
-def _p3(story: PlotLogState, match: re.Match[str]) -> None:
-    _reach(story, 3, int(match[1]))
+def _p3(state: PlotLogState, match: re.Match[str]) -> None:
+    _reach(state, 3, int(match[1]))
 
 
-def _phase_took(story: PlotLogState, match: re.Match[str]) -> None:
+def _phase_took(state: PlotLogState, match: re.Match[str]) -> None:
     phase = int(match[1])
-    story.phase_took(phase, match[2])
+    state.plot.phase_times_s[phase] = float(match[2])
     if phase >= 2:
-        _reach(story, phase + 1, 0)
+        _reach(state, phase + 1, 0)
 
 
-def _total(story: PlotLogState, match: re.Match[str]) -> None:
-    plot = story.plot
+def _total(state: PlotLogState, match: re.Match[str]) -> None:
+    plot = state.plot
     plot.total_s = float(match[1])
-    _reach(story, 5, 0)
+    _reach(state, 5, 0)
     if plot.dst and plot.dst == plot.tmp:
-        # Made where it belongs: nothing is copied, no more lines come.
-        story.complete(plot, plot.final)
+        # The plot already is in dst: no copy follows, and no line.
+        state.complete(plot, plot.final)
 
 
-def _plot_of(story: PlotLogState, path: str) -> Plot:
-    """The plot that a line about a copy speaks of; a new one if the log did not tell of its making."""
+def _plot_of(state: PlotLogState, path: str) -> Plot:
+    """Find the plot whose copy a line is about; a new one if the log does not contain its making."""
     match = PLOT_NAME.search(path)
-    if not match or match[0] == story.plot.name:
-        return story.plot
-    return story.copying.get(match[0]) or Plot(plot_id=match["id"], name=match[0], k=int(match["k"]))
+    if not match or match[0] == state.plot.name:
+        return state.plot
+    return state.copying.get(match[0]) or Plot(plot_id=match["id"], name=match[0], k=int(match["k"]))
 
 
-def _copy_begins(story: PlotLogState, match: re.Match[str]) -> None:
-    plot = _plot_of(story, match[1])
-    story.reopen(plot)
-    plot.final = story.path(match[1])
+def _copy_begins(state: PlotLogState, match: re.Match[str]) -> None:
+    plot = _plot_of(state, match[1])
+    state.reopen(plot)
+    plot.final = state.path(match[1])
     plot.dst = parent(plot.final) if plot.final else None
     if plot.name:
-        story.copying[plot.name] = plot
-    if plot is story.plot:
-        _reach(story, 5, 1)
+        state.copying[plot.name] = plot
+    if plot is state.plot:
+        _reach(state, 5, 1)
 
 
-def _copied(story: PlotLogState, match: re.Match[str]) -> None:
-    plot = _plot_of(story, match[1])
+def _copied(state: PlotLogState, match: re.Match[str]) -> None:
+    plot = _plot_of(state, match[1])
     if match.lastindex == 2:
         plot.copy_s = float(match[2])
-    if plot is story.plot:
-        _reach(story, 5, 2)
-    story.complete(plot, story.path(match[1]))
+    if plot is state.plot:
+        _reach(state, 5, 2)
+    state.complete(plot, state.path(match[1]))
 
 
-def _copy_fails(story: PlotLogState, match: re.Match[str]) -> None:
-    # It tries again every five minutes, without another word.
-    story.stall(match[0], _plot_of(story, match[1]).name)
+def _copy_fails(state: PlotLogState, match: re.Match[str]) -> None:
+    # It tries again every five minutes, and logs nothing more.
+    state.stall(match[0], _plot_of(state, match[1]).name)
 
 
-def _will_stop(story: PlotLogState, _match: re.Match[str]) -> None:
-    # After SIGINT or SIGTERM with -n above 1: what was begun is finished, and no more.
-    story.asked = max(story.begun, 1)
+def _will_stop(state: PlotLogState, _match: re.Match[str]) -> None:
+    # After SIGINT or SIGTERM with -n above 1: it finishes the current plot, and stops.
+    state.asked = max(state.begun, 1)
 
 
 _SECONDS = r"(\d+(?:\.\d+)?(?:e[-+]?\d+)?) sec"
@@ -179,11 +178,10 @@ _RULES = merged(
         (b"Failed", r"Failed to .+", whole_line),
         (b"Option", r"Option .+ does not exist.*", whole_line),
     ),
-    FAILURES,
-    DETAILS,
+    SHARED_RULES,
 )
 
 
 def reader(command: CommandLine | None = None) -> RulesReader:
-    """A reader for one log of madMAx. command: of the job that writes it, if known."""
+    """Make a reader for one log of madMAx. command: of the job that writes it, if known."""
     return RulesReader(_RULES, command)

@@ -1,20 +1,25 @@
-"""Reads the options of somebody else's command line. What is not known is passed over, never an error."""
+"""Reads the command lines of plotters: which program runs, and its options. Unknown options are no error."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+_PYTHON = re.compile(r"python[\d.]*\Z")
+# Python's own options that take a value in the next word.
+_PYTHON_VALUES = frozenset({"-X", "-W", "--check-hash-based-pycs"})
 
 
 @dataclass(frozen=True)
 class Grammar:
     """How a program spells its options.
 
-    values: options that take a value -> name under which it is kept, e.g. {"-k": "k", "--size": "k"}.
-    flags: options that take none -> name.
-    clusters: whether `-exk32` is `-e -x -k 32` (click, argparse, cxxopts); bladebit instead takes each word
-        as it stands, so that its `-t1` is an option of its own.
-    abbreviations: whether `--tmp` stands for `--tmp_dir` (argparse).
+    values: option with a value -> our name for it, e.g. {"-k": "k", "--size": "k"}.
+    flags: option without a value -> our name for it.
+    clusters: `-exk32` means `-e -x -k 32` (click, argparse, cxxopts). bladebit does not split words: its
+        `-t1` is one option.
+    abbreviations: `--tmp` means `--tmp_dir` (argparse).
     """
 
     values: Mapping[str, str]
@@ -25,7 +30,8 @@ class Grammar:
 
 @dataclass
 class Options:
-    """What was found: for each name the last value given, flags, and the words that are no option."""
+    """The options of one command line by our names, and the words that are no options. Of a repeated option
+    the last value counts."""
 
     values: dict[str, str] = field(default_factory=dict)
     flags: set[str] = field(default_factory=set)
@@ -35,7 +41,7 @@ class Options:
         return self.values.get(name)
 
     def number(self, name: str) -> int | None:
-        """The value as a number; None if it is absent or is none."""
+        """The value as a number; None if it is absent or no number."""
         try:
             return int(self.values[name])
         except (KeyError, ValueError):
@@ -43,7 +49,7 @@ class Options:
 
 
 def parse(arguments: Sequence[str], grammar: Grammar) -> Options:
-    """Options and words of `arguments` (without the program's name)."""
+    """Read `arguments`, without the program's name."""
     found = Options()
     rest = list(reversed(arguments))
     while rest:
@@ -95,8 +101,42 @@ def _cluster(letters: str, rest: list[str], grammar: Grammar, found: Options) ->
             value = letters[position:]
             if not value:
                 value = rest.pop() if rest else ""
-            # cxxopts and argparse take `-k=32` for `-k 32`.
+            # cxxopts and argparse read `-k=32` as `-k 32`.
             found.values[grammar.values[option]] = value.removeprefix("=")
             return
         if option in grammar.flags:
             found.flags.add(grammar.flags[option])
+
+
+def program(argv: Sequence[str]) -> tuple[str, list[str]]:
+    """Split an argv into the program's base name and its arguments; ("", []) for a zombie, which has no argv.
+
+    A Python script is named by the script: `/venv/bin/python3.11 /venv/bin/chia plots` is
+    ("chia", ["plots"]), as is `python -m chia.cmds.chia plots`. Python without a script is "python".
+    """
+    if not argv:
+        return "", []
+    name, rest = _base(argv[0]), list(argv[1:])
+    if not _PYTHON.match(name):
+        return name, rest
+    while rest:
+        word = rest.pop(0)
+        if word == "-m" and rest:
+            return rest.pop(0).rpartition(".")[2], rest
+        if word in _PYTHON_VALUES:
+            rest = rest[1:]
+        elif not word.startswith("-"):
+            return _base(word), rest
+        elif word == "-c":
+            break
+    return "python", []
+
+
+def _base(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def key_arguments(farmer_pk: str | None, pool_pk: str | None, contract: str | None) -> list[str]:
+    """Build -f, -p and -c, which chia, madMAx and bladebit spell alike; absent keys are left out."""
+    keys = (("-f", farmer_pk), ("-p", pool_pk), ("-c", contract))
+    return [word for option, key in keys if key for word in (option, key)]

@@ -1,4 +1,4 @@
-"""All plotters that we know."""
+"""All plotters that plotman knows."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from common.config import Config
 from common.model.snapshot import Recipe
 from plotter_worker.plotters.base import CommandLine, Plotter
 from plotter_worker.plotters.bladebit import Bladebit
-from plotter_worker.plotters.chia import Chia
-from plotter_worker.plotters.chiapos import ChiaPlottersChiapos
+from plotter_worker.plotters.chiapos import Chia, ChiaPlottersChiapos
 from plotter_worker.plotters.madmax import Madmax
 
-# chia before chiapos: their logs differ only in what chia adds.
+# Chia first: its log also has the mark of ChiaPlottersChiapos.
 PLOTTERS: tuple[Plotter, ...] = (Chia(), ChiaPlottersChiapos(), Madmax(), Bladebit())
 _BY_NAME = {plotter.name: plotter for plotter in PLOTTERS}
 
 
 def plotter_for(name: str) -> Plotter:
-    """The plotter of this name (`plotting.type`). Raises KeyError for a name that is none."""
+    """The plotter of this name (`plotting.type`). Raises KeyError for an unknown name."""
     return _BY_NAME[name]
 
 
 def recipe_of(settings: Config) -> Recipe:
-    """The next plot that a plotter host makes by these settings."""
+    """Space that the next plot takes on a plotter host with these settings."""
     assert settings.directories is not None
     assert settings.plotting is not None
     plotter = plotter_for(settings.plotting.type)
@@ -31,10 +30,11 @@ def recipe_of(settings: Config) -> Recipe:
 
 
 def recognise(argv: Sequence[str], cwd: str | None) -> tuple[Plotter, CommandLine] | None:
-    """Which plotter a process is, and what it does; None if it is none. Never raises.
+    """Find the plotter that a process runs, and read its options; None if it runs none. Never raises.
 
-    argv: as the process table has it; empty for a zombie.
-    cwd: its working directory; None if it cannot be read: relative directories are then not known.
+    Args:
+        argv: As in the process table; empty for a zombie.
+        cwd: Working directory; if None, relative directories are unknown.
     """
     for plotter in PLOTTERS:
         command = plotter.recognise(argv, cwd)
@@ -44,5 +44,5 @@ def recognise(argv: Sequence[str], cwd: str | None) -> tuple[Plotter, CommandLin
 
 
 def recognise_log(head: bytes) -> Plotter | None:
-    """Which plotter wrote a log that begins so (8 KiB are enough); None if that cannot be told yet."""
+    """Find the plotter that wrote a log, from its first 8 KiB; None if it is not clear yet."""
     return next((plotter for plotter in PLOTTERS if plotter.recognise_log(head)), None)

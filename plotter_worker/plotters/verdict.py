@@ -1,7 +1,7 @@
-"""How a job's end is judged, by its log and its file; an exit code only adds words.
+"""Judges how a job ended, by its log and its plot files; the exit code only completes the reason.
 
 Exit codes lie: `chia plotters chiapos` exits 0 for a k it refuses, `chia plotters madmax` whatever its
-child does, and `chia plots create` exits 1 when it was interrupted after its plot was complete.
+child returns, and `chia plots create` exits 1 when it was interrupted after its plot was complete.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _TAIL_LINES = 15
 
 @dataclass(frozen=True)
 class Success:
-    """All plots asked for are there."""
+    """All plots of the job are complete."""
 
     plots: tuple[DonePlot, ...]
 
@@ -27,8 +27,8 @@ class Success:
 class Failure:
     """A plot is missing.
 
-    reason: one sentence for people. tail: last lines of the log. plots: those that were made all the same.
-    proven: it got as far as plotting, so that the set-up is not to blame.
+    reason: one sentence for operators. tail: last lines of the log. plots: those that are complete.
+    proven: it reached phase 1, so the set-up works.
     """
 
     reason: str
@@ -41,18 +41,19 @@ Verdict = Success | Failure
 
 
 def judge(log: LogReader, exit_code: int | None, exists: Callable[[str], bool | None]) -> Verdict:
-    """Success or failure of a job that has ended.
+    """Decide whether a job that has ended succeeded.
 
-    log: fed all that was written; `judge` ends it. A log that never was is a reader that was fed nothing.
-    exit_code: negative for a signal, as subprocess tells it; None if nobody watched.
-    exists: whether a plot's file is there; None if that cannot be told (its drive hangs), or it may have
-        been moved on since: then the log is believed.
+    Args:
+        log: Its reader, fed with the whole log, or with nothing if there is no log. `judge` calls its `end`.
+        exit_code: Negative for a signal, as in subprocess; None if unknown.
+        exists: Whether a plot file exists. None if unknown, because its drive hangs or the plot may have
+            been moved since: then the log decides.
     """
     log.end()
     progress = log.progress
     plots = progress.plots_done
     # A plot gets its final name when it is complete, even if the log lost its last lines (a full disk).
-    if not progress.finished and progress.final and not _told(progress) and exists(progress.final):
+    if not progress.finished and progress.final and not _logged(progress) and exists(progress.final):
         plots = (*plots, _unlogged(progress))
         if len(plots) >= (progress.asked or 0):
             return Success(plots)
@@ -71,7 +72,7 @@ def judge(log: LogReader, exit_code: int | None, exists: Callable[[str], bool | 
     )
 
 
-def _told(progress: Progress) -> bool:
+def _logged(progress: Progress) -> bool:
     return any(plot.plot_id == progress.plot_id for plot in progress.plots_done)
 
 
@@ -94,15 +95,15 @@ def _reason(progress: Progress, exit_code: int | None, last_line: str) -> str:
         return f"The plotter {ended} while it waited: {progress.stalled}"
     made = f" after {counted(len(progress.plots_done), 'plot')}" if progress.plots_done else ""
     if last_line and not progress.proven:
-        # It never got as far as a plot: what it said last is why, in words that no pattern of ours knows.
-        return f"The plotter {ended} {at}{made}, its last words: {last_line}"
-    return f"The plotter {ended} {at}{made}, without a word."
+        # It failed in a way that no rule knows: its last line is the best explanation.
+        return f"The plotter {ended} {at}{made}, its last line: {last_line}"
+    return f"The plotter {ended} {at}{made}, and logged no error."
 
 
 def _ended(exit_code: int | None) -> str:
     if exit_code is None:
-        return "ended unseen"
-    # A shell in between tells of a signal as 128 + its number.
+        return "ended (exit code unknown)"
+    # A shell in between reports a signal as 128 + its number.
     number = -exit_code if exit_code < 0 else exit_code - 128
     try:
         return f"was ended by {signal.Signals(number).name}"

@@ -10,7 +10,7 @@ from common.history.rows import End, PlotEnd
 from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.records import JobRecord, Outcome
-from plotter_worker.plotters.base import Details, DonePlot, Mode
+from plotter_worker.plotters.base import DonePlot, Mode, PlotDetails
 from plotter_worker.plotters.registry import plotter_for, recognise
 
 _probe = Probe()
@@ -80,7 +80,7 @@ def rows_of_end(job: TrackedJob, outcome: Outcome, host: str, sizes: Sizes) -> l
     return [*made, failed]
 
 
-def _told(outcome: Outcome, details: Details) -> Iterator[DonePlot]:
+def _told(outcome: Outcome, details: PlotDetails) -> Iterator[DonePlot]:
     """The plots of a job as its result has them, for those whose log is gone or lost its last lines."""
     result = outcome.result or {}
     for plot in result.get("plots", ()):
@@ -113,7 +113,7 @@ def row_of_plot(job: TrackedJob, plot: DonePlot, host: str, at: datetime, sizes:
     )
 
 
-def _row(job: TrackedJob, details: Details, host: str, plot_id: str | None) -> PlotEnd:
+def _row(job: TrackedJob, details: PlotDetails, host: str, plot_id: str | None) -> PlotEnd:
     record, command = job.record, job.command
     return PlotEnd(
         key=f"{record.task_id}:{plot_id or ''}",

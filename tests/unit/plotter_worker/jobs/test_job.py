@@ -48,7 +48,7 @@ def test_each_plot_of_a_job_takes_its_room_anew_from_its_first_line_on() -> None
     )
     command = CommandLine("madmax", k=32, n=2, tmp="/t", tmp2="/t", dst="/d")
     job = TrackedJob(record, plotter_for("madmax"), command)
-    room = plotter_for("madmax").room(command)
+    room = plotter_for("madmax").size_estimate(command)
     assert room is not None
 
     def reserved(tmp_bytes: int, dst_bytes: int) -> tuple[int, int]:

@@ -106,7 +106,7 @@ def test_what_we_start_is_recognised_with_the_same_room(plotting: dict[str, Any]
     assert (command.n, command.dst, command.wrapper) == (1, "/d", False)
     assert (command.tmp, command.tmp2) == (("/t1", "/t2") if uses_tmp else (None, None))
     recipe = plotter.recipe(config, separate_tmp2=True)
-    room = plotter.room(command)
+    room = plotter.size_estimate(command)
     assert room is not None
     if command.mode is Mode.RAM or command.mode is Mode.CUDA:
         assert (room.tmp_bytes, room.tmp2_bytes) == (0, 0)

@@ -13,7 +13,8 @@ def test_chiapos_tells_ids_sizes_directories_and_times(log: Log) -> None:
     progress = read(log("chiapos-k18"), "chiapos")
     name = "plot-k18-2026-11-22-15-50-c3d36a2387f32cb8b88b6a5124df4b134dd000a9876ec57315744d896742857a"
     assert progress.plot_id == name[-64:]
-    assert (progress.k, progress.tmp, progress.tmp2, progress.dst) == (
+    made = progress.details
+    assert (made.k, made.tmp, made.tmp2, made.dst) == (
         18,
         "/farm/t1",
         "/farm/t2",
@@ -28,7 +29,7 @@ def test_chiapos_tells_ids_sizes_directories_and_times(log: Log) -> None:
 def test_relative_directories_are_unknown_without_a_working_directory(log: Log) -> None:
     reader = plotter_for("chiapos").reader()
     reader.feed(log("chiapos-k18"))
-    assert reader.progress.tmp is None
+    assert reader.progress.details.tmp is None
     assert reader.progress.finished
     assert reader.progress.plots_done[0].path is None
 
@@ -82,8 +83,9 @@ def test_a_plot_made_where_it_belongs_is_done_unless_a_copy_begins(log: Log) -> 
 
 def test_gigahorse_on_a_gpu_tells_level_destination_and_copy(log: Log) -> None:
     progress = read(log("gigahorse-gpu"), "madmax", n=-1)
-    assert (progress.k, progress.compression) == (32, 7)
-    assert (progress.tmp, progress.tmp2, progress.dst) == ("/mnt/t1", None, "/mnt/d2")
+    made = progress.details
+    assert (made.k, made.compression) == (32, 7)
+    assert (made.tmp, made.tmp2, made.dst) == ("/mnt/t1", None, "/mnt/d2")
     assert progress.copy_s == 299.365
 
 
@@ -100,7 +102,8 @@ def test_bladebit_tells_level_and_directories(
     log: Log, name: str, level: int | None, tmp: str | None
 ) -> None:
     progress = read(log(name), "bladebit")
-    assert (progress.k, progress.compression, progress.tmp, progress.dst) == (32, level, tmp, "/mnt/dst")
+    made = progress.details
+    assert (made.k, made.compression, made.tmp, made.dst) == (32, level, tmp, "/mnt/dst")
 
 
 def test_bladebit_renames_with_a_bare_file_name_too(log: Log) -> None:

@@ -56,12 +56,12 @@ def test_compressed_plots_are_planned_smaller_yet_never_too_small(level: int, re
 
 
 def test_room_of_a_job_whose_k_is_not_known_is_not_known() -> None:
-    assert plotter_for("chia").room(CommandLine("chia", k=None)) is None
+    assert plotter_for("chia").size_estimate(CommandLine("chia", k=None)) is None
 
 
 def test_a_tmp2_that_is_tmp_takes_no_room_of_its_own() -> None:
     plotter = plotter_for("chia")
-    together = plotter.room(CommandLine("chia", k=32, tmp="/t", tmp2="/t"))
-    apart = plotter.room(CommandLine("chia", k=32, tmp="/t", tmp2="/t2"))
+    together = plotter.size_estimate(CommandLine("chia", k=32, tmp="/t", tmp2="/t"))
+    apart = plotter.size_estimate(CommandLine("chia", k=32, tmp="/t", tmp2="/t2"))
     assert together is not None and together.tmp2_bytes == 0
     assert apart is not None and apart.tmp2_bytes == apart.dst_bytes

@@ -91,13 +91,13 @@ def test_a_failure_says_why_in_the_plotters_own_words(
         (134, "was ended by SIGABRT"),
         (0, "exited with 0"),
         (254, "exited with 254"),
-        (None, "ended unseen"),
+        (None, "ended (exit code unknown)"),
     ],
 )
 def test_a_silent_end_is_told_by_exit_code_and_phase(log: Log, exit_code: int | None, words: str) -> None:
     verdict = judge(reader(until(log("chiapos-k18"), b"Computing table 5")), exit_code, missing)
     assert isinstance(verdict, Failure)
-    assert verdict.reason == f"The plotter {words} in phase 1:4, without a word."
+    assert verdict.reason == f"The plotter {words} in phase 1:4, and logged no error."
     assert verdict.proven
 
 
@@ -109,7 +109,7 @@ def test_what_ends_before_it_plots_is_told_in_its_last_words() -> None:
     verdict = judge(reader(said), 255, missing)
     assert isinstance(verdict, Failure)
     assert verdict.reason == (
-        "The plotter exited with 255 before phase 1, its last words: "
+        "The plotter exited with 255 before phase 1, its last line: "
         "** please run `chia init` to migrate or create new config files **"
     )
 
