@@ -56,7 +56,7 @@ class ServedPlotter:
         told = {
             "problems": (*startup.problems(), *self._watch.problems),
             "tally": self.history.tally(),
-            "leftovers": self._leftovers.now(),
+            "leftovers": self._leftovers.latest(),
         }
         return snapshot.model_copy(update=told)
 

@@ -1,9 +1,10 @@
-"""The archiver of a plotter host: sends one finished plot after the other, and shows how it goes."""
+"""The archiver of a plotter host: sends finished plots, and publishes the progress."""
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,11 +19,10 @@ from common.worker.duplicate_host import mark
 from common.worker.move_step import MoveHeartbeat, Stop
 from common.worker.publisher import Publisher
 from common.worker.service import Served, ServiceStep
-from plotter_worker.archiving.targets.setup import mover_of
-from plotter_worker.archiving.transfer.orphans import end_strays
-from plotter_worker.archiving.transfer.progress import TransferProgress
+from plotter_worker.archiving.targets.mover import mover_of
+from plotter_worker.archiving.transfer.progress import TransferProgress, advanced, begun
+from plotter_worker.archiving.transfer.rsync_process import end_orphans
 from plotter_worker.archiving.transfer.sender import Sender
-from plotter_worker.archiving.transfer.snapshot import beginning, going
 from plotter_worker.archiving.transfer.source_digest import digest_of
 from plotter_worker.directories.release import own_plot, plot_dirs
 from plotter_worker.directories.retired import former_folders
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class Archiver:
-    """Transfers of one host. Celery runs one at a time; several would do as well."""
+    """Sends plots of one host. Celery runs one transfer at a time; this class allows several."""
 
     def __init__(self, settings: Config, board: Board, rsync: str = "rsync") -> None:
         self.host = settings.host
@@ -44,10 +44,10 @@ class Archiver:
         self._publisher = Publisher(board, Role.ARCHIVER, self._snapshot, mark(settings.state_dir))
         self.moves = MoveHeartbeat(board, self._publisher.tell)
         self.history = TransferHistory(settings, self._publisher.progressed)
-        self._watch = ConfigWatch(settings, Role.ARCHIVER, self._follow, self._publisher)
+        self._watch = ConfigWatch(settings, Role.ARCHIVER, self._reload, self._publisher)
         self._lock = threading.Lock()
         self._running: dict[str, Transfer] = {}
-        # None where harvesters take the plots.
+        # None if harvesters take the plots.
         self.target = mover_of(
             settings,
             self._dirs,
@@ -57,8 +57,8 @@ class Archiver:
         )
 
     def start(self) -> None:
-        end_strays(self._owner)
-        self._sender.tidy()
+        end_orphans(self._owner)
+        self._sender.remove_old_passwords()
         if self.target is not None:
             self.target.start()
         self.history.start()
@@ -73,48 +73,54 @@ class Archiver:
         self._publisher.stop()
         self.history.stop()
 
-    def _follow(self, settings: Config) -> None:
-        """Go on by another plotman.yaml. Folders that it no longer names are emptied as before."""
+    def _reload(self, settings: Config) -> None:
+        """Apply a changed plotman.yaml. Directories that it no longer names are still emptied."""
         self._dirs = tuple(dict.fromkeys((*plot_dirs(settings), *self._dirs)))
-        self._sender.follow(settings)
+        self._sender.reload(settings)
         if self.target is not None:
-            self.target.follow(self._dirs)
+            self.target.take_from(self._dirs)
 
-    def send(self, reservation: Reservation, tell: Any, stop: Stop) -> Delivery:
-        """Fill the reserved part; or only read the source, where its content is to be compared with a file
-        that the drive has already. The source is never changed.
+    def send(
+        self, reservation: Reservation, report: Callable[[TransferProgress], None], stop: Stop
+    ) -> Delivery:
+        """Fill the reserved part. If the drive already has a file of the plot's name, only read the source to
+        compare both. The source is never changed.
 
         Args:
             reservation: The harvester's answer.
-            tell: Called with each Progress.
-            stop: Ends the transfer once it is set.
+            report: Called with the progress, about once a second.
+            stop: Ends the transfer.
 
         Raises:
-            OrderRefused: It is no plot of this host.
+            OrderRefused: The path is no plot of this host.
             TransferFailed: With the cause.
-            LetGo: `stop` was set.
+            StepInterrupted: `stop` was set.
         """
         source = own_plot(reservation.path, self._dirs)
         if reservation.landed is not None and not reservation.compare:
             return Delivery(reservation=reservation)
 
-        def told(progress: TransferProgress) -> None:
-            self._progress(reservation, progress, tell)
+        def advance(progress: TransferProgress) -> None:
+            with self._lock:
+                shown = self._running.get(reservation.path) or begun(reservation)
+            self._show(advanced(shown, progress))
+            report(progress)
 
-        self._show(beginning(reservation))
+        self._show(begun(reservation))
         try:
             if reservation.landed is not None:
-                sent = digest_of(source, told, stop)
+                sent = digest_of(source, advance, stop)
             else:
-                sent = self._sender.send(source, reservation, told, stop)
-            # From here on the harvester may take it in, whatever becomes of us and of the notice board.
+                sent = self._sender.send(source, reservation, advance, stop)
+            # The harvester may admit the plot from now on, even if this process or Redis fails: it must not
+            # be sent again.
             self._delivered.put(reservation.path, reservation.host)
         finally:
             self._show(None, reservation.path)
         log.info(
             "%s was %s in %.1f s",
             source.name,
-            "read, to be compared" if reservation.landed else "sent",
+            "read, for a comparison" if reservation.landed else "sent",
             sent.took_s,
             extra={"action": "sent", "host": self.host, "digest": sent.digest},
         )
@@ -123,26 +129,20 @@ class Archiver:
         )
 
     def sends(self, path: str) -> bool:
-        """Whether this plot is being sent now."""
+        """Whether this plot is being sent."""
         with self._lock:
             return path in self._running
 
-    def _progress(self, reservation: Reservation, progress: TransferProgress, tell: Any) -> None:
-        with self._lock:
-            shown = self._running.get(reservation.path) or beginning(reservation)
-        self._show(going(shown, progress))
-        tell(progress)
-
     def _show(self, transfer: Transfer | None, path: str = "") -> None:
         with self._lock:
-            begins = transfer is not None and transfer.path not in self._running
+            is_new = transfer is not None and transfer.path not in self._running
             if transfer is None:
                 self._running.pop(path, None)
             else:
                 self._running[transfer.path] = transfer
         if transfer is None:
-            self._publisher.publish_now()  # beat waits for this one
-        elif begins:
+            self._publisher.publish_now()  # beat decides the next move by it
+        elif is_new:
             self._publisher.changed()
         else:
             self._publisher.progressed()
@@ -170,7 +170,7 @@ served: Served[Archiver] = Served("This worker does not archive for")
 
 
 def current(host: str) -> Archiver:
-    """The archiver that this process is. Raises OrderRefused when it is not that of `host`."""
+    """The archiver of this process. Raises OrderRefused if it belongs to another host than `host`."""
     return served.by(host)
 
 

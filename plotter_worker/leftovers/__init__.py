@@ -1,1 +1,1 @@
-"""Unfinished files of plots that nobody makes any more: found, told, and deleted when a person says so."""
+"""Leftovers: unfinished files of plots that no process makes. They are found, and deleted on order."""

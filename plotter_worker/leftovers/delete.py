@@ -1,4 +1,4 @@
-"""Deletes leftovers: exactly what a person saw, looked at again at that moment."""
+"""Deletes leftovers: only files that the operator has seen, and that still are leftovers at that moment."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pathlib import Path
 from plotter_worker.leftovers.rules import Evidence, File, scratch_of, sort
 from plotter_worker.leftovers.scan import is_open, list_scratch
 
-# What runs is looked at again after so long, however many files there are to delete.
+# Evidence is gathered again after this time, so that a plotter that starts during a long deletion is seen.
 _FRESH_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A file as the person saw it."""
+    """A file as it was listed to the operator."""
 
     path: str
     inode: int
@@ -30,7 +30,7 @@ class Wanted:
 
 @dataclass
 class Report:
-    """refused: (path, why) of what stays."""
+    """refused: (path, reason) of the files that were not deleted."""
 
     deleted: list[str] = field(default_factory=list)
     freed_bytes: int = 0
@@ -40,21 +40,25 @@ class Report:
 def delete(
     wanted: Sequence[Wanted], folders: Sequence[str], evidence: Callable[[], Evidence], quiet_s: float
 ) -> Report:
-    """Delete these files as far as they are leftovers now, and as they were seen.
+    """Delete files that are leftovers now, and unchanged since they were listed.
 
-    folders: those of this host; nothing outside is touched. evidence: what runs now; asked again and again.
+    Args:
+        wanted: The files.
+        folders: The host's directories; files elsewhere are refused.
+        evidence: Gathers what runs now; called again during a long deletion.
+        quiet_s: Least seconds since the last change of any file of the same plot.
     """
     report = Report()
-    rest = list(wanted)
-    while rest:
+    remaining = list(wanted)
+    while remaining:
         now = evidence()
         files, troubles = list_scratch(folders)
         leftovers, kept = sort(files, now, time.time(), quiet_s)
         known = {file.path: file for file in leftovers}
         reasons = {entry.file.path: entry.reason for entry in kept}
         until = time.monotonic() + _FRESH_S
-        while rest and time.monotonic() < until:
-            one = rest.pop(0)
+        while remaining and time.monotonic() < until:
+            one = remaining.pop(0)
             file = known.get(one.path)
             why = (
                 reasons.get(one.path, _unknown(one.path, folders, troubles))
@@ -69,24 +73,25 @@ def delete(
 def _unknown(path: str, folders: Sequence[str], troubles: Sequence[str]) -> str:
     folder, _, name = path.rpartition("/")
     if folder not in {one.rstrip("/") for one in folders}:
-        return "it lies in no tmp or dst directory of this host"
+        return "it is in no tmp or dst directory of this host"
     if scratch_of(name) is None:
-        return "it is not named like a plotter's unfinished file"
+        return "its name is not one of a plotter's unfinished files"
     return next(
-        (trouble for trouble in troubles if trouble.startswith(folder)), "it is gone, or no plain file"
+        (trouble for trouble in troubles if trouble.startswith((f"{folder} ", f"{folder}:"))),
+        "it no longer exists, or is no plain file",
     )
 
 
 def _delete(file: File, wanted: Wanted, report: Report) -> str | None:
-    """Why not, or None when it is done."""
+    """Delete one file. Returns why it was refused, or None."""
     if (file.inode, file.mtime_ns, file.size_bytes) != (wanted.inode, wanted.mtime_ns, wanted.size_bytes):
         return "it has changed since it was listed"
     try:
-        with _directory(file.folder) as (fd, alone):
+        with _directory(file.folder) as (fd, locked):
             scratch = scratch_of(file.name)
-            if not alone and (scratch is None or scratch.plot_id is None):
-                # A plotter that begins now would take up files of these names.
-                return "a plot is being started there"
+            if not locked and (scratch is None or scratch.plot_id is None):
+                # The plotter that starts may already use files of these names.
+                return "a plot is being started in its directory"
             status = os.stat(file.name, dir_fd=fd, follow_symlinks=False)
             seen = (status.st_ino, status.st_mtime_ns, status.st_size)
             if not stat.S_ISREG(status.st_mode) or seen != (file.inode, file.mtime_ns, file.size_bytes):
@@ -103,14 +108,15 @@ def _delete(file: File, wanted: Wanted, report: Report) -> str | None:
 
 @contextmanager
 def _directory(folder: str) -> Iterator[tuple[int, bool]]:
-    """The directory's descriptor, and whether no plotman starts a plot in it meanwhile (see starting.py)."""
+    """Open a directory, and try to lock it against starts (`jobs/start.py` holds the same lock). Yields its
+    descriptor, and whether it is locked."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            alone = True
+            locked = True
         except OSError:
-            alone = False
-        yield fd, alone
+            locked = False
+        yield fd, locked
     finally:
         os.close(fd)

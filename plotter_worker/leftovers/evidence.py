@@ -1,4 +1,4 @@
-"""Which plotters run on this machine, whoever started them, and which scratch files are open. Reads /proc."""
+"""Finds all plotters on this machine, of plotman or not, and the scratch files that are open. Reads /proc."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from pathlib import Path
 import psutil
 
 from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
-from plotter_worker.leftovers.rules import Evidence, Live
+from plotter_worker.leftovers.rules import Evidence, LivePlotter
 from plotter_worker.plotters.base import CommandLine, Mode, Plotter
 from plotter_worker.plotters.registry import recognise
 
 _PROC = Path("/proc")
 _ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
-_LOG_BYTES = 64 << 20  # far above any plotter's log
+_LOG_BYTES = 64 << 20  # far more than any plotter's log
 _probe = Probe()
 
 
 def gather(known_ids: Mapping[int, Iterable[str]]) -> Evidence:
-    """All plotters that run or are suspended now. known_ids: pid -> plots that its log tells of."""
-    lives: dict[int, Live] = {}
+    """Find plotters that run or are suspended. known_ids: pid -> plot ids in its log."""
+    plotters: dict[int, LivePlotter] = {}
     wrappers: set[int] = set()
     open_names: set[str] = set()
-    blind = _processes_are_hidden()
+    hidden = _processes_are_hidden()
     for pid in psutil.pids():
         try:
             raw = (_PROC / str(pid) / "cmdline").read_bytes()
         except PermissionError:
-            blind = True
+            hidden = True
             continue
         except OSError:
             continue  # it has ended
@@ -44,65 +44,66 @@ def gather(known_ids: Mapping[int, Iterable[str]]) -> Evidence:
         if found is None:
             continue
         with suppress(OSError, psutil.Error):
-            lives[pid] = _live(pid, *found, argv, {*_ids(names), *known_ids.get(pid, ())})
+            plotters[pid] = _live_plotter(pid, *found, argv, {*_ids(names), *known_ids.get(pid, ())})
             if found[1].wrapper:
                 wrappers.add(pid)
     for pid in wrappers:
-        if _children(pid) & lives.keys():
-            del lives[pid]  # its child is the plotter
+        if _children(pid) & plotters.keys():
+            del plotters[pid]  # its child is the plotter
     own = os.geteuid()
-    return Evidence(tuple(lives.values()), frozenset(open_names), own if blind and own != 0 else None)
+    return Evidence(tuple(plotters.values()), frozenset(open_names), own if hidden and own != 0 else None)
 
 
-def _live(pid: int, plotter: Plotter, command: CommandLine, argv: list[str], ids: set[str]) -> Live:
-    """Raises OSError and psutil.Error when it has ended."""
+def _live_plotter(
+    pid: int, plotter: Plotter, command: CommandLine, argv: list[str], ids: set[str]
+) -> LivePlotter:
+    """Raises OSError or psutil.Error if the process has ended."""
     process = psutil.Process(pid)
     if not ids:
         ids = _ids_in_log(pid, plotter, command)
-    return Live(
+    return LivePlotter(
         pid=pid,
         plotter=plotter.name,
         user=user_name((_PROC / str(pid)).stat().st_uid),
         started_at_s=process.create_time(),
         plot_ids=frozenset(ids),
         only_these=command.n == 1 and bool(ids) and not command.wrapper,
-        places=_places(command, argv),
+        directory_ids=_directories(command, argv),
     )
 
 
-def _places(command: CommandLine, argv: list[str]) -> frozenset[str] | None:
-    """All directories that its command line names; None where one of them is not known."""
+def _directories(command: CommandLine, argv: list[str]) -> frozenset[str] | None:
+    """Directories of a command line; None if one of them is unknown."""
     needed = [command.dst]
     if command.mode is Mode.GPU:
-        return None  # Gigahorse: -3 is not read, and what is left out may be memory or the tmp directory
+        return None  # Gigahorse: -3 is not parsed, and an absent directory may be memory or tmp
     if command.mode not in (Mode.RAM, Mode.CUDA):
         needed += [command.tmp, command.tmp2]
     if None in needed:
         return None
-    # bladebit takes several directories for its plots.
+    # bladebit accepts several directories for its plots.
     words = [word for word in argv[1:] if word.startswith("/")]
-    places = {place(path) for path in needed if path is not None}
-    if None in places:
+    found = {directory_id(path) for path in needed if path is not None}
+    if None in found:
         return None
-    return frozenset(found for found in (*places, *map(place, words)) if found is not None)
+    return frozenset(one for one in (*found, *map(directory_id, words)) if one is not None)
 
 
-def place(path: str) -> str | None:
-    """Names a directory by what it is rather than by the path that leads there; None where there is none, or
-    its drive does not answer."""
+def directory_id(path: str) -> str | None:
+    """Identify a directory by device and inode; None if it does not exist, or its drive does not answer."""
 
-    def look() -> str | None:
+    def read() -> str | None:
         status = Path(path).stat()
         return f"{status.st_dev}:{status.st_ino}"
 
     try:
-        return _probe.run(path, look, LOOK_DEADLINE_S)
+        return _probe.run(path, read, LOOK_DEADLINE_S)
     except (OSError, Hanging):
         return None
 
 
 def _ids_in_log(pid: int, plotter: Plotter, command: CommandLine) -> set[str]:
-    """Plots that its log tells of, where its stdout is a file that may be read."""
+    """Read plot ids from a process's log, if its stdout is a readable file."""
     try:
         link = _PROC / str(pid) / "fd" / "1"
         if not link.is_file():
@@ -113,12 +114,12 @@ def _ids_in_log(pid: int, plotter: Plotter, command: CommandLine) -> set[str]:
     except OSError:
         return set()
     progress = reader.progress
-    told = (progress.plot_id, *(plot.plot_id for plot in progress.plots_done))
-    return {plot_id for plot_id in told if plot_id is not None}
+    ids = (progress.plot_id, *(plot.plot_id for plot in progress.plots_done))
+    return {plot_id for plot_id in ids if plot_id is not None}
 
 
 def _open_names(pid: int) -> list[str]:
-    """File names, without directories, of what a process has open; none where that may not be seen."""
+    """Names, without directories, of the files that a process has open; empty if they are not visible."""
     names = []
     with suppress(OSError):
         for link in (_PROC / str(pid) / "fd").iterdir():

@@ -1,7 +1,6 @@
-"""Which files in a plotter host's directories are leftovers. Pure: a listing, what runs, and a time decide.
+"""Which files in a plotter host's directories are leftovers. Pure: decided by listing, processes and time.
 
-A file is one only when its name is a plotter's scratch, and nothing speaks for a process that still needs it.
-Whatever cannot be known speaks for the file.
+A leftover has the name of a plotter's scratch file, and no process can need it. In doubt a file is kept.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from dataclasses import dataclass
 from common.model.units import human_duration
 from plotter_worker.plotters.registry import PLOTTERS
 
-# A plot's files were left alone for so long, all of them.
+# Least time since the last change of any file of a plot.
 QUIET_S = 300.0
-# Clocks are set while plotters run: what was changed so shortly before one started may be its own.
+# The clock may be set while a plotter runs, so a file changed this long before its start may be its own.
 _CLOCK_S = 600.0
 
 # chia, madMAx, bladebit and Gigahorse all put the plot's id into what they name after the plot, and end it in
@@ -25,8 +24,8 @@ _NAMED = re.compile(r"plot-(?:[0-9A-Za-z]+-)+([0-9a-f]{64})\.(?:.+\.)?tmp\Z")
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """What a name tells. plot_id: None for bladebit's and Gigahorse's scratch, whose names say nothing of the
-    plot; program: then the plotter that names its files so."""
+    """What a scratch file's name says. plot_id: None for bladebit and Gigahorse, whose names carry none;
+    program: then the plotter with such names."""
 
     plot_id: str | None
     program: str | None = None
@@ -36,15 +35,15 @@ class Scratch:
 class File:
     """A regular file in one of the host's directories.
 
-    folder: as configured. place: names the directory itself, whatever path leads to it ("device:inode").
-    allocated_bytes: what it takes of the drive. owner: name of the user, or the number.
-    network: the drive's file system, where other machines may write too; None: it is this machine's own.
-    open: whether any process has it open; None: that cannot be told.
-    whole: it holds a complete plot under a temporary name.
+    folder: as configured. directory_id: the same for every path to the directory ("device:inode").
+    allocated_bytes: on the drive. owner: name of the user, or the number.
+    network: type of the file system if other machines may write there, too; None: local.
+    open: whether any process has it open; None: unknown.
+    whole: it is a complete plot under a temporary name.
     """
 
     folder: str
-    place: str
+    directory_id: str
     name: str
     inode: int
     size_bytes: int
@@ -66,11 +65,11 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
-    """A plotter process, running or suspended, whoever started it.
+class LivePlotter:
+    """A plotter process, running or suspended, of plotman or not.
 
-    plot_ids: of plots known to be its. only_these: it makes no others.
-    places: the directories it uses; None: not all are known.
+    plot_ids: known plots of this process. only_these: it makes no others.
+    directory_ids: the directories that it uses; None: not all are known.
     """
 
     pid: int
@@ -79,33 +78,32 @@ class Live:
     started_at_s: float
     plot_ids: frozenset[str] = frozenset()
     only_these: bool = False
-    places: frozenset[str] | None = None
+    directory_ids: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What runs on the machine.
 
-    open_names: names of scratch files that some process has open, as far as that could be seen.
-    blind_to: users other than this one may have processes that cannot be seen at all: then the number of the
-        user whose processes can be; None: all are seen.
+    open_names: names of scratch files that processes have open, as far as they are visible.
+    visible_uid: None: all processes are visible; else only those of this user are.
     """
 
-    lives: tuple[Live, ...] = ()
+    plotters: tuple[LivePlotter, ...] = ()
     open_names: frozenset[str] = frozenset()
-    blind_to: int | None = None
+    visible_uid: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class KeptFile:
-    """Scratch that stays, and why."""
+    """A scratch file that is kept, and why."""
 
     file: File
     reason: str
 
 
 def scratch_of(name: str) -> Scratch | None:
-    """None for whatever no plotter names its unfinished files like, finished plots above all."""
+    """Parse a scratch file's name; None for any other name, such as a finished plot's."""
     if match := _NAMED.match(name):
         return Scratch(match[1])
     for plotter in PLOTTERS:
@@ -117,9 +115,13 @@ def scratch_of(name: str) -> Scratch | None:
 def sort(
     files: Iterable[File], evidence: Evidence, now_s: float, quiet_s: float = QUIET_S
 ) -> tuple[list[File], list[KeptFile]]:
-    """(leftovers, scratch that stays). Files that are no plotter's scratch are in neither.
+    """Divide files into leftovers and kept scratch files. Other files are in neither list.
 
-    now_s: seconds since the epoch. quiet_s: least time since the last change of any file of the same plot.
+    Args:
+        files: Of all directories, since a plot may use several.
+        evidence: What runs, gathered before the listing.
+        now_s: Seconds since the epoch.
+        quiet_s: Least seconds since the last change of any file of the same plot.
     """
     named = [(file, scratch) for file in files if (scratch := scratch_of(file.name)) is not None]
     changed_s: dict[object, float] = {}
@@ -134,10 +136,10 @@ def sort(
     for file, scratch in named:
         group = _group(file, scratch)
         reason = (
-            _somebody_s(file, scratch, evidence)
+            _needed_by(file, scratch, evidence)
             or ("a process has a file of this plot open" if group in busy else None)
-            or _young(now_s - changed_s[group], quiet_s)
-            or _out_of_sight(file, evidence)
+            or _recently_changed(now_s - changed_s[group], quiet_s)
+            or _beyond_evidence(file, evidence)
         )
         if reason is None:
             leftovers.append(file)
@@ -147,36 +149,37 @@ def sort(
 
 
 def _group(file: File, scratch: Scratch) -> object:
-    """Files that live and die together: a plot's, wherever; or a program's nameless ones in one directory."""
-    return scratch.plot_id or (scratch.program, file.place)
+    """Key of the files that are kept or deleted together: all of a plot, or in one directory all of a program
+    that carry no plot id."""
+    return scratch.plot_id or (scratch.program, file.directory_id)
 
 
-def _somebody_s(file: File, scratch: Scratch, evidence: Evidence) -> str | None:
-    for live in evidence.lives:
+def _needed_by(file: File, scratch: Scratch, evidence: Evidence) -> str | None:
+    for live in evidence.plotters:
         who = f"{live.plotter} pid {live.pid} of {live.user}"
-        here = live.places is None or file.place in live.places
+        here = live.directory_ids is None or file.directory_id in live.directory_ids
         if scratch.plot_id is None:
             if live.plotter == scratch.program and here:
-                return f"{who} may be using it: its name tells no plot"
+                return f"{who} may use it: its name has no plot id"
         elif scratch.plot_id in live.plot_ids:
             return f"it belongs to the plot of {who}"
         elif not live.only_these and here and file.mtime_s >= live.started_at_s - _CLOCK_S:
-            return f"it may belong to {who}, whose plot is not known"
+            return f"it may belong to {who}, whose plot is unknown"
     return None
 
 
-def _young(quiet_for_s: float, quiet_s: float) -> str | None:
+def _recently_changed(quiet_for_s: float, quiet_s: float) -> str | None:
     if quiet_for_s >= quiet_s:
         return None
     return f"its plot was changed {human_duration(quiet_for_s)} ago, less than {human_duration(quiet_s)}"
 
 
-def _out_of_sight(file: File, evidence: Evidence) -> str | None:
+def _beyond_evidence(file: File, evidence: Evidence) -> str | None:
     if file.whole:
         name = file.name.removesuffix(".tmp").removesuffix(".2")
-        return f"it is a whole plot that lacks only its name: rename it to {name}, or delete it yourself"
+        return f"it is a complete plot under a temporary name: rename it to {name}, or delete it yourself"
     if file.network is not None:
-        return f"it lies on a network drive ({file.network}), where another machine may be writing it"
-    if evidence.blind_to is not None and file.uid != evidence.blind_to:
-        return f"it belongs to {file.owner}, whose processes cannot be seen from here"
+        return f"it is on a network drive ({file.network}): another machine may be writing it"
+    if evidence.visible_uid is not None and file.uid != evidence.visible_uid:
+        return f"it belongs to {file.owner}, whose processes are not visible to plotman"
     return None

@@ -1,4 +1,4 @@
-"""Lists the scratch files in a plotter host's directories. Links and folders are passed over."""
+"""Lists the scratch files in a plotter host's directories. Links and subdirectories are skipped."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 from common.system.openfile import is_open_elsewhere
 from common.system.plotfile import NotAPlot, expected_size_bytes, read_header
 from common.system.probe import Hanging, Probe
-from plotter_worker.leftovers.evidence import place, user_name
+from plotter_worker.leftovers.evidence import directory_id, user_name
 from plotter_worker.leftovers.rules import File, scratch_of
 
-# A directory of a busy disk with thousands of bladebit's files takes a while.
+# bladebit makes thousands of files, and its disk is busy.
 _LIST_S = 60.0
-# File systems that other machines may write to as well.
-_SHARED = (
+# File systems that other machines may write to.
+_NETWORK = (
     "nfs",
     "cifs",
     "smb",
@@ -31,33 +31,36 @@ _SHARED = (
     "virtiofs",
     "beegfs",
 )
-_SHARED_FUSE = ("sshfs", "gluster", "rclone", "s3fs", "ceph", "davfs", "curlftpfs", "smbnetfs", "moosefs")
-# How the last, growing file of a plot ends: it holds the whole plot before it gets its name.
+_NETWORK_FUSE = ("sshfs", "gluster", "rclone", "s3fs", "ceph", "davfs", "curlftpfs", "smbnetfs", "moosefs")
+# Endings of a plot's last file, which becomes the plot by renaming.
 _FINAL = (".plot.tmp", ".plot.2.tmp")
 
 _probe = Probe()
 
 
 def list_scratch(folders: Iterable[str]) -> tuple[list[File], list[str]]:
-    """(scratch files in these directories, what could not be looked at: a sentence each). A directory that is
-    named twice, also by another path, is listed once."""
+    """List scratch files. A directory with two paths is listed once.
+
+    Returns:
+        The files, and a sentence for each directory that could not be read.
+    """
     found: list[File] = []
     troubles: list[str] = []
     seen: set[str] = set()
     for folder in dict.fromkeys(folders):
-        where = place(folder)
-        if where is None:
-            troubles.append(f"{folder} is not there, or its drive does not answer")
-        elif where not in seen:
-            seen.add(where)
+        identity = directory_id(folder)
+        if identity is None:
+            troubles.append(f"{folder} does not exist, or its drive does not answer")
+        elif identity not in seen:
+            seen.add(identity)
             try:
-                found += _probe.run(folder, partial(_list, folder, where), _LIST_S)
+                found += _probe.run(folder, partial(_list, folder, identity), _LIST_S)
             except (OSError, Hanging) as error:
                 troubles.append(f"{folder}: {error}")
     return found, troubles
 
 
-def _list(folder: str, where: str) -> list[File]:
+def _list(folder: str, identity: str) -> list[File]:
     network = shared_file_system(folder)
     found = []
     with os.scandir(folder) as entries:
@@ -67,17 +70,17 @@ def _list(folder: str, where: str) -> list[File]:
             try:
                 status = entry.stat(follow_symlinks=False)
             except OSError:
-                continue  # gone since it was listed
+                continue  # deleted since it was listed
             if stat.S_ISREG(status.st_mode):
-                found.append(_file(folder, where, entry.name, status, network))
+                found.append(_file(folder, identity, entry.name, status, network))
     return found
 
 
-def _file(folder: str, where: str, name: str, status: os.stat_result, network: str | None) -> File:
+def _file(folder: str, identity: str, name: str, status: os.stat_result, network: str | None) -> File:
     path = Path(folder, name)
     return File(
         folder=folder,
-        place=where,
+        directory_id=identity,
         name=name,
         inode=status.st_ino,
         size_bytes=status.st_size,
@@ -95,11 +98,11 @@ def is_open(path: Path) -> bool | None:
     try:
         return is_open_elsewhere(path)
     except OSError:
-        return None  # not readable for us
+        return None  # not readable for this user
 
 
 def _is_whole(path: Path, size_bytes: int) -> bool:
-    """Only where the header tells the size to the byte."""
+    """Whether the file has the size that its header states exactly."""
     try:
         expected = expected_size_bytes(read_header(path))
     except (OSError, NotAPlot):
@@ -108,7 +111,7 @@ def _is_whole(path: Path, size_bytes: int) -> bool:
 
 
 def shared_file_system(folder: str) -> str | None:
-    """Type of the file system where other machines may write too; None where it is this machine's own."""
+    """Type of the file system if other machines may write there, too; None: local."""
     device = Path(folder).stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
     table = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
@@ -116,6 +119,6 @@ def shared_file_system(folder: str) -> str | None:
         if line.split(" ")[2] == number:
             kind = line.partition(" - ")[2].split(" ")[0]
             inner = kind.removeprefix("fuse.")
-            if kind.startswith(_SHARED) or (inner != kind and inner.startswith(_SHARED_FUSE)):
+            if kind.startswith(_NETWORK) or (inner != kind and inner.startswith(_NETWORK_FUSE)):
                 return kind
     return None

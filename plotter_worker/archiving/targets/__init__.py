@@ -1,1 +1,1 @@
-"""0.5.3's archiving targets: asking their free space, moving plots by their scripts, judging the copy."""
+"""Archiving targets as in plotman 0.5.3: asks their free space, runs their scripts, and checks the copies."""

@@ -1,18 +1,23 @@
-"""What is known of a target's copies: by its own script's word, by the file system, or by its daemon."""
+"""Copies of a plot at its target: which exist, and whether one is complete. If so, the source may be deleted.
+
+A copy is proved by the user's script, which deletes the source itself; by the file system; or by the daemon.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
-from enum import Enum
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from common.errors import TransferFailed
 from common.model.messages import Reservation
+from common.system.plotfile import NotAPlot, read_header
 from common.worker.digests import read_digest
 from common.worker.move_step import Stop
-from plotter_worker.archiving.targets import completeness, rsyncd
+from plotter_worker.archiving.targets import rsync
 from plotter_worker.archiving.targets.definition import ArchiveTarget
 from plotter_worker.archiving.targets.transfer_script import Ended
 from plotter_worker.archiving.transfer.progress import TransferProgress
@@ -21,179 +26,193 @@ from plotter_worker.archiving.transfer.source_digest import digest_of
 
 log = logging.getLogger(__name__)
 
-LOCAL, DAEMON = "local_rsync", "rsyncd"
-UNFLUSHED = (
-    "Target {name}: its rsync does not know --fsync (3.2.4 and newer do) or refuses it: a power cut there, "
-    "soon after a transfer, may lose the plot."
-)
-_PROGRESS = "--info=progress2 --no-h --outbuf=L"
+_KEPT = "The source is kept."
 
 
-class There(Enum):
-    """Whether a file of the plot's name is in the folder already."""
+def existing_copies(target: ArchiveTarget, folders: Sequence[str], name: str) -> tuple[dict[str, int], bool]:
+    """Find files of the plot's name: of a transfer whose end no archiver saw, or of other programs.
 
-    YES = "yes"
-    NO = "no"
-    UNKNOWN = "unknown"
-
-
-# By itself rsync skips a file of the same size and mtime, whatever is in it. With the first option it
-# compares the whole content, with the second it sends the plot in any case.
-COMPARE, SEND = "--checksum", "--ignore-times"
-
-
-def options(target: ArchiveTarget, look: str, *, flush: bool) -> str:
-    """What rsync is told beside the user's options, of our own targets only; "" for nothing.
-
-    look: COMPARE, SEND or "". flush: to the drive before rsync ends; for local drives we do that ourselves,
-    with any rsync.
+    Returns:
+        Folder -> size in bytes, and whether all folders could be read.
     """
-    if not is_rsync(target):
-        return ""
-    words = [_PROGRESS, *([look] if look else [])]
-    if target.ours == DAEMON:
-        words += ["--timeout=600", "--contimeout=60", *(["--fsync"] if flush else [])]
-    return " ".join(words)
-
-
-def is_rsync(target: ArchiveTarget) -> bool:
-    """Whether the target's program is an rsync that takes options of ours."""
-    return target.ours is not None and PurePath(target.env["command"]).name == "rsync"
-
-
-def refuses(ended: Ended, option: str) -> bool:
-    """Whether either rsync failed because it does not know, or may not take, an option of ours."""
-    return ended.code != 0 and any(option in line for line in ended.said)
-
-
-def copies(target: ArchiveTarget, folders: Sequence[str], name: str) -> tuple[dict[str, int], bool]:
-    """Folder -> size in bytes of the file of that name in it: left by a transfer whose end nobody saw, or put
-    there by others. And whether all folders could be looked at."""
     found: dict[str, int] = {}
-    seen_all = True
+    complete = True
     for folder in folders:
         try:
-            if target.ours == DAEMON:
-                url = rsyncd.address(target.env, folder) + name
-                size_bytes = rsyncd.size_there(target.env, target.environment(), url)
+            if target.ours == rsync.DAEMON:
+                url = rsync.address(target.env, folder) + name
+                size_bytes = rsync.listed_bytes(target.env, target.environment(), url)
             else:
-                there = next(_local_copies(target, folder, name), None)
-                size_bytes = there.stat().st_size if there else None
-        except rsyncd.CannotList as error:
+                copy = next(_local_copies(target, folder, name), None)
+                size_bytes = copy.stat().st_size if copy else None
+        except rsync.CannotList as error:
             log.debug("%s", error)
             return found, False
         except OSError as error:
             log.debug("%s: %s", folder, error)
-            seen_all = False
+            complete = False
             continue
         if size_bytes is not None:
             found[folder] = size_bytes
-    return found, seen_all
+    return found, complete
 
 
-def sweep(target: ArchiveTarget, folders: Sequence[str], name: str) -> None:
-    """Remove what an rsync that was killed left of this plot on drives of this machine: its name between a
-    dot and six characters, in rsync's way. To be called while no transfer runs."""
-    if target.ours != LOCAL:
+def delete_temporary_files(target: ArchiveTarget, folders: Sequence[str], name: str) -> None:
+    """Delete what a killed rsync left of this plot on local drives: rsync's temporary name is the plot's name
+    between a dot, and a dot with six characters. No transfer may run."""
+    if target.ours != rsync.LOCAL:
         return
     for folder in folders:
-        for place in {Path(folder), Path(folder) / target.suffix}:
-            for left in place.glob(f".{name}.??????"):
+        for directory in {Path(folder), Path(folder) / target.suffix}:
+            for left in directory.glob(f".{name}.??????"):
                 with contextlib.suppress(OSError):
                     left.unlink()
-                    log.info("%s is removed: a transfer that was killed left it", left)
+                    log.info("%s is deleted: it is from a killed transfer", left)
 
 
-def device(target: ArchiveTarget, folder: str) -> int | None:
-    """File system of a folder on this machine; None where it may be on another."""
-    return completeness.device_of(Path(folder)) if target.ours == LOCAL else None
+def local_device(target: ArchiveTarget, folder: str) -> int | None:
+    """File system of a local folder while it is mounted; None if the folder is missing or may be remote."""
+    if target.ours != rsync.LOCAL:
+        return None
+    try:
+        return Path(folder).stat().st_dev if Path(folder).is_dir() else None
+    except OSError:
+        return None
 
 
-def exit_status(target: ArchiveTarget, folder: str, ended: Ended) -> None:
-    """Raises TransferFailed where a script did not end well."""
+def check_exit(target: ArchiveTarget, folder: str, ended: Ended) -> None:
+    """Raises TransferFailed if the script failed."""
     if ended.code == 0:
         return
-    if target.ours and PurePath(target.env["command"]).name == "rsync":
-        what = failure(ended.code, "\n".join(ended.said)).what.rstrip(".")
+    if rsync.is_rsync(target):
+        what = failure(ended.code, "\n".join(ended.last_lines)).what.rstrip(".")
     else:
         how = f"was killed by signal {-ended.code}" if ended.code < 0 else f"exits {ended.code}"
-        what = f"transfer script {how}{': ' + ended.said[-1][:300] if ended.said else ''}"
-    raise TransferFailed(f"{what}, on the way to {folder}.", f"The source is kept; see {ended.log}")
+        what = f"transfer script {how}{': ' + ended.last_lines[-1][:300] if ended.last_lines else ''}"
+    raise TransferFailed(f"{what}, during the transfer to {folder}.", f"{_KEPT} See {ended.log}")
 
 
-def whole_copy(
+def complete_copy(
     target: ArchiveTarget, source: Path, reservation: Reservation, listed: Sequence[str], device: int | None
 ) -> tuple[str, str]:
-    """Where the copy is, and how that is known. listed: folders that the target has after the transfer.
+    """Check that the copy is complete, or that the script has deleted the source itself.
 
-    device: file system of the folder before it, where that is known.
-    Raises TransferFailed where the copy is not known to be whole, and the source is still there.
+    Args:
+        target: Where the copy is.
+        source: The plot.
+        reservation: With the folder and the size.
+        listed: Folders that the target has after the transfer.
+        device: File system of the folder before it; None if unknown.
+
+    Returns:
+        Path or address of the copy, and how it was checked.
+
+    Raises:
+        TransferFailed: The copy is not known to be complete. The source still exists.
     """
     folder, size_bytes = reservation.drive, reservation.size_bytes
     if not source.exists():
-        return f"{folder}/{source.name}", "its script's word: it deleted the source"
+        return f"{folder}/{source.name}", "the script deleted the source"
     if target.ours and folder not in listed:
         raise TransferFailed(
-            f"{folder} is no folder of the target any more.",
-            "Was its drive unmounted? The copy then lies on another one. The source is kept.",
+            f"{folder} is no longer a folder of the target.",
+            f"Was its drive unmounted? Then the copy is on another drive. {_KEPT}",
         )
-    if target.ours == DAEMON:
-        return _at_daemon(target, source, folder, size_bytes)
+    if target.ours == rsync.DAEMON:
+        return _check_at_daemon(target, source, folder, size_bytes)
     copy = next(_local_copies(target, folder, source.name), None)
     if copy is None:
         raise TransferFailed(
-            f"transfer script exits 0, but {source} is still there, and no copy is seen in {folder}.",
-            "Have it delete the source when the copy is whole, as plotman 0.5 did.",
+            f"transfer script exits 0, but {source} still exists, and {folder} has no copy.",
+            "The script must delete the source when the copy is complete, as with plotman 0.5.",
         )
-    completeness.make_sure(copy, source, size_bytes, device)
+    _check_local(copy, source, size_bytes, device)
     return str(copy), "size and header, on its drive"
 
 
-def same_content(
-    target: ArchiveTarget, source: Path, landed: str, tell: Callable[[TransferProgress], None], stop: Stop
+def compare_content(
+    target: ArchiveTarget, source: Path, copy: str, report: Callable[[TransferProgress], None], stop: Stop
 ) -> str:
     """Compare the whole content of a copy that no rsync of ours has compared or sent. Takes as long as
-    reading both.
+    reading both files.
 
     Args:
-        target: Where the copy lies.
+        target: Where the copy is.
         source: The plot.
-        landed: Path or address of the copy.
-        tell: Called with the progress of reading the source.
-        stop: Ends the reading once it is set.
+        copy: Path or address.
+        report: Called with the progress of reading the source.
+        stop: Ends the reading.
 
     Returns:
-        That it was done, in words to append.
+        Words to append to how the copy was checked.
 
     Raises:
-        TransferFailed: The two differ, or cannot be compared.
-        LetGo: `stop` was set.
+        TransferFailed: The files differ, or cannot be compared.
+        StepInterrupted: `stop` was set.
     """
-    if target.ours == DAEMON:
+    if target.ours == rsync.DAEMON:
         raise TransferFailed(
-            f"{landed} may have been there before, and its content cannot be compared with {source}.",
-            "The source is kept. Move that file away, or allow checksum and ignore-times in rsyncd.conf.",
+            f"{copy} may have been there before, and its content cannot be compared with {source}.",
+            f"{_KEPT} Move that file away, or allow checksum and ignore-times in rsyncd.conf.",
         )
-    if digest_of(source, tell, stop).digest != read_digest(Path(landed), stop):
+    if digest_of(source, report, stop).digest != read_digest(Path(copy), stop):
         raise TransferFailed(
-            f"{landed} was there before, and its content differs from {source}.",
-            "The source is kept. Check both (`chia plots check`), and move the bad one out of the way.",
+            f"{copy} was there before, and its content differs from {source}.",
+            f"{_KEPT} Check both (`chia plots check`), and move the bad one out of the way.",
         )
     return ", all bytes compared with the source"
 
 
-def _at_daemon(target: ArchiveTarget, source: Path, folder: str, size_bytes: int) -> tuple[str, str]:
-    url = rsyncd.address(target.env, folder) + source.name
+def _check_at_daemon(target: ArchiveTarget, source: Path, folder: str, size_bytes: int) -> tuple[str, str]:
+    url = rsync.address(target.env, folder) + source.name
     try:
-        there_bytes = rsyncd.size_there(target.env, target.environment(), url)
-    except rsyncd.CannotList as error:
-        log.warning("%s Its rsync ended well, which must do.", error)
+        copy_bytes = rsync.listed_bytes(target.env, target.environment(), url)
+    except rsync.CannotList as error:
+        log.warning("%s The success of its rsync is the only proof of the copy.", error)
         return url, "rsync's checksum of what was sent"
-    if there_bytes != size_bytes:
-        raise TransferFailed(f"{url} has {there_bytes or 0} of {size_bytes} bytes.", "The source is kept.")
+    if copy_bytes != size_bytes:
+        raise TransferFailed(f"{url} has {copy_bytes or 0} of {size_bytes} bytes.", _KEPT)
     return url, "rsync's checksum of what was sent, and the size there"
 
 
 def _local_copies(target: ArchiveTarget, folder: str, name: str) -> Iterator[Path]:
-    suffix = target.env.get("path_suffix", "")
-    return completeness.copies_in(Path(folder), name, suffix, deeper=target.ours is None)
+    """Files of that name in the folder and its `path_suffix`; with the user's scripts in all subfolders."""
+    top, suffix = Path(folder), target.env.get("path_suffix", "")
+    directories = [top / suffix, top] if suffix else [top]
+    if target.ours is None:
+        with contextlib.suppress(OSError):
+            directories += sorted(entry for entry in top.iterdir() if entry.is_dir())
+    for directory in dict.fromkeys(directories):
+        if (directory / name).is_file():
+            yield directory / name
+
+
+def _check_local(copy: Path, source: Path, size_bytes: int, device: int | None) -> None:
+    """Check size, header and device of a copy, and flush it to its drive. Raises TransferFailed."""
+    try:
+        status = copy.lstat()
+        if not stat.S_ISREG(status.st_mode) or copy.samefile(source):
+            raise TransferFailed(f"{copy} is no copy, but the source itself or a link.", _KEPT)
+        if status.st_size != size_bytes:
+            raise TransferFailed(f"{copy} has {status.st_size} of {size_bytes} bytes.", _KEPT)
+        if device is not None and status.st_dev != device:
+            raise TransferFailed(
+                f"{copy} is on another drive than the chosen one.",
+                f"{_KEPT} Check which drive was mounted or unmounted there, and delete the copy.",
+            )
+        _flush(copy, os.O_RDONLY)
+        _flush(copy.parent, os.O_RDONLY | os.O_DIRECTORY)
+        if read_header(copy) != read_header(source):
+            raise TransferFailed(f"{copy} has another header than {source}.", _KEPT)
+    except NotAPlot as error:
+        raise TransferFailed(f"{error}", _KEPT) from error
+    except OSError as error:
+        raise TransferFailed(f"{copy} cannot be read ({error.strerror}).", _KEPT) from error
+
+
+def _flush(path: Path, flags: int) -> None:
+    handle = os.open(path, flags | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,8 +1,9 @@
-"""The archiving target that plotman.yaml names, ready to run: its programs, and what they are told."""
+"""The archiving target that plotman.yaml names: its scripts, and their environment."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import tempfile
@@ -15,10 +16,10 @@ from common.config.archiving import TargetDefinition
 from common.config.presets import PRESETS
 
 _NAME = re.compile(r"\{(\w+)\}")
-# The source goes after the copy is known whole; an rsync that deletes it knows less (a power cut of the
-# drive's machine right after its end leaves neither).
+# plotman deletes the source after it has checked the copy. An rsync that deletes it has not flushed the
+# copy: a power cut of the drive's machine right after its end loses both.
 _DELETES = frozenset({"--remove-source-files", "--remove-sent-files"})
-# With these rsync ends well though it left a file of the plot's name as it was, whatever is in that.
+# With these rsync exits 0 though it did not change an existing file of the plot's name.
 _SKIPS = frozenset(
     {
         "--append",
@@ -31,7 +32,7 @@ _SKIPS = frozenset(
         "--dry-run",
     }
 )
-# The same in a word of several: -u (--update) and -n (--dry-run), but not where a letter takes the rest.
+# Short forms in one argument: -u (--update) and -n (--dry-run), unless an earlier letter takes a value.
 _LETTERS = re.compile(r"-[^-eBTMf@][^eBTMf@]*\Z")
 
 
@@ -39,13 +40,14 @@ _LETTERS = re.compile(r"-[^-eBTMf@][^eBTMf@]*\Z")
 class ArchiveTarget:
     """An archiving target of one host.
 
-    ours: local_rsync or rsyncd as plotman brings them; None: the user's own scripts, of which nothing is
-        known but what 0.5.3 asked of them.
-    env: all variables of the scripts, but source and destination.
-    space, transfer: the two programs, without arguments.
-    process_name, argument_prefix: by which a running transfer is known.
-    place: the same on all hosts whose target is the same place.
-    problems: what its owner should mend, one sentence each.
+    ours: plotman's own preset, local_rsync or rsyncd; None: scripts of the user, about which plotman knows
+        only what 0.5.3 demanded of them.
+    env: variables of the scripts, without source and destination.
+    space, transfer: the two scripts, which take no arguments.
+    process_name, argument_prefix: identify a running transfer.
+    place: identifies the storage, also across hosts that share it.
+    problems: what the operator should correct, one sentence each.
+    stripped: options of the user that are left out.
     """
 
     name: str
@@ -62,20 +64,20 @@ class ArchiveTarget:
 
     @property
     def suffix(self) -> str:
-        """Folder below each of the target's in which plots lie; "" for none. Of our own targets only."""
+        """Subfolder for plots in each folder of the target; "" for none. Only of our own presets."""
         return self.env.get("path_suffix", "").strip("/") if self.ours else ""
 
     def environment(self, source: str = "", destination: str = "") -> dict[str, str]:
-        """What the scripts find in their environment; without source for the one of the free space."""
+        """Environment of a script. The disk space script gets no source and destination."""
         given = {**os.environ, **self.env, "process_name": self.process_name}
         return given | {"source": source, "destination": destination} if source else given
 
 
 def target_of(settings: Config) -> ArchiveTarget | None:
-    """The target that plotman.yaml names; None where harvesters take the plots, and without archiving.
+    """Read the target from plotman.yaml; None if harvesters take the plots, and without archiving.
 
-    Scripts that are written out in plotman.yaml become files in the state folder. Raises OSError where
-    they cannot be written.
+    Scripts whose text is in plotman.yaml become files in the state directory. Raises OSError if they cannot
+    be written.
     """
     archiving = settings.archiving
     if archiving is None or archiving.by_harvester:
@@ -109,8 +111,8 @@ def target_of(settings: Config) -> ArchiveTarget | None:
 
 
 def without_harmful(options: str) -> tuple[str, tuple[str, ...]]:
-    """rsync's options without those that delete the source, or leave a file at the destination as it is; and
-    which these were."""
+    """Split off the options of rsync that delete the source or keep an existing file. Returns the remaining
+    options, and the removed ones."""
     kept: list[str] = []
     left_out: list[str] = []
     for word in options.split():
@@ -123,21 +125,21 @@ def without_harmful(options: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _filled(text: str, env: Mapping[str, str]) -> str:
-    """`{name}` replaced from env; a name that env lacks stays, and is told as a problem."""
+    """Replace `{name}` by its value in env. An unknown name stays, and `_problems` reports it."""
     return _NAME.sub(lambda match: env.get(match[1], match[0]), text)
 
 
 def _problems(name: str, *filled: str) -> tuple[str, ...]:
     return tuple(
         f"Target {name}: {match[0]} in transfer_process_name or transfer_process_argument_prefix is not in "
-        "its env: a transfer that runs already is not known by it."
+        "its env, so that a running transfer is not recognised."
         for text in filled
         for match in _NAME.finditer(text)
     )
 
 
 def _place(name: str, ours: str | None, env: Mapping[str, str], prefix: str, host: str) -> str:
-    """Drives of this machine are its own; what is reached over the network is known by its address."""
+    """Local drives belong to this host; storage on the network has the same address for all hosts."""
     if ours == "rsyncd":
         return f"rsync://{env['host']}:{env['rsync_port']}/{env['site']}"
     if ours or prefix.startswith("/"):
@@ -146,7 +148,7 @@ def _place(name: str, ours: str | None, env: Mapping[str, str], prefix: str, hos
 
 
 def _program(definition: TargetDefinition, step: str, file: Path) -> Path:
-    """Where the step's program lies; one that is written out in plotman.yaml is put into `file`."""
+    """Path of the step's script; if plotman.yaml has its text, it is written to `file`."""
     path, text = getattr(definition, f"{step}_path"), getattr(definition, f"{step}_script")
     if path is not None:
         return Path(path)
@@ -154,10 +156,29 @@ def _program(definition: TargetDefinition, step: str, file: Path) -> Path:
     with contextlib.suppress(OSError, UnicodeDecodeError):
         if file.read_text(encoding="utf-8") == text and os.access(file, os.X_OK):
             return file
-    # Never written in place: a shell reads on in a script that it runs.
+    # Replaced, not overwritten: a shell continues to read the script that it runs.
     handle, fresh = tempfile.mkstemp(dir=file.parent, prefix=file.name)
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
         stream.write(text)
     Path(fresh).chmod(0o700)
     Path(fresh).replace(file)
     return file
+
+
+def cannot_run(program: Path, error: OSError) -> tuple[str, str]:
+    """Explain why the system did not start a program, and what to do."""
+    if error.errno == errno.ENOEXEC:
+        return f"{program} has no #! line", "Add a first line, such as #!/bin/sh."
+    if error.errno == errno.ENOENT and program.exists():
+        return f"{program} names a program in its #! line that does not exist", "Correct the line."
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return f"{program} does not exist", "Correct the path in archiving.target_definitions."
+    if error.errno == errno.EACCES:
+        return f"{program} is not executable", f"Run chmod +x {program}"
+    return f"{program} cannot be run ({error.strerror})", f"Run it by hand: {program}"
+
+
+def last_line(output: bytes) -> str:
+    """The last line of a program's output that is not empty, at most 300 characters; "" if there is none."""
+    lines = output.decode("utf-8", "replace").replace("\r", "\n").splitlines()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")[:300]

@@ -1,1 +1,1 @@
-"""Sending finished plots: the command line, running it, reading its progress, judging its end."""
+"""Sending one plot by rsync: its command line, process, progress, bandwidth, and the way to the drive."""

@@ -1,18 +1,24 @@
-"""Reads what rsync 3.1 to 3.5 print with --info=progress2 --no-h and our --out-format."""
+"""Progress of a transfer: the output of rsync 3.1 to 3.5 with --info=progress2 --no-h and our --out-format,
+and its entry in the snapshot."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-# A server's greeting is printed among these lines, so every number is bounded.
+from common.model.messages import Reservation
+from common.model.plot_name import plot_id_of
+from common.model.snapshot import Transfer
+
+# The other side controls some of these lines (its greeting), so every number has a maximum length.
 # "\r      206438400  20%  181.09MB/s    0:00:04  ", once a second; more text follows on the last line.
 _PROGRESS = re.compile(
     rb"\s*(?P<bytes>\d{1,19})\s+(?P<percent>\d{1,3})%\s+(?P<rate>\d{1,9}(?:\.\d{1,9})?)(?P<unit>[kMGT]?)B/s"
     rb"\s+(?:(?P<h>\d{1,6}):(?P<m>\d\d):(?P<s>\d\d)|\?\?:\?\?:\?\?)"
 )
-# "DONE NAME LENGTH SENT DIGEST", when something was sent at all; on a resume it can stand behind progress
-# on the same line.
+# "DONE NAME LENGTH SENT DIGEST", only if something was sent; on a resume it may follow progress on the same
+# line.
 _DONE = re.compile(
     rb"DONE (?P<name>.+) (?P<length>\d{1,19}) (?P<sent>\d{1,19}) (?P<digest>[0-9a-f]{1,128})\s*\Z"
 )
@@ -22,8 +28,10 @@ _LONGEST_LINE_BYTES = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class TransferProgress:
-    """Bytes of the file that are there, also those of earlier tries; rate of this one. eta_s: None where
-    rsync does not know, and when all is sent: what then remains is the flush, which takes its own time.
+    """One progress line.
+
+    done_bytes: at the destination, earlier tries included. rate_bytes_s: of this try.
+    eta_s: seconds to the last byte; None if unknown, and during the flush that follows.
     """
 
     done_bytes: int
@@ -34,8 +42,11 @@ class TransferProgress:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """rsync sent the file. digest: of the whole source, xxh128 where both sides know it; hex.
-    sent_bytes: over the wire, both ways of looking at a resume included."""
+    """rsync sent the file.
+
+    digest: of the whole source, hex; xxh128 if both sides have it.
+    sent_bytes: over the network, including the comparison of a resume.
+    """
 
     length_bytes: int
     sent_bytes: int
@@ -43,26 +54,26 @@ class Done:
 
 
 class Reader:
-    """Takes rsync's stdout in any chunks. What is neither progress nor the end is skipped."""
+    """Parses rsync's stdout in chunks of any size. Other lines are skipped."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, chunk: bytes) -> list[TransferProgress | Done]:
-        """What the lines tell that are complete by now. Lines end with \\r or \\n."""
+        """Parse the lines that this chunk completes. Lines end with \\r or \\n."""
         *lines, rest = re.split(rb"[\r\n]", self._rest + chunk)
         self._rest = rest[-_LONGEST_LINE_BYTES:]
-        return [news for line in lines if (news := read_line(line))]
+        return [parsed for line in lines if (parsed := read_line(line))]
 
     def close(self) -> list[TransferProgress | Done]:
-        """What the last line tells, should rsync have ended without ending it."""
-        news = read_line(self._rest)
+        """Parse a last line without an end."""
+        parsed = read_line(self._rest)
         self._rest = b""
-        return [news] if news else []
+        return [parsed] if parsed else []
 
 
 def read_line(line: bytes) -> TransferProgress | Done | None:
-    """One line; None for lines that tell nothing."""
+    """Parse one line; None if it is neither progress nor the end."""
     if done := _DONE.search(line):
         return Done(int(done["length"]), int(done["sent"]), done["digest"].decode())
     match = _PROGRESS.match(line)
@@ -73,3 +84,27 @@ def read_line(line: bytes) -> TransferProgress | Done | None:
     if match["h"] is not None and percent < 100:
         eta_s = float(int(match["h"]) * 3600 + int(match["m"]) * 60 + int(match["s"]))
     return TransferProgress(int(match["bytes"]), percent, float(match["rate"]) * _UNIT[match["unit"]], eta_s)
+
+
+def begun(reservation: Reservation) -> Transfer:
+    """Make the snapshot's entry for a transfer that begins now."""
+    return Transfer(
+        path=reservation.path,
+        plot_id=plot_id_of(reservation.path),
+        size_bytes=reservation.size_bytes,
+        harvester=reservation.host,
+        drive=reservation.drive,
+        started_at=datetime.now(UTC),
+        compares=reservation.compare,
+    )
+
+
+def advanced(transfer: Transfer, progress: TransferProgress) -> Transfer:
+    """Copy the entry with new progress."""
+    return transfer.model_copy(
+        update={
+            "sent_bytes": progress.done_bytes,
+            "rate_bytes_s": progress.rate_bytes_s,
+            "eta_s": progress.eta_s,
+        }
+    )

@@ -1,8 +1,9 @@
-"""Runs one rsync as our child and says how it goes and how it ended."""
+"""Runs one rsync as a child process, and ends those that a killed archiver left running."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import selectors
 import subprocess
@@ -18,20 +19,23 @@ from common.errors import TransferFailed
 from common.model.units import human_duration
 from common.worker.move_step import StepInterrupted, Stop
 from common.worker.pool import StopReason
-from plotter_worker.archiving.transfer.orphans import MARK
 from plotter_worker.archiving.transfer.progress import Done, Reader, TransferProgress
 from plotter_worker.archiving.transfer.rsync import LOCAL_TIMEOUT_S, failure
 
-_POLL_S = 0.2  # how soon a stop is noticed
+log = logging.getLogger(__name__)
+
+# Environment variable of each rsync that an archiver starts; its value is the archiver's owner.
+MARK = "PLOTMAN_TRANSFER"
+_POLL_S = 0.2  # delay until a stop is noticed
 _GRACE_S = 5.0
-_COMPLAINT_BYTES = 16 << 10
-_HANGS_S = LOCAL_TIMEOUT_S + 60.0  # rsync itself gives up before that, unless a drive keeps it from running
-_LOOK_S = 5.0
+_STDERR_BYTES = 16 << 10
+_HANGS_S = LOCAL_TIMEOUT_S + 60.0  # rsync exits earlier by itself, unless it is blocked by a drive
+_PULSE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A transfer that ended well. digest: None where the part was full already and nothing was sent."""
+    """A successful transfer. digest: None if the part was full before, and nothing was sent."""
 
     digest: str | None
     sent_bytes: int
@@ -40,20 +44,28 @@ class Sent:
 
 def run(
     argv: Sequence[str],
-    tell: Callable[[TransferProgress], None],
+    report: Callable[[TransferProgress], None],
     stop: Stop,
     owner: str = "",
     started: Callable[[int], None] = lambda _: None,
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Sent:
-    """Run rsync to its end. tell: called with each progress line, about once a second.
+    """Run rsync to its end.
 
-    Stopping it is cheap: the next run goes on where it ended. Therefore it does not outlive us, as plotters
-    do; in a session of its own it ends when we say so, not with a Ctrl-C that everybody hears.
-    owner: marks the process for `end_strays`, should we be killed. started: called with its pid.
-    environment: variables beside our own.
-    Raises TransferFailed with the cause, also where it hangs with a drive or a person ended it; LetGo when
-    `stop` was set for another reason.
+    Unlike a plotter it ends with this process: the next run resumes where it stopped. It has a session of its
+    own, so that a Ctrl-C in a terminal does not reach it directly.
+
+    Args:
+        argv: The command.
+        report: Called with each progress line, about once a second.
+        stop: Ends it.
+        owner: Value of MARK, for `end_orphans`.
+        started: Called with its pid.
+        environment: Additional variables.
+
+    Raises:
+        TransferFailed: rsync failed, hangs because of a drive, or was terminated by an operator.
+        StepInterrupted: `stop` was set for another reason.
     """
     begun_s = time.monotonic()
     try:
@@ -69,92 +81,92 @@ def run(
         raise TransferFailed(f"{argv[0]} is not installed.", "Install rsync 3.2.4 or newer.") from error
     try:
         started(rsync.pid)
-        done, complaint = _follow(rsync, tell, stop)
+        done, stderr = _read_pipes(rsync, report, stop)
         code = rsync.wait()
     finally:
         _end(rsync)
     if code != 0:
-        raise failure(code, complaint.decode("utf-8", "replace"))
+        raise failure(code, stderr.decode("utf-8", "replace"))
     took_s = time.monotonic() - begun_s
     return Sent(done.digest, done.sent_bytes, took_s) if done else Sent(None, 0, took_s)
 
 
-def _follow(
-    rsync: subprocess.Popen[bytes], tell: Callable[[TransferProgress], None], stop: Stop
+def _read_pipes(
+    rsync: subprocess.Popen[bytes], report: Callable[[TransferProgress], None], stop: Stop
 ) -> tuple[Done | None, bytes]:
-    """Read both pipes until rsync closes them: what it sent, and what it complained of."""
+    """Read both pipes until rsync closes them. Returns its last line, if it sent anything, and its stderr."""
     assert rsync.stdout is not None
     assert rsync.stderr is not None
-    reader, done, complaint, pulse = Reader(), None, b"", _Pulse(rsync.pid)
+    reader, done, stderr, pulse = Reader(), None, b"", _Pulse(rsync.pid)
     with selectors.DefaultSelector() as pipes:
         pipes.register(rsync.stdout, selectors.EVENT_READ)
         pipes.register(rsync.stderr, selectors.EVENT_READ)
         while pipes.get_map():
             if stop.is_set():
                 raise _why_stopped(stop)
-            pulse.feel()
+            pulse.check()
             for key, _ in pipes.select(_POLL_S):
                 chunk = os.read(key.fd, 1 << 16)
                 if not chunk:
                     pipes.unregister(key.fileobj)
                 if key.fileobj is rsync.stderr:
-                    complaint = (complaint + chunk)[:_COMPLAINT_BYTES]
+                    stderr = (stderr + chunk)[:_STDERR_BYTES]
                     continue
-                for news in reader.feed(chunk) if chunk else reader.close():
-                    if isinstance(news, Done):
-                        done = news
+                for parsed in reader.feed(chunk) if chunk else reader.close():
+                    if isinstance(parsed, Done):
+                        done = parsed
                     else:
-                        tell(news)
-    return done, complaint
+                        report(parsed)
+    return done, stderr
 
 
 def _why_stopped(stop: Stop) -> Exception:
-    """A worker that leaves has the transfer go on elsewhere at once; a person does not."""
+    """After an operator's Terminate the move fails and pauses; after a shutdown it is resumed at once."""
     if getattr(stop, "reason", None) is StopReason.TERMINATED:
         return TransferFailed(
-            "somebody terminated the transfer.", "It goes on where it ended, after a pause."
+            "an operator terminated the transfer.", "It resumes where it stopped, after a pause."
         )
     return StepInterrupted()
 
 
 class _Pulse:
-    """Whether rsync still reads or writes anything. It may say nothing for long while it reads what is there
-    already; but the signs of life that the two ends send each other are read, too."""
+    """Checks that rsync still reads or writes. It may print nothing for long while a resume reads both files,
+    but the keep-alives between both ends count as reads."""
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
-        self._next_look_s = self._moved_s = time.monotonic()
+        self._next_s = self._moved_s = time.monotonic()
         self._moved_bytes = -1
 
-    def feel(self) -> None:
-        """Raises TransferFailed where it has not moved for `_HANGS_S`."""
+    def check(self) -> None:
+        """Raises TransferFailed if it has neither read nor written for `_HANGS_S`."""
         now_s = time.monotonic()
-        if now_s < self._next_look_s:
+        if now_s < self._next_s:
             return
-        self._next_look_s = now_s + _LOOK_S
+        self._next_s = now_s + _PULSE_S
         try:
             counters = self._process.io_counters()
         except psutil.Error:
-            return  # it has just ended, which its pipes tell
+            return  # it has just ended; its pipes close next
         moved_bytes = counters.read_chars + counters.write_chars
         if moved_bytes != self._moved_bytes:
             self._moved_bytes, self._moved_s = moved_bytes, now_s
         elif now_s - self._moved_s > _HANGS_S:
             raise TransferFailed(
-                f"rsync has neither read nor written for {human_duration(_HANGS_S)}: it hangs with a drive.",
+                f"rsync has neither read nor written for {human_duration(_HANGS_S)}: a drive hangs.",
                 "See dmesg on this machine.",
             )
 
 
 def _end(rsync: subprocess.Popen[bytes]) -> None:
-    """Leave no rsync behind, whatever made us stop."""
+    """End rsync if it still runs, and close its pipes."""
     if rsync.poll() is None:
         rsync.terminate()
         try:
             rsync.wait(timeout=_GRACE_S)
         except subprocess.TimeoutExpired:
             rsync.kill()
-            # One that hangs with its drive ends when that is back; who waits for it sends no other plot.
+            # A process that waits for a hung drive cannot be killed; to wait for it would block other plots.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 rsync.wait(timeout=_GRACE_S)
     for pipe in (rsync.stdout, rsync.stderr):
@@ -164,3 +176,34 @@ def _end(rsync: subprocess.Popen[bytes]) -> None:
 def _close(pipe: IO[bytes] | None) -> None:
     if pipe is not None:
         pipe.close()
+
+
+def end_orphans(owner: str) -> int:
+    """End every rsync that an earlier archiver of this owner started; returns their number.
+
+    Called before the first transfer: nobody reads the result of such an rsync. What it sent is kept, and the
+    next transfer resumes there.
+    """
+    orphans = [process for process in psutil.process_iter(["name"]) if _is_orphan(process, owner)]
+    for process in orphans:
+        _signal(process, kill=False)
+    _, stubborn = psutil.wait_procs(orphans, timeout=_GRACE_S)
+    for process in stubborn:
+        _signal(process, kill=True)
+    if orphans:
+        log.info("ended %d rsync of an earlier archiver", len(orphans), extra={"action": "strays-ended"})
+    return len(orphans)
+
+
+def _is_orphan(process: psutil.Process, owner: str) -> bool:
+    try:
+        return process.info["name"] == "rsync" and process.environ().get(MARK) == owner
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+def _signal(process: psutil.Process, kill: bool) -> None:
+    try:
+        process.kill() if kill else process.terminate()
+    except psutil.NoSuchProcess:
+        return

@@ -1,4 +1,4 @@
-"""Sends one plot by the way that leads to its part, within this host's bandwidth."""
+"""Sends one plot to its reserved part, within this host's bandwidth."""
 
 from __future__ import annotations
 
@@ -22,48 +22,61 @@ from plotter_worker.state.operator import OperatorState, steering_path
 
 
 class Sender:
-    """board: for tickets to harvesters' doors."""
+    """board: where harvesters put the tickets to their receivers."""
 
     def __init__(self, settings: Config, board: Board, rsync: str = "rsync") -> None:
         self._host = settings.host
         self._board = board
         self._rsync = rsync
         self._owner = str(settings.state_dir)
-        self.follow(settings)
-        self._steering = steering_path(settings.state_dir)
+        self.reload(settings)
+        self._operator_file = steering_path(settings.state_dir)
         self._passwords = settings.state_dir.absolute() / "tickets"
         self.bandwidth = Bandwidth(self.limit_bytes_s)
 
-    def follow(self, settings: Config) -> None:
-        """Go by these settings: the bandwidth at once, the routes with the next plot."""
+    def reload(self, settings: Config) -> None:
+        """Apply new settings: the bandwidth at once, the routes to the next plot."""
         archiving = settings.archiving
         self._routes = archiving.routes if archiving else {}
         self._configured_bytes_s = archiving.bwlimit_bytes_s if archiving else None
 
     @property
     def routed(self) -> tuple[str, ...]:
-        """Harvesters that are not reached through a door of theirs."""
+        """Harvesters that are reached by a route of plotman.yaml instead of a receiver."""
         return tuple(self._routes)
 
-    def tidy(self) -> None:
-        """Remove what a killed archiver left: passwords of doors that are closed by now."""
+    def remove_old_passwords(self) -> None:
+        """Delete the password files of a killed archiver: their receivers are closed."""
         if self._passwords.is_dir():
             for left in self._passwords.iterdir():
                 left.unlink(missing_ok=True)
 
     def limit_bytes_s(self) -> int | None:
-        """What all transfers may take together now: a person's last word, else plotman.yaml's; None: no
-        limit. The plotter's worker, a process of its own, writes that word down."""
-        said = None
-        if self._steering.exists():
-            said = (statefile.read(self._steering, OperatorState) or OperatorState()).bandwidth_bytes_s
-        return self._configured_bytes_s if said is None else said or None
+        """The limit of all transfers together: the operator's, which the plotter's worker writes to a file,
+        else plotman.yaml's; None: no limit."""
+        ordered = None
+        if self._operator_file.exists():
+            ordered = (
+                statefile.read(self._operator_file, OperatorState) or OperatorState()
+            ).bandwidth_bytes_s
+        return self._configured_bytes_s if ordered is None else ordered or None
 
     def send(
-        self, source: Path, reservation: Reservation, tell: Callable[[TransferProgress], None], stop: Stop
+        self, source: Path, reservation: Reservation, report: Callable[[TransferProgress], None], stop: Stop
     ) -> Sent:
-        """Fill the reserved part. Raises TransferFailed with the cause, BrokerError, LetGo when `stop` was
-        set. The source is never changed."""
+        """Fill the reserved part. The source is never changed.
+
+        Args:
+            source: The plot.
+            reservation: The harvester's answer.
+            report: Called with the progress, about once a second.
+            stop: Ends the transfer.
+
+        Raises:
+            TransferFailed: With the cause.
+            BrokerError: The ticket cannot be read.
+            StepInterrupted: `stop` was set.
+        """
         plot_id = plot_id_of(source.name) or ""
 
         def ticket() -> Ticket | None:
@@ -72,27 +85,27 @@ class Sender:
             except TicketRefused as error:
                 raise TransferFailed(f"Harvester {reservation.host}: {error.what}", error.cure) from None
 
-        way = transport_to(
+        transport = transport_to(
             reservation, self._host, self._routes.get(reservation.host), ticket, self._passwords
         )
-        way.check()
-        paced = way.paced and self.bandwidth.live
-        limited = self.bandwidth.option() if way.over_network and not paced else ()
+        transport.check()
+        paced = transport.paced and self.bandwidth.live
+        limited = self.bandwidth.option() if transport.over_network and not paced else ()
         pids: list[int] = []
 
         def started(pid: int) -> None:
             pids.append(pid)
             if paced:
-                self.bandwidth.follow(pid)
+                self.bandwidth.add(pid)
 
-        with way.opened() as opened:
+        with transport.opened() as opened:
             argv = command(str(source), opened.target, (*opened.options, *limited), self._rsync)
             try:
-                return run(argv, tell, stop, self._owner, started, opened.environment)
+                return run(argv, report, stop, self._owner, started, opened.environment)
             except TransferFailed as error:
-                if why := way.explanation():
+                if why := transport.explanation():
                     raise TransferFailed(f"{why}.", "The plot goes to another drive.") from error
                 raise
             finally:
                 for pid in pids:
-                    self.bandwidth.leave(pid)
+                    self.bandwidth.remove(pid)

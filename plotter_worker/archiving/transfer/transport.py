@@ -1,4 +1,4 @@
-"""How a plot reaches its part file. One small class for each way; what they share is rsync's."""
+"""The three ways to send a plot to its part file; all of them run rsync."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ from common.model.ticket import Ticket
 from common.system import tls_relay
 from plotter_worker.archiving.transfer.rsync import LOCAL_TIMEOUT_S, NETWORK_TIMEOUT_S
 
-# A part that is gone is not made again: its room is no longer held.
-_ONLY_WHAT_IS_THERE = "--existing"
+# rsync must not create a part that was removed: its space is no longer reserved.
+_EXISTING_ONLY = "--existing"
 _CONNECT_S = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """What rsync must be told: its destination argument, further options, and variables of its
-    environment."""
+class RsyncArguments:
+    """rsync's destination argument, further options, and additional environment variables."""
 
     target: str
     options: tuple[str, ...]
@@ -35,10 +34,10 @@ class Way:
 
 
 class SendTransport(Protocol):
-    """A way to the part file of one reservation.
+    """Reaches the part file of one reservation.
 
-    over_network: whether the bandwidth limit is meant for it. paced: whether rsync itself holds the
-    connection, so that the limit can change while it runs.
+    over_network: whether the bandwidth limit applies. paced: whether rsync itself has the connection, so that
+    the limit can change while it runs.
     """
 
     @property
@@ -48,37 +47,39 @@ class SendTransport(Protocol):
     def paced(self) -> bool: ...
 
     def check(self) -> None:
-        """Look whether the way is open. Raises TransferFailed before anything is sent."""
+        """Check, before anything is sent, that the part can be reached. Raises TransferFailed."""
 
-    def opened(self) -> contextlib.AbstractContextManager[Way]:
-        """The way is there while the body runs."""
+    def opened(self) -> contextlib.AbstractContextManager[RsyncArguments]:
+        """Prepare a run of rsync, and clean up after it."""
 
     def explanation(self) -> str | None:
-        """Why the other side ended the transfer, where it says so."""
+        """Why the other side ended the transfer; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class SameMachine:
-    """The drive hangs on this machine, or is mounted here over the network: rsync from path to path."""
+    """rsync from path to path: the drive is in this machine, or mounted here over the network."""
 
     part: Path
     over_network: bool = False
     paced: bool = False
 
     def check(self) -> None:
-        # A link would lead to a file that nobody reserved: who owns a mounted drive may have put it there.
+        # The owner of a mounted drive could redirect the transfer to another file by a link.
         if self.part.is_symlink() or self.part.parent.is_symlink():
-            raise TransferFailed(f"{self.part} is a symbolic link.", "See who put it there, and delete it.")
+            raise TransferFailed(f"{self.part} is a symbolic link.", "Find its creator, and delete it.")
         if not self.part.is_file():
-            raise TransferFailed(f"{self.part} is gone: its reservation lapsed.", "It will be made anew.")
+            raise TransferFailed(
+                f"{self.part} no longer exists: its reservation expired.", "It is reserved again."
+            )
         if not os.access(self.part, os.W_OK):
             raise TransferFailed(
                 f"{self.part} cannot be written.", "Run archiver and harvester as the same user."
             )
 
     @contextlib.contextmanager
-    def opened(self) -> Iterator[Way]:
-        yield Way(str(self.part), (_ONLY_WHAT_IS_THERE, f"--timeout={LOCAL_TIMEOUT_S}"))
+    def opened(self) -> Iterator[RsyncArguments]:
+        yield RsyncArguments(str(self.part), (_EXISTING_ONLY, f"--timeout={LOCAL_TIMEOUT_S}"))
 
     def explanation(self) -> str | None:
         return None
@@ -86,25 +87,25 @@ class SameMachine:
 
 @dataclass(frozen=True, slots=True)
 class OverSsh:
-    """rsync at the other end is started by ssh, as a user who may write there. login: user@host."""
+    """ssh starts the receiving rsync, as a user who may write there. login: user@host."""
 
     login: str
     part: PurePosixPath
     over_network: bool = True
-    paced: bool = False  # the connection is ssh's
+    paced: bool = False  # ssh has the connection
 
     def check(self) -> None:
-        """Only ssh can tell."""
+        """Nothing can be checked without ssh."""
 
     @contextlib.contextmanager
-    def opened(self) -> Iterator[Way]:
-        # ssh alone would wait for over two minutes, and ask for passwords on a terminal that nobody sees.
+    def opened(self) -> Iterator[RsyncArguments]:
+        # By default ssh waits for over two minutes, and prompts for passwords.
         ssh = (
             f"ssh -o BatchMode=yes -o ConnectTimeout={_CONNECT_S}"
             " -o ServerAliveInterval=20 -o ServerAliveCountMax=3"
         )
-        options = (_ONLY_WHAT_IS_THERE, f"--timeout={NETWORK_TIMEOUT_S}", f"--rsh={ssh}", "--protect-args")
-        yield Way(f"{self.login}:{self.part}", options)
+        options = (_EXISTING_ONLY, f"--timeout={NETWORK_TIMEOUT_S}", f"--rsh={ssh}", "--protect-args")
+        yield RsyncArguments(f"{self.login}:{self.part}", options)
 
     def explanation(self) -> str | None:
         return None
@@ -112,9 +113,12 @@ class OverSsh:
 
 @dataclass(frozen=True, slots=True)
 class ThroughReceiver:
-    """The harvester has opened a door for this transfer. folder: for the password, which rsync reads from a
-    file, since command lines are for everybody to see, and for the door's certificate. ticket: asks the
-    notice board for it."""
+    """The harvester has opened a receiver for this transfer.
+
+    ticket: reads it from the board.
+    folder: for password and certificate. rsync reads the password from a file: every user can see command
+        lines.
+    """
 
     part: PurePosixPath
     ticket: Callable[[], Ticket | None]
@@ -129,14 +133,14 @@ class ThroughReceiver:
         found = self.ticket()
         if found is None:
             raise TransferFailed(
-                f"The door to {self.part} is closed again.", "The harvester will be asked to open another."
+                f"The receiver for {self.part} is closed.", "The harvester will open another."
             )
         if found.failure is not None:
             raise TransferFailed(f"{found.failure}.", "The plot goes to another drive.")
         return found
 
     @contextlib.contextmanager
-    def opened(self) -> Iterator[Way]:
+    def opened(self) -> Iterator[RsyncArguments]:
         ticket = self._ticket()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
@@ -145,24 +149,24 @@ class ThroughReceiver:
             certificate = None
             if ticket.certificate is not None:
                 certificate = files.enter_context(_own_file(self.folder, ticket.certificate))
-            yield self._way(ticket, password, certificate)
+            yield self._arguments(ticket, password, certificate)
 
-    def _way(self, ticket: Ticket, password: Path, certificate: Path | None) -> Way:
-        """A ticket with a certificate leads through TLS and no other way."""
+    def _arguments(self, ticket: Ticket, password: Path, certificate: Path | None) -> RsyncArguments:
+        """With a certificate in the ticket, the connection always uses TLS."""
         address = f"[{ticket.address}]" if ":" in ticket.address else ticket.address
         target = f"rsync://{ticket.module}@{address}:{ticket.port}/{ticket.module}/{self.part.name}"
         options = (
             f"--timeout={NETWORK_TIMEOUT_S}",
             f"--contimeout={_CONNECT_S}",
-            _ONLY_WHAT_IS_THERE,
+            _EXISTING_ONLY,
             f"--password-file={password}",
         )
         if certificate is None:
-            return Way(target, options)
+            return RsyncArguments(target, options)
         argv = tls_relay.connecting(ticket.address, ticket.port, certificate)
-        # A shell reads it, and rsync before that: to it %H is the host.
+        # rsync expands % (%H is the host) before a shell parses the command.
         program = "exec " + shlex.join(argv).replace("%", "%%")
-        return Way(target, options, {"RSYNC_CONNECT_PROG": program})
+        return RsyncArguments(target, options, {"RSYNC_CONNECT_PROG": program})
 
     def explanation(self) -> str | None:
         found = self.ticket()
@@ -171,8 +175,8 @@ class ThroughReceiver:
 
 @contextlib.contextmanager
 def _own_file(folder: Path, secret: str) -> Iterator[Path]:
-    """A file of this text while the body runs, readable by nobody else from its first byte on. Its name is
-    made here: one of a ticket could lead anywhere."""
+    """Write a temporary file that only this user can read, from its first byte. Its name is made here: a name
+    from the ticket could be a path to another file."""
     fd, name = mkstemp(dir=folder)
     try:
         with os.fdopen(fd, "w", encoding="ascii") as file:
@@ -183,13 +187,13 @@ def _own_file(folder: Path, secret: str) -> Iterator[Path]:
 
 
 def _part_of(reservation: Reservation) -> PurePosixPath:
-    """The part file, if it is the one that a harvester makes for this plot on that drive. Raises
+    """Check that the reserved part is the one that belongs to this plot on that drive. Raises
     TransferFailed."""
     expected = PurePosixPath(reservation.drive) / ".incoming" / f"{plot_id_of(reservation.path)}.part"
     if reservation.part is None or str(expected) != reservation.part:
         raise TransferFailed(
-            f"Harvester {reservation.host} reserved what is not a part file of this plot (part).",
-            "See whether both machines run the same plotman.",
+            f"Harvester {reservation.host} reserved a file that is not the part of this plot.",
+            "Install the same version of plotman on both machines.",
         )
     return expected
 
@@ -201,11 +205,21 @@ def transport_to(
     ticket: Callable[[], Ticket | None] = lambda: None,
     folder: Path = Path(),
 ) -> SendTransport:
-    """The way from `host` to the reserved part. route: what plotman.yaml says of the harvester, None for
-    nothing. ticket, folder: see ThroughDoor. Raises TransferFailed where there is no way."""
+    """Choose the transport from `host` to the reserved part.
+
+    Args:
+        reservation: The harvester's answer.
+        host: This host.
+        route: The harvester's entry in archiving.routes.
+        ticket: See ThroughReceiver.
+        folder: See ThroughReceiver.
+
+    Raises:
+        TransferFailed: The part cannot be reached.
+    """
     part = _part_of(reservation)
     if route is not None and route.path is not None:
-        # `..` would lead out of what is mounted.
+        # `..` would lead out of the mounted directory.
         if not part.is_relative_to(route.under) or ".." in part.parts:
             raise TransferFailed(
                 f"{part} is not below {route.under}, which is mounted at {route.path}.",

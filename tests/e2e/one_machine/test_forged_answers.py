@@ -159,7 +159,7 @@ def test_a_forged_reservation_or_task_touches_no_file_and_the_workers_go_on(
 
     assert "is a symbolic link" in victim.refusal(victim.transfer(plot, **here))
     other = str(victim.home / ".incoming" / "x.part")
-    assert f"Harvester {EVIL} reserved what is not a part file" in victim.refusal(
+    assert f"Harvester {EVIL} reserved a file that is not the part" in victim.refusal(
         victim.transfer(plot, part=other)
     )
     # The move is known by now: what cannot be read is counted and tried again.

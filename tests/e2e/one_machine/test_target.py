@@ -12,7 +12,7 @@ import pytest
 
 from common.model.snapshot import ArchiverSnapshot
 from common.names import Role
-from plotter_worker.archiving.targets.running_transfers import MARK
+from plotter_worker.archiving.targets.transfer_script import MARK
 from tests.support.farm import HOST, Farm
 from tests.support.plots import write_plot
 from tests.support.waiting import eventually

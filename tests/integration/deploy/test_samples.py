@@ -18,7 +18,7 @@ from common.store.server import ask
 from common.store.server_checks import server_findings
 from plotman.supervisor import broker
 from plotter_worker.archiving.targets.definition import without_harmful
-from plotter_worker.archiving.targets.rsyncd import CannotList, size_there
+from plotter_worker.archiving.targets.rsync import CannotList, listed_bytes
 from tests.support.paths import ROOT
 from tests.support.ports import free_port, listens
 from tests.support.secured import redis_server
@@ -118,10 +118,10 @@ def test_the_rsyncd_sample_takes_plots_as_the_target_rsyncd_sends_them_and_lets_
     options, _ = without_harmful(module["options"])
     assert rsync(*options.replace("80000", "800000").split(), plot, url(module, "a.plot")) == 0
     environment = os.environ | {"RSYNC_PASSWORD": "pw"}
-    assert size_there(module, environment, url(module, "a.plot")) == 300_000
-    assert size_there(module, environment, url(module, "b.plot")) is None
+    assert listed_bytes(module, environment, url(module, "a.plot")) == 300_000
+    assert listed_bytes(module, environment, url(module, "b.plot")) is None
     with pytest.raises(CannotList):
-        size_there(module, os.environ | {"RSYNC_PASSWORD": "guessed"}, url(module, "a.plot"))
+        listed_bytes(module, os.environ | {"RSYNC_PASSWORD": "guessed"}, url(module, "a.plot"))
 
 
 def test_the_rsyncd_sample_lets_nobody_delete_truncate_or_take_a_plot_away(

@@ -19,10 +19,9 @@ from common.model.messages import Admission
 from common.model.snapshot import Transfer
 from common.worker.move_step import Stop, never
 from plotter_worker.archiving.targets.definition import ArchiveTarget, target_of
-from plotter_worker.archiving.targets.mover import Mover, Surroundings
-from plotter_worker.archiving.targets.running_transfers import MARK
-from plotter_worker.archiving.targets.space_monitor import TargetSpaceMonitor
-from plotter_worker.archiving.targets.space_script import SpaceUnknown
+from plotter_worker.archiving.targets.mover import ArchiverContext, Mover
+from plotter_worker.archiving.targets.space import SpaceUnknown, TargetSpaceMonitor
+from plotter_worker.archiving.targets.transfer_script import MARK
 from plotter_worker.archiving.transfer.progress import TransferProgress
 from tests.support.lacking import lacking
 from tests.support.plots import write_plot
@@ -82,7 +81,7 @@ class Site:
     def mover(self, **archiving: Any) -> Mover:
         """`archiving` as in plotman.yaml."""
         target, owner = self.target(**archiving), str(self.folder / "state")
-        around = Surroundings(
+        context = ArchiverContext(
             host="p1",
             owner=owner,
             dirs=(str(self.dst),),
@@ -90,10 +89,10 @@ class Site:
             show=lambda transfer, _: self.shown.append(transfer) if transfer else None,
             publish=lambda: None,
         )
-        asking = TargetSpaceMonitor(
+        space = TargetSpaceMonitor(
             target, owner, self.folder / "disk_spaces.log", lambda: None, deadline_s=5, every_s=0.2
         )
-        made = Mover(target, asking, around)
+        made = Mover(target, space, context)
         self.movers.append(made)
         return made
 

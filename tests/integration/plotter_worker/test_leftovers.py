@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -34,7 +35,7 @@ def evidence() -> Evidence:
     """What runs on this machine, without the plotters of others: of one whose directories are gone nobody
     knows what it uses, and it would speak for every file here."""
     seen = gather({})
-    return replace(seen, lives=tuple(live for live in seen.lives if is_ours(live.pid)))
+    return replace(seen, plotters=tuple(live for live in seen.plotters if is_ours(live.pid)))
 
 
 def is_ours(pid: int) -> bool:
@@ -75,7 +76,7 @@ def as_nobody() -> Iterator[None]:
         os.seteuid(0)
 
 
-def test_exactly_what_a_killed_plotter_left_goes_whoever_else_plots_in_the_directory(farm: Farm) -> None:
+def test_only_files_of_a_killed_plotter_are_deleted_while_others_plot_in_its_directory(farm: Farm) -> None:
     tmp, tmp2, dst = (farm.folder / name for name in ("tmp", "tmp2", "dst"))
     for folder in (tmp, tmp2, dst):
         folder.mkdir()
@@ -150,7 +151,7 @@ def plot_ids(folder: Path) -> set[str]:
     return {name.partition(".")[0][-64:] for name in names}
 
 
-def test_only_plain_files_that_are_as_they_were_seen_are_deleted(tmp_path: Path) -> None:
+def test_only_unchanged_plain_files_are_deleted(tmp_path: Path) -> None:
     tmp, elsewhere = tmp_path / "tmp", tmp_path / "elsewhere"
     tmp.mkdir()
     elsewhere.mkdir()
@@ -180,12 +181,12 @@ def test_only_plain_files_that_are_as_they_were_seen_are_deleted(tmp_path: Path)
     reasons = {Path(path).name: reason for path, reason in report.refused}
     assert reasons[replaced] == "it has changed since it was listed"
     assert "was changed" in reasons[changed]
-    assert reasons[f"{NAME}.plot.sort.tmp"] == "it lies in no tmp or dst directory of this host"
+    assert reasons[f"{NAME}.plot.sort.tmp"] == "it is in no tmp or dst directory of this host"
     assert {path.name for path in tmp.iterdir()} == others
     assert list(elsewhere.iterdir())
 
 
-def test_bladebit_s_files_stay_while_one_works_there_even_one_of_another_user(tmp_path: Path) -> None:
+def test_bladebit_s_files_are_kept_while_a_bladebit_of_any_user_works_there(tmp_path: Path) -> None:
     used, unused = tmp_path / "used", tmp_path / "unused"
     alias = tmp_path / "alias"
     for folder in (used, unused):
@@ -232,11 +233,38 @@ def test_bladebit_s_files_stay_while_one_works_there_even_one_of_another_user(tm
             child.wait()
 
 
+def test_where_a_plot_is_being_started_files_without_its_id_are_kept(tmp_path: Path) -> None:
+    for name in (f"{NAME}.plot.table1.tmp", "t1_0.tmp"):
+        (tmp_path / name).write_bytes(bytes(10))
+    make_old(tmp_path)
+    found, _ = look(tmp_path)
+    starting = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)  # as jobs/start.py does
+    try:
+        fcntl.flock(starting, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        report = remove(found, tmp_path)
+    finally:
+        os.close(starting)
+    assert report.refused == [(str(tmp_path / "t1_0.tmp"), "a plot is being started in its directory")]
+    assert [path.name for path in tmp_path.iterdir()] == ["t1_0.tmp"]
+    assert remove(found, tmp_path).deleted == [str(tmp_path / "t1_0.tmp")]
+
+
+def test_a_refusal_names_the_reason(tmp_path: Path) -> None:
+    away = tmp_path / "away"
+    names = [tmp_path / "t1_0.tmp", tmp_path / "notes.txt", away / "t1_0.tmp"]
+    report = delete([Wanted(str(path), 1, 1, 1) for path in names], [str(tmp_path), str(away)], Evidence, 300)
+    assert [reason for _, reason in report.refused] == [
+        "it no longer exists, or is no plain file",
+        "its name is not one of a plotter's unfinished files",
+        f"{away} does not exist, or its drive does not answer",
+    ]
+
+
 def cmdline(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-def test_a_file_that_is_open_anywhere_is_told_by_the_kernel(tmp_path: Path) -> None:
+def test_the_kernel_knows_files_that_any_process_has_open(tmp_path: Path) -> None:
     path = tmp_path / f"{NAME}.plot.table1.tmp"
     path.write_bytes(bytes(10))
     make_old(tmp_path)

@@ -340,7 +340,7 @@ def test_a_worker_that_leaves_during_the_comparison_leaves_all_as_it_was(
 def test_the_reading_of_the_source_is_told_like_a_transfer(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source_digest, "_TELL_EVERY_S", 1e-9)
+    monkeypatch.setattr(source_digest, "_REPORT_EVERY_S", 1e-9)
     told: list[TransferProgress] = []
 
     digest_of(source, told.append, never)

@@ -20,8 +20,7 @@ from common.errors import TransferFailed
 from common.model.ticket import Ticket
 from harvester_worker.receiver import connection
 from harvester_worker.receiver.connection import SLOWEST_SOURCE_BYTES_S, TIMEOUTS, ReceiverTimeouts
-from plotter_worker.archiving.transfer.bandwidth import Bandwidth
-from plotter_worker.archiving.transfer.pacing import available
+from plotter_worker.archiving.transfer.bandwidth import Bandwidth, available
 from plotter_worker.archiving.transfer.progress import TransferProgress
 from tests.support.receiver import MB, PLOT_ID, House
 from tests.support.site import Site
@@ -143,7 +142,7 @@ def test_the_bandwidth_changes_while_a_transfer_runs(make_house: Callable[..., H
             slow.append((progress.done_bytes - first_bytes) / (now_s - first_s))
             limit[0] = None
 
-    sent = house.send(house.open(), tell=tell, started=bandwidth.follow)
+    sent = house.send(house.open(), tell=tell, started=bandwidth.add)
 
     assert slow
     assert 4 * MB < slow[0] < 16 * MB

@@ -111,7 +111,7 @@ def test_a_transfer_that_is_stopped_keeps_its_source_and_is_tried_again(
     assert _focus(page) == "task-end-cancel"
     page.click("#task-end-confirm")
     page.wait_for_selector("#plotman-terminate", state="detached")
-    page.wait_for_selector("#task-page:has-text('somebody terminated the transfer')")
+    page.wait_for_selector("#task-page:has-text('an operator terminated the transfer')")
     page.screenshot(path=farm.folder / "stopped.png")
     assert source.exists()
     assert not farm.archived()

@@ -123,7 +123,7 @@ def test_a_drive_that_dropped_out_during_the_transfer_keeps_the_source(site: Sit
     site.drives(a=ROOM)
     real = shutil.which("rsync")
     site.program("rsync", f'{real} "$@"; code=$?; echo "#!/bin/sh" > {site.folder}/bin/df; exit $code')
-    assert "is no folder of the target any more" in site.failure(local(site), plot)
+    assert "is no longer a folder of the target" in site.failure(local(site), plot)
 
 
 def test_a_folder_that_is_both_dst_and_target_keeps_its_plot(site: Site) -> None:

@@ -1,4 +1,4 @@
-"""What is a leftover and what is not, by table. Time zero is 100 000 s; files were changed at 50 000 s."""
+"""Leftovers by table. It is 100 000 s; files were changed at 50 000 s."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from plotter_worker.leftovers.rules import Evidence, File, Live, scratch_of, sort
+from plotter_worker.leftovers.rules import Evidence, File, LivePlotter, scratch_of, sort
 
 NOW, CHANGED = 100_000.0, 50_000.0
 ID, OTHER = "a" * 64, "b" * 64
@@ -14,18 +14,18 @@ NAME = f"plot-k32-2026-11-22-11-28-{ID}"
 TABLE = f"{NAME}.plot.table1.tmp"
 
 
-def file(name: str = TABLE, place: str = "1:1", changed_s: float = CHANGED, **fields) -> File:
+def file(name: str = TABLE, directory: str = "1:1", changed_s: float = CHANGED, **fields) -> File:
     given = {"inode": 7, "size_bytes": 10, "allocated_bytes": 4096, "uid": 1000, "owner": "chia"}
-    return File(f"/tmp/{place}", place, name, mtime_ns=int(changed_s * 1e9), **{**given, **fields})
+    return File(f"/tmp/{directory}", directory, name, mtime_ns=int(changed_s * 1e9), **{**given, **fields})
 
 
-def live(plotter: str = "chia", started_s: float = 10_000, **fields) -> Live:
-    return Live(42, plotter, "other", started_s, **fields)
+def live(plotter: str = "chia", started_s: float = 10_000, **fields) -> LivePlotter:
+    return LivePlotter(42, plotter, "other", started_s, **fields)
 
 
-def why(files: list[File], *lives: Live, quiet_s: float = 300, **evidence) -> list[str | None]:
-    """For each file the reason why it stays; None: it is a leftover."""
-    leftovers, kept = sort(files, Evidence(lives, **evidence), NOW, quiet_s)
+def why(files: list[File], *plotters: LivePlotter, quiet_s: float = 300, **evidence) -> list[str | None]:
+    """For each file the reason why it is kept; None: it is a leftover."""
+    leftovers, kept = sort(files, Evidence(plotters, **evidence), NOW, quiet_s)
     reasons = {entry.file: entry.reason for entry in kept}
     assert len(leftovers) + len(kept) == len(files)
     return [reasons.get(one) for one in files]
@@ -59,43 +59,43 @@ def test_scratch_is_known_by_its_name(name: str, plot_id: str | None, program: s
         "lost+found", f"plot-{ID[:63]}.plot.tmp", f".{TABLE}.Xy12ab", "t1_0.tmp~", f"x{TABLE}", "",
     ],
 )  # fmt: skip
-def test_what_no_plotter_names_so_is_nobody_s_leftover(name: str) -> None:
+def test_a_file_with_another_name_is_no_leftover(name: str) -> None:
     assert scratch_of(name) is None
     assert sort([file(name)], Evidence(), NOW) == ([], [])
 
 
-def test_scratch_that_nothing_speaks_for_is_a_leftover() -> None:
+def test_scratch_that_no_plotter_may_need_is_a_leftover() -> None:
     assert why([file()]) == [None]
     assert why([file("t1_0.tmp")]) == [None]
 
 
-def test_a_plot_s_files_stay_wherever_they_lie_while_its_plotter_lives() -> None:
-    files = [file(place="1:1"), file(place="9:9"), file(TABLE.replace(ID, OTHER))]
-    mine = live(plot_ids=frozenset({ID}), only_these=True, places=frozenset({"1:1"}))
+def test_a_plot_s_files_are_kept_in_every_directory_while_its_plotter_runs() -> None:
+    files = [file(directory="1:1"), file(directory="9:9"), file(TABLE.replace(ID, OTHER))]
+    mine = live(plot_ids=frozenset({ID}), only_these=True, directory_ids=frozenset({"1:1"}))
     reasons = why(files, mine)
     assert reasons == ["it belongs to the plot of chia pid 42 of other"] * 2 + [None]
 
 
 @pytest.mark.parametrize(
-    ("places", "started_s", "stays"),
+    ("directories", "started_s", "stays"),
     [
-        (frozenset({"1:1"}), 10_000, True),  # it was changed after that plotter began
-        (None, 10_000, True),  # where that plotter works is not known
+        (frozenset({"1:1"}), 10_000, True),  # changed after the plotter's start
+        (None, 10_000, True),  # the plotter's directories are unknown
         (frozenset({"2:2"}), 10_000, False),
         (frozenset({"1:1"}), 60_000, False),  # older than the plotter
-        (frozenset({"1:1"}), 50_300, True),  # so little that a clock may have been set
+        (frozenset({"1:1"}), 50_300, True),  # the clock may have been set
     ],
 )
 @pytest.mark.parametrize("known", [frozenset(), frozenset({OTHER})])
-def test_a_plotter_whose_plots_are_not_all_known_may_own_what_was_changed_since_it_began(
-    places: frozenset[str] | None, started_s: float, stays: bool, known: frozenset[str]
+def test_a_plotter_with_unknown_plots_may_own_files_changed_since_its_start(
+    directories: frozenset[str] | None, started_s: float, stays: bool, known: frozenset[str]
 ) -> None:
-    unknown = live(started_s=started_s, places=places, plot_ids=known)
+    unknown = live(started_s=started_s, directory_ids=directories, plot_ids=known)
     assert (why([file()], unknown) != [None]) is stays
 
 
 @pytest.mark.parametrize(
-    ("running", "places", "stays"),
+    ("running", "directories", "stays"),
     [
         ("bladebit", frozenset({"1:1"}), True),
         ("bladebit", None, True),
@@ -103,17 +103,19 @@ def test_a_plotter_whose_plots_are_not_all_known_may_own_what_was_changed_since_
         ("chia", frozenset({"1:1"}), False),  # chia names its files
     ],
 )
-def test_files_without_a_plot_s_name_stay_while_a_plotter_that_names_them_so_works_there(
-    running: str, places: frozenset[str] | None, stays: bool
+def test_files_without_plot_id_are_kept_while_a_plotter_with_such_names_works_there(
+    running: str, directories: frozenset[str] | None, stays: bool
 ) -> None:
-    # However old they are: bladebit keeps its files for the next plot.
-    plotter = live(running, started_s=90_000, places=places, plot_ids=frozenset({OTHER}), only_these=True)
+    # At any age: bladebit keeps its files for the next plot.
+    plotter = live(
+        running, started_s=90_000, directory_ids=directories, plot_ids=frozenset({OTHER}), only_these=True
+    )
     assert (why([file("t1_0.tmp", changed_s=1)], plotter) != [None]) is stays
 
 
 def test_one_open_or_young_file_keeps_all_of_its_plot() -> None:
     other = file(TABLE.replace(ID, OTHER))
-    assert why([file(), file(f"{NAME}.plot.2.tmp", place="2:2", open=True), other]) == [
+    assert why([file(), file(f"{NAME}.plot.2.tmp", directory="2:2", open=True), other]) == [
         "a process has a file of this plot open",
         "a process has a file of this plot open",
         None,
@@ -122,20 +124,22 @@ def test_one_open_or_young_file_keeps_all_of_its_plot() -> None:
         "a process has a file of this plot open",
         None,
     ]
-    young = file(f"{NAME}.plot.2.tmp", place="2:2", changed_s=NOW - 12)
+    young = file(f"{NAME}.plot.2.tmp", directory="2:2", changed_s=NOW - 12)
     text = "its plot was changed 12s ago, less than 5m 0s"
     assert why([file(), young, other]) == [text, text, None]
-    assert why([file("t1_0.tmp"), file("t2_0.tmp", changed_s=NOW), file("t1_0.tmp", place="2:2")])[2] is None
+    assert (
+        why([file("t1_0.tmp"), file("t2_0.tmp", changed_s=NOW), file("t1_0.tmp", directory="2:2")])[2] is None
+    )
 
 
-def test_more_age_can_be_asked_for() -> None:
+def test_the_least_age_can_be_raised() -> None:
     assert why([file()], quiet_s=NOW - CHANGED) == [None]
     assert why([file()], quiet_s=NOW - CHANGED + 1) != [None]
 
 
-def test_what_cannot_be_seen_speaks_for_the_file() -> None:
+def test_a_file_whose_processes_are_not_visible_is_kept() -> None:
     assert "nfs4" in str(why([file(network="nfs4")])[0])
-    assert "chia" in str(why([file(uid=1000)], blind_to=2000)[0])
-    assert why([file(uid=2000)], blind_to=2000) == [None]
+    assert "chia" in str(why([file(uid=1000)], visible_uid=2000)[0])
+    assert why([file(uid=2000)], visible_uid=2000) == [None]
     whole = replace(file(f"{NAME}.plot.2.tmp"), whole=True)
     assert f"rename it to {NAME}.plot," in str(why([whole])[0])

@@ -37,7 +37,7 @@ def test_a_script_that_leaves_its_source_is_judged_by_the_copy_that_is_seen(site
 @pytest.mark.parametrize(
     ("script", "why"),
     [
-        ("true", "no copy is seen"),
+        ("true", "has no copy"),
         ('head -c 1000 "$source" > "$destination/$(basename "$source")"', "has 1000 of 4000000 bytes"),
         ('head -c 4000000 /dev/zero > "$destination/$(basename "$source")"', "begins with 00 00"),
         ('ln "$source" "$destination/"', "the source itself"),
@@ -67,7 +67,7 @@ def test_the_scripts_of_the_documentation_work(site: Site, plot: Path) -> None:
 def test_a_transfer_script_that_cannot_be_run_is_told(site: Site, plot: Path) -> None:
     archiving = site.scripts("true")
     archiving["target_definitions"]["mine"]["transfer_path"] = f"{site.folder}/none"
-    assert "none is not there" in site.failure(archiving, plot)
+    assert "none does not exist" in site.failure(archiving, plot)
 
 
 def test_a_disk_space_script_that_fails_keeps_the_plot_and_stands_in_the_snapshot(

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from common.config import archiving
-from plotter_worker.archiving.targets.space_script import SpaceUnknown, ask, read
+from plotter_worker.archiving.targets.space import SpaceUnknown, ask, read
 from tests.support.waiting import eventually
 
 Script = Callable[..., Path]
@@ -65,9 +65,9 @@ def test_a_script_that_exits_1_is_told_with_its_last_words(script: Script) -> No
 
 
 def test_a_script_that_is_missing_or_not_runnable_is_told(script: Script, tmp_path: Path) -> None:
-    assert f"{tmp_path}/none is not there" in told(tmp_path / "none")
+    assert f"{tmp_path}/none does not exist" in told(tmp_path / "none")
     assert "has no #! line" in told(script("echo /a:1\n"))
-    assert "names a program in its #! line that is not there" in told(script("#!/no/such/shell\n"))
+    assert "names a program in its #! line that does not exist" in told(script("#!/no/such/shell\n"))
     if os.geteuid() != 0:
         assert "chmod +x" in told(script("#!/bin/sh\n", 0o644))
 

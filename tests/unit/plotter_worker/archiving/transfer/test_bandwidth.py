@@ -7,8 +7,7 @@ import time
 
 import pytest
 
-from plotter_worker.archiving.transfer.bandwidth import Bandwidth
-from plotter_worker.archiving.transfer.pacing import available
+from plotter_worker.archiving.transfer.bandwidth import Bandwidth, available
 from tests.support.waiting import eventually
 
 
@@ -23,13 +22,13 @@ def test_a_transfer_that_begins_is_paced_at_once_beside_one_that_runs() -> None:
         eventually(lambda: looks and looks[-1] >= begun_s, "it looks twice a second")
         return looks[-1] - begun_s
 
-    bandwidth.follow(1)
+    bandwidth.add(1)
     waited_s = []
     for _ in range(3):
         next_look_s()
-        bandwidth.follow(os.getpid())
+        bandwidth.add(os.getpid())
         waited_s.append(next_look_s())
-        bandwidth.leave(os.getpid())
-    bandwidth.leave(1)
+        bandwidth.remove(os.getpid())
+    bandwidth.remove(1)
 
     assert sorted(waited_s)[1] < 0.2, waited_s

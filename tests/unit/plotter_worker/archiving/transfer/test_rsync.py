@@ -21,10 +21,10 @@ def test_the_command_resumes_flushes_and_never_deletes() -> None:
     [
         (1, "does not know an option", "Install rsync"),
         (11, "drive is full or failing", "dmesg"),
-        (20, "somebody stopped rsync", "where it ended"),
+        (20, "rsync was stopped by a signal", "where it stopped"),
         (23, "could not be read", "both drives"),
-        (30, "nothing moved for too long", "hangs"),
-        (-9, "killed by signal 9", "where it ended"),
+        (30, "no data moved for too long", "hangs"),
+        (-9, "killed by signal 9", "where it stopped"),
         (99, "rsync failed", "both drives"),
     ],
 )

@@ -18,10 +18,9 @@ from common.errors import TransferFailed
 from common.system.openfile import is_open_for_writing
 from common.worker.move_step import StepInterrupted, never
 from common.worker.pool import StopEvent, StopReason
-from plotter_worker.archiving.transfer.orphans import end_strays
 from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.archiving.transfer.rsync import command
-from plotter_worker.archiving.transfer.rsync_process import _end, run
+from plotter_worker.archiving.transfer.rsync_process import _end, end_orphans, run
 
 needs_rsync = pytest.mark.skipif(
     shutil.which("rsync") is None and not os.environ.get("CI"), reason="rsync is not installed"
@@ -85,7 +84,7 @@ def test_a_transfer_that_a_person_terminates_does_not_begin_again_at_once(files:
     source, part = files
     stop = StopEvent()
 
-    with pytest.raises(TransferFailed, match="somebody terminated the transfer"):
+    with pytest.raises(TransferFailed, match="an operator terminated the transfer"):
         run(
             command(str(source), str(part), ("--bwlimit=1024",)),
             lambda _: stop.set(StopReason.TERMINATED),
@@ -99,7 +98,7 @@ def test_an_rsync_that_does_not_get_to_run_any_more_is_given_up(
 ) -> None:
     source, part = files
     pids: list[int] = []
-    monkeypatch.setattr("plotter_worker.archiving.transfer.rsync_process._LOOK_S", 0.1)
+    monkeypatch.setattr("plotter_worker.archiving.transfer.rsync_process._PULSE_S", 0.1)
     monkeypatch.setattr("plotter_worker.archiving.transfer.rsync_process._HANGS_S", 1)
     monkeypatch.setattr("plotter_worker.archiving.transfer.rsync_process._GRACE_S", 0.2)
 
@@ -180,7 +179,7 @@ def test_a_transfer_whose_archiver_was_killed_is_ended_and_no_other(
         assert archiver.stdout.readline() == b"begun\n"
         archiver.kill()
 
-    assert end_strays("others") == 0
-    assert end_strays("us") >= 1
-    assert end_strays("us") == 0
+    assert end_orphans("others") == 0
+    assert end_orphans("us") >= 1
+    assert end_orphans("us") == 0
     assert not is_open_for_writing(part)
