@@ -86,7 +86,7 @@ class Evidence:
     """What runs on the machine.
 
     open_names: names of scratch files that processes have open, as far as they are visible.
-    visible_uid: None: all processes are visible; else only those of this user are.
+    visible_uid: None: all processes are visible; else only the processes of this user are.
     """
 
     plotters: tuple[LivePlotter, ...] = ()
