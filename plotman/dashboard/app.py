@@ -9,6 +9,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import SystemCommand
 from textual.binding import BindingType
+from textual.command import CommandList, CommandPalette
 from textual.screen import Screen
 from textual.widgets import Input
 
@@ -26,6 +27,18 @@ from plotman.dashboard.screen import TABLES, Showing
 from plotman.dashboard.tabs import Choices
 
 
+class Palette(CommandPalette):
+    """Textual's, which may be left while it still searches: its worker then shows a list that is removed."""
+
+    def _watch__list_visible(self) -> None:
+        if self.query(CommandList):
+            super()._watch__list_visible()
+
+    async def _watch__show_busy(self) -> None:
+        if self.query(CommandList):
+            await super()._watch__show_busy()
+
+
 class Dashboard(Showing):
     """source: where the farm is seen. asker: asks hosts. by: who sits here, `user@machine`."""
 
@@ -39,6 +52,10 @@ class Dashboard(Showing):
             grid = self.grid(self.alone or "")
         grid = grid or self.grid("plots")
         return grid.current.target if grid.current else None
+
+    def action_command_palette(self) -> None:
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(Palette(id="--command-palette"))
 
     def action_pane(self, pane: str) -> None:
         self.pane = pane

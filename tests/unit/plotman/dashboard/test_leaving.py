@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from textual import events
+from textual.command import CommandPalette
 from textual.pilot import Pilot
 from textual.widgets import Log
 
@@ -80,6 +81,18 @@ async def test_a_key_that_is_typed_too_often_leaves_one_screen_only(
         await pilot.pause()
         assert app.is_running
     assert sum(task == names.KILL for task, _, _ in asker.said()) == (leaves == "y")
+
+
+async def test_the_command_palette_is_left_while_it_fills(shown: Shown) -> None:
+    async with shown(showcase.small()) as pilot:
+        app = dashboard(pilot)
+        app.action_command_palette()
+        await until(pilot, lambda: isinstance(app.screen, CommandPalette))
+        palette: Any = app.screen
+        await palette.query("*").remove()
+        palette._list_visible = not palette._list_visible  # as its worker does, which may come late
+        await pilot.pause()
+        assert app.is_running
 
 
 def typed(pilot: Pilot[None], *keys: str) -> None:
