@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from common.model.snapshot import Notice
 
@@ -35,6 +35,16 @@ class MoveStep(StrEnum):
 SENT = (MoveStep.ADMIT, MoveStep.RELEASE)
 
 
+def _can_be_reckoned_with(moment: datetime) -> datetime:
+    """Refuse what overflows when seconds are added; any harvester may write a move."""
+    if not 1970 < moment.year < 9000:
+        raise ValueError("is out of range")
+    return moment
+
+
+_Moment = Annotated[AwareDatetime, AfterValidator(_can_be_reckoned_with)]
+
+
 class PendingMove(Notice):
     """A plot under way. Renewed by whoever works on it; void when it expires.
 
@@ -48,13 +58,13 @@ class PendingMove(Notice):
 
     path: str
     harvester: str
-    size_bytes: int
+    size_bytes: int = Field(ge=0, le=1 << 53)
     step: MoveStep
-    expires_at: AwareDatetime
+    expires_at: _Moment
     task_id: str | None = None
     attempts: int = Field(0, ge=0, le=1_000_000)
     reason: str | None = None
-    retry_at: AwareDatetime | None = None
+    retry_at: _Moment | None = None
     move: str | None = None
     doing: str | None = None
     absent: bool = False

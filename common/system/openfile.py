@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import signal
+import stat
 from pathlib import Path
 
 _WRITING = os.O_WRONLY | os.O_RDWR
@@ -18,7 +19,7 @@ def is_open_for_writing(path: str | Path) -> bool | None:
 
     Raises OSError if the file cannot be opened for reading.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         return not _may_lease(fd)
     except _LeaseImpossible:
@@ -40,6 +41,16 @@ def is_open_elsewhere(path: str | Path) -> bool | None:
         return None
     finally:
         os.close(fd)
+
+
+def read_beginning(path: str | Path, longest_bytes: int) -> bytes:
+    """The first bytes of a regular file. A pipe or a device that somebody put in its place, which could keep
+    us waiting for ever, is not read. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb") as file:  # noqa: PTH123
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return file.read(longest_bytes)
 
 
 class _LeaseImpossible(Exception):

@@ -8,11 +8,12 @@ import struct
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from unicodedata import category
 
 from common.errors import PlotmanError
 from common.model.plot_name import PlotName
 from common.model.snapshot import PlotState
-from common.system.openfile import is_open_for_writing
+from common.system.openfile import is_open_for_writing, read_beginning
 
 __all__ = [
     "Header",
@@ -58,9 +59,8 @@ _HEAD_BYTES = 1024  # more than any header: magic, id, k, format, a memo of at m
 
 
 def read_header(path: str | Path) -> Header:
-    """Read a plot's header. Raises NotAPlot, and OSError if the file cannot be read."""
-    with Path(path).open("rb") as file:
-        head = file.read(_HEAD_BYTES)
+    """Read a plot's header. Raises NotAPlot, or OSError where the file cannot be read."""
+    head = read_beginning(path, _HEAD_BYTES)
     try:
         for magic, parse in _FORMATS:
             if head.startswith(magic):
@@ -199,5 +199,7 @@ def _judge(expected_bytes: int | None, writing: bool | None, quiet_s: float) -> 
 
 
 def printable(name: str) -> str:
-    """A file name for text and JSON: bytes that are not UTF-8 become \\xNN."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    """A file name for people and JSON: bytes that are not UTF-8, and characters that would act on a
+    terminal, stand as \\xNN."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(f"\\x{ord(char):02x}" if category(char) == "Cc" else char for char in text)

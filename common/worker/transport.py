@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import logging
 from json import JSONDecodeError
-from typing import Any
+from typing import Annotated, Any
 
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from common.model.messages import OneLine, one_line
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,63 @@ log = logging.getLogger(__name__)
 _ASK_S = 2
 # Kombu checks each second whether an hour has passed.
 _BINDINGS_S = 10
+_LONGEST_REASON = 200
+
+_Name = Annotated[OneLine, Field(max_length=255)]
+_Text = Annotated[str, Field(max_length=65_536)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
+
+
+class _Route(_Part):
+    exchange: OneLine
+    routing_key: OneLine
+
+
+class _Properties(_Part):
+    delivery_tag: _Name
+    delivery_info: _Route
+    correlation_id: _Name | None = None
+    reply_to: _Name | None = None
+
+
+def _is_ours(task: str) -> str:
+    """celery.chord_unlock tries again for ever, and celery.map runs others: no plotman sends any of them."""
+    if task.startswith("celery."):
+        raise ValueError("is a task of Celery's own")
+    return task
+
+
+class _Headers(_Part):
+    """Those of Celery's that its main loop, log and events take as they come. No plotman compresses."""
+
+    id: _Name | None = None
+    task: Annotated[_Name, AfterValidator(_is_ours)] | None = None
+    root_id: _Name | None = None
+    parent_id: _Name | None = None
+    group: _Name | None = None
+    origin: _Name | None = None
+    shadow: _Name | None = None
+    eta: _Name | None = None
+    expires: _Name | float | None = None  # a broadcast's is a Unix time
+    timelimit: Annotated[list[float | None], Field(min_length=2, max_length=2)] | None = None
+    retries: int | None = None
+    argsrepr: _Text | None = None  # Celery leaves line ends in it
+    kwargsrepr: _Text | None = None
+    compression: None = None
+    ignore_result: bool | None = None
+    replaced_task_nesting: int | None = None
+    stamped_headers: list[_Name] | None = None
+    stamps: dict[str, Any] | None = None
+
+
+class _Envelope(_Part):
+    content_type: _Name | None = Field(None, alias="content-type")
+    content_encoding: _Name | None = Field(None, alias="content-encoding")
+    properties: _Properties
+    headers: _Headers | None = None
 
 
 class Channel(kombu_redis.Channel):
@@ -40,7 +100,7 @@ class Channel(kombu_redis.Channel):
     def _brpop_read(self, **options: Any) -> Any:
         try:
             return super()._brpop_read(**options)
-        except JSONDecodeError as error:
+        except (JSONDecodeError, RecursionError) as error:
             log.error("dropped a message that is not JSON: %s", error, extra={"action": "garbage"})
             return None
 
@@ -75,8 +135,16 @@ class Transport(kombu_redis.Transport):
         try:
             self.channels[0].Message(message, channel=self.channels[0])
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            return f"{type(error).__name__}: {error}"
+            return one_line(f"{type(error).__name__}: {error}", _LONGEST_REASON)
+        try:
+            _Envelope.model_validate(message)
+        except ValidationError as error:
+            return f"wrong in it: {', '.join(sorted({_place(problem['loc']) for problem in error.errors()}))}"
         return None
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, location[:2]))
 
 
 def install() -> None:

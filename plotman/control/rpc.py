@@ -111,17 +111,17 @@ def _answer(
 ) -> Any:
     if isinstance(sent, PlotmanError):
         return sent
-    from celery.exceptions import NotRegistered
-    from celery.exceptions import TimeoutError as NoAnswer
+    from celery.exceptions import NotRegistered, SecurityError
+    from celery.exceptions import TimeoutError as TimedOut
 
     host = question.host
     try:
         with _understood(host, url):
             left_s = deadline - time.monotonic()
             if left_s <= 0 and not sent.ready():  # `get` would take a second to find that out
-                raise NoAnswer
+                raise TimedOut
             answer = sent.get(max(0.01, left_s), propagate=False)
-    except NoAnswer:
+    except TimedOut:
         role = ROLE_OF_TASK.get(question.task, "")
         return NoAnswer(
             f"The {role} worker of {host} did not answer within {timeout_s:.0f} s.",
@@ -129,6 +129,11 @@ def _answer(
         )
     except PlotmanError as error:
         return error
+    except (SecurityError, TypeError, ValueError):  # what Celery raises of a result that none of ours wrote
+        return PlotmanError(
+            f"The answer of {host} to {question.task} cannot be read.",
+            "See who else may write to the farm's Redis, and whether both machines run the same plotman.",
+        )
     with suppress(PlotmanError), _understood(host, url):
         sent.forget()  # it has been read; results of plots are kept, answers need not be
     if isinstance(answer, NotRegistered):

@@ -40,8 +40,19 @@ def test_a_ticket_that_is_no_text_is_refused(board: Board, server: Any) -> None:
         MOVE.model_copy(update={"attempts": -5}).model_dump_json().encode(),
         MOVE.model_copy(update={"attempts": 10**30}).model_dump_json().encode(),
         MOVE.model_dump_json().encode().replace(b"/dst/a", b"/dst/\xff"),
+        MOVE.model_dump_json().encode().replace(b'"size_bytes":7', b'"size_bytes":1' + b"0" * 400),
+        MOVE.model_copy(update={"expires_at": datetime.max.replace(tzinfo=UTC)}).model_dump_json().encode(),
+        MOVE.model_copy(update={"retry_at": datetime.min.replace(tzinfo=UTC)}).model_dump_json().encode(),
     ],
-    ids=["no text", "negative attempts", "endless attempts", "a path that is no text"],
+    ids=[
+        "no text",
+        "negative attempts",
+        "endless attempts",
+        "a path that is no text",
+        "more bytes than a number holds",
+        "the end of time",
+        "the beginning of time",
+    ],
 )
 def test_a_forged_move_hides_no_other(board: Board, server: Any, forged: bytes) -> None:
     board.put_move("p1", MOVE)
@@ -50,7 +61,7 @@ def test_a_forged_move_hides_no_other(board: Board, server: Any, forged: bytes) 
         client.hset(Keys.moves("p1"), "forged", forged)
 
     moves = board.moves(["p1"])["p1"]
-    assert board.view().look().moves["p1"] == moves
+    assert board.reader().read().moves["p1"] == moves
     assert MOVE in moves
     assert {move.attempts for move in moves} == {0}
     address = RedisAddress.of(server.url)

@@ -21,7 +21,7 @@ import os
 import time
 from celery import Celery
 from celery.exceptions import Ignore
-from common.pool import stay_findable, stop_event
+from common.worker.pool import stay_findable, stop_event
 
 app = Celery("pooltest", broker=os.environ["URL"], backend=os.environ["URL"])
 app.conf.update(worker_pool="common.worker.pool:TaskPool", worker_concurrency=20,
