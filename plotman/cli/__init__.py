@@ -167,7 +167,10 @@ def main() -> None:
     try:
         cli(prog_name="plotman")
     except PlotmanError as error:
-        click.echo(f"plotman: {error}", err=True)
+        from common.model.messages import one_line  # late: it takes pydantic
+
+        for line in f"plotman: {error}".split("\n"):  # perhaps the words of another machine
+            click.echo(one_line(line), err=True)
         sys.exit(error.exit_code)
     except OSError as error:  # a full disk, a folder that nobody may write; `| head` is click's matter
         with suppress(OSError):

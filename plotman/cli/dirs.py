@@ -12,6 +12,7 @@ from plotman.cli.candidates import complete_host
 @click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
 def dirs(json_: bool, host: str | None) -> None:
     """Show the tmp, dst and archive directories: room, readiness, and what is on its way there."""
+    from common.model.messages import one_line
     from plotman.cli.draw import as_json, draw
     from plotman.control.farm import glance, look, narrowed
     from plotman.control.queries import reports, tables
@@ -21,7 +22,7 @@ def dirs(json_: bool, host: str | None) -> None:
         as_json(reports.dirs_json(farm))
         return
     for note in reports.notes(farm):
-        click.secho(f"! {note}", fg="yellow")
+        click.secho(one_line(f"! {note}"), fg="yellow")
     shown = (tables.tmp_table, tables.dst_table, tables.drives_table)
     for table in filter(lambda table: table.rows, (make(farm) for make in shown)):
         draw(table)

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from common.model.messages import one_line
 from plotman.control.queries.tables import PlainTable
 
 _BETWEEN = 2  # spaces from column to column
@@ -81,7 +82,8 @@ def _kept(table: PlainTable, left_out: Set[str]) -> list[str]:
 
 def _rows(table: PlainTable, left_out: Set[str]) -> list[list[str]]:
     keep = [column not in left_out for column in table.columns]
-    return [[cell for cell, kept in zip(row, keep, strict=True) if kept] for row in table.rows]
+    # Another machine's words must not act on this terminal.
+    return [[one_line(cell) for cell, kept in zip(row, keep, strict=True) if kept] for row in table.rows]
 
 
 def _widths(table: PlainTable, left_out: Set[str]) -> list[int]:

@@ -30,10 +30,11 @@ def status(json_: bool, host: str | None) -> None:
 
 def status_text(farm: FarmState, width: int | None) -> str:
     """What `plotman status` prints. width: columns of the terminal; None: as wide as needed."""
+    from common.model.messages import one_line
     from plotman.cli.draw import as_text
     from plotman.control.queries import reports, tables
 
-    lines = [click.style(f"! {note}", fg="yellow") for note in reports.notes(farm)]
+    lines = [click.style(one_line(f"! {note}"), fg="yellow") for note in reports.notes(farm)]
     for make in (tables.jobs_table, tables.moves_table, tables.plots_table, tables.waits_table):
         if (table := make(farm)).rows:
             lines += [as_text(table, width), ""]

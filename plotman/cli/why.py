@@ -45,11 +45,13 @@ def _host(answer: WhyAnswer) -> str:
 
 
 def _show(answers: Sequence[WhyAnswer]) -> None:
+    from common.model.messages import one_line  # late: another machine's words must not act on this terminal
+
     for host, of_host in groupby(sorted(answers, key=_host), key=_host):
         click.secho(host, bold=True)
         for answer in of_host:
             when = f" ({answer.when})" if answer.when else ""
             subject = f"{answer.subject}: " if answer.subject else ""
-            click.echo(f"  {subject}{answer.text}{when}")
+            click.echo(one_line(f"  {subject}{answer.text}{when}"))
             if answer.cure:
-                click.secho(f"      {answer.cure}", dim=True)
+                click.secho(one_line(f"      {answer.cure}"), dim=True)

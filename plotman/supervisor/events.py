@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from common.errors import BrokerError
+from common.model.messages import one_line
 from common.store import Board
 from plotman.supervisor.supervisor import Say
 
@@ -28,7 +29,7 @@ async def follow(url: str, host: str, say: Say) -> None:
                 for event_id, event in await asyncio.to_thread(board.events, after, _WAIT_S):
                     after = event_id
                     if event.host == host and event.kind not in SILENT:
-                        say(f"{event.at.astimezone():%H:%M:%S} {event.text}")
+                        say(f"{event.at.astimezone():%H:%M:%S} {one_line(event.text)}")
             except BrokerError:  # its end is said by whoever keeps it running
                 await asyncio.sleep(_RETRY_S)
     finally:

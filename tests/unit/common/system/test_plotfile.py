@@ -12,7 +12,14 @@ import pytest
 
 from common.model.plot_name import PlotName
 from common.model.snapshot import PlotState
-from common.system.plotfile import NotAPlot, classify, expected_size_bytes, is_open_for_writing, read_header
+from common.system.plotfile import (
+    NotAPlot,
+    classify,
+    expected_size_bytes,
+    is_open_for_writing,
+    printable,
+    read_header,
+)
 
 ID = "0f" * 32
 NAME = f"plot-k18-2026-11-22-15-48-{ID}.plot"
@@ -75,6 +82,25 @@ def test_names_of_all_plotters_are_read(name: str, k: int, compression: int) -> 
 )
 def test_whatever_is_not_a_finished_plots_name_is_none(name: str) -> None:
     assert PlotName.parse(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"caf\xe9.plot", "caf\\xe9.plot"),
+        (b"\x1b[2J\n\x07.plot", "\\x1b[2J\\x0a\\x07.plot"),
+        ("caf\u00e9\x9b".encode(), "caf\u00e9\\x9b"),
+    ],
+)
+def test_a_name_is_shown_so_that_it_acts_on_no_terminal(name: bytes, shown: str) -> None:
+    assert printable(os.fsdecode(name)) == shown
+
+
+def test_a_pipe_that_is_named_like_a_plot_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / NAME)
+    with pytest.raises(OSError, match="not a regular file"):
+        read_header(tmp_path / NAME)
+    assert not is_open_for_writing(tmp_path / NAME)
 
 
 def test_a_v1_header_tells_the_exact_size(plot: Path) -> None:
