@@ -14,16 +14,16 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from common.system.durable import make_durable
+from common.system.openfile import read_beginning
 from harvester_worker.drives import part_files
 
 FOLDER = "digests"
 
 
 class DigestEntry(BaseModel):
-    """digest: of the source, as rsync computed it, hex. suspect: why the plot counts as damaged; None: it
-    does not.
-    inode, mtime_ns: of the file that was taken in; None in entries of an older plotman, which match no file.
+    """digest: of the source as rsync told it, hex. suspect: reading the plot gave another; why.
+    inode, mtime_ns, ctime_ns: of the file that was taken in; None in entries of an older plotman, which
+    describe none. The kernel alone sets ctime: a file that was changed and given its old mtime is found out.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -33,17 +33,28 @@ class DigestEntry(BaseModel):
     suspect: str | None = None
     inode: int | None = None
     mtime_ns: int | None = None
+    ctime_ns: int | None = None
 
     @classmethod
     def of(cls, plot: Path, digest: str) -> Self:
         """Describe a plot that was just verified. Raises OSError."""
         status = plot.lstat()
-        return cls(digest=digest, size_bytes=status.st_size, inode=status.st_ino, mtime_ns=status.st_mtime_ns)
+        return cls(
+            digest=digest,
+            size_bytes=status.st_size,
+            inode=status.st_ino,
+            mtime_ns=status.st_mtime_ns,
+            ctime_ns=status.st_ctime_ns,
+        )
+
+    def renamed(self, plot: Path) -> Self:
+        """The same for the file under its new name, which changed its ctime. Raises OSError."""
+        return self.model_copy(update={"ctime_ns": plot.lstat().st_ctime_ns})
 
     def describes(self, status: os.stat_result) -> bool:
-        """Whether this lstat belongs to the file that was taken in, unchanged since."""
-        seen = (status.st_size, status.st_ino, status.st_mtime_ns)
-        return seen == (self.size_bytes, self.inode, self.mtime_ns)
+        """Whether a file, by its lstat, is the one that was taken in, and unchanged since."""
+        seen = (status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
+        return seen == (self.size_bytes, self.inode, self.mtime_ns, self.ctime_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +68,32 @@ class StoredDigest:
 
 
 def write(drive: str, name: str, entry: DigestEntry) -> None:
-    """Store the entry of the plot `name`, durably; replaces an earlier one. Raises OSError."""
-    folder = part_files.folder(drive) / FOLDER
-    folder.mkdir(exist_ok=True)
+    """Remember a plot's digest; replaces what was remembered of it. Raises OSError."""
+    (part_files.folder(drive) / FOLDER).mkdir(exist_ok=True)
+    folder = _folder(drive)
     draft = folder / f"{name}.draft"
-    draft.write_text(entry.model_dump_json(exclude_none=True) + "\n", encoding="utf-8")
-    make_durable(draft)
+    part_files.write_draft(draft, entry.model_dump_json(exclude_none=True) + "\n")
     draft.rename(folder / name)
+
+
+def _folder(drive: str) -> Path:
+    """Raises FileNotFoundError where there is none yet, OSError where it is a link: every file in it that
+    belongs to no plot of this drive is deleted."""
+    folder = part_files.folder(drive)
+    for path in (folder, folder / FOLDER):
+        part_files.must_be_own(path, path.lstat())
+    return folder / FOLDER
+
+
+def _read(path: Path) -> DigestEntry:
+    return DigestEntry.model_validate_json(read_beginning(path, part_files.MOST_BYTES))
 
 
 def admitted(drive: str, name: str) -> DigestEntry | None:
     """The entry of the file `name`, if this harvester took in that very file and it is not suspect. None for
     any other file: only its content can prove that it is the plot. Raises OSError."""
     with contextlib.suppress(FileNotFoundError, ValidationError):
-        entry = DigestEntry.model_validate_json((part_files.folder(drive) / FOLDER / name).read_bytes())
+        entry = _read(_folder(drive) / name)
         if entry.suspect is None and entry.describes((Path(drive) / name).lstat()):
             return entry
     return None
@@ -82,16 +105,18 @@ def checked(drive: str, name: str) -> None:
 
 
 def entries(drive: str) -> list[StoredDigest]:
-    """All plots of this drive whose digest is known, the least recently read first. Deletes the entries of
-    plots that no longer exist. Raises OSError."""
-    found = []
-    for path in (part_files.folder(drive) / FOLDER).glob("*.plot*"):
+    """All plots of this drive whose digest is known, the one first that was not read for longest. Forgets
+    those that are gone. Raises OSError."""
+    found: list[StoredDigest] = []
+    try:
+        folder = _folder(drive)
+    except FileNotFoundError:
+        return found
+    for path in folder.glob("*.plot*"):
         plot = Path(drive) / path.name
         if path.suffix == ".draft" or not plot.exists():
             path.unlink(missing_ok=True)
             continue
         with contextlib.suppress(ValidationError, FileNotFoundError):
-            found.append(
-                StoredDigest(plot, DigestEntry.model_validate_json(path.read_bytes()), path.stat().st_mtime)
-            )
+            found.append(StoredDigest(plot, _read(path), path.stat().st_mtime))
     return sorted(found, key=lambda kept: kept.checked_s)

@@ -10,8 +10,10 @@ lock                held while anything here is changed
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,9 +23,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from common.errors import TransferFailed
 from common.system.durable import make_durable
-from common.system.openfile import is_open_for_writing
+from common.system.openfile import is_open_for_writing, read_beginning
 
 FOLDER = ".incoming"
+MOST_BYTES = 1 << 20  # of a record or a digest's file, which have some hundreds
 PART, RECORD, REFUSED = ".part", ".json", ".refused"
 
 # A failed transfer is tried again after at most an hour: its part must still be there then.
@@ -96,11 +99,20 @@ def prepare(drive: str) -> Path:
     return incoming
 
 
+def must_be_own(path: str | Path, status: os.stat_result) -> None:
+    """Raises NotADirectoryError where a folder of ours, by its lstat, is a link: what is written and deleted
+    there would lie elsewhere."""
+    if not stat.S_ISDIR(status.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, "it is no folder, but a link or a file: remove it", str(path))
+
+
 @contextlib.contextmanager
 def locked(drive: str) -> Iterator[None]:
-    """Hold the drive's lock against all other processes and threads of ours. Waits; see
-    common.system.probe."""
-    fd = os.open(folder(drive) / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    """Hold the drive against every other process and thread of ours. Waits; see common.system.probe. Raises
+    OSError, NotADirectoryError where the folder is a link."""
+    incoming = folder(drive)
+    must_be_own(incoming, incoming.lstat())
+    fd = os.open(incoming / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
@@ -144,7 +156,7 @@ def named(drive: str, names: Iterable[str]) -> tuple[Part, ...]:
 def record_of(part: Path) -> PartRecord | None:
     """The record beside a part; None if it is missing or unreadable."""
     with contextlib.suppress(FileNotFoundError, ValidationError):
-        return PartRecord.model_validate_json(part.with_suffix(RECORD).read_bytes())
+        return PartRecord.model_validate_json(read_beginning(part.with_suffix(RECORD), MOST_BYTES))
     return None
 
 
@@ -161,10 +173,17 @@ def write_record(part: Path, record: PartRecord) -> None:
     """Replace a part's record atomically and durably; also marks the part as touched."""
     beside = part.with_suffix(RECORD)
     draft = beside.with_suffix(".draft")
-    draft.write_text(record.model_dump_json() + "\n", encoding="utf-8")
-    make_durable(draft)
+    write_draft(draft, record.model_dump_json() + "\n")
     draft.rename(beside)
     make_durable(beside.parent)
+
+
+def write_draft(draft: Path, text: str) -> None:
+    """Make a new file of this text, durably. What has the name is removed: a link would lead elsewhere."""
+    draft.unlink(missing_ok=True)
+    with draft.open("x", encoding="utf-8") as file:
+        file.write(text)
+    make_durable(draft)
 
 
 def drop(part: Path) -> None:

@@ -117,7 +117,8 @@ class DriveSurveyor:
                 return DriveSurvey(report, listed.plots, plot_bytes=size_bytes)
             try:
                 folder = f"{path}/{part_files.FOLDER}"
-                status = os.stat(folder)  # noqa: PTH116 - hundreds at a time
+                status = os.lstat(folder)
+                part_files.must_be_own(folder, status)
                 names = self._parts.of(folder, status, mounts())
             except FileNotFoundError:
                 return DriveSurvey(report, listed.plots, plot_bytes=size_bytes)

@@ -235,7 +235,7 @@ class Admitter:
                 self._rename(arrival)
             make_durable(arrival.final.parent)
             if known(entry.digest):
-                digests.write(arrival.drive, arrival.name.name, entry)
+                digests.write(arrival.drive, arrival.name.name, entry.renamed(arrival.final))
             part_files.drop(part_files.part_path(arrival.drive, arrival.name.plot_id))
             make_durable(part_files.folder(arrival.drive))
         return arrival.final

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from common.config import Config
 from common.config.watch import ConfigWatch
-from common.model.messages import Delivery, Reservation
+from common.errors import TransferFailed
+from common.model.messages import Admission, Delivery, Reservation, TargetOrder
 from common.model.snapshot import ArchiverSnapshot, Transfer
 from common.names import Role
 from common.store import Board
@@ -19,7 +22,7 @@ from common.worker.duplicate_host import mark
 from common.worker.move_step import MoveHeartbeat, Stop
 from common.worker.publisher import Publisher
 from common.worker.service import Served, ServiceStep
-from plotter_worker.archiving.targets.mover import mover_of
+from plotter_worker.archiving.targets.mover import Mover, mover_of
 from plotter_worker.archiving.transfer.progress import TransferProgress, advanced, begun
 from plotter_worker.archiving.transfer.rsync_process import end_orphans
 from plotter_worker.archiving.transfer.sender import Sender
@@ -97,7 +100,9 @@ class Archiver:
             StepInterrupted: `stop` was set.
         """
         source = own_plot(reservation.path, self._dirs)
-        if reservation.landed is not None and not reservation.compare:
+        before = _status(source)
+        sent_before = self._delivered.has(reservation.path, reservation.host, before)
+        if reservation.landed is not None and not reservation.compare and sent_before:
             return Delivery(reservation=reservation)
 
         def advance(progress: TransferProgress) -> None:
@@ -114,7 +119,7 @@ class Archiver:
                 sent = self._sender.send(source, reservation, advance, stop)
             # The harvester may admit the plot from now on, even if this process or Redis fails: it must not
             # be sent again.
-            self._delivered.put(reservation.path, reservation.host)
+            self._delivered.put(reservation.path, reservation.host, before)
         finally:
             self._show(None, reservation.path)
         log.info(
@@ -127,6 +132,13 @@ class Archiver:
         return Delivery(
             reservation=reservation, digest=sent.digest, sent_bytes=sent.sent_bytes, took_s=sent.took_s
         )
+
+    def send_to_target(self, target: Mover, order: TargetOrder, tell: Any, stop: Stop) -> Admission:
+        """Copy a plot to a target as Mover.move does, and remember it."""
+        before = _status(own_plot(order.path, self._dirs))
+        admission = target.move(order.path, order.size_bytes, tell, stop, order.coming)
+        self._delivered.put_target(order.path, admission.reservation.host, before)
+        return admission
 
     def sends(self, path: str) -> bool:
         """Whether this plot is being sent."""
@@ -164,6 +176,14 @@ class Archiver:
                 *self._watch.problems,
             ),
         )
+
+
+def _status(source: Path) -> os.stat_result:
+    """Of a source, before it is read. Raises TransferFailed."""
+    try:
+        return source.lstat()
+    except OSError as error:
+        raise TransferFailed(f"{source} cannot be read ({error.strerror}).", "Look at its drive.") from error
 
 
 served: Served[Archiver] = Served("This worker does not archive for")

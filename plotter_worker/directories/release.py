@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common.config import Config
@@ -35,16 +35,25 @@ def own_plot(path: str, dirs: Sequence[str]) -> Path:
     return found
 
 
-def release(admission: Admission, dirs: Sequence[str]) -> bool:
+def release(
+    admission: Admission, dirs: Sequence[str], has: Callable[[str, str, os.stat_result], bool]
+) -> bool:
     """Delete the source of an admitted plot; False where it is gone already.
 
-    Raises OrderRefused where the source is not ours or has changed since it was sent.
+    Args:
+        admission: The harvester's word, which others may have forged.
+        dirs: Where this host's finished plots lie.
+        has: Whether this file, by its path and lstat, was sent to this receiver: DeliveredFile.has.
+
+    Raises:
+        OrderRefused: The source is not ours, was not sent there, or has changed since.
     """
     source = own_plot(admission.reservation.path, dirs)
     try:
-        size_bytes = source.lstat().st_size
+        status = source.lstat()
     except FileNotFoundError:
         return False
+    size_bytes, receiver = status.st_size, admission.reservation.host
     if not size_bytes == admission.size_bytes == admission.reservation.size_bytes:
         raise OrderRefused(
             f"{source} has {size_bytes} bytes, but {admission.size_bytes} were taken in.",
@@ -52,6 +61,11 @@ def release(admission: Admission, dirs: Sequence[str]) -> bool:
         )
     if source.is_symlink() or _is_the_farmed_one(source, admission):
         raise OrderRefused(f"{source} is the plot that is farmed.", "It is kept.")
+    if not has(admission.reservation.path, receiver, status):
+        raise OrderRefused(
+            f"{source}, as it is now, was not sent to {receiver} from here.",
+            "It is kept, and compared with the copy at the next try.",
+        )
     source.unlink(missing_ok=True)
     fd = os.open(source.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -21,6 +21,7 @@ from plotter_worker import service
 from plotter_worker.archiving import archiver
 from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.directories import release as sources
+from plotter_worker.state.delivered import DeliveredFile
 from plotter_worker.tasks import resend as resending
 from plotter_worker.tasks.progress import ProgressEvents
 
@@ -71,7 +72,8 @@ def release(self: Task, admission: dict[str, Any], host: str) -> dict[str, Any]:
     _must_be_ours(admitted.reservation, host)
     moves = MoveHeartbeat(serving.board, serving.publisher.tell)
     with moves.working(Step.of(admitted.reservation, MoveStep.RELEASE, self.request.id)):
-        gone = sources.release(admitted, serving.plots.plot_dirs)
+        delivered = DeliveredFile(serving.plots.settings.state_dir)
+        gone = sources.release(admitted, serving.plots.plot_dirs, delivered.has)
         # Before the move is off the board, or beat would find a plot there that nobody moves.
         serving.plots.plot_released(admitted.reservation.path)
         serving.publisher.publish_now()

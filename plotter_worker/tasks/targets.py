@@ -60,9 +60,7 @@ def archive_to_target(self: Task, **arguments: Any) -> dict[str, Any]:
             sender.moves.working(step),
             sender.history.trying(order.path, step.harvester, self.request.id) as delivered,
         ):
-            admission = sender.target.move(
-                order.path, order.size_bytes, tell, stop_event(self.request.id), order.coming
-            )
+            admission = sender.send_to_target(sender.target, order, tell, stop_event(self.request.id))
             delivered(Delivery(reservation=admission.reservation, took_s=admission.took_s))
     except StepInterrupted:
         raise Ignore from None

@@ -19,6 +19,7 @@ from plotter_worker.archiving.transfer.rsync import command
 from plotter_worker.archiving.transfer.rsync_process import Sent, run
 from plotter_worker.archiving.transfer.transport import transport_to
 from plotter_worker.directories.release import release
+from plotter_worker.state.delivered import DeliveredFile
 
 pytestmark = pytest.mark.plotter
 
@@ -52,7 +53,9 @@ def archived(farm, source: Path) -> Admission:
     return farm.admitter.admit(delivered(farm.reserver.reserve(order(source))))
 
 
-def test_a_plot_lands_proved_and_its_source_goes_last(farm: MakeFarm, drive: Path, source: Path) -> None:
+def test_a_plot_lands_proved_and_its_source_goes_last(
+    farm: MakeFarm, drive: Path, source: Path, tmp_path: Path
+) -> None:
     harvester = farm(drive)
     original = source.read_bytes()
 
@@ -72,10 +75,14 @@ def test_a_plot_lands_proved_and_its_source_goes_last(farm: MakeFarm, drive: Pat
     assert sorted(path.name for path in (drive / ".incoming").iterdir()) == ["digests", "lock"]
     assert source.exists()
 
-    assert release(admission, [str(source.parent)]) is True
+    known = DeliveredFile(tmp_path)
+    with pytest.raises(OrderRefused, match="was not sent"):
+        release(admission, [str(source.parent)], known.has)
+    known.put(str(source), HOST, source.stat())
+    assert release(admission, [str(source.parent)], known.has) is True
 
     assert not source.exists()
-    assert release(admission, [str(source.parent)]) is False  # asked again
+    assert release(admission, [str(source.parent)], known.has) is False  # asked again
 
 
 def test_each_step_may_be_asked_twice(farm: MakeFarm, drive: Path, source: Path) -> None:
@@ -213,17 +220,21 @@ def test_a_source_that_changed_or_lies_elsewhere_is_kept(
     admission = archived(farm(drive), source)
 
     with pytest.raises(OrderRefused, match="not in a tmp or dst directory"):
-        release(admission, [str(tmp_path / "other")])
+        release(admission, [str(tmp_path / "other")], DeliveredFile(tmp_path).has)
     with source.open("ab") as file:
         file.write(b"x")
     with pytest.raises(OrderRefused, match="were taken in"):
-        release(admission, [str(source.parent)])
+        release(admission, [str(source.parent)], DeliveredFile(tmp_path).has)
 
     assert source.exists()
 
 
-def test_a_folder_that_is_both_dst_and_drive_loses_nothing(farm: MakeFarm, source: Path) -> None:
+def test_a_folder_that_is_both_dst_and_drive_loses_nothing(
+    farm: MakeFarm, source: Path, tmp_path: Path
+) -> None:
     harvester = farm(source.parent)
+    known = DeliveredFile(tmp_path)
+    known.put(str(source), HOST, source.stat())
     only_copy = Reservation(
         host=HOST,
         source_host=HOST,
@@ -238,7 +249,7 @@ def test_a_folder_that_is_both_dst_and_drive_loses_nothing(farm: MakeFarm, sourc
     digest = read_digest(source, never)
     admission = harvester.admitter.admit(Delivery(reservation=only_copy, digest=digest))
     with pytest.raises(OrderRefused, match="farmed"):
-        release(admission, [str(source.parent)])
+        release(admission, [str(source.parent)], known.has)
 
     assert source.exists()
 

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from common.config.loader import load
-from common.errors import PlotRefused, TransferFailed
+from common.errors import OrderRefused, PlotRefused, TransferFailed
 from common.model.messages import Admission, Delivery, Reservation
 from common.model.snapshot import DriveUse
 from common.store import Board
 from common.worker.digests import read_digest
 from common.worker.move_step import Doing, StepInterrupted, never
-from harvester_worker.drives import digests, part_files
+from harvester_worker.drives import digests, part_files, readback
 from harvester_worker.intake import admit
 from harvester_worker.intake.reserve import ReserveOrder
 from plotter_worker.archiving.archiver import Archiver
@@ -26,6 +26,7 @@ from plotter_worker.archiving.transfer import source_digest
 from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.archiving.transfer.source_digest import digest_of
 from plotter_worker.directories.release import release
+from plotter_worker.state.delivered import DeliveredFile
 from tests.support import formats
 from tests.support.site import HERE, THERE, Site
 
@@ -57,8 +58,12 @@ class Machines:
     def archive(self, source: Path) -> Admission:
         """The whole way; the source is released at its end."""
         admission = self.admit(self.send(self.reserve(source)))
-        assert release(Admission.read(**admission.kwargs()), [str(source.parent)])
+        assert self.release(admission, source)
         return admission
+
+    def release(self, admission: Admission, source: Path) -> bool:
+        delivered = DeliveredFile(self.site.folder / "state")
+        return release(Admission.read(**admission.kwargs()), [str(source.parent)], delivered.has)
 
 
 @pytest.fixture(params=[HERE, THERE], ids=["one machine", "receiver"])
@@ -148,7 +153,7 @@ def test_what_the_harvester_took_in_is_not_read_again(
     delivery = machines.send(again)
 
     assert (again.landed, again.compare, delivery.digest) == (admission.landed, False, None)
-    assert release(machines.admit(delivery), [str(source.parent)])
+    assert machines.release(machines.admit(delivery), source)
 
 
 def rewritten(path: Path) -> None:
@@ -166,17 +171,22 @@ def changed_in_place(path: Path) -> None:
         file.write(os.urandom(1000))
 
 
-def found_damaged(path: Path) -> None:
-    """As the scrub leaves it."""
+def changed_in_secret(path: Path) -> None:
+    """The same file, size and time of change, as `rsync --inplace --times` leaves it."""
     status = path.stat()
     changed_in_place(path)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def found_damaged(path: Path) -> None:
+    """As the scrub leaves it."""
     entry = digests.admitted(str(path.parent), path.name)
     assert entry is not None
+    changed_in_secret(path)
     digests.write(str(path.parent), path.name, entry.model_copy(update={"suspect": "reads otherwise"}))
 
 
-@pytest.mark.parametrize("change", [rewritten, changed_in_place, found_damaged])
+@pytest.mark.parametrize("change", [rewritten, changed_in_place, changed_in_secret, found_damaged])
 def test_what_was_changed_after_it_was_taken_in_is_not_believed(
     plotter: Machines, source: Path, change: Callable[[Path], None]
 ) -> None:
@@ -192,6 +202,90 @@ def test_what_was_changed_after_it_was_taken_in_is_not_believed(
         plotter.admit(delivery)
 
     assert source.read_bytes() == original
+
+
+@pytest.mark.parametrize("change", [changed_in_place, changed_in_secret])
+def test_a_file_that_changes_while_it_is_compared_is_no_copy(
+    plotter: Machines,
+    drive: Path,
+    source: Path,
+    change: Callable[[Path], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is the plot while it is read, and another before its source is deleted."""
+    copy = Path(shutil.copy(source, drive))
+    delivery = plotter.send(plotter.reserve(source))
+
+    def compare_then_change(*arguments: Any, **options: Any) -> None:
+        readback.compare(*arguments, **options)
+        change(copy)
+
+    monkeypatch.setattr(admit, "compare", compare_then_change)
+    plotter.site.farm.admitter.challenges = 0
+    with pytest.raises(TransferFailed, match="changed during its checks"):
+        plotter.admit(delivery)
+    assert source.exists()
+
+
+def test_a_forged_admission_deletes_no_plot_that_was_not_sent(
+    plotter: Machines, drive: Path, source: Path
+) -> None:
+    """What whoever has a harvester's password can put on the plotter's queue."""
+    size_bytes, where = source.stat().st_size, str(drive)
+    forged = Reservation(
+        host=HERE, source_host=HERE, path=str(source), size_bytes=size_bytes, drive=where, part="/part"
+    )
+    landed = f"{where}/{source.name}"
+    admission = Admission(reservation=forged, landed=landed, size_bytes=size_bytes, verified="30 proofs")
+
+    with pytest.raises(OrderRefused, match="was not sent to"):
+        plotter.release(admission, source)
+    plotter.send(plotter.reserve(source))
+    another = forged.model_copy(update={"host": "evil1"})
+    with pytest.raises(OrderRefused, match="was not sent to evil1"):
+        plotter.release(admission.model_copy(update={"reservation": another}), source)
+
+    assert source.exists()
+
+
+def test_a_source_that_was_replaced_after_it_was_sent_is_kept(
+    machines: Machines, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plot of the same name and size: another try finds out whether the drive has it, too."""
+    machines.site.farm.admitter.challenges = 0
+    admission = machines.admit(machines.send(machines.reserve(source)))
+    content = source.read_bytes()
+    source.unlink()
+    source.write_bytes(formats.differing(content)["one bit"])
+
+    with pytest.raises(OrderRefused, match="as it is now, was not sent"):
+        machines.release(admission, source)
+    with pytest.raises(PlotRefused, match="content differs"):
+        machines.archive(source)
+    source.write_bytes(content)
+    monkeypatch.setattr(admit, "compare", lambda *_, **__: pytest.fail("the drive's file is the harvester's"))
+    machines.archive(source)
+    assert not source.exists()
+
+
+def test_a_plot_that_landed_goes_though_the_plotter_lost_its_records(
+    machines: Machines, source: Path
+) -> None:
+    machines.admit(machines.send(machines.reserve(source)))
+    (machines.site.folder / "state" / "delivered.json").unlink()
+
+    again = machines.reserve(source)
+    assert (again.compare, again.part) == (False, None)
+    delivery = machines.send(again)
+    assert delivery.digest == read_digest(source, never)
+    assert machines.release(machines.admit(delivery), source)
+
+
+def test_a_record_of_an_older_plotman_is_enough(machines: Machines, source: Path) -> None:
+    admission = machines.admit(machines.send(machines.reserve(source)))
+    (machines.site.folder / "state" / "delivered.json").unlink()
+    DeliveredFile(machines.site.folder / "state").put(str(source), HERE)
+    assert machines.release(admission, source)
 
 
 def test_a_link_under_the_plots_name_is_no_copy(plotter: Machines, drive: Path, source: Path) -> None:

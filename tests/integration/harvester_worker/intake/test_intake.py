@@ -44,7 +44,9 @@ def test_a_plot_comes_from_another_machine_and_the_secret_is_in_no_message(
     assert site.board.ticket(THERE, id_of(source)) is None  # the receiver is closed
     assert Keys.ticket(THERE, "ID").startswith(f"plotman:host:{THERE}:")
     assert list((site.folder / "state" / "tickets").iterdir()) == []
-    assert release(admission, [str(source.parent)])
+    known = DeliveredFile(site.folder)
+    known.put(str(source), HERE, source.stat())
+    assert release(admission, [str(source.parent)], known.has)
 
 
 def test_a_message_that_comes_twice_disturbs_no_transfer_and_a_new_move_ends_the_old(
@@ -146,10 +148,12 @@ def test_a_source_on_the_drive_itself_is_kept_though_it_is_reached_over_the_netw
     site: Site, source: Path
 ) -> None:
     admission = site.archive(source)
+    known = DeliveredFile(site.folder)
+    known.put(str(source), HERE, source.stat())
     (source.parent / ".incoming").mkdir()  # as where dst is the harvester's drive, mounted here
 
     with pytest.raises(OrderRefused, match="farmed"):
-        release(admission, [str(source.parent)])
+        release(admission, [str(source.parent)], known.has)
     assert source.exists()
 
 

@@ -1,0 +1,129 @@
+"""Links and pipes that somebody put where a harvester keeps its own files: they lead to no other place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.errors import PlotmanError
+from common.model.plot_name import PlotName
+from common.model.snapshot import DirState
+from harvester_worker.drives import digests, part_files
+from harvester_worker.drives.digests import DigestEntry
+from harvester_worker.drives.existing_plots import existing_plot, plots_with_ids
+from harvester_worker.drives.part_files import PartRecord
+
+PLOT_ID = "ab" * 32
+NAME = f"plot-k32-2026-01-01-00-00-{PLOT_ID}.plot"
+ENTRY = DigestEntry(digest="0" * 32, size_bytes=4)
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    """A folder outside of the drive: old, and none of the harvester's business."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    for name in (NAME, "delivered.json", "some.plot.refused"):
+        (folder / name).write_text("precious")
+        os.utime(folder / name, (1, 1))
+    return folder
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_a_folder_of_digests_that_is_a_link_deletes_nothing_where_it_leads(drive: Path, other: Path) -> None:
+    part_files.prepare(str(drive))
+    (drive / ".incoming" / "digests").symlink_to(other)
+    before = content(other)
+
+    for touch in (
+        lambda: digests.entries(str(drive)),
+        lambda: digests.write(str(drive), NAME, ENTRY),
+        lambda: digests.admitted(str(drive), NAME),
+    ):
+        with pytest.raises(NotADirectoryError, match="a link"):
+            touch()
+
+    assert content(other) == before
+
+
+def test_an_incoming_folder_that_is_a_link_is_not_tidied_and_takes_no_plot(
+    farm: Callable[..., Any], drive: Path, other: Path
+) -> None:
+    (drive / ".incoming").symlink_to(other)
+    before = content(other)
+
+    with pytest.raises(NotADirectoryError, match="a link"):
+        part_files.sweep(str(drive), datetime.now(UTC))
+    harvester = farm(drive)
+    harvester.drives.sweep(lambda _: False)
+
+    assert content(other) == before
+    assert [look.report.state for look in harvester.drives.refresh().values()] == [DirState.MISSING]
+
+
+def test_a_draft_that_is_a_link_is_replaced_and_not_written_through(drive: Path, other: Path) -> None:
+    part_files.prepare(str(drive))
+    part = part_files.part_path(str(drive), PLOT_ID)
+    (drive / ".incoming" / "digests").mkdir()
+    victim = other / "delivered.json"
+    part.with_suffix(".draft").symlink_to(victim)
+    (drive / ".incoming" / "digests" / f"{NAME}.draft").symlink_to(victim)
+    before = content(other)
+
+    digests.write(str(drive), NAME, ENTRY)
+    part_files.write_record(
+        part,
+        PartRecord(
+            plot_id=PLOT_ID,
+            name=NAME,
+            size_bytes=4,
+            source_host="p1",
+            path=f"/dst/{NAME}",
+            reserved_at=part_files.now_utc(),
+        ),
+    )
+
+    assert content(other) == before
+    assert part_files.record_of(part) is not None
+
+
+def test_a_lock_that_is_a_link_makes_no_file_elsewhere(drive: Path, tmp_path: Path) -> None:
+    part_files.prepare(str(drive))
+    (drive / ".incoming" / "lock").symlink_to(tmp_path / "made")
+
+    with pytest.raises(OSError, match="symbolic links"), part_files.locked(str(drive)):
+        pass
+
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("place", [NAME, f".incoming/{PLOT_ID}.json", f".incoming/digests/{NAME}"])
+def test_a_pipe_keeps_nobody_waiting(drive: Path, place: str) -> None:
+    (drive / ".incoming" / "digests").mkdir(parents=True)
+    part_files.part_path(str(drive), PLOT_ID).touch()
+    os.mkfifo(drive / place)
+    name = PlotName.parse(NAME)
+    assert name is not None
+
+    refused = []
+    for look in (
+        lambda: existing_plot(name, 4, str(drive)),
+        lambda: plots_with_ids([PLOT_ID], str(drive)),
+        lambda: part_files.parts(str(drive)),
+        lambda: digests.admitted(str(drive), NAME),
+    ):
+        try:
+            look()
+        except (OSError, PlotmanError) as error:
+            refused.append(str(error))
+
+    assert len(refused) == 1
+    assert "not a regular file" in refused[0]
