@@ -32,12 +32,13 @@ from tests.support.waiting import eventually
 
 @dataclass
 class Site:
-    """A plotter's machine and the drives of its target, in a folder; `df` tells of these drives alone."""
+    """A plotter's machine and the drives of its target, in a folder; `df` lists only these drives."""
 
     folder: Path
     movers: list[Mover] = field(default_factory=list)
     shown: list[Transfer] = field(default_factory=list)
     progress: list[TransferProgress] = field(default_factory=list)
+    published: int = 0
 
     @property
     def root(self) -> Path:
@@ -48,7 +49,7 @@ class Site:
         return self.folder / "dst"
 
     def drives(self, **free_bytes: int) -> None:
-        """Mount drives with so much room, and no others."""
+        """Mount drives with this free space, and no others."""
         for name in free_bytes:
             (self.root / name).mkdir(parents=True, exist_ok=True)
         lines = [f"/dev/{name} 9 9 {free // 1024} 5% {self.root}/{name}" for name, free in free_bytes.items()]
@@ -87,7 +88,7 @@ class Site:
             dirs=(str(self.dst),),
             log_dir=self.folder / "logs",
             show=lambda transfer, _: self.shown.append(transfer) if transfer else None,
-            publish=lambda: None,
+            publish=self._publish,
         )
         space = TargetSpaceMonitor(
             target, owner, self.folder / "disk_spaces.log", lambda: None, deadline_s=5, every_s=0.2
@@ -95,6 +96,9 @@ class Site:
         made = Mover(target, space, context)
         self.movers.append(made)
         return made
+
+    def _publish(self) -> None:
+        self.published += 1
 
     def scripts(self, transfer: str, space: str | None = None) -> dict[str, Any]:
         """A target of the user's own, with these scripts."""
@@ -107,12 +111,12 @@ class Site:
         return {"target": "mine", "target_definitions": {"mine": definition}}
 
     def move(self, mover: Mover, plot: Path, stop: Stop = never, **coming: int) -> Admission:
-        """coming: drive -> bytes that others send there."""
+        """coming: drive -> bytes that other hosts send there."""
         there = {str(self.root / name): size_bytes for name, size_bytes in coming.items()}
         return mover.move(str(plot), plot.stat().st_size, self.progress.append, stop, there)
 
     def failure(self, archiving: dict[str, Any], plot: Path) -> str:
-        """Why the move fails; the source must still be there, unharmed."""
+        """Why the move fails; the source must be unchanged."""
         before = plot.read_bytes()
         with pytest.raises((TransferFailed, SpaceUnknown)) as raised:
             self.move(self.mover(**archiving), plot)
@@ -120,7 +124,7 @@ class Site:
         return str(raised.value)
 
     def marked(self) -> list[psutil.Process]:
-        """Transfer scripts that were started from here and still run."""
+        """Transfer scripts of this site that still run."""
         found = []
         for process in psutil.process_iter():
             try:
@@ -154,8 +158,8 @@ def plot(site: Site) -> Path:
 
 @pytest.fixture
 def daemon(site: Site) -> Iterator[Callable[..., dict[str, Any]]]:
-    """Starts a real rsync daemon for the site's drives; gives the `archiving` of plotman.yaml for it. What
-    runs on the far machine over ssh runs here."""
+    """Starts a real rsync daemon for the site's drives; returns the `archiving` of plotman.yaml for it. ssh
+    runs its command on this machine."""
     started: list[subprocess.Popen[bytes]] = []
     site.program("ssh", 'shift 3; exec "$@"')
 

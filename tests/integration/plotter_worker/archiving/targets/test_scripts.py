@@ -1,5 +1,5 @@
-"""Archiving targets of the user's own: what his scripts may do (0.5.3 left deleting the source to them), and
-what becomes of one when its archiver leaves."""
+"""Targets with the user's own scripts: what a script may do (with 0.5.3 it deleted the source), and what
+happens to it when the archiver stops."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_script_that_deletes_its_source_is_believed(site: Site, plot: Path) ->
     assert "deleted the source" in done.verified
 
 
-def test_a_script_that_leaves_its_source_is_judged_by_the_copy_that_is_seen(site: Site, plot: Path) -> None:
+def test_a_script_that_keeps_the_source_is_judged_by_its_copy(site: Site, plot: Path) -> None:
     script = 'mkdir "$destination/new"; cp "$source" "$destination/new/"'
     done = site.move(site.mover(**site.scripts(script)), plot)
     assert done.landed == f"{site.root}/1/new/{plot.name}"
@@ -45,9 +45,7 @@ def test_a_script_that_leaves_its_source_is_judged_by_the_copy_that_is_seen(site
         ("kill -9 $$", "transfer script was killed by signal 9"),
     ],
 )
-def test_a_script_that_did_not_make_a_whole_copy_keeps_its_source(
-    site: Site, plot: Path, script: str, why: str
-) -> None:
+def test_without_a_complete_copy_the_source_is_kept(site: Site, plot: Path, script: str, why: str) -> None:
     assert why in site.failure(site.scripts(script), plot)
 
 
@@ -64,15 +62,13 @@ def test_the_scripts_of_the_documentation_work(site: Site, plot: Path) -> None:
     assert plot.exists()
 
 
-def test_a_transfer_script_that_cannot_be_run_is_told(site: Site, plot: Path) -> None:
+def test_a_transfer_script_that_cannot_be_run_is_reported(site: Site, plot: Path) -> None:
     archiving = site.scripts("true")
     archiving["target_definitions"]["mine"]["transfer_path"] = f"{site.folder}/none"
     assert "none does not exist" in site.failure(archiving, plot)
 
 
-def test_a_disk_space_script_that_fails_keeps_the_plot_and_stands_in_the_snapshot(
-    site: Site, plot: Path
-) -> None:
+def test_a_failing_disk_space_script_is_reported_and_the_plot_kept(site: Site, plot: Path) -> None:
     mover = site.mover(**site.scripts("true", "#!/bin/sh\necho df: no answer >&2\nexit 1\n"))
     mover.start()
     eventually(lambda: mover.report.trouble, "the trouble is known", 10)
@@ -87,14 +83,11 @@ def test_a_disk_space_script_that_fails_keeps_the_plot_and_stands_in_the_snapsho
     assert "/x:lots" in mover.problems[0]
 
 
-def test_what_is_no_plot_of_this_host_is_not_touched(site: Site) -> None:
+def test_a_path_that_is_no_plot_of_this_host_is_refused(site: Site) -> None:
     mover = site.mover(**site.scripts("true"))
     for path in ("/etc/passwd", str(write_plot(site.folder))):
         with pytest.raises(OrderRefused):
             mover.move(path, None, site.progress.append, StopEvent())
-
-
-# Leaving and coming back.
 
 
 WAITS = 'while [ ! -e {folder}/go ]; do sleep 0.05; done; cp "$source" "$destination/"'
@@ -103,10 +96,9 @@ WAITS = 'while [ ! -e {folder}/go ]; do sleep 0.05; done; cp "$source" "$destina
 def begin(
     site: Site, plot: Path, stop: StopEvent, script: str = WAITS
 ) -> tuple[threading.Thread, list[BaseException]]:
-    """A transfer that takes until the file `go` is there."""
+    """Start a transfer that ends when the file `go` exists."""
     ends: list[BaseException] = []
-    script = script.format(folder=site.folder)
-    mover = site.mover(**site.scripts(script))
+    mover = site.mover(**site.scripts(script.format(folder=site.folder)))
 
     def run() -> None:
         try:
@@ -120,7 +112,7 @@ def begin(
     return thread, ends
 
 
-def test_a_transfer_goes_on_when_its_archiver_leaves(site: Site, plot: Path) -> None:
+def test_a_script_keeps_running_when_its_archiver_stops(site: Site, plot: Path) -> None:
     stop = StopEvent()
     thread, ends = begin(site, plot, stop)
     stop.set(StopReason.SHUTDOWN)
@@ -131,7 +123,7 @@ def test_a_transfer_goes_on_when_its_archiver_leaves(site: Site, plot: Path) -> 
     assert plot.exists()
 
 
-def test_a_person_who_terminates_the_transfer_ends_its_script(site: Site, plot: Path) -> None:
+def test_terminating_the_task_ends_the_script(site: Site, plot: Path) -> None:
     stop = StopEvent()
     thread, ends = begin(site, plot, stop)
     stop.set(StopReason.TERMINATED)
@@ -140,9 +132,7 @@ def test_a_person_who_terminates_the_transfer_ends_its_script(site: Site, plot: 
     assert not site.marked()
 
 
-def test_nor_goes_on_what_the_terminated_script_has_started_and_does_not_heed_sigterm(
-    site: Site, plot: Path
-) -> None:
+def test_terminating_the_task_ends_children_that_ignore_sigterm(site: Site, plot: Path) -> None:
     stop = StopEvent()
     deaf = "(trap '' TERM; touch {folder}/deaf; exec sleep 3600) & wait"
     thread, ends = begin(site, plot, stop, deaf)
@@ -153,13 +143,29 @@ def test_nor_goes_on_what_the_terminated_script_has_started_and_does_not_heed_si
     assert not site.marked()
 
 
+def test_two_transfers_to_one_target_never_run_at_once(site: Site, plot: Path) -> None:
+    other = write_plot(site.dst)
+    thread, ends = begin(site, plot, StopEvent())
+    mover = site.movers[0]
+    assert mover.sends(str(plot))
+    assert not mover.sends(str(other))
+    with pytest.raises(OrderRefused, match="Another transfer"):
+        site.move(mover, other)
+    assert not (site.root / "1" / other.name).exists()
+    (site.folder / "go").touch()
+    thread.join(10)
+    assert ends == []
+    assert not mover.sends(str(plot))
+    assert site.move(mover, other).landed
+
+
 @pytest.mark.parametrize("known_by", ["mark", "name and argument"])
-def test_a_transfer_that_runs_already_is_waited_for(site: Site, plot: Path, known_by: str) -> None:
-    # Not our own child: an orphan, as an archiver that is gone leaves behind, or 0.5.3's.
+def test_a_foreign_transfer_is_waited_for(site: Site, plot: Path, known_by: str) -> None:
+    # No child of this process: an orphan of an earlier archiver, or of 0.5.3.
     env = {**os.environ} | ({"PLOTMAN_TARGET_TRANSFER": f"{site.folder}/state"} if known_by == "mark" else {})
     seconds = "3600" if known_by == "mark" else "3611"
     orphan = int(subprocess.check_output(["sh", "-c", f"sleep {seconds} >&- 2>&- & echo $!"], env=env))
-    eventually(lambda: psutil.Process(orphan).name() == "sleep", "the shell has become it")
+    eventually(lambda: psutil.Process(orphan).name() == "sleep", "the shell has started it")
     archiving = site.scripts('cp "$source" "$destination/"')
     definition = archiving["target_definitions"]["mine"]
     if known_by != "mark":
@@ -170,6 +176,7 @@ def test_a_transfer_that_runs_already_is_waited_for(site: Site, plot: Path, know
         assert mover.report.elsewhere == f"sleep (pid {orphan})"
         with pytest.raises(StepInterrupted):
             site.move(mover, plot)
+        assert site.published == 1  # beat must know what the plot waits for
     finally:
         os.kill(orphan, 9)
     eventually(lambda: mover.report.elsewhere is None, "its end is seen", 10)
