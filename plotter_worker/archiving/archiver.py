@@ -89,11 +89,6 @@ class Archiver:
         """Fill the reserved part. If the drive already has a file of the plot's name, only read the source to
         compare both. The source is never changed.
 
-        Args:
-            reservation: The harvester's answer.
-            report: Called with the progress, about once a second.
-            stop: Ends the transfer.
-
         Raises:
             OrderRefused: The path is no plot of this host.
             TransferFailed: With the cause.

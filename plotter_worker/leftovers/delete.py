@@ -43,7 +43,6 @@ def delete(
     """Delete files that are leftovers now, and unchanged since they were listed.
 
     Args:
-        wanted: The files.
         folders: The host's directories; files elsewhere are refused.
         evidence: Gathers what runs now; called again during a long deletion.
         quiet_s: Least seconds since the last change of any file of the same plot.

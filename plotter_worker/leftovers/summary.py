@@ -46,7 +46,6 @@ def summarise(
 
     Args:
         surveys: Directory -> its last survey.
-        jobs: Of this host.
         now_s: Seconds since the epoch.
     """
     files = [

@@ -98,8 +98,6 @@ def complete_copy(
     """Check that the copy is complete, or that the script has deleted the source itself.
 
     Args:
-        target: Where the copy is.
-        source: The plot.
         reservation: With the folder and the size.
         listed: Folders that the target has after the transfer.
         device: File system of the folder before it; None if unknown.
@@ -135,13 +133,6 @@ def compare_content(
 ) -> str:
     """Compare the whole content of a copy that no rsync of ours has compared or sent. Takes as long as
     reading both files.
-
-    Args:
-        target: Where the copy is.
-        source: The plot.
-        copy: Path or address.
-        report: Called with the progress of reading the source.
-        stop: Ends the reading.
 
     Returns:
         Words to append to how the copy was checked.

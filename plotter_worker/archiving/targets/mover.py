@@ -102,10 +102,7 @@ class Mover:
         """Copy a plot of this host to the target. Only the user's scripts delete the source themselves.
 
         Args:
-            path: The plot.
             size_bytes: Expected size; None: any.
-            report: Called with the progress.
-            stop: Ends the transfer.
             coming: Folder -> bytes that other hosts still send there.
 
         Raises:
@@ -265,7 +262,6 @@ def mover_of(
     """Make the mover of plotman.yaml's target; None if harvesters take the plots.
 
     Args:
-        settings: With the target.
         dirs, show, publish: See ArchiverContext.
         changed: Called when the snapshot must be rebuilt.
 

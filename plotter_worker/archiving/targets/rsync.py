@@ -42,7 +42,6 @@ def added_options(target: ArchiveTarget, check: str, *, flush: bool) -> str:
     """Options to add to the user's; "" for the user's own scripts.
 
     Args:
-        target: The target.
         check: COMPARE, SEND or "".
         flush: Have the daemon flush the file before rsync ends. Copies on local drives are flushed by plotman
             itself, which works with every version of rsync.
@@ -76,7 +75,6 @@ def listed_bytes(env: Mapping[str, str], environment: Mapping[str, str], url: st
     Args:
         env: Variables of the target.
         environment: Of the process, with RSYNC_PASSWORD.
-        url: The file.
 
     Returns:
         Bytes; None if there is no such file.

@@ -52,8 +52,6 @@ def ask(program: Path, environment: Mapping[str, str], deadline_s: float = DEADL
     """Run a disk space script, and read its answer.
 
     Args:
-        program: The script.
-        environment: Its variables.
         deadline_s: After this time the script and its children are killed.
 
     Raises:

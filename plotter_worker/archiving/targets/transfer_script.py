@@ -60,10 +60,6 @@ class Script:
         that cannot be resumed must not start again because the archiver restarts. `running` finds it then.
         Only an operator who terminates the task ends it.
 
-        Args:
-            report: Called with each progress line of an rsync in the script.
-            stop: Ends the script, or only the waiting if the worker shuts down.
-
         Raises:
             TransferFailed: It cannot be run, or was terminated.
             StepInterrupted: The worker shuts down.
@@ -161,7 +157,6 @@ def running(process_name: str, argument_prefix: str, owner: str) -> list[psutil.
     mark of an earlier archiver of this owner.
 
     Args:
-        process_name: Name of a transfer's process.
         argument_prefix: Beginning of one of its arguments. An empty one would match every argument, so it
             matches none.
         owner: Value of MARK.

@@ -107,7 +107,6 @@ def pace(pid: int, rate_bytes_s: float | None) -> int:
     """Limit every network connection of a child process and of its children (one may be the TLS relay).
 
     Args:
-        pid: Our child.
         rate_bytes_s: For each connection; None: no limit.
 
     Returns:

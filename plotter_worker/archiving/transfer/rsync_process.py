@@ -56,9 +56,6 @@ def run(
     own, so that a Ctrl-C in a terminal does not reach it directly.
 
     Args:
-        argv: The command.
-        report: Called with each progress line, about once a second.
-        stop: Ends it.
         owner: Value of MARK, for `end_orphans`.
         started: Called with its pid.
         environment: Additional variables.

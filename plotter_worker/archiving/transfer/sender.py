@@ -66,12 +66,6 @@ class Sender:
     ) -> Sent:
         """Fill the reserved part. The source is never changed.
 
-        Args:
-            source: The plot.
-            reservation: The harvester's answer.
-            report: Called with the progress, about once a second.
-            stop: Ends the transfer.
-
         Raises:
             TransferFailed: With the cause.
             BrokerError: The ticket cannot be read.

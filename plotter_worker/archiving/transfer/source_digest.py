@@ -20,9 +20,7 @@ def digest_of(source: Path, report: Callable[[TransferProgress], None], stop: St
     """Compute the digest that rsync prints when it sends the source. Nothing is sent.
 
     Args:
-        source: The plot.
         report: Called about once a second.
-        stop: Ends the reading once it is set.
 
     Raises:
         TransferFailed: The source changed during the reading, or cannot be read.

@@ -208,11 +208,7 @@ def transport_to(
     """Choose the transport from `host` to the reserved part.
 
     Args:
-        reservation: The harvester's answer.
-        host: This host.
         route: The harvester's entry in archiving.routes.
-        ticket: See ThroughReceiver.
-        folder: See ThroughReceiver.
 
     Raises:
         TransferFailed: The part cannot be reached.
