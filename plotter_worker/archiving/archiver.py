@@ -128,10 +128,12 @@ class Archiver:
             reservation=reservation, digest=sent.digest, sent_bytes=sent.sent_bytes, took_s=sent.took_s
         )
 
-    def send_to_target(self, target: Mover, order: TargetOrder, tell: Any, stop: Stop) -> Admission:
-        """Copy a plot to a target as Mover.move does, and remember it."""
+    def send_to_target(
+        self, target: Mover, order: TargetOrder, report: Callable[[TransferProgress], None], stop: Stop
+    ) -> Admission:
+        """Copy a plot to a target (see Mover.move), and record the delivery."""
         before = _status(own_plot(order.path, self._dirs))
-        admission = target.move(order.path, order.size_bytes, tell, stop, order.coming)
+        admission = target.move(order.path, order.size_bytes, report, stop, order.coming)
         self._delivered.put_target(order.path, admission.reservation.host, before)
         return admission
 
@@ -174,11 +176,11 @@ class Archiver:
 
 
 def _status(source: Path) -> os.stat_result:
-    """Of a source, before it is read. Raises TransferFailed."""
+    """Read the status of a source before its content. Raises TransferFailed."""
     try:
         return source.lstat()
     except OSError as error:
-        raise TransferFailed(f"{source} cannot be read ({error.strerror}).", "Look at its drive.") from error
+        raise TransferFailed(f"{source} cannot be read ({error.strerror}).", "Check its drive.") from error
 
 
 served: Served[Archiver] = Served("This worker does not archive for")
