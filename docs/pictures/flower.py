@@ -54,11 +54,11 @@ def photograph(address: str) -> None:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(300_000)
         page.goto(f"{address}/farm")
-        # Plots in the making, one that is being sent or is on its drive.
+        # Running plots, one that is being sent or is on its drive.
         page.wait_for_selector(
             "section[aria-label^='Farming drives'] tbody tr:has(td:nth-child(3):text-matches('[1-9]'))"
         )
-        page.wait_for_selector("section[aria-label^='Plots in the making'] .farm-percent")
+        page.wait_for_selector("section[aria-label^='Running plots'] .farm-percent")
         time.sleep(4)
         page.screenshot(path=HERE / "flower-farm.png")
         page.goto(f"{address}/tasks")

@@ -67,7 +67,7 @@ def main() -> None:
             draw(terminal.wait(half.search, 900), "quickstart.svg", "./deploy/quickstart --k 20")
             command = f"PLOTMAN_CONFIG={farm}/plotman.yaml {sys.executable} -m plotman interactive"
             dashboard = Terminal("interactive", command)
-            full = re.compile(r"[1-9] plots? in the making.*\d\d%.*plot done", re.DOTALL)
+            full = re.compile(r"[1-9] plots? running.*\d\d%.*plot done", re.DOTALL)
             draw(dashboard.wait(full.search, 60), "interactive.svg", "plotman interactive")
             dashboard.close()
             command = f"clear; PLOTMAN_CONFIG={farm}/plotman.yaml {sys.executable} -m plotman status"

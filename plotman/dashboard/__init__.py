@@ -1,6 +1,6 @@
-"""The live view of the farm in a terminal: it looks and asks, and runs nothing itself.
+"""The live view of the farm in a terminal. It reads the board and calls tasks; it runs nothing itself.
 
-`model`, `panes`, `headline`, `arrange`, `layout` and `orders` are pure; `feed` reads the notice board and
-`errands` asks hosts, each in threads of their own that only post messages; `grid`, `choices`, `screens` and
-`app` draw.
+Pure: `model`, `panes`, `headline`, `filters`, `layout`, `keys`, `command_rules`. In threads of their own:
+`feed` reads the board, `requests` calls tasks. Widgets: `grid`, `event_log`, `tabs`, `lines`, `dialogs`,
+`details`. `app` binds the keys to `screen`, which shows the farm, and `commands`, which change it.
 """

@@ -1,11 +1,9 @@
-"""From a key to an order: what is meant, what the person is asked, and what became of it."""
+"""Commands of the operator: what a key does to the farm, the question before it, and the answer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec
-
-from textual.app import App
 
 from common.errors import PlotmanError
 from common.model.units import human_bytes
@@ -13,68 +11,58 @@ from plotman.control.farm import FarmState
 from plotman.control.rates import rate_of
 from plotman.dashboard import command_rules
 from plotman.dashboard.command_rules import Proposal
-from plotman.dashboard.dialogs import Ask, Type
-from plotman.dashboard.model import RowSubject
-from plotman.dashboard.requests import Asker, Errands
+from plotman.dashboard.dialogs import ConfirmDialog, InputDialog
+from plotman.dashboard.requests import Asker, Requests
+from plotman.dashboard.screen import MainScreen
 
 P = ParamSpec("P")
-_TOLD_S = 8.0
+_NOTICE_S = 8.0
+_FILES_S = 15.0
 
 
-class Ordering(App[None]):
-    """The half of the dashboard that asks. `farm`, `host` and `chosen` come from the other half."""
+class Commands:
+    """screen: knows the farm, the host in view and the chosen row. by: the operator, `user@machine`."""
 
-    farm: FarmState | None = None
-    host: str | None = None
-
-    def __init__(self, asker: Asker, by: str | None = None) -> None:
-        super().__init__()
-        self.asker = asker
+    def __init__(self, screen: MainScreen, asker: Asker, by: str | None = None) -> None:
+        self._screen = screen
         self._by = by
-        self._errands = Errands(self, asker, self.look_now)
+        self._requests = Requests(screen, asker, screen.read_now)
 
-    def chosen(self) -> RowSubject | None:
-        """What the cursor is on, or what is looked at from near."""
-        raise NotImplementedError
+    def toggle_plotting(self) -> None:
+        self._propose(lambda farm: command_rules.toggle_plotting(farm, self._screen.host))
 
-    def look_now(self) -> None:
-        """Look at the farm and have it shown; from any thread."""
-        raise NotImplementedError
+    def toggle_archiving(self) -> None:
+        self._propose(lambda farm: command_rules.toggle_archiving(farm, self._screen.host))
 
-    def action_toggle_plotting(self) -> None:
-        self._propose(lambda farm: command_rules.toggle_plotting(farm, self.host))
+    def toggle_drain(self) -> None:
+        self._propose(lambda farm: command_rules.toggle_drain(farm, self._screen.chosen()))
 
-    def action_toggle_archiving(self) -> None:
-        self._propose(lambda farm: command_rules.toggle_archiving(farm, self.host))
+    def suspend_plot(self) -> None:
+        self._propose(lambda farm: command_rules.suspend(farm, self._screen.chosen()))
 
-    def action_toggle_drain(self) -> None:
-        self._propose(lambda farm: command_rules.toggle_drain(farm, self.chosen()))
+    def resume_plot(self) -> None:
+        self._propose(lambda farm: command_rules.resume(farm, self._screen.chosen()))
 
-    def action_suspend_plot(self) -> None:
-        self._propose(lambda farm: command_rules.suspend(farm, self.chosen()))
-
-    def action_resume_plot(self) -> None:
-        self._propose(lambda farm: command_rules.resume(farm, self.chosen()))
-
-    def action_kill_plot(self) -> None:
-        """First the host is asked what would go with it."""
-        target = self.chosen()
-        question = self._made(command_rules.files, target)
+    def kill_plot(self) -> None:
+        """Ask the host first which files would be deleted."""
+        subject = self._screen.chosen()
+        question = self._checked(command_rules.files, subject)
         if question is None:
             return
 
         def then(answers: list[Any]) -> None:
             (answer,) = answers
             if isinstance(answer, PlotmanError):
-                self._complain(answer)
+                self._notify(str(answer), "warning")
             else:
-                self._propose(lambda farm: command_rules.kill(farm, target, answer))
+                self._propose(lambda farm: command_rules.kill(farm, subject, answer))
 
-        self._tell(f"asking {question.host} what would be deleted")
-        self._errands.run([question], 15.0, then)
+        self._notify(f"asking {question.host} what would be deleted")
+        self._requests.run([question], _FILES_S, then)
 
-    def action_bandwidth(self) -> None:
-        if self._made(command_rules.bandwidth, self.host, None) is None:
+    def set_bandwidth(self) -> None:
+        host = self._screen.host
+        if self._checked(command_rules.bandwidth, host, None) is None:
             return
 
         def then(typed: str | None) -> None:
@@ -83,67 +71,63 @@ class Ordering(App[None]):
             try:
                 bytes_s = rate_of(typed)
             except ValueError as error:
-                self._tell(str(error), "error")
+                self._notify(str(error), "error")
                 return
-            self._propose(lambda farm: command_rules.bandwidth(farm, self.host, bytes_s))
+            self._propose(lambda farm: command_rules.bandwidth(farm, host, bytes_s))
 
-        self.push_screen(
-            Type(
-                f"Bandwidth limit of {self.host or 'all plotters'} (now {self._limit()}):",
-                "80M, 500K, off or default",
-            ),
-            then,
-        )
+        title = f"Bandwidth limit of {host or 'all plotters'} (now {self._limits()}):"
+        self._screen.app.push_screen(InputDialog(title, "80M, 500K, off or default"), then)
 
-    def _limit(self) -> str:
+    def _limits(self) -> str:
+        farm, host = self._screen.farm, self._screen.host
         limits = {
             archiver.bandwidth_bytes_s
-            for name, archiver in (self.farm.archivers if self.farm else {}).items()
-            if self.host in (None, name)
+            for name, archiver in (farm.archivers if farm else {}).items()
+            if host in (None, name)
         }
-        words = ["off" if limit is None else f"{human_bytes(limit)}/s" for limit in limits]
-        return ", ".join(sorted(words))
+        return ", ".join(sorted("off" if limit is None else f"{human_bytes(limit)}/s" for limit in limits))
 
-    def _made(self, make: Callable[Concatenate[FarmState, P], Any], *args: P.args, **kwargs: P.kwargs) -> Any:
-        """What `make` makes of the farm as it is; None, and a word to the person, where it cannot."""
-        if self.farm is None:
-            self._tell("The farm was not seen yet.", "warning")
+    def _checked(
+        self, make: Callable[Concatenate[FarmState, P], Any], *args: P.args, **kwargs: P.kwargs
+    ) -> Any:
+        """What `make` returns for the present farm. If it cannot, notify the operator and return None."""
+        if self._screen.farm is None:
+            self._notify("The farm was not read yet.", "warning")
             return None
         try:
-            return make(self.farm, *args, **kwargs)
+            return make(self._screen.farm, *args, **kwargs)
         except PlotmanError as error:
-            self._complain(error)
+            self._notify(str(error), "warning")
             return None
 
     def _propose(self, make: Callable[[FarmState], Proposal]) -> None:
-        proposal = self._made(make)
+        """Run the proposal, after a question if it has one."""
+        proposal = self._checked(make)
         if proposal is None:
             return
-        if proposal.ask is None:
-            self._order(proposal)
+        if proposal.confirm is None:
+            self._run(proposal)
             return
 
-        def then(agreed: bool | None) -> None:
-            if agreed:
-                self._order(proposal)
+        def then(confirmed: bool | None) -> None:
+            if confirmed:
+                self._run(proposal)
 
-        self.push_screen(Ask(proposal.what, proposal.ask, proposal.times), then)
+        dialog = ConfirmDialog(proposal.what, proposal.confirm, proposal.times)
+        self._screen.app.push_screen(dialog, then)
 
-    def _order(self, proposal: Proposal) -> None:
-        proposal = command_rules.signed(proposal, self._by)
+    def _run(self, proposal: Proposal) -> None:
+        proposal = command_rules.with_author(proposal, self._by)
 
         def then(answers: list[Any]) -> None:
             done, failed = command_rules.outcome(proposal, answers)
             for text in done:
-                self._tell(text)
+                self._notify(text)
             for text in failed:
-                self._tell(text, "error")
+                self._notify(text, "error")
 
-        self._tell(f"{proposal.what} ...")
-        self._errands.run(proposal.questions, proposal.timeout_s, then)
+        self._notify(f"{proposal.what} ...")
+        self._requests.run(proposal.calls, proposal.timeout_s, then)
 
-    def _complain(self, error: PlotmanError) -> None:
-        self._tell(str(error), "warning")
-
-    def _tell(self, text: str, severity: Any = "information") -> None:
-        self.notify(text, severity=severity, timeout=_TOLD_S, markup=False)
+    def _notify(self, text: str, severity: Any = "information") -> None:
+        self._screen.app.notify(text, severity=severity, timeout=_NOTICE_S, markup=False)

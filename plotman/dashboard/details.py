@@ -1,4 +1,4 @@
-"""A plot in the making from near: all that is known of it, and its log as it is written."""
+"""The details of a running plot, and its log as it is written."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from plotman.dashboard.requests import Asker, call_soon
 _FIRST_LINES = 300
 _WAIT_S = 20.0  # one long poll
 _ANSWER_S = 15.0
-_AGAIN_S = 2.0
-_PACE_S = 1.0  # between two questions: each takes 10 ms of a core, and a log may be written without end
+_RETRY_S = 2.0
+_PACE_S = 1.0  # between two requests: each takes 10 ms of a core, and some logs grow all the time
 _LOG_KEPT = 5000  # lines
 
 
-def facts(farm: FarmState, target: RowSubject, job: Job | None) -> str:
-    """What the notice board knows, a line or a few."""
+def facts(farm: FarmState, subject: RowSubject, job: Job | None) -> str:
+    """What the board says about the plot, one fact or a few per line."""
     if job is None:
-        return f"The plot on {target.host} is no longer in the making."
+        return f"The plot on {subject.host} is no longer running."
     percent = "?" if job.percent is None else f"{job.percent:.0f}%"
     eta = "?" if job.eta_s is None else human_duration(job.eta_s)
     lines = [
         f"Plot {job.plot_id or 'without an id yet'}",
-        f"{job.plotter} k{job.k or '?'} on {target.host}, pid {job.pid} {job.status.value}, "
+        f"{job.plotter} k{job.k or '?'} on {subject.host}, pid {job.pid} {job.status.value}, "
         f"{'of plotman' if job.ours else 'not started by plotman'}",
         f"phase {job.phase or '?:?'}, {percent}, since {human_duration(age_s(job.started_at, farm.at))}, "
         f"ETA {eta}; mem {human_bytes(job.mem_bytes)}, user {human_duration(job.user_s)}, "
@@ -52,7 +52,7 @@ def facts(farm: FarmState, target: RowSubject, job: Job | None) -> str:
 
 
 class Details(Screen[None]):
-    """The keys of the tables order about this plot, too."""
+    """A screen. Its keys suspend, resume and kill the plot that it shows."""
 
     DEFAULT_CSS = """
     Details #facts { height: auto; max-height: 50%; background: $panel; padding: 0 1; }
@@ -60,21 +60,21 @@ class Details(Screen[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter", "close", "Back"),
-        Binding("s", "app.suspend_plot", "Suspend"),
-        Binding("r", "app.resume_plot", "Resume"),
-        Binding("x,delete", "app.kill_plot", "Kill"),
+        Binding("s", "app.command('suspend_plot')", "Suspend"),
+        Binding("r", "app.command('resume_plot')", "Resume"),
+        Binding("x,delete", "app.command('kill_plot')", "Kill"),
         Binding("up", "scroll(-1)", "Up", show=False),
         Binding("down", "scroll(1)", "Down", show=False),
         Binding("end", "to_end", "Follow", show=False),
     ]
 
-    def __init__(self, target: RowSubject, asker: Asker) -> None:
+    def __init__(self, subject: RowSubject, asker: Asker) -> None:
         super().__init__()
-        self.target = target
+        self.subject = subject
         self._asker = asker
         self._left = threading.Event()
-        self._said = ""
-        # Kept, never looked up: text may come while the screen is being taken apart.
+        self._shown = ""
+        # Attributes, not queried: text may arrive while Textual removes the widgets.
         self._facts = Static(id="facts", markup=False)
         self._log = Log(max_lines=_LOG_KEPT, auto_scroll=True)
 
@@ -87,19 +87,19 @@ class Details(Screen[None]):
     def on_mount(self) -> None:
         self._log.can_focus = True
         self._log.focus()
-        threading.Thread(target=self._follow, args=(self.app,), name="dashboard-log", daemon=True).start()
+        threading.Thread(target=self._poll_log, args=(self.app,), name="dashboard-log", daemon=True).start()
 
     def on_unmount(self) -> None:
         self._left.set()
 
     def show(self, farm: FarmState) -> None:
-        """A new look at the farm."""
-        plotter = farm.plotters.get(self.target.host)
+        """Show the plot as it is in `farm`."""
+        plotter = farm.plotters.get(self.subject.host)
         jobs = plotter.jobs if plotter else ()
-        job = next((job for job in jobs if job.task_id == self.target.what), None)
-        text = facts(farm, self.target, job)
-        if text != self._said and self._facts.is_attached:
-            self._said = text
+        job = next((job for job in jobs if job.task_id == self.subject.what), None)
+        text = facts(farm, self.subject, job)
+        if text != self._shown and self._facts.is_attached:
+            self._shown = text
             self._facts.update(text)
 
     def action_close(self) -> None:
@@ -114,36 +114,36 @@ class Details(Screen[None]):
         self._log.auto_scroll = True
         self._log.scroll_end(animate=False)
 
-    # In a thread of its own, which ends with the screen; only `_write` touches the screen.
+    # Runs in a thread of its own until the screen closes. Only `_write` touches widgets, in Textual's thread.
 
-    def _follow(self, app: App[Any]) -> None:
-        question: dict[str, Any] = {"plot": self.target.what, "lines": _FIRST_LINES}
+    def _poll_log(self, app: App[Any]) -> None:
+        question: dict[str, Any] = {"plot": self.subject.what, "lines": _FIRST_LINES}
         wait_s = 0.0
         while not self._left.is_set():
-            asked = TaskCall(names.LOG, self.target.host, question)
+            asked = TaskCall(names.LOG, self.subject.host, question)
             try:
                 (answer,) = self._asker([asked], timeout_s=wait_s + _ANSWER_S)
             except PlotmanError as error:
                 answer = error
             if isinstance(answer, PlotmanError):
-                self._say(app, f"-- {answer}\n")
-                if not _passing(answer):
+                self._append(app, f"-- {answer}\n")
+                if not _may_recover(answer):
                     return
-                self._left.wait(_AGAIN_S)
+                self._left.wait(_RETRY_S)
                 continue
-            self._say(app, answer["text"])
+            self._append(app, answer["text"])
             if answer["ended"]:
-                self._say(app, "-- the plot has ended\n")
+                self._append(app, "-- the plot has ended\n")
                 return
             self._left.wait(_PACE_S)
             wait_s = _WAIT_S
             question = {
-                "plot": self.target.what,
+                "plot": self.subject.what,
                 "offset_bytes": answer["offset_bytes"],
                 "wait_s": wait_s,
             }
 
-    def _say(self, app: App[Any], text: str) -> None:
+    def _append(self, app: App[Any], text: str) -> None:
         if text and not self._left.is_set():
             call_soon(app, self._write, text)
 
@@ -152,8 +152,8 @@ class Details(Screen[None]):
             self._log.write("\n".join(map(printable, text.split("\n"))))
 
 
-def _passing(error: PlotmanError) -> bool:
-    """Whether it may be over soon: a host or a broker that is restarted."""
+def _may_recover(error: PlotmanError) -> bool:
+    """Whether a retry may succeed: a host or broker restarts."""
     from common.errors import ExitCode
 
     return error.exit_code is ExitCode.UNREACHABLE

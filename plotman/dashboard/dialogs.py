@@ -1,4 +1,4 @@
-"""What lies over the tables: questions before something is done, a line to type, a text to read."""
+"""Dialogs above the tables: a confirmation, a line of input, a text."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ from plotman.dashboard.model import printable
 T = TypeVar("T")
 
 _CSS = """
-Window { align: center middle; }
-Window > Vertical {
+Dialog { align: center middle; }
+Dialog > Vertical {
     width: 90%; max-width: 110; height: auto; max-height: 95%; background: $surface; padding: 0 1;
     border: round $primary;
 }
-Window VerticalScroll { height: auto; max-height: 100%; }
-Window Horizontal { height: auto; margin-top: 1; }
-Window Button { margin-right: 2; min-width: 10; }
-Window.-low Horizontal { margin-top: 0; }
-Window.-low > Vertical { width: 100%; max-height: 100%; border: none; }
+Dialog VerticalScroll { height: auto; max-height: 100%; }
+Dialog Horizontal { height: auto; margin-top: 1; }
+Dialog Button { margin-right: 2; min-width: 10; }
+Dialog.-low Horizontal { margin-top: 0; }
+Dialog.-low > Vertical { width: 100%; max-height: 100%; border: none; }
 """
 
 
-class Window(ModalScreen[T]):
-    """Base of them all: as large as what is in it, as far as there is room."""
+class Dialog(ModalScreen[T]):
+    """Base of the dialogs: as large as its content, at most as large as the terminal."""
 
     DEFAULT_CSS = _CSS
 
     def on_resize(self) -> None:
         low = self.size.height < 16
         self.set_class(low, "-low")
-        # A window as high as what is in it cannot give the rest of its height to the text by itself.
+        # Textual cannot give the rest of the height to the text of a dialog whose height is automatic.
         for scroll in self.query(VerticalScroll):
             scroll.styles.max_height = max(1, self.size.height - (2 if low else 7))
 
     def close(self, result: T | None = None) -> None:
-        """Dismiss this window. No-op if it is closed already: a key may have been typed twice."""
+        """Dismiss this dialog. No-op if it is closed already: a key may have been typed twice."""
         if self.is_active:
             self.dismiss(result)
 
 
-class Ask(Window[bool]):
-    """Yes or no; a no is nearer. times: how often yes has to be said."""
+class ConfirmDialog(Dialog[bool]):
+    """Yes or no; No has the focus. times: how often Yes must be answered."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "agree", "Yes"),
+        Binding("y", "confirm", "Yes"),
         Binding("n,escape,q", "refuse", "No"),
     ]
 
@@ -75,26 +75,26 @@ class Ask(Window[bool]):
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         if event.button.id == "yes":
-            self.action_agree()
+            self.action_confirm()
         else:
             self.action_refuse()
 
-    def action_agree(self) -> None:
+    def action_confirm(self) -> None:
         self._times -= 1
         if self._times <= 0:
             self.close(True)
             return
-        self.query_one("#what", Label).update(f"{self._what}: really? There is no way back.")
+        self.query_one("#what", Label).update(f"{self._what}: really? This cannot be undone.")
         self.query_one("#yes", Button).label = "Yes, really (y)"
 
     def action_refuse(self) -> None:
         self.close(False)
 
 
-class Type(Window[str | None]):
-    """A line to type; None where it is given up."""
+class InputDialog(Dialog[str | None]):
+    """A line of input; None if it is cancelled or empty."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "Cancel")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel")]
 
     def __init__(self, what: str, hint: str) -> None:
         super().__init__()
@@ -109,12 +109,12 @@ class Type(Window[str | None]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.close(event.value.strip() or None)
 
-    def action_give_up(self) -> None:
+    def action_cancel(self) -> None:
         self.close()
 
 
-class Read(Window[None]):
-    """A text."""
+class TextDialog(Dialog[None]):
+    """A text that can be scrolled."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter,question_mark", "close", "Close"),

@@ -1,6 +1,6 @@
-"""Reads the notice board in a thread of its own, and posts what it sees.
+"""Reads the board in a thread of its own, and posts the farm and its events as messages.
 
-The thread is a daemon and none of Textual's workers: whoever quits need not wait for a broker that hangs.
+The thread is a daemon, not a worker of Textual: quitting does not wait for a broker that hangs.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from common.errors import PlotmanError
 from common.model.snapshot import Event
 from plotman.control.farm import FarmState
 
-LOOK_S = 1.0  # a look at least so often: progress alone is no event
-# Between two looks, where events follow each other: the first is shown at once, and the pause doubles while
-# more come. A look and its drawing take 20 ms at 200x50 with 20 plots.
+READ_S = 1.0  # longest time between two reads: progress of a plot is no event
+# Between two reads while events follow each other: the first is shown at once, and the pause doubles while
+# more come. Reading and drawing take 20 ms at 200x50 with 20 plots.
 _PAUSE_S = 0.2
 _PAUSE_MAX_S = 1.0
 _RETRY_S = 2.0
@@ -29,57 +29,56 @@ LOG_KEPT = 500  # events
 
 
 class Source(Protocol):
-    """Where the farm is seen. Both raise BrokerError."""
+    """Reads the farm. Both methods raise BrokerError."""
 
-    def look(self) -> FarmState: ...
+    def read(self) -> FarmState: ...
 
     def events(self, after: str | None, wait_s: float) -> list[tuple[str, Event]]:
-        """Those after that id, oldest first, waiting so long for the first; for None the last ones."""
+        """Events after this id, the oldest first; None: the newest ones. Waits up to wait_s for one."""
         ...
 
 
 @dataclass
-class Seen(Message):
-    """A look at the farm, and what happened since the last."""
+class FarmRead(Message):
+    """The farm, and the events since it was read before."""
 
     farm: FarmState
     events: list[tuple[str, Event]]
 
 
 @dataclass
-class Away(Message):
-    """The broker does not answer; told again with each try."""
+class BrokerLost(Message):
+    """The broker does not answer. Posted after each attempt."""
 
     error: str
     at: datetime
 
 
 class Feed:
-    """post: takes a message from any thread."""
+    """post: posts a message, from any thread."""
 
     def __init__(self, source: Source, post: Callable[[Message], object]) -> None:
         self._source = source
         self._post = post
         self._stopping = threading.Event()
-        self._looking = threading.Lock()  # held until it is posted: no older look comes after a newer one
+        self._reading = threading.Lock()  # held until it is posted: no older state comes after a newer one
         self._thread = threading.Thread(target=self._run, name="dashboard-feed", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends it soon; does not wait for it."""
+        """Make the thread end; do not wait for it."""
         self._stopping.set()
 
-    def look_now(self) -> None:
-        """Look and post in the caller's thread, for what has just been done. Where the broker is away that
-        is told by the feed's own next look."""
+    def read_now(self) -> None:
+        """Read and post in the caller's thread. The feed's own thread reports a lost broker."""
         with contextlib.suppress(PlotmanError):
-            self._look([])
+            self._read([])
 
-    def _look(self, events: list[tuple[str, Event]]) -> None:
-        with self._looking:
-            self._post(Seen(self._source.look(), events))
+    def _read(self, events: list[tuple[str, Event]]) -> None:
+        with self._reading:
+            self._post(FarmRead(self._source.read(), events))
 
     def _run(self) -> None:
         after: str | None = None
@@ -88,12 +87,12 @@ class Feed:
             try:
                 events = self._source.events(after, wait_s)
                 began = time.monotonic()
-                self._look(events)
-            except PlotmanError as error:  # also of a plotman.yaml that is wrong when it connects anew
-                self._post(Away(str(error), datetime.now(UTC)))
+                self._read(events)
+            except PlotmanError as error:  # also: plotman.yaml is wrong when it connects again
+                self._post(BrokerLost(str(error), datetime.now(UTC)))
                 self._stopping.wait(_RETRY_S)
                 continue
             after = events[-1][0] if events else after or "0"
             pause_s = min(_PAUSE_MAX_S, 2 * pause_s) if events else _PAUSE_S
             self._stopping.wait(pause_s)
-            wait_s = max(0.05, LOOK_S - (time.monotonic() - began))
+            wait_s = max(0.05, READ_S - (time.monotonic() - began))

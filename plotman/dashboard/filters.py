@@ -10,28 +10,28 @@ from plotman.dashboard.model import Cell, Row, Table
 
 @dataclass(frozen=True)
 class Order:
-    """column: its name; None: as the table comes. A column that the table has not changes nothing."""
+    """column: name of a column; None or an unknown name: the table's own order."""
 
     column: str | None = None
     reverse: bool = False
 
 
 def matching(rows: Sequence[Row], words: str) -> tuple[Row, ...]:
-    """Rows in which each of the words is found in some cell, in either case."""
+    """Rows that contain each of the words in some cell. Upper and lower case are the same."""
     wanted = words.casefold().split()
     if not wanted:
         return tuple(rows)
 
-    def fits(row: Row) -> bool:
+    def matches(row: Row) -> bool:
         text = "\0".join(f"{cell.text}\0{cell.value}" for cell in row.cells).casefold()
-        text = f"{text}\0{row.target.host}".casefold()
+        text = f"{text}\0{row.subject.host}".casefold()
         return all(word in text for word in wanted)
 
-    return tuple(row for row in rows if fits(row))
+    return tuple(row for row in rows if matches(row))
 
 
 def ordered(table: Table, order: Order) -> tuple[Row, ...]:
-    """The rows by that column; equal ones, and what is not known at the end, as they came."""
+    """The rows sorted by the column. Unknown cells come last; otherwise the sort is stable."""
     names = [column.name for column in table.columns]
     if order.column not in names:
         return table.rows
@@ -43,14 +43,14 @@ def ordered(table: Table, order: Order) -> tuple[Row, ...]:
 
 
 def next_order(table: Table, order: Order, step: int = 1) -> Order:
-    """By the next column, and after the last as the table comes."""
+    """Sort by the next column; after the last one, the table's own order."""
     names: list[str | None] = [None, *(column.name for column in table.columns)]
     at = names.index(order.column) if order.column in names else 0
     return Order(names[(at + step) % len(names)])
 
 
 def by_column(order: Order, column: str) -> Order:
-    """A click on a column's head: by it; again: the other way round; again: as the table comes."""
+    """The order after a click on a column's head: by it, then reversed, then the table's own."""
     if order.column != column:
         return Order(column)
     return Order(column, True) if not order.reverse else Order()

@@ -1,7 +1,7 @@
-"""A table that draws only the lines in sight, and of those only the ones that changed.
+"""A table that draws only the visible lines that changed.
 
-Textual's own DataTable draws everything in sight anew with each changed cell, and its columns cannot give way
-to a narrow screen; with hundreds of plots that change each second that costs a core its rest.
+Textual's DataTable draws all visible lines again for each changed cell, and its columns cannot shrink on a
+narrow screen. With hundreds of plots that change each second, that takes a whole core.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from textual.strip import Strip
 
 from plotman.dashboard import filters
 from plotman.dashboard.filters import Order
-from plotman.dashboard.layout import bar, begun, fitted, widths, wishes
+from plotman.dashboard.layout import bar, fitted, natural_widths, truncated, widths
 from plotman.dashboard.model import CellLevel, Column, Row, RowSubject, Table
 
 _STYLES = {CellLevel.BAD: "grid--bad", CellLevel.NOTICE: "grid--notice", CellLevel.QUIET: "grid--quiet"}
 
 
 class Grid(ScrollView, can_focus=True):
-    """A table's head, and below it its rows. The row under the cursor stays under it, wherever it moves."""
+    """A table: its head, and its rows below. The cursor stays on its row when rows move."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "grid--title",
@@ -85,14 +85,14 @@ class Grid(ScrollView, can_focus=True):
         self.order = Order()
         self.words = ""
         self._widths: list[int] = []
-        self._wished: list[int] = []  # the most that each column ever needed: none shall come and go
+        self._natural: list[int] = []  # the maximum so far, so that columns do not come and go
         self._lines: dict[tuple[Row, bool], Strip] = {}
         self._cursor: RowSubject | None = None
-        self._at = 0  # of the cursor, in rows
+        self._at = 0  # row of the cursor
 
     @property
     def wanted_lines(self) -> int:
-        """How high it would like to be."""
+        """Lines that show all rows."""
         return max(1, len(self.rows)) + self._top
 
     @property
@@ -101,16 +101,16 @@ class Grid(ScrollView, can_focus=True):
 
     @property
     def current(self) -> Row | None:
-        """The row under the cursor; None until somebody put it somewhere."""
+        """The row under the cursor; None until the cursor was placed."""
         return self.rows[self._at] if self._cursor is not None and self._at < len(self.rows) else None
 
     def show(self, table: Table) -> None:
-        """Show this table in place of the one shown, drawing only what differs."""
+        """Show this table; draw only what differs."""
         rows = filters.matching(filters.ordered(table, self.order), self.words)
         before, self.rows = self.rows, rows
         same_head = table.columns == self.table.columns
         if not same_head or not rows:
-            self._wished = []
+            self._natural = []
         self.table = table
         self._find_cursor()
         if len(rows) != len(before):
@@ -125,7 +125,7 @@ class Grid(ScrollView, can_focus=True):
                 self.refresh_line(at + self._top)
 
     def rearrange(self, order: Order | None = None, words: str | None = None) -> None:
-        """Sort and filter so from now on."""
+        """Sort and filter from now on. None: no change."""
         self.order = self.order if order is None else order
         self.words = self.words if words is None else words
         self._lines.clear()
@@ -133,10 +133,10 @@ class Grid(ScrollView, can_focus=True):
         self.refresh()
 
     def refit(self, titled: bool | None = None) -> None:
-        """The room changed. titled: whether the table's name stands above it from now on."""
+        """Fit to a new size. titled: whether to show the table's name above it; None: no change."""
         self.titled = self.titled if titled is None else titled
         self._measure()
-        self._wished = []
+        self._natural = []
         self._redraw(self._fitting())
 
     def on_resize(self) -> None:
@@ -147,7 +147,7 @@ class Grid(ScrollView, can_focus=True):
         self._redraw(self._widths)
 
     def enter(self) -> None:
-        """The keys come here: the cursor shows, where it was before."""
+        """Show the cursor where it was before."""
         if self.with_cursor and self._cursor is None:
             self.put_cursor(self._at)
 
@@ -159,9 +159,9 @@ class Grid(ScrollView, can_focus=True):
         self._lines.clear()
 
     def _fitting(self) -> list[int]:
-        wished = wishes(self.table)
-        self._wished = [*map(max, wished, self._wished)] if self._wished else wished
-        return widths(self.table, self._wished, self.scrollable_content_region.width - 1)  # mark
+        natural = natural_widths(self.table)
+        self._natural = [*map(max, natural, self._natural)] if self._natural else natural
+        return widths(self.table, self._natural, self.scrollable_content_region.width - 1)  # mark
 
     def _redraw(self, fitting: list[int]) -> None:
         self._widths = fitting
@@ -172,13 +172,13 @@ class Grid(ScrollView, can_focus=True):
         self.virtual_size = Size(self.scrollable_content_region.width, len(self.rows) + self._top)
 
     def _find_cursor(self) -> None:
-        """The cursor's row may have moved; where it is gone, the cursor stays where it was."""
+        """Move the cursor with its row. If the row no longer exists, the cursor stays in place."""
         for at, row in enumerate(self.rows):
-            if row.target == self._cursor:
+            if row.subject == self._cursor:
                 self._at = at
                 return
         self._at = max(0, min(self._at, len(self.rows) - 1))
-        self._cursor = self.rows[self._at].target if self.rows and self._cursor is not None else None
+        self._cursor = self.rows[self._at].subject if self.rows and self._cursor is not None else None
 
     # Drawing.
 
@@ -238,14 +238,14 @@ class Grid(ScrollView, can_focus=True):
             if column.bar:
                 text = bar(cell, width)
             elif column.stretch and not column.path:
-                text = begun(cell.text, width)  # sentences begin with what matters
+                text = truncated(cell.text, width)  # sentences begin with what matters
             else:
                 text = fitted(cell.text, width, column.right)
             segments.append(Segment(gap + text, bars if column.bar and cell.share is not None else plain))
             gap = " "
         return Strip(segments)
 
-    # Moving about.
+    # Cursor and mouse.
 
     def action_step(self, rows: int) -> None:
         self.put_cursor(self._at + rows)
@@ -264,12 +264,12 @@ class Grid(ScrollView, can_focus=True):
         if not self.rows:
             return
         before, self._at = self._at, max(0, min(at, len(self.rows) - 1))
-        self._cursor = self.rows[self._at].target
+        self._cursor = self.rows[self._at].subject
         self.refresh_line(before + self._top)
         self.refresh_line(self._at + self._top)
-        first, seen = int(self.scroll_offset.y), max(1, self.size.height - self._top)
-        if not first <= self._at < first + seen:
-            top = self._at if self._at < first else self._at - seen + 1
+        first, height = int(self.scroll_offset.y), max(1, self.size.height - self._top)
+        if not first <= self._at < first + height:
+            top = self._at if self._at < first else self._at - height + 1
             self.scroll_to(y=top, animate=False)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:

@@ -1,5 +1,4 @@
-"""The lines above the tables: what plotting and archiving do and why not, throughput, phases; and the banner
-of what nobody should overlook. Pure."""
+"""The lines above the tables: plotting and archiving with their reasons, throughput, phases, notes. Pure."""
 
 from __future__ import annotations
 
@@ -15,14 +14,14 @@ from plotman.control.farm import FarmState
 from plotman.control.queries import reports
 from plotman.dashboard.model import CellLevel, Line
 from plotman.dashboard.panes.cells import sparkline
-from plotman.dashboard.panes.waiting import Waiting
+from plotman.dashboard.panes.waiting import WaitReasons
 
-_MINORS = 9  # steps shown of a phase; a later one counts as the last
+_MINORS = 9  # steps shown of a phase; later steps count as the last one
 
 
 @dataclass(frozen=True)
-class Away:
-    """The broker does not answer. since: of what is shown; None: nothing was ever seen."""
+class Outage:
+    """The broker does not answer. since: time of the state shown; None: the farm was never read."""
 
     error: str
     since: datetime | None
@@ -30,21 +29,21 @@ class Away:
 
 
 def status(farm: FarmState) -> tuple[Line, ...]:
-    """Plotting, archiving, and where there is something to tell, throughput and phases."""
-    waiting = Waiting(farm)
+    """Plotting and archiving; throughput and phases if known."""
+    waiting = WaitReasons(farm)
     lines = [plotting(farm, waiting), archiving(farm, waiting)]
     return (*lines, *throughput(farm), *phases(farm))
 
 
-def plotting(farm: FarmState, waiting: Waiting) -> Line:
+def plotting(farm: FarmState, reasons: WaitReasons) -> Line:
     plotters = list(farm.plotters.values())
     if not plotters:
-        return Line("Plotting: no plotter has announced itself", CellLevel.NOTICE)
+        return Line("Plotting: no plotter has reported yet", CellLevel.NOTICE)
     jobs = sum(len(plotter.jobs) for plotter in plotters)
     held = [(plotter, why) for plotter in plotters if (why := _held(farm, plotter))]
     if len(plotters) == 1:
         word, level = (held[0][1], CellLevel.NOTICE) if held else ("active", CellLevel.PLAIN)
-        reason = "" if held else waiting.reason(plotters[0].host, None, *_tmp_paths(plotters[0]))
+        reason = "" if held else reasons.reason(plotters[0].host, None, *_tmp_paths(plotters[0]))
         return Line(f"Plotting: {word}{f' ({reason})' if reason else ''}, {_plots(jobs)}", level)
     words = f"{len(plotters) - len(held)} of {counted(len(plotters), 'plotter')} active"
     if held:
@@ -53,7 +52,7 @@ def plotting(farm: FarmState, waiting: Waiting) -> Line:
 
 
 def _held(farm: FarmState, plotter: PlotterSnapshot) -> str:
-    """Why the host as a whole starts nothing; empty where it would."""
+    """Why the host starts no plots at all; empty if it may."""
     if (Role.PLOTTER, plotter.host) in farm.stale:
         return f"silent for {human_duration(age_s(plotter.at, farm.at))}"
     if plotter.failures.consecutive >= plotter.failure_limit:
@@ -66,33 +65,34 @@ def _tmp_paths(plotter: PlotterSnapshot) -> list[str]:
 
 
 def _plots(count: int) -> str:
-    return f"{counted(count, 'plot')} in the making"
+    return f"{counted(count, 'plot')} running"
 
 
-def archiving(farm: FarmState, waiting: Waiting) -> Line:
+def archiving(farm: FarmState, reasons: WaitReasons) -> Line:
     moving = [transfer for archiver in farm.archivers.values() for transfer in archiver.transfers]
     finished = [
         (host, plot) for host, plotter in farm.plotters.items() if plotter.archiving for plot in plotter.plots
     ]
-    rests = [one for one in finished if one[1].path not in {transfer.path for transfer in moving}]
+    ready = [one for one in finished if one[1].path not in {transfer.path for transfer in moving}]
     senders = [plotter for plotter in farm.plotters.values() if plotter.archiving]
     if not senders:
         return Line("Archiving: off, plots stay where they are")
     words = []
     if moving:
         rate = sum(transfer.rate_bytes_s or 0 for transfer in moving)
-        words.append(f"{len(moving)} on the way at {human_bytes(rate)}/s")
-    if rests:
-        reasons = (plot.reason or waiting.reason(host, plot.path) for host, plot in rests)
-        why = next(filter(None, reasons), "")
-        words.append(f"{len(rests)} {'waits' if len(rests) == 1 else 'wait'}{f' ({why})' if why else ''}")
-    level = CellLevel.NOTICE if any(plot.state is PlotState.REFUSED for _, plot in rests) else CellLevel.PLAIN
+        words.append(f"{len(moving)} moving at {human_bytes(rate)}/s")
+    if ready:
+        known = (plot.reason or reasons.reason(host, plot.path) for host, plot in ready)
+        why = next(filter(None, known), "")
+        words.append(f"{len(ready)} {'waits' if len(ready) == 1 else 'wait'}{f' ({why})' if why else ''}")
+    refused = any(plot.state is PlotState.REFUSED for _, plot in ready)
+    level = CellLevel.NOTICE if refused else CellLevel.PLAIN
     state = "paused" if all(plotter.archiving_paused for plotter in senders) else "active"
     return Line(f"Archiving: {state}, {', '.join(words) or 'nothing to move'}", level)
 
 
 def throughput(farm: FarmState) -> list[Line]:
-    """Plots and bytes of the last 24 hours with their course; nothing where no host tells it."""
+    """Plots and bytes of the last 24 hours, by hour; empty if no host reports them."""
     made = [plotter.tally for plotter in farm.plotters.values() if plotter.tally]
     sent = [archiver.tally for archiver in farm.archivers.values() if archiver.tally]
     words = [
@@ -111,13 +111,13 @@ def _hours(tallies: Sequence[Tally]) -> list[int]:
 
 
 def phases(farm: FarmState) -> list[Line]:
-    """How many plots are in each step of the phases; nothing where no plot is in the making."""
+    """Number of plots in each step of the phases; empty without running plots."""
     jobs = [job for _, job in farm.jobs()]
     return [Line(f"Phases: {histogram(jobs)}")] if jobs else []
 
 
 def histogram(jobs: Sequence[Job]) -> str:
-    """`1:··2·1···· 2:···1·····  ...`: a digit for each step that plots are in, + for more than nine."""
+    """`1:··2·1···· 2:···1·····  ...`: a digit for each step with plots, + for more than nine."""
     count = Counter(
         (job.phase.major, min(job.phase.minor, _MINORS - 1)) for job in jobs if job.phase is not None
     )
@@ -125,9 +125,9 @@ def histogram(jobs: Sequence[Job]) -> str:
         f"{major}:" + "".join(_digit(count[major, minor]) for minor in range(_MINORS))
         for major in range(1, 5)
     ]
-    before, copying = count[0, 0], sum(number for (major, _), number in count.items() if major > 4)
+    unbegun, copying = count[0, 0], sum(number for (major, _), number in count.items() if major > 4)
     unknown = sum(job.phase is None for job in jobs)
-    rest = [(before, "not begun"), (copying, "copying"), (unknown, "unknown")]
+    rest = [(unbegun, "not begun"), (copying, "copying"), (unknown, "unknown")]
     return " ".join([*words, *(f"{number} {word}" for number, word in rest if number)])
 
 
@@ -135,23 +135,23 @@ def _digit(count: int) -> str:
     return "·" if not count else str(count) if count < 10 else "+"
 
 
-def notes(farm: FarmState, away: Away | None = None) -> tuple[Line, ...]:
-    """The banner, worst first."""
-    said = tuple(Line(note, CellLevel.BAD) for note in reports.notes(farm))
-    return ((away_line(away),) if away else ()) + said
+def notes(farm: FarmState, outage: Outage | None = None) -> tuple[Line, ...]:
+    """Lines of the banner, the worst first."""
+    lines = tuple(Line(note, CellLevel.BAD) for note in reports.notes(farm))
+    return ((outage_line(outage),) if outage else ()) + lines
 
 
-def away_line(away: Away) -> Line:
-    what = "nothing is known yet"
-    if away.since is not None:
-        what = f"this is how it was {human_duration(age_s(away.since, away.now))} ago"
-    return Line(f"NO BROKER, {what}: {away.error}", CellLevel.BAD)
+def outage_line(outage: Outage) -> Line:
+    state = "nothing is known yet"
+    if outage.since is not None:
+        state = f"this is the state of {human_duration(age_s(outage.since, outage.now))} ago"
+    return Line(f"NO BROKER, {state}: {outage.error}", CellLevel.BAD)
 
 
 def troubled(farm: FarmState) -> frozenset[str]:
-    """Hosts with something that nobody should overlook."""
+    """Hosts with a problem."""
     silent = {host for _, host in farm.stale}
-    told = {
+    with_problems = {
         host
         for snapshots in (farm.plotters, farm.archivers, farm.harvesters)
         for host, snapshot in snapshots.items()
@@ -162,4 +162,4 @@ def troubled(farm: FarmState) -> frozenset[str]:
         for host, plotter in farm.plotters.items()
         if plotter.failures.consecutive >= plotter.failure_limit or any(job.stalled for job in plotter.jobs)
     }
-    return frozenset(silent | told | stopped)
+    return frozenset(silent | with_problems | stopped)

@@ -1,4 +1,4 @@
-"""How a table fits into a width, and panes into a height. Pure."""
+"""Columns of a table for a width, and panes for a height. Pure."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from rich.cells import cell_len, set_cell_size
 from plotman.dashboard.model import Cell, Column, Table, printable
 
 GAP = 1  # between two columns
-_BAR = 14  # a bar with its text, where there is room
-_LEAST = 6  # of a column that is shortened
+_BAR = 14  # cells of a bar with its text
+_LEAST = 6  # cells of a shortened column
 
 
-class Size(IntEnum):
-    """How much of the screen there is."""
+class ScreenSize(IntEnum):
+    """What fits on the terminal."""
 
     LIST = 0  # one list and a line above it
     PANE = 1  # one pane at a time, with the log below it
-    STACK = 2  # all panes
+    STACK = 2  # five panes
     WIDE = 3  # all panes, three side by side
 
 
-def size_of(width: int, height: int) -> Size:
+def size_of(width: int, height: int) -> ScreenSize:
     if width < 60 or height < 16:
-        return Size.LIST
+        return ScreenSize.LIST
     if width < 100 or height < 30:
-        return Size.PANE
-    return Size.WIDE if width >= 160 and height >= 36 else Size.STACK
+        return ScreenSize.PANE
+    return ScreenSize.WIDE if width >= 160 and height >= 36 else ScreenSize.STACK
 
 
-def wishes(table: Table) -> list[int]:
-    """Cells that each column would need to show all that is in it."""
+def natural_widths(table: Table) -> list[int]:
+    """Cells that each column needs to show its longest text."""
     return [_natural(table, index, column) for index, column in enumerate(table.columns)]
 
 
-def widths(table: Table, wished: Sequence[int], room: int) -> list[int]:
-    """Cells for each column; 0 for those that are left out. Together, gaps included, at most `room`, as
-    long as that leaves each column that is not spare `_LEAST` cells. wished: of `wishes`, or more."""
-    shown = list(wished)
+def widths(table: Table, natural: Sequence[int], room: int) -> list[int]:
+    """Cells for each column; 0 for the ones left out. Gaps included, their sum is at most `room`, unless a
+    column that is not spare would get less than `_LEAST` cells. natural: of `natural_widths`, or more."""
+    shown = list(natural)
     for index in _spare(table.columns):
         # A stretching column may give up half of itself before another is left out.
         least = sum(
@@ -60,7 +60,7 @@ def widths(table: Table, wished: Sequence[int], room: int) -> list[int]:
 
 
 def _shrink(shown: list[int], which: list[int], over: int) -> int:
-    """Take `over` cells from those columns, always from the widest. What could not be taken."""
+    """Take `over` cells from these columns, always from the widest. Returns how many could not be taken."""
     while over > 0 and which:
         widest = max(which, key=lambda at: shown[at])
         if shown[widest] <= _LEAST:
@@ -76,7 +76,7 @@ def _natural(table: Table, index: int, column: Column) -> int:
     texts = [row.cells[index].text for row in table.rows]
     widest = max((len(text) if text.isascii() else cell_len(text) for text in texts), default=0)
     head = len(column.name) + 1  # the mark of the order
-    # A column that is empty in every row says nothing; its head need not take room from others.
+    # A spare column that is empty in every row is left out.
     return max(widest, head) if widest or not texts else (0 if column.spare else head)
 
 
@@ -90,7 +90,7 @@ def _gaps(shown: Sequence[int]) -> int:
 
 
 def fitted(text: str, width: int, right: bool = False) -> str:
-    """Exactly so many cells; what is too long loses its middle, since paths and ids differ at the ends."""
+    """Text of exactly `width` cells; a long one loses its middle: paths and ids differ at their ends."""
     text = printable(text)
     length = len(text) if text.isascii() else cell_len(text)
     if length > width:
@@ -103,8 +103,8 @@ def fitted(text: str, width: int, right: bool = False) -> str:
     return padding + text if right else text + padding
 
 
-def begun(text: str, width: int) -> str:
-    """Exactly so many cells; what is too long ends in `…`."""
+def truncated(text: str, width: int) -> str:
+    """Text of exactly `width` cells; a long one ends in `…`."""
     text = printable(text)
     if cell_len(text) <= width:
         return set_cell_size(text, width)
@@ -119,28 +119,30 @@ def _last(text: str, width: int) -> str:
 
 
 def bar(cell: Cell, width: int) -> str:
-    """A bar and its text: `██████▒▒··  61%`. Only the text where there is no room for both."""
+    """A bar and its text: `██████▒▒··  61%`. Only the text if both do not fit."""
     text = cell.text
     long = width - len(text) - 1
     if cell.share is None or long < 3:
         return fitted(text, width, right=True)
     full = round(min(1.0, max(0.0, cell.share)) * long)
-    spoken = min(long - full, -int(-cell.reserved * long // 1)) if cell.reserved > 0 else 0
-    return "█" * full + "▒" * spoken + "·" * (long - full - spoken) + " " + text
+    reserved = min(long - full, -int(-cell.reserved * long // 1)) if cell.reserved > 0 else 0
+    return "█" * full + "▒" * reserved + "·" * (long - full - reserved) + " " + text
 
 
 def share_out(room: int, wants: Sequence[tuple[int, int]]) -> list[int]:
-    """Lines for each of several panes, one below the other.
+    """Lines for each of several panes from top to bottom.
 
-    wants: (all that it could use, the least that it needs); what is left goes to the first.
+    Args:
+        room: lines of all panes together.
+        wants: (lines for all rows, fewest lines) of each pane. The first one gets what is left.
     """
     given = [min(want, least) for want, least in wants]
     left = room - sum(given)
     while left > 0:
-        hungry = [at for at, (want, _) in enumerate(wants) if given[at] < want]
-        if not hungry:
+        unfilled = [at for at, (want, _) in enumerate(wants) if given[at] < want]
+        if not unfilled:
             break
-        at = min(hungry, key=lambda index: given[index] / wants[index][0])
+        at = min(unfilled, key=lambda index: given[index] / wants[index][0])
         given[at] += 1
         left -= 1
     if given and left > 0:

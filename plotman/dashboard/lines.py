@@ -1,4 +1,4 @@
-"""A few lines of text, each as long as there is room."""
+"""A few lines of text, each cut off at the width of the terminal."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from plotman.dashboard.layout import begun
+from plotman.dashboard.layout import truncated
 from plotman.dashboard.model import CellLevel, Line
 
 
 class Lines(Widget, can_focus=False):
-    """Not there at all where there is nothing to say. What is too long ends in `…`."""
+    """Hidden while empty. A line that is too long ends in `…`."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"lines--bad", "lines--notice"}
     DEFAULT_CSS = """
@@ -25,7 +25,7 @@ class Lines(Widget, can_focus=False):
     """
 
     class Clicked(Message):
-        """Somebody wants to know more."""
+        """The lines were clicked."""
 
         def __init__(self, lines: Lines) -> None:
             self.lines = lines
@@ -38,24 +38,24 @@ class Lines(Widget, can_focus=False):
     def __init__(self, *, id: str, mark: str = " ") -> None:
         super().__init__(id=id)
         self._mark = mark  # before each line
-        self._said: tuple[Line, ...] = ()
+        self._text: tuple[Line, ...] = ()
         self.display = False
 
-    def say(self, said: tuple[Line, ...]) -> None:
-        if said == self._said:
+    def show(self, lines: tuple[Line, ...]) -> None:
+        if lines == self._text:
             return
-        self._said = said
-        self.display = bool(said)
-        self.styles.height = len(said)
+        self._text = lines
+        self.display = bool(lines)
+        self.styles.height = len(lines)
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        if y >= len(self._said):
+        if y >= len(self._text):
             return Strip.blank(self.size.width, self.rich_style)
-        line = self._said[y]
+        line = self._text[y]
         names = {CellLevel.BAD: "lines--bad", CellLevel.NOTICE: "lines--notice"}
         style = self.get_component_rich_style(names[line.level]) if line.level in names else self.rich_style
-        return Strip([Segment(begun(self._mark + line.text, self.size.width), style)])
+        return Strip([Segment(truncated(self._mark + line.text, self.size.width), style)])
 
     def on_click(self, event: events.Click) -> None:
         event.stop()

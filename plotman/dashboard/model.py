@@ -1,5 +1,4 @@
-"""What the dashboard shows, as plain values: tables of cells that know how to be sorted, and what each row
-stands for. Nothing here knows how it is drawn, or what time it is."""
+"""Tables as plain values: cells with a value to sort by, and what each row is about. Pure."""
 
 from __future__ import annotations
 
@@ -11,17 +10,16 @@ from typing import NamedTuple
 
 
 class CellLevel(Enum):
-    """How much a row or a line wants to be seen. Each is also told by words or a mark, never by colour
-    alone."""
+    """How important a row or line is. Words or a mark show it, too, never the colour alone."""
 
     PLAIN = " "
-    QUIET = "."  # nothing to see: disabled, drained, over
-    NOTICE = "*"  # by somebody's will, or waiting for somebody
-    BAD = "!"  # somebody should act
+    QUIET = "."  # disabled, over
+    NOTICE = "*"  # held by an operator, or waiting for one
+    BAD = "!"  # an operator should act
 
 
 class RowKind(StrEnum):
-    """What a row stands for, which says what can be ordered for it."""
+    """What a row is about; decides which commands apply to it."""
 
     JOB = "job"
     TMP = "tmp"
@@ -35,7 +33,7 @@ class RowKind(StrEnum):
 
 
 class RowSubject(NamedTuple):
-    """A row's identity, the same from one look at the farm to the next.
+    """What a row is about, the same each time the farm is read.
 
     what: task id of a job, path of a folder, drive or plot, id of an event; empty for a host.
     """
@@ -46,8 +44,8 @@ class RowSubject(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """value: to sort by, where the text would sort wrong. None (not known) goes last, either way.
-    share: of a bar, 0 to 1. reserved: share of the bar's whole that is spoken for beyond `share`."""
+    """value: to sort by, if the text would sort wrong; unknown cells come last in both orders.
+    share: filled part of a bar, 0 to 1. reserved: further part that is reserved, 0 to 1."""
 
     text: str
     value: float | str | None = None
@@ -58,16 +56,16 @@ class Cell(NamedTuple):
 class Row(NamedTuple):
     """cells: one per column of its table."""
 
-    target: RowSubject
+    subject: RowSubject
     cells: tuple[Cell, ...]
     level: CellLevel = CellLevel.PLAIN
 
 
 @dataclass(frozen=True)
 class Column:
-    """spare: the columns of the highest number go first where there is no room; 0: never.
-    bar: cells have a share. path: cells hold absolute paths, of which the common folder is said once.
-    stretch: gets the room that is left, and is the first to be shortened where there is too little.
+    """spare: without enough width, columns with the highest number are left out first; 0: never.
+    bar: cells have a share. path: cells hold absolute paths; the title names their common folder once.
+    stretch: gets the width that is left, and is shortened first.
     """
 
     name: str
@@ -80,8 +78,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A pane. below: column -> the folder that its paths are in, said once in the title.
-    empty: what is said where there are no rows."""
+    """A pane. below: (column, common folder of its paths), for the title. empty: text in place of rows."""
 
     name: str
     title: str
@@ -98,32 +95,15 @@ class Line(NamedTuple):
     level: CellLevel = CellLevel.PLAIN
 
 
-@dataclass(frozen=True)
-class View:
-    """One look at the farm, or at one host of it.
-
-    host: whose; None: all.
-    hosts: all that were ever seen, with whether something is wrong there.
-    status: plotting, archiving, throughput, phases: a line each.
-    notes: what nobody should overlook, the worst first.
-    """
-
-    host: str | None
-    hosts: tuple[tuple[str, bool], ...]
-    status: tuple[Line, ...]
-    notes: tuple[Line, ...]
-    tables: dict[str, Table]
-
-
 def shared_folder(paths: Iterable[str]) -> str | None:
-    """The folder that all absolute paths are in; None where that is the root, or there are none."""
+    """The common folder of all absolute paths; None if it is the root, or without paths."""
     folders = {posixpath.dirname(path) for path in paths if path.startswith("/")}
     folder = posixpath.commonpath(folders) if folders else "/"
     return None if folder == "/" else folder
 
 
 def shortened(table: Table) -> Table:
-    """The same table with the paths of each path column told below the folder that they share."""
+    """The same table with the paths of each path column relative to their common folder."""
     below: list[tuple[str, str]] = []
     rows = table.rows
     for index, column in enumerate(table.columns):
@@ -148,14 +128,14 @@ def _below(row: Row, index: int, folder: str) -> Row:
 
 
 def printable(text: str) -> str:
-    """Fit for a terminal: paths and logs of others may hold control characters, which would act there."""
+    """Text without control characters: those in paths and logs would act on the terminal."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else " " if char.isspace() else "?" for char in text)
 
 
 def without(table: Table, name: str) -> Table:
-    """The table without the column of that name."""
+    """The table without the named column."""
     at = next(index for index, column in enumerate(table.columns) if column.name == name)
     rows = tuple(row._replace(cells=row.cells[:at] + row.cells[at + 1 :]) for row in table.rows)
     columns = table.columns[:at] + table.columns[at + 1 :]

@@ -1,4 +1,4 @@
-"""Asks hosts in threads, and posts what they answer. Daemons: whoever quits need not wait for an answer."""
+"""Calls tasks on hosts in daemon threads, so that quitting does not wait for an answer."""
 
 from __future__ import annotations
 
@@ -7,51 +7,49 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
-from textual.app import App
+from textual.dom import DOMNode
 
 from common.errors import PlotmanError
 from plotman.control.rpc import TaskCall
 
 
 class Asker(Protocol):
-    """plotman.control.rpc.ask_each, or what stands in for it."""
+    """plotman.control.rpc.ask_each, or what tests use in its place."""
 
     def __call__(self, questions: Sequence[TaskCall], *, timeout_s: float) -> list[Any]: ...
 
 
-def call_soon(app: App[Any], callback: Callable[..., object], *args: object) -> None:
-    """Run `callback(*args)` in the app's own thread; for any thread. No-op once the app has ended."""
+def call_soon(node: DOMNode, callback: Callable[..., object], *args: object) -> None:
+    """Run `callback(*args)` in Textual's thread; from any thread. No-op once the app or screen has ended."""
     with suppress(RuntimeError):  # its event loop may close between the check and the call
-        if app.is_running:
-            app.call_later(callback, *args)
+        if node.is_running:
+            node.call_later(callback, *args)
 
 
-class Errands:
-    """look: shows the farm as it is now; called from any thread."""
+class Requests:
+    """screen: gets the answers. refresh: shows the farm as it is now; called from any thread."""
 
-    def __init__(self, app: App[Any], asker: Asker, look: Callable[[], None]) -> None:
-        self._app = app
+    def __init__(self, screen: DOMNode, asker: Asker, refresh: Callable[[], None]) -> None:
+        self._screen = screen
         self._asker = asker
-        self._look = look
+        self._refresh = refresh
 
-    def run(
-        self, questions: Sequence[TaskCall], timeout_s: float, then: Callable[[list[Any]], object]
-    ) -> None:
-        """Ask; `then` gets the answers in the app's own thread, in order, errors as PlotmanError.
+    def run(self, calls: Sequence[TaskCall], timeout_s: float, then: Callable[[list[Any]], object]) -> None:
+        """Call the tasks; `then` gets the answers in Textual's thread, in order, errors as PlotmanError.
 
-        By then the farm was looked at once more: what was done is told when it is seen, since a key that
-        turns something off and on goes by what is seen.
+        The farm is read again before: an answer is shown together with its effect, because a key that toggles
+        goes by the state that is shown.
         """
         threading.Thread(
-            target=self._ask, args=(tuple(questions), timeout_s, then), name="dashboard-errand", daemon=True
+            target=self._ask, args=(tuple(calls), timeout_s, then), name="dashboard-request", daemon=True
         ).start()
 
     def _ask(
-        self, questions: tuple[TaskCall, ...], timeout_s: float, then: Callable[[list[Any]], object]
+        self, calls: tuple[TaskCall, ...], timeout_s: float, then: Callable[[list[Any]], object]
     ) -> None:
         try:
-            answers = self._asker(questions, timeout_s=timeout_s)
+            answers = self._asker(calls, timeout_s=timeout_s)
         except PlotmanError as error:
-            answers = [error] * len(questions)
-        self._look()
-        call_soon(self._app, then, answers)
+            answers = [error] * len(calls)
+        self._refresh()
+        call_soon(self._screen, then, answers)

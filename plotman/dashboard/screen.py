@@ -1,10 +1,10 @@
-"""What the dashboard shows, and where: it draws what the feed tells, as it fits the terminal."""
+"""The main screen: draws the farm that the feed reads, laid out for the size of the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal
 from textual.geometry import Size as TerminalSize
@@ -15,36 +15,34 @@ from textual.widgets import Footer, Input, Label
 from common.model.snapshot import age_s
 from plotman.control.farm import FarmState, narrowed
 from plotman.dashboard import headline
-from plotman.dashboard.commands import Ordering
 from plotman.dashboard.details import Details
-from plotman.dashboard.event_log import ActionLog, event_row
-from plotman.dashboard.feed import Away, Feed, Seen, Source
+from plotman.dashboard.event_log import EventLog, event_row
+from plotman.dashboard.feed import BrokerLost, FarmRead, Feed, Source
 from plotman.dashboard.grid import Grid
 from plotman.dashboard.keys import ALL, PANES
-from plotman.dashboard.layout import Size, share_out, size_of
+from plotman.dashboard.layout import ScreenSize, share_out, size_of
 from plotman.dashboard.lines import Lines
-from plotman.dashboard.model import Line, Table
+from plotman.dashboard.model import CellLevel, Line, RowSubject, Table
 from plotman.dashboard.panes import all_tables
 from plotman.dashboard.panes.machines import hosts_of
-from plotman.dashboard.requests import Asker
-from plotman.dashboard.tabs import Choice, Choices
+from plotman.dashboard.tabs import Tab, TabBar
 
-_NOISE = frozenset({"plot-phase"})  # the table of plots shows them
+_NOT_LOGGED = frozenset({"plot-phase"})  # the table of plots shows it
 _TITLES = {"moves": "Moving", "waits": "Waiting"}
 TABLES = tuple(pane for pane in PANES if pane != "log")
-_BANNER_LINES = {Size.LIST: 1, Size.PANE: 2, Size.STACK: 3, Size.WIDE: 4}
-_STATUS_LINES = {Size.LIST: 1, Size.PANE: 2, Size.STACK: 4, Size.WIDE: 4}
-_LOG_LINES = {Size.LIST: 0, Size.PANE: 5, Size.STACK: 6, Size.WIDE: 8}
-_ROWS = {  # panes one below the other, of those side by side
-    Size.STACK: (("plots",), ("tmp", "dst"), ("drives", "moves")),
-    Size.WIDE: (("plots",), ("tmp", "dst", "drives"), ("moves", "waits", "machines")),
+_BANNER_LINES = {ScreenSize.LIST: 1, ScreenSize.PANE: 2, ScreenSize.STACK: 3, ScreenSize.WIDE: 4}
+_STATUS_LINES = {ScreenSize.LIST: 1, ScreenSize.PANE: 2, ScreenSize.STACK: 4, ScreenSize.WIDE: 4}
+_LOG_LINES = {ScreenSize.LIST: 0, ScreenSize.PANE: 5, ScreenSize.STACK: 6, ScreenSize.WIDE: 8}
+_ROWS = {  # panes from top to bottom, and in each row from left to right
+    ScreenSize.STACK: (("plots",), ("tmp", "dst"), ("drives", "moves")),
+    ScreenSize.WIDE: (("plots",), ("tmp", "dst", "drives"), ("moves", "waits", "machines")),
 }
-_COLUMNS = 6  # of the grid, whichever number of panes stands side by side
-_JOBS_PER_S = 40  # drawn anew for their ages alone, where nothing else changed
+_COLUMNS = 6  # of the grid: divisible by 1, 2 and 3 panes
+_JOBS_PER_S = 40  # limit on redrawing rows only because their ages changed
 
 
 class Body(Container):
-    """The panes. Its height is known only when all above and below it have theirs."""
+    """The panes. Textual computes its height last, after all that is above and below it."""
 
     class Resized(Message):
         pass
@@ -53,96 +51,159 @@ class Body(Container):
         self.post_message(self.Resized())
 
 
-class Showing(Ordering):
-    """source: where the farm is seen. asker: asks hosts. by: who sits here, `user@machine`."""
+class MainScreen(Screen[None]):
+    """The tables and the log. farm: as it was read last. host: the only one in view; None: all hosts.
+    pane: the only one in view, or `all`. outage: set while the broker does not answer."""
 
-    TITLE = "plotman"
-    CSS_PATH = "dashboard.tcss"
-    ENABLE_COMMAND_PALETTE = True
-
-    def __init__(self, source: Source, asker: Asker, by: str | None = None) -> None:
-        super().__init__(asker, by)
-        self.animation_level = "none"
-        self._feed = Feed(source, self.post_message)
+    def __init__(self, source: Source) -> None:
+        super().__init__()
+        self.farm: FarmState | None = None
+        self.host: str | None = None
         self.pane = ALL
+        self.outage: headline.Outage | None = None
+        self._feed = Feed(source, self.post_message)
         self._terminal = TerminalSize(80, 24)
-        self._room = Size.LIST
+        self._room = ScreenSize.LIST
         self._drawn: FarmState | None = None
-        self.away: headline.Away | None = None
 
     def compose(self) -> ComposeResult:
-        yield Choices(id="hosts")
+        yield TabBar(id="hosts")
         yield Lines(id="banner", mark="! ")
         yield Lines(id="status")
         yield Lines(id="filtered")
-        yield Choices(id="panes")
+        yield TabBar(id="panes")
         with Body(id="body"):
             for pane in TABLES:
-                yield Grid(
-                    Table(pane, _TITLES.get(pane, pane.title()), (), empty="nothing seen yet"), id=pane
-                )
-        yield ActionLog(id="log")
+                title = _TITLES.get(pane, pane.title())
+                yield Grid(Table(pane, title, (), empty="nothing was read yet"), id=pane)
+        yield EventLog(id="log")
         with Horizontal(id="filter-line"):
             yield Label("Filter: ")
             yield Input(id="filter", placeholder="words; Enter keeps them, Esc ends", compact=True)
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        self._terminal = self.size
+        self._terminal = self.app.size
         self.fit()
-        self._say("status", [Line("Looking for the farm ...")])
-        self.keys_to_log()
+        self._show_lines("status", [Line("Looking for the farm ...")])
+        self.focus_log()
         self._feed.start()
 
     def on_unmount(self) -> None:
         self._feed.stop()
 
-    def look_now(self) -> None:
-        self._feed.look_now()
+    def read_now(self) -> None:
+        """Read the farm and show it; from any thread."""
+        self._feed.read_now()
 
-    def on_resize(self, event: events.Resize) -> None:
-        self._terminal = event.size  # the app's own is told of it later
-        self.fit()
-        self.draw()
+    # Messages of the feed. Textual derives the names of the handlers from the classes of the messages.
 
-    def keys_to_log(self) -> None:
-        """As in plotman 0.5.3; where there is no room for a log, to the table in sight."""
-        (self.actions if self.actions.display else self.grid(self.alone or PANES[0])).focus()
-
-    # What the feed tells.
-
-    def on_seen(self, seen: Seen) -> None:
-        if not self.is_running:  # on its way out, and the tables are gone
+    def on_farm_read(self, message: FarmRead) -> None:
+        if not self.app.is_running:  # the tables may be removed already
             return
-        self.actions.add(event_row(one, event) for one, event in seen.events if event.kind not in _NOISE)
-        came_back, self.away = self.away is not None, None
-        self.farm = seen.farm
+        events = (pair for pair in message.events if pair[1].kind not in _NOT_LOGGED)
+        self.log_pane.add(event_row(event_id, event) for event_id, event in events)
+        came_back, self.outage = self.outage is not None, None
+        self.farm = message.farm
         before = self._drawn
-        aged = before is None or age_s(before.at, seen.farm.at) >= _ages_s(seen.farm)
-        if aged or came_back or not _same(seen.farm, before):
+        aged = before is None or age_s(before.at, message.farm.at) >= _redraw_after_s(message.farm)
+        if aged or came_back or not _same_snapshots(message.farm, before):
             self.draw()
-        if isinstance(self.screen, Details):
-            self.screen.show(seen.farm)
+        if isinstance(self.app.screen, Details):
+            self.app.screen.show(message.farm)
 
-    def on_away(self, away: Away) -> None:
-        if not self.is_running:
+    def on_broker_lost(self, message: BrokerLost) -> None:
+        if not self.app.is_running:
             return
         since = self.farm.at if self.farm else None
-        self.away = headline.Away(away.error, since, away.at)
+        self.outage = headline.Outage(message.error, since, message.at)
         self._draw_headline()
+
+    # What is in view.
+
+    def chosen(self) -> RowSubject | None:
+        """The row under the cursor, or the plot whose details are shown."""
+        if isinstance(self.app.screen, Details):
+            return self.app.screen.subject
+        grid = self.focused if isinstance(self.focused, Grid) and self.focused.with_cursor else None
+        if grid is None and self.alone not in (None, "log"):
+            grid = self.grid(self.alone or "")
+        grid = grid or self.grid("plots")
+        return grid.current.subject if grid.current else None
+
+    def active_grid(self) -> Grid:
+        """The table that sorting and Enter work on."""
+        if isinstance(self.focused, Grid) and self.focused.with_cursor:
+            return self.focused
+        return self.grid(self.alone if self.alone in TABLES else PANES[0])
+
+    def show_pane(self, pane: str) -> None:
+        self.pane = pane
+        self.fit()
+        self.draw()
+        if self.alone:
+            grid = self.grid(self.alone)
+            self.set_focus(grid)  # at once, unlike `focus`: the next key may be typed already
+            grid.enter()
+        else:
+            self.log_pane.focus()
+
+    def show_host(self, host: str | None) -> None:
+        self.host = host
+        self.draw()
+
+    def next_host(self, step: int) -> None:
+        if self.farm is not None:
+            names = [None, *hosts_of(self.farm)]
+            at = names.index(self.host) if self.host in names else 0
+            self.show_host(names[(at + step) % len(names)])
+
+    def step_back(self) -> None:
+        """End the filter; without one, show all tables. The log gets the keys."""
+        box, line = self.query_one("#filter", Input), self.query_one("#filter-line")
+        if line.display or box.value:
+            box.value = ""
+            line.display = False
+        elif self.pane != ALL:
+            self.pane = ALL
+            self.fit()
+            self.draw()
+        self.focus_log()
+
+    def open_filter(self) -> None:
+        self.query_one("#filter-line").display = True
+        self.query_one("#filter", Input).focus()
+
+    def filter_rows(self, words: str) -> None:
+        for grid in self.query(Grid):
+            grid.rearrange(words=words)
+        words = words.strip()
+        lines = [Line(f"Esc ends the filter: {words}", CellLevel.NOTICE)] if words else []
+        self._show_lines("filtered", lines)
+        self.place()
+
+    def close_filter(self) -> None:
+        """The rows stay filtered."""
+        self.query_one("#filter-line").display = False
+        self.focus_log()
+
+    def focus_log(self) -> None:
+        """As in plotman 0.5.3. If the log has no room, focus the table in view."""
+        (self.log_pane if self.log_pane.display else self.grid(self.alone or PANES[0])).focus()
+
+    def resized(self, terminal: TerminalSize) -> None:
+        self._terminal = terminal  # self.size changes later
+        self.fit()
+        self.draw()
 
     # Drawing.
 
     @property
-    def actions(self) -> ActionLog:
-        return self.main.query_one(ActionLog)
-
-    @property
-    def main(self) -> Screen[object]:
-        return self.screen_stack[0]
+    def log_pane(self) -> EventLog:
+        return self.query_one(EventLog)
 
     def grid(self, pane: str) -> Grid:
-        return self.main.query_one(f"#{pane}", Grid)
+        return self.query_one(f"#{pane}", Grid)
 
     def draw(self) -> None:
         farm = self.farm
@@ -158,30 +219,29 @@ class Showing(Ordering):
 
     def _draw_headline(self) -> None:
         farm = self.farm
-        notes = list(headline.notes(farm, self.away)) if farm else []
-        if farm is None and self.away is not None:
-            notes = [headline.away_line(self.away)]
-        self._say("banner", _few(notes, _BANNER_LINES[self._room]))
+        notes = list(headline.notes(farm, self.outage)) if farm else []
+        if farm is None and self.outage is not None:
+            notes = [headline.outage_line(self.outage)]
+        self._show_lines("banner", _first_notes(notes, _BANNER_LINES[self._room]))
         if farm is None:
             return
-        self._say("status", headline.status(narrowed(farm, self.host))[: _STATUS_LINES[self._room]])
+        self._show_lines("status", headline.status(narrowed(farm, self.host))[: _STATUS_LINES[self._room]])
         troubled, hosts = headline.troubled(farm), hosts_of(farm)
-        choices = [Choice(ALL, "all", bool(troubled)), *(Choice(one, one, one in troubled) for one in hosts)]
-        bar = self.main.query_one("#hosts", Choices)
-        bar.show(tuple(choices), self.host or ALL)
-        bar.display = self._room > Size.LIST or len(hosts) > 1
+        tabs = [Tab(ALL, "all", bool(troubled)), *(Tab(one, one, one in troubled) for one in hosts)]
+        bar = self.query_one("#hosts", TabBar)
+        bar.show(tuple(tabs), self.host or ALL)
+        bar.display = self._room > ScreenSize.LIST or len(hosts) > 1
 
-    def _say(self, where: str, lines: Iterable[Line]) -> None:
-        self.main.query_one(f"#{where}", Lines).say(tuple(lines))
+    def _show_lines(self, where: str, lines: Iterable[Line]) -> None:
+        self.query_one(f"#{where}", Lines).show(tuple(lines))
 
-    # What is where.
+    # Layout.
 
     def fit(self) -> None:
-        """Choose what is shown at this size."""
+        """Choose the panes for the size of the terminal."""
         self._room = size_of(*self._terminal)
         alone = self.alone
-        main = self.main
-        main.set_class(self._room == Size.LIST, "-list")
+        self.set_class(self._room == ScreenSize.LIST, "-list")
         for pane in TABLES:
             grid = self.grid(pane)
             rows = _ROWS.get(self._room, ())
@@ -190,33 +250,33 @@ class Showing(Ordering):
                 grid.styles.column_span = _COLUMNS
             else:
                 grid.styles.column_span = _COLUMNS // len(next((row for row in rows if pane in row), (pane,)))
-        log = self.actions
+        log = self.log_pane
         log.display = alone == "log" or _LOG_LINES[self._room] > 0
         log.styles.height = "1fr" if alone == "log" else _LOG_LINES[self._room]
-        main.query_one("#body").display = alone != "log"
-        main.query_one(Footer).display = self._room > Size.LIST
-        for grid in main.query(Grid):
-            grid.refit(self._room > Size.LIST)
+        self.query_one("#body").display = alone != "log"
+        self.query_one(Footer).display = self._room > ScreenSize.LIST
+        for grid in self.query(Grid):
+            grid.refit(self._room > ScreenSize.LIST)
         self._show_panes()
         self.place()
 
     @property
     def alone(self) -> str | None:
-        """The pane that has the room for itself; None: all."""
+        """The pane that is shown alone; None: all panes."""
         if self.pane == ALL:
-            return None if self._room >= Size.STACK else PANES[0]
+            return None if self._room >= ScreenSize.STACK else PANES[0]
         return self.pane
 
     def _show_panes(self) -> None:
-        labels = [Choice(pane, f"{number} {pane}") for number, pane in enumerate(PANES, 1)]
-        if self._room >= Size.STACK:
-            labels.insert(0, Choice(ALL, "0 all"))
-        self.main.query_one("#panes", Choices).show(tuple(labels), self.alone or ALL)
+        labels = [Tab(pane, f"{number} {pane}") for number, pane in enumerate(PANES, 1)]
+        if self._room >= ScreenSize.STACK:
+            labels.insert(0, Tab(ALL, "0 all"))
+        self.query_one("#panes", TabBar).show(tuple(labels), self.alone or ALL)
 
     @on(Body.Resized)
     def place(self) -> None:
         """Give each row of panes its lines."""
-        body = self.main.query_one("#body")
+        body = self.query_one("#body")
         if self.alone:
             body.styles.grid_rows = "1fr"
             return
@@ -227,22 +287,21 @@ class Showing(Ordering):
         body.styles.grid_rows = " ".join(map(str, lines))
 
 
-def _few(notes: list[Line], most: int) -> list[Line]:
-    """The first ones; how many more there are is said at the start of the last, where nothing cuts it off."""
+def _first_notes(notes: list[Line], most: int) -> list[Line]:
+    """At most `most` notes. The last one starts with how many more there are: its end may be cut off."""
     if len(notes) <= most:
         return notes
     more = f"(and {len(notes) - most} more: n) "
     return [*notes[: most - 1], Line(more + notes[most - 1].text, notes[most - 1].level)]
 
 
-def _ages_s(farm: FarmState) -> float:
-    """How old ages may get on the screen: a second or two, or as long as it takes to be worth drawing
-    hundreds of rows."""
+def _redraw_after_s(farm: FarmState) -> float:
+    """Age in seconds at which a screen without any other change is drawn again: 2 s, more with many jobs."""
     return max(2.0, sum(len(plotter.jobs) for plotter in farm.plotters.values()) / _JOBS_PER_S)
 
 
-def _same(one: FarmState, other: FarmState | None) -> bool:
-    """Whether nothing was put on the board between two looks."""
+def _same_snapshots(one: FarmState, other: FarmState | None) -> bool:
+    """Whether no snapshot changed on the board between two reads."""
     if other is None or one.stale != other.stale or one.waits != other.waits:
         return False
     return all(

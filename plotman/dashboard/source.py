@@ -1,4 +1,4 @@
-"""The farm as the notice board shows it, for the feed."""
+"""Reads the farm from the board, for the feed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from plotman.dashboard.feed import LOG_KEPT
 
 
 class BoardSource:
-    """connect: makes the board. Called when it is first needed, and again after it failed: the broker may
-    have moved, or `plotman up` may have only now brought one."""
+    """connect: called before the first use and after each failure: the broker's address may have changed."""
 
     def __init__(self, connect: Callable[[], Board]) -> None:
         self._connect = connect
         self._board: Board | None = None
         self._known: dict[tuple[Role, str], tuple[str, Any]] = {}
 
-    def look(self) -> FarmState:
+    def read(self) -> FarmState:
         try:
             return look(self._connected(), self._known)
         except Exception:

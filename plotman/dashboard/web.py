@@ -1,7 +1,7 @@
-"""The dashboard in a browser: textual-serve with a door-keeper in front.
+"""The dashboard in a browser: textual-serve behind an access check.
 
-textual-serve runs our one program for each browser and gives it what is typed there, nothing else; there is
-no shell. It asks nobody who they are and lets pages of other sites connect, so both are done here.
+textual-serve runs `plotman interactive` for each browser and passes on its keys and mouse; there is no shell.
+It has no passwords and accepts connections from pages of other sites, so this module checks both.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from common.config import Config
 
 BROWSERS_MAX = 8  # each is a process of its own
-_HEARTBEAT_S = 5.0  # a browser that does not answer a ping within half of this has left
-_LEAVE_S = 2.0  # a session that has not ended by then is killed: it may hang in a write that nobody reads
-_WRONG_S = 1.0  # an answer to a wrong password takes so long
+_HEARTBEAT_S = 5.0  # a browser that does not answer a ping within half of this is disconnected
+_LEAVE_S = 2.0  # then a session is killed: it may hang in a write that nothing reads
+_WRONG_S = 1.0  # delay of the answer to a wrong password
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
-# The page of textual-serve asks another site for its font; nobody else need know of the farm.
+# The page of textual-serve loads a font from another site, which would learn of the farm.
 _POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; font-src 'self' data:; connect-src 'self' ws: wss:; frame-ancestors 'none'"
@@ -60,21 +60,21 @@ _FOCUS_TERMINAL = """
 
 
 def account(config: Config, address: str) -> str | None:
-    """USER:PASSWORD to ask for. None: ask for none, on this machine only. Raises ConfigError where anybody
-    could come in from another machine."""
+    """USER:PASSWORD to ask for; None: no password, on a loopback address. Raises ConfigError if other
+    machines could connect without a password."""
     secret = config.farm.flower_auth
     if secret is not None:
         return secret.get_secret_value()
     if is_loopback_address(address):
         return None
     raise ConfigError(
-        f"The dashboard would listen on {address} and ask nobody for a password.",
+        f"The dashboard would listen on {address} without a password.",
         "Write flower_auth: USER:PASSWORD into the section farm of plotman.yaml; it is asked for here, too.",
     )
 
 
-def is_let_in(headers: Mapping[str, str], expected: str | None) -> bool:
-    """Whether a request's `Authorization` is this USER:PASSWORD; always where none is expected."""
+def is_authorized(headers: Mapping[str, str], expected: str | None) -> bool:
+    """Whether a request's `Authorization` is the expected USER:PASSWORD. None: always."""
     if expected is None:
         return True
     kind, _, encoded = headers.get("Authorization", "").partition(" ")
@@ -86,10 +86,10 @@ def is_let_in(headers: Mapping[str, str], expected: str | None) -> bool:
 
 
 def is_of_this_site(headers: Mapping[str, str], protected: bool) -> bool:
-    """Whether a request comes from our own page, or from no page at all.
+    """Whether a request comes from our own page, or from no page.
 
-    Browsers send a password that they know with whatever another site's page asks for, and nothing but
-    `Origin` tells. Without a password a name of another site that points to this machine is no way in, too.
+    Browsers add a known password to requests of other sites' pages, too; only `Origin` shows the difference.
+    Without a password, `Host` must be local: another site's name may point to this machine (DNS rebinding).
     """
     host = headers.get("Host", "")
     origin = headers.get("Origin")
@@ -98,14 +98,14 @@ def is_of_this_site(headers: Mapping[str, str], protected: bool) -> bool:
     return protected or urlsplit(f"//{host}").hostname in _LOCAL
 
 
-def keeper(expected: str | None) -> Middleware:
-    """Middleware that lets in whom it should. expected: USER:PASSWORD, or None."""
+def access_check(expected: str | None) -> Middleware:
+    """Middleware that refuses other sites and wrong passwords. expected: USER:PASSWORD, or None."""
 
     @web.middleware
-    async def keep(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not is_of_this_site(request.headers, expected is not None):
             raise web.HTTPForbidden(text="This page is for its own site only.")
-        if not is_let_in(request.headers, expected):
+        if not is_authorized(request.headers, expected):
             if "Authorization" in request.headers:
                 await asyncio.sleep(_WRONG_S)
             raise web.HTTPUnauthorized(
@@ -114,7 +114,7 @@ def keeper(expected: str | None) -> Middleware:
             )
         return await handler(request)
 
-    return keep
+    return check
 
 
 async def _with_policy(_: web.Request, response: web.StreamResponse) -> None:
@@ -127,7 +127,7 @@ class Session(AppService):
     """A browser's dashboard, in a process of its own that ends with the browser and with this server."""
 
     async def _open_app_process(self, width: int = 80, height: int = 24) -> asyncio.subprocess.Process:
-        """Without a shell between: the kernel ends the process when this server dies, however it dies."""
+        """Start it without a shell; the kernel ends it when this server dies."""
         command = [
             sys.executable,
             "-m",
@@ -146,7 +146,7 @@ class Session(AppService):
         return process
 
     async def stop(self) -> None:
-        """Ask the process to end, and kill it where it does not. It only looks: nothing is lost."""
+        """Ask the process to end, then kill it. It only shows the farm: nothing is lost."""
         if self._process is None or self._task is None:
             return
         with suppress(TimeoutError):
@@ -159,7 +159,7 @@ class Session(AppService):
 
 
 class Site(Server):
-    """textual-serve's server, kept. expected: USER:PASSWORD, or None for whoever is on this machine."""
+    """textual-serve's server with an access check. expected: USER:PASSWORD, or None without a password."""
 
     def __init__(self, address: str, port: int, expected: str | None) -> None:
         command = shlex.join((sys.executable, "-m", "plotman", "interactive"))
@@ -169,11 +169,11 @@ class Site(Server):
         self._sockets: set[web.WebSocketResponse] = set()
 
     def initialize_logging(self) -> None:
-        """Ours is as it is."""
+        """Keep the logging of plotman."""
 
     async def _make_app(self) -> web.Application:
         app = await super()._make_app()
-        app.middlewares.append(keeper(self._expected))
+        app.middlewares.append(access_check(self._expected))
         app.on_response_prepare.append(_with_policy)
         return app
 
@@ -182,7 +182,7 @@ class Site(Server):
         click.echo(f"plotman interactive: {self.public_url}{asked}. Ctrl-C stops it.", err=True)
 
     async def handle_index(self, request: web.Request) -> web.StreamResponse:
-        """The page connects to where it came from: behind a proxy or on all addresses nobody else knows."""
+        """Make the page connect to the address of the request: behind a proxy only the browser knows it."""
         scheme = request.headers.get("X-Forwarded-Proto", request.scheme)
         self.public_url = f"{'https' if scheme == 'https' else 'http'}://{request.host}"
         response: web.StreamResponse = await super().handle_index(request)
@@ -192,15 +192,15 @@ class Site(Server):
 
     async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
         if self._browsers >= BROWSERS_MAX:
-            raise web.HTTPServiceUnavailable(text=f"{BROWSERS_MAX} browsers look already.")
+            raise web.HTTPServiceUnavailable(text=f"{BROWSERS_MAX} browsers are connected already.")
         self._browsers += 1
         try:
-            return await self._attend(request)
+            return await self._serve_browser(request)
         finally:
             self._browsers -= 1
 
-    async def _attend(self, request: web.Request) -> web.WebSocketResponse:
-        """As textual-serve does, but for a browser that falls asleep: it is given up within seconds."""
+    async def _serve_browser(self, request: web.Request) -> web.WebSocketResponse:
+        """Serve one browser, as textual-serve does, but give up a browser that sleeps within seconds."""
         socket = web.WebSocketResponse(heartbeat=_HEARTBEAT_S, timeout=_LEAVE_S)
         await socket.prepare(request)
         self._sockets.add(socket)
@@ -224,17 +224,17 @@ class Site(Server):
         return socket
 
     async def on_shutdown(self, app: web.Application) -> None:  # noqa: ARG002
-        """aiohttp would wait a minute for browsers that stay."""
+        """Close all connections: aiohttp would wait a minute for them."""
         await asyncio.gather(*(socket.close() for socket in tuple(self._sockets)), return_exceptions=True)
 
 
 def _size(request: web.Request) -> tuple[int, int]:
-    """Columns and lines of the browser's terminal, as its page says."""
+    """Columns and lines of the browser's terminal."""
     return to_int(request.query.get("width", ""), 80), to_int(request.query.get("height", ""), 24)
 
 
 def serve(config: Config, address: str, port: int) -> None:
-    """Until Ctrl-C. Raises ConfigError, and PlotmanError where the port is taken."""
+    """Serve until Ctrl-C. Raises ConfigError, and PlotmanError if the port is in use."""
     site = Site(address, port, account(config, address))
     try:
         site.serve()

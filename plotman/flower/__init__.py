@@ -1,1 +1,1 @@
-"""What plotman adds to Flower (`celery -A plotman flower`): a page of the farm, readable tasks, a guard."""
+"""Extensions of Flower (`celery -A plotman flower`): a page of the farm, readable tasks, a password check."""

@@ -1,7 +1,7 @@
-"""Flower listens beyond this machine only with a password: its buttons end plots.
+"""Flower listens to other machines only with a password, since its buttons terminate plots.
 
-Celery's signal `import_modules` is the place: Flower sends it when its options are read and its port is not
-open yet, also where it was started by hand (flower 2.2, Flower.__init__).
+The check runs at Celery's signal `import_modules`. Flower sends it after it read its options and before it
+opens its port, also when it was started by hand (flower 2.2, Flower.__init__).
 """
 
 from __future__ import annotations
@@ -18,26 +18,31 @@ from common.model.address import is_loopback_address
 
 log = logging.getLogger(__name__)
 
-_CURE = (
-    "Write flower_auth: USER:PASSWORD into the section farm of plotman.yaml, or have it listen on 127.0.0.1 "
-    "only, behind a proxy that asks who is there."
+_REMEDY = (
+    "Write flower_auth: USER:PASSWORD into the section farm of plotman.yaml, or let Flower "
+    "listen on 127.0.0.1 only, behind a proxy that asks for a password."
 )
 
 
 def must_not_be_open(address: str, protected: bool) -> None:
-    """address: that Flower is to listen on; "" is all. protected: whether it asks for a password.
+    """Refuse a Flower that other machines could use without a password.
 
-    Raises ConfigError where anybody could use it from another machine.
+    Args:
+        address: Flower's address; "" means all addresses.
+        protected: whether Flower asks for a password.
+
+    Raises:
+        ConfigError: for an address beyond this machine without a password.
     """
     if not protected and not is_loopback_address(address):
         where = address or "all addresses"
-        raise ConfigError(f"Flower would listen on {where} and ask nobody for a password.", _CURE)
+        raise ConfigError(f"Flower would listen on {where} without a password.", _REMEDY)
 
 
 def guard(settings: Config) -> None:
-    """From now on a Flower in this process ends rather than listen to everybody.
+    """Install the check: a Flower that would listen to other machines without a password exits.
 
-    Where its command line names no address it listens on plotman.yaml's: Flower's own default is all.
+    Flower's default address is all addresses; without one on its command line it gets plotman.yaml's.
     """
     if settings.farm.flower_auth is not None:
         password = settings.farm.flower_auth.get_secret_value()
@@ -48,7 +53,7 @@ def guard(settings: Config) -> None:
         context = click.get_current_context(silent=True)
         if context is None or context.info_name != "flower":
             return
-        from tornado.options import options  # late: no other process of ours needs tornado
+        from tornado.options import options  # late: only Flower needs tornado
 
         if not options.address and not options.unix_socket:
             options.address = settings.farm.flower_address

@@ -1,20 +1,20 @@
-"""Puts what is ours into Flower, before `celery -A plotman flower` makes its application.
+"""Adds plotman's pages to Flower, before `celery -A plotman flower` creates its application.
 
-Flower 2.2 has no plug-ins. What we lean on: `flower.urls.handlers` and `flower.urls.settings`, which are read
-when the application is made; the options `tasks_columns` and `format_task`; Tornado's `template_loader`; that
-`flower.events` sleeps by `time.sleep`.
+Flower 2.2 has no plug-ins. This module depends on: `flower.urls.handlers` and `flower.urls.settings`, which
+Flower reads when it creates the application; the options `tasks_columns` and `format_task`; Tornado's
+`template_loader`; the call of `time.sleep` in `flower.events`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-# What a farmer asks first; uuid comes last, so that it can be cut off.
+# The most important columns first; uuid last, where a narrow window cuts it off.
 TASKS_COLUMNS = "name,kwargs,state,result,received,started,runtime,worker,uuid"
 
 
 def install() -> None:
-    """Once for each process."""
+    """Add the pages. No-op when called again."""
     from flower import events, urls
     from flower.api.control import TaskRevoke
     from flower.options import options
@@ -28,7 +28,7 @@ def install() -> None:
 
     if any(getattr(handler, "name", None) == "farm" for handler in urls.handlers):
         return
-    urls.handlers[:] = [_with(Revoke, TaskRevoke, handler) for handler in urls.handlers]
+    urls.handlers[:] = [_replaced(Revoke, TaskRevoke, handler) for handler in urls.handlers]
     urls.handlers[:0] = [
         url(r"/farm", FarmView, name="farm"),
         url(r"/farm/tables", FarmTables),
@@ -36,11 +36,11 @@ def install() -> None:
     ]
     urls.settings["template_loader"] = TemplateLoader(urls.settings["template_path"])
     events.time = ReconnectPause()
-    options.tasks_columns = TASKS_COLUMNS  # the command line and the environment are read after this
+    options.tasks_columns = TASKS_COLUMNS  # defaults: Flower reads the command line and the environment later
     options.format_task = format_task
 
 
-def _with(ours: type, theirs: type, handler: Any) -> Any:
+def _replaced(ours: type, theirs: type, handler: Any) -> Any:
     if isinstance(handler, tuple) and handler[1] is theirs:
         return (handler[0], ours, *handler[2:])
     return handler

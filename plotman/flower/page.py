@@ -1,4 +1,4 @@
-"""Flower's page of the farm: hosts, plots, transfers, drives and what waits for what."""
+"""Flower's page of the farm: hosts, plots, transfers, drives and waits."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from common.store import Board
 from plotman.control import farm
 from plotman.flower import sections, task_end
 
-_FRESH_S = 0.5  # many browsers look at one board
-_PATIENCE_S = 5.0
+_FRESH_S = 0.5  # many browsers share one read of the board
+_TIMEOUT_S = 5.0
 
 
 class FarmView(BaseHandler):
-    """The page; what is in it comes by itself."""
+    """The page. Its script loads the content."""
 
     @authenticated
     def get(self) -> None:
@@ -33,7 +33,7 @@ class FarmView(BaseHandler):
 
 
 class FarmTables(BaseHandler):
-    """What the page shows now, as a piece of HTML. The browser asks again and again."""
+    """The content of the page, a fragment of HTML. The browser loads it every second."""
 
     @authenticated
     async def get(self) -> None:
@@ -49,8 +49,9 @@ class FarmTables(BaseHandler):
 
 
 class TaskEnd(BaseHandler):
-    """What a task's page asks before it is terminated (`question`), whether Flower has heard of its end
-    (`over`), and how its plot ended (`ending`). JSON."""
+    """JSON for the page of a task: `question` before it is terminated, `over`: whether Flower knows that it
+    ended,
+    `ending`: how its plot ended."""
 
     @authenticated
     async def get(self, task_id: str) -> None:
@@ -68,42 +69,42 @@ class TaskEnd(BaseHandler):
 
 
 def _of_task(task_id: str, name: str | None) -> dict[str, Any]:
-    asked = task_end.question(task_id, name, _look.farm())
-    end = task_end.ending(task_id, _look.events())
-    told = {"text": end.text, "at": end.at.isoformat()} if end else None
-    return {"question": asdict(asked), "ending": told}
+    question = task_end.question(task_id, name, _reader.farm())
+    end = task_end.ending(task_id, _reader.events())
+    ended = {"text": end.text, "at": end.at.isoformat()} if end else None
+    return {"question": asdict(question), "ending": ended}
 
 
-class _Look:
-    """The farm, looked at twice a second at most, whoever asks."""
+class _Reader:
+    """Reads the farm, at most twice a second."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._board: Board | None = None
         self._known: dict[tuple[Role, str], tuple[str, Any]] = {}
-        self._seen: farm.FarmState | None = None
-        self._at = 0.0
+        self._farm: farm.FarmState | None = None
+        self._read_s = 0.0
 
     def farm(self) -> farm.FarmState:
         with self._lock:
-            if self._seen is None or time.monotonic() - self._at > _FRESH_S:
-                self._seen = farm.look(self._connected(), self._known)
-                self._at = time.monotonic()
-            return self._seen
+            if self._farm is None or time.monotonic() - self._read_s > _FRESH_S:
+                self._farm = farm.look(self._connected(), self._known)
+                self._read_s = time.monotonic()
+            return self._farm
 
     def events(self) -> list[Event]:
         with self._lock:
             return [event for _, event in self._connected().newest_events(task_end.EVENTS)]
 
     def _connected(self) -> Board:
-        self._board = self._board or farm.board(_PATIENCE_S)
+        self._board = self._board or farm.board(_TIMEOUT_S)
         return self._board
 
 
-_look = _Look()
+_reader = _Reader()
 
 
 def farm_now() -> farm.FarmState:
-    """As it was half a second ago at most. Raises PlotmanError; may take seconds: not for the thread that
-    serves."""
-    return _look.farm()
+    """The farm, at most half a second old. May take seconds: do not call it in Tornado's thread. Raises
+    PlotmanError."""
+    return _reader.farm()

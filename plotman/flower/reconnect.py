@@ -1,7 +1,7 @@
-"""How long Flower waits before it looks again for a Redis that was away.
+"""Limits the pause after which Flower connects to Redis again.
 
-Flower 2.2 doubles its pause with each try and knows no longest one: after an hour without Redis it would hear
-of no task for up to another hour.
+Flower 2.2 doubles its pause with each attempt, without a limit: after an hour without Redis it would receive
+no events for up to another hour.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ LONGEST_S = 15.0
 
 
 class ReconnectPause:
-    """Stands for the module `time` in `flower.events`, which sleeps for nothing else."""
+    """Replaces the module `time` in `flower.events`, which calls `sleep` for this pause only."""
 
     def sleep(self, pause_s: float) -> None:
         time.sleep(min(pause_s, LONGEST_S))

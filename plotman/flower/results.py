@@ -1,4 +1,4 @@
-"""A task's end in words, where Flower would show how Python writes it down."""
+"""Results of tasks in words, in place of the repr that Flower shows."""
 
 from __future__ import annotations
 
@@ -17,59 +17,59 @@ _OURS = frozenset(
 
 
 def format_task(task: Any) -> Any:
-    """Flower's option `format_task`: takes a copy of celery.events.state.Task, and gives what is shown of it.
+    """Flower's option `format_task`: changes a copy of celery.events.state.Task to what the page shows.
 
-    A failure's result is why, with the last lines of the log; of a plot that is done it is what it became, in
-    lines.
+    The result of a failed task becomes the error with the last lines of the log; the result of a finished
+    one, a line for each value.
     """
-    if task.exception and (said := complaint(task.exception)):
-        task.result, task.exception, task.traceback = said, None, None
+    if task.exception and (error := error_text(task.exception)):
+        task.result, task.exception, task.traceback = error, None, None
     elif task.state == "SUCCESS" and (lines := outcome(task.name, task.result)):
         task.result = lines
     return task
 
 
-def complaint(exception: str) -> str | None:
-    """What an error of ours says, from its repr, as Celery sends it; None for any other."""
+def error_text(exception: str) -> str | None:
+    """The text of a PlotmanError, from its repr, as Celery sends it; None for other errors."""
     try:
         call = ast.parse(exception, mode="eval").body
     except SyntaxError:
         return None
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
         return None
-    said = [part.value for part in call.args if isinstance(part, ast.Constant) and part.value]
-    return "\n".join(map(str, said)) if call.func.id in _OURS and said else None
+    parts = [part.value for part in call.args if isinstance(part, ast.Constant) and part.value]
+    return "\n".join(map(str, parts)) if call.func.id in _OURS and parts else None
 
 
 def outcome(name: str | None, result: str | None) -> str | None:
-    """The dictionary that a task returned, from its repr, a line for each entry; None where it is none, or is
-    too long for Celery to send it whole."""
+    """The dictionary that a task returned, from its repr, a line for each entry. None if it is no dictionary,
+    or if Celery cut it off."""
     try:
-        told = ast.literal_eval(result or "")
+        values = ast.literal_eval(result or "")
     except (SyntaxError, ValueError):
         return None
-    if not isinstance(told, dict):
+    if not isinstance(values, dict):
         return None
-    lines = [f"{key}: {value}" for key, value in told.items() if value is not None]
+    lines = [f"{key}: {value}" for key, value in values.items() if value is not None]
     try:
-        first = _SENTENCES[name](told) if name in _SENTENCES else None
+        first = _SENTENCES[name](values) if name in _SENTENCES else None
     except (KeyError, TypeError):
-        first = None  # of another version
+        first = None  # the result of another version
     return "\n".join([first, *lines] if first else lines)
 
 
-def _plot(told: dict[str, Any]) -> str:
-    return f"k{told['k']} {told['plot_id'][:8]} in {human_duration(told['total_s'])}"
+def _plot(values: dict[str, Any]) -> str:
+    return f"k{values['k']} {values['plot_id'][:8]} in {human_duration(values['total_s'])}"
 
 
-def _reserved(told: dict[str, Any]) -> str:
-    return f"it lies on {told['drive']} already" if told.get("landed") else f"room on {told['drive']}"
+def _reserved(values: dict[str, Any]) -> str:
+    return f"it lies on {values['drive']} already" if values.get("landed") else f"room on {values['drive']}"
 
 
-def _sent(told: dict[str, Any]) -> str:
-    sent_bytes, took_s = told["sent_bytes"], told["took_s"]
+def _sent(values: dict[str, Any]) -> str:
+    sent_bytes, took_s = values["sent_bytes"], values["took_s"]
     rate = f" ({human_bytes(sent_bytes / took_s)}/s)" if took_s else ""
-    drive = told["reservation"]["drive"]
+    drive = values["reservation"]["drive"]
     return f"{human_bytes(sent_bytes)} to {drive} in {human_duration(took_s)}{rate}"
 
 
@@ -77,6 +77,6 @@ _SENTENCES: dict[str | None, Callable[[dict[str, Any]], str]] = {
     names.PLOT: _plot,
     names.RESERVE: _reserved,
     names.TRANSFER: _sent,
-    names.ADMIT: lambda told: f"{told['verified']}; on {told['reservation']['drive']}",
-    names.RELEASE: lambda told: f"source deleted; on {told['reservation']['drive']}",
+    names.ADMIT: lambda values: f"{values['verified']}; on {values['reservation']['drive']}",
+    names.RELEASE: lambda values: f"source deleted; on {values['reservation']['drive']}",
 }

@@ -1,11 +1,11 @@
-"""Flower's Terminate: for plots whose worker is away, and where Flower asks nobody for a password.
+"""Flower's Terminate: also for plots whose worker is down, and without a password on this machine.
 
-Flower calls out to all workers at once; who is not there then never hears of it. A plot goes on without its
-worker, so its end is ordered through its host's queue, where the order waits for the worker.
+Flower broadcasts the command: a worker that is down never receives it, but its plot continues. The kill is
+sent to the queue of its host instead, where it waits for the worker.
 
-Flower refuses all of its buttons without a password, unless it is opened to every web page that a browser on
-this machine shows (FLOWER_UNAUTHENTICATED_API, flower 2.2). Ending a plot is what a farmer needs: that button
-works, where the page that asks is Flower's own.
+Without a password Flower refuses all of its buttons, unless FLOWER_UNAUTHENTICATED_API opens them to every
+web page in a browser on this machine (flower 2.2). Here Terminate works without a password for requests from
+Flower's own page.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from plotman.flower.page import farm_now
 
 
 class Revoke(TaskRevoke):
-    """Revoke and Terminate; with a password as Flower does it."""
+    """Revoke and Terminate; with a password unchanged."""
 
     def prepare(self) -> None:
         options = self.application.options
@@ -35,25 +35,25 @@ class Revoke(TaskRevoke):
             self.request.headers.get("Sec-Fetch-Site"),
         ):
             raise HTTPError(
-                403, "Without flower_auth only Flower's own page, on this machine, may end tasks."
+                403, "Without flower_auth only Flower's own page, on this machine, may terminate tasks."
             )
 
     @authenticated
     async def post(self, taskid: str) -> None:
-        """Flower's name for the argument."""
-        ends = self.get_argument("terminate", False, type=bool) and not self.application.options.read_only
-        host = await asyncio.get_running_loop().run_in_executor(None, _plots_on, taskid) if ends else None
+        """Kill the plot through its host's queue; leave other tasks to Flower."""
+        host = None
+        if self.get_argument("terminate", False, type=bool) and not self.application.options.read_only:
+            host = await asyncio.get_running_loop().run_in_executor(None, _host_of_plot, taskid)
         if host is None:
             await super().post(taskid)
             return
         order = {"kwargs": {"host": host, "plot": taskid}, "ignore_result": True}
         await self.run_blocking("plot.kill", taskid, self.capp.send_task, KILL, **order)
-        self.write({"message": f"{host} ends the plot; where its worker is away, as soon as that is back."})
+        self.write({"message": f"{host} kills the plot; if its worker is down, as soon as it is up again."})
 
 
-def _plots_on(task_id: str) -> str | None:
-    """The host that makes this plot, by its own last word: Flower may not have heard of the task yet. None
-    where nobody says so."""
+def _host_of_plot(task_id: str) -> str | None:
+    """The host that makes this plot, from the board: Flower may not know the task yet. None if unknown."""
     try:
         jobs = farm_now().jobs()
     except PlotmanError:
@@ -62,10 +62,12 @@ def _plots_on(task_id: str) -> str | None:
 
 
 def is_our_page(host: str, origin: str | None, site: str | None) -> bool:
-    """Whether a request comes from a page that this server showed to a browser on this machine.
+    """Whether a request comes from a page of this server, in a browser on this machine.
 
-    host: what the browser took us for: another's name that was made to lead here (DNS rebinding) is not ours.
-    origin, site: of the page that asks, as browsers tell and pages cannot forge (Origin, Sec-Fetch-Site).
+    Args:
+        host: header `Host`. Other names than local ones may point here by DNS rebinding.
+        origin: header `Origin`, which pages cannot forge.
+        site: header `Sec-Fetch-Site`, which pages cannot forge; None from older browsers.
     """
     try:
         name = urlsplit(f"//{host}").hostname or ""

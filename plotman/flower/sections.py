@@ -1,4 +1,4 @@
-"""What the page of the farm shows: cards and tables as plain values."""
+"""The content of the page of the farm: cards and tables as plain values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from plotman.control.queries.tables import PlainTable
 
 @dataclass(frozen=True)
 class Card:
-    """kind: end of Flower's class metric-card-...; "" for none."""
+    """kind: end of Flower's CSS class metric-card-...; "" for none."""
 
     label: str
     value: str
@@ -22,7 +22,7 @@ class Card:
 
 @dataclass(frozen=True)
 class PageCell:
-    """percent: a bar is drawn. link: id of a task that Flower has a page of."""
+    """percent: draws a bar. link: id of a task, links to Flower's page of it."""
 
     text: str
     percent: float | None = None
@@ -31,7 +31,7 @@ class PageCell:
 
 @dataclass(frozen=True)
 class PageColumn:
-    """right: of figures. spare: left out on a narrow screen."""
+    """right: align to the right. spare: left out on a narrow screen."""
 
     name: str
     right: bool
@@ -40,7 +40,7 @@ class PageColumn:
 
 @dataclass(frozen=True)
 class PageSection:
-    """empty: said where there are no rows."""
+    """empty: text in place of rows."""
 
     title: str
     columns: tuple[PageColumn, ...]
@@ -55,7 +55,7 @@ class Page:
     sections: tuple[PageSection, ...]
 
 
-# What is of no use to who looks at a browser: other columns say it, or `plotman details` does.
+# Not shown in a browser: other columns or `plotman details` have it.
 _LEFT_OUT = frozenset({"pid", "user", "sys", "io"})
 _LONG_FOLDER = 12  # characters
 
@@ -68,15 +68,13 @@ def page(farm: FarmState) -> Page:
         notes=tuple(reports.notes(farm)),
         cards=tuple(_cards(farm)),
         sections=(
-            _section(
-                "Plots in the making", tables.jobs_table(farm), "None.", [job.task_id for _, job in jobs]
-            ),
-            _section("On the way to a drive", tables.moves_table(farm), "None."),
+            _section("Running plots", tables.jobs_table(farm), "None.", [job.task_id for _, job in jobs]),
+            _section("Moving plots", tables.moves_table(farm), "None."),
             _section("Why nothing starts or moves", tables.waits_table(farm), no_waits),
-            _section("tmp directories", tables.tmp_table(farm), "No plotter has said a word yet."),
+            _section("tmp directories", tables.tmp_table(farm), "No plotter has reported yet."),
             _section("dst directories", tables.dst_table(farm), "None: plots stay where they are made."),
-            _section("Farming drives", tables.drives_table(farm), "No harvester has said a word yet."),
-            _section("Plots that are left alone", tables.plots_table(farm), "None."),
+            _section("Farming drives", tables.drives_table(farm), "No harvester has reported yet."),
+            _section("Plots that are not archived", tables.plots_table(farm), "None."),
         ),
     )
 
@@ -92,14 +90,15 @@ def _cards(farm: FarmState) -> Iterable[Card]:
         if drive.takes_plots
     ]
     yield Card("Hosts", f"{len(hosts - silent)} of {len(hosts)}", "danger" if silent else "success")
-    yield Card("Plots in the making", str(len(farm.jobs())), "active")
+    yield Card("Running plots", str(len(farm.jobs())), "active")
     yield Card("Transfers", str(transfers))
     yield Card("Free on drives that take plots", human_bytes(sum(free)) if free else "?")
 
 
 def _section(title: str, table: PlainTable, empty: str, links: Sequence[str] = ()) -> PageSection:
-    """links: ids of tasks, one for each row, put under its first cell. Long paths are told relative to the
-    folder that all of them are in."""
+    """links: ids of tasks, one for each row, for its first cell. Long paths are relative to their common
+    folder,
+    which the title names."""
     folder = table.shared_folder()
     if folder is not None and len(folder) > _LONG_FOLDER:
         title, table = f"{title}, below {folder}", table.below(folder)

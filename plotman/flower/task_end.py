@@ -1,4 +1,4 @@
-"""What Flower's page of a task asks before Terminate is sent, and says when a plot has ended."""
+"""The question before Terminate on Flower's page of a task, and the sentence after a plot has ended."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from common.model.units import human_bytes
 from common.names import Role
 from plotman.control.farm import FarmState
 
-EVENTS = 1000  # as far back as the end of a plot is looked for
-_WORDS = {"plot-killed": "Terminated", "plot-done": "Done", "plot-failed": "Failed", "plot-ended": "Ended"}
+EVENTS = 1000  # the newest events; the end of a plot is searched among them
+_ENDINGS = {"plot-killed": "Terminated", "plot-done": "Done", "plot-failed": "Failed", "plot-ended": "Ended"}
 
 
 @dataclass(frozen=True)
 class Question:
-    """facts: label and value, a line each. follows: what Terminate does. button: that does it."""
+    """facts: label and value of each line. follows: what Terminate does. button: its text."""
 
     title: str
     facts: tuple[tuple[str, str], ...]
@@ -29,19 +29,19 @@ class Question:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a plot ended, for people."""
+    """How a plot ended, as a sentence."""
 
     text: str
     at: datetime
 
 
 def question(task_id: str, name: str | None, farm: FarmState) -> Question:
-    """What to ask before this task is terminated.
+    """The question before this task is terminated.
 
     Args:
-        task_id: Celery's.
-        name: of the task, as Flower heard it; None where it has not.
-        farm: as it is now.
+        task_id: Celery's id.
+        name: name of the task; None if Flower does not know it.
+        farm: its present state.
     """
     for host, job in farm.jobs():
         if job.task_id == task_id:
@@ -53,23 +53,23 @@ def question(task_id: str, name: str | None, farm: FarmState) -> Question:
 
 
 def ending(task_id: str, events: Iterable[Event]) -> Ending | None:
-    """The end of the plot that this task stands for; None where no event tells of one."""
-    ends = [event for event in events if event.task_id == task_id and event.kind in _WORDS]
+    """The end of the plot of this task; None if no event reports one."""
+    ends = [event for event in events if event.task_id == task_id and event.kind in _ENDINGS]
     if not ends:
         return None
     end = ends[-1]
-    return Ending(f"{_WORDS[end.kind]} on {end.host}: {end.text}.", end.at)
+    return Ending(f"{_ENDINGS[end.kind]} on {end.host}: {end.text}.", end.at)
 
 
 _FOLLOWS: dict[str | None, str] = {
-    names.PLOT: "No plotter says that it makes this plot: it has not started, has just ended, or its host is "
-    "unknown here. If it runs, it is stopped and its unfinished files are deleted.",
-    names.ADMIT: "The harvester stops checking this copy. The source is kept, and the move is tried again.",
+    names.PLOT: "No plotter reports this plot: it has not started, has just ended, or its host is unknown "
+    "here. If it runs, it is killed and its unfinished files are deleted.",
+    names.ADMIT: "The harvester stops checking this copy. The source is kept, and the move is retried.",
 }
-_OF_OTHERS = "This task is not stopped halfway: what it has begun it completes. No plot is ended by it."
+_OF_OTHERS = "This task is not stopped: it completes what it has begun. No plot is killed."
 
 
-def _of_plot(host: str, job: Job, away: bool) -> Question:
+def _of_plot(host: str, job: Job, worker_down: bool) -> Question:
     plot_id = job.plot_id
     folders = dict.fromkeys(folder for folder in (job.tmp, job.tmp2, job.dst) if folder)
     phase = f"{job.phase or 'unknown'}" + (f", {job.percent:.0f} %" if job.percent is not None else "")
@@ -80,21 +80,21 @@ def _of_plot(host: str, job: Job, away: bool) -> Question:
         ("Deleted", f"unfinished files in {', '.join(folders) or 'unknown directories'}"),
         (
             "Size",
-            f"{human_bytes(used)} when last looked at" if (used := job.tmp_used_bytes) else "not known yet",
+            f"{human_bytes(used)} when last measured" if (used := job.tmp_used_bytes) else "not measured yet",
         ),
     ]
     if not job.ours:
         facts.append(("Started", "by hand, or by another manager"))
     follows = "The plotter is killed and the plot's unfinished files are deleted. This cannot be undone."
-    if away:
-        follows += f" The worker of {host} is away: the plot runs on until the worker is back, and ends then."
+    if worker_down:
+        follows += f" The worker of {host} is down: the plot runs until the worker is up, and is killed then."
     return Question(
         f"Terminate plot {(plot_id or job.task_id)[:8]}?", tuple(facts), follows, "Terminate plot"
     )
 
 
 def _transfer(task_id: str, farm: FarmState) -> tuple[str, Transfer] | None:
-    """(host, transfer) that this task carries out."""
+    """(host, transfer) of this task; None if the board does not have it."""
     for (host, path), move in farm.moves.items():
         archiver = farm.archivers.get(host)
         if move.task_id == task_id and archiver is not None:
@@ -103,7 +103,7 @@ def _transfer(task_id: str, farm: FarmState) -> tuple[str, Transfer] | None:
 
 
 def _of_transfer(found: tuple[str, Transfer] | None) -> Question:
-    follows = "The transfer stops. The source is kept, and sending it is tried again after a pause."
+    follows = "The transfer stops. The source is kept, and the transfer is retried after a pause."
     button = "Stop transfer"
     if found is None:
         return Question("Stop this transfer?", (), follows, button)

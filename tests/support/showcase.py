@@ -233,7 +233,7 @@ class Recorded:
     error: str | None = None
     changed: threading.Event = field(default_factory=threading.Event)
 
-    def look(self) -> FarmState:
+    def read(self) -> FarmState:
         if self.error is not None:
             raise BrokerError(self.error)
         return self.farm

@@ -31,7 +31,6 @@ NOT_YET: tuple[str, ...] = (
     *(f"plotter_worker/{name}" for name in ("state/", "tasks/", "service.py", "__init__.py")),
     *(f"plotman/{name}.py" for name in ("__init__", "__main__", "app", "celery", "serve", "settings")),
     *(f"plotman/{name}/" for name in ("cli", "control", "metrics", "notifications", "supervisor")),
-    *(f"plotman/{name}/" for name in ("dashboard", "flower")),
 )
 
 

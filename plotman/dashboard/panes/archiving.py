@@ -1,4 +1,4 @@
-"""Panes of the way to the farm: drives, and plots that move or wait to. Pure."""
+"""Panes of drives, and of plots that move or wait to move. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from plotman.dashboard.panes.cells import (
     size,
     state_level,
 )
-from plotman.dashboard.panes.waiting import Waiting
+from plotman.dashboard.panes.waiting import WaitReasons
 
 _DRIVE_COLUMNS = (
     Column("host", spare=2),
@@ -32,7 +32,7 @@ _DRIVE_COLUMNS = (
 
 
 def drives(farm: FarmState) -> Table:
-    """Drives of the harvesters, and folders of archiving targets, of which only the free space is known."""
+    """Drives of the harvesters, and folders of archiving targets: of these only the free space is known."""
     rows = []
     for host, snapshot in farm.harvesters.items():
         for drive in snapshot.drives:
@@ -69,27 +69,27 @@ _MOVE_COLUMNS = (
     Column("host", spare=2),
     Column("from", path=True, spare=5),
     Column("size", right=True, spare=6),
-    Column("is"),
+    Column("state"),
     Column("%", right=True, bar=True),
     Column("rate", right=True, spare=3),
     Column("ETA", right=True, spare=4),
-    Column("to, or why not", stretch=True, spare=1),
+    Column("to, or reason", stretch=True, spare=1),
 )
 
 
-def moves(farm: FarmState, waiting: Waiting) -> Table:
-    """Plots on their way first, then finished ones that wait or are left alone."""
+def moves(farm: FarmState, reasons: WaitReasons) -> Table:
+    """Moving plots first, then finished ones that wait or are not archived."""
     rows = []
-    sending = set()
+    sent = set()
     for host, archiver in farm.archivers.items():
         for transfer in archiver.transfers:
-            sending.add((host, transfer.path))
+            sent.add((host, transfer.path))
             rows.append(Row(*_transfer_row(host, transfer)))
     for host, snapshot in farm.plotters.items():
         for plot in snapshot.plots:
-            if (host, plot.path) not in sending:
+            if (host, plot.path) not in sent:
                 move = farm.moves.get((host, plot.path))
-                why = plot.reason or waiting.reason(host, plot.path)
+                why = plot.reason or reasons.reason(host, plot.path)
                 word = "waits" if plot.state is PlotState.READY and why else plot.state.value
                 if move is not None:
                     word, why = STEP_WORDS[move.step], f"to {move.harvester}"

@@ -1,4 +1,4 @@
-"""Cells of the kinds that several panes have. Pure."""
+"""Cells that several panes have. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BARS = "·▁▂▃▄▅▆▇█"
 
 
 def shares(free: int | None, total: int | None, reserved: int) -> tuple[float | None, float]:
-    """What is used, without what is reserved, and what is reserved, of the whole."""
+    """(used share without reserved bytes, reserved share), 0 to 1; (None, 0) if the size is unknown."""
     if free is None or not total:
         return None, 0.0
     used = max(0, total - free - reserved)
@@ -51,10 +51,9 @@ def size(size_bytes: int | None) -> Cell:
     return Cell("?") if size_bytes is None else Cell(human_bytes(size_bytes), size_bytes)
 
 
-def room(state: DirState, free_bytes: int | None) -> Cell:
-    if free_bytes is None or state is not DirState.OK:
-        return Cell(state.value, None)
-    return Cell(f"{free_bytes / 1e9:.1f}", free_bytes)
+def free_space(state: DirState, free_bytes: int | None) -> Cell:
+    """Free bytes, or the state of a directory that is not OK."""
+    return size(free_bytes) if free_bytes is not None and state is DirState.OK else Cell(state.value)
 
 
 def number(number: int | None) -> Cell:
@@ -62,6 +61,6 @@ def number(number: int | None) -> Cell:
 
 
 def sparkline(counts: Sequence[int]) -> str:
-    """A column for each count, as high as it is beside the highest; whatever is not none shows."""
+    """A bar for each count, relative to the highest one; only a zero has no bar."""
     top = max(counts, default=0)
     return "".join(_BARS[-(-count * 8 // top)] if top else _BARS[0] for count in counts)

@@ -1,4 +1,4 @@
-"""The machines of the farm side by side: a row for each. Pure."""
+"""The pane of the machines, a row for each. Pure."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowKind, RowSubject, Table
 from plotman.dashboard.panes.cells import shares, sparkline
-from plotman.dashboard.panes.waiting import Waiting
+from plotman.dashboard.panes.waiting import WaitReasons
 
 _COLUMNS = (
     Column("machine"),
-    Column("does", spare=4),
+    Column("roles", spare=4),
     Column("jobs", right=True),
     Column("sends", right=True, spare=2),
     Column("drives", right=True, spare=6),
-    Column("farm", right=True, bar=True, spare=3),
+    Column("used", right=True, bar=True, spare=3),
     Column("plots/day", right=True, spare=5),
     Column("24 hours", spare=7),
-    Column("is", stretch=True),
+    Column("state", stretch=True),
 )
 
 
@@ -27,14 +27,14 @@ def hosts_of(farm: FarmState) -> list[str]:
     return sorted({*farm.plotters, *farm.archivers, *farm.harvesters})
 
 
-def machines(farm: FarmState, waiting: Waiting) -> Table:
-    rows = tuple(_row(farm, waiting, host) for host in hosts_of(farm))
-    return Table("machines", "Machines", _COLUMNS, rows, "no machine has announced itself")
+def machines(farm: FarmState, reasons: WaitReasons) -> Table:
+    rows = tuple(_row(farm, reasons, host) for host in hosts_of(farm))
+    return Table("machines", "Machines", _COLUMNS, rows, "no machine has reported yet")
 
 
-def _row(farm: FarmState, waiting: Waiting, host: str) -> Row:
+def _row(farm: FarmState, reasons: WaitReasons, host: str) -> Row:
     plotter, archiver = farm.plotters.get(host), farm.archivers.get(host)
-    word, level = _word(farm, waiting, host)
+    word, level = _word(farm, reasons, host)
     cells = (
         Cell(host),
         Cell(_roles(farm, host)),
@@ -47,8 +47,8 @@ def _row(farm: FarmState, waiting: Waiting, host: str) -> Row:
     return Row(RowSubject(RowKind.HOST, host), cells, level)
 
 
-def _word(farm: FarmState, waiting: Waiting, host: str) -> tuple[str, CellLevel]:
-    """What a person should know of it first."""
+def _word(farm: FarmState, reasons: WaitReasons, host: str) -> tuple[str, CellLevel]:
+    """Its most important state."""
     silent = sorted(role for role, name in farm.stale if name == host)
     if silent:
         return f"silent: {', '.join(silent)}", CellLevel.BAD
@@ -59,7 +59,7 @@ def _word(farm: FarmState, waiting: Waiting, host: str) -> tuple[str, CellLevel]
         return "stopped: plotters died at once", CellLevel.BAD
     if not plotter.plotting:
         return f"paused: {plotter.pause_reason}", CellLevel.NOTICE
-    reason = waiting.reason(host, None)
+    reason = reasons.reason(host, None)
     return (f"waits: {reason}" if reason else "plots" if plotter.jobs else "up"), CellLevel.PLAIN
 
 
@@ -80,17 +80,17 @@ def _sends(archiver: ArchiverSnapshot | None) -> Cell:
 
 
 def _drives(farm: FarmState, host: str) -> tuple[Cell, Cell]:
-    """How many of them take plots, and how full those are that told their size."""
+    """(drives that take plots, share used of the drives whose size is known)."""
     harvester = farm.harvesters.get(host)
     if harvester is None:
         return Cell(""), Cell("")
     taking = sum(drive.takes_plots and not drive.full for drive in harvester.drives)
-    told = [drive for drive in harvester.drives if drive.free_bytes is not None and drive.total_bytes]
-    free = sum(drive.free_bytes or 0 for drive in told)
+    known = [drive for drive in harvester.drives if drive.free_bytes is not None and drive.total_bytes]
+    free = sum(drive.free_bytes or 0 for drive in known)
     used, reserved = shares(
-        free if told else None,
-        sum(drive.total_bytes or 0 for drive in told),
-        sum(drive.reserved_bytes for drive in told),
+        free if known else None,
+        sum(drive.total_bytes or 0 for drive in known),
+        sum(drive.reserved_bytes for drive in known),
     )
     bar = Cell("?") if used is None else Cell(f"{100 * used:.0f}%", used, used, reserved)
     return Cell(f"{taking}/{len(harvester.drives)}", taking), bar

@@ -1,4 +1,4 @@
-"""Panes of the plotters: plots in the making, tmp and dst directories. Pure."""
+"""Panes of running plots, tmp and dst directories. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.queries import tables
 from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowKind, RowSubject, Table
-from plotman.dashboard.panes.cells import duration, number, percent, phases, rank, room, state_level
-from plotman.dashboard.panes.waiting import Waiting
+from plotman.dashboard.panes.cells import duration, free_space, number, percent, phases, rank, state_level
+from plotman.dashboard.panes.waiting import WaitReasons
 
 _JOB_COLUMNS = (
     Column("plot id"),
@@ -36,7 +36,7 @@ _JOB_COLUMNS = (
 
 def plots(farm: FarmState) -> Table:
     rows = tuple(_job_row(farm, host, job) for host, job in farm.jobs())
-    return Table("plots", "Plots", _JOB_COLUMNS, rows, "no plots in the making")
+    return Table("plots", "Plots", _JOB_COLUMNS, rows, "no running plots")
 
 
 def _job_row(farm: FarmState, host: str, job: Job) -> Row:
@@ -71,40 +71,40 @@ def _job_row(farm: FarmState, host: str, job: Job) -> Row:
 
 
 def _job_note(farm: FarmState, host: str, job: Job) -> str:
-    said = []
+    notes = []
     if (Role.PLOTTER, host) in farm.stale:
-        said.append("host is silent")
+        notes.append("host is silent")
     if job.stalled:
-        said.append(f"stalled: {job.stalled}")
+        notes.append(f"stalled: {job.stalled}")
     if job.status is RunStatus.STOPPED:
-        said.append("suspended")
+        notes.append("suspended")
     if not job.ours:
-        said.append("not plotman's")
-    return "; ".join(said)
+        notes.append("not plotman's")
+    return "; ".join(notes)
 
 
 _TMP_COLUMNS = (
     Column("host", spare=2),
     Column("tmp", path=True),
     Column("ready"),
-    Column("GBfree", right=True, spare=3),
+    Column("free", right=True, spare=3),
     Column("jobs", right=True, spare=4),
     Column("phases", spare=5),
     Column("waits because", stretch=True, spare=1),
 )
 
 
-def tmps(farm: FarmState, waiting: Waiting) -> Table:
+def tmps(farm: FarmState, reasons: WaitReasons) -> Table:
     rows = []
     for host, snapshot in farm.plotters.items():
         for tmp in snapshot.tmp_dirs:
             jobs = [job for job in snapshot.jobs if job.tmp == tmp.path]
-            reason = tables.drained(snapshot, tmp) or waiting.reason(host, None, tmp.path)
+            reason = tables.drained(snapshot, tmp) or reasons.reason(host, None, tmp.path)
             cells = (
                 Cell(host),
                 Cell(tmp.path),
                 Cell("--" if reason else "OK"),
-                room(tmp.state, tmp.free_bytes),
+                free_space(tmp.state, tmp.free_bytes),
                 Cell(f"{len(jobs)}/{tmp.max_jobs}", len(jobs)),
                 Cell(phases(jobs)),
                 Cell(reason),
@@ -117,15 +117,15 @@ _DST_COLUMNS = (
     Column("host", spare=2),
     Column("dst", path=True, stretch=True),
     Column("plots", right=True),
-    Column("GBfree", right=True),
-    Column("inbnd phases", spare=3),
-    Column("pri", right=True, spare=1),
+    Column("free", right=True),
+    Column("incoming", spare=3),
+    Column("priority", right=True, spare=1),
     Column("note", spare=2),
 )
 
 
 def dsts(farm: FarmState) -> Table:
-    # Rows of the table of `dirs` come in the order of the directories that they are of.
+    # The table of `dirs` has one row for each directory, in the same order.
     directories = [(host, dst) for host, snapshot in farm.plotters.items() for dst in snapshot.dst_dirs]
     rows = []
     for (host, dst), (_, path, count, _, inbound, priority) in zip(
@@ -135,7 +135,7 @@ def dsts(farm: FarmState) -> Table:
             Cell(host),
             Cell(path),
             number(int(count)),
-            room(dst.state, dst.free_bytes),
+            free_space(dst.state, dst.free_bytes),
             Cell(inbound),
             Cell(priority, int(priority)),
             Cell(sentence("drained", dst.drained, farm.at) if dst.drained else ""),

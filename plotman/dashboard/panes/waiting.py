@@ -1,4 +1,4 @@
-"""Why things wait: a look-up for the other panes, and a pane of its own. Pure."""
+"""The pane of the waits, and a lookup of wait reasons for the other panes. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from plotman.control.queries import scheduler_status
 from plotman.dashboard.model import Cell, Column, Row, RowKind, RowSubject, Table
 
 
-class Waiting:
-    """Why things wait, by host and what they are."""
+class WaitReasons:
+    """Wait reasons by host and subject."""
 
     def __init__(self, farm: FarmState) -> None:
         self._first: dict[tuple[str, str | None], Wait] = {}
@@ -18,7 +18,7 @@ class Waiting:
             self._first.setdefault((wait.host, wait.subject), wait)
 
     def reason(self, host: str, *subjects: str | None) -> str:
-        """The first reason of those subjects; empty where none waits. All wait where nobody decides."""
+        """The first reason among these subjects; empty if none waits. Without a scheduler all wait."""
         if self._undecided:
             return scheduler_status.NOBODY
         return next((self._first[host, one].reason for one in subjects if (host, one) in self._first), "")

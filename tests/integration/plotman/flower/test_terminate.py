@@ -39,7 +39,7 @@ def test_a_click_ends_nothing_nor_do_escape_and_cancel_and_what_is_confirmed_is_
     ):
         assert wanted in said, f"{wanted} is not asked:\n{said}"
     assert re.search(r"Phase\s+\d:\d, \d+ %", said), said
-    assert re.search(r"Size\s+([\d.]+ [KMG]?B when last looked at|not known yet)", said), said
+    assert re.search(r"Size\s+([\d.]+ [KMG]?B when last measured|not measured yet)", said), said
     assert _focus(page) == "task-end-cancel"
     page.keyboard.press("Escape")
     dialog.wait_for(state="hidden")
@@ -106,7 +106,7 @@ def test_a_transfer_that_is_stopped_keeps_its_source_and_is_tried_again(
     _ask(page)
     page.screenshot(path=farm.folder / "transfer.png")
     said = page.inner_text("#task-end-dialog")
-    for wanted in ("Stop the transfer of", HOST, "% of", "The source is kept", "tried again after a pause"):
+    for wanted in ("Stop the transfer of", HOST, "% of", "The source is kept", "retried after a pause"):
         assert wanted in said, f"{wanted} is not asked:\n{said}"
     assert _focus(page) == "task-end-cancel"
     page.click("#task-end-confirm")

@@ -1,4 +1,4 @@
-"""A dashboard over a recorded farm, in a terminal of any size."""
+"""A dashboard that shows a recorded farm, in a terminal of any size."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Shown = Callable[..., AbstractAsyncContextManager[Pilot[None]]]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Tests here may be coroutines: a dashboard lives in an event loop."""
+    """Run tests that are coroutines: a dashboard needs an event loop."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     wanted = pyfuncitem._fixtureinfo.argnames
@@ -31,7 +31,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 @pytest.fixture(autouse=True)
 def utc(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The log tells local times; those of the tests are UTC's, wherever they run."""
+    """The log shows local times; the tests expect UTC."""
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.delenv("NO_COLOR", raising=False)
     time.tzset()
@@ -39,7 +39,7 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def shown() -> Shown:
-    """`async with shown(farm, (80, 24)) as pilot`: once the farm is on the screen."""
+    """`async with shown(farm, (80, 24)) as pilot`: starts when the farm is on the screen."""
 
     @asynccontextmanager
     async def show(
@@ -48,7 +48,7 @@ def shown() -> Shown:
         source = farm if isinstance(farm, Recorded) else Recorded(farm)
         app = make_app(source, asker or Recorder())
         async with app.run_test(size=size, notifications=True) as pilot:
-            await until(pilot, lambda: app.farm is not None or source.error is not None)
+            await until(pilot, lambda: app.main.farm is not None or source.error is not None)
             await until(pilot, lambda: complete(app))
             await settle(pilot)
             yield pilot
@@ -57,8 +57,8 @@ def shown() -> Shown:
 
 
 def complete(app: Dashboard) -> bool:
-    """Whether what Textual draws later than the rest is there: the footer's keys, and the end of the log."""
-    footer, log = app.main.query_one(Footer), app.actions
+    """Whether the screen has what Textual draws last: the footer's keys, and the end of the log."""
+    footer, log = app.main.query_one(Footer), app.main.log_pane
     keys = not footer.display or len(footer.children) > 0
     return keys and (not log.display or log.scroll_offset.y >= log.max_scroll_y)
 
@@ -66,17 +66,17 @@ def complete(app: Dashboard) -> bool:
 async def until(pilot: Pilot[None], condition: Callable[[], object], timeout_s: float = 10) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline, f"it never came so far; the screen:\n{screen(pilot)}"
+        assert time.monotonic() < deadline, f"timed out; the screen:\n{screen(pilot)}"
         await pilot.pause(0.02)
 
 
 async def settle(pilot: Pilot[None]) -> None:
-    """Until the screen stands still."""
+    """Wait until the screen does not change any more."""
     before = ""
     while (now := screen(pilot)) != before:
         before = now
         await pilot.pause(0.05)
-        await pilot.pause(0)  # on a busy machine nothing but the clock may have gone on in the pause
+        await pilot.pause(0)  # on a busy machine Textual may have done nothing in the pause
 
 
 def dashboard(pilot: Pilot[None]) -> Dashboard:
@@ -86,6 +86,6 @@ def dashboard(pilot: Pilot[None]) -> Dashboard:
 
 
 def screen(pilot: Pilot[None]) -> str:
-    """What stands on the screen, as text."""
+    """The screen as text."""
     strips = pilot.app.screen._compositor.render_strips()
     return "".join("".join(part.text for part in strip).rstrip() + "\n" for strip in strips)

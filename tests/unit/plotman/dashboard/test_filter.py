@@ -1,4 +1,4 @@
-"""The filter, by what stands on the screen."""
+"""The filter, as the screen shows it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SIZES = [(200, 50), (80, 24), (40, 10)]
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-async def test_the_filter_is_seen_while_it_is_typed_and_while_it_holds(
+async def test_the_filter_is_shown_while_it_is_typed_and_while_it_is_active(
     shown: Shown, size: tuple[int, int]
 ) -> None:
     async with shown(showcase.troubled(), size) as pilot:
@@ -46,7 +46,7 @@ async def test_an_empty_filter_is_none(shown: Shown) -> None:
         assert "Esc ends the filter" not in screen(pilot)
 
 
-async def test_words_too_long_for_the_header_leave_the_key_in_sight(shown: Shown) -> None:
+async def test_a_long_filter_does_not_hide_the_key_that_ends_it(shown: Shown) -> None:
     async with shown(showcase.troubled(), (40, 10)) as pilot:
         await pilot.press("slash", *"a-name-that-is-much-longer-than-this-screen", "enter")
         await until(pilot, lambda: "Esc ends the filter: a-name" in screen(pilot))

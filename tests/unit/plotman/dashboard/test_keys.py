@@ -1,4 +1,4 @@
-"""Each key does what the help says; what is asked of the hosts is kept by a recorder."""
+"""Each key does what the help says; a recorder keeps the calls to hosts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from common.errors import PlotmanError
 from common.model.snapshot import DriveUse, Hold
 from common.names import Role
 from plotman.dashboard.details import Details
-from plotman.dashboard.dialogs import Ask, Read
+from plotman.dashboard.dialogs import ConfirmDialog, TextDialog
 from tests.support import showcase
 from tests.support.showcase import Recorded, Recorder, T
 from tests.unit.plotman.dashboard.conftest import Shown, dashboard, screen, settle, until
@@ -20,7 +20,7 @@ from tests.unit.plotman.dashboard.conftest import Shown, dashboard, screen, sett
 LOG_END = {"text": "", "offset_bytes": 0, "ended": True}
 
 
-async def test_p_pauses_plotting_and_lets_it_go_on(shown: Shown) -> None:
+async def test_p_pauses_and_unpauses_plotting(shown: Shown) -> None:
     source, asker = Recorded(showcase.small()), Recorder({names.PAUSE: "p1 starts no more plots"})
     async with shown(source, asker=asker) as pilot:
         await pilot.press("p")
@@ -42,11 +42,11 @@ async def test_a_pauses_archiving(shown: Shown) -> None:
     assert (task, host, kwargs["what"]) == (names.PAUSE, "p1", "archiving")
 
 
-async def test_before_several_machines_are_told_the_person_is_asked(shown: Shown) -> None:
+async def test_a_command_to_several_machines_asks_first(shown: Shown) -> None:
     asker = Recorder({names.PAUSE: "done"})
     async with shown(replace(showcase.troubled(), stale=frozenset()), asker=asker) as pilot:
         await pilot.press("p")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
         await pilot.press("n", "p", "y")
         await until(pilot, lambda: asker.asked)
     assert sorted(host for _, host, _ in asker.said()) == ["p1", "p3"]  # p2 is paused already
@@ -59,7 +59,7 @@ async def test_before_several_machines_are_told_the_person_is_asked(shown: Shown
         ("a", {"archiving_paused": Hold(reason="fan")}),
     ],
 )
-async def test_a_machine_that_is_silent_keeps_nobody_from_going_on(
+async def test_a_silent_machine_does_not_block_an_unpause(
     shown: Shown, key: str, paused: dict[str, object]
 ) -> None:
     farm, asker = showcase.troubled(), Recorder({names.UNPAUSE: "goes on"})
@@ -67,7 +67,7 @@ async def test_a_machine_that_is_silent_keeps_nobody_from_going_on(
     held = {name: farm.plotters[name].model_copy(update=paused) for name in ("p1", "p2")}
     async with shown(replace(farm, plotters={**farm.plotters, **held}), asker=asker) as pilot:
         await pilot.press(key)
-        await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
         await pilot.press("y")
         await until(pilot, lambda: asker.asked)
     assert sorted((task, host) for task, host, _ in asker.said()) == [
@@ -76,7 +76,7 @@ async def test_a_machine_that_is_silent_keeps_nobody_from_going_on(
     ]
 
 
-async def test_d_takes_out_a_machine_that_is_merely_paused(shown: Shown) -> None:
+async def test_d_drains_a_machine_that_is_paused(shown: Shown) -> None:
     farm, asker = showcase.troubled(), Recorder({names.DRAIN: "is drained"})
     paused = {"plotting": False, "pause_reason": "fan", "paused": Hold(reason="fan")}
     farm = replace(
@@ -84,18 +84,18 @@ async def test_d_takes_out_a_machine_that_is_merely_paused(shown: Shown) -> None
     )
     async with shown(farm, asker=asker) as pilot:
         await pilot.press("7", "down", "d")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
         await pilot.press("y")
         await until(pilot, lambda: asker.asked)
     assert [(task, host) for task, host, _ in asker.said()] == [(names.DRAIN, "p2")]
 
 
-async def test_a_kill_is_agreed_to_twice(shown: Shown) -> None:
+async def test_a_kill_is_confirmed_twice(shown: Shown) -> None:
     found = {"files": [], "finished": [], "troubles": []}
     asker = Recorder({names.FILES: found, names.KILL: {"freed_bytes": 5}})
     async with shown(showcase.small(), asker=asker) as pilot:
         await pilot.press("1", "down", "x")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
         await pilot.press("y")
         await until(pilot, lambda: "really?" in screen(pilot))
         assert names.KILL not in [task for task, _, _ in asker.said()]
@@ -104,22 +104,22 @@ async def test_a_kill_is_agreed_to_twice(shown: Shown) -> None:
     assert asker.said()[-1] == (names.KILL, "p1", {"plot": "task-0002"})
 
 
-@pytest.mark.parametrize("answer", ["n", "escape", "enter"])  # enter: the nearer button is no
-async def test_a_kill_is_easily_called_off(shown: Shown, answer: str) -> None:
+@pytest.mark.parametrize("answer", ["n", "escape", "enter"])  # enter: No has the focus
+async def test_a_kill_is_cancelled_by_any_no(shown: Shown, answer: str) -> None:
     asker = Recorder({names.FILES: {"files": []}})
     async with shown(showcase.small(), asker=asker) as pilot:
         await pilot.press("1", "x")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
         await pilot.press("y", answer)
-        await until(pilot, lambda: not isinstance(pilot.app.screen, Ask))
+        await until(pilot, lambda: not isinstance(pilot.app.screen, ConfirmDialog))
         assert [task for task, _, _ in asker.said()] == [names.FILES]
 
 
-async def test_no_plot_is_ordered_about_that_was_not_chosen(shown: Shown) -> None:
+async def test_keys_for_plots_do_nothing_without_a_chosen_plot(shown: Shown) -> None:
     asker = Recorder()
     async with shown(showcase.small(), asker=asker) as pilot:
         await pilot.press("x", "s", "r", "d")
-        await until(pilot, lambda: "Choose a plot" in screen(pilot))
+        await until(pilot, lambda: "Choose a running plot" in screen(pilot))
         assert not asker.asked
 
 
@@ -134,7 +134,7 @@ async def test_s_and_r_suspend_and_resume_the_chosen_plot(shown: Shown) -> None:
     ]
 
 
-async def test_what_a_host_refuses_is_told(shown: Shown) -> None:
+async def test_the_refusal_of_a_host_is_shown(shown: Shown) -> None:
     asker = Recorder({names.SUSPEND: PlotmanError("It waits for a drive.", "Wait.")})
     async with shown(showcase.small(), asker=asker) as pilot:
         await pilot.press("1", "s")
@@ -148,11 +148,11 @@ async def test_d_drains_the_chosen_folder_or_drive(shown: Shown) -> None:
         await until(pilot, lambda: asker.asked)
         await pilot.press("4", "d")
         await until(pilot, lambda: len(asker.asked) == 2)
-    told = [(task, host, kwargs["dir"]) for task, host, kwargs in asker.said()]
-    assert told == [(names.DRAIN, "p1", "/mnt/tmp/1"), (names.DRAIN_DRIVES, "p1", "/mnt/farm/01")]
+    calls = [(task, host, kwargs["dir"]) for task, host, kwargs in asker.said()]
+    assert calls == [(names.DRAIN, "p1", "/mnt/tmp/1"), (names.DRAIN_DRIVES, "p1", "/mnt/farm/01")]
 
 
-async def test_d_ends_what_a_person_drained(shown: Shown) -> None:
+async def test_d_undrains_a_drained_drive(shown: Shown) -> None:
     farm, asker = showcase.small(), Recorder({names.UNDRAIN_DRIVES: "done"})
     drive = showcase.drive("/mnt/farm/01", 0.4, use=DriveUse.DRAINING, drained=Hold(reason="old"))
     harvester = farm.harvesters["p1"].model_copy(update={"drives": (drive,)})
@@ -164,14 +164,14 @@ async def test_d_ends_what_a_person_drained(shown: Shown) -> None:
     assert asker.said() == [(names.UNDRAIN_DRIVES, "p1", {"dir": "/mnt/farm/01"})]
 
 
-async def test_d_goes_back_on_itself_as_soon_as_it_is_told_done(shown: Shown) -> None:
+async def test_d_undrains_as_soon_as_the_drain_is_answered(shown: Shown) -> None:
     source = Recorded(showcase.small())
 
     def drain() -> str:
         plotter = source.farm.plotters["p1"]
         first, *others = plotter.tmp_dirs
         drained = (first.model_copy(update={"drained": Hold(reason="old")}), *others)
-        # Its event comes late: it is not what the answer waits for.
+        # No event: the answer alone must refresh the screen.
         source.farm = replace(source.farm, plotters={"p1": plotter.model_copy(update={"tmp_dirs": drained})})
         return "is drained"
 
@@ -193,7 +193,7 @@ async def test_b_limits_the_bandwidth(shown: Shown, typed: str, kwargs: dict[str
     assert asker.said() == [(names.BANDWIDTH, "p1", kwargs)]
 
 
-async def test_a_filter_holds_in_all_tables_and_ends_with_esc(shown: Shown) -> None:
+async def test_a_filter_applies_to_all_tables_and_ends_with_esc(shown: Shown) -> None:
     async with shown(showcase.troubled()) as pilot:
         await pilot.press("slash", *"p2", "enter")
         await until(pilot, lambda: "Plots 1 of 6" in screen(pilot) and "Tmp 2 of 5" in screen(pilot))
@@ -212,7 +212,7 @@ async def test_o_and_a_click_on_a_head_sort(shown: Shown) -> None:
         await until(pilot, lambda: "plot id▼" not in screen(pilot))
 
 
-async def test_machines_are_looked_at_one_by_one(shown: Shown) -> None:
+async def test_machines_are_shown_one_by_one(shown: Shown) -> None:
     async with shown(showcase.troubled()) as pilot:
         await pilot.press("right_square_bracket", "right_square_bracket")
         await until(pilot, lambda: "[!p1]" in screen(pilot) and "Plots 4 ·" in screen(pilot))
@@ -231,7 +231,7 @@ async def test_up_down_and_end_scroll_the_log(shown: Shown) -> None:
         await until(pilot, lambda: "event 199." in screen(pilot))
 
 
-async def test_enter_shows_a_plot_from_near_and_esc_comes_back(shown: Shown) -> None:
+async def test_enter_shows_the_details_of_a_plot_and_esc_goes_back(shown: Shown) -> None:
     async with shown(showcase.small(), asker=Recorder({names.LOG: LOG_END})) as pilot:
         await pilot.press("1", "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, Details))
@@ -239,10 +239,10 @@ async def test_enter_shows_a_plot_from_near_and_esc_comes_back(shown: Shown) -> 
         await until(pilot, lambda: "Plots 3" in screen(pilot))
 
 
-async def test_n_tells_all_notes_in_full(shown: Shown) -> None:
+async def test_n_shows_all_notes_in_full(shown: Shown) -> None:
     async with shown(showcase.troubled(), (80, 24)) as pilot:
         await pilot.press("n")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Read))
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextDialog))
         assert "/mnt/farm/05 is not mounted" in screen(pilot)
 
 
@@ -254,7 +254,7 @@ async def test_a_change_is_on_the_screen_within_a_second(shown: Shown) -> None:
         await until(pilot, lambda: "Plots 1 ·" in screen(pilot), 1)
 
 
-async def test_without_a_broker_the_last_state_stays_with_its_age_and_comes_back(shown: Shown) -> None:
+async def test_without_a_broker_the_last_state_is_shown_with_its_age(shown: Shown) -> None:
     source = Recorded(showcase.small())
     async with shown(source) as pilot:
         source.error = "Redis does not answer."
@@ -265,7 +265,7 @@ async def test_without_a_broker_the_last_state_stays_with_its_age_and_comes_back
         await until(pilot, lambda: "NO BROKER" not in screen(pilot), 5)
 
 
-async def test_a_terminal_may_become_any_size_at_any_time(shown: Shown) -> None:
+async def test_the_terminal_can_change_to_any_size(shown: Shown) -> None:
     async with shown(showcase.troubled(), (200, 50)) as pilot:
         for size in [(20, 5), (500, 150), (40, 10), (1, 1), (80, 24), (120, 40), (10, 60)]:
             await pilot.resize_terminal(*size)
@@ -288,7 +288,7 @@ async def test_rows_keep_their_cursor_while_others_come_and_go(shown: Shown) -> 
     assert asker.said() == [(names.SUSPEND, "p1", {"plot": "task-0002"})]
 
 
-async def test_q_closes_at_once_and_asks_nothing(shown: Shown) -> None:
+async def test_q_closes_at_once_and_calls_no_host(shown: Shown) -> None:
     asker = Recorder()
     async with shown(showcase.small(), asker=asker) as pilot:
         await pilot.press("q")

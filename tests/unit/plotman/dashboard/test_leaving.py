@@ -1,4 +1,4 @@
-"""A screen may be left at any moment: while text arrives, and by a key that was typed twice."""
+"""A screen can be closed at any moment: while text arrives, and by a key that is typed twice."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from textual.widgets import Log
 from common import names
 from plotman.control.rpc import TaskCall
 from plotman.dashboard.details import Details
-from plotman.dashboard.dialogs import Ask, Read, Type
+from plotman.dashboard.dialogs import ConfirmDialog, InputDialog, TextDialog
 from tests.support import showcase
 from tests.support.showcase import Recorded, Recorder
 from tests.unit.plotman.dashboard.conftest import Shown, dashboard, screen, until
 
-LEFT = 200  # times
+ROUNDS = 50
 
 
 class Chatty(Recorder):
-    """A host whose plot writes without end, every few milliseconds."""
+    """A host whose plot writes to its log every few milliseconds."""
 
     def __call__(self, questions: Sequence[TaskCall], *, timeout_s: float) -> list[Any]:
         self._never.wait(0.002)
@@ -36,13 +36,13 @@ class Chatty(Recorder):
     _never = threading.Event()
 
 
-async def test_a_plot_is_left_while_its_log_arrives(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_details_close_while_the_log_arrives(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("plotman.dashboard.details._PACE_S", 0.0)
     source = Recorded(showcase.small())
     async with shown(source, asker=Chatty()) as pilot:
         app = dashboard(pilot)
         await pilot.press("1", "down")
-        for _ in range(LEFT):
+        for _ in range(ROUNDS):
             typed(pilot, "enter")
             await until(pilot, lambda: isinstance(app.screen, Details))
             await until(pilot, lambda: any(log.line_count for log in app.screen.query(Log)))
@@ -57,17 +57,17 @@ async def test_a_plot_is_left_while_its_log_arrives(shown: Shown, monkeypatch: p
     ("opens", "window", "leaves"),
     [
         (("1", "enter"), Details, "escape"),
-        (("question_mark",), Read, "escape"),
-        (("n",), Read, "enter"),
-        (("b",), Type, "escape"),
-        (("b",), Type, "enter"),
-        (("1", "x"), Ask, "n"),
-        (("1", "x"), Ask, "escape"),
-        (("1", "x"), Ask, "y"),
+        (("question_mark",), TextDialog, "escape"),
+        (("n",), TextDialog, "enter"),
+        (("b",), InputDialog, "escape"),
+        (("b",), InputDialog, "enter"),
+        (("1", "x"), ConfirmDialog, "n"),
+        (("1", "x"), ConfirmDialog, "escape"),
+        (("1", "x"), ConfirmDialog, "y"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else getattr(value, "__name__", value),
 )
-async def test_a_key_that_is_typed_too_often_leaves_one_screen_only(
+async def test_a_key_that_is_typed_too_often_closes_one_screen_only(
     shown: Shown, opens: tuple[str, ...], window: type, leaves: str
 ) -> None:
     log = {"text": "line", "offset_bytes": 4, "ended": True}
@@ -96,6 +96,6 @@ async def test_the_command_palette_is_left_while_it_fills(shown: Shown) -> None:
 
 
 def typed(pilot: Pilot[None], *keys: str) -> None:
-    """Keys that come together, before any of them has had its effect."""
+    """Post keys together, before any of them has an effect."""
     for key in keys:
         pilot.app.post_message(events.Key(key, key if len(key) == 1 else None))

@@ -1,7 +1,7 @@
-"""What stands on the screen, for each size and screen, as somebody has looked at it and found it good.
+"""The screen for each size and view, compared with golden files that were reviewed by eye.
 
-Text, not pictures: it is the same under each version of Textual and in each terminal, and a change can be
-read. UPDATE_GOLDEN=1 writes the files anew.
+Text, not pictures: it does not depend on the version of Textual or the terminal, and its diff can be read.
+UPDATE_GOLDEN=1 rewrites the files.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ SIZES = [(40, 10), (80, 24), (120, 40), (200, 50)]
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-async def test_a_farm_in_trouble_is_all_there_at_each_size(shown: Shown, size: tuple[int, int]) -> None:
+async def test_a_farm_with_problems_at_each_size(shown: Shown, size: tuple[int, int]) -> None:
     async with shown(showcase.troubled(), size) as pilot:
         golden(f"troubled-{size[0]}x{size[1]}.txt", screen(pilot), GOLDEN)
 
 
-async def test_each_table_has_an_80x24_terminal_for_itself(shown: Shown) -> None:
+async def test_each_table_alone_on_80x24(shown: Shown) -> None:
     async with shown(showcase.troubled(), (80, 24)) as pilot:
         for number in range(2, 9):
             await pilot.press(str(number))
@@ -36,7 +36,7 @@ async def test_each_table_has_an_80x24_terminal_for_itself(shown: Shown) -> None
             golden(f"pane-{number}-80x24.txt", screen(pilot), GOLDEN)
 
 
-async def test_one_machine_alone_is_told_without_its_name_in_each_row(shown: Shown) -> None:
+async def test_one_machine_alone_has_no_column_of_hosts(shown: Shown) -> None:
     async with shown(showcase.troubled(), (120, 40)) as pilot:
         await pilot.press("right_square_bracket", "right_square_bracket")
         await settle(pilot)
@@ -52,7 +52,7 @@ async def test_the_keys_are_explained(shown: Shown) -> None:
 
 
 @pytest.mark.parametrize("size", [(40, 10), (80, 24)], ids=lambda size: f"{size[0]}x{size[1]}")
-async def test_before_a_kill_its_files_are_shown_and_the_buttons_are_in_sight(
+async def test_the_question_before_a_kill_shows_files_and_buttons(
     shown: Shown, size: tuple[int, int]
 ) -> None:
     asker = Recorder({names.FILES: files_of_a_plot(60)})
@@ -64,7 +64,7 @@ async def test_before_a_kill_its_files_are_shown_and_the_buttons_are_in_sight(
         golden(f"kill-{size[0]}x{size[1]}.txt", screen(pilot), GOLDEN)
 
 
-async def test_a_plot_from_near_has_its_log(shown: Shown) -> None:
+async def test_the_details_of_a_plot_have_its_log(shown: Shown) -> None:
     said = {"text": "Starting plotting\nComputing table 1\n", "offset_bytes": 36, "ended": True}
     async with shown(showcase.small(), (100, 30), Recorder({names.LOG: said})) as pilot:
         await pilot.press("1", "down", "enter")
@@ -73,7 +73,7 @@ async def test_a_plot_from_near_has_its_log(shown: Shown) -> None:
         golden("details-100x30.txt", screen(pilot), GOLDEN)
 
 
-async def test_a_broker_that_was_never_there_is_said(shown: Shown) -> None:
+async def test_a_broker_that_never_answered_is_reported(shown: Shown) -> None:
     source = Recorded(showcase.small(), error="Redis at redis://x does not answer.")
     async with shown(source, (80, 24)) as pilot:
         await until(pilot, lambda: "NO BROKER, nothing is known yet" in screen(pilot))
@@ -88,7 +88,7 @@ async def test_a_large_farm_fills_a_large_screen(shown: Shown) -> None:
     assert len(text.splitlines()) == 150
 
 
-def test_a_farm_of_which_nothing_is_known_is_no_trouble(farm_of_nothing: FarmState) -> None:
+def test_an_empty_farm_has_no_rows(farm_of_nothing: FarmState) -> None:
     from plotman.dashboard import headline, panes
 
     assert not any(table.rows for table in panes.all_tables(farm_of_nothing, None).values())

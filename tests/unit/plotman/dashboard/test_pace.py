@@ -1,4 +1,4 @@
-"""What changes without end is shown at a pace that costs little."""
+"""Limits on how often a busy farm is read and drawn."""
 
 from __future__ import annotations
 
@@ -15,66 +15,66 @@ from common.model.snapshot import Event
 from plotman.control.farm import FarmState
 from plotman.control.rpc import TaskCall
 from plotman.dashboard.details import Details
-from plotman.dashboard.feed import Away, Feed, Seen
+from plotman.dashboard.feed import BrokerLost, FarmRead, Feed
 from tests.support import showcase
 from tests.support.showcase import Recorder
 from tests.unit.plotman.dashboard.conftest import Shown, dashboard, until
 
 
 class Busy:
-    """A farm in which something happens all the time."""
+    """A farm with an event at every read."""
 
     def __init__(self) -> None:
-        self.told = 0
+        self.count = 0
 
-    def look(self) -> FarmState:
+    def read(self) -> FarmState:
         return showcase.small()
 
     def events(self, after: str | None, wait_s: float) -> list[tuple[str, Event]]:
-        self.told += 1
-        return [(f"{self.told}-0", showcase.event(1, "archived", "p1", f"event {self.told}"))]
+        self.count += 1
+        return [(f"{self.count}-0", showcase.event(1, "archived", "p1", f"event {self.count}"))]
 
 
-def test_events_without_end_are_looked_at_once_a_second() -> None:
-    looks: list[float] = []
+def test_a_busy_farm_is_read_once_a_second() -> None:
+    reads: list[float] = []
     enough = threading.Event()
 
     def post(message: Message) -> None:
-        assert isinstance(message, Seen)
-        looks.append(time.monotonic())
-        if len(looks) == 6:
+        assert isinstance(message, FarmRead)
+        reads.append(time.monotonic())
+        if len(reads) == 6:
             enough.set()
 
     feed = Feed(Busy(), post)
     feed.start()
     assert enough.wait(20)
     feed.stop()
-    pauses = [after - before for before, after in pairwise(looks)]
+    pauses = [after - before for before, after in pairwise(reads)]
     assert pauses[-1] >= 1.0
     assert sum(pauses) >= 3.5
 
 
-def test_a_plotman_yaml_that_is_wrong_meanwhile_is_told_and_does_not_end_the_feed() -> None:
+def test_a_broken_plotman_yaml_is_reported_and_does_not_end_the_feed() -> None:
     class Wrong(Busy):
-        def look(self) -> FarmState:
+        def read(self) -> FarmState:
             raise ConfigError("plotman.yaml is wrong.")
 
-    told: list[Message] = []
+    messages: list[Message] = []
     twice = threading.Event()
 
     def post(message: Message) -> None:
-        told.append(message)
-        if len(told) == 2:
+        messages.append(message)
+        if len(messages) == 2:
             twice.set()
 
     feed = Feed(Wrong(), post)
     feed.start()
     assert twice.wait(20)
     feed.stop()
-    assert all(isinstance(message, Away) and "is wrong" in message.error for message in told)
+    assert all(isinstance(message, BrokerLost) and "is wrong" in message.error for message in messages)
 
 
-async def test_a_log_that_is_written_without_end_is_asked_for_once_a_second(shown: Shown) -> None:
+async def test_a_busy_log_is_read_once_a_second(shown: Shown) -> None:
     class Endless(Recorder):
         def __call__(self, questions: Sequence[TaskCall], *, timeout_s: float) -> list[Any]:
             asked.append(time.monotonic())

@@ -1,4 +1,4 @@
-"""What the dashboard works out without a screen: layout, order, filter, headline, and who may come in."""
+"""The pure parts of the dashboard: layout, order, filter, headline, and access to the web server."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from plotman.dashboard import filters, headline, layout, panes
 from plotman.dashboard.command_rules import Proposal, outcome
 from plotman.dashboard.event_log import event_row
 from plotman.dashboard.filters import Order
-from plotman.dashboard.layout import Size
+from plotman.dashboard.layout import ScreenSize
 from plotman.dashboard.model import Cell, Column, Row, RowKind, RowSubject, Table, printable, shortened
-from plotman.dashboard.web import account, is_let_in, is_of_this_site
+from plotman.dashboard.web import account, is_authorized, is_of_this_site
 from tests.support import showcase
 
 
@@ -31,16 +31,21 @@ def table(*texts: str) -> Table:
 
 @pytest.mark.parametrize(
     ("size", "expected"),
-    [((40, 10), Size.LIST), ((80, 24), Size.PANE), ((120, 40), Size.STACK), ((500, 150), Size.WIDE)],
+    [
+        ((40, 10), ScreenSize.LIST),
+        ((80, 24), ScreenSize.PANE),
+        ((120, 40), ScreenSize.STACK),
+        ((500, 150), ScreenSize.WIDE),
+    ],
 )
-def test_the_layout_follows_the_size(size: tuple[int, int], expected: Size) -> None:
+def test_the_layout_follows_the_size(size: tuple[int, int], expected: ScreenSize) -> None:
     assert layout.size_of(*size) is expected
 
 
 @given(st.text(max_size=40), st.integers(0, 40), st.booleans())
-def test_a_cell_is_as_wide_as_its_column_whatever_is_in_it(text: str, width: int, right: bool) -> None:
+def test_any_text_in_a_cell_is_as_wide_as_its_column(text: str, width: int, right: bool) -> None:
     assert cell_len(layout.fitted(text, width, right)) == width
-    assert cell_len(layout.begun(text, width)) == width
+    assert cell_len(layout.truncated(text, width)) == width
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.integers(0, 40))
@@ -49,12 +54,12 @@ def test_a_bar_is_as_wide_as_its_column(share: float, reserved: float, width: in
 
 
 @given(st.integers(10, 500))
-def test_columns_fit_into_the_room(room: int) -> None:
+def test_columns_fit_into_the_width(room: int) -> None:
     for made in panes.all_tables(showcase.troubled(), None).values():
-        shown = layout.widths(made, layout.wishes(made), room)
+        shown = layout.widths(made, layout.natural_widths(made), room)
         needed = sum(
             min(width, 14)
-            for width, column in zip(layout.wishes(made), made.columns, strict=True)
+            for width, column in zip(layout.natural_widths(made), made.columns, strict=True)
             if not column.spare
         )
         if room >= needed + len(shown):
@@ -62,23 +67,23 @@ def test_columns_fit_into_the_room(room: int) -> None:
 
 
 @given(st.integers(0, 200), st.lists(st.tuples(st.integers(1, 300), st.integers(1, 5)), min_size=1))
-def test_lines_are_shared_out_to_the_last(room: int, wants: list[tuple[int, int]]) -> None:
+def test_all_lines_are_shared_out(room: int, wants: list[tuple[int, int]]) -> None:
     assert sum(layout.share_out(room, wants)) == room
 
 
-def test_the_folder_that_all_paths_share_is_said_once() -> None:
+def test_the_common_folder_of_all_paths_is_named_once() -> None:
     short = shortened(table("/mnt/tmp/0", "/mnt/tmp/1"))
     assert [row.cells[1].text for row in short.rows] == ["0", "1"]
     assert short.below == (("tmp", "/mnt/tmp"),)
     assert shortened(table("/a/0", "/b/1")).below == ()
 
 
-def test_control_characters_of_a_path_do_nothing_to_the_terminal() -> None:
+def test_control_characters_of_a_path_are_replaced() -> None:
     assert printable("/mnt/\x1b[2J\n1") == "/mnt/?[2J 1"
 
 
 @pytest.mark.parametrize(
-    ("told", "shown"),
+    ("text", "shown"),
     [
         ("plot done in 7h 12m, in /mnt/dst/0", "6b4e7375 plot done in 7h 12m, in /mnt/dst/0"),
         (
@@ -92,15 +97,15 @@ def test_control_characters_of_a_path_do_nothing_to_the_terminal() -> None:
         ("cannot send /mnt/dst/0/plot-k32-ID.plot: no room", "6b4e7375 cannot send 6b4e7375: no room"),
     ],
 )
-def test_a_line_of_the_log_begins_with_the_plot_and_what_befell_it(told: str, shown: str) -> None:
+def test_a_line_of_the_log_begins_with_the_short_id_of_its_plot(text: str, shown: str) -> None:
     plot_id = "6b4e7375" + "0" * 56
     happened = Event(
-        kind="plot-ready", host="p1", at=datetime.now(UTC), text=told.replace("ID", plot_id), plot_id=plot_id
+        kind="plot-ready", host="p1", at=datetime.now(UTC), text=text.replace("ID", plot_id), plot_id=plot_id
     )
     assert event_row("1-0", happened).cells[-1].text == shown
 
 
-def test_numbers_sort_as_numbers_and_what_is_unknown_comes_last() -> None:
+def test_numbers_sort_as_numbers_and_unknown_cells_come_last() -> None:
     rows = [Cell("9", 9), Cell("?"), Cell("10", 10)]
     made = Table(
         "t",
@@ -112,9 +117,9 @@ def test_numbers_sort_as_numbers_and_what_is_unknown_comes_last() -> None:
     assert [row.cells[0].text for row in filters.ordered(made, Order("n", True))] == ["10", "9", "?"]
 
 
-def test_a_filter_wants_all_its_words_somewhere_in_the_row() -> None:
+def test_a_filter_matches_rows_with_all_its_words() -> None:
     rows = table("/mnt/tmp/0", "/mnt/ssd/1").rows
-    assert [row.target.what for row in filters.matching(rows, "P1 ssd")] == ["/mnt/ssd/1"]
+    assert [row.subject.what for row in filters.matching(rows, "P1 ssd")] == ["/mnt/ssd/1"]
 
 
 def test_the_histogram_counts_each_step() -> None:
@@ -123,17 +128,17 @@ def test_the_histogram_counts_each_step() -> None:
     assert headline.histogram(jobs) == words
 
 
-def test_status_says_why_nothing_starts_with_the_numbers() -> None:
+def test_the_status_gives_the_reason_with_its_numbers() -> None:
     first, *_ = headline.status(showcase.small())
-    assert first.text == "Plotting: active (stagger 1623s/1800s), 3 plots in the making"
+    assert first.text == "Plotting: active (stagger 1623s/1800s), 3 plots running"
 
 
 def basic(account: str) -> dict[str, str]:
     return {"Authorization": "Basic " + b64encode(account.encode()).decode()}
 
 
-def test_only_the_right_password_lets_in() -> None:
-    assert is_let_in(basic("farmer:geheim ü"), "farmer:geheim ü")
+def test_only_the_right_password_is_accepted() -> None:
+    assert is_authorized(basic("farmer:geheim ü"), "farmer:geheim ü")
     for headers in (
         {},
         basic("farmer:x"),
@@ -141,7 +146,7 @@ def test_only_the_right_password_lets_in() -> None:
         {"Authorization": "Basic ü"},
         {"Authorization": "Bearer x"},
     ):
-        assert not is_let_in(headers, "farmer:geheim ü")
+        assert not is_authorized(headers, "farmer:geheim ü")
 
 
 @pytest.mark.parametrize(
@@ -157,28 +162,33 @@ def test_only_the_right_password_lets_in() -> None:
         ({"Host": "farm:80", "Origin": "http://evil.example"}, True, False),
     ],
 )
-def test_pages_of_other_sites_stay_out(headers: dict[str, str], protected: bool, expected: bool) -> None:
+def test_requests_of_other_sites_are_refused(
+    headers: dict[str, str], protected: bool, expected: bool
+) -> None:
     assert is_of_this_site(headers, protected) is expected
 
 
-def test_beyond_this_machine_only_with_a_password(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_other_machines_need_a_password(tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.mktemp("web") / "plotman.yaml"
     file.write_text("version: [2]\nfarm:\n  host: h\n  flower_auth: farmer:secret\n", encoding="utf-8")
     assert account(load(file), "0.0.0.0") == "farmer:secret"
     assert account(load(file), "127.0.0.1") == "farmer:secret"
     file.write_text("version: [2]\nfarm:\n  host: h\n", encoding="utf-8")
     assert account(load(file), "127.0.0.1") is None
-    with pytest.raises(ConfigError, match="nobody for a password"):
+    with pytest.raises(ConfigError, match="without a password"):
         account(load(file), "0.0.0.0")
 
 
-def test_what_an_undrain_lifted_is_told() -> None:
-    said = "p1 takes plots; lifted: p1, /farm/1"
+def test_the_answer_of_an_undrain_is_shown() -> None:
+    answer = "p1 takes plots; lifted: p1, /farm/1"
     proposal = Proposal("let p1 take plots again", (TaskCall("undrain", "p1", {}),))
-    assert outcome(proposal, [{"answer": said, "lifted": ["p1", "/farm/1"], "drained": []}]) == ([said], [])
+    assert outcome(proposal, [{"answer": answer, "lifted": ["p1", "/farm/1"], "drained": []}]) == (
+        [answer],
+        [],
+    )
 
 
-def test_a_drained_dst_says_so_and_why() -> None:
+def test_a_drained_dst_shows_its_reason() -> None:
     farm = showcase.small()
     plotter = farm.plotters["p1"]
     drained = plotter.dst_dirs[0].model_copy(update={"drained": Hold(reason="old cable", by="anna@desk")})

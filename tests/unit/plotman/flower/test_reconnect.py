@@ -1,4 +1,4 @@
-"""Flower's own thread that hears of tasks, while there is no Redis."""
+"""Flower's thread that receives events, without Redis."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from plotman.flower.install import install
 
 
 class Away:
-    """A Celery app whose Redis is away."""
+    """A Celery app without Redis."""
 
     def connection(self) -> NoReturn:
         raise ConnectionRefusedError
 
 
-def test_flower_looks_for_redis_again_before_long_however_long_it_was_away(
+def test_flower_connects_again_within_seconds_after_any_outage(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     install()
@@ -27,7 +27,7 @@ def test_flower_looks_for_redis_again_before_long_however_long_it_was_away(
     def sleep(pause_s: float) -> None:
         slept_s.append(pause_s)
         if len(slept_s) == 20:
-            raise TimeoutError  # of the test's patience: nothing else ends Flower's thread
+            raise TimeoutError  # ends the test: nothing else ends Flower's loop
 
     monkeypatch.setattr(reconnect.time, "sleep", sleep)
     with pytest.raises(TimeoutError):

@@ -1,4 +1,4 @@
-"""How a task ended, as a farmer reads it in Flower."""
+"""Results of tasks, as Flower shows them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import OrderRefused, PlotFailed
 from common.names import ADMIT, PLOT, RELEASE, RESERVE, TRANSFER
-from plotman.flower.results import complaint, format_task, outcome
+from plotman.flower.results import error_text, format_task, outcome
 
 
 def task(**fields: object) -> SimpleNamespace:
@@ -16,7 +16,7 @@ def task(**fields: object) -> SimpleNamespace:
     return SimpleNamespace(**{**shown, **fields})
 
 
-def test_a_failure_says_why_with_the_last_lines_of_the_log_and_no_traceback() -> None:
+def test_a_failure_shows_its_reason_and_the_last_lines_of_the_log_without_a_traceback() -> None:
     error = PlotFailed(
         "The plotter was ended by SIGKILL in phase 1:2.\nComputing table 2\nProgress update: 0.06"
     )
@@ -32,22 +32,22 @@ def test_a_failure_says_why_with_the_last_lines_of_the_log_and_no_traceback() ->
     assert shown.traceback is None
 
 
-def test_the_cure_of_an_error_is_said_too() -> None:
+def test_the_remedy_of_an_error_is_shown_too() -> None:
     assert (
-        complaint(repr(OrderRefused("No plot 6b4e.", "Look at status."))) == "No plot 6b4e.\nLook at status."
+        error_text(repr(OrderRefused("No plot 6b4e.", "Look at status."))) == "No plot 6b4e.\nLook at status."
     )
 
 
 @pytest.mark.parametrize(
     "exception", ["ZeroDivisionError('division by zero')", "PlotFailed('cut o", "PlotFailed()", "x"]
 )
-def test_what_is_no_error_of_ours_stays_as_it_is(exception: str) -> None:
-    assert complaint(exception) is None
+def test_errors_of_others_stay_unchanged(exception: str) -> None:
+    assert error_text(exception) is None
     shown = format_task(task(state="FAILURE", result="r", exception=exception, traceback="Traceback ..."))
     assert (shown.result, shown.exception, shown.traceback) == ("r", exception, "Traceback ...")
 
 
-def test_a_plot_that_is_done_says_first_what_it_is_and_how_long_it_took() -> None:
+def test_a_finished_plot_shows_first_its_size_id_and_time() -> None:
     result = repr(
         {"plot_id": "6b4e7375" * 8, "k": 32, "path": "/mnt/dst/a.plot", "total_s": 18342.5, "x": None}
     )
@@ -56,15 +56,17 @@ def test_a_plot_that_is_done_says_first_what_it_is_and_how_long_it_took() -> Non
     )
 
 
-def test_each_step_of_a_plots_way_says_what_it_did() -> None:
+def test_each_step_of_a_move_shows_its_result() -> None:
     reserved = {"drive": "/farm/1", "host": "h1"}
-    said = {
+    results = {
         RESERVE: reserved,
         TRANSFER: {"reservation": reserved, "sent_bytes": 108 * 10**9, "took_s": 600.0},
         ADMIT: {"reservation": reserved, "verified": "30 of 30 proofs", "landed": "/farm/1/a.plot"},
         RELEASE: {"reservation": reserved, "landed": "/farm/1/a.plot"},
     }
-    assert {name: (outcome(name, repr(told)) or "").splitlines()[0] for name, told in said.items()} == {
+    assert {
+        name: (outcome(name, repr(result)) or "").splitlines()[0] for name, result in results.items()
+    } == {
         RESERVE: "room on /farm/1",
         TRANSFER: "108.0 GB to /farm/1 in 10m 0s (180.0 MB/s)",
         ADMIT: "30 of 30 proofs; on /farm/1",
@@ -74,5 +76,5 @@ def test_each_step_of_a_plots_way_says_what_it_did() -> None:
 
 
 @pytest.mark.parametrize("result", [None, "", "'p1: no more plots'", "{'plot_id': '6b4e...", "phase 1:2"])
-def test_another_result_stays_as_it_is(result: str | None) -> None:
+def test_other_results_stay_unchanged(result: str | None) -> None:
     assert format_task(task(state="SUCCESS", result=result)).result == result

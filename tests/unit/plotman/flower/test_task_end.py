@@ -1,4 +1,4 @@
-"""What is asked before a task is terminated, and how a plot's end is told."""
+"""The question before a task is terminated, and the sentence after a plot has ended."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.support import showcase
 FARM = showcase.small()
 
 
-def asked(of: Question) -> str:
+def text_of(of: Question) -> str:
     return "\n".join([of.title, *(f"{label}: {value}" for label, value in of.facts), of.follows, of.button])
 
 
-def test_of_a_plot_it_names_id_host_phase_percent_and_what_is_deleted() -> None:
+def test_the_question_about_a_plot_names_id_host_phase_percent_and_deleted_files() -> None:
     host, job = next((host, job) for host, job in FARM.jobs() if job.plot_id and job.tmp_used_bytes)
     of = question(job.task_id, names.PLOT, FARM)
-    text = asked(of)
+    text = text_of(of)
     assert job.plot_id
     for wanted in (
         f"Terminate plot {job.plot_id[:8]}?",
@@ -32,38 +32,40 @@ def test_of_a_plot_it_names_id_host_phase_percent_and_what_is_deleted() -> None:
         f"Host: {host}",
         f"Phase: {job.phase}, {job.percent:.0f} %",
         f"unfinished files in {job.tmp}",
-        "when last looked at",
+        "when last measured",
         "cannot be undone",
     ):
         assert wanted in text
-    assert "is away" not in text
-    # Also where Flower has not heard what the task is.
+    assert "is down" not in text
+    # Also if Flower does not know the name of the task.
     assert question(job.task_id, None, FARM) == of
 
 
-def test_of_a_plot_whose_worker_is_away_it_says_when_it_ends() -> None:
+def test_a_plot_whose_worker_is_down_is_killed_later() -> None:
     host, job = FARM.jobs()[0]
-    away = replace(FARM, stale=frozenset({(Role.PLOTTER, host)}))
-    assert f"worker of {host} is away: the plot runs on" in asked(question(job.task_id, names.PLOT, away))
+    down = replace(FARM, stale=frozenset({(Role.PLOTTER, host)}))
+    assert f"worker of {host} is down: the plot runs until" in text_of(
+        question(job.task_id, names.PLOT, down)
+    )
 
 
-def test_of_a_plot_by_hand_and_of_one_without_an_id_yet_it_says_so() -> None:
+def test_the_question_about_a_plot_started_by_hand_and_without_an_id() -> None:
     host, job = FARM.jobs()[0]
     new = job.model_copy(
         update={"ours": False, "plot_id": None, "phase": None, "percent": None, "tmp_used_bytes": 0}
     )
     plotter = FARM.plotters[host].model_copy(update={"jobs": (new,)})
-    text = asked(question(job.task_id, names.PLOT, replace(FARM, plotters={host: plotter})))
+    text = text_of(question(job.task_id, names.PLOT, replace(FARM, plotters={host: plotter})))
     for wanted in (
         "no id yet, pid",
         "Phase: unknown\n",
-        "Size: not known yet",
+        "Size: not measured yet",
         "by hand, or by another manager",
     ):
         assert wanted in text
 
 
-def test_of_a_transfer_it_names_plot_and_drive_and_says_what_follows() -> None:
+def test_the_question_about_a_transfer_names_plot_and_drive() -> None:
     farm = showcase.troubled()
     host, archiver = next((host, each) for host, each in farm.archivers.items() if each.transfers)
     transfer = archiver.transfers[0]
@@ -76,11 +78,11 @@ def test_of_a_transfer_it_names_plot_and_drive_and_says_what_follows() -> None:
         task_id="t",
     )
     farm = replace(farm, moves={(host, transfer.path): move})
-    text = asked(question("t", names.TRANSFER, farm))
+    text = text_of(question("t", names.TRANSFER, farm))
     assert transfer.plot_id
     for wanted in (transfer.plot_id, host, f"{transfer.harvester}:{transfer.drive}", "% of", "Stop transfer"):
         assert wanted in text
-    follows = "The source is kept, and sending it is tried again after a pause."
+    follows = "The source is kept, and the transfer is retried after a pause."
     assert follows in text
     unknown = question("of another", names.ARCHIVE_TO_TARGET, farm)
     assert unknown.facts == ()
@@ -90,18 +92,18 @@ def test_of_a_transfer_it_names_plot_and_drive_and_says_what_follows() -> None:
 @pytest.mark.parametrize(
     ("name", "follows"),
     [
-        (names.PLOT, "No plotter says that it makes this plot"),
+        (names.PLOT, "No plotter reports this plot"),
         (names.ADMIT, "The source is kept"),
-        (names.RELEASE, "not stopped halfway"),
-        ("another.program", "not stopped halfway"),
-        (None, "not stopped halfway"),
+        (names.RELEASE, "is not stopped"),
+        ("another.program", "is not stopped"),
+        (None, "is not stopped"),
     ],
 )
-def test_of_any_other_task_it_says_what_follows(name: str | None, follows: str) -> None:
+def test_the_question_about_other_tasks_says_what_follows(name: str | None, follows: str) -> None:
     assert follows in question("unknown", name, FARM).follows
 
 
-def test_how_a_plot_ended_is_its_last_word() -> None:
+def test_the_last_event_says_how_a_plot_ended() -> None:
     def event(kind: str, task_id: str, seconds: int) -> Event:
         at = FARM.at + timedelta(seconds=seconds)
         return Event(kind=kind, host="p1", at=at, text=f"text of {kind}", task_id=task_id)
