@@ -96,3 +96,17 @@ class Feed:
             pause_s = min(_PAUSE_MAX_S, 2 * pause_s) if events else _PAUSE_S
             self._stopping.wait(pause_s)
             wait_s = max(0.05, READ_S - (time.monotonic() - began))
+
+
+def same_snapshots(one: FarmState, other: FarmState | None) -> bool:
+    """Whether no snapshot changed on the board between two reads."""
+    if other is None or one.stale != other.stale or one.waits != other.waits:
+        return False
+    return all(
+        len(new) == len(old) and all(old.get(host) is snapshot for host, snapshot in new.items())
+        for new, old in (
+            (one.plotters, other.plotters),
+            (one.archivers, other.archivers),
+            (one.harvesters, other.harvesters),
+        )
+    )

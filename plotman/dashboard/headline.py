@@ -141,6 +141,14 @@ def notes(farm: FarmState, outage: Outage | None = None) -> tuple[Line, ...]:
     return ((outage_line(outage),) if outage else ()) + lines
 
 
+def first_notes(notes: Sequence[Line], most: int) -> Sequence[Line]:
+    """At most `most` notes. The last one starts with how many more there are: its end may be cut off."""
+    if len(notes) <= most:
+        return notes
+    more = f"(and {len(notes) - most} more: n) "
+    return [*notes[: most - 1], Line(more + notes[most - 1].text, notes[most - 1].level)]
+
+
 def outage_line(outage: Outage) -> Line:
     state = "nothing is known yet"
     if outage.since is not None:

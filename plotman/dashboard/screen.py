@@ -17,7 +17,7 @@ from plotman.control.farm import FarmState, narrowed
 from plotman.dashboard import headline
 from plotman.dashboard.details import Details
 from plotman.dashboard.event_log import EventLog, event_row
-from plotman.dashboard.feed import BrokerLost, FarmRead, Feed, Source
+from plotman.dashboard.feed import BrokerLost, FarmRead, Feed, Source, same_snapshots
 from plotman.dashboard.grid import Grid
 from plotman.dashboard.keys import ALL, PANES
 from plotman.dashboard.layout import ScreenSize, share_out, size_of
@@ -107,7 +107,7 @@ class MainScreen(Screen[None]):
         self.farm = message.farm
         before = self._drawn
         aged = before is None or age_s(before.at, message.farm.at) >= _redraw_after_s(message.farm)
-        if aged or came_back or not _same_snapshots(message.farm, before):
+        if aged or came_back or not same_snapshots(message.farm, before):
             self.draw()
         if isinstance(self.app.screen, Details):
             self.app.screen.show(message.farm)
@@ -222,7 +222,7 @@ class MainScreen(Screen[None]):
         notes = list(headline.notes(farm, self.outage)) if farm else []
         if farm is None and self.outage is not None:
             notes = [headline.outage_line(self.outage)]
-        self._show_lines("banner", _first_notes(notes, _BANNER_LINES[self._room]))
+        self._show_lines("banner", headline.first_notes(notes, _BANNER_LINES[self._room]))
         if farm is None:
             return
         self._show_lines("status", headline.status(narrowed(farm, self.host))[: _STATUS_LINES[self._room]])
@@ -287,28 +287,6 @@ class MainScreen(Screen[None]):
         body.styles.grid_rows = " ".join(map(str, lines))
 
 
-def _first_notes(notes: list[Line], most: int) -> list[Line]:
-    """At most `most` notes. The last one starts with how many more there are: its end may be cut off."""
-    if len(notes) <= most:
-        return notes
-    more = f"(and {len(notes) - most} more: n) "
-    return [*notes[: most - 1], Line(more + notes[most - 1].text, notes[most - 1].level)]
-
-
 def _redraw_after_s(farm: FarmState) -> float:
     """Age in seconds at which a screen without any other change is drawn again: 2 s, more with many jobs."""
     return max(2.0, sum(len(plotter.jobs) for plotter in farm.plotters.values()) / _JOBS_PER_S)
-
-
-def _same_snapshots(one: FarmState, other: FarmState | None) -> bool:
-    """Whether no snapshot changed on the board between two reads."""
-    if other is None or one.stale != other.stale or one.waits != other.waits:
-        return False
-    return all(
-        len(new) == len(old) and all(old.get(host) is snapshot for host, snapshot in new.items())
-        for new, old in (
-            (one.plotters, other.plotters),
-            (one.archivers, other.archivers),
-            (one.harvesters, other.harvesters),
-        )
-    )

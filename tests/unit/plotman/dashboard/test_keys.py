@@ -47,7 +47,9 @@ async def test_a_command_to_several_machines_asks_first(shown: Shown) -> None:
     async with shown(replace(showcase.troubled(), stale=frozenset()), asker=asker) as pilot:
         await pilot.press("p")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
-        await pilot.press("n", "p", "y")
+        await pilot.press("n", "p")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+        await pilot.press("y")
         await until(pilot, lambda: asker.asked)
     assert sorted(host for _, host, _ in asker.said()) == ["p1", "p3"]  # p2 is paused already
 
