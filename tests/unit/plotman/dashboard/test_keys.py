@@ -261,7 +261,7 @@ async def test_without_a_broker_the_last_state_is_shown_with_its_age(shown: Show
     async with shown(source) as pilot:
         source.error = "Redis does not answer."
         source.changed.set()
-        await until(pilot, lambda: "NO BROKER, this is how it was" in screen(pilot))
+        await until(pilot, lambda: "NO BROKER, this is the state of" in screen(pilot))
         assert "Plots 3" in screen(pilot)
         source.error = None
         await until(pilot, lambda: "NO BROKER" not in screen(pilot), 5)
