@@ -28,7 +28,7 @@ from plotman.dashboard.tabs import TabBar
 
 
 class Palette(CommandPalette):
-    """Textual's palette, fixed: if it is closed while it searches, its worker updates a list that is removed."""
+    """Textual's palette, safe to close while it searches: then its worker updates a list that is removed."""
 
     def _watch__list_visible(self) -> None:
         if self.query(CommandList):

@@ -21,7 +21,7 @@ from tests.support import showcase
 from tests.support.showcase import Recorded, Recorder
 from tests.unit.plotman.dashboard.conftest import Shown, dashboard, screen, until
 
-ROUNDS = 50
+ROUNDS = 30
 
 
 class Chatty(Recorder):
