@@ -26,6 +26,7 @@ _GPU = re.compile(r"cuda_plot(?:_k(?P<k>\d\d)(?:_v\d+)?)?\Z")
 # Disk buffers of Gigahorse on a GPU carry no plot id: `cuda_plot_tmp2_<n>.tmp`.
 _ANONYMOUS = re.compile(r"cuda_plot_tmp\d?_.*\.tmp\Z")
 
+# All options with a value are listed, so that no value is taken for another option.
 _GRAMMAR = Grammar(
     values={
         "-k": "k", "--size": "k",
@@ -123,12 +124,13 @@ class Madmax:
 
     def _command(self, found: Options, cwd: str | None, k: int, mode: Mode, wrapper: bool) -> CommandLine:
         tmp = normal(found.text("tmp") or ".", cwd)
+        n = found.number("n")
         # Without -2, tmp2 is tmp; on a GPU it is memory.
         no_tmp2 = None if mode is Mode.GPU or found.text("tmp2") else tmp
         return CommandLine(
             plotter=self.name,
             k=k if found.text("k") is None else found.number("k"),
-            n=1 if found.text("n") is None else _count(found.number("n")),
+            n=1 if n is None else n,
             tmp=tmp,
             tmp2=normal(found.text("tmp2"), cwd) or no_tmp2,
             dst=normal(found.text("dst"), cwd) if found.text("dst") else tmp,
@@ -137,10 +139,6 @@ class Madmax:
             cwd=cwd,
             wrapper=wrapper,
         )
-
-
-def _count(number: int | None) -> int:
-    return 1 if number is None else number
 
 
 def _slash(directory: str) -> str:

@@ -49,7 +49,7 @@ def _sent(path: str) -> Step:
     )
 
 
-def test_beat_hears_at_once_of_each_plot_that_is_sent(board: Board, archiver: Archiver) -> None:
+def test_the_board_has_each_sent_plot_at_once(board: Board, archiver: Archiver) -> None:
     heard, took_s = board.last_event_id(), []
     for number in range(4):
         began_s = time.monotonic()

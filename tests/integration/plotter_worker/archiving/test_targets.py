@@ -43,7 +43,7 @@ def test_rsyncd_copies_through_the_daemon_and_asks_it_for_the_size(
     assert plot.exists()
 
 
-def test_a_daemon_that_lets_nobody_look_is_believed_for_its_checksum(
+def test_a_daemon_that_lists_nothing_is_trusted_for_its_checksum(
     site: Site, plot: Path, daemon: Daemon
 ) -> None:
     site.drives(a=ROOM)
@@ -53,7 +53,7 @@ def test_a_daemon_that_lets_nobody_look_is_believed_for_its_checksum(
     )
 
 
-def test_an_old_rsync_that_knows_no_fsync_serves_and_is_told(site: Site, plot: Path, daemon: Daemon) -> None:
+def test_an_old_rsync_without_fsync_works_and_is_reported(site: Site, plot: Path, daemon: Daemon) -> None:
     site.drives(a=ROOM)
     mover = site.mover(**daemon("refuse options = fsync"))
     site.move(mover, plot)
@@ -86,7 +86,7 @@ def test_a_daemon_with_a_password_is_reached_with_the_users_options(
     assert site.move(site.mover(**given), plot).verified.endswith("and the size there")
 
 
-def test_a_copy_that_was_made_while_nobody_looked_is_compared_and_not_made_twice(
+def test_a_copy_made_without_an_archiver_is_compared_and_not_made_twice(
     site: Site, plot: Path, daemon: Daemon
 ) -> None:
     site.drives(a=ROOM, b=1000)
@@ -98,7 +98,7 @@ def test_a_copy_that_was_made_while_nobody_looked_is_compared_and_not_made_twice
         assert not (site.root / "a" / plot.name).exists()
 
 
-def test_what_a_killed_rsync_left_of_the_plot_gives_its_room_back(site: Site, plot: Path) -> None:
+def test_temporary_files_of_a_killed_rsync_are_deleted(site: Site, plot: Path) -> None:
     site.drives(a=ROOM, b=ROOM)
     left = site.root / "b" / f".{plot.name}.aB3dEf"
     others = site.root / "b" / f".{plot.name[:-6]}x.plot.aB3dEf"
@@ -119,7 +119,7 @@ def test_a_copy_of_full_size_made_of_zeros_is_replaced(
     assert (site.root / "a" / plot.name).read_bytes() == plot.read_bytes()
 
 
-def test_a_drive_that_dropped_out_during_the_transfer_keeps_the_source(site: Site, plot: Path) -> None:
+def test_the_source_is_kept_if_the_drive_disappears_during_the_transfer(site: Site, plot: Path) -> None:
     site.drives(a=ROOM)
     real = shutil.which("rsync")
     site.program("rsync", f'{real} "$@"; code=$?; echo "#!/bin/sh" > {site.folder}/bin/df; exit $code')
@@ -146,13 +146,13 @@ def test_a_transfer_that_fails_says_why_and_where_its_output_is(
     assert "the connection broke" in site.failure(given, plot)
 
 
-def test_without_room_both_numbers_are_told(site: Site, plot: Path) -> None:
+def test_without_space_the_error_has_both_numbers(site: Site, plot: Path) -> None:
     site.drives(a=5_000_000, b=1000)
     told = site.failure(local(site), plot)
     assert "plot needs 14.0 MB; largest free folder of target local_rsync" in told
     assert "has 5.0 MB" in told
 
 
-def test_what_other_plotters_send_to_a_drive_takes_up_its_room(site: Site, plot: Path) -> None:
+def test_transfers_of_other_plotters_take_space_on_a_drive(site: Site, plot: Path) -> None:
     site.drives(a=20_000_000, b=ROOM)
     assert "/b/" in site.move(site.mover(**local(site)), plot, a=3 * PLOT_BYTES).landed

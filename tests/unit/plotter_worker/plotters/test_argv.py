@@ -74,7 +74,7 @@ def test_options_become_the_command_that_the_plotter_documents(
     assert argv(plotting, tmp2) == expected
 
 
-def test_a_pool_contract_takes_the_place_of_the_pool_key() -> None:
+def test_a_pool_contract_replaces_the_pool_key() -> None:
     for plotter in PLOTTERS:
         config = Plotting.model_validate(
             {"type": plotter.name, "farmer_pk": "f00d", "pool_contract_address": "xch1pool"}
@@ -96,7 +96,7 @@ def test_a_pool_contract_takes_the_place_of_the_pool_key() -> None:
         ({"type": "bladebit", "bladebit": {"mode": "cudaplot", "disk_128": True}}, True),
     ],
 )
-def test_what_we_start_is_recognised_with_the_same_room(plotting: dict[str, Any], uses_tmp: bool) -> None:
+def test_our_commands_are_recognised_with_the_same_size(plotting: dict[str, Any], uses_tmp: bool) -> None:
     config = Plotting.model_validate({**KEYS, **plotting})
     plotter = plotter_for(config.type.value)
     found = recognise(plotter.argv(config, "/t1", "/t2", "/d"), "/anywhere")

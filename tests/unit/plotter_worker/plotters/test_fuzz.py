@@ -29,7 +29,7 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), cuts=st.lists(st.integers(min_value=0, max_value=1 << 20), max_size=40))
-def test_any_chunking_tells_the_same_as_the_whole(
+def test_chunks_of_any_size_give_the_same_progress(
     all_logs: dict[str, bytes], data: st.DataObject, cuts: list[int]
 ) -> None:
     name = data.draw(st.sampled_from(sorted(all_logs)))
@@ -42,7 +42,7 @@ def test_any_chunking_tells_the_same_as_the_whole(
     assert chunked.tail(100) == whole.tail(100)
 
 
-def test_byte_by_byte_tells_the_same_as_the_whole(all_logs: dict[str, bytes]) -> None:
+def test_single_bytes_give_the_same_progress(all_logs: dict[str, bytes]) -> None:
     for name in ("chia-stripe-too-large", "madmax-k18-n2", "bladebit-cudaplot"):
         whole, single = reader(plotter_of(name)), reader(plotter_of(name))
         whole.feed(all_logs[name])
@@ -59,7 +59,7 @@ def test_byte_by_byte_tells_the_same_as_the_whole(all_logs: dict[str, bytes]) ->
         max_size=30,
     ),
 )
-def test_bytes_strewn_into_a_log_never_raise(
+def test_random_bytes_in_a_log_never_raise(
     all_logs: dict[str, bytes], data: st.DataObject, junk: list[tuple[int, bytes]]
 ) -> None:
     name = data.draw(st.sampled_from(sorted(all_logs)))

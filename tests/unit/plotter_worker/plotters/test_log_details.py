@@ -9,7 +9,7 @@ from plotter_worker.plotters.registry import plotter_for
 from tests.unit.plotter_worker.plotters.reading import Log, read, steps
 
 
-def test_chiapos_tells_ids_sizes_directories_and_times(log: Log) -> None:
+def test_a_chiapos_log_has_ids_sizes_directories_and_times(log: Log) -> None:
     progress = read(log("chiapos-k18"), "chiapos")
     name = "plot-k18-2026-11-22-15-50-c3d36a2387f32cb8b88b6a5124df4b134dd000a9876ec57315744d896742857a"
     assert progress.plot_id == name[-64:]
@@ -71,7 +71,7 @@ def test_madmax_with_several_plots_stops_after_the_current_one_when_asked_to(log
     assert read(data.replace(b"Phase 1 took", asked_to + b"Phase 1 took"), "madmax", n=5).finished
 
 
-def test_a_plot_made_where_it_belongs_is_done_unless_a_copy_begins(log: Log) -> None:
+def test_a_plot_made_in_dst_is_done_unless_a_copy_begins(log: Log) -> None:
     data = log("madmax-same-directory")
     path = f"/mnt/t1/plot-k18-2026-11-22-11-35-{'a' * 64}.plot"
     assert read(data, "madmax").plots_done[0].path == path
@@ -81,7 +81,7 @@ def test_a_plot_made_where_it_belongs_is_done_unless_a_copy_begins(log: Log) -> 
     assert read(data + f"Started copy to {path}\nRenamed final plot to {path}\n".encode(), "madmax").finished
 
 
-def test_gigahorse_on_a_gpu_tells_level_destination_and_copy(log: Log) -> None:
+def test_a_gigahorse_log_has_level_destination_and_copy(log: Log) -> None:
     progress = read(log("gigahorse-gpu"), "madmax", n=-1)
     made = progress.details
     assert (made.k, made.compression) == (32, 7)
@@ -98,7 +98,7 @@ def test_gigahorse_on_a_gpu_tells_level_destination_and_copy(log: Log) -> None:
         ("bladebit-cudaplot", 7, None),
     ],
 )
-def test_bladebit_tells_level_and_directories(
+def test_a_bladebit_log_has_level_and_directories(
     log: Log, name: str, level: int | None, tmp: str | None
 ) -> None:
     progress = read(log(name), "bladebit")
@@ -112,7 +112,7 @@ def test_bladebit_renames_with_a_bare_file_name_too(log: Log) -> None:
     assert read(bare, "bladebit").plots_done == read(data, "bladebit").plots_done
 
 
-def test_what_chia_madmax_passes_on_is_read_like_madmax(log: Log) -> None:
+def test_output_of_chia_plotters_madmax_is_read_like_madmax(log: Log) -> None:
     data = log("madmax-k18").replace(b"\nPhase 1", b"\nProgress update: 0.42\nSTDERR: noise\nPhase 1")
     assert read(data, "madmax") == read(log("madmax-k18"), "madmax")
 
@@ -127,7 +127,7 @@ def test_what_chia_madmax_passes_on_is_read_like_madmax(log: Log) -> None:
         ("bladebit-diskplot", "bladebit", "3.1.1", 2, 256, None, None, "2026-11-22 12:00:00"),
     ],
 )
-def test_a_log_tells_with_which_version_and_settings_a_plot_was_made_and_when(
+def test_a_log_has_version_settings_and_time_of_a_plot(
     log: Log,
     name: str,
     plotter: str,

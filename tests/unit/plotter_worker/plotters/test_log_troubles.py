@@ -14,7 +14,7 @@ STALLED = [
 
 
 @pytest.mark.parametrize(("name", "plotter", "n", "words", "goes_on"), STALLED)
-def test_a_stalled_plotter_is_quoted_until_it_goes_on(
+def test_a_stalled_plotter_is_quoted_until_it_continues(
     log: Log, name: str, plotter: str, n: int, words: str, goes_on: str
 ) -> None:
     stalled = read(log(name), plotter, n)
@@ -25,7 +25,7 @@ def test_a_stalled_plotter_is_quoted_until_it_goes_on(
     assert read(log(name) + goes_on.encode(), plotter, n).stalled is None
 
 
-def test_a_stalled_copy_of_madmax_stays_told_while_the_next_plot_goes_on(log: Log) -> None:
+def test_a_stalled_copy_of_madmax_is_quoted_while_the_next_plot_is_made(log: Log) -> None:
     data = log("madmax-dst-full")
     assert "No space left on device" in (read(data, "madmax", n=2).stalled or "")
     path = f"/mnt/dst/plot-k18-2026-11-22-11-35-{'a' * 64}.plot"
@@ -93,5 +93,5 @@ def test_a_plotter_that_gives_up_is_quoted(
          "no such thing"),
     ],
 )  # fmt: skip
-def test_the_most_telling_words_are_kept(text: str, plotter: str, error: str) -> None:
+def test_the_strongest_error_message_is_kept(text: str, plotter: str, error: str) -> None:
     assert read(text.encode(), plotter).error == error

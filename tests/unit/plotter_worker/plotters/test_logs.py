@@ -127,18 +127,18 @@ def test_a_last_line_that_breaks_off_names_no_plot_that_is_not_there(
 
 
 @pytest.mark.parametrize(("name", "plotter"), [(name, of[0]) for name, of in WHOLE.items()])
-def test_a_log_tells_which_plotter_wrote_it(log: Log, name: str, plotter: str) -> None:
+def test_the_plotter_of_a_log_is_recognised(log: Log, name: str, plotter: str) -> None:
     found = recognise_log(log(name)[:8192])
     assert found is not None
     assert found.name == plotter
 
 
-def test_an_empty_or_foreign_log_tells_of_no_plotter() -> None:
+def test_an_empty_or_foreign_log_has_no_plotter() -> None:
     assert recognise_log(b"") is None
     assert recognise_log(b"sending incremental file list\n") is None
 
 
-def test_before_the_first_line_a_job_stands_at_0_0() -> None:
+def test_the_phase_is_0_0_before_the_first_line() -> None:
     progress = plotter_for("chia").reader().progress
     assert progress.phase == Phase(0, 0)
     assert progress.percent == 0
@@ -192,7 +192,7 @@ CHIA = words(
         ),
     ],
 )
-def test_phases_are_numbered_as_0_5_3_did(log: Log, name: str, plotter: str, expected: list[str]) -> None:
+def test_phases_have_the_numbers_of_0_5_3(log: Log, name: str, plotter: str, expected: list[str]) -> None:
     assert phases(log(name), plotter) == expected
 
 

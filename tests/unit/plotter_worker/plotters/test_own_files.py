@@ -46,7 +46,7 @@ def test_files_with_the_plot_id_are_certain_and_finished_plots_are_never_among_t
 
 
 @pytest.mark.parametrize("plotter_name", ANONYMOUS)
-def test_scratch_files_without_a_plot_id_are_told_apart(plotter_name: str) -> None:
+def test_scratch_files_without_a_plot_id_are_a_group_of_their_own(plotter_name: str) -> None:
     found = plotter_for(plotter_name).own_files([*NOT_OWN, *ANONYMOUS[plotter_name]], ID)
     assert list(found.by_directory) == ANONYMOUS[plotter_name]
     assert found.certain == ()

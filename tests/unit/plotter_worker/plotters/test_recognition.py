@@ -36,11 +36,11 @@ CHIA = CommandLine("chia", k=22, tmp="/t1", tmp2="/t2", dst="/d", cwd=CWD)
         "chia plots create -d /elsewhere -k 22 -t /t1 -2 /t2 -d /d --no-such-option -Q",
     ],
 )
-def test_chia_is_recognised_however_it_is_started_and_spelled(line: str) -> None:
+def test_chia_is_recognised_in_every_spelling(line: str) -> None:
     assert command(line) == CHIA
 
 
-def test_chia_falls_back_as_chia_does() -> None:
+def test_absent_directories_have_chia_s_defaults() -> None:
     assert command("chia plots create -t tmp -d dst") == CommandLine(
         "chia", k=32, tmp="/farm/tmp", tmp2="/farm/tmp", dst="/farm/dst", cwd=CWD
     )
@@ -173,7 +173,7 @@ def test_without_a_working_directory_only_absolute_directories_are_known() -> No
     assert found == CommandLine("chia", k=32, tmp=None, tmp2=None, dst="/d")
 
 
-def test_numbers_that_are_none_are_not_known() -> None:
+def test_an_invalid_number_is_unknown() -> None:
     found = command("chia plots create -k many -n few -t /t -d /d")
     assert found is not None
     assert found.k is None
@@ -189,7 +189,7 @@ _WORDS = """
 @given(
     st.lists(st.sampled_from(_WORDS.split()) | st.text(max_size=8), max_size=9), st.none() | st.just("/farm")
 )
-def test_no_command_line_is_too_odd(argv: list[str], cwd: str | None) -> None:
+def test_no_command_line_raises(argv: list[str], cwd: str | None) -> None:
     found = recognise(argv, cwd)
     if found:
         for directory in (found[1].tmp, found[1].tmp2, found[1].dst):

@@ -55,11 +55,11 @@ def test_compressed_plots_are_planned_smaller_yet_never_too_small(level: int, re
     assert compressed_plot_bytes(32, None) == plot_bytes(32)
 
 
-def test_room_of_a_job_whose_k_is_not_known_is_not_known() -> None:
+def test_without_k_there_is_no_size_estimate() -> None:
     assert plotter_for("chia").size_estimate(CommandLine("chia", k=None)) is None
 
 
-def test_a_tmp2_that_is_tmp_takes_no_room_of_its_own() -> None:
+def test_a_tmp2_equal_to_tmp_takes_no_space_of_its_own() -> None:
     plotter = plotter_for("chia")
     together = plotter.size_estimate(CommandLine("chia", k=32, tmp="/t", tmp2="/t"))
     apart = plotter.size_estimate(CommandLine("chia", k=32, tmp="/t", tmp2="/t2"))

@@ -36,28 +36,28 @@ def until(data: bytes, words: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("exit_code", [0, 1, None, -2])
-def test_a_finished_log_is_a_success_whatever_the_exit_code_says(log: Log, exit_code: int | None) -> None:
+def test_a_finished_log_is_a_success_with_every_exit_code(log: Log, exit_code: int | None) -> None:
     for exists in (there, unknown):
         verdict = judge(reader(log("chiapos-k18") + b"Aborted!\n"), exit_code, exists)
         assert isinstance(verdict, Success)
         assert len(verdict.plots) == 1
 
 
-def test_a_plot_that_the_log_finished_but_is_not_there_is_a_failure(log: Log) -> None:
+def test_a_finished_log_without_its_plot_file_is_a_failure(log: Log) -> None:
     verdict = judge(reader(log("chiapos-k18")), 0, missing)
     assert isinstance(verdict, Failure)
     assert "no such file" in verdict.reason
     assert verdict.plots == ()
 
 
-def test_a_last_line_without_its_newline_is_believed_where_the_file_has_moved_on(log: Log) -> None:
+def test_a_last_line_without_newline_counts_if_the_file_may_have_moved(log: Log) -> None:
     whole = until(log("chiapos-k18"), b"Renamed final file")
     last = log("chiapos-k18")[len(whole) :].partition(b"\n")[0]
     assert isinstance(judge(reader(whole + last), 0, unknown), Success)
     assert isinstance(judge(reader(whole + last[:-9]), 0, unknown), Failure)
 
 
-def test_a_log_cut_short_is_no_reason_to_disown_a_plot_that_is_there(log: Log) -> None:
+def test_a_plot_file_counts_though_the_log_was_cut_short(log: Log) -> None:
     verdict = judge(reader(until(log("chiapos-k18"), b"Renamed final file")), None, there)
     assert isinstance(verdict, Success)
     assert verdict.plots[0].path and verdict.plots[0].path.startswith("/farm/dst/plot-k18-")
@@ -74,9 +74,7 @@ def test_a_log_cut_short_is_no_reason_to_disown_a_plot_that_is_there(log: Log) -
         ("madmax-tmp-full", "madmax", 134, "The plotter gave up in phase 1:2: thread failed with"),
     ],
 )  # fmt: skip
-def test_a_failure_says_why_in_the_plotters_own_words(
-    log: Log, name: str, plotter: str, exit_code: int, reason: str
-) -> None:
+def test_a_failure_quotes_the_plotter(log: Log, name: str, plotter: str, exit_code: int, reason: str) -> None:
     verdict = judge(reader(log(name), plotter), exit_code, missing)
     assert isinstance(verdict, Failure)
     assert verdict.reason.startswith(reason)
@@ -94,14 +92,16 @@ def test_a_failure_says_why_in_the_plotters_own_words(
         (None, "ended (exit code unknown)"),
     ],
 )
-def test_a_silent_end_is_told_by_exit_code_and_phase(log: Log, exit_code: int | None, words: str) -> None:
+def test_without_an_error_message_exit_code_and_phase_are_named(
+    log: Log, exit_code: int | None, words: str
+) -> None:
     verdict = judge(reader(until(log("chiapos-k18"), b"Computing table 5")), exit_code, missing)
     assert isinstance(verdict, Failure)
     assert verdict.reason == f"The plotter {words} in phase 1:4, and logged no error."
     assert verdict.proven
 
 
-def test_what_ends_before_it_plots_is_told_in_its_last_words() -> None:
+def test_an_end_before_phase_1_quotes_the_last_line() -> None:
     # chia 2.7.5 where CHIA_ROOT is a folder without settings.
     said = (
         b"can't find /x/config.yaml\n** please run `chia init` to migrate or create new config files **\n\n"
@@ -121,7 +121,7 @@ def test_a_plotter_without_any_log_is_a_failure_without_a_tail() -> None:
     assert not verdict.proven
 
 
-def test_the_plots_that_were_made_before_a_failure_are_told(log: Log) -> None:
+def test_a_failure_lists_the_plots_made_before_it(log: Log) -> None:
     whole = log("chiapos-k18-n2-other-filesystem")
     second = whole.index(b"Starting plotting progress", whole.index(b"Renamed final file"))
     data = whole[: second + 2000]

@@ -46,7 +46,7 @@ def put(site: Site, plot: Path, content: bytes, drive: str = "a") -> Path:
     ],
     ids=lambda words: " ".join(words) or "daemon",
 )
-def test_an_rsync_of_ours_leaves_the_same_bytes_whatever_was_there(
+def test_our_rsync_leaves_the_same_bytes_over_every_earlier_file(
     site: Site, plot: Path, daemon: Daemon, settings: list[str]
 ) -> None:
     site.drives(a=ROOM)
@@ -68,7 +68,7 @@ def test_an_rsync_of_ours_leaves_the_same_bytes_whatever_was_there(
     [["write only = yes", "refuse options = ignore-times"], ["refuse options = checksum ignore-times"]],
     ids=" ".join,
 )
-def test_where_nothing_can_be_compared_the_source_is_kept_and_the_cure_told(
+def test_without_a_comparison_the_source_is_kept_and_a_cure_named(
     site: Site, plot: Path, daemon: Daemon, settings: list[str]
 ) -> None:
     site.drives(a=ROOM)
@@ -78,7 +78,7 @@ def test_where_nothing_can_be_compared_the_source_is_kept_and_the_cure_told(
     assert "allow checksum and ignore-times in rsyncd.conf" in told
 
 
-def test_where_nothing_was_there_before_a_refused_option_does_no_harm(
+def test_a_refused_option_does_no_harm_without_an_earlier_file(
     site: Site, plot: Path, daemon: Daemon
 ) -> None:
     site.drives(a=ROOM)
@@ -86,9 +86,7 @@ def test_where_nothing_was_there_before_a_refused_option_does_no_harm(
     assert (site.root / "a" / plot.name).read_bytes() == plot.read_bytes()
 
 
-def test_another_program_in_rsyncs_place_is_not_believed_for_what_was_there_before(
-    site: Site, plot: Path
-) -> None:
+def test_another_program_instead_of_rsync_proves_no_earlier_file(site: Site, plot: Path) -> None:
     site.drives(a=ROOM)
     program = site.program("mycopy", "exit 0")
     bad = put(site, plot, formats.differing(plot.read_bytes())["one bit"])
@@ -101,9 +99,7 @@ def test_another_program_in_rsyncs_place_is_not_believed_for_what_was_there_befo
 
 
 @pytest.mark.parametrize("place", ["1", "1/deeper"])
-def test_a_script_of_the_users_is_not_believed_for_what_was_there_before(
-    site: Site, plot: Path, place: str
-) -> None:
+def test_a_script_of_the_user_proves_no_earlier_file(site: Site, plot: Path, place: str) -> None:
     script = site.scripts(COPY_NEW)
     (site.root / place).mkdir(exist_ok=True)
     for what in ("one bit", "zeroed tail"):
@@ -113,9 +109,7 @@ def test_a_script_of_the_users_is_not_believed_for_what_was_there_before(
         assert "move the bad one out of the way" in told
 
 
-def test_a_script_whose_copy_was_there_before_is_done_where_the_bytes_are_the_same(
-    site: Site, plot: Path
-) -> None:
+def test_an_earlier_file_with_the_same_bytes_is_a_copy(site: Site, plot: Path) -> None:
     script = site.scripts(COPY_NEW)
     put(site, plot, plot.read_bytes(), "1")
     done = site.move(site.mover(**script), plot)
@@ -124,7 +118,7 @@ def test_a_script_whose_copy_was_there_before_is_done_where_the_bytes_are_the_sa
     assert not site.move(site.mover(**script), plot).verified.endswith("compared with the source")
 
 
-def test_a_folder_that_could_not_be_looked_at_may_have_had_the_file_before(
+def test_an_unreadable_folder_may_have_an_earlier_file(
     site: Site, plot: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = put(site, plot, formats.differing(plot.read_bytes())["one bit"], "1")

@@ -52,7 +52,7 @@ def test_the_scripts_get_0_5_3s_variables(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["local_rsync", "rsyncd"])
-def test_our_rsync_never_deletes_the_source_however_the_options_were_written(
+def test_our_rsync_never_deletes_the_source_with_any_spelling_of_the_options(
     tmp_path: Path, name: str
 ) -> None:
     default = target(tmp_path, target=name, env=FAR)

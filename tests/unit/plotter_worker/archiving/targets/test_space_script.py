@@ -34,7 +34,7 @@ def told(script: Path, deadline_s: float = 10) -> str:
     return str(raised.value)
 
 
-def test_folders_are_told_by_path_with_their_bytes(script: Script) -> None:
+def test_folders_are_sorted_by_path_with_their_bytes(script: Script) -> None:
     answer = ask(
         script("#!/bin/sh\necho $root/b:2000\necho '/n:a s/a:1'\n"), {"root": "/nas", "PATH": "/bin"}
     )
@@ -43,13 +43,13 @@ def test_folders_are_told_by_path_with_their_bytes(script: Script) -> None:
 
 
 @pytest.mark.parametrize("line", ["/x:lots", "/x", ":5", "/x:-5", "/x:1.5", "/x:", "/x:٣"])
-def test_a_bad_line_is_told_and_the_good_ones_count(line: str) -> None:
+def test_a_bad_line_is_reported_and_the_others_count(line: str) -> None:
     spaces, problems = read(f"/a:7\n{line}\n\n/b:8\n".encode())
     assert [space.path for space in spaces] == ["/a", "/b"]
     assert problems[0].startswith("line 2 of the disk space script is not PATH:BYTES: ")
 
 
-def test_a_path_that_is_not_utf8_is_told_and_left_out() -> None:
+def test_a_path_that_is_not_utf8_is_reported_and_left_out() -> None:
     spaces, problems = read(b"/\xff:7\n")
     assert spaces == ()
     assert "\\xff" in problems[0]
@@ -59,12 +59,12 @@ def test_a_folder_that_is_named_twice_has_the_smaller_of_both() -> None:
     assert [space.free_bytes for space in read(b"/a:7\n/a:5\n")[0]] == [5]
 
 
-def test_a_script_that_exits_1_is_told_with_its_last_words(script: Script) -> None:
+def test_a_script_that_exits_1_is_reported_with_its_last_line(script: Script) -> None:
     path = script("#!/bin/sh\necho /a:1\necho ssh: no route to nas >&2\nexit 1\n")
     assert told(path).startswith("disk space script exits 1: ssh: no route to nas.")
 
 
-def test_a_script_that_is_missing_or_not_runnable_is_told(script: Script, tmp_path: Path) -> None:
+def test_a_script_that_is_missing_or_not_executable_is_reported(script: Script, tmp_path: Path) -> None:
     assert f"{tmp_path}/none does not exist" in told(tmp_path / "none")
     assert "has no #! line" in told(script("echo /a:1\n"))
     assert "names a program in its #! line that does not exist" in told(script("#!/no/such/shell\n"))

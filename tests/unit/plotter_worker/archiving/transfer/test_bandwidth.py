@@ -12,7 +12,7 @@ from tests.support.waiting import eventually
 
 
 @pytest.mark.skipif(not available(), reason="this kernel does not let us reach into our child's sockets")
-def test_a_transfer_that_begins_is_paced_at_once_beside_one_that_runs() -> None:
+def test_a_new_transfer_is_paced_at_once_while_another_runs() -> None:
     """Between two looks a fast network takes hundreds of megabytes."""
     looks: list[float] = []
     bandwidth = Bandwidth(lambda: looks.append(time.monotonic()))

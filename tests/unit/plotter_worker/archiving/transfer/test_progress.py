@@ -86,5 +86,5 @@ def test_no_bytes_make_it_fail(chunk: bytes) -> None:
     ],
     ids=range(8),
 )
-def test_a_line_that_a_server_forged_tells_nothing(line: bytes) -> None:
+def test_a_forged_line_of_a_server_is_skipped(line: bytes) -> None:
     assert read_line(line) is None

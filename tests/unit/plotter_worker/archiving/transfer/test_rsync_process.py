@@ -71,7 +71,7 @@ class Stuck:
         raise subprocess.TimeoutExpired("rsync", timeout)
 
 
-def test_an_rsync_that_hangs_with_its_drive_is_left_behind() -> None:
+def test_an_rsync_blocked_by_its_drive_is_abandoned() -> None:
     rsync = Stuck()
 
     _end(rsync)  # type: ignore[arg-type]
@@ -80,7 +80,7 @@ def test_an_rsync_that_hangs_with_its_drive_is_left_behind() -> None:
 
 
 @needs_rsync
-def test_a_transfer_that_a_person_terminates_does_not_begin_again_at_once(files: tuple[Path, Path]) -> None:
+def test_a_terminated_transfer_fails_so_that_it_pauses(files: tuple[Path, Path]) -> None:
     source, part = files
     stop = StopEvent()
 
@@ -93,9 +93,7 @@ def test_a_transfer_that_a_person_terminates_does_not_begin_again_at_once(files:
 
 
 @needs_rsync
-def test_an_rsync_that_does_not_get_to_run_any_more_is_given_up(
-    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_rsync_without_io_is_ended(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     source, part = files
     pids: list[int] = []
     monkeypatch.setattr("plotter_worker.archiving.transfer.rsync_process._PULSE_S", 0.1)
@@ -120,7 +118,7 @@ def test_a_full_part_gets_no_digest(files: tuple[Path, Path]) -> None:
 
 
 @needs_rsync
-def test_a_missing_source_is_a_failure_with_rsyncs_words(files: tuple[Path, Path]) -> None:
+def test_a_missing_source_fails_with_rsyncs_message(files: tuple[Path, Path]) -> None:
     source, part = files
     source.unlink()
 
@@ -129,7 +127,7 @@ def test_a_missing_source_is_a_failure_with_rsyncs_words(files: tuple[Path, Path
 
 
 @needs_rsync
-def test_a_stopped_transfer_leaves_no_rsync_and_goes_on_later(files: tuple[Path, Path]) -> None:
+def test_a_stopped_transfer_leaves_no_rsync_and_resumes_later(files: tuple[Path, Path]) -> None:
     source, part = files
     slow = command(str(source), str(part), ("--bwlimit=1024",))
     stop = StopEvent()
@@ -156,7 +154,7 @@ def test_a_machine_without_rsync_says_what_to_install(tmp_path: Path) -> None:
         run([str(tmp_path / "no-rsync")], lambda _: None, never)
 
 
-def test_much_complaint_does_not_block_the_child(tmp_path: Path) -> None:
+def test_much_stderr_does_not_block_the_child(tmp_path: Path) -> None:
     script = "import sys; sys.stderr.write('rsync: oh no\\n' * 100_000); sys.exit(11)"
 
     with pytest.raises(TransferFailed, match=r"rsync 11.*oh no"):
@@ -164,9 +162,7 @@ def test_much_complaint_does_not_block_the_child(tmp_path: Path) -> None:
 
 
 @needs_rsync
-def test_a_transfer_whose_archiver_was_killed_is_ended_and_no_other(
-    files: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_only_transfers_of_a_killed_archiver_are_ended(files: tuple[Path, Path], tmp_path: Path) -> None:
     source, part = files
     slow = command(str(source), str(part), ("--bwlimit=256",))
     script = (

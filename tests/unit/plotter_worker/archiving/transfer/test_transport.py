@@ -59,7 +59,7 @@ ROUTES = {
     ],
     ids=str,
 )
-def test_only_the_part_of_this_plot_on_the_drive_that_is_named_is_written(
+def test_only_the_part_of_this_plot_on_its_drive_is_written(
     changes: dict[str, Any], route: Route | None, host: str
 ) -> None:
     assert transport_to(Reservation.read(**GOOD), host, route)
@@ -68,14 +68,14 @@ def test_only_the_part_of_this_plot_on_the_drive_that_is_named_is_written(
 
 
 @pytest.mark.parametrize("drive", ["/farm/../etc", "/farm/1/../../etc", "/etc"])
-def test_nothing_outside_of_what_is_mounted_is_written(drive: str) -> None:
+def test_nothing_outside_the_mounted_directory_is_written(drive: str) -> None:
     reservation = Reservation.read(**GOOD | {"drive": drive, "part": f"{drive}/.incoming/{PLOT_ID}.part"})
     with pytest.raises(TransferFailed, match=r"archiving\.routes\.h1"):
         transport_to(reservation, "p1", ROUTES["path"])
 
 
 @pytest.mark.parametrize("linked", [".incoming", f".incoming/{PLOT_ID}.part"])
-def test_a_link_on_a_mounted_drive_leads_nowhere(linked: str, tmp_path: Path) -> None:
+def test_a_link_on_a_mounted_drive_is_refused(linked: str, tmp_path: Path) -> None:
     part = tmp_path / "drive" / ".incoming" / f"{PLOT_ID}.part"
     part.parent.mkdir(parents=True)
     part.touch()
