@@ -40,6 +40,7 @@ def celery_settings(broker_url: str, host: str) -> dict[str, Any]:
             "plotter_worker.tasks.plot",
             "plotter_worker.tasks.holds",
             "plotter_worker.tasks.archive",
+            "plotter_worker.tasks.resend",
             "plotter_worker.tasks.control",
             "plotter_worker.tasks.targets",
             "plotter_worker.tasks.leftovers",

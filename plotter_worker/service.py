@@ -1,4 +1,4 @@
-"""The part of a plotter's Celery worker that lives as long as the worker does."""
+"""What a plotter's Celery worker serves from its start to its end."""
 
 from __future__ import annotations
 
@@ -22,60 +22,60 @@ from plotter_worker.reporting.plot_history import PlotHistory
 
 
 class ServedPlotter:
-    """One host's plots, and all that is told of them."""
+    """The plotter host, its publisher, its history and its view of plotman.yaml."""
 
     def __init__(self, settings: Config, board: Board, send: Send) -> None:
         self.host = settings.host
         self.board = board
         self.publisher = Publisher(board, Role.PLOTTER, self._snapshot, mark(settings.state_dir))
         self.history = PlotHistory(settings, self.publisher.progressed)
-        news = PlotterEvents(settings.host, self.publisher, self.history)
-        self.plots = PlotterHost(settings, news, send)
-        self._leftovers = LeftoversSummary(self.plots)
-        self._watch = ConfigWatch(settings, Role.PLOTTER, self.plots.follow, self.publisher)
+        events = PlotterEvents(settings.host, self.publisher, self.history)
+        self.plotter = PlotterHost(settings, events, send)
+        self._leftovers = LeftoversSummary(self.plotter)
+        self._watch = ConfigWatch(settings, Role.PLOTTER, self.plotter.reload, self.publisher)
 
     def start(self) -> None:
         self.history.start()
-        self.plots.start()
+        self.plotter.start()
         self._watch.start()
         self.publisher.start()
         self.publisher.changed()
 
     def stop(self) -> None:
-        """Let go. The plotters go on."""
+        """Stop. The plotters run on."""
         self._watch.stop()
-        self.plots.stop()
+        self.plotter.stop()
         self.publisher.stop()
         self.history.stop()
 
     def _snapshot(self) -> PlotterSnapshot:
-        snapshot = self.plots.snapshot()
+        snapshot = self.plotter.snapshot()
         if STARTS_NONE in os.environ and snapshot.plotting:
             reason = "`plotman archive` starts none; `plotman plot` does"
             snapshot = snapshot.model_copy(update={"plotting": False, "pause_reason": reason})
-        told = {
+        fields = {
             "problems": (*startup.problems(), *self._watch.problems),
             "tally": self.history.tally(),
             "leftovers": self._leftovers.latest(),
         }
-        return snapshot.model_copy(update=told)
+        return snapshot.model_copy(update=fields)
 
 
 served: Served[ServedPlotter] = Served("This worker does not plot for")
 
 
 def serving(host: str) -> ServedPlotter:
-    """What this process serves. Raises OrderRefused when it is not the plotter of `host`."""
+    """What this process serves. Raises OrderRefused if it is not the plotter of `host`."""
     return served.by(host)
 
 
 def current(host: str) -> PlotterHost:
-    """The plotter host that this process serves. Raises OrderRefused when it is not `host`."""
-    return serving(host).plots
+    """The plotter host that this process serves. Raises OrderRefused if it is not `host`."""
+    return serving(host).plotter
 
 
 class PlotterService(ServiceStep):
-    """Runs in the worker named plotter@HOST."""
+    """Starts the plotter host in the worker named plotter@HOST."""
 
     role = Role.PLOTTER
     served = served

@@ -27,8 +27,8 @@ from plotter_worker.archiving.transfer.progress import TransferProgress, advance
 from plotter_worker.archiving.transfer.rsync_process import end_orphans
 from plotter_worker.archiving.transfer.sender import Sender
 from plotter_worker.archiving.transfer.source_digest import digest_of
+from plotter_worker.directories.monitors import kept_plot_folders
 from plotter_worker.directories.release import own_plot, plot_dirs
-from plotter_worker.directories.retired import former_folders
 from plotter_worker.reporting.transfer_history import TransferHistory
 from plotter_worker.state.delivered import DeliveredFile
 
@@ -41,7 +41,7 @@ class Archiver:
     def __init__(self, settings: Config, board: Board, rsync: str = "rsync") -> None:
         self.host = settings.host
         self._owner = str(settings.state_dir)
-        self._dirs = tuple(dict.fromkeys((*plot_dirs(settings), *former_folders(settings.state_dir))))
+        self._dirs = tuple(dict.fromkeys((*plot_dirs(settings), *kept_plot_folders(settings.state_dir))))
         self._sender = Sender(settings, board, rsync)
         self._delivered = DeliveredFile(settings.state_dir)
         self._publisher = Publisher(board, Role.ARCHIVER, self._snapshot, mark(settings.state_dir))

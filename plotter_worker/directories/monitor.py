@@ -1,4 +1,4 @@
-"""Keeps an eye on the tmp and dst directories. Each has a thread of its own: a dead drive stops nobody."""
+"""Monitors a tmp or dst directory in a thread of its own: a dead drive blocks no other."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from inotify_simple import INotify, flags
 from common.model.plot_name import is_alike
 from common.model.snapshot import DirState, FinishedPlot, PlotState
 from common.system.plotfile import classify, printable
-from common.system.probe import LOOK_DEADLINE_S, DirReport, look
+from common.system.probe import LOOK_DEADLINE_S, DirReport
+from common.system.probe import look as probe_directory
 
 log = logging.getLogger(__name__)
 
 _REFRESH_S = 10.0
-_OPEN_REFRESH_S = 1.0  # while somebody still writes a plot here: nothing tells when it is closed
-_ROOM_STEP_BYTES = 1_000_000_000
-_PAUSE_S = 0.05  # between two looks, however much happens
+_OPEN_REFRESH_S = 1.0  # while a plot is being written here: no event reports that it is closed
+_FREED_STEP_BYTES = 1_000_000_000
+_PAUSE_S = 0.05  # between two surveys at least
 _WATCHED = flags.CREATE | flags.MOVED_TO | flags.MOVED_FROM | flags.DELETE | flags.CLOSE_WRITE
 
 
@@ -34,8 +35,8 @@ _NOT_YET = DirReport(DirState.UNKNOWN)
 
 @dataclass(frozen=True)
 class FileSeen:
-    """allocated_bytes: what it takes of the drive; sparse and preallocated files differ from their size.
-    mtime_ns: of its last change; 0: not known."""
+    """allocated_bytes: space on the drive, which sparse files take less of than their size. mtime_ns: 0 if
+    unknown."""
 
     name: str
     size_bytes: int
@@ -45,7 +46,7 @@ class FileSeen:
 
 @dataclass(frozen=True)
 class DirectorySurvey:
-    """One look at a directory. `plots` is empty where only room matters."""
+    """State and content of a directory at one moment. `plots` is empty if only unfinished files lie there."""
 
     report: DirReport = _NOT_YET
     files: tuple[FileSeen, ...] = ()
@@ -53,13 +54,16 @@ class DirectorySurvey:
 
 
 def matters(former: DirectorySurvey, now: DirectorySurvey) -> bool:
-    """Whether something is decided on that differs between two looks: its state, its plots, or room that came
-    free. Room changes a little all the time where plots are made; that is told with the next renewal."""
+    """Whether two surveys differ in what may change a decision: state, plots, or space that became free.
+
+    Free space changes a little all the time while plots are made; the next renewal of the snapshot shows
+    that.
+    """
     if former.plots != now.plots or replace(former.report, free_bytes=None) != replace(
         now.report, free_bytes=None
     ):
         return True
-    return (now.report.free_bytes or 0) - (former.report.free_bytes or 0) >= _ROOM_STEP_BYTES
+    return (now.report.free_bytes or 0) - (former.report.free_bytes or 0) >= _FREED_STEP_BYTES
 
 
 @dataclass
@@ -71,27 +75,33 @@ class _Known:
 
 
 class DirectoryMonitor:
-    """One directory. `on_change` is called in the survey's thread when a look differs from the last: with
-    whether something is decided on that (`matters`). look: as common.system.probe.look."""
+    """Surveys one directory at each change, and every few seconds.
+
+    Args:
+        path: the directory.
+        with_plots: finished plots lie here.
+        on_change: called in the monitor's thread when a survey differs from the last, with `matters`.
+        probe: reads the directory's state and space; may hang with its drive.
+    """
 
     def __init__(
         self,
         path: str,
         with_plots: bool,
         on_change: Callable[[bool], None],
-        look: Callable[[str], DirReport] = look,
+        probe: Callable[[str], DirReport] = probe_directory,
     ) -> None:
         self.path = path
         self.with_plots = with_plots
         self._on_change = on_change
-        self._report = look
-        self._seen = DirectorySurvey()
+        self._probe = probe
+        self._last = DirectorySurvey()
         self._known: dict[str, _Known] = {}
-        self._unnameable: set[str] = set()  # names that the log has told of
+        self._unnameable: set[str] = set()  # names that were logged
         self._busy_since: float | None = None
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name=f"survey {path}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"monitor {path}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -101,16 +111,16 @@ class DirectoryMonitor:
         self.wake()
 
     def wake(self) -> None:
-        """Look again now."""
+        """Survey the directory again now."""
         os.eventfd_write(self._wake_fd, 1)
 
     @property
-    def seen(self) -> DirectorySurvey:
-        """The last look; HANGING, with nothing known of it, while one is overdue."""
+    def survey(self) -> DirectorySurvey:
+        """The last survey; an empty one with state HANGING while the next is overdue."""
         busy_since = self._busy_since
         if busy_since is not None and time.monotonic() - busy_since > LOOK_DEADLINE_S:
             return DirectorySurvey(DirReport(DirState.HANGING))
-        return self._seen
+        return self._last
 
     def _run(self) -> None:
         with selectors.DefaultSelector() as selector:
@@ -120,31 +130,31 @@ class DirectoryMonitor:
                 self._busy_since = time.monotonic()
                 if inotify is None and self.with_plots:
                     inotify = self._watch(selector)
-                seen = self._look()
+                survey = self._take_survey()
                 self._busy_since = None
-                if inotify is not None and _another(self._seen.report, seen.report):
+                if inotify is not None and _is_replaced(self._last.report, survey.report):
                     selector.unregister(inotify.fd)
                     inotify.close()
-                    inotify = None  # what comes back under this name is another directory
-                if seen != self._seen:
-                    former, self._seen = self._seen, seen
-                    self._tell(matters(former, seen))
-                looked = time.monotonic()
+                    inotify = None  # the path will name another directory
+                if survey != self._last:
+                    former, self._last = self._last, survey
+                    self._report(matters(former, survey))
+                surveyed = time.monotonic()
                 if selector.select(self._rest_s()):
-                    time.sleep(max(0.0, looked + _PAUSE_S - time.monotonic()))
+                    time.sleep(max(0.0, surveyed + _PAUSE_S - time.monotonic()))
                 self._drain(inotify)
             if inotify is not None:
                 inotify.close()
 
-    def _tell(self, matter: bool) -> None:
+    def _report(self, may_change_a_decision: bool) -> None:
         try:
-            self._on_change(matter)
+            self._on_change(may_change_a_decision)
         except Exception:
-            # The next looks must be seen, whatever is wrong with what was made of this one.
-            log.exception("what changed in %s could not be told", self.path)
+            # An error in the report of one survey must not stop the next ones.
+            log.exception("a change in %s could not be reported", self.path)
 
     def _rest_s(self) -> float:
-        writing = any(plot.state is PlotState.OPEN for plot in self._seen.plots)
+        writing = any(plot.state is PlotState.OPEN for plot in self._last.plots)
         return _OPEN_REFRESH_S if writing else _REFRESH_S
 
     def _drain(self, inotify: INotify | None) -> None:
@@ -154,11 +164,11 @@ class DirectoryMonitor:
             inotify.read(timeout=0)
 
     def _watch(self, selector: selectors.BaseSelector) -> INotify | None:
-        """Be woken by what happens in the directory; None where it cannot be watched now."""
+        """Wake the monitor at each change in the directory; None if it cannot be watched now."""
         try:
             inotify = INotify(nonblocking=True)
         except OSError as error:  # a user may have 128 of them, see inotify(7)
-            log.debug("%s is looked at every few seconds only: %s", self.path, error)
+            log.debug("inotify fails for %s (%s): it is surveyed every few seconds", self.path, error)
             return None
         try:
             inotify.add_watch(self.path, _WATCHED)
@@ -168,32 +178,30 @@ class DirectoryMonitor:
         selector.register(inotify.fd, selectors.EVENT_READ)
         return inotify
 
-    def _look(self) -> DirectorySurvey:
-        report = self._report(self.path)
+    def _take_survey(self) -> DirectorySurvey:
+        report = self._probe(self.path)
         try:
             files, links = _files(self.path)
         except OSError:
-            return DirectorySurvey(report)  # the report says what is the matter
+            return DirectorySurvey(report)  # the report has the cause
         named = tuple(sorted(self._nameable(files), key=lambda file: file.name))
         return DirectorySurvey(report, named, self._plots([*files, *links]) if self.with_plots else ())
 
     def _nameable(self, files: Iterable[FileSeen]) -> list[FileSeen]:
-        """Those whose names are UTF-8, as those of plotters' files are. Others could be told to nobody, and
-        would keep all else from being told; the log names them, once."""
+        """Files whose names are UTF-8, as plotters' are. Others cannot be in a snapshot; they are logged."""
         named = []
         for file in files:
             if _is_utf8(file.name):
                 named.append(file)
             elif file.name not in self._unnameable:
                 self._unnameable.add(file.name)
-                log.warning("%s: %r is left alone, its name is no UTF-8", self.path, file.name)
+                log.warning("%s: %r is ignored, its name is not UTF-8", self.path, file.name)
         return named
 
     def _plots(self, files: Iterable[FileSeen]) -> tuple[FinishedPlot, ...]:
         named = sorted((file for file in files if is_alike(file.name)), key=lambda file: file.name)
         plots = [plot for file in named if (plot := self._plot(file)) is not None]
-        gone = self._known.keys() - {file.name for file in named}
-        for name in gone:
+        for name in self._known.keys() - {file.name for file in named}:
             del self._known[name]
         return tuple(plots)
 
@@ -212,7 +220,7 @@ class DirectoryMonitor:
                 return known.plot
             state, reason, name, size_bytes = classify(path, now)
         except OSError:
-            return None  # gone since it was listed
+            return None  # deleted since it was listed
         since = known.since if known and known.state is state else now
         plot = FinishedPlot(
             path=printable(str(path)),
@@ -227,13 +235,13 @@ class DirectoryMonitor:
         return plot
 
 
-def _another(former: DirReport, now: DirReport) -> bool:
-    """Whether it is gone, or lies on another drive than a moment ago."""
+def _is_replaced(former: DirReport, now: DirReport) -> bool:
+    """Whether the directory does not exist any more, or lies on another drive than before."""
     return now.device is None or former.device not in (None, now.device)
 
 
 def _files(path: str) -> tuple[list[FileSeen], list[FileSeen]]:
-    """The regular files, and the links, whose sizes are those of the links themselves. Raises OSError."""
+    """The regular files, and the symbolic links with their own sizes. Raises OSError."""
     files: list[FileSeen] = []
     links: list[FileSeen] = []
     with os.scandir(path) as entries:
@@ -244,12 +252,12 @@ def _files(path: str) -> tuple[list[FileSeen], list[FileSeen]]:
                     stat = entry.stat(follow_symlinks=False)
                     place.append(FileSeen(entry.name, stat.st_size, stat.st_blocks * 512, stat.st_mtime_ns))
             except OSError:
-                continue  # gone since it was listed
+                continue  # deleted since it was listed
     return files, links
 
 
 def _is_utf8(name: str) -> bool:
-    """Whether a name of this machine is UTF-8: Python keeps other bytes as surrogates, which are none."""
+    """Whether a file name is UTF-8. Python keeps other bytes as surrogates, which cannot be encoded."""
     try:
         name.encode()
     except UnicodeEncodeError:

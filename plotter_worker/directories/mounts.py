@@ -1,8 +1,8 @@
-"""Which of a plotter host's directories lie on a drive that is mounted.
+"""Detects that a plotter directory's drive is no longer mounted.
 
-Where such a drive drops out, an empty folder of the system's own disk is left, and plots would be made there
-until that is full. A harvester's drives must be mounted from the start; a plotter's directories may be plain
-folders, so that what was seen once is remembered, also over restarts.
+If such a drive drops out, an empty folder of the system disk is left, and plots would fill that disk. A
+harvester's drives must be mounted from the start. A plotter's directories may be plain folders: a mount that
+was seen once is remembered, also after restarts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict
 from common.model.snapshot import DirState
 from common.system import statefile
 from common.system.mounts import is_mounted
-from common.system.probe import DirReport, look
+from common.system.probe import DirReport
+from common.system.probe import look as probe_directory
 
 
 class _Kept(BaseModel):
@@ -33,29 +34,31 @@ class MountedDirectories:
         self._lock = threading.Lock()
         kept = statefile.read(self._path, _Kept)
         self._paths = frozenset(kept.paths if kept else ())
-        self._right: dict[str, int] = {}  # st_dev on which each was found to lie rightly
+        self._checked: dict[str, int] = {}  # path -> st_dev at which the mount was found right
 
-    def look(self, path: str) -> DirReport:
-        """As common.system.probe.look; NOT_MOUNTED where a drive is gone that was there once. Reads the mount
-        table only after the directory has moved to another file system."""
-        report = look(path)
-        if report.status is None or self._right.get(path) == report.status.st_dev:
+    def probe(self, path: str) -> DirReport:
+        """State and space of a directory; NOT_MOUNTED if it lay on a mounted drive before and does not now.
+
+        Reads the mount table only after the directory has changed its file system.
+        """
+        report = probe_directory(path)
+        if report.status is None or self._checked.get(path) == report.status.st_dev:
             return report
         if is_mounted(path, report.status.st_dev):
             with self._lock:
                 self._keep(self._paths | {path})
         elif path in self._paths:
             return DirReport(DirState.NOT_MOUNTED)
-        self._right[path] = report.status.st_dev
+        self._checked[path] = report.status.st_dev
         return report
 
     def keep_only(self, paths: Iterable[str]) -> None:
-        """Forget the others: who names one of them again may mean a plain folder."""
+        """Forget all other paths: if one is configured again, it may be a plain folder."""
         kept = frozenset(paths)
         with self._lock:
             self._keep(self._paths & kept)
-            for path in self._right.keys() - kept:
-                del self._right[path]
+            for path in self._checked.keys() - kept:
+                del self._checked[path]
 
     def _keep(self, paths: frozenset[str]) -> None:
         if paths != self._paths:

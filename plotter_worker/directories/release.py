@@ -1,4 +1,4 @@
-"""The finished plots that may leave this host, and the last word on deleting one."""
+"""Decides which finished plots of this host may be touched, and deletes a source after its admission."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ def plot_dirs(settings: Config) -> tuple[str, ...]:
     section = settings.directories
     if section is None:
         return ()
-    places = (*section.finished, *section.tmp, *(section.dst or ()), *filter(None, [section.tmp2]))
-    return tuple(dict.fromkeys(map(str, places)))
+    paths = (*section.finished, *section.tmp, *(section.dst or ()), *filter(None, [section.tmp2]))
+    return tuple(dict.fromkeys(map(str, paths)))
 
 
 def own_plot(path: str, dirs: Sequence[str]) -> Path:
-    """The path, if it is that of a plot directly in one of the directories. Raises OrderRefused otherwise:
-    a message must not make us read or delete anything else.
+    """The path of a plot that is directly in one of the directories.
+
+    Raises:
+        OrderRefused: it is not: a message must not make us read or delete anything else.
     """
     found = Path(path)
     if PlotName.parse(found.name) is None:
         raise OrderRefused(f"{path} is not named like a finished plot.", "Name a plot in a dst directory.")
-    if os.path.realpath(found.parent) not in {os.path.realpath(place) for place in dirs}:
+    if os.path.realpath(found.parent) not in {os.path.realpath(each) for each in dirs}:
         raise OrderRefused(
             f"{path} is not in a tmp or dst directory of this host.", "Name a plot in a dst directory."
         )
@@ -38,32 +40,32 @@ def own_plot(path: str, dirs: Sequence[str]) -> Path:
 def release(
     admission: Admission, dirs: Sequence[str], has: Callable[[str, str, os.stat_result], bool]
 ) -> bool:
-    """Delete the source of an admitted plot; False where it is gone already.
+    """Delete the source of an admitted plot; False if it was deleted before.
 
     Args:
-        admission: The harvester's word, which others may have forged.
-        dirs: Where this host's finished plots lie.
-        has: Whether this file, by its path and lstat, was sent to this receiver: DeliveredFile.has.
+        admission: the harvester's answer, which others may have forged.
+        dirs: directories of this host.
+        has: whether the receiver has all bytes of this file, by path, receiver and lstat (DeliveredFile.has).
 
     Raises:
-        OrderRefused: The source is not ours, was not sent there, or has changed since.
+        OrderRefused: the source is not ours, was not sent there, has changed since, or is the farmed plot
+            itself.
     """
     source = own_plot(admission.reservation.path, dirs)
     try:
         status = source.lstat()
     except FileNotFoundError:
         return False
-    size_bytes, receiver = status.st_size, admission.reservation.host
-    if not size_bytes == admission.size_bytes == admission.reservation.size_bytes:
+    if not status.st_size == admission.size_bytes == admission.reservation.size_bytes:
         raise OrderRefused(
-            f"{source} has {size_bytes} bytes, but {admission.size_bytes} were taken in.",
-            "It is kept: look who changed it.",
+            f"{source} has {status.st_size} bytes, but {admission.size_bytes} were admitted.",
+            "The file is kept: find out what changed it.",
         )
     if source.is_symlink() or _is_the_farmed_one(source, admission):
-        raise OrderRefused(f"{source} is the plot that is farmed.", "It is kept.")
-    if not has(admission.reservation.path, receiver, status):
+        raise OrderRefused(f"{source} is the plot that is farmed.", "The file is kept.")
+    if not has(admission.reservation.path, admission.reservation.host, status):
         raise OrderRefused(
-            f"{source}, as it is now, was not sent to {receiver} from here.",
+            f"{source}, as it is now, was not sent to {admission.reservation.host} from here.",
             "It is kept, and compared with the copy at the next try.",
         )
     source.unlink(missing_ok=True)
@@ -76,9 +78,10 @@ def release(
 
 
 def _is_the_farmed_one(source: Path, admission: Admission) -> bool:
-    """Where a directory is both dst and drive, perhaps by a bind mount or over the network, there is but one
-    file. Across machines neither device nor inode tells; but a harvester leaves a folder of its own on each
-    drive, and a plot that is farmed lies beside it.
+    """Whether source and admitted plot are one file, because a directory is both dst and drive.
+
+    That may be by a bind mount or over the network, where neither device nor inode tells. But a harvester
+    creates a folder of its own on each drive, and a farmed plot lies beside it.
     """
     if (source.parent / ".incoming").is_dir():
         return True

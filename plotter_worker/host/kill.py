@@ -1,8 +1,8 @@
-"""Ends a plot that a person does not want: its processes, and exactly its unfinished files.
+"""Ends a running plot: its processes, and exactly its unfinished files.
 
-The tree is stopped first, then its files are deleted, then it is killed: until its files are gone the plot
-counts as running, so that nothing is started beside them, and nobody can take up names that say nothing of
-their plot.
+The tree is stopped, then its files are deleted, then it is killed. The plot counts as running until its files
+are deleted: no other plot starts meanwhile, so that scratch files whose names do not tell their plot are
+still its own.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from plotter_worker.reporting.events import PlotterEvents
 log = logging.getLogger(__name__)
 
 _probe = Probe()
-_SEEN_S = 5.0  # the watcher hears of an end at once
+_SEEN_S = 5.0  # the watcher sees an end at once
 
 
 @dataclass(frozen=True)
 class OwnFile:
-    """An unfinished file of a job. allocated_bytes: what its drive gets back."""
+    """An unfinished file of a job. allocated_bytes: what its deletion frees."""
 
     path: str
     size_bytes: int
@@ -38,9 +38,14 @@ class OwnFile:
 
 
 @dataclass(frozen=True)
-class Listing:
-    """files: what goes with the job. finished: whole plots of it that still lie in its tmp directories, and
-    stay. troubles: directories that could not be looked at, and why."""
+class JobFiles:
+    """Files of a job.
+
+    Attributes:
+        files: unfinished files, which a kill deletes.
+        finished: paths of its finished plots in tmp directories, which a kill leaves.
+        troubles: directories that could not be listed, and why.
+    """
 
     files: tuple[OwnFile, ...] = ()
     finished: tuple[str, ...] = ()
@@ -49,7 +54,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Killed:
-    """What became of it. left: files that could not be deleted, and why."""
+    """Result of a kill. deleted: number of files. left: files that could not be deleted, and why."""
 
     freed_bytes: int = 0
     deleted: int = 0
@@ -57,11 +62,15 @@ class Killed:
     left: tuple[str, ...] = ()
 
 
-def files_of(job: TrackedJob, folders: Iterable[str], running: Sequence[TrackedJob]) -> Listing:
-    """The job's unfinished files, in `folders` (those of this host) and in its own directories.
+def files_of(job: TrackedJob, folders: Iterable[str], running: Sequence[TrackedJob]) -> JobFiles:
+    """The job's files.
 
-    running: all jobs of this host. Scratch files whose names say nothing of their plot are the job's only
-    where no other job of its plotter works in the same directory of this host.
+    Scratch files whose names do not tell their plot count only in a directory of this host in which no other
+    job of the same plotter works.
+
+    Args:
+        folders: directories of this host; the job's own are searched as well.
+        running: all running jobs of this host.
     """
     ours = list(folders)
     own = [folder for folder in (job.tmp, job.tmp2, job.dst) if folder]
@@ -71,7 +80,7 @@ def files_of(job: TrackedJob, folders: Iterable[str], running: Sequence[TrackedJ
     for folder in dict.fromkeys((*own, *ours)):
         alone = folder in own and folder in ours and not _shared(job, folder, running)
         try:
-            here, whole = _probe.run(folder, partial(_look, job, folder, alone), LOOK_DEADLINE_S)
+            here, whole = _probe.run(folder, partial(_list, job, folder, alone), LOOK_DEADLINE_S)
         except FileNotFoundError:
             continue
         except Hanging:
@@ -81,7 +90,7 @@ def files_of(job: TrackedJob, folders: Iterable[str], running: Sequence[TrackedJ
         else:
             files += here
             finished += whole if folder != job.dst else []
-    return Listing(tuple(files), tuple(finished), tuple(troubles))
+    return JobFiles(tuple(files), tuple(finished), tuple(troubles))
 
 
 def _shared(job: TrackedJob, folder: str, running: Sequence[TrackedJob]) -> bool:
@@ -93,8 +102,11 @@ def _shared(job: TrackedJob, folder: str, running: Sequence[TrackedJob]) -> bool
     )
 
 
-def _look(job: TrackedJob, folder: str, alone: bool) -> tuple[list[OwnFile], list[str]]:
-    """(unfinished files, finished plots) of the job in `folder`. Raises OSError."""
+def _list(job: TrackedJob, folder: str, alone: bool) -> tuple[list[OwnFile], list[str]]:
+    """(unfinished files, finished plots) of the job in `folder`. Raises OSError.
+
+    alone: no other job of its plotter works there.
+    """
     plot_id = job.progress.plot_id
     names = os.listdir(folder)  # noqa: PTH208  names are all that is needed
     mine = job.plotter.own_files(names, plot_id)
@@ -103,7 +115,7 @@ def _look(job: TrackedJob, folder: str, alone: bool) -> tuple[list[OwnFile], lis
         try:
             status = os.lstat(Path(folder, name))
         except OSError:
-            continue  # gone since it was listed
+            continue  # deleted since it was listed
         found.append(OwnFile(str(Path(folder, name)), status.st_size, status.st_blocks * 512))
     whole = [
         str(Path(folder, name)) for name in names if plot_id and plot_id in name and name.endswith(".plot")
@@ -116,18 +128,25 @@ def terminate(
     by: str,
     folders: Sequence[str],
     running: Callable[[], Sequence[TrackedJob]],
-    news: PlotterEvents,
+    events: PlotterEvents,
 ) -> Killed:
-    """End the job, once; told when it is done, and back when its end was seen. A job that ended by itself
-    meanwhile keeps its plot, and loses what it left behind. by: who wants it, for people.
+    """End the job once, and wait until the watcher has seen the end.
 
-    Raises OrderRefused where its processes are not ours to signal, and nothing was done; and where they do
-    not end though they were killed.
+    A job that ends by itself meanwhile keeps its finished plot and loses its unfinished files.
+
+    Args:
+        by: who wants it, for the log.
+        folders: directories of this host.
+        running: returns all running jobs of this host.
+        events: where the end is reported.
+
+    Raises:
+        OrderRefused: its processes may not be signalled, and nothing was done; or they do not end.
     """
-    with job.killing:
+    with job.kill_lock:
         if job.outcome is not None:
             return Killed()
-        job.killed_by = by  # before it ends: its end says nothing of the set-up
+        job.killed_by = by  # before the end, which must not count as the plotter's failure
         try:
             processes = _stop(job)
         except OrderRefused:
@@ -135,12 +154,12 @@ def terminate(
             raise
         killed = _kill(job, processes, folders, running())
         job.wait_end(_SEEN_S)
-        news.killed(job, killed.freed_bytes)
+        events.killed(job, killed.freed_bytes)
         return killed
 
 
 def _stop(job: TrackedJob) -> list[psutil.Process]:
-    """Its processes, which stand now. Raises OrderRefused where they are not ours to signal."""
+    """Stop the job's processes, and return them. Raises OrderRefused if they may not be signalled."""
     if process_tree.tree(job):
         process_tree.suspend(job)
     return process_tree.tree(job)
@@ -152,7 +171,7 @@ def _kill(
     folders: Iterable[str],
     running: Sequence[TrackedJob],
 ) -> Killed:
-    """Delete its files, then end its processes. Raises OrderRefused where they do not end."""
+    """Delete the job's files, then end its processes. Raises OrderRefused if they do not end."""
     listing = files_of(job, folders, running)
     deleted, freed_bytes, left = 0, 0, list(listing.troubles)
     for file in listing.files:
@@ -169,6 +188,6 @@ def _kill(
         pids = ", ".join(str(process.pid) for process in processes if process.is_running())
         raise OrderRefused(
             f"pid {pids} was killed and does not end: it waits for a drive.",
-            "Look at the drives; the plot's files are deleted.",
+            "Check the drives; the plot's files are deleted.",
         )
     return Killed(freed_bytes, deleted, listing.finished, tuple(left))

@@ -1,102 +1,123 @@
-"""What persons have said to a plotter host, and what it has learnt of its plotters, told and kept."""
+"""Carries out operators' orders to a plotter host, and counts its plotters' failures: stored and reported."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from common.model import holds
 from common.model.holds import HoldOrder
 from plotter_worker.reporting.events import PlotterEvents
-from plotter_worker.state.operator import OperatorState, OperatorStateFile
+from plotter_worker.state.operator import Change, OperatorState, OperatorStateFile
 
 
 class OperatorActions:
-    """`lock` is the host's: a snapshot shows a change and its reason together."""
+    """For several threads.
 
-    def __init__(self, state_dir: Path, lock: threading.RLock, news: PlotterEvents) -> None:
+    Args:
+        state_dir: where the state survives restarts.
+        lock: the host's, so that a snapshot shows a change and its reason together.
+        events: where changes are reported.
+    """
+
+    def __init__(self, state_dir: Path, lock: threading.RLock, events: PlotterEvents) -> None:
         self._lock = lock
-        self._news = news
+        self._events = events
         self._file = OperatorStateFile(state_dir)
 
     @property
-    def now(self) -> OperatorState:
-        return self._file.now
+    def state(self) -> OperatorState:
+        return self._file.state
 
     def hold(self, order: HoldOrder, key: str, text: str) -> str:
-        """Stop or drain what `key` names. text: what that means, for people; the answer has all."""
+        """Pause or drain.
+
+        Args:
+            order: reason, end and author of the hold.
+            key: what is held, one of `common.model.holds`' keys or a directory.
+            text: what the host does from now on.
+
+        Returns:
+            The text with reason, author and end.
+        """
         now = datetime.now(UTC)
-        told = holds.sentence(text, order.hold(now), now, holds.utc_offset_s())
-        self.change(lambda steering: steering.hold(key, order.hold(now), order.after), told)
-        self._news.publish_now()  # whoever gets the answer, and looks, sees it
-        return told
+        sentence = holds.sentence(text, order.hold(now), now, holds.utc_offset_s())
+        self.change(lambda state: state.with_hold(key, order.hold(now), order.after), sentence)
+        self._events.publish_now()  # the operator may look at the board next
+        return sentence
 
     def unpause(self) -> str:
-        return self._let(OperatorStateFile.unpause, "starts plots as the rules allow")
+        return self._lift(OperatorState.unpaused, "starts plots as the rules allow")
 
-    def let_go(self, keys: Sequence[str], text: str, more: str = "") -> str:
-        """The opposite of `hold`. The answer tells what still holds.
+    def lift(self, keys: Sequence[str], text: str, suffix: str = "") -> str:
+        """Lift the holds under `keys`.
 
-        text: what the host does from now on. more: words that follow it.
+        Args:
+            text: what the host does from now on.
+            suffix: follows it.
+
+        Returns:
+            The text, with the hold that still keeps plots from starting.
         """
-        return self._let(lambda steering: steering.let_go(*keys), text, more)
+        return self._lift(lambda state: state.without_holds(*keys), text, suffix)
 
     def drains(self) -> list[str]:
         """Keys of the drains that hold now."""
-        return holds.drains(self.now.holds, datetime.now(UTC))
+        return holds.drains(self.state.holds, datetime.now(UTC))
 
-    def _let(self, change: Callable[[OperatorStateFile], None], text: str, more: str = "") -> str:
-        self.change(change, text + more)
-        self._news.publish_now()
-        still = self.now.pause_reason(datetime.now(UTC), holds.utc_offset_s())
-        return f"{text}, but no plots start: {still}{more}" if still else text + more
+    def _lift(self, change: Change, text: str, suffix: str = "") -> str:
+        self.change(change, text + suffix)
+        self._events.publish_now()
+        still = self.state.pause_reason(datetime.now(UTC), holds.utc_offset_s())
+        return f"{text}, but no plots start: {still}{suffix}" if still else text + suffix
 
     def expire(self, now: datetime) -> None:
-        """Let go what was to end by itself, and tell."""
-        for key in holds.over(self.now.holds, now):
+        """Lift holds whose time has passed, and report it."""
+        for key in holds.over(self.state.holds, now):
             what = {holds.PLOTTING: "plotting", holds.ARCHIVING: "archiving", holds.ALL: "the host"}
             self.change(
-                lambda steering, key=key: steering.let_go(key),  # type: ignore[misc]
-                f"goes on with {what.get(key, key)}: the time is over that was said",
+                lambda state, key=key: state.without_holds(key),  # type: ignore[misc]
+                f"resumes {what.get(key, key)}: the hold has expired",
             )
 
-    def change(self, change: Callable[[OperatorStateFile], None], text: str) -> None:
-        """Change what a person has said; text: what this host does from now on."""
-        with self._lock:
-            change(self._file)
-        self._news.steered(text)
-
-    def refused_plots(self) -> list[str]:
-        """Paths of plots that a harvester did not take."""
-        return sorted(self.now.refused)
+    def change(self, change: Change, text: str) -> None:
+        """Change the operator state, and report `text`: what the host does from now on."""
+        self._apply(change)
+        self._events.operator_changed(text)
 
     def refuse_plot(self, path: str, reason: str) -> None:
-        """A harvester did not take this plot; it is not sent again."""
-        with self._lock:
-            self._file.refuse(path, reason)
-        self._news.changed()
+        """Do not send this plot again: a harvester refused it."""
+        self._apply(lambda state: state.with_refused(path, reason))
+        self._events.changed()
 
-    def forget_refused(self, keep: Iterable[str]) -> None:
-        with self._lock:
-            self._file.forget_refused(keep=set(keep))
+    def forget_refused(self, present: Collection[str]) -> None:
+        """Drop refused plots whose paths are not `present` any more."""
+        if not self.state.refused.keys() <= set(present):
+            self._apply(lambda state: state.with_refused_only(present))
 
     def started(self, at: datetime) -> None:
-        with self._lock:
-            self._file.started(at)
+        """Count a start."""
+        self._apply(lambda state: state.after_start(at))
 
     def works(self, started_at: datetime) -> None:
-        """A plotter that started then got as far as plotting."""
-        with self._lock:
-            before = self._file.now.failures
-            self._file.works(started_at)
-            cleared = self._file.now.failures != before
-        if cleared:
-            self._news.changed()
+        """Clear the count of failures: a plotter that started then is plotting."""
+        if self._apply(lambda state: state.after_success(started_at)):
+            self._events.changed()
 
     def died_at_once(self, reason: str, at: datetime, limit: int | None) -> None:
-        """Count it and tell. limit: so many in a row are too many; None: not known."""
+        """Count a plotter that died at once, and report it.
+
+        Args:
+            reason: the plotter's own.
+            limit: failures in a row that stop plotting; None: not known.
+        """
+        self._apply(lambda state: state.after_failure(reason, at))
+        count = self.state.failures.consecutive
+        self._events.died_at_once(count, count if limit is None else limit, reason)
+
+    def _apply(self, change: Change) -> bool:
+        """Whether that changed the state."""
         with self._lock:
-            count = self._file.died_at_once(reason, at)
-        self._news.died_at_once(count, count if limit is None else limit, reason)
+            return self._file.change(change)

@@ -1,40 +1,47 @@
-"""Builds a plotter host's snapshot from what its watcher, surveys and configuration say. Pure."""
+"""Builds a plotter host's snapshot from jobs, directory surveys, operator state and plotman.yaml. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from common.config import Config
 from common.model import holds
-from common.model.snapshot import Directory, FinishedPlot, Job, PlotState, PlotterSnapshot, Recipe, TmpDir
+from common.model.snapshot import Directory, Job, PlotterSnapshot, Recipe, TmpDir
 from plotter_worker.directories.monitor import DirectorySurvey
-from plotter_worker.jobs.job import TrackedJob
-from plotter_worker.processes.table import pid_of
+from plotter_worker.host.finished_plots import finished_plots
 from plotter_worker.state.operator import OperatorState
 
 
 def plotter_snapshot(
     settings: Config,
     recipe: Recipe,
-    steering: OperatorState,
-    seen: Mapping[str, DirectorySurvey],
+    operator: OperatorState,
+    surveys: Mapping[str, DirectorySurvey],
     jobs: tuple[Job, ...],
     makers: Mapping[str, int],
-    gone: frozenset[str],
-    turn: str,
+    released: frozenset[str],
+    start_token: str,
     now: datetime,
     copied_to: Callable[[str], str | None],
     folders: tuple[str, ...],
-    offset_s: int,
+    utc_offset_s: int,
 ) -> PlotterSnapshot:
-    """All that beat and people need to know of this host.
+    """All that beat and operators need to know of this host.
 
-    seen: the last look at each directory. makers: plot id -> pid of the plotter that has not finished it.
-    gone: plots that are deleted, though the last look still has them. copied_to: tells of a plot's path which
-    harvester has all its bytes. folders: those whose plots may leave.
-    offset_s: how far this machine's clock is ahead of UTC.
+    Args:
+        settings: with sections for directories and scheduling.
+        recipe: what the next plot will take.
+        operator: holds, refused plots and counted failures.
+        surveys: the last survey of each directory.
+        jobs: those that run.
+        makers: plot id -> pid of the plotter that has not finished it.
+        released: paths of plots that are deleted, though the last survey may still have them.
+        start_token: names the next start.
+        copied_to: path of a plot -> the harvester that has all its bytes, or None.
+        folders: directories whose plots may be moved.
+        utc_offset_s: how far this machine's clock is ahead of UTC.
     """
     directories, scheduling = settings.directories, settings.scheduling
     assert directories is not None
@@ -42,47 +49,40 @@ def plotter_snapshot(
     archiving = settings.archiving
 
     def directory(path: str) -> dict[str, Any]:
-        return {"path": path, "drained": steering.held(path, now), **_figures(path, seen)}
+        return {"path": path, "drained": operator.held(path, now), **_figures(path, surveys)}
 
     return PlotterSnapshot(
         host=settings.host,
         at=now,
-        turn=turn,
-        plotting=steering.plotting_held(now) is None,
-        pause_reason=steering.pause_reason(now, offset_s),
-        paused=steering.plotting_held(now),
-        drained=steering.held(holds.ALL, now),
-        archiving_paused=steering.held(holds.ARCHIVING, now),
+        turn=start_token,
+        plotting=operator.plotting_held(now) is None,
+        pause_reason=operator.pause_reason(now, utc_offset_s),
+        paused=operator.plotting_held(now),
+        drained=operator.held(holds.ALL, now),
+        archiving_paused=operator.held(holds.ARCHIVING, now),
         windows=scheduling.windows,
-        utc_offset_s=offset_s,
-        starts_left=steering.starts_left,
+        utc_offset_s=utc_offset_s,
+        starts_left=operator.starts_left,
         global_max_jobs=scheduling.global_max_jobs,
         global_stagger_s=scheduling.global_stagger_m * 60,
         recipe=recipe,
         check_room=scheduling.check_room,
         failure_limit=scheduling.failure_limit,
         failure_pause_s=scheduling.failure_pause_s,
-        failures=steering.failures,
-        last_start_at=steering.last_start_at,
+        failures=operator.failures,
+        last_start_at=operator.last_start_at,
         tmp_dirs=tuple(_tmp_dir(settings, directory(path)) for path in directories.tmp),
         tmp2=Directory(**directory(directories.tmp2)) if directories.tmp2 else None,
         dst_dirs=tuple(Directory(**directory(path)) for path in directories.dst or ()),
         jobs=jobs,
         plots=tuple(
             plot.model_copy(update={"copied_to": copied_to(plot.path)})
-            for plot in finished_plots(folders, steering, seen, makers, gone)
+            for plot in finished_plots(folders, operator.refused, surveys, makers, released)
         ),
         archiving=archiving is not None,
         harvesters=tuple(archiving.harvesters) if archiving else (),
         moves_at_once=archiving.concurrency if archiving else 1,
     )
-
-
-def plot_folders(settings: Config) -> tuple[str, ...]:
-    """Directories in which finished plots lie."""
-    directories = settings.directories
-    assert directories is not None
-    return tuple(dict.fromkeys(folder for tmp in directories.tmp for folder in directories.dst_for(tmp)))
 
 
 def _tmp_dir(settings: Config, directory: Mapping[str, Any]) -> TmpDir:
@@ -96,48 +96,11 @@ def _tmp_dir(settings: Config, directory: Mapping[str, Any]) -> TmpDir:
     )
 
 
-def _figures(path: str, seen: Mapping[str, DirectorySurvey]) -> dict[str, object]:
-    report = seen[path].report if path in seen else DirectorySurvey().report
+def _figures(path: str, surveys: Mapping[str, DirectorySurvey]) -> dict[str, object]:
+    report = surveys[path].report if path in surveys else DirectorySurvey().report
     return {
         "state": report.state,
         "free_bytes": report.free_bytes,
         "total_bytes": report.total_bytes,
         "device": report.device,
     }
-
-
-def finished_plots(
-    folders: Iterable[str],
-    steering: OperatorState,
-    seen: Mapping[str, DirectorySurvey],
-    makers: Mapping[str, int],
-    gone: frozenset[str],
-) -> Iterable[FinishedPlot]:
-    """Those that lie in the folders; which harvester has their bytes is left out. Arguments: as above."""
-    for folder in folders:
-        for plot in seen[folder].plots if folder in seen else ():
-            if plot.path in gone:
-                continue
-            maker = makers.get(plot.plot_id or "")
-            if plot.path in steering.refused:
-                yield plot.model_copy(
-                    update={"state": PlotState.REFUSED, "reason": steering.refused[plot.path]}
-                )
-            elif plot.state is PlotState.READY and maker is not None:
-                # Whole, but its plotter has not said so yet: it may still rename or copy it.
-                reason = f"its plotter (pid {maker}) is about to end"
-                yield plot.model_copy(update={"state": PlotState.OPEN, "reason": reason})
-            else:
-                yield plot
-
-
-def makers(running: Iterable[TrackedJob]) -> dict[str, int]:
-    """Plot id -> pid, of plots that are not finished: those being made, and those being copied to dst."""
-    found = {}
-    for job in running:
-        progress = job.progress
-        done = {plot.plot_id for plot in progress.plots_done}
-        for plot_id in (progress.plot_id, *progress.copying):
-            if plot_id is not None and plot_id not in done and job.record.process:
-                found[plot_id] = pid_of(job.record.process)
-    return found

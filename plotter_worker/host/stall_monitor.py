@@ -22,7 +22,7 @@ from plotter_worker.reporting.events import PlotterEvents
 log = logging.getLogger(__name__)
 
 BY = "scheduling.stall_action"
-# A plotter that has done nothing for this long has its children looked at, which is expensive.
+# Children are sampled, which is expensive, only after the plotter was idle for this long.
 _QUIET_S = 60.0
 # The same stall, back within this time, is reported once.
 _SAME_S = 600.0
@@ -53,7 +53,7 @@ class StallMonitor:
         self._events = events
         self._kill = kill
         self._refresh = refresh
-        self._standing: dict[str, Activity] = {}
+        self._activity: dict[str, Activity] = {}
         self._reported: dict[str, tuple[StallKind, float]] = {}  # task -> what, and when it was last seen so
         self._acted: set[str] = set()
 
@@ -63,17 +63,17 @@ class StallMonitor:
         The watcher's thread calls it each time the jobs' figures were read. Never waits.
         """
         running = {job.task_id: job for job in jobs if job.outcome is None and job.record.process is not None}
-        for gone in self._standing.keys() - running.keys():
-            del self._standing[gone]
-            self._reported.pop(gone, None)
-            self._acted.discard(gone)
+        for ended in self._activity.keys() - running.keys():
+            del self._activity[ended]
+            self._reported.pop(ended, None)
+            self._acted.discard(ended)
         for task_id, job in running.items():
-            former = self._standing.get(task_id)
-            standing = self._standing[task_id] = updated(former, _sample(job, former))
-            stall = verdict(standing, self._policy.stall_minutes * 60)
+            former = self._activity.get(task_id)
+            activity = self._activity[task_id] = updated(former, _sample(job, former))
+            stall = verdict(activity, self._policy.stall_minutes * 60)
             if stall is not None:
                 self._stalled(job, stall)
-            elif standing.last.suspended and task_id in self._acted:
+            elif activity.last.suspended and task_id in self._acted:
                 continue  # suspended by us: keep the reason readable
             else:
                 job.stall = None
@@ -103,7 +103,7 @@ class StallMonitor:
             ).start()
 
     def _may_act(self, job: TrackedJob, stall: Stall) -> bool:
-        """Never act on a plotter that plotman did not start, on a complete plot that only waits for room in
+        """Never act on a plotter that plotman did not start, on a complete plot that only waits for space in
         dst, or on a process blocked in a drive, which takes no signal."""
         complete = job.progress.total_s is not None
         return self._policy.stall_action is not StallAction.TELL and (
@@ -129,19 +129,19 @@ class StallMonitor:
 
 def _sample(job: TrackedJob, former: Activity | None) -> Sample:
     usage = job.usage
-    quiet = former is not None and former.still_s >= _QUIET_S
+    quiet = former is not None and former.idle_s >= _QUIET_S
     return Sample(
         at_s=time.monotonic(),
         own=Work(usage.user_s + usage.sys_s, usage.io_bytes),
         log_bytes=job.offset_bytes,
         suspended=usage.status is RunStatus.STOPPED,
         in_disk=usage.status is RunStatus.DISK,
-        words=job.progress.stalled,
-        below=_below(job) if quiet else None,
+        waits_for=job.progress.stalled,
+        children=_children(job) if quiet else None,
     )
 
 
-def _below(job: TrackedJob) -> Work | None:
+def _children(job: TrackedJob) -> Work | None:
     """Work of the job's child processes; None if it has ended. Expensive; only called for idle jobs."""
     assert job.record.process is not None
     cpu_s, io_bytes = 0.0, 0

@@ -1,5 +1,5 @@
-"""Gives each job a Celery task that stands for it, whoever started the plotter and whatever was killed
-since: the task of an order goes on under its own id, a plotter found running gets one."""
+"""Gives each job a Celery task that represents it: under the id of its order, or for a plotter that was
+started by hand under an id of its own."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from plotter_worker.processes.table import FoundPlotter
 
 log = logging.getLogger(__name__)
 
-# The message has no expiry: Celery counts the id of one that expired as revoked, and would run no other of
-# that id. One that comes too late, or twice, does nothing.
+# The message has no expiry: Celery treats the id of an expired message as revoked, and would run no other
+# message with that id. A message that comes late, or twice, does nothing.
 _AGAIN_S = 15.0
 
 Send = Callable[..., object]
 
 
 def found_task_id(host: str, process_identity: str) -> str:
-    """Task id of a plotter that nobody ordered; the same whenever it is looked for."""
+    """Task id of a plotter that was started by hand; always the same for the same process."""
     return str(uuid5(NAMESPACE_URL, f"plotman:{host}:{process_identity}"))
 
 
 def record_of(found: FoundPlotter, task_id: str, ours: bool) -> JobRecord:
-    """What is remembered of a plotter that was found running."""
+    """The record of a plotter that was found running. ours: this plotman started it."""
     return JobRecord(
         task_id=task_id,
         plotter=found.plotter.name,
@@ -51,33 +51,33 @@ def record_of(found: FoundPlotter, task_id: str, ours: bool) -> JobRecord:
 
 
 class Adoption:
-    """Sends the messages in a thread of its own: Redis may be away, and the watcher must not wait."""
+    """Sends the messages in a thread of its own: Redis may be unreachable, and the watcher must not wait."""
 
     def __init__(self, host: str, send: Send) -> None:
         self._host = host
         self._send = send
-        self._wanted: queue.SimpleQueue[TrackedJob | None] = queue.SimpleQueue()
+        self._requested: queue.SimpleQueue[TrackedJob | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="adopt-jobs", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        self._wanted.put(None)
+        self._requested.put(None)
 
-    def want(self, job: TrackedJob) -> None:
-        """Ask for a task for a job that has none, unless that was asked a moment ago."""
+    def request(self, job: TrackedJob) -> None:
+        """Request a task for a job that has none, unless one was requested less than 15 s ago."""
         now = time.monotonic()
         if not job.claimed and now >= job.adopt_after_s:
             job.adopt_after_s = now + _AGAIN_S
-            self._wanted.put(job)
+            self._requested.put(job)
 
-    def later(self, job: TrackedJob) -> None:
-        """Do not ask for a while: what a task of the same id says now would undo the last one's result."""
+    def postpone(self, job: TrackedJob) -> None:
+        """Request no task for 15 s: it has the last task's id, and would overwrite its result."""
         job.adopt_after_s = time.monotonic() + _AGAIN_S
 
     def _run(self) -> None:
-        while (job := self._wanted.get()) is not None:
+        while (job := self._requested.get()) is not None:
             if job.claimed:
                 continue
             where = " ".join(part for part in (job.tmp, "->", job.dst) if part)
@@ -90,4 +90,4 @@ class Adoption:
                     retry=False,
                 )
             except (OperationalError, OSError) as error:
-                log.info("no task for job %s yet, Redis is away: %s", job.task_id, error)
+                log.info("no task for job %s yet, Redis is unreachable: %s", job.task_id, error)

@@ -1,5 +1,7 @@
-"""Reads the logs of plots for people elsewhere: of those that run, and of those that ended while their log is
-there. Nothing else can be read: a log is found by its plot, never by a path in a message."""
+"""Reads logs of running and ended plots for operators.
+
+A log is found by its plot, never by a path in a message, so that no other file can be read.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +26,19 @@ _SEARCH_S = 8.0
 
 @dataclass(frozen=True)
 class Chunk:
-    """offset_bytes: where the next chunk begins. ended: nothing will follow this."""
+    """offset_bytes: start of the next chunk. ended: the log is complete and read."""
 
     text: str
     offset_bytes: int
     ended: bool
 
 
-class AskedLogs:
-    """Logs of plots that were being read when they ended: the rest of one may lie outside the log folder,
-    for a plotter that was started by hand."""
+class RecentLogs:
+    """Paths of the last logs read.
+
+    The log of a plotter started by hand lies outside of the log folder: without this it could not be read to
+    its end.
+    """
 
     def __init__(self, most: int = 100) -> None:
         self._most = most
@@ -53,14 +58,14 @@ class AskedLogs:
 
 
 def log_of(job: TrackedJob) -> Path:
-    """The log of a plot in the making. Raises OrderRefused where it writes none that could be read."""
+    """The log of a running plot. Raises OrderRefused if it writes none that can be read."""
     process = job.record.process
     if job.record.log is not None:
         path = Path(job.record.log)
         if path.is_file():
             return path
         if process is not None and (output := open_output(process)) is not None:
-            return output  # deleted, and written on
+            return output  # deleted, but the plotter still writes to it
     pid = pid_of(process) if process else "?"
     raise OrderRefused(
         f"The {job.plotter.name} plotter pid {pid} has no log: its output goes to no file.",
@@ -69,17 +74,20 @@ def log_of(job: TrackedJob) -> Path:
 
 
 def find_ended(prefix: str, folder: Path) -> list[tuple[str, Path]]:
-    """(plot id, log) of plots in `folder` whose ids begin so, the newest log first.
+    """(plot id, log) of plots in `folder` whose ids begin with `prefix`, the newest log first.
 
-    Looks for the id where a plotter writes it, so that a key that begins alike is not taken for a plot.
-    Raises OSError when the folder cannot be listed.
+    Only an id that the plotter printed as the plot's counts, so that a key with the same prefix does not
+    match.
+
+    Raises:
+        OSError: the folder cannot be listed.
     """
     with os.scandir(folder) as entries:
         logs = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
     logs.sort(key=lambda entry: entry.stat().st_mtime, reverse=True)
     paths = [Path(entry.path) for entry in logs]
     deadline = time.monotonic() + _SEARCH_S
-    # The first plot's id is in the first lines; those of a job that makes several are further down.
+    # The first plot's id is in the first lines; the ids of later plots are further down.
     return _search(paths, prefix, _HEAD_BYTES, deadline) or _search(paths, prefix, _WHOLE_BYTES, deadline)
 
 
@@ -136,10 +144,15 @@ def start_of_last_lines(path: Path, lines: int) -> int:
 def read(
     path: Path, offset_bytes: int, job: TrackedJob | None, wait_s: float, leaving: StopEvent | None = None
 ) -> Chunk:
-    """What follows `offset_bytes`, as soon as there is something, for at most `wait_s`, or until `leaving`.
+    """Read from `offset_bytes` on, and wait for new lines if there are none. The watcher wakes the wait.
 
-    job: whose log it is, None for one that ended. Waits for the watcher's word, not by looking again and
-    again. Raises OSError.
+    Args:
+        job: the log's; None if it has ended.
+        wait_s: 30 s at most.
+        leaving: ends the wait.
+
+    Raises:
+        OSError: the log cannot be read.
     """
     leaving = leaving or StopEvent()
     if job is not None:
@@ -147,7 +160,7 @@ def read(
     deadline = time.monotonic() + min(wait_s, LONGEST_WAIT_S)
     seen = -1
     while True:
-        over = job is None or job.outcome is not None  # before the read: what is written until then counts
+        over = job is None or job.outcome is not None  # before the read, which then includes the last lines
         text, after = _chunk(path, offset_bytes, last=over)
         left_s = deadline - time.monotonic()
         if text or over or left_s <= 0 or leaving.is_set():
@@ -158,11 +171,14 @@ def read(
 
 
 def _chunk(path: Path, offset_bytes: int, last: bool) -> tuple[str, int]:
-    """Text from there, and where it ends. A character or line that is cut off comes with the next chunk;
-    last: no more is written."""
+    """Whole lines from `offset_bytes` on, and where they end.
+
+    Args:
+        last: nothing more is written: a last line without its end counts as well.
+    """
     with path.open("rb") as file:
         if offset_bytes > file.seek(0, os.SEEK_END):
-            offset_bytes = 0  # another file by now
+            offset_bytes = 0  # the file was replaced
         file.seek(offset_bytes)
         data = file.read(CHUNK_BYTES)
     whole = data.rfind(b"\n") + 1

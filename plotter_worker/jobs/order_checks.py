@@ -1,7 +1,6 @@
-"""Whether an order fits what this host sees itself. Pure: the host's snapshot and a time decide.
+"""Check an order against what this host sees now. Pure: the host's snapshot and a time decide.
 
-Beat has looked already, at a snapshot that may be old by now. Here only what could do harm is looked at
-again; whether the start is a good idea is beat's to say.
+Beat has decided on a snapshot that may be old by now. Only what could do harm is checked again here.
 """
 
 from __future__ import annotations
@@ -17,26 +16,35 @@ from common.model.units import counted, human_bytes, human_seconds
 
 
 class AlreadyTaken(OrderRefused):
-    """This very order has been carried out, or is being: its message came twice."""
+    """The order is or was carried out already: its message came twice."""
 
 
 @dataclass(frozen=True)
-class PlotPlace:
-    """Where a plot will be made, and where it goes."""
+class PlotDirectories:
+    """Where a plot is made, and where the finished plot goes."""
 
     tmp: str
     tmp2: str | None
     dst: str
 
 
-def place(order: PlotOrder, host: PlotterSnapshot, now: datetime) -> PlotPlace:
-    """Where to carry the order out. Raises OrderRefused with the reason."""
+def directories_for(order: PlotOrder, host: PlotterSnapshot, now: datetime) -> PlotDirectories:
+    """Check the order, and choose the directories that it leaves open.
+
+    Args:
+        order: beat's, with a start token (`turn`), or an operator's without; pause, stagger and drained
+            directories bind only the former.
+        host: this host's own snapshot.
+
+    Raises:
+        OrderRefused: with the reason.
+    """
     if order.expires_at is not None and order.expires_at < now:
         late_s = (now - order.expires_at).total_seconds()
         raise OrderRefused(f"The order came {late_s:.0f} s too late.", "It is decided anew.")
     if order.turn is not None and order.turn != host.turn:
         raise OrderRefused(
-            f"The order was decided on turn {order.turn}, and this host is at {host.turn}: "
+            f"The order has start token {order.turn}, and this host is at {host.turn}: "
             "a plot was started here since.",
             "It is decided anew.",
         )
@@ -50,11 +58,11 @@ def place(order: PlotOrder, host: PlotterSnapshot, now: datetime) -> PlotPlace:
         _must_be_usable(directory)
         if order.turn is not None and directory is not None and directory.drained is not None:
             raise OrderRefused(f"{directory.path} is drained.", "`plotman undrain` makes it take plots.")
-    return PlotPlace(tmp.path, host.tmp2.path if host.tmp2 else None, dst)
+    return PlotDirectories(tmp.path, host.tmp2.path if host.tmp2 else None, dst)
 
 
 def _must_be_staggered(host: PlotterSnapshot, now: datetime) -> None:
-    """Orders that were held up on their way may arrive together, and beat's clock is not ours."""
+    """Delayed orders may arrive together, and beat's clock may differ from ours."""
     starts = [job.started_at for job in host.jobs]
     last = max([*starts, host.last_start_at] if host.last_start_at else starts, default=None)
     if last is not None and age_s(last, now) < host.global_stagger_s:
@@ -88,7 +96,7 @@ def _tmp(order: PlotOrder, host: PlotterSnapshot) -> TmpDir:
         if host.check_room and _lacks(chosen, needs_bytes, host):
             raise OrderRefused(
                 f"No tmp directory has the {human_bytes(needs_bytes)} that another plot takes.",
-                "Wait for one to end, or make room. In one that you name it is made all the same.",
+                "Wait for one to end, or free space. Name a tmp directory to start there anyway.",
             )
         return chosen
     for tmp in host.tmp_dirs:
@@ -131,7 +139,7 @@ def _unusable(directory: Directory) -> bool:
 
 
 def _lacks(directory: Directory, size_bytes: int, host: PlotterSnapshot) -> bool:
-    """Whether `size_bytes` do not fit beside what running plots will still take of the same file system."""
+    """Whether `size_bytes` do not fit beside what running plots will still take on the same file system."""
     if directory.free_bytes is None:
         return False
     return DiskUsage(host).at(directory.path).disk.left_bytes < size_bytes

@@ -1,4 +1,4 @@
-"""What follows when a plotter ends, or is to be ended."""
+"""Judges how a job ended, makes its plots durable, and deletes what a failed job left."""
 
 from __future__ import annotations
 
@@ -27,8 +27,13 @@ _NICE_FAILED = (126, 127)  # nice(1): the command cannot be invoked, cannot be f
 
 
 def judge_end(job: TrackedJob, exit_code: int | None, at: datetime) -> Outcome:
-    """How a job ended. exit_code: None where it was not our child."""
-    # By now the plot may have been archived and released: the log is believed where the file is gone.
+    """How a job ended.
+
+    Args:
+        exit_code: None if the plotter was not our child.
+        at: when the end was seen.
+    """
+    # The plot may be archived and released by now: if the file does not exist, the log decides.
     verdict = judge(job.reader, exit_code, exists=_is_there)
     if isinstance(verdict, Success):
         return Outcome(succeeded=True, ended_at=at, result=_result(job, verdict.plots, at), end=End.DONE)
@@ -37,15 +42,17 @@ def judge_end(job: TrackedJob, exit_code: int | None, at: datetime) -> Outcome:
     elif went_with_the_machine(job):
         end, reason = End.LOST, "The machine went down while it ran."
     elif exit_code is None and not job.log_seen:
-        end, reason = End.UNKNOWN, "Whether its plot is made is not known: it has no log."
+        end, reason = End.UNKNOWN, "Whether its plot is finished is not known: it has no log."
     else:
         end, reason = End.FAILED, _no_program(job, exit_code) or verdict.reason
     return Outcome(succeeded=False, ended_at=at, reason=reason, tail=verdict.tail, end=end)
 
 
 def make_durable(outcome: Outcome) -> None:
-    """Put finished plots on their drive for good: no plotter does, and a power cut in the next half minute
-    would leave an empty file under the plot's name. In a thread of its own, as it may take minutes."""
+    """Flush finished plots to their drive, in a thread of its own, as it may take minutes.
+
+    No plotter does it: a power cut in the next half minute would leave an empty file under the plot's name.
+    """
     plots = [Path(plot["path"]) for plot in (outcome.result or {}).get("plots", ()) if plot["path"]]
 
     def run() -> None:
@@ -54,15 +61,17 @@ def make_durable(outcome: Outcome) -> None:
                 durable.make_durable(path)
                 durable.make_durable(path.parent)
             except FileNotFoundError:
-                continue  # it is on its way to the farm already
+                continue  # archived and released already
             except OSError as error:
-                log.warning("%s may not survive a power cut yet: %s", path, error)
+                log.warning(
+                    "%s could not be flushed to its drive and may not survive a power cut: %s", path, error
+                )
 
     threading.Thread(target=run, name="make-durable", daemon=True).start()
 
 
 def died_of_itself(job: TrackedJob, outcome: Outcome) -> bool:
-    """Whether its end tells how the plotters do that we start: nobody ended it, and the machine stayed up."""
+    """Whether the plotter itself failed: it was ours, nobody ended it, and the machine stayed up."""
     return job.record.ours and outcome.failed and not job.killed_by and not went_with_the_machine(job)
 
 
@@ -72,16 +81,15 @@ def went_with_the_machine(job: TrackedJob) -> bool:
 
 
 def _no_program(job: TrackedJob, exit_code: int | None) -> str | None:
-    """What `nice` said where it could not become the plotter: `/x/chia: No such file or directory`. None
-    where it could."""
-    said = job.reader.tail(1)
-    if job.log_seen and exit_code in _NICE_FAILED and said.startswith("nice: "):
-        return f"The plotter's program cannot be run: {said.removeprefix('nice: ')}."
+    """The error of `nice` if it could not execute the plotter: `/x/chia: No such file or directory`."""
+    line = job.reader.tail(1)
+    if job.log_seen and exit_code in _NICE_FAILED and line.startswith("nice: "):
+        return f"The plotter's program cannot be run: {line.removeprefix('nice: ')}."
     return None
 
 
 def _is_there(path: str) -> bool | None:
-    """True where the file is there; None where it is not (any more), or its drive hangs."""
+    """True if the file exists; None if it does not (any more), or if its drive hangs."""
     try:
         return _probe.run(Path(path).parent, Path(path).exists, LOOK_DEADLINE_S) or None
     except (Hanging, OSError):
@@ -112,8 +120,11 @@ def _result(job: TrackedJob, plots: tuple[DonePlot, ...], at: datetime) -> dict[
 
 
 def clean_up(job: TrackedJob, folders: Iterable[str], done: Callable[[TrackedJob, int], None]) -> None:
-    """Delete the unfinished files of a job that failed; `done` is told the bytes freed, unless there are
-    none. In a thread of its own: deleting hundreds of GB takes its time, and a drive may hang.
+    """Delete the unfinished files of a failed job in a thread of its own: a drive may be slow or hang.
+
+    Args:
+        folders: directories of this host.
+        done: called with the bytes freed, if any.
     """
 
     def run() -> None:
@@ -124,8 +135,9 @@ def clean_up(job: TrackedJob, folders: Iterable[str], done: Callable[[TrackedJob
 
 
 def _clean_up(job: TrackedJob, folders: Iterable[str]) -> int:
-    """Nothing is deleted while a process of its session lives, and nothing of a plot that was complete and
-    failed on its last way to dst: that one is worth a person's look.
+    """Delete nothing while a process of the job's session runs, and nothing of a plot that was complete.
+
+    A complete plot that failed on the copy to dst can be saved by an operator.
     """
     if job.progress.total_s is not None or job.record.process is None or _session_lives(job.record.process):
         return 0
@@ -134,10 +146,9 @@ def _clean_up(job: TrackedJob, folders: Iterable[str]) -> int:
 
 
 def _session_lives(process_identity: str) -> bool:
-    """Whether a process that the plotter started goes on without it. Ours are started as the first of a
-    session of their own (launcher)."""
+    """Whether a process that the plotter started still runs. Our plotters lead sessions of their own."""
     if not is_of_this_boot(process_identity):
-        return False  # whoever has its number by now
+        return False  # the number may be another session's by now
     return session.lives(pid_of(process_identity))
 
 
@@ -152,6 +163,6 @@ def _delete_own_files(job: TrackedJob, folder: Path) -> int:
             taken_bytes = (folder / name).stat().st_blocks * 512
             (folder / name).unlink()
         except OSError:
-            continue  # somebody else was faster
+            continue  # already deleted, or not allowed
         freed_bytes += taken_bytes
     return freed_bytes

@@ -1,4 +1,4 @@
-"""A plotter's process tree: all that has to be stopped, let go on or killed together."""
+"""A plotter's process tree: all processes that are suspended, resumed or killed together."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from plotter_worker.processes.table import is_running, pid_of, wrapper_of
 
 log = logging.getLogger(__name__)
 
-_ROUNDS = 5  # looks for children that were forked while the others were being stopped
-_STOP_S = 5.0  # a process in the midst of a disk access stops when that is done
+_ROUNDS = 5  # searches for children that were forked while the others were being stopped
+_STOP_S = 5.0  # a process stops only after its disk access is done
 _KILL_S = 10.0
-_LOOK_S = 0.01
+_POLL_S = 0.01
 _STOPPED = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 
 
 def tree(job: TrackedJob) -> list[psutil.Process]:
-    """The plotter, what it started, and the wrapper that started it (`chia plotters madmax`), which would
-    otherwise take the end of its child for the plot's. Empty when it has ended."""
+    """The plotter, its descendants, and the wrapper that started it; empty if it has ended.
+
+    The wrapper (`chia plotters madmax`) would take its child's end for the end of the plot.
+    """
     identity = job.record.process
     if identity is None or not is_running(identity):
         return []
@@ -39,35 +41,37 @@ def tree(job: TrackedJob) -> list[psutil.Process]:
             pid = wrapper
         for one in list(found.values()):
             found |= {child.pid: child for child in one.children(recursive=True)}
-        if job.record.ours:  # the first of a session of its own (launcher): orphans in it are known by that
+        if job.record.ours:  # leads a session of its own (launch), by which orphans are found
             found |= {process.pid: process for process in session.members(root.pid)}
     except psutil.Error:
-        return list(found.values())  # it ends this moment
+        return list(found.values())  # it is ending
     return list(found.values())
 
 
 def suspend(job: TrackedJob) -> bool:
-    """Stop the whole tree; True when it stands still. Raises OrderRefused where that is not allowed."""
+    """Stop the whole tree; True if all of it is stopped. Raises OrderRefused if a signal is not permitted."""
     for _ in range(_ROUNDS):
         processes = tree(job)
         _signal(processes, signal.SIGSTOP)
         if {process.pid for process in tree(job)} <= {process.pid for process in processes}:
             break
-    return _until(lambda: all(_stands(process) for process in tree(job)), _STOP_S)
+    return _until(lambda: all(_is_stopped(process) for process in tree(job)), _STOP_S)
 
 
 def resume(job: TrackedJob) -> None:
-    """Let the whole tree go on. Raises OrderRefused where that is not allowed."""
+    """Continue the whole tree. Raises OrderRefused if a signal is not permitted."""
     _signal(tree(job), signal.SIGCONT)
 
 
 def kill(processes: Iterable[psutil.Process]) -> bool:
-    """Kill them; True when all are gone. SIGKILL: of SIGTERM no plotter cleans up, madMAx with several plots
-    to make goes on with the one it has, and a stopped process would not die of it."""
-    doomed = list(processes)
-    _signal(doomed, signal.SIGKILL)
-    # A zombie is dead, whenever whoever started it takes note.
-    return _until(lambda: all(_is_dead(process) for process in doomed), _KILL_S)
+    """Kill the processes; True if all have ended. Raises OrderRefused if a signal is not permitted.
+
+    Why SIGKILL: no plotter cleans up on SIGTERM, madMAx with several plots finishes its current one first,
+    and a stopped process ignores it.
+    """
+    killed = list(processes)
+    _signal(killed, signal.SIGKILL)
+    return _until(lambda: all(_is_dead(process) for process in killed), _KILL_S)
 
 
 def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
@@ -91,17 +95,18 @@ def _owner(process: psutil.Process) -> str:
 
 
 def _is_dead(process: psutil.Process) -> bool:
+    """True also for a zombie, which its parent has not reaped yet."""
     try:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.Error:
         return True
 
 
-def _stands(process: psutil.Process) -> bool:
+def _is_stopped(process: psutil.Process) -> bool:
     try:
         return process.status() in _STOPPED
     except psutil.Error:
-        return True  # gone
+        return True  # it has ended
 
 
 def _until(condition: Callable[[], bool], timeout_s: float) -> bool:
@@ -109,5 +114,5 @@ def _until(condition: Callable[[], bool], timeout_s: float) -> bool:
     while not condition():
         if time.monotonic() >= deadline:
             return False
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)
     return True

@@ -1,5 +1,4 @@
-"""What is remembered of each job beside its process: enough to go on after a restart, or to judge it
-when it ended while nobody watched."""
+"""The stored record of each job: enough to watch it after a restart, or to judge it if it ended meanwhile."""
 
 from __future__ import annotations
 
@@ -21,8 +20,10 @@ log = logging.getLogger(__name__)
 class Outcome(BaseModel):
     """How a job ended.
 
-    end: the same in the history's word; None in records of an earlier release.
-    result: what the task returns when it succeeded; reason and tail: why not, and the log's last lines.
+    Attributes:
+        result: what the task returns on success.
+        reason, tail: on failure, the cause and the log's last lines.
+        end: the outcome as the history names it; None in records of an earlier release.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,12 +37,18 @@ class Outcome(BaseModel):
 
     @property
     def failed(self) -> bool:
-        """Whether a plot is known to be missing: not where nobody can tell how it ended."""
+        """Whether a plot is known to be missing. False if the end is unknown."""
         return not self.succeeded and self.end is not End.UNKNOWN
 
 
 class JobRecord(BaseModel):
-    """One job. `process` (see processes.identity) is None between the order's acceptance and the start."""
+    """One job.
+
+    Attributes:
+        ours: this plotman started it.
+        process: identity of its process (processes.table); None between the acceptance and the launch.
+        started_at: start of the process.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -55,44 +62,41 @@ class JobRecord(BaseModel):
     tmp2: str | None = None
     dst: str | None = None
     process: str | None = None
-    started_at: AwareDatetime | None = None  # of the process
+    started_at: AwareDatetime | None = None
     outcome: Outcome | None = None
 
     @property
     def began_at(self) -> datetime:
-        """When its process started; where that is not known, when its order was accepted."""
+        """Start of the process; if unknown, when the order was accepted."""
         return self.started_at or self.accepted_at
 
 
 class Records:
-    """The records in a folder of the state directory, a file each.
-
-    A record goes away when its outcome has been reported, so what is here is running or unreported.
-    """
+    """The records in a folder, a file each: of jobs that run or are not reported yet."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, record: JobRecord) -> None:
-        """Raises OSError where the state directory cannot be written to."""
+        """Write a record. Raises OSError if the state directory cannot be written to."""
         statefile.write(self._path(record.task_id), record)
 
     def keep(self, record: JobRecord) -> None:
-        """Save it where that goes: what befalls a plotter is told also while the disk is full."""
+        """Write a record if possible: a full disk must not hide what happens to a plotter."""
         try:
             self.save(record)
         except OSError as error:
-            log.error("what became of job %s cannot be remembered: %s", record.task_id, error)
+            log.error("the record of job %s cannot be written: %s", record.task_id, error)
 
     def remove(self, task_id: str) -> None:
         try:
             self._path(task_id).unlink(missing_ok=True)
         except OSError as error:
-            log.error("the record of job %s cannot be removed: %s", task_id, error)
+            log.error("the record of job %s cannot be deleted: %s", task_id, error)
 
     def all(self) -> list[JobRecord]:
-        """Every readable record, oldest first. Litter of an interrupted write is swept."""
+        """Every readable record, oldest first. Deletes parts of interrupted writes."""
         for part in self._folder.glob("*.part"):
             if time.time() - part.stat().st_mtime > 60:
                 part.unlink(missing_ok=True)
@@ -100,7 +104,7 @@ class Records:
         return sorted((record for record in found if record), key=lambda record: record.accepted_at)
 
     def _path(self, task_id: str) -> Path:
-        """Raises ValueError for an id that names another folder: it comes from a message."""
+        """Raises ValueError for an id that could name another folder: ids come from messages."""
         if not is_task_id(task_id):
             raise ValueError("this task id cannot be the name of a file")
         return self._folder / f"{task_id}.json"

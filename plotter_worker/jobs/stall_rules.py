@@ -1,7 +1,7 @@
-"""Whether a plotter gets any further. Pure: one sample after the other, and a verdict.
+"""Decides whether a plotter makes progress. Pure: one sample after the other, and a verdict.
 
-A plot may be silent for long: phases on hard disks print a line each half hour. So it stands still only when
-neither log nor processor nor drives show anything. What a plotter itself says it waits for counts at once.
+A log alone does not tell: on hard disks a plotter may print one line in half an hour. A plotter is stalled if
+log, processor and drives show nothing. If the plotter itself prints that it waits, that counts at once.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from enum import StrEnum
 
 from common.model.units import human_duration
 
-# Processor time that a program takes that does nothing: timers, a Python interpreter's housekeeping.
+# Processor time of an idle program: timers, a Python interpreter's housekeeping.
 _IDLE_CPU_S = 0.05
 _IDLE_CPU_SHARE = 0.002
-# So do threads that wake one another through pipes.
+# Bytes of an idle program: threads that wake one another through pipes.
 _IDLE_IO_BYTES = 64 * 1024
-# A plotter that waits for one plot while it makes another is busy (madMAx with several).
+# A plotter that waits with one plot and works on another is busy (madMAx with several).
 _BUSY_SHARE = 0.05
 
 
 class StallKind(StrEnum):
-    WAITS = "waits"  # the plotter says so itself
-    DISK = "disk"  # it hangs in a drive, and nothing can stop or kill it
+    WAITS = "waits"  # the plotter prints it
+    DISK = "disk"  # it is blocked in a drive, and takes no signal
     SILENT = "silent"
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What processes have done so far. io_bytes: None where the kernel does not tell (another user's)."""
+    """Work of processes so far. io_bytes: None if the kernel does not show it (another user's)."""
 
     cpu_s: float = 0.0
     io_bytes: int | None = None
@@ -36,11 +36,16 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look at a plotter.
+    """Figures of a plotter at one moment.
 
-    at_s: monotonic. log_bytes: read so far. suspended: stopped by somebody. in_disk: it waits for a drive
-    (state D). words: the plotter's own for what it endlessly waits for. below: work of its children; None:
-    not looked at.
+    Attributes:
+        at_s: monotonic.
+        own: work of the plotter's process.
+        log_bytes: read so far.
+        suspended: stopped by a signal.
+        in_disk: it waits for a drive (state D).
+        waits_for: what the plotter prints that it waits for.
+        children: work of its child processes; None if not sampled.
     """
 
     at_s: float
@@ -48,32 +53,36 @@ class Sample:
     log_bytes: int = 0
     suspended: bool = False
     in_disk: bool = False
-    words: str | None = None
-    below: Work | None = None
+    waits_for: str | None = None
+    children: Work | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What is remembered of a plotter between two looks.
+    """What is kept of a plotter between two samples.
 
-    last: the newest sample. moved: the one at which it was last seen to get on. waiting: the first with the
-    plotter's words; None: it says nothing. disk_since_s: None while it does not wait for a drive.
+    Attributes:
+        last: the newest sample.
+        progressed: the sample that last showed progress.
+        waiting: the first sample with the current `waits_for`; None if the plotter prints none.
+        disk_since_s: monotonic; None if it does not wait for a drive.
     """
 
     last: Sample
-    moved: Sample
+    progressed: Sample
     waiting: Sample | None = None
     disk_since_s: float | None = None
 
     @property
-    def still_s(self) -> float:
-        """How long it has stood still."""
-        return self.last.at_s - self.moved.at_s
+    def idle_s(self) -> float:
+        """Seconds without progress."""
+        return self.last.at_s - self.progressed.at_s
 
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """overdue: it has lasted as long as plotman.yaml allows. busy: meanwhile it works on another plot."""
+    """overdue: it lasts longer than plotman.yaml allows. busy: the plotter works on another plot
+    meanwhile."""
 
     kind: StallKind
     text: str
@@ -82,34 +91,34 @@ class Stall:
 
 
 def updated(former: Activity | None, sample: Sample) -> Activity:
-    """Take one more sample into account. Time while a plotter is suspended never counts."""
-    if former is None or sample.suspended or _moved(former.moved, sample):
-        moved = sample
-    elif former.moved.below is None and sample.below is not None:
-        moved = replace(former.moved, below=sample.below)
+    """Add one sample. Time while a plotter is suspended does not count."""
+    if former is None or sample.suspended or _progressed(former.progressed, sample):
+        progressed = sample
+    elif former.progressed.children is None and sample.children is not None:
+        progressed = replace(former.progressed, children=sample.children)
     else:
-        moved = former.moved
+        progressed = former.progressed
     waiting = former.waiting if former is not None else None
-    if sample.words is None:
+    if sample.waits_for is None:
         waiting = None
     elif waiting is None or sample.suspended:
         waiting = sample
     disk_since_s = None
-    if sample.in_disk and moved is not sample:
+    if sample.in_disk and progressed is not sample:
         known = former.disk_since_s if former is not None else None
         disk_since_s = sample.at_s if known is None else known
-    return Activity(sample, moved, waiting, disk_since_s)
+    return Activity(sample, progressed, waiting, disk_since_s)
 
 
-def _moved(mark: Sample, sample: Sample) -> bool:
+def _progressed(mark: Sample, sample: Sample) -> bool:
     if sample.log_bytes != mark.log_bytes:
         return True
     elapsed_s = sample.at_s - mark.at_s
     if _worked(mark.own, sample.own, elapsed_s):
         return True
-    return (
-        mark.below is not None and sample.below is not None and _worked(mark.below, sample.below, elapsed_s)
-    )
+    if mark.children is None or sample.children is None:
+        return False
+    return _worked(mark.children, sample.children, elapsed_s)
 
 
 def _worked(mark: Work, now: Work, elapsed_s: float) -> bool:
@@ -120,25 +129,21 @@ def _worked(mark: Work, now: Work, elapsed_s: float) -> bool:
     return abs(now.io_bytes - mark.io_bytes) >= _IDLE_IO_BYTES
 
 
-def verdict(standing: Activity, limit_s: float) -> Stall | None:
-    """None while it gets on, and while somebody has suspended it. limit_s: how long it may stand still."""
-    last = standing.last
+def verdict(activity: Activity, limit_s: float) -> Stall | None:
+    """The stall of a plotter; None if it makes progress or is suspended. limit_s: when it is overdue."""
+    last = activity.last
     if last.suspended:
         return None
-    if standing.waiting is not None and last.words is not None:
-        waited_s = last.at_s - standing.waiting.at_s
-        worked_s = last.own.cpu_s - standing.waiting.own.cpu_s
+    if activity.waiting is not None and last.waits_for is not None:
+        waited_s = last.at_s - activity.waiting.at_s
+        worked_s = last.own.cpu_s - activity.waiting.own.cpu_s
         busy = worked_s > _IDLE_CPU_S + _BUSY_SHARE * waited_s
-        return Stall(StallKind.WAITS, last.words, waited_s >= limit_s, busy)
-    if standing.still_s < limit_s:
+        return Stall(StallKind.WAITS, last.waits_for, waited_s >= limit_s, busy)
+    if activity.idle_s < limit_s:
         return None
-    for_long = human_duration(standing.still_s)
-    if standing.disk_since_s is not None:
-        return Stall(
-            StallKind.DISK,
-            f"it hangs in a drive that does not answer, and has done nothing for {for_long}",
-            True,
-        )
-    return Stall(
-        StallKind.SILENT, f"no line in its log, no processor time, no disk access for {for_long}", True
-    )
+    idle = human_duration(activity.idle_s)
+    if activity.disk_since_s is not None:
+        text = f"it hangs in a drive that does not answer, and has done nothing for {idle}"
+        return Stall(StallKind.DISK, text, True)
+    text = f"no line in its log, no processor time, no disk access for {idle}"
+    return Stall(StallKind.SILENT, text, True)

@@ -1,4 +1,4 @@
-"""Carries out an order: alone in the tmp directory, a record, a log, a plotter."""
+"""Starts a plotter: locks the tmp directory, writes the record, opens the log, launches the program."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from common.config import Config
 from common.errors import OrderRefused
 from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.jobs.job import TrackedJob
-from plotter_worker.jobs.order_checks import PlotPlace
+from plotter_worker.jobs.order_checks import PlotDirectories
 from plotter_worker.jobs.records import JobRecord, Records
 from plotter_worker.plotters.registry import plotter_for
 from plotter_worker.processes.launch import launch
@@ -24,16 +24,16 @@ from plotter_worker.processes.table import ProcessTable, identity, is_running, p
 
 log = logging.getLogger(__name__)
 
-_LOCK_WAIT_S = 2.0  # whoever holds it needs some milliseconds
+_LOCK_WAIT_S = 2.0  # another plotman holds it for some milliseconds
 _SHOW_WAIT_S = 0.3
 
 
 class StartFailed(OrderRefused):
-    """The plotter cannot be started on this machine, whatever the order."""
+    """The plotter's program cannot be started on this machine, by any order."""
 
 
 class Starter:
-    """Starts the plots of one host; used by one thread at a time. settings: replaced between two starts."""
+    """Starts the plots of one host. For one thread at a time; `settings` may be replaced between starts."""
 
     def __init__(self, settings: Config, records: Records) -> None:
         self.settings = settings
@@ -42,24 +42,33 @@ class Starter:
         self._probe = Probe()
 
     def start(
-        self, task_id: str, where: PlotPlace, known: set[int], now: datetime
+        self, task_id: str, where: PlotDirectories, known: set[int], now: datetime
     ) -> tuple[TrackedJob, subprocess.Popen[bytes]]:
-        """Start one plot and remember it. known: pids of the plotters that the order was decided on.
+        """Start one plot and store its record.
 
-        Raises OrderRefused where another plotter has come to the tmp directory meanwhile, and StartFailed
-        where nothing can be started; then nothing runs or is remembered.
+        Args:
+            task_id: of the order.
+            where: the plot's directories.
+            known: pids of the plotters that the order was decided on.
+            now: when the order was accepted.
+
+        Raises:
+            OrderRefused: another plotter has started in the tmp directory meanwhile; nothing was started.
+            StartFailed: the program cannot be started; no record is left.
         """
-        with self._alone_in(where.tmp):
-            self._nobody_came(where.tmp, known)
+        with self._lock_directory(where.tmp):
+            self._must_be_free(where.tmp, known)
             job, child = self._start(task_id, where, now)
             _until_it_shows(job)
             return job, child
 
     @contextmanager
-    def _alone_in(self, tmp: str) -> Iterator[None]:
-        """While this is held no other plotman of this machine starts a plot in `tmp`. The lock is on the
-        directory itself: it leaves no file behind, and ends with its holder. Drives that know no locks
-        are used without."""
+    def _lock_directory(self, tmp: str) -> Iterator[None]:
+        """Keep other plotmans of this machine from starting a plot in `tmp`.
+
+        The lock is on the directory itself: it leaves no file behind and ends with its process. File systems
+        without locks are used without.
+        """
         try:
             fd = self._probe.run(
                 tmp, lambda: os.open(tmp, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), LOOK_DEADLINE_S
@@ -72,11 +81,11 @@ class Starter:
         finally:
             os.close(fd)
 
-    def _nobody_came(self, tmp: str, known: set[int]) -> None:
-        """The watcher looks once a second: what another plotman started since then is found here."""
+    def _must_be_free(self, tmp: str, known: set[int]) -> None:
+        """Refuse if another plotman started a plotter in `tmp` since the watcher's last scan."""
         for found in self._table.newcomers(known):
             if found.state_dir == str(self.settings.state_dir):
-                continue  # our own: a plotter's child, or one from before a restart that is known by now
+                continue  # our own: a plotter's child, or one of the last worker
             if tmp in (found.command.tmp, found.command.tmp2):
                 raise OrderRefused(
                     f"Another plotter (pid {found.pid}) has just been started in {tmp}.",
@@ -84,10 +93,10 @@ class Starter:
                 )
 
     def _start(
-        self, task_id: str, where: PlotPlace, now: datetime
+        self, task_id: str, where: PlotDirectories, now: datetime
     ) -> tuple[TrackedJob, subprocess.Popen[bytes]]:
-        # The record is written before the start: a worker that is killed in between finds the plotter by
-        # the task id in its environment.
+        # The record is written before the launch: if this worker is killed in between, the next one finds the
+        # plotter by the task id in its environment.
         settings = self.settings
         assert settings.plotting is not None
         plotter = plotter_for(settings.plotting.type)
@@ -113,9 +122,9 @@ class Starter:
             self._records.remove(task_id)
             raise StartFailed(
                 f"The plotter cannot be started: {error.strerror} ({error.filename or settings.state_dir}).",
-                "Mend that; `plotman config check` looks at logs and programs.",
+                "Repair that; `plotman config check` checks logs and programs.",
             ) from error
-        # The stagger counts from here: were it from before the launch, two starts could be too close.
+        # The stagger counts from after the launch: two starts are never closer than it says.
         started_at = datetime.now(UTC)
         record = record.model_copy(update={"process": identity(child.pid), "started_at": started_at})
         self._records.keep(record)
@@ -123,8 +132,11 @@ class Starter:
 
 
 def _until_it_shows(job: TrackedJob) -> None:
-    """Others look at the process table: only what they can see there may they not start beside. A program
-    that never looks like a plotter, such as a script around one, costs this wait with each start."""
+    """Wait until other plotmans can see the plotter in the process table.
+
+    A program that never looks like a plotter, such as a script around one, costs the whole wait at each
+    start.
+    """
     assert job.record.process is not None
     deadline = time.monotonic() + _SHOW_WAIT_S
     try:
@@ -143,7 +155,7 @@ def _lock(fd: int, tmp: str) -> None:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno not in (errno.EWOULDBLOCK, errno.EINTR):
-                log.debug("%s knows no locks: %s", tmp, error)
+                log.debug("the file system of %s has no locks: %s", tmp, error)
                 return
         else:
             return

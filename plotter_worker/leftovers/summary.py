@@ -34,8 +34,8 @@ class LeftoversSummary:
         now_s = time.monotonic()
         if now_s >= self._next_s:
             self._next_s = now_s + _EVERY_S
-            surveys = {folder: self._host.seen(folder) for folder in self._host.folders}
-            self._last = summarise(surveys, self._host.running_jobs(), time.time())
+            surveys = self._host.directories.surveys()
+            self._last = summarise(surveys, self._host.jobs.running(), time.time())
         return self._last
 
 

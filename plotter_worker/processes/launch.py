@@ -1,4 +1,4 @@
-"""Starts a plotter so that nothing that befalls us reaches it."""
+"""Starts a plotter that is independent of this worker: own session, own output, no open files of ours."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from pathlib import Path
 
 from common.names import STATE_VARIABLE as STATE_VARIABLE
 
-# A plotter carries these two in its environment: they say whose it is when all else is forgotten.
+# Variables in a plotter's environment: they identify it if its record is lost.
 TASK_ID_VARIABLE = "PLOTMAN_TASK_ID"
 NICENESS = 15  # what plotman 0.5.3 gave its plotters
 
 
 def launch(argv: Sequence[str], log: Path, task_id: str, state_dir: Path) -> subprocess.Popen[bytes]:
-    """Start `argv` in a session of its own, its output going to `log`.
+    """Start `argv` in a session of its own, with its output in `log`.
 
-    `nice` becomes the plotter (it execs), so no thread is ever started at the wrong niceness.
-    Raises OSError when the log cannot be opened or `nice` is missing; a missing plotter is told in the log.
+    `nice` executes the plotter, so that no thread ever runs at the wrong niceness; it writes to the log if
+    the program is missing.
+
+    Raises:
+        OSError: the log cannot be opened, or `nice` is missing.
     """
     environment = os.environ | {TASK_ID_VARIABLE: task_id, STATE_VARIABLE: str(state_dir)}
     with log.open("ab") as output:

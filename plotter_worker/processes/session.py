@@ -1,5 +1,4 @@
-"""Processes of one session: what a program that we started as the first of its own has started in turn, also
-where it has ended since."""
+"""Finds the processes of a session: all that a session leader started, also after it has ended."""
 
 from __future__ import annotations
 
@@ -9,19 +8,19 @@ import psutil
 
 
 def members(leader: int) -> list[psutil.Process]:
-    """Processes of the session that `leader` (a pid) began, zombies included."""
+    """Processes of the session of `leader` (a pid), zombies included."""
     found = []
     for pid in psutil.pids():
         try:
             if os.getsid(pid) == leader:
                 found.append(psutil.Process(pid))
         except (OSError, psutil.Error):
-            continue  # gone
+            continue  # ended
     return found
 
 
 def lives(leader: int) -> bool:
-    """Whether a process of that session still runs, or is stopped."""
+    """Whether a process of that session runs or is stopped."""
     return any(_status(process) not in (None, psutil.STATUS_ZOMBIE) for process in members(leader))
 
 
@@ -29,4 +28,4 @@ def _status(process: psutil.Process) -> str | None:
     try:
         return process.status()
     except psutil.Error:
-        return None  # gone
+        return None  # ended

@@ -1,8 +1,7 @@
-"""Finds plotter processes, whoever started them, without reading the whole process table each time.
+"""Finds all plotter processes of the machine without reading the whole process table each time.
 
-While no process was begun a look costs the reading of one line, else one listing of /proc; only processes
-not seen before, and young ones (a shell that is about to become a plotter), are read. Everything is read
-again once a minute.
+A scan reads one line while no process was started, else it lists /proc. It reads only processes not seen
+before, and young ones (a shell that will execute a plotter). Once a minute it reads everything.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from plotter_worker.plotters.registry import recognise
 from plotter_worker.processes.launch import STATE_VARIABLE, TASK_ID_VARIABLE
 
 _YOUNG_S = 10.0
-_FULL_LOOK_S = 60.0
-_LIST_S = 10.0  # at least so often, since some containers are not told by /proc what is begun
+_FULL_SCAN_S = 60.0
+_LIST_S = 10.0  # at least this often: in some containers /proc/loadavg shows no new processes
 _READ_BYTES = 1 << 14
 _PROC = Path("/proc")
 
@@ -32,10 +31,11 @@ _PROC = Path("/proc")
 class FoundPlotter:
     """A plotter process.
 
-    identity: names the process for ever, across reuse of its pid and reboots.
-    started_at_s: seconds since the epoch.
-    task_id, state_dir: from its environment, where a plotman ordered it.
-    log: the file that its stdout goes to, by way of its wrapper where it has one; None where that is none.
+    Attributes:
+        identity: unique, also after its pid is reused or the machine restarts.
+        started_at_s: seconds since the epoch.
+        task_id, state_dir: from its environment, if a plotman started it.
+        log: file that its stdout goes to, possibly through its wrapper; None if that is not a file.
     """
 
     pid: int
@@ -50,35 +50,37 @@ class FoundPlotter:
 
 
 class ProcessTable:
-    """Remembers what was seen, for one watcher."""
+    """Remembers the processes seen. For one thread."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()  # names in /proc, as of the last listing
         self._young: dict[int, float] = {}  # pid -> when first seen, monotonic
         self._last_pid: bytes | None = None
-        self._moved = True
-        self._next_listing = self._next_full_look = 0.0
+        self._changed = True
+        self._next_listing = self._next_full_scan = 0.0
 
     def newcomers(self, known: set[int]) -> list[FoundPlotter]:
-        """Plotters that run and whose pids are not among the `known` ones."""
+        """Running plotters whose pids are not `known`."""
         now = time.monotonic()
-        if self._may_have_come(now):
+        if self._may_have_newcomers(now):
             self._list(now)
         pids = set(self._young)
-        if now >= self._next_full_look:
-            self._next_full_look = now + _FULL_LOOK_S
+        if now >= self._next_full_scan:
+            self._next_full_scan = now + _FULL_SCAN_S
             pids = {int(name) for name in self._seen if name.isdigit()}
-        found = [plotter for pid in pids - known if (plotter := _look_at(pid))]
+        found = [plotter for pid in pids - known if (plotter := _inspect(pid))]
         self._young = {pid: since for pid, since in self._young.items() if now - since <= _YOUNG_S}
         return found
 
-    def _may_have_come(self, now: float) -> bool:
-        """Whether a process may have come since the last listing. One gets its pid a moment before it is
-        listed: what came with the last look is looked for twice."""
+    def _may_have_newcomers(self, now: float) -> bool:
+        """Whether a process may have started since the last listing.
+
+        A process gets its pid a moment before /proc lists it: after each change the next scan lists again.
+        """
         last_pid = _last_pid()
-        moved = last_pid is None or last_pid != self._last_pid
-        self._last_pid, self._moved, moved_before = last_pid, moved, self._moved
-        return moved or moved_before or now >= self._next_listing or now >= self._next_full_look
+        changed = last_pid is None or last_pid != self._last_pid
+        self._last_pid, self._changed, changed_before = last_pid, changed, self._changed
+        return changed or changed_before or now >= self._next_listing or now >= self._next_full_scan
 
     def _list(self, now: float) -> None:
         self._next_listing = now + _LIST_S
@@ -90,16 +92,18 @@ class ProcessTable:
 
 
 def _last_pid() -> bytes | None:
-    """Of the process or thread that was begun last: the fifth field of /proc/loadavg, see proc_loadavg(5).
-    None where only processes are to be seen in /proc (systemd's ProcSubset=pid)."""
+    """Pid of the newest process or thread: the fifth field of /proc/loadavg, see proc_loadavg(5).
+
+    None if /proc shows only processes (systemd's ProcSubset=pid).
+    """
     try:
         return _read("/proc/loadavg").rpartition(b" ")[2]
     except OSError:
         return None
 
 
-def _look_at(pid: int) -> FoundPlotter | None:
-    """A process that vanishes, or that we may not look into, is not there."""
+def _inspect(pid: int) -> FoundPlotter | None:
+    """The plotter of this pid; None for other processes, for one that ends, and for one we may not read."""
     try:
         raw = _cmdline(pid)
         if not raw or raw.startswith(b"nice\0"):  # a kernel thread, a zombie, or a launch
@@ -132,21 +136,24 @@ def _look_at(pid: int) -> FoundPlotter | None:
 
 
 def shows(pid: int) -> bool:
-    """Whether others can tell by now that this process is a plotter. Right after an exec, and again when
-    `nice` or `env` become the plotter, a command line is empty for a moment. Raises OSError when it is gone.
+    """Whether the process table shows by now that this process is a plotter.
+
+    After each exec, also of `nice` and `env`, a command line is empty for a moment.
+
+    Raises:
+        OSError: the process has ended.
     """
     return _is_a_plotters(_cmdline(pid))
 
 
 @lru_cache(maxsize=2048)
 def _is_a_plotters(cmdline: bytes) -> bool:
-    """Cached, since whatever else runs on the machine is looked at again each minute."""
+    """Cached, because all processes of the machine are read again each minute."""
     return recognise(_argv(cmdline), "/") is not None
 
 
 def wrapper_of(pid: int) -> int | None:
-    """Pid of the `chia plotters madmax` that started this plotter, and copies what it says from a pipe to its
-    own stdout, the log. None where nothing is in between."""
+    """Pid of the `chia plotters madmax` that started this plotter and copies its output to the log."""
     try:
         process = psutil.Process(pid)
         return process.ppid() if _is_wrapper(_parents_cmdline(process)) else None
@@ -160,19 +167,17 @@ def _is_wrapper(cmdline: bytes) -> bool:
 
 
 def _argv(cmdline: bytes) -> tuple[str, ...]:
-    """As it can be kept and told: what is no UTF-8 in it is replaced."""
+    """The arguments, with bytes that are not UTF-8 replaced, so that records and snapshots can hold them."""
     return tuple(part.decode(errors="replace") for part in cmdline.rstrip(b"\0").split(b"\0"))
 
 
 def _text(path: str) -> str:
-    """A path of this machine as it can be kept and told: what is no UTF-8 in it is replaced, and it can then
-    not be opened by it."""
+    """A path for records and snapshots, with bytes that are not UTF-8 replaced."""
     return path.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _parents_cmdline(process: psutil.Process) -> bytes:
-    """Nothing where the parent is not to be seen: it is outside of our container (pid 0), or another user's
-    while /proc shows each user only their own (hidepid)."""
+    """Empty if the parent is invisible: outside of our container (pid 0), or another user's with hidepid."""
     try:
         return _cmdline(process.ppid())
     except OSError:
@@ -185,7 +190,9 @@ def _cmdline(pid: int) -> bytes:
 
 def _read(path: str) -> bytes:
     """A small file of /proc. Raises OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # file objects take thrice as long, and this is done a lot
+    fd = os.open(
+        path, os.O_RDONLY | os.O_CLOEXEC
+    )  # a file object takes three times as long, and scans are frequent
     try:
         text = os.read(fd, _READ_BYTES)
         while text and (more := os.read(fd, _READ_BYTES)):
@@ -202,7 +209,7 @@ def _stdout_file(pid: int) -> str | None:
 
 
 def _wrappers_log(pid: int) -> str | None:
-    """None also where it may not be seen: the plotter is there all the same."""
+    """Returns None if unreadable; the plotter still counts."""
     try:
         return _stdout_file(pid)
     except OSError:
@@ -210,28 +217,32 @@ def _wrappers_log(pid: int) -> str | None:
 
 
 def open_output(process_identity: str) -> Path | None:
-    """The file that a running process' stdout goes to, to be opened also when it was deleted or has a name
-    that is no UTF-8. None where the process is gone, and where that is no file: whoever reads from a pipe
-    takes what somebody else is to read."""
+    """A path that opens the file of a running process' stdout, whatever its name is, and also if it is
+    deleted.
+
+    None if the process has ended or its stdout is no file: reading from a pipe would take data from its
+    reader.
+    """
     output = _PROC / str(pid_of(process_identity)) / "fd" / "1"
     return output if is_running(process_identity) and output.is_file() else None
 
 
 def identity(pid: int) -> str:
-    """Boot, pid and start in clock ticks since boot: unlike a time of day these never shift.
+    """Boot id, pid and start in clock ticks since boot, which do not change with the clock.
 
-    Raises OSError when there is no such process.
+    Raises:
+        OSError: there is no such process.
     """
     return f"{machine.boot_id()}:{pid}:{_stat(pid)[19]}"
 
 
 def is_of_this_boot(process_identity: str) -> bool:
-    """Whether the machine has run on since the process was started."""
+    """Whether the machine has not restarted since the process started."""
     return process_identity.split(":")[0] == machine.boot_id()
 
 
 def is_running(process_identity: str) -> bool:
-    """False also for a zombie, and for another process that has got the same pid."""
+    """Whether the process runs. False for a zombie, and for another process that got the same pid."""
     pid = pid_of(process_identity)
     try:
         return identity(pid) == process_identity and _stat(pid)[0] != "Z"

@@ -1,4 +1,4 @@
-"""A job as rows of the history: one for each plot that it made, or should have made."""
+"""Builds the history's rows of a job: one for each plot that it made, and one for a plot that failed."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.records import JobRecord, Outcome
 from plotter_worker.plotters.base import DonePlot, Mode, PlotDetails
-from plotter_worker.plotters.registry import plotter_for, recognise
+from plotter_worker.plotters.registry import plotter_for
 
 _probe = Probe()
-# An end that nobody watched was earlier than it was seen. By less than this the plotter's own sum is no
-# better: it leaves out the start of its program.
+# A job that ended while no worker ran is seen late; then the end comes from the plotter's own total time.
+# Below this difference that is not more exact: the total leaves out the start of the program.
 _UNSEEN = timedelta(minutes=2)
 _SIZES_KEPT = 1000
 
 
 class Sizes:
-    """Sizes of finished plots. A plot may be archived, and its source deleted, before its plotter's process
-    is gone: what was seen of it earlier is remembered. Used by one thread."""
+    """Remembers sizes: a plot may be archived and deleted before its plotter ends. For one thread."""
 
     def __init__(self) -> None:
         self._known: dict[str, int] = {}
@@ -34,37 +33,41 @@ class Sizes:
             del self._known[next(iter(self._known))]
 
     def of(self, path: str | None) -> int | None:
-        """None where the file is gone and was never seen, or its drive hangs."""
+        """None if the file does not exist and was never seen, or if its drive hangs."""
         if path is None:
             return None
         if path not in self._known:
             try:
-                looked = Path(path)
-                self.know(path, _probe.run(looked.parent, lambda: looked.stat().st_size, LOOK_DEADLINE_S))
+                file = Path(path)
+                self.know(path, _probe.run(file.parent, lambda: file.stat().st_size, LOOK_DEADLINE_S))
             except (Hanging, OSError):
                 return None
         return self._known[path]
 
 
 def job_of(record: JobRecord) -> TrackedJob:
-    """A job that has ended, with what its log tells, if that is still there."""
-    recognised = recognise(record.argv, "/")
-    job = TrackedJob(record, plotter_for(record.plotter), recognised[1] if recognised else None)
+    """A job that has ended, with the content of its log if that exists."""
+    job = TrackedJob.of_record(record, plotter_for(record.plotter))
     job.read_log()
     job.close_log()
     return job
 
 
 def rows_of_end(job: TrackedJob, outcome: Outcome, host: str, sizes: Sizes) -> list[PlotEnd]:
-    """A row for each plot that was made, and one for the plot that was not."""
+    """A row for each finished plot, and one for the plot that failed.
+
+    Args:
+        host: the plotter host.
+        sizes: of finished plots.
+    """
     progress = job.progress
     at = outcome.ended_at
     plots = {plot.plot_id: plot for plot in progress.plots_done}
     if outcome.succeeded:
-        for plot in _told(outcome, progress.details):
+        for plot in _of_result(outcome, progress.details):
             plots.setdefault(plot.plot_id, plot)
         return [row_of_plot(job, plot, host, at, sizes) for plot in plots.values()]
-    # All are told to be made: then it is the last one's file that is missing.
+    # If the log reports all plots as finished, the last one's file is missing.
     failed_id = None if progress.plot_id in plots and not progress.finished else progress.plot_id
     made = [row_of_plot(job, plot, host, at, sizes) for plot in plots.values() if plot.plot_id != failed_id]
     phases = progress.phase_times_s if failed_id else {}
@@ -80,8 +83,8 @@ def rows_of_end(job: TrackedJob, outcome: Outcome, host: str, sizes: Sizes) -> l
     return [*made, failed]
 
 
-def _told(outcome: Outcome, details: PlotDetails) -> Iterator[DonePlot]:
-    """The plots of a job as its result has them, for those whose log is gone or lost its last lines."""
+def _of_result(outcome: Outcome, details: PlotDetails) -> Iterator[DonePlot]:
+    """The plots in a job's result, for a job whose log was deleted or lost its last lines."""
     result = outcome.result or {}
     for plot in result.get("plots", ()):
         last = plot.get("plot_id") == result.get("plot_id")
@@ -142,10 +145,10 @@ def _row(job: TrackedJob, details: PlotDetails, host: str, plot_id: str | None) 
 def _end_of(plot: DonePlot, started_at: datetime | None, seen_at: datetime) -> datetime:
     if started_at is None or plot.total_s is None:
         return seen_at
-    told = started_at + timedelta(seconds=plot.total_s + (plot.copy_s or 0))
-    return told if seen_at - told > _UNSEEN else seen_at
+    by_plotter = started_at + timedelta(seconds=plot.total_s + (plot.copy_s or 0))
+    return by_plotter if seen_at - by_plotter > _UNSEEN else seen_at
 
 
 def _aware(local: datetime | None) -> datetime | None:
-    """A time that a plotter of this machine told."""
+    """A local time in a log of this machine, with its time zone."""
     return local.astimezone(UTC) if local else None

@@ -1,4 +1,4 @@
-"""What a plotter host keeps of its plots and of their way to a drive (common.history)."""
+"""Records a plotter host's plots and their archiving in the history (common.history)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class PlotHistory:
-    """Of the plotter's worker: plots, and which of them were archived or refused. Nothing here waits."""
+    """The history of the plotter's worker: plots, and which of them were archived or refused. Never waits."""
 
     def __init__(self, settings: Config, changed: Callable[[], None]) -> None:
         self._host = settings.host
@@ -33,11 +33,11 @@ class PlotHistory:
         self._recorder = Recorder(
             history_path(settings.state_dir, Role.PLOTTER), HistoryKind.PLOTS, changed, settings.history_kept
         )
-        self._kept: dict[str, int] = {}  # task -> plots of it that are kept
-        self._sizes = Sizes()  # the recorder's thread
+        self._kept: dict[str, int] = {}  # task id -> number of its plots that are recorded
+        self._sizes = Sizes()  # used by the recorder's thread
 
     def start(self) -> None:
-        """Keeps first what a former worker saw end, and was perhaps killed before it kept it."""
+        """Start, with the jobs that ended before a former worker was killed, which may have no rows yet."""
         self._recorder.later(self._unreported)
         self._recorder.start()
 
@@ -47,8 +47,8 @@ class PlotHistory:
     def tally(self) -> Tally:
         return self._recorder.tally()
 
-    def moved(self, job: TrackedJob) -> None:
-        """Plots of a job that makes several are kept as they are done: it may run for months."""
+    def progressed(self, job: TrackedJob) -> None:
+        """Record finished plots of a job that makes several at once: it may run for months."""
         progress = job.progress
         if len(progress.plots_done) <= self._kept.get(job.task_id, 0):
             return
@@ -57,7 +57,7 @@ class PlotHistory:
 
         def rows() -> list[Row]:
             made = [row_of_plot(job, plot, self._host, now, self._sizes) for plot in progress.plots_done]
-            return [] if progress.asked == 1 else [*made]  # the one plot is kept when its job has ended
+            return [] if progress.asked == 1 else [*made]  # a single plot is recorded when its job ends
 
         self._recorder.later(rows)
 
@@ -66,7 +66,7 @@ class PlotHistory:
         self._recorder.later(lambda: rows_of_end(job, outcome, self._host, self._sizes))
 
     def released(self, admission: Admission) -> None:
-        """A plot is on its drive, and its source is deleted."""
+        """Record a plot that is on its drive and whose source is deleted."""
         now = datetime.now(UTC)
         reservation = admission.reservation
         to_target = reservation.host.startswith(label(""))
@@ -93,7 +93,7 @@ class PlotHistory:
         self._recorder.later(rows)
 
     def refused(self, path: str, reason: str) -> None:
-        """A harvester found that a plot is no good."""
+        """Record a plot that a harvester refused."""
         row = TransferEnd(
             key=f"{path}:refused:{reason}",
             host=self._host,
@@ -111,7 +111,7 @@ class PlotHistory:
                 yield from rows_of_end(job_of(record), record.outcome, self._host, self._sizes)
 
     def _with_tries(self, row: TransferEnd) -> TransferEnd:
-        """What the archiver kept of the plot's way, as far as that can be read."""
+        """Add what the archiver recorded of the plot's transfers, if that can be read."""
         assert row.path is not None
         try:
             with reading(self._tries) as file:

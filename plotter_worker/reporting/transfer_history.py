@@ -1,4 +1,4 @@
-"""What the archiver keeps of each try to send a plot (common.history)."""
+"""Records each attempt of the archiver to send a plot in the history (common.history)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from common.worker.move_step import StepInterrupted
 
 
 class TransferHistory:
-    """Of the archiver: each try to send a plot."""
+    """The history of the archiver. Never waits."""
 
     def __init__(self, settings: Config, changed: Callable[[], None]) -> None:
         self._host = settings.host
@@ -40,7 +40,7 @@ class TransferHistory:
 
     @contextmanager
     def trying(self, path: str, harvester: str, task_id: str | None) -> Iterator[Callable[[Delivery], None]]:
-        """Keep how the body ends: it tells what this yields of the delivery, or raises."""
+        """Record how the body ends: it passes its Delivery to the function that this yields, or raises."""
         started_at = datetime.now(UTC)
 
         def keep(end: End, **known: object) -> None:

@@ -1,9 +1,9 @@
-"""Which plots of this host a harvester has all the bytes of, and so may have taken in.
+"""Remembers which harvester or target received all bytes of a plot, and which file that was.
 
-On this machine's disk, since the notice board may be wiped: were that forgotten, the plot would be sent to
-another harvester as well, and be farmed twice. Written by the archiver, read by the plotter's worker, which
-strikes out what is no copy. A source is deleted only if its bytes reached whoever says to have them: with a
-harvester's rights in Redis, anybody can say so.
+On this machine's disk, because the board may be wiped: without this the plot would be sent to another
+harvester, too, and be farmed twice. The archiver writes it; the plotter's worker reads it and removes failed
+copies. A source is deleted only if its bytes reached the host that claims to have them: a harvester's Redis
+password is enough to send such a claim.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from pydantic import BaseModel, ConfigDict
 
 from common.system import statefile
 
-_KEPT = 5000  # the latest; a source waits for minutes, not for so many plots
+_KEPT = 5000  # the latest; a source is released within minutes
 
 
 class SourceFile(BaseModel):
-    """A source as it was before it was read. receiver: harvester, or label of a target, that has these bytes.
-    The inode is left out: some file systems make another one up later."""
+    """A source before it was read. receiver: harvester, or label of a target, that has these bytes.
+
+    Without the inode, which some file systems change later.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -38,8 +40,7 @@ class SourceFile(BaseModel):
 
 
 class Delivered(BaseModel):
-    """harvesters: path of the source -> harvester, in the order in which they got them. sources: by path;
-    a record of an older plotman has a harvester and no source."""
+    """By path of the source, the latest last. A record of an older plotman has a harvester and no source."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -53,19 +54,22 @@ class DeliveredFile:
         self._seen: tuple[tuple[int, int], Delivered] = ((0, 0), Delivered())
 
     def put(self, path: str, harvester: str, source: os.stat_result | None = None) -> None:
-        """Durable when it returns. Raises OSError where it cannot be written: the plot must not be taken in
-        then. Whether a former plot is gone is not asked: its drive may be away for a moment.
+        """Remember a copy durably. Entries of sources that do not exist stay: their drive may be unmounted.
 
-        source: the file before it was read; None: not known, as in records of an older plotman.
+        Args:
+            source: the file before it was read; None: not known.
+
+        Raises:
+            OSError: it cannot be written; the plot must not be admitted then.
         """
         self._put(path, SourceFile.of(source, harvester) if source else None, harvester)
 
     def put_target(self, path: str, target: str, source: os.stat_result) -> None:
-        """The same for an archiving target, which no harvester looks after."""
+        """Remember a copy on an archiving target of plotman 0.5.3."""
         self._put(path, SourceFile.of(source, target), None)
 
     def _put(self, path: str, source: SourceFile | None, harvester: str | None) -> None:
-        with self._alone():
+        with self._locked():
             known = self._read()
             harvesters = dict(known.harvesters)
             if harvester is not None:
@@ -75,8 +79,8 @@ class DeliveredFile:
             self._write(harvesters, {**sources, path: source} if source else sources)
 
     def forget(self, path: str, harvester: str) -> None:
-        """This harvester does not have the plot, it is said. Durable when it returns. Raises OSError."""
-        with self._alone():
+        """Forget the copy durably. Raises OSError."""
+        with self._locked():
             known = self._read()
             if known.harvesters.get(path) != harvester:
                 return
@@ -86,19 +90,19 @@ class DeliveredFile:
             )
 
     def has(self, path: str, receiver: str, source: os.stat_result) -> bool:
-        """Whether all bytes of this very file reached the receiver, or were compared with its copy."""
+        """Whether all bytes of this file, by its lstat, reached the receiver or equal its copy."""
         known = self._read()
         if (sent := known.sources.get(path)) is not None:
             return sent == SourceFile.of(source, receiver)
         return known.harvesters.get(path) == receiver
 
     def harvester_of(self, path: str) -> str | None:
-        """Harvester that has all bytes of this plot; None where no transfer of it was completed."""
+        """Harvester that has all bytes of this plot; None if no transfer of it was completed."""
         return self._read().harvesters.get(path)
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Nobody else changes the file meanwhile, no other process either."""
+    def _locked(self) -> Iterator[None]:
+        """Lock the file against other threads and processes."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""The plotter's history for those who ask."""
+"""The task that returns pages of a plotter's history."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def history(**arguments: Any) -> dict[str, Any]:
     if order.kind is HistoryKind.PLOTS:
         return page(order, [(own, None)])
     if order.kind is HistoryKind.TRANSFERS:
-        # The archiver does one thing at a time, and would answer only after its transfer. Of its tries only
-        # those that failed: what came of the others is told here.
+        # The archiver's queue would answer only after its current transfer, so its file is read here. Only
+        # its failed attempts: this worker's file has the result of the others.
         tries: Source = (history_path(state_dir, Role.ARCHIVER), frozenset({End.FAILED}))
         return page(order, [(own, None), tries])
     raise OrderRefused(

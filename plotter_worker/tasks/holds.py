@@ -1,4 +1,4 @@
-"""Tasks by which persons stop, drain and release a plotter host and its directories."""
+"""Tasks by which operators pause and drain a plotter host and its directories, and lift these holds."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from plotter_worker.service import current
 
 @shared_task(name=names.PAUSE, throws=(OrderRefused,))
 def pause(host: str, **order: Any) -> str:
-    """Start no more plots on `host`, or no more transfers. What runs goes on. Arguments: HoldOrder.
+    """Start no more plots on `host`, or no more transfers; running ones continue. Arguments: HoldOrder.
 
-    Returns a sentence. Raises OrderRefused.
+    Returns:
+        A sentence.
     """
     message = holds.read_order(host, order, HoldOrder)
     if message.dir is not None:
@@ -30,48 +31,51 @@ def pause(host: str, **order: Any) -> str:
         text = "starts no more plots"
     else:
         text = f"starts {counted(message.after, 'more plot')}"
-    return f"{host} {current(host).steered.hold(message, message.what, text)}"
+    return f"{host} {current(host).operator.hold(message, message.what, text)}"
 
 
 @shared_task(name=names.UNPAUSE, throws=(OrderRefused,))
 def unpause(host: str, **order: Any) -> str:
     """Start plots on `host` as the rules allow, also after plotters that died at once; or transfers.
-    Arguments: HoldOrder, of which `what` counts."""
-    steered = current(host).steered
+    Arguments: HoldOrder, of which only `what` counts."""
+    operator = current(host).operator
     if holds.read_order(host, order, HoldOrder).what == holds.ARCHIVING:
-        return f"{host} {steered.let_go([holds.ARCHIVING], 'sends plots as the rules allow')}"
-    return f"{host} {steered.unpause()}"
+        return f"{host} {operator.lift([holds.ARCHIVING], 'sends plots as the rules allow')}"
+    return f"{host} {operator.unpause()}"
 
 
 @shared_task(name=names.DRAIN, throws=(OrderRefused,))
 def drain(host: str, **order: Any) -> str:
-    """No new plots in or for a directory of `host`, or on it at all; plots that lie there leave. Arguments:
-    HoldOrder, of which `dir` names a tmp, tmp2 or dst directory."""
+    """Start no new plots in or for a directory of `host`, or on `host` at all; finished plots are still
+    moved.
+    Arguments: HoldOrder, of which `dir` names a tmp, tmp2 or dst directory."""
     message = holds.read_order(host, order, HoldOrder)
     plotter = current(host)
     key = _key(plotter, message)
     what = "is drained" if key == holds.ALL else f"is drained of {key}"
-    return f"{host} {plotter.steered.hold(message.model_copy(update={'after': None}), key, what)}"
+    return f"{host} {plotter.operator.hold(message.model_copy(update={'after': None}), key, what)}"
 
 
 @shared_task(name=names.UNDRAIN, throws=(OrderRefused,))
 def undrain(host: str, **order: Any) -> dict[str, Any]:
-    """The opposite of `drain`, for the same directory, for the host as a whole, or with everything=true for
-    the host and all its directories. Arguments: LiftOrder.
+    """Lift the drain of a directory, of the host as a whole, or with everything=true of the host and all its
+    directories. Arguments: LiftOrder.
 
-    Returns `answer` (a sentence), `lifted`, and for an order for the host `drained` (what still is): the host
-    by its name, directories by their paths. Raises OrderRefused.
+    Returns:
+        `answer` (a sentence), `lifted`, and for an order for the host `drained` (what still is): the host by
+        its name, directories by their paths.
     """
     plotter = current(host)
     message = holds.read_order(host, order, LiftOrder)
-    drained = plotter.steered.drains()
+    drained = plotter.operator.drains()
     key = _key(plotter, message)
     keys = drained if message.everything else [one for one in drained if one == key]
     left = [one for one in drained if one not in keys] if key == holds.ALL else []
     what = "takes plots as the rules allow" if key == holds.ALL else f"takes plots in {key} again"
-    words, told = holds.lifted(host, keys, left)
-    return {"answer": f"{host} {plotter.steered.let_go([key, *keys], what, words)}", **told}
+    suffix, fields = holds.lifted(host, keys, left)
+    return {"answer": f"{host} {plotter.operator.lift([key, *keys], what, suffix)}", **fields}
 
 
 def _key(plotter: PlotterHost, order: HoldOrder) -> str:
-    return holds.key_of(order, "tmp or dst directory", plotter.folders, plotter.steered.now.holds)
+    paths = plotter.directories.paths()
+    return holds.key_of(order, "tmp or dst directory", paths, plotter.operator.state.holds)

@@ -21,42 +21,49 @@ from plotter_worker.service import current
 
 @shared_task(name=LEFTOVERS, throws=(OrderRefused,))
 def leftovers(host: str, tmp: str | None = None, older_s: float | None = None) -> dict[str, Any]:
-    """Unfinished files on `host` of plots that nobody makes any more. Deletes nothing.
+    """List unfinished files on `host` of plots that no plotter works on. Deletes nothing.
 
-    tmp: only in this tmp, tmp2 or dst directory. older_s: left alone for so long; at least 300, the default.
-    Returns `leftovers` (path, folder, inode, mtime_ns, size_bytes, allocated_bytes, owner, plot_id, program,
-    age_s), `kept` (the same with the `reason`) and `troubles` (directories that do not answer).
+    Args:
+        host: the plotter host.
+        tmp: only in this tmp, tmp2 or dst directory.
+        older_s: unchanged for this long; at least 300, the default.
+
+    Returns:
+        `leftovers` (path, folder, inode, mtime_ns, size_bytes, allocated_bytes, owner, plot_id, program,
+        age_s), `kept` (the same with the `reason`) and `troubles` (directories that do not answer).
     """
     plotter = current(host)
     folders = _folders(plotter, tmp)
-    evidence = _evidence(plotter)  # before the listing: what starts in between has no old files
+    evidence = _evidence(plotter)  # before the listing: a plotter that starts in between has no old files
     files, troubles = list_scratch(folders)
     now_s = time.time()
     found, kept = sort(files, evidence, now_s, _quiet_s(older_s))
     return {
-        "leftovers": [_told(file, now_s) for file in found],
-        "kept": [_told(entry.file, now_s) | {"reason": entry.reason} for entry in kept],
+        "leftovers": [_as_json(file, now_s) for file in found],
+        "kept": [_as_json(entry.file, now_s) | {"reason": entry.reason} for entry in kept],
         "troubles": troubles,
     }
 
 
 @shared_task(name=CLEANUP, throws=(OrderRefused,))
 def cleanup(host: str, **order: Any) -> dict[str, Any]:
-    """Delete exactly these `files` (path, inode, mtime_ns and size_bytes as `leftovers` told them), each only
-    if it is unchanged and still a leftover. Returns `deleted` (paths), `freed_bytes`, and `refused` (path,
-    reason).
+    """Delete exactly these `files` (path, inode, mtime_ns and size_bytes as `leftovers` returned them), each
+    only if it is unchanged and still a leftover.
+
+    Returns:
+        `deleted` (paths), `freed_bytes`, and `refused` (path, reason).
     """
     message = CleanupOrder.read(host=host, **order)
     plotter = current(host)
     report = delete(
         [Wanted(**file.model_dump()) for file in message.files],
-        plotter.folders,
+        plotter.directories.paths(),
         lambda: _evidence(plotter),
         _quiet_s(message.older_s),
     )
     if report.deleted:
-        plotter.news.leftovers_deleted(len(report.deleted), report.freed_bytes)
-        plotter.look_again()
+        plotter.events.leftovers_deleted(len(report.deleted), report.freed_bytes)
+        plotter.directories.refresh()
     return {
         "deleted": report.deleted,
         "freed_bytes": report.freed_bytes,
@@ -65,23 +72,24 @@ def cleanup(host: str, **order: Any) -> dict[str, Any]:
 
 
 def _folders(plotter: PlotterHost, tmp: str | None) -> list[str]:
+    folders = plotter.directories.paths()
     if tmp is None:
-        return plotter.folders
-    chosen = [folder for folder in plotter.folders if folder.rstrip("/") == tmp.rstrip("/")]
+        return folders
+    chosen = [folder for folder in folders if folder.rstrip("/") == tmp.rstrip("/")]
     if not chosen:
-        known = ", ".join(plotter.folders)
+        known = ", ".join(folders)
         raise OrderRefused(f"{tmp} is no tmp or dst directory of {plotter.name}.", f"It has {known}.")
     return chosen
 
 
 def _evidence(plotter: PlotterHost) -> Evidence:
-    """What runs, with what this host's logs tell of it."""
+    """Running plotters, with the plot ids in their logs."""
     known: dict[int, set[str]] = {}
-    for job in plotter.running_jobs():
+    for job in plotter.jobs.running():
         progress = job.progress
-        told = (progress.plot_id, *(plot.plot_id for plot in progress.plots_done))
+        plot_ids = (progress.plot_id, *(plot.plot_id for plot in progress.plots_done))
         if job.record.process is not None:
-            known[pid_of(job.record.process)] = {plot_id for plot_id in told if plot_id is not None}
+            known[pid_of(job.record.process)] = {plot_id for plot_id in plot_ids if plot_id is not None}
     return gather(known)
 
 
@@ -89,7 +97,7 @@ def _quiet_s(older_s: float | None) -> float:
     return max(QUIET_S, older_s or 0.0)
 
 
-def _told(file: File, now_s: float) -> dict[str, Any]:
+def _as_json(file: File, now_s: float) -> dict[str, Any]:
     scratch = scratch_of(file.name)
     return {
         "path": file.path,

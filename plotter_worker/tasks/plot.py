@@ -1,4 +1,4 @@
-"""Tasks of the plotter's queue."""
+"""The task of a plot, from its order to its end."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from kombu.exceptions import OperationalError
 
 from common.errors import BrokerError, OrderRefused, PlotFailed
 from common.model.messages import PlotOrder
+from common.model.snapshot import Job
 from common.model.units import human_duration
 from common.names import PLOT, is_task_id
 from common.store import Board
 from common.worker.pool import StopEvent, StopReason, stay_findable, stop_event
 from plotter_worker.host.plotter_host import PlotterHost
-from plotter_worker.jobs.job import A_PERSON, TrackedJob
+from plotter_worker.jobs.job import AN_OPERATOR, TrackedJob
 from plotter_worker.jobs.order_checks import AlreadyTaken
 from plotter_worker.jobs.records import Outcome
 from plotter_worker.service import ServedPlotter, current, serving
@@ -25,14 +26,13 @@ from plotter_worker.tasks.progress import PAUSE_S, ProgressEvents
 
 log = logging.getLogger(__name__)
 
-# A task that hears nothing looks by itself: for what its plot is to take still, in minutes, and to tell of it
-# again.
-_LOOK_S = 60.0
+# Without changes the task reports by itself after this time: the ETA shrinks, and Flower may have restarted.
+_REPORT_S = 60.0
 _REDIS_PAUSE_S = 2.0
 
 
 class PlotTask(Task):
-    """A job is done with when Celery's backend has its result, and no earlier."""
+    """Forgets a job as soon as Celery's backend has its result, and no earlier."""
 
     abstract = True
 
@@ -45,39 +45,45 @@ class PlotTask(Task):
 
 
 def _reported(task_id: str, kwargs: dict[str, Any]) -> None:
-    host = current(kwargs["host"])
-    if job := host.job(task_id):
-        host.reported(job)
+    plotter = current(kwargs["host"])
+    if job := plotter.jobs.get(task_id):
+        plotter.reported(job)
 
 
 @shared_task(bind=True, base=PlotTask, name=PLOT, throws=(OrderRefused, PlotFailed))
 def plot(self: Any, host: str, **order: Any) -> dict[str, Any]:
-    """One plot, from its order to its end.
+    """Make one plot.
 
-    host, and optionally tmp, dst: where (see common.model.messages.PlotOrder). Returns plot_id, k, path,
-    phase_times_s, total_s, ...; of a plotter without a log only the reason why these are not known. Raises
-    OrderRefused when nothing was started, PlotFailed with the last lines of the log when the plotter ended
-    without its plot.
+    Args:
+        host: the plotter host.
+        order: fields of common.model.messages.PlotOrder, such as `tmp` and `dst`.
+
+    Returns:
+        plot_id, k, path, phase_times_s, total_s, ...; for a plotter without a log `reason` instead.
+
+    Raises:
+        OrderRefused: nothing was started.
+        PlotFailed: the plotter ended without its plot; has the last lines of the log.
     """
     message = PlotOrder.read(host=host, **order)
     served = serving(host)
-    plotter = served.plots
+    plotter = served.plotter
     task_id = self.request.id
     if not is_task_id(task_id):
-        raise OrderRefused("The task's id is not one that can be kept.", "Leave it to Celery to make one.")
+        raise OrderRefused("The task's id cannot be the name of a file.", "Let Celery create the id.")
     try:
-        job = plotter.claim(task_id)
+        job = plotter.jobs.claim(task_id)
         if job is None:
             if message.adopt:
-                raise Ignore(f"job {task_id} is over and reported")
+                raise Ignore(f"job {task_id} has ended and is reported")
             job = plotter.take_order(task_id, message)
     except AlreadyTaken as error:
-        raise Ignore(str(error)) from error  # the other task of this id tells how the plot ends
+        raise Ignore(str(error)) from error  # the other task of this id reports the end
     except OrderRefused:
         _forget_order(served.board, host, task_id)
         raise
     try:
-        outcome = _stand_for(self, served, job)
+        outcome = _represent(self, served, job)
     finally:
         plotter.unclaim(job)
     if outcome.failed:
@@ -86,75 +92,74 @@ def plot(self: Any, host: str, **order: Any) -> dict[str, Any]:
 
 
 def _forget_order(board: Board, host: str, task_id: str) -> None:
-    """An order that is refused holds nobody up until it expires."""
+    """Delete a refused order from the board, where it counts as a running job until it expires."""
     try:
         board.drop_orders(host, [task_id])
     except BrokerError as error:
         log.debug("the order expires by itself: %s", error)
 
 
-def _stand_for(task: Any, served: ServedPlotter, job: TrackedJob) -> Outcome:
-    """Report progress until the job has ended and Redis is there to take the result.
+def _represent(task: Any, served: ServedPlotter, job: TrackedJob) -> Outcome:
+    """Report progress until the job has ended and Redis can store the result.
 
-    Raises Ignore when this worker leaves (the plotter goes on, and its next worker takes the job up) or
-    when a person terminates the plot.
+    Raises:
+        Ignore: this worker stops (the next one takes over the job), or an operator terminated the plot.
     """
-    plotter = served.plots
+    plotter = served.plotter
     event = stop_event(task.request.id)
     event.on_set(job.changed)
     events = ProgressEvents(task, job.record.started_at)
-    seen, text = -1, progress_text(job)
+    seen, text = -1, progress_text(plotter.snapshot_of(job))
     while job.outcome is None:
-        _let_go_if_asked(event, plotter, job)
+        _stop_if_set(event, plotter, job)
         stay_findable(task.request.id)
-        seen = job.wait_change(seen, PAUSE_S if events.is_news(text) else _LOOK_S)
-        text = progress_text(job)
-        events.tell(text)
-    while not _redis_is_there(served.board):
-        _let_go_if_asked(event, plotter, job)
+        seen = job.wait_change(seen, PAUSE_S if events.is_new(text) else _REPORT_S)
+        text = progress_text(plotter.snapshot_of(job))
+        events.report(text)
+    while not _redis_answers(served.board):
+        _stop_if_set(event, plotter, job)
         event.wait(_REDIS_PAUSE_S)
-    if job.killed_by == A_PERSON and not job.outcome.succeeded:
+    if job.killed_by == AN_OPERATOR and not job.outcome.succeeded:
         _end_as_revoked(task)
         plotter.reported(job)
-        raise Ignore("stopped by a person")
+        raise Ignore("stopped by an operator")
     return job.outcome
 
 
 def _end_as_revoked(task: Any) -> None:
-    """`plotter_worker.kill` ended the plot: its task looks as after Flower's Terminate."""
+    """Give the task of a plot that `plotter_worker.kill` ended the same state as Flower's Terminate."""
     task.backend.mark_as_revoked(task.request.id, "terminated", request=task.request, store_result=True)
     try:
         task.send_event("task-revoked", terminated=True, signum=int(signal.SIGTERM), expired=False)
     except (OperationalError, OSError) as error:
-        log.debug("revocation not told: %s", error)
+        log.debug("the event of the revocation cannot be sent: %s", error)
 
 
-def _let_go_if_asked(event: StopEvent, plotter: PlotterHost, job: TrackedJob) -> None:
+def _stop_if_set(event: StopEvent, plotter: PlotterHost, job: TrackedJob) -> None:
+    """End the task if its event is set, and the plot as well if an operator terminated it. Raises Ignore."""
     if not event.is_set():
         return
     if event.reason is StopReason.TERMINATED:
         plotter.terminate(job)
         plotter.reported(job)
         raise Ignore("terminated")
-    raise Ignore("this worker leaves; the plotter goes on")
+    raise Ignore("this worker stops; the plotter runs on")
 
 
-def progress_text(job: TrackedJob) -> str:
-    """What Flower shows of a running plot: `6b4e7375 phase 2:3 43% eta 1h 12m`."""
-    notice = job.brief()
-    plot_id = job.progress.plot_id
-    parts = [plot_id[:8]] if plot_id else []
-    parts.append(f"phase {notice.phase}" if notice.phase else "phase unknown")
-    if notice.percent is not None:
-        parts.append(f"{notice.percent:.0f}%")
-    if notice.eta_s is not None:
-        parts.append(f"eta {human_duration(notice.eta_s)}")
-    if notice.stalled:
-        parts.append(f"stalled: {notice.stalled}")
+def progress_text(job: Job) -> str:
+    """Text for Flower: `6b4e7375 phase 2:3 43% eta 1h 12m`."""
+    parts = [job.plot_id[:8]] if job.plot_id else []
+    parts.append(f"phase {job.phase}" if job.phase else "phase unknown")
+    if job.percent is not None:
+        parts.append(f"{job.percent:.0f}%")
+    if job.eta_s is not None:
+        parts.append(f"eta {human_duration(job.eta_s)}")
+    if job.stalled:
+        parts.append(f"stalled: {job.stalled}")
     return " ".join(parts)
 
 
-def _redis_is_there(board: Board) -> bool:
+def _redis_answers(board: Board) -> bool:
     try:
         board.ping()
     except BrokerError:

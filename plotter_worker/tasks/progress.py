@@ -1,4 +1,4 @@
-"""What Flower shows of a task that runs: an event whose text stands in the task's result."""
+"""Shows a running task's progress in Flower: an event with the text as the task's result."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from kombu.exceptions import OperationalError
 log = logging.getLogger(__name__)
 
 PAUSE_S = 1.0  # between two events of one task
-# The same text is told again: a Flower that was restarted knows of no task until it hears of it. A bit less
-# than the time after which a task that hears nothing looks by itself.
+# The same text is sent again, because a restarted Flower shows a task only after its next event. A bit less
+# than the time after which a task without changes reports by itself.
 AGAIN_S = 55.0
 
 
 class ProgressEvents:
-    """Of one run of one task. began_at: when its work began, which may be long before this run."""
+    """Events of one run of a task. began_at: start of its work, possibly long before this run."""
 
     def __init__(self, task: Any, began_at: datetime | None = None) -> None:
         self._task = task
         self._began_s = began_at.timestamp() if began_at else time.time()
-        self._told = ""
+        self._sent = ""
         self._last_s = float("-inf")
 
-    def is_news(self, text: str) -> bool:
-        return text != self._told
+    def is_new(self, text: str) -> bool:
+        return text != self._sent
 
-    def tell(self, text: str) -> None:
-        """Tell it if it is news or long ago; without Redis nobody sees it, and that is all."""
+    def report(self, text: str) -> None:
+        """Send the text if it is new or was sent long ago. Without Redis it is dropped."""
         since_s = time.monotonic() - self._last_s
-        if since_s < (PAUSE_S if self.is_news(text) else AGAIN_S):
+        if since_s < (PAUSE_S if self.is_new(text) else AGAIN_S):
             return
-        self._told, self._last_s = text, time.monotonic()
+        self._sent, self._last_s = text, time.monotonic()
         request = self._task.request
         try:
             self._task.send_event(
@@ -46,4 +46,4 @@ class ProgressEvents:
                 started=self._began_s,
             )
         except (OperationalError, OSError) as error:
-            log.debug("progress is not told: %s", error)
+            log.debug("progress cannot be sent: %s", error)

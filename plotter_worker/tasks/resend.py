@@ -1,36 +1,71 @@
-"""Plots that are sent again, though a harvester refused them, or was sent all their bytes."""
+"""Tasks for plots that a harvester refused or lost, and that an operator has sent again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from celery import shared_task
+
+from common import names
 from common.errors import ManyPlots, NoSuchPlot, OrderRefused
+from common.model.messages import one_line
 from common.model.pending import may_have_it, under_way
 from common.model.selectors import fits_file
-from plotter_worker.service import ServedPlotter
-from plotter_worker.state.delivered import DeliveredFile
+from plotter_worker.directories.release import own_plot
+from plotter_worker.service import ServedPlotter, serving
+
+_LONGEST_REASON = 1000
 
 
-def refused(plotter: ServedPlotter, plot: str) -> str:
-    """Forget that a harvester did not take it; answers its path. Raises NoSuchPlot, ManyPlots."""
-    steered = plotter.plots.steered
-    path = _the_one(plotter, plot, "refused plot", steered.refused_plots())
-    steered.change(lambda steering: steering.allow(path), f"sends {path} again")
-    plotter.board.drop_move(plotter.host, path)
+@shared_task(name=names.RESEND, throws=(OrderRefused,))
+def resend(host: str, plot: str, lost: str | None = None) -> str:
+    """Send a plot again: one that was refused, or with `lost` one that waits for this harvester, which is
+    lost for good. plot: its path, its name or the start of its id."""
+    served = serving(host)
+    path = resend_refused(served, plot) if lost is None else give_up(served, plot, lost)
+    return f"{host}: {path} is sent again"
+
+
+@shared_task(name=names.REFUSE, throws=(OrderRefused,), ignore_result=True)
+def refuse(host: str, path: str, reason: str) -> None:
+    """Keep a plot that a harvester refused, and send it only after `resend`."""
+    served = serving(host)
+    refused = str(own_plot(path, served.plotter.plot_dirs))
+    reason = one_line(reason, _LONGEST_REASON)
+    served.plotter.operator.refuse_plot(refused, reason)
+    served.history.refused(refused, reason)
+
+
+@shared_task(name=names.NOT_COPIED, throws=(OrderRefused,), ignore_result=True)
+def not_copied(host: str, path: str, harvester: str) -> None:
+    """Forget a harvester's copy, which its drive returned with other bytes than it received."""
+    forget_copy(serving(host), path, harvester)
+
+
+def resend_refused(served: ServedPlotter, plot: str) -> str:
+    """Forget that a harvester refused the plot; returns its path. Raises NoSuchPlot, ManyPlots."""
+    operator = served.plotter.operator
+    path = _only_match(served, plot, "refused plot", sorted(operator.state.refused))
+    operator.change(
+        lambda state: state.with_refused_only(state.refused.keys() - {path}), f"sends {path} again"
+    )
+    served.board.drop_move(served.host, path)
     return path
 
 
-def given_up(plotter: ServedPlotter, plot: str, harvester: str) -> str:
-    """Forget that this harvester may have it, so that it goes to any; answers its path. Whether the harvester
-    is there a plotter may not know: whoever asks has looked.
+def give_up(served: ServedPlotter, plot: str, harvester: str) -> str:
+    """Forget that this harvester may have the plot, so that another gets it; returns the plot's path.
 
-    Raises NoSuchPlot, ManyPlots; OrderRefused where the plot does not wait for this harvester, or somebody
-    works on its move.
+    A plotter does not know whether the harvester is lost: the caller has checked.
+
+    Raises:
+        NoSuchPlot, ManyPlots: `plot` names none or several.
+        OrderRefused: the plot does not wait for this harvester, or its move is under way.
     """
-    copied = {plot.path: plot.copied_to for plot in plotter.plots.snapshot().plots}
-    path = _the_one(plotter, plot, "finished plot", sorted(copied))
-    moves = plotter.board.moves([plotter.host]).get(plotter.host, [])
+    copied = {plot.path: plot.copied_to for plot in served.plotter.snapshot().plots}
+    path = _only_match(served, plot, "finished plot", sorted(copied))
+    moves = served.board.moves([served.host]).get(served.host, [])
     last = next((move for move in moves if move.path == path), None)
     if may_have_it(copied[path], last) != harvester:
         raise OrderRefused(f"{path} does not wait for {harvester}.", "See what it does: `plotman why`.")
@@ -38,31 +73,27 @@ def given_up(plotter: ServedPlotter, plot: str, harvester: str) -> str:
         raise OrderRefused(
             f"{path} is under way to {last.harvester} (step {last.step}).", "Try again in a minute."
         )
-    _delivered(plotter).forget(path, harvester)
+    served.plotter.delivered.forget(path, harvester)
     if last is not None and last.harvester == harvester:
-        plotter.board.drop_move(plotter.host, path)
-    news = plotter.plots.news
-    news.steered(f"sends {path} again: harvester {harvester}, which may have it, is given up")
-    news.publish_now()
+        served.board.drop_move(served.host, path)
+    events = served.plotter.events
+    events.operator_changed(f"sends {path} again: harvester {harvester}, which may have it, is given up")
+    events.publish_now()
     return path
 
 
-def not_copied(plotter: ServedPlotter, path: str, harvester: str) -> None:
-    """What the harvester got of the plot is no good, as it says itself. Raises OSError."""
-    _delivered(plotter).forget(path, harvester)
-    plotter.plots.news.changed()
+def forget_copy(served: ServedPlotter, path: str, harvester: str) -> None:
+    """Forget that this harvester received the plot. Raises OSError."""
+    served.plotter.delivered.forget(path, harvester)
+    served.plotter.events.changed()
 
 
-def _delivered(plotter: ServedPlotter) -> DeliveredFile:
-    return DeliveredFile(plotter.plots.settings.state_dir)
-
-
-def _the_one(plotter: ServedPlotter, plot: str, kind: str, known: Sequence[str]) -> str:
+def _only_match(served: ServedPlotter, plot: str, kind: str, known: Sequence[str]) -> str:
     found = [path for path in known if fits_file(plot, path)]
     if len(found) != 1:
         error = ManyPlots if found else NoSuchPlot
         raise error(
-            f"{plot} names {'more than one' if found else 'no'} {kind} of {plotter.host}.",
+            f"{plot} names {'more than one' if found else 'no'} {kind} of {served.host}.",
             f"{kind.capitalize()}s: {', '.join(found or known) or 'none'}.",
         )
     return found[0]

@@ -1,4 +1,4 @@
-"""The plotter host's task for archiving targets of plotman 0.5.3; `release` follows it, as ever."""
+"""The task that copies plots to the archiving targets of plotman 0.5.3; `release` follows it as usual."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ log = logging.getLogger(__name__)
 
 @shared_task(name=names.ARCHIVE_TO_TARGET, bind=True, throws=(PlotmanError,))
 def archive_to_target(self: Task, **arguments: Any) -> dict[str, Any]:
-    """Copy a plot to this host's target, and see that the copy is whole. TargetOrder; answer: Admission."""
+    """Copy a plot to this host's target, and check that the copy is whole. TargetOrder; answer: Admission."""
     order = TargetOrder.read(**arguments)
     sender = archiver.current(order.host)
     if sender.target is None:
         raise OrderRefused(
-            f"plotman.yaml of {order.host} names no target but the harvesters.", "Look at archiving.target."
+            f"plotman.yaml of {order.host} names no target but harvesters.", "Check archiving.target."
         )
 
     events = ProgressEvents(self)
 
-    def tell(progress: TransferProgress) -> None:
-        events.tell(progress_text(progress))
+    def report(progress: TransferProgress) -> None:
+        events.report(progress_text(progress))
 
     if sender.target.sends(order.path) or not Path(order.path).exists():
-        log.info("%s is not sent: it is being sent already, or is gone from here", order.path)
+        log.info("%s is not sent: it is being sent already, or does not exist any more", order.path)
         raise Ignore
 
     step = Step(
@@ -60,7 +60,7 @@ def archive_to_target(self: Task, **arguments: Any) -> dict[str, Any]:
             sender.moves.working(step),
             sender.history.trying(order.path, step.harvester, self.request.id) as delivered,
         ):
-            admission = sender.send_to_target(sender.target, order, tell, stop_event(self.request.id))
+            admission = sender.send_to_target(sender.target, order, report, stop_event(self.request.id))
             delivered(Delivery(reservation=admission.reservation, took_s=admission.took_s))
     except StepInterrupted:
         raise Ignore from None

@@ -189,7 +189,7 @@ class Bench:
     def _round(self) -> float:
         """Seconds until the next one is due."""
         for event in list(self.outlet.events):
-            job = self.host.job(event.task_id or "")
+            job = self.host.jobs.get(event.task_id or "")
             if event.kind in ("plot-done", "plot-failed", "plot-ended") and job is not None:
                 self.host.reported(job)
         now = datetime.now(UTC)

@@ -99,7 +99,7 @@ class Farm:
 
     def allow(self, plots: int) -> None:
         """Let only so many plots start. Before `up`."""
-        OperatorStateFile(self.state).pause("", after=plots)
+        OperatorStateFile(self.state).change(lambda state: state.pausing_after(plots))
 
     def up(self, *arguments: str, wait: bool = True) -> subprocess.Popen[bytes]:
         """Start `plotman up`; wait until its plotter announced itself."""

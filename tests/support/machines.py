@@ -100,7 +100,7 @@ class Machines:
         }
         made = Plotter(host, _merged(settings, changes), self._environment)
         made.tmp, made.dst = tmp, dst
-        OperatorStateFile(made.state).pause("", after=0)
+        OperatorStateFile(made.state).change(lambda state: state.pausing_after(0))
         self.plotters[name] = made
         return made
 

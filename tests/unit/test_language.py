@@ -27,8 +27,6 @@ ALLOWED: set[tuple[str, str]] = set()
 NOT_YET: tuple[str, ...] = (
     "beat/",
     *(f"common/{name}" for name in ("config/", "history/", "model/", "store/", "errors.py", "names.py")),
-    *(f"plotter_worker/{name}/" for name in ("directories", "host", "jobs", "processes", "reporting")),
-    *(f"plotter_worker/{name}" for name in ("state/", "tasks/", "service.py", "__init__.py")),
     *(f"plotman/{name}.py" for name in ("__init__", "__main__", "app", "celery", "serve", "settings")),
     *(f"plotman/{name}/" for name in ("cli", "control", "metrics", "notifications", "supervisor")),
 )

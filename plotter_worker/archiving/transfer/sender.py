@@ -18,7 +18,7 @@ from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.archiving.transfer.rsync import command
 from plotter_worker.archiving.transfer.rsync_process import Sent, run
 from plotter_worker.archiving.transfer.transport import transport_to
-from plotter_worker.state.operator import OperatorState, steering_path
+from plotter_worker.state.operator import OperatorState, operator_state_path
 
 
 class Sender:
@@ -30,7 +30,7 @@ class Sender:
         self._rsync = rsync
         self._owner = str(settings.state_dir)
         self.reload(settings)
-        self._operator_file = steering_path(settings.state_dir)
+        self._operator_file = operator_state_path(settings.state_dir)
         self._passwords = settings.state_dir.absolute() / "tickets"
         self.bandwidth = Bandwidth(self.limit_bytes_s)
 

@@ -24,7 +24,7 @@ from common.model.phase import Phase
 from common.model.snapshot import DirState, Event, Job, PlotterSnapshot, Recipe, TmpDir
 from common.names import Keys, Role
 from common.store import Board
-from plotter_worker.jobs.order_checks import place
+from plotter_worker.jobs.order_checks import directories_for
 from tests.support.installed import celery
 from tests.support.waiting import eventually
 
@@ -85,7 +85,7 @@ class Host:
         order = PlotOrder.read(**kwargs)
         now = datetime.now(UTC)
         try:
-            where = place(order, self._snapshot(), now)
+            where = directories_for(order, self._snapshot(), now)
         except OrderRefused as error:
             self.refused.append(str(error))
             self.board.drop_orders(HOST, [task_id])

@@ -223,7 +223,7 @@ def test_a_source_that_changed_or_lies_elsewhere_is_kept(
         release(admission, [str(tmp_path / "other")], DeliveredFile(tmp_path).has)
     with source.open("ab") as file:
         file.write(b"x")
-    with pytest.raises(OrderRefused, match="were taken in"):
+    with pytest.raises(OrderRefused, match="were admitted"):
         release(admission, [str(source.parent)], DeliveredFile(tmp_path).has)
 
     assert source.exists()

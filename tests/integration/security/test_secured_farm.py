@@ -156,7 +156,7 @@ class Eavesdropper:
 def test_a_plot_is_made_and_archived_nothing_is_denied_and_no_secret_is_seen(machines: Machines) -> None:
     secured = machines.secured
     eavesdropper = Eavesdropper(secured.admin())
-    OperatorStateFile(machines.folder / "p1" / "state").pause("", after=1)
+    OperatorStateFile(machines.folder / "p1" / "state").change(lambda state: state.pausing_after(1))
     for name in ("h1", "p1", "boss"):
         machines.up(name)
     command_lines = []

@@ -125,7 +125,7 @@ def test_a_persons_word_on_bandwidth_comes_before_the_files(site: Site) -> None:
 
     limits = [sender.limit_bytes_s()]
     for word in (2_000_000, 0, None):
-        said.set_bandwidth(word)
+        said.change(lambda state, word=word: state.with_bandwidth(word))
         limits.append(sender.limit_bytes_s())
 
     assert limits == [5_000_000, 2_000_000, None, 5_000_000]

@@ -12,7 +12,7 @@ import pytest
 
 from common.config import Config
 from common.model.snapshot import DirState
-from plotter_worker.host.directory_monitors import DirectoryMonitors
+from plotter_worker.directories.monitors import DirectoryMonitors
 from tests.support.plots import write_plot
 from tests.support.waiting import eventually
 from tests.unit.common.config.test_reload import settings
@@ -64,8 +64,8 @@ def looked_at(settings: Config) -> Iterator[DirectoryMonitors]:
 
 def becomes(folders: DirectoryMonitors, folder: Path, state: DirState) -> None:
     def is_so() -> bool:
-        folders.look_again()
-        return folders.seen()[str(folder)].report.state is state
+        folders.refresh()
+        return folders.surveys()[str(folder)].report.state is state
 
     eventually(is_so, f"it is {state}", 10, every_s=0.1)
 
@@ -84,7 +84,7 @@ def test_a_directory_whose_drive_drops_out_takes_no_plots_until_it_is_back(
         becomes(folders, place.folder, DirState.OK)
         write_plot(place.folder)
         # At once: it is watched again, and not only looked at every ten seconds.
-        eventually(lambda: folders.seen()[str(place.folder)].plots, "plots on it are seen", 3)
+        eventually(lambda: folders.surveys()[str(place.folder)].plots, "plots on it are seen", 3)
 
 
 def test_who_takes_it_out_and_names_it_again_may_mean_the_plain_folder(tmp_path: Path, place: Place) -> None:
@@ -92,6 +92,6 @@ def test_who_takes_it_out_and_names_it_again_may_mean_the_plain_folder(tmp_path:
         becomes(folders, place.folder, DirState.OK)
         place.unmount()
         for _ in range(2):  # what may have been made there this moment is waited for
-            folders.follow(config(tmp_path, tmp_path / "tmp"), frozenset())
-        folders.follow(config(tmp_path, place.folder), frozenset())
+            folders.reload(config(tmp_path, tmp_path / "tmp"), frozenset())
+        folders.reload(config(tmp_path, place.folder), frozenset())
         becomes(folders, place.folder, DirState.OK)

@@ -38,7 +38,7 @@ def test_a_log_directory_that_is_a_file_stops_plotting_with_its_path_in_the_reas
         assert not bench.stamps()
         bench.farm.logs.unlink()
         bench.plan(log=K18)
-        bench.host.steered.unpause()
+        bench.host.operator.unpause()
         bench.until(lambda: bench.told("plot-done"), "it goes on when told")
 
 
@@ -56,7 +56,7 @@ def test_plots_go_to_the_dst_that_is_there_and_wait_when_there_is_none(tmp_path:
         bench.until(lambda: not bench.jobs, "the last one has ended")
         started = len(bench.stamps())
         gone.mkdir()
-        bench.host.look_again()
+        bench.host.directories.refresh()
         bench.until(lambda: len(bench.stamps()) > started, "it goes on")
         assert {stamp["dst"] for stamp in bench.stamps()[started:]} == {str(gone)}
 
@@ -81,13 +81,13 @@ def test_without_room_nothing_starts_and_the_reason_has_both_numbers(tmp_path: P
         assert needs in reason
         assert "3.1 MB" in reason or "3 MB" in reason
         subprocess.run(["mount", "-o", "remount,size=900m", bench.tmp], check=True)
-        bench.host.look_again()
+        bench.host.directories.refresh()
         reason = bench.until(lambda: bench.waits().get("dst room"), "dst has no room")
         assert "needs" in reason
         assert "2.1 MB" in reason or "2 MB" in reason
         assert not bench.stamps()
         subprocess.run(["mount", "-o", "remount,size=900m", bench.dst], check=True)
-        bench.host.look_again()
+        bench.host.directories.refresh()
         bench.until(lambda: bench.told("plot-done"), "with room on both it plots")
 
 
@@ -117,7 +117,7 @@ def test_a_state_directory_that_cannot_be_written_to_stops_no_running_plot_and_n
         assert str(bench.farm.state) in reason
         assert len(bench.stamps()) == 1
         subprocess.run(["mount", "-o", "remount,rw", bench.farm.state], check=True)
-        bench.host.steered.unpause()
+        bench.host.operator.unpause()
         bench.until(lambda: len(bench.told("plot-done")) > 1, "when it can it goes on")
 
 

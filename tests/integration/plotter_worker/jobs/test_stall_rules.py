@@ -43,7 +43,7 @@ def ours(bench: Bench) -> list[Job]:
 
 
 def tracked(bench: Bench) -> TrackedJob:
-    found = bench.host.job(ours(bench)[0].task_id)
+    found = bench.host.jobs.get(ours(bench)[0].task_id)
     assert found is not None
     return found
 
@@ -66,7 +66,7 @@ def test_a_plotter_that_falls_silent_is_told_of_once_killed_and_cleaned_up_and_p
         bench.plan(log="chiapos-k18")
         event = bench.until(lambda: told(bench, "plot-killed"), "it is killed")[0]
         assert event.text.startswith(f"plot stopped in {bench.tmp} by scheduling.stall_action, ")
-        killed = bench.host.job(job.task_id)
+        killed = bench.host.jobs.get(job.task_id)
         assert killed is not None
         assert killed.outcome is not None
         assert killed.outcome.reason == "Stopped by scheduling.stall_action."
@@ -109,10 +109,10 @@ def test_a_plot_that_is_not_plotman_s_to_end_is_only_told_of(tmp_path: Path, cas
             bench.until(lambda: looks.status is RunStatus.STOPPED, "it is seen")
         else:
             bench.until(lambda: told(bench, "plot-stalled"), "it is told")
-        standing = bench.host._stalls._standing[ours(bench)[0].task_id]
+        standing = bench.host._stalls._activity[ours(bench)[0].task_id]
         begun_s = standing.last.at_s
         bench.until(
-            lambda: bench.host._stalls._standing[ours(bench)[0].task_id].last.at_s > begun_s + 2,
+            lambda: bench.host._stalls._activity[ours(bench)[0].task_id].last.at_s > begun_s + 2,
             "looks enough for two stalls",
         )
         assert [one.pid for one in ours(bench)] == [job.pid]

@@ -180,7 +180,7 @@ def test_a_plot_that_was_complete_is_not_cleaned_away(tmp_path: Path) -> None:
         assert files
         os.kill(job.pid, signal.SIGKILL)
         bench.until(lambda: bench.told("plot-failed"), "it is told")
-        bench.host.look_again()
+        bench.host.directories.refresh()
         assert list(bench.tmp.iterdir()) == files
         assert not bench.told("plot-cleaned-up")
 
@@ -200,7 +200,7 @@ def test_plotters_that_die_at_once_beside_an_older_one_that_works_are_not_starte
 ) -> None:
     monkeypatch.setattr(jobs, "_AT_ONCE", timedelta(0))  # what plots has proven itself
     monkeypatch.setattr(plotter_host, "_USAGE_S", 0.0)
-    monkeypatch.setattr(watcher, "_LOOK_S", 0.02)  # far more often than plotters are started
+    monkeypatch.setattr(watcher, "_SCAN_S", 0.02)  # far more often than plotters are started
     scheduling = {"global_max_jobs": 2, "failure_limit": 3, "failure_pause_s": 0.2}
     bench = Bench.lay_out(tmp_path, tmp=2, scheduling=scheduling)
     bench.plan(log=K18, hold="Computing table 4")
@@ -216,7 +216,7 @@ def test_plotters_that_die_at_once_beside_an_older_one_that_works_are_not_starte
         bench.until(lambda: "plot-done" in bench.told_of(older), "it ends well")
         assert bench.snapshot.failures.consecutive == 3, "which says nothing of those that came later"
         started = len(bench.stamps())
-        bench.host.steered.unpause()
+        bench.host.operator.unpause()
         bench.until(lambda: len(bench.stamps()) > started, "it goes on when told")
 
 
@@ -246,11 +246,11 @@ def test_two_managers_never_have_two_plots_in_a_tmp_that_takes_one(tmp_path: Pat
         # Silent plotters fail; both managers shall go on for this test.
         deadline = time.monotonic() + 3
         while time.monotonic() < deadline or len(one.stamps()) <= 8:
-            one.host.steered.unpause()
-            two.host.steered.unpause()
+            one.host.operator.unpause()
+            two.host.operator.unpause()
             time.sleep(0.05)
         for bench in (one, two):
-            bench.host.steered.change(lambda said: said.pause("the end"), "starts no more")
+            bench.host.operator.change(lambda state: state.pausing_after(0), "starts no more")
         one.until(lambda: len(one.stamps("end")) == len(one.stamps()), "the last ones end")
     for tmp in (one.tmp, one.farm.folder / "tmp" / "2"):
         noted = [(stamp["at"], stamp["what"]) for what in ("start", "end") for stamp in one.stamps(what)

@@ -16,7 +16,7 @@ from common.names import Role
 from common.store import Board
 from plotter_worker.service import ServedPlotter
 from plotter_worker.state.delivered import DeliveredFile
-from plotter_worker.tasks.resend import given_up, not_copied
+from plotter_worker.tasks.resend import forget_copy, give_up
 from tests.support.plots import write_plot
 from tests.support.sections import SCHEDULING
 from tests.support.waiting import eventually
@@ -73,7 +73,7 @@ def test_what_it_had_is_forgotten_for_good_and_beat_sees_that_at_once(
     delivered.put("/dst/other.plot", GONE)
     _note(board, source)
 
-    assert given_up(plotter, source.name, GONE) == str(source)
+    assert give_up(plotter, source.name, GONE) == str(source)
 
     assert [plot.copied_to for plot in _plots(board)] == [None]
     assert board.moves([HERE]) == {}
@@ -87,7 +87,7 @@ def test_a_record_alone_of_a_plot_that_was_sent_is_forgotten_too(
     plotter: ServedPlotter, board: Board, source: Path
 ) -> None:
     _note(board, source, step=MoveStep.RELEASE)
-    given_up(plotter, str(source), GONE)
+    give_up(plotter, str(source), GONE)
     assert board.moves([HERE]) == {}
 
 
@@ -98,7 +98,7 @@ def test_a_plot_that_somebody_works_on_is_left_alone(
     _note(board, source, expires_at=datetime.now(UTC) + timedelta(seconds=60))
 
     with pytest.raises(OrderRefused, match="under way to gone1"):
-        given_up(plotter, source.name, GONE)
+        give_up(plotter, source.name, GONE)
 
     assert DeliveredFile(tmp_path / "state").harvester_of(str(source)) == GONE
     assert board.moves([HERE])
@@ -109,12 +109,12 @@ def test_only_the_harvester_that_was_named_is_given_up(
 ) -> None:
     DeliveredFile(tmp_path / "state").put(str(source), GONE)
     with pytest.raises(OrderRefused, match="does not wait for gone2"):
-        given_up(plotter, source.name, "gone2")
+        give_up(plotter, source.name, "gone2")
     with pytest.raises(NoSuchPlot):
-        given_up(plotter, "ffffffffffff", GONE)
+        give_up(plotter, "ffffffffffff", GONE)
 
     _note(board, source, harvester="alive1")  # all bytes may be there as well
-    given_up(plotter, source.name, GONE)
+    give_up(plotter, source.name, GONE)
     assert [move.harvester for move in board.moves([HERE])[HERE]] == ["alive1"]
 
 
@@ -123,10 +123,10 @@ def test_a_harvester_tells_that_its_copy_is_none_and_speaks_only_for_itself(
 ) -> None:
     DeliveredFile(tmp_path / "state").put(str(source), "alive1")
     plotter.publisher.publish_now()
-    not_copied(plotter, str(source), "alive2")
+    forget_copy(plotter, str(source), "alive2")
     assert DeliveredFile(tmp_path / "state").harvester_of(str(source)) == "alive1"
 
-    not_copied(plotter, str(source), "alive1")
+    forget_copy(plotter, str(source), "alive1")
 
     assert DeliveredFile(tmp_path / "state").harvester_of(str(source)) is None
     eventually(lambda: [plot.copied_to for plot in _plots(board)] == [None], "beat sees it", 5)

@@ -58,7 +58,7 @@ def test_a_directory_that_cannot_be_watched_is_looked_at_all_the_same(
     write_plot(tmp_path)
     one = DirectoryMonitor(str(tmp_path), True, lambda _: None)
     one.start()
-    eventually(lambda: one.seen.plots, "its plot is seen", 5)
+    eventually(lambda: one.survey.plots, "its plot is seen", 5)
     one.stop()
 
 
@@ -70,15 +70,15 @@ def test_a_name_that_is_no_utf8_is_left_out_and_logged_once_and_all_else_is_seen
     one = DirectoryMonitor(str(tmp_path), True, lambda _: None)
     one.start()
     try:
-        eventually(lambda: one.seen.plots, "a look", 5)
+        eventually(lambda: one.survey.plots, "a look", 5)
         other = write_plot(tmp_path)
-        eventually(lambda: len(one.seen.plots) == 2, "another look", 5)
+        eventually(lambda: len(one.survey.plots) == 2, "another look", 5)
     finally:
         one.stop()
-    assert {seen.path for seen in one.seen.plots} == {str(plot), str(other)}
-    assert {file.name for file in one.seen.files} == {plot.name, other.name}
+    assert {seen.path for seen in one.survey.plots} == {str(plot), str(other)}
+    assert {file.name for file in one.survey.files} == {plot.name, other.name}
     told = [record.message for record in caplog.records if "caf" in record.message]
-    assert told == [f"{tmp_path}: 'caf\\udce9' is left alone, its name is no UTF-8"]
+    assert told == [f"{tmp_path}: 'caf\\udce9' is ignored, its name is not UTF-8"]
 
 
 def test_all_that_people_take_for_plots_is_listed_with_why_it_is_left_alone(tmp_path: Path) -> None:
@@ -97,10 +97,10 @@ def test_all_that_people_take_for_plots_is_listed_with_why_it_is_left_alone(tmp_
     one = DirectoryMonitor(str(folder), True, lambda _: None)
     one.start()
     try:
-        eventually(lambda: one.seen.plots, "a look", 5)
+        eventually(lambda: one.survey.plots, "a look", 5)
     finally:
         one.stop()
-    seen = {found.path.removeprefix(f"{folder}/"): found for found in one.seen.plots}
+    seen = {found.path.removeprefix(f"{folder}/"): found for found in one.survey.plots}
     assert {name: found.state for name, found in seen.items()} == {
         plot.name: PlotState.READY,
         far.name: PlotState.FOREIGN,
@@ -111,6 +111,6 @@ def test_all_that_people_take_for_plots_is_listed_with_why_it_is_left_alone(tmp_
     }
     assert seen[far.name].reason == f"a link to {far}"
     assert seen["caf\\xe9.plot"].plot_id == seen[plot.name].plot_id
-    assert json.loads(one.seen.plots[0].model_dump_json())
+    assert json.loads(one.survey.plots[0].model_dump_json())
     # A link is no file of a plotter's: nothing is reckoned, or deleted, by it.
-    assert {found.name for found in one.seen.files} == {plot.name, "x.drplot", "y.PLOT"}
+    assert {found.name for found in one.survey.files} == {plot.name, "x.drplot", "y.PLOT"}

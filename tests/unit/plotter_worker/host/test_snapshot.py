@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 
 from common.model.snapshot import FinishedPlot, PlotState
 from plotter_worker.directories.monitor import DirectorySurvey
-from plotter_worker.host.snapshot import finished_plots, makers
+from plotter_worker.host.finished_plots import finished_plots, makers
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.records import JobRecord
 from plotter_worker.plotters.base import CommandLine
 from plotter_worker.plotters.registry import plotter_for
-from plotter_worker.state.operator import OperatorState
 from tests.support.paths import LOGS
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -31,7 +30,7 @@ def test_a_plot_in_tmp_is_ready_only_when_its_plotter_has_copied_it_though_that_
     for line in lines:
         job.reader.feed(f"{line}\n".encode())
         seen = {"/t1": DirectorySurvey(plots=(plot,))}
-        (shown,) = finished_plots(("/t1",), OperatorState(), seen, makers([job]), frozenset())
+        (shown,) = finished_plots(("/t1",), {}, seen, makers([job]), frozenset())
         states.append(shown.state)
     begun = next(number for number, line in enumerate(lines) if line.startswith("Plot Name"))
     copied = next(number for number, line in enumerate(lines) if line.startswith("Copy to"))

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from plotter_worker.directories.monitor import DirectorySurvey, FileSeen
-from plotter_worker.jobs import resources
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.records import JobRecord
 from plotter_worker.plotters.base import CommandLine
@@ -56,11 +55,11 @@ def test_each_plot_of_a_job_takes_its_room_anew_from_its_first_line_on() -> None
         plot_id = job.progress.plot_id
         listing = (FileSeen(f"{plot_id}.tmp", tmp_bytes, tmp_bytes),)
         final = (FileSeen(f"{plot_id}.plot", dst_bytes, dst_bytes),)
-        resources.refresh(job, {"/t": DirectorySurvey(files=listing), "/d": DirectorySurvey(files=final)})
+        job.refresh({"/t": DirectorySurvey(files=listing), "/d": DirectorySurvey(files=final)})
         return to_come()
 
     def to_come() -> tuple[int, int]:
-        notice = job.notice(room)
+        notice = job.snapshot(room)
         return notice.tmp_to_come_bytes, notice.dst_to_come_bytes
 
     first, second = (LOGS / "madmax-k18-n2.log").read_bytes().split(b"Crafting plot 2", 1)

@@ -9,7 +9,7 @@ import pytest
 from common.errors import OrderRefused
 from common.model.messages import PlotOrder
 from common.model.snapshot import DirState, PlotterSnapshot
-from plotter_worker.jobs.order_checks import PlotPlace, place
+from plotter_worker.jobs.order_checks import PlotDirectories, directories_for
 from tests.support.paper import GB
 from tests.unit.beat.builders import at, directory, job, plotter, tmp_dir
 
@@ -27,8 +27,8 @@ def order(**fields: Any) -> PlotOrder:
 
 
 def test_an_order_that_fits_is_carried_out_where_it_says() -> None:
-    assert place(order(), host(), at(0)) == PlotPlace("/tmp1", None, "/dst1")
-    assert place(order(expires_at=at(1)), host(last_start_at=at(-6)), at(0)).tmp == "/tmp1"
+    assert directories_for(order(), host(), at(0)) == PlotDirectories("/tmp1", None, "/dst1")
+    assert directories_for(order(expires_at=at(1)), host(last_start_at=at(-6)), at(0)).tmp == "/tmp1"
 
 
 def test_a_person_s_order_goes_where_there_is_room() -> None:
@@ -36,7 +36,7 @@ def test_a_person_s_order_goes_where_there_is_room() -> None:
     asked = PlotOrder(host="h")
     # A person may start a plot in spite of pause and stagger.
     busy = host(jobs=jobs, plotting=False, last_start_at=at(-1))
-    assert place(asked, busy, at(0)) == PlotPlace("/tmp2", None, "/dst2")
+    assert directories_for(asked, busy, at(0)) == PlotDirectories("/tmp2", None, "/dst2")
 
 
 def test_a_person_s_order_passes_over_what_is_full_or_cannot_be_used() -> None:
@@ -45,24 +45,28 @@ def test_a_person_s_order_passes_over_what_is_full_or_cannot_be_used() -> None:
     other = tmp_dir("/tmp2", free_gb=300, device="b")
     taken = (job("/tmp1", dst="/dst9", tmp_to_come_bytes=100 * GB),)
     gone = (directory("/dst1", state=DirState.MISSING), directory("/dst2", free_gb=1), directory("/dst3"))
-    assert place(asked, host(tmp_dirs=(full, other), jobs=taken, dst_dirs=gone), at(0)).tmp == "/tmp2"
-    assert place(asked, host(tmp_dirs=(full, other), jobs=taken, dst_dirs=gone), at(0)).dst == "/dst3"
+    assert (
+        directories_for(asked, host(tmp_dirs=(full, other), jobs=taken, dst_dirs=gone), at(0)).tmp == "/tmp2"
+    )
+    assert (
+        directories_for(asked, host(tmp_dirs=(full, other), jobs=taken, dst_dirs=gone), at(0)).dst == "/dst3"
+    )
     away = tmp_dir("/tmp2", state=DirState.MISSING)
     with pytest.raises(OrderRefused, match=r"No tmp directory has the 256\.0 GB that another plot takes"):
-        place(asked, host(tmp_dirs=(full,), jobs=taken), at(0))
-    assert place(asked, host(tmp_dirs=(away, tmp_dir("/tmp3")), jobs=taken), at(0)).tmp == "/tmp3"
+        directories_for(asked, host(tmp_dirs=(full,), jobs=taken), at(0))
+    assert directories_for(asked, host(tmp_dirs=(away, tmp_dir("/tmp3")), jobs=taken), at(0)).tmp == "/tmp3"
     # Who names one knows better.
     named = PlotOrder(host="h", tmp="/tmp1")
-    assert place(named, host(tmp_dirs=(full,), jobs=taken), at(0)).tmp == "/tmp1"
-    assert place(asked, host(tmp_dirs=(full,), jobs=taken, check_room=False), at(0)).tmp == "/tmp1"
+    assert directories_for(named, host(tmp_dirs=(full,), jobs=taken), at(0)).tmp == "/tmp1"
+    assert directories_for(asked, host(tmp_dirs=(full,), jobs=taken, check_room=False), at(0)).tmp == "/tmp1"
 
 
 @pytest.mark.parametrize(
     ("asked", "fields", "words"),
     [
-        ({"turn": "a:4"}, {}, "turn a:4"),
-        ({"turn": "a:6"}, {}, "turn a:6"),
-        ({"turn": "b:5"}, {}, "turn b:5"),
+        ({"turn": "a:4"}, {}, "start token a:4"),
+        ({"turn": "a:6"}, {}, "start token a:6"),
+        ({"turn": "b:5"}, {}, "start token b:5"),
         ({"expires_at": at(-3)}, {}, "3 s too late"),
         ({}, {"plotting": False, "pause_reason": "for tea"}, "for tea"),
         ({"tmp": "/etc"}, {}, "/etc is no tmp directory"),
@@ -83,7 +87,7 @@ def test_an_order_that_does_not_fit_is_refused_with_the_reason(
 ) -> None:
     snapshot = host().model_copy(update=fields)
     with pytest.raises(OrderRefused) as refused:
-        place(order(**asked), snapshot, at(0))
+        directories_for(order(**asked), snapshot, at(0))
     assert words in str(refused.value)
 
 

@@ -62,7 +62,11 @@ def test_a_plotter_that_a_person_suspended_is_never_stalled_and_then_has_all_its
     assert after(sample(0), *suspended, sample(1029)) is None
     assert after(sample(0), *suspended, sample(1031)) is not None
     words = "Retrying in five minutes."
-    told = after(sample(0, words=words), sample(1000, words=words, suspended=True), sample(1001, words=words))
+    told = after(
+        sample(0, waits_for=words),
+        sample(1000, waits_for=words, suspended=True),
+        sample(1001, waits_for=words),
+    )
     assert told is not None
     assert not told.overdue
 
@@ -75,21 +79,23 @@ def test_a_hanging_drive_is_named_as_such() -> None:
 
 def test_the_plotter_s_own_words_count_at_once_and_are_overdue_later() -> None:
     words = "Only wrote 1 of 2 bytes. Retrying in five minutes."
-    first = after(sample(0, words=words))
+    first = after(sample(0, waits_for=words))
     assert first == Stall(StallKind.WAITS, words, overdue=False)
     # Each try writes a little, and a line to the log.
-    tries = [sample(5 * n, cpu_s=100 + n * 0.1, io=5_000_000 * n, log_bytes=n, words=words) for n in range(7)]
+    tries = [
+        sample(5 * n, cpu_s=100 + n * 0.1, io=5_000_000 * n, log_bytes=n, waits_for=words) for n in range(7)
+    ]
     assert after(*tries) == Stall(StallKind.WAITS, words, overdue=True)
     assert after(*tries, sample(35, log_bytes=99)) is None
 
 
 def test_a_plotter_that_waits_for_one_plot_and_makes_the_next_is_busy() -> None:
     words = "Copy failed, retrying."
-    stall = after(sample(0, words=words), sample(40, cpu_s=100 + 40 * 60, words=words))
+    stall = after(sample(0, waits_for=words), sample(40, cpu_s=100 + 40 * 60, waits_for=words))
     assert stall == Stall(StallKind.WAITS, words, overdue=True, busy=True)
 
 
 def test_work_of_the_children_counts_once_it_is_looked_at() -> None:
-    looked = [sample(0), sample(10, below=Work(7.0, None))]
-    assert after(*looked, sample(31, below=Work(7.0, None))) is not None
-    assert after(*looked, sample(31, below=Work(19.0, None))) is None
+    looked = [sample(0), sample(10, children=Work(7.0, None))]
+    assert after(*looked, sample(31, children=Work(7.0, None))) is not None
+    assert after(*looked, sample(31, children=Work(19.0, None))) is None

@@ -78,7 +78,7 @@ def test_a_job_of_two_plots_is_two_rows_told_while_it_runs_and_when_it_ends(
     history: PlotHistory, settings: Config
 ) -> None:
     both = job("madmax-k18-n2", "madmax", n=2)
-    history.moved(both)
+    history.progressed(both)
     first = kept(settings, 2)
     history.ended(both, ending.judge_end(both, 0, datetime.now(UTC)))
     history.stop()
@@ -93,10 +93,10 @@ def test_a_killed_plot_is_kept_with_its_reason_and_the_phases_it_had_behind_it(
     history: PlotHistory, settings: Config
 ) -> None:
     half = job("chiapos-k18", "chiapos", share=0.7)
-    half.killed_by = "a person"
+    half.killed_by = "an operator"
     history.ended(half, ending.judge_end(half, -15, datetime.now(UTC)))
     (row,) = kept(settings, 1)
-    assert (row.end, row.reason, row.path) == (End.KILLED, "Stopped by a person.", None)
+    assert (row.end, row.reason, row.path) == (End.KILLED, "Stopped by an operator.", None)
     assert row.plot_id and row.phase1_s and row.phase4_s is None
     assert history.tally().day_count == 0
 

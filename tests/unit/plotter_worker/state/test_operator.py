@@ -1,4 +1,4 @@
-"""What persons said to a plotter host, kept through restarts."""
+"""Operators' orders to a plotter host, kept through restarts."""
 
 from __future__ import annotations
 
@@ -17,44 +17,45 @@ LATER = NOW + timedelta(hours=6)
 
 def again(folder: Path) -> OperatorState:
     """As the next worker reads it."""
-    return OperatorStateFile(folder).now
+    return OperatorStateFile(folder).state
 
 
-def test_a_pause_holds_until_its_time_and_says_who_why_and_when(tmp_path: Path) -> None:
-    OperatorStateFile(tmp_path).hold(holds.PLOTTING, Hold(reason="noise", by="anna@desk", until=LATER))
+def test_a_pause_expires_and_its_reason_names_author_and_end(tmp_path: Path) -> None:
+    hold = Hold(reason="noise", by="anna@desk", until=LATER)
+    OperatorStateFile(tmp_path).change(lambda state: state.with_hold(holds.PLOTTING, hold))
     assert again(tmp_path).pause_reason(NOW, 3600) == "noise (anna@desk), until 19:00"
     assert again(tmp_path).pause_reason(LATER) is None
     assert again(tmp_path).plotting_held(LATER) is None
 
 
-def test_a_pause_after_so_many_plots_works_when_they_have_started(tmp_path: Path) -> None:
-    said = OperatorStateFile(tmp_path)
-    said.hold(holds.PLOTTING, Hold(by="anna@desk"), after=1)
-    assert said.now.plotting_held(NOW) is None
-    said.started(NOW)
+def test_a_pause_after_a_number_of_plots_takes_effect_when_they_have_started(tmp_path: Path) -> None:
+    file = OperatorStateFile(tmp_path)
+    file.change(lambda state: state.with_hold(holds.PLOTTING, Hold(by="anna@desk"), after=1))
+    assert file.state.plotting_held(NOW) is None
+    file.change(lambda state: state.after_start(NOW))
     assert again(tmp_path).plotting_held(NOW) is not None
     reason = again(tmp_path).pause_reason(NOW)
     assert reason == "as many plots as were asked for have been started (anna@desk)"
-    said.unpause()
+    file.change(lambda state: state.unpaused())
     assert again(tmp_path).plotting_held(NOW) is None
-    said.started(NOW)
+    file.change(lambda state: state.after_start(NOW))
     assert again(tmp_path).plotting_held(NOW) is None
 
 
 def test_a_drained_host_stays_drained_though_plotting_is_unpaused(tmp_path: Path) -> None:
-    said = OperatorStateFile(tmp_path)
-    said.hold(holds.ALL, Hold(reason="moving house"))
-    said.pause("noise")
-    said.unpause()
+    file = OperatorStateFile(tmp_path)
+    file.change(lambda state: state.with_hold(holds.ALL, Hold(reason="moving house")))
+    file.change(lambda state: state.with_hold(holds.PLOTTING, Hold(reason="noise")))
+    file.change(lambda state: state.unpaused())
     assert again(tmp_path).pause_reason(NOW) == "it is drained: moving house"
-    said.let_go(holds.ALL)
+    file.change(lambda state: state.without_holds(holds.ALL))
     assert again(tmp_path).pause_reason(NOW) is None
 
 
 def test_directories_and_archiving_are_held_apart_from_plotting(tmp_path: Path) -> None:
-    said = OperatorStateFile(tmp_path)
-    said.hold("/tmp1", Hold(until=LATER))
-    said.hold(holds.ARCHIVING, Hold())
+    file = OperatorStateFile(tmp_path)
+    file.change(lambda state: state.with_hold("/tmp1", Hold(until=LATER)))
+    file.change(lambda state: state.with_hold(holds.ARCHIVING, Hold()))
     now = again(tmp_path)
     assert now.plotting_held(NOW) is None
     assert now.held("/tmp1", NOW)
@@ -76,8 +77,8 @@ def test_directories_and_archiving_are_held_apart_from_plotting(tmp_path: Path) 
 def test_plotters_that_died_at_once_are_forgotten_for_one_that_works_and_was_started_later(
     tmp_path: Path, started_at: datetime, left: int
 ) -> None:
-    said = OperatorStateFile(tmp_path)
-    said.died_at_once("no keys", NOW - timedelta(minutes=1))
-    said.died_at_once("no keys", NOW)
-    said.works(started_at)
+    file = OperatorStateFile(tmp_path)
+    file.change(lambda state: state.after_failure("no keys", NOW - timedelta(minutes=1)))
+    file.change(lambda state: state.after_failure("no keys", NOW))
+    file.change(lambda state: state.after_success(started_at))
     assert again(tmp_path).failures.consecutive == left

@@ -13,7 +13,7 @@ from beat.policy.starts.starts import plan_starts
 from common.model.messages import PlotOrder
 from common.model.pending import PendingOrder
 from common.model.snapshot import Job
-from plotter_worker.jobs.order_checks import OrderRefused, place
+from plotter_worker.jobs.order_checks import OrderRefused, directories_for
 from tests.unit.beat.builders import at, directory, job, plotter, tmp_dir
 
 STAGGER_S = 6.0  # global_stagger_m: 0.1
@@ -56,7 +56,7 @@ def test_ten_plots_start_at_least_six_seconds_apart_whatever_is_late(seed: int) 
         on_the_way = [(when, order) for when, order in on_the_way if when > now]
         for order in arrived:
             try:
-                place(
+                directories_for(
                     PlotOrder(host="h", tmp=order.tmp, dst=order.dst, turn=order.turn), snapshot(now), at(now)
                 )
             except OrderRefused:

@@ -10,8 +10,7 @@ import pytest
 
 from common.config import Config
 from common.model.snapshot import DirState
-from plotter_worker.directories.retired import former_folders
-from plotter_worker.host.directory_monitors import DirectoryMonitors
+from plotter_worker.directories.monitors import DirectoryMonitors, kept_plot_folders
 from tests.support.plots import write_plot
 from tests.support.waiting import eventually
 from tests.unit.common.config.test_reload import settings
@@ -38,7 +37,7 @@ def folders(tmp_path: Path) -> Iterator[DirectoryMonitors]:
 
 
 def looked_at(folders: DirectoryMonitors) -> bool:
-    return all(seen.report.state is DirState.OK for seen in folders.seen().values())
+    return all(seen.report.state is DirState.OK for seen in folders.surveys().values())
 
 
 def names(folders: DirectoryMonitors) -> str:
@@ -46,23 +45,23 @@ def names(folders: DirectoryMonitors) -> str:
 
 
 def test_a_directory_that_is_added_is_looked_at(folders: DirectoryMonitors, tmp_path: Path) -> None:
-    folders.follow(with_dirs(tmp_path, "abc", "yz"), frozenset())
+    folders.reload(with_dirs(tmp_path, "abc", "yz"), frozenset())
     added = str(tmp_path / "c")
-    eventually(lambda: folders.seen()[added].report.state is DirState.OK, "it is looked at")
+    eventually(lambda: folders.surveys()[added].report.state is DirState.OK, "it is looked at")
 
 
-def test_a_directory_that_is_taken_out_is_let_go_when_nothing_is_made_in_it(
+def test_a_directory_that_is_taken_out_is_dropped_when_nothing_is_made_in_it(
     folders: DirectoryMonitors, tmp_path: Path
 ) -> None:
     less = with_dirs(tmp_path, "a", "yz")
-    folders.follow(less, frozenset({str(tmp_path / "b")}))
+    folders.reload(less, frozenset({str(tmp_path / "b")}))
     assert names(folders) == "abyz", "a plot is made in it"
-    assert folders.leaving == {str(tmp_path / "b")}
-    folders.follow(less, frozenset())
+    assert folders.retired == {str(tmp_path / "b")}
+    folders.reload(less, frozenset())
     assert names(folders) == "abyz", "what was made may not have been seen yet"
-    folders.follow(less, frozenset())
+    folders.reload(less, frozenset())
     assert names(folders) == "ayz"
-    assert not folders.leaving
+    assert not folders.retired
 
 
 def test_plots_in_a_directory_that_is_taken_out_still_leave(
@@ -70,23 +69,23 @@ def test_plots_in_a_directory_that_is_taken_out_still_leave(
 ) -> None:
     out = tmp_path / "z"
     plot = write_plot(out)
-    eventually(lambda: folders.seen()[str(out)].plots, "the plot is seen")
+    eventually(lambda: folders.surveys()[str(out)].plots, "the plot is seen")
     less = with_dirs(tmp_path, "ab", "y")
-    folders.follow(less, frozenset())
+    folders.reload(less, frozenset())
     assert str(out) in folders.plot_folders
     plot.unlink()
-    folders.look_again()
-    eventually(lambda: not folders.seen()[str(out)].plots, "it has left")
-    folders.follow(less, frozenset())
-    folders.follow(less, frozenset())
+    folders.refresh()
+    eventually(lambda: not folders.surveys()[str(out)].plots, "it has left")
+    folders.reload(less, frozenset())
+    folders.reload(less, frozenset())
     assert folders.plot_folders == (str(tmp_path / "y"),)
 
 
-def test_a_directory_that_comes_back_is_no_longer_leaving(folders: DirectoryMonitors, tmp_path: Path) -> None:
-    folders.follow(with_dirs(tmp_path, "a", "yz"), frozenset({str(tmp_path / "b")}))
-    folders.follow(with_dirs(tmp_path, "ab", "yz"), frozenset())
+def test_a_directory_that_comes_back_is_no_longer_retired(folders: DirectoryMonitors, tmp_path: Path) -> None:
+    folders.reload(with_dirs(tmp_path, "a", "yz"), frozenset({str(tmp_path / "b")}))
+    folders.reload(with_dirs(tmp_path, "ab", "yz"), frozenset())
     assert names(folders) == "abyz"
-    assert not folders.leaving
+    assert not folders.retired
 
 
 def test_a_directory_that_is_taken_out_is_emptied_after_a_restart_too(
@@ -96,22 +95,22 @@ def test_a_directory_that_is_taken_out_is_emptied_after_a_restart_too(
     less = with_dirs(tmp_path, "ab", "y")
     folders.stop()
     next_one = DirectoryMonitors(less, lambda _: None)
-    next_one.follow(less, frozenset())
-    next_one.follow(less, frozenset())
+    next_one.reload(less, frozenset())
+    next_one.reload(less, frozenset())
     assert names(next_one) == "abyz", "nobody has looked into it yet"
     next_one.start()
     try:
-        eventually(lambda: next_one.seen()[str(tmp_path / "z")].plots, "its plot is seen")
+        eventually(lambda: next_one.surveys()[str(tmp_path / "z")].plots, "its plot is seen")
         assert str(tmp_path / "z") in next_one.plot_folders
-        assert str(tmp_path / "z") in former_folders(tmp_path / "state"), (
+        assert str(tmp_path / "z") in kept_plot_folders(tmp_path / "state"), (
             "the archiver may take plots from it"
         )
         plot.unlink()
-        next_one.look_again()
-        eventually(lambda: not next_one.seen()[str(tmp_path / "z")].plots, "it has left")
-        next_one.follow(less, frozenset())
-        next_one.follow(less, frozenset())
+        next_one.refresh()
+        eventually(lambda: not next_one.surveys()[str(tmp_path / "z")].plots, "it has left")
+        next_one.reload(less, frozenset())
+        next_one.reload(less, frozenset())
         assert names(next_one) == "aby"
-        assert former_folders(tmp_path / "state") == (str(tmp_path / "y"),)
+        assert kept_plot_folders(tmp_path / "state") == (str(tmp_path / "y"),)
     finally:
         next_one.stop()
