@@ -171,7 +171,7 @@ def test_a_forged_reservation_or_task_touches_no_file_and_the_workers_go_on(
     ):
         attempts = victim.move(plot).attempts
         said = victim.refusal(victim.transfer(plot, **{field: value}))
-        assert f"answered what cannot be read: The task's arguments are wrong: {field}: " in said
+        assert f"cannot be read: The task's arguments are wrong: {field}: " in said
         assert victim.move(plot).attempts == attempts + 1
     for message in ([1], {"cls": 1}, {"path": {}}, {}):
         sent = victim.app.send_task(TRANSFER, args=[message], kwargs={"host": HOST}, queue=f"archive.{HOST}")

@@ -1,0 +1,179 @@
+"""How a plotter's end is judged, and what is deleted after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from common.history.rows import End
+from common.system import durable, machine
+from plotter_worker.jobs import outcome as outcomes
+from plotter_worker.jobs.job import TrackedJob
+from plotter_worker.jobs.outcome import clean_up, died_of_itself, judge_end, make_durable
+from plotter_worker.processes.table import identity
+from tests.support.waiting import eventually
+from tests.unit.plotter_worker.builders import job, sleeper
+
+AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
+OLD_BOOT = "another-boot:11:1"
+
+
+def ended_process() -> str:
+    return f"{machine.boot_id()}:{2**22 - 7}:1"
+
+
+def test_a_finished_log_is_a_success_with_the_plots_timings() -> None:
+    made = job(log="chiapos-k18", process=ended_process(), started_at=AT - timedelta(hours=2))
+    outcome = judge_end(made, 0, AT)
+    assert (outcome.succeeded, outcome.end, outcome.failed) == (True, End.DONE, False)
+    assert outcome.result is not None
+    assert outcome.result["plot_id"] == made.progress.plots_done[-1].plot_id
+    assert outcome.result["wall_s"] == 7200
+    assert outcome.result["started_at"] == (AT - timedelta(hours=2)).isoformat()
+    assert list(outcome.result["phase_times_s"]) == ["1", "2", "3", "4"]
+    assert [plot["plot_id"] for plot in outcome.result["plots"]] == [outcome.result["plot_id"]]
+
+
+@pytest.mark.parametrize(
+    ("killed_by", "process", "seen", "exit_code", "end", "reason"),
+    [
+        ("an operator", ended_process(), True, -9, End.KILLED, "Stopped by an operator."),
+        ("an operator", OLD_BOOT, True, None, End.KILLED, "Stopped by an operator."),
+        (None, OLD_BOOT, True, None, End.LOST, "The machine went down while it ran."),
+        (None, ended_process(), False, None, End.UNKNOWN, "is not known: it has no log"),
+        (None, ended_process(), True, None, End.FAILED, "exit code unknown"),
+        (None, ended_process(), False, 1, End.FAILED, "exited with 1"),
+        (None, None, False, 1, End.FAILED, "exited with 1"),
+    ],
+)
+def test_an_end_without_a_plot_has_a_cause(
+    killed_by: str | None, process: str | None, seen: bool, exit_code: int | None, end: End, reason: str
+) -> None:
+    failed = job(process=process)
+    failed.killed_by, failed.log_seen = killed_by, seen
+    outcome = judge_end(failed, exit_code, AT)
+    assert (outcome.succeeded, outcome.end, outcome.result) == (False, end, None)
+    assert reason in str(outcome.reason)
+    assert outcome.failed == (end is not End.UNKNOWN)
+    its_own = end is End.FAILED
+    assert died_of_itself(failed, outcome) == its_own
+    by_hand = job(process=process, ours=False)
+    assert not died_of_itself(by_hand, outcome)
+
+
+@pytest.mark.parametrize(
+    ("line", "exit_code", "seen", "cause"),
+    [
+        ("nice: '/x/chia': No such file or directory", 127, True, "cannot be run: '/x/chia': No such file"),
+        ("nice: '/x/chia': Permission denied", 126, True, "cannot be run: '/x/chia': Permission denied"),
+        ("nice: '/x/chia': Permission denied", 1, True, "exited with 1"),
+        ("nice: '/x/chia': Permission denied", 127, False, "exited with 127"),
+        ("chia: not nice", 127, True, "exited with 127"),
+    ],
+)
+def test_a_program_that_cannot_be_run_is_named(line: str, exit_code: int, seen: bool, cause: str) -> None:
+    failed = job(process=ended_process())
+    failed.reader.feed(f"{line}\n".encode())
+    failed.log_seen = seen
+    outcome = judge_end(failed, exit_code, AT)
+    assert cause in str(outcome.reason)
+    assert outcome.tail == line
+
+
+def test_the_log_decides_where_the_plot_was_moved_on_and_the_file_where_the_log_lost_its_end(
+    tmp_path: Path,
+) -> None:
+    assert outcomes._is_there(str(tmp_path)) is True
+    assert outcomes._is_there(str(tmp_path / "moved")) is None
+
+
+@pytest.fixture
+def failed(tmp_path: Path) -> Iterator[TrackedJob]:
+    """A failed job of ours, with a file of its own and one of another plot in its tmp directory."""
+    made = job(log="chiapos-tmp-full", process=ended_process(), tmp=str(tmp_path))
+    assert made.progress.total_s is None
+    for plot_id in (made.progress.plot_id, "f" * 64):
+        (tmp_path / f"plot-k18-2026-11-22-11-20-{plot_id}.plot.table1.tmp").write_bytes(bytes(8192))
+    yield made
+
+
+def left(folder: Path) -> int:
+    return len(list(folder.iterdir()))
+
+
+def test_a_failed_job_loses_exactly_its_own_files(failed: TrackedJob, tmp_path: Path) -> None:
+    freed: list[tuple[TrackedJob, int]] = []
+    taken = max(file.stat().st_blocks * 512 for file in tmp_path.iterdir())
+    clean_up(failed, ["/nowhere"], lambda of, freed_bytes: freed.append((of, freed_bytes)))
+    eventually(lambda: freed, "the file is deleted", 10)
+    assert freed == [(failed, taken)]
+    assert [file.name.count("f" * 64) for file in tmp_path.iterdir()] == [1]
+
+
+def test_files_in_all_directories_of_the_host_are_deleted(failed: TrackedJob, tmp_path: Path) -> None:
+    other = tmp_path.with_name("other")
+    tmp_path.rename(other)
+    assert outcomes._clean_up(failed, [str(other)]) > 0
+    assert left(other) == 1
+
+
+def test_a_complete_plot_that_failed_on_its_way_to_dst_keeps_its_files(
+    failed: TrackedJob, tmp_path: Path
+) -> None:
+    failed.reader.feed(b"Total time = 1.234 seconds. CPU (100.0%) Sun Nov 22 11:20:00 2026\n")
+    assert failed.progress.total_s is not None
+    assert outcomes._clean_up(failed, [str(tmp_path)]) == 0
+    assert left(tmp_path) == 2
+
+
+def test_nothing_is_deleted_while_a_process_of_the_job_runs(failed: TrackedJob, tmp_path: Path) -> None:
+    with sleeper() as child:
+        failed.record = failed.record.model_copy(update={"process": identity(child.pid)})
+        assert outcomes._clean_up(failed, [str(tmp_path)]) == 0
+        assert left(tmp_path) == 2
+        # After a restart of the machine the same number names another process.
+        failed.record = failed.record.model_copy(update={"process": f"another-boot:{child.pid}:1"})
+        assert outcomes._clean_up(failed, [str(tmp_path)]) > 0
+
+
+def test_nothing_is_deleted_of_a_job_that_never_had_a_process(failed: TrackedJob, tmp_path: Path) -> None:
+    failed.record = failed.record.model_copy(update={"process": None})
+    assert outcomes._clean_up(failed, [str(tmp_path)]) == 0
+    assert left(tmp_path) == 2
+
+
+def test_a_clean_up_that_frees_nothing_is_not_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freed: list[int] = []
+    searched = []
+    monkeypatch.setattr(outcomes, "_clean_up", lambda job, _: searched.append(job) or 0)
+    clean_up(job(), [], lambda _, freed_bytes: freed.append(freed_bytes))
+    eventually(lambda: searched, "it was looked for files", 10)
+    assert freed == []
+
+
+def test_finished_plots_and_their_folders_are_flushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[Path] = []
+
+    def flush(path: Path) -> None:
+        if path.name == "archived.plot":
+            raise FileNotFoundError(path)
+        if path.name == "broken.plot":
+            raise OSError(5, "Input/output error")
+        flushed.append(path)
+
+    monkeypatch.setattr(durable, "make_durable", flush)
+    made = judge_end(job(log="chiapos-k18", process=ended_process()), 0, AT)
+    assert made.result is not None
+    names = ("archived.plot", "broken.plot", "a.plot")
+    plots = [{"plot_id": "x", "path": str(tmp_path / name)} for name in names]
+    plots.insert(0, {"plot_id": "y", "path": None})  # type: ignore[dict-item]
+    make_durable(made.model_copy(update={"result": made.result | {"plots": plots}}))
+    eventually(lambda: len(flushed) == 2, "both are flushed", 10)
+    assert flushed == [tmp_path / "a.plot", tmp_path]
