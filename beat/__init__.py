@@ -1,1 +1,1 @@
-"""Decides: which plots start where, and which finished plots move where."""
+"""The scheduler: decides which plots start where, and which finished plots move where."""

@@ -31,8 +31,8 @@ from common.store import Board
 def send_start(app: Celery, board: Board, start: Start, now: datetime) -> str:
     """Send the order to start a plot.
 
-    Records it on the board first: an order recorded and not sent expires; one sent and not recorded would be
-    decided again.
+    The order is recorded on the board first: an order that is recorded and not sent expires; an order that is
+    sent and not recorded would be decided again.
 
     Args:
         now: when the order is sent; it expires ORDER_LIFETIME later.
@@ -74,7 +74,7 @@ def send_move(app: Celery, board: Board, move: Move, now: datetime) -> str:
     """Send the first two steps of a move, reserve and transfer.
 
     `send_admission` sends the other two, admit and release, once the plotter has recorded that the plot is
-    sent: a plotter orders nobody.
+    sent: a plotter may not send orders to harvesters.
 
     Returns:
         The task id of the transfer.
@@ -98,13 +98,13 @@ def send_move(app: Celery, board: Board, move: Move, now: datetime) -> str:
         step(TRANSFER, move.host),
         app=app,
     )
-    return _send_noted(steps, board, move, MoveStep.RESERVE, now, move_id)
+    return _record_and_send(steps, board, move, MoveStep.RESERVE, now, move_id)
 
 
 def send_admission(app: Celery, board: Board, admission: AdmissionOrder, now: datetime) -> str:
     """Send the last two steps of a move: the harvester admits the plot, then the plotter releases it.
 
-    Records it on the board first, as with orders.
+    The step is recorded on the board first, as with orders.
 
     Returns:
         The task id of the release.
@@ -129,7 +129,7 @@ def _steps(app: Celery, path: str, plotter: str, harvester: str) -> Callable[...
 
 
 def _shown(path: str, plotter: str, harvester: str) -> str:
-    """The most telling part comes first: Flower cuts off the end."""
+    """Put the most important part first: Flower cuts off the end."""
     name = PlotName.parse(PurePath(path).name)
     plot_id = f"{name.plot_id[:8]} " if name else ""
     return f"{plot_id}{plotter} -> {harvester} {PurePath(path).name}"
@@ -138,17 +138,19 @@ def _shown(path: str, plotter: str, harvester: str) -> str:
 def _send_to_target(app: Celery, board: Board, move: Move, now: datetime) -> str:
     """Send the two steps of a move to a target of plotman 0.5.3: the archiver sends, the plotter releases."""
     plot = move.plot
-    says = {"argsrepr": "()", "kwargsrepr": _shown(plot.path, move.host, move.harvester)}
+    reprs = {"argsrepr": "()", "kwargsrepr": _shown(plot.path, move.host, move.harvester)}
     order = TargetOrder(host=move.host, path=plot.path, size_bytes=plot.size_bytes, coming=dict(move.coming))
     steps = chain(
-        signature(ARCHIVE_TO_TARGET, kwargs=order.kwargs(), app=app).set(expires=now + MOVE_LIFETIME, **says),
-        signature(RELEASE, kwargs={"host": move.host}, app=app).set(**says),
+        signature(ARCHIVE_TO_TARGET, kwargs=order.kwargs(), app=app).set(
+            expires=now + MOVE_LIFETIME, **reprs
+        ),
+        signature(RELEASE, kwargs={"host": move.host}, app=app).set(**reprs),
         app=app,
     )
-    return _send_noted(steps, board, move, MoveStep.TRANSFER, now)
+    return _record_and_send(steps, board, move, MoveStep.TRANSFER, now)
 
 
-def _send_noted(
+def _record_and_send(
     steps: Any, board: Board, move: Move, first: MoveStep, now: datetime, move_id: str | None = None
 ) -> str:
     """Record the move on the board, then send its steps; returns the last one's task id."""

@@ -1,1 +1,1 @@
-"""The rules: pure functions of snapshots and a time. No clock, disk, Redis, chance or log in here."""
+"""The rules: pure functions of snapshots and a time. They use no clock, disk, Redis, random number or log."""

@@ -60,8 +60,11 @@ def decide(
 
 
 def _plan_starts(board: BoardState, now: datetime, limits: FarmLimits, memory: Memory) -> dict[str, Planned]:
-    """Plan each host's starts. With limits across hosts nothing is remembered, since what they leave changes
-    with each start anywhere: a round over a thousand hosts then takes a tenth of a second."""
+    """Plan each host's starts.
+
+    With limits across hosts, each start changes what the other hosts may do, so nothing is remembered: a
+    round over a thousand hosts then takes a tenth of a second.
+    """
     plotters, orders, lost = board.plotters, board.orders, board.lost_plotters
     if limits == NO_LIMITS:
 
@@ -86,14 +89,14 @@ def _plan_starts(board: BoardState, now: datetime, limits: FarmLimits, memory: M
 def _plan_moves(
     board: BoardState, moves: Mapping[str, Sequence[PendingMove]], now: datetime
 ) -> tuple[list[Move], dict[str, tuple[Wait, ...]]]:
-    """Moves to order, and the waits of finished plots by host. moves: as after this round's admissions."""
+    """Plan the moves, and the waits of finished plots by host. moves: after this round's admissions."""
     plotters, archivers, harvesters = board.plotters, board.archivers, board.harvesters
     with_plots = _oldest_first(plotters)
     if not with_plots:
         return [], {}
-    # Moves of lost plotters still take up room at their harvesters.
-    berths = harvester_capacities(harvesters, chain.from_iterable(moves.values()), now)
-    places = TargetCapacity(archivers, moves, now)
+    # Moves of lost plotters still take up space at their harvesters.
+    capacities = harvester_capacities(harvesters, chain.from_iterable(moves.values()), now)
+    target_capacity = TargetCapacity(archivers, moves, now)
     ordered: list[Move] = []
     waits: dict[str, tuple[Wait, ...]] = {}
 
@@ -104,9 +107,9 @@ def _plan_moves(
             moves.get(snapshot.host, ()),
             harvesters,
             now,
-            berths=berths,
+            capacities=capacities,
             at_once=snapshot.moves_at_once,
-            places=places,
+            target_capacity=target_capacity,
         )
 
     for host in with_plots:
@@ -118,12 +121,15 @@ def _plan_moves(
 def _tried(
     plan: Callable[[PlotterSnapshot], T], snapshot: PlotterSnapshot, instead: Callable[[Wait], T]
 ) -> T:
-    """The plan of one host. A snapshot that cannot be decided on, such as one of a newer release with unknown
-    values, must not stop the decisions for other hosts."""
+    """Plan one host.
+
+    A snapshot that cannot be evaluated, such as one of a newer release with unknown values, must not stop the
+    decisions for other hosts.
+    """
     try:
         return plan(snapshot)
     except Exception as error:  # noqa: BLE001
-        reason = f"what it tells cannot be decided on: {type(error).__name__}: {error}"
+        reason = f"its snapshot cannot be evaluated: {type(error).__name__}: {error}"
         return instead(Wait(host=snapshot.host, rule="trouble", reason=reason))
 
 
@@ -132,7 +138,7 @@ def _no_start(wait: Wait) -> Planned:
 
 
 def _longest_idle_first(plotters: Mapping[str, PlotterSnapshot]) -> list[str]:
-    """Where the farm's limits leave one start, it goes to the host that has waited longest for one."""
+    """Sort hosts by their last start: if the farm's limits allow one start, the longest idle host gets it."""
 
     def last_start(host: str) -> tuple[float, str]:
         started = [job.started_at for job in plotters[host].jobs]
@@ -144,8 +150,7 @@ def _longest_idle_first(plotters: Mapping[str, PlotterSnapshot]) -> list[str]:
 
 
 def _oldest_first(plotters: Mapping[str, PlotterSnapshot]) -> list[str]:
-    """Hosts with plots, the one whose plot is ready for longest first: where drives are scarce, none
-    is last for ever."""
+    """Sort hosts with plots, the longest waiting plot first, so that no host starves if drives are scarce."""
     ready_since = {
         host: min(
             (plot.since for plot in snapshot.plots if plot.state is PlotState.READY), default=snapshot.at

@@ -48,7 +48,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class AdmissionOrder:
-    """Tell the harvester to take in a plot that `host` has sent.
+    """Order the harvester to admit a plot that `host` has sent.
 
     host: the plotter. move: its record on the board, with the delivery for the harvester.
     """

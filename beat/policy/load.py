@@ -1,4 +1,4 @@
-"""What runs on a plotter host and what is ordered there, counted once for all the rules."""
+"""Jobs and orders of a plotter host, counted once for all rules."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _LEAST_S, _MOST_S = 0.001, 10 * 365 * 86_400
 class Load:
     """One host's jobs and orders as the rules see them. Grows with each start that a round decides on.
 
-    An order counts in full as a job from when it was sent until it is seen in the snapshot or void: its
-    time has come and gone (`expires_at`), or the host has passed its start token.
+    An order counts as a job from the moment it was sent until the snapshot shows its job or it is void: it
+    has expired (`expires_at`), or the host has passed its start token.
 
-    jobs: how many run or are ordered.
-    ordered: how many of those are not seen yet.
-    on_trial: of those that plotman ordered, how many have not reached the point of plotting.
+    jobs: running and ordered plots.
+    ordered: ordered plots that the snapshot does not show yet.
+    on_trial: jobs and orders of plotman that have not begun to plot yet.
     youngest_s: seconds since the last start, also of a job that has ended; None if there was none.
-    host_now: `now`, or the host's time if its clock is ahead of ours.
-    start_tokens: of the next orders.
+    host_now: `now`, or the host's time if its clock is ahead of this machine's.
+    start_tokens: tokens of the next orders.
     """
 
     def __init__(self, snapshot: PlotterSnapshot, pending: Sequence[PendingOrder], now: datetime) -> None:
@@ -44,8 +44,11 @@ class Load:
         self.start_tokens = free_tokens(snapshot.turn, self._count_orders(pending) if pending else ())
 
     def later(self, rest_s: float) -> datetime:
-        """`now` plus `rest_s` seconds, at least a moment and at most ten years: a sleeper must sleep, and a
-        stagger of centuries, meant as "never", must be a time that can be shown."""
+        """Return `now` plus `rest_s` seconds.
+
+        At least a millisecond, so that the scheduler sleeps; at most ten years, so that a stagger of
+        centuries, which means "never", is a valid time.
+        """
         return self.now + timedelta(seconds=min(max(rest_s, _LEAST_S), _MOST_S))
 
     def _count_orders(self, pending: Sequence[PendingOrder]) -> list[str]:

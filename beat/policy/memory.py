@@ -1,7 +1,7 @@
-"""What one round found out that the next need not work out again.
+"""A cache of results that the next round can use again.
 
-A cache of pure functions and nothing else: with it or without it a round decides the same. Only the numbers
-in reasons that change with time are as old as `refresh_s` of the host.
+With or without it, a round decides the same. Only the numbers in reasons that change with time may be up to
+`refresh_s` seconds old.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from common.model.pending import PendingOrder
 from common.model.snapshot import PlotterSnapshot, Wait
 
 _REFRESH_S = 1.0
-_REFRESH_PER_HOST_S = 0.01  # a thousand hosts are explained anew within 10 s, a few of them each round
+_REFRESH_PER_HOST_S = 0.01  # a thousand hosts are refreshed within 10 s, a few of them each round
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """Starts and waits of one host. due_at: when the first wait is over that time alone cures, or the first
-    order is void; None: nothing changes with time."""
+    """Starts and waits of one host.
+
+    due_at: end of the first wait that time alone ends, or of the first order; None: nothing changes with
+    time.
+    """
 
     starts: tuple[Start, ...]
     waits: tuple[Wait, ...]
@@ -39,7 +42,7 @@ class _Kept:
 
 
 class Memory:
-    """Of one process that decides round after round."""
+    """The cache of one process that decides round after round."""
 
     def __init__(self) -> None:
         self._kept: dict[str, _Kept] = {}
@@ -48,9 +51,13 @@ class Memory:
     def plan(
         self, snapshot: PlotterSnapshot, pending: Sequence[PendingOrder], now: datetime, hosts: int
     ) -> Planned:
-        """As `plan_starts`. hosts: how many are decided on; of many, each is explained anew less often.
+        """Return what `plan_starts` returns.
 
-        A snapshot is known again by being the same object: comparing two takes as long as planning.
+        A snapshot counts as unchanged if it is the same object: comparing two takes as long as planning.
+
+        Args:
+            pending: orders sent to the host.
+            hosts: number of hosts in the farm; the more there are, the less often each is refreshed.
         """
         kept = self._kept.get(snapshot.host)
         if (
@@ -68,12 +75,12 @@ class Memory:
         if ends and good_until is not None:
             good_until = min(good_until, now + timedelta(seconds=refresh_s(snapshot.host, hosts)))
         if starts:
-            good_until = now  # what was started becomes an order, which the next round sees
+            good_until = now  # a start becomes an order, which the next round sees
         self._kept[snapshot.host] = _Kept(snapshot, pending, planned, good_until)
         return planned
 
     def join(self, host: str, of_starts: tuple[Wait, ...], of_plots: tuple[Wait, ...]) -> tuple[Wait, ...]:
-        """Both together; the same object as last time where nothing changed."""
+        """Join both; returns the same object as last time if nothing changed."""
         known = self._joined.get(host)
         if known is not None and (known[0] is of_starts or known[0] == of_starts) and known[1] == of_plots:
             return known[2]
@@ -82,12 +89,12 @@ class Memory:
         return joined
 
     def keep_only(self, hosts: frozenset[str] | set[str]) -> None:
-        """Forget hosts that are gone."""
+        """Forget all other hosts."""
         for known in (self._kept, self._joined):
             for host in known.keys() - hosts:
                 del known[host]
 
 
 def refresh_s(host: str, hosts: int) -> float:
-    """How old a reason's numbers may become; not the same for all hosts, so that they take turns."""
+    """Return the greatest age of a reason's numbers in seconds. Differs by host, so that hosts take turns."""
     return max(_REFRESH_S, _REFRESH_PER_HOST_S * hosts) * (0.5 + crc32(host.encode()) / 2**32)

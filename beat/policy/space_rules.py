@@ -1,5 +1,8 @@
-"""The one rule about bytes, asked of tmp, tmp2 and dst: what a plot needs must be left beside what
-running and ordered plots will still take. Free space that is not known is neither zero nor plenty."""
+"""Rules for each directory, whether tmp, tmp2 or dst: usable, not drained, enough free space.
+
+Space that running and ordered plots will still take is not free. Free space that is not known is neither zero
+nor plenty: the plot waits.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from common.model.units import human_bytes, human_bytes_apart
 
 
 def unusable(load: Load, role: str, directory: Directory, subject: str | None) -> Wait | None:
-    """A directory that is not known to be there and writable takes nothing."""
+    """A directory must be known to be there and writable."""
     if directory.state is DirState.OK:
         return None
     return Wait(
@@ -24,7 +27,7 @@ def unusable(load: Load, role: str, directory: Directory, subject: str | None) -
 
 
 def drained(load: Load, role: str, directory: Directory, subject: str | None) -> Wait | None:
-    """A directory of which a person said that it takes nothing new."""
+    """An operator has drained the directory."""
     hold = directory.drained
     if hold is None:
         return None
@@ -42,11 +45,17 @@ def drained(load: Load, role: str, directory: Directory, subject: str | None) ->
 def shortage(
     load: Load, role: str, directory: Directory, needs_bytes: int, subject: str | None
 ) -> Wait | None:
-    """role: tmp, tmp2 or dst. needs_bytes: of one more plot, on the file system of `directory`."""
+    """The file system must have space for one more plot.
+
+    Args:
+        role: tmp, tmp2 or dst.
+        needs_bytes: what one more plot needs on the file system of `directory`.
+        subject: of the wait: the tmp directory; None: the host.
+    """
     if not load.snapshot.check_room:
         return None
     disk = load.usage.at(directory.path).disk
-    # The directory's own answer counts too: a neighbour's on the same file system is no look at this one.
+    # Both must be known: an answer from another directory of the file system does not show this one's state.
     known = directory.free_bytes is not None and disk.free_bytes is not None
     if known and needs_bytes <= disk.left_bytes:
         return None
@@ -56,7 +65,7 @@ def shortage(
 def _short(
     load: Load, role: str, directory: Directory, needs_bytes: int, disk: Disk | None, subject: str | None
 ) -> Wait:
-    """disk: None where its free space is not known."""
+    """disk: None if its free space is not known."""
     numbers: dict[str, float] = {"needs_bytes": needs_bytes}
     if disk is None or disk.free_bytes is None:
         text = f"needs {human_bytes(needs_bytes)}, free space is not known"
@@ -65,7 +74,7 @@ def _short(
         needs_text, free_text = human_bytes_apart(needs_bytes, disk.free_bytes)
         text = f"needs {needs_text}, {free_text} free"
         if disk.spoken_bytes:
-            text += f" of which {human_bytes(disk.spoken_bytes)} are spoken for"
+            text += f", {human_bytes(disk.spoken_bytes)} of it for running plots"
     if directory.path != subject:
         text += f" in {directory.path}"
     return Wait(

@@ -24,7 +24,7 @@ def is_due(token: str, current: str) -> bool:
 
 
 def free_tokens(current: str, taken: Iterable[str]) -> Iterator[str]:
-    """Yield the tokens from `current` on that no order holds.
+    """Yield the tokens from `current` on that no order has.
 
     Gaps come first: the host carries out an order behind a gap only after the gap is filled.
     """
@@ -38,7 +38,10 @@ def free_tokens(current: str, taken: Iterable[str]) -> Iterator[str]:
 
 
 def split(token: str) -> tuple[str, int]:
-    """(incarnation, n). Any other text is the first token of an incarnation of its own: what one host writes
-    must not stop the decisions for all others."""
+    """Return (incarnation, n).
+
+    Any other text counts as the first token of an incarnation of its own: one host's text must not stop the
+    decisions for all others.
+    """
     incarnation, colon, count = token.rpartition(":")
     return (incarnation, int(count)) if colon and count.isascii() and count.isdigit() else (token, 0)

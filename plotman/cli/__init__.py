@@ -1,5 +1,4 @@
-"""The `plotman` command. A verb parses, asks `plotman.control`, and prints; results go to stdout, talk
-about them to stderr."""
+"""The command line: a verb parses, calls control, prints results to stdout and remarks to stderr."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ import click
 
 from common.errors import ExitCode, PlotmanError
 
-# Nothing of what a verb loads is garbage: to look for some every 700 objects takes a twentieth of its time.
+# A verb's imports create no garbage; collecting it every 700 objects takes a twentieth of the verb's time.
 _GC_THRESHOLD = 10_000
 
 # Verb -> module that holds the command of that name. Loaded when used: Celery and pydantic take longer
@@ -53,37 +52,37 @@ _VERBS = {
     "why": "plotman.cli.why",
 }
 
-# What the verbs are for, as `plotman --help` lists them. A verb that is in none of these comes last.
+# The sections of `plotman --help`. A verb that is in none of these comes last.
 _PURPOSES = {
     "Run": {
-        "up": "Run all that plotman.yaml asks for on this machine.",
+        "up": "Run all roles that plotman.yaml names on this machine.",
         "plot": "Only make plots here.",
-        "archive": "Only move finished plots, and take plots in.",
+        "archive": "Only send finished plots, and receive plots.",
     },
-    "Look": {
-        "status": "Plots in the making, transfers, and what waits for what.",
-        "dirs": "Directories and drives: room, readiness, what is on its way.",
-        "dsched": "Where the plots in the making go, and the next ones.",
+    "Watch": {
+        "status": "Running plots, transfers, and what waits.",
+        "dirs": "Directories and drives: free space, state, incoming plots.",
+        "dsched": "Where the running plots go, and the next ones.",
         "why": "Why no plot starts or moves now, and what to do.",
-        "interactive": "The farm live, steered by keys and mouse.",
+        "interactive": "The farm live, controlled by keys and mouse.",
     },
     "One plot": {
-        "details": "All that is known of it.",
+        "details": "All known facts.",
         "files": "Its unfinished files.",
         "logs": "Its log, live with -f.",
-        "suspend": "Stop it where it is.",
-        "resume": "Let it go on.",
+        "suspend": "Suspend it.",
+        "resume": "Continue it.",
         "kill": "End it, and delete its unfinished files.",
     },
-    "Steer": {
+    "Control": {
         "pause": "Start no more plots or transfers.",
         "unpause": "Start them again.",
-        "drain": "Let no more plots come to a host, directory or drive.",
-        "undrain": "Take plots there again.",
+        "drain": "Send no more plots to a host, directory or drive.",
+        "undrain": "Allow plots there again.",
         "bandwidth": "Limit what plotters send to other machines.",
         "resend": "Send a plot again that a harvester refused or lost.",
         "cleanup": "Find and delete what crashed plotters left.",
-        "forget": "Strike off a machine that is gone for good.",
+        "forget": "Remove a machine that is lost for good.",
     },
     "Records": {
         "history": "Plots that were made and moved.",
@@ -94,7 +93,7 @@ _PURPOSES = {
     "Set up": {
         "config": "Write, check and migrate plotman.yaml.",
         "farm": "Passwords, rights and certificates of several machines.",
-        "notify": "Tell people what happens.",
+        "notify": "Send notifications of events.",
         "completion": "Completion of verbs, hosts and plot ids for your shell.",
         "version": "The version.",
     },
@@ -154,15 +153,15 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
 def cli() -> None:
     """Make and move Chia plots across a farm of machines.
 
-    `plotman up` runs all that this machine's plotman.yaml asks for; the other verbs look at the farm and
-    steer it, from any machine of it.
+    `plotman up` runs all roles that plotman.yaml names on this machine; the other verbs show and control the
+    farm, from any of its machines.
     """
 
 
 def main() -> None:
-    """Entry point: what went wrong is one line on stderr and an exit code, never a traceback."""
+    """Run the command line. An error is one line on stderr and an exit code, never a traceback."""
     gc.set_threshold(_GC_THRESHOLD)
-    # pydantic would look for plugins in all packages that are installed here; plotman has none.
+    # pydantic would search all installed packages for plugins; plotman uses none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         cli(prog_name="plotman")
@@ -172,11 +171,11 @@ def main() -> None:
         for line in f"plotman: {error}".split("\n"):  # perhaps the words of another machine
             click.echo(one_line(line), err=True)
         sys.exit(error.exit_code)
-    except OSError as error:  # a full disk, a folder that nobody may write; `| head` is click's matter
+    except OSError as error:  # such as a full disk or a read-only folder; click handles `| head`
         with suppress(OSError):
-            sys.stdout.close()  # what it could not write is not tried again at the end
+            sys.stdout.close()  # else Python writes the rest again at exit
         where = f"{error.filename}: " if error.filename else ""
         click.echo(f"plotman: {where}{error.strerror or error}.", err=True)
         sys.exit(ExitCode.FAILED)
     finally:
-        gc.freeze()  # nor is it looked through at the end, when all of it goes with the process
+        gc.freeze()  # no garbage collection at exit

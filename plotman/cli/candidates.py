@@ -1,5 +1,7 @@
-"""What a shell offers while a command line is typed: plot ids and hosts, from the notice board. Fast and
-silent: where the board cannot be read at once there is nothing to offer."""
+"""Shell completion of plot ids, hosts and places, from the notice board.
+
+Fast and silent: if the board cannot be read within a second, nothing is offered.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ def complete_host(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 
 def complete_silent_host(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
-    """The hosts of which no role is alive."""
+    """Complete hosts without any live worker."""
     farm = _farm()
     if farm is None:
         return []
@@ -32,7 +34,7 @@ def complete_silent_host(ctx: click.Context, param: click.Parameter, incomplete:
 
 
 def complete_plot(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
-    """The plots in the making, as far as --host allows, with where they are made."""
+    """Complete running plots (of --host, if given), with host, directory and phase."""
     farm = _farm()
     if farm is None:
         return []
@@ -51,7 +53,7 @@ def complete_plot(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 
 def complete_place(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
-    """What may be drained: hosts, and their directories and drives once HOST: is typed."""
+    """Complete what may be drained: hosts, and after HOST: its directories and drives."""
     farm = _farm()
     if farm is None:
         return []
@@ -69,7 +71,7 @@ def _farm() -> FarmState | None:
 
     from common.errors import PlotmanError
 
-    logging.disable()  # a doubt about plotman.yaml is no word to complete
+    logging.disable()  # a warning about plotman.yaml must not disturb completion
     try:
         from plotman.control.farm import glance, look
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from common.errors import ExitCode
+from plotman.cli.confirm import JSON
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,12 +20,12 @@ _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def age_of(text: str | None) -> float | None:
-    """`90m`, `2h`, `3d`, `45s` -> seconds. Raises click.BadParameter."""
+    """Parse `90m`, `2h`, `3d` or `45s` as seconds. Raises click.BadParameter."""
     if text is None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", text.strip().lower())
     if match is None:
-        raise click.BadParameter(f"{text} is no age; say 30m, 2h or 3d")
+        raise click.BadParameter(f"{text} is not an age; write 30m, 2h or 3d")
     return float(match[1]) * _UNITS_S[match[2]]
 
 
@@ -35,14 +36,15 @@ def age_of(text: str | None) -> float | None:
     "--older",
     metavar="AGE",
     callback=lambda _ctx, _param, text: age_of(text),
-    help="Only what was left alone for so long: 30m, 2h, 3d. Five minutes at least.",
+    help="Only files unchanged for this time: 30m, 2h, 3d. At least five minutes.",
 )
-@click.option("--yes", is_flag=True, help="Delete them. Without it they are only shown.")
-@click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
+@click.option("--yes", is_flag=True, help="Delete them. Without it they are only listed.")
+@JSON
 def cleanup(host: str | None, tmp: str | None, older: float | None, yes: bool, json_: bool) -> None:
-    """Find what crashed or killed plotters left in tmp, tmp2 and dst directories, and delete it with --yes.
+    """Find files that crashed or killed plotters left in their directories; delete them with --yes.
 
-    Files of a plot that runs or is suspended are never touched, whoever started it; nor finished plots.
+    Files of running and suspended plots are never touched, no matter who started them; nor are finished
+    plots.
     """
     from plotman.cli.draw import as_json, draw
     from plotman.control.actions import cleanup as cleaning
@@ -57,12 +59,12 @@ def cleanup(host: str | None, tmp: str | None, older: float | None, yes: bool, j
     if json_:
         as_json(cleaning.as_dict(found, cleaned))
     else:
-        _say(found, cleaned)
+        _summarize(found, cleaned)
     if any(one.error for one in found) or any(done.refused for done in cleaned or ()):
         sys.exit(ExitCode.FAILED)
 
 
-def _say(found: Sequence[FoundLeftovers], cleaned: Sequence[CleanupResult] | None) -> None:
+def _summarize(found: Sequence[FoundLeftovers], cleaned: Sequence[CleanupResult] | None) -> None:
     from common.model.units import counted, human_bytes
 
     for one in found:
@@ -77,7 +79,7 @@ def _say(found: Sequence[FoundLeftovers], cleaned: Sequence[CleanupResult] | Non
             click.echo(f"{size}: `plotman cleanup --yes` deletes {'it' if files == 1 else 'them'}.")
         else:
             answered = all(one.error is None for one in found)
-            click.echo("Nothing is left over." if answered else "Nothing is left over where it was looked.")
+            click.echo("No leftovers." if answered else "No leftovers on the hosts that answered.")
         return
     for done in cleaned:
         for path, reason in done.refused:

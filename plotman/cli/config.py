@@ -1,4 +1,4 @@
-"""`plotman config`: where the configuration is, a sample of it, what is wrong with it, its predecessors'."""
+"""`plotman config`: path, sample, check and migration of plotman.yaml."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 from common.errors import ExitCode, PlotmanError
 from common.model.units import counted
 
-# common.config comes late in each command: pydantic takes a while, and `--help` need not wait for it.
+# Each command imports common.config late: pydantic is slow to import, and `--help` does not need it.
 
 _FILE = click.argument("file", required=False, type=click.Path(path_type=Path))
 
@@ -24,7 +24,7 @@ def config() -> None:
 
 @config.command()
 def path() -> None:
-    """Print where plotman.yaml is looked for: $PLOTMAN_CONFIG, or else in your configuration folder."""
+    """Print where plotman.yaml is expected: $PLOTMAN_CONFIG, or else in your configuration folder."""
     from common.config import default_path
 
     click.echo(default_path())
@@ -36,7 +36,7 @@ def path() -> None:
 )
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 def generate(output: Path | None, force: bool) -> None:
-    """Print a plotman.yaml with every key and what it means, ready to be filled in."""
+    """Print a sample plotman.yaml with each key and its description, to be filled in."""
     from common.config.migration import write
     from common.config.sample import sample
 
@@ -46,17 +46,17 @@ def generate(output: Path | None, force: bool) -> None:
     try:
         write(output, sample(), overwrite=force)
     except PlotmanError as error:
-        cure = " Or overwrite it with --force." if output.exists() else ""
-        _fail(f"{error}{cure}", error.exit_code)
+        remedy = " Or overwrite it with --force." if output.exists() else ""
+        _fail(f"{error}{remedy}", error.exit_code)
     click.echo(f"Wrote {output}. Fill it in, then: plotman config check {output}", err=True)
 
 
 @config.command()
 @_FILE
 @click.option("--json", "as_json", is_flag=True, help="Print a list of objects.")
-@click.option("--file-only", is_flag=True, help="Don't look at this machine's folders and programs.")
+@click.option("--file-only", is_flag=True, help="Do not check this machine's folders and programs.")
 def check(file: Path | None, as_json: bool, file_only: bool) -> None:
-    """Tell all that is wrong with FILE (plotman.yaml), and what this machine lacks of it.
+    """List all mistakes in FILE (plotman.yaml), and folders and programs that this machine lacks.
 
     One line each: FILE:LINE: key: what is wrong. What to do. Exit status 3 if any is an error; 0 if all
     are warnings.
@@ -79,20 +79,20 @@ def check(file: Path | None, as_json: bool, file_only: bool) -> None:
             click.echo(str(problem))
     errors = sum(problem.level is Level.ERROR for problem in problems)
     counts = f"{counted(errors, 'error')}, {counted(len(problems) - errors, 'warning')}"
-    click.echo(f"{checked}: {counts if problems else 'all is well'}.", err=True)
+    click.echo(f"{checked}: {counts if problems else 'no problems'}.", err=True)
     sys.exit(ExitCode.CONFIG if errors else ExitCode.OK)
 
 
 @config.command()
 @_FILE
 def migrate(file: Path | None) -> None:
-    """Write FILE (plotman.yaml) of plotman 0.3 or 0.4 anew, beside the old one, as plotman.v2.yaml."""
+    """Convert FILE (plotman.yaml) of plotman 0.3 or 0.4; the new file is plotman.v2.yaml beside it."""
     from common.config import default_path
-    from common.config.migration import migrate as write_anew
+    from common.config.migration import migrate as convert
 
     old = file or default_path()
     try:
-        done = write_anew(old)
+        done = convert(old)
     except PlotmanError as error:
         _fail(str(error), error.exit_code)
     if done is None:
@@ -102,9 +102,9 @@ def migrate(file: Path | None) -> None:
         click.echo(f"{'.'.join(map(str, change.location))} {change.what}.")
     for problem in done.left:
         click.echo(str(problem))
-    click.echo(f"Wrote {done.written}; {old} is as it was, and has your comments.", err=True)
+    click.echo(f"Wrote {done.written}; {old} is unchanged, and has your comments.", err=True)
     click.echo(
-        f"When it is right (plotman config check {done.written}), put it in the old one's place.", err=True
+        f"When it is right (plotman config check {done.written}), replace the old one with it.", err=True
     )
 
 

@@ -1,4 +1,4 @@
-"""Asking the person before something is done, and what hosts answered to a word that was for several."""
+"""Ask the operator for confirmation, and print the answers of several hosts."""
 
 from __future__ import annotations
 
@@ -15,44 +15,46 @@ JSON = click.option("--json", "json_", is_flag=True, help="Print JSON, for progr
 
 
 def must_agree(question: str, otherwise: str) -> None:
-    """Ask; exits where the answer is no. otherwise: what is done unasked, and by which option. Raises
-    click.UsageError where nobody is there to be asked."""
+    """Ask a question, and exit if the answer is no. Raises click.UsageError without a terminal.
+
+    otherwise: for that error: the option that confirms.
+    """
     from common.errors import ExitCode
 
     if not sys.stdin.isatty():
-        raise click.UsageError(f"Nobody is there to be asked. {otherwise}")
+        raise click.UsageError(f"There is no terminal to ask. {otherwise}")
     if not click.confirm(question, err=True):
         click.echo("Nothing was done.", err=True)
         sys.exit(ExitCode.FAILED)
 
 
-def show(said: Sequence[HoldAnswers], json_: bool) -> None:
-    """Print what was answered; tell on stderr who did not, and exit as that says."""
+def show(answers: Sequence[HoldAnswers], json_: bool) -> None:
+    """Print the answers, and errors on stderr; exits with the code of the first error."""
     from common.errors import PlotmanError
 
     failed = []
-    for one in said:
+    for one in answers:
         if isinstance(one.answer, PlotmanError):
             failed.append(one.answer)
             click.echo(f"plotman: {one.host}: {one.answer}", err=True)
         elif not json_:
             click.echo(one.answer)
     if json_:
-        _show_json(said)
+        _show_json(answers)
     if failed:
         sys.exit(failed[0].exit_code)
 
 
-def _show_json(said: Sequence[HoldAnswers]) -> None:
+def _show_json(answers: Sequence[HoldAnswers]) -> None:
     from plotman.cli.draw import as_json
 
-    answers = [
+    listed = [
         {
             "host": one.host,
             "answer": one.answer if isinstance(one.answer, str) else None,
             "error": None if isinstance(one.answer, str) else str(one.answer),
             **one.more,
         }
-        for one in said
+        for one in answers
     ]
-    as_json({"version": 1, "answers": answers})
+    as_json({"version": 1, "answers": listed})

@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from plotman.cli.candidates import complete_host
+from plotman.cli.confirm import JSON
 
 
 @click.command()
 @click.option("--host", help="Only this host.", shell_complete=complete_host)
-@click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
-def dirs(json_: bool, host: str | None) -> None:
-    """Show the tmp, dst and archive directories: room, readiness, and what is on its way there."""
+def dirs(json_: bool, host: str | None, classic: bool) -> None:
+    """Show the tmp, dst and archive directories: free space, state, and incoming plots."""
     from common.model.messages import one_line
     from plotman.cli.draw import as_json, draw
     from plotman.control.farm import glance, look, narrowed
@@ -24,16 +24,16 @@ def dirs(json_: bool, host: str | None) -> None:
     for note in reports.notes(farm):
         click.secho(one_line(f"! {note}"), fg="yellow")
     shown = (tables.tmp_table, tables.dst_table, tables.drives_table)
-    for table in filter(lambda table: table.rows, (make(farm) for make in shown)):
+    for table in filter(lambda table: table.rows, (make(farm, classic) for make in shown)):
         draw(table)
         click.echo()
 
 
 @click.command()
 @click.option("--host", help="Only this host.", shell_complete=complete_host)
-@click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
+@JSON
 def dsched(json_: bool, host: str | None) -> None:
-    """Show the dst directories: how far the plots are that go there, and where the next ones would go.
+    """Show the dst directories: the phases of the plots that go there, and where the next plots would go.
 
     `next from` names the tmp directories from which a plot that started now would go to this one.
     """

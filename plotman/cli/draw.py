@@ -1,7 +1,7 @@
-"""Tables on a terminal: as wide as it is, or as wide as they need to be where there is none.
+"""Tables on a terminal, fitted to its width; without a terminal, as wide as they need.
 
-A table that fits is laid out here, in a millisecond; Rich takes a tenth of a second for a hundred rows. It
-does what is harder, folding the cells of one that does not fit.
+A table that fits is laid out here, in a millisecond; Rich takes a tenth of a second for a hundred rows. Rich
+folds the cells of a table that does not fit.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _widths(table: PlainTable, left_out: Set[str]) -> list[int]:
 
 
 def _width(text: str) -> int:
-    """Columns of the terminal that the text takes."""
+    """Return the terminal columns that the text takes."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len

@@ -110,7 +110,7 @@ def secrets(
 
 
 def _new_duties(plan: Plan, names: set[str]) -> list[str]:
-    """What changes on machines that had a password before."""
+    """Describe what to change on machines that had a password before."""
     return [
         f"{name} keeps its plotman.yaml. Add there what it does now: {', '.join(known.duties)}."
         for name in sorted(names)

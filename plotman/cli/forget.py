@@ -10,21 +10,21 @@ from plotman.cli.confirm import JSON, must_agree, show
 
 @click.command()
 @click.argument("host", shell_complete=complete_silent_host)
-@click.option("-y", "--yes", is_flag=True, help="Don't ask.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @JSON
 def forget(host: str, yes: bool, json_: bool) -> None:
-    """Strike HOST off, a machine that is gone for good, after showing what is known of it and asking.
+    """Remove HOST, a machine that is lost for good, after showing what is known of it and asking.
 
-    It must be silent. It is then no more in `status`, the dashboard and the metrics, and its plots that may
-    still run count no more for farm.max_jobs. Messages that wait for it are deleted: beat's orders,
-    which are void by then, and Terminate in Flower, which has to be said again. No file is touched on any
-    machine. If HOST comes back it announces itself anew, with all its plots.
+    It must be silent. `status`, the dashboard and the metrics no longer show it, and its plots that may still
+    run no longer count for farm.max_jobs. Messages that wait for it are deleted: beat's orders, which have
+    expired, and Terminate in Flower, which must be repeated. No file is touched on any machine. If HOST comes
+    back, it announces itself again, with all its plots.
     """
     from plotman.control.actions import forget as forgetting
     from plotman.control.actions.holds import HoldAnswers
 
-    gone = forgetting.find(host)
+    lost = forgetting.find(host)
     if not yes:
-        click.echo("\n".join(forgetting.lines(gone)), err=True)
+        click.echo("\n".join(forgetting.lines(lost)), err=True)
         must_agree(f"Forget {host}?", "With --yes the host is forgotten without asking.")
     show([HoldAnswers(host, forgetting.forget(host))], json_)

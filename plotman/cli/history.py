@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from plotman.cli.confirm import JSON
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,7 +22,7 @@ _WORDS = ("host", "tmp", "tmp2", "dst", "plotter", "k", "compression", "version"
 
 
 def moment(text: str) -> datetime:
-    """`90m`, `24h`, `7d`, `2w` ago, or a date or time of this machine. Raises click.BadParameter."""
+    """Parse `90m`, `24h`, `7d` or `2w` ago, or a local date or time. Raises click.BadParameter."""
     from datetime import UTC, timedelta
 
     unit_s = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}.get(text[-1:].lower())
@@ -29,7 +31,7 @@ def moment(text: str) -> datetime:
             return datetime.now(UTC) - timedelta(seconds=float(text[:-1]) * unit_s)
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise click.BadParameter(f"{text} is no time; say 90m, 24h, 7d, 2w or 2026-11-22") from error
+        raise click.BadParameter(f"{text} is not a time; write 90m, 24h, 7d, 2w or 2026-11-22") from error
 
 
 _since = click.option(
@@ -43,14 +45,14 @@ _host = click.option("--host", help="Only this host; else all of the farm.")
 
 @click.command()
 @click.option("--plots", "kind", flag_value="plots", default=True, help="Plots that were made (the default).")
-@click.option("--transfers", "kind", flag_value="transfers", help="Plots that were sent to their drives.")
-@click.option("--landings", "kind", flag_value="landings", help="The same as the harvesters saw it.")
+@click.option("--transfers", "kind", flag_value="transfers", help="Plots that were sent to drives.")
+@click.option("--landings", "kind", flag_value="landings", help="Plots that harvesters received.")
 @click.option("--summary", is_flag=True, help="Plots and TiB per day, and when the drives are full.")
 @_host
 @_since
-@click.option("--failed", is_flag=True, help="Only what did not end well.")
+@click.option("--failed", is_flag=True, help="Only failures.")
 @click.option("-n", "--lines", "most", default=30, show_default=True, type=click.IntRange(1), help="At most.")
-@click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
+@JSON
 def history(
     kind: str,
     summary: bool,
@@ -63,20 +65,19 @@ def history(
     """Show the plots that were made and moved, the newest first."""
     from common.history.rows import HistoryKind
     from plotman.cli.draw import as_json, draw
-    from plotman.control.queries.history import gather
-    from plotman.control.queries.history_tables import table
+    from plotman.control.queries.history import gather, table
 
     if summary:
         _summary(json_)
         return
     found = gather(HistoryKind(kind), host, since, most, failed)
-    _tell_missing(found)
+    _warn_missing(found)
     if json_:
         as_json(found.as_json())
         return
     draw(table(found))
     if not found.rows:
-        click.echo("Nothing is known of that.", err=True)
+        click.echo("The history has no such rows.", err=True)
 
 
 def _summary(json_: bool) -> None:
@@ -94,17 +95,15 @@ def _summary(json_: bool) -> None:
 
 @click.command()
 @click.argument("logfile", nargs=-1)
-@click.option("--by", multiple=True, type=click.Choice(_WORDS), help="Tell plots apart by this, too.")
+@click.option("--by", multiple=True, type=click.Choice(_WORDS), help="Separate plots by this, too.")
 @click.option("--bytmp", is_flag=True, help="The same as --by tmp.")
 @click.option("--bybitfield", is_flag=True, help="The same as --by bitfield.")
 @click.option("--clipterminals", is_flag=True, help="Leave out the first and last plot of each LOGFILE.")
-@click.option(
-    "--mix", is_flag=True, help="One average over all plotters and ks that --by does not tell apart."
-)
+@click.option("--mix", is_flag=True, help="Average over all plotters and ks that --by does not separate.")
 @click.option("--last", default=10, show_default=True, type=click.IntRange(1), help="Plots of the trend.")
 @_host
 @_since
-@click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
+@JSON
 def analyze(
     logfile: tuple[str, ...],
     by: tuple[str, ...],
@@ -117,9 +116,9 @@ def analyze(
     since: datetime | None,
     json_: bool,
 ) -> None:
-    """Show how long plots took: mean and deviation of each phase, median, and whether it gets slower.
+    """Show how long plots took: mean and deviation of each phase, median, and trend.
 
-    LOGFILE: logs of any plotter, also those of plotman 0.5, and patterns. Without one: the farm's history.
+    LOGFILE: logs of any plotter, also of plotman 0.5, and patterns. Without one: the farm's history.
     """
     from plotman.cli.draw import as_json, draw
     from plotman.control.queries.analysis import analyse, table
@@ -133,14 +132,14 @@ def analyze(
         return
     draw(table(done))
     if not kept:
-        click.echo("There is no complete plot to analyse.", err=True)
+        click.echo("There is no complete plot to analyze.", err=True)
 
 
 @click.command()
 @click.argument("logfile", nargs=-1)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 @click.option("--format", "format_", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
-@click.option("--all", "all_", is_flag=True, help="With plots that failed.")
+@click.option("--all", "all_", is_flag=True, help="Include plots that failed.")
 @_host
 @_since
 def export(
@@ -153,7 +152,7 @@ def export(
 ) -> None:
     """Write the plots that were made as CSV, in the columns of plotman 0.5 and some more, or as JSON lines.
 
-    LOGFILE: logs of any plotter, also those of plotman 0.5, and patterns. Without one: the farm's history.
+    LOGFILE: logs of any plotter, also of plotman 0.5, and patterns. Without one: the farm's history.
     """
     from common.errors import PlotmanError
     from common.model.units import counted
@@ -175,25 +174,29 @@ def export(
 def _plots(
     logfiles: tuple[str, ...], host: str | None, since: datetime | None, unmade: bool = False
 ) -> tuple[Sequence[PlotEnd], frozenset[str]]:
-    """The plots meant, and the keys of those that are the first or last of their log. unmade: those that
-    failed as well."""
+    """Return plots of logs or of the farm's history, and the keys of the first and last plot of each log.
+
+    unmade: include plots that failed.
+    """
     from common.history.rows import End, HistoryKind, PlotEnd
 
     if logfiles:
         if host:
-            raise click.UsageError("--host is of the farm's history; a LOGFILE does not tell its host.")
+            raise click.UsageError(
+                "--host selects from the farm's history; a LOGFILE does not name its host."
+            )
         logs = _read_logs(logfiles)
         return [plot for plot in logs.plots if since is None or plot.ended_at >= since], logs.terminal
     from plotman.control.queries.history import gather
 
     found = gather(HistoryKind.PLOTS, host, since)
-    _tell_missing(found)
+    _warn_missing(found)
     plots = [row for row in found.rows if isinstance(row, PlotEnd)]
     return [plot for plot in plots if unmade or plot.end is End.DONE], frozenset()
 
 
 def _read_logs(names: tuple[str, ...]) -> Logs:
-    """Raises PlotmanError where none could be read."""
+    """Read log files. Raises PlotmanError if none has a complete plot."""
     from common.errors import PlotmanError
     from plotman.control.queries.plot_logs import read
 
@@ -201,10 +204,10 @@ def _read_logs(names: tuple[str, ...]) -> Logs:
     for sentence in logs.unread:
         click.echo(sentence, err=True)
     if logs.unread and not logs.plots:
-        raise PlotmanError("No log tells of a complete plot.", "Name logs of plotters.")
+        raise PlotmanError("No log has a complete plot.", "Name logs of plotters.")
     return logs
 
 
-def _tell_missing(found: HistoryResult) -> None:
+def _warn_missing(found: HistoryResult) -> None:
     for host, why in found.missing.items():
         click.echo(f"{host} is missing: {why}", err=True)

@@ -11,7 +11,7 @@ from plotman.cli.confirm import JSON, show
 
 
 def _moment(ctx: click.Context, param: click.Parameter, text: str | None) -> datetime | None:  # noqa: ARG001
-    from plotman.control.times import moment
+    from plotman.control.arguments import moment
 
     try:
         return None if text is None else moment(text, datetime.now(UTC))
@@ -25,22 +25,20 @@ _UNTIL = click.option(
     "--until",
     metavar="TIME",
     callback=_moment,
-    help="When it ends by itself: HH:MM, 'YYYY-MM-DD HH:MM' (the clock of this machine) or +2h. Else: when "
-    "somebody says so.",
+    help="When it ends by itself: HH:MM, 'YYYY-MM-DD HH:MM' (this machine's local time) or +2h. Default: "
+    "until you undo it.",
 )
 _PLACES = click.argument("places", nargs=-1, required=True, metavar="PLACE...", shell_complete=complete_place)
 
 
 @click.group()
 def pause() -> None:
-    """Start no more plots or transfers. Those that run go on."""
+    """Start no more plots or transfers. Running ones continue."""
 
 
 @pause.command("plotting")
 @_HOST
-@click.option(
-    "--after", type=click.IntRange(min=0), metavar="N", help="Only after N more plots were started."
-)
+@click.option("--after", type=click.IntRange(min=0), metavar="N", help="Start N more plots first.")
 @_UNTIL
 @_REASON
 @JSON
@@ -59,7 +57,7 @@ def pause_plotting(
 @_REASON
 @JSON
 def pause_archiving(host: str | None, until: datetime | None, reason: str | None, json_: bool) -> None:
-    """Begin no more transfers, from one plotter or from all. Plots wait where they lie."""
+    """Begin no more transfers, from one plotter or from all. Finished plots wait in dst."""
     from plotman.control.actions import holds
 
     show(holds.pause("archiving", host, until, reason), json_)
@@ -74,7 +72,7 @@ def unpause() -> None:
 @_HOST
 @JSON
 def unpause_plotting(host: str | None, json_: bool) -> None:
-    """Start plots as the rules allow, also where plotters died at once and no more were started."""
+    """Start plots again as the rules allow, also after plotters died at once."""
     from plotman.control.actions import holds
 
     show(holds.unpause("plotting", host), json_)
@@ -84,7 +82,7 @@ def unpause_plotting(host: str | None, json_: bool) -> None:
 @_HOST
 @JSON
 def unpause_archiving(host: str | None, json_: bool) -> None:
-    """Send plots as the rules allow."""
+    """Send plots again as the rules allow."""
     from plotman.control.actions import holds
 
     show(holds.unpause("archiving", host), json_)
@@ -96,10 +94,10 @@ def unpause_archiving(host: str | None, json_: bool) -> None:
 @_REASON
 @JSON
 def drain(places: tuple[str, ...], until: datetime | None, reason: str | None, json_: bool) -> None:
-    """Let no more plots come to PLACE; those that are there go on, and leave.
+    """Send no more plots to PLACE; running plots there continue, and finished ones leave.
 
-    PLACE is HOST (it starts no plots, its drives take none), HOST:DIR (a tmp, tmp2 or dst directory, or a
-    drive), DIR of this machine, or `all`. Survives restarts.
+    PLACE is HOST (it starts no plots, its drives accept none), HOST:DIR (a tmp, tmp2 or dst directory, or a
+    drive), DIR of this machine, or `all`. A drain survives restarts.
     """
     _drain(places, True, json_, until, reason)
 
@@ -108,7 +106,7 @@ def drain(places: tuple[str, ...], until: datetime | None, reason: str | None, j
 @_PLACES
 @JSON
 def undrain(places: tuple[str, ...], json_: bool) -> None:
-    """Take plots again at PLACE: the opposite of `drain`, for the same PLACE.
+    """Allow plots at PLACE again: the opposite of `drain`, for the same PLACE.
 
     With `all`, on every host and in each directory and drive that was drained by itself.
     """
@@ -121,7 +119,7 @@ def _drain(
     from plotman.control.actions import holds
 
     try:
-        said = holds.drain(places, on, until, reason)
+        answers = holds.drain(places, on, until, reason)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    show(said, json_)
+    show(answers, json_)

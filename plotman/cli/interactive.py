@@ -12,17 +12,17 @@ import click
 @click.option(
     "--web",
     metavar="[ADDRESS:]PORT",
-    help="Show it in browsers, at http://ADDRESS:PORT, in place of this terminal. Beyond this machine only "
-    "with farm.flower_auth, which is asked for.",
+    help="Show it in browsers at http://ADDRESS:PORT instead of in this terminal. Other machines need "
+    "farm.flower_auth, and log in with it.",
 )
 def interactive(web: str | None) -> None:
-    """Show the farm live, and steer it by keys and mouse. Closing it stops nothing.
+    """Show the farm live, and control it by keys and mouse. Closing it stops nothing.
 
-    ? shows the keys. Works from 40 columns and 10 lines up.
+    ? shows the keys. Needs at least 40 columns and 10 lines.
     """
     from common import config
 
-    settings = config.load()  # what is wrong with plotman.yaml is said before the screen is taken
+    settings = config.load()  # shows mistakes in plotman.yaml before the screen is used
     if web is not None:
         from common.model.address import listen_at
         from plotman.dashboard.web import serve
@@ -32,10 +32,10 @@ def interactive(web: str | None) -> None:
     if "TEXTUAL_DRIVER" not in os.environ and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise click.UsageError("This is no terminal. `plotman status` prints; --web shows it in a browser.")
 
-    from plotman.control.actions.holds import whoever_asks
+    from plotman.control.actions.holds import requester
     from plotman.control.farm import board
     from plotman.control.rpc import ask_each
     from plotman.dashboard.app import make_app
     from plotman.dashboard.source import BoardSource
 
-    make_app(BoardSource(board), ask_each, whoever_asks()).run()
+    make_app(BoardSource(board), ask_each, requester()).run()

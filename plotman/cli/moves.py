@@ -9,8 +9,8 @@ from plotman.cli.confirm import JSON, must_agree, show
 
 
 def _rate(_ctx: click.Context, _param: click.Parameter, text: str) -> int | None:
-    """Bytes a second; 0: no limit; None: as plotman.yaml says. Raises click.BadParameter."""
-    from plotman.control.rates import rate_of
+    """Parse a rate (see rate_of). Raises click.BadParameter."""
+    from plotman.control.arguments import rate_of
 
     try:
         return rate_of(text)
@@ -23,8 +23,10 @@ def _rate(_ctx: click.Context, _param: click.Parameter, text: str) -> int | None
 @click.option("--host", help="Only this plotter; else all of the farm.", shell_complete=complete_host)
 @JSON
 def bandwidth(rate: int | None, host: str | None, json_: bool) -> None:
-    """Limit what plotters send to other machines, now: RATE is bytes a second (80M, 500K), `off` for no limit
-    or `default` for what plotman.yaml says."""
+    """Limit the rate at which plotters send to other machines, from now on.
+
+    RATE is in bytes per second (80M, 500K), `off` for no limit, or `default` for the limit in plotman.yaml.
+    """
     from plotman.control.actions import holds
 
     show(holds.bandwidth(rate, host), json_)
@@ -33,15 +35,15 @@ def bandwidth(rate: int | None, host: str | None, json_: bool) -> None:
 @click.command()
 @click.argument("plot")
 @click.option(
-    "--host", help="The plotter on which it lies; else the one that has it.", shell_complete=complete_host
+    "--host", help="The plotter that has it; by default it is searched for.", shell_complete=complete_host
 )
-@click.option("--yes", "-y", is_flag=True, help="Don't ask.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @JSON
 def resend(plot: str, host: str | None, yes: bool, json_: bool) -> None:
-    """Send a plot again that a harvester refused, or that waits for a harvester which is gone for good.
+    """Send a plot again that a harvester refused, or that waits for a harvester that is lost for good.
 
-    PLOT is its path, its file name or the start of its id. Where the lost harvester may have the plot, this
-    says what that means, and asks.
+    PLOT is its path, its file name or the start of its id. If the lost harvester may have the plot, this
+    explains the consequences and asks.
     """
     from plotman.control.actions import resend as resending
     from plotman.control.actions.holds import HoldAnswers

@@ -1,4 +1,4 @@
-"""`plotman notify`: tell people what happens in the farm."""
+"""`plotman notify`: send notifications of events in the farm."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import threading
 import click
 
 from common.errors import ExitCode
+from plotman.cli.confirm import JSON
 
 
 @click.group()
 def notify() -> None:
-    """Tell people what happens in the farm, as plotman.yaml's section notifications says."""
+    """Send notifications of events in the farm, as configured in section notifications of plotman.yaml."""
 
 
 @notify.command()
 def run() -> None:
-    """Tell them, until Ctrl-C. `plotman up` runs this where notifications are configured."""
+    """Send notifications until Ctrl-C. `plotman up` runs this if notifications are configured."""
     from plotman.notifications.service import run_here
 
     stop = threading.Event()
@@ -32,23 +33,23 @@ def run() -> None:
 @notify.command()
 @click.argument("target", required=False)
 def test(target: str | None) -> None:
-    """Send one message through every target, or through TARGET, and say what became of it.
+    """Send one message to each target, or to TARGET, and print the results.
 
-    Exit status 1 if any was not told, 5 if there is none.
+    Exit status 1 if any failed, 5 if there is no target.
     """
     from plotman.notifications.service import try_out
 
     failed = False
     for name, why_not in try_out(target):
-        click.echo(f"{name}: {'told' if why_not is None else f'not told. {why_not}'}")
+        click.echo(f"{name}: {'delivered' if why_not is None else f'failed. {why_not}'}")
         failed |= why_not is not None
     sys.exit(ExitCode.FAILED if failed else ExitCode.OK)
 
 
 @notify.command("list")
-@click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
+@JSON
 def list_(json_: bool) -> None:
-    """Show what can be told, for the key events of plotman.yaml."""
+    """List the events that can be sent, for the key `events` in plotman.yaml."""
     from common.model.notification_kinds import KINDS
     from plotman.cli.draw import as_json, draw
     from plotman.control.queries.tables import PlainTable
@@ -71,5 +72,5 @@ def list_(json_: bool) -> None:
         (kind.name, kind.group, kind.severity.word, "yes" if kind.action else "", kind.meaning)
         for kind in kinds
     )
-    draw(PlainTable(("event", "group", "severity", "action", "told when"), rows))
-    click.echo("\nevents: takes names, groups, `action` (the default) and `all`.")
+    draw(PlainTable(("event", "group", "severity", "action", "sent when"), rows))
+    click.echo("\nThe key `events` takes names, groups, `action` (the default) and `all`.")

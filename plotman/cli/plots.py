@@ -1,15 +1,17 @@
-"""`plotman details`, `files`, `suspend`, `resume` and `kill`: verbs over plots in the making."""
+"""`plotman details`, `files`, `suspend`, `resume` and `kill`: verbs for running plots."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from common.model.units import counted, human_bytes, human_duration
 from plotman.cli.candidates import complete_host, complete_plot
-from plotman.cli.confirm import must_agree
+from plotman.cli.confirm import JSON, must_agree
 
 if TYPE_CHECKING:
     from plotman.control.actions.plots import PlotAnswer
@@ -18,20 +20,19 @@ if TYPE_CHECKING:
 _PLOTS = click.argument("plots", nargs=-1, required=True, metavar="PLOT...", shell_complete=complete_plot)
 _HOST = click.option("--host", help="Only on this plotter.", shell_complete=complete_host)
 _TMP = click.option("--tmp", metavar="DIR", help="Only in this tmp directory.")
-_JSON = click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
 _SHOWN_FILES = 12
 
 Verb = Callable[..., None]
 
 
 def _options(verb: Verb) -> Verb:
-    for option in (_JSON, _TMP, _HOST, _PLOTS):
+    for option in (JSON, _TMP, _HOST, _PLOTS):
         verb = option(verb)
     return verb
 
 
 def _targets(plots: Sequence[str], host: str | None, tmp: str | None) -> list[PlotSelection]:
-    """The plots meant. Says which hosts cannot be asked where all are meant."""
+    """Return the selected plots. With `all`, warns of silent hosts."""
     from common.model.selectors import EVERY
     from plotman.control.farm import board, look
     from plotman.control.selectors import resolve, silent_hosts
@@ -44,36 +45,34 @@ def _targets(plots: Sequence[str], host: str | None, tmp: str | None) -> list[Pl
 
 
 def _show(answers: list[PlotAnswer], json_: bool, show: Callable[[PlotAnswer, dict[str, Any]], None]) -> None:
-    """Print each answer as it stands, or tell on stderr why there is none; then exit as the first of these
-    says."""
+    """Print each answer, and errors on stderr; exits with the code of the first error."""
     from common.errors import PlotmanError
     from plotman.cli.draw import as_json
 
     if json_:
         as_json({"version": 1, "plots": [answer.as_json() for answer in answers]})
-    failed = [answer for answer in answers if isinstance(answer.said, PlotmanError)]
+    failed = []
     for answer in answers:
-        if isinstance(answer.said, PlotmanError):
-            click.echo(f"plotman: {answer.target}: {answer.said}", err=True)
+        if isinstance(answer.content, PlotmanError):
+            failed.append(answer.content)
+            click.echo(f"plotman: {answer.target}: {answer.content}", err=True)
         elif not json_:
-            show(answer, answer.said)
+            show(answer, answer.content)
     if failed:
-        assert isinstance(failed[0].said, PlotmanError)
-        sys.exit(failed[0].said.exit_code)
+        sys.exit(failed[0].exit_code)
 
 
 @click.command()
 @_options
 def details(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: bool) -> None:
-    """Show all that is known of a plot in the making.
+    """Show all known facts about a running plot.
 
     PLOT is the start of its id, HOST:PID, or `all`.
     """
     from plotman.control.actions import plots as control
-    from plotman.control.queries.plot_lines import details_lines
 
-    def show(_: PlotAnswer, said: dict[str, Any]) -> None:
-        click.echo("\n".join(details_lines(said)) + "\n")
+    def show(_: PlotAnswer, facts: dict[str, Any]) -> None:
+        click.echo("\n".join(details_lines(facts)) + "\n")
 
     _show(control.details(_targets(plots, host, tmp)), json_, show)
 
@@ -81,18 +80,17 @@ def details(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: bo
 @click.command()
 @_options
 def files(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: bool) -> None:
-    """List the unfinished files of a plot in the making: those that `kill` would delete.
+    """List the unfinished files of a running plot: those that `kill` would delete.
 
     PLOT is the start of its id, HOST:PID, or `all`.
     """
     from plotman.control.actions import plots as control
-    from plotman.control.queries.plot_lines import files_lines, files_sum
 
-    def show(answer: PlotAnswer, said: dict[str, Any]) -> None:
-        for line in files_lines(said):
+    def show(answer: PlotAnswer, facts: dict[str, Any]) -> None:
+        for line in files_lines(facts):
             click.echo(line)
-        click.echo(f"{answer.target}: {files_sum(said)}", err=True)
-        for trouble in said["troubles"]:
+        click.echo(f"{answer.target}: {files_sum(facts)}", err=True)
+        for trouble in facts["troubles"]:
             click.echo(f"plotman: {trouble}", err=True)
 
     _show(control.files(_targets(plots, host, tmp)), json_, show)
@@ -101,7 +99,7 @@ def files(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: bool
 @click.command()
 @_options
 def suspend(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: bool) -> None:
-    """Stop a plot where it is, until `plotman resume`. It keeps its memory and its files.
+    """Suspend a plot until `plotman resume`. It keeps its memory and its files.
 
     PLOT is the start of its id, HOST:PID, or `all`.
     """
@@ -116,56 +114,126 @@ def suspend(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: bo
 @click.command()
 @_options
 def resume(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: bool) -> None:
-    """Let a suspended plot go on.
+    """Continue a suspended plot.
 
     PLOT is the start of its id, HOST:PID, or `all`.
     """
     from plotman.control.actions import plots as control
 
     def show(answer: PlotAnswer, _: dict[str, Any]) -> None:
-        click.echo(f"{answer.target} goes on")
+        click.echo(f"{answer.target} continues")
 
     _show(control.resume(_targets(plots, host, tmp)), json_, show)
 
 
 @click.command()
 @_options
-@click.option("-f", "--force", "--yes", "-y", "force", is_flag=True, help="Don't ask.")
+@click.option("-f", "--force", "--yes", "-y", "force", is_flag=True, help="Do not ask.")
 def kill(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: bool, force: bool) -> None:
-    """Stop a plot for good and delete its unfinished files, after showing them and asking.
+    """End a plot and delete its unfinished files, after listing them and asking.
 
-    PLOT is the start of its id, HOST:PID, or `all`. Plots that were started by hand or by another manager go
-    the same way. Until you answer, the plots go on as they were.
+    PLOT is the start of its id, HOST:PID, or `all`. This also works for plots that were started by hand or by
+    another manager. Until you answer, the plots continue.
     """
     from plotman.control.actions import plots as control
-    from plotman.control.queries.plot_lines import killed_lines
 
     targets = _targets(plots, host, tmp)
     if not force:
         targets = _agreed(control.files(targets))
 
-    def show(answer: PlotAnswer, said: dict[str, Any]) -> None:
-        for line in killed_lines(str(answer.target), said):
+    def show(answer: PlotAnswer, facts: dict[str, Any]) -> None:
+        for line in killed_lines(str(answer.target), facts):
             click.echo(line)
 
     _show(control.kill(targets), json_, show)
 
 
 def _agreed(listings: list[PlotAnswer]) -> list[PlotSelection]:
-    """Show what is at stake and ask. Those whose host does not answer are told and left alone; exits where
-    the person says no, or nobody is there to ask."""
+    """List what would be deleted, and ask; returns the plots whose host answers. Exits on a no."""
     from common.errors import ExitCode, PlotmanError
-    from plotman.control.queries.plot_lines import doomed_lines
 
     asked = []
     for answer in listings:
-        if isinstance(answer.said, PlotmanError):
-            click.echo(f"plotman: {answer.target}: {answer.said}", err=True)
+        if isinstance(answer.content, PlotmanError):
+            click.echo(f"plotman: {answer.target}: {answer.content}", err=True)
             continue
         asked.append(answer.target)
-        click.echo("\n".join(doomed_lines(answer.target, answer.said, _SHOWN_FILES)), err=True)
+        click.echo("\n".join(doomed_lines(answer.target, answer.content, _SHOWN_FILES)), err=True)
     if not asked:
         sys.exit(ExitCode.UNREACHABLE)
     many = "this plot" if len(asked) == 1 else f"these {len(asked)} plots"
     must_agree(f"Kill {many} and delete the files?", "With --force the plots are killed without asking.")
     return asked
+
+
+def details_lines(facts: dict[str, Any]) -> list[str]:
+    """Format each known fact in a line: its name, its value."""
+    started = datetime.fromisoformat(facts["started_at"]).astimezone()
+    tree = ", ".join(f"{one['pid']} {one['name']}" for one in facts["processes"])
+    percent, eta_s = facts["percent"], facts["eta_s"]
+    rows = {
+        "plot id": facts["plot_id"],
+        "host": facts["host"],
+        "plotter": facts["plotter"],
+        "k": facts["k"],
+        "started by": "plotman" if facts["ours"] else "hand, or another manager",
+        "started at": f"{started:%Y-%m-%d %H:%M:%S}",
+        "phase": facts["phase"],
+        "done": None if percent is None else f"{percent:.0f} %",
+        "ETA": None if eta_s is None else human_duration(eta_s),
+        "stalled": facts["stalled"] or "no",
+        "tmp": facts["tmp"],
+        "tmp2": facts["tmp2"],
+        "dst": facts["dst"],
+        "files": f"{facts['files']}, {human_bytes(facts['files_bytes'])}",
+        "state": facts["status"],
+        "pid": facts["pid"],
+        "processes": tree or None,
+        "user": facts["user"],
+        "memory": human_bytes(facts["mem_bytes"]),
+        "CPU": f"user {human_duration(facts['user_s'])}, sys {human_duration(facts['sys_s'])}",
+        "log": facts["log"],
+        "task id": facts["task_id"],
+        "command": " ".join(facts["argv"]),
+    }
+    width = max(map(len, rows))
+    return [f"{name:{width}}  {'?' if value is None else value}" for name, value in rows.items()]
+
+
+def files_lines(facts: dict[str, Any]) -> list[str]:
+    return _file_lines(facts["files"])
+
+
+def files_sum(facts: dict[str, Any]) -> str:
+    """Format the sum: `104 files, 42.0 MB`."""
+    count = len(facts["files"])
+    taken_bytes = sum(file["allocated_bytes"] for file in facts["files"])
+    return f"{counted(count, 'file')}, {human_bytes(taken_bytes)}"
+
+
+def doomed_lines(target: PlotSelection, facts: dict[str, Any], most: int) -> list[str]:
+    """List what `kill` would end and delete. most: number of files that are listed."""
+    job = target.job
+    known = [job.plotter, f"k{job.k}" if job.k else None, f"phase {job.phase}" if job.phase else None]
+    lines = [f"{target}: {', '.join(part for part in known if part)}, pid {job.pid}"]
+    if not facts["ours"]:
+        lines.append("  It was started by hand or by another manager, not by this plotman.")
+    lines.append(f"  {files_sum(facts)} to be deleted{':' if facts['files'] else ''}")
+    largest = sorted(facts["files"], key=lambda file: -int(file["allocated_bytes"]))
+    lines += [f"    {line}" for line in _file_lines(largest[:most])]
+    if len(largest) > most:
+        lines.append(f"    and {len(largest) - most} more; `plotman files {target.name}` lists all")
+    lines += [f"  {path} is a finished plot, and stays" for path in facts["finished"]]
+    return lines + [f"  not read: {trouble}" for trouble in facts["troubles"]]
+
+
+def killed_lines(what: str, facts: dict[str, Any]) -> list[str]:
+    count = facts["deleted"]
+    lines = [f"{what} killed; {counted(count, 'file')} deleted, "
+             f"{human_bytes(facts['freed_bytes'])} freed"]  # fmt: skip
+    lines += [f"  {path} is a finished plot, and stays" for path in facts["finished"]]
+    return lines + [f"  not deleted: {left}" for left in facts["left"]]
+
+
+def _file_lines(files: Iterable[dict[str, Any]]) -> list[str]:
+    return [f"{human_bytes(file['allocated_bytes']):>9}  {file['path']}" for file in files]

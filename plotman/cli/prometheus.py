@@ -15,14 +15,13 @@ import click
     help="Serve them to Prometheus there, until Ctrl-C. Without an address: to this machine only.",
 )
 def prometheus(listen: str | None) -> None:
-    """Print the farm's metrics in Prometheus' text format, those of plotman 0.5 and more.
+    """Print the farm's metrics in Prometheus' text format: plotman 0.5's, and more.
 
-    A broker that does not answer is a metric, too: plotman_broker_up 0.
+    If the broker does not answer, the only metric is plotman_broker_up 0.
     """
     from common.model.address import listen_at
     from plotman.control.farm import board
-    from plotman.metrics.collector import as_text
-    from plotman.metrics.serve import serve
+    from plotman.metrics.collector import as_text, serve
 
     if listen is None:
         click.echo(as_text(board()), nl=False)

@@ -7,16 +7,23 @@ from typing import TYPE_CHECKING
 import click
 
 from plotman.cli.candidates import complete_host
+from plotman.cli.confirm import JSON
 
 if TYPE_CHECKING:
     from plotman.control.farm import FarmState
 
 
+CLASSIC = click.option(
+    "--classic", is_flag=True, help="Use the column names and units of plotman 0.5.3, for scripts."
+)
+
+
 @click.command()
 @click.option("--host", help="Only this host.", shell_complete=complete_host)
-@click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
-def status(json_: bool, host: str | None) -> None:
-    """Show every plot in the making, every transfer, and what waits for what."""
+@CLASSIC
+@JSON
+def status(json_: bool, host: str | None, classic: bool) -> None:
+    """Show running plots, transfers, files that are left alone, and what waits."""
     from plotman.cli.draw import as_json, terminal_width
     from plotman.control.farm import glance, look, narrowed
     from plotman.control.queries.reports import status_json
@@ -25,18 +32,23 @@ def status(json_: bool, host: str | None) -> None:
     if json_:
         as_json(status_json(farm))
     else:
-        click.echo(status_text(farm, terminal_width()))
+        click.echo(status_text(farm, terminal_width(), classic))
 
 
-def status_text(farm: FarmState, width: int | None) -> str:
-    """What `plotman status` prints. width: columns of the terminal; None: as wide as needed."""
+def status_text(farm: FarmState, width: int | None, classic: bool = False) -> str:
+    """Format the output of `plotman status`.
+
+    Args:
+        width: columns of the terminal; None: as wide as needed.
+        classic: with the column names and units of plotman 0.5.3.
+    """
     from common.model.messages import one_line
     from plotman.cli.draw import as_text
     from plotman.control.queries import reports, tables
 
     lines = [click.style(one_line(f"! {note}"), fg="yellow") for note in reports.notes(farm)]
     for make in (tables.jobs_table, tables.moves_table, tables.plots_table, tables.waits_table):
-        if (table := make(farm)).rows:
+        if (table := make(farm, classic)).rows:
             lines += [as_text(table, width), ""]
     lines.append(f"Total jobs: {len(farm.jobs())}")
     lines += [

@@ -32,10 +32,10 @@ _CONFIG = click.option(
     help=f"Run only this one of {', '.join(NAMES)}; may be given more than once.",
 )
 def up(config_file: Path | None, only: tuple[str, ...]) -> None:
-    """Run everything that plotman.yaml asks for on this machine, until Ctrl-C.
+    """Run all roles that plotman.yaml names on this machine, until Ctrl-C.
 
-    What crashes is started again. Plots that run are never touched: they go on when this stops, and are
-    found again at the next start.
+    Processes that crash are restarted. Running plots are never touched: they continue when this stops, and
+    are found again at the next start.
     """
     from plotman.supervisor.run import up as run  # late: --help need not wait for pydantic
 
@@ -45,7 +45,7 @@ def up(config_file: Path | None, only: tuple[str, ...]) -> None:
 @click.command()
 @_CONFIG
 def plot(config_file: Path | None) -> None:
-    """Make plots on this machine, until Ctrl-C. Plots that run go on after that.
+    """Make plots on this machine, until Ctrl-C. Running plots continue after that.
 
     The plotting half of `plotman up`; `plotman archive` may run in another terminal.
     """
@@ -55,7 +55,7 @@ def plot(config_file: Path | None) -> None:
 @click.command()
 @_CONFIG
 def archive(config_file: Path | None) -> None:
-    """Move finished plots from this machine, and take plots in on its drives, until Ctrl-C. Starts no plots.
+    """Send finished plots from this machine, and receive plots on its drives, until Ctrl-C. Starts no plots.
 
     The archiving half of `plotman up`; `plotman plot` may run in another terminal.
     """
@@ -70,8 +70,11 @@ def _half(verb: str, config_file: Path | None) -> None:
 
 
 def _settings(config_file: Path | None) -> tuple[Config, Path]:
-    """What to run by, and the file that it is from. Whoever starts us in a terminal reads there what is
-    wrong with the file and mends it; where the machine starts us, nobody does."""
+    """Load the settings; returns them and their file.
+
+    In a terminal, a mistake in the file is an error that the operator sees and corrects. Without one, as
+    under systemd, the last good file is used.
+    """
     from common.config import default_path, load
     from common.config.last_good import load_to_run
 
@@ -80,7 +83,7 @@ def _settings(config_file: Path | None) -> tuple[Config, Path]:
 
 
 def say(text: str) -> None:
-    """A line for people. A terminal that went away does not stop us."""
+    """Print a line; a closed terminal is ignored."""
     try:
         click.echo(text)
     except OSError:

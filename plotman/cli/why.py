@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from plotman.cli.confirm import JSON
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,28 +17,28 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("subject", required=False, metavar="[HOST|DIR|PLOT]")
-@click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
+@JSON
 def why(subject: str | None, json_: bool) -> None:
-    """Tell why no plot starts or moves now, until when, and what to do about it.
+    """Explain why no plot starts or moves now, until when, and what to do about it.
 
-    Of the whole farm, or of one host, directory, drive or plot (its path, file name or the start of its id).
-    Works also while no scheduler runs: then its rules are asked here.
+    For the whole farm, or for one host, directory, drive or plot (its path, file name or the start of its
+    id). This also works while no scheduler runs: then its rules are applied here.
     """
     from plotman.cli.draw import as_json
     from plotman.control.farm import board
-    from plotman.control.queries import why as asked
+    from plotman.control.queries import why as query
     from plotman.control.queries.explain import explain
     from plotman.control.queries.misnamed import with_copies
 
-    seen = asked.picture(board(), asked.limits_here())
-    answers = with_copies(seen.farm, asked.about(explain(seen), subject))
+    seen = query.picture(board(), query.limits_here())
+    answers = with_copies(seen.farm, query.about(explain(seen), subject))
     if json_:
-        as_json(asked.as_dict(seen, answers))
+        as_json(query.as_dict(seen, answers))
         return
-    if first := asked.heading(seen):
+    if first := query.heading(seen):
         click.secho(f"! {first}", fg="yellow")
     if not answers:
-        click.echo("Nobody is on the notice board: start `plotman up`.")
+        click.echo("No host is on the notice board: start `plotman up`.")
     _show(answers)
 
 
@@ -53,5 +55,5 @@ def _show(answers: Sequence[WhyAnswer]) -> None:
             when = f" ({answer.when})" if answer.when else ""
             subject = f"{answer.subject}: " if answer.subject else ""
             click.echo(one_line(f"  {subject}{answer.text}{when}"))
-            if answer.cure:
-                click.secho(one_line(f"      {answer.cure}"), dim=True)
+            if answer.remedy:
+                click.secho(one_line(f"      {answer.remedy}"), dim=True)

@@ -1,1 +1,1 @@
-"""What the command line and the dashboards ask and order, without a word about how it looks."""
+"""Queries and actions behind the command line and the dashboards, independent of how they are shown."""

@@ -1,4 +1,4 @@
-"""The farm as the notice board shows it at one moment."""
+"""The state of the farm as the notice board shows it at one moment."""
 
 from __future__ import annotations
 
@@ -22,18 +22,17 @@ if TYPE_CHECKING:
 
 
 class NoSuchHost(PlotmanError):
-    """Nobody on the notice board is called so."""
+    """The notice board has no host of this name."""
 
     exit_code = ExitCode.NOTHING
 
 
 @dataclass(frozen=True)
 class FarmState:
-    """Snapshots by host, the last word of each.
+    """The last snapshot of each host, by role.
 
-    waits: by the word of the last beat that decided, however long ago. stale: (role, host) of those who are
-    silent. moves: by (plotter, path), of plots that somebody takes to a drive just now. leader: the beat that
-    decides; None: none does.
+    waits: of the last beat that decided, at any time. stale: (role, host) of silent workers.
+    moves: by (plotter, path), those under way. leader: the beat that decides; None: none does.
     """
 
     at: datetime
@@ -45,33 +44,51 @@ class FarmState:
     moves: Mapping[tuple[str, str], PendingMove] = field(default_factory=dict)
     leader: str | None = None
 
+    @property
+    def snapshots(self) -> dict[Role, Mapping[str, Any]]:
+        """Snapshots by role and host."""
+        return {Role.PLOTTER: self.plotters, Role.ARCHIVER: self.archivers, Role.HARVESTER: self.harvesters}
+
+    def alive(self, role: Role) -> dict[str, Any]:
+        """Snapshots of the live workers of a role, by host."""
+        return {
+            host: snapshot
+            for host, snapshot in self.snapshots[role].items()
+            if (role, host) not in self.stale
+        }
+
     def jobs(self) -> list[tuple[str, Job]]:
-        """(host, job) of every plot in the making, longest running first."""
+        """Return (host, job) of each running plot, the longest running first."""
         found = [(host, job) for host, snapshot in self.plotters.items() for job in snapshot.jobs]
         return sorted(found, key=lambda pair: pair[1].started_at)
 
 
 def board(patience_s: float | None = None) -> Board:
-    """This machine's notice board. patience_s: how long a command may take; None: as long as is usual.
-    Raises ConfigError, BrokerError."""
-    from common.store import Board  # late: it brings redis-py along
+    """Connect to this machine's notice board. Raises ConfigError, BrokerError.
 
-    return Board.connect(broker_url(_where_to_look()), patience_s)
+    patience_s: how long a command may take, in seconds; None: the usual time.
+    """
+    from common.store import Board  # late: it imports redis-py
+
+    return Board.connect(broker_url(_settings()), patience_s)
 
 
 def glance(patience_s: float | None = None) -> QuickReader:
-    """The same for a verb that looks once and ends: what takes long to load it leaves out."""
-    return QuickReader(broker_url(farm_section(default_path()) or _where_to_look()), patience_s)
+    """Connect as `board` does, for a verb that reads once and ends: slow imports are avoided."""
+    return QuickReader(broker_url(farm_section(default_path()) or _settings()), patience_s)
 
 
-def _where_to_look() -> config.Config:
-    """This machine's settings. To look, a plotman.yaml will do that is wrong beyond its section farm: the
-    workers go on by the last good one, and what they say of the errors is to be seen. Raises ConfigError."""
+def _settings() -> config.Config:
+    """Load this machine's settings. Raises ConfigError.
+
+    For reading the board, only the section farm of plotman.yaml must be right: if the rest is wrong, workers
+    run with the last good file and report the errors, which `status` must be able to show.
+    """
     try:
         return config.load()
     except ConfigError:
         from common.config import loader
-        from common.config.last_good import last_good  # late: verbs are fast where all is well
+        from common.config.last_good import last_good  # late: not needed if the file is right
 
         path = config.default_path()
         reading = loader.read(path)
@@ -85,7 +102,7 @@ def _where_to_look() -> config.Config:
 def look(at: BoardReader, known: dict[tuple[Role, str], tuple[str, Any]] | None = None) -> FarmState:
     """Read the whole board. Raises BrokerError.
 
-    known: kept by one who looks again and again; snapshots that did not change come from there.
+    known: cache for repeated reads; unchanged snapshots come from there.
     """
     words = {role: at.last_words(role, known) for role in Role}
     stale = {(role, host) for role in Role for host, (_, alive) in words[role].items() if not alive}
@@ -113,7 +130,7 @@ def look(at: BoardReader, known: dict[tuple[Role, str], tuple[str, Any]] | None 
 
 
 def narrowed(farm: FarmState, host: str | None) -> FarmState:
-    """The same farm with only this host; None: as it is. Raises NoSuchHost."""
+    """Return the farm with only this host; None: unchanged. Raises NoSuchHost."""
     if host is None:
         return farm
     known = {*farm.plotters, *farm.archivers, *farm.harvesters}

@@ -1,4 +1,4 @@
-"""Calls tasks on hosts of the farm and waits for what they answer."""
+"""Call tasks on hosts of the farm and wait for their answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ANSWER_S = 10.0
 
 
 class NotAllowed(PlotmanError):
-    """The rights of this machine's Redis user do not go so far."""
+    """This machine's Redis user lacks the right."""
 
     exit_code = ExitCode.UNREACHABLE
 
@@ -35,7 +35,7 @@ class NoAnswer(PlotmanError):
 
 @dataclass(frozen=True)
 class TaskCall:
-    """A task that is called on `host`; kwargs: its arguments beside the host."""
+    """A task to be called on `host`; kwargs: its arguments beside the host."""
 
     task: str
     host: str
@@ -43,17 +43,19 @@ class TaskCall:
 
 
 def plotters(host: str | None = None) -> list[str]:
-    """The plotters meant: the named one, or all that are alive. Raises NoSuchHost, NobodyThere."""
-    alive, known = those_of(Role.PLOTTER, host)
+    """Return the named plotter, or all live ones. Raises NoSuchHost, NoAnswer."""
+    alive, known = hosts_of(Role.PLOTTER, host)
     if not alive:
         silent = f"The plotter of {host} is silent." if host else "No plotter answers."
         raise NoAnswer(silent, f"Start `plotman up` there ({', '.join(known)}).")
     return alive
 
 
-def those_of(role: Role, host: str | None) -> tuple[list[str], list[str]]:
-    """Of the named host, or of all that have the role: those that are alive, and all that were ever seen.
-    Raises NoSuchHost where there is none, BrokerError."""
+def hosts_of(role: Role, host: str | None) -> tuple[list[str], list[str]]:
+    """Return (live hosts, all hosts ever seen) of a role, restricted to `host` unless that is None.
+
+    Raises NoSuchHost if there is none, BrokerError.
+    """
     known = board().last_words(role)
     if not known:
         raise NoSuchHost(f"No {role} was ever seen.", "Start `plotman up` on the machines of the farm.")
@@ -66,10 +68,11 @@ def those_of(role: Role, host: str | None) -> tuple[list[str], list[str]]:
 
 
 def ask(task: str, host: str, *, timeout_s: float = ANSWER_S, **kwargs: Any) -> Any:
-    """What `task` returns on `host`.
+    """Call `task` on `host` and return its answer.
 
-    Raises NobodyThere when no answer comes within `timeout_s` (a task that has not begun by then never
-    does), NotAllowed, BrokerError, and whatever PlotmanError the task raises there.
+    Raises:
+        NoAnswer: no answer within `timeout_s` seconds; a task that has not begun by then never does.
+        NotAllowed, BrokerError, and each PlotmanError that the task raises there.
     """
     (answer,) = ask_each([TaskCall(task, host, kwargs)], timeout_s=timeout_s)
     if isinstance(answer, PlotmanError):
@@ -80,75 +83,77 @@ def ask(task: str, host: str, *, timeout_s: float = ANSWER_S, **kwargs: Any) -> 
 def ask_many(
     task: str, hosts: Iterable[str], *, timeout_s: float = ANSWER_S, **kwargs: Any
 ) -> dict[str, Any]:
-    """Host -> what `task` returns there, or the PlotmanError that `ask` would raise. All are asked at once:
-    it takes as long as the slowest, and never longer than `timeout_s`."""
-    questions = [TaskCall(task, host, kwargs) for host in dict.fromkeys(hosts)]
-    answers = ask_each(questions, timeout_s=timeout_s)
-    return {question.host: answer for question, answer in zip(questions, answers, strict=True)}
+    """Call `task` on all hosts at the same time, for at most `timeout_s` seconds.
+
+    Returns by host the answer, or the PlotmanError that `ask` would raise.
+    """
+    calls = [TaskCall(task, host, kwargs) for host in dict.fromkeys(hosts)]
+    answers = ask_each(calls, timeout_s=timeout_s)
+    return {call.host: answer for call, answer in zip(calls, answers, strict=True)}
 
 
 def ask_each(questions: Iterable[TaskCall], *, timeout_s: float = ANSWER_S) -> list[Any]:
-    """The answers to several questions in their order, each as in `ask_many`."""
+    """Make several calls at the same time; returns the answers in order, each as in `ask_many`."""
     deadline = time.monotonic() + timeout_s
     url = broker_url(config.load())
-    asked = [(question, _send(question, url, timeout_s)) for question in questions]
-    return [_answer(question, sent, url, deadline, timeout_s) for question, sent in asked]
+    sent = [(call, _send(call, url, timeout_s)) for call in questions]
+    return [_answer(call, result, url, deadline, timeout_s) for call, result in sent]
 
 
-def _send(question: TaskCall, url: str, timeout_s: float) -> AsyncResult[Any] | PlotmanError:
+def _send(call: TaskCall, url: str, timeout_s: float) -> AsyncResult[Any] | PlotmanError:
     from plotman.app import app  # late: it takes half a second to import
 
     try:
-        with _understood(question.host, url):
-            kwargs = {"host": question.host, **question.kwargs}
-            return app.send_task(question.task, kwargs=kwargs, expires=timeout_s)
+        with _readable(call.host, url):
+            kwargs = {"host": call.host, **call.kwargs}
+            return app.send_task(call.task, kwargs=kwargs, expires=timeout_s)
     except PlotmanError as error:
         return error
 
 
 def _answer(
-    question: TaskCall, sent: AsyncResult[Any] | PlotmanError, url: str, deadline: float, timeout_s: float
+    call: TaskCall, sent: AsyncResult[Any] | PlotmanError, url: str, deadline: float, timeout_s: float
 ) -> Any:
     if isinstance(sent, PlotmanError):
         return sent
     from celery.exceptions import NotRegistered, SecurityError
     from celery.exceptions import TimeoutError as TimedOut
 
-    host = question.host
+    host = call.host
     try:
-        with _understood(host, url):
+        with _readable(host, url):
             left_s = deadline - time.monotonic()
-            if left_s <= 0 and not sent.ready():  # `get` would take a second to find that out
+            if left_s <= 0 and not sent.ready():  # `get` would wait for another second
                 raise TimedOut
             answer = sent.get(max(0.01, left_s), propagate=False)
     except TimedOut:
-        role = ROLE_OF_TASK.get(question.task, "")
+        role = ROLE_OF_TASK.get(call.task, "")
         return NoAnswer(
             f"The {role} worker of {host} did not answer within {timeout_s:.0f} s.",
             "Is `plotman up` running there?",
         )
     except PlotmanError as error:
         return error
-    except (SecurityError, TypeError, ValueError):  # what Celery raises of a result that none of ours wrote
+    except (SecurityError, TypeError, ValueError):  # what Celery raises for a result that no plotman wrote
         return PlotmanError(
-            f"The answer of {host} to {question.task} cannot be read.",
-            "See who else may write to the farm's Redis, and whether both machines run the same plotman.",
+            f"The answer of {host} to {call.task} cannot be read.",
+            "Check who else may write to the farm's Redis, and whether both machines run the same plotman.",
         )
-    with suppress(PlotmanError), _understood(host, url):
-        sent.forget()  # it has been read; results of plots are kept, answers need not be
+    with suppress(PlotmanError), _readable(host, url):
+        sent.forget()  # unlike results of plots, an answer that has been read is not needed any more
     if isinstance(answer, NotRegistered):
-        return PlotmanError(f"The plotman on {host} does not know {question.task}.", "Upgrade it.")
+        return PlotmanError(f"The plotman on {host} does not know {call.task}.", "Upgrade it.")
     if isinstance(answer, BaseException) and not isinstance(answer, PlotmanError):
         what = " ".join(str(answer).split())
         return PlotmanError(
-            f"{question.task} failed on {host}: {type(answer).__name__}: {what}.", "Its log there says more."
+            f"{call.task} failed on {host}: {type(answer).__name__}: {what}.", "See its log there."
         )
     return answer
 
 
 @contextmanager
-def _understood(host: str, url: str) -> Iterator[None]:
-    """Turn what Celery raises about the broker, which is at `url`, into NotAllowed or BrokerError."""
+def _readable(host: str, url: str) -> Iterator[None]:
+    """Turn Celery's errors about the broker at `url` into NotAllowed or BrokerError."""
     from celery.exceptions import BackendError
     from kombu.exceptions import OperationalError
 
@@ -158,13 +163,13 @@ def _understood(host: str, url: str) -> Iterator[None]:
     except (OperationalError, BrokerError) as error:
         if "permission" in str(error):
             raise NotAllowed(
-                f"The user of farm.broker may not order {host}.",
-                "Order from the scheduler's machine, or from the host itself.",
+                f"The user of farm.broker may not send orders to {host}.",
+                "Repeat this on the scheduler's machine, or on the host itself.",
             ) from error
         if isinstance(error, BrokerError):
             raise
         raise BrokerError(f"The broker cannot be reached: {error}.", "Start `plotman up`.") from error
-    except (RuntimeError, BackendError) as error:  # Celery's words for a result backend that went away
+    except (RuntimeError, BackendError) as error:  # what Celery raises if the result backend is lost
         raise BrokerError(
-            f"The broker went away before {host} answered: {error}.", "Start it, then see what was done."
+            f"The broker was lost before {host} answered: {error}.", "Start it, then check what was done."
         ) from error

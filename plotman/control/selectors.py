@@ -1,4 +1,4 @@
-"""Which plots of the farm a person means. Pure: the farm as the notice board shows it decides."""
+"""Select running plots of the farm by what an operator types. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from common.names import Role
 from plotman.control.farm import FarmState
 
 _SHOWN = 20  # candidates
-_SHORT = 8  # digits of a plot id that people are shown
+_SHORT = 8  # digits of a plot id that operators see
 
 
 class HostIsLost(PlotmanError):
@@ -25,14 +25,14 @@ class HostIsLost(PlotmanError):
 
 @dataclass(frozen=True)
 class PlotSelection:
-    """A plot in the making, and where."""
+    """A running plot and its host."""
 
     host: str
     job: Job
 
     @property
     def name(self) -> str:
-        """Short, for people; good for a handle as well."""
+        """Short name; also valid as a selector."""
         return self.job.plot_id[:_SHORT] if self.job.plot_id else f"{self.host}:{self.job.pid}"
 
     def __str__(self) -> str:
@@ -43,10 +43,15 @@ class PlotSelection:
 def resolve(
     farm: FarmState, handles: Sequence[str], host: str | None = None, tmp: str | None = None
 ) -> list[PlotSelection]:
-    """The plots that the handles name, each once. host, tmp: only those there.
+    """Return the plots that the selectors name, each once.
 
-    A handle is the start of a plot id, HOST:PID, the start of a task id (8 digits or more), or `all`, which
-    leaves silent hosts out. Raises NoSuchPlot, ManyPlots with the candidates, and Silent.
+    Args:
+        handles: each is the start of a plot id, HOST:PID, the start of a task id (8 digits or more), or
+            `all`, which leaves silent hosts out.
+        host: only on this plotter. tmp: only in this directory.
+
+    Raises:
+        NoSuchPlot, HostIsLost, or ManyPlots with the candidates.
     """
     _must_be_known(farm, host)
     jobs = [
@@ -62,7 +67,7 @@ def resolve(
 
 
 def silent_hosts(farm: FarmState) -> frozenset[str]:
-    """Plotters whose last word is old."""
+    """Return the silent plotters."""
     return frozenset(name for role, name in farm.stale if role is Role.PLOTTER)
 
 
@@ -77,7 +82,7 @@ def _meant(farm: FarmState, handle: str, jobs: list[PlotSelection]) -> list[Plot
     if handle.lower() == EVERY:
         reachable = [target for target in jobs if target.host not in silent]
         if not reachable:
-            raise NoSuchPlot("No plot is being made there.", "`plotman status` shows where plots are made.")
+            raise NoSuchPlot("No plot is running there.", "`plotman status` shows all running plots.")
         return reachable
     fitting = [
         target
@@ -85,7 +90,7 @@ def _meant(farm: FarmState, handle: str, jobs: list[PlotSelection]) -> list[Plot
         if fits(handle, target.host, target.job.pid, target.job.task_id, target.job.plot_id)
     ]
     if not fitting:
-        raise NoSuchPlot(f"No plot {handle} is being made.", _nearest(handle, jobs))
+        raise NoSuchPlot(f"No plot {handle} is running.", _nearest(handle, jobs))
     if len(fitting) > 1:
         raise ManyPlots(
             f"{handle} names {len(fitting)} plots, and nothing was done. Give more of the id of one:\n"
@@ -101,23 +106,23 @@ def _meant(farm: FarmState, handle: str, jobs: list[PlotSelection]) -> list[Plot
 
 
 def _nearest(handle: str, jobs: list[PlotSelection]) -> str:
-    """What to do next: the plots that begin most alike, or where all are listed."""
+    """Name the plots with the longest common start, or the verb that lists all."""
     alike = [(_alike(handle.lower(), target.job.plot_id or ""), target) for target in jobs]
     most = max((length for length, _ in alike), default=0)
     if most == 0:
-        return "`plotman status` shows the plots in the making."
+        return "`plotman status` shows all running plots."
     near = ", ".join(f"{target.name} on {target.host}" for length, target in alike if length == most)
     return f"Nearest: {near}."
 
 
 def _alike(one: str, other: str) -> int:
-    """How many characters they begin with alike."""
+    """Return the length of the common start."""
     pairs = zip(one, other, strict=False)
     return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
 def candidates(targets: Iterable[PlotSelection]) -> list[str]:
-    """A line for each: plot id, host, tmp directory and phase, in columns."""
+    """Format a line for each: plot id, host, tmp directory and phase, in columns."""
     rows = [
         (
             (target.job.plot_id or target.name)[:16],

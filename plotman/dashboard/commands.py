@@ -7,8 +7,8 @@ from typing import Any, Concatenate, ParamSpec
 
 from common.errors import PlotmanError
 from common.model.units import human_bytes
+from plotman.control.arguments import rate_of
 from plotman.control.farm import FarmState
-from plotman.control.rates import rate_of
 from plotman.dashboard import command_rules
 from plotman.dashboard.command_rules import Proposal
 from plotman.dashboard.dialogs import ConfirmDialog, InputDialog

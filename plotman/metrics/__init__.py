@@ -1,1 +1,1 @@
-"""The farm as Prometheus reads it."""
+"""Metrics of the farm for Prometheus."""

@@ -1,41 +1,42 @@
-"""Puts the farm into Prometheus' families. Each scrape reads the notice board; nothing is kept in between."""
+"""The Prometheus collector and its HTTP endpoint. Each scrape reads the notice board; nothing is cached."""
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from common.errors import BrokerError
+from common.errors import BrokerError, PlotmanError
 from common.store import Board
-from plotman.metrics import drives, hosts, jobs, work
+from plotman.metrics import machines, plots
 from plotman.metrics.reading import MetricsReading, read
-from plotman.metrics.totals import totals
 
 log = logging.getLogger(__name__)
 
 _FAMILIES: tuple[Callable[[MetricsReading], Iterator[Metric]], ...] = (
-    jobs.jobs,
-    hosts.hosts,
-    hosts.plotters,
-    drives.directories,
-    drives.drives,
-    drives.targets,
-    work.transfers,
-    work.finished,
-    work.decisions,
-    totals,
+    plots.jobs,
+    machines.hosts,
+    machines.plotters,
+    machines.directories,
+    machines.drives,
+    machines.targets,
+    plots.transfers,
+    plots.finished,
+    plots.decisions,
+    plots.totals,
 )
 
 
 def families(view: MetricsReading | None) -> Iterator[Metric]:
-    """All metrics of a moment. view: None where the broker did not answer: that is all then."""
+    """Yield all metrics of one reading. view: None: the broker did not answer."""
     yield GaugeMetricFamily("plotman_broker_up", "1: Redis answers", view is not None)
-    info = GaugeMetricFamily("plotman_build_info", "Version of what answers here", labels=("version",))
+    info = GaugeMetricFamily("plotman_build_info", "Version of plotman", labels=("version",))
     info.add_metric((version("plotman"),), 1)
     yield info
     if view is not None:
@@ -44,13 +45,13 @@ def families(view: MetricsReading | None) -> Iterator[Metric]:
 
 
 class FarmCollector(Collector):
-    """For a registry of prometheus_client."""
+    """The farm's collector for a registry of prometheus_client."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
 
     def describe(self) -> list[Metric]:
-        """Empty: registering must not ask Redis."""
+        """Return nothing: registering must not read Redis."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -63,12 +64,40 @@ class FarmCollector(Collector):
 
 
 def registry(board: Board) -> CollectorRegistry:
-    """With the farm and nothing of this process."""
+    """Make a registry with the farm's metrics only, without this process's."""
     made = CollectorRegistry()
     made.register(FarmCollector(board))
     return made
 
 
 def as_text(board: Board) -> str:
-    """The metrics in Prometheus' text format."""
+    """Return the metrics in Prometheus' text format."""
     return generate_latest(registry(board)).decode()
+
+
+class CannotListen(PlotmanError):
+    """The address is not this machine's, or the port is in use."""
+
+
+@contextmanager
+def serving(board: Board, host: str, port: int) -> Iterator[None]:
+    """Serve the metrics while the body runs, a thread for each scrape. Raises CannotListen."""
+    try:
+        server, thread = start_http_server(port, host, registry(board))
+    except OSError as error:
+        raise CannotListen(
+            f"Metrics cannot be served on {host}:{port}: {error.strerror or error}.",
+            "Choose another (farm.metrics_port, farm.metrics_address).",
+        ) from error
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(timeout=2)
+
+
+def serve(board: Board, host: str, port: int, stop: threading.Event) -> None:
+    """Serve the metrics until `stop` is set. Raises CannotListen."""
+    with serving(board, host, port):
+        stop.wait()

@@ -1,8 +1,7 @@
-"""All that the metrics are made of, read at one moment."""
+"""The data behind the metrics, read at one moment."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from common.model.pending import PendingMove, PendingOrder
@@ -14,7 +13,7 @@ from plotman.control.farm import FarmState, look
 
 @dataclass(frozen=True)
 class MetricsReading:
-    """queues: messages that wait, by queue. orders, moves: by plotter."""
+    """One reading of the board. queues: messages that wait, by queue. orders, moves: by plotter."""
 
     farm: FarmState
     queues: dict[str, int] = field(default_factory=dict)
@@ -22,23 +21,14 @@ class MetricsReading:
     moves: dict[str, list[PendingMove]] = field(default_factory=dict)
     counts: Counts = field(default_factory=lambda: Counts({}, {}))
 
-    def alive(self, role: Role, host: str) -> bool:
-        """What a silent host last said is no figure of now."""
-        return (role, host) not in self.farm.stale
-
 
 def read(board: Board) -> MetricsReading:
-    """Raises BrokerError."""
+    """Read the board. Raises BrokerError."""
     farm = look(board)
-    hosts: dict[Role, Iterable[str]] = {
-        Role.PLOTTER: farm.plotters,
-        Role.ARCHIVER: farm.archivers,
-        Role.HARVESTER: farm.harvesters,
-    }
     plotters = list(farm.plotters)
     return MetricsReading(
         farm=farm,
-        queues=board.queue_lengths([queue(role, host) for role in Role for host in hosts[role]]),
+        queues=board.queue_lengths([queue(role, host) for role in Role for host in farm.snapshots[role]]),
         orders=board.orders(plotters),
         moves=board.moves(plotters),
         counts=board.counts(),

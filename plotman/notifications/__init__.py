@@ -1,1 +1,1 @@
-"""Telling people what happens: events and the state of the farm become notifications, each told once."""
+"""Notifications: events and lasting conditions of the farm, each sent once."""

@@ -1,4 +1,4 @@
-"""Tells one target: through Apprise, or by running a hook. May block; whoever calls sets the deadline."""
+"""Deliver notifications to one target: by Apprise, or by running a hook. May block."""
 
 from __future__ import annotations
 
@@ -25,37 +25,38 @@ _STDERR_BYTES = 300
 
 
 class NotDelivered(PlotmanError):
-    """A target was not told; the message never holds its address."""
+    """A message was not delivered; the error's text never contains the target's address."""
 
 
-def deliver(target: NotificationTarget, told: Sequence[Notification]) -> None:
-    """Tell them as one message; a command is run for each. Raises NotTold."""
+def deliver(target: NotificationTarget, notifications: Sequence[Notification]) -> None:
+    """Send the notifications as one message, or run the command for each. Raises NotDelivered."""
     if target.url is not None:
-        _by_apprise(target.url.get_secret_value(), told)
+        _by_apprise(target.url.get_secret_value(), notifications)
         return
-    for one in told:
+    for one in notifications:
         _by_command(target.command or (), target.timeout_s, one)
 
 
-def _by_apprise(url: str, told: Sequence[Notification]) -> None:
-    import apprise  # late: it takes a while, and where only hooks are configured nobody needs it
+def _by_apprise(url: str, notifications: Sequence[Notification]) -> None:
+    import apprise  # late: it is slow to import, and hooks do not need it
 
-    # It logs addresses with what is secret in them.
+    # It logs addresses with their secrets.
     logging.getLogger("apprise").disabled = True
     robot = apprise.Apprise()
     if not robot.add(url):
         raise NotDelivered(
             "Apprise does not understand the address.", "Compare it with the list of services in its manual."
         )
-    kind = apprise.NotifyType(_TYPES[max(one.severity for one in told)])
-    if not robot.notify(body=messages.body(told), title=messages.title(told), notify_type=kind):
+    kind = apprise.NotifyType(_TYPES[max(one.severity for one in notifications)])
+    title, body = messages.title(notifications), messages.body(notifications)
+    if not robot.notify(body=body, title=title, notify_type=kind):
         raise NotDelivered(
             "The service did not answer, or refused it.", "Check the address, and the network."
         )
 
 
 def _by_command(argv: Sequence[str], timeout_s: float, one: Notification) -> None:
-    """Its whole process group is ended with it: a hook may start what it likes, and leave nothing."""
+    """Run a hook. After a timeout its whole process group is killed, so that it leaves no process."""
     try:
         process = subprocess.Popen(
             argv,

@@ -1,4 +1,4 @@
-"""What lasts: which things are wrong with the farm now, as one look at the notice board shows. Pure."""
+"""Conditions: what is wrong with the farm at one moment, by the notice board. Pure."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from common.names import Role, node
 from plotman.control.farm import FarmState
 from plotman.control.queries import scheduler_status
 
-_REASONS = 3  # of an idle farm; nobody reads more
+_REASONS = 3  # named for an idle farm
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
     """Something that is wrong or right now.
 
-    what: names it, over restarts and for all notifiers. owner: node that tells of it; None: nobody does.
-    back: kind that is told when it is right again; None: that is not told.
-    raise_after_s, clear_after_s: how long it must have been wrong, or right, before it counts: drives and
-        networks come and go.
+    what: its name, the same after restarts and for all notifiers. owner: node that reports it; None: none
+    does.
+    back: kind of the notification when it is right again; None: none is sent.
+    raise_after_s, clear_after_s: how long it must have been wrong, or right, before it counts, since drives
+        and networks fail for moments.
     """
 
     what: str
@@ -39,9 +40,11 @@ class Condition:
 
 
 def conditions(farm: FarmState, known: Set[str], idle_s: float) -> Iterator[Condition]:
-    """All that can be judged now; what is not among them is not known.
+    """Yield all conditions that are known now.
 
-    known: nodes that were ever seen; one that is not on the board any more (Redis lost its data) is silent.
+    Args:
+        known: nodes that were ever seen; one that is not on the board (Redis lost its data) counts as silent.
+        idle_s: how long a farm without running plots is not idle yet.
     """
     yield from _scheduler(farm)
     yield from _hosts(farm, known)
@@ -57,18 +60,17 @@ def conditions(farm: FarmState, known: Set[str], idle_s: float) -> Iterator[Cond
 
 
 def nodes(farm: FarmState) -> dict[str, bool]:
-    """Node -> whether it is alive."""
-    told = {Role.PLOTTER: farm.plotters, Role.ARCHIVER: farm.archivers, Role.HARVESTER: farm.harvesters}
+    """Return by node whether it is alive."""
     return {
         node(role, host): (role, host) not in farm.stale
-        for role, snapshots in told.items()
-        for host in snapshots  # type: ignore[attr-defined]
+        for role, snapshots in farm.snapshots.items()
+        for host in snapshots
     }
 
 
 def _scheduler(farm: FarmState) -> Iterator[Condition]:
     if farm.leader is None and not nodes(farm):
-        return  # an empty board, perhaps of a Redis that lost its data: nobody has come back to it yet
+        return  # an empty board, perhaps since Redis lost its data: no host has announced itself again yet
     note = scheduler_status.note(farm)
     yield Condition(
         what="scheduler-lost",
@@ -78,8 +80,9 @@ def _scheduler(farm: FarmState) -> Iterator[Condition]:
         text=note or "",
         back="scheduler-back",
         back_text="a scheduler decides again",
-        # After deciding's minute: where a machine boots, its notifier may be up before its beat. Less than
-        # the pause between two starts of a beat that crashes again and again: it has the lease for a moment.
+        # In addition to the minute of scheduler_status: at boot, the notifier may start before beat. Shorter
+        # than the pause between two starts of a beat that crashes repeatedly and has the lease for a moment
+        # each time.
         raise_after_s=20,
         clear_after_s=15,
     )
@@ -97,7 +100,7 @@ def _hosts(farm: FarmState, known: Set[str]) -> Iterator[Condition]:
             text=f"the {role} of {host} is silent: it has crashed, or lost power or network",
             back="host-back",
             back_text=f"the {role} of {host} is back",
-            raise_after_s=60,  # after the 45 s that a snapshot stands: a restart is no alarm
+            raise_after_s=60,  # longer than the 45 s for which a snapshot is valid: a restart is no alarm
             clear_after_s=15,
         )
 
@@ -111,7 +114,7 @@ def _plotter(snapshot: PlotterSnapshot) -> Iterator[Condition]:
         host=host,
         owner=owner,
         text=f"{counted(failures.consecutive, 'plotter')} in a row died at once, the last: "
-        f"{failures.last_reason} No more are started; mend it, then `plotman unpause plotting --host {host}`",
+        f"{failures.last_reason} Plotting is stopped; fix it, then `plotman unpause plotting --host {host}`",
     )
     for job in snapshot.jobs:
         yield Condition(
@@ -166,7 +169,7 @@ def _drive(host: str, drive: Drive) -> Iterator[Condition]:
         raise_after_s=20,
         clear_after_s=20,
     )
-    if not lost:  # of a lost one nobody knows whether it is full
+    if not lost:  # whether a lost drive is full is not known
         yield Condition(
             what=f"drive-full {host} {drive.path}",
             wrong=drive.word == "full",
@@ -176,22 +179,22 @@ def _drive(host: str, drive: Drive) -> Iterator[Condition]:
             subject=drive.path,
             text=f"drive {drive.path} is full, with {counted(drive.plots, 'plot')}",
             raise_after_s=20,
-            clear_after_s=600,  # a plot that was on its way and broke off frees its room for a moment
+            clear_after_s=600,  # an interrupted transfer frees space for a moment
         )
 
 
 def _idle(farm: FarmState, idle_s: float) -> Iterator[Condition]:
-    alive = {host: said for host, said in farm.plotters.items() if (Role.PLOTTER, host) not in farm.stale}
+    alive = farm.alive(Role.PLOTTER)
     if not alive:
-        return  # nobody knows; that they are silent is told
+        return  # not known; other conditions report silent plotters
     yield Condition(
         what="farm-idle",
         wrong=not any(snapshot.jobs for snapshot in alive.values()),
         kind="farm-idle",
         host="farm",
-        text=f"no plot has been in the making for {human_duration(idle_s)}: {_why_idle(farm)}",
+        text=f"no plot has run for {human_duration(idle_s)}: {_why_idle(farm)}",
         back="farm-busy",
-        back_text="plots are made again",
+        back_text="plots are running again",
         raise_after_s=idle_s,
         clear_after_s=60,
     )
@@ -205,7 +208,7 @@ def _why_idle(farm: FarmState) -> str:
         if wait.host in farm.plotters and not (wait.subject or "").endswith((".plot", ".plot2")):
             reasons.setdefault(wait.host, wait.reason)
     if not reasons:
-        return "nothing is known that holds it up"
+        return "no reason is known"
     shown = [f"{host}: {reason}" for host, reason in sorted(reasons.items())]
     more = f"; and {len(shown) - _REASONS} more" if len(shown) > _REASONS else ""
     return "; ".join(shown[:_REASONS]) + more

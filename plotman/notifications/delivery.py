@@ -1,4 +1,4 @@
-"""Sends what is due, to each target in a thread of its own: one that hangs or fails hurts no other."""
+"""Send due notifications, each target in a thread of its own: one that hangs does not delay the others."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from plotman.notifications.queue import TargetQueue, TargetRules
 
 log = logging.getLogger(__name__)
 
-_GRACE_S = 5.0  # beyond a target's own timeout, which hooks keep by themselves
+_GRACE_S = 5.0  # beyond a target's own timeout, which hooks are given, too
 
 Deliver = Callable[[NotificationTarget, Sequence[Notification]], None]
 
 
 @dataclass
 class _Sending:
-    """A message that is on its way. error: why it was not told; None while it is, and when it was."""
+    """A message that is being sent. error: why it failed; None before that, and after success."""
 
-    told: tuple[Notification, ...]
+    notifications: tuple[Notification, ...]
     deadline_s: float
     thread: threading.Thread = field(init=False)
     error: str | None = None
@@ -34,89 +34,92 @@ class _Sending:
 
 
 class DeliveryPool:
-    """targets: by name. Mailboxes come and go with each call; what is being sent is remembered here."""
+    """The targets, by name, and the messages that are being sent. The caller keeps the queues."""
 
     def __init__(self, targets: Mapping[str, NotificationTarget], send: Deliver = deliver) -> None:
         self._send = send
         self._sending: dict[str, _Sending] = {}
-        self.follow(targets)
+        self.set_targets(targets)
 
-    def follow(self, targets: Mapping[str, NotificationTarget]) -> None:
-        """Tell these from now on. What is on its way goes on; that of targets that are gone is forgotten."""
+    def set_targets(self, targets: Mapping[str, NotificationTarget]) -> None:
+        """Use these targets from now on. Messages that are being sent continue, but for removed targets."""
         self._targets = targets
         self._rules: dict[str, TargetRules] = {
             name: queue.rules_of(target) for name, target in targets.items()
         }
         self._sending = {name: one for name, one in self._sending.items() if name in targets}
 
-    def put(self, boxes: Mapping[str, TargetQueue], notification: Notification) -> dict[str, TargetQueue]:
-        """The mailboxes with the notification in those of the targets that want to be told."""
+    def put(self, queues: Mapping[str, TargetQueue], notification: Notification) -> dict[str, TargetQueue]:
+        """Return the queues with the notification added for each target that is configured for its kind."""
         return {
-            name: box.with_(notification) if notification.kind in self._rules[name].kinds else box
-            for name, box in self.boxes(boxes).items()
+            name: waiting.with_(notification) if notification.kind in self._rules[name].kinds else waiting
+            for name, waiting in self._known(queues).items()
         }
 
-    def boxes(self, boxes: Mapping[str, TargetQueue]) -> dict[str, TargetQueue]:
-        """One for each target that there is; those of others are thrown away."""
-        return {name: boxes.get(name, TargetQueue()) for name in self._targets}
+    def _known(self, queues: Mapping[str, TargetQueue]) -> dict[str, TargetQueue]:
+        """Return one queue for each target; queues of removed targets are dropped."""
+        return {name: queues.get(name, TargetQueue()) for name in self._targets}
 
-    def turn(self, boxes: Mapping[str, TargetQueue], now: datetime) -> dict[str, TargetQueue]:
-        """Collect what was sent, begin to send what is due. Never blocks. now: aware."""
-        turned = {}
-        for name, box in self.boxes(boxes).items():
-            box = self._collect(name, box, now)
-            told = queue.due(box, self._rules[name], now, now.astimezone())
+    def send_due(self, queues: Mapping[str, TargetQueue], now: datetime) -> dict[str, TargetQueue]:
+        """Collect results, and begin to send what is due; returns the queues after that. Never blocks.
+
+        now: aware.
+        """
+        after = {}
+        for name, waiting in self._known(queues).items():
+            waiting = self._collect(name, waiting, now)
+            due = queue.due(waiting, self._rules[name], now, now.astimezone())
             sending = self._sending.get(name)
-            if told and sending is None:
-                self._begin(name, told)
-            elif told and sending is not None and sending.given_up:
-                box = self._failed(name, box, told, "It still does not answer.", now)
-            turned[name] = box
-        return turned
+            if due and sending is None:
+                self._begin(name, due)
+            elif due and sending is not None and sending.given_up:
+                waiting = self._failed(name, waiting, due, "It still does not answer.", now)
+            after[name] = waiting
+        return after
 
     def busy(self) -> bool:
-        """Whether a message is on its way."""
+        """Whether a message is being sent."""
         return any(not sending.given_up for sending in self._sending.values())
 
-    def _begin(self, name: str, told: tuple[Notification, ...]) -> None:
+    def _begin(self, name: str, notifications: tuple[Notification, ...]) -> None:
         target = self._targets[name]
-        sending = _Sending(told, time.monotonic() + target.timeout_s + _GRACE_S)
+        sending = _Sending(notifications, time.monotonic() + target.timeout_s + _GRACE_S)
 
         def send() -> None:
             try:
-                self._send(target, told)
+                self._send(target, notifications)
             except NotDelivered as error:
                 sending.error = str(error)
-            except Exception as error:  # noqa: BLE001  a hundred services' code, and what they raise is theirs
-                sending.error = f"It broke off with {type(error).__name__}."  # its text may hold the address
+            except Exception as error:  # noqa: BLE001  Apprise runs the code of a hundred services
+                sending.error = f"It failed with {type(error).__name__}."  # its text may contain the address
 
         sending.thread = threading.Thread(target=send, name=f"notify-{name}", daemon=True)
         sending.thread.start()
         self._sending[name] = sending
 
-    def _collect(self, name: str, box: TargetQueue, now: datetime) -> TargetQueue:
+    def _collect(self, name: str, waiting: TargetQueue, now: datetime) -> TargetQueue:
         sending = self._sending.get(name)
         if sending is None:
-            return box
+            return waiting
         if sending.thread.is_alive():
             if sending.given_up or time.monotonic() < sending.deadline_s:
-                return box
-            sending.given_up = True  # what is due fails until it lets go: threads must not pile up
-            return self._failed(name, box, sending.told, "It does not answer.", now)
+                return waiting
+            sending.given_up = True  # due messages fail until its thread ends: threads must not accumulate
+            return self._failed(name, waiting, sending.notifications, "It does not answer.", now)
         del self._sending[name]
         if sending.given_up and sending.error is not None:
-            return box  # counted as a failure already
+            return waiting  # counted as a failure already
         if sending.error is not None:
-            return self._failed(name, box, sending.told, sending.error, now)
-        log.info("%s was told: %s", name, ", ".join(one.kind for one in sending.told))
-        return queue.delivered(box, sending.told, now)
+            return self._failed(name, waiting, sending.notifications, sending.error, now)
+        log.info("sent to %s: %s", name, ", ".join(one.kind for one in sending.notifications))
+        return queue.delivered(waiting, sending.notifications, now)
 
     def _failed(
-        self, name: str, box: TargetQueue, told: tuple[Notification, ...], why: str, now: datetime
+        self, name: str, waiting: TargetQueue, tried: tuple[Notification, ...], why: str, now: datetime
     ) -> TargetQueue:
-        after, dropped = queue.failed(box, told, now)
+        after, dropped = queue.failed(waiting, tried, now)
         if dropped:
-            log.error("%s could not be told, %d notifications are dropped: %s", name, len(told), why)
+            log.error("sending to %s failed, %d notifications are dropped: %s", name, len(tried), why)
         else:
-            log.warning("%s could not be told (try %d): %s", name, after.attempts, why)
+            log.warning("sending to %s failed (try %d): %s", name, after.attempts, why)
         return after

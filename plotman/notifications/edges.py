@@ -1,4 +1,4 @@
-"""From what is wrong now to what is told: each thing once when it begins, once when it is over. Pure."""
+"""Find when conditions begin and end: each is notified once at its begin and once at its end. Pure."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from common.model.snapshot import Notice
 from plotman.notifications.conditions import Condition
 from plotman.notifications.notification import Notification
 
-# After such a pause in looking nobody knows what was in between: what was not told yet has to last anew.
+# After such a pause between two rounds the state in between is not known: a condition must last anew.
 _GAP = timedelta(minutes=2)
-# How exactly it is known when something was last looked at: not each look need be written down.
+# Precision of `seen_at`: not each round needs to be saved.
 _NOTED = timedelta(seconds=30)
-# What nobody has been able to judge for so long is of no interest any more.
+# A condition that could not be evaluated for this time is forgotten.
 _FORGET = timedelta(days=30)
 
 
 class Tracked(Notice):
-    """since: of `wrong`, as far as it was looked at. occurrence: id of what was raised; None: nothing was."""
+    """A remembered condition. since: begin of `wrong`. occurrence: id of its notification; None: none."""
 
     wrong: bool
     since: AwareDatetime
@@ -32,30 +32,35 @@ class Tracked(Notice):
 
 @dataclass(frozen=True)
 class Edges:
-    """tracked: all that is remembered after this look. raised: to be told now. cleared: (what, occurrence,
-    condition) that is over; condition: None where its subject is gone, of which nothing is told."""
+    """The changes of one round.
+
+    tracked: all remembered conditions. raised: those to be notified now. cleared: (what, occurrence,
+    condition) of those that ended; condition: None if its subject no longer exists, which is not notified.
+    """
 
     tracked: dict[str, Tracked]
     raised: tuple[Condition, ...] = ()
     cleared: tuple[tuple[str, str, Condition | None], ...] = ()
 
 
-def follow(
+def find_edges(
     tracked: Mapping[str, Tracked],
-    looks: Iterable[Condition],
+    current: Iterable[Condition],
     alive: Set[str],
     now: datetime,
     raised_before: Mapping[str, str] = {},
 ) -> Edges:
-    """One look.
+    """Compare the current conditions with the remembered ones.
 
-    alive: nodes that told of all that is theirs in this look.
-    raised_before: what -> occurrence, by whichever notifier; what was raised is not raised again.
+    Args:
+        current: all conditions that are known now.
+        alive: nodes whose conditions are all in `current`.
+        raised_before: what -> occurrence, raised by any notifier; these are not raised again.
     """
     kept: dict[str, Tracked] = {}
     raised: list[Condition] = []
     cleared: list[tuple[str, str, Condition | None]] = []
-    seen = {condition.what: condition for condition in looks}
+    seen = {condition.what: condition for condition in current}
     for what, condition in seen.items():
         before = tracked.get(what)
         if before is None and what in raised_before and not condition.wrong:
@@ -84,7 +89,7 @@ def follow(
             if before.occurrence is not None:
                 cleared.append((what, before.occurrence, None))
         else:
-            kept[what] = before  # whoever could tell of it is silent
+            kept[what] = before  # its owner is silent
     return Edges(kept, tuple(raised), tuple(cleared))
 
 
@@ -95,6 +100,7 @@ def _since(before: Tracked | None, condition: Condition, now: datetime) -> datet
 
 
 def begun(condition: Condition, occurrence: str, now: datetime, shared: bool = True) -> Notification:
+    """Make the notification of a condition that began."""
     return Notification(
         id=occurrence,
         kind=condition.kind,
@@ -108,7 +114,7 @@ def begun(condition: Condition, occurrence: str, now: datetime, shared: bool = T
 
 
 def over(condition: Condition, occurrence: str, now: datetime, shared: bool = True) -> Notification | None:
-    """None where it is not told that it is over."""
+    """Make the notification of a condition that ended; None if its end is not notified."""
     if condition.back is None:
         return None
     return Notification(

@@ -1,4 +1,4 @@
-"""Notifications as people read them, and as programs do. Pure."""
+"""The texts of notifications: for messages, and as JSON and environment for hooks. Pure."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from plotman.notifications.notification import Notification
 _LINES = 30  # of a summary
 
 
-def title(told: Sequence[Notification]) -> str:
-    if len(told) == 1:
-        return f"plotman: {told[0].kind.replace('-', ' ')} ({told[0].host})"
-    counts = Counter(one.kind.replace("-", " ") for one in told)
+def title(sent: Sequence[Notification]) -> str:
+    """Make the title of one message."""
+    if len(sent) == 1:
+        return f"plotman: {sent[0].kind.replace('-', ' ')} ({sent[0].host})"
+    counts = Counter(one.kind.replace("-", " ") for one in sent)
     return "plotman: " + ", ".join(f"{number}x {kind}" for kind, number in counts.most_common())
 
 
-def body(told: Sequence[Notification]) -> str:
-    if len(told) == 1:
-        return _sentence(told[0])
-    lines = [f"{one.at.astimezone():%a %H:%M} {one.host}: {_sentence(one)}" for one in told[:_LINES]]
-    more = [f"and {len(told) - _LINES} more"] if len(told) > _LINES else []
+def body(sent: Sequence[Notification]) -> str:
+    """Make the body of one message."""
+    if len(sent) == 1:
+        return _sentence(sent[0])
+    lines = [f"{one.at.astimezone():%a %H:%M} {one.host}: {_sentence(one)}" for one in sent[:_LINES]]
+    more = [f"and {len(sent) - _LINES} more"] if len(sent) > _LINES else []
     return "\n".join([*lines, *more])
 
 
@@ -32,7 +34,7 @@ def _sentence(one: Notification) -> str:
 
 
 def as_json(one: Notification) -> dict[str, Any]:
-    """What a hook gets on its standard input; documented in docs/monitoring.md, keys are only ever added."""
+    """Make the JSON for a hook's standard input; see docs/monitoring.md; keys are only added."""
     return {
         "version": 1,
         "id": one.id,
@@ -47,7 +49,7 @@ def as_json(one: Notification) -> dict[str, Any]:
 
 
 def as_environment(one: Notification) -> dict[str, str]:
-    """The same for hooks that are shell scripts; empty for what is not known."""
+    """Make the environment variables of a hook; a variable is empty if its value is not known."""
     return {
         "PLOTMAN_EVENT": one.kind,
         "PLOTMAN_EVENT_SEVERITY": one.severity.word,

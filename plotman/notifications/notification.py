@@ -1,4 +1,4 @@
-"""What is told to people, and what becomes of events."""
+"""A notification, and the events that become one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pydantic import AwareDatetime
 from common.model.notification_kinds import KINDS, Severity
 from common.model.snapshot import Event, Notice
 
-# Kinds that are told as they happen. What lasts (a lost drive, a silent host, a stalled plot) is told from
-# the state of the farm: also when its event was missed, and once however often it is said.
+# Events that become notifications. Lasting conditions (a lost drive, a silent host, a stalled plot) are found
+# in the state of the farm instead: so they are notified even if an event was missed, and only once.
 AS_THEY_HAPPEN = frozenset(
     {
         "plot-started",
@@ -25,14 +25,17 @@ AS_THEY_HAPPEN = frozenset(
         "steered",
     }
 )
-# A plot ends once, and comes to its drive once: said again after a restart, it is the same.
+# A plot ends once and reaches its drive once: an event that is repeated after a restart is the same.
 _ONCE_A_TASK = frozenset({"plot-started", "plot-done", "plot-failed", "plot-killed"})
 _ONCE_A_PLOT = frozenset({"archived"})
 
 
 class Notification(Notice):
-    """id: the same for all notifiers of the farm. kind: of model.notification_kinds. subject: directory,
-    drive or plot; None for a host or the farm. shared: False for what each notifier tells by itself."""
+    """One notification.
+
+    id: the same for all notifiers of the farm. kind: of model.notification_kinds. subject: directory, drive
+    or plot; None for a host or the farm. shared: False if each notifier sends it by itself.
+    """
 
     id: str
     kind: str
@@ -50,7 +53,7 @@ class Notification(Notice):
 
 
 def of_event(event: Event) -> Notification | None:
-    """None where the event is not told as such."""
+    """Make the notification of an event; None if its kind is not notified."""
     if event.kind not in AS_THEY_HAPPEN:
         return None
     if event.kind in _ONCE_A_TASK and event.task_id:

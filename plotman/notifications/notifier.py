@@ -1,7 +1,7 @@
-"""The process that tells people: hears events, looks at the farm, and posts what is new.
+"""The notifier process: it reads events and the state of the farm, and sends notifications.
 
-All it knows stands in one file, written before anything follows from it: after a restart nothing is told
-again and nothing is left out. What other notifiers must know stands on the notice board.
+Its state is in one file that is written before each action, so that after a restart nothing is sent twice and
+nothing is lost. Notifiers coordinate by claims on the notice board.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from common.system import statefile
 from plotman.control.farm import look
 from plotman.notifications.conditions import Condition, conditions, nodes
 from plotman.notifications.delivery import DeliveryPool
-from plotman.notifications.edges import Tracked, begun, follow, over
+from plotman.notifications.edges import Tracked, begun, find_edges, over
 from plotman.notifications.notification import Notification, of_event
 from plotman.notifications.queue import TargetQueue
 
 log = logging.getLogger(__name__)
 
-_LISTEN_S = 1.0  # a turn; mailboxes are looked at so often
+_LISTEN_S = 1.0  # the longest time between two rounds, and between two looks at the queues
 _GATHER_S = 0.2
-_SAVE_S = 5.0  # what is of no consequence is written so often
-_LOOK = timedelta(seconds=5)
+_SAVE_S = 5.0  # pause between two saves of unimportant changes
+_CHECK = timedelta(seconds=5)  # between two reads of the farm's state
 _NODES_NOTED = timedelta(hours=1)
 _HOST_FORGOTTEN = timedelta(days=30)
 _HANDLED_KEPT = 2000
@@ -42,8 +42,11 @@ _BROKER = "broker-lost"
 
 
 class NotifierState(Notice):
-    """notifier: our name for claims. heard: id of the last event. nodes: when each was last alive.
-    outbox: yet to be claimed. handled: ids that were, lately."""
+    """The state that survives restarts.
+
+    notifier: this notifier's name in claims. heard: id of the last event. nodes: when each was last alive.
+    outbox: notifications to be claimed. handled: ids that were claimed recently. boxes: queues by target.
+    """
 
     notifier: str
     heard: str | None = None
@@ -56,7 +59,7 @@ class NotifierState(Notice):
 
 
 class Notifier:
-    """file: where it remembers. clock: gives now, aware."""
+    """The notifier of this machine. file: of its state. clock: returns now, aware."""
 
     def __init__(
         self,
@@ -71,134 +74,132 @@ class Notifier:
         self._idle_s = settings.idle_m * 60
         self._changed: SimpleQueue[Notifications] = SimpleQueue()
         self._clock = clock
-        self._posts = DeliveryPool(settings.targets)
+        self._delivery = DeliveryPool(settings.targets)
         self._memory = statefile.read(file, NotifierState) or NotifierState(notifier=uuid4().hex)
-        self._looked_at: datetime | None = None
+        self._conditions_at: datetime | None = None
         self._saved_s = 0.0
-        self._checked = False  # whether the place in the stream is known to fit this Redis
+        self._stream_checked = False  # whether the last event id is known to fit this Redis
 
-    def follow(self, settings: Notifications) -> None:
-        """Go by these for all that is told from now on. May be called in any thread."""
+    def apply(self, settings: Notifications) -> None:
+        """Use these settings from now on. May be called in any thread."""
         self._changed.put(settings)
 
     def run(self, stop: threading.Event) -> None:
-        """Until `stop` is set."""
+        """Run until `stop` is set."""
         while not stop.is_set():
             self.turn()
-            # What happens in one breath is one message; and without a broker nothing else makes us wait.
+            # Events within this time become one message. Without a broker, nothing else limits the rounds.
             stop.wait(_LISTEN_S if self._memory.broker.get(_BROKER) else _GATHER_S)
 
     def turn(self, listen_s: float = _LISTEN_S) -> None:
-        """Hear, look, claim, post; each once. listen_s: how long to wait for the first event."""
+        """Run one round. listen_s: how long to wait for the first event, in seconds."""
         before = self._memory
-        away = None
+        broker_error = None
         try:
-            self._hear(listen_s)
+            self._read_events(listen_s)
             self._take_settings()
-            if self._looked_at is None or self._clock() - self._looked_at >= _LOOK:
-                self._look()
+            if self._conditions_at is None or self._clock() - self._conditions_at >= _CHECK:
+                self._check_conditions()
             self._save(before)
             before = self._memory
             self._claim()
         except BrokerError as error:
-            away = error
-            self._checked = False
-        self._broker(away)
-        self._post()
+            broker_error = error
+            self._stream_checked = False
+        self._check_broker(broker_error)
+        self._change(boxes=self._delivery.send_due(self._memory.boxes, self._clock()))
         self._save(before)
 
     def _take_settings(self) -> None:
         while not self._changed.empty():
             settings = self._changed.get()
             self._idle_s = settings.idle_m * 60
-            self._posts.follow(settings.targets)
+            self._delivery.set_targets(settings.targets)
 
-    def _hear(self, listen_s: float) -> None:
+    def _read_events(self, listen_s: float) -> None:
         heard = self._memory.heard or ""
-        if not self._checked:
+        if not self._stream_checked:
             last = self._board.last_event_id()
             heard = heard or self._notes.heard() or last
             if last != "0" and _order(last) < _order(heard):
-                heard = last  # an older Redis than we knew: what stands there was told
-            self._checked = True
-        events = self._board.events(heard, wait_s=0 if self._posts.busy() else listen_s)
+                heard = last  # Redis was restored from an older state: its events were handled
+            self._stream_checked = True
+        events = self._board.events(heard, wait_s=0 if self._delivery.busy() else listen_s)
         if events:
             heard = events[-1][0]
         self._change(heard=heard)
-        self._add(*(told for _, event in events if (told := of_event(event)) is not None))
+        self._add(*(found for _, event in events if (found := of_event(event)) is not None))
 
-    def _look(self) -> None:
+    def _check_conditions(self) -> None:
         now = self._clock()
         farm = look(self._board)
         raised = self._notes.raised()
         alive = {name for name, lives in nodes(farm).items() if lives}
         known = {name: at for name, at in self._memory.nodes.items() if now - at < _HOST_FORGOTTEN}
-        edges = follow(self._memory.tracked, conditions(farm, set(known), self._idle_s), alive, now, raised)
+        current = conditions(farm, set(known), self._idle_s)
+        edges = find_edges(self._memory.tracked, current, alive, now, raised)
         tracked = dict(edges.tracked)
         for condition in edges.raised:
             occurrence = self._notes.raise_(condition.what, uuid4().hex)
             tracked[condition.what] = tracked[condition.what].model_copy(update={"occurrence": occurrence})
             self._add(begun(condition, occurrence, now))
-        for what, occurrence, over_now in edges.cleared:
+        for what, occurrence, ended in edges.cleared:
             self._notes.settle(what)
-            told = over(over_now, occurrence, now) if over_now else None
-            self._add(*([told] if told else []))
-        self._put_up_again(tracked, raised)
+            found = over(ended, occurrence, now) if ended else None
+            self._add(*([found] if found else []))
+        self._restore_claims(tracked, raised)
         fresh = {name for name in alive if name not in known or now - known[name] > _NODES_NOTED}
         self._change(tracked=tracked, nodes=known | dict.fromkeys(fresh, now))
         if self._memory.heard is not None:
             self._notes.put_heard(self._memory.heard)
-        self._looked_at = now
+        self._conditions_at = now
 
-    def _put_up_again(self, tracked: Mapping[str, Tracked], raised: Mapping[str, str]) -> None:
-        """A Redis that lost its data must not let others tell again what is told."""
+    def _restore_claims(self, tracked: Mapping[str, Tracked], raised: Mapping[str, str]) -> None:
+        """Restore claims after Redis lost its data, so that notifications are not sent twice."""
         for what, one in tracked.items():
             if one.occurrence is not None and what not in raised:
                 self._notes.raise_(what, one.occurrence)
                 self._notes.claim(one.occurrence, self._memory.notifier)
 
-    def _broker(self, away: BrokerError | None) -> None:
-        """Redis itself; each notifier tells by itself what it sees of it."""
+    def _check_broker(self, error: BrokerError | None) -> None:
+        """Track Redis itself; each notifier notifies of it by itself."""
         now = self._clock()
         broker = Condition(
             what=_BROKER,
-            wrong=away is not None,
+            wrong=error is not None,
             kind="broker-lost",
             host="farm",
-            text=f"{away} Plots that run go on; nothing new starts.",
+            text=f"{error} Running plots continue; nothing new starts.",
             back="broker-back",
             back_text="Redis answers again",
             raise_after_s=60,
         )
-        edges = follow(self._memory.broker, [broker], frozenset(), now)
+        edges = find_edges(self._memory.broker, [broker], frozenset(), now)
         tracked = dict(edges.tracked)
-        told: list[Notification | None] = []
+        found: list[Notification | None] = []
         for condition in edges.raised:
             occurrence = uuid4().hex
             tracked[_BROKER] = tracked[_BROKER].model_copy(update={"occurrence": occurrence})
-            told.append(begun(condition, occurrence, now, shared=False))
-        told += [over(broker, occurrence, now, shared=False) for _, occurrence, _ in edges.cleared]
+            found.append(begun(condition, occurrence, now, shared=False))
+        found += [over(broker, occurrence, now, shared=False) for _, occurrence, _ in edges.cleared]
         self._change(broker=tracked)
-        for one in filter(None, told):
-            self._change(boxes=self._posts.put(self._memory.boxes, one))
+        for one in filter(None, found):
+            self._change(boxes=self._delivery.put(self._memory.boxes, one))
 
     def _claim(self) -> None:
-        """What is ours to tell goes to the targets; what another notifier tells is done."""
+        """Claim the notifications in the outbox; those that another notifier has claimed are dropped."""
         for one in self._memory.outbox:
             boxes = self._memory.boxes
             if self._notes.claim(one.id, self._memory.notifier):
-                boxes = self._posts.put(boxes, one)
+                boxes = self._delivery.put(boxes, one)
             self._change(
                 boxes=boxes,
                 outbox=self._memory.outbox[1:],
                 handled=(*self._memory.handled, one.id)[-_HANDLED_KEPT:],
             )
 
-    def _post(self) -> None:
-        self._change(boxes=self._posts.turn(self._memory.boxes, self._clock()))
-
     def _add(self, *found: Notification) -> None:
-        """To the outbox, each once."""
+        """Add to the outbox, each once."""
         known = {one.id for one in self._memory.outbox} | set(self._memory.handled)
         fresh = {one.id: one for one in found if one.id not in known}
         if fresh:
@@ -208,20 +209,20 @@ class Notifier:
         self._memory = self._memory.model_copy(update=changes)
 
     def _save(self, before: NotifierState) -> None:
-        """Where the file cannot be written, people are told all the same."""
+        """Write the state if it changed. If the file cannot be written, notifications are sent anyway."""
         if self._memory == before:
             return
-        trifle = self._memory.model_copy(update={"heard": before.heard}) == before
-        if trifle and time.monotonic() - self._saved_s < _SAVE_S:
-            return  # an event of no interest; heard again after a crash, it is of none either
+        unimportant = self._memory.model_copy(update={"heard": before.heard}) == before
+        if unimportant and time.monotonic() - self._saved_s < _SAVE_S:
+            return  # an event without a notification may be read again after a crash
         self._saved_s = time.monotonic()
         try:
             statefile.write(self._file, self._memory)
         except OSError as error:
-            log.error("%s cannot be written, what was told may be told again: %s", self._file, error)
+            log.error("%s cannot be written, notifications may be sent twice: %s", self._file, error)
 
 
 def _order(event_id: str) -> tuple[int, int]:
-    """Ids of a stream are milliseconds and a number."""
+    """Parse an event id, milliseconds and a number, so that ids can be compared."""
     milliseconds, _, number = event_id.partition("-")
     return int(milliseconds), int(number or 0)

@@ -1,4 +1,4 @@
-"""What one target has yet to be told, and when: quiet hours, at most so many an hour, retries. Pure."""
+"""The queue of one target: quiet hours, messages per hour, retries. Pure."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from common.model.windows import is_open
 from plotman.notifications.notification import Notification
 
 _HOUR = timedelta(hours=1)
-RETRIES_S = (10.0, 60.0, 300.0, 900.0, 3600.0)  # pauses; what then fails is dropped
-_MOST_KEPT = 1000  # of a target that is told nothing for long; the oldest go first
+RETRIES_S = (10.0, 60.0, 300.0, 900.0, 3600.0)  # pauses; after the last one a message is dropped
+_MOST_KEPT = 1000  # notifications in a queue; the oldest are dropped first
 _URL_AT_MOST = 20
 
 
 @dataclass(frozen=True)
 class TargetRules:
-    """kinds: what the target is told. quiet: hours (common.model.windows). at_most: messages an hour;
-    None: no limit. one_by_one: never several in one message."""
+    """When a target gets which notifications.
+
+    kinds: those it gets. quiet: hours without messages (common.model.windows); critical_always: but for
+    critical ones. at_most: messages per hour; None: no limit. one_by_one: never several in one message.
+    """
 
     kinds: frozenset[str]
     quiet: str | None = None
@@ -33,6 +36,7 @@ class TargetRules:
 
 
 def rules_of(target: NotificationTarget) -> TargetRules:
+    """Return the rules of a configured target."""
     by_url = target.url is not None
     return TargetRules(
         kinds=notification_kinds.names(target.events),
@@ -44,7 +48,7 @@ def rules_of(target: NotificationTarget) -> TargetRules:
 
 
 class TargetQueue(Notice):
-    """waiting: oldest first. sent_at: of the messages of the last hour. attempts: failures in a row."""
+    """waiting: oldest first. sent_at: times of the last hour's messages. attempts: failures in a row."""
 
     waiting: tuple[Notification, ...] = ()
     sent_at: tuple[AwareDatetime, ...] = ()
@@ -55,34 +59,35 @@ class TargetQueue(Notice):
         return self.model_copy(update={"waiting": (*self.waiting, notification)[-_MOST_KEPT:]})
 
 
-def due(box: TargetQueue, rules: TargetRules, now: datetime, local: datetime) -> tuple[Notification, ...]:
-    """What is to be sent now, as one message; empty where nothing is. local: now, by the wall clock."""
-    if not box.waiting or (box.retry_at is not None and now < box.retry_at):
+def due(target: TargetQueue, rules: TargetRules, now: datetime, local: datetime) -> tuple[Notification, ...]:
+    """Return the notifications to be sent now as one message; may be empty. local: `now` in local time."""
+    if not target.waiting or (target.retry_at is not None and now < target.retry_at):
         return ()
-    recent = sum(now - at < _HOUR for at in box.sent_at)
+    recent = sum(now - at < _HOUR for at in target.sent_at)
     held = (rules.quiet is not None and is_open(rules.quiet, local)) or (
         rules.at_most is not None and recent >= rules.at_most
     )
-    found = box.waiting
+    found = target.waiting
     if held:
-        passing = (one for one in found if one.severity is Severity.CRITICAL)
-        found = tuple(passing) if rules.critical_always else ()
+        critical = (one for one in found if one.severity is Severity.CRITICAL)
+        found = tuple(critical) if rules.critical_always else ()
     return found[:1] if rules.one_by_one else found
 
 
-def delivered(box: TargetQueue, sent: tuple[Notification, ...], now: datetime) -> TargetQueue:
-    recent = (at for at in box.sent_at if now - at < _HOUR)
-    return TargetQueue(waiting=_without(box, sent), sent_at=(*recent, now))
+def delivered(target: TargetQueue, sent: tuple[Notification, ...], now: datetime) -> TargetQueue:
+    """Return the queue after a message was delivered."""
+    recent = (at for at in target.sent_at if now - at < _HOUR)
+    return TargetQueue(waiting=_without(target, sent), sent_at=(*recent, now))
 
 
-def failed(box: TargetQueue, sent: tuple[Notification, ...], now: datetime) -> tuple[TargetQueue, bool]:
-    """The mailbox, to be tried again after a pause; True: it was the last try, and they are dropped."""
-    if box.attempts >= len(RETRIES_S):
-        return TargetQueue(waiting=_without(box, sent), sent_at=box.sent_at), True
-    retry_at = now + timedelta(seconds=RETRIES_S[box.attempts])
-    return box.model_copy(update={"attempts": box.attempts + 1, "retry_at": retry_at}), False
+def failed(target: TargetQueue, sent: tuple[Notification, ...], now: datetime) -> tuple[TargetQueue, bool]:
+    """Return the queue after a failure, to be retried after a pause; True: the message is dropped instead."""
+    if target.attempts >= len(RETRIES_S):
+        return TargetQueue(waiting=_without(target, sent), sent_at=target.sent_at), True
+    retry_at = now + timedelta(seconds=RETRIES_S[target.attempts])
+    return target.model_copy(update={"attempts": target.attempts + 1, "retry_at": retry_at}), False
 
 
-def _without(box: TargetQueue, sent: tuple[Notification, ...]) -> tuple[Notification, ...]:
-    gone = {one.id for one in sent}
-    return tuple(one for one in box.waiting if one.id not in gone)
+def _without(target: TargetQueue, sent: tuple[Notification, ...]) -> tuple[Notification, ...]:
+    done = {one.id for one in sent}
+    return tuple(one for one in target.waiting if one.id not in done)

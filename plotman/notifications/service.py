@@ -1,4 +1,4 @@
-"""Notifications of this machine: run them, try them out."""
+"""Run the notifier of this machine, and send test messages."""
 
 from __future__ import annotations
 
@@ -25,46 +25,52 @@ _GRACE_S = 5.0
 
 
 class NoTarget(PlotmanError):
-    """Nobody is to be told, or nobody of that name."""
+    """No target is configured, or none of that name."""
 
     exit_code = ExitCode.NOTHING
 
 
 def run_here(stop: threading.Event) -> None:
-    """Tell people until `stop` is set. Raises PlotmanError where another notifier of this machine runs, or
-    nobody is to be told."""
+    """Send notifications until `stop` is set.
+
+    Raises PlotmanError if another notifier of this machine is running or no target is configured.
+    """
     settings = load_to_run()
     _targets(None, settings)
     folder = settings.state_dir
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder / "alarms.lock"):
         notifier = Notifier(board(), settings.notifications, folder / "alarms.json")
-        # Beside beat or the workers, which tell the farm of a plotman.yaml that is refused.
-        watch = ConfigWatch(settings, None, lambda new: notifier.follow(new.notifications), NoSink())
+        # NoSink: beat or the workers of this machine report a plotman.yaml that is refused.
+        watch = ConfigWatch(settings, None, lambda new: notifier.apply(new.notifications), NoSink())
         watch.start()
         notifier.run(stop)
         watch.stop()
 
 
 def try_out(name: str | None) -> Iterator[tuple[str, str | None]]:
-    """(target, why it was not told; None: it was) of each target, or of the named one. Raises NoTarget."""
+    """Send a test message to each target, or to the named one. Raises NoTarget.
+
+    Yields (target, error); None: it was delivered.
+    """
     settings = config.load()
     for target_name, target in _targets(name, settings).items():
-        told = Notification(
+        test = Notification(
             id=uuid4().hex,
             kind="test",
             host=settings.host,
             at=datetime.now(UTC),
-            text=f"plotman on {settings.host} can tell you what happens in the farm",
+            text=f"test: plotman on {settings.host} can send you notifications",
         )
-        yield target_name, _why_not(target, told)
+        yield target_name, _why_not(target, test)
 
 
 def _targets(name: str | None, settings: config.Config) -> dict[str, NotificationTarget]:
     targets = settings.notifications.targets
     if not targets:
         raise NoTarget(
-            "plotman.yaml tells nobody.", "Add notifications.targets (`plotman config generate` shows it)."
+            "plotman.yaml has no notification targets.",
+            "Add notifications.targets (`plotman config generate` shows it).",
         )
     if name is None:
         return targets
@@ -73,20 +79,20 @@ def _targets(name: str | None, settings: config.Config) -> dict[str, Notificatio
     return {name: targets[name]}
 
 
-def _why_not(target: NotificationTarget, told: Notification) -> str | None:
-    """None: it was told. In a thread: a service may hang in ways of its own."""
+def _why_not(target: NotificationTarget, test: Notification) -> str | None:
+    """Return why the delivery failed; None: it did not. In a thread, since a service may hang."""
     answers: SimpleQueue[str | None] = SimpleQueue()
 
-    def tell() -> None:
+    def send() -> None:
         try:
-            deliver(target, [told])
+            deliver(target, [test])
             answers.put(None)
         except NotDelivered as error:
             answers.put(str(error))
         except Exception as error:  # noqa: BLE001  as in plotman.notifications.delivery
-            answers.put(f"It broke off with {type(error).__name__}.")
+            answers.put(f"It failed with {type(error).__name__}.")
 
-    threading.Thread(target=tell, daemon=True).start()
+    threading.Thread(target=send, daemon=True).start()
     try:
         return answers.get(timeout=target.timeout_s + _GRACE_S)
     except Empty:
@@ -95,7 +101,7 @@ def _why_not(target: NotificationTarget, told: Notification) -> str | None:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Two that share a memory would both tell. Raises PlotmanError."""
+    """Hold the lock: two notifiers with one state file would both send. Raises PlotmanError."""
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -25,10 +25,9 @@ ALLOWED: set[tuple[str, str]] = set()
 
 # Parts that are not in plain words yet.
 NOT_YET: tuple[str, ...] = (
-    "beat/",
     *(f"common/{name}" for name in ("config/", "history/", "model/", "store/", "errors.py", "names.py")),
     *(f"plotman/{name}.py" for name in ("__init__", "__main__", "app", "celery", "serve", "settings")),
-    *(f"plotman/{name}/" for name in ("cli", "control", "metrics", "notifications", "supervisor")),
+    "plotman/supervisor/",
 )
 
 

@@ -1,4 +1,4 @@
-"""Which sent plots their harvesters are asked to take in now.
+"""Which sent plots their harvesters are ordered to admit now.
 
 A plotter does not ask the harvester itself, so its Redis user needs no right to order harvesters. It leaves
 the delivery in the move's record; beat, which ordered the move, sends it on.
@@ -15,7 +15,7 @@ from common.names import MOVE_LIFETIME
 
 
 def due_admissions(moves: Mapping[str, Sequence[PendingMove]]) -> tuple[AdmissionOrder, ...]:
-    """Deliveries that no harvester was asked for yet, also if their record expired while no beat ran.
+    """Return deliveries that were not passed on yet, also if their record expired while no beat ran.
 
     Args:
         moves: records on the board, by plotter.
@@ -31,7 +31,7 @@ def due_admissions(moves: Mapping[str, Sequence[PendingMove]]) -> tuple[Admissio
 def with_admissions_sent(
     moves: Mapping[str, Sequence[PendingMove]], now: datetime
 ) -> dict[str, tuple[PendingMove, ...]]:
-    """The records after the due admissions are sent: those moves are under way, and not ordered again.
+    """Return the records as they are after the due admissions are sent: those moves are under way.
 
     Args:
         moves: records on the board, by plotter.
@@ -44,7 +44,7 @@ def with_admissions_sent(
 
 
 def sent(move: PendingMove, now: datetime) -> PendingMove:
-    """The record of `move` after its harvester was asked at `now`."""
+    """Return the record of `move` after its admission is ordered at `now`."""
     return move.model_copy(update={"delivery": None, "expires_at": now + MOVE_LIFETIME})
 
 
@@ -59,7 +59,7 @@ def _is_due(host: str, move: PendingMove) -> bool:
 
 
 def _identity(delivery: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    """Which plot of which plotter a delivery names. Nobody may have another plotter's plot taken in."""
+    """Yield what identifies the plot of a delivery: no plotter may have another plotter's plot admitted."""
     reservation = delivery.get("reservation")
     if isinstance(reservation, Mapping):
         for key in ("host", "source_host", "path", "size_bytes"):

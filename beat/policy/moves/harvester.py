@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from beat.policy.moves.harvester_capacity import HarvesterCapacity
 from common.model.pending import MoveStep, PendingMove, may_have_it
 from common.model.snapshot import FinishedPlot, PlotterSnapshot, Wait
-from common.model.units import human_bytes, human_bytes_apart
+from common.model.units import counted, human_bytes, human_bytes_apart
 
-# So often a plot whose transfer broke goes back to where its part file lies; then to whoever has room.
+# Tries at the harvester that has the plot's part file; after that any harvester with space may get the plot.
 RESUMES_MAX = 2
 
 
@@ -18,28 +18,32 @@ def choose(
     snapshot: PlotterSnapshot,
     plot: FinishedPlot,
     former: PendingMove | None,
-    berths: Mapping[str, HarvesterCapacity],
+    capacities: Mapping[str, HarvesterCapacity],
 ) -> str | Wait:
-    """Host of the harvester for a plot of this plotter, or why there is none.
+    """Choose the harvester for a plot of this plotter.
 
-    former: record of the plot's last move, which expired or failed; None where there is none.
-    berths: of all harvesters that are alive.
+    The plotter's own host comes first (nothing is sent over the network), then the harvester with the fewest
+    plots on their way to it, then the one with the most free space on all its drives; equal ones take turns.
+    After a harvester that failed, the next one in this order is tried, and after the last one the first.
 
-    The plotter's own host first (nothing to send), then the harvester with the fewest plots on their
-    way to it, then the one with the most room on all its drives: equal ones take turns. After one that the
-    plot does not get to, the next in this order, and after the last the first.
+    Args:
+        former: record of the plot's last move, which expired or failed; None if there is none.
+        capacities: of all live harvesters, by host.
+
+    Returns:
+        The host of the harvester, or why there is none.
     """
     if (holder := may_have_it(plot.copied_to, former)) is not None:
-        return holder if holder in berths else _copy_is_away(snapshot, plot, holder)
-    if former is not None and former.harvester in berths and _resumes(snapshot, former):
+        return holder if holder in capacities else _copy_is_away(snapshot, plot, holder)
+    if former is not None and former.harvester in capacities and _resumes(snapshot, former):
         return former.harvester
-    allowed = [berths[host] for host in snapshot.harvesters or berths if host in berths]
+    allowed = [capacities[host] for host in snapshot.harvesters or capacities if host in capacities]
     if not allowed:
-        return _nobody(snapshot, plot)
+        return _no_harvester(snapshot, plot)
     fits = [there for there in allowed if (there.room_bytes or -1) >= plot.size_bytes]
-    # A part file that no move explains may be this plot's own, from before its record was lost; its
-    # harvester can tell, and answers `reserve` with a refusal where it is not.
-    fits = fits or [there for there in allowed if there.strays]
+    # A part file that no move explains may be this plot's own, if its record was lost. Its harvester knows,
+    # and refuses `reserve` if it is not.
+    fits = fits or [there for there in allowed if there.stray_parts]
     if fits:
         ranked = sorted(_rank(there, snapshot.host) for there in fits)
         hosts = [host for *_, host in ranked]
@@ -48,38 +52,41 @@ def choose(
 
 
 def _copy_is_away(snapshot: PlotterSnapshot, plot: FinishedPlot, host: str) -> Wait:
-    reason = f"harvester {host}, which may have this plot already, is not there"
+    reason = f"harvester {host}, which may have this plot already, is silent"
     return Wait(host=snapshot.host, rule="its copy", reason=reason, subject=plot.path, numbers={})
 
 
 def _resumes(snapshot: PlotterSnapshot, former: PendingMove) -> bool:
-    """Whether the plot goes back to where it was broken off, for a part of it lies there."""
+    """Whether the plot returns to the harvester that has a part of it."""
     allowed = not snapshot.harvesters or former.harvester in snapshot.harvesters
     return allowed and former.step is MoveStep.TRANSFER and former.attempts <= RESUMES_MAX
 
 
 def _in_vain(former: PendingMove) -> bool:
-    """Whether the plot leaves that harvester alone if another one has room. What is best by the numbers would
-    be best again for ever: they do not show a blocked receiver, nor why no drive can be reserved."""
+    """Whether another harvester with space is preferred now.
+
+    The best one by the numbers would stay the best for ever: the numbers do not show a blocked receiver,
+    nor why no drive can be reserved.
+    """
     no_drive = former.step is MoveStep.RESERVE and former.retry_at is not None
     return no_drive or former.attempts > RESUMES_MAX
 
 
 def _after(host: str, hosts: Sequence[str]) -> str:
-    """The one that follows `host`, itself where it is the only one; the first where it is none of them."""
+    """Return the host after `host`, in a circle; the first one if `host` is not among them."""
     return hosts[(hosts.index(host) + 1) % len(hosts)] if host in hosts else hosts[0]
 
 
 def _rank(there: HarvesterCapacity, home: str) -> tuple[bool, int, int, str]:
-    """Least is best."""
-    return there.host != home, there.heading, -there.total_bytes, there.host
+    """Sort key; the least is the best."""
+    return there.host != home, there.on_the_way, -there.total_bytes, there.host
 
 
-def _nobody(snapshot: PlotterSnapshot, plot: FinishedPlot) -> Wait:
+def _no_harvester(snapshot: PlotterSnapshot, plot: FinishedPlot) -> Wait:
     if snapshot.harvesters:
-        reason = f"no harvester of {', '.join(snapshot.harvesters)} is there"
+        reason = f"no harvester of {', '.join(snapshot.harvesters)} is running"
     else:
-        reason = "no harvester is known: start one with `plotman up` on a machine with drives"
+        reason = "no harvester is running: start one with `plotman up` on a machine with drives"
     return Wait(host=snapshot.host, rule="harvester", reason=reason, subject=plot.path, numbers={})
 
 
@@ -88,11 +95,11 @@ def _no_room(snapshot: PlotterSnapshot, plot: FinishedPlot, allowed: Sequence[Ha
     known = [there for there in allowed if there.largest_bytes is not None]
     if not known:
         hosts = ", ".join(there.host for there in allowed)
-        words = Counter(word for there in allowed for word in there.words)
-        if words.keys() & {"draining", "disabled"}:
-            states = ", ".join(f"{count} {word}" for word, count in sorted(words.items()))
-            text = f"no drive of {hosts} takes new ones ({states})"
-        elif words:
+        states = Counter(state for there in allowed for state in there.drive_states)
+        if states.keys() & {"draining", "disabled"}:
+            counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+            text = f"no drive of {hosts} accepts new plots ({counts})"
+        elif states:
             text = f"free space of the drives of {hosts} is not known"
         else:
             text = f"{hosts} has no drives" if len(allowed) == 1 else f"none of {hosts} has drives"
@@ -104,9 +111,10 @@ def _no_room(snapshot: PlotterSnapshot, plot: FinishedPlot, allowed: Sequence[Ha
     needs_text, free_text = human_bytes_apart(plot.size_bytes, largest)
     reason = f"plot needs {needs_text}; largest free drive of {best.host} has {free_text}"
     if len(allowed) > 1:
-        reason += f", the roomiest of {len(allowed)} harvesters"
+        reason += f", the most of {len(allowed)} harvesters"
     if largest >= plot.size_bytes:
         reason += (
-            f", but each with room takes {best.writers_per_drive} at a time; {best.heading} are on their way"
+            f", but a drive receives at most {counted(best.writers_per_drive, 'plot')} at a time; "
+            f"on the way: {best.on_the_way}"
         )
     return Wait(host=snapshot.host, rule="drives", reason=reason, subject=plot.path, numbers=numbers)

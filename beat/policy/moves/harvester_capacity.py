@@ -1,4 +1,4 @@
-"""Room at the harvesters: what each could take in now, beside the plots that head for it already."""
+"""Free space of the harvesters, after the plots that are already on their way to them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from common.model.snapshot import HarvesterSnapshot
 
 
 class HarvesterCapacity:
-    """One harvester's drives. Changes while a round is planned: each move takes its share. Room is what lies
-    above the harvester's margin on drives that take new plots; a full drive is told by its numbers.
+    """One harvester's drives. Changes while a round is planned: each move takes its space.
 
-    A plot that waits for its reservation is set on the drive with the most room: which one it gets is
-    the harvester's own choice, but so many plots of a size will fit. One that is past its reservation
-    holds its bytes by its part file, and is in the snapshot.
+    Room is the free space beyond the harvester's margin, on drives that accept new plots. A plot without a
+    reservation is counted on the drive with the most room: the harvester chooses the drive itself, but the
+    number of plots that fit is the same. A plot with a reservation holds its bytes by its part file, which
+    the snapshot counts.
 
-    heading: plots under way to this harvester.
-    strays: part files that no plot under way explains: left by a crash, or by moves whose record is lost.
-    largest_bytes: most room on a drive that takes plots, whoever writes there now; None: none is known.
+    on_the_way: plots on their way to this harvester.
+    stray_parts: part files that no plot on its way explains: left by a crash, or by moves whose record is
+    lost.
+    largest_bytes: most room on one drive, even if plots are being written there; None: not known.
     total_bytes: room on all those drives together.
-    words: the state of each drive, for people.
+    drive_states: the state of each drive as `dirs` shows it.
     """
 
     def __init__(self, snapshot: HarvesterSnapshot, moves: Iterable[PendingMove] = ()) -> None:
@@ -33,12 +34,12 @@ class HarvesterCapacity:
             for drive in snapshot.drives
             if drive.takes_plots and drive.free_bytes is not None
         ]
-        self.words = tuple(drive.word for drive in snapshot.drives)
+        self.drive_states = tuple(drive.word for drive in snapshot.drives)
         self.total_bytes = sum(free for free, _ in known)
         self.largest_bytes = max((free for free, _ in known), default=None)
-        self.heading = 0
-        self.strays = sum(drive.incoming for drive in snapshot.drives)
-        # (room, negative so that the most comes first; how many more may write there)
+        self.on_the_way = 0
+        self.stray_parts = sum(drive.incoming for drive in snapshot.drives)
+        # (room, negative so that the most comes first; how many more plots may be written there)
         self._open = [
             (-free, snapshot.writers_per_drive - incoming)
             for free, incoming in known
@@ -50,16 +51,16 @@ class HarvesterCapacity:
 
     @property
     def room_bytes(self) -> int | None:
-        """The largest plot that could come now; None where no drive is known that could take one."""
+        """Size of the largest plot that could be sent now; None if no drive is known to accept one."""
         return -self._open[0][0] if self._open else None
 
-    def send(self, size_bytes: int) -> None:
+    def add(self, size_bytes: int) -> None:
         """Count one more plot on its way, without a reservation yet."""
         self._count(size_bytes, reserves=True)
 
     def _count(self, size_bytes: int, *, reserves: bool) -> None:
-        self.heading += 1
-        self.strays = max(0, self.strays - 1)
+        self.on_the_way += 1
+        self.stray_parts = max(0, self.stray_parts - 1)
         if not reserves or not self._open or -self._open[0][0] < size_bytes:
             return
         room, writers = self._open[0]
@@ -72,9 +73,9 @@ class HarvesterCapacity:
 def harvester_capacities(
     harvesters: Mapping[str, HarvesterSnapshot], moves: Iterable[PendingMove], now: datetime
 ) -> dict[str, HarvesterCapacity]:
-    """Host -> its room, beside `moves` of all plotters that are under way."""
-    heading: dict[str, list[PendingMove]] = {}
+    """Return each harvester's capacity. moves: of all plotters; those under way take their space."""
+    coming: dict[str, list[PendingMove]] = {}
     for move in moves:
         if under_way(move, now):
-            heading.setdefault(move.harvester, []).append(move)
-    return {host: HarvesterCapacity(snapshot, heading.get(host, ())) for host, snapshot in harvesters.items()}
+            coming.setdefault(move.harvester, []).append(move)
+    return {host: HarvesterCapacity(snapshot, coming.get(host, ())) for host, snapshot in harvesters.items()}

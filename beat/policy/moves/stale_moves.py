@@ -1,4 +1,4 @@
-"""Records of moves with nothing left to do: their plots are gone from the plotter."""
+"""Records of moves with nothing left to do: their plots are no longer on the plotter."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from common.model.snapshot import DirState, PlotterSnapshot
 def stale_moves(
     plotters: Mapping[str, PlotterSnapshot], moves: Mapping[str, Sequence[PendingMove]], now: datetime
 ) -> tuple[tuple[str, str], ...]:
-    """Records that nobody works on any more, as (host, path).
+    """Find records that no worker will update any more, as (host, path).
 
-    The last message of a move was lost after it had delivered, or somebody took the plot away. Such records
-    would count as moves under way, or as failing ones, for as long as the board keeps them. A record is stale
-    only if its plotter is alive and sees the directory in which the plot lay.
+    The last message of a move was lost after the plot was delivered, or an operator removed the plot. Such
+    records would count as moves under way, or as failing ones, for as long as the board keeps them. A record
+    is stale only if its plotter is alive and can read the directory in which the plot lay.
 
     Args:
         plotters: live ones, by host.

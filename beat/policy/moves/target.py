@@ -12,10 +12,13 @@ from common.model.targets import MARGIN_BYTES, fitting, label, no_room
 def target_for(
     archiver: ArchiverSnapshot | None, plot: FinishedPlot, former: PendingMove | None
 ) -> TargetReport | None:
-    """The target that a plot would go to; None where a harvester takes it.
+    """Return the target that a plot would go to; None: a harvester takes it.
 
-    former: record of the plot's last move. A harvester that may have the plot complete keeps it, whatever
-    plotman.yaml says by now: the plot would be farmed twice.
+    A plot that a harvester may have completely stays with that harvester, even if plotman.yaml names a target
+    now: otherwise the plot would be farmed twice.
+
+    Args:
+        former: record of the plot's last move.
     """
     if archiver is None or archiver.target is None or plot.copied_to is not None:
         return None
@@ -29,10 +32,16 @@ def to_target(
     plot: FinishedPlot,
     target: TargetReport,
     former: PendingMove | None,
-    places: TargetCapacity,
+    capacity: TargetCapacity,
     attempts: int,
 ) -> Move | Wait:
-    """The plot's move, or why it waits. attempts: failures in a row so far."""
+    """Return the plot's move, or why it waits.
+
+    Args:
+        former: record of the plot's last move.
+        capacity: of all targets; the move is added to it.
+        attempts: failures in a row so far.
+    """
 
     def wait(rule: str, reason: str, **numbers: float) -> Wait:
         return Wait(host=snapshot.host, rule=rule, reason=reason, subject=plot.path, numbers=numbers)
@@ -43,13 +52,13 @@ def to_target(
         return wait("target", target.trouble)
     if target.asked_at is None:
         return wait("target", f"free space of {label(target.name)} is not known yet")
-    if (other := places.unknown(target, snapshot.host)) is not None:
+    if (other := capacity.blocked_by(target, snapshot.host)) is not None:
         return wait("moves", other)
-    coming = places.coming(target)
-    # A copy of one that was begun may be there, which takes no more room: the archiver looks.
+    coming = capacity.coming(target)
+    # A plot whose move has begun may have an incomplete copy there, whose space counts: the archiver checks.
     begun = former is not None and former.harvester == label(target.name)
     if begun or fitting(target.spaces, plot.size_bytes, coming):
-        places.send(target, snapshot.host)
+        capacity.add(target, snapshot.host)
         name = label(target.name)
         return Move(snapshot.host, plot, name, attempts, to_target=True, coming=tuple(sorted(coming.items())))
     free_bytes = max((space.free_bytes - coming.get(space.path, 0) for space in target.spaces), default=0)

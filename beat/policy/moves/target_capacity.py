@@ -1,4 +1,4 @@
-"""Where plots go without a harvester: what is on its way there, and whose plots go to a folder not known."""
+"""Free space of the archiving targets of plotman 0.5.3, and transfers whose folder is not known yet."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from common.names import MOVE_LIFETIME
 
 
 class TargetCapacity:
-    """The places that targets of plotman 0.5.3 stand for. Changes while a round is planned.
+    """Moves to the targets of plotman 0.5.3, by place. Changes while a round is planned.
 
-    Which folder a plot goes to is its archiver's choice, and is seen in its snapshot. Until then no other
-    plotter is sent to the same place: both might take the last room. So it is again when the archiver leaves
-    and its script goes on: the next archiver sees that something is sent, and not where to.
+    The archiver chooses the folder of a plot, and its snapshot shows it. Until then, no other plotter sends
+    to the same place: both might fill the last space. The same holds if an archiver ends and its script
+    continues: the next archiver sees that something is sent, but not where.
 
-    Bytes on their way are taken off the free space as a whole, though rsync may have allocated them already
-    (--preallocate), and then they are taken off twice: many file systems of a NAS (ZFS, NFS) do not hold what
-    is allocated, and a plot that waits for another's end is better than two on the last room.
+    All bytes that are still to be sent are subtracted from the free space, even if rsync has allocated them
+    already (--preallocate) and they are subtracted twice: many file systems of a NAS (ZFS, NFS) do not
+    reserve allocated bytes, and one plot that waits is better than two on the last space.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class TargetCapacity:
         now: datetime,
     ) -> None:
         self._coming: dict[str, dict[str, int]] = {}
-        # By place and host: a transfer, for people, whose folder is not known; None: it is just chosen.
+        # By place and host: description of a transfer whose folder is not known; None: it is being chosen.
         self._unknown: dict[str, dict[str, str | None]] = {}
         for host, archiver in archivers.items():
             if archiver.target is None:
@@ -49,26 +49,27 @@ class TargetCapacity:
                 self._unknown.setdefault(place, {})[host] = archiver.target.elsewhere
 
     def coming(self, target: TargetReport) -> Mapping[str, int]:
-        """Folder -> bytes that are still to be written there."""
+        """Return by folder the bytes that are still to be written there."""
         return self._coming.get(target.place, {})
 
-    def unknown(self, target: TargetReport, host: str) -> str | None:
-        """What another plotter than `host` does there, so that nobody can tell how much room a folder has;
-        for people. None: nothing."""
+    def blocked_by(self, target: TargetReport, host: str) -> str | None:
+        """Describe a transfer of another plotter whose folder is not known; None: there is none."""
         for other, transfer in self._unknown.get(target.place, {}).items():
             if other != host:
                 name = label(target.name)
                 if transfer is None:
-                    return f"{other} is just choosing a folder of {name}"
-                return f"{transfer} of {other} still sends to a folder of {name}, which one is not known"
+                    return f"{other} is choosing a folder of {name} now"
+                return f"{transfer} of {other} still sends to an unknown folder of {name}"
         return None
 
-    def send(self, target: TargetReport, host: str) -> None:
-        """A plot of this host is ordered there."""
+    def add(self, target: TargetReport, host: str) -> None:
+        """Count a plot of this host that is ordered there."""
         self._unknown.setdefault(target.place, {})[host] = None
 
 
 def _may_be_sent(move: PendingMove, now: datetime) -> bool:
-    """It did not fail, and is under way or was a moment ago: between an archiver that leaves and the next one
-    nobody tells of the script that goes on."""
+    """Whether the move did not fail, and is under way or was until recently.
+
+    Between two archivers, no snapshot shows the script that continues.
+    """
     return move.retry_at is None and move.expires_at + MOVE_LIFETIME > now

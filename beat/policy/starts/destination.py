@@ -1,4 +1,4 @@
-"""Where a new plot's finished file goes: the choice of its dst directory."""
+"""The choice of a new plot's dst directory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from common.model.units import counted
 
 
 def no_destination(tmp: TmpDir, load: Load) -> Wait | None:
-    """Why no dst directory can take a plot made in `tmp`; None where one can."""
+    """Return why no dst directory can take a plot made in `tmp`; None if one can."""
     refusals: list[tuple[Directory, Wait]] = []
     for dst in _candidates(tmp, load):
         refused = _refusal(dst, tmp, load)
@@ -22,17 +22,17 @@ def no_destination(tmp: TmpDir, load: Load) -> Wait | None:
 
 
 def destination(tmp: TmpDir, load: Load) -> str:
-    """The dst directory for a plot made in `tmp`, for which `no_destination` has nothing to say.
+    """Choose the dst directory for a plot made in `tmp`, for which `no_destination` is None.
 
-    Of those with room: first one that no plot is on its way to, the one with the most room; then the one
-    whose least advanced incoming plot is the most advanced.
+    Of those with space, the one with the most space to which no plot is on its way; otherwise the one whose
+    least advanced incoming plot is the most advanced.
     """
     fits = [dst for dst in _candidates(tmp, load) if _refusal(dst, tmp, load) is None]
     return min(fits, key=lambda dst: _rank(dst, load)).path
 
 
 def _candidates(tmp: TmpDir, load: Load) -> Sequence[Directory]:
-    """The tmp directory itself where it is also a dst; where no dst is configured, tmp2 or else tmp."""
+    """Return the tmp directory itself if it is also a dst; if no dst is configured, tmp2 or else tmp."""
     snapshot = load.snapshot
     if not snapshot.dst_dirs:
         return (tmp if snapshot.tmp2 is None else snapshot.tmp2,)
@@ -41,7 +41,7 @@ def _candidates(tmp: TmpDir, load: Load) -> Sequence[Directory]:
 
 
 def _refusal(dst: Directory, tmp: TmpDir, load: Load) -> Wait | None:
-    """dst must hold this plot beside all that are in the making, and what tmp takes if it lies there."""
+    """dst needs space for this plot and all running ones, and for its tmp files if they are on its drive."""
     return (
         drained(load, "dst", dst, tmp.path)
         or unusable(load, "dst", dst, tmp.path)
@@ -50,16 +50,16 @@ def _refusal(dst: Directory, tmp: TmpDir, load: Load) -> Wait | None:
 
 
 def _rank(dst: Directory, load: Load) -> tuple[int, int, int, int, int]:
-    """Least is best. The last resort is the order of the configuration (`min` keeps it)."""
-    place = load.usage.at(dst.path)
-    if not place.incoming:
-        return 0, 0, 0, 0, -place.disk.left_bytes
-    major, minor = min(place.incoming)
-    return 1, -major, -minor, len(place.incoming), -place.disk.left_bytes
+    """Sort key; the least is the best. Of equals, `min` takes the first in the configuration."""
+    usage = load.usage.at(dst.path)
+    if not usage.incoming:
+        return 0, 0, 0, 0, -usage.disk.left_bytes
+    major, minor = min(usage.incoming)
+    return 1, -major, -minor, len(usage.incoming), -usage.disk.left_bytes
 
 
 def _explain(refusals: list[tuple[Directory, Wait]], load: Load) -> Wait:
-    """One wait for all dst directories: that of the roomiest, and what is wrong with the others."""
+    """Make one wait for all dst directories: the one with the most space, and the faults of the others."""
     short = [refused for refused in refusals if refused[1].rule == "dst room"]
     nearest = min(
         short or refusals,
@@ -67,7 +67,7 @@ def _explain(refusals: list[tuple[Directory, Wait]], load: Load) -> Wait:
     )
     reason = nearest[1].reason
     if len(short) > 1:
-        reason += f", the roomiest of {len(short)}"
+        reason += f", the most of {counted(len(short), 'directory', 'directories')}"
     broken = [
         f"{dst.path}: {'drained' if wait.rule == 'drained' else dst.state.value}"
         for dst, wait in refusals

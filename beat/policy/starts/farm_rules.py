@@ -1,4 +1,4 @@
-"""Limits across all plotters, for what they share: a power line, a network, the drives at its end."""
+"""Limits across all plotters, which may share a power line, a network and the drives behind it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ from beat.policy.load import Load
 from common.model.snapshot import Wait
 from common.model.units import human_seconds
 
-_NAMED = 3  # hosts in a reason; of a hundred nobody reads the names
+_NAMED = 3  # hosts in a reason
 
 
 @dataclass(frozen=True, slots=True)
 class FarmLimits:
-    """None: no such limit. stagger_s: between two starts anywhere."""
+    """Limits of the farm; None: no such limit. stagger_s: between two starts anywhere."""
 
     max_jobs: int | None = None
     stagger_s: float | None = None
 
+    @classmethod
+    def of(cls, max_jobs: int | None, stagger_m: float | None) -> FarmLimits:
+        """Make the limits from `farm.max_jobs` and `farm.stagger_m` (minutes) of plotman.yaml."""
+        return cls(max_jobs, None if stagger_m is None else stagger_m * 60)
+
 
 class FarmLoad:
-    """What runs and is ordered on the whole farm. Grows with each start that a round decides on.
+    """Jobs and orders of the whole farm. Grows with each start that a round decides on.
 
-    silent: of hosts that say nothing now (see beat.policy.lost_hosts); their jobs count as any.
+    silent: loads of silent hosts (see beat.policy.lost_hosts); their jobs count like any other.
     """
 
     def __init__(self, limits: FarmLimits, loads: Iterable[Load] = (), silent: Iterable[Load] = ()) -> None:
@@ -44,7 +49,7 @@ class FarmLoad:
         self._count_start(0)
 
     def refusals(self, load: Load) -> list[Wait]:
-        """Why nothing may start on this host, as far as the farm as a whole is concerned."""
+        """Return the limits of the farm that stop a start on this host."""
         host, limits = load.snapshot.host, self._limits
         waits = []
         if limits.max_jobs is not None and self._jobs >= limits.max_jobs:
@@ -74,7 +79,7 @@ class FarmLoad:
         return waits
 
     def _of_silent(self) -> str:
-        """How many of the jobs nobody tells of now, for people."""
+        """Describe how many of the jobs are on silent hosts; empty if none."""
         hosts = sorted(self._silent)
         if not hosts:
             return ""

@@ -1,4 +1,4 @@
-"""Rules for a plotter host as a whole. Each returns why nothing may start now, or None."""
+"""Rules for a plotter host as a whole. Each returns why no plot may start now, or None."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from common.model.snapshot import Wait, age_s
 from common.model.units import counted, human_seconds
 from common.model.windows import opens_at
 
-# Each further failure in a row makes the pause so many times as long.
+# Each further failure in a row multiplies the pause by this.
 PAUSE_GROWTH = 4
-# Whoever set a failure limit of hundreds does not want to wait for years.
+# Without a maximum, a failure limit of hundreds would mean pauses of years.
 PAUSE_MAX_S = 86_400.0
 
 
 def paused(load: Load) -> Wait | None:
-    """Somebody, or the host itself, said that nothing shall start here."""
+    """An operator, or the host itself, paused plotting."""
     snapshot = load.snapshot
     if snapshot.plotting:
         return None
@@ -27,13 +27,13 @@ def paused(load: Load) -> Wait | None:
 
 
 def held_until(load: Load) -> datetime | None:
-    """When a pause ends by itself. By our clock that may be over: the host lifts it by its own, and tells."""
+    """Return when a pause ends by itself; None if that is past here: the host decides by its own clock."""
     hold = load.snapshot.paused
     return hold.until if hold is not None and hold.until is not None and hold.until > load.now else None
 
 
 def outside_windows(load: Load) -> Wait | None:
-    """`scheduling.windows`: hours of the day for starting, by the host's clock on the wall."""
+    """`scheduling.windows`: hours of the day for starts, in the host's local time."""
     snapshot = load.snapshot
     if not snapshot.windows:
         return None
@@ -49,43 +49,43 @@ def outside_windows(load: Load) -> Wait | None:
     )
 
 
-def enough(load: Load) -> Wait | None:
-    """A drain after so many more plots: those that are ordered count as started."""
+def draining(load: Load) -> Wait | None:
+    """`pause plotting --after N`: ordered plots count as started."""
     snapshot, left = load.snapshot, load.snapshot.starts_left
     if left is None or load.ordered < left:
         return None
     return Wait(
         host=snapshot.host,
         rule="paused",
-        reason=f"ordered {load.ordered} of the {counted(left, 'plot')} that may still start",
+        reason=f"draining: ordered {load.ordered} of the last {counted(left, 'plot')}",
         numbers={"ordered": load.ordered, "left": left},
     )
 
 
 def stopped_by_failures(load: Load) -> Wait | None:
-    """Too many plotters in a row died at once: none is started until somebody has looked."""
+    """Too many plotters in a row died at once: plotting stops until an operator unpauses it."""
     snapshot, failed = load.snapshot, load.snapshot.failures.consecutive
     if failed < max(1, snapshot.failure_limit):
         return None
     return Wait(
         host=snapshot.host,
         rule="failures",
-        reason=f"{counted(failed, 'plotter')} in a row died at once{_last_words(load)}; none is started "
+        reason=f"{counted(failed, 'plotter')} in a row died at once{_last_reason(load)}; plotting is stopped "
         f"until `plotman unpause plotting --host {snapshot.host}`",
         numbers={"failures": failed, "limit": snapshot.failure_limit},
     )
 
 
 def pause_after_failure(load: Load) -> Wait | None:
-    """After each failure in a row a longer pause; then one plot on trial, until it is seen to plot."""
+    """After each failure in a row, the pause is longer; then one plot is tried until it has begun to plot."""
     snapshot, failures = load.snapshot, load.snapshot.failures
     failed = failures.consecutive
     if not 1 <= failed < snapshot.failure_limit:
         return None
     numbers: dict[str, float] = {"failures": failed, "limit": snapshot.failure_limit}
-    words = f"{failed} of {snapshot.failure_limit} plotters in a row died at once{_last_words(load)}"
+    text = f"{failed} of {snapshot.failure_limit} plotters in a row died at once{_last_reason(load)}"
     if failures.last_at is None:
-        reason = f"{words}; when is not known: `plotman unpause plotting --host {snapshot.host}` goes on"
+        reason = f"{text}; when is not known: `plotman unpause plotting --host {snapshot.host}` continues"
         return Wait(host=snapshot.host, rule="failures", reason=reason, numbers=numbers)
     pause_s = min(PAUSE_MAX_S, snapshot.failure_pause_s * PAUSE_GROWTH ** min(failed - 1, 20))
     since_s = age_s(failures.last_at, load.host_now)
@@ -93,12 +93,12 @@ def pause_after_failure(load: Load) -> Wait | None:
         return Wait(
             host=snapshot.host,
             rule="failures",
-            reason=f"{words}; next try after {int(since_s)}s/{human_seconds(pause_s)}",
+            reason=f"{text}; next try after {int(since_s)}s/{human_seconds(pause_s)}",
             numbers={**numbers, "since_s": since_s, "pause_s": pause_s},
             until=load.later(pause_s - since_s),
         )
     if load.on_trial:
-        reason = f"{words}; {load.on_trial} on trial, the next when it is seen to plot"
+        reason = f"{text}; {load.on_trial} on trial, the next starts when it has begun to plot"
         return Wait(
             host=snapshot.host,
             rule="failures",
@@ -109,7 +109,7 @@ def pause_after_failure(load: Load) -> Wait | None:
 
 
 def max_jobs(load: Load) -> Wait | None:
-    """`global_max_jobs`: jobs on the host, ordered ones and those started by hand included."""
+    """`global_max_jobs`: limits jobs on the host, including ordered ones and those started by hand."""
     snapshot = load.snapshot
     if load.jobs < snapshot.global_max_jobs:
         return None
@@ -122,7 +122,7 @@ def max_jobs(load: Load) -> Wait | None:
 
 
 def stagger(load: Load) -> Wait | None:
-    """`global_stagger_m`: time since the youngest job was started or ordered."""
+    """`global_stagger_m`: the least time since the youngest job was started or ordered."""
     snapshot, age = load.snapshot, load.youngest_s
     if age is None or age >= snapshot.global_stagger_s:
         return None
@@ -136,17 +136,17 @@ def stagger(load: Load) -> Wait | None:
 
 
 def no_tmp(load: Load) -> Wait | None:
-    """A host without tmp directories would wait for ever, and not say why."""
+    """Without this rule, a host without tmp directories would wait and give no reason."""
     if load.snapshot.tmp_dirs:
         return None
-    reason = "no tmp directory is configured: name one under directories.tmp"
+    reason = "no tmp directory is configured: add one to directories.tmp"
     return Wait(host=load.snapshot.host, rule="tmp", reason=reason, numbers={})
 
 
 def tmp2(load: Load) -> Wait | None:
-    """The one tmp2 that all plots of the host share: can it be written to, is there room.
+    """The tmp2 directory, which all plots of the host share, must be usable and have space.
 
-    Where it shares a file system with tmp or dst, their rules count its bytes with their own.
+    If it is on a file system with tmp or dst, their rules add its bytes to their own.
     """
     snapshot = load.snapshot
     directory = snapshot.tmp2
@@ -159,12 +159,12 @@ def tmp2(load: Load) -> Wait | None:
     )
 
 
-def _last_words(load: Load) -> str:
+def _last_reason(load: Load) -> str:
     reason = load.snapshot.failures.last_reason
     return f" (last: {reason})" if reason else ""
 
 
-# The rules that end the matter: beside them the others need not be asked.
+# If one of these applies, the others are not evaluated.
 CLOSED = (paused, stopped_by_failures, outside_windows)
-# The rules that may all say no at once.
-OPEN = (enough, pause_after_failure, no_tmp, max_jobs, stagger, tmp2)
+# All of these are evaluated; several may apply.
+OPEN = (draining, pause_after_failure, no_tmp, max_jobs, stagger, tmp2)

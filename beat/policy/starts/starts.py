@@ -20,16 +20,18 @@ def plan_starts(
     now: datetime,
     farm: FarmLoad | None = None,
 ) -> tuple[tuple[Start, ...], tuple[Wait, ...]]:
-    """As many starts as the rules allow at `now`, and what the host and its tmp directories wait for then.
+    """Plan as many starts on one host as the rules allow at `now`.
 
-    snapshot: of a host that is alive.
-    pending: orders sent to it; those that are void or already seen as jobs do not matter.
-    farm: what runs everywhere, where limits hold across hosts; the starts are added to it.
+    Args:
+        snapshot: of a live host.
+        pending: orders sent to it; void ones and those that the snapshot shows as jobs are ignored.
+        farm: load of the whole farm, if limits hold across hosts; the starts are added to it.
 
-    The waits are those after the starts: deciding again, with the starts as pending orders, gives none
-    and the same waits. First those of the host (subject None; several may hold at once), then one for
-    each tmp directory that has a rule of its own against it. A tmp directory without one waits for its
-    host only. `until`, where given, is later than `now`.
+    Returns:
+        The starts, and what the host and its tmp directories wait for after them: first the waits of the host
+        (subject None, several at a time), then one for each tmp directory that a rule of its own stops. A tmp
+        directory without one waits for its host only. A wait's `until` is later than `now`. Deciding again
+        with the starts as pending orders gives no starts and the same waits.
     """
     load = Load(snapshot, pending, now)
     for rule in host_rules.CLOSED:
@@ -49,7 +51,7 @@ def plan_starts(
                 refused.append(wait)
         if waits or not options:
             return tuple(starts), (*waits, *refused)
-        # The first of the most advanced ones: with equal ones the order of the configuration decides.
+        # Of equally advanced ones, `max` takes the first in the configuration.
         tmp = max(options, key=lambda option: tmp_rules.advance(option, load))
         dst = destination(tmp, load)
         starts.append(_start(load, tmp, dst))

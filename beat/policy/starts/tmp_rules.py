@@ -1,4 +1,4 @@
-"""Rules for one tmp directory. Each returns why it takes no plot now, or None."""
+"""Rules for one tmp directory. Each returns why no plot may start in it now, or None."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IDLE: PhasePair = (1_000_000, 0)
 
 
 def refusal(tmp: TmpDir, load: Load) -> Wait | None:
-    """The first rule that says no."""
+    """Return the wait of the first rule that stops a start."""
     phases = load.usage.at(tmp.path).using
     return (
         drained(load, "tmp", tmp, tmp.path)
@@ -27,7 +27,7 @@ def refusal(tmp: TmpDir, load: Load) -> Wait | None:
 
 
 def max_jobs(tmp: TmpDir, load: Load, phases: list[PhasePair]) -> Wait | None:
-    """`tmpdir_max_jobs`: jobs that use the directory, whatever their phase."""
+    """`tmpdir_max_jobs`: limits the jobs that use the directory, in any phase."""
     if len(phases) < tmp.max_jobs:
         return None
     return Wait(
@@ -40,7 +40,7 @@ def max_jobs(tmp: TmpDir, load: Load, phases: list[PhasePair]) -> Wait | None:
 
 
 def phase(tmp: TmpDir, load: Load, phases: list[PhasePair]) -> Wait | None:
-    """`tmpdir_stagger_phase_*`: jobs that are not known to have reached the milestone."""
+    """`tmpdir_stagger_phase_*`: limits the jobs that are not known to have reached the milestone."""
     if len(phases) < tmp.stagger_limit:
         return None
     milestone = pair(tmp.stagger_phase)
@@ -58,5 +58,5 @@ def phase(tmp: TmpDir, load: Load, phases: list[PhasePair]) -> Wait | None:
 
 
 def advance(tmp: TmpDir, load: Load) -> PhasePair:
-    """How far the least advanced job of the directory is; the further, the sooner it gets the next."""
+    """Return the phase of the directory's least advanced job; the directory with the highest comes first."""
     return min(load.usage.at(tmp.path).using, default=IDLE)

@@ -1,4 +1,4 @@
-"""What `plotman cleanup` asks of the plotters, and what they answer, summed up for people."""
+"""Leftover files: find them on the plotters, delete them, list them. Behind `plotman cleanup`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from common.errors import OrderRefused, PlotmanError
 from common.model.units import human_bytes, human_duration
 from common.names import CLEANUP, LEFTOVERS, Role
 from plotman.control.queries.tables import PlainTable
-from plotman.control.rpc import NoAnswer, TaskCall, ask, ask_each, plotters, those_of
+from plotman.control.rpc import NoAnswer, TaskCall, ask, ask_each, hosts_of, plotters
 
 _LIST_S = 90.0  # thousands of files on busy disks
 _DELETE_S = 600.0  # ext4 takes a second or so for each 100 GB
 _AT_ONCE = 200  # files in one message
-_SEEN = ("path", "inode", "mtime_ns", "size_bytes")
+_IDENTITY = ("path", "inode", "mtime_ns", "size_bytes")
 
 
 @dataclass(frozen=True)
 class FoundLeftovers:
-    """What one plotter told (see plotter_worker.leftovers); error: why it did not."""
+    """The answer of one plotter (see plotter_worker.leftovers); error: why there is none."""
 
     host: str
     leftovers: tuple[dict[str, Any], ...] = ()
@@ -35,7 +35,7 @@ class FoundLeftovers:
 
 @dataclass(frozen=True)
 class CleanupResult:
-    """What became of it. refused: (path, why) of files that stay."""
+    """Files that a plotter deleted. refused: (path, why) of files that stay."""
 
     host: str
     deleted: int = 0
@@ -44,17 +44,27 @@ class CleanupResult:
 
 
 def find(host: str | None, tmp: str | None, older_s: float | None) -> list[FoundLeftovers]:
-    """Leftovers on one plotter or on all. Raises PlotmanError where none of them answers as asked."""
+    """Find leftovers on one plotter or on all.
+
+    Args:
+        host: None: all plotters.
+        tmp: only this directory; None: all.
+        older_s: only files unchanged for this time; None: the plotter's default.
+
+    Raises:
+        PlotmanError: no plotter gave an answer.
+    """
     given = {"tmp": tmp, "older_s": older_s}
     kwargs = {key: value for key, value in given.items() if value is not None}
     hosts = plotters(host)
     answers = ask_each([TaskCall(LEFTOVERS, one, kwargs) for one in hosts], timeout_s=_LIST_S)
     found = [_found(one, answer) for one, answer in zip(hosts, answers, strict=True)]
     if tmp is not None and any(one.error is None for one in found):
-        found = [one for one in found if not isinstance(one.error, OrderRefused)]  # who has no such directory
+        # Plotters without such a directory refuse.
+        found = [one for one in found if not isinstance(one.error, OrderRefused)]
     silent = NoAnswer("The plotter is silent, and was not asked.", "Start `plotman up` there.")
     found += [
-        FoundLeftovers(one, error=silent) for one in those_of(Role.PLOTTER, host)[1] if one not in hosts
+        FoundLeftovers(one, error=silent) for one in hosts_of(Role.PLOTTER, host)[1] if one not in hosts
     ]
     if found and all(one.error is not None for one in found):
         error = found[0].error
@@ -70,16 +80,16 @@ def _found(host: str, answer: Any) -> FoundLeftovers:
 
 
 def delete(found: FoundLeftovers, older_s: float | None) -> Iterator[CleanupResult]:
-    """Have one plotter delete what it told of, piece by piece. Raises PlotmanError."""
+    """Let one plotter delete the files that it listed, in batches. Raises PlotmanError."""
     extra = {} if older_s is None else {"older_s": older_s}
-    for files in _pieces(found.leftovers):
-        seen = [{key: file[key] for key in _SEEN} for file in files]
-        answer = ask(CLEANUP, found.host, timeout_s=_DELETE_S, files=seen, **extra)
+    for files in _batches(found.leftovers):
+        listed = [{key: file[key] for key in _IDENTITY} for file in files]
+        answer = ask(CLEANUP, found.host, timeout_s=_DELETE_S, files=listed, **extra)
         refused = tuple((one["path"], one["reason"]) for one in answer["refused"])
         yield CleanupResult(found.host, len(answer["deleted"]), answer["freed_bytes"], refused)
 
 
-def _pieces(files: Sequence[dict[str, Any]]) -> Iterator[Sequence[dict[str, Any]]]:
+def _batches(files: Sequence[dict[str, Any]]) -> Iterator[Sequence[dict[str, Any]]]:
     for begin in range(0, len(files), _AT_ONCE):
         yield files[begin : begin + _AT_ONCE]
 
@@ -113,7 +123,7 @@ def kept_table(found: Iterable[FoundLeftovers]) -> PlainTable:
             reasons = dict.fromkeys(file["reason"] for file in files)
             size = human_bytes(sum(file["allocated_bytes"] for file in files))
             rows.append((one.host, folder, of, str(len(files)), size, "; ".join(reasons)))
-    columns = ("host", "directory", "plot", "files", "size", "stays because")
+    columns = ("host", "directory", "plot", "files", "size", "reason")
     return PlainTable(
         columns, tuple(rows), "In use", right=frozenset({"files", "size"}), paths=frozenset({"directory"})
     )

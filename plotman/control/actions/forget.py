@@ -1,4 +1,4 @@
-"""What is known of a machine that is gone for good, and how it is struck off the notice board."""
+"""Remove a machine that is lost for good from the notice board, and list what is known of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any
 
 from beat.policy.lost_hosts import still_running
 from common import config
@@ -15,22 +14,23 @@ from common.errors import PlotmanError
 from common.model.snapshot import Event, age_s
 from common.model.units import counted, human_duration
 from common.names import SNAPSHOT_TTL, Role, queue
-from plotman.control.actions.holds import whoever_asks
+from plotman.control.actions.holds import requester
 from plotman.control.farm import FarmState, NoSuchHost, board, look
 
 
 class HostIsAlive(PlotmanError):
-    """A machine that tells of itself is not forgotten."""
+    """A machine with a live worker is not removed."""
 
 
 @dataclass(frozen=True)
 class LostHost:
     """A silent host.
 
-    ages_s: how old the last word of each of its roles is; None: it stands on the board no more.
-    jobs: its plots that may still run, and count for the farm's limits. moves: those on their way to a drive.
-    waiting: plots of others that it may have taken in, by plotter: nobody else takes them.
-    messages: for its workers, not fetched.
+    ages_s: age of the last snapshot of each of its roles; None: the board no longer has it.
+    jobs: its plots that may still run and count for the farm's limits. moves: its plots on their way to a
+    drive.
+    waiting: by plotter, number of plots that it may have received; they go to no other harvester.
+    messages: number of messages that wait for its workers.
     """
 
     host: str
@@ -42,20 +42,20 @@ class LostHost:
 
 
 def find(host: str) -> LostHost:
-    """Raises NoSuchHost; StillThere where one of its roles is alive."""
+    """Collect what is known of a silent host. Raises NoSuchHost, or HostIsAlive."""
     at = board()
     farm, listed = look(at), at.hosts()
     roles = [role for role in Role if host in listed[role]]
     if not roles:
         known = ", ".join(sorted(set(chain.from_iterable(listed.values())))) or "none"
         raise NoSuchHost(f"No host is called {host}.", f"Hosts that were ever seen: {known}.")
-    words = {role: last[host] for role, last in _words(farm).items() if host in last}
-    if alive := [role for role in words if (role, host) not in farm.stale]:
-        raise _still_there(host, alive)
+    last = {role: snapshots[host] for role, snapshots in farm.snapshots.items() if host in snapshots}
+    if alive := [role for role in last if (role, host) not in farm.stale]:
+        raise _is_alive(host, alive)
     plotter = farm.plotters.get(host)
     return LostHost(
         host=host,
-        ages_s={role: age_s(words[role].at, farm.at) if role in words else None for role in roles},
+        ages_s={role: age_s(last[role].at, farm.at) if role in last else None for role in roles},
         jobs=0 if plotter is None else len(still_running(plotter, farm.at).jobs),
         moves=sum(name == host for name, _ in farm.moves),
         waiting=Counter(
@@ -69,54 +69,49 @@ def find(host: str) -> LostHost:
 
 
 def silent_hosts(farm: FarmState) -> set[str]:
-    """Those of which no role is alive."""
-    seen = {(role, host) for role, words in _words(farm).items() for host in words}
+    """Return the hosts without any live worker."""
+    seen = {(role, host) for role, snapshots in farm.snapshots.items() for host in snapshots}
     return {host for _, host in seen} - {host for _, host in seen - farm.stale}
 
 
-def lines(gone: LostHost) -> list[str]:
-    """What is forgotten with the host, and what follows from that."""
+def lines(lost: LostHost) -> list[str]:
+    """List what is removed with the host, and the consequences."""
     ages = (
-        f"{role}, last word {'more than a month' if age is None else human_duration(age)} ago"
-        for role, age in gone.ages_s.items()
+        f"{role}, last seen {'more than a month' if age is None else human_duration(age)} ago"
+        for role, age in lost.ages_s.items()
     )
-    told = [f"{gone.host}: {'; '.join(ages)}"]
-    if gone.jobs:
-        told.append(
-            f"  {counted(gone.jobs, 'plot')} in the making may still run there and count for farm.max_jobs; "
-            "forgotten they do not, and others may start in their place"
+    listed = [f"{lost.host}: {'; '.join(ages)}"]
+    if lost.jobs:
+        listed.append(
+            f"  {counted(lost.jobs, 'plot')} may still run there and count for farm.max_jobs; after this, "
+            "others may start in their place"
         )
-    if gone.moves:
-        told.append(f"  {counted(gone.moves, 'plot')} of it on the way to a drive")
-    for plotter, plots in gone.waiting.items():
-        told.append(
-            f"  {counted(plots, 'plot')} of {plotter} may be on its drives, and no other harvester takes "
+    if lost.moves:
+        listed.append(f"  {counted(lost.moves, 'plot')} of it on the way to a drive")
+    for plotter, plots in lost.waiting.items():
+        listed.append(
+            f"  {counted(plots, 'plot')} of {plotter} may be on its drives, and no other harvester gets "
             f"{'it' if plots == 1 else 'them'} before `plotman resend`"
         )
-    if gone.messages:
-        told.append(f"  {counted(gone.messages, 'message')} for it, to be deleted")
-    return told
+    if lost.messages:
+        listed.append(f"  {counted(lost.messages, 'message')} for it, to be deleted")
+    return listed
 
 
 def forget(host: str) -> str:
-    """Strike it off; what was done, for people. Raises StillThere where it has come back meanwhile."""
-    here, by, at = config.load().host, whoever_asks(), board()
+    """Remove the host; returns a sentence for the operator. Raises HostIsAlive if it has come back."""
+    here, by, at = config.load().host, requester(), board()
     if not at.forget_host(host):
-        raise _still_there(host)
-    # Told of the machine where it was said: nothing new shall stand on the board of the one that is gone.
-    text = f"{host} is forgotten, says {by}"
+        raise _is_alive(host)
+    # The event is of this machine: the board must get nothing new of the removed one.
+    text = f"{host} is forgotten, by {by}"
     at.tell(Event(kind="steered", host=here, at=datetime.now(UTC), text=text))
     return f"{host} is forgotten."
 
 
-def _words(farm: FarmState) -> dict[Role, Mapping[str, Any]]:
-    """By role, and host."""
-    return {Role.PLOTTER: farm.plotters, Role.ARCHIVER: farm.archivers, Role.HARVESTER: farm.harvesters}
-
-
-def _still_there(host: str, alive: Sequence[Role] = ()) -> HostIsAlive:
+def _is_alive(host: str, alive: Sequence[Role] = ()) -> HostIsAlive:
     who = f"its {', '.join(alive)}" if alive else "it"
     return HostIsAlive(
-        f"{host} is not gone: {who} told of itself within the last {SNAPSHOT_TTL.total_seconds():.0f} s.",
+        f"{host} is not lost: {who} was seen within the last {SNAPSHOT_TTL.total_seconds():.0f} s.",
         "Stop `plotman up` there, and wait until `plotman status` shows it silent.",
     )

@@ -1,4 +1,4 @@
-"""Pauses, drains and limits: which hosts a word is for, and what they answer to it."""
+"""Pauses, drains and bandwidth limits: send them to the hosts concerned, and collect the answers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NoSuchPlace(PlotmanError):
 
 @dataclass(frozen=True)
 class HoldPlace:
-    """host: None is the whole farm. dir: None is the host as a whole."""
+    """A PLACE of the command line. host: None is the whole farm. dir: None is the host as a whole."""
 
     host: str | None
     dir: str | None = None
@@ -37,7 +37,7 @@ class HoldPlace:
 
 @dataclass(frozen=True)
 class HoldAnswers:
-    """Who answered, and what: a sentence, or why there is none. more: keys of the answer beside it."""
+    """The answer of one host: a sentence, or why there is none. more: further keys of the answer."""
 
     host: str
     answer: str | PlotmanError
@@ -45,7 +45,7 @@ class HoldAnswers:
 
     @classmethod
     def of(cls, host: str, answer: Any) -> HoldAnswers:
-        """answer: of a task: a sentence, a dict that has it as `answer`, or why there is none."""
+        """Read a task's answer: a sentence, a dict that has it as `answer`, or why there is none."""
         if isinstance(answer, PlotmanError):
             return cls(host, answer)
         if isinstance(answer, Mapping) and "answer" in answer:
@@ -54,7 +54,7 @@ class HoldAnswers:
 
 
 def place(text: str, here: str) -> HoldPlace:
-    """`all`, `HOST`, `HOST:DIR`, or `DIR` of the machine `here`. Raises ValueError."""
+    """Parse `all`, `HOST`, `HOST:DIR`, or `DIR` of the machine `here`. Raises ValueError."""
     if text == EVERY:
         return HoldPlace(None)
     host, colon, folder = (here, ":", text) if text.startswith("/") else text.partition(":")
@@ -64,7 +64,7 @@ def place(text: str, here: str) -> HoldPlace:
 
 
 def directories(farm: FarmState) -> dict[tuple[Role, str], list[str]]:
-    """(role, host) -> what may be drained there, as last told."""
+    """Return by (role, host) what may be drained there, by the last snapshots."""
     found: dict[tuple[Role, str], list[str]] = {}
     for host, plotter in farm.plotters.items():
         tmp2 = [] if plotter.tmp2 is None else [plotter.tmp2]
@@ -76,8 +76,7 @@ def directories(farm: FarmState) -> dict[tuple[Role, str], list[str]]:
 
 
 def concerned(place: HoldPlace, farm: FarmState) -> list[tuple[Role, str]]:
-    """The roles of hosts for which a word about this place is, silent ones too. Raises NoSuchHost,
-    NoSuchPlace."""
+    """Return the (role, host) that have this place, also silent ones. Raises NoSuchHost, NoSuchPlace."""
     known = directories(farm)
     if place.host is None:
         if not known:
@@ -95,22 +94,28 @@ def concerned(place: HoldPlace, farm: FarmState) -> list[tuple[Role, str]]:
     if not having:
         listed = [folder for key in mine for folder in known[key]]
         near = difflib.get_close_matches(place.dir, listed, 1, cutoff=0.8)
-        cure = f"Did you mean {near[0]}?" if near else f"It has {', '.join(listed)}."
-        raise NoSuchPlace(f"{place.host} has no directory or drive {place.dir}.", cure)
+        remedy = f"Did you mean {near[0]}?" if near else f"It has {', '.join(listed)}."
+        raise NoSuchPlace(f"{place.host} has no directory or drive {place.dir}.", remedy)
     return having
 
 
 def drain(
     places: Sequence[str], on: bool, until: datetime | None = None, reason: str | None = None
 ) -> list[HoldAnswers]:
-    """Drain these places, or with `on` False take plots there again; `all` is then also each directory and
-    drive that was drained by itself. Raises ValueError for what is no place,
-    NoSuchHost, NoSuchPlace: then nothing was said to anybody."""
+    """Drain these places, or undrain them.
+
+    Args:
+        on: False: undrain; `all` then includes each directory and drive that was drained by itself.
+        until: when the drain ends; None: by undrain.
+
+    Raises:
+        ValueError, NoSuchHost, NoSuchPlace: a place is wrong; nothing was sent to any host.
+    """
     farm, here = look(board()), config.load().host
     meant = [place(text, here) for text in places]
     wanted = [(role, host, one) for one in meant for role, host in concerned(one, farm)]
     details = _details(until, reason) if on else {}
-    return _say(
+    return _send(
         farm,
         [
             (role, TaskCall(_TASKS[on][role], host, details | _where(one, on)))
@@ -132,18 +137,36 @@ def pause(
     reason: str | None = None,
     after: int | None = None,
 ) -> list[HoldAnswers]:
-    """Start no more plots or transfers on this plotter; None: on all. Raises NoSuchHost."""
+    """Start no more plots or transfers.
+
+    Args:
+        what: plotting or archiving.
+        host: the plotter; None: all.
+        until: when the pause ends; None: by unpause.
+        after: number of plots that may still start.
+
+    Raises:
+        NoSuchHost: no such plotter.
+    """
     details = {"what": what, **_details(until, reason)} | ({} if after is None else {"after": after})
     return _to_plotters(PAUSE, host, details)
 
 
 def unpause(what: str, host: str | None) -> list[HoldAnswers]:
+    """Start plots or transfers again. what, host: as for `pause`. Raises NoSuchHost."""
     return _to_plotters(UNPAUSE, host, {"what": what})
 
 
 def bandwidth(bytes_s: int | None, host: str | None) -> list[HoldAnswers]:
-    """Limit what this plotter sends; None: what each does. bytes_s: 0 for no limit, None for that of its
-    plotman.yaml. Raises NoSuchHost."""
+    """Limit what plotters send.
+
+    Args:
+        bytes_s: bytes per second; 0: no limit; None: the limit of its plotman.yaml.
+        host: the plotter; None: all.
+
+    Raises:
+        NoSuchHost: no such plotter.
+    """
     return _to_plotters(BANDWIDTH, host, {} if bytes_s is None else {"bytes_s": bytes_s})
 
 
@@ -153,38 +176,32 @@ def _to_plotters(task: str, host: str | None, details: dict[str, Any]) -> list[H
     if not plotters:
         known = ", ".join(sorted(farm.plotters)) or "none"
         raise NoSuchHost(f"{host or 'The farm'} has no plotter.", f"Plotters that were ever seen: {known}.")
-    return _say(farm, [(role, TaskCall(task, name, details)) for role, name in plotters])
+    return _send(farm, [(role, TaskCall(task, name, details)) for role, name in plotters])
 
 
 def _details(until: datetime | None, reason: str | None) -> dict[str, Any]:
-    said = {"by": whoever_asks(), "reason": reason}
-    when = {"until": until.isoformat()} if until else {}
-    return {key: value for key, value in said.items() if value} | when
+    details = {"by": requester(), "reason": reason, "until": until.isoformat() if until else None}
+    return {key: value for key, value in details.items() if value}
 
 
-def whoever_asks() -> str:
-    """`user@machine`, of this process. Raises ConfigError."""
-    return f"{_person()}@{config.load().host}"
-
-
-def _person() -> str:
+def requester() -> str:
+    """Return `user@machine` of this process. Raises ConfigError."""
     try:
-        return getpass.getuser()
+        user = getpass.getuser()
     except (KeyError, OSError):  # a user without a name, as in some containers
-        return "somebody"
+        user = "somebody"
+    return f"{user}@{config.load().host}"
 
 
-def _say(farm: FarmState, questions: Sequence[tuple[Role, TaskCall]]) -> list[HoldAnswers]:
-    """Ask those that are alive, all at once; of the silent ones, only say so."""
-    alive = [question for role, question in questions if (role, question.host) not in farm.stale]
-    said = [
-        HoldAnswers.of(question.host, answer) for question, answer in zip(alive, ask_each(alive), strict=True)
-    ]
-    for role, question in questions:
-        if (role, question.host) in farm.stale:
+def _send(farm: FarmState, calls: Sequence[tuple[Role, TaskCall]]) -> list[HoldAnswers]:
+    """Call all live hosts at the same time. Silent ones are not called, and get an error as their answer."""
+    alive = [call for role, call in calls if (role, call.host) not in farm.stale]
+    answers = [HoldAnswers.of(call.host, answer) for call, answer in zip(alive, ask_each(alive), strict=True)]
+    for role, call in calls:
+        if (role, call.host) in farm.stale:
             silent = NoAnswer(
-                f"The {role} of {question.host} is silent and was not told.",
-                "Start `plotman up` there, then say it again.",
+                f"The {role} of {call.host} is silent and was not asked.",
+                "Start `plotman up` there, then repeat the command.",
             )
-            said.append(HoldAnswers(question.host, silent))
-    return said
+            answers.append(HoldAnswers(call.host, silent))
+    return answers

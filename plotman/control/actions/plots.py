@@ -1,4 +1,4 @@
-"""Looks at single plots and stops, resumes or ends them, on whatever hosts they are made."""
+"""Details, files and logs of single plots; suspend, resume and kill them, on any host."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _LOG_WAIT_S = 20.0  # one long poll
 _LOG_ANSWER_S = 15.0
 _SEARCH_S = 20.0
 _AGAIN_S = 2.0
-_AWAY_S = 120.0  # how long a follower puts up with a host that is restarted
+_AWAY_S = 120.0  # how long `logs -f` waits for a host that is restarted
 
 
 @dataclass(frozen=True)
 class PlotAnswer:
-    """What a host said about a plot: a mapping, or why it did not do it."""
+    """A host's answer about a plot: a mapping, or why it failed."""
 
     target: PlotSelection
-    said: dict[str, Any] | PlotmanError
+    content: dict[str, Any] | PlotmanError
 
     def as_json(self) -> dict[str, Any]:
-        if isinstance(self.said, PlotmanError):
+        if isinstance(self.content, PlotmanError):
             job = self.target.job
             known = {"host": self.target.host, "plot_id": job.plot_id, "task_id": job.task_id, "pid": job.pid}
-            return {**known, "error": str(self.said)}
-        return self.said
+            return {**known, "error": str(self.content)}
+        return self.content
 
 
 def details(targets: Sequence[PlotSelection]) -> list[PlotAnswer]:
@@ -57,25 +57,31 @@ def kill(targets: Sequence[PlotSelection]) -> list[PlotAnswer]:
 
 
 def _ask(task: str, targets: Sequence[PlotSelection], timeout_s: float = 15.0) -> list[PlotAnswer]:
-    # The id of the job's task: unlike the plot's id it does not change while the person thinks.
-    questions = [TaskCall(task, target.host, {"plot": target.job.task_id}) for target in targets]
-    answers = ask_each(questions, timeout_s=timeout_s)
-    return [PlotAnswer(target, said) for target, said in zip(targets, answers, strict=True)]
+    # The id of the job's task: unlike the plot's id, it does not change before the operator confirms.
+    calls = [TaskCall(task, target.host, {"plot": target.job.task_id}) for target in targets]
+    answers = ask_each(calls, timeout_s=timeout_s)
+    return [PlotAnswer(target, answer) for target, answer in zip(targets, answers, strict=True)]
 
 
 @dataclass(frozen=True)
 class Log:
-    """A log and a first piece of it. ended: there is no more."""
+    """A log and its first piece. plot: selector by which its host finds it again."""
 
     host: str
-    plot: str  # by which its host finds it again
+    plot: str
     first: dict[str, Any]
 
 
 def open_log(farm: FarmState, handle: str, host: str | None, tmp: str | None, lines: int | None) -> Log:
-    """The log of a plot in the making, or of one that ended. lines: from the last so many on; None: all.
+    """Open the log of a running plot, or of one that has ended.
 
-    Raises NoSuchPlot, ManyPlots, and what `ask` raises.
+    Args:
+        handle: start of the plot's id, HOST:PID, or start of its task's id.
+        host: only on this plotter; tmp: only in this directory.
+        lines: number of lines from the end; None: all.
+
+    Raises:
+        NoSuchPlot, ManyPlots, and what `ask` raises.
     """
     extra = {} if lines is None else {"lines": lines}
     try:
@@ -95,8 +101,8 @@ def open_log(farm: FarmState, handle: str, host: str | None, tmp: str | None, li
 
 def _ended_log(handle: str, hosts: list[str], extra: dict[str, Any], nowhere: NoSuchPlot) -> Log:
     answers = ask_many(names.LOG, hosts, plot=handle, timeout_s=_SEARCH_S, **extra)
-    having = {host: said for host, said in answers.items() if not isinstance(said, PlotmanError)}
-    troubles = [said for said in answers.values() if isinstance(said, PlotmanError)]
+    having = {host: answer for host, answer in answers.items() if not isinstance(answer, PlotmanError)}
+    troubles = [answer for answer in answers.values() if isinstance(answer, PlotmanError)]
     if len(having) == 1:
         ((host, first),) = having.items()
         return Log(host, first["plot_id"] or handle, first)
@@ -109,25 +115,32 @@ def _ended_log(handle: str, hosts: list[str], extra: dict[str, Any], nowhere: No
     raise other or NoSuchPlot(nowhere.what.rstrip(".") + ", and no host has a log of it.", nowhere.cure)
 
 
-def read_on(log: Log, follow: bool, said: Callable[[str], None]) -> Iterator[str]:
-    """The log's text, piece by piece; follow: until the plot ends, as it is written. said: is told of a host
-    that does not answer; it is borne for a while. Raises what `ask` raises."""
+def read_on(log: Log, follow: bool, warn: Callable[[str], None]) -> Iterator[str]:
+    """Yield the log's text, piece by piece.
+
+    Args:
+        follow: wait for more until the plot ends.
+        warn: called with a sentence each time the host does not answer; then it is asked again.
+
+    Raises:
+        PlotmanError: what `ask` raises; a host that does not answer, only after two minutes.
+    """
     piece, plot = log.first, log.plot
     while True:
         yield piece["text"]
         if piece["ended"] or (not piece["text"] and not follow):
             return
         try:
-            piece = _next_piece(log.host, plot, piece, follow, said)
+            piece = _next_piece(log.host, plot, piece, follow, warn)
         except NoSuchPlot:
             if plot == piece["plot_id"] or piece["plot_id"] is None:
                 raise
             plot = piece["plot_id"]  # it ended while its host's worker was restarted: found by its log
-            piece = _next_piece(log.host, plot, piece, follow, said)
+            piece = _next_piece(log.host, plot, piece, follow, warn)
 
 
 def _next_piece(
-    host: str, plot: str, piece: dict[str, Any], follow: bool, said: Callable[[str], None]
+    host: str, plot: str, piece: dict[str, Any], follow: bool, warn: Callable[[str], None]
 ) -> dict[str, Any]:
     wait_s = _LOG_WAIT_S if follow else 0.0
     deadline = time.monotonic() + _AWAY_S
@@ -138,7 +151,7 @@ def _next_piece(
         except PlotmanError as error:
             if error.exit_code is not ExitCode.UNREACHABLE or not follow or time.monotonic() > deadline:
                 raise
-            said(f"{error} Trying again.")
+            warn(f"{error} Trying again.")
             time.sleep(_AGAIN_S)
         else:
             return answer

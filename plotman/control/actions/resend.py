@@ -1,4 +1,4 @@
-"""Plots that stay where they are until a person says otherwise, and the word that sends them again."""
+"""Plots that wait for `plotman resend`: find them, and send them again."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ _CURE = "`plotman status` shows them; name its path and --host."
 
 @dataclass(frozen=True)
 class StuckPlot:
-    """A finished plot on a plotter. plot: its path, or what a person calls it.
-    lost: harvester that may have it, and is not there; None: one did not take it."""
+    """A finished plot on a plotter.
+
+    plot: its path, or the selector that the operator gave.
+    lost: silent harvester that may have it; None: a harvester refused it.
+    """
 
     host: str
     plot: str
@@ -28,27 +31,33 @@ class StuckPlot:
 
     @property
     def warning(self) -> str:
-        """What sending it again means; empty where there is nothing to fear."""
+        """The risk of sending it again; empty if there is none."""
         if self.lost is None:
             return ""
         return (
             f"Harvester {self.lost} may have {self.plot} already. If that machine comes back with this plot, "
-            "it is farmed twice: delete it there then."
+            "it is farmed twice: then delete it there."
         )
 
 
 def resend(stuck: StuckPlot) -> str:
-    """Send it again; what the plotter answers. Raises PlotmanError."""
+    """Send it again; returns the plotter's answer. Raises PlotmanError."""
     if stuck.lost is None:
         return str(ask(RESEND, stuck.host, plot=stuck.plot))
     return str(ask(RESEND, stuck.host, plot=stuck.plot, lost=stuck.lost))
 
 
 def find(at: BoardReader, plot: str, host: str | None) -> StuckPlot:
-    """The plot meant: its path, its name or the start of its id.
+    """Find the plot to send again.
 
-    Raises NoSuchPlot, ManyPlots; NobodyThere where the named host is not there; OrderRefused where the
-    harvester that may have the plot is there.
+    Args:
+        plot: its path, its file name or the start of its id.
+        host: the plotter; None: any.
+
+    Raises:
+        NoSuchPlot, ManyPlots: none or several fit.
+        NoAnswer: the plotter is silent.
+        OrderRefused: the harvester that may have the plot is alive.
     """
     if not plot:
         raise NoSuchPlot("No plot is named: its path, its name or the start of its id.", _CURE)
@@ -59,14 +68,14 @@ def find(at: BoardReader, plot: str, host: str | None) -> StuckPlot:
     if len(waiting) == 1:
         return waiting[0]
     if waiting:
-        raise ManyPlots(f"{plot} names {len(waiting)} plots that wait for your word.", _CURE)
+        raise ManyPlots(f"{plot} names {len(waiting)} plots that wait for `plotman resend`.", _CURE)
     if having:
         raise OrderRefused(
-            f"Harvester {having[0].lost}, which may have {having[0].plot}, is there.",
-            "It looks, and where it does not have the plot, that goes on by itself: see `plotman why`.",
+            f"Harvester {having[0].lost}, which may have {having[0].plot}, is running.",
+            "It checks its drives; if it lacks the plot, plotman sends it by itself: see `plotman why`.",
         )
     if host is not None:
-        return StuckPlot(host, plot)  # it may know more than it has told
+        return StuckPlot(host, plot)  # the plotter may know more than its snapshot shows
     raise NoSuchPlot(f"{plot} names no plot that was refused, or waits for a harvester.", _CURE)
 
 
@@ -84,7 +93,7 @@ def _stuck(at: BoardReader, only: str | None) -> Iterator[StuckPlot]:
 
 
 def _there(at: BoardReader, plotter: str) -> set[str]:
-    """Who answers: harvesters, and the plotter's own target of 0.5.3, which stands where they do."""
+    """Return the live harvesters, and the plotter's own target of 0.5.3."""
     archiver = at.snapshots(Role.ARCHIVER).get(plotter)
     target = archiver.target if archiver is not None else None
     return {*at.snapshots(Role.HARVESTER), *([label(target.name)] if target is not None else [])}

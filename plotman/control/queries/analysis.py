@@ -1,7 +1,7 @@
 """How long plots took: `plotman analyze`. Pure.
 
-Plots of different plotters, sizes or compressions are never averaged together unless somebody asks: their
-times have nothing to do with one another.
+Plots of different plotters, ks or compressions are averaged together only on request: their times are not
+comparable.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from common.history.rows import PlotEnd
 from plotman.control.queries.tables import PlainTable
 
-# What plots are told apart by beside that, when asked for it.
+# What --by can separate plots by.
 _WORD_OF: dict[str, Callable[[PlotEnd], str]] = {
     "host": lambda plot: plot.host or "?",
     "tmp": lambda plot: plot.tmp or "?",
@@ -26,7 +26,6 @@ _WORD_OF: dict[str, Callable[[PlotEnd], str]] = {
     "version": lambda plot: plot.version or "?",
     "bitfield": lambda plot: {True: "bitfield", False: "nobitfield", None: "?"}[plot.bitfield],
 }
-WORDS = tuple(_WORD_OF)
 ALWAYS = ("plotter", "k", "compression")
 
 _MEASURES: dict[str, Callable[[PlotEnd], float | None]] = {
@@ -42,7 +41,7 @@ _LEAST_FOR_TREND = 4
 
 @dataclass(frozen=True)
 class Measure:
-    """Of one duration, in seconds. count: plots that tell it. stdev_s: None for fewer than two."""
+    """Statistics of one duration, in seconds. count: plots with a known value. stdev_s: None for one plot."""
 
     count: int
     mean_s: float
@@ -52,10 +51,10 @@ class Measure:
 
 @dataclass(frozen=True)
 class Slice:
-    """Plots that are alike in all that was asked for. words: what they are alike in.
+    """Plots that are equal in each property of the analysis. words: the values of these properties.
 
-    last: how many of the newest the trend is about. trend: how much longer their total is than that of those
-    before, as a share (0.05: by 5 %); None where there are too few.
+    last: number of newest plots in the trend. trend: how much longer their mean total is than the mean of the
+    plots before, as a fraction (0.05: by 5 %); None if there are too few.
     """
 
     words: tuple[str, ...]
@@ -67,6 +66,8 @@ class Slice:
 
 @dataclass(frozen=True)
 class Analysis:
+    """The slices. by: the properties that separate them."""
+
     by: tuple[str, ...]
     slices: tuple[Slice, ...]
 
@@ -89,14 +90,20 @@ class Analysis:
 
 
 def analyse(plots: Iterable[PlotEnd], by: Sequence[str] = (), mix: bool = False, last: int = 10) -> Analysis:
-    """plots: complete ones, in any order. by: of WORDS. mix: average over all that `by` does not tell apart.
-    last: plots of a slice that its trend is about."""
+    """Group plots into slices and compute their statistics.
+
+    Args:
+        plots: complete ones, in any order.
+        by: words of _WORD_OF that separate plots beside ALWAYS.
+        mix: separate plots by `by` only.
+        last: number of newest plots of each slice that its trend compares.
+    """
     words = tuple(dict.fromkeys((*(() if mix else ALWAYS), *by)))
     found: dict[tuple[str, ...], list[PlotEnd]] = {}
     for plot in sorted(plots, key=lambda plot: plot.ended_at):
         found.setdefault(tuple(_WORD_OF[word](plot) for word in words), []).append(plot)
     slices = tuple(_slice(key, alike, last) for key, alike in sorted(found.items()))
-    # A column that says the same of all, and was not asked for, says nothing.
+    # Compression is left out if it is 0 for all and was not requested.
     if "compression" in words and "compression" not in by:
         where = words.index("compression")
         if all(each.words[where] == "0" for each in slices):
@@ -106,7 +113,7 @@ def analyse(plots: Iterable[PlotEnd], by: Sequence[str] = (), mix: bool = False,
 
 
 def table(analysis: Analysis) -> PlainTable:
-    """The columns of 0.5.3: sample size, and mean and deviation of the phases and of the total; then ours."""
+    """Make the table: 0.5.3's columns (sample size, mean, deviation), then new ones."""
     unit_s, unit = _unit(analysis.slices)
     names = list(_MEASURES)
     rows = []
@@ -161,7 +168,7 @@ def _without(each: Slice, where: int) -> Slice:
 
 
 def _unit(slices: Iterable[Slice]) -> tuple[float, str]:
-    """Hours, as in 0.5.3; smaller where the quickest plots would be a row of zeros."""
+    """Choose the unit: hours, as in 0.5.3; a smaller one if the quickest plots would show zeros."""
     least_s = min(
         (each.measures["total"].mean_s for each in slices if "total" in each.measures), default=3600
     )

@@ -1,4 +1,4 @@
-"""An event as a line for people."""
+"""An event as a line of text."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from common.model.snapshot import Event
 
 
 def event_text(event: Event) -> str:
-    """Text of the event in one line. An event about a plot starts with the plot's short id, which also takes
-    the place of its file's path: the path is long enough to push the rest off the screen."""
+    """Format an event in one line.
+
+    An event about a plot starts with the plot's short id, which also replaces the long path of its file.
+    """
     text = " ".join(event.text.split())
     if not event.plot_id:
         return text

@@ -1,11 +1,13 @@
-"""Answers for all that could start, move or get further in the farm. Pure: a picture of it decides."""
+"""Answers of `plotman why`: for each host, directory, plot and drive, what happens or why it waits. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 
 from common.model.disk_usage import trimmed
 from common.model.pending import PendingMove, under_way
+from common.model.phase import pair
 from common.model.snapshot import (
     Drive,
     FinishedPlot,
@@ -21,14 +23,13 @@ from common.model.snapshot import (
 )
 from common.model.units import counted, human_bytes, human_duration
 from common.names import Role
-from plotman.control.queries.eta import expected
 from plotman.control.queries.why import FarmPicture, WhyAnswer
 
-_JUST_S = 60.0  # a start so long ago is news
+_RECENT_S = 60.0  # a start within this time is mentioned
 
 
 def explain(seen: FarmPicture) -> Iterator[WhyAnswer]:
-    """Host by host: itself, its tmp directories, plots in the making, finished plots; then the drives."""
+    """Yield host by host: the host, its tmp directories, running and finished plots; then the drives."""
     for host, snapshot in sorted(seen.farm.plotters.items()):
         if (Role.PLOTTER, host) in seen.farm.stale:
             yield _silent(seen, host, snapshot)
@@ -48,7 +49,7 @@ def explain(seen: FarmPicture) -> Iterator[WhyAnswer]:
 def _silent(seen: FarmPicture, host: str, snapshot: PlotterSnapshot | HarvesterSnapshot) -> WhyAnswer:
     silent_s = age_s(snapshot.at, seen.now)
     role = "plotter" if isinstance(snapshot, PlotterSnapshot) else "harvester"
-    text = f"its {role} is silent; its last word is {human_duration(silent_s)} old"
+    text = f"its {role} is silent; last seen {human_duration(silent_s)} ago"
     return WhyAnswer(host, "host", None, text, "silent", {"silent_s": silent_s})
 
 
@@ -72,13 +73,13 @@ def _waits(
 
 def _host(seen: FarmPicture, snapshot: PlotterSnapshot) -> Iterator[WhyAnswer]:
     host = snapshot.host
-    # Those that stand beside starts which nobody orders already count them.
+    # Waits beside starts that no scheduler orders already count these starts.
     would_start = any(start.host == host for start in seen.starts)
     waits = [] if would_start else seen.of(host, None)
     yield from (_waits(seen, snapshot, wait, "host", frozenset()) for wait in waits)
     if not waits:
-        text = f"makes {len(snapshot.jobs)} of at most {counted(snapshot.global_max_jobs, 'plot')}"
-        yield WhyAnswer(host, "host", None, f"{text}; nothing keeps the host as a whole from starting more")
+        text = f"runs {len(snapshot.jobs)} of at most {counted(snapshot.global_max_jobs, 'plot')}"
+        yield WhyAnswer(host, "host", None, f"{text}; no rule of the host stops another start")
 
 
 def _tmp(seen: FarmPicture, snapshot: PlotterSnapshot, tmp: TmpDir) -> Iterator[WhyAnswer]:
@@ -88,31 +89,31 @@ def _tmp(seen: FarmPicture, snapshot: PlotterSnapshot, tmp: TmpDir) -> Iterator[
         text = "a plot would start now, but no scheduler decides"
         yield WhyAnswer(host, "tmp", tmp.path, text, "no scheduler", names=names)
         return
-    news = _started(seen, snapshot, tmp)
-    if news is not None:
-        yield WhyAnswer(host, "tmp", tmp.path, news, names=names)
+    recent = _recent_start(seen, snapshot, tmp)
+    if recent is not None:
+        yield WhyAnswer(host, "tmp", tmp.path, recent, names=names)
     waits = seen.of(host, tmp.path)
     yield from (_waits(seen, snapshot, wait, "tmp", names) for wait in waits)
-    if waits or news is not None:
+    if waits or recent is not None:
         return
     if of_host := seen.of(host, None):
         first = of_host[0]
         at, when = expected(first, snapshot, seen.now)
-        text = f"has room for a plot, but its host waits: {first.reason}"
+        text = f"could take a plot, but its host waits: {first.reason}"
         yield WhyAnswer(host, "tmp", tmp.path, text, first.rule, first.numbers, first.until, at, when, names)
     else:
-        yield WhyAnswer(host, "tmp", tmp.path, "nothing keeps a plot from starting", names=names)
+        yield WhyAnswer(host, "tmp", tmp.path, "no rule stops a start", names=names)
 
 
-def _started(seen: FarmPicture, snapshot: PlotterSnapshot, tmp: TmpDir) -> str | None:
-    """What is just happening there."""
+def _recent_start(seen: FarmPicture, snapshot: PlotterSnapshot, tmp: TmpDir) -> str | None:
+    """Describe a plot that was ordered or started there recently; None: there is none."""
     jobs = [job for job in snapshot.jobs if job.tmp is not None and trimmed(job.tmp) == trimmed(tmp.path)]
     running = {job.task_id for job in jobs}
     for order in seen.orders.get(snapshot.host, ()):
         if order.tmp == tmp.path and order.expires_at > seen.now and order.task_id not in running:
             return f"a plot was ordered {human_duration(age_s(order.sent_at, seen.now))} ago"
     youngest_s = min((age_s(job.started_at, seen.now) for job in jobs), default=None)
-    if youngest_s is None or youngest_s > _JUST_S:
+    if youngest_s is None or youngest_s > _RECENT_S:
         return None
     return f"a plot was started {human_duration(youngest_s)} ago"
 
@@ -122,11 +123,11 @@ def _job(host: str, job: Job) -> WhyAnswer:
     where = f"{job.plotter} pid {job.pid} in {job.tmp}" if job.tmp else f"{job.plotter} pid {job.pid}"
     rule = None
     if job.stalled:
-        rule, text = "stalled", f"{where} gets no further: {job.stalled}"
+        rule, text = "stalled", f"{where} is stalled: {job.stalled}"
     elif job.status is RunStatus.STOPPED:
         rule, text = "suspended", f"{where} is suspended"
     else:
-        phase = f"phase {job.phase}" if job.phase else "its phase is not known: it has no log"
+        phase = f"phase {job.phase}" if job.phase else "phase not known: it has no log"
         done = "" if job.percent is None else f", {job.percent:.0f} %"
         text = f"{where}: {phase}{done}"
     return WhyAnswer(
@@ -170,23 +171,23 @@ def _plot(seen: FarmPicture, snapshot: PlotterSnapshot, plot: FinishedPlot) -> W
     if plot.state is not PlotState.READY:
         return answer(plot.reason or plot.state.value, plot.state.value)
     if not snapshot.archiving:
-        return answer("finished; it stays where it is: archiving is not configured", "no archiving")
+        return answer("finished; it stays here: archiving is not configured", "no archiving")
     if seen.leader is None:
         return answer("would be moved now, but no scheduler decides", "no scheduler")
     if record is not None:
-        return answer(f"its {record.step.value} to {record.harvester} shows no sign of life; decided anew")
-    return answer("is about to be moved")
+        return answer(f"its {record.step.value} to {record.harvester} has expired; it is decided again")
+    return answer("will be moved now")
 
 
 def _sending(transfer: Transfer) -> tuple[str, None, str | None]:
     share = 100 * transfer.sent_bytes / transfer.size_bytes if transfer.size_bytes else 0
     rate = "" if transfer.rate_bytes_s is None else f", {human_bytes(transfer.rate_bytes_s)}/s"
     where = f"{transfer.harvester}:{transfer.drive}"
-    does = f"moving to {where}"
+    text = f"moving to {where}"
     if transfer.compares:
-        does = f"{where} has a file of its name; the plot is read, to be compared with that"
-    text = f"{does}: {share:.0f} %{rate}"
-    return text, None, None if transfer.eta_s is None else f"{human_duration(transfer.eta_s)} left"
+        text = f"{where} has a file of its name; the plot is read, to be compared with it"
+    when = None if transfer.eta_s is None else f"{human_duration(transfer.eta_s)} left"
+    return f"{text}: {share:.0f} %{rate}", None, when
 
 
 def _tries(record: PendingMove) -> str:
@@ -203,3 +204,44 @@ def _drive(host: str, drive: Drive) -> WhyAnswer:
         host, "drive", drive.path, f"{drive.word}{free}, {counted(drive.plots, 'plot')}{coming}", rule,
         names=frozenset({trimmed(drive.path)}),
     )  # fmt: skip
+
+
+def expected(wait: Wait, snapshot: PlotterSnapshot, now: datetime) -> tuple[datetime | None, str | None]:
+    """Estimate when a wait ends, by the ETA of running plots.
+
+    Returns (time, text); both None if there is no estimate.
+    """
+    if wait.until is not None:
+        return wait.until, f"in {human_duration((wait.until - now).total_seconds())}"
+    here = [job for job in snapshot.jobs if job.tmp is not None and trimmed(job.tmp) == wait.subject]
+    if wait.rule == "max jobs":
+        return _end_of(snapshot.jobs, _over(wait, "jobs"), now, "in about")
+    if wait.rule == "tmp max jobs":
+        return _end_of(here, _over(wait, "jobs"), now, "in about")
+    if wait.rule == "tmp phase":
+        milestone = next((tmp.stagger_phase for tmp in snapshot.tmp_dirs if tmp.path == wait.subject), None)
+        before = [job for job in here if milestone is not None and pair(job.phase) < pair(milestone)]
+        return _end_of(before, _over(wait, "before"), now, "at the latest in about")
+    if wait.rule in ("tmp room", "tmp2 room"):
+        return _end_of(here or snapshot.jobs, 1, now, "at the earliest in about")
+    return None, None
+
+
+def _over(wait: Wait, of: str) -> int:
+    """Return how many jobs must end or advance before the limit allows one more."""
+    return int(wait.numbers.get(of, 0) - wait.numbers.get("limit", 0)) + 1
+
+
+def _end_of(
+    jobs: Sequence[Job], how_many: int, now: datetime, words: str
+) -> tuple[datetime | None, str | None]:
+    """Estimate when `how_many` of these jobs have ended."""
+    known = [
+        (job.eta_s, job) for job in jobs if job.eta_s is not None and job.status is not RunStatus.STOPPED
+    ]
+    if not 1 <= how_many <= len(known):
+        return None, None
+    eta_s, job = sorted(known, key=lambda pair: pair[0])[how_many - 1]
+    at = now + timedelta(seconds=eta_s)
+    name = f"plot {job.plot_id[:8]}" if job.plot_id else f"pid {job.pid}"
+    return at, f"{words} {human_duration(eta_s)}, when {name} ends"

@@ -1,7 +1,7 @@
 """Plots as CSV or JSON lines: `plotman export`. Pure.
 
-The first columns are those of 0.5.3, with its names, order and units: whole seconds, whole minutes and hours
-with two decimals beside the seconds as logged. Empty: not known.
+The first columns are 0.5.3's, with its names, order and units: whole seconds, whole minutes and hours with
+two decimals beside the seconds as logged. Empty: not known.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ Value = Callable[[PlotEnd], object]
 
 
 def _durations(name: str, seconds_of: Callable[[PlotEnd], float | None]) -> dict[str, Value]:
-    def told(change: Callable[[float], object]) -> Value:
+    def column(convert: Callable[[float], object]) -> Value:
         def value(plot: PlotEnd) -> object:
             seconds = seconds_of(plot)
-            return None if seconds is None else change(seconds)
+            return None if seconds is None else convert(seconds)
 
         return value
 
     return {
-        f"{name} (raw)": told(lambda seconds: seconds),
-        name: told(round),
-        f"{name} (minutes)": told(lambda seconds: round(seconds / 60)),
-        f"{name} (hours)": told(lambda seconds: round(seconds / 3600, 2)),
+        f"{name} (raw)": column(lambda seconds: seconds),
+        name: column(round),
+        f"{name} (minutes)": column(lambda seconds: round(seconds / 60)),
+        f"{name} (hours)": column(lambda seconds: round(seconds / 3600, 2)),
     }
 
 
@@ -73,7 +73,7 @@ COLUMNS: dict[str, Value] = {
 
 
 def write_csv(plots: Iterable[PlotEnd], out: TextIO) -> None:
-    """Oldest first, with a head line."""
+    """Write plots as CSV, oldest first, with a header line."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for plot in _in_order(plots):
@@ -81,7 +81,7 @@ def write_csv(plots: Iterable[PlotEnd], out: TextIO) -> None:
 
 
 def write_jsonl(plots: Iterable[PlotEnd], out: TextIO) -> None:
-    """Oldest first, an object a line with the fields of the history."""
+    """Write plots as JSON lines, oldest first, with the fields of the history."""
     for plot in _in_order(plots):
         out.write(json.dumps(plot.model_dump(mode="json", exclude={"key"})) + "\n")
 

@@ -1,4 +1,4 @@
-"""How much the farm makes and moves in a day, and when its drives will be full. Pure."""
+"""Plots and bytes per day that the farm makes and moves, and when its drives will be full. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TIB = 2**40
 
 @dataclass(frozen=True)
 class Pace:
-    """What ended well. over: the time that `week_*` covers, at most 7 days; None: nothing was counted."""
+    """Successful plots or moves. over: the time that `week_*` covers, 7 days or less; None: unknown."""
 
     day_count: int
     day_bytes: int
@@ -30,7 +30,7 @@ class Pace:
 
     @property
     def count_per_day(self) -> float | None:
-        """None where too little time was watched to tell."""
+        """None if less than an hour was counted."""
         return self._per_day(self.week_count)
 
     @property
@@ -45,7 +45,11 @@ class Pace:
 
 @dataclass(frozen=True)
 class Forecast:
-    """drives: active ones whose free bytes are known. days: until they are full; None: not known; `why`."""
+    """When the drives are full.
+
+    drives: number of active ones with known free bytes. days: until they are full; None: not known, see
+    `why`.
+    """
 
     made: Pace
     archived: Pace
@@ -57,7 +61,7 @@ class Forecast:
 
 
 def pace(tallies: Iterable[Tally | None], now: datetime) -> Pace:
-    """Of several hosts together."""
+    """Sum up the counts of several hosts."""
     known = [tally for tally in tallies if tally is not None]
     since = min((tally.since for tally in known if tally.since), default=None)
     return Pace(
@@ -70,7 +74,7 @@ def pace(tallies: Iterable[Tally | None], now: datetime) -> Pace:
 
 
 def forecast(farm: FarmState) -> Forecast:
-    """Of the farm as the board shows it."""
+    """Compute the forecast of the farm."""
     archived = pace((snapshot.tally for snapshot in farm.archivers.values()), farm.at)
     active = [drive for host in farm.harvesters.values() for drive in host.drives if drive.takes_plots]
     free = [drive.free_bytes for drive in active if drive.free_bytes is not None]
@@ -79,9 +83,9 @@ def forecast(farm: FarmState) -> Forecast:
     if not active:
         why = "no drive takes plots"
     elif not free:
-        why = "no drive tells its free space"
+        why = "the free space of the drives is not known"
     elif rate is None:
-        why = "too little was archived yet to tell"
+        why = "plots were archived for less than an hour"
     elif rate == 0:
         why = "nothing was archived in the last 7 days"
     else:
@@ -98,7 +102,7 @@ def forecast(farm: FarmState) -> Forecast:
 
 
 def paces_table(farm: FarmState) -> PlainTable:
-    """Each host's plots, made and sent, and the farm's."""
+    """Make the table of plots made and archived, by host and for the farm."""
     rows = []
     for what, snapshots in (("made", farm.plotters), ("archived", farm.archivers)):
         of_host = {host: pace([snapshot.tally], farm.at) for host, snapshot in snapshots.items()}
@@ -110,12 +114,12 @@ def paces_table(farm: FarmState) -> PlainTable:
 
 
 def sentence(told: Forecast) -> str:
-    """When the drives are full, for people."""
+    """Describe the forecast in a sentence."""
     drives = f"{counted(told.drives, 'drive')} with {_tib(told.free_bytes)} TiB free"
     if told.unknown_drives:
-        drives += f" ({told.unknown_drives} more {'does' if told.unknown_drives == 1 else 'do'} not tell)"
+        drives += f" (not known of {told.unknown_drives} more)"
     if told.days is None:
-        return f"{drives}; when they are full cannot be told: {told.why}."
+        return f"{drives}; when they are full is not known: {told.why}."
     over = told.archived.over or timedelta(0)
     days = over / _DAY
     base = f"{days:.0f} days" if days >= 2 else counted(round(over / _LEAST), "hour")
@@ -138,7 +142,7 @@ def forecast_json(farm: FarmState) -> dict[str, Any]:
             "why_unknown": told.why,
         },
         "hosts": {
-            role: {host: said.tally.model_dump(mode="json") for host, said in snapshots.items() if said.tally}
+            role: {host: each.tally.model_dump(mode="json") for host, each in snapshots.items() if each.tally}
             for role, snapshots in (("plotters", farm.plotters), ("archivers", farm.archivers))
         },
     }

@@ -1,4 +1,4 @@
-"""Where else a misnamed plot is: beside itself, on another plotter, or on a drive already."""
+"""Other copies of a misnamed plot: on its plotter, on another plotter, or on a drive."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _ANSWER_S = 6.0
 
 
 def ask_drives(hosts: Iterable[str], plot_ids: Iterable[str]) -> dict[str, PlotsFound | PlotmanError]:
-    """Harvester -> what it has of these plots, or the PlotmanError."""
-    said = ask_many(names.FIND_PLOTS, hosts, plots=sorted(plot_ids), timeout_s=_ANSWER_S)
-    return {host: _read(answer) for host, answer in said.items()}
+    """Ask harvesters for these plots; returns by host what it has of them, or the PlotmanError."""
+    answers = ask_many(names.FIND_PLOTS, hosts, plots=sorted(plot_ids), timeout_s=_ANSWER_S)
+    return {host: _read(answer) for host, answer in answers.items()}
 
 
 def _read(answer: Any) -> PlotsFound | PlotmanError:
@@ -30,7 +30,7 @@ def _read(answer: Any) -> PlotsFound | PlotmanError:
     try:
         return PlotsFound.read(**answer)
     except (TypeError, PlotmanError):
-        return PlotmanError("It gives no answer that can be read.")
+        return PlotmanError("Its answer cannot be read.")
 
 
 def with_copies(
@@ -38,23 +38,24 @@ def with_copies(
     answers: Iterable[WhyAnswer],
     ask: Callable[[Iterable[str], Iterable[str]], Mapping[str, PlotsFound | PlotmanError]] = ask_drives,
 ) -> list[WhyAnswer]:
-    """Add to each answer about a misnamed plot where else that plot is. Asks the harvesters, and takes
-    seconds, only where there is such a plot.
+    """Add the other copies to each answer about a misnamed plot.
+
+    Asks the harvesters, which takes seconds, only if there is such a plot.
 
     Args:
-        farm: What the notice board shows.
-        answers: Those of `plotman why`.
-        ask: Asks harvesters for plots; see ask_drives.
+        farm: state of the farm.
+        answers: of `plotman why`.
+        ask: asks harvesters for plots; see ask_drives.
     """
     answers = list(answers)
     ids = {one.plot_id for one in answers if one.rule == PlotState.MISNAMED and one.plot_id}
     if not ids:
         return answers
     hosts = [host for host in farm.harvesters if (Role.HARVESTER, host) not in farm.stale]
-    told = ask(hosts, ids) if hosts else {}
+    found = ask(hosts, ids) if hosts else {}
     silent = [host for host in farm.harvesters if host not in hosts]
     return [
-        replace(one, text=f"{one.text}; {', '.join(_copies(farm, one, told, silent))}")
+        replace(one, text=f"{one.text}; {', '.join(_copies(farm, one, found, silent))}")
         if one.rule == PlotState.MISNAMED and one.plot_id
         else one
         for one in answers
@@ -62,7 +63,7 @@ def with_copies(
 
 
 def _copies(
-    farm: FarmState, answer: WhyAnswer, told: Mapping[str, PlotsFound | PlotmanError], silent: Iterable[str]
+    farm: FarmState, answer: WhyAnswer, found: Mapping[str, PlotsFound | PlotmanError], silent: Iterable[str]
 ) -> Iterator[str]:
     elsewhere = [
         f"{host}:{plot.path}"
@@ -72,15 +73,15 @@ def _copies(
     ]
     unknown = list(silent)
     on_drives = []
-    for host, said in told.items():
-        if isinstance(said, PlotmanError):
+    for host, plots in found.items():
+        if isinstance(plots, PlotmanError):
             unknown.append(host)
             continue
-        on_drives += [f"{host}:{path}" for plot_id, path in said.found if plot_id == answer.plot_id]
-        unknown += [f"{host}:{drive}" for drive in said.unread]
+        on_drives += [f"{host}:{path}" for plot_id, path in plots.found if plot_id == answer.plot_id]
+        unknown += [f"{host}:{drive}" for drive in plots.unread]
     yield from (f"{place} is the same plot by its id" for place in elsewhere)
     yield from (f"{place} has that id and is on its drive already" for place in on_drives)
     if unknown:
         yield f"not known of {', '.join(unknown)}"
     if not on_drives and not unknown:
-        yield "no drive of a harvester has it" if told else "no harvester can be asked whether it has it"
+        yield "no drive of a harvester has it" if found else "no harvester can be asked whether it has it"

@@ -1,4 +1,4 @@
-"""Plots as the log files of their plotters tell of them, also those written under plotman 0.5.3."""
+"""Read plots from the log files of plotters, also from logs of plotman 0.5.3."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Logs:
-    """plots: complete ones, oldest first. terminal: keys of those that were the first or last of their log.
-    unread: a sentence for each file that gave none."""
+    """Plots read from logs.
+
+    plots: complete ones, oldest first. terminal: keys of the first and last plot of each log. unread: a
+    sentence for each file without a complete plot.
+    """
 
     plots: tuple[PlotEnd, ...]
     terminal: frozenset[str]
@@ -27,7 +30,7 @@ class Logs:
 
 
 def read(names: Iterable[str]) -> Logs:
-    """names: files, or patterns that the shell left alone."""
+    """Read plots from files. names: paths, or patterns that the shell did not expand."""
     plots: list[PlotEnd] = []
     terminal: set[str] = set()
     unread: list[str] = []
@@ -54,20 +57,22 @@ def _files(names: Iterable[str], unread: list[str]) -> list[Path]:
             continue
         matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207  patterns may be absolute
         if not matches:
-            unread.append(f"{name}: no file is called so.")
+            unread.append(f"{name}: no such file.")
         found.update(dict.fromkeys(map(Path, matches)))
     return list(found)
 
 
 def _read(path: Path) -> tuple[list[PlotEnd], int]:
-    """The complete plots of a log, and how many it should have: 0 where it does not tell. Raises OSError, and
-    ValueError for what is no plotter's log."""
+    """Return the complete plots of a log, and how many were requested (0: not known).
+
+    Raises OSError, and ValueError if it is no plotter's log.
+    """
     with path.open("rb") as file:
         changed_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         head = file.read(_HEAD_BYTES)
         plotter = recognise_log(head)
         if plotter is None:
-            raise ValueError("this is no log of a plotter that is known here")
+            raise ValueError("this is no log of a known plotter")
         reader = plotter.reader()
         reader.feed(head)
         while chunk := file.read(_CHUNK_BYTES):
@@ -82,7 +87,7 @@ def _read(path: Path) -> tuple[list[PlotEnd], int]:
 
 def _row(plotter: str, path: Path, number: int, plot: DonePlot, changed_at: datetime) -> PlotEnd:
     details = plot.details
-    # Plotters tell no time zone: it is taken to be this machine's.
+    # Plotters log no time zone; this machine's is assumed.
     started_at = details.begun.astimezone(UTC) if details.begun else None
     took_s = (plot.total_s or 0) + (plot.copy_s or 0)
     phases = {f"phase{phase}_s": s for phase, s in plot.phase_times_s.items() if 1 <= phase <= 4}

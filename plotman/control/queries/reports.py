@@ -1,47 +1,43 @@
-"""The farm for programs (`--json`), and what nobody should overlook, for people."""
+"""The notes of `status` and `dirs`, and both as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
-from common.model.snapshot import PlotterSnapshot, age_s
+from common.model.snapshot import HarvesterSnapshot, Hold, PlotterSnapshot, age_s
 from common.model.units import counted, human_bytes, human_duration
-from common.names import Role
 from plotman.control.farm import FarmState
-from plotman.control.queries import holds, scheduler_status
+from plotman.control.queries import scheduler_status
 
 _MOVE_KEYS = {"path", "harvester", "size_bytes", "step", "attempts", "task_id"}
 
 
 def notes(farm: FarmState) -> list[str]:
-    """That nobody decides, silent hosts, stopped plotting, stalled plots, problems: a sentence each."""
-    last: dict[Role, dict[str, Any]] = {
-        Role.PLOTTER: dict(farm.plotters),
-        Role.ARCHIVER: dict(farm.archivers),
-        Role.HARVESTER: dict(farm.harvesters),
-    }
+    """List problems, a sentence each: no scheduler, silent hosts, pauses, stalled plots, and others."""
+    last = farm.snapshots
     undecided = scheduler_status.note(farm)
     found = [undecided] if undecided else []
     for role, host in sorted(farm.stale):
         silent_s = age_s(last[role][host].at, farm.at)
-        found.append(f"{role} {host} is silent; its last word is {human_duration(silent_s)} old")
+        found.append(f"{role} {host} is silent; last seen {human_duration(silent_s)} ago")
     for snapshot in farm.plotters.values():
         found += _plotter_notes(snapshot)
-    found += holds.notes(farm)
+    found += _hold_notes(farm)
     for snapshots in last.values():
-        found += [f"{host}: {problem}" for host, said in snapshots.items() for problem in said.problems]
-    return list(dict.fromkeys(found))  # roles of a host see the same broker and clock
+        found += [f"{host}: {problem}" for host, each in snapshots.items() for problem in each.problems]
+    return list(dict.fromkeys(found))  # several roles of a host report the same problem
 
 
 def _plotter_notes(snapshot: PlotterSnapshot) -> Iterator[str]:
     host, failures = snapshot.host, snapshot.failures
     if not snapshot.plotting:
-        yield f"{host} starts no plots: {snapshot.pause_reason}"
+        yield f"{host}: plotting is paused: {snapshot.pause_reason or 'no reason given'}"
     if failures.consecutive >= snapshot.failure_limit:
         yield (
-            f"{host} starts no plots: {counted(failures.consecutive, 'plotter')} in a row died at once, "
-            f"the last: {failures.last_reason} Mend it, then `plotman unpause plotting --host {host}`"
+            f"{host}: plotting is stopped: {counted(failures.consecutive, 'plotter')} in a row died at once, "
+            f"the last: {failures.last_reason} Fix it, then `plotman unpause plotting --host {host}`"
         )
     if (left := snapshot.leftovers) is not None and left.files:
         where = counted(left.dirs, "directory", "directories")
@@ -49,6 +45,44 @@ def _plotter_notes(snapshot: PlotterSnapshot) -> Iterator[str]:
     for job in snapshot.jobs:
         if job.stalled:
             yield f"{host}: {job.plotter} pid {job.pid} is stalled: {job.stalled}"
+
+
+def _hold_notes(farm: FarmState) -> Iterator[str]:
+    """Describe pauses and drains, with times in the local time of their host."""
+    for plotter in farm.plotters.values():
+        yield from _plotter_holds(plotter)
+    for harvester in farm.harvesters.values():
+        yield from _harvester_holds(harvester)
+    if farm.waits is not None:
+        yield from (f"{farm.waits.beat}: {problem}" for problem in farm.waits.problems)
+
+
+def _plotter_holds(snapshot: PlotterSnapshot) -> Iterator[str]:
+    host, at, offset_s = snapshot.host, snapshot.at, snapshot.utc_offset_s
+    if snapshot.starts_left:
+        yield f"{host}: draining, {counted(snapshot.starts_left, 'more plot')} will start"
+    if snapshot.archiving_paused is not None:
+        yield f"{host}: {_hold_text('archiving is paused', snapshot.archiving_paused, at, offset_s)}"
+    tmp2 = () if snapshot.tmp2 is None else (snapshot.tmp2,)
+    for directory in (*snapshot.tmp_dirs, *tmp2, *snapshot.dst_dirs):
+        if directory.drained is not None:
+            yield f"{host}: {_hold_text(f'{directory.path} is drained', directory.drained, at, offset_s)}"
+
+
+def _harvester_holds(snapshot: HarvesterSnapshot) -> Iterator[str]:
+    host, at, offset_s = snapshot.host, snapshot.at, snapshot.utc_offset_s
+    if snapshot.drained is not None:
+        yield f"{host}: {_hold_text('all drives are drained', snapshot.drained, at, offset_s)}"
+        return
+    for drive in snapshot.drives:
+        if drive.drained is not None:
+            yield f"{host}: {_hold_text(f'{drive.path} is drained', drive.drained, at, offset_s)}"
+
+
+def _hold_text(what: str, hold: Hold, now: datetime, utc_offset_s: int) -> str:
+    from common.model.holds import sentence  # late: it imports the messages, and holds are rare
+
+    return sentence(what, hold, now, utc_offset_s)
 
 
 def status_json(farm: FarmState) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where the next plots would go: `plotman dsched`. Calls the rule itself, beat.policy.starts.destination."""
+"""Where the next plots would go: `plotman dsched`. It calls the rule of beat.policy.starts.destination."""
 
 from __future__ import annotations
 
@@ -12,29 +12,33 @@ from plotman.control.queries.tables import PlainTable
 
 
 def dsched_json(farm: FarmState) -> dict[str, Any]:
-    """`plotman dsched --json`. phases: of the plots on their way there, least advanced first, null where one
-    is not known; next_from: tmp directories from which a plot that started now would go there."""
-    return {"version": 1, "updated": farm.at.isoformat(), "dst": _places(farm)}
+    """Make the output of `plotman dsched --json`.
+
+    phases: of the plots on their way there, least advanced first; null: not known. next_from: tmp directories
+    from which a plot that started now would go there.
+    """
+    return {"version": 1, "updated": farm.at.isoformat(), "dst": _destinations(farm)}
 
 
 def dsched_table(farm: FarmState) -> PlainTable:
+    """Make the table of `plotman dsched`."""
     rows = [
         (
-            place["host"],
-            place["path"],
-            " ".join(phase or "?:?" for phase in place["phases"]),
-            " ".join(place["next_from"]),
+            dst["host"],
+            dst["path"],
+            " ".join(phase or "?:?" for phase in dst["phases"]),
+            " ".join(dst["next_from"]),
         )
-        for place in _places(farm)
+        for dst in _destinations(farm)
     ]
-    return PlainTable(("host", "dst", "inbnd phases", "next from"), tuple(rows), paths=frozenset({"dst"}))
+    return PlainTable(("host", "dst", "incoming", "next from"), tuple(rows), paths=frozenset({"dst"}))
 
 
-def _places(farm: FarmState) -> list[dict[str, Any]]:
-    return [place for snapshot in farm.plotters.values() for place in _places_of(snapshot, farm)]
+def _destinations(farm: FarmState) -> list[dict[str, Any]]:
+    return [dst for snapshot in farm.plotters.values() for dst in _destinations_of(snapshot, farm)]
 
 
-def _places_of(snapshot: PlotterSnapshot, farm: FarmState) -> list[dict[str, Any]]:
+def _destinations_of(snapshot: PlotterSnapshot, farm: FarmState) -> list[dict[str, Any]]:
     load = Load(snapshot, (), farm.at)
     chosen = {
         tmp.path: destination(tmp, load) for tmp in snapshot.tmp_dirs if no_destination(tmp, load) is None

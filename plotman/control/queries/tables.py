@@ -1,6 +1,7 @@
-"""The tables of `status` and `dirs` as rows of plain values; how they are drawn is the front end's.
+"""The tables of `status` and `dirs` as rows of plain text, without layout.
 
-Columns and their names are those of plotman 0.5.3, with host, percent and ETA beside.
+The columns are plotman 0.5.3's, and host, percent and ETA. `classic` gives them 0.5.3's names and
+units.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
-from beat.policy.moves.priority import archive_priority
+from beat.policy.moves.priority import priorities
+from common.model.disk_usage import trimmed
 from common.model.pending import MoveStep
 from common.model.plot_name import PlotName
-from common.model.snapshot import Directory, DirState, Job, PlotState, PlotterSnapshot, Wait, age_s
+from common.model.snapshot import Directory, Job, PlotState, PlotterSnapshot, Wait, age_s
 from common.model.units import human_bytes, human_duration
 from plotman.control.farm import FarmState
 from plotman.control.queries import scheduler_status
@@ -21,9 +23,10 @@ from plotman.control.queries import scheduler_status
 
 @dataclass(frozen=True)
 class PlainTable:
-    """title: None where the table speaks for itself. right: columns that are aligned to the right.
-    spare: columns that may go where the terminal is too narrow, the first one first.
-    paths: columns that hold absolute paths.
+    """A table of text.
+
+    title: None if it needs none. right: columns that are aligned to the right. spare: columns that a narrow
+    terminal leaves out, the first one first. paths: columns with absolute paths.
     """
 
     columns: tuple[str, ...]
@@ -34,13 +37,13 @@ class PlainTable:
     paths: frozenset[str] = frozenset()
 
     def shared_folder(self) -> str | None:
-        """The folder that all paths of the table are in; None where that is the root, or there are none."""
+        """Return the folder that contains all paths of the table; None: the root, or no paths."""
         found = [cell for row in self.rows for cell in self._cells(row) if cell.startswith("/")]
         folder = posixpath.commonpath([posixpath.dirname(path) for path in found]) if found else "/"
         return None if folder == "/" else folder
 
     def below(self, folder: str) -> PlainTable:
-        """The same table with its paths relative to `folder`."""
+        """Return the table with its paths relative to `folder`."""
 
         def short(column: str, cell: str) -> str:
             inside = column in self.paths and cell.startswith(f"{folder}/")
@@ -54,16 +57,46 @@ class PlainTable:
 
 
 _JOB_COLUMNS = (
-    "plot id", "host", "plotter", "k", "tmp", "dst", "wall", "phase", "%", "ETA",
-    "tmp size", "pid", "stat", "mem", "user", "sys", "io",
+    "plot id", "host", "plotter", "k", "tmp", "dst", "elapsed", "phase", "%", "ETA",
+    "tmp size", "pid", "process", "memory", "CPU user", "CPU sys", "I/O wait",
 )  # fmt: skip
-_RIGHT = frozenset({"wall", "phase", "%", "ETA", "tmp size", "pid", "mem", "user", "sys", "io", "k"})
+_JOB_SPARE = (
+    "I/O wait", "CPU sys", "CPU user", "memory", "process", "pid", "k", "plotter", "tmp size", "elapsed",
+)  # fmt: skip
+_JOB_LEFT = frozenset({"plot id", "host", "plotter", "tmp", "dst", "process"})
+# Names of plotman 0.5.3, for `--classic`.
+_CLASSIC = {
+    "elapsed": "wall",
+    "process": "stat",
+    "memory": "mem",
+    "CPU user": "user",
+    "CPU sys": "sys",
+    "I/O wait": "io",
+    "free": "GBfree",
+    "reserved": "GBreserved",
+    "incoming": "inbnd phases",
+    "priority": "pri",
+}
 
 
-def jobs_table(farm: FarmState) -> PlainTable:
-    rows = tuple(_job_row(farm, host, job) for host, job in farm.jobs())
-    spare = ("io", "sys", "user", "mem", "stat", "pid", "k", "plotter", "tmp size", "wall")
-    return PlainTable(_JOB_COLUMNS, rows, right=_RIGHT, spare=spare, paths=frozenset({"tmp", "dst"}))
+def _table(
+    columns: tuple[str, ...],
+    rows: Iterable[tuple[str, ...]],
+    classic: bool,
+    left: frozenset[str],
+    paths: frozenset[str],
+    spare: tuple[str, ...] = (),
+) -> PlainTable:
+    names = [_CLASSIC.get(column, column) if classic else column for column in columns]
+    right = frozenset(name for name, column in zip(names, columns, strict=True) if column not in left)
+    spare = tuple(names[columns.index(column)] for column in spare)
+    return PlainTable(tuple(names), tuple(rows), right=right, spare=spare, paths=paths)
+
+
+def jobs_table(farm: FarmState, classic: bool = False) -> PlainTable:
+    """Make the table of running plots."""
+    rows = [_job_row(farm, host, job) for host, job in farm.jobs()]
+    return _table(_JOB_COLUMNS, rows, classic, _JOB_LEFT, frozenset({"tmp", "dst"}), _JOB_SPARE)
 
 
 def _job_row(farm: FarmState, host: str, job: Job) -> tuple[str, ...]:
@@ -88,17 +121,17 @@ def _job_row(farm: FarmState, host: str, job: Job) -> tuple[str, ...]:
     )
 
 
-# What is done with a plot on its way while nothing of it is sent.
+# What happens to a plot while nothing of it is sent.
 STEP_WORDS = {
-    MoveStep.RESERVE: "gets room",
-    MoveStep.TRANSFER: "to be sent",
+    MoveStep.RESERVE: "reserving",
+    MoveStep.TRANSFER: "queued",
     MoveStep.ADMIT: "is checked",
-    MoveStep.RELEASE: "is there",
+    MoveStep.RELEASE: "delivered",
 }
 
 
-def moves_table(farm: FarmState) -> PlainTable:
-    """Plots on their way to a drive."""
+def moves_table(farm: FarmState, classic: bool = False) -> PlainTable:  # noqa: ARG001  0.5.3 has no such table
+    """Make the table of plots on their way to a drive."""
     rows = []
     sent = set()
     for host, archiver in farm.archivers.items():
@@ -124,26 +157,27 @@ def moves_table(farm: FarmState) -> PlainTable:
     return PlainTable(columns, tuple(rows), "Archiving", frozenset({"%", "rate", "ETA"}))
 
 
-def plots_table(farm: FarmState) -> PlainTable:
-    """Files in dst directories that carry a plot's name and are not archived as they are."""
+def plots_table(farm: FarmState, classic: bool = False) -> PlainTable:  # noqa: ARG001
+    """Make the table of files in dst directories that have a plot's name and are not moved."""
     rows = tuple(
         (host, plot.path, human_bytes(plot.size_bytes), plot.state.value, plot.reason or "")
         for host, snapshot in farm.plotters.items()
         for plot in snapshot.plots
         if plot.state is not PlotState.READY
     )
-    columns = ("host", "file", "size", "is", "because")
+    columns = ("host", "file", "size", "state", "reason")
     return PlainTable(columns, rows, "Left alone", frozenset({"size"}), paths=frozenset({"file"}))
 
 
-def waits_table(farm: FarmState) -> PlainTable:
-    """What waits, and why; the host's own reasons first."""
+def waits_table(farm: FarmState, classic: bool = False) -> PlainTable:  # noqa: ARG001
+    """Make the table of waits; waits of a host as a whole come first."""
     waits = sorted(scheduler_status.waits(farm), key=lambda wait: (wait.host, wait.subject or ""))
     rows = tuple((wait.host, wait.subject or "", wait.reason) for wait in waits)
     return PlainTable(("host", "what", "waits because"), rows, "Waiting", paths=frozenset({"what"}))
 
 
-def tmp_table(farm: FarmState) -> PlainTable:
+def tmp_table(farm: FarmState, classic: bool = False) -> PlainTable:
+    """Make the table of tmp directories."""
     rows = []
     idle = scheduler_status.NOBODY if scheduler_status.nobody_decides(farm) else ""
     for host, snapshot in farm.plotters.items():
@@ -151,59 +185,54 @@ def tmp_table(farm: FarmState) -> PlainTable:
         for tmp in snapshot.tmp_dirs:
             phases = _phases(job for job in snapshot.jobs if job.tmp == tmp.path)
             reason = drained(snapshot, tmp) or idle or _first_reason(waits, None, tmp.path)
-            rows.append(
-                (host, tmp.path, "--" if reason else "OK", _room(tmp.state, tmp.free_bytes), phases, reason)
-            )
-    return PlainTable(
-        ("host", "tmp", "ready", "GBfree", "phases", "waits because"),
-        tuple(rows),
-        right=frozenset({"GBfree"}),
-        paths=frozenset({"tmp"}),
-    )
+            free = _free(tmp.state.value, tmp.free_bytes, classic)
+            rows.append((host, tmp.path, "--" if reason else "OK", free, phases, reason))
+    columns = ("host", "tmp", "ready", "free", "phases", "waits because")
+    left = frozenset({"host", "tmp", "ready", "phases", "waits because"})
+    return _table(columns, rows, classic, left, frozenset({"tmp"}))
 
 
-def dst_table(farm: FarmState) -> PlainTable:
+def dst_table(farm: FarmState, classic: bool = False) -> PlainTable:
+    """Make the table of dst directories; the priority is the one by which beat orders moves."""
     rows = []
     for host, snapshot in farm.plotters.items():
+        priority = priorities(snapshot)
         for dst in snapshot.dst_dirs:
             plots = [plot for plot in snapshot.plots if str(PurePath(plot.path).parent) == dst.path]
-            inbound = [job for job in snapshot.jobs if job.dst == dst.path]
-            phase = max((job.phase for job in inbound if job.phase), default=None)
-            furthest = (phase.major, phase.minor) if phase else None
-            priority = archive_priority(dst.free_bytes, furthest, len(plots))
-            room = _room(dst.state, dst.free_bytes)
-            rows.append((host, dst.path, str(len(plots)), room, _phases(inbound), str(priority)))
-    columns = ("host", "dst", "plots", "GBfree", "inbnd phases", "pri")
-    right = frozenset({"plots", "GBfree", "pri"})
-    return PlainTable(columns, tuple(rows), right=right, paths=frozenset({"dst"}))
+            incoming = _phases(job for job in snapshot.jobs if job.dst == dst.path)
+            free = _free(dst.state.value, dst.free_bytes, classic)
+            shown = str(priority[trimmed(dst.path)])
+            rows.append((host, dst.path, str(len(plots)), free, incoming, shown))
+    columns = ("host", "dst", "plots", "free", "incoming", "priority")
+    return _table(columns, rows, classic, frozenset({"host", "dst", "incoming"}), frozenset({"dst"}))
 
 
-def drives_table(farm: FarmState) -> PlainTable:
-    """Drives of the harvesters, and folders of the archiving targets of 0.5.3, whose plots nobody counts."""
+def drives_table(farm: FarmState, classic: bool = False) -> PlainTable:
+    """Make the table of harvesters' drives and of folders of 0.5.3's targets, whose plots are not counted."""
     rows = tuple(
         (
             host,
             drive.path,
             str(drive.plots),
-            f"{drive.free_bytes / 1e9:.1f}" if drive.free_bytes is not None else drive.word,
-            f"{drive.reserved_bytes / 1e9:.1f}",
+            _free(drive.word, drive.free_bytes, classic),
+            _free("", drive.reserved_bytes, classic),
             drive.word,
         )
         for host, snapshot in farm.harvesters.items()
         for drive in snapshot.drives
     ) + tuple(
-        (host, space.path, "?", f"{space.free_bytes / 1e9:.0f}", "", f"of target {archiver.target.name}")
+        (host, space.path, "?", _free("", space.free_bytes, classic), "", f"target {archiver.target.name}")
         for host, archiver in farm.archivers.items()
         if archiver.target is not None
         for space in archiver.target.spaces
     )
-    columns = ("host", "archive dir", "plots", "GBfree", "GBreserved", "state")
-    right = frozenset({"plots", "GBfree", "GBreserved"})
-    return PlainTable(columns, rows, right=right, paths=frozenset({"archive dir"}))
+    columns = ("host", "archive dir", "plots", "free", "reserved", "state")
+    left = frozenset({"host", "archive dir", "state"})
+    return _table(columns, rows, classic, left, frozenset({"archive dir"}))
 
 
 def jobs_per_tmp(snapshots: Iterable[PlotterSnapshot]) -> list[tuple[str, str, int]]:
-    """(host, tmp, jobs), for the lines below the table."""
+    """Count jobs as (host, tmp, jobs), for the lines below the table."""
     return [
         (snapshot.host, tmp.path, sum(job.tmp == tmp.path for job in snapshot.jobs))
         for snapshot in snapshots
@@ -212,10 +241,10 @@ def jobs_per_tmp(snapshots: Iterable[PlotterSnapshot]) -> list[tuple[str, str, i
 
 
 def drained(snapshot: PlotterSnapshot, directory: Directory) -> str:
-    """`drained: new cable (anna@desk), until 18:00` by the host's clock; empty where it is not."""
+    """Return `drained: new cable (anna@desk), until 18:00` in the host's local time; empty if not drained."""
     if directory.drained is None:
         return ""
-    from common.model.holds import sentence  # late: it brings the messages along, and seldom is anything held
+    from common.model.holds import sentence  # late: it imports the messages, and holds are rare
 
     return sentence("drained", directory.drained, snapshot.at, snapshot.utc_offset_s)
 
@@ -233,8 +262,11 @@ def _phases(jobs: Iterable[Job]) -> str:
     return " ".join(map(str, known))
 
 
-def _room(state: DirState, free_bytes: int | None) -> str:
-    return f"{free_bytes / 1e9:.1f}" if free_bytes is not None else state.value
+def _free(state: str, free_bytes: int | None, classic: bool) -> str:
+    """Free space, in classic tables in GB; the state if it is not known."""
+    if free_bytes is None:
+        return state
+    return f"{free_bytes / 1e9:.1f}" if classic else human_bytes(free_bytes)
 
 
 def _or_unknown(value: object) -> str:

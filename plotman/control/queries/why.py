@@ -1,5 +1,8 @@
-"""Why nothing starts or moves, and what does: `plotman why`. The rule that decides is the rule that explains:
-what people read is beat's own Wait, or, where no beat decides, that of the same rules asked here."""
+"""Why nothing starts or moves, and what does: `plotman why`.
+
+The rule that decides also explains: the text is from beat's Wait. If no beat decides, the same rules are
+applied here.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Any
 
 from beat.policy.decide import decide
 from beat.policy.decision import Start
-from beat.policy.remedies import cure
+from beat.policy.remedies import remedy
 from beat.policy.starts.farm_rules import NO_LIMITS, FarmLimits
 from common import config
 from common.errors import ConfigError, ExitCode, PlotmanError
@@ -24,23 +27,24 @@ from common.names import Role
 from common.store import Board
 from plotman.control.farm import FarmState, look
 
-_SHOWN = 20  # candidates for a subject that nobody knows
+_SHOWN = 20  # suggestions for an unknown subject
 
 
 class NoSuchSubject(PlotmanError):
-    """No host, directory or plot of the farm is called so."""
+    """No host, directory or plot of the farm has this name."""
 
     exit_code = ExitCode.NOTHING
 
 
 @dataclass(frozen=True)
 class WhyAnswer:
-    """One thing, and why it waits or what it does.
+    """One host, directory, plot or drive, and what it does or why it waits.
 
-    kind: host, tmp, plot, job or drive. subject: directory, plot's path or id; None: the host as a whole.
-    rule: that says no; None: it goes on. until: when that rule would let it pass if nothing else changed;
-    expected_at: our guess where the rule cannot tell, and `when` the words for either. cure: what to do.
-    names: under which it is found. plot_id: of the plot meant; found by its start.
+    kind: host, tmp, plot, job or drive. subject: directory, or the plot's path or id; None: the host as a
+    whole.
+    rule: the one that stops it; None: none. until: when this rule ends if nothing else changes; expected_at:
+    an estimate if the rule does not know; when: text for either. names: names that select it. plot_id: its
+    start selects it, too. handles: pid and task id of a job.
     """
 
     host: str
@@ -54,17 +58,19 @@ class WhyAnswer:
     when: str | None = None
     names: frozenset[str] = frozenset()
     plot_id: str | None = None
-    handles: tuple[int, str] | None = None  # pid and task id, of a job
+    handles: tuple[int, str] | None = None
 
     @property
-    def cure(self) -> str:
-        return "" if self.rule is None else cure(self.rule, self.host)
+    def remedy(self) -> str:
+        return "" if self.rule is None else remedy(self.rule, self.host)
 
 
 @dataclass(frozen=True)
 class FarmPicture:
-    """The farm with all that was ordered, and what waits. leader: the beat that decides; None: none does, and
-    `waits` and `starts` are what the rules say when they are asked here."""
+    """The farm with its orders, moves and waits.
+
+    leader: the beat that decides; None: none does, and `waits` and `starts` come from the rules applied here.
+    """
 
     farm: FarmState
     orders: Mapping[str, Sequence[PendingOrder]]
@@ -82,16 +88,16 @@ class FarmPicture:
 
 
 def picture(at: Board, limits: FarmLimits) -> FarmPicture:
-    """Read the board. limits: of the farm, for rules that are asked here. Raises BrokerError."""
+    """Read the board. Raises BrokerError. limits: of the farm, if the rules are applied here."""
     farm = look(at)
     hosts = list(farm.plotters)
     orders, moves = at.orders(hosts), at.moves(hosts)
     if farm.leader is not None and farm.waits is not None:
         return FarmPicture(farm, orders, moves, farm.waits.waits, farm.leader)
     board = BoardState(
-        _alive(farm, Role.PLOTTER, farm.plotters),
-        _alive(farm, Role.ARCHIVER, farm.archivers),
-        _alive(farm, Role.HARVESTER, farm.harvesters),
+        farm.alive(Role.PLOTTER),
+        farm.alive(Role.ARCHIVER),
+        farm.alive(Role.HARVESTER),
         orders,
         moves,
         {host: last for host, last in farm.plotters.items() if (Role.PLOTTER, host) in farm.stale},
@@ -100,22 +106,22 @@ def picture(at: Board, limits: FarmLimits) -> FarmPicture:
     return FarmPicture(farm, orders, moves, decision.waits, farm.leader, decision.starts)
 
 
-def _alive(farm: FarmState, role: Role, snapshots: Mapping[str, Any]) -> dict[str, Any]:
-    return {host: snapshot for host, snapshot in snapshots.items() if (role, host) not in farm.stale}
-
-
 def limits_here() -> FarmLimits:
-    """As this machine's plotman.yaml has them; the scheduler's may differ. None where the file is wrong."""
+    """Return the limits in this machine's plotman.yaml, which may differ from the scheduler's."""
     try:
         farm = config.load().farm
     except ConfigError:
         return NO_LIMITS
-    return FarmLimits(farm.max_jobs, None if farm.stagger_m is None else farm.stagger_m * 60)
+    return FarmLimits.of(farm.max_jobs, farm.stagger_m)
 
 
 def about(answers: Iterable[WhyAnswer], subject: str | None) -> list[WhyAnswer]:
-    """Those that concern a host, a directory or a plot (path, file name, start of its id, or what
-    common.model.selectors allows); None: all. Raises NothingCalledSo with what is meant perhaps."""
+    """Select the answers about a subject. Raises NoSuchSubject with suggestions.
+
+    subject: a host, a directory, or a plot (path, file name, start of its id, or as in
+    common.model.selectors);
+        None: all.
+    """
     everything = list(answers)
     if subject is None:
         return everything
@@ -143,7 +149,7 @@ def _trimmed(path: str) -> str:
 
 
 def as_dict(seen: FarmPicture, answers: Iterable[WhyAnswer]) -> dict[str, Any]:
-    """`plotman why --json`: documented in docs/cli.md."""
+    """Make the output of `plotman why --json`: documented in docs/cli.md."""
     waits = seen.farm.waits
     return {
         "version": 1,
@@ -161,7 +167,7 @@ def as_dict(seen: FarmPicture, answers: Iterable[WhyAnswer]) -> dict[str, Any]:
                 "numbers": dict(answer.numbers),
                 "until": answer.until.isoformat() if answer.until else None,
                 "expected_at": answer.expected_at.isoformat() if answer.expected_at else None,
-                "cure": answer.cure or None,
+                "cure": answer.remedy or None,
             }
             for answer in answers
         ],
@@ -169,13 +175,11 @@ def as_dict(seen: FarmPicture, answers: Iterable[WhyAnswer]) -> dict[str, Any]:
 
 
 def heading(seen: FarmPicture) -> str | None:
-    """What has to be said first: that nobody decides."""
+    """Describe first that no beat decides; None if one does."""
     if seen.leader is not None:
         return None
     waits = seen.farm.waits
-    last = "" if waits is None else f"; the last one did {_ago(waits.at, seen.now)}"
-    return f"No scheduler decides now{last}. {cure('no scheduler', '')} By its rules, asked here:"
-
-
-def _ago(then: datetime, now: datetime) -> str:
-    return f"{human_duration((now - then).total_seconds())} ago"
+    last = ""
+    if waits is not None:
+        last = f"; the last decision was {human_duration((seen.now - waits.at).total_seconds())} ago"
+    return f"No scheduler decides now{last}. {remedy('no scheduler', '')} By its rules, applied here:"

@@ -1,1 +1,1 @@
-"""`plotman farm secrets`: what a farm of several machines needs so that each may do its own work only."""
+"""`plotman farm secrets`: passwords, rights and certificates that limit each machine to its own work."""

@@ -1,8 +1,8 @@
 """Which Redis commands, keys and channels each machine of a farm may use. Pure.
 
-A user's rights are selectors (Redis 7.0, Valkey): each a set of commands together with the keys and channels
-for which they hold, so that a worker may push onto a list without reading it, or hear a channel without
-speaking on it. Needs Redis 7.0 or newer.
+A user's rights are selectors (Redis 7.0 or newer, Valkey): each is a set of commands with the keys and
+channels for which they hold, so that a worker may push onto a list without reading it, or subscribe to a
+channel without publishing on it.
 
 What kombu 5.7 and Celery 5.7 use was found with MONITOR and ACL LOG; the tests run a farm under these rules
 and expect an empty ACL LOG.
@@ -17,7 +17,7 @@ from common.names import Keys, Role, node, queue
 
 
 class Duty(StrEnum):
-    """What a machine does in the farm, as far as its rights go."""
+    """A duty of a machine, which gives it rights."""
 
     PLOTTER = "plotter"  # plots, and sends finished plots
     HARVESTER = "harvester"
@@ -25,19 +25,19 @@ class Duty(StrEnum):
     VIEWER = "viewer"  # `plotman status` and its like, metrics, and nothing else
 
 
-# CLIENT SETINFO is missing, which Redis 7.0 does not know: redis-py does without.
-# No keys, no channels; none of these tells of other machines. INFO is for the check at start.
+# Without CLIENT SETINFO, which Redis 7.0 does not have and redis-py does not need.
+# No keys, no channels; none of these shows other machines. INFO is for the check at start.
 _BASE = (
     "+ping +hello +auth +select +client|setname +multi +exec +discard +watch +unwatch +time +info"
     " +script|load +script|exists +unsubscribe +punsubscribe"
 )
-# Data of one's own. Named one by one: categories such as @write take in FLUSHALL and KEYS.
+# For a machine's own data. Named one by one: categories such as @write include FLUSHALL and KEYS.
 _OWN = (
     "+get +set +setex +mget +del +exists +expire +pexpire +llen +lpush +rpush +brpop +lpop +rpop +sadd +srem"
     " +smembers +zadd +zrem +zrange +zrangebyscore +zrevrangebyscore +hset +hget +hdel +hvals +hkeys +hgetall"
     " +hexists +eval +evalsha"
 )
-# kombu's tables of who listens to broadcasts; one for all processes of a farm.
+# kombu's tables of the listeners of broadcasts; one for all processes of a farm.
 _SHARED_EXCHANGES = ("celery.pidbox", "reply.celery.pidbox", "celeryev")
 _SNAPSHOTS = tuple(f"plotman:host:*:{role}" for role in Role)
 _NOTICES = (*_SNAPSHOTS, "plotman:host:*:alive", "plotman:host:*:orders", "plotman:host:*:moves")
@@ -45,9 +45,12 @@ _RESULTS = "celery-task-meta-*"
 
 
 def user_line(name: str, duties: Iterable[Duty], password_sha256: str) -> str:
-    """The line of an ACL file for one machine, which may have several duties.
+    """Make the line of an ACL file for one machine.
 
-    password_sha256: hex digest; the file never holds the password itself.
+    Args:
+        name: the machine's farm.host, which is its user's name.
+        duties: its duties; their rights add up.
+        password_sha256: hex digest; the file never contains the password itself.
     """
     selectors = dict.fromkeys(
         selector for duty in sorted(set(duties)) for selector in (*_SELECTORS[duty](name),)
@@ -57,7 +60,7 @@ def user_line(name: str, duties: Iterable[Duty], password_sha256: str) -> str:
 
 
 def acl_file(lines: Iterable[str]) -> str:
-    """users.acl. Nobody may do anything without a name and a password; nobody may do everything."""
+    """Make users.acl. Without a name and a password nothing is allowed; no user may do everything."""
     return "\n".join(("user default off resetpass sanitize-payload resetchannels -@all", *lines)) + "\n"
 
 
@@ -66,34 +69,34 @@ def _keys(patterns: Iterable[str], access: str = "") -> str:
 
 
 def _bindings(exchanges: Iterable[str]) -> tuple[str, ...]:
-    """kombu's tables of which queue hangs at which exchange."""
+    """Return the keys of kombu's tables that bind queues to these exchanges."""
     return tuple(
         f"_kombu.{table}.{exchange}" for exchange in exchanges for table in ("binding", "binding_permanent")
     )
 
 
 def _worker(host: str, roles: tuple[Role, ...]) -> Iterator[str]:
-    """What every worker needs: its own queues and notices, and Celery's broadcasts."""
+    """Yield the rights of each worker: its own queues and board keys, and Celery's broadcasts."""
     queues = tuple(queue(role, host) for role in roles)
     unacked = tuple(f"unacked.{host}{end}" for end in ("", ".index", ".mutex"))
     pidboxes = tuple(f"{node(role, host)}.celery.pidbox" for role in roles)
     own = (*queues, *_bindings(queues), *unacked, *pidboxes, f"plotman:host:{host}:*")
     yield f"{_OWN} {_keys(own)}"
-    yield f"+hset {_keys([Keys.HOSTS], 'W')}"  # announce ourselves, and strike nobody off
+    yield f"+hset {_keys([Keys.HOSTS], 'W')}"  # announce itself, and remove no host
     yield f"+xadd {_keys([Keys.EVENTS], 'W')}"
     yield f"+hincrby {_keys([Keys.COUNTS])}"  # how often each thing happened
     yield f"+xread +xrevrange {_keys([Keys.EVENTS], 'R')}"  # what `plotman up` prints
     yield f"+get +mget +set +setex +del +expire +publish +subscribe {_keys([_RESULTS])} &{_RESULTS}"
     shared = (*_bindings(_SHARED_EXCHANGES), "_kombu.binding_deadlines")
     yield f"+sadd +srem +smembers +exists +del +zadd +zrem +zrangebyscore +eval +evalsha {_keys(shared)}"
-    # Hear commands, answer them, tell of tasks; but command nobody.
+    # Receive commands, answer them, publish task events; but send no commands.
     yield "+subscribe +psubscribe &/0.celery.pidbox"  # kombu uses PSUBSCRIBE for it
     yield f"+lpush {_keys(['*.reply.celery.pidbox'], 'W')}"
     yield "+publish &/0.celeryev/*"
 
 
 def _send_to(queues: tuple[str, ...]) -> Iterator[str]:
-    """Push onto others' queues without reading them. kombu declares a queue wherever it sends to it."""
+    """Yield the rights to push onto others' queues, which kombu declares, without reading them."""
     yield f"+lpush +llen {_keys(queues, 'W')}"
     yield f"+sadd +smembers {_keys(_bindings(queues))}"
 
@@ -110,7 +113,7 @@ def _harvester(host: str) -> Iterator[str]:
     yield f"+set +setex +del {_keys([Keys.ticket('*', '*')], 'W')}"
 
 
-def _scheduler(host: str) -> Iterator[str]:  # noqa: ARG001  it speaks for all
+def _scheduler(host: str) -> Iterator[str]:  # noqa: ARG001  its rights are for all hosts
     queues = ("plotter.*", "archive.*", "harvester.*", "plotman.unrouted")
     yield f"+lpush +llen +del +exists {_keys(queues, 'W')}"
     celery = ("_kombu.binding*", "*.celery.pidbox", "celeryev.*", "unacked*", _RESULTS)
@@ -123,7 +126,7 @@ def _scheduler(host: str) -> Iterator[str]:  # noqa: ARG001  it speaks for all
 def _viewer(host: str) -> Iterator[str]:  # noqa: ARG001  a viewer is no host
     notices = (Keys.HOSTS, Keys.EVENTS, Keys.COUNTS, "plotman:beat:*", *_NOTICES, _RESULTS)
     yield f"+get +mget +exists +hkeys +hvals +hgetall +xread +xrevrange +xlen +ttl {_keys(notices, 'R')}"
-    yield f"+llen {_keys(('plotter.*', 'archive.*', 'harvester.*'), 'R')}"  # how long, not what is in them
+    yield f"+llen {_keys(('plotter.*', 'archive.*', 'harvester.*'), 'R')}"  # their length, not their content
 
 
 _SELECTORS = {

@@ -1,4 +1,4 @@
-"""A certificate authority of the farm's own, and the certificate by which machines know its Redis."""
+"""The farm's own certificate authority, and the certificate of its Redis."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CLOCKS_DIFFER = timedelta(days=1)
 
 @dataclass(frozen=True, repr=False)
 class Certificates:
-    """PEM. The authority's key is thrown away: nobody can make another server that the machines trust."""
+    """Certificates as PEM. The authority's key is not kept: it can sign no other server."""
 
     ca: bytes
     server: bytes
@@ -29,14 +29,19 @@ class Certificates:
 
 
 def make(host: str, now: datetime | None = None) -> Certificates:
-    """Certificates for a Redis at `host`, a name or an IP address; they are valid for localhost too.
+    """Make certificates for a Redis at `host`.
 
-    Raises PlotmanError where the library `cryptography` is not installed.
+    Args:
+        host: name or IP address; the certificate is also valid for localhost.
+        now: begin of validity; None: the current time.
+
+    Raises:
+        PlotmanError: the library `cryptography` is not installed.
     """
     try:
         from cryptography.hazmat.primitives import hashes, serialization
         from cryptography.hazmat.primitives.asymmetric import ec
-    except ImportError as error:  # only who makes secrets needs it
+    except ImportError as error:  # an optional dependency, for this verb only
         raise PlotmanError(
             "Certificates need the library cryptography, which is not installed.",
             f"Install it: {pip_install('secrets')} (or write --no-tls, for a farm without encryption).",
@@ -98,7 +103,7 @@ def _server(
 
 
 def _names(host: str) -> list[GeneralName]:
-    """Each name by which the server may be called, once."""
+    """Return each name of the server, once."""
     from cryptography import x509
 
     names: list[GeneralName] = []

@@ -1,4 +1,4 @@
-"""The folder of secrets: only its owner ever reads it, and nothing in it is overwritten unasked."""
+"""The folder of secrets: only its owner may read it, and files are overwritten only on request."""
 
 from __future__ import annotations
 
@@ -19,16 +19,21 @@ _PLAN = "farm.json"
 
 
 class SecretsExist(PlotmanError):
-    """There are secrets already, and nobody said what to do with them."""
+    """The folder has secrets already, and neither --add nor --force is given."""
 
     exit_code = ExitCode.USAGE
 
 
 def create(folder: Path, plan: Plan, duties: Mapping[str, Set[Duty]], force: bool = False) -> list[Path]:
-    """Make everything anew for these machines; the files written. plan: without machines.
+    """Make all secrets for these machines; returns the written files.
 
-    force: replace what is there; machines that are installed already then need their new files.
-    Raises SecretsExist, PlotmanError.
+    Args:
+        plan: without machines.
+        duties: machine -> its duties.
+        force: replace existing secrets; machines that are installed already then need their new files.
+
+    Raises:
+        SecretsExist, PlotmanError.
     """
     if not force and folder.exists() and any(folder.iterdir()):
         raise SecretsExist(
@@ -53,9 +58,9 @@ def create(folder: Path, plan: Plan, duties: Mapping[str, Set[Duty]], force: boo
 
 
 def add(folder: Path, duties: Mapping[str, Set[Duty]]) -> list[Path]:
-    """Add machines, or duties to machines; what is there keeps its passwords. The files written.
+    """Add machines, or duties to machines; known machines keep their passwords. Returns the written files.
 
-    Raises PlotmanError where the folder holds no farm.
+    Raises PlotmanError if the folder has no farm.
     """
     plan = read(folder)
     passwords = {}
@@ -70,7 +75,7 @@ def add(folder: Path, duties: Mapping[str, Set[Duty]]) -> list[Path]:
 
 
 def read(folder: Path) -> Plan:
-    """Whose secrets these are. Raises PlotmanError."""
+    """Read the plan of the farm. Raises PlotmanError."""
     path = folder / _PLAN
     try:
         return Plan.model_validate_json(path.read_bytes())
@@ -102,7 +107,7 @@ def _write_farm(folder: Path, plan: Plan, passwords: Mapping[str, str]) -> list[
         assert machine is not None
         text = texts.machine_yaml(plan, machine, password)
         written.append(_write(folder / "machines" / f"{name}.yaml", text.encode()))
-    # Last: where this stands, everything else does.
+    # Last: if this file exists, all others do.
     _write(folder / _PLAN, (plan.model_dump_json(indent=2) + "\n").encode())
     return written
 
@@ -116,7 +121,7 @@ def _make_private(folder: Path) -> None:
 
 
 def _write(path: Path, content: bytes) -> Path:
-    """Replace as a whole; only its owner may read it, from its first byte on."""
+    """Replace the file as a whole; only its owner may read it, from its first byte on."""
     fresh = path.with_name(path.name + ".new")
     try:
         fresh.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Who is in the farm and where its broker is; kept as farm.json, so that machines can be added."""
+"""The machines of the farm and the address of its broker; kept as farm.json, for --add."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Plan(BaseModel):
     machines: tuple[Machine, ...] = ()
 
     def with_machine(self, machine: Machine) -> Plan:
-        """The machine added, or in the place of the one of its name."""
+        """Return the plan with the machine added, or replaced if its name is known."""
         others = {each.name: each for each in self.machines} | {machine.name: machine}
         return self.model_copy(update={"machines": tuple(others[name] for name in sorted(others))})
 
@@ -53,7 +53,7 @@ class Plan(BaseModel):
         return acl_file(user_line(each.name, each.duties, each.password_sha256) for each in self.machines)
 
     def broker_url(self, name: str, password: str) -> str:
-        """What the machine writes as farm.broker."""
+        """Return the machine's farm.broker."""
         host = f"[{self.broker_host}]" if ":" in self.broker_host else self.broker_host
         place = f"{name}:{password}@{host}:{self.broker_port}/0"
         if not self.tls:
@@ -64,7 +64,7 @@ class Plan(BaseModel):
 def wanted(
     plotters: Iterable[str], harvesters: Iterable[str], schedulers: Iterable[str], viewers: Iterable[str]
 ) -> dict[str, set[Duty]]:
-    """Machine -> its duties. Raises PlotmanError for a name that is none."""
+    """Collect the duties by machine. Raises PlotmanError for an invalid name."""
     found: dict[str, set[Duty]] = {}
     for duty, names in (
         (Duty.PLOTTER, plotters),
@@ -75,7 +75,7 @@ def wanted(
         for name in names:
             if not _NAME.fullmatch(name) or name == "default":
                 raise PlotmanError(
-                    f"{name!r} is no name for a machine.",
+                    f"{name!r} is not a valid name of a machine.",
                     "Use letters, digits, dots, dashes and underscores, and the name of its farm.host.",
                 )
             found.setdefault(name, set()).add(duty)
@@ -83,9 +83,9 @@ def wanted(
 
 
 def address(text: str) -> tuple[str, int]:
-    """(host, port) of HOST, HOST:PORT or [V6]:PORT; 6379 where no port is said. Raises PlotmanError."""
+    """Parse HOST, HOST:PORT or [V6]:PORT as (host, port); default port 6379. Raises PlotmanError."""
     matched = re.fullmatch(r"(?:\[([0-9a-fA-F:]+)\]|([A-Za-z0-9._-]+))(?::(\d+))?", text)
     port = int(matched[3] or 6379) if matched else 0
     if matched is None or not 0 < port < 65536:
-        raise PlotmanError(f"{text!r} is no address.", "Write HOST or HOST:PORT, an IPv6 address in [].")
+        raise PlotmanError(f"{text!r} is not an address.", "Write HOST or HOST:PORT, an IPv6 address in [].")
     return matched[1] or matched[2], port

@@ -1,4 +1,4 @@
-"""Commands that put a farm's secrets where they belong, for the operator to paste. Pure."""
+"""Commands that install a farm's secrets, for the operator to paste. Pure."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _CONF = "/etc/redis/redis.conf"
 def commands(
     folder: Path, plan: Plan, new: Sequence[str], is_here: Callable[[str], bool], added: bool
 ) -> str:
-    """A POSIX shell script, which may also be piped to `sh -e`. It holds no password.
+    """Make a POSIX shell script, which may also be piped to `sh -e`. It contains no password.
 
-    No command in it reads the script's own stdin: ssh would swallow the lines that were pasted after it.
+    No command in it reads the script's own stdin: ssh would consume the lines that were pasted after it.
 
     Args:
         folder: of the secrets; absolute.
         plan: of the whole farm.
-        new: machines that have a file of their own in folder/machines since now.
+        new: machines that just got a file in folder/machines.
         is_here: whether a host is this machine. Files of another are copied by ssh as root.
-        added: the farm was there before, so that its Redis runs already.
+        added: the farm existed before, so that its Redis is running.
     """
     blocks = [f"cd {shlex.quote(str(folder))}", _redis(folder, plan, is_here(plan.broker_host), added)]
     here = [name for name in new if is_here(name)]
@@ -41,7 +41,7 @@ def commands(
 
 
 def _redis(folder: Path, plan: Plan, here: bool, added: bool) -> str:
-    """Lines for the machine of Redis."""
+    """Make the lines for the machine of Redis."""
     if here and Path(plan.server_dir) == folder / "server":
         if added:
             return "# Redis: restart it, so that it reads the new users. Clients reconnect by themselves."
@@ -92,7 +92,7 @@ def _machines_there(plan: Plan, names: Sequence[str]) -> str:
 
 
 def _wrapped(start: str, words: Sequence[str], end: str) -> list[str]:
-    """One shell command over as many lines as it needs."""
+    """Split one shell command over several lines."""
     lines = [start]
     for word in words:
         if len(lines[-1]) + len(word) + len(end) + 3 > _WIDTH:

@@ -1,4 +1,4 @@
-"""Files to install: Redis' configuration, and each machine's plotman.yaml. Pure."""
+"""Files to install: the configuration of Redis, and each machine's plotman.yaml. Pure."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from plotman.control.secrets.plan import Machine, Plan
 
 
 def redis_conf(plan: Plan) -> str:
-    """For Redis 7.0 or newer, or Valkey: `redis-server FILE`, or an `include FILE` at the end of your own.
+    """Make the configuration for Redis 7.0 or newer, or Valkey: a file of its own, or included by another.
 
-    TLS: plain connections are off. Users: see acl.py. Persistence: an append-only file, so that messages and
-    results outlive a restart. plotman does not depend on it: the machines hold the truth.
+    With TLS, plain connections are off. Users: see acl.py. An append-only file keeps messages and results
+    over a restart; plotman does not depend on it, since the machines have the truth.
     """
     folder = plan.server_dir
     loopback = plan.broker_host in ("127.0.0.1", "localhost", "::1")
@@ -44,7 +44,7 @@ def redis_conf(plan: Plan) -> str:
 
 
 def machine_yaml(plan: Plan, machine: Machine, password: str) -> str:
-    """A plotman.yaml with the section `farm` of one machine. Holds its password."""
+    """Make a plotman.yaml with the section `farm` of one machine. It contains the machine's password."""
     lines = [
         f"# {machine.name}: {', '.join(machine.duties)}. Holds a password: chmod 600.",
         "version: [2]",
@@ -58,6 +58,6 @@ def machine_yaml(plan: Plan, machine: Machine, password: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Fit for redis.conf and for YAML."""
+    """Quote a text for redis.conf and for YAML."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

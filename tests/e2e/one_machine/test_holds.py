@@ -26,7 +26,7 @@ def test_pauses_and_drains_hold_also_after_killed_workers_until_they_are_lifted(
     said(farm, "pause", "archiving", "--reason", "the network is needed")
     status = farm.run("status").stdout
     assert f"{tmp}/1 is drained: new cable (" in status, status
-    assert "begins no more transfers: the network is needed (" in status
+    assert "archiving is paused: the network is needed (" in status
     said(farm, "pause", "plotting", "--after", "1")
     ended = eventually(lambda: farm.events("plot-done"), "the plot is made", 60)[0]
     eventually(lambda: farm.status_of(ended.task_id) == "SUCCESS", "its result is stored")

@@ -106,7 +106,7 @@ def test_a_new_beat_strikes_what_an_earlier_one_said_and_counts_the_plots_of_who
     eventually(lambda: left.moves(["p1", "p2"]).keys() == {"p2"}, "a move leaves the board with its plot")
 
 
-def test_where_no_beat_decides_whoever_asks_why_is_told_the_same(left: Board) -> None:
+def test_where_no_beat_decides_requester_why_is_told_the_same(left: Board) -> None:
     waits = picture(left, FarmLimits(max_jobs=1)).waits
     assert [(wait.host, wait.reason) for wait in waits] == [
         ("p1", "farm max jobs 1/1 (1 of them on p2, which is silent)")

@@ -17,8 +17,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from common.store import Board
-from plotman.metrics.collector import as_text
-from plotman.metrics.serve import CannotListen, serving
+from plotman.metrics.collector import CannotListen, as_text, serving
 from tests.support.full_farm import ID, put_up
 from tests.support.installed import from_wheel
 from tests.support.lacking import lacking

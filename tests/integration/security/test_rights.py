@@ -228,7 +228,7 @@ def test_a_viewer_is_told_why_and_that_it_may_not_kill_or_pause(secured: Secured
     for words in (("kill", "-f", showcase.plot_id(1)[:8]), ("pause", "plotting", "--host", "p10")):
         refused = typed(*words)
         assert (refused.returncode, refused.stdout) == (4, ""), words
-        assert "The user of farm.broker may not order p10." in refused.stderr, words
+        assert "The user of farm.broker may not send orders to p10." in refused.stderr, words
         assert len(refused.stderr.splitlines()) == 1, refused.stderr
     with secured.admin() as admin:
         assert admin.llen("plotter.p10") == 0

@@ -1,4 +1,4 @@
-"""`plotman forget`, as a person runs it, on a board of which one machine is gone for good."""
+"""`plotman forget`, as a person runs it, on a board of which one machine is lost for good."""
 
 from __future__ import annotations
 
@@ -95,11 +95,11 @@ def test_what_is_forgotten_with_a_host_is_shown_and_a_no_leaves_all_as_it_was(
     refused = plotman("forget", "p2", typed="n")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert re.sub(r"2h \d+m", "2h 0m", refused.stderr).splitlines() == [
-        "p2: plotter, last word 2h 0m ago; archiver, last word 2h 0m ago; harvester, last word 2h 0m ago",
-        "  1 plot in the making may still run there and count for farm.max_jobs; forgotten they do not, and "
-        "others may start in their place",
+        "p2: plotter, last seen 2h 0m ago; archiver, last seen 2h 0m ago; harvester, last seen 2h 0m ago",
+        "  1 plot may still run there and count for farm.max_jobs; after this, others may start in "
+        "their place",
         "  1 plot of it on the way to a drive",
-        "  1 plot of p1 may be on its drives, and no other harvester takes it before `plotman resend`",
+        "  1 plot of p1 may be on its drives, and no other harvester gets it before `plotman resend`",
         "  2 messages for it, to be deleted",
         "Forget p2? [y/N]: Nothing was done.",
     ]
@@ -122,7 +122,7 @@ def test_a_host_is_forgotten_its_plots_count_no_more_and_it_comes_back_by_itself
     for verb in ("status", "dirs"):
         assert "p2" not in plotman(verb).stdout
     ((_, event),) = left.newest_events(10)
-    assert (event.kind, event.host, "p2 is forgotten, says " in event.text) == ("steered", "desk", True)
+    assert (event.kind, event.host, "p2 is forgotten, by " in event.text) == ("steered", "desk", True)
 
     left.put_snapshot(Role.PLOTTER, showcase.plotter("p2", at=datetime.now(UTC)))
     assert hosts(left) == {"p1", "p2"}
@@ -142,7 +142,7 @@ def test_a_host_whose_last_word_is_gone_too_is_struck_off(
     with redis.Redis.from_url(broker_url) as client:
         client.delete(*(Keys.snapshot(role, "p2") for role in Role))
     done = plotman("forget", "p2", typed="y")
-    assert "p2: plotter, last word more than a month ago" in done.stderr
+    assert "p2: plotter, last seen more than a month ago" in done.stderr
     assert (done.returncode, hosts(left)) == (0, {"p1"})
 
 
@@ -154,5 +154,5 @@ def test_who_is_alive_or_not_known_is_not_forgotten(left: Board, plotman: Plotma
     for host, role in (("p1", "plotter"), ("p2", "archiver")):
         alive = plotman("forget", host, "-y")
         assert (alive.returncode, alive.stdout) == (1, "")
-        assert f"{host} is not gone: its {role} told of itself" in alive.stderr
+        assert f"{host} is not lost: its {role} was seen" in alive.stderr
     assert hosts(left) == {"p1", "p2"}

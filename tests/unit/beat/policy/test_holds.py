@@ -139,4 +139,4 @@ def test_drives_drained_by_a_person_count_as_those_drained_by_plotman_yaml() -> 
     drained: list[Drive] = [drive(path=f"/farm/{n}", use=DriveUse.DRAINING, drained=HOLD) for n in (1, 2)]
     ordered, waits = plan_moves(keeper(plot()), archiver(), (), farm(h1=drained), T)
     assert not ordered
-    assert "no drive of h1 takes new ones (2 draining)" in reasons(waits)[0]
+    assert "no drive of h1 accepts new plots (2 draining)" in reasons(waits)[0]

@@ -1,4 +1,4 @@
-"""No rule says no without telling what can be done about it."""
+"""Each rule that stops something has a remedy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import beat.policy
-from beat.policy.remedies import REMEDIES, cure
+from beat.policy.remedies import REMEDIES, remedy
 from common.model.snapshot import PlotState
 
 _ROLES = ("tmp", "tmp2", "dst")
@@ -46,19 +46,19 @@ def names(value: ast.expr, path: Path) -> list[str]:
     pytest.fail(f"{path.name}: teach this test to read the rule's name {text}")
 
 
-def test_every_rule_has_a_cure() -> None:
+def test_every_rule_has_a_remedy() -> None:
     known = rules()
     assert {"stagger", "tmp room", "dst state", "drives", "target", "refused", "windows"} <= known
     assert sorted(known - REMEDIES.keys()) == []
 
 
 @pytest.mark.parametrize("rule", REMEDIES)
-def test_a_cure_is_one_sentence_or_two_that_name_the_host(rule: str) -> None:
-    text = cure(rule, "plotter1")
+def test_a_remedy_is_one_sentence_or_two_that_name_the_host(rule: str) -> None:
+    text = remedy(rule, "plotter1")
     assert text.endswith((".", "each.", "lines."))
     assert "{" not in text
     assert "\n" not in text
 
 
-def test_of_an_unknown_rule_nothing_is_said() -> None:
-    assert cure("a newer beat's", "h") == ""
+def test_of_an_unknown_rule_there_is_no_remedy() -> None:
+    assert remedy("a newer beat's", "h") == ""

@@ -35,7 +35,7 @@ def test_as_many_plots_start_as_tmp_has_room_for(free_gb: int, plots: int) -> No
 
 def test_what_running_jobs_will_still_take_is_spoken_for() -> None:
     snapshot = plotter(roomy(290), jobs=(job(tmp_to_come_bytes=40 * GB),))
-    assert against(snapshot) == ["tmp room: needs 256.0 GB, 290.0 GB free of which 40.0 GB are spoken for"]
+    assert against(snapshot) == ["tmp room: needs 256.0 GB, 290.0 GB free, 40.0 GB of it for running plots"]
     assert started(plotter(roomy(296), jobs=(job(tmp_to_come_bytes=40 * GB),))) == 1
 
 
@@ -101,7 +101,7 @@ def test_room_on_tmp2_is_shared_by_all_tmp_directories() -> None:
     starts, waits = plan_starts(snapshot, (), T)
     assert [(start.tmp, start.tmp2) for start in starts] == [("/tmp2", "/ssd"), ("/tmp1", "/ssd")]
     assert reasons(waits) == [
-        "tmp2 room: needs 110.0 GB, 250.0 GB free of which 250.0 GB are spoken for in /ssd"
+        "tmp2 room: needs 110.0 GB, 250.0 GB free, 250.0 GB of it for running plots in /ssd"
     ]
 
 
@@ -133,7 +133,7 @@ def test_dst_has_room_for_every_plot_in_the_making() -> None:
     full = directory("/dst1", 4 * 108 - 1)
     snapshot = plotter(roomy(9000), jobs=in_the_making, dst_dirs=(full,), plots=(plot("a"), plot("b")))
     assert against(snapshot) == [
-        "dst room: needs 108.0 GB, 431.0 GB free of which 324.0 GB are spoken for in /dst1; "
+        "dst room: needs 108.0 GB, 431.0 GB free, 324.0 GB of it for running plots in /dst1; "
         "2 finished plots are not archived yet"
     ]
     fits = plotter(roomy(9000), jobs=in_the_making, dst_dirs=(directory("/dst1", 4 * 108),))

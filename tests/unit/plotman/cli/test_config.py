@@ -78,7 +78,7 @@ def test_check_of_a_good_file_says_nothing_on_stdout(file: Path, tmp_path: Path)
     file.write_text(good(tmp_path))
     result = run("check")
     assert (result.exit_code, result.stdout) == (ExitCode.OK, "")
-    assert result.stderr == f"{file}: all is well.\n"
+    assert result.stderr == f"{file}: no problems.\n"
 
 
 def test_check_of_five_mistakes_prints_five_lines_each_with_its_cure(file: Path, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import pytest
 from common.model.phase import Phase
 from common.model.snapshot import FinishedPlot, PlotState, Wait
 from plotman.cli.draw import draw
+from plotman.cli.plots import details_lines, doomed_lines, files_lines, killed_lines
 from plotman.control.farm import FarmState
 from plotman.control.queries import reports, tables
-from plotman.control.queries.plot_lines import details_lines, doomed_lines, files_lines, killed_lines
 from plotman.control.queries.schedule import dsched_json, dsched_table
 from plotman.control.selectors import PlotSelection
 from tests.support.golden import golden, golden_json

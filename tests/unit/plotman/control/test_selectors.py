@@ -75,9 +75,9 @@ def test_what_names_several_plots_lists_them_with_host_tmp_and_phase() -> None:
     ("handle", "host", "cure"),
     [
         ("6b4f", None, "Nearest: 6b4e7375 on p1, 6b4e9999 on p1."),
-        ("ffff", None, "`plotman status` shows the plots in the making."),
-        ("", None, "`plotman status` shows the plots in the making."),
-        ("6b4e7", "p2", "`plotman status` shows the plots in the making."),
+        ("ffff", None, "`plotman status` shows all running plots."),
+        ("", None, "`plotman status` shows all running plots."),
+        ("6b4e7", "p2", "`plotman status` shows all running plots."),
         ("all", "p3", "Plotters: p1, p2."),
     ],
 )

@@ -18,8 +18,11 @@ from tests.unit.plotman.notifications.test_edges import IDLE, IDLE_S, T, farm
     ("waits", "why"),
     [
         (None, "no scheduler decides. "),
-        (Waits(beat="b", at=T - timedelta(hours=2)), "no scheduler decides; the last one did 2h 0m ago. "),
-        (Waits(beat="b", at=T), "nothing is known"),
+        (
+            Waits(beat="b", at=T - timedelta(hours=2)),
+            "no scheduler decides; the last decision was 2h 0m ago. ",
+        ),
+        (Waits(beat="b", at=T), "no reason is known"),
         (
             Waits(
                 beat="b",
@@ -36,7 +39,7 @@ from tests.unit.plotman.notifications.test_edges import IDLE, IDLE_S, T, farm
 def test_an_idle_farm_says_why(waits: Waits | None, why: str) -> None:
     seen = farm(**IDLE, waits=waits, at=T, leader=None)
     [idle] = [one for one in conditions(seen, frozenset(), IDLE_S) if one.kind == "farm-idle"]
-    assert idle.text.startswith("no plot has been in the making for 1h 0m: ")
+    assert idle.text.startswith("no plot has run for 1h 0m: ")
     assert idle.text.split(": ", 1)[1].startswith(why)
 
 

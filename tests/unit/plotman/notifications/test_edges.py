@@ -12,7 +12,7 @@ from common.model.snapshot import Directory, DirState, Drive, DriveUse, Failures
 from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.notifications.conditions import conditions, nodes
-from plotman.notifications.edges import Tracked, follow
+from plotman.notifications.edges import Tracked, find_edges
 from tests.support.full_farm import ago, drive, harvester, job, plotter
 
 T = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -42,7 +42,7 @@ class Watch:
         """What is told: `kind`, `-kind` where it is over."""
         now = T + timedelta(seconds=at_s)
         alive = {name for name, lives in nodes(seen).items() if lives}
-        edges = follow(self.tracked, conditions(seen, self.known, IDLE_S), alive, now)
+        edges = find_edges(self.tracked, conditions(seen, self.known, IDLE_S), alive, now)
         self.known |= alive
         self.tracked = {
             what: one.model_copy(update={"occurrence": "x"})
@@ -272,7 +272,7 @@ def test_what_is_told_when(looks: Looks) -> None:
 def test_what_another_notifier_raised_is_cleared_by_one_that_never_saw_it_wrong() -> None:
     raised = {"drive-lost h /farm/1": "their occurrence"}
     alive = {"plotter@p", "harvester@h"}
-    first = follow({}, conditions(OK, frozenset(), IDLE_S), alive, T, raised)
-    second = follow(first.tracked, conditions(OK, frozenset(), IDLE_S), alive, T + timedelta(seconds=20))
+    first = find_edges({}, conditions(OK, frozenset(), IDLE_S), alive, T, raised)
+    second = find_edges(first.tracked, conditions(OK, frozenset(), IDLE_S), alive, T + timedelta(seconds=20))
     assert first.cleared == ()
     assert [(what, occurrence) for what, occurrence, _ in second.cleared] == [*raised.items()]

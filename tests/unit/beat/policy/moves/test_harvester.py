@@ -29,20 +29,20 @@ ONE = farm(h1=[drive()])
 
 NO_HARVESTER = [
     # harvesters that live, what the plotter allows; the reason
-    ({}, (), "no harvester is known: start one with `plotman up` on a machine with drives"),
-    (farm(h9=[drive()]), ("h1", "h2"), "no harvester of h1, h2 is there"),
+    ({}, (), "no harvester is running: start one with `plotman up` on a machine with drives"),
+    (farm(h9=[drive()]), ("h1", "h2"), "no harvester of h1, h2 is running"),
     (farm(h1=[drive(0.002)]), (), "plot needs 4.1 MB; largest free drive of h1 has 2.0 MB"),
     (
         farm(h1=[drive(0.001)], h2=[drive(0.0005), drive(0.002)]),
         (),
-        "plot needs 4.1 MB; largest free drive of h2 has 2.0 MB, the roomiest of 2 harvesters",
+        "plot needs 4.1 MB; largest free drive of h2 has 2.0 MB, the most of 2 harvesters",
     ),
     (farm(h1=[drive(None)]), (), "plot needs 4.1 MB; free space of the drives of h1 is not known"),
     (farm(h1=[drive(state="hanging")]), (), "plot needs 4.1 MB; free space of the drives of h1 is not known"),
     (
         farm(h1=[drive(use="draining"), drive(use="draining"), drive(None, use="disabled"), drive(None)]),
         (),
-        "plot needs 4.1 MB; no drive of h1 takes new ones (1 active, 1 disabled, 2 draining)",
+        "plot needs 4.1 MB; no drive of h1 accepts new plots (1 active, 1 disabled, 2 draining)",
     ),
     (farm(h1=[]), (), "plot needs 4.1 MB; h1 has no drives"),
     (farm(h1=[], h2=[]), (), "plot needs 4.1 MB; none of h1, h2 has drives"),
@@ -136,7 +136,7 @@ def test_a_drive_takes_as_many_plots_at_once_as_its_harvester_says() -> None:
     assert not planned
     assert reasons(waits) == [
         "plot needs 108.0 GB; largest free drive of h1 has 9.0 TB, "
-        "but each with room takes 1 at a time; 1 are on their way"
+        "but a drive receives at most 1 plot at a time; on the way: 1"
     ]
 
 
@@ -219,7 +219,7 @@ def test_a_harvester_that_may_have_the_whole_plot_is_not_passed_over(step: MoveS
 def test_while_the_harvester_with_the_copy_is_away_there_is_no_second_copy() -> None:
     failed = move(harvester="h2", step=MoveStep.RELEASE, attempts=1, retry_at=at(0))
     assert against(keeper(plot("a")), ONE, failed) == [
-        "harvester h2, which may have this plot already, is not there"
+        "harvester h2, which may have this plot already, is silent"
     ]
 
 
@@ -232,7 +232,7 @@ def test_a_plot_goes_to_the_harvester_that_has_all_its_bytes_though_no_record_sa
     records = [former] if former else []
     full = farm(h1=[drive(9000)], h2=[drive(0)])
     assert sent(copied, full, *records) == [("/dst1/a.plot", "h2")]
-    assert against(copied, ONE, *records) == ["harvester h2, which may have this plot already, is not there"]
+    assert against(copied, ONE, *records) == ["harvester h2, which may have this plot already, is silent"]
 
 
 def test_it_goes_elsewhere_once_that_harvester_has_looked_and_has_no_copy() -> None:

@@ -74,8 +74,8 @@ def test_while_a_plot_is_taken_in_the_next_is_sent_to_another_drive(step: MoveSt
     snapshot, taken_in = keeper(plot("a"), plot("b")), move("/dst1/a.plot", step=step)
     assert sent(snapshot, farm(h1=[drive(incoming=1), drive()]), taken_in) == [("/dst1/b.plot", "h1")]
     assert against(snapshot, farm(h1=[drive(incoming=1)]), taken_in) == [
-        "plot needs 108.0 GB; largest free drive of h1 has 10.0 TB, but each with room takes 1 at a time; "
-        "1 are on their way"
+        "plot needs 108.0 GB; largest free drive of h1 has 10.0 TB, but a drive receives at most "
+        "1 plot at a time; on the way: 1"
     ]
 
 
@@ -110,7 +110,7 @@ def test_after_its_pause_a_failed_move_is_tried_again_with_its_count() -> None:
 def test_without_an_archiver_no_room_is_reserved() -> None:
     planned, waits = plan_moves(keeper(plot("a")), None, (), ONE, T)
     assert not planned
-    assert reasons(waits) == ["archiver@p1 is not there: `plotman up` on p1 starts it"]
+    assert reasons(waits) == ["archiver@p1 is not running: `plotman up` on p1 starts it"]
 
 
 def test_a_host_moves_as_many_plots_at_once_as_it_says() -> None:

@@ -7,8 +7,7 @@ import random
 
 import pytest
 
-from beat.policy.moves.moves import by_priority
-from beat.policy.moves.priority import archive_priority
+from beat.policy.moves.priority import archive_priority, by_priority
 from tests.unit.beat.builders import GB, at, directory, job, keeper, plot
 
 ROWS = [

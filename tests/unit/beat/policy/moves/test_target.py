@@ -33,7 +33,7 @@ def plan(
         {each.host: each for each in (mine, *others)}, {"p1": list(moves), **(their_moves or {})}, T
     )
     snapshot = keeper(finished or plot("a"))
-    return plan_moves(snapshot, mine, moves, farm(h1=[drive()]), T, places=places)
+    return plan_moves(snapshot, mine, moves, farm(h1=[drive()]), T, target_capacity=places)
 
 
 def sending(host: str, place: str, sent_gb: float = 0) -> ArchiverSnapshot:
@@ -88,7 +88,7 @@ def test_two_plotters_do_not_choose_a_folder_of_one_place_at_the_same_time() -> 
     archivers = {host: archiver(host, target=target()) for host in ("p1", "p2")}
     first = decided({each.host: each for each in both}, archivers, {}, {}, {}, T)
     assert [each.host for each in first.moves] == ["p1"]
-    assert "p1 is just choosing a folder of target nas" in reasons(first.waits)
+    assert "p1 is choosing a folder of target nas now" in reasons(first.waits)
 
     choosing = {"p1": [move(harvester="target nas", step=MoveStep.TRANSFER)]}
     again = decided({"p2": both[1]}, archivers, {}, {}, choosing, T)
@@ -145,9 +145,7 @@ def test_while_a_transfer_goes_to_a_folder_not_known_no_other_plotter_is_sent_to
     restarted = archiver("p2", target=target(elsewhere="rsync (pid 7)"))
     ordered, waits = plan(target(), others=(restarted,))
     assert not ordered
-    assert reasons(waits) == [
-        "rsync (pid 7) of p2 still sends to a folder of target nas, which one is not known"
-    ]
+    assert reasons(waits) == ["rsync (pid 7) of p2 still sends to an unknown folder of target nas"]
     another = archiver("p2", target=target(place="another place", elsewhere="rsync (pid 7)"))
     assert plan(target(), others=(another,))[0]
 
@@ -171,7 +169,7 @@ def test_until_another_plotter_tells_the_folder_of_its_transfer_it_is_waited_for
     idle = archiver("p2", target=target())
     ordered, waits = plan(target(), others=(idle,), their_moves={"p2": [record]})
     assert (not ordered) == waits_for_it
-    assert reasons(waits) == (["p2 is just choosing a folder of target nas"] if waits_for_it else [])
+    assert reasons(waits) == (["p2 is choosing a folder of target nas now"] if waits_for_it else [])
 
 
 def test_a_plotter_does_not_wait_for_its_own_last_transfer() -> None:

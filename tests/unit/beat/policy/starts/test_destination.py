@@ -76,7 +76,7 @@ def test_with_no_dst_at_all_the_reason_tells_of_each() -> None:
     assert not starts
     assert [(wait.rule, wait.subject) for wait in waits] == [("dst room", "/tmp1")]
     assert reasons(waits) == [
-        "dst room: needs 108.0 GB, 50.0 GB free in /dst3, the roomiest of 2; "
+        "dst room: needs 108.0 GB, 50.0 GB free in /dst3, the most of 2 directories; "
         "/dst1: not mounted; /dst4: read-only"
     ]
 

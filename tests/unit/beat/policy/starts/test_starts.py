@@ -55,17 +55,17 @@ HOST = [
     ({"jobs": (job("/other", age_s=1800),), "global_stagger_s": 1800}, None),
     ({"jobs": (job(age_s=9000), job(age_s=5)), "global_stagger_s": 6}, "stagger 5s/6s"),
     ({"jobs": (job(age_s=-400),), "global_stagger_s": 30}, "stagger 0s/30s"),
-    # The host's clock is 400 s ahead of ours: its job is 20 s old all the same.
+    # The host's clock is 400 s ahead of ours: its job is 20 s old.
     ({"jobs": (job(age_s=-380),), "at": at(400), "global_stagger_s": 30}, "stagger 20s/30s"),
     ({"jobs": (job("/other"),) * 4, "global_max_jobs": 4}, "max jobs 4/4"),
     ({"jobs": (job("/other"),) * 3, "global_max_jobs": 4}, None),
     ({"jobs": (job("/other", ours=False),), "global_max_jobs": 1}, "max jobs 1/1"),
     ({"plotting": False, "pause_reason": "maintenance"}, "maintenance"),
     ({"plotting": False, "global_max_jobs": 0}, "plotting is paused"),
-    ({"starts_left": 0}, "ordered 0 of the 0 plots that may still start"),
+    ({"starts_left": 0}, "draining: ordered 0 of the last 0 plots"),
     (
         {"failures": Failures(consecutive=3, last_at=at(-9999), last_reason="exit 1")},
-        "3 plotters in a row died at once (last: exit 1); none is started until "
+        "3 plotters in a row died at once (last: exit 1); plotting is stopped until "
         "`plotman unpause plotting --host p1`",
     ),
     (
@@ -81,11 +81,11 @@ HOST = [
     (
         {"failures": Failures(consecutive=1)},
         "1 of 3 plotters in a row died at once; when is not known: "
-        "`plotman unpause plotting --host p1` goes on",
+        "`plotman unpause plotting --host p1` continues",
     ),
     (
         {"failures": Failures(consecutive=1, last_at=at(-60)), "jobs": (job("/other", proven=False),)},
-        "1 of 3 plotters in a row died at once; 1 on trial, the next when it is seen to plot",
+        "1 of 3 plotters in a row died at once; 1 on trial, the next starts when it has begun to plot",
     ),
     # Not ours, so never on trial; ours, and seen to plot.
     (
@@ -120,11 +120,11 @@ def test_rules_for_the_host_as_a_whole(host: dict[str, Any], against: str | None
         ({"plotting": False}, None),
     ],
 )
-def test_a_wait_that_time_alone_cures_says_until_when(host: dict[str, Any], until: Any) -> None:
+def test_a_wait_that_time_alone_ends_says_until_when(host: dict[str, Any], until: Any) -> None:
     assert [wait.until for wait in waits(plotter(**host))] == [until]
 
 
-def test_a_host_tells_all_that_stands_against_it_at_once() -> None:
+def test_a_host_names_all_rules_that_stop_it_at_once() -> None:
     snapshot = plotter(
         tmp_dir("/tmp1", stagger_limit=1),
         tmp_dir("/tmp2"),
@@ -184,7 +184,7 @@ def test_rules_for_a_tmp_directory(
         assert [(wait.subject, wait.reason) for wait in found] == [("/tmp1", against)]
 
 
-def test_a_job_that_uses_nobody_knows_which_tmp_counts_in_each() -> None:
+def test_a_job_without_a_known_tmp_counts_in_each() -> None:
     snapshot = plotter(tmp_dir("/tmp1"), tmp_dir("/tmp2"), jobs=(job(tmp=None, phase=None),))
     assert rules(waits(snapshot)) == [("tmp phase", "/tmp1"), ("tmp phase", "/tmp2")]
 
@@ -232,8 +232,8 @@ ORDERS = [
     # an order that was sent; whether /tmp1 gets another
     (order(), False),
     (order(expires_at=at(0)), True),  # expired
-    (order(turn="a:6"), True),  # its turn has passed
-    (order(turn="b:7"), True),  # of the host's former life
+    (order(turn="a:6"), True),  # its start token has passed
+    (order(turn="b:7"), True),  # of the host's former incarnation
     (order(turn="a:8"), False),  # due after another that is not here any more
     (order("/tmp2"), True),
 ]
@@ -244,7 +244,7 @@ def test_an_order_counts_as_a_job_until_it_is_void(pending: Any, another: bool) 
     assert tmps(plotter(), pending) == (["/tmp1"] if another else [])
 
 
-def test_an_order_that_is_seen_running_counts_once_whatever_its_turn() -> None:
+def test_an_order_that_is_seen_running_counts_once_at_any_start_token() -> None:
     snapshot = plotter(jobs=(job("/tmp1", "2:1", task_id="order a:7"),), global_max_jobs=2)
     assert tmps(snapshot, order(turn="a:7")) == ["/tmp1"]
 
@@ -255,7 +255,7 @@ def test_an_order_counts_for_the_stagger_from_when_it_was_sent() -> None:
     assert tmps(snapshot, order("/tmp1", sent_s=-10)) == ["/tmp2"]
 
 
-def test_new_orders_take_the_turns_that_pending_ones_leave() -> None:
+def test_new_orders_take_the_start_tokens_that_pending_ones_leave() -> None:
     snapshot = plotter(tmp_dir("/tmp1"), tmp_dir("/tmp2"), tmp_dir("/tmp3"))
     starts, _ = plan_starts(snapshot, [order("/tmp2", "a:8")], T)
     assert [(start.tmp, start.start_token) for start in starts] == [("/tmp1", "a:7"), ("/tmp3", "a:9")]
@@ -268,11 +268,11 @@ def test_deciding_again_with_what_was_ordered_gives_no_more_and_the_same_reasons
     assert plan_starts(snapshot, as_orders(starts, T), T) == ((), found)
 
 
-def test_tmp2_stands_against_the_whole_host() -> None:
+def test_tmp2_stops_the_whole_host() -> None:
     broken = plotter(tmp2=directory("/ssd", state="not mounted"))
     assert [(wait.subject, wait.reason) for wait in waits(broken)] == [(None, "tmp2 /ssd: not mounted")]
 
 
 def test_a_host_without_tmp_directories_says_so() -> None:
     snapshot = plotter().model_copy(update={"tmp_dirs": ()})
-    assert reasons(waits(snapshot)) == ["no tmp directory is configured: name one under directories.tmp"]
+    assert reasons(waits(snapshot)) == ["no tmp directory is configured: add one to directories.tmp"]

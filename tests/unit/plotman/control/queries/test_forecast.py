@@ -57,12 +57,12 @@ def sent(tib_in_all: float, ago: timedelta) -> Tally:
             7.0,
             "1 drive with 8.00 TiB free:",
         ),
-        ((drive(7), drive(None)), sent(7, timedelta(days=9)), 7.0, "(1 more does not tell)"),
+        ((drive(7), drive(None)), sent(7, timedelta(days=9)), 7.0, "(not known of 1 more)"),
         ((drive(8),), sent(0, timedelta(days=30)), None, "nothing was archived in the last 7 days"),
-        ((drive(8),), sent(1, timedelta(minutes=9)), None, "too little was archived yet to tell"),
-        ((drive(8),), None, None, "too little was archived yet to tell"),
+        ((drive(8),), sent(1, timedelta(minutes=9)), None, "plots were archived for less than an hour"),
+        ((drive(8),), None, None, "plots were archived for less than an hour"),
         ((), sent(1, timedelta(days=9)), None, "no drive takes plots"),
-        ((drive(None),), sent(1, timedelta(days=9)), None, "no drive tells its free space"),
+        ((drive(None),), sent(1, timedelta(days=9)), None, "the free space of the drives is not known"),
     ],
 )
 def test_days_until_the_drives_are_full(

@@ -45,8 +45,8 @@ def why(
 def test_it_says_which_plot_it_is_and_how_to_call_it_and_advises_to_keep_it(archiving: bool) -> None:
     answer = why({"h1": PlotsFound()}, archiving=archiving)
     assert answer.text == f"{REASON}; no drive of a harvester has it"
-    assert "Rename it" in answer.cure
-    assert "keep it" in answer.cure
+    assert "Rename it" in answer.remedy
+    assert "keep it" in answer.remedy
 
 
 def test_it_says_where_the_plot_is_already() -> None:

@@ -13,8 +13,8 @@ from plotman.control.farm import FarmState, narrowed
 from plotman.control.queries import reports, scheduler_status, tables
 from plotman.dashboard import headline, panes
 from plotman.flower import sections
+from plotman.metrics.plots import decisions
 from plotman.metrics.reading import MetricsReading
-from plotman.metrics.work import decisions
 from tests.support import showcase
 
 REASON = "stagger 1623s/1800s"
@@ -56,7 +56,7 @@ def test_that_nobody_decides_is_said_when_it_is_no_restart(farm: FarmState, miss
 def test_all_who_look_are_told_first_that_nobody_decides_and_since_when() -> None:
     farm = told_ago(840)
     note = (
-        "no scheduler decides; the last one did 14m 0s ago. Nothing new starts or moves. "
+        "no scheduler decides; the last decision was 14m 0s ago. Nothing new starts or moves. "
         "Start `plotman up` on the machine with farm.scheduler: true."
     )
     assert reports.notes(farm)[0] == note

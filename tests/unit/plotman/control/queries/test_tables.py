@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from beat.policy.moves.priority import priorities
 from common.model.pending import MoveStep, PendingMove
 from common.model.phase import Phase
 from common.model.snapshot import Failures, FinishedPlot, Hold, PlotState, Wait, Waits
@@ -20,7 +22,7 @@ def cells(table: tables.PlainTable, row: int = 0) -> dict[str, str]:
     return dict(zip(table.columns, table.rows[row], strict=True))
 
 
-def test_a_job_has_the_columns_of_0_5_3_with_host_percent_and_eta() -> None:
+def test_a_job_has_all_facts_of_0_5_3_and_host_percent_and_eta() -> None:
     shown = cells(tables.jobs_table(farm(plotter())))
     assert shown == {
         "plot id": "6b4e7375",
@@ -29,17 +31,17 @@ def test_a_job_has_the_columns_of_0_5_3_with_host_percent_and_eta() -> None:
         "k": "32",
         "tmp": "/mnt/tmp/00",
         "dst": "/mnt/dst/00",
-        "wall": "1h 23m",
+        "elapsed": "1h 23m",
         "phase": "2:3",
         "%": "43",
         "ETA": "1h 23m",
         "tmp size": "120.5 GB",
         "pid": "4711",
-        "stat": "RUN",
-        "mem": "4.0 GB",
-        "user": "1h 1m",
-        "sys": "0s",
-        "io": "0s",
+        "process": "RUN",
+        "memory": "4.0 GB",
+        "CPU user": "1h 1m",
+        "CPU sys": "0s",
+        "I/O wait": "0s",
     }
 
 
@@ -89,8 +91,8 @@ def test_a_tmp_dir_says_why_it_takes_nothing_and_one_that_could_is_ready() -> No
     )
     rows = tables.tmp_table(farm(plotter(), (wait,))).rows
     assert rows == (
-        ("plotter1", "/mnt/tmp/00", "--", "1000.0", "2:3", "tmp phase: 1 of 1 job before 2:1"),
-        ("plotter1", "/mnt/tmp/01", "OK", "1000.0", "", ""),
+        ("plotter1", "/mnt/tmp/00", "--", "1.0 TB", "2:3", "tmp phase: 1 of 1 job before 2:1"),
+        ("plotter1", "/mnt/tmp/01", "OK", "1.0 TB", "", ""),
     )
 
 
@@ -99,17 +101,47 @@ def test_a_dst_dir_shows_its_archive_priority_by_the_rule_of_0_5_3() -> None:
     advanced = JOB.model_copy(update={"phase": Phase(3, 5)})
     shown = cells(tables.dst_table(farm(plotter(jobs=(advanced,), plots=(plot,)))))
     # 50, less 8 for a job at 3:5, plus 1 + 4 for 600 GB free, plus one plot
-    assert (shown["plots"], shown["GBfree"], shown["inbnd phases"], shown["pri"]) == (
+    assert (shown["plots"], shown["free"], shown["incoming"], shown["priority"]) == (
         "1",
-        "600.0",
+        "600.0 GB",
         "3:5",
         "48",
     )
 
 
+def test_the_shown_priority_is_the_one_that_beat_uses_and_counts_ready_plots_only() -> None:
+    plots = tuple(
+        FinishedPlot(path=f"/mnt/dst/00/{state}.plot", size_bytes=5, state=state, since=T)
+        for state in PlotState
+    )
+    snapshot = plotter(plots=plots)
+    shown = cells(tables.dst_table(farm(snapshot)))
+    assert shown["plots"] == str(len(PlotState))
+    assert int(shown["priority"]) == priorities(snapshot)["/mnt/dst/00"]
+    assert shown["priority"] == cells(tables.dst_table(farm(plotter(plots=plots[:1]))))["priority"]
+
+
+@pytest.mark.parametrize(
+    ("make", "columns"),
+    [
+        (tables.jobs_table, {"wall", "stat", "mem", "user", "sys", "io"}),
+        (tables.tmp_table, {"GBfree"}),
+        (tables.dst_table, {"GBfree", "inbnd phases", "pri"}),
+        (tables.drives_table, {"GBfree", "GBreserved"}),
+    ],
+)
+def test_classic_tables_have_the_names_and_units_of_0_5_3(make: Any, columns: set[str]) -> None:
+    classic, plain = make(farm(plotter()), classic=True), make(farm(plotter()))
+    assert columns == set(classic.columns) - set(plain.columns)
+    assert [len(classic.right), len(classic.spare)] == [len(plain.right), len(plain.spare)]
+    if "GBfree" in columns:
+        free = cells(classic)["GBfree"]
+        assert free == f"{float(free):.1f}"
+
+
 def test_a_drive_whose_room_is_unknown_says_its_state_in_the_place_of_a_number() -> None:
     shown = cells(tables.drives_table(farm(plotter())), 1)
-    assert (shown["GBfree"], shown["state"]) == ("not mounted", "not mounted")
+    assert (shown["free"], shown["state"]) == ("not mounted", "not mounted")
 
 
 def test_paths_can_be_shown_below_the_folder_that_they_share() -> None:
@@ -118,15 +150,15 @@ def test_paths_can_be_shown_below_the_folder_that_they_share() -> None:
     assert cells(table.below("/mnt"))["tmp"] == "tmp/00"
 
 
-def test_nobody_overlooks_silent_hosts_pauses_stopped_plotting_and_stalls() -> None:
+def test_notes_name_silent_hosts_pauses_stopped_plotting_and_stalls() -> None:
     stalled = JOB.model_copy(update={"stalled": "Retrying in five minutes."})
     failures = Failures(consecutive=3, last_at=T, last_reason="no keys today.")
     snapshot = plotter(jobs=(stalled,), plotting=False, pause_reason="new fans", failures=failures)
     silent = farm(snapshot, stale=frozenset({(Role.HARVESTER, "harvester1")}))
     said = "\n".join(reports.notes(silent))
     for part in (
-        "harvester harvester1 is silent; its last word is 0s old",
-        "plotter1 starts no plots: new fans",
+        "harvester harvester1 is silent; last seen 0s ago",
+        "plotter1: plotting is paused: new fans",
         "3 plotters in a row died at once, the last: no keys today.",
         "`plotman unpause plotting --host plotter1`",
         "pid 4711 is stalled: Retrying in five minutes.",

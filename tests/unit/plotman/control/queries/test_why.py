@@ -48,18 +48,18 @@ def one(picture: FarmPicture, subject: str) -> WhyAnswer:
     return answer
 
 
-def test_a_tmp_directory_is_told_with_rule_numbers_time_and_cure() -> None:
+def test_a_tmp_directory_has_rule_numbers_time_and_remedy() -> None:
     busy = b.job(phase="1:4", eta_s=4320, plot_id=PLOT_ID, percent=40)
     picture = seen(b.plotter(b.tmp_dir(), b.tmp_dir("/tmp2"), jobs=(busy,), global_stagger_s=90_000))
     stagger = next(answer for answer in explain(picture) if answer.rule == "stagger")
     assert (stagger.text, stagger.when) == ("stagger 86400s/90000s", "in 1h 0m")
     assert stagger.numbers == {"age_s": 86_400, "stagger_s": 90_000}
-    assert "global_stagger_m" in stagger.cure
+    assert "global_stagger_m" in stagger.remedy
     phase = about(explain(picture), "/tmp1")[0]
     assert (phase.rule, phase.text) == ("tmp phase", "tmp phase: 1 of 1 job before 2:1")
     assert phase.when == "at the latest in about 1h 12m, when plot 6b4e7375 ends"
     assert phase.expected_at == b.at(4320)
-    assert one(picture, "/tmp2/").text == "has room for a plot, but its host waits: stagger 86400s/90000s"
+    assert one(picture, "/tmp2/").text == "could take a plot, but its host waits: stagger 86400s/90000s"
 
 
 def test_the_limit_is_over_when_enough_plots_have_ended() -> None:
@@ -88,14 +88,14 @@ def one_tmp(picture: FarmPicture) -> WhyAnswer:
     return next(answer for answer in explain(picture) if answer.kind == "tmp")
 
 
-def test_a_job_tells_how_far_it_is_or_what_holds_it() -> None:
+def test_a_job_shows_its_progress_or_why_it_does_not_advance() -> None:
     job = b.job(phase="2:3", percent=43.4, eta_s=5000, plot_id=PLOT_ID)
     running = one(seen(b.plotter(jobs=(job,))), "6b4e")
     assert (running.text, running.when) == ("chia pid 1 in /tmp1: phase 2:3, 43 %", "done in about 1h 23m")
     stalled = one(seen(b.plotter(jobs=(job.model_copy(update={"stalled": "Retrying."}),))), PLOT_ID)
-    assert (stalled.rule, stalled.text) == ("stalled", "chia pid 1 in /tmp1 gets no further: Retrying.")
+    assert (stalled.rule, stalled.text) == ("stalled", "chia pid 1 in /tmp1 is stalled: Retrying.")
     suspended = one(seen(b.plotter(jobs=(job.model_copy(update={"status": RunStatus.STOPPED}),))), "p1:1")
-    assert suspended.cure == "`plotman resume` lets it go on."
+    assert suspended.remedy == "`plotman resume` continues it."
 
 
 def test_a_finished_plot_tells_where_it_is_or_why_it_stays() -> None:
@@ -118,17 +118,17 @@ def test_a_finished_plot_tells_where_it_is_or_why_it_stays() -> None:
     assert one(seen(b.keeper(plot), harvesters=b.farm(h1=[b.drive(1)])), "a.plot").rule == "drives"
     assert one(seen(b.keeper(plot, archiving=False)), "a.plot").rule == "no archiving"
     lost = one(seen(b.keeper(b.plot(copied_to="h2")), **drives), "a.plot")
-    assert (lost.rule, "`plotman resend`" in lost.cure) == ("its copy", True)
+    assert (lost.rule, "`plotman resend`" in lost.remedy) == ("its copy", True)
 
 
-def test_without_a_scheduler_the_same_rules_are_asked_here() -> None:
+def test_without_a_scheduler_the_same_rules_are_applied_here() -> None:
     picture = seen(
         b.plotter(b.tmp_dir(), b.tmp_dir("/tmp2", state="missing")),
         b.keeper(b.plot(), host="p2"),
         leader=None,
     )
     assert str(heading(picture)).startswith(
-        "No scheduler decides now; the last one did 3s ago. Start `plotman up`"
+        "No scheduler decides now; the last decision was 3s ago. Start `plotman up`"
     )
     assert [answer.rule for answer in about(explain(picture), "/tmp1")] == ["no scheduler", "paused"]
     assert one(picture, "/tmp2").rule == "tmp state"
@@ -138,7 +138,7 @@ def test_without_a_scheduler_the_same_rules_are_asked_here() -> None:
 def test_a_silent_host_and_a_drive_that_takes_nothing_are_told() -> None:
     silent = b.plotter(at=b.T - timedelta(seconds=90))
     picture = seen(silent, stale=frozenset({(Role.PLOTTER, "p1")}))
-    assert told(picture, "p1") == [("silent", "its plotter is silent; its last word is 1m 30s old", None)]
+    assert told(picture, "p1") == [("silent", "its plotter is silent; last seen 1m 30s ago", None)]
     drives = b.farm(h1=[b.drive(path="/farm/1"), b.drive(path="/farm/2", state="not mounted", free_gb=None)])
     assert [one.rule for one in about(explain(seen(harvesters=drives)), "h1")] == [None, "drive"]
 
@@ -166,7 +166,7 @@ def test_a_comparison_with_a_file_on_the_drive_is_told_at_both_ends() -> None:
     )  # fmt: skip
     reads = seen(b.plotter(plots=plots), archivers={"p1": b.archiver(transfers=(transfer,))})
     assert one(reads, PLOT_ID[:8]).text == (
-        "h1:/farm/1 has a file of its name; the plot is read, to be compared with that: 40 %"
+        "h1:/farm/1 has a file of its name; the plot is read, to be compared with it: 40 %"
     )
     assert tables.moves_table(reads.farm).rows[0][2] == "compared with h1:/farm/1"
     doing = "is compared with the file of its name on /farm/1: 7 %"

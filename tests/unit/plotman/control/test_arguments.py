@@ -1,4 +1,4 @@
-"""Times as people give them to --until."""
+"""Rates and times as operators write them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,30 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from plotman.control.times import moment
+from plotman.control.arguments import moment, rate_of
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_s"),
+    [
+        ("80M", 80_000_000),
+        ("1.5MB/s", 1_500_000),
+        ("500k", 500_000),
+        ("2G", 2_000_000_000),
+        ("100000", 100_000),
+        ("off", 0),
+        ("default", None),
+    ],
+)
+def test_a_rate_reads_as_operators_write_it(text: str, bytes_s: int | None) -> None:
+    assert rate_of(text) == bytes_s
+
+
+@pytest.mark.parametrize("text", ["fast", "-3M", "5", "0", "1T"])
+def test_what_is_no_rate_says_what_to_write(text: str) -> None:
+    with pytest.raises(ValueError, match="off"):
+        rate_of(text)
+
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 10, 24, 14, 30, tzinfo=UTC)  # 16:30 in Berlin, the day before the clock goes back
@@ -36,5 +59,5 @@ def test_a_time_by_the_clock_on_the_wall_or_from_now(text: str, at: str) -> None
     "text", ["", "noon", "24:00", "12:60", "+", "+0m", "+2", "2026-10-24 16:30", "2025-01-01"]
 )
 def test_what_is_no_time_to_come_says_what_to_write(text: str) -> None:
-    with pytest.raises(ValueError, match=r"say HH:MM"):
+    with pytest.raises(ValueError, match=r"write HH:MM"):
         moment(text, NOW, BERLIN)
