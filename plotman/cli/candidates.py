@@ -73,8 +73,8 @@ def _farm() -> FarmState | None:
 
     logging.disable()  # a warning about plotman.yaml must not disturb completion
     try:
-        from plotman.control.farm import glance, look
+        from plotman.control.farm import quick_board, read_farm
 
-        return look(glance(_WAIT_S))
+        return read_farm(quick_board(_WAIT_S))
     except (PlotmanError, OSError):
         return None

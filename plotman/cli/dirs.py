@@ -14,10 +14,10 @@ def dirs(json_: bool, host: str | None, classic: bool) -> None:
     """Show the tmp, dst and archive directories: free space, state, and incoming plots."""
     from common.model.messages import one_line
     from plotman.cli.draw import as_json, draw
-    from plotman.control.farm import glance, look, narrowed
+    from plotman.control.farm import narrowed, quick_board, read_farm
     from plotman.control.queries import reports, tables
 
-    farm = narrowed(look(glance()), host)
+    farm = narrowed(read_farm(quick_board()), host)
     if json_:
         as_json(reports.dirs_json(farm))
         return
@@ -38,10 +38,10 @@ def dsched(json_: bool, host: str | None) -> None:
     `next from` names the tmp directories from which a plot that started now would go to this one.
     """
     from plotman.cli.draw import as_json, draw
-    from plotman.control.farm import glance, look, narrowed
+    from plotman.control.farm import narrowed, quick_board, read_farm
     from plotman.control.queries.schedule import dsched_json, dsched_table
 
-    farm = narrowed(look(glance()), host)
+    farm = narrowed(read_farm(quick_board()), host)
     if json_:
         as_json(dsched_json(farm))
     else:

@@ -82,10 +82,10 @@ def history(
 
 def _summary(json_: bool) -> None:
     from plotman.cli.draw import as_json, draw
-    from plotman.control.farm import board, look
+    from plotman.control.farm import board, read_farm
     from plotman.control.queries.forecast import forecast, forecast_json, paces_table, sentence
 
-    farm = look(board())
+    farm = read_farm(board())
     if json_:
         as_json(forecast_json(farm))
         return

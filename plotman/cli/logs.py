@@ -21,9 +21,9 @@ def logs(plot: str, follow: bool, lines: int | None, host: str | None, tmp: str 
     PLOT is the start of its id, or HOST:PID. Logs of ended plots are found until they are deleted.
     """
     from plotman.control.actions.plots import open_log, read_on
-    from plotman.control.farm import board, look
+    from plotman.control.farm import board, read_farm
 
-    log = open_log(look(board()), plot, host, tmp, lines)
+    log = open_log(read_farm(board()), plot, host, tmp, lines)
     try:
         for text in read_on(log, follow, lambda warning: click.echo(f"plotman: {warning}", err=True)):
             click.echo(text, nl=False)

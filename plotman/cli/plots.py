@@ -34,10 +34,10 @@ def _options(verb: Verb) -> Verb:
 def _targets(plots: Sequence[str], host: str | None, tmp: str | None) -> list[PlotSelection]:
     """Return the selected plots. With `all`, warns of silent hosts."""
     from common.model.selectors import EVERY
-    from plotman.control.farm import board, look
+    from plotman.control.farm import board, read_farm
     from plotman.control.selectors import resolve, silent_hosts
 
-    farm = look(board())
+    farm = read_farm(board())
     if EVERY in plots and host is None:
         for name in sorted(silent_hosts(farm)):
             click.echo(f"plotman: {name} is silent and left out. Start `plotman up` there.", err=True)

@@ -25,10 +25,10 @@ CLASSIC = click.option(
 def status(json_: bool, host: str | None, classic: bool) -> None:
     """Show running plots, transfers, files that are left alone, and what waits."""
     from plotman.cli.draw import as_json, terminal_width
-    from plotman.control.farm import glance, look, narrowed
+    from plotman.control.farm import narrowed, quick_board, read_farm
     from plotman.control.queries.reports import status_json
 
-    farm = narrowed(look(glance()), host)
+    farm = narrowed(read_farm(quick_board()), host)
     if json_:
         as_json(status_json(farm))
     else:

@@ -73,7 +73,7 @@ def board(patience_s: float | None = None) -> Board:
     return Board.connect(broker_url(_settings()), patience_s)
 
 
-def glance(patience_s: float | None = None) -> QuickReader:
+def quick_board(patience_s: float | None = None) -> QuickReader:
     """Connect as `board` does, for a verb that reads once and ends: slow imports are avoided."""
     return QuickReader(broker_url(farm_section(default_path()) or _settings()), patience_s)
 
@@ -99,7 +99,7 @@ def _settings() -> config.Config:
         return found
 
 
-def look(at: BoardReader, known: dict[tuple[Role, str], tuple[str, Any]] | None = None) -> FarmState:
+def read_farm(at: BoardReader, known: dict[tuple[Role, str], tuple[str, Any]] | None = None) -> FarmState:
     """Read the whole board. Raises BrokerError.
 
     known: cache for repeated reads; unchanged snapshots come from there.

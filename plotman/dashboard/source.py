@@ -8,7 +8,7 @@ from typing import Any
 from common.model.snapshot import Event
 from common.names import Role
 from common.store import Board
-from plotman.control.farm import FarmState, look
+from plotman.control.farm import FarmState, read_farm
 from plotman.dashboard.feed import LOG_KEPT
 
 
@@ -22,7 +22,7 @@ class BoardSource:
 
     def read(self) -> FarmState:
         try:
-            return look(self._connected(), self._known)
+            return read_farm(self._connected(), self._known)
         except Exception:
             self._forget()
             raise

@@ -88,7 +88,7 @@ class _Reader:
     def farm(self) -> farm.FarmState:
         with self._lock:
             if self._farm is None or time.monotonic() - self._read_s > _FRESH_S:
-                self._farm = farm.look(self._connected(), self._known)
+                self._farm = farm.read_farm(self._connected(), self._known)
                 self._read_s = time.monotonic()
             return self._farm
 

@@ -8,7 +8,7 @@ from common.model.pending import PendingMove, PendingOrder
 from common.names import Role, queue
 from common.store import Board
 from common.store.counts import Counts
-from plotman.control.farm import FarmState, look
+from plotman.control.farm import FarmState, read_farm
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class MetricsReading:
 
 def read(board: Board) -> MetricsReading:
     """Read the board. Raises BrokerError."""
-    farm = look(board)
+    farm = read_farm(board)
     plotters = list(farm.plotters)
     return MetricsReading(
         farm=farm,

@@ -22,7 +22,7 @@ from common.errors import BrokerError
 from common.model.snapshot import Notice
 from common.store import Board
 from common.system import statefile
-from plotman.control.farm import look
+from plotman.control.farm import read_farm
 from plotman.notifications.conditions import Condition, conditions, nodes
 from plotman.notifications.delivery import DeliveryPool
 from plotman.notifications.edges import Tracked, begun, find_edges, over
@@ -132,7 +132,7 @@ class Notifier:
 
     def _check_conditions(self) -> None:
         now = self._clock()
-        farm = look(self._board)
+        farm = read_farm(self._board)
         raised = self._notes.raised()
         alive = {name for name, lives in nodes(farm).items() if lives}
         known = {name: at for name, at in self._memory.nodes.items() if now - at < _HOST_FORGOTTEN}

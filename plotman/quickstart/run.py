@@ -23,7 +23,7 @@ from common.names import PAUSE
 from common.store import Board
 from plotman.cli.draw import as_text
 from plotman.cli.status import status_text
-from plotman.control.farm import FarmState, board, look
+from plotman.control.farm import FarmState, board, read_farm
 from plotman.control.queries.event_text import event_text
 from plotman.control.queries.scheduler_status import waits
 from plotman.control.rpc import TaskCall, ask_each
@@ -149,7 +149,7 @@ class Run:
                     for event_id, event in self.board.events(after, wait_s=_LOOK_S):
                         after = event_id
                         self._print_event(event)
-                    farm = look(self.board, known)
+                    farm = read_farm(self.board, known)
                 except BrokerError:  # `plotman up` restarts the broker
                     time.sleep(_LOOK_S)
                     continue

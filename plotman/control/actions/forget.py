@@ -15,7 +15,7 @@ from common.model.snapshot import Event, age_s
 from common.model.units import counted, human_duration
 from common.names import SNAPSHOT_TTL, Role, queue
 from plotman.control.actions.holds import requester
-from plotman.control.farm import FarmState, NoSuchHost, board, look
+from plotman.control.farm import FarmState, NoSuchHost, board, read_farm
 
 
 class HostIsAlive(PlotmanError):
@@ -44,7 +44,7 @@ class LostHost:
 def find(host: str) -> LostHost:
     """Collect what is known of a silent host. Raises NoSuchHost, or HostIsAlive."""
     at = board()
-    farm, listed = look(at), at.hosts()
+    farm, listed = read_farm(at), at.hosts()
     roles = [role for role in Role if host in listed[role]]
     if not roles:
         known = ", ".join(sorted(set(chain.from_iterable(listed.values())))) or "none"

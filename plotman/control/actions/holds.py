@@ -13,7 +13,7 @@ from common import config
 from common.errors import ExitCode, PlotmanError
 from common.model.paths import one_spelling
 from common.names import BANDWIDTH, DRAIN, DRAIN_DRIVES, PAUSE, UNDRAIN, UNDRAIN_DRIVES, UNPAUSE, Role
-from plotman.control.farm import FarmState, NoSuchHost, board, look
+from plotman.control.farm import FarmState, NoSuchHost, board, read_farm
 from plotman.control.rpc import NoAnswer, TaskCall, ask_each
 
 EVERY = "all"
@@ -111,7 +111,7 @@ def drain(
     Raises:
         ValueError, NoSuchHost, NoSuchPlace: a place is wrong; nothing was sent to any host.
     """
-    farm, here = look(board()), config.load().host
+    farm, here = read_farm(board()), config.load().host
     meant = [place(text, here) for text in places]
     wanted = [(role, host, one) for one in meant for role, host in concerned(one, farm)]
     details = _details(until, reason) if on else {}
@@ -171,7 +171,7 @@ def bandwidth(bytes_s: int | None, host: str | None) -> list[HoldAnswers]:
 
 
 def _to_plotters(task: str, host: str | None, details: dict[str, Any]) -> list[HoldAnswers]:
-    farm = look(board())
+    farm = read_farm(board())
     plotters = [(role, name) for role, name in concerned(HoldPlace(host), farm) if role is Role.PLOTTER]
     if not plotters:
         known = ", ".join(sorted(farm.plotters)) or "none"

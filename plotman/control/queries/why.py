@@ -25,7 +25,7 @@ from common.model.snapshot import Wait
 from common.model.units import human_duration
 from common.names import Role
 from common.store import Board
-from plotman.control.farm import FarmState, look
+from plotman.control.farm import FarmState, read_farm
 
 _SHOWN = 20  # suggestions for an unknown subject
 
@@ -89,7 +89,7 @@ class FarmPicture:
 
 def picture(at: Board, limits: FarmLimits) -> FarmPicture:
     """Read the board. Raises BrokerError. limits: of the farm, if the rules are applied here."""
-    farm = look(at)
+    farm = read_farm(at)
     hosts = list(farm.plotters)
     orders, moves = at.orders(hosts), at.moves(hosts)
     if farm.leader is not None and farm.waits is not None:

@@ -55,8 +55,8 @@ def test_verbs_are_completed_and_without_a_broker_plots_are_not_and_nothing_is_s
 
 
 def test_plots_and_hosts_come_from_the_notice_board(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "glance", lambda _patience_s: None)
-    monkeypatch.setattr(control, "look", lambda _board: farm(plotter()))
+    monkeypatch.setattr(control, "quick_board", lambda _patience_s: None)
+    monkeypatch.setattr(control, "read_farm", lambda _board: farm(plotter()))
     ctx = click.Context(cli)
     ctx.params = {"host": None}
     offered = [item.value for item in candidates.complete_plot(ctx, ctx.command, "")]  # type: ignore[arg-type]
@@ -66,17 +66,17 @@ def test_plots_and_hosts_come_from_the_notice_board(monkeypatch: pytest.MonkeyPa
     def away(_patience_s: float) -> None:
         raise BrokerError("away")
 
-    monkeypatch.setattr(control, "glance", away)
+    monkeypatch.setattr(control, "quick_board", away)
     assert candidates.complete_plot(ctx, ctx.command, "") == []  # type: ignore[arg-type]
 
 
 def test_to_be_forgotten_only_hosts_are_offered_of_which_no_role_is_alive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(control, "glance", lambda _patience_s: None)
+    monkeypatch.setattr(control, "quick_board", lambda _patience_s: None)
     # plotter1 has an archiver, which is alive.
     silent = frozenset({(Role.PLOTTER, "plotter1"), (Role.HARVESTER, "harvester1")})
-    monkeypatch.setattr(control, "look", lambda _board: farm(plotter(), stale=silent))
+    monkeypatch.setattr(control, "read_farm", lambda _board: farm(plotter(), stale=silent))
     ctx = click.Context(cli)
     offered = candidates.complete_silent_host(ctx, ctx.command, "")  # type: ignore[arg-type]
     assert [item.value for item in offered] == ["harvester1"]
