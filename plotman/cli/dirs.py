@@ -6,10 +6,13 @@ import click
 
 from plotman.cli.candidates import complete_host
 from plotman.cli.confirm import JSON
+from plotman.cli.status import CLASSIC
 
 
 @click.command()
 @click.option("--host", help="Only this host.", shell_complete=complete_host)
+@CLASSIC
+@JSON
 def dirs(json_: bool, host: str | None, classic: bool) -> None:
     """Show the tmp, dst and archive directories: free space, state, and incoming plots."""
     from common.model.messages import one_line
