@@ -35,7 +35,7 @@ def test_a_plot_that_was_refused_or_that_a_lost_harvester_may_have_is_found(boar
     assert lost == StuckPlot("p1", LOST.path, "gone1")
     assert lost.warning == (
         f"Harvester gone1 may have {LOST.path} already. If that machine comes back with this plot, it is "
-        "farmed twice: delete it there then."
+        "farmed twice: then delete it there."
     )
 
 

@@ -242,7 +242,7 @@ def test_without_tls_there_are_no_certificates_and_plain_urls(tmp_path: Path) ->
         ((), "at least one machine"),
         (("--plotter", "p1"), "--broker HOST[:PORT]"),
         (("--plotter", "a b", "--broker", "redis"), "'a b' is not a valid name of a machine"),
-        (("--plotter", "default", "--broker", "redis"), "'default' is no name"),
+        (("--plotter", "default", "--broker", "redis"), "'default' is not a valid name"),
         (("--plotter", "p1", "--broker", "redis:port"), "'redis:port' is not an address"),
         (("--add", "--plotter", "p1"), "without --add"),
         (("--add", "--plotter", "p1", "--broker", "redis"), "leave --broker"),
