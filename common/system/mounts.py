@@ -65,7 +65,6 @@ def is_mounted(
     which may hang with the drive: call it through common.system.probe.
 
     Args:
-        path: The directory.
         device: Its st_dev, if just read. A mounted file system other than the root's settles the answer.
             Otherwise the mount table is searched by name: it has bind mounts of the root file system, and
             lacks btrfs subvolumes, which have a st_dev of their own without being mounted.

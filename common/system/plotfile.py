@@ -135,10 +135,6 @@ def classify(path: str | Path, now: datetime) -> tuple[PlotState, str | None, Pl
     """Classify a file that is named like a plot. Opens and stats it, which may hang with its drive: call it
     through common.system.probe.
 
-    Args:
-        path: The file.
-        now: Aware time.
-
     Returns:
         Its state, why it is not ready, its name, its size in bytes. The name of a misnamed plot is the one
         that fits its header; None: unknown.

@@ -53,7 +53,6 @@ def look(
     states.
 
     Args:
-        path: The directory.
         must_be_mounted: Report NOT_MOUNTED unless it lies on a mounted file system.
         mounts: Gives the mount table; callers with many directories share one.
     """
@@ -154,8 +153,6 @@ class Probe:
         has begun cannot be cancelled: it may complete when the drive answers again.
 
         Args:
-            path: The lane.
-            func: The work.
             deadline_s: Seconds.
 
         Raises:
@@ -172,8 +169,6 @@ class Probe:
         """Run `func(path)` for each path, all at the same time.
 
         Args:
-            paths: The lanes.
-            func: The work.
             deadline_s: Seconds for each.
 
         Returns:

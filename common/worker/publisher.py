@@ -38,8 +38,6 @@ class Publisher:
     ) -> None:
         """
         Args:
-            board: Where to publish.
-            role: Role of the snapshot.
             build: Makes the snapshot of this moment; called by one thread at a time.
             mark: Identifies this plotman (common.worker.duplicate_host); a duplicate is listed in the
                 problems.

@@ -71,13 +71,7 @@ class ServiceStep(bootsteps.StartStopStep):
         self.enabled = named is not None and named[0] is self.role
 
     def make(self, settings: Config, board: Board, worker: Any) -> Servant:
-        """Make the servant.
-
-        Args:
-            settings: This machine's.
-            board: The farm's.
-            worker: Celery's.
-        """
+        """Make the servant."""
         raise NotImplementedError
 
     def start(self, worker: Any) -> None:

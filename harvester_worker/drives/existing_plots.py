@@ -40,10 +40,6 @@ def find_copies(
     """Look for the plot on these drives at the same time.
 
     Args:
-        probe: Runs the look-ups.
-        drives: Paths.
-        name: The plot's.
-        size_bytes: The plot's.
         deadline_s: Seconds until a drive counts as hanging.
     """
     return probe.run_all(drives, partial(_copy_or_error, name, size_bytes), deadline_s)

@@ -202,8 +202,6 @@ def sweep(drive: str, now: datetime, takes_in: Callable[[str], bool] = lambda _:
     open for writing.
 
     Args:
-        drive: Path.
-        now: Aware time.
         takes_in: Whether the plot of this id is being taken in, which keeps its part: reading back from a
             slow drive takes hours.
 

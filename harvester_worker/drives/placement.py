@@ -53,10 +53,7 @@ def choose_drive(
 
     Args:
         candidates: In the order of the configuration.
-        size_bytes: Size of the plot.
-        margin_bytes: Left free on each drive.
         writers_per_drive: Most transfers to one drive at a time.
-        placement: See the configuration.
     """
     reasons = [(drive, why_not(drive, size_bytes, margin_bytes, writers_per_drive)) for drive in candidates]
     able = [drive for drive, reason in reasons if reason is None]

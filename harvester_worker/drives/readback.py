@@ -32,7 +32,6 @@ def compare(
     """Read the file from its drive and compare its digest. Takes minutes to hours.
 
     Args:
-        path: The plot.
         digest: rsync's of the source, hex: xxh128, or md5 if one of the two rsyncs is old.
         stop: Ends the reading once it is set.
         rate_bytes_s: Read no faster than this; None: no limit.

@@ -56,9 +56,7 @@ class DriveRegistry:
             find: Gives the paths that the configuration names now; it may glob, so drives may appear at any
                 time.
             plain_folders: Drives need not be mounted file systems.
-            probe: Runs the surveys.
             use_of: Configured use of a drive; disabled drives are never surveyed.
-            margin_bytes: Left free on each drive.
             hold_of: An operator's hold on a drive.
             is_sure: Whether a path from `find` is a drive even if it was never seen.
         """

@@ -32,7 +32,6 @@ class Scrub:
     ) -> None:
         """
         Args:
-            drives: The drives of this host.
             rate_bytes_s: Bytes a second.
             on_damage: Called with a plot's path and what is wrong.
         """

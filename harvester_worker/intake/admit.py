@@ -81,11 +81,7 @@ class Admitter:
     ) -> None:
         """
         Args:
-            drives: The drives of this host.
-            work: Runs the checks.
-            challenges: See the class.
             python: Interpreter that may have chiapos.
-            read_back: See the class.
             plot_index: Remembers the drive of each plot; None: only in this process.
         """
         self._drives = drives

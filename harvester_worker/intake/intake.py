@@ -84,10 +84,6 @@ class Intake:
     ) -> None:
         """
         Args:
-            host: This harvester.
-            board: For tickets.
-            reserver: Finds drives.
-            admitter: Checks and renames.
             publish: Puts an event on the stream; must not raise.
             make_receivers: Makes the receivers, given what they call for a transfer that they end.
         """

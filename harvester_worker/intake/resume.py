@@ -54,7 +54,6 @@ def resume(drive: str, part: Part, record: PartRecord) -> bool:
     """Make a part of an earlier try ready for the next one.
 
     Args:
-        drive: Drive of the part.
         part: The part as it was just seen.
         record: What the part is to become.
 
@@ -114,7 +113,6 @@ def drop_superseded(drives: DriveRegistry, plot_index: PlotIndex, seen: Mapping[
     a plot may come back with such a part. Never a part that is open for writing.
 
     Args:
-        drives: The drives of this host.
         plot_index: Where each plot was taken in.
         seen: The drives as they were just surveyed.
     """

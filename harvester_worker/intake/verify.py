@@ -39,8 +39,6 @@ def prove(path: Path, header: Header, challenges: int, stop: Stop, python: str =
     """Prove the plot with chiapos.
 
     Args:
-        path: The plot.
-        header: Its header.
         challenges: Number to try; 0: none.
         stop: Ends the proofs once it is set.
         python: Interpreter that may have chiapos.

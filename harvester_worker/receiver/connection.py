@@ -80,11 +80,9 @@ class ReceiverConnection:
         """Start the server, which takes over the socket.
 
         Args:
-            accepted: The socket.
             config: The server's configuration file.
             log_file: The server's log, as its configuration names it.
             timeouts: When the connection is cut.
-            rsync: The program.
             owner: Value of MARK.
             tls: File with the receiver's private key and certificate; None: the client speaks to rsync
                 directly.

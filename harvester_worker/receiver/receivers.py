@@ -78,8 +78,6 @@ class Receivers:
             address: Of this machine, for the tickets.
             port: 0: any that is free.
             on_ended: Called, in the thread, for each transfer that was ended because its drive failed.
-            timeouts: When connections are cut.
-            rsync: The program.
             tls: Encrypt connections, and refuse those that are not encrypted.
         """
         self._folder = folder
@@ -120,10 +118,6 @@ class Receivers:
         the receiver that is open already.
 
         Args:
-            plot_id: The plot.
-            plotter: Host that sends it.
-            drive: Drive of the part.
-            part: The file that may be written.
             move: Id of beat's move.
             begun_bytes: Length of the part from earlier runs.
 
@@ -167,7 +161,6 @@ class Receivers:
         its drive hangs.
 
         Args:
-            plot_id: The plot.
             but_for: Id of a move whose receiver stays open.
 
         Returns:

@@ -32,7 +32,6 @@ def configuration(modules: Iterable[RsyncModule], uid: int, gid: int, log: Path)
     Args:
         modules: The receivers that are open.
         uid: User id of this process; a server that root starts would switch to `nobody`.
-        gid: Group id of this process.
         log: The server's log file; rsync drops --log-file once the client has named its module.
     """
     head = [
