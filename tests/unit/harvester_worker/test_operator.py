@@ -56,7 +56,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made.probe.close()
 
 
-def test_a_drive_is_drained_until_somebody_says_otherwise_whatever_is_restarted(site: Site) -> None:
+def test_a_drain_of_a_drive_survives_restarts_until_it_is_lifted(site: Site) -> None:
     assert site.hold(site.a) == "takes no more plots: to be sold"
     assert site.words() == {"A": "draining", "B": "active"}
     again = DriveHolds(site.file, site.told.append)
@@ -73,7 +73,7 @@ def test_a_drained_host_takes_nothing_on_any_drive(site: Site) -> None:
     assert "all drives of the host are drained" in site.holds.lift([site.a], "takes plots")
 
 
-def test_what_plotman_yaml_says_of_a_drive_stays(site: Site) -> None:
+def test_a_hold_does_not_change_the_configured_use(site: Site) -> None:
     site.configured[site.a] = DriveUse.DISABLED
     site.hold(site.a)
     assert site.drives.use_of(site.a) is DriveUse.DISABLED
@@ -87,7 +87,7 @@ def test_a_drain_ends_at_its_time_and_that_is_published(site: Site) -> None:
     assert site.a not in DriveHolds(site.file, site.told.append)
 
 
-def test_a_drive_that_leaves_plotman_yaml_stays_until_what_is_on_its_way_to_it_has_landed(site: Site) -> None:
+def test_a_removed_drive_stays_until_plots_on_their_way_to_it_are_taken_in(site: Site) -> None:
     part_files.prepare(site.a)
     part = part_files.part_path(site.a, PLOT_ID)
     part.touch()
@@ -100,7 +100,7 @@ def test_a_drive_that_leaves_plotman_yaml_stays_until_what_is_on_its_way_to_it_h
     assert site.words() == {"B": "active"}
 
 
-def test_a_drive_that_is_named_and_gone_stays_to_be_seen_missing(site: Site) -> None:
+def test_a_configured_drive_that_disappears_shows_as_missing(site: Site) -> None:
     Path(site.a).rmdir()
     site.drives.forget(lambda path: path in site.configured)
     assert site.words() == {"A": "missing", "B": "active"}

@@ -32,7 +32,7 @@ def command(*options: str) -> list[str]:
 @pytest.mark.parametrize(
     ("options", "changes", "told"),
     [
-        (("-n", f"harvester@{HOST}", "-Q", f"harvester.{HOST}", "-P", "threads"), {}, "Leave -P away"),
+        (("-n", f"harvester@{HOST}", "-Q", f"harvester.{HOST}", "-P", "threads"), {}, "Omit -P"),
         (("-n", "harvester@other", "-Q", "harvester.other"), {}, f"-n harvester@{HOST}"),
         (
             ("-n", f"harvester@{HOST}", "-Q", f"harvester.{HOST}"),

@@ -103,7 +103,7 @@ def test_a_drive_that_dropped_out_is_not_written_beneath(farm: MakeFarm, mounted
     assert harvester.drives.published()[0].free_bytes is None
 
 
-def test_a_drive_that_turned_read_only_is_said_to_be(farm: MakeFarm, mounted_drive: Mounted) -> None:
+def test_a_drive_that_turned_read_only_shows_as_such(farm: MakeFarm, mounted_drive: Mounted) -> None:
     drive = mounted_drive(64 * MB)
     harvester = farm(drive, mounted=True)
     subprocess.run(["mount", "-o", "remount,ro", drive], check=True)

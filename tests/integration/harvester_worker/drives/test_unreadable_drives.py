@@ -65,7 +65,7 @@ def when_read(folder: Path, befalls: Callable[..., None], monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(("kind", "why"), [("fails", "Input/output error"), ("hangs", "does not answer")])
-def test_a_plot_on_a_drive_that_does_not_tell_is_not_sent_to_another(
+def test_a_plot_on_an_unreadable_drive_is_not_sent_to_another(
     farm: Callable[..., Any],
     folders: list[Path],
     monkeypatch: pytest.MonkeyPatch,
@@ -83,7 +83,7 @@ def test_a_plot_on_a_drive_that_does_not_tell_is_not_sent_to_another(
     assert part_files.parts(str(folders[1])) == []
 
 
-def test_a_drive_that_cannot_be_read_holds_no_plot_up(
+def test_an_unreadable_drive_does_not_block_reservations(
     farm: Callable[..., Any], folders: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harvester = farm(*folders)

@@ -74,7 +74,7 @@ def test_a_plot_that_is_being_checked_is_not_cut_by_an_order_to_send_it_anew(
     assert site.intake.reserve(site.order(source, "three")).landed == landed
 
 
-def test_that_order_passes_without_noise(
+def test_an_order_for_a_plot_that_is_being_checked_is_ignored(
     tmp_path: Path, drive: Path, source: Path, board: Board, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "plotman.yaml"

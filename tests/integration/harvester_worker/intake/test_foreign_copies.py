@@ -187,7 +187,7 @@ def found_damaged(path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [rewritten, changed_in_place, changed_in_secret, found_damaged])
-def test_what_was_changed_after_it_was_taken_in_is_not_believed(
+def test_a_file_changed_after_its_admission_is_compared(
     plotter: Machines, source: Path, change: Callable[[Path], None]
 ) -> None:
     plotter.site.farm.admitter.challenges = 0
@@ -322,7 +322,7 @@ def test_a_source_that_differs_from_what_was_taken_in_is_kept(plotter: Machines,
         plotter.admit(delivery.model_copy(update={"digest": read_digest(source, never)}))
 
 
-def test_a_crash_between_the_new_name_and_the_ledger_is_settled_by_the_content(
+def test_after_a_crash_between_rename_and_digest_the_content_is_compared(
     machines: Machines, drive: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delivery = machines.send(machines.reserve(source))
@@ -466,7 +466,7 @@ def test_a_foreign_copy_beside_another_file_of_the_name_is_not_believed(
         plotter.archive(source)
 
 
-def test_on_a_drive_that_cannot_be_written_nothing_is_read_for_nothing(
+def test_a_plot_on_a_read_only_drive_is_not_read(
     farm: Callable[..., Any],
     mounted_drive: Callable[[int], Path],
     source: Path,
@@ -484,7 +484,7 @@ def test_on_a_drive_that_cannot_be_written_nothing_is_read_for_nothing(
         harvester.admitter.admit(delivery)
 
 
-def test_both_ends_say_what_they_do_meanwhile(
+def test_plotter_and_harvester_show_the_comparison(
     plotter: Machines, drive: Path, source: Path, board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(source, drive)

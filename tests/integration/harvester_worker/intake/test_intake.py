@@ -119,7 +119,7 @@ def test_a_drive_that_somebody_filled_meanwhile_is_left_for_another(
     assert part_files.parts(str(one)) == []
 
 
-def test_a_persons_word_on_bandwidth_comes_before_the_files(site: Site) -> None:
+def test_an_operators_bandwidth_overrides_the_configuration(site: Site) -> None:
     site.configure("{bwlimit_bytes_s: 5000000}")
     sender, said = Sender(load(site.config), site.board), OperatorStateFile(site.folder / "state")
 

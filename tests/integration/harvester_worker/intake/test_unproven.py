@@ -20,7 +20,7 @@ harvester: {{drives: ["{folder}/drive"], plain_folders: true, receiver_port: 0, 
 """
 
 
-def test_it_is_told_until_the_library_is_there_or_no_proofs_are_asked_for(
+def test_missing_chiapos_is_a_problem_until_it_is_installed_or_proofs_are_off(
     tmp_path: Path, broker_url: str, board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "plotman.yaml"

@@ -41,7 +41,7 @@ def part(tmp_path: Path) -> Path:
     return part
 
 
-def test_what_has_come_is_written_though_nobody_flushes_and_the_file_is_open(part: Path) -> None:
+def test_arrived_bytes_are_written_while_the_file_is_open(part: Path) -> None:
     writeback = Writeback(every_s=0.02)
     writeback.watch(part)
     with part.open("ab", buffering=0) as file:

@@ -168,7 +168,7 @@ def test_servers_of_a_worker_that_was_killed_are_ended(make_house: Callable[...,
     sending.join(10)
 
 
-def test_what_only_passes_through_tls_is_no_sign_of_life_of_a_client() -> None:
+def test_bytes_through_the_tls_relay_do_not_count_as_activity() -> None:
     """rsync's own signs of life to a client that is frozen pass there, too."""
     reads = "import subprocess; open('/dev/zero', 'rb').read(1 << 22); subprocess.run(['sleep', '60'])"
     relay = subprocess.Popen([sys.executable, "-I", "-S", "-c", reads], start_new_session=True)

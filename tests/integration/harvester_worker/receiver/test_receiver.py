@@ -94,7 +94,7 @@ def test_two_receivers_are_open_on_one_port_and_lead_to_one_part_each(
     assert house.part.stat().st_size == house.source.stat().st_size
 
 
-def test_a_port_that_is_taken_is_said_so_with_a_cure(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_with_a_remedy(tmp_path: Path) -> None:
     part = tmp_path / "drive" / ".incoming" / f"{PLOT_ID}.part"
     with socket.create_server(("", 0)) as taken:
         receivers = Receivers(tmp_path / "receivers", "127.0.0.1", taken.getsockname()[1], lambda _: None)
@@ -115,7 +115,7 @@ def test_a_failure_that_the_harvester_tells_is_the_reason(tmp_path: Path) -> Non
         ThroughReceiver(PurePosixPath("/farm/1/.incoming/a.part"), lambda: told, tmp_path).check()
 
 
-def test_without_the_notice_board_there_is_no_way_in(tmp_path: Path) -> None:
+def test_without_the_board_there_is_no_transfer(tmp_path: Path) -> None:
     def away() -> Ticket:
         raise BrokerError("Redis does not answer.")
 

@@ -22,7 +22,7 @@ def test_held_bytes_count_as_used_while_the_file_stays_empty(tmp_path: Path) -> 
     assert status.st_blocks * 512 >= 1_000_000
 
 
-def test_more_than_there_is_cannot_be_held(tmp_path: Path) -> None:
+def test_more_than_the_free_space_cannot_be_allocated(tmp_path: Path) -> None:
     with (tmp_path / "part").open("wb") as file, pytest.raises(OSError) as error:
         disk.allocate(file.fileno(), 1 << 60)
     (tmp_path / "part").unlink()

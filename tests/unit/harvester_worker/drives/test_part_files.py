@@ -58,9 +58,7 @@ def test_a_drive_without_the_folder_has_no_parts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("age_s", "gone"), [(60, False), (3600, False), (3 * 3600, True)])
-def test_a_part_goes_when_nobody_worked_on_it_for_longer_than_any_pause(
-    drive: str, age_s: float, gone: bool
-) -> None:
+def test_a_part_untouched_for_longer_than_any_pause_is_swept(drive: str, age_s: float, gone: bool) -> None:
     path = part(drive, age_s)
 
     swept = part_files.sweep(drive, NOW)
@@ -86,7 +84,7 @@ def test_a_part_whose_plot_is_taken_in_is_never_swept_however_long_that_takes(dr
     assert part_files.sweep(drive, NOW) == [path]
 
 
-def test_what_was_refused_goes_after_a_day(drive: str) -> None:
+def test_a_refused_copy_is_swept_after_a_day(drive: str) -> None:
     folder = part_files.folder(drive)
     for name, age_s in (("new.plot.refused", 3600), ("old.plot.refused", 25 * 3600)):
         (folder / name).touch()
@@ -95,7 +93,7 @@ def test_what_was_refused_goes_after_a_day(drive: str) -> None:
     assert part_files.sweep(drive, NOW) == [folder / "old.plot.refused"]
 
 
-def test_a_record_whose_part_is_gone_goes_as_well(drive: str) -> None:
+def test_a_record_without_a_part_is_swept(drive: str) -> None:
     path = part(drive, age_s=3 * 3600)
     path.unlink()
 

@@ -9,7 +9,7 @@ import pytest
 from harvester_worker.drives.plot_index import _KEPT, PlotIndex
 
 
-def test_it_outlives_the_worker_and_the_last_drive_counts(tmp_path: Path) -> None:
+def test_the_index_survives_a_restart_and_the_last_drive_counts(tmp_path: Path) -> None:
     file = tmp_path / "state" / "landed.json"
     landed = PlotIndex(file)
     landed.put("a", "/farm/1")
@@ -18,7 +18,7 @@ def test_it_outlives_the_worker_and_the_last_drive_counts(tmp_path: Path) -> Non
     assert PlotIndex(file).drive_of("b") is None
 
 
-def test_what_could_not_be_written_is_not_taken_for_known_at_the_next_try(tmp_path: Path) -> None:
+def test_an_entry_that_could_not_be_written_is_unknown_at_the_next_try(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.write_text("in the way")
     landed = PlotIndex(folder / "landed.json")

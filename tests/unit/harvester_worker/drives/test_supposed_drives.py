@@ -54,7 +54,7 @@ def bay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bay]:
     made.probe.close()
 
 
-def test_what_was_never_there_is_not_shown_and_what_is_gone_is_missing(bay: Bay) -> None:
+def test_a_path_that_never_existed_is_not_shown_and_a_drive_that_disappeared_is_missing(bay: Bay) -> None:
     (bay.folder / "a").mkdir()
     assert bay.words() == {"a": "active"}
 
@@ -66,7 +66,7 @@ def test_what_was_never_there_is_not_shown_and_what_is_gone_is_missing(bay: Bay)
     assert bay.words() == {"a": "missing", "b": "active"}
 
 
-def test_they_are_in_the_order_of_the_configuration_whoever_comes_first(bay: Bay) -> None:
+def test_drives_are_in_the_order_of_the_configuration_not_of_their_answers(bay: Bay) -> None:
     for name in "cab":
         (bay.folder / name).mkdir()
         bay.drives.refresh()
@@ -97,7 +97,7 @@ def test_one_that_hung_and_came_back_is_seen_missing_later(bay: Bay) -> None:
     assert bay.words() == {"a": "missing"}
 
 
-def test_a_disabled_one_is_shown_without_a_look(bay: Bay) -> None:
+def test_a_disabled_drive_is_shown_without_a_survey(bay: Bay) -> None:
     bay.disabled.add("c")
 
     assert bay.words() == {"c": "disabled"}

@@ -88,7 +88,7 @@ def _touched_ns(path: Path) -> int:
     return path.stat().st_ctime_ns
 
 
-def test_a_folder_that_changed_a_moment_ago_is_listed_again_since_its_time_may_not_tell_the_next_change(
+def test_a_folder_that_changed_just_now_is_listed_again_since_a_further_change_may_keep_its_ctime(
     listings: Listings,
 ) -> None:
     listings.later_s = 0
@@ -99,7 +99,7 @@ def test_a_folder_that_changed_a_moment_ago_is_listed_again_since_its_time_may_n
 
 
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.mergerfs", "exfat"])
-def test_a_file_system_whose_folders_times_tell_less_is_listed_each_time(
+def test_folders_on_file_systems_with_unreliable_ctime_are_listed_each_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     listings = Listings(tmp_path, monkeypatch, kind)

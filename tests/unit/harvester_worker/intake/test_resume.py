@@ -102,7 +102,7 @@ def test_a_plot_whose_checks_are_cut_off_again_and_again_stays_on_its_drive(driv
 
 
 @pytest.mark.parametrize(("room", "kept"), [(0, True), (-1, False)])
-def test_where_the_file_system_holds_nothing_a_part_goes_that_has_no_room_to_grow(
+def test_without_allocation_a_part_is_deleted_if_the_rest_does_not_fit(
     drive: Drive, monkeypatch: pytest.MonkeyPatch, room: int, kept: bool
 ) -> None:
     drive.grow(SIZE // 4)

@@ -51,6 +51,8 @@ def test_a_drive_whose_name_rsync_would_read_otherwise_gets_no_receiver(name: st
         (b"\xff\xfe", None, False),
     ],
 )
-def test_the_log_tells_who_came_and_what_is_doomed(line: bytes, module: str | None, doomed: bool) -> None:
+def test_the_log_names_the_admitted_module_and_errors_that_end_the_transfer(
+    line: bytes, module: str | None, doomed: bool
+) -> None:
     assert admitted(STAMP + line) == module
     assert (trouble(STAMP + line) is not None) == doomed
