@@ -195,7 +195,7 @@ def _judge(expected_bytes: int | None, writing: bool | None, quiet_s: float) -> 
 
 
 def printable(name: str) -> str:
-    """A file name for people and JSON: bytes that are not UTF-8, and characters that would act on a
-    terminal, stand as \\xNN."""
+    """A file name for text and JSON: bytes that are not UTF-8, and control characters of terminals, become
+    \\xNN."""
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return "".join(f"\\x{ord(char):02x}" if category(char) == "Cc" else char for char in text)

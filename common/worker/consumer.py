@@ -81,4 +81,4 @@ def wrong(message: Any) -> str | None:
             return None
     except (ValueError, TypeError, RecursionError, ValidationError):
         pass
-    return "its body is not that of a task"
+    return "its body is not a task's"

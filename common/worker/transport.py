@@ -60,7 +60,7 @@ def _is_ours(task: str) -> str:
 
 
 class _Headers(_Part):
-    """Those of Celery's that its main loop, log and events take as they come. No plotman compresses."""
+    """Celery's headers that its main loop, log and events use unchecked. No plotman compresses."""
 
     id: _Name | None = None
     task: Annotated[_Name, AfterValidator(_is_ours)] | None = None

@@ -21,9 +21,9 @@ FOLDER = "digests"
 
 
 class DigestEntry(BaseModel):
-    """digest: of the source as rsync told it, hex. suspect: reading the plot gave another; why.
-    inode, mtime_ns, ctime_ns: of the file that was taken in; None in entries of an older plotman, which
-    describe none. The kernel alone sets ctime: a file that was changed and given its old mtime is found out.
+    """digest: of the source, as rsync computed it, hex. suspect: why the plot counts as damaged, or None.
+    inode, mtime_ns, ctime_ns: of the file that was taken in; None in entries of an older plotman, which match
+    no file. Only the kernel sets ctime, so that a changed file with its old mtime is detected.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -48,11 +48,11 @@ class DigestEntry(BaseModel):
         )
 
     def renamed(self, plot: Path) -> Self:
-        """The same for the file under its new name, which changed its ctime. Raises OSError."""
+        """The entry after the rename to `plot`, which changed the ctime. Raises OSError."""
         return self.model_copy(update={"ctime_ns": plot.lstat().st_ctime_ns})
 
     def describes(self, status: os.stat_result) -> bool:
-        """Whether a file, by its lstat, is the one that was taken in, and unchanged since."""
+        """Whether this lstat belongs to the file that was taken in, unchanged since."""
         seen = (status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
         return seen == (self.size_bytes, self.inode, self.mtime_ns, self.ctime_ns)
 
@@ -105,8 +105,8 @@ def checked(drive: str, name: str) -> None:
 
 
 def entries(drive: str) -> list[StoredDigest]:
-    """All plots of this drive whose digest is known, the one first that was not read for longest. Forgets
-    those that are gone. Raises OSError."""
+    """All plots of this drive whose digest is known, the least recently read first. Deletes the entries of
+    plots that no longer exist. Raises OSError."""
     found: list[StoredDigest] = []
     try:
         folder = _folder(drive)
