@@ -49,7 +49,7 @@ def test_what_celery_sends_is_a_task(links: Any) -> None:
     ],
 )
 def test_whatever_has_another_body_is_none(body: Any) -> None:
-    assert wrong(message(body)) == "its body is not that of a task"
+    assert wrong(message(body)) == "its body is not a task's"
 
 
 def test_headers_in_the_body_and_other_types_are_not_taken() -> None:
