@@ -1,1 +1,1 @@
-"""The vocabulary that every process shares: values, names, messages, config, errors, the notice board."""
+"""Shared by all processes: values, names, messages, errors, configuration, the notice board."""

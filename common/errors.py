@@ -1,4 +1,4 @@
-"""One root for every error a person may read: what failed, where, and what to do next."""
+"""Errors that users read: what failed, where, and what to do next."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ class ExitCode(IntEnum):
     """Exit codes of the `plotman` command, documented in docs/cli.md."""
 
     OK = 0
-    FAILED = 1  # something was tried and did not work
+    FAILED = 1  # plotman tried something, and it failed
     USAGE = 2  # the command line is wrong (click's own code)
     CONFIG = 3  # plotman.yaml is missing or wrong
     UNREACHABLE = 4  # no broker, or no worker answers
-    NOTHING = 5  # what was asked for does not exist
+    NOTHING = 5  # the object of the command does not exist
 
 
 class PlotmanError(Exception):
-    """An error with a cure. `str()` is a single line that a person can act on.
+    """Root of all errors for users. `str()` is one line that states what to do.
 
-    what: what failed, with the place (file, host, drive) in it.
-    cure: what to do next, as an imperative sentence; empty where the `what` says it all.
+    what: what failed, with the place (file, host, drive).
+    cure: what to do next, an imperative sentence; empty if `what` is enough.
     """
 
     exit_code = ExitCode.FAILED
@@ -42,29 +42,29 @@ class ConfigError(PlotmanError):
 
 
 class BrokerError(PlotmanError):
-    """Redis cannot be reached, or refuses us."""
+    """Redis cannot be reached, or refuses the connection or a command."""
 
     exit_code = ExitCode.UNREACHABLE
 
 
 class OrderRefused(PlotmanError):
-    """A plotter does not carry out an order: it is stale, or does not fit what the host itself sees."""
+    """A host refuses an order: it is out of date, or does not fit the state of the host."""
 
 
 class NoSuchPlot(OrderRefused):
-    """Nothing here is named so."""
+    """No plot has this name."""
 
     exit_code = ExitCode.NOTHING
 
 
 class ManyPlots(OrderRefused):
-    """More than one thing here is named so, and nothing was done to any."""
+    """Several plots fit this name; nothing was done."""
 
     exit_code = ExitCode.NOTHING
 
 
 class PlotFailed(PlotmanError):
-    """A plotter ended without its plot; `what` holds the reason and the last lines of its log."""
+    """A plotter ended without its plot. `what` contains the reason and the last lines of its log."""
 
 
 class TransferFailed(PlotmanError):
@@ -72,16 +72,16 @@ class TransferFailed(PlotmanError):
 
 
 class TicketRefused(TransferFailed):
-    """The ticket to a receiver has a form that no harvester writes. Nothing was sent."""
+    """A ticket has another form than harvesters write; nothing was done with it."""
 
 
 class NoRoom(TransferFailed):
-    """No drive of the harvester takes the plot now, and none holds it: it looked at all of them."""
+    """No drive of the harvester has space for the plot, and none of them holds it; all were searched."""
 
 
 class DriveFailed(TransferFailed):
-    """A drive gives back other bytes than it got: the plot is not to blame, and what came is no copy."""
+    """A drive returned other bytes than were written: the plot is good, its copy is not."""
 
 
 class PlotRefused(PlotmanError):
-    """A harvester did not take a plot in: it is not whole, not a plot, or fails its proofs."""
+    """A harvester refused a file: it is incomplete, not a plot, or its proofs fail."""

@@ -15,7 +15,7 @@ class Role(StrEnum):
     HARVESTER = "harvester"
 
 
-# In the environment of each plotter that plotman starts: the folder that its plotman keeps its state in.
+# In the environment of each plotter that plotman starts: the state folder of that plotman.
 STATE_VARIABLE = "PLOTMAN_STATE"
 
 # Tasks. The package in the name says which queue carries it; `route` below derives it.
@@ -94,39 +94,37 @@ def node(role: Role, host: str) -> str:
 
 
 def role_and_host(node_name: str) -> tuple[Role, str] | None:
-    """The reverse of `node`; None for nodes that are not ours."""
+    """The reverse of `node`; None for the node of another program."""
     role, _, host = node_name.partition("@")
     return (Role(role), host) if role in set(Role) and host else None
 
 
 def is_task_id(text: str) -> bool:
-    """Whether a task id may be the name of a file. Celery makes UUIDs; users may name their own."""
+    """Whether a task id may be used as a file name. Celery makes UUIDs; users may choose their own."""
     return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", text) is not None
 
 
-# Set in the environment of a plotter worker that shall start no plots (`plotman archive` runs it).
+# Set in the environment of a plotter worker that must not start plots (of `plotman archive`).
 STARTS_NONE = "PLOTMAN_STARTS_NONE"
 
-# How long a snapshot stands without being renewed, and how often an unchanged one is renewed. A host
-# that is silent for SNAPSHOT_TTL is gone from the decisions; its last word is kept for LAST_WORD_TTL so
-# that people see who is missing.
+# An unchanged snapshot is renewed each SNAPSHOT_RENEW. A host whose snapshot was not renewed for SNAPSHOT_TTL
+# is lost: decisions leave it out. Its last snapshot is kept for LAST_WORD_TTL and shown to operators.
 SNAPSHOT_RENEW = timedelta(seconds=10)
 SNAPSHOT_TTL = timedelta(seconds=45)
 LAST_WORD_TTL = timedelta(days=30)
 
-# An order that is not in a plotter's hands by then is dead, and is decided anew.
+# An order that no plotter has received by then expires, and beat decides anew.
 ORDER_LIFETIME = timedelta(seconds=30)
-# A move whose step shows no sign of life for so long is taken for lost, and is decided anew.
+# A move that no task has renewed for this long counts as lost, and beat decides anew.
 MOVE_LIFETIME = timedelta(seconds=60)
-# Lifetime of a ticket on the board: the plotter fetches it as soon as the transfer begins. A receiver stays
-# open for as long after its last use.
+# How long a ticket stays on the board, and how long a receiver stays open after its last use.
 TICKET_LIFETIME = timedelta(minutes=10)
 
-# One beat decides; it gives up LEASE_MARGIN before the others may take over.
+# One beat decides. It stops LEASE_MARGIN before another may take over.
 LEASE = timedelta(seconds=6)
 LEASE_MARGIN = timedelta(seconds=1)
 
-# A notification is told once: by then nobody remembers what it was about.
+# How long claims are kept that let a notification be sent only once.
 TOLD_TTL = timedelta(days=30)
 
 EVENTS_MAX = 10_000  # length of the stream of what happened
@@ -135,18 +133,18 @@ EVENTS_MAX = 10_000  # length of the stream of what happened
 class Keys:
     """Redis keys. Keys of one host share a prefix, so that one ACL pattern covers them."""
 
-    # hash: "role@host" -> time of its last snapshot with something to decide on; who was ever seen
+    # hash: every "role@host" ever seen -> time of its last snapshot that changed something for decisions
     HOSTS = "plotman:hosts"
-    EVENTS = "plotman:events"  # stream: what happened; wakes beat
-    COUNTS = "plotman:counts"  # hash: "kind host" -> how often it happened; "bytes kind host" -> its bytes
+    EVENTS = "plotman:events"  # stream of events; wakes beat
+    COUNTS = "plotman:counts"  # hash: "kind host" -> number of events; "bytes kind host" -> their bytes
     LEASE = "plotman:beat:lease"  # string: token of the beat that decides
-    WAITS = "plotman:beat:waits:hosts"  # hash: host -> JSON of what waits there
-    ALARMS_HEARD = "plotman:alarms:heard"  # string: id of the last event that notifications were made of
-    ALARMS_RAISED = "plotman:alarms:raised"  # hash: what is wrong now -> id of this occurrence
+    WAITS = "plotman:beat:waits:hosts"  # hash: host -> JSON of its waits
+    ALARMS_HEARD = "plotman:alarms:heard"  # string: id of the last event that was turned into notifications
+    ALARMS_RAISED = "plotman:alarms:raised"  # hash: problem -> id of its occurrence
 
     @staticmethod
     def told(notification_id: str) -> str:
-        """string: who tells people this, so that of several notifiers one does."""
+        """string: the notifier that sends this notification, so that no other does."""
         return f"plotman:alarms:told:{notification_id}"
 
     @staticmethod
@@ -155,22 +153,22 @@ class Keys:
 
     @staticmethod
     def alive(role: Role, host: str) -> str:
-        """string that lives as long as the host goes on renewing its snapshot: the mark of who does it
-        (common/worker/duplicate_host.py)."""
+        """string that expires when the snapshot is no longer renewed; holds the mark of the process that
+        renews it (common/worker/duplicate_host.py)."""
         return f"plotman:host:{host}:{role}:alive"
 
     @staticmethod
     def orders(host: str) -> str:
-        """hash: task id -> order that was sent and not yet seen in a snapshot."""
+        """hash: task id -> order that no snapshot shows yet."""
         return f"plotman:host:{host}:orders"
 
     @staticmethod
     def moves(host: str) -> str:
-        """hash: plot path -> move that is under way from this host."""
+        """hash: path of a plot -> its move from this host."""
         return f"plotman:host:{host}:moves"
 
     @staticmethod
     def ticket(host: str, plot_id: str) -> str:
-        """string, short-lived: the ticket to a plot's receiver, with a password for that receiver only.
-        `host` is the plotter, the only one besides the harvester that may read it."""
+        """string, short-lived: the ticket for one plot to its harvester's receiver, with a password. `host`
+        is the plotter; besides the harvester only it may read the key."""
         return f"plotman:host:{host}:door:{plot_id}"

@@ -14,7 +14,7 @@ from common.config import Config
 from common.config.broker_url import broker_url
 from common.config.drives import drives, is_sure, names, use_of
 from common.config.farm import Harvester as HarvesterSection
-from common.config.libraries import PROVE, UNPROVEN, cannot_prove
+from common.config.programs import PROVE, UNPROVEN, cannot_prove
 from common.config.watch import ConfigWatch
 from common.model import holds
 from common.model.plot_name import PlotName

@@ -1,1 +1,1 @@
-"""The Celery app (`celery -A plotman ...`) and what people touch: command line and dashboards."""
+"""The Celery app (`celery -A plotman ...`) and its front ends: command line and dashboards."""

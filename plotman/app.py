@@ -14,7 +14,7 @@ from common.errors import PlotmanError
 from common.worker import transport
 from plotman.settings import celery_settings
 
-# StartCheck acts in every worker; each of the others only in workers of its role.
+# StartCheck runs in every worker, each other step only in workers of its role.
 _SERVICES = (
     "common.worker.startup:StartCheck",
     "plotter_worker.service:PlotterService",
@@ -47,6 +47,6 @@ try:
     SETTINGS = load_to_run()
     app = make_app(SETTINGS)
 except PlotmanError as error:
-    # `celery` would print a traceback and say that the module was not found.
+    # `celery` would print a traceback and report that the module was not found.
     print(f"plotman: {error}", file=sys.stderr)  # noqa: T201
     sys.exit(error.exit_code)

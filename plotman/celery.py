@@ -1,4 +1,4 @@
-"""What `celery -A plotman` loads: the app and, for its command `flower`, plotman's additions to Flower."""
+"""Loaded by `celery -A plotman`: the app and, for `flower`, plotman's additions to Flower."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""One process of a machine, as `plotman up` starts it: `python -m plotman.serve plotter@HOST|...|beat`.
+"""Runs one worker or beat for `plotman up`: `python -P -m plotman.serve plotter@HOST|...|beat`.
 
-The same as `celery -A plotman worker -n plotter@HOST -Q plotter.HOST -l INFO --heartbeat-interval 10` and
-`celery -A plotman beat -l INFO`, but for Celery's command line: that loads Flower, an interactive shell and
-the tools of another broker whatever it is asked for, which takes 15 MiB and 0.2 s of a core for each process.
+Equal to `celery -A plotman worker -n plotter@HOST -Q plotter.HOST -l INFO --heartbeat-interval 10` and
+`celery -A plotman beat -l INFO`. Celery's command line always loads Flower, a shell and the tools of other
+brokers, which takes 15 MiB and 0.2 s of a core for each process.
 """
 
 from __future__ import annotations
@@ -17,19 +17,26 @@ from common.names import Role, queue, role_and_host
 from plotman.app import app
 
 BEAT = "beat"
-# Celery's own 2 s make up much of what an idle worker takes.
+# Celery's default of 2 s causes most of the load of an idle worker.
 _HEARTBEAT_S = 10.0
 
 
 def serve(node: str) -> int:
-    """Serve until told to stop; the exit code. node: a worker's name, ROLE@HOST, or BEAT. Raises ValueError
-    where it is none of ours, ConfigError."""
+    """Run until a signal stops it. Returns the exit code.
+
+    Args:
+        node: name of a worker, ROLE@HOST, or BEAT.
+
+    Raises:
+        ValueError: it is another name.
+        ConfigError: plotman.yaml cannot be read.
+    """
     if node == BEAT:
         app.Beat(loglevel="INFO").run()
         return 0
     named = role_and_host(node)
     if named is None:
-        raise ValueError(f"{node} is no worker of plotman: ROLE@HOST.")
+        raise ValueError(f"{node} is not a worker of plotman: write ROLE@HOST.")
     worker: Any = app.Worker(
         hostname=node,
         queues=[queue(*named)],
@@ -42,20 +49,18 @@ def serve(node: str) -> int:
 
 
 def _transfers() -> int:
-    """How many plots an archiver sends at a time."""
+    """Number of plots that the archiver sends at a time."""
     archiving = load_to_run().archiving
     return archiving.concurrency if archiving else 1
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        "python -m plotman.serve", description="Serve as one process of plotman."
-    )
+    parser = argparse.ArgumentParser("python -m plotman.serve", description="Run one process of plotman.")
     parser.add_argument("node", help=f"ROLE@HOST, or {BEAT}")
     arguments = parser.parse_args()
     # What Celery runs again after a SIGHUP. As a file, this one would have its own folder on the path, and
-    # celery.py in it.
-    sys.argv[:1] = ["-m", "plotman.serve"]
+    # celery.py in it. -P: nothing in the working folder is imported.
+    sys.argv[:1] = ["-P", "-m", "plotman.serve"]
     try:
         sys.exit(serve(arguments.node))
     except ValueError as error:

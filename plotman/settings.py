@@ -1,4 +1,4 @@
-"""Celery's settings, each with the trouble it keeps away."""
+"""Celery's settings, each with the problem that it avoids."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from common.model.redis_url import by_socket, kombu_url
 from common.names import ROLE_OF_TASK, queue
 
-# A message that a dead worker held comes back after this long: never while a plot is made.
+# A message of a dead worker is delivered again after this time: longer than any plot takes.
 _VISIBILITY_TIMEOUT_S = 10_000_000
-# Of plots, of transfers and of what was taken in; the other steps of a move leave none.
+# Results of plots, transfers and admissions; other tasks leave none.
 _RESULTS_KEPT_S = 30 * 86400
-_FAILURES_KEPT_S = 86400  # an order may be refused again and again
+_FAILURES_KEPT_S = 86400  # an order may be refused many times
 # Threads are made as needed; this bounds plots and short requests of one worker together.
 _MOST_TASKS_AT_ONCE = 1000
 
@@ -25,7 +25,7 @@ def route(
     task: Any = None,  # noqa: ARG001
     **_: Any,
 ) -> dict[str, str] | None:
-    """A task goes to the queue of the host in its `host` argument, by the role that its name implies."""
+    """Route a task to the queue of the host in its `host` argument, and of the role for its name."""
     role = ROLE_OF_TASK.get(name)
     host = (kwargs or {}).get("host")
     return {"queue": queue(role, host)} if role and isinstance(host, str) else None
@@ -55,12 +55,12 @@ def celery_settings(broker_url: str, host: str) -> dict[str, Any]:
         "worker_pool": "common.worker.pool:TaskPool",
         "worker_consumer": "common.worker.consumer:Consumer",
         "worker_concurrency": _MOST_TASKS_AT_ONCE,
-        # JSON only: a message can never bring code along.
+        # JSON only: a message cannot contain code.
         "task_serializer": "json",
         "result_serializer": "json",
         "accept_content": ["json"],
-        # A plot is acknowledged when it starts and nothing is fetched ahead, so that no message waits in
-        # a dead worker's hands and none is delivered twice.
+        # Messages are acknowledged at the start of their task and never prefetched, so that a dead worker
+        # holds none and none is delivered twice.
         "task_acks_late": False,
         "worker_disable_prefetch": True,
         "worker_prefetch_multiplier": 1,
@@ -68,18 +68,18 @@ def celery_settings(broker_url: str, host: str) -> dict[str, Any]:
         "result_extended": True,
         "result_expires": _RESULTS_KEPT_S,
         "result_failure_expires": _FAILURES_KEPT_S,
-        # Flower sees the plots without `-E` on every command line.
+        # Flower sees the plots without the option -E.
         "worker_send_task_events": True,
-        # Redis may be away for as long as it likes.
+        # Redis may be down for any time.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        "redis_max_connections": _MOST_TASKS_AT_ONCE,  # redis-py allows 100; a task beyond is lost
+        "redis_max_connections": _MOST_TASKS_AT_ONCE,  # with redis-py's default of 100, further tasks fail
         "redis_socket_timeout": 15,
         "redis_socket_connect_timeout": 5,
-        "redis_socket_keepalive": not by_socket(broker_url),  # which Celery would not leave away by itself
+        "redis_socket_keepalive": not by_socket(broker_url),  # Celery sets it for sockets too
         "redis_backend_health_check_interval": 10,
-        # A connection that was reset meanwhile must not fail the task that is the next to use it; while Redis
-        # is away this gives up within a second, and never keeps a worker from stopping.
+        # A reset connection must not fail the next task. While Redis is down this gives up within a second,
+        # so that workers can stop.
         "result_backend_always_retry": True,
         "result_backend_max_retries": 3,
         "result_backend_base_sleep_between_retries_ms": 20,
@@ -93,15 +93,15 @@ def celery_settings(broker_url: str, host: str) -> dict[str, Any]:
 
 
 def _transport(host: str) -> dict[str, Any]:
-    """How messages travel over Redis."""
+    """Options of the Redis transport."""
     return {
         "visibility_timeout": _VISIBILITY_TIMEOUT_S,
         "priority_steps": [0],  # one Redis list per queue
-        # Each host restores only what is its own: clocks and timeouts of others don't matter to it.
+        # Each host restores only its own messages, so that clocks of other hosts do not matter.
         "unacked_key": f"unacked.{host}",
         "unacked_index_key": f"unacked.{host}.index",
         "unacked_mutex_key": f"unacked.{host}.mutex",
-        # Without these a connection that was cut silently is not noticed for 15 minutes.
+        # Without these a silently cut connection is not noticed for 15 minutes.
         "health_check_interval": 10,
         "socket_timeout": 15,
         "socket_connect_timeout": 5,

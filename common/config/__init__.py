@@ -1,4 +1,4 @@
-"""plotman.yaml: its models, reading it with all its mistakes told at once, and writing a sample of it."""
+"""plotman.yaml: models, loading with all mistakes at once, checks, reload, migration, sample."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> object:
-        """The models take long to build: loaded when they are first asked for, so that who wants a smaller
-        module of this package gets that alone."""
+        """Load a name on its first use: the models take long to build, and not every module needs them."""
         from importlib import import_module
 
         homes = {

@@ -1,4 +1,4 @@
-"""`archiving`: who takes the finished plots, and how they get there."""
+"""`archiving`: which machines take the finished plots, and how the plots get there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HARVESTER = "harvester"  # target: the harvester workers of the farm
 
 
 def _words(env: Any) -> Any:
-    """Values of an environment as text: 0.5.3 allows numbers there (ports, mostly)."""
+    """Convert values of an environment to text: 0.5.3 allows numbers, such as ports."""
     if env is None:
         return {}
     if not isinstance(env, Mapping):
@@ -26,13 +26,13 @@ def _words(env: Any) -> Any:
 
 
 class TargetDefinition(Section):
-    """A way to move plots with programs of your own, as plotman 0.5 has it.
+    """A way to move plots with programs of your own, as in plotman 0.5.
 
-    The disk space script prints `PATH:BYTES`, a line for each folder that takes plots. The transfer script
-    moves `source` to `destination`, one of these folders. Both find these two, and all of env, in their
-    environment. Transfers that run already are known by their process name and the start of an argument.
-    The transfer script may delete the source itself, once the copy is whole. Where it leaves it, plotman
-    deletes it when it sees the whole copy in `destination` on this machine.
+    The disk space script prints a line `PATH:BYTES` for each folder that takes plots. The transfer script
+    moves `source` to `destination`, one of these folders. Both get these two, and all of env, in their
+    environment. plotman recognizes a running transfer by its process name and the start of an argument. The
+    transfer script may delete the source when the copy is complete; if it does not, plotman deletes it as
+    soon as it sees the complete copy in `destination` on this machine.
     """
 
     env: Annotated[dict[str, str | None], BeforeValidator(_words)] = Field(
@@ -41,17 +41,17 @@ class TargetDefinition(Section):
         examples=[{"command": "rsync", "site_root": None}],
     )
     disk_space_path: str | None = Field(
-        None, description="Program that tells the free space.", examples=["/home/chia/bin/free-space"]
+        None, description="Program that prints the free space.", examples=["/home/chia/bin/free-space"]
     )
     disk_space_script: str | None = Field(
-        None, description="The same, written out here.", examples=['#!/bin/sh\necho "/plots:1000000000000"\n']
+        None, description="The same as a script.", examples=['#!/bin/sh\necho "/plots:1000000000000"\n']
     )
     transfer_path: str | None = Field(
         None, description="Program that moves a plot.", examples=["/home/chia/bin/move-plot"]
     )
     transfer_script: str | None = Field(
         None,
-        description="The same, written out here.",
+        description="The same as a script.",
         examples=['#!/bin/sh\nrsync --whole-file "${source}" "${destination}"\n'],
     )
     transfer_process_name: str = Field(
@@ -59,23 +59,23 @@ class TargetDefinition(Section):
         examples=["{command}"],
     )
     transfer_process_argument_prefix: str = Field(
-        description="Start of the argument that says where to; {name} is replaced from env.",
+        description="Start of the argument with the destination; {name} is replaced from env.",
         examples=["{site_root}"],
     )
 
 
 def _login(text: str) -> str:
-    """What ssh takes for `user@host`, and no option of it."""
+    """Accept `user@host` for ssh, and no option of it."""
     if not re.fullmatch(r"(?:[A-Za-z0-9_][\w.-]*@)?[A-Za-z0-9\[][\w.:\]-]*", text):
         raise ValueError("is not of the form user@host")
     return text
 
 
 class Route(Section):
-    """How plots get from this plotter to one harvester, where not through its receiver.
+    """How plots get from this plotter to one harvester without its receiver.
 
-    Either way the files are written as a user of your choice; the harvester worker must be able to rename
-    and delete them.
+    The files are written as a user of your choice. The harvester worker must be able to rename and delete
+    them.
     """
 
     ssh: Annotated[str, AfterValidator(_login)] | None = Field(
@@ -102,13 +102,13 @@ class Route(Section):
 
 
 class Archiving(Section):
-    """Who takes the finished plots, and how they get there."""
+    """Which machines take the finished plots, and how the plots get there."""
 
     target: str = Field(
         HARVESTER,
         description="harvester: the harvester workers of the farm, which verify each plot before its source "
-        "is deleted. Where none can run: local_rsync, rsyncd, or a name from target_definitions, as in "
-        "plotman 0.5.",
+        "is deleted. For machines that cannot run one: local_rsync, rsyncd, or a name from "
+        "target_definitions, as in plotman 0.5.",
         examples=[HARVESTER],
     )
     harvesters: tuple[str, ...] = Field(
@@ -120,21 +120,21 @@ class Archiving(Section):
         1,
         ge=1,
         le=32,
-        description="With target harvester: plots that are sent from this machine at a time.",
+        description="With target harvester: how many plots this machine sends at a time.",
         examples=[1],
     )
     bwlimit_bytes_s: int | None = Field(
         None,
         ge=1024,
         le=MOST_BYTES,
-        description="With target harvester: bytes a second that all transfers from this machine to others "
-        "may take together; `plotman bandwidth` changes it while they run. Absent: no limit.",
+        description="With target harvester: limit of all transfers from this machine to others together, in "
+        "bytes per second. `plotman bandwidth` changes it while they run. Absent: no limit.",
         examples=[80_000_000],
     )
     routes: Annotated[dict[str, Route], BeforeValidator(lambda value: value or {})] = Field(
         {},
-        description="With target harvester: harvesters that are not reached through the receiver that they "
-        "open for each plot.",
+        description="With target harvester: harvesters that this machine reaches by ssh or a mounted folder "
+        "instead of the harvester's own receiver.",
         examples=[{"harvester1": {"ssh": "chia@harvester1"}}],
     )
     env: Annotated[dict[str, str], BeforeValidator(_words)] = Field(
@@ -147,8 +147,8 @@ class Archiving(Section):
         0,
         ge=0,
         le=1_000_000,
-        description="With the other targets: take the drive with room at this place, counted from 0; a "
-        "different one on each plotter keeps two plotters off one drive.",
+        description="With the other targets: number, from 0, of the drive to take among those with space. "
+        "Different numbers keep two plotters off one drive.",
         examples=[0],
     )
     target_definitions: Annotated[dict[str, TargetDefinition], BeforeValidator(lambda value: value or {})] = (
@@ -171,5 +171,5 @@ class Archiving(Section):
 
     @property
     def by_harvester(self) -> bool:
-        """Whether harvester workers take the plots, rather than scripts."""
+        """Whether harvester workers take the plots, not scripts."""
         return self.target == HARVESTER and HARVESTER not in self.target_definitions

@@ -1,4 +1,4 @@
-"""Where this machine's broker is: the one its plotman.yaml names, or the embedded one of `plotman up`."""
+"""Address of this machine's broker: the one in plotman.yaml, or the embedded one of `plotman up`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ if TYPE_CHECKING:
 
 
 class EmbeddedBroker(BaseModel):
-    """Address of the broker that `plotman up` brings along, as kept in `broker.json`.
-
-    It is chosen once and kept, so that workers find a restarted broker where it was.
-    """
+    """Address of the broker that `plotman up` starts, kept in `broker.json` so that it stays the same after a
+    restart."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -27,25 +25,23 @@ class EmbeddedBroker(BaseModel):
 
     @property
     def url(self) -> str:
-        """`redis://:PASSWORD@127.0.0.1:PORT/0`, as Celery and redis-py read it."""
+        """`redis://:PASSWORD@127.0.0.1:PORT/0`."""
         return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
 
 
 def broker_dir(state_dir: Path) -> Path:
-    """Folder of the embedded broker: its address, its configuration and its data."""
+    """Folder of the embedded broker: address, configuration and data."""
     return state_dir / "broker"
 
 
 def address_file(state_dir: Path) -> Path:
-    """File, readable to its owner only, that keeps the embedded broker's port and password."""
+    """File with the embedded broker's port and password; only its owner may read it."""
     return broker_dir(state_dir) / "broker.json"
 
 
 def embedded_broker(state_dir: Path) -> EmbeddedBroker | None:
-    """The kept address of the embedded broker; None where `plotman up` has never run.
-
-    Raises BrokerError for a file that cannot be read or holds something else.
-    """
+    """Read the address of the embedded broker; None if `plotman up` has never run. Raises BrokerError if the
+    file cannot be read or has another content."""
     path = address_file(state_dir)
     try:
         return EmbeddedBroker.model_validate_json(path.read_bytes())
@@ -58,17 +54,19 @@ def embedded_broker(state_dir: Path) -> EmbeddedBroker | None:
         ) from error
     except ValidationError as error:
         raise BrokerError(
-            f"{path} does not hold a broker's address.",
+            f"{path} does not contain a broker's address.",
             "Delete it and restart `plotman up`, which writes a new one.",
         ) from error
 
 
 def broker_url(config: Config | Farm) -> str:
-    """URL of the broker that this machine's processes use, with the password in it: not for logs.
-    config: plotman.yaml, or its section `farm`.
+    """URL of this machine's broker, with its password: not for logs. Does not connect.
 
-    Only reads; whether a server answers there is not looked at. Raises BrokerError where plotman.yaml
-    names no broker and none was ever started here.
+    Args:
+        config: plotman.yaml, or its section `farm`.
+
+    Raises:
+        BrokerError: plotman.yaml names no broker, and none was ever started here.
     """
     if config.broker_url is not None:
         return config.broker_url
@@ -76,7 +74,7 @@ def broker_url(config: Config | Farm) -> str:
     if embedded is None:
         raise BrokerError(
             f"No broker is running here: plotman.yaml names none (farm: broker), and {config.state_dir} "
-            "holds none.",
+            "contains none.",
             "Start `plotman up`, or name the farm's broker.",
         )
     return embedded.url

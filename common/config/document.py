@@ -1,4 +1,4 @@
-"""A YAML text as data, together with the line of every key: what pydantic forgets and people need."""
+"""Parses YAML into data and the line of every key, which error messages need."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import yaml
 
 Location = tuple[str | int, ...]
 
-# libyaml reads ten times as fast; pyyaml may have been built without it.
+# libyaml is ten times as fast; pyyaml may have been built without it.
 _FAST: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-# More than any plotman.yaml has. A few lines of aliases can stand for billions of values.
+# More than any plotman.yaml needs. A few lines of aliases can expand to billions of values.
 MOST_BYTES = 1 << 20
 _MOST_VALUES = 20_000
 _DEEPEST = 20
@@ -28,7 +28,7 @@ _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 @dataclass(frozen=True)
 class Flaw:
-    """Something wrong with the text itself. line: counted from 1."""
+    """A mistake in the text itself. line: counted from 1."""
 
     what: str
     cure: str
@@ -38,14 +38,14 @@ class Flaw:
 
 @dataclass(frozen=True)
 class Document:
-    """data: as YAML says; None where the text has none. lines: line of each key and list item."""
+    """A parsed text. data: None if it has none. lines: of each key and list item."""
 
     data: Any
     lines: Mapping[Location, int] = field(default_factory=dict)
     flaws: tuple[Flaw, ...] = ()
 
     def line(self, location: Location) -> int | None:
-        """Line of the key at `location`, or of the nearest one around it that the text has."""
+        """Line of the key at `location`, or of the nearest enclosing key in the text."""
         for end in range(len(location), 0, -1):
             if location[:end] in self.lines:
                 return self.lines[location[:end]]
@@ -53,22 +53,22 @@ class Document:
 
 
 def parse(raw: bytes) -> Document:
-    """Read YAML. Never raises: what cannot be read becomes a flaw, with data None."""
+    """Parse YAML. Never raises: an unreadable text gives a flaw, and data None."""
     if len(raw) > MOST_BYTES:
-        what = f"has more than {MOST_BYTES >> 20} MiB, and is no plotman.yaml"
+        what = f"has more than {MOST_BYTES >> 20} MiB, which is no plotman.yaml"
         return Document(None, flaws=(Flaw(what, "Name the right file.", None),))
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        return Document(None, flaws=(Flaw("holds bytes that are not UTF-8", "Save it as UTF-8.", line),))
+        return Document(None, flaws=(Flaw("contains bytes that are not UTF-8", "Save it as UTF-8.", line),))
     try:
         return _loaded(text, _FAST)
     except RecursionError:
         return Document(None, flaws=(_TOO_DEEP,))
     except yaml.YAMLError:
         pass
-    try:  # libyaml words its complaints otherwise: what people read is pyyaml's
+    try:  # for pyyaml's error message: `_syntax` knows no others
         return _loaded(text, yaml.SafeLoader)
     except RecursionError:
         return Document(None, flaws=(_TOO_DEEP,))
@@ -89,7 +89,7 @@ def _loaded(text: str, kind: type[yaml.SafeLoader | yaml.CSafeLoader]) -> Docume
             data = loader.construct_document(root)
         except _TooMuch as error:
             return Document(None, flaws=(error.flaw,))
-        except (ValueError, LookupError):  # `!!int abc`: pyyaml calls int and looks words up
+        except (ValueError, LookupError):  # `!!int abc`
             return Document(None, flaws=(_misfit(loader, walk.scalars),))
         return Document(data, walk.lines, tuple(walk.flaws))
     finally:
@@ -97,18 +97,18 @@ def _loaded(text: str, kind: type[yaml.SafeLoader | yaml.CSafeLoader]) -> Docume
 
 
 def _misfit(loader: yaml.SafeLoader | yaml.CSafeLoader, scalars: list[yaml.ScalarNode]) -> Flaw:
-    """The first value that is not of the kind that its tag names."""
-    cure = "Remove the !! and the word behind it."
+    """The first value that does not fit its tag."""
+    cure = "Remove the tag (!! and its word)."
     for node in scalars:
         try:
             loader.construct_object(node)
-        except (ValueError, LookupError, yaml.YAMLError):  # pyyaml takes the second try for a loop
-            return Flaw("a value is not what its tag (!!) says", cure, node.start_mark.line + 1)
-    return Flaw("a value is not what its tag (!!) says", cure, None)
+        except (ValueError, LookupError, yaml.YAMLError):  # pyyaml takes the second attempt for a loop
+            return Flaw("a value does not fit its tag (!!)", cure, node.start_mark.line + 1)
+    return Flaw("a value does not fit its tag (!!)", cure, None)
 
 
 class _TooMuch(Exception):
-    """The text stands for more than a configuration holds."""
+    """The text expands to more than a configuration may have."""
 
     def __init__(self, flaw: Flaw) -> None:
         super().__init__(flaw.what)
@@ -119,9 +119,9 @@ _TOO_DEEP = Flaw(f"is nested more than {_DEEPEST} deep", "Name the right file.",
 
 
 class _Walk:
-    """Notes the line of every key and item, and keys that are given twice (YAML lets the last one win).
+    """Collects the line of every key and item, and repeated keys, of which YAML would use the last.
 
-    Before they are read: keys are text, whatever they look like, and so are times and overlong numbers.
+    Makes keys, times and overlong numbers text before YAML converts them.
     """
 
     def __init__(self) -> None:
@@ -129,7 +129,7 @@ class _Walk:
         self.flaws: list[Flaw] = []
         self.scalars: list[yaml.ScalarNode] = []
         self._values = 0
-        self._above: set[int] = set()  # an alias may stand inside its own anchor
+        self._above: set[int] = set()  # an alias may be inside its own anchor
 
     def visit(self, node: yaml.Node, location: Location) -> None:
         if id(node) in self._above:
@@ -153,52 +153,52 @@ class _Walk:
         if depth > _DEEPEST:
             raise _TooMuch(Flaw(_TOO_DEEP.what, _TOO_DEEP.cure, line))
         if self._values > _MOST_VALUES:
-            what = f"stands for more than {_MOST_VALUES} values"
+            what = f"expands to more than {_MOST_VALUES} values"
             raise _TooMuch(Flaw(what, "Name the right file, or leave out aliases (*).", line))
 
     def _scalar(self, node: yaml.ScalarNode, location: Location) -> None:
         self.scalars.append(node)
         self._unwritable(node, location)
-        # YAML 1.1 reads 1:30 as 90. Python refuses to read or to write numbers of some thousand digits.
+        # YAML 1.1 reads 1:30 as 90. Python refuses numbers of some thousand digits.
         odd = ":" in node.value or len(node.value) > _LONGEST_NUMBER
         if node.tag == _TIME or (node.tag in _NUMBERS and odd):
             node.tag = _TEXT
 
     def _unwritable(self, node: yaml.ScalarNode, location: Location) -> None:
-        """No file and no program is named so, and not every library takes it for text."""
+        """Find characters that are in no file name and that not every library accepts."""
         if "\0" in node.value or any("\ud800" <= letter <= "\udfff" for letter in node.value):
-            what, cure = "holds a character that no text has (\\0 or half of another)", "Remove it."
+            what, cure = "contains an invalid character (\\0 or half of a surrogate pair)", "Remove it."
             self.flaws.append(Flaw(what, cure, node.start_mark.line + 1, location))
 
     def _pair(self, key: yaml.Node, value: yaml.Node, location: Location) -> None:
         if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
             return
-        key.tag = _TEXT  # else `on` and `1` were keys that are no text
+        key.tag = _TEXT  # `on` and `1` would be a boolean and a number
         here = (*location, str(key.value))
         line = key.start_mark.line + 1
         self._unwritable(key, here)
         if here in self.lines:
             self.flaws.append(
-                Flaw(f"is given twice, first in line {self.lines[here]}", "Keep one of the two.", line, here)
+                Flaw(f"is given twice, first on line {self.lines[here]}", "Keep one of the two.", line, here)
             )
         self.lines[here] = line
         self.visit(value, here)
 
 
 def _syntax(error: yaml.YAMLError, text: str) -> Flaw:
-    """pyyaml's complaint as one sentence with its line. Of the text itself nothing is repeated."""
+    """The error of pyyaml as one sentence with its line; it repeats nothing of the text."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = str(
         getattr(error, "problem", None) or getattr(error, "reason", None) or "cannot be read as YAML"
     )
-    # Noticed long after the key or the quote begins.
+    # pyyaml notices these long after the key or the quote begins.
     if problem in ("could not find expected ':'", "found unexpected end of stream"):
         mark = getattr(error, "context_mark", None) or mark
     line = mark.line + 1 if mark else None
     if line is None and isinstance(position := getattr(error, "position", None), int):
         line = text.count("\n", 0, position) + 1
     lines = text.splitlines()
-    # The scanner finds a tab only where it may not stand; it often says so of the line after.
+    # pyyaml often reports a misplaced tab on the next line.
     for number in (line, line - 1 if line else None):
         written = lines[number - 1].split("#")[0] if number and number <= len(lines) else ""
         if "\t" in written:
@@ -206,15 +206,15 @@ def _syntax(error: yaml.YAMLError, text: str) -> Flaw:
         if "\xa0" in written:
             return Flaw("a no-break space; YAML is indented with spaces", "Replace it by spaces.", number)
         if problem == "mapping values are not allowed here" and re.match(r"\s*[\w-]+(:[^\s/]|\s*=)", written):
-            return Flaw("a key without a colon and a space", "Put a colon, and a space after it.", number)
+            return Flaw("a key without a colon and a space", "Put a colon and a space after the key.", number)
     cure = {
-        "mapping values are not allowed here": "Look for a colon too many, or a line indented too far.",
-        "could not find expected ':'": "Put a colon, and a space after it, behind the key.",
+        "mapping values are not allowed here": "Look for an extra colon, or a line indented too far.",
+        "could not find expected ':'": "Put a colon and a space after the key.",
         "expected <block end>, but found '<block mapping start>'": "Indent the keys of a section alike.",
         "expected <block end>, but found '?'": "Indent the keys of a section alike.",
         "sequence entries are not allowed here": "Put the items on lines of their own, below the key.",
         "expected ',' or ']', but got ':'": "Close the bracket in the line before.",
         "expected <block end>, but found '-'": "Indent the items of a list alike.",
         "found unexpected end of stream": "Close the quote.",
-    }.get(problem, "Correct it; quote text that holds any of : # { } [ ] , & * ! | > ' \" % @ `.")
+    }.get(problem, "Correct it; quote text that contains any of : # { } [ ] , & * ! | > ' \" % @ `.")
     return Flaw(f"not YAML: {problem}", cure, line)

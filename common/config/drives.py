@@ -1,4 +1,4 @@
-"""The drives that `harvester.drives` names. The one place where configuration looks at the disk."""
+"""The drives that `harvester.drives` names. Apart from checks, the only module here that reads the disk."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from common.model.snapshot import DriveUse
 
 
 def drives(config: Config) -> tuple[str, ...]:
-    """Folders that harvester.drives may stand for now, each once, sorted within each pattern.
+    """Folders that harvester.drives may mean now, each once, sorted within each pattern.
 
-    A path without * ? [ is named even where it does not exist, so that a missing drive is seen missing. A
-    pattern is matched up to its last * ? [ and no further: looking for `plots` of /mnt/*/plots in each folder
-    would hang with any of the drives. Whether those are there is for the caller to find out, see `is_sure`.
-    Empty without a harvester section.
+    A path without * ? [ is listed even if it does not exist, so that a missing drive is noticed. A pattern is
+    matched only up to its last * ? [: to look for `plots` of /mnt/*/plots in each folder could hang at one
+    drive. The caller has to find out whether those exist (`is_sure`). Empty without a harvester section.
     """
     if config.harvester is None:
         return ()
@@ -30,8 +29,8 @@ def drives(config: Config) -> tuple[str, ...]:
 
 
 def is_sure(section: Harvester, drive: str) -> bool:
-    """Whether one that `drives` gives is a drive even where no folder is seen: it is named by its path, or a
-    pattern saw it. Others are only supposed to be there. Compares names, as `use_of`."""
+    """Whether an item of `drives` is a drive even if its folder is not found: plotman.yaml names its path,
+    or a pattern matched it. Other items are guesses. Reads no disk."""
     return names((pattern for pattern in section.drives if not _split(pattern)[1]), drive)
 
 
@@ -45,14 +44,14 @@ def _split(pattern: str) -> tuple[str, str]:
 
 
 def use_of(section: Harvester, drive: str) -> DriveUse:
-    """What the owner wants of a drive. Compares names and looks at no disk: one that is to be left alone
-    may hang. A drive that is named both ways is disabled."""
+    """How the owner wants a drive to be used. Reads no disk, because a disabled drive may hang. A drive that
+    is both draining and disabled is disabled."""
     if names(section.disabled, drive):
         return DriveUse.DISABLED
     return DriveUse.DRAINING if names(section.draining, drive) else DriveUse.ACTIVE
 
 
 def names(patterns: Iterable[str], drive: str) -> bool:
-    """Whether one of the paths or patterns stands for this drive; * and ? match no slash."""
+    """Whether one of the paths or patterns matches this drive; * and ? match no slash."""
     path = PurePath(drive)
     return any(path == PurePath(pattern) or path.match(pattern) for pattern in patterns)

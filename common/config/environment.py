@@ -1,5 +1,5 @@
-"""Does this machine have what plotman.yaml says? For `plotman config check` only: it looks at drives,
-runs programs and asks the broker, each with a deadline."""
+"""Checks this machine against plotman.yaml, for `plotman config check`: probes drives, runs programs and
+contacts the broker, each with a deadline."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 from common.config import programs
 from common.config.drives import drives, is_sure, names, use_of
 from common.config.farm import Harvester
-from common.config.libraries import PROVE, UNPROVEN, cannot_prove
 from common.config.lint import doubts
 from common.config.loader import Reading
 from common.config.model import Config
 from common.config.problems import Found, Level, Problem
-from common.config.target_checks import target_lacks
+from common.config.programs import PROVE, UNPROVEN, cannot_prove
+from common.config.targets import target_lacks
 from common.errors import BrokerError
 from common.model.redis_url import masked
 from common.model.snapshot import DirState, DriveUse
@@ -28,12 +28,16 @@ from common.system.probe import LOOK_DEADLINE_S, DirReport, Hanging, Probe
 Location = tuple[str | int, ...]
 
 _BROKER_DEADLINE_S = 4.0
-_WRITE = "Give it to the user who runs plotman, and see that it is not mounted read-only."
+_WRITE = "Give it to the user who runs plotman, and check that it is not mounted read-only."
 
 
 def find_problems(path: Path, reading: Reading) -> list[Problem]:
-    """What this machine lacks of a configuration that was read from `path`, by line. Keys with errors of
-    their own are left out."""
+    """What this machine lacks for a configuration, by line. Keys that have errors themselves are left out.
+
+    Args:
+        path: of the file.
+        reading: its content.
+    """
     config = reading.readable
     if config is None:
         return []
@@ -46,7 +50,7 @@ def find_problems(path: Path, reading: Reading) -> list[Problem]:
             *_logs(config),
             *_open_secret(path, config),
             *_programs(config),
-            *target_lacks(config),
+            *target_lacks(config.archiving),
             *_broker(config, probe),
             *_libraries(config),
         ]
@@ -56,7 +60,7 @@ def find_problems(path: Path, reading: Reading) -> list[Problem]:
         Problem(path, what, cure, ".".join(map(str, location)), reading.document.line(location), level)
         for location, what, cure, level in found
     ]
-    # What stands for a wrong value is the default, which nobody asked for.
+    # The default that replaces a wrong value is not the owner's choice.
     wrong = {problem.key for problem in reading.problems if problem.level is Level.ERROR}
     problems = [problem for problem in problems if problem.key not in wrong]
     return sorted(problems, key=lambda problem: problem.line or 0)
@@ -86,7 +90,7 @@ def _plotter_folders(config: Config, probe: Probe) -> Iterator[Found]:
 
 
 def _twice(named: list[tuple[Location, str]], seen: dict[str, DirReport]) -> Iterator[Found]:
-    """Two names of one folder, by a link: its limits would hold twice."""
+    """Find two names of one folder (a link): its limits would count twice."""
     first: dict[tuple[object, int, int], str] = {}
     for location, folder in named:
         status = seen[folder].status
@@ -98,7 +102,7 @@ def _twice(named: list[tuple[Location, str]], seen: dict[str, DirReport]) -> Ite
 
 
 def _looks_dropped(folder: str, seen: DirReport, system: str) -> bool:
-    """Whether a folder where drives are mounted lies on the same file system as /."""
+    """Whether a folder below a usual place for drives is on the same file system as /."""
     major, _, minor = (seen.device or "").partition(":")
     if seen.state is not DirState.OK or not folder.startswith(("/mnt/", "/media/", "/run/media/")):
         return False
@@ -110,23 +114,23 @@ def _drives(config: Config, probe: Probe) -> Iterator[Found]:
         return
     where: Location = ("harvester", "drives")
     try:
-        # Any of the patterns may lie on a drive that hangs: one lane for all of them.
+        # Each pattern may touch a drive that hangs, so one probe thread expands all.
         folders = probe.run(Path("/"), lambda: drives(config), 2 * LOOK_DEADLINE_S)
     except Hanging:
-        yield where, "looking for the drives hangs", "Look for the one that does not answer.", Level.ERROR
+        yield where, "the search for drives hangs", "Find the drive that does not answer.", Level.ERROR
         return
     section = config.harvester
     looked_at = [folder for folder in folders if use_of(section, folder) is not DriveUse.DISABLED]
     seen = probe.look_all(looked_at, must_be_mounted=not section.plain_folders)
     yield from _farmed_by_link(config, seen, probe)
-    gone = {
+    absent = {
         folder
         for folder, report in seen.items()
         if report.state is DirState.MISSING and not is_sure(section, folder)
     }
-    folders = tuple(folder for folder in folders if folder not in gone)
+    folders = tuple(folder for folder in folders if folder not in absent)
     if not folders:
-        yield where, "no folder fits", "Correct the pattern, or mount the drives.", Level.ERROR
+        yield where, "no folder matches", "Correct the pattern, or mount the drives.", Level.ERROR
     yield from _named_for_nothing(section, folders)
     for folder in folders:
         if folder not in seen:
@@ -136,7 +140,7 @@ def _drives(config: Config, probe: Probe) -> Iterator[Found]:
 
 
 def _farmed_by_link(config: Config, drives_seen: dict[str, DirReport], probe: Probe) -> Iterator[Found]:
-    """As the rule about harvester.drives, where only a link or a mount makes both one folder."""
+    """Find finished plots on a farming drive, if a link or mount makes two paths one folder."""
     if config.directories is None or config.archiving is None:
         return
     finished = config.directories.finished
@@ -150,21 +154,21 @@ def _farmed_by_link(config: Config, drives_seen: dict[str, DirReport], probe: Pr
 
 
 def _named_for_nothing(section: Harvester, folders: tuple[str, ...]) -> Iterator[Found]:
-    """A misspelt drive would go on being written to."""
+    """Find misspelt drives, which plotman would continue to use."""
     for key in ("draining", "disabled"):
         for index, pattern in enumerate(getattr(section, key)):
             if not any(names([pattern], folder) for folder in folders):
                 where: Location = ("harvester", key, index)
-                what = f"{pattern} is none of the drives that are there"
+                what = f"{pattern} is none of the existing drives"
                 yield where, what, "Correct it, unless that drive is unplugged.", Level.WARNING
 
 
 def _state(location: Location, folder: str, seen: DirReport) -> Iterator[Found]:
     if seen.state is DirState.OK and seen.total_bytes == 0:
-        yield location, f"{folder} is on a file system that holds no files", "Name another.", Level.ERROR
+        yield location, f"{folder} is on a file system without files", "Write another folder.", Level.ERROR
         return
     if seen.state is DirState.MISSING and os.path.exists(folder):  # noqa: PTH110  it answered just now
-        yield location, f"{folder} is no folder", "Write a folder here.", Level.ERROR
+        yield location, f"{folder} is not a folder", "Write a folder here.", Level.ERROR
         return
     what, cure = {
         DirState.OK: ("", ""),
@@ -174,17 +178,17 @@ def _state(location: Location, folder: str, seen: DirReport) -> Iterator[Found]:
             f"{folder} is not mounted",
             "Mount its drive, or write plain_folders: true if there is none.",
         ),
-        DirState.READ_ONLY: (f"{folder} may not be written to", _WRITE),
-        DirState.HANGING: (f"{folder} does not answer", "Look at its drive and its cable, and at dmesg."),
+        DirState.READ_ONLY: (f"{folder} is not writable", _WRITE),
+        DirState.HANGING: (f"{folder} does not answer", "Check its drive and cable, and dmesg."),
     }[seen.state]
     if seen.state is DirState.MISSING and folder != folder.strip():
-        cure = "Its name ends with a blank: remove that."
+        cure = "Remove the blank at the end of its name."
     if what:
         yield location, what, cure, Level.ERROR
 
 
 def _logs(config: Config) -> Iterator[Found]:
-    """Folders for logs and state are made when they are needed: can they be?"""
+    """Check that the folders for logs and state exist or can be made."""
     wanted: list[tuple[Location, Path]] = [(("farm", "state"), config.state_dir)]
     if config.plotting:
         wanted.append((("logging", "plots"), config.plots_log_dir))
@@ -196,7 +200,7 @@ def _logs(config: Config) -> Iterator[Found]:
         if not nearest.is_dir():
             yield location, f"{nearest} is a file", "Write a folder here.", Level.ERROR
         elif not os.access(nearest, os.W_OK | os.X_OK):
-            yield location, f"{nearest} may not be written to", _WRITE, Level.ERROR
+            yield location, f"{nearest} is not writable", _WRITE, Level.ERROR
 
 
 def _open_secret(path: Path, config: Config) -> Iterator[Found]:
@@ -209,15 +213,15 @@ def _open_secret(path: Path, config: Config) -> Iterator[Found]:
     }
     key = next((key for key, holds in secret.items() if holds), None)
     if key is not None and path.stat().st_mode & 0o077:
-        what = "holds a password, and others on this machine may read the file"
-        yield key, what, f"Close it: chmod 600 {path}", Level.WARNING
+        what = "contains a password, and other users of this machine may read the file"
+        yield key, what, f"Run: chmod 600 {path}", Level.WARNING
 
 
 def _libraries(config: Config) -> Iterator[Found]:
     if config.harvester is None:
         return
     if config.harvester.receiver_tls and find_spec("cryptography") is None:
-        what = "needs the library cryptography, which is not installed: no plot could come in"
+        what = "needs the library cryptography, which is not installed: no plot could arrive"
         yield ("harvester", "receiver_tls"), what, f"Install it: {pip_install('tls')}", Level.ERROR
     if cannot_prove(config.harvester):
         yield ("harvester", "proofs"), UNPROVEN, PROVE, Level.WARNING
@@ -231,7 +235,12 @@ def _programs(config: Config) -> Iterator[Found]:
     for name, target in config.notifications.targets.items():
         if target.command and shutil.which(target.command[0]) is None:
             where: Location = ("notifications", "targets", name, "command")
-            yield where, "its program is not there, or may not be run", "Write its full path.", Level.ERROR
+            yield (
+                where,
+                "its program does not exist or is not executable",
+                "Write its full path.",
+                Level.ERROR,
+            )
 
 
 def _broker(config: Config, probe: Probe) -> Iterator[Found]:
@@ -240,10 +249,10 @@ def _broker(config: Config, probe: Probe) -> Iterator[Found]:
         return
     where: Location = ("farm", "broker")
     try:
-        # A thread of the probe's: no deadline of a socket holds while a name is looked up.
+        # In a probe thread, because socket timeouts do not limit the name look-up.
         probe.run("farm.broker", lambda: reach(url, _BROKER_DEADLINE_S / 3), _BROKER_DEADLINE_S)
     except Hanging:
         what = f"its server did not answer within {_BROKER_DEADLINE_S:g} s"
-        yield where, what, "Start it, or correct this; look whether its name resolves.", Level.WARNING
+        yield where, what, "Start it, or correct this key. Check that its name resolves.", Level.WARNING
     except BrokerError as error:
         yield where, error.what, error.cure, Level.WARNING

@@ -1,4 +1,4 @@
-"""pydantic's errors in a farmer's words. Error types are those of pydantic-core 2."""
+"""Turns pydantic's errors into messages for users. Error types: pydantic-core 2."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _WANTED = {
 
 @dataclass(frozen=True)
 class ErrorMessage:
-    """location: of the key in the file; what and cure as in Problem."""
+    """An error at a key. what, cure: as in Problem."""
 
     location: Location
     what: str
@@ -44,19 +44,18 @@ class ErrorMessage:
 
 
 def worded(errors: list[ErrorDetails]) -> list[ErrorMessage]:
-    """pydantic's errors as what and cure. A key that is missing because it stands there misspelt is told
-    once, as misspelt."""
-    said = [_worded(error) for error in errors]
+    """Word the errors. A key that is missing because it is misspelt is reported only as misspelt."""
+    messages = [_worded(error) for error in errors]
     meant = {
         (*one.location[:-1], near)
-        for one, error in zip(said, errors, strict=True)
+        for one, error in zip(messages, errors, strict=True)
         if error["type"] == "extra_forbidden" and (near := _near(one.location))
     }
-    # A list whose items are all wrong is empty to pydantic.
-    filled = {one.location[:-1] for one in said if one.location and isinstance(one.location[-1], int)}
+    # pydantic also calls a list empty if all its items are wrong.
+    filled = {one.location[:-1] for one in messages if one.location and isinstance(one.location[-1], int)}
     return [
         one
-        for one, error in zip(said, errors, strict=True)
+        for one, error in zip(messages, errors, strict=True)
         if not (error["type"] == "missing" and one.location in meant)
         and not (error["type"] == "too_short" and one.location in filled)
     ]
@@ -133,7 +132,7 @@ def _example(location: Location) -> Any:
 
 
 def _instance(location: Location, verb: str) -> str:
-    """`Write it like ...`, with the key's example; for an item of a list, the list's first."""
+    """`VERB, for example: ...`, with the key's example, or the first item of its list."""
     example = _example(location if not isinstance(location[-1], int) else location[:-1]) if location else None
     if isinstance(location[-1] if location else None, int) and isinstance(example, list):
         example = example[0]
@@ -154,7 +153,7 @@ def _yaml(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-# Passwords, and addresses that hold them; of notifications all is shown by its place alone.
+# Passwords, addresses with passwords, and all of `notifications`: their values are never shown.
 _SECRET = (("farm", "broker"), ("farm", "flower_auth"))
 
 
@@ -163,7 +162,7 @@ def _is_secret(location: Location) -> bool:
 
 
 def _shown(location: Location, value: Any) -> str:
-    """What stands in the file, fit for a message: short, and never a password."""
+    """The value in the file for a message: short, and never a password."""
     if _is_secret(location):
         return "the value"
     if isinstance(value, Mapping):
@@ -189,7 +188,7 @@ def _instead(location: Location, kind: str, value: Any) -> str:
 
 
 def _no_choice(location: Location, value: Any, context: Mapping[str, Any]) -> ErrorMessage:
-    # pydantic lists them as 'a', 'b' or 'c'
+    # pydantic writes: 'a', 'b' or 'c'
     listed = str(context.get("expected", "")).replace(" or ", ", ").replace("'", "")
     near = schema.nearest(str(value), listed.split(", "))
     return ErrorMessage(

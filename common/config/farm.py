@@ -1,4 +1,4 @@
-"""`farm` and `harvester`: what is new since plotman 0.5, when a machine was all there was."""
+"""`farm` and `harvester`: this machine's place in the farm, and its farming drives."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _redis_url(secret: SecretStr) -> SecretStr:
         )
     ):
         parts = None
-    # No part of the value in the message: nobody knows where in a malformed URL the password is.
+    # No part of the value in the message: the password may be anywhere in a malformed URL.
     if parts is None or parts.scheme not in _SCHEMES or not (parts.hostname or parts.path.strip("/")):
         raise ValueError("is not the address of a Redis server")
     return secret
@@ -49,7 +49,7 @@ def _account(secret: SecretStr) -> SecretStr:
 
 
 def _host_name(name: str) -> str:
-    """Fit for the name of a queue, a node and a Redis key."""
+    """Accept what is valid in the names of queues, nodes and Redis keys."""
     if len(name) > 253 or not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
         raise ValueError("is not a name of letters, digits, dots, dashes and underscores")
     return name
@@ -62,8 +62,8 @@ def _user_port(port: int) -> int:
 
 
 def default_state_dir() -> Path:
-    """Folder for what plotman keeps where no plotman.yaml names one."""
-    import platformdirs  # late: verbs that look are fast where one is named
+    """The state folder if plotman.yaml names none."""
+    import platformdirs  # late: it is slow, and needed only for the default
 
     return platformdirs.user_data_path("plotman")
 
@@ -73,8 +73,8 @@ class Farm(Section):
 
     broker: Annotated[SecretStr, AfterValidator(_redis_url)] | None = Field(
         None,
-        description="Redis of the farm, redis://[:password@]host[:port][/db]. Absent: `plotman up` brings "
-        "one of its own, for a farm of a single machine.",
+        description="Redis of the farm, redis://[:password@]host[:port][/db]. Absent: `plotman up` starts "
+        "one, for a farm of a single machine.",
         examples=["redis://:password@plotter1:6379/0"],
     )
     host: Annotated[str, AfterValidator(_host_name)] | None = Field(
@@ -84,14 +84,14 @@ class Farm(Section):
     )
     state: Folder | None = Field(
         None,
-        description="Folder for what plotman keeps. Absent: ~/.local/share/plotman.",
+        description="Folder for plotman's own files. Absent: ~/.local/share/plotman.",
         examples=["/var/lib/plotman"],
     )
     history_days: int | None = Field(
         None,
         ge=1,
         le=36_600,
-        description="How long plots and transfers stay in the history, in days. Absent: for ever; a plot "
+        description="How long plots and transfers stay in the history, in days. Absent: for ever. A plot "
         "takes about 1 kB.",
         examples=[730],
     )
@@ -99,9 +99,9 @@ class Farm(Section):
         None,
         ge=0,
         le=MOST_JOBS,
-        description="Most jobs at a time on all plotters together; those of a plotter that is silent count "
-        "until they must have ended, a day at most. Read where the scheduler runs. Absent: as many as the "
-        "plotters' own limits allow.",
+        description="Largest number of jobs at a time on all plotters together. Jobs of a lost plotter count "
+        "until they must have ended, a day at most. Set it where the scheduler runs. Absent: only the "
+        "plotters' own limits hold.",
         examples=[40],
     )
     stagger_m: float | None = Field(
@@ -109,60 +109,59 @@ class Farm(Section):
         ge=0,
         le=YEAR_M,
         allow_inf_nan=False,
-        description="Least time between two starts anywhere, in minutes. Read where the scheduler runs.",
+        description="Shortest time between two starts anywhere, in minutes. Set it where the scheduler runs.",
         examples=[5],
     )
     scheduler: bool | None = Field(
         None,
-        description="Whether this machine decides (runs beat). Absent: yes where no broker is named. Several "
-        "machines may: one decides, the others stand by.",
+        description="Whether this machine decides (runs beat). Absent: yes if no broker is set. On several "
+        "machines one decides, and the others stand by.",
         examples=[True],
     )
     flower: bool | None = Field(
-        None, description="Whether this machine runs Flower. Absent: as scheduler.", examples=[True]
+        None, description="Whether this machine runs Flower. Absent: the same as scheduler.", examples=[True]
     )
     flower_port: int = Field(5555, ge=1, le=65535, description="Flower's port.", examples=[5555])
     flower_address: str = Field(
         "127.0.0.1",
         min_length=1,
-        description="Address that Flower listens on. Beyond this machine (0.0.0.0: everywhere) only with "
-        "flower_auth.",
+        description="Address that Flower listens on; 0.0.0.0 is every address. Other machines can reach it "
+        "only with flower_auth.",
         examples=["127.0.0.1"],
     )
     flower_auth: Annotated[SecretStr, AfterValidator(_account)] | None = Field(
         None,
-        description="USER:PASSWORD that Flower asks for. Absent: it asks for none, and listens on this "
-        "machine only.",
+        description="USER:PASSWORD for Flower. Absent: it asks for none, and listens on this machine only.",
         examples=["farmer:password"],
     )
     metrics_port: int | None = Field(
         None,
         ge=1,
         le=65535,
-        description="Port on which this machine tells Prometheus of the whole farm. Absent: it does not.",
+        description="Port for Prometheus, with metrics of the whole farm. Absent: none.",
         examples=[9587],
     )
     metrics_address: str = Field(
         "127.0.0.1",
         min_length=1,
-        description="Address to listen on for Prometheus (0.0.0.0: everywhere). It asks for no password: "
-        "whoever reaches it reads the names of hosts and folders.",
+        description="Address for Prometheus; 0.0.0.0 is every address. It asks for no password: every "
+        "machine that reaches it can read the names of hosts and folders.",
         examples=["127.0.0.1"],
     )
 
     @property
     def broker_url(self) -> str | None:
-        """Redis of the farm, with its password; None: an embedded one. Not for messages: see `masked`."""
+        """Redis of the farm, with its password; None: the embedded one. Not for messages: see `masked`."""
         return self.broker.get_secret_value() if self.broker else None
 
     @property
     def state_dir(self) -> Path:
-        """Folder for what plotman keeps. It may not exist yet."""
+        """Folder for plotman's own files. It may not exist yet."""
         return Path(self.state) if self.state else default_state_dir()
 
 
 class Placement(StrEnum):
-    """Which of several drives that could take a plot gets it."""
+    """Which drive gets a plot, if several could take it."""
 
     FILL = "fill"
     MOST_FREE = "most_free"
@@ -174,84 +173,84 @@ class Harvester(Section):
 
     drives: tuple[Folder, ...] = Field(
         min_length=1,
-        description="Folders for plots, each a mounted drive; * and ? stand for several.",
+        description="Folders for plots, each a mounted drive. * and ? are wildcards.",
         examples=[["/mnt/farm/*"]],
     )
     plain_folders: bool = Field(
         False,
-        description="Take folders that are not mount points. Off, so that a drive that dropped out does not "
-        "turn into a folder on the system disk.",
+        description="Take folders that are not mount points. Off by default: if a drive is not mounted, its "
+        "folder is on the system disk.",
         examples=[False],
     )
     draining: tuple[Folder, ...] = Field(
         (),
-        description="Those of the drives that take nothing new, say because they are to be removed; what is "
-        "on its way to them lands. Paths or patterns, as in drives.",
+        description="Drives that take no new plots, for example because you will remove them. Plots on their "
+        "way to them still arrive. Paths or patterns, as in drives.",
         examples=[["/mnt/farm/03"]],
     )
     disabled: tuple[Folder, ...] = Field(
         (),
-        description="Those of the drives that plotman leaves alone: it neither writes to them nor looks at "
-        "them. Paths or patterns, as in drives.",
+        description="Drives that plotman neither reads nor writes. Paths or patterns, as in drives.",
         examples=[["/mnt/farm/07"]],
     )
     placement: Placement = Field(
         Placement.FILL,
-        description="Which drive gets a plot, of those with room and with the fewest plots on their way to "
-        "them. fill: the first in the order of drives. most_free: the one with the most room. round_robin: "
-        "the one that took a plot the longest ago.",
+        description="Which drive gets a plot, among those with space and with the fewest plots on their way. "
+        "fill: the first in the order of drives. most_free: the one with the most free space. round_robin: "
+        "the one whose last plot is the oldest.",
         examples=["fill"],
     )
     margin_bytes: int = Field(
         100_000_000,
         ge=0,
         le=MOST_BYTES,
-        description="Room to leave on each drive, in bytes.",
+        description="Space to leave free on each drive, in bytes.",
         examples=[100_000_000],
     )
     writers_per_drive: int = Field(
         1,
         ge=1,
         le=1_000,
-        description="Most plots that may be on their way to a drive at a time.",
+        description="How many plots may be on their way to a drive at a time.",
         examples=[1],
     )
     proofs: int = Field(
         30,
         ge=0,
         le=10_000,
-        description="Challenges tried on each plot before its source goes; 0: check header and size only.",
+        description="Challenges to prove with each plot before its source is deleted. 0: check only header "
+        "and size.",
         examples=[30],
     )
     read_back: bool = Field(
         False,
-        description="Read every plot back as a whole before its source goes. Off: only those whose transfer "
-        "did not end well at the first try.",
+        description="Read every plot back completely before its source is deleted. Off: only plots whose "
+        "first transfer failed.",
         examples=[False],
     )
     scrub_bytes_s: int | None = Field(
         None,
         ge=1_000_000,
         le=MOST_BYTES,
-        description="Read all plots again in the background, at most so many bytes a second, and tell of "
-        "those that changed. Absent: off.",
+        description="Read all plots again in the background, at most this many bytes per second, and report "
+        "changed ones. Absent: off.",
         examples=[20_000_000],
     )
     receiver_address: Annotated[str, AfterValidator(host_or_ip)] | None = Field(
         None,
-        description="Name or address under which the plotters on other machines reach this one. Absent: the "
-        "address from which it reaches the broker.",
+        description="Name or address of this machine for the plotters on other machines. Absent: the address "
+        "that it uses to reach the broker.",
         examples=["harvester1"],
     )
     receiver_port: Annotated[int, AfterValidator(_user_port)] = Field(
         8730,
-        description="Port on which plots come in (1024 to 65535), listened on while one is on its way; 0: "
-        "any that is free.",
+        description="Port for incoming plots (1024 to 65535), open only while one is on its way. 0: any free "
+        "port.",
         examples=[8730],
     )
     receiver_tls: bool = Field(
         False,
-        description="Encrypt plots and passwords on their way in. Costs a processor core on both machines; "
-        "needs the library cryptography here (pip install 'plotman[tls]').",
+        description="Encrypt incoming plots and passwords. Uses a processor core on both machines, and needs "
+        "the library cryptography here (pip install 'plotman[tls]').",
         examples=[True],
     )

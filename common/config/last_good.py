@@ -1,7 +1,7 @@
-"""A copy of the last plotman.yaml that was put into effect: by it a machine starts while the file has errors.
+"""A copy of the last good plotman.yaml, with which processes start while the file has errors.
 
-A worker that runs goes on by the last good file; one that crashes, or whose machine boots, is to do no less.
-The copy is a plain plotman.yaml behind one line that names its original, to compare and to put back.
+A running worker keeps its last good settings; the copy gives them to one that restarts, also after a boot.
+It is a plain plotman.yaml below one line that names the original.
 """
 
 from __future__ import annotations
@@ -21,18 +21,21 @@ from common.system import statefile
 
 log = logging.getLogger(__name__)
 
-# `farm: state` in a text that may be no YAML: a hint where to look, which the copy itself has to confirm.
+# `farm: state` in a text that may not be YAML: a hint where the copy is. Its first line has to confirm it.
 _STATE = re.compile(
     r"""^[^#\n]*?\bstate:[ \t]+(?:"([^"\n]+)"|'([^'\n]+)'|([^\s,}#"'][^\n,}#]*))""", re.MULTILINE
 )
 
 
-def load_to_run(path: Path | None = None, tell: Callable[[str], None] | None = None) -> Config:
-    """The configuration in `path` (None: `default_path()`), or the last good one where that has errors: for
-    the processes that make up the farm. They follow the file, and say there what is wrong with it.
+def load_to_run(path: Path | None = None, warn: Callable[[str], None] | None = None) -> Config:
+    """Load the configuration for a process of the farm: the last good one if the file has errors.
 
-    tell: called with the errors when the last good one holds. Raises ConfigError, as `config.load` does,
-    where no good one is known, or there is no file at all: then nobody wants plotman here.
+    Args:
+        path: of the file; None: `default_path()`.
+        warn: called with the errors if the last good one is used.
+
+    Raises:
+        ConfigError: the file has errors and there is no last good one, or there is no file.
     """
     path = path or default_path()
     try:
@@ -41,13 +44,13 @@ def load_to_run(path: Path | None = None, tell: Callable[[str], None] | None = N
         kept = last_good(path)
         if kept is None:
             raise
-        if tell is not None:
-            tell(f"{error}\nUntil this is mended, the last good plotman.yaml holds.")
+        if warn is not None:
+            warn(f"{error}\nUntil it is corrected, the last good plotman.yaml stays in effect.")
         return kept
 
 
 def keep(path: Path, reading: Reading) -> None:
-    """What was read from `path` is good and in effect. Where no copy can be written, the log tells."""
+    """Keep a copy of a configuration that took effect. Logs a warning if it cannot be written."""
     if reading.config is None:
         return
     copy = _copy_in(reading.config.state_dir)
@@ -57,11 +60,11 @@ def keep(path: Path, reading: Reading) -> None:
             copy.parent.mkdir(parents=True, exist_ok=True)
             statefile.replace(copy, content)
     except OSError as error:
-        log.warning("%s cannot be written, the last good plotman.yaml is not kept: %s", copy, error)
+        log.warning("%s cannot be written, so the last good plotman.yaml is not kept: %s", copy, error)
 
 
 def last_good(path: Path) -> Config | None:
-    """What `path` held when it was last in effect; None where that is not known, or is good no more."""
+    """The last configuration from `path` that took effect; None if it is unknown or no longer valid."""
     try:
         text = path.read_bytes().decode(errors="replace")
     except OSError:

@@ -1,8 +1,7 @@
-"""Files of plotman 0.3 (no version, or [0]) and 0.4 (version [1]): what to change, key by key, and the
-changed mapping.
+"""Keys of plotman 0.3 (no version, or [0]), of 0.4 (version [1]), and of the guydavis fork (machinaris).
 
-0.3 had logs and archive under directories, 0.4 the options of chia directly under plotting and the
-overrides under directories.
+Converts old files, and lists the changes by key. 0.3 had logs and archive under directories, 0.4 the options
+of chia directly under plotting and the overrides under directories.
 """
 
 from __future__ import annotations
@@ -27,13 +26,12 @@ class LegacyChange:
 
 
 _CHIA_OPTIONS = ("executable", "k", "e", "n_threads", "n_buckets", "job_buffer", "x")
-_RSYNC_PORT = 12000  # 0.3's own choice, without a key for it; rsyncd's usual one is 873
+_RSYNC_PORT = 12000  # fixed in 0.3; the usual port of rsyncd is 873
 _RSYNC_OPTIONS = "--preallocate --remove-source-files --skip-compress plot --whole-file"
 
 
 def is_old(data: dict[str, Any]) -> bool:
-    """Whether the mapping is a file of plotman 0.3 or 0.4, by its version, or by its keys where it names
-    none."""
+    """Whether the mapping is a file of plotman 0.3 or 0.4, by its version, or without one by its keys."""
     version = data.get("version")
     number = version[0] if isinstance(version, list) and version else version
     if number in (0, 1) and not isinstance(number, bool):
@@ -42,13 +40,13 @@ def is_old(data: dict[str, Any]) -> bool:
 
 
 def changes(data: dict[str, Any]) -> list[LegacyChange]:
-    """All keys to change in an old file, in the words of `plotman config check`."""
+    """All keys to change in an old file, for `plotman config check`."""
     cure = f"Write version: [{VERSION}], after the changes below; `plotman config migrate` does them all."
     return [LegacyChange(("version",), "is of plotman 0.4 or older", cure), *_moves(data)[1]]
 
 
 def remains(data: dict[str, Any]) -> tuple[dict[str, Any], list[LegacyChange]]:
-    """The mapping of a file of version [2] without the older keys in it, and what is to become of each."""
+    """Copy the mapping of a file of version [2] without older keys. Returns the copy, and their changes."""
     new = copy.deepcopy(data)
     found = []
     if "archive" in new:
@@ -71,8 +69,8 @@ def _replaced(location: Location, data: dict[str, Any]) -> LegacyChange:
 
 
 def migrated(data: dict[str, Any]) -> tuple[dict[str, Any], list[LegacyChange]]:
-    """An old mapping in the form of version [2], values kept, and what was changed. Keys that are in no
-    version stay, for `check` to tell."""
+    """Convert an old mapping to version [2]. Returns it with the list of changes. Keys of no version stay,
+    for `check` to report."""
     new, moved = _moves(data)
     return {"version": [VERSION], **{key: new[key] for key in new if key != "version"}}, moved
 
@@ -86,7 +84,7 @@ def _moves(data: dict[str, Any]) -> tuple[dict[str, Any], list[LegacyChange]]:
 
 
 def _inner(data: dict[str, Any], name: str) -> dict[str, Any]:
-    """A section to change in place; a stray mapping where the file has none or another kind of value."""
+    """A section to change in place; an unrelated mapping if the file has none."""
     section = data.get(name)
     return section if isinstance(section, dict) else {}
 
@@ -166,7 +164,7 @@ def _archive(data: dict[str, Any]) -> list[LegacyChange]:
     return [LegacyChange(("directories", "archive"), "is archiving now", cure), *done]
 
 
-# 0.3's archive key -> name in version [2], where it goes, and how its value is written there.
+# Archive key of 0.3 -> its name in version [2], its place, and the conversion of its value.
 _ARCHIVE_KEYS: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
     "rsyncd_module": ("site", "env", str),
     "rsyncd_path": ("site_root", "env", str),
@@ -175,3 +173,65 @@ _ARCHIVE_KEYS: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
     "rsyncd_bwlimit": ("options", "env", lambda limit: f"--bwlimit={limit} {_RSYNC_OPTIONS}"),
     "index": ("index", "archiving", lambda index: index),
 }
+
+
+@dataclass(frozen=True)
+class Retired:
+    """A key of the fork. what: what became of it. harmless: whether a value has no effect. cure: what to
+    do."""
+
+    what: str
+    harmless: Callable[[Any], bool] = lambda value: not value
+    cure: str = "Remove it."
+
+
+@dataclass(frozen=True)
+class RetiredKey:
+    """A retired key with a value that would have an effect; always a warning."""
+
+    location: Location
+    what: str
+    cure: str
+
+
+_GPU = "is for Gigahorse's GPU plotter, which plotman does not run"
+_BY_CPU = f"{_GPU} yet: plots are made on the processor by plotting.madmax.executable"
+_NAME_IT = "Name Gigahorse's chia_plot there, and remove this key."
+_ONE = "has no effect: plotman starts each plot as a process of its own"
+_COPY = "has no effect: the plotter makes one plot and copies it before it ends"
+_LEVEL = "has no effect: compression is enough"
+_CHECK = "has no effect"
+_ASK = (
+    "Write check_plots, the number of proofs that bladebit tries on each plot in mode cudaplot; "
+    "harvester.proofs checks each plot when it arrives, whatever made it."
+)
+
+RETIRED: dict[Location, Retired] = {
+    ("directories", "tmp3"): Retired(_GPU),
+    ("plotting", "madmax", "n"): Retired(_ONE, lambda value: value == 1),
+    ("plotting", "bladebit", "n"): Retired(_ONE, lambda value: value == 1),
+    ("plotting", "bladebit", "check_plot"): Retired(_CHECK, cure=_ASK),
+    ("plotting", "madmax", "mode"): Retired(_BY_CPU, lambda value: value != "gpuplot", _NAME_IT),
+    ("plotting", "madmax", "waitforcopy"): Retired(_COPY),
+    ("plotting", "madmax", "compression_supported"): Retired(_LEVEL),
+    ("plotting", "madmax", "gpu_plot"): Retired(_BY_CPU, cure=_NAME_IT),
+    **{
+        ("plotting", "madmax", f"gpu_{name}"): Retired(_GPU)
+        for name in ("device", "devices", "ndevices", "directio", "streams", "shared_memory")
+    },
+}
+
+
+def retire(data: dict[str, Any]) -> tuple[dict[str, Any], list[RetiredKey]]:
+    """Copy the mapping without the fork's retired keys. Returns the copy, and the keys with an effect."""
+    rest = copy.deepcopy(data)
+    found = []
+    for location, retired in RETIRED.items():
+        holder: Any = rest
+        for part in location[:-1]:
+            holder = holder.get(part) if isinstance(holder, dict) else None
+        if not isinstance(holder, dict) or location[-1] not in holder:
+            continue
+        if not retired.harmless(holder.pop(location[-1])):
+            found.append(RetiredKey(location, retired.what, retired.cure))
+    return rest, found

@@ -1,4 +1,4 @@
-"""Settings that are allowed, yet hardly what anybody wants. Pure; told by `plotman config check` only."""
+"""Settings that are valid but probably mistakes; only for `plotman config check`. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LAST_PHASE = Phase(5, 9)  # 5 is the copy to dst; no plotter has more steps in 
 
 @dataclass(frozen=True)
 class LintWarning:
-    """location: of the key. what: what follows from its value. cure: what to write instead."""
+    """A doubtful setting. what: the consequence of the value. cure: what to write instead."""
 
     location: Location
     what: str
@@ -37,7 +37,7 @@ class LintWarning:
 
 
 def doubts(config: Config) -> list[LintWarning]:
-    """All doubtful settings of a configuration that is right as far as it goes."""
+    """All doubtful settings of a valid configuration."""
     found: list[LintWarning] = [*_farm(config)]
     if config.scheduling:
         found += _scheduling(config.scheduling)
@@ -51,7 +51,9 @@ def _farm(config: Config) -> Iterator[LintWarning]:
     if config.farm.max_jobs == 0:
         yield LintWarning(("farm", "max_jobs"), "is 0: no plot will ever start", "Write 1 or more.")
     if config.runs_flower and config.farm.metrics_port == config.farm.flower_port:
-        yield LintWarning(("farm", "metrics_port"), "is Flower's port, too", "Write another, like 9587.")
+        yield LintWarning(
+            ("farm", "metrics_port"), "is also Flower's port", "Write another, for example 9587."
+        )
 
 
 def _scheduling(scheduling: Scheduling) -> Iterator[LintWarning]:
@@ -60,11 +62,9 @@ def _scheduling(scheduling: Scheduling) -> Iterator[LintWarning]:
             ("scheduling", "global_max_jobs"), "is 0: no plot will ever start", "Write 1 or more."
         )
     yield from _limits(scheduling, ("scheduling",), scheduling.tmpdir_max_jobs, "")
-    for folder, own in scheduling.tmp_overrides.items():
+    for folder in scheduling.tmp_overrides:
         jobs = scheduling.limits(folder).max_jobs
         yield from _limits(scheduling, ("scheduling", "tmp_overrides", folder), jobs, folder)
-        if own.tmpdir_max_jobs == 0:
-            continue  # the way to take a folder out of use
 
 
 def _limits(scheduling: Scheduling, location: Location, jobs: int, folder: str) -> Iterator[LintWarning]:
@@ -80,8 +80,8 @@ def _limits(scheduling: Scheduling, location: Location, jobs: int, folder: str) 
     if limits.stagger_limit > jobs > 0:
         yield LintWarning(
             (*location, "tmpdir_stagger_phase_limit"),
-            f"{limits.stagger_limit} is more than tmpdir_max_jobs ({jobs}), so it holds nothing back",
-            "Write a smaller number, or more tmpdir_max_jobs.",
+            f"{limits.stagger_limit} is more than tmpdir_max_jobs ({jobs}), so it has no effect",
+            "Write a smaller number, or a larger tmpdir_max_jobs.",
         )
 
 
@@ -91,27 +91,27 @@ def _keys(plotting: Plotting) -> Iterator[LintWarning]:
         if value is not None and not _KEY.fullmatch(value):
             yield LintWarning(
                 ("plotting", name),
-                f"is not a public key: 96 hexadecimal digits, the first of them 8, 9, a or b "
-                f"(these are {len(value)} characters)",
-                "Copy it whole from `chia keys show`.",
+                f"is not a public key: 96 hexadecimal digits, the first one 8, 9, a or b "
+                f"(this has {len(value)} characters)",
+                "Copy all of it from `chia keys show`.",
             )
     address = plotting.pool_contract_address
     if address is not None and not (_ADDRESS.fullmatch(address) and _sum_fits(address)):
         yield LintWarning(
             ("plotting", "pool_contract_address"),
-            "is mistyped: its checksum does not fit"
+            "has a typing error: its checksum is wrong"
             if _ADDRESS.fullmatch(address)
             else "is not an address that begins with xch1",
-            "Copy the pool contract address whole from `chia plotnft show`.",
+            "Copy all of the pool contract address from `chia plotnft show`.",
         )
 
 
 _BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-_BECH32M = 0x2BC830A3  # the sum of every right address, BIP 350
+_BECH32M = 0x2BC830A3  # the sum of every valid address, BIP 350
 
 
 def _sum_fits(address: str) -> bool:
-    """Whether the checksum of an address in bech32m fits."""
+    """Whether the bech32m checksum of an address is right."""
     prefix, _, data = address.partition("1")
     values = [ord(letter) >> 5 for letter in prefix] + [0] + [ord(letter) & 31 for letter in prefix]
     values += [_BECH32.index(letter) for letter in data]
@@ -124,7 +124,7 @@ def _sum_fits(address: str) -> bool:
 
 
 def _options(plotting: Plotting) -> Iterator[LintWarning]:
-    """Options that the plotters refuse (seen with chia 2.7.5 and bladebit 3.1.1), or that win nothing."""
+    """Options that plotters refuse (chia 2.7.5 and bladebit 3.1.1), or that make useless plots."""
     bladebit = plotting.bladebit
     if plotting.type is PlotterType.CHIA:
         yield from _buckets(("plotting", "chia"), plotting.chia, _CHIA_STRIPES)
@@ -147,7 +147,7 @@ def _options(plotting: Plotting) -> Iterator[LintWarning]:
             if getattr(bladebit, name) not in (None, False):
                 yield LintWarning(
                     ("plotting", "bladebit", name),
-                    f"counts in mode cudaplot only, and mode is {bladebit.mode.value}",
+                    f"has an effect in mode cudaplot only, and mode is {bladebit.mode.value}",
                     "Remove it, or write mode: cudaplot."
                     + (" harvester.proofs checks the plots of every plotter." if "check" in name else ""),
                 )
@@ -158,7 +158,7 @@ _MOST_BUCKETS = 128
 
 
 def _buckets(where: Location, options: ChiaOptions | ChiaposOptions, stripes: int) -> Iterator[LintWarning]:
-    """chiapos 2.0.12 wants 16 to 128 buckets, of 30 stripes each at least in its largest table."""
+    """chiapos 2.0.12 needs 16 to 128 buckets, each of at least 30 stripes in its largest table."""
     k, buckets = options.k, options.n_buckets
     if buckets > _MOST_BUCKETS:
         yield LintWarning((*where, "n_buckets"), "every plot would fail: chia takes 16 to 128", "Write 128.")
@@ -186,8 +186,8 @@ def _madmax(madmax: MadmaxOptions) -> Iterator[LintWarning]:
     if madmax.k < _LEAST_FARMED and madmax.network_port in (None, _CHIA_PORT):
         yield LintWarning(
             ("plotting", "madmax", "k"),
-            f"Chia's network takes no plot smaller than k{_LEAST_FARMED}",
-            f"Write k: {_LEAST_FARMED}, unless these plots are only to try a farm out.",
+            f"Chia's network accepts no plot smaller than k{_LEAST_FARMED}",
+            f"Write k: {_LEAST_FARMED}, unless these plots are only for tests.",
         )
 
 

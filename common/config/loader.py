@@ -1,7 +1,8 @@
-"""Reading a plotman.yaml. Touches nothing but the file; looking at the machine is `environment`'s."""
+"""Reads a plotman.yaml and nothing else; `environment` checks the machine."""
 
 from __future__ import annotations
 
+import copy
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,27 +10,28 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from common.config import document, fork_keys, legacy, rules
+from common.config import document, legacy, rules
 from common.config.base import BELOW, VERSION
 from common.config.error_messages import worded
-from common.config.model import Config
-from common.config.partial_config import salvage
+from common.config.model import LENIENT, Config
 from common.config.paths import default_path
 from common.config.problems import Level, Problem
+from common.config.scheduling import Scheduling
 from common.errors import ConfigError
 
 Location = tuple[str | int, ...]
 _GENERATE = "Write one with `plotman config generate -o FILE`."
 _log = logging.getLogger(__name__)
-_warned: set[Problem] = set()  # a verb loads it for the board, and again for Celery
+_warned: set[Problem] = set()  # a verb may load the file twice
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What came of reading a file.
+    """The result of reading a file.
 
-    config: None if any problem is an error. readable: the parts without errors, for a look at what they
-    name and never to run by; None if there are none. raw: the file's bytes.
+    config: None if any problem is an error.
+    readable: the parts without errors, only for further checks; None if there are none.
+    raw: the bytes of the file.
     """
 
     config: Config | None
@@ -40,9 +42,9 @@ class Reading:
 
 
 def load(path: Path | None = None) -> Config:
-    """The configuration in `path` (None: `default_path()`). Warnings are logged, each once in a process.
+    """Load the configuration in `path` (None: `default_path()`). Logs each warning once per process.
 
-    Raises ConfigError that lists all errors, each on a line of its own.
+    Raises ConfigError with all errors, one per line.
     """
     reading = read(path or default_path())
     if reading.config is None:
@@ -56,12 +58,12 @@ def load(path: Path | None = None) -> Config:
 
 
 def find_problems(path: Path) -> list[Problem]:
-    """All that is wrong with the file itself, by line. Never raises."""
+    """All problems of the file itself, by line. Never raises."""
     return list(read(path).problems)
 
 
 def read(path: Path) -> Reading:
-    """Read a file and tell all that is wrong with it. Never raises."""
+    """Read a file and find all its problems. Never raises."""
     try:
         with path.open("rb") as file:
             raw = file.read(document.MOST_BYTES + 1)
@@ -69,14 +71,14 @@ def read(path: Path) -> Reading:
         missing = isinstance(error, FileNotFoundError)
         what = "does not exist" if missing else f"cannot be read ({error.strerror})"
         folder = isinstance(error, IsADirectoryError)
-        cure = _GENERATE if missing else "Name the file in it." if folder else "Make it readable."
+        cure = _GENERATE if missing else "Name a file in it." if folder else "Make it readable."
         problem = Problem(path, what, cure)
         return Reading(None, None, (problem,), document.Document(None))
     return read_bytes(path, raw)
 
 
 def read_bytes(path: Path, raw: bytes) -> Reading:
-    """The same of what the file at `path` holds, or held once."""
+    """Read the content `raw` of the file at `path`, or a former content of it."""
     text = document.parse(raw)
     noted = _Notes(path, text)
     for flaw in text.flaws:
@@ -96,7 +98,7 @@ def read_bytes(path: Path, raw: bytes) -> Reading:
 
 
 class _Notes:
-    """Collects problems; each gets its line."""
+    """Collects problems, each with its line."""
 
     def __init__(self, path: Path, text: document.Document) -> None:
         self._path, self._text = path, text
@@ -104,7 +106,7 @@ class _Notes:
 
     @property
     def folder(self) -> Path:
-        """The folder that the file is in."""
+        """The folder of the file."""
         return self._path.absolute().parent
 
     def add(
@@ -120,37 +122,37 @@ class _Notes:
 
 
 def _validated(data: dict[str, Any], noted: _Notes) -> tuple[Config | None, Config | None]:
-    """The configuration, None if it has errors, and what of it can be read."""
+    """The configuration (None if it has errors), and its parts without errors."""
     data = _version(data, noted)
     data, older = legacy.remains(data)
     for change in older:
         noted.add(change.location, change.what, change.cure)
-    data, retired = fork_keys.retire(data)
-    for farewell in retired:
-        noted.add(farewell.location, farewell.what, farewell.cure, Level.WARNING)
+    data, retired = legacy.retire(data)
+    for key in retired:
+        noted.add(key.location, key.what, key.cure, Level.WARNING)
     for rule in rules.broken(data):
         noted.add(rule.location, rule.what, rule.cure, rule.level)
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        # The root's own errors are the rules above, said again.
-        for said in worded([detail for detail in error.errors(include_url=False) if detail["loc"]]):
-            noted.add(said.location, said.what, said.cure)
-        return None, salvage(data)
+        # Errors of the root repeat the rules above.
+        for message in worded([detail for detail in error.errors(include_url=False) if detail["loc"]]):
+            noted.add(message.location, message.what, message.cure)
+        return None, _without_errors(data)
     for location, folder in relative_folders(config):
         noted.add(
             location,
-            f"{folder!r} is taken as below the folder of this file",
-            "Write the full path" + ("; $ stands for nothing here." if "$" in folder else "."),
+            f"{folder!r} is taken as relative to the folder of this file",
+            "Write the full path" + ("; variables ($) are not replaced." if "$" in folder else "."),
             Level.WARNING,
         )
-    # Each process would else take them as below the folder that it was started in.
+    # Otherwise each process would take them as relative to its working folder.
     absolute = Config.model_validate(data, context={BELOW: str(noted.folder)})
     return absolute, absolute
 
 
 def _version(data: dict[str, Any], noted: _Notes) -> dict[str, Any]:
-    """The mapping with the version it means; says what is wrong with the way it is written."""
+    """Check the version. Returns the mapping with the version that is meant."""
     version = data.get("version")
     cure = f"Write version: [{VERSION}]."
     if version is None:
@@ -184,3 +186,47 @@ def relative_folders(config: Config) -> list[tuple[Location, str]]:
     named += [(("farm", "state"), config.farm.state)]
     named += [(("logging", key), getattr(config.logging, key)) for key in type(config.logging).model_fields]
     return [(location, folder) for location, folder in named if folder and not folder.startswith("/")]
+
+
+_ROUNDS = 8  # to drop one key may make another one missing; sections are not nested deeper
+
+
+def _without_errors(data: dict[str, Any]) -> Config | None:
+    """The configuration without its wrong keys; None if nothing is left. Rules between keys are not
+    checked."""
+    rest = copy.deepcopy(data)
+    for _ in range(_ROUNDS):
+        try:
+            return Config.model_validate(rest, context=LENIENT)
+        except ValidationError as error:
+            # From the back: to drop an item of a list moves those after it.
+            for detail in reversed(error.errors(include_url=False)):
+                location = tuple(part for part in detail["loc"] if part != "[key]")
+                if location == ("plotting", "type"):
+                    _leave_out(rest, ("plotting",))  # otherwise the default plotter would be checked
+                elif detail["type"] != "missing":
+                    _leave_out(rest, location)
+                elif location[0] == "scheduling" and len(location) == 2:
+                    # Its numbers name no folder and no program: any number will do.
+                    field = Scheduling.model_fields[str(location[1])]
+                    rest["scheduling"][location[1]] = (field.examples or [0])[0]
+                else:
+                    _leave_out(rest, location[:-1])
+    return None
+
+
+def _leave_out(data: Any, location: Location) -> None:
+    """Remove the item at `location`, if it exists."""
+    if not location:
+        return
+    *above, last = location
+    holder = data
+    for part in above:
+        try:
+            holder = holder[part]
+        except (KeyError, IndexError, TypeError):
+            return
+    if isinstance(holder, dict):
+        holder.pop(last, None)
+    elif isinstance(holder, list) and isinstance(last, int) and last < len(holder):
+        del holder[last]

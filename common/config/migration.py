@@ -1,4 +1,4 @@
-"""`plotman config migrate`: writes the file of an older plotman anew, beside the old one."""
+"""`plotman config migrate`: converts the file of an older plotman into a new file beside it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from common.errors import ConfigError, PlotmanError
 
 @dataclass(frozen=True)
 class Migration:
-    """What was written, what was changed on the way, and what is left to mend in the new file."""
+    """A migration. written: the new file. left: problems in it to correct by hand."""
 
     written: Path
     changes: tuple[legacy.LegacyChange, ...]
@@ -29,10 +29,12 @@ def new_name(path: Path) -> Path:
 
 
 def migrate(path: Path) -> Migration | None:
-    """Write `path`, of plotman 0.3 or 0.4, in the form of version [2] beside it. Its values are kept, its
-    comments are not. None: it is no older file, nothing to do.
+    """Convert the file `path` of plotman 0.3 or 0.4 into version [2]. Keeps values, but no comments. Returns
+    None for a file of version [2].
 
-    Raises ConfigError if it cannot be read, PlotmanError if the new file exists already.
+    Raises:
+        ConfigError: it cannot be read.
+        PlotmanError: the new file exists already.
     """
     reading = read(path)
     data = reading.document.data
@@ -48,7 +50,7 @@ def migrate(path: Path) -> Migration | None:
 
 
 def write(path: Path, text: str, overwrite: bool = False) -> None:
-    """Write a configuration file, for its owner's eyes only: it may hold the broker's password.
+    """Write a configuration file that only its owner may read: it may contain the broker's password.
 
     Raises PlotmanError if it exists already (unless `overwrite`) or cannot be written.
     """
@@ -58,6 +60,6 @@ def write(path: Path, text: str, overwrite: bool = False) -> None:
         with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError as error:
-        raise PlotmanError(f"{path} exists already.", "Move it away, or name another.") from error
+        raise PlotmanError(f"{path} exists already.", "Move it, or choose another name.") from error
     except OSError as error:
         raise PlotmanError(f"{path} cannot be written: {error.strerror}.") from error

@@ -1,4 +1,4 @@
-"""The whole of plotman.yaml, and what follows from it for this machine."""
+"""The whole plotman.yaml with its minor sections, and what it means for this machine."""
 
 from __future__ import annotations
 
@@ -7,28 +7,91 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
+import platformdirs
 from pydantic import Field, ValidationInfo, model_validator
 
 from common.config import rules
 from common.config.archiving import Archiving
-from common.config.base import VERSION, Section
-from common.config.directories import Directories
+from common.config.base import VERSION, Folder, Section
 from common.config.farm import Farm, Harvester
-from common.config.interface import Commands, Logging, UserInterface
 from common.config.notifications import Notifications
-from common.config.plotting import Plotting
+from common.config.plotting import Directories, Plotting
 from common.config.problems import Level
-from common.config.scheduling import Scheduling, TmpLimits
-from common.model.paths import one_spelling
+from common.config.scheduling import Scheduling
 from common.names import Role
 
-LENIENT = "keys need not agree"  # context of a validation that serves `plotman config check` only
+LENIENT = "keys need not agree"  # context of a validation for `plotman config check`
+
+
+def _data(name: str) -> str:
+    return str(platformdirs.user_data_path("plotman") / name)
+
+
+def _log(name: str) -> str:
+    return str(platformdirs.user_log_path("plotman") / name)
+
+
+class Logging(Section):
+    """Where logs go."""
+
+    plots: Folder = Field(
+        default_factory=lambda: _data("plots"),
+        description="Folder for the plotters' logs. plotman reads the progress there, so use a fast drive.",
+        examples=["/home/chia/logs/plots"],
+    )
+    transfers: Folder = Field(
+        default_factory=lambda: _data("transfers"),
+        description="Folder for the logs of transfers.",
+        examples=["/home/chia/logs/transfers"],
+    )
+    application: Folder = Field(
+        default_factory=lambda: _log("plotman.log"),
+        description="Kept from plotman 0.5, without effect. plotman logs into farm.state/logs.",
+        examples=["/home/chia/logs/plotman.log"],
+    )
+    disk_spaces: Folder = Field(
+        default_factory=lambda: _log("plotman-disk_spaces.log"),
+        description="Log of the disk space scripts of archiving targets.",
+        examples=["/home/chia/logs/disk_spaces.log"],
+    )
+
+    @property
+    def plots_path(self) -> Path:
+        """`plots` as a path."""
+        return Path(self.plots)
+
+
+class UserInterface(Section):
+    """Display."""
+
+    use_stty_size: bool = Field(
+        True,
+        description="Kept from plotman 0.5, without effect.",
+        examples=[True],
+    )
+
+
+class Interactive(Section):
+    """`plotman interactive`."""
+
+    autostart_plotting: bool = Field(
+        True, description="Kept from plotman 0.5; use `plotman pause plotting`.", examples=[True]
+    )
+    autostart_archiving: bool = Field(
+        True, description="Kept from plotman 0.5; use `plotman pause archiving`.", examples=[True]
+    )
+
+
+class Commands(Section):
+    """Settings of single commands."""
+
+    interactive: Interactive = Field(Interactive(), description="`plotman interactive`.")
 
 
 class Config(Section):
-    """plotman.yaml of one machine. Sections of a plotter are None where the machine does not plot.
+    """plotman.yaml of one machine.
 
-    directories, scheduling and plotting come together; harvester stands by itself.
+    A plotter has directories, scheduling and plotting, all three or none. harvester is independent of them.
     """
 
     version: tuple[int, ...] = Field(
@@ -36,21 +99,21 @@ class Config(Section):
     )
     farm: Farm = Field(Farm(), description="This machine's place in the farm.")
     directories: Directories | None = Field(
-        None, description="Where plots are made, and where they wait to be moved."
+        None, description="Where plots are made, and where they wait for their move."
     )
-    scheduling: Scheduling | None = Field(None, description="When a plot may start, and in which tmp folder.")
+    scheduling: Scheduling | None = Field(None, description="When plots may start, and in which tmp folder.")
     plotting: Plotting | None = Field(
-        None, description="Which plotter makes the plots, for whom, and with which options."
+        None, description="Which plotter makes the plots, with which keys and options."
     )
     archiving: Archiving | None = Field(
-        None, description="Who takes the finished plots. Absent: they stay where they are."
+        None, description="Which machines take the finished plots. Absent: plots stay where they are."
     )
     harvester: Harvester | None = Field(
         None, description="The farming drives of this machine. Absent: it has none."
     )
     notifications: Notifications = Field(
         Notifications(),
-        description="Who is told what happens in the whole farm; set where the scheduler runs.",
+        description="Notifications about the whole farm. Set them where the scheduler runs.",
     )
     logging: Logging = Field(default_factory=Logging, description="Where logs go.")
     user_interface: UserInterface = Field(UserInterface(), description="Display.")
@@ -73,12 +136,12 @@ class Config(Section):
 
     @property
     def broker_url(self) -> str | None:
-        """Redis of the farm, with its password; None: an embedded one. Not for messages: see `masked`."""
+        """Redis of the farm, with its password; None: the embedded one. Not for messages: see `masked`."""
         return self.farm.broker_url
 
     @property
     def state_dir(self) -> Path:
-        """Folder for what plotman keeps. It may not exist yet."""
+        """Folder for plotman's own files. It may not exist yet."""
         return self.farm.state_dir
 
     @property
@@ -93,7 +156,7 @@ class Config(Section):
 
     @property
     def roles(self) -> frozenset[Role]:
-        """What this machine does, beside deciding."""
+        """Roles of this machine; beat is not one."""
         named = {
             Role.PLOTTER: self.directories,
             Role.ARCHIVER: self.directories and self.archiving,
@@ -113,17 +176,10 @@ class Config(Section):
 
     @property
     def runs_metrics(self) -> bool:
-        """Whether Prometheus can ask here."""
+        """Whether the metrics server runs here."""
         return self.farm.metrics_port is not None
 
     @property
     def runs_notifier(self) -> bool:
-        """Whether people are told from here."""
+        """Whether the notifier runs here."""
         return bool(self.notifications.targets)
-
-    def tmp_limits(self, tmp: str) -> TmpLimits:
-        """The limits of a tmp folder, in any spelling, overrides applied. Raises ValueError on a machine
-        that does not plot."""
-        if self.scheduling is None:
-            raise ValueError("this machine's plotman.yaml has no section scheduling")
-        return self.scheduling.limits(one_spelling(tmp))

@@ -1,4 +1,4 @@
-"""`notifications`: who is told what happens in the farm, and how."""
+"""`notifications`: which events of the farm are sent where."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from common.model import notification_kinds, windows
 
 
 def _address(secret: SecretStr) -> SecretStr:
-    # No part of it in the message: such addresses hold tokens.
+    # No part of it in the message: such addresses contain tokens.
     if not re.match(r"[A-Za-z][\w+.-]*://\S", secret.get_secret_value()):
         raise ValueError("is not an address of the form scheme://...")
     return secret
@@ -28,50 +28,50 @@ def _known(words: tuple[str, ...]) -> tuple[str, ...]:
             every = [*kinds.KINDS, *kinds.GROUPS, kinds.ACTION, kinds.ALL]
             near = difflib.get_close_matches(word, every, 1)
             hint = f", did you mean {near[0]}" if near else ""
-            raise ValueError(f"{word!r} is no event{hint} (`plotman notify list` shows them)") from None
+            raise ValueError(f"{word!r} is not an event{hint} (`plotman notify list` shows them)") from None
     return words
 
 
 class NotificationTarget(Section):
-    """One way to tell people: either `url` or `command`."""
+    """A receiver of notifications: either `url` or `command`."""
 
     url: Annotated[SecretStr, AfterValidator(_address)] | None = Field(
         None,
-        description="Where to, as Apprise writes it: ntfy, mail, Discord, Telegram and many more.",
+        description="Address in Apprise's form: ntfy, mail, Discord, Telegram and many more.",
         examples=["ntfy://ntfy.sh/my-farm"],
     )
     command: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="In place of url: a program of yours with its arguments, run once for each event, which "
-        "it gets as JSON on its standard input.",
+        description="Instead of url: your own program with its arguments. It runs once for each event, with "
+        "the event as JSON on its standard input.",
         examples=[["/home/chia/bin/on-event"]],
     )
     timeout_s: float = Field(
-        30, gt=0, le=600, description="How long telling may take, in seconds.", examples=[30]
+        30, gt=0, le=600, description="How long sending may take, in seconds.", examples=[30]
     )
     events: Annotated[tuple[str, ...], AfterValidator(_known)] = Field(
         (notification_kinds.ACTION,),
         min_length=1,
-        description="What is told: names and groups of `plotman notify list`; action is what somebody must "
-        "act on, all is everything.",
+        description="Events to send: names and groups of `plotman notify list`. action: all that need "
+        "action; all: every event.",
         examples=[["action", "plot-done"]],
     )
     quiet_hours: Annotated[str, AfterValidator(windows.checked)] | None = Field(
         None,
-        description="When nothing is told, in this machine's time, as scheduling.windows are written; "
-        "afterwards comes one summary.",
+        description="When nothing is sent, in this machine's local time, written as scheduling.windows. One "
+        "summary follows.",
         examples=["22:00-07:00"],
     )
     critical_always: bool = Field(
-        False, description="Tell what cannot wait in quiet hours, too.", examples=[False]
+        False, description="Send critical events in quiet hours, too.", examples=[False]
     )
     at_most: int | None = Field(
         None,
         ge=1,
         le=100_000,
-        description="Most messages an hour; what is more comes in one summary. Absent: 20 for a url, no "
-        "limit for a command.",
+        description="Largest number of messages per hour; one summary contains the rest. Absent: 20 for a "
+        "url, no limit for a command.",
         examples=[20],
     )
 
@@ -83,11 +83,11 @@ class NotificationTarget(Section):
 
 
 class Notifications(Section):
-    """Who is told what happens in the whole farm. Set it where the scheduler runs."""
+    """Notifications about the whole farm. Set them where the scheduler runs."""
 
     targets: Annotated[dict[str, NotificationTarget], BeforeValidator(lambda value: value or {})] = Field(
         {},
-        description="Whom to tell, each under a name of your choice. Absent: nobody.",
+        description="Receivers, each with a name of your choice. Absent: none.",
         examples=[{"phone": {"url": "ntfy://ntfy.sh/my-farm", "quiet_hours": "22:00-07:00"}}],
     )
     idle_m: float = Field(
@@ -95,6 +95,6 @@ class Notifications(Section):
         gt=0,
         le=YEAR_M,
         allow_inf_nan=False,
-        description="Minutes without any plot in the making after which the farm counts as idle.",
+        description="Minutes without a running plot after which the farm counts as idle.",
         examples=[60],
     )

@@ -1,6 +1,6 @@
-"""Where this machine's broker is, read from plotman.yaml without its other sections.
+"""Finds plotman.yaml, and reads its section `farm` alone.
 
-For verbs that only look: to load and to check all of a plotman.yaml takes longer than the rest of their work.
+For verbs that only read the board: to load all of plotman.yaml takes longer than the rest of their work.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from common.config.farm import Farm
 
 
 def default_path() -> Path:
-    """$PLOTMAN_CONFIG if it is set, else plotman.yaml in the user's configuration folder, where 0.5.3 has
-    it too (Linux: ~/.config/plotman/plotman.yaml)."""
+    """$PLOTMAN_CONFIG if it is set, else plotman.yaml in the user's configuration folder, as in 0.5.3 (Linux:
+    ~/.config/plotman/plotman.yaml)."""
     if named := os.environ.get("PLOTMAN_CONFIG"):
         return Path(named).expanduser()
     import platformdirs
@@ -26,8 +26,8 @@ def default_path() -> Path:
 
 
 def farm_section(path: Path) -> Farm | None:
-    """The section `farm`; None where anything about it, the version or the text as a whole is not as it
-    should be: reading all of the file then tells what. Never raises."""
+    """Read the section `farm`; None if the section, the version or the text has a mistake, which a complete
+    reading reports. Never raises."""
     try:
         text = document.parse(path.read_bytes())
         if text.flaws or not isinstance(text.data, dict) or text.data.get("version") != [VERSION]:

@@ -1,22 +1,60 @@
-"""`plotting`: which plotter makes the plots, for whom, and with which options.
+"""`directories` and `plotting`: where plots are made and wait, by which plotter, with which keys and options.
 
-Keys are those of plotman 0.5.3 and, where the plotter has an option for them, of the guydavis fork.
-Options are spelled as each plotter's `--help` has them (facts: chia 2.7.5, chia_plot 1.1.8,
-bladebit 3.1.1).
+Keys: all of plotman 0.5.3, and keys of the guydavis fork for which the plotter has an option. Options: chia
+2.7.5, chia_plot 1.1.8 and bladebit 3.1.1.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from common.config.base import Section
+from common.config.base import Folder, Section
+
+
+def _each_once(folders: tuple[str, ...]) -> tuple[str, ...]:
+    """Drop repeated folders."""
+    return tuple(dict.fromkeys(folders))
+
+
+Folders = Annotated[tuple[Folder, ...], Field(min_length=1), AfterValidator(_each_once)]
+
+
+class Directories(Section):
+    """Where plots are made, and where they wait for their move."""
+
+    tmp: Folders = Field(
+        description="Scratch drives, where plots are made. The scheduler distributes the jobs among them.",
+        examples=[["/mnt/tmp/00", "/mnt/tmp/01"]],
+    )
+    tmp2: Folder | None = Field(
+        None, description="A second scratch drive for all plots (-2).", examples=["/mnt/tmp/a"]
+    )
+    dst: Folders | None = Field(
+        None,
+        description="Buffer on drives of this machine: finished plots wait here for their move to the "
+        "farming drives. Absent: they stay in tmp2, or else in tmp.",
+        examples=[["/mnt/dst/00", "/mnt/dst/01"]],
+    )
+
+    def dst_for(self, tmp: str) -> tuple[str, ...]:
+        """Where a plot made in `tmp` may go: the dst folders, or else tmp2, or else `tmp`."""
+        if self.dst is not None:
+            return self.dst
+        return (self.tmp2,) if self.tmp2 is not None else (tmp,)
+
+    @property
+    def finished(self) -> tuple[str, ...]:
+        """All folders that may contain finished plots."""
+        if self.dst is not None:
+            return self.dst
+        return (self.tmp2,) if self.tmp2 is not None else self.tmp
 
 
 class PlotterType(StrEnum):
-    """The plotters we know how to run."""
+    """The supported plotters."""
 
     CHIA = "chia"
     CHIAPOS = "chiapos"
@@ -41,7 +79,7 @@ class ChiaOptions(Section):
 
 
 class ChiaposOptions(Section):
-    """`chia plotters chiapos`: the same plotter, for any k from 18 on (try a farm out with small plots)."""
+    """`chia plotters chiapos`: the same plotter for any k from 18 on, for tests with small plots."""
 
     executable: str = Field(
         "chia", description="Name on the PATH, or full path.", examples=["/opt/chia/bin/chia"]
@@ -57,22 +95,25 @@ class ChiaposOptions(Section):
 
 
 class MadmaxOptions(Section):
-    """madMAx's `chia_plot`, and the CPU plotter of Gigahorse, which has the same name."""
+    """madMAx's `chia_plot`, and Gigahorse's CPU plotter of the same name."""
 
     executable: str = Field(
         "chia_plot", description="Name on the PATH, or full path.", examples=["/opt/madmax/chia_plot"]
     )
     executable_k34: str = Field(
-        "chia_plot_k34", description="The one for k above 32.", examples=["/opt/madmax/chia_plot_k34"]
+        "chia_plot_k34", description="The program for k above 32.", examples=["/opt/madmax/chia_plot_k34"]
     )
     k: int = Field(32, ge=16, le=34, description="Size of the plots (-k).", examples=[32])
     n_threads: int = Field(4, ge=1, description="Threads of a plot (-r).", examples=[16])
-    # chia_plot takes less than 16 for a power of two, and 0 of n_buckets3 for n_buckets.
+    # chia_plot reads values below 16 as powers of two, and n_buckets3 0 as n_buckets.
     n_buckets: int = Field(
         256, ge=4, description="Buckets in phases 1 and 2 (-u); 8 means 256.", examples=[256]
     )
     n_buckets3: int = Field(
-        256, ge=0, description="Buckets in phases 3 and 4 (-v); 8 means 256, 0 n_buckets.", examples=[256]
+        256,
+        ge=0,
+        description="Buckets in phases 3 and 4 (-v); 8 means 256, 0 means n_buckets.",
+        examples=[256],
     )
     n_rmulti2: int = Field(1, ge=1, description="Multiplier of threads in phase 2 (-K).", examples=[1])
     tmptoggle: bool = Field(False, description="Alternate tmp and tmp2 (-G).", examples=[False])
@@ -85,7 +126,7 @@ class MadmaxOptions(Section):
 
     @property
     def chosen_executable(self) -> str:
-        """The program for this k: madMAx builds one up to k32 and another beyond."""
+        """The program for this k: madMAx has another one above k32."""
         return self.executable_k34 if self.k > 32 else self.executable
 
 
@@ -104,7 +145,9 @@ class BladebitOptions(Section):
         "bladebit", description="Name on the PATH, or full path.", examples=["/opt/bladebit/bladebit"]
     )
     executable_cuda: str = Field(
-        "bladebit_cuda", description="The one for mode cudaplot.", examples=["/opt/bladebit/bladebit_cuda"]
+        "bladebit_cuda",
+        description="The program for mode cudaplot.",
+        examples=["/opt/bladebit/bladebit_cuda"],
     )
     threads: int | None = Field(None, ge=1, description="Threads (-t); absent: all.", examples=[16])
     no_numa: bool = Field(False, description="No NUMA binding (--no-numa).", examples=[False])
@@ -127,16 +170,16 @@ class BladebitOptions(Section):
     disk_16: bool = Field(False, description="cudaplot --disk-16: 16 GiB of RAM.", examples=[False])
     no_direct_io: bool = Field(False, description="No direct IO to tmp.", examples=[False])
     check_plots: int | None = Field(
-        None, ge=1, description="cudaplot --check: proofs to try on each plot.", examples=[100]
+        None, ge=1, description="cudaplot --check: number of proofs to try with each plot.", examples=[100]
     )
     check_threshold: float | None = Field(
-        None, ge=0, description="cudaplot --check-threshold: proofs a challenge.", examples=[0.6]
+        None, ge=0, description="cudaplot --check-threshold: proofs per challenge.", examples=[0.6]
     )
 
     @model_validator(mode="before")
     @classmethod
     def _old_word_for_disk(cls, data: Any) -> Any:
-        """The fork first had `diskplot: true`, then `mode: diskplot`."""
+        """Read the fork's earlier `diskplot: true` as `mode: diskplot`."""
         if not isinstance(data, dict) or not isinstance(data.get("diskplot"), bool):
             return data
         rest = {key: value for key, value in data.items() if key != "diskplot"}
@@ -150,12 +193,12 @@ class BladebitOptions(Section):
     @field_validator("check_plots", mode="before")
     @classmethod
     def _no_checks(cls, proofs: Any) -> Any:
-        """The fork's sample has `check_plots: 0` or `false` for none."""
+        """Read `check_plots: 0` or `false` of the fork's sample as none."""
         return proofs or None
 
     @property
     def chosen_executable(self) -> str:
-        """The program for this mode: the one for GPUs is built and named apart."""
+        """The program for this mode: the one for GPUs is another."""
         return self.executable_cuda if self.mode is BladebitMode.CUDA else self.executable
 
 
@@ -163,7 +206,7 @@ PlotterOptions = ChiaOptions | ChiaposOptions | MadmaxOptions | BladebitOptions
 
 
 class Plotting(Section):
-    """Which plotter makes the plots, for whom, and with which options. Only the options of `type` count."""
+    """Which plotter makes the plots, with which keys and options. Only the options of `type` are used."""
 
     type: PlotterType = Field(
         PlotterType.CHIA, description="chia, chiapos, madmax or bladebit.", examples=["chia"]
@@ -175,17 +218,19 @@ class Plotting(Section):
     )
     pool_contract_address: str | None = Field(
         None,
-        description="Your plot NFT's contract address (`chia plotnft show`), for plots that can join a pool.",
+        description="Contract address of your plot NFT (`chia plotnft show`), for plots that can join a "
+        "pool.",
         examples=["xch1..."],
     )
     pool_pk: str | None = Field(
         None,
-        description="Your pool public key, for plots that never join a pool. Either this or the contract.",
+        description="Your pool public key, for plots that never join a pool. Set only one of the two.",
         examples=["94a0ba2f...96 hexadecimal digits"],
     )
     chia: ChiaOptions = Field(ChiaOptions(), description="`chia plots create`: the official plotter.")
     chiapos: ChiaposOptions = Field(
-        ChiaposOptions(), description="`chia plotters chiapos`: the same for any k, to try a farm out."
+        ChiaposOptions(),
+        description="`chia plotters chiapos`: the same for any k, for tests with small plots.",
     )
     madmax: MadmaxOptions = Field(MadmaxOptions(), description="madMAx's chia_plot.")
     bladebit: BladebitOptions = Field(BladebitOptions(), description="Bladebit: in RAM, on disk, on a GPU.")

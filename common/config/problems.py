@@ -1,4 +1,4 @@
-"""What is wrong with a plotman.yaml, as people read it: file, line, key, what, cure."""
+"""Problems of a plotman.yaml: file, line, key, what is wrong, what to do."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ class Level(StrEnum):
     WARNING = "warning"
 
 
-# What is wrong at a place of the file that is known: location, what, cure, level.
+# A problem before its line is known: location, what, cure, level.
 Found = tuple[tuple[str | int, ...], str, str, Level]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing to mend in a plotman.yaml; `str()` is its line of `plotman config check`.
+    """A problem of a plotman.yaml; `str()` is its line in `plotman config check`.
 
-    line: counted from 1; None where nothing in the file stands for it.
+    what: what is wrong.
+    cure: what to do, a sentence; empty if `what` is enough.
     key: with dots, scheduling.tmpdir_max_jobs; empty for the file as a whole.
-    what: what is wrong. cure: what to do, a sentence; empty where `what` says it.
+    line: counted from 1; None if no line belongs to it.
     """
 
     file: Path
@@ -37,11 +38,11 @@ class Problem:
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else str(self.file)
         key = f"{self.key}: " if self.key else ""
-        mild = "" if self.level is Level.ERROR else f"{self.level}: "
-        return _in_a_line(f"{place}: {mild}{key}{self.what.rstrip('.')}. {self.cure}".rstrip())
+        level = "" if self.level is Level.ERROR else f"{self.level}: "
+        return _in_a_line(f"{place}: {level}{key}{self.what.rstrip('.')}. {self.cure}".rstrip())
 
     def as_json(self) -> dict[str, str | int | None]:
-        """For `--json`: the same, field by field."""
+        """The problem for `--json`."""
         return {
             "file": str(self.file),
             "line": self.line,
@@ -53,7 +54,7 @@ class Problem:
 
 
 def _in_a_line(text: str) -> str:
-    """Without what would break the line, steer the terminal, or cannot be printed: keys may hold anything."""
+    """Escape what would break the line or control the terminal: keys may contain anything."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
     )

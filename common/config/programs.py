@@ -1,4 +1,4 @@
-"""Programs that the configuration names: are they there, do they run, are they new enough?"""
+"""Checks the programs and the library that the configuration needs: they exist, run, and are new enough."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
+from common.config.farm import Harvester
 from common.config.model import Config
 from common.config.plotting import ChiaOptions, ChiaposOptions, MadmaxOptions, PlotterType
 from common.config.problems import Level
 from common.names import STATE_VARIABLE, Role
+from common.system.machine import pip_install
 
 Location = tuple[str | int, ...]
 
@@ -22,7 +25,7 @@ VERSION_DEADLINE_S = 30.0  # chia takes a second to start, on a busy machine far
 
 @dataclass(frozen=True)
 class Trouble:
-    """What is wrong with a program, and what to do about it."""
+    """A problem of a program."""
 
     location: Location
     what: str
@@ -32,9 +35,9 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Trial:
-    """A second question, to a program that is new enough.
+    """A further check of a program that is new enough.
 
-    arguments: of the question. judge: gets the path of the program and its answer; None: nothing is wrong.
+    arguments: to run it with. judge: takes the program's path and output; returns None if all is well.
     """
 
     arguments: tuple[str, ...]
@@ -43,11 +46,14 @@ class Trial:
 
 @dataclass(frozen=True)
 class Program:
-    """A program the configuration asks for.
+    """A program that the configuration needs.
 
-    location: of the key that names it. arguments: with which it tells its version.
-    least: the oldest version that will do; None: any that runs. why: what the older ones lack.
-    mend: how to get it. trial: whether it can do what the file asks for; None: there is nothing to ask.
+    location: of the key that names it.
+    arguments: to print its version.
+    least: oldest version that is enough; None: any.
+    why: what older versions lack.
+    mend: how to get the program.
+    trial: whether it can do what the configuration asks for; None: nothing to check.
     """
 
     location: Location
@@ -59,12 +65,12 @@ class Program:
     trial: Trial | None = None
 
 
-# rsync 3.2.0 chooses xxh128 for the check of a transfer; before, md5 held a fast link back.
+# rsync 3.2.0 checks transfers with xxh128; the md5 of older ones is slower than a fast link.
 _RSYNC_LEAST = (3, 2)
 
 
 def wanted(config: Config) -> list[Program]:
-    """The programs that this machine will run."""
+    """The programs that this machine needs."""
     programs = []
     if config.plotting:
         programs.append(_plotter(config))
@@ -78,7 +84,7 @@ def wanted(config: Config) -> list[Program]:
                 command if by_script else "rsync",
                 ("--version",),
                 _RSYNC_LEAST if Path(command).name == "rsync" else None,
-                "it checks what it sends by slow sums",
+                "its checksums are slower than a fast network",
                 "Install rsync from your distribution.",
             )
         )
@@ -92,9 +98,11 @@ def _plotter(config: Config) -> Program:
     key: Location = ("plotting", kind.value, "executable")
     mend = "Install it, or write its full path here."
     if kind in (PlotterType.CHIA, PlotterType.CHIAPOS):
-        # `chia version`: an option --version it does not have (2.7.5). `chia plotters` came with 1.3.
+        # chia has no option --version (2.7.5). `chia plotters` came with 1.3.
         least: tuple[int, ...] = (1, 3) if kind is PlotterType.CHIAPOS else (1, 2)
-        why = "it has no `chia plotters`" if kind is PlotterType.CHIAPOS else "it knows no pool contract"
+        why = (
+            "it has no `chia plotters`" if kind is PlotterType.CHIAPOS else "it does not know pool contracts"
+        )
         options = plotting.chia if kind is PlotterType.CHIA else plotting.chiapos
         version = ("version",)
         return Program(key, options.executable, version, least, why, mend, _chia_makes(options, key))
@@ -105,17 +113,17 @@ def _plotter(config: Config) -> Program:
         return Program(key, executable, ("--version",), None, "", mend, _madmax_compresses(plotting.madmax))
     cuda = plotting.bladebit.chosen_executable == plotting.bladebit.executable_cuda
     key = ("plotting", "bladebit", "executable_cuda") if cuda else key
-    # 1.1.0: the first whose log says what is needed to follow it; 2.0.0 brought disk, 3.0.0 CUDA.
+    # 1.1.0: the first with enough progress in its log; 2.0.0 brought disk, 3.0.0 CUDA.
     least = {"ramplot": (1, 1), "diskplot": (2,), "cudaplot": (3,)}[plotting.bladebit.mode.value]
-    why = f"it has no {plotting.bladebit.mode.value} that plotman can follow"
+    why = f"plotman cannot follow its {plotting.bladebit.mode.value}"
     return Program(key, plotting.bladebit.chosen_executable, ("--version",), least, why, mend)
 
 
 def trouble(program: Program, deadline_s: float = VERSION_DEADLINE_S) -> Trouble | None:
-    """Look for a program and run it for its version. None: it will do."""
+    """Find a program and check its version. Returns None if it is usable."""
     name = program.executable
-    if "/" in name and not name.startswith("/"):  # found here it is not found there
-        what = f"{name} is not a full path, and programs are started in another folder"
+    if "/" in name and not name.startswith("/"):  # it would not be found there
+        what = f"{name} is not a full path, and plotman starts programs in another folder"
         return Trouble(program.location, what, "Write the full path.")
     found = shutil.which(name)
     if found is None:
@@ -123,7 +131,7 @@ def trouble(program: Program, deadline_s: float = VERSION_DEADLINE_S) -> Trouble
     try:
         ran = _run(found, program.arguments, deadline_s)
     except subprocess.TimeoutExpired:
-        what = f"{found} did not tell its version within {deadline_s:g} s"
+        what = f"{found} did not print its version within {deadline_s:g} s"
         return Trouble(program.location, what, f"Try it: {_typed(found, program)}")
     except OSError as error:
         what = f"{found} does not run ({error.strerror})"
@@ -132,10 +140,10 @@ def trouble(program: Program, deadline_s: float = VERSION_DEADLINE_S) -> Trouble
         )
     version = _version(ran.stdout.decode("utf-8", "replace"))
     if ran.returncode != 0 and (version is None or program.least is not None):
-        what = f"{found} fails when asked for its version (exit status {ran.returncode})"
+        what = f"{found} fails to print its version (exit status {ran.returncode})"
         return Trouble(program.location, what, f"Try it: {_typed(found, program)}")
     if program.least is not None and version is None:
-        what = f"{found} does not tell a version"
+        what = f"{found} prints no version"
         return Trouble(program.location, what, f"Try it: {_typed(found, program)}")
     if program.least is not None and version is not None and version < program.least:
         least = ".".join(map(str, program.least))
@@ -148,39 +156,39 @@ def _tried(found: str, trial: Trial, deadline_s: float) -> Trouble | None:
     try:
         ran = _run(found, trial.arguments, deadline_s)
     except (subprocess.TimeoutExpired, OSError):
-        return None  # it told its version just now: this says nothing of what it can do
+        return None  # it printed its version before, so this shows nothing about its abilities
     return trial.judge(found, ran.stdout.decode("utf-8", "replace"))
 
 
-# No folder can be made below it, so a plotter that is asked for its limits writes nothing anywhere.
+# No folder can be made below it, so a plotter that is run for a check writes nothing.
 _NOWHERE = f"{os.devnull}/plotman-asks"
-# chia takes these for keys, and stops at them after it has looked at k.
+# chia checks k first, and then refuses these keys.
 _NO_KEYS = ("-f", "00", "-p", "00")
 
 
 def _chia_makes(options: ChiaOptions | ChiaposOptions, executable: Location) -> Trial:
-    """Whether chia takes this k, which only chia knows: the least k is in its settings, and a script that
-    plotman.yaml names may say where those are. `chia plotters chiapos` asks the same function."""
+    """Check that chia accepts this k. Only chia knows: the smallest k is in its settings, and `executable`
+    may be a script that chooses those. `chia plotters chiapos` uses the same function."""
     where = (*executable[:-1], "k")
     arguments = ("plots", "create", "-k", str(options.k), "-n", "0", *_NO_KEYS)
 
-    def judge(found: str, said: str) -> Trouble | None:
-        # chia 2.7.5 refuses all below `plots` while it has no settings, and names the command.
-        if "chia init" in said:
-            what = f"{found} has no settings for this user, and makes no plot without"
+    def judge(found: str, output: str) -> Trouble | None:
+        # Without settings chia 2.7.5 refuses all of `chia plots`, and names the command.
+        if "chia init" in output:
+            what = f"{found} has no settings for this user, and makes no plot without them"
             return Trouble(
                 executable, what, f"Run once, as the user who runs plotman: {options.executable} init"
             )
-        refused = re.search(r"k=(\d+) is the minimum size", said)
+        refused = re.search(r"k=(\d+) is the minimum size", output)
         if refused is None:
             return None
         if options.k >= _LEAST_OVERRIDDEN:
-            what = f"k{options.k} plots win nothing: the network takes k{refused[1]} and larger"
-            cure = f"Write k: {refused[1]}, unless these plots are only to try a farm out."
+            what = f"k{options.k} plots win nothing: the network accepts k{refused[1]} and larger"
+            cure = f"Write k: {refused[1]}, unless these plots are only for tests."
             return Trouble(where, what, cure, Level.WARNING)
         what = f"{found} makes no plot of k{options.k}, so every plot would fail"
         cure = (
-            f"Write k: {refused[1]} or more. To try a farm out with small plots, write min_mainnet_k_size: "
+            f"Write k: {refused[1]} or more. For tests with small plots, write min_mainnet_k_size: "
             f"{options.k} in config/config.yaml of chia's folder (CHIA_ROOT)."
         )
         return Trouble(where, what, cure)
@@ -188,18 +196,18 @@ def _chia_makes(options: ChiaOptions | ChiaposOptions, executable: Location) -> 
     return Trial((*arguments, "-x", "-t", _NOWHERE, "-d", _NOWHERE), judge)
 
 
-# From here on chia takes --override-k, which plotman then adds.
+# From this k on chia accepts --override-k, which plotman adds.
 _LEAST_OVERRIDDEN = 25
 
 
 def _madmax_compresses(options: MadmaxOptions) -> Trial | None:
-    """Whether this chia_plot is Gigahorse's, which compresses, where that is asked for."""
+    """Check that this chia_plot compresses (is Gigahorse's), if plotman.yaml asks for compression."""
     if not options.compression:
         return None
 
-    def judge(found: str, said: str) -> Trouble | None:
-        listed = {word.rstrip(",") for word in said.split()}
-        if "-C" in listed or "-t" not in listed:  # without -t it is no list of options
+    def judge(found: str, output: str) -> Trouble | None:
+        listed = {word.rstrip(",") for word in output.split()}
+        if "-C" in listed or "-t" not in listed:  # without -t it is not the list of options
             return None
         what = f"{found} has no option -C and cannot compress, so every plot would fail"
         cure = "Write compression: 0, or name Gigahorse's chia_plot as executable."
@@ -216,7 +224,7 @@ def _run(found: str, arguments: tuple[str, ...], deadline_s: float) -> subproces
         stderr=subprocess.STDOUT,
         timeout=deadline_s,
         check=False,
-        # The plotter worker of this machine takes no notice of a plotter that belongs to another plotman.
+        # The plotter worker of this machine ignores plotters of another plotman.
         env=os.environ | {STATE_VARIABLE: os.devnull},
     )
 
@@ -225,7 +233,7 @@ def _not_found(name: str, mend: str) -> tuple[str, str]:
     if not name.strip():
         return "no program is named", mend
     if " " in name.strip() and shutil.which(name.split()[0]):
-        return f"there is no program {name!r}", f"Write {name.split()[0]}: plotman adds its options."
+        return f"there is no program {name!r}", f"Write {name.split()[0]}; plotman adds the options."
     if "/" not in name:
         return f"there is no program {name} on the PATH", mend
     if not os.path.exists(name):  # noqa: PTH110  Path.exists raises for a name that is too long
@@ -233,15 +241,24 @@ def _not_found(name: str, mend: str) -> tuple[str, str]:
     if Path(name).is_dir():
         return f"{name} is a folder", "Write the full path of the program in it."
     if not Path(name).is_file():
-        return f"{name} is no program", mend
-    return f"{name} may not be run", f"Allow it: chmod +x {name}"
+        return f"{name} is not a program", mend
+    return f"{name} is not executable", f"Run: chmod +x {name}"
 
 
 def _version(output: str) -> tuple[int, ...] | None:
-    """The first number with dots in a program's answer: `2.7.5`, `rsync  version 3.2.7  protocol`."""
+    """The first number with dots in the output: `2.7.5`, `rsync  version 3.2.7  protocol`."""
     match = re.search(r"(?<![\w.])v?(\d+(?:\.\d+)+)", output)
     return tuple(map(int, match[1].split("."))) if match else None
 
 
 def _typed(found: str, program: Program) -> str:
     return f"{' '.join((found, *program.arguments))}."
+
+
+UNPROVEN = "needs chiapos, which is not installed: plotman checks only header and size of plots"
+PROVE = f"Install it: {pip_install('proofs')}. Or write proofs: 0, to check header and size only."
+
+
+def cannot_prove(section: Harvester) -> bool:
+    """Whether plotman.yaml asks for proofs and this Python has no chiapos."""
+    return section.proofs > 0 and find_spec("chiapos") is None

@@ -1,4 +1,5 @@
-"""What changed from one plotman.yaml to the next, and what of it a running process can take over. Pure."""
+"""Compares two versions of plotman.yaml: which changes take effect at once, and which at the next start.
+Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from common.config.base import Section
 
 S = TypeVar("S", bound=Section)
 
-# Read when `plotman up` and the workers start: sockets, processes and folders hang on them.
+# Read at the start of `plotman up` and the workers: sockets, processes and folders depend on them.
 _AT_START = (
     "farm",
     "archiving.target",
@@ -27,15 +28,17 @@ _AT_START = (
     "logging.application",
 )
 _LIVE = ("farm.max_jobs", "farm.stagger_m")
-# They say which processes this machine runs: one that comes or goes is a matter of `plotman up`.
+# They decide which processes this machine runs, which `plotman up` starts.
 _ROLES = ("directories", "scheduling", "plotting", "archiving", "harvester")
 
 
 @dataclass(frozen=True)
 class ConfigChange:
-    """settings: what holds from now on; keys that are read at the start have their former values in it.
+    """A change of the configuration.
 
-    live: keys, with dots, that took effect. at_start: those that do at the next start.
+    settings: in effect from now on; keys that are read at the start keep their former values.
+    live: keys, with dots, that take effect now.
+    at_start: keys that take effect at the next start.
     """
 
     settings: Config
@@ -44,7 +47,7 @@ class ConfigChange:
 
 
 def change(running: Config, read: Config) -> ConfigChange:
-    """running: what this process goes by now. read: what the file says now."""
+    """Compare the settings in effect (`running`) with those in the file (`read`)."""
     keys = list(differing(running, read))
     at_start = tuple(key for key in keys if _at_start(key, running, read))
     settings = read
@@ -54,7 +57,7 @@ def change(running: Config, read: Config) -> ConfigChange:
 
 
 def differing(one: Section, other: Section, above: str = "") -> Iterator[str]:
-    """Keys whose values differ; a section that only one has is one key."""
+    """Keys whose values differ; a section that only one of the two has is one key."""
     for name in type(one).model_fields:
         mine, others = getattr(one, name), getattr(other, name)
         if isinstance(mine, Section) and isinstance(others, Section):
@@ -64,7 +67,7 @@ def differing(one: Section, other: Section, above: str = "") -> Iterator[str]:
 
 
 def sentence(at_start: Sequence[str]) -> str:
-    """For its owner: what waits for a restart."""
+    """State which keys wait for a restart."""
     verb = "has" if len(at_start) == 1 else "have"
     names = ", ".join(at_start[:-1]) + " and " + at_start[-1] if len(at_start) > 1 else at_start[0]
     return f"plotman.yaml: {names} {verb} changed, which takes effect when `plotman up` is restarted."
@@ -73,7 +76,7 @@ def sentence(at_start: Sequence[str]) -> str:
 def _at_start(key: str, running: Config, read: Config) -> bool:
     if key in _ROLES:
         return getattr(running, key) is None or getattr(read, key) is None
-    if key == "notifications.targets":  # it says whether the notifier runs at all
+    if key == "notifications.targets":  # it decides whether the notifier runs at all
         return running.runs_notifier != read.runs_notifier
     return key not in _LIVE and any(key == start or key.startswith(f"{start}.") for start in _AT_START)
 

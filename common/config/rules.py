@@ -1,7 +1,7 @@
-"""Which keys of plotman.yaml must agree with one another.
+"""Rules between keys of plotman.yaml.
 
-The rules read the bare mapping, not the models, so that they can be told together with keys that are wrong
-by themselves. They hold their peace about what the models refuse anyway.
+They read the bare mapping, not the models, so that `check` can report their violations together with wrong
+values. They ignore what the models refuse anyway.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from common.config import path_filter
 from common.config.archiving import HARVESTER
-from common.config.presets import FILTER, PRESETS
 from common.config.problems import Level
+from common.config.targets import FILTER, PRESETS, filter_flaw
 from common.model.address import is_loopback_address
 from common.model.paths import one_spelling
 
@@ -25,11 +24,12 @@ Location = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class RuleViolation:
-    """A rule that does not hold.
+    """A violated rule.
 
-    location: of the key to change; the last part may be absent from the file.
-    what: what is wrong; cure: what to write instead, one sentence.
-    level: a warning lets the file be used.
+    location: of the key to change; its last part may be absent from the file.
+    what: what is wrong.
+    cure: what to write instead, one sentence.
+    level: a file with warnings can be used.
     """
 
     location: Location
@@ -39,12 +39,12 @@ class RuleViolation:
 
     @property
     def key(self) -> str:
-        """The location in the way people write it: scheduling.tmp_overrides."""
+        """The location with dots: scheduling.tmp_overrides."""
         return ".".join(map(str, self.location))
 
 
 def broken(data: Mapping[str, Any]) -> list[RuleViolation]:
-    """All rules that the mapping of a plotman.yaml breaks, in the order of the file's sections."""
+    """All rules that the mapping of a plotman.yaml violates, in the order of its sections."""
     return [
         *_sections(data),
         *_overrides(data),
@@ -62,7 +62,7 @@ def _section(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _sections(data: Mapping[str, Any]) -> Iterator[RuleViolation]:
-    """directories, scheduling and plotting come together; a machine must have something to do."""
+    """directories, scheduling and plotting need each other; a machine must have a task."""
     has = {name for name, section in data.items() if section is not None}
     plotter = ("directories", "scheduling", "plotting")
     idle = not has & {"harvester", "farm"}
@@ -80,13 +80,13 @@ def _sections(data: Mapping[str, Any]) -> Iterator[RuleViolation]:
 
 
 def _autostart(interactive: Mapping[str, Any]) -> Iterator[RuleViolation]:
-    """With 0.5.3 nothing began before its owner said so; here it does, with `plotman up`."""
+    """autostart: false of 0.5.3 has no effect: `plotman up` starts plotting and archiving."""
     for what in ("plotting", "archiving"):
         if interactive.get(f"autostart_{what}") is False:
             yield RuleViolation(
                 ("commands", "interactive", f"autostart_{what}"),
-                f"has no effect any more: {what} is on with `plotman up`",
-                f"`plotman pause {what}` holds it back until `plotman unpause {what}`, also over restarts.",
+                f"has no effect: `plotman up` starts {what}",
+                f"Use `plotman pause {what}`; it holds until `plotman unpause {what}`, also over restarts.",
                 Level.WARNING,
             )
 
@@ -106,7 +106,7 @@ def _overrides(data: Mapping[str, Any]) -> Iterator[RuleViolation]:
         if folder in seen:
             yield RuleViolation(location, f"is the same folder as {seen[folder]}", "Keep one of the two.")
         elif folder not in folders:
-            # plotman 0.5.3 took no notice; those of its own sample stand in many a file.
+            # plotman 0.5.3 ignored these; many files still contain the ones of its sample.
             nearest = difflib.get_close_matches(folder, folders, 1, cutoff=0.75)
             yield RuleViolation(
                 location,
@@ -118,7 +118,7 @@ def _overrides(data: Mapping[str, Any]) -> Iterator[RuleViolation]:
 
 
 def _keys_of_the_plots(plotting: Mapping[str, Any]) -> Iterator[RuleViolation]:
-    """Whose the plots are: pool key or contract, never both; what each plotter cannot do without."""
+    """Pool key or contract, not both; keys that a plotter needs."""
     kind = plotting.get("type", "chia")
     pool = plotting.get("pool_pk") is not None
     contract = plotting.get("pool_contract_address") is not None
@@ -128,27 +128,27 @@ def _keys_of_the_plots(plotting: Mapping[str, Any]) -> Iterator[RuleViolation]:
             "excludes pool_contract_address, and both are given",
             "Keep pool_contract_address for plots that can join a pool, else pool_pk.",
         )
-    # bladebit refuses to start so, but plotman 0.5.3 took such a file, and other sections may be in use.
+    # bladebit refuses to start, but plotman 0.5.3 accepted the file, and its other sections may be in use.
     level = Level.WARNING if kind == "bladebit" else Level.ERROR
     if kind in ("madmax", "bladebit"):
         if plotting.get("farmer_pk") is None:
             yield RuleViolation(
                 ("plotting", "farmer_pk"),
-                f"is missing; {kind} cannot do without",
-                "Add it (`chia keys show` tells it).",
+                f"is missing; {kind} needs it",
+                "Add it (`chia keys show` prints it).",
                 level,
             )
         if not pool and not contract:
             yield RuleViolation(
                 ("plotting", "pool_contract_address"),
                 f"is missing; {kind} needs it or pool_pk",
-                "Add one of them (`chia plotnft show` and `chia keys show` tell them).",
+                "Add one of them (`chia plotnft show` and `chia keys show` print them).",
                 level,
             )
 
 
 def _target(archiving: Mapping[str, Any]) -> Iterator[RuleViolation]:
-    """The target exists, its scripts are there, and its variables are given."""
+    """The target exists, and has its scripts and variables."""
     own = _section(archiving, "target_definitions")
     target = archiving.get("target", HARVESTER)
     for name, definition in own.items():
@@ -184,26 +184,26 @@ def _target(archiving: Mapping[str, Any]) -> Iterator[RuleViolation]:
 
 
 def _variables(target: str, given: Mapping[str, Any]) -> Iterator[RuleViolation]:
-    """Values for the scripts of a target that needs no definition."""
+    """Variables for the scripts of a predefined target."""
     for name, value in given.items():
         where = ("archiving", "env", name)
         if not isinstance(name, str) or value is None or isinstance(value, list | Mapping):
             continue
-        if name == FILTER and (what := path_filter.flaw(str(value))):
+        if name == FILTER and (what := filter_flaw(str(value))):
             yield RuleViolation(where, what, "Correct it; .* takes every drive.")
         if name in ("rsync_port", "ssh_port") and not re.fullmatch(r"[1-9]\d{0,4}", str(value)):
-            yield RuleViolation(where, "is not the number of a port", "Write it, for example: 873.")
+            yield RuleViolation(where, "is not a port number", "Write it, for example: 873.")
         if name == "site_root" and not str(value).startswith("/"):
             yield RuleViolation(where, "is not a full path", "Write it, for example: /farm/sites.")
         known = PRESETS[target].env
         near = difflib.get_close_matches(name, known, 1, cutoff=0.85)
         if name not in known and near:
-            what = f"is no variable of {target}"
+            what = f"is not a variable of {target}"
             yield RuleViolation(where, what, f"Did you mean {near[0]}?", Level.WARNING)
 
 
 def _farmed(data: Mapping[str, Any]) -> Iterator[RuleViolation]:
-    """A folder that plots are moved away from is no farming drive. Without archiving it may be both."""
+    """A folder from which plots are moved cannot be a farming drive; without archiving it can."""
     directories, harvester = _section(data, "directories"), _section(data, "harvester")
     if data.get("archiving") is None:
         return
@@ -217,16 +217,16 @@ def _farmed(data: Mapping[str, Any]) -> Iterator[RuleViolation]:
             if farmed and not left_alone:
                 yield RuleViolation(
                     location,
-                    f"{folder} is one of harvester.drives, too: finished plots would be moved away from it"
+                    f"{folder} is also one of harvester.drives: finished plots would be moved away from it"
                     if key == finished
-                    else f"{folder} is one of harvester.drives, too: plots of others would fill it",
+                    else f"{folder} is also one of harvester.drives: plots of other machines would fill it",
                     "Name another folder here, or list it in harvester.disabled.",
                     Level.ERROR if key == finished else Level.WARNING,
                 )
 
 
 def _folders(value: object, above: Location) -> list[tuple[Location, str]]:
-    """A folder, or each of a list of them, with its location; what is none is left out."""
+    """A folder, or each folder of a list, with its location; other values are left out."""
     items = [(above, value)] if isinstance(value, str) else []
     if isinstance(value, list | tuple):
         items = [((*above, index), item) for index, item in enumerate(value)]
@@ -234,7 +234,7 @@ def _folders(value: object, above: Location) -> list[tuple[Location, str]]:
 
 
 def _definition(name: object, definition: object) -> Iterator[RuleViolation]:
-    """A target has a program or a script for each of its two steps."""
+    """A target needs a program or a script for each of its two steps."""
     if not isinstance(definition, Mapping):
         return
     for step in ("disk_space", "transfer"):
@@ -247,7 +247,7 @@ def _definition(name: object, definition: object) -> Iterator[RuleViolation]:
 
 
 def _flower(farm: Mapping[str, Any]) -> Iterator[RuleViolation]:
-    """Flower's buttons end plots: who reaches it from elsewhere must say who he is."""
+    """Flower can kill plots, so access from other machines needs a password."""
     scheduler = farm.get("scheduler")
     decides = farm.get("broker") is None if scheduler is None else scheduler
     runs = decides if farm.get("flower") is None else farm.get("flower")
@@ -257,6 +257,6 @@ def _flower(farm: Mapping[str, Any]) -> Iterator[RuleViolation]:
     if farm.get("flower_auth") is None:
         yield RuleViolation(
             ("farm", "flower_address"),
-            f"Flower would listen on {address} and ask nobody for a password",
+            f"Flower would listen on {address} without a password",
             "Add flower_auth: USER:PASSWORD, or write 127.0.0.1.",
         )

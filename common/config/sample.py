@@ -1,5 +1,8 @@
-"""The commented plotman.yaml of `plotman config generate`, written from the models: every key with its
-description; those that need an answer with an example, the others commented out with their default."""
+"""The sample plotman.yaml of `plotman config generate`, written from the models.
+
+Every key has its description. Required keys have an example; the others are commented out, with their
+default.
+"""
 
 from __future__ import annotations
 
@@ -21,26 +24,26 @@ _STEP = 2
 
 
 class _Indented(yaml.SafeDumper):
-    """Indents the items of a list below its key, as people write it."""
+    """Indents the items of a list below its key."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
         super().increase_indent(flow, indentless=False)
 
 
-# Optional keys that a first file should have, so that plots are made and moved as soon as it is filled in.
+# Optional keys that a first file should have, so that plotman makes and moves plots.
 _SHOWN: frozenset[Location] = frozenset(
     {("directories", "dst"), ("plotting", "type"), ("archiving", "target"), ("harvester", "drives")}
 )
 _HEAD = """\
-plotman.yaml: what this machine is in your farm. See docs/ for more, and try `plotman config check`.
+plotman.yaml: the tasks of this machine in your farm. `plotman config check` tests it; see docs/.
 
-A machine that only holds plots needs version, farm and harvester; one that only makes them needs no
-harvester. Keys that are commented out stand at their default, or show an example where they have none.
+A machine that only stores plots needs version, farm and harvester. A machine that only makes plots
+needs no harvester. A key that is commented out shows its default, or an example if it has none.
 """
 
 
 def sample() -> str:
-    """The sample as text; it loads as it is."""
+    """The sample as text; it is a valid file."""
     lines = [f"# {line}".rstrip() for line in _HEAD.splitlines()]
     for name, field in Config.model_fields.items():
         lines += ["", *_key(name, field, ())]
@@ -48,7 +51,7 @@ def sample() -> str:
 
 
 def _key(name: str, field: FieldInfo, above: Location) -> Iterator[str]:
-    """A key with its description above it, and what is below it."""
+    """A key with its description and its inner keys."""
     indent = " " * (_STEP * len(above))
     yield from _prose(field.description or "", indent)
     inner = section_in(field.annotation)
@@ -78,7 +81,7 @@ def _prose(text: str, indent: str) -> list[str]:
 
 
 def _value(field: FieldInfo, shown: bool) -> Any:
-    """What to write behind a key: its default; its example where it has none or must be answered."""
+    """The value of a key in the sample: its default, or an example if it is required or has no default."""
     default = field.default
     telling = default is not PydanticUndefined and default is not None and default not in ((), {})
     value = default if telling and not shown else (field.examples or [None])[0]

@@ -1,4 +1,4 @@
-"""`scheduling`: when a plot may start, and in which tmp folder."""
+"""`scheduling`: when plots may start, and in which tmp folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from common.model.windows import checked
 
 
 class StallAction(StrEnum):
-    """What becomes of a plot that stands still for too long."""
+    """What happens to a stalled plot."""
 
     TELL = "tell"
     SUSPEND = "suspend"
@@ -21,8 +21,8 @@ class StallAction(StrEnum):
 
 
 class TmpLimits(NamedTuple):
-    """The limits of a tmp folder. A new job may start there when fewer than `stagger_limit` of its jobs
-    are before `stagger_phase` and fewer than `max_jobs` run."""
+    """Limits of a tmp folder. A job may start there while fewer than `max_jobs` run, and fewer than
+    `stagger_limit` of them are before `stagger_phase`."""
 
     max_jobs: int
     stagger_phase: Phase
@@ -30,13 +30,13 @@ class TmpLimits(NamedTuple):
 
 
 class TmpOverride(Section):
-    """What is different for one tmp folder; None: the same as for all."""
+    """Limits of one tmp folder that differ; None: the common limit."""
 
     tmpdir_stagger_phase_major: int | None = Field(
-        None, ge=0, description="Phase, together with the minor.", examples=[1]
+        None, ge=0, description="Phase, as tmpdir_stagger_phase_major above.", examples=[1]
     )
     tmpdir_stagger_phase_minor: int | None = Field(
-        None, ge=0, description="Step in the phase, together with the major.", examples=[5]
+        None, ge=0, description="Step in the phase, as tmpdir_stagger_phase_minor above.", examples=[5]
     )
     tmpdir_stagger_phase_limit: int | None = Field(
         None, ge=1, description="Jobs before that phase.", examples=[1]
@@ -46,26 +46,26 @@ class TmpOverride(Section):
     )
 
 
-def _said(overrides: Any) -> Any:
-    """Without folders that nothing is said of: all the lines below one may be commented out."""
+def _with_values(overrides: Any) -> Any:
+    """Drop folders without values: all lines below one may be commented out."""
     if not isinstance(overrides, dict):
         return overrides or {}
     return {folder: own for folder, own in overrides.items() if own is not None}
 
 
 class Scheduling(Section):
-    """When a plot may start, and in which tmp folder."""
+    """When plots may start, and in which tmp folder."""
 
     tmpdir_stagger_phase_major: int = Field(
         ge=0,
-        description="A tmp folder takes a new job only while fewer than tmpdir_stagger_phase_limit of its "
-        "jobs are before phase major:minor (2:1 is the first step of phase 2).",
+        description="A job may start in a tmp folder only while fewer than tmpdir_stagger_phase_limit of its "
+        "jobs are before phase major:minor. 2:1 is the first step of phase 2.",
         examples=[2],
     )
     tmpdir_stagger_phase_minor: int = Field(ge=0, description="See above.", examples=[1])
     tmpdir_stagger_phase_limit: int = Field(1, ge=1, description="See above.", examples=[1])
     tmpdir_max_jobs: int = Field(
-        ge=0, le=MOST_JOBS, description="Most jobs at a time in one tmp folder.", examples=[3]
+        ge=0, le=MOST_JOBS, description="Largest number of jobs at a time in a tmp folder.", examples=[3]
     )
     global_max_jobs: int = Field(
         ge=0, le=MOST_JOBS, description="Most jobs at a time on this machine.", examples=[12]
@@ -74,7 +74,7 @@ class Scheduling(Section):
         ge=0,
         le=YEAR_M,
         allow_inf_nan=False,
-        description="Least time between two starts on this machine, in minutes; 0.1 is six seconds.",
+        description="Shortest time between two starts on this machine, in minutes; 0.1 is six seconds.",
         examples=[30],
     )
     polling_time_s: float = Field(
@@ -82,18 +82,19 @@ class Scheduling(Section):
         ge=0,
         le=YEAR_M * 60,
         allow_inf_nan=False,
-        description="Kept from plotman 0.5: seconds between two looks. Starts no longer wait for it.",
+        description="Kept from plotman 0.5, without effect: starts do not wait for a poll.",
         examples=[20],
     )
     check_room: bool = Field(
         True,
-        description="Start only where tmp and dst have room for the plot beside those in the making.",
+        description="Start a plot only if tmp and dst have space for it beside the running plots.",
         examples=[True],
     )
     failure_limit: int = Field(
         3,
         ge=1,
-        description="After so many plotters in a row that died at once, start no more until told.",
+        description="After this many plotters in a row that died at once, start no more until `plotman "
+        "unpause plotting`.",
         examples=[3],
     )
     failure_pause_s: float = Field(
@@ -101,22 +102,21 @@ class Scheduling(Section):
         ge=0,
         le=86400,
         allow_inf_nan=False,
-        description="Pause after the first such failure, in seconds; each further one makes it four times as "
-        "long, up to a day.",
+        description="Pause after the first of these failures, in seconds. Each further failure makes it four "
+        "times as long, up to a day.",
         examples=[60],
     )
     windows: tuple[Annotated[str, AfterValidator(checked)], ...] = Field(
         (),
-        description="Hours in which plots may start, by this machine's clock; those that run go on. A "
-        "window may go over midnight. It may be for some days only, those on which it opens. Absent: at any "
-        "time.",
+        description="Hours in which plots may start, in this machine's local time. Running plots continue "
+        "after it. A window may go over midnight; its days are those on which it opens. Absent: any time.",
         examples=[["22:00-06:00", "Sat-Sun 00:00-24:00"]],
     )
     stall_action: StallAction = Field(
         StallAction.TELL,
-        description="What becomes of a plot that stands still for stall_minutes (no line in its log, no "
-        "processor time, no disk access), or that waits so long for room: tell, suspend, or kill with its "
-        "files. Never done to plots that were started by hand or only wait for their way to dst.",
+        description="What to do with a plot that has made no progress for stall_minutes (no line in its "
+        "log, no processor time, no disk access, or only waiting for space): tell (report it), suspend, or "
+        "kill (and delete its files). Not for plots that were started by hand or wait for their copy to dst.",
         examples=["tell"],
     )
     stall_minutes: float = Field(
@@ -124,17 +124,17 @@ class Scheduling(Section):
         gt=0,
         le=YEAR_M,
         allow_inf_nan=False,
-        description="How long a plot may stand still. Time while somebody has suspended it does not count.",
+        description="How long a plot may make no progress. Time while it is suspended does not count.",
         examples=[30],
     )
-    tmp_overrides: Annotated[dict[Folder, TmpOverride], BeforeValidator(_said)] = Field(
+    tmp_overrides: Annotated[dict[Folder, TmpOverride], BeforeValidator(_with_values)] = Field(
         {},
-        description="What is different for single tmp folders, e.g. a larger one that holds more plots.",
+        description="Limits of single tmp folders, for example of a larger one.",
         examples=[{"/mnt/tmp/00": {"tmpdir_max_jobs": 5}}],
     )
 
     def limits(self, tmp: str) -> TmpLimits:
-        """The limits that hold for the folder `tmp` (in its one spelling), overrides applied."""
+        """Limits of the normalized folder `tmp`, overrides applied."""
         own = self.tmp_overrides.get(tmp, TmpOverride())
 
         def pick(override: int | None, common: int) -> int:

@@ -1,4 +1,4 @@
-"""Looking around in the models: which section lies behind a key, and which keys are near."""
+"""Searches the models: the section of a key, and similar keys."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Location = tuple[str | int, ...]
 
 
 def section_in(annotation: Any) -> type[Section] | None:
-    """The section that a field holds, itself or as the values of a mapping; None for plain values."""
+    """The section in a field, directly or as value of a mapping; None for plain values."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return annotation
     origin = typing.get_origin(annotation)
@@ -35,7 +35,7 @@ def is_mapping(annotation: Any) -> bool:
 
 
 def section_at(location: Location) -> type[Section] | None:
-    """The section whose keys stand at `location`; None where there is none."""
+    """The section at `location`; None if there is none."""
     section: type[Section] | None = Config
     parts = iter(location)
     for part in parts:
@@ -58,16 +58,16 @@ def all_keys(section: type[Section] = Config, above: Location = ()) -> Iterator[
 
 
 def nearest(wrong: str, right: list[str]) -> str | None:
-    """The nearest right spelling of a name; None if nothing is near."""
+    """The valid name most similar to `wrong`; None if none is similar."""
     by_fold = {name.lower().replace("-", "_"): name for name in right}
     meant = wrong.lower().replace("-", "_")
-    # In a short name two letters in each other's place leave less in common than difflib asks for.
+    # difflib misses swapped letters in short names.
     swapped = [name for name in by_fold if sorted(name) == sorted(meant)]
     found = swapped or difflib.get_close_matches(meant, by_fold, 1, cutoff=0.7)
     return by_fold[found[0]] if found else None
 
 
 def home_of(key: str) -> Location | None:
-    """Where a key is at home that stands in a wrong section; None where no section or several have it."""
+    """Location of the only key of this name; None if no section or several have it."""
     homes = [location for location in all_keys() if location[-1] == key]
     return homes[0] if len(homes) == 1 else None

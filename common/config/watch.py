@@ -1,4 +1,4 @@
-"""Lets a process follow its plotman.yaml while it runs: a good file takes effect, a bad one is told of."""
+"""Reloads plotman.yaml in a running process: a good file takes effect, a bad one is reported."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from common.names import Role
 
 log = logging.getLogger(__name__)
 
-_REST_S = 2.0  # between two looks at a file that stays as it is
-_LOOK_S = 0.5  # to the next when it has changed
-_TOLD = 3  # errors that are told in full; `plotman config check` tells all
-# One process of a host tells the farm; all of them show it.
-_TELLERS = (Role.PLOTTER, Role.HARVESTER)
+_UNCHANGED_S = 2.0  # pause between two checks of an unchanged file
+_CHANGED_S = 0.5  # pause after a change
+_MOST_ERRORS = 3  # in a report; `plotman config check` prints all
+# One process of a host sends the events; all of them show the problems.
+_REPORTERS = (Role.PLOTTER, Role.HARVESTER)
 
 
 class ProblemSink(Protocol):
-    """Where it is told (common.worker.publisher.Publisher); must not wait."""
+    """Receiver of problems and events (common.worker.publisher.Publisher); must not block."""
 
     def changed(self) -> None: ...
 
@@ -34,7 +34,7 @@ class ProblemSink(Protocol):
 
 
 class NoSink:
-    """For processes that put no snapshot on the board."""
+    """For processes without a snapshot."""
 
     def changed(self) -> None:
         pass
@@ -44,11 +44,8 @@ class NoSink:
 
 
 class ConfigWatch:
-    """Looks at the file each 2 s, and reads it when it has been left alone for half a second: editors write
-    in pieces, or put another file in its place.
-
-    settings: what the process goes by. apply: called in the watch's thread with what is to hold from now on.
-    role: of the process; None for beat. path: None for the one that every process of this machine reads.
+    """Checks the file each 2 s. Reads it when it has not changed for half a second, because editors write in
+    pieces or replace the file.
     """
 
     def __init__(
@@ -59,14 +56,23 @@ class ConfigWatch:
         outlet: ProblemSink,
         path: Path | None = None,
     ) -> None:
+        """Make a watch; `start` begins to check.
+
+        Args:
+            settings: in effect now.
+            role: of the process; None for beat.
+            apply: called in the watch's thread with the new settings.
+            outlet: receives problems and events.
+            path: of the file; None: `default_path()`.
+        """
         self._running = settings
         self._apply = apply
         self._outlet = outlet
-        self._tells = role is not None and role == next(
-            (one for one in _TELLERS if one in settings.roles), None
+        self._reports = role is not None and role == next(
+            (one for one in _REPORTERS if one in settings.roles), None
         )
         self._path = path or config.default_path()
-        # The file may have changed since it was read: the first look reads it again.
+        # The file may have changed since it was read: the first check reads it again.
         self._seen: object = None
         self._read = False
         self._problems: tuple[str, ...] = ()
@@ -81,15 +87,15 @@ class ConfigWatch:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the file, and what in it waits for a restart; one sentence each."""
+        """Errors of the file, and keys in it that wait for a restart; one sentence each."""
         return self._problems
 
     def _run(self) -> None:
-        while not self._ending.wait(_REST_S if self._read else _LOOK_S):
-            self.look()
+        while not self._ending.wait(_UNCHANGED_S if self._read else _CHANGED_S):
+            self.check()
 
-    def look(self) -> None:
-        """Look once; the second look that finds the same reads."""
+    def check(self) -> None:
+        """Check once; read the file if it is the same as at the last check, and not read yet."""
         now = _fingerprint(self._path)
         if now != self._seen:
             self._seen, self._read = now, False
@@ -108,15 +114,17 @@ class ConfigWatch:
             try:
                 self._apply(change.settings)
             except Exception as error:
-                # The worker goes on as it is, whatever is wrong with the new settings.
-                log.exception("plotman.yaml could not be put into effect")
-                self._refuse([f"{self._path}: it could not be put into effect: {error}"])
+                # No mistake in the new settings may end the worker.
+                log.exception("plotman.yaml could not take effect")
+                self._refuse([f"{self._path}: could not take effect: {error}"])
                 return
             self._running = change.settings
             _warn(reading.problems)
-            self._say("config-changed", f"plotman.yaml took effect: {', '.join(change.live)}", logging.INFO)
+            self._report(
+                "config-changed", f"plotman.yaml took effect: {', '.join(change.live)}", logging.INFO
+            )
         elif self._problems and not change.at_start:
-            self._say("config-changed", "plotman.yaml is as it was when it last took effect", logging.INFO)
+            self._report("config-changed", "plotman.yaml is again the one in effect", logging.INFO)
         last_good.keep(self._path, reading)
         self._problems = (reload.sentence(change.at_start),) if change.at_start else ()
         for problem in self._problems:
@@ -124,16 +132,19 @@ class ConfigWatch:
         self._outlet.changed()
 
     def _refuse(self, errors: list[str]) -> None:
-        told = errors[:_TOLD]
-        if len(errors) > _TOLD:
-            told.append(f"{counted(len(errors) - _TOLD, 'more error')}: `plotman config check` tells them.")
-        self._problems = tuple(f"plotman.yaml is refused, and the last good one holds: {one}" for one in told)
-        self._say("config-refused", " ".join(self._problems), logging.ERROR)
+        shown = errors[:_MOST_ERRORS]
+        if len(errors) > _MOST_ERRORS:
+            more = counted(len(errors) - _MOST_ERRORS, "more error")
+            shown.append(f"{more}: `plotman config check` prints them.")
+        self._problems = tuple(
+            f"plotman.yaml is refused, and the last good one stays in effect: {one}" for one in shown
+        )
+        self._report("config-refused", " ".join(self._problems), logging.ERROR)
         self._outlet.changed()
 
-    def _say(self, kind: str, text: str, level: int) -> None:
+    def _report(self, kind: str, text: str, level: int) -> None:
         log.log(level, text, extra={"action": kind, "host": self._running.host})
-        if self._tells:
+        if self._reports:
             host = self._running.host
             self._outlet.tell(Event(kind=kind, host=host, at=datetime.now(UTC), text=f"{host}: {text}"))
 
@@ -144,7 +155,7 @@ def _warn(problems: tuple[Problem, ...]) -> None:
 
 
 def _fingerprint(path: Path) -> object:
-    """Differs when the file does; a word where there is none."""
+    """A value that changes with the file; the name of the error if it cannot be read."""
     try:
         stat = path.stat()
     except OSError as error:

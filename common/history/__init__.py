@@ -1,5 +1,5 @@
-"""What happened on this host, kept on its own disk: every plot and transfer, how long it took, how it ended.
+"""History of a host on its own disk: every plot and transfer, its duration and its outcome.
 
-A restart or an empty Redis does not lose it. Each process writes a file of its own, `history/ROLE.sqlite3`
-below the state directory, in one thread; others may read it.
+It survives restarts and an empty Redis. Each role writes its own file, `history/ROLE.sqlite3` in the state
+directory, in one thread; other processes may read it.
 """

@@ -1,4 +1,4 @@
-"""A page of a host's history, as its tasks answer it."""
+"""Pages of a host's history: the answers of its history tasks."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from common.model.messages import Message
 
 MOST_ROWS = 1000  # of a page; about 1 MB of JSON
 
-# How a file is asked: its path, and which ends of it count; None: all.
+# A file to read: its path, and which outcomes count; None: all.
 Source = tuple[Path, frozenset[End] | None]
 
 
 class HistoryOrder(Message):
     """Arguments of a host's history task.
 
-    since: only what ended then or later. after: `next` of the page before; None: the newest page.
-    failed: only what did not end well.
+    since: only what ended then or later.
+    after: `next` of the previous page; None: the newest page.
+    failed: only failures.
     """
 
     host: str
@@ -38,9 +39,18 @@ class HistoryOrder(Message):
 
 
 def page(order: HistoryOrder, sources: Sequence[Source]) -> dict[str, Any]:
-    """The rows, newest first, and how to ask for those before them: JSON. `next` is None on the last page.
+    """Read a page.
 
-    Raises OrderRefused for an `after` that is none, PlotmanError where a file cannot be read.
+    Args:
+        order: which rows.
+        sources: files to merge.
+
+    Returns:
+        JSON with the rows, the newest first, and `next`, the place of the next page; None on the last page.
+
+    Raises:
+        OrderRefused: `after` is not a place in the history.
+        PlotmanError: a file cannot be read.
     """
     before = _cursor(order.after)
     try:
@@ -81,5 +91,7 @@ def _cursor(after: str | None) -> tuple[str, str] | None:
     except ValueError:
         bar = ""
     if not bar:
-        raise OrderRefused(f"{after[:50]!r} is no place in the history.", "Give `next` of the page before.")
+        raise OrderRefused(
+            f"{after[:50]!r} is not a place in the history.", "Use `next` of the previous page."
+        )
     return at, key

@@ -1,4 +1,4 @@
-"""Counts what ended well in the last days, in memory."""
+"""Counts the successes of the last days, in memory."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _STANDS = timedelta(seconds=30)
 
 
 def counted_as(row: Row) -> str | None:
-    """What a row is counted by, so that no plot counts twice; None: it does not count."""
+    """The key that a row is counted under, so that no plot counts twice; None: it does not count."""
     if row.end not in _COUNTS:
         return None
     return row.key if isinstance(row, PlotEnd) else row.plot_id or row.path
 
 
 class RecentCounts:
-    """Told by any thread; `at` is cheap, since a snapshot asks for it many times a second."""
+    """Thread-safe counts. `at` is cheap, because snapshots call it many times a second."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -41,13 +41,13 @@ class RecentCounts:
             self._last = None
 
     def known_since(self, since: datetime) -> None:
-        """The history goes back so far."""
+        """Note that the history reaches back to `since`."""
         with self._lock:
             self._since = min(self._since or since, since)
             self._last = None
 
     def at(self, now: datetime | None = None) -> Tally:
-        """What ended in the days before `now`."""
+        """The counts of the days before `now`."""
         now = now or datetime.now(UTC)
         with self._lock:
             if self._last is None or not timedelta(0) <= now - self._last[0] < _STANDS:

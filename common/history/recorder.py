@@ -1,5 +1,5 @@
-"""The one writer of a process' history. Whatever befalls its file, nobody who tells it something waits or
-fails, and no plot depends on it."""
+"""The writer of a process' history. Errors of its file never block or fail a caller, so no plot depends on
+it."""
 
 from __future__ import annotations
 
@@ -22,24 +22,22 @@ log = logging.getLogger(__name__)
 
 Rows = Callable[[], Iterable[Row]]
 
-_KEPT = 10_000  # rows that wait while the file cannot be written; the oldest go first
+_KEPT = 10_000  # rows that wait while the file cannot be written; the oldest are dropped first
 _RETRY_S = 30.0
 _STOP_S = 3.0
 _PRUNE_S = 86_400.0
-# A number or text that SQLite cannot hold, from a log or a message: it must not keep the others out.
+# A number or text that SQLite cannot store, from a log or a message. It must not block other rows.
 _UNFIT = (OverflowError, ValueError, sqlite3.IntegrityError, sqlite3.ProgrammingError)
 _LOADED = 100_000  # rows of a week; more than any one host makes
 
 
 def history_path(state_dir: Path, role: Role) -> Path:
-    """Where a role of this host keeps its history."""
+    """File with the history of a role."""
     return state_dir / "history" / f"{role}.sqlite3"
 
 
 class Recorder:
-    """kind: the rows that are counted for `tally`. keep: how long rows are kept; None: for ever.
-    changed: called when the tally is another one.
-    """
+    """Writes rows in a thread of its own, and counts the recent ones."""
 
     def __init__(
         self,
@@ -49,13 +47,22 @@ class Recorder:
         keep: timedelta | None = None,
         retry_s: float = _RETRY_S,
     ) -> None:
+        """Make a recorder; `start` begins to write.
+
+        Args:
+            path: of the file.
+            kind: rows that `tally` counts.
+            changed: called when the tally has changed.
+            keep: how long rows are kept; None: for ever.
+            retry_s: pause after an error, in seconds.
+        """
         self.path = path
         self._kind = kind
         self._changed = changed
         self._keep = keep
         self._retry_s = retry_s
         self._tallying = RecentCounts()
-        self._told: deque[Rows] = deque(maxlen=_KEPT)
+        self._makers: deque[Rows] = deque(maxlen=_KEPT)
         self._waiting: deque[Row] = deque(maxlen=_KEPT)
         self._wake = threading.Event()
         self._stopping = False
@@ -68,23 +75,23 @@ class Recorder:
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what is left, if that goes at once."""
+        """Write the waiting rows, and stop; gives up after a few seconds."""
         self._stopping = True
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(timeout=_STOP_S)
 
     def put(self, *rows: Row) -> None:
-        """Keep these; at once, in the writer's thread."""
+        """Record these rows."""
         self.later(lambda: rows)
 
     def later(self, rows: Rows) -> None:
-        """Keep what this gives; called in the writer's thread, where it may look at files."""
-        self._told.append(rows)
+        """Record the rows that `rows` returns; called in the writer's thread, where it may read files."""
+        self._makers.append(rows)
         self._wake.set()
 
     def tally(self) -> Tally:
-        """Of the last days."""
+        """Counts of the last days."""
         return self._tallying.at()
 
     def _run(self) -> None:
@@ -97,20 +104,20 @@ class Recorder:
                 self._guarded(self._write)
             if self._keep is not None and time.monotonic() >= self._next_prune_s:
                 self._guarded(self._prune)
-            if self._stopping and not self._told:
+            if self._stopping and not self._makers:
                 break
         if self._file is not None:
             self._file.close()
 
     def _take(self) -> None:
-        """Make the rows that were told of."""
-        while self._told:
-            make = self._told.popleft()
+        """Make the waiting rows."""
+        while self._makers:
+            make = self._makers.popleft()
             try:
                 rows = tuple(make())
             except Exception:
                 # A bug in one row must not end the thread that keeps all others.
-                log.exception("something is missing in the history", extra={"action": "history-failed"})
+                log.exception("a row is missing in the history", extra={"action": "history-failed"})
                 continue
             for row in rows:
                 self._tallying.add(row)
@@ -125,7 +132,7 @@ class Recorder:
                 try:
                     file.put([row])
                 except _UNFIT as error:
-                    log.error("the history does not take %s: %s", row, error)
+                    log.error("the history cannot store %s: %s", row, error)
         self._waiting.clear()
 
     def _load(self, file: HistoryFile) -> None:
@@ -141,7 +148,7 @@ class Recorder:
         self._next_prune_s = time.monotonic() + _PRUNE_S
 
     def _guarded(self, work: Callable[[HistoryFile], None]) -> None:
-        """Do this with the file; trouble is told once, and tried again later."""
+        """Call `work` with the file. An error is logged once; a later call tries again."""
         try:
             if self._file is None:
                 self._file = open_or_begin_anew(self.path)
@@ -153,19 +160,19 @@ class Recorder:
             elif not self._in_trouble:
                 self._in_trouble = True
                 log.error(
-                    "the history cannot be kept in %s now: %s. What happens is remembered and written when "
-                    "that goes; plots are made and moved all the same.",
+                    "the history in %s cannot be written now: %s. New rows wait in memory; plots are made "
+                    "and moved as usual.",
                     self.path,
                     error,
                     extra={"action": "history-failed"},
                 )
         else:
             if self._in_trouble:
-                log.info("the history is kept again in %s", self.path)
+                log.info("the history in %s is written again", self.path)
             self._in_trouble = False
 
     def _close(self) -> None:
-        """The next use opens the file anew: it may have been replaced."""
+        """Close the file. The next use opens it anew, because it may have been replaced."""
         if self._file is not None:
             self._file.close()
         self._file = None
@@ -174,6 +181,6 @@ class Recorder:
         try:
             set_aside(self.path, why)
         except OSError as error:
-            log.error("%s is damaged, and cannot be set aside: %s", self.path, error)
+            log.error("%s is damaged and cannot be renamed: %s", self.path, error)
             return
-        self._wake.set()  # what waits goes into the new file
+        self._wake.set()  # waiting rows go into the new file

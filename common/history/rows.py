@@ -1,5 +1,8 @@
-"""What is kept of a plot, of a transfer, and of a plot that arrived. Sizes in bytes, durations in seconds,
-times aware UTC; None: not known. Fields are only ever added, each with a column of the same name (schema)."""
+"""Rows of the history: plots, transfers, and plots that arrived.
+
+Sizes are in bytes, durations in seconds, times are aware UTC. None: not known. Releases only add fields, each
+with a column of the same name (schema).
+"""
 
 from __future__ import annotations
 
@@ -20,16 +23,16 @@ class HistoryKind(StrEnum):
 
 
 class End(StrEnum):
-    """How it ended."""
+    """An outcome."""
 
     DONE = "done"  # a plot is complete
     FAILED = "failed"
-    KILLED = "killed"  # somebody stopped it
+    KILLED = "killed"  # by an operator or a policy
     LOST = "lost"  # the machine went down while it ran
-    UNKNOWN = "unknown"  # a plotter without a log, whose exit code went to somebody else
-    SENT = "sent"  # the harvester has all bytes; whether it takes the plot in is not said yet
+    UNKNOWN = "unknown"  # a plotter without a log, started by another program, which got its exit code
+    SENT = "sent"  # the harvester has all bytes, and has not admitted the plot yet
     ARCHIVED = "archived"
-    REFUSED = "refused"  # the harvester found that it is no good
+    REFUSED = "refused"  # by the harvester: the plot is bad
     LANDED = "landed"
 
 
@@ -37,7 +40,7 @@ BAD = frozenset({End.FAILED, End.KILLED, End.LOST, End.REFUSED})
 
 
 class _Row(Notice):
-    """key: the same however often this end is told of."""
+    """Fields of all rows. key: equal for repeated reports of one outcome."""
 
     key: str
     host: str
@@ -47,11 +50,11 @@ class _Row(Notice):
     plot_id: str | None = None
     path: str | None = None
     size_bytes: int | None = None
-    reason: str | None = None  # why it did not end well
+    reason: str | None = None  # of a failure
 
     def merged(self, later: Notice) -> Self:
-        """This row, told again. A first end stands, what it did not know is filled in; another end takes its
-        place, and keeps what only the first one knew."""
+        """Merge a later report into this row. The same outcome only fills unknown fields; another outcome
+        replaces the first, and keeps fields that only the first one had."""
         first, last = self.model_dump(), later.model_dump()
         if last["end"] == first["end"]:
             first, last = last, first
@@ -60,12 +63,12 @@ class _Row(Notice):
 
 
 class PlotEnd(_Row):
-    """A plot that was made, or should have been. path: its file, once it is complete. key: task and plot."""
+    """A plot that was made or failed. path: of the complete file. key: task and plot."""
 
     task_id: str
     plotter: str
-    mode: str | None = None  # of a plotter with several, as far as it is known: diskplot, cudaplot, ...
-    version: str | None = None  # of the plotter, as far as its log tells
+    mode: str | None = None  # of a plotter with several modes: diskplot, cudaplot, ...
+    version: str | None = None  # of the plotter, from its log
     k: int | None = None
     compression: int | None = None
     tmp: str | None = None
@@ -81,23 +84,23 @@ class PlotEnd(_Row):
     phase3_s: float | None = None
     phase4_s: float | None = None
     copy_s: float | None = None
-    total_s: float | None = None  # as the plotter tells it
+    total_s: float | None = None  # from the plotter's log
     log: str | None = None
 
     @property
     def wall_s(self) -> float | None:
-        """From the start of its process to its end; clocks are set back now and then."""
+        """Seconds from the start of the process to its end; not negative if the clock was set back."""
         return None if self.started_at is None else age_s(self.started_at, self.ended_at)
 
 
 class TransferEnd(_Row):
-    """A plot's way from its plotter to a drive; path: its source.
+    """A transfer from a plotter to a drive. path: of the source.
 
-    In the plotter's file one row for each plot that was archived or refused; in the archiver's one for each
-    try (sent or failed). attempts: tries that it took.
+    The plotter's file has a row for each plot that was archived or refused, the archiver's file one for each
+    attempt (sent or failed).
     """
 
-    harvester: str | None = None  # or target, as beat names it
+    harvester: str | None = None  # or an archiving target
     drive: str | None = None
     landed: str | None = None
     reserve_s: float | None = None
@@ -110,7 +113,7 @@ class TransferEnd(_Row):
 
 
 class LandingEnd(_Row):
-    """A plot that came to this harvester; path: where it lies."""
+    """A plot that arrived at this harvester. path: on its drive."""
 
     source_host: str | None = None
     source: str | None = None

@@ -1,7 +1,7 @@
-"""The tables of a history file, and how a file of an earlier release gets those of this one.
+"""Tables of a history file, and their migration.
 
-SQLite's own `user_version` counts the steps. Steps only add: the release before reads and writes the file of
-the one after, by naming its columns.
+SQLite's `user_version` counts the steps. Steps only add tables and columns, so the previous release can still
+read and write the file: it names its columns.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _COMMON = """
     reason TEXT,
 """
 
-# Times are ISO 8601 in UTC with microseconds, so that their text sorts as they do.
+# Times are ISO 8601 in UTC with microseconds, so that text order is time order.
 _FIRST = f"""
 CREATE TABLE plots ({_COMMON}
     task_id TEXT, plotter TEXT, mode TEXT, version TEXT, k INTEGER, compression INTEGER, tmp TEXT, tmp2 TEXT,
@@ -46,12 +46,12 @@ STEPS: tuple[str, ...] = (_FIRST,)
 
 
 def migrate(connection: sqlite3.Connection, steps: Sequence[str] = STEPS) -> None:
-    """Bring the file to the newest version, each step whole or not at all. A file of a newer release stays as
-    it is. Raises sqlite3.Error."""
+    """Migrate the file to the newest version, each step in a transaction. Leave a file of a newer release
+    unchanged. Raises sqlite3.Error."""
     while (version := _version(connection)) < len(steps):
         connection.execute("BEGIN IMMEDIATE")
         try:
-            if _version(connection) == version:  # nobody else took this step meanwhile
+            if _version(connection) == version:  # no other process took this step meanwhile
                 for statement in filter(str.strip, steps[version].split(";")):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {version + 1}")

@@ -1,4 +1,4 @@
-"""A history file: SQLite, written row by row, safe against a power cut at any moment."""
+"""A history file: SQLite, safe against a power cut at any moment."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from common.history.rows import ROW_OF_KIND, End, HistoryKind, Row, kind_of
 log = logging.getLogger(__name__)
 
 _BUSY_S = 5.0  # another process reads or writes the file for milliseconds
-# https://www.sqlite.org/rescode.html: what is in the file is wrong, whoever asks.
+# https://www.sqlite.org/rescode.html: the content of the file is damaged.
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 def is_broken(error: sqlite3.Error) -> bool:
-    """Whether the file itself is damaged; else it is locked, read-only, or its disk is full."""
+    """Whether the file is damaged; if not, it is locked, read-only, or its disk is full."""
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in _BROKEN
 
 
 class HistoryFile:
-    """Opened for each use, or held by its one writer. All methods raise sqlite3.Error and OSError.
+    """An open history file. All methods raise sqlite3.Error and OSError.
 
-    check: look whether the file is damaged; takes a second for 100 MB. A reader leaves that to the writer.
+    check: search the file for damage, a second for 100 MB. Readers leave that to the writer.
     """
 
     def __init__(self, path: Path, steps: Sequence[str] = schema.STEPS, check: bool = True) -> None:
@@ -43,7 +43,7 @@ class HistoryFile:
         self._connection.close()
 
     def put(self, rows: Iterable[Row]) -> None:
-        """Keep these rows: durable when it returns, all or none. One that is there is completed."""
+        """Store the rows durably, all or none. A row whose key exists is merged."""
         with self._transaction():
             for row in rows:
                 self._put(row)
@@ -56,8 +56,15 @@ class HistoryFile:
         before: tuple[str, str] | None = None,
         ends: Iterable[End] | None = None,
     ) -> list[Row]:
-        """The newest rows first. before: (ended_at, key) of the last row of the page before; ends: only rows
-        that ended so. Rows that this release cannot read are left out."""
+        """Read rows, the newest first. Rows that this release cannot read are left out.
+
+        Args:
+            kind: table.
+            limit: largest number of rows.
+            since: only rows that ended then or later.
+            before: (ended_at, key) of the last row of the previous page.
+            ends: only rows with these outcomes.
+        """
         asked: list[tuple[str, list[Any]]] = []
         if since is not None:
             asked.append(("ended_at >= ?", [_text(since)]))
@@ -71,16 +78,16 @@ class HistoryFile:
         return self._select(kind, f"WHERE {where} ORDER BY ended_at DESC, key DESC LIMIT ?", [*values, limit])
 
     def of_path(self, kind: HistoryKind, path: str, limit: int = 100) -> list[Row]:
-        """What is kept of this file, the newest first."""
+        """Rows about the file `path`, the newest first."""
         return self._select(kind, "WHERE path = ? ORDER BY ended_at DESC LIMIT ?", [path, limit])
 
     def oldest(self, kind: HistoryKind) -> datetime | None:
-        """When the first row ended; None where there is none."""
+        """When the first row ended; None in an empty table."""
         text = self._connection.execute(f"SELECT min(ended_at) FROM {kind}").fetchone()[0]
         return datetime.fromisoformat(text) if text else None
 
     def forget_before(self, then: datetime) -> None:
-        """Delete what ended earlier."""
+        """Delete rows that ended before `then`."""
         with self._transaction():
             for kind in HistoryKind:
                 self._connection.execute(f"DELETE FROM {kind} WHERE ended_at < ?", [_text(then)])
@@ -120,12 +127,12 @@ class HistoryFile:
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[HistoryFile | None]:
-    """The file, for a look at what is in it; None where nothing was ever written. Its writer may be another
-    process. Raises sqlite3.Error, OSError."""
+    """Open the file for reading; None if it does not exist. Another process may write it meanwhile. Raises
+    sqlite3.Error, OSError."""
     if not path.exists():
         yield None
         return
-    # Opened for writing nonetheless: the journal of a writer that was killed must be played back first.
+    # Opened read-write: SQLite must first roll back the journal of a killed writer.
     file = HistoryFile(path, check=False)
     try:
         yield file
@@ -134,8 +141,8 @@ def reading(path: Path) -> Iterator[HistoryFile | None]:
 
 
 def open_or_begin_anew(path: Path) -> HistoryFile:
-    """The file, made where there is none. A damaged one is set aside and a new one begun. Raises
-    sqlite3.Error where it is locked or its disk is full, OSError where its folder cannot be made."""
+    """Open the file, or create it. A damaged file is renamed and a new one created. Raises sqlite3.Error if
+    it is locked or its disk is full, OSError if its folder cannot be made."""
     try:
         return HistoryFile(path)
     except sqlite3.DatabaseError as error:
@@ -146,17 +153,17 @@ def open_or_begin_anew(path: Path) -> HistoryFile:
 
 
 def set_aside(path: Path, why: str) -> None:
-    """Keep a damaged file for a look; what is new goes into another. Raises OSError."""
+    """Rename a damaged file, so that a new one can be created. Raises OSError."""
     now = datetime.now(UTC)
     aside = path.with_name(f"{path.name}.broken-{now:%Y%m%dT%H%M%S}")
     path.rename(aside)
-    # Its journal would be played back into the new file.
+    # SQLite would apply its journal to the new file.
     journal = path.with_name(f"{path.name}-journal")
     with contextlib.suppress(FileNotFoundError):
         journal.rename(aside.with_name(f"{aside.name}-journal"))
     log.error(
-        "the history in %s is damaged (%s). It is set aside as %s and begun anew; `sqlite3 %s .recover` may "
-        "save what is left.",
+        "the history in %s is damaged (%s). It was renamed to %s, and a new one was created; `sqlite3 %s "
+        ".recover` may save its rows.",
         path,
         why,
         aside,
@@ -170,9 +177,9 @@ def _open(path: Path, steps: Sequence[str], check: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         connection.row_factory = sqlite3.Row
-        # The journal that is deleted with each commit, not WAL: it needs no shared memory, so the state
-        # directory may lie anywhere, and a copy of the one file is whole. EXTRA also syncs the folder, so
-        # that a power cut cannot bring the journal back. A plot every few minutes pays for that easily.
+        # A journal that is deleted with each commit instead of WAL: no shared memory, so the state directory
+        # may be on any file system, and a copy of the one file is complete. EXTRA also syncs the folder, so
+        # that the journal does not return after a power cut. Rows are rare enough for that.
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("PRAGMA synchronous = EXTRA")
         if check:
@@ -199,7 +206,7 @@ def _text(time: datetime) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """As SQLite takes it."""
+    """The value in a type that SQLite stores."""
     if isinstance(value, datetime):
         return _text(value)
     return value.value if isinstance(value, End) else value

@@ -1,4 +1,4 @@
-"""Addresses to listen on and to connect to, and who reaches what listens there."""
+"""Addresses to listen on and to connect to, and whether other machines reach them."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class NoAddress(PlotmanError):
 
 
 def listen_at(text: str) -> tuple[str, int]:
-    """(address, port) of PORT, ADDRESS:PORT or [V6]:PORT; 127.0.0.1 where no address is said. Raises
+    """Parse PORT, ADDRESS:PORT or [V6]:PORT into (address, port). Without an address it is 127.0.0.1. Raises
     NoAddress."""
     matched = re.fullmatch(r"(?:(?:\[([0-9A-Fa-f:]+)\]|([A-Za-z0-9._-]+)):)?(\d{1,5})", text)
     port = int(matched[3]) if matched else 0
     if matched is None or not 0 < port < 65536:
         raise NoAddress(
-            f"{text!r} is no address to listen on.", "Write PORT or ADDRESS:PORT; 0.0.0.0 is everywhere."
+            f"{text!r} is not an address to listen on.", "Write PORT or ADDRESS:PORT; 0.0.0.0 is everywhere."
         )
     return matched[1] or matched[2] or "127.0.0.1", port
 
 
 def host_or_ip(text: str) -> str:
-    """`text`, if it is a host name or an IP address that no program can take for an option or a command.
+    """Return `text` if it is a host name or an IP address, and so no option or command of any program.
     Raises ValueError."""
     address, percent, zone = text.partition("%")
     try:
@@ -49,7 +49,7 @@ def host_or_ip(text: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether `url` names this machine itself: a unix socket, localhost, 127.0.0.0/8 or ::1."""
+    """Whether `url` leads to this machine itself: a unix socket, localhost, 127.0.0.0/8 or ::1."""
     parts = urlsplit(url)
     if parts.scheme in ("unix", "redis+socket"):
         return True
@@ -57,7 +57,7 @@ def is_loopback(url: str) -> bool:
 
 
 def is_loopback_address(address: str) -> bool:
-    """Whether only this machine reaches what listens on `address`; "" means all addresses."""
+    """Whether `address` can be reached from this machine only; "" stands for all addresses."""
     if address == "localhost":
         return True
     try:

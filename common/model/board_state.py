@@ -1,4 +1,4 @@
-"""What the notice board shows at one moment: all that a decision is made from."""
+"""The state of the notice board at one moment: the input of each decision."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from common.model.snapshot import ArchiverSnapshot, HarvesterSnapshot, PlotterSn
 
 @dataclass(frozen=True, slots=True)
 class BoardState:
-    """Snapshots of live hosts, and what was ordered and is not done; each by host.
+    """Snapshots, pending orders and pending moves, by host.
 
-    plotters, archivers, harvesters: hosts whose snapshot is still renewed.
-    orders, moves: by plotter; a plotter with none may be missing. An order that passes into a snapshot while
-        the board is read is in both.
-    lost_plotters: last snapshots of plotters that renew theirs no more.
+    plotters, archivers, harvesters: snapshots of live hosts.
+    orders, moves: by plotter; a plotter without any may be absent. An order that reaches a snapshot while the
+        board is read is in both.
+    lost_plotters: last snapshots of plotters that no longer renew theirs.
     """
 
     plotters: Mapping[str, PlotterSnapshot] = field(default_factory=dict)

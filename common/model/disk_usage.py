@@ -56,9 +56,9 @@ class DirectoryUse:
 class DiskUsage:
     """All directories of one host, with its running jobs counted.
 
-    Mutable: a plan counts each plot that it adds (`take_plot`). What is not known where it is counts
-    everywhere: a job without a tmp directory uses each of them, and bytes without a directory are taken on
-    each file system. A job that uses none says "", not None.
+    Mutable: a plan counts each plot that it adds (`take_plot`). An unknown place (None) counts everywhere: a
+    job without a known tmp directory uses each of them, and bytes without a known directory are taken on each
+    file system. A job that uses no directory has "" instead of None.
     """
 
     def __init__(self, snapshot: PlotterSnapshot) -> None:
@@ -122,8 +122,8 @@ class DiskUsage:
                 disk.spoken_bytes += somewhere_bytes
 
     def at(self, path: str) -> DirectoryUse:
-        """The directory at `path`. One that the host does not configure, of a plot started by hand, lies on
-        the file system of the nearest configured directory above it, or else on one of its own."""
+        """The directory at `path`. A plot started by hand may use one that is not configured; it counts to
+        the file system of the nearest configured directory above it, or else to one of its own."""
         use = self._uses.get(path)
         if use is None:
             key = trimmed(path)
@@ -144,9 +144,15 @@ class DiskUsage:
         return tmp if self._tmp2 is None else self._tmp2.path
 
     def needs_bytes(self, path: str, tmp: str, dst: str | None) -> int:
-        """What a plot made in `tmp` for `dst` (None: not chosen yet) takes on the file system of `path`."""
+        """Bytes that one more plot takes on the file system of `path`.
+
+        Args:
+            path: a directory.
+            tmp: where the plot is made.
+            dst: where it goes; None: not chosen yet.
+        """
         if dst is None and self._tmp2 is None and path is tmp:
-            return self._recipe.tmp_bytes  # the question asked most
+            return self._recipe.tmp_bytes  # the most frequent call
         disk = self.at(path).disk
         return sum([size_bytes for taken, size_bytes in self._needs(tmp, dst) if taken is disk])
 

@@ -1,4 +1,4 @@
-"""What persons said shall take nothing new: the order, whether it still holds, and how that is told."""
+"""Operator holds (pause, drain): their orders, scope, expiry and wording."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from common.model.messages import Message
 from common.model.paths import one_spelling
 from common.model.snapshot import Hold
 
-# Keys of holds that are of no directory.
+# Keys of holds that belong to no directory.
 PLOTTING = "plotting"
 ARCHIVING = "archiving"
 ALL = "all"  # of the host, in this role
@@ -24,8 +24,10 @@ _DAY_S = 86_400
 class HoldOrder(Message):
     """Arguments of pause, drain and their opposites.
 
-    what: plotting or archiving. dir: a directory or drive of the host; None: the host as a whole. until: when
-    it ends by itself. after: so many more plots may start before.
+    what: plotting or archiving.
+    dir: a directory or drive of the host; None: the host as a whole.
+    until: when the hold expires.
+    after: how many more plots may start before it begins.
     """
 
     host: str
@@ -37,13 +39,13 @@ class HoldOrder(Message):
     after: int | None = None
 
     def checked(self, now: datetime) -> Self:
-        """Raises OrderRefused for what cannot be meant."""
+        """Return the order if it is meaningful. Raises OrderRefused."""
         if self.what not in (PLOTTING, ARCHIVING):
-            raise OrderRefused(f"{self.what} cannot be paused.", f"Say {PLOTTING} or {ARCHIVING}.")
+            raise OrderRefused(f"{self.what} cannot be paused.", f"Write {PLOTTING} or {ARCHIVING}.")
         if self.after is not None and (self.after < 0 or self.what != PLOTTING):
             raise OrderRefused("`after` is a number of plots that may still start.", "Leave it out.")
         if self.until is not None and self.until <= now:
-            raise OrderRefused(f"{self.until:%Y-%m-%d %H:%M:%S} UTC is over.", "Name a time to come.")
+            raise OrderRefused(f"{self.until:%Y-%m-%d %H:%M:%S} UTC has passed.", "Write a later time.")
         return self
 
     def hold(self, now: datetime) -> Hold:
@@ -51,12 +53,12 @@ class HoldOrder(Message):
 
 
 class LiftOrder(HoldOrder):
-    """Arguments of undrain. everything: the hold on the host and those on all its directories or drives."""
+    """Arguments of undrain. everything: lift the hold on the host and those on its directories or drives."""
 
     everything: bool = False
 
     def checked(self, now: datetime) -> Self:
-        """Raises OrderRefused for what cannot be meant."""
+        """Return the order if it is meaningful. Raises OrderRefused."""
         if self.everything and self.dir is not None:
             raise OrderRefused("`everything` and `dir` exclude each other.", "Leave one of them out.")
         return super().checked(now)
@@ -66,20 +68,23 @@ Order = TypeVar("Order", bound=HoldOrder)
 
 
 def read_order(host: str, arguments: Mapping[str, Any], kind: type[Order]) -> Order:
-    """A task's arguments beside `host`. Raises OrderRefused."""
+    """Read and check a task's arguments. Raises OrderRefused."""
     return kind.read(host=host, **arguments).checked(datetime.now(UTC))
 
 
 def drains(holds: Mapping[str, Hold], now: datetime) -> list[str]:
-    """Keys of the drains that hold now, that of the host first."""
+    """Keys of the drains that hold now, the one of the host first."""
     keys = {key for key in holds if key not in (PLOTTING, ARCHIVING) and at_work(holds, key, now)}
     return sorted(keys, key=lambda key: (key != ALL, key))
 
 
 def lifted(host: str, keys: Sequence[str], left: Sequence[str] = ()) -> tuple[str, dict[str, Any]]:
-    """What an undrain answers beside its sentence: words to append to it, and the same for programs.
+    """The end of an undrain's answer, as text and as JSON.
 
-    keys: drains that were lifted. left: drains of the host that still hold.
+    Args:
+        host: named in the text for the drain of the host as a whole.
+        keys: drains that were lifted.
+        left: drains of the host that still hold.
     """
     names, still = ([host if key == ALL else key for key in some] for some in (keys, left))
     words = f"; lifted: {', '.join(names)}" if names else "; nothing was drained"
@@ -90,52 +95,65 @@ def lifted(host: str, keys: Sequence[str], left: Sequence[str] = ()) -> tuple[st
 
 
 def key_of(order: HoldOrder, what: str, places: Sequence[str], held: Container[str]) -> str:
-    """The key under which the order's hold is kept. Raises OrderRefused for what is no place of the host.
+    """The key under which the order's hold is kept.
 
-    what, places: `drive`, and those that the host has. held: keys of its holds; what was drained and
-    then left the configuration may still be let go.
+    Args:
+        order: the order.
+        what: `drive` or `directory`, for the error.
+        places: drives or directories of the host.
+        held: keys of its holds. A place that was drained and then left the configuration can still be
+            lifted.
+
+    Raises:
+        OrderRefused: the order names no place of the host.
     """
     if order.dir is None:
         return ALL
     place = one_spelling(order.dir) if order.dir.strip() else order.dir
     if place not in places and place not in held:
-        raise OrderRefused(f"{place} is no {what} of {order.host}.", f"It has {', '.join(places) or 'none'}.")
+        raise OrderRefused(
+            f"{place} is not a {what} of {order.host}.", f"It has {', '.join(places) or 'none'}."
+        )
     return place
 
 
 def at_work(holds: Mapping[str, Hold], key: str, now: datetime) -> Hold | None:
-    """The hold under this key, unless it is over."""
+    """The hold under this key; None without one, and after its expiry."""
     hold = holds.get(key)
     return hold if hold is not None and (hold.until is None or hold.until > now) else None
 
 
 def over(holds: Mapping[str, Hold], now: datetime) -> set[str]:
-    """Keys of the holds that have ended by themselves."""
+    """Keys of the holds that have expired."""
     return {key for key, hold in holds.items() if hold.until is not None and hold.until <= now}
 
 
 def words(hold: Hold, now: datetime, utc_offset_s: int = 0) -> str:
-    """`new cable (anna@desk), until 18:00`: why, who, and until when by a clock that is so far ahead of UTC;
-    empty where nothing is known."""
-    told = " ".join(filter(None, (hold.reason, f"({hold.by})" if hold.by else None)))
+    """`new cable (anna@desk), until 18:00`; empty if the hold has neither reason, author nor end.
+
+    Args:
+        hold: the hold.
+        now: aware UTC.
+        utc_offset_s: how far the local time of the text is ahead of UTC.
+    """
+    why = " ".join(filter(None, (hold.reason, f"({hold.by})" if hold.by else None)))
     until = f"until {clock(hold.until, now, utc_offset_s)}" if hold.until else None
-    return ", ".join(filter(None, (told, until)))
+    return ", ".join(filter(None, (why, until)))
 
 
 def sentence(what: str, hold: Hold, now: datetime, utc_offset_s: int = 0) -> str:
-    """`what: words`, or without a reason `what (anna@desk), until 18:00`, or `what` alone."""
-    told = words(hold, now, utc_offset_s)
-    return f"{what}{': ' if hold.reason else ' '}{told}".rstrip()
+    """`what: new cable (anna@desk), until 18:00`; without a reason `what (anna@desk), until 18:00`."""
+    return f"{what}{': ' if hold.reason else ' '}{words(hold, now, utc_offset_s)}".rstrip()
 
 
 def clock(at: datetime, now: datetime, utc_offset_s: int = 0) -> str:
-    """`18:00` within a day, else `2026-11-24 18:00`."""
+    """`18:00` if `at` is less than a day away, else `2026-11-24 18:00`."""
     local = at + timedelta(seconds=utc_offset_s)
     near = abs((at - now).total_seconds()) < _DAY_S
     return f"{local:%H:%M}" if near else f"{local:%Y-%m-%d %H:%M}"
 
 
 def utc_offset_s() -> int:
-    """How far this machine's clock on the wall is ahead of UTC now."""
+    """How far this machine's local time is ahead of UTC now."""
     offset = datetime.now(UTC).astimezone().utcoffset()
     return round(offset.total_seconds()) if offset else 0

@@ -1,7 +1,7 @@
-"""Arguments of the tasks. What a message may say is checked here; whether it fits the host, there.
+"""Arguments of the tasks.
 
-No message carries a command line, a program or an option of one: those come from the plotman.yaml of
-the machine that runs them.
+The models check the form of a message; the host that receives it checks whether it fits. No message carries
+a command line, a program or an option: those come from the plotman.yaml of the machine that runs them.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from common.errors import OrderRefused
 
-VERSION = 1  # grows when a message changes its meaning; older ones are understood for a release
+VERSION = 1  # grows when a message changes its meaning; a release also reads the version before
 
-# What acts on a terminal or ends a line, and halves of surrogate pairs, which no encoding takes.
+# Characters that control a terminal or end a line, and halves of surrogate pairs, which no encoding takes.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LONGEST_TEXT = 4096  # PATH_MAX of Linux
 _MOST_PROBLEMS = 10
 
 
 def one_line(text: str, longest: int = _LONGEST_TEXT) -> str:
-    """Text of another machine, fit for a log and a terminal. longest: characters that are kept."""
+    """Clean a text of another machine for a log or a terminal, and cut it to `longest` characters."""
     return _CONTROL.sub("?", text)[:longest]
 
 
@@ -49,7 +49,7 @@ Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 class Message(BaseModel):
     """Base of all task arguments: frozen.
 
-    version: of the message's meaning; a worker refuses what is newer than itself.
+    version: a worker refuses messages of a newer version than its own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,11 +58,13 @@ class Message(BaseModel):
 
     @classmethod
     def read(cls, /, **arguments: Any) -> Self:
-        """Check a task's arguments. Raises OrderRefused that names each wrong one, and for a message of a
-        newer plotman, whose meaning is not known here.
+        """Check a task's arguments.
 
-        A message that tells its version was written by a plotman: unknown keys in it are those of the next
-        release, and can be left out. One without is a person's, whose mistakes are told.
+        A message with a version was written by a plotman: its unknown keys belong to the next release and are
+        ignored. A message without one was written by an operator: unknown keys are mistakes.
+
+        Raises:
+            OrderRefused: arguments are wrong (each is named), or the message is of a newer plotman.
         """
         version = arguments.get("version", VERSION)
         if isinstance(version, int) and version > VERSION:
@@ -83,21 +85,21 @@ class Message(BaseModel):
 
     @classmethod
     def of(cls, value: object) -> Self:
-        """The same for a message that stands in one argument. Raises OrderRefused."""
+        """Read a message that is the value of one argument. Raises OrderRefused."""
         if not isinstance(value, Mapping):
             raise OrderRefused("The task's argument is not an object.", "Correct it and call it again.")
         return cls.read(**value)
 
     def kwargs(self) -> dict[str, Any]:
-        """The arguments as a task takes them, JSON only, nothing that is None."""
+        """The message as arguments of a task: JSON, without what is None."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
 class PlotOrder(Message):
-    """Start one plot. A person may leave all but the host out: the plotter then picks what is free.
+    """Start one plot. `host` is enough: the plotter then chooses free directories.
 
-    turn: of the snapshot that this was decided on; None (a person's order) fits every turn.
-    adopt: the plotter itself asks for a task to stand for a job that it found; starts nothing.
+    turn: start token of the snapshot that the decision used; None (an operator's order) is always valid.
+    adopt: start nothing. The plotter orders a task that represents a job which it found running.
     """
 
     host: str
@@ -109,9 +111,9 @@ class PlotOrder(Message):
 
 
 class TargetOrder(Message):
-    """Move a finished plot to this host's archiving target, as plotman 0.5.3 has them.
+    """Move a finished plot to this host's archiving target of plotman 0.5.3.
 
-    size_bytes: of the plot when this was decided; None (a person's order): whatever it has.
+    size_bytes: of the plot at the time of the decision; None (an operator's order): not checked.
     coming: folder -> bytes that other plotters still send there.
     """
 
@@ -122,7 +124,7 @@ class TargetOrder(Message):
 
 
 class SeenFile(BaseModel):
-    """A file as a person saw it: what has another inode, size or time of change by now is another."""
+    """A file as it was listed. A file with another inode, size or time of change is another file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -133,7 +135,7 @@ class SeenFile(BaseModel):
 
 
 class CleanupOrder(Message):
-    """Delete these leftovers, as far as they still are. older_s: they were left alone for so long."""
+    """Delete these leftovers. older_s: only those that have not changed for that long."""
 
     host: str
     files: tuple[SeenFile, ...]
@@ -141,15 +143,16 @@ class CleanupOrder(Message):
 
 
 class Reservation(Message):
-    """A harvester's answer to `reserve`: where the bytes go, or that the plot is already there.
+    """A harvester's answer to `reserve`: where the bytes go, or that it already has the plot.
 
-    part: part file that holds the bytes; None when `landed` names the plot, complete, on its drive.
-    compare: `landed` was not taken in by this harvester: the plotter reads its source as a whole and sends
-        the digest, so that the harvester can compare the content.
-    move: which of beat's moves this belongs to; None where a person called the task.
-    took_s: what the harvester took to answer.
-    How to get in is no part of it: that is a secret, and stands for minutes on the notice board
+    The ticket to the receiver is not part of it: it is secret, and lies on the notice board for minutes
     (common.model.ticket).
+
+    part: part file that holds the bytes; None if `landed` names the complete plot on its drive.
+    compare: this harvester did not admit the file at `landed`. The plotter reads its whole source and sends
+        the digest, so that the harvester can compare the contents.
+    move: of beat that this belongs to; None if an operator called the task.
+    took_s: time that the harvester needed to answer.
     """
 
     host: OneLine
@@ -165,11 +168,11 @@ class Reservation(Message):
 
 
 class Delivery(Message):
-    """What `transfer` tells `admit`: the part is filled.
+    """From `transfer` to `admit`: the part file is complete.
 
-    digest: xxh128 of the source as rsync computed it while sending, or as the plotter did where nothing is
-        sent but the content compared; hex. None where the part was already full and nothing was sent, and
-        where the harvester took the plot in before.
+    digest: xxh128 of the source in hex, computed by rsync while it sent, or by the plotter if the contents
+        are only compared. None if nothing was sent because the part was already complete, or because the
+        harvester had admitted the plot before.
     """
 
     reservation: Reservation
@@ -179,9 +182,9 @@ class Delivery(Message):
 
 
 class Admission(Message):
-    """What `admit` tells `release`: the plot is on its drive, complete, verified and durable.
+    """From `admit` to `release`: the plot is on its drive, complete, verified and durable.
 
-    verified: how, for people: "30 of 30 proofs" or "header and size (no chiapos here)".
+    verified: how, for operators: "30 of 30 proofs" or "header and size (no chiapos here)".
     """
 
     reservation: Reservation
@@ -192,9 +195,10 @@ class Admission(Message):
 
 
 class PlotsFound(Message):
-    """What a harvester's drives hold of the plots that were asked for.
+    """Which of the plots in question a harvester's drives hold.
 
-    found: (plot id, path). unread: drives that could not be read within seconds, or are disabled.
+    found: (plot id, path).
+    unread: drives that are disabled, or could not be read within seconds.
     """
 
     found: tuple[tuple[OneLine, OneLine], ...] = ()
@@ -202,7 +206,7 @@ class PlotsFound(Message):
 
 
 def wrong_fields(error: ValidationError, model: type[BaseModel]) -> str:
-    """The fields of `model` that are wrong, without their values and without the names of unknown keys."""
+    """Names of the wrong fields of `model`, without their values and without the names of unknown keys."""
     named = {str(problem["loc"][0]) for problem in error.errors(include_input=False) if problem["loc"]}
     known = named & model.model_fields.keys()
     return ", ".join([*sorted(known), *(["unknown keys"] if named - known else [])]) or "not a JSON object"

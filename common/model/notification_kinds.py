@@ -1,4 +1,4 @@
-"""What people can be notified of: each kind with its meaning, and the groups that plotman.yaml may name."""
+"""The kinds of notifications with their meanings, and the groups that plotman.yaml may name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import IntEnum
 
 
 class Severity(IntEnum):
-    """How much it matters. From WARNING on somebody has to do something; CRITICAL cannot wait."""
+    """How urgent a notification is. WARNING: an operator should act. CRITICAL: at once."""
 
     INFO = 0
     SUCCESS = 1
@@ -22,7 +22,7 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class NotificationKind:
-    """group: one of `GROUPS`. action: whether somebody must act on it; such are told by default."""
+    """A kind of notification. group: one of `GROUPS`. action: an operator must act; sent by default."""
 
     name: str
     group: str
@@ -40,22 +40,20 @@ _KINDS = (
     NotificationKind(
         "plot-failed", "plots", Severity.WARNING, "a plotter ended without its plot", action=True
     ),
-    NotificationKind("plot-killed", "plots", Severity.INFO, "a plot was ended by a person, or by a policy"),
-    NotificationKind("plot-stalled", "plots", Severity.WARNING, "a plotter gets no further", action=True),
+    NotificationKind("plot-killed", "plots", Severity.INFO, "an operator or stall_action killed a plot"),
+    NotificationKind("plot-stalled", "plots", Severity.WARNING, "a plotter makes no progress", action=True),
     NotificationKind(
         "plotting-stopped",
         "plots",
         Severity.CRITICAL,
-        "plotters died at once, one after the other; the host starts no more",
+        "several plotters in a row failed right after their start; the host starts no more",
         action=True,
     ),
     NotificationKind("archived", "archiving", Severity.SUCCESS, "a plot is on its farming drive, verified"),
     NotificationKind(
-        "transfer-failed", "archiving", Severity.INFO, "a plot could not be moved; it is tried again"
+        "transfer-failed", "archiving", Severity.INFO, "a plot could not be moved; plotman tries again"
     ),
-    NotificationKind(
-        "refused", "archiving", Severity.WARNING, "a harvester did not take a plot in", action=True
-    ),
+    NotificationKind("refused", "archiving", Severity.WARNING, "a harvester refused a plot", action=True),
     NotificationKind(
         "damaged", "drives", Severity.CRITICAL, "a plot on a farming drive has changed", action=True
     ),
@@ -63,7 +61,7 @@ _KINDS = (
         "drive-failed",
         "drives",
         Severity.WARNING,
-        "a drive could not be written to, or gave back other bytes than it got",
+        "a drive could not be written to, or returned other bytes than were written",
         action=True,
     ),
     NotificationKind(
@@ -89,39 +87,37 @@ _KINDS = (
     NotificationKind(
         "dir-back", "drives", Severity.SUCCESS, "a directory that was lost can be used again", action=True
     ),
-    NotificationKind("host-stale", "hosts", Severity.CRITICAL, "a worker has fallen silent", action=True),
-    NotificationKind("host-back", "hosts", Severity.SUCCESS, "a worker that was silent is back", action=True),
+    NotificationKind("host-stale", "hosts", Severity.CRITICAL, "a worker no longer reports", action=True),
+    NotificationKind("host-back", "hosts", Severity.SUCCESS, "a lost worker reports again", action=True),
     NotificationKind(
         "farm-idle",
         "farm",
         Severity.CRITICAL,
-        "nothing runs and nothing starts; with the reason",
+        "nothing runs and nothing starts, with the reason",
         action=True,
     ),
-    NotificationKind("farm-busy", "farm", Severity.SUCCESS, "the farm that was idle plots again"),
+    NotificationKind("farm-busy", "farm", Severity.SUCCESS, "an idle farm plots again"),
     NotificationKind(
         "scheduler-lost",
         "farm",
         Severity.CRITICAL,
-        "no scheduler decides: nothing new starts or moves",
+        "no scheduler decides, so nothing new starts or moves",
         action=True,
     ),
     NotificationKind("scheduler-back", "farm", Severity.SUCCESS, "a scheduler decides again", action=True),
     NotificationKind(
-        "broker-lost", "farm", Severity.CRITICAL, "Redis does not answer: nothing new starts", action=True
+        "broker-lost", "farm", Severity.CRITICAL, "Redis does not answer, so nothing new starts", action=True
     ),
     NotificationKind("broker-back", "farm", Severity.SUCCESS, "Redis answers again", action=True),
     NotificationKind(
         "config-refused",
         "farm",
         Severity.WARNING,
-        "a plotman.yaml was changed and has errors; the last good one holds",
+        "a changed plotman.yaml has errors; the last good one stays in effect",
         action=True,
     ),
-    NotificationKind("config-changed", "farm", Severity.INFO, "a plotman.yaml was changed and took effect"),
-    NotificationKind(
-        "steered", "farm", Severity.INFO, "somebody paused, drained or let go on, or forgot a host"
-    ),
+    NotificationKind("config-changed", "farm", Severity.INFO, "a changed plotman.yaml took effect"),
+    NotificationKind("steered", "farm", Severity.INFO, "a host was paused, drained, resumed or forgotten"),
     NotificationKind("test", "farm", Severity.INFO, "sent by `plotman notify test`"),
 )
 KINDS = {kind.name: kind for kind in _KINDS}
@@ -129,7 +125,7 @@ GROUPS = tuple(dict.fromkeys(kind.group for kind in _KINDS))
 
 
 def names(chosen: Iterable[str]) -> frozenset[str]:
-    """Names of kinds that names and groups stand for. Raises KeyError with the word that is neither."""
+    """Names of the kinds that these names and groups stand for. Raises KeyError with an unknown name."""
     found: set[str] = set()
     for word in chosen:
         if word == ALL:

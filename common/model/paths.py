@@ -7,13 +7,13 @@ from pathlib import PurePosixPath
 
 
 def one_spelling(path: str) -> str:
-    """Spell a folder in the only way: `~` expanded, no trailing or doubled slashes.
+    """Normalize a path: `~` expanded, no trailing or doubled slashes.
 
-    Keeps `..`: behind a symbolic link it does not cancel the name before it. 0.5.3 took `/tmp/a` and
-    `/tmp/a/` for two folders. Raises ValueError for an empty path.
+    Keeps `..`, which after a symbolic link does not cancel the name before it. plotman 0.5.3 took `/tmp/a`
+    and `/tmp/a/` for two folders. Raises ValueError for an empty path.
     """
     if not path.strip():
         raise ValueError("is empty")
     clean = str(PurePosixPath(os.path.expanduser(path)))  # noqa: PTH111  Path.expanduser raises without a home
-    # POSIX lets exactly two leading slashes mean something else, and pathlib keeps them. Linux does not.
+    # pathlib keeps two leading slashes, to which POSIX allows a meaning of their own. Linux gives them none.
     return "/" + clean.lstrip("/") if clean.startswith("//") else clean

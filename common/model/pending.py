@@ -1,4 +1,4 @@
-"""What was ordered and is not done: starts that no snapshot shows yet, plots on their way to a drive."""
+"""Orders that are not carried out yet: starts that no snapshot shows, and plots on their way to a drive."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from common.model.snapshot import Notice
 
 
 class PendingOrder(Notice):
-    """An order that beat sent; counts as a running job until it is seen or void."""
+    """A start that beat ordered. It counts as a running job until a snapshot shows it or it expires."""
 
     task_id: str
     turn: str
@@ -23,7 +23,7 @@ class PendingOrder(Notice):
 
 
 class MoveStep(StrEnum):
-    """Where a plot is on its way to a drive."""
+    """Steps of a move."""
 
     RESERVE = "reserve"
     TRANSFER = "transfer"
@@ -31,7 +31,7 @@ class MoveStep(StrEnum):
     RELEASE = "release"
 
 
-# All bytes of the plot are with the harvester.
+# Steps at which the harvester has all bytes of the plot.
 SENT = (MoveStep.ADMIT, MoveStep.RELEASE)
 
 
@@ -46,14 +46,14 @@ _Moment = Annotated[AwareDatetime, AfterValidator(_can_be_reckoned_with)]
 
 
 class PendingMove(Notice):
-    """A plot under way. Renewed by whoever works on it; void when it expires.
+    """A plot on its way to a drive. The task that works on it renews the record; without that it expires.
 
-    attempts: failures in a row, without those to reserve a drive; with `reason` and `retry_at` it tells why
-        the plot is not moving now.
-    move: of the chain of tasks that works on it; another chain's tasks find by it that they came too late.
-    delivery: common.model.messages.Delivery of a plot that is sent, until beat has told the harvester of it.
+    attempts: failures in a row, except failures to reserve a drive. `reason` and `retry_at` belong to the
+        last one and explain why the plot does not move now.
+    move: id of the chain of tasks that works on it. A task of another chain is out of date and stops.
+    delivery: common.model.messages.Delivery of a sent plot, until beat has passed it to the harvester.
     doing: what a long step does now, for operators: "is read back from DRIVE: 40 %".
-    absent: the harvester has no copy of the plot: it has looked at all its drives, or what came was no good.
+    absent: the harvester has no copy: none is on its drives, or the copy that arrived was bad.
     """
 
     path: str
@@ -72,16 +72,17 @@ class PendingMove(Notice):
 
 
 def under_way(move: PendingMove, now: datetime) -> bool:
-    """Whether somebody works on it: it neither expired nor waits to be tried again."""
+    """Whether a task works on the move: it neither expired nor waits for its next attempt."""
     return move.retry_at is None and move.expires_at > now
 
 
 def may_have_it(copied_to: str | None, last: PendingMove | None) -> str | None:
-    """The harvester that has all bytes of a plot, and so may have taken it in; None: none does, or it has
-    told that it does not. A copy elsewhere would be farmed as well.
+    """The harvester that has all bytes of a plot and so may have admitted it; a second copy must not be sent
+    to another. None: no harvester has them, or it reported that it has no copy.
 
-    copied_to: the one that the plotter itself remembers, also when the records of moves are lost.
-    last: record of the plot's last move, None where there is none.
+    Args:
+        copied_to: the harvester that the plotter remembers, even if the records of moves are lost.
+        last: record of the plot's last move; None without one.
     """
     without = last.harvester if last is not None and last.absent else None
     sent_to = last.harvester if last is not None and last.step in SENT else None

@@ -1,4 +1,4 @@
-"""Phase of a plot, as plotman has always written it: `major:minor`."""
+"""Phase of a plot, written `major:minor` as in plotman 0.5."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ _TEXT = re.compile(r"(\d+):(\d+)\Z")
 
 @dataclass(frozen=True, order=True, slots=True)
 class Phase:
-    """Phases 1-4 and the steps within, ordered. 0:0 is a plotter that has not begun phase 1, 5:0 one
-    whose plot is complete and being copied to its dst.
+    """A phase (major, 1 to 4) and the step in it (minor), ordered.
 
-    A phase that is not known is None, never 0:0: nothing may be decided from a guess.
+    0:0: phase 1 has not begun. 5:0: the plot is complete and is copied to its dst.
+
+    An unknown phase is None, never 0:0: nothing may be decided from a guess.
     """
 
     major: int
@@ -28,7 +29,7 @@ class Phase:
 
     @classmethod
     def parse(cls, text: str) -> Phase:
-        """`"2:1"` -> Phase(2, 1). Raises ValueError for anything else."""
+        """Parse `"2:1"`. Raises ValueError."""
         match = _TEXT.match(text)
         if not match:
             raise ValueError(f"not a phase: {text!r} (write it as 2:1)")
@@ -36,8 +37,8 @@ class Phase:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:
-        """On the notice board a phase is the text people read. There are few of them, and a beat of a large
-        farm reads each ten thousands of times."""
+        """A phase is text on the notice board. Cached: a large farm has tens of thousands of them, but few
+        different ones."""
         parse = lru_cache(maxsize=256)(cls.parse)
         text = core_schema.no_info_after_validator_function(parse, core_schema.str_schema())
         return core_schema.json_or_python_schema(
@@ -50,7 +51,7 @@ class Phase:
 # Phases as pairs of integers, which compare faster: a thousand hosts have twenty thousand of them.
 PhasePair = tuple[int, int]
 
-# Below every phase: a job of unknown phase has passed no milestone, and is the least advanced.
+# Below every phase: a job of unknown phase counts as the least advanced.
 UNKNOWN: PhasePair = (-1, -1)
 NOT_BEGUN: PhasePair = (0, 0)
 

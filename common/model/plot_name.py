@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 SUFFIXES = (".plot", ".plot2")
-# What users take for plots: also DrPlotter's, and names on file systems that know no lower case.
+# Suffixes that users take for plots: also DrPlotter's. Some file systems have no lower case.
 _ALIKE = (*SUFFIXES, ".drplot")
 
 # chia and madMAx write plot-k32-DATE-ID.plot; bladebit -k32-c07-, Gigahorse -k32-c7- and plot-mmx-;
@@ -32,7 +32,7 @@ class PlotName:
 
     @classmethod
     def parse(cls, name: str) -> PlotName | None:
-        """Parse a file name without directories. None if it is not one of a finished plot."""
+        """Parse a file name without directories. None if it is not the name of a finished plot."""
         match = _NAME.match(name)
         if not match:
             return None
@@ -45,6 +45,6 @@ def is_alike(name: str) -> bool:
 
 
 def plot_id_of(path: str) -> str | None:
-    """The plot id in the file name of `path`; None if the name is no plot's."""
+    """The plot id in the file name of `path`; None if it is not the name of a plot."""
     name = PlotName.parse(path.rpartition("/")[2])
     return name.plot_id if name else None

@@ -1,11 +1,11 @@
-"""URLs of Redis servers: how each library spells them, and how they are shown."""
+"""URLs of Redis servers: the spelling of each library, and a form without passwords."""
 
 from __future__ import annotations
 
 import re
 
-# A server that is reached by a unix socket: redis-py writes unix:///PATH?db=N, kombu (and so Celery and
-# Flower) redis+socket:///PATH?virtual_host=N. Either may stand in plotman.yaml.
+# A unix socket: redis-py writes unix:///PATH?db=N, kombu (and so Celery and Flower)
+# redis+socket:///PATH?virtual_host=N. plotman.yaml takes both.
 _REDIS_PY, _KOMBU = ("unix://", "db="), ("redis+socket://", "virtual_host=")
 
 
@@ -20,7 +20,7 @@ def redis_url(url: str) -> str:
 
 
 def by_socket(url: str) -> bool:
-    """Whether a unix socket leads to the server: it knows neither keepalive nor a connection that hangs."""
+    """Whether the server is reached by a unix socket, which has no keepalive and no dead connections."""
     return url.startswith((_REDIS_PY[0], _KOMBU[0]))
 
 
@@ -35,7 +35,7 @@ def _respelled(url: str, old: tuple[str, str], new: tuple[str, str]) -> str:
 
 
 def masked(url: str) -> str:
-    """`url` fit for messages and logs: each password in it is replaced by `***`. Takes any text."""
+    """`url` with `***` in the place of each password, for messages and logs. Takes any text."""
     # password=... is one of redis-py's options.
     url = re.sub(r"(?<=[?&]password=)[^&]+", "***", url)
     head, at, tail = url.rpartition("@")

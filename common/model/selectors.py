@@ -1,6 +1,8 @@
-"""How people name a plot in the making, everywhere in the farm: by the start of its id; by HOST:PID before it
-has one; or by its task's id, as Flower shows it. A finished plot: by its path, its file's name or the start
-of its id. Pure."""
+"""How users name a plot, anywhere in the farm. Pure.
+
+A running plot: by the start of its id, by HOST:PID while it has none, or by the id of its task, as Flower
+shows it. A finished plot: by its path, its file name or the start of its id.
+"""
 
 from __future__ import annotations
 
@@ -14,21 +16,21 @@ _TASK_ID_DIGITS = 8
 
 
 def fits(handle: str, host: str, pid: int, task_id: str, plot_id: str | None) -> bool:
-    """Whether `handle` may mean this plot; several plots may fit. plot_id: None while it has none."""
-    said = handle.strip().lower()
-    if not said:
+    """Whether `handle` may mean this running plot; several plots may fit. plot_id: None while it has none."""
+    text = handle.strip().lower()
+    if not text:
         return False
-    if plot_id is not None and plot_id.startswith(said):
+    if plot_id is not None and plot_id.startswith(text):
         return True
-    if said == f"{host.lower()}:{pid}":
+    if text == f"{host.lower()}:{pid}":
         return True
-    return len(said) >= _TASK_ID_DIGITS and task_id.startswith(said)
+    return len(text) >= _TASK_ID_DIGITS and task_id.startswith(text)
 
 
 def fits_file(handle: str, path: str) -> bool:
-    """Whether `handle` may mean this finished plot; several may fit. path: of its file."""
-    said, file_name = handle.strip(), PurePath(path).name
-    if not said:
+    """Whether `handle` may mean the finished plot in the file `path`; several plots may fit."""
+    text, file_name = handle.strip(), PurePath(path).name
+    if not text:
         return False
     name = PlotName.parse(file_name)
-    return said in (path, file_name) or (name is not None and name.plot_id.startswith(said.lower()))
+    return text in (path, file_name) or (name is not None and name.plot_id.startswith(text.lower()))

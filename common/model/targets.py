@@ -1,6 +1,6 @@
-"""Which folder of an archiving target takes a plot: 0.5.3's rule, and the bytes on their way. Pure.
+"""Which folder of an archiving target takes a plot: the rule of 0.5.3, with the bytes on their way. Pure.
 
-In common, because beat asks it whether there is room, and the archiver which folder it is.
+Beat calls it to find out whether there is space, the archiver to choose the folder.
 """
 
 from __future__ import annotations
@@ -10,16 +10,22 @@ from collections.abc import Mapping, Sequence
 from common.model.snapshot import TargetReport, TargetSpace
 from common.model.units import human_bytes, human_bytes_apart
 
-MARGIN_BYTES = 10_000_000  # of 0.5.3: a folder must have so much beside the plot
+MARGIN_BYTES = 10_000_000  # free beside the plot, as in 0.5.3
 
 
 def label(target: str) -> str:
-    """How a target is called where otherwise the name of a harvester stands."""
+    """The name of a target in the place of a harvester's."""
     return f"target {target}"
 
 
 def fitting(spaces: Sequence[TargetSpace], size_bytes: int, coming: Mapping[str, int]) -> list[str]:
-    """Folders that take the plot beside what comes already, by path."""
+    """Folders with space for the plot, sorted by path.
+
+    Args:
+        spaces: the target's folders.
+        size_bytes: of the plot.
+        coming: folder -> bytes on their way to it.
+    """
     needed_bytes = size_bytes + MARGIN_BYTES
     return sorted(
         space.path for space in spaces if space.free_bytes - coming.get(space.path, 0) >= needed_bytes
@@ -29,13 +35,13 @@ def fitting(spaces: Sequence[TargetSpace], size_bytes: int, coming: Mapping[str,
 def choose(
     spaces: Sequence[TargetSpace], size_bytes: int, index: int, coming: Mapping[str, int]
 ) -> str | None:
-    """The folder at place `index`, counted round, of those that fit; None where none does."""
+    """The folder number `index` (modulo their count) of those that fit; None if none fits."""
     fits = fitting(spaces, size_bytes, coming)
     return fits[index % len(fits)] if fits else None
 
 
 def no_room(target: TargetReport, size_bytes: int, coming: Mapping[str, int]) -> str:
-    """Why no folder takes the plot, with both numbers."""
+    """Why no folder takes the plot, with its size and the largest free space."""
     if not target.spaces:
         return (
             f"plot needs {human_bytes(size_bytes)}; the disk space script of target {target.name} names "

@@ -1,4 +1,4 @@
-"""Ticket: what one plotter needs to fill one part file through a harvester's receiver."""
+"""Ticket: what a plotter needs to send one plot to one harvester's receiver."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CERTIFICATE = re.compile(
 
 def _password(secret: SecretStr) -> SecretStr:
     if not _PASSWORD.fullmatch(secret.get_secret_value()):
-        raise ValueError("is not a password that a harvester makes")
+        raise ValueError("is not a password made by a harvester")
     return secret
 
 
@@ -38,7 +38,7 @@ def _certificate(text: str) -> str:
     except ssl.SSLError as error:
         raise ValueError("is not a certificate") from error
     der = ssl.PEM_cert_to_DER_cert(text)
-    if _der_length(der) != len(der):  # OpenSSL takes no notice of what follows
+    if _der_length(der) != len(der):  # OpenSSL ignores what follows
         raise ValueError("is more than a certificate")
     return text
 
@@ -52,13 +52,15 @@ def _der_length(der: bytes) -> int:
 
 
 class Ticket(BaseModel):
-    """plot_id: whose part this is for; rsync writes to rsync://module@address:port/module/PLOT_ID.part.
+    """Access to one receiver. rsync writes to rsync://module@address:port/module/PLOT_ID.part.
 
-    module: also the user's name. password: valid at this receiver only; pydantic masks it in repr and JSON.
-    certificate: PEM, of the receiver, which then takes TLS only. None: it takes no TLS.
-    failure: why the harvester has ended the transfer, for the plotter to tell; None while all is well.
+    The plotter acts on it and cannot know who wrote it: each field is bounded, and unknown ones are refused.
 
-    The plotter acts on it and cannot know who wrote it: every field is bounded, and unknown ones are refused.
+    plot_id: of the plot to send.
+    module: also the name of the user.
+    password: of this receiver only; pydantic masks it in repr and JSON.
+    certificate: PEM, of a receiver that takes TLS only. None: it takes no TLS.
+    failure: why the harvester ended the transfer; None while it did not.
     """
 
     # A value that is refused must not be quoted in an error: it may be the password.
@@ -74,8 +76,8 @@ class Ticket(BaseModel):
 
     @classmethod
     def read(cls, text: str, plot_id: str) -> Self:
-        """Parse the ticket to the receiver of `plot_id` from its JSON. Raises TicketRefused that names each
-        wrong field, and no value."""
+        """Read the ticket for `plot_id` from its JSON. Raises TicketRefused, which names the wrong fields but
+        no value."""
         try:
             found = cls.model_validate_json(text)
         except ValidationError as error:
@@ -84,17 +86,17 @@ class Ticket(BaseModel):
             if found.plot_id == plot_id:
                 return found
             wrong = "plot_id"
-        # Raised here, since a cause would bring the values along.
+        # Raised outside of `except`: a cause would contain the values.
         raise TicketRefused(
             f"The ticket is not one that a harvester writes ({wrong}).",
-            "See who else may write to the farm's Redis, and whether both machines run the same plotman.",
+            "Check that both machines run the same plotman, and who else may write to the farm's Redis.",
         )
 
     def ended(self, reason: str) -> Self:
-        """The same ticket once the harvester has ended the transfer."""
+        """The same ticket, with the reason why the harvester ended the transfer."""
         return self.model_copy(update={"failure": one_line(reason, _LONGEST_FAILURE)})
 
     def written(self) -> str:
-        """JSON with the password, for the notice board and nothing else."""
+        """JSON with the password; for the notice board only."""
         content = self.model_dump(mode="json") | {"password": self.password.get_secret_value()}
         return json.dumps(content)

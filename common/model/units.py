@@ -1,4 +1,4 @@
-"""Sizes and durations as people read them. Decimal units, as drives are sold and 0.5.3 showed them."""
+"""Sizes and durations as text. Decimal units, as on drives and in plotman 0.5.3."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def human_bytes(size_bytes: float, decimals: int = 1) -> str:
 
 
 def human_bytes_apart(one_bytes: int, other_bytes: int) -> tuple[str, str]:
-    """Two sizes to be compared, with as many decimals as it takes to see that they differ."""
+    """Two sizes as text, with enough decimals to see that they differ."""
     for decimals in (1, 3):
         texts = human_bytes(one_bytes, decimals), human_bytes(other_bytes, decimals)
         if texts[0] != texts[1] or one_bytes == other_bytes:
@@ -26,7 +26,7 @@ def human_bytes_apart(one_bytes: int, other_bytes: int) -> tuple[str, str]:
 
 
 def human_duration(duration_s: float) -> str:
-    """5000 -> "1h 23m": the two largest units that matter, whole seconds, never negative."""
+    """5000 -> "1h 23m": the two largest units, whole seconds, never negative."""
     seconds = max(0, int(duration_s))
     days, seconds = divmod(seconds, 86_400)
     hours, seconds = divmod(seconds, 3600)
@@ -38,10 +38,10 @@ def human_duration(duration_s: float) -> str:
 
 
 def human_seconds(duration_s: float) -> str:
-    """1800.0 -> "1800s", 4.5 -> "4.5s": for numbers that are compared, as in `stagger 1623s/1800s`."""
+    """1800.0 -> "1800s", 4.5 -> "4.5s": for durations to compare, as in `stagger 1623s/1800s`."""
     return f"{duration_s:.0f}s" if float(duration_s).is_integer() else f"{duration_s:.1f}s"
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:
-    """`1 plot`, `2 plots`. plural: of a noun that takes more than an s."""
+    """`1 plot`, `2 plots`. plural: of an irregular noun."""
     return f"{count} {noun if count == 1 else plural or f'{noun}s'}"

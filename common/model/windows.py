@@ -1,7 +1,6 @@
-"""Hours for starting plots, or for silence: `22:00-06:00`, `Mon-Fri 22:00-06:00`, `Sat,Sun 00:00-24:00`.
+"""Time windows for starts or quiet hours: `22:00-06:00`, `Mon-Fri 22:00-06:00`, `Sat,Sun 00:00-24:00`. Pure.
 
-Pure: the time on the wall is given. The days of a window are those on which it opens; one that goes over
-midnight closes on the next day.
+The days of a window are those on which it opens. A window over midnight closes on the next day.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _EXAMPLE = "22:00-06:00 or Mon-Fri 22:00-06:00"
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """opens_min: minutes after midnight; lasts_min: how long it is open then, a day at most."""
+    """A window. opens_min: minutes after midnight. lasts_min: minutes until it closes, a day at most."""
 
     days: frozenset[int]
     opens_min: int
@@ -38,7 +37,7 @@ class Window:
 
 @lru_cache(maxsize=1024)
 def parse(text: str) -> Window:
-    """Raises ValueError that says what is wrong."""
+    """Parse a window. Raises ValueError that states what is wrong."""
     match = _FORM.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is not of the form {_EXAMPLE}")
@@ -51,19 +50,24 @@ def parse(text: str) -> Window:
 
 
 def checked(text: str) -> str:
-    """The text, for validation. Raises ValueError."""
+    """Return the text if it is a window. Raises ValueError."""
     parse(text)
     return text
 
 
 def is_open(window: str, local: datetime) -> bool:
-    """local: the time on the wall."""
+    """Whether the window is open at the local time `local`."""
     return any(opens <= local < closes for opens, closes in parse(window).openings(local))
 
 
 def opens_at(windows: Iterable[str], now: datetime, utc_offset_s: int) -> datetime | None:
-    """When the next of the windows opens (UTC), where all are shut at `now`; None while one is open, and
-    where there are none. utc_offset_s: how far the clock on the wall is ahead of UTC."""
+    """When the next window opens (UTC); None while one is open, and without windows.
+
+    Args:
+        windows: as text.
+        now: aware UTC.
+        utc_offset_s: how far the local time of the windows is ahead of UTC.
+    """
     local = now + timedelta(seconds=utc_offset_s)
     next_opening: datetime | None = None
     for window in map(parse, windows):
@@ -79,7 +83,7 @@ def _minutes(text: str) -> int:
     match = re.fullmatch(r"(\d{1,2}):(\d{2})", text)
     hours, minutes = (int(match[1]), int(match[2])) if match else (99, 0)
     if minutes > 59 or hours * 60 + minutes > 24 * 60:
-        raise ValueError(f"{text} is no time of the day; times are as in {_EXAMPLE}")
+        raise ValueError(f"{text} is not a time of day; write it as in {_EXAMPLE}")
     return hours * 60 + minutes
 
 
@@ -90,7 +94,7 @@ def _days(text: str | None) -> frozenset[int]:
     for part in text.split(","):
         ends = [_day(name) for name in part.split("-")]
         if len(ends) > 2:
-            raise ValueError(f"{part.strip()} is no range of days; write Mon-Fri")
+            raise ValueError(f"{part.strip()} is not a range of days; write Mon-Fri")
         first, last = ends[0], ends[-1]
         found |= {(first + step) % 7 for step in range((last - first) % 7 + 1)}
     return frozenset(found)
@@ -99,5 +103,7 @@ def _days(text: str | None) -> frozenset[int]:
 def _day(name: str) -> int:
     short = name.strip().lower()[:3]
     if short not in _DAYS:
-        raise ValueError(f"{name.strip() or 'nothing'} is no day; days are Mon, Tue, Wed, Thu, Fri, Sat, Sun")
+        raise ValueError(
+            f"{name.strip() or 'nothing'} is not a day; write Mon, Tue, Wed, Thu, Fri, Sat or Sun"
+        )
     return _DAYS.index(short)

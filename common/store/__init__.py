@@ -1,7 +1,7 @@
 """The notice board: every Redis command of plotman, and nothing else.
 
-Truth lies in process tables, logs and drives. Whatever stands here may be wiped at any moment and fills
-again, so nothing below keeps the only copy of anything.
+Truth lies in process tables, logs and drives. The board may be wiped at any moment and fills again, so it
+never holds the only copy of anything.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> object:
-        """Both bring redis-py along, which takes long to import: loaded when they are first asked for."""
+        """Load a class on its first use: both import redis-py, which takes long."""
         from importlib import import_module
 
         homes = {"Board": "common.store.board", "Lease": "common.store.lease"}

@@ -1,4 +1,4 @@
-"""The notice board's verbs: put and read snapshots, orders, moves, waits; tell and hear events."""
+"""The notice board: writes and reads snapshots, orders, moves, tickets, waits and events."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from common.store.notifications import NotificationClaims
 
 
 class Board(BoardReader):
-    """All methods raise BrokerError when Redis is away or refuses."""
+    """The notice board over redis-py. All methods raise BrokerError if Redis does not answer or refuses."""
 
     def __init__(self, redis_client: redis.Redis, url: str) -> None:
         self._redis = redis_client
@@ -40,8 +40,12 @@ class Board(BoardReader):
 
     @classmethod
     def connect(cls, url: str, patience_s: float | None = None) -> Self:
-        """A board at `url` (redis://, rediss://, unix://). Connects with the first command. patience_s: how
-        long a command may take; None: as long as is usual."""
+        """Make a board that connects with its first command.
+
+        Args:
+            url: redis://, rediss:// or unix://.
+            patience_s: how long a command may take, in seconds; None: the default timeouts.
+        """
         return cls(client(url, patience_s), url)
 
     def __repr__(self) -> str:
@@ -55,22 +59,22 @@ class Board(BoardReader):
         self._redis.close()
 
     def lease(self, token: str) -> Lease:
-        """The right to decide, for the beat that calls itself `token`."""
+        """The lease to decide, for the beat with this token."""
         return Lease(self._redis, self._url, token)
 
     def alarms(self) -> NotificationClaims:
-        """What the notifiers share."""
+        """State that the notifiers of the farm share."""
         return NotificationClaims(self._redis, self._url)
 
     def queue_lengths(self, queues: Sequence[str]) -> dict[str, int]:
-        """Messages that wait in each queue for their worker."""
+        """Number of waiting messages in each queue."""
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
             for name in queues:
                 pipe.llen(name)
             return dict(zip(queues, cast("list[int]", pipe.execute()), strict=True))
 
     def reader(self) -> IncrementalReader:
-        """Reads the board for a process that decides on it again and again."""
+        """A reader for a process that reads the whole board often."""
         return IncrementalReader(self._redis, self._url)
 
     # Snapshots: one per role and host, replaced as a whole.
@@ -78,29 +82,35 @@ class Board(BoardReader):
     def put_snapshot(
         self, role: Role, snapshot: Snapshot, decisive: bool = True, mark: str = "1"
     ) -> str | None:
-        """Returns the mark of whoever did so last; None: nobody for SNAPSHOT_TTL.
+        """Replace the snapshot of a role of a host, and renew its sign of life.
 
-        decisive: something changed that is decided on, or a while has passed; else it is for people's eyes,
-        and beat does not read it. mark: of who puts it up; others read no more of it than that it is there.
+        Args:
+            role: of the process.
+            snapshot: the whole snapshot.
+            decisive: False if nothing changed that decisions depend on: beat then does not read it again.
+            mark: identifies the process that writes.
+
+        Returns:
+            The mark of the process that wrote before; None if none did within SNAPSHOT_TTL.
         """
         key = Keys.snapshot(role, snapshot.host)
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
             pipe.set(key, snapshot.model_dump_json(), ex=LAST_WORD_TTL)
             pipe.set(Keys.alive(role, snapshot.host), mark, ex=SNAPSHOT_TTL, get=True)
-            if decisive:  # last, so that whoever sees the new time finds the new snapshot
+            if decisive:  # last: a reader that sees the new time finds the new snapshot
                 pipe.hset(Keys.HOSTS, f"{role}@{snapshot.host}", snapshot.at.isoformat())
             return cast("str | None", pipe.execute()[1])
 
     def forget_host(self, host: str) -> bool:
-        """Strike a host off the list, with all that stands here of it and the messages that wait for it.
-        False: one of its roles is alive, and nothing was done."""
+        """Remove a host with all its keys and waiting messages. Returns False, and does nothing, while one of
+        its roles is alive."""
         signs = [Keys.alive(role, host) for role in Role]
         snapshots = [Keys.snapshot(role, host) for role in Role]
         with readable_errors(self._url):
             if self._redis.exists(*signs):
                 return False
             with self._redis.pipeline(transaction=True) as pipe:
-                # One that comes back at this very moment puts its next snapshot up within SNAPSHOT_RENEW.
+                # A host that returns at this moment writes its next snapshot within SNAPSHOT_RENEW.
                 pipe.delete(*snapshots, Keys.orders(host), Keys.moves(host))
                 pipe.delete(*(queue(role, host) for role in Role))
                 pipe.hdel(Keys.HOSTS, *(node(role, host) for role in Role))
@@ -108,7 +118,7 @@ class Board(BoardReader):
                 pipe.execute()
         return True
 
-    # Orders: sent by beat, not yet seen in a snapshot.
+    # Orders: sent by beat, in no snapshot yet.
 
     def put_order(self, host: str, order: PendingOrder) -> None:
         key = Keys.orders(host)
@@ -125,10 +135,10 @@ class Board(BoardReader):
     def orders(self, hosts: Sequence[str]) -> dict[str, list[PendingOrder]]:
         return self._hashes(PendingOrder, [(host, Keys.orders(host)) for host in hosts])
 
-    # Moves: plots under way to a drive, kept alive by whoever works on them.
+    # Moves: plots on their way to a drive, renewed by the task that works on them.
 
     def put_move(self, host: str, move: PendingMove) -> None:
-        """`host` is the plotter's. The record outlives its expiry, so that attempts are counted on."""
+        """Keep a move of the plotter `host`. The record outlives its expiry, so attempts stay known."""
         key = Keys.moves(host)
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
             pipe.hset(key, move.path, move.model_dump_json())
@@ -139,15 +149,16 @@ class Board(BoardReader):
         with readable_errors(self._url):
             self._redis.hdel(Keys.moves(host), path)
 
-    # Tickets: what a plotter needs to reach a plot's receiver.
+    # Tickets: access of a plotter to a harvester's receiver.
 
     def put_ticket(self, host: str, ticket: Ticket) -> None:
-        """`host` is the plotter's."""
+        """Leave a ticket for the plotter `host`."""
         with readable_errors(self._url):
             self._redis.set(Keys.ticket(host, ticket.plot_id), ticket.written(), ex=TICKET_LIFETIME)
 
     def ticket(self, host: str, plot_id: str) -> Ticket | None:
-        """Raises TicketRefused for one that no harvester writes, and for that of another plot."""
+        """The ticket for a plot of the plotter `host`. Raises TicketRefused for a malformed one, and
+        for one of another plot."""
         with readable_errors(self._url):
             text = cast("str | None", self._redis.get(Keys.ticket(host, plot_id)))
         return None if text is None else Ticket.read(text, plot_id)
@@ -156,74 +167,86 @@ class Board(BoardReader):
         with readable_errors(self._url):
             self._redis.delete(Keys.ticket(host, plot_id))
 
-    # What beat waits for.
+    # Waits of beat.
 
     def put_waits(
-        self, told: Waits, changed: Mapping[str, Sequence[Wait]] | None = None, gone: Iterable[str] = ()
+        self, waits: Waits, changed: Mapping[str, Sequence[Wait]] | None = None, gone: Iterable[str] = ()
     ) -> int:
-        """Put up what is waited for; returns for how many hosts something stands there then.
+        """Write the waits, all of them or the changed ones.
 
-        changed, gone: by host, what is new since the last time and who waits no more; all others stand as
-        they are, and of `told` only its time counts. None: `told` is all there is.
+        Args:
+            waits: all waits.
+            changed: waits of the hosts whose waits changed; all others stay as they are on the board. None:
+                replace everything.
+            gone: hosts without waits.
+
+        Returns:
+            The number of hosts with waits on the board.
         """
-        of_hosts = _by_host(told.waits) if changed is None else changed
+        of_hosts = _by_host(waits.waits) if changed is None else changed
         kind = waits_kind()
-        fields: dict[Any, Any] = {host: kind.dump_json(tuple(waits)) for host, waits in of_hosts.items()}
-        fields[ABOUT] = told.model_copy(update={"waits": ()}).model_dump_json()
-        struck = [host for host in gone if host not in of_hosts]
+        fields: dict[Any, Any] = {host: kind.dump_json(tuple(own)) for host, own in of_hosts.items()}
+        fields[ABOUT] = waits.model_copy(update={"waits": ()}).model_dump_json()
+        without = [host for host in gone if host not in of_hosts]
         with readable_errors(self._url), self._redis.pipeline(transaction=True) as pipe:
             if changed is None:
                 pipe.delete(Keys.WAITS)
-            elif struck:
-                pipe.hdel(Keys.WAITS, *struck)
+            elif without:
+                pipe.hdel(Keys.WAITS, *without)
             pipe.hset(Keys.WAITS, mapping=fields)
             pipe.expire(Keys.WAITS, LAST_WORD_TTL)
             pipe.hlen(Keys.WAITS)
             answers = pipe.execute()
         return int(answers[-1]) - 1
 
-    # Events: what happened, in order; wakes beat.
+    # Events, in order; each wakes beat.
 
     def tell(self, event: Event) -> None:
+        """Append an event to the stream, and count it."""
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
             pipe.xadd(Keys.EVENTS, {"event": event.model_dump_json()}, maxlen=EVENTS_MAX, approximate=True)
             count(pipe, event)
-            # An event that is told must not be told again because a right of an older farm does not let us
-            # count it.
+            # The ACL of an older farm may forbid to count. The event must not be sent again for that.
             first = pipe.execute(raise_on_error=False)[0]
             if isinstance(first, redis.RedisError):
                 raise first
 
     def counts(self) -> Counts:
-        """How often things happened since Redis has been up with its data. Never goes back meanwhile."""
+        """Counters of events since Redis was started with its data. They never decrease meanwhile."""
         with readable_errors(self._url):
             return read_counts(cast("dict[str, str]", self._redis.hgetall(Keys.COUNTS)))
 
     def last_event_id(self) -> str:
-        """Where to listen from to hear only what is yet to happen."""
+        """Id of the newest event: the place in the stream after which future events follow."""
         with readable_errors(self._url):
             newest = cast("list[Any]", self._redis.xrevrange(Keys.EVENTS, count=1))
         return str(newest[0][0]) if newest else "0"
 
     def events(self, after: str, wait_s: float = 0, most: int = 1000) -> list[tuple[str, Event]]:
-        """Events after the id `after`, oldest first; waits up to `wait_s` for the first one."""
+        """Events after an id, the oldest first.
+
+        Args:
+            after: id of an event.
+            wait_s: how long to wait for the first one, in seconds.
+            most: largest number of events.
+        """
         block = int(min(wait_s, BLOCK_MAX_S) * 1000) or None
         with readable_errors(self._url):
             answer = cast("Any", self._redis.xread({Keys.EVENTS: after}, block=block, count=most))
         if not answer:
             return []
         items = answer[0][1] if isinstance(answer, list) else next(iter(answer.values()))
-        told = [(str(event_id), read(Event, fields.get("event"))) for event_id, fields in items]
-        readable = [(event_id, event) for event_id, event in told if event is not None]
-        # Whoever waits must not be woken again and again by what nobody can read.
-        return readable or self.events(told[-1][0], wait_s, most)
+        found = [(str(event_id), read(Event, fields.get("event"))) for event_id, fields in items]
+        readable = [(event_id, event) for event_id, event in found if event is not None]
+        # Unreadable events must not wake the caller again and again.
+        return readable or self.events(found[-1][0], wait_s, most)
 
     def newest_events(self, most: int) -> list[tuple[str, Event]]:
         """The last `most` events, oldest first."""
         with readable_errors(self._url):
             items = cast("list[Any]", self._redis.xrevrange(Keys.EVENTS, count=most))
-        told = [(str(event_id), read(Event, fields.get("event"))) for event_id, fields in reversed(items)]
-        return [(event_id, event) for event_id, event in told if event is not None]
+        found = [(str(event_id), read(Event, fields.get("event"))) for event_id, fields in reversed(items)]
+        return [(event_id, event) for event_id, event in found if event is not None]
 
     def _ask(self, *commands: Sequence[str]) -> list[Any]:
         with readable_errors(self._url):

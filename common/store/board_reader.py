@@ -1,4 +1,4 @@
-"""What is read of the notice board to look at the farm, whoever speaks to Redis."""
+"""The read commands of the notice board that show the farm, independent of the Redis client."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from common.store.decode import read, read_all
 
 N = TypeVar("N", bound=Notice)
 
-ABOUT = ""  # field of the waits that belongs to no host
+ABOUT = ""  # field of the waits' hash that belongs to no host
 
 
 @cache
 def waits_kind() -> TypeAdapter[tuple[Wait, ...]]:
-    """What stands in a host's field of the waits. Made when it is needed: that takes a while."""
+    """Type of a host's field in the waits. Made on first use, because that is slow."""
     return TypeAdapter(tuple[Wait, ...])
 
 
 class BoardReader(ABC):
-    """All methods raise BrokerError when Redis is away or refuses."""
+    """Reads the notice board. All methods raise BrokerError if Redis does not answer or refuses."""
 
     @abstractmethod
     def _ask(self, *commands: Sequence[str]) -> list[Any]:
-        """Send commands that only read, all at once, and return their answers: text, None, a list of these,
-        or for HGETALL a dict. Raises BrokerError."""
+        """Send read commands, all at once, and return their answers: text, None, a list of these, or for
+        HGETALL a dict. Raises BrokerError."""
 
     def hosts(self) -> dict[Role, list[str]]:
-        """Who was ever seen, by role."""
+        """All hosts ever seen, by role."""
         fields: list[str] = self._ask(("HKEYS", Keys.HOSTS))[0]
         seen: dict[Role, list[str]] = {role: [] for role in Role}
         for field in sorted(fields):
@@ -44,16 +44,19 @@ class BoardReader(ABC):
         return seen
 
     def snapshots(self, role: Role) -> dict[str, Any]:
-        """Snapshots of the hosts that are alive in this role: what may be decided on."""
+        """Snapshots of the hosts that are alive in this role."""
         return {host: snapshot for host, (snapshot, alive) in self.last_words(role).items() if alive}
 
     def last_words(
         self, role: Role, known: dict[tuple[Role, str], tuple[str, Any]] | None = None
     ) -> dict[str, tuple[Any, bool]]:
-        """Host -> its last snapshot in this role, and whether it is alive.
+        """The last snapshot of each host in this role, and whether the host is alive.
 
-        Redis' own clock judges who is alive: those of the hosts differ.
-        known: kept by one who looks again and again: what did not change since is not parsed anew.
+        A key that expires by the clock of Redis decides that: the clocks of the hosts differ.
+
+        Args:
+            role: of the snapshots.
+            known: a cache that the caller keeps between calls; unchanged snapshots are not parsed again.
         """
         known = {} if known is None else known
         hosts = self.hosts()[role]
@@ -75,16 +78,16 @@ class BoardReader(ABC):
         return found
 
     def moves(self, hosts: Sequence[str]) -> dict[str, list[PendingMove]]:
-        """Plots under way to a drive, by plotter; only of those that have any."""
+        """Moves by plotter; plotters without any are left out."""
         return self._hashes(PendingMove, [(host, Keys.moves(host)) for host in hosts])
 
     def leader(self) -> str | None:
-        """The beat that decides now; None: none does."""
+        """Token of the beat that decides now; None: none does."""
         holder: str | None = self._ask(("GET", Keys.LEASE))[0]
         return holder
 
     def waits(self) -> Waits | None:
-        """All that is waited for; None where no beat ever said anything."""
+        """All waits; None if no beat has ever written any."""
         fields: dict[str, str] = self._ask(("HGETALL", Keys.WAITS))[0]
         about = read(Waits, fields.pop(ABOUT, None))
         if about is None or not fields:

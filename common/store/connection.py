@@ -1,4 +1,4 @@
-"""How we connect to Redis, and how its errors read."""
+"""Connecting to Redis, and its errors as BrokerError."""
 
 from __future__ import annotations
 
@@ -14,25 +14,28 @@ from redis.retry import Retry
 from common.errors import BrokerError
 from common.model.redis_url import by_socket, masked, redis_url
 
-# A connection that was cut silently shows no error for 15 minutes unless the kernel is told to look.
+# Without keepalive a silently cut connection shows no error for 15 minutes.
 KEEPALIVE: dict[int, int] = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}
 TIMEOUT_S = 15.0
 CONNECT_TIMEOUT_S = 5.0
-# The longest one command may block on the server, so that TIMEOUT_S is never reached in health.
+# The longest time that a command may block on the server; below TIMEOUT_S.
 BLOCK_MAX_S = 10.0
 
 
 def client(url: str, patience_s: float | None = None) -> redis.Redis:
-    """A client whose commands end within TIMEOUT_S (or patience_s), whatever the network does.
-    Connects later.
+    """Make a client that connects with its first command.
 
-    A connection that was reset or closed is made anew at once, and the command sent again: all of ours may
-    come twice. One that does not answer is not waited for a second time.
+    It repeats a command once, at once, if the connection was reset or closed: all of our commands may arrive
+    twice. It does not repeat a command after a timeout.
+
+    Args:
+        url: redis://, rediss:// or unix://.
+        patience_s: timeout of each command in seconds; None: TIMEOUT_S.
     """
     options: dict[str, Any] = {
         "retry": Retry(NoBackoff(), 1, (redis.ConnectionError,)),
         "decode_responses": True,
-        # Else one value of another machine that is not UTF-8 would keep all others from being read.
+        # One value that is not UTF-8 must not keep all others from being read.
         "encoding_errors": "replace",
         "socket_timeout": patience_s or TIMEOUT_S,
         "socket_connect_timeout": patience_s or CONNECT_TIMEOUT_S,
@@ -43,30 +46,30 @@ def client(url: str, patience_s: float | None = None) -> redis.Redis:
     return redis.Redis.from_url(redis_url(url), **options)
 
 
-def _said(error: Exception) -> str:
-    """Some of redis-py's sentences end with a full stop, others do not."""
+def _message(error: Exception) -> str:
+    """The error's text without the full stop that only some of redis-py's texts have."""
     return str(error).rstrip(".")
 
 
 @contextmanager
 def readable_errors(url: str) -> Iterator[None]:
-    """Turn what redis-py raises into BrokerError, with the server's address and a cure."""
+    """Turn errors of redis-py into BrokerError, with the server's address and a remedy."""
     try:
         yield
     except redis.AuthenticationError as error:
         raise BrokerError(
-            f"Redis at {masked(url)} does not accept our password: {_said(error)}.",
+            f"Redis at {masked(url)} does not accept our password: {_message(error)}.",
             "Correct farm.broker in plotman.yaml.",
         ) from error
     except redis.exceptions.NoPermissionError as error:
         raise BrokerError(
-            f"Redis at {masked(url)} does not allow this user what it needs: {_said(error)}.",
-            "Give the user of farm.broker the rights of its role.",
+            f"Redis at {masked(url)} does not permit a command to this user: {_message(error)}.",
+            "Give the user of farm.broker the rights of its role (`plotman farm secrets`).",
         ) from error
     except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
         raise BrokerError(
-            f"Redis at {masked(url)} does not answer: {_said(error)}.",
+            f"Redis at {masked(url)} does not answer: {_message(error)}.",
             "Start it (`plotman up` where no farm.broker is set), or correct farm.broker in plotman.yaml.",
         ) from error
     except redis.RedisError as error:
-        raise BrokerError(f"Redis at {masked(url)} refuses: {_said(error)}.", "") from error
+        raise BrokerError(f"Redis at {masked(url)} refuses: {_message(error)}.", "") from error

@@ -1,4 +1,4 @@
-"""How often things happened, counted by Redis as they are told: a counter that outlives whoever reads it."""
+"""Counters of events, kept in Redis so that they outlive the processes that read them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import redis
 from common.model.snapshot import Event
 from common.names import Keys
 
-_TOO_MANY = frozenset({"plot-phase"})  # of interest for one plot only
+_TOO_MANY = frozenset({"plot-phase"})  # too frequent to count
 _BYTES = "bytes"
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Both by (kind of event, host). bytes_: of the plots that those events were about, where they say."""
+    """Counters by (kind of event, host). bytes_: sum of the sizes that the events state."""
 
     events: Mapping[tuple[str, str], int]
     bytes_: Mapping[tuple[str, str], int]
 
 
 def count(pipe: redis.client.Pipeline, event: Event) -> None:
-    """Count the event with the pipeline's next execution."""
+    """Add the counting of an event to a pipeline."""
     if event.kind in _TOO_MANY:
         return
     pipe.hincrby(Keys.COUNTS, f"{event.kind} {event.host}", 1)
@@ -32,7 +32,7 @@ def count(pipe: redis.client.Pipeline, event: Event) -> None:
 
 
 def read_counts(fields: Mapping[str, str]) -> Counts:
-    """From the hash's fields. What is not of our making is left out."""
+    """Read the fields of the hash; fields of another form are left out."""
     events: dict[tuple[str, str], int] = {}
     bytes_: dict[tuple[str, str], int] = {}
     for name, number in fields.items():

@@ -1,4 +1,4 @@
-"""Notices from their JSON."""
+"""Reads notices from JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ N = TypeVar("N", bound=Notice)
 
 
 def read(kind: type[N], text: str | None) -> N | None:
-    """What cannot be read is reported and left out: one bad notice must not stop the farm."""
+    """Read a notice. An unreadable one is logged and left out (None), so that it does not stop the farm."""
     if text is None:
         return None
     try:
@@ -26,7 +26,7 @@ def read(kind: type[N], text: str | None) -> N | None:
 
 
 def read_all(kind: TypeAdapter[tuple[N, ...]], text: str) -> tuple[N, ...]:
-    """The same for several in one text."""
+    """Read several notices from one text; () if it is unreadable."""
     try:
         return kind.validate_json(text)
     except ValidationError as error:

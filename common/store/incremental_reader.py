@@ -1,7 +1,7 @@
-"""Reads the whole board again and again, and parses only what has changed.
+"""Reads the whole board repeatedly, and parses only what has changed.
 
-A farm of a thousand plotters has 20 MB of snapshots. Parsing them takes beat most of a second, ten times what
-deciding takes; but between two readings few of them change.
+A farm of a thousand plotters has 20 MB of snapshots. Parsing them takes most of a second, ten times as long
+as a decision; but few of them change between two readings.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class IncrementalReader:
         self._url = url
         self._filled = redis_client.register_script(_FILLED)
         self._listed: dict[str, tuple[Role, str] | None] = {}  # by their names in the list of hosts
-        # (role, host) -> what the list of hosts said when it was read, and the snapshot.
+        # (role, host) -> the time in the list of hosts when it was read, and the snapshot.
         self._known: dict[tuple[Role, str], tuple[str, Any]] = {}
         self._notices: dict[str, Any] = {}  # by their JSON
 
     def read(self) -> BoardState:
-        """Read the board. A snapshot in which nothing to decide on has changed since the last reading is the
-        same object as then.
+        """Read the board. A snapshot without a change that matters for decisions is the same object as in the
+        last reading.
 
         Raises:
             BrokerError: Redis did not answer. The next reading is complete again.
@@ -53,7 +53,7 @@ class IncrementalReader:
         with readable_errors(self._url):
             hosts = self._hosts()
             # Orders and moves first: one that passes into a snapshot meanwhile is then read twice, which is
-            # harmless, and never missed.
+            # harmless. None is missed.
             orders, moves = self._pending([host for role, host in hosts if role is Role.PLOTTER])
             alive, lost = self._snapshots(hosts)
             return BoardState(

@@ -1,4 +1,4 @@
-"""A lease that one process at a time holds, and that a frozen one loses."""
+"""A lease in Redis: one process at a time holds it, and a frozen process loses it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _DROP = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', 
 class Lease:
     """The right to decide for the farm.
 
-    `held` compares with a clock that runs on while a process is stopped, and its machine sleeps, so a beat
-    that wakes from a long sleep knows at once that its decision is stale. Ask it right before each order.
+    Check `held` right before each order. Its clock also runs while the process is stopped or the machine
+    sleeps, so a beat that wakes up knows at once that its decision is out of date.
     """
 
     def __init__(self, redis_client: redis.Redis, url: str, token: str, lifetime: timedelta = LEASE) -> None:
@@ -34,7 +34,7 @@ class Lease:
         self._deadline = 0.0
 
     def take(self) -> bool:
-        """Take or renew it; False while another holds it. Raises BrokerError."""
+        """Take or renew the lease. Returns False while another process holds it. Raises BrokerError."""
         asked_at = _now_s()
         with readable_errors(self._url):
             got = self._redis.eval(
@@ -46,15 +46,16 @@ class Lease:
 
     @property
     def held(self) -> bool:
+        """Whether the lease is still valid; asks no server."""
         return _now_s() < self._deadline
 
     def drop(self) -> None:
-        """Let the next one take over at once. Raises BrokerError."""
+        """Give the lease up, so that the next process takes over at once. Raises BrokerError."""
         self._deadline = 0.0
         with readable_errors(self._url):
             self._redis.eval(_DROP, 1, Keys.LEASE, self._token)
 
 
 def _now_s() -> float:
-    """As time.monotonic(), which on Linux stands still while the machine sleeps (clock_gettime(2))."""
+    """Seconds of a clock like time.monotonic(), which on Linux stops while the machine sleeps."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

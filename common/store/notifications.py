@@ -1,4 +1,4 @@
-"""What the notifiers of a farm agree on: how far the events are told, what is wrong now, and who tells it."""
+"""State that the notifiers of a farm share: events processed, present problems, and claims."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from common.store.connection import readable_errors
 
 
 class NotificationClaims:
-    """Several notifiers may run; each notification is told by the one that claims it. All methods raise
+    """Lets several notifiers share the work: the one that claims a notification sends it. All methods raise
     BrokerError."""
 
     def __init__(self, redis_client: redis.Redis, url: str) -> None:
@@ -20,7 +20,7 @@ class NotificationClaims:
         self._url = url
 
     def heard(self) -> str | None:
-        """Id of the last event that was made into notifications by anybody; None where none ever was."""
+        """Id of the last event that a notifier has processed; None: none yet."""
         with readable_errors(self._url):
             return cast("str | None", self._redis.get(Keys.ALARMS_HEARD))
 
@@ -29,19 +29,19 @@ class NotificationClaims:
             self._redis.set(Keys.ALARMS_HEARD, event_id)
 
     def claim(self, notification_id: str, notifier: str) -> bool:
-        """Whether `notifier` is the one to tell it; True again for the one that claimed it before."""
+        """Claim a notification. Returns whether it belongs to `notifier`, now or since an earlier call."""
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
             pipe.set(Keys.told(notification_id), notifier, nx=True, ex=TOLD_TTL)
             pipe.get(Keys.told(notification_id))
             return bool(pipe.execute()[1] == notifier)
 
     def raised(self) -> Mapping[str, str]:
-        """What is wrong -> id of the occurrence."""
+        """Present problems: problem -> id of its occurrence."""
         with readable_errors(self._url):
             return cast("dict[str, str]", self._redis.hgetall(Keys.ALARMS_RAISED))
 
     def raise_(self, what: str, occurrence: str) -> str:
-        """Note that it is wrong; the id that stands: another notifier may have been earlier."""
+        """Record a problem. Returns the id of its occurrence, which another notifier may have set first."""
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
             pipe.hsetnx(Keys.ALARMS_RAISED, what, occurrence)
             pipe.hget(Keys.ALARMS_RAISED, what)
@@ -49,6 +49,6 @@ class NotificationClaims:
             return str(pipe.execute()[1])
 
     def settle(self, what: str) -> None:
-        """It is right again."""
+        """Record that a problem is over."""
         with readable_errors(self._url):
             self._redis.hdel(Keys.ALARMS_RAISED, what)

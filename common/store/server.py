@@ -1,7 +1,7 @@
-"""Asks a Redis server what `common.store.server_checks` judges.
+"""Reads the settings of a Redis server for `common.store.server_checks`.
 
-Not by CONFIG GET: that shows passwords, so that no user of a farm should have it, and managed servers
-refuse it. INFO tells as much as is needed.
+INFO is enough. CONFIG GET would show passwords, so no user of a farm should be allowed to call it, and
+managed servers refuse it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from common.store.server_checks import Server
 
 
 def ask(url: str) -> Server:
-    """What the server at `url` says of itself; what it does not let us ask is None. Raises BrokerError."""
+    """Settings of the server at `url`; None for what it does not permit to read. Raises BrokerError."""
     with readable_errors(url), client(url) as connection:
         connection.ping()
-        told = _info(connection)
+        info = _info(connection)
         return Server(
-            version=_version(told.get("redis_version")),
-            eviction=told.get("maxmemory_policy"),
-            persistent=bool(told["aof_enabled"]) if "aof_enabled" in told else None,
+            version=_version(info.get("redis_version")),
+            eviction=info.get("maxmemory_policy"),
+            persistent=bool(info["aof_enabled"]) if "aof_enabled" in info else None,
             skew_s=_skew_s(connection),
             open_to_all=_open_to_all(url),
             loopback=is_loopback(url),
@@ -35,16 +35,21 @@ def ask(url: str) -> Server:
 
 
 def reach(url: str, patience_s: float) -> None:
-    """Let the server at `url` answer once. patience_s: for each of two tries to connect.
+    """Check that the server at `url` answers.
 
-    Raises BrokerError where it does not, or where the address holds an option that does not exist.
+    Args:
+        url: of the server.
+        patience_s: timeout of each of two attempts to connect, in seconds.
+
+    Raises:
+        BrokerError: it does not answer, or the URL contains an unknown option.
     """
     try:
         with readable_errors(url), client(url, patience_s) as connection:
             connection.ping()
-    except (TypeError, ValueError) as error:  # of redis-py, whose words may hold the value
+    except (TypeError, ValueError) as error:  # of redis-py, whose text may contain the value
         raise BrokerError(
-            f"Redis at {masked(url)} cannot be asked: it has a name or an option that does not exist.",
+            f"Redis at {masked(url)} cannot be reached: the URL contains an unknown name or option.",
             "Correct farm.broker in plotman.yaml.",
         ) from error
 
@@ -72,7 +77,7 @@ def _version(text: object) -> tuple[int, ...] | None:
 
 
 def _open_to_all(url: str) -> bool | None:
-    """Try it: nothing that a server says of its users can be read by a user without rights over others."""
+    """Whether a client without password gets an answer. A user without admin rights cannot read the ACL."""
     account, at, _ = urlsplit(url).netloc.rpartition("@")
     try:
         with client(url.replace(account + at, "", 1)) as stranger:

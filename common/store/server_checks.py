@@ -1,5 +1,5 @@
-"""Which settings of the Redis server can cost messages, or let strangers in. Pure; `common.store.server`
-asks the server."""
+"""Finds unsafe settings of the Redis server: lost messages, open access. Pure; `common.store.server` reads
+the settings."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-# BLMOVE, GETEX and what else kombu 5.7 and redis-py 8 take for granted.
+# kombu 5.7 and redis-py 8 need BLMOVE and GETEX.
 OLDEST = (6, 2)
 # Orders expire after 30 s (common.names.ORDER_LIFETIME) by the clock of the host that reads them.
 MOST_SKEW_S = 5.0
 
 
 class FindingLevel(IntEnum):
-    """How bad a finding is. NOTE: good to know. WARNING: told until mended. FATAL: we don't start."""
+    """How bad a finding is. NOTE: information. WARNING: reported until corrected. FATAL: no worker starts."""
 
     NOTE = 1
     WARNING = 2
@@ -25,7 +25,7 @@ class FindingLevel(IntEnum):
 class Finding:
     """An unsafe setting; `str()` is one line.
 
-    what: the setting, with its value. why: what comes of it. cure: what to do. Each a sentence.
+    what: the setting, with its value. why: its consequence. cure: what to do. Each is a sentence.
     """
 
     what: str
@@ -39,11 +39,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What the server says of itself. None: it does not say.
+    """Settings of a server. None: not known.
 
-    eviction: its maxmemory-policy. persistent: whether it writes an append-only file.
-    skew_s: its clock minus ours. open_to_all: it answers clients without password.
-    loopback: it is reached over this machine's loopback or a unix socket, as far as the URL tells.
+    eviction: its maxmemory-policy.
+    persistent: it writes an append-only file.
+    skew_s: its clock minus ours, in seconds.
+    open_to_all: it answers clients without password.
+    loopback: the URL leads to this machine's loopback or to a unix socket.
     """
 
     version: tuple[int, ...] | None = None
@@ -55,7 +57,7 @@ class Server:
 
 
 def server_findings(server: Server) -> tuple[Finding, ...]:
-    """Everything that is unsafe about the server, worst first."""
+    """All findings, the worst first."""
     return tuple(sorted(_findings(server), key=lambda finding: -finding.severity))
 
 
@@ -69,27 +71,27 @@ def _findings(server: Server) -> Iterator[Finding]:
     if server.eviction not in (None, "noeviction"):
         yield Finding(
             f"Redis has maxmemory-policy {server.eviction}.",
-            "When its memory is full it throws orders and results away without a word.",
+            "When its memory is full, it deletes orders and results without an error.",
             "Write `maxmemory-policy noeviction` into its configuration and restart it.",
         )
     if server.open_to_all and not server.loopback:
         yield Finding(
-            "Redis answers everybody, without a password.",
-            "Who reaches its port can order plotters and harvesters.",
-            "Make users and passwords with `plotman farm secrets`.",
+            "Redis answers clients without a password.",
+            "Everyone who reaches its port can control plotters and harvesters.",
+            "Create users and passwords with `plotman farm secrets`.",
         )
     if server.skew_s is not None and abs(server.skew_s) > MOST_SKEW_S:
         direction = "behind" if server.skew_s > 0 else "ahead of"
         yield Finding(
             f"This machine's clock is {abs(server.skew_s):.0f} s {direction} Redis'.",
-            "Orders expire too early or too late, and the ages that are shown are wrong.",
-            "Keep the clocks of both machines by NTP (`timedatectl set-ntp true`).",
+            "Orders expire too early or too late, and displayed ages are wrong.",
+            "Synchronize both clocks by NTP (`timedatectl set-ntp true`).",
         )
     if server.persistent is False:
         yield Finding(
-            "Redis keeps nothing over a restart (appendonly no).",
-            "No plot is lost by that, but what waits in queues is decided anew, and results are gone.",
-            "Write `appendonly yes` into its configuration if results shall stay.",
+            "Redis loses its data at a restart (appendonly no).",
+            "No plot is lost, but waiting orders are decided anew, and results are lost.",
+            "Write `appendonly yes` into its configuration if results should be kept.",
             FindingLevel.NOTE,
         )
 

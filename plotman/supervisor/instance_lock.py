@@ -1,4 +1,4 @@
-"""One `plotman up` per state folder, and what a killed one left running."""
+"""One `plotman up` per state folder; finds and stops processes of a killed one."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from common.errors import PlotmanError
 from plotman.supervisor.process_share import Half, is_held
 
 _ATTEMPTS, _ATTEMPT_S = 4, 0.05
-STOP_S = 10  # how long a process that we stop may take before it is killed
-_SAME_START_S = 2  # the kernel's boot time, which start times count from, moves with the clock's corrections
+STOP_S = 10  # seconds until a process that does not stop is killed
+_SAME_START_S = 2  # start times shift when the clock is corrected
 
 
 @dataclass(frozen=True)
 class ProcessRecord:
-    """A process that a runner started. Pids are used again, so its start time belongs to its name.
+    """A process that a supervisor started, identified by pid and start time, because pids are reused.
 
-    created_s: seconds since the epoch, as psutil tells it.
+    created_s: seconds since the epoch, from psutil.
     """
 
     name: str
@@ -32,7 +32,7 @@ class ProcessRecord:
     created_s: float
 
     def process(self) -> psutil.Process | None:
-        """The process, if it still runs; None when it ended or the pid is another's by now."""
+        """The process; None if it has ended, also if another process has its pid."""
         try:
             process = psutil.Process(self.pid)
             if process.status() == psutil.STATUS_ZOMBIE:
@@ -44,10 +44,10 @@ class ProcessRecord:
 
 
 class InstanceLock:
-    """The right to run this state folder's processes, held until `release` or the end of the process.
+    """The lock of a state folder, held until `release` or the end of the process.
 
-    half: None for `plotman up`, which runs alone; the halves run beside each other, each once.
-    Raises PlotmanError when another process holds it. The lock dies with its holder, however that ends.
+    half: None for `plotman up`, which excludes everything else; the two halves may run side by side.
+    Raises PlotmanError if another process holds the lock.
     """
 
     def __init__(self, state_dir: Path, half: Half | None = None) -> None:
@@ -64,13 +64,14 @@ class InstanceLock:
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
-        """Let others run. The file stays: deleting it would let two hold locks of the same name."""
+        """Release the lock. The file stays: if it were deleted, two processes could lock two files of its
+        name."""
         os.ftruncate(self._fd, 0)
         for fd in {self._fd, self._whole}:
             os.close(fd)
 
     def _locked(self, verb: str, shared: bool) -> int:
-        """A descriptor that holds the verb's lock. Raises PlotmanError."""
+        """Lock the file of the verb. Returns its descriptor. Raises PlotmanError."""
         path = self._state_dir / f"{verb}.pid"
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         for attempt in range(_ATTEMPTS):
@@ -78,7 +79,7 @@ class InstanceLock:
                 fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except BlockingIOError:
                 if attempt + 1 < _ATTEMPTS:
-                    time.sleep(_ATTEMPT_S)  # somebody may only look who holds it
+                    time.sleep(_ATTEMPT_S)  # another process may only check the holder
             else:
                 return fd
         os.close(fd)
@@ -94,29 +95,29 @@ class InstanceLock:
         )
 
     def _holder(self, verb: str) -> str:
-        """Its pid; empty where nobody runs it."""
+        """Pid of the process that runs the verb; empty if none does."""
         path = self._state_dir / f"{verb}.pid"
         return path.read_text("ascii", "replace").strip() if is_held(path) else ""
 
     def record(self, records: Iterable[ProcessRecord]) -> None:
-        """Keep what runs now, for whoever comes after a kill."""
+        """Record the running processes for the next supervisor, in case this one is killed."""
         fresh = self._children.with_suffix(".new")
         fresh.write_text(json.dumps([asdict(record) for record in records]), encoding="utf-8")
         fresh.replace(self._children)
 
     def left_over(self) -> list[tuple[ProcessRecord, psutil.Process]]:
-        """Processes of an earlier runner that still run."""
+        """Running processes of an earlier supervisor."""
         try:
             found = [
                 ProcessRecord(**entry) for entry in json.loads(self._children.read_text(encoding="utf-8"))
             ]
-        except (FileNotFoundError, ValueError, TypeError):  # none yet, or cut off by a full disk
+        except (FileNotFoundError, ValueError, TypeError):  # none yet, or truncated by a full disk
             return []
         return [(record, process) for record in found if (process := record.process())]
 
 
 def record_of(name: str, pid: int) -> ProcessRecord | None:
-    """The record of a process just started; None if it has ended already."""
+    """The record of a new process; None if it has already ended."""
     try:
         return ProcessRecord(name, pid, psutil.Process(pid).create_time())
     except psutil.NoSuchProcess:
@@ -124,9 +125,9 @@ def record_of(name: str, pid: int) -> ProcessRecord | None:
 
 
 def stop_left_over(left_over: list[tuple[ProcessRecord, psutil.Process]], timeout_s: float = STOP_S) -> None:
-    """Stop what an earlier runner left, last started first, each by its own pid and never its group.
+    """Stop processes of an earlier supervisor, the last started first. Signals pids, never groups.
 
-    The kernel has told them already (`plotman.supervisor.exec_with_pdeathsig`); most are on their way out.
+    Most are already ending: the kernel has signalled them (`plotman.supervisor.exec_with_pdeathsig`).
     """
     processes = [process for _, process in reversed(left_over)]
     for process in processes:

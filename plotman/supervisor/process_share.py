@@ -1,7 +1,7 @@
-"""`plotman plot` and `plotman archive` side by side: each runs a half of this machine's processes. Those that
-both need (broker, plotter worker, beat) are run by one of them, and taken over by the other when it ends.
+"""`plotman plot` and `plotman archive` side by side: each runs half of this machine's processes.
 
-Who runs what is told by locks on files of the state folder; a lock dies with its holder, however that ends.
+One of the two runs the shared processes (broker, plotter worker, beat); the other takes them over when it
+ends. Locks on files of the state folder decide that; a lock ends with its process.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class Half(StrEnum):
 
 
 # Names as in plotman.supervisor.processes. The plotter worker also finds finished plots, and deletes those
-# that arrived: for `archive` it runs without starting any, and goes when `plot` comes with its own.
+# that have arrived. So `archive` runs one that starts no plots, and stops it when `plot` runs its own.
 SHARED = ("broker", Role.PLOTTER.value, "beat")
 OF_HALF = {
     Half.PLOT: frozenset({Role.PLOTTER.value, "beat"}),
     Half.ARCHIVE: frozenset({Role.ARCHIVER.value, Role.HARVESTER.value, Role.PLOTTER.value, "beat"}),
 }
-# Without any of these the half has nothing to do.
+# The half needs at least one of these.
 MEANT = {
     Half.PLOT: frozenset({Role.PLOTTER.value}),
     Half.ARCHIVE: frozenset({Role.ARCHIVER.value, Role.HARVESTER.value}),
@@ -37,19 +37,19 @@ MEANT = {
 
 
 def half_file(state_dir: Path, half: Half) -> Path:
-    """Locked, with the pid in it, while this half runs."""
+    """The file with the pid of this half, locked while it runs."""
     return state_dir / f"{half}.pid"
 
 
 class Lock:
-    """A lock on a file, for this process. Take and release it from one thread."""
+    """A lock on a file. Use it from one thread only."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._fd: int | None = None
 
     def take(self) -> bool:
-        """Whether it is ours, now or before. Raises OSError where the file cannot be made."""
+        """Take the lock, or keep it. Returns whether it is ours. Raises OSError."""
         if self._fd is not None:
             return True
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def is_held(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class ProcessShare:
-    """The right to run a process that others may run as well. yields_to: file of a half that goes first."""
+    """The right to run a shared process. yields_to: file of a half with precedence."""
 
     lock: Lock
     yields_to: Path | None = None

@@ -1,4 +1,4 @@
-"""Which processes this machine's plotman.yaml asks for, and how each is started. Pure."""
+"""The processes that this machine's plotman.yaml asks for, and their command lines. Pure."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from common.config.model import Config
 
 
+# -P: a `plotman` that lies in the folder of the start is not imported.
+PYTHON_MODULE = (sys.executable, "-P", "-m")
+
+
 class Stage(IntEnum):
-    """Order of start; the reverse is the order of stop. Within a stage all go at once."""
+    """Order of starts; stops are in reverse order. The processes of a stage start together."""
 
     BROKER = 0
     WORKERS = 1
-    DECISIONS = 2  # what gives work to others goes last and stops first
+    DECISIONS = 2  # they give work to the others, so they start last and stop first
 
 
 BROKER = "broker"
@@ -45,16 +49,16 @@ NAMES = (
 
 @dataclass(frozen=True)
 class Child:
-    """A process that the runner keeps running.
+    """A process that the supervisor keeps running.
 
-    ready_url: broker that must answer before later stages start; None: it is ready once started.
-    share: where another runner of this machine may run it as well; None: it is ours alone.
+    ready_url: of the broker that must answer before later stages start; None: ready at once.
+    share: for a process that another supervisor of this machine may run too; None: it is not shared.
     """
 
-    name: str  # of its log file, and in what the runner says
+    name: str  # of its log file, and in messages
     argv: tuple[str, ...]
     stage: Stage
-    env: Mapping[str, str] = field(default_factory=dict)  # in addition to the runner's own
+    env: Mapping[str, str] = field(default_factory=dict)  # in addition to the supervisor's own
     ready_url: str | None = None
     share: ProcessShare | None = None
 
@@ -62,9 +66,13 @@ class Child:
 def wanted(config: Config, only: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Names of the processes to run here, in the order of start.
 
-    only: as given on the command line; empty for all. The broker comes along wherever plotman.yaml names
-    none, since nothing works without. Raises ConfigError where `only` names what does not run here, and
-    where nothing would run.
+    Args:
+        config: plotman.yaml.
+        only: names from the command line; empty for all. The embedded broker is always added if plotman.yaml
+            names none.
+
+    Raises:
+        ConfigError: `only` names a process that does not run here, or nothing would run.
     """
     here = {role.value for role in config.roles}
     if config.runs_scheduler:
@@ -75,10 +83,10 @@ def wanted(config: Config, only: tuple[str, ...] = ()) -> tuple[str, ...]:
         here.add(METRICS)
     if config.runs_notifier:
         here.add(NOTIFIER)
-    strangers = [name for name in only if name not in here | {BROKER}]
-    if strangers:
+    unknown = [name for name in only if name not in here | {BROKER}]
+    if unknown:
         raise ConfigError(
-            f"plotman.yaml asks for no {' and no '.join(strangers)} on {config.host}.",
+            f"plotman.yaml asks for no {' and no '.join(unknown)} on {config.host}.",
             f"It names: {', '.join(name for name in NAMES if name in here) or 'nothing'}.",
         )
     if only:
@@ -96,7 +104,7 @@ def wanted(config: Config, only: tuple[str, ...] = ()) -> tuple[str, ...]:
 def wanted_by_half(config: Config, half: Half) -> tuple[str, ...]:
     """Names of the processes that `plotman plot` or `plotman archive` runs here, in the order of start.
 
-    Raises ConfigError where plotman.yaml asks for nothing of that.
+    Raises ConfigError if plotman.yaml asks for none of them.
     """
     here = wanted(config)
     if MEANT[half].isdisjoint(here):
@@ -108,7 +116,7 @@ def wanted_by_half(config: Config, half: Half) -> tuple[str, ...]:
 
 
 def verb_child(name: str, config: Config, config_file: Path) -> Child:
-    """How METRICS and NOTIFIER are started: they are verbs of `plotman`. config_file: absolute."""
+    """How to start METRICS or NOTIFIER, which are verbs of `plotman`. config_file: absolute."""
     if name == NOTIFIER:
         verb: tuple[str, ...] = ("notify", "run")
     else:
@@ -116,25 +124,22 @@ def verb_child(name: str, config: Config, config_file: Path) -> Child:
         at = f"[{address}]" if ":" in address else address
         verb = ("prometheus", "--listen", f"{at}:{config.farm.metrics_port}")
     env = {"PLOTMAN_CONFIG": str(config_file)}
-    return Child(name, (sys.executable, "-m", "plotman", *verb), Stage.DECISIONS, env)
+    return Child(name, (*PYTHON_MODULE, "plotman", *verb), Stage.DECISIONS, env)
 
 
 def celery_child(name: str, config: Config, config_file: Path) -> Child:
-    """How the process `name` (a worker, beat or Flower) is started.
-
-    config_file: absolute; every process reads plotman.yaml itself.
-    """
+    """How to start a worker, beat or Flower. config_file: absolute; every process reads it itself."""
     env = {"PLOTMAN_CONFIG": str(config_file)}
     if name == FLOWER:
-        celery = (sys.executable, "-m", "celery", "-A", "plotman")
+        celery = (*PYTHON_MODULE, "celery", "-A", "plotman")
         address = (f"--address={config.farm.flower_address}", f"--port={config.farm.flower_port}")
         return Child(name, (*celery, "flower", *address), Stage.DECISIONS, env)
-    serve = (sys.executable, "-m", "plotman.serve")
+    serve = (*PYTHON_MODULE, "plotman.serve")
     if name == BEAT:
         return Child(name, (*serve, BEAT), Stage.DECISIONS, env)
     return Child(name, (*serve, node(Role(name), config.host)), Stage.WORKERS, env)
 
 
 def environment(child: Child) -> dict[str, str]:
-    """The whole environment of a process: ours, and what it needs beyond."""
+    """The environment of a process: ours, and its own variables."""
     return {**os.environ, **child.env}

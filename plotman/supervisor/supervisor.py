@@ -1,224 +1,111 @@
-"""Keeps one process running: starts it, waits for its end, starts it again with growing pauses."""
+"""Starts this machine's processes in order, keeps them running, and stops them in reverse order."""
 
 from __future__ import annotations
 
 import asyncio
-import os
+import contextlib
 import signal
-import sys
-import time
-from asyncio.subprocess import Process
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from plotman.supervisor import broker
-from plotman.supervisor.logs import empty_log, last_lines, log_file, open_log
-from plotman.supervisor.processes import Child, environment
+from plotman.supervisor.instance_lock import STOP_S, InstanceLock, record_of
+from plotman.supervisor.processes import Child, Stage
+from plotman.supervisor.supervised_process import Pauses, Say, SupervisedProcess
 
-Say = Callable[[str], None]
-_LOOK_S = 0.5  # between two looks at who runs a shared process
-_LOG_LOOK_S = 60.0  # between two looks at how large the log has grown
-
-
-@dataclass(frozen=True)
-class Pauses:
-    """How fast a process that ends is started again, in seconds."""
-
-    first_s: float = 0.5
-    longest_s: float = 30.0
-    settled_s: float = 60.0  # one that lived so long begins with the first pause again
-
-    def after(self, pause_s: float | None, lived_s: float) -> float:
-        """The pause after a life of `lived_s`; pause_s: the one before that life, None for the first."""
-        if pause_s is None or lived_s >= self.settled_s:
-            return self.first_s
-        return min(self.longest_s, pause_s * 2)
-
-
-def how_it_ended(returncode: int) -> str:
-    """`exit code 1`, or `signal SIGKILL` (asyncio gives the negative of a signal's number)."""
-    if returncode >= 0:
-        return f"exit code {returncode}"
-    try:
-        return f"signal {signal.Signals(-returncode).name}"
-    except ValueError:
-        return f"signal {-returncode}"
+# Runs beside the processes until they stop, for example to print events.
+Companion = Callable[[], Awaitable[None]]
 
 
 class Supervisor:
-    """One process, from the runner's start to its stop.
-
-    changed: called after each start and end, with nothing; the runner then records what runs.
-    """
+    """The process tree of one state folder. Use once."""
 
     def __init__(
-        self, child: Child, state_dir: Path, say: Say, changed: Callable[[], None], pauses: Pauses
+        self,
+        children: Sequence[Child],
+        state_dir: Path,
+        say: Say,
+        *,
+        companions: Sequence[Companion] = (),
+        pauses: Pauses | None = None,
+        stop_s: float = STOP_S,
     ) -> None:
-        self.child = child
-        self.ready = asyncio.Event()
         self._state_dir = state_dir
-        self._log = log_file(state_dir, child.name)
         self._say = say
-        self._changed = changed
-        self._pauses = pauses
-        self._stopping = asyncio.Event()
-        self._starting = asyncio.Lock()  # `stop` must not miss a process that is just being started
-        self._process: Process | None = None
-        self._yielded = False
+        self._companions = companions
+        self._stop_s = stop_s
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._claim: InstanceLock | None = None
+        pauses = pauses or Pauses()
+        self._processes = [
+            SupervisedProcess(child, state_dir, say, self._record, pauses) for child in children
+        ]
 
-    @property
-    def pid(self) -> int | None:
-        """Of the process, while it runs."""
-        return self._process.pid if self._process is not None else None
+    def stop(self) -> None:
+        """Stop in order; a second call stops at once."""
+        if self._stop.is_set():
+            self._hurry.set()
+        self._stop.set()
 
-    async def keep(self) -> None:
-        """Run the process until `stop`. Whatever befalls it is said and tried again, never raised."""
-        pause_s: float | None = None
-        while not self._stopping.is_set():
-            if not await self._turn():
-                break
-            began = time.monotonic()
-            log_size = self._log.stat().st_size if self._log.exists() else 0
-            try:
-                returncode = await self._live(restarted=pause_s is not None)
-                what = f"{self.child.name} ended ({how_it_ended(returncode or 0)})"
-            except OSError as error:  # no such program, no memory, log folder not writable
-                what = f"{self.child.name} cannot be started: {error}"
-            if self._stopping.is_set():
-                break
-            if self._yielded:
-                self._say(f"{self.child.name} is left to the other terminal.")
-                self._yielded, pause_s = False, None
-                continue
-            lived_s = time.monotonic() - began
-            pause_s = self._pauses.after(pause_s, lived_s)
-            self._tell(what, lived_s, pause_s, log_size)
-            await self._pause(pause_s)
-        if self.child.share is not None:
-            self.child.share.lock.release()
+    async def run(self, claim: InstanceLock) -> None:
+        """Run everything until `stop`, which SIGINT, SIGTERM and SIGHUP call too.
 
-    async def _turn(self) -> bool:
-        """Wait until the process is ours to run; False when we shall stop. One that another runner keeps is
-        as good as our own: later stages need not wait for more than its answer."""
-        share, said = self.child.share, False
-        while share is not None and not share.take():
-            share.lock.release()
-            if not said:
-                said = True
-                self._say(f"{self.child.name} is run by another terminal; it is taken over when that ends.")
-            url = self.child.ready_url
-            if url is None or await asyncio.to_thread(broker.answers, url):
-                self.ready.set()
-            await self._pause(_LOOK_S)
-            if self._stopping.is_set():
-                return False
-        return True
+        claim: lock of the state folder, which records the processes; it is not released here.
+        """
+        self._claim = claim
+        self._listen()
+        keeping: dict[SupervisedProcess, asyncio.Task[None]] = {}
+        companions: list[asyncio.Task[None]] = []
+        try:
+            for stage in Stage:
+                await self._start(stage, keeping)
+            companions = [asyncio.ensure_future(companion()) for companion in self._companions]
+            await self._stop.wait()
+        finally:
+            for task in companions:
+                task.cancel()
+            await self._stop_all(keeping)
+            for task in companions:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
 
-    async def _yield(self, process: Process) -> None:
-        """End the process when another runner has a better right to it."""
-        share = self.child.share
-        while share is not None and share.yields_to is not None:
-            await asyncio.sleep(_LOOK_S)
-            if share.wanted_elsewhere():
-                self._yielded = True
-                _signal(process, signal.SIGTERM)
-                return
-
-    async def stop(self, deadline_s: float, hurry: asyncio.Event) -> None:
-        """SIGTERM, and SIGKILL when it is not gone by the deadline or `hurry` is set; that pid only."""
-        self._stopping.set()
-        async with self._starting:
-            process = self._process
-        if process is None:
+    async def _start(self, stage: Stage, keeping: dict[SupervisedProcess, asyncio.Task[None]]) -> None:
+        """Start the processes of a stage; wait until each is ready, or until `stop`."""
+        processes = [one for one in self._processes if one.child.stage is stage]
+        if self._stop.is_set():
             return
-        _signal(process, signal.SIGTERM)
-        gone = asyncio.create_task(process.wait())
-        hurried = asyncio.create_task(hurry.wait())
-        await asyncio.wait({gone, hurried}, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
-        hurried.cancel()
-        if not gone.done():
-            self._say(f"{self.child.name} does not stop; killing it (pid {process.pid}).")
-            _signal(process, signal.SIGKILL)
-        await gone
+        for one in processes:
+            keeping[one] = asyncio.create_task(one.keep())
+        ready = asyncio.create_task(_all_ready(processes))
+        stopped = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({ready, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        stopped.cancel()
 
-    async def _live(self, restarted: bool) -> int | None:
-        """One life, to its end; gives how it ended, None when it was not to begin. Raises OSError."""
-        async with self._starting:
-            if self._stopping.is_set():
-                return None
-            process = self._process = await self._start()
-        self._changed()
-        probe = asyncio.create_task(self._until_ready(process.pid, restarted))
-        yielding = asyncio.create_task(self._yield(process))
-        ended = asyncio.Event()
-        tending = asyncio.create_task(self._tend_log(ended))
+    async def _stop_all(self, keeping: dict[SupervisedProcess, asyncio.Task[None]]) -> None:
+        self._say("Stopping; running plots continue.")
+        for stage in reversed(Stage):
+            processes = [one for one in keeping if one.child.stage is stage]
+            await asyncio.gather(*(one.stop(self._stop_s, self._hurry) for one in processes))
+            await asyncio.gather(*(keeping[one] for one in processes))
+
+    def _record(self) -> None:
+        assert self._claim is not None
+        running = [(one.child.name, one.pid) for one in self._processes]
+        records = [record_of(name, pid) for name, pid in running if pid is not None]
         try:
-            return await process.wait()
-        finally:
-            probe.cancel()
-            yielding.cancel()
-            self._process = None
-            self._changed()
-            ended.set()
-            await tending  # the next life puts the log aside itself
+            self._claim.record(record for record in records if record is not None)
+        except OSError as error:  # a full disk; the kernel still stops the processes if we die
+            self._say(f"The running processes cannot be recorded: {error}")
 
-    async def _start(self) -> Process:
-        log = open_log(self._log)
-        try:
-            return await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "plotman.supervisor.exec_with_pdeathsig", str(os.getpid())),
-                *self.child.argv,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self._state_dir,  # nothing that lies where we were called may be imported
-                env=environment(self.child),
-                start_new_session=True,  # a terminal's Ctrl-C reaches only the runner
-            )
-        finally:
-            os.close(log)
-
-    async def _until_ready(self, pid: int, restarted: bool) -> None:
-        url = self.child.ready_url
-        while url is not None and not await asyncio.to_thread(broker.answers, url):
-            await asyncio.sleep(0.05)
-        self._say(f"{self.child.name} {'is back' if restarted else 'started'} (pid {pid})")
-        self.ready.set()
-
-    async def _tend_log(self, ended: asyncio.Event) -> None:
-        """Put the log aside whenever it has grown too large, until `ended`. A full disk must not end the
-        process: then the log is left to grow, which is said once."""
-        said = False
-        while not await _within(_LOG_LOOK_S, ended):
-            try:
-                await asyncio.to_thread(empty_log, self._log)
-            except OSError as error:
-                if not said:
-                    self._say(f"The log of {self.child.name} cannot be put aside, and grows: {error}")
-                said = True
-
-    def _tell(self, what: str, lived_s: float, pause_s: float, log_size: int) -> None:
-        self._say(f"{what} after {lived_s:.1f} s; starting it again in {pause_s:g} s. Its log: {self._log}")
-        # A log that was put aside since is shorter than it was before.
-        since = log_size if self._log.exists() and self._log.stat().st_size >= log_size else 0
-        for line in last_lines(self._log, since_byte=since):
-            self._say(f"    {line}")
-
-    async def _pause(self, pause_s: float) -> None:
-        await _within(pause_s, self._stopping)
+    def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP for us
+                loop.add_signal_handler(number, self.stop)
 
 
-async def _within(timeout_s: float, event: asyncio.Event) -> bool:
-    """Whether it happens within that time."""
-    try:
-        return await asyncio.wait_for(event.wait(), timeout_s)
-    except TimeoutError:
-        return False
-
-
-def _signal(process: Process, number: signal.Signals) -> None:
-    try:
-        process.send_signal(number)
-    except ProcessLookupError:
-        return
+async def _all_ready(processes: Sequence[SupervisedProcess]) -> bool:
+    for one in processes:
+        await one.ready.wait()
+    return True

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from common.config import Config
 from common.config.archiving import TargetDefinition
-from common.config.presets import PRESETS
+from common.config.targets import PRESETS
 
 _NAME = re.compile(r"\{(\w+)\}")
 # plotman deletes the source after it has checked the copy. An rsync that deletes it has not flushed the

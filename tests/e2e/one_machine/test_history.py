@@ -166,5 +166,5 @@ def _tasks_answer_in_pages(farm: Farm) -> None:
     rest = ask(farm, "plots", after=page["next"])
     assert len(page["rows"]) == 3 and rest["next"] is None
     assert page["rows"] + rest["rows"] == ask(farm, "plots")["rows"]
-    with pytest.raises(OrderRefused, match="no place in the history"):
+    with pytest.raises(OrderRefused, match="is not a place in the history"):
         ask(farm, "plots", after="x")

@@ -175,7 +175,7 @@ def test_the_scheduler_strikes_off_a_silent_host_and_nobody_else_does(secured: S
         Board.connect(secured.url("p10")).put_snapshot(Role.PLOTTER, snapshot)
         admin.delete(Keys.alive(Role.PLOTTER, "p10"))
         for user in ("p1", "h1", "both", "eye"):
-            with pytest.raises(BrokerError, match="does not allow"):
+            with pytest.raises(BrokerError, match="does not permit"):
                 Board.connect(secured.url(user)).forget_host("p10")
         boss = Board.connect(secured.url("boss"))
         assert boss.hosts()[Role.PLOTTER] == ["p10"]

@@ -12,7 +12,7 @@ from common.errors import TicketRefused
 from common.model.pending import MoveStep, PendingMove
 from common.names import Keys, Role
 from common.store import Board
-from common.store.raw_redis import RawConnection, RedisAddress
+from common.store.quick_reader import RawConnection, RedisAddress
 
 PLOT_ID = "ab" * 32
 MOVE = PendingMove(

@@ -17,8 +17,7 @@ from common.model.snapshot import HarvesterSnapshot, Wait, Waits
 from common.names import Role
 from common.store import Board
 from common.store.board_reader import BoardReader
-from common.store.quick_reader import QuickReader
-from common.store.raw_redis import RedisAddress
+from common.store.quick_reader import QuickReader, RedisAddress
 from tests.integration.common.conftest import Server
 
 NOW = datetime.now(UTC)
@@ -74,7 +73,7 @@ def test_a_glance_sees_the_same_board_whether_it_is_empty_or_full(board: Board, 
     assert all_of(glance) == all_of(board)
     assert glance.waits() is not None
     assert glance.leader() == "b"
-    assert glance._slow is None  # redis-py was not needed
+    assert glance._full is None  # redis-py was not needed
 
 
 def test_it_shows_another_database_to_a_user_with_a_password(server: Server) -> None:
@@ -85,7 +84,7 @@ def test_it_shows_another_database_to_a_user_with_a_password(server: Server) -> 
     fill(Board.connect(server.url.removesuffix("/0") + "/2"))
     glance = QuickReader(far)
     assert list(glance.last_words(Role.HARVESTER)) == ["h1", "hö2"]
-    assert glance._slow is None
+    assert glance._full is None
 
 
 @pytest.mark.parametrize("account", ["nobody:wrong@", ":wrong@"])
@@ -136,4 +135,4 @@ def test_a_server_that_is_slow_is_waited_for_with_redis_pys_patience(board: Boar
     redis.Redis.from_url(server.url).client_pause(1500)
     glance = QuickReader(server.url)
     assert glance.hosts() == board.hosts()
-    assert glance._slow is not None
+    assert glance._full is not None

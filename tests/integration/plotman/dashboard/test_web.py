@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.support.installed import from_wheel
+from tests.support.installed import python
 from tests.support.one_drive import one_drive
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
@@ -32,9 +32,24 @@ def port() -> int:
 
 
 @pytest.fixture
-def server(environment: dict[str, str], port: int) -> Iterator[subprocess.Popen[bytes]]:
-    argv = from_wheel("plotman", "interactive", "--web", str(port))
-    process = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def checkout(tmp_path: Path) -> Path:
+    """A folder with another plotman in it, which cannot run."""
+    package = tmp_path / "checkout/plotman"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise SystemExit('not the installed one')")
+    return package.parent
+
+
+@pytest.fixture
+def server(environment: dict[str, str], port: int, checkout: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The installed plotman, started in the checkout of another."""
+    process = subprocess.Popen(
+        [python(), "-P", "-m", "plotman", "interactive", "--web", str(port)],
+        env=environment,
+        cwd=checkout,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
     assert process.stderr is not None
     assert b"http://" in process.stderr.readline()  # it is about to listen
     yield process
@@ -77,6 +92,13 @@ def browser(server: subprocess.Popen[bytes], port: int) -> Iterator[subprocess.P
     process.kill()
     process.wait()
     process.stdout.close()
+
+
+def test_a_session_runs_the_installed_plotman_wherever_the_server_was_started(
+    server: subprocess.Popen[bytes], browser: subprocess.Popen[bytes]
+) -> None:
+    assert browser.poll() is None
+    assert len(sessions(server)) == 1
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["closed", "asleep"])

@@ -20,16 +20,16 @@ from tests.support.installed import python
 DRIVER = """
 import asyncio, sys
 from pathlib import Path
-from plotman.up import broker
-from plotman.up.children import Child, Stage
-from plotman.up.claim import Claim
-from plotman.up.keeper import Pauses
-from plotman.up.runner import Runner
-from plotman.up.start import stop_what_was_left
+from plotman.supervisor import broker
+from plotman.supervisor.instance_lock import InstanceLock
+from plotman.supervisor.processes import Child, Stage
+from plotman.supervisor.up import stop_what_was_left
+from plotman.supervisor.supervisor import Supervisor
+from plotman.supervisor.supervised_process import Pauses
 
 state, program, stop_s = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 say = lambda text: print(text, flush=True)
-claim = Claim(state)
+claim = InstanceLock(state)
 stop_what_was_left(claim, say, timeout_s=1)
 url = broker.settle(state, say).url
 children = [
@@ -37,7 +37,7 @@ children = [
     Child("worker", (sys.executable, "-c", program), Stage.WORKERS, {"URL": url}),
     Child("beat", (sys.executable, "-c", program), Stage.DECISIONS),
 ]
-asyncio.run(Runner(children, state, say, pauses=Pauses(first_s=0.1), stop_s=stop_s).run(claim))
+asyncio.run(Supervisor(children, state, say, pauses=Pauses(first_s=0.1), stop_s=stop_s).run(claim))
 say("Stopped.")
 """
 SLEEPS = "import time; print('up', flush=True); time.sleep(1000)"
@@ -146,6 +146,18 @@ def test_processes_start_in_order_and_stop_in_the_reverse_order(start: Callable[
     assert all(gone(pid) for pid in running.pids())
 
 
+def test_a_plotman_in_the_folder_of_the_processes_is_not_run(
+    start: Callable[[str], Running], tmp_path: Path
+) -> None:
+    stranger = tmp_path / "state/plotman"
+    stranger.mkdir(parents=True)
+    (stranger / "__init__.py").write_text("raise SystemExit('not the installed one')")
+    running = start(SLEEPS)
+    running.says("beat started")
+    eventually(lambda: "up" in read(running.state / "logs/beat.log"), "beat runs")
+    assert "ended" not in running.said
+
+
 def test_a_process_that_is_killed_comes_back(start: Callable[[str], Running]) -> None:
     running = start(SLEEPS)
     running.says("beat started")
@@ -230,7 +242,7 @@ def test_the_next_runner_stops_what_a_killed_one_left(start: Callable[[str], Run
 
     running = start(SLEEPS)
     running.says("beat started")
-    assert "An earlier `plotman up` was killed; stopping what it left" in running.said
+    assert "An earlier `plotman up` was killed; stopping its processes" in running.said
     assert f"worker (pid {left[1]}), beat (pid {left[2]})" in running.said
     assert all(gone(pid) for pid in left)
 

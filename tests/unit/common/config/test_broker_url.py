@@ -42,7 +42,7 @@ def test_where_no_broker_ever_ran_the_error_says_how_to_start_one(tmp_path: Path
 @pytest.mark.parametrize("text", ["", "{}", '{"port": 0, "password": "x"}', '{"port": 1, "password": ""}'])
 def test_a_damaged_address_file_is_named(tmp_path: Path, text: str) -> None:
     keep(tmp_path, text)
-    with pytest.raises(BrokerError, match=r"broker\.json does not hold a broker's address"):
+    with pytest.raises(BrokerError, match=r"broker\.json does not contain a broker's address"):
         embedded_broker(tmp_path)
 
 

@@ -70,14 +70,14 @@ def test_folders_that_do_not_exist(farm: Path) -> None:
     (farm / "dst").write_text("a file")
     assert lacks(farm, text(farm)) == [
         "5: directories.tmp.0: /tmp does not exist. Mount its drive, or make the folder.",
-        "6: directories.dst.0: /dst is no folder. Write a folder here.",
+        "6: directories.dst.0: /dst is not a folder. Write a folder here.",
     ]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_folders_that_may_not_be_written_to(farm: Path) -> None:
     (farm / "tmp").chmod(0o555)
-    assert lacks(farm, text(farm))[0].startswith("5: directories.tmp.0: /tmp may not be written to.")
+    assert lacks(farm, text(farm))[0].startswith("5: directories.tmp.0: /tmp is not writable.")
 
 
 def test_drives_that_are_not_mounted(farm: Path) -> None:
@@ -91,7 +91,7 @@ def test_drives_that_are_not_mounted(farm: Path) -> None:
 
 def test_a_pattern_that_no_drive_fits(farm: Path) -> None:
     assert lacks(farm, text(farm).replace("drives/*", "drvies/*")) == [
-        "12: harvester.drives: no folder fits. Correct the pattern, or mount the drives."
+        "12: harvester.drives: no folder matches. Correct the pattern, or mount the drives."
     ]
 
 
@@ -107,7 +107,7 @@ def test_programs_that_are_missing_or_too_old(farm: Path) -> None:
     assert told == [
         "8: plotting.chia.executable: there is no program chai on the PATH. "
         "Install it, or write its full path here.",
-        "9: archiving: /bin/rsync is version 3.1.3, and it checks what it sends by slow sums. "
+        "9: archiving: /bin/rsync is version 3.1.3, and its checksums are slower than a fast network. "
         "Install 3.2 or newer.",
     ]
 
@@ -119,12 +119,12 @@ def test_a_log_folder_that_is_a_file(farm: Path) -> None:
 
 def test_a_password_that_others_may_read(farm: Path) -> None:
     with_password = text(farm).replace("farm: {", "farm: {broker: 'redis://:geheim@b', ")
-    told = "2: warning: farm.broker: holds a password, and others on this machine may read the file."
+    told = "2: warning: farm.broker: contains a password, and other users of this machine may read the file."
 
     def about_the_file(text: str, mode: int) -> list[str]:
-        return [line for line in lacks(farm, text, mode) if "holds a password" in line]
+        return [line for line in lacks(farm, text, mode) if "contains a password" in line]
 
-    assert about_the_file(with_password, 0o644) == [f"{told} Close it: chmod 600 /plotman.yaml"]
+    assert about_the_file(with_password, 0o644) == [f"{told} Run: chmod 600 /plotman.yaml"]
     assert about_the_file(with_password, 0o600) == []
     assert about_the_file(with_password.replace(":geheim@", ""), 0o644) == []
 
@@ -144,8 +144,8 @@ archiving:
     told = lacks(farm, text(farm).replace("archiving:\n  target: harvester\n", target))
     key = "archiving.target_definitions.mine"
     assert told == [
-        f"13: {key}.disk_space_script: does not begin with #!. Begin it with #!/bin/sh, say.",
-        f"14: {key}.transfer_path: /move is not there, or may not be run. Look: ls -l /move",
+        f"13: {key}.disk_space_script: does not begin with #!. Write #!/bin/sh on its first line.",
+        f"14: {key}.transfer_path: /move does not exist or is not executable. Check: ls -l /move",
     ]
 
 
@@ -166,7 +166,7 @@ def test_a_receiver_with_tls_needs_a_library(farm: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("common.config.environment.find_spec", lambda name: None)
     assert [line.partition(": ")[2] for line in lacks(farm, with_tls)] == [
         "harvester.receiver_tls: needs the library cryptography, which is not installed: "
-        "no plot could come in. "
+        "no plot could arrive. "
         f"Install it: {sys.prefix}/bin/pip install 'plotman[tls]'"
     ]
     assert lacks(farm, text(farm)) == []
@@ -176,9 +176,9 @@ def test_proofs_need_a_library(farm: Path, monkeypatch: pytest.MonkeyPatch) -> N
     without_chiapos(monkeypatch)
     asked_for = text(farm).replace("  plain_folders: true\n", "  plain_folders: true\n  proofs: 20\n")
     told = (
-        "warning: harvester.proofs: needs chiapos, which is not installed: only header and size of plots "
-        f"are checked. Install it: {sys.prefix}/bin/pip install 'plotman[proofs]'. Or write proofs: 0, to "
-        "check header and size only."
+        "warning: harvester.proofs: needs chiapos, which is not installed: plotman checks only header "
+        f"and size of plots. Install it: {sys.prefix}/bin/pip install 'plotman[proofs]'. Or write proofs: 0, "
+        "to check header and size only."
     )
     assert lacks(farm, asked_for) == [f"14: {told}"]
     assert lacks(farm, text(farm)) == [f"11: {told}"], "they are asked for where nothing is said"
@@ -214,7 +214,7 @@ def test_folders_on_drives_are_named_without_a_look_at_any_drive(
 def test_folders_on_drives_count_where_they_are_there(farm: Path) -> None:
     below = text(farm).replace("drives/*", "drives/*/plots")
     assert lacks(farm, below) == [
-        "12: harvester.drives: no folder fits. Correct the pattern, or mount the drives."
+        "12: harvester.drives: no folder matches. Correct the pattern, or mount the drives."
     ]
     (farm / "drives" / "a" / "plots").mkdir()
     assert lacks(farm, below) == []

@@ -88,8 +88,8 @@ def test_what_has_no_equivalent_is_a_warning_that_says_what_became_of_it(file: P
         (Level.WARNING, "plotting.madmax.gpu_streams"),
     ]
     assert str(problems[1]) == (
-        f"{file}:8: warning: plotting.madmax.n: has no effect: each plot is a process of its own, "
-        "started as soon as the rules allow. Remove it."
+        f"{file}:8: warning: plotting.madmax.n: has no effect: plotman starts each plot as a "
+        "process of its own. Remove it."
     )
     assert load(file).plotting
 
@@ -109,8 +109,8 @@ def test_who_asks_bladebit_for_checks_by_an_older_key_is_told_the_keys_for_it(fi
     file.write_text(plotting("check_plot: true", "bladebit"))
     assert [str(problem) for problem in find_problems(file)][1:] == [
         f"{file}:8: warning: plotting.bladebit.check_plot: has no effect. Write check_plots, the number of "
-        "proofs that bladebit tries on each plot in mode cudaplot; harvester.proofs asks for proofs of each "
-        "plot as it arrives, whoever made it."
+        "proofs that bladebit tries on each plot in mode cudaplot; harvester.proofs checks each plot "
+        "when it arrives, whatever made it."
     ]
     file.write_text(plotting("check_plot: false", "bladebit"))
     assert len(find_problems(file)) == 1

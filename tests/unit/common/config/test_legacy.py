@@ -109,7 +109,7 @@ def test_a_file_of_0_3_is_written_anew_with_all_its_values(file: Path) -> None:
     assert config.directories and config.scheduling and config.plotting and config.archiving
     assert config.plots_log_dir == Path("/home/chia/logs")
     assert config.directories.tmp == ("/mnt/tmp/00", "/mnt/tmp/01")
-    assert config.tmp_limits("/mnt/tmp/00").max_jobs == 5
+    assert config.scheduling.limits("/mnt/tmp/00").max_jobs == 5
     chia = config.plotting.chia
     assert (chia.k, chia.e, chia.n_threads, chia.n_buckets, chia.job_buffer) == (33, True, 4, 64, 4608)
     assert (config.plotting.type, config.plotting.farmer_pk) == ("chia", "f")
@@ -132,10 +132,10 @@ def test_a_file_of_0_4_is_written_anew_with_all_its_values(file: Path) -> None:
     done = migrate(file)
     assert done and done.left == ()
     config = load(done.written)
-    assert config.archiving and config.plotting
+    assert config.archiving and config.plotting and config.scheduling
     assert (config.archiving.target, config.archiving.env) == ("local_rsync", {"site_root": "/farm/sites"})
     assert config.plotting.chia.x and config.plotting.pool_contract_address == "xch1"
-    assert config.tmp_limits("/mnt/tmp/00").max_jobs == 5
+    assert config.scheduling.limits("/mnt/tmp/00").max_jobs == 5
 
 
 def test_what_is_wrong_beside_the_version_is_told_of_the_new_file(file: Path) -> None:

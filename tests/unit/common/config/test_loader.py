@@ -108,14 +108,14 @@ def test_a_good_file_has_no_problems(file: Path) -> None:
         ("  tmp: [/mnt/tmp/00, /mnt/tmp/01]\n", "",
          '2: directories.tmp: is missing. Add it, for example: tmp: ["/mnt/tmp/00", "/mnt/tmp/01"].'),
         ("type: chia", "type: chia\n  type: chia",
-         "14: plotting.type: is given twice, first in line 13. Keep one of the two."),
+         "14: plotting.type: is given twice, first on line 13. Keep one of the two."),
         ("  polling_time_s", "\tpolling_time_s",
          "8: a tab; YAML is indented with spaces. Replace it by spaces."),
         ("  polling_time_s: 20", "  polling_time_s 20",
-         "8: not YAML: could not find expected ':'. Put a colon, and a space after it, behind the key."),
+         "8: not YAML: could not find expected ':'. Put a colon and a space after the key."),
         ("  polling_time_s: 20", "   polling_time_s: 20",
          "8: not YAML: mapping values are not allowed here. "
-         "Look for a colon too many, or a line indented too far."),
+         "Look for an extra colon, or a line indented too far."),
         ("type: chia", "type: chia\nfarm: {broker: 'http://x'}",
          "14: farm.broker: is not the address of a Redis server. "
          "Write, for example: redis://:password@plotter1:6379/0."),
@@ -136,7 +136,7 @@ def test_a_mistake_is_one_line_with_its_cure(file: Path, old: str, new: str, tol
         (b"# nothing but a comment\n", "1: is empty."),
         (b"just words\n", "1: has no sections."),
         (b"- a\n- list\n", "1: has no sections."),
-        (b"version: [2]\n# caf\xe9\n", "2: holds bytes that are not UTF-8. Save it as UTF-8."),
+        (b"version: [2]\n# caf\xe9\n", "2: contains bytes that are not UTF-8. Save it as UTF-8."),
         (b"a: 'open\n", "1: not YAML: found unexpected end of stream. Close the quote."),
         (b"a: 1\n---\nb: 2\n", "2: not YAML: but found another document."),
         (b"a: \x00\n", "1: not YAML: special characters are not allowed."),
@@ -163,7 +163,7 @@ def test_a_file_that_is_not_there_is_told_with_what_to_do(file: Path) -> None:
 
 def test_a_folder_in_the_files_place_is_told(tmp_path: Path) -> None:
     assert [str(problem) for problem in find_problems(tmp_path)] == [
-        f"{tmp_path}: cannot be read (Is a directory). Name the file in it."
+        f"{tmp_path}: cannot be read (Is a directory). Name a file in it."
     ]
 
 

@@ -148,9 +148,10 @@ def test_defaults_are_those_of_0_5_3() -> None:
 def test_a_folder_has_one_spelling_and_overrides_find_it_in_any(written: Path) -> None:
     config = load(written)
     assert config.directories and config.directories.tmp == ("/mnt/tmp/00", "/mnt/tmp/01")
-    assert config.tmp_limits("/mnt/tmp/00") == (5, Phase(1, 5), 4)
-    assert config.tmp_limits("/mnt/tmp/01/") == (1, Phase(2, 1), 2)
-    assert config.tmp_limits("/mnt/tmp/other") == (3, Phase(2, 1), 2)
+    assert config.scheduling
+    assert config.scheduling.limits("/mnt/tmp/00") == (5, Phase(1, 5), 4)
+    assert config.scheduling.limits("/mnt/tmp/01") == (1, Phase(2, 1), 2)
+    assert config.scheduling.limits("/mnt/tmp/other") == (3, Phase(2, 1), 2)
 
 
 @pytest.mark.parametrize(
@@ -224,8 +225,3 @@ def test_keys_that_disagree_are_refused_by_the_model_too() -> None:
     data["plotting"] = {"pool_pk": "a", "pool_contract_address": "b"}
     with pytest.raises(ValidationError, match="excludes pool_contract_address"):
         Config.model_validate(data)
-
-
-def test_limits_of_a_machine_that_does_not_plot_are_a_mistake_of_the_caller() -> None:
-    with pytest.raises(ValueError, match="no section scheduling"):
-        Config.model_validate(HARVESTER).tmp_limits("/t")

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from common.config.path_filter import fitting, flaw
 from common.config.rules import broken
+from common.config.targets import filter_flaw, fitting_drives
 
 PATHS = ["/farm/01", "/farm/02", "/farm/my drive", "/net/chia1"]
 
@@ -31,8 +31,8 @@ PATHS = ["/farm/01", "/farm/02", "/farm/my drive", "/net/chia1"]
     ],
 )
 def test_paths_fit_as_with_grep(pattern: str, paths: list[str]) -> None:
-    assert flaw(pattern) is None
-    assert fitting(pattern, PATHS) == paths
+    assert filter_flaw(pattern) is None
+    assert fitting_drives(pattern, PATHS) == paths
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
     grep = subprocess.run(
         ["grep", "-e", pattern],
@@ -53,18 +53,18 @@ def test_paths_fit_as_with_grep(pattern: str, paths: list[str]) -> None:
         (r"a\{2", "is not a regular expression of grep"),
         ("farm\\", "is not a regular expression of grep"),
         ("x[:digit:]", "a class is written [[:space:]]"),
-        (r"\(a*\)*\1", "refers back"),
+        (r"\(a*\)*\1", "has a back reference"),
         (r"\(\(a\{1,255\}\)\{1,255\}\)\{1,255\}", "repeats more than 1000 times"),
         (r"a\{32000\}", "repeats more than 1000 times"),
         ("a" * 501, "has 501 characters"),
-        ("a\nb", "holds a line break"),
+        ("a\nb", "contains a line break"),
     ],
 )
 def test_an_expression_that_grep_refuses_or_that_may_take_for_ever_is_an_error(
     pattern: str, what: str
 ) -> None:
     began_s = time.monotonic()
-    assert what in (flaw(pattern) or "")
+    assert what in (filter_flaw(pattern) or "")
     assert time.monotonic() - began_s < 1
     env = {"site_root": "/farm", "site_path_filter": pattern}
     (rule,) = broken({"farm": {}, "harvester": {}, "archiving": {"target": "local_rsync", "env": env}})[-1:]

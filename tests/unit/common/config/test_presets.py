@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from common.config.presets import PRESETS
+from common.config.targets import PRESETS
 
 DF = """\
 Filesystem     1024-blocks      Used Available Capacity Mounted on
@@ -93,7 +93,7 @@ def test_the_forks_filter_is_a_regular_expression_of_the_drives_path(
     if drives is None:
         with pytest.raises(subprocess.CalledProcessError) as failed:
             run(target, "disk_space", site_root="/farm/sites", site_path_filter=pattern, **more)
-        assert "site_path_filter fits no drive below /farm/sites" in failed.value.stderr
+        assert "site_path_filter matches no drive below /farm/sites" in failed.value.stderr
     else:
         told = run(target, "disk_space", site_root="/farm/sites", site_path_filter=pattern, **more)
         assert told.splitlines() == drives

@@ -39,9 +39,9 @@ def program(executable: str, least: tuple[int, ...] | None = (3, 2)) -> Program:
         ("echo 3.11.0b2", None),
         ("echo 3.1.9", "is version 3.1.9, and it is too slow"),
         ("echo 'rsync  version 2.6.9  protocol version 29'", "is version 2.6.9, and it is too slow"),
-        ("echo unknown", "does not tell a version"),
-        ("echo No such option 1>&2; exit 2", "fails when asked for its version (exit status 2)"),
-        ("sleep 60", "did not tell its version within 0.5 s"),
+        ("echo unknown", "prints no version"),
+        ("echo No such option 1>&2; exit 2", "fails to print its version (exit status 2)"),
+        ("sleep 60", "did not print its version within 0.5 s"),
     ],
 )
 def test_a_program_is_asked_for_its_version(answer: Any, line: str, what: str | None) -> None:
@@ -111,7 +111,7 @@ def test_a_madmax_that_gives_no_help_is_not_judged_by_it(answer: Any) -> None:
         ("not-there", "there is no program not-there on the PATH"),
         ("/nowhere/chia", "there is no program /nowhere/chia"),
         ("{tmp}", "{tmp} is a folder"),
-        ("{tmp}/plain", "{tmp}/plain may not be run"),
+        ("{tmp}/plain", "{tmp}/plain is not executable"),
         ("{tmp}/broken", "{tmp}/broken does not run (No such file or directory)"),
         ("{tmp}/foreign", "{tmp}/foreign does not run (Exec format error)"),
     ],

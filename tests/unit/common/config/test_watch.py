@@ -41,7 +41,7 @@ class Site:
 
     def settle(self) -> None:
         for _ in range(3):
-            self.watch.look()
+            self.watch.check()
 
     @property
     def kinds(self) -> list[str]:
@@ -64,9 +64,9 @@ def test_a_file_that_stays_the_same_does_nothing(site: Site) -> None:
 
 def test_a_file_is_read_when_it_has_been_left_alone_for_a_look(site: Site) -> None:
     site.write(GOOD.replace("margin_bytes: 5", "margin_bytes: 6"))
-    site.watch.look()
+    site.watch.check()
     assert not site.applied, "somebody may still be writing it"
-    site.watch.look()
+    site.watch.check()
     assert [one.harvester.margin_bytes for one in site.applied if one.harvester] == [6]
     assert site.kinds == ["config-changed"]
     assert site.events[0].text == "h1: plotman.yaml took effect: harvester.margin_bytes"

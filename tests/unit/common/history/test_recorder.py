@@ -93,7 +93,7 @@ def test_a_file_that_becomes_damaged_is_begun_anew_and_nothing_told_since_is_los
     path.write_bytes(b"no database" * 1000)
     keeper.put(plot(2))
     eventually(lambda: keys(path) == {"2"}, "the next has what came since")
-    assert caplog.text.count("begun anew") == 2
+    assert caplog.text.count("a new one was created") == 2
 
 
 def test_a_row_that_cannot_be_kept_keeps_no_other_out(recorder: Make, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_on_a_full_disk_it_goes_on_counting_and_writes_when_there_is_room_again(
     go_on()
     worker.stdout.readline()
     complaint = worker.stderr.readline()
-    assert "cannot be kept" in complaint and "plots are made and moved all the same" in complaint
+    assert "cannot be written now" in complaint and "plots are made and moved as usual" in complaint
     go_on()
     assert worker.stdout.readline() == "40\n"
     eventually(lambda: len(keys(path)) == 40, "all are written")

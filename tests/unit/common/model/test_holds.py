@@ -27,7 +27,7 @@ def test_what_left_the_configuration_can_still_be_let_go() -> None:
 
 @pytest.mark.parametrize("place", ["/etc", "farm/1", " "])
 def test_what_is_no_place_of_the_host_is_refused_with_those_that_are(place: str) -> None:
-    with pytest.raises(OrderRefused, match=r"no drive of h1\. It has /farm/1, /farm/2"):
+    with pytest.raises(OrderRefused, match=r"is not a drive of h1\. It has /farm/1, /farm/2"):
         key_of(read_order("h1", {"dir": place}, HoldOrder), "drive", DRIVES, {})
 
 

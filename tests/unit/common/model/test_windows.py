@@ -75,16 +75,16 @@ def test_a_window_opens_at_its_hour_on_both_sides_of_the_change_to_winter_time()
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("22-06", "22 is no time"),
+        ("22-06", "22 is not a time"),
         ("at night", "not of the form"),
         ("25:00-06:00", "25:00"),
         ("22:60-06:00", "22:60"),
         ("24:01-06:00", "24:01"),
         ("24:00-06:00", "write 00:00"),
         ("06:00-06:00", "00:00-24:00"),
-        ("Mon-Fro 06:00-07:00", "Fro is no day"),
-        ("Mon-Wed-Fri 06:00-07:00", "no range"),
-        (", 06:00-07:00", "no day"),
+        ("Mon-Fro 06:00-07:00", "Fro is not a day"),
+        ("Mon-Wed-Fri 06:00-07:00", "not a range"),
+        (", 06:00-07:00", "nothing is not a day"),
     ],
 )
 def test_what_is_no_window_says_what_to_write(text: str, says: str) -> None:

@@ -50,7 +50,7 @@ def test_a_kept_port_that_another_program_holds_is_given_up_loudly(tmp_path: Pat
     assert moved.port != kept.port
     assert moved.password == kept.password
     assert embedded_broker(tmp_path) == moved
-    assert any(f"Port {kept.port} is still held by another program" in line for line in said)
+    assert any(f"Another program still holds port {kept.port}" in line for line in said)
 
 
 def test_a_folder_with_blanks_and_quotes_is_quoted_in_the_configuration(tmp_path: Path) -> None:

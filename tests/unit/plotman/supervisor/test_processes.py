@@ -80,7 +80,7 @@ def test_a_machine_with_nothing_to_run_is_told_so() -> None:
 )
 def test_each_process_is_named_as_a_person_would_name_it(name: str, arguments: str, stage: Stage) -> None:
     child = celery_child(name, config(PLOTTER), Path("/etc/plotman.yaml"))
-    assert child.argv == (sys.executable, "-m", *arguments.split())
+    assert child.argv == (sys.executable, "-P", "-m", *arguments.split())
     assert child.stage is stage
     assert child.env == {"PLOTMAN_CONFIG": "/etc/plotman.yaml"}
 

@@ -1,4 +1,4 @@
-"""`plotman up`, whole: claim the state folder, settle the broker, run everything until told to stop."""
+"""The course of `plotman up`: lock the state folder, set up the broker, run everything until a signal."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from plotman.supervisor.processes import (
     wanted,
     wanted_by_half,
 )
-from plotman.supervisor.runner import Runner
-from plotman.supervisor.supervisor import Say
+from plotman.supervisor.supervised_process import Say
+from plotman.supervisor.supervisor import Supervisor
 
-_OTHER_S = 15.0  # how long the other half may take to bring its broker up
+_OTHER_S = 15.0  # how long the other half may take to start its broker
 
 if TYPE_CHECKING:
     from common.config.model import Config
@@ -41,11 +41,17 @@ def up(
     only: tuple[str, ...] = (),
     half: Half | None = None,
 ) -> None:
-    """Run this machine's processes until SIGINT or SIGTERM; plots go on after that.
+    """Run this machine's processes until SIGINT or SIGTERM. Plots continue after that.
 
-    config_file: where `config` was read from; its processes read it again.
-    only: names of the processes to run; empty for all that plotman.yaml asks for. half: run those of it.
-    Raises PlotmanError when another runner holds the state folder, or there is nothing to run.
+    Args:
+        config: plotman.yaml.
+        config_file: its path; the processes read it again.
+        say: prints a line for the operator.
+        only: names of the processes to run; empty for all.
+        half: run only the processes of this half.
+
+    Raises:
+        PlotmanError: another supervisor holds the state folder, or there is nothing to run.
     """
     names = wanted(config, only) if half is None else wanted_by_half(config, half)
     state_dir = config.state_dir.absolute()
@@ -55,28 +61,31 @@ def up(
         children = [child_of(name, config, config_file.absolute(), say, half) for name in names]
         say(f"plotman on {config.host}: {', '.join(names)}. Logs: {state_dir / 'logs'}. Ctrl-C stops.")
         url = broker_url(config)
-        runner = Runner(children, state_dir, say, companions=[lambda: follow(url, config.host, say)])
-        asyncio.run(runner.run(claim))
+        supervisor = Supervisor(children, state_dir, say, companions=[lambda: follow(url, config.host, say)])
+        asyncio.run(supervisor.run(claim))
         say("Stopped.")
     finally:
         claim.release()
 
 
 def stop_what_was_left(claim: InstanceLock, say: Say, timeout_s: float = STOP_S) -> None:
-    """Stop what a killed runner left behind: two workers of one name would take turns at its tasks.
+    """Stop the processes of a killed supervisor: two workers of one name would share their queue.
 
-    timeout_s: what does not end by then is killed.
+    Args:
+        claim: lock of the state folder.
+        say: prints a line for the operator.
+        timeout_s: a process that has not ended by then is killed.
     """
     left_over = claim.left_over()
     if left_over:
         names = ", ".join(f"{record.name} (pid {record.pid})" for record, _ in left_over)
-        say(f"An earlier `plotman up` was killed; stopping what it left: {names}. Plots go on.")
+        say(f"An earlier `plotman up` was killed; stopping its processes: {names}. Plots continue.")
         stop_left_over(left_over, timeout_s)
 
 
 def child_of(name: str, config: Config, config_file: Path, say: Say, half: Half | None = None) -> Child:
-    """How `name` is started. For the broker this chooses its address first, or takes that of the one that the
-    other half runs."""
+    """How to start `name`. For the broker this first chooses its address, or waits for the broker of the
+    other half."""
     share = _share(name, config.state_dir.absolute(), half)
     if name == BROKER:
         return _broker_child(config.state_dir.absolute(), say, share)
@@ -99,7 +108,7 @@ def _broker_child(state_dir: Path, say: Say, share: ProcessShare | None) -> Chil
     address = None
     deadline = time.monotonic() + _OTHER_S
     while share is not None and not share.take() and time.monotonic() < deadline:
-        # The other half runs one, or is about to: its address is kept as soon as it is chosen.
+        # The other half runs one, or will: it writes the address as soon as it is chosen.
         if (address := embedded_broker(state_dir)) is not None and broker.answers(address.url):
             break
         time.sleep(0.1)

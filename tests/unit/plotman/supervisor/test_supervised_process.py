@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from plotman.supervisor import supervisor as module
+from plotman.supervisor import supervised_process as module
 from plotman.supervisor.logs import ROTATE_BYTES, log_file
 from plotman.supervisor.processes import Child, Stage
-from plotman.supervisor.supervisor import Pauses, Supervisor, how_it_ended
+from plotman.supervisor.supervised_process import Pauses, SupervisedProcess, how_it_ended
 
 WRITES = "import time\nwhile True: print('x' * 2**20, flush=True); time.sleep(0.01)"
 
 
 def kept(state: Path, until: Callable[[list[str]], object], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Keeps a process that writes a lot, until then; what was said meanwhile."""
-    monkeypatch.setattr(module, "_LOG_LOOK_S", 0.05)
+    monkeypatch.setattr(module, "_LOG_CHECK_S", 0.05)
     said: list[str] = []
 
     async def keep() -> None:
         child = Child("x", (sys.executable, "-c", WRITES), Stage.WORKERS)
-        keeper = Supervisor(child, state, said.append, lambda: None, Pauses())
+        keeper = SupervisedProcess(child, state, said.append, lambda: None, Pauses())
         keeping = asyncio.create_task(keeper.keep())
         deadline = time.monotonic() + 30
         try:
@@ -54,7 +54,7 @@ def test_a_log_that_cannot_be_put_aside_is_told_of_once_and_its_process_runs_on(
     log.with_name("x.log.new").mkdir(parents=True)
     much = 3 * ROTATE_BYTES
     said = kept(tmp_path, lambda said: said[1:] and log.stat().st_size > much, monkeypatch)
-    assert [line for line in said if "cannot be put aside" in line] == said[1:]
+    assert [line for line in said if "cannot be rotated" in line] == said[1:]
     assert len(said) == 2
 
 
