@@ -29,7 +29,6 @@ class RowKind(StrEnum):
     HOST = "host"
     WAIT = "wait"
     EVENT = "event"
-    NOTE = "note"
 
 
 class RowSubject(NamedTuple):
