@@ -41,12 +41,12 @@ class PlotSelection:
 
 
 def resolve(
-    farm: FarmState, handles: Sequence[str], host: str | None = None, tmp: str | None = None
+    farm: FarmState, selectors: Sequence[str], host: str | None = None, tmp: str | None = None
 ) -> list[PlotSelection]:
     """Return the plots that the selectors name, each once.
 
     Args:
-        handles: each is the start of a plot id, HOST:PID, the start of a task id (8 digits or more), or
+        selectors: each is the start of a plot id, HOST:PID, the start of a task id (8 digits or more), or
             `all`, which leaves silent hosts out.
         host: only on this plotter. tmp: only in this directory.
 
@@ -60,8 +60,8 @@ def resolve(
         if host in (None, name) and (tmp is None or _same_folder(tmp, job.tmp))
     ]
     found: dict[tuple[str, str], PlotSelection] = {}
-    for handle in handles:
-        for target in _meant(farm, handle, jobs):
+    for selector in selectors:
+        for target in _meant(farm, selector, jobs):
             found[target.host, target.job.task_id] = target
     return list(found.values())
 
@@ -77,9 +77,9 @@ def _must_be_known(farm: FarmState, host: str | None) -> None:
         raise NoSuchPlot(f"No plotter is called {host}.", f"Plotters: {known}.")
 
 
-def _meant(farm: FarmState, handle: str, jobs: list[PlotSelection]) -> list[PlotSelection]:
+def _meant(farm: FarmState, selector: str, jobs: list[PlotSelection]) -> list[PlotSelection]:
     silent = silent_hosts(farm)
-    if handle.lower() == EVERY:
+    if selector.lower() == EVERY:
         reachable = [target for target in jobs if target.host not in silent]
         if not reachable:
             raise NoSuchPlot("No plot is running there.", "`plotman status` shows all running plots.")
@@ -87,13 +87,13 @@ def _meant(farm: FarmState, handle: str, jobs: list[PlotSelection]) -> list[Plot
     fitting = [
         target
         for target in jobs
-        if fits(handle, target.host, target.job.pid, target.job.task_id, target.job.plot_id)
+        if fits(selector, target.host, target.job.pid, target.job.task_id, target.job.plot_id)
     ]
     if not fitting:
-        raise NoSuchPlot(f"No plot {handle} is running.", _nearest(handle, jobs))
+        raise NoSuchPlot(f"No plot {selector} is running.", _nearest(selector, jobs))
     if len(fitting) > 1:
         raise ManyPlots(
-            f"{handle} names {len(fitting)} plots, and nothing was done. Give more of the id of one:\n"
+            f"{selector} names {len(fitting)} plots, and nothing was done. Give more of the id of one:\n"
             + "\n".join(candidates(fitting))
         )
     (target,) = fitting
@@ -105,9 +105,9 @@ def _meant(farm: FarmState, handle: str, jobs: list[PlotSelection]) -> list[Plot
     return fitting
 
 
-def _nearest(handle: str, jobs: list[PlotSelection]) -> str:
+def _nearest(selector: str, jobs: list[PlotSelection]) -> str:
     """Name the plots with the longest common start, or the verb that lists all."""
-    alike = [(_alike(handle.lower(), target.job.plot_id or ""), target) for target in jobs]
+    alike = [(_alike(selector.lower(), target.job.plot_id or ""), target) for target in jobs]
     most = max((length for length, _ in alike), default=0)
     if most == 0:
         return "`plotman status` shows all running plots."

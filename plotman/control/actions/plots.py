@@ -72,11 +72,11 @@ class Log:
     first: dict[str, Any]
 
 
-def open_log(farm: FarmState, handle: str, host: str | None, tmp: str | None, lines: int | None) -> Log:
+def open_log(farm: FarmState, selector: str, host: str | None, tmp: str | None, lines: int | None) -> Log:
     """Open the log of a running plot, or of one that has ended.
 
     Args:
-        handle: start of the plot's id, HOST:PID, or start of its task's id.
+        selector: start of the plot's id, HOST:PID, or start of its task's id.
         host: only on this plotter; tmp: only in this directory.
         lines: number of lines from the end; None: all.
 
@@ -85,31 +85,31 @@ def open_log(farm: FarmState, handle: str, host: str | None, tmp: str | None, li
     """
     extra = {} if lines is None else {"lines": lines}
     try:
-        running = resolve(farm, [handle], host, tmp)
+        running = resolve(farm, [selector], host, tmp)
     except NoSuchPlot as nowhere:
         if host is not None and host not in farm.plotters:
             raise
-        return _ended_log(handle, plotters(host), extra, nowhere)
+        return _ended_log(selector, plotters(host), extra, nowhere)
     if len(running) > 1:
         raise ManyPlots(
-            f"{handle} names {len(running)} plots; logs shows one:\n" + "\n".join(candidates(running))
+            f"{selector} names {len(running)} plots; logs shows one:\n" + "\n".join(candidates(running))
         )
     (target,) = running
     first = ask(names.LOG, target.host, plot=target.job.task_id, timeout_s=_LOG_ANSWER_S, **extra)
     return Log(target.host, target.job.task_id, first)
 
 
-def _ended_log(handle: str, hosts: list[str], extra: dict[str, Any], nowhere: NoSuchPlot) -> Log:
-    answers = ask_many(names.LOG, hosts, plot=handle, timeout_s=_SEARCH_S, **extra)
+def _ended_log(selector: str, hosts: list[str], extra: dict[str, Any], nowhere: NoSuchPlot) -> Log:
+    answers = ask_many(names.LOG, hosts, plot=selector, timeout_s=_SEARCH_S, **extra)
     having = {host: answer for host, answer in answers.items() if not isinstance(answer, PlotmanError)}
     troubles = [answer for answer in answers.values() if isinstance(answer, PlotmanError)]
     if len(having) == 1:
         ((host, first),) = having.items()
-        return Log(host, first["plot_id"] or handle, first)
+        return Log(host, first["plot_id"] or selector, first)
     if having:
         found = ", ".join(f"{first['plot_id']} on {host}" for host, first in having.items())
         raise ManyPlots(
-            f"{handle} names several plots that ended: {found}.", "Give more of the id, or --host."
+            f"{selector} names several plots that ended: {found}.", "Give more of the id, or --host."
         )
     other = next((trouble for trouble in troubles if not isinstance(trouble, NoSuchPlot)), None)
     raise other or NoSuchPlot(nowhere.what.rstrip(".") + ", and no host has a log of it.", nowhere.cure)

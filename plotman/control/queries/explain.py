@@ -139,7 +139,7 @@ def _job(host: str, job: Job) -> WhyAnswer:
         when=None if job.eta_s is None or rule else f"done in about {human_duration(job.eta_s)}",
         names=frozenset(folders),
         plot_id=job.plot_id,
-        handles=(job.pid, job.task_id),
+        job_ids=(job.pid, job.task_id),
     )
 
 

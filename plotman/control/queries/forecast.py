@@ -108,38 +108,38 @@ def paces_table(farm: FarmState) -> PlainTable:
         of_host = {host: pace([snapshot.tally], farm.at) for host, snapshot in snapshots.items()}
         if len(of_host) > 1:
             of_host["all"] = pace((snapshot.tally for snapshot in snapshots.values()), farm.at)
-        rows += [_row(what, host, told) for host, told in of_host.items()]
+        rows += [_row(what, host, result) for host, result in of_host.items()]
     columns = ("what", "host", "plots 24h", "TiB 24h", "plots 7d", "TiB 7d", "plots/day", "TiB/day")
     return PlainTable(columns, tuple(rows), right=frozenset(columns[2:]))
 
 
-def sentence(told: Forecast) -> str:
+def sentence(result: Forecast) -> str:
     """Describe the forecast in a sentence."""
-    drives = f"{counted(told.drives, 'drive')} with {_tib(told.free_bytes)} TiB free"
-    if told.unknown_drives:
-        drives += f" (not known of {told.unknown_drives} more)"
-    if told.days is None:
-        return f"{drives}; when they are full is not known: {told.why}."
-    over = told.archived.over or timedelta(0)
+    drives = f"{counted(result.drives, 'drive')} with {_tib(result.free_bytes)} TiB free"
+    if result.unknown_drives:
+        drives += f" (not known of {result.unknown_drives} more)"
+    if result.days is None:
+        return f"{drives}; when they are full is not known: {result.why}."
+    over = result.archived.over or timedelta(0)
     days = over / _DAY
     base = f"{days:.0f} days" if days >= 2 else counted(round(over / _LEAST), "hour")
-    return f"{drives}: full in {told.days:.1f} days, at the pace of the last {base}."
+    return f"{drives}: full in {result.days:.1f} days, at the pace of the last {base}."
 
 
 def forecast_json(farm: FarmState) -> dict[str, Any]:
     """`plotman history --summary --json`: documented in docs/cli.md."""
-    told = forecast(farm)
+    result = forecast(farm)
     return {
         "version": 1,
         "updated": farm.at.isoformat(),
-        "made": _pace_json(told.made),
-        "archived": _pace_json(told.archived),
+        "made": _pace_json(result.made),
+        "archived": _pace_json(result.archived),
         "drives": {
-            "free_bytes": told.free_bytes,
-            "known": told.drives,
-            "unknown": told.unknown_drives,
-            "days_until_full": told.days,
-            "why_unknown": told.why,
+            "free_bytes": result.free_bytes,
+            "known": result.drives,
+            "unknown": result.unknown_drives,
+            "days_until_full": result.days,
+            "why_unknown": result.why,
         },
         "hosts": {
             role: {host: each.tally.model_dump(mode="json") for host, each in snapshots.items() if each.tally}
@@ -148,29 +148,29 @@ def forecast_json(farm: FarmState) -> dict[str, Any]:
     }
 
 
-def _pace_json(told: Pace) -> dict[str, Any]:
+def _pace_json(result: Pace) -> dict[str, Any]:
     return {
-        "day_count": told.day_count,
-        "day_bytes": told.day_bytes,
-        "week_count": told.week_count,
-        "week_bytes": told.week_bytes,
-        "over_s": told.over.total_seconds() if told.over is not None else None,
-        "count_per_day": told.count_per_day,
-        "bytes_per_day": told.bytes_per_day,
+        "day_count": result.day_count,
+        "day_bytes": result.day_bytes,
+        "week_count": result.week_count,
+        "week_bytes": result.week_bytes,
+        "over_s": result.over.total_seconds() if result.over is not None else None,
+        "count_per_day": result.count_per_day,
+        "bytes_per_day": result.bytes_per_day,
     }
 
 
-def _row(what: str, host: str, told: Pace) -> tuple[str, ...]:
-    per_day = told.count_per_day
+def _row(what: str, host: str, result: Pace) -> tuple[str, ...]:
+    per_day = result.count_per_day
     return (
         what,
         host,
-        str(told.day_count),
-        _tib(told.day_bytes),
-        str(told.week_count),
-        _tib(told.week_bytes),
+        str(result.day_count),
+        _tib(result.day_bytes),
+        str(result.week_count),
+        _tib(result.week_bytes),
         f"{per_day:.1f}" if per_day is not None else "?",
-        _tib(told.bytes_per_day),
+        _tib(result.bytes_per_day),
     )
 
 

@@ -44,7 +44,7 @@ class WhyAnswer:
     whole.
     rule: the one that stops it; None: none. until: when this rule ends if nothing else changes; expected_at:
     an estimate if the rule does not know; when: text for either. names: names that select it. plot_id: its
-    start selects it, too. handles: pid and task id of a job.
+    start selects it, too. job_ids: pid and task id of a job.
     """
 
     host: str
@@ -58,7 +58,7 @@ class WhyAnswer:
     when: str | None = None
     names: frozenset[str] = frozenset()
     plot_id: str | None = None
-    handles: tuple[int, str] | None = None
+    job_ids: tuple[int, str] | None = None
 
     @property
     def remedy(self) -> str:
@@ -140,7 +140,7 @@ def about(answers: Iterable[WhyAnswer], subject: str | None) -> list[WhyAnswer]:
 
 
 def _is_plot(answer: WhyAnswer, subject: str) -> bool:
-    pid, task_id = answer.handles or (-1, "")
+    pid, task_id = answer.job_ids or (-1, "")
     return fits(subject, answer.host, pid, task_id, answer.plot_id)
 
 
