@@ -107,3 +107,9 @@ def test_arguments_that_are_no_order_are_refused_by_name(arguments: dict[str, An
     with pytest.raises(OrderRefused) as refused:
         PlotOrder.read(host="h", **arguments)
     assert next(iter(arguments)) in str(refused.value)
+
+
+def test_unknown_free_space_does_not_prevent_an_operators_start() -> None:
+    asked = PlotOrder(host="h")
+    unknown = tmp_dir("/tmp1", free_gb=None, state=DirState.UNKNOWN)
+    assert directories_for(asked, host(tmp_dirs=(unknown,)), at(0)).tmp == "/tmp1"
