@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,22 @@ def test_local_rsync_copies_to_the_drive_at_the_index_and_leaves_the_source(site
     assert done.verified == "size and header, on its drive"
     assert site.progress[-1].done_bytes == PLOT_BYTES
     assert {(t.harvester, t.drive) for t in site.shown} == {("target local_rsync", str(site.root / "c"))}
+
+
+def test_a_local_copy_and_its_folder_are_flushed_before_the_source_may_be_deleted(
+    site: Site, plot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        flushed.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    site.drives(a=ROOM)
+    site.move(site.mover(**local(site)), plot)
+    assert flushed == [f"{site.root}/a/{plot.name}", f"{site.root}/a"]
 
 
 def test_rsyncd_copies_through_the_daemon_and_asks_it_for_the_size(
