@@ -19,9 +19,7 @@ _PROGRESS = re.compile(
 )
 # "DONE NAME LENGTH SENT DIGEST", only if something was sent; on a resume it may follow progress on the same
 # line.
-_DONE = re.compile(
-    rb"DONE (?P<name>.+) (?P<length>\d{1,19}) (?P<sent>\d{1,19}) (?P<digest>[0-9a-f]{1,128})\s*\Z"
-)
+_DONE = re.compile(rb"DONE .+ \d{1,19} (?P<sent>\d{1,19}) (?P<digest>[0-9a-f]{1,128})\s*\Z")
 _UNIT = {b"": 1, b"k": 1 << 10, b"M": 1 << 20, b"G": 1 << 30, b"T": 1 << 40}  # its "MB" are MiB
 _LONGEST_LINE_BYTES = 64 << 10
 
@@ -48,7 +46,6 @@ class Done:
     sent_bytes: over the network, including the comparison of a resume.
     """
 
-    length_bytes: int
     sent_bytes: int
     digest: str
 
@@ -75,7 +72,7 @@ class Reader:
 def read_line(line: bytes) -> TransferProgress | Done | None:
     """Parse one line; None if it is neither progress nor the end."""
     if done := _DONE.search(line):
-        return Done(int(done["length"]), int(done["sent"]), done["digest"].decode())
+        return Done(int(done["sent"]), done["digest"].decode())
     match = _PROGRESS.match(line)
     if match is None:
         return None

@@ -20,7 +20,8 @@ from common.worker.move_step import StepInterrupted, never
 from common.worker.pool import StopEvent, StopReason
 from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.archiving.transfer.rsync import command
-from plotter_worker.archiving.transfer.rsync_process import _end, end_orphans, run
+from plotter_worker.archiving.transfer.rsync_process import _end, _Pulse, end_orphans, run
+from tests.support.waiting import eventually
 
 needs_rsync = pytest.mark.skipif(
     shutil.which("rsync") is None and not os.environ.get("CI"), reason="rsync is not installed"
@@ -110,6 +111,22 @@ def test_an_rsync_without_io_is_ended(files: tuple[Path, Path], monkeypatch: pyt
 
 
 @needs_rsync
+def test_only_a_process_without_io_for_long_counts_as_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plotter_worker.archiving.transfer.rsync_process._PULSE_S", 0)
+    monkeypatch.setattr("plotter_worker.archiving.transfer.rsync_process._HANGS_S", 1)
+    with subprocess.Popen(["cat", "/dev/zero"], stdout=subprocess.DEVNULL) as busy:
+        pulse, begun_s = _Pulse(busy.pid), time.monotonic()
+        while time.monotonic() < begun_s + 1.5:
+            pulse.check()
+        busy.kill()
+    with subprocess.Popen(["sleep", "60"]) as idle:
+        pulse, begun_s = _Pulse(idle.pid), time.monotonic()
+        with pytest.raises(TransferFailed, match="a drive hangs"):
+            eventually(pulse.check, "it counts as blocked", 10)
+        assert time.monotonic() > begun_s + 1
+        idle.kill()
+
+
 def test_a_full_part_gets_no_digest(files: tuple[Path, Path]) -> None:
     source, part = files
     run(command(str(source), str(part)), lambda _: None, never)
