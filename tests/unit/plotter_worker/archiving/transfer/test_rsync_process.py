@@ -114,17 +114,20 @@ def test_an_rsync_without_io_is_ended(files: tuple[Path, Path], monkeypatch: pyt
 def test_only_a_process_without_io_for_long_counts_as_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("plotter_worker.archiving.transfer.rsync_process._PULSE_S", 0)
     monkeypatch.setattr("plotter_worker.archiving.transfer.rsync_process._HANGS_S", 1)
-    with subprocess.Popen(["cat", "/dev/zero"], stdout=subprocess.DEVNULL) as busy:
+    busy = subprocess.Popen(["cat", "/dev/zero"], stdout=subprocess.DEVNULL)
+    idle = subprocess.Popen(["sleep", "60"])
+    try:
         pulse, begun_s = _Pulse(busy.pid), time.monotonic()
         while time.monotonic() < begun_s + 1.5:
             pulse.check()
-        busy.kill()
-    with subprocess.Popen(["sleep", "60"]) as idle:
         pulse, begun_s = _Pulse(idle.pid), time.monotonic()
         with pytest.raises(TransferFailed, match="a drive hangs"):
             eventually(pulse.check, "it counts as blocked", 10)
         assert time.monotonic() > begun_s + 1
-        idle.kill()
+    finally:
+        for process in (busy, idle):
+            process.kill()
+            process.wait()
 
 
 def test_a_full_part_gets_no_digest(files: tuple[Path, Path]) -> None:
