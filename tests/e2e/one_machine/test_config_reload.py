@@ -51,6 +51,13 @@ def test_changed_limits_and_directories_take_effect_in_the_running_processes(far
     eventually(lambda: not list(farm.folder.glob("dst/1/*.plot")), "and archived", 60)
     assert list(farm.folder.glob("drives/2/*.plot"))
     assert not farm.events("plot-failed")
+
+    # What needs a restart is named, and holds as it was.
+    edit(farm, "harvester", receiver_port=9999)
+    eventually(lambda: one_line(farm, "harvester.receiver_port"), "it is named")
+    edit(farm, "harvester", receiver_port=0)
+    eventually(lambda: not one_line(farm, "harvester.receiver_port"), "and no more when it is as it was")
+
     assert farm.pids() == workers, "all in the same processes"
 
 
@@ -91,18 +98,12 @@ def test_a_bad_file_is_refused_and_the_last_good_one_stays_also_after_a_crash(fa
     eventually(lambda: not farm.plotter().problems, "a good one cures it")
 
 
-def test_a_key_that_needs_a_restart_is_named_and_hours_for_starting_take_effect(farm: Farm) -> None:
+def test_hours_for_starting_take_effect(farm: Farm) -> None:
     farm.configure(
         tmp=1, dst=1, drives=1, scheduling={"global_stagger_m": 0, "global_max_jobs": 0},
         harvester={"drives": [str(farm.folder / "drives" / "1")]},
     )  # fmt: skip
     farm.up()
-
-    # What needs a restart is named, and holds as it was.
-    edit(farm, "harvester", receiver_port=9999)
-    eventually(lambda: one_line(farm, "harvester.receiver_port"), "it is named")
-    edit(farm, "harvester", receiver_port=0)
-    eventually(lambda: not one_line(farm, "harvester.receiver_port"), "and no more when it is as it was")
 
     # Hours for starting: shut now, by the clock on the wall.
     now = datetime.now().astimezone()

@@ -183,7 +183,7 @@ def test_a_part_whose_reservation_lapsed_is_not_made_again(farm: MakeFarm, drive
     part = Path(reservation.part or "")
     part_files.drop(part)
 
-    with pytest.raises(TransferFailed, match="lapsed"):
+    with pytest.raises(TransferFailed, match="reservation expired"):
         send(reservation)
     run(command(str(source), str(part), ("--existing",)), lambda _: None, never)
 
