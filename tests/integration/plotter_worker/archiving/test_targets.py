@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from plotter_worker.archiving.targets import rsync
 from tests.integration.plotter_worker.conftest import Site
 from tests.support.paths import ROOT
 from tests.support.plots import PLOT_BYTES, write_plot
@@ -58,6 +59,14 @@ def test_rsyncd_copies_through_the_daemon_and_asks_it_for_the_size(
     assert (site.root / "a" / plot.name).read_bytes() == plot.read_bytes()
     assert done.verified == "rsync's checksum of what was sent, and the size there"
     assert plot.exists()
+
+
+def test_a_copy_that_the_daemon_lists_with_another_size_keeps_the_source(
+    site: Site, plot: Path, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.drives(a=ROOM)
+    monkeypatch.setattr(rsync, "listed_bytes", lambda *_: 1000)
+    assert f"has 1000 of {PLOT_BYTES} bytes" in site.failure(daemon(), plot)
 
 
 def test_a_daemon_that_lists_nothing_is_trusted_for_its_checksum(
