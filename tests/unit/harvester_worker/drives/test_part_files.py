@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from common.errors import TransferFailed
 from harvester_worker.drives import part_files
 from harvester_worker.drives.part_files import PartRecord
 
@@ -104,3 +106,25 @@ def test_nothing_in_the_folder_is_named_like_a_plot(drive: str) -> None:
     part(drive)
 
     assert list(Path(drive).rglob("*.plot")) == []
+
+
+def test_the_folder_is_refused_on_another_file_system_than_the_drive(
+    tmp_path: Path,
+) -> None:
+    if Path("/dev/shm").stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("both folders are on one file system")
+    with TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        part_files.folder(str(tmp_path)).symlink_to(elsewhere)
+        with pytest.raises(TransferFailed, match="another file system"):
+            part_files.prepare(str(tmp_path))
+
+
+def test_parts_and_refused_copies_are_listed_apart(drive: str) -> None:
+    incoming = part_files.folder(drive)
+    for name in (f"{ID}.part", f"{ID}.json", "a.plot.refused"):
+        (incoming / name).touch()
+
+    names = part_files.listed(str(incoming))
+
+    assert names.parts == (f"{ID}.part",)
+    assert names.refused == ("a.plot.refused",)
