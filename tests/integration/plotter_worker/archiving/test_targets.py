@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from plotter_worker.archiving.targets import rsync
+from plotter_worker.archiving.targets import copies, rsync
 from tests.integration.plotter_worker.conftest import Site
 from tests.support.paths import ROOT
 from tests.support.plots import PLOT_BYTES, write_plot
@@ -150,6 +150,14 @@ def test_the_source_is_kept_if_the_drive_disappears_during_the_transfer(site: Si
     real = shutil.which("rsync")
     site.program("rsync", f'{real} "$@"; code=$?; echo "#!/bin/sh" > {site.folder}/bin/df; exit $code')
     assert "is no longer a folder of the target" in site.failure(local(site), plot)
+
+
+def test_a_copy_on_another_file_system_than_the_chosen_one_keeps_the_source(
+    site: Site, plot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.drives(a=ROOM)
+    monkeypatch.setattr(copies, "local_device", lambda *_: -1)
+    assert "is on another drive than the chosen one" in site.failure(local(site), plot)
 
 
 def test_a_folder_that_is_both_dst_and_target_keeps_its_plot(site: Site) -> None:
