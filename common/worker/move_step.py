@@ -129,8 +129,7 @@ class MoveHeartbeat:
         next step, or delete it after the last one; if the body raised, record why, how often, and when to try
         again.
 
-        Works without Redis, too: beat then decides again what could not be written.
-        """
+        Works without Redis, too: beat then decides again what could not be written."""
         attempts = self._attempts(step)
         done = threading.Event()
         renewal = threading.Thread(
@@ -158,12 +157,8 @@ class MoveHeartbeat:
             self._put(step, self._record(step, attempts, at=step.next))
 
     def hand_over(self, step: Step, delivery: dict[str, Any], stop: Stop = never) -> None:
-        """Leave the delivery on the board for beat, which sends it on (moves.admission_dispatch); after
-        `working`.
-
-        Waits for Redis: without the delivery, the whole plot would be read again. Gives up once `stop` is
-        set; beat then decides again.
-        """
+        """Leave the delivery on the board for beat (moves.admission_dispatch), after `working`. Waits for
+        Redis, since otherwise the whole plot would be read again; beat decides again if `stop` is set."""
         move = self._record(step, self._attempts(step), at=step.next, delivery=delivery)
         while not self._put(step, move):
             if stop.is_set():
