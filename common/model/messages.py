@@ -6,29 +6,21 @@ a command line, a program or an option: those come from the plotman.yaml of the 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from common.errors import OrderRefused
+from common.model.text import CONTROL, LONGEST_TEXT, one_line
 
 VERSION = 1  # grows when a message changes its meaning; a release also reads the version before
 
-# Characters that control a terminal or end a line, and halves of surrogate pairs, which no encoding takes.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_LONGEST_TEXT = 4096  # PATH_MAX of Linux
 _MOST_PROBLEMS = 10
 
 
-def one_line(text: str, longest: int = _LONGEST_TEXT) -> str:
-    """Clean a text of another machine for a log or a terminal, and cut it to `longest` characters."""
-    return _CONTROL.sub("?", text)[:longest]
-
-
 def _is_one_line(text: str) -> str:
-    if _CONTROL.search(text):
+    if CONTROL.search(text):
         raise ValueError("has control characters")
     return text
 
@@ -39,7 +31,7 @@ def _is_absolute(path: str) -> str:
     return path
 
 
-OneLine = Annotated[str, Field(max_length=_LONGEST_TEXT), AfterValidator(_is_one_line)]
+OneLine = Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_is_one_line)]
 AbsolutePath = Annotated[OneLine, AfterValidator(_is_absolute)]
 # 2**53: larger whole numbers do not survive every JSON reader.
 SizeBytes = Annotated[int, Field(ge=0, le=1 << 53)]

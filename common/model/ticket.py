@@ -11,7 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 
 from common.errors import TicketRefused
 from common.model.address import FIRST_USER_PORT, LAST_PORT, host_or_ip
-from common.model.messages import OneLine, one_line, wrong_fields
+from common.model.messages import OneLine, wrong_fields
+from common.model.text import one_line
 
 _LONGEST_CERTIFICATE = 8192
 _LONGEST_FAILURE = 1000

@@ -21,7 +21,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from common.model.messages import OneLine, one_line
+from common.model.messages import OneLine
+from common.model.text import one_line
 
 log = logging.getLogger(__name__)
 

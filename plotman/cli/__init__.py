@@ -166,7 +166,7 @@ def main() -> None:
     try:
         cli(prog_name="plotman")
     except PlotmanError as error:
-        from common.model.messages import one_line  # late: it takes pydantic
+        from common.model.text import one_line
 
         for line in f"plotman: {error}".split("\n"):  # perhaps the words of another machine
             click.echo(one_line(line), err=True)

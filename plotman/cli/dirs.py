@@ -15,7 +15,7 @@ from plotman.cli.status import CLASSIC
 @JSON
 def dirs(json_: bool, host: str | None, classic: bool) -> None:
     """Show the tmp, dst and archive directories: free space, state, and incoming plots."""
-    from common.model.messages import one_line
+    from common.model.text import one_line
     from plotman.cli.draw import as_json, draw
     from plotman.control.farm import narrowed, quick_board, read_farm
     from plotman.control.queries import reports, tables

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from common.model.messages import one_line
+from common.model.text import one_line
 from plotman.control.queries.tables import PlainTable
 
 _BETWEEN = 2  # spaces from column to column

@@ -42,7 +42,7 @@ def status_text(farm: FarmState, width: int | None, classic: bool = False) -> st
         width: columns of the terminal; None: as wide as needed.
         classic: with the column names and units of plotman 0.5.3.
     """
-    from common.model.messages import one_line
+    from common.model.text import one_line
     from plotman.cli.draw import as_text
     from plotman.control.queries import reports, tables
 

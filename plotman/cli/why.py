@@ -47,7 +47,7 @@ def _host(answer: WhyAnswer) -> str:
 
 
 def _show(answers: Sequence[WhyAnswer]) -> None:
-    from common.model.messages import one_line  # late: another machine's words must not act on this terminal
+    from common.model.text import one_line  # late: another machine's words must not act on this terminal
 
     for host, of_host in groupby(sorted(answers, key=_host), key=_host):
         click.secho(host, bold=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from common.errors import BrokerError
-from common.model.messages import one_line
+from common.model.text import one_line
 from common.store import Board
 from plotman.supervisor.supervised_process import Say
 
