@@ -135,6 +135,15 @@ def test_a_job_of_another_plotter_or_in_another_directory_shares_nothing(
     assert not any(file.exists() for file in scratch)
 
 
+def test_scratch_in_a_directory_where_the_job_does_not_work_stays(
+    machine: Machine, plotter: str, scratch: list[Path]
+) -> None:
+    """It is of a plotter that ended, perhaps one that a farmer looks into; `cleanup` is for that."""
+    job = machine.job(plotter, machine.dst, 1)
+    machine.kill(job, [job])
+    assert all(file.exists() for file in scratch)
+
+
 def test_scratch_in_a_directory_that_is_not_this_hosts_stays(
     machine: Machine, plotter: str, tmp_path: Path
 ) -> None:
