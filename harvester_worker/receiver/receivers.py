@@ -125,34 +125,39 @@ class Receivers:
             TransferFailed: The port cannot be listened on, the path cannot be named, or the worker stops.
         """
         must_be_expressible(part)
-        with self._lock:
-            current = self._of(plot_id)
-            if current and (current.move, current.module.part, current.plotter) == (move, part, plotter):
-                current.used_s = time.monotonic()
-                current.begun_bytes = begun_bytes
-                return current.ticket
-        if current:
+        while True:
+            with self._lock:
+                current = self._of(plot_id)
+                if current is None:
+                    return self._open(plot_id, plotter, drive, part, move, begun_bytes)
+                if (current.move, current.module.part, current.plotter) == (move, part, plotter):
+                    current.used_s = time.monotonic()
+                    current.begun_bytes = begun_bytes
+                    return current.ticket
+            # Without the lock, since it waits for the server; another thread may open a receiver meanwhile.
             self.close(plot_id)
-        with self._lock:
-            if self._tls and self._identity is None:
-                self._identity = make_identity()
-            port = self._listen()
-            name = secrets.token_hex(8)
-            module = RsyncModule(name, part, self._folder / f"{name}.secrets")
-            password = secrets.token_urlsafe(32)
-            _write_secret(module.secrets, f"{name}:{password}\n")
-            ticket = Ticket(
-                plot_id=plot_id,
-                address=self._address,
-                port=port,
-                module=name,
-                password=SecretStr(password),
-                certificate=self._identity.certificate if self._identity else None,
-            )
-            used_s = time.monotonic()
-            self._receivers[name] = _Receiver(
-                plot_id, plotter, drive, move, module, ticket, used_s, begun_bytes
-            )
+
+    def _open(
+        self, plot_id: str, plotter: str, drive: str, part: Path, move: str | None, begun_bytes: int
+    ) -> Ticket:
+        """Open a receiver for a plot that has none. Call with the lock held."""
+        if self._tls and self._identity is None:
+            self._identity = make_identity()
+        port = self._listen()
+        name = secrets.token_hex(8)
+        module = RsyncModule(name, part, self._folder / f"{name}.secrets")
+        password = secrets.token_urlsafe(32)
+        _write_secret(module.secrets, f"{name}:{password}\n")
+        ticket = Ticket(
+            plot_id=plot_id,
+            address=self._address,
+            port=port,
+            module=name,
+            password=SecretStr(password),
+            certificate=self._identity.certificate if self._identity else None,
+        )
+        used_s = time.monotonic()
+        self._receivers[name] = _Receiver(plot_id, plotter, drive, move, module, ticket, used_s, begun_bytes)
         log.info("a receiver is open for %s", plotter, extra={"action": "door-opened", "plot_id": plot_id})
         return ticket
 

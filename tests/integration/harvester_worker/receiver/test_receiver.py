@@ -50,6 +50,27 @@ def test_a_closed_receiver_lets_nobody_in_and_nobody_listens(make_house: Callabl
     assert house.receivers.close(PLOT_ID) is None
 
 
+def test_a_plot_has_one_receiver_also_if_two_moves_ask_at_a_time(
+    make_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = make_house()
+    house.open("one")
+    close, between = house.receivers.close, []
+
+    def close_and_be_overtaken(plot_id: str) -> str | None:
+        closed = close(plot_id)
+        if not between:
+            between.append(house.open("between"))
+        return closed
+
+    monkeypatch.setattr(house.receivers, "close", close_and_be_overtaken)
+    latest = house.open("two")
+
+    with pytest.raises(TransferFailed, match="refused the password"):
+        house.send(between[0])
+    house.send(latest)
+
+
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_a_transfer_that_is_cut_sends_at_most_a_twentieth_again(
     make_house: Callable[..., House], tls: bool
