@@ -257,7 +257,7 @@ def _existing(places: list[Path]) -> Path:
     for place in places:
         if place.exists():
             return place
-    raise TransferFailed(f"{places[0]} is missing: its reservation lapsed.", "The plot will be sent again.")
+    raise TransferFailed(f"{places[0]} no longer exists.", "The source is kept, and its move begins again.")
 
 
 def _flushed(arrival: _Arrival, digest: str | None) -> _Flushed:
