@@ -247,7 +247,7 @@ def test_the_next_runner_stops_what_a_killed_one_left(start: Callable[[str], Run
     assert all(gone(pid) for pid in left)
 
 
-def test_only_one_runner_runs_in_a_state_folder(start: Callable[[str], Running]) -> None:
+def test_only_one_supervisor_runs_in_a_state_folder(start: Callable[[str], Running]) -> None:
     running = start(SLEEPS)
     running.says("beat started")
     second = start(SLEEPS)
@@ -256,7 +256,7 @@ def test_only_one_runner_runs_in_a_state_folder(start: Callable[[str], Running])
     assert not any(gone(pid) for pid in running.pids())
 
 
-def test_the_claim_outlives_nobody(start: Callable[[str], Running]) -> None:
+def test_the_lock_of_a_state_folder_ends_with_its_supervisor(start: Callable[[str], Running]) -> None:
     running = start(SLEEPS)
     running.says("beat started")
     running.process.terminate()

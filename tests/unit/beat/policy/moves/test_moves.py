@@ -119,9 +119,9 @@ def test_a_host_moves_as_many_plots_at_once_as_it_says() -> None:
     assert len(decision.moves) == 2
 
 
-@pytest.mark.parametrize(("routed", "door"), [((), True), (("h2",), True), (("h2", "h1"), False)])
-def test_no_door_is_asked_for_where_the_plotter_names_a_way_of_its_own(
-    routed: tuple[str, ...], door: bool
+@pytest.mark.parametrize(("routed", "asked"), [((), True), (("h2",), True), (("h2", "h1"), False)])
+def test_no_receiver_is_asked_for_if_the_plotter_has_a_route_to_the_harvester(
+    routed: tuple[str, ...], asked: bool
 ) -> None:
     planned, _ = plan_moves(keeper(plot("a")), archiver(routed=routed), (), ONE, T)
-    assert [move.through_receiver for move in planned] == [door]
+    assert [move.through_receiver for move in planned] == [asked]
