@@ -1,8 +1,7 @@
 """plotman's scheduler for Celery beat: it sleeps until an event, decides, sends orders, publishes the waits.
 
 One beat of a farm decides: the one that holds the lease. Others stand by. A round decides from the notice
-board
-alone: a cache between rounds only saves work, and a beat may be killed and replaced at any moment.
+board alone: a cache between rounds only saves work, and a beat may be killed and replaced at any moment.
 Entries of Celery's own `beat_schedule` keep working.
 """
 

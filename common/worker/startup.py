@@ -121,8 +121,7 @@ def check_beat(app: Any, settings: Config) -> StartupWatch:
 
 def checked(setup: Callable[[], Setup]) -> tuple[Finding, ...]:
     """The findings about a process. If one is fatal, logs a line for each and raises SystemExit with
-    ConfigError's
-    code: Celery would print a traceback for any other exception."""
+    ConfigError's code: Celery would print a traceback for any other exception."""
     findings = setup_findings(setup())
     fatal = [finding for finding in findings if finding.severity is FindingLevel.FATAL]
     for finding in fatal:

@@ -37,9 +37,8 @@ _NO_TLS = {
 class ReceiverTimeouts:
     """Seconds after which a connection is cut.
 
-    unacknowledged_s: bytes stay unacknowledged because the network fails silently. rsync's own timeout does
-    not
-        end its server then: it counts what it sends itself as activity.
+    unacknowledged_s: bytes stay unacknowledged because the network fails silently. rsync's own timeout
+        does not end its server then: it counts what it sends itself as activity.
     nameless_s: the client has not named its module.
     stale_s: the client's machine answers, and the client sends nothing.
     drive_s: limit for waiting on the drive, which counts as activity while nothing is read. A flush takes

@@ -49,9 +49,8 @@ class FarmTables(BaseHandler):
 
 
 class TaskEnd(BaseHandler):
-    """JSON for the page of a task: `question` before it is terminated, `over`: whether Flower knows that it
-    ended,
-    `ending`: how its plot ended."""
+    """JSON for the page of a task. question: to ask before Terminate. over: whether Flower knows that the
+    task has ended. ending: how its plot ended."""
 
     @authenticated
     async def get(self, task_id: str) -> None:

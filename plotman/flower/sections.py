@@ -97,8 +97,7 @@ def _cards(farm: FarmState) -> Iterable[Card]:
 
 def _section(title: str, table: PlainTable, empty: str, links: Sequence[str] = ()) -> PageSection:
     """links: ids of tasks, one for each row, for its first cell. Long paths are relative to their common
-    folder,
-    which the title names."""
+    folder, which the title names."""
     folder = table.shared_folder()
     if folder is not None and len(folder) > _LONG_FOLDER:
         title, table = f"{title}, below {folder}", table.below(folder)

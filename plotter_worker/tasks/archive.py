@@ -153,8 +153,7 @@ def _must_be_ours(reservation: Reservation, host: str) -> None:
 @shared_task(name=names.BANDWIDTH, throws=(OrderRefused,))
 def bandwidth(host: str, bytes_s: int | None = None) -> str:
     """Limit all transfers from this host together, running ones included. bytes_s: bytes per second; 0: no
-    limit;
-    None: as its plotman.yaml says."""
+    limit; None: as its plotman.yaml says."""
     if bytes_s is not None and (bytes_s < 0 or 0 < bytes_s < 1024):
         raise OrderRefused(
             f"{bytes_s} bytes per second is no bandwidth.", "Give 1024 or more, or 0 for no limit."

@@ -47,8 +47,7 @@ def unpause(host: str, **order: Any) -> str:
 @shared_task(name=names.DRAIN, throws=(OrderRefused,))
 def drain(host: str, **order: Any) -> str:
     """Start no new plots in or for a directory of `host`, or on `host` at all; finished plots are still
-    moved.
-    Arguments: HoldOrder, of which `dir` names a tmp, tmp2 or dst directory."""
+    moved. Arguments: HoldOrder, of which `dir` names a tmp, tmp2 or dst directory."""
     message = holds.read_order(host, order, HoldOrder)
     plotter = current(host)
     key = _key(plotter, message)
