@@ -15,9 +15,10 @@ EVERY = "all"
 _TASK_ID_DIGITS = 8
 
 
-def fits(handle: str, host: str, pid: int, task_id: str, plot_id: str | None) -> bool:
-    """Whether `handle` may mean this running plot; several plots may fit. plot_id: None while it has none."""
-    text = handle.strip().lower()
+def fits(selector: str, host: str, pid: int, task_id: str, plot_id: str | None) -> bool:
+    """Whether `selector` may mean this running plot; several plots may fit. plot_id: None while it has
+    none."""
+    text = selector.strip().lower()
     if not text:
         return False
     if plot_id is not None and plot_id.startswith(text):
@@ -27,9 +28,9 @@ def fits(handle: str, host: str, pid: int, task_id: str, plot_id: str | None) ->
     return len(text) >= _TASK_ID_DIGITS and task_id.startswith(text)
 
 
-def fits_file(handle: str, path: str) -> bool:
-    """Whether `handle` may mean the finished plot in the file `path`; several plots may fit."""
-    text, file_name = handle.strip(), PurePath(path).name
+def fits_file(selector: str, path: str) -> bool:
+    """Whether `selector` may mean the finished plot in the file `path`; several plots may fit."""
+    text, file_name = selector.strip(), PurePath(path).name
     if not text:
         return False
     name = PlotName.parse(file_name)

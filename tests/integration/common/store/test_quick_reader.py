@@ -66,14 +66,16 @@ def fill(board: Board) -> None:
     board.lease("b").take()
 
 
-def test_a_glance_sees_the_same_board_whether_it_is_empty_or_full(board: Board, server: Server) -> None:
-    glance = QuickReader(server.url)
-    assert all_of(glance) == all_of(board)
+def test_the_quick_reader_sees_the_same_board_whether_it_is_empty_or_full(
+    board: Board, server: Server
+) -> None:
+    quick = QuickReader(server.url)
+    assert all_of(quick) == all_of(board)
     fill(board)
-    assert all_of(glance) == all_of(board)
-    assert glance.waits() is not None
-    assert glance.leader() == "b"
-    assert glance._full is None  # redis-py was not needed
+    assert all_of(quick) == all_of(board)
+    assert quick.waits() is not None
+    assert quick.leader() == "b"
+    assert quick._full is None  # redis-py was not needed
 
 
 def test_it_shows_another_database_to_a_user_with_a_password(server: Server) -> None:
@@ -82,9 +84,9 @@ def test_it_shows_another_database_to_a_user_with_a_password(server: Server) -> 
     place = server.url.rpartition("@")[2].removesuffix("/0")
     far = f"redis://looker:p%20w@{place}/2"
     fill(Board.connect(server.url.removesuffix("/0") + "/2"))
-    glance = QuickReader(far)
-    assert list(glance.last_words(Role.HARVESTER)) == ["h1", "hö2"]
-    assert glance._full is None
+    quick = QuickReader(far)
+    assert list(quick.last_words(Role.HARVESTER)) == ["h1", "hö2"]
+    assert quick._full is None
 
 
 @pytest.mark.parametrize("account", ["nobody:wrong@", ":wrong@"])
@@ -133,6 +135,6 @@ def test_whatever_else_answers_there_ends_in_an_error_with_a_cure(answer: bytes)
 def test_a_server_that_is_slow_is_waited_for_with_redis_pys_patience(board: Board, server: Server) -> None:
     fill(board)
     redis.Redis.from_url(server.url).client_pause(1500)
-    glance = QuickReader(server.url)
-    assert glance.hosts() == board.hosts()
-    assert glance._full is not None
+    quick = QuickReader(server.url)
+    assert quick.hosts() == board.hosts()
+    assert quick._full is not None

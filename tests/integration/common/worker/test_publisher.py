@@ -226,7 +226,7 @@ def test_neither_a_restart_nor_a_reboot_is_told_at_any_moment(board: Board, serv
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_worker_that_is_started_while_the_one_before_it_ends_is_no_namesake(
+def test_a_worker_that_is_started_while_the_one_before_it_ends_is_no_duplicate(
     board: Board, server: Server
 ) -> None:
     one, other = running(server.url, "boot1 8:1"), running(server.url, "boot1 8:1")

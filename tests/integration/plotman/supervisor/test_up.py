@@ -1,4 +1,4 @@
-"""The runner with real processes: an embedded broker, and small programs in the place of workers."""
+"""The supervisor with real processes: an embedded broker, and small programs in the place of workers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from common.config.broker_url import embedded_broker
 from plotman.supervisor.instance_lock import InstanceLock
 from tests.support.installed import python
 
-# A runner whose processes are an embedded broker and programs of the test's own.
+# A supervisor whose processes are an embedded broker and programs of the test's own.
 DRIVER = """
 import asyncio, sys
 from pathlib import Path
@@ -74,7 +74,7 @@ def eventually(condition: Callable[[], object], what: str, timeout_s: float = 20
 
 
 class Running:
-    """A runner under test, and what it said."""
+    """A supervisor under test, and what it said."""
 
     def __init__(self, state: Path, program: str, stop_s: float) -> None:
         state.mkdir(exist_ok=True)
@@ -219,7 +219,7 @@ def test_stopping_leaves_the_plotters_alone(start: Callable[[str], Running]) -> 
     assert not any(gone(int(pid)) for pid in plotters.read_text().split())
 
 
-def test_when_the_runner_is_killed_its_processes_follow_but_the_plotters_do_not(
+def test_when_the_supervisor_is_killed_its_processes_follow_but_the_plotters_do_not(
     start: Callable[[str], Running],
 ) -> None:
     running = start(STARTS_A_PLOTTER)
@@ -231,7 +231,7 @@ def test_when_the_runner_is_killed_its_processes_follow_but_the_plotters_do_not(
     assert not any(gone(int(pid)) for pid in plotters.read_text().split())
 
 
-def test_the_next_runner_stops_what_a_killed_one_left(start: Callable[[str], Running]) -> None:
+def test_the_next_supervisor_stops_what_a_killed_one_left(start: Callable[[str], Running]) -> None:
     killed = start(IGNORES_SIGTERM)
     eventually(lambda: "deaf" in read(killed.state / "logs/beat.log"), "beat is deaf")
     eventually(lambda: "deaf" in read(killed.state / "logs/worker.log"), "worker is deaf")

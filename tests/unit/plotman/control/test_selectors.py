@@ -48,13 +48,13 @@ def farm(stale: frozenset[tuple[Role, str]] = frozenset()) -> FarmState:
         (["ALL"], "p1", "/mnt/tmp/00", [11]),
     ],
 )
-def test_a_handle_names_a_plot_anywhere_in_the_farm(
+def test_a_selector_names_a_plot_anywhere_in_the_farm(
     handles: list[str], host: str | None, tmp: str | None, pids: list[int]
 ) -> None:
     assert sorted(target.job.pid for target in resolve(farm(), handles, host, tmp)) == pids
 
 
-def test_a_short_handle_is_never_taken_for_a_task_id() -> None:
+def test_a_short_selector_is_never_taken_for_a_task_id() -> None:
     with pytest.raises(ManyPlots):
         resolve(farm(), ["6b4e"])  # two plots; the third has a task that begins so
     with pytest.raises(NoSuchPlot):

@@ -26,7 +26,7 @@ def record(process: subprocess.Popen[bytes]) -> ProcessRecord:
     return found
 
 
-def test_a_second_runner_of_a_state_folder_is_told_who_holds_it(tmp_path: Path) -> None:
+def test_a_second_supervisor_of_a_state_folder_learns_who_holds_it(tmp_path: Path) -> None:
     claim = InstanceLock(tmp_path)
     with pytest.raises(PlotmanError, match=f"already runs for {tmp_path} .pid {os.getpid()}"):
         InstanceLock(tmp_path)
@@ -34,7 +34,7 @@ def test_a_second_runner_of_a_state_folder_is_told_who_holds_it(tmp_path: Path) 
     InstanceLock(tmp_path).release()
 
 
-def test_what_a_killed_runner_left_is_found_and_stopped(
+def test_what_a_killed_supervisor_left_is_found_and_stopped(
     tmp_path: Path, sleeper: subprocess.Popen[bytes]
 ) -> None:
     killed = InstanceLock(tmp_path)
