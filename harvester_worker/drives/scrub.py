@@ -13,7 +13,7 @@ from common.model.snapshot import DirState
 from common.system.probe import Hanging, Probe
 from common.worker.move_step import StepInterrupted
 from harvester_worker.drives import digests
-from harvester_worker.drives.digests import StoredDigest
+from harvester_worker.drives.digests import DigestEntry, StoredDigest
 from harvester_worker.drives.readback import compare, deadline_s
 from harvester_worker.drives.registry import LOOK_S, DriveRegistry
 
@@ -38,6 +38,7 @@ class Scrub:
         self._drives = drives
         self._rate_bytes_s = rate_bytes_s
         self._on_damage = on_damage
+        self._reported: set[DigestEntry] = set()  # of damaged plots whose drive cannot remember it
         self._reads = Probe()  # one thread for each drive, so that a drive that hangs stops no other
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scrub", daemon=True)
@@ -64,7 +65,9 @@ class Scrub:
     def once(self, now_s: float) -> bool:
         """Read the plot that is longest overdue. now_s: Unix time. Returns False if none is due. Raises
         StepInterrupted on `stop`."""
-        due = [kept for kept in self._known() if now_s - kept.checked_s > AGAIN_S and not kept.entry.suspect]
+        due = [
+            kept for kept in self._known() if now_s - kept.checked_s > AGAIN_S and not self._is_damaged(kept)
+        ]
         if not due:
             return False
         kept = min(due, key=lambda one: one.checked_s)
@@ -81,6 +84,9 @@ class Scrub:
         answers = self._reads.run_all(usable, _entries, LOOK_S)
         return [kept for answer in answers.values() if not isinstance(answer, Hanging) for kept in answer]
 
+    def _is_damaged(self, kept: StoredDigest) -> bool:
+        return kept.entry.suspect is not None or kept.entry in self._reported
+
     def _read(self, kept: StoredDigest) -> None:
         drive, name = str(kept.plot.parent), kept.plot.name
         try:
@@ -89,8 +95,12 @@ class Scrub:
             return  # it was removed meanwhile
         except (DriveFailed, OSError) as error:
             log.error("%s is damaged: %s", kept.plot, error, extra={"action": "damaged"})
-            digests.write(drive, name, kept.entry.model_copy(update={"suspect": str(error)}))
             self._on_damage(str(kept.plot), str(error))
+            try:
+                digests.write(drive, name, kept.entry.model_copy(update={"suspect": str(error)}))
+            except OSError as unwritten:  # the drive fails, or is full
+                log.warning("%s: the damage is reported again after a restart: %s", kept.plot, unwritten)
+                self._reported.add(kept.entry)
             return
         digests.checked(drive, name)
         log.info("%s was read back and is correct", kept.plot, extra={"action": "scrubbed"})

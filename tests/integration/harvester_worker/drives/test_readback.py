@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from pathlib import Path
 
@@ -94,4 +96,27 @@ def test_the_scrub_finds_what_a_drive_has_changed(site: Site, drive: Path, sourc
     assert scrub.once(later_s) is False  # told once
     Path(admission.landed).unlink()
     assert digests.entries(str(drive)) == []
+    scrub.stop()
+
+
+def test_damage_is_reported_once_although_its_drive_takes_no_more_writes(
+    site: Site, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admission = site.archive(source)
+    site.farm.drives.refresh()
+    with Path(admission.landed).open("r+b") as file:
+        file.seek(100_000)
+        file.write(b"flipped")
+
+    def fails(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(digests, "write", fails)
+    damaged: list[str] = []
+    scrub = Scrub(site.farm.drives, 1e9, lambda plot, _: damaged.append(plot))
+    later_s = time.time() + AGAIN_S + 1
+
+    assert scrub.once(later_s) is True
+    assert damaged == [admission.landed]
+    assert scrub.once(later_s) is False
     scrub.stop()
