@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+_MOST_DIGITS = 18  # Python refuses to read numbers of thousands of digits
+
 
 def next_token(token: str, starts: int) -> str:
     """The token after `starts` more jobs have started: ("a1:7", 2) -> "a1:9"; 0 gives `token` itself."""
@@ -44,4 +46,5 @@ def split(token: str) -> tuple[str, int]:
     decisions for all others.
     """
     incarnation, colon, count = token.rpartition(":")
-    return (incarnation, int(count)) if colon and count.isascii() and count.isdigit() else (token, 0)
+    is_count = colon and count.isascii() and count.isdigit() and len(count) <= _MOST_DIGITS
+    return (incarnation, int(count)) if is_count else (token, 0)
