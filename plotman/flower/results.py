@@ -68,6 +68,8 @@ def _reserved(values: dict[str, Any]) -> str:
 
 def _sent(values: dict[str, Any]) -> str:
     sent_bytes, took_s = values["sent_bytes"], values["took_s"]
+    if landed := values["reservation"].get("landed"):
+        return f"nothing was sent: {landed} is there already"
     rate = f" ({human_bytes(sent_bytes / took_s)}/s)" if took_s else ""
     drive = values["reservation"]["drive"]
     return f"{human_bytes(sent_bytes)} to {drive} in {human_duration(took_s)}{rate}"

@@ -61,7 +61,11 @@ def test_each_step_of_a_move_shows_its_result() -> None:
     results = {
         RESERVE: reserved,
         TRANSFER: {"reservation": reserved, "sent_bytes": 108 * 10**9, "took_s": 600.0},
-        ADMIT: {"reservation": reserved, "verified": "30 of 30 proofs", "landed": "/farm/1/a.plot"},
+        ADMIT: {
+            "reservation": reserved,
+            "verified": "30 challenges, 27 proofs, all valid",
+            "landed": "/farm/1/a.plot",
+        },
         RELEASE: {"reservation": reserved, "landed": "/farm/1/a.plot"},
     }
     assert {
@@ -69,9 +73,12 @@ def test_each_step_of_a_move_shows_its_result() -> None:
     } == {
         RESERVE: "room on /farm/1",
         TRANSFER: "108.0 GB to /farm/1 in 10m 0s (180.0 MB/s)",
-        ADMIT: "30 of 30 proofs; on /farm/1",
+        ADMIT: "30 challenges, 27 proofs, all valid; on /farm/1",
         RELEASE: "source deleted; on /farm/1",
     }
+    compared = {"reservation": reserved | {"landed": "/farm/1/a.plot"}, "sent_bytes": 0, "took_s": 600.0}
+    sentence = (outcome(TRANSFER, repr(compared)) or "").splitlines()[0]
+    assert sentence == "nothing was sent: /farm/1/a.plot is there already"
     assert outcome(TRANSFER, "{'of': 'another version'}") == "of: another version"
 
 
