@@ -10,6 +10,7 @@ import yaml
 
 from common.config import legacy
 from common.config.loader import find_problems, read
+from common.config.paths import user_folder
 from common.config.problems import Problem
 from common.errors import ConfigError, PlotmanError
 
@@ -50,13 +51,17 @@ def migrate(path: Path) -> Migration | None:
 
 
 def write(path: Path, text: str, overwrite: bool = False) -> None:
-    """Write a configuration file that only its owner may read: it may contain the broker's password.
+    """Write a configuration file that only its owner may read: it may contain the broker's password. Creates
+    no folder but plotman's own among the user's configurations: another one is a typing error.
 
     Raises PlotmanError if it exists already (unless `overwrite`) or cannot be written.
     """
     flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if overwrite else os.O_EXCL)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.absolute().parent == user_folder():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        elif not path.parent.is_dir():
+            raise PlotmanError(f"{path.parent} is no folder.", "Create it, or choose another one.")
         with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError as error:

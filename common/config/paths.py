@@ -20,9 +20,14 @@ def default_path() -> Path:
     ~/.config/plotman/plotman.yaml)."""
     if named := os.environ.get("PLOTMAN_CONFIG"):
         return Path(named).expanduser()
+    return user_folder() / "plotman.yaml"
+
+
+def user_folder() -> Path:
+    """plotman's folder among the user's configurations."""
     import platformdirs
 
-    return platformdirs.user_config_path("plotman") / "plotman.yaml"
+    return platformdirs.user_config_path("plotman")
 
 
 def farm_section(path: Path) -> Farm | None:

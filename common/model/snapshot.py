@@ -193,6 +193,7 @@ class PlotterSnapshot(Notice):
     windows: tuple[str, ...] = ()  # hours for starting, in the host's local time; empty: at any time
     utc_offset_s: int = 0  # of the local time: how far it is ahead of UTC now
     starts_left: int | None = None  # how many more plots may start; None: no limit
+    starts_hold: Hold | None = None  # the pause that begins after `starts_left` more plots
     global_max_jobs: int
     global_stagger_s: float
     recipe: Recipe

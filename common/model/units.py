@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+_MOST = 1e30  # far beyond each size and duration of a farm
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
 def human_bytes(size_bytes: float, decimals: int = 1) -> str:
-    """4_100_000 -> "4.1 MB". Whole bytes carry no decimals; negative sizes keep their sign."""
+    """4_100_000 -> "4.1 MB". Whole bytes carry no decimals; negative sizes keep their sign.
+
+    Never raises: "?" for NaN, infinity and absurd numbers.
+    """
+    if not abs(size_bytes) < _MOST:  # NaN compares as False
+        return "?"
     sign, rest = ("-", -size_bytes) if size_bytes < 0 else ("", size_bytes)
     unit = 0
     # Rounded first: 999_950 is 1.0 MB, not 1000.0 kB.
@@ -26,7 +32,9 @@ def human_bytes_apart(one_bytes: int, other_bytes: int) -> tuple[str, str]:
 
 
 def human_duration(duration_s: float) -> str:
-    """5000 -> "1h 23m": the two largest units, whole seconds, never negative."""
+    """5000 -> "1h 23m": the two largest units, whole seconds, never negative; "?" as in human_bytes."""
+    if not abs(duration_s) < _MOST:
+        return "?"
     seconds = max(0, int(duration_s))
     days, seconds = divmod(seconds, 86_400)
     hours, seconds = divmod(seconds, 3600)
@@ -38,7 +46,10 @@ def human_duration(duration_s: float) -> str:
 
 
 def human_seconds(duration_s: float) -> str:
-    """1800.0 -> "1800s", 4.5 -> "4.5s": for durations to compare, as in `stagger 1623s/1800s`."""
+    """1800.0 -> "1800s", 4.5 -> "4.5s": for durations to compare, as in `stagger 1623s/1800s`. "?" as in
+    human_bytes."""
+    if not abs(duration_s) < _MOST:
+        return "?"
     return f"{duration_s:.0f}s" if float(duration_s).is_integer() else f"{duration_s:.1f}s"
 
 

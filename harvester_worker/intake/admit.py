@@ -28,7 +28,7 @@ from harvester_worker.drives.existing_plots import existing_plot, other_file
 from harvester_worker.drives.plot_index import PlotIndex
 from harvester_worker.drives.readback import compare, deadline_s
 from harvester_worker.drives.registry import DriveRegistry
-from harvester_worker.intake.resume import arrived
+from harvester_worker.intake.resume import arrived, give_up
 from harvester_worker.intake.verify import check_header, prove
 
 log = logging.getLogger(__name__)
@@ -197,11 +197,19 @@ class Admitter:
             raise TransferFailed(
                 f"{arrival.file} was full before it was sent.", "Its end is cut off and sent again."
             )
-        if not known(digest):
-            log.warning("the digest %s is of an unknown kind and is not compared", digest)
-            return False
         clean = record is not None and not record.resumed and record.boot == machine.boot_id()
-        return self.read_back or not clean
+        if known(digest):
+            return self.read_back or not clean
+        if not clean:
+            # Sent whole in one run, it needs no reading.
+            self._work.run(arrival.drive, partial(give_up, arrival.drive, arrival.file), FLUSH_S)
+            self._drives.refresh(arrival.drive)
+            raise TransferFailed(
+                f"{arrival.file} came in several runs, and the kind of its digest {digest} is not known.",
+                "The plot is sent again from its beginning.",
+            )
+        log.warning("the digest %s is of an unknown kind and is not compared", digest)
+        return False
 
     def _is_foreign(self, arrival: _Arrival, digest: str | None) -> bool:
         """Whether only the content can prove that the file is the plot: this harvester did not take in this

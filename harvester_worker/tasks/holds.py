@@ -31,7 +31,7 @@ def drain(host: str, **order: Any) -> str:
     message = holds.read_order(host, order, HoldOrder)
     harvester = current(host)
     key = _key(harvester, message)
-    what = "takes no more plots" if key == holds.ALL else f"takes no more plots on {key}"
+    what = "takes no more plots on its drives" if key == holds.ALL else f"takes no more plots on {key}"
     answer = harvester.holds.hold(message, key, what)
     harvester.publish_now()  # so that a `status` after the answer shows it
     return f"{host} {answer}"
@@ -59,7 +59,7 @@ def undrain(host: str, **order: Any) -> dict[str, Any]:
     key = _key(harvester, message)
     keys = drained if message.everything else [one for one in drained if one == key]
     left = [one for one in drained if one not in keys] if key == holds.ALL else []
-    what = "takes plots" if key == holds.ALL else f"takes plots on {key}"
+    what = "takes plots on its drives" if key == holds.ALL else f"takes plots on {key}"
     words, details = holds.lifted(host, keys, left)
     answer = harvester.holds.lift([key, *keys], what, words)
     harvester.publish_now()

@@ -29,8 +29,14 @@ def interactive(web: str | None) -> None:
 
         serve(settings, *listen_at(web))
         return
-    if "TEXTUAL_DRIVER" not in os.environ and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise click.UsageError("This is no terminal. `plotman status` prints; --web shows it in a browser.")
+    # Textual reads keys from stdin and draws on stderr.
+    streams = {"stdin": sys.stdin, "stderr": sys.stderr}
+    redirected = [name for name, stream in streams.items() if not stream.isatty()]
+    if redirected and "TEXTUAL_DRIVER" not in os.environ:
+        raise click.UsageError(
+            f"It needs a terminal on {' and '.join(redirected)}: do not redirect. "
+            "`plotman status` prints; --web shows it in a browser."
+        )
 
     from plotman.control.actions.holds import requester
     from plotman.control.farm import board

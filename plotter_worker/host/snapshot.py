@@ -63,6 +63,7 @@ def plotter_snapshot(
         windows=scheduling.windows,
         utc_offset_s=utc_offset_s,
         starts_left=operator.starts_left,
+        starts_hold=operator.coming_pause(now),
         global_max_jobs=scheduling.global_max_jobs,
         global_stagger_s=scheduling.global_stagger_m * 60,
         recipe=recipe,

@@ -49,6 +49,10 @@ class OperatorState(BaseModel):
         """The operator's hold that keeps plots from starting here."""
         return self.held(holds.PLOTTING, now) or self.held(holds.ALL, now)
 
+    def coming_pause(self, now: datetime) -> Hold | None:
+        """The pause that begins after `starts_left` more plots."""
+        return holds.at_work(self.holds, holds.PLOTTING, now) if self.starts_left else None
+
     def pause_reason(self, now: datetime, utc_offset_s: int = 0) -> str | None:
         """Text for operators; None if plots may start."""
         if (hold := self.held(holds.PLOTTING, now)) is not None:
@@ -56,7 +60,7 @@ class OperatorState(BaseModel):
             why = ": ".join(filter(None, (done, hold.reason))) or "paused"
             return holds.words(hold.model_copy(update={"reason": why}), now, utc_offset_s)
         if (hold := self.held(holds.ALL, now)) is not None:
-            return holds.sentence("it is drained", hold, now, utc_offset_s)
+            return holds.sentence("the host is drained", hold, now, utc_offset_s)
         return None
 
     def with_hold(self, key: str, hold: Hold, after: int | None = None) -> Self:

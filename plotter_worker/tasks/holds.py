@@ -70,7 +70,7 @@ def undrain(host: str, **order: Any) -> dict[str, Any]:
     key = _key(plotter, message)
     keys = drained if message.everything else [one for one in drained if one == key]
     left = [one for one in drained if one not in keys] if key == holds.ALL else []
-    what = "takes plots as the rules allow" if key == holds.ALL else f"takes plots in {key} again"
+    what = "starts plots as the rules allow" if key == holds.ALL else f"takes plots in {key} again"
     suffix, fields = holds.lifted(host, keys, left)
     return {"answer": f"{host} {plotter.operator.lift([key, *keys], what, suffix)}", **fields}
 

@@ -9,6 +9,7 @@ from typing import Any
 from common.errors import OrderRefused, PlotmanError
 from common.model.units import human_bytes, human_duration
 from common.names import CLEANUP, LEFTOVERS, Role
+from plotman.control.actions.holds import NoSuchPlace
 from plotman.control.queries.tables import PlainTable
 from plotman.control.rpc import NoAnswer, TaskCall, ask, ask_each, hosts_of, plotters
 
@@ -52,6 +53,7 @@ def find(host: str | None, tmp: str | None, older_s: float | None) -> list[Found
         older_s: only files unchanged for this time; None: the plotter's default.
 
     Raises:
+        NoSuchPlace: no plotter has the directory `tmp`.
         PlotmanError: no plotter gave an answer.
     """
     given = {"tmp": tmp, "older_s": older_s}
@@ -66,11 +68,13 @@ def find(host: str | None, tmp: str | None, older_s: float | None) -> list[Found
     found += [
         FoundLeftovers(one, error=silent) for one in hosts_of(Role.PLOTTER, host)[1] if one not in hosts
     ]
-    if found and all(one.error is not None for one in found):
-        error = found[0].error
-        assert error is not None
-        raise error
-    return found
+    errors = [one.error for one in found if one.error is not None]
+    if not found or len(errors) < len(found):
+        return found
+    if tmp is not None and all(isinstance(error, OrderRefused) for error in errors):
+        raise NoSuchPlace(errors[0].what, " ".join(dict.fromkeys(error.cure for error in errors)))
+    # A silent plotter may have the directory that the others lack.
+    raise next((error for error in errors if not isinstance(error, OrderRefused)), errors[0])
 
 
 def _found(host: str, answer: Any) -> FoundLeftovers:

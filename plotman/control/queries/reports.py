@@ -60,7 +60,8 @@ def _hold_notes(farm: FarmState) -> Iterator[str]:
 def _plotter_holds(snapshot: PlotterSnapshot) -> Iterator[str]:
     host, at, offset_s = snapshot.host, snapshot.at, snapshot.utc_offset_s
     if snapshot.starts_left:
-        yield f"{host}: draining, {counted(snapshot.starts_left, 'more plot')} will start"
+        text = f"draining, {counted(snapshot.starts_left, 'more plot')} will start"
+        yield f"{host}: {_hold_text(text, snapshot.starts_hold or Hold(), at, offset_s)}"
     if snapshot.archiving_paused is not None:
         yield f"{host}: {_hold_text('archiving is paused', snapshot.archiving_paused, at, offset_s)}"
     tmp2 = () if snapshot.tmp2 is None else (snapshot.tmp2,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import re
 import tempfile
@@ -19,7 +20,7 @@ _NAME = re.compile(r"\{(\w+)\}")
 # plotman deletes the source after it has checked the copy. An rsync that deletes it has not flushed the
 # copy: a power cut of the drive's machine right after its end loses both.
 _DELETES = frozenset({"--remove-source-files", "--remove-sent-files"})
-# With these rsync exits 0 though it did not change an existing file of the plot's name.
+# With these rsync exits 0 though it did not change or compare an existing file of the plot's name.
 _SKIPS = frozenset(
     {
         "--append",
@@ -30,9 +31,36 @@ _SKIPS = frozenset(
         "--size-only",
         "--update",
         "--dry-run",
+        "--list-only",
+        "--relative",
+        "--cvs-exclude",
+        "--no-checksum",
+        "--no-c",
+        "--no-ignore-times",
+        "--no-I",
+        "--version",
+        "--help",
+        "--info=help",
+        "--debug=help",
     }
 )
-# Short forms in one argument: -u (--update) and -n (--dry-run), unless an earlier letter takes a value.
+# The same; their value follows after "=" or as the next word.
+_SKIPS_BY_VALUE = frozenset(
+    {
+        "--max-size",
+        "--min-size",
+        "--exclude",
+        "--exclude-from",
+        "--filter",
+        "-f",
+        "--compare-dest",
+        "--only-write-batch",
+        "--read-batch",
+    }
+)
+# Short forms in one argument, unless an earlier letter takes a value: --update, --dry-run, --relative,
+# --cvs-exclude, --version.
+_SHORT = str.maketrans("", "", "unRCV")
 _LETTERS = re.compile(r"-[^-eBTMf@][^eBTMf@]*\Z")
 
 
@@ -115,10 +143,15 @@ def without_harmful(options: str) -> tuple[str, tuple[str, ...]]:
     options, and the removed ones."""
     kept: list[str] = []
     left_out: list[str] = []
-    for word in options.split():
-        safe = "" if word in _DELETES | _SKIPS else word
+    words = iter(options.split())
+    for word in words:
+        if word in _SKIPS_BY_VALUE:
+            left_out += [word, *itertools.islice(words, 1)]
+            continue
+        by_value = word.partition("=")[0] in _SKIPS_BY_VALUE or word.startswith("-f")
+        safe = "" if by_value or word in _DELETES | _SKIPS else word
         if _LETTERS.match(word):
-            safe = word.replace("u", "").replace("n", "")
+            safe = word.translate(_SHORT)
         kept += [safe] if safe not in ("", "-") else []
         left_out += [word] if safe != word else []
     return " ".join(kept), tuple(left_out)

@@ -144,7 +144,7 @@ def _tables_and_exports_agree(farm: Farm, rows: list[dict[str, Any]]) -> None:
     assert [each["plots"] for each in analysis["slices"]] == [3]
     summary = json.loads(farm.run("history", "--summary", "--json").stdout)
     assert (summary["made"]["day_count"], summary["archived"]["day_count"]) == (3, 3)
-    assert summary["drives"]["why_unknown"] == "too little was archived yet to tell"
+    assert summary["drives"]["why_unknown"] == "plots were archived for less than an hour"
 
 
 def _a_silent_host_is_named_and_the_rest_is_shown(farm: Farm, rows: list[dict[str, Any]]) -> None:

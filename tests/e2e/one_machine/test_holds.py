@@ -58,12 +58,12 @@ def test_a_drained_host_starts_nothing_until_the_drain_expires(farm: Farm) -> No
     answer = said(farm, "drain", HOST, "--reason", "power cut")
     assert len(answer.splitlines()) == 2, "plotter and harvester"
     answer = said(farm, "unpause", "plotting")
-    assert "but no plots start: it is drained: power cut" in answer
+    assert "but no plots start: the host is drained: power cut" in answer
     assert {drive.word for drive in farm.harvester().drives} == {"draining"}
     soon = (datetime.now(UTC) + timedelta(seconds=10)).isoformat()
     with farm.client() as app:
         app.send_task(DRAIN, kwargs={"host": HOST, "until": soon}, queue=f"plotter.{HOST}")
-        eventually(lambda: farm.waits().get("paused", "").startswith("it is drained until "), "it waits")
+        eventually(lambda: farm.waits().get("paused", "").startswith("the host is drained until "), "wait")
         assert not farm.events("plot-started")
         eventually(lambda: farm.events("plot-started"), "a plot starts when the drain has expired")
         assert datetime.now(UTC) >= datetime.fromisoformat(soon)
@@ -90,7 +90,7 @@ def test_undrain_lifts_what_it_names_and_lists_what_is_still_drained(farm: Farm)
     said(farm, "drain", f"{HOST}:{one}", f"{HOST}:{two}", f"{HOST}:{drive}")
     answers = said(farm, "undrain", HOST).splitlines()
     assert any(f"lifted: {HOST}; still drained: {two}, {one}" in answer for answer in answers), answers
-    assert any(f"takes plots; lifted: {HOST}; still drained: {drive}" in answer for answer in answers)
+    assert any(f"on its drives; lifted: {HOST}; still drained: {drive}" in answer for answer in answers)
     tmp_line = next(
         line for line in said(farm, "dirs").splitlines() if line.startswith(HOST) and "drained" in line
     )

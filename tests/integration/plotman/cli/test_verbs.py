@@ -127,6 +127,9 @@ def test_what_names_no_plot_or_host_changes_nothing_and_says_where_to_look(pair:
     for verb in ("status", "dsched", "history", "cleanup"):
         answer = pair.type(verb, "--host", "nowhere")
         assert (answer.returncode, "left, right" in answer.stderr) == (5, True), verb
+    for options in ((), ("--host", "left")):
+        answer = pair.type("cleanup", "--tmp", "/nowhere", *options)
+        assert (answer.returncode, "/nowhere is no tmp or dst directory" in answer.stderr) == (5, True)
     for verb in ("status", "dsched"):
         assert "left" not in pair.type(verb, "--host", "right").stdout.replace(str(pair.left.folder), "")
     # The host itself refuses as well what it does not know.

@@ -172,8 +172,8 @@ def test_junk_in_an_old_file_does_no_harm(file: Path, junk: str) -> None:
 
 
 def test_what_is_written_is_for_its_owners_eyes_for_it_may_hold_a_password(tmp_path: Path) -> None:
-    write(tmp_path / "new" / "plotman.yaml", "version: [2]\n")
-    assert stat.S_IMODE((tmp_path / "new" / "plotman.yaml").stat().st_mode) == 0o600
+    write(tmp_path / "new.yaml", "version: [2]\n")
+    assert stat.S_IMODE((tmp_path / "new.yaml").stat().st_mode) == 0o600
 
 
 def test_keys_of_no_version_stay_for_check_to_tell(file: Path) -> None:

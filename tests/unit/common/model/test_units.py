@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common.model.units import counted, human_bytes, human_bytes_apart, human_duration, human_seconds
 
@@ -52,6 +56,18 @@ def test_two_sizes_that_differ_look_different(one: int, other: int, texts: tuple
 )
 def test_a_duration_shows_its_two_largest_units(duration_s: float, text: str) -> None:
     assert human_duration(duration_s) == text
+
+
+@given(st.floats() | st.integers() | st.integers(-(10**400), 10**400))
+def test_a_number_that_is_no_size_or_duration_is_a_question_mark(number: float) -> None:
+    texts = {human_bytes(number), human_duration(number), human_seconds(number)}
+    assert ("?" in texts) == (not -1e30 < number < 1e30)
+    assert max(map(len, texts)) < 50
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, 10**400])
+def test_such_numbers_are_question_marks(number: float) -> None:
+    assert {human_bytes(number), human_duration(number), human_seconds(number)} == {"?"}
 
 
 @pytest.mark.parametrize(("duration_s", "text"), [(1800.0, "1800s"), (6, "6s"), (4.5, "4.5s")])

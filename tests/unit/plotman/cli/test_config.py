@@ -63,7 +63,7 @@ def test_generate_prints_the_sample() -> None:
 
 
 def test_generate_writes_a_file_that_loads_and_overwrites_none_without_force(file: Path) -> None:
-    new = file.with_name("new") / "plotman.yaml"
+    new = file.with_name("new.yaml")
     assert run("generate", "-o", new).exit_code == ExitCode.OK
     assert load(new).directories
     new.write_text("mine")
@@ -72,6 +72,15 @@ def test_generate_writes_a_file_that_loads_and_overwrites_none_without_force(fil
     assert "--force" in refused.stderr and new.read_text() == "mine"
     assert run("generate", "-o", new, "--force").exit_code == ExitCode.OK
     assert new.read_text() == sample()
+
+
+def test_generate_creates_no_folder_but_the_users_own(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = file.with_name("missing")
+    refused = run("generate", "-o", missing / "plotman.yaml")
+    assert (refused.exit_code, refused.stderr.split(".")[0]) == (ExitCode.FAILED, f"{missing} is no folder")
+    assert not missing.exists()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(missing))
+    assert run("generate", "-o", missing / "plotman" / "plotman.yaml").exit_code == ExitCode.OK
 
 
 def test_check_of_a_good_file_says_nothing_on_stdout(file: Path, tmp_path: Path) -> None:

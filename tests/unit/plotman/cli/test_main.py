@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import subprocess
 import sys
 from importlib.metadata import version as installed
@@ -53,6 +55,23 @@ def test_a_missing_broker_is_one_line_with_its_cure_and_exit_code_4(tmp_path: Pa
     assert shown.returncode == 4
     assert len(shown.stderr.splitlines()) == 1
     assert "plotman up" in shown.stderr
+
+
+def test_interactive_names_the_streams_that_are_no_terminal(tmp_path: Path) -> None:
+    config = tmp_path / "plotman.yaml"
+    config.write_text(
+        f"version: [2]\nfarm: {{state: {tmp_path}}}\nharvester: {{drives: [/mnt/farm/*]}}\n", encoding="utf-8"
+    )
+    master, terminal = pty.openpty()
+    command = (sys.executable, "-m", "plotman", "interactive")
+    environment = {"PATH": "/usr/bin:/bin", "PLOTMAN_CONFIG": str(config)}
+    for stdin, names in ((terminal, "stderr"), (subprocess.DEVNULL, "stdin and stderr")):
+        shown = subprocess.run(
+            command, env=environment, stdin=stdin, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (shown.returncode, f"a terminal on {names}: do not redirect" in shown.stderr) == (2, True)
+    os.close(master)
+    os.close(terminal)
 
 
 def test_a_broker_that_does_not_answer_is_one_line_with_its_address_and_cure(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ import psutil
 import pytest
 
 from common.errors import OrderRefused
+from common.model import holds
+from common.model.holds import HoldOrder
 from common.model.messages import PlotOrder
 from common.model.snapshot import PlotState
 from plotter_worker.host.plotter_host import PlotterHost
@@ -98,6 +100,16 @@ def test_an_order_starts_one_plot_and_makes_the_start_token_stale(machine: Machi
     with pytest.raises(OrderRefused, match="a plot was started here since"):
         host.take_order("t2", first)
     assert len(host.jobs.all()) == 1
+
+
+def test_a_snapshot_has_the_pause_that_begins_after_some_plots(machine: Machine) -> None:
+    host = machine.host()
+    pause = HoldOrder(host=host.name, reason="tour", by="anna@desk", after=2)
+    host.operator.hold(pause, holds.PLOTTING, "starts 2 more plots")
+    shown = host.snapshot()
+    assert (shown.starts_left, shown.paused) == (2, None)
+    assert shown.starts_hold is not None
+    assert (shown.starts_hold.reason, shown.starts_hold.by) == ("tour", "anna@desk")
 
 
 def test_a_killed_plot_ends_once_and_its_failure_does_not_count(machine: Machine) -> None:

@@ -30,12 +30,16 @@ def test_a_pause_expires_and_its_reason_names_author_and_end(tmp_path: Path) -> 
 
 def test_a_pause_after_a_number_of_plots_takes_effect_when_they_have_started(tmp_path: Path) -> None:
     file = OperatorStateFile(tmp_path)
-    file.change(lambda state: state.with_hold(holds.PLOTTING, Hold(by="anna@desk"), after=1))
+    pause = Hold(by="anna@desk", until=LATER)
+    file.change(lambda state: state.with_hold(holds.PLOTTING, pause, after=1))
     assert file.state.plotting_held(NOW) is None
+    assert file.state.coming_pause(NOW) == pause
+    assert file.state.coming_pause(LATER) is None
     file.change(lambda state: state.after_start(NOW))
+    assert file.state.coming_pause(NOW) is None
     assert again(tmp_path).plotting_held(NOW) is not None
     reason = again(tmp_path).pause_reason(NOW)
-    assert reason == "as many plots as were asked for have been started (anna@desk)"
+    assert reason == "as many plots as were asked for have been started (anna@desk), until 18:00"
     file.change(lambda state: state.unpaused())
     assert again(tmp_path).plotting_held(NOW) is None
     file.change(lambda state: state.after_start(NOW))
@@ -47,7 +51,7 @@ def test_a_drained_host_stays_drained_though_plotting_is_unpaused(tmp_path: Path
     file.change(lambda state: state.with_hold(holds.ALL, Hold(reason="moving house")))
     file.change(lambda state: state.with_hold(holds.PLOTTING, Hold(reason="noise")))
     file.change(lambda state: state.unpaused())
-    assert again(tmp_path).pause_reason(NOW) == "it is drained: moving house"
+    assert again(tmp_path).pause_reason(NOW) == "the host is drained: moving house"
     file.change(lambda state: state.without_holds(holds.ALL))
     assert again(tmp_path).pause_reason(NOW) is None
 

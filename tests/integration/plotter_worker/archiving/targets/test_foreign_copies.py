@@ -16,6 +16,19 @@ from tests.support import formats
 ROOM = 100_000_000
 # What a careful user writes: it leaves a file of the name as it is.
 COPY_NEW = 'find "$destination" -name "${source##*/}" | grep -q . || cp "$source" "$destination"'
+# With each of these rsync exits 0 and leaves a file of the name as it is.
+SKIPPING = (
+    "--list-only",
+    "--max-size=1K",
+    "--min-size 1G",
+    "--exclude=*.plot",
+    "--filter=-_*.plot",
+    "--no-checksum",
+    "--relative",
+    "-aR",
+    "--only-write-batch=/dev/null",
+    "--version",
+)
 Daemon = Callable[..., dict[str, Any]]
 
 
@@ -38,6 +51,7 @@ def put(site: Site, plot: Path, content: bytes, drive: str = "a") -> Path:
         ["local", "-au --times"],
         ["local", "--size-only"],
         ["local", "--ignore-existing"],
+        *(["local", option] for option in SKIPPING),
         [],
         ["write only = yes"],
         ["refuse options = checksum"],

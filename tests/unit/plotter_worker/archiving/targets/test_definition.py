@@ -111,6 +111,9 @@ def test_one_nas_is_one_place_for_all_plotters_and_a_local_folder_is_not(tmp_pat
         ("-a --remove-sent-files --bwlimit=5", "-a --bwlimit=5", ["--remove-sent-files"]),
         ("-auv --update -u -n --size-only", "-av", ["-auv", "--update", "-u", "-n", "--size-only"]),
         ("--append-verify --ignore-existing", "", ["--append-verify", "--ignore-existing"]),
+        ("--list-only -a --max-size=1M --no-c", "-a", ["--list-only", "--max-size=1M", "--no-c"]),
+        ("--max-size 1M -f x -a --min-size 1", "-a", ["--max-size", "1M", "-f", "x", "--min-size", "1"]),
+        ("-aRCV -R --filter=x --exclude", "-a", ["-aRCV", "-R", "--filter=x", "--exclude"]),
         ("--rsh=run -essh-unsafe -Trun --human-readable", None, []),
     ],
 )
