@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from common import config
 from common.config.broker_url import broker_url
@@ -100,14 +102,30 @@ def ask_each(questions: Iterable[TaskCall], *, timeout_s: float = ANSWER_S) -> l
     return [_answer(call, result, url, deadline, timeout_s) for call, result in sent]
 
 
+def hang_up() -> None:
+    """Close the connections on which this thread waited for answers; for a thread that ends.
+
+    Celery keeps them per thread, in reference cycles: without this they stay open until the next full
+    garbage collection.
+    """
+    module = sys.modules.get("plotman.app")
+    backend = module.app._backend if module else None
+    if backend is not None:
+        backend.result_consumer.stop()
+        backend.client.connection_pool.disconnect()
+
+
 def _send(call: TaskCall, url: str, timeout_s: float) -> AsyncResult[Any] | PlotmanError:
     from plotman.app import app  # late: it takes half a second to import
 
+    task_id = str(uuid4())
     try:
         with _readable(call.host, url):
             kwargs = {"host": call.host, **call.kwargs}
-            return app.send_task(call.task, kwargs=kwargs, expires=timeout_s)
+            return app.send_task(call.task, kwargs=kwargs, expires=timeout_s, task_id=task_id)
     except PlotmanError as error:
+        with suppress(PlotmanError), _readable(call.host, url):
+            app.backend.result_consumer.cancel_for(task_id)  # Celery subscribes before it sends
         return error
 
 
@@ -116,6 +134,14 @@ def _answer(
 ) -> Any:
     if isinstance(sent, PlotmanError):
         return sent
+    try:
+        return _wait(call, sent, url, deadline, timeout_s)
+    finally:
+        with suppress(PlotmanError), _readable(call.host, url):
+            sent.forget()  # unlike results of plots; without an answer, Celery would keep its subscription
+
+
+def _wait(call: TaskCall, sent: AsyncResult[Any], url: str, deadline: float, timeout_s: float) -> Any:
     from celery.exceptions import NotRegistered, SecurityError
     from celery.exceptions import TimeoutError as TimedOut
 
@@ -139,8 +165,6 @@ def _answer(
             f"The answer of {host} to {call.task} cannot be read.",
             "Check who else may write to the farm's Redis, and whether both machines run the same plotman.",
         )
-    with suppress(PlotmanError), _readable(host, url):
-        sent.forget()  # unlike results of plots, an answer that has been read is not needed any more
     if isinstance(answer, NotRegistered):
         return PlotmanError(f"The plotman on {host} does not know {call.task}.", "Upgrade it.")
     if isinstance(answer, BaseException) and not isinstance(answer, PlotmanError):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.geometry import Size
 from textual.screen import Screen
-from textual.widgets import Footer, Log, Static
+from textual.widgets import Log, Static
 
 from common import names
 from common.errors import PlotmanError
@@ -17,11 +18,12 @@ from common.model.snapshot import Job, age_s
 from common.model.units import human_bytes, human_duration
 from plotman.control.farm import FarmState
 from plotman.control.rpc import TaskCall
+from plotman.dashboard.keys import KeyFooter
 from plotman.dashboard.model import RowSubject, printable
-from plotman.dashboard.requests import Asker, call_soon
+from plotman.dashboard.requests import Asker, call_soon, start_thread
 
 _FIRST_LINES = 300
-_WAIT_S = 20.0  # one long poll
+_WAIT_S = 5.0  # one long poll; its thread and connections outlive a screen that is closed meanwhile
 _ANSWER_S = 15.0
 _RETRY_S = 2.0
 _PACE_S = 1.0  # between two requests: each takes 10 ms of a core, and some logs grow all the time
@@ -51,6 +53,29 @@ def facts(farm: FarmState, subject: RowSubject, job: Job | None) -> str:
     return "\n".join(map(printable, lines))
 
 
+class PlotLog(Log):
+    """Textual's Log (8.2.8) marks each new line for drawing by itself, half of the time of a write of many
+    lines; and it scrolls by as many lines too far as `max_lines` made it drop."""
+
+    _writing = False
+
+    def write(self, data: str, scroll_end: bool | None = None) -> Self:
+        self._writing = True
+        try:
+            super().write(data, scroll_end=False)
+        finally:
+            self._writing = False
+        self.virtual_size = Size(self._width, self.line_count)
+        if self.auto_scroll if scroll_end is None else scroll_end:
+            self.scroll_end(animate=False, immediate=True, x_axis=False)
+        self.refresh()
+        return self
+
+    def refresh_lines(self, y_start: int, line_count: int = 1) -> None:
+        if not self._writing:
+            super().refresh_lines(y_start, line_count)
+
+
 class Details(Screen[None]):
     """A screen. Its keys suspend, resume and kill the plot that it shows."""
 
@@ -76,18 +101,18 @@ class Details(Screen[None]):
         self._shown = ""
         # Attributes, not queried: text may arrive while Textual removes the widgets.
         self._facts = Static(id="facts", markup=False)
-        self._log = Log(max_lines=_LOG_KEPT, auto_scroll=True)
+        self._log = PlotLog(max_lines=_LOG_KEPT, auto_scroll=True)
 
     def compose(self) -> ComposeResult:
         with Vertical():
             yield self._facts
             yield self._log
-            yield Footer(show_command_palette=False)
+            yield KeyFooter(show_command_palette=False)
 
     def on_mount(self) -> None:
         self._log.can_focus = True
         self._log.focus()
-        threading.Thread(target=self._poll_log, args=(self.app,), name="dashboard-log", daemon=True).start()
+        start_thread("dashboard-log", self._poll_log, self.app)
 
     def on_unmount(self) -> None:
         self._left.set()
@@ -99,8 +124,8 @@ class Details(Screen[None]):
         job = next((job for job in jobs if job.task_id == self.subject.what), None)
         text = facts(farm, self.subject, job)
         if text != self._shown and self._facts.is_attached:
-            self._shown = text
-            self._facts.update(text)
+            before, self._shown = self._shown, text
+            self._facts.update(text, layout=_line_lengths(text) != _line_lengths(before))
 
     def action_close(self) -> None:
         if self.is_active:  # a second Esc may have been typed before the first took effect
@@ -150,6 +175,11 @@ class Details(Screen[None]):
     def _write(self, text: str) -> None:
         if self._log.is_attached:
             self._log.write("\n".join(map(printable, text.split("\n"))))
+
+
+def _line_lengths(text: str) -> list[int]:
+    """Where they stay, the height stays: a layout would draw the whole screen each second."""
+    return [len(line) for line in text.split("\n")]
 
 
 def _may_recover(error: PlotmanError) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from textual.dom import DOMNode
 
 from common.errors import PlotmanError
-from plotman.control.rpc import TaskCall
+from plotman.control.rpc import TaskCall, hang_up
 
 
 class Asker(Protocol):
@@ -24,6 +24,18 @@ def call_soon(node: DOMNode, callback: Callable[..., object], *args: object) -> 
     with suppress(RuntimeError):  # its event loop may close between the check and the call
         if node.is_running:
             node.call_later(callback, *args)
+
+
+def start_thread(name: str, target: Callable[..., object], *args: object) -> None:
+    """Run `target(*args)`, which may call tasks, in a daemon thread."""
+
+    def run() -> None:
+        try:
+            target(*args)
+        finally:
+            hang_up()
+
+    threading.Thread(target=run, name=name, daemon=True).start()
 
 
 class Requests:
@@ -40,9 +52,7 @@ class Requests:
         The farm is read again before: an answer is shown together with its effect, because a key that toggles
         goes by the state that is shown.
         """
-        threading.Thread(
-            target=self._ask, args=(tuple(calls), timeout_s, then), name="dashboard-request", daemon=True
-        ).start()
+        start_thread("dashboard-request", self._ask, tuple(calls), timeout_s, then)
 
     def _ask(
         self, calls: tuple[TaskCall, ...], timeout_s: float, then: Callable[[list[Any]], object]

@@ -10,7 +10,7 @@ from textual.containers import Container, Horizontal
 from textual.geometry import Size as TerminalSize
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, Input, Label
+from textual.widgets import Input, Label
 
 from common.model.snapshot import age_s
 from plotman.control.farm import FarmState, narrowed
@@ -19,7 +19,7 @@ from plotman.dashboard.details import Details
 from plotman.dashboard.event_log import EventLog, event_row
 from plotman.dashboard.feed import BrokerLost, FarmRead, Feed, Source, same_snapshots
 from plotman.dashboard.grid import Grid
-from plotman.dashboard.keys import ALL, PANES
+from plotman.dashboard.keys import ALL, PANES, KeyFooter
 from plotman.dashboard.layout import ScreenSize, share_out, size_of
 from plotman.dashboard.lines import Lines
 from plotman.dashboard.model import CellLevel, Line, RowSubject, Table
@@ -80,7 +80,7 @@ class MainScreen(Screen[None]):
         with Horizontal(id="filter-line"):
             yield Label("Filter: ")
             yield Input(id="filter", placeholder="words; Enter keeps them, Esc ends", compact=True)
-        yield Footer(show_command_palette=False)
+        yield KeyFooter(show_command_palette=False)
 
     def on_mount(self) -> None:
         self._terminal = self.app.size
@@ -254,7 +254,7 @@ class MainScreen(Screen[None]):
         log.display = alone == "log" or _LOG_LINES[self._room] > 0
         log.styles.height = "1fr" if alone == "log" else _LOG_LINES[self._room]
         self.query_one("#body").display = alone != "log"
-        self.query_one(Footer).display = self._room > ScreenSize.LIST
+        self.query_one(KeyFooter).display = self._room > ScreenSize.LIST
         for grid in self.query(Grid):
             grid.refit(self._room > ScreenSize.LIST)
         self._show_panes()
