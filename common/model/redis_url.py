@@ -34,11 +34,18 @@ def _respelled(url: str, old: tuple[str, str], new: tuple[str, str]) -> str:
     return new[0] + place + question + "&".join(options)
 
 
+_HARMLESS = re.compile(r"(db|virtual_host)=\d+")
+
+
 def masked(url: str) -> str:
-    """`url` with `***` in the place of each password, for messages and logs. Takes any text."""
-    # password=... is one of redis-py's options.
-    url = re.sub(r"(?<=[?&]password=)[^&]+", "***", url)
+    """`url` fit for messages and logs: each password in it is replaced by `***`. Takes any text."""
     head, at, tail = url.rpartition("@")
     scheme, separator, account = head.rpartition("://")
     user, colon, _ = account.partition(":")
-    return f"{scheme}{separator}{user}:***@{tail}" if at and colon else url
+    if at and colon:
+        url = f"{scheme}{separator}{user}:***@{tail}"
+    place, question, query = url.partition("?")
+    # Any option may hold a secret: password=... is one of redis-py's, and a mistyped one is not known.
+    if "://" in place and question and not _HARMLESS.fullmatch(query):
+        url = f"{place}?***"
+    return url
