@@ -81,7 +81,7 @@ def test_unsafe_settings_stand_in_the_log_the_snapshot_and_the_status(
         return snapshot.problems if snapshot else ()
 
     for finding in ("maxmemory-policy allkeys-lru", "fetches messages ahead"):
-        eventually(lambda finding=finding: finding in " ".join(told()), f"the snapshot tells: {finding}")
+        eventually(lambda finding=finding: finding in " ".join(told()), f"the snapshot tells: {finding}", 60)
     assert careless.read_text().count("maxmemory-policy allkeys-lru") == 1
     status = subprocess.run(
         from_wheel("plotman", "status"),

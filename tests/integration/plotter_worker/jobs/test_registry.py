@@ -23,7 +23,7 @@ def test_an_order_by_hand_that_is_delivered_again_after_its_job_ended_makes_no_s
     with running(bench):
         bench.host.take_order("by-hand", order)
         bench.until(lambda: bench.told("plot-done"), "its plot is made")
-        bench.until(lambda: bench.host.jobs.job("by-hand") is None, "and its end reported")
+        bench.until(lambda: bench.host.jobs.get("by-hand") is None, "and its end reported")
         with pytest.raises(AlreadyTaken):
             bench.host.take_order("by-hand", order)
         assert len(bench.stamps()) == 1
