@@ -29,8 +29,8 @@ def test_the_second_job_in_a_tmp_starts_within_a_second_of_the_line_that_reaches
     bench.plan(log="chiapos-k18", hold=milestone, stamp=milestone, live_s=300)
     with running(bench):
         bench.until(lambda: [job for job in bench.jobs if str(job.phase) == "2:0"], "it is just before 2:1")
-        reason = bench.until(lambda: bench.waits().get("tmp phase"), "the next one waits for it")
-        assert reason == "tmp phase: 1 of 1 job before 2:1"
+        reason = "tmp phase: 1 of 1 job before 2:1"
+        bench.until(lambda: bench.waits().get("tmp phase") == reason, "the next one waits for it")
         assert len(bench.stamps()) == 1
         bench.go()
         bench.until(lambda: len(bench.stamps()) == 2, "the second one starts")
