@@ -1,9 +1,11 @@
-"""A Redis that is secured as `plotman farm secrets` says, and clients of it."""
+"""A Redis that is secured as `plotman farm secrets` says, its clients, and machines that use it."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -110,3 +112,67 @@ class Secured:
                 return bool(admin.ping())
         except redis.ConnectionError:
             return False
+
+
+@dataclass
+class Machines:
+    """Machines of a secured farm, each with a plotman.yaml in a folder of its own.
+
+    variables: of the environment of each process.
+    """
+
+    folder: Path
+    secured: Secured
+    variables: Mapping[str, str] = field(default_factory=dict)
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def configure(self, name: str, **sections: Any) -> Path:
+        """Write the machine's plotman.yaml: the lines that it was given, and `sections`; returns its path."""
+        given = self.secured.farm_section(name)
+        farm = (
+            given | {"state": str(self.folder / name / "state"), "flower": False} | sections.pop("farm", {})
+        )
+        path = self.folder / name / "plotman.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(yaml.safe_dump({"version": [2], "farm": farm} | sections), encoding="utf-8")
+        return path
+
+    def environment(self, name: str) -> dict[str, str]:
+        return os.environ | {"PLOTMAN_CONFIG": str(self.folder / name / "plotman.yaml")} | self.variables
+
+    def up(self, name: str) -> Path:
+        """Run `plotman up` on the machine until `stop`; returns the file with its output."""
+        return self.begin(name, "plotman", "up")
+
+    def begin(self, name: str, *arguments: str) -> Path:
+        """Run `python -m ARGUMENTS` on the machine until `stop`; returns the file with its output."""
+        log = self.folder / name / f"{arguments[1]}.log"
+        with log.open("wb") as output:
+            self.processes.append(
+                subprocess.Popen(
+                    from_wheel(*arguments),
+                    env=self.environment(name),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            )
+        return log
+
+    def run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `python -m ARGUMENTS` on the machine to its end."""
+        return subprocess.run(
+            from_wheel(*arguments),
+            env=self.environment(name),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.wait(timeout=30)

@@ -2,101 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 import redis
-import yaml
 
 from common.names import Role
 from common.store import Board
 from plotter_worker.state.operator import OperatorStateFile
 from tests.support.farm import plotters_of
-from tests.support.installed import from_wheel
 from tests.support.ports import free_port
 from tests.support.sections import SCHEDULING, small_plots
-from tests.support.secured import Secured
+from tests.support.secured import Machines, Secured
 from tests.support.waiting import eventually
 
 FLOWER_SECRET = "flower-secret-word"
-
-
-@dataclass
-class Machines:
-    """Three plotman.yaml in a folder, each with the lines that its machine was given."""
-
-    folder: Path
-    chia: Path
-    chia_root: Path
-    secured: Secured
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
-
-    def configure(self, name: str, **sections: Any) -> None:
-        given = self.secured.farm_section(name)
-        farm = (
-            given | {"state": str(self.folder / name / "state"), "flower": False} | sections.pop("farm", {})
-        )
-        (self.folder / name).mkdir()
-        path = self.folder / name / "plotman.yaml"
-        path.write_text(yaml.safe_dump({"version": [2], "farm": farm} | sections), encoding="utf-8")
-
-    def environment(self, name: str) -> dict[str, str]:
-        return os.environ | {
-            "PLOTMAN_CONFIG": str(self.folder / name / "plotman.yaml"),
-            "CHIA_ROOT": str(self.chia_root),
-        }
-
-    def up(self, name: str) -> None:
-        with (self.folder / name / "up.log").open("wb") as output:
-            self.processes.append(
-                subprocess.Popen(
-                    from_wheel("plotman", "up"),
-                    env=self.environment(name),
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            )
-
-    def run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            from_wheel(*arguments),
-            env=self.environment(name),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    def stop(self) -> None:
-        for process in self.processes:
-            process.terminate()
-        for process in self.processes:
-            process.wait(timeout=30)
-        for plotter in plotters_of(self.folder / "p1" / "state"):
-            plotter.kill()
-
-    def archived(self) -> list[Path]:
-        return sorted(self.folder.glob("drives/*/plot-*.plot"))
-
-    def command_lines(self) -> str:
-        """Of all processes of the farm, as anybody on the machine may read them."""
-        lines = []
-        for process in self.processes:
-            try:
-                tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-                lines += [" ".join(each.cmdline()) for each in tree]
-            except psutil.Error:
-                continue
-        return "\n".join(lines)
 
 
 @pytest.fixture
@@ -104,7 +27,7 @@ def machines(tmp_path: Path, chia: Path, chia_root: Path, tls_server: str) -> It
     secured = Secured(tmp_path / "secrets")
     secured.make("--plotter", "p1", "--harvester", "h1", "--scheduler", "boss", "--viewer", "eye")
     secured.start(tls_server)
-    made = Machines(tmp_path, chia, chia_root, secured)
+    made = Machines(tmp_path, secured, {"CHIA_ROOT": str(chia_root)})
     for name in ("tmp", "dst", "drives/1"):
         (tmp_path / name).mkdir(parents=True)
     made.configure(
@@ -132,7 +55,25 @@ def machines(tmp_path: Path, chia: Path, chia_root: Path, tls_server: str) -> It
     made.configure("eye", farm={"scheduler": False})
     yield made
     made.stop()
+    for plotter in plotters_of(tmp_path / "p1" / "state"):
+        plotter.kill()
     secured.stop()
+
+
+def _archived(machines: Machines) -> list[Path]:
+    return sorted(machines.folder.glob("drives/*/plot-*.plot"))
+
+
+def _command_lines(machines: Machines) -> str:
+    """Of all processes of the farm, as anybody on the machine may read them."""
+    lines = []
+    for process in machines.processes:
+        try:
+            tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+            lines += [" ".join(each.cmdline()) for each in tree]
+        except psutil.Error:
+            continue
+    return "\n".join(lines)
 
 
 class Eavesdropper:
@@ -162,8 +103,8 @@ def test_a_plot_is_made_and_archived_nothing_is_denied_and_no_secret_is_seen(mac
     command_lines = []
 
     def archived() -> bool:
-        command_lines.append(machines.command_lines())
-        return len(machines.archived()) == 1
+        command_lines.append(_command_lines(machines))
+        return len(_archived(machines)) == 1
 
     eventually(archived, "the plot is on its drive", 120, every_s=0.2)
     eventually(lambda: not list(machines.folder.glob("dst/*")), "the sources are deleted")
