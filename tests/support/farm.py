@@ -197,6 +197,12 @@ class Farm:
         waits = self.board().waits()
         return {wait.rule: wait.reason for wait in waits.waits} if waits else {}
 
+    def decided_again(self) -> None:
+        """Wait until beat has decided once more and published the waits, which it does after its orders."""
+        before = self.board().waits()
+        assert before is not None
+        eventually(lambda: (now := self.board().waits()) and now.at > before.at, "beat decides again")
+
     def status_of(self, task_id: str) -> str | None:
         """State of a task as Celery's backend has it: STARTED, SUCCESS, FAILURE, ..."""
         return self.result(task_id).get("status")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,10 @@ from common.worker.move_step import never
 from harvester_worker.intake.intake import Intake
 from harvester_worker.intake.reserve import ReserveOrder
 from harvester_worker.receiver.receivers import Receivers
+from plotter_worker.archiving.archiver import Archiver
 from plotter_worker.archiving.transfer.sender import Sender
+from plotter_worker.directories.release import release
+from plotter_worker.state.delivered import DeliveredFile
 
 HERE, THERE = "harvester1", "plotter1"
 
@@ -57,7 +61,53 @@ class Site:
         return self.intake.admit(delivery, never)
 
 
+class Machines:
+    """A harvester and a plotter, on two machines or on one (`plotter` is then the harvester's own name)."""
+
+    def __init__(self, site: Site, plotter: str) -> None:
+        self.site, self.plotter = site, plotter
+        text = site.config.read_text(encoding="utf-8")
+        site.config.write_text(text.replace(f"host: {THERE}", f"host: {plotter}"), encoding="utf-8")
+        self.archiver = Archiver(load(site.config), site.board)
+        self.archiver.start()
+        self.moves = 0
+
+    def reserve(self, source: Path) -> Reservation:
+        self.moves += 1
+        order = self.site.order(source, str(self.moves)).model_copy(update={"source_host": self.plotter})
+        return self.site.intake.reserve(order)
+
+    def send(self, reservation: Reservation) -> Delivery:
+        return self.archiver.send(reservation, lambda _: None, never)
+
+    def admit(self, delivery: Delivery) -> Admission:
+        return self.site.intake.admit(Delivery.read(**delivery.kwargs()), never)
+
+    def archive(self, source: Path) -> Admission:
+        """The whole way; the source is released at its end."""
+        admission = self.admit(self.send(self.reserve(source)))
+        assert self.release(admission, source)
+        return admission
+
+    def release(self, admission: Admission, source: Path) -> bool:
+        delivered = DeliveredFile(self.site.folder / "state")
+        return release(Admission.read(**admission.kwargs()), [str(source.parent)], delivered.has)
+
+
 def id_of(source: Path) -> str:
     name = PlotName.parse(source.name)
     assert name is not None
     return name.plot_id
+
+
+def changed_in_place(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(100_000)
+        file.write(os.urandom(1000))
+
+
+def changed_in_secret(path: Path) -> None:
+    """The same file, size and time of change, as `rsync --inplace --times` leaves it."""
+    status = path.stat()
+    changed_in_place(path)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -113,7 +112,7 @@ def test_hours_for_starting_take_effect(farm: Farm) -> None:
     reason = eventually(lambda: farm.waits().get("windows"), "it waits for its hours")
     assert reason == f"outside scheduling.windows until {opens:%H:%M}"
     count = len(farm.events("plot-started"))
-    time.sleep(1)  # nothing may happen now
+    farm.decided_again()
     assert len(farm.events("plot-started")) == count
     edit(farm, "scheduling", windows=["00:00-24:00"])
     eventually(lambda: len(farm.events("plot-started")) > count, "in its hours it starts")

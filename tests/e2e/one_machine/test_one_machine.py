@@ -181,7 +181,7 @@ def test_the_next_drive_is_taken_and_without_one_the_plot_stays_and_status_says_
         assert re.match(r"plot needs [34]\.\d MB", reason)  # k18 plots are of 3.9 to 4.2 MB
         assert "free drive" in reason
         assert reason.split(";")[0] in farm.run("status").stdout.replace("\n", " ")
-        time.sleep(1)  # nothing may happen now
+        farm.decided_again()
         assert list(farm.folder.glob("dst/1/*.plot")) == stays
         subprocess.run(["mount", "-o", "remount,size=20m", full], check=True)
         eventually(lambda: list(full.glob("*.plot")), "with room it goes", 60)

@@ -21,7 +21,7 @@ from harvester_worker.intake.reserve import Limits, Reserver
 from harvester_worker.receiver.connection import TIMEOUTS, ReceiverTimeouts
 from harvester_worker.receiver.receivers import EndedTransfer, Receivers
 from tests.support.receiver import House
-from tests.support.site import Site
+from tests.support.site import HERE, THERE, Machines, Site
 
 
 @pytest.fixture(scope="session")
@@ -142,3 +142,17 @@ def site(farm: Callable[..., Any], drive: Path, board: Board, tmp_path: Path) ->
     made = Site(farm(drive, other), board, tmp_path)
     yield made
     made.intake.stop()
+
+
+@pytest.fixture(params=[HERE, THERE], ids=["one machine", "receiver"])
+def machines(site: Site, request: pytest.FixtureRequest) -> Iterator[Machines]:
+    made = Machines(site, request.param)
+    yield made
+    made.archiver.stop()
+
+
+@pytest.fixture
+def plotter(site: Site) -> Iterator[Machines]:
+    made = Machines(site, HERE)
+    yield made
+    made.archiver.stop()

@@ -5,15 +5,19 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from common.model.messages import Admission, Reservation
 from common.model.snapshot import Event
+from plotter_worker.host import kill as killing
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.records import JobRecord
 from plotter_worker.plotters.registry import plotter_for
+from plotter_worker.processes.table import identity, is_running
+from plotter_worker.reporting.events import PlotterEvents
 from tests.support.paths import LOGS
 
 
@@ -51,6 +55,55 @@ def job(task_id: str = "t", plotter: str = "chia", log: str | None = None, **fie
         made.reader.feed((LOGS / f"{log}.log").read_bytes())
         made.log_seen = True
     return made
+
+
+@dataclass
+class Machine:
+    """Two directories, and jobs whose processes sleep."""
+
+    tmp: Path
+    dst: Path
+    children: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    sink: Sink = field(default_factory=Sink)
+
+    def job(self, plotter: str, tmp: Path, number: int) -> TrackedJob:
+        child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+        self.children.append(child)
+        record = JobRecord(
+            task_id=f"t{number}",
+            plotter=plotter,
+            ours=True,
+            accepted_at=datetime.now(UTC),
+            argv=(),
+            tmp=str(tmp),
+            dst=str(self.dst),
+            process=identity(child.pid),
+        )
+        return TrackedJob(record, plotter_for(plotter), None)
+
+    def terminate(self, job: TrackedJob, running: list[TrackedJob]) -> killing.Killed:
+        folders = [str(self.tmp), str(self.dst)]
+        return killing.terminate(job, "an operator", folders, lambda: running, PlotterEvents("p1", self.sink))
+
+    def kill(self, job: TrackedJob, running: list[TrackedJob]) -> killing.Killed:
+        killed = self.terminate(job, running)
+        assert not runs(job)
+        return killed
+
+    def named_job(self) -> tuple[TrackedJob, list[Path]]:
+        """A job whose plot id is known, and its unfinished files in tmp and dst."""
+        job = self.job("chia", self.tmp, 1)
+        job.reader.feed((LOGS / "chiapos-k18.log").read_bytes().split(b"Starting phase 2")[0])
+        name = f"plot-k18-2026-11-22-11-20-{job.progress.plot_id}.plot"
+        files = [self.tmp / f"{name}.table1.tmp", self.dst / f"{name}.2.tmp"]
+        for file in files:
+            file.write_bytes(bytes(8192))
+        return job, files
+
+
+def runs(job: TrackedJob) -> bool:
+    assert job.record.process is not None
+    return is_running(job.record.process)
 
 
 @contextmanager

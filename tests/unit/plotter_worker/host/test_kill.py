@@ -1,13 +1,9 @@
-"""Which files a kill deletes: the job's own, and never those of another that works in the same directory."""
+"""What a kill ends and deletes: the job's processes and its own files, and nothing else."""
 
 from __future__ import annotations
 
-import subprocess
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 import psutil
 import pytest
@@ -16,145 +12,8 @@ from common.errors import OrderRefused
 from common.system.probe import Hanging
 from plotter_worker.host import kill as killing
 from plotter_worker.jobs import process_tree
-from plotter_worker.jobs.job import TrackedJob
-from plotter_worker.jobs.records import JobRecord, Outcome
-from plotter_worker.plotters.registry import plotter_for
-from plotter_worker.processes.table import identity, is_running
-from plotter_worker.reporting.events import PlotterEvents
-from tests.support.paths import LOGS
-from tests.unit.plotter_worker.builders import Sink
-
-# plotter -> scratch files whose names say nothing of their plot
-SCRATCH = {
-    "bladebit": ("t1_0.tmp", "map2_0.tmp", "y0_0.tmp", "table_l_2.tmp"),
-    "madmax": ("cuda_plot_tmp2_17.tmp",),  # Gigahorse
-}
-
-
-@dataclass
-class Machine:
-    """Two directories, and jobs whose processes sleep."""
-
-    tmp: Path
-    dst: Path
-    children: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    sink: Sink = field(default_factory=Sink)
-
-    def job(self, plotter: str, tmp: Path, number: int) -> TrackedJob:
-        child = subprocess.Popen(["sleep", "600"], start_new_session=True)
-        self.children.append(child)
-        record = JobRecord(
-            task_id=f"t{number}",
-            plotter=plotter,
-            ours=True,
-            accepted_at=datetime.now(UTC),
-            argv=(),
-            tmp=str(tmp),
-            dst=str(self.dst),
-            process=identity(child.pid),
-        )
-        return TrackedJob(record, plotter_for(plotter), None)
-
-    def terminate(self, job: TrackedJob, running: list[TrackedJob]) -> killing.Killed:
-        folders = [str(self.tmp), str(self.dst)]
-        return killing.terminate(job, "an operator", folders, lambda: running, PlotterEvents("p1", self.sink))
-
-    def kill(self, job: TrackedJob, running: list[TrackedJob]) -> killing.Killed:
-        killed = self.terminate(job, running)
-        assert not runs(job)
-        return killed
-
-    def named_job(self) -> tuple[TrackedJob, list[Path]]:
-        """A job whose plot id is known, and its unfinished files in tmp and dst."""
-        job = self.job("chia", self.tmp, 1)
-        job.reader.feed((LOGS / "chiapos-k18.log").read_bytes().split(b"Starting phase 2")[0])
-        name = f"plot-k18-2026-11-22-11-20-{job.progress.plot_id}.plot"
-        files = [self.tmp / f"{name}.table1.tmp", self.dst / f"{name}.2.tmp"]
-        for file in files:
-            file.write_bytes(bytes(8192))
-        return job, files
-
-
-def runs(job: TrackedJob) -> bool:
-    assert job.record.process is not None
-    return is_running(job.record.process)
-
-
-@pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    monkeypatch.setattr(killing, "_SEEN_S", 0.0)  # no watcher sees the end here
-    made = Machine(tmp_path / "tmp", tmp_path / "dst")
-    made.tmp.mkdir()
-    made.dst.mkdir()
-    yield made
-    for child in made.children:
-        child.kill()
-        child.wait()
-
-
-@pytest.fixture(params=sorted(SCRATCH))
-def plotter(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def scratch(machine: Machine, plotter: str) -> list[Path]:
-    files = [machine.tmp / name for name in SCRATCH[plotter]]
-    for file in files:
-        file.write_bytes(bytes(1000))
-    return files
-
-
-def test_a_job_alone_in_its_directory_loses_its_scratch(
-    machine: Machine, plotter: str, scratch: list[Path]
-) -> None:
-    job = machine.job(plotter, machine.tmp, 1)
-    machine.kill(job, [job])
-    assert not any(file.exists() for file in scratch)
-
-
-@pytest.mark.parametrize("where", ["tmp", "tmp2", "dst"])
-def test_the_scratch_of_another_running_job_of_the_same_plotter_stays(
-    machine: Machine, plotter: str, scratch: list[Path], where: str
-) -> None:
-    job = machine.job(plotter, machine.tmp, 1)
-    other = machine.job(plotter, machine.dst, 2)
-    other.record = other.record.model_copy(update={where: str(machine.tmp)})
-    machine.kill(job, [job, other])
-    assert all(file.exists() for file in scratch)
-    assert runs(other)
-
-
-def test_a_job_of_another_plotter_or_in_another_directory_shares_nothing(
-    machine: Machine, plotter: str, scratch: list[Path]
-) -> None:
-    job = machine.job(plotter, machine.tmp, 1)
-    elsewhere = machine.job(plotter, machine.dst, 2)
-    of_another = machine.job("chia", machine.tmp, 3)
-    machine.kill(job, [job, elsewhere, of_another])
-    assert not any(file.exists() for file in scratch)
-
-
-def test_scratch_in_a_directory_where_the_job_does_not_work_stays(
-    machine: Machine, plotter: str, scratch: list[Path]
-) -> None:
-    """It is of a plotter that ended, perhaps one that a farmer looks into; `cleanup` is for that."""
-    job = machine.job(plotter, machine.dst, 1)
-    machine.kill(job, [job])
-    assert all(file.exists() for file in scratch)
-
-
-def test_scratch_in_a_directory_that_is_not_this_hosts_stays(
-    machine: Machine, plotter: str, tmp_path: Path
-) -> None:
-    theirs = tmp_path / "theirs"
-    theirs.mkdir()
-    files = [theirs / name for name in SCRATCH[plotter]]
-    for file in files:
-        file.touch()
-    job = machine.job(plotter, theirs, 1)
-    machine.kill(job, [job])
-    assert all(file.exists() for file in files)
+from plotter_worker.jobs.records import Outcome
+from tests.unit.plotter_worker.builders import Machine, runs
 
 
 def test_a_kill_deletes_the_jobs_own_files_and_reports_what_that_freed(machine: Machine) -> None:
