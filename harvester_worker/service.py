@@ -12,9 +12,9 @@ from typing import Any
 
 from common.config import Config
 from common.config.broker_url import broker_url
-from common.config.drives import drives, is_sure, names, use_of
-from common.config.farm import Harvester as HarvesterSection
-from common.config.programs import PROVE, UNPROVEN, cannot_prove
+from common.config.check.programs import PROVE, UNPROVEN, cannot_prove
+from common.config.sections.farm import Harvester as HarvesterSection
+from common.config.sections.farm import names
 from common.config.watch import ConfigWatch
 from common.model import holds
 from common.model.plot_name import PlotName
@@ -59,13 +59,13 @@ class Harvester:
         self._publisher = Publisher(board, Role.HARVESTER, self._snapshot, mark(settings.state_dir))
         self.holds = DriveHolds(settings.state_dir / "harvester-steering.json", self._publish_hold)
         self.drives = DriveRegistry(
-            partial(drives, settings),
+            section.folders,
             section.plain_folders,
             self._surveys,
-            cache(partial(use_of, section)),
+            cache(section.use_of),
             section.margin_bytes,
             self.holds.of_drive,
-            partial(is_sure, section),
+            section.is_sure,
         )
         self.moves = MoveHeartbeat(board, self._publisher.tell)
         self.history = LandingHistory(settings)
@@ -145,18 +145,18 @@ class Harvester:
 
     def configured_use(self, drive: str) -> DriveUse:
         """Use of a drive by plotman.yaml alone, without holds."""
-        return use_of(self._section, drive)
+        return self._section.use_of(drive)
 
     def _configure(self, settings: Config) -> None:
         """Apply another plotman.yaml; moves under way continue."""
         section = settings.harvester
         assert section is not None
         self.drives.configure(
-            partial(drives, settings),
+            section.folders,
             section.plain_folders,
-            cache(partial(use_of, section)),
+            cache(section.use_of),
             section.margin_bytes,
-            partial(is_sure, section),
+            section.is_sure,
         )
         self.drives.forget(partial(names, section.drives))
         self._reserver.limits = _limits(section)

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from common.errors import BrokerError
 
 if TYPE_CHECKING:
-    from common.config.farm import Farm
     from common.config.model import Config
+    from common.config.sections.farm import Farm
 
 
 class EmbeddedBroker(BaseModel):

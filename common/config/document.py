@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-Location = tuple[str | int, ...]
+from common.config.problems import Location
 
 # libyaml is ten times as fast; pyyaml may have been built without it.
 _FAST: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import ErrorDetails, PydanticUndefined
 
-from common.config import schema
+from common.config.model import all_keys, home_of, section_at
+from common.config.problems import Finding, Location
+from common.config.sections.base import example_of
 from common.model.redis_url import masked
-
-Location = tuple[str | int, ...]
 
 _WANTED = {
     "int_parsing": "a whole number",
@@ -34,16 +34,7 @@ _WANTED = {
 }
 
 
-@dataclass(frozen=True)
-class ErrorMessage:
-    """An error at a key. what, cure: as in Problem."""
-
-    location: Location
-    what: str
-    cure: str
-
-
-def worded(errors: list[ErrorDetails]) -> list[ErrorMessage]:
+def worded(errors: list[ErrorDetails]) -> list[Finding]:
     """Word the errors. A key that is missing because it is misspelt is reported only as misspelt."""
     messages = [_worded(error) for error in errors]
     meant = {
@@ -61,74 +52,82 @@ def worded(errors: list[ErrorDetails]) -> list[ErrorMessage]:
     ]
 
 
-def _worded(error: ErrorDetails) -> ErrorMessage:
+def _worded(error: ErrorDetails) -> Finding:
     location: Location = tuple(part for part in error["loc"] if part != "[key]")
     kind, context, value = error["type"], error.get("ctx", {}), error["input"]
     if kind == "extra_forbidden":
-        return ErrorMessage(location, "unknown key", _where_else(location))
+        return Finding(location, "unknown key", _where_else(location))
     if kind == "missing":
-        return ErrorMessage(location, "is missing", _add(location))
+        return Finding(location, "is missing", _add(location))
     if kind in _WANTED:
-        return ErrorMessage(
+        return Finding(
             location, f"{_shown(location, value)} is not {_WANTED[kind]}", _instead(location, kind, value)
         )
     if kind in ("greater_than_equal", "less_than_equal"):
         bound, less = (context["ge"], True) if "ge" in context else (context["le"], False)
         limit = f"{bound:g}" if bound < 100_000 else f"{bound:.0f}"
-        return ErrorMessage(
+        return Finding(
             location,
             f"{_shown(location, value)} is {'less' if less else 'more'} than {limit}",
             f"Write {limit} or {'more' if less else 'less'}.",
         )
     if kind == "greater_than":
-        return ErrorMessage(
+        return Finding(
             location,
             f"{_shown(location, value)} is not more than {context['gt']:g}",
             _instance(location, "Write"),
         )
     if kind == "string_too_short":
-        return ErrorMessage(location, "is empty", _instance(location, "Write"))
+        return Finding(location, "is empty", _instance(location, "Write"))
     if kind == "too_short":
-        return ErrorMessage(location, "is empty", _instance(location, "List at least one"))
+        return Finding(location, "is empty", _instance(location, "List at least one"))
     if kind == "enum":
         return _no_choice(location, value, context)
     if kind == "value_error":
-        return ErrorMessage(location, str(context.get("error", error["msg"])), _instance(location, "Write"))
-    return ErrorMessage(location, _decapitalised(error["msg"]), _instance(location, "Write"))
+        return Finding(location, str(context.get("error", error["msg"])), _instance(location, "Write"))
+    return Finding(location, _decapitalised(error["msg"]), _instance(location, "Write"))
 
 
 def _near(location: Location) -> str | None:
     """The nearest right spelling in the same section."""
-    section = schema.section_at(location[:-1])
+    section = section_at(location[:-1])
     # Configurations of 0.6's preview say door_port, door_tls and door_address.
     key = str(location[-1]).replace("door_", "receiver_", 1)
-    return schema.nearest(key, list(section.model_fields)) if section else None
+    return _nearest(key, list(section.model_fields)) if section else None
+
+
+def _nearest(wrong: str, right: list[str]) -> str | None:
+    """The valid name most similar to `wrong`; None if none is similar."""
+    by_fold = {name.lower().replace("-", "_"): name for name in right}
+    meant = wrong.lower().replace("-", "_")
+    # difflib misses swapped letters in short names.
+    swapped = [name for name in by_fold if sorted(name) == sorted(meant)]
+    found = swapped or difflib.get_close_matches(meant, by_fold, 1, cutoff=0.7)
+    return by_fold[found[0]] if found else None
 
 
 def _where_else(location: Location) -> str:
     key = str(location[-1])
     if near := _near(location):
         return f"Did you mean {near}?"
-    section = schema.section_at(location[:-1])
+    section = section_at(location[:-1])
     if section and (longer := [name for name in section.model_fields if name.endswith(f"_{key}")]):
         return f"Did you mean {' or '.join(longer)}?"
-    home = schema.home_of(key)
+    home = home_of(key)
     if home:
         place = ".".join(map(str, home[:-1])) or "the top level"
         return f"It belongs under {place}."
-    far = schema.nearest(key, [str(found[-1]) for found in schema.all_keys()])
-    home = schema.home_of(far) if far else None
+    far = _nearest(key, [str(found[-1]) for found in all_keys()])
+    home = home_of(far) if far else None
     if home:
         return f"Did you mean {'.'.join(map(str, home))}?"
     return f"Write one of: {', '.join(section.model_fields)}." if section else "Remove it."
 
 
 def _example(location: Location) -> Any:
-    section = schema.section_at(location[:-1])
+    section = section_at(location[:-1])
     field = section.model_fields.get(str(location[-1])) if section else None
-    if field is None:
-        return PydanticUndefined
-    return field.examples[0] if field.examples else PydanticUndefined
+    return example_of(field) if field else PydanticUndefined
 
 
 def _instance(location: Location, verb: str) -> str:
@@ -187,11 +186,11 @@ def _instead(location: Location, kind: str, value: Any) -> str:
     return _instance(location, "Write") or "Write a value, or remove the key."
 
 
-def _no_choice(location: Location, value: Any, context: Mapping[str, Any]) -> ErrorMessage:
+def _no_choice(location: Location, value: Any, context: Mapping[str, Any]) -> Finding:
     # pydantic writes: 'a', 'b' or 'c'
     listed = str(context.get("expected", "")).replace(" or ", ", ").replace("'", "")
-    near = schema.nearest(str(value), listed.split(", "))
-    return ErrorMessage(
+    near = _nearest(str(value), listed.split(", "))
+    return Finding(
         location,
         f"{_shown(location, value)} is none of {listed}",
         f"Did you mean {near}?" if near else "Write one of these.",

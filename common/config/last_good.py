@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from common.config import Config, default_path, load
-from common.config.farm import default_state_dir
 from common.config.loader import Reading, read_bytes
+from common.config.sections.farm import default_state_dir
 from common.errors import ConfigError
 from common.model.paths import one_spelling
 from common.system import statefile

@@ -11,19 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from common.config.base import VERSION
-
-Location = tuple[str | int, ...]
-
-
-@dataclass(frozen=True)
-class LegacyChange:
-    """A key to change: what is wrong with it, and what to write instead."""
-
-    location: Location
-    what: str
-    cure: str
-
+from common.config.problems import Finding, Level, Location
+from common.config.sections.base import VERSION
 
 _CHIA_OPTIONS = ("executable", "k", "e", "n_threads", "n_buckets", "job_buffer", "x")
 _RSYNC_PORT = 12000  # fixed in 0.3; the usual port of rsyncd is 873
@@ -39,13 +28,13 @@ def is_old(data: dict[str, Any]) -> bool:
     return version is None and bool(_moves(data)[1])
 
 
-def changes(data: dict[str, Any]) -> list[LegacyChange]:
+def changes(data: dict[str, Any]) -> list[Finding]:
     """All keys to change in an old file, for `plotman config check`."""
     cure = f"Write version: [{VERSION}], after the changes below; `plotman config migrate` does them all."
-    return [LegacyChange(("version",), "is of plotman 0.4 or older", cure), *_moves(data)[1]]
+    return [Finding(("version",), "is of plotman 0.4 or older", cure), *_moves(data)[1]]
 
 
-def remains(data: dict[str, Any]) -> tuple[dict[str, Any], list[LegacyChange]]:
+def remains(data: dict[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
     """Copy the mapping of a file of version [2] without older keys. Returns the copy, and their changes."""
     new = copy.deepcopy(data)
     found = []
@@ -61,23 +50,23 @@ def remains(data: dict[str, Any]) -> tuple[dict[str, Any], list[LegacyChange]]:
     return new, found
 
 
-def _replaced(location: Location, data: dict[str, Any]) -> LegacyChange:
+def _replaced(location: Location, data: dict[str, Any]) -> Finding:
     cure = (
         "Remove it." if data.get("archiving") is not None else "Write archiving: in its place, and remove it."
     )
-    return LegacyChange(location, "is 0.3's; archiving: replaces it", cure)
+    return Finding(location, "is 0.3's; archiving: replaces it", cure)
 
 
-def migrated(data: dict[str, Any]) -> tuple[dict[str, Any], list[LegacyChange]]:
+def migrated(data: dict[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
     """Convert an old mapping to version [2]. Returns it with the list of changes. Keys of no version stay,
     for `check` to report."""
     new, moved = _moves(data)
     return {"version": [VERSION], **{key: new[key] for key in new if key != "version"}}, moved
 
 
-def _moves(data: dict[str, Any]) -> tuple[dict[str, Any], list[LegacyChange]]:
+def _moves(data: dict[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
     new = copy.deepcopy(data)
-    done: list[LegacyChange] = []
+    done: list[Finding] = []
     for step in (_log, _archive, _overrides, _options):
         done += step(new)
     return new, done
@@ -96,18 +85,16 @@ def _new_section(data: dict[str, Any], name: str) -> dict[str, Any]:
     return section
 
 
-def _log(data: dict[str, Any]) -> list[LegacyChange]:
+def _log(data: dict[str, Any]) -> list[Finding]:
     directories = _inner(data, "directories")
     if "log" not in directories:
         return []
     folder = directories.pop("log")
     _new_section(data, "logging").setdefault("plots", folder)
-    return [
-        LegacyChange(("directories", "log"), "is logging.plots now", f"Write logging: {{plots: {folder}}}.")
-    ]
+    return [Finding(("directories", "log"), "is logging.plots now", f"Write logging: {{plots: {folder}}}.")]
 
 
-def _overrides(data: dict[str, Any]) -> list[LegacyChange]:
+def _overrides(data: dict[str, Any]) -> list[Finding]:
     directories = _inner(data, "directories")
     if "tmp_overrides" not in directories:
         return []
@@ -115,13 +102,13 @@ def _overrides(data: dict[str, Any]) -> list[LegacyChange]:
     if overrides is not None:
         _new_section(data, "scheduling").setdefault("tmp_overrides", overrides)
     return [
-        LegacyChange(
+        Finding(
             ("directories", "tmp_overrides"), "is scheduling.tmp_overrides now", "Move it under scheduling."
         )
     ]
 
 
-def _options(data: dict[str, Any]) -> list[LegacyChange]:
+def _options(data: dict[str, Any]) -> list[Finding]:
     plotting = _inner(data, "plotting")
     done = []
     for name in _CHIA_OPTIONS:
@@ -130,21 +117,17 @@ def _options(data: dict[str, Any]) -> list[LegacyChange]:
             _new_section(plotting, "chia").setdefault(name, value)
             plotting.setdefault("type", "chia")
             cure = "Move it under plotting.chia."
-            done.append(LegacyChange(("plotting", name), f"is plotting.chia.{name} now", cure))
+            done.append(Finding(("plotting", name), f"is plotting.chia.{name} now", cure))
     return done
 
 
-def _archive(data: dict[str, Any]) -> list[LegacyChange]:
+def _archive(data: dict[str, Any]) -> list[Finding]:
     directories = _inner(data, "directories")
     if "archive" not in directories:
         return []
     old = directories.pop("archive")
     if not isinstance(old, dict):
-        return (
-            [LegacyChange(("directories", "archive"), "is archiving now", "Remove it.")]
-            if old is None
-            else []
-        )
+        return [Finding(("directories", "archive"), "is archiving now", "Remove it.")] if old is None else []
     archiving = _new_section(data, "archiving")
     archiving.setdefault("target", "rsyncd")
     env = _new_section(archiving, "env")
@@ -155,13 +138,11 @@ def _archive(data: dict[str, Any]) -> list[LegacyChange]:
             value = convert(old.pop(name))
             (env if place == "env" else archiving).setdefault(new_name, value)
             key = f"archiving.env.{new_name}" if place == "env" else f"archiving.{new_name}"
-            done.append(
-                LegacyChange(("directories", "archive", name), f"is {key} now", f"Write {key}: {value}.")
-            )
+            done.append(Finding(("directories", "archive", name), f"is {key} now", f"Write {key}: {value}."))
     for name in old:
-        done.append(LegacyChange(("directories", "archive", name), "has no meaning", "Remove it."))
+        done.append(Finding(("directories", "archive", name), "has no meaning", "Remove it."))
     cure = f"Write archiving: {{target: rsyncd, env: {{rsync_port: {_RSYNC_PORT}}}}}, with the keys below."
-    return [LegacyChange(("directories", "archive"), "is archiving now", cure), *done]
+    return [Finding(("directories", "archive"), "is archiving now", cure), *done]
 
 
 # Archive key of 0.3 -> its name in version [2], its place, and the conversion of its value.
@@ -183,15 +164,6 @@ class Retired:
     what: str
     harmless: Callable[[Any], bool] = lambda value: not value
     cure: str = "Remove it."
-
-
-@dataclass(frozen=True)
-class RetiredKey:
-    """A retired key with a value that would have an effect; always a warning."""
-
-    location: Location
-    what: str
-    cure: str
 
 
 _GPU = "is for Gigahorse's GPU plotter, which plotman does not run"
@@ -222,7 +194,7 @@ RETIRED: dict[Location, Retired] = {
 }
 
 
-def retire(data: dict[str, Any]) -> tuple[dict[str, Any], list[RetiredKey]]:
+def retire(data: dict[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
     """Copy the mapping without the fork's retired keys. Returns the copy, and the keys with an effect."""
     rest = copy.deepcopy(data)
     found = []
@@ -233,5 +205,5 @@ def retire(data: dict[str, Any]) -> tuple[dict[str, Any], list[RetiredKey]]:
         if not isinstance(holder, dict) or location[-1] not in holder:
             continue
         if not retired.harmless(holder.pop(location[-1])):
-            found.append(RetiredKey(location, retired.what, retired.cure))
+            found.append(Finding(location, retired.what, retired.cure, Level.WARNING))
     return rest, found

@@ -10,16 +10,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from common.config import document, legacy, rules
-from common.config.base import BELOW, VERSION
+from common.config import default_path, document, legacy, rules
 from common.config.error_messages import worded
 from common.config.model import LENIENT, Config
-from common.config.paths import default_path
-from common.config.problems import Level, Problem
-from common.config.scheduling import Scheduling
+from common.config.problems import Finding, Level, Location, Problem
+from common.config.sections.base import BELOW, VERSION
+from common.config.sections.scheduling import Scheduling
 from common.errors import ConfigError
 
-Location = tuple[str | int, ...]
 _GENERATE = "Write one with `plotman config generate -o FILE`."
 _log = logging.getLogger(__name__)
 _warned: set[Problem] = set()  # a verb may load the file twice
@@ -82,14 +80,14 @@ def read_bytes(path: Path, raw: bytes) -> Reading:
     text = document.parse(raw)
     noted = _Notes(path, text)
     for flaw in text.flaws:
-        noted.add(flaw.location, flaw.what, flaw.cure, line=flaw.line)
+        noted.add(Finding(flaw.location, flaw.what, flaw.cure), flaw.line)
     config = readable = None
     if not isinstance(text.data, dict):
         if not text.flaws:
-            noted.add((), "is empty" if text.data is None else "has no sections", _GENERATE)
+            noted.add(Finding((), "is empty" if text.data is None else "has no sections", _GENERATE))
     elif legacy.is_old(text.data):
         for change in legacy.changes(text.data):
-            noted.add(change.location, change.what, change.cure)
+            noted.add(change)
     else:
         config, readable = _validated(text.data, noted)
     problems = noted.sorted()
@@ -109,13 +107,10 @@ class _Notes:
         """The folder of the file."""
         return self._path.absolute().parent
 
-    def add(
-        self, location: Location, what: str, cure: str, level: Level = Level.ERROR, line: int | None = None
-    ) -> None:
-        line = line or self._text.line(location) or 1
-        key = ".".join(map(str, location))
-        problem = Problem(self._path, what, cure, key, line, level)
-        self._problems.setdefault((line, key, what), problem)
+    def add(self, found: Finding, line: int | None = None) -> None:
+        line = line or self._text.line(found.location) or 1
+        problem = Problem(self._path, found.what, found.cure, found.key, line, found.level)
+        self._problems.setdefault((line, found.key, found.what), problem)
 
     def sorted(self) -> tuple[Problem, ...]:
         return tuple(sorted(self._problems.values(), key=lambda problem: problem.line or 0))
@@ -125,27 +120,20 @@ def _validated(data: dict[str, Any], noted: _Notes) -> tuple[Config | None, Conf
     """The configuration (None if it has errors), and its parts without errors."""
     data = _version(data, noted)
     data, older = legacy.remains(data)
-    for change in older:
-        noted.add(change.location, change.what, change.cure)
     data, retired = legacy.retire(data)
-    for key in retired:
-        noted.add(key.location, key.what, key.cure, Level.WARNING)
-    for rule in rules.broken(data):
-        noted.add(rule.location, rule.what, rule.cure, rule.level)
+    for found in (*older, *retired, *rules.broken(data)):
+        noted.add(found)
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
         # Errors of the root repeat the rules above.
         for message in worded([detail for detail in error.errors(include_url=False) if detail["loc"]]):
-            noted.add(message.location, message.what, message.cure)
+            noted.add(message)
         return None, _without_errors(data)
     for location, folder in relative_folders(config):
-        noted.add(
-            location,
-            f"{folder!r} is taken as relative to the folder of this file",
-            "Write the full path" + ("; variables ($) are not replaced." if "$" in folder else "."),
-            Level.WARNING,
-        )
+        what = f"{folder!r} is taken as relative to the folder of this file"
+        cure = "Write the full path" + ("; variables ($) are not replaced." if "$" in folder else ".")
+        noted.add(Finding(location, what, cure, Level.WARNING))
     # Otherwise each process would take them as relative to its working folder.
     absolute = Config.model_validate(data, context={BELOW: str(noted.folder)})
     return absolute, absolute
@@ -156,17 +144,16 @@ def _version(data: dict[str, Any], noted: _Notes) -> dict[str, Any]:
     version = data.get("version")
     cure = f"Write version: [{VERSION}]."
     if version is None:
-        noted.add(("version",), "is missing", f"Write version: [{VERSION}] at the top.")
+        what, cure = "is missing", f"Write version: [{VERSION}] at the top."
     elif not isinstance(version, list):
-        noted.add(("version",), "is not a list", cure)
+        what = "is not a list"
     elif version and isinstance(version[0], int) and version[0] > VERSION:
-        noted.add(
-            ("version",), f"is newer than this plotman, which reads {VERSION}", "Install a newer plotman."
-        )
+        what, cure = f"is newer than this plotman, which reads {VERSION}", "Install a newer plotman."
     elif not version or version[0] != VERSION or isinstance(version[0], bool):
-        noted.add(("version",), f"this plotman reads version {VERSION}", cure)
+        what = f"this plotman reads version {VERSION}"
     else:
         return data
+    noted.add(Finding(("version",), what, cure))
     return {**data, "version": [VERSION]}
 
 
@@ -174,11 +161,7 @@ def relative_folders(config: Config) -> list[tuple[Location, str]]:
     """Folders without a leading slash."""
     named: list[tuple[Location, str | None]] = []
     if config.directories:
-        named += [(("directories", "tmp", i), folder) for i, folder in enumerate(config.directories.tmp)]
-        named += [(("directories", "tmp2"), config.directories.tmp2)]
-        named += [
-            (("directories", "dst", i), folder) for i, folder in enumerate(config.directories.dst or ())
-        ]
+        named += config.directories.located()
     if config.harvester:
         for key in ("drives", "draining", "disabled"):
             folders = getattr(config.harvester, key)

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import yaml
 
-from common.config import legacy
+from common.config import legacy, user_folder
 from common.config.loader import find_problems, read
-from common.config.paths import user_folder
-from common.config.problems import Problem
+from common.config.problems import Finding, Problem
 from common.errors import ConfigError, PlotmanError
 
 
@@ -20,7 +19,7 @@ class Migration:
     """A migration. written: the new file. left: problems in it to correct by hand."""
 
     written: Path
-    changes: tuple[legacy.LegacyChange, ...]
+    changes: tuple[Finding, ...]
     left: tuple[Problem, ...]
 
 

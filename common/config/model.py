@@ -1,23 +1,26 @@
-"""The whole plotman.yaml with its minor sections, and what it means for this machine."""
+"""The whole plotman.yaml with its minor sections, its meaning for this machine, and a search for its keys."""
 
 from __future__ import annotations
 
 import socket
+import typing
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Self
+from types import UnionType
+from typing import Annotated, Any, Self
 
 import platformdirs
 from pydantic import Field, ValidationInfo, model_validator
 
 from common.config import rules
-from common.config.archiving import Archiving
-from common.config.base import VERSION, Folder, Section
-from common.config.farm import Farm, Harvester
-from common.config.notifications import Notifications
-from common.config.plotting import Directories, Plotting
-from common.config.problems import Level
-from common.config.scheduling import Scheduling
+from common.config.problems import Level, Location
+from common.config.sections.archiving import Archiving
+from common.config.sections.base import VERSION, Folder, Section
+from common.config.sections.farm import Farm, Harvester
+from common.config.sections.notifications import Notifications
+from common.config.sections.plotting import Directories, Plotting
+from common.config.sections.scheduling import Scheduling
 from common.names import Role
 
 LENIENT = "keys need not agree"  # context of a validation for `plotman config check`
@@ -64,21 +67,15 @@ class Logging(Section):
 class UserInterface(Section):
     """Display."""
 
-    use_stty_size: bool = Field(
-        True,
-        description="Kept from plotman 0.5, without effect.",
-        examples=[True],
-    )
+    use_stty_size: bool = Field(True, description="Kept from plotman 0.5, without effect.")
 
 
 class Interactive(Section):
     """`plotman interactive`."""
 
-    autostart_plotting: bool = Field(
-        True, description="Kept from plotman 0.5; use `plotman pause plotting`.", examples=[True]
-    )
+    autostart_plotting: bool = Field(True, description="Kept from plotman 0.5; use `plotman pause plotting`.")
     autostart_archiving: bool = Field(
-        True, description="Kept from plotman 0.5; use `plotman pause archiving`.", examples=[True]
+        True, description="Kept from plotman 0.5; use `plotman pause archiving`."
     )
 
 
@@ -112,8 +109,7 @@ class Config(Section):
         None, description="The farming drives of this machine. Absent: it has none."
     )
     notifications: Notifications = Field(
-        Notifications(),
-        description="Notifications about the whole farm. Set them where the scheduler runs.",
+        Notifications(), description="Notifications about the whole farm. Set them where the scheduler runs."
     )
     logging: Logging = Field(default_factory=Logging, description="Where logs go.")
     user_interface: UserInterface = Field(UserInterface(), description="Display.")
@@ -183,3 +179,52 @@ class Config(Section):
     def runs_notifier(self) -> bool:
         """Whether the notifier runs here."""
         return bool(self.notifications.targets)
+
+
+def section_in(annotation: Any) -> type[Section] | None:
+    """The section in a field, directly or as value of a mapping; None for plain values."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    origin = typing.get_origin(annotation)
+    arguments = typing.get_args(annotation)
+    if origin is Annotated:
+        return section_in(arguments[0])
+    if origin is dict:
+        return section_in(arguments[1])
+    if origin in (typing.Union, UnionType):
+        return next(filter(None, map(section_in, arguments)), None)
+    return None
+
+
+def is_mapping(annotation: Any) -> bool:
+    """Whether the user chooses the names of the keys."""
+    return typing.get_origin(annotation) is dict
+
+
+def section_at(location: Location) -> type[Section] | None:
+    """The section at `location`; None if there is none."""
+    section: type[Section] | None = Config
+    parts = iter(location)
+    for part in parts:
+        if section is None or part not in section.model_fields:
+            return None
+        annotation = section.model_fields[str(part)].annotation
+        section = section_in(annotation)
+        if is_mapping(annotation):
+            next(parts, None)
+    return section
+
+
+def all_keys(section: type[Section] = Config, above: Location = ()) -> Iterator[Location]:
+    """Locations of all keys whose names are fixed."""
+    for name, field in section.model_fields.items():
+        yield (*above, name)
+        inner = section_in(field.annotation)
+        if inner and not is_mapping(field.annotation):
+            yield from all_keys(inner, (*above, name))
+
+
+def home_of(key: str) -> Location | None:
+    """Location of the only key of this name; None if no section or several have it."""
+    homes = [location for location in all_keys() if location[-1] == key]
+    return homes[0] if len(homes) == 1 else None

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
+
+Location = tuple[str | int, ...]
 
 
 class Level(StrEnum):
@@ -14,8 +17,21 @@ class Level(StrEnum):
     WARNING = "warning"
 
 
-# A problem before its line is known: location, what, cure, level.
-Found = tuple[tuple[str | int, ...], str, str, Level]
+class Finding(NamedTuple):
+    """A problem before its file and line are known. what, cure: as in Problem.
+
+    location: of the key to change; its last part may be absent from the file.
+    """
+
+    location: Location
+    what: str
+    cure: str
+    level: Level = Level.ERROR
+
+    @property
+    def key(self) -> str:
+        """The location with dots: scheduling.tmp_overrides."""
+        return ".".join(map(str, self.location))
 
 
 @dataclass(frozen=True)

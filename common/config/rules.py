@@ -9,41 +9,17 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from common.config.archiving import HARVESTER
-from common.config.problems import Level
-from common.config.targets import FILTER, PRESETS, filter_flaw
+from common.config.problems import Finding, Level, Location
+from common.config.sections.archiving import HARVESTER
+from common.config.sections.targets import FILTER, PRESETS, filter_flaw
 from common.model.address import is_loopback_address
 from common.model.paths import one_spelling
 
-Location = tuple[str | int, ...]
 
-
-@dataclass(frozen=True)
-class RuleViolation:
-    """A violated rule.
-
-    location: of the key to change; its last part may be absent from the file.
-    what: what is wrong.
-    cure: what to write instead, one sentence.
-    level: a file with warnings can be used.
-    """
-
-    location: Location
-    what: str
-    cure: str
-    level: Level = Level.ERROR
-
-    @property
-    def key(self) -> str:
-        """The location with dots: scheduling.tmp_overrides."""
-        return ".".join(map(str, self.location))
-
-
-def broken(data: Mapping[str, Any]) -> list[RuleViolation]:
+def broken(data: Mapping[str, Any]) -> list[Finding]:
     """All rules that the mapping of a plotman.yaml violates, in the order of its sections."""
     return [
         *_sections(data),
@@ -61,7 +37,7 @@ def _section(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return section if isinstance(section, Mapping) else {}
 
 
-def _sections(data: Mapping[str, Any]) -> Iterator[RuleViolation]:
+def _sections(data: Mapping[str, Any]) -> Iterator[Finding]:
     """directories, scheduling and plotting need each other; a machine must have a task."""
     has = {name for name, section in data.items() if section is not None}
     plotter = ("directories", "scheduling", "plotting")
@@ -70,7 +46,7 @@ def _sections(data: Mapping[str, Any]) -> Iterator[RuleViolation]:
         return
     for name in plotter:
         if name not in has:
-            yield RuleViolation(
+            yield Finding(
                 (name,),
                 "the section is missing",
                 "Add it (`plotman config generate` shows it)."
@@ -79,11 +55,11 @@ def _sections(data: Mapping[str, Any]) -> Iterator[RuleViolation]:
             )
 
 
-def _autostart(interactive: Mapping[str, Any]) -> Iterator[RuleViolation]:
+def _autostart(interactive: Mapping[str, Any]) -> Iterator[Finding]:
     """autostart: false of 0.5.3 has no effect: `plotman up` starts plotting and archiving."""
     for what in ("plotting", "archiving"):
         if interactive.get(f"autostart_{what}") is False:
-            yield RuleViolation(
+            yield Finding(
                 ("commands", "interactive", f"autostart_{what}"),
                 f"has no effect: `plotman up` starts {what}",
                 f"Use `plotman pause {what}`; it holds until `plotman unpause {what}`, also over restarts.",
@@ -91,7 +67,7 @@ def _autostart(interactive: Mapping[str, Any]) -> Iterator[RuleViolation]:
             )
 
 
-def _overrides(data: Mapping[str, Any]) -> Iterator[RuleViolation]:
+def _overrides(data: Mapping[str, Any]) -> Iterator[Finding]:
     """Each folder of tmp_overrides is one of tmp, and is named once."""
     tmp = _section(data, "directories").get("tmp")
     if not isinstance(tmp, list | tuple):
@@ -104,11 +80,11 @@ def _overrides(data: Mapping[str, Any]) -> Iterator[RuleViolation]:
         location = ("scheduling", "tmp_overrides", name)
         folder = one_spelling(name)
         if folder in seen:
-            yield RuleViolation(location, f"is the same folder as {seen[folder]}", "Keep one of the two.")
+            yield Finding(location, f"is the same folder as {seen[folder]}", "Keep one of the two.")
         elif folder not in folders:
             # plotman 0.5.3 ignored these; many files still contain the ones of its sample.
             nearest = difflib.get_close_matches(folder, folders, 1, cutoff=0.75)
-            yield RuleViolation(
+            yield Finding(
                 location,
                 "is not in directories.tmp, and has no effect",
                 f"Did you mean {nearest[0]}?" if nearest else "Add it there, or remove it here.",
@@ -117,13 +93,13 @@ def _overrides(data: Mapping[str, Any]) -> Iterator[RuleViolation]:
         seen[folder] = name
 
 
-def _keys_of_the_plots(plotting: Mapping[str, Any]) -> Iterator[RuleViolation]:
+def _keys_of_the_plots(plotting: Mapping[str, Any]) -> Iterator[Finding]:
     """Pool key or contract, not both; keys that a plotter needs."""
     kind = plotting.get("type", "chia")
     pool = plotting.get("pool_pk") is not None
     contract = plotting.get("pool_contract_address") is not None
     if pool and contract:
-        yield RuleViolation(
+        yield Finding(
             ("plotting", "pool_pk"),
             "excludes pool_contract_address, and both are given",
             "Keep pool_contract_address for plots that can join a pool, else pool_pk.",
@@ -132,14 +108,14 @@ def _keys_of_the_plots(plotting: Mapping[str, Any]) -> Iterator[RuleViolation]:
     level = Level.WARNING if kind == "bladebit" else Level.ERROR
     if kind in ("madmax", "bladebit"):
         if plotting.get("farmer_pk") is None:
-            yield RuleViolation(
+            yield Finding(
                 ("plotting", "farmer_pk"),
                 f"is missing; {kind} needs it",
                 "Add it (`chia keys show` prints it).",
                 level,
             )
         if not pool and not contract:
-            yield RuleViolation(
+            yield Finding(
                 ("plotting", "pool_contract_address"),
                 f"is missing; {kind} needs it or pool_pk",
                 "Add one of them (`chia plotnft show` and `chia keys show` print them).",
@@ -147,7 +123,7 @@ def _keys_of_the_plots(plotting: Mapping[str, Any]) -> Iterator[RuleViolation]:
             )
 
 
-def _target(archiving: Mapping[str, Any]) -> Iterator[RuleViolation]:
+def _target(archiving: Mapping[str, Any]) -> Iterator[Finding]:
     """The target exists, and has its scripts and variables."""
     own = _section(archiving, "target_definitions")
     target = archiving.get("target", HARVESTER)
@@ -158,7 +134,7 @@ def _target(archiving: Mapping[str, Any]) -> Iterator[RuleViolation]:
     if target == HARVESTER and HARVESTER not in own:
         return
     if archiving.get("harvesters"):
-        yield RuleViolation(
+        yield Finding(
             ("archiving", "harvesters"),
             f"has no meaning with target {target}",
             "Remove it, or write target: harvester.",
@@ -166,7 +142,7 @@ def _target(archiving: Mapping[str, Any]) -> Iterator[RuleViolation]:
     if target not in own and target not in PRESETS:
         names = [HARVESTER, *PRESETS, *map(str, own)]
         nearest = difflib.get_close_matches(target, names, 1, cutoff=0.5)
-        yield RuleViolation(
+        yield Finding(
             ("archiving", "target"),
             f"{target!r} is not a target",
             f"Did you mean {nearest[0]}?" if nearest else f"Write one of {', '.join(names)}.",
@@ -178,31 +154,29 @@ def _target(archiving: Mapping[str, Any]) -> Iterator[RuleViolation]:
     given = _section(archiving, "env")
     for name, value in needed.items():
         if value is None and given.get(name) is None:
-            yield RuleViolation(
-                ("archiving", "env", name), f"is missing; target {target} needs it", "Add it."
-            )
+            yield Finding(("archiving", "env", name), f"is missing; target {target} needs it", "Add it.")
 
 
-def _variables(target: str, given: Mapping[str, Any]) -> Iterator[RuleViolation]:
+def _variables(target: str, given: Mapping[str, Any]) -> Iterator[Finding]:
     """Variables for the scripts of a predefined target."""
     for name, value in given.items():
         where = ("archiving", "env", name)
         if not isinstance(name, str) or value is None or isinstance(value, list | Mapping):
             continue
         if name == FILTER and (what := filter_flaw(str(value))):
-            yield RuleViolation(where, what, "Correct it; .* takes every drive.")
+            yield Finding(where, what, "Correct it; .* takes every drive.")
         if name in ("rsync_port", "ssh_port") and not re.fullmatch(r"[1-9]\d{0,4}", str(value)):
-            yield RuleViolation(where, "is not a port number", "Write it, for example: 873.")
+            yield Finding(where, "is not a port number", "Write it, for example: 873.")
         if name == "site_root" and not str(value).startswith("/"):
-            yield RuleViolation(where, "is not a full path", "Write it, for example: /farm/sites.")
+            yield Finding(where, "is not a full path", "Write it, for example: /farm/sites.")
         known = PRESETS[target].env
         near = difflib.get_close_matches(name, known, 1, cutoff=0.85)
         if name not in known and near:
             what = f"is not a variable of {target}"
-            yield RuleViolation(where, what, f"Did you mean {near[0]}?", Level.WARNING)
+            yield Finding(where, what, f"Did you mean {near[0]}?", Level.WARNING)
 
 
-def _farmed(data: Mapping[str, Any]) -> Iterator[RuleViolation]:
+def _farmed(data: Mapping[str, Any]) -> Iterator[Finding]:
     """A folder from which plots are moved cannot be a farming drive; without archiving it can."""
     directories, harvester = _section(data, "directories"), _section(data, "harvester")
     if data.get("archiving") is None:
@@ -215,7 +189,7 @@ def _farmed(data: Mapping[str, Any]) -> Iterator[RuleViolation]:
                 for name in ("drives", "disabled")
             )
             if farmed and not left_alone:
-                yield RuleViolation(
+                yield Finding(
                     location,
                     f"{folder} is also one of harvester.drives: finished plots would be moved away from it"
                     if key == finished
@@ -233,20 +207,20 @@ def _folders(value: object, above: Location) -> list[tuple[Location, str]]:
     return [(place, one_spelling(item)) for place, item in items if isinstance(item, str) and item.strip()]
 
 
-def _definition(name: object, definition: object) -> Iterator[RuleViolation]:
+def _definition(name: object, definition: object) -> Iterator[Finding]:
     """A target needs a program or a script for each of its two steps."""
     if not isinstance(definition, Mapping):
         return
     for step in ("disk_space", "transfer"):
         if definition.get(f"{step}_path") is None and definition.get(f"{step}_script") is None:
-            yield RuleViolation(
+            yield Finding(
                 ("archiving", "target_definitions", str(name), f"{step}_path"),
                 f"is missing, and so is {step}_script",
                 "Add one of them.",
             )
 
 
-def _flower(farm: Mapping[str, Any]) -> Iterator[RuleViolation]:
+def _flower(farm: Mapping[str, Any]) -> Iterator[Finding]:
     """Flower can kill plots, so access from other machines needs a password."""
     scheduler = farm.get("scheduler")
     decides = farm.get("broker") is None if scheduler is None else scheduler
@@ -255,7 +229,7 @@ def _flower(farm: Mapping[str, Any]) -> Iterator[RuleViolation]:
     if not runs or not isinstance(address, str) or is_loopback_address(address):
         return
     if farm.get("flower_auth") is None:
-        yield RuleViolation(
+        yield Finding(
             ("farm", "flower_address"),
             f"Flower would listen on {address} without a password",
             "Add flower_auth: USER:PASSWORD, or write 127.0.0.1.",

@@ -15,9 +15,9 @@ import yaml
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from common.config.base import Section
-from common.config.model import Config
-from common.config.schema import Location, is_mapping, section_in
+from common.config.model import Config, is_mapping, section_in
+from common.config.problems import Location
+from common.config.sections.base import Section, example_of
 
 _WIDTH = 100
 _STEP = 2
@@ -84,5 +84,5 @@ def _value(field: FieldInfo, shown: bool) -> Any:
     """The value of a key in the sample: its default, or an example if it is required or has no default."""
     default = field.default
     telling = default is not PydanticUndefined and default is not None and default not in ((), {})
-    value = default if telling and not shown else (field.examples or [None])[0]
+    value = default if telling and not shown else example_of(field)
     return value.value if isinstance(value, Enum) else value

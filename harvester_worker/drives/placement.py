@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.config.farm import Placement
+from common.config.sections.farm import Placement
 from common.model.snapshot import DirState, DriveUse
 from common.model.units import human_bytes
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from common.config.farm import Placement
+from common.config.sections.farm import Placement
 from common.errors import NoRoom, OrderRefused, TransferFailed
 from common.model.messages import Message, Reservation
 from common.model.plot_name import PlotName

@@ -62,7 +62,7 @@ def check(file: Path | None, as_json: bool, file_only: bool) -> None:
     are warnings.
     """
     from common.config import default_path
-    from common.config.environment import find_problems as find_lacks
+    from common.config.check.environment import find_problems as find_lacks
     from common.config.loader import read
     from common.config.problems import Level
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from common import config
 from common.config.broker_url import broker_url
-from common.config.paths import default_path, farm_section
+from common.config.sections.farm import farm_section
 from common.errors import ConfigError, ExitCode, PlotmanError
 from common.model.pending import PendingMove
 from common.model.snapshot import ArchiverSnapshot, HarvesterSnapshot, Job, PlotterSnapshot, Waits
@@ -75,7 +75,7 @@ def board(patience_s: float | None = None) -> Board:
 
 def quick_board(patience_s: float | None = None) -> QuickReader:
     """Connect as `board` does, for a verb that reads once and ends: slow imports are avoided."""
-    return QuickReader(broker_url(farm_section(default_path()) or _settings()), patience_s)
+    return QuickReader(broker_url(farm_section(config.default_path()) or _settings()), patience_s)
 
 
 def _settings() -> config.Config:

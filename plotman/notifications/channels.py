@@ -9,7 +9,7 @@ import signal
 import subprocess
 from collections.abc import Sequence
 
-from common.config.notifications import NotificationTarget
+from common.config.sections.notifications import NotificationTarget
 from common.errors import PlotmanError
 from common.model.notification_kinds import Severity
 from plotman.notifications import messages

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from common.config.notifications import NotificationTarget
+from common.config.sections.notifications import NotificationTarget
 from plotman.notifications import queue
 from plotman.notifications.channels import NotDelivered, deliver
 from plotman.notifications.notification import Notification

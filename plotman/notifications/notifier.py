@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from pydantic import AwareDatetime, Field
 
-from common.config.notifications import Notifications
+from common.config.sections.notifications import Notifications
 from common.errors import BrokerError
 from common.model.snapshot import Notice
 from common.store import Board

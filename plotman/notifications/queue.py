@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime
 
-from common.config.notifications import NotificationTarget
+from common.config.sections.notifications import NotificationTarget
 from common.model import notification_kinds
 from common.model.notification_kinds import Severity
 from common.model.snapshot import Notice

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from common import config
 from common.config.last_good import load_to_run
-from common.config.notifications import NotificationTarget
+from common.config.sections.notifications import NotificationTarget
 from common.config.watch import ConfigWatch, NoSink
 from common.errors import ExitCode, PlotmanError
 from plotman.control.farm import board

@@ -52,11 +52,7 @@ class Archiver:
         self._running: dict[str, Transfer] = {}
         # None if harvesters take the plots.
         self.target = mover_of(
-            settings,
-            self._dirs,
-            self._show,
-            self._publisher.changed,
-            self._publisher.publish_now,
+            settings, self._dirs, self._show, self._publisher.changed, self._publisher.publish_now
         )
 
     def start(self) -> None:

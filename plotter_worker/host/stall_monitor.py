@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 import psutil
 
-from common.config.scheduling import Scheduling, StallAction
+from common.config.sections.scheduling import Scheduling, StallAction
 from common.errors import OrderRefused
 from common.model.snapshot import DirState, RunStatus
 from plotter_worker.jobs import process_tree

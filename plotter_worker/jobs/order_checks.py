@@ -90,8 +90,7 @@ def _tmp(order: PlotOrder, host: PlotterSnapshot) -> TmpDir:
             )
         needs_bytes = host.recipe.tmp_bytes
         chosen = min(
-            free,
-            key=lambda tmp: (_unusable(tmp), _lacks(tmp, needs_bytes, host), running.count(tmp.path)),
+            free, key=lambda tmp: (_unusable(tmp), _lacks(tmp, needs_bytes, host), running.count(tmp.path))
         )
         if host.check_room and _lacks(chosen, needs_bytes, host):
             raise OrderRefused(

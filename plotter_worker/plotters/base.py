@@ -19,7 +19,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol
 
-from common.config.plotting import Plotting
+from common.config.sections.plotting import Plotting
 from common.model.phase import Phase
 from common.model.snapshot import Recipe
 

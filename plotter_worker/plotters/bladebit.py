@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from common.config.plotting import BladebitMode, BladebitOptions, Plotting
+from common.config.sections.plotting import BladebitMode, BladebitOptions, Plotting
 from common.model.snapshot import Recipe
 from plotter_worker.plotters import bladebit_log, chia_cli
 from plotter_worker.plotters.base import CommandLine, LogReader, Mode, OwnFiles, SizeEstimate

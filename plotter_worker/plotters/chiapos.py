@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from common.config.plotting import Plotting
+from common.config.sections.plotting import Plotting
 from common.model.snapshot import Recipe
 from plotter_worker.plotters import chia_cli, chiapos_log
 from plotter_worker.plotters.base import CommandLine, LogReader, OwnFiles, SizeEstimate

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from common.config.plotting import Plotting
+from common.config.sections.plotting import Plotting
 from common.model.snapshot import Recipe
 from plotter_worker.plotters import chia_cli, madmax_log
 from plotter_worker.plotters.base import CommandLine, LogReader, Mode, OwnFiles, SizeEstimate

@@ -141,11 +141,6 @@ class PlotterEvents:
         log.log(level, text, extra={"action": kind, "plot_id": plot_id, "host": self._host})
         self._sink.tell(
             Event(
-                kind=kind,
-                host=self._host,
-                at=datetime.now(UTC),
-                text=text,
-                plot_id=plot_id,
-                task_id=task_id,
+                kind=kind, host=self._host, at=datetime.now(UTC), text=text, plot_id=plot_id, task_id=task_id
             )
         )

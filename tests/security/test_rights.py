@@ -11,7 +11,7 @@ import pytest
 import redis
 import yaml
 
-from common.config.notifications import Notifications
+from common.config.sections.notifications import Notifications
 from common.errors import BrokerError
 from common.model.snapshot import Event
 from common.names import Keys, Role

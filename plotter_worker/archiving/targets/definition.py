@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.config import Config
-from common.config.archiving import TargetDefinition
-from common.config.targets import PRESETS
+from common.config.sections.archiving import TargetDefinition
+from common.config.sections.targets import PRESETS
 
 _NAME = re.compile(r"\{(\w+)\}")
 # plotman deletes the source after it has checked the copy. An rsync that deletes it has not flushed the

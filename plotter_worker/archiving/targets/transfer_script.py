@@ -99,8 +99,7 @@ def _log_file(folder: Path) -> Path:
         log.touch(exist_ok=False)
     except OSError as error:
         raise TransferFailed(
-            f"{log} cannot be written ({error.strerror}).",
-            "Correct logging.transfers.",
+            f"{log} cannot be written ({error.strerror}).", "Correct logging.transfers."
         ) from error
     return log
 

@@ -39,10 +39,7 @@ _MEANING = {
     1: ("rsync does not know an option", "Install rsync 3.2.4 or newer."),
     2: ("the two rsyncs do not understand each other", "Install the same version on both machines."),
     3: ("source or destination is missing", "Check that both drives are mounted."),
-    5: (
-        "the harvester refused the password",
-        "It is tried again; if that fails, see the harvester's log.",
-    ),
+    5: ("the harvester refused the password", "It is tried again; if that fails, see the harvester's log."),
     4: (
         "the harvester's receiver refuses an option",
         "Install the same version of plotman on both machines.",
@@ -58,10 +55,7 @@ _MEANING = {
     24: ("the source disappeared during the transfer", "Find the program that moves plots besides plotman."),
     30: ("no data moved for too long", "Check whether one of the drives hangs."),
     35: ("the harvester does not answer", "Check its network, its firewall, harvester.receiver_address."),
-    255: (
-        "ssh cannot connect",
-        "Try it as the user who runs plotman: ssh -o BatchMode=yes USER@HOST true",
-    ),
+    255: ("ssh cannot connect", "Try it as the user who runs plotman: ssh -o BatchMode=yes USER@HOST true"),
 }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import mkstemp
 from typing import Protocol
 
-from common.config.archiving import Route
+from common.config.sections.archiving import Route
 from common.errors import TransferFailed
 from common.model.messages import Reservation
 from common.model.plot_name import plot_id_of

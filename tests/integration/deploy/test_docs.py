@@ -16,9 +16,8 @@ import pytest
 import yaml
 
 from common.config import loader
-from common.config.model import Config
+from common.config.model import Config, all_keys
 from common.config.problems import Level
-from common.config.schema import all_keys
 from common.names import ROLE_OF_TASK
 from plotman.cli import cli
 from plotman.control.farm import FarmState

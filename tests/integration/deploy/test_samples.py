@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from common.config.targets import PRESETS
+from common.config.sections.targets import PRESETS
 from common.store.server import ask
 from common.store.server_checks import server_findings
 from plotman.supervisor import broker

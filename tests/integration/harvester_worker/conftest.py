@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from common.config.farm import Placement
+from common.config.sections.farm import Placement
 from common.model.snapshot import DriveUse
 from common.store import Board
 from common.system.probe import Probe

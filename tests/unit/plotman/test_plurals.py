@@ -19,7 +19,7 @@ NEVER_ONE = {
     ("plotman/control/selectors.py", "plots"),
     ("plotman/cli/plots.py", "plots"),
     ("plotter_worker/tasks/control.py", "plots"),
-    ("common/config/programs.py", "plots"),  # "k25 plots"
+    ("common/config/check/programs.py", "plots"),  # "k25 plots"
     ("beat/policy/starts/host_rules.py", "plotters"),  # "1 of 3 plotters": the limit is above one there
 }
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from common import config, names
-from common.config.farm import Placement
+from common.config.sections.farm import Placement
 from common.errors import NoRoom, OrderRefused, TransferFailed
 from common.model.messages import Delivery
 from common.model.plot_name import PlotName

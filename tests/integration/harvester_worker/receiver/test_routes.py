@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from common.config.archiving import Route
 from common.config.loader import load
+from common.config.sections.archiving import Route
 from common.errors import TransferFailed
 from common.model.messages import Delivery, Reservation
 from common.worker.move_step import never

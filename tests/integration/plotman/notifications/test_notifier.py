@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis
 
-from common.config.notifications import Notifications
+from common.config.sections.notifications import Notifications
 from common.model.snapshot import DirState, Waits
 from common.names import Role
 from common.store import Board

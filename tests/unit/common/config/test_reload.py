@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from common.config import Config
-from common.config.reload import change, sentence
+from common.config.watch import compared, sentence
 from tests.support.sections import FARMER, SCHEDULING
 
 
@@ -60,13 +60,13 @@ def settings(**changes: dict[str, Any] | None) -> Config:
 def test_a_change_is_named_and_sorted(
     changes: dict[str, dict[str, Any] | None], live: list[str], at_start: list[str]
 ) -> None:
-    found = change(settings(), settings(**changes))
+    found = compared(settings(), settings(**changes))
     assert list(found.live) == live
     assert list(found.at_start) == at_start
 
 
 def test_what_waits_for_a_start_keeps_its_value_beside_what_changes() -> None:
-    held = change(
+    held = compared(
         settings(),
         settings(archiving={"concurrency": 4, "bwlimit_bytes_s": 5000}, farm={"host": "p2"}, harvester=None),
     ).settings
@@ -74,7 +74,7 @@ def test_what_waits_for_a_start_keeps_its_value_beside_what_changes() -> None:
     assert held.harvester == settings().harvester
     assert held.archiving is not None
     assert (held.archiving.concurrency, held.archiving.bwlimit_bytes_s) == (1, 5000)
-    assert not change(held, settings(archiving={"bwlimit_bytes_s": 5000})).live, (
+    assert not compared(held, settings(archiving={"bwlimit_bytes_s": 5000})).live, (
         "back again, all is as it was"
     )
 
@@ -82,14 +82,14 @@ def test_what_waits_for_a_start_keeps_its_value_beside_what_changes() -> None:
 def test_who_is_told_changes_at_once_while_anybody_is() -> None:
     me, you = ({name: {"command": ["true"]}} for name in ("me", "you"))
     before = settings(notifications={"targets": me})
-    found = change(before, settings(notifications={"targets": me | you}))
+    found = compared(before, settings(notifications={"targets": me | you}))
     assert (found.live, found.at_start) == (("notifications.targets",), ())
-    found = change(before, settings(notifications={"targets": {}}))
+    found = compared(before, settings(notifications={"targets": {}}))
     assert (found.live, found.at_start) == ((), ("notifications.targets",))
 
 
 def test_the_sentence_names_keys_and_never_values() -> None:
-    found = change(settings(), settings(farm={"broker": "redis://:new@r:6379/0", "state": "/s"}))
+    found = compared(settings(), settings(farm={"broker": "redis://:new@r:6379/0", "state": "/s"}))
     assert sentence(found.at_start) == (
         "plotman.yaml: farm.broker and farm.state have changed, which takes effect when `plotman up` is "
         "restarted."

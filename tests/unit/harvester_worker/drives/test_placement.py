@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from common.config.farm import Placement
+from common.config.sections.farm import Placement
 from common.model.snapshot import DirState, DriveUse
 from harvester_worker.drives.placement import Candidate, Refusal, choose_drive, why_not
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from common.config.notifications import NotificationTarget
+from common.config.sections.notifications import NotificationTarget
 from plotman.notifications import messages
 from plotman.notifications.notification import Notification, of_event
 from plotman.notifications.queue import RETRIES_S, TargetQueue, TargetRules, delivered, due, failed, rules_of

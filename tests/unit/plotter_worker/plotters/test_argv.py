@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from common.config.plotting import Plotting
+from common.config.sections.plotting import Plotting
 from plotter_worker.plotters.base import Mode
 from plotter_worker.plotters.registry import PLOTTERS, plotter_for, recognise
 

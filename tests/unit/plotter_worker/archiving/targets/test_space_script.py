@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from common.config import archiving
+from common.config.sections import archiving
 from plotter_worker.archiving.targets.space import SpaceUnknown, ask, read
 from tests.support.waiting import eventually
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from common.config.archiving import Route
+from common.config.sections.archiving import Route
 from common.errors import OrderRefused, TransferFailed
 from common.model.messages import Admission, Reservation
 from common.model.ticket import Ticket

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from common.config.base import YEAR_M, Section
+from common.config.sections.base import YEAR_M, Section
 from common.model import notification_kinds, windows
 
 
@@ -47,9 +47,7 @@ class NotificationTarget(Section):
         "the event as JSON on its standard input.",
         examples=[["/home/chia/bin/on-event"]],
     )
-    timeout_s: float = Field(
-        30, gt=0, le=600, description="How long sending may take, in seconds.", examples=[30]
-    )
+    timeout_s: float = Field(30, gt=0, le=600, description="How long sending may take, in seconds.")
     events: Annotated[tuple[str, ...], AfterValidator(_known)] = Field(
         (notification_kinds.ACTION,),
         min_length=1,
@@ -63,9 +61,7 @@ class NotificationTarget(Section):
         "summary follows.",
         examples=["22:00-07:00"],
     )
-    critical_always: bool = Field(
-        False, description="Send critical events in quiet hours, too.", examples=[False]
-    )
+    critical_always: bool = Field(False, description="Send critical events in quiet hours, too.")
     at_most: int | None = Field(
         None,
         ge=1,
@@ -96,5 +92,4 @@ class Notifications(Section):
         le=YEAR_M,
         allow_inf_nan=False,
         description="Minutes without a running plot after which the farm counts as idle.",
-        examples=[60],
     )

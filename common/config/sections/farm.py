@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import glob
 import re
+from collections.abc import Iterable
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 
-from common.config.base import MOST_BYTES, MOST_JOBS, YEAR_M, Folder, Section
+from common.config import document
+from common.config.sections.base import BELOW, MOST_BYTES, MOST_JOBS, VERSION, YEAR_M, Folder, Section
 from common.model.address import FIRST_USER_PORT, LAST_PORT, host_or_ip
+from common.model.snapshot import DriveUse
 
 _SCHEMES = {"redis", "rediss", "redis+socket", "unix"}
 
@@ -78,9 +82,7 @@ class Farm(Section):
         examples=["redis://:password@plotter1:6379/0"],
     )
     host: Annotated[str, AfterValidator(_host_name)] | None = Field(
-        None,
-        description="Name of this machine in the farm. Absent: its host name.",
-        examples=["plotter1"],
+        None, description="Name of this machine in the farm. Absent: its host name.", examples=["plotter1"]
     )
     state: Folder | None = Field(
         None,
@@ -121,13 +123,12 @@ class Farm(Section):
     flower: bool | None = Field(
         None, description="Whether this machine runs Flower. Absent: the same as scheduler.", examples=[True]
     )
-    flower_port: int = Field(5555, ge=1, le=65535, description="Flower's port.", examples=[5555])
+    flower_port: int = Field(5555, ge=1, le=65535, description="Flower's port.")
     flower_address: str = Field(
         "127.0.0.1",
         min_length=1,
         description="Address that Flower listens on; 0.0.0.0 is every address. Other machines can reach it "
         "only with flower_auth.",
-        examples=["127.0.0.1"],
     )
     flower_auth: Annotated[SecretStr, AfterValidator(_account)] | None = Field(
         None,
@@ -146,7 +147,6 @@ class Farm(Section):
         min_length=1,
         description="Address for Prometheus; 0.0.0.0 is every address. It asks for no password: every "
         "machine that reaches it can read the names of hosts and folders.",
-        examples=["127.0.0.1"],
     )
 
     @property
@@ -158,6 +158,19 @@ class Farm(Section):
     def state_dir(self) -> Path:
         """Folder for plotman's own files. It may not exist yet."""
         return Path(self.state) if self.state else default_state_dir()
+
+
+def farm_section(path: Path) -> Farm | None:
+    """Read the section `farm` alone, for verbs that only read the board: to load all of plotman.yaml takes
+    longer than the rest of their work. Never raises: None if the section, the version or the text has a
+    mistake, which a complete reading reports."""
+    try:
+        text = document.parse(path.read_bytes())
+        if text.flaws or not isinstance(text.data, dict) or text.data.get("version") != [VERSION]:
+            return None
+        return Farm.model_validate(text.data.get("farm") or {}, context={BELOW: str(path.absolute().parent)})
+    except (OSError, ValidationError):
+        return None
 
 
 class Placement(StrEnum):
@@ -180,7 +193,6 @@ class Harvester(Section):
         False,
         description="Take folders that are not mount points. Off by default: if a drive is not mounted, its "
         "folder is on the system disk.",
-        examples=[False],
     )
     draining: tuple[Folder, ...] = Field(
         (),
@@ -198,21 +210,12 @@ class Harvester(Section):
         description="Which drive gets a plot, among those with space and with the fewest plots on their way. "
         "fill: the first in the order of drives. most_free: the one with the most free space. round_robin: "
         "the one whose last plot is the oldest.",
-        examples=["fill"],
     )
     margin_bytes: int = Field(
-        100_000_000,
-        ge=0,
-        le=MOST_BYTES,
-        description="Space to leave free on each drive, in bytes.",
-        examples=[100_000_000],
+        100_000_000, ge=0, le=MOST_BYTES, description="Space to leave free on each drive, in bytes."
     )
     writers_per_drive: int = Field(
-        1,
-        ge=1,
-        le=1_000,
-        description="How many plots may be on their way to a drive at a time.",
-        examples=[1],
+        1, ge=1, le=1_000, description="How many plots may be on their way to a drive at a time."
     )
     proofs: int = Field(
         30,
@@ -220,13 +223,11 @@ class Harvester(Section):
         le=10_000,
         description="Challenges to prove with each plot before its source is deleted. 0: check only header "
         "and size.",
-        examples=[30],
     )
     read_back: bool = Field(
         False,
         description="Read every plot back completely before its source is deleted. Off: only plots whose "
         "first transfer failed.",
-        examples=[False],
     )
     scrub_bytes_s: int | None = Field(
         None,
@@ -246,7 +247,6 @@ class Harvester(Section):
         8730,
         description="Port for incoming plots (1024 to 65535), open only while one is on its way. 0: any free "
         "port.",
-        examples=[8730],
     )
     receiver_tls: bool = Field(
         False,
@@ -254,3 +254,44 @@ class Harvester(Section):
         "the library cryptography here (pip install 'plotman[tls]').",
         examples=[True],
     )
+
+    def folders(self) -> tuple[str, ...]:
+        """Folders that `drives` may mean now, each once, sorted within each pattern.
+
+        A path without * ? [ is listed even if it does not exist, so that a missing drive is noticed. A
+        pattern is matched only up to its last * ? [: to look for `plots` of /mnt/*/plots in each folder could
+        hang at one drive. The caller has to find out whether those exist (`is_sure`).
+        """
+        found: dict[str, None] = {}
+        for pattern in self.drives:
+            wild, below = _split(pattern)
+            matches = sorted(f"{path}{below}" for path in glob.glob(wild)) if wild else [pattern]  # noqa: PTH207
+            found.update(dict.fromkeys(matches))
+        return tuple(found)
+
+    def is_sure(self, drive: str) -> bool:
+        """Whether an item of `folders` is a drive even if its folder is not found: plotman.yaml names its
+        path, or a pattern matched it. Other items are guesses. Reads no disk."""
+        return names((pattern for pattern in self.drives if not _split(pattern)[1]), drive)
+
+    def use_of(self, drive: str) -> DriveUse:
+        """How the owner wants a drive to be used. Reads no disk, because a disabled drive may hang. A drive
+        that is both draining and disabled is disabled."""
+        if names(self.disabled, drive):
+            return DriveUse.DISABLED
+        return DriveUse.DRAINING if names(self.draining, drive) else DriveUse.ACTIVE
+
+
+def names(patterns: Iterable[str], drive: str) -> bool:
+    """Whether one of the paths or patterns matches this drive; * and ? match no slash."""
+    path = PurePath(drive)
+    return any(path == PurePath(pattern) or path.match(pattern) for pattern in patterns)
+
+
+def _split(pattern: str) -> tuple[str, str]:
+    """(up to the last part with * ? [, the rest): ("/mnt/*", "/plots"); ("", "") without."""
+    parts = pattern.split("/")
+    wild = max((index for index, part in enumerate(parts) if glob.has_magic(part)), default=None)
+    if wild is None:
+        return "", ""
+    return "/".join(parts[: wild + 1]), "".join(f"/{part}" for part in parts[wild + 1 :] if part)

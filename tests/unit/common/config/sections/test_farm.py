@@ -8,7 +8,7 @@ import pytest
 
 from common.config import load
 from common.config.broker_url import broker_url
-from common.config.paths import farm_section
+from common.config.sections.farm import farm_section
 
 REST = "harvester: {drives: [/mnt/farm/*]}\n"
 

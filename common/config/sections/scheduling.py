@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from common.config.base import MOST_JOBS, YEAR_M, Folder, Section
+from common.config.sections.base import MOST_JOBS, YEAR_M, Folder, Section
 from common.model.phase import Phase
 from common.model.windows import checked
 
@@ -63,7 +63,7 @@ class Scheduling(Section):
         examples=[2],
     )
     tmpdir_stagger_phase_minor: int = Field(ge=0, description="See above.", examples=[1])
-    tmpdir_stagger_phase_limit: int = Field(1, ge=1, description="See above.", examples=[1])
+    tmpdir_stagger_phase_limit: int = Field(1, ge=1, description="See above.")
     tmpdir_max_jobs: int = Field(
         ge=0, le=MOST_JOBS, description="Largest number of jobs at a time in a tmp folder.", examples=[3]
     )
@@ -83,19 +83,15 @@ class Scheduling(Section):
         le=YEAR_M * 60,
         allow_inf_nan=False,
         description="Kept from plotman 0.5, without effect: starts do not wait for a poll.",
-        examples=[20],
     )
     check_room: bool = Field(
-        True,
-        description="Start a plot only if tmp and dst have space for it beside the running plots.",
-        examples=[True],
+        True, description="Start a plot only if tmp and dst have space for it beside the running plots."
     )
     failure_limit: int = Field(
         3,
         ge=1,
         description="After this many plotters in a row that died at once, start no more until `plotman "
         "unpause plotting`.",
-        examples=[3],
     )
     failure_pause_s: float = Field(
         60,
@@ -104,7 +100,6 @@ class Scheduling(Section):
         allow_inf_nan=False,
         description="Pause after the first of these failures, in seconds. Each further failure makes it four "
         "times as long, up to a day.",
-        examples=[60],
     )
     windows: tuple[Annotated[str, AfterValidator(checked)], ...] = Field(
         (),
@@ -117,7 +112,6 @@ class Scheduling(Section):
         description="What to do with a plot that has made no progress for stall_minutes (no line in its "
         "log, no processor time, no disk access, or only waiting for space): tell (report it), suspend, or "
         "kill (and delete its files). Not for plots that were started by hand or wait for their copy to dst.",
-        examples=["tell"],
     )
     stall_minutes: float = Field(
         30,
@@ -125,7 +119,6 @@ class Scheduling(Section):
         le=YEAR_M,
         allow_inf_nan=False,
         description="How long a plot may make no progress. Time while it is suspended does not count.",
-        examples=[30],
     )
     tmp_overrides: Annotated[dict[Folder, TmpOverride], BeforeValidator(_with_values)] = Field(
         {},

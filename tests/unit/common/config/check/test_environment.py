@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from common.config import Config
-from common.config.drives import drives, is_sure
-from common.config.environment import find_problems
+from common.config.check.environment import find_problems
 from common.config.loader import read
 from tests.support.libraries import with_chiapos, without_chiapos
 
@@ -163,7 +162,7 @@ def test_the_machine_is_looked_at_even_where_the_file_has_errors(farm: Path) -> 
 def test_a_receiver_with_tls_needs_a_library(farm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_tls = text(farm).replace("  plain_folders: true\n", "  plain_folders: true\n  receiver_tls: true\n")
     assert lacks(farm, with_tls) == []
-    monkeypatch.setattr("common.config.environment.find_spec", lambda name: None)
+    monkeypatch.setattr("common.config.check.programs.find_spec", lambda name: name != "cryptography" or None)
     assert [line.partition(": ")[2] for line in lacks(farm, with_tls)] == [
         "harvester.receiver_tls: needs the library cryptography, which is not installed: "
         "no plot could arrive. "
@@ -201,14 +200,14 @@ def test_folders_on_drives_are_named_without_a_look_at_any_drive(
     looked: list[object] = []
     for look in ("stat", "lstat"):
         monkeypatch.setattr(os, look, lambda path, **_: looked.append(path))
-    found = drives(config)
+    assert config.harvester is not None
+    found = config.harvester.folders()
     monkeypatch.undo()
     assert looked == []
 
     leaves = [folder.removeprefix(f"{farm}/drives/") for folder in found if "/drives/" in folder]
     assert leaves == ["a/plots", "b/plots", "c d/plots", "b", "a"]
-    assert config.harvester is not None
-    assert [leaf for leaf in leaves if is_sure(config.harvester, f"{farm}/drives/{leaf}")] == ["b"]
+    assert [leaf for leaf in leaves if config.harvester.is_sure(f"{farm}/drives/{leaf}")] == ["b"]
 
 
 def test_folders_on_drives_count_where_they_are_there(farm: Path) -> None:
@@ -223,5 +222,9 @@ def test_folders_on_drives_count_where_they_are_there(farm: Path) -> None:
 def test_drives_are_found_each_once_in_order(farm: Path) -> None:
     named = [f"{farm}/drives/b/", f"{farm}/drives/*", f"{farm}/gone"]
     config = Config.model_validate({"version": [2], "harvester": {"drives": named}})
-    assert drives(config) == (f"{farm}/drives/b", f"{farm}/drives/a", f"{farm}/gone")
-    assert drives(Config.model_validate({"version": [2], "farm": {}})) == ()
+    assert config.harvester is not None
+    assert config.harvester.folders() == (
+        f"{farm}/drives/b",
+        f"{farm}/drives/a",
+        f"{farm}/gone",
+    )

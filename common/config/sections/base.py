@@ -6,15 +6,9 @@ import typing
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError, PydanticUndefined
 
 from common.model.paths import one_spelling
 
@@ -46,8 +40,8 @@ Folder = Annotated[str, AfterValidator(_folder)]
 
 
 class Section(BaseModel):
-    """Base of all sections. Every field has a description and an example, from which `plotman config
-    generate` writes its sample.
+    """Base of all sections. Every field has a description and an example (`example_of`), from which
+    `plotman config generate` writes its sample.
 
     A key without a value counts as absent.
     """
@@ -75,3 +69,10 @@ class Section(BaseModel):
         if not isinstance(data, dict):
             return data
         return {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}
+
+
+def example_of(field: FieldInfo) -> Any:
+    """The example of a key, or else its default; PydanticUndefined if it has neither."""
+    if field.examples:
+        return field.examples[0]
+    return field.default if isinstance(field.default, str | int | float) else PydanticUndefined

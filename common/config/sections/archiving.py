@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from common.config.base import MOST_BYTES, Folder, Section
+from common.config.sections.base import MOST_BYTES, Folder, Section
 
 HARVESTER = "harvester"  # target: the harvester workers of the farm
 
@@ -89,9 +89,7 @@ class Route(Section):
         examples=["/net/harvester1"],
     )
     under: Folder = Field(
-        "/",
-        description="With path: the harvester's folder that is mounted there.",
-        examples=["/mnt/farm"],
+        "/", description="With path: the harvester's folder that is mounted there.", examples=["/mnt/farm"]
     )
 
     @model_validator(mode="after")
@@ -109,7 +107,6 @@ class Archiving(Section):
         description="harvester: the harvester workers of the farm, which verify each plot before its source "
         "is deleted. For machines that cannot run one: local_rsync, rsyncd, or a name from "
         "target_definitions, as in plotman 0.5.",
-        examples=[HARVESTER],
     )
     harvesters: tuple[str, ...] = Field(
         (),
@@ -117,11 +114,7 @@ class Archiving(Section):
         examples=[["harvester1", "harvester2"]],
     )
     concurrency: int = Field(
-        1,
-        ge=1,
-        le=32,
-        description="With target harvester: how many plots this machine sends at a time.",
-        examples=[1],
+        1, ge=1, le=32, description="With target harvester: how many plots this machine sends at a time."
     )
     bwlimit_bytes_s: int | None = Field(
         None,
@@ -149,7 +142,6 @@ class Archiving(Section):
         le=1_000_000,
         description="With the other targets: number, from 0, of the drive to take among those with space. "
         "Different numbers keep two plotters off one drive.",
-        examples=[0],
     )
     target_definitions: Annotated[dict[str, TargetDefinition], BeforeValidator(lambda value: value or {})] = (
         Field(

@@ -1,4 +1,4 @@
-"""Checks the programs and the library that the configuration needs: they exist, run, and are new enough."""
+"""Checks that the programs, scripts and libraries of a configuration exist, run and are new enough."""
 
 from __future__ import annotations
 
@@ -6,31 +6,23 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from common.config.farm import Harvester
 from common.config.model import Config
-from common.config.plotting import ChiaOptions, ChiaposOptions, MadmaxOptions, PlotterType
-from common.config.problems import Level
+from common.config.problems import Finding, Level, Location
+from common.config.sections.archiving import Archiving, TargetDefinition
+from common.config.sections.farm import Harvester
+from common.config.sections.plotting import ChiaOptions, ChiaposOptions, MadmaxOptions, PlotterType
+from common.config.sections.targets import FILTER, filter_flaw, fitting_drives
+from common.model.paths import one_spelling
 from common.names import STATE_VARIABLE, Role
 from common.system.machine import pip_install
-
-Location = tuple[str | int, ...]
+from common.system.mounts import Mounts
 
 VERSION_DEADLINE_S = 30.0  # chia takes a second to start, on a busy machine far longer
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """A problem of a program."""
-
-    location: Location
-    what: str
-    cure: str
-    level: Level = Level.ERROR
 
 
 @dataclass(frozen=True)
@@ -41,7 +33,7 @@ class Trial:
     """
 
     arguments: tuple[str, ...]
-    judge: Callable[[str, str], Trouble | None]
+    judge: Callable[[str, str], Finding | None]
 
 
 @dataclass(frozen=True)
@@ -67,6 +59,17 @@ class Program:
 
 # rsync 3.2.0 checks transfers with xxh128; the md5 of older ones is slower than a fast link.
 _RSYNC_LEAST = (3, 2)
+
+
+def missing_programs(config: Config) -> Iterator[Finding]:
+    """Find programs that do not exist, do not run or are too old."""
+    for program in wanted(config):
+        if found := trouble(program):
+            yield found
+    for name, target in config.notifications.targets.items():
+        if target.command and shutil.which(target.command[0]) is None:
+            what = "its program does not exist or is not executable"
+            yield Finding(("notifications", "targets", name, "command"), what, "Write its full path.")
 
 
 def wanted(config: Config) -> list[Program]:
@@ -119,40 +122,40 @@ def _plotter(config: Config) -> Program:
     return Program(key, plotting.bladebit.chosen_executable, ("--version",), least, why, mend)
 
 
-def trouble(program: Program, deadline_s: float = VERSION_DEADLINE_S) -> Trouble | None:
+def trouble(program: Program, deadline_s: float = VERSION_DEADLINE_S) -> Finding | None:
     """Find a program and check its version. Returns None if it is usable."""
     name = program.executable
     if "/" in name and not name.startswith("/"):  # it would not be found there
         what = f"{name} is not a full path, and plotman starts programs in another folder"
-        return Trouble(program.location, what, "Write the full path.")
+        return Finding(program.location, what, "Write the full path.")
     found = shutil.which(name)
     if found is None:
-        return Trouble(program.location, *_not_found(name, program.mend))
+        return Finding(program.location, *_not_found(name, program.mend))
     try:
         ran = _run(found, program.arguments, deadline_s)
     except subprocess.TimeoutExpired:
         what = f"{found} did not print its version within {deadline_s:g} s"
-        return Trouble(program.location, what, f"Try it: {_typed(found, program)}")
+        return Finding(program.location, what, f"Try it: {_typed(found, program)}")
     except OSError as error:
         what = f"{found} does not run ({error.strerror})"
-        return Trouble(
+        return Finding(
             program.location, what, "It may be built for another machine, or its #! line is wrong."
         )
     version = _version(ran.stdout.decode("utf-8", "replace"))
     if ran.returncode != 0 and (version is None or program.least is not None):
         what = f"{found} fails to print its version (exit status {ran.returncode})"
-        return Trouble(program.location, what, f"Try it: {_typed(found, program)}")
+        return Finding(program.location, what, f"Try it: {_typed(found, program)}")
     if program.least is not None and version is None:
         what = f"{found} prints no version"
-        return Trouble(program.location, what, f"Try it: {_typed(found, program)}")
+        return Finding(program.location, what, f"Try it: {_typed(found, program)}")
     if program.least is not None and version is not None and version < program.least:
         least = ".".join(map(str, program.least))
         what = f"{found} is version {'.'.join(map(str, version))}, and {program.why}"
-        return Trouble(program.location, what, f"Install {least} or newer.")
+        return Finding(program.location, what, f"Install {least} or newer.")
     return _tried(found, program.trial, deadline_s) if program.trial else None
 
 
-def _tried(found: str, trial: Trial, deadline_s: float) -> Trouble | None:
+def _tried(found: str, trial: Trial, deadline_s: float) -> Finding | None:
     try:
         ran = _run(found, trial.arguments, deadline_s)
     except (subprocess.TimeoutExpired, OSError):
@@ -172,11 +175,11 @@ def _chia_makes(options: ChiaOptions | ChiaposOptions, executable: Location) -> 
     where = (*executable[:-1], "k")
     arguments = ("plots", "create", "-k", str(options.k), "-n", "0", *_NO_KEYS)
 
-    def judge(found: str, output: str) -> Trouble | None:
+    def judge(found: str, output: str) -> Finding | None:
         # Without settings chia 2.7.5 refuses all of `chia plots`, and names the command.
         if "chia init" in output:
             what = f"{found} has no settings for this user, and makes no plot without them"
-            return Trouble(
+            return Finding(
                 executable, what, f"Run once, as the user who runs plotman: {options.executable} init"
             )
         refused = re.search(r"k=(\d+) is the minimum size", output)
@@ -185,13 +188,13 @@ def _chia_makes(options: ChiaOptions | ChiaposOptions, executable: Location) -> 
         if options.k >= _LEAST_OVERRIDDEN:
             what = f"k{options.k} plots win nothing: the network accepts k{refused[1]} and larger"
             cure = f"Write k: {refused[1]}, unless these plots are only for tests."
-            return Trouble(where, what, cure, Level.WARNING)
+            return Finding(where, what, cure, Level.WARNING)
         what = f"{found} makes no plot of k{options.k}, so every plot would fail"
         cure = (
             f"Write k: {refused[1]} or more. For tests with small plots, write min_mainnet_k_size: "
             f"{options.k} in config/config.yaml of chia's folder (CHIA_ROOT)."
         )
-        return Trouble(where, what, cure)
+        return Finding(where, what, cure)
 
     return Trial((*arguments, "-x", "-t", _NOWHERE, "-d", _NOWHERE), judge)
 
@@ -205,13 +208,13 @@ def _madmax_compresses(options: MadmaxOptions) -> Trial | None:
     if not options.compression:
         return None
 
-    def judge(found: str, output: str) -> Trouble | None:
+    def judge(found: str, output: str) -> Finding | None:
         listed = {word.rstrip(",") for word in output.split()}
         if "-C" in listed or "-t" not in listed:  # without -t it is not the list of options
             return None
         what = f"{found} has no option -C and cannot compress, so every plot would fail"
         cure = "Write compression: 0, or name Gigahorse's chia_plot as executable."
-        return Trouble(("plotting", "madmax", "compression"), what, cure)
+        return Finding(("plotting", "madmax", "compression"), what, cure)
 
     return Trial(("--help",), judge)
 
@@ -255,6 +258,53 @@ def _typed(found: str, program: Program) -> str:
     return f"{' '.join((found, *program.arguments))}."
 
 
+def target_lacks(archiving: Archiving | None) -> Iterator[Finding]:
+    """Find missing drives of local_rsync, or missing programs of a target of the user's own."""
+    if archiving is None:
+        return
+    definition = archiving.target_definitions.get(archiving.target)
+    if definition is not None:
+        yield from _own(archiving, definition)
+    elif archiving.target == "local_rsync":
+        yield from _local(archiving)
+
+
+def _own(archiving: Archiving, definition: TargetDefinition) -> Iterator[Finding]:
+    above = ("archiving", "target_definitions", archiving.target)
+    for key in ("disk_space_path", "transfer_path"):
+        script = getattr(definition, key)
+        if script is not None and not (Path(script).is_file() and os.access(script, os.X_OK)):
+            what = f"{script} does not exist or is not executable"
+            yield Finding((*above, key), what, f"Check: ls -l {script}")
+    variables = {*os.environ, *definition.env, *archiving.env, "process_name", "source", "destination"}
+    for key in ("transfer_process_name", "transfer_process_argument_prefix"):
+        for name in re.findall(r"{(\w+)}", getattr(definition, key)):
+            if name not in variables:
+                what = f"uses {name}, which env does not have"
+                yield Finding((*above, key), what, "Add it to env.", Level.WARNING)
+    for key in ("disk_space_script", "transfer_script"):
+        script = getattr(definition, key)
+        if script is not None and not script.startswith("#!"):
+            yield Finding((*above, key), "does not begin with #!", "Write #!/bin/sh on its first line.")
+
+
+def _local(archiving: Archiving) -> Iterator[Finding]:
+    if not archiving.env.get("site_root", "").strip():
+        return
+    root = one_spelling(archiving.env["site_root"])
+    mounted = Mounts.now().types
+    drives = [point for point in mounted if point.startswith(f"{root.rstrip('/')}/")]
+    drives = drives or [point for point in mounted if point == root]
+    pattern = archiving.env.get(FILTER, ".*")
+    if not drives:
+        what = f"no drive is mounted below {root}, so no plot would be moved"
+        cure = "Mount the drives, or correct this key."
+        yield Finding(("archiving", "env", "site_root"), what, cure, Level.WARNING)
+    elif filter_flaw(pattern) is None and not fitting_drives(pattern, drives):
+        what = f"matches none of the drives below {root} ({len(drives)}), so no plot would be moved"
+        yield Finding(("archiving", "env", FILTER), what, "Correct it; .* takes every drive.", Level.WARNING)
+
+
 UNPROVEN = "needs chiapos, which is not installed: plotman checks only header and size of plots"
 PROVE = f"Install it: {pip_install('proofs')}. Or write proofs: 0, to check header and size only."
 
@@ -262,3 +312,14 @@ PROVE = f"Install it: {pip_install('proofs')}. Or write proofs: 0, to check head
 def cannot_prove(section: Harvester) -> bool:
     """Whether plotman.yaml asks for proofs and this Python has no chiapos."""
     return section.proofs > 0 and find_spec("chiapos") is None
+
+
+def missing_libraries(config: Config) -> Iterator[Finding]:
+    """Find libraries that `harvester` needs."""
+    if config.harvester is None:
+        return
+    if config.harvester.receiver_tls and find_spec("cryptography") is None:
+        what = "needs the library cryptography, which is not installed: no plot could arrive"
+        yield Finding(("harvester", "receiver_tls"), what, f"Install it: {pip_install('tls')}")
+    if cannot_prove(config.harvester):
+        yield Finding(("harvester", "proofs"), UNPROVEN, PROVE, Level.WARNING)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from common.config.lint import doubts
+from common.config.check.lint import doubts
 from common.config.model import Config
 from tests.support.sections import SCHEDULING
 

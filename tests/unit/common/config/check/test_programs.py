@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from common.config.check.programs import Program, trouble, wanted
 from common.config.model import Config
-from common.config.programs import Program, trouble, wanted
 from tests.support.sections import PLOTTER
 
 KEYS = {"farmer_pk": "f", "pool_pk": "p"}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from common.config.model import Config
-from common.config.plotting import (
+from common.config.problems import Finding, Level, Location
+from common.config.sections.plotting import (
     BladebitMode,
     ChiaOptions,
     ChiaposOptions,
@@ -16,10 +16,8 @@ from common.config.plotting import (
     PlotterType,
     Plotting,
 )
-from common.config.scheduling import Scheduling
+from common.config.sections.scheduling import Scheduling
 from common.model.phase import Phase
-
-Location = tuple[str | int, ...]
 
 # A compressed G1 point, as `chia keys show` prints it: its first bit is set, its second one is not.
 _KEY = re.compile(r"(0x)?[89abAB][0-9a-fA-F]{95}")
@@ -27,69 +25,56 @@ _ADDRESS = re.compile(r"t?xch1[02-9ac-hj-np-z]{58}")  # bech32m of 32 bytes: 52 
 _LAST_PHASE = Phase(5, 9)  # 5 is the copy to dst; no plotter has more steps in a phase
 
 
-@dataclass(frozen=True)
-class LintWarning:
-    """A doubtful setting. what: the consequence of the value. cure: what to write instead."""
-
-    location: Location
-    what: str
-    cure: str
-
-
-def doubts(config: Config) -> list[LintWarning]:
+def doubts(config: Config) -> list[Finding]:
     """All doubtful settings of a valid configuration."""
-    found: list[LintWarning] = [*_farm(config)]
+    found: list[Finding] = [*_farm(config)]
     if config.scheduling:
         found += _scheduling(config.scheduling)
     if config.plotting:
         found += _keys(config.plotting)
         found += _options(config.plotting)
-    return found
+    return [one._replace(level=Level.WARNING) for one in found]
 
 
-def _farm(config: Config) -> Iterator[LintWarning]:
+def _farm(config: Config) -> Iterator[Finding]:
     if config.farm.max_jobs == 0:
-        yield LintWarning(("farm", "max_jobs"), "is 0: no plot will ever start", "Write 1 or more.")
+        yield Finding(("farm", "max_jobs"), "is 0: no plot will ever start", "Write 1 or more.")
     if config.runs_flower and config.farm.metrics_port == config.farm.flower_port:
-        yield LintWarning(
-            ("farm", "metrics_port"), "is also Flower's port", "Write another, for example 9587."
-        )
+        yield Finding(("farm", "metrics_port"), "is also Flower's port", "Write another, for example 9587.")
 
 
-def _scheduling(scheduling: Scheduling) -> Iterator[LintWarning]:
+def _scheduling(scheduling: Scheduling) -> Iterator[Finding]:
     if scheduling.global_max_jobs == 0:
-        yield LintWarning(
-            ("scheduling", "global_max_jobs"), "is 0: no plot will ever start", "Write 1 or more."
-        )
+        yield Finding(("scheduling", "global_max_jobs"), "is 0: no plot will ever start", "Write 1 or more.")
     yield from _limits(scheduling, ("scheduling",), scheduling.tmpdir_max_jobs, "")
     for folder in scheduling.tmp_overrides:
         jobs = scheduling.limits(folder).max_jobs
         yield from _limits(scheduling, ("scheduling", "tmp_overrides", folder), jobs, folder)
 
 
-def _limits(scheduling: Scheduling, location: Location, jobs: int, folder: str) -> Iterator[LintWarning]:
+def _limits(scheduling: Scheduling, location: Location, jobs: int, folder: str) -> Iterator[Finding]:
     limits = scheduling.limits(folder or "/")
     if not folder and jobs == 0 and not scheduling.tmp_overrides:
-        yield LintWarning((*location, "tmpdir_max_jobs"), "is 0: no plot will ever start", "Write 1 or more.")
+        yield Finding((*location, "tmpdir_max_jobs"), "is 0: no plot will ever start", "Write 1 or more.")
     if limits.stagger_phase > _LAST_PHASE:
-        yield LintWarning(
+        yield Finding(
             (*location, "tmpdir_stagger_phase_major"),
             f"no plot ever reaches phase {limits.stagger_phase}",
             "Phases go from 1:1 to 4:7; 2:1 suits most drives.",
         )
     if limits.stagger_limit > jobs > 0:
-        yield LintWarning(
+        yield Finding(
             (*location, "tmpdir_stagger_phase_limit"),
             f"{limits.stagger_limit} is more than tmpdir_max_jobs ({jobs}), so it has no effect",
             "Write a smaller number, or a larger tmpdir_max_jobs.",
         )
 
 
-def _keys(plotting: Plotting) -> Iterator[LintWarning]:
+def _keys(plotting: Plotting) -> Iterator[Finding]:
     for name in ("farmer_pk", "pool_pk"):
         value = getattr(plotting, name)
         if value is not None and not _KEY.fullmatch(value):
-            yield LintWarning(
+            yield Finding(
                 ("plotting", name),
                 f"is not a public key: 96 hexadecimal digits, the first one 8, 9, a or b "
                 f"(this has {len(value)} characters)",
@@ -97,7 +82,7 @@ def _keys(plotting: Plotting) -> Iterator[LintWarning]:
             )
     address = plotting.pool_contract_address
     if address is not None and not (_ADDRESS.fullmatch(address) and _sum_fits(address)):
-        yield LintWarning(
+        yield Finding(
             ("plotting", "pool_contract_address"),
             "has a typing error: its checksum is wrong"
             if _ADDRESS.fullmatch(address)
@@ -123,7 +108,7 @@ def _sum_fits(address: str) -> bool:
     return found == _BECH32M
 
 
-def _options(plotting: Plotting) -> Iterator[LintWarning]:
+def _options(plotting: Plotting) -> Iterator[Finding]:
     """Options that plotters refuse (chia 2.7.5 and bladebit 3.1.1), or that make useless plots."""
     bladebit = plotting.bladebit
     if plotting.type is PlotterType.CHIA:
@@ -135,17 +120,17 @@ def _options(plotting: Plotting) -> Iterator[LintWarning]:
     if plotting.type is not PlotterType.BLADEBIT:
         return
     if bladebit.mode is BladebitMode.DISK and bladebit.compression:
-        yield LintWarning(
+        yield Finding(
             ("plotting", "bladebit", "compression"),
             "bladebit 3 does not compress in mode diskplot",
             "Write compression: 0, or another mode.",
         )
     if bladebit.disk_128 and bladebit.disk_16:
-        yield LintWarning(("plotting", "bladebit", "disk_16"), "excludes disk_128", "Keep one of the two.")
+        yield Finding(("plotting", "bladebit", "disk_16"), "excludes disk_128", "Keep one of the two.")
     if bladebit.mode is not BladebitMode.CUDA:
         for name in ("disk_128", "disk_16", "check_plots", "check_threshold", "device"):
             if getattr(bladebit, name) not in (None, False):
-                yield LintWarning(
+                yield Finding(
                     ("plotting", "bladebit", name),
                     f"has an effect in mode cudaplot only, and mode is {bladebit.mode.value}",
                     "Remove it, or write mode: cudaplot."
@@ -157,34 +142,30 @@ _CHIA_STRIPES = 65536  # `chia plots create` has no option for it
 _MOST_BUCKETS = 128
 
 
-def _buckets(where: Location, options: ChiaOptions | ChiaposOptions, stripes: int) -> Iterator[LintWarning]:
+def _buckets(where: Location, options: ChiaOptions | ChiaposOptions, stripes: int) -> Iterator[Finding]:
     """chiapos 2.0.12 needs 16 to 128 buckets, each of at least 30 stripes in its largest table."""
     k, buckets = options.k, options.n_buckets
     if buckets > _MOST_BUCKETS:
-        yield LintWarning((*where, "n_buckets"), "every plot would fail: chia takes 16 to 128", "Write 128.")
+        yield Finding((*where, "n_buckets"), "every plot would fail: chia takes 16 to 128", "Write 128.")
         return
     if options.job_buffer < 10:
-        yield LintWarning(
-            (*where, "job_buffer"), "every plot would fail: chia takes 10 or more", "Write 3389."
-        )
+        yield Finding((*where, "job_buffer"), "every plot would fail: chia takes 10 or more", "Write 3389.")
     fits = int(1.3 * 2**k * -(-(6 * k + 16) // 8) / (30 * stripes))
     if 2 ** round(math.log2(buckets)) <= fits:
         return
     what = f"every plot would fail: {buckets} buckets and {stripes} stripes are too many for k{k}"
     if fits >= 16:
-        yield LintWarning((*where, "n_buckets"), what, f"Write {2 ** int(math.log2(fits))}.")
+        yield Finding((*where, "n_buckets"), what, f"Write {2 ** int(math.log2(fits))}.")
     elif isinstance(options, ChiaOptions):
         cure = "Write type: chiapos, and k, n_buckets: 16 and stripes: 2000 under plotting.chiapos."
-        yield LintWarning(
-            (*where, "k"), "every plot would fail: `chia plots create` makes k21 and larger", cure
-        )
+        yield Finding((*where, "k"), "every plot would fail: `chia plots create` makes k21 and larger", cure)
     else:
-        yield LintWarning((*where, "stripes"), what, "Write stripes: 2000, and n_buckets: 16.")
+        yield Finding((*where, "stripes"), what, "Write stripes: 2000, and n_buckets: 16.")
 
 
-def _madmax(madmax: MadmaxOptions) -> Iterator[LintWarning]:
+def _madmax(madmax: MadmaxOptions) -> Iterator[Finding]:
     if madmax.k < _LEAST_FARMED and madmax.network_port in (None, _CHIA_PORT):
-        yield LintWarning(
+        yield Finding(
             ("plotting", "madmax", "k"),
             f"Chia's network accepts no plot smaller than k{_LEAST_FARMED}",
             f"Write k: {_LEAST_FARMED}, unless these plots are only for tests.",

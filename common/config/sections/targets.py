@@ -1,4 +1,4 @@
-"""The predefined archiving targets of plotman 0.5.3, `local_rsync` and `rsyncd`, and checks of all targets.
+"""The predefined archiving targets of plotman 0.5.3, `local_rsync` and `rsyncd`.
 
 Names, variables and arguments are as in 0.5.3, the scripts are our own. Each script prints `PATH:BYTES` for
 the drives mounted below site_root (without any: for site_root itself, if mounted), with the bytes that an
@@ -10,16 +10,11 @@ from __future__ import annotations
 
 import ctypes
 import math
-import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from common.config.archiving import Archiving, TargetDefinition
-from common.config.problems import Found, Level
-from common.model.paths import one_spelling
-from common.system.mounts import Mounts
+from common.config.sections.archiving import TargetDefinition
 
 FILTER = "site_path_filter"  # variable of both
 
@@ -64,13 +59,7 @@ exec "${command}" ${options} "${source}" "rsync://${user}@${host}:${rsync_port}/
 PRESETS: Mapping[str, TargetDefinition] = MappingProxyType(
     {
         "local_rsync": TargetDefinition(
-            env={
-                "command": "rsync",
-                "options": _OPTIONS,
-                "site_root": None,
-                "path_suffix": "",
-                FILTER: ".*",
-            },
+            env={"command": "rsync", "options": _OPTIONS, "site_root": None, "path_suffix": "", FILTER: ".*"},
             disk_space_script=_LOCAL_SPACE,
             transfer_script=_LOCAL_TRANSFER,
             transfer_process_name="{command}",
@@ -149,52 +138,3 @@ def _compiled(pattern: str, paths: Iterable[str]) -> tuple[str | None, list[str]
 def _fits(library: ctypes.CDLL, regex: ctypes.Array[ctypes.c_char], path: str) -> bool:
     text = path.encode("utf-8", "surrogateescape")
     return int(library.regexec(regex, text, ctypes.c_size_t(0), None, 0)) == 0
-
-
-def target_lacks(archiving: Archiving | None) -> Iterator[Found]:
-    """Find missing drives of local_rsync, or missing programs of a target of the user's own."""
-    if archiving is None:
-        return
-    definition = archiving.target_definitions.get(archiving.target)
-    if definition is not None:
-        yield from _own(archiving, definition)
-    elif archiving.target == "local_rsync":
-        yield from _local(archiving)
-
-
-def _own(archiving: Archiving, definition: TargetDefinition) -> Iterator[Found]:
-    above = ("archiving", "target_definitions", archiving.target)
-    for key in ("disk_space_path", "transfer_path"):
-        script = getattr(definition, key)
-        if script is not None and not (Path(script).is_file() and os.access(script, os.X_OK)):
-            yield (
-                (*above, key),
-                f"{script} does not exist or is not executable",
-                f"Check: ls -l {script}",
-                Level.ERROR,
-            )
-    variables = {*os.environ, *definition.env, *archiving.env, "process_name", "source", "destination"}
-    for key in ("transfer_process_name", "transfer_process_argument_prefix"):
-        for name in re.findall(r"{(\w+)}", getattr(definition, key)):
-            if name not in variables:
-                yield (*above, key), f"uses {name}, which env does not have", "Add it to env.", Level.WARNING
-    for key in ("disk_space_script", "transfer_script"):
-        script = getattr(definition, key)
-        if script is not None and not script.startswith("#!"):
-            yield (*above, key), "does not begin with #!", "Write #!/bin/sh on its first line.", Level.ERROR
-
-
-def _local(archiving: Archiving) -> Iterator[Found]:
-    if not archiving.env.get("site_root", "").strip():
-        return
-    root = one_spelling(archiving.env["site_root"])
-    mounted = Mounts.now().types
-    drives = [point for point in mounted if point.startswith(f"{root.rstrip('/')}/")]
-    drives = drives or [point for point in mounted if point == root]
-    pattern = archiving.env.get(FILTER, ".*")
-    if not drives:
-        what = f"no drive is mounted below {root}, so no plot would be moved"
-        yield ("archiving", "env", "site_root"), what, "Mount the drives, or correct this key.", Level.WARNING
-    elif filter_flaw(pattern) is None and not fitting_drives(pattern, drives):
-        what = f"matches none of the drives below {root} ({len(drives)}), so no plot would be moved"
-        yield ("archiving", "env", FILTER), what, "Correct it; .* takes every drive.", Level.WARNING

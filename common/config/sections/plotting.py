@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from common.config.base import Folder, Section
+from common.config.problems import Location
+from common.config.sections.base import Folder, Section
 
 
 def _each_once(folders: tuple[str, ...]) -> tuple[str, ...]:
@@ -38,6 +39,14 @@ class Directories(Section):
         "farming drives. Absent: they stay in tmp2, or else in tmp.",
         examples=[["/mnt/dst/00", "/mnt/dst/01"]],
     )
+
+    def located(self) -> list[tuple[Location, str]]:
+        """Every folder with its place in plotman.yaml."""
+        named: list[tuple[Location, str]] = [
+            *((("directories", "tmp", index), folder) for index, folder in enumerate(self.tmp)),
+            *((("directories", "dst", index), folder) for index, folder in enumerate(self.dst or ())),
+        ]
+        return [*named, (("directories", "tmp2"), self.tmp2)] if self.tmp2 else named
 
     def dst_for(self, tmp: str) -> tuple[str, ...]:
         """Where a plot made in `tmp` may go: the dst folders, or else tmp2, or else `tmp`."""
@@ -69,9 +78,9 @@ class ChiaOptions(Section):
         "chia", description="Name on the PATH, or full path.", examples=["/opt/chia/bin/chia"]
     )
     n_threads: int = Field(2, ge=1, description="Threads of a plot (-r).", examples=[4])
-    n_buckets: int = Field(128, ge=16, description="Buckets, 16 to 128 (-u).", examples=[128])
-    k: int = Field(32, ge=18, le=50, description="Size of the plots (-k).", examples=[32])
-    e: bool = Field(False, description="Plot without bitfield (-e).", examples=[False])
+    n_buckets: int = Field(128, ge=16, description="Buckets, 16 to 128 (-u).")
+    k: int = Field(32, ge=18, le=50, description="Size of the plots (-k).")
+    e: bool = Field(False, description="Plot without bitfield (-e).")
     job_buffer: int = Field(3389, ge=1, description="Memory of a plot in MiB (-b).", examples=[4608])
     x: bool = Field(
         False, description="Leave the final directory out of chia's own list (-x).", examples=[True]
@@ -91,7 +100,7 @@ class ChiaposOptions(Section):
     )
     job_buffer: int = Field(3389, ge=1, description="Memory of a plot in MiB (-b).", examples=[200])
     stripes: int = Field(65536, ge=1, description="Stripe size (-s); 2000 for k below 21.", examples=[2000])
-    e: bool = Field(False, description="Plot without bitfield (-e).", examples=[False])
+    e: bool = Field(False, description="Plot without bitfield (-e).")
 
 
 class MadmaxOptions(Section):
@@ -103,20 +112,15 @@ class MadmaxOptions(Section):
     executable_k34: str = Field(
         "chia_plot_k34", description="The program for k above 32.", examples=["/opt/madmax/chia_plot_k34"]
     )
-    k: int = Field(32, ge=16, le=34, description="Size of the plots (-k).", examples=[32])
+    k: int = Field(32, ge=16, le=34, description="Size of the plots (-k).")
     n_threads: int = Field(4, ge=1, description="Threads of a plot (-r).", examples=[16])
     # chia_plot reads values below 16 as powers of two, and n_buckets3 0 as n_buckets.
-    n_buckets: int = Field(
-        256, ge=4, description="Buckets in phases 1 and 2 (-u); 8 means 256.", examples=[256]
-    )
+    n_buckets: int = Field(256, ge=4, description="Buckets in phases 1 and 2 (-u); 8 means 256.")
     n_buckets3: int = Field(
-        256,
-        ge=0,
-        description="Buckets in phases 3 and 4 (-v); 8 means 256, 0 means n_buckets.",
-        examples=[256],
+        256, ge=0, description="Buckets in phases 3 and 4 (-v); 8 means 256, 0 means n_buckets."
     )
-    n_rmulti2: int = Field(1, ge=1, description="Multiplier of threads in phase 2 (-K).", examples=[1])
-    tmptoggle: bool = Field(False, description="Alternate tmp and tmp2 (-G).", examples=[False])
+    n_rmulti2: int = Field(1, ge=1, description="Multiplier of threads in phase 2 (-K).")
+    tmptoggle: bool = Field(False, description="Alternate tmp and tmp2 (-G).")
     network_port: int | None = Field(
         None, ge=1, le=65535, description="Network of the plots (-x); absent: Chia's.", examples=[8444]
     )
@@ -150,11 +154,11 @@ class BladebitOptions(Section):
         examples=["/opt/bladebit/bladebit_cuda"],
     )
     threads: int | None = Field(None, ge=1, description="Threads (-t); absent: all.", examples=[16])
-    no_numa: bool = Field(False, description="No NUMA binding (--no-numa).", examples=[False])
+    no_numa: bool = Field(False, description="No NUMA binding (--no-numa).")
     mode: BladebitMode = Field(
         BladebitMode.RAM, description="ramplot, diskplot or cudaplot.", examples=["diskplot"]
     )
-    k: int = Field(32, ge=32, le=32, description="Size of the plots; bladebit makes k32 only.", examples=[32])
+    k: int = Field(32, ge=32, le=32, description="Size of the plots; bladebit makes k32 only.")
     compression: int = Field(
         0, ge=0, le=9, description="Level of compression (--compress); 0: none.", examples=[5]
     )
@@ -166,9 +170,9 @@ class BladebitOptions(Section):
     p2threads: int | None = Field(None, ge=1, description="diskplot --p2-threads.", examples=[8])
     p3threads: int | None = Field(None, ge=1, description="diskplot --p3-threads.", examples=[8])
     device: int | None = Field(None, ge=0, description="cudaplot -d: which GPU; absent: 0.", examples=[0])
-    disk_128: bool = Field(False, description="cudaplot --disk-128: 128 GiB of RAM.", examples=[False])
-    disk_16: bool = Field(False, description="cudaplot --disk-16: 16 GiB of RAM.", examples=[False])
-    no_direct_io: bool = Field(False, description="No direct IO to tmp.", examples=[False])
+    disk_128: bool = Field(False, description="cudaplot --disk-128: 128 GiB of RAM.")
+    disk_16: bool = Field(False, description="cudaplot --disk-16: 16 GiB of RAM.")
+    no_direct_io: bool = Field(False, description="No direct IO to tmp.")
     check_plots: int | None = Field(
         None, ge=1, description="cudaplot --check: number of proofs to try with each plot.", examples=[100]
     )
@@ -208,9 +212,7 @@ PlotterOptions = ChiaOptions | ChiaposOptions | MadmaxOptions | BladebitOptions
 class Plotting(Section):
     """Which plotter makes the plots, with which keys and options. Only the options of `type` are used."""
 
-    type: PlotterType = Field(
-        PlotterType.CHIA, description="chia, chiapos, madmax or bladebit.", examples=["chia"]
-    )
+    type: PlotterType = Field(PlotterType.CHIA, description="chia, chiapos, madmax or bladebit.")
     farmer_pk: str | None = Field(
         None,
         description="Your farmer public key (`chia keys show`). madmax and bladebit need it.",

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from common.config.rules import broken
-from common.config.targets import filter_flaw, fitting_drives
+from common.config.sections.targets import filter_flaw, fitting_drives
 
 PATHS = ["/farm/01", "/farm/02", "/farm/my drive", "/net/chia1"]
 

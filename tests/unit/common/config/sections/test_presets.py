@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from common.config.targets import PRESETS
+from common.config.sections.targets import PRESETS
 
 DF = """\
 Filesystem     1024-blocks      Used Available Capacity Mounted on
