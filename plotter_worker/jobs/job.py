@@ -13,7 +13,9 @@ from common.model.snapshot import Job
 from plotter_worker.directories.monitor import DirectorySurvey
 from plotter_worker.jobs.records import JobRecord, Outcome
 from plotter_worker.jobs.resources import SpaceTaken, Usage
-from plotter_worker.plotters.base import CommandLine, LogReader, Mode, Plotter, Progress, SizeEstimate
+from plotter_worker.plotters.base import CommandLine, Mode, Progress, SizeEstimate
+from plotter_worker.plotters.log_parser import LogReader
+from plotter_worker.plotters.plotter import Plotter
 from plotter_worker.plotters.registry import recognise
 from plotter_worker.processes.table import open_output, pid_of
 

@@ -13,7 +13,8 @@ import psutil
 
 from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.leftovers.rules import Evidence, LivePlotter
-from plotter_worker.plotters.base import CommandLine, Mode, Plotter
+from plotter_worker.plotters.base import CommandLine, Mode
+from plotter_worker.plotters.plotter import Plotter
 from plotter_worker.plotters.registry import recognise
 
 _PROC = Path("/proc")

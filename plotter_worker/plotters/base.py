@@ -1,29 +1,26 @@
-"""What every plotter program has in common: the values that describe a job, and the protocol `Plotter`.
-
-A plotter module answers four questions, each with pure functions:
-
-1. Which command makes a plot with these settings? `Plotter.argv`
-2. Does this process plot, and with which options? `Plotter.recognise` -> `CommandLine`
-3. What does its log say? `Plotter.recognise_log`, `Plotter.reader` -> `Progress`
-4. Which files and how much space does a plot take? `Plotter.own_files`, `size_estimate`, `recipe`
-
-`madmax.py` (1, 2, 4) and `madmax_log.py` (3) are the pair to copy; `registry.py` lists all plotters.
-"""
+"""The values that describe a job of any plotter program, and the spelling of plot names and paths."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import os.path
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import PurePosixPath
 from types import MappingProxyType
-from typing import Protocol
 
-from common.config.sections.plotting import Plotting
 from common.model.phase import Phase
-from common.model.snapshot import Recipe
 
 NOT_BEGUN = Phase(0, 0)
+
+# The id in a plot's file name. chia, chiapos and madMAx: `plot-k32-2026-11-22-11-28-<64 hex>`; with a level
+# of compression bladebit writes `plot-k32-c07-...`, Gigahorse `plot-k32-c7-...` and `plot-mmx-k34-c1-...`.
+PLOT_NAME = re.compile(
+    r"plot-(?:mmx-)?k(?P<k>\d{1,2})-(?:c(?P<level>\d{1,2})-)?"
+    r"(?P<date>\d{4}(?:-\d\d){4})-(?P<id>[0-9a-f]{64})"
+)
 
 
 class Mode(StrEnum):
@@ -165,46 +162,21 @@ class OwnFiles:
     by_directory: tuple[str, ...] = ()
 
 
-class LogReader(Protocol):
-    """Reads a log as it grows. Accepts any bytes in chunks of any size, and never raises."""
+def normal(path: str | None, cwd: str | None) -> str | None:
+    """Make a path absolute, without trailing slash, `..` or doubled slashes; links are not followed.
 
-    def feed(self, data: bytes) -> None:
-        """Read the next bytes. A line counts once its newline has arrived."""
-
-    def end(self) -> None:
-        """Count a last line without a newline. Only for the log of an ended process."""
-
-    @property
-    def progress(self) -> Progress:
-        """The state after the last complete line."""
-
-    def tail(self, count: int) -> str:
-        """The last `count` lines without noise, an incomplete one included."""
+    None for an absent path, for memory (`@RAM`, `@HOST`), and for a relative path without a cwd.
+    """
+    if not path or path.startswith("@") or "\0" in path:
+        return None
+    if not path.startswith("/"):
+        if not cwd:
+            return None
+        path = f"{cwd}/{path}"
+    # normpath keeps two leading slashes, as POSIX demands; no plotter means anything by them.
+    return "/" + os.path.normpath(path).lstrip("/")
 
 
-class Plotter(Protocol):
-    """One plotter program. A class with these members needs no base class."""
-
-    name: str
-    """As in `plotting.type` of plotman.yaml."""
-
-    def argv(self, plotting: Plotting, tmp: str, tmp2: str | None, dst: str) -> list[str]:
-        """Build the command that makes one plot in these directories."""
-
-    def recognise(self, argv: Sequence[str], cwd: str | None) -> CommandLine | None:
-        """Read a process's argv; None if it is another program or does not plot. Never raises."""
-
-    def recognise_log(self, head: bytes) -> bool:
-        """Whether this plotter wrote a log that begins with `head` (some KiB)."""
-
-    def reader(self, command: CommandLine | None = None) -> LogReader:
-        """Make a reader for the log of a job; None if its command line is unknown."""
-
-    def own_files(self, names: Iterable[str], plot_id: str | None) -> OwnFiles:
-        """Select the unfinished files of a job from the names in a tmp, tmp2 or dst directory."""
-
-    def size_estimate(self, command: CommandLine) -> SizeEstimate | None:
-        """Space that one plot of such a job takes; None if k is unknown."""
-
-    def recipe(self, plotting: Plotting, separate_tmp2: bool) -> Recipe:
-        """Space that the next plot takes. separate_tmp2: a tmp2 directory is configured."""
+def parent(path: str) -> str:
+    """Directory of a normal path."""
+    return str(PurePosixPath(path).parent)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from common.model.phase import Phase
 from plotter_worker.plotters.base import CommandLine, Mode, Progress
-from plotter_worker.plotters.log_state import PlotLogState
+from plotter_worker.plotters.log_state import PlotLogState, Weight
 
 Handler = Callable[[PlotLogState, re.Match[str]], None]
 Rules = Mapping[bytes, tuple[tuple[re.Pattern[str], Handler], ...]]
@@ -44,25 +44,59 @@ def merged(*tables: Rules) -> Rules:
     return {word: tuple(rule for table in tables for rule in table.get(word, ())) for word in words}
 
 
-class Milestones:
-    """Handlers for lines that begin a phase. percent: what is done at that point; a phase that it lacks
-    leaves the percent unchanged."""
+def keep(name: str, convert: Callable[[str], object] = str) -> Handler:
+    """Make a handler for a line that gives one value: its first group becomes the field `name` of the current
+    plot, or of the job if a plot has no such field."""
 
-    def __init__(self, percent: Mapping[Phase, float]) -> None:
+    def handler(state: PlotLogState, match: re.Match[str]) -> None:
+        setattr(state.plot if hasattr(state.plot, name) else state, name, convert(match[1]))
+
+    return handler
+
+
+def keep_path(name: str) -> Handler:
+    """Make a handler for a line whose first group is a path: the field `name` of the current plot."""
+    return lambda state, match: setattr(state.plot, name, state.path(match[1]))
+
+
+def first_group(state: PlotLogState, match: re.Match[str]) -> None:
+    """The pattern's first group is the error message."""
+    state.fail(match[1])
+
+
+def whole_line(state: PlotLogState, match: re.Match[str]) -> None:
+    """The whole match is the error message."""
+    state.fail(match[0])
+
+
+def waits(state: PlotLogState, match: re.Match[str]) -> None:
+    """The plotter waits for space; the whole match says so."""
+    state.stall(match[0])
+
+
+class Milestones:
+    """Handlers for lines that begin a phase. percent: what is done at that point; if it returns None, the
+    percent is unchanged."""
+
+    def __init__(self, percent: Callable[[Mode, Phase], float | None]) -> None:
         self._percent = percent
 
     def reach(self, state: PlotLogState, major: int, minor: int) -> None:
         phase = Phase(major, minor)
-        state.reach(phase, self._percent.get(phase))
+        state.reach(phase, self._percent(state.mode, phase))
 
     def at(self, major: int, minor: int) -> Handler:
         """Make a handler for a line that always begins the same phase."""
         return lambda state, _match: self.reach(state, major, minor)
 
+    def step(self, major: int, minor: Callable[[int], int] = lambda number: number) -> Handler:
+        """Make a handler for a line whose first group is a number (a table's), from which `minor` follows."""
+        return lambda state, match: self.reach(state, major, minor(int(match[1])))
 
-class RulesReader:
-    """A `base.LogReader` that applies a table of rules. noise: lines that begin so are skipped, also in the
-    tail."""
+
+class LogReader:
+    """Reads a log as it grows. Accepts any bytes in chunks of any size, and never raises. noise: lines that
+    begin so are skipped, also in the tail."""
 
     def __init__(self, table: Rules, command: CommandLine | None, noise: bytes | None = None) -> None:
         self._table = table
@@ -77,6 +111,7 @@ class RulesReader:
         self._progress: Progress | None = None
 
     def feed(self, data: bytes) -> None:
+        """Read the next bytes. A line counts once its newline has arrived."""
         first, *others = data.split(b"\n")
         self._pending = (self._pending + first)[:_LINE_BYTES]
         for line in others:
@@ -85,16 +120,19 @@ class RulesReader:
             self._pending = line[:_LINE_BYTES]
 
     def end(self) -> None:
+        """Count a last line without a newline. Only for the log of an ended process."""
         if self._pending:
             self.feed(b"\n")
 
     @property
     def progress(self) -> Progress:
+        """The state after the last complete line."""
         if self._progress is None:
             self._progress = self._state.progress()
         return self._progress
 
     def tail(self, count: int) -> str:
+        """The last `count` lines without noise, an incomplete one included."""
         lines = [*self._tail]
         if self._pending.strip() and not (self._noise and self._pending.startswith(self._noise)):
             lines.append(self._pending.rstrip())
@@ -129,3 +167,55 @@ def _key(text: bytes) -> bytes:
     if b".plot.tmp -> " in text:
         return ARROW
     return text.split(None, 1)[0]
+
+
+def _traceback(state: PlotLogState, _match: re.Match[str]) -> None:
+    """Frames are indented; the first line that is not indented names the exception. Of chained tracebacks
+    the last one counts: that exception ended the program."""
+
+    def take(line: str) -> bool:
+        if line[:1].isspace():
+            return True
+        state.fail(line, Weight.TRACEBACK)
+        return False
+
+    state.expect_error(take)
+
+
+def _thrown(state: PlotLogState, match: re.Match[str]) -> None:
+    state.fail(match[0], Weight.TRACEBACK)
+
+
+def _aborted(state: PlotLogState, _match: re.Match[str]) -> None:
+    state.fail("interrupted", Weight.CONSEQUENCE)
+
+
+# Lines that mean the same whichever plotter writes them: errors, and the job's settings.
+SHARED_RULES: Rules = rules(
+    (b"Traceback", r"Traceback \(most recent call last\):", _traceback),
+    # libstdc++, for an exception without a handler. `what()` follows, indented.
+    (b"terminate", r"terminate called .*", _thrown),
+    (b"what():", r"what\(\):\s+(.+)", first_group),
+    # click (`chia plots create`) and argparse (`chia plotters`).
+    (b"Error:", r"Error: (.+)", first_group),
+    (b"chia", r"chia [\w ]*: error: (.+)", first_group),
+    (b"Aborted!", r"Aborted!$", _aborted),
+    # `chia plotters` 2.7.5; it then exits with 0.
+    (b"madmax", r"madmax plotter was not found\.", whole_line),
+    (b"Bladebit", r"Bladebit was not found\.", whole_line),
+    (b"If", r"If you are testing and you want to use smaller size .*", whole_line),
+    (b"Exception", r"Exception while plotting: (.+)", first_group),
+    # Settings, at the head of a log: chiapos 2.0.12
+    (b"Buffer", r"Buffer size is: (\d{1,9})MiB$", keep("buffer_mib", int)),
+    (b"Using", r"Using (\d{1,9}) buckets$", keep("buckets", int)),
+    (b"Using", r"Using (\d{1,9}) threads of stripe size", keep("threads", int)),
+    # madMAx 1.1.8, and Gigahorse, whose log begins with a commit instead of a version
+    (b"Multi-threaded", r"Multi-threaded .*plotter - (\S+)$", keep("version")),
+    (b"Chia", r"Chia .*plotter - (\S+)$", keep("version")),
+    (b"Number", r"Number of Threads:\s*(\d{1,9})$", keep("threads", int)),
+    (b"Number", r"Number of Buckets(?: P1)?:\s*2\^\d+ \((\d{1,9})\)$", keep("buckets", int)),
+    # bladebit 1.2.4 to 3.1.1
+    (b"Version", r"Version\s*:\s*(\S+)$", keep("version")),
+    (b"Thread", r"Thread count\s*:\s*(\d{1,9})$", keep("threads", int)),
+    (b"Bucket", r"Bucket count\s*:\s*(\d{1,9})$", keep("buckets", int)),
+)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import IntEnum
 from types import MappingProxyType
-from typing import TypedDict
+from typing import Any
 
 from common.model.phase import Phase
-from plotter_worker.plotters.base import NOT_BEGUN, DonePlot, Mode, PlotDetails, Progress
-from plotter_worker.plotters.names import PLOT_NAME, normal
+from plotter_worker.plotters.base import NOT_BEGUN, PLOT_NAME, DonePlot, Mode, PlotDetails, Progress, normal
 
 
 class Weight(IntEnum):
@@ -47,16 +46,6 @@ class Plot:
     done: bool = False
     begun: datetime | None = None
     bitfield: bool | None = None
-
-
-class _PlotFields(TypedDict):
-    """Arguments of `base.LoggedPlot`."""
-
-    plot_id: str | None
-    total_s: float | None
-    copy_s: float | None
-    phase_times_s: MappingProxyType[int, float]
-    details: PlotDetails
 
 
 @dataclass
@@ -191,27 +180,19 @@ class PlotLogState:
             return len(self.done) >= self.asked
         return bool(self.done) and self.plot.done and not self.copying
 
-    def _fields(self, plot: Plot) -> _PlotFields:
-        return _PlotFields(
-            plot_id=plot.plot_id,
-            total_s=plot.total_s,
-            copy_s=plot.copy_s,
-            phase_times_s=MappingProxyType(dict(plot.phase_times_s)),
-            details=PlotDetails(
-                k=plot.k,
-                compression=plot.compression,
-                tmp=plot.tmp,
-                tmp2=plot.tmp2,
-                dst=plot.dst,
-                version=self.version,
-                threads=self.threads,
-                buckets=self.buckets,
-                buffer_mib=self.buffer_mib,
-                bitfield=plot.bitfield,
-                begun=plot.begun,
-                mode=self.mode,
-            ),
-        )
+    def _fields(self, plot: Plot) -> dict[str, Any]:
+        """Arguments of `base.LoggedPlot`."""
+        details = {one.name: getattr(plot if hasattr(plot, one.name) else self, one.name) for one in _DETAILS}
+        return {
+            "plot_id": plot.plot_id,
+            "total_s": plot.total_s,
+            "copy_s": plot.copy_s,
+            "phase_times_s": MappingProxyType(dict(plot.phase_times_s)),
+            "details": PlotDetails(**details),
+        }
+
+
+_DETAILS = fields(PlotDetails)
 
 
 def time_of(text: str, layout: str) -> datetime | None:

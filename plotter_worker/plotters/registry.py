@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from common.config import Config
 from common.model.snapshot import Recipe
-from plotter_worker.plotters.base import CommandLine, Plotter
+from plotter_worker.plotters.base import CommandLine
 from plotter_worker.plotters.bladebit import Bladebit
 from plotter_worker.plotters.chiapos import Chia, ChiaPlottersChiapos
 from plotter_worker.plotters.madmax import Madmax
+from plotter_worker.plotters.plotter import Plotter
 
 # Chia first: its log also has the mark of ChiaPlottersChiapos.
 PLOTTERS: tuple[Plotter, ...] = (Chia(), ChiaPlottersChiapos(), Madmax(), Bladebit())

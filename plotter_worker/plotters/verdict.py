@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from common.model.units import counted
-from plotter_worker.plotters.base import DonePlot, LogReader, Progress
+from plotter_worker.plotters.base import DonePlot, Progress
+from plotter_worker.plotters.log_parser import LogReader
 
 _TAIL_LINES = 15
 

@@ -16,7 +16,8 @@ import psutil
 
 from common.names import is_task_id
 from common.system import machine
-from plotter_worker.plotters.base import CommandLine, Plotter
+from plotter_worker.plotters.base import CommandLine
+from plotter_worker.plotters.plotter import Plotter
 from plotter_worker.plotters.registry import recognise
 from plotter_worker.processes.launch import STATE_VARIABLE, TASK_ID_VARIABLE
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plotter_worker.plotters.base import CommandLine, LogReader
+from plotter_worker.plotters.base import CommandLine
+from plotter_worker.plotters.log_parser import LogReader
 from plotter_worker.plotters.registry import PLOTTERS, plotter_for, recognise_log
 from plotter_worker.plotters.verdict import judge
 

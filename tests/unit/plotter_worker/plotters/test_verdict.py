@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from plotter_worker.plotters.base import CommandLine, LogReader
+from plotter_worker.plotters.base import CommandLine
+from plotter_worker.plotters.log_parser import LogReader
 from plotter_worker.plotters.registry import plotter_for
 from plotter_worker.plotters.verdict import Failure, Success, judge
 
