@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from common.model.redis_url import by_socket, kombu_url
+from common.model.address import by_socket, kombu_url
 from common.names import ROLE_OF_TASK, queue
 
 # A message of a dead worker is delivered again after this time: longer than any plot takes.
@@ -42,7 +42,6 @@ def celery_settings(broker_url: str, host: str) -> dict[str, Any]:
             "plotter_worker.tasks.archive",
             "plotter_worker.tasks.resend",
             "plotter_worker.tasks.control",
-            "plotter_worker.tasks.targets",
             "plotter_worker.tasks.leftovers",
             "plotter_worker.tasks.history",
             "harvester_worker.tasks.archive",

@@ -12,10 +12,10 @@ from beat.policy.load import Load
 from beat.policy.lost_hosts import still_running
 from beat.policy.memory import Memory, Planned
 from beat.policy.moves.admission_dispatch import due_admissions, with_admissions_sent
-from beat.policy.moves.harvester_capacity import harvester_capacities
+from beat.policy.moves.harvester import harvester_capacities
 from beat.policy.moves.moves import plan_moves
 from beat.policy.moves.stale_moves import stale_moves
-from beat.policy.moves.target_capacity import TargetCapacity
+from beat.policy.moves.target import TargetCapacity
 from beat.policy.starts.farm_rules import NO_LIMITS, FarmLimits, FarmLoad
 from beat.policy.starts.starts import plan_starts
 from common.model.board_state import BoardState

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails, PydanticUndefined
 from common.config.model import all_keys, home_of, section_at
 from common.config.problems import Finding, Location
 from common.config.sections.base import example_of
-from common.model.redis_url import masked
+from common.model.address import masked
 
 _WANTED = {
     "int_parsing": "a whole number",

@@ -1,4 +1,8 @@
-"""A history file: SQLite, safe against a power cut at any moment."""
+"""A history file: SQLite, safe against a power cut at any moment; its tables and their migration.
+
+SQLite's `user_version` counts the steps. Steps only add tables and columns, so the previous release can still
+read and write the file: it names its columns.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from common.history import schema
 from common.history.rows import ROW_OF_KIND, End, HistoryKind, Row, kind_of
 
 log = logging.getLogger(__name__)
@@ -21,6 +24,62 @@ log = logging.getLogger(__name__)
 _BUSY_S = 5.0  # another process reads or writes the file for milliseconds
 # https://www.sqlite.org/rescode.html: the content of the file is damaged.
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+_COMMON = """
+    key TEXT PRIMARY KEY NOT NULL,
+    host TEXT NOT NULL,
+    ended_at TEXT NOT NULL,
+    "end" TEXT NOT NULL,
+    started_at TEXT,
+    plot_id TEXT,
+    path TEXT,
+    size_bytes INTEGER,
+    reason TEXT,
+"""
+
+# Times are ISO 8601 in UTC with microseconds, so that text order is time order.
+_FIRST = f"""
+CREATE TABLE plots ({_COMMON}
+    task_id TEXT, plotter TEXT, mode TEXT, version TEXT, k INTEGER, compression INTEGER, tmp TEXT, tmp2 TEXT,
+    dst TEXT, threads INTEGER, buckets INTEGER, buffer_mib INTEGER, bitfield INTEGER, ordered_at TEXT,
+    phase1_s REAL, phase2_s REAL, phase3_s REAL, phase4_s REAL, copy_s REAL, total_s REAL, log TEXT
+);
+CREATE INDEX plots_by_time ON plots (ended_at, key);
+CREATE TABLE transfers ({_COMMON}
+    harvester TEXT, drive TEXT, landed TEXT, reserve_s REAL, transfer_s REAL, admit_s REAL,
+    sent_bytes INTEGER, rate_bytes_s REAL, attempts INTEGER, verified TEXT
+);
+CREATE INDEX transfers_by_time ON transfers (ended_at, key);
+CREATE INDEX transfers_by_path ON transfers (path);
+CREATE TABLE landings ({_COMMON}
+    source_host TEXT, source TEXT, drive TEXT, admit_s REAL, transfer_s REAL, sent_bytes INTEGER,
+    verified TEXT
+);
+CREATE INDEX landings_by_time ON landings (ended_at, key);
+"""
+
+STEPS: tuple[str, ...] = (_FIRST,)
+
+
+def migrate(connection: sqlite3.Connection, steps: Sequence[str] = STEPS) -> None:
+    """Migrate the file to the newest version, each step in a transaction. Leave a file of a newer release
+    unchanged. Raises sqlite3.Error."""
+    while (version := _version(connection)) < len(steps):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if _version(connection) == version:  # no other process took this step meanwhile
+                for statement in filter(str.strip, steps[version].split(";")):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {version + 1}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.rollback()
+            raise
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def is_broken(error: sqlite3.Error) -> bool:
@@ -35,7 +94,7 @@ class HistoryFile:
     check: search the file for damage, a second for 100 MB. Readers leave that to the writer.
     """
 
-    def __init__(self, path: Path, steps: Sequence[str] = schema.STEPS, check: bool = True) -> None:
+    def __init__(self, path: Path, steps: Sequence[str] = STEPS, check: bool = True) -> None:
         self.path = path
         self._connection = _open(path, steps, check)
 
@@ -184,7 +243,7 @@ def _open(path: Path, steps: Sequence[str], check: bool) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = EXTRA")
         if check:
             _check(connection)
-        schema.migrate(connection, steps)
+        migrate(connection, steps)
         with contextlib.suppress(OSError):
             os.chmod(path, 0o640)  # noqa: PTH101
     except BaseException:

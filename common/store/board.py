@@ -7,8 +7,8 @@ from typing import Any, Self, cast
 
 import redis
 
+from common.model.address import masked
 from common.model.pending import PendingMove, PendingOrder
-from common.model.redis_url import masked
 from common.model.snapshot import Event, Snapshot, Wait, Waits
 from common.model.ticket import Ticket
 from common.names import (

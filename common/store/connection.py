@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from common.errors import BrokerError
-from common.model.redis_url import by_socket, masked, redis_url
+from common.model.address import by_socket, masked, redis_url
 
 # Without keepalive a silently cut connection shows no error for 15 minutes.
 KEEPALIVE: dict[int, int] = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}

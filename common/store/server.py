@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 import redis
 
 from common.errors import BrokerError
-from common.model.address import is_loopback
-from common.model.redis_url import masked
+from common.model.address import is_loopback, masked
 from common.store.connection import client, readable_errors
 from common.store.server_checks import Server
 

@@ -10,8 +10,6 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from common.system.durable import make_durable
-
 log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=BaseModel)
@@ -59,3 +57,13 @@ def read(path: Path, kind: type[M]) -> M | None:
     except (ValidationError, OSError) as error:
         log.warning("%s is unreadable and is ignored: %s", path, error)
         return None
+
+
+def make_durable(path: Path) -> None:
+    """fsync a file or a directory. A rename survives a power cut only once both its directories are
+    synced."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

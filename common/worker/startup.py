@@ -14,7 +14,7 @@ from common.config import Config
 from common.config.broker_url import broker_url
 from common.config.last_good import load_to_run
 from common.errors import BrokerError, ConfigError
-from common.model.redis_url import kombu_url
+from common.model.address import kombu_url
 from common.names import Role, role_and_host
 from common.store.server import ask
 from common.store.server_checks import Finding, FindingLevel, server_findings

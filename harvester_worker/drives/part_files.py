@@ -22,8 +22,8 @@ from pathlib import Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from common.errors import TransferFailed
-from common.system.durable import make_durable
 from common.system.openfile import is_open_for_writing, read_beginning
+from common.system.statefile import make_durable
 
 FOLDER = ".incoming"
 MOST_BYTES = 1 << 20  # of a record or a digest's file, which have some hundreds

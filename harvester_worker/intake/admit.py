@@ -15,10 +15,10 @@ from common.model.messages import Admission, Delivery, Reservation
 from common.model.plot_name import PlotName
 from common.model.snapshot import DirState, DriveUse
 from common.system import machine
-from common.system.durable import make_durable
 from common.system.openfile import is_open_for_writing
 from common.system.plotfile import Header
 from common.system.probe import Probe, look
+from common.system.statefile import make_durable
 from common.worker.digests import known
 from common.worker.move_step import Doing, Stop, never
 from harvester_worker.drives import digests, part_files

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from common.errors import TransferFailed
 from common.model.snapshot import DirState
-from common.system.durable import make_durable
 from common.system.openfile import is_open_for_writing
 from common.system.probe import Hanging
+from common.system.statefile import make_durable
 from harvester_worker.drives import digests, part_files
 from harvester_worker.drives.disk import allocate
 from harvester_worker.drives.part_files import Part, PartRecord

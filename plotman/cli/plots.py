@@ -33,7 +33,7 @@ def _options(verb: Verb) -> Verb:
 
 def _targets(plots: Sequence[str], host: str | None, tmp: str | None) -> list[PlotSelection]:
     """Return the selected plots. With `all`, warns of silent hosts."""
-    from common.model.selectors import EVERY
+    from common.model.plot_name import EVERY
     from plotman.control.farm import board, read_farm
     from plotman.control.selectors import resolve, silent_hosts
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from common.errors import ExitCode, ManyPlots, NoSuchPlot, PlotmanError
-from common.model.selectors import EVERY, fits
+from common.model.plot_name import EVERY, fits
 from common.model.snapshot import Job, age_s
 from common.model.units import human_duration
 from common.names import Role

@@ -24,7 +24,7 @@ from common.worker.publisher import Publisher
 from common.worker.service import Served, ServiceStep
 from plotter_worker.archiving.targets.mover import Mover, mover_of
 from plotter_worker.archiving.transfer.progress import TransferProgress, advanced, begun
-from plotter_worker.archiving.transfer.rsync_process import end_orphans
+from plotter_worker.archiving.transfer.rsync import end_orphans
 from plotter_worker.archiving.transfer.sender import Sender
 from plotter_worker.archiving.transfer.source_digest import digest_of
 from plotter_worker.directories.monitors import kept_plot_folders

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from common.history.rows import End
-from common.system import durable
+from common.system import statefile
 from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.records import Outcome
@@ -58,8 +58,8 @@ def make_durable(outcome: Outcome) -> None:
     def run() -> None:
         for path in plots:
             try:
-                durable.make_durable(path)
-                durable.make_durable(path.parent)
+                statefile.make_durable(path)
+                statefile.make_durable(path.parent)
             except FileNotFoundError:
                 continue  # archived and released already
             except OSError as error:

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from plotter_worker.leftovers.evidence import is_open, list_scratch
 from plotter_worker.leftovers.rules import Evidence, File, scratch_of, sort
-from plotter_worker.leftovers.scan import is_open, list_scratch
 
 # Evidence is gathered again after this time, so that a plotter that starts during a long deletion is seen.
 _FRESH_S = 1.0

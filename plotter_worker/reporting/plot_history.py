@@ -1,24 +1,28 @@
-"""Records a plotter host's plots and their archiving in the history (common.history)."""
+"""Records a plotter host's plots and their archiving in the history (common.history): a row for each plot
+that a job made, and one for a plot that failed."""
 
 from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from common.config import Config
 from common.history.recorder import Recorder, history_path
-from common.history.rows import End, HistoryKind, Row, TransferEnd
+from common.history.rows import End, HistoryKind, PlotEnd, Row, TransferEnd
 from common.history.store import reading
 from common.model.messages import Admission
 from common.model.plot_name import plot_id_of
 from common.model.snapshot import Tally
 from common.model.targets import label
 from common.names import Role
+from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.jobs.job import TrackedJob
-from plotter_worker.jobs.records import Outcome, Records
-from plotter_worker.reporting.history_rows import Sizes, job_of, row_of_plot, rows_of_end
+from plotter_worker.jobs.records import JobRecord, Outcome, Records
+from plotter_worker.plotters.base import DonePlot, Mode, PlotDetails
+from plotter_worker.plotters.registry import plotter_for
 
 log = logging.getLogger(__name__)
 
@@ -129,3 +133,144 @@ class PlotHistory:
             if getattr(row, name) is None
         }
         return row.model_copy(update=known | missing | {"attempts": len(tries)})
+
+
+_probe = Probe()
+# A job that ended while no worker ran is seen late; then the end comes from the plotter's own total time.
+# Below this difference that is not more exact: the total leaves out the start of the program.
+_UNSEEN = timedelta(minutes=2)
+_SIZES_KEPT = 1000
+
+
+class Sizes:
+    """Remembers sizes: a plot may be archived and deleted before its plotter ends. For one thread."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+
+    def know(self, path: str, size_bytes: int) -> None:
+        self._known.pop(path, None)
+        self._known[path] = size_bytes
+        if len(self._known) > _SIZES_KEPT:
+            del self._known[next(iter(self._known))]
+
+    def of(self, path: str | None) -> int | None:
+        """None if the file does not exist and was never seen, or if its drive hangs."""
+        if path is None:
+            return None
+        if path not in self._known:
+            try:
+                file = Path(path)
+                self.know(path, _probe.run(file.parent, lambda: file.stat().st_size, LOOK_DEADLINE_S))
+            except (Hanging, OSError):
+                return None
+        return self._known[path]
+
+
+def job_of(record: JobRecord) -> TrackedJob:
+    """A job that has ended, with the content of its log if that exists."""
+    job = TrackedJob.of_record(record, plotter_for(record.plotter))
+    job.read_log()
+    job.close_log()
+    return job
+
+
+def rows_of_end(job: TrackedJob, outcome: Outcome, host: str, sizes: Sizes) -> list[PlotEnd]:
+    """A row for each finished plot, and one for the plot that failed.
+
+    Args:
+        host: the plotter host.
+        sizes: of finished plots.
+    """
+    progress = job.progress
+    at = outcome.ended_at
+    plots = {plot.plot_id: plot for plot in progress.plots_done}
+    if outcome.succeeded:
+        for plot in _of_result(outcome, progress.details):
+            plots.setdefault(plot.plot_id, plot)
+        return [row_of_plot(job, plot, host, at, sizes) for plot in plots.values()]
+    # If the log reports all plots as finished, the last one's file is missing.
+    failed_id = None if progress.plot_id in plots and not progress.finished else progress.plot_id
+    made = [row_of_plot(job, plot, host, at, sizes) for plot in plots.values() if plot.plot_id != failed_id]
+    phases = progress.phase_times_s if failed_id else {}
+    failed = _row(job, progress.details, host, failed_id).model_copy(
+        update={
+            "ended_at": at,
+            "end": outcome.end or End.FAILED,
+            "reason": outcome.reason,
+            "started_at": job.record.started_at if not made else _aware(progress.details.begun),
+            **{f"phase{phase}_s": taken_s for phase, taken_s in phases.items() if 1 <= phase <= 4},
+        }
+    )
+    return [*made, failed]
+
+
+def _of_result(outcome: Outcome, details: PlotDetails) -> Iterator[DonePlot]:
+    """The plots in a job's result, for a job whose log was deleted or lost its last lines."""
+    result = outcome.result or {}
+    for plot in result.get("plots", ()):
+        last = plot.get("plot_id") == result.get("plot_id")
+        yield DonePlot(
+            plot_id=plot.get("plot_id"),
+            path=plot.get("path"),
+            total_s=result.get("total_s") if last else None,
+            copy_s=result.get("copy_s") if last else None,
+            phase_times_s={int(phase): s for phase, s in result.get("phase_times_s", {}).items()}
+            if last
+            else {},
+            details=details,
+        )
+
+
+def row_of_plot(job: TrackedJob, plot: DonePlot, host: str, at: datetime, sizes: Sizes) -> PlotEnd:
+    first = not job.progress.plots_done or job.progress.plots_done[0].plot_id == plot.plot_id
+    started_at = job.record.started_at if first else _aware(plot.details.begun)
+    return _row(job, plot.details, host, plot.plot_id).model_copy(
+        update={
+            "started_at": started_at,
+            "ended_at": _end_of(plot, started_at, at),
+            "path": plot.path,
+            "size_bytes": sizes.of(plot.path),
+            "copy_s": plot.copy_s,
+            "total_s": plot.total_s,
+            **{f"phase{phase}_s": s for phase, s in plot.phase_times_s.items() if 1 <= phase <= 4},
+        }
+    )
+
+
+def _row(job: TrackedJob, details: PlotDetails, host: str, plot_id: str | None) -> PlotEnd:
+    record, command = job.record, job.command
+    return PlotEnd(
+        key=f"{record.task_id}:{plot_id or ''}",
+        host=host,
+        ended_at=record.accepted_at,
+        end=End.DONE,
+        plot_id=plot_id,
+        task_id=record.task_id,
+        plotter=record.plotter,
+        mode=None if details.mode is Mode.CPU else details.mode.value,
+        version=details.version,
+        k=details.k or (command.k if command else None),
+        compression=details.compression or (command.compression if command else None),
+        tmp=record.tmp or details.tmp,
+        tmp2=record.tmp2 or details.tmp2,
+        dst=record.dst or details.dst,
+        threads=details.threads,
+        buckets=details.buckets,
+        buffer_mib=details.buffer_mib,
+        bitfield=details.bitfield,
+        ordered_at=record.accepted_at if record.ours else None,
+        log=record.log,
+    )
+
+
+def _end_of(plot: DonePlot, started_at: datetime | None, seen_at: datetime) -> datetime:
+    if started_at is None or plot.total_s is None:
+        return seen_at
+    by_plotter = started_at + timedelta(seconds=plot.total_s + (plot.copy_s or 0))
+    return by_plotter if seen_at - by_plotter > _UNSEEN else seen_at
+
+
+def _aware(local: datetime | None) -> datetime | None:
+    """A local time in a log of this machine, with its time zone."""
+    return local.astimezone(UTC) if local else None

@@ -1,5 +1,5 @@
 """Tasks by which an operator inspects, suspends, resumes or kills one running plot. Each takes `plot`: the
-start of its id, or another selector (common.model.selectors)."""
+start of its id, or another selector (common.model.plot_name)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from celery import Task, shared_task
 
 from common import names
 from common.errors import ManyPlots, NoSuchPlot, OrderRefused
-from common.model.selectors import fits
+from common.model.plot_name import fits
 from common.model.snapshot import RunStatus
 from common.worker.pool import stop_event
 from plotter_worker.host.kill import JobFiles, files_of

@@ -12,9 +12,8 @@ from common.model.messages import CleanupOrder
 from common.names import CLEANUP, LEFTOVERS
 from plotter_worker.host.plotter_host import PlotterHost
 from plotter_worker.leftovers.delete import Wanted, delete
-from plotter_worker.leftovers.evidence import gather
+from plotter_worker.leftovers.evidence import gather, list_scratch
 from plotter_worker.leftovers.rules import QUIET_S, Evidence, File, scratch_of, sort
-from plotter_worker.leftovers.scan import list_scratch
 from plotter_worker.processes.table import pid_of
 from plotter_worker.service import current
 

@@ -10,7 +10,7 @@ from celery import shared_task
 from common import names
 from common.errors import ManyPlots, NoSuchPlot, OrderRefused
 from common.model.pending import may_have_it, under_way
-from common.model.selectors import fits_file
+from common.model.plot_name import fits_file
 from common.model.text import one_line
 from plotter_worker.directories.release import own_plot
 from plotter_worker.service import ServedPlotter, serving

@@ -13,8 +13,7 @@ from common.worker.move_step import never
 from harvester_worker.receiver import connection
 from harvester_worker.receiver.receivers import EndedTransfer, Receivers
 from plotter_worker.archiving.transfer.progress import TransferProgress
-from plotter_worker.archiving.transfer.rsync import command
-from plotter_worker.archiving.transfer.rsync_process import Sent, run
+from plotter_worker.archiving.transfer.rsync import Sent, command, run
 from plotter_worker.archiving.transfer.transport import ThroughReceiver
 
 PLOT_ID = "ab" * 32

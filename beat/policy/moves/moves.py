@@ -7,11 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from beat.policy.decision import Move
-from beat.policy.moves.harvester import choose
-from beat.policy.moves.harvester_capacity import HarvesterCapacity, harvester_capacities
+from beat.policy.moves.harvester import HarvesterCapacity, choose, harvester_capacities
 from beat.policy.moves.priority import by_priority
-from beat.policy.moves.target import target_for, to_target
-from beat.policy.moves.target_capacity import TargetCapacity
+from beat.policy.moves.target import TargetCapacity, target_for, to_target
 from common.model.holds import sentence
 from common.model.pending import SENT, PendingMove, may_have_it, under_way
 from common.model.snapshot import (

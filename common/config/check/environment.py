@@ -14,7 +14,7 @@ from common.config.model import Config
 from common.config.problems import Finding, Level, Location, Problem
 from common.config.sections.farm import Harvester, names
 from common.errors import BrokerError
-from common.model.redis_url import masked
+from common.model.address import masked
 from common.model.snapshot import DirState, DriveUse
 from common.store.server import reach
 from common.system.probe import LOOK_DEADLINE_S, DirReport, Hanging, Probe

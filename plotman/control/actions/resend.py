@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from common.errors import ManyPlots, NoSuchPlot, OrderRefused
 from common.model.pending import may_have_it
-from common.model.selectors import fits_file
+from common.model.plot_name import fits_file
 from common.model.snapshot import PlotState
 from common.model.targets import label
 from common.names import RESEND, Role

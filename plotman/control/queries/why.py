@@ -20,7 +20,7 @@ from common import config
 from common.errors import ConfigError, ExitCode, PlotmanError
 from common.model.board_state import BoardState
 from common.model.pending import PendingMove, PendingOrder
-from common.model.selectors import fits
+from common.model.plot_name import fits
 from common.model.snapshot import Wait
 from common.model.units import human_duration
 from common.names import Role
@@ -119,7 +119,7 @@ def about(answers: Iterable[WhyAnswer], subject: str | None) -> list[WhyAnswer]:
     """Select the answers about a subject. Raises NoSuchSubject with suggestions.
 
     subject: a host, a directory, or a plot (path, file name, start of its id, or as in
-    common.model.selectors);
+    common.model.plot_name);
         None: all.
     """
     everything = list(answers)

@@ -1,10 +1,26 @@
-"""rsync's command line, and what its exit codes mean. Needs rsync 3.2.4 or newer (--fsync)."""
+"""Runs one rsync as a child process: its command line, its exit codes, and those that a killed archiver left
+running. Needs rsync 3.2.4 or newer (--fsync)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import logging
+import os
+import selectors
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import IO
+
+import psutil
 
 from common.errors import TransferFailed
+from common.model.units import human_duration
+from common.worker.move_step import StepInterrupted, Stop
+from common.worker.pool import StopReason
+from plotter_worker.archiving.transfer.progress import Done, Reader, TransferProgress
 
 # Longest time without data or a keep-alive; the receiver sends keep-alives during its fsync. On one machine
 # no connection can break, but a drive may be slow to spin up.
@@ -73,3 +89,187 @@ def failure(code: int, stderr: str) -> TransferFailed:
         return TransferFailed(f"rsync was killed by signal {-code}{detail}.", "It resumes where it stopped.")
     what, cure = _MEANING.get(code, ("rsync failed", "Check both drives."))
     return TransferFailed(f"{what} (rsync {code}){detail}.", cure)
+
+
+log = logging.getLogger(__name__)
+
+# Environment variable of each rsync that an archiver starts; its value is the archiver's owner.
+MARK = "PLOTMAN_TRANSFER"
+_POLL_S = 0.2  # delay until a stop is noticed
+_GRACE_S = 5.0
+_STDERR_BYTES = 16 << 10
+_HANGS_S = LOCAL_TIMEOUT_S + 60.0  # rsync exits earlier by itself, unless it is blocked by a drive
+_PULSE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A successful transfer. digest: None if the part was full before, and nothing was sent."""
+
+    digest: str | None
+    sent_bytes: int
+    took_s: float
+
+
+def run(
+    argv: Sequence[str],
+    report: Callable[[TransferProgress], None],
+    stop: Stop,
+    owner: str = "",
+    started: Callable[[int], None] = lambda _: None,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Sent:
+    """Run rsync to its end.
+
+    Unlike a plotter it ends with this process: the next run resumes where it stopped. It has a session of its
+    own, so that a Ctrl-C in a terminal does not reach it directly.
+
+    Args:
+        owner: Value of MARK, for `end_orphans`.
+        started: Called with its pid.
+        environment: Additional variables.
+
+    Raises:
+        TransferFailed: rsync failed, hangs because of a drive, or was terminated by an operator.
+        StepInterrupted: `stop` was set for another reason.
+    """
+    begun_s = time.monotonic()
+    try:
+        rsync = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **environment, MARK: owner},
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise TransferFailed(f"{argv[0]} is not installed.", "Install rsync 3.2.4 or newer.") from error
+    try:
+        started(rsync.pid)
+        done, stderr = _read_pipes(rsync, report, stop)
+        code = rsync.wait()
+    finally:
+        _end(rsync)
+    if code != 0:
+        raise failure(code, stderr.decode("utf-8", "replace"))
+    took_s = time.monotonic() - begun_s
+    return Sent(done.digest, done.sent_bytes, took_s) if done else Sent(None, 0, took_s)
+
+
+def _read_pipes(
+    rsync: subprocess.Popen[bytes], report: Callable[[TransferProgress], None], stop: Stop
+) -> tuple[Done | None, bytes]:
+    """Read both pipes until rsync closes them. Returns its last line, if it sent anything, and its stderr."""
+    assert rsync.stdout is not None
+    assert rsync.stderr is not None
+    reader, done, stderr, pulse = Reader(), None, b"", _Pulse(rsync.pid)
+    with selectors.DefaultSelector() as pipes:
+        pipes.register(rsync.stdout, selectors.EVENT_READ)
+        pipes.register(rsync.stderr, selectors.EVENT_READ)
+        while pipes.get_map():
+            if stop.is_set():
+                raise _why_stopped(stop)
+            pulse.check()
+            for key, _ in pipes.select(_POLL_S):
+                chunk = os.read(key.fd, 1 << 16)
+                if not chunk:
+                    pipes.unregister(key.fileobj)
+                if key.fileobj is rsync.stderr:
+                    stderr = (stderr + chunk)[:_STDERR_BYTES]
+                    continue
+                for parsed in reader.feed(chunk) if chunk else reader.close():
+                    if isinstance(parsed, Done):
+                        done = parsed
+                    else:
+                        report(parsed)
+    return done, stderr
+
+
+def _why_stopped(stop: Stop) -> Exception:
+    """After an operator's Terminate the move fails and pauses; after a shutdown it is resumed at once."""
+    if getattr(stop, "reason", None) is StopReason.TERMINATED:
+        return TransferFailed(
+            "an operator terminated the transfer.", "It resumes where it stopped, after a pause."
+        )
+    return StepInterrupted()
+
+
+class _Pulse:
+    """Checks that rsync still reads or writes. It may print nothing for long while a resume reads both files,
+    but the keep-alives between both ends count as reads."""
+
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
+        self._next_s = self._moved_s = time.monotonic()
+        self._moved_bytes = -1
+
+    def check(self) -> None:
+        """Raises TransferFailed if it has neither read nor written for `_HANGS_S`."""
+        now_s = time.monotonic()
+        if now_s < self._next_s:
+            return
+        self._next_s = now_s + _PULSE_S
+        try:
+            counters = self._process.io_counters()
+        except psutil.Error:
+            return  # it has just ended; its pipes close next
+        moved_bytes = counters.read_chars + counters.write_chars
+        if moved_bytes != self._moved_bytes:
+            self._moved_bytes, self._moved_s = moved_bytes, now_s
+        elif now_s - self._moved_s > _HANGS_S:
+            raise TransferFailed(
+                f"rsync has neither read nor written for {human_duration(_HANGS_S)}: a drive hangs.",
+                "See dmesg on this machine.",
+            )
+
+
+def _end(rsync: subprocess.Popen[bytes]) -> None:
+    """End rsync if it still runs, and close its pipes."""
+    if rsync.poll() is None:
+        rsync.terminate()
+        try:
+            rsync.wait(timeout=_GRACE_S)
+        except subprocess.TimeoutExpired:
+            rsync.kill()
+            # A process that waits for a hung drive cannot be killed; to wait for it would block other plots.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                rsync.wait(timeout=_GRACE_S)
+    for pipe in (rsync.stdout, rsync.stderr):
+        _close(pipe)
+
+
+def _close(pipe: IO[bytes] | None) -> None:
+    if pipe is not None:
+        pipe.close()
+
+
+def end_orphans(owner: str) -> int:
+    """End every rsync that an earlier archiver of this owner started; returns their number.
+
+    Called before the first transfer: nobody reads the result of such an rsync. What it sent is kept, and the
+    next transfer resumes there.
+    """
+    orphans = [process for process in psutil.process_iter(["name"]) if _is_orphan(process, owner)]
+    for process in orphans:
+        _signal(process, kill=False)
+    _, stubborn = psutil.wait_procs(orphans, timeout=_GRACE_S)
+    for process in stubborn:
+        _signal(process, kill=True)
+    if orphans:
+        log.info("ended %d rsync of an earlier archiver", len(orphans), extra={"action": "strays-ended"})
+    return len(orphans)
+
+
+def _is_orphan(process: psutil.Process, owner: str) -> bool:
+    try:
+        return process.info["name"] == "rsync" and process.environ().get(MARK) == owner
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+def _signal(process: psutil.Process, kill: bool) -> None:
+    try:
+        process.kill() if kill else process.terminate()
+    except psutil.NoSuchProcess:
+        return

@@ -15,8 +15,7 @@ from common.system import statefile
 from common.worker.move_step import Stop
 from plotter_worker.archiving.transfer.bandwidth import Bandwidth
 from plotter_worker.archiving.transfer.progress import TransferProgress
-from plotter_worker.archiving.transfer.rsync import command
-from plotter_worker.archiving.transfer.rsync_process import Sent, run
+from plotter_worker.archiving.transfer.rsync import Sent, command, run
 from plotter_worker.archiving.transfer.transport import transport_to
 from plotter_worker.state.operator import OperatorState, operator_state_path
 

@@ -11,7 +11,7 @@ from common.errors import TransferFailed
 from common.worker.digests import read_digest
 from common.worker.move_step import Stop
 from plotter_worker.archiving.transfer.progress import TransferProgress
-from plotter_worker.archiving.transfer.rsync_process import Sent
+from plotter_worker.archiving.transfer.rsync import Sent
 
 _REPORT_EVERY_S = 1.0
 

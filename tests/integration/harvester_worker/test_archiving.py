@@ -15,8 +15,7 @@ from common.worker.move_step import never
 from harvester_worker.drives import part_files
 from harvester_worker.intake.reserve import ReserveOrder
 from plotter_worker.archiving.transfer.progress import TransferProgress
-from plotter_worker.archiving.transfer.rsync import command
-from plotter_worker.archiving.transfer.rsync_process import Sent, run
+from plotter_worker.archiving.transfer.rsync import Sent, command, run
 from plotter_worker.archiving.transfer.transport import transport_to
 from plotter_worker.directories.release import release
 from plotter_worker.state.delivered import DeliveredFile

@@ -19,9 +19,8 @@ import pytest
 from common.system.openfile import is_open_elsewhere
 from common.system.plotfile import expected_size_bytes, read_header
 from plotter_worker.leftovers.delete import Report, Wanted, delete
-from plotter_worker.leftovers.evidence import gather
+from plotter_worker.leftovers.evidence import gather, list_scratch
 from plotter_worker.leftovers.rules import QUIET_S, Evidence, File, KeptFile, sort
-from plotter_worker.leftovers.scan import list_scratch
 from plotter_worker.processes.launch import STATE_VARIABLE
 from tests.support.farm import Farm
 from tests.support.sections import FARMER, POOL

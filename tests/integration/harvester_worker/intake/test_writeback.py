@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from common.system.durable import make_durable
+from common.system.statefile import make_durable
 from harvester_worker.drives.disk import forget_cached
 from harvester_worker.intake.writeback import Writeback
 from tests.support.waiting import eventually

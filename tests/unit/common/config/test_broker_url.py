@@ -12,7 +12,7 @@ from common.config.broker_url import (
 )
 from common.config.model import Config
 from common.errors import BrokerError
-from common.model.redis_url import kombu_url, redis_url
+from common.model.address import kombu_url, redis_url
 
 
 def config(state: Path, **farm: object) -> Config:

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from common.history import schema
 from common.history.rows import End, HistoryKind, LandingEnd, PlotEnd, TransferEnd
-from common.history.store import HistoryFile, open_or_begin_anew, reading
+from common.history.store import STEPS, HistoryFile, open_or_begin_anew, reading
 
 AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -79,7 +78,7 @@ def test_a_file_of_an_earlier_release_gets_the_columns_of_a_later_and_is_still_r
     path = tmp_path / "h.sqlite3"
     HistoryFile(path).put([plot(1)])
     later = (
-        *schema.STEPS,
+        *STEPS,
         "ALTER TABLE plots ADD COLUMN strength INTEGER; CREATE INDEX s ON plots (strength)",
     )
     HistoryFile(path, later).put([plot(2)])
@@ -94,9 +93,9 @@ def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "h.sqlite3"
     HistoryFile(path).put([plot(1)])
     with pytest.raises(sqlite3.OperationalError):
-        HistoryFile(path, (*schema.STEPS, "ALTER TABLE plots ADD COLUMN a INTEGER; nonsense"))
+        HistoryFile(path, (*STEPS, "ALTER TABLE plots ADD COLUMN a INTEGER; nonsense"))
     with sqlite3.connect(path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (len(schema.STEPS),)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(STEPS),)
         assert "a" not in [column[1] for column in connection.execute("PRAGMA table_info(plots)")]
 
 

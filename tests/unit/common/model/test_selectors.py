@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.model.selectors import fits_file
+from common.model.plot_name import fits_file
 
 ID = "6b4e7375" + "0" * 56
 PATH = f"/mnt/dst/00/plot-k32-2026-11-22-10-00-{ID}.plot"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from common.history.rows import End
-from common.system import durable, machine
+from common.system import machine, statefile
 from plotter_worker.jobs import outcome as outcomes
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.outcome import clean_up, died_of_itself, judge_end, make_durable
@@ -168,7 +168,7 @@ def test_finished_plots_and_their_folders_are_flushed(
             raise OSError(5, "Input/output error")
         flushed.append(path)
 
-    monkeypatch.setattr(durable, "make_durable", flush)
+    monkeypatch.setattr(statefile, "make_durable", flush)
     made = judge_end(job(log="chiapos-k18", process=ended_process()), 0, AT)
     assert made.result is not None
     names = ("archived.plot", "broken.plot", "a.plot")

@@ -8,7 +8,7 @@ import pytest
 
 from beat.policy.decision import Move
 from beat.policy.moves.moves import plan_moves
-from beat.policy.moves.target_capacity import TargetCapacity
+from beat.policy.moves.target import TargetCapacity
 from common.model.pending import MoveStep, PendingMove
 from common.model.snapshot import ArchiverSnapshot, FinishedPlot, TargetReport, TargetSpace, Transfer, Wait
 from tests.unit.beat.builders import GB, T, archiver, at, decided, drive, farm, keeper, move, plot, reasons

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from common.history.recent_counts import RecentCounts
+from common.history.recorder import RecentCounts
 from common.history.rows import End, PlotEnd, TransferEnd
 from common.model.snapshot import ArchiverSnapshot, DirState, Drive, DriveUse, HarvesterSnapshot, Tally
 from plotman.control.farm import FarmState

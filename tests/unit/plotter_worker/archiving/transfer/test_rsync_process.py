@@ -19,8 +19,7 @@ from common.system.openfile import is_open_for_writing
 from common.worker.move_step import StepInterrupted, never
 from common.worker.pool import StopEvent, StopReason
 from plotter_worker.archiving.transfer.progress import TransferProgress
-from plotter_worker.archiving.transfer.rsync import command
-from plotter_worker.archiving.transfer.rsync_process import _end, _Pulse, end_orphans, run
+from plotter_worker.archiving.transfer.rsync import _end, _Pulse, command, end_orphans, run
 from tests.support.waiting import eventually
 
 needs_rsync = pytest.mark.skipif(
@@ -97,9 +96,9 @@ def test_a_terminated_transfer_fails_so_that_it_pauses(files: tuple[Path, Path])
 def test_an_rsync_without_io_is_ended(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     source, part = files
     pids: list[int] = []
-    monkeypatch.setattr("plotter_worker.archiving.transfer.rsync_process._PULSE_S", 0.1)
-    monkeypatch.setattr("plotter_worker.archiving.transfer.rsync_process._HANGS_S", 1)
-    monkeypatch.setattr("plotter_worker.archiving.transfer.rsync_process._GRACE_S", 0.2)
+    monkeypatch.setattr("plotter_worker.archiving.transfer.rsync._PULSE_S", 0.1)
+    monkeypatch.setattr("plotter_worker.archiving.transfer.rsync._HANGS_S", 1)
+    monkeypatch.setattr("plotter_worker.archiving.transfer.rsync._GRACE_S", 0.2)
 
     def freeze(_: TransferProgress) -> None:
         os.kill(pids[0], signal.SIGSTOP)  # as a drive that hangs would
@@ -112,8 +111,8 @@ def test_an_rsync_without_io_is_ended(files: tuple[Path, Path], monkeypatch: pyt
 
 @needs_rsync
 def test_only_a_process_without_io_for_long_counts_as_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plotter_worker.archiving.transfer.rsync_process._PULSE_S", 0)
-    monkeypatch.setattr("plotter_worker.archiving.transfer.rsync_process._HANGS_S", 1)
+    monkeypatch.setattr("plotter_worker.archiving.transfer.rsync._PULSE_S", 0)
+    monkeypatch.setattr("plotter_worker.archiving.transfer.rsync._HANGS_S", 1)
     busy = subprocess.Popen(["cat", "/dev/zero"], stdout=subprocess.DEVNULL)
     idle = subprocess.Popen(["sleep", "60"])
     try:
@@ -187,7 +186,7 @@ def test_only_transfers_of_a_killed_archiver_are_ended(files: tuple[Path, Path],
     slow = command(str(source), str(part), ("--bwlimit=256",))
     script = (
         "import sys; from common.worker.move_step import never;"
-        "from plotter_worker.archiving.transfer.rsync_process import run;"
+        "from plotter_worker.archiving.transfer.rsync import run;"
         "run(sys.argv[2:], lambda _: print('begun', flush=True), never, sys.argv[1])"
     )
     with subprocess.Popen([sys.executable, "-c", script, "us", *slow], stdout=subprocess.PIPE) as archiver:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plotter_worker.jobs.stall_rules import Sample, Stall, StallKind, Work, updated, verdict
+from plotter_worker.host.stall_monitor import Sample, Stall, StallKind, Work, updated, verdict
 
 LIMIT_S = 30 * 60
 
