@@ -2,5 +2,5 @@
 
 import os
 
-# plotman runs from the checkout here: its modules are to be compiled once, as pip compiles those of a peer.
+# plotman runs from the checkout here: its modules are to be compiled once, as pip compiles a peer's.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.command_line [--quick] [--jobs 0,20,100,200] [--rounds 7]
 
-plotman's read a notice board on which a plotter has told of so many jobs; 0.5.3's look for as many plotters
-in the process table and read their logs, as they do. One after the other in each round.
+plotman's read a notice board on which a plotter has put this number of jobs; 0.5.3's look for as many
+plotters in the process table and read their logs, as they do. One after the other in each round.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def measure(report: Report, jobs: int, rounds: int) -> None:
 
 
 def tell(board: Board, machine: Machine, jobs: int) -> None:
-    """Put up what a plotter with the machine's directories and so many jobs tells."""
+    """Put up what a plotter with the machine's directories and this number of jobs publishes."""
     now = datetime.now(UTC)
     busy = plotter("bench", random.Random(jobs))
     directories = machine.tmp_dirs

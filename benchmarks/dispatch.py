@@ -39,7 +39,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Stage:
-    """Cases that run side by side for so long; many of one case are told together."""
+    """Cases that run side by side for this time; many of one case are reported together."""
 
     seconds: float
     cases: tuple[Case, ...]

@@ -24,7 +24,7 @@ from common.store import Board
 
 @dataclass(frozen=True)
 class Farm:
-    """A running one. folder: that of its plotman.yaml. url: of its broker. pid: of `plotman up`."""
+    """A running one. folder: where its plotman.yaml lies. url: of its broker. pid: of `plotman up`."""
 
     folder: Path
     host: str
@@ -54,7 +54,7 @@ class Farm:
 def up(folder: Path, host: str = "bench", broker: str | None = None, **sections: Any) -> Iterator[Farm]:
     """Run what these sections of plotman.yaml ask for, until the block ends; plotters are not ended with it.
 
-    folder: made here. broker: that of another one; None brings one along.
+    folder: made here. broker: another one's; None brings one along.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = folder / "state"

@@ -21,7 +21,7 @@ RESULTS = Path(__file__).parents[1] / "docs" / "benchmarks"
 @dataclass(frozen=True)
 class Figure:
     """What was measured at one point: `subject` is whose figure it is (plotman, plotman 0.5.3, rsync, ...),
-    `at` the size or case, `unit` that of every value."""
+    `at` the size or case, `unit` the unit of every value."""
 
     subject: str
     at: str
@@ -68,7 +68,7 @@ class Report:
             console.print(f"- {text}", highlight=False)
 
     def save(self, keep: bool = False) -> None:
-        """Write docs/benchmarks/NAME.json, over that of the last run; not where that is to `keep`, since a
+        """Write docs/benchmarks/NAME.json, over the last run's; not where `keep` is set, since a
         quick run says little."""
         if keep:
             return

@@ -1,6 +1,6 @@
 """What runs first in a process table of its own: starts what a plan says, and buries what ends.
 
-python -m benchmarks.inside PLAN.json; its keys are those of benchmarks.machine.Machine.run.
+python -m benchmarks.inside PLAN.json; its keys are the arguments of benchmarks.machine.Machine.run.
 """
 
 from __future__ import annotations

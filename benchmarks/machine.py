@@ -96,7 +96,7 @@ class Machine:
         return [str(self.folder / "tmp" / f"{number:02}") for number in range(max(1, self.tmp))]
 
     def plotter(self, number: int) -> dict[str, Any]:
-        """A plotter as a person starts it, logging where plotmans look."""
+        """A plotter as a user starts it, logging where plotmans look."""
         tmp = self.tmp_dirs[number % len(self.tmp_dirs)]
         argv = [
             str(self.chia),
@@ -127,7 +127,7 @@ class Machine:
     def run(
         self, subject: str, *verb: str, jobs: int = 0, others: int = 0, pause_s: float = 0.0
     ) -> Iterator[Running]:
-        """Let `subject` run in a process table of its own, beside plotters that a person started (`jobs`) and
+        """Let `subject` run in a process table of its own, beside plotters that a user started (`jobs`) and
         `others` processes that sleep; all of it ends with the block."""
         argv, environment = self.command(subject, *verb)
         plan = {

@@ -90,7 +90,7 @@ class Counter:
 
 
 def _plot(folder: Path, counter: Counter, aim: int) -> None:
-    """Let plots start until so many have ended."""
+    """Let plots start until this number has ended."""
     go = folder / "bin" / "go"
     go.touch()
     until(lambda: counter.read().done >= aim, f"{aim} plots are done", 3600, every_s=0.1)

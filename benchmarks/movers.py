@@ -131,7 +131,7 @@ def daemon(folder: Path, at: Path) -> Iterator[Daemon]:
 
 def written_bytes(clients: Callable[[], Iterator[psutil.Process]], done: Callable[[], bool]) -> int:
     """What these rsyncs have sent, all together, until `done()`: they are looked at all the time, since what
-    they did is gone with them."""
+    they did ends with them."""
     seen: dict[int, int] = {}
     while not done():
         for client in clients():

@@ -117,7 +117,7 @@ def alternate(
 
 
 def archived(plot: Path, dst: Path, farms: list[Farm]) -> Took:
-    """Let plotman find this plot in `dst`, and wait until its source is gone."""
+    """Let plotman find this plot in `dst`, and wait until its source is deleted."""
     before, began = _cpu_s(farms), time.perf_counter()
     source = plot.rename(dst / plot.name)
     until(lambda: not source.exists(), f"{source} is archived", _ONE_MOVE_S, every_s=0.005)
@@ -227,7 +227,7 @@ def _rsyncs(pid: int) -> Iterator[psutil.Process]:
 
 
 class _Parts:
-    """Kills whoever sends, once, when enough has arrived."""
+    """Kills the sender, once, when enough has arrived."""
 
     def __init__(self, folder: Path, size_bytes: int) -> None:
         self._folder, self._enough_bytes = folder, _CUT_AT * size_bytes

@@ -21,7 +21,7 @@ def program() -> Path:
     sys.stderr.write(f"Installing {NAME} into {_FOLDER} ...\n")
     if not (_FOLDER / "bin" / "pip").exists():
         venv.create(_FOLDER, with_pip=True)
-    shutil.rmtree(ROOT / "build", ignore_errors=True)  # modules that are gone would come along from there
+    shutil.rmtree(ROOT / "build", ignore_errors=True)  # deleted modules would come along from there
     for options in ((), ("--force-reinstall", "--no-deps")):  # what it needs; then itself, as it is now
         install = [_FOLDER / "bin" / "pip", "install", "--quiet", *options, ROOT]
         done = subprocess.run(install, check=False)

@@ -1,4 +1,4 @@
-"""A log as long as that of a k32 plot, made of a short one that was recorded."""
+"""A log as long as a k32 plot's, made of a short one that was recorded."""
 
 from __future__ import annotations
 

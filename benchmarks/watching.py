@@ -3,8 +3,8 @@
     python -m benchmarks.watching [--quick] [--jobs 0,1,20/100/200] [--seconds 160]
 
 plotman's processes and 0.5.3's `plot` loop watch as many plotters of the same kind side by side, each in a
-process table of its own, with 500 other processes. Nothing may start. The logs are as long as those of
-a k32 plot in phase 4, and get a line each eleven seconds or so, as those of a plot of eight hours.
+process table of its own, with 500 other processes. Nothing may start. The logs are as long as a k32
+plot's in phase 4, and get a line each eleven seconds or so, as in a plot of eight hours.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Flower, started as people start it, does not listen to everybody."""
+"""Flower, started as users start it, does not listen to everybody."""
 
 from __future__ import annotations
 

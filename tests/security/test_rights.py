@@ -244,13 +244,13 @@ def test_a_viewer_gets_all_metrics_and_a_scheduler_runs_a_notifier(secured: Secu
     assert "plot-done:p1:t" in (tmp_path / "alarms.json").read_text()
     metrics = as_text(Board.connect(secured.url("eye")))
     assert 'plotman_events_total{host="p1",kind="plot-done"} 1.0' in metrics
-    # A plotter may neither look at the others nor say that people were told.
+    # A plotter may neither look at the others nor claim that a notification was sent.
     assert "plotman_broker_up 0.0" in as_text(Board.connect(secured.url("p1")))
     assert _allowed(secured, "p1", ("SET plotman:alarms:told:x me", "HGETALL plotman:counts")) == []
 
 
 def _allowed(secured: Secured, user: str, commands: tuple[str, ...]) -> list[str]:
-    """Those of the commands that the user may run; they are run."""
+    """The commands that the user may run; they are run."""
     allowed = []
     for command in commands:
         # A connection each: SUBSCRIBE changes what a connection may do.

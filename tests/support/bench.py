@@ -40,7 +40,7 @@ PLAIN = f"{sys.executable} -IS"  # what follows `#!` in the fake's first line
 
 
 class Outlet:
-    """Keeps the events, and wakes whoever decides."""
+    """Keeps the events, and wakes the thread that decides."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -125,7 +125,7 @@ class Bench:
     def by_hand(
         self, output: IO[bytes] | int = subprocess.DEVNULL, *arguments: str | bytes
     ) -> subprocess.Popen[bytes]:
-        """A plotter as a person starts it, in the first tmp directory; arguments: beside the usual ones."""
+        """A plotter as a user starts it, in the first tmp directory; arguments: beside the usual ones."""
         argv = [self.program, "plotters", "chiapos", "-k", "18", "-t", self.tmp, "-d", self.dst, *arguments]
         child = subprocess.Popen(argv, stdout=output, env=self.farm.by_hand)
         self.farm.processes.append(child)
@@ -167,7 +167,7 @@ class Bench:
         return [event for event in self.outlet.events if event.kind == kind]
 
     def told_of(self, job: Job) -> set[str]:
-        """Kinds of what was told of it."""
+        """Kinds of its events."""
         return {event.kind for event in self.outlet.events if event.task_id == job.task_id}
 
     def stamps(self, what: str = "start") -> list[dict[str, Any]]:

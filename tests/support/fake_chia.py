@@ -2,7 +2,7 @@
 
 Copied under the name `chia` into a folder with `plan.json`, and then found in the process table as the
 real one is. The plan's keys, all optional:
-  log: path of the log to replay (default: nothing is said).
+  log: path of the log to replay (default: none).
   hold: text; before the first line with it the plotter waits until the file `go` is beside it.
   unended: true; the last line is written without its newline, then the plotter waits for the file `go`.
   garble: hex of bytes to write after the last line.

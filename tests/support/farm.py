@@ -2,7 +2,7 @@
 
 Farms may run side by side (pytest -n 2), though they share the process table and each looks through all
 of it: jobs of another plotman in directories that are not its own do not concern a host. A plotter that a
-person started concerns every host, and counts for its limits; so those that tests start "by hand" carry
+user started concerns every host, and counts for its limits; so those that tests start "by hand" carry
 the mark of a plotman that does not exist (`by_hand`), and only the farm whose directories they use sees
 them. tests/integration/plotter_worker/processes/test_table.py shows that one without any mark is found.
 """
@@ -94,11 +94,11 @@ class Farm:
 
     @property
     def by_hand(self) -> dict[str, str]:
-        """Environment of plotters that only this farm's host shall take for a person's."""
+        """Environment of plotters that only this farm's host shall take for a user's."""
         return self.environment | {"PLOTMAN_STATE": str(self.folder / "by hand")}
 
     def allow(self, plots: int) -> None:
-        """Let only so many plots start. Before `up`."""
+        """Let only this number of plots start. Before `up`."""
         OperatorStateFile(self.state).change(lambda state: state.pausing_after(plots))
 
     def up(self, *arguments: str, wait: bool = True) -> subprocess.Popen[bytes]:
@@ -177,7 +177,7 @@ class Farm:
         return found
 
     def jobs(self) -> tuple[Job, ...]:
-        """Plots in the making in this farm's directories; those of others on this machine left out."""
+        """Running plots in this farm's directories; the plots of others on this machine left out."""
         snapshot = self.maybe_plotter()
         return tuple(job for job in snapshot.jobs if self.holds(job)) if snapshot else ()
 
@@ -229,7 +229,7 @@ class Farm:
         return pid
 
     def plot_by_hand(self, tmp: Path, dst: Path, log: Path | None, k: int = 18) -> subprocess.Popen[bytes]:
-        """A plotter as a person starts it, without plotman."""
+        """A plotter as a user starts it, without plotman."""
         output = log.open("ab") if log else subprocess.PIPE
         process = subprocess.Popen(
             by_hand(self.chia, tmp, dst, k),
@@ -242,7 +242,7 @@ class Farm:
         return process
 
     def stop(self) -> None:
-        """End exactly what this farm started, at once: how it stops when told to is for tests to look at, and
+        """End exactly what this farm started, at once: how it stops on a signal is for tests to look at, and
         takes each a second or two. The runners go first; nobody starts anything again then."""
         family = {child for process in self.processes for child in _children(process.pid)}
         for process in self.processes:

@@ -1,4 +1,4 @@
-"""Golden files: what a person or a program reads, kept as it was when somebody last looked at it.
+"""Golden files: what a user or a program reads, kept as it was when somebody last looked at it.
 
 UPDATE_GOLDEN=1 writes them anew; look at the difference before committing it.
 """

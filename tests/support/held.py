@@ -1,4 +1,4 @@
-"""Plots that are held in their midst: in the making however long the next steps take, and at no cost."""
+"""Plots that are held in their midst: running however long the next steps take, and at no cost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.waiting import eventually
 
 
 def plots_held(farm: Farm, count: int) -> dict[str, int]:
-    """Task id -> pid of so many plots, each stopped until `go_on`."""
+    """Task id -> pid of this number of plots, each stopped until `go_on`."""
 
     def underway() -> dict[str, int] | None:
         found = {job.task_id: job.pid for job in farm.jobs() if job.phase}
@@ -24,7 +24,7 @@ def plots_held(farm: Farm, count: int) -> dict[str, int]:
 
 
 def begun(farm: Farm) -> list[Job]:
-    """Plots in the making that have files: a plotter tells its plot's id before it opens them."""
+    """Running plots that have files: a plotter tells its plot's id before it opens them."""
     return [job for job in farm.jobs() if job.plot_id and job.phase and job.phase.major]
 
 

@@ -101,7 +101,7 @@ class Host:
         return self._namespace.pid
 
     def on(self) -> None:
-        """Boot. All its drives are mounted, those of memory empty."""
+        """Boot. All its drives are mounted, tmpfs drives empty."""
         boot_id = self.folder / "boot_id"
         boot_id.write_text(f"{uuid4()}\n")
         flags = ["--net", "--uts", "--mount", "--pid", "--mount-proc"]
@@ -185,11 +185,11 @@ class Host:
         self._lab.switch("ip", "link", "set", self._port, "down")
 
     def silence(self) -> None:
-        """Packets vanish on the way, both ways, and nobody is told."""
+        """Packets vanish on the way, both ways, without an error."""
         self._lab.switch("ip", "link", "set", self._port, "nomaster")
 
     def half_open(self) -> None:
-        """All connections that stand now are dead for ever and nobody is told; new ones work."""
+        """All connections that stand now are dead for ever without an error; new ones work."""
         for line in self.call("ss", "-Htn", "state", "established").splitlines():
             _, _, here, there = line.split()[:4]
             if there.startswith("127."):
@@ -235,7 +235,7 @@ class Host:
 
     def drive(self, name: str, size_bytes: int, kind: str = "ext4") -> Path:
         """A new drive, mounted on this host and nowhere else. kind: ext4, xfs (of XFS_MIN_BYTES
-        at least), or tmpfs, which is gone after each boot."""
+        at least), or tmpfs, which is empty after each boot."""
         made = Drive(self.folder, name, size_bytes, kind)
         self.drives[name] = made
         made.mount(self)

@@ -20,7 +20,7 @@ def lacking(why: str) -> NoReturn:
 
 def leave_others_alone() -> None:
     """Before verbs that act on all plots: skips or fails where plotters run that every plotman takes for a
-    person's, since they carry no other plotman's mark, and that these tests have not started. In the process
+    user's, since they carry no other plotman's mark, and that these tests have not started. In the process
     table of its own that ./deploy/test gives the tests there are none."""
     if others := strangers():
         lacking(f"plotters of yours run on this machine ({', '.join(map(str, others))})")
@@ -34,7 +34,7 @@ def strangers() -> list[int]:
 
 
 def _ancestors(pid: int) -> list[int]:
-    """Of one that has ended meanwhile: whoever asks, since it is nobody's concern any more."""
+    """Of one that has ended meanwhile: the caller itself, since it is nobody's concern any more."""
     try:
         return [parent.pid for parent in psutil.Process(pid).parents()]
     except psutil.NoSuchProcess:

@@ -107,7 +107,7 @@ class Machines:
     def add_harvester(
         self, name: str, drives: int = 3, drive_bytes: int = 48 * MB, kind: str = "ext4", **changes: Any
     ) -> Harvester:
-        """A machine with so many drives, d1, d2 ..., of a file system of this kind."""
+        """A machine with this number of drives, d1, d2 ..., of a file system of this kind."""
         host = self.lab.host(name)
         paths = {f"d{number}": host.drive(f"d{number}", drive_bytes, kind) for number in range(1, drives + 1)}
         settings = self._settings(host) | {
@@ -154,7 +154,7 @@ class Machines:
     def close(self) -> None:
         self.lab.close()
 
-    # What people do.
+    # What operators do.
 
     @property
     def _outside(self) -> str:
@@ -186,14 +186,14 @@ class Machines:
         return self.result(task_id).get("status") == "SUCCESS"
 
     def more(self, plotter: str, plots: int | None) -> None:
-        """Let so many more plots start on a plotter; None: as many as the rules allow."""
+        """Let this number of plots start on a plotter; None: as many as the rules allow."""
         if plots is None:
             self.call(UNPAUSE, host=plotter)
         else:
             self.call(PAUSE, host=plotter, after=plots)
 
     def call(self, task: str, timeout_s: float = 30, **arguments: Any) -> Any:
-        """Have a task done, and give its answer. It is sent again every few seconds, as people do: one that
+        """Have a task done, and give its answer. It is sent again every few seconds, as users do: one that
         was on its way when the connection broke is lost."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""Who is told, in tests of notifications: a real HTTP server that Apprise posts to, and a hook."""
+"""Receivers in tests of notifications: a real HTTP server that Apprise posts to, and a hook."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Phone:
 
 
 def make_hook(folder: Path) -> Path:
-    """A program that appends what it is told to hook.out beside it."""
+    """A program that appends its input to hook.out beside it."""
     path = folder / "hook"
     path.write_text(
         f'#!/bin/sh\nread -r event\nprintf \'%s\\t%s\\n\' "$PLOTMAN_EVENT" "$event" >> {folder}/hook.out\n'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 
-# Below those that the kernel gives to whoever asks for any (ip_local_port_range), since it is bound only
+# Below the ports that the kernel gives to programs that ask for any (ip_local_port_range): it is bound only
 # later; the brokers of farms choose theirs elsewhere.
 _PORTS = range(10_000, 20_000)
 

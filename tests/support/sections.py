@@ -40,6 +40,6 @@ def small_plots(chia: Path) -> dict[str, Any]:
 
 
 def by_hand(chia: Path, tmp: Path, dst: Path, k: int = 18) -> list[str]:
-    """The same as a person types it; its settings (CHIA_ROOT) must allow so small a plot."""
+    """The same as a user types it; its settings (CHIA_ROOT) must allow so small a plot."""
     words = f"plotters chiapos -k {k} -n 1 -r 2 -b 200 -u 16 -s 2000 -x -f {FARMER} -p {POOL}".split()
     return [str(chia), *words, "-t", str(tmp), "-d", str(dst)]

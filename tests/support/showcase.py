@@ -226,7 +226,7 @@ def large(jobs: int = 500, drives: int = 200, hosts: int = 10) -> FarmState:
 
 @dataclass
 class Recorded:
-    """A source that shows what it is told to. `error` set: the broker is away."""
+    """A source that shows what the test sets. `error` set: the broker is away."""
 
     farm: FarmState
     happened: list[tuple[str, Event]] = field(default_factory=lambda: list(EVENTS))
@@ -248,7 +248,7 @@ class Recorded:
         return self.happened[known:]
 
     def change(self, **fields: Any) -> None:
-        """Another state of the farm, told at once."""
+        """Another state of the farm, shown at once."""
         self.farm = replace(self.farm, **fields)
         self.changed.set()
 

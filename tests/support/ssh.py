@@ -25,7 +25,7 @@ def _program(name: str) -> str | None:
 
 class Sshd:
     """login: what a route names, a host that only our ssh knows. bin: with our `ssh`, which is the real one
-    told of our configuration: no test reads or writes a person's ~/.ssh."""
+    with our configuration: no test reads or writes a user's ~/.ssh."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port = folder, free_port()

@@ -18,7 +18,7 @@ MANAGER = Path("/lib/systemd/systemd")
 _HIERARCHIES = ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup")
 
 # Pid 1 of the namespaces. The manager asks for /run/systemd/system; programs are put where the units look
-# for them; cgroups of its own keep it from those of this machine.
+# for them; cgroups of its own keep it from the machine's.
 _INIT = """
 set -eu
 folder=$1 programs=$2; shift 2
@@ -55,7 +55,7 @@ class Systemd:
         self._units.mkdir(parents=True)
         (folder / "run").mkdir(mode=0o700)
         (self._units / "default.target").write_text("[Unit]\nDescription=nothing\n")
-        name = f"plotman-test-{secrets.token_hex(4)}"  # pids are told anew in each namespace
+        name = f"plotman-test-{secrets.token_hex(4)}"  # pids are counted anew in each namespace
         self._cgroups = [Path(h, name) for h in _HIERARCHIES if Path(h, "cgroup.procs").exists()]
         for cgroup in self._cgroups:
             cgroup.mkdir()

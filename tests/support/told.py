@@ -1,4 +1,4 @@
-"""A farm as the notice board tells it, for tests of what people and programs are shown."""
+"""A farm as the notice board has it, for tests of what users and programs are shown."""
 
 from __future__ import annotations
 

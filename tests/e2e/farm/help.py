@@ -14,7 +14,7 @@ from tests.support.watch import Watch
 
 
 def running(machines: Machines, plotter: str, plots: int = 1) -> dict[str, Job]:
-    """Task id -> job, once so many plots of this plotter are being made."""
+    """Task id -> job, once this number of plots of this plotter are being made."""
 
     def begun() -> list[Job]:
         found = [job for job in machines.jobs(plotter) if job.plot_id and job.phase and job.phase.major >= 1]
@@ -29,7 +29,7 @@ def starts(machines: Machines, plotter: str) -> int:
 
 
 def delivered(machines: Machines, watch: Watch, plots: int, timeout_s: float = 120) -> None:
-    """Wait until so many plots are known in all, and each is on a drive and nowhere else."""
+    """Wait until this number of plots is known in all, and each is on a drive and nowhere else."""
 
     def there() -> bool:
         under_way = {PurePath(move.path).stem[-64:] for move in machines.moves()} & watch.known()
@@ -71,7 +71,7 @@ def sending(machines: Machines, plotter: str, at_least: float = 0.1, timeout_s: 
 
 
 def in_turn(machines: Machines, at_least: float = 0.1) -> Iterator[str]:
-    """The plotters, each as soon as a transfer of its runs, whoever comes first."""
+    """The plotters, each as soon as a transfer of its runs, in the order of the transfers."""
     left = set(machines.plotters)
     while left:
         first = eventually(

@@ -53,7 +53,7 @@ def state_of(machines: Machines, drive: Path) -> DirState | None:
 
 @pytest.fixture
 def litter() -> Iterator[list[Path]]:
-    """Files of somebody else, as seen from outside; they are gone after the test."""
+    """Files of somebody else, as seen from outside; they are deleted after the test."""
     made: list[Path] = []
     yield made
     for file in made:
@@ -61,7 +61,7 @@ def litter() -> Iterator[list[Path]]:
 
 
 def fill(folder: Path, leave_bytes: int) -> Path:
-    """What somebody else puts on a drive, as seen from outside: all but so many bytes of what is free."""
+    """What somebody else puts on a drive, as seen from outside: all but this number of the free bytes."""
     taken = folder / "somebody-else.bin"
     with taken.open("wb") as file, contextlib.suppress(OSError):
         step_bytes = MB // 4

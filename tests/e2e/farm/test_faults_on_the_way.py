@@ -1,4 +1,4 @@
-"""Whoever takes part in a plot's way to its drive is killed, cut off or loses power in the middle of it."""
+"""On a plot's way to its drive each process and machine is killed, cut off or loses power."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_harvester_and_archiver_are_killed_at_each_step(
         if step is MoveStep.TRANSFER:
             sending(machines, "p1", 0.2)
         left = set(machines.plotters)
-        while left:  # whoever comes to the step first: the other is not waited for
+        while left:  # the first at the step: the other is not waited for
             name, move = first_at(machines, step, left)
             left.remove(name)
             if name == "p1":

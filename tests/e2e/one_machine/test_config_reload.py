@@ -73,7 +73,7 @@ def test_a_bad_file_is_refused_and_the_last_good_one_stays_also_after_a_crash(fa
     eventually(lambda: farm.events("plot-started"), "beat follows")
     eventually(lambda: farm.waits().get("stagger"), "the next waits for the stagger")
 
-    # A bad one: told, and the last good one stays.
+    # A bad one: reported, and the last good one stays.
     good = farm.config.read_text(encoding="utf-8")
     write(farm, good.replace("global_stagger_m", "global_staggr_m"))
     told = eventually(lambda: farm.events("config-refused"), "it is refused")[0].text
@@ -84,7 +84,7 @@ def test_a_bad_file_is_refused_and_the_last_good_one_stays_also_after_a_crash(fa
     assert farm.plotter().global_stagger_s == 36_000
     assert len(farm.jobs()) <= 1
 
-    # A worker that crashes meanwhile comes back by the last good one, and its plot goes on.
+    # A worker that crashes meanwhile comes back by the last good one, and its plot continues.
     first = farm.events("plot-started")[0].task_id
     farm.kill("plotter")
     eventually(lambda: farm.events("config-refused")[1:], "it is back, and tells of the errors")

@@ -75,7 +75,7 @@ class Victim:
             client.set(Keys.ticket(HOST, plot_id_of(plot.name) or ""), json.dumps(ticket | changes), ex=600)
 
     def refusal(self, task_id: str) -> str:
-        """What the farm is told of this transfer."""
+        """What the board shows of this transfer."""
         told = eventually(
             lambda: [event for event in self.farm.events("transfer-failed") if event.task_id == task_id],
             "the transfer fails",

@@ -1,4 +1,4 @@
-"""The farm's history on one machine: whole, each end once, whatever is killed or wiped."""
+"""The farm's history on one machine: whole, each end once, whether processes are killed or Redis is wiped."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_plots_and_transfers_are_kept_once_through_kills_restarts_and_an_empty_r
     assert rows[1:] == first
     assert rows[0]["task_id"] == job.task_id
 
-    # One more is ended by a person.
+    # One more is ended by an operator.
     farm.client().send_task(PAUSE, kwargs={"host": HOST, "after": 1}, queue=f"plotter.{HOST}")
     job = eventually(lambda: next(iter(farm.jobs()), None), "the fourth plot runs")
     os.kill(job.pid, signal.SIGKILL)

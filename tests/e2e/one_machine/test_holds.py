@@ -78,7 +78,7 @@ def test_undrain_lifts_what_it_names_and_lists_what_is_still_drained(farm: Farm)
     farm.up()
     tmp, dst, drives = (farm.folder / name for name in ("tmp", "dst", "drives"))
 
-    # All that are there, and a word about who is not.
+    # All that are there, and a note about the others.
     put_silent(farm, "ghost")
     everybody = farm.run("drain", "all")
     assert everybody.returncode == 4
@@ -132,7 +132,7 @@ def drained(farm: Farm) -> set[str]:
 
 
 def put_silent(farm: Farm, host: str) -> None:
-    """A plotter that said something once."""
+    """A plotter that wrote one event."""
     board = farm.board()
     board.put_snapshot(Role.PLOTTER, farm.plotter().model_copy(update={"host": host}))
     address = embedded_broker(farm.state)

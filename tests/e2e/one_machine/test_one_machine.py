@@ -230,7 +230,7 @@ def test_orders_that_are_stale_wrong_or_come_twice_start_nothing(farm: Farm) -> 
         assert farm.status_of(job.task_id) == "STARTED"
         eventually(lambda: farm.status_of("twice") == "STARTED", "its task goes on")
         assert not farm.status_of("nobody") or farm.status_of("nobody") == "STARTED"
-        # The task of which a second message came can still be told to stop.
+        # The task of which a second message came can still be stopped.
         for task_id in ("twice", job.task_id):
 
             def stopped(task_id: str = task_id) -> bool:

@@ -1,4 +1,4 @@
-"""Running plots outlive every process of ours; whoever comes back finds them."""
+"""Running plots outlive every process of ours; a worker that comes back finds them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plot that a harvester refuses, or took along, stays where it is until a person says otherwise."""
+"""A plot that a harvester refuses, or took along, stays where it is until an operator decides."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_refused_plot_is_told_of_kept_and_sent_again_only_on_a_persons_word(
         (HOST, True, None)
     ]
 
-    source.write_bytes(whole)  # the person has mended it
+    source.write_bytes(whole)  # the operator has mended it
     said = farm.run("resend", real_plot.name)
     assert said.returncode == 0, said.stderr
     eventually(farm.archived, "the plot is on the drive", 60)

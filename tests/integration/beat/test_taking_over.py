@@ -45,7 +45,7 @@ def plotter(host: str, *jobs: Job) -> PlotterSnapshot:
 @pytest.fixture
 def left(board: Board, broker_url: str) -> Board:
     """p1 is alive, and has no plot any more of those that it moved an hour ago. p2 is silent, and makes a
-    plot. Of p3, which is gone, an earlier beat's word stands."""
+    plot. Of p3, which left no snapshot, an earlier beat's word stands."""
     running = Job(
         task_id="t", plotter="chia", pid=1, started_at=NOW - timedelta(hours=1), ours=True, eta_s=3600
     )

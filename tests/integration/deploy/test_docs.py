@@ -1,4 +1,4 @@
-"""What the documents tell people to type, and to write, works: a document that drifts fails here."""
+"""What the documents tell users to type, and to write, works: a document that drifts fails here."""
 
 from __future__ import annotations
 

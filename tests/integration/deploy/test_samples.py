@@ -197,7 +197,7 @@ def test_the_roles_in_the_compose_file_are_those_of_plotman_up() -> None:
         command = service.get("command")
         if command is not None:
             assert command[:2] == ["plotman", "up"]
-            # A name that is none is told before the file that does not exist.
+            # A name that is none is reported before the file that does not exist.
             ran = CliRunner().invoke(up, [*command[2:], "-c", "/nonexistent"])
             assert "Invalid value" not in ran.output, ran.output
 

@@ -85,7 +85,7 @@ def drive(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mounted_drive(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """Makes ext4 drives of so many bytes, mounted from a file; needs root and loop devices."""
+    """Makes ext4 drives of this size in bytes, mounted from a file; needs root and loop devices."""
     if os.geteuid() != 0 or not Path("/dev/loop-control").exists() or not shutil.which("mkfs.ext4"):
         pytest.skip("mounting a drive needs root, loop devices and mkfs.ext4")
     mounted: list[Path] = []

@@ -31,7 +31,7 @@ NAME = f"plot-k32-2026-11-22-11-28-{ID}"
 
 
 def evidence() -> Evidence:
-    """What runs on this machine, without the plotters of others: of one whose directories are gone nobody
+    """What runs on this machine, without the plotters of others: of one whose directories do not exist nobody
     knows what it uses, and it would speak for every file here."""
     seen = gather({})
     return replace(seen, plotters=tuple(live for live in seen.plotters if is_ours(live.pid)))
@@ -121,7 +121,7 @@ def test_only_files_of_a_killed_plotter_are_deleted_while_others_plot_in_its_dir
     assert {file.name for file in found} == left
     assert {plot_id for plot_id in ids if any(plot_id in entry.file.name for entry in kept)} == ids - {dead}
 
-    # Whatever is asked for, others' files stay.
+    # With each request others' files stay.
     report = remove([*(entry.file for entry in kept), *found], tmp, tmp2, dst)
     assert {Path(path).name for path in report.deleted} == left
     assert report.freed_bytes == sum(file.allocated_bytes for file in found)
@@ -133,7 +133,7 @@ def test_only_files_of_a_killed_plotter_are_deleted_while_others_plot_in_its_dir
     assert {path.stem[-64:] for path in plots} == ids - {dead}
     assert all(plot.stat().st_size == expected_size_bytes(read_header(plot)) for plot in plots)
 
-    # A whole plot that lacks only its name, as when its way to dst failed, is worth a person's look.
+    # A whole plot that lacks only its name, as when its way to dst failed, is worth a look by an operator.
     whole = plots[0].rename(f"{plots[0]}.2.tmp")
     cut = dst / f"{NAME}.plot.2.tmp"
     cut.write_bytes(whole.read_bytes()[:-1])

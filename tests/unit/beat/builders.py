@@ -46,7 +46,7 @@ def decided(
 
 
 def at(seconds: float) -> datetime:
-    """So many seconds after time zero; before it, where negative."""
+    """This number of seconds after time zero; before it, where negative."""
     return T + timedelta(seconds=seconds)
 
 

@@ -1,4 +1,4 @@
-"""Drives that are drained by a person, or leave plotman.yaml, while the harvester runs."""
+"""Drives that are drained by an operator, or leave plotman.yaml, while the harvester runs."""
 
 from __future__ import annotations
 

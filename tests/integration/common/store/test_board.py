@@ -92,7 +92,7 @@ def test_a_wiped_redis_is_an_empty_board_and_fills_again(board: Board, server: S
     assert board.newest_events(10) == board.events(heard) == []
     board.put_snapshot(Role.HARVESTER, harvester())
     assert board.snapshots(Role.HARVESTER) == {"h1": harvester()}
-    # Ids are times: one from before the wipe hears what is told after it.
+    # Ids are times: one from before the wipe reads what is written after it.
     board.tell(event(2))
     assert [told.text for _, told in board.events(heard)] == ["2"]
 
@@ -148,7 +148,7 @@ def test_a_silent_host_is_struck_off_with_all_that_stands_of_it_and_nobody_else(
     said = board.waits()
     assert said is not None
     assert [wait.host for wait in said.waits] == ["there"]
-    assert board.forget_host("gone")  # said twice, it harms nothing
+    assert board.forget_host("gone")  # written twice, it harms nothing
     board.put_snapshot(Role.HARVESTER, harvester("gone"))
     assert set(board.snapshots(Role.HARVESTER)) == {"gone", "there"}
 

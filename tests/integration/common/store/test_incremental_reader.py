@@ -50,7 +50,7 @@ def test_progress_is_not_read_until_the_next_thing_to_decide_on(board: Board) ->
     reader.read()
     board.put_snapshot(Role.ARCHIVER, said("p1", "progress", second=1), decisive=False)
     assert reader.read().archivers == {"p1": said("p1")}
-    assert board.snapshots(Role.ARCHIVER) == {"p1": said("p1", "progress", second=1)}  # people see it
+    assert board.snapshots(Role.ARCHIVER) == {"p1": said("p1", "progress", second=1)}  # operators see it
     board.put_snapshot(Role.ARCHIVER, said("p1", "news", second=2))
     assert reader.read().archivers == {"p1": said("p1", "news", second=2)}
 
@@ -99,7 +99,7 @@ def test_what_cannot_be_read_hides_one_host_only(
         client.hset(Keys.HOSTS, "somebody@else", "now")
     reader = board.reader()
     assert set(reader.read().archivers) == set(reader.read().archivers) == {"good"}
-    assert caplog.text.count("unreadable ArchiverSnapshot") == 1  # told once, not at each look
+    assert caplog.text.count("unreadable ArchiverSnapshot") == 1  # logged once, not at each look
 
 
 def test_orders_and_moves_are_those_of_each_plotter(board: Board, server: Server) -> None:

@@ -1,4 +1,4 @@
-"""A look at the board without redis-py sees what redis-py sees, and leaves to it whatever is not plain."""
+"""A look at the board without redis-py sees what redis-py sees, and leaves to it all that is not plain."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def ends_within(process: subprocess.Popen[bytes], timeout_s: float) -> float:
 def test_a_terminated_task_is_told_so_and_a_warm_shutdown_lets_the_others_go(worker: Worker) -> None:
     doomed, revoked = worker.send("doomed"), worker.send("revoked")
     other = worker.send("other")
-    # Two messages of one id, as after a connection that was cut: the first goes on as if it were alone.
+    # Two messages of one id, as after a connection that was cut: the first continues as if it were alone.
     worker.app.send_task("long", kwargs={"label": "again"}, task_id=other)
     assert worker.app.send_task("short").get(timeout=30) == 7
     worker.app.control.revoke(revoked)

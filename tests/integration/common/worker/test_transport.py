@@ -25,7 +25,7 @@ from plotman.settings import celery_settings
 
 
 class Wire:
-    """A way to Redis on which connections can go dead without a word; new ones work."""
+    """A way to Redis on which connections can go dead without an error; new ones work."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -153,7 +153,7 @@ FORGED: list[dict[str, Any]] = [
 def test_what_is_no_message_ends_no_worker_and_is_told(
     broker_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever may send to a worker could end it, again and again, with one line each."""
+    """Each client that may send to a worker could end it, again and again, with one line each."""
     monkeypatch.setattr(kombu.transport, "_transport_cache", {})
     transport.install()
     options = celery_settings(broker_url, "h")["broker_transport_options"]

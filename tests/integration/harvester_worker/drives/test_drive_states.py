@@ -1,4 +1,4 @@
-"""What the owner wants of a drive, what is told of each, and which one gets the next plot."""
+"""What the owner wants of a drive, what is reported of each, and which one gets the next plot."""
 
 from __future__ import annotations
 

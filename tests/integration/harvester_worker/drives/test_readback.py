@@ -112,7 +112,7 @@ def test_the_scrub_finds_what_a_drive_has_changed(site: Site, drive: Path, sourc
     assert scrub.once(later_s) is True
     assert damaged[0][0] == admission.landed
     assert "reads back with digest" in damaged[0][1]
-    assert scrub.once(later_s) is False  # told once
+    assert scrub.once(later_s) is False  # reported once
     Path(admission.landed).unlink()
     assert digests.entries(str(drive)) == []
     scrub.stop()

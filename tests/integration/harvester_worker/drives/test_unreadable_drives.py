@@ -53,7 +53,7 @@ def hanging(hangs: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Call
 
 
 def when_read(folder: Path, befalls: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What befalls whoever looks for a plot in this folder."""
+    """What befalls a program that looks for a plot in this folder."""
     look = existing_plots.existing_plot
 
     def existing_plot(name: PlotName, size_bytes: int, drive: str) -> Path | None:

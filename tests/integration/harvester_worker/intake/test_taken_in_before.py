@@ -73,7 +73,7 @@ def test_a_file_changed_after_its_admission_is_compared(
 def test_a_forged_admission_deletes_no_plot_that_was_not_sent(
     plotter: Machines, drive: Path, source: Path
 ) -> None:
-    """What whoever has a harvester's password can put on the plotter's queue."""
+    """What a client with a harvester's password can put on the plotter's queue."""
     size_bytes, where = source.stat().st_size, str(drive)
     forged = Reservation(
         host=HERE, source_host=HERE, path=str(source), size_bytes=size_bytes, drive=where, part="/part"

@@ -85,7 +85,7 @@ def test_a_transfer_that_is_cut_sends_at_most_a_twentieth_again(
 
     with pytest.raises(TransferFailed, match="signal 9"):
         house.send(house.open(), "--bwlimit=30000", tell=cut, started=pids.append)
-    ticket = house.open("two")  # which ends whoever still writes
+    ticket = house.open("two")  # which ends a server that still writes
     there_bytes = house.part.stat().st_size
     assert 0.3 * size_bytes < there_bytes < size_bytes
 

@@ -42,7 +42,7 @@ plotting: {{{plotting}}}
 
 
 def check(file: Path, written: str | bytes, **more: str) -> tuple[int, list[str]]:
-    """(exit status, what is told without the file's name) of the command in a process of its own."""
+    """(exit status, the report without the file's name) of the command in a process of its own."""
     file.write_bytes(written if isinstance(written, bytes) else written.encode())
     file.chmod(0o600)
     done = subprocess.run(

@@ -1,5 +1,5 @@
-"""The verbs over single plots, on a farm of two plotters with real plots. Each runs as a person runs it, on
-the machine that the plot is not made on."""
+"""The verbs over single plots, on a farm of two plotters with real plots. Each runs as an operator runs it,
+on the machine that the plot is not made on."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Pair:
         self.right.up(wait=False)
 
     def jobs(self, host: str) -> dict[str, Job]:
-        """Plot id -> job, of those of this pair that have an id."""
+        """Plot id -> job, of the jobs of this pair that have an id."""
         farm, snapshot = getattr(self, host), self.left.board().snapshots(Role.PLOTTER).get(host)
         found = [job for job in (snapshot.jobs if snapshot else ()) if farm.holds(job)]
         return {job.plot_id: job for job in found if job.plot_id}

@@ -1,4 +1,4 @@
-"""`plotman forget`, as a person runs it, on a board of which one machine is lost for good."""
+"""`plotman forget`, as an operator runs it, on a board of which one machine is lost for good."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Plotman = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def plotman(broker_url: str, tmp_path: Path) -> Plotman:
-    """Runs it on the machine `desk`; typed: what a person types at a terminal, None where there is none."""
+    """Run it on the machine `desk`. typed: the operator's input at a terminal; None: there is none."""
     config = tmp_path / "plotman.yaml"
     farm = {"host": "desk", "broker": broker_url, "state": str(tmp_path / "state")}
     config.write_text(yaml.safe_dump({"version": [2], "farm": farm}), encoding="utf-8")

@@ -21,7 +21,7 @@ ACCOUNT = "farmer:password"
 
 @pytest.fixture
 def plotting(farm: Farm) -> Iterator[Farm]:
-    """A farm with one plot in the making that takes minutes, and no other to come."""
+    """A farm with one running plot that takes minutes, and no other to come."""
     slow = {"k": 25, "n_threads": 1, "n_buckets": 64, "job_buffer": 200}
     farm.configure(
         tmp=1,

@@ -1,4 +1,4 @@
-"""People are told: real events on a real Redis, told to a real HTTP server by Apprise and to a hook."""
+"""Notifications: real events on a real Redis, sent to a real HTTP server by Apprise and to a hook."""
 
 from __future__ import annotations
 

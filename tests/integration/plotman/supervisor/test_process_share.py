@@ -38,7 +38,7 @@ def test_the_halves_share_one_broker_and_each_goes_on_when_the_other_ends(farm: 
         assert "already runs for" in refused.stderr
 
     _end(plotting)
-    # The plotter worker is archive's now, and is asked like any other; it starts no plot all the same.
+    # The plotter worker is archive's now, and is asked like any other; it still starts no plot.
     eventually(
         lambda: farm.run("unpause", "plotting").returncode == 0, "archive has taken over", 60, every_s=1
     )

@@ -74,7 +74,7 @@ def eventually(condition: Callable[[], object], what: str, timeout_s: float = 20
 
 
 class Running:
-    """A supervisor under test, and what it said."""
+    """A supervisor under test, and its output."""
 
     def __init__(self, state: Path, program: str, stop_s: float) -> None:
         state.mkdir(exist_ok=True)

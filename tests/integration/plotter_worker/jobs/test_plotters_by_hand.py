@@ -1,4 +1,4 @@
-"""Plotters that a person started: each is followed to its end, whatever its arguments, log and parents."""
+"""Plotters that a user started: each is followed to its end, whatever its arguments, log and parents."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_the_log_of_a_running_job_is_read_on_after_somebody_deleted_it(tmp_path:
         assert job.log is not None
         Path(job.log).unlink()
     finally:
-        bench.stop()  # and whoever comes next
+        bench.stop()  # and its successor
     again = Bench.lay_out(tmp_path, scheduling={"tmpdir_max_jobs": 2})
     again.plan(**ENDLESS)
     with running(again):
@@ -171,7 +171,7 @@ def test_a_killed_plotter_is_a_failure_its_litter_goes_and_the_next_one_starts(t
 
 
 def test_a_plot_that_was_complete_is_not_cleaned_away(tmp_path: Path) -> None:
-    """chia copies its plot to dst for ever when that is full; whoever kills it wants the plot."""
+    """chia copies its plot to dst for ever when that is full; an operator who kills it wants the plot."""
     bench = Bench.lay_out(tmp_path)
     bench.plan(log="chiapos-dst-full", litter=1, live_s=300)
     with running(bench):

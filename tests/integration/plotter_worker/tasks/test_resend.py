@@ -1,4 +1,4 @@
-"""A plot that waits for a harvester which is gone goes to any, once a person has given that one up."""
+"""A plot that waits for a harvester which disappeared goes to any, once an operator has given that one up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What persons stopped, and hours for starting: nothing begins, and the wait says who, why, until when."""
+"""What operators stopped, and hours for starting: nothing begins, and the wait says who, why, until when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plotman.yaml of the guydavis fork: what has an equivalent is taken, the rest is told."""
+"""A plotman.yaml of the guydavis fork: what has an equivalent is taken, the rest is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every mistake in a plotman.yaml is told at once: file, line, key, what is wrong, and the cure."""
+"""Every mistake in a plotman.yaml is reported at once: file, line, key, what is wrong, and the cure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def problems(file: Path, text: str | bytes) -> list[str]:
-    """The lines that are told of a file with this text, without the file's name."""
+    """The lines that are reported of a file with this text, without the file's name."""
     file.write_bytes(text.encode() if isinstance(text, str) else text)
     return [str(problem).removeprefix(f"{file}:") for problem in find_problems(file)]
 

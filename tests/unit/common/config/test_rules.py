@@ -1,4 +1,4 @@
-"""Which keys must agree, and what is said when they do not."""
+"""Which keys must agree, and the message when they do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whoever tells the history something neither waits nor fails, whatever its file does."""
+"""A caller of the history neither waits nor fails, whatever happens to its file."""
 
 from __future__ import annotations
 

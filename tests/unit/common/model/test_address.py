@@ -1,4 +1,4 @@
-"""Where to listen, as people write it."""
+"""Where to listen, as users write it."""
 
 from __future__ import annotations
 

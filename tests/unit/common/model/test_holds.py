@@ -1,4 +1,4 @@
-"""What a person may drain, and under which key that is kept."""
+"""What an operator may drain, and under which key that is kept."""
 
 from __future__ import annotations
 

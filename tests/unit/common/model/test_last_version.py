@@ -1,7 +1,7 @@
 """What the last version of plotman wrote is read today, and what the next one adds does no harm.
 
 tests/recorded/VERSION holds notices and messages as that version put them into Redis on a farm that moved a
-plot; ticket's password is made up. With a release, those of the version before the last may go.
+plot; ticket's password is made up. With a release, the files of the version before the last may go.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How people name plots."""
+"""How users name plots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A ticket that somebody else than a harvester wrote: each field is checked, and no value is told."""
+"""A ticket that somebody else than a harvester wrote: each field is checked, and no value is shown."""
 
 from __future__ import annotations
 

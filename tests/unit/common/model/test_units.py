@@ -1,4 +1,4 @@
-"""Sizes and durations as people read them."""
+"""Sizes and durations as users read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When another plotman is told of that goes by our name, and when it is only the one before us."""
+"""When another plotman of our name is reported, and when it is only the one before us."""
 
 from __future__ import annotations
 

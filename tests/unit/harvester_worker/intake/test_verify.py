@@ -1,4 +1,4 @@
-"""What is said of a plot that its prover does not find good."""
+"""The message about a plot that its prover does not find good."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What rsync is told of a receiver, and what its log says."""
+"""How a receiver is configured for rsync, and what its log says."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from tests.support.told import PLOT_ID, farm, plotter
 
 @pytest.fixture(autouse=True)
 def loud_again() -> Iterator[None]:
-    """Completion silences the log of its process, which here is that of other tests too."""
+    """Completion silences the log of its process, which other tests share here."""
     yield
     logging.disable(logging.NOTSET)
 

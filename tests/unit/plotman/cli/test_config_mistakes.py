@@ -47,7 +47,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def check(file: Path, text: str | bytes) -> tuple[int, list[str]]:
-    """(exit status, what is told, without the file's name and with % for its folder)."""
+    """(exit status, the report, without the file's name and with % for its folder)."""
     raw = text if isinstance(text, bytes) else text.replace("%", str(file.parent)).encode()
     file.write_bytes(raw)
     file.chmod(0o600)

@@ -21,7 +21,7 @@ from tests.support.paths import LOGS
 
 HERE = Path(__file__).parent
 
-# Those of plotman 0.5.3, in its order.
+# The columns of plotman 0.5.3, in its order.
 OLD_COLUMNS = [
     "Plot ID", "Started at", "Date", "Size", "Buffer", "Buckets", "Threads", "Tmp dir 1", "Tmp dir 2",
     *(f"{what}{unit}"

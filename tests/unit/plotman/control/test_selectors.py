@@ -1,4 +1,4 @@
-"""Which plots of the farm a person means."""
+"""Which plots of the farm a user means."""
 
 from __future__ import annotations
 

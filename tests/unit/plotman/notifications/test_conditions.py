@@ -1,4 +1,4 @@
-"""What stands in the conditions themselves, whenever they are told."""
+"""What stands in the conditions themselves, whenever they are sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a farm is told once when it begins and once when it is over."""
+"""What is wrong with a farm is reported once when it begins and once when it is over."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Watch:
         self.known: set[str] = set()
 
     def look(self, at_s: float, seen: FarmState) -> list[str]:
-        """What is told: `kind`, `-kind` where it is over."""
+        """What is reported: `kind`, `-kind` where it is over."""
         now = T + timedelta(seconds=at_s)
         alive = {name for name, lives in nodes(seen).items() if lives}
         edges = find_edges(self.tracked, conditions(seen, self.known, IDLE_S), alive, now)

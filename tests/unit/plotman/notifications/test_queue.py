@@ -1,4 +1,4 @@
-"""When a target is told, and what of it comes in one message."""
+"""When a target is notified, and what of it comes in one message."""
 
 from __future__ import annotations
 

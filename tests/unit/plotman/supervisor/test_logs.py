@@ -70,7 +70,7 @@ def test_a_log_is_put_aside_while_its_process_writes_on_at_the_beginning_of_the_
     assert {path.name for path in tmp_path.iterdir()} == {"x.log", "x.log.1", "x.log.2"}
     assert log.read_text().startswith("line ")
     found = numbers(tmp_path / "x.log.2", tmp_path / "x.log.1", log)
-    assert found[0] > 0  # the oldest is gone
+    assert found[0] > 0  # the oldest was deleted
     assert found == sorted(set(found))
     # One may be lost at each of the two places where they meet, and more only on a busy machine.
     assert found[-1] - found[0] + 1 - len(found) <= 4

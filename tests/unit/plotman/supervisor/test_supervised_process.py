@@ -17,7 +17,7 @@ WRITES = "import time\nwhile True: print('x' * 2**20, flush=True); time.sleep(0.
 
 
 def kept(state: Path, until: Callable[[list[str]], object], monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Keeps a process that writes a lot, until then; what was said meanwhile."""
+    """Keeps a process that writes a lot, until then; the output meanwhile."""
     monkeypatch.setattr(module, "_LOG_CHECK_S", 0.05)
     said: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Logs as they are read for people on other machines."""
+"""Logs as they are read for users on other machines."""
 
 from __future__ import annotations
 

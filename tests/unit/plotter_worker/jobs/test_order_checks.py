@@ -34,7 +34,7 @@ def test_an_order_that_fits_is_carried_out_where_it_says() -> None:
 def test_a_person_s_order_goes_where_there_is_room() -> None:
     jobs = (job("/tmp1", dst="/dst1"), job("/tmp1", dst="/dst1"))
     asked = PlotOrder(host="h")
-    # A person may start a plot in spite of pause and stagger.
+    # An operator may start a plot in spite of pause and stagger.
     busy = host(jobs=jobs, plotting=False, last_start_at=at(-1))
     assert directories_for(asked, busy, at(0)) == PlotDirectories("/tmp2", None, "/dst2")
 

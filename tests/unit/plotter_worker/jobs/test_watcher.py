@@ -177,7 +177,7 @@ def test_no_file_stays_open_after_an_end(
     def target(fd: Path) -> str:
         try:
             return str(fd.readlink())
-        except FileNotFoundError:  # that of the listing itself
+        except FileNotFoundError:  # the descriptor of the listing itself
             return ""
 
     child, before = run(shell, "read x"), pidfds()

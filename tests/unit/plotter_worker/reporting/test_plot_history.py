@@ -1,4 +1,4 @@
-"""What a plotter host keeps of its jobs: a row for each plot, whoever saw it end, and once."""
+"""What a plotter host keeps of its jobs: a row for each plot, once, whichever worker saw its end."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def rows(settings: Config, kind: HistoryKind, role: str = "plotter") -> list[Row
 
 
 def kept(settings: Config, count: int) -> list[PlotEnd]:
-    """So many plots, oldest first."""
+    """This number of plots, oldest first."""
     found = eventually(
         lambda: len(all_ := rows(settings, HistoryKind.PLOTS)) >= count and all_, "they are kept"
     )

@@ -1,4 +1,4 @@
-"""Which harvesters are told that a plot is sent to them."""
+"""Which harvesters learn that a plot is sent to them."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def test_plots_that_head_for_a_drive_take_its_room() -> None:
     assert two_at_once(wide) == ["h1", "h1"]
     assert two_at_once(narrow) == ["h1"]
     assert two_at_once(wide, move("/dst1/other.plot")) == ["h1"]
-    # Past its reservation the part file holds the bytes: they are gone from what is free.
+    # Past its reservation the part file holds the bytes: they are no longer free.
     assert two_at_once(wide, move("/dst1/other.plot", step=MoveStep.TRANSFER)) == ["h1", "h1"]
 
 

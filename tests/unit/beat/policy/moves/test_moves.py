@@ -80,7 +80,7 @@ def test_while_a_plot_is_taken_in_the_next_is_sent_to_another_drive(step: MoveSt
 
 
 def test_a_transfer_that_only_the_archiver_knows_of_counts_too() -> None:
-    """The notice board was wiped; the archiver goes on."""
+    """The notice board was wiped; the archiver continues."""
     transfer = Transfer(
         path="/dst1/a.plot", plot_id=None, size_bytes=1, harvester="h1", drive="/farm/1", started_at=T
     )

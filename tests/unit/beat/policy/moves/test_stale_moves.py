@@ -1,4 +1,4 @@
-"""Which moves leave the notice board because their plots are gone."""
+"""Which moves leave the notice board because their plots no longer exist."""
 
 from __future__ import annotations
 

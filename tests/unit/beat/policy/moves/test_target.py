@@ -141,7 +141,7 @@ def test_a_transfer_that_failed_is_tried_again_after_its_pause() -> None:
 
 
 def test_while_a_transfer_goes_to_a_folder_not_known_no_other_plotter_is_sent_to_the_place() -> None:
-    """Its archiver was restarted, and the script goes on: how much room it will still take, nobody knows."""
+    """Its archiver was restarted, and the script still runs: how much space it will take is unknown."""
     restarted = archiver("p2", target=target(elsewhere="rsync (pid 7)"))
     ordered, waits = plan(target(), others=(restarted,))
     assert not ordered
@@ -156,8 +156,8 @@ def test_while_a_transfer_goes_to_a_folder_not_known_no_other_plotter_is_sent_to
         ({"expires_at": at(60)}, True),
         ({"expires_at": at(0)}, True),  # its archiver has just left, and its script may go on
         ({"expires_at": at(-59)}, True),
-        ({"expires_at": at(-61)}, False),  # whoever is there by then tells of it
-        ({"expires_at": at(-1), "retry_at": at(9)}, False),  # it failed: nothing goes on
+        ({"expires_at": at(-61)}, False),  # the next archiver reports it
+        ({"expires_at": at(-1), "retry_at": at(9)}, False),  # it failed: nothing runs
         ({"expires_at": at(60), "harvester": "h1"}, False),
         ({"expires_at": at(60), "step": MoveStep.RELEASE}, False),
     ],

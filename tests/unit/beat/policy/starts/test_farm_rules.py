@@ -78,14 +78,14 @@ def test_deciding_again_with_the_starts_as_orders_starts_nothing_more() -> None:
 
 
 def silent(seconds: float, *etas_s: float | None, **fields: Any) -> dict[str, PlotterSnapshot]:
-    """A host that has said nothing for so long, with old jobs that were to end so long after that."""
+    """A host that was silent for this time, with old jobs that were to end this time later."""
     jobs = tuple(job("/tmp1", "3:1", age_s=90_000, eta_s=eta_s) for eta_s in etas_s)
     return {"quiet": plotter(host="quiet", at=at(-seconds), jobs=jobs, **fields)}
 
 
 HOUR = 3600
 SILENT = [
-    # silent for so many seconds, ETA of its one job then; whether it counts
+    # seconds of silence, ETA of its one job then; whether it counts
     (60, 600, True),
     (HOUR, 2 * HOUR, True),
     (3 * HOUR, 2 * HOUR, True),  # an ETA is a guess

@@ -1,4 +1,4 @@
-"""For whom a word is: hosts, directories and drives, as people name them."""
+"""Whom a hold concerns: hosts, directories and drives, as operators name them."""
 
 from __future__ import annotations
 

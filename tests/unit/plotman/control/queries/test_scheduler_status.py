@@ -1,4 +1,4 @@
-"""Where no scheduler decides all who look are told, and the last one's reasons are not shown as of now."""
+"""Where no scheduler decides every view says so, and the last one's reasons are not shown as of now."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def told_ago(seconds: float, leader: str | None = None) -> FarmState:
 
 
 def shown(farm: FarmState) -> Iterator[tuple[str, str]]:
-    """What people and programs read of what waits, by the place where they do."""
+    """What users and programs read of what waits, by the place where they do."""
     yield "status", str([tables.waits_table(farm), tables.tmp_table(farm), reports.status_json(farm)])
     yield "dashboard", str([headline.status(farm), panes.all_tables(farm, None)])
     yield "Flower", str(sections.page(farm).sections)

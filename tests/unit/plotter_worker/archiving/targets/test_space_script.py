@@ -1,4 +1,4 @@
-"""A disk space script may do anything; what it means for the farmer is always said."""
+"""A disk space script may do anything; what it means for the farmer is always reported."""
 
 from __future__ import annotations
 
