@@ -23,7 +23,7 @@ def test_what_a_long_step_does_is_shown_while_it_lasts(
     doing = move_step.Doing()
     with heartbeat.working(step(), doing):
         doing.text = "is read back from /farm/1: 40 %"
-        eventually(lambda: board.kept[PATH].doing == doing.text, "it is shown", 5)
+        eventually(lambda: PATH in board.kept and board.kept[PATH].doing == doing.text, "it is shown", 5)
     assert board.kept[PATH].doing is None
 
 
@@ -60,7 +60,7 @@ def test_a_step_whose_move_was_decided_anew_meanwhile_is_void(
     assert not superseded(other.model_copy(update={"move": "one"}))
     assert not superseded(other.model_copy(update={"expires_at": past}))
     assert not superseded(other.model_copy(update={"retry_at": soon}))
-    assert not heartbeat.superseded(step())  # a person's own call
+    assert not heartbeat.superseded(step())  # an operator's own call
     board.away = True
     assert not heartbeat.superseded(late)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from common.history.rows import End
 from common.system import machine, statefile
+from common.system.probe import Hanging
 from plotter_worker.jobs import outcome as outcomes
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.outcome import clean_up, died_of_itself, judge_end, make_durable
@@ -90,6 +92,17 @@ def test_the_log_decides_where_the_plot_was_moved_on_and_the_file_where_the_log_
     assert outcomes._is_there(str(tmp_path / "moved")) is None
 
 
+@pytest.mark.parametrize("error", [Hanging("/dst", ""), PermissionError(13, "Permission denied")])
+def test_a_file_on_a_drive_that_hangs_or_fails_is_unknown(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> bool:
+        raise error
+
+    monkeypatch.setattr(outcomes._probe, "run", fails)
+    assert outcomes._is_there("/dst/a.plot") is None
+
+
 @pytest.fixture
 def failed(tmp_path: Path) -> Iterator[TrackedJob]:
     """A failed job of ours, with a file of its own and one of another plot in its tmp directory."""
@@ -100,16 +113,20 @@ def failed(tmp_path: Path) -> Iterator[TrackedJob]:
     yield made
 
 
+def is_daemon() -> bool:
+    return threading.current_thread().daemon
+
+
 def left(folder: Path) -> int:
     return len(list(folder.iterdir()))
 
 
 def test_a_failed_job_loses_exactly_its_own_files(failed: TrackedJob, tmp_path: Path) -> None:
-    freed: list[tuple[TrackedJob, int]] = []
+    freed: list[tuple[TrackedJob, int, bool]] = []
     taken = max(file.stat().st_blocks * 512 for file in tmp_path.iterdir())
-    clean_up(failed, ["/nowhere"], lambda of, freed_bytes: freed.append((of, freed_bytes)))
+    clean_up(failed, ["/nowhere"], lambda of, freed_bytes: freed.append((of, freed_bytes, is_daemon())))
     eventually(lambda: freed, "the file is deleted", 10)
-    assert freed == [(failed, taken)]
+    assert freed == [(failed, taken, True)], "a drive that hangs does not keep the worker from ending"
     assert [file.name.count("f" * 64) for file in tmp_path.iterdir()] == [1]
 
 
@@ -162,6 +179,7 @@ def test_finished_plots_and_their_folders_are_flushed(
     flushed: list[Path] = []
 
     def flush(path: Path) -> None:
+        assert is_daemon(), "a drive that hangs does not keep the worker from ending"
         if path.name == "archived.plot":
             raise FileNotFoundError(path)
         if path.name == "broken.plot":
