@@ -162,6 +162,18 @@ def test_nothing_is_deleted_of_a_job_that_never_had_a_process(failed: TrackedJob
     assert left(tmp_path) == 2
 
 
+def test_what_cannot_be_deleted_keeps_no_other_file_and_counts_as_not_freed(
+    failed: TrackedJob, tmp_path: Path
+) -> None:
+    (own,) = tmp_path.glob(f"*{failed.progress.plot_id}*")
+    freed_bytes = own.stat().st_blocks * 512
+    for number in range(2, 6):
+        folder = tmp_path / own.name.replace("table1", f"table{number}")
+        folder.mkdir()
+    assert outcomes._clean_up(failed, []) == freed_bytes
+    assert not own.exists()
+
+
 def test_a_clean_up_that_frees_nothing_is_not_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

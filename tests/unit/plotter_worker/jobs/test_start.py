@@ -40,6 +40,10 @@ class Machine:
         return self.folder / "tmp"
 
     @property
+    def logs(self) -> Path:
+        return self.folder / "new" / "logs"
+
+    @property
     def program(self) -> Path:
         return self.folder / "chia"
 
@@ -52,7 +56,7 @@ class Machine:
             farm={"host": "p1", "state": str(self.folder / "state")},
             directories={"tmp": [str(self.tmp)], "dst": [str(self.folder / "dst")]},
             plotting={"type": "chia", "chia": {"executable": str(self.program)}},
-            logging={"plots": str(self.folder / "logs")},
+            logging={"plots": str(self.logs)},
         )
 
     def start(self, task_id: str = "t", known: set[int] = frozenset()) -> TrackedJob:  # type: ignore[assignment]
@@ -106,10 +110,23 @@ def test_a_started_plotter_has_a_record_a_log_and_a_session_of_its_own(machine: 
 
 
 def test_a_start_that_fails_leaves_no_record(machine: Machine) -> None:
-    (machine.folder / "logs").touch()
+    machine.logs.parent.mkdir()
+    machine.logs.touch()
     with pytest.raises(StartFailed, match=r"cannot be started: .*logs"):
         machine.start()
     assert machine.records.all() == []
+
+
+def test_a_record_that_cannot_be_written_starts_nothing_and_names_the_state_directory(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Records, "save", full)
+    with pytest.raises(StartFailed, match=rf"No space left on device \({machine.folder / 'state'}\)"):
+        machine.start()
+    assert not machine.logs.exists()
 
 
 def test_a_missing_tmp_directory_starts_nothing(machine: Machine) -> None:
@@ -195,6 +212,10 @@ def test_a_program_that_ends_at_once_or_never_shows_costs_no_more_than_a_moment(
     began = datetime.now(UTC)
     machine.start()
     assert (datetime.now(UTC) - began).total_seconds() < 3, "it ended"
+    machine.program.write_text(PLOTTER, encoding="utf-8")
+    began = datetime.now(UTC)
+    machine.start("t1")
+    assert (datetime.now(UTC) - began).total_seconds() < 3, "it shows"
     monkeypatch.setattr(start, "_SHOW_WAIT_S", 0.2)
     monkeypatch.setattr(start, "shows", lambda pid: False)
     machine.program.write_text(PLOTTER, encoding="utf-8")
