@@ -1,0 +1,264 @@
+"""Which drive a plot is reserved on, what is allocated there, and why no drive takes it."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.errors import NoRoom, OrderRefused, PlotRefused, TransferFailed
+from common.model.snapshot import DriveUse
+from common.system import machine
+from common.system.probe import Hanging
+from harvester_worker.drives import part_files
+from harvester_worker.intake import reserve
+from harvester_worker.intake.reserve import Limits
+from tests.unit.harvester_worker.intake.builders import SIZE, Harvester
+
+
+def fails(error: BaseException) -> Callable[..., Any]:
+    def call(*_: object) -> Any:
+        raise error
+
+    return call
+
+
+def other_plot(harvester: Harvester, number: int = 1) -> reserve.ReserveOrder:
+    path = f"/dst/plot-k25-2026-11-22-12-00-{number:064x}.plot"
+    return harvester.order().model_copy(update={"path": path})
+
+
+def test_a_reservation_has_the_plots_bytes_on_its_drive_and_a_record_of_its_source(
+    harvester: Harvester,
+) -> None:
+    reservation = harvester.reserve()
+    assert (reservation.drive, reservation.part) == (str(harvester.one), str(harvester.part))
+    assert (reservation.landed, reservation.compare) == (None, False)
+    status = harvester.part.stat()
+    assert (status.st_size, status.st_blocks * 512 >= SIZE) == (0, True)
+    record = part_files.record_of(harvester.part)
+    assert record is not None
+    assert (record.plot_id, record.name, record.size_bytes) == (
+        harvester.plot_id,
+        harvester.source.name,
+        SIZE,
+    )
+    assert (record.source_host, record.path) == ("p1", str(harvester.source))
+    assert (record.resumed, record.boot) == (False, machine.boot_id())
+    assert harvester.parts() == [harvester.part], "the next decision counts it"
+
+
+def test_the_same_order_gets_the_same_answer_and_the_length_that_arrived(harvester: Harvester) -> None:
+    first = harvester.reserve()
+    assert harvester.reserver.begun_bytes(first.drive, harvester.part) == 0
+    harvester.part.write_bytes(bytes(1000))
+    assert harvester.reserve() == first
+    assert harvester.reserver.begun_bytes(first.drive, harvester.part) == 1000
+    record = part_files.record_of(harvester.part)
+    assert record is not None
+    assert record.resumed
+
+
+def test_a_file_that_is_not_named_like_a_plot_is_refused(harvester: Harvester) -> None:
+    order = harvester.order().model_copy(update={"path": "/etc/passwd"})
+    with pytest.raises(OrderRefused, match="not named like a finished plot"):
+        harvester.reserver.reserve(order)
+
+
+def test_a_drive_takes_as_many_plots_at_a_time_as_it_may(harvester: Harvester) -> None:
+    drives = [harvester.reserver.reserve(other_plot(harvester, number)).drive for number in (1, 2)]
+    assert drives == [str(harvester.one), str(harvester.two)]
+    with pytest.raises(NoRoom, match=r"No drive of h1 takes .*drive1: plots on their way 1/1.*drive2"):
+        harvester.reserve()
+    harvester.reserver.limits = Limits(0, 2)
+    assert harvester.reserve().drive == str(harvester.one)
+
+
+def test_a_plot_that_exists_on_a_drive_is_not_sent(harvester: Harvester) -> None:
+    (harvester.two / harvester.source.name).write_bytes(harvester.source.read_bytes())
+    reservation = harvester.reserve()
+    assert reservation.drive == str(harvester.two)
+    assert (reservation.landed, reservation.part) == (str(harvester.two / harvester.source.name), None)
+    assert reservation.compare, "the harvester did not take it in"
+
+
+def test_a_plot_that_the_harvester_took_in_is_not_compared(harvester: Harvester) -> None:
+    harvester.admitter.admit(harvester.receive())
+    reservation = harvester.reserve()
+    assert (reservation.landed, reservation.compare) == (str(harvester.landed), False)
+
+
+def test_another_file_of_the_name_is_refused(harvester: Harvester) -> None:
+    harvester.landed.write_bytes(b"something else")
+    with pytest.raises(PlotRefused, match="is not the plot that is to come"):
+        harvester.reserve()
+
+
+def test_a_source_that_lies_on_the_drive_is_never_taken_for_its_own_copy(harvester: Harvester) -> None:
+    harvester.landed.hardlink_to(harvester.source)
+    with pytest.raises(OrderRefused, match=r"lies on the drive .*drive1 already"):
+        harvester.reserver.reserve(harvester.order(host="h1"))
+    assert harvester.reserver.reserve(harvester.order(host="p1")).landed, "a path of another machine"
+
+
+def test_a_plot_on_a_drive_that_cannot_be_read_gets_no_second_copy(
+    harvester: Harvester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harvester.admitter.admit(harvester.receive())
+    pulled = harvester.one.rename(harvester.one.with_name("pulled"))
+    with pytest.raises(TransferFailed, match=r"is on .*drive1, which is missing") as away:
+        harvester.reserve()
+    assert not isinstance(away.value, NoRoom)
+    harvester.uses[str(harvester.one)] = DriveUse.DISABLED
+    with pytest.raises(TransferFailed, match=r"is on .*drive1, which is disabled"):
+        harvester.reserve()
+    harvester.uses.clear()
+    pulled.rename(harvester.one)
+    with monkeypatch.context() as broken:
+        unread = {str(harvester.one): OSError(errno.EIO, "Input/output error"), str(harvester.two): None}
+        broken.setattr(reserve, "find_copies", lambda *_: unread)
+        with pytest.raises(TransferFailed, match=r"is on .*drive1, which cannot be read: Input/output"):
+            harvester.reserve()
+        unread[str(harvester.one)] = Hanging("", "")  # type: ignore[assignment]
+        with pytest.raises(TransferFailed, match=r"is on .*drive1, which does not answer"):
+            harvester.reserve()
+    assert harvester.reserve().landed == str(harvester.landed)
+
+
+def test_a_drive_that_left_the_configuration_does_not_block_its_plots(harvester: Harvester) -> None:
+    harvester.index.put(harvester.plot_id, "/farm/sold")
+    assert harvester.reserve().drive == str(harvester.one)
+
+
+def test_a_part_that_cannot_be_resumed_sends_the_plot_to_another_drive(
+    harvester: Harvester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harvester.reserve()
+    with monkeypatch.context() as broken:
+        broken.setattr(reserve, "resume", fails(OSError(errno.EIO, "Input/output error")))
+        assert harvester.reserve().drive == str(harvester.two)
+    part_files.drop(part_files.part_path(str(harvester.two), harvester.plot_id))
+    assert harvester.reserve().drive == str(harvester.two), "the first is avoided for an hour"
+    assert not harvester.part.exists(), "and its part is given up"
+
+
+def test_a_drive_is_avoided_for_an_hour_by_the_plot_that_failed_there(
+    harvester: Harvester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harvester.reserver.avoid(harvester.plot_id, str(harvester.one), "it broke")
+    harvester.reserver.avoid(harvester.plot_id, str(harvester.two), "it broke too")
+    with pytest.raises(NoRoom, match=r"drive1: it broke; .*drive2: it broke too"):
+        harvester.reserve()
+    assert harvester.reserver.reserve(other_plot(harvester)).drive == str(harvester.one)
+    part_files.drop(part_files.part_path(str(harvester.one), f"{1:064x}"))
+    monkeypatch.setattr(reserve.time, "monotonic", lambda now=reserve.time.monotonic: now() + 3601)
+    assert harvester.reserve().drive == str(harvester.one)
+
+
+def test_a_drive_that_failed_for_two_plots_comes_last_for_all(
+    harvester: Harvester, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        harvester.reserver.avoid(f"{1:064x}", str(harvester.one), "it broke")
+        harvester.reserver.avoid(f"{2:064x}", str(harvester.two), "once only")
+        assert caplog.text == ""
+        harvester.reserver.avoid(f"{3:064x}", str(harvester.one), "it broke")
+        assert "drive1 failed for several plots" in caplog.text
+    assert harvester.reserve().drive == str(harvester.two)
+    part_files.drop(part_files.part_path(str(harvester.two), harvester.plot_id))
+    monkeypatch.setattr(reserve.time, "monotonic", lambda now=reserve.time.monotonic: now() + 3601)
+    assert harvester.reserve().drive == str(harvester.one)
+
+
+def test_transfers_that_get_no_further_give_the_part_up(harvester: Harvester) -> None:
+    harvester.reserve()
+    harvester.part.write_bytes(bytes(1000))
+    record = part_files.record_of(harvester.part)
+    assert record is not None
+    part_files.write_record(harvester.part, record.model_copy(update={"begun_bytes": 1000, "left_ns": 0}))
+    assert harvester.reserve().drive == str(harvester.one), "once may be chance"
+    part_files.write_record(
+        harvester.part, record.model_copy(update={"begun_bytes": 1000, "left_ns": 0, "vain": 1})
+    )
+    assert harvester.reserve().drive == str(harvester.two)
+    assert not harvester.part.exists()
+
+
+@pytest.mark.parametrize("broken", ["allocate", "write_record"])
+def test_an_allocation_that_fails_leaves_nothing_and_the_next_drive_takes_the_plot(
+    harvester: Harvester, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = reserve if broken == "allocate" else part_files
+    works, tried = getattr(module, broken), []
+
+    def fails_once(*arguments: Any) -> object:
+        tried.append(arguments)
+        if len(tried) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return works(*arguments)
+
+    monkeypatch.setattr(module, broken, fails_once)
+    assert harvester.reserve().drive == str(harvester.two)
+    assert not list(part_files.folder(str(harvester.one)).glob(f"{harvester.plot_id}*"))
+
+
+def test_the_reasons_of_failed_allocations_are_in_the_refusal(
+    harvester: Harvester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reserve, "allocate", fails(OSError(errno.ENOSPC, "No space left on device")))
+    with pytest.raises(NoRoom, match=r"drive1: .*No space.*drive2: .*No space"):
+        harvester.reserve()
+
+
+def test_the_space_is_judged_again_under_the_drives_lock(
+    harvester: Harvester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(candidate: Any, *_: object) -> str | None:
+        return "filled meanwhile" if candidate.path == str(harvester.one) else None
+
+    monkeypatch.setattr(reserve, "why_not", full)
+    assert harvester.reserve().drive == str(harvester.two)
+    assert not harvester.part.exists()
+
+
+@pytest.mark.parametrize("away", ["missing", "disabled", "unreadable"])
+def test_without_room_a_drive_that_could_not_be_searched_may_have_the_plot(
+    harvester: Harvester, away: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beat lets the plotter keep its source then; NoRoom says that no copy exists."""
+    order = harvester.order(size_bytes=10**15)
+    with pytest.raises(NoRoom):
+        harvester.reserver.reserve(order)
+    if away == "missing":
+        harvester.two.rmdir()
+    elif away == "disabled":
+        harvester.uses[str(harvester.two)] = DriveUse.DISABLED
+    else:
+        unread = {str(harvester.one): None, str(harvester.two): OSError(errno.EIO, "Input/output error")}
+        monkeypatch.setattr(reserve, "find_copies", lambda *_: unread)
+    with pytest.raises(
+        TransferFailed, match=rf"drive2: .*{away if away != 'unreadable' else 'Input'}"
+    ) as why:
+        harvester.reserver.reserve(order)
+    assert not isinstance(why.value, NoRoom)
+
+
+def test_a_drive_whose_files_cannot_be_read_takes_no_plot(
+    harvester: Harvester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unread = {str(harvester.one): Hanging("", ""), str(harvester.two): None}
+    monkeypatch.setattr(reserve, "find_copies", lambda *_: unread)
+    assert harvester.reserve().drive == str(harvester.two)
+
+
+def test_a_draining_drive_resumes_what_it_began_and_takes_nothing_new(harvester: Harvester) -> None:
+    harvester.uses[str(harvester.one)] = DriveUse.DRAINING
+    assert harvester.reserver.reserve(other_plot(harvester)).drive == str(harvester.two)
+    harvester.uses.clear()
+    part = Path(harvester.reserve().part or "")
+    harvester.uses[str(harvester.one)] = DriveUse.DRAINING
+    assert harvester.reserve().part == str(part)
