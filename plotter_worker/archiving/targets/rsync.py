@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path, PurePath
 
 from common.errors import PlotmanError
@@ -111,7 +112,7 @@ def _connection_options(options: str) -> list[str]:
     """Select the user's options without which the daemon cannot be reached."""
     words = options.split()
     kept: list[str] = []
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in pairwise([*words, ""]):
         name, equals, _ = word.partition("=")
         if name in _CONNECTION:
             kept.append(word)
