@@ -7,7 +7,6 @@ import importlib
 import os
 import sys
 from contextlib import suppress
-from typing import Any
 
 import click
 
@@ -16,65 +15,30 @@ from common.errors import ExitCode, PlotmanError
 # A verb's imports create no garbage; collecting it every 700 objects takes a twentieth of the verb's time.
 _GC_THRESHOLD = 10_000
 
-# Verb -> module that holds the command of that name. Loaded when used: Celery and pydantic take longer
-# to import than `--help` should.
-_VERBS = {
-    "analyze": "plotman.cli.history",
-    "archive": "plotman.cli.up",
-    "bandwidth": "plotman.cli.moves",
-    "cleanup": "plotman.cli.cleanup",
-    "completion": "plotman.cli.completion",
-    "config": "plotman.cli.config",
-    "details": "plotman.cli.plots",
-    "dirs": "plotman.cli.dirs",
-    "drain": "plotman.cli.holds",
-    "dsched": "plotman.cli.dirs",
-    "export": "plotman.cli.history",
-    "farm": "plotman.cli.farm",
-    "files": "plotman.cli.plots",
-    "forget": "plotman.cli.forget",
-    "history": "plotman.cli.history",
-    "interactive": "plotman.cli.interactive",
-    "kill": "plotman.cli.plots",
-    "logs": "plotman.cli.logs",
-    "notify": "plotman.cli.notify",
-    "pause": "plotman.cli.holds",
-    "prometheus": "plotman.cli.prometheus",
-    "plot": "plotman.cli.up",
-    "resend": "plotman.cli.moves",
-    "resume": "plotman.cli.plots",
-    "status": "plotman.cli.status",
-    "suspend": "plotman.cli.plots",
-    "undrain": "plotman.cli.holds",
-    "unpause": "plotman.cli.holds",
-    "up": "plotman.cli.up",
-    "version": "plotman.cli.version",
-    "why": "plotman.cli.why",
-}
-
-# The sections of `plotman --help`. A verb that is in none of these comes last.
-_PURPOSES = {
-    "Run": {
+# Section of `plotman --help` -> the module here that holds its verbs, and a line for each verb. A command is
+# loaded when it is used: Celery and pydantic take longer to import than `--help` should.
+_SECTIONS: dict[str, tuple[str | None, dict[str, str]]] = {
+    "Run": ("run", {
         "up": "Run all roles that plotman.yaml names on this machine.",
         "plot": "Only make plots here.",
         "archive": "Only send finished plots, and receive plots.",
-    },
-    "Watch": {
+    }),
+    "Watch": ("watch", {
         "status": "Running plots, transfers, and what waits.",
         "dirs": "Directories and drives: free space, state, incoming plots.",
         "dsched": "Where the running plots go, and the next ones.",
         "why": "Why no plot starts or moves now, and what to do.",
         "interactive": "The farm live, controlled by keys and mouse.",
-    },
-    "One plot": {
+    }),
+    "One plot": ("plots", {
         "details": "All known facts.",
         "files": "Its unfinished files.",
         "logs": "Its log, live with -f.",
         "suspend": "Suspend it.",
         "resume": "Continue it.",
         "kill": "End it, and delete its unfinished files.",
-    },
-    "Control": {
+    }),
+    "Control": ("control", {
         "pause": "Start no more plots or transfers.",
         "unpause": "Start them again.",
         "drain": "Send no more plots to a host, directory or drive.",
@@ -83,42 +47,39 @@ _PURPOSES = {
         "resend": "Send a plot again that a harvester refused or lost.",
         "cleanup": "Find and delete what crashed plotters left.",
         "forget": "Remove a machine that is lost for good.",
-    },
-    "Records": {
+    }),
+    "Records": ("records", {
         "history": "Plots that were made and moved.",
         "analyze": "How long they took.",
         "export": "The same as CSV or JSON lines.",
         "prometheus": "Metrics of the farm.",
-    },
-    "Set up": {
+    }),
+    "Set up": (None, {  # each in a module of its own name
         "config": "Write, check and migrate plotman.yaml.",
         "farm": "Passwords, rights and certificates of several machines.",
         "notify": "Send notifications of events.",
         "completion": "Completion of verbs, hosts and plot ids for your shell.",
         "version": "The version.",
-    },
-}
+    }),
+}  # fmt: skip
+_MODULE_OF = {verb: module or verb for module, verbs in _SECTIONS.values() for verb in verbs}
 
 
 class _Verbs(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return sorted(_VERBS)
+        return sorted(_MODULE_OF)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in _VERBS:
+        if cmd_name not in _MODULE_OF:
             return None
-        command: Any = getattr(importlib.import_module(_VERBS[cmd_name]), cmd_name)
-        return command  # type: ignore[no-any-return]
+        module = importlib.import_module(f"plotman.cli.{_MODULE_OF[cmd_name]}")
+        return getattr(module, cmd_name)  # type: ignore[no-any-return]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        listed = {verb for verbs in _PURPOSES.values() for verb in verbs}
-        others = dict.fromkeys(sorted(_VERBS.keys() - listed), "")
-        longest = max(map(len, _VERBS))  # one column for all sections
-        for purpose, verbs in {**_PURPOSES, "Others": others}.items():
-            rows = [(verb.ljust(longest), text) for verb, text in verbs.items() if verb in _VERBS]
-            if rows:
-                with formatter.section(purpose):
-                    formatter.write_dl(rows)
+        longest = max(map(len, _MODULE_OF))  # one column for all sections
+        for section, (_, verbs) in _SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(verb.ljust(longest), text) for verb, text in verbs.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -128,27 +89,14 @@ class _Verbs(click.Group):
         except click.UsageError as error:
             import difflib
 
-            near = difflib.get_close_matches(args[0], _VERBS, 1)
+            near = difflib.get_close_matches(args[0], _MODULE_OF, 1)
             hint = f" Did you mean `{near[0]}`?" if near else ""
             raise click.UsageError(error.message + hint, ctx) from error
 
 
-def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted and not ctx.resilient_parsing:  # of completion
-        from plotman.cli.version import version
-
-        ctx.invoke(version)
-        ctx.exit()
-
-
 @click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_version,
-    help="Print the version and exit.",
+@click.version_option(
+    package_name="plotman", message="%(package)s %(version)s", help="Print the version and exit."
 )
 def cli() -> None:
     """Make and move Chia plots across a farm of machines.

@@ -1,15 +1,25 @@
-"""`plotman completion`."""
+"""Shell completion: `plotman completion`, and plot ids, hosts and places from the notice board.
+
+Fast and silent: if the board cannot be read within a second, nothing is offered.
+"""
 
 from __future__ import annotations
 
-import click
-from click.shell_completion import get_completion_class
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-_SHELLS = ("bash", "zsh", "fish")
+import click
+from click.shell_completion import CompletionItem, get_completion_class
+
+if TYPE_CHECKING:
+    from plotman.control.farm import FarmState
+
+_WAIT_S = 1.0
+Items = list[CompletionItem]
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(_SHELLS))
+@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 def completion(shell: str) -> None:
     """Print a script that completes verbs, options, hosts and plot ids in your shell.
 
@@ -23,3 +33,70 @@ def completion(shell: str) -> None:
     made = get_completion_class(shell)
     assert made is not None  # click knows the three
     click.echo(made(cli, {}, "plotman", "_PLOTMAN_COMPLETE").source())
+
+
+def complete_host(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Items:
+    farm = _farm()
+    return _starting(incomplete, farm.plotters if farm else ())
+
+
+def complete_silent_host(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Items:
+    """Complete hosts without any live worker."""
+    farm = _farm()
+    if farm is None:
+        return []
+    from plotman.control.actions.forget import silent_hosts
+
+    return _starting(incomplete, silent_hosts(farm))
+
+
+def complete_plot(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Items:
+    """Complete running plots (of --host, if given), with host, directory and phase."""
+    farm = _farm()
+    if farm is None:
+        return []
+    from plotman.control.selectors import PlotSelection
+
+    targets = [
+        PlotSelection(host, job) for host, job in farm.jobs() if ctx.params.get("host") in (None, host)
+    ]
+    offered = [
+        CompletionItem(
+            target.name, help=f"{target.host} {target.job.tmp or ''} {target.job.phase or ''}".strip()
+        )
+        for target in targets
+    ]
+    return [item for item in (*offered, CompletionItem("all")) if item.value.startswith(incomplete.lower())]
+
+
+def complete_place(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Items:
+    """Complete what may be drained: hosts, and after HOST: its directories and drives."""
+    farm = _farm()
+    if farm is None:
+        return []
+    from plotman.control.actions.holds import EVERY, directories
+
+    known = directories(farm)
+    if ":" not in incomplete:
+        return _starting(incomplete, {EVERY, *(host for _, host in known)})
+    return _starting(
+        incomplete, {f"{host}:{folder}" for (_, host), listed in known.items() for folder in listed}
+    )
+
+
+def _starting(incomplete: str, words: Iterable[str]) -> Items:
+    return [CompletionItem(word) for word in sorted(words) if word.startswith(incomplete)]
+
+
+def _farm() -> FarmState | None:
+    import logging
+
+    from common.errors import PlotmanError
+
+    logging.disable()  # a warning about plotman.yaml must not disturb completion
+    try:
+        from plotman.control.farm import quick_board, read_farm
+
+        return read_farm(quick_board(_WAIT_S))
+    except (PlotmanError, OSError):
+        return None

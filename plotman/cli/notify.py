@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
-import threading
 
 import click
 
 from common.errors import ExitCode
-from plotman.cli.confirm import JSON
+from plotman.cli.console import JSON, as_json, draw, stop_at_signal
 
 
 @click.group()
@@ -23,9 +21,7 @@ def run() -> None:
     """Send notifications until Ctrl-C. `plotman up` runs this if notifications are configured."""
     from plotman.notifications.service import run_here
 
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_at_signal()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     run_here(stop)
 
@@ -51,26 +47,16 @@ def test(target: str | None) -> None:
 def list_(json_: bool) -> None:
     """List the events that can be sent, for the key `events` in plotman.yaml."""
     from common.model.notification_kinds import KINDS
-    from plotman.cli.draw import as_json, draw
     from plotman.control.queries.tables import PlainTable
 
     kinds = [kind for kind in KINDS.values() if kind.name != "test"]
+    listed = [(kind.name, kind.group, kind.severity.word, kind.action, kind.meaning) for kind in kinds]
     if json_:
-        listed = [
-            {
-                "event": kind.name,
-                "group": kind.group,
-                "severity": kind.severity.word,
-                "action": kind.action,
-                "meaning": kind.meaning,
-            }
-            for kind in kinds
-        ]
-        as_json({"version": 1, "events": listed})
+        keys = ("event", "group", "severity", "action", "meaning")
+        as_json({"version": 1, "events": [dict(zip(keys, each, strict=True)) for each in listed]})
         return
     rows = tuple(
-        (kind.name, kind.group, kind.severity.word, "yes" if kind.action else "", kind.meaning)
-        for kind in kinds
+        (name, group, word, "yes" if action else "", what) for name, group, word, action, what in listed
     )
     draw(PlainTable(("event", "group", "severity", "action", "sent when"), rows))
     click.echo("\nThe key `events` takes names, groups, `action` (the default) and `all`.")

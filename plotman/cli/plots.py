@@ -1,4 +1,4 @@
-"""`plotman details`, `files`, `suspend`, `resume` and `kill`: verbs for running plots."""
+"""`plotman details`, `files`, `logs`, `suspend`, `resume` and `kill`: verbs for single plots."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from common import names
 from common.model.units import counted, human_bytes, human_duration
-from plotman.cli.candidates import complete_host, complete_plot
-from plotman.cli.confirm import JSON, must_agree
+from plotman.cli.completion import complete_host, complete_plot
+from plotman.cli.console import JSON, must_agree, show_answers
 
 if TYPE_CHECKING:
     from plotman.control.actions.plots import PlotAnswer
@@ -44,108 +45,117 @@ def _targets(plots: Sequence[str], host: str | None, tmp: str | None) -> list[Pl
     return resolve(farm, plots, host, tmp)
 
 
-def _show(answers: list[PlotAnswer], json_: bool, show: Callable[[PlotAnswer, dict[str, Any]], None]) -> None:
-    """Print each answer, and errors on stderr; exits with the code of the first error."""
-    from common.errors import PlotmanError
-    from plotman.cli.draw import as_json
+def _order(
+    task: str,
+    targets: Sequence[PlotSelection],
+    json_: bool,
+    show: Callable[[PlotSelection, dict[str, Any]], None],
+) -> None:
+    """Call the task on the hosts of these plots, and print the answers. show: prints one answer."""
+    from plotman.control.actions.plots import ask_about
 
-    if json_:
-        as_json({"version": 1, "plots": [answer.as_json() for answer in answers]})
-    failed = []
-    for answer in answers:
-        if isinstance(answer.content, PlotmanError):
-            failed.append(answer.content)
-            click.echo(f"plotman: {answer.target}: {answer.content}", err=True)
-        elif not json_:
-            show(answer, answer.content)
-    if failed:
-        sys.exit(failed[0].exit_code)
+    answers = ask_about(task, targets)
+    document = {"version": 1, "plots": [answer.as_json() for answer in answers]} if json_ else None
+    show_answers([(answer.target, answer.content) for answer in answers], document, show)
 
 
 @click.command()
 @_options
-def details(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: bool) -> None:
+def details(json_: bool, **selection: Any) -> None:
     """Show all known facts about a running plot.
 
     PLOT is the start of its id, HOST:PID, or `all`.
     """
-    from plotman.control.actions import plots as control
 
-    def show(_: PlotAnswer, facts: dict[str, Any]) -> None:
+    def show(_: PlotSelection, facts: dict[str, Any]) -> None:
         click.echo("\n".join(details_lines(facts)) + "\n")
 
-    _show(control.details(_targets(plots, host, tmp)), json_, show)
+    _order(names.DETAILS, _targets(**selection), json_, show)
 
 
 @click.command()
 @_options
-def files(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: bool) -> None:
+def files(json_: bool, **selection: Any) -> None:
     """List the unfinished files of a running plot: those that `kill` would delete.
 
     PLOT is the start of its id, HOST:PID, or `all`.
     """
-    from plotman.control.actions import plots as control
 
-    def show(answer: PlotAnswer, facts: dict[str, Any]) -> None:
-        for line in files_lines(facts):
+    def show(target: PlotSelection, facts: dict[str, Any]) -> None:
+        for line in file_lines(facts["files"]):
             click.echo(line)
-        click.echo(f"{answer.target}: {files_sum(facts)}", err=True)
+        click.echo(f"{target}: {files_sum(facts)}", err=True)
         for trouble in facts["troubles"]:
             click.echo(f"plotman: {trouble}", err=True)
 
-    _show(control.files(_targets(plots, host, tmp)), json_, show)
+    _order(names.FILES, _targets(**selection), json_, show)
+
+
+@click.command()
+@click.argument("plot", shell_complete=complete_plot)
+@click.option("-f", "--follow", is_flag=True, help="Follow the log until the plot ends.")
+@click.option("-n", "--lines", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
+@_HOST
+@_TMP
+def logs(plot: str, follow: bool, lines: int | None, host: str | None, tmp: str | None) -> None:
+    """Print the log of a plot of any host.
+
+    PLOT is the start of its id, or HOST:PID. Logs of ended plots are found until they are deleted.
+    """
+    from plotman.control.actions.plots import open_log, read_on
+    from plotman.control.farm import board, read_farm
+
+    log = open_log(read_farm(board()), plot, host, tmp, lines)
+    try:
+        for text in read_on(log, follow, lambda warning: click.echo(f"plotman: {warning}", err=True)):
+            click.echo(text, nl=False)
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.exit(130)  # 128 + SIGINT, as shells do
 
 
 @click.command()
 @_options
-def suspend(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: bool) -> None:
+def suspend(json_: bool, **selection: Any) -> None:
     """Suspend a plot until `plotman resume`. It keeps its memory and its files.
 
     PLOT is the start of its id, HOST:PID, or `all`.
     """
-    from plotman.control.actions import plots as control
-
-    def show(answer: PlotAnswer, _: dict[str, Any]) -> None:
-        click.echo(f"{answer.target} is suspended")
-
-    _show(control.suspend(_targets(plots, host, tmp)), json_, show)
+    _order(
+        names.SUSPEND, _targets(**selection), json_, lambda target, _: click.echo(f"{target} is suspended")
+    )
 
 
 @click.command()
 @_options
-def resume(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: bool) -> None:
+def resume(json_: bool, **selection: Any) -> None:
     """Continue a suspended plot.
 
     PLOT is the start of its id, HOST:PID, or `all`.
     """
-    from plotman.control.actions import plots as control
-
-    def show(answer: PlotAnswer, _: dict[str, Any]) -> None:
-        click.echo(f"{answer.target} continues")
-
-    _show(control.resume(_targets(plots, host, tmp)), json_, show)
+    _order(names.RESUME, _targets(**selection), json_, lambda target, _: click.echo(f"{target} continues"))
 
 
 @click.command()
 @_options
 @click.option("-f", "--force", "--yes", "-y", "force", is_flag=True, help="Do not ask.")
-def kill(plots: tuple[str, ...], host: str | None, tmp: str | None, json_: bool, force: bool) -> None:
+def kill(json_: bool, force: bool, **selection: Any) -> None:
     """End a plot and delete its unfinished files, after listing them and asking.
 
     PLOT is the start of its id, HOST:PID, or `all`. This also works for plots that were started by hand or by
     another manager. Until you answer, the plots continue.
     """
-    from plotman.control.actions import plots as control
+    from plotman.control.actions.plots import ask_about
 
-    targets = _targets(plots, host, tmp)
+    targets = _targets(**selection)
     if not force:
-        targets = _agreed(control.files(targets))
+        targets = _agreed(ask_about(names.FILES, targets))
 
-    def show(answer: PlotAnswer, facts: dict[str, Any]) -> None:
-        for line in killed_lines(str(answer.target), facts):
+    def show(target: PlotSelection, facts: dict[str, Any]) -> None:
+        for line in killed_lines(str(target), facts):
             click.echo(line)
 
-    _show(control.kill(targets), json_, show)
+    _order(names.KILL, targets, json_, show)
 
 
 def _agreed(listings: list[PlotAnswer]) -> list[PlotSelection]:
@@ -200,8 +210,8 @@ def details_lines(facts: dict[str, Any]) -> list[str]:
     return [f"{name:{width}}  {'?' if value is None else value}" for name, value in rows.items()]
 
 
-def files_lines(facts: dict[str, Any]) -> list[str]:
-    return _file_lines(facts["files"])
+def file_lines(files: Iterable[dict[str, Any]]) -> list[str]:
+    return [f"{human_bytes(file['allocated_bytes']):>9}  {file['path']}" for file in files]
 
 
 def files_sum(facts: dict[str, Any]) -> str:
@@ -220,7 +230,7 @@ def doomed_lines(target: PlotSelection, facts: dict[str, Any], most: int) -> lis
         lines.append("  It was started by hand or by another manager, not by this plotman.")
     lines.append(f"  {files_sum(facts)} to be deleted{':' if facts['files'] else ''}")
     largest = sorted(facts["files"], key=lambda file: -int(file["allocated_bytes"]))
-    lines += [f"    {line}" for line in _file_lines(largest[:most])]
+    lines += [f"    {line}" for line in file_lines(largest[:most])]
     if len(largest) > most:
         lines.append(f"    and {len(largest) - most} more; `plotman files {target.name}` lists all")
     lines += [f"  {path} is a finished plot, and stays" for path in facts["finished"]]
@@ -233,7 +243,3 @@ def killed_lines(what: str, facts: dict[str, Any]) -> list[str]:
              f"{human_bytes(facts['freed_bytes'])} freed"]  # fmt: skip
     lines += [f"  {path} is a finished plot, and stays" for path in facts["finished"]]
     return lines + [f"  not deleted: {left}" for left in facts["left"]]
-
-
-def _file_lines(files: Iterable[dict[str, Any]]) -> list[str]:
-    return [f"{human_bytes(file['allocated_bytes']):>9}  {file['path']}" for file in files]

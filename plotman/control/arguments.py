@@ -1,4 +1,4 @@
-"""Rates and times as operators write them on the command line and in the dashboard. Pure."""
+"""Rates, ages and times as operators write them on the command line and in the dashboard. Pure."""
 
 from __future__ import annotations
 
@@ -25,6 +25,28 @@ def rate_of(text: str) -> int | None:
     if bytes_s < _LEAST_BYTES_S:
         raise ValueError(f"{text} is too little; write 2K or more, or off")
     return bytes_s
+
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+
+
+def age_s(text: str) -> float:
+    """Parse `45s`, `90m`, `2h`, `3d` or `2w` as seconds. Raises ValueError with a sentence."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", text.strip().lower())
+    if match is None:
+        raise ValueError(f"{text} is not an age; write 30m, 2h or 3d")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def past(text: str, now: datetime) -> datetime:
+    """Parse an age (see age_s) before `now`, or a local date or time. Raises ValueError with a sentence."""
+    try:
+        return now - timedelta(seconds=age_s(text))
+    except (ValueError, OverflowError):
+        try:
+            return datetime.fromisoformat(text).astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise ValueError(f"{text} is not a time; write 90m, 24h, 7d, 2w or 2026-11-22") from error
 
 
 _AHEAD = re.compile(r"\+(?:(?P<days>\d+)d)?(?:(?P<hours>\d+)h)?(?:(?P<minutes>\d+)m)?")

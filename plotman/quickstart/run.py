@@ -21,8 +21,8 @@ from common.model.snapshot import Event
 from common.model.units import counted
 from common.names import PAUSE
 from common.store import Board
-from plotman.cli.draw import as_text
-from plotman.cli.status import status_text
+from plotman.cli.console import as_text
+from plotman.cli.watch import status_text
 from plotman.control.farm import FarmState, board, read_farm
 from plotman.control.queries.event_text import event_text
 from plotman.control.queries.scheduler_status import waits

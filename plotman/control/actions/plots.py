@@ -14,8 +14,8 @@ from plotman.control.rpc import TaskCall, ask, ask_each, ask_many, plotters
 from plotman.control.selectors import PlotSelection, candidates, resolve
 
 _KILL_S = 60.0  # a host that has thousands of files to delete answers late
+_ANSWER_S = 15.0
 _LOG_WAIT_S = 20.0  # one long poll
-_LOG_ANSWER_S = 15.0
 _SEARCH_S = 20.0
 _AGAIN_S = 2.0
 _AWAY_S = 120.0  # how long `logs -f` waits for a host that is restarted
@@ -36,30 +36,11 @@ class PlotAnswer:
         return self.content
 
 
-def details(targets: Sequence[PlotSelection]) -> list[PlotAnswer]:
-    return _ask(names.DETAILS, targets)
-
-
-def files(targets: Sequence[PlotSelection]) -> list[PlotAnswer]:
-    return _ask(names.FILES, targets)
-
-
-def suspend(targets: Sequence[PlotSelection]) -> list[PlotAnswer]:
-    return _ask(names.SUSPEND, targets)
-
-
-def resume(targets: Sequence[PlotSelection]) -> list[PlotAnswer]:
-    return _ask(names.RESUME, targets)
-
-
-def kill(targets: Sequence[PlotSelection]) -> list[PlotAnswer]:
-    return _ask(names.KILL, targets, _KILL_S)
-
-
-def _ask(task: str, targets: Sequence[PlotSelection], timeout_s: float = 15.0) -> list[PlotAnswer]:
+def ask_about(task: str, targets: Sequence[PlotSelection]) -> list[PlotAnswer]:
+    """Call a task (names.DETAILS, FILES, SUSPEND, RESUME or KILL) for each of these plots on its host."""
     # The id of the job's task: unlike the plot's id, it does not change before the operator confirms.
     calls = [TaskCall(task, target.host, {"plot": target.job.task_id}) for target in targets]
-    answers = ask_each(calls, timeout_s=timeout_s)
+    answers = ask_each(calls, timeout_s=_KILL_S if task == names.KILL else _ANSWER_S)
     return [PlotAnswer(target, answer) for target, answer in zip(targets, answers, strict=True)]
 
 
@@ -95,7 +76,7 @@ def open_log(farm: FarmState, selector: str, host: str | None, tmp: str | None, 
             f"{selector} names {len(running)} plots; logs shows one:\n" + "\n".join(candidates(running))
         )
     (target,) = running
-    first = ask(names.LOG, target.host, plot=target.job.task_id, timeout_s=_LOG_ANSWER_S, **extra)
+    first = ask(names.LOG, target.host, plot=target.job.task_id, timeout_s=_ANSWER_S, **extra)
     return Log(target.host, target.job.task_id, first)
 
 
@@ -147,7 +128,7 @@ def _next_piece(
     kwargs = {"plot": plot, "offset_bytes": piece["offset_bytes"], "wait_s": wait_s}
     while True:
         try:
-            answer: dict[str, Any] = ask(names.LOG, host, timeout_s=wait_s + _LOG_ANSWER_S, **kwargs)
+            answer: dict[str, Any] = ask(names.LOG, host, timeout_s=wait_s + _ANSWER_S, **kwargs)
         except PlotmanError as error:
             if error.exit_code is not ExitCode.UNREACHABLE or not follow or time.monotonic() > deadline:
                 raise

@@ -36,6 +36,12 @@ class PlainTable:
     spare: tuple[str, ...] = ()
     paths: frozenset[str] = frozenset()
 
+    def without(self, column: str) -> PlainTable:
+        """Return the table without one of its columns."""
+        at = self.columns.index(column)
+        columns, *rows = (cells[:at] + cells[at + 1 :] for cells in (self.columns, *self.rows))
+        return replace(self, columns=columns, rows=tuple(rows))
+
     def shared_folder(self) -> str | None:
         """Return the folder that contains all paths of the table; None: the root, or no paths."""
         found = [cell for row in self.rows for cell in self._cells(row) if cell.startswith("/")]

@@ -191,7 +191,7 @@ def test_what_the_compose_file_names_exists() -> None:
 def test_the_roles_in_the_compose_file_are_those_of_plotman_up() -> None:
     from click.testing import CliRunner
 
-    from plotman.cli.up import up
+    from plotman.cli.run import up
 
     for service in compose()["services"].values():
         command = service.get("command")

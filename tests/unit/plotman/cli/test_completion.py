@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from common.errors import BrokerError
 from common.names import Role
-from plotman.cli import _PURPOSES, _VERBS, candidates, cli
+from plotman.cli import _MODULE_OF, _SECTIONS, cli, completion
 from plotman.control import farm as control
 from tests.support.told import PLOT_ID, farm, plotter
 
@@ -59,15 +59,15 @@ def test_plots_and_hosts_come_from_the_notice_board(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(control, "read_farm", lambda _board: farm(plotter()))
     ctx = click.Context(cli)
     ctx.params = {"host": None}
-    offered = [item.value for item in candidates.complete_plot(ctx, ctx.command, "")]  # type: ignore[arg-type]
+    offered = [item.value for item in completion.complete_plot(ctx, ctx.command, "")]  # type: ignore[arg-type]
     assert offered == [PLOT_ID[:8], "all"]
-    assert [item.value for item in candidates.complete_host(ctx, ctx.command, "pl")] == ["plotter1"]  # type: ignore[arg-type]
+    assert [item.value for item in completion.complete_host(ctx, ctx.command, "pl")] == ["plotter1"]  # type: ignore[arg-type]
 
     def away(_patience_s: float) -> None:
         raise BrokerError("away")
 
     monkeypatch.setattr(control, "quick_board", away)
-    assert candidates.complete_plot(ctx, ctx.command, "") == []  # type: ignore[arg-type]
+    assert completion.complete_plot(ctx, ctx.command, "") == []  # type: ignore[arg-type]
 
 
 def test_to_be_forgotten_only_hosts_are_offered_of_which_no_role_is_alive(
@@ -78,15 +78,14 @@ def test_to_be_forgotten_only_hosts_are_offered_of_which_no_role_is_alive(
     silent = frozenset({(Role.PLOTTER, "plotter1"), (Role.HARVESTER, "harvester1")})
     monkeypatch.setattr(control, "read_farm", lambda _board: farm(plotter(), stale=silent))
     ctx = click.Context(cli)
-    offered = candidates.complete_silent_host(ctx, ctx.command, "")  # type: ignore[arg-type]
+    offered = completion.complete_silent_host(ctx, ctx.command, "")  # type: ignore[arg-type]
     assert [item.value for item in offered] == ["harvester1"]
-    assert candidates.complete_silent_host(ctx, ctx.command, "pl") == []  # type: ignore[arg-type]
+    assert completion.complete_silent_host(ctx, ctx.command, "pl") == []  # type: ignore[arg-type]
 
 
-def test_every_verb_is_listed_once_under_a_purpose() -> None:
-    listed = [verb for verbs in _PURPOSES.values() for verb in verbs]
-    assert sorted(listed) == sorted(set(listed))
-    assert _VERBS.keys() <= set(listed)
+def test_every_verb_is_listed_once_under_a_section() -> None:
+    listed = [verb for _, verbs in _SECTIONS.values() for verb in verbs]
+    assert sorted(listed) == sorted(_MODULE_OF)
     shown = CliRunner().invoke(cli, ["--help"]).output
-    assert "Others" not in shown
+    assert all(f"\n  {verb} " in shown for verb in listed)
     assert all(len(line) <= 80 for line in shown.splitlines())

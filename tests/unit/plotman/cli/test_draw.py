@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from plotman.cli.draw import draw
-from plotman.cli.why import _show
+from plotman.cli.console import draw
+from plotman.cli.watch import show_reasons
 from plotman.control.queries.tables import PlainTable
 from plotman.control.queries.why import WhyAnswer
 
@@ -20,7 +20,7 @@ def test_control_characters_in_a_table_do_not_act_on_the_terminal(capsys: pytest
 
 
 def test_control_characters_in_a_reason_do_not_either(capsys: pytest.CaptureFixture[str]) -> None:
-    _show([WhyAnswer("h1", "dst", HOSTILE, HOSTILE)])
+    show_reasons([WhyAnswer("h1", "dst", HOSTILE, HOSTILE)])
     shown = capsys.readouterr().out
     assert len(shown.splitlines()) == 2
     assert shown.replace("\n", "").isprintable()

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from common.history.rows import End, PlotEnd
-from plotman.cli.history import analyze, export
+from plotman.cli.records import analyze, export
 from plotman.control.queries.analysis import analyse
 from tests.support.paths import LOGS
 

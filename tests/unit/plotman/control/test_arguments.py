@@ -1,4 +1,4 @@
-"""Rates and times as operators write them."""
+"""Rates, ages and times as operators write them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from plotman.control.arguments import moment, rate_of
+from plotman.control.arguments import age_s, moment, past, rate_of
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,19 @@ def test_a_time_by_the_clock_on_the_wall_or_from_now(text: str, at: str) -> None
 def test_what_is_no_time_to_come_says_what_to_write(text: str) -> None:
     with pytest.raises(ValueError, match=r"write HH:MM"):
         moment(text, NOW, BERLIN)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("45s", 45), ("1.5 h", 5400), ("3D", 259_200)])
+def test_an_age_is_a_number_and_its_unit(text: str, seconds: float) -> None:
+    assert age_s(text) == seconds
+    assert (NOW - past(text, NOW)).total_seconds() == seconds
+
+
+def test_a_past_time_may_be_a_date_too() -> None:
+    assert past("2026-10-22T00:00+00:00", NOW) == datetime(2026, 10, 22, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["", "2", "-2h", "h", "infh", "9999999999999d"])
+def test_what_is_no_past_time_says_what_to_write(text: str) -> None:
+    with pytest.raises(ValueError, match="write 90m"):
+        past(text, NOW)

@@ -10,8 +10,8 @@ import pytest
 
 from common.model.phase import Phase
 from common.model.snapshot import FinishedPlot, PlotState, Wait
-from plotman.cli.draw import draw
-from plotman.cli.plots import details_lines, doomed_lines, files_lines, killed_lines
+from plotman.cli.console import draw
+from plotman.cli.plots import details_lines, doomed_lines, file_lines, killed_lines
 from plotman.control.farm import FarmState
 from plotman.control.queries import reports, tables
 from plotman.control.queries.schedule import dsched_json, dsched_table
@@ -88,7 +88,13 @@ def test_what_kill_and_files_say_reads_as_it_did() -> None:
         "finished": FILES["finished"],
         "left": ["/x.tmp: I/O error"],
     }
-    text = [*doomed_lines(target, FILES, 3), "", *files_lines(FILES), "", *killed_lines(str(target), killed)]
+    text = [
+        *doomed_lines(target, FILES, 3),
+        "",
+        *file_lines(FILES["files"]),
+        "",
+        *killed_lines(str(target), killed),
+    ]
     golden("kill.txt", "\n".join(text) + "\n")
 
 

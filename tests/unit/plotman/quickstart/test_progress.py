@@ -10,7 +10,7 @@ from common.history.recorder import history_path
 from common.history.rows import End, LandingEnd, PlotEnd
 from common.history.store import HistoryFile
 from common.names import Role
-from plotman.cli.draw import as_text
+from plotman.cli.console import as_text
 from plotman.quickstart.progress import read_progress, result_table
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

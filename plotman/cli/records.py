@@ -1,43 +1,28 @@
-"""`plotman history`, `plotman analyze` and `plotman export`."""
+"""`plotman history`, `analyze`, `export` and `prometheus`: what happened, as tables and as files."""
 
 from __future__ import annotations
 
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from plotman.cli.confirm import JSON
+from plotman.cli.console import JSON, as_json, draw, parsed, stop_at_signal
+from plotman.control.arguments import past
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from common.history.rows import PlotEnd
     from plotman.control.queries.history import HistoryResult
-    from plotman.control.queries.plot_logs import Logs
 
 _WORDS = ("host", "tmp", "tmp2", "dst", "plotter", "k", "compression", "version", "bitfield")
-
-
-def moment(text: str) -> datetime:
-    """Parse `90m`, `24h`, `7d` or `2w` ago, or a local date or time. Raises click.BadParameter."""
-    from datetime import UTC, timedelta
-
-    unit_s = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}.get(text[-1:].lower())
-    try:
-        if unit_s is not None:
-            return datetime.now(UTC) - timedelta(seconds=float(text[:-1]) * unit_s)
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise click.BadParameter(f"{text} is not a time; write 90m, 24h, 7d, 2w or 2026-11-22") from error
-
-
 _since = click.option(
     "--since",
     metavar="TIME",
-    callback=lambda _ctx, _param, text: moment(text) if text else None,
+    callback=parsed(lambda text: past(text, datetime.now(UTC))),
     help="Only what ended since: 24h, 7d, 2w, or a date.",
 )
 _host = click.option("--host", help="Only this host; else all of the farm.")
@@ -64,7 +49,6 @@ def history(
 ) -> None:
     """Show the plots that were made and moved, the newest first."""
     from common.history.rows import HistoryKind
-    from plotman.cli.draw import as_json, draw
     from plotman.control.queries.history import gather, table
 
     if summary:
@@ -81,7 +65,6 @@ def history(
 
 
 def _summary(json_: bool) -> None:
-    from plotman.cli.draw import as_json, draw
     from plotman.control.farm import board, read_farm
     from plotman.control.queries.forecast import forecast, forecast_json, paces_table, sentence
 
@@ -120,7 +103,6 @@ def analyze(
 
     LOGFILE: logs of any plotter, also of plotman 0.5, and patterns. Without one: the farm's history.
     """
-    from plotman.cli.draw import as_json, draw
     from plotman.control.queries.analysis import analyse, table
 
     plots, terminal = _plots(logfile, host, since)
@@ -176,16 +158,23 @@ def _plots(
 ) -> tuple[Sequence[PlotEnd], frozenset[str]]:
     """Return plots of logs or of the farm's history, and the keys of the first and last plot of each log.
 
-    unmade: include plots that failed.
+    unmade: include plots that failed. Raises PlotmanError if no log has a complete plot.
     """
+    from common.errors import PlotmanError
     from common.history.rows import End, HistoryKind, PlotEnd
 
     if logfiles:
+        from plotman.control.queries.plot_logs import read
+
         if host:
             raise click.UsageError(
                 "--host selects from the farm's history; a LOGFILE does not name its host."
             )
-        logs = _read_logs(logfiles)
+        logs = read(logfiles)
+        for sentence in logs.unread:
+            click.echo(sentence, err=True)
+        if logs.unread and not logs.plots:
+            raise PlotmanError("No log has a complete plot.", "Name logs of plotters.")
         return [plot for plot in logs.plots if since is None or plot.ended_at >= since], logs.terminal
     from plotman.control.queries.history import gather
 
@@ -195,19 +184,31 @@ def _plots(
     return [plot for plot in plots if unmade or plot.end is End.DONE], frozenset()
 
 
-def _read_logs(names: tuple[str, ...]) -> Logs:
-    """Read log files. Raises PlotmanError if none has a complete plot."""
-    from common.errors import PlotmanError
-    from plotman.control.queries.plot_logs import read
-
-    logs = read(names)
-    for sentence in logs.unread:
-        click.echo(sentence, err=True)
-    if logs.unread and not logs.plots:
-        raise PlotmanError("No log has a complete plot.", "Name logs of plotters.")
-    return logs
-
-
 def _warn_missing(found: HistoryResult) -> None:
     for host, why in found.missing.items():
         click.echo(f"{host} is missing: {why}", err=True)
+
+
+@click.command()
+@click.option(
+    "--listen",
+    metavar="[ADDRESS:]PORT",
+    help="Serve them to Prometheus there, until Ctrl-C. Without an address: to this machine only.",
+)
+def prometheus(listen: str | None) -> None:
+    """Print the farm's metrics in Prometheus' text format: plotman 0.5's, and more.
+
+    If the broker does not answer, the only metric is plotman_broker_up 0.
+    """
+    from common.model.address import listen_at
+    from plotman.control.farm import board
+    from plotman.metrics.collector import as_text, serve
+
+    if listen is None:
+        click.echo(as_text(board()), nl=False)
+        return
+    host, port = listen_at(listen)
+    stop = stop_at_signal()
+    at = f"[{host}]" if ":" in host else host
+    click.echo(f"Serving http://{at}:{port}/metrics", err=True)
+    serve(board(), host, port, stop)

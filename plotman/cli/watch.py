@@ -1,0 +1,198 @@
+"""`plotman status`, `dirs`, `dsched`, `why` and `interactive`: verbs that only look."""
+
+from __future__ import annotations
+
+import os
+import sys
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import click
+
+from plotman.cli.completion import complete_host
+from plotman.cli.console import JSON
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from plotman.control.farm import FarmState
+    from plotman.control.queries.why import WhyAnswer
+
+_HOST = click.option("--host", help="Only this host.", shell_complete=complete_host)
+_CLASSIC = click.option(
+    "--classic", is_flag=True, help="Use the column names and units of plotman 0.5.3, for scripts."
+)
+
+
+@click.command()
+@_HOST
+@_CLASSIC
+@JSON
+def status(json_: bool, host: str | None, classic: bool) -> None:
+    """Show running plots, transfers, files that are left alone, and what waits."""
+    from plotman.cli.console import as_json, terminal_width
+    from plotman.control.queries.reports import status_json
+
+    farm = _farm(host)
+    if json_:
+        as_json(status_json(farm))
+    else:
+        click.echo(status_text(farm, terminal_width(), classic))
+
+
+def status_text(farm: FarmState, width: int | None, classic: bool = False) -> str:
+    """Format the output of `plotman status`.
+
+    Args:
+        width: columns of the terminal; None: as wide as needed.
+        classic: with the column names and units of plotman 0.5.3.
+    """
+    from plotman.cli.console import as_text
+    from plotman.control.queries import tables
+
+    lines = _notes(farm)
+    for make in (tables.jobs_table, tables.moves_table, tables.plots_table, tables.waits_table):
+        if (table := make(farm, classic)).rows:
+            lines += [as_text(table, width), ""]
+    lines.append(f"Total jobs: {len(farm.jobs())}")
+    lines += [
+        f"Jobs in {tmp} on {host}: {count}"
+        for host, tmp, count in tables.jobs_per_tmp(farm.plotters.values())
+    ]
+    lines.append(f"Updated at: {farm.at.astimezone():%Y-%m-%d %H:%M:%S}")
+    return "\n".join(lines)
+
+
+@click.command()
+@_HOST
+@_CLASSIC
+@JSON
+def dirs(json_: bool, host: str | None, classic: bool) -> None:
+    """Show the tmp, dst and archive directories: free space, state, and incoming plots."""
+    from plotman.cli.console import as_json, draw
+    from plotman.control.queries import reports, tables
+
+    farm = _farm(host)
+    if json_:
+        as_json(reports.dirs_json(farm))
+        return
+    for note in _notes(farm):
+        click.echo(note)
+    for make in (tables.tmp_table, tables.dst_table, tables.drives_table):
+        if (table := make(farm, classic)).rows:
+            draw(table)
+            click.echo()
+
+
+@click.command()
+@_HOST
+@JSON
+def dsched(json_: bool, host: str | None) -> None:
+    """Show the dst directories: the phases of the plots that go there, and where the next plots would go.
+
+    `next from` names the tmp directories from which a plot that started now would go to this one.
+    """
+    from plotman.cli.console import as_json, draw
+    from plotman.control.queries.schedule import dsched_json, dsched_table
+
+    farm = _farm(host)
+    if json_:
+        as_json(dsched_json(farm))
+    else:
+        draw(dsched_table(farm))
+
+
+def _farm(host: str | None) -> FarmState:
+    from plotman.control.farm import narrowed, quick_board, read_farm
+
+    return narrowed(read_farm(quick_board()), host)
+
+
+def _notes(farm: FarmState) -> list[str]:
+    from common.model.text import one_line
+    from plotman.control.queries.reports import notes
+
+    return [click.style(one_line(f"! {note}"), fg="yellow") for note in notes(farm)]
+
+
+@click.command()
+@click.argument("subject", required=False, metavar="[HOST|DIR|PLOT]")
+@JSON
+def why(subject: str | None, json_: bool) -> None:
+    """Explain why no plot starts or moves now, until when, and what to do about it.
+
+    For the whole farm, or for one host, directory, drive or plot (its path, file name or the start of its
+    id). This also works while no scheduler runs: then its rules are applied here.
+    """
+    from plotman.cli.console import as_json
+    from plotman.control.farm import board
+    from plotman.control.queries import why as query
+    from plotman.control.queries.explain import explain
+    from plotman.control.queries.misnamed import with_copies
+
+    seen = query.picture(board(), query.limits_here())
+    answers = with_copies(seen.farm, query.about(explain(seen), subject))
+    if json_:
+        as_json(query.as_dict(seen, answers))
+        return
+    if first := query.heading(seen):
+        click.secho(f"! {first}", fg="yellow")
+    if not answers:
+        click.echo("No host is on the notice board: start `plotman up`.")
+    show_reasons(answers)
+
+
+def show_reasons(answers: Sequence[WhyAnswer]) -> None:
+    """Print what `plotman why` found, by host."""
+    from common.model.text import one_line  # late: another machine's words must not act on this terminal
+
+    def host_of(answer: WhyAnswer) -> str:
+        return answer.host
+
+    for host, of_host in groupby(sorted(answers, key=host_of), key=host_of):
+        click.secho(host, bold=True)
+        for answer in of_host:
+            when = f" ({answer.when})" if answer.when else ""
+            subject = f"{answer.subject}: " if answer.subject else ""
+            click.echo(one_line(f"  {subject}{answer.text}{when}"))
+            if answer.remedy:
+                click.secho(one_line(f"      {answer.remedy}"), dim=True)
+
+
+@click.command()
+@click.option(
+    "--web",
+    metavar="[ADDRESS:]PORT",
+    help="Show it in browsers at http://ADDRESS:PORT instead of in this terminal. Other machines need "
+    "farm.flower_auth, and log in with it.",
+)
+def interactive(web: str | None) -> None:
+    """Show the farm live, and control it by keys and mouse. Closing it stops nothing.
+
+    ? shows the keys. Needs at least 40 columns and 10 lines.
+    """
+    from common import config
+
+    settings = config.load()  # shows mistakes in plotman.yaml before the screen is used
+    if web is not None:
+        from common.model.address import listen_at
+        from plotman.dashboard.web import serve
+
+        serve(settings, *listen_at(web))
+        return
+    # Textual reads keys from stdin and draws on stderr.
+    streams = {"stdin": sys.stdin, "stderr": sys.stderr}
+    redirected = [name for name, stream in streams.items() if not stream.isatty()]
+    if redirected and "TEXTUAL_DRIVER" not in os.environ:
+        raise click.UsageError(
+            f"It needs a terminal on {' and '.join(redirected)}: do not redirect. "
+            "`plotman status` prints; --web shows it in a browser."
+        )
+
+    from plotman.control.actions.holds import requester
+    from plotman.control.farm import board
+    from plotman.control.rpc import ask_each
+    from plotman.dashboard.app import make_app
+    from plotman.dashboard.source import BoardSource
+
+    make_app(BoardSource(board), ask_each, requester()).run()
