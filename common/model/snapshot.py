@@ -288,6 +288,11 @@ class Drive(Directory):
         return self.state is DirState.OK and self.use is DriveUse.ACTIVE
 
     @property
+    def lost(self) -> bool:
+        """Whether its state is known and bad. A drive that its owner disabled is not probed, and not lost."""
+        return self.use is not DriveUse.DISABLED and self.state not in (DirState.OK, DirState.UNKNOWN)
+
+    @property
     def word(self) -> str:
         """Its use and state in one word: active, full, draining, disabled, or what is wrong with it."""
         if self.use is DriveUse.DISABLED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 
@@ -14,23 +14,9 @@ from prometheus_client.registry import Collector
 
 from common.errors import BrokerError, PlotmanError
 from common.store import Board
-from plotman.metrics import machines, plots
-from plotman.metrics.reading import MetricsReading, read
+from plotman.metrics.families import ALL, MetricsReading, read
 
 log = logging.getLogger(__name__)
-
-_FAMILIES: tuple[Callable[[MetricsReading], Iterator[Metric]], ...] = (
-    plots.jobs,
-    machines.hosts,
-    machines.plotters,
-    machines.directories,
-    machines.drives,
-    machines.targets,
-    plots.transfers,
-    plots.finished,
-    plots.decisions,
-    plots.totals,
-)
 
 
 def families(view: MetricsReading | None) -> Iterator[Metric]:
@@ -40,7 +26,7 @@ def families(view: MetricsReading | None) -> Iterator[Metric]:
     info.add_metric((version("plotman"),), 1)
     yield info
     if view is not None:
-        for family in _FAMILIES:
+        for family in ALL:
             yield from family(view)
 
 

@@ -155,10 +155,9 @@ def _drive(host: str, drive: Drive) -> Iterator[Condition]:
     if drive.word == DirState.UNKNOWN.value:
         return
     owner = node(Role.HARVESTER, host)
-    lost = drive.word not in ("active", "full", "draining", "disabled")
     yield Condition(
         what=f"drive-lost {host} {drive.path}",
-        wrong=lost,
+        wrong=drive.lost,
         kind="drive-lost",
         host=host,
         owner=owner,
@@ -169,7 +168,7 @@ def _drive(host: str, drive: Drive) -> Iterator[Condition]:
         raise_after_s=20,
         clear_after_s=20,
     )
-    if not lost:  # whether a lost drive is full is not known
+    if not drive.lost:  # whether a lost drive is full is not known
         yield Condition(
             what=f"drive-full {host} {drive.path}",
             wrong=drive.word == "full",

@@ -22,7 +22,7 @@ from common.names import ROLE_OF_TASK
 from plotman.cli import cli
 from plotman.control.farm import FarmState
 from plotman.metrics.collector import families
-from plotman.metrics.reading import MetricsReading
+from plotman.metrics.families import MetricsReading
 from tests.support import full_farm
 from tests.support.paths import ROOT
 from tests.support.sections import SCHEDULING

@@ -17,7 +17,7 @@ from common.names import Role
 from common.store.counts import Counts
 from plotman.control.farm import FarmState
 from plotman.metrics.collector import families
-from plotman.metrics.reading import MetricsReading
+from plotman.metrics.families import MetricsReading
 from tests.support.full_farm import GB, ID, archiver, drive, harvester, job, plotter
 
 

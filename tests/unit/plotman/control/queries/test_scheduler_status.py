@@ -13,8 +13,7 @@ from plotman.control.farm import FarmState, narrowed
 from plotman.control.queries import reports, scheduler_status, tables
 from plotman.dashboard import headline, panes
 from plotman.flower import sections
-from plotman.metrics.plots import decisions
-from plotman.metrics.reading import MetricsReading
+from plotman.metrics.families import MetricsReading, decisions
 from tests.support import showcase
 
 REASON = "stagger 1623s/1800s"
