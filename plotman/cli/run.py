@@ -63,7 +63,7 @@ def archive(config_file: Path | None) -> None:
 
 
 def _half(verb: str, config_file: Path | None) -> None:
-    from plotman.supervisor.process_share import Half
+    from plotman.supervisor.locks import Half
     from plotman.supervisor.up import up as run
 
     run(*_settings(config_file), say, half=Half(verb))

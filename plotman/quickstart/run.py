@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import socket
+import signal
+import subprocess
 import sys
 import time
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -28,14 +30,15 @@ from plotman.control.queries.event_text import event_text
 from plotman.control.queries.scheduler_status import waits
 from plotman.control.rpc import TaskCall, ask_each
 from plotman.quickstart.chia import ChiaHome
-from plotman.quickstart.layout import Layout
-from plotman.quickstart.process import UpProcess
 from plotman.quickstart.progress import Progress, read_progress, result_table
-from plotman.quickstart.settings import plotman_yaml
-from plotman.supervisor.instance_lock import InstanceLock
+from plotman.quickstart.settings import Layout, plotman_yaml
+from plotman.supervisor.broker import free_port, is_free
+from plotman.supervisor.locks import InstanceLock
+from plotman.supervisor.logs import last_lines, open_log
 from plotter_worker.processes.table import ProcessTable
 from plotter_worker.state.operator import OperatorStateFile
 
+_STOP_S = 60.0  # `plotman up` needs less to kill what does not stop
 _LOOK_S = 0.5
 _BROKER_S = 60.0  # until the broker's first answer
 _STALL_S = 900.0  # without any change
@@ -78,7 +81,7 @@ def prepare(request: Request, layout: Layout, console: Console) -> int:
     console.print(f"Preparing chia in {layout.chia} ...", soft_wrap=True)
     chia = ChiaHome(request.chia, layout.chia)
     chia.prepare()
-    port = free_port(5555)
+    port = 5555 if is_free(5555) else free_port()
     text = plotman_yaml(layout, chia.wrapper, chia.new_keys(), request.k, port, foreign_plotters(layout))
     layout.config.write_text(text, encoding="utf-8")
     return port
@@ -88,19 +91,6 @@ def foreign_plotters(layout: Layout) -> int:
     """Count the plotters on this machine that do not belong to this farm."""
     own = set(map(str, layout.tmp))
     return sum(one.command.tmp not in own for one in ProcessTable().newcomers(known=set()))
-
-
-def free_port(preferred: int) -> int:
-    """`preferred` if it is free on 127.0.0.1, else any free port."""
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise PlotmanError("No port is free on 127.0.0.1.", "Stop something that listens there.")
 
 
 def first_contact(up: UpProcess) -> Board:
@@ -118,6 +108,52 @@ def first_contact(up: UpProcess) -> Board:
                 return at
         time.sleep(_LOOK_S)
     raise PlotmanError(f"The broker does not answer within {_BROKER_S:.0f} s.", f"See {up.log}.")
+
+
+class UpProcess:
+    """Context manager: `plotman up` of this farm runs inside it. Its output goes to the file `log`."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self.log = layout.logs / "up.log"
+
+    def __enter__(self) -> Self:
+        log = open_log(self.log)
+        try:
+            # exec_with_pdeathsig: it ends also if the quick start is killed. A session of its own: Ctrl-C
+            # reaches the quick start only.
+            self._process = subprocess.Popen(
+                (
+                    *(sys.executable, "-P", "-m", "plotman.supervisor.exec_with_pdeathsig", str(os.getpid())),
+                    *(sys.executable, "-P", "-m", "plotman", "up", "-c", str(self._layout.config)),
+                ),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        finally:
+            os.close(log)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)  # a second one makes it stop at once
+            try:
+                self._process.wait(_STOP_S)
+            except KeyboardInterrupt:
+                continue
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+
+    def must_run(self) -> None:
+        """Raise PlotmanError with the last lines of its log if it has ended."""
+        returncode = self._process.poll()
+        if returncode is not None:
+            lines = "\n".join(last_lines(self.log, 10))
+            raise PlotmanError(f"`plotman up` ended ({returncode}):\n{lines}", f"See {self.log}.")
 
 
 @dataclass

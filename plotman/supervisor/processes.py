@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from common.errors import ConfigError
 from common.names import Role, node
-from plotman.supervisor.process_share import MEANT, OF_HALF, Half, ProcessShare
+from plotman.supervisor.locks import MEANT, OF_HALF, Half, ProcessShare
 
 if TYPE_CHECKING:
     from common.config.model import Config
@@ -35,16 +34,8 @@ BEAT = "beat"
 FLOWER = "flower"
 METRICS = "metrics"
 NOTIFIER = "notifier"
-NAMES = (
-    BROKER,
-    Role.HARVESTER.value,
-    Role.PLOTTER.value,
-    Role.ARCHIVER.value,
-    BEAT,
-    FLOWER,
-    METRICS,
-    NOTIFIER,
-)
+_ROLES = (Role.HARVESTER.value, Role.PLOTTER.value, Role.ARCHIVER.value)
+NAMES = (BROKER, *_ROLES, BEAT, FLOWER, METRICS, NOTIFIER)
 
 
 @dataclass(frozen=True)
@@ -75,14 +66,13 @@ def wanted(config: Config, only: tuple[str, ...] = ()) -> tuple[str, ...]:
         ConfigError: `only` names a process that does not run here, or nothing would run.
     """
     here = {role.value for role in config.roles}
-    if config.runs_scheduler:
-        here.add(BEAT)
-    if config.runs_flower:
-        here.add(FLOWER)
-    if config.runs_metrics:
-        here.add(METRICS)
-    if config.runs_notifier:
-        here.add(NOTIFIER)
+    optional = {
+        BEAT: config.runs_scheduler,
+        FLOWER: config.runs_flower,
+        METRICS: config.runs_metrics,
+        NOTIFIER: config.runs_notifier,
+    }
+    here |= {name for name, runs in optional.items() if runs}
     unknown = [name for name in only if name not in here | {BROKER}]
     if unknown:
         raise ConfigError(
@@ -115,31 +105,18 @@ def wanted_by_half(config: Config, half: Half) -> tuple[str, ...]:
     return tuple(name for name in here if name == BROKER or name in OF_HALF[half])
 
 
-def verb_child(name: str, config: Config, config_file: Path) -> Child:
-    """How to start METRICS or NOTIFIER, which are verbs of `plotman`. config_file: absolute."""
+def child_process(name: str, config: Config, config_file: Path) -> Child:
+    """How to start a process, but for the broker. config_file: absolute; every process reads it itself."""
+    farm = config.farm
     if name == NOTIFIER:
-        verb: tuple[str, ...] = ("notify", "run")
+        command: tuple[str, ...] = ("plotman", "notify", "run")
+    elif name == METRICS:
+        at = f"[{farm.metrics_address}]" if ":" in farm.metrics_address else farm.metrics_address
+        command = ("plotman", "prometheus", "--listen", f"{at}:{farm.metrics_port}")
+    elif name == FLOWER:
+        address = (f"--address={farm.flower_address}", f"--port={farm.flower_port}")
+        command = ("celery", "-A", "plotman", "flower", *address)
     else:
-        address = config.farm.metrics_address
-        at = f"[{address}]" if ":" in address else address
-        verb = ("prometheus", "--listen", f"{at}:{config.farm.metrics_port}")
-    env = {"PLOTMAN_CONFIG": str(config_file)}
-    return Child(name, (*PYTHON_MODULE, "plotman", *verb), Stage.DECISIONS, env)
-
-
-def celery_child(name: str, config: Config, config_file: Path) -> Child:
-    """How to start a worker, beat or Flower. config_file: absolute; every process reads it itself."""
-    env = {"PLOTMAN_CONFIG": str(config_file)}
-    if name == FLOWER:
-        celery = (*PYTHON_MODULE, "celery", "-A", "plotman")
-        address = (f"--address={config.farm.flower_address}", f"--port={config.farm.flower_port}")
-        return Child(name, (*celery, "flower", *address), Stage.DECISIONS, env)
-    serve = (*PYTHON_MODULE, "plotman.serve")
-    if name == BEAT:
-        return Child(name, (*serve, BEAT), Stage.DECISIONS, env)
-    return Child(name, (*serve, node(Role(name), config.host)), Stage.WORKERS, env)
-
-
-def environment(child: Child) -> dict[str, str]:
-    """The environment of a process: ours, and its own variables."""
-    return {**os.environ, **child.env}
+        command = ("plotman.serve", BEAT if name == BEAT else node(Role(name), config.host))
+    stage = Stage.WORKERS if name in _ROLES else Stage.DECISIONS
+    return Child(name, (*PYTHON_MODULE, *command), stage, {"PLOTMAN_CONFIG": str(config_file)})

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from plotman.supervisor import broker
 from plotman.supervisor.logs import empty_log, last_lines, log_file, open_log
-from plotman.supervisor.processes import PYTHON_MODULE, Child, environment
+from plotman.supervisor.processes import PYTHON_MODULE, Child
 
 Say = Callable[[str], None]
 _SHARE_CHECK_S = 0.5  # between two checks of a shared process
@@ -101,14 +101,14 @@ class SupervisedProcess:
             self._report_end(what, lived_s, pause_s, log_size)
             await self._pause(pause_s)
         if self.child.share is not None:
-            self.child.share.lock.release()
+            self.child.share.release()
 
     async def _turn(self) -> bool:
         """Wait for the right to run the process; False if `stop` comes first. While another supervisor has
         it, the process counts as ready as soon as it answers."""
         share, reported = self.child.share, False
         while share is not None and not share.take():
-            share.lock.release()
+            share.release()
             if not reported:
                 reported = True
                 self._say(f"Another terminal runs {self.child.name}; this one takes over when that ends.")
@@ -178,7 +178,7 @@ class SupervisedProcess:
                 stdout=log,
                 stderr=log,
                 cwd=self._state_dir,
-                env=environment(self.child),
+                env={**os.environ, **self.child.env},
                 start_new_session=True,  # a terminal's Ctrl-C reaches only the supervisor
             )
         finally:

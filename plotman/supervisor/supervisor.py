@@ -8,7 +8,7 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from plotman.supervisor.instance_lock import STOP_S, InstanceLock, record_of
+from plotman.supervisor.locks import STOP_S, InstanceLock, record_of
 from plotman.supervisor.processes import Child, Stage
 from plotman.supervisor.supervised_process import Pauses, Say, SupervisedProcess
 

@@ -9,25 +9,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.config.broker_url import broker_url, embedded_broker
+from common.errors import BrokerError
+from common.model.text import one_line
 from common.names import STARTS_NONE, Role
+from common.store import Board
 from plotman.supervisor import broker
-from plotman.supervisor.events import follow
-from plotman.supervisor.instance_lock import STOP_S, InstanceLock, stop_left_over
-from plotman.supervisor.process_share import SHARED, Half, Lock, ProcessShare, half_file
+from plotman.supervisor.locks import (
+    SHARED,
+    STOP_S,
+    Half,
+    InstanceLock,
+    ProcessShare,
+    half_file,
+    stop_left_over,
+)
 from plotman.supervisor.processes import (
     BROKER,
-    METRICS,
-    NOTIFIER,
     Child,
     Stage,
-    celery_child,
-    verb_child,
+    child_process,
     wanted,
     wanted_by_half,
 )
 from plotman.supervisor.supervised_process import Say
 from plotman.supervisor.supervisor import Supervisor
 
+# How long a read of events may block. A stop waits for it, and takes as long anyway.
+_WAIT_S = 3.0
+_RETRY_S = 2.0
+
+# Each event is a line on the terminal; phases would be too many.
+SILENT = frozenset({"plot-phase"})
 _OTHER_S = 15.0  # how long the other half may take to start its broker
 
 if TYPE_CHECKING:
@@ -89,9 +101,7 @@ def child_of(name: str, config: Config, config_file: Path, say: Say, half: Half 
     share = _share(name, config.state_dir.absolute(), half)
     if name == BROKER:
         return _broker_child(config.state_dir.absolute(), say, share)
-    if name in (METRICS, NOTIFIER):
-        return verb_child(name, config, config_file)
-    child = celery_child(name, config, config_file)
+    child = child_process(name, config, config_file)
     if share is not None and share.yields_to is not None:
         child = replace(child, env={**child.env, STARTS_NONE: "1"})
     return replace(child, share=share)
@@ -101,7 +111,7 @@ def _share(name: str, state_dir: Path, half: Half | None) -> ProcessShare | None
     if half is None or name not in SHARED:
         return None
     yields = half is Half.ARCHIVE and name == Role.PLOTTER
-    return ProcessShare(Lock(state_dir / f"{name}.lock"), half_file(state_dir, Half.PLOT) if yields else None)
+    return ProcessShare(state_dir / f"{name}.lock", half_file(state_dir, Half.PLOT) if yields else None)
 
 
 def _broker_child(state_dir: Path, say: Say, share: ProcessShare | None) -> Child:
@@ -115,3 +125,22 @@ def _broker_child(state_dir: Path, say: Say, share: ProcessShare | None) -> Chil
     else:
         address = broker.settle(state_dir, say)
     return Child(BROKER, broker.argv(state_dir), Stage.BROKER, ready_url=address.url, share=share)
+
+
+async def follow(url: str, host: str, say: Say) -> None:
+    """Print each event of `host` from now on, until cancelled. Waits for a broker that does not answer."""
+    board = Board.connect(url)
+    after: str | None = None
+    try:
+        while True:
+            try:
+                if after is None:
+                    after = await asyncio.to_thread(board.last_event_id)
+                for event_id, event in await asyncio.to_thread(board.events, after, _WAIT_S):
+                    after = event_id
+                    if event.host == host and event.kind not in SILENT:
+                        say(f"{event.at.astimezone():%H:%M:%S} {one_line(event.text)}")
+            except BrokerError:  # its supervisor reports that
+                await asyncio.sleep(_RETRY_S)
+    finally:
+        board.close()

@@ -218,7 +218,7 @@ class Farm:
         return sorted(self.folder.glob("drives/*/plot-*.plot"))
 
     def pids(self) -> dict[str, int]:
-        """Name -> pid of what `plotman up` keeps running (plotman/supervisor/instance_lock.py)."""
+        """Name -> pid of what `plotman up` keeps running (plotman/supervisor/locks.py)."""
         records = json.loads((self.state / "up.children.json").read_text())
         return {record["name"]: record["pid"] for record in records}
 

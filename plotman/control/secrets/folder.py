@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 from collections.abc import Mapping, Set
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from common.errors import ExitCode, PlotmanError
+from common.system import statefile
 from plotman.control.secrets import certificates, texts
 from plotman.control.secrets.acl import Duty
 from plotman.control.secrets.plan import Machine, Plan
@@ -48,12 +48,8 @@ def create(folder: Path, plan: Plan, duties: Mapping[str, Set[Duty]], force: boo
     written = []
     if made is not None:
         _make_private(folder / "server")
-        for file, content in (
-            ("ca.crt", made.ca),
-            ("server.crt", made.server),
-            ("server.key", made.server_key),
-        ):
-            written.append(_write(folder / "server" / file, content))
+        files = {"ca.crt": made.ca, "server.crt": made.server, "server.key": made.server_key}
+        written = [_write(folder / "server" / file, content) for file, content in files.items()]
     return [*written, *_write_farm(folder, plan, passwords)]
 
 
@@ -121,14 +117,9 @@ def _make_private(folder: Path) -> None:
 
 
 def _write(path: Path, content: bytes) -> Path:
-    """Replace the file as a whole; only its owner may read it, from its first byte on."""
-    fresh = path.with_name(path.name + ".new")
+    """Replace the file as a whole; only its owner may ever read it."""
     try:
-        fresh.unlink(missing_ok=True)
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-            os.fsync(file.fileno())
-        fresh.replace(path)
+        statefile.replace(path, content)
     except OSError as error:
         raise PlotmanError(
             f"{path} cannot be written: {error.strerror}.", "Make room, and try again."

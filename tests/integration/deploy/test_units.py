@@ -16,7 +16,7 @@ from common.config import load
 from common.model.snapshot import Job
 from common.names import Role
 from common.store import Board
-from plotman.supervisor.processes import celery_child
+from plotman.supervisor.processes import child_process
 from tests.support.farm import HOST, Farm, plotters_of
 from tests.support.installed import environment
 from tests.support.paths import ROOT
@@ -152,7 +152,7 @@ def test_the_units_run_what_plotman_up_runs(farm: Farm) -> None:
     farm.configure(archiving={"target": "harvester"})
     settings = load(farm.config)
     for role in ROLES[:-1]:
-        child = celery_child(role, settings, farm.config)
+        child = child_process(role, settings, farm.config)
         line = next(
             line
             for line in (ROOT / f"deploy/systemd/plotman-{role}.service").read_text().splitlines()

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from common.config.broker_url import embedded_broker
-from plotman.supervisor.instance_lock import InstanceLock
+from plotman.supervisor.locks import InstanceLock
 from tests.support.installed import python
 
 # A supervisor whose processes are an embedded broker and programs of the test's own.
@@ -21,7 +21,7 @@ DRIVER = """
 import asyncio, sys
 from pathlib import Path
 from plotman.supervisor import broker
-from plotman.supervisor.instance_lock import InstanceLock
+from plotman.supervisor.locks import InstanceLock
 from plotman.supervisor.processes import Child, Stage
 from plotman.supervisor.up import stop_what_was_left
 from plotman.supervisor.supervisor import Supervisor

@@ -13,9 +13,9 @@ from common.model.snapshot import Failures
 from common.names import PAUSE
 from plotman.control.rpc import TaskCall
 from plotman.quickstart import run
-from plotman.quickstart.layout import Layout
-from plotman.quickstart.process import UpProcess
 from plotman.quickstart.progress import Progress
+from plotman.quickstart.run import UpProcess
+from plotman.quickstart.settings import Layout
 from tests.support import showcase
 from tests.unit.plotman.quickstart.test_progress import plot
 

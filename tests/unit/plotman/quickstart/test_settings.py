@@ -7,8 +7,7 @@ import pytest
 from common.config import load
 from common.names import Role
 from plotman.quickstart.chia import Keys
-from plotman.quickstart.layout import Layout
-from plotman.quickstart.settings import plotman_yaml, tuning
+from plotman.quickstart.settings import Layout, plotman_yaml, tuning
 
 KEYS = Keys("a" * 96, "b" * 96)
 
@@ -47,3 +46,14 @@ def test_each_size_has_options_that_the_plotter_accepts(
 ) -> None:
     # As tried with chia 2.7.5: k18 with stripes of 65536 ends with "Stripe size too large".
     assert {(tuning(k).stripes, tuning(k).buckets) for k in sizes} == {(stripes, buckets)}
+
+
+def test_a_farm_has_two_tmp_two_dst_and_four_drives(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "farm")
+    layout.create()
+    layout.create()
+    found = sorted(str(path.relative_to(layout.root)) for path in layout.root.glob("*/?"))
+    assert found == [
+        *(f"drives/{number}" for number in (1, 2, 3, 4)),
+        *(f"{kind}/{number}" for kind in ("dst", "tmp") for number in (1, 2)),
+    ]

@@ -8,7 +8,7 @@ import pytest
 
 from common.config.model import Config
 from common.errors import ConfigError
-from plotman.supervisor.processes import NAMES, Stage, celery_child, verb_child, wanted
+from plotman.supervisor.processes import NAMES, Stage, child_process, wanted
 from tests.support.sections import SCHEDULING
 
 PLOTTER = {
@@ -79,7 +79,7 @@ def test_a_machine_with_nothing_to_run_is_told_so() -> None:
     ],
 )
 def test_each_process_is_named_as_a_person_would_name_it(name: str, arguments: str, stage: Stage) -> None:
-    child = celery_child(name, config(PLOTTER), Path("/etc/plotman.yaml"))
+    child = child_process(name, config(PLOTTER), Path("/etc/plotman.yaml"))
     assert child.argv == (sys.executable, "-P", "-m", *arguments.split())
     assert child.stage is stage
     assert child.env == {"PLOTMAN_CONFIG": "/etc/plotman.yaml"}
@@ -92,7 +92,7 @@ def test_the_broker_starts_before_all_that_need_it() -> None:
 
 def test_metrics_and_notifications_are_verbs_that_read_the_same_plotman_yaml() -> None:
     here = config(**ELSEWHERE, metrics_port=9587, metrics_address="::1")
-    metrics, notifier = (verb_child(name, here, Path("/etc/p.yaml")) for name in ("metrics", "notifier"))
+    metrics, notifier = (child_process(name, here, Path("/etc/p.yaml")) for name in ("metrics", "notifier"))
     assert metrics.argv[-3:] == ("prometheus", "--listen", "[::1]:9587")
     assert notifier.argv[-2:] == ("notify", "run")
     assert metrics.env == notifier.env == {"PLOTMAN_CONFIG": "/etc/p.yaml"}

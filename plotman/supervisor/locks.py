@@ -1,4 +1,9 @@
-"""One `plotman up` per state folder; finds and stops processes of a killed one."""
+"""Locks on files of the state folder: one `plotman up`, or its two halves; and who runs a shared process.
+
+`plotman plot` and `plotman archive` may run side by side, each with half of this machine's processes. One of
+the two runs the shared processes (broker, plotter worker, beat); the other takes them over when it ends. A
+lock ends with its process.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +12,94 @@ import json
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import psutil
 
 from common.errors import PlotmanError
-from plotman.supervisor.process_share import Half, is_held
+from common.names import Role
+from common.system import statefile
 
 _ATTEMPTS, _ATTEMPT_S = 4, 0.05
 STOP_S = 10  # seconds until a process that does not stop is killed
 _SAME_START_S = 2  # start times shift when the clock is corrected
+
+
+class Half(StrEnum):
+    """The verb that runs it."""
+
+    PLOT = "plot"
+    ARCHIVE = "archive"
+
+
+# Names as in plotman.supervisor.processes. The plotter worker also finds finished plots, and deletes those
+# that have arrived. So `archive` runs one that starts no plots, and stops it when `plot` runs its own.
+SHARED = ("broker", Role.PLOTTER.value, "beat")
+OF_HALF = {
+    Half.PLOT: frozenset({Role.PLOTTER.value, "beat"}),
+    Half.ARCHIVE: frozenset({Role.ARCHIVER.value, Role.HARVESTER.value, Role.PLOTTER.value, "beat"}),
+}
+# The half needs at least one of these.
+MEANT = {
+    Half.PLOT: frozenset({Role.PLOTTER.value}),
+    Half.ARCHIVE: frozenset({Role.ARCHIVER.value, Role.HARVESTER.value}),
+}
+
+
+def half_file(state_dir: Path, half: Half) -> Path:
+    """The file with the pid of this half, locked while it runs."""
+    return state_dir / f"{half}.pid"
+
+
+def _lock(path: Path, shared: bool = False) -> int | None:
+    """Lock the file; returns its descriptor, None if another process has it. Raises OSError."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    return fd
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process has this file locked."""
+    fd = _lock(path, shared=True) if path.exists() else -1
+    if fd is not None and fd >= 0:
+        os.close(fd)
+    return fd is None
+
+
+class ProcessShare:
+    """The right to run a shared process, a lock on a file. Use it from one thread only.
+
+    yields_to: file of a half with precedence; None: none has.
+    """
+
+    def __init__(self, path: Path, yields_to: Path | None = None) -> None:
+        self._path = path
+        self.yields_to = yields_to
+        self._fd: int | None = None
+
+    def take(self) -> bool:
+        """Take the right, or keep it. Returns whether it is ours. Raises OSError."""
+        if self.wanted_elsewhere():
+            return False
+        if self._fd is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = _lock(self._path)
+        return self._fd is not None
+
+    def release(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def wanted_elsewhere(self) -> bool:
+        return self.yields_to is not None and is_held(self.yields_to)
 
 
 @dataclass(frozen=True)
@@ -72,17 +154,10 @@ class InstanceLock:
 
     def _locked(self, verb: str, shared: bool) -> int:
         """Lock the file of the verb. Returns its descriptor. Raises PlotmanError."""
-        path = self._state_dir / f"{verb}.pid"
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        for attempt in range(_ATTEMPTS):
-            try:
-                fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if attempt + 1 < _ATTEMPTS:
-                    time.sleep(_ATTEMPT_S)  # another process may only check the holder
-            else:
+        for _ in range(_ATTEMPTS):
+            if (fd := _lock(self._state_dir / f"{verb}.pid", shared)) is not None:
                 return fd
-        os.close(fd)
+            time.sleep(_ATTEMPT_S)  # another process may only check the holder
         raise self._already_runs(verb)
 
     def _already_runs(self, verb: str) -> PlotmanError:
@@ -101,9 +176,7 @@ class InstanceLock:
 
     def record(self, records: Iterable[ProcessRecord]) -> None:
         """Record the running processes for the next supervisor, in case this one is killed."""
-        fresh = self._children.with_suffix(".new")
-        fresh.write_text(json.dumps([asdict(record) for record in records]), encoding="utf-8")
-        fresh.replace(self._children)
+        statefile.replace(self._children, json.dumps([asdict(record) for record in records]).encode())
 
     def left_over(self) -> list[tuple[ProcessRecord, psutil.Process]]:
         """Running processes of an earlier supervisor."""
@@ -129,16 +202,9 @@ def stop_left_over(left_over: list[tuple[ProcessRecord, psutil.Process]], timeou
 
     Most are already ending: the kernel has signalled them (`plotman.supervisor.exec_with_pdeathsig`).
     """
-    processes = [process for _, process in reversed(left_over)]
-    for process in processes:
-        try:
-            process.terminate()
-        except psutil.NoSuchProcess:
-            continue
-    _, alive = psutil.wait_procs(processes, timeout=timeout_s)
-    for process in alive:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(alive, timeout=timeout_s)
+    alive = [process for _, process in reversed(left_over)]
+    for stop in (psutil.Process.terminate, psutil.Process.kill):
+        for process in alive:
+            with suppress(psutil.NoSuchProcess):
+                stop(process)
+        _, alive = psutil.wait_procs(alive, timeout=timeout_s)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import PlotmanError
-from plotman.supervisor.instance_lock import InstanceLock, ProcessRecord, record_of, stop_left_over
+from plotman.supervisor.locks import InstanceLock, ProcessRecord, record_of, stop_left_over
 
 
 @pytest.fixture
