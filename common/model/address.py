@@ -48,6 +48,11 @@ def host_or_ip(text: str) -> str:
     return text
 
 
+def bracketed(host: str) -> str:
+    """Return a host name or an IP address as it stands in URLs: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 def is_loopback(url: str) -> bool:
     """Whether `url` leads to this machine itself: a unix socket, localhost, 127.0.0.0/8 or ::1."""
     parts = urlsplit(url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from plotman.control.secrets.plan import Plan
 
 
+def _duty(name: str, text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option(f"--{name}", name, multiple=True, metavar="NAME", help=text)
+
+
 @click.group()
 def farm() -> None:
     """Set up a farm of several machines."""
@@ -18,18 +23,10 @@ def farm() -> None:
 
 @farm.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--plotter", "plotters", multiple=True, metavar="NAME", help="A machine that plots.")
-@click.option("--harvester", "harvesters", multiple=True, metavar="NAME", help="A machine with drives.")
-@click.option(
-    "--scheduler",
-    "schedulers",
-    multiple=True,
-    metavar="NAME",
-    help="A machine that schedules; its user may give orders.",
-)
-@click.option(
-    "--viewer", "viewers", multiple=True, metavar="NAME", help="A user or machine that may only look."
-)
+@_duty("plotter", "A machine that plots.")
+@_duty("harvester", "A machine with drives.")
+@_duty("scheduler", "A machine that schedules; its user may give orders.")
+@_duty("viewer", "A user or machine that may only look.")
 @click.option("--broker", metavar="HOST[:PORT]", help="Where the machines reach Redis. Port: 6379.")
 @click.option(
     "--tls/--no-tls",
@@ -52,16 +49,13 @@ def farm() -> None:
 )
 def secrets(
     folder: Path,
-    plotters: tuple[str, ...],
-    harvesters: tuple[str, ...],
-    schedulers: tuple[str, ...],
-    viewers: tuple[str, ...],
     broker: str | None,
     tls: bool,
     add: bool,
     force: bool,
     server_dir: str | None,
     ca_file: str,
+    **names_of: tuple[str, ...],
 ) -> None:
     """Write passwords, rights and certificates for a farm into FOLDER.
 
@@ -72,10 +66,11 @@ def secrets(
     """
     from common.system import machine
     from plotman.control.secrets import folder as secrets_folder
+    from plotman.control.secrets.acl import Duty
     from plotman.control.secrets.plan import Plan, address, wanted
-    from plotman.control.secrets.steps import commands
+    from plotman.control.secrets.texts import commands
 
-    duties = wanted(plotters, harvesters, schedulers, viewers)
+    duties = wanted({Duty(name): names for name, names in names_of.items()})
     if not duties:
         raise click.UsageError("Name at least one machine: --plotter, --harvester, --scheduler or --viewer.")
     if add and (broker or force):
@@ -87,13 +82,8 @@ def secrets(
         if broker is None:
             raise click.UsageError("Name the machine of Redis: --broker HOST[:PORT].")
         host, port = address(broker)
-        plan = Plan(
-            broker_host=host,
-            broker_port=port,
-            tls=tls,
-            server_dir=server_dir or str(folder / "server"),
-            ca_file=ca_file,
-        )
+        server_dir = server_dir or str(folder / "server")
+        plan = Plan(broker_host=host, broker_port=port, tls=tls, server_dir=server_dir, ca_file=ca_file)
         written = secrets_folder.create(folder, plan, duties, force)
     plan = secrets_folder.read(folder)
     new = [path.stem for path in written if path.parent.name == "machines"]

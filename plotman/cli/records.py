@@ -200,7 +200,7 @@ def prometheus(listen: str | None) -> None:
 
     If the broker does not answer, the only metric is plotman_broker_up 0.
     """
-    from common.model.address import listen_at
+    from common.model.address import bracketed, listen_at
     from plotman.control.farm import board
     from plotman.metrics.collector import as_text, serve
 
@@ -209,6 +209,5 @@ def prometheus(listen: str | None) -> None:
         return
     host, port = listen_at(listen)
     stop = stop_at_signal()
-    at = f"[{host}]" if ":" in host else host
-    click.echo(f"Serving http://{at}:{port}/metrics", err=True)
+    click.echo(f"Serving http://{bracketed(host)}:{port}/metrics", err=True)
     serve(board(), host, port, stop)

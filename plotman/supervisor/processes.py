@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import ConfigError
+from common.model.address import bracketed
 from common.names import Role, node
 from plotman.supervisor.locks import MEANT, OF_HALF, Half, ProcessShare
 
@@ -111,8 +112,8 @@ def child_process(name: str, config: Config, config_file: Path) -> Child:
     if name == NOTIFIER:
         command: tuple[str, ...] = ("plotman", "notify", "run")
     elif name == METRICS:
-        at = f"[{farm.metrics_address}]" if ":" in farm.metrics_address else farm.metrics_address
-        command = ("plotman", "prometheus", "--listen", f"{at}:{farm.metrics_port}")
+        at = f"{bracketed(farm.metrics_address)}:{farm.metrics_port}"
+        command = ("plotman", "prometheus", "--listen", at)
     elif name == FLOWER:
         address = (f"--address={farm.flower_address}", f"--port={farm.flower_port}")
         command = ("celery", "-A", "plotman", "flower", *address)

@@ -10,8 +10,9 @@ and expect an empty ACL LOG.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
+from itertools import chain
 
 from common.names import Keys, Role, node, queue
 
@@ -52,9 +53,7 @@ def user_line(name: str, duties: Iterable[Duty], password_sha256: str) -> str:
         duties: its duties; their rights add up.
         password_sha256: hex digest; the file never contains the password itself.
     """
-    selectors = dict.fromkeys(
-        selector for duty in sorted(set(duties)) for selector in (*_SELECTORS[duty](name),)
-    )
+    selectors = dict.fromkeys(chain.from_iterable(_SELECTORS[duty](name) for duty in sorted(set(duties))))
     rights = " ".join(f"({selector})" for selector in selectors)
     return f"user {name} on sanitize-payload #{password_sha256} resetchannels -@all {_BASE} {rights}"
 
@@ -75,7 +74,7 @@ def _bindings(exchanges: Iterable[str]) -> tuple[str, ...]:
     )
 
 
-def _worker(host: str, roles: tuple[Role, ...]) -> Iterator[str]:
+def _worker(host: str, *roles: Role) -> Iterator[str]:
     """Yield the rights of each worker: its own queues and board keys, and Celery's broadcasts."""
     queues = tuple(queue(role, host) for role in roles)
     unacked = tuple(f"unacked.{host}{end}" for end in ("", ".index", ".mutex"))
@@ -95,20 +94,16 @@ def _worker(host: str, roles: tuple[Role, ...]) -> Iterator[str]:
     yield "+publish &/0.celeryev/*"
 
 
-def _send_to(queues: tuple[str, ...]) -> Iterator[str]:
+def _send_to(*queues: str) -> Iterator[str]:
     """Yield the rights to push onto others' queues, which kombu declares, without reading them."""
     yield f"+lpush +llen {_keys(queues, 'W')}"
     yield f"+sadd +smembers {_keys(_bindings(queues))}"
 
 
-def _plotter(host: str) -> Iterator[str]:
-    yield from _worker(host, (Role.PLOTTER, Role.ARCHIVER))
-
-
 def _harvester(host: str) -> Iterator[str]:
-    yield from _worker(host, (Role.HARVESTER,))
+    yield from _worker(host, Role.HARVESTER)
     # The next step of a plot's way, and how it went; the ticket to a receiver of this harvester.
-    yield from _send_to(("archive.*", "plotter.*"))
+    yield from _send_to("archive.*", "plotter.*")
     yield f"+hset +hdel +hvals +hget +expire {_keys([Keys.moves('*')])}"
     yield f"+set +setex +del {_keys([Keys.ticket('*', '*')], 'W')}"
 
@@ -129,8 +124,8 @@ def _viewer(host: str) -> Iterator[str]:  # noqa: ARG001  a viewer is no host
     yield f"+llen {_keys(('plotter.*', 'archive.*', 'harvester.*'), 'R')}"  # their length, not their content
 
 
-_SELECTORS = {
-    Duty.PLOTTER: _plotter,
+_SELECTORS: dict[Duty, Callable[[str], Iterator[str]]] = {
+    Duty.PLOTTER: lambda host: _worker(host, Role.PLOTTER, Role.ARCHIVER),
     Duty.HARVESTER: _harvester,
     Duty.SCHEDULER: _scheduler,
     Duty.VIEWER: _viewer,

@@ -5,18 +5,17 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from common.errors import PlotmanError
 from common.system.machine import pip_install
 
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-    from cryptography.x509 import CertificateBuilder, GeneralName
-
 _ISSUER = "plotman farm"
 _VALID = timedelta(days=3650)  # renewed by `plotman farm secrets --force`
 _CLOCKS_DIFFER = timedelta(days=1)
+_KEY_USAGES = (
+    "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+    "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,8 +38,10 @@ def make(host: str, now: datetime | None = None) -> Certificates:
         PlotmanError: the library `cryptography` is not installed.
     """
     try:
+        from cryptography import x509
         from cryptography.hazmat.primitives import hashes, serialization
         from cryptography.hazmat.primitives.asymmetric import ec
+        from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
     except ImportError as error:  # an optional dependency, for this verb only
         raise PlotmanError(
             "Certificates need the library cryptography, which is not installed.",
@@ -48,86 +49,47 @@ def make(host: str, now: datetime | None = None) -> Certificates:
         ) from error
 
     began = (now or datetime.now(UTC)) - _CLOCKS_DIFFER
-    authority_key = ec.generate_private_key(ec.SECP256R1())
-    server_key = ec.generate_private_key(ec.SECP256R1())
-    authority = _authority(authority_key, began).sign(authority_key, hashes.SHA256())
-    server = _server(host, server_key, authority_key, began).sign(authority_key, hashes.SHA256())
-    pem = serialization.Encoding.PEM
-    return Certificates(
-        ca=authority.public_bytes(pem),
-        server=server.public_bytes(pem),
-        server_key=server_key.private_bytes(
-            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ),
-    )
 
+    def begun(name: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+        """Begin a certificate of the farm's authority."""
+        subject, issuer = (
+            x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, each[:64])]) for each in (name, _ISSUER)
+        )
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(began)
+            .not_valid_after(began + _VALID)
+        )
 
-def _authority(key: EllipticCurvePrivateKey, began: datetime) -> CertificateBuilder:
-    from cryptography import x509
-
-    usage = x509.KeyUsage(
-        digital_signature=False,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=True,
-        crl_sign=True,
-        encipher_only=False,
-        decipher_only=False,
-    )
-    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    return (
-        _begun(_ISSUER, key, began)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(identifier, critical=False)
-    )
-
-
-def _server(
-    host: str, key: EllipticCurvePrivateKey, authority_key: EllipticCurvePrivateKey, began: datetime
-) -> CertificateBuilder:
-    from cryptography import x509
-    from cryptography.x509.oid import ExtendedKeyUsageOID
-
-    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
-    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
-    return (
-        _begun(host, key, began)
-        .add_extension(x509.SubjectAlternativeName(_names(host)), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(usage, critical=False)
-        .add_extension(identifier, critical=False)
-    )
-
-
-def _names(host: str) -> list[GeneralName]:
-    """Return each name of the server, once."""
-    from cryptography import x509
-
-    names: list[GeneralName] = []
-    for name in (host, "localhost", "127.0.0.1"):
+    def general_name(name: str) -> x509.GeneralName:
         try:
-            names.append(x509.IPAddress(ipaddress.ip_address(name)))
+            return x509.IPAddress(ipaddress.ip_address(name))
         except ValueError:
-            names.append(x509.DNSName(name))
-    return list(dict.fromkeys(names))
+            return x509.DNSName(name)
 
-
-def _begun(name: str, key: EllipticCurvePrivateKey, began: datetime) -> CertificateBuilder:
-    from cryptography import x509
-    from cryptography.x509.oid import NameOID
-
-    subject, issuer = (
-        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, each[:64])]) for each in (name, _ISSUER)
+    authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    signs_only = dict.fromkeys(_KEY_USAGES, False) | {"key_cert_sign": True, "crl_sign": True}
+    of_authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
+    names = dict.fromkeys(general_name(name) for name in (host, "localhost", "127.0.0.1"))
+    authority = (
+        begun(_ISSUER, authority_key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.KeyUsage(**signs_only), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False)
+        .sign(authority_key, hashes.SHA256())
     )
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(began)
-        .not_valid_after(began + _VALID)
+    server = (
+        begun(host, server_key)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(of_authority, critical=False)
+        .sign(authority_key, hashes.SHA256())
     )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    secret = server_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    return Certificates(authority.public_bytes(pem), server.public_bytes(pem), secret)

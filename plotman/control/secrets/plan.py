@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.errors import PlotmanError
+from common.model.address import bracketed
 from plotman.control.secrets.acl import Duty, acl_file, user_line
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -54,24 +55,16 @@ class Plan(BaseModel):
 
     def broker_url(self, name: str, password: str) -> str:
         """Return the machine's farm.broker."""
-        host = f"[{self.broker_host}]" if ":" in self.broker_host else self.broker_host
-        place = f"{name}:{password}@{host}:{self.broker_port}/0"
+        place = f"{name}:{password}@{bracketed(self.broker_host)}:{self.broker_port}/0"
         if not self.tls:
             return f"redis://{place}"
         return f"rediss://{place}?ssl_cert_reqs=required&ssl_ca_certs={self.ca_file}"
 
 
-def wanted(
-    plotters: Iterable[str], harvesters: Iterable[str], schedulers: Iterable[str], viewers: Iterable[str]
-) -> dict[str, set[Duty]]:
+def wanted(names_of: Mapping[Duty, Iterable[str]]) -> dict[str, set[Duty]]:
     """Collect the duties by machine. Raises PlotmanError for an invalid name."""
     found: dict[str, set[Duty]] = {}
-    for duty, names in (
-        (Duty.PLOTTER, plotters),
-        (Duty.HARVESTER, harvesters),
-        (Duty.SCHEDULER, schedulers),
-        (Duty.VIEWER, viewers),
-    ):
+    for duty, names in names_of.items():
         for name in names:
             if not _NAME.fullmatch(name) or name == "default":
                 raise PlotmanError(

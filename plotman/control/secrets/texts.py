@@ -1,9 +1,17 @@
-"""Files to install: the configuration of Redis, and each machine's plotman.yaml. Pure."""
+"""What to install: Redis' configuration, each machine's plotman.yaml, and the commands for it. Pure."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from common.model.address import bracketed
 from plotman.control.secrets.acl import Duty
 from plotman.control.secrets.plan import Machine, Plan
+
+_WIDTH = 80
+_CONF = "/etc/redis/redis.conf"
 
 
 def redis_conf(plan: Plan) -> str:
@@ -61,3 +69,92 @@ def _quoted(text: str) -> str:
     """Quote a text for redis.conf and for YAML."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def commands(
+    folder: Path, plan: Plan, new: Sequence[str], is_here: Callable[[str], bool], added: bool
+) -> str:
+    """Make a POSIX shell script, which may also be piped to `sh -e`. It contains no password.
+
+    No command in it reads the script's own stdin: ssh would consume the lines that were pasted after it.
+
+    Args:
+        folder: of the secrets; absolute.
+        plan: of the whole farm.
+        new: machines that just got a file in folder/machines.
+        is_here: whether a host is this machine. Files of another are copied by ssh as root.
+        added: the farm existed before, so that its Redis is running.
+    """
+    blocks = [f"cd {shlex.quote(str(folder))}", _redis(folder, plan, is_here(plan.broker_host), added)]
+    here = [name for name in new if is_here(name)]
+    there = [name for name in new if name not in here]
+    if new:
+        blocks.append(
+            "# Machines: install a plotman.yaml with the section `farm` on each. An existing\n"
+            "# file is not overwritten: replace the section `farm` in it by hand."
+        )
+    blocks += [_machine_here(plan, name) for name in here]
+    if there:
+        blocks.append(_machines_there(plan, there))
+    return "\n\n".join(blocks)
+
+
+def _redis(folder: Path, plan: Plan, here: bool, added: bool) -> str:
+    """Make the lines for the machine of Redis."""
+    if here and Path(plan.server_dir) == folder / "server":
+        if added:
+            return "# Redis: restart it, so that it reads the new users. Clients reconnect by themselves."
+        return f"# Redis (7.0 or newer): start it as your user.\n# redis-server {plan.server_dir}/redis.conf"
+    host, target = plan.broker_host, shlex.quote(plan.server_dir)
+    make = f"install -d -m 700 {target}"
+    then = [f"chown -R redis: {target}", "systemctl restart redis-server"]
+    if not added:
+        include = f'"include {plan.server_dir}/redis.conf"'
+        then = [f"grep -qsxF {include} {_CONF} ||", f"  echo {include} >>{_CONF}", *then]
+    lines = [
+        f"# Redis on {host}: install its users, then restart it. Clients reconnect by",
+        "# themselves. With Valkey: user valkey, unit valkey-server.",
+    ]
+    if here:
+        return "\n".join([*lines, make, f"cp server/* {target}/", *then])
+    script = shlex.quote("\n".join(["set -e", *then]))
+    lines += [
+        f"ssh -n root@{host} {shlex.quote(make)}",
+        f"scp server/* root@{bracketed(host)}:{target}/",
+        f"ssh -n root@{host} {script}",
+    ]
+    return "\n".join(lines)
+
+
+def _machine_here(plan: Plan, name: str) -> str:
+    etc = shlex.quote(str(Path(plan.ca_file).parent))
+    lines = [f"mkdir -p {etc}"]
+    if plan.tls:
+        lines.append(f"cp server/ca.crt {shlex.quote(plan.ca_file)}")
+    lines.append(f"(umask 77; set -C; cat >{etc}/plotman.yaml) <machines/{name}.yaml")
+    return "\n".join(lines)
+
+
+def _machines_there(plan: Plan, names: Sequence[str]) -> str:
+    etc = shlex.quote(str(Path(plan.ca_file).parent))
+    lines = [*_wrapped("for m in", names, "; do"), f'  ssh -n root@$m "mkdir -p {etc}"']
+    if plan.tls:
+        lines.append(f"  scp server/ca.crt root@$m:{shlex.quote(plan.ca_file)}")
+    lines += [
+        f'  ssh root@$m "umask 77; set -C; cat >{etc}/plotman.yaml" \\',
+        "    <machines/$m.yaml",
+        "done",
+    ]
+    return "\n".join(lines)
+
+
+def _wrapped(start: str, words: Sequence[str], end: str) -> list[str]:
+    """Split one shell command over several lines."""
+    lines = [start]
+    for word in words:
+        if len(lines[-1]) + len(word) + len(end) + 3 > _WIDTH:
+            lines[-1] += " \\"
+            lines.append(" ")
+        lines[-1] += f" {word}"
+    lines[-1] += end
+    return lines

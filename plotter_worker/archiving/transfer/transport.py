@@ -13,6 +13,7 @@ from typing import Protocol
 
 from common.config.sections.archiving import Route
 from common.errors import TransferFailed
+from common.model.address import bracketed
 from common.model.messages import Reservation
 from common.model.plot_name import plot_id_of
 from common.model.ticket import Ticket
@@ -153,7 +154,7 @@ class ThroughReceiver:
 
     def _arguments(self, ticket: Ticket, password: Path, certificate: Path | None) -> RsyncArguments:
         """With a certificate in the ticket, the connection always uses TLS."""
-        address = f"[{ticket.address}]" if ":" in ticket.address else ticket.address
+        address = bracketed(ticket.address)
         target = f"rsync://{ticket.module}@{address}:{ticket.port}/{ticket.module}/{self.part.name}"
         options = (
             f"--timeout={NETWORK_TIMEOUT_S}",
