@@ -12,9 +12,9 @@ from common.model.units import counted, human_bytes, human_duration
 from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.queries import reports
+from plotman.control.queries.scheduler_status import WaitReasons
 from plotman.dashboard.model import CellLevel, Line
 from plotman.dashboard.panes.cells import sparkline
-from plotman.dashboard.panes.waiting import WaitReasons
 
 _MINORS = 9  # steps shown of a phase; later steps count as the last one
 

@@ -99,43 +99,32 @@ def analyse(plots: Iterable[PlotEnd], by: Sequence[str] = (), mix: bool = False,
         last: number of newest plots of each slice that its trend compares.
     """
     words = tuple(dict.fromkeys((*(() if mix else ALWAYS), *by)))
+    plots = sorted(plots, key=lambda plot: plot.ended_at)
+    if "compression" not in by and not any(plot.compression for plot in plots):
+        words = tuple(word for word in words if word != "compression")  # not requested, and 0 for all
     found: dict[tuple[str, ...], list[PlotEnd]] = {}
-    for plot in sorted(plots, key=lambda plot: plot.ended_at):
+    for plot in plots:
         found.setdefault(tuple(_WORD_OF[word](plot) for word in words), []).append(plot)
-    slices = tuple(_slice(key, alike, last) for key, alike in sorted(found.items()))
-    # Compression is left out if it is 0 for all and was not requested.
-    if "compression" in words and "compression" not in by:
-        where = words.index("compression")
-        if all(each.words[where] == "0" for each in slices):
-            words = words[:where] + words[where + 1 :]
-            slices = tuple(_without(each, where) for each in slices)
-    return Analysis(words, slices)
+    return Analysis(words, tuple(_slice(key, alike, last) for key, alike in sorted(found.items())))
 
 
 def table(analysis: Analysis) -> PlainTable:
     """Make the table: 0.5.3's columns (sample size, mean, deviation), then new ones."""
     unit_s, unit = _unit(analysis.slices)
-    names = list(_MEASURES)
-    rows = []
-    for each in analysis.slices:
+    median = f"median total ({unit})"
+
+    def row(each: Slice) -> tuple[str, ...]:
         total = each.measures.get("total")
-        rows.append(
-            (
-                *each.words,
-                str(each.count),
-                *(_cell(each.measures.get(name), unit_s) for name in names),
-                f"{total.median_s / unit_s:.2f}" if total else "",
-                "?" if each.trend is None else f"{each.trend:+.1%} (last {each.last})",
-            )
+        return (
+            *each.words,
+            str(each.count),
+            *(_cell(each.measures.get(name), unit_s) for name in _MEASURES),
+            f"{total.median_s / unit_s:.2f}" if total else "",
+            "?" if each.trend is None else f"{each.trend:+.1%} (last {each.last})",
         )
-    columns = (
-        *analysis.by,
-        "n",
-        *(f"{name} ({unit})" for name in names),
-        f"median total ({unit})",
-        "trend",
-    )
-    return PlainTable(columns, tuple(rows), right=frozenset({"n", f"median total ({unit})"}))
+
+    columns = (*analysis.by, "n", *(f"{name} ({unit})" for name in _MEASURES), median, "trend")
+    return PlainTable(columns, tuple(map(row, analysis.slices)), right=frozenset({"n", median}))
 
 
 def _slice(words: tuple[str, ...], plots: list[PlotEnd], last: int) -> Slice:
@@ -160,11 +149,6 @@ def _trend(totals: list[float], last: int) -> float | None:
         return None
     before = statistics.fmean(totals[:-last])
     return statistics.fmean(totals[-last:]) / before - 1 if before > 0 else None
-
-
-def _without(each: Slice, where: int) -> Slice:
-    words = each.words[:where] + each.words[where + 1 :]
-    return Slice(words, each.count, each.measures, each.last, each.trend)
 
 
 def _unit(slices: Iterable[Slice]) -> tuple[float, str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -103,14 +103,24 @@ def forecast(farm: FarmState) -> Forecast:
 
 def paces_table(farm: FarmState) -> PlainTable:
     """Make the table of plots made and archived, by host and for the farm."""
-    rows = []
+    rows: list[tuple[str, str, Pace]] = []
     for what, snapshots in (("made", farm.plotters), ("archived", farm.archivers)):
-        of_host = {host: pace([snapshot.tally], farm.at) for host, snapshot in snapshots.items()}
-        if len(of_host) > 1:
-            of_host["all"] = pace((snapshot.tally for snapshot in snapshots.values()), farm.at)
-        rows += [_row(what, host, result) for host, result in of_host.items()]
-    columns = ("what", "host", "plots 24h", "TiB 24h", "plots 7d", "TiB 7d", "plots/day", "TiB/day")
-    return PlainTable(columns, tuple(rows), right=frozenset(columns[2:]))
+        rows += [(what, host, pace([snapshot.tally], farm.at)) for host, snapshot in snapshots.items()]
+        if len(snapshots) > 1:
+            rows.append((what, "all", pace((snapshot.tally for snapshot in snapshots.values()), farm.at)))
+    return PlainTable.of(rows, _COLUMNS, right=frozenset([*_COLUMNS][2:]))
+
+
+_COLUMNS: dict[str, Callable[[tuple[str, str, Pace]], str]] = {
+    "what": lambda row: row[0],
+    "host": lambda row: row[1],
+    "plots 24h": lambda row: str(row[2].day_count),
+    "TiB 24h": lambda row: _tib(row[2].day_bytes),
+    "plots 7d": lambda row: str(row[2].week_count),
+    "TiB 7d": lambda row: _tib(row[2].week_bytes),
+    "plots/day": lambda row: "?" if row[2].count_per_day is None else f"{row[2].count_per_day:.1f}",
+    "TiB/day": lambda row: _tib(row[2].bytes_per_day),
+}
 
 
 def sentence(result: Forecast) -> str:
@@ -149,29 +159,11 @@ def forecast_json(farm: FarmState) -> dict[str, Any]:
 
 
 def _pace_json(result: Pace) -> dict[str, Any]:
-    return {
-        "day_count": result.day_count,
-        "day_bytes": result.day_bytes,
-        "week_count": result.week_count,
-        "week_bytes": result.week_bytes,
-        "over_s": result.over.total_seconds() if result.over is not None else None,
-        "count_per_day": result.count_per_day,
-        "bytes_per_day": result.bytes_per_day,
-    }
-
-
-def _row(what: str, host: str, result: Pace) -> tuple[str, ...]:
-    per_day = result.count_per_day
-    return (
-        what,
-        host,
-        str(result.day_count),
-        _tib(result.day_bytes),
-        str(result.week_count),
-        _tib(result.week_bytes),
-        f"{per_day:.1f}" if per_day is not None else "?",
-        _tib(result.bytes_per_day),
-    )
+    over_s = result.over.total_seconds() if result.over is not None else None
+    per_day = {"count_per_day": result.count_per_day, "bytes_per_day": result.bytes_per_day}
+    counts = asdict(result)
+    del counts["over"]
+    return {**counts, "over_s": over_s, **per_day}
 
 
 def _tib(size_bytes: float | None) -> str:

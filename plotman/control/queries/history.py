@@ -13,10 +13,10 @@ from pydantic import ValidationError
 
 from common.errors import PlotmanError
 from common.history.pages import MOST_ROWS
-from common.history.rows import ROW_OF_KIND, HistoryKind, LandingEnd, PlotEnd, Row, TransferEnd
+from common.history.rows import ROW_OF_KIND, HistoryKind, PlotEnd, Row
 from common.model.units import human_bytes, human_duration
 from common.names import HARVESTER_HISTORY, PLOTTER_HISTORY, Role
-from plotman.control.queries.tables import PlainTable
+from plotman.control.queries.tables import PlainTable, or_unknown
 from plotman.control.rpc import NoAnswer, TaskCall, ask_each, hosts_of
 
 _ANSWER_S = 20.0  # a host may have to read a slow disk
@@ -116,92 +116,61 @@ def _known_rows(kind: HistoryKind, rows: Sequence[dict[str, Any]]) -> Iterator[R
             continue
 
 
-_PATHS = frozenset({"tmp", "dst", "from", "drive"})
-
-
 def table(found: HistoryResult) -> PlainTable:
     """Make the table, the newest row first."""
-    columns, spare, row_of = _TABLES[found.kind]
-    rows = tuple(row_of(row) for row in found.rows)
-    return PlainTable(columns, rows, right=_RIGHT, spare=spare, paths=_PATHS)
+    columns, spare = _TABLES[found.kind]
+    return PlainTable.of(found.rows, columns, right=_RIGHT, spare=spare, paths=_PATHS)
 
 
-def _plot(row: PlotEnd) -> tuple[str, ...]:
-    return (
-        _time(row.ended_at),
-        _id(row.plot_id),
-        row.host,
-        row.plotter,
-        _or_unknown(row.k),
-        row.tmp or "",
-        row.dst or "",
-        _duration(row.wall_s),
-        *(_duration(seconds) for seconds in (row.phase1_s, row.phase2_s, row.phase3_s, row.phase4_s)),
-        _duration(row.copy_s),
-        _size(row.size_bytes),
-        row.end.value,
-        row.reason or "",
-    )
+def _id_of(row: Row) -> str:
+    if row.plot_id:
+        return row.plot_id[:8]
+    return "--------" if isinstance(row, PlotEnd) or not row.path else PurePath(row.path).name
 
 
-def _transfer(row: TransferEnd) -> tuple[str, ...]:
-    to = f"{row.harvester or '?'}:{row.drive}" if row.drive else row.harvester or "?"
-    return (
-        _time(row.ended_at),
-        _id(row.plot_id, row.path),
-        row.host,
-        to,
-        _size(row.size_bytes),
-        _duration(row.transfer_s),
-        f"{human_bytes(row.rate_bytes_s)}/s" if row.rate_bytes_s else "",
-        _duration(row.admit_s),
-        "" if row.attempts is None else str(row.attempts),
-        row.end.value,
-        row.reason or row.verified or "",
-    )
-
-
-def _landing(row: LandingEnd) -> tuple[str, ...]:
-    return (
-        _time(row.ended_at),
-        _id(row.plot_id, row.path),
-        row.host,
-        row.source_host or "?",
-        row.drive or "?",
-        _size(row.size_bytes),
-        _duration(row.admit_s),
-        row.end.value,
-        row.reason or row.verified or "",
-    )
-
-
-_TABLES: dict[HistoryKind, tuple[tuple[str, ...], tuple[str, ...], Callable[[Any], tuple[str, ...]]]] = {
-    HistoryKind.PLOTS: (
-        ("ended", "plot id", "host", "plotter", "k", "tmp", "dst", "wall", "1", "2", "3", "4", "copy", "size",
-         "end", "reason"),
-        ("copy", "4", "3", "2", "1", "k", "size", "plotter", "dst"),
-        _plot,
-    ),
-    HistoryKind.TRANSFERS: (
-        ("ended", "plot id", "host", "to", "size", "took", "rate", "checks", "tries", "end", "how"),
-        ("checks", "tries", "size", "took"),
-        _transfer,
-    ),
-    HistoryKind.LANDINGS: (
-        ("ended", "plot id", "host", "from", "drive", "size", "checks", "end", "how"),
-        ("checks", "size"),
-        _landing,
-    ),
-}  # fmt: skip
+_PLOT: dict[str, Callable[[Any], str]] = {
+    "ended": lambda row: _time(row.ended_at),
+    "plot id": _id_of,
+    "host": lambda row: row.host,
+    "plotter": lambda row: row.plotter,
+    "k": lambda row: or_unknown(row.k),
+    "tmp": lambda row: row.tmp or "",
+    "dst": lambda row: row.dst or "",
+    "wall": lambda row: _duration(row.wall_s),
+    "1": lambda row: _duration(row.phase1_s),
+    "2": lambda row: _duration(row.phase2_s),
+    "3": lambda row: _duration(row.phase3_s),
+    "4": lambda row: _duration(row.phase4_s),
+    "copy": lambda row: _duration(row.copy_s),
+    "size": lambda row: _size(row.size_bytes),
+    "end": lambda row: row.end.value,
+    "reason": lambda row: row.reason or "",
+}
+_MOVE: dict[str, Callable[[Any], str]] = {
+    **{name: _PLOT[name] for name in ("ended", "plot id", "host", "size", "end")},
+    "to": lambda row: f"{row.harvester or '?'}:{row.drive}" if row.drive else row.harvester or "?",
+    "from": lambda row: row.source_host or "?",
+    "drive": lambda row: row.drive or "?",
+    "took": lambda row: _duration(row.transfer_s),
+    "rate": lambda row: f"{human_bytes(row.rate_bytes_s)}/s" if row.rate_bytes_s else "",
+    "checks": lambda row: _duration(row.admit_s),
+    "tries": lambda row: "" if row.attempts is None else str(row.attempts),
+    "how": lambda row: row.reason or row.verified or "",
+}
+_TRANSFER = ("ended", "plot id", "host", "to", "size", "took", "rate", "checks", "tries", "end", "how")
+_LANDING = ("ended", "plot id", "host", "from", "drive", "size", "checks", "end", "how")
+# Columns, and those that a narrow terminal leaves out.
+_TABLES = {
+    HistoryKind.PLOTS: (_PLOT, ("copy", "4", "3", "2", "1", "k", "size", "plotter", "dst")),
+    HistoryKind.TRANSFERS: ({name: _MOVE[name] for name in _TRANSFER}, ("checks", "tries", "size", "took")),
+    HistoryKind.LANDINGS: ({name: _MOVE[name] for name in _LANDING}, ("checks", "size")),
+}
 _RIGHT = frozenset({"k", "wall", "1", "2", "3", "4", "copy", "size", "took", "rate", "checks", "tries"})
+_PATHS = frozenset({"tmp", "dst", "from", "drive"})
 
 
 def _time(time: datetime) -> str:
     return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
-
-
-def _id(plot_id: str | None, path: str | None = None) -> str:
-    return plot_id[:8] if plot_id else PurePath(path).name if path else "--------"
 
 
 def _duration(duration_s: float | None) -> str:
@@ -212,7 +181,3 @@ def _duration(duration_s: float | None) -> str:
 
 def _size(size_bytes: int | None) -> str:
     return "" if size_bytes is None else human_bytes(size_bytes)
-
-
-def _or_unknown(value: object) -> str:
-    return "?" if value is None else str(value)

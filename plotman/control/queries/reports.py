@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 from common.model.snapshot import HarvesterSnapshot, Hold, PlotterSnapshot, age_s
@@ -49,41 +48,34 @@ def _plotter_notes(snapshot: PlotterSnapshot) -> Iterator[str]:
 
 def _hold_notes(farm: FarmState) -> Iterator[str]:
     """Describe pauses and drains, with times in the local time of their host."""
-    for plotter in farm.plotters.values():
-        yield from _plotter_holds(plotter)
-    for harvester in farm.harvesters.values():
-        yield from _harvester_holds(harvester)
+    found: list[tuple[PlotterSnapshot | HarvesterSnapshot, Iterator[tuple[str, Hold | None]]]]
+    found = [(plotter, _plotter_holds(plotter)) for plotter in farm.plotters.values()]
+    found += [(harvester, _drive_holds(harvester)) for harvester in farm.harvesters.values()]
+    for snapshot, holds in found:
+        for what, hold in holds:
+            if hold is not None:
+                from common.model.holds import sentence  # late: it imports the messages, and holds are rare
+
+                yield f"{snapshot.host}: {sentence(what, hold, snapshot.at, snapshot.utc_offset_s)}"
     if farm.waits is not None:
         yield from (f"{farm.waits.beat}: {problem}" for problem in farm.waits.problems)
 
 
-def _plotter_holds(snapshot: PlotterSnapshot) -> Iterator[str]:
-    host, at, offset_s = snapshot.host, snapshot.at, snapshot.utc_offset_s
+def _plotter_holds(snapshot: PlotterSnapshot) -> Iterator[tuple[str, Hold | None]]:
     if snapshot.starts_left:
         text = f"draining, {counted(snapshot.starts_left, 'more plot')} will start"
-        yield f"{host}: {_hold_text(text, snapshot.starts_hold or Hold(), at, offset_s)}"
-    if snapshot.archiving_paused is not None:
-        yield f"{host}: {_hold_text('archiving is paused', snapshot.archiving_paused, at, offset_s)}"
+        yield text, snapshot.starts_hold or Hold()
+    yield "archiving is paused", snapshot.archiving_paused
     tmp2 = () if snapshot.tmp2 is None else (snapshot.tmp2,)
     for directory in (*snapshot.tmp_dirs, *tmp2, *snapshot.dst_dirs):
-        if directory.drained is not None:
-            yield f"{host}: {_hold_text(f'{directory.path} is drained', directory.drained, at, offset_s)}"
+        yield f"{directory.path} is drained", directory.drained
 
 
-def _harvester_holds(snapshot: HarvesterSnapshot) -> Iterator[str]:
-    host, at, offset_s = snapshot.host, snapshot.at, snapshot.utc_offset_s
+def _drive_holds(snapshot: HarvesterSnapshot) -> Iterator[tuple[str, Hold | None]]:
     if snapshot.drained is not None:
-        yield f"{host}: {_hold_text('all drives are drained', snapshot.drained, at, offset_s)}"
-        return
-    for drive in snapshot.drives:
-        if drive.drained is not None:
-            yield f"{host}: {_hold_text(f'{drive.path} is drained', drive.drained, at, offset_s)}"
-
-
-def _hold_text(what: str, hold: Hold, now: datetime, utc_offset_s: int) -> str:
-    from common.model.holds import sentence  # late: it imports the messages, and holds are rare
-
-    return sentence(what, hold, now, utc_offset_s)
+        yield "all drives are drained", snapshot.drained
+    else:
+        yield from ((f"{drive.path} is drained", drive.drained) for drive in snapshot.drives)
 
 
 def status_json(farm: FarmState) -> dict[str, Any]:

@@ -28,11 +28,31 @@ def waits(farm: FarmState) -> tuple[Wait, ...]:
     return () if farm.waits is None or nobody_decides(farm) else farm.waits.waits
 
 
+class WaitReasons:
+    """Wait reasons by host and subject."""
+
+    def __init__(self, farm: FarmState) -> None:
+        self._first: dict[tuple[str, str | None], Wait] = {}
+        self._undecided = nobody_decides(farm)
+        for wait in waits(farm):
+            self._first.setdefault((wait.host, wait.subject), wait)
+
+    def reason(self, host: str, *subjects: str | None) -> str:
+        """The first reason among these subjects; empty if none waits. Without a scheduler all wait."""
+        if self._undecided:
+            return NOBODY
+        return next((self._first[host, one].reason for one in subjects if (host, one) in self._first), "")
+
+
 def note(farm: FarmState) -> str | None:
     """Describe that no beat decides; None if one does."""
     if not nobody_decides(farm):
         return None
-    last = ""
-    if farm.waits is not None:
-        last = f"; the last decision was {human_duration(age_s(farm.waits.at, farm.at))} ago"
-    return f"{NOBODY}{last}. Nothing new starts or moves. {remedy('no scheduler', '')}"
+    return f"{NOBODY}{last_decision(farm)}. Nothing new starts or moves. {remedy('no scheduler', '')}"
+
+
+def last_decision(farm: FarmState) -> str:
+    """`; the last decision was 2 m ago`; empty if there was none."""
+    if farm.waits is None:
+        return ""
+    return f"; the last decision was {human_duration(age_s(farm.waits.at, farm.at))} ago"

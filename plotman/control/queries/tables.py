@@ -7,18 +7,21 @@ units.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePath
+from typing import Any, TypeVar
 
 from beat.policy.moves.priority import priorities
 from common.model.disk_usage import trimmed
 from common.model.pending import MoveStep
 from common.model.plot_name import PlotName
-from common.model.snapshot import Directory, Job, PlotState, PlotterSnapshot, Wait, age_s
+from common.model.snapshot import Directory, Job, PlotState, PlotterSnapshot, age_s
 from common.model.units import human_bytes, human_duration
 from plotman.control.farm import FarmState
 from plotman.control.queries import scheduler_status
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,12 @@ class PlainTable:
     right: frozenset[str] = frozenset()
     spare: tuple[str, ...] = ()
     paths: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, rows: Iterable[T], columns: Mapping[str, Callable[[T], str]], **more: Any) -> PlainTable:
+        """Make the table of these rows. columns: name -> text of a row's cell. more: further fields."""
+        cells = tuple(tuple(cell(row) for cell in columns.values()) for row in rows)
+        return cls(tuple(columns), cells, **more)
 
     def without(self, column: str) -> PlainTable:
         """Return the table without one of its columns."""
@@ -110,7 +119,7 @@ def _job_row(farm: FarmState, host: str, job: Job) -> tuple[str, ...]:
         job.plot_id[:8] if job.plot_id else "--------",
         host,
         job.plotter,
-        _or_unknown(job.k),
+        or_unknown(job.k),
         job.tmp or "?",
         job.dst or "?",
         human_duration(age_s(job.started_at, farm.at)),
@@ -185,14 +194,13 @@ def waits_table(farm: FarmState, classic: bool = False) -> PlainTable:  # noqa: 
 def tmp_table(farm: FarmState, classic: bool = False) -> PlainTable:
     """Make the table of tmp directories."""
     rows = []
-    idle = scheduler_status.NOBODY if scheduler_status.nobody_decides(farm) else ""
+    reasons = scheduler_status.WaitReasons(farm)
     for host, snapshot in farm.plotters.items():
-        waits = _waits_of(farm, host)
         for tmp in snapshot.tmp_dirs:
-            phases = _phases(job for job in snapshot.jobs if job.tmp == tmp.path)
-            reason = drained(snapshot, tmp) or idle or _first_reason(waits, None, tmp.path)
+            steps = phases(job for job in snapshot.jobs if job.tmp == tmp.path)
+            reason = drained(snapshot, tmp) or reasons.reason(host, None, tmp.path)
             free = _free(tmp.state.value, tmp.free_bytes, classic)
-            rows.append((host, tmp.path, "--" if reason else "OK", free, phases, reason))
+            rows.append((host, tmp.path, "--" if reason else "OK", free, steps, reason))
     columns = ("host", "tmp", "ready", "free", "phases", "waits because")
     left = frozenset({"host", "tmp", "ready", "phases", "waits because"})
     return _table(columns, rows, classic, left, frozenset({"tmp"}))
@@ -205,7 +213,7 @@ def dst_table(farm: FarmState, classic: bool = False) -> PlainTable:
         priority = priorities(snapshot)
         for dst in snapshot.dst_dirs:
             plots = [plot for plot in snapshot.plots if str(PurePath(plot.path).parent) == dst.path]
-            incoming = _phases(job for job in snapshot.jobs if job.dst == dst.path)
+            incoming = phases(job for job in snapshot.jobs if job.dst == dst.path)
             free = _free(dst.state.value, dst.free_bytes, classic)
             shown = str(priority[trimmed(dst.path)])
             rows.append((host, dst.path, str(len(plots)), free, incoming, shown))
@@ -255,17 +263,8 @@ def drained(snapshot: PlotterSnapshot, directory: Directory) -> str:
     return sentence("drained", directory.drained, snapshot.at, snapshot.utc_offset_s)
 
 
-def _waits_of(farm: FarmState, host: str) -> list[Wait]:
-    return [wait for wait in scheduler_status.waits(farm) if wait.host == host]
-
-
-def _first_reason(waits: list[Wait], *subjects: str | None) -> str:
-    return next((wait.reason for wait in waits if wait.subject in subjects), "")
-
-
-def _phases(jobs: Iterable[Job]) -> str:
-    known = sorted(job.phase for job in jobs if job.phase is not None)
-    return " ".join(map(str, known))
+def phases(jobs: Iterable[Job]) -> str:
+    return " ".join(map(str, sorted(job.phase for job in jobs if job.phase is not None)))
 
 
 def _free(state: str, free_bytes: int | None, classic: bool) -> str:
@@ -275,5 +274,5 @@ def _free(state: str, free_bytes: int | None, classic: bool) -> str:
     return f"{free_bytes / 1e9:.1f}" if classic else human_bytes(free_bytes)
 
 
-def _or_unknown(value: object) -> str:
+def or_unknown(value: object) -> str:
     return "?" if value is None else str(value)

@@ -22,10 +22,10 @@ from common.model.board_state import BoardState
 from common.model.pending import PendingMove, PendingOrder
 from common.model.plot_name import fits
 from common.model.snapshot import Wait
-from common.model.units import human_duration
 from common.names import Role
 from common.store import Board
 from plotman.control.farm import FarmState, read_farm
+from plotman.control.queries.scheduler_status import last_decision
 
 _SHOWN = 20  # suggestions for an unknown subject
 
@@ -178,8 +178,5 @@ def heading(seen: FarmPicture) -> str | None:
     """Describe first that no beat decides; None if one does."""
     if seen.leader is not None:
         return None
-    waits = seen.farm.waits
-    last = ""
-    if waits is not None:
-        last = f"; the last decision was {human_duration((seen.now - waits.at).total_seconds())} ago"
+    last = last_decision(seen.farm)
     return f"No scheduler decides now{last}. {remedy('no scheduler', '')} By its rules, applied here:"

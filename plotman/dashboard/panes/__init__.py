@@ -7,11 +7,12 @@ its subject, for commands to act on.
 from __future__ import annotations
 
 from plotman.control.farm import FarmState, narrowed
+from plotman.control.queries.scheduler_status import WaitReasons
 from plotman.dashboard.model import Table, shortened, without
 from plotman.dashboard.panes.archiving import drives, moves
 from plotman.dashboard.panes.machines import machines
 from plotman.dashboard.panes.plotting import dsts, plots, tmps
-from plotman.dashboard.panes.waiting import WaitReasons, waits
+from plotman.dashboard.panes.waiting import waits
 
 
 def all_tables(farm: FarmState, host: str | None) -> dict[str, Table]:

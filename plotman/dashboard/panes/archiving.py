@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from common.model.snapshot import DriveUse, FinishedPlot, PlotState, Transfer
 from common.model.units import human_bytes
 from plotman.control.farm import FarmState
+from plotman.control.queries.scheduler_status import WaitReasons
 from plotman.control.queries.tables import STEP_WORDS
 from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowKind, RowSubject, Table
 from plotman.dashboard.panes.cells import (
@@ -18,7 +19,6 @@ from plotman.dashboard.panes.cells import (
     size,
     state_level,
 )
-from plotman.dashboard.panes.waiting import WaitReasons
 
 _DRIVE_COLUMNS = (
     Column("host", spare=2),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import PurePath
 
 from common.model.phase import Phase
-from common.model.snapshot import DirState, Job
+from common.model.snapshot import DirState
 from common.model.units import human_bytes, human_duration
 from plotman.dashboard.model import Cell, CellLevel
 
@@ -25,10 +25,6 @@ def state_level(state: DirState) -> CellLevel:
     if state is DirState.OK:
         return CellLevel.PLAIN
     return CellLevel.NOTICE if state is DirState.UNKNOWN else CellLevel.BAD
-
-
-def phases(jobs: Iterable[Job]) -> str:
-    return " ".join(map(str, sorted(job.phase for job in jobs if job.phase is not None)))
 
 
 def rank(phase: Phase | None) -> float | None:

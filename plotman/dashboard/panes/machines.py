@@ -6,9 +6,9 @@ from common.model.snapshot import ArchiverSnapshot, Tally
 from common.model.units import human_bytes
 from common.names import Role
 from plotman.control.farm import FarmState
+from plotman.control.queries.scheduler_status import WaitReasons
 from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowKind, RowSubject, Table
 from plotman.dashboard.panes.cells import shares, sparkline
-from plotman.dashboard.panes.waiting import WaitReasons
 
 _COLUMNS = (
     Column("machine"),

@@ -8,9 +8,9 @@ from common.model.units import human_bytes, human_duration
 from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.queries import tables
+from plotman.control.queries.scheduler_status import WaitReasons
 from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowKind, RowSubject, Table
-from plotman.dashboard.panes.cells import duration, free_space, number, percent, phases, rank, state_level
-from plotman.dashboard.panes.waiting import WaitReasons
+from plotman.dashboard.panes.cells import duration, free_space, number, percent, rank, state_level
 
 _JOB_COLUMNS = (
     Column("plot id"),
@@ -106,7 +106,7 @@ def tmps(farm: FarmState, reasons: WaitReasons) -> Table:
                 Cell("--" if reason else "OK"),
                 free_space(tmp.state, tmp.free_bytes),
                 Cell(f"{len(jobs)}/{tmp.max_jobs}", len(jobs)),
-                Cell(phases(jobs)),
+                Cell(tables.phases(jobs)),
                 Cell(reason),
             )
             rows.append(Row(RowSubject(RowKind.TMP, host, tmp.path), cells, state_level(tmp.state)))

@@ -1,28 +1,10 @@
-"""The pane of the waits, and a lookup of wait reasons for the other panes. Pure."""
+"""The pane of the waits. Pure."""
 
 from __future__ import annotations
 
-from common.model.snapshot import Wait
 from plotman.control.farm import FarmState
 from plotman.control.queries import scheduler_status
 from plotman.dashboard.model import Cell, Column, Row, RowKind, RowSubject, Table
-
-
-class WaitReasons:
-    """Wait reasons by host and subject."""
-
-    def __init__(self, farm: FarmState) -> None:
-        self._first: dict[tuple[str, str | None], Wait] = {}
-        self._undecided = scheduler_status.nobody_decides(farm)
-        for wait in scheduler_status.waits(farm):
-            self._first.setdefault((wait.host, wait.subject), wait)
-
-    def reason(self, host: str, *subjects: str | None) -> str:
-        """The first reason among these subjects; empty if none waits. Without a scheduler all wait."""
-        if self._undecided:
-            return scheduler_status.NOBODY
-        return next((self._first[host, one].reason for one in subjects if (host, one) in self._first), "")
-
 
 _WAIT_COLUMNS = (
     Column("host", spare=1),
