@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,12 @@ class NoSuchHost(PlotmanError):
     """The notice board has no host of this name."""
 
     exit_code = ExitCode.NOTHING
+
+    @classmethod
+    def called(cls, host: str, known: Iterable[str]) -> NoSuchHost:
+        """Make the error. known: the hosts that were ever seen."""
+        seen = ", ".join(sorted(known)) or "none"
+        return cls(f"No host is called {host}.", f"Hosts that were ever seen: {seen}.")
 
 
 @dataclass(frozen=True)
@@ -135,8 +141,7 @@ def narrowed(farm: FarmState, host: str | None) -> FarmState:
         return farm
     known = {*farm.plotters, *farm.archivers, *farm.harvesters}
     if host not in known:
-        names = ", ".join(sorted(known)) or "none"
-        raise NoSuchHost(f"No host is called {host}.", f"Hosts that were ever seen: {names}.")
+        raise NoSuchHost.called(host, known)
 
     def only(snapshots: dict[str, Any]) -> dict[str, Any]:
         return {name: snapshot for name, snapshot in snapshots.items() if name == host}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,60 +86,48 @@ def _found(host: str, answer: Any) -> FoundLeftovers:
 def delete(found: FoundLeftovers, older_s: float | None) -> Iterator[CleanupResult]:
     """Let one plotter delete the files that it listed, in batches. Raises PlotmanError."""
     extra = {} if older_s is None else {"older_s": older_s}
-    for files in _batches(found.leftovers):
+    for begin in range(0, len(found.leftovers), _AT_ONCE):
+        files = found.leftovers[begin : begin + _AT_ONCE]
         listed = [{key: file[key] for key in _IDENTITY} for file in files]
         answer = ask(CLEANUP, found.host, timeout_s=_DELETE_S, files=listed, **extra)
         refused = tuple((one["path"], one["reason"]) for one in answer["refused"])
         yield CleanupResult(found.host, len(answer["deleted"]), answer["freed_bytes"], refused)
 
 
-def _batches(files: Sequence[dict[str, Any]]) -> Iterator[Sequence[dict[str, Any]]]:
-    for begin in range(0, len(files), _AT_ONCE):
-        yield files[begin : begin + _AT_ONCE]
-
-
 def leftovers_table(found: Iterable[FoundLeftovers]) -> PlainTable:
-    rows = []
-    for one in found:
-        for (folder, of), files in _grouped(one.leftovers).items():
-            rows.append(
-                (
-                    one.host,
-                    folder,
-                    of,
-                    str(len(files)),
-                    human_bytes(sum(file["allocated_bytes"] for file in files)),
-                    human_duration(min(file["age_s"] for file in files)),
-                    ", ".join(sorted({file["owner"] for file in files})),
-                )
-            )
-    columns = ("host", "directory", "plot", "files", "size", "age", "owner")
-    return PlainTable(
-        columns, tuple(rows), right=frozenset({"files", "size", "age"}), paths=frozenset({"directory"})
-    )
+    def more(files: list[dict[str, Any]]) -> tuple[str, str]:
+        age = human_duration(min(file["age_s"] for file in files))
+        return age, ", ".join(sorted({file["owner"] for file in files}))
+
+    rows = [row for one in found for row in _rows(one.host, one.leftovers, more)]
+    return PlainTable((*_COLUMNS, "age", "owner"), tuple(rows), right=_RIGHT, paths=_PATHS)
 
 
 def kept_table(found: Iterable[FoundLeftovers]) -> PlainTable:
     """Unfinished files that stay, with the reason."""
-    rows = []
-    for one in found:
-        for (folder, of), files in _grouped(one.kept).items():
-            reasons = dict.fromkeys(file["reason"] for file in files)
-            size = human_bytes(sum(file["allocated_bytes"] for file in files))
-            rows.append((one.host, folder, of, str(len(files)), size, "; ".join(reasons)))
-    columns = ("host", "directory", "plot", "files", "size", "reason")
-    return PlainTable(
-        columns, tuple(rows), "In use", right=frozenset({"files", "size"}), paths=frozenset({"directory"})
-    )
+
+    def more(files: list[dict[str, Any]]) -> tuple[str]:
+        return ("; ".join(dict.fromkeys(file["reason"] for file in files)),)
+
+    rows = [row for one in found for row in _rows(one.host, one.kept, more)]
+    return PlainTable((*_COLUMNS, "reason"), tuple(rows), "In use", right=_RIGHT, paths=_PATHS)
 
 
-def _grouped(files: Iterable[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """(directory, plot or program) -> its files."""
+_COLUMNS = ("host", "directory", "plot", "files", "size")
+_RIGHT, _PATHS = frozenset({"files", "size", "age"}), frozenset({"directory"})
+
+
+def _rows(
+    host: str, files: Iterable[dict[str, Any]], more: Callable[[list[dict[str, Any]]], tuple[str, ...]]
+) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each directory and each plot or program. more: makes its last cells."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for file in files:
         of = file["plot_id"][:8] if file["plot_id"] else f"of {file['program']}"
         groups.setdefault((file["folder"], of), []).append(file)
-    return groups
+    for (folder, of), group in groups.items():
+        size = human_bytes(sum(file["allocated_bytes"] for file in group))
+        yield (host, folder, of, str(len(group)), size, *more(group))
 
 
 def as_dict(found: Sequence[FoundLeftovers], cleaned: Sequence[CleanupResult] | None) -> dict[str, Any]:

@@ -47,8 +47,7 @@ def find(host: str) -> LostHost:
     farm, listed = read_farm(at), at.hosts()
     roles = [role for role in Role if host in listed[role]]
     if not roles:
-        known = ", ".join(sorted(set(chain.from_iterable(listed.values())))) or "none"
-        raise NoSuchHost(f"No host is called {host}.", f"Hosts that were ever seen: {known}.")
+        raise NoSuchHost.called(host, set(chain.from_iterable(listed.values())))
     last = {role: snapshots[host] for role, snapshots in farm.snapshots.items() if host in snapshots}
     if alive := [role for role in last if (role, host) not in farm.stale]:
         raise _is_alive(host, alive)

@@ -84,10 +84,7 @@ def concerned(place: HoldPlace, farm: FarmState) -> list[tuple[Role, str]]:
         return sorted(known)
     mine = [key for key in sorted(known) if key[1] == place.host]
     if not mine:
-        hosts = sorted({host for _, host in known})
-        raise NoSuchHost(
-            f"No host is called {place.host}.", f"Hosts that were ever seen: {', '.join(hosts) or 'none'}."
-        )
+        raise NoSuchHost.called(place.host, {host for _, host in known})
     if place.dir is None:
         return mine
     having = [key for key in mine if place.dir in known[key]]
@@ -115,13 +112,11 @@ def drain(
     meant = [place(text, here) for text in places]
     wanted = [(role, host, one) for one in meant for role, host in concerned(one, farm)]
     details = _details(until, reason) if on else {}
-    return _send(
-        farm,
-        [
-            (role, TaskCall(_TASKS[on][role], host, details | _where(one, on)))
-            for role, host, one in dict.fromkeys(wanted)
-        ],
-    )
+    calls = [
+        (role, TaskCall(_TASKS[on][role], host, details | _where(one, on)))
+        for role, host, one in dict.fromkeys(wanted)
+    ]
+    return _send(farm, calls)
 
 
 def _where(place: HoldPlace, on: bool) -> dict[str, Any]:
