@@ -7,25 +7,44 @@ Flower reads when it creates the application; the options `tasks_columns` and `f
 
 from __future__ import annotations
 
+import logging
+import time
+from pathlib import Path
 from typing import Any
+
+from flower import events, urls
+from flower.api.control import TaskRevoke
+from flower.options import options
+from tornado.template import Loader, Template
+from tornado.web import url
+
+from plotman.flower.handlers import FarmTables, FarmView, Revoke, TaskEnd
+from plotman.flower.results import format_task
+
+log = logging.getLogger(__name__)
 
 # The most important columns first; uuid last, where a narrow window cuts it off.
 TASKS_COLUMNS = "name,kwargs,state,result,received,started,runtime,worker,uuid"
+LONGEST_S = 15.0  # pause before Flower connects to Redis again
+_OURS = Path(__file__).parent / "templates"
+# Flower's navigation cannot be extended: our page is inserted after its last entry (navbar.html, flower 2.2).
+_LAST_ENTRY = """>Broker</a>
+        </li>
+"""
+# Flower binds its button to this id and acts at the first click (task.html and flower.js, flower 2.2). With
+# another id only our script handles the click, and asks before.
+_FLOWERS_BUTTON = 'id="task-terminate"'
+_OUR_BUTTON = 'id="plotman-terminate"'
+_ENTRY = """        <li class="nav-item">
+          <a class="nav-link{% if active_tab == 'farm' %} active{% end %}"
+            href="{{ reverse_url('farm') }}"
+            {% if active_tab == 'farm' %}aria-current="page"{% end %}>Farm</a>
+        </li>
+"""
 
 
 def install() -> None:
     """Add the pages. No-op when called again."""
-    from flower import events, urls
-    from flower.api.control import TaskRevoke
-    from flower.options import options
-    from tornado.web import url
-
-    from plotman.flower.loader import TemplateLoader
-    from plotman.flower.page import FarmTables, FarmView, TaskEnd
-    from plotman.flower.reconnect import ReconnectPause
-    from plotman.flower.results import format_task
-    from plotman.flower.revoke import Revoke
-
     if any(getattr(handler, "name", None) == "farm" for handler in urls.handlers):
         return
     urls.handlers[:] = [_replaced(Revoke, TaskRevoke, handler) for handler in urls.handlers]
@@ -44,3 +63,57 @@ def _replaced(ours: type, theirs: type, handler: Any) -> Any:
     if isinstance(handler, tuple) and handler[1] is theirs:
         return (handler[0], ours, *handler[2:])
     return handler
+
+
+class TemplateLoader(Loader):
+    """Flower's templates and ours. Adds an entry to Flower's navigation, and a question before Terminate."""
+
+    def __init__(self, flowers: str, **settings: Any) -> None:
+        super().__init__(flowers, **settings)
+        self._flowers = Path(flowers)
+        self._templates: dict[str, Template] = {}
+
+    def load(self, name: str, parent_path: str | None = None) -> Template:
+        path = self.resolve_path(name, parent_path=parent_path)
+        if path not in self._templates:
+            text = self._text(path)
+            if text is None:
+                return super().load(name, parent_path)
+            self._templates[path] = Template(text, name=path, loader=self)
+        return self._templates[path]
+
+    def _text(self, path: str) -> str | None:
+        """Text of a template; None: load Flower's unchanged."""
+        if (_OURS / path).is_file():
+            return (_OURS / path).read_text(encoding="utf-8")
+        changed = {"navbar.html": self._navigation, "task.html": self._task}.get(path)
+        return changed() if changed else None
+
+    def _navigation(self) -> str | None:
+        text = (self._flowers / "navbar.html").read_text(encoding="utf-8")
+        if text.count(_LAST_ENTRY) != 1:
+            log.warning("Flower's navigation has changed; the page of the farm is at /farm")
+            return None
+        return text.replace(_LAST_ENTRY, _LAST_ENTRY + _ENTRY)
+
+    def _task(self) -> str | None:
+        text = (self._flowers / "task.html").read_text(encoding="utf-8")
+        if text.count(_FLOWERS_BUTTON) != 1 or "extra_scripts" in text:
+            log.warning("Flower's page of a task has changed: its Terminate acts without a question")
+            return None
+        question = (_OURS / "task_end.html").read_text(encoding="utf-8")
+        return text.replace(_FLOWERS_BUTTON, _OUR_BUTTON) + question
+
+
+class ReconnectPause:
+    """Replaces the module `time` in `flower.events`, which calls `sleep` for this pause only.
+
+    Flower 2.2 doubles its pause before it connects to Redis again, without a limit: after an hour without
+    Redis it would receive no events for up to another hour.
+    """
+
+    def sleep(self, pause_s: float) -> None:
+        time.sleep(min(pause_s, LONGEST_S))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)

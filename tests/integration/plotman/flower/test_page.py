@@ -94,8 +94,7 @@ def test_what_is_ours_goes_in_once_and_names_columns_that_flower_knows(tmp_path:
     from flower import urls
     from flower.views.tasks import TASK_COLUMNS
 
-    from plotman.flower.install import TASKS_COLUMNS, install
-    from plotman.flower.loader import TemplateLoader
+    from plotman.flower.install import TASKS_COLUMNS, TemplateLoader, install
 
     install()
     install()
@@ -109,7 +108,7 @@ def test_what_is_ours_goes_in_once_and_names_columns_that_flower_knows(tmp_path:
     assert bar.count("Farm") == 1
     assert (
         sum(
-            handler[1].__module__ == "plotman.flower.revoke"
+            handler[1].__module__ == "plotman.flower.handlers"
             for handler in urls.handlers
             if isinstance(handler, tuple)
         )

@@ -7,8 +7,7 @@ from typing import NoReturn
 import pytest
 from flower import events
 
-from plotman.flower import reconnect
-from plotman.flower.install import install
+from plotman.flower import install as flower_pages
 
 
 class Away:
@@ -21,7 +20,7 @@ class Away:
 def test_flower_connects_again_within_seconds_after_any_outage(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    install()
+    flower_pages.install()
     slept_s: list[float] = []
 
     def sleep(pause_s: float) -> None:
@@ -29,8 +28,8 @@ def test_flower_connects_again_within_seconds_after_any_outage(
         if len(slept_s) == 20:
             raise TimeoutError  # ends the test: nothing else ends Flower's loop
 
-    monkeypatch.setattr(reconnect.time, "sleep", sleep)
+    monkeypatch.setattr(flower_pages.time, "sleep", sleep)
     with pytest.raises(TimeoutError):
         events.Events(Away(), None, max_tasks_in_memory=10).run()
     assert slept_s[:3] == [2, 4, 8]
-    assert max(slept_s) == reconnect.LONGEST_S
+    assert max(slept_s) == flower_pages.LONGEST_S

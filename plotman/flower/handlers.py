@@ -1,0 +1,174 @@
+"""What Flower answers: the page of the farm, the questions of a task's page, and Terminate."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from celery.states import READY_STATES
+from flower.api.control import TaskRevoke
+from flower.utils.tasks import get_task_by_id
+from flower.views import BaseHandler
+from tornado.web import HTTPError, authenticated
+
+from common.errors import PlotmanError
+from common.model.address import is_loopback_address
+from common.model.snapshot import Event
+from common.names import KILL, Role
+from common.store import Board
+from plotman.control import farm
+from plotman.flower import sections, task_end
+
+_FRESH_S = 0.5  # many browsers share one read of the board
+_TIMEOUT_S = 5.0
+T = TypeVar("T")
+
+
+class FarmView(BaseHandler):
+    """The page. Its script loads the content."""
+
+    @authenticated
+    def get(self) -> None:
+        self.render("farm.html")
+
+
+class _Reading(BaseHandler):
+    """Base of what reads the farm, which may take seconds."""
+
+    async def read(self, what: Callable[[], T]) -> T | None:
+        """Call `what` outside of Tornado's thread; None: the answer is its error already."""
+        self.set_header("Cache-Control", "no-store")
+        try:
+            return await asyncio.get_running_loop().run_in_executor(None, what)
+        except PlotmanError as error:
+            self.set_status(503)
+            self.set_header("Content-Type", "text/plain; charset=UTF-8")
+            self.finish(str(error))
+            return None
+
+
+class FarmTables(_Reading):
+    """The content of the page, a fragment of HTML. The browser loads it every second."""
+
+    @authenticated
+    async def get(self) -> None:
+        if shown := await self.read(lambda: sections.page(_reader.farm())):
+            self.render("farm_tables.html", page=shown)
+
+
+class TaskEnd(_Reading):
+    """JSON for the page of a task. question: to ask before Terminate. over: whether Flower knows that the
+    task has ended. ending: how its plot ended."""
+
+    @authenticated
+    async def get(self, task_id: str) -> None:
+        task = get_task_by_id(self.application.events, task_id)
+        name, state = (task.name, task.state) if task else (None, None)
+        if shown := await self.read(lambda: _of_task(task_id, name)):
+            self.write({**shown, "over": state in READY_STATES})
+
+
+def _of_task(task_id: str, name: str | None) -> dict[str, Any]:
+    question = task_end.question(task_id, name, _reader.farm())
+    end = task_end.ending(task_id, _reader.events())
+    ended = {"text": end.text, "at": end.at.isoformat()} if end else None
+    return {"question": asdict(question), "ending": ended}
+
+
+class _Reader:
+    """Reads the farm, at most twice a second."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._board: Board | None = None
+        self._known: dict[tuple[Role, str], tuple[str, Any]] = {}
+        self._farm: farm.FarmState | None = None
+        self._read_s = 0.0
+
+    def farm(self) -> farm.FarmState:
+        with self._lock:
+            if self._farm is None or time.monotonic() - self._read_s > _FRESH_S:
+                self._farm = farm.read_farm(self._connected(), self._known)
+                self._read_s = time.monotonic()
+            return self._farm
+
+    def events(self) -> list[Event]:
+        with self._lock:
+            return [event for _, event in self._connected().newest_events(task_end.EVENTS)]
+
+    def _connected(self) -> Board:
+        self._board = self._board or farm.board(_TIMEOUT_S)
+        return self._board
+
+
+_reader = _Reader()
+
+
+class Revoke(TaskRevoke):
+    """Flower's Revoke and Terminate: also for plots whose worker is down, and without a password here.
+
+    Flower broadcasts the command: a worker that is down never receives it, but its plot continues. The kill
+    is sent to the queue of its host instead, where it waits for the worker.
+
+    Without a password Flower refuses all of its buttons, unless FLOWER_UNAUTHENTICATED_API opens them to
+    every web page in a browser on this machine (flower 2.2). Here Terminate works without a password for
+    requests from Flower's own page. With a password nothing changes.
+    """
+
+    def prepare(self) -> None:
+        options = self.application.options
+        if options.basic_auth or options.auth or self.unauthenticated_api:
+            super().prepare()
+        elif not is_our_page(
+            self.request.host,
+            self.request.headers.get("Origin"),
+            self.request.headers.get("Sec-Fetch-Site"),
+        ):
+            raise HTTPError(
+                403, "Without flower_auth only Flower's own page, on this machine, may terminate tasks."
+            )
+
+    @authenticated
+    async def post(self, taskid: str) -> None:
+        """Kill the plot through its host's queue; leave other tasks to Flower."""
+        host = None
+        if self.get_argument("terminate", False, type=bool) and not self.application.options.read_only:
+            host = await asyncio.get_running_loop().run_in_executor(None, _host_of_plot, taskid)
+        if host is None:
+            await super().post(taskid)
+            return
+        order = {"kwargs": {"host": host, "plot": taskid}, "ignore_result": True}
+        await self.run_blocking("plot.kill", taskid, self.capp.send_task, KILL, **order)
+        self.write({"message": f"{host} kills the plot; if its worker is down, as soon as it is up again."})
+
+
+def _host_of_plot(task_id: str) -> str | None:
+    """The host that makes this plot, from the board: Flower may not know the task yet. None if unknown."""
+    try:
+        jobs = _reader.farm().jobs()
+    except PlotmanError:
+        return None
+    return next((host for host, job in jobs if job.task_id == task_id), None)
+
+
+def is_our_page(host: str, origin: str | None, site: str | None) -> bool:
+    """Whether a request comes from a page of this server, in a browser on this machine.
+
+    Args:
+        host: header `Host`. Other names than local ones may point here by DNS rebinding.
+        origin: header `Origin`, which pages cannot forge.
+        site: header `Sec-Fetch-Site`, which pages cannot forge; None from older browsers.
+    """
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        here = name == "localhost" or is_loopback_address(name)
+    except ValueError:
+        return False
+    if site is not None and site != "same-origin":
+        return False
+    return here and origin is not None and urlsplit(origin).netloc == host
