@@ -7,12 +7,12 @@ its subject, for commands to act on.
 from __future__ import annotations
 
 from plotman.control.farm import FarmState, narrowed
+from plotman.control.queries import scheduler_status
 from plotman.control.queries.scheduler_status import WaitReasons
-from plotman.dashboard.model import Table, shortened, without
+from plotman.dashboard.model import Cell, Column, Row, RowKind, RowSubject, Table, shortened, without
 from plotman.dashboard.panes.archiving import drives, moves
 from plotman.dashboard.panes.machines import machines
 from plotman.dashboard.panes.plotting import dsts, plots, tmps
-from plotman.dashboard.panes.waiting import waits
 
 
 def all_tables(farm: FarmState, host: str | None) -> dict[str, Table]:
@@ -29,3 +29,25 @@ def all_tables(farm: FarmState, host: str | None) -> dict[str, Table]:
     )
     found = {table.name: shortened(without(table, "host") if host else table) for table in made}
     return found | {"machines": machines(shown, reasons)}
+
+
+_WAIT_COLUMNS = (
+    Column("host", spare=1),
+    Column("what", path=True),
+    Column("rule", spare=2),
+    Column("waits because", stretch=True),
+)
+
+
+def waits(farm: FarmState) -> Table:
+    found = sorted(scheduler_status.waits(farm), key=lambda wait: (wait.host, wait.subject or ""))
+    rows = tuple(
+        Row(
+            RowSubject(RowKind.WAIT, wait.host, f"{wait.subject} {wait.rule}"),
+            (Cell(wait.host), Cell(wait.subject or "all"), Cell(wait.rule), Cell(wait.reason)),
+        )
+        for wait in found
+    )
+    unknown = scheduler_status.nobody_decides(farm)
+    empty = f"not known: {scheduler_status.NOBODY}" if unknown else "nothing waits"
+    return Table("waits", "Waiting", _WAIT_COLUMNS, rows, empty)

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
-from common.model.snapshot import DriveUse, FinishedPlot, PlotState, Transfer
+from common.model.snapshot import Drive, DriveUse, FinishedPlot, PlotState, Transfer
 from common.model.units import human_bytes
 from plotman.control.farm import FarmState
 from plotman.control.queries.scheduler_status import WaitReasons
 from plotman.control.queries.tables import STEP_WORDS
 from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowKind, RowSubject, Table
-from plotman.dashboard.panes.cells import (
-    duration,
-    number,
-    percent,
-    plot_name,
-    shares,
-    size,
-    state_level,
-)
+from plotman.dashboard.panes import cells
 
-_DRIVE_COLUMNS = (
-    Column("host", spare=2),
-    Column("archive dir", path=True, stretch=True),
-    Column("plots", right=True, spare=3),
-    Column("free", right=True),
-    Column("used", right=True, bar=True),
-    Column("reserved", right=True, spare=4),
-    Column("state"),
-)
+_DRIVE: dict[Column, Callable[[str, Drive], Cell]] = {
+    Column("host", spare=2): lambda host, _: Cell(host),
+    Column("archive dir", path=True, stretch=True): lambda _, drive: Cell(drive.path),
+    Column("plots", right=True, spare=3): lambda _, drive: cells.number(drive.plots),
+    Column("free", right=True): lambda _, drive: cells.size(drive.free_bytes),
+    Column("used", right=True, bar=True): lambda _, drive: cells.used(
+        drive.free_bytes, drive.total_bytes, drive.reserved_bytes
+    ),
+    Column("reserved", right=True, spare=4): lambda _, drive: Cell(
+        human_bytes(drive.reserved_bytes) if drive.reserved_bytes else "", drive.reserved_bytes
+    ),
+    Column("state"): lambda _, drive: Cell(drive.word),
+}
+_USE_LEVELS = {DriveUse.DISABLED: CellLevel.QUIET, DriveUse.DRAINING: CellLevel.NOTICE}
 
 
 def drives(farm: FarmState) -> Table:
@@ -36,67 +33,59 @@ def drives(farm: FarmState) -> Table:
     rows = []
     for host, snapshot in farm.harvesters.items():
         for drive in snapshot.drives:
-            used, reserved = shares(drive.free_bytes, drive.total_bytes, drive.reserved_bytes)
-            cells = (
-                Cell(host),
-                Cell(drive.path),
-                number(drive.plots),
-                size(drive.free_bytes),
-                Cell(f"{100 * used:.0f}%", used, used, reserved) if used is not None else Cell("?"),
-                Cell(human_bytes(drive.reserved_bytes) if drive.reserved_bytes else "", drive.reserved_bytes),
-                Cell(drive.word),
-            )
-            level = state_level(drive.state)
-            if drive.use is not DriveUse.ACTIVE:
-                level = CellLevel.QUIET if drive.use is DriveUse.DISABLED else CellLevel.NOTICE
-            rows.append(Row(RowSubject(RowKind.DRIVE, host, drive.path), cells, level))
-    rows += _target_rows(farm)
-    return Table("drives", "Drives", _DRIVE_COLUMNS, tuple(rows), "no archive drives")
-
-
-def _target_rows(farm: FarmState) -> Iterator[Row]:
+            level = _USE_LEVELS.get(drive.use, cells.state_level(drive.state))
+            rows.append(cells.row(RowSubject(RowKind.DRIVE, host, drive.path), _DRIVE, level, host, drive))
     for host, archiver in farm.archivers.items():
         for space in archiver.target.spaces if archiver.target else ():
-            name = archiver.target.name if archiver.target else ""
-            word = Cell(f"target {name}")
-            free = size(space.free_bytes)
-            cells = (Cell(host), Cell(space.path), Cell("?"), free, Cell("?"), Cell(""), word)
-            yield Row(RowSubject(RowKind.DRIVE, host, space.path), cells, CellLevel.PLAIN)
+            word = Cell(f"target {archiver.target.name if archiver.target else ''}")
+            free, unknown = cells.size(space.free_bytes), Cell("?")
+            shown = (Cell(host), Cell(space.path), unknown, free, unknown, Cell(""), word)
+            rows.append(Row(RowSubject(RowKind.DRIVE, host, space.path), shown))
+    return Table("drives", "Drives", tuple(_DRIVE), tuple(rows), "no archive drives")
 
 
-_MOVE_COLUMNS = (
-    Column("plot id"),
-    Column("host", spare=2),
-    Column("from", path=True, spare=5),
-    Column("size", right=True, spare=6),
-    Column("state"),
-    Column("%", right=True, bar=True),
-    Column("rate", right=True, spare=3),
-    Column("ETA", right=True, spare=4),
-    Column("to, or reason", stretch=True, spare=1),
-)
+_TRANSFER: dict[Column, Callable[[str, Transfer], Cell]] = {
+    Column("plot id"): lambda _, sent: Cell(cells.plot_name(sent.plot_id, sent.path)),
+    Column("host", spare=2): lambda host, _: Cell(host),
+    Column("from", path=True, spare=5): lambda _, sent: Cell(sent.path),
+    Column("size", right=True, spare=6): lambda _, sent: cells.size(sent.size_bytes),
+    Column("state"): lambda _, sent: Cell("comparing" if sent.compares else "sending"),
+    Column("%", right=True, bar=True): lambda _, sent: cells.percent(
+        100 * sent.sent_bytes / sent.size_bytes if sent.size_bytes else None
+    ),
+    Column("rate", right=True, spare=3): lambda _, sent: cells.rate(sent.rate_bytes_s),
+    Column("ETA", right=True, spare=4): lambda _, sent: cells.duration(sent.eta_s),
+    Column("to, or reason", stretch=True, spare=1): lambda _, sent: Cell(f"to {sent.harvester}:{sent.drive}"),
+}
 
 
 def moves(farm: FarmState, reasons: WaitReasons) -> Table:
     """Moving plots first, then finished ones that wait or are not archived."""
-    rows = []
-    sent = set()
-    for host, archiver in farm.archivers.items():
-        for transfer in archiver.transfers:
-            sent.add((host, transfer.path))
-            rows.append(Row(*_transfer_row(host, transfer)))
+    sent = {
+        RowSubject(RowKind.PLOT, host, each.path): each
+        for host, archiver in farm.archivers.items()
+        for each in archiver.transfers
+    }
+    rows = [cells.row(it, _TRANSFER, CellLevel.PLAIN, it.host, each) for it, each in sent.items()]
     for host, snapshot in farm.plotters.items():
         for plot in snapshot.plots:
-            if (host, plot.path) not in sent:
-                move = farm.moves.get((host, plot.path))
-                why = plot.reason or reasons.reason(host, plot.path)
-                word = "waits" if plot.state is PlotState.READY and why else plot.state.value
-                if move is not None:
-                    word, why = STEP_WORDS[move.step], f"to {move.harvester}"
-                    why += f": {move.doing}" if move.doing else ""
+            subject = RowSubject(RowKind.PLOT, host, plot.path)
+            if subject not in sent:
+                word, why = _state(farm, reasons, host, plot)
+                name, size = cells.plot_name(plot.plot_id, plot.path), cells.size(plot.size_bytes)
+                known = (Cell(name), Cell(host), Cell(plot.path), size, Cell(word))
                 level = _PLOT_LEVELS.get(plot.state, CellLevel.PLAIN)
-                rows.append(Row(*_plot_row(host, plot, word, why), level))
-    return Table("moves", "Moving", _MOVE_COLUMNS, tuple(rows), "no finished plots here")
+                rows.append(Row(subject, (*known, Cell(""), Cell(""), Cell(""), Cell(why)), level))
+    return Table("moves", "Moving", tuple(_TRANSFER), tuple(rows), "no finished plots here")
+
+
+def _state(farm: FarmState, reasons: WaitReasons, host: str, plot: FinishedPlot) -> tuple[str, str]:
+    """Return (state, where to or why not)."""
+    move = farm.moves.get((host, plot.path))
+    if move is not None:
+        return STEP_WORDS[move.step], f"to {move.harvester}{f': {move.doing}' if move.doing else ''}"
+    why = plot.reason or reasons.reason(host, plot.path)
+    return ("waits" if plot.state is PlotState.READY and why else plot.state.value), why
 
 
 _PLOT_LEVELS = {
@@ -105,33 +94,3 @@ _PLOT_LEVELS = {
     PlotState.FOREIGN: CellLevel.NOTICE,
     PlotState.MISNAMED: CellLevel.NOTICE,
 }
-
-
-def _transfer_row(host: str, transfer: Transfer) -> tuple[RowSubject, tuple[Cell, ...]]:
-    share = transfer.sent_bytes / transfer.size_bytes if transfer.size_bytes else None
-    rate = transfer.rate_bytes_s
-    return RowSubject(RowKind.PLOT, host, transfer.path), (
-        Cell(plot_name(transfer.plot_id, transfer.path)),
-        Cell(host),
-        Cell(transfer.path),
-        Cell(human_bytes(transfer.size_bytes), transfer.size_bytes),
-        Cell("comparing" if transfer.compares else "sending"),
-        percent(None if share is None else 100 * share),
-        Cell(f"{human_bytes(rate)}/s", rate) if rate else Cell("?"),
-        duration(transfer.eta_s),
-        Cell(f"to {transfer.harvester}:{transfer.drive}"),
-    )
-
-
-def _plot_row(host: str, plot: FinishedPlot, word: str, why: str) -> tuple[RowSubject, tuple[Cell, ...]]:
-    return RowSubject(RowKind.PLOT, host, plot.path), (
-        Cell(plot_name(plot.plot_id, plot.path)),
-        Cell(host),
-        Cell(plot.path),
-        Cell(human_bytes(plot.size_bytes), plot.size_bytes),
-        Cell(word),
-        Cell(""),
-        Cell(""),
-        Cell(""),
-        Cell(why),
-    )

@@ -1,24 +1,29 @@
-"""Cells that several panes have. Pure."""
+"""Rows from columns, and cells that several panes have. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
+from typing import ParamSpec
 
 from common.model.phase import Phase
-from common.model.snapshot import DirState
+from common.model.snapshot import Directory, DirState
 from common.model.units import human_bytes, human_duration
-from plotman.dashboard.model import Cell, CellLevel
+from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowSubject
 
+P = ParamSpec("P")
 _BARS = "·▁▂▃▄▅▆▇█"
 
 
-def shares(free: int | None, total: int | None, reserved: int) -> tuple[float | None, float]:
-    """(used share without reserved bytes, reserved share), 0 to 1; (None, 0) if the size is unknown."""
-    if free is None or not total:
-        return None, 0.0
-    used = max(0, total - free - reserved)
-    return used / total, min(1.0, reserved / total)
+def row(
+    subject: RowSubject,
+    columns: Mapping[Column, Callable[P, Cell]],
+    level: CellLevel,
+    *about: P.args,
+    **more: P.kwargs,
+) -> Row:
+    """Make a row. columns: each with the function that makes its cell of what the row is about."""
+    return Row(subject, tuple(cell(*about, **more) for cell in columns.values()), level)
 
 
 def state_level(state: DirState) -> CellLevel:
@@ -35,6 +40,14 @@ def plot_name(plot_id: str | None, path: str) -> str:
     return plot_id[:8] if plot_id else PurePath(path).name
 
 
+def used(free: int | None, total: int | None, reserved: int) -> Cell:
+    """A bar of the used share, without reserved bytes, and of the reserved share."""
+    if free is None or not total:
+        return Cell("?")
+    share = max(0, total - free - reserved) / total
+    return Cell(f"{100 * share:.0f}%", share, share, min(1.0, reserved / total))
+
+
 def percent(percent: float | None) -> Cell:
     return Cell("?") if percent is None else Cell(f"{percent:.0f}%", percent, percent / 100)
 
@@ -47,9 +60,14 @@ def size(size_bytes: int | None) -> Cell:
     return Cell("?") if size_bytes is None else Cell(human_bytes(size_bytes), size_bytes)
 
 
-def free_space(state: DirState, free_bytes: int | None) -> Cell:
+def rate(bytes_s: float | None) -> Cell:
+    return Cell(f"{human_bytes(bytes_s)}/s", bytes_s) if bytes_s else Cell("?")
+
+
+def free_space(folder: Directory) -> Cell:
     """Free bytes, or the state of a directory that is not OK."""
-    return size(free_bytes) if free_bytes is not None and state is DirState.OK else Cell(state.value)
+    known = folder.free_bytes is not None and folder.state is DirState.OK
+    return size(folder.free_bytes) if known else Cell(folder.state.value)
 
 
 def number(number: int | None) -> Cell:

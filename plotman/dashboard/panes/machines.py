@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from common.model.snapshot import ArchiverSnapshot, Tally
 from common.model.units import human_bytes
-from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.queries.scheduler_status import WaitReasons
 from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowKind, RowSubject, Table
-from plotman.dashboard.panes.cells import shares, sparkline
+from plotman.dashboard.panes.cells import sparkline, used
 
 _COLUMNS = (
     Column("machine"),
@@ -37,7 +36,7 @@ def _row(farm: FarmState, reasons: WaitReasons, host: str) -> Row:
     word, level = _word(farm, reasons, host)
     cells = (
         Cell(host),
-        Cell(_roles(farm, host)),
+        Cell(" ".join(role.value for role, known in farm.snapshots.items() if host in known)),
         Cell(f"{len(plotter.jobs)}/{plotter.global_max_jobs}", len(plotter.jobs)) if plotter else Cell(""),
         _sends(archiver),
         *_drives(farm, host),
@@ -63,15 +62,6 @@ def _word(farm: FarmState, reasons: WaitReasons, host: str) -> tuple[str, CellLe
     return (f"waits: {reason}" if reason else "plots" if plotter.jobs else "up"), CellLevel.PLAIN
 
 
-def _roles(farm: FarmState, host: str) -> str:
-    here = {
-        Role.PLOTTER: host in farm.plotters,
-        Role.ARCHIVER: host in farm.archivers,
-        Role.HARVESTER: host in farm.harvesters,
-    }
-    return " ".join(role.value for role, there in here.items() if there)
-
-
 def _sends(archiver: ArchiverSnapshot | None) -> Cell:
     if archiver is None or not archiver.transfers:
         return Cell("")
@@ -87,12 +77,11 @@ def _drives(farm: FarmState, host: str) -> tuple[Cell, Cell]:
     taking = sum(drive.takes_plots and not drive.full for drive in harvester.drives)
     known = [drive for drive in harvester.drives if drive.free_bytes is not None and drive.total_bytes]
     free = sum(drive.free_bytes or 0 for drive in known)
-    used, reserved = shares(
+    bar = used(
         free if known else None,
         sum(drive.total_bytes or 0 for drive in known),
         sum(drive.reserved_bytes for drive in known),
     )
-    bar = Cell("?") if used is None else Cell(f"{100 * used:.0f}%", used, used, reserved)
     return Cell(f"{taking}/{len(harvester.drives)}", taking), bar
 
 

@@ -2,72 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from common.model.holds import sentence
-from common.model.snapshot import Job, RunStatus, age_s
-from common.model.units import human_bytes, human_duration
+from common.model.snapshot import Job, PlotterSnapshot, RunStatus, TmpDir, age_s
 from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.queries import tables
 from plotman.control.queries.scheduler_status import WaitReasons
 from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowKind, RowSubject, Table
-from plotman.dashboard.panes.cells import duration, free_space, number, percent, rank, state_level
+from plotman.dashboard.panes import cells
 
-_JOB_COLUMNS = (
-    Column("plot id"),
-    Column("host", spare=2),
-    Column("plotter", spare=9),
-    Column("k", right=True, spare=8),
-    Column("tmp", spare=1, path=True),
-    Column("dst", spare=3, path=True),
-    Column("wall", right=True, spare=4),
-    Column("phase", right=True),
-    Column("%", right=True, bar=True),
-    Column("ETA", right=True),
-    Column("tmp size", right=True, spare=7),
-    Column("pid", right=True, spare=11),
-    Column("stat", spare=5),
-    Column("mem", right=True, spare=10),
-    Column("user", right=True, spare=12),
-    Column("sys", right=True, spare=13),
-    Column("io", right=True, spare=14),
-    Column("note", stretch=True, spare=6),
-)
+_JOB: dict[Column, Callable[[FarmState, str, Job], Cell]] = {
+    Column("plot id"): lambda _, __, job: Cell(job.plot_id[:8] if job.plot_id else "--------"),
+    Column("host", spare=2): lambda _, host, __: Cell(host),
+    Column("plotter", spare=9): lambda _, __, job: Cell(job.plotter),
+    Column("k", right=True, spare=8): lambda _, __, job: cells.number(job.k),
+    Column("tmp", spare=1, path=True): lambda _, __, job: Cell(job.tmp or "?"),
+    Column("dst", spare=3, path=True): lambda _, __, job: Cell(job.dst or "?"),
+    Column("wall", right=True, spare=4): lambda farm, _, job: cells.duration(age_s(job.started_at, farm.at)),
+    Column("phase", right=True): lambda _, __, job: Cell(
+        str(job.phase) if job.phase else "?:?", cells.rank(job.phase)
+    ),
+    Column("%", right=True, bar=True): lambda _, __, job: cells.percent(job.percent),
+    Column("ETA", right=True): lambda _, __, job: cells.duration(job.eta_s),
+    Column("tmp size", right=True, spare=7): lambda _, __, job: cells.size(job.tmp_used_bytes),
+    Column("pid", right=True, spare=11): lambda _, __, job: cells.number(job.pid),
+    Column("stat", spare=5): lambda _, __, job: Cell(
+        "" if job.status is RunStatus.OTHER else job.status.value
+    ),
+    Column("mem", right=True, spare=10): lambda _, __, job: cells.size(job.mem_bytes or None),
+    Column("user", right=True, spare=12): lambda _, __, job: cells.duration(job.user_s),
+    Column("sys", right=True, spare=13): lambda _, __, job: cells.duration(job.sys_s),
+    Column("io", right=True, spare=14): lambda _, __, job: cells.duration(job.iowait_s),
+    Column("note", stretch=True, spare=6): lambda farm, host, job: Cell(_job_note(farm, host, job)),
+}
 
 
 def plots(farm: FarmState) -> Table:
-    rows = tuple(_job_row(farm, host, job) for host, job in farm.jobs())
-    return Table("plots", "Plots", _JOB_COLUMNS, rows, "no running plots")
-
-
-def _job_row(farm: FarmState, host: str, job: Job) -> Row:
-    wall_s = age_s(job.started_at, farm.at)
-    note = _job_note(farm, host, job)
-    cells = (
-        Cell(job.plot_id[:8] if job.plot_id else "--------"),
-        Cell(host),
-        Cell(job.plotter),
-        number(job.k),
-        Cell(job.tmp or "?"),
-        Cell(job.dst or "?"),
-        Cell(human_duration(wall_s), wall_s),
-        Cell(str(job.phase) if job.phase else "?:?", rank(job.phase)),
-        percent(job.percent),
-        duration(job.eta_s),
-        Cell(human_bytes(job.tmp_used_bytes), job.tmp_used_bytes),
-        Cell(str(job.pid), job.pid),
-        Cell("" if job.status is RunStatus.OTHER else job.status.value),
-        Cell(human_bytes(job.mem_bytes), job.mem_bytes) if job.mem_bytes else Cell("?"),
-        Cell(human_duration(job.user_s), job.user_s),
-        Cell(human_duration(job.sys_s), job.sys_s),
-        Cell(human_duration(job.iowait_s), job.iowait_s),
-        Cell(note),
-    )
-    level = CellLevel.PLAIN
-    if job.stalled or (Role.PLOTTER, host) in farm.stale:
-        level = CellLevel.BAD
-    elif job.status is RunStatus.STOPPED:
-        level = CellLevel.NOTICE
-    return Row(RowSubject(RowKind.JOB, host, job.task_id), cells, level)
+    rows = []
+    for host, job in farm.jobs():
+        level = CellLevel.NOTICE if job.status is RunStatus.STOPPED else CellLevel.PLAIN
+        if job.stalled or (Role.PLOTTER, host) in farm.stale:
+            level = CellLevel.BAD
+        subject = RowSubject(RowKind.JOB, host, job.task_id)
+        rows.append(cells.row(subject, _JOB, level, farm, host, job))
+    return Table("plots", "Plots", tuple(_JOB), tuple(rows), "no running plots")
 
 
 def _job_note(farm: FarmState, host: str, job: Job) -> str:
@@ -83,34 +63,31 @@ def _job_note(farm: FarmState, host: str, job: Job) -> str:
     return "; ".join(notes)
 
 
-_TMP_COLUMNS = (
-    Column("host", spare=2),
-    Column("tmp", path=True),
-    Column("ready"),
-    Column("free", right=True, spare=3),
-    Column("jobs", right=True, spare=4),
-    Column("phases", spare=5),
-    Column("waits because", stretch=True, spare=1),
-)
+_TMP: dict[Column, Callable[[PlotterSnapshot, TmpDir, str], Cell]] = {
+    Column("host", spare=2): lambda plotter, _, __: Cell(plotter.host),
+    Column("tmp", path=True): lambda _, tmp, __: Cell(tmp.path),
+    Column("ready"): lambda _, __, reason: Cell("--" if reason else "OK"),
+    Column("free", right=True, spare=3): lambda _, tmp, __: cells.free_space(tmp),
+    Column("jobs", right=True, spare=4): lambda plotter, tmp, _: Cell(
+        f"{len(_jobs_in(plotter, tmp))}/{tmp.max_jobs}", len(_jobs_in(plotter, tmp))
+    ),
+    Column("phases", spare=5): lambda plotter, tmp, _: Cell(tables.phases(_jobs_in(plotter, tmp))),
+    Column("waits because", stretch=True, spare=1): lambda _, __, reason: Cell(reason),
+}
 
 
 def tmps(farm: FarmState, reasons: WaitReasons) -> Table:
     rows = []
     for host, snapshot in farm.plotters.items():
         for tmp in snapshot.tmp_dirs:
-            jobs = [job for job in snapshot.jobs if job.tmp == tmp.path]
             reason = tables.drained(snapshot, tmp) or reasons.reason(host, None, tmp.path)
-            cells = (
-                Cell(host),
-                Cell(tmp.path),
-                Cell("--" if reason else "OK"),
-                free_space(tmp.state, tmp.free_bytes),
-                Cell(f"{len(jobs)}/{tmp.max_jobs}", len(jobs)),
-                Cell(tables.phases(jobs)),
-                Cell(reason),
-            )
-            rows.append(Row(RowSubject(RowKind.TMP, host, tmp.path), cells, state_level(tmp.state)))
-    return Table("tmp", "Tmp", _TMP_COLUMNS, tuple(rows), "no tmp directories")
+            subject, level = RowSubject(RowKind.TMP, host, tmp.path), cells.state_level(tmp.state)
+            rows.append(cells.row(subject, _TMP, level, snapshot, tmp, reason))
+    return Table("tmp", "Tmp", tuple(_TMP), tuple(rows), "no tmp directories")
+
+
+def _jobs_in(plotter: PlotterSnapshot, tmp: TmpDir) -> list[Job]:
+    return [job for job in plotter.jobs if job.tmp == tmp.path]
 
 
 _DST_COLUMNS = (
@@ -131,14 +108,14 @@ def dsts(farm: FarmState) -> Table:
     for (host, dst), (_, path, count, _, inbound, priority) in zip(
         directories, tables.dst_table(farm).rows, strict=True
     ):
-        cells = (
+        shown = (
             Cell(host),
             Cell(path),
-            number(int(count)),
-            free_space(dst.state, dst.free_bytes),
+            cells.number(int(count)),
+            cells.free_space(dst),
             Cell(inbound),
             Cell(priority, int(priority)),
             Cell(sentence("drained", dst.drained, farm.at) if dst.drained else ""),
         )
-        rows.append(Row(RowSubject(RowKind.DST, host, path), cells, state_level(dst.state)))
+        rows.append(Row(RowSubject(RowKind.DST, host, path), shown, cells.state_level(dst.state)))
     return Table("dst", "Dst", _DST_COLUMNS, tuple(rows), "no dst directories")
