@@ -192,7 +192,7 @@ def interactive(web: str | None) -> None:
     from plotman.control.actions.holds import requester
     from plotman.control.farm import board
     from plotman.control.rpc import ask_each
-    from plotman.dashboard.app import make_app
-    from plotman.dashboard.source import BoardSource
+    from plotman.dashboard.app import Dashboard
+    from plotman.dashboard.feed import BoardSource
 
-    make_app(BoardSource(board), ask_each, requester()).run()
+    Dashboard(BoardSource(board), ask_each, requester()).run()

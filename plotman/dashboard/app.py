@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import events, on
 from textual.app import App, SystemCommand
@@ -70,17 +70,9 @@ class Dashboard(App[None]):
         if not isinstance(self.screen, CommandPalette):
             self.push_screen(Palette(id="--command-palette"))
 
-    def action_pane(self, pane: str) -> None:
-        self.main.show_pane(pane)
-
-    def action_escape(self) -> None:
-        self.main.step_back()
-
-    def action_host(self, step: int) -> None:
-        self.main.next_host(step)
-
-    def action_filter(self) -> None:
-        self.main.open_filter()
+    def action_main(self, name: str, *given: Any) -> None:
+        """name: a method of MainScreen."""
+        getattr(self.main, name)(*given)
 
     @on(Input.Changed, "#filter")
     def _filter_typed(self, event: Input.Changed) -> None:
@@ -153,8 +145,3 @@ class Dashboard(App[None]):
         for host in hosts_of(self.main.farm) if self.main.farm else ():
             yield SystemCommand(f"Show {host}", "only this machine", lambda h=host: self.main.show_host(h))
         yield from super().get_system_commands(screen)
-
-
-def make_app(source: Source, asker: Asker, by: str | None = None) -> Dashboard:
-    """The dashboard, for the command line and for tests."""
-    return Dashboard(source, asker, by)

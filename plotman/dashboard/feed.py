@@ -8,16 +8,18 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from textual.message import Message
 
 from common.errors import PlotmanError
 from common.model.snapshot import Event
-from plotman.control.farm import FarmState
+from common.names import Role
+from common.store import Board
+from plotman.control.farm import FarmState, read_farm
 
 READ_S = 1.0  # longest time between two reads: progress of a plot is no event
 # Between two reads while events follow each other: the first is shown at once, and the pause doubles while
@@ -36,6 +38,33 @@ class Source(Protocol):
     def events(self, after: str | None, wait_s: float) -> list[tuple[str, Event]]:
         """Events after this id, the oldest first; None: the newest ones. Waits up to wait_s for one."""
         ...
+
+
+class BoardSource:
+    """connect: called before the first use and after each failure: the broker's address may have changed."""
+
+    def __init__(self, connect: Callable[[], Board]) -> None:
+        self._connect = connect
+        self._board: Board | None = None
+        self._known: dict[tuple[Role, str], tuple[str, Any]] = {}
+
+    def read(self) -> FarmState:
+        with self._connected() as board:
+            return read_farm(board, self._known)
+
+    def events(self, after: str | None, wait_s: float) -> list[tuple[str, Event]]:
+        with self._connected() as board:
+            return board.newest_events(LOG_KEPT) if after is None else board.events(after, wait_s)
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[Board]:
+        board = self._board = self._board or self._connect()
+        try:
+            yield board
+        except Exception:
+            self._board = None
+            board.close()
+            raise
 
 
 @dataclass

@@ -27,31 +27,34 @@ KEYS = (
     Key("q", "q", "quit", "Quit", "close the dashboard; the farm keeps running", True),
     Key("p", "p", "command('toggle_plotting')", "Plotting", "pause or unpause plotting", True),
     Key("a", "a", "command('toggle_archiving')", "Archiving", "pause or unpause archiving", True),
-    Key("slash", "/", "filter", "Filter", "show only rows with these words, in all tables", True),
+    Key(
+        "slash", "/", "main('open_filter')", "Filter", "show only rows with these words, in all tables", True
+    ),
     Key("enter", "Enter", "details", "Details", "details of the chosen row; of a plot with its log", True),
     Key("s", "s", "command('suspend_plot')", "Suspend", "suspend the chosen plot", True),
     Key("r", "r", "command('resume_plot')", "Resume", "resume the chosen plot", True),
     Key("x,delete", "x", "command('kill_plot')", "Kill", "kill the chosen plot; you are asked twice", True),
-    Key(
-        "d",
-        "d",
-        "command('toggle_drain')",
-        "Drain",
-        "drain or undrain the chosen row",
-        True,
-    ),
+    Key("d", "d", "command('toggle_drain')", "Drain", "drain or undrain the chosen row", True),
     Key("b", "b", "command('set_bandwidth')", "Bandwidth", "limit the bandwidth to other machines", True),
     Key("o", "o", "sort(1)", "Sort", "sort the table by the next column", True),
     Key("O", "O", "reverse", "Reverse", "reverse the order"),
     Key("n", "n", "notes", "Notes", "all notes in full", True),
-    Key("left_square_bracket,left", "[ ←", "host(-1)", "Previous machine", "the previous machine"),
-    Key("right_square_bracket,right", "] →", "host(1)", "Next machine", "the next machine"),
-    Key("0", "0", "pane('all')", "All tables", "all tables, if the terminal is large enough"),
+    Key(
+        "left_square_bracket,left", "[ ←", "main('next_host', -1)", "Previous machine", "the previous machine"
+    ),
+    Key("right_square_bracket,right", "] →", "main('next_host', 1)", "Next machine", "the next machine"),
+    Key("0", "0", "main('show_pane', 'all')", "All tables", "all tables, if the terminal is large enough"),
     *(
-        Key(str(number), str(number), f"pane('{pane}')", f"Only {pane}", f"only the table of {pane}")
+        Key(
+            str(number),
+            str(number),
+            f"main('show_pane', '{pane}')",
+            f"Only {pane}",
+            f"only the table of {pane}",
+        )
         for number, pane in enumerate(PANES, 1)
     ),
-    Key("escape", "Esc", "escape", "Back", "end the filter; back to all tables and to the log"),
+    Key("escape", "Esc", "main('step_back')", "Back", "end the filter; back to all tables and to the log"),
 )
 
 HELP = """\

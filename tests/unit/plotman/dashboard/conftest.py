@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from textual.widgets import Footer
 
 from plotman.control.farm import FarmState
-from plotman.dashboard.app import Dashboard, make_app
+from plotman.dashboard.app import Dashboard
 from tests.support.showcase import Recorded, Recorder
 
 Shown = Callable[..., AbstractAsyncContextManager[Pilot[None]]]
@@ -46,7 +46,7 @@ def shown() -> Shown:
         farm: FarmState | Recorded, size: tuple[int, int] = (120, 40), asker: Recorder | None = None
     ) -> AsyncIterator[Pilot[None]]:
         source = farm if isinstance(farm, Recorded) else Recorded(farm)
-        app = make_app(source, asker or Recorder())
+        app = Dashboard(source, asker or Recorder())
         async with app.run_test(size=size, notifications=True) as pilot:
             await until(pilot, lambda: app.main.farm is not None or source.error is not None)
             await until(pilot, lambda: complete(app))
