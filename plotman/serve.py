@@ -22,14 +22,9 @@ _HEARTBEAT_S = 10.0
 
 
 def serve(node: str) -> int:
-    """Run until a signal stops it. Returns the exit code.
+    """Run until a signal stops it; returns the exit code. node: name of a worker, ROLE@HOST, or BEAT.
 
-    Args:
-        node: name of a worker, ROLE@HOST, or BEAT.
-
-    Raises:
-        ValueError: it is another name.
-        ConfigError: plotman.yaml cannot be read.
+    Raises ValueError for another name, and ConfigError.
     """
     if node == BEAT:
         app.Beat(loglevel="INFO").run()

@@ -66,10 +66,8 @@ def show_answers(
 ) -> None:
     """Print the answers of hosts, and errors on stderr; exit with the code of the first error.
 
-    Args:
-        answers: (host or plot, its answer or a PlotmanError).
-        document: printed as JSON in place of the answers; None: print the answers.
-        show: prints the answer of a host or plot.
+    answers: (host or plot, its answer or a PlotmanError). document: printed as JSON in place of the answers.
+    show: prints the answer of a host or plot.
     """
     from common.errors import PlotmanError
 

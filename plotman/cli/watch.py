@@ -41,12 +41,7 @@ def status(json_: bool, host: str | None, classic: bool) -> None:
 
 
 def status_text(farm: FarmState, width: int | None, classic: bool = False) -> str:
-    """Format the output of `plotman status`.
-
-    Args:
-        width: columns of the terminal; None: as wide as needed.
-        classic: with the column names and units of plotman 0.5.3.
-    """
+    """Format the output of `plotman status`. width: columns of the terminal; None: as wide as needed."""
     from plotman.cli.console import as_text
     from plotman.control.queries import tables
 

@@ -57,12 +57,7 @@ _WRITE = "write HH:MM, 'YYYY-MM-DD HH:MM' or +2h (d, h and m)"
 def moment(text: str, now: datetime, zone: tzinfo | None = None) -> datetime:
     """Parse a future time: `18:00` (the next time a clock shows it), `2026-11-24 18:00` or `+2h`.
 
-    Args:
-        now: aware; the result is later.
-        zone: time zone of `text`; None: this machine's.
-
-    Raises:
-        ValueError: with a sentence that says what is wrong.
+    Raises ValueError with a sentence. zone: time zone of `text`; None: this machine's.
     """
     text = text.strip()
     if text.startswith("+"):

@@ -43,15 +43,10 @@ class PlotSelection:
 def resolve(
     farm: FarmState, selectors: Sequence[str], host: str | None = None, tmp: str | None = None
 ) -> list[PlotSelection]:
-    """Return the plots that the selectors name, each once.
+    """Return the plots that the selectors name, each once. Raises NoSuchPlot, HostIsLost, ManyPlots.
 
-    Args:
-        selectors: each is the start of a plot id, HOST:PID, the start of a task id (8 digits or more), or
-            `all`, which leaves silent hosts out.
-        host: only on this plotter. tmp: only in this directory.
-
-    Raises:
-        NoSuchPlot, HostIsLost, or ManyPlots with the candidates.
+    selectors: each is the start of a plot id, HOST:PID, the start of a task id (8 digits or more), or `all`,
+    which leaves silent hosts out. host, tmp: only on this plotter, only in this directory.
     """
     _must_be_known(farm, host)
     jobs = [

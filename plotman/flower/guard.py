@@ -25,15 +25,7 @@ _REMEDY = (
 
 
 def must_not_be_open(address: str, protected: bool) -> None:
-    """Refuse a Flower that other machines could use without a password.
-
-    Args:
-        address: Flower's address; "" means all addresses.
-        protected: whether Flower asks for a password.
-
-    Raises:
-        ConfigError: for an address beyond this machine without a password.
-    """
+    """Raise ConfigError for a Flower that other machines could use without a password. "": all addresses."""
     if not protected and not is_loopback_address(address):
         where = address or "all addresses"
         raise ConfigError(f"Flower would listen on {where} without a password.", _REMEDY)

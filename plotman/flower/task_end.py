@@ -36,13 +36,7 @@ class Ending:
 
 
 def question(task_id: str, name: str | None, farm: FarmState) -> Question:
-    """The question before this task is terminated.
-
-    Args:
-        task_id: Celery's id.
-        name: name of the task; None if Flower does not know it.
-        farm: its present state.
-    """
+    """The question before this task is terminated. name: of the task; None if Flower does not know it."""
     for host, job in farm.jobs():
         if job.task_id == task_id:
             return _of_plot(host, job, (Role.PLOTTER, host) in farm.stale)

@@ -61,13 +61,9 @@ def _gauges(
     rows: Mapping[Labels, T],
     measures: dict[str, tuple[str, Callable[[T], float | None]]],
 ) -> Iterator[Metric]:
-    """Yield a gauge for each measure.
+    """Yield a gauge for each measure: end of the metric's name -> (help, value; None: unknown).
 
-    Args:
-        prefix: of the metrics' names, after `plotman_`.
-        labels: names of the labels.
-        rows: values of the labels -> what is measured.
-        measures: end of the metric's name -> (help, value; None: unknown).
+    rows: values of the labels -> what is measured.
     """
     for name, (text, value_of) in measures.items():
         yield _gauge(prefix + name, text, labels, ((values, value_of(row)) for values, row in rows.items()))

@@ -44,14 +44,9 @@ class Progress:
 
 
 def read_progress(state_dir: Path, since: datetime) -> Progress:
-    """Read the history of this machine.
+    """Read the history of this machine. Raises PlotmanError.
 
-    Args:
-        state_dir: `farm.state` of plotman.yaml.
-        since: aware time; plots that started before it belong to an earlier run.
-
-    Raises:
-        PlotmanError: a history file cannot be read.
+    since: aware time; plots that started before it belong to an earlier run.
     """
     plots = (row for row in _rows(state_dir, HistoryKind.PLOTS, since) if isinstance(row, PlotEnd))
     landings = (row for row in _rows(state_dir, HistoryKind.LANDINGS, since) if isinstance(row, LandingEnd))

@@ -56,13 +56,7 @@ def tuning(k: int) -> Tuning:
 def plotman_yaml(layout: Layout, chia: Path, keys: Keys, k: int, flower_port: int, others: int = 0) -> str:
     """The text of the file.
 
-    Args:
-        layout: folders of the farm.
-        chia: program that plots.
-        keys: put into the plots.
-        k: size of the plots.
-        flower_port: on 127.0.0.1.
-        others: other plotters that run on this machine; the limit on plots counts them, too.
+    chia: program that plots. others: other plotters of this machine; the limit on plots counts them, too.
     """
     options = tuning(k)
     return f"""\

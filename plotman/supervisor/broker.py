@@ -67,12 +67,7 @@ def settle(state_dir: Path, say: Callable[[str], None], port_wait_s: float = _PO
     """Choose the broker's address, or keep the earlier one, and write its configuration.
 
     Call it only while none of our processes runs: no worker then knows the old port, and it may change if
-    another program holds it.
-
-    Args:
-        state_dir: state folder.
-        say: prints a line for the operator.
-        port_wait_s: how long to wait for the old port, in seconds.
+    another program holds it for `port_wait_s` seconds. say: prints a line for the operator.
     """
     folder = broker_dir(state_dir)
     folder.mkdir(parents=True, exist_ok=True)

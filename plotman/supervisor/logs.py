@@ -26,11 +26,10 @@ def open_log(path: Path, rotate_bytes: int = ROTATE_BYTES, keep: int = KEEP) -> 
 
 
 def empty_log(path: Path, rotate_bytes: int = ROTATE_BYTES, keep: int = KEEP) -> None:
-    """Rotate a log that is too large while its process writes to it.
+    """Rotate a log that is too large while its process writes to it. Raises OSError; it is then unchanged.
 
     The process holds the file open to append, so the log is copied and then truncated. A line written between
-    the two, within microseconds, is lost. Ignores what is not a plain file, such as a link. Raises OSError;
-    the log is then unchanged.
+    the two, within microseconds, is lost. Ignores what is not a plain file, such as a link.
     """
     found = path.lstat()
     if not stat.S_ISREG(found.st_mode) or found.st_size <= rotate_bytes:

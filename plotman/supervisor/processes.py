@@ -58,13 +58,8 @@ class Child:
 def wanted(config: Config, only: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Names of the processes to run here, in the order of start.
 
-    Args:
-        config: plotman.yaml.
-        only: names from the command line; empty for all. The embedded broker is always added if plotman.yaml
-            names none.
-
-    Raises:
-        ConfigError: `only` names a process that does not run here, or nothing would run.
+    Raises ConfigError if `only` names one that does not run here, or nothing would run. only: empty for all.
+    The embedded broker is always added if plotman.yaml names none.
     """
     here = {role.value for role in config.roles}
     optional = {

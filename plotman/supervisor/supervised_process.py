@@ -51,14 +51,10 @@ class SupervisedProcess:
     def __init__(
         self, child: Child, state_dir: Path, say: Say, changed: Callable[[], None], pauses: Pauses
     ) -> None:
-        """Make a supervisor; `keep` starts the process.
+        """Make a supervisor; `keep` starts the process, in the state folder.
 
-        Args:
-            child: the process.
-            state_dir: state folder, also the working folder of the process.
-            say: prints a line for the operator.
-            changed: called after each start and end.
-            pauses: before restarts.
+        say: prints a line for the operator. changed: called after each start and end. pauses: before
+        restarts.
         """
         self.child = child
         self.ready = asyncio.Event()

@@ -55,15 +55,10 @@ def up(
 ) -> None:
     """Run this machine's processes until SIGINT or SIGTERM. Plots continue after that.
 
-    Args:
-        config: plotman.yaml.
-        config_file: its path; the processes read it again.
-        say: prints a line for the operator.
-        only: names of the processes to run; empty for all.
-        half: run only the processes of this half.
+    Raises PlotmanError if another supervisor holds the state folder, or there is nothing to run.
 
-    Raises:
-        PlotmanError: another supervisor holds the state folder, or there is nothing to run.
+    config_file: the processes read it again. say: prints a line for the operator. only: names of the
+    processes to run; empty for all. half: run only the processes of this half.
     """
     names = wanted(config, only) if half is None else wanted_by_half(config, half)
     state_dir = config.state_dir.absolute()
@@ -83,10 +78,7 @@ def up(
 def stop_what_was_left(claim: InstanceLock, say: Say, timeout_s: float = STOP_S) -> None:
     """Stop the processes of a killed supervisor: two workers of one name would share their queue.
 
-    Args:
-        claim: lock of the state folder.
-        say: prints a line for the operator.
-        timeout_s: a process that has not ended by then is killed.
+    timeout_s: a process that has not ended by then is killed.
     """
     left_over = claim.left_over()
     if left_over:

@@ -132,16 +132,10 @@ def pause(
     reason: str | None = None,
     after: int | None = None,
 ) -> list[HoldAnswers]:
-    """Start no more plots or transfers.
+    """Start no more plots or transfers. Raises NoSuchHost.
 
-    Args:
-        what: plotting or archiving.
-        host: the plotter; None: all.
-        until: when the pause ends; None: by unpause.
-        after: number of plots that may still start.
-
-    Raises:
-        NoSuchHost: no such plotter.
+    what: plotting or archiving. host: the plotter; None: all. until: when the pause ends; None: by unpause.
+    after: number of plots that may still start.
     """
     details = {"what": what, **_details(until, reason)} | ({} if after is None else {"after": after})
     return _to_plotters(PAUSE, host, details)
@@ -153,14 +147,9 @@ def unpause(what: str, host: str | None) -> list[HoldAnswers]:
 
 
 def bandwidth(bytes_s: int | None, host: str | None) -> list[HoldAnswers]:
-    """Limit what plotters send.
+    """Limit what plotters send. Raises NoSuchHost.
 
-    Args:
-        bytes_s: bytes per second; 0: no limit; None: the limit of its plotman.yaml.
-        host: the plotter; None: all.
-
-    Raises:
-        NoSuchHost: no such plotter.
+    bytes_s: bytes per second; 0: no limit; None: the limit of its plotman.yaml. host: the plotter; None: all.
     """
     return _to_plotters(BANDWIDTH, host, {} if bytes_s is None else {"bytes_s": bytes_s})
 

@@ -61,8 +61,7 @@ def open_log(farm: FarmState, selector: str, host: str | None, tmp: str | None, 
         host: only on this plotter; tmp: only in this directory.
         lines: number of lines from the end; None: all.
 
-    Raises:
-        NoSuchPlot, ManyPlots, and what `ask` raises.
+    Raises NoSuchPlot, ManyPlots, and what `ask` raises.
     """
     extra = {} if lines is None else {"lines": lines}
     try:
@@ -99,12 +98,10 @@ def _ended_log(selector: str, hosts: list[str], extra: dict[str, Any], nowhere: 
 def read_on(log: Log, follow: bool, warn: Callable[[str], None]) -> Iterator[str]:
     """Yield the log's text, piece by piece.
 
-    Args:
-        follow: wait for more until the plot ends.
-        warn: called with a sentence each time the host does not answer; then it is asked again.
+    Raises what `ask` raises; for a host that does not answer, only after two minutes.
 
-    Raises:
-        PlotmanError: what `ask` raises; a host that does not answer, only after two minutes.
+    follow: wait for more until the plot ends. warn: called with a sentence each time the host does not
+    answer; then it is asked again.
     """
     piece, plot = log.first, log.plot
     while True:

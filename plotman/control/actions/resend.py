@@ -48,11 +48,7 @@ def resend(stuck: StuckPlot) -> str:
 
 
 def find(at: BoardReader, plot: str, host: str | None) -> StuckPlot:
-    """Find the plot to send again.
-
-    Args:
-        plot: its path, its file name or the start of its id.
-        host: the plotter; None: any.
+    """Find the plot to send again. plot: its path, its file name or the start of its id.
 
     Raises:
         NoSuchPlot, ManyPlots: none or several fit.

@@ -90,13 +90,10 @@ class Analysis:
 
 
 def analyse(plots: Iterable[PlotEnd], by: Sequence[str] = (), mix: bool = False, last: int = 10) -> Analysis:
-    """Group plots into slices and compute their statistics.
+    """Group complete plots into slices and compute their statistics.
 
-    Args:
-        plots: complete ones, in any order.
-        by: words of _WORD_OF that separate plots beside ALWAYS.
-        mix: separate plots by `by` only.
-        last: number of newest plots of each slice that its trend compares.
+    by: words of _WORD_OF that separate plots beside ALWAYS; mix: separate by them only. last: number of
+    newest plots of each slice that its trend compares.
     """
     words = tuple(dict.fromkeys((*(() if mix else ALWAYS), *by)))
     plots = sorted(plots, key=lambda plot: plot.ended_at)

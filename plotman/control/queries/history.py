@@ -53,19 +53,11 @@ def gather(
     most: int | None = None,
     failed: bool = False,
 ) -> HistoryResult:
-    """Ask the farm's hosts for their history.
+    """Ask the farm's hosts for their history; hosts that do not answer are named in `missing`.
 
-    Args:
-        host: only this one; None: all.
-        since: only rows that ended later.
-        most: number of rows, the newest; None: all.
-        failed: only failures.
+    Raises NoSuchHost, BrokerError, or NoAnswer if no host answers.
 
-    Returns:
-        The rows; hosts that do not answer are named in `missing`.
-
-    Raises:
-        NoSuchHost, BrokerError, or NoAnswer if no host answers.
+    host: only this one. since: only rows that ended later. most: number of rows, the newest; None: all.
     """
     role, task = _TASK[kind]
     hosts, missing = _hosts(role, host)

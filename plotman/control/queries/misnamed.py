@@ -41,11 +41,6 @@ def with_copies(
     """Add the other copies to each answer about a misnamed plot.
 
     Asks the harvesters, which takes seconds, only if there is such a plot.
-
-    Args:
-        farm: state of the farm.
-        answers: of `plotman why`.
-        ask: asks harvesters for plots; see ask_drives.
     """
     answers = list(answers)
     ids = {one.plot_id for one in answers if one.rule == PlotState.MISNAMED and one.plot_id}

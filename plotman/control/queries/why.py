@@ -119,8 +119,7 @@ def about(answers: Iterable[WhyAnswer], subject: str | None) -> list[WhyAnswer]:
     """Select the answers about a subject. Raises NoSuchSubject with suggestions.
 
     subject: a host, a directory, or a plot (path, file name, start of its id, or as in
-    common.model.plot_name);
-        None: all.
+    common.model.plot_name); None: all.
     """
     everything = list(answers)
     if subject is None:

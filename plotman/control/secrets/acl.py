@@ -46,12 +46,9 @@ _RESULTS = "celery-task-meta-*"
 
 
 def user_line(name: str, duties: Iterable[Duty], password_sha256: str) -> str:
-    """Make the line of an ACL file for one machine.
+    """Make the line of an ACL file for one machine; the rights of its duties add up.
 
-    Args:
-        name: the machine's farm.host, which is its user's name.
-        duties: its duties; their rights add up.
-        password_sha256: hex digest; the file never contains the password itself.
+    name: the machine's farm.host. password_sha256: hex; the file never contains the password itself.
     """
     selectors = dict.fromkeys(chain.from_iterable(_SELECTORS[duty](name) for duty in sorted(set(duties))))
     rights = " ".join(f"({selector})" for selector in selectors)

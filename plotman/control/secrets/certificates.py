@@ -28,14 +28,9 @@ class Certificates:
 
 
 def make(host: str, now: datetime | None = None) -> Certificates:
-    """Make certificates for a Redis at `host`.
+    """Make certificates for a Redis at `host`, a name or an IP address, and at localhost.
 
-    Args:
-        host: name or IP address; the certificate is also valid for localhost.
-        now: begin of validity; None: the current time.
-
-    Raises:
-        PlotmanError: the library `cryptography` is not installed.
+    Raises PlotmanError if the library `cryptography` is not installed. now: begin of validity.
     """
     try:
         from cryptography import x509

@@ -25,15 +25,10 @@ class SecretsExist(PlotmanError):
 
 
 def create(folder: Path, plan: Plan, duties: Mapping[str, Set[Duty]], force: bool = False) -> list[Path]:
-    """Make all secrets for these machines; returns the written files.
+    """Make all secrets for these machines; returns the written files. Raises SecretsExist, PlotmanError.
 
-    Args:
-        plan: without machines.
-        duties: machine -> its duties.
-        force: replace existing secrets; machines that are installed already then need their new files.
-
-    Raises:
-        SecretsExist, PlotmanError.
+    plan: without machines. duties: machine -> its duties. force: replace existing secrets; machines that are
+    installed already then need their new files.
     """
     if not force and folder.exists() and any(folder.iterdir()):
         raise SecretsExist(

@@ -78,12 +78,9 @@ def commands(
 
     No command in it reads the script's own stdin: ssh would consume the lines that were pasted after it.
 
-    Args:
-        folder: of the secrets; absolute.
-        plan: of the whole farm.
-        new: machines that just got a file in folder/machines.
-        is_here: whether a host is this machine. Files of another are copied by ssh as root.
-        added: the farm existed before, so that its Redis is running.
+    folder: of the secrets; absolute. new: machines that just got a file in folder/machines. is_here: whether
+    a host is this machine; files of another are copied by ssh as root. added: the farm existed before, so
+    that its Redis is running.
     """
     blocks = [f"cd {shlex.quote(str(folder))}", _redis(folder, plan, is_here(plan.broker_host), added)]
     here = [name for name in new if is_here(name)]
