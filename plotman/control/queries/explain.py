@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from common.model.disk_usage import trimmed
 from common.model.pending import PendingMove, under_way
@@ -53,22 +54,19 @@ def _silent(seen: FarmPicture, host: str, snapshot: PlotterSnapshot | HarvesterS
     return WhyAnswer(host, "host", None, text, "silent", {"silent_s": silent_s})
 
 
-def _waits(
-    seen: FarmPicture, snapshot: PlotterSnapshot, wait: Wait, kind: str, names: frozenset[str]
-) -> WhyAnswer:
+def _waits(seen: FarmPicture, snapshot: PlotterSnapshot, wait: Wait, kind: str, **more: Any) -> WhyAnswer:
+    """Make the answer for a wait. more: further or other fields of it."""
     at, when = expected(wait, snapshot, seen.now)
-    return WhyAnswer(
-        wait.host,
-        kind,
-        wait.subject,
-        wait.reason,
-        wait.rule,
-        wait.numbers,
-        wait.until,
-        None if wait.until is not None else at,
-        when,
-        names,
-    )
+    fields: dict[str, Any] = {
+        "subject": wait.subject,
+        "text": wait.reason,
+        "rule": wait.rule,
+        "numbers": wait.numbers,
+        "until": wait.until,
+        "expected_at": None if wait.until is not None else at,
+        "when": when,
+    }
+    return WhyAnswer(host=wait.host, kind=kind, **fields | more)
 
 
 def _host(seen: FarmPicture, snapshot: PlotterSnapshot) -> Iterator[WhyAnswer]:
@@ -76,7 +74,7 @@ def _host(seen: FarmPicture, snapshot: PlotterSnapshot) -> Iterator[WhyAnswer]:
     # Waits beside starts that no scheduler orders already count these starts.
     would_start = any(start.host == host for start in seen.starts)
     waits = [] if would_start else seen.of(host, None)
-    yield from (_waits(seen, snapshot, wait, "host", frozenset()) for wait in waits)
+    yield from (_waits(seen, snapshot, wait, "host") for wait in waits)
     if not waits:
         text = f"runs {len(snapshot.jobs)} of at most {counted(snapshot.global_max_jobs, 'plot')}"
         yield WhyAnswer(host, "host", None, f"{text}; no rule of the host stops another start")
@@ -93,14 +91,12 @@ def _tmp(seen: FarmPicture, snapshot: PlotterSnapshot, tmp: TmpDir) -> Iterator[
     if recent is not None:
         yield WhyAnswer(host, "tmp", tmp.path, recent, names=names)
     waits = seen.of(host, tmp.path)
-    yield from (_waits(seen, snapshot, wait, "tmp", names) for wait in waits)
+    yield from (_waits(seen, snapshot, wait, "tmp", names=names) for wait in waits)
     if waits or recent is not None:
         return
     if of_host := seen.of(host, None):
-        first = of_host[0]
-        at, when = expected(first, snapshot, seen.now)
-        text = f"could take a plot, but its host waits: {first.reason}"
-        yield WhyAnswer(host, "tmp", tmp.path, text, first.rule, first.numbers, first.until, at, when, names)
+        text = f"could take a plot, but its host waits: {of_host[0].reason}"
+        yield _waits(seen, snapshot, of_host[0], "tmp", subject=tmp.path, text=text, names=names)
     else:
         yield WhyAnswer(host, "tmp", tmp.path, "no rule stops a start", names=names)
 
@@ -162,12 +158,8 @@ def _plot(seen: FarmPicture, snapshot: PlotterSnapshot, plot: FinishedPlot) -> W
         doing = record.doing or record.step.value
         return answer(f"on its way to {record.harvester}: {doing}{_tries(record)}")
     for wait in seen.of(host, path):
-        at, when = expected(wait, snapshot, seen.now)
-        tries = "" if record is None else _tries(record)
-        return WhyAnswer(
-            host, "plot", path, wait.reason + tries, wait.rule, wait.numbers, wait.until, at, when, names,
-            plot.plot_id,
-        )  # fmt: skip
+        text = wait.reason + ("" if record is None else _tries(record))
+        return _waits(seen, snapshot, wait, "plot", text=text, names=names, plot_id=plot.plot_id)
     if plot.state is not PlotState.READY:
         return answer(plot.reason or plot.state.value, plot.state.value)
     if not snapshot.archiving:
