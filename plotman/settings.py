@@ -105,9 +105,5 @@ def _transport(host: str) -> dict[str, Any]:
         "socket_timeout": 15,
         "socket_connect_timeout": 5,
         "socket_keepalive": True,
-        "socket_keepalive_options": {
-            socket.TCP_KEEPIDLE: 10,
-            socket.TCP_KEEPINTVL: 5,
-            socket.TCP_KEEPCNT: 3,
-        },
+        "socket_keepalive_options": {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3},
     }

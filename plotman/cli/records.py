@@ -39,13 +39,7 @@ _host = click.option("--host", help="Only this host; else all of the farm.")
 @click.option("-n", "--lines", "most", default=30, show_default=True, type=click.IntRange(1), help="At most.")
 @JSON
 def history(
-    kind: str,
-    summary: bool,
-    host: str | None,
-    since: datetime | None,
-    failed: bool,
-    most: int,
-    json_: bool,
+    kind: str, summary: bool, host: str | None, since: datetime | None, failed: bool, most: int, json_: bool
 ) -> None:
     """Show the plots that were made and moved, the newest first."""
     from common.history.rows import HistoryKind

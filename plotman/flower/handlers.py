@@ -125,9 +125,7 @@ class Revoke(TaskRevoke):
         if options.basic_auth or options.auth or self.unauthenticated_api:
             super().prepare()
         elif not is_our_page(
-            self.request.host,
-            self.request.headers.get("Origin"),
-            self.request.headers.get("Sec-Fetch-Site"),
+            self.request.host, self.request.headers.get("Origin"), self.request.headers.get("Sec-Fetch-Site")
         ):
             raise HTTPError(
                 403, "Without flower_auth only Flower's own page, on this machine, may terminate tasks."

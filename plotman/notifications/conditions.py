@@ -73,19 +73,13 @@ def _scheduler(farm: FarmState) -> Iterator[Condition]:
         return  # an empty board, perhaps since Redis lost its data: no host has announced itself again yet
     note = scheduler_status.note(farm)
     yield Condition(
-        what="scheduler-lost",
-        wrong=note is not None,
-        kind="scheduler-lost",
-        host="farm",
-        text=note or "",
-        back="scheduler-back",
-        back_text="a scheduler decides again",
+        what="scheduler-lost", wrong=note is not None, kind="scheduler-lost", host="farm", text=note or "",
+        back="scheduler-back", back_text="a scheduler decides again",
         # In addition to the minute of scheduler_status: at boot, the notifier may start before beat. Shorter
         # than the pause between two starts of a beat that crashes repeatedly and has the lease for a moment
         # each time.
-        raise_after_s=20,
-        clear_after_s=15,
-    )
+        raise_after_s=20, clear_after_s=15,
+    )  # fmt: skip
 
 
 def _hosts(farm: FarmState, known: Set[str]) -> Iterator[Condition]:
@@ -93,41 +87,28 @@ def _hosts(farm: FarmState, known: Set[str]) -> Iterator[Condition]:
     for name in sorted(known | set(seen)):
         role, _, host = name.partition("@")
         yield Condition(
-            what=f"host-stale {name}",
-            wrong=not seen.get(name, False),
-            kind="host-stale",
-            host=host,
+            what=f"host-stale {name}", wrong=not seen.get(name, False), kind="host-stale", host=host,
             text=f"the {role} of {host} is silent: it has crashed, or lost power or network",
-            back="host-back",
-            back_text=f"the {role} of {host} is back",
+            back="host-back", back_text=f"the {role} of {host} is back",
             raise_after_s=60,  # longer than the 45 s for which a snapshot is valid: a restart is no alarm
             clear_after_s=15,
-        )
+        )  # fmt: skip
 
 
 def _plotter(snapshot: PlotterSnapshot) -> Iterator[Condition]:
     host, failures, owner = snapshot.host, snapshot.failures, node(Role.PLOTTER, snapshot.host)
     yield Condition(
-        what=f"plotting-stopped {host}",
-        wrong=failures.consecutive >= snapshot.failure_limit,
-        kind="plotting-stopped",
-        host=host,
-        owner=owner,
+        what=f"plotting-stopped {host}", wrong=failures.consecutive >= snapshot.failure_limit,
+        kind="plotting-stopped", host=host, owner=owner,
         text=f"{counted(failures.consecutive, 'plotter')} in a row died at once, the last: "
         f"{failures.last_reason} Plotting is stopped; fix it, then `plotman unpause plotting --host {host}`",
-    )
+    )  # fmt: skip
     for job in snapshot.jobs:
         yield Condition(
-            what=f"plot-stalled {host} {job.task_id}",
-            wrong=job.stalled is not None,
-            kind="plot-stalled",
-            host=host,
-            owner=owner,
-            subject=job.tmp,
-            plot_id=job.plot_id,
-            text=f"{job.plotter} (pid {job.pid}) in {job.tmp} is stalled: {job.stalled}",
-            clear_after_s=60,
-        )
+            what=f"plot-stalled {host} {job.task_id}", wrong=job.stalled is not None, kind="plot-stalled",
+            host=host, owner=owner, subject=job.tmp, plot_id=job.plot_id,
+            text=f"{job.plotter} (pid {job.pid}) in {job.tmp} is stalled: {job.stalled}", clear_after_s=60,
+        )  # fmt: skip
 
 
 def _directories(snapshot: PlotterSnapshot) -> Iterator[Condition]:
@@ -137,18 +118,11 @@ def _directories(snapshot: PlotterSnapshot) -> Iterator[Condition]:
         if state is DirState.UNKNOWN:
             continue
         yield Condition(
-            what=f"dir-lost {snapshot.host} {path}",
-            wrong=state is not DirState.OK,
-            kind="dir-lost",
-            host=snapshot.host,
-            owner=node(Role.PLOTTER, snapshot.host),
-            subject=path,
-            text=f"directory {path} is {state.value}",
-            back="dir-back",
-            back_text=f"directory {path} can be used again",
-            raise_after_s=20,
-            clear_after_s=20,
-        )
+            what=f"dir-lost {snapshot.host} {path}", wrong=state is not DirState.OK, kind="dir-lost",
+            host=snapshot.host, owner=node(Role.PLOTTER, snapshot.host), subject=path,
+            text=f"directory {path} is {state.value}", back="dir-back",
+            back_text=f"directory {path} can be used again", raise_after_s=20, clear_after_s=20,
+        )  # fmt: skip
 
 
 def _drive(host: str, drive: Drive) -> Iterator[Condition]:
@@ -156,30 +130,17 @@ def _drive(host: str, drive: Drive) -> Iterator[Condition]:
         return
     owner = node(Role.HARVESTER, host)
     yield Condition(
-        what=f"drive-lost {host} {drive.path}",
-        wrong=drive.lost,
-        kind="drive-lost",
-        host=host,
-        owner=owner,
-        subject=drive.path,
-        text=f"drive {drive.path} is {drive.word}",
-        back="drive-back",
-        back_text=f"drive {drive.path} is {drive.word} again",
-        raise_after_s=20,
-        clear_after_s=20,
-    )
+        what=f"drive-lost {host} {drive.path}", wrong=drive.lost, kind="drive-lost", host=host, owner=owner,
+        subject=drive.path, text=f"drive {drive.path} is {drive.word}", back="drive-back",
+        back_text=f"drive {drive.path} is {drive.word} again", raise_after_s=20, clear_after_s=20,
+    )  # fmt: skip
     if not drive.lost:  # whether a lost drive is full is not known
         yield Condition(
-            what=f"drive-full {host} {drive.path}",
-            wrong=drive.word == "full",
-            kind="drive-full",
-            host=host,
-            owner=owner,
-            subject=drive.path,
-            text=f"drive {drive.path} is full, with {counted(drive.plots, 'plot')}",
-            raise_after_s=20,
+            what=f"drive-full {host} {drive.path}", wrong=drive.word == "full", kind="drive-full", host=host,
+            owner=owner, subject=drive.path,
+            text=f"drive {drive.path} is full, with {counted(drive.plots, 'plot')}", raise_after_s=20,
             clear_after_s=600,  # an interrupted transfer frees space for a moment
-        )
+        )  # fmt: skip
 
 
 def _idle(farm: FarmState, idle_s: float) -> Iterator[Condition]:
@@ -187,16 +148,10 @@ def _idle(farm: FarmState, idle_s: float) -> Iterator[Condition]:
     if not alive:
         return  # not known; other conditions report silent plotters
     yield Condition(
-        what="farm-idle",
-        wrong=not any(snapshot.jobs for snapshot in alive.values()),
-        kind="farm-idle",
-        host="farm",
-        text=f"no plot has run for {human_duration(idle_s)}: {_why_idle(farm)}",
-        back="farm-busy",
-        back_text="plots are running again",
-        raise_after_s=idle_s,
-        clear_after_s=60,
-    )
+        what="farm-idle", wrong=not any(snapshot.jobs for snapshot in alive.values()), kind="farm-idle",
+        host="farm", text=f"no plot has run for {human_duration(idle_s)}: {_why_idle(farm)}",
+        back="farm-busy", back_text="plots are running again", raise_after_s=idle_s, clear_after_s=60,
+    )  # fmt: skip
 
 
 def _why_idle(farm: FarmState) -> str:

@@ -75,10 +75,11 @@ def find_edges(
             occurrence = None
         if condition.wrong or occurrence is not None:
             noted = before is not None and now - before.seen_at < _NOTED
+            seen_at = before.seen_at if before and noted else now
             kept[what] = Tracked(
                 wrong=condition.wrong,
                 since=since,
-                seen_at=before.seen_at if before and noted else now,
+                seen_at=seen_at,
                 occurrence=occurrence,
                 owner=condition.owner,
             )
@@ -99,31 +100,14 @@ def _since(before: Tracked | None, condition: Condition, now: datetime) -> datet
     return before.since
 
 
-def begun(condition: Condition, occurrence: str, now: datetime, shared: bool = True) -> Notification:
-    """Make the notification of a condition that began."""
-    return Notification(
-        id=occurrence,
-        kind=condition.kind,
-        host=condition.host,
-        at=now,
-        text=condition.text,
-        subject=condition.subject,
-        plot_id=condition.plot_id,
-        shared=shared,
-    )
-
-
-def over(condition: Condition, occurrence: str, now: datetime, shared: bool = True) -> Notification | None:
-    """Make the notification of a condition that ended; None if its end is not notified."""
-    if condition.back is None:
+def announce(
+    condition: Condition, occurrence: str, now: datetime, *, over: bool = False, shared: bool = True
+) -> Notification | None:
+    """Make the notification of a condition that began, or is over; None if its end is not notified."""
+    kind, text = (condition.back, condition.back_text) if over else (condition.kind, condition.text)
+    if kind is None:
         return None
     return Notification(
-        id=f"{occurrence}:over",
-        kind=condition.back,
-        host=condition.host,
-        at=now,
-        text=condition.back_text,
-        subject=condition.subject,
-        plot_id=condition.plot_id,
-        shared=shared,
-    )
+        id=f"{occurrence}:over" if over else occurrence, kind=kind, host=condition.host, at=now, text=text,
+        subject=condition.subject, plot_id=condition.plot_id, shared=shared,
+    )  # fmt: skip

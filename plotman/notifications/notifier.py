@@ -25,7 +25,7 @@ from common.system import statefile
 from plotman.control.farm import read_farm
 from plotman.notifications.conditions import Condition, conditions, nodes
 from plotman.notifications.delivery import DeliveryPool
-from plotman.notifications.edges import Tracked, begun, find_edges, over
+from plotman.notifications.edges import Tracked, announce, find_edges
 from plotman.notifications.notification import Notification, of_event
 from plotman.notifications.queue import TargetQueue
 
@@ -128,7 +128,7 @@ class Notifier:
         if events:
             heard = events[-1][0]
         self._change(heard=heard)
-        self._add(*(found for _, event in events if (found := of_event(event)) is not None))
+        self._add(*(of_event(event) for _, event in events))
 
     def _check_conditions(self) -> None:
         now = self._clock()
@@ -142,11 +142,10 @@ class Notifier:
         for condition in edges.raised:
             occurrence = self._notes.raise_(condition.what, uuid4().hex)
             tracked[condition.what] = tracked[condition.what].model_copy(update={"occurrence": occurrence})
-            self._add(begun(condition, occurrence, now))
+            self._add(announce(condition, occurrence, now))
         for what, occurrence, ended in edges.cleared:
             self._notes.settle(what)
-            found = over(ended, occurrence, now) if ended else None
-            self._add(*([found] if found else []))
+            self._add(announce(ended, occurrence, now, over=True) if ended else None)
         self._restore_claims(tracked, raised)
         fresh = {name for name in alive if name not in known or now - known[name] > _NODES_NOTED}
         self._change(tracked=tracked, nodes=known | dict.fromkeys(fresh, now))
@@ -165,23 +164,18 @@ class Notifier:
         """Track Redis itself; each notifier notifies of it by itself."""
         now = self._clock()
         broker = Condition(
-            what=_BROKER,
-            wrong=error is not None,
-            kind="broker-lost",
-            host="farm",
-            text=f"{error} Running plots continue; nothing new starts.",
-            back="broker-back",
-            back_text="Redis answers again",
-            raise_after_s=60,
-        )
+            what=_BROKER, wrong=error is not None, kind="broker-lost", host="farm",
+            text=f"{error} Running plots continue; nothing new starts.", back="broker-back",
+            back_text="Redis answers again", raise_after_s=60,
+        )  # fmt: skip
         edges = find_edges(self._memory.broker, [broker], frozenset(), now)
         tracked = dict(edges.tracked)
         found: list[Notification | None] = []
         for condition in edges.raised:
             occurrence = uuid4().hex
             tracked[_BROKER] = tracked[_BROKER].model_copy(update={"occurrence": occurrence})
-            found.append(begun(condition, occurrence, now, shared=False))
-        found += [over(broker, occurrence, now, shared=False) for _, occurrence, _ in edges.cleared]
+            found.append(announce(condition, occurrence, now, shared=False))
+        found += [announce(broker, one, now, over=True, shared=False) for _, one, _ in edges.cleared]
         self._change(broker=tracked)
         for one in filter(None, found):
             self._change(boxes=self._delivery.put(self._memory.boxes, one))
@@ -198,10 +192,10 @@ class Notifier:
                 handled=(*self._memory.handled, one.id)[-_HANDLED_KEPT:],
             )
 
-    def _add(self, *found: Notification) -> None:
-        """Add to the outbox, each once."""
+    def _add(self, *found: Notification | None) -> None:
+        """Add to the outbox, each once; None: nothing."""
         known = {one.id for one in self._memory.outbox} | set(self._memory.handled)
-        fresh = {one.id: one for one in found if one.id not in known}
+        fresh = {one.id: one for one in found if one is not None and one.id not in known}
         if fresh:
             self._change(outbox=(*self._memory.outbox, *fresh.values()))
 

@@ -23,14 +23,7 @@ from plotman.supervisor.locks import (
     half_file,
     stop_left_over,
 )
-from plotman.supervisor.processes import (
-    BROKER,
-    Child,
-    Stage,
-    child_process,
-    wanted,
-    wanted_by_half,
-)
+from plotman.supervisor.processes import BROKER, Child, Stage, child_process, wanted, wanted_by_half
 from plotman.supervisor.supervised_process import Say
 from plotman.supervisor.supervisor import Supervisor
 
@@ -47,11 +40,7 @@ if TYPE_CHECKING:
 
 
 def up(
-    config: Config,
-    config_file: Path,
-    say: Say,
-    only: tuple[str, ...] = (),
-    half: Half | None = None,
+    config: Config, config_file: Path, say: Say, only: tuple[str, ...] = (), half: Half | None = None
 ) -> None:
     """Run this machine's processes until SIGINT or SIGTERM. Plots continue after that.
 
