@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
 from types import MappingProxyType
+from typing import Any
 
 from common.model.phase import Phase
 
@@ -80,6 +81,11 @@ class PlotDetails:
     bitfield: bool | None = None
     begun: datetime | None = None
     mode: Mode = Mode.CPU
+
+    def as_row(self) -> dict[str, Any]:
+        """Return what a row of the history takes over, by the names of its fields."""
+        known = vars(self) | {"mode": None if self.mode is Mode.CPU else self.mode.value}
+        return {name: value for name, value in known.items() if name != "begun"}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from common.names import Role
 from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.records import JobRecord, Outcome, Records
-from plotter_worker.plotters.base import DonePlot, Mode, PlotDetails
+from plotter_worker.plotters.base import DonePlot, PlotDetails
 from plotter_worker.plotters.registry import plotter_for
 
 log = logging.getLogger(__name__)
@@ -248,17 +248,14 @@ def _row(job: TrackedJob, details: PlotDetails, host: str, plot_id: str | None) 
         plot_id=plot_id,
         task_id=record.task_id,
         plotter=record.plotter,
-        mode=None if details.mode is Mode.CPU else details.mode.value,
-        version=details.version,
-        k=details.k or (command.k if command else None),
-        compression=details.compression or (command.compression if command else None),
-        tmp=record.tmp or details.tmp,
-        tmp2=record.tmp2 or details.tmp2,
-        dst=record.dst or details.dst,
-        threads=details.threads,
-        buckets=details.buckets,
-        buffer_mib=details.buffer_mib,
-        bitfield=details.bitfield,
+        **details.as_row()
+        | {
+            "k": details.k or (command.k if command else None),
+            "compression": details.compression or (command.compression if command else None),
+            "tmp": record.tmp or details.tmp,
+            "tmp2": record.tmp2 or details.tmp2,
+            "dst": record.dst or details.dst,
+        },
         ordered_at=record.accepted_at if record.ours else None,
         log=record.log,
     )

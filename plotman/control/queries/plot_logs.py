@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from common.history.rows import End, PlotEnd
-from plotter_worker.plotters.base import DonePlot, Mode
+from plotter_worker.plotters.base import DonePlot
 from plotter_worker.plotters.registry import recognise_log
 
 _HEAD_BYTES = 8192
@@ -92,28 +92,8 @@ def _row(plotter: str, path: Path, number: int, plot: DonePlot, changed_at: date
     took_s = (plot.total_s or 0) + (plot.copy_s or 0)
     phases = {f"phase{phase}_s": s for phase, s in plot.phase_times_s.items() if 1 <= phase <= 4}
     return PlotEnd(
-        key=f"{path}:{number}",
-        host="",
-        task_id="",
-        ended_at=started_at + timedelta(seconds=took_s) if started_at else changed_at,
-        started_at=started_at,
-        end=End.DONE,
-        plot_id=plot.plot_id,
-        path=plot.path,
-        plotter=plotter,
-        mode=None if details.mode is Mode.CPU else details.mode.value,
-        version=details.version,
-        k=details.k,
-        compression=details.compression,
-        tmp=details.tmp,
-        tmp2=details.tmp2,
-        dst=details.dst,
-        threads=details.threads,
-        buckets=details.buckets,
-        buffer_mib=details.buffer_mib,
-        bitfield=details.bitfield,
-        copy_s=plot.copy_s,
-        total_s=plot.total_s,
-        log=str(path),
-        **phases,
-    )
+        key=f"{path}:{number}", host="", task_id="", end=End.DONE, log=str(path), plotter=plotter,
+        ended_at=started_at + timedelta(seconds=took_s) if started_at else changed_at, started_at=started_at,
+        plot_id=plot.plot_id, path=plot.path, copy_s=plot.copy_s, total_s=plot.total_s,
+        **details.as_row() | phases,
+    )  # fmt: skip
