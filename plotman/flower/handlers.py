@@ -22,7 +22,7 @@ from common.model.snapshot import Event
 from common.names import KILL, Role
 from common.store import Board
 from plotman.control import farm
-from plotman.flower import sections, task_end
+from plotman.flower import sections, tasks
 
 _FRESH_S = 0.5  # many browsers share one read of the board
 _TIMEOUT_S = 5.0
@@ -74,8 +74,8 @@ class TaskEnd(_Reading):
 
 
 def _of_task(task_id: str, name: str | None) -> dict[str, Any]:
-    question = task_end.question(task_id, name, _reader.farm())
-    end = task_end.ending(task_id, _reader.events())
+    question = tasks.question(task_id, name, _reader.farm())
+    end = tasks.ending(task_id, _reader.events())
     ended = {"text": end.text, "at": end.at.isoformat()} if end else None
     return {"question": asdict(question), "ending": ended}
 
@@ -99,7 +99,7 @@ class _Reader:
 
     def events(self) -> list[Event]:
         with self._lock:
-            return [event for _, event in self._connected().newest_events(task_end.EVENTS)]
+            return [event for _, event in self._connected().newest_events(tasks.EVENTS)]
 
     def _connected(self) -> Board:
         self._board = self._board or farm.board(_TIMEOUT_S)

@@ -19,7 +19,7 @@ from tornado.template import Loader, Template
 from tornado.web import url
 
 from plotman.flower.handlers import FarmTables, FarmView, Revoke, TaskEnd
-from plotman.flower.results import format_task
+from plotman.flower.tasks import format_task
 
 log = logging.getLogger(__name__)
 

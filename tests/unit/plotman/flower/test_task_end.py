@@ -11,7 +11,7 @@ from common import names
 from common.model.pending import MoveStep, PendingMove
 from common.model.snapshot import Event
 from common.names import Role
-from plotman.flower.task_end import Question, ending, question
+from plotman.flower.tasks import Question, ending, question
 from tests.support import showcase
 
 FARM = showcase.small()

@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import OrderRefused, PlotFailed
 from common.names import ADMIT, PLOT, RELEASE, RESERVE, TRANSFER
-from plotman.flower.results import error_text, format_task, outcome
+from plotman.flower.tasks import error_text, format_task, outcome
 
 
 def task(**fields: object) -> SimpleNamespace:
