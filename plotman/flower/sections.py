@@ -21,31 +21,13 @@ class Card:
 
 
 @dataclass(frozen=True)
-class PageCell:
-    """percent: draws a bar. link: id of a task, links to Flower's page of it."""
-
-    text: str
-    percent: float | None = None
-    link: str | None = None
-
-
-@dataclass(frozen=True)
-class PageColumn:
-    """right: align to the right. spare: left out on a narrow screen."""
-
-    name: str
-    right: bool
-    spare: bool
-
-
-@dataclass(frozen=True)
 class PageSection:
-    """empty: text in place of rows."""
+    """A table. empty: text in place of rows. links: ids of tasks, one for each row, for its first cell."""
 
     title: str
-    columns: tuple[PageColumn, ...]
-    rows: tuple[tuple[PageCell, ...], ...]
+    table: PlainTable
     empty: str
+    links: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -55,20 +37,18 @@ class Page:
     sections: tuple[PageSection, ...]
 
 
-# Not shown in a browser: other columns or `plotman details` have it.
-_LEFT_OUT = frozenset({"pid", "user", "sys", "io"})
 _LONG_FOLDER = 12  # characters
 
 
 def page(farm: FarmState) -> Page:
-    jobs = farm.jobs()
+    running = tables.jobs_table(farm).without("pid")  # `plotman details` has it
     unknown = scheduler_status.nobody_decides(farm)
     no_waits = f"Not known: {scheduler_status.NOBODY}." if unknown else "Nothing waits."
     return Page(
         notes=tuple(reports.notes(farm)),
         cards=tuple(_cards(farm)),
         sections=(
-            _section("Running plots", tables.jobs_table(farm), "None.", [job.task_id for _, job in jobs]),
+            _section("Running plots", running, "None.", [job.task_id for _, job in farm.jobs()]),
             _section("Moving plots", tables.moves_table(farm), "None."),
             _section("Why nothing starts or moves", tables.waits_table(farm), no_waits),
             _section("tmp directories", tables.tmp_table(farm), "No plotter has reported yet."),
@@ -96,29 +76,8 @@ def _cards(farm: FarmState) -> Iterable[Card]:
 
 
 def _section(title: str, table: PlainTable, empty: str, links: Sequence[str] = ()) -> PageSection:
-    """links: ids of tasks, one for each row, for its first cell. Long paths are relative to their common
-    folder, which the title names."""
+    """Make a section. Long paths are relative to their common folder, which the title names."""
     folder = table.shared_folder()
     if folder is not None and len(folder) > _LONG_FOLDER:
         title, table = f"{title}, below {folder}", table.below(folder)
-    kept = [number for number, column in enumerate(table.columns) if column not in _LEFT_OUT]
-    return PageSection(
-        title=title,
-        columns=tuple(
-            PageColumn(name, name in table.right, name in table.spare)
-            for name in (table.columns[number] for number in kept)
-        ),
-        rows=tuple(
-            tuple(
-                _cell(table.columns[number], row[number], links[at] if links and number == 0 else None)
-                for number in kept
-            )
-            for at, row in enumerate(table.rows)
-        ),
-        empty=empty,
-    )
-
-
-def _cell(column: str, text: str, link: str | None) -> PageCell:
-    percent = float(text) if column == "%" and text.replace(".", "", 1).isdigit() else None
-    return PageCell(text, percent, link)
+    return PageSection(title, table, empty, links)

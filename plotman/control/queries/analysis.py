@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from common.history.rows import PlotEnd
@@ -29,12 +30,9 @@ _WORD_OF: dict[str, Callable[[PlotEnd], str]] = {
 ALWAYS = ("plotter", "k", "compression")
 
 _MEASURES: dict[str, Callable[[PlotEnd], float | None]] = {
-    "phase 1": lambda plot: plot.phase1_s,
-    "phase 2": lambda plot: plot.phase2_s,
-    "phase 3": lambda plot: plot.phase3_s,
-    "phase 4": lambda plot: plot.phase4_s,
-    "total": lambda plot: plot.total_s,
-    "copy": lambda plot: plot.copy_s,
+    **{f"phase {number}": attrgetter(f"phase{number}_s") for number in (1, 2, 3, 4)},
+    "total": attrgetter("total_s"),
+    "copy": attrgetter("copy_s"),
 }
 _LEAST_FOR_TREND = 4
 
