@@ -48,11 +48,14 @@ def resolve(
     selectors: each is the start of a plot id, HOST:PID, the start of a task id (8 digits or more), or `all`,
     which leaves silent hosts out. host, tmp: only on this plotter, only in this directory.
     """
-    _must_be_known(farm, host)
+    if host is not None and host not in farm.plotters:
+        known = ", ".join(sorted(farm.plotters)) or "none"
+        raise NoSuchPlot(f"No plotter is called {host}.", f"Plotters: {known}.")
+    folder = None if tmp is None else os.path.normpath(tmp)
     jobs = [
         PlotSelection(name, job)
         for name, job in farm.jobs()
-        if host in (None, name) and (tmp is None or _same_folder(tmp, job.tmp))
+        if host in (None, name) and (folder is None or (job.tmp and folder == os.path.normpath(job.tmp)))
     ]
     found: dict[tuple[str, str], PlotSelection] = {}
     for selector in selectors:
@@ -64,12 +67,6 @@ def resolve(
 def silent_hosts(farm: FarmState) -> frozenset[str]:
     """Return the silent plotters."""
     return frozenset(name for role, name in farm.stale if role is Role.PLOTTER)
-
-
-def _must_be_known(farm: FarmState, host: str | None) -> None:
-    if host is not None and host not in farm.plotters:
-        known = ", ".join(sorted(farm.plotters)) or "none"
-        raise NoSuchPlot(f"No plotter is called {host}.", f"Plotters: {known}.")
 
 
 def _meant(farm: FarmState, selector: str, jobs: list[PlotSelection]) -> list[PlotSelection]:
@@ -102,18 +99,15 @@ def _meant(farm: FarmState, selector: str, jobs: list[PlotSelection]) -> list[Pl
 
 def _nearest(selector: str, jobs: list[PlotSelection]) -> str:
     """Name the plots with the longest common start, or the verb that lists all."""
-    alike = [(_alike(selector.lower(), target.job.plot_id or ""), target) for target in jobs]
+    alike = [
+        (len(os.path.commonprefix([selector.lower(), target.job.plot_id or ""])), target)  # noqa: RUF071  digits
+        for target in jobs
+    ]
     most = max((length for length, _ in alike), default=0)
     if most == 0:
         return "`plotman status` shows all running plots."
     near = ", ".join(f"{target.name} on {target.host}" for length, target in alike if length == most)
     return f"Nearest: {near}."
-
-
-def _alike(one: str, other: str) -> int:
-    """Return the length of the common start."""
-    pairs = zip(one, other, strict=False)
-    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
 def candidates(targets: Iterable[PlotSelection]) -> list[str]:
@@ -133,7 +127,3 @@ def candidates(targets: Iterable[PlotSelection]) -> list[str]:
     ]
     more = [f"  and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
     return [line.rstrip() for line in lines[:_SHOWN]] + more
-
-
-def _same_folder(one: str, other: str | None) -> bool:
-    return other is not None and os.path.normpath(one) == os.path.normpath(other)

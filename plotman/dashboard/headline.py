@@ -43,7 +43,11 @@ def plotting(farm: FarmState, reasons: WaitReasons) -> Line:
     held = [(plotter, why) for plotter in plotters if (why := _held(farm, plotter))]
     if len(plotters) == 1:
         word, level = (held[0][1], CellLevel.NOTICE) if held else ("active", CellLevel.PLAIN)
-        reason = "" if held else reasons.reason(plotters[0].host, None, *_tmp_paths(plotters[0]))
+        reason = (
+            ""
+            if held
+            else reasons.reason(plotters[0].host, None, *(tmp.path for tmp in plotters[0].tmp_dirs))
+        )
         return Line(f"Plotting: {word}{f' ({reason})' if reason else ''}, {_plots(jobs)}", level)
     words = f"{len(plotters) - len(held)} of {counted(len(plotters), 'plotter')} active"
     if held:
@@ -58,10 +62,6 @@ def _held(farm: FarmState, plotter: PlotterSnapshot) -> str:
     if plotter.failures.consecutive >= plotter.failure_limit:
         return f"stopped, {counted(plotter.failures.consecutive, 'plotter')} died at once"
     return "" if plotter.plotting else f"paused: {plotter.pause_reason}"
-
-
-def _tmp_paths(plotter: PlotterSnapshot) -> list[str]:
-    return [tmp.path for tmp in plotter.tmp_dirs]
 
 
 def _plots(count: int) -> str:

@@ -19,7 +19,6 @@ from rich.live import Live
 from rich.text import Text
 
 from common.errors import BrokerError, PlotmanError
-from common.model.snapshot import Event
 from common.model.units import counted
 from common.names import PAUSE
 from common.store import Board
@@ -184,7 +183,8 @@ class Run:
                 try:
                     for event_id, event in self.board.events(after, wait_s=_LOOK_S):
                         after = event_id
-                        self._print_event(event)
+                        if event.kind != "plot-phase":
+                            _print(self.console, f"{event.at.astimezone():%H:%M:%S} {event_text(event)}")
                     farm = read_farm(self.board, known)
                 except BrokerError:  # `plotman up` restarts the broker
                     time.sleep(_LOOK_S)
@@ -235,10 +235,6 @@ class Run:
                 f"Nothing has changed for {_STALL_S:.0f} s: {reasons or 'no reason is known'}.",
                 f"See {self.up.log}.",
             )
-
-    def _print_event(self, event: Event) -> None:
-        if event.kind != "plot-phase":
-            _print(self.console, f"{event.at.astimezone():%H:%M:%S} {event_text(event)}")
 
     def _picture(self, farm: FarmState, progress: Progress) -> Group:
         head = f"{len(progress.landed)} of {counted(self.wanted, 'plot')} on drives"

@@ -59,6 +59,9 @@ def plotman_yaml(layout: Layout, chia: Path, keys: Keys, k: int, flower_port: in
     chia: program that plots. others: other plotters of this machine; the limit on plots counts them, too.
     """
     options = tuning(k)
+    counted = (
+        f"\n# The limit counts all plotters of the machine; {others} of others ran already." if others else ""
+    )
     return f"""\
 # Written by ./deploy/quickstart at each run. A farm on one machine, in one folder.
 # `plotman config generate` writes a sample with every option.
@@ -80,7 +83,7 @@ directories:
 {_list(layout.dst)}
 
 # At most two plots at a time, started at least three seconds apart. A tmp folder takes its next plot when
-# the one before has reached phase 2:1.{_counted(others)}
+# the one before has reached phase 2:1.{counted}
 scheduling:
   global_max_jobs: {_AT_A_TIME + others}
   global_stagger_m: 0.05
@@ -112,12 +115,6 @@ harvester:
   plain_folders: true  # without this, a folder counts as a drive only if a drive is mounted there
   placement: round_robin  # use the drives in turn; without this, fill one after the other
 """
-
-
-def _counted(others: int) -> str:
-    if not others:
-        return ""
-    return f"\n# The limit counts all plotters of the machine; {others} of others ran already."
 
 
 def _text(path: Path) -> str:

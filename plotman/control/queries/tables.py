@@ -53,7 +53,8 @@ class PlainTable:
 
     def shared_folder(self) -> str | None:
         """Return the folder that contains all paths of the table; None: the root, or no paths."""
-        found = [cell for row in self.rows for cell in self._cells(row) if cell.startswith("/")]
+        cells = [pair for row in self.rows for pair in zip(self.columns, row, strict=True)]
+        found = [cell for column, cell in cells if column in self.paths and cell.startswith("/")]
         folder = posixpath.commonpath([posixpath.dirname(path) for path in found]) if found else "/"
         return None if folder == "/" else folder
 
@@ -66,9 +67,6 @@ class PlainTable:
 
         rows = (tuple(map(short, self.columns, row)) for row in self.rows)
         return replace(self, rows=tuple(rows))
-
-    def _cells(self, row: tuple[str, ...]) -> list[str]:
-        return [cell for column, cell in zip(self.columns, row, strict=True) if column in self.paths]
 
 
 _JOB_COLUMNS = (

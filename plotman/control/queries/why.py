@@ -19,6 +19,7 @@ from beat.policy.starts.farm_rules import NO_LIMITS, FarmLimits
 from common import config
 from common.errors import ConfigError, ExitCode, PlotmanError
 from common.model.board_state import BoardState
+from common.model.disk_usage import trimmed
 from common.model.pending import PendingMove, PendingOrder
 from common.model.plot_name import fits
 from common.model.snapshot import Wait
@@ -125,8 +126,12 @@ def about(answers: Iterable[WhyAnswer], subject: str | None) -> list[WhyAnswer]:
     if subject is None:
         return everything
     found = [answer for answer in everything if answer.host == subject]
-    found = found or [answer for answer in everything if _trimmed(subject) in answer.names]
-    found = found or [answer for answer in everything if _is_plot(answer, subject)]
+    found = found or [answer for answer in everything if trimmed(subject) in answer.names]
+    found = found or [
+        answer
+        for answer in everything
+        if fits(subject, answer.host, *(answer.job_ids or (-1, "")), answer.plot_id)
+    ]
     if found:
         return found
     known = sorted({name for answer in everything for name in (answer.host, *answer.names)})
@@ -136,15 +141,6 @@ def about(answers: Iterable[WhyAnswer], subject: str | None) -> list[WhyAnswer]:
         f"{subject} is no host, directory or plot of the farm.",
         f"Perhaps {', '.join(near)}." if near else "The farm is empty: start `plotman up`.",
     )
-
-
-def _is_plot(answer: WhyAnswer, subject: str) -> bool:
-    pid, task_id = answer.job_ids or (-1, "")
-    return fits(subject, answer.host, pid, task_id, answer.plot_id)
-
-
-def _trimmed(path: str) -> str:
-    return path.rstrip("/") or path
 
 
 def as_dict(seen: FarmPicture, answers: Iterable[WhyAnswer]) -> dict[str, Any]:

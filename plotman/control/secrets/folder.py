@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from common.errors import ExitCode, PlotmanError
 from common.system import statefile
 from plotman.control.secrets import certificates, texts
-from plotman.control.secrets.acl import Duty
+from plotman.control.secrets.acl import Duty, acl_file, user_line
 from plotman.control.secrets.plan import Machine, Plan
 
 _PLAN = "farm.json"
@@ -89,8 +89,9 @@ def _write_farm(folder: Path, plan: Plan, passwords: Mapping[str, str]) -> list[
     """passwords: of the new machines; only their files are written."""
     for each in (folder, folder / "server", folder / "machines"):
         _make_private(each)
+    users = acl_file(user_line(each.name, each.duties, each.password_sha256) for each in plan.machines)
     written = [
-        _write(folder / "server" / "users.acl", plan.users_acl().encode()),
+        _write(folder / "server" / "users.acl", users.encode()),
         _write(folder / "server" / "redis.conf", texts.redis_conf(plan).encode()),
     ]
     for name, password in passwords.items():

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from common.errors import PlotmanError
 from common.model.address import bracketed
-from plotman.control.secrets.acl import Duty, acl_file, user_line
+from plotman.control.secrets.acl import Duty
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
@@ -49,9 +49,6 @@ class Plan(BaseModel):
 
     def machine(self, name: str) -> Machine | None:
         return next((each for each in self.machines if each.name == name), None)
-
-    def users_acl(self) -> str:
-        return acl_file(user_line(each.name, each.duties, each.password_sha256) for each in self.machines)
 
     def broker_url(self, name: str, password: str) -> str:
         """Return the machine's farm.broker."""
