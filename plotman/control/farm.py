@@ -124,15 +124,9 @@ def read_farm(at: BoardReader, known: dict[tuple[Role, str], tuple[str, Any]] | 
         if move.retry_at is None and move.expires_at > now
     }
     return FarmState(
-        at=now,
-        plotters=last(Role.PLOTTER),
-        archivers=last(Role.ARCHIVER),
-        harvesters=last(Role.HARVESTER),
-        waits=at.waits(),
-        stale=frozenset(stale),
-        moves=moves,
-        leader=at.leader(),
-    )
+        at=now, plotters=last(Role.PLOTTER), archivers=last(Role.ARCHIVER), harvesters=last(Role.HARVESTER),
+        waits=at.waits(), stale=frozenset(stale), moves=moves, leader=at.leader(),
+    )  # fmt: skip
 
 
 def narrowed(farm: FarmState, host: str | None) -> FarmState:
@@ -151,11 +145,7 @@ def narrowed(farm: FarmState, host: str | None) -> FarmState:
         kept = tuple(wait for wait in waits.waits if wait.host == host)
         waits = waits.model_copy(update={"waits": kept})
     return replace(
-        farm,
-        plotters=only(farm.plotters),
-        archivers=only(farm.archivers),
-        harvesters=only(farm.harvesters),
-        waits=waits,
-        stale=frozenset(silent for silent in farm.stale if silent[1] == host),
+        farm, plotters=only(farm.plotters), archivers=only(farm.archivers), harvesters=only(farm.harvesters),
+        waits=waits, stale=frozenset(silent for silent in farm.stale if silent[1] == host),
         moves={known: move for known, move in farm.moves.items() if known[0] == host},
-    )
+    )  # fmt: skip

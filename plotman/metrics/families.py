@@ -71,27 +71,24 @@ def _gauges(
 
 # The first eight without units, as in `plotman prometheus` of 0.5.3: dashboards use these names.
 _JOB: dict[str, tuple[str, Callable[[Job], float | None]]] = {
-    "phase_major": (
-        "Phase of the plot, 1-4; 5: it is copied to dst",
-        lambda job: job.phase.major if job.phase else None,
-    ),
-    "phase_minor": ("Step within the phase", lambda job: job.phase.minor if job.phase else None),
-    "phase_major_minor": (
-        "Phase and step as one number, 2:1 as 2.1",
-        # A step beyond the ninth must not look like the next phase.
-        lambda job: job.phase.major + min(job.phase.minor, 9) / 10 if job.phase else None,
-    ),
+    "phase_major": ("Phase of the plot, 1-4; 5: it is copied to dst", lambda job: _step(job)[0]),
+    "phase_minor": ("Step within the phase", lambda job: _step(job)[1]),
+    "phase_major_minor": ("Phase and step as one number, 2:1 as 2.1", lambda job: _step(job)[2]),
     "tmp_usage": ("Bytes of the plot in tmp now", lambda job: job.tmp_used_bytes),
     "mem_usage": ("Bytes of memory of its plotter", lambda job: job.mem_bytes),
     "user_time": ("Seconds of CPU of its plotter in user mode", lambda job: job.user_s),
     "sys_time": ("Seconds of CPU of its plotter in the kernel", lambda job: job.sys_s),
     "iowait_time": ("Seconds its plotter waited for disks", lambda job: job.iowait_s),
-    "progress_ratio": (
-        "Progress of the plot, 0 to 1",
-        lambda job: None if job.percent is None else job.percent / 100,
-    ),
+    "progress_ratio": ("Progress of the plot, 0 to 1", lambda job: job.percent and job.percent / 100),
     "eta_seconds": ("Until the plot is expected to be done", lambda job: job.eta_s),
 }
+
+
+def _step(job: Job) -> tuple[int | None, int | None, float | None]:
+    """Phase, step, and both as one number, in which a step beyond the ninth is not the next phase."""
+    if job.phase is None:
+        return None, None, None
+    return job.phase.major, job.phase.minor, job.phase.major + min(job.phase.minor, 9) / 10
 
 
 def jobs(view: MetricsReading) -> Iterator[Metric]:
@@ -106,10 +103,8 @@ def jobs(view: MetricsReading) -> Iterator[Metric]:
         )
     text = "Running plots, by phase; unknown: a plotter without a log"
     yield _gauge("jobs", text, ("host", "tmp_dir", "phase"), counts.items())
-    yield _gauge(
-        "jobs_stalled", "Plots that are stalled", ("host",),
-        (((host,), sum(job.stalled is not None for job in plotters[host].jobs)) for host in plotters),
-    )  # fmt: skip
+    stalled = (((host,), sum(job.stalled is not None for job in plotters[host].jobs)) for host in plotters)
+    yield _gauge("jobs_stalled", "Plots that are stalled", ("host",), stalled)
 
 
 def _job_labels(host: str, job: Job) -> Labels:
@@ -136,9 +131,8 @@ def hosts(view: MetricsReading) -> Iterator[Metric]:
 
 
 def plotters(view: MetricsReading) -> Iterator[Metric]:
-    rows: dict[Labels, PlotterSnapshot] = {
-        (host,): snapshot for host, snapshot in view.farm.alive(Role.PLOTTER).items()
-    }
+    found: dict[str, PlotterSnapshot] = view.farm.alive(Role.PLOTTER)
+    rows: dict[Labels, PlotterSnapshot] = {(host,): snapshot for host, snapshot in found.items()}
     yield from _gauges("plotter_", ("host",), rows, {
         "enabled": ("1: plots may start there; 0: plotting is paused", lambda host: host.plotting),
         "stopped": (

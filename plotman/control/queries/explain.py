@@ -127,16 +127,10 @@ def _job(host: str, job: Job) -> WhyAnswer:
         done = "" if job.percent is None else f", {job.percent:.0f} %"
         text = f"{where}: {phase}{done}"
     return WhyAnswer(
-        host,
-        "job",
-        job.plot_id[:8] if job.plot_id else f"{host}:{job.pid}",
-        text,
-        rule,
+        host, "job", job.plot_id[:8] if job.plot_id else f"{host}:{job.pid}", text, rule,
         when=None if job.eta_s is None or rule else f"done in about {human_duration(job.eta_s)}",
-        names=frozenset(folders),
-        plot_id=job.plot_id,
-        job_ids=(job.pid, job.task_id),
-    )
+        names=frozenset(folders), plot_id=job.plot_id, job_ids=(job.pid, job.task_id),
+    )  # fmt: skip
 
 
 def _plot(seen: FarmPicture, snapshot: PlotterSnapshot, plot: FinishedPlot) -> WhyAnswer:

@@ -65,12 +65,11 @@ def pace(tallies: Iterable[Tally | None], now: datetime) -> Pace:
     known = [tally for tally in tallies if tally is not None]
     since = min((tally.since for tally in known if tally.since), default=None)
     return Pace(
-        day_count=sum(tally.day_count for tally in known),
-        day_bytes=sum(tally.day_bytes for tally in known),
+        day_count=sum(tally.day_count for tally in known), day_bytes=sum(tally.day_bytes for tally in known),
         week_count=sum(tally.week_count for tally in known),
         week_bytes=sum(tally.week_bytes for tally in known),
         over=None if since is None else min(_WEEK, max(now - since, timedelta(0))),
-    )
+    )  # fmt: skip
 
 
 def forecast(farm: FarmState) -> Forecast:
@@ -91,14 +90,9 @@ def forecast(farm: FarmState) -> Forecast:
     else:
         days = sum(free) / rate
     return Forecast(
-        made=pace((snapshot.tally for snapshot in farm.plotters.values()), farm.at),
-        archived=archived,
-        drives=len(free),
-        free_bytes=sum(free),
-        unknown_drives=len(active) - len(free),
-        days=days,
-        why=why,
-    )
+        made=pace((snapshot.tally for snapshot in farm.plotters.values()), farm.at), archived=archived,
+        drives=len(free), free_bytes=sum(free), unknown_drives=len(active) - len(free), days=days, why=why,
+    )  # fmt: skip
 
 
 def paces_table(farm: FarmState) -> PlainTable:

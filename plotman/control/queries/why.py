@@ -96,13 +96,9 @@ def picture(at: Board, limits: FarmLimits) -> FarmPicture:
     if farm.leader is not None and farm.waits is not None:
         return FarmPicture(farm, orders, moves, farm.waits.waits, farm.leader)
     board = BoardState(
-        farm.alive(Role.PLOTTER),
-        farm.alive(Role.ARCHIVER),
-        farm.alive(Role.HARVESTER),
-        orders,
-        moves,
+        farm.alive(Role.PLOTTER), farm.alive(Role.ARCHIVER), farm.alive(Role.HARVESTER), orders, moves,
         {host: last for host, last in farm.plotters.items() if (Role.PLOTTER, host) in farm.stale},
-    )
+    )  # fmt: skip
     decision = decide(board, farm.at, limits)
     return FarmPicture(farm, orders, moves, decision.waits, farm.leader, decision.starts)
 
