@@ -39,51 +39,45 @@ class Proposal:
     timeout_s: float = 15.0
 
 
-def job_of(farm: FarmState, subject: RowSubject | None) -> Job:
-    """The running plot under the cursor. Raises NotApplicable."""
+def job_of(farm: FarmState, subject: RowSubject | None) -> tuple[str, Job]:
+    """The host and the running plot under the cursor. Raises NotApplicable."""
     if subject is None or subject.kind is not RowKind.JOB:
         raise NotApplicable("Choose a running plot first.", "Keys: 1, then up and down.")
     plotter = farm.plotters.get(subject.host)
     job = next((job for job in (plotter.jobs if plotter else ()) if job.task_id == subject.what), None)
     if job is None:
         raise NotApplicable("That plot is no longer running.")
-    return job
+    return subject.host, job
 
 
-def name_of(job: Job, host: str) -> str:
+def name_of(host: str, job: Job) -> str:
     return f"plot {job.plot_id[:8]} on {host}" if job.plot_id else f"the plot of pid {job.pid} on {host}"
 
 
 def suspend(farm: FarmState, subject: RowSubject | None) -> Proposal:
-    job = job_of(farm, subject)
-    assert subject is not None
+    host, job = job_of(farm, subject)
     if job.status is RunStatus.STOPPED:
-        raise NotApplicable(f"{name_of(job, subject.host)} is suspended already.", "r resumes it.")
-    return _about(names.SUSPEND, "suspend", job, subject)
+        raise NotApplicable(f"{name_of(host, job)} is suspended already.", "r resumes it.")
+    return Proposal(f"suspend {name_of(host, job)}", (_about(names.SUSPEND, host, job),))
 
 
 def resume(farm: FarmState, subject: RowSubject | None) -> Proposal:
-    job = job_of(farm, subject)
-    assert subject is not None
-    return _about(names.RESUME, "resume", job, subject)
-
-
-def _about(task: str, verb: str, job: Job, subject: RowSubject) -> Proposal:
-    call = TaskCall(task, subject.host, {"plot": job.task_id})
-    return Proposal(f"{verb} {name_of(job, subject.host)}", (call,))
+    host, job = job_of(farm, subject)
+    return Proposal(f"resume {name_of(host, job)}", (_about(names.RESUME, host, job),))
 
 
 def files(farm: FarmState, subject: RowSubject | None) -> TaskCall:
     """The call that lists the files that a kill would delete."""
-    job = job_of(farm, subject)
-    assert subject is not None
-    return TaskCall(names.FILES, subject.host, {"plot": job.task_id})
+    return _about(names.FILES, *job_of(farm, subject))
+
+
+def _about(task: str, host: str, job: Job) -> TaskCall:
+    return TaskCall(task, host, {"plot": job.task_id})
 
 
 def kill(farm: FarmState, subject: RowSubject | None, answer: dict[str, Any]) -> Proposal:
     """answer: the host's answer to `files`."""
-    job = job_of(farm, subject)
-    assert subject is not None
+    host, job = job_of(farm, subject)
     found = answer.get("files", [])
     freed = sum(file["allocated_bytes"] for file in found)
     verb = "is" if len(found) == 1 else "are"
@@ -102,9 +96,8 @@ def kill(farm: FarmState, subject: RowSubject | None, answer: dict[str, Any]) ->
     lines += list(answer.get("troubles", []))
     if not job.ours:
         lines.insert(0, "plotman did not start this plot.")
-    call = TaskCall(names.KILL, subject.host, {"plot": job.task_id})
-    what = f"kill {name_of(job, subject.host)}"
-    return Proposal(what, (call,), tuple(lines), times=2, timeout_s=60.0)
+    calls = (_about(names.KILL, host, job),)
+    return Proposal(f"kill {name_of(host, job)}", calls, tuple(lines), times=2, timeout_s=60.0)
 
 
 def toggle_plotting(farm: FarmState, host: str | None) -> Proposal:
@@ -210,8 +203,7 @@ def toggle_drain(farm: FarmState, subject: RowSubject | None) -> Proposal:
 def _drain(pair: tuple[str, str], host: str, path: str, drained: bool) -> Proposal:
     if drained:
         return Proposal(f"undrain {host}:{path}", (TaskCall(pair[1], host, {"dir": path}),))
-    kwargs = {"dir": path, "reason": _DRAINED}
-    return Proposal(f"drain {host}:{path}", (TaskCall(pair[0], host, kwargs),))
+    return Proposal(f"drain {host}:{path}", (TaskCall(pair[0], host, {"dir": path, "reason": _DRAINED}),))
 
 
 def _drain_host(farm: FarmState, host: str) -> Proposal:
