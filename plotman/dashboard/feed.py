@@ -133,9 +133,5 @@ def same_snapshots(one: FarmState, other: FarmState | None) -> bool:
         return False
     return all(
         len(new) == len(old) and all(old.get(host) is snapshot for host, snapshot in new.items())
-        for new, old in (
-            (one.plotters, other.plotters),
-            (one.archivers, other.archivers),
-            (one.harvesters, other.harvesters),
-        )
+        for new, old in zip(one.snapshots.values(), other.snapshots.values(), strict=True)
     )

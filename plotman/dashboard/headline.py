@@ -161,7 +161,7 @@ def troubled(farm: FarmState) -> frozenset[str]:
     silent = {host for _, host in farm.stale}
     with_problems = {
         host
-        for snapshots in (farm.plotters, farm.archivers, farm.harvesters)
+        for snapshots in farm.snapshots.values()
         for host, snapshot in snapshots.items()
         if snapshot.problems
     }
