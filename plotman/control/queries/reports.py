@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from common.model.snapshot import HarvesterSnapshot, Hold, PlotterSnapshot, age_s
+from common.model.snapshot import HarvesterSnapshot, Hold, Notice, PlotterSnapshot, age_s
 from common.model.units import counted, human_bytes, human_duration
 from plotman.control.farm import FarmState
 from plotman.control.queries import scheduler_status
@@ -89,20 +89,12 @@ def status_json(farm: FarmState) -> dict[str, Any]:
             {"host": host} | job.model_dump(mode="json") | {"time_wall_s": age_s(job.started_at, farm.at)}
             for host, job in jobs
         ],
-        "transfers": [
-            {"host": host} | transfer.model_dump(mode="json")
-            for host, archiver in farm.archivers.items()
-            for transfer in archiver.transfers
-        ],
+        "transfers": _listed(farm.archivers, "transfers"),
         "moves": [
             {"host": host} | move.model_dump(mode="json", include=_MOVE_KEYS)
             for (host, _), move in farm.moves.items()
         ],
-        "plots": [
-            {"host": host} | plot.model_dump(mode="json")
-            for host, snapshot in farm.plotters.items()
-            for plot in snapshot.plots
-        ],
+        "plots": _listed(farm.plotters, "plots"),
         "waits": [wait.model_dump(mode="json") for wait in scheduler_status.waits(farm)],
         "notes": notes(farm),
     }
@@ -110,19 +102,11 @@ def status_json(farm: FarmState) -> dict[str, Any]:
 
 def dirs_json(farm: FarmState) -> dict[str, Any]:
     """`plotman dirs --json`."""
-
-    def listed(field: str) -> list[dict[str, Any]]:
-        return [
-            {"host": host} | directory.model_dump(mode="json")
-            for host, snapshot in farm.plotters.items()
-            for directory in getattr(snapshot, field)
-        ]
-
     return {
         "version": 1,
         "updated": farm.at.isoformat(),
-        "tmp": listed("tmp_dirs"),
-        "dst": listed("dst_dirs"),
+        "tmp": _listed(farm.plotters, "tmp_dirs"),
+        "dst": _listed(farm.plotters, "dst_dirs"),
         "drives": [
             {"host": host} | drive.model_dump(mode="json") | {"word": drive.word}
             for host, snapshot in farm.harvesters.items()
@@ -134,3 +118,12 @@ def dirs_json(farm: FarmState) -> dict[str, Any]:
             if archiver.target is not None
         ],
     }
+
+
+def _listed(snapshots: Mapping[str, Notice], field: str) -> list[dict[str, Any]]:
+    """List what each snapshot has in this field, with its host."""
+    return [
+        {"host": host} | one.model_dump(mode="json")
+        for host, snapshot in snapshots.items()
+        for one in getattr(snapshot, field)
+    ]
