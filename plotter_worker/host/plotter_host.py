@@ -187,7 +187,8 @@ class PlotterHost:
         self.events.progressed_in(job)
 
     def job_ended(self, job: TrackedJob, exit_code: int | None) -> None:
-        outcome = outcomes.judge_end(job, exit_code, datetime.now(UTC))
+        others = self.jobs.plots_of_others(job)
+        outcome = outcomes.judge_end(job, exit_code, datetime.now(UTC), others)
         job.close_log()
         with self._lock:  # a snapshot without the job already counts its failure
             self.jobs.update(job, job.record.model_copy(update={"outcome": outcome}))

@@ -146,13 +146,9 @@ class TrackedJob:
         """None for a plotter without a log. Raises OSError."""
         if self.record.log is None:
             return None
-        try:
-            return Path(self.record.log).open("rb", buffering=0)
-        except FileNotFoundError:
-            output = open_output(self.record.process) if self.record.process else None
-            if output is None:
-                raise
-            return output.open("rb", buffering=0)  # deleted, but the plotter still writes to it
+        # What the plotter writes to, before the path: logrotate may have moved the log and created another.
+        output = open_output(self.record.process) if self.record.process else None
+        return (output or Path(self.record.log)).open("rb", buffering=0)
 
     def refresh(self, surveys: Mapping[str, DirectorySurvey]) -> None:
         """Read the process' figures, and add up the job's files in the last surveys of its directories."""

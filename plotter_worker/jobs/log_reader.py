@@ -61,11 +61,11 @@ def log_of(job: TrackedJob) -> Path:
     """The log of a running plot. Raises OrderRefused if it writes none that can be read."""
     process = job.record.process
     if job.record.log is not None:
+        if process is not None and (output := open_output(process)) is not None:
+            return output  # what the plotter writes to, also where it was deleted or replaced
         path = Path(job.record.log)
         if path.is_file():
             return path
-        if process is not None and (output := open_output(process)) is not None:
-            return output  # deleted, but the plotter still writes to it
     pid = pid_of(process) if process else "?"
     raise OrderRefused(
         f"The {job.plotter.name} plotter pid {pid} has no log: its output goes to no file.",

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from common.history.rows import End
-from common.system import statefile
+from common.model.plot_name import PlotName
+from common.model.snapshot import PlotState
+from common.system import plotfile, statefile
 from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.records import Outcome
@@ -24,17 +26,24 @@ log = logging.getLogger(__name__)
 
 _probe = Probe()
 _NICE_FAILED = (126, 127)  # nice(1): the command cannot be invoked, cannot be found
+_CLOCK = timedelta(seconds=2)  # file systems may store times in steps of this size (FAT)
+_FULL_BYTES = 1 << 20  # plotters write blocks of at most that size: a write fails before nothing is left
 
 
-def judge_end(job: TrackedJob, exit_code: int | None, at: datetime) -> Outcome:
+def judge_end(
+    job: TrackedJob, exit_code: int | None, at: datetime, others: Collection[str] = frozenset()
+) -> Outcome:
     """How a job ended.
 
     Args:
         exit_code: None if the plotter was not our child.
         at: when the end was seen.
+        others: ids of plots that other jobs make or have made.
     """
     # The plot may be archived and released by now: if the file does not exist, the log decides.
     verdict = judge(job.reader, exit_code, exists=_is_there)
+    if not isinstance(verdict, Success) and not job.killed_by and (made := _made(job, at, others)):
+        verdict = Success((made,))
     if isinstance(verdict, Success):
         return Outcome(succeeded=True, ended_at=at, result=_result(job, verdict.plots, at), end=End.DONE)
     if job.killed_by:
@@ -44,7 +53,7 @@ def judge_end(job: TrackedJob, exit_code: int | None, at: datetime) -> Outcome:
     elif exit_code is None and not job.log_seen:
         end, reason = End.UNKNOWN, "Whether its plot is finished is not known: it has no log."
     else:
-        end, reason = End.FAILED, _no_program(job, exit_code) or verdict.reason
+        end, reason = End.FAILED, _no_program(job, exit_code) or verdict.reason + _full(job)
     return Outcome(succeeded=False, ended_at=at, reason=reason, tail=verdict.tail, end=end)
 
 
@@ -96,6 +105,57 @@ def _is_there(path: str) -> bool | None:
         return None
 
 
+def _made(job: TrackedJob, at: datetime, others: Collection[str]) -> DonePlot | None:
+    """The whole plot of this job in its dst; None if there is none that is certainly its own.
+
+    A log may lose lines, or have none, as its folder was full or its file was replaced. Plotters give a plot
+    its final name when it is complete.
+    """
+    if not job.record.ours or job.dst is None or job.record.started_at is None:
+        return None
+    dst, began, plot_id = Path(job.dst), job.record.started_at, job.progress.plot_id
+
+    def is_its_own(name: PlotName) -> bool:
+        if plot_id is not None:
+            return name.plot_id == plot_id
+        if name.plot_id in others or (job.command is not None and name.k != job.command.k):
+            return False
+        changed_s = (dst / name.name).stat().st_mtime
+        return (began - _CLOCK).timestamp() <= changed_s <= (at + _CLOCK).timestamp()
+
+    def find() -> PlotName | None:
+        # The plotter has ended: nothing waits for the file to be quiet.
+        later = at + timedelta(seconds=plotfile.UNSEEN_QUIET_S)
+        names = filter(None, map(PlotName.parse, sorted(os.listdir(dst))))  # noqa: PTH208  names are enough
+        own = (name for name in names if is_its_own(name))
+        return next((n for n in own if plotfile.classify(dst / n.name, later)[0] is PlotState.READY), None)
+
+    try:
+        name = _probe.run(dst, find, LOOK_DEADLINE_S)
+    except (Hanging, OSError):
+        return None
+    return DonePlot(plot_id=name.plot_id, path=str(dst / name.name)) if name else None
+
+
+def _full(job: TrackedJob) -> str:
+    """A sentence for each directory of the job without room, its log's too; empty if there is none."""
+    log_folder = str(Path(job.record.log).parent) if job.record.log else None
+    found = dict.fromkeys(filter(None, (log_folder, job.tmp, job.tmp2, job.dst)))
+    return "".join(f" {why}" for folder in found if (why := _why_full(folder)))
+
+
+def _why_full(folder: str) -> str | None:
+    try:
+        figures = _probe.run(folder, lambda: os.statvfs(folder), LOOK_DEADLINE_S)
+    except (Hanging, OSError):
+        return None
+    if figures.f_bavail * figures.f_frsize < _FULL_BYTES:
+        return f"The file system of {folder} is full."
+    if figures.f_files and not figures.f_favail:
+        return f"The file system of {folder} has no inode left."
+    return None
+
+
 def _result(job: TrackedJob, plots: tuple[DonePlot, ...], at: datetime) -> dict[str, Any]:
     """Result of the plot's task: JSON, durations in seconds, times ISO 8601."""
     last = plots[-1]
@@ -103,7 +163,7 @@ def _result(job: TrackedJob, plots: tuple[DonePlot, ...], at: datetime) -> dict[
     return {
         "plot_id": last.plot_id,
         "path": last.path,
-        "k": job.progress.details.k,
+        "k": job.progress.details.k or (job.command.k if job.command else None),
         "plotter": job.record.plotter,
         "tmp": job.tmp,
         "tmp2": job.tmp2,

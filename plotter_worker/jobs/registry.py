@@ -22,6 +22,7 @@ class JobRegistry:
         self._incarnation = uuid4().hex[:8]
         self._starts = 0
         self._taken: deque[str] = deque(maxlen=1000)  # ids of orders that were carried out
+        self._made: deque[str] = deque(maxlen=1000)  # ids of plots of jobs that succeeded
 
     @property
     def start_token(self) -> str:
@@ -41,6 +42,11 @@ class JobRegistry:
 
     def pids(self) -> set[int]:
         return {pid_of(job.record.process) for job in self.all() if job.record.process}
+
+    def plots_of_others(self, job: TrackedJob) -> set[str]:
+        """Ids of plots that other jobs make, or made since this worker started."""
+        making = (other.progress.plot_id for other in self.running() if other is not job)
+        return {*self._made, *(plot_id for plot_id in making if plot_id)}
 
     def claim(self, task_id: str) -> TrackedJob | None:
         """The job that this task represents from now on, if there is one.
@@ -89,3 +95,5 @@ class JobRegistry:
         """Replace the job's record, also on disk."""
         job.record = record
         self._records.keep(record)
+        if record.outcome is not None and record.outcome.result is not None:
+            self._made.extend(plot["plot_id"] for plot in record.outcome.result["plots"] if plot["plot_id"])

@@ -25,6 +25,8 @@ _TAIL_LINES = 100
 # `X.plot.tmp -> X.plot` with a path.
 TIMED = b"<time>"
 ARROW = b"<path> ->"
+# Colours and cursor movements of terminals (ECMA-48 CSI), as programs that run below a pty write them.
+_ANSI = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 # Prefix that `chia plotters madmax` adds to lines of the plotter's stderr.
 _WRAPPED_STDERR = b"STDERR: "
 
@@ -115,6 +117,7 @@ class LogReader:
         first, *others = data.split(b"\n")
         self._pending = (self._pending + first)[:_LINE_BYTES]
         for line in others:
+            self._pending = without_colours(self._pending)
             if not (self._noise and self._pending.startswith(self._noise)):
                 self._line(self._pending)
             self._pending = line[:_LINE_BYTES]
@@ -159,6 +162,11 @@ class LogReader:
                 self._progress = None  # rebuilt on demand; lines without a rule leave it valid
                 handler(self._state, match)
                 return
+
+
+def without_colours(data: bytes) -> bytes:
+    """`data` without the control sequences of terminals."""
+    return _ANSI.sub(b"", data) if b"\x1b" in data else data
 
 
 def _key(text: bytes) -> bytes:

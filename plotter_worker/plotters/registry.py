@@ -9,6 +9,7 @@ from common.model.snapshot import Recipe
 from plotter_worker.plotters.base import CommandLine
 from plotter_worker.plotters.bladebit import Bladebit
 from plotter_worker.plotters.chiapos import Chia, ChiaPlottersChiapos
+from plotter_worker.plotters.log_parser import without_colours
 from plotter_worker.plotters.madmax import Madmax
 from plotter_worker.plotters.plotter import Plotter
 
@@ -46,4 +47,5 @@ def recognise(argv: Sequence[str], cwd: str | None) -> tuple[Plotter, CommandLin
 
 def recognise_log(head: bytes) -> Plotter | None:
     """Find the plotter that wrote a log, from its first 8 KiB; None if it is not clear yet."""
+    head = without_colours(head)
     return next((plotter for plotter in PLOTTERS if plotter.recognise_log(head)), None)

@@ -109,7 +109,7 @@ def runs(job: TrackedJob) -> bool:
 @contextmanager
 def sleeper(seconds: float = 60) -> Iterator[subprocess.Popen[bytes]]:
     """A process in a session of its own, ended at last."""
-    child = subprocess.Popen(["sleep", str(seconds)], start_new_session=True)
+    child = subprocess.Popen(["sleep", str(seconds)], stdout=subprocess.DEVNULL, start_new_session=True)
     try:
         yield child
     finally:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 from plotter_worker.directories.monitor import DirectorySurvey, FileSeen
 from plotter_worker.jobs.job import TrackedJob
+from plotter_worker.jobs.log_reader import log_of
 from plotter_worker.jobs.records import JobRecord
 from plotter_worker.plotters.base import CommandLine
 from plotter_worker.plotters.registry import plotter_for
+from plotter_worker.processes.table import identity
 from tests.support.paths import LOGS
+from tests.unit.plotter_worker.builders import job
 
 GB = 10**9
 
@@ -70,3 +74,22 @@ def test_each_plot_of_a_job_takes_its_room_anew_from_its_first_line_on() -> None
         job.reader.feed(line)
         assert to_come() == (room.tmp_bytes, room.dst_bytes), line
     assert reserved(GB, 0) == (room.tmp_bytes - GB, room.dst_bytes)
+
+
+def test_the_log_of_a_running_plotter_is_what_it_writes_to_and_not_what_has_its_name(tmp_path: Path) -> None:
+    # As logrotate does it with `create`, before this worker started.
+    path = tmp_path / "a.log"
+    with path.open("wb") as log, subprocess.Popen(["sleep", "60"], stdout=log) as child:
+        try:
+            log.write((LOGS / "chiapos-k18.log").read_bytes())
+            log.flush()
+            path.rename(tmp_path / "a.log.1")
+            path.touch()
+            tracked = job(process=identity(child.pid))
+            tracked.record = tracked.record.model_copy(update={"log": str(path)})
+            assert tracked.read_log()
+            assert tracked.progress.finished
+            assert log_of(tracked).read_bytes() == (tmp_path / "a.log.1").read_bytes()
+            tracked.close_log()
+        finally:
+            child.kill()

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from common.history.rows import End
+from common.model.plot_name import PlotName
 from common.system import machine, statefile
 from common.system.probe import Hanging
 from plotter_worker.jobs import outcome as outcomes
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.outcome import clean_up, died_of_itself, judge_end, make_durable
 from plotter_worker.processes.table import identity
+from tests.support.lacking import lacking
+from tests.support.plots import write_plot
 from tests.support.waiting import eventually
 from tests.unit.plotter_worker.builders import job, sleeper
 
@@ -207,3 +215,84 @@ def test_finished_plots_and_their_folders_are_flushed(
     make_durable(made.model_copy(update={"result": made.result | {"plots": plots}}))
     eventually(lambda: len(flushed) == 2, "both are flushed", 10)
     assert flushed == [tmp_path / "a.plot", tmp_path]
+
+
+def wordless(dst: Path, **fields: Any) -> TrackedJob:
+    """A job of ours that ended a moment ago, with an empty log, and made k25 plots into `dst`."""
+    began = datetime.now(UTC) - timedelta(minutes=5)
+    argv = ("chia", "plots", "create", "-k", "25", "-d", str(dst), "-t", "/tmp")
+    made = job(process=ended_process(), dst=str(dst), started_at=began, argv=argv, **fields)
+    return TrackedJob.of_record(made.record, made.plotter)
+
+
+def plot_of_just_now(dst: Path, size_bytes: int = 4000) -> str:
+    """Write a plot into `dst`; returns its id."""
+    path = write_plot(dst, size_bytes)
+    os.utime(path)
+    return PlotName.parse(path.name).plot_id  # type: ignore[union-attr]
+
+
+def test_a_whole_plot_in_dst_is_a_success_whatever_the_log_says(tmp_path: Path) -> None:
+    plot_id = plot_of_just_now(tmp_path)
+    outcome = judge_end(wordless(tmp_path), 1, datetime.now(UTC))
+    assert (outcome.end, outcome.reason) == (End.DONE, None)
+    assert outcome.result is not None
+    assert (outcome.result["plot_id"], outcome.result["k"]) == (plot_id, 25)
+    assert Path(outcome.result["path"]).parent == tmp_path
+
+
+def test_a_plot_whose_id_the_log_has_is_found_by_its_id_alone(tmp_path: Path) -> None:
+    plot_of_just_now(tmp_path)
+    ended = job(log="chiapos-tmp-full", process=ended_process(), dst=str(tmp_path), started_at=AT)
+    assert judge_end(ended, 0, datetime.now(UTC)).end is End.FAILED
+    own = write_plot(tmp_path, plot_id=str(ended.progress.plot_id))
+    outcome = judge_end(ended, 0, datetime.now(UTC))
+    assert outcome.result is not None
+    assert outcome.result["path"] == str(own)
+
+
+@pytest.mark.parametrize("case", ["another job's", "older", "newer", "another k", "short", "found", "killed"])
+def test_a_plot_that_may_be_of_another_job_is_not_taken_for_this_ones(tmp_path: Path, case: str) -> None:
+    plot_id = plot_of_just_now(tmp_path)
+    (path,) = tmp_path.iterdir()
+    ended, now = wordless(tmp_path, ours=case != "found"), datetime.now(UTC)
+    if case in ("older", "newer"):
+        changed_s = now.timestamp() + (-600 if case == "older" else 60)
+        os.utime(path, (changed_s, changed_s))
+    elif case == "another k":
+        ended = TrackedJob(ended.record, ended.plotter, replace(ended.command, k=32))  # type: ignore[type-var]
+    elif case == "short":
+        os.truncate(path, 60)
+        os.utime(path)
+    ended.killed_by = "an operator" if case == "killed" else None
+    others = {plot_id} if case == "another job's" else set()
+    assert not judge_end(ended, 0, now, others).succeeded
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Iterator[Path]:
+    """A full file system of its own."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], check=False).returncode:
+        lacking("the right to mount")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_failure_names_each_directory_without_room(tiny: Path, tmp_path: Path) -> None:
+    failed = job(process=ended_process(), log=None, tmp=str(tmp_path), dst=str(tmp_path))
+    failed.record = failed.record.model_copy(update={"log": str(tiny / "x.log")})
+    outcome = judge_end(failed, 1, AT)
+    assert str(outcome.reason).endswith(f"The file system of {tiny} is full.")
+    assert str(outcome.reason).count("is full") == 1
+
+
+def test_a_directory_without_inodes_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.statvfs(tmp_path)
+    lacks = SimpleNamespace(f_bavail=real.f_bavail, f_frsize=real.f_frsize, f_files=100, f_favail=0)
+    monkeypatch.setattr(os, "statvfs", lambda _: lacks)
+    failed = job(process=ended_process(), tmp=str(tmp_path))
+    assert str(judge_end(failed, 1, AT).reason).endswith(f"{tmp_path} has no inode left.")

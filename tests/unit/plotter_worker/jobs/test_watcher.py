@@ -65,7 +65,8 @@ def shell() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 
 def run(shell: list[subprocess.Popen[bytes]], script: str) -> subprocess.Popen[bytes]:
-    shell.append(subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE))
+    # No file as its output: that would be taken for its log.
+    shell.append(subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL))
     return shell[-1]
 
 

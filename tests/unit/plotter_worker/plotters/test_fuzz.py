@@ -101,6 +101,19 @@ def test_invalid_utf8_hides_nothing_but_itself(all_logs: dict[str, bytes]) -> No
     assert log.progress.finished
 
 
+def test_colours_and_cursor_movements_change_nothing(all_logs: dict[str, bytes]) -> None:
+    for name, data in all_logs.items():
+        plain, coloured = reader(plotter_of(name)), reader(plotter_of(name))
+        plain.feed(data)
+        coloured.feed(b"".join(b"\x1b[2K\x1b[1;32m" + line + b"\x1b[0m\n" for line in data.splitlines()))
+        for log in (plain, coloured):
+            log.end()
+        assert coloured.progress == plain.progress, name
+        assert coloured.tail(3) == plain.tail(3), name
+        if (plotter := recognise_log(data)) is not None:
+            assert recognise_log(b"\x1b[0m" + data.replace(b"\n", b"\x1b[0m\n\x1b[1m")) is plotter, name
+
+
 @pytest.mark.parametrize("name", ["chiapos-k18", "madmax-k18"])
 def test_a_log_of_2600_lines_is_read_in_a_few_milliseconds(all_logs: dict[str, bytes], name: str) -> None:
     data = all_logs[name]
