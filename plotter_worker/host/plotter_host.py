@@ -117,6 +117,7 @@ class PlotterHost:
         Raises:
             OrderRefused: the order does not fit this host now; nothing was started.
         """
+        self._log_folder_works()  # before the lock, which snapshots need
         now = datetime.now(UTC)
         with self._lock:
             self.jobs.must_be_new(task_id)
@@ -132,6 +133,14 @@ class PlotterHost:
         self._watcher.watch(job, child)
         self.events.started(job)
         return job
+
+    def _log_folder_works(self) -> None:
+        try:
+            self._starter.check_log_folder()
+        except StartFailed as error:
+            with self._lock:
+                self._died_at_once(str(error))
+            raise
 
     def unclaim(self, job: TrackedJob) -> None:
         """Note that the job's task ends. It gets another task only if the result does not reach Celery."""

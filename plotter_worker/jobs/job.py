@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, TypeVar
 
 from common.model.snapshot import Job
+from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.directories.monitor import DirectorySurvey
 from plotter_worker.jobs.records import JobRecord, Outcome
 from plotter_worker.jobs.resources import SpaceTaken, Usage
@@ -19,12 +22,21 @@ from plotter_worker.plotters.plotter import Plotter
 from plotter_worker.plotters.registry import recognise
 from plotter_worker.processes.table import open_output, pid_of
 
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 64 << 10
 # Value of `TrackedJob.killed_by`: the job's task is then revoked, and has not failed.
 AN_OPERATOR = "an operator"
 # A plotter that ends within this time died at once, even if its log reached phase 1: one that crashes in its
 # second table would otherwise be started again and again.
 _AT_ONCE = timedelta(seconds=120)
+
+T = TypeVar("T")
+
+_probe = Probe()
+
+
+def in_log_folder(log: str, func: Callable[[], T]) -> T:
+    """Run `func`, which may hang with the folder of this log. Raises Hanging, or what `func` raises."""
+    return _probe.run(Path(log).parent, func, LOOK_DEADLINE_S)
 
 
 class _Changes:
@@ -123,18 +135,17 @@ class TrackedJob:
         The log stays open, so that it can be read to its end after it was deleted.
         """
         try:
-            if self._log is None and (log := self._open_log()) is not None:
-                self._log, self.log_seen = log, True
-                log.seek(self.offset_bytes)
-            if self._log is None:
+            if self.record.log is None:
                 return False
+            if self._log is None:
+                self._log, self.log_seen = in_log_folder(self.record.log, self._open_log), True
             grew = False
-            while chunk := self._log.read(_CHUNK_BYTES):
+            while chunk := self._next_chunk(self._log):
                 self.offset_bytes += len(chunk)
                 self.reader.feed(chunk)
                 grew = True
             return grew
-        except OSError:
+        except (OSError, Hanging):
             return False
 
     def close_log(self) -> None:
@@ -142,10 +153,23 @@ class TrackedJob:
             self._log.close()
             self._log = None
 
-    def _open_log(self) -> BinaryIO | None:
-        """None for a plotter without a log. Raises OSError."""
-        if self.record.log is None:
-            return None
+    def _next_chunk(self, log: BinaryIO) -> bytes:
+        """Raises OSError, or Hanging where the log's drive does not answer."""
+        fd, at = log.fileno(), self.offset_bytes
+        try:
+            # Bytes that the kernel has in memory, without waiting for a drive (preadv2(2)).
+            chunk = bytearray(_CHUNK_BYTES)
+            return bytes(chunk[: os.preadv(fd, [chunk], at, os.RWF_NOWAIT)])
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EOPNOTSUPP):
+                raise
+        # They must come from the drive, or this file system cannot tell (NFS, FUSE, tmpfs).
+        assert self.record.log is not None
+        return in_log_folder(self.record.log, lambda: os.pread(fd, _CHUNK_BYTES, at))
+
+    def _open_log(self) -> BinaryIO:
+        """Raises OSError."""
+        assert self.record.log is not None
         # What the plotter writes to, before the path: logrotate may have moved the log and created another.
         output = open_output(self.record.process) if self.record.process else None
         return (output or Path(self.record.log)).open("rb", buffering=0)

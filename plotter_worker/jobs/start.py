@@ -8,9 +8,11 @@ import logging
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
 
 from common.config import Config
 from common.errors import OrderRefused
@@ -21,6 +23,8 @@ from plotter_worker.jobs.records import JobRecord, Records
 from plotter_worker.plotters.registry import plotter_for
 from plotter_worker.processes.launch import launch
 from plotter_worker.processes.table import ProcessTable, identity, is_running, pid_of, shows
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +65,30 @@ class Starter:
             job, child = self._start(task_id, where, now)
             _until_it_shows(job)
             return job, child
+
+    def check_log_folder(self) -> None:
+        """Create the folder of the plots' logs where it is missing.
+
+        Raises:
+            OrderRefused: its drive hangs.
+            StartFailed: it cannot be created.
+        """
+        folder = self.settings.plots_log_dir
+        try:
+            self._in_log_folder(lambda: folder.mkdir(parents=True, exist_ok=True))
+        except OSError as error:
+            raise _cannot_start(error, folder) from error
+
+    def _in_log_folder(self, func: Callable[[], T]) -> T:
+        """Raises OrderRefused, or what `func` raises."""
+        folder = self.settings.plots_log_dir
+        try:
+            return self._probe.run(folder, func, LOOK_DEADLINE_S)
+        except Hanging as error:
+            raise OrderRefused(
+                f"The folder of the plots' logs, {folder}, does not answer.",
+                "Check its drive or mount, or set logging.plots to another folder.",
+            ) from error
 
     @contextmanager
     def _lock_directory(self, tmp: str) -> Iterator[None]:
@@ -116,19 +144,26 @@ class Starter:
         )
         try:
             self._records.save(record)
-            folder.mkdir(parents=True, exist_ok=True)
-            child = launch(argv, log_file, task_id, settings.state_dir)
+            with self._in_log_folder(lambda: log_file.open("ab")) as output:
+                child = launch(argv, output, task_id, settings.state_dir)
+        except OrderRefused:
+            self._records.remove(task_id)
+            raise
         except OSError as error:
             self._records.remove(task_id)
-            raise StartFailed(
-                f"The plotter cannot be started: {error.strerror} ({error.filename or settings.state_dir}).",
-                "Repair that; `plotman config check` checks logs and programs.",
-            ) from error
+            raise _cannot_start(error, settings.state_dir) from error
         # The stagger counts from after the launch: two starts are never closer than it says.
         started_at = datetime.now(UTC)
         record = record.model_copy(update={"process": identity(child.pid), "started_at": started_at})
         self._records.keep(record)
         return TrackedJob(record, plotter, plotter.recognise(argv, "/")), child
+
+
+def _cannot_start(error: OSError, where: Path) -> StartFailed:
+    return StartFailed(
+        f"The plotter cannot be started: {error.strerror} ({error.filename or where}).",
+        "Repair that; `plotman config check` checks logs and programs.",
+    )
 
 
 def _until_it_shows(job: TrackedJob) -> None:

@@ -20,7 +20,8 @@ from typing import Protocol
 
 from inotify_simple import INotify, flags
 
-from plotter_worker.jobs.job import TrackedJob
+from common.system.probe import Hanging
+from plotter_worker.jobs.job import TrackedJob, in_log_folder
 from plotter_worker.processes.table import FoundPlotter, ProcessTable, is_running, pid_of, wrapper_of
 
 log = logging.getLogger(__name__)
@@ -140,15 +141,14 @@ class Watcher:
         self._watch_log(watched)
 
     def _watch_log(self, watched: _Watched) -> None:
-        if self._inotify is None or watched.job.record.log is None:
+        inotify, path = self._inotify, watched.job.record.log
+        if inotify is None or path is None:
             return
         try:
-            watched.watch = self._inotify.add_watch(watched.job.record.log, flags.MODIFY)
+            watched.watch = in_log_folder(path, lambda: inotify.add_watch(path, flags.MODIFY))
             self._by_watch[watched.watch] = watched
-        except OSError as error:
-            log.debug(
-                "inotify fails for %s (%s): it is read every few seconds", watched.job.record.log, error
-            )
+        except (OSError, Hanging) as error:
+            log.debug("inotify fails for %s (%s): it is read every few seconds", path, error)
 
     def _logs_grew(self) -> None:
         assert self._inotify is not None

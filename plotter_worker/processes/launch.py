@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from common.names import STATE_VARIABLE as STATE_VARIABLE
 
@@ -14,24 +15,23 @@ TASK_ID_VARIABLE = "PLOTMAN_TASK_ID"
 NICENESS = 15  # what plotman 0.5.3 gave its plotters
 
 
-def launch(argv: Sequence[str], log: Path, task_id: str, state_dir: Path) -> subprocess.Popen[bytes]:
-    """Start `argv` in a session of its own, with its output in `log`.
+def launch(argv: Sequence[str], output: BinaryIO, task_id: str, state_dir: Path) -> subprocess.Popen[bytes]:
+    """Start `argv` in a session of its own, with its output in an open file.
 
     `nice` executes the plotter, so that no thread ever runs at the wrong niceness; it writes to the log if
     the program is missing.
 
     Raises:
-        OSError: the log cannot be opened, or `nice` is missing.
+        OSError: `nice` is missing.
     """
     environment = os.environ | {TASK_ID_VARIABLE: task_id, STATE_VARIABLE: str(state_dir)}
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            ["nice", "-n", str(NICENESS), *argv],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            close_fds=True,
-            env=environment,
-            cwd="/",
-        )
+    return subprocess.Popen(
+        ["nice", "-n", str(NICENESS), *argv],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        close_fds=True,
+        env=environment,
+        cwd="/",
+    )

@@ -48,8 +48,16 @@ def record(task_id: str = "t", plotter: str = "chia", **fields: Any) -> JobRecor
     return JobRecord(task_id=task_id, plotter=plotter, **given)
 
 
-def job(task_id: str = "t", plotter: str = "chia", log: str | None = None, **fields: Any) -> TrackedJob:
-    """log: name of a recorded log that the job has read."""
+def job(
+    task_id: str = "t",
+    plotter: str = "chia",
+    log: str | None = None,
+    log_path: Path | None = None,
+    **fields: Any,
+) -> TrackedJob:
+    """log: name of a recorded log that the job has read; log_path: a file for it to read."""
+    if log_path is not None:
+        fields["log"] = str(log_path)
     made = TrackedJob(record(task_id, plotter, **fields), plotter_for(plotter), None)
     if log is not None:
         made.reader.feed((LOGS / f"{log}.log").read_bytes())

@@ -51,7 +51,8 @@ def test_a_plotter_shows_only_once_nice_and_env_have_become_it(tmp_path: Path) -
     bench = Bench.lay_out(tmp_path, shebang="/usr/bin/env python3")
     bench.plan(live_s=60)
     argv = [str(bench.program), "plotters", "chiapos", "-k", "18", "-t", str(bench.tmp), "-d", str(bench.dst)]
-    child = launch(argv, tmp_path / "log", "a-task", tmp_path / "state")
+    with (tmp_path / "log").open("ab") as output:
+        child = launch(argv, output, "a-task", tmp_path / "state")
     try:
         eventually(lambda: shows(child.pid), "it shows")
         found = [it for it in ProcessTable().newcomers(set()) if it.pid == child.pid]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -146,6 +148,22 @@ def test_a_program_that_cannot_be_started_counts_as_a_failure(machine: Machine) 
         host.take_order("t1", order(host))
     assert host.snapshot().failures.consecutive == 1
     assert host.jobs.all() == []
+
+
+def test_a_log_folder_that_hangs_is_named_and_delays_no_snapshot(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, answers = machine.running_host(), threading.Event()
+    monkeypatch.setattr(Path, "mkdir", lambda *_, **__: answers.wait())
+    with ThreadPoolExecutor() as pool:
+        order = PlotOrder(host="p1", tmp=str(machine.folder / "tmp"), dst=str(machine.folder / "dst"))
+        taken = pool.submit(host.take_order, "t", order)
+        eventually(lambda: pool.submit(host.snapshot).result(timeout=0.5), "a snapshot is made", 1)
+        assert not taken.done()
+        with pytest.raises(OrderRefused, match=rf"logs, {machine.folder}/logs, does not answer"):
+            taken.result()
+        answers.set()
+    assert host.snapshot().failures.consecutive == 0, "no plotter has failed"
 
 
 def test_a_restarted_worker_goes_on_with_running_jobs_and_judges_those_that_ended(machine: Machine) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from plotter_worker.directories.monitor import DirectorySurvey, FileSeen
+from plotter_worker.jobs import job as jobs
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.log_reader import log_of
 from plotter_worker.jobs.records import JobRecord
@@ -14,6 +20,7 @@ from plotter_worker.plotters.base import CommandLine
 from plotter_worker.plotters.registry import plotter_for
 from plotter_worker.processes.table import identity
 from tests.support.paths import LOGS
+from tests.support.waiting import eventually
 from tests.unit.plotter_worker.builders import job
 
 GB = 10**9
@@ -85,11 +92,45 @@ def test_the_log_of_a_running_plotter_is_what_it_writes_to_and_not_what_has_its_
             log.flush()
             path.rename(tmp_path / "a.log.1")
             path.touch()
-            tracked = job(process=identity(child.pid))
-            tracked.record = tracked.record.model_copy(update={"log": str(path)})
+            tracked = job(log_path=path, process=identity(child.pid))
             assert tracked.read_log()
             assert tracked.progress.finished
             assert log_of(tracked).read_bytes() == (tmp_path / "a.log.1").read_bytes()
             tracked.close_log()
         finally:
             child.kill()
+
+
+def test_a_log_whose_drive_hangs_delays_its_reader_once_and_is_read_when_the_drive_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "LOOK_DEADLINE_S", 0.3)
+    log = tmp_path / "hangs" / "a.log"
+    log.parent.mkdir()
+    os.mkfifo(log)  # to open one waits until something writes to it
+    first, second = job(log_path=log), job(log_path=log)
+    began = time.monotonic()
+    assert not first.read_log()
+    assert not second.read_log()
+    assert time.monotonic() - began < 0.6, "the second does not wait"
+    log.rename(log.with_name("fifo"))
+    log.write_bytes((LOGS / "chiapos-k18.log").read_bytes())
+    os.close(os.open(log.with_name("fifo"), os.O_WRONLY))
+    eventually(second.read_log, "the drive answers", 10)
+    assert second.progress.finished
+    second.close_log()
+
+
+def test_a_log_that_is_not_in_memory_is_read_from_its_drive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_at_hand(*_: object) -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    log = tmp_path / "a.log"
+    log.write_bytes((LOGS / "chiapos-k18.log").read_bytes())
+    monkeypatch.setattr(os, "preadv", not_at_hand)
+    read = job(log_path=log)
+    assert read.read_log()
+    assert read.progress.finished
+    read.close_log()

@@ -283,8 +283,7 @@ def tiny(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_failure_names_each_directory_without_room(tiny: Path, tmp_path: Path) -> None:
-    failed = job(process=ended_process(), log=None, tmp=str(tmp_path), dst=str(tmp_path))
-    failed.record = failed.record.model_copy(update={"log": str(tiny / "x.log")})
+    failed = job(process=ended_process(), log_path=tiny / "x.log", tmp=str(tmp_path), dst=str(tmp_path))
     outcome = judge_end(failed, 1, AT)
     assert str(outcome.reason).endswith(f"The file system of {tiny} is full.")
     assert str(outcome.reason).count("is full") == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -61,7 +62,9 @@ class Machine:
 
     def start(self, task_id: str = "t", known: set[int] = frozenset()) -> TrackedJob:  # type: ignore[assignment]
         where = PlotDirectories(str(self.tmp), None, str(self.folder / "dst"))
-        job, child = Starter(self.settings(), self.records).start(task_id, where, known, NOW)
+        starter = Starter(self.settings(), self.records)
+        starter.check_log_folder()
+        job, child = starter.start(task_id, where, known, NOW)
         self.children.append(child)
         return job
 
@@ -126,7 +129,20 @@ def test_a_record_that_cannot_be_written_starts_nothing_and_names_the_state_dire
     monkeypatch.setattr(Records, "save", full)
     with pytest.raises(StartFailed, match=rf"No space left on device \({machine.folder / 'state'}\)"):
         machine.start()
-    assert not machine.logs.exists()
+    assert not list(machine.logs.iterdir())
+
+
+def test_a_log_folder_that_begins_to_hang_leaves_no_record(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr(start, "LOOK_DEADLINE_S", 0.3)
+    with monkeypatch.context() as hangs:
+        hangs.setattr(Path, "open", lambda *_, **__: answers.wait())
+        with pytest.raises(OrderRefused, match=rf"{machine.logs}, does not answer"):
+            machine.start()
+        answers.set()
+    assert machine.records.all() == []
 
 
 def test_a_missing_tmp_directory_starts_nothing(machine: Machine) -> None:
