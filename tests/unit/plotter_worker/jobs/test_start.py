@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import threading
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
