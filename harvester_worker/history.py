@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 from common.config import Config
 from common.history.recorder import Recorder, history_path
@@ -13,31 +12,17 @@ from common.model.plot_name import plot_id_of
 from common.names import Role
 
 
-class LandingHistory:
+class LandingHistory(Recorder):
     """Records admissions and refusals. No method waits."""
 
     def __init__(self, settings: Config) -> None:
         self._host = settings.host
-        self._recorder = Recorder(
-            history_path(settings.state_dir, Role.HARVESTER),
-            HistoryKind.LANDINGS,
-            lambda: None,
-            settings.history_kept,
-        )
-
-    @property
-    def path(self) -> Path:
-        return self._recorder.path
-
-    def start(self) -> None:
-        self._recorder.start()
-
-    def stop(self) -> None:
-        self._recorder.stop()
+        file = history_path(settings.state_dir, Role.HARVESTER)
+        super().__init__(file, HistoryKind.LANDINGS, lambda: None, settings.history_kept)
 
     def landed(self, delivery: Delivery, admission: Admission, began_at: datetime) -> None:
         """Record that a plot was taken in. began_at: start of the checks."""
-        self._keep(
+        self._record(
             delivery,
             began_at,
             key=admission.landed,
@@ -50,9 +35,9 @@ class LandingHistory:
     def refused(self, delivery: Delivery, reason: str, began_at: datetime) -> None:
         """Record that a plot was refused. Arguments as in `landed`."""
         key = f"{delivery.reservation.source_host}:{delivery.reservation.path}:{reason}"
-        self._keep(delivery, began_at, key=key, end=End.REFUSED, reason=reason)
+        self._record(delivery, began_at, key=key, end=End.REFUSED, reason=reason)
 
-    def _keep(self, delivery: Delivery, began_at: datetime, **known: object) -> None:
+    def _record(self, delivery: Delivery, began_at: datetime, **known: object) -> None:
         reservation = delivery.reservation
         row = LandingEnd.model_validate(
             {
@@ -69,4 +54,4 @@ class LandingHistory:
             }
             | known
         )
-        self._recorder.put(row)
+        self.put(row)

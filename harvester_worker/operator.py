@@ -7,18 +7,17 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from common.model import holds
 from common.model.holds import HoldOrder
 from common.model.snapshot import Hold
 from common.system import statefile
+from common.system.statefile import Stored
 
 
-class _Holds(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    holds: dict[str, Hold] = {}
+class _Holds(Stored):
+    holds: dict[str, Hold] = Field({})
 
 
 class DriveHolds:

@@ -232,11 +232,7 @@ def _limits(section: HarvesterSection) -> Limits:
 
 
 served: Served[Harvester] = Served("This worker has no drives of")
-
-
-def current(host: str) -> Harvester:
-    """The harvester that this process serves. Raises OrderRefused if it is not `host`."""
-    return served.by(host)
+current = served.by
 
 
 class HarvesterService(ServiceStep):

@@ -62,11 +62,7 @@ class ServedPlotter:
 
 
 served: Served[ServedPlotter] = Served("This worker does not plot for")
-
-
-def serving(host: str) -> ServedPlotter:
-    """What this process serves. Raises OrderRefused if it is not the plotter of `host`."""
-    return served.by(host)
+serving = served.by
 
 
 def current(host: str) -> PlotterHost:

@@ -34,7 +34,6 @@ def decide(
     number of hosts; each job is read once, not once for each directory.
 
     Args:
-        board: what the notice board shows.
         limits: across all plotters.
         memory: results of the last round, to save work.
     """

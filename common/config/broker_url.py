@@ -5,20 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from common.errors import BrokerError
+from common.system.statefile import Stored
 
 if TYPE_CHECKING:
     from common.config.model import Config
     from common.config.sections.farm import Farm
 
 
-class EmbeddedBroker(BaseModel):
+class EmbeddedBroker(Stored):
     """Address of the broker that `plotman up` starts, kept in `broker.json` so that it stays the same after a
     restart."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     port: int = Field(ge=1, le=65535)  # on 127.0.0.1
     password: str = Field(min_length=1, repr=False)

@@ -14,7 +14,16 @@ from typing import Any
 from common.config.problems import Finding, Level, Location
 from common.config.sections.base import VERSION
 
-_CHIA_OPTIONS = ("executable", "k", "e", "n_threads", "n_buckets", "job_buffer", "x")
+_OVERRIDES = ("directories", "tmp_overrides")
+# Key of an older file -> its section now, its name there, and what to do.
+_MOVED: dict[tuple[str, str], tuple[tuple[str, ...], str, str]] = {
+    ("directories", "log"): (("logging",), "plots", "Write logging: {{plots: {}}}."),
+    _OVERRIDES: (("scheduling",), "tmp_overrides", "Move it under scheduling."),
+    **{
+        ("plotting", name): (("plotting", "chia"), name, "Move it under plotting.chia.")
+        for name in ("executable", "k", "e", "n_threads", "n_buckets", "job_buffer", "x")
+    },
+}
 _RSYNC_PORT = 12000  # fixed in 0.3; the usual port of rsyncd is 873
 _RSYNC_OPTIONS = "--preallocate --remove-source-files --skip-compress plot --whole-file"
 
@@ -45,8 +54,7 @@ def remains(data: dict[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
     if "archive" in directories:
         found.append(_replaced(("directories", "archive"), new))
         del directories["archive"]
-    for step in (_log, _overrides, _options):
-        found += step(new)
+    found += _moved_keys(new)
     return new, found
 
 
@@ -66,10 +74,7 @@ def migrated(data: dict[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
 
 def _moves(data: dict[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
     new = copy.deepcopy(data)
-    done: list[Finding] = []
-    for step in (_log, _archive, _overrides, _options):
-        done += step(new)
-    return new, done
+    return new, [*_moved_keys(new), *_archive(new)]
 
 
 def _inner(data: dict[str, Any], name: str) -> dict[str, Any]:
@@ -85,39 +90,22 @@ def _new_section(data: dict[str, Any], name: str) -> dict[str, Any]:
     return section
 
 
-def _log(data: dict[str, Any]) -> list[Finding]:
-    directories = _inner(data, "directories")
-    if "log" not in directories:
-        return []
-    folder = directories.pop("log")
-    _new_section(data, "logging").setdefault("plots", folder)
-    return [Finding(("directories", "log"), "is logging.plots now", f"Write logging: {{plots: {folder}}}.")]
-
-
-def _overrides(data: dict[str, Any]) -> list[Finding]:
-    directories = _inner(data, "directories")
-    if "tmp_overrides" not in directories:
-        return []
-    overrides = directories.pop("tmp_overrides")
-    if overrides is not None:
-        _new_section(data, "scheduling").setdefault("tmp_overrides", overrides)
-    return [
-        Finding(
-            ("directories", "tmp_overrides"), "is scheduling.tmp_overrides now", "Move it under scheduling."
-        )
-    ]
-
-
-def _options(data: dict[str, Any]) -> list[Finding]:
-    plotting = _inner(data, "plotting")
+def _moved_keys(data: dict[str, Any]) -> list[Finding]:
+    """Move keys to where they belong now. A value that is there already stays."""
     done = []
-    for name in _CHIA_OPTIONS:
-        if name in plotting:
-            value = plotting.pop(name)
-            _new_section(plotting, "chia").setdefault(name, value)
-            plotting.setdefault("type", "chia")
-            cure = "Move it under plotting.chia."
-            done.append(Finding(("plotting", name), f"is plotting.chia.{name} now", cure))
+    for (section, key), (new, new_key, cure) in _MOVED.items():
+        old = _inner(data, section)
+        if key in old:
+            value = old.pop(key)
+            if value is not None or (section, key) != _OVERRIDES:
+                holder = data
+                for name in new:
+                    holder = _new_section(holder, name)
+                holder.setdefault(new_key, value)
+            if section == "plotting":
+                old.setdefault("type", "chia")
+            place = ".".join((*new, new_key))
+            done.append(Finding((section, key), f"is {place} now", cure.format(value)))
     return done
 
 

@@ -41,10 +41,6 @@ class HistoryOrder(Message):
 def page(order: HistoryOrder, sources: Sequence[Source]) -> dict[str, Any]:
     """Read a page.
 
-    Args:
-        order: which rows.
-        sources: files to merge.
-
     Returns:
         JSON with the rows, the newest first, and `next`, the place of the next page; None on the last page.
 

@@ -17,6 +17,18 @@ from common.history.store import HistoryFile, is_broken, open_or_begin_anew, set
 from common.model.snapshot import Tally
 from common.names import Role
 
+log = logging.getLogger(__name__)
+
+Rows = Callable[[], Iterable[Row]]
+
+_KEPT = 10_000  # rows that wait while the file cannot be written; the oldest are dropped first
+_RETRY_S = 30.0
+_STOP_S = 3.0
+_PRUNE_S = 86_400.0
+# A number or text that SQLite cannot store, from a log or a message. It must not block other rows.
+_UNFIT = (OverflowError, ValueError, sqlite3.IntegrityError, sqlite3.ProgrammingError)
+_LOADED = 100_000  # rows of a week; more than any one host makes
+
 DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
 _HOUR_S = 3600.0
@@ -87,19 +99,6 @@ class RecentCounts:
         )
 
 
-log = logging.getLogger(__name__)
-
-Rows = Callable[[], Iterable[Row]]
-
-_KEPT = 10_000  # rows that wait while the file cannot be written; the oldest are dropped first
-_RETRY_S = 30.0
-_STOP_S = 3.0
-_PRUNE_S = 86_400.0
-# A number or text that SQLite cannot store, from a log or a message. It must not block other rows.
-_UNFIT = (OverflowError, ValueError, sqlite3.IntegrityError, sqlite3.ProgrammingError)
-_LOADED = 100_000  # rows of a week; more than any one host makes
-
-
 def history_path(state_dir: Path, role: Role) -> Path:
     """File with the history of a role."""
     return state_dir / "history" / f"{role}.sqlite3"
@@ -119,7 +118,6 @@ class Recorder:
         """Make a recorder; `start` begins to write.
 
         Args:
-            path: of the file.
             kind: rows that `tally` counts.
             changed: called when the tally has changed.
             keep: how long rows are kept; None: for ever.

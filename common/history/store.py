@@ -118,8 +118,6 @@ class HistoryFile:
         """Read rows, the newest first. Rows that this release cannot read are left out.
 
         Args:
-            kind: table.
-            limit: largest number of rows.
             since: only rows that ended then or later.
             before: (ended_at, key) of the last row of the previous page.
             ends: only rows with these outcomes.

@@ -147,7 +147,6 @@ class DiskUsage:
         """Bytes that one more plot takes on the file system of `path`.
 
         Args:
-            path: a directory.
             tmp: where the plot is made.
             dst: where it goes; None: not chosen yet.
         """
@@ -170,10 +169,7 @@ class DiskUsage:
         if self._tmp2 is None:
             needs = [(built_in.disk, max(recipe.tmp_bytes, in_place))]
         else:
-            needs = [
-                (self.at(tmp).disk, recipe.tmp_bytes),
-                (built_in.disk, max(recipe.tmp2_bytes, in_place)),
-            ]
+            needs = [(self.at(tmp).disk, recipe.tmp_bytes), (built_in.disk, max(recipe.tmp2_bytes, in_place))]
         if to is not None and not in_place:
             needs.append((to.disk, recipe.dst_bytes))
         return needs

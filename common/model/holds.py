@@ -78,27 +78,29 @@ def drains(holds: Mapping[str, Hold], now: datetime) -> list[str]:
     return sorted(keys, key=lambda key: (key != ALL, key))
 
 
-def lifted(host: str, keys: Sequence[str], left: Sequence[str] = ()) -> tuple[str, dict[str, Any]]:
-    """The end of an undrain's answer, as text and as JSON.
+def lifted(order: LiftOrder, key: str, drained: Sequence[str]) -> tuple[list[str], str, dict[str, Any]]:
+    """What an undrain lifts.
 
     Args:
-        host: named in the text for the drain of the host as a whole.
-        keys: drains that were lifted.
-        left: drains of the host that still hold.
+        order: the order, for the drain under `key`.
+        drained: keys of all drains that hold.
+
+    Returns:
+        The keys to lift, and the end of the answer as text and as JSON. In them the drain of the host as a
+        whole has its name.
     """
-    names, still = ([host if key == ALL else key for key in some] for some in (keys, left))
+    keys = [one for one in drained if order.everything or one == key]
+    left = [one for one in drained if one not in keys] if key == ALL else []
+    names, still = ([order.host if one == ALL else one for one in some] for some in (keys, left))
     words = f"; lifted: {', '.join(names)}" if names else "; nothing was drained"
-    return words + (f"; still drained: {', '.join(still)}" if still else ""), {
-        "lifted": names,
-        "drained": still,
-    }
+    words += f"; still drained: {', '.join(still)}" if still else ""
+    return [key, *keys], words, {"lifted": names, "drained": still}
 
 
 def key_of(order: HoldOrder, what: str, places: Sequence[str], held: Container[str]) -> str:
     """The key under which the order's hold is kept.
 
     Args:
-        order: the order.
         what: `drive` or `directory`, for the error.
         places: drives or directories of the host.
         held: keys of its holds. A place that was drained and then left the configuration can still be
@@ -132,7 +134,6 @@ def words(hold: Hold, now: datetime, utc_offset_s: int = 0) -> str:
     """`new cable (anna@desk), until 18:00`; empty if the hold has neither reason, author nor end.
 
     Args:
-        hold: the hold.
         now: aware UTC.
         utc_offset_s: how far the local time of the text is ahead of UTC.
     """

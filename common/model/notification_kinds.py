@@ -22,103 +22,80 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class NotificationKind:
-    """A kind of notification. group: one of `GROUPS`. action: an operator must act; sent by default."""
+    """A kind of notification. group: one of `GROUPS`."""
 
     name: str
     group: str
     severity: Severity
     meaning: str
-    action: bool = False
+
+    @property
+    def action(self) -> bool:
+        """Whether an operator must act, or need not any more; such kinds are sent by default."""
+        return self.severity >= Severity.WARNING or self.name.endswith("-back")
 
 
 ACTION = "action"
 ALL = "all"
 
-_KINDS = (
-    NotificationKind("plot-started", "plots", Severity.INFO, "a plot was started"),
-    NotificationKind("plot-done", "plots", Severity.SUCCESS, "a plot is complete"),
-    NotificationKind(
-        "plot-failed", "plots", Severity.WARNING, "a plotter ended without its plot", action=True
+INFO, SUCCESS, WARNING, CRITICAL = Severity
+
+_MEANINGS = {
+    "plots": (
+        ("plot-started", INFO, "a plot was started"),
+        ("plot-done", SUCCESS, "a plot is complete"),
+        ("plot-failed", WARNING, "a plotter ended without its plot"),
+        ("plot-killed", INFO, "an operator or stall_action killed a plot"),
+        ("plot-stalled", WARNING, "a plotter makes no progress"),
+        (
+            "plotting-stopped",
+            CRITICAL,
+            "several plotters in a row failed right after their start; the host starts no more",
+        ),
     ),
-    NotificationKind("plot-killed", "plots", Severity.INFO, "an operator or stall_action killed a plot"),
-    NotificationKind("plot-stalled", "plots", Severity.WARNING, "a plotter makes no progress", action=True),
-    NotificationKind(
-        "plotting-stopped",
-        "plots",
-        Severity.CRITICAL,
-        "several plotters in a row failed right after their start; the host starts no more",
-        action=True,
+    "archiving": (
+        ("archived", SUCCESS, "a plot is on its farming drive, verified"),
+        ("transfer-failed", INFO, "a plot could not be moved; plotman tries again"),
+        ("refused", WARNING, "a harvester refused a plot"),
     ),
-    NotificationKind("archived", "archiving", Severity.SUCCESS, "a plot is on its farming drive, verified"),
-    NotificationKind(
-        "transfer-failed", "archiving", Severity.INFO, "a plot could not be moved; plotman tries again"
+    "drives": (
+        ("damaged", CRITICAL, "a plot on a farming drive has changed"),
+        (
+            "drive-failed",
+            WARNING,
+            "a drive could not be written to, or returned other bytes than were written",
+        ),
+        ("drive-full", WARNING, "a drive has no room for another plot"),
+        ("drive-lost", CRITICAL, "a drive is missing, not mounted, read-only, or does not answer"),
+        ("drive-back", SUCCESS, "a drive that was lost can be used again"),
+        (
+            "dir-lost",
+            CRITICAL,
+            "a plotter's tmp, tmp2 or dst directory is missing, read-only, or does not answer",
+        ),
+        ("dir-back", SUCCESS, "a directory that was lost can be used again"),
     ),
-    NotificationKind("refused", "archiving", Severity.WARNING, "a harvester refused a plot", action=True),
-    NotificationKind(
-        "damaged", "drives", Severity.CRITICAL, "a plot on a farming drive has changed", action=True
+    "hosts": (
+        ("host-stale", CRITICAL, "a worker no longer reports"),
+        ("host-back", SUCCESS, "a lost worker reports again"),
     ),
-    NotificationKind(
-        "drive-failed",
-        "drives",
-        Severity.WARNING,
-        "a drive could not be written to, or returned other bytes than were written",
-        action=True,
+    "farm": (
+        ("farm-idle", CRITICAL, "nothing runs and nothing starts, with the reason"),
+        ("farm-busy", SUCCESS, "an idle farm plots again"),
+        ("scheduler-lost", CRITICAL, "no scheduler decides, so nothing new starts or moves"),
+        ("scheduler-back", SUCCESS, "a scheduler decides again"),
+        ("broker-lost", CRITICAL, "Redis does not answer, so nothing new starts"),
+        ("broker-back", SUCCESS, "Redis answers again"),
+        ("config-refused", WARNING, "a changed plotman.yaml has errors; the last good one stays in effect"),
+        ("config-changed", INFO, "a changed plotman.yaml took effect"),
+        ("steered", INFO, "a host was paused, drained, resumed or forgotten"),
+        ("test", INFO, "sent by `plotman notify test`"),
     ),
-    NotificationKind(
-        "drive-full", "drives", Severity.WARNING, "a drive has no room for another plot", action=True
-    ),
-    NotificationKind(
-        "drive-lost",
-        "drives",
-        Severity.CRITICAL,
-        "a drive is missing, not mounted, read-only, or does not answer",
-        action=True,
-    ),
-    NotificationKind(
-        "drive-back", "drives", Severity.SUCCESS, "a drive that was lost can be used again", action=True
-    ),
-    NotificationKind(
-        "dir-lost",
-        "drives",
-        Severity.CRITICAL,
-        "a plotter's tmp, tmp2 or dst directory is missing, read-only, or does not answer",
-        action=True,
-    ),
-    NotificationKind(
-        "dir-back", "drives", Severity.SUCCESS, "a directory that was lost can be used again", action=True
-    ),
-    NotificationKind("host-stale", "hosts", Severity.CRITICAL, "a worker no longer reports", action=True),
-    NotificationKind("host-back", "hosts", Severity.SUCCESS, "a lost worker reports again", action=True),
-    NotificationKind(
-        "farm-idle",
-        "farm",
-        Severity.CRITICAL,
-        "nothing runs and nothing starts, with the reason",
-        action=True,
-    ),
-    NotificationKind("farm-busy", "farm", Severity.SUCCESS, "an idle farm plots again"),
-    NotificationKind(
-        "scheduler-lost",
-        "farm",
-        Severity.CRITICAL,
-        "no scheduler decides, so nothing new starts or moves",
-        action=True,
-    ),
-    NotificationKind("scheduler-back", "farm", Severity.SUCCESS, "a scheduler decides again", action=True),
-    NotificationKind(
-        "broker-lost", "farm", Severity.CRITICAL, "Redis does not answer, so nothing new starts", action=True
-    ),
-    NotificationKind("broker-back", "farm", Severity.SUCCESS, "Redis answers again", action=True),
-    NotificationKind(
-        "config-refused",
-        "farm",
-        Severity.WARNING,
-        "a changed plotman.yaml has errors; the last good one stays in effect",
-        action=True,
-    ),
-    NotificationKind("config-changed", "farm", Severity.INFO, "a changed plotman.yaml took effect"),
-    NotificationKind("steered", "farm", Severity.INFO, "a host was paused, drained, resumed or forgotten"),
-    NotificationKind("test", "farm", Severity.INFO, "sent by `plotman notify test`"),
+}
+_KINDS = tuple(
+    NotificationKind(name, group, severity, meaning)
+    for group, kinds in _MEANINGS.items()
+    for name, severity, meaning in kinds
 )
 KINDS = {kind.name: kind for kind in _KINDS}
 GROUPS = tuple(dict.fromkeys(kind.group for kind in _KINDS))

@@ -15,14 +15,7 @@ from common.model.plot_name import PlotName
 from common.model.snapshot import PlotState
 from common.system.openfile import is_open_for_writing, read_beginning
 
-__all__ = [
-    "Header",
-    "NotAPlot",
-    "classify",
-    "expected_size_bytes",
-    "is_open_for_writing",
-    "read_header",
-]
+__all__ = ["Header", "NotAPlot", "classify", "expected_size_bytes", "is_open_for_writing", "read_header"]
 
 
 # If the header does not give the size, a file counts as complete after this time without a change; the longer

@@ -136,10 +136,7 @@ class Probe:
         return self.look_all([path], deadline_s, must_be_mounted)[str(path)]
 
     def look_all(
-        self,
-        paths: Iterable[str | Path],
-        deadline_s: float = LOOK_DEADLINE_S,
-        must_be_mounted: bool = False,
+        self, paths: Iterable[str | Path], deadline_s: float = LOOK_DEADLINE_S, must_be_mounted: bool = False
     ) -> dict[str, DirReport]:
         """Report on several directories at the same time, in one deadline. Arguments as in `look`."""
         answers = self.run_all(paths, lambda path: look(path, must_be_mounted), deadline_s)
@@ -151,9 +148,6 @@ class Probe:
     def run(self, path: str | Path, func: Callable[[], T], deadline_s: float) -> T:
         """Run `func` after earlier work at the path; returns its result, or raises what it raises. Work that
         has begun cannot be cancelled: it may complete when the drive answers again.
-
-        Args:
-            deadline_s: Seconds.
 
         Raises:
             Hanging: It takes longer than the deadline, or earlier work is stuck.

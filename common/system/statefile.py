@@ -8,11 +8,17 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=BaseModel)
+
+
+class Stored(BaseModel):
+    """Base of what is in state files. Another release may have written them: unknown keys are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 def write(path: Path, content: BaseModel) -> None:

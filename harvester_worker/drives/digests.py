@@ -12,21 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from common.system.openfile import read_beginning
+from common.system.statefile import Stored
 from harvester_worker.drives import part_files
 
 FOLDER = "digests"
 
 
-class DigestEntry(BaseModel):
+class DigestEntry(Stored):
     """digest: of the source, as rsync computed it, hex. suspect: why the plot counts as damaged, or None.
     inode, mtime_ns, ctime_ns: of the file that was taken in; None in entries of an older plotman, which match
     no file. Only the kernel sets ctime, so that a changed file with its old mtime is detected.
     """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     digest: str
     size_bytes: int

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, ValidationError
 
 from common.errors import TransferFailed
 from common.system.openfile import is_open_for_writing, read_beginning
-from common.system.statefile import make_durable
+from common.system.statefile import Stored, make_durable
 
 FOLDER = ".incoming"
 MOST_BYTES = 1 << 20  # of a record or a digest's file, which have some hundreds
@@ -37,7 +37,7 @@ IDLE_S = 15 * 60.0
 REFUSED_KEPT_S = 24 * 3600.0
 
 
-class PartRecord(BaseModel):
+class PartRecord(Stored):
     """The record beside a part: its plot and the state of the transfer.
 
     resumed: some of the bytes are of a run that failed. boot: boot id at the reservation; if it differs
@@ -45,8 +45,6 @@ class PartRecord(BaseModel):
     begun_bytes: length of the part at the start of the last try. left_ns: its mtime then; None before the
         second try. vain: tries in a row that wrote to it and did not lengthen it.
     """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     plot_id: str
     name: str  # farmed name

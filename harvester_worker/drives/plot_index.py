@@ -9,17 +9,16 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from common.system import statefile
+from common.system.statefile import Stored
 
 _KEPT = 5000  # the latest; a source is deleted minutes after its admission
 
 
-class _Places(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    drives: dict[str, str] = {}  # plot id -> drive, in the order of admission
+class _Places(Stored):
+    drives: dict[str, str] = Field({})  # plot id -> drive, in the order of admission
 
 
 class PlotIndex:

@@ -17,16 +17,10 @@ from harvester_worker.service import Harvester, current
 @shared_task(name=names.DRAIN_DRIVES, throws=(OrderRefused,))
 def drain(host: str, **order: Any) -> str:
     """Stop sending new plots to one drive of `host`, or to all of them. Plots on their way are taken in.
-
-    Args:
-        host: of the harvester.
-        order: fields of HoldOrder; `dir` names the drive, without it all drives are meant.
+    Arguments: HoldOrder, of which `dir` names the drive; without it all are meant.
 
     Returns:
         A sentence for the operator.
-
-    Raises:
-        OrderRefused: the drive is unknown here, or the order is malformed.
     """
     message = holds.read_order(host, order, HoldOrder)
     harvester = current(host)
@@ -40,28 +34,18 @@ def drain(host: str, **order: Any) -> str:
 @shared_task(name=names.UNDRAIN_DRIVES, throws=(OrderRefused,))
 def undrain(host: str, **order: Any) -> dict[str, Any]:
     """Lift the drain of one drive of `host`, of the host as a whole, or with everything=true of the host and
-    each of its drives. The use in plotman.yaml stays.
-
-    Args:
-        host: of the harvester.
-        order: fields of LiftOrder.
+    each of its drives. The use in plotman.yaml stays. Arguments: LiftOrder.
 
     Returns:
         `answer` (a sentence), `lifted`, and in an order for the host `drained` (what is still drained): the
         host by its name, drives by their paths.
-
-    Raises:
-        OrderRefused: the drive is unknown here, or the order is malformed.
     """
     harvester = current(host)
     message = holds.read_order(host, order, LiftOrder)
-    drained = harvester.holds.drains()
     key = _key(harvester, message)
-    keys = drained if message.everything else [one for one in drained if one == key]
-    left = [one for one in drained if one not in keys] if key == holds.ALL else []
     what = "takes plots on its drives" if key == holds.ALL else f"takes plots on {key}"
-    words, details = holds.lifted(host, keys, left)
-    answer = harvester.holds.lift([key, *keys], what, words)
+    keys, words, details = holds.lifted(message, key, harvester.holds.drains())
+    answer = harvester.holds.lift(keys, what, words)
     harvester.publish_now()
     return {"answer": f"{host} {answer}{_but(harvester, key)}", **details}
 

@@ -180,11 +180,7 @@ def _status(source: Path) -> os.stat_result:
 
 
 served: Served[Archiver] = Served("This worker does not archive for")
-
-
-def current(host: str) -> Archiver:
-    """The archiver of this process. Raises OrderRefused if it belongs to another host than `host`."""
-    return served.by(host)
+current = served.by
 
 
 class ArchiverService(ServiceStep):

@@ -78,7 +78,6 @@ class DirectoryMonitor:
     """Surveys one directory at each change, and every few seconds.
 
     Args:
-        path: the directory.
         with_plots: finished plots lie here.
         on_change: called in the monitor's thread when a survey differs from the last, with `matters`.
         probe: reads the directory's state and space; may hang with its drive.

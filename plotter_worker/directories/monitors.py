@@ -10,20 +10,17 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from common.config import Config
 from common.model.snapshot import DirState
 from common.system import statefile
 from common.system.mounts import is_mounted
 from common.system.probe import DirReport
 from common.system.probe import look as probe_directory
+from common.system.statefile import Stored
 from plotter_worker.directories.monitor import DirectoryMonitor, DirectorySurvey
 
 
-class _Kept(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
+class _Paths(Stored):
     paths: tuple[str, ...] = ()
 
 
@@ -33,7 +30,7 @@ class MountedDirectories:
     def __init__(self, state_dir: Path) -> None:
         self._path = state_dir / "mounted.json"
         self._lock = threading.Lock()
-        kept = statefile.read(self._path, _Kept)
+        kept = statefile.read(self._path, _Paths)
         self._paths = frozenset(kept.paths if kept else ())
         self._checked: dict[str, int] = {}  # path -> st_dev at which the mount was found right
 
@@ -64,19 +61,13 @@ class MountedDirectories:
     def _keep(self, paths: frozenset[str]) -> None:
         if paths != self._paths:
             self._paths = paths
-            content = _Kept(paths=tuple(sorted(paths)))
+            content = _Paths(paths=tuple(sorted(paths)))
             statefile.keep(self._path, content, "which directories lie on drives of their own")
-
-
-class _PlotFolders(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    paths: tuple[str, ...] = ()
 
 
 def kept_plot_folders(state_dir: Path) -> tuple[str, ...]:
     """Directories whose plots could be moved when this host last ran. The archiver reads them, too."""
-    kept = statefile.read(_path(state_dir), _PlotFolders)
+    kept = statefile.read(_path(state_dir), _Paths)
     return kept.paths if kept else ()
 
 
@@ -122,7 +113,6 @@ class DirectoryMonitors:
         """Monitor the directories of these settings. Call it every few seconds while there are retired ones.
 
         Args:
-            settings: plotman.yaml as it is now.
             used: directories of running jobs.
         """
         directories = settings.directories
@@ -144,7 +134,7 @@ class DirectoryMonitors:
             kept = [path for path in self._monitors if path in self._retired]
             self._plot_folders = tuple(dict.fromkeys((*with_plots, *kept)))
             if self._plot_folders != kept_plot_folders(settings.state_dir):
-                content = _PlotFolders(paths=self._plot_folders)
+                content = _Paths(paths=self._plot_folders)
                 statefile.keep(_path(settings.state_dir), content, "which directories are to be emptied")
             self._mounted.keep_only(self._monitors)
 

@@ -35,7 +35,6 @@ def finished_plots(
     Args:
         folders: directories whose plots may be moved.
         refused: path of a plot -> why a harvester refused it.
-        surveys: the last survey of each directory.
         makers: plot id -> pid of the plotter that has not finished it.
         released: paths of plots that are deleted, though the last survey may still have them.
     """

@@ -138,7 +138,6 @@ def terminate(
         by: who wants it, for the log.
         folders: directories of this host.
         running: returns all running jobs of this host.
-        events: where the end is reported.
 
     Raises:
         OrderRefused: its processes may not be signalled, and nothing was done; or they do not end.

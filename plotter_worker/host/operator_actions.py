@@ -19,7 +19,6 @@ class OperatorActions:
     Args:
         state_dir: where the state survives restarts.
         lock: the host's, so that a snapshot shows a change and its reason together.
-        events: where changes are reported.
     """
 
     def __init__(self, state_dir: Path, lock: threading.RLock, events: PlotterEvents) -> None:
@@ -35,7 +34,6 @@ class OperatorActions:
         """Pause or drain.
 
         Args:
-            order: reason, end and author of the hold.
             key: what is held, one of `common.model.holds`' keys or a directory.
             text: what the host does from now on.
 
@@ -110,7 +108,6 @@ class OperatorActions:
         """Count a plotter that died at once, and report it.
 
         Args:
-            reason: the plotter's own.
             limit: failures in a row that stop plotting; None: not known.
         """
         self._apply(lambda state: state.after_failure(reason, at))

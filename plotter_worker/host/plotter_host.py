@@ -40,9 +40,7 @@ class PlotterHost:
     rest; the publisher calls `snapshot`. `_lock` guards jobs, start token and operator state.
 
     Args:
-        settings: plotman.yaml of a plotter.
         events: where changes of the snapshot and events are reported; its methods never wait.
-        send: sends a Celery task.
 
     Attributes:
         jobs: plotters that run, or ended and are not reported yet.

@@ -31,14 +31,8 @@ def plotter_snapshot(
     """All that beat and operators need to know of this host.
 
     Args:
-        settings: with sections for directories and scheduling.
-        recipe: what the next plot will take.
-        operator: holds, refused plots and counted failures.
-        surveys: the last survey of each directory.
-        jobs: those that run.
         makers: plot id -> pid of the plotter that has not finished it.
         released: paths of plots that are deleted, though the last survey may still have them.
-        start_token: names the next start.
         copied_to: path of a plot -> the harvester that has all its bytes, or None.
         folders: directories whose plots may be moved.
         utc_offset_s: how far this machine's clock is ahead of UTC.

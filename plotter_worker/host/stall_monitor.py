@@ -178,7 +178,6 @@ class StallMonitor:
     Args:
         policy: `scheduling` of plotman.yaml as it is now; None without plotting.
         directory_state: of a directory, by path, as last seen.
-        events: where stalls are reported.
         kill: ends a job and deletes its unfinished files; takes the job and who asked.
         refresh: reads a job's figures again, after it was suspended.
     """

@@ -63,8 +63,6 @@ class TrackedJob:
     """Changed by the watcher's thread only; read by all.
 
     Args:
-        record: what is stored of it on disk.
-        plotter: the program.
         command: its command line; None if it is not understood.
 
     Attributes:

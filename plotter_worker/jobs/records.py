@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from common.history.rows import End
 from common.names import is_task_id
 from common.system import statefile
+from common.system.statefile import Stored
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Outcome(BaseModel):
         return not self.succeeded and self.end is not End.UNKNOWN
 
 
-class JobRecord(BaseModel):
+class JobRecord(Stored):
     """One job.
 
     Attributes:
@@ -49,8 +50,6 @@ class JobRecord(BaseModel):
         process: identity of its process (processes.table); None between the acceptance and the launch.
         started_at: start of the process.
     """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     task_id: str
     plotter: str

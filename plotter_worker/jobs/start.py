@@ -51,8 +51,6 @@ class Starter:
         """Start one plot and store its record.
 
         Args:
-            task_id: of the order.
-            where: the plot's directories.
             known: pids of the plotters that the order was decided on.
             now: when the order was accepted.
 

@@ -15,7 +15,6 @@ from common.history.rows import End, HistoryKind, PlotEnd, Row, TransferEnd
 from common.history.store import reading
 from common.model.messages import Admission
 from common.model.plot_name import plot_id_of
-from common.model.snapshot import Tally
 from common.model.targets import label
 from common.names import Role
 from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
@@ -27,29 +26,22 @@ from plotter_worker.plotters.registry import plotter_for
 log = logging.getLogger(__name__)
 
 
-class PlotHistory:
+class PlotHistory(Recorder):
     """The history of the plotter's worker: plots, and which of them were archived or refused. Never waits."""
 
     def __init__(self, settings: Config, changed: Callable[[], None]) -> None:
         self._host = settings.host
         self._tries = history_path(settings.state_dir, Role.ARCHIVER)
         self._jobs = settings.state_dir / "jobs"
-        self._recorder = Recorder(
-            history_path(settings.state_dir, Role.PLOTTER), HistoryKind.PLOTS, changed, settings.history_kept
-        )
+        file = history_path(settings.state_dir, Role.PLOTTER)
+        super().__init__(file, HistoryKind.PLOTS, changed, settings.history_kept)
         self._kept: dict[str, int] = {}  # task id -> number of its plots that are recorded
         self._sizes = Sizes()  # used by the recorder's thread
 
     def start(self) -> None:
         """Start, with the jobs that ended before a former worker was killed, which may have no rows yet."""
-        self._recorder.later(self._unreported)
-        self._recorder.start()
-
-    def stop(self) -> None:
-        self._recorder.stop()
-
-    def tally(self) -> Tally:
-        return self._recorder.tally()
+        self.later(self._unreported)
+        super().start()
 
     def progressed(self, job: TrackedJob) -> None:
         """Record finished plots of a job that makes several at once: it may run for months."""
@@ -63,11 +55,11 @@ class PlotHistory:
             made = [row_of_plot(job, plot, self._host, now, self._sizes) for plot in progress.plots_done]
             return [] if progress.asked == 1 else [*made]  # a single plot is recorded when its job ends
 
-        self._recorder.later(rows)
+        self.later(rows)
 
     def ended(self, job: TrackedJob, outcome: Outcome) -> None:
         self._kept.pop(job.task_id, None)
-        self._recorder.later(lambda: rows_of_end(job, outcome, self._host, self._sizes))
+        self.later(lambda: rows_of_end(job, outcome, self._host, self._sizes))
 
     def released(self, admission: Admission) -> None:
         """Record a plot that is on its drive and whose source is deleted."""
@@ -94,7 +86,7 @@ class PlotHistory:
             self._sizes.know(reservation.path, admission.size_bytes)
             return [self._with_tries(row)]
 
-        self._recorder.later(rows)
+        self.later(rows)
 
     def refused(self, path: str, reason: str) -> None:
         """Record a plot that a harvester refused."""
@@ -107,7 +99,7 @@ class PlotHistory:
             path=path,
             reason=reason,
         )
-        self._recorder.later(lambda: [self._with_tries(row)])
+        self.later(lambda: [self._with_tries(row)])
 
     def _unreported(self) -> Iterable[Row]:
         for record in Records(self._jobs).all():
@@ -176,12 +168,7 @@ def job_of(record: JobRecord) -> TrackedJob:
 
 
 def rows_of_end(job: TrackedJob, outcome: Outcome, host: str, sizes: Sizes) -> list[PlotEnd]:
-    """A row for each finished plot, and one for the plot that failed.
-
-    Args:
-        host: the plotter host.
-        sizes: of finished plots.
-    """
+    """A row for each finished plot, and one for the plot that failed."""
     progress = job.progress
     at = outcome.ended_at
     plots = {plot.plot_id: plot for plot in progress.plots_done}

@@ -12,31 +12,17 @@ from common.history.recorder import Recorder, history_path
 from common.history.rows import End, HistoryKind, TransferEnd
 from common.model.messages import Delivery
 from common.model.plot_name import plot_id_of
-from common.model.snapshot import Tally
 from common.names import Role
 from common.worker.move_step import StepInterrupted
 
 
-class TransferHistory:
+class TransferHistory(Recorder):
     """The history of the archiver. Never waits."""
 
     def __init__(self, settings: Config, changed: Callable[[], None]) -> None:
         self._host = settings.host
-        self._recorder = Recorder(
-            history_path(settings.state_dir, Role.ARCHIVER),
-            HistoryKind.TRANSFERS,
-            changed,
-            settings.history_kept,
-        )
-
-    def start(self) -> None:
-        self._recorder.start()
-
-    def stop(self) -> None:
-        self._recorder.stop()
-
-    def tally(self) -> Tally:
-        return self._recorder.tally()
+        file = history_path(settings.state_dir, Role.ARCHIVER)
+        super().__init__(file, HistoryKind.TRANSFERS, changed, settings.history_kept)
 
     @contextmanager
     def trying(self, path: str, harvester: str, task_id: str | None) -> Iterator[Callable[[Delivery], None]]:
@@ -45,7 +31,7 @@ class TransferHistory:
 
         def keep(end: End, **known: object) -> None:
             now = datetime.now(UTC)
-            self._recorder.put(
+            self.put(
                 TransferEnd.model_validate(
                     {
                         "key": task_id or f"{path}:{started_at.isoformat()}",

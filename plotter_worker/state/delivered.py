@@ -15,20 +15,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from common.system import statefile
+from common.system.statefile import Stored
 
 _KEPT = 5000  # the latest; a source is released within minutes
 
 
-class SourceFile(BaseModel):
+class SourceFile(Stored):
     """A source before it was read. receiver: harvester, or label of a target, that has these bytes.
 
     Without the inode, which some file systems change later.
     """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     receiver: str
     size_bytes: int
@@ -39,13 +38,11 @@ class SourceFile(BaseModel):
         return cls(receiver=receiver, size_bytes=status.st_size, mtime_ns=status.st_mtime_ns)
 
 
-class Delivered(BaseModel):
+class Delivered(Stored):
     """By path of the source, the latest last. A record of an older plotman has a harvester and no source."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    harvesters: dict[str, str] = {}
-    sources: dict[str, SourceFile] = {}
+    harvesters: dict[str, str] = Field({})
+    sources: dict[str, SourceFile] = Field({})
 
 
 class DeliveredFile:

@@ -11,14 +11,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, Field
 
 from common.model import holds
 from common.model.snapshot import Failures, Hold
 from common.system import statefile
+from common.system.statefile import Stored
 
 
-class OperatorState(BaseModel):
+class OperatorState(Stored):
     """Each method returns the changed state.
 
     Attributes:
@@ -30,14 +31,12 @@ class OperatorState(BaseModel):
         refused: path of a plot -> why a harvester refused it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    holds: dict[str, Hold] = {}
+    holds: dict[str, Hold] = Field({})
     starts_left: int | None = None
     failures: Failures = Failures()
     last_start_at: AwareDatetime | None = None
     bandwidth_bytes_s: int | None = None
-    refused: dict[str, str] = {}
+    refused: dict[str, str] = Field({})
 
     def held(self, key: str, now: datetime) -> Hold | None:
         """The hold under this key, if it is in effect."""

@@ -147,8 +147,6 @@ def read_log(
     """Read the next chunk of a plot's log, also of an ended plot while its log is in logging.plots.
 
     Args:
-        host: the plotter host.
-        plot: selector of the plot.
         offset_bytes: where to read from; None: from the last `lines` lines on, or from the start.
         lines: see `offset_bytes`.
         wait_s: how long to wait for new lines if there are none, 30 s at most.

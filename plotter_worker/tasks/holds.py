@@ -66,13 +66,10 @@ def undrain(host: str, **order: Any) -> dict[str, Any]:
     """
     plotter = current(host)
     message = holds.read_order(host, order, LiftOrder)
-    drained = plotter.operator.drains()
     key = _key(plotter, message)
-    keys = drained if message.everything else [one for one in drained if one == key]
-    left = [one for one in drained if one not in keys] if key == holds.ALL else []
     what = "starts plots as the rules allow" if key == holds.ALL else f"takes plots in {key} again"
-    suffix, fields = holds.lifted(host, keys, left)
-    return {"answer": f"{host} {plotter.operator.lift([key, *keys], what, suffix)}", **fields}
+    keys, suffix, fields = holds.lifted(message, key, plotter.operator.drains())
+    return {"answer": f"{host} {plotter.operator.lift(keys, what, suffix)}", **fields}
 
 
 def _key(plotter: PlotterHost, order: HoldOrder) -> str:

@@ -23,7 +23,6 @@ def leftovers(host: str, tmp: str | None = None, older_s: float | None = None) -
     """List unfinished files on `host` of plots that no plotter works on. Deletes nothing.
 
     Args:
-        host: the plotter host.
         tmp: only in this tmp, tmp2 or dst directory.
         older_s: unchanged for this long; at least 300, the default.
 

@@ -55,7 +55,6 @@ def plot(self: Any, host: str, **order: Any) -> dict[str, Any]:
     """Make one plot.
 
     Args:
-        host: the plotter host.
         order: fields of common.model.messages.PlotOrder, such as `tmp` and `dst`.
 
     Returns:

@@ -100,10 +100,7 @@ def pause_after_failure(load: Load) -> Wait | None:
     if load.on_trial:
         reason = f"{text}; {load.on_trial} on trial, the next starts when it has begun to plot"
         return Wait(
-            host=snapshot.host,
-            rule="failures",
-            reason=reason,
-            numbers={**numbers, "on_trial": load.on_trial},
+            host=snapshot.host, rule="failures", reason=reason, numbers={**numbers, "on_trial": load.on_trial}
         )
     return None
 

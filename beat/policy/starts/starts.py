@@ -15,10 +15,7 @@ from common.model.snapshot import PlotterSnapshot, TmpDir, Wait
 
 
 def plan_starts(
-    snapshot: PlotterSnapshot,
-    pending: Sequence[PendingOrder],
-    now: datetime,
-    farm: FarmLoad | None = None,
+    snapshot: PlotterSnapshot, pending: Sequence[PendingOrder], now: datetime, farm: FarmLoad | None = None
 ) -> tuple[tuple[Start, ...], tuple[Wait, ...]]:
     """Plan as many starts on one host as the rules allow at `now`.
 

@@ -124,35 +124,39 @@ def _plotter(config: Config) -> Program:
 
 def trouble(program: Program, deadline_s: float = VERSION_DEADLINE_S) -> Finding | None:
     """Find a program and check its version. Returns None if it is usable."""
+    found = shutil.which(program.executable)
+    if flaw := _flaw(program, found, deadline_s):
+        return Finding(program.location, *flaw)
+    return _tried(found, program.trial, deadline_s) if found and program.trial else None
+
+
+def _flaw(program: Program, found: str | None, deadline_s: float) -> tuple[str, str] | None:
+    """What is wrong with the program in the file `found`, and what to do."""
     name = program.executable
     if "/" in name and not name.startswith("/"):  # it would not be found there
         what = f"{name} is not a full path, and plotman starts programs in another folder"
-        return Finding(program.location, what, "Write the full path.")
-    found = shutil.which(name)
+        return what, "Write the full path."
     if found is None:
-        return Finding(program.location, *_not_found(name, program.mend))
+        return _not_found(name, program.mend)
+    try_it = f"Try it: {' '.join((found, *program.arguments))}."
     try:
         ran = _run(found, program.arguments, deadline_s)
     except subprocess.TimeoutExpired:
-        what = f"{found} did not print its version within {deadline_s:g} s"
-        return Finding(program.location, what, f"Try it: {_typed(found, program)}")
+        return f"{found} did not print its version within {deadline_s:g} s", try_it
     except OSError as error:
-        what = f"{found} does not run ({error.strerror})"
-        return Finding(
-            program.location, what, "It may be built for another machine, or its #! line is wrong."
-        )
+        cure = "It may be built for another machine, or its #! line is wrong."
+        return f"{found} does not run ({error.strerror})", cure
     version = _version(ran.stdout.decode("utf-8", "replace"))
     if ran.returncode != 0 and (version is None or program.least is not None):
-        what = f"{found} fails to print its version (exit status {ran.returncode})"
-        return Finding(program.location, what, f"Try it: {_typed(found, program)}")
-    if program.least is not None and version is None:
-        what = f"{found} prints no version"
-        return Finding(program.location, what, f"Try it: {_typed(found, program)}")
-    if program.least is not None and version is not None and version < program.least:
-        least = ".".join(map(str, program.least))
+        return f"{found} fails to print its version (exit status {ran.returncode})", try_it
+    if program.least is None:
+        return None
+    if version is None:
+        return f"{found} prints no version", try_it
+    if version < program.least:
         what = f"{found} is version {'.'.join(map(str, version))}, and {program.why}"
-        return Finding(program.location, what, f"Install {least} or newer.")
-    return _tried(found, program.trial, deadline_s) if program.trial else None
+        return what, f"Install {'.'.join(map(str, program.least))} or newer."
+    return None
 
 
 def _tried(found: str, trial: Trial, deadline_s: float) -> Finding | None:
@@ -252,10 +256,6 @@ def _version(output: str) -> tuple[int, ...] | None:
     """The first number with dots in the output: `2.7.5`, `rsync  version 3.2.7  protocol`."""
     match = re.search(r"(?<![\w.])v?(\d+(?:\.\d+)+)", output)
     return tuple(map(int, match[1].split("."))) if match else None
-
-
-def _typed(found: str, program: Program) -> str:
-    return f"{' '.join((found, *program.arguments))}."
 
 
 def target_lacks(archiving: Archiving | None) -> Iterator[Finding]:

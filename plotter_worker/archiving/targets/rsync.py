@@ -74,7 +74,6 @@ def listed_bytes(env: Mapping[str, str], environment: Mapping[str, str], url: st
     """Ask the daemon for the size of a file.
 
     Args:
-        env: Variables of the target.
         environment: Of the process, with RSYNC_PASSWORD.
 
     Returns:

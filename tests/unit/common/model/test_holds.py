@@ -39,11 +39,22 @@ def test_drains_are_those_that_hold_now_without_pauses_and_the_host_comes_first(
 
 
 def test_what_was_lifted_is_told_for_people_and_for_programs() -> None:
-    assert lifted("h1", [ALL, "/a"], ["/b"]) == (
-        "; lifted: h1, /a; still drained: /b",
-        {"lifted": ["h1", "/a"], "drained": ["/b"]},
+    order = LiftOrder(host="h1")
+    assert lifted(order, ALL, [ALL, "/b"]) == (
+        [ALL, ALL],
+        "; lifted: h1; still drained: /b",
+        {"lifted": ["h1"], "drained": ["/b"]},
     )
-    assert lifted("h1", []) == ("; nothing was drained", {"lifted": [], "drained": []})
+    assert lifted(order, "/a", [ALL, "/b"]) == (
+        ["/a"],
+        "; nothing was drained",
+        {"lifted": [], "drained": []},
+    )
+    everything = LiftOrder(host="h1", everything=True)
+    assert lifted(everything, ALL, [ALL, "/b"])[1:] == (
+        "; lifted: h1, /b",
+        {"lifted": ["h1", "/b"], "drained": []},
+    )
 
 
 def test_everything_and_one_directory_cannot_both_be_meant() -> None:
