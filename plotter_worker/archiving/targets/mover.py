@@ -6,7 +6,6 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
 from pathlib import Path
 
 from common.config import Config
@@ -23,14 +22,6 @@ from plotter_worker.archiving.transfer.progress import TransferProgress, advance
 from plotter_worker.directories.release import own_plot
 
 log = logging.getLogger(__name__)
-
-
-class There(Enum):
-    """Whether the folder had a file of the plot's name before the transfer."""
-
-    YES = "yes"
-    NO = "no"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +117,8 @@ class Mover:
             copies.delete_temporary_files(self._target, folders, source.name)
             found, all_read = copies.existing_copies(self._target, folders, source.name)
             reservation = self._reserve(source, size_bytes, coming or {}, found)
-            there = There.NO if all_read else There.UNKNOWN
-            if reservation.drive in found:
-                there = There.YES
+            # Whether the folder has a file of the plot's name; None: unknown.
+            there = reservation.drive in found or (False if all_read else None)
             return self._transfer(source, reservation, there, report, stop)
         finally:
             self._context.show(None, path)
@@ -170,7 +160,7 @@ class Mover:
         self,
         source: Path,
         reservation: Reservation,
-        there: There,
+        there: bool | None,
         report: Callable[[TransferProgress], None],
         stop: Stop,
     ) -> Admission:
@@ -183,7 +173,7 @@ class Mover:
         ended, compared = self._run(source, reservation.drive, there, advance, stop)
         copies.check_exit(self._target, reservation.drive, ended)
         landed, verified = copies.complete_copy(self._target, source, reservation, self._listed(), device)
-        if not compared and there is not There.NO and source.exists():
+        if not compared and there is not False and source.exists():
             verified += copies.compare_content(self._target, source, landed, advance, stop)
         log.info(
             "%s was sent to %s in %.1f s",
@@ -210,14 +200,19 @@ class Mover:
             return []  # not needed for the user's scripts
 
     def _run(
-        self, source: Path, folder: str, there: There, report: Callable[[TransferProgress], None], stop: Stop
+        self,
+        source: Path,
+        folder: str,
+        there: bool | None,
+        report: Callable[[TransferProgress], None],
+        stop: Stop,
     ) -> tuple[Ended, bool]:
         """Run the transfer script, again without an option that rsync refuses.
 
         Returns:
             How it ended, and whether an rsync of ours sent or compared all bytes.
         """
-        check = rsync.COMPARE if there is There.YES else rsync.SEND
+        check = rsync.COMPARE if there else rsync.SEND
         while True:
             ended, added = self._run_once(source, folder, check, report, stop)
             if check == rsync.COMPARE and rsync.refuses(ended, rsync.COMPARE):
@@ -259,15 +254,8 @@ def mover_of(
     changed: Callable[[], None],
     publish: Callable[[], None],
 ) -> Mover | None:
-    """Make the mover of plotman.yaml's target; None if harvesters take the plots.
-
-    Args:
-        dirs, show, publish: See ArchiverContext.
-        changed: Called when the snapshot must be rebuilt.
-
-    Raises:
-        OSError: The state directory cannot be written.
-    """
+    """Make the mover of plotman.yaml's target; None if harvesters take the plots. changed: called when the
+    snapshot must be rebuilt. Raises OSError if the state directory cannot be written."""
     target = target_of(settings)
     if target is None:
         return None
