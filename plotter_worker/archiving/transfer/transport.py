@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from tempfile import mkstemp
-from typing import Protocol
 
 from common.config.sections.archiving import Route
 from common.errors import TransferFailed
@@ -34,36 +34,36 @@ class RsyncArguments:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-class SendTransport(Protocol):
+class SendTransport(ABC):
     """Reaches the part file of one reservation.
 
     over_network: whether the bandwidth limit applies. paced: whether rsync itself has the connection, so that
     the limit can change while it runs.
     """
 
-    @property
-    def over_network(self) -> bool: ...
-
-    @property
-    def paced(self) -> bool: ...
+    over_network: bool = True
+    paced: bool = False
 
     def check(self) -> None:
-        """Check, before anything is sent, that the part can be reached. Raises TransferFailed."""
+        """Check, as far as possible before anything is sent, that the part can be reached. Raises
+        TransferFailed."""
+        return
 
+    @abstractmethod
     def opened(self) -> contextlib.AbstractContextManager[RsyncArguments]:
         """Prepare a run of rsync, and clean up after it."""
 
     def explanation(self) -> str | None:
         """Why the other side ended the transfer; None if unknown."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
-class SameMachine:
+class SameMachine(SendTransport):
     """rsync from path to path: the drive is in this machine, or mounted here over the network."""
 
     part: Path
     over_network: bool = False
-    paced: bool = False
 
     def check(self) -> None:
         # The owner of a mounted drive could redirect the transfer to another file by a link.
@@ -82,21 +82,13 @@ class SameMachine:
     def opened(self) -> Iterator[RsyncArguments]:
         yield RsyncArguments(str(self.part), (_EXISTING_ONLY, f"--timeout={LOCAL_TIMEOUT_S}"))
 
-    def explanation(self) -> str | None:
-        return None
-
 
 @dataclass(frozen=True, slots=True)
-class OverSsh:
+class OverSsh(SendTransport):
     """ssh starts the receiving rsync, as a user who may write there. login: user@host."""
 
     login: str
     part: PurePosixPath
-    over_network: bool = True
-    paced: bool = False  # ssh has the connection
-
-    def check(self) -> None:
-        """Nothing can be checked without ssh."""
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[RsyncArguments]:
@@ -108,12 +100,9 @@ class OverSsh:
         options = (_EXISTING_ONLY, f"--timeout={NETWORK_TIMEOUT_S}", f"--rsh={ssh}", "--protect-args")
         yield RsyncArguments(f"{self.login}:{self.part}", options)
 
-    def explanation(self) -> str | None:
-        return None
-
 
 @dataclass(frozen=True, slots=True)
-class ThroughReceiver:
+class ThroughReceiver(SendTransport):
     """The harvester has opened a receiver for this transfer.
 
     ticket: reads it from the board.
@@ -124,7 +113,6 @@ class ThroughReceiver:
     part: PurePosixPath
     ticket: Callable[[], Ticket | None]
     folder: Path
-    over_network: bool = True
     paced: bool = True
 
     def check(self) -> None:
@@ -206,14 +194,8 @@ def transport_to(
     ticket: Callable[[], Ticket | None] = lambda: None,
     folder: Path = Path(),
 ) -> SendTransport:
-    """Choose the transport from `host` to the reserved part.
-
-    Args:
-        route: The harvester's entry in archiving.routes.
-
-    Raises:
-        TransferFailed: The part cannot be reached.
-    """
+    """Choose the transport from `host` to the reserved part. route: the harvester's entry in
+    archiving.routes. Raises TransferFailed if the part cannot be reached."""
     part = _part_of(reservation)
     if route is not None and route.path is not None:
         # `..` would lead out of the mounted directory.
