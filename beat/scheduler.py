@@ -25,8 +25,7 @@ from beat.policy.memory import Memory
 from beat.policy.starts.farm_rules import FarmLimits
 from common.config import Config
 from common.config.broker_url import broker_url
-from common.config.last_good import load_to_run
-from common.config.watch import ConfigWatch, NoSink
+from common.config.watch import ConfigWatch, NoSink, load_to_run
 from common.errors import BrokerError
 from common.model.snapshot import Event, Wait, Waits
 from common.names import LEASE

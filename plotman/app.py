@@ -9,7 +9,7 @@ from celery import Celery, signals
 
 from common.config import Config
 from common.config.broker_url import broker_url
-from common.config.last_good import load_to_run
+from common.config.watch import load_to_run
 from common.errors import PlotmanError
 from common.worker import transport
 from plotman.settings import celery_settings

@@ -11,7 +11,7 @@ import argparse
 import sys
 from typing import Any
 
-from common.config.last_good import load_to_run
+from common.config.watch import load_to_run
 from common.errors import PlotmanError
 from common.names import Role, queue, role_and_host
 from plotman.app import app

@@ -1,11 +1,15 @@
-"""Reloads plotman.yaml in a running process: a good file takes effect, a bad one is reported.
+"""plotman.yaml in a process that runs: load it at the start, and reload it when it changes.
 
-Most keys take effect at once, some at the next start.
+A good file takes effect (most keys at once, some at the next start), a bad one is reported. A copy of the
+last good one, a plain plotman.yaml below one line that names the original, serves processes that start
+meanwhile, also after a boot.
 """
 
 from __future__ import annotations
 
+import codecs
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,13 +17,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from common import config
-from common.config import Config, Level, Problem, last_good
-from common.config.loader import read
+from common.config import Config, Level, Problem, default_path, load
+from common.config.loader import Reading, read, read_bytes
 from common.config.sections.base import Section
+from common.config.sections.farm import default_state_dir
+from common.errors import ConfigError
+from common.model.paths import one_spelling
 from common.model.snapshot import Event
 from common.model.units import counted
 from common.names import Role
+from common.system import statefile
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +35,77 @@ _CHANGED_S = 0.5  # pause after a change
 _MOST_ERRORS = 3  # in a report; `plotman config check` prints all
 # One process of a host sends the events; all of them show the problems.
 _REPORTERS = (Role.PLOTTER, Role.HARVESTER)
+# `farm: state` in a text that may not be YAML: a hint where the copy is. Its first line has to confirm it.
+_STATE = re.compile(
+    r"""^[^#\n]*?\bstate:[ \t]+(?:"([^"\n]+)"|'([^'\n]+)'|([^\s,}#"'][^\n,}#]*))""", re.MULTILINE
+)
+
+
+def load_to_run(path: Path | None = None, warn: Callable[[str], None] | None = None) -> Config:
+    """Load the configuration for a process of the farm: the last good one if the file has errors.
+
+    Args:
+        path: of the file; None: `default_path()`.
+        warn: called with the errors if the last good one is used.
+
+    Raises:
+        ConfigError: the file has errors and there is no last good one, or there is no file.
+    """
+    path = path or default_path()
+    try:
+        return load(path)
+    except ConfigError as error:
+        kept = last_good(path)
+        if kept is None:
+            raise
+        if warn is not None:
+            warn(f"{error}\nUntil it is corrected, the last good plotman.yaml stays in effect.")
+        return kept
+
+
+def keep(path: Path, reading: Reading) -> None:
+    """Keep a copy of a configuration that took effect. Logs a warning if it cannot be written."""
+    if reading.config is None:
+        return
+    copy = _copy_in(reading.config.state_dir)
+    content = _first_line(path) + reading.raw.removeprefix(codecs.BOM_UTF8)
+    try:
+        if not copy.exists() or copy.read_bytes() != content:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            statefile.replace(copy, content)
+    except OSError as error:
+        log.warning("%s cannot be written, so the last good plotman.yaml is not kept: %s", copy, error)
+
+
+def last_good(path: Path) -> Config | None:
+    """The last configuration from `path` that took effect; None if it is unknown or no longer valid."""
+    try:
+        text = path.read_bytes().decode(errors="replace")
+    except OSError:
+        return None
+    for state_dir in _state_dirs(path, text):
+        try:
+            first, newline, raw = _copy_in(state_dir).read_bytes().partition(b"\n")
+        except OSError:
+            continue
+        if first + newline == _first_line(path):
+            return read_bytes(path, raw).config
+    return None
+
+
+def _copy_in(state_dir: Path) -> Path:
+    return state_dir / "last-good-plotman.yaml"
+
+
+def _first_line(path: Path) -> bytes:
+    return f"# Kept by plotman: the last good {path.absolute()}\n".encode()
+
+
+def _state_dirs(path: Path, text: str) -> Iterator[Path]:
+    for found in _STATE.finditer(text):
+        named = next(filter(None, found.groups()))
+        yield path.absolute().parent / one_spelling(named.strip())
+    yield default_state_dir()
 
 
 class ProblemSink(Protocol):
@@ -76,7 +154,7 @@ class ConfigWatch:
         self._reports = role is not None and role == next(
             (one for one in _REPORTERS if one in settings.roles), None
         )
-        self._path = path or config.default_path()
+        self._path = path or default_path()
         # The file may have changed since it was read: the first check reads it again.
         self._seen: object = None
         self._read = False
@@ -130,7 +208,7 @@ class ConfigWatch:
             )
         elif self._problems and not change.at_start:
             self._report("config-changed", "plotman.yaml is again the one in effect", logging.INFO)
-        last_good.keep(self._path, reading)
+        keep(self._path, reading)
         self._problems = (sentence(change.at_start),) if change.at_start else ()
         for problem in self._problems:
             log.warning("%s", problem, extra={"action": "config-waits"})

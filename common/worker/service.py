@@ -9,7 +9,7 @@ from celery import bootsteps
 
 from common.config import Config
 from common.config.broker_url import broker_url
-from common.config.last_good import load_to_run
+from common.config.watch import load_to_run
 from common.errors import OrderRefused
 from common.names import Role, role_and_host
 from common.store import Board

@@ -12,7 +12,7 @@ from celery import bootsteps
 
 from common.config import Config
 from common.config.broker_url import broker_url
-from common.config.last_good import load_to_run
+from common.config.watch import load_to_run
 from common.errors import BrokerError, ConfigError
 from common.model.address import kombu_url
 from common.names import Role, role_and_host

@@ -76,7 +76,7 @@ def _settings(config_file: Path | None) -> tuple[Config, Path]:
     under systemd, the last good file is used.
     """
     from common.config import default_path, load
-    from common.config.last_good import load_to_run
+    from common.config.watch import load_to_run
 
     path = config_file or default_path()
     return (load(path) if sys.stdin.isatty() else load_to_run(path, say)), path

@@ -94,7 +94,7 @@ def _settings() -> config.Config:
         return config.load()
     except ConfigError:
         from common.config import loader
-        from common.config.last_good import last_good  # late: not needed if the file is right
+        from common.config.watch import last_good  # late: not needed if the file is right
 
         path = config.default_path()
         reading = loader.read(path)

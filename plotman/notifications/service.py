@@ -12,9 +12,8 @@ from queue import Empty, SimpleQueue
 from uuid import uuid4
 
 from common import config
-from common.config.last_good import load_to_run
 from common.config.sections.notifications import NotificationTarget
-from common.config.watch import ConfigWatch, NoSink
+from common.config.watch import ConfigWatch, NoSink, load_to_run
 from common.errors import ExitCode, PlotmanError
 from plotman.control.farm import board
 from plotman.notifications.channels import NotDelivered, deliver

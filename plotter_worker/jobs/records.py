@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
 
 from common.history.rows import End
 from common.names import is_task_id
@@ -18,7 +18,7 @@ from common.system.statefile import Stored
 log = logging.getLogger(__name__)
 
 
-class Outcome(BaseModel):
+class Outcome(Stored):
     """How a job ended.
 
     Attributes:
@@ -26,8 +26,6 @@ class Outcome(BaseModel):
         reason, tail: on failure, the cause and the log's last lines.
         end: the outcome as the history names it; None in records of an earlier release.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     succeeded: bool
     ended_at: AwareDatetime

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from common.config import Config
-from common.config.last_good import keep, load_to_run
 from common.config.loader import read
+from common.config.watch import keep, load_to_run
 from common.errors import ConfigError
 
 GOOD = """version: [2]
