@@ -10,12 +10,12 @@ from harvester_worker.drives.plot_index import _KEPT, PlotIndex
 
 
 def test_the_index_survives_a_restart_and_the_last_drive_counts(tmp_path: Path) -> None:
-    file = tmp_path / "state" / "landed.json"
+    file = tmp_path / "new" / "state" / "landed.json"
     landed = PlotIndex(file)
     landed.put("a", "/farm/1")
+    landed.put("b", "/farm/1")
     landed.put("a", "/farm/2")
-    assert PlotIndex(file).drive_of("a") == "/farm/2"
-    assert PlotIndex(file).drive_of("b") is None
+    assert [PlotIndex(file).drive_of(plot) for plot in "abc"] == ["/farm/2", "/farm/1", None]
 
 
 def test_an_entry_that_could_not_be_written_is_unknown_at_the_next_try(tmp_path: Path) -> None:
