@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import OrderRefused
 from common.model.messages import PlotOrder
-from common.model.snapshot import DirState, PlotterSnapshot
+from common.model.snapshot import DirState, Hold, PlotterSnapshot
 from plotter_worker.jobs.order_checks import PlotDirectories, directories_for
 from tests.support.paper import GB
 from tests.unit.beat.builders import at, directory, job, plotter, tmp_dir
@@ -80,6 +80,10 @@ def test_a_person_s_order_passes_over_what_is_full_or_cannot_be_used() -> None:
         ({}, {"dst_dirs": (directory("/dst1", state=DirState.READ_ONLY),)}, "/dst1 is read-only"),
         ({}, {"tmp_dirs": (tmp_dir("/tmp1", state=DirState.HANGING),)}, "/tmp1 is hanging"),
         ({}, {"tmp2": directory("/t2", state=DirState.NOT_MOUNTED)}, "/t2 is not mounted"),
+        ({}, {"tmp_dirs": (tmp_dir("/tmp1", drained=Hold()),)}, "/tmp1 is drained"),
+        ({}, {"dst_dirs": (directory("/dst1", drained=Hold()),)}, "/dst1 is drained"),
+        ({}, {"tmp2": directory("/t2", drained=Hold())}, "/t2 is drained"),
+        ({"turn": None, "tmp": None}, {"tmp_dirs": (tmp_dir("/tmp1", drained=Hold()),)}, "Every tmp"),
     ],
 )
 def test_an_order_that_does_not_fit_is_refused_with_the_reason(
@@ -113,3 +117,31 @@ def test_unknown_free_space_does_not_prevent_an_operators_start() -> None:
     asked = PlotOrder(host="h")
     unknown = tmp_dir("/tmp1", free_gb=None, state=DirState.UNKNOWN)
     assert directories_for(asked, host(tmp_dirs=(unknown,)), at(0)).tmp == "/tmp1"
+
+
+def test_drained_directories_bind_beat_and_come_last_for_an_operator() -> None:
+    drained, dst = directory("/dst1", drained=Hold()), directory("/dst2")
+    asked = PlotOrder(host="h")
+    assert directories_for(asked, host(dst_dirs=(drained, dst)), at(0)).dst == "/dst2"
+    assert directories_for(asked, host(dst_dirs=(drained,)), at(0)).dst == "/dst1"
+    tmp = tmp_dir("/tmp1", drained=Hold())
+    assert directories_for(asked, host(tmp_dirs=(tmp, tmp_dir("/tmp2"))), at(0)).tmp == "/tmp2"
+    named = PlotOrder(host="h", tmp="/tmp1", dst="/dst1")
+    where = directories_for(named, host(tmp_dirs=(tmp,), dst_dirs=(drained,)), at(0))
+    assert where == PlotDirectories("/tmp1", None, "/dst1")
+
+
+def test_without_dst_directories_the_plot_stays_where_its_last_phase_writes() -> None:
+    asked = PlotOrder(host="h", tmp="/tmp1")
+    assert directories_for(asked, host(dst_dirs=()), at(0)).dst == "/tmp1"
+    with_tmp2 = host(dst_dirs=(), tmp2=directory("/t2"))
+    assert directories_for(asked, with_tmp2, at(0)) == PlotDirectories("/tmp1", "/t2", "/t2")
+
+
+def test_a_directory_with_exactly_the_space_of_a_plot_takes_it() -> None:
+    snapshot = host(tmp_dirs=(tmp_dir("/tmp1", free_gb=256),))
+    assert directories_for(PlotOrder(host="h"), snapshot, at(0)).tmp == "/tmp1"
+    less = host(tmp_dirs=(tmp_dir("/tmp1", free_gb=255),))
+    with pytest.raises(OrderRefused, match="No tmp directory has"):
+        directories_for(PlotOrder(host="h"), less, at(0))
+    assert directories_for(order(expires_at=at(0)), host(), at(0)).tmp == "/tmp1", "to the last moment"
