@@ -13,7 +13,6 @@ from common.errors import TransferFailed
 from common.model.snapshot import DirState
 from common.system.openfile import is_open_for_writing
 from common.system.probe import Hanging
-from common.system.statefile import make_durable
 from harvester_worker.drives import digests, part_files
 from harvester_worker.drives.disk import allocate
 from harvester_worker.drives.part_files import Part, PartRecord
@@ -95,7 +94,6 @@ def resume(drive: str, part: Part, record: PartRecord) -> bool:
         tried = {"begun_bytes": part.length_bytes, "left_ns": left_ns, "vain": tries_in_vain(part)}
         update = {"resumed": begun, "boot": boot, **tried}
         part_files.write_record(part.path, record.model_copy(update=update))
-        make_durable(part.path.parent)
     return True
 
 

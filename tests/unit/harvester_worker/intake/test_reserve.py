@@ -103,6 +103,9 @@ def test_a_source_that_lies_on_the_drive_is_never_taken_for_its_own_copy(harvest
     with pytest.raises(OrderRefused, match=r"lies on the drive .*drive1 already"):
         harvester.reserver.reserve(harvester.order(host="h1"))
     assert harvester.reserver.reserve(harvester.order(host="p1")).landed, "a path of another machine"
+    harvester.landed.unlink()
+    harvester.landed.write_bytes(harvester.source.read_bytes())
+    assert harvester.reserver.reserve(harvester.order(host="h1")).landed, "a copy"
 
 
 def test_a_plot_on_a_drive_that_cannot_be_read_gets_no_second_copy(
@@ -127,6 +130,12 @@ def test_a_plot_on_a_drive_that_cannot_be_read_gets_no_second_copy(
         with pytest.raises(TransferFailed, match=r"is on .*drive1, which does not answer"):
             harvester.reserve()
     assert harvester.reserve().landed == str(harvester.landed)
+
+
+def test_a_plot_that_was_deleted_from_its_drive_is_taken_again(harvester: Harvester) -> None:
+    harvester.admitter.admit(harvester.receive())
+    harvester.landed.unlink()
+    assert harvester.reserve().part == str(harvester.part)
 
 
 def test_a_drive_that_left_the_configuration_does_not_block_its_plots(harvester: Harvester) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -204,6 +205,17 @@ def test_a_part_on_a_drive_that_fails_is_deleted(drive: Drive, monkeypatch: pyte
             drive.resume()
 
 
+def test_a_count_that_cannot_be_reset_stops_no_admission(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    part_files.write_record(drive.path, RECORD.model_copy(update={"begun_bytes": 1, "vain": 1}))
+    monkeypatch.setattr(part_files, "write_record", fails)
+    arrived(drive.path)
+
+
 def test_a_part_without_a_record_has_no_tries_in_vain(drive: Drive) -> None:
     drive.path.with_suffix(part_files.RECORD).unlink()
     assert tries_in_vain(drive.part) == 0
@@ -243,8 +255,8 @@ def test_a_part_is_deleted_only_once_its_plot_was_taken_in_on_another_usable_dri
     assert (harvester.two / name).exists()
 
 
-def test_a_drive_that_fails_keeps_its_part_and_no_other_drives(
-    harvester: Harvester, monkeypatch: pytest.MonkeyPatch
+def test_a_drive_that_fails_keeps_its_part_and_stops_nothing(
+    harvester: Harvester, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fails(*_: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
@@ -252,5 +264,7 @@ def test_a_drive_that_fails_keeps_its_part_and_no_other_drives(
     harvester.reserve()
     harvester.index.put(harvester.plot_id, str(harvester.two))
     monkeypatch.setattr(digests, "admitted", fails)
-    resume.drop_superseded(harvester.drives, harvester.index, harvester.drives.refresh())
+    with caplog.at_level(logging.INFO):
+        resume.drop_superseded(harvester.drives, harvester.index, harvester.drives.refresh())
     assert harvester.part.exists()
+    assert "is not needed" not in caplog.text
