@@ -11,7 +11,9 @@ import gc
 import logging
 import os
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -28,8 +30,9 @@ from common.config.broker_url import broker_url
 from common.config.watch import ConfigWatch, NoSink, load_to_run
 from common.errors import BrokerError
 from common.model.snapshot import Event, Wait, Waits
-from common.names import LEASE
+from common.names import LEASE, Keys
 from common.store import Board
+from common.store.connection import is_refusal
 from common.worker.startup import check_beat
 
 log = logging.getLogger(__name__)
@@ -41,6 +44,7 @@ _GATHER_S = 0.005
 # Objects created between two garbage collections; snapshots have no cycles. With the default of 700, half of
 # a round over a thousand hosts would be garbage collection.
 _COLLECT_AFTER = 10_000
+_WARN_S = 60.0  # between two warnings about the same
 _WAITS_PAUSE_S = 1.0  # numbers in reasons change all the time; not each change is published
 
 
@@ -66,6 +70,8 @@ class FarmScheduler(Scheduler):
         self._last_event: str | None = None
         self._redis_lost = False
         self._memory = Memory()
+        self._failed_at = float("-inf")
+        self._warned_at: dict[str, float] = {}
         self._logged: dict[str, dict[str | None, str]] = {}  # by host and subject: the rule last logged
         self._published: dict[str, tuple[Wait, ...]] = {}  # by host: the waits on the board
         self._published_at = float("-inf")
@@ -89,6 +95,12 @@ class FarmScheduler(Scheduler):
                 log.error("%s Nothing is decided until it is back.", error)
             self._redis_lost, self._leads, self._last_event = True, False, None
             time.sleep(_REDIS_PAUSE_S)
+        except Exception:
+            # A beat that ends would find the same board again.
+            if self._failed_at + _WARN_S <= time.monotonic():
+                self._failed_at = time.monotonic()
+                log.exception("this round failed; another follows")
+            time.sleep(_REDIS_PAUSE_S)
         return 0
 
     def _apply(self, settings: Config) -> None:
@@ -108,10 +120,14 @@ class FarmScheduler(Scheduler):
         super().close()
 
     def _round(self, *args: Any, **kwargs: Any) -> None:
+        rest_s = LEASE.total_seconds() / 3
+        leads = self._take_lease()
+        if leads and self._board.heal_events():
+            self._last_event = None
+            self._warn(Keys.EVENTS, "%s had an id of the future, and is deleted", Keys.EVENTS)
         if self._last_event is None:
             self._last_event = self._board.last_event_id()
-        rest_s = LEASE.total_seconds() / 3
-        if self._take_lease():
+        if leads:
             decision = self._decide(datetime.now(UTC))
             self._send(decision)
             self._publish_waits(decision)
@@ -133,35 +149,50 @@ class FarmScheduler(Scheduler):
 
     def _send(self, decision: Decision) -> None:
         for start in decision.starts:
-            if not self._lease.held:  # this process was frozen after the decision
-                log.warning("the lease expired before an order was sent; the order is dropped")
+            text = f"plot ordered in {start.tmp}, for {start.dst}"
+            if not self._order("start", start.host, text, partial(send_start, start=start)):
                 return
-            now = datetime.now(UTC)
-            task_id = send_start(self.app, self._board, start, now)
-            self._log_order(
-                "start-ordered", start.host, f"plot ordered in {start.tmp}, for {start.dst}", task_id
-            )
         for admission in decision.admissions:
-            if not self._lease.held:
-                log.warning("the lease expired before an admission was sent; the next beat sends it")
-                return
-            task_id = send_admission(self.app, self._board, admission, datetime.now(UTC))
             text = f"{admission.move.harvester} admits {admission.move.path}"
-            self._log_order("admission-ordered", admission.host, text, task_id)
-        for move in decision.moves:
-            if not self._lease.held:
-                log.warning("the lease expired before a move was sent; the move is dropped")
+            send = partial(send_admission, admission=admission)
+            if not self._order("admission", admission.host, text, send):
                 return
-            task_id = send_move(self.app, self._board, move, datetime.now(UTC))
-            self._log_order("move-ordered", move.host, f"{move.plot.path} goes to {move.harvester}", task_id)
+        for move in decision.moves:
+            text = f"{move.plot.path} goes to {move.harvester}"
+            if not self._order("move", move.host, text, partial(send_move, move=move)):
+                return
         for host, path in decision.stale_moves:
             if not self._lease.held:
                 return
             self._board.drop_move(host, path)
             log.info("%s: %s no longer exists; the record of its move is deleted", host, path)
 
-    def _log_order(self, kind: str, host: str, text: str, task_id: str) -> None:
-        log.info("%s: %s", host, text, extra={"action": kind, "host": host, "task_id": task_id})
+    def _order(self, kind: str, host: str, text: str, send: Callable[..., str]) -> bool:
+        """Send an order. Returns False if this beat may not decide any more.
+
+        A host whose keys refuse the order keeps no other host from getting its own.
+        """
+        if not self._lease.held:  # this process was frozen after the decision
+            log.warning("the lease expired before the order of a %s was sent; it is dropped", kind)
+            return False
+        try:
+            task_id = send(self.app, self._board, now=datetime.now(UTC))
+        except Exception as error:
+            if not is_refusal(error):
+                raise
+            deleted = ", ".join(self._board.heal_host(host)) or "none"
+            self._warn(host, "%s: no %s is sent: %s Deleted, of a wrong type: %s", host, kind, error, deleted)
+        else:
+            extra = {"action": f"{kind}-ordered", "host": host, "task_id": task_id}
+            log.info("%s: %s", host, text, extra=extra)
+        return True
+
+    def _warn(self, about: str, message: str, *arguments: object) -> None:
+        """Log a warning, at most each _WARN_S about the same."""
+        now_s = time.monotonic()
+        if self._warned_at.get(about, float("-inf")) + _WARN_S <= now_s:
+            self._warned_at[about] = now_s
+            log.warning(message, *arguments)
 
     def _publish_waits(self, decision: Decision) -> None:
         """Put the waits on the board; a wait is logged when its rule changes."""
@@ -189,7 +220,9 @@ class FarmScheduler(Scheduler):
             return False
         self._logged[host] = rules
         for wait in waits:
-            if logged.get(wait.subject) != wait.rule:
+            if wait.rule == "trouble":  # it may come and go many times a second
+                self._warn(f"{host} {wait.rule}", "%s: %s", host, wait.reason)
+            elif logged.get(wait.subject) != wait.rule:
                 subject = f" {wait.subject}" if wait.subject else ""
                 log.info("%s%s waits: %s", host, subject, wait.reason, extra={"action": "wait"})
         return True

@@ -98,7 +98,7 @@ class Round:
         began = time.perf_counter()
         decision = self._beat._decide(datetime.now(UTC))
         self._beat._send(decision)
-        self._beat._explain(decision)
+        self._beat._publish_waits(decision)
         took_ms = (time.perf_counter() - began) * 1000
         self._beat._take_lease()
         assert len(decision.starts) == orders, f"{len(decision.starts)} orders instead of {orders}"

@@ -93,10 +93,15 @@ def node(role: Role, host: str) -> str:
     return f"{role}@{host}"
 
 
+def is_host_name(text: str) -> bool:
+    """Whether a text may be a farm.host, and so a part of the names of queues, nodes and Redis keys."""
+    return len(text) <= 253 and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", text) is not None
+
+
 def role_and_host(node_name: str) -> tuple[Role, str] | None:
     """The reverse of `node`; None for the node of another program."""
     role, _, host = node_name.partition("@")
-    return (Role(role), host) if role in set(Role) and host else None
+    return (Role(role), host) if role in set(Role) and is_host_name(host) else None
 
 
 def is_task_id(text: str) -> bool:
@@ -128,13 +133,13 @@ LEASE_MARGIN = timedelta(seconds=1)
 TOLD_TTL = timedelta(days=30)
 
 EVENTS_MAX = 10_000  # length of the stream of what happened
+PENDING_MAX = 10_000  # orders, and moves, of one host that are read
 
 
 class Keys:
     """Redis keys. Keys of one host share a prefix, so that one ACL pattern covers them."""
 
-    # hash: every "role@host" ever seen -> time of its last snapshot that changed something for decisions
-    HOSTS = "plotman:hosts"
+    HOSTS = "plotman:hosts"  # hash: every "role@host" ever seen -> time of its last snapshot, for operators
     EVENTS = "plotman:events"  # stream of events; wakes beat
     COUNTS = "plotman:counts"  # hash: "kind host" -> number of events; "bytes kind host" -> their bytes
     LEASE = "plotman:beat:lease"  # string: token of the beat that decides
@@ -153,8 +158,9 @@ class Keys:
 
     @staticmethod
     def alive(role: Role, host: str) -> str:
-        """string that expires when the snapshot is no longer renewed; holds the mark of the process that
-        renews it (common/worker/duplicate_host.py)."""
+        """string that expires when the snapshot is no longer renewed: time of the last snapshot that changed
+        something for decisions, a space, and the mark of the process (common/worker/duplicate_host.py). Only
+        this host may write it, so no other can hide its changes from beat."""
         return f"plotman:host:{host}:{role}:alive"
 
     @staticmethod

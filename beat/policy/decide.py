@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from datetime import datetime
 from itertools import chain
 from typing import TypeVar
@@ -24,6 +25,8 @@ from common.model.snapshot import PlotState, PlotterSnapshot, Wait
 
 T = TypeVar("T")
 
+_BY_HOST = tuple(each.name for each in fields(BoardState))
+
 
 def decide(
     board: BoardState, now: datetime, limits: FarmLimits = NO_LIMITS, memory: Memory | None = None
@@ -38,13 +41,29 @@ def decide(
         memory: results of the last round, to save work.
     """
     memory = memory or Memory()
-    memory.keep_only(set(board.plotters))
+    try:
+        return _decide(board, now, limits, memory)
+    except Exception:
+        # A value that no rule foresees must not stop the decisions for other hosts.
+        hosts = sorted(set().union(*(getattr(board, name) for name in _BY_HOST)))
+        alone = {host: _trouble(board, host, now, limits) for host in hosts}
+        troubles = {host: trouble for host, trouble in alone.items() if trouble is not None}
+        if not troubles:
+            raise
+        return _decide(_without(board, troubles), now, limits, memory)
+
+
+def _decide(board: BoardState, now: datetime, limits: FarmLimits, memory: Memory) -> Decision:
+    memory.keep_only({*board.plotters, *board.spoilt})
     moves = with_admissions_sent(board.moves, now)
     planned = _plan_starts(board, now, limits, memory)
     ordered, plots_wait = _plan_moves(board, moves, now)
+    for host, sentence in board.spoilt.items():
+        spoilt = Wait(host=host, rule="trouble", reason=sentence)
+        plots_wait[host] = (*plots_wait.get(host, ()), spoilt)
     joined = {
-        host: memory.join(host, planned[host].waits, tuple(plots_wait.get(host, ())))
-        for host in board.plotters
+        host: memory.join(host, planned[host].waits if host in planned else (), plots_wait.get(host, ()))
+        for host in (*board.plotters, *(board.spoilt.keys() - board.plotters.keys()))
     }
     ends = [plan.due_at for plan in planned.values() if plan.due_at is not None]
     ends += [wait.until for waits in plots_wait.values() for wait in waits if wait.until is not None]
@@ -130,6 +149,32 @@ def _tried(
     except Exception as error:  # noqa: BLE001
         reason = f"its snapshot cannot be evaluated: {type(error).__name__}: {error}"
         return instead(Wait(host=snapshot.host, rule="trouble", reason=reason))
+
+
+def _trouble(board: BoardState, host: str, now: datetime, limits: FarmLimits) -> str | None:
+    """Why this host, as the only one of the farm, cannot be decided on; None: it can."""
+    alone = replace(board, **{name: _only(getattr(board, name), host) for name in _BY_HOST})
+    try:
+        _decide(alone, now, limits, Memory())
+        # Left out above if no plot waits.
+        harvester_capacities(alone.harvesters, chain.from_iterable(alone.moves.values()), now)
+        TargetCapacity(alone.archivers, alone.moves, now)
+    except Exception as error:  # noqa: BLE001
+        return f"it cannot be evaluated, and is left out: {type(error).__name__}: {error}"
+    return None
+
+
+def _only(values: Mapping[str, T], host: str) -> dict[str, T]:
+    return {host: values[host]} if host in values else {}
+
+
+def _without(board: BoardState, troubles: Mapping[str, str]) -> BoardState:
+    """Leave hosts out, and give the reasons as what spoils them."""
+    kept = {
+        name: {host: value for host, value in getattr(board, name).items() if host not in troubles}
+        for name in _BY_HOST
+    }
+    return replace(board, **kept | {"spoilt": {**kept["spoilt"], **troubles}})
 
 
 def _no_start(wait: Wait) -> Planned:

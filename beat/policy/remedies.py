@@ -27,7 +27,8 @@ REMEDIES: dict[str, str] = {
     "tmp room": _ROOM,
     "tmp2 room": _ROOM,
     "dst room": "Find out why finished plots do not leave dst: `plotman why {host}` shows each.",
-    "trouble": "Correct its plotman.yaml; if {host} runs a newer plotman, upgrade the scheduler's machine.",
+    "trouble": "Correct its plotman.yaml or restart plotman on {host}; if that is a newer plotman, upgrade "
+    "the scheduler's machine.",
     # Moving them.
     "open": "Wait until the file is complete; `plotman status` shows running plots.",
     "truncated": "Its plotter died or its copy was interrupted: delete it.",

@@ -17,6 +17,8 @@ class BoardState:
     orders, moves: by plotter; a plotter without any may be absent. An order that reaches a snapshot while the
         board is read is in both.
     lost_plotters: last snapshots of plotters that no longer renew theirs.
+    spoilt: hosts whose keys hold something that no plotman writes, with a sentence that names the keys. What
+        could not be read is left out of the others.
     """
 
     plotters: Mapping[str, PlotterSnapshot] = field(default_factory=dict)
@@ -25,3 +27,4 @@ class BoardState:
     orders: Mapping[str, Sequence[PendingOrder]] = field(default_factory=dict)
     moves: Mapping[str, Sequence[PendingMove]] = field(default_factory=dict)
     lost_plotters: Mapping[str, PlotterSnapshot] = field(default_factory=dict)
+    spoilt: Mapping[str, str] = field(default_factory=dict)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import Field
 
-from common.model.snapshot import Notice
+from common.model.snapshot import Moment, Notice
 
 
 class PendingOrder(Notice):
@@ -18,8 +18,8 @@ class PendingOrder(Notice):
     turn: str
     tmp: str
     dst: str | None
-    sent_at: AwareDatetime
-    expires_at: AwareDatetime
+    sent_at: Moment
+    expires_at: Moment
 
 
 class MoveStep(StrEnum):
@@ -33,16 +33,6 @@ class MoveStep(StrEnum):
 
 # Steps at which the harvester has all bytes of the plot.
 SENT = (MoveStep.ADMIT, MoveStep.RELEASE)
-
-
-def _can_be_reckoned_with(moment: datetime) -> datetime:
-    """Refuse what overflows when seconds are added; any harvester may write a move."""
-    if not 1970 < moment.year < 9000:
-        raise ValueError("is out of range")
-    return moment
-
-
-_Moment = Annotated[AwareDatetime, AfterValidator(_can_be_reckoned_with)]
 
 
 class PendingMove(Notice):
@@ -60,11 +50,11 @@ class PendingMove(Notice):
     harvester: str
     size_bytes: int = Field(ge=0, le=1 << 53)
     step: MoveStep
-    expires_at: _Moment
+    expires_at: Moment
     task_id: str | None = None
     attempts: int = Field(0, ge=0, le=1_000_000)
     reason: str | None = None
-    retry_at: _Moment | None = None
+    retry_at: Moment | None = None
     move: str | None = None
     doing: str | None = None
     absent: bool = False

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import core_schema
 
-_TEXT = re.compile(r"(\d+):(\d+)\Z")
+_TEXT = re.compile(r"(\d{1,9}):(\d{1,9})\Z")
 
 
 @dataclass(frozen=True, order=True, slots=True)

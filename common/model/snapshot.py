@@ -15,8 +15,9 @@ Longer than 300 lines, because two versions of the contract are compared as a wh
 # No `from __future__ import annotations`: pydantic would compile each annotation by itself, which takes a
 # fifth of the time that it needs for a model.
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -26,10 +27,24 @@ from common.names import Role
 VERSION = 1
 
 
+# Limits of what any machine may write, so that no rule overflows or takes minutes. No host comes near them.
+Whole = Annotated[int, Field(ge=-(1 << 62), le=1 << 62)]
+Number = Annotated[float, Field(gt=-1e30, lt=1e30, allow_inf_nan=False)]
+# Times, and seconds that are added to them.
+Moment = Annotated[
+    AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(5000, 1, 1, tzinfo=UTC))
+]
+Eta = Annotated[float, Field(gt=-1e11, lt=1e11, allow_inf_nan=False)]
+UtcOffset = Annotated[int, Field(ge=-86_400, le=86_400)]
+# Lengths of lists. Rules compare each tmp directory with each dst directory; everything else is read once.
+FEW = Field(max_length=256)
+MANY = Field(max_length=100_000)
+
+
 class Notice(BaseModel):
     """Base of everything on the notice board."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", str_max_length=1 << 16)
 
 
 class DirState(StrEnum):
@@ -48,8 +63,8 @@ class Hold(Notice):
 
     reason: str | None = None
     by: str | None = None  # user@machine
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None  # when it expires; None: it holds until it is lifted
+    since: Moment | None = None
+    until: Moment | None = None  # when it expires; None: it holds until it is lifted
 
 
 class Directory(Notice):
@@ -57,8 +72,8 @@ class Directory(Notice):
 
     path: str
     state: DirState = DirState.UNKNOWN
-    free_bytes: int | None = None  # what an unprivileged user may still write (f_bavail)
-    total_bytes: int | None = None
+    free_bytes: Whole | None = None  # what an unprivileged user may still write (f_bavail)
+    total_bytes: Whole | None = None
     device: str | None = None  # its file system: directories on one device share its bytes
     drained: Hold | None = None  # it takes no new plots
 
@@ -70,19 +85,19 @@ class TmpDir(Directory):
     before `stagger_phase`.
     """
 
-    max_jobs: int
+    max_jobs: Whole
     stagger_phase: Phase
-    stagger_limit: int
+    stagger_limit: Whole
 
 
 class Recipe(Notice):
     """The next plot that this host would make, and the space it needs."""
 
     plotter: str  # chia, chiapos, madmax, bladebit
-    k: int
-    tmp_bytes: int  # peak in tmp
-    tmp2_bytes: int  # peak in tmp2; without a tmp2 it is part of tmp_bytes
-    dst_bytes: int  # the finished plot
+    k: Whole
+    tmp_bytes: Whole  # peak in tmp
+    tmp2_bytes: Whole  # peak in tmp2; without a tmp2 it is part of tmp_bytes
+    dst_bytes: Whole  # the finished plot
 
 
 class RunStatus(StrEnum):
@@ -100,14 +115,14 @@ class Job(Notice):
 
     task_id: str
     plotter: str
-    pid: int
-    started_at: AwareDatetime
+    pid: Whole
+    started_at: Moment
     ours: bool  # started by plotman; False: by hand, or by another manager
     plot_id: str | None = None
-    k: int | None = None
+    k: Whole | None = None
     phase: Phase | None = None
-    percent: float | None = None
-    eta_s: float | None = None
+    percent: Number | None = None
+    eta_s: Eta | None = None
     tmp: str | None = None
     tmp2: str | None = None
     dst: str | None = None
@@ -115,14 +130,14 @@ class Job(Notice):
     proven: bool = False  # it has begun to plot, so a failure from now on is no fault of the set-up
     stalled: str | None = None  # what it waits for without end, as the plotter's log puts it
     status: RunStatus = RunStatus.OTHER
-    tmp_used_bytes: int = 0
-    tmp_to_come_bytes: int = 0  # what it will still take in tmp until its peak
-    tmp2_to_come_bytes: int = 0
-    dst_to_come_bytes: int = 0
-    mem_bytes: int = 0
-    user_s: float = 0
-    sys_s: float = 0
-    iowait_s: float = 0
+    tmp_used_bytes: Whole = 0
+    tmp_to_come_bytes: Whole = 0  # what it will still take in tmp until its peak
+    tmp2_to_come_bytes: Whole = 0
+    dst_to_come_bytes: Whole = 0
+    mem_bytes: Whole = 0
+    user_s: Number = 0
+    sys_s: Number = 0
+    iowait_s: Number = 0
 
 
 class PlotState(StrEnum):
@@ -140,11 +155,11 @@ class FinishedPlot(Notice):
     """A file in a dst directory with the name of a plot."""
 
     path: str
-    size_bytes: int
+    size_bytes: Whole
     state: PlotState
-    since: AwareDatetime  # when it was first seen in this state
+    since: Moment  # when it was first seen in this state
     plot_id: str | None = None
-    k: int | None = None
+    k: Whole | None = None
     reason: str | None = None  # why it is not ready, for operators
     copied_to: str | None = None  # harvester that has all its bytes, and may have admitted it
 
@@ -152,65 +167,71 @@ class FinishedPlot(Notice):
 class Failures(Notice):
     """Plotters that failed right after their start, since the last one that began to plot."""
 
-    consecutive: int = 0
-    last_at: AwareDatetime | None = None
+    consecutive: Whole = 0
+    last_at: Moment | None = None
     last_reason: str | None = None
 
 
 class Tally(Notice):
     """Plots that this host made or sent lately, counted from its history."""
 
-    hours_count: tuple[int, ...] = ()  # one item for each of the last 24 hours, the oldest first
-    hours_bytes: tuple[int, ...] = ()
-    day_count: int = 0  # of the last 24 hours
-    day_bytes: int = 0
-    week_count: int = 0  # of the last 7 days
-    week_bytes: int = 0
-    since: AwareDatetime | None = None  # the oldest that was counted: a young host has less than a week
+    hours_count: Annotated[
+        tuple[Whole, ...], FEW
+    ] = ()  # one item for each of the last 24 hours, the oldest first
+    hours_bytes: Annotated[tuple[Whole, ...], FEW] = ()
+    day_count: Whole = 0  # of the last 24 hours
+    day_bytes: Whole = 0
+    week_count: Whole = 0  # of the last 7 days
+    week_bytes: Whole = 0
+    since: Moment | None = None  # the oldest that was counted: a young host has less than a week
 
 
 class Leftovers(Notice):
     """Unfinished files in a plotter's directories that belong to no job. A rough count; `plotman cleanup`
     examines each file."""
 
-    bytes: int
-    files: int
-    dirs: int
+    bytes: Whole
+    files: Whole
+    dirs: Whole
 
 
 class PlotterSnapshot(Notice):
     """A plotter host: its jobs, directories and limits."""
 
-    version: int = VERSION
+    version: Whole = VERSION
     host: str
-    at: AwareDatetime
+    at: Moment
     turn: str  # start token: changes with every job that starts here. An order for another token is void.
     plotting: bool  # False: nothing starts here
     pause_reason: str | None = None  # why not, for operators
     paused: Hold | None = None  # set if an operator paused or drained the host
     drained: Hold | None = None  # set if an operator drained it: `paused` is this hold, or a pause besides
     archiving_paused: Hold | None = None  # no more transfers begin
-    windows: tuple[str, ...] = ()  # hours for starting, in the host's local time; empty: at any time
-    utc_offset_s: int = 0  # of the local time: how far it is ahead of UTC now
-    starts_left: int | None = None  # how many more plots may start; None: no limit
+    windows: Annotated[
+        tuple[str, ...], FEW
+    ] = ()  # hours for starting, in the host's local time; empty: at any time
+    utc_offset_s: UtcOffset = 0  # of the local time: how far it is ahead of UTC now
+    starts_left: Whole | None = None  # how many more plots may start; None: no limit
     starts_hold: Hold | None = None  # the pause that begins after `starts_left` more plots
-    global_max_jobs: int
-    global_stagger_s: float
+    global_max_jobs: Whole
+    global_stagger_s: Number
     recipe: Recipe
     check_room: bool = True
-    failure_limit: int = 3
-    failure_pause_s: float = 60
+    failure_limit: Whole = 3
+    failure_pause_s: Number = 60
     failures: Failures = Failures()
-    last_start_at: AwareDatetime | None = None  # the stagger counts from here, even if that job has ended
-    tmp_dirs: tuple[TmpDir, ...]
+    last_start_at: Moment | None = None  # the stagger counts from here, even if that job has ended
+    tmp_dirs: Annotated[tuple[TmpDir, ...], FEW]
     tmp2: Directory | None = None
-    dst_dirs: tuple[Directory, ...] = ()  # empty if none is configured: plots stay in tmp2, or else in tmp
-    jobs: tuple[Job, ...] = ()
-    plots: tuple[FinishedPlot, ...] = ()
+    dst_dirs: Annotated[
+        tuple[Directory, ...], FEW
+    ] = ()  # empty if none is configured: plots stay in tmp2, or else in tmp
+    jobs: Annotated[tuple[Job, ...], MANY] = ()
+    plots: Annotated[tuple[FinishedPlot, ...], MANY] = ()
     archiving: bool = False
-    harvesters: tuple[str, ...] = ()  # hosts that may take the plots; empty: any
-    moves_at_once: int = 1  # how many plots may be sent from here at a time
-    problems: tuple[str, ...] = ()  # what its owner should correct, one sentence each
+    harvesters: Annotated[tuple[str, ...], MANY] = ()  # hosts that may take the plots; empty: any
+    moves_at_once: Whole = 1  # how many plots may be sent from here at a time
+    problems: Annotated[tuple[str, ...], FEW] = ()  # what its owner should correct, one sentence each
     leftovers: Leftovers | None = None
     tally: Tally | None = None  # of plots made
 
@@ -220,13 +241,13 @@ class Transfer(Notice):
 
     path: str  # source
     plot_id: str | None
-    size_bytes: int
+    size_bytes: Whole
     harvester: str
     drive: str
-    started_at: AwareDatetime
-    sent_bytes: int = 0
-    rate_bytes_s: float | None = None
-    eta_s: float | None = None
+    started_at: Moment
+    sent_bytes: Whole = 0
+    rate_bytes_s: Number | None = None
+    eta_s: Eta | None = None
     # Nothing is sent: the source is read, to compare it with a file of its name on the drive. Bytes, rate and
     # ETA belong to the reading.
     compares: bool = False
@@ -236,7 +257,7 @@ class TargetSpace(Notice):
     """A folder that takes plots, as the disk space script of an archiving target reported it."""
 
     path: str
-    free_bytes: int
+    free_bytes: Whole
 
 
 class TargetReport(Notice):
@@ -244,8 +265,8 @@ class TargetReport(Notice):
 
     name: str
     place: str  # equal for targets that are one place, so that bytes on their way there are counted once
-    spaces: tuple[TargetSpace, ...] = ()
-    asked_at: AwareDatetime | None = None  # when `spaces` were reported last
+    spaces: Annotated[tuple[TargetSpace, ...], FEW] = ()
+    asked_at: Moment | None = None  # when `spaces` were reported last
     trouble: str | None = None  # why the free space is not known; None: it is, or was not asked yet
     elsewhere: str | None = None  # a running transfer that this archiver did not start
 
@@ -253,14 +274,16 @@ class TargetReport(Notice):
 class ArchiverSnapshot(Notice):
     """The archiver of a plotter host: what it sends now."""
 
-    version: int = VERSION
+    version: Whole = VERSION
     host: str
-    at: AwareDatetime
-    transfers: tuple[Transfer, ...] = ()
-    bandwidth_bytes_s: int | None = None  # limit of all transfers together; None: no limit
+    at: Moment
+    transfers: Annotated[tuple[Transfer, ...], MANY] = ()
+    bandwidth_bytes_s: Whole | None = None  # limit of all transfers together; None: no limit
     target: TargetReport | None = None  # None: harvesters take the plots
-    routed: tuple[str, ...] = ()  # harvesters with a route of their own, which open no receiver for it
-    problems: tuple[str, ...] = ()
+    routed: Annotated[
+        tuple[str, ...], MANY
+    ] = ()  # harvesters with a route of their own, which open no receiver for it
+    problems: Annotated[tuple[str, ...], FEW] = ()
     tally: Tally | None = None  # of plots sent
 
 
@@ -277,10 +300,10 @@ class Drive(Directory):
 
     use: DriveUse = DriveUse.ACTIVE
     full: bool = False  # even the smallest plot size on the host's drives would not fit
-    plots: int = 0
-    reserved_bytes: int = 0
-    incoming: int = 0  # part files
-    state_since: AwareDatetime | None = None  # since when `word` holds, at the earliest the worker's start
+    plots: Whole = 0
+    reserved_bytes: Whole = 0
+    incoming: Whole = 0  # part files
+    state_since: Moment | None = None  # since when `word` holds, at the earliest the worker's start
 
     @property
     def takes_plots(self) -> bool:
@@ -305,15 +328,15 @@ class Drive(Directory):
 class HarvesterSnapshot(Notice):
     """A harvester host and its drives."""
 
-    version: int = VERSION
+    version: Whole = VERSION
     host: str
-    at: AwareDatetime
-    drives: tuple[Drive, ...]
+    at: Moment
+    drives: Annotated[tuple[Drive, ...], MANY]
     drained: Hold | None = None  # none of the drives takes new plots
-    utc_offset_s: int = 0
-    writers_per_drive: int = 1
-    margin_bytes: int = 0  # left free on each drive
-    problems: tuple[str, ...] = ()
+    utc_offset_s: UtcOffset = 0
+    writers_per_drive: Whole = 1
+    margin_bytes: Whole = 0  # left free on each drive
+    problems: Annotated[tuple[str, ...], FEW] = ()
 
 
 Snapshot = PlotterSnapshot | ArchiverSnapshot | HarvesterSnapshot
@@ -332,17 +355,17 @@ class Wait(Notice):
     rule: str  # stagger, max jobs, tmp phase, tmp room, dst room, failures, paused, drives, ...
     reason: str  # for operators, with the numbers: "stagger 1623s/1800s"
     subject: str | None = None  # tmp directory or path of a plot; None: the host as a whole
-    numbers: dict[str, float] = Field(default_factory=dict)
-    until: AwareDatetime | None = None  # when the rule lets it pass if nothing else changes
+    numbers: dict[str, Number] = Field(default_factory=dict)
+    until: Moment | None = None  # when the rule lets it pass if nothing else changes
 
 
 class Waits(Notice):
     """All waits of the farm; beat replaces them with each decision that changes one."""
 
     beat: str
-    at: AwareDatetime
-    waits: tuple[Wait, ...] = ()
-    problems: tuple[str, ...] = ()  # of beat's machine, as in the snapshots
+    at: Moment
+    waits: Annotated[tuple[Wait, ...], MANY] = ()
+    problems: Annotated[tuple[str, ...], FEW] = ()  # of beat's machine, as in the snapshots
 
 
 class Event(Notice):
@@ -350,11 +373,11 @@ class Event(Notice):
 
     kind: str  # plot-started, plot-phase, plot-done, plot-failed, plot-ready, archived, refused, ...
     host: str
-    at: AwareDatetime
+    at: Moment
     text: str  # a sentence for operators
     plot_id: str | None = None
     task_id: str | None = None
-    size_bytes: int | None = None  # of the plot
+    size_bytes: Whole | None = None  # of the plot
 
 
 def age_s(then: datetime, now: datetime) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self, cast
 
@@ -19,16 +20,20 @@ from common.names import (
     TICKET_LIFETIME,
     Keys,
     Role,
+    is_host_name,
     node,
     queue,
 )
-from common.store.board_reader import ABOUT, BoardReader, waits_kind
-from common.store.connection import BLOCK_MAX_S, client, readable_errors
+from common.store.board_reader import ABOUT, BoardReader, WrongType, waits_kind
+from common.store.connection import BLOCK_MAX_S, client, readable_errors, typed
 from common.store.counts import Counts, count, read_counts
-from common.store.decode import read
+from common.store.decode import Spoilt, Unreadable, read
 from common.store.incremental_reader import IncrementalReader
 from common.store.lease import Lease
 from common.store.notifications import NotificationClaims
+
+_CLOCK_STEP_S = 60.0  # by which a machine's clock may be set back
+_BROKEN_PAUSE_S = 0.5
 
 
 class Board(BoardReader):
@@ -37,6 +42,10 @@ class Board(BoardReader):
     def __init__(self, redis_client: redis.Redis, url: str) -> None:
         self._redis = redis_client
         self._url = url
+        self._changed: dict[str, str] = {}  # by node: time of its last snapshot that was decisive
+        self._clock_ahead_s: float | None = None  # Redis' clock minus ours
+        self._passed: dict[str, str] = {}  # id -> id of the last one after it, if no event lies between them
+        self.spoilt = Spoilt()
 
     @classmethod
     def connect(cls, url: str, patience_s: float | None = None) -> Self:
@@ -71,7 +80,8 @@ class Board(BoardReader):
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
             for name in queues:
                 pipe.llen(name)
-            return dict(zip(queues, cast("list[int]", pipe.execute()), strict=True))
+            answers = typed(pipe.execute(raise_on_error=False))
+        return {name: length for name, length in zip(queues, answers, strict=True) if isinstance(length, int)}
 
     def reader(self) -> IncrementalReader:
         """A reader for a process that reads the whole board often."""
@@ -93,13 +103,24 @@ class Board(BoardReader):
         Returns:
             The mark of the process that wrote before; None if none did within SNAPSHOT_TTL.
         """
-        key = Keys.snapshot(role, snapshot.host)
+        key, alive, name = (
+            Keys.snapshot(role, snapshot.host),
+            Keys.alive(role, snapshot.host),
+            node(role, snapshot.host),
+        )
+        if decisive:
+            self._changed[name] = snapshot.at.isoformat()
+        sign = f"{self._changed.get(name, '')} {mark}"
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
             pipe.set(key, snapshot.model_dump_json(), ex=LAST_WORD_TTL)
-            pipe.set(Keys.alive(role, snapshot.host), mark, ex=SNAPSHOT_TTL, get=True)
-            if decisive:  # last: a reader that sees the new time finds the new snapshot
-                pipe.hset(Keys.HOSTS, f"{role}@{snapshot.host}", snapshot.at.isoformat())
-            return cast("str | None", pipe.execute()[1])
+            # After it: a reader that sees the new time finds the new snapshot. Two commands: SET with GET
+            # fails on a key of another type.
+            pipe.get(alive)
+            pipe.set(alive, sign, ex=SNAPSHOT_TTL)
+            if decisive:
+                pipe.hset(Keys.HOSTS, name, snapshot.at.isoformat())
+            before = typed(pipe.execute(raise_on_error=False))[1]
+        return before.partition(" ")[2] if isinstance(before, str) else None
 
     def forget_host(self, host: str) -> bool:
         """Remove a host with all its keys and waiting messages. Returns False, and does nothing, while one of
@@ -117,6 +138,26 @@ class Board(BoardReader):
                 pipe.hdel(Keys.WAITS, host)
                 pipe.execute()
         return True
+
+    def heal_host(self, host: str) -> list[str]:
+        """Delete the keys of a host that are of another type than plotman writes, and so keep others from
+        sending to it. Returns them."""
+        queues = [queue(role, host) for role in Role]
+        tables = [f"_kombu.{table}.{name}" for table in ("binding", "binding_permanent") for name in queues]
+        keys = [Keys.orders(host), Keys.moves(host), *queues, *tables]
+        with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
+            for key in keys:
+                if key in queues:
+                    pipe.llen(key)
+                elif key in tables:
+                    pipe.smembers(key)
+                else:
+                    pipe.hlen(key)
+            answers = typed(pipe.execute(raise_on_error=False))
+            wrong = [key for key, answer in zip(keys, answers, strict=True) if isinstance(answer, WrongType)]
+            if wrong:
+                self._redis.delete(*wrong)
+        return wrong
 
     # Orders: sent by beat, in no snapshot yet.
 
@@ -219,43 +260,97 @@ class Board(BoardReader):
     def last_event_id(self) -> str:
         """Id of the newest event: the place in the stream after which future events follow."""
         with readable_errors(self._url):
-            newest = cast("list[Any]", self._redis.xrevrange(Keys.EVENTS, count=1))
+            newest = cast("list[Any]", self._redis.xrevrange(Keys.EVENTS, max=self._latest_id(), count=1))
         return str(newest[0][0]) if newest else "0"
 
+    def heal_events(self) -> bool:
+        """Delete the stream of events if somebody wrote an id of the future to it, after which no event could
+        follow. Returns whether it was deleted. Raises BrokerError, also if this user may not delete it."""
+        with readable_errors(self._url):
+            try:
+                about = self._redis.xinfo_stream(Keys.EVENTS)
+            except redis.ResponseError as error:
+                if "no such key" in str(error):
+                    return False
+                raise
+            last = str(about["last-generated-id"])
+            if self._is_credible(last):
+                return False
+            self._measure_clock()  # it may have been set
+            if self._is_credible(last):
+                return False
+            return bool(self._redis.delete(Keys.EVENTS))
+
     def events(self, after: str, wait_s: float = 0, most: int = 1000) -> list[tuple[str, Event]]:
-        """Events after an id, the oldest first.
+        """Events after an id, the oldest first. Others than plotman's are left out, and wake no caller.
 
         Args:
             after: id of an event.
             wait_s: how long to wait for the first one, in seconds.
             most: largest number of events.
         """
-        block = int(min(wait_s, BLOCK_MAX_S) * 1000) or None
-        with readable_errors(self._url):
-            answer = cast("Any", self._redis.xread({Keys.EVENTS: after}, block=block, count=most))
-        if not answer:
-            return []
-        items = answer[0][1] if isinstance(answer, list) else next(iter(answer.values()))
-        found = [(str(event_id), read(Event, fields.get("event"))) for event_id, fields in items]
-        readable = [(event_id, event) for event_id, event in found if event is not None]
-        # Unreadable events must not wake the caller again and again.
-        return readable or self.events(found[-1][0], wait_s, most)
+        until_s = time.monotonic() + min(wait_s, BLOCK_MAX_S)
+        passed = self._passed.get(after, after)
+        while True:
+            block = max(0, int((until_s - time.monotonic()) * 1000)) or None
+            with readable_errors(self._url):
+                answer = cast("Any", self._redis.xread({Keys.EVENTS: passed}, block=block, count=most))
+            if not answer:
+                return []
+            items = answer[0][1] if isinstance(answer, list) else next(iter(answer.values()))
+            if found := self._readable(items):
+                return found
+            if not items:  # all after `passed` were trimmed; XREAD would answer so at once, again and again
+                if block is None:
+                    return []
+                passed = "$"
+                continue
+            if not self._is_credible(str(items[-1][0])):
+                self._measure_clock()
+                # Nothing follows until beat has deleted the stream.
+                time.sleep(max(0.0, min(until_s - time.monotonic(), _BROKEN_PAUSE_S)))
+                return []
+            passed = str(items[-1][0])
+            self._passed = {after: passed}
 
     def newest_events(self, most: int) -> list[tuple[str, Event]]:
         """The last `most` events, oldest first."""
         with readable_errors(self._url):
-            items = cast("list[Any]", self._redis.xrevrange(Keys.EVENTS, count=most))
-        found = [(str(event_id), read(Event, fields.get("event"))) for event_id, fields in reversed(items)]
-        return [(event_id, event) for event_id, event in found if event is not None]
+            items = cast("list[Any]", self._redis.xrevrange(Keys.EVENTS, max=self._latest_id(), count=most))
+        return self._readable(reversed(items))
+
+    def _readable(self, items: Iterable[tuple[str, Mapping[str, str]]]) -> list[tuple[str, Event]]:
+        """The events that a plotman wrote."""
+        found = []
+        for event_id, fields in items:
+            try:
+                event = read(Event, fields.get("event", ""))
+            except Unreadable:
+                continue
+            if self._is_credible(event_id) and is_host_name(event.host):
+                found.append((event_id, event))
+        return found
+
+    def _is_credible(self, event_id: str) -> bool:
+        """Whether Redis may have chosen this id: its time in ms."""
+        return int(event_id.partition("-")[0]) <= self._latest_id()
+
+    def _latest_id(self) -> int:
+        """The latest time of an event's id, in ms of Redis' clock."""
+        if self._clock_ahead_s is None:
+            self._measure_clock()
+        return int((time.time() + (self._clock_ahead_s or 0.0) + _CLOCK_STEP_S) * 1000)
+
+    def _measure_clock(self) -> None:
+        with readable_errors(self._url):
+            seconds, microseconds = self._redis.time()
+        self._clock_ahead_s = seconds + microseconds / 1e6 - time.time()
 
     def _ask(self, *commands: Sequence[str]) -> list[Any]:
-        with readable_errors(self._url):
-            if len(commands) == 1:
-                return [self._redis.execute_command(*commands[0])]  # type: ignore[no-untyped-call]
-            with self._redis.pipeline(transaction=False) as pipe:
-                for command in commands:
-                    pipe.execute_command(*command)  # type: ignore[no-untyped-call]
-                return pipe.execute()
+        with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
+            for command in commands:
+                pipe.execute_command(*command)  # type: ignore[no-untyped-call]
+            return typed(pipe.execute(raise_on_error=False))
 
 
 def _by_host(waits: Iterable[Wait]) -> dict[str, list[Wait]]:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from common.model.pending import PendingMove
 from common.model.snapshot import SNAPSHOT_OF_ROLE, Notice, Wait, Waits
 from common.names import Keys, Role, role_and_host
-from common.store.decode import read, read_all
+from common.store.decode import Spoilt, Unreadable, read, read_all, read_each
 
 N = TypeVar("N", bound=Notice)
 
@@ -26,13 +26,25 @@ def waits_kind() -> TypeAdapter[tuple[Wait, ...]]:
     return TypeAdapter(tuple[Wait, ...])
 
 
+class WrongType(Exception):
+    """Answer to a command on a key of another type than plotman writes."""
+
+    def __str__(self) -> str:
+        return "it is of the wrong type"
+
+
 class BoardReader(ABC):
-    """Reads the notice board. All methods raise BrokerError if Redis does not answer or refuses."""
+    """Reads the notice board. All methods raise BrokerError if Redis does not answer or refuses.
+
+    spoilt: what was read and is not what a plotman writes. It is left out.
+    """
+
+    spoilt: Spoilt
 
     @abstractmethod
     def _ask(self, *commands: Sequence[str]) -> list[Any]:
-        """Send read commands, all at once, and return their answers: text, None, a list of these, or for
-        HGETALL a dict. Raises BrokerError."""
+        """Send read commands, all at once, and return their answers: text, None, a list of these, for
+        HGETALL a dict, or a WrongType. Raises BrokerError."""
 
     def hosts(self) -> dict[Role, list[str]]:
         """All hosts ever seen, by role."""
@@ -66,14 +78,17 @@ class BoardReader(ABC):
             ("MGET", *(Keys.snapshot(role, host) for host in hosts)),
             ("MGET", *(Keys.alive(role, host) for host in hosts)),
         )
-        kind = SNAPSHOT_OF_ROLE[role]
         found = {}
         for host, text, sign in zip(hosts, texts, signs, strict=True):
             before, snapshot = known.get((role, host), (None, None))
-            if text is None or text != before:
-                snapshot = read(kind, text)
-            if text is not None and snapshot is not None:
+            if text is None:  # MGET also leaves out keys of another type
+                snapshot = NOT_THERE if sign is not None else None
+            elif text != before:
+                snapshot = read_snapshot(role, host, text)
                 known[role, host] = (text, snapshot)
+            if isinstance(snapshot, Unreadable):
+                self.spoilt.add(host, Keys.snapshot(role, host), snapshot)
+            elif snapshot is not None:
                 found[host] = (snapshot, sign is not None)
         return found
 
@@ -89,8 +104,11 @@ class BoardReader(ABC):
     def waits(self) -> Waits | None:
         """All waits; None if no beat has ever written any."""
         fields: dict[str, str] = self._ask(("HGETALL", Keys.WAITS))[0]
-        about = read(Waits, fields.pop(ABOUT, None))
-        if about is None or not fields:
+        try:
+            about = read(Waits, fields.pop(ABOUT))
+        except (KeyError, Unreadable):
+            return None
+        if not fields:
             return about
         of_hosts = (read_all(waits_kind(), fields[host]) for host in sorted(fields))
         return about.model_copy(update={"waits": tuple(chain.from_iterable(of_hosts))})
@@ -98,9 +116,22 @@ class BoardReader(ABC):
     def _hashes(self, kind: type[N], keys: Sequence[tuple[str, str]]) -> dict[str, list[N]]:
         if not keys:
             return {}
-        answers: list[list[str]] = self._ask(*(("HVALS", key) for _, key in keys))
+        answers: list[list[str] | WrongType] = self._ask(*(("HVALS", key) for _, key in keys))
         found: dict[str, list[N]] = {}
-        for (host, _), texts in zip(keys, answers, strict=True):
-            if texts:
-                found[host] = [notice for text in texts if (notice := read(kind, text)) is not None]
+        for (host, key), texts in zip(keys, answers, strict=True):
+            if isinstance(texts, WrongType):
+                self.spoilt.add(host, key, texts)
+            elif texts:
+                found[host] = read_each(kind, texts, host, key, self.spoilt)
         return found
+
+
+NOT_THERE = Unreadable("it is missing or of the wrong type")
+
+
+def read_snapshot(role: Role, host: str, text: str) -> Any:
+    """Read a snapshot; returns an Unreadable if that is not one of this host."""
+    try:
+        return read(SNAPSHOT_OF_ROLE[role], text, host)
+    except Unreadable as error:
+        return error

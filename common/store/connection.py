@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from redis.retry import Retry
 
 from common.errors import BrokerError
 from common.model.address import by_socket, masked, redis_url
+from common.store.board_reader import WrongType
 
 # Without keepalive a silently cut connection shows no error for 15 minutes.
 KEEPALIVE: dict[int, int] = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}
@@ -49,6 +50,25 @@ def client(url: str, patience_s: float | None = None) -> redis.Redis:
 def _message(error: Exception) -> str:
     """The error's text without the full stop that only some of redis-py's texts have."""
     return str(error).rstrip(".")
+
+
+def typed(answers: Sequence[Any]) -> list[Any]:
+    """Answers of a pipeline, with a WrongType for each key of another type. Raises all other errors."""
+    found = list(answers)
+    for index, answer in enumerate(found):
+        if isinstance(answer, redis.ResponseError) and str(answer).startswith("WRONGTYPE"):
+            found[index] = WrongType()
+        elif isinstance(answer, Exception):
+            raise answer
+    return found
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether Redis answered, and refused a command for what the key holds; another command may succeed."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, redis.ResponseError):
+        cause = cause.__cause__
+    return cause is not None and not isinstance(cause, redis.exceptions.NoPermissionError)
 
 
 @contextmanager

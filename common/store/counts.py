@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import redis
 
 from common.model.snapshot import Event
-from common.names import Keys
+from common.names import Keys, is_host_name
 
 _TOO_MANY = frozenset({"plot-phase"})  # too frequent to count
 _BYTES = "bytes"
@@ -32,13 +33,17 @@ def count(pipe: redis.client.Pipeline, event: Event) -> None:
 
 
 def read_counts(fields: Mapping[str, str]) -> Counts:
-    """Read the fields of the hash; fields of another form are left out."""
+    """Read the fields of the hash; fields of another form are left out, as any worker may add some."""
     events: dict[tuple[str, str], int] = {}
     bytes_: dict[tuple[str, str], int] = {}
     for name, number in fields.items():
         match name.split(" "):
-            case [kind, host]:
+            case [kind, host] if _is_pair(kind, host):
                 events[kind, host] = int(number)
-            case ["bytes", kind, host]:
+            case ["bytes", kind, host] if _is_pair(kind, host):
                 bytes_[kind, host] = int(number)
     return Counts(events, bytes_)
+
+
+def _is_pair(kind: str, host: str) -> bool:
+    return re.fullmatch(r"[a-z-]{1,40}", kind) is not None and is_host_name(host)

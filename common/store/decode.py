@@ -1,34 +1,91 @@
-"""Reads notices from JSON."""
+"""Reads notices from JSON: the one place where what other machines wrote enters.
+
+Any machine may write anything into its own keys. A value that no plotman writes costs the host that it
+belongs to, and nobody else: it is left out, and `Spoilt` keeps it for operators.
+"""
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Iterable
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from common.model.snapshot import Notice
-
-log = logging.getLogger(__name__)
+from common.model.text import one_line
 
 N = TypeVar("N", bound=Notice)
 
+# A snapshot with 20,000 finished plots.
+MOST_CHARACTERS = 8_000_000
+_MOST_PROBLEMS = 3
+_LONGEST_REASON = 300
+_HOSTS_REMEMBERED = 10_000
 
-def read(kind: type[N], text: str | None) -> N | None:
-    """Read a notice. An unreadable one is logged and left out (None), so that it does not stop the farm."""
-    if text is None:
-        return None
+
+class Unreadable(ValueError):
+    """A value that cannot be read. `str()` says why in one line, without the value."""
+
+
+class Spoilt:
+    """Values on the board that cannot be read, by the host they belong to and their key."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, dict[str, str]] = {}
+
+    def add(self, host: str, key: str, why: object) -> None:
+        if len(self._found) < _HOSTS_REMEMBERED:
+            self._found.setdefault(host, {})[key] = one_line(f"{key} cannot be read: {why}", _LONGEST_REASON)
+
+    def by_host(self) -> dict[str, str]:
+        """One sentence for each host; names its keys."""
+        return {host: "; ".join(found.values()) for host, found in sorted(self._found.items())}
+
+
+def read(kind: type[N], text: str, host: str | None = None) -> N:
+    """Read a notice.
+
+    Args:
+        kind: of the notice.
+        text: its JSON.
+        host: that must have written it: a notice that names another is refused. None: not checked.
+
+    Raises:
+        Unreadable: it has another form than a plotman writes, or names another host.
+    """
+    if len(text) > MOST_CHARACTERS:
+        raise Unreadable(f"it is longer than {MOST_CHARACTERS} characters")
     try:
-        return kind.model_validate_json(text)
+        notice = kind.model_validate_json(text, strict=True)
     except ValidationError as error:
-        log.warning("unreadable %s on the notice board: %s", kind.__name__, error)
-        return None
+        raise Unreadable(_reason(error)) from None
+    if host is not None and getattr(notice, "host", host) != host:
+        raise Unreadable("it names another host")
+    return notice
+
+
+def read_each(kind: type[N], texts: Iterable[str], host: str, key: str, spoilt: Spoilt) -> list[N]:
+    """Read the notices of one key; those that cannot be read are left out and added to `spoilt`."""
+    found = []
+    for text in texts:
+        try:
+            found.append(read(kind, text))
+        except Unreadable as error:
+            spoilt.add(host, key, error)
+    return found
 
 
 def read_all(kind: TypeAdapter[tuple[N, ...]], text: str) -> tuple[N, ...]:
     """Read several notices from one text; () if it is unreadable."""
     try:
-        return kind.validate_json(text)
-    except ValidationError as error:
-        log.warning("unreadable notices on the board: %s", error)
+        return kind.validate_json(text, strict=True)
+    except ValidationError:
         return ()
+
+
+def _reason(error: ValidationError) -> str:
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'it'}: {problem['msg']}"
+        for problem in problems[:_MOST_PROBLEMS]
+    )

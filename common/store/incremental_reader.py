@@ -6,42 +6,59 @@ as a decision; but few of them change between two readings.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import redis
 
 from common.model.board_state import BoardState
 from common.model.pending import PendingMove, PendingOrder
-from common.model.snapshot import SNAPSHOT_OF_ROLE, Notice, PlotterSnapshot
-from common.names import Keys, Role, role_and_host
+from common.model.snapshot import Notice, PlotterSnapshot
+from common.names import PENDING_MAX, Keys, Role, node, role_and_host
+from common.store.board_reader import NOT_THERE, read_snapshot
 from common.store.connection import readable_errors
-from common.store.decode import read
+from common.store.decode import Spoilt, Unreadable, read
+
+log = logging.getLogger(__name__)
 
 N = TypeVar("N", bound=Notice)
+_Known = tuple[Role, str]
 
 # The hashes of a thousand hosts in one command, of which few hold anything: their index and their values.
+# False instead of them if the key is of another type, or has more values than any host.
 _FILLED = """
 local found = {}
 for index, key in ipairs(KEYS) do
-  local values = redis.call('HVALS', key)
-  if #values > 0 then found[#found + 1] = {index, values} end
+  local size = redis.pcall('HLEN', key)
+  if type(size) == 'table' or size > tonumber(ARGV[1]) then
+    found[#found + 1] = {index, false}
+  elseif size > 0 then
+    found[#found + 1] = {index, redis.call('HVALS', key)}
+  end
 end
 return found
 """
+# How long operators are shown a key that was deleted, and how often one is logged.
+_SHOWN_S = 60.0
 
 
 class IncrementalReader:
-    """Reads the board for one thread."""
+    """Reads the board for one thread of the beat that decides.
+
+    It deletes what no plotman writes and what would stay: hashes of another type, which the host itself could
+    not write any more, and names without a snapshot in the list of hosts.
+    """
 
     def __init__(self, redis_client: redis.Redis, url: str) -> None:
         self._redis = redis_client
         self._url = url
-        self._filled = redis_client.register_script(_FILLED)
-        self._listed: dict[str, tuple[Role, str] | None] = {}  # by their names in the list of hosts
-        # (role, host) -> the time in the list of hosts when it was read, and the snapshot.
-        self._known: dict[tuple[Role, str], tuple[str, Any]] = {}
+        self._listed: dict[str, _Known | None] = {}  # by their names in the list of hosts
+        # (role, host) -> its sign of life when it was read, and the snapshot or an Unreadable; None: none
+        self._known: dict[_Known, tuple[str | None, Any]] = {}
         self._notices: dict[str, Any] = {}  # by their JSON
+        self._deleted: dict[str, tuple[str, float]] = {}  # key -> host, and the end of _SHOWN_S
 
     def read(self) -> BoardState:
         """Read the board. A snapshot without a change that matters for decisions is the same object as in the
@@ -50,68 +67,126 @@ class IncrementalReader:
         Raises:
             BrokerError: Redis did not answer. The next reading is complete again.
         """
+        spoilt = Spoilt()
         with readable_errors(self._url):
             hosts = self._hosts()
-            # Orders and moves first: one that passes into a snapshot meanwhile is then read twice, which is
-            # harmless. None is missed.
-            orders, moves = self._pending([host for role, host in hosts if role is Role.PLOTTER])
-            alive, lost = self._snapshots(hosts)
-            return BoardState(
-                alive[Role.PLOTTER], alive[Role.ARCHIVER], alive[Role.HARVESTER], orders, moves, lost
-            )
+            orders, moves, signs = self._pending_and_signs(hosts, spoilt)
+            alive, lost = self._snapshots(dict(zip(hosts, signs, strict=True)), spoilt)
+        now_s = time.monotonic()
+        for key, (host, until_s) in self._deleted.items():
+            if now_s < until_s:
+                spoilt.add(host, key, "it was of the wrong type or too long, and is deleted")
+        return BoardState(
+            alive[Role.PLOTTER],
+            alive[Role.ARCHIVER],
+            alive[Role.HARVESTER],
+            orders,
+            moves,
+            lost,
+            spoilt.by_host(),
+        )
 
-    def _hosts(self) -> dict[tuple[Role, str], str]:
-        """Every host ever seen, with the time of its last change that matters for decisions."""
-        fields = cast("dict[str, str]", self._redis.hgetall(Keys.HOSTS))
-        if fields.keys() != self._listed.keys():
+    def _hosts(self) -> list[_Known]:
+        """Every host ever seen."""
+        fields = cast("list[str]", self._redis.hkeys(Keys.HOSTS))
+        if set(fields) != self._listed.keys():
             self._listed = {field: role_and_host(field) for field in sorted(fields)}
             listed = set(self._listed.values())
             self._known = {known: held for known, held in self._known.items() if known in listed}
-        return {known: fields[field] for field, known in self._listed.items() if known}
+            self._strike_off([field for field, known in self._listed.items() if known is None])
+        return [known for known in self._listed.values() if known]
+
+    def _strike_off(self, fields: Sequence[str]) -> None:
+        if fields:
+            self._redis.hdel(Keys.HOSTS, *fields)
+            log.info("%d names in %s are of no host, and are removed", len(fields), Keys.HOSTS)
 
     def _snapshots(
-        self, hosts: dict[tuple[Role, str], str]
+        self, hosts: Mapping[_Known, str | None], spoilt: Spoilt
     ) -> tuple[dict[Role, dict[str, Any]], dict[str, PlotterSnapshot]]:
-        """Snapshots of live hosts by role, and the last ones of lost plotters."""
-        never = ("", None)
-        new = [known for known, at in hosts.items() if self._known.get(known, never)[0] != at]
-        with self._redis.pipeline(transaction=False) as pipe:
-            for keys in ([Keys.snapshot(*known) for known in new], [Keys.alive(*known) for known in hosts]):
-                if keys:
-                    pipe.mget(keys)
-            answers = cast("list[list[str | None]]", pipe.execute())
-        signs = answers.pop() if hosts else []
-        for known, text in zip(new, answers[0] if new else (), strict=True):
-            self._known[known] = (hosts[known], read(SNAPSHOT_OF_ROLE[known[0]], text))
+        """Snapshots of live hosts by role, and the last ones of lost plotters. hosts: their signs of life."""
+        held = self._known
+        new = [
+            known
+            for known, sign in hosts.items()
+            if known not in held or (sign is not None and held[known][0] != sign)
+        ]
+        texts = cast(
+            "list[str | None]", self._redis.mget([Keys.snapshot(*each) for each in new]) if new else []
+        )
+        for known, text in zip(new, texts, strict=True):
+            if text is not None:
+                held[known] = (hosts[known], read_snapshot(*known, text))
+            else:
+                held[known] = (hosts[known], None if hosts[known] is None else NOT_THERE)
+        self._strike_off([node(*known) for known in new if held[known] == (None, None)])
         alive: dict[Role, dict[str, Any]] = {role: {} for role in Role}
         lost: dict[str, PlotterSnapshot] = {}
-        for (role, host), sign in zip(hosts, signs, strict=True):
-            snapshot = self._known[role, host][1]
-            if snapshot is None:
+        for (role, host), sign in hosts.items():
+            snapshot = held[role, host][1]
+            if isinstance(snapshot, Unreadable):
+                spoilt.add(host, Keys.snapshot(role, host), snapshot)
+            elif snapshot is None:
                 continue
-            if sign is not None:
+            elif sign is not None:
                 alive[role][host] = snapshot
             elif role is Role.PLOTTER:
                 lost[host] = snapshot
         return alive, lost
 
-    def _pending(
-        self, hosts: Sequence[str]
-    ) -> tuple[dict[str, list[PendingOrder]], dict[str, list[PendingMove]]]:
+    def _pending_and_signs(
+        self, known: Sequence[_Known], spoilt: Spoilt
+    ) -> tuple[dict[str, list[PendingOrder]], dict[str, list[PendingMove]], list[str | None]]:
+        """Orders and moves by plotter, and the signs of life of `known`.
+
+        Orders and moves are read before the snapshots: one that passes into a snapshot meanwhile is then read
+        twice, which is harmless. None is missed.
+        """
+        if not known:
+            return {}, {}, []
+        hosts = [host for role, host in known if role is Role.PLOTTER]
         keys = [*map(Keys.orders, hosts), *map(Keys.moves, hosts)]
-        answers = cast("list[tuple[int, list[str]]]", self._filled(keys=keys) if keys else [])
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.eval(_FILLED, len(keys), *keys, str(PENDING_MAX))
+            pipe.mget([Keys.alive(*each) for each in known])
+            answers, signs = cast(
+                "tuple[list[tuple[int, list[str] | None]], list[str | None]]", pipe.execute()
+            )
         orders: dict[str, list[PendingOrder]] = {}
         moves: dict[str, list[PendingMove]] = {}
         kept: dict[str, Any] = {}
         for index, texts in answers:  # Lua counts from 1
-            if index <= len(hosts):
-                orders[hosts[index - 1]] = self._read_all(PendingOrder, texts, kept)
+            host, key = hosts[(index - 1) % len(hosts)], keys[index - 1]
+            if texts is None:
+                self._delete(host, key)
+            elif index <= len(hosts):
+                orders[host] = self._read_all(PendingOrder, texts, kept, host, key, spoilt)
             else:
-                moves[hosts[index - 1 - len(hosts)]] = self._read_all(PendingMove, texts, kept)
+                moves[host] = self._read_all(PendingMove, texts, kept, host, key, spoilt)
         self._notices = kept
-        return orders, moves
+        return orders, moves, signs
 
-    def _read_all(self, kind: type[N], texts: list[str], kept: dict[str, Any]) -> list[N]:
+    def _read_all(
+        self, kind: type[N], texts: list[str], kept: dict[str, Any], host: str, key: str, spoilt: Spoilt
+    ) -> list[N]:
+        found = []
         for text in texts:
-            kept[text] = self._notices[text] if text in self._notices else read(kind, text)
-        return [kept[text] for text in texts if kept[text] is not None]
+            notice = self._notices.get(text)
+            if notice is None:
+                try:
+                    notice = read(kind, text)
+                except Unreadable as error:
+                    notice = error
+            kept[text] = notice
+            if isinstance(notice, Unreadable):
+                spoilt.add(host, key, notice)
+            else:
+                found.append(notice)
+        return found
+
+    def _delete(self, host: str, key: str) -> None:
+        now_s = time.monotonic()
+        self._redis.delete(key)
+        if self._deleted.get(key, (host, 0.0))[1] < now_s:
+            log.warning("%s: %s was of the wrong type or too long, and is deleted", host, key)
+        self._deleted[key] = (host, now_s + _SHOWN_S)

@@ -14,7 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 import hiredis
 
-from common.store.board_reader import BoardReader
+from common.store.board_reader import BoardReader, WrongType
+from common.store.decode import Spoilt
 
 _DEFAULT_PORT = 6379
 _READ_BYTES = 1 << 16
@@ -24,6 +25,11 @@ _PATIENCE_S = 1.0
 
 class NeedsFullClient(Exception):
     """The server refused, or answered something that is not understood here."""
+
+
+def _refusal(text: str) -> Exception:
+    """Make the answer of a refused command. Only keys of a wrong type are understood here."""
+    return WrongType() if text.startswith("WRONGTYPE") else NeedsFullClient(text)
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class RawConnection:
         """Connect. patience_s: timeout of the connection, and of each wait for more of an answer."""
         self._socket = socket.create_connection((address.host, address.port), patience_s)
         self._reader = hiredis.Reader(
-            protocolError=NeedsFullClient, replyError=NeedsFullClient, encoding="utf-8", errors="replace"
+            protocolError=NeedsFullClient, replyError=_refusal, encoding="utf-8", errors="replace"
         )
         first: list[Sequence[str]] = []
         if address.password is not None:
@@ -67,7 +73,8 @@ class RawConnection:
         self.ask(*first)
 
     def ask(self, *commands: Sequence[str]) -> list[Any]:
-        """Send commands all at once; their answers are text, whole numbers, None, or lists of these."""
+        """Send commands all at once; their answers are text, whole numbers, None, lists of these, or
+        WrongType."""
         # hiredis 3.5 types a command of one word only.
         self._socket.sendall(b"".join(hiredis.pack_command(tuple(command)) for command in commands))  # type: ignore[arg-type]
         return [self._answer() for _ in commands]
@@ -99,6 +106,7 @@ class QuickReader(BoardReader):
         self._address = RedisAddress.of(url)
         self._raw: RawConnection | None = None
         self._full: BoardReader | None = None
+        self.spoilt = Spoilt()
 
     def close(self) -> None:
         if self._raw is not None:

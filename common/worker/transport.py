@@ -5,6 +5,8 @@ Kombu 5.7 raises the errors of json and of missing keys in the worker's main loo
 successor ends with the next such message. It also records each message that it takes in Redis, over a
 connection that may have died while idle: the record fails, and the message is in no queue any more.
 
+No script runs here: a worker's user may run none, since one that never ends would stop Redis for all.
+
 An idle worker also wakes less often here. All this leans on Kombu's internals;
 tests/integration/common/worker/test_transport.py fails when these move.
 """
@@ -12,11 +14,15 @@ tests/integration/common/worker/test_transport.py fails when these move.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from json import JSONDecodeError
 from typing import Annotated, Any
+from uuid import uuid4
 
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
+from kombu.utils.encoding import bytes_to_str
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -90,7 +96,29 @@ class _Envelope(_Part):
     headers: _Headers | None = None
 
 
+@contextmanager
+def _mutex(client: Any, name: str, expire: int) -> Iterator[None]:
+    """Do what kombu's Mutex does, without a script. A lock that has expired meanwhile may be another's."""
+    mark = uuid4().hex
+    if not client.set(name, mark, nx=True, ex=expire):
+        raise kombu_redis.MutexHeld
+    try:
+        yield
+    finally:
+        if bytes_to_str(client.get(name)) == mark:
+            client.delete(name)
+
+
 class Channel(kombu_redis.Channel):
+    @staticmethod
+    def _refresh_binding(keys: Sequence[str], args: Sequence[Any], client: Any) -> None:
+        """Bind a queue that expires. Kombu's script also notes when the whole exchange expires."""
+        client.sadd(keys[0], args[0])
+
+    def sweep_bindings(self, limit: int = 100) -> int:  # noqa: ARG002
+        """Delete no exchange: plotman has a few, which are always in use."""
+        return 0
+
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
         parameters: dict[str, Any] = super()._connparams(asynchronous)
         # Not for the two listening connections: kombu must see them end, or it would wait on dead sockets.
@@ -150,5 +178,6 @@ def _place(location: tuple[int | str, ...]) -> str:
 
 def install() -> None:
     """Use it for every redis:// and rediss:// address of this process."""
+    kombu_redis.Mutex = _mutex
     for scheme in ("redis", "rediss"):
         TRANSPORT_ALIASES[scheme] = f"{__name__}:{Transport.__name__}"

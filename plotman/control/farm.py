@@ -15,6 +15,7 @@ from common.model.pending import PendingMove
 from common.model.snapshot import ArchiverSnapshot, HarvesterSnapshot, Job, PlotterSnapshot, Waits
 from common.names import Role
 from common.store.board_reader import BoardReader
+from common.store.decode import Spoilt
 from common.store.quick_reader import QuickReader
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class FarmState:
 
     waits: of the last beat that decided, at any time. stale: (role, host) of silent workers.
     moves: by (plotter, path), those under way. leader: the beat that decides; None: none does.
+    spoilt: hosts with keys that cannot be read, and a sentence that names the keys.
     """
 
     at: datetime
@@ -49,6 +51,7 @@ class FarmState:
     stale: frozenset[tuple[Role, str]]
     moves: Mapping[tuple[str, str], PendingMove] = field(default_factory=dict)
     leader: str | None = None
+    spoilt: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def snapshots(self) -> dict[Role, Mapping[str, Any]]:
@@ -110,6 +113,7 @@ def read_farm(at: BoardReader, known: dict[tuple[Role, str], tuple[str, Any]] | 
 
     known: cache for repeated reads; unchanged snapshots come from there.
     """
+    at.spoilt = Spoilt()
     words = {role: at.last_words(role, known) for role in Role}
     stale = {(role, host) for role in Role for host, (_, alive) in words[role].items() if not alive}
 
@@ -126,6 +130,7 @@ def read_farm(at: BoardReader, known: dict[tuple[Role, str], tuple[str, Any]] | 
     return FarmState(
         at=now, plotters=last(Role.PLOTTER), archivers=last(Role.ARCHIVER), harvesters=last(Role.HARVESTER),
         waits=at.waits(), stale=frozenset(stale), moves=moves, leader=at.leader(),
+        spoilt=at.spoilt.by_host(),
     )  # fmt: skip
 
 
@@ -133,7 +138,7 @@ def narrowed(farm: FarmState, host: str | None) -> FarmState:
     """Return the farm with only this host; None: unchanged. Raises NoSuchHost."""
     if host is None:
         return farm
-    known = {*farm.plotters, *farm.archivers, *farm.harvesters}
+    known = {*farm.plotters, *farm.archivers, *farm.harvesters, *farm.spoilt}
     if host not in known:
         raise NoSuchHost.called(host, known)
 
@@ -148,4 +153,5 @@ def narrowed(farm: FarmState, host: str | None) -> FarmState:
         farm, plotters=only(farm.plotters), archivers=only(farm.archivers), harvesters=only(farm.harvesters),
         waits=waits, stale=frozenset(silent for silent in farm.stale if silent[1] == host),
         moves={known: move for known, move in farm.moves.items() if known[0] == host},
+        spoilt=only(dict(farm.spoilt)),
     )  # fmt: skip

@@ -170,4 +170,4 @@ def troubled(farm: FarmState) -> frozenset[str]:
         for host, plotter in farm.plotters.items()
         if plotter.failures.consecutive >= plotter.failure_limit or any(job.stalled for job in plotter.jobs)
     }
-    return frozenset(silent | with_problems | stopped)
+    return frozenset(silent | with_problems | stopped | farm.spoilt.keys())

@@ -13,6 +13,10 @@ from beat.policy.starts.farm_rules import FarmLoad
 from common.model.pending import PendingOrder
 from common.model.snapshot import PlotterSnapshot, TmpDir, Wait
 
+# Looks at a directory in one round for one host. A host of 12 tmp and 4 dst directories may start hundreds of
+# plots within it; one that claims endless limits keeps the others waiting for less than a second.
+_MOST_LOOKS = 20_000
+
 
 def plan_starts(
     snapshot: PlotterSnapshot, pending: Sequence[PendingOrder], now: datetime, farm: FarmLoad | None = None
@@ -52,6 +56,8 @@ def plan_starts(
         tmp = max(options, key=lambda option: tmp_rules.advance(option, load))
         dst = destination(tmp, load)
         starts.append(_start(load, tmp, dst))
+        if len(starts) * len(snapshot.tmp_dirs) * max(1, len(snapshot.dst_dirs)) > _MOST_LOOKS:
+            return tuple(starts), ()
         load.add(tmp.path, dst)
         if farm is not None:
             farm.add()

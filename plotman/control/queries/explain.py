@@ -31,6 +31,8 @@ _RECENT_S = 60.0  # a start within this time is mentioned
 
 def explain(seen: FarmPicture) -> Iterator[WhyAnswer]:
     """Yield host by host: the host, its tmp directories, running and finished plots; then the drives."""
+    for host, sentence in seen.farm.spoilt.items():
+        yield WhyAnswer(host, "host", None, sentence, "trouble")
     for host, snapshot in sorted(seen.farm.plotters.items()):
         if (Role.PLOTTER, host) in seen.farm.stale:
             yield _silent(seen, host, snapshot)

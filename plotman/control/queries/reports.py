@@ -21,6 +21,7 @@ def notes(farm: FarmState) -> list[str]:
     for role, host in sorted(farm.stale):
         silent_s = age_s(last[role][host].at, farm.at)
         found.append(f"{role} {host} is silent; last seen {human_duration(silent_s)} ago")
+    found += [f"{host}: {sentence}" for host, sentence in farm.spoilt.items()]
     for snapshot in farm.plotters.values():
         found += _plotter_notes(snapshot)
     found += _hold_notes(farm)

@@ -30,13 +30,14 @@ class Duty(StrEnum):
 # No keys, no channels; none of these shows other machines. INFO is for the check at start.
 _BASE = (
     "+ping +hello +auth +select +client|setname +multi +exec +discard +watch +unwatch +time +info"
-    " +script|load +script|exists +unsubscribe +punsubscribe"
+    " +unsubscribe +punsubscribe"
 )
-# For a machine's own data. Named one by one: categories such as @write include FLUSHALL and KEYS.
+# For a machine's own data. Named one by one: categories such as @write include FLUSHALL and KEYS. No
+# scripts: one that never ends would stop the server for all, and one that has written cannot be ended.
 _OWN = (
     "+get +set +setex +mget +del +exists +expire +pexpire +llen +lpush +rpush +brpop +lpop +rpop +sadd +srem"
     " +smembers +zadd +zrem +zrange +zrangebyscore +zrevrangebyscore +hset +hget +hdel +hvals +hkeys +hgetall"
-    " +hexists +eval +evalsha"
+    " +hexists"
 )
 # kombu's tables of the listeners of broadcasts; one for all processes of a farm.
 _SHARED_EXCHANGES = ("celery.pidbox", "reply.celery.pidbox", "celeryev")
@@ -83,8 +84,8 @@ def _worker(host: str, *roles: Role) -> Iterator[str]:
     yield f"+hincrby {_keys([Keys.COUNTS])}"  # how often each thing happened
     yield f"+xread +xrevrange {_keys([Keys.EVENTS], 'R')}"  # what `plotman up` prints
     yield f"+get +mget +set +setex +del +expire +publish +subscribe {_keys([_RESULTS])} &{_RESULTS}"
-    shared = (*_bindings(_SHARED_EXCHANGES), "_kombu.binding_deadlines")
-    yield f"+sadd +srem +smembers +exists +del +zadd +zrem +zrangebyscore +eval +evalsha {_keys(shared)}"
+    # Commands of sets only: none may make something else of them, which would end the workers of all.
+    yield f"+sadd +srem +smembers {_keys(_bindings(_SHARED_EXCHANGES))}"
     # Receive commands, answer them, publish task events; but send no commands.
     yield "+subscribe +psubscribe &/0.celery.pidbox"  # kombu uses PSUBSCRIBE for it
     yield f"+lpush {_keys(['*.reply.celery.pidbox'], 'W')}"
@@ -110,7 +111,7 @@ def _scheduler(host: str) -> Iterator[str]:  # noqa: ARG001  its rights are for 
     yield f"+lpush +llen +del +exists {_keys(queues, 'W')}"
     celery = ("_kombu.binding*", "*.celery.pidbox", "celeryev.*", "unacked*", _RESULTS)
     notices = (Keys.HOSTS, Keys.EVENTS, Keys.COUNTS, "plotman:beat:*", "plotman:alarms:*", *_NOTICES)
-    more = "+hsetnx +hlen +hincrby +zscore +zcard +xadd +xread +xrevrange +xlen"
+    more = "+eval +hsetnx +hlen +hincrby +zscore +zcard +xadd +xread +xrevrange +xlen +xinfo|stream"
     yield f"{_OWN} {more} {_keys((*celery, *notices))}"
     yield f"+publish +subscribe +psubscribe &/0.celery.pidbox &/0.celeryev/* &{_RESULTS}"
 

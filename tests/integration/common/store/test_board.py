@@ -222,3 +222,50 @@ def test_an_absent_redis_is_told_with_its_address_and_a_cure_and_without_its_pas
     password = server.url.split(":")[2].split("@")[0]
     assert len(password) > 8
     assert password not in str(raised.value) + repr(board)
+
+
+def test_a_stream_of_which_nothing_is_kept_is_waited_on(board: Board, server: Server) -> None:
+    """XREAD answers at once then, with no entries."""
+    board.tell(event(1))
+    heard = board.last_event_id()
+    with redis.Redis.from_url(server.url) as client:
+        client.execute_command("XADD", Keys.EVENTS, "MAXLEN", "0", "*", "event", "x")
+        asked = client.info("commandstats")["cmdstat_xread"]["calls"] if board.events("0") else 0
+        assert board.events(heard) == []
+        began = time.monotonic()
+        assert board.events(heard, wait_s=0.4) == []
+        assert time.monotonic() - began > 0.3
+        assert client.info("commandstats")["cmdstat_xread"]["calls"] - asked < 10
+    board.tell(event(2))
+    assert [one.text for _, one in board.events(heard, wait_s=5)] == ["2"]
+
+
+def test_garbage_of_any_length_is_passed_once(board: Board, server: Server) -> None:
+    with redis.Redis.from_url(server.url) as client, client.pipeline(transaction=False) as pipe:
+        for _ in range(3000):
+            pipe.xadd(Keys.EVENTS, {"event": "x"})
+        pipe.execute()
+    assert board.events("0", most=2) == []  # without a call for each two of them on the stack
+    board.tell(event(1))
+    assert [one.text for _, one in board.events("0", most=2)] == ["1"]
+
+
+def test_only_what_is_broken_is_deleted(board: Board, server: Server) -> None:
+    assert not board.heal_events()
+    board.tell(event(1))
+    board.put_order("h1", order("a"))
+    board.put_move("h1", move("/d/p.plot"))
+    with redis.Redis.from_url(server.url, decode_responses=True) as client:
+        client.lpush(queue(Role.PLOTTER, "h1"), "message")
+        client.sadd("_kombu.binding.plotter.h1", "x")
+        before = set(client.keys())
+        assert not board.heal_events()
+        assert board.heal_host("h1") == []
+        assert set(client.keys()) == before
+
+        client.set(queue(Role.ARCHIVER, "h1"), "x")
+        client.set("_kombu.binding.archive.h1", "x")
+        client.xadd(Keys.EVENTS, {"event": "x"}, id=f"{int(time.time() * 1000) + 10**9}-1")
+        assert set(board.heal_host("h1")) == {queue(Role.ARCHIVER, "h1"), "_kombu.binding.archive.h1"}
+        assert board.heal_events()
+        assert set(client.keys()) == before - {Keys.EVENTS}

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from beat.policy.decide import decide
+from beat.policy.memory import Memory
 from beat.policy.starts.farm_rules import NO_LIMITS, FarmLimits
+from common.model.board_state import BoardState
 from tests.unit.beat.builders import (
     T,
     archiver,
@@ -16,6 +25,7 @@ from tests.unit.beat.builders import (
     plot,
     plotter,
     rules,
+    tmp_dir,
 )
 
 HOSTS = ("p1", "p2", "p3")
@@ -74,3 +84,55 @@ def test_a_stagger_of_centuries_means_never() -> None:
 def test_an_empty_farm_waits_for_nothing() -> None:
     decision = decided({}, {}, {}, {}, {}, T)
     assert (decision.starts, decision.moves, decision.waits) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        lambda: {"harvesters": {"bad": farm(bad=[drive()])["bad"].model_copy(update={"drives": None})}},
+        lambda: {"archivers": {"bad": archiver("bad").model_copy(update={"target": "no target"})}},
+        lambda: {"plotters": {"bad": keeper(plot("b"), host="bad").model_copy(update={"plots": (None,)})}},
+        lambda: {"plotters": {"bad": plotter(host="bad").model_copy(update={"jobs": (None,)})}},
+        lambda: {"lost_plotters": {"bad": plotter(host="bad").model_copy(update={"at": None})}},
+        lambda: {"moves": {"bad": [move("/a").model_copy(update={"expires_at": None})]}},
+        lambda: {"moves": {"bad": [None]}},
+    ],
+)
+@pytest.mark.parametrize("limits", [NO_LIMITS, FarmLimits(max_jobs=100, stagger_s=0)])
+def test_a_value_that_no_rule_foresees_costs_its_host_only(
+    spoilt: Callable[[], dict[str, dict[str, Any]]], limits: FarmLimits
+) -> None:
+    board = BoardState(
+        {"p2": plotter(host="p2", plots=(plot("a"),), archiving=True)},
+        {"p2": archiver("p2")},
+        farm(h1=[drive()]),
+    )
+    for name, values in spoilt().items():
+        board = replace(board, **{name: {**getattr(board, name), **values}})
+    decision = decide(board, T, limits)
+    assert [start.host for start in decision.starts] == ["p2"]
+    assert [each.harvester for each in decision.moves] == ["h1"]
+    assert [wait.rule for wait in decision.waits_of.get("bad", ())] in (["trouble"], [])
+
+
+def test_what_cannot_be_read_is_a_wait_of_its_host() -> None:
+    sentence = "plotman:host:p1:moves cannot be read: it is of the wrong type"
+    board = BoardState({host: plotter(host=host) for host in HOSTS}, spoilt={"p1": sentence, "h9": sentence})
+    memory = Memory()
+    for _ in range(2):
+        decision = decide(board, T, memory=memory)
+        for host in board.spoilt:
+            assert [wait.reason for wait in decision.waits_of[host] if wait.rule == "trouble"] == [sentence]
+        assert "p2" in {start.host for start in decision.starts}
+
+
+def test_a_host_that_claims_endless_limits_gets_some_starts_only() -> None:
+    tmp_dirs = tuple(
+        tmp_dir(f"/tmp{number}", max_jobs=1 << 60, stagger_limit=1 << 60) for number in range(50)
+    )
+    endless = plotter(
+        *tmp_dirs, host="p1", global_max_jobs=1 << 60, global_stagger_s=0, check_room=False, failure_limit=99
+    )
+    decision = decided({"p1": endless, "p2": plotter(host="p2")}, {}, {}, {}, {}, T)
+    assert {start.host for start in decision.starts} == {"p1", "p2"}
+    assert 50 < len(decision.starts) < 1000

@@ -1,0 +1,307 @@
+"""What one worker's user can write into Redis costs its own host only; the others are decided on and shown.
+
+Each attack has the password of p1, a plotter, and nothing else. The victims are p10, a plotter, and everybody
+who reads the board. Beat is the real one, with the scheduler's password.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import redis
+
+from beat.policy.starts.farm_rules import NO_LIMITS
+from common.errors import BrokerError
+from common.model.snapshot import Event, PlotterSnapshot
+from common.names import Keys, Role, node, queue
+from common.store import Board
+from common.store.quick_reader import QuickReader
+from plotman.cli.watch import status_text
+from plotman.control.farm import read_farm
+from plotman.control.queries.explain import explain
+from plotman.control.queries.why import about, picture
+from tests.support import showcase
+from tests.support.secured import Machines, Secured
+from tests.support.waiting import eventually
+
+_SLOW_MACHINE_S = 4.0  # a second where nothing else runs
+
+
+@dataclass
+class Attacked:
+    """A farm with a beat that decides, and a plotter p10 that is not attacked."""
+
+    machines: Machines
+    log: Path
+    raw: redis.Redis  # with p1's password, bytes in and out
+
+    def board(self, user: str) -> Board:
+        return Board.connect(self.machines.secured.url(user))
+
+    def decided_s(self) -> float:
+        """Seconds until beat has ordered a plot on p10, which has just become free for one."""
+        board, token = self.board("p10"), uuid4().hex[:8]
+        free = _plotter("p10").model_copy(update={"turn": f"{token}:1"})
+        began = time.monotonic()
+        board.put_snapshot(Role.PLOTTER, free)
+        with suppress(BrokerError):  # while the stream is broken
+            board.tell(Event(kind="plot-done", host="p10", at=datetime.now(UTC), text="done", task_id=token))
+        eventually(
+            lambda: any(order.turn.startswith(token) for order in board.orders(["p10"]).get("p10", [])),
+            f"beat orders a plot on p10; it says:\n{self.log.read_text()[-2000:]}",
+        )
+        return time.monotonic() - began
+
+    def status(self) -> str:
+        """What `plotman status` prints."""
+        return status_text(read_farm(QuickReader(self.machines.secured.url("eye"))), None)
+
+    def why(self, host: str) -> str:
+        """What `plotman why HOST` knows, by the waits of beat."""
+        seen = picture(self.board("eye"), NO_LIMITS)
+        assert seen.leader is not None
+        return "\n".join(answer.text for answer in about(explain(seen), host))
+
+    def waits(self) -> str:
+        found = self.board("eye").waits()
+        return "" if found is None else "\n".join(f"{wait.host} {wait.reason}" for wait in found.waits)
+
+
+def _plotter(host: str) -> PlotterSnapshot:
+    """A plotter that may start a plot."""
+    made = showcase.plotter(host, showcase.tmp_dir("/mnt/tmp/0"), jobs=(), at=datetime.now(UTC))
+    return made.model_copy(update={"global_stagger_s": 0.0, "last_start_at": None, "plotting": True})
+
+
+@pytest.fixture(scope="module")
+def one_beat(plain_server: Secured, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
+    """A farm whose beat lives through all attacks."""
+    with plain_server.admin() as admin:
+        admin.flushall()
+    machines = Machines(tmp_path_factory.mktemp("machines"), plain_server)
+    machines.configure("boss")
+    log = machines.begin("boss", "celery", "-A", "plotman", "beat")
+    with redis.Redis.from_url(plain_server.url("p1")) as raw:
+        eventually(lambda: "decides" in log.read_text(), "beat decides")
+        yield Attacked(machines, log, raw)
+    machines.stop()
+
+
+@pytest.fixture
+def farm(one_beat: Attacked) -> Iterator[Attacked]:
+    """The farm after the attacks before; p1 is as it should be again, which repairs nothing but itself."""
+    with one_beat.machines.secured.admin() as admin:
+        for key in (Keys.orders("p1"), Keys.moves("p1"), *(queue(role, "p1") for role in Role)):
+            admin.delete(key)
+    for host in ("p1", "p10"):
+        one_beat.board(host).put_snapshot(Role.PLOTTER, _plotter(host))
+    one_beat.decided_s()
+    said = len(one_beat.log.read_text())
+    yield one_beat
+    assert one_beat.machines.processes[0].poll() is None, "beat lives"
+    log = one_beat.log.read_text()[said:]
+    assert "Traceback" not in log, log
+
+
+def _own_snapshot(changed: Callable[[bytes], bytes]) -> Callable[[redis.Redis], None]:
+    def attack(client: redis.Redis) -> None:
+        text = changed(_plotter("p1").model_dump_json().encode())
+        client.set(Keys.snapshot(Role.PLOTTER, "p1"), text)
+        client.set(Keys.alive(Role.PLOTTER, "p1"), uuid4().hex, ex=45)
+
+    return attack
+
+
+def _job(field: str) -> Callable[[bytes], bytes]:
+    """The snapshot with one job, of which a field is replaced."""
+    job = showcase.job(1, "/mnt/tmp/0").model_copy(update={"eta_s": 3.0}).model_dump_json().encode()
+    name = field.partition(":")[0]
+    start = job.index(name.encode())
+    end = min(job.find(end, start) for end in (b",", b"}") if job.find(end, start) > 0)
+    wrong = job[:start] + field.encode() + job[end:]
+    return lambda text: text.replace(b'"jobs":[]', b'"jobs":[' + wrong + b"]")
+
+
+def _wrong_type(key: str) -> Callable[[redis.Redis], None]:
+    def attack(client: redis.Redis) -> None:
+        client.delete(key)
+        client.sadd(key, "x")
+        client.set(Keys.alive(Role.PLOTTER, "p1"), uuid4().hex, ex=45)
+
+    return attack
+
+
+def _many(client: redis.Redis) -> None:
+    with client.pipeline(transaction=False) as pipe:
+        for number in range(11_000):
+            pipe.hset(Keys.moves("p1"), str(number), "x")
+        pipe.execute()
+
+
+# name -> attack, and the key that operators are shown.
+SPOILS_ITSELF: dict[str, tuple[Callable[[redis.Redis], None], str]] = {
+    "no UTF-8": (_own_snapshot(lambda _: b"\xff\xfe\x00"), "plotman:host:p1:plotter"),
+    "no JSON": (_own_snapshot(lambda text: text[:-9]), "plotman:host:p1:plotter"),
+    "nested": (_own_snapshot(lambda _: b"[" * 100_000), "plotman:host:p1:plotter"),
+    "9 MB": (_own_snapshot(lambda text: text[:-1] + b"," * 9_000_000), "plotman:host:p1:plotter"),
+    "another host": (_own_snapshot(lambda text: text.replace(b'"p1"', b'"p10"')), "plotman:host:p1:plotter"),
+    "NaN": (_own_snapshot(_job('"eta_s":NaN')), "plotman:host:p1:plotter"),
+    "Infinity": (_own_snapshot(_job('"eta_s":Infinity')), "plotman:host:p1:plotter"),
+    "1e999": (_own_snapshot(_job('"eta_s":1e999')), "plotman:host:p1:plotter"),
+    "1e300": (_own_snapshot(_job('"eta_s":1e300')), "plotman:host:p1:plotter"),
+    "huge number": (_own_snapshot(_job('"mem_bytes":1' + "0" * 400)), "plotman:host:p1:plotter"),
+    "year 9999": (_own_snapshot(_job('"started_at":"9999-12-31T23:59:59Z"')), "plotman:host:p1:plotter"),
+    "year 1": (_own_snapshot(_job('"started_at":"0001-01-01T00:00:00Z"')), "plotman:host:p1:plotter"),
+    "snapshot of another type": (_wrong_type("plotman:host:p1:plotter"), "plotman:host:p1:plotter"),
+    "orders of another type": (_wrong_type("plotman:host:p1:orders"), "plotman:host:p1:orders"),
+    "moves of another type": (_wrong_type("plotman:host:p1:moves"), "plotman:host:p1:moves"),
+    "moves without number": (_many, "plotman:host:p1:moves"),
+    "orders that are no JSON": (
+        lambda client: client.hset(Keys.orders("p1"), b"\xff", b"\xff"),
+        "plotman:host:p1:orders",
+    ),
+    "moves that are no JSON": (
+        lambda client: client.hset(Keys.moves("p1"), b"\xff", b"\xff{"),
+        "plotman:host:p1:moves",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPOILS_ITSELF)
+def test_a_host_that_spoils_its_own_keys_is_left_out_and_named(farm: Attacked, name: str) -> None:
+    attack, key = SPOILS_ITSELF[name]
+    attack(farm.raw)
+    assert farm.decided_s() < _SLOW_MACHINE_S
+    assert farm.decided_s() < _SLOW_MACHINE_S
+    eventually(lambda: key in farm.waits(), "beat tells why, and names the key")
+    assert key in farm.why("p1")
+    assert f"! p1: {key}" in farm.status() or key in farm.waits()  # beat has deleted it
+    assert "p10" in farm.status()
+
+
+def test_the_log_of_beat_names_host_and_key_and_is_not_flooded(farm: Attacked) -> None:
+    before = len(farm.log.read_text().splitlines())
+    for _ in range(20):
+        _own_snapshot(lambda _: b"\xff")(farm.raw)
+        farm.decided_s()
+        farm.board("p1").put_snapshot(Role.PLOTTER, _plotter("p1"))
+        farm.decided_s()
+    lines = farm.log.read_text().splitlines()
+    assert any("p1: plotman:host:p1:plotter cannot be read" in line for line in lines)
+    assert len([line for line in lines[before:] if "cannot be read" in line]) <= 2
+
+
+SPOILS_WHAT_ALL_SHARE: dict[str, Callable[[redis.Redis], object]] = {
+    "a host that is no text": lambda client: client.hset(Keys.HOSTS, b"plotter@\xff\xfe", b"\xff"),
+    "a host that is no name": lambda client: client.hset(Keys.HOSTS, "plotter@a\r\nb *", "now"),
+    "an invented host": lambda client: client.hset(Keys.HOSTS, "plotter@p2", "now"),
+    "a time that is no text": lambda client: client.hset(Keys.HOSTS, "plotter@p10", b"\xff"),
+    "a counter that is no text": lambda client: client.hincrby(Keys.COUNTS, b"\xff \xfe", 1),
+    "a counter at its end": lambda client: client.hincrby(Keys.COUNTS, "plot-done p10", 1 << 62),
+    "an event that is no text": lambda client: client.xadd(Keys.EVENTS, {b"event": b"\xff\xfe"}),
+    "an event without fields of ours": lambda client: client.xadd(Keys.EVENTS, {b"\xff": b"\xff"}),
+    "an event of no host": lambda client: client.xadd(
+        Keys.EVENTS,
+        {"event": Event(kind="x", host="\x1b[2J", at=datetime.now(UTC), text="x").model_dump_json()},
+    ),
+    "the last id of the stream": lambda client: client.xadd(
+        Keys.EVENTS, {"event": "x"}, id="18446744073709551615-18446744073709551615"
+    ),
+    "the last id, and nothing kept": lambda client: client.execute_command(
+        "XADD", Keys.EVENTS, "MAXLEN", "0", "18446744073709551615-18446744073709551615", "event", "x"
+    ),
+    "an id of the next century": lambda client: client.xadd(
+        Keys.EVENTS, {"event": "x"}, id=f"{int(time.time() * 1000) + 10**13}-1"
+    ),
+    "nothing kept of the stream": lambda client: client.execute_command(
+        "XADD", Keys.EVENTS, "MAXLEN", "0", "*", "event", "x"
+    ),
+    "a key of Celery's tables": lambda client: client.srem("_kombu.binding.celery.pidbox", "x"),
+}
+
+
+@pytest.mark.parametrize("name", SPOILS_WHAT_ALL_SHARE)
+def test_what_all_share_is_read_by_all_others_and_heals(farm: Attacked, name: str) -> None:
+    SPOILS_WHAT_ALL_SHARE[name](farm.raw)
+    assert farm.decided_s() < _SLOW_MACHINE_S
+    eventually(lambda: _tells(farm), "events are written again", 5)
+    assert farm.decided_s() < _SLOW_MACHINE_S
+    assert "p10" in farm.status()
+    viewer = farm.board("eye")
+    viewer.counts()
+    assert [event.host for _, event in viewer.newest_events(3)][-1] == "p10"
+    assert viewer.events(viewer.last_event_id()) == []
+    eventually(lambda: viewer.hosts()[Role.PLOTTER] == ["p1", "p10"], "the list has hosts only")
+
+
+def _tells(farm: Attacked) -> bool:
+    try:
+        farm.board("p10").tell(Event(kind="plot-phase", host="p10", at=datetime.now(UTC), text="1:1"))
+    except BrokerError:
+        return False
+    return True
+
+
+def test_a_queue_of_another_type_keeps_no_order_from_others_and_heals(farm: Attacked) -> None:
+    name = queue(Role.PLOTTER, "p1")
+    farm.raw.delete(name)
+    farm.raw.set(name, "x")
+    tokens = (f"{uuid4().hex}:1" for _ in range(100))
+
+    def is_ordered() -> bool:
+        farm.board("p1").put_snapshot(Role.PLOTTER, _plotter("p1").model_copy(update={"turn": next(tokens)}))
+        assert farm.decided_s() < _SLOW_MACHINE_S
+        return farm.board("boss").queue_lengths([name]).get(name, 0) > 0
+
+    eventually(is_ordered, "p1 gets orders again")
+
+
+def test_a_change_of_a_host_is_not_hidden_by_another_that_writes_the_list(farm: Attacked) -> None:
+    name = node(Role.PLOTTER, "p10")
+    with farm.machines.secured.client("boss") as boss:
+        before: Any = boss.hget(Keys.HOSTS, name)
+    board, turn = farm.board("p10"), "hidden:1"
+    board.put_snapshot(Role.PLOTTER, _plotter("p10").model_copy(update={"turn": turn}))
+    farm.raw.hset(Keys.HOSTS, name, before)
+    eventually(
+        lambda: turn in [order.turn for order in board.orders(["p10"]).get("p10", [])], "it is decided on", 10
+    )
+
+
+@pytest.mark.parametrize("user", ["p1", "h1", "both", "eye"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("EVAL", "while true do end", "0"),
+        ("EVAL_RO", "while true do end", "0"),
+        ("EVALSHA", "0" * 40, "0"),
+        ("SCRIPT", "LOAD", "return 1"),
+        ("FUNCTION", "LOAD", "#!lua name=x\nredis.register_function('f', function() while true do end end)"),
+        ("FCALL", "f", "0"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_no_worker_runs_a_script(attacked: Machines, user: str, command: tuple[str, ...]) -> None:
+    with attacked.secured.client(user) as client, pytest.raises(redis.exceptions.NoPermissionError):
+        client.execute_command(*command)
+
+
+@pytest.mark.parametrize("user", ["p1", "h1"])
+def test_no_worker_makes_something_else_of_the_table_of_listeners(attacked: Machines, user: str) -> None:
+    table = "_kombu.binding.celery.pidbox"
+    for command in (
+        ("DEL", table),
+        ("ZADD", table, "1", "x"),
+        ("SET", table, "x"),
+        ("HSET", table, "a", "b"),
+    ):
+        with attacked.secured.client(user) as client, pytest.raises(redis.exceptions.NoPermissionError):
+            client.execute_command(*command)
