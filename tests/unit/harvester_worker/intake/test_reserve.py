@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from common.system.probe import Hanging
 from harvester_worker.drives import part_files
 from harvester_worker.intake import reserve
 from harvester_worker.intake.reserve import Limits
+from tests.support.waiting import eventually
 from tests.unit.harvester_worker.intake.builders import SIZE, Harvester
 
 
@@ -271,3 +273,27 @@ def test_a_draining_drive_resumes_what_it_began_and_takes_nothing_new(harvester:
     part = Path(harvester.reserve().part or "")
     harvester.uses[str(harvester.one)] = DriveUse.DRAINING
     assert harvester.reserve().part == str(part)
+
+
+def test_reservations_are_made_one_at_a_time(harvester: Harvester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else both would choose the same drive."""
+    begun, go_on = [], threading.Event()
+    find_copies = reserve.find_copies
+
+    def slow(*arguments: Any) -> object:
+        begun.append(arguments)
+        assert go_on.wait(30)
+        return find_copies(*arguments)
+
+    monkeypatch.setattr(reserve, "find_copies", slow)
+    orders = [other_plot(harvester, number) for number in (1, 2)]
+    threads = [threading.Thread(target=harvester.reserver.reserve, args=(order,)) for order in orders]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: begun, "one has begun")
+    threads[1].join(0.1)
+    assert len(begun) == 1
+    go_on.set()
+    for thread in threads:
+        thread.join(30)
+    assert len(begun) == 2

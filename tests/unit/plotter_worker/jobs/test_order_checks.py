@@ -76,6 +76,8 @@ def test_a_person_s_order_passes_over_what_is_full_or_cannot_be_used() -> None:
         ({"tmp": "/tmp2"}, {"jobs": (job(), job(), job("/tmp2"))}, "global_max_jobs is 3"),
         ({}, {"last_start_at": at(-5)}, "5.0 s ago"),
         ({}, {"jobs": (job("/tmp2", age_s=2, ours=False),)}, "2.0 s ago"),
+        ({}, {"jobs": (job("/tmp2"),), "last_start_at": at(-5)}, "5.0 s ago"),
+        ({}, {"jobs": (job("/tmp2", age_s=2),), "last_start_at": at(-50)}, "2.0 s ago"),
         ({}, {"dst_dirs": (directory("/dst1", state=DirState.MISSING),)}, "/dst1 is missing"),
         ({}, {"dst_dirs": (directory("/dst1", state=DirState.READ_ONLY),)}, "/dst1 is read-only"),
         ({}, {"tmp_dirs": (tmp_dir("/tmp1", state=DirState.HANGING),)}, "/tmp1 is hanging"),
