@@ -1,12 +1,10 @@
-"""Relays one rsync connection through TLS: a separate program on both sides of a harvester's receiver.
+"""Relays one rsync connection through TLS, which rsync itself does not have.
 
-rsync has no TLS, so each side runs this between its rsync and the network:
-
-    connect ADDRESS PORT CERTIFICATE     plotter: rsync's RSYNC_CONNECT_PROG, its socket as stdin
-    serve PEM PROGRAM [ARGUMENT]...      harvester: the accepted connection as stdin; starts rsync behind it
-
-It is a process, so that encryption uses a core of its own, ends with its rsync, and never blocks a worker. An
-interpreter that loads nothing else runs it by its path: it imports nothing of plotman.
+A plotter runs this as a program between its rsync and the network: `ADDRESS PORT CERTIFICATE` is its
+RSYNC_CONNECT_PROG, with the connection to rsync as stdin. It is a process, so that encryption uses a core of
+its own and ends with its rsync. An interpreter that loads nothing else runs it by its path: it imports
+nothing of plotman. A harvester relays in threads of its worker (harvester_worker.receiver.connection): a
+process for each client would let strangers fill its memory.
 """
 
 from __future__ import annotations
@@ -15,7 +13,6 @@ import contextlib
 import select
 import socket
 import ssl
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -25,25 +22,10 @@ _UNACKNOWLEDGED_S = 60
 _LINGER_S = 2.0
 _BUFFER_BYTES = 256 << 10
 
-# Exit codes of `serve`: the client speaks no TLS; the handshake failed.
-NO_TLS, NO_HANDSHAKE = 91, 92
-
-_HANDSHAKE = b"\x16"  # content type of TLS' first record, RFC 8446 5.1
-# In words of rsync's daemon protocol, so that an rsync without TLS prints it and ends.
-_REFUSAL = (
-    b"@RSYNCD: 31.0\n@ERROR: this harvester takes plots by TLS only (harvester.receiver_tls): "
-    b"install its version of plotman on this plotter\n"
-)
-
 
 def connecting(address: str, port: int, certificate: Path) -> list[str]:
-    """argv of the plotter's side. certificate: PEM file; only its owner is accepted."""
-    return [*_RUN, "connect", address, str(port), str(certificate)]
-
-
-def serving(pem: Path) -> list[str]:
-    """Start of the harvester's argv, before rsync's. pem: file with the private key and the certificate."""
-    return [*_RUN, "serve", str(pem)]
+    """argv of the program. certificate: PEM file; only its owner is accepted."""
+    return [*_RUN, address, str(port), str(certificate)]
 
 
 # -I and -S: only Python's own library is loaded, regardless of the environment, and quickly.
@@ -66,32 +48,6 @@ def connect(address: str, port: int, certificate: Path) -> None:
             if tls.getpeercert(binary_form=True) != ssl.PEM_cert_to_DER_cert(expected):
                 raise ssl.SSLCertVerificationError("it is another certificate")
             carry(tls, plain)
-
-
-def serve(pem: Path, argv: list[str]) -> int:
-    """Do the handshake with the client on stdin, then start the server; returns its exit code, or ours."""
-    accepted = socket.socket(fileno=0)
-    accepted.settimeout(CONNECT_S)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_cert_chain(pem)
-    try:
-        speaks_tls = accepted.recv(1, socket.MSG_PEEK) == _HANDSHAKE
-        if speaks_tls:
-            tls = context.wrap_socket(accepted, server_side=True)
-        else:
-            accepted.sendall(_REFUSAL)
-    except OSError:
-        return NO_HANDSHAKE
-    if not speaks_tls:
-        _close_gently(accepted)
-        return NO_TLS
-    ours, theirs = socket.socketpair()
-    with theirs:
-        server = subprocess.Popen(argv, stdin=theirs.fileno(), stdout=theirs.fileno())
-    with tls, ours:
-        carry(tls, ours)
-    return server.wait()
 
 
 def carry(tls: ssl.SSLSocket, plain: socket.socket) -> None:
@@ -225,11 +181,9 @@ def _keep_alive(connection: socket.socket) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run one side; returns the exit code. Errors go to stderr as a sentence, which rsync's caller reads."""
-    role, *rest = arguments
-    if role == "serve":
-        return serve(Path(rest[0]), rest[1:])
-    address, port, certificate = rest
+    """Run the program; returns the exit code. Errors go to stderr as a sentence, which rsync's caller
+    reads."""
+    address, port, certificate = arguments
     receiver = f"the receiver at {address}:{port}"
     try:
         connect(address, int(port), Path(certificate))

@@ -35,6 +35,7 @@ ABANDONED_S = 2 * 3600.0
 IDLE_S = 15 * 60.0
 # Time to inspect a refused copy. The source has the same bytes.
 REFUSED_KEPT_S = 24 * 3600.0
+REFUSED_KEPT = 2  # on each drive, the newest ones: a plotter could fill all drives with refused copies
 
 
 class PartRecord(Stored):
@@ -44,6 +45,9 @@ class PartRecord(Stored):
         later, bytes may have been lost from memory.
     begun_bytes: length of the part at the start of the last try. left_ns: its mtime then; None before the
         second try. vain: tries in a row that wrote to it and did not lengthen it.
+    reserved_at: of the first reservation, or of the first after a try that lengthened the part.
+    move: of beat that it was last reserved for. door: the plot comes through a receiver.
+    digest: of the plot as it came through the receiver; None until all of it arrived.
     """
 
     plot_id: str
@@ -57,6 +61,9 @@ class PartRecord(Stored):
     begun_bytes: int = 0
     left_ns: int | None = None
     vain: int = 0
+    move: str | None = None
+    door: bool = False
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +189,29 @@ def write_draft(draft: Path, text: str) -> None:
     with draft.open("x", encoding="utf-8") as file:
         file.write(text)
     make_durable(draft)
+
+
+def put_aside(part: Path, name: str) -> None:
+    """Keep a refused copy for inspection, under a name that no farmer opens, and only the newest ones of the
+    drive. Call with the drive locked."""
+    incoming = part.parent
+    aside = incoming / f"{name}{REFUSED}"
+    part.rename(aside)
+    os.utime(aside)
+    drop(part)
+    newest_first = sorted(
+        incoming.glob(f"*{REFUSED}"), key=lambda path: path.stat().st_mtime_ns, reverse=True
+    )
+    for path in newest_first[REFUSED_KEPT:]:
+        path.unlink()
+
+
+def note_digest(part: Path, digest: str) -> None:
+    """Write into the part's record that all of the plot arrived."""
+    with locked(str(part.parent.parent)):
+        record = record_of(part)
+        if record is not None:
+            write_record(part, record.model_copy(update={"digest": digest}))
 
 
 def drop(part: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
 from dataclasses import dataclass
@@ -91,13 +90,41 @@ class Admitter:
         self.read_back = read_back
         self._plot_index = plot_index or PlotIndex()
 
-    def admit(self, delivery: Delivery, stop: Stop = never, doing: Doing | None = None) -> Admission:
+    def must_fit(self, reservation: Reservation) -> None:
+        """Check that this harvester reserved the part for this source and this move. Raises OrderRefused, and
+        whatever `admit` raises for a message that names no place of ours."""
+        arrival = self._arrival(reservation)
+        if arrival.landed:
+            return
+        record = self._work.run(arrival.drive, partial(part_files.record_of, arrival.file), FLUSH_S)
+        if record is None:
+            return
+        ours = (record.source_host, record.path, record.size_bytes)
+        if ours != (reservation.source_host, reservation.path, reservation.size_bytes):
+            raise OrderRefused(
+                f"{arrival.file} is reserved for {record.path} of {record.source_host}.",
+                f"Nothing was changed. Check who uses the Redis user of {reservation.source_host}.",
+            )
+        if None not in (record.move, reservation.move) and record.move != reservation.move:
+            raise OrderRefused(
+                f"{arrival.file} is reserved for another move of this plot.", "That one goes its own way."
+            )
+
+    def admit(
+        self,
+        delivery: Delivery,
+        stop: Stop = never,
+        doing: Doing | None = None,
+        digest: str | None = None,
+    ) -> Admission:
         """Take the plot in. For a plot that is in already, check it and answer the same.
 
         Args:
             delivery: What the plotter sent.
             stop: Ends the checks once it is set.
             doing: Gets the name of the check that runs, for operators.
+            digest: Of the plot as it came through the receiver; None: as the part's record or the plotter
+            says.
 
         Raises:
             PlotRefused: The plot is invalid, or the drive has another file of its name.
@@ -111,9 +138,10 @@ class Admitter:
         arrival = self._arrival(delivery.reservation)
         run = partial(self._work.run, arrival.drive, deadline_s=FLUSH_S)
         run(partial(self._must_be_ready, arrival.drive))  # before minutes of reading
+        digest = self._digest(arrival, delivery.digest, digest)
         try:
-            flushed = run(partial(_flushed, arrival, delivery.digest))
-            read = self._read(arrival, delivery.digest, stop, doing or Doing())
+            flushed = run(partial(_flushed, arrival, digest))
+            read = self._read(arrival, digest, stop, doing or Doing())
             verified = prove(arrival.file, flushed.header, self.challenges, stop, self._python) + read
         except (PlotRefused, DriveFailed):
             if not arrival.landed:
@@ -128,7 +156,7 @@ class Admitter:
             arrival.name.name,
             arrival.drive,
             verified,
-            extra={"action": "admitted", "plot_id": arrival.name.plot_id, "digest": delivery.digest},
+            extra={"action": "admitted", "plot_id": arrival.name.plot_id, "digest": digest},
         )
         return Admission(
             reservation=delivery.reservation,
@@ -162,6 +190,33 @@ class Admitter:
         there = self._work.run(drive, partial(_existing, places), FLUSH_S)
         return _Arrival(reservation, name, drive, there)
 
+    def _digest(self, arrival: _Arrival, named: str | None, arrived: str | None) -> str | None:
+        """The source's digest. What came through the receiver counts more than what the plotter's message
+        says.
+
+        Args:
+            named: By the plotter's message.
+            arrived: Through the receiver, as far as it is known without the part's record.
+        """
+        if arrival.landed:
+            return named
+        if arrived is None:
+            record = self._work.run(arrival.drive, partial(part_files.record_of, arrival.file), FLUSH_S)
+            arrived = record.digest if record is not None else None
+        else:
+            # A restart during the checks must not forget it.
+            self._work.run(arrival.drive, partial(part_files.note_digest, arrival.file, arrived), FLUSH_S)
+        if arrived is not None and named not in (None, arrived):
+            log.warning(
+                "%s says that %s has the digest %s, but %s arrived",
+                arrival.reservation.source_host,
+                arrival.reservation.path,
+                named,
+                arrived,
+                extra={"action": "digest-forged", "plot_id": arrival.name.plot_id},
+            )
+        return arrived or named
+
     def _read(self, arrival: _Arrival, digest: str | None, stop: Stop, doing: Doing) -> str:
         """Read all bytes if size, header and proofs are not enough; returns words to append to the
         verdict."""
@@ -179,11 +234,24 @@ class Admitter:
             self._work.run(arrival.drive, read, deadline_s(size_bytes))
         except DriveFailed as error:
             if not arrival.landed:
+                self._must_be_known(arrival)
                 raise
             raise other_file(arrival.final, "Its content differs from the source.") from error
         finally:
             doing.text = None
         return ", all bytes compared with the source" if arrival.landed else ", all bytes read back"
+
+    def _must_be_known(self, arrival: _Arrival) -> None:
+        """Raise TransferFailed, and delete the part, if nothing but the plotter's message says what came
+        through the receiver: the drive may have it right."""
+        record = self._work.run(arrival.drive, partial(part_files.record_of, arrival.file), FLUSH_S)
+        if record is not None and record.door and record.digest is None:
+            self._work.run(arrival.drive, partial(give_up, arrival.drive, arrival.file), FLUSH_S)
+            self._drives.refresh(arrival.drive)
+            raise TransferFailed(
+                f"{arrival.file} has another digest than {record.source_host} says.",
+                "The plot is sent again from its beginning.",
+            )
 
     def _must_be_read(self, arrival: _Arrival, digest: str | None) -> bool:
         """Whether size, header and proofs are not enough: bytes of a failed run may have been lost from
@@ -292,9 +360,6 @@ def _must_be_whole(arrival: _Arrival) -> None:
 
 
 def _put_aside(arrival: _Arrival) -> None:
-    """Keep the refused file for inspection, under a name that no farmer opens. In the drive's thread."""
+    """Keep the refused file for inspection. In the drive's thread."""
     with part_files.locked(arrival.drive):
-        aside = part_files.folder(arrival.drive) / f"{arrival.name.name}{part_files.REFUSED}"
-        arrival.file.rename(aside)
-        os.utime(aside)
-        part_files.drop(arrival.file)
+        part_files.put_aside(arrival.file, arrival.name.name)

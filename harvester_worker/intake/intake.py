@@ -16,6 +16,7 @@ from common.model.plot_name import PlotName
 from common.model.snapshot import Event
 from common.store import Board
 from common.worker.move_step import Doing, Stop
+from harvester_worker.drives import part_files
 from harvester_worker.intake.admit import Admitter
 from harvester_worker.intake.reserve import ReserveOrder, Reserver
 from harvester_worker.intake.writeback import Writeback
@@ -80,19 +81,19 @@ class Intake:
         reserver: Reserver,
         admitter: Admitter,
         publish: Callable[[Event], None],
-        make_receivers: Callable[[Callable[[EndedTransfer], None]], Receivers],
+        make_receivers: Callable[..., Receivers],
     ) -> None:
         """
         Args:
             publish: Puts an event on the stream; must not raise.
-            make_receivers: Makes the receivers, given what they call for a transfer that they end.
+            make_receivers: Makes the receivers, given what they call: `on_ended` and `on_arrived`.
         """
         self._host = host
         self._board = board
         self._reserver = reserver
         self._admitter = admitter
         self._publish = publish
-        self._receivers = make_receivers(self._transfer_ended)
+        self._receivers = make_receivers(on_ended=self._transfer_ended, on_arrived=self._arrived)
         self._writeback = Writeback()
         self._locks = IntakeLocks()
 
@@ -107,7 +108,8 @@ class Intake:
 
     def reserve(self, order: ReserveOrder) -> Reservation:
         """Reserve as Reserver.reserve does; if the order asks for it, open a receiver for the part and put
-        its ticket on the board. For another move of the same plot, end the transfer of the earlier one.
+        its ticket on the board. For another move of the same plot, end the transfer of the earlier one; that
+        of another plotter is ended only if its part is given up.
 
         Raises:
             TransferFailed: The plot is being taken in; nothing of it was touched. Or as Reserver.reserve.
@@ -115,7 +117,7 @@ class Intake:
         """
         plot_id = order.plot_name().plot_id
         with self._locks.reserving(plot_id):
-            self._close(plot_id, but_for=order.move)
+            self._close(plot_id, but_for=order.move, plotter=order.source_host)
             reservation = self._reserver.reserve(order)
             if reservation.part is None:
                 return reservation
@@ -123,24 +125,33 @@ class Intake:
             self._writeback.watch(part)
             if order.source_host != self._host and order.door:
                 begun_bytes = self._reserver.begun_bytes(reservation.drive, part)
+                self._close(plot_id, but_for=order.move)
                 ticket = self._receivers.open(
-                    plot_id, order.source_host, reservation.drive, part, order.move, begun_bytes
+                    plot_id,
+                    order.source_host,
+                    reservation.drive,
+                    part,
+                    order.move,
+                    order.size_bytes,
+                    begun_bytes,
                 )
                 self._board.put_ticket(order.source_host, ticket)
             return reservation
 
     def admit(self, delivery: Delivery, stop: Stop, doing: Doing | None = None) -> Admission:
-        """Close the plot's receiver, then admit as Admitter.admit does. If the drive returns other bytes than
-        it received, publish that, and keep the plot off this drive."""
+        """Close the plot's receiver, then admit as Admitter.admit does. Of a plot that was reserved for
+        another plotter or another move, nothing is touched. If the drive returns other bytes than it
+        received, publish that, and keep the plot off this drive."""
         name = PlotName.parse(Path(delivery.reservation.path).name)
         if name is None:
             return self._admitter.admit(delivery, stop, doing)  # refuses it
+        self._admitter.must_fit(delivery.reservation)
         with self._locks.taking_in(name.plot_id):
-            self._close(name.plot_id)
+            digest = self._close(name.plot_id, plotter=delivery.reservation.source_host)
             if delivery.reservation.part is not None:
                 self._writeback.leave(Path(delivery.reservation.part))
             try:
-                return self._admitter.admit(delivery, stop, doing)
+                return self._admitter.admit(delivery, stop, doing, digest)
             except DriveFailed as error:
                 self._drive_failed(name.plot_id, delivery.reservation.drive, str(error))
                 raise
@@ -158,6 +169,18 @@ class Intake:
         except BrokerError as error:
             log.debug("the plotter does not learn why its transfer ended: %s", error)
 
+    def _arrived(self, part: Path, digest: str) -> None:
+        """Write the digest into the part's record, where a restart does not lose it."""
+
+        def note() -> None:
+            try:
+                part_files.note_digest(part, digest)
+            except OSError as error:
+                log.debug("the digest of %s is not noted: %s", part, error)
+
+        # A drive that hangs must not block the receivers.
+        threading.Thread(target=note, name=f"digest {part}", daemon=True).start()
+
     def _drive_failed(self, plot_id: str, drive: str, reason: str) -> str:
         """Keep the plot off this drive and publish that; returns the event's text."""
         self._reserver.avoid(plot_id, drive, reason)
@@ -166,11 +189,13 @@ class Intake:
         self._publish(Event(kind="drive-failed", host=self._host, at=now, text=text, plot_id=plot_id))
         return text
 
-    def _close(self, plot_id: str, but_for: str | None = None) -> None:
-        plotter = self._receivers.close(plot_id, but_for)
-        if plotter is None:
-            return
+    def _close(self, plot_id: str, but_for: str | None = None, plotter: str | None = None) -> str | None:
+        """Close as Receivers.close does, and delete the ticket; returns the digest of a plot that arrived."""
+        closed = self._receivers.close(plot_id, but_for, plotter)
+        if closed is None:
+            return None
         try:
-            self._board.drop_ticket(plotter, plot_id)
+            self._board.drop_ticket(closed.plotter, plot_id)
         except BrokerError as error:
             log.debug("the ticket to a closed receiver stays until it expires: %s", error)
+        return closed.digest

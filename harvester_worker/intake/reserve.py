@@ -18,7 +18,7 @@ from common.errors import NoRoom, OrderRefused, TransferFailed
 from common.model.messages import Message, Reservation
 from common.model.plot_name import PlotName
 from common.model.snapshot import DirState, DriveUse
-from common.model.units import human_bytes
+from common.model.units import human_bytes, human_duration
 from common.system import machine
 from common.system.probe import Hanging
 from harvester_worker.drives import part_files
@@ -36,7 +36,7 @@ from harvester_worker.drives.placement import Candidate, Refusal, choose_drive, 
 from harvester_worker.drives.plot_index import PlotIndex
 from harvester_worker.drives.registry import CHANGE_S, DriveRegistry
 from harvester_worker.drives.survey import DriveSurvey
-from harvester_worker.intake.resume import VAIN_MAX, give_up, resume, tries_in_vain
+from harvester_worker.intake.resume import VAIN_MAX, give_up, resume, tried_at_s, tries_in_vain
 
 log = logging.getLogger(__name__)
 
@@ -183,6 +183,9 @@ class Reserver:
         for drive, part in begun:
             if part.path.stem != name.plot_id:
                 continue
+            if part.record is not None and part.record.source_host != order.source_host:
+                self._give_up_anothers(drive, part, part.record)
+                continue
             try:
                 resumes = self._resumes(drive, part, _record(order, name))
             except (OSError, Hanging) as error:
@@ -197,6 +200,17 @@ class Reserver:
                 )
                 return order.answer(drive, part=part.path)
         return None
+
+    def _give_up_anothers(self, drive: str, part: Part, record: PartRecord) -> None:
+        """Delete the part of another plotter if nothing arrives. Raises TransferFailed if something does:
+        else every plotter that lists a plot could spoil it."""
+        if time.time() - tried_at_s(part, record) < part_files.IDLE_S:
+            raise TransferFailed(
+                f"{part.path} is reserved for {record.path} of {record.source_host}.",
+                "Two plotters list this plot: delete one copy. Without that, the other's turn comes once "
+                f"nothing has arrived for {human_duration(part_files.IDLE_S)}.",
+            )
+        self._drives.probe.run(drive, partial(give_up, drive, part.path), CHANGE_S)
 
     def _resumes(self, drive: str, part: Part, record: PartRecord) -> bool:
         if tries_in_vain(part) >= VAIN_MAX:
@@ -292,4 +306,6 @@ def _record(order: ReserveOrder, name: PlotName) -> PartRecord:
         path=order.path,
         reserved_at=part_files.now_utc(),
         boot=machine.boot_id(),
+        move=order.move,
+        door=order.door and order.source_host != order.host,
     )

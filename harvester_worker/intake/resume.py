@@ -42,6 +42,14 @@ def tries_in_vain(part: Part) -> int:
     return record.vain + (part.written_ns != record.left_ns)
 
 
+def tried_at_s(part: Part, record: PartRecord) -> float:
+    """Unix time of the last byte that its last try has added, or of its reservation. Reserving it again does
+    not count, nor does a trifle: a plotter could keep it for ever."""
+    if part.length_bytes - record.begun_bytes >= CUT_BYTES:
+        return part.written_ns / 1e9
+    return record.reserved_at.timestamp()
+
+
 def give_up(drive: str, part: Path) -> None:
     """Delete a part that no transfer will complete, unless it is open for writing."""
     with part_files.locked(drive), contextlib.suppress(OSError):
@@ -92,7 +100,10 @@ def resume(drive: str, part: Part, record: PartRecord) -> bool:
         begun = part.length_bytes > 0 or part.record.resumed
         boot = part.record.boot if begun else record.boot
         tried = {"begun_bytes": part.length_bytes, "left_ns": left_ns, "vain": tries_in_vain(part)}
-        update = {"resumed": begun, "boot": boot, **tried}
+        # See tried_at_s.
+        came_further = part.length_bytes - part.record.begun_bytes >= CUT_BYTES
+        reserved_at = record.reserved_at if came_further else part.record.reserved_at
+        update = {"resumed": begun, "boot": boot, "reserved_at": reserved_at, **tried}
         part_files.write_record(part.path, record.model_copy(update=update))
     return True
 

@@ -7,7 +7,9 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,9 @@ from pathlib import Path
 import psutil
 
 from common.system import tls_relay
-from harvester_worker.receiver import rsyncd
+from common.system.openfile import position_in
+from harvester_worker.receiver.greeter import Client
+from harvester_worker.receiver.rsyncd import RsyncModule, ServerLog
 
 log = logging.getLogger(__name__)
 
@@ -23,14 +27,10 @@ log = logging.getLogger(__name__)
 MARK = "PLOTMAN_RECEIVER"
 _GRACE_S = 5.0
 _LOG_BYTES = 64 << 10
-_CHECK_EVERY_S = 5.0  # of what the processes have read
+_CHECK_EVERY_S = 5.0  # of how far the part has come
 # Lowest rate of a plotter's drive while plots are made on it: rsync first reads there all that an earlier run
 # has sent, before it sends a byte.
 SLOWEST_SOURCE_BYTES_S = 20e6
-_NO_TLS = {
-    tls_relay.NO_TLS: "it speaks no TLS, which harvester.receiver_tls requires; is its plotman older?",
-    tls_relay.NO_HANDSHAKE: "the TLS handshake failed",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,42 +39,45 @@ class ReceiverTimeouts:
 
     unacknowledged_s: bytes stay unacknowledged because the network fails silently. rsync's own timeout
         does not end its server then: it counts what it sends itself as activity.
-    nameless_s: the client has not named its module.
-    stale_s: the client's machine answers, and the client sends nothing.
-    drive_s: limit for waiting on the drive, which counts as activity while nothing is read. A flush takes
-        minutes; a drive that hangs may do so for days.
+    hello_s: without the client's hello. nameless_s: after it, without admission to a module.
+    stale_s: the part has not come further by slowest_bytes_s, which is the lowest bandwidth that a plotter
+    can
+        be limited to.
+    drive_s: limit for waiting on the drive, which counts as progress. A flush takes minutes; a drive that
+    hangs
+        may do so for days.
     """
 
     unacknowledged_s: float = 60
-    nameless_s: float = 30
+    hello_s: float = 10
+    nameless_s: float = 10
     stale_s: float = 900
+    slowest_bytes_s: float = 1000
     drive_s: float = 3600
 
-    def silence_s(self, begun_bytes: int) -> float:
-        """How long a client may send nothing while it compares `begun_bytes` first."""
-        return self.stale_s + begun_bytes / SLOWEST_SOURCE_BYTES_S
+    def silence_s(self, compared_bytes: int) -> float:
+        """How long a part may come no further while both sides compare this much of it."""
+        return self.stale_s + compared_bytes / SLOWEST_SOURCE_BYTES_S
 
 
 TIMEOUTS = ReceiverTimeouts()
 
 
 class ReceiverConnection:
-    """An accepted connection, served by an rsync of its own. It has no thread: the caller polls.
+    """A client after its hello, served by an rsync of its own. The caller polls.
 
-    begun_bytes: length of the part from earlier runs; the caller sets it once `module` is known.
-    module: name of the rsync module that the client was admitted to; None before.
-    trouble: rsync's message, once the drive has failed.
+    address: of the client. since_s: monotonic time of its connection.
+    log: what the server's log says; log.module is None until the client is admitted.
     """
 
     def __init__(
         self,
-        accepted: socket.socket,
+        client: Client,
         config: Path,
         log_file: Path,
         timeouts: ReceiverTimeouts,
         rsync: str,
         owner: str,
-        tls: Path | None = None,
     ) -> None:
         """Start the server, which takes over the socket.
 
@@ -83,53 +86,65 @@ class ReceiverConnection:
             log_file: The server's log, as its configuration names it.
             timeouts: When the connection is cut.
             owner: Value of MARK.
-            tls: File with the receiver's private key and certificate; None: the client speaks to rsync
-                directly.
 
         Raises:
             OSError: The server cannot be started.
         """
-        self.module: str | None = None
-        self.trouble: str | None = None
-        self.begun_bytes = 0
+        self.address, self.since_s = client.address, client.since_s
+        self.log = ServerLog()
         self._timeouts = timeouts
-        self._relayed = tls is not None
-        self._config, self._log, self._read_bytes, self._rest = config, log_file, 0, b""
-        self._begun_s = self._moved_s = self._read_s = time.monotonic()
+        self._config, self._log_file, self._read_bytes, self._rest = config, log_file, 0, b""
+        self._part: RsyncModule | None = None
+        self._begun_bytes = 0
+        self._full = False
+        self._passed_bytes = 0
+        self._begun_s = self._moved_s = self._passed_s = time.monotonic()
         self._checked_s = 0.0
-        self._seen_bytes = -1
-        with accepted:
-            _keep_alive(accepted, timeouts)
-            self._client = str(accepted.getpeername()[0])
+        accepted = client.connection
+        with contextlib.ExitStack() as closing:
+            if isinstance(accepted, ssl.SSLSocket):
+                ours, served = socket.socketpair()
+                relay = threading.Thread(
+                    target=_relay, args=(accepted, ours, client.hello), name="receiver's TLS", daemon=True
+                )
+                closing.callback(relay.start)  # also if rsync cannot be started: it closes both
+            else:
+                served = accepted
+            closing.enter_context(served)
             # rsync serves one connection if its stdin is a socket.
             self._server = subprocess.Popen(
-                [*(tls_relay.serving(tls) if tls else ()), rsync, "--daemon", f"--config={config}"],
-                stdin=accepted.fileno(),
-                stdout=accepted.fileno(),
+                [rsync, "--daemon", f"--config={config}"],
+                stdin=served.fileno(),
+                stdout=served.fileno(),
                 stderr=subprocess.DEVNULL,
                 env={"PATH": os.environ.get("PATH", os.defpath), MARK: owner},
                 start_new_session=True,  # rsync forks: both processes are ended together
             )
 
+    def expects(self, part: RsyncModule, begun_bytes: int) -> None:
+        """Say what the client fills, once log.module is known. begun_bytes: length of it from earlier
+        runs."""
+        self._part, self._begun_bytes = part, begun_bytes
+
     def poll(self) -> bool:
-        """Read the server's log, and end the server if the drive fails, or the client is silent for too long.
-        Returns False once the server has ended."""
+        """Read the server's log, and end the server if the drive fails, or the part comes no further. Returns
+        False once the server has ended."""
         running = self._server.poll() is None
-        self._read_log()  # after the poll, so that the last lines are read too
+        self.read_log()  # after the poll, so that the last lines are read too
         if not running:
             with contextlib.suppress(OSError):
-                self._log.unlink(missing_ok=True)
+                self._log_file.unlink(missing_ok=True)
                 self._config.unlink(missing_ok=True)
-            if self._relayed and (why := _NO_TLS.get(self._server.returncode)):
-                log.warning("a client at %s was refused: %s", self._client, why, extra={"action": "no-tls"})
             return False
         now_s = time.monotonic()
-        nameless = self.module is None and now_s - self._begun_s > self._timeouts.nameless_s
-        if self.trouble is not None or nameless:
+        nameless = self.log.module is None and now_s - self._begun_s > self._timeouts.nameless_s
+        if self.log.trouble is not None or self.log.oversent or nameless:
             self.end()
         elif self._is_stale(now_s):
             log.warning(
-                "a client sent nothing for too long; its connection is cut", extra={"action": "stale-ended"}
+                "the transfer from %s came no further for too long; it is cut",
+                self.address,
+                extra={"action": "stale-ended"},
             )
             self.end()
         return True
@@ -141,54 +156,68 @@ class ReceiverConnection:
             os.killpg(self._server.pid, signal.SIGKILL)
 
     def wait_ended(self) -> None:
-        """End the server, and wait a few seconds for it. A server that hangs with its drive is not waited
-        for; later checks find its part still open."""
+        """End the server, wait a few seconds for it, and read the rest of its log. A server that hangs with
+        its drive is not waited for; later checks find its part still open."""
         self.end()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._server.wait(_GRACE_S)
+        self.read_log()
 
-    def _read_log(self) -> None:
-        """Read what the server has written since the last poll."""
-        with contextlib.suppress(FileNotFoundError), self._log.open("rb") as file:
+    def read_log(self) -> None:
+        """Read what the server has written since the last time."""
+        with contextlib.suppress(FileNotFoundError), self._log_file.open("rb") as file:
             file.seek(self._read_bytes)
             chunk = file.read(_LOG_BYTES)
             self._read_bytes += len(chunk)
             *lines, rest = (self._rest + chunk).split(b"\n")
             self._rest = rest[-_LOG_BYTES:]
             for line in lines:
-                self.module = self.module or rsyncd.admitted(line)
-                self.trouble = self.trouble or rsyncd.trouble(line)
+                self.log.read(line)
 
     def _is_stale(self, now_s: float) -> bool:
-        """Whether nothing came in for too long. What the processes read, from the network or the drive,
-        counts as activity; so does waiting for the drive, for a limited time, as in the flush at the end.
-        What they write does not count: the server keeps sending keepalives to a client that is frozen."""
-        if now_s - self._checked_s < min(_CHECK_EVERY_S, self._timeouts.stale_s / 4):
+        """Whether the part came no further for too long: by what rsync has read of it, to compare, or
+        written. What comes over the network does not count, since the client may send anything. Waiting for
+        the drive counts as progress, for a limited time, as in the flush at the end."""
+        timeouts = self._timeouts
+        if now_s - self._checked_s < min(_CHECK_EVERY_S, timeouts.stale_s / 4):
             return False
         self._checked_s = now_s
-        seen_bytes, waits_for_drive = _progress(self._server.pid, self._relayed)
-        if seen_bytes != self._seen_bytes:
-            self._seen_bytes, self._moved_s, self._read_s = seen_bytes, now_s, now_s
-        elif waits_for_drive and now_s - self._read_s < self._timeouts.drive_s:
+        if self._part is None:
+            return False
+        at_bytes, waits_for_drive = _progress(self._server.pid, self._part.part.name)
+        full = at_bytes >= self._part.size_bytes
+        if (
+            full and not self._full
+        ) or at_bytes - self._passed_bytes >= timeouts.stale_s * timeouts.slowest_bytes_s:
+            self._full, self._passed_bytes, self._moved_s, self._passed_s = full, at_bytes, now_s, now_s
+        elif waits_for_drive and now_s - self._passed_s < timeouts.drive_s:
             self._moved_s = now_s
-        return now_s - self._moved_s > self._timeouts.silence_s(self.begun_bytes)
+        # If rsync finds a difference at the end, it compares the whole part.
+        compared_bytes = self._part.size_bytes if self._full else self._begun_bytes
+        return now_s - self._moved_s > timeouts.silence_s(compared_bytes)
 
 
-def _progress(leader: int, relayed: bool) -> tuple[int, bool]:
-    """Bytes that the server's processes have read since their start, proc(5) `rchar`; whether one of them
-    waits for a drive. relayed: `leader` is the TLS relay, which reads their output as well, and does not
-    count."""
-    total, waits = 0, False
+def _relay(tls: ssl.SSLSocket, plain: socket.socket, hello: bytes) -> None:
+    """Relay a connection until its server at `plain` ends."""
+    with tls, plain, contextlib.suppress(OSError):
+        plain.sendall(hello)
+        tls_relay.carry(tls, plain)
+
+
+def _progress(leader: int, part: str) -> tuple[int, bool]:
+    """How far the server's processes have come in the part of this name, in bytes; whether one of them waits
+    for a drive."""
+    furthest, waits = 0, False
     with contextlib.suppress(psutil.NoSuchProcess):
         server = psutil.Process(leader)
-        for process in (*(() if relayed else (server,)), *server.children(recursive=True)):
+        for process in (server, *server.children(recursive=True)):
             with contextlib.suppress(psutil.NoSuchProcess):
-                total += process.io_counters().read_chars
+                furthest = max(furthest, position_in(process.pid, part) or 0)
                 waits = waits or process.status() == psutil.STATUS_DISK_SLEEP
-    return total, waits
+    return furthest, waits
 
 
-def _keep_alive(accepted: socket.socket, timeouts: ReceiverTimeouts) -> None:
+def keep_alive(accepted: socket.socket, timeouts: ReceiverTimeouts) -> None:
     """Have the kernel detect a dead network within about a minute, tcp(7)."""
     accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(timeouts.unacknowledged_s * 1000))
     accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -7,9 +7,9 @@ import contextlib
 import logging
 import os
 import secrets
-import select
 import shutil
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -21,20 +21,27 @@ from pydantic import SecretStr
 from common.errors import TransferFailed
 from common.model.ticket import Ticket
 from common.names import TICKET_LIFETIME
-from harvester_worker.receiver.connection import TIMEOUTS, ReceiverConnection, ReceiverTimeouts, end_strays
+from harvester_worker.receiver.connection import (
+    TIMEOUTS,
+    ReceiverConnection,
+    ReceiverTimeouts,
+    end_strays,
+    keep_alive,
+)
+from harvester_worker.receiver.greeter import Client, Greeter, ThrottledLog
 from harvester_worker.receiver.identity import Identity, make_identity
 from harvester_worker.receiver.rsyncd import RsyncModule, configuration, must_be_expressible
 
 log = logging.getLogger(__name__)
 
 _POLL_S = 0.1
-_CONNECTIONS_MAX = 256  # even a client without a password occupies a process for a while
 
 
 @dataclass(slots=True)
 class _Receiver:
     """move: id of beat's move that it was opened for. used_s: monotonic time of its client's last activity.
-    begun_bytes: length of the part when the ticket was last asked for."""
+    begun_bytes: length of the part when the ticket was last asked for. digest: of the plot, once all of it
+    arrived."""
 
     plot_id: str
     plotter: str
@@ -44,6 +51,15 @@ class _Receiver:
     ticket: Ticket
     used_s: float
     begun_bytes: int
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedReceiver:
+    """digest: of the plot, if all of it arrived through this receiver (rsyncd.ServerLog)."""
+
+    plotter: str
+    digest: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +87,7 @@ class Receivers:
         timeouts: ReceiverTimeouts = TIMEOUTS,
         rsync: str = "rsync",
         tls: bool = False,
+        on_arrived: Callable[[Path, str], None] = lambda *_: None,
     ) -> None:
         """
         Args:
@@ -79,13 +96,17 @@ class Receivers:
             port: 0: any that is free.
             on_ended: Called, in the thread, for each transfer that was ended because its drive failed.
             tls: Encrypt connections, and refuse those that are not encrypted.
+            on_arrived: Called, in the thread, with the part and the digest of each plot that arrived whole.
+            Must
+                not wait for the drive.
         """
         self._folder = folder
         self._address, self._port = address, port
-        self._on_ended = on_ended
+        self._on_ended, self._on_arrived = on_ended, on_arrived
         self._timeouts, self._rsync = timeouts, rsync
         self._tls = tls
         self._identity: Identity | None = None  # made with the first receiver
+        self._throttled = ThrottledLog()
         self._lock = threading.RLock()
         self._receivers: dict[str, _Receiver] = {}  # by module
         self._connections: list[ReceiverConnection] = []
@@ -112,13 +133,21 @@ class Receivers:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def open(
-        self, plot_id: str, plotter: str, drive: str, part: Path, move: str | None, begun_bytes: int = 0
+        self,
+        plot_id: str,
+        plotter: str,
+        drive: str,
+        part: Path,
+        move: str | None,
+        size_bytes: int,
+        begun_bytes: int = 0,
     ) -> Ticket:
         """Open a receiver, and return its ticket. For the same move, part and plotter, return the ticket of
         the receiver that is open already.
 
         Args:
             move: Id of beat's move.
+            size_bytes: Of the plot; the part cannot become longer.
             begun_bytes: Length of the part from earlier runs.
 
         Raises:
@@ -129,8 +158,9 @@ class Receivers:
             with self._lock:
                 current = self._of(plot_id)
                 if current is None:
-                    return self._open(plot_id, plotter, drive, part, move, begun_bytes)
-                if (current.move, current.module.part, current.plotter) == (move, part, plotter):
+                    return self._open(plot_id, plotter, drive, part, move, size_bytes, begun_bytes)
+                now = (current.move, current.module.part, current.module.size_bytes, current.plotter)
+                if now == (move, part, size_bytes, plotter):
                     current.used_s = time.monotonic()
                     current.begun_bytes = begun_bytes
                     return current.ticket
@@ -138,14 +168,21 @@ class Receivers:
             self.close(plot_id)
 
     def _open(
-        self, plot_id: str, plotter: str, drive: str, part: Path, move: str | None, begun_bytes: int
+        self,
+        plot_id: str,
+        plotter: str,
+        drive: str,
+        part: Path,
+        move: str | None,
+        size_bytes: int,
+        begun_bytes: int,
     ) -> Ticket:
         """Open a receiver for a plot that has none. Call with the lock held."""
         if self._tls and self._identity is None:
             self._identity = make_identity()
         port = self._listen()
         name = secrets.token_hex(8)
-        module = RsyncModule(name, part, self._folder / f"{name}.secrets")
+        module = RsyncModule(name, part, self._folder / f"{name}.secrets", size_bytes)
         password = secrets.token_urlsafe(32)
         _write_secret(module.secrets, f"{name}:{password}\n")
         ticket = Ticket(
@@ -161,27 +198,35 @@ class Receivers:
         log.info("a receiver is open for %s", plotter, extra={"action": "door-opened", "plot_id": plot_id})
         return ticket
 
-    def close(self, plot_id: str, but_for: str | None = None) -> str | None:
+    def close(
+        self, plot_id: str, but_for: str | None = None, plotter: str | None = None
+    ) -> ClosedReceiver | None:
         """Close the plot's receiver and end its connections: nobody writes the part when this returns, unless
         its drive hangs.
 
         Args:
             but_for: Id of a move whose receiver stays open.
+            plotter: Close this one's receiver only; None: anyone's.
 
         Returns:
-            The plotter whose receiver was closed; None if none was.
+            The receiver that was closed; None if none was.
         """
         with self._lock:
             receiver = self._of(plot_id)
-            if receiver is None or (but_for is not None and receiver.move == but_for):
+            if (
+                receiver is None
+                or (but_for is not None and receiver.move == but_for)
+                or plotter not in (None, receiver.plotter)
+            ):
                 return None
             del self._receivers[receiver.module.name]
             receiver.module.secrets.unlink(missing_ok=True)
-            connections = [each for each in self._connections if each.module == receiver.module.name]
+            connections = [each for each in self._connections if each.log.module == receiver.module.name]
         for connection in connections:
             connection.wait_ended()
+            receiver.digest = connection.log.digest or receiver.digest
         log.info("a receiver was closed", extra={"action": "door-closed", "plot_id": plot_id})
-        return receiver.plotter
+        return ClosedReceiver(receiver.plotter, receiver.digest)
 
     @property
     def _pem(self) -> Path:
@@ -214,36 +259,43 @@ class Receivers:
         return int(listening.getsockname()[1])
 
     def _serve(self, listening: socket.socket) -> None:
-        with listening:
-            while True:
-                with contextlib.suppress(OSError):
-                    if select.select([listening], [], [], _POLL_S)[0]:
-                        self._accept(*listening.accept())
-                try:
+        tls = None
+        if self._identity is not None:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.minimum_version = ssl.TLSVersion.TLSv1_3
+            tls.load_cert_chain(self._pem)
+        greeter = Greeter(listening, tls, self._timeouts.hello_s, self._not_admitted, self._throttled)
+        next_s = 0.0
+        while True:
+            try:
+                for client in greeter.turn(_POLL_S):
+                    self._begin(client)
+                if time.monotonic() >= next_s:  # not for each of the clients that may flood us
                     self._supervise()
-                except Exception:
-                    # Without this thread nobody would end servers that are stuck.
-                    log.exception("supervising the receivers failed", extra={"action": "door-failed"})
-                with self._lock:
-                    if not self._receivers and not self._connections:
-                        listening.close()  # here: the next receiver may need the port at once
-                        self._socket = None
-                        return
+                    next_s = time.monotonic() + _POLL_S
+            except Exception:
+                # Without this thread nobody would end servers that are stuck.
+                log.exception("supervising the receivers failed", extra={"action": "door-failed"})
+            with self._lock:
+                if not self._receivers and not self._connections:
+                    greeter.close()  # here: the next receiver may need the port at once
+                    self._socket = None
+                    return
 
-    def _accept(self, accepted: socket.socket, client: tuple[object, ...]) -> None:
+    def _not_admitted(self) -> list[ReceiverConnection]:
+        return [connection for connection in self._connections if connection.log.module is None]
+
+    def _begin(self, client: Client) -> None:
+        """Start a server for a client after its hello."""
         with self._lock:
             self._count += 1
-            if len(self._connections) >= _CONNECTIONS_MAX:
-                log.warning("too many connections; one from %s is closed", client[0])
-                accepted.close()
-                return
             log_file, config = self._folder / f"{self._count}.log", self._folder / f"{self._count}.conf"
             modules = [receiver.module for receiver in self._receivers.values()]
             text = configuration(modules, os.geteuid(), os.getegid(), log_file)
             config.write_text(text, encoding="utf-8")
-            owner, tls = str(self._folder), self._pem if self._identity else None
+            keep_alive(client.connection, self._timeouts)
             self._connections.append(
-                ReceiverConnection(accepted, config, log_file, self._timeouts, self._rsync, owner, tls)
+                ReceiverConnection(client, config, log_file, self._timeouts, self._rsync, str(self._folder))
             )
 
     def _supervise(self) -> None:
@@ -252,29 +304,49 @@ class Receivers:
             self._connections = [connection for connection, runs in polled if runs]
             now_s = time.monotonic()
             ended: list[EndedTransfer] = []
-            for connection, _ in polled:
-                receiver = self._receivers.get(connection.module or "")
+            arrived: list[tuple[Path, str]] = []
+            closing: list[str] = []
+            for connection, runs in polled:
+                so_far = connection.log
+                if so_far.refused is not None and not runs:
+                    self._throttled.warning(
+                        "wrong-password", f"a client at {connection.address} gave a wrong password"
+                    )
+                receiver = self._receivers.get(so_far.module or "")
                 if receiver is None:
-                    if connection.module is not None:
+                    if so_far.module is not None:
                         connection.end()  # read the configuration just before its receiver was closed
                     continue
                 receiver.used_s = now_s
-                connection.begun_bytes = receiver.begun_bytes
-                if connection.trouble is not None:
+                connection.expects(receiver.module, receiver.begun_bytes)
+                if so_far.digest is not None and so_far.digest != receiver.digest:
+                    receiver.digest = so_far.digest
+                    arrived.append((receiver.module.part, so_far.digest))
+                if so_far.oversent:
+                    log.warning(
+                        "%s sends more of a plot than the %d bytes that it announced; its receiver is closed",
+                        receiver.plotter,
+                        receiver.module.size_bytes,
+                        extra={"action": "oversent", "plot_id": receiver.plot_id},
+                    )
+                    closing.append(receiver.plot_id)
+                elif so_far.trouble is not None:
                     ended.append(
                         EndedTransfer(
                             receiver.plot_id,
                             receiver.plotter,
                             receiver.drive,
                             receiver.ticket,
-                            connection.trouble,
+                            so_far.trouble,
                         )
                     )
             grace_s = TICKET_LIFETIME.total_seconds()
-            unused = [
+            closing += [
                 receiver.plot_id for receiver in self._receivers.values() if now_s - receiver.used_s > grace_s
             ]
-        for plot_id in [*unused, *(each.plot_id for each in ended)]:
+        for part, digest in arrived:
+            self._on_arrived(part, digest)
+        for plot_id in [*closing, *(each.plot_id for each in ended)]:
             self.close(plot_id)
         for each in ended:
             log.error("%s: %s", each.drive, each.reason, extra={"action": "doomed", "plot_id": each.plot_id})

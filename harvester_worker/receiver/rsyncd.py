@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import errno
 import re
+import shlex
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +21,13 @@ TIMEOUT_S = 60
 
 @dataclass(frozen=True, slots=True)
 class RsyncModule:
-    """A receiver as rsync knows it. name: also its only user's. part: the only file that may be written."""
+    """A receiver as rsync knows it. name: also its only user's. part: the only file that may be written, and
+    to size_bytes at most."""
 
     name: str
     part: Path
     secrets: Path
+    size_bytes: int
 
 
 def configuration(modules: Iterable[RsyncModule], uid: int, gid: int, log: Path) -> str:
@@ -53,7 +57,11 @@ def _section(module: RsyncModule) -> str:
 
     append implies inplace, which implies partial: all three must be allowed. Quotes in `filter` would end
     every connection. The farmed directory is outside of the path.
+
+    The reservation holds size_bytes of the drive. The limit of the file's size belongs to the server's
+    process: it is set once the client is admitted, and before the first byte.
     """
+    limit = f"{_LIMIT} {max(module.size_bytes, _LEAST_LIMIT_BYTES)}"
     return f"""
 [{module.name}]
 path = {module.part.parent}
@@ -68,7 +76,22 @@ munge symlinks = yes
 timeout = {TIMEOUT_S}
 filter = + /{module.part.name} - *
 refuse options = * !append !inplace !partial !fsync !timeout !bwlimit !existing
+early exec = {limit}
+transfer logging = yes
+log format = RECEIVED %C
 """
+
+
+# Its log must fit, too.
+_LEAST_LIMIT_BYTES = 1 << 20
+_LIMIT = shlex.join(
+    [
+        sys.executable,
+        "-ISc",
+        "import os, resource as r, sys; most = int(sys.argv[1]); "
+        "r.prlimit(int(os.environ['RSYNC_PID']), r.RLIMIT_FSIZE, (most, most))",
+    ]
+)
 
 
 def must_be_expressible(part: Path) -> None:
@@ -81,7 +104,11 @@ def must_be_expressible(part: Path) -> None:
 
 
 # "2026/11/22 13:05:27 [4711] rsync to MODULE/ID.part from MODULE@UNDETERMINED (10.0.0.2)"
-_ADMITTED = re.compile(rb"\] rsync to (?P<module>[0-9a-f]+)/\S* from ")
+_ADMITTED = re.compile(rb"^\S+ \S+ \[\d+\] rsync to (?P<module>[0-9a-f]+)/\S* from ")
+# "... [4711] auth failed on module MODULE from UNDETERMINED (10.0.0.2) for MODULE: password mismatch"
+_REFUSED = re.compile(rb"^\S+ \S+ \[\d+\] auth failed on module (?P<module>[0-9a-f]+) ")
+# "... [4711] RECEIVED DIGEST"
+_RECEIVED = re.compile(rb"^\S+ \S+ \[\d+\] RECEIVED (?P<digest>[0-9a-f]{1,128})\s*$")
 # "... rsync: [receiver] write failed on "ID.part" (in MODULE): No space left on device (28)"
 _TROUBLE = re.compile(rb"\] (?P<text>rsync: \[(?:receiver|generator)\].*\((?P<code>\d+)\))\s*$")
 
@@ -89,7 +116,6 @@ _TROUBLE = re.compile(rb"\] (?P<text>rsync: \[(?:receiver|generator)\].*\((?P<co
 _DOOMED = {
     errno.ENOSPC,
     errno.EDQUOT,
-    errno.EFBIG,
     errno.EIO,
     errno.EROFS,
     errno.EACCES,
@@ -102,15 +128,35 @@ _DOOMED = {
 }
 
 
-def admitted(line: bytes) -> str | None:
-    """The module that a client was admitted to, if this line of the log says so."""
-    match = _ADMITTED.search(line)
-    return match["module"].decode() if match else None
+@dataclass(slots=True)
+class ServerLog:
+    """What a server's log says so far.
 
+    module: that a client was admitted to. refused: that a client gave a wrong password for.
+    digest: of the whole plot as it arrived. The client names it, and rsync has compared it with its own.
+    trouble: rsync's message, once nothing more can be written.
+    oversent: the client sends more than was announced.
+    """
 
-def trouble(line: bytes) -> str | None:
-    """rsync's message of an error after which nothing more can be written; None for other lines."""
-    match = _TROUBLE.search(line)
-    if match is None or int(match["code"]) not in _DOOMED:
-        return None
-    return match["text"].decode("utf-8", "replace")
+    module: str | None = None
+    refused: str | None = None
+    digest: str | None = None
+    trouble: str | None = None
+    oversent: bool = False
+
+    def read(self, line: bytes) -> None:
+        """Take in one line."""
+        if match := _ADMITTED.search(line):
+            self.module = self.module or match["module"].decode()
+        elif match := _REFUSED.search(line):
+            self.refused = match["module"].decode()
+        elif match := _RECEIVED.search(line):
+            self.digest = match["digest"].decode()
+        elif b"failed verification" in line:
+            self.digest = None  # it was logged before rsync compared
+        elif match := _TROUBLE.search(line):
+            code = int(match["code"])
+            # A drive that cannot hold a file of this size has refused the reservation.
+            self.oversent = self.oversent or code == errno.EFBIG
+            if code in _DOOMED:
+                self.trouble = self.trouble or match["text"].decode("utf-8", "replace")

@@ -42,7 +42,8 @@ class House:
 
     def open(self, move: str = "one", begun_bytes: int = 0) -> Ticket:
         drive = str(self.incoming.parent)
-        return self.receivers.open(PLOT_ID, "plotter1", drive, self.part, move, begun_bytes)
+        size_bytes = self.source.stat().st_size
+        return self.receivers.open(PLOT_ID, "plotter1", drive, self.part, move, size_bytes, begun_bytes)
 
     def send(
         self,

@@ -54,7 +54,13 @@ def _is_due(host: str, move: PendingMove) -> bool:
         and move.delivery is not None
         and move.retry_at is None
         and dict(_identity(move.delivery))
-        == {"host": move.harvester, "source_host": host, "path": move.path, "size_bytes": move.size_bytes}
+        == {
+            "host": move.harvester,
+            "source_host": host,
+            "path": move.path,
+            "size_bytes": move.size_bytes,
+            "move": move.move,
+        }
     )
 
 
@@ -62,5 +68,5 @@ def _identity(delivery: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     """Yield what identifies the plot of a delivery: no plotter may have another plotter's plot admitted."""
     reservation = delivery.get("reservation")
     if isinstance(reservation, Mapping):
-        for key in ("host", "source_host", "path", "size_bytes"):
+        for key in ("host", "source_host", "path", "size_bytes", "move"):
             yield key, reservation.get(key)

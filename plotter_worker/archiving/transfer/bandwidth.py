@@ -16,6 +16,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from plotter_worker.archiving.transfer.rsync import SLOWEST_BYTES_S
+
 log = logging.getLogger(__name__)
 
 _POLL_S = 0.5
@@ -43,6 +45,14 @@ class Bandwidth:
         """rsync's option if its sockets cannot be paced. At least 1 KiB/s: 0 means no limit to rsync."""
         limit = self.limit()
         return () if limit is None else (f"--bwlimit={max(1, limit // 1024)}",)
+
+    def slowest_bytes_s(self) -> float:
+        """Lowest rate of a transfer that comes further at all: half of its share of the limit, if that is
+        low."""
+        limit = self.limit()
+        return (
+            SLOWEST_BYTES_S if limit is None else min(SLOWEST_BYTES_S, limit / max(1, len(self._paced)) / 2)
+        )
 
     def add(self, pid: int) -> None:
         """Pace this rsync until `remove`."""

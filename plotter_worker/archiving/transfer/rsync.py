@@ -11,13 +11,15 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import IO
 
 import psutil
 
 from common.errors import TransferFailed
-from common.model.units import human_duration
+from common.model.units import human_bytes, human_duration
+from common.system.openfile import position_in
 from common.worker.move_step import StepInterrupted, Stop
 from common.worker.pool import StopReason
 from plotter_worker.archiving.transfer.progress import Done, Reader, TransferProgress
@@ -100,6 +102,11 @@ _GRACE_S = 5.0
 _STDERR_BYTES = 16 << 10
 _HANGS_S = LOCAL_TIMEOUT_S + 60.0  # rsync exits earlier by itself, unless it is blocked by a drive
 _PULSE_S = 5.0
+# A harvester must take a plot faster than SLOWEST_BYTES_S (5 days for k32), measured over STALE_S, and flush
+# it within FLUSH_S: it could hold the archiver for ever by keep-alives else.
+SLOWEST_BYTES_S = 250_000.0
+STALE_S = 900.0
+FLUSH_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,7 @@ def run(
     owner: str = "",
     started: Callable[[int], None] = lambda _: None,
     environment: Mapping[str, str] = MappingProxyType({}),
+    slowest: Callable[[], float] = lambda: SLOWEST_BYTES_S,
 ) -> Sent:
     """Run rsync to its end.
 
@@ -125,12 +133,14 @@ def run(
     own, so that a Ctrl-C in a terminal does not reach it directly.
 
     Args:
+        argv: As `transfer.rsync.command` builds it.
         owner: Value of MARK, for `end_orphans`.
         started: Called with its pid.
         environment: Additional variables.
+        slowest: Bytes a second below which the transfer is ended.
 
     Raises:
-        TransferFailed: rsync failed, hangs because of a drive, or was terminated by an operator.
+        TransferFailed: rsync failed, comes no further, or was terminated by an operator.
         StepInterrupted: `stop` was set for another reason.
     """
     begun_s = time.monotonic()
@@ -147,7 +157,7 @@ def run(
         raise TransferFailed(f"{argv[0]} is not installed.", "Install rsync 3.2.4 or newer.") from error
     try:
         started(rsync.pid)
-        done, stderr = _read_pipes(rsync, report, stop)
+        done, stderr = _read_pipes(rsync, report, stop, _Pulse(rsync.pid, Path(argv[-2]), slowest))
         code = rsync.wait()
     finally:
         _end(rsync)
@@ -158,12 +168,12 @@ def run(
 
 
 def _read_pipes(
-    rsync: subprocess.Popen[bytes], report: Callable[[TransferProgress], None], stop: Stop
+    rsync: subprocess.Popen[bytes], report: Callable[[TransferProgress], None], stop: Stop, pulse: _Pulse
 ) -> tuple[Done | None, bytes]:
     """Read both pipes until rsync closes them. Returns its last line, if it sent anything, and its stderr."""
     assert rsync.stdout is not None
     assert rsync.stderr is not None
-    reader, done, stderr, pulse = Reader(), None, b"", _Pulse(rsync.pid)
+    reader, done, stderr = Reader(), None, b""
     with selectors.DefaultSelector() as pipes:
         pipes.register(rsync.stdout, selectors.EVENT_READ)
         pipes.register(rsync.stderr, selectors.EVENT_READ)
@@ -196,20 +206,31 @@ def _why_stopped(stop: Stop) -> Exception:
 
 
 class _Pulse:
-    """Checks that rsync still reads or writes. It may print nothing for long while a resume reads both files,
-    but the keep-alives between both ends count as reads."""
+    """Checks that rsync still reads or writes, and comes further in the source.
 
-    def __init__(self, pid: int) -> None:
+    It may print nothing for long while a resume reads both files. What it prints, and what it reads from the
+    network, may come from a harvester that only pretends to take the plot; how far it has read the source
+    does not.
+    """
+
+    def __init__(self, pid: int, source: Path, slowest: Callable[[], float]) -> None:
         self._process = psutil.Process(pid)
-        self._next_s = self._moved_s = time.monotonic()
+        self._name, self._slowest = source.name, slowest
+        self._size_bytes = None
+        with contextlib.suppress(OSError):  # rsync says why
+            self._size_bytes = source.stat().st_size
+        self._next_s = self._moved_s = self._passed_s = time.monotonic()
         self._moved_bytes = -1
+        self._passed_bytes = 0
+        self._opened = self._read_whole = False
 
     def check(self) -> None:
-        """Raises TransferFailed if it has neither read nor written for `_HANGS_S`."""
+        """Raises TransferFailed if it has neither read nor written for `_HANGS_S`, or comes no further."""
         now_s = time.monotonic()
         if now_s < self._next_s:
             return
-        self._next_s = now_s + _PULSE_S
+        self._next_s = now_s + min(_PULSE_S, STALE_S / 4)
+        self._must_come_further(now_s)
         try:
             counters = self._process.io_counters()
         except psutil.Error:
@@ -221,6 +242,22 @@ class _Pulse:
             raise TransferFailed(
                 f"rsync has neither read nor written for {human_duration(_HANGS_S)}: a drive hangs.",
                 "See dmesg on this machine.",
+            )
+
+    def _must_come_further(self, now_s: float) -> None:
+        found_bytes = position_in(self._process.pid, self._name)
+        self._opened = self._opened or found_bytes is not None
+        whole = self._opened and found_bytes in (None, self._size_bytes)  # at its end it closes the source
+        at_bytes = found_bytes or 0
+        step_bytes = self._slowest() * STALE_S
+        if (whole and not self._read_whole) or at_bytes - self._passed_bytes >= step_bytes:
+            self._passed_s, self._passed_bytes, self._read_whole = now_s, at_bytes, whole
+        limit_s = FLUSH_S if self._read_whole else STALE_S
+        if now_s - self._passed_s > limit_s:
+            what = "is not flushed" if self._read_whole else f"came no further than {human_bytes(at_bytes)}"
+            raise TransferFailed(
+                f"{self._name} {what} within {human_duration(limit_s)}.",
+                "Check the network, and the drive of the harvester. It resumes where it stopped.",
             )
 
 

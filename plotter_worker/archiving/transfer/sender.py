@@ -94,7 +94,8 @@ class Sender:
         with transport.opened() as opened:
             argv = command(str(source), opened.target, (*opened.options, *limited), self._rsync)
             try:
-                return run(argv, report, stop, self._owner, started, opened.environment)
+                slowest = self.bandwidth.slowest_bytes_s
+                return run(argv, report, stop, self._owner, started, opened.environment, slowest)
             except TransferFailed as error:
                 if why := transport.explanation():
                     raise TransferFailed(f"{why}.", "The plot goes to another drive.") from error

@@ -111,9 +111,10 @@ def test_with_a_ticket_nothing_can_be_done_but_fill_the_one_part(besieged: tuple
     assert house.part.read_bytes() == house.source.read_bytes()
 
 
-def test_a_silent_client_is_disconnected(make_house: Callable[..., House]) -> None:
+def test_a_client_that_names_no_module_is_disconnected(make_house: Callable[..., House]) -> None:
     house = make_house(timeouts=replace(TIMEOUTS, nameless_s=2))
     with socket.create_connection(("127.0.0.1", house.open().port)) as client:
+        client.sendall(b"@RSYNCD: 31.0\n")
         client.settimeout(10)
         received = b""
         while chunk := client.recv(4096):

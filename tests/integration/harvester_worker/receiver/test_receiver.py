@@ -12,7 +12,7 @@ import pytest
 
 from common.errors import BrokerError, TransferFailed
 from common.model.ticket import Ticket
-from harvester_worker.receiver.receivers import Receivers
+from harvester_worker.receiver.receivers import ClosedReceiver, Receivers
 from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.archiving.transfer.transport import ThroughReceiver
 from tests.support.ports import listens
@@ -25,7 +25,10 @@ def test_a_plot_comes_in_and_its_digest_with_it(make_house: Callable[..., House]
     told: list[TransferProgress] = []
 
     sent = house.send(house.open(), tell=told.append)
+    closed = house.receivers.close(PLOT_ID)
 
+    assert closed is not None
+    assert closed.digest == sent.digest
     assert house.part.read_bytes() == house.source.read_bytes()
     assert sent.digest is not None
     assert told[-1].percent == 100
@@ -42,7 +45,9 @@ def test_a_closed_receiver_lets_nobody_in_and_nobody_listens(make_house: Callabl
         house.send(ticket)
 
     house.send(renewed)
-    assert house.receivers.close(PLOT_ID) == "plotter1"
+    closed = house.receivers.close(PLOT_ID)
+    assert closed is not None
+    assert closed.plotter == "plotter1"
 
     eventually(lambda: not listens(renewed.port), "nobody listens")
     with pytest.raises(TransferFailed, match="nothing listens"):
@@ -57,7 +62,7 @@ def test_a_plot_has_one_receiver_also_if_two_moves_ask_at_a_time(
     house.open("one")
     close, between = house.receivers.close, []
 
-    def close_and_be_overtaken(plot_id: str) -> str | None:
+    def close_and_be_overtaken(plot_id: str) -> ClosedReceiver | None:
         closed = close(plot_id)
         if not between:
             between.append(house.open("between"))
@@ -103,7 +108,7 @@ def test_two_receivers_are_open_on_one_port_and_lead_to_one_part_each(
     other = house.incoming / f"{'cd' * 32}.part"
     other.touch()
     ours = house.open()
-    theirs = house.receivers.open("cd" * 32, "plotter2", str(house.incoming.parent), other, "three")
+    theirs = house.receivers.open("cd" * 32, "plotter2", str(house.incoming.parent), other, "three", 8 * MB)
 
     assert ours.port == theirs.port
     swapped = theirs.model_copy(update={"module": ours.module})
@@ -120,7 +125,7 @@ def test_a_port_in_use_is_reported_with_a_remedy(tmp_path: Path) -> None:
     with socket.create_server(("", 0)) as taken:
         receivers = Receivers(tmp_path / "receivers", "127.0.0.1", taken.getsockname()[1], lambda _: None)
         with pytest.raises(TransferFailed, match=r"harvester\.receiver_port"):
-            receivers.open(PLOT_ID, "plotter1", str(tmp_path), part, None)
+            receivers.open(PLOT_ID, "plotter1", str(tmp_path), part, None, MB)
 
 
 def test_a_failure_that_the_harvester_tells_is_the_reason(tmp_path: Path) -> None:

@@ -9,17 +9,16 @@ import pytest
 from common.errors import TransferFailed
 from harvester_worker.receiver.rsyncd import (
     RsyncModule,
-    admitted,
+    ServerLog,
     configuration,
     must_be_expressible,
-    trouble,
 )
 
 STAMP = b"2026/11/22 13:05:27 [4711] "
 
 
 def test_each_receiver_is_a_module_that_takes_one_name_and_nothing_else() -> None:
-    modules = [RsyncModule("a1", Path("/farm/1/.incoming/x.part"), Path("/s/a1.secrets"))]
+    modules = [RsyncModule("a1", Path("/farm/1/.incoming/x.part"), Path("/s/a1.secrets"), 5 << 20)]
     text = configuration(modules, 1000, 1000, Path("/s/1.log"))
 
     assert text.count("[a1]") == 1
@@ -27,6 +26,7 @@ def test_each_receiver_is_a_module_that_takes_one_name_and_nothing_else() -> Non
     assert "filter = + /x.part - *\n" in text
     assert "refuse options = * !append" in text
     assert "log file = /s/1.log\n" in text
+    assert f"r.RLIMIT_FSIZE, (most, most))' {5 << 20}\n" in text
     assert "uid" not in text
     assert "uid = 0\ngid = 0\n" in configuration(modules, 0, 0, Path("/s/1.log"))
 
@@ -54,5 +54,48 @@ def test_a_drive_whose_name_rsync_would_read_otherwise_gets_no_receiver(name: st
 def test_the_log_names_the_admitted_module_and_errors_that_end_the_transfer(
     line: bytes, module: str | None, doomed: bool
 ) -> None:
-    assert admitted(STAMP + line) == module
-    assert (trouble(STAMP + line) is not None) == doomed
+    log = ServerLog()
+    log.read(STAMP + line)
+    assert log.module == module
+    assert (log.trouble is not None) == doomed
+
+
+RIGHT = b"RECEIVED " + b"ab" * 16
+
+
+@pytest.mark.parametrize(
+    ("lines", "digest", "refused", "module"),
+    [
+        ([RIGHT], "ab" * 16, None, None),
+        ([RIGHT, b"ERROR: x.part failed verification -- update retained."], None, None, None),
+        (
+            [b"auth failed on module a1b2 from UNDETERMINED (10.0.0.2) for a1b2: password mismatch"],
+            None,
+            "a1b2",
+            None,
+        ),
+        # The user's name is the client's own choice.
+        (
+            [b"auth failed on module a1b2 from U (10.0.0.2) for [1] " + RIGHT + b": no matching rule"],
+            None,
+            "a1b2",
+            None,
+        ),
+        ([b"auth failed on module a1b2 from U (1) for ] rsync to a1b2/x from : no"], None, "a1b2", None),
+        ([b"unknown module '] rsync to a1b2/x from ' tried from U (10.0.0.2)"], None, None, None),
+    ],
+)
+def test_the_log_tells_what_arrived_and_who_was_refused(
+    lines: list[bytes], digest: str | None, refused: str | None, module: str | None
+) -> None:
+    log = ServerLog()
+    for line in lines:
+        log.read(STAMP + line)
+    assert (log.digest, log.refused, log.module) == (digest, refused, module)
+
+
+def test_too_many_bytes_are_not_the_drives_fault() -> None:
+    log = ServerLog()
+    log.read(STAMP + b'rsync: [receiver] write failed on "x.part" (in a1b2): File too large (27)')
+    assert log.oversent
+    assert log.trouble is None

@@ -14,7 +14,7 @@ from common.model.pending import MoveStep, PendingMove, under_way
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DELIVERY = Delivery(
     reservation=Reservation(
-        host="h1", source_host="p1", path="/dst/a.plot", size_bytes=7, drive="/d", part="/d/p"
+        host="h1", source_host="p1", path="/dst/a.plot", size_bytes=7, drive="/d", part="/d/p", move="m1"
     )
 ).kwargs()
 
@@ -57,6 +57,7 @@ def test_what_was_sent_while_no_beat_was_there_is_passed_on_and_not_sent_again()
         {"harvester": "h2"},
         {"path": "/dst/other.plot"},
         {"size_bytes": 8},
+        {"move": "m2"},
         {"delivery": {}},
         {"delivery": {"reservation": "h1"}},
     ],

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from plotter_worker.archiving.transfer.bandwidth import Bandwidth, available
+from plotter_worker.archiving.transfer.rsync import SLOWEST_BYTES_S
 from tests.support.waiting import eventually
 
 
@@ -32,3 +33,14 @@ def test_a_new_transfer_is_paced_at_once_while_another_runs() -> None:
     bandwidth.remove(1)
 
     assert sorted(waited_s)[1] < 0.2, waited_s
+
+
+def test_the_lowest_rate_follows_a_low_limit() -> None:
+    limit: list[int | None] = [None]
+    bandwidth = Bandwidth(lambda: limit[0])
+    assert bandwidth.slowest_bytes_s() == SLOWEST_BYTES_S
+    limit[0] = 100_000
+    bandwidth._paced = {1: None, 2: None}
+    assert bandwidth.slowest_bytes_s() == 25_000
+    limit[0] = 10**9
+    assert bandwidth.slowest_bytes_s() == SLOWEST_BYTES_S

@@ -116,10 +116,10 @@ def test_only_a_process_without_io_for_long_counts_as_blocked(monkeypatch: pytes
     busy = subprocess.Popen(["cat", "/dev/zero"], stdout=subprocess.DEVNULL)
     idle = subprocess.Popen(["sleep", "60"])
     try:
-        pulse, begun_s = _Pulse(busy.pid), time.monotonic()
+        pulse, begun_s = _Pulse(busy.pid, Path("none"), lambda: 0), time.monotonic()
         while time.monotonic() < begun_s + 1.5:
             pulse.check()
-        pulse, begun_s = _Pulse(idle.pid), time.monotonic()
+        pulse, begun_s = _Pulse(idle.pid, Path("none"), lambda: 0), time.monotonic()
         with pytest.raises(TransferFailed, match="a drive hangs"):
             eventually(pulse.check, "it counts as blocked", 10)
         assert time.monotonic() > begun_s + 1
