@@ -25,7 +25,7 @@ def made(tmp_path: Path) -> Iterator[Receivers]:
 
 
 def opened(made: Receivers, plot_id: str = PLOT, move: str = "one", plotter: str = "p1") -> Ticket:
-    return made.open(plot_id, plotter, "/drive", Path(f"/drive/.incoming/{plot_id}.part"), move)
+    return made.open(plot_id, plotter, "/drive", Path(f"/drive/.incoming/{plot_id}.part"), move, 1 << 20)
 
 
 def listens(ticket: Ticket) -> bool:
@@ -73,7 +73,9 @@ def test_a_receiver_closes_for_good_and_spares_the_move_that_is_named(
     assert made.close(PLOT, but_for="one") is None
     assert secret.exists()
     assert made.close(OTHER) is None
-    assert made.close(PLOT, but_for="two") == "p1"
+    closed = made.close(PLOT, but_for="two")
+    assert closed is not None
+    assert closed.plotter == "p1"
     assert not secret.exists()
     assert made.close(PLOT) is None
     eventually(lambda: not listens(ticket), "without a receiver nothing listens")
