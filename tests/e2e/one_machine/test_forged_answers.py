@@ -136,9 +136,10 @@ def test_a_forged_ticket_touches_no_file_and_costs_its_own_transfer_only(
     part.touch()
     receivers = Receivers(tmp_path / "receivers", "127.0.0.1", 0, lambda _: None)
     try:
-        ticket = receivers.open(plot_id_of(plot.name) or "", HOST, str(tmp_path / "drive"), part, "m1")
+        drive, size_bytes = str(tmp_path / "drive"), plot.stat().st_size
+        ticket = receivers.open(plot_id_of(plot.name) or "", HOST, drive, part, "m1", size_bytes)
         farm.board().put_ticket(HOST, ticket)
-        task = victim.transfer(plot, host="good1", drive=str(tmp_path / "drive"), part=str(part))
+        task = victim.transfer(plot, host="good1", drive=drive, part=str(part))
         eventually(lambda: farm.status_of(task) == "SUCCESS", "the next plot is sent")
     finally:
         receivers.stop()
