@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any, ClassVar, Self
 
+from rich.style import Style
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -22,11 +23,11 @@ from plotman.dashboard.keys import KeyFooter
 from plotman.dashboard.model import RowSubject, printable
 from plotman.dashboard.requests import Asker, call_soon, start_thread
 
-_FIRST_LINES = 300
+_LINES = 300  # of one answer, the newest ones: what scrolls past between two answers is not seen
 _WAIT_S = 5.0  # one long poll; its thread and connections outlive a screen that is closed meanwhile
 _ANSWER_S = 15.0
 _RETRY_S = 2.0
-_PACE_S = 1.0  # between two requests: each takes 10 ms of a core, and some logs grow all the time
+_PACE_S = 1.5  # between two requests: each takes 15 ms of a core with its drawing, and some logs always grow
 _LOG_KEPT = 5000  # lines
 
 
@@ -54,26 +55,42 @@ def facts(farm: FarmState, subject: RowSubject, job: Job | None) -> str:
 
 
 class PlotLog(Log):
-    """Textual's Log (8.2.8) marks each new line for drawing by itself, half of the time of a write of many
-    lines; and it scrolls by as many lines too far as `max_lines` made it drop."""
+    """Follows its end until the operator scrolls up.
+
+    Textual's Log (8.2.8) always goes to its end, or never; it marks each new line for drawing by itself; and
+    with `max_lines`, the text in view moves by as many lines as are dropped.
+    """
 
     _writing = False
 
     def write(self, data: str, scroll_end: bool | None = None) -> Self:
+        before, follows = len(self._lines) or 1, self.auto_scroll if scroll_end is None else scroll_end
         self._writing = True
         try:
             super().write(data, scroll_end=False)
         finally:
             self._writing = False
+        dropped = before + data.count("\n") - len(self._lines)
         self.virtual_size = Size(self._width, self.line_count)
-        if self.auto_scroll if scroll_end is None else scroll_end:
+        if follows:
             self.scroll_end(animate=False, immediate=True, x_axis=False)
-        self.refresh()
+            self.refresh()
+        elif dropped:
+            self.scroll_relative(y=-dropped, animate=False, immediate=True)
         return self
+
+    @property
+    def rich_style(self) -> Style:
+        """Known, where Textual computes it for each line that is drawn."""
+        return self.visual_style.rich_style
 
     def refresh_lines(self, y_start: int, line_count: int = 1) -> None:
         if not self._writing:
             super().refresh_lines(y_start, line_count)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self.auto_scroll = new_value >= self.max_scroll_y or (self.auto_scroll and new_value >= old_value)
 
 
 class Details(Screen[None]):
@@ -132,17 +149,15 @@ class Details(Screen[None]):
             self.app.pop_screen()
 
     def action_scroll(self, lines: int) -> None:
-        self._log.auto_scroll = False
         self._log.scroll_relative(y=lines, animate=False)
 
     def action_to_end(self) -> None:
-        self._log.auto_scroll = True
         self._log.scroll_end(animate=False)
 
     # Runs in a thread of its own until the screen closes. Only `_write` touches widgets, in Textual's thread.
 
     def _poll_log(self, app: App[Any]) -> None:
-        question: dict[str, Any] = {"plot": self.subject.what, "lines": _FIRST_LINES}
+        question: dict[str, Any] = {"plot": self.subject.what, "lines": _LINES}
         wait_s = 0.0
         while not self._left.is_set():
             asked = TaskCall(names.LOG, self.subject.host, question)
@@ -156,6 +171,8 @@ class Details(Screen[None]):
                     return
                 self._left.wait(_RETRY_S)
                 continue
+            if skipped_bytes := answer.get("skipped_bytes", 0):  # 0: a plotter of an older plotman
+                self._append(app, f"-- {human_bytes(skipped_bytes)} left out; plotman logs prints all\n")
             self._append(app, answer["text"])
             if answer["ended"]:
                 self._append(app, "-- the plot has ended\n")
@@ -164,6 +181,7 @@ class Details(Screen[None]):
             wait_s = _WAIT_S
             question = {
                 "plot": self.subject.what,
+                "lines": _LINES,
                 "offset_bytes": answer["offset_bytes"],
                 "wait_s": wait_s,
             }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from rich.segment import Segment
+from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
@@ -181,6 +182,11 @@ class Grid(ScrollView, can_focus=True):
         self._cursor = self.rows[self._at].subject if self.rows and self._cursor is not None else None
 
     # Drawing.
+
+    @property
+    def rich_style(self) -> Style:
+        """Known, where Textual (8.2.8) computes it for each line that is drawn."""
+        return self.visual_style.rich_style
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
@@ -126,11 +127,16 @@ def _below(row: Row, index: int, folder: str) -> Row:
     return row._replace(cells=(*row.cells[:index], short, *row.cells[index + 1 :]))
 
 
+_NOT_ASCII = re.compile("[^ -~]")
+
+
 def printable(text: str) -> str:
     """Text without control characters: those in paths and logs would act on the terminal."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else " " if char.isspace() else "?" for char in text)
+    return text if text.isprintable() else _NOT_ASCII.sub(_printable, text)
+
+
+def _printable(char: re.Match[str]) -> str:
+    return char[0] if char[0].isprintable() else " " if char[0].isspace() else "?"
 
 
 def without(table: Table, name: str) -> Table:

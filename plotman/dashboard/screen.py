@@ -96,6 +96,15 @@ class MainScreen(Screen[None]):
         """Read the farm and show it; from any thread."""
         self._feed.read_now()
 
+    @property
+    def is_current(self) -> bool:
+        """Whether Textual draws this screen: only on top. For each change below another screen, Textual
+        (8.2.8) draws both again as a whole, which takes 3 % of a core."""
+        return super().is_current and self.app.screen is self
+
+    def on_screen_resume(self) -> None:
+        self.draw()
+
     # Messages of the feed. Textual derives the names of the handlers from the classes of the messages.
 
     def on_farm_read(self, message: FarmRead) -> None:
@@ -105,12 +114,14 @@ class MainScreen(Screen[None]):
         self.log_pane.add(event_row(event_id, event) for event_id, event in events)
         came_back, self.outage = self.outage is not None, None
         self.farm = message.farm
+        if isinstance(self.app.screen, Details):
+            self.app.screen.show(message.farm)
+        if self.app.screen is not self:
+            return  # on_screen_resume draws
         before = self._drawn
         aged = before is None or age_s(before.at, message.farm.at) >= _redraw_after_s(message.farm)
         if aged or came_back or not same_snapshots(message.farm, before):
             self.draw()
-        if isinstance(self.app.screen, Details):
-            self.app.screen.show(message.farm)
 
     def on_broker_lost(self, message: BrokerLost) -> None:
         if not self.app.is_running:

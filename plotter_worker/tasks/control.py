@@ -147,12 +147,13 @@ def read_log(
     """Read the next chunk of a plot's log, also of an ended plot while its log is in logging.plots.
 
     Args:
-        offset_bytes: where to read from; None: from the last `lines` lines on, or from the start.
-        lines: see `offset_bytes`.
+        offset_bytes: where to read from; None: from the start.
+        lines: read only the last so many of them; None: all.
         wait_s: how long to wait for new lines if there are none, 30 s at most.
 
     Returns:
-        `text`, `offset_bytes` (of the next chunk), `ended` (the log is complete and read), `plot_id`, `log`.
+        `text`, `offset_bytes` (of the next chunk), `ended` (the log is complete and read), `plot_id`, `log`,
+        `skipped_bytes` (between the given `offset_bytes` and `text`, because of `lines`).
     """
     plotter = current(host)
     job = _selected(plotter, plot) if _matches(plotter, plot) else None
@@ -162,15 +163,22 @@ def read_log(
             _recent_logs.remember(job, path)
         else:
             plot_id, path = _ended_log(plotter, plot)
-        start = offset_bytes or 0
-        if offset_bytes is None and lines is not None:
-            start = log_reader.start_of_last_lines(path, lines)
-        chunk = log_reader.read(path, max(0, start), job, wait_s, stop_event(self.request.id))
+        wanted = start = max(0, offset_bytes or 0)
+        if lines is not None:
+            start = max(wanted, log_reader.start_of_last_lines(path, lines))
+        chunk = log_reader.read(path, start, job, wait_s, stop_event(self.request.id))
     except OSError as error:
         raise OrderRefused(
             f"The log of {plot} cannot be read on {host}: {error.strerror}.", "Check logging.plots there."
         ) from error
-    return {"host": host, "plot_id": plot_id, "log": str(path), **asdict(chunk)}
+    skipped_bytes = 0 if offset_bytes is None else start - wanted
+    return {
+        "host": host,
+        "plot_id": plot_id,
+        "log": str(path),
+        "skipped_bytes": skipped_bytes,
+        **asdict(chunk),
+    }
 
 
 def _ended_log(plotter: PlotterHost, selector: str) -> tuple[str, Path]:

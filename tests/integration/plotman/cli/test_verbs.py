@@ -17,9 +17,10 @@ import psutil
 import pytest
 import redis
 
+from common import names
 from common.config.broker_url import embedded_broker
 from common.model.snapshot import Job, RunStatus
-from common.names import Keys, Role
+from common.names import Keys, Role, queue
 from plotman.supervisor.broker import answers
 from tests.support.farm import Farm, plotters_of
 from tests.support.installed import from_wheel
@@ -112,6 +113,19 @@ def test_details_files_and_log_of_a_plot_come_from_another_machine_by_the_start_
     last = pair.type("logs", plot_id[:6], "-n", "2").stdout
     assert len(last.splitlines()) >= 2
     assert last.splitlines()[0] in Path(str(job.log)).read_text(encoding="utf-8").splitlines()
+
+
+def test_the_last_lines_of_a_log_behind_an_offset_say_what_they_leave_out(pair: Pair) -> None:
+    job = next(iter(pair.jobs("left").values()))
+    eventually(lambda: len(Path(str(job.log)).read_bytes().splitlines()) > 5, "the log has lines")
+    asked = {"host": "left", "plot": job.task_id, "offset_bytes": 7, "lines": 2}
+    client = pair.left.client()
+    answer = client.send_task(names.LOG, kwargs=asked, queue=queue(Role.PLOTTER, "left")).get(timeout=30)
+    end = answer["offset_bytes"]
+    rest = Path(str(job.log)).read_bytes()[7:end]
+    assert answer["skipped_bytes"] > 0
+    assert answer["text"] == rest[answer["skipped_bytes"] :].decode()
+    assert len(answer["text"].splitlines()) in (1, 2)  # a line that is being written is not answered
 
 
 def test_what_names_no_plot_or_host_changes_nothing_and_says_where_to_look(pair: Pair) -> None:
