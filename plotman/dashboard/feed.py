@@ -25,7 +25,7 @@ READ_S = 1.0  # longest time between two reads: progress of a plot is no event
 # Between two reads while events follow each other: the first is shown at once, and the pause doubles while
 # more come. Reading and drawing take 20 ms at 200x50 with 20 plots.
 _PAUSE_S = 0.2
-_PAUSE_MAX_S = 1.0
+_PAUSE_MAX_S = 1.5
 _RETRY_S = 2.0
 LOG_KEPT = 500  # events
 
