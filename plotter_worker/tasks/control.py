@@ -148,7 +148,7 @@ def read_log(
 
     Args:
         offset_bytes: where to read from; None: from the start.
-        lines: read only the last so many of them; None: all.
+        lines: read at most this number of lines, the last ones; None: all.
         wait_s: how long to wait for new lines if there are none, 30 s at most.
 
     Returns:
