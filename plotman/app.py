@@ -11,6 +11,7 @@ from common.config import Config
 from common.config.broker_url import broker_url
 from common.config.watch import load_to_run
 from common.errors import PlotmanError
+from common.system.output import clean_output
 from common.worker import transport
 from plotman.settings import celery_settings
 
@@ -43,6 +44,7 @@ def _share_connections(conf: Any, **_: Any) -> None:
     conf.result_backend_thread_safe = True
 
 
+clean_output()  # of each worker, beat and Flower, also if started by `celery -A plotman`
 try:
     SETTINGS = load_to_run()
     app = make_app(SETTINGS)

@@ -7,6 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
+from common.model.text import one_line
+
 Location = tuple[str | int, ...]
 
 
@@ -55,7 +57,7 @@ class Problem:
         place = f"{self.file}:{self.line}" if self.line else str(self.file)
         key = f"{self.key}: " if self.key else ""
         level = "" if self.level is Level.ERROR else f"{self.level}: "
-        return _in_a_line(f"{place}: {level}{key}{self.what.rstrip('.')}. {self.cure}".rstrip())
+        return one_line(f"{place}: {level}{key}{self.what.rstrip('.')}. {self.cure}".rstrip())
 
     def as_json(self) -> dict[str, str | int | None]:
         """The problem for `--json`."""
@@ -67,10 +69,3 @@ class Problem:
             "what": self.what,
             "cure": self.cure,
         }
-
-
-def _in_a_line(text: str) -> str:
-    """Escape what would break the line or control the terminal: keys may contain anything."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
-    )

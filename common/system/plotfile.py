@@ -8,11 +8,11 @@ import struct
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from unicodedata import category
 
 from common.errors import PlotmanError
 from common.model.plot_name import PlotName
 from common.model.snapshot import PlotState
+from common.model.text import without_controls
 from common.system.openfile import is_open_for_writing, read_beginning
 
 __all__ = ["Header", "NotAPlot", "classify", "expected_size_bytes", "is_open_for_writing", "read_header"]
@@ -188,7 +188,5 @@ def _judge(expected_bytes: int | None, writing: bool | None, quiet_s: float) -> 
 
 
 def printable(name: str) -> str:
-    """A file name for text and JSON: bytes that are not UTF-8, and control characters of terminals, become
-    \\xNN."""
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(f"\\x{ord(char):02x}" if category(char) == "Cc" else char for char in text)
+    """A file name for text and JSON: bytes that are not UTF-8, and control characters, are escaped."""
+    return without_controls(os.fsencode(name).decode("utf-8", "backslashreplace"))

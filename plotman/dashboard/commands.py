@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec
 
 from common.errors import PlotmanError
+from common.model.text import one_line
 from common.model.units import human_bytes
 from plotman.control.arguments import rate_of
 from plotman.control.farm import FarmState
@@ -130,4 +131,4 @@ class Commands:
         self._requests.run(proposal.calls, proposal.timeout_s, then)
 
     def _notify(self, text: str, severity: Any = "information") -> None:
-        self._screen.app.notify(text, severity=severity, timeout=_NOTICE_S, markup=False)
+        self._screen.app.notify(one_line(text), severity=severity, timeout=_NOTICE_S, markup=False)

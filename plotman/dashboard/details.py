@@ -16,11 +16,12 @@ from textual.widgets import Log, Static
 from common import names
 from common.errors import PlotmanError
 from common.model.snapshot import Job, age_s
+from common.model.text import log_text, one_line
 from common.model.units import human_bytes, human_duration
 from plotman.control.farm import FarmState
 from plotman.control.rpc import TaskCall
 from plotman.dashboard.keys import KeyFooter
-from plotman.dashboard.model import RowSubject, printable
+from plotman.dashboard.model import RowSubject
 from plotman.dashboard.requests import Asker, call_soon, start_thread
 
 _LINES = 300  # of one answer, the newest ones: what scrolls past between two answers is not seen
@@ -51,7 +52,7 @@ def facts(farm: FarmState, subject: RowSubject, job: Job | None) -> str:
     ]
     if job.stalled:
         lines.insert(0, f"! stalled: {job.stalled}")
-    return "\n".join(map(printable, lines))
+    return "\n".join(map(one_line, lines))
 
 
 class PlotLog(Log):
@@ -192,7 +193,7 @@ class Details(Screen[None]):
 
     def _write(self, text: str) -> None:
         if self._log.is_attached:
-            self._log.write("\n".join(map(printable, text.split("\n"))))
+            self._log.write(log_text(text).expandtabs())
 
 
 def _line_lengths(text: str) -> list[int]:

@@ -11,7 +11,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
-from plotman.dashboard.model import printable
+from common.model.text import one_line
 
 T = TypeVar("T")
 
@@ -57,8 +57,8 @@ class ConfirmDialog(Dialog[bool]):
 
     def __init__(self, what: str, lines: Iterable[str], times: int = 1) -> None:
         super().__init__()
-        self._what = what[:1].upper() + what[1:]
-        self._lines = [printable(line) for line in lines]
+        self._what = one_line(what[:1].upper() + what[1:])
+        self._lines = [one_line(line) for line in lines]
         self._times = times
 
     def compose(self) -> ComposeResult:
@@ -98,7 +98,7 @@ class InputDialog(Dialog[str | None]):
 
     def __init__(self, what: str, hint: str) -> None:
         super().__init__()
-        self._what = what
+        self._what = one_line(what)
         self._hint = hint
 
     def compose(self) -> ComposeResult:
@@ -124,8 +124,8 @@ class TextDialog(Dialog[None]):
 
     def __init__(self, title: str, text: str) -> None:
         super().__init__()
-        self._title = title
-        self._text = "\n".join(map(printable, text.splitlines()))
+        self._title = one_line(title)
+        self._text = "\n".join(map(one_line, text.splitlines()))
 
     def compose(self) -> ComposeResult:
         with Vertical():

@@ -7,7 +7,8 @@ from enum import IntEnum
 
 from rich.cells import cell_len, set_cell_size
 
-from plotman.dashboard.model import Cell, Column, Table, printable
+from common.model.text import one_line
+from plotman.dashboard.model import Cell, Column, Table
 
 GAP = 1  # between two columns
 _BAR = 14  # cells of a bar with its text
@@ -91,7 +92,7 @@ def _gaps(shown: Sequence[int]) -> int:
 
 def fitted(text: str, width: int, right: bool = False) -> str:
     """Text of exactly `width` cells; a long one loses its middle: paths and ids differ at their ends."""
-    text = printable(text)
+    text = one_line(text)
     length = len(text) if text.isascii() else cell_len(text)
     if length > width:
         if width <= 3:
@@ -105,7 +106,7 @@ def fitted(text: str, width: int, right: bool = False) -> str:
 
 def truncated(text: str, width: int) -> str:
     """Text of exactly `width` cells; a long one ends in `…`."""
-    text = printable(text)
+    text = one_line(text)
     if cell_len(text) <= width:
         return set_cell_size(text, width)
     return set_cell_size(text, width - 1) + "…" if width > 0 else ""

@@ -127,18 +127,6 @@ def _below(row: Row, index: int, folder: str) -> Row:
     return row._replace(cells=(*row.cells[:index], short, *row.cells[index + 1 :]))
 
 
-_NOT_ASCII = re.compile("[^ -~]")
-
-
-def printable(text: str) -> str:
-    """Text without control characters: those in paths and logs would act on the terminal."""
-    return text if text.isprintable() else _NOT_ASCII.sub(_printable, text)
-
-
-def _printable(char: re.Match[str]) -> str:
-    return char[0] if char[0].isprintable() else " " if char[0].isspace() else "?"
-
-
 def without(table: Table, name: str) -> Table:
     """The table without the named column."""
     at = next(index for index, column in enumerate(table.columns) if column.name == name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -12,6 +11,7 @@ from collections.abc import Sequence
 from common.config.sections.notifications import NotificationTarget
 from common.errors import PlotmanError
 from common.model.notification_kinds import Severity
+from common.model.text import json_text, one_line
 from plotman.notifications import messages
 from plotman.notifications.notification import Notification
 
@@ -43,10 +43,14 @@ def _by_apprise(url: str, notifications: Sequence[Notification]) -> None:
     # It logs addresses with their secrets.
     logging.getLogger("apprise").disabled = True
     robot = apprise.Apprise()
-    if not robot.add(url):
+    service = robot.instantiate(url)
+    if not service or not robot.add(service):
         raise NotDelivered(
             "Apprise does not understand the address.", "Compare it with the list of services in its manual."
         )
+    if service.overflow_mode is apprise.OverflowMode.UPSTREAM:
+        # Services refuse what is too long for them. Apprise knows the limits of each.
+        service.overflow_mode = apprise.OverflowMode.TRUNCATE
     kind = apprise.NotifyType(_TYPES[max(one.severity for one in notifications)])
     title, body = messages.title(notifications), messages.body(notifications)
     if not robot.notify(body=body, title=title, notify_type=kind):
@@ -69,11 +73,11 @@ def _by_command(argv: Sequence[str], timeout_s: float, one: Notification) -> Non
     except OSError as error:
         raise NotDelivered(f"{argv[0]} cannot be run: {error.strerror or error}.") from error
     try:
-        _, complaint = process.communicate(json.dumps(messages.as_json(one)).encode(), timeout=timeout_s)
+        _, complaint = process.communicate(json_text(messages.as_json(one)).encode(), timeout=timeout_s)
     except subprocess.TimeoutExpired as error:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         raise NotDelivered(f"{argv[0]} took longer than {timeout_s:g} s.", "See timeout_s.") from error
     if process.returncode != 0:
-        last = complaint[-_STDERR_BYTES:].decode("utf-8", "replace").strip()
+        last = one_line(complaint[-_STDERR_BYTES:].decode("utf-8", "replace").strip())
         raise NotDelivered(f"{argv[0]} ended with {process.returncode}{f': {last}' if last else ''}.")

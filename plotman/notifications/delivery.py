@@ -17,6 +17,7 @@ from plotman.notifications.queue import TargetQueue, TargetRules
 
 log = logging.getLogger(__name__)
 
+_STUCK_MOST = 3  # of a target; a thread cannot be ended, and more must not accumulate
 _GRACE_S = 5.0  # beyond a target's own timeout, which hooks are given, too
 
 Deliver = Callable[[NotificationTarget, Sequence[Notification]], None]
@@ -30,7 +31,6 @@ class _Sending:
     deadline_s: float
     thread: threading.Thread = field(init=False)
     error: str | None = None
-    given_up: bool = False
 
 
 class DeliveryPool:
@@ -39,6 +39,7 @@ class DeliveryPool:
     def __init__(self, targets: Mapping[str, NotificationTarget], send: Deliver = deliver) -> None:
         self._send = send
         self._sending: dict[str, _Sending] = {}
+        self._stuck: dict[str, list[_Sending]] = {}  # given up, but their threads still run
         self.set_targets(targets)
 
     def set_targets(self, targets: Mapping[str, NotificationTarget]) -> None:
@@ -48,6 +49,7 @@ class DeliveryPool:
             name: queue.rules_of(target) for name, target in targets.items()
         }
         self._sending = {name: one for name, one in self._sending.items() if name in targets}
+        self._stuck = {name: ones for name, ones in self._stuck.items() if name in targets}
 
     def put(self, queues: Mapping[str, TargetQueue], notification: Notification) -> dict[str, TargetQueue]:
         """Return the queues with the notification added for each target that is configured for its kind."""
@@ -69,17 +71,17 @@ class DeliveryPool:
         for name, waiting in self._known(queues).items():
             waiting = self._collect(name, waiting, now)
             due = queue.due(waiting, self._rules[name], now, now.astimezone())
-            sending = self._sending.get(name)
-            if due and sending is None:
-                self._begin(name, due)
-            elif due and sending is not None and sending.given_up:
-                waiting = self._failed(name, waiting, due, "It still does not answer.", now)
+            if due and name not in self._sending:
+                if len(self._stuck.get(name, ())) < _STUCK_MOST:
+                    self._begin(name, due)
+                else:
+                    waiting = self._failed(name, waiting, due, "It still does not answer.", now)
             after[name] = waiting
         return after
 
     def busy(self) -> bool:
         """Whether a message is being sent."""
-        return any(not sending.given_up for sending in self._sending.values())
+        return bool(self._sending)
 
     def _begin(self, name: str, notifications: tuple[Notification, ...]) -> None:
         target = self._targets[name]
@@ -98,17 +100,18 @@ class DeliveryPool:
         self._sending[name] = sending
 
     def _collect(self, name: str, waiting: TargetQueue, now: datetime) -> TargetQueue:
+        for one in tuple(self._stuck.get(name, ())):
+            if not one.thread.is_alive():
+                self._stuck[name].remove(one)
+                if one.error is None:  # it counted as a failure before
+                    waiting = queue.delivered(waiting, one.notifications, now)
         sending = self._sending.get(name)
-        if sending is None:
+        if sending is None or (sending.thread.is_alive() and time.monotonic() < sending.deadline_s):
             return waiting
-        if sending.thread.is_alive():
-            if sending.given_up or time.monotonic() < sending.deadline_s:
-                return waiting
-            sending.given_up = True  # due messages fail until its thread ends: threads must not accumulate
-            return self._failed(name, waiting, sending.notifications, "It does not answer.", now)
         del self._sending[name]
-        if sending.given_up and sending.error is not None:
-            return waiting  # counted as a failure already
+        if sending.thread.is_alive():
+            self._stuck.setdefault(name, []).append(sending)
+            return self._failed(name, waiting, sending.notifications, "It does not answer.", now)
         if sending.error is not None:
             return self._failed(name, waiting, sending.notifications, sending.error, now)
         log.info("sent to %s: %s", name, ", ".join(one.kind for one in sending.notifications))
@@ -119,7 +122,12 @@ class DeliveryPool:
     ) -> TargetQueue:
         after, dropped = queue.failed(waiting, tried, now)
         if dropped:
-            log.error("sending to %s failed, %d notifications are dropped: %s", name, len(tried), why)
+            log.error("sending to %s failed, %d notifications are dropped: %s", name, len(dropped), why)
         else:
-            log.warning("sending to %s failed (try %d): %s", name, after.attempts, why)
+            log.warning(
+                "sending to %s failed (try %d): %s",
+                name,
+                max(after.tries.get(one.id, 0) for one in tried),
+                why,
+            )
         return after

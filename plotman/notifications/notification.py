@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import AwareDatetime
+from functools import partial
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime
 
 from common.model.notification_kinds import KINDS, Severity
 from common.model.snapshot import Event, Notice
+from common.model.text import one_line
 
 # Events that become notifications. Lasting conditions (a lost drive, a silent host, a stalled plot) are found
 # in the state of the farm instead: so they are notified even if an event was missed, and only once.
@@ -30,20 +34,24 @@ _ONCE_A_TASK = frozenset({"plot-started", "plot-done", "plot-failed", "plot-kill
 _ONCE_A_PLOT = frozenset({"archived"})
 
 
+# Any worker may publish an event of any text. Longer ones do not fit into a hook's environment.
+_Text = Annotated[str, AfterValidator(partial(one_line, longest=1000))]
+
+
 class Notification(Notice):
-    """One notification.
+    """One notification, its texts cleaned and cut.
 
     id: the same for all notifiers of the farm. kind: of model.notification_kinds. subject: directory, drive
     or plot; None for a host or the farm. shared: False if each notifier sends it by itself.
     """
 
-    id: str
-    kind: str
-    host: str
+    id: _Text
+    kind: _Text
+    host: _Text
     at: AwareDatetime
-    text: str
-    subject: str | None = None
-    plot_id: str | None = None
+    text: _Text
+    subject: _Text | None = None
+    plot_id: _Text | None = None
     shared: bool = True
 
     @property

@@ -22,8 +22,10 @@ def main() -> None:
     farm, plots, k, chia = _arguments()
     from rich.console import Console
 
+    from common.system.output import clean_output
     from plotman.quickstart.run import Request, quickstart
 
+    clean_output()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         quickstart(Request(farm, plots, k, chia), Console())

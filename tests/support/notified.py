@@ -16,21 +16,23 @@ SECRET = "sekret"
 
 
 class Phone:
-    """An HTTP server that Apprise's json:// tells. status: what it answers."""
+    """An HTTP server that Apprise's json:// tells. status: what it answers. refused: a text it refuses."""
 
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []
         self.asked = 0
         self.status = 200
+        self.refused = ""
         phone = self
 
         class Answer(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 phone.asked += 1
-                if phone.status == 200:
+                status = 400 if phone.refused and phone.refused in body.decode() else phone.status
+                if status == 200:
                     phone.told.append(json.loads(body))
-                self.send_response(phone.status)
+                self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 

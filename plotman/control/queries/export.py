@@ -7,12 +7,12 @@ two decimals beside the seconds as logged. Empty: not known.
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TextIO
 
 from common.history.rows import PlotEnd
+from common.model.text import csv_cell, json_text
 
 Value = Callable[[PlotEnd], object]
 
@@ -77,13 +77,13 @@ def write_csv(plots: Iterable[PlotEnd], out: TextIO) -> None:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for plot in _in_order(plots):
-        writer.writerow([value(plot) for value in COLUMNS.values()])
+        writer.writerow([csv_cell(value(plot)) for value in COLUMNS.values()])
 
 
 def write_jsonl(plots: Iterable[PlotEnd], out: TextIO) -> None:
     """Write plots as JSON lines, oldest first, with the fields of the history."""
     for plot in _in_order(plots):
-        out.write(json.dumps(plot.model_dump(mode="json", exclude={"key"})) + "\n")
+        out.write(json_text(plot.model_dump(mode="json", exclude={"key"})) + "\n")
 
 
 def _in_order(plots: Iterable[PlotEnd]) -> list[PlotEnd]:

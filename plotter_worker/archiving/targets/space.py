@@ -20,6 +20,7 @@ import psutil
 
 from common.errors import PlotmanError
 from common.model.snapshot import TargetReport, TargetSpace
+from common.model.text import one_line
 from plotter_worker.archiving.targets.definition import ArchiveTarget, cannot_run, last_line
 from plotter_worker.archiving.targets.transfer_script import first_running, running
 
@@ -99,7 +100,7 @@ def read(output: bytes) -> tuple[tuple[TargetSpace, ...], tuple[str, ...]]:
         if not text:
             continue
         if not path or not _BYTES.match(size.strip()) or not _utf8(line):
-            shown = text[:100].encode("unicode_escape").decode()
+            shown = one_line(text, 100)
             problems.append(f"line {number} of the disk space script is not PATH:BYTES: {shown}")
             continue
         found[path] = min(int(size), found.get(path, int(size)))

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from common.config.sections.notifications import Notifications
-from common.model.snapshot import DirState, Waits
+from common.model.snapshot import DirState, Event, Waits
 from common.names import Role
 from common.store import Board
 from plotman.notifications.notifier import Notifier
@@ -165,6 +165,61 @@ def test_a_target_that_hangs_or_fails_hurts_no_other_and_no_secret_is_logged(
     assert SECRET not in caplog.text
     assert SECRET not in file.read_text()
     broken.close()
+
+
+def test_an_event_that_cannot_be_sent_as_it_is_delays_no_other(
+    board: Board, tmp_path: Path, phone: Phone, hook: Path, clock: Clock
+) -> None:
+    """NUL is not allowed in an environment, nor is a variable of more than 128 kB."""
+    told = settings(
+        phone={"url": phone.url, "events": ["all"]}, hook={"command": [str(hook)], "events": ["all"]}
+    )
+    put(board)
+    notifier = Notifier(board, told, tmp_path / "alarms.json", clock)
+    run(clock, notifier)
+    for text in ("\0", "\x1b]0;title\x07\r\n\u202e", 2**20 * "x"):
+        board.tell(Event(kind="plot-failed", host="p", at=ago(0), text=text))
+    tell(board)
+    eventually(lambda: run(clock, notifier) or len(hooked(tmp_path)) == 4, "the hook is told of all", 10)
+    texts = [event["text"] for _, event in hooked(tmp_path)]
+    assert texts[:2] == ["\\x00", "\\x1b]0;title\\x07\\r\\n\\u202e"]
+    assert len(texts[2]) == 1000
+    eventually(lambda: run(clock, notifier) or phone.told, "the phone is told")
+    assert "\\x00" in "".join(phone.messages())
+
+
+def test_what_a_service_refuses_holds_no_other_and_is_dropped(
+    board: Board, tmp_path: Path, phone: Phone, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    phone.refused = "no service takes this"
+    put(board)
+    told = settings(phone={"url": phone.url, "events": ["all"], "at_most": 1000})
+    notifier = Notifier(board, told, tmp_path / "alarms.json", clock)
+    run(clock, notifier)
+    board.tell(Event(kind="plot-failed", host="p", at=ago(0), text=phone.refused))
+    eventually(lambda: run(clock, notifier) or phone.asked, "it is refused")
+    tell(board)
+    run(clock, notifier, seconds=20)
+    eventually(lambda: run(clock, notifier) or phone.told, "the next is told within 20 s")
+    eventually(
+        lambda: clock.forward(3601) or run(clock, notifier) or "are dropped" in caplog.text, "it is dropped"
+    )
+    assert phone.asked == 6 + 1
+
+
+def test_a_message_is_cut_to_what_its_service_takes(
+    board: Board, tmp_path: Path, phone: Phone, clock: Clock
+) -> None:
+    url = phone.url.replace("json://", "ntfy://").replace("/path", "/farm")
+    put(board)
+    notifier = Notifier(
+        board, settings(phone={"url": url, "events": ["all"]}), tmp_path / "alarms.json", clock
+    )
+    run(clock, notifier)
+    for number in range(30):
+        board.tell(Event(kind="plot-failed", host="p", at=ago(number), text=2000 * "x"))
+    eventually(lambda: run(clock, notifier) or phone.told, "the phone is told")
+    assert len(phone.messages()[0]) <= 7800
 
 
 def test_a_redis_that_goes_away_is_told_and_that_it_is_back(

@@ -187,4 +187,4 @@ def test_what_ended_a_transfer_is_one_line_whatever_rsync_said() -> None:
     ended = Ticket.model_validate(GOOD).ended("no\nspace \x1b[2J" + "x" * 5000)
     assert Ticket.read(ended.written(), PLOT_ID) == ended
     assert ended.failure is not None
-    assert ended.failure.startswith("no?space ?[2Jxx")
+    assert ended.failure.startswith("no\\nspace \\x1b[2Jxx")

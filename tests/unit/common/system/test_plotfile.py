@@ -88,7 +88,7 @@ def test_whatever_is_not_a_finished_plots_name_is_none(name: str) -> None:
     ("name", "shown"),
     [
         (b"caf\xe9.plot", "caf\\xe9.plot"),
-        (b"\x1b[2J\n\x07.plot", "\\x1b[2J\\x0a\\x07.plot"),
+        (b"\x1b[2J\n\x07.plot", "\\x1b[2J\\n\\x07.plot"),
         ("caf\u00e9\x9b".encode(), "caf\u00e9\\x9b"),
     ],
 )

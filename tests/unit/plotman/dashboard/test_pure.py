@@ -19,7 +19,7 @@ from plotman.dashboard.command_rules import Proposal, outcome
 from plotman.dashboard.event_log import event_row
 from plotman.dashboard.filters import Order
 from plotman.dashboard.layout import ScreenSize
-from plotman.dashboard.model import Cell, Column, Row, RowKind, RowSubject, Table, printable, shortened
+from plotman.dashboard.model import Cell, Column, Row, RowKind, RowSubject, Table, shortened
 from plotman.dashboard.web import account, is_authorized, is_of_this_site
 from tests.support import showcase
 
@@ -76,10 +76,6 @@ def test_the_common_folder_of_all_paths_is_named_once() -> None:
     assert [row.cells[1].text for row in short.rows] == ["0", "1"]
     assert short.below == (("tmp", "/mnt/tmp"),)
     assert shortened(table("/a/0", "/b/1")).below == ()
-
-
-def test_control_characters_of_a_path_are_replaced() -> None:
-    assert printable("/mnt/\x1b[2J\n1") == "/mnt/?[2J 1"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.support.full_farm import ID
 
 T = datetime(2026, 11, 22, 12, tzinfo=UTC)
 NOON, NIGHT = T, T.replace(hour=3)
+Sent = list[tuple[int, list[str]]]
 ANY = frozenset({"plot-done", "drive-lost"})
 
 
@@ -71,13 +73,32 @@ AN_HOUR_OF_TWO = (T - timedelta(minutes=50), T - timedelta(minutes=1))
             id="what cannot wait passes the limit",
         ),
         pytest.param(
-            box(DONE, retry_at=T + timedelta(seconds=1)),
+            box(DONE, tries={"1": 1}, retry_at=T + timedelta(seconds=1)),
             TargetRules(ANY),
             NOON,
             [],
             id="not before the pause",
         ),
-        pytest.param(box(DONE, retry_at=T), TargetRules(ANY), NOON, ["1"], id="after the pause"),
+        pytest.param(
+            box(DONE, tries={"1": 1}, retry_at=T), TargetRules(ANY), NOON, ["1"], id="after the pause"
+        ),
+        pytest.param(
+            box(DONE, LOST, tries={"1": 5}, retry_at=T + timedelta(hours=1), others_at=T),
+            TargetRules(ANY),
+            NOON,
+            ["2"],
+            id="what was not tried waits for no other",
+        ),
+        pytest.param(
+            box(DONE, LOST, tries={"1": 1}, others_at=T + timedelta(seconds=1), retry_at=T),
+            TargetRules(ANY),
+            NOON,
+            ["1"],
+            id="but ten seconds after a failure",
+        ),
+        pytest.param(
+            box(DONE, LOST, tries={"1": 1}), TargetRules(ANY, one_by_one=True), NOON, ["2"], id="fresh first"
+        ),
     ],
 )
 def test_what_is_due(waiting: TargetQueue, rules: TargetRules, local: datetime, told: list[str]) -> None:
@@ -102,22 +123,72 @@ def test_quiet_hours_may_pass_midnight_and_be_for_some_days(quiet: str | None, h
 
 
 def test_what_fails_is_tried_with_growing_pauses_and_then_dropped() -> None:
-    now, waiting, tries = T, box(DONE, LOST), []
+    now, waiting, pauses = T, box(DONE, LOST), []
     while True:
         waiting, dropped = failed(waiting, (DONE,), now)
         if dropped:
             break
         assert waiting.retry_at is not None
-        tries.append((waiting.retry_at - now).total_seconds())
+        pauses.append((waiting.retry_at - now).total_seconds())
         now = waiting.retry_at
-    assert tries == list(RETRIES_S)
-    assert (numbers(waiting.waiting), waiting.attempts, waiting.retry_at) == (["2"], 0, None)
+    assert pauses == list(RETRIES_S)
+    assert (numbers(dropped), numbers(waiting.waiting), waiting.tries) == (["1"], ["2"], {})
+
+
+def run(waiting: TargetQueue, rules: TargetRules, fails: Callable[[tuple[Notification, ...]], bool]) -> Sent:
+    """Send until nothing waits. Returns (seconds after the start, ids) of each message that was delivered."""
+    now, sent = T, []
+    while waiting.waiting and now < T + timedelta(days=2):
+        message = due(waiting, rules, now, NOON)
+        if not message:
+            now += timedelta(seconds=1)
+        elif fails(message):
+            waiting, _ = failed(waiting, message, now)
+        else:
+            sent.append((int((now - T).total_seconds()), numbers(message)))
+            waiting = delivered(waiting, message, now)
+    return sent
+
+
+def test_one_that_a_service_refuses_is_found_by_halves_and_the_others_arrive_in_minutes() -> None:
+    sent = run(
+        box(*map(note, range(30))), TargetRules(ANY), lambda message: "7" in [one.id for one in message]
+    )
+    assert sorted(int(number) for _, message in sent for number in message) == sorted({*range(30)} - {7})
+    assert len(sent) < 10
+    assert sent[-1][0] <= 180
+
+
+def test_one_that_a_hook_refuses_delays_none_by_more_than_ten_seconds() -> None:
+    sent = run(
+        box(*map(note, range(5))), TargetRules(ANY, one_by_one=True), lambda message: message[0].id == "1"
+    )
+    assert sent == [(0, ["0"]), (10, ["2"]), (10, ["3"]), (10, ["4"])]
+
+
+def test_after_an_outage_few_messages_bring_all() -> None:
+    begun = [0]
+
+    def fails(message: tuple[Notification, ...]) -> bool:
+        begun[0] += 1
+        return begun[0] <= 6
+
+    sent = run(box(*map(note, range(30))), TargetRules(ANY), fails)
+    assert sorted(int(number) for _, message in sent for number in message) == list(range(30))
+    assert len(sent) <= 5
+
+
+def test_texts_of_other_machines_are_cleaned_and_cut() -> None:
+    said = Notification(id="1", kind="plot-done", host="p\n", at=T, text="\0\x1b]0;x\x07\u202e" + 2**20 * "x")
+    assert (said.host, len(said.text)) == ("p\\n", 1000)
+    assert said.text.startswith("\\x00\\x1b]0;x\\x07\\u202exx")
 
 
 def test_what_is_delivered_is_gone_and_counts_for_an_hour() -> None:
-    old = box(DONE, LOST, sent_at=(T - timedelta(minutes=61),), attempts=2, retry_at=T)
+    old = box(DONE, LOST, sent_at=(T - timedelta(minutes=61),), tries={"1": 2, "2": 1}, retry_at=T, most=1)
     after = delivered(old, (DONE,), T)
-    assert (numbers(after.waiting), after.sent_at, after.attempts) == (["2"], (T,), 0)
+    assert (numbers(after.waiting), after.sent_at, after.tries) == (["2"], (T,), {"2": 1})
+    assert (after.retry_at, after.most) == (None, None)
 
 
 def test_a_url_is_told_at_most_20_times_an_hour_and_a_command_each_time_unless_said_otherwise() -> None:

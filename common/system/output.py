@@ -1,0 +1,72 @@
+"""What this process writes to its terminal and its log: everything passes the cleaner."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+import textwrap
+import traceback
+from typing import Any, TextIO, cast
+
+from common.model.text import log_text, on_terminal, one_line
+
+_LONGEST_MESSAGE = 16_384  # of a log, in characters
+_LONGEST_TRACEBACK = 65_536
+
+
+class _CleanStream:
+    """A text stream that escapes what would control a terminal. Its `buffer` is hidden: click would write past
+    this stream in a locale without UTF-8."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(on_terminal(text))
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "buffer":
+            raise AttributeError(name)
+        return getattr(self._stream, name)
+
+
+class _CleanRecord(logging.LogRecord):
+    """A record whose message is one line. Its traceback is indented, so that an exception's text forges no
+    record."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if isinstance(self.exc_info, tuple) and self.exc_info[0] is not None:
+            # A formatter makes this text only if it is missing.
+            self.exc_text = _indented("".join(traceback.format_exception(*self.exc_info)))
+        if self.stack_info:
+            self.stack_info = _indented(self.stack_info)
+
+    def getMessage(self) -> str:
+        return one_line(super().getMessage(), _LONGEST_MESSAGE)
+
+
+def _indented(text: str) -> str:
+    return textwrap.indent(log_text(text.rstrip("\n"))[-_LONGEST_TRACEBACK:], "  ", lambda _: True)
+
+
+def clean_output() -> None:
+    """Clean all that this process prints and logs from now on. No-op when called again.
+
+    Celery, Tornado and uncaught exceptions print what other machines wrote, too: to clean it in our own calls
+    is not enough.
+    """
+    logging.setLogRecordFactory(_CleanRecord)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None or isinstance(stream, _CleanStream):
+            continue
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+        setattr(sys, name, cast("TextIO", _CleanStream(stream)))
