@@ -61,6 +61,18 @@ def is_loopback(url: str) -> bool:
     return is_loopback_address(parts.hostname or "localhost")
 
 
+def is_loopback_host(header: str) -> bool:
+    """Whether a request's header `Host` names this machine by a local name.
+
+    A name of another site may point to 127.0.0.1 (DNS rebinding): then that site's pages read what a server
+    here answers without a password.
+    """
+    try:
+        return is_loopback_address(urlsplit(f"//{header}").hostname or "")
+    except ValueError:
+        return False
+
+
 def is_loopback_address(address: str) -> bool:
     """Whether `address` can be reached from this machine only; "" stands for all addresses."""
     if address == "localhost":

@@ -12,7 +12,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from common.model.snapshot import Notice
-from common.model.text import one_line
+from common.model.text import cleaned_json, one_line
 
 N = TypeVar("N", bound=Notice)
 
@@ -56,7 +56,7 @@ def read(kind: type[N], text: str, host: str | None = None) -> N:
     if len(text) > MOST_CHARACTERS:
         raise Unreadable(f"it is longer than {MOST_CHARACTERS} characters")
     try:
-        notice = kind.model_validate_json(text, strict=True)
+        notice = kind.model_validate_json(cleaned_json(text), strict=True)
     except ValidationError as error:
         raise Unreadable(_reason(error)) from None
     if host is not None and getattr(notice, "host", host) != host:
@@ -78,7 +78,7 @@ def read_each(kind: type[N], texts: Iterable[str], host: str, key: str, spoilt: 
 def read_all(kind: TypeAdapter[tuple[N, ...]], text: str) -> tuple[N, ...]:
     """Read several notices from one text; () if it is unreadable."""
     try:
-        return kind.validate_json(text, strict=True)
+        return kind.validate_json(cleaned_json(text), strict=True)
     except ValidationError:
         return ()
 

@@ -16,8 +16,10 @@ _LONGEST_TRACEBACK = 65_536
 
 
 class _CleanStream:
-    """A text stream that escapes what would control a terminal. Its `buffer` is hidden: click would write past
-    this stream in a locale without UTF-8."""
+    """A text stream that escapes what would control a terminal.
+
+    Its `buffer` is hidden: click would write to that, past this stream, in a locale without UTF-8.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -108,6 +108,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line. An error is one line on stderr and an exit code, never a traceback."""
+    from common.system.output import clean_output
+
+    clean_output()
     gc.set_threshold(_GC_THRESHOLD)
     # pydantic would search all installed packages for plugins; plotman uses none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

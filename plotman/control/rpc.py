@@ -13,7 +13,8 @@ from uuid import uuid4
 from common import config
 from common.config.broker_url import broker_url
 from common.errors import BrokerError, ExitCode, PlotmanError
-from common.names import ROLE_OF_TASK, Role
+from common.model.text import cleaned, one_line
+from common.names import LOG, ROLE_OF_TASK, Role
 from common.store.connection import readable_errors
 from plotman.control.farm import NoSuchHost, board
 
@@ -168,11 +169,23 @@ def _wait(call: TaskCall, sent: AsyncResult[Any], url: str, deadline: float, tim
     if isinstance(answer, NotRegistered):
         return PlotmanError(f"The plotman on {host} does not know {call.task}.", "Upgrade it.")
     if isinstance(answer, BaseException) and not isinstance(answer, PlotmanError):
-        what = " ".join(str(answer).split())
+        what = one_line(" ".join(str(answer).split()))
         return PlotmanError(
             f"{call.task} failed on {host}: {type(answer).__name__}: {what}.", "See its log there."
         )
-    return answer
+    return _cleaned(call.task, answer)
+
+
+def _cleaned(task: str, answer: Any) -> Any:
+    """Escape control characters in an answer, so that no front end prints a line of another machine's. A log
+    keeps its lines; what shows it cleans it."""
+    if isinstance(answer, PlotmanError):
+        answer.args = tuple(cleaned(answer.args))
+        answer.what, answer.cure = cleaned(answer.what), cleaned(answer.cure)
+        return answer
+    if task == LOG and isinstance(answer, dict):
+        return {**cleaned(answer), "text": answer.get("text", "")}
+    return cleaned(answer)
 
 
 @contextmanager

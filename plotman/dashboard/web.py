@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import click
 
 from common.errors import ConfigError, PlotmanError
-from common.model.address import is_loopback_address
+from common.model.address import is_loopback_address, is_loopback_host
 from common.system.machine import pip_install
 
 try:  # aiohttp comes with textual-serve
@@ -43,7 +43,6 @@ _LEAVE_S = 2.0  # then a session is killed: it may hang in a write that nothing 
 _WRONG_S = 1.0  # delay of the answer to a wrong password
 # -P: a `plotman` that lies in the folder of the start is not imported.
 _PYTHON_MODULE = (sys.executable, "-P", "-m")
-_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 # The page of textual-serve loads a font from another site, which would learn of the farm.
 _POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; "
@@ -97,7 +96,7 @@ def is_of_this_site(headers: Mapping[str, str], protected: bool) -> bool:
     origin = headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != host:
         return False
-    return protected or urlsplit(f"//{host}").hostname in _LOCAL
+    return protected or is_loopback_host(host)
 
 
 def access_check(expected: str | None) -> Middleware:
@@ -121,6 +120,7 @@ def access_check(expected: str | None) -> Middleware:
 
 async def _with_policy(_: web.Request, response: web.StreamResponse) -> None:
     response.headers["Content-Security-Policy"] = _POLICY
+    response.headers["X-Frame-Options"] = "DENY"
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "no-store"
 

@@ -1,4 +1,5 @@
-"""Flower listens to other machines only with a password, since its buttons terminate plots.
+"""Flower listens to other machines only with a password, since its buttons terminate plots; and each of its
+requests is checked.
 
 The check runs at Celery's signal `import_modules`. Flower sends it after it read its options and before it
 opens its port, also when it was started by hand (flower 2.2, Flower.__init__).
@@ -14,7 +15,7 @@ from celery.signals import import_modules
 
 from common.config import Config
 from common.errors import ConfigError
-from common.model.address import is_loopback_address
+from common.model.address import is_loopback_address, is_loopback_host
 
 log = logging.getLogger(__name__)
 
@@ -60,3 +61,32 @@ def guard(settings: Config) -> None:
             raise SystemExit(int(error.exit_code)) from None
 
     import_modules.connect(check, weak=False, dispatch_uid="plotman.flower.guard")
+
+
+def guarded(handler: type[Any]) -> type[Any]:
+    """Derive a handler whose requests are checked before all else.
+
+    Flower 2.2 asks for the password in most handlers, but not in /metrics and /healthcheck. Without a
+    password, only this machine's own names are answered.
+    """
+    from tornado.web import HTTPError, StaticFileHandler
+
+    class Guarded(handler):  # type: ignore[misc]
+        def set_default_headers(self) -> None:
+            super().set_default_headers()
+            # Another site's page must not show a button of ours below its own.
+            self.set_header("X-Frame-Options", "DENY")
+            self.set_header("Content-Security-Policy", "frame-ancestors 'none'")
+
+        def prepare(self) -> Any:
+            options = self.application.options
+            if options.basic_auth or options.auth:
+                asks = options.basic_auth or handler.__module__ == "flower.views.monitor"
+                if asks and not issubclass(handler, StaticFileHandler) and not self.current_user:
+                    raise HTTPError(401)
+            elif not options.unix_socket and not is_loopback_host(self.request.host):
+                raise HTTPError(403, "Without flower_auth Flower answers to this machine's own names only.")
+            return super().prepare()
+
+    Guarded.__name__ = handler.__name__
+    return Guarded

@@ -2,7 +2,7 @@
 
 Flower 2.2 has no plug-ins. This module depends on: `flower.urls.handlers` and `flower.urls.settings`, which
 Flower reads when it creates the application; the options `tasks_columns` and `format_task`; Tornado's
-`template_loader`; the call of `time.sleep` in `flower.events`.
+`template_loader`; the call of `time.sleep` and the name `EventReceiver` in `flower.events`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from flower import events, urls
 from flower.api.control import TaskRevoke
 from flower.options import options
 from tornado.template import Loader, Template
-from tornado.web import url
+from tornado.web import URLSpec, url
 
+from plotman.flower.events import Receiver
+from plotman.flower.guard import guarded
 from plotman.flower.handlers import FarmTables, FarmView, Revoke, TaskEnd
 from plotman.flower.tasks import format_task
 
@@ -47,22 +49,27 @@ def install() -> None:
     """Add the pages. No-op when called again."""
     if any(getattr(handler, "name", None) == "farm" for handler in urls.handlers):
         return
-    urls.handlers[:] = [_replaced(Revoke, TaskRevoke, handler) for handler in urls.handlers]
-    urls.handlers[:0] = [
+    ours = [
         url(r"/farm", FarmView, name="farm"),
         url(r"/farm/tables", FarmTables),
         url(r"/farm/task/(.+)", TaskEnd),
     ]
+    urls.handlers[:] = [_guarded(handler) for handler in (*ours, *urls.handlers)]
     urls.settings["template_loader"] = TemplateLoader(urls.settings["template_path"])
     events.time = ReconnectPause()
+    events.EventReceiver = Receiver
     options.tasks_columns = TASKS_COLUMNS  # defaults: Flower reads the command line and the environment later
     options.format_task = format_task
 
 
-def _replaced(ours: type, theirs: type, handler: Any) -> Any:
-    if isinstance(handler, tuple) and handler[1] is theirs:
-        return (handler[0], ours, *handler[2:])
-    return handler
+def _guarded(handler: Any) -> Any:
+    """handler: Tornado's `url`, or (pattern, class, ...)."""
+    theirs = handler.handler_class if isinstance(handler, URLSpec) else handler[1]
+    ours = guarded(Revoke if theirs is TaskRevoke else theirs)
+    if isinstance(handler, URLSpec):
+        handler.handler_class = handler.target = ours
+        return handler
+    return (handler[0], ours, *handler[2:])
 
 
 class TemplateLoader(Loader):

@@ -7,12 +7,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from common.errors import BrokerError, PlotmanError
+from common.model.address import is_loopback_address, is_loopback_host
 from common.store import Board
 from plotman.metrics.families import ALL, MetricsReading, read
 
@@ -65,11 +67,25 @@ class CannotListen(PlotmanError):
     """The address is not this machine's, or the port is in use."""
 
 
+def _for_this_machine(app: Any) -> Any:
+    """Refuse requests under a foreign name, which pages of other sites send by DNS rebinding."""
+
+    def checked(environ: dict[str, Any], start_response: Any) -> Any:
+        if is_loopback_host(environ.get("HTTP_HOST", "localhost")):
+            return app(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "text/plain")])
+        return [b"These metrics are for this machine only (farm.metrics_address).\n"]
+
+    return checked
+
+
 @contextmanager
 def serving(board: Board, host: str, port: int) -> Iterator[None]:
     """Serve the metrics while the body runs, a thread for each scrape. Raises CannotListen."""
     try:
         server, thread = start_http_server(port, host, registry(board))
+        if is_loopback_address(host):
+            server.set_app(_for_this_machine(server.get_app()))
     except OSError as error:
         raise CannotListen(
             f"Metrics cannot be served on {host}:{port}: {error.strerror or error}.",

@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from celery import Celery
+from celery.events.event import get_exchange
 
 from tests.support.installed import celery
 from tests.support.ports import free_port
@@ -86,8 +88,10 @@ def protected(tmp_path: Path, broker_url: str) -> Iterator[tuple[psutil.Process,
     process.wait(timeout=20)
 
 
-def _answer(port: int, account: str | None = None) -> int | None:
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/")
+def _answer(port: int, account: str | None = None, path: str = "/", host: str | None = None) -> int | None:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}")
+    if host:
+        request.add_header("Host", host)
     if account:
         request.add_header("Authorization", "Basic " + base64.b64encode(account.encode()).decode())
     try:
@@ -130,3 +134,98 @@ def test_by_hand_without_an_address_it_listens_on_this_machine_only(
     finally:
         process.terminate()
         process.wait(timeout=20)
+
+
+PATHS = ("/", "/workers", "/farm", "/farm/tables", "/tasks", "/metrics", "/healthcheck", "/api/workers", "/x")
+
+
+def test_with_a_password_nothing_is_answered_without_it(
+    protected: tuple[psutil.Process, int, Path],
+) -> None:
+    _, port, _ = protected
+    eventually(lambda: _answer(port), "Flower answers")
+    assert {path: _answer(port, path=path) for path in PATHS} == dict.fromkeys(PATHS, 401)
+    assert _answer(port, "farmer:wrong", "/metrics") == 401
+    # As Prometheus asks, by any name of this machine.
+    assert _answer(port, f"farmer:{SECRET}", "/metrics", "farm.example:5555") == 200
+    assert _answer(port, f"farmer:{SECRET}", "/healthcheck") == 200
+
+
+@pytest.fixture
+def unprotected(environment: dict[str, str], tmp_path: Path) -> Iterator[int]:
+    """Flower on this machine only, without a password: its port."""
+    port = free_port()
+    with (tmp_path / "flower.log").open("wb") as output:
+        process = subprocess.Popen(
+            _flower(f"--port={port}"), env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    eventually(lambda: _answer(port), "Flower answers", 60)
+    yield port
+    process.terminate()
+    process.wait(timeout=20)
+
+
+def test_without_a_password_only_local_names_are_answered_and_no_page_may_frame_it(unprotected: int) -> None:
+    foreign = (f"evil.example:{unprotected}", "evil.example", "127.0.0.1.evil.example", "0.0.0.0", "[", "")
+    pages = [path for path in PATHS if path not in ("/x", "/api/workers")]
+    answers = {
+        (path, host): _answer(unprotected, path=path, host=host) for path in PATHS for host in foreign[:5]
+    }
+    assert set(answers.values()) <= {400, 403}
+    for host in (f"localhost:{unprotected}", "127.0.0.1", "[::1]:80"):
+        assert {path: _answer(unprotected, path=path, host=host) for path in pages} == dict.fromkeys(
+            pages, 200
+        )
+    with urllib.request.urlopen(f"http://127.0.0.1:{unprotected}/", timeout=5) as answer:
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+
+
+GOOD = {
+    "type": "worker-heartbeat", "hostname": "plotter@p1", "timestamp": 1.8e9, "utcoffset": 0, "clock": 1,
+    "pid": 1, "freq": 10.0, "active": 1, "processed": 5, "loadavg": [0.1, 0.2, 0.3], "sw_ident": "py-celery",
+    "sw_ver": "5", "sw_sys": "Linux",
+}  # fmt: skip
+TASK = {"type": "task-received", "hostname": "plotter@p1", "timestamp": 1.8e9, "uuid": "u1"}
+FORGED = [
+    {**GOOD, "hostname": "plotter@forged", **wrong}
+    for wrong in (
+        {"active": "x"}, {"active": {}}, {"active": -1e400}, {"processed": [1]}, {"loadavg": "high"},
+        {"loadavg": [1]}, {"loadavg": [[], {}, None]}, {"timestamp": "now"}, {"timestamp": 1e300},
+        {"timestamp": float("nan")}, {"freq": "x"}, {"freq": 0}, {"clock": "x"}, {"utcoffset": "x"},
+        {"utcoffset": 10**400}, {"hostname": 5}, {"hostname": "x"}, {"hostname": ["plotter@p1"]},
+        {"type": "worker-x"}, {"type": 5}, {"type": None}, {"pid": []},
+    )
+]  # fmt: skip
+FORGED += [
+    {**TASK, **wrong}
+    for wrong in (
+        {"uuid": None}, {"uuid": []}, {"uuid": 3 * 10**5 * "u"}, {"name": {}}, {"name": "not.ours"},
+        {"runtime": "x"},
+        {"eta": 5}, {"retries": "x"}, {"timestamp": -1e18}, {"type": "task-"},
+    )
+]  # fmt: skip
+
+
+def test_forged_events_spoil_no_page_and_later_ones_are_shown(unprotected: int, broker_url: str) -> None:
+    with Celery(broker=broker_url) as app, app.connection_for_write() as connection:
+        exchange = get_exchange(connection)
+
+        def publish(body: object) -> None:
+            with app.amqp.Producer(connection) as producer:
+                producer.publish(body, exchange=exchange, routing_key="worker.heartbeat", declare=[exchange])
+
+        def shown() -> str:
+            address = f"http://127.0.0.1:{unprotected}/workers?json=1"
+            with urllib.request.urlopen(address, timeout=5) as answer:
+                return str(answer.read().decode())
+
+        eventually(lambda: publish(GOOD) or "plotter@p1" in shown(), "a true one is shown", 60, 0.5)
+        for body in [*FORGED, [], [5, GOOD], "x", 5, None, {}, {**GOOD, "sw_ident": "\x1b]0;x\x07\u202e"}]:
+            publish(body)
+        publish({**GOOD, "hostname": "plotter@p2"})
+        eventually(lambda: "plotter@p2" in shown(), "a later one is shown")
+        answers = {path: _answer(unprotected, path=path) for path in ("/", "/workers", "/tasks", "/metrics")}
+        assert set(answers.values()) == {200}, answers
+        assert "forged" not in shown()
+        assert "\\u001b" not in shown()

@@ -9,6 +9,7 @@ from typing import Any
 
 from common import names
 from common.errors import ExitCode, ManyPlots, NoSuchPlot, PlotmanError
+from common.model.text import log_text
 from plotman.control.farm import FarmState
 from plotman.control.rpc import TaskCall, ask, ask_each, ask_many, plotters
 from plotman.control.selectors import PlotSelection, candidates, resolve
@@ -105,7 +106,7 @@ def read_on(log: Log, follow: bool, warn: Callable[[str], None]) -> Iterator[str
     """
     piece, plot = log.first, log.plot
     while True:
-        yield piece["text"]
+        yield log_text(piece["text"])
         if piece["ended"] or (not piece["text"] and not follow):
             return
         try:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.model.text import csv_cell, json_text, log_text, on_terminal, one_line
+from common.model.text import cleaned, cleaned_json, csv_cell, json_text, log_text, on_terminal, one_line
 
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 HOSTILE = "\x1b]0;title\x07\x1b[2J\r\n\x9b31m\u2028\u202e\ud800\x7f\x00"
@@ -64,3 +64,21 @@ def test_numbers_stay_numbers_and_a_cell_stays_a_line() -> None:
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerow([csv_cell(HOSTILE), csv_cell("b")])
     assert out.getvalue().count("\n") == 1
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+        max_leaves=8,
+    ),
+    st.booleans(),
+)
+def test_json_is_cleaned_as_its_values_are(value: object, ascii_only: bool) -> None:
+    text = json.dumps(value, ensure_ascii=ascii_only)
+    assert json.loads(cleaned_json(text)) == cleaned(value)
+
+
+def test_json_that_is_none_stays_none() -> None:
+    for text in ('"\\', '"\\u12', '"\\x', "\\", '"\\ud800"'):
+        assert cleaned_json(text) == text
