@@ -23,8 +23,8 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # The set comes first: so Python finds it ten times as fast as an alternative.
 _UNSAFE_OR_COLOUR = re.compile(rf"[{_CONTROLS}{_BIDI}](?:(?<=\x1b)\[[0-9;]*m)?")
 # In JSON: an escaped character, or a control character that JSON allows.
-_SUSPECT_IN_JSON = re.compile(r"\\(?:u([0-9a-fA-F]{4})|[\"\\/bfnrt])|[\x7f-\x9f\u2028\u2029]")
-_IN_JSON = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)|[\x7f-\x9f\u2028\u2029]", re.DOTALL)
+_SUSPECT_IN_JSON = re.compile(r"[\\\x7f-\x9f\u2028\u2029]")
+_IN_JSON = re.compile(r"\\(?:u([0-9a-fA-F]{4})|[\"\\/bfnrt])|[\x7f-\x9f\u2028\u2029]")
 LONGEST_TEXT = 4096  # PATH_MAX of Linux
 # Also the fullwidth forms, which spreadsheets of East Asian languages take for the same.
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import click
 
-from common.errors import ExitCode, PlotmanError
+from common.errors import ConfigError, ExitCode, PlotmanError
 
 # A verb's imports create no garbage; collecting it every 700 objects takes a twentieth of the verb's time.
 _GC_THRESHOLD = 10_000
@@ -119,7 +119,10 @@ def main() -> None:
     except PlotmanError as error:
         from common.model.text import one_line
 
-        for line in f"plotman: {error}".split("\n"):  # perhaps the words of another machine
+        first, *more = f"plotman: {error}".split("\n")
+        # Another machine's line must not look like one of ours; a file's problems are a line each.
+        indent = "" if isinstance(error, ConfigError) else "  "
+        for line in (first, *(indent + line.strip() if indent else line for line in more)):
             click.echo(one_line(line), err=True)
         sys.exit(error.exit_code)
     except OSError as error:  # such as a full disk or a read-only folder; click handles `| head`
