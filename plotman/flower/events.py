@@ -43,7 +43,7 @@ _Seconds = Annotated[float, Field(ge=0, lt=_LATEST_S, allow_inf_nan=False)]
 _Load = Annotated[float, Field(ge=0, lt=1e9, allow_inf_nan=False)]
 
 
-class FlowerEvent(BaseModel):
+class FlowerEvent(BaseModel):  # type: ignore[no-redef]
     """The fields that Flower and Celery's state of the farm read, each of its one type."""
 
     model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
@@ -106,7 +106,7 @@ def checked(body: object) -> dict[str, Any] | None:
     return event if event["type"].startswith("worker-") or event.get("uuid") else None
 
 
-class Receiver(EventReceiver):  # type: ignore[misc]  Celery has no types
+class Receiver(EventReceiver):
     """Celery's receiver, without events that no plotman sent."""
 
     _dropped = 0

@@ -71,7 +71,7 @@ def guarded(handler: type[Any]) -> type[Any]:
     """
     from tornado.web import HTTPError, StaticFileHandler
 
-    class Guarded(handler):  # type: ignore[misc]
+    class Guarded(handler):
         def set_default_headers(self) -> None:
             super().set_default_headers()
             # Another site's page must not show a button of ours below its own.

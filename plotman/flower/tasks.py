@@ -11,6 +11,7 @@ from typing import Any
 
 from common import errors, names
 from common.model.snapshot import Event, Job, Transfer
+from common.model.text import log_text, one_line
 from common.model.units import human_bytes, human_duration
 from common.names import Role
 from plotman.control.farm import FarmState
@@ -46,7 +47,7 @@ def error_text(exception: str) -> str | None:
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
         return None
     parts = [part.value for part in call.args if isinstance(part, ast.Constant) and part.value]
-    return "\n".join(map(str, parts)) if call.func.id in _OURS and parts else None
+    return "\n".join(log_text(str(part)) for part in parts) if call.func.id in _OURS and parts else None
 
 
 def outcome(name: str | None, result: str | None) -> str | None:
@@ -63,7 +64,7 @@ def outcome(name: str | None, result: str | None) -> str | None:
         first = _SENTENCES[name](values) if name in _SENTENCES else None
     except (KeyError, TypeError):
         first = None  # the result of another version
-    return "\n".join([first, *lines] if first else lines)
+    return "\n".join(map(one_line, [first, *lines] if first else lines))
 
 
 def _plot(values: dict[str, Any]) -> str:
