@@ -24,7 +24,9 @@ class _CleanStream:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def write(self, text: str) -> int:
+    def write(self, text: str | bytes) -> int:
+        if isinstance(text, bytes):  # of click, which finds no `buffer`
+            text = text.decode("utf-8", "backslashreplace")
         self._stream.write(on_terminal(text))
         return len(text)
 

@@ -58,7 +58,7 @@ VERBS = (
 )
 
 
-def acts(text: str, layout: str = "\n") -> list[str]:
+def acts(text: str, layout: str = "\n\t") -> list[str]:
     return [
         char
         for char in text

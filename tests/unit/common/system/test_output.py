@@ -1,4 +1,4 @@
-"""What a process prints and logs is clean, whoever calls `print`, `logging` or raises."""
+"""What a process prints and logs is clean, whether by `print`, `logging` or an exception."""
 
 from __future__ import annotations
 

@@ -179,7 +179,7 @@ def test_after_an_outage_few_messages_bring_all() -> None:
 
 
 def test_texts_of_other_machines_are_cleaned_and_cut() -> None:
-    said = Notification(id="1", kind="plot-done", host="p\n", at=T, text="\0\x1b]0;x\x07\u202e" + 2**20 * "x")
+    said = Notification(id="1", kind="plot-done", host="p\n", at=T, text="\0\x1b]0;x\x07\u202e" + 2**15 * "x")
     assert (said.host, len(said.text)) == ("p\\n", 1000)
     assert said.text.startswith("\\x00\\x1b]0;x\\x07\\u202exx")
 
