@@ -32,7 +32,7 @@ def parsed(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Parame
         try:
             return None if text is None else parse(text)
         except ValueError as error:
-            raise click.BadParameter(str(error)) from error
+            raise click.BadParameter(one_line(str(error))) from error
 
     return callback
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from common.errors import ExitCode
+from common.model.text import one_line
 from plotman.cli.completion import complete_host, complete_place, complete_silent_host
 from plotman.cli.console import JSON, as_json, draw, must_agree, parsed, show_answers
 from plotman.control.arguments import age_s, moment, rate_of
@@ -119,7 +120,7 @@ def _drain(
     try:
         answers = holds.drain(places, on, until, reason)
     except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(one_line(str(error))) from error
     _show(answers, json_)
 
 

@@ -64,7 +64,7 @@ class FlowerEvent(BaseModel):  # type: ignore[no-redef]
     ]
     hostname: Annotated[_Name, AfterValidator(_is_node)]
     timestamp: _Seconds
-    utcoffset: Annotated[int, Field(ge=-24, le=24)] = 0
+    utcoffset: Annotated[float, Field(ge=-24, le=24, allow_inf_nan=False)] = 0
     clock: _Count = 0
     pid: _Count = 0
     freq: Annotated[float, Field(gt=0, le=3600)] | None = None

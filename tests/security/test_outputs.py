@@ -127,7 +127,7 @@ def test_no_verb_prints_what_acts_on_a_terminal(hostile: Machines, verb: tuple[s
     said = done.stdout + done.stderr
     assert acts(said) == []
     assert "Traceback" not in said
-    assert not [line for line in said.splitlines() if line.startswith("plotman: FORGED")]
+    assert not [line for line in said.splitlines() if line.startswith("plotman: FORGED")], said
     if "--json" in verb and done.stdout:
         json.loads(done.stdout)
 
