@@ -139,7 +139,7 @@ PENDING_MAX = 10_000  # orders, and moves, of one host that are read
 class Keys:
     """Redis keys. Keys of one host share a prefix, so that one ACL pattern covers them."""
 
-    HOSTS = "plotman:hosts"  # hash: every "role@host" ever seen -> time of its last snapshot, for operators
+    HOSTS = "plotman:hosts"  # hash: every "role@host" ever seen -> a time that only an older beat reads
     EVENTS = "plotman:events"  # stream of events; wakes beat
     COUNTS = "plotman:counts"  # hash: "kind host" -> number of events; "bytes kind host" -> their bytes
     LEASE = "plotman:beat:lease"  # string: token of the beat that decides

@@ -269,6 +269,8 @@ class Board(BoardReader):
         with readable_errors(self._url):
             try:
                 about = self._redis.xinfo_stream(Keys.EVENTS)
+            except redis.exceptions.NoPermissionError:
+                return False  # an ACL file of an older release: decisions go on
             except redis.ResponseError as error:
                 if "no such key" in str(error):
                     return False

@@ -109,7 +109,7 @@ class IncrementalReader:
         new = [
             known
             for known, sign in hosts.items()
-            if known not in held or (sign is not None and held[known][0] != sign)
+            if known not in held or (sign is not None and (held[known][0] != sign or not _has_time(sign)))
         ]
         texts = cast(
             "list[str | None]", self._redis.mget([Keys.snapshot(*each) for each in new]) if new else []
@@ -190,3 +190,9 @@ class IncrementalReader:
         if self._deleted.get(key, (host, 0.0))[1] < now_s:
             log.warning("%s: %s was of the wrong type or too long, and is deleted", host, key)
         self._deleted[key] = (host, now_s + _SHOWN_S)
+
+
+def _has_time(sign: str) -> bool:
+    """Whether a sign of life changes with the snapshot. That of an older plotman is the mark of its process,
+    which begins with a boot id."""
+    return "T" in sign.partition(" ")[0]

@@ -250,6 +250,17 @@ def test_garbage_of_any_length_is_passed_once(board: Board, server: Server) -> N
     assert [one.text for _, one in board.events("0", most=2)] == ["1"]
 
 
+def test_a_user_of_an_older_acl_file_decides_without_a_look_at_the_streams_state(
+    board: Board, server: Server
+) -> None:
+    board.tell(event(1))
+    with redis.Redis.from_url(server.url) as client:
+        account = client.acl_whoami()
+        client.acl_setuser(account, enabled=True, commands=["+@all", "-xinfo|stream"])
+    assert not board.heal_events()
+    assert board.last_event_id() != "0"
+
+
 def test_only_what_is_broken_is_deleted(board: Board, server: Server) -> None:
     assert not board.heal_events()
     board.tell(event(1))

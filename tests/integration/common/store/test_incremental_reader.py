@@ -55,6 +55,19 @@ def test_progress_is_not_read_until_the_next_thing_to_decide_on(board: Board) ->
     assert reader.read().archivers == {"p1": said("p1", "news", second=2)}
 
 
+def test_a_host_of_an_older_plotman_whose_sign_of_life_never_changes_is_read_each_time(
+    board: Board, server: Server
+) -> None:
+    board.put_snapshot(Role.ARCHIVER, said("p1"))
+    reader = board.reader()
+    with redis.Redis.from_url(server.url) as client:
+        for second in (1, 2):
+            news = said("p1", "news", second=second)
+            client.set(Keys.snapshot(Role.ARCHIVER, "p1"), news.model_dump_json())
+            client.set(Keys.alive(Role.ARCHIVER, "p1"), "0f2c6d5e-3a4b-4c1d-8e9f-a0b1c2d3e4f5 2049:131")
+            assert reader.read().archivers == {"p1": news}
+
+
 def test_who_falls_silent_is_gone_and_who_comes_back_is_there(board: Board, server: Server) -> None:
     board.put_snapshot(Role.ARCHIVER, said("p1"))
     reader = board.reader()
