@@ -41,11 +41,9 @@ class ReceiverTimeouts:
         does not end its server then: it counts what it sends itself as activity.
     hello_s: without the client's hello. nameless_s: after it, without admission to a module.
     stale_s: the part has not come further by slowest_bytes_s, which is the lowest bandwidth that a plotter
-    can
-        be limited to.
+        can be limited to.
     drive_s: limit for waiting on the drive, which counts as progress. A flush takes minutes; a drive that
-    hangs
-        may do so for days.
+        hangs may do so for days.
     """
 
     unacknowledged_s: float = 60
@@ -94,6 +92,7 @@ class ReceiverConnection:
         self.log = ServerLog()
         self._timeouts = timeouts
         self._config, self._log_file, self._read_bytes, self._rest = config, log_file, 0, b""
+        self._reading = threading.Lock()  # who polls and who closes the receiver are two threads
         self._part: RsyncModule | None = None
         self._begun_bytes = 0
         self._full = False
@@ -165,7 +164,7 @@ class ReceiverConnection:
 
     def read_log(self) -> None:
         """Read what the server has written since the last time."""
-        with contextlib.suppress(FileNotFoundError), self._log_file.open("rb") as file:
+        with self._reading, contextlib.suppress(FileNotFoundError), self._log_file.open("rb") as file:
             file.seek(self._read_bytes)
             chunk = file.read(_LOG_BYTES)
             self._read_bytes += len(chunk)

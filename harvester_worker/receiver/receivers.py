@@ -97,8 +97,7 @@ class Receivers:
             on_ended: Called, in the thread, for each transfer that was ended because its drive failed.
             tls: Encrypt connections, and refuse those that are not encrypted.
             on_arrived: Called, in the thread, with the part and the digest of each plot that arrived whole.
-            Must
-                not wait for the drive.
+                Must not wait for the drive.
         """
         self._folder = folder
         self._address, self._port = address, port
