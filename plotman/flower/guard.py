@@ -85,7 +85,7 @@ def guarded(handler: type[Any]) -> type[Any]:
                 if asks and not issubclass(handler, StaticFileHandler) and not self.current_user:
                     raise HTTPError(401)
             elif not options.unix_socket and not is_loopback_host(self.request.host):
-                raise HTTPError(403, "Without flower_auth Flower answers to this machine's own names only.")
+                raise HTTPError(403, "Without flower_auth Flower answers to localhost and 127.0.0.1 only.")
             return super().prepare()
 
     Guarded.__name__ = handler.__name__

@@ -17,7 +17,7 @@ from flower.views import BaseHandler
 from tornado.web import HTTPError, authenticated
 
 from common.errors import PlotmanError
-from common.model.address import is_loopback_address
+from common.model.address import is_loopback_host
 from common.model.snapshot import Event
 from common.names import KILL, Role
 from common.store import Board
@@ -162,11 +162,6 @@ def is_our_page(host: str, origin: str | None, site: str | None) -> bool:
         origin: header `Origin`, which pages cannot forge.
         site: header `Sec-Fetch-Site`, which pages cannot forge; None from older browsers.
     """
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-        here = name == "localhost" or is_loopback_address(name)
-    except ValueError:
-        return False
     if site is not None and site != "same-origin":
         return False
-    return here and origin is not None and urlsplit(origin).netloc == host
+    return is_loopback_host(host) and origin is not None and urlsplit(origin).netloc == host

@@ -25,6 +25,13 @@ from plotter_worker.jobs.resources import io_of
 from plotter_worker.processes.table import pid_of
 from plotter_worker.reporting.events import PlotterEvents
 
+log = logging.getLogger(__name__)
+
+BY = "scheduling.stall_action"
+# Children are sampled, which is expensive, only after the plotter was idle for this long.
+_QUIET_S = 60.0
+# The same stall, back within this time, is reported once.
+_SAME_S = 600.0
 # Processor time of an idle program: timers, a Python interpreter's housekeeping.
 _IDLE_CPU_S = 0.05
 _IDLE_CPU_SHARE = 0.002
@@ -161,15 +168,6 @@ def verdict(activity: Activity, limit_s: float) -> Stall | None:
         return Stall(StallKind.DISK, text, True)
     text = f"no line in its log, no processor time, no disk access for {idle}"
     return Stall(StallKind.SILENT, text, True)
-
-
-log = logging.getLogger(__name__)
-
-BY = "scheduling.stall_action"
-# Children are sampled, which is expensive, only after the plotter was idle for this long.
-_QUIET_S = 60.0
-# The same stall, back within this time, is reported once.
-_SAME_S = 600.0
 
 
 class StallMonitor:

@@ -24,10 +24,24 @@ from common.worker.move_step import StepInterrupted, Stop
 from common.worker.pool import StopReason
 from plotter_worker.archiving.transfer.progress import Done, Reader, TransferProgress
 
+log = logging.getLogger(__name__)
+
 # Longest time without data or a keep-alive; the receiver sends keep-alives during its fsync. On one machine
 # no connection can break, but a drive may be slow to spin up.
 LOCAL_TIMEOUT_S = 600
 NETWORK_TIMEOUT_S = 60
+# Environment variable of each rsync that an archiver starts; its value is the archiver's owner.
+MARK = "PLOTMAN_TRANSFER"
+_POLL_S = 0.2  # delay until a stop is noticed
+_GRACE_S = 5.0
+_STDERR_BYTES = 16 << 10
+_HANGS_S = LOCAL_TIMEOUT_S + 60.0  # rsync exits earlier by itself, unless it is blocked by a drive
+_PULSE_S = 5.0
+# A harvester must take a plot faster than SLOWEST_BYTES_S (5 days for k32), measured over STALE_S, and flush
+# it within FLUSH_S: it could hold the archiver for ever by keep-alives else.
+SLOWEST_BYTES_S = 250_000.0
+STALE_S = 900.0
+FLUSH_S = 3600.0
 
 
 def command(source: str, target: str, options: Sequence[str] = (), rsync: str = "rsync") -> list[str]:
@@ -91,22 +105,6 @@ def failure(code: int, stderr: str) -> TransferFailed:
         return TransferFailed(f"rsync was killed by signal {-code}{detail}.", "It resumes where it stopped.")
     what, cure = _MEANING.get(code, ("rsync failed", "Check both drives."))
     return TransferFailed(f"{what} (rsync {code}){detail}.", cure)
-
-
-log = logging.getLogger(__name__)
-
-# Environment variable of each rsync that an archiver starts; its value is the archiver's owner.
-MARK = "PLOTMAN_TRANSFER"
-_POLL_S = 0.2  # delay until a stop is noticed
-_GRACE_S = 5.0
-_STDERR_BYTES = 16 << 10
-_HANGS_S = LOCAL_TIMEOUT_S + 60.0  # rsync exits earlier by itself, unless it is blocked by a drive
-_PULSE_S = 5.0
-# A harvester must take a plot faster than SLOWEST_BYTES_S (5 days for k32), measured over STALE_S, and flush
-# it within FLUSH_S: it could hold the archiver for ever by keep-alives else.
-SLOWEST_BYTES_S = 250_000.0
-STALE_S = 900.0
-FLUSH_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)

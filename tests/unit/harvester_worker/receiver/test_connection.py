@@ -1,4 +1,4 @@
-"""What a connection reads of its server's log, by two threads at a time: one polls, one closes the receiver."""
+"""What two threads read of a server's log at a time: one polls, one closes the receiver."""
 
 from __future__ import annotations
 
