@@ -193,6 +193,6 @@ class IncrementalReader:
 
 
 def _has_time(sign: str) -> bool:
-    """Whether a sign of life changes with the snapshot. That of an older plotman is the mark of its process,
-    which begins with a boot id."""
+    """Whether a sign of life changes with the snapshot. An older plotman's begins with a boot id instead, and
+    stays."""
     return "T" in sign.partition(" ")[0]
