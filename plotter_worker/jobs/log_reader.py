@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from common.errors import OrderRefused
 from common.worker.pool import StopEvent
@@ -62,7 +63,10 @@ def log_of(job: TrackedJob) -> Path:
     process = job.record.process
     if job.record.log is not None:
         if process is not None and (output := open_output(process)) is not None:
-            return output  # what the plotter writes to, also where it was deleted or replaced
+            # What the plotter writes to, also where it was deleted or replaced; by its name if it has one,
+            # which is there after the plotter's end, too.
+            named = output.resolve()
+            return named if named.exists() and named.samefile(output) else output
         path = Path(job.record.log)
         if path.is_file():
             return path
@@ -159,28 +163,27 @@ def read(
         leaving.on_set(job.changed)
     deadline = time.monotonic() + min(wait_s, LONGEST_WAIT_S)
     seen = -1
-    while True:
-        over = job is None or job.outcome is not None  # before the read, which then includes the last lines
-        text, after = _chunk(path, offset_bytes, last=over)
-        left_s = deadline - time.monotonic()
-        if text or over or left_s <= 0 or leaving.is_set():
-            at_end = after >= path.stat().st_size if over else False
-            return Chunk(text, after, over and at_end)
-        assert job is not None
-        seen = job.wait_line(seen, left_s)
+    with path.open("rb") as file:  # open over the wait, in which the plotter may end or the log be renamed
+        while True:
+            over = job is None or job.outcome is not None  # before the read, which then has the last lines
+            text, after = _chunk(file, offset_bytes, last=over)
+            left_s = deadline - time.monotonic()
+            if text or over or left_s <= 0 or leaving.is_set():
+                return Chunk(text, after, over and after >= file.seek(0, os.SEEK_END))
+            assert job is not None
+            seen = job.wait_line(seen, left_s)
 
 
-def _chunk(path: Path, offset_bytes: int, last: bool) -> tuple[str, int]:
+def _chunk(file: BinaryIO, offset_bytes: int, last: bool) -> tuple[str, int]:
     """Whole lines from `offset_bytes` on, and where they end.
 
     Args:
         last: nothing more is written: a last line without its end counts as well.
     """
-    with path.open("rb") as file:
-        if offset_bytes > file.seek(0, os.SEEK_END):
-            offset_bytes = 0  # the file was replaced
-        file.seek(offset_bytes)
-        data = file.read(CHUNK_BYTES)
+    if offset_bytes > file.seek(0, os.SEEK_END):
+        offset_bytes = 0  # the file was replaced
+    file.seek(offset_bytes)
+    data = file.read(CHUNK_BYTES)
     whole = data.rfind(b"\n") + 1
     if whole and (not last or len(data) == CHUNK_BYTES):
         data = data[:whole]

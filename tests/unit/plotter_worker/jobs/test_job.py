@@ -14,8 +14,8 @@ import pytest
 from plotter_worker.directories.monitor import DirectorySurvey, FileSeen
 from plotter_worker.jobs import job as jobs
 from plotter_worker.jobs.job import TrackedJob
-from plotter_worker.jobs.log_reader import log_of
-from plotter_worker.jobs.records import JobRecord
+from plotter_worker.jobs.log_reader import Chunk, log_of, read
+from plotter_worker.jobs.records import JobRecord, Outcome
 from plotter_worker.plotters.base import CommandLine
 from plotter_worker.plotters.registry import plotter_for
 from plotter_worker.processes.table import identity
@@ -95,10 +95,33 @@ def test_the_log_of_a_running_plotter_is_what_it_writes_to_and_not_what_has_its_
             tracked = job(log_path=path, process=identity(child.pid))
             assert tracked.read_log()
             assert tracked.progress.finished
-            assert log_of(tracked).read_bytes() == (tmp_path / "a.log.1").read_bytes()
+            found = log_of(tracked)
+            assert found.read_bytes() == (tmp_path / "a.log.1").read_bytes()
             tracked.close_log()
         finally:
             child.kill()
+    assert found.read_bytes(), "`logs -f` reads it to its end, which is after the plotter's"
+
+
+def test_a_reader_that_waits_for_lines_reads_the_log_of_a_plotter_that_ends_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.log"
+    with path.open("wb") as log, subprocess.Popen(["sleep", "60"], stdout=log) as child:
+        tracked = job(log_path=path, process=identity(child.pid))
+
+        def end(seen: int, timeout_s: float) -> int:
+            log.write(b"last line")
+            log.flush()
+            path.unlink()
+            child.kill()
+            child.wait()
+            outcome = Outcome(succeeded=False, ended_at=datetime.now(UTC))
+            tracked.record = tracked.record.model_copy(update={"outcome": outcome})
+            return seen
+
+        monkeypatch.setattr(tracked, "wait_line", end)
+        assert read(log_of(tracked), 0, tracked, 20) == Chunk("last line", 9, ended=True)
 
 
 def test_a_log_whose_drive_hangs_delays_its_reader_once_and_is_read_when_the_drive_answers(

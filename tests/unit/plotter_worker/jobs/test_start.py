@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -137,8 +138,13 @@ def test_a_log_folder_that_begins_to_hang_leaves_no_record(
 ) -> None:
     answers = threading.Event()
     monkeypatch.setattr(start, "LOOK_DEADLINE_S", 0.3)
+    opened = Path.open
+
+    def hang(path: Path, *args: Any, **more: Any) -> Any:
+        return answers.wait() if path.suffix == ".log" else opened(path, *args, **more)
+
     with monkeypatch.context() as hangs:
-        hangs.setattr(Path, "open", lambda *_, **__: answers.wait())
+        hangs.setattr(Path, "open", hang)
         with pytest.raises(OrderRefused, match=rf"{machine.logs}, does not answer"):
             machine.start()
         answers.set()
