@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from common.model.snapshot import Moment, Notice
+from common.names import MOVE_LIFETIME
 
 
 class PendingOrder(Notice):
@@ -20,6 +21,10 @@ class PendingOrder(Notice):
     dst: str | None
     sent_at: Moment
     expires_at: Moment
+
+
+# A record is renewed for MOVE_LIFETIME, by the clock of another machine.
+_LONGEST = 10 * MOVE_LIFETIME
 
 
 class MoveStep(StrEnum):
@@ -62,8 +67,9 @@ class PendingMove(Notice):
 
 
 def under_way(move: PendingMove, now: datetime) -> bool:
-    """Whether a task works on the move: it neither expired nor waits for its next attempt."""
-    return move.retry_at is None and move.expires_at > now
+    """Whether a task works on the move: it neither expired nor waits for its next attempt. A record that
+    would hold a place on a drive for longer than any task asks is no plotman's."""
+    return move.retry_at is None and now < move.expires_at <= now + _LONGEST
 
 
 def may_have_it(copied_to: str | None, last: PendingMove | None) -> str | None:

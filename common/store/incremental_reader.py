@@ -19,7 +19,7 @@ from common.model.snapshot import Notice, PlotterSnapshot
 from common.names import PENDING_MAX, Keys, Role, node, role_and_host
 from common.store.board_reader import NOT_THERE, read_snapshot
 from common.store.connection import readable_errors
-from common.store.decode import Spoilt, Unreadable, read
+from common.store.decode import MOST_CHARACTERS, Spoilt, Unreadable, read
 
 log = logging.getLogger(__name__)
 
@@ -27,19 +27,36 @@ N = TypeVar("N", bound=Notice)
 _Known = tuple[Role, str]
 
 # The hashes of a thousand hosts in one command, of which few hold anything: their index and their values.
-# False instead of them if the key is of another type, or has more values than any host.
+# False instead of them if the key is of another type, or has more values or bytes than any host's.
 _FILLED = """
+local function values_of(key)
+  local values, bytes = redis.call('HVALS', key), 0
+  for _, value in ipairs(values) do bytes = bytes + #value end
+  return bytes <= tonumber(ARGV[2]) and values
+end
 local found = {}
 for index, key in ipairs(KEYS) do
   local size = redis.pcall('HLEN', key)
   if type(size) == 'table' or size > tonumber(ARGV[1]) then
     found[#found + 1] = {index, false}
   elseif size > 0 then
-    found[#found + 1] = {index, redis.call('HVALS', key)}
+    found[#found + 1] = {index, values_of(key)}
   end
 end
 return found
 """
+# As MGET, with '' for what is longer than any host's.
+_TEXTS = """
+local found = redis.call('MGET', unpack(KEYS))
+for index, text in ipairs(found) do
+  if text and #text > tonumber(ARGV[1]) then found[index] = '' end
+end
+return found
+"""
+_MOST_BYTES = 4 * MOST_CHARACTERS  # in UTF-8
+_KEYS_MAX = 1_000  # of a script: Lua unpacks up to 8,000
+# Names in the list of hosts that are read at once the first time.
+_NEW_HOSTS_MAX = 5_000
 # How long operators are shown a key that was deleted, and how often one is logged.
 _SHOWN_S = 60.0
 
@@ -90,11 +107,30 @@ class IncrementalReader:
         """Every host ever seen."""
         fields = cast("list[str]", self._redis.hkeys(Keys.HOSTS))
         if set(fields) != self._listed.keys():
+            fields = self._without_invented(fields)
             self._listed = {field: role_and_host(field) for field in sorted(fields)}
             listed = set(self._listed.values())
             self._known = {known: held for known, held in self._known.items() if known in listed}
             self._strike_off([field for field, known in self._listed.items() if known is None])
         return [known for known in self._listed.values() if known]
+
+    def _without_invented(self, fields: list[str]) -> list[str]:
+        """Strike off new names without a key of their own, if there are more than a farm has: any worker may
+        write names, and to read the keys of a million at once would keep Redis from all others."""
+        new = [field for field in fields if field not in self._listed]
+        if len(new) <= _NEW_HOSTS_MAX:
+            return fields
+        invented: set[str] = set()
+        for start in range(0, len(new), _NEW_HOSTS_MAX):
+            known = {field: role_and_host(field) for field in new[start : start + _NEW_HOSTS_MAX]}
+            with self._redis.pipeline(transaction=False) as pipe:
+                for each in filter(None, known.values()):
+                    pipe.exists(Keys.snapshot(*each), Keys.alive(*each))
+                there = iter(pipe.execute())
+            without = [field for field, each in known.items() if each is None or not next(there)]
+            self._strike_off(without)
+            invented.update(without)
+        return [field for field in fields if field not in invented]
 
     def _strike_off(self, fields: Sequence[str]) -> None:
         if fields:
@@ -111,11 +147,11 @@ class IncrementalReader:
             for known, sign in hosts.items()
             if known not in held or (sign is not None and (held[known][0] != sign or not _has_time(sign)))
         ]
-        texts = cast(
-            "list[str | None]", self._redis.mget([Keys.snapshot(*each) for each in new]) if new else []
-        )
-        for known, text in zip(new, texts, strict=True):
-            if text is not None:
+        for known, text in zip(new, self._texts([Keys.snapshot(*each) for each in new]), strict=True):
+            if text == "":
+                self._delete(known[1], Keys.snapshot(*known))
+                held[known] = (None, NOT_THERE)
+            elif text is not None:
                 held[known] = (hosts[known], read_snapshot(*known, text))
             else:
                 held[known] = (hosts[known], None if hosts[known] is None else NOT_THERE)
@@ -134,6 +170,13 @@ class IncrementalReader:
                 lost[host] = snapshot
         return alive, lost
 
+    def _texts(self, keys: Sequence[str]) -> list[str | None]:
+        found: list[str | None] = []
+        for start in range(0, len(keys), _KEYS_MAX):
+            some = keys[start : start + _KEYS_MAX]
+            found += cast("list[str | None]", self._redis.eval(_TEXTS, len(some), *some, str(_MOST_BYTES)))
+        return found
+
     def _pending_and_signs(
         self, known: Sequence[_Known], spoilt: Spoilt
     ) -> tuple[dict[str, list[PendingOrder]], dict[str, list[PendingMove]], list[str | None]]:
@@ -147,7 +190,7 @@ class IncrementalReader:
         hosts = [host for role, host in known if role is Role.PLOTTER]
         keys = [*map(Keys.orders, hosts), *map(Keys.moves, hosts)]
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.eval(_FILLED, len(keys), *keys, str(PENDING_MAX))
+            pipe.eval(_FILLED, len(keys), *keys, str(PENDING_MAX), str(_MOST_BYTES))
             pipe.mget([Keys.alive(*each) for each in known])
             answers, signs = cast(
                 "tuple[list[tuple[int, list[str] | None]], list[str | None]]", pipe.execute()

@@ -55,13 +55,15 @@ def _section(module: RsyncModule) -> str:
     only` and `refuse options = delete` alone a client could overwrite, rename and truncate any file in the
     path.
 
-    append implies inplace, which implies partial: all three must be allowed. Quotes in `filter` would end
-    every connection. The farmed directory is outside of the path.
+    append implies inplace, which implies partial: all three must be allowed. No option can be demanded, and a
+    client without append writes a file beside the part, as long as the part and one for each connection: so
+    _ADMIT reads the options. Quotes in `filter` would end every connection. The farmed directory is outside
+    of the path.
 
     The reservation holds size_bytes of the drive. The limit of the file's size belongs to the server's
     process: it is set once the client is admitted, and before the first byte.
     """
-    limit = f"{_LIMIT} {max(module.size_bytes, _LEAST_LIMIT_BYTES)}"
+    admit = f"{_ADMIT} {max(module.size_bytes, _LEAST_LIMIT_BYTES)}"
     return f"""
 [{module.name}]
 path = {module.part.parent}
@@ -76,7 +78,7 @@ munge symlinks = yes
 timeout = {TIMEOUT_S}
 filter = + /{module.part.name} - *
 refuse options = * !append !inplace !partial !fsync !timeout !bwlimit !existing
-early exec = {limit}
+pre-xfer exec = {admit}
 transfer logging = yes
 log format = RECEIVED %C
 """
@@ -84,12 +86,23 @@ log format = RECEIVED %C
 
 # Its log must fit, too.
 _LEAST_LIMIT_BYTES = 1 << 20
-_LIMIT = shlex.join(
+# Refuse a client that does not append to the part, and limit the length of what the server writes. Each
+# option must have one of these forms: an option that takes the next word as its value could hide --append.
+_OPTIONS = (
+    "--server|-v*e[.][.A-Za-z]*|--log-format=[^ ]*|--timeout=[0-9]+|--bwlimit=[^ ]+|--existing|--fsync"
+    "|--append|--inplace|--partial"
+)
+_ADMIT = shlex.join(
     [
         sys.executable,
         "-ISc",
-        "import os, resource as r, sys; most = int(sys.argv[1]); "
+        "import itertools as i, os, re, resource as r, sys; forms, most = sys.argv[1], int(sys.argv[2]); "
+        "words = (os.environ.get('RSYNC_ARG' + str(n)) for n in i.count(1)); "
+        "given = list(i.takewhile(lambda word: word not in ('.', None), words)); "
+        "right = '--append' in given and all(re.fullmatch(forms, word) for word in given); "
+        "right or sys.exit(print('only plots of a plotman archiver are taken here') or 1); "
         "r.prlimit(int(os.environ['RSYNC_PID']), r.RLIMIT_FSIZE, (most, most))",
+        _OPTIONS,
     ]
 )
 

@@ -253,3 +253,34 @@ def test_a_warning_that_anybody_can_cause_is_written_once_a_minute(
     throttled.warning("stranger", "the last")
 
     assert caplog.messages == ["no. 0", "another kind", "the last (4 more like it before)"]
+
+
+@WAYS
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--no-append",),
+        ("--no-append", "--inplace", "--no-inplace"),
+        ("--no-append", "--partial"),
+        ("--no-append", "--remote-option=--log-format", "--remote-option=--append"),
+        ("--no-append", "--protect-args"),
+    ],
+    ids=" ".join,
+)
+def test_a_plotter_writes_into_its_part_only_and_not_into_further_files(
+    make_house: Callable[..., House],  # noqa: F811
+    tls: bool,
+    options: tuple[str, ...],
+) -> None:
+    """Without --append rsync writes a file beside the part, which is as large and has no reservation."""
+    house = make_house(MB, tls=tls)
+    ticket, before = house.open(), house.part.stat()
+
+    with pytest.raises(TransferFailed):
+        house.send(ticket, *options)
+
+    assert list(house.incoming.iterdir()) == [house.part]
+    after = house.part.stat()
+    assert (after.st_ino, after.st_size) == (before.st_ino, 0)
+    house.send(ticket)
+    assert house.part.read_bytes() == house.source.read_bytes()

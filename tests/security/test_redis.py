@@ -276,6 +276,40 @@ def test_a_change_of_a_host_is_not_hidden_by_another_that_writes_the_list(farm: 
     )
 
 
+TOO_LONG = "x" * 200_000_000
+
+
+def _too_long(key: str, hash_: bool) -> Callable[[redis.Redis], None]:
+    def attack(client: redis.Redis) -> None:
+        client.hset(key, "x", TOO_LONG) if hash_ else client.set(key, TOO_LONG)
+        client.set(Keys.alive(Role.PLOTTER, "p1"), uuid4().hex, ex=45)
+
+    return attack
+
+
+@pytest.mark.parametrize(
+    "key", [Keys.snapshot(Role.PLOTTER, "p1"), Keys.moves("p1"), Keys.orders("p1")], ids=str
+)
+def test_what_is_too_long_to_be_read_again_and_again_is_deleted(farm: Attacked, key: str) -> None:
+    _too_long(key, hash_=key != Keys.snapshot(Role.PLOTTER, "p1"))(farm.raw)
+    farm.decided_s()
+    with farm.machines.secured.admin() as admin:
+        eventually(lambda: not admin.exists(key), "beat has deleted it")
+    assert farm.decided_s() < _SLOW_MACHINE_S
+    eventually(lambda: key in farm.waits(), "beat tells why, and names the key")
+
+
+def test_many_invented_hosts_keep_redis_from_nobody(farm: Attacked) -> None:
+    """Beat would read the keys of all in one script: Redis answered nobody else for as long."""
+    names = [f"plotter@x{number}" for number in range(300_000)]
+    for start in range(0, len(names), 10_000):
+        farm.raw.hset(Keys.HOSTS, mapping=dict.fromkeys(names[start : start + 10_000], "now"))
+    farm.board("p10").ping()
+    eventually(lambda: farm.board("eye").hosts()[Role.PLOTTER] == ["p1", "p10"], "they are removed", 30)
+    assert farm.decided_s() < _SLOW_MACHINE_S
+    assert "does not answer" not in farm.log.read_text()
+
+
 @pytest.mark.parametrize("user", ["p1", "h1", "both", "eye"])
 @pytest.mark.parametrize(
     "command",

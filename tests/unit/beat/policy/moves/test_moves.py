@@ -125,3 +125,8 @@ def test_no_receiver_is_asked_for_if_the_plotter_has_a_route_to_the_harvester(
 ) -> None:
     planned, _ = plan_moves(keeper(plot("a")), archiver(routed=routed), (), ONE, T)
     assert [move.through_receiver for move in planned] == [asked]
+
+
+def test_a_move_that_claims_a_drive_for_years_takes_nobodys_place() -> None:
+    claimed = move("/dst1/b.plot", expires_at=at(10**9))
+    assert sent(keeper(plot("a")), ONE, claimed) == [("/dst1/a.plot", "h1")]
