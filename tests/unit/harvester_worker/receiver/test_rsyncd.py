@@ -26,7 +26,7 @@ def test_each_receiver_is_a_module_that_takes_one_name_and_nothing_else() -> Non
     assert "filter = + /x.part - *\n" in text
     assert "refuse options = * !append" in text
     assert "log file = /s/1.log\n" in text
-    assert f"r.RLIMIT_FSIZE, (most, most))' {5 << 20}\n" in text
+    assert f"--partial' {5 << 20}\n" in text
     assert "uid" not in text
     assert "uid = 0\ngid = 0\n" in configuration(modules, 0, 0, Path("/s/1.log"))
 
