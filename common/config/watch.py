@@ -71,7 +71,7 @@ def keep(path: Path, reading: Reading) -> None:
     content = _first_line(path) + reading.raw.removeprefix(codecs.BOM_UTF8)
     try:
         if not copy.exists() or copy.read_bytes() != content:
-            copy.parent.mkdir(parents=True, exist_ok=True)
+            statefile.private_folder(copy.parent)
             statefile.replace(copy, content)
     except OSError as error:
         log.warning("%s cannot be written, so the last good plotman.yaml is not kept: %s", copy, error)

@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from common.history.rows import ROW_OF_KIND, End, HistoryKind, Row, kind_of
+from common.system import statefile
 
 log = logging.getLogger(__name__)
 
@@ -230,7 +231,7 @@ def set_aside(path: Path, why: str) -> None:
 
 
 def _open(path: Path, steps: Sequence[str], check: bool) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    statefile.private_folder(path.parent)
     connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         connection.row_factory = sqlite3.Row

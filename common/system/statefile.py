@@ -21,6 +21,12 @@ class Stored(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+def private_folder(path: Path) -> None:
+    """Create a folder that only its owner may enter, unless it exists. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+
+
 def write(path: Path, content: BaseModel) -> None:
     """Replace the file as a whole, as `replace` does. Raises OSError."""
     replace(path, content.model_dump_json().encode())
@@ -30,7 +36,7 @@ def keep(path: Path, content: BaseModel, what: str) -> None:
     """Write as `write` does, and create the folder. On failure, as on a full disk, only log that a restart
     would forget `what`."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         write(path, content)
     except OSError as error:
         log.error("%s cannot be written, a restart would forget %s: %s", path, what, error)

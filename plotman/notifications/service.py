@@ -15,6 +15,7 @@ from common import config
 from common.config.sections.notifications import NotificationTarget
 from common.config.watch import ConfigWatch, NoSink, load_to_run
 from common.errors import ExitCode, PlotmanError
+from common.system import statefile
 from plotman.control.farm import board
 from plotman.notifications.channels import NotDelivered, deliver
 from plotman.notifications.notification import Notification
@@ -37,7 +38,7 @@ def run_here(stop: threading.Event) -> None:
     settings = load_to_run()
     _targets(None, settings)
     folder = settings.state_dir
-    folder.mkdir(parents=True, exist_ok=True)
+    statefile.private_folder(folder)
     with _alone(folder / "alarms.lock"):
         notifier = Notifier(board(), settings.notifications, folder / "alarms.json")
         # NoSink: beat or the workers of this machine report a plotman.yaml that is refused.

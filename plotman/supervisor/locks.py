@@ -133,7 +133,7 @@ class InstanceLock:
     """
 
     def __init__(self, state_dir: Path, half: Half | None = None) -> None:
-        state_dir.mkdir(parents=True, exist_ok=True)
+        statefile.private_folder(state_dir)
         self._state_dir = state_dir
         self._children = state_dir / f"{half or 'up'}.children.json"
         self._whole = self._locked("up", shared=half is not None)

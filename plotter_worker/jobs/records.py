@@ -73,7 +73,7 @@ class Records:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        statefile.private_folder(folder)
 
     def save(self, record: JobRecord) -> None:
         """Write a record. Raises OSError if the state directory cannot be written to."""

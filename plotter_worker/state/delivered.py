@@ -100,7 +100,7 @@ class DeliveredFile:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Lock the file against other threads and processes."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        statefile.private_folder(self._path.parent)
         with self._path.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -26,6 +26,16 @@ from tests.support.waiting import eventually
 
 UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
 ROLES = ("plotter", "archiver", "harvester", "beat", "flower")
+NO_PLOTS = ("beat", "flower", "metrics", "notifier")
+FEW_RIGHTS = (
+    "NoNewPrivileges=yes",
+    "CapabilityBoundingSet=",
+    "RestrictNamespaces=yes",
+    "RestrictSUIDSGID=yes",
+    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+    "SystemCallFilter=@system-service",
+    "StateDirectoryMode=0700",
+)
 K20 = SMALL | {"k": 20, "job_buffer": 400}
 
 
@@ -45,6 +55,25 @@ def test_systemd_finds_nothing_wrong_with_a_unit(unit: Path, tmp_path: Path) -> 
 
 def _of_a_newer_systemd(line: str) -> bool:
     return re.search(r"Unknown key '(RestartSteps|RestartMaxDelaySec)'", line) is not None
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_a_unit_has_few_rights(unit: Path) -> None:
+    lines = unit.read_text().splitlines()
+    assert set(FEW_RIGHTS) <= set(lines)
+    # Plots must be readable for the farmer, who is another user: no UMask where they are made.
+    assert ("UMask=0077" in lines) == (unit.stem.removeprefix("plotman-") in NO_PLOTS)
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is missing (apt-get install systemd)")
+    ran = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=40", "--no-pager", unit],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "offline" in ran.stderr:
+        pytest.skip("this systemd-analyze reads no files (systemd 250 does)")
+    assert ran.returncode == 0, ran.stdout
 
 
 def test_there_is_a_unit_for_everything_and_one_for_each_role() -> None:

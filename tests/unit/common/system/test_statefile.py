@@ -53,3 +53,12 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path) ->
     with pytest.raises(OSError):
         statefile.write(path, Note(text="two"))
     assert [left.name for left in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_private_folder_is_for_its_owner_only_and_one_that_exists_stays_as_it_is(tmp_path: Path) -> None:
+    made = tmp_path / "a" / "b"
+    statefile.private_folder(made)
+    assert made.stat().st_mode & 0o777 == 0o700
+    made.chmod(0o755)
+    statefile.private_folder(made)
+    assert made.stat().st_mode & 0o777 == 0o755
