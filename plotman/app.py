@@ -12,7 +12,7 @@ from common.config.broker_url import broker_url
 from common.config.watch import load_to_run
 from common.errors import PlotmanError
 from common.system.output import clean_output
-from common.worker import transport
+from common.worker import results, transport
 from plotman.settings import celery_settings
 
 # StartCheck runs in every worker, each other step only in workers of its role.
@@ -28,6 +28,7 @@ def make_app(settings: Config) -> Celery:
     """Make the app. Raises PlotmanError if the settings name no broker."""
     transport.install()
     made = Celery("plotman")
+    results.install(made)
     made.conf.update(celery_settings(broker_url(settings), settings.host))
     made.steps["worker"].update(_SERVICES)
     return made

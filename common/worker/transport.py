@@ -13,11 +13,13 @@ tests/integration/common/worker/test_transport.py fails when these move.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from json import JSONDecodeError
-from typing import Annotated, Any
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 from kombu.transport import TRANSPORT_ALIASES
@@ -28,7 +30,6 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from common.model.messages import OneLine
-from common.model.text import one_line
 
 log = logging.getLogger(__name__)
 
@@ -37,14 +38,15 @@ log = logging.getLogger(__name__)
 _ASK_S = 2
 # Kombu checks each second whether an hour has passed.
 _BINDINGS_S = 10
-_LONGEST_REASON = 200
+# Of a message: the largest that plotman sends is the list of files of a cleanup, 100,000 of them in 12 MB.
+_MOST_BYTES = 16 << 20
 
 _Name = Annotated[OneLine, Field(max_length=255)]
 _Text = Annotated[str, Field(max_length=65_536)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True, allow_inf_nan=False)
 
 
 class _Route(_Part):
@@ -57,39 +59,48 @@ class _Properties(_Part):
     delivery_info: _Route
     correlation_id: _Name | None = None
     reply_to: _Name | None = None
+    body_encoding: Literal["base64"] | None = None
 
 
-def _is_ours(task: str) -> str:
-    """celery.chord_unlock tries again for ever, and celery.map runs others: no plotman sends any of them."""
-    if task.startswith("celery."):
-        raise ValueError("is a task of Celery's own")
-    return task
+def _is_time(text: str) -> str:
+    if datetime.fromisoformat(text).year > 9000:
+        raise ValueError("is no time")
+    return text
 
 
 class _Headers(_Part):
-    """Celery's headers that its main loop, log and events use unchecked. No plotman compresses."""
+    """The headers that plotman's Celery sends. A message keeps no others: Celery takes callbacks from unknown
+    ones, which would make this worker send tasks with its own rights.
 
+    No plotman compresses, sends tasks for later, retries, or gives a task another name, a group or a stamp.
+    """
+
+    lang: _Name | None = None
     id: _Name | None = None
-    task: Annotated[_Name, AfterValidator(_is_ours)] | None = None
+    task: _Name | None = None
     root_id: _Name | None = None
     parent_id: _Name | None = None
-    group: _Name | None = None
+    group: None = None
+    group_index: None = None
     origin: _Name | None = None
-    shadow: _Name | None = None
-    eta: _Name | None = None
-    expires: _Name | float | None = None  # a broadcast's is a Unix time
-    timelimit: Annotated[list[float | None], Field(min_length=2, max_length=2)] | None = None
-    retries: int | None = None
+    shadow: None = None
+    eta: None = None
+    # A broadcast's is a Unix time.
+    expires: Annotated[_Name, AfterValidator(_is_time)] | Annotated[float, Field(ge=0, le=1e11)] | None = None
+    timelimit: Annotated[list[None], Field(min_length=2, max_length=2)] | None = None
+    retries: Literal[0] | None = None
     argsrepr: _Text | None = None  # Celery leaves line ends in it
     kwargsrepr: _Text | None = None
     compression: None = None
     ignore_result: bool | None = None
-    replaced_task_nesting: int | None = None
-    stamped_headers: list[_Name] | None = None
-    stamps: dict[str, Any] | None = None
+    replaced_task_nesting: Literal[0] | None = None
+    stamped_headers: Annotated[list[None], Field(max_length=0)] | None = None
+    stamps: Annotated[dict[str, Any], Field(max_length=0)] | None = None
+    clock: Annotated[int, Field(ge=0, le=1 << 53)] | None = None
 
 
 class _Envelope(_Part):
+    body: str | None = None
     content_type: _Name | None = Field(None, alias="content-type")
     content_encoding: _Name | None = Field(None, alias="content-encoding")
     properties: _Properties
@@ -126,13 +137,6 @@ class Channel(kombu_redis.Channel):
             parameters["retry"] = Retry(NoBackoff(), 1)
         return parameters
 
-    def _brpop_read(self, **options: Any) -> Any:
-        try:
-            return super()._brpop_read(**options)
-        except (JSONDecodeError, RecursionError) as error:
-            log.error("dropped a message that is not JSON: %s", error, extra={"action": "garbage"})
-            return None
-
 
 class Transport(kombu_redis.Transport):
     Channel = Channel
@@ -148,27 +152,29 @@ class Transport(kombu_redis.Transport):
 
     def _deliver(self, message: Any, queue: str) -> None:
         if reason := self._unreadable(message):
-            log.error(
-                "dropped an entry of queue %s that is not a message: %s",
-                queue,
-                reason,
-                extra={"action": "garbage"},
-            )
+            size_bytes = message.size_bytes if isinstance(message, _Garbage) else len(json.dumps(message))
+            log_dropped(queue, size_bytes, reason)
             return
         super()._deliver(message, queue)
 
     def _unreadable(self, message: Any) -> str | None:
-        """Why this is not a message; None if it is one. The consumer judges the body."""
-        if not self.channels:
-            return None
-        try:
-            self.channels[0].Message(message, channel=self.channels[0])
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            return one_line(f"{type(error).__name__}: {error}", _LONGEST_REASON)
+        """Why this is not a message; None if it is one, now without unknown headers. The consumer judges the
+        body."""
+        if isinstance(message, _Garbage):
+            return message.reason
         try:
             _Envelope.model_validate(message)
         except ValidationError as error:
             return f"wrong in it: {', '.join(sorted({_place(problem['loc']) for problem in error.errors()}))}"
+        if message.get("headers"):
+            message["headers"] = {
+                name: value for name, value in message["headers"].items() if name in _Headers.model_fields
+            }
+        try:
+            if self.channels:
+                self.channels[0].Message(message, channel=self.channels[0])
+        except ValueError:
+            return "its body has another encoding"
         return None
 
 
@@ -176,8 +182,38 @@ def _place(location: tuple[int | str, ...]) -> str:
     return ".".join(map(str, location[:2]))
 
 
+def log_dropped(queue: str, size_bytes: int, reason: str) -> None:
+    log.error(
+        "dropped a message of %s bytes from queue %s: %s",
+        size_bytes,
+        queue,
+        reason,
+        extra={"action": "garbage"},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Garbage:
+    """What Redis returned in place of a message."""
+
+    size_bytes: int
+    reason: str
+
+
+def _loads(text: str | bytes) -> Any:
+    """In place of kombu's function, whose errors end the worker's main loop, and which makes other types than
+    JSON's of some objects."""
+    if len(text) > _MOST_BYTES:
+        return _Garbage(len(text), f"more than {_MOST_BYTES} bytes")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return _Garbage(len(text), f"it is not JSON ({type(error).__name__})")
+
+
 def install() -> None:
     """Use it for every redis:// and rediss:// address of this process."""
     kombu_redis.Mutex = _mutex
+    kombu_redis.loads = _loads
     for scheme in ("redis", "rediss"):
         TRANSPORT_ALIASES[scheme] = f"{__name__}:{Transport.__name__}"

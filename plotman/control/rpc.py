@@ -143,7 +143,7 @@ def _answer(
 
 
 def _wait(call: TaskCall, sent: AsyncResult[Any], url: str, deadline: float, timeout_s: float) -> Any:
-    from celery.exceptions import NotRegistered, SecurityError
+    from celery.exceptions import NotRegistered
     from celery.exceptions import TimeoutError as TimedOut
 
     host = call.host
@@ -161,7 +161,9 @@ def _wait(call: TaskCall, sent: AsyncResult[Any], url: str, deadline: float, tim
         )
     except PlotmanError as error:
         return error
-    except (SecurityError, TypeError, ValueError):  # what Celery raises for a result that no plotman wrote
+    except ValueError as error:
+        answer = error
+    if isinstance(answer, ValueError):  # common.worker.results: no plotman wrote it
         return PlotmanError(
             f"The answer of {host} to {call.task} cannot be read.",
             "Check who else may write to the farm's Redis, and whether both machines run the same plotman.",
@@ -170,9 +172,7 @@ def _wait(call: TaskCall, sent: AsyncResult[Any], url: str, deadline: float, tim
         return PlotmanError(f"The plotman on {host} does not know {call.task}.", "Upgrade it.")
     if isinstance(answer, BaseException) and not isinstance(answer, PlotmanError):
         what = one_line(" ".join(str(answer).split()))
-        return PlotmanError(
-            f"{call.task} failed on {host}: {type(answer).__name__}: {what}.", "See its log there."
-        )
+        return PlotmanError(f"{call.task} failed on {host}: {what}.", "See its log there.")
     return _cleaned(call.task, answer)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import socket
 import threading
 import time
@@ -100,78 +98,6 @@ def test_a_message_is_not_lost_when_the_idle_connection_that_notes_it_is_dead(
         send(2)
         worker.drain_events(timeout=30)
     assert got == [1, 2]
-
-
-def forged(**changes: Any) -> dict[str, Any]:
-    """A message that is well but for these values; keys are `headers__id` for the id in its headers."""
-    message: dict[str, Any] = {
-        "body": base64.b64encode(b"[]").decode(),
-        "content-type": "application/json",
-        "content-encoding": "utf-8",
-        "headers": {"task": "plotter_worker.release", "id": "1", "expires": time.time() + 60},
-        "properties": {
-            "delivery_tag": "1",
-            "delivery_info": {"exchange": "", "routing_key": "q"},
-            "body_encoding": "base64",
-        },
-    }
-    for place, value in changes.items():
-        part, _, key = place.partition("__")
-        if key:
-            message[part][key] = value
-        else:
-            message[part] = value
-    return message
-
-
-FORGED: list[dict[str, Any]] = [
-    {"content-type": []},
-    {"content-encoding": []},
-    {"properties": None},
-    {"properties__delivery_tag": []},
-    {"properties__delivery_tag": {"a": 1}},
-    {"properties__delivery_info": "x"},
-    {"properties__delivery_info": {}},
-    {"properties__delivery_info": {"exchange": [], "routing_key": 1}},
-    {"headers": "x"},
-    {"headers__task": []},
-    {"headers__task": "x\n2026-11-28 12:00:00 INFO forged line"},
-    {"headers__task": "celery.chord_unlock"},
-    {"headers__id": []},
-    {"headers__id": {"a": 1}},
-    {"headers__id": "x\x1b[2J"},
-    {"headers__id": "x" * 1_000_000},
-    {"headers__timelimit": "x"},
-    {"headers__timelimit": [{}, []]},
-    {"headers__retries": "x"},
-    {"headers__argsrepr": [1]},
-    {"headers__stamped_headers": [{}]},
-    {"headers__compression": "zlib"},
-]
-
-
-def test_what_is_no_message_ends_no_worker_and_is_told(
-    broker_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Each client that may send to a worker could end it, again and again, with one line each."""
-    monkeypatch.setattr(kombu.transport, "_transport_cache", {})
-    transport.install()
-    options = celery_settings(broker_url, "h")["broker_transport_options"]
-    queue, got = Queue("q", routing_key="q"), []
-    deep = "[" * 100_000 + "]" * 100_000
-    garbage = ["no JSON", deep, *(json.dumps(forged(**changes)) for changes in FORGED)]
-    with (
-        Connection(broker_url, transport_options=options) as worker,
-        Consumer(worker, [queue], on_message=got.append),
-        redis.Redis.from_url(broker_url) as client,
-    ):
-        client.lpush("q", *garbage, json.dumps(forged(headers__argsrepr="['a\nb']")))
-        while not got:
-            worker.drain_events(timeout=30)
-    assert [message.headers["id"] for message in got] == ["1"]
-    dropped = [record.getMessage() for record in caplog.records if record.__dict__.get("action") == "garbage"]
-    assert len(dropped) == len(garbage)
-    assert all(text.isprintable() and len(text) < 400 for text in dropped)
 
 
 def test_a_worker_that_has_nothing_to_do_wakes_only_for_its_own_question_for_messages(
