@@ -105,8 +105,8 @@ def role_and_host(node_name: str) -> tuple[Role, str] | None:
 
 
 def is_task_id(text: str) -> bool:
-    """Whether a task id may be used as a file name. Celery makes UUIDs; users may choose their own."""
-    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", text) is not None
+    """Whether a text is a task id as Celery makes it, a UUID: it becomes the name of a file."""
+    return re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text) is not None
 
 
 # Set in the environment of a plotter worker that must not start plots (of `plotman archive`).

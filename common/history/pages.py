@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from common.errors import OrderRefused, PlotmanError
 from common.history.rows import BAD, End, HistoryKind, Row
 from common.history.store import reading
-from common.model.messages import Message
+from common.model.messages import Message, Moment, OneLine
 
 MOST_ROWS = 1000  # of a page; about 1 MB of JSON
 
@@ -30,11 +30,11 @@ class HistoryOrder(Message):
     failed: only failures.
     """
 
-    host: str
+    host: OneLine
     kind: HistoryKind
-    since: AwareDatetime | None = None
+    since: Moment | None = None
     limit: int = Field(100, ge=1, le=MOST_ROWS)
-    after: str | None = None
+    after: OneLine | None = None
     failed: bool = False
 
 

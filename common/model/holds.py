@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self, TypeVar
-
-from pydantic import AwareDatetime
+from typing import Any, Self
 
 from common.errors import OrderRefused
-from common.model.messages import Message
+from common.model.messages import Count, Message, Moment, OneLine
 from common.model.paths import one_spelling
 from common.model.snapshot import Hold
 
@@ -30,19 +28,24 @@ class HoldOrder(Message):
     after: how many more plots may start before it begins.
     """
 
-    host: str
-    what: str = PLOTTING
-    dir: str | None = None
-    reason: str | None = None
-    by: str | None = None
-    until: AwareDatetime | None = None
-    after: int | None = None
+    host: OneLine
+    what: OneLine = PLOTTING
+    dir: OneLine | None = None
+    reason: OneLine | None = None
+    by: OneLine | None = None
+    until: Moment | None = None
+    after: Count | None = None
+
+    @classmethod
+    def read(cls, /, **arguments: Any) -> Self:
+        """Check a task's arguments, and whether they have a meaning. Raises OrderRefused."""
+        return super().read(**arguments).checked(datetime.now(UTC))
 
     def checked(self, now: datetime) -> Self:
         """Return the order if it is meaningful. Raises OrderRefused."""
         if self.what not in (PLOTTING, ARCHIVING):
             raise OrderRefused(f"{self.what} cannot be paused.", f"Write {PLOTTING} or {ARCHIVING}.")
-        if self.after is not None and (self.after < 0 or self.what != PLOTTING):
+        if self.after is not None and self.what != PLOTTING:
             raise OrderRefused("`after` is a number of plots that may still start.", "Leave it out.")
         if self.until is not None and self.until <= now:
             raise OrderRefused(f"{self.until:%Y-%m-%d %H:%M:%S} UTC has passed.", "Write a later time.")
@@ -62,14 +65,6 @@ class LiftOrder(HoldOrder):
         if self.everything and self.dir is not None:
             raise OrderRefused("`everything` and `dir` exclude each other.", "Leave one of them out.")
         return super().checked(now)
-
-
-Order = TypeVar("Order", bound=HoldOrder)
-
-
-def read_order(host: str, arguments: Mapping[str, Any], kind: type[Order]) -> Order:
-    """Read and check a task's arguments. Raises OrderRefused."""
-    return kind.read(host=host, **arguments).checked(datetime.now(UTC))
 
 
 def drains(holds: Mapping[str, Hold], now: datetime) -> list[str]:

@@ -6,7 +6,9 @@ a command line, a program or an option: those come from the plotman.yaml of the 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -31,11 +33,20 @@ def _is_absolute(path: str) -> str:
     return path
 
 
+def _is_near(at: datetime) -> datetime:
+    """Times at the ends of the calendar cannot be converted to another zone."""
+    if not 2000 <= at.year < 2200:
+        raise ValueError("is not in this century or the next")
+    return at.astimezone(UTC)
+
+
 OneLine = Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_is_one_line)]
 AbsolutePath = Annotated[OneLine, AfterValidator(_is_absolute)]
 # 2**53: larger whole numbers do not survive every JSON reader.
 SizeBytes = Annotated[int, Field(ge=0, le=1 << 53)]
+Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Moment = Annotated[AwareDatetime, AfterValidator(_is_near)]
 
 
 class Message(BaseModel):
@@ -55,25 +66,29 @@ class Message(BaseModel):
         A message with a version was written by a plotman: its unknown keys belong to the next release and are
         ignored. A message without one was written by an operator: unknown keys are mistakes.
 
+        The types are the types of JSON, strictly: the text "5" is no number.
+
         Raises:
             OrderRefused: arguments are wrong (each is named), or the message is of a newer plotman.
         """
-        version = arguments.get("version", VERSION)
-        if isinstance(version, int) and version > VERSION:
+        versions = [part["version"] for part in (arguments, *arguments.values()) if _has_version(part)]
+        if any(isinstance(version, int) and version > VERSION for version in versions):
             raise OrderRefused(
-                f"This message is of a newer plotman (version {version}, known here: {VERSION}).",
+                f"This message is of a newer plotman (known here: version {VERSION}).",
                 "Upgrade plotman on this machine.",
             )
         try:
-            return cls.model_validate(arguments, extra="ignore" if "version" in arguments else None)
+            return cls.model_validate_json(
+                json.dumps(arguments), strict=True, extra="ignore" if versions else None
+            )
         except ValidationError as error:
             wrong = "; ".join(
                 f"{one_line('.'.join(map(str, problem['loc'])), 100) or 'arguments'}: {problem['msg']}"
-                for problem in error.errors()[:_MOST_PROBLEMS]
+                for problem in error.errors(include_input=False)[:_MOST_PROBLEMS]
             )
-            raise OrderRefused(
-                f"The task's arguments are wrong: {wrong}.", "Correct them and call it again."
-            ) from error
+        except (TypeError, ValueError, RecursionError):
+            wrong = "they are not JSON"
+        raise OrderRefused(f"The task's arguments are wrong: {wrong}.", "Correct them and call it again.")
 
     @classmethod
     def of(cls, value: object) -> Self:
@@ -87,6 +102,10 @@ class Message(BaseModel):
         return self.model_dump(mode="json", exclude_none=True)
 
 
+def _has_version(part: object) -> bool:
+    return isinstance(part, Mapping) and "version" in part
+
+
 class PlotOrder(Message):
     """Start one plot. `host` is enough: the plotter then chooses free directories.
 
@@ -94,12 +113,12 @@ class PlotOrder(Message):
     adopt: start nothing. The plotter orders a task that represents a job which it found running.
     """
 
-    host: str
-    tmp: str | None = None
-    dst: str | None = None
-    turn: str | None = None
+    host: OneLine
+    tmp: OneLine | None = None
+    dst: OneLine | None = None
+    turn: OneLine | None = None
     adopt: bool = False
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
 
 
 class TargetOrder(Message):
@@ -109,10 +128,10 @@ class TargetOrder(Message):
     coming: folder -> bytes that other plotters still send there.
     """
 
-    host: str
-    path: str
-    size_bytes: int | None = None
-    coming: dict[str, int] = {}
+    host: OneLine
+    path: AbsolutePath
+    size_bytes: SizeBytes | None = None
+    coming: dict[OneLine, SizeBytes] = {}
 
 
 class SeenFile(BaseModel):
@@ -120,18 +139,18 @@ class SeenFile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: str
-    inode: int
-    mtime_ns: int
-    size_bytes: int
+    path: AbsolutePath
+    inode: Annotated[int, Field(ge=0, lt=1 << 64)]
+    mtime_ns: Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
+    size_bytes: SizeBytes
 
 
 class CleanupOrder(Message):
     """Delete these leftovers. older_s: only those that have not changed for that long."""
 
-    host: str
+    host: OneLine
     files: tuple[SeenFile, ...]
-    older_s: float | None = None
+    older_s: Seconds | None = None
 
 
 class Reservation(Message):

@@ -23,8 +23,7 @@ class Stored(BaseModel):
 
 def private_folder(path: Path) -> None:
     """Create a folder that only its owner may enter, unless it exists. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.mkdir(mode=0o700, exist_ok=True)
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def write(path: Path, content: BaseModel) -> None:

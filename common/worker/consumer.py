@@ -95,7 +95,7 @@ class _Arguments(_Known):
 
     task_id: _Names | None = None
     ids: _Names | None = None
-    terminate: bool | None = None
+    terminate: bool | Literal[0, 1] | None = None  # Flower sends 1
     signal: Annotated[str, AfterValidator(_is_signal)] | None = None
     msg: OneLine | None = None
     safe: bool | None = None

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from common.config.sections.farm import Placement
 from common.errors import NoRoom, OrderRefused, TransferFailed
-from common.model.messages import Message, Reservation
+from common.model.messages import AbsolutePath, Message, OneLine, Reservation, SizeBytes
 from common.model.plot_name import PlotName
 from common.model.snapshot import DirState, DriveUse
 from common.model.units import human_bytes, human_duration
@@ -53,11 +53,11 @@ class ReserveOrder(Message):
     """Arguments of `reserve`: a finished plot, and the plotter on which it lies. move: see Reservation.
     door: False if the plotter needs no receiver, since it sends over ssh or to a mounted path."""
 
-    host: str
-    source_host: str
-    path: str
-    size_bytes: int = Field(gt=0)
-    move: str | None = None
+    host: OneLine
+    source_host: OneLine
+    path: AbsolutePath
+    size_bytes: SizeBytes = Field(gt=0)
+    move: OneLine | None = None
     door: bool = True
 
     def plot_name(self) -> PlotName:

@@ -4,35 +4,31 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from celery import Task, shared_task
+from celery import Task
 from celery.exceptions import Ignore
 from pydantic import Field
 
 from common import names
-from common.errors import DriveFailed, PlotmanError, PlotRefused
-from common.model.messages import Admission, Delivery, Message, PlotsFound
+from common.errors import DriveFailed, PlotRefused
+from common.model.messages import Admission, Delivery, OneLine, PlotsFound
 from common.model.pending import MoveStep
 from common.model.snapshot import DirState, Drive
 from common.worker.move_step import Doing, Step, StepInterrupted
 from common.worker.pool import stop_event
+from common.worker.task import task
 from harvester_worker.drives.part_files import now_utc
 from harvester_worker.intake.reserve import ReserveOrder
 from harvester_worker.service import current
 
-
-class FreeSpaceRequest(Message):
-    """Arguments of `free_space`."""
-
-    host: str
+_Plots = Annotated[tuple[OneLine, ...], Field(max_length=1000)]
 
 
-@shared_task(name=names.FREE_SPACE, bind=True, throws=(PlotmanError,))
-def free_space(self: Task, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ARG001
-    """Survey all drives now, within seconds. Arguments: FreeSpaceRequest; answer: `_space` of each drive."""
-    harvester = current(FreeSpaceRequest.read(**arguments).host)
-    return [_space(drive) for drive in harvester.survey()]
+@task(names.FREE_SPACE)
+def free_space(host: OneLine) -> list[dict[str, Any]]:
+    """Survey all drives now, within seconds. Answer: `_space` of each drive."""
+    return [_space(drive) for drive in current(host).survey()]
 
 
 def _space(drive: Drive) -> dict[str, Any]:
@@ -57,25 +53,16 @@ def _space(drive: Drive) -> dict[str, Any]:
     }
 
 
-class FindRequest(Message):
-    """Arguments of `find_plots`."""
-
-    host: str
-    plots: tuple[str, ...] = Field(max_length=1000)
-
-
-@shared_task(name=names.FIND_PLOTS, throws=(PlotmanError,))
-def find_plots(**arguments: Any) -> dict[str, Any]:
-    """Find plots on the drives of a host. Arguments: FindRequest; answer: PlotsFound."""
-    request = FindRequest.read(**arguments)
-    found, unread = current(request.host).find(frozenset(request.plots))
+@task(names.FIND_PLOTS)
+def find_plots(host: OneLine, plots: _Plots) -> dict[str, Any]:
+    """Find plots on the drives of a host. Answer: PlotsFound."""
+    found, unread = current(host).find(frozenset(plots))
     return PlotsFound(found=tuple(found), unread=tuple(unread)).kwargs()
 
 
-@shared_task(name=names.RESERVE, bind=True, throws=(PlotmanError,), ignore_result=True)
-def reserve(self: Task, **arguments: Any) -> dict[str, Any]:
-    """Reserve space for a plot on a drive. Arguments: ReserveOrder; answer: Reservation."""
-    order = ReserveOrder.read(**arguments)
+@task(names.RESERVE, bind=True, ignore_result=True)
+def reserve(self: Task, order: ReserveOrder) -> dict[str, Any]:
+    """Reserve space for a plot on a drive. Answer: Reservation."""
     harvester = current(order.host)
     step = Step.of(order, MoveStep.RESERVE, self.request.id)
     if harvester.moves.superseded(step):
@@ -97,22 +84,21 @@ def reserve(self: Task, **arguments: Any) -> dict[str, Any]:
     return reservation.kwargs()
 
 
-@shared_task(name=names.ADMIT, bind=True, throws=(PlotmanError,))
-def admit(self: Task, delivery: dict[str, Any], host: str) -> dict[str, Any]:
-    """Take a delivered plot in. delivery: Delivery. Answers, once the plot is durable: Admission."""
-    delivered = Delivery.read(**delivery)
+@task(names.ADMIT, bind=True)
+def admit(self: Task, delivery: Delivery, host: OneLine) -> dict[str, Any]:
+    """Take a delivered plot in. Answers, once the plot is durable: Admission."""
     harvester = current(host)
-    reservation = delivered.reservation
+    reservation = delivery.reservation
     step = Step.of(reservation, MoveStep.ADMIT, self.request.id)
     began_at = now_utc()
     try:
         doing = Doing()
         with harvester.moves.working(step, doing):
-            admission = harvester.intake.admit(delivered, stop_event(self.request.id), doing)
+            admission = harvester.intake.admit(delivery, stop_event(self.request.id), doing)
     except StepInterrupted:
         raise Ignore from None
     except (PlotRefused, DriveFailed) as error:
-        harvester.history.refused(delivered, str(error), began_at)
+        harvester.history.refused(delivery, str(error), began_at)
         # The plotter remembers both on disk, since the board may be wiped.
         whose = {"host": reservation.source_host, "path": reservation.path}
         if isinstance(error, PlotRefused):
@@ -124,7 +110,7 @@ def admit(self: Task, delivery: dict[str, Any], host: str) -> dict[str, Any]:
         raise
     finally:
         harvester.changed()
-    harvester.history.landed(delivered, admission, began_at)
+    harvester.history.landed(delivery, admission, began_at)
     harvester.moves.tell(step, "archived", _sentence(admission))
     return admission.kwargs()
 

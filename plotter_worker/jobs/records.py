@@ -93,12 +93,14 @@ class Records:
             log.error("the record of job %s cannot be deleted: %s", task_id, error)
 
     def all(self) -> list[JobRecord]:
-        """Every readable record, oldest first. Deletes parts of interrupted writes."""
+        """Every readable record, oldest first; none of a task id that is no UUID, which could not be written
+        again. Deletes parts of interrupted writes."""
         for part in self._folder.glob("*.part"):
             if time.time() - part.stat().st_mtime > 60:
                 part.unlink(missing_ok=True)
         found = [statefile.read(path, JobRecord) for path in self._folder.glob("*.json")]
-        return sorted((record for record in found if record), key=lambda record: record.accepted_at)
+        usable = (record for record in found if record and is_task_id(record.task_id))
+        return sorted(usable, key=lambda record: record.accepted_at)
 
     def _path(self, task_id: str) -> Path:
         """Raises ValueError for an id that could name another folder: ids come from messages."""

@@ -6,18 +6,19 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from celery import Task, shared_task
+from celery import Task
 from celery.exceptions import Ignore
 
 from common import names
-from common.errors import OrderRefused, PlotmanError, TransferFailed
-from common.model.messages import Admission, Delivery, Reservation, TargetOrder
+from common.errors import OrderRefused, TransferFailed
+from common.model.messages import Admission, Delivery, OneLine, Reservation, SizeBytes, TargetOrder
 from common.model.pending import MoveStep
 from common.model.plot_name import plot_id_of
 from common.model.targets import label
 from common.model.units import human_bytes
 from common.worker.move_step import MoveHeartbeat, Step, StepInterrupted
 from common.worker.pool import stop_event
+from common.worker.task import task
 from plotter_worker import service
 from plotter_worker.archiving import archiver
 from plotter_worker.archiving.transfer.progress import TransferProgress
@@ -29,8 +30,8 @@ log = logging.getLogger(__name__)
 _NO_SOURCE = "its source does not exist any more"
 
 
-@shared_task(name=names.TRANSFER, bind=True, throws=(PlotmanError,))
-def transfer(self: Task, reservation: dict[str, Any], host: str) -> dict[str, Any]:
+@task(names.TRANSFER, bind=True)
+def transfer(self: Task, reservation: dict[str, Any], host: OneLine) -> dict[str, Any]:
     """Send a plot into the part that was reserved. reservation: Reservation; answer: Delivery."""
     sender = archiver.current(host)
     reserved = _read(reservation, host, sender.moves, self.request.id)
@@ -56,34 +57,32 @@ def transfer(self: Task, reservation: dict[str, Any], host: str) -> dict[str, An
             delivered(delivery)
     except StepInterrupted:
         raise Ignore from None
-    if not self.request.chain:  # a chain of an earlier release has its own next steps
-        sender.moves.hand_over(step, delivery.kwargs(), stop_event(self.request.id))
+    sender.moves.hand_over(step, delivery.kwargs(), stop_event(self.request.id))
     return delivery.kwargs()
 
 
-@shared_task(name=names.RELEASE, bind=True, throws=(PlotmanError,), ignore_result=True)
-def release(self: Task, admission: dict[str, Any], host: str) -> dict[str, Any]:
-    """Delete the source of a plot that is durable on its drive. Takes and returns an Admission.
+@task(names.RELEASE, bind=True, ignore_result=True)
+def release(self: Task, admission: Admission, host: OneLine) -> dict[str, Any]:
+    """Delete the source of a plot that is durable on its drive. Returns the Admission.
 
     Runs in the plotter's worker, so that it never waits for the next transfer.
     """
-    admitted = Admission.of(admission)
     serving = service.serving(host)
-    _must_be_ours(admitted.reservation, host)
+    _must_be_ours(admission.reservation, host)
     moves = MoveHeartbeat(serving.board, serving.publisher.tell)
-    with moves.working(Step.of(admitted.reservation, MoveStep.RELEASE, self.request.id)):
-        deleted = sources.release(admitted, serving.plotter.plot_dirs, serving.plotter.delivered.has)
+    with moves.working(Step.of(admission.reservation, MoveStep.RELEASE, self.request.id)):
+        deleted = sources.release(admission, serving.plotter.plot_dirs, serving.plotter.delivered.has)
         # Before the board drops the move, or beat would order a new one for this plot.
-        serving.plotter.finished_plots.release(admitted.reservation.path)
+        serving.plotter.finished_plots.release(admission.reservation.path)
         serving.publisher.publish_now()
-    serving.history.released(admitted)
+    serving.history.released(admission)
     log.info(
         "%s %s",
-        admitted.reservation.path,
+        admission.reservation.path,
         "deleted: it is on its drive" if deleted else "was deleted before",
         extra={"action": "released", "host": host},
     )
-    return admitted.kwargs()
+    return admission.kwargs()
 
 
 def progress_text(progress: TransferProgress) -> str:
@@ -99,7 +98,7 @@ def progress_text(progress: TransferProgress) -> str:
     return f"{progress.percent}% {rate} eta {eta}"
 
 
-def _read(message: object, host: str, moves: MoveHeartbeat, task_id: str | None) -> Reservation:
+def _read(message: dict[str, Any], host: str, moves: MoveHeartbeat, task_id: str | None) -> Reservation:
     """The harvester's answer. If it cannot be read, the move fails and is tried again after the usual pause.
 
     Raises:
@@ -108,7 +107,7 @@ def _read(message: object, host: str, moves: MoveHeartbeat, task_id: str | None)
     try:
         return Reservation.of(message)
     except OrderRefused as error:
-        path = message.get("path") if isinstance(message, dict) else None
+        path = message.get("path")
         move = moves.move_of(host, path) if isinstance(path, str) else None
         if move is None:
             raise
@@ -151,11 +150,11 @@ def _must_be_ours(reservation: Reservation, host: str) -> None:
         )
 
 
-@shared_task(name=names.BANDWIDTH, throws=(OrderRefused,))
-def bandwidth(host: str, bytes_s: int | None = None) -> str:
+@task(names.BANDWIDTH)
+def bandwidth(host: OneLine, bytes_s: SizeBytes | None = None) -> str:
     """Limit all transfers from this host together, running ones included. bytes_s: bytes per second; 0: no
     limit; None: as its plotman.yaml says."""
-    if bytes_s is not None and (bytes_s < 0 or 0 < bytes_s < 1024):
+    if bytes_s is not None and 0 < bytes_s < 1024:
         raise OrderRefused(
             f"{bytes_s} bytes per second is no bandwidth.", "Give 1024 or more, or 0 for no limit."
         )
@@ -170,10 +169,9 @@ def bandwidth(host: str, bytes_s: int | None = None) -> str:
     return f"{host} {text}"
 
 
-@shared_task(name=names.ARCHIVE_TO_TARGET, bind=True, throws=(PlotmanError,))
-def archive_to_target(self: Task, **arguments: Any) -> dict[str, Any]:
-    """Copy a plot to this host's target, and check that the copy is whole. TargetOrder; answer: Admission."""
-    order = TargetOrder.read(**arguments)
+@task(names.ARCHIVE_TO_TARGET, bind=True)
+def archive_to_target(self: Task, order: TargetOrder) -> dict[str, Any]:
+    """Copy a plot to this host's target, and check that the copy is whole. Answer: Admission."""
     sender = archiver.current(order.host)
     if sender.target is None:
         raise OrderRefused(

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from celery import Task, shared_task
+from celery import Task
 
 from common import names
 from common.errors import ManyPlots, NoSuchPlot, OrderRefused
+from common.model.messages import Count, OneLine, Seconds, SizeBytes
 from common.model.plot_name import fits
 from common.model.snapshot import RunStatus
 from common.worker.pool import stop_event
+from common.worker.task import task
 from plotter_worker.host.kill import JobFiles, files_of
 from plotter_worker.host.plotter_host import PlotterHost
 from plotter_worker.jobs import log_reader, process_tree
@@ -55,8 +57,8 @@ def _files_of(plotter: PlotterHost, job: TrackedJob) -> JobFiles:
     return files_of(job, plotter.directories.paths(), plotter.jobs.running())
 
 
-@shared_task(name=names.DETAILS, throws=(OrderRefused,))
-def details(host: str, plot: str) -> dict[str, Any]:
+@task(names.DETAILS)
+def details(host: OneLine, plot: OneLine) -> dict[str, Any]:
     """Everything about a running plot: the keys of a job in `status --json`, and `argv`, `user`,
     `accepted_at`, `processes` (pid, name, status), `files` (number), `files_bytes`, `troubles`."""
     plotter = current(host)
@@ -77,8 +79,8 @@ def details(host: str, plot: str) -> dict[str, Any]:
     }
 
 
-@shared_task(name=names.FILES, throws=(OrderRefused,))
-def files(host: str, plot: str) -> dict[str, Any]:
+@task(names.FILES)
+def files(host: OneLine, plot: OneLine) -> dict[str, Any]:
     """List the files of a running plot.
 
     Returns:
@@ -91,8 +93,8 @@ def files(host: str, plot: str) -> dict[str, Any]:
     return {"host": host, **_identity(job), "ours": job.record.ours, **asdict(listing)}
 
 
-@shared_task(name=names.KILL, throws=(OrderRefused,))
-def kill(host: str, plot: str) -> dict[str, Any]:
+@task(names.KILL)
+def kill(host: OneLine, plot: OneLine) -> dict[str, Any]:
     """End all processes of a plot, and delete its unfinished files in tmp, tmp2 and dst. The plot's task
     becomes REVOKED, as by Flower's Terminate.
 
@@ -107,8 +109,8 @@ def kill(host: str, plot: str) -> dict[str, Any]:
     return {"host": host, **identity, **asdict(killed)}
 
 
-@shared_task(name=names.SUSPEND, throws=(OrderRefused,))
-def suspend(host: str, plot: str) -> dict[str, Any]:
+@task(names.SUSPEND)
+def suspend(host: OneLine, plot: OneLine) -> dict[str, Any]:
     """Stop the plot's processes until they are resumed. They keep their memory and files."""
     plotter = current(host)
     job = _selected(plotter, plot)
@@ -123,8 +125,8 @@ def suspend(host: str, plot: str) -> dict[str, Any]:
     return {"host": host, **_identity(job), "status": RunStatus.STOPPED.value}
 
 
-@shared_task(name=names.RESUME, throws=(OrderRefused,))
-def resume(host: str, plot: str) -> dict[str, Any]:
+@task(names.RESUME)
+def resume(host: OneLine, plot: OneLine) -> dict[str, Any]:
     """Continue a suspended plot."""
     plotter = current(host)
     job = _selected(plotter, plot)
@@ -135,14 +137,14 @@ def resume(host: str, plot: str) -> dict[str, Any]:
 
 
 # resultrepr_maxsize: the result would be in the worker's own log
-@shared_task(bind=True, name=names.LOG, throws=(OrderRefused,), resultrepr_maxsize=80)
+@task(names.LOG, bind=True, resultrepr_maxsize=80)
 def read_log(
     self: Task,
-    host: str,
-    plot: str,
-    offset_bytes: int | None = None,
-    lines: int | None = None,
-    wait_s: float = 0,
+    host: OneLine,
+    plot: OneLine,
+    offset_bytes: SizeBytes | None = None,
+    lines: Count | None = None,
+    wait_s: Seconds = 0,
 ) -> dict[str, Any]:
     """Read the next chunk of a plot's log, also of an ended plot while its log is in logging.plots.
 
@@ -163,7 +165,7 @@ def read_log(
             _recent_logs.remember(job, path)
         else:
             plot_id, path = _ended_log(plotter, plot)
-        wanted = start = max(0, offset_bytes or 0)
+        wanted = start = offset_bytes or 0
         if lines is not None:
             start = max(wanted, log_reader.start_of_last_lines(path, lines))
         chunk = log_reader.read(path, start, job, wait_s, stop_event(self.request.id))

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery import shared_task
-
 from common import names
 from common.errors import OrderRefused
 from common.history.pages import HistoryOrder, Source, page
 from common.history.recorder import history_path
 from common.history.rows import End, HistoryKind
 from common.names import Role
+from common.worker.task import task
 from plotter_worker.service import current
 
 
-@shared_task(name=names.PLOTTER_HISTORY, throws=(OrderRefused,))
-def history(**arguments: Any) -> dict[str, Any]:
-    """A page of this host's plots or transfers, the newest first. HistoryOrder; answer: version, host, kind,
+@task(names.PLOTTER_HISTORY)
+def history(order: HistoryOrder) -> dict[str, Any]:
+    """A page of this host's plots or transfers, the newest first. Answer: version, host, kind,
     rows (common.history.rows), next."""
-    order = HistoryOrder.read(**arguments)
     state_dir = current(order.host).settings.state_dir
     own = history_path(state_dir, Role.PLOTTER)
     if order.kind is HistoryKind.PLOTS:

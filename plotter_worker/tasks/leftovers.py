@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from celery import shared_task
-
 from common.errors import OrderRefused
-from common.model.messages import CleanupOrder
+from common.model.messages import CleanupOrder, OneLine, Seconds
 from common.names import CLEANUP, LEFTOVERS
+from common.worker.task import task
 from plotter_worker.host.plotter_host import PlotterHost
 from plotter_worker.leftovers.delete import Wanted, delete
 from plotter_worker.leftovers.evidence import gather, list_scratch
@@ -18,8 +17,8 @@ from plotter_worker.processes.table import pid_of
 from plotter_worker.service import current
 
 
-@shared_task(name=LEFTOVERS, throws=(OrderRefused,))
-def leftovers(host: str, tmp: str | None = None, older_s: float | None = None) -> dict[str, Any]:
+@task(LEFTOVERS)
+def leftovers(host: OneLine, tmp: OneLine | None = None, older_s: Seconds | None = None) -> dict[str, Any]:
     """List unfinished files on `host` of plots that no plotter works on. Deletes nothing.
 
     Args:
@@ -43,21 +42,20 @@ def leftovers(host: str, tmp: str | None = None, older_s: float | None = None) -
     }
 
 
-@shared_task(name=CLEANUP, throws=(OrderRefused,))
-def cleanup(host: str, **order: Any) -> dict[str, Any]:
+@task(CLEANUP)
+def cleanup(order: CleanupOrder) -> dict[str, Any]:
     """Delete exactly these `files` (path, inode, mtime_ns and size_bytes as `leftovers` returned them), each
     only if it is unchanged and still a leftover.
 
     Returns:
         `deleted` (paths), `freed_bytes`, and `refused` (path, reason).
     """
-    message = CleanupOrder.read(host=host, **order)
-    plotter = current(host)
+    plotter = current(order.host)
     report = delete(
-        [Wanted(**file.model_dump()) for file in message.files],
+        [Wanted(**file.model_dump()) for file in order.files],
         plotter.directories.paths(),
         lambda: _evidence(plotter),
-        _quiet_s(message.older_s),
+        _quiet_s(order.older_s),
     )
     if report.deleted:
         plotter.events.leftovers_deleted(len(report.deleted), report.freed_bytes)

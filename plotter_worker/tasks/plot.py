@@ -6,7 +6,7 @@ import logging
 import signal
 from typing import Any
 
-from celery import Task, shared_task
+from celery import Task
 from celery.exceptions import Ignore
 from kombu.exceptions import OperationalError
 
@@ -17,6 +17,7 @@ from common.model.units import human_duration
 from common.names import PLOT, is_task_id
 from common.store import Board
 from common.worker.pool import StopEvent, StopReason, stay_findable, stop_event
+from common.worker.task import task
 from plotter_worker.host.plotter_host import PlotterHost
 from plotter_worker.jobs.job import AN_OPERATOR, TrackedJob
 from plotter_worker.jobs.order_checks import AlreadyTaken
@@ -50,12 +51,9 @@ def _reported(task_id: str, kwargs: dict[str, Any]) -> None:
         plotter.reported(job)
 
 
-@shared_task(bind=True, base=PlotTask, name=PLOT, throws=(OrderRefused, PlotFailed))
-def plot(self: Any, host: str, **order: Any) -> dict[str, Any]:
+@task(PLOT, bind=True, base=PlotTask)
+def plot(self: Any, order: PlotOrder) -> dict[str, Any]:
     """Make one plot.
-
-    Args:
-        order: fields of common.model.messages.PlotOrder, such as `tmp` and `dst`.
 
     Returns:
         plot_id, k, path, phase_times_s, total_s, ...; for a plotter without a log `reason` instead.
@@ -64,8 +62,7 @@ def plot(self: Any, host: str, **order: Any) -> dict[str, Any]:
         OrderRefused: nothing was started.
         PlotFailed: the plotter ended without its plot; has the last lines of the log.
     """
-    message = PlotOrder.read(host=host, **order)
-    served = serving(host)
+    served = serving(order.host)
     plotter = served.plotter
     task_id = self.request.id
     if not is_task_id(task_id):
@@ -73,13 +70,13 @@ def plot(self: Any, host: str, **order: Any) -> dict[str, Any]:
     try:
         job = plotter.jobs.claim(task_id)
         if job is None:
-            if message.adopt:
+            if order.adopt:
                 raise Ignore(f"job {task_id} has ended and is reported")
-            job = plotter.take_order(task_id, message)
+            job = plotter.take_order(task_id, order)
     except AlreadyTaken as error:
         raise Ignore(str(error)) from error  # the other task of this id reports the end
     except OrderRefused:
-        _forget_order(served.board, host, task_id)
+        _forget_order(served.board, order.host, task_id)
         raise
     try:
         outcome = _represent(self, served, job)

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from celery import shared_task
-
 from common import names
 from common.errors import ManyPlots, NoSuchPlot, OrderRefused
+from common.model.messages import AbsolutePath, OneLine
 from common.model.pending import may_have_it, under_way
 from common.model.plot_name import fits_file
 from common.model.text import one_line
+from common.worker.task import task
 from plotter_worker.directories.release import own_plot
 from plotter_worker.service import ServedPlotter, serving
 
 _LONGEST_REASON = 1000
 
 
-@shared_task(name=names.RESEND, throws=(OrderRefused,))
-def resend(host: str, plot: str, lost: str | None = None) -> str:
+@task(names.RESEND)
+def resend(host: OneLine, plot: OneLine, lost: OneLine | None = None) -> str:
     """Send a plot again: one that was refused, or with `lost` one that waits for this harvester, which is
     lost for good. plot: its path, its name or the start of its id."""
     served = serving(host)
@@ -27,8 +27,8 @@ def resend(host: str, plot: str, lost: str | None = None) -> str:
     return f"{host}: {path} is sent again"
 
 
-@shared_task(name=names.REFUSE, throws=(OrderRefused,), ignore_result=True)
-def refuse(host: str, path: str, reason: str) -> None:
+@task(names.REFUSE, ignore_result=True)
+def refuse(host: OneLine, path: AbsolutePath, reason: str) -> None:
     """Keep a plot that a harvester refused, and send it only after `resend`."""
     served = serving(host)
     refused = str(own_plot(path, served.plotter.plot_dirs))
@@ -37,8 +37,8 @@ def refuse(host: str, path: str, reason: str) -> None:
     served.history.refused(refused, reason)
 
 
-@shared_task(name=names.NOT_COPIED, throws=(OrderRefused,), ignore_result=True)
-def not_copied(host: str, path: str, harvester: str) -> None:
+@task(names.NOT_COPIED, ignore_result=True)
+def not_copied(host: OneLine, path: AbsolutePath, harvester: OneLine) -> None:
     """Forget a harvester's copy, which its drive returned with other bytes than it received."""
     forget_copy(serving(host), path, harvester)
 

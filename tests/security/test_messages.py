@@ -263,6 +263,6 @@ def test_a_command_that_changes_what_a_worker_consumes_is_dropped(victim: Attack
     victim.broadcast("add_consumer", queue="spied")
     (line,) = eventually(lambda: victim.dropped()[before:], "the command is dropped")
     assert "from queue celery.pidbox: it is no command" in line
-    victim.broadcast("revoke", task_id="none", terminate=True, signal="TERM")
+    victim.broadcast("revoke", task_id="none", terminate=1, signal="SIGTERM")
     victim.answers()
     assert len(victim.dropped()) == before + 1

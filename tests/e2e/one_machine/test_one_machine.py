@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import redis
@@ -199,6 +200,7 @@ def test_orders_that_are_stale_wrong_or_come_twice_start_nothing(farm: Farm) -> 
     tmp, turn = str(farm.folder / "tmp" / "2"), farm.plotter().turn
     incarnation, count = turn.split(":")
     soon = (datetime.now(UTC) + timedelta(seconds=60)).isoformat()
+    twice, nobody = str(uuid4()), str(uuid4())
     wrong: dict[str, dict[str, Any]] = {
         "of an old turn": {"tmp": tmp, "turn": f"{incarnation}:{int(count) - 1}", "expires_at": soon},
         "of a turn to come": {"tmp": tmp, "turn": f"{incarnation}:{int(count) + 1}", "expires_at": soon},
@@ -216,22 +218,22 @@ def test_orders_that_are_stale_wrong_or_come_twice_start_nothing(farm: Farm) -> 
         elsewhere = app.send_task(PLOT, kwargs={"host": "another", "tmp": tmp}, queue=queue)
         # Twice the same message, and the notes by which a worker asks for tasks, late and for nobody.
         for _ in range(2):
-            app.send_task(PLOT, kwargs={"host": HOST, "tmp": tmp}, queue=queue, task_id="twice")
+            app.send_task(PLOT, kwargs={"host": HOST, "tmp": tmp}, queue=queue, task_id=twice)
         app.send_task(PLOT, kwargs={"host": HOST, "adopt": True}, queue=queue, task_id=job.task_id)
-        app.send_task(PLOT, kwargs={"host": HOST, "adopt": True}, queue=queue, task_id="nobody")
+        app.send_task(PLOT, kwargs={"host": HOST, "adopt": True}, queue=queue, task_id=nobody)
         for what, result in [*sent.items(), ("of another host", elsewhere)]:
             task_id = str(result.id)
             eventually(lambda id=task_id: farm.status_of(id) == "FAILURE", f"an order {what} is refused")
             assert farm.result(task_id)["result"]["exc_type"] == "OrderRefused", what
         eventually(lambda: len(farm.jobs()) == 2, "of the two that are the same, one starts")
-        assert {found.task_id for found in farm.jobs()} == {job.task_id, "twice"}
+        assert {found.task_id for found in farm.jobs()} == {job.task_id, twice}
         told = eventually(lambda: farm.events("plot-started")[len(started) :], "its start is told")
-        assert [event.task_id for event in told] == ["twice"]
+        assert [event.task_id for event in told] == [twice]
         assert farm.status_of(job.task_id) == "STARTED"
-        eventually(lambda: farm.status_of("twice") == "STARTED", "its task goes on")
-        assert not farm.status_of("nobody") or farm.status_of("nobody") == "STARTED"
+        eventually(lambda: farm.status_of(twice) == "STARTED", "its task goes on")
+        assert not farm.status_of(nobody) or farm.status_of(nobody) == "STARTED"
         # The task of which a second message came can still be stopped.
-        for task_id in ("twice", job.task_id):
+        for task_id in (twice, job.task_id):
 
             def stopped(task_id: str = task_id) -> bool:
                 app.control.revoke(task_id, terminate=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 from common.model.messages import Admission, Reservation
 from common.model.snapshot import Event
@@ -43,13 +44,21 @@ class Sink:
     def publish_now(self) -> None: ...
 
 
-def record(task_id: str = "t", plotter: str = "chia", **fields: Any) -> JobRecord:
+def task_id_of(name: str) -> str:
+    """A task id that a test calls by a short name."""
+    return str(uuid5(NAMESPACE_URL, name))
+
+
+T = task_id_of("t")
+
+
+def record(task_id: str = T, plotter: str = "chia", **fields: Any) -> JobRecord:
     given = {"ours": True, "accepted_at": datetime.now(UTC), "argv": ()} | fields
     return JobRecord(task_id=task_id, plotter=plotter, **given)
 
 
 def job(
-    task_id: str = "t",
+    task_id: str = T,
     plotter: str = "chia",
     log: str | None = None,
     log_path: Path | None = None,

@@ -7,28 +7,28 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from common.errors import OrderRefused
-from common.model.holds import ALL, HoldOrder, LiftOrder, drains, key_of, lifted, read_order
+from common.model.holds import ALL, HoldOrder, LiftOrder, drains, key_of, lifted
 from common.model.snapshot import Hold
 
 DRIVES = ["/farm/1", "/farm/2"]
 
 
 def test_a_place_has_one_key_however_it_is_spelled() -> None:
-    assert key_of(read_order("h1", {"dir": "/farm/1/"}, HoldOrder), "drive", DRIVES, {}) == "/farm/1"
+    assert key_of(HoldOrder.read(host="h1", dir="/farm/1/"), "drive", DRIVES, {}) == "/farm/1"
 
 
 def test_without_a_place_the_host_as_a_whole_is_meant() -> None:
-    assert key_of(read_order("h1", {}, HoldOrder), "drive", DRIVES, {}) == ALL
+    assert key_of(HoldOrder.read(host="h1"), "drive", DRIVES, {}) == ALL
 
 
 def test_what_left_the_configuration_can_still_be_let_go() -> None:
-    assert key_of(read_order("h1", {"dir": "/farm/9"}, HoldOrder), "drive", DRIVES, {"/farm/9"}) == "/farm/9"
+    assert key_of(HoldOrder.read(host="h1", dir="/farm/9"), "drive", DRIVES, {"/farm/9"}) == "/farm/9"
 
 
 @pytest.mark.parametrize("place", ["/etc", "farm/1", " "])
 def test_what_is_no_place_of_the_host_is_refused_with_those_that_are(place: str) -> None:
     with pytest.raises(OrderRefused, match=r"is not a drive of h1\. It has /farm/1, /farm/2"):
-        key_of(read_order("h1", {"dir": place}, HoldOrder), "drive", DRIVES, {})
+        key_of(HoldOrder.read(host="h1", dir=place), "drive", DRIVES, {})
 
 
 def test_drains_are_those_that_hold_now_without_pauses_and_the_host_comes_first() -> None:
@@ -59,6 +59,6 @@ def test_what_was_lifted_is_told_for_people_and_for_programs() -> None:
 
 def test_everything_and_one_directory_cannot_both_be_meant() -> None:
     with pytest.raises(OrderRefused, match="exclude"):
-        read_order("h1", {"everything": True, "dir": "/farm/1"}, LiftOrder)
+        LiftOrder.read(host="h1", everything=True, dir="/farm/1")
     with pytest.raises(OrderRefused, match="everything"):
-        read_order("h1", {"everything": True}, HoldOrder)
+        HoldOrder.read(host="h1", everything=True)

@@ -123,7 +123,8 @@ def command(**changes: Any) -> dict[str, Any]:
     "body",
     [
         command(),
-        command(arguments={"task_id": "1", "terminate": True, "signal": "TERM"}),  # Celery's and Flower's
+        command(arguments={"task_id": "1", "terminate": 1, "signal": "SIGTERM"}),  # Flower's
+        command(arguments={"task_id": "1", "terminate": True, "signal": "TERM"}),
         command(method="ping", arguments={}),
         command(method="shutdown", arguments={}),
     ],

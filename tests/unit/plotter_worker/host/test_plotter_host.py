@@ -29,7 +29,7 @@ from plotter_worker.reporting.events import PlotterEvents
 from tests.support.plots import write_plot
 from tests.support.waiting import eventually
 from tests.unit.common.config.test_reload import settings
-from tests.unit.plotter_worker.builders import Sink, record, sleeper
+from tests.unit.plotter_worker.builders import Sink, T, record, sleeper, task_id_of
 
 PLOTTER = f"#!{sys.executable} -IS\nimport time\ntime.sleep(60)\n"
 
@@ -92,15 +92,15 @@ def order(host: PlotterHost, **fields: Any) -> PlotOrder:
 def test_an_order_starts_one_plot_and_makes_the_start_token_stale(machine: Machine) -> None:
     host = machine.running_host()
     first = order(host)
-    job = host.take_order("t1", first)
+    job = host.take_order(task_id_of("t1"), first)
     assert job.claimed
-    assert [shown.task_id for shown in host.snapshot().jobs] == ["t1"]
+    assert [shown.task_id for shown in host.snapshot().jobs] == [task_id_of("t1")]
     assert host.snapshot().last_start_at == job.record.started_at
     assert machine.sink.kinds == ["plot-started"]
     with pytest.raises(AlreadyTaken):
-        host.take_order("t1", first)
+        host.take_order(task_id_of("t1"), first)
     with pytest.raises(OrderRefused, match="a plot was started here since"):
-        host.take_order("t2", first)
+        host.take_order(task_id_of("t2"), first)
     assert len(host.jobs.all()) == 1
 
 
@@ -116,7 +116,7 @@ def test_a_snapshot_has_the_pause_that_begins_after_some_plots(machine: Machine)
 
 def test_a_killed_plot_ends_once_and_its_failure_does_not_count(machine: Machine) -> None:
     host = machine.running_host()
-    job = host.take_order("t1", order(host))
+    job = host.take_order(task_id_of("t1"), order(host))
     host.terminate(job)
     assert job.outcome is not None
     assert job.outcome.reason == "Stopped by an operator."
@@ -132,7 +132,7 @@ def test_plotters_that_die_at_once_are_counted_and_stop_plotting(machine: Machin
     machine.program.write_text(f"#!{sys.executable} -IS\nprint('no keys today')\n", encoding="utf-8")
     host = machine.running_host()
     for count in (1, 2, 3):
-        job = host.take_order(f"t{count}", PlotOrder(host="p1"))
+        job = host.take_order(task_id_of(f"t{count}"), PlotOrder(host="p1"))
         assert job.wait_end(10)
         eventually(lambda count=count: host.snapshot().failures.consecutive == count, "it is counted", 5)
     assert "no keys today" in str(host.snapshot().failures.last_reason)
@@ -145,7 +145,7 @@ def test_a_program_that_cannot_be_started_counts_as_a_failure(machine: Machine) 
     (machine.folder / "logs").touch()
     host = machine.running_host()
     with pytest.raises(StartFailed):
-        host.take_order("t1", order(host))
+        host.take_order(task_id_of("t1"), order(host))
     assert host.snapshot().failures.consecutive == 1
     assert host.jobs.all() == []
 
@@ -168,21 +168,23 @@ def test_a_log_folder_that_hangs_is_named_and_delays_no_snapshot(
 
 def test_a_restarted_worker_goes_on_with_running_jobs_and_judges_those_that_ended(machine: Machine) -> None:
     first = machine.running_host()
-    job = first.take_order("t1", order(first))
+    job = first.take_order(task_id_of("t1"), order(first))
     first.stop()
-    machine.records.save(record("ended", process="other-boot:5:5", log="/nowhere"))
-    machine.records.save(record("unstarted"))
+    machine.records.save(record(task_id_of("ended"), process="other-boot:5:5", log="/nowhere"))
+    machine.records.save(record(task_id_of("unstarted")))
     host = machine.running_host()
-    restored = host.jobs.get("t1")
+    restored = host.jobs.get(task_id_of("t1"))
     assert restored is not None
     assert restored.record == job.record
     assert restored.command is not None
     assert not restored.claimed, "its task is requested"
-    ended = eventually(lambda: (found := host.jobs.get("ended")) and found.outcome, "it is judged", 10)
+    ended = eventually(
+        lambda: (found := host.jobs.get(task_id_of("ended"))) and found.outcome, "it is judged", 10
+    )
     assert ended.reason == "The machine went down while it ran."
     assert host.snapshot().failures.consecutive == 0
-    assert host.jobs.get("unstarted") is None
-    assert {kept.task_id for kept in machine.records.all()} == {"t1", "ended"}
+    assert host.jobs.get(task_id_of("unstarted")) is None
+    assert {kept.task_id for kept in machine.records.all()} == {task_id_of("t1"), task_id_of("ended")}
 
 
 @pytest.mark.parametrize(
@@ -190,9 +192,9 @@ def test_a_restarted_worker_goes_on_with_running_jobs_and_judges_those_that_ende
     [
         (None, "tmp", None, True),  # started by hand
         (None, "elsewhere", None, True),
-        ("ours", "tmp", "t7", True),  # an order whose record was lost
-        ("theirs", "tmp", "t7", True),
-        ("theirs", "elsewhere", "t7", False),
+        ("ours", "tmp", task_id_of("t7"), True),  # an order whose record was lost
+        ("theirs", "tmp", task_id_of("t7"), True),
+        ("theirs", "elsewhere", task_id_of("t7"), False),
     ],
 )
 def test_which_plotters_that_are_found_running_are_watched(
@@ -221,7 +223,7 @@ def test_which_plotters_that_are_found_running_are_watched(
         assert (host.jobs.start_token != token) == followed, "an order decided without it is void"
         if job is not None:
             assert job.record.ours == (state == "ours")
-            assert (job.task_id == "t7") == (state == "ours")
+            assert (job.task_id == task_id_of("t7")) == (state == "ours")
             assert host.plotter_found(found) is None, "only once"
             assert machine.sink.kinds == ["plot-found"]
             assert [kept.task_id for kept in machine.records.all()] == [job.task_id]
@@ -234,7 +236,7 @@ def test_a_job_that_plots_for_two_minutes_clears_the_failures(machine: Machine) 
     log = machine.folder / "log"
     log.write_text("Starting phase 1/4: Forward Propagation into tmp files... now\n", encoding="utf-8")
     with sleeper() as child:
-        kept: JobRecord = record("t", process=identity(child.pid), log=str(log), started_at=now)
+        kept: JobRecord = record(T, process=identity(child.pid), log=str(log), started_at=now)
         host._restore(kept)
         (job,) = host.jobs.running()
         job.read_log()
@@ -261,7 +263,7 @@ def test_a_finished_plot_is_reported_once_and_hidden_from_its_release_on(machine
 
 def test_a_reload_changes_limits_and_directories_and_no_job(machine: Machine) -> None:
     host = machine.running_host()
-    job = host.take_order("t1", order(host))
+    job = host.take_order(task_id_of("t1"), order(host))
     other = machine.folder / "other"
     other.mkdir()
     changed = host.settings.model_copy(
@@ -276,7 +278,7 @@ def test_a_reload_changes_limits_and_directories_and_no_job(machine: Machine) ->
 
 def test_what_leaves_the_task_requests_no_other_for_a_while(machine: Machine) -> None:
     host = machine.running_host()
-    job = host.take_order("t1", order(host))
+    job = host.take_order(task_id_of("t1"), order(host))
     host.unclaim(job)
     assert not job.claimed
     host._adoption.request(job)

@@ -27,6 +27,7 @@ from plotter_worker.processes.launch import STATE_VARIABLE, TASK_ID_VARIABLE
 from plotter_worker.processes.table import is_running
 from tests.support.waiting import eventually
 from tests.unit.common.config.test_reload import settings
+from tests.unit.plotter_worker.builders import T, task_id_of
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PLOTTER = f"#!{sys.executable} -IS\nimport time\ntime.sleep(60)\n"
@@ -61,7 +62,7 @@ class Machine:
             logging={"plots": str(self.logs)},
         )
 
-    def start(self, task_id: str = "t", known: set[int] = frozenset()) -> TrackedJob:  # type: ignore[assignment]
+    def start(self, task_id: str = T, known: set[int] = frozenset()) -> TrackedJob:  # type: ignore[assignment]
         where = PlotDirectories(str(self.tmp), None, str(self.folder / "dst"))
         starter = Starter(self.settings(), self.records)
         starter.check_log_folder()
@@ -95,7 +96,7 @@ def test_a_started_plotter_has_a_record_a_log_and_a_session_of_its_own(machine: 
     job = machine.start()
     (record,) = machine.records.all()
     assert record == job.record
-    assert (record.task_id, record.ours, record.accepted_at) == ("t", True, NOW)
+    assert (record.task_id, record.ours, record.accepted_at) == (T, True, NOW)
     assert (record.tmp, record.tmp2, record.dst) == (str(machine.tmp), None, str(machine.folder / "dst"))
     assert record.started_at is not None
     assert record.started_at >= before
@@ -108,7 +109,7 @@ def test_a_started_plotter_has_a_record_a_log_and_a_session_of_its_own(machine: 
     process = psutil.Process(machine.children[0].pid)
     assert os.getsid(process.pid) == process.pid
     environment = process.environ()
-    assert environment[TASK_ID_VARIABLE] == "t"
+    assert environment[TASK_ID_VARIABLE] == T
     assert environment[STATE_VARIABLE] == str(machine.folder / "state")
     assert "chia" in " ".join(process.cmdline()), "it shows in the process table when the start returns"
 
@@ -236,11 +237,11 @@ def test_a_program_that_ends_at_once_or_never_shows_costs_no_more_than_a_moment(
     assert (datetime.now(UTC) - began).total_seconds() < 3, "it ended"
     machine.program.write_text(PLOTTER, encoding="utf-8")
     began = datetime.now(UTC)
-    machine.start("t1")
+    machine.start(task_id_of("t1"))
     assert (datetime.now(UTC) - began).total_seconds() < 3, "it shows"
     monkeypatch.setattr(start, "_SHOW_WAIT_S", 0.2)
     monkeypatch.setattr(start, "shows", lambda pid: False)
     machine.program.write_text(PLOTTER, encoding="utf-8")
     began = datetime.now(UTC)
-    machine.start("t2")
+    machine.start(task_id_of("t2"))
     assert 0.2 <= (datetime.now(UTC) - began).total_seconds() < 3

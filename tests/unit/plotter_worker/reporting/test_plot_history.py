@@ -26,6 +26,7 @@ from plotter_worker.reporting.plot_history import PlotHistory
 from plotter_worker.reporting.transfer_history import TransferHistory
 from tests.support.paths import LOGS
 from tests.support.waiting import eventually
+from tests.unit.plotter_worker.builders import T
 
 START = datetime.now(UTC) - timedelta(hours=5)
 
@@ -129,7 +130,8 @@ def test_an_end_that_nobody_watched_is_kept_at_the_time_that_the_plotter_told(
 def test_what_a_former_worker_saw_end_and_did_not_keep_is_kept_at_the_next_start(settings: Config) -> None:
     ended = job("chiapos-k18", "chiapos")
     outcome = ending.judge_end(ended, 0, datetime.now(UTC))
-    Records(settings.state_dir / "jobs").save(ended.record.model_copy(update={"outcome": outcome}))
+    kept_record = ended.record.model_copy(update={"outcome": outcome, "task_id": T})
+    Records(settings.state_dir / "jobs").save(kept_record)
     for _ in range(2):
         worker = PlotHistory(settings, lambda: None)
         worker.start()
