@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from kombu.message import Message
 
+from common.worker import transport
 from common.worker.consumer import _is_command, wrong
 
 RESERVE = {"task": "harvester_worker.reserve", "id": "1"}
@@ -160,3 +161,9 @@ def test_commands_of_celery_and_flower_are_taken(body: Any) -> None:
 )
 def test_other_commands_are_dropped(body: Any) -> None:
     assert not _is_command(body)
+
+
+def test_a_message_longer_than_any_of_plotmans_is_garbage_even_if_it_is_well_formed() -> None:
+    text = json.dumps({"body": "x" * transport._MOST_BYTES})
+    assert transport._loads(text) == transport._Garbage(len(text), f"more than {transport._MOST_BYTES} bytes")
+    assert transport._loads(json.dumps({"body": "x"})) == {"body": "x"}
