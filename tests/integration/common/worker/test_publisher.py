@@ -205,7 +205,7 @@ def test_two_machines_of_one_name_are_told_by_both_until_one_of_them_is_gone(
         return tellers == {"1", "2"}
 
     try:
-        eventually(both_told, "both tell", 5)
+        eventually(both_told, "both tell", 30)
         assert all(namesakes(board) for _ in every(0.05, 1)), "whichever of them wrote last"
         other.stop()
         eventually(lambda: not namesakes(board), "the one that is left tells no more", 5)

@@ -22,6 +22,7 @@ from tests.support.bench import PLAIN, Bench, running
 
 K18 = "chiapos-k18"
 ENDLESS = {"live_s": 300}
+BEFORE = "0dd1c1a6-9b0e-4f8e-8a1b-3f1d8a6f0001"
 
 
 def ours(bench: Bench) -> list[Job]:
@@ -114,7 +115,7 @@ def test_a_plotter_of_before_a_reboot_whose_number_a_thread_has_now_is_lost_and_
     thread = threading.Thread(target=over.wait)
     thread.start()
     record = JobRecord(
-        task_id="before",
+        task_id=BEFORE,
         plotter="chiapos",
         ours=True,
         accepted_at=now,
@@ -126,7 +127,7 @@ def test_a_plotter_of_before_a_reboot_whose_number_a_thread_has_now_is_lost_and_
     try:
         with running(bench):
             lost = bench.until(lambda: bench.told("plot-failed"), "its end is told")[0]
-            assert lost.task_id == "before"
+            assert lost.task_id == BEFORE
             assert "machine went down" in lost.text
             bench.until(lambda: bench.told("plot-done"), "plots are made")
     finally:

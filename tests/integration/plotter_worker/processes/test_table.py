@@ -16,6 +16,8 @@ from plotter_worker.processes.table import ProcessTable, identity, is_running, s
 from tests.support.bench import Bench
 from tests.support.waiting import eventually
 
+TASK_ID = "0dd1c1a6-9b0e-4f8e-8a1b-3f1d8a6f0001"
+
 
 def marked(folder: Path) -> dict[str, str]:
     """Environment of a plotter that farms of other tests leave alone."""
@@ -52,11 +54,11 @@ def test_a_plotter_shows_only_once_nice_and_env_have_become_it(tmp_path: Path) -
     bench.plan(live_s=60)
     argv = [str(bench.program), "plotters", "chiapos", "-k", "18", "-t", str(bench.tmp), "-d", str(bench.dst)]
     with (tmp_path / "log").open("ab") as output:
-        child = launch(argv, output, "a-task", tmp_path / "state")
+        child = launch(argv, output, TASK_ID, tmp_path / "state")
     try:
         eventually(lambda: shows(child.pid), "it shows")
         found = [it for it in ProcessTable().newcomers(set()) if it.pid == child.pid]
-        assert [(it.task_id, it.state_dir) for it in found] == [("a-task", str(tmp_path / "state"))]
+        assert [(it.task_id, it.state_dir) for it in found] == [(TASK_ID, str(tmp_path / "state"))]
         assert os.getpriority(os.PRIO_PROCESS, child.pid) == 15
         assert os.getsid(child.pid) == child.pid
     finally:
