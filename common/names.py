@@ -133,6 +133,7 @@ LEASE_MARGIN = timedelta(seconds=1)
 TOLD_TTL = timedelta(days=30)
 
 EVENTS_MAX = 10_000  # length of the stream of what happened
+MOVES_AT_ONCE_MAX = 32  # of one plotter
 PENDING_MAX = 10_000  # orders, and moves, of one host that are read
 
 

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from datetime import datetime
 from itertools import chain
 from typing import TypeVar
 
-from beat.policy.decision import Decision, Move
+from beat.policy.decision import Decision, cannot_be_evaluated
 from beat.policy.load import Load
 from beat.policy.lost_hosts import still_running
 from beat.policy.memory import Memory, Planned
 from beat.policy.moves.admission_dispatch import due_admissions, with_admissions_sent
 from beat.policy.moves.harvester import harvester_capacities
-from beat.policy.moves.moves import plan_moves
 from beat.policy.moves.stale_moves import stale_moves
 from beat.policy.moves.target import TargetCapacity
+from beat.policy.moves.turns import plan_moves
 from beat.policy.starts.farm_rules import NO_LIMITS, FarmLimits, FarmLoad
 from beat.policy.starts.starts import plan_starts
 from common.model.board_state import BoardState
-from common.model.pending import PendingMove
-from common.model.snapshot import PlotState, PlotterSnapshot, Wait
+from common.model.snapshot import PlotterSnapshot, Wait
 
 T = TypeVar("T")
 
@@ -57,7 +56,7 @@ def _decide(board: BoardState, now: datetime, limits: FarmLimits, memory: Memory
     memory.keep_only({*board.plotters, *board.spoilt})
     moves = with_admissions_sent(board.moves, now)
     planned = _plan_starts(board, now, limits, memory)
-    ordered, plots_wait = _plan_moves(board, moves, now)
+    ordered, plots_wait = plan_moves(board, moves, now)
     for host, sentence in board.spoilt.items():
         spoilt = Wait(host=host, rule="trouble", reason=sentence)
         plots_wait[host] = (*plots_wait.get(host, ()), spoilt)
@@ -104,51 +103,14 @@ def _plan_starts(board: BoardState, now: datetime, limits: FarmLimits, memory: M
     return {host: _tried(planned, plotters[host], _no_start) for host in _longest_idle_first(plotters)}
 
 
-def _plan_moves(
-    board: BoardState, moves: Mapping[str, Sequence[PendingMove]], now: datetime
-) -> tuple[list[Move], dict[str, tuple[Wait, ...]]]:
-    """Plan the moves, and the waits of finished plots by host. moves: after this round's admissions."""
-    plotters, archivers, harvesters = board.plotters, board.archivers, board.harvesters
-    with_plots = _oldest_first(plotters)
-    if not with_plots:
-        return [], {}
-    # Moves of lost plotters still take up space at their harvesters.
-    capacities = harvester_capacities(harvesters, chain.from_iterable(moves.values()), now)
-    target_capacity = TargetCapacity(archivers, moves, now)
-    ordered: list[Move] = []
-    waits: dict[str, tuple[Wait, ...]] = {}
-
-    def planned(snapshot: PlotterSnapshot) -> tuple[tuple[Move, ...], tuple[Wait, ...]]:
-        return plan_moves(
-            snapshot,
-            archivers.get(snapshot.host),
-            moves.get(snapshot.host, ()),
-            harvesters,
-            now,
-            capacities=capacities,
-            at_once=snapshot.moves_at_once,
-            target_capacity=target_capacity,
-        )
-
-    for host in with_plots:
-        moved, waits[host] = _tried(planned, plotters[host], lambda wait: ((), (wait,)))
-        ordered += moved
-    return ordered, waits
-
-
 def _tried(
     plan: Callable[[PlotterSnapshot], T], snapshot: PlotterSnapshot, instead: Callable[[Wait], T]
 ) -> T:
-    """Plan one host.
-
-    A snapshot that cannot be evaluated, such as one of a newer release with unknown values, must not stop the
-    decisions for other hosts.
-    """
+    """Plan one host."""
     try:
         return plan(snapshot)
     except Exception as error:  # noqa: BLE001
-        reason = f"its snapshot cannot be evaluated: {type(error).__name__}: {error}"
-        return instead(Wait(host=snapshot.host, rule="trouble", reason=reason))
+        return instead(cannot_be_evaluated(snapshot.host, error))
 
 
 def _trouble(board: BoardState, host: str, now: datetime, limits: FarmLimits) -> str | None:
@@ -157,7 +119,7 @@ def _trouble(board: BoardState, host: str, now: datetime, limits: FarmLimits) ->
     try:
         _decide(alone, now, limits, Memory())
         # Left out above if no plot waits.
-        harvester_capacities(alone.harvesters, chain.from_iterable(alone.moves.values()), now)
+        harvester_capacities(alone.harvesters, alone.moves, now)
         TargetCapacity(alone.archivers, alone.moves, now)
     except Exception as error:  # noqa: BLE001
         return f"it cannot be evaluated, and is left out: {type(error).__name__}: {error}"
@@ -191,15 +153,3 @@ def _longest_idle_first(plotters: Mapping[str, PlotterSnapshot]) -> list[str]:
         return (max(at.timestamp() for at in started) if started else 0.0, host)
 
     return sorted(plotters, key=last_start)
-
-
-def _oldest_first(plotters: Mapping[str, PlotterSnapshot]) -> list[str]:
-    """Sort hosts with plots, the longest waiting plot first, so that no host starves if drives are scarce."""
-    ready_since = {
-        host: min(
-            (plot.since for plot in snapshot.plots if plot.state is PlotState.READY), default=snapshot.at
-        )
-        for host, snapshot in plotters.items()
-        if snapshot.plots and snapshot.archiving
-    }
-    return sorted(ready_since, key=lambda host: (ready_since[host], host))

@@ -77,3 +77,10 @@ class Decision:
     def waits(self) -> tuple[Wait, ...]:
         """The waits of all hosts."""
         return tuple(chain.from_iterable(self.waits_of.values()))
+
+
+def cannot_be_evaluated(host: str, error: Exception) -> Wait:
+    """Return the wait of a host whose values no rule foresees, such as those of a newer release: they must
+    not stop the decisions for other hosts."""
+    reason = f"its snapshot cannot be evaluated: {type(error).__name__}: {error}"
+    return Wait(host=host, rule="trouble", reason=reason)

@@ -19,10 +19,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from common.model.phase import Phase
-from common.names import Role
+from common.names import MOVES_AT_ONCE_MAX, Role
 
 VERSION = 1
 
@@ -36,9 +36,13 @@ Moment = Annotated[
 ]
 Eta = Annotated[float, Field(gt=-1e11, lt=1e11, allow_inf_nan=False)]
 UtcOffset = Annotated[int, Field(ge=-86_400, le=86_400)]
+# As many as its plotman.yaml may say: a larger claim counts for no more.
+MovesAtOnce = Annotated[Whole, AfterValidator(lambda count: max(1, min(count, MOVES_AT_ONCE_MAX)))]
 # Lengths of lists. Rules compare each tmp directory with each dst directory; everything else is read once.
 FEW = Field(max_length=256)
 MANY = Field(max_length=100_000)
+# Finished plots that are read of one host: 540 TB with k32. Each costs some microseconds of each decision.
+PLOTS_MAX = 5_000
 
 
 class Notice(BaseModel):
@@ -227,10 +231,12 @@ class PlotterSnapshot(Notice):
         tuple[Directory, ...], FEW
     ] = ()  # empty if none is configured: plots stay in tmp2, or else in tmp
     jobs: Annotated[tuple[Job, ...], MANY] = ()
-    plots: Annotated[tuple[FinishedPlot, ...], MANY] = ()
+    plots: Annotated[
+        tuple[FinishedPlot, ...], MANY, AfterValidator(lambda plots: plots[:PLOTS_MAX])
+    ] = ()  # more than PLOTS_MAX are left out
     archiving: bool = False
     harvesters: Annotated[tuple[str, ...], MANY] = ()  # hosts that may take the plots; empty: any
-    moves_at_once: Whole = 1  # how many plots may be sent from here at a time
+    moves_at_once: MovesAtOnce = 1  # how many plots may be sent from here at a time
     problems: Annotated[tuple[str, ...], FEW] = ()  # what its owner should correct, one sentence each
     leftovers: Leftovers | None = None
     tally: Tally | None = None  # of plots made

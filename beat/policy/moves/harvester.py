@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from heapq import heapify, heappop, heapreplace
 
 from common.model.pending import MoveStep, PendingMove, may_have_it, under_way
 from common.model.snapshot import FinishedPlot, HarvesterSnapshot, PlotterSnapshot, Wait
 from common.model.units import counted, human_bytes, human_bytes_apart
+from common.names import MOVES_AT_ONCE_MAX
 
 
 class HarvesterCapacity:
@@ -28,7 +29,8 @@ class HarvesterCapacity:
     drive_states: the state of each drive as `dirs` shows it.
     """
 
-    def __init__(self, snapshot: HarvesterSnapshot, moves: Iterable[PendingMove] = ()) -> None:
+    def __init__(self, snapshot: HarvesterSnapshot, reserved: int = 0) -> None:
+        """Begin with the drives as shown. reserved: plots on their way that have a reservation."""
         self.host = snapshot.host
         self.writers_per_drive = snapshot.writers_per_drive
         known = [
@@ -39,8 +41,8 @@ class HarvesterCapacity:
         self.drive_states = tuple(drive.word for drive in snapshot.drives)
         self.total_bytes = sum(free for free, _ in known)
         self.largest_bytes = max((free for free, _ in known), default=None)
-        self.on_the_way = 0
-        self.stray_parts = sum(drive.incoming for drive in snapshot.drives)
+        self.on_the_way = reserved
+        self.stray_parts = max(0, sum(drive.incoming for drive in snapshot.drives) - reserved)
         # (room, negative so that the most comes first; how many more plots may be written there)
         self._open = [
             (-free, snapshot.writers_per_drive - incoming)
@@ -48,8 +50,6 @@ class HarvesterCapacity:
             if incoming < snapshot.writers_per_drive
         ]
         heapify(self._open)
-        for move in moves:
-            self._count(move.size_bytes, reserves=move.step is MoveStep.RESERVE)
 
     @property
     def room_bytes(self) -> int | None:
@@ -58,12 +58,9 @@ class HarvesterCapacity:
 
     def add(self, size_bytes: int) -> None:
         """Count one more plot on its way, without a reservation yet."""
-        self._count(size_bytes, reserves=True)
-
-    def _count(self, size_bytes: int, *, reserves: bool) -> None:
         self.on_the_way += 1
         self.stray_parts = max(0, self.stray_parts - 1)
-        if not reserves or not self._open or -self._open[0][0] < size_bytes:
+        if not self._open or -self._open[0][0] < size_bytes:
             return
         room, writers = self._open[0]
         if writers > 1:
@@ -73,14 +70,23 @@ class HarvesterCapacity:
 
 
 def harvester_capacities(
-    harvesters: Mapping[str, HarvesterSnapshot], moves: Iterable[PendingMove], now: datetime
+    harvesters: Mapping[str, HarvesterSnapshot], moves: Mapping[str, Sequence[PendingMove]], now: datetime
 ) -> dict[str, HarvesterCapacity]:
-    """Return each harvester's capacity. moves: of all plotters; those under way take their space."""
-    coming: dict[str, list[PendingMove]] = {}
-    for move in moves:
-        if under_way(move, now):
-            coming.setdefault(move.harvester, []).append(move)
-    return {host: HarvesterCapacity(snapshot, coming.get(host, ())) for host, snapshot in harvesters.items()}
+    """Return each harvester's capacity before any plot without a reservation is counted.
+
+    Args:
+        moves: records of all plotters. Of one plotter, each harvester counts at most MOVES_AT_ONCE_MAX.
+    """
+    coming: Counter[str] = Counter()
+    for records in moves.values():
+        own = Counter(
+            move.harvester
+            for move in records
+            if under_way(move, now) and move.step is not MoveStep.RESERVE and move.harvester in harvesters
+        )
+        for host, count in own.items():
+            coming[host] += min(count, MOVES_AT_ONCE_MAX)
+    return {host: HarvesterCapacity(snapshot, coming[host]) for host, snapshot in harvesters.items()}
 
 
 # Tries at the harvester that has the plot's part file; after that any harvester with space may get the plot.

@@ -1,4 +1,4 @@
-"""Which finished plots of a plotter host are moved now, to which harvester, and why the others wait."""
+"""Which finished plots of one plotter host are moved now, to which harvester, and why the others wait."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from beat.policy.decision import Move
-from beat.policy.moves.harvester import HarvesterCapacity, choose, harvester_capacities
+from beat.policy.moves.harvester import HarvesterCapacity, choose
 from beat.policy.moves.priority import by_priority
 from beat.policy.moves.target import TargetCapacity, target_for, to_target
 from common.model.holds import sentence
@@ -15,12 +15,13 @@ from common.model.pending import SENT, PendingMove, may_have_it, under_way
 from common.model.snapshot import (
     ArchiverSnapshot,
     FinishedPlot,
-    HarvesterSnapshot,
     PlotState,
     PlotterSnapshot,
     Wait,
 )
 
+# Plots of a host for which a harvester is searched in vain; to search for thousands would take seconds.
+_REFUSALS_MAX = 100
 # Reasons for plots that are not moved, if their host gives none.
 _REASONS = {
     PlotState.OPEN: "a process is still writing it",
@@ -31,76 +32,88 @@ _REASONS = {
 }
 
 
-def plan_moves(
-    snapshot: PlotterSnapshot,
-    archiver: ArchiverSnapshot | None,
-    moves: Sequence[PendingMove],
-    harvesters: Mapping[str, HarvesterSnapshot],
-    now: datetime,
-    *,
-    capacities: dict[str, HarvesterCapacity] | None = None,
-    at_once: int = 1,
-    target_capacity: TargetCapacity | None = None,
-) -> tuple[tuple[Move, ...], tuple[Wait, ...]]:
-    """Plan the moves of one plotter host.
+class HostMoves:
+    """The moves of one plotter host in this round, planned one at a time.
 
-    Args:
-        archiver: of the same host; None if it is not alive.
-        moves: records of the host's moves, also expired and failed ones.
-        harvesters: live ones.
-        capacities: of all harvesters after the moves of all plotters; the planned moves are added to them.
-            None: computed from `harvesters` and `moves`.
-        at_once: plots that may be sent from the host at a time; to a target of 0.5.3, always one.
-        target_capacity: of all targets of 0.5.3; the planned moves are added to it. None: computed from this
-            host's.
-
-    Returns:
-        Moves to order at `now`, and one wait for each finished plot that neither moves nor is ordered to.
+    sending: plots under way, by path: the harvester. It grows with each planned move.
+    waits: one for each finished plot that neither moves nor is ordered to.
     """
-    if not snapshot.archiving or not snapshot.plots:
-        return (), ()
-    if capacities is None:
-        capacities = harvester_capacities(harvesters, moves, now)
-    records = {move.path: move for move in moves}
-    running = {move.path: move for move in moves if under_way(move, now)}
-    # A harvester may check a plot for minutes; the next one is sent meanwhile.
-    sending = {path: move.harvester for path, move in running.items() if move.step not in SENT}
-    if archiver is not None and archiver.target is not None:
-        sending = {path: move.harvester for path, move in running.items()}
-        at_once = 1
-    if archiver is not None:
-        sending |= {transfer.path: transfer.harvester for transfer in archiver.transfers}
-    if target_capacity is None:
-        target_capacity = TargetCapacity(
-            {} if archiver is None else {snapshot.host: archiver}, {snapshot.host: moves}, now
-        )
-    ordered: list[Move] = []
-    waits: list[Wait] = []
-    for plot in by_priority(snapshot):
-        if plot.path in running or plot.path in sending:
-            continue
-        record = records.get(plot.path)
+
+    def __init__(
+        self,
+        snapshot: PlotterSnapshot,
+        archiver: ArchiverSnapshot | None,
+        moves: Sequence[PendingMove],
+        now: datetime,
+    ) -> None:
+        """Begin to plan.
+
+        Args:
+            archiver: of the same host; None if it is not alive.
+            moves: records of the host's moves, also expired and failed ones.
+        """
+        self._snapshot, self._archiver, self._now = snapshot, archiver, now
+        self._records = {move.path: move for move in moves}
+        self._running = {move.path: move for move in moves if under_way(move, now)}
+        self._at_once = snapshot.moves_at_once
+        # A harvester may check a plot for minutes; the next one is sent meanwhile.
+        self.sending = {path: move.harvester for path, move in self._running.items() if move.step not in SENT}
+        if archiver is not None and archiver.target is not None:
+            self.sending = {path: move.harvester for path, move in self._running.items()}
+            self._at_once = 1
+        if archiver is not None:
+            self.sending |= {transfer.path: transfer.harvester for transfer in archiver.transfers}
+        self.waits: list[Wait] = []
+        self._refusals: list[Wait] = []
+        self._plots = iter(by_priority(snapshot) if snapshot.archiving else ())
+
+    def next_move(
+        self, capacities: Mapping[str, HarvesterCapacity], target_capacity: TargetCapacity
+    ) -> Move | None:
+        """Plan one more move; None if nothing more moves.
+
+        Args:
+            capacities: of all harvesters; the move is added to them.
+            target_capacity: of all targets of 0.5.3; the move is added to it.
+        """
+        for plot in self._plots:
+            if plot.path in self._running or plot.path in self.sending:
+                continue
+            move = self._planned(plot, capacities, target_capacity)
+            if isinstance(move, Wait):
+                self.waits.append(move)
+                continue
+            through_receiver = self._archiver is None or move.harvester not in self._archiver.routed
+            self.sending[plot.path] = move.harvester
+            return replace(move, through_receiver=through_receiver)
+        return None
+
+    def _planned(
+        self, plot: FinishedPlot, capacities: Mapping[str, HarvesterCapacity], targets: TargetCapacity
+    ) -> Move | Wait:
+        snapshot, archiver, now = self._snapshot, self._archiver, self._now
+        record = self._records.get(plot.path)
         target = target_for(archiver, plot, record)
         wait = (
             not_ready(snapshot, plot)
             or no_archiver(snapshot, plot, archiver)
             or paused(snapshot, plot, record, now)
             or retry(snapshot, plot, record, now)
-            or busy(snapshot, plot, sending, at_once)
+            or busy(snapshot, plot, self.sending, self._at_once)
         )
+        if wait is not None:
+            return wait
+        if len(self._refusals) >= _REFUSALS_MAX:
+            return self._refusals[-1].model_copy(update={"subject": plot.path})
         attempts = 0 if record is None else record.attempts
-        move = wait or (
+        move = (
             _to_harvester(snapshot, plot, record, capacities, attempts)
             if target is None
-            else to_target(snapshot, plot, target, record, target_capacity, attempts)
+            else to_target(snapshot, plot, target, record, targets, attempts)
         )
         if isinstance(move, Wait):
-            waits.append(move)
-        else:
-            through_receiver = archiver is None or move.harvester not in archiver.routed
-            ordered.append(replace(move, through_receiver=through_receiver))
-            sending[plot.path] = move.harvester
-    return tuple(ordered), tuple(waits)
+            self._refusals.append(move)
+        return move
 
 
 def _to_harvester(

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from common.config.sections.base import MOST_BYTES, Folder, Section
+from common.names import MOVES_AT_ONCE_MAX
 
 HARVESTER = "harvester"  # target: the harvester workers of the farm
 
@@ -114,7 +115,10 @@ class Archiving(Section):
         examples=[["harvester1", "harvester2"]],
     )
     concurrency: int = Field(
-        1, ge=1, le=32, description="With target harvester: how many plots this machine sends at a time."
+        1,
+        ge=1,
+        le=MOVES_AT_ONCE_MAX,
+        description="With target harvester: how many plots this machine sends at a time.",
     )
     bwlimit_bytes_s: int | None = Field(
         None,

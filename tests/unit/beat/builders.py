@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from beat.policy.decide import decide
-from beat.policy.decision import Decision, Start
+from beat.policy.decision import Decision, Move, Start
 from beat.policy.memory import Memory
-from beat.policy.moves.moves import plan_moves
+from beat.policy.moves import turns
 from beat.policy.starts.farm_rules import NO_LIMITS, FarmLimits
 from common.model.board_state import BoardState
 from common.model.pending import MoveStep, PendingMove, PendingOrder
@@ -139,6 +140,26 @@ def move(path: str = "/dst1/a.plot", harvester: str = "h1", **fields: Any) -> Pe
     """A move that waits for its reservation, and that somebody works on."""
     given = {"size_bytes": 108 * GB, "step": MoveStep.RESERVE, "expires_at": at(60)}
     return PendingMove(path=path, harvester=harvester, **{**given, **fields})
+
+
+def plan_moves(
+    snapshot: PlotterSnapshot,
+    archiver: ArchiverSnapshot | None,
+    moves: Sequence[PendingMove],
+    harvesters: dict[str, HarvesterSnapshot],
+    now: datetime,
+    *,
+    at_once: int = 1,
+    others: tuple[ArchiverSnapshot, ...] = (),
+    their_moves: dict[str, list[PendingMove]] | None = None,
+) -> tuple[tuple[Move, ...], tuple[Wait, ...]]:
+    """The moves of a farm's only plotter with plots, and its waits. others: archivers of further plotters."""
+    alone = snapshot.model_copy(update={"moves_at_once": at_once})
+    archivers = {each.host: each for each in (archiver, *others) if each is not None}
+    board = BoardState({snapshot.host: alone}, archivers, harvesters)
+    records = {snapshot.host: tuple(moves), **(their_moves or {})}
+    ordered, waits = turns.plan_moves(board, records, now)
+    return tuple(ordered), waits.get(snapshot.host, ())
 
 
 def rules(waits: tuple[Wait, ...]) -> list[tuple[str, str | None]]:

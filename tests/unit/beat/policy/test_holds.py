@@ -6,7 +6,6 @@ from datetime import datetime
 
 import pytest
 
-from beat.policy.moves.moves import plan_moves
 from beat.policy.starts.starts import plan_starts
 from common.model.pending import MoveStep
 from common.model.snapshot import Directory, Drive, DriveUse, Hold, PlotterSnapshot, Wait
@@ -19,6 +18,7 @@ from tests.unit.beat.builders import (
     farm,
     keeper,
     move,
+    plan_moves,
     plot,
     plotter,
     reasons,

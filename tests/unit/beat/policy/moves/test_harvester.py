@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from beat.policy.moves.moves import plan_moves
 from common.model.pending import MoveStep, PendingMove
 from common.model.snapshot import HarvesterSnapshot
 from tests.unit.beat.builders import (
@@ -19,6 +18,7 @@ from tests.unit.beat.builders import (
     farm,
     keeper,
     move,
+    plan_moves,
     plot,
     reasons,
     sent,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from beat.policy.moves.moves import plan_moves
 from common.model.pending import MoveStep
 from common.model.snapshot import PlotState, Transfer
 from tests.unit.beat.builders import (
@@ -17,6 +16,7 @@ from tests.unit.beat.builders import (
     farm,
     keeper,
     move,
+    plan_moves,
     plot,
     reasons,
     rules,

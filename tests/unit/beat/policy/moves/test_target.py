@@ -7,11 +7,22 @@ from typing import Any
 import pytest
 
 from beat.policy.decision import Move
-from beat.policy.moves.moves import plan_moves
-from beat.policy.moves.target import TargetCapacity
 from common.model.pending import MoveStep, PendingMove
 from common.model.snapshot import ArchiverSnapshot, FinishedPlot, TargetReport, TargetSpace, Transfer, Wait
-from tests.unit.beat.builders import GB, T, archiver, at, decided, drive, farm, keeper, move, plot, reasons
+from tests.unit.beat.builders import (
+    GB,
+    T,
+    archiver,
+    at,
+    decided,
+    drive,
+    farm,
+    keeper,
+    move,
+    plan_moves,
+    plot,
+    reasons,
+)
 
 NAS = "rsync://nas:873/plots"
 
@@ -29,11 +40,8 @@ def plan(
     their_moves: dict[str, list[PendingMove]] | None = None,
 ) -> tuple[tuple[Move, ...], tuple[Wait, ...]]:
     mine = archiver(target=report)
-    places = TargetCapacity(
-        {each.host: each for each in (mine, *others)}, {"p1": list(moves), **(their_moves or {})}, T
-    )
     snapshot = keeper(finished or plot("a"))
-    return plan_moves(snapshot, mine, moves, farm(h1=[drive()]), T, target_capacity=places)
+    return plan_moves(snapshot, mine, moves, farm(h1=[drive()]), T, others=others, their_moves=their_moves)
 
 
 def sending(host: str, place: str, sent_gb: float = 0) -> ArchiverSnapshot:
@@ -84,7 +92,7 @@ def test_what_other_plotters_send_there_takes_up_its_room_and_the_archiver_hears
 
 
 def test_two_plotters_do_not_choose_a_folder_of_one_place_at_the_same_time() -> None:
-    both = [keeper(plot("a"), host=host) for host in ("p1", "p2")]
+    both = [keeper(plot("a", since=at(since)), host=host) for host, since in (("p1", -9), ("p2", -8))]
     archivers = {host: archiver(host, target=target()) for host in ("p1", "p2")}
     first = decided({each.host: each for each in both}, archivers, {}, {}, {}, T)
     assert [each.host for each in first.moves] == ["p1"]
