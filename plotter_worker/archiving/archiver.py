@@ -14,6 +14,7 @@ from common.config import Config
 from common.config.watch import ConfigWatch
 from common.errors import TransferFailed
 from common.model.messages import Admission, Delivery, Reservation, TargetOrder
+from common.model.plot_name import plot_id_of
 from common.model.snapshot import ArchiverSnapshot, Transfer
 from common.names import Role
 from common.store import Board
@@ -134,9 +135,12 @@ class Archiver:
         return admission
 
     def sends(self, path: str) -> bool:
-        """Whether this plot is being sent."""
+        """Whether this plot is being sent, from this path or another."""
+        plot_id = plot_id_of(path)
         with self._lock:
-            return path in self._running
+            return path in self._running or any(
+                plot_id is not None and transfer.plot_id == plot_id for transfer in self._running.values()
+            )
 
     def _show(self, transfer: Transfer | None, path: str = "") -> None:
         with self._lock:

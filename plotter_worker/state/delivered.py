@@ -1,9 +1,9 @@
 """Remembers which harvester or target received all bytes of a plot, and which file that was.
 
 On this machine's disk, because the board may be wiped: without this the plot would be sent to another
-harvester, too, and be farmed twice. The archiver writes it; the plotter's worker reads it and removes failed
-copies. A source is deleted only if its bytes reached the host that claims to have them: a harvester's Redis
-password is enough to send such a claim.
+harvester, too, and be farmed twice. A plot is known by its id, under whatever path it lies now. The archiver
+writes the file; the plotter's worker reads it and removes failed copies. A source is deleted only if its
+bytes reached the host that claims to have them: a harvester's Redis password is enough to send such a claim.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field
 
+from common.model.plot_name import plot_id_of
 from common.system import statefile
 from common.system.statefile import Stored
 
@@ -26,16 +27,27 @@ _KEPT = 5000  # the latest; a source is released within minutes
 class SourceFile(Stored):
     """A source before it was read. receiver: harvester, or label of a target, that has these bytes.
 
-    Without the inode, which some file systems change later.
+    inode: None in records of an older plotman.
     """
 
     receiver: str
     size_bytes: int
     mtime_ns: int
+    inode: int | None = None
 
     @classmethod
     def of(cls, status: os.stat_result, receiver: str) -> Self:
-        return cls(receiver=receiver, size_bytes=status.st_size, mtime_ns=status.st_mtime_ns)
+        return cls(
+            receiver=receiver, size_bytes=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino
+        )
+
+    def at_its_path(self, seen: Self) -> bool:
+        """Whether the file at the same path is the one that was sent. Some file systems change inodes."""
+        return seen.model_copy(update={"inode": self.inode}) == self
+
+    def moved(self, seen: Self) -> bool:
+        """Whether a file at another path is the one that was sent, and no copy of it: a copy may differ."""
+        return self.inode is not None and seen == self
 
 
 class Delivered(Stored):
@@ -49,6 +61,7 @@ class DeliveredFile:
     def __init__(self, state_dir: Path) -> None:
         self._path = state_dir / "delivered.json"
         self._seen: tuple[tuple[int, int], Delivered] = ((0, 0), Delivered())
+        self._by_id: tuple[Delivered, dict[str, str]] = (Delivered(), {})
 
     def put(self, path: str, harvester: str, source: os.stat_result | None = None) -> None:
         """Remember a copy durably. Entries of sources that do not exist stay: their drive may be unmounted.
@@ -76,26 +89,34 @@ class DeliveredFile:
             self._write(harvesters, {**sources, path: source} if source else sources)
 
     def forget(self, path: str, harvester: str) -> None:
-        """Forget the copy durably. Raises OSError."""
+        """Forget durably that the harvester has a copy of the plot, from this path or another. Raises
+        OSError."""
         with self._locked():
             known = self._read()
-            if known.harvesters.get(path) != harvester:
+            paths = _of_plot(path, known.harvesters)
+            forgotten = {key for key in paths if known.harvesters[key] == harvester}
+            if not forgotten:
                 return
             self._write(
-                {key: value for key, value in known.harvesters.items() if key != path},
-                {key: value for key, value in known.sources.items() if key != path},
+                {key: value for key, value in known.harvesters.items() if key not in forgotten},
+                {key: value for key, value in known.sources.items() if key not in forgotten},
             )
 
     def has(self, path: str, receiver: str, source: os.stat_result) -> bool:
         """Whether all bytes of this file, by its lstat, reached the receiver or equal its copy."""
-        known = self._read()
+        known, seen = self._read(), SourceFile.of(source, receiver)
         if (sent := known.sources.get(path)) is not None:
-            return sent == SourceFile.of(source, receiver)
-        return known.harvesters.get(path) == receiver
+            return sent.at_its_path(seen)
+        if path in known.harvesters:
+            return known.harvesters[path] == receiver
+        return any(known.sources[other].moved(seen) for other in _of_plot(path, known.sources))
 
     def harvester_of(self, path: str) -> str | None:
         """Harvester that has all bytes of this plot; None if no transfer of it was completed."""
-        return self._read().harvesters.get(path)
+        known = self._read()
+        if self._by_id[0] is not known:
+            self._by_id = (known, {plot_id_of(key) or key: host for key, host in known.harvesters.items()})
+        return known.harvesters.get(path) or self._by_id[1].get(plot_id_of(path) or path)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -120,3 +141,9 @@ class DeliveredFile:
         if self._seen[0] != version:
             self._seen = (version, statefile.read(self._path, Delivered) or Delivered())
         return self._seen[1]
+
+
+def _of_plot(path: str, known: Iterable[str]) -> list[str]:
+    """The paths under which the plot at `path` is known."""
+    plot_id = plot_id_of(path)
+    return [key for key in known if key == path or (plot_id is not None and plot_id_of(key) == plot_id)]
