@@ -100,7 +100,10 @@ def ask_each(questions: Iterable[TaskCall], *, timeout_s: float = ANSWER_S) -> l
     deadline = time.monotonic() + timeout_s
     url = broker_url(config.load())
     sent = [(call, _send(call, url, timeout_s)) for call in questions]
-    return [_answer(call, result, url, deadline, timeout_s) for call, result in sent]
+    try:
+        return [_answer(call, result, url, deadline, timeout_s) for call, result in sent]
+    finally:
+        _drop_unread()
 
 
 def hang_up() -> None:
@@ -109,11 +112,26 @@ def hang_up() -> None:
     Celery keeps them per thread, in reference cycles: without this they stay open until the next full
     garbage collection.
     """
-    module = sys.modules.get("plotman.app")
-    backend = module.app._backend if module else None
-    if backend is not None:
+    if (backend := _backend()) is not None:
         backend.result_consumer.stop()
         backend.client.connection_pool.disconnect()
+
+
+def _drop_unread() -> None:
+    """Drop the answers that Celery (5.7) keeps for later calls of this thread.
+
+    It finds an answer by its key, or by a message, or both. It keeps each message that comes second, with
+    its whole text, in case a caller asks for it: 8,192 of them, which are 250 MB for a fast log.
+    """
+    if (backend := _backend()) is not None:
+        backend._pending_messages.clear()
+        backend._pending_messages.total = 0
+
+
+def _backend() -> Any:
+    """This thread's result backend; None if it has not called a task yet."""
+    module = sys.modules.get("plotman.app")
+    return module.app._backend if module else None
 
 
 def _send(call: TaskCall, url: str, timeout_s: float) -> AsyncResult[Any] | PlotmanError:
