@@ -80,7 +80,7 @@ class Decision:
 
 
 def cannot_be_evaluated(host: str, error: Exception) -> Wait:
-    """Return the wait of a host whose values no rule foresees, such as those of a newer release: they must
-    not stop the decisions for other hosts."""
+    """Return the wait of a host whose values no rule foresees. A newer release may write
+    such values; they must not stop the decisions for other hosts."""
     reason = f"its snapshot cannot be evaluated: {type(error).__name__}: {error}"
     return Wait(host=host, rule="trouble", reason=reason)

@@ -67,6 +67,11 @@ class HostMoves:
         self._refusals: list[Wait] = []
         self._plots = iter(by_priority(snapshot) if snapshot.archiving else ())
 
+    @property
+    def full(self) -> bool:
+        """Whether the host sends as many plots as it may at a time."""
+        return len(self.sending) >= self._at_once
+
     def next_move(
         self, capacities: Mapping[str, HarvesterCapacity], target_capacity: TargetCapacity
     ) -> Move | None:
@@ -76,40 +81,43 @@ class HostMoves:
             capacities: of all harvesters; the move is added to them.
             target_capacity: of all targets of 0.5.3; the move is added to it.
         """
+        snapshot, archiver, now, sending = self._snapshot, self._archiver, self._now, self.sending
         for plot in self._plots:
-            if plot.path in self._running or plot.path in self.sending:
+            if plot.path in self._running or plot.path in sending:
                 continue
-            move = self._planned(plot, capacities, target_capacity)
+            record = self._records.get(plot.path)
+            wait = (
+                not_ready(snapshot, plot)
+                or no_archiver(snapshot, plot, archiver)
+                or paused(snapshot, plot, record, now)
+                or retry(snapshot, plot, record, now)
+                or busy(snapshot, plot, sending, self._at_once)
+            )
+            move = wait or self._to(plot, record, capacities, target_capacity)
             if isinstance(move, Wait):
                 self.waits.append(move)
                 continue
-            through_receiver = self._archiver is None or move.harvester not in self._archiver.routed
-            self.sending[plot.path] = move.harvester
+            sending[plot.path] = move.harvester
+            through_receiver = archiver is None or move.harvester not in archiver.routed
             return replace(move, through_receiver=through_receiver)
         return None
 
-    def _planned(
-        self, plot: FinishedPlot, capacities: Mapping[str, HarvesterCapacity], targets: TargetCapacity
+    def _to(
+        self,
+        plot: FinishedPlot,
+        record: PendingMove | None,
+        capacities: Mapping[str, HarvesterCapacity],
+        targets: TargetCapacity,
     ) -> Move | Wait:
-        snapshot, archiver, now = self._snapshot, self._archiver, self._now
-        record = self._records.get(plot.path)
-        target = target_for(archiver, plot, record)
-        wait = (
-            not_ready(snapshot, plot)
-            or no_archiver(snapshot, plot, archiver)
-            or paused(snapshot, plot, record, now)
-            or retry(snapshot, plot, record, now)
-            or busy(snapshot, plot, self.sending, self._at_once)
-        )
-        if wait is not None:
-            return wait
+        """Plan where a plot goes that nothing keeps here."""
         if len(self._refusals) >= _REFUSALS_MAX:
             return self._refusals[-1].model_copy(update={"subject": plot.path})
+        target = target_for(self._archiver, plot, record)
         attempts = 0 if record is None else record.attempts
         move = (
-            _to_harvester(snapshot, plot, record, capacities, attempts)
+            _to_harvester(self._snapshot, plot, record, capacities, attempts)
             if target is None
-            else to_target(snapshot, plot, target, record, targets, attempts)
+            else to_target(self._snapshot, plot, target, record, targets, attempts)
         )
         if isinstance(move, Wait):
             self._refusals.append(move)

@@ -95,7 +95,8 @@ def _first_turns(
     for host in plans.keys() | unreserved.keys():
         claimed = len(unreserved.get(host, ()))
         under_way = len(plans[host].sending) - claimed if host in plans else 0
-        place = _place(plotters[host], now) if host in plans else (0.0, 0)
+        may_move = host in plans and not plans[host].full
+        place = _place(plotters[host], now) if may_move else (0.0, 0)
         turns.append((max(0, under_way), int(not claimed), place, host))
     heapify(turns)
     return turns
@@ -104,6 +105,6 @@ def _first_turns(
 def _place(snapshot: PlotterSnapshot, now: datetime) -> tuple[float, int]:
     """Return the place among hosts with equally many moves: the one with the longest waiting plot comes
     first. Which of those that have waited for an hour is drawn anew each minute, so that none starves."""
-    since = min((plot.since for plot in snapshot.plots if plot.state is PlotState.READY), default=now)
+    since = min([plot.since for plot in snapshot.plots if plot.state is PlotState.READY], default=now)
     draw = crc32(f"{snapshot.host} {now.timestamp() // _DRAW_S}".encode())
     return -min(age_s(since, now), _WAITED_MOST_S), draw
