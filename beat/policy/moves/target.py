@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from beat.policy.decision import Move
@@ -11,17 +12,23 @@ from common.model.snapshot import ArchiverSnapshot, FinishedPlot, PlotterSnapsho
 from common.model.targets import MARGIN_BYTES, fitting, label, no_room
 from common.names import MOVE_LIFETIME
 
+# What one other plotter says it sends to a place counts at most for this many plots there.
+_PLOTS_OF_OTHERS = 2
+
 
 class TargetCapacity:
     """Moves to the targets of plotman 0.5.3, by place. Changes while a round is planned.
 
-    The archiver chooses the folder of a plot, and its snapshot shows it. Until then, no other plotter sends
-    to the same place: both might fill the last space. The same holds if an archiver ends and its script
-    continues: the next archiver sees that something is sent, but not where.
+    The archiver chooses the folder of a plot, and its snapshot shows it. Until then, the plot counts in each
+    folder of the place. The same holds if an archiver ends and its script continues: the next archiver sees
+    that something is sent, but not where.
 
     All bytes that are still to be sent are subtracted from the free space, even if rsync has allocated them
     already (--preallocate) and they are subtracted twice: many file systems of a NAS (ZFS, NFS) do not
     reserve allocated bytes, and one plot that waits is better than two on the last space.
+
+    What a plotter says of a place keeps no other from sending: it takes the space of one or two plots. Of the
+    local place of another plotter it says nothing.
     """
 
     def __init__(
@@ -30,14 +37,15 @@ class TargetCapacity:
         moves: Mapping[str, Sequence[PendingMove]],
         now: datetime,
     ) -> None:
-        self._coming: dict[str, dict[str, int]] = {}
-        # By place and host: description of a transfer whose folder is not known; None: it is being chosen.
-        self._unknown: dict[str, dict[str, str | None]] = {}
+        # By place and host: folder -> bytes on their way; None: a plot whose folder is not known.
+        self._coming: dict[str, dict[str, dict[str | None, int]]] = {}
+        self._hosts = archivers.keys()
         for host, archiver in archivers.items():
-            if archiver.target is None:
+            target = archiver.target
+            if target is None or _belongs_to_another(target.place, host, archivers):
                 continue
-            place, name = archiver.target.place, label(archiver.target.name)
-            coming = self._coming.setdefault(place, {})
+            name = label(target.name)
+            coming = self._coming.setdefault(target.place, {}).setdefault(host, {})
             for transfer in archiver.transfers:
                 rest_bytes = max(0, transfer.size_bytes - transfer.sent_bytes)
                 coming[transfer.drive] = coming.get(transfer.drive, 0) + rest_bytes
@@ -45,27 +53,38 @@ class TargetCapacity:
             for move in moves.get(host, ()):
                 about_to = move.step is MoveStep.TRANSFER and move.harvester == name
                 if about_to and move.path not in seen and _may_be_sent(move, now):
-                    self._unknown.setdefault(place, {})[host] = None
-            if archiver.target.elsewhere is not None:
-                self._unknown.setdefault(place, {})[host] = archiver.target.elsewhere
+                    coming[None] = 0
+            if target.elsewhere is not None:
+                coming[None] = 0
 
-    def coming(self, target: TargetReport) -> Mapping[str, int]:
-        """Return by folder the bytes that are still to be written there."""
-        return self._coming.get(target.place, {})
+    def coming(self, target: TargetReport, host: str, size_bytes: int) -> Mapping[str, int]:
+        """Return by folder the bytes that are still to be written there, before a plot of `host`.
 
-    def blocked_by(self, target: TargetReport, host: str) -> str | None:
-        """Describe a transfer of another plotter whose folder is not known; None: there is none."""
-        for other, transfer in self._unknown.get(target.place, {}).items():
-            if other != host:
-                name = label(target.name)
-                if transfer is None:
-                    return f"{other} is choosing a folder of {name} now"
-                return f"{transfer} of {other} still sends to an unknown folder of {name}"
-        return None
+        Args:
+            size_bytes: of the plot. A plot of another host whose folder is not known counts as large.
+        """
+        found: Counter[str] = Counter()
+        for other, coming in self._coming.get(target.place, {}).items():
+            of_others_bytes = (_PLOTS_OF_OTHERS - (None in coming)) * size_bytes
+            rest_bytes = sum(coming.values()) if other == host else of_others_bytes
+            for folder, folder_bytes in coming.items():
+                if folder is not None:
+                    found[folder] += min(folder_bytes, rest_bytes)
+                    rest_bytes -= min(folder_bytes, rest_bytes)
+            if None in coming and other != host:
+                found.update({space.path: size_bytes for space in target.spaces})
+        return {folder: folder_bytes for folder, folder_bytes in found.items() if folder_bytes}
 
     def add(self, target: TargetReport, host: str) -> None:
         """Count a plot of this host that is ordered there."""
-        self._unknown.setdefault(target.place, {})[host] = None
+        if not _belongs_to_another(target.place, host, self._hosts):
+            self._coming.setdefault(target.place, {}).setdefault(host, {})[None] = 0
+
+
+def _belongs_to_another(place: str, host: str, hosts: Collection[str]) -> bool:
+    """Whether the place is a local one of another host (plotter_worker.archiving.targets.definition)."""
+    owner = place.partition(":")[0]
+    return owner != host and owner in hosts
 
 
 def _may_be_sent(move: PendingMove, now: datetime) -> bool:
@@ -119,9 +138,7 @@ def to_target(
         return wait("target", target.trouble)
     if target.asked_at is None:
         return wait("target", f"free space of {label(target.name)} is not known yet")
-    if (other := capacity.blocked_by(target, snapshot.host)) is not None:
-        return wait("moves", other)
-    coming = capacity.coming(target)
+    coming = capacity.coming(target, snapshot.host, plot.size_bytes)
     # A plot whose move has begun may have an incomplete copy there, whose space counts: the archiver checks.
     begun = former is not None and former.harvester == label(target.name)
     if begun or fitting(target.spaces, plot.size_bytes, coming):

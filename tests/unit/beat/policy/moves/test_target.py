@@ -91,21 +91,65 @@ def test_what_other_plotters_send_there_takes_up_its_room_and_the_archiver_hears
     assert ordered_with_room.coming == (("/nas/1", 78 * GB),)
 
 
-def test_two_plotters_do_not_choose_a_folder_of_one_place_at_the_same_time() -> None:
+def test_two_plotters_do_not_fill_the_last_space_of_one_place_at_the_same_time() -> None:
+    """Until an archiver has chosen a folder, its plot counts in each of them."""
     both = [keeper(plot("a", since=at(since)), host=host) for host, since in (("p1", -9), ("p2", -8))]
-    archivers = {host: archiver(host, target=target()) for host in ("p1", "p2")}
-    first = decided({each.host: each for each in both}, archivers, {}, {}, {}, T)
-    assert [each.host for each in first.moves] == ["p1"]
-    assert "p1 is choosing a folder of target nas now" in reasons(first.waits)
+    for free_gb, sending_hosts in ((150, ["p1"]), (250, ["p1", "p2"])):
+        archivers = {host: archiver(host, target=target(free_gb)) for host in ("p1", "p2")}
+        first = decided({each.host: each for each in both}, archivers, {}, {}, {}, T)
+        assert [each.host for each in first.moves] == sending_hosts
+    assert first.moves[1].coming == (("/nas/1", 108 * GB),)
 
+    archivers = {host: archiver(host, target=target(150)) for host in ("p1", "p2")}
     choosing = {"p1": [move(harvester="target nas", step=MoveStep.TRANSFER)]}
     again = decided({"p2": both[1]}, archivers, {}, {}, choosing, T)
     assert not again.moves
+    assert again.waits[-1].reason.endswith("has 42.0 GB beside 108.0 GB on their way")
+    (transfer,) = sending("p1", NAS, 100).transfers
     archivers["p1"] = sending("p1", NAS).model_copy(
-        update={"transfers": (sending("p1", NAS).transfers[0].model_copy(update={"path": "/dst1/a.plot"}),)}
+        update={"transfers": (transfer.model_copy(update={"path": "/dst1/a.plot"}),)}
     )
     later = decided({"p2": both[1]}, archivers, {}, {}, choosing, T)
     assert [each.host for each in later.moves] == ["p2"]
+
+
+HUGE = Transfer(
+    path="/x", plot_id=None, size_bytes=1 << 62, harvester="target nas", drive="/nas/1", started_at=T
+)
+
+
+@pytest.mark.parametrize(
+    "claimed",
+    [
+        archiver("p0", target=target(elsewhere="a transfer that never ends")),
+        archiver("p0", target=target(), transfers=(HUGE,)),
+        archiver("p0", target=target(), transfers=(HUGE,) * 1000),
+    ],
+)
+def test_what_one_plotter_says_of_a_place_takes_at_most_the_space_of_two_plots(
+    claimed: ArchiverSnapshot,
+) -> None:
+    claims = {"p0": [move(f"/{n}", "target nas", step=MoveStep.TRANSFER) for n in range(1000)]}
+    (ordered,), _ = plan(target(350), others=(claimed,), their_moves=claims)
+    assert ordered.harvester == "target nas"
+    assert sum(dict(ordered.coming).values()) <= 2 * 108 * GB
+
+
+def test_a_plotter_says_nothing_of_another_plotters_own_drives() -> None:
+    own = target(120, place="p1:nas")
+    claimed = archiver("p0", target=own.model_copy(update={"elsewhere": "x"}), transfers=(HUGE,))
+    (ordered,), _ = plan(own, others=(claimed,))
+    assert ordered.coming == ()
+    lying = keeper(plot("b"), host="p0")
+    decision = decided(
+        {"p0": lying, "p1": keeper(plot("a"))},
+        {"p0": archiver("p0", target=own), "p1": archiver(target=own)},
+        {},
+        {},
+        {},
+        T,
+    )
+    assert "p1" in {each.host for each in decision.moves}
 
 
 def test_one_transfer_at_a_time_whatever_is_allowed_through_harvesters() -> None:
@@ -148,18 +192,19 @@ def test_a_transfer_that_failed_is_tried_again_after_its_pause() -> None:
     assert reasons(waits) == ["the drive is full"]
 
 
-def test_while_a_transfer_goes_to_a_folder_not_known_no_other_plotter_is_sent_to_the_place() -> None:
-    """Its archiver was restarted, and the script still runs: how much space it will take is unknown."""
-    restarted = archiver("p2", target=target(elsewhere="rsync (pid 7)"))
-    ordered, waits = plan(target(), others=(restarted,))
+def test_a_transfer_to_a_folder_that_is_not_known_takes_a_plots_space_of_each() -> None:
+    """Its archiver was restarted, and the script still runs."""
+    restarted = archiver("p2", target=target(150, elsewhere="rsync (pid 7)"))
+    ordered, waits = plan(target(150), others=(restarted,))
     assert not ordered
-    assert reasons(waits) == ["rsync (pid 7) of p2 still sends to an unknown folder of target nas"]
+    assert reasons(waits)[0].endswith("has 42.0 GB beside 108.0 GB on their way")
+    assert plan(target(250), others=(restarted,))[0][0].coming == (("/nas/1", 108 * GB),)
     another = archiver("p2", target=target(place="another place", elsewhere="rsync (pid 7)"))
-    assert plan(target(), others=(another,))[0]
+    assert plan(target(150), others=(another,))[0]
 
 
 @pytest.mark.parametrize(
-    ("theirs", "waits_for_it"),
+    ("theirs", "counts"),
     [
         ({"expires_at": at(60)}, True),
         ({"expires_at": at(0)}, True),  # its archiver has just left, and its script may go on
@@ -170,14 +215,13 @@ def test_while_a_transfer_goes_to_a_folder_not_known_no_other_plotter_is_sent_to
         ({"expires_at": at(60), "step": MoveStep.RELEASE}, False),
     ],
 )
-def test_until_another_plotter_tells_the_folder_of_its_transfer_it_is_waited_for(
-    theirs: dict[str, Any], waits_for_it: bool
+def test_until_another_plotter_shows_the_folder_of_its_transfer_it_counts_in_each(
+    theirs: dict[str, Any], counts: bool
 ) -> None:
     record = move("/dst1/z.plot", **{"harvester": "target nas", "step": MoveStep.TRANSFER, **theirs})
-    idle = archiver("p2", target=target())
-    ordered, waits = plan(target(), others=(idle,), their_moves={"p2": [record]})
-    assert (not ordered) == waits_for_it
-    assert reasons(waits) == (["p2 is choosing a folder of target nas now"] if waits_for_it else [])
+    idle = archiver("p2", target=target(150))
+    ordered, _ = plan(target(150), others=(idle,), their_moves={"p2": [record]})
+    assert (not ordered) == counts
 
 
 def test_a_plotter_does_not_wait_for_its_own_last_transfer() -> None:
