@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import typing
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from common.config.sections.farm import Farm, Harvester
 from common.config.sections.notifications import Notifications
 from common.config.sections.plotting import Directories, Plotting
 from common.config.sections.scheduling import Scheduling
-from common.names import Role
+from common.names import HOST_VARIABLE, Role
 
 LENIENT = "keys need not agree"  # context of a validation for `plotman config check`
 
@@ -128,7 +129,7 @@ class Config(Section):
     @property
     def host(self) -> str:
         """Name of this machine in the farm."""
-        return self.farm.host or socket.gethostname()
+        return self.farm.host or os.environ.get(HOST_VARIABLE) or socket.gethostname()
 
     @property
     def broker_url(self) -> str | None:

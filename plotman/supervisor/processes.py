@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from common.errors import ConfigError
 from common.model.address import bracketed
-from common.names import Role, node
+from common.names import HOST_VARIABLE, Role, node
 from plotman.supervisor.locks import MEANT, OF_HALF, Half, ProcessShare
 
 if TYPE_CHECKING:
@@ -115,4 +115,5 @@ def child_process(name: str, config: Config, config_file: Path) -> Child:
     else:
         command = ("plotman.serve", BEAT if name == BEAT else node(Role(name), config.host))
     stage = Stage.WORKERS if name in _ROLES else Stage.DECISIONS
-    return Child(name, (*PYTHON_MODULE, *command), stage, {"PLOTMAN_CONFIG": str(config_file)})
+    env = {"PLOTMAN_CONFIG": str(config_file), HOST_VARIABLE: config.host}
+    return Child(name, (*PYTHON_MODULE, *command), stage, env)

@@ -32,11 +32,14 @@ socket.sethostname(name)
 subprocess.run(["mount", "--bind", boot_id, "/proc/sys/kernel/random/boot_id"], check=True)
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+signal.signal(signal.SIGUSR1, lambda *_: signal.signal(signal.SIGCHLD, signal.SIG_DFL))
+signal.signal(signal.SIGUSR2, lambda *_: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
 print("up", flush=True)
 while True:
     signal.pause()
 """
 
+_FAR = Path(__file__).with_name("far.py")
 _HEADERS_BYTES = 52  # IP 20, TCP 20, timestamps 12
 
 
@@ -55,6 +58,11 @@ class Lab:
     def switch(self, *argv: str | int, check: bool = True) -> str:
         """Run a program in the network of the bridge."""
         return call("nsenter", "-t", self._switch.pid, "-n", "--", *argv, check=check)
+
+    def start(self, *argv: str) -> subprocess.Popen[bytes]:
+        """Start a program in the network of the bridge; it ends with this process at the latest."""
+        enter = ("setpriv", "--pdeathsig", "KILL", "nsenter", "-t", str(self._switch.pid), "-n", "--")
+        return subprocess.Popen([*enter, *argv], stdin=subprocess.DEVNULL)
 
     def host(self, name: str) -> Host:
         """A new host, booted."""
@@ -86,6 +94,7 @@ class Host:
         self._mac = f"02:00:0a:63:00:{number:02x}"
         self._namespace: Namespace | None = None
         self._spawned: list[subprocess.Popen[bytes]] = []
+        self._line: tuple[str, subprocess.Popen[bytes]] | None = None  # where it is far: interface, relay
         self.folder.mkdir(parents=True, exist_ok=True)
 
     # Power.
@@ -174,6 +183,10 @@ class Host:
         """Signal a process by its pid on this host."""
         self.call("kill", f"-{number}", pid)
 
+    def reaps(self, orphans: bool) -> None:
+        """Whether process 1 reaps orphans. Programs that are process 1 of a container often do not."""
+        os.kill(self.pid, signal.SIGUSR2 if orphans else signal.SIGUSR1)
+
     def seen(self, path: str | Path) -> Path:
         """A path of this host, for somebody outside: with its mounts."""
         return Path(f"/proc/{self.pid}/root{path}")
@@ -212,6 +225,18 @@ class Host:
             limit = (f"{mbit_s}mbit", "burst", "64kb", "latency", "200ms")
             self.call("tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", *limit)
 
+    def far(self, delay_ms: int, loss_percent: int) -> None:
+        """Every packet to and from this host comes this late, and some never do; until `heal`."""
+        near, end = f"near{self._port}", f"end{self._port}"
+        self._lab.switch("ip", "link", "add", near, "type", "veth", "peer", "name", end)
+        self._lab.switch("ip", "link", "set", self._port, "nomaster")
+        self._lab.switch("ip", "link", "set", near, "master", "br0", "up")
+        self._lab.switch("ip", "link", "set", end, "up")
+        self.call(sys.executable, "-S", _FAR, "plain", "eth0")
+        self._lab.switch(sys.executable, "-S", _FAR, "plain", near)
+        relay = (sys.executable, "-S", str(_FAR), "relay", self._port, end, str(delay_ms), str(loss_percent))
+        self._line = (near, self._lab.start(*relay))
+
     def count(self, port: int) -> None:
         """Count from now on what comes in for this TCP port."""
         self.call("iptables", "-t", "mangle", "-A", "PREROUTING", "-p", "tcp", "--dport", port)
@@ -226,6 +251,12 @@ class Host:
 
     def heal(self) -> None:
         """Undo whatever was done to the network."""
+        if self._line:
+            near, relay = self._line
+            relay.kill()
+            relay.wait()
+            self._lab.switch("ip", "link", "del", near)
+            self._line = None
         self._lab.switch("ip", "link", "set", self._port, "master", "br0", "up")
         for chain in ("INPUT", "OUTPUT"):
             self.call("iptables", "-F", chain)

@@ -82,7 +82,7 @@ def test_each_process_is_named_as_a_person_would_name_it(name: str, arguments: s
     child = child_process(name, config(PLOTTER), Path("/etc/plotman.yaml"))
     assert child.argv == (sys.executable, "-P", "-m", *arguments.split())
     assert child.stage is stage
-    assert child.env == {"PLOTMAN_CONFIG": "/etc/plotman.yaml"}
+    assert child.env == {"PLOTMAN_CONFIG": "/etc/plotman.yaml", "PLOTMAN_HOST": "box"}
 
 
 def test_the_broker_starts_before_all_that_need_it() -> None:
@@ -95,4 +95,4 @@ def test_metrics_and_notifications_are_verbs_that_read_the_same_plotman_yaml() -
     metrics, notifier = (child_process(name, here, Path("/etc/p.yaml")) for name in ("metrics", "notifier"))
     assert metrics.argv[-3:] == ("prometheus", "--listen", "[::1]:9587")
     assert notifier.argv[-2:] == ("notify", "run")
-    assert metrics.env == notifier.env == {"PLOTMAN_CONFIG": "/etc/p.yaml"}
+    assert metrics.env == notifier.env == {"PLOTMAN_CONFIG": "/etc/p.yaml", "PLOTMAN_HOST": "box"}
