@@ -109,8 +109,8 @@ def is_task_id(text: str) -> bool:
     return re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text) is not None
 
 
-# Set in the environment of each process of `plotman up` and of the units: the name under which the machine began, so
-# that a process that is started again belongs to the same host even if the machine's host name has changed since.
+# Set in the environment of each process of `plotman up` and of the units: the name with which they began, so
+# that a process that is started again belongs to the same host after a change of the machine's host name.
 HOST_VARIABLE = "PLOTMAN_HOST"
 
 # Set in the environment of a plotter worker that must not start plots (of `plotman archive`).

@@ -18,9 +18,11 @@ from common.names import Keys, Role
 from common.store import Board
 from plotman.metrics.collector import as_text
 from plotman.notifications.notifier import Notifier
+from tests.security.conftest import MACHINES
 from tests.support import showcase
 from tests.support.installed import from_wheel
 from tests.support.secured import Secured
+from tests.support.waiting import eventually
 
 NOBODY_MAY = (
     "FLUSHALL",
@@ -202,9 +204,58 @@ def test_a_viewer_sees_all_and_touches_nothing(secured: Secured) -> None:
         "GET plotman:host:p1:door:00",
         "PUBLISH /0.celery.pidbox x",
         "SUBSCRIBE /0.celery.pidbox",
+        "MULTI",  # Redis answers nobody else until the EXEC of a thousand reads is done
+        "WATCH plotman:events",
     )
     assert _allowed(secured, "eye", may) == list(may)
     assert _allowed(secured, "eye", may_not) == []
+
+
+def test_nobody_is_the_user_default(secured: Secured) -> None:
+    with secured.stranger() as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+    for password in ("", "default"):
+        with (
+            secured.stranger(username="default", password=password) as stranger,
+            pytest.raises(redis.AuthenticationError),
+        ):
+            stranger.ping()
+
+
+def test_a_viewer_that_asks_for_much_and_reads_nothing_stops_no_machine(secured: Secured) -> None:
+    """Without a limit the answers fill the memory, and every write of every machine fails."""
+    with secured.admin() as admin, secured.client("eye") as eye, secured.client("p1") as machine:
+        admin.flushall()
+        admin.set("plotman:host:p1:plotter", "x" * 1_000_000)
+        unread = eye.connection_pool.get_connection()
+        unread.send_command("CLIENT", "SETNAME", "greedy")
+        unread.send_command("MGET", *["plotman:host:p1:plotter"] * 600)
+        machine.set("plotman:host:p1:alive", "x")
+        eventually(
+            lambda: "greedy" not in {each["name"] for each in admin.client_list()}, "it is disconnected"
+        )
+        eventually(lambda: int(admin.info("memory")["used_memory"]) < 100_000_000, "its answers are freed")
+        unread.disconnect()
+        admin.flushall()
+
+
+@pytest.mark.parametrize("server", ["valkey", "tls_server"])
+def test_transactions_outlive_a_restart_of_redis(
+    server: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Redis 7.0 leaves them out of what it reads at its start if the user `default` has no rights."""
+    secured = Secured(tmp_path / "secrets", tls=False)
+    secured.make(*MACHINES)
+    try:
+        secured.start(request.getfixturevalue(server))
+        with secured.client("p1") as machine, machine.pipeline(transaction=True) as both:
+            both.set("plotman:host:p1:plotter", "x").hset("plotman:hosts", "plotter:p1", "1").execute()
+        secured.stop()
+        secured.start(request.getfixturevalue(server))
+        with secured.admin() as admin:
+            assert sorted(admin.keys()) == ["plotman:host:p1:plotter", "plotman:hosts"]
+    finally:
+        secured.stop()
 
 
 def test_a_viewer_is_told_why_and_that_it_may_not_kill_or_pause(secured: Secured, tmp_path: Path) -> None:

@@ -62,8 +62,9 @@ class Secured:
 
     def start(self, program: str) -> None:
         acl = self.folder / "server" / "users.acl"
-        with acl.open("a", encoding="utf-8") as file:
-            file.write(f"user admin on >{_ADMIN} ~* &* +@all\n")
+        farm = acl.read_text(encoding="utf-8")
+        if "user admin " not in farm:
+            acl.write_text(f"{farm}user admin on >{_ADMIN} ~* &* +@all\n", encoding="utf-8")
         data = self.folder / "data"
         data.mkdir(exist_ok=True)
         with (self.folder / "redis.log").open("wb") as output:
@@ -97,14 +98,13 @@ class Secured:
         return redis.Redis.from_url(self.url(machine), decode_responses=True, protocol=2)
 
     def admin(self) -> redis.Redis:
-        options: dict[str, Any] = {"ssl": True, "ssl_ca_certs": str(self.folder / "server" / "ca.crt")}
-        return redis.Redis(
-            port=self.port,
-            username="admin",
-            password=_ADMIN,
-            decode_responses=True,
-            **(options if self.tls else {}),
-        )
+        return self.stranger(username="admin", password=_ADMIN)
+
+    def stranger(self, **options: Any) -> redis.Redis:
+        """A client without a user."""
+        if self.tls:
+            options |= {"ssl": True, "ssl_ca_certs": str(self.folder / "server" / "ca.crt")}
+        return redis.Redis(port=self.port, decode_responses=True, protocol=2, **options)
 
     def _answers(self) -> bool:
         try:

@@ -28,10 +28,9 @@ class Duty(StrEnum):
 
 # Without CLIENT SETINFO, which Redis 7.0 does not have and redis-py does not need.
 # No keys, no channels; none of these shows other machines. INFO is for the check at start.
-_BASE = (
-    "+ping +hello +auth +select +client|setname +multi +exec +discard +watch +unwatch +time +info"
-    " +unsubscribe +punsubscribe"
-)
+_BASE = "+ping +hello +auth +select +client|setname +time +info +unsubscribe +punsubscribe"
+# For those that write. Redis answers nobody else during a transaction, so viewers have none.
+_TRANSACTIONS = "+multi +exec +discard +watch +unwatch"
 # For a machine's own data. Named one by one: categories such as @write include FLUSHALL and KEYS. No
 # scripts: one that never ends would stop the server for all, and one that has written cannot be ended.
 _OWN = (
@@ -57,8 +56,12 @@ def user_line(name: str, duties: Iterable[Duty], password_sha256: str) -> str:
 
 
 def acl_file(lines: Iterable[str]) -> str:
-    """Make users.acl. Without a name and a password nothing is allowed; no user may do everything."""
-    return "\n".join(("user default off resetpass sanitize-payload resetchannels -@all", *lines)) + "\n"
+    """Make users.acl. Without a name and a password nothing is allowed: nobody can become a user that is off.
+
+    The user `default` keeps its rights, since Redis 7.0 reads its append-only file as this user: without them
+    it would leave out each transaction of two or more commands.
+    """
+    return "\n".join(("user default off resetpass sanitize-payload ~* &* +@all", *lines)) + "\n"
 
 
 def _keys(patterns: Iterable[str], access: str = "") -> str:
@@ -78,6 +81,7 @@ def _worker(host: str, *roles: Role) -> Iterator[str]:
     unacked = tuple(f"unacked.{host}{end}" for end in ("", ".index", ".mutex"))
     pidboxes = tuple(f"{node(role, host)}.celery.pidbox" for role in roles)
     own = (*queues, *_bindings(queues), *unacked, *pidboxes, f"plotman:host:{host}:*")
+    yield _TRANSACTIONS
     yield f"{_OWN} {_keys(own)}"
     yield f"+hset {_keys([Keys.HOSTS], 'W')}"  # announce itself, and remove no host
     yield f"+xadd {_keys([Keys.EVENTS], 'W')}"
@@ -111,6 +115,7 @@ def _scheduler(host: str) -> Iterator[str]:  # noqa: ARG001  its rights are for 
     yield f"+lpush +llen +del +exists {_keys(queues, 'W')}"
     celery = ("_kombu.binding*", "*.celery.pidbox", "celeryev.*", "unacked*", _RESULTS)
     notices = (Keys.HOSTS, Keys.EVENTS, Keys.COUNTS, "plotman:beat:*", "plotman:alarms:*", *_NOTICES)
+    yield _TRANSACTIONS
     more = "+eval +hsetnx +hlen +hincrby +zscore +zcard +xadd +xread +xrevrange +xlen +xinfo|stream"
     yield f"{_OWN} {more} {_keys((*celery, *notices))}"
     yield f"+publish +subscribe +psubscribe &/0.celery.pidbox &/0.celeryev/* &{_RESULTS}"

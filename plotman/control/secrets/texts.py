@@ -34,6 +34,10 @@ def redis_conf(plan: Plan) -> str:
         "appendfsync everysec",
         'save ""',
         "tcp-keepalive 60",
+        "# A client that asks for much and reads nothing is disconnected: its answers would fill the memory.",
+        "client-output-buffer-limit normal 128mb 64mb 20",
+        "client-output-buffer-limit pubsub 32mb 8mb 60",
+        "maxmemory-clients 256mb",
     ]
     if plan.tls:
         lines += [

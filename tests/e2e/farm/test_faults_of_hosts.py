@@ -1,4 +1,4 @@
-"""Hosts and networks misbehave: far away, renamed, without an init that reaps; dst hangs; Redis comes back older.
+"""Hosts and networks misbehave: far away, renamed, without an init that reaps; dst hangs; Redis is older.
 
 Several at once, each on a machine of its own: to wait for all takes as long as for one.
 """
