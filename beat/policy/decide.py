@@ -16,11 +16,11 @@ from beat.policy.moves.admission_dispatch import due_admissions, with_admissions
 from beat.policy.moves.harvester import harvester_capacities
 from beat.policy.moves.stale_moves import stale_moves
 from beat.policy.moves.target import TargetCapacity
-from beat.policy.moves.turns import plan_moves
+from beat.policy.moves.turns import WAITED_MOST_S, draw, plan_moves
 from beat.policy.starts.farm_rules import NO_LIMITS, FarmLimits, FarmLoad
 from beat.policy.starts.starts import plan_starts
 from common.model.board_state import BoardState
-from common.model.snapshot import PlotterSnapshot, Wait
+from common.model.snapshot import PlotterSnapshot, Wait, age_s
 
 T = TypeVar("T")
 
@@ -93,6 +93,7 @@ def _plan_starts(board: BoardState, now: datetime, limits: FarmLimits, memory: M
         limits,
         (Load(snapshot, orders.get(host, ()), now) for host, snapshot in plotters.items()),
         (Load(still_running(last, now), orders.get(host, ()), now) for host, last in lost.items()),
+        ordered_s=None if memory.start_ordered_at is None else age_s(memory.start_ordered_at, now),
     )
 
     def planned(snapshot: PlotterSnapshot) -> Planned:
@@ -100,7 +101,7 @@ def _plan_starts(board: BoardState, now: datetime, limits: FarmLimits, memory: M
         ends = [wait.until for wait in waits if wait.until is not None]
         return Planned(starts, waits, min(ends, default=None))
 
-    return {host: _tried(planned, plotters[host], _no_start) for host in _longest_idle_first(plotters)}
+    return {host: _tried(planned, plotters[host], _no_start) for host in _longest_idle_first(plotters, now)}
 
 
 def _tried(
@@ -143,13 +144,16 @@ def _no_start(wait: Wait) -> Planned:
     return Planned((), (wait,), None)
 
 
-def _longest_idle_first(plotters: Mapping[str, PlotterSnapshot]) -> list[str]:
-    """Sort hosts by their last start: if the farm's limits allow one start, the longest idle host gets it."""
+def _longest_idle_first(plotters: Mapping[str, PlotterSnapshot], now: datetime) -> list[str]:
+    """Sort hosts by their last start: if the farm's limits allow one start, the longest idle host gets it.
 
-    def last_start(host: str) -> tuple[float, str]:
+    The last start is the host's own claim, so an hour counts as much as a year."""
+
+    def last_start(host: str) -> tuple[float, int]:
         started = [job.started_at for job in plotters[host].jobs]
         if (last := plotters[host].last_start_at) is not None:
             started.append(last)
-        return (max(at.timestamp() for at in started) if started else 0.0, host)
+        idle_s = age_s(max(started), now) if started else WAITED_MOST_S
+        return -min(idle_s, WAITED_MOST_S), draw(host, now)
 
     return sorted(plotters, key=last_start)

@@ -42,9 +42,15 @@ class _Kept:
 
 
 class Memory:
-    """The cache of one process that decides round after round."""
+    """The cache of one process that decides round after round.
+
+    start_ordered_at: when the process ordered a start last, or began to decide; None: not known. No plotter
+        writes it, so a round depends on it only in how long the reports of plotters may delay others
+        (FarmLoad).
+    """
 
     def __init__(self) -> None:
+        self.start_ordered_at: datetime | None = None
         self._kept: dict[str, _Kept] = {}
         self._joined: dict[str, tuple[tuple[Wait, ...], tuple[Wait, ...], tuple[Wait, ...]]] = {}
 

@@ -20,7 +20,7 @@ from common.model.pending import MoveStep, PendingMove, under_way
 from common.model.snapshot import PlotState, PlotterSnapshot, Wait, age_s
 
 # A host that has waited for longer has no precedence over another that has, too: the time is its own claim.
-_WAITED_MOST_S = 3600.0
+WAITED_MOST_S = 3600.0
 # For how long hosts that have waited this long keep their order.
 _DRAW_S = 60.0
 
@@ -103,8 +103,12 @@ def _first_turns(
 
 
 def _place(snapshot: PlotterSnapshot, now: datetime) -> tuple[float, int]:
-    """Return the place among hosts with equally many moves: the one with the longest waiting plot comes
-    first. Which of those that have waited for an hour is drawn anew each minute, so that none starves."""
+    """Return the place among hosts with equally many moves: the longest waiting plot comes first."""
     since = min([plot.since for plot in snapshot.plots if plot.state is PlotState.READY], default=now)
-    draw = crc32(f"{snapshot.host} {now.timestamp() // _DRAW_S}".encode())
-    return -min(age_s(since, now), _WAITED_MOST_S), draw
+    return -min(age_s(since, now), WAITED_MOST_S), draw(snapshot.host, now)
+
+
+def draw(host: str, now: datetime) -> int:
+    """Return the place of a host among those that have waited for WAITED_MOST_S. It changes each minute, so
+    that none starves."""
+    return crc32(f"{host} {now.timestamp() // _DRAW_S}".encode())

@@ -60,7 +60,7 @@ def plan_starts(
             return tuple(starts), ()
         load.add(tmp.path, dst)
         if farm is not None:
-            farm.add()
+            farm.add(snapshot.host)
 
 
 def _start(load: Load, tmp: TmpDir, dst: str) -> Start:

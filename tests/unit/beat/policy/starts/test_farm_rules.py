@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from beat.policy.decision import Decision
+from beat.policy.memory import Memory
 from beat.policy.starts.farm_rules import FarmLimits
 from common.model.pending import PendingOrder
-from common.model.snapshot import PlotterSnapshot
+from common.model.snapshot import Failures, PlotterSnapshot
 from tests.unit.beat.builders import T, as_orders, at, decided, job, order, plotter, tmp_dir
 
 TWO_DIRS = (tmp_dir("/tmp1"), tmp_dir("/tmp2"))
@@ -140,3 +142,60 @@ def test_the_last_start_on_a_silent_host_counts_for_the_stagger_of_the_farm() ->
 
 def test_without_limits_across_hosts_nobody_waits_for_a_silent_one() -> None:
     assert under(farm(600), FarmLimits(), silent=silent(60, 600)) == under(farm(600), FarmLimits())
+
+
+def many(host: str, jobs: int, **fields: Any) -> PlotterSnapshot:
+    return plotter(*TWO_DIRS, host=host, jobs=tuple(job(f"/x{n}", "3:1") for n in range(jobs)), **fields)
+
+
+@pytest.mark.parametrize("invented", [10, 11, 5000])
+def test_invented_jobs_of_one_host_leave_each_other_host_a_start(invented: int) -> None:
+    plotters = {"p0": many("p0", invented)} | {f"p{n}": many(f"p{n}", 0) for n in (1, 2, 3)}
+    decision = under(plotters, FarmLimits(max_jobs=10))
+    assert sorted(start.host for start in decision.starts) == ["p1", "p2", "p3"]
+    (wait,) = [wait for wait in decision.waits if wait.host == "p0" and wait.rule == "farm max jobs"]
+    assert f"of the {invented} jobs here, 7 count" in wait.reason
+
+
+def test_a_host_of_which_not_all_jobs_count_says_so() -> None:
+    plotters = {"p0": many("p0", 70), "p1": many("p1", 0, global_stagger_s=60, last_start_at=at(-1))}
+    reasons = [wait.reason for wait in under(plotters, FarmLimits(max_jobs=10)).waits if wait.host == "p0"]
+    assert reasons == ["farm max jobs 70/10; kept for p1: 1 start; of the 70 jobs here, 9 count"]
+
+
+@pytest.mark.parametrize(
+    "fields", [{"plotting": False}, {"failures": Failures(consecutive=3)}, {"tmp_dirs": ()}]
+)
+def test_no_start_is_kept_for_a_host_that_may_not_start(fields: dict[str, Any]) -> None:
+    plotters = {"p0": many("p0", 9), "p1": many("p1", 0).model_copy(update=fields)}
+    assert [start.host for start in under(plotters, FarmLimits(max_jobs=10)).starts] == ["p0"]
+
+
+def test_the_limit_of_the_farm_holds_though_a_start_is_kept() -> None:
+    """No host gets the start that is kept for another, so all together have no more than the limit."""
+    plotters = {"p0": many("p0", 8), "p1": many("p1", 0), "p2": many("p2", 0)}
+    assert len(under(plotters, FarmLimits(max_jobs=10)).starts) == 2
+    waiting = many("p1", 0, global_stagger_s=60, last_start_at=at(-1))
+    for jobs, starts in ((8, ["p0"]), (9, [])):
+        decision = under({"p0": many("p0", jobs), "p1": waiting}, FarmLimits(max_jobs=10))
+        assert [start.host for start in decision.starts] == starts
+
+
+@pytest.mark.parametrize(("ordered_s", "starts"), [(None, 0), (10, 0), (119, 0), (120, 1), (10**6, 1)])
+def test_starts_that_a_host_reports_delay_others_for_twice_the_stagger_at_most(
+    ordered_s: float | None, starts: int
+) -> None:
+    memory = Memory()
+    memory.start_ordered_at = None if ordered_s is None else at(-ordered_s)
+    plotters = farm(600) | {"p0": plotter(host="p0", last_start_at=at(10**6), plotting=False)}
+    decision = decided(plotters, {}, {}, {}, {}, T, FarmLimits(stagger_s=60), memory)
+    assert [start.host for start in decision.starts] == ["p1"] * starts
+
+
+def test_a_host_that_claims_to_be_idle_for_ever_gets_not_every_start() -> None:
+    plotters = {"p0": plotter(host="p0"), "p1": plotter(host="p1", last_start_at=at(-3600))}
+    firsts = Counter(
+        decided(plotters, {}, {}, {}, {}, at(60 * minute), FarmLimits(stagger_s=60)).starts[0].host
+        for minute in range(200)
+    )
+    assert min(firsts["p0"], firsts["p1"]) > 60
