@@ -63,7 +63,7 @@ def send_start(app: Celery, board: Board, start: Start, now: datetime) -> str:
         PLOT,
         kwargs=order.kwargs(),
         task_id=task_id,
-        expires=expires_at,
+        expires=ORDER_LIFETIME.total_seconds(),
         argsrepr="()",
         kwargsrepr=f"{start.host} {start.tmp} -> {start.dst}",
     )
@@ -94,7 +94,7 @@ def send_move(app: Celery, board: Board, move: Move, now: datetime) -> str:
             size_bytes=plot.size_bytes,
             move=move_id,
             **({} if move.through_receiver else {"door": False}),
-        ).set(expires=now + MOVE_LIFETIME),
+        ).set(expires=MOVE_LIFETIME.total_seconds()),
         step(TRANSFER, move.host),
         app=app,
     )
@@ -142,7 +142,7 @@ def _send_to_target(app: Celery, board: Board, move: Move, now: datetime) -> str
     order = TargetOrder(host=move.host, path=plot.path, size_bytes=plot.size_bytes, coming=dict(move.coming))
     steps = chain(
         signature(ARCHIVE_TO_TARGET, kwargs=order.kwargs(), app=app).set(
-            expires=now + MOVE_LIFETIME, **reprs
+            expires=MOVE_LIFETIME.total_seconds(), **reprs
         ),
         signature(RELEASE, kwargs={"host": move.host}, app=app).set(**reprs),
         app=app,

@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -33,6 +33,8 @@ from common.model.snapshot import Event, Wait, Waits
 from common.names import LEASE, Keys
 from common.store import Board
 from common.store.connection import is_refusal
+from common.store.farm_clock import CLOCK
+from common.store.server_checks import clock_finding
 from common.worker.startup import check_beat
 
 log = logging.getLogger(__name__)
@@ -113,7 +115,7 @@ class FarmScheduler(Scheduler):
             self._lease.drop()
             if self._leads:  # after the drop: the event wakes a beat that stands by, and the lease is free
                 text = f"the beat of {self._host} has stopped deciding"
-                self._board.tell(Event(kind="beat-stopped", host=self._host, at=datetime.now(UTC), text=text))
+                self._board.tell(Event(kind="beat-stopped", host=self._host, at=CLOCK.now(), text=text))
             self._leads = False
         except BrokerError as error:
             log.debug("the lease is not released, and expires: %s", error)
@@ -121,6 +123,8 @@ class FarmScheduler(Scheduler):
 
     def _round(self, *args: Any, **kwargs: Any) -> None:
         rest_s = LEASE.total_seconds() / 3
+        if CLOCK.due:
+            self._board.measure_clock()
         leads = self._take_lease()
         if leads and self._board.heal_events():
             self._last_event = None
@@ -128,7 +132,7 @@ class FarmScheduler(Scheduler):
         if self._last_event is None:
             self._last_event = self._board.last_event_id()
         if leads:
-            decision = self._decide(datetime.now(UTC))
+            decision = self._decide(CLOCK.now())
             self._send(decision)
             self._publish_waits(decision)
             rest_s = min(
@@ -178,7 +182,7 @@ class FarmScheduler(Scheduler):
             log.warning("the lease expired before the order of a %s was sent; it is dropped", kind)
             return False
         try:
-            task_id = send(self.app, self._board, now=datetime.now(UTC))
+            task_id = send(self.app, self._board, now=CLOCK.now())
         except Exception as error:
             if not is_refusal(error):
                 raise
@@ -205,7 +209,14 @@ class FarmScheduler(Scheduler):
         pause_s = time.monotonic() - self._published_at
         if not (new or ended or (changed and pause_s >= _WAITS_PAUSE_S) or pause_s > _ROUND_S):
             return
-        head = Waits(beat=self._token, at=datetime.now(UTC), problems=self._watch.problems)
+        skew_s = CLOCK.skew_s
+        wrong = clock_finding(skew_s)
+        head = Waits(
+            beat=self._token,
+            at=CLOCK.now(),
+            problems=(*self._watch.problems, *([str(wrong)] if wrong else [])),
+            clock_skew_s=skew_s,
+        )
         if published:
             listed = self._board.put_waits(head, changed, ended)
         else:  # the board has another beat's waits, perhaps of hosts that no longer exist
@@ -233,7 +244,7 @@ class FarmScheduler(Scheduler):
         """Return the seconds until the first wait ends that time alone ends."""
         if decision.due_at is None:
             return _ROUND_S
-        return max(0.0, (decision.due_at - datetime.now(UTC)).total_seconds())
+        return max(0.0, (decision.due_at - CLOCK.now()).total_seconds())
 
     def _sleep(self, rest_s: float) -> None:
         """Sleep until an event, at most `rest_s` seconds. The next round reads the board, not the event."""

@@ -45,6 +45,11 @@ def _share_connections(conf: Any, **_: Any) -> None:
     conf.result_backend_thread_safe = True
 
 
+@signals.before_task_publish.connect(weak=False)
+def _correct_expiry(headers: dict[str, Any], **_: Any) -> None:
+    transport.correct_expiry(headers, broker_url(SETTINGS))
+
+
 clean_output()  # of each worker, beat and Flower, also if started by `celery -A plotman`
 try:
     SETTINGS = load_to_run()

@@ -11,6 +11,7 @@ from common.model.pending import PendingOrder
 from common.model.phase import NOT_BEGUN
 from common.model.snapshot import PlotterSnapshot, age_s
 
+_CLOCK_STEP = timedelta(seconds=5)
 _LEAST_S, _MOST_S = 0.001, 10 * 365 * 86_400
 
 
@@ -37,10 +38,12 @@ class Load:
         self.ordered = 0
         self.on_trial = sum([job.ours and not job.proven for job in snapshot.jobs])
         self.youngest_s: float | None = None
-        if snapshot.jobs:
-            self._count_start(age_s(max([job.started_at for job in snapshot.jobs]), self.host_now))
-        if snapshot.last_start_at is not None:
-            self._count_start(age_s(snapshot.last_start_at, self.host_now))
+        # A start in the host's own future was noted before its clock was set back: when it was is not known.
+        starts = [job.started_at for job in snapshot.jobs]
+        starts += [] if snapshot.last_start_at is None else [snapshot.last_start_at]
+        soon = self.host_now + _CLOCK_STEP
+        if past := [at for at in starts if at <= soon]:
+            self._count_start(age_s(max(past), self.host_now))
         self.start_tokens = free_tokens(snapshot.turn, self._count_orders(pending) if pending else ())
 
     def later(self, rest_s: float) -> datetime:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from common.model.clock import CLOCK_CURE
+
 _ROOM = (
     "Wait until running plots end or advance; or run fewer at a time (scheduling.tmpdir_max_jobs), or delete "
     "files that are not needed: `plotman cleanup` lists leftovers."
@@ -13,6 +15,8 @@ REMEDIES: dict[str, str] = {
     "paused": "`plotman unpause plotting --host {host}` starts plots again.",
     "drained": "`plotman undrain` allows plots there again.",
     "windows": "Wait, or change scheduling.windows in its plotman.yaml.",
+    "refused order": "plotman orders again by itself. If the reason stays, correct what it names on {host}.",
+    "clock": CLOCK_CURE,
     "failures": "Read the plotter's log, fix the cause, then `plotman unpause plotting --host {host}`.",
     "max jobs": "Wait for a plot to end, or raise scheduling.global_max_jobs.",
     "stagger": "Wait, or lower scheduling.global_stagger_m.",

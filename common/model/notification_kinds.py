@@ -78,6 +78,8 @@ _MEANINGS = {
     "hosts": (
         ("host-stale", CRITICAL, "a worker no longer reports"),
         ("host-back", SUCCESS, "a lost worker reports again"),
+        ("clock-wrong", WARNING, "a machine's clock differs from Redis' by more than 5 s"),
+        ("clock-back", SUCCESS, "a clock that was wrong is right again"),
     ),
     "farm": (
         ("farm-idle", CRITICAL, "nothing runs and nothing starts, with the reason"),

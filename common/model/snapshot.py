@@ -15,9 +15,9 @@ Longer than 300 lines, because two versions of the contract are compared as a wh
 # No `from __future__ import annotations`: pydantic would compile each annotation by itself, which takes a
 # fifth of the time that it needs for a model.
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -199,12 +199,28 @@ class Leftovers(Notice):
     dirs: Whole
 
 
-class PlotterSnapshot(Notice):
-    """A plotter host: its jobs, directories and limits."""
+class RefusedOrder(Notice):
+    """Beat's last order, which the host refused, and no plot has started since. reason: a sentence."""
+
+    at: Moment
+    reason: str
+
+
+class HostSnapshot(Notice):
+    """What the snapshots of all roles have."""
 
     version: Whole = VERSION
     host: str
     at: Moment
+    # How far the host's clock is ahead of Redis'. The other times are by Redis' clock; where this is None, by
+    # the host's.
+    clock_skew_s: Number | None = None
+    problems: Annotated[tuple[str, ...], FEW] = ()  # what its owner should correct, one sentence each
+
+
+class PlotterSnapshot(HostSnapshot):
+    """A plotter host: its jobs, directories and limits."""
+
     turn: str  # start token: changes with every job that starts here. An order for another token is void.
     plotting: bool  # False: nothing starts here
     pause_reason: str | None = None  # why not, for operators
@@ -225,6 +241,7 @@ class PlotterSnapshot(Notice):
     failure_pause_s: Number = 60
     failures: Failures = Failures()
     last_start_at: Moment | None = None  # the stagger counts from here, even if that job has ended
+    refused: RefusedOrder | None = None
     tmp_dirs: Annotated[tuple[TmpDir, ...], FEW]
     tmp2: Directory | None = None
     dst_dirs: Annotated[
@@ -237,7 +254,6 @@ class PlotterSnapshot(Notice):
     archiving: bool = False
     harvesters: Annotated[tuple[str, ...], MANY] = ()  # hosts that may take the plots; empty: any
     moves_at_once: MovesAtOnce = 1  # how many plots may be sent from here at a time
-    problems: Annotated[tuple[str, ...], FEW] = ()  # what its owner should correct, one sentence each
     leftovers: Leftovers | None = None
     tally: Tally | None = None  # of plots made
 
@@ -277,19 +293,15 @@ class TargetReport(Notice):
     elsewhere: str | None = None  # a running transfer that this archiver did not start
 
 
-class ArchiverSnapshot(Notice):
+class ArchiverSnapshot(HostSnapshot):
     """The archiver of a plotter host: what it sends now."""
 
-    version: Whole = VERSION
-    host: str
-    at: Moment
     transfers: Annotated[tuple[Transfer, ...], MANY] = ()
     bandwidth_bytes_s: Whole | None = None  # limit of all transfers together; None: no limit
     target: TargetReport | None = None  # None: harvesters take the plots
     routed: Annotated[
         tuple[str, ...], MANY
     ] = ()  # harvesters with a route of their own, which open no receiver for it
-    problems: Annotated[tuple[str, ...], FEW] = ()
     tally: Tally | None = None  # of plots sent
 
 
@@ -331,18 +343,14 @@ class Drive(Directory):
         return "full" if self.full and self.use is DriveUse.ACTIVE else self.use.value
 
 
-class HarvesterSnapshot(Notice):
+class HarvesterSnapshot(HostSnapshot):
     """A harvester host and its drives."""
 
-    version: Whole = VERSION
-    host: str
-    at: Moment
     drives: Annotated[tuple[Drive, ...], MANY]
     drained: Hold | None = None  # none of the drives takes new plots
     utc_offset_s: UtcOffset = 0
     writers_per_drive: Whole = 1
     margin_bytes: Whole = 0  # left free on each drive
-    problems: Annotated[tuple[str, ...], FEW] = ()
 
 
 Snapshot = PlotterSnapshot | ArchiverSnapshot | HarvesterSnapshot
@@ -372,6 +380,7 @@ class Waits(Notice):
     at: Moment
     waits: Annotated[tuple[Wait, ...], MANY] = ()
     problems: Annotated[tuple[str, ...], FEW] = ()  # of beat's machine, as in the snapshots
+    clock_skew_s: Number | None = None  # of beat's machine
 
 
 class Event(Notice):
@@ -384,6 +393,17 @@ class Event(Notice):
     plot_id: str | None = None
     task_id: str | None = None
     size_bytes: Whole | None = None  # of the plot
+
+
+def later(value: Any, by: timedelta) -> Any:
+    """A copy of a notice, or of a part of one, in which each time is later by `by`."""
+    if isinstance(value, datetime):
+        return value + by
+    if isinstance(value, tuple):
+        return tuple(later(part, by) for part in value)
+    if isinstance(value, Notice):
+        return value.model_copy(update={name: later(part, by) for name, part in value})
+    return value
 
 
 def age_s(then: datetime, now: datetime) -> float:

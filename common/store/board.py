@@ -28,11 +28,12 @@ from common.store.board_reader import ABOUT, BoardReader, WrongType, waits_kind
 from common.store.connection import BLOCK_MAX_S, client, readable_errors, typed
 from common.store.counts import Counts, count, read_counts
 from common.store.decode import Spoilt, Unreadable, read
+from common.store.farm_clock import CLOCK
 from common.store.incremental_reader import IncrementalReader
 from common.store.lease import Lease
 from common.store.notifications import NotificationClaims
 
-_CLOCK_STEP_S = 60.0  # by which a machine's clock may be set back
+_CLOCK_STEP_S = 60.0  # by which Redis' clock may be set back
 _BROKEN_PAUSE_S = 0.5
 
 
@@ -43,7 +44,6 @@ class Board(BoardReader):
         self._redis = redis_client
         self._url = url
         self._changed: dict[str, str] = {}  # by node: time of its last snapshot that was decisive
-        self._clock_ahead_s: float | None = None  # Redis' clock minus ours
         self._passed: dict[str, str] = {}  # id -> id of the last one after it, if no event lies between them
         self.spoilt = Spoilt()
 
@@ -278,7 +278,7 @@ class Board(BoardReader):
             last = str(about["last-generated-id"])
             if self._is_credible(last):
                 return False
-            self._measure_clock()  # it may have been set
+            self.measure_clock()  # it may have been set
             if self._is_credible(last):
                 return False
             return bool(self._redis.delete(Keys.EVENTS))
@@ -308,7 +308,7 @@ class Board(BoardReader):
                 passed = "$"
                 continue
             if not self._is_credible(str(items[-1][0])):
-                self._measure_clock()
+                self.measure_clock()
                 # Nothing follows until beat has deleted the stream.
                 time.sleep(max(0.0, min(until_s - time.monotonic(), _BROKEN_PAUSE_S)))
                 return []
@@ -339,14 +339,9 @@ class Board(BoardReader):
 
     def _latest_id(self) -> int:
         """The latest time of an event's id, in ms of Redis' clock."""
-        if self._clock_ahead_s is None:
-            self._measure_clock()
-        return int((time.time() + (self._clock_ahead_s or 0.0) + _CLOCK_STEP_S) * 1000)
-
-    def _measure_clock(self) -> None:
-        with readable_errors(self._url):
-            seconds, microseconds = self._redis.time()
-        self._clock_ahead_s = seconds + microseconds / 1e6 - time.time()
+        if CLOCK.due:
+            self.measure_clock()
+        return int((CLOCK.now().timestamp() + _CLOCK_STEP_S) * 1000)
 
     def _ask(self, *commands: Sequence[str]) -> list[Any]:
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:

@@ -14,6 +14,7 @@ from common.model.pending import PendingMove
 from common.model.snapshot import SNAPSHOT_OF_ROLE, Notice, Wait, Waits
 from common.names import Keys, Role, role_and_host
 from common.store.decode import Spoilt, Unreadable, read, read_all, read_each
+from common.store.farm_clock import CLOCK
 
 N = TypeVar("N", bound=Notice)
 
@@ -45,6 +46,10 @@ class BoardReader(ABC):
     def _ask(self, *commands: Sequence[str]) -> list[Any]:
         """Send read commands, all at once, and return their answers: text, None, a list of these, for
         HGETALL a dict, or a WrongType. Raises BrokerError."""
+
+    def measure_clock(self) -> None:
+        """Measure the farm's clock, which is Redis'."""
+        CLOCK.ask(lambda: self._ask(("TIME",))[0])
 
     def hosts(self) -> dict[Role, list[str]]:
         """All hosts ever seen, by role."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 
 import redis
 
 from common.names import LEASE, LEASE_MARGIN, Keys
 from common.store.connection import readable_errors
+from common.system.machine import steady_s
 
 _TAKE = """
 local holder = redis.call('GET', KEYS[1])
@@ -35,7 +35,7 @@ class Lease:
 
     def take(self) -> bool:
         """Take or renew the lease. Returns False while another process holds it. Raises BrokerError."""
-        asked_at = _now_s()
+        asked_at = steady_s()
         with readable_errors(self._url):
             got = self._redis.eval(
                 _TAKE, 1, Keys.LEASE, self._token, str(int(self._lifetime.total_seconds() * 1000))
@@ -47,15 +47,10 @@ class Lease:
     @property
     def held(self) -> bool:
         """Whether the lease is still valid; asks no server."""
-        return _now_s() < self._deadline
+        return steady_s() < self._deadline
 
     def drop(self) -> None:
         """Give the lease up, so that the next process takes over at once. Raises BrokerError."""
         self._deadline = 0.0
         with readable_errors(self._url):
             self._redis.eval(_DROP, 1, Keys.LEASE, self._token)
-
-
-def _now_s() -> float:
-    """Seconds of a clock like time.monotonic(), which on Linux stops while the machine sleeps."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -66,7 +66,7 @@ def _skew_s(connection: redis.Redis) -> float | None:
         seconds, microseconds = connection.time()
     except redis.ResponseError:
         return None
-    return seconds + microseconds / 1e6 - (before_s + time.time()) / 2
+    return (before_s + time.time()) / 2 - seconds - microseconds / 1e6
 
 
 def _version(text: object) -> tuple[int, ...] | None:

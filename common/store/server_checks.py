@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
+from common.model.clock import CLOCK_CURE, wrong_clock
+
 # kombu 5.7 and redis-py 8 need BLMOVE and GETEX.
 OLDEST = (6, 2)
-# Orders expire after 30 s (common.names.ORDER_LIFETIME) by the clock of the host that reads them.
-MOST_SKEW_S = 5.0
 
 
 class FindingLevel(IntEnum):
@@ -43,7 +43,7 @@ class Server:
 
     eviction: its maxmemory-policy.
     persistent: it writes an append-only file.
-    skew_s: its clock minus ours, in seconds.
+    skew_s: our clock minus its, in seconds.
     open_to_all: it answers clients without password.
     loopback: the URL leads to this machine's loopback or to a unix socket.
     """
@@ -80,13 +80,8 @@ def _findings(server: Server) -> Iterator[Finding]:
             "Everyone who reaches its port can control plotters and harvesters.",
             "Create users and passwords with `plotman farm secrets`.",
         )
-    if server.skew_s is not None and abs(server.skew_s) > MOST_SKEW_S:
-        direction = "behind" if server.skew_s > 0 else "ahead of"
-        yield Finding(
-            f"This machine's clock is {abs(server.skew_s):.0f} s {direction} Redis'.",
-            "Orders expire too early or too late, and displayed ages are wrong.",
-            "Synchronize both clocks by NTP (`timedatectl set-ntp true`).",
-        )
+    if (wrong := clock_finding(server.skew_s)) is not None:
+        yield wrong
     if server.persistent is False:
         yield Finding(
             "Redis loses its data at a restart (appendonly no).",
@@ -94,6 +89,18 @@ def _findings(server: Server) -> Iterator[Finding]:
             "Write `appendonly yes` into its configuration if results should be kept.",
             FindingLevel.NOTE,
         )
+
+
+def clock_finding(skew_s: float | None) -> Finding | None:
+    """The finding about this machine's clock; None where it is right. skew_s: its time minus Redis'."""
+    difference = wrong_clock(skew_s)
+    if difference is None:
+        return None
+    return Finding(
+        f"This machine's clock is {difference}.",
+        "plotman corrects the times that it sends; its logs, and pauses until an hour, follow this clock.",
+        CLOCK_CURE,
+    )
 
 
 def _dotted(version: tuple[int, ...]) -> str:

@@ -1,10 +1,11 @@
-"""Identity of this machine: boot, names and addresses, Python."""
+"""Identity of this machine: boot and the time since, names and addresses, Python."""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
 import sys
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +17,11 @@ _REDIS_PORT = 6379
 def boot_id() -> str:
     """Id of the running kernel; each boot has a new one, random(4)."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def steady_s() -> float:
+    """Seconds of a clock that is never set, like time.monotonic(), but also runs while the machine sleeps."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def pip_install(extra: str) -> str:

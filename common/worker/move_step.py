@@ -18,6 +18,7 @@ from common.model.plot_name import plot_id_of
 from common.model.snapshot import Event
 from common.names import MOVE_LIFETIME
 from common.store import Board
+from common.store.farm_clock import CLOCK
 
 log = logging.getLogger(__name__)
 
@@ -164,13 +165,13 @@ class MoveHeartbeat:
             if stop.is_set():
                 return
             time.sleep(_REDIS_PAUSE_S)
-            move = move.model_copy(update={"expires_at": _now() + MOVE_LIFETIME})
+            move = move.model_copy(update={"expires_at": CLOCK.now() + MOVE_LIFETIME})
         self.tell(step, "sent", f"{step.path} is sent to {step.harvester}")
 
     def superseded(self, step: Step) -> bool:
         """Whether another move of the same plot is under way: beat replaced this step's move while its
         message was in a queue. False if the board cannot be read."""
-        now = _now()
+        now = CLOCK.now()
         return step.move is not None and any(
             move.path == step.path
             and move.move not in (None, step.move)
@@ -193,7 +194,7 @@ class MoveHeartbeat:
             Event(
                 kind=kind,
                 host=step.host,
-                at=_now(),
+                at=datetime.now(UTC),  # which the publisher corrects
                 text=text,
                 plot_id=step.plot_id,
                 task_id=step.task_id,
@@ -209,7 +210,7 @@ class MoveHeartbeat:
             step,
             attempts,
             reason=f"refused: {reason}" if refused else reason,
-            retry_at=_now() + pause,
+            retry_at=CLOCK.now() + pause,
             absent=isinstance(error, NoRoom | DriveFailed),
         )
         self._put(step, move)
@@ -248,7 +249,7 @@ class MoveHeartbeat:
             harvester=step.harvester,
             size_bytes=step.size_bytes,
             step=at or step.step,
-            expires_at=_now() + lifetime,
+            expires_at=CLOCK.now() + lifetime,
             task_id=step.task_id,
             attempts=attempts,
             reason=reason,
@@ -294,7 +295,3 @@ def _end(renewal: threading.Thread, done: threading.Event) -> None:
     """End the renewal, which must not overwrite what follows; does not wait long for a Redis that hangs."""
     done.set()
     renewal.join(timeout=5)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

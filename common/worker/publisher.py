@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable
 
 from common.errors import BrokerError
-from common.model.snapshot import Event, Snapshot
+from common.model.snapshot import Event, Snapshot, later
 from common.names import SNAPSHOT_RENEW, Role
 from common.store import Board
+from common.store.farm_clock import CLOCK
+from common.store.server_checks import clock_finding
 from common.worker.duplicate_host import DuplicateHost
 
 log = logging.getLogger(__name__)
@@ -48,7 +50,7 @@ class Publisher:
         self._build = build
         self._mark = mark
         self._duplicate = DuplicateHost(mark)
-        self._warned: str | None = None  # of a duplicate
+        self._warned: set[str] = set()  # actions of the present problems
         self._min_interval_s = min_interval_s
         self._wake = threading.Event()
         self._decisive = False  # the change is more than progress
@@ -151,23 +153,37 @@ class Publisher:
     def _put(self, events: list[Event], decisive: bool) -> None:
         if decisive:
             self._renew_at = time.monotonic() + SNAPSHOT_RENEW.total_seconds()
-        snapshot = self._with_duplicate(self._build())
+        if CLOCK.due:
+            self._board.measure_clock()
+        snapshot = self._in_farm_time(self._build())
         before = self._board.put_snapshot(self._role, snapshot, decisive, self._mark)
         self._duplicate.saw(before, time.monotonic())
         for event in events:
             with self._lock:
                 if not self._events or self._events[0] is not event:
                     continue  # published by another thread
-            self._board.tell(event)
+            self._board.tell(later(event, CLOCK.correction))
             with self._lock:
                 if self._events and self._events[0] is event:  # else dropped: too many
                     del self._events[0]
 
-    def _with_duplicate(self, snapshot: Snapshot) -> Snapshot:
-        problem = self._duplicate.problem(snapshot.host, time.monotonic())
-        if problem is not None and problem != self._warned:
-            log.warning("%s", problem, extra={"action": "namesake"})
-        self._warned = problem
-        if problem is None:
-            return snapshot
-        return snapshot.model_copy(update={"problems": (*snapshot.problems, problem)})
+    def _in_farm_time(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot by Redis' clock, with the problems that only the publisher knows."""
+        skew_s, correction = CLOCK.skew_s, CLOCK.correction
+        found = (
+            self._noted("namesake", self._duplicate.problem(snapshot.host, time.monotonic())),
+            self._noted("clock", str(wrong) if (wrong := clock_finding(skew_s)) else None),
+        )
+        return (later(snapshot, correction) if correction else snapshot).model_copy(
+            update={
+                "clock_skew_s": skew_s if skew_s is None else round(skew_s, 1),
+                "problems": (*snapshot.problems, *filter(None, found)),
+            }
+        )
+
+    def _noted(self, action: str, problem: str | None) -> str | None:
+        """Log a problem when it begins; returns it."""
+        if problem is not None and action not in self._warned:
+            log.warning("%s", problem, extra={"action": action})
+        (self._warned.discard if problem is None else self._warned.add)(action)
+        return problem

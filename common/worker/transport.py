@@ -16,9 +16,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
@@ -29,7 +29,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from common.errors import BrokerError
 from common.model.messages import OneLine
+from common.store import Board
+from common.store.farm_clock import CLOCK
 
 log = logging.getLogger(__name__)
 
@@ -170,12 +173,39 @@ class Transport(kombu_redis.Transport):
             message["headers"] = {
                 name: value for name, value in message["headers"].items() if name in _Headers.model_fields
             }
+            _correct(message["headers"], -CLOCK.correction)
         try:
             if self.channels:
                 self.channels[0].Message(message, channel=self.channels[0])
         except ValueError:
             return "its body has another encoding"
         return None
+
+
+def _correct(headers: dict[str, Any], by: timedelta) -> None:
+    """Make the time at which a message expires later by `by`. Messages have it by the farm's clock; Celery
+    compares it with this machine's."""
+    expires = headers.get("expires")
+    with suppress(OverflowError, ValueError):
+        if isinstance(expires, str):
+            headers["expires"] = (datetime.fromisoformat(expires) + by).isoformat()
+        elif expires:
+            headers["expires"] = expires + by.total_seconds()
+
+
+def correct_expiry(headers: dict[str, Any], url: str) -> None:
+    """Make a message that this process sends expire by the farm's clock.
+
+    Args:
+        headers: of a task's message, changed here.
+        url: of Redis, which is asked for its time by a process that has not done so.
+    """
+    if not headers.get("expires"):
+        return
+    if CLOCK.skew_s is None:
+        with suppress(BrokerError):  # then the message cannot be sent either
+            Board.connect(url).measure_clock()
+    _correct(headers, CLOCK.correction)
 
 
 def _place(location: tuple[int | str, ...]) -> str:

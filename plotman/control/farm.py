@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from common import config
@@ -16,6 +17,7 @@ from common.model.snapshot import ArchiverSnapshot, HarvesterSnapshot, Job, Plot
 from common.names import Role
 from common.store.board_reader import BoardReader
 from common.store.decode import Spoilt
+from common.store.farm_clock import CLOCK
 from common.store.quick_reader import QuickReader
 
 if TYPE_CHECKING:
@@ -65,6 +67,16 @@ class FarmState:
             for host, snapshot in self.snapshots[role].items()
             if (role, host) not in self.stale
         }
+
+    def clock_skews(self) -> dict[str, float]:
+        """How far the clock of each host is ahead of Redis', in seconds, where that is known. Beat's host is
+        in it while beat decides, even if it is no worker's."""
+        found: list[tuple[str, float | None]] = []
+        if self.waits is not None and self.leader is not None:
+            found.append((self.waits.beat.partition(":")[0], self.waits.clock_skew_s))
+        for role in Role:
+            found += [(host, snapshot.clock_skew_s) for host, snapshot in self.alive(role).items()]
+        return {host: skew_s for host, skew_s in sorted(found, key=itemgetter(0)) if skew_s is not None}
 
     def jobs(self) -> list[tuple[str, Job]]:
         """Return (host, job) of each running plot, the longest running first."""
@@ -120,7 +132,8 @@ def read_farm(at: BoardReader, known: dict[tuple[Role, str], tuple[str, Any]] | 
     def last(role: Role) -> dict[str, Any]:
         return {host: snapshot for host, (snapshot, _) in words[role].items()}
 
-    now = datetime.now(UTC)
+    at.measure_clock()
+    now = CLOCK.now()
     moves = {
         (host, move.path): move
         for host, moves in at.moves(list(words[Role.PLOTTER])).items()

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 from textual.message import Message
@@ -19,6 +19,7 @@ from common.errors import PlotmanError
 from common.model.snapshot import Event
 from common.names import Role
 from common.store import Board
+from common.store.farm_clock import CLOCK
 from plotman.control.farm import FarmState, read_farm
 
 READ_S = 1.0  # longest time between two reads: progress of a plot is no event
@@ -118,7 +119,7 @@ class Feed:
                 began = time.monotonic()
                 self._read(events)
             except PlotmanError as error:  # also: plotman.yaml is wrong when it connects again
-                self._post(BrokerLost(str(error), datetime.now(UTC)))
+                self._post(BrokerLost(str(error), CLOCK.now()))
                 self._stopping.wait(_RETRY_S)
                 continue
             after = events[-1][0] if events else after or "0"

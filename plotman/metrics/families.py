@@ -127,6 +127,9 @@ def hosts(view: MetricsReading) -> Iterator[Metric]:
             "Age of the worker's last snapshot", lambda worker: age_s(worker[0].at, farm.at),
         ),
         "problems": ("Problems that its owner should fix", lambda worker: len(worker[0].problems)),
+        "clock_skew_seconds": (
+            "How far its clock is ahead of Redis'", lambda worker: worker[0].clock_skew_s,
+        ),
     })  # fmt: skip
 
 

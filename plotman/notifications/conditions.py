@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
+from common.model.clock import CLOCK_CURE, wrong_clock
 from common.model.snapshot import DirState, Drive, PlotterSnapshot
 from common.model.units import counted, human_duration
 from common.names import Role, node
@@ -48,6 +49,7 @@ def conditions(farm: FarmState, known: Set[str], idle_s: float) -> Iterator[Cond
     """
     yield from _scheduler(farm)
     yield from _hosts(farm, known)
+    yield from _clocks(farm)
     for host, snapshot in farm.plotters.items():
         if (Role.PLOTTER, host) not in farm.stale:
             yield from _plotter(snapshot)
@@ -92,6 +94,16 @@ def _hosts(farm: FarmState, known: Set[str]) -> Iterator[Condition]:
             back="host-back", back_text=f"the {role} of {host} is back",
             raise_after_s=60,  # longer than the 45 s for which a snapshot is valid: a restart is no alarm
             clear_after_s=15,
+        )  # fmt: skip
+
+
+def _clocks(farm: FarmState) -> Iterator[Condition]:
+    for host, skew_s in farm.clock_skews().items():
+        wrong = wrong_clock(skew_s)
+        yield Condition(
+            what=f"clock-wrong {host}", wrong=wrong is not None, kind="clock-wrong", host=host,
+            text=f"the clock of {host} is {wrong}. {CLOCK_CURE}", back="clock-back",
+            back_text=f"the clock of {host} is right again", raise_after_s=20, clear_after_s=60,
         )  # fmt: skip
 
 

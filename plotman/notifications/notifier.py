@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from queue import SimpleQueue
 from uuid import uuid4
@@ -21,6 +21,7 @@ from common.config.sections.notifications import Notifications
 from common.errors import BrokerError
 from common.model.snapshot import Notice
 from common.store import Board
+from common.store.farm_clock import CLOCK
 from common.system import statefile
 from plotman.control.farm import read_farm
 from plotman.notifications.conditions import Condition, conditions, nodes
@@ -66,7 +67,7 @@ class Notifier:
         board: Board,
         settings: Notifications,
         file: Path,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = CLOCK.now,
     ) -> None:
         self._board = board
         self._notes = board.alarms()

@@ -6,7 +6,6 @@ import fcntl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from uuid import uuid4
@@ -15,6 +14,7 @@ from common import config
 from common.config.sections.notifications import NotificationTarget
 from common.config.watch import ConfigWatch, NoSink, load_to_run
 from common.errors import ExitCode, PlotmanError
+from common.store.farm_clock import CLOCK
 from common.system import statefile
 from plotman.control.farm import board
 from plotman.notifications.channels import NotDelivered, deliver
@@ -59,7 +59,7 @@ def try_out(name: str | None) -> Iterator[tuple[str, str | None]]:
             id=uuid4().hex,
             kind="test",
             host=settings.host,
-            at=datetime.now(UTC),
+            at=CLOCK.now(),
             text=f"test: plotman on {settings.host} can send you notifications",
         )
         yield target_name, _why_not(target, test)

@@ -72,7 +72,9 @@ class OperatorActions:
         return f"{text}, but no plots start: {still}{suffix}" if still else text + suffix
 
     def expire(self, now: datetime) -> None:
-        """Lift holds whose time has passed, and report it."""
+        """Lift holds whose time has passed, and report it. Correct times after the clock was set back."""
+        if self._apply(lambda state: state.not_after(now)):
+            self._events.changed()
         for key in holds.over(self.state.holds, now):
             what = {holds.PLOTTING: "plotting", holds.ARCHIVING: "archiving", holds.ALL: "the host"}
             self.change(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from common.config import Config
+from common.errors import OrderRefused
 from common.model import holds
 from common.model.messages import PlotOrder
-from common.model.snapshot import DirState, Job, PlotterSnapshot
+from common.model.snapshot import DirState, Job, PlotterSnapshot, RefusedOrder
+from common.store.farm_clock import CLOCK
+from common.system.machine import steady_s
 from plotter_worker.directories.monitors import DirectoryMonitors
 from plotter_worker.directories.release import plot_dirs
 from plotter_worker.host import kill
@@ -21,7 +24,7 @@ from plotter_worker.host.stall_monitor import StallMonitor
 from plotter_worker.jobs import outcome as outcomes
 from plotter_worker.jobs.adoption import Adoption, Send, found_task_id, record_of
 from plotter_worker.jobs.job import AN_OPERATOR, TrackedJob
-from plotter_worker.jobs.order_checks import directories_for
+from plotter_worker.jobs.order_checks import AlreadyTaken, directories_for
 from plotter_worker.jobs.records import JobRecord, Records
 from plotter_worker.jobs.registry import JobRegistry
 from plotter_worker.jobs.start import Starter, StartFailed
@@ -32,6 +35,7 @@ from plotter_worker.processes.table import FoundPlotter
 from plotter_worker.reporting.events import PlotterEvents
 from plotter_worker.state.delivered import DeliveredFile
 
+_REFUSAL_SHOWN_S = 60.0
 _USAGE_S = 10.0  # as often as directories are surveyed
 
 
@@ -59,6 +63,7 @@ class PlotterHost:
         self._watcher = Watcher(self)
         self._adoption = Adoption(settings.host, send)
         self._next_usage_s = 0.0  # monotonic
+        self._refused: tuple[str, float] | None = None  # beat's last order: why not, and when (steady_s)
         self.events = events
         self.delivered = DeliveredFile(settings.state_dir)
         self.jobs = JobRegistry(self._records, self._lock)
@@ -115,6 +120,19 @@ class PlotterHost:
         Raises:
             OrderRefused: the order does not fit this host now; nothing was started.
         """
+        if order.expires_at is not None:  # by the farm's clock
+            order = order.model_copy(update={"expires_at": order.expires_at - CLOCK.correction})
+        try:
+            return self._take_order(task_id, order)
+        except (AlreadyTaken, StartFailed):
+            raise  # another task starts it; the failures have the reason
+        except OrderRefused as error:
+            if order.turn is not None:
+                self._refused = (error.what, steady_s())
+                self.events.changed()
+            raise
+
+    def _take_order(self, task_id: str, order: PlotOrder) -> TrackedJob:
         self._log_folder_works()  # before the lock, which snapshots need
         now = datetime.now(UTC)
         with self._lock:
@@ -127,6 +145,7 @@ class PlotterHost:
                 raise
             self.jobs.add_ordered(job)
             self.operator.started(job.record.started_at or now)
+            self._refused = None
         self.refresh(job)
         self._watcher.watch(job, child)
         self.events.started(job)
@@ -171,7 +190,7 @@ class PlotterHost:
 
     def snapshot(self) -> PlotterSnapshot:
         with self._lock:
-            running = self.jobs.running()
+            running, now = self.jobs.running(), datetime.now(UTC)
             return plotter_snapshot(
                 settings=self._settings,
                 recipe=self._recipe,
@@ -182,10 +201,17 @@ class PlotterHost:
                 released=self.finished_plots.released,
                 copied_to=self.delivered.harvester_of,
                 start_token=self.jobs.start_token,
-                now=datetime.now(UTC),
+                now=now,
+                refused=self._last_refusal(now),
                 folders=self.directories.plot_folders,
                 utc_offset_s=holds.utc_offset_s(),
             )
+
+    def _last_refusal(self, now: datetime) -> RefusedOrder | None:
+        """The refusal that beat shows as a reason, while it is young: beat orders again within seconds."""
+        if self._refused is None or (ago_s := steady_s() - self._refused[1]) > _REFUSAL_SHOWN_S:
+            return None
+        return RefusedOrder(at=now - timedelta(seconds=ago_s), reason=self._refused[0])
 
     # Called by the watcher.
 
@@ -200,7 +226,7 @@ class PlotterHost:
         with self._lock:  # a snapshot without the job already counts its failure
             self.jobs.update(job, job.record.model_copy(update={"outcome": outcome}))
             if job.record.ours and outcome.succeeded:
-                self.operator.works(job.record.began_at)
+                self.operator.works(job.began_at)
             elif outcomes.died_of_itself(job, outcome) and not job.proven(outcome.ended_at):
                 self._died_at_once(outcome.reason or "it wrote no reason")
         self.directories.refresh((job.tmp, job.tmp2, job.dst))
@@ -250,7 +276,7 @@ class PlotterHost:
         now = datetime.now(UTC)
         for job in jobs:
             if job.record.ours and job.outcome is None and job.proven(now):
-                self.operator.works(job.record.began_at)
+                self.operator.works(job.began_at)
         if jobs:
             self.events.progressed()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from common.config import Config
 from common.model import holds
-from common.model.snapshot import Directory, Job, PlotterSnapshot, Recipe, TmpDir
+from common.model.snapshot import Directory, Job, PlotterSnapshot, Recipe, RefusedOrder, TmpDir
 from plotter_worker.directories.monitor import DirectorySurvey
 from plotter_worker.host.finished_plots import finished_plots
 from plotter_worker.state.operator import OperatorState
@@ -27,6 +27,7 @@ def plotter_snapshot(
     copied_to: Callable[[str], str | None],
     folders: tuple[str, ...],
     utc_offset_s: int,
+    refused: RefusedOrder | None = None,
 ) -> PlotterSnapshot:
     """All that beat and operators need to know of this host.
 
@@ -36,6 +37,7 @@ def plotter_snapshot(
         copied_to: path of a plot -> the harvester that has all its bytes, or None.
         folders: directories whose plots may be moved.
         utc_offset_s: how far this machine's clock is ahead of UTC.
+        refused: beat's last order, where this host refused it.
     """
     directories, scheduling = settings.directories, settings.scheduling
     assert directories is not None
@@ -66,6 +68,7 @@ def plotter_snapshot(
         failure_pause_s=scheduling.failure_pause_s,
         failures=operator.failures,
         last_start_at=operator.last_start_at,
+        refused=refused,
         tmp_dirs=tuple(_tmp_dir(settings, directory(path)) for path in directories.tmp),
         tmp2=Directory(**directory(directories.tmp2)) if directories.tmp2 else None,
         dst_dirs=tuple(Directory(**directory(path)) for path in directories.dst or ()),

@@ -20,7 +20,7 @@ from plotter_worker.plotters.base import CommandLine, Mode, Progress, SizeEstima
 from plotter_worker.plotters.log_parser import LogReader
 from plotter_worker.plotters.plotter import Plotter
 from plotter_worker.plotters.registry import recognise
-from plotter_worker.processes.table import open_output, pid_of
+from plotter_worker.processes.table import age_s, open_output, pid_of
 
 _CHUNK_BYTES = 64 << 10
 # Value of `TrackedJob.killed_by`: the job's task is then revoked, and has not failed.
@@ -28,6 +28,7 @@ AN_OPERATOR = "an operator"
 # A plotter that ends within this time died at once, even if its log reached phase 1: one that crashes in its
 # second table would otherwise be started again and again.
 _AT_ONCE = timedelta(seconds=120)
+_CLOCK_STEP = timedelta(seconds=2)  # a launch, and a new clock, take less
 
 T = TypeVar("T")
 
@@ -121,10 +122,18 @@ class TrackedJob:
     def dst(self) -> str | None:
         return self.record.dst or self.progress.details.dst
 
+    @property
+    def began_at(self) -> datetime:
+        """When it started, by this machine's clock as it is set now; as it was recorded, for a job that has
+        ended."""
+        known, process = self.record.began_at, self.record.process
+        since_s = None if process is None or self.outcome is not None else age_s(process)
+        began = known if since_s is None else datetime.now(UTC) - timedelta(seconds=since_s)
+        return known if abs(known - began) < _CLOCK_STEP else began
+
     def proven(self, now: datetime) -> bool:
         """Whether the job shows that plotting works here: it made a plot, or has plotted for two minutes."""
-        started = self.record.started_at
-        lived = started is not None and now - started >= _AT_ONCE
+        lived = self.record.started_at is not None and now - self.began_at >= _AT_ONCE
         return bool(self.progress.plots_done) or (self.progress.proven and lived)
 
     def read_log(self) -> bool:
@@ -234,7 +243,7 @@ class TrackedJob:
             task_id=record.task_id,
             plotter=record.plotter,
             pid=pid_of(record.process) if record.process else 0,
-            started_at=record.began_at,
+            started_at=self.began_at,
             ours=record.ours,
             plot_id=progress.plot_id,
             k=progress.details.k or (command.k if command else None),
@@ -272,10 +281,9 @@ class TrackedJob:
     def _eta_s(self) -> float | None:
         """Seconds to the end, from the percent done in the time spent."""
         percent = self.progress.percent
-        started = self.record.started_at
-        if started is None or percent < 1:
+        if self.record.started_at is None or percent < 1:
             return None
         if self.progress.plots_done:
             return None  # a later plot of the same job: its own start is not known
-        spent_s = (datetime.now(UTC) - started).total_seconds()
+        spent_s = (datetime.now(UTC) - self.began_at).total_seconds()
         return max(0.0, spent_s * (100 - percent) / percent)

@@ -35,6 +35,7 @@ def directories_for(order: PlotOrder, host: PlotterSnapshot, now: datetime) -> P
         order: beat's, with a start token (`turn`), or an operator's without; pause, stagger and drained
             directories bind only the former.
         host: this host's own snapshot.
+        now: by this machine's clock, as all times of the order and of the snapshot.
 
     Raises:
         OrderRefused: with the reason.

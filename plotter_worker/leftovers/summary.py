@@ -63,7 +63,7 @@ def summarise(
 def _live_plotter(job: TrackedJob) -> LivePlotter:
     plot_id = job.progress.plot_id
     used = (job.tmp, job.tmp2, job.dst)
-    started_at = job.record.began_at
+    started_at = job.began_at
     return LivePlotter(
         pid=pid_of(job.record.process) if job.record.process else 0,
         plotter=job.plotter.name,

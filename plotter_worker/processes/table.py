@@ -237,6 +237,13 @@ def identity(pid: int) -> str:
     return f"{machine.boot_id()}:{pid}:{_stat(pid)[19]}"
 
 
+def age_s(process_identity: str) -> float | None:
+    """Seconds since the process started, whatever the clock was set to; None if that was before this boot."""
+    if not is_of_this_boot(process_identity):
+        return None
+    return machine.steady_s() - int(process_identity.split(":")[2]) / os.sysconf("SC_CLK_TCK")
+
+
 def is_of_this_boot(process_identity: str) -> bool:
     """Whether the machine has not restarted since the process started."""
     return process_identity.split(":")[0] == machine.boot_id()

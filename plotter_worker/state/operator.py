@@ -7,7 +7,7 @@ start a plotter again that cannot work.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +17,8 @@ from common.model import holds
 from common.model.snapshot import Failures, Hold
 from common.system import statefile
 from common.system.statefile import Stored
+
+_CLOCK_STEP = timedelta(seconds=2)
 
 
 class OperatorState(Stored):
@@ -101,6 +103,18 @@ class OperatorState(Stored):
         if failures.consecutive and (failures.last_at is None or started_at > failures.last_at):
             return self._with(failures=Failures())
         return self
+
+    def not_after(self, now: datetime) -> Self:
+        """Replace times in the future by `now`: the clock was set back since. Otherwise the stagger, or the
+        pause after a failure, would last until that time."""
+        soon = now + _CLOCK_STEP
+        last, failed = self.last_start_at, self.failures.last_at
+        changed: dict[str, object] = {}
+        if last is not None and last > soon:
+            changed["last_start_at"] = now
+        if failed is not None and failed > soon:
+            changed["failures"] = self.failures.model_copy(update={"last_at": now})
+        return self._with(**changed) if changed else self
 
     def with_refused(self, path: str, reason: str) -> Self:
         return self._with(refused=self.refused | {path: reason})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from common import names
 from common.errors import ManyPlots, NoSuchPlot, OrderRefused
@@ -11,6 +10,7 @@ from common.model.messages import AbsolutePath, OneLine
 from common.model.pending import may_have_it, under_way
 from common.model.plot_name import fits_file
 from common.model.text import one_line
+from common.store.farm_clock import CLOCK
 from common.worker.task import task
 from plotter_worker.directories.release import own_plot
 from plotter_worker.service import ServedPlotter, serving
@@ -69,7 +69,7 @@ def give_up(served: ServedPlotter, plot: str, harvester: str) -> str:
     last = next((move for move in moves if move.path == path), None)
     if may_have_it(copied[path], last) != harvester:
         raise OrderRefused(f"{path} does not wait for {harvester}.", "See what it does: `plotman why`.")
-    if last is not None and under_way(last, datetime.now(UTC)):
+    if last is not None and under_way(last, CLOCK.now()):
         raise OrderRefused(
             f"{path} is under way to {last.harvester} (step {last.step}).", "Try again in a minute."
         )

@@ -132,6 +132,15 @@ def stagger(load: Load) -> Wait | None:
     )
 
 
+def refused(load: Load) -> Wait | None:
+    """The host refused beat's last order. This stops nothing: beat orders again when the order is void."""
+    snapshot = load.snapshot
+    if snapshot.refused is None:
+        return None
+    reason = f"its last order was refused: {snapshot.refused.reason.rstrip('.')}"
+    return Wait(host=snapshot.host, rule="refused order", reason=reason, numbers={})
+
+
 def no_tmp(load: Load) -> Wait | None:
     """Without this rule, a host without tmp directories would wait and give no reason."""
     if load.snapshot.tmp_dirs:

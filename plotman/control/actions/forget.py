@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import chain
 
 from beat.policy.lost_hosts import still_running
@@ -14,6 +13,7 @@ from common.errors import PlotmanError
 from common.model.snapshot import Event, age_s
 from common.model.units import counted, human_duration
 from common.names import SNAPSHOT_TTL, Role, queue
+from common.store.farm_clock import CLOCK
 from plotman.control.actions.holds import requester
 from plotman.control.farm import FarmState, NoSuchHost, board, read_farm
 
@@ -104,7 +104,7 @@ def forget(host: str) -> str:
         raise _is_alive(host)
     # The event is of this machine: the board must get nothing new of the removed one.
     text = f"{host} is forgotten, by {by}"
-    at.tell(Event(kind="steered", host=here, at=datetime.now(UTC), text=text))
+    at.tell(Event(kind="steered", host=here, at=CLOCK.now(), text=text))
     return f"{host} is forgotten."
 
 

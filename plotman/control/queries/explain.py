@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from common.model.clock import wrong_clock
 from common.model.disk_usage import trimmed
 from common.model.pending import PendingMove, under_way
 from common.model.phase import pair
@@ -33,6 +34,9 @@ def explain(seen: FarmPicture) -> Iterator[WhyAnswer]:
     """Yield host by host: the host, its tmp directories, running and finished plots; then the drives."""
     for host, sentence in seen.farm.spoilt.items():
         yield WhyAnswer(host, "host", None, sentence, "trouble")
+    for host, skew_s in seen.farm.clock_skews().items():
+        if (wrong := wrong_clock(skew_s)) is not None:
+            yield WhyAnswer(host, "host", None, f"its clock is {wrong}", "clock", {"skew_s": skew_s})
     for host, snapshot in sorted(seen.farm.plotters.items()):
         if (Role.PLOTTER, host) in seen.farm.stale:
             yield _silent(seen, host, snapshot)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from common.model.clock import wrong_clock
 from common.model.snapshot import ArchiverSnapshot, Tally
 from common.model.units import human_bytes
 from plotman.control.farm import FarmState
@@ -27,13 +30,15 @@ def hosts_of(farm: FarmState) -> list[str]:
 
 
 def machines(farm: FarmState, reasons: WaitReasons) -> Table:
-    rows = tuple(_row(farm, reasons, host) for host in hosts_of(farm))
+    skews = farm.clock_skews()
+    rows = tuple(_row(farm, reasons, host, skews) for host in hosts_of(farm))
     return Table("machines", "Machines", _COLUMNS, rows, "no machine has reported yet")
 
 
-def _row(farm: FarmState, reasons: WaitReasons, host: str) -> Row:
+def _row(farm: FarmState, reasons: WaitReasons, host: str, skews: Mapping[str, float]) -> Row:
     plotter, archiver = farm.plotters.get(host), farm.archivers.get(host)
     word, level = _word(farm, reasons, host)
+    wrong = wrong_clock(skews.get(host))
     cells = (
         Cell(host),
         Cell(" ".join(role.value for role, known in farm.snapshots.items() if host in known)),
@@ -41,8 +46,9 @@ def _row(farm: FarmState, reasons: WaitReasons, host: str) -> Row:
         _sends(archiver),
         *_drives(farm, host),
         *_made(plotter.tally if plotter else None),
-        Cell(word),
+        Cell(word if wrong is None else f"{word}; its clock is {wrong}"),
     )
+    level = CellLevel.NOTICE if wrong is not None and level is CellLevel.PLAIN else level
     return Row(RowSubject(RowKind.HOST, host), cells, level)
 
 

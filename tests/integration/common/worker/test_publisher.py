@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
-from common.model.snapshot import ArchiverSnapshot, Event
+from common.model.snapshot import ArchiverSnapshot, Event, Tally
 from common.names import Keys, Role
 from common.store import Board
 from common.worker.publisher import Publisher
 from tests.integration.common.conftest import Server
 from tests.support.waiting import eventually
+from tests.support.wrong_clock import DAY_S, HOUR_S, set_ahead
 
 
 class Source:
@@ -243,3 +244,34 @@ def every(pause_s: float, for_s: float) -> Iterator[None]:
     while time.monotonic() < ends_at:
         yield
         time.sleep(pause_s)
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "words"), [(-2 * HOUR_S, "2h 0m behind Redis'"), (DAY_S, "1d 0h ahead of Redis'")]
+)
+def test_times_of_a_wrong_clock_are_on_the_board_by_the_farms_clock(
+    board: Board, ahead_s: float, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def now() -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=ahead_s)
+
+    def snapshot() -> ArchiverSnapshot:
+        return ArchiverSnapshot(host="h1", at=now(), tally=Tally(since=now() - timedelta(hours=1)))
+
+    set_ahead(monkeypatch, ahead_s)
+    publisher = Publisher(board, Role.ARCHIVER, snapshot, "boot1 8:1")
+    publisher.start()
+    try:
+        publisher.tell(Event(kind="test", host="h1", at=now(), text="it happened"))
+        ((_, event),) = eventually(lambda: board.newest_events(5), "it is told") or ()
+        shown = board.snapshots(Role.ARCHIVER)["h1"]
+        right = datetime.now(UTC)
+        assert abs(event.at - right) < timedelta(seconds=3)
+        assert abs(shown.at - right) < timedelta(seconds=3)
+        assert abs(shown.tally.since - right + timedelta(hours=1)) < timedelta(seconds=3)
+        assert shown.clock_skew_s == pytest.approx(ahead_s, abs=1)
+        (problem,) = shown.problems
+        assert problem.startswith(f"This machine's clock is {words}.")
+        assert "timedatectl set-ntp true" in problem
+    finally:
+        publisher.stop()

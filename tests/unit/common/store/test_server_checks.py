@@ -32,8 +32,8 @@ def test_nothing_is_said_of_a_sound_server_nor_of_one_that_tells_nothing() -> No
         ({"version": (6, 0, 16)}, "version 6.0.16"),
         ({"eviction": "allkeys-lru"}, "`maxmemory-policy noeviction`"),
         ({"open_to_all": True}, "plotman farm secrets"),
-        ({"skew_s": 5.1}, "clock is 5 s behind Redis'"),
-        ({"skew_s": -90}, "clock is 90 s ahead of Redis'"),
+        ({"skew_s": -5.1}, "clock is 5s behind Redis'"),
+        ({"skew_s": 86_400}, "clock is 1d 0h ahead of Redis'"),
     ],
 )
 def test_an_unsafe_setting_is_told_with_its_value_or_its_cure(changes: dict[str, object], told: str) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from kombu.message import Message
 
+from common.store.farm_clock import CLOCK
 from common.worker import transport
 from common.worker.consumer import _is_command, wrong
+from tests.support.wrong_clock import DAY_S, HOUR_S, set_ahead
 
 RESERVE = {"task": "harvester_worker.reserve", "id": "1"}
 NEXT = {
@@ -167,3 +170,20 @@ def test_a_message_longer_than_any_of_plotmans_is_garbage_even_if_it_is_well_for
     text = json.dumps({"body": "x" * transport._MOST_BYTES})
     assert transport._loads(text) == transport._Garbage(len(text), f"more than {transport._MOST_BYTES} bytes")
     assert transport._loads(json.dumps({"body": "x"})) == {"body": "x"}
+
+
+@pytest.mark.parametrize("ahead_s", [-2 * HOUR_S, DAY_S])
+def test_a_message_expires_by_the_farms_clock_whatever_its_sender_and_its_receiver_have(
+    ahead_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_ahead(monkeypatch, ahead_s)
+    right = datetime(2026, 11, 22, tzinfo=UTC)
+    headers = {"expires": (right + timedelta(seconds=ahead_s)).isoformat()}
+    transport.correct_expiry(headers, "redis://nowhere")
+    assert abs(datetime.fromisoformat(headers["expires"]) - right) < timedelta(seconds=1)
+    transport._correct(headers, -CLOCK.correction)
+    local = datetime.fromisoformat(headers["expires"])
+    assert abs(local - right - timedelta(seconds=ahead_s)) < timedelta(seconds=1)
+    broadcast: dict[str, Any] = {"expires": 1e9}
+    transport._correct(broadcast, -CLOCK.correction)
+    assert broadcast["expires"] == pytest.approx(1e9 + ahead_s, abs=1)

@@ -48,6 +48,15 @@ def test_a_farm_whose_plotters_are_all_silent_is_silent_and_not_idle() -> None:
     assert "farm-idle" not in {one.kind for one in conditions(seen, frozenset(), IDLE_S)}
 
 
+@pytest.mark.parametrize(("skew_s", "wrong"), [(-7200, True), (86_400, True), (4.9, False), (-4.9, False)])
+def test_a_wrong_clock_is_an_alarm_with_its_cure(skew_s: float, wrong: bool) -> None:
+    seen = farm(archivers={"a": archiver("a").model_copy(update={"clock_skew_s": skew_s})})
+    [clock] = [one for one in conditions(seen, frozenset(), IDLE_S) if one.kind == "clock-wrong"]
+    assert clock.wrong is wrong
+    if wrong:
+        assert "Redis'. Synchronize both clocks: `timedatectl set-ntp true`" in clock.text
+
+
 def test_every_condition_is_a_kind_that_people_can_choose() -> None:
     found: list[Condition] = list(conditions(farm(archivers={"a": archiver("a")}), {"plotter@x"}, IDLE_S))
     assert {one.kind for one in found} | {one.back for one in found if one.back} <= KINDS.keys()

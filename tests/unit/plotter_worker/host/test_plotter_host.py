@@ -28,6 +28,7 @@ from plotter_worker.processes.table import FoundPlotter, identity, pid_of
 from plotter_worker.reporting.events import PlotterEvents
 from tests.support.plots import write_plot
 from tests.support.waiting import eventually
+from tests.support.wrong_clock import DAY_S, HOUR_S, set_ahead
 from tests.unit.common.config.test_reload import settings
 from tests.unit.plotter_worker.builders import Sink, T, record, sleeper, task_id_of
 
@@ -102,6 +103,48 @@ def test_an_order_starts_one_plot_and_makes_the_start_token_stale(machine: Machi
     with pytest.raises(OrderRefused, match="a plot was started here since"):
         host.take_order(task_id_of("t2"), first)
     assert len(host.jobs.all()) == 1
+
+
+def test_the_last_refusal_of_beats_order_is_shown_until_a_plot_starts(machine: Machine) -> None:
+    host = machine.running_host()
+    first = order(host)
+    with pytest.raises(OrderRefused):
+        host.take_order(task_id_of("t1"), PlotOrder(host="p1", tmp="/nowhere"))
+    assert host.snapshot().refused is None, "the operator has the answer"
+    late = first.model_copy(update={"expires_at": datetime.now(UTC) - timedelta(seconds=7)})
+    with pytest.raises(OrderRefused):
+        host.take_order(task_id_of("t1"), late)
+    shown = host.snapshot().refused
+    assert shown is not None
+    assert shown.reason == "The order came 7 s too late."
+    assert machine.sink.changes, "it is published"
+    host.take_order(task_id_of("t1"), first)
+    assert host.snapshot().refused is None
+
+
+@pytest.mark.parametrize("ahead_s", [-2 * HOUR_S, DAY_S])
+def test_an_order_expires_by_the_farms_clock(
+    machine: Machine, ahead_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = machine.running_host()
+    set_ahead(monkeypatch, ahead_s)
+    # This test cannot set the clock that the host reads: all times are moved the other way.
+    good = order(host).model_copy(update={"expires_at": datetime.now(UTC) - timedelta(seconds=ahead_s - 30)})
+    late = good.model_copy(update={"expires_at": datetime.now(UTC) - timedelta(seconds=ahead_s + 7)})
+    with pytest.raises(OrderRefused, match="The order came 7 s too late"):
+        host.take_order(task_id_of("t1"), late)
+    assert host.take_order(task_id_of("t1"), good)
+
+
+@pytest.mark.parametrize("set_back_s", [2 * HOUR_S, -DAY_S])
+def test_a_running_job_started_by_the_clock_as_it_is_set_now(machine: Machine, set_back_s: float) -> None:
+    host = machine.host()
+    now = datetime.now(UTC)
+    with sleeper() as child:
+        noted = now + timedelta(seconds=set_back_s)
+        host._restore(record(T, process=identity(child.pid), started_at=noted))
+        (shown,) = host.snapshot().jobs
+        assert abs(shown.started_at - now) < timedelta(seconds=5)
 
 
 def test_a_snapshot_has_the_pause_that_begins_after_some_plots(machine: Machine) -> None:
@@ -229,7 +272,9 @@ def test_which_plotters_that_are_found_running_are_watched(
             assert [kept.task_id for kept in machine.records.all()] == [job.task_id]
 
 
-def test_a_job_that_plots_for_two_minutes_clears_the_failures(machine: Machine) -> None:
+def test_a_job_that_plots_for_two_minutes_clears_the_failures(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host = machine.host()
     now = datetime.now(UTC)
     host.operator.died_at_once("no keys", now - timedelta(hours=1), 3)
@@ -242,7 +287,7 @@ def test_a_job_that_plots_for_two_minutes_clears_the_failures(machine: Machine) 
         job.read_log()
         host._refresh_all([job])
         assert host.snapshot().failures.consecutive == 1
-        job.record = kept.model_copy(update={"started_at": now - timedelta(seconds=121)})
+        monkeypatch.setattr("plotter_worker.jobs.job.age_s", lambda _: 121.0)
         host._refresh_all([job])
         assert host.snapshot().failures.consecutive == 0
 

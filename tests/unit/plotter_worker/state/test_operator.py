@@ -86,3 +86,13 @@ def test_plotters_that_died_at_once_are_forgotten_for_one_that_works_and_was_sta
     file.change(lambda state: state.after_failure("no keys", NOW))
     file.change(lambda state: state.after_success(started_at))
     assert again(tmp_path).failures.consecutive == left
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=2), timedelta(days=1)])
+def test_times_of_a_clock_that_was_set_back_count_as_now(ahead: timedelta) -> None:
+    state = OperatorState().after_start(NOW).after_failure("no keys", NOW).after_start(NOW)
+    corrected = state.not_after(NOW - ahead)
+    assert corrected.last_start_at == corrected.failures.last_at == NOW - ahead
+    assert (corrected.failures.consecutive, corrected.failures.last_reason) == (1, "no keys")
+    assert state.not_after(NOW - timedelta(seconds=1)) is state
+    assert state.not_after(NOW + ahead) is state

@@ -54,7 +54,9 @@ HOST = [
     ({"jobs": (job(age_s=1623),), "global_stagger_s": 1800}, "stagger 1623s/1800s"),
     ({"jobs": (job("/other", age_s=1800),), "global_stagger_s": 1800}, None),
     ({"jobs": (job(age_s=9000), job(age_s=5)), "global_stagger_s": 6}, "stagger 5s/6s"),
-    ({"jobs": (job(age_s=-400),), "global_stagger_s": 30}, "stagger 0s/30s"),
+    ({"jobs": (job("/other", age_s=-4),), "global_stagger_s": 30}, "stagger 0s/30s"),
+    # Noted before the host's clock was set back by two hours: the stagger does not last until that time.
+    ({"jobs": (job("/other", age_s=-7200),), "last_start_at": at(7200), "global_stagger_s": 30}, None),
     # The host's clock is 400 s ahead of ours: its job is 20 s old.
     ({"jobs": (job(age_s=-380),), "at": at(400), "global_stagger_s": 30}, "stagger 20s/30s"),
     ({"jobs": (job("/other"),) * 4, "global_max_jobs": 4}, "max jobs 4/4"),

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from beat.policy.starts.starts import plan_starts
 from common.errors import ExitCode
 from common.model.pending import MoveStep, PendingMove
-from common.model.snapshot import RunStatus, Transfer, Waits
+from common.model.snapshot import RefusedOrder, RunStatus, Transfer, Waits
 from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.queries import tables
@@ -46,6 +47,40 @@ def told(picture: FarmPicture, subject: str | None = None) -> list[tuple[str | N
 def one(picture: FarmPicture, subject: str) -> WhyAnswer:
     (answer,) = about(explain(picture), subject)
     return answer
+
+
+@pytest.mark.parametrize(
+    ("skew_s", "text"),
+    [(-7200, "its clock is 2h 0m behind Redis'"), (86_400, "its clock is 1d 0h ahead of Redis'")],
+)
+def test_a_wrong_clock_is_named_with_its_cure(skew_s: float, text: str) -> None:
+    answer = next(iter(explain(seen(b.plotter(clock_skew_s=skew_s)))))
+    assert (answer.host, answer.rule, answer.text) == ("p1", "clock", text)
+    assert "timedatectl" in answer.remedy
+    assert "chrony" in answer.remedy
+    assert "clock" not in {one.rule for one in explain(seen(b.plotter(clock_skew_s=5)))}
+
+
+def test_the_clock_of_beats_machine_counts_while_it_decides() -> None:
+    waits = Waits(beat="hub:17:a1", at=b.T, clock_skew_s=-7200)
+    farm = replace(seen(b.plotter()).farm, waits=waits)
+    assert replace(farm, leader="hub:17:a1").clock_skews() == {"hub": -7200}
+    assert farm.clock_skews() == {}
+
+
+def test_the_last_refusal_of_an_order_is_the_first_reason() -> None:
+    refused = RefusedOrder(at=b.at(-3), reason="The order came 7170 s too late.")
+    picture = seen(b.plotter(refused=refused, global_max_jobs=1, jobs=(b.job("/other"),)))
+    assert [rule for rule, _, _ in told(picture, "p1")[:2]] == ["refused order", "max jobs"]
+    assert told(picture, "p1")[0][1] == "its last order was refused: The order came 7170 s too late"
+    assert "its last order was refused" in one(picture, "/tmp1").text
+
+
+def test_a_refusal_stops_no_start() -> None:
+    refused = RefusedOrder(at=b.at(-3), reason="The order came 7170 s too late.")
+    starts, waits = plan_starts(b.plotter(refused=refused), (), b.T)
+    assert starts
+    assert waits[0].rule == "refused order"
 
 
 def test_a_tmp_directory_has_rule_numbers_time_and_remedy() -> None:
