@@ -145,7 +145,7 @@ class FarmScheduler(Scheduler):
         if leads != self._leads:
             log.warning("%s %s", self._token, "decides" if leads else "stands by: another beat decides")
             self._published = {}  # the board has the other beat's waits
-            self._memory.start_ordered_at = datetime.now(UTC)
+            self._memory.start_ordered_at = CLOCK.now()
         self._leads = leads
         return leads
 
@@ -157,7 +157,7 @@ class FarmScheduler(Scheduler):
             text = f"plot ordered in {start.tmp}, for {start.dst}"
             if not self._order("start", start.host, text, partial(send_start, start=start)):
                 return
-            self._memory.start_ordered_at = datetime.now(UTC)
+            self._memory.start_ordered_at = CLOCK.now()
         for admission in decision.admissions:
             text = f"{admission.move.harvester} admits {admission.move.path}"
             send = partial(send_admission, admission=admission)
