@@ -21,6 +21,7 @@ from plotman.dashboard.grid import Grid
 from plotman.dashboard.keys import ALL
 from plotman.dashboard.lines import Lines
 from plotman.dashboard.model import RowKind, RowSubject
+from plotman.dashboard.notices import Notices
 from plotman.dashboard.panes.machines import hosts_of
 from plotman.dashboard.requests import Asker
 from plotman.dashboard.screen import MainScreen
@@ -52,7 +53,7 @@ class Dashboard(App[None]):
         self.animation_level = "none"
         self.main = MainScreen(source)
         self._asker = asker
-        self._commands = Commands(self.main, asker, by)
+        self._commands = Commands(self.main, Notices(self), asker, by)
 
     def get_default_screen(self) -> Screen[None]:
         return self.main

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Concatenate, ParamSpec
 
 from common.errors import PlotmanError
-from common.model.text import one_line
 from common.model.units import human_bytes
 from plotman.control.arguments import rate_of
 from plotman.control.farm import FarmState
 from plotman.dashboard import command_rules
 from plotman.dashboard.command_rules import Proposal
 from plotman.dashboard.dialogs import ConfirmDialog, InputDialog
+from plotman.dashboard.notices import Notices
 from plotman.dashboard.requests import Asker, Requests
 from plotman.dashboard.screen import MainScreen
 
 P = ParamSpec("P")
-_NOTICE_S = 8.0
 _FILES_S = 15.0
 
 
 class Commands:
     """screen: knows the farm, the host in view and the chosen row. by: the operator, `user@machine`."""
 
-    def __init__(self, screen: MainScreen, asker: Asker, by: str | None = None) -> None:
+    def __init__(self, screen: MainScreen, notices: Notices, asker: Asker, by: str | None = None) -> None:
         self._screen = screen
+        self._notices = notices
         self._by = by
         self._requests = Requests(screen, asker, screen.read_now)
 
@@ -54,11 +55,12 @@ class Commands:
         def then(answers: list[Any]) -> None:
             (answer,) = answers
             if isinstance(answer, PlotmanError):
-                self._notify(str(answer), "warning")
+                self._notices.show([str(answer)], "warning", instead_of=asking)
             else:
-                self._propose(lambda farm: command_rules.kill(farm, subject, answer))
+                propose = partial(command_rules.kill, subject=subject, answer=answer)
+                self._notices.end(asking, partial(self._propose, propose))
 
-        self._notify(f"asking {question.host} what would be deleted")
+        asking = self._notices.show([f"asking {question.host} what would be deleted"])
         self._requests.run([question], _FILES_S, then)
 
     def set_bandwidth(self) -> None:
@@ -72,7 +74,7 @@ class Commands:
             try:
                 bytes_s = rate_of(typed)
             except ValueError as error:
-                self._notify(str(error), "error")
+                self._notices.show([str(error)], "error")
                 return
             self._propose(lambda farm: command_rules.bandwidth(farm, host, bytes_s))
 
@@ -93,12 +95,12 @@ class Commands:
     ) -> Any:
         """What `make` returns for the present farm. If it cannot, notify the operator and return None."""
         if self._screen.farm is None:
-            self._notify("The farm was not read yet.", "warning")
+            self._notices.show(["The farm was not read yet."], "warning")
             return None
         try:
             return make(self._screen.farm, *args, **kwargs)
         except PlotmanError as error:
-            self._notify(str(error), "warning")
+            self._notices.show([str(error)], "warning")
             return None
 
     def _propose(self, make: Callable[[FarmState], Proposal]) -> None:
@@ -122,13 +124,7 @@ class Commands:
 
         def then(answers: list[Any]) -> None:
             done, failed = command_rules.outcome(proposal, answers)
-            for text in done:
-                self._notify(text)
-            for text in failed:
-                self._notify(text, "error")
+            self._notices.show([*failed, *done], "error" if failed else "information", instead_of=ordered)
 
-        self._notify(f"{proposal.what} ...")
+        ordered = self._notices.show([f"{proposal.what} ..."])
         self._requests.run(proposal.calls, proposal.timeout_s, then)
-
-    def _notify(self, text: str, severity: Any = "information") -> None:
-        self._screen.app.notify(one_line(text), severity=severity, timeout=_NOTICE_S, markup=False)

@@ -16,7 +16,7 @@ from plotman.control.farm import FarmState
 from tests.support import showcase
 from tests.support.golden import golden
 from tests.support.showcase import GB, Recorded, Recorder
-from tests.unit.plotman.dashboard.conftest import Shown, dashboard, screen, settle, until
+from tests.unit.plotman.dashboard.conftest import Shown, screen, settle, until
 
 GOLDEN = Path(__file__).parent / "golden"
 SIZES = [(40, 10), (80, 24), (120, 40), (200, 50)]
@@ -59,7 +59,6 @@ async def test_the_question_before_a_kill_shows_files_and_buttons(
     async with shown(showcase.small(), size, asker) as pilot:
         await pilot.press("1", "down", "x")
         await until(pilot, lambda: "No (n)" in screen(pilot))
-        dashboard(pilot).clear_notifications()
         await settle(pilot)
         golden(f"kill-{size[0]}x{size[1]}.txt", screen(pilot), GOLDEN)
 
