@@ -117,8 +117,10 @@ def locked(drive: str) -> Iterator[None]:
     OSError, NotADirectoryError where the folder is a link."""
     incoming = folder(drive)
     must_be_own(incoming, incoming.lstat())
-    fd = os.open(incoming / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    fd = os.open(incoming / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
+        # Every user who may read a file can hold its lock, and this one stops the drive.
+        os.fchmod(fd, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:

@@ -191,11 +191,12 @@ class Admitter:
         return _Arrival(reservation, name, drive, there)
 
     def _digest(self, arrival: _Arrival, named: str | None, arrived: str | None) -> str | None:
-        """The source's digest. What came through the receiver counts more than what the plotter's message
-        says.
+        """The source's digest, on which both ends must agree: what is on the way may have been changed there.
+        Raises TransferFailed, and deletes the part, if they do not.
 
         Args:
-            named: By the plotter's message.
+            named: By the plotter: of what its rsync read from the source. None: it sent nothing in its last
+                run, so it cannot confirm what arrived in an earlier one.
             arrived: Through the receiver, as far as it is known without the part's record.
         """
         if arrival.landed:
@@ -206,16 +207,24 @@ class Admitter:
         else:
             # A restart during the checks must not forget it.
             self._work.run(arrival.drive, partial(part_files.note_digest, arrival.file, arrived), FLUSH_S)
-        if arrived is not None and named not in (None, arrived):
+        if None not in (arrived, named) and arrived != named:
+            self._work.run(arrival.drive, partial(give_up, arrival.drive, arrival.file), FLUSH_S)
+            self._drives.refresh(arrival.drive)
+            source_host = arrival.reservation.source_host
             log.warning(
-                "%s says that %s has the digest %s, but %s arrived",
-                arrival.reservation.source_host,
+                "%s sent %s with the digest %s, but %s arrived",
+                source_host,
                 arrival.reservation.path,
                 named,
                 arrived,
-                extra={"action": "digest-forged", "plot_id": arrival.name.plot_id},
+                extra={"action": "digest-differs", "plot_id": arrival.name.plot_id},
             )
-        return arrived or named
+            raise TransferFailed(
+                f"Other bytes arrived than {source_host} sent: something on the way changed them.",
+                "The plot is sent again from its beginning. If that repeats, set harvester.receiver_tls, and"
+                f" check memory and network of {source_host} and of this machine.",
+            )
+        return named
 
     def _read(self, arrival: _Arrival, digest: str | None, stop: Stop, doing: Doing) -> str:
         """Read all bytes if size, header and proofs are not enough; returns words to append to the

@@ -1,17 +1,22 @@
-"""Proves a plot with chiapos, in a process of its own: `python prove.py PATH CHALLENGES`.
+"""Proves a plot with chiapos, in a process of its own: `python prove.py PATH CHALLENGES MEMORY_BYTES`.
 
 Prints one line of JSON: challenges, proofs, bad (proofs that are not valid), unread (challenges that ended
 in an error), errors (the first few); or `missing` if chiapos is not installed, `unopened` if it cannot open
 the plot. Imports nothing but chiapos, so that any Python that has it can run this. chiapos prints messages of
 its own to fd 1 from C++; they are discarded.
+
+chiapos reads a whole table into memory, and a hostile header can choose the table's length. So the memory is
+limited, and a machine that is short of memory ends this process first.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import secrets
 import sys
+from pathlib import Path
 from typing import Any
 
 _ERRORS_KEPT = 3
@@ -31,6 +36,8 @@ def prove(path: str, challenges: int) -> dict[str, Any]:
         prover = DiskProver(path)
     except (RuntimeError, ValueError) as error:
         return {"unopened": str(error)}
+    except MemoryError:
+        return {"unopened": "its tables do not fit into the memory that a plot needs"}
     verifier, plot_id, k = Verifier(), prover.get_id(), prover.get_size()
     tried = proofs = bad = unread = 0
     errors: list[str] = []
@@ -50,6 +57,9 @@ def prove(path: str, challenges: int) -> dict[str, Any]:
 
 
 def main() -> None:
+    memory_bytes = int(sys.argv[3])
+    resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     answers = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     with os.fdopen(answers, "w") as out:

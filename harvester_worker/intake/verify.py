@@ -17,6 +17,8 @@ from common.worker.move_step import StepInterrupted, Stop
 
 # About 80 reads for each proof: a second on an idle hard disk, more on a busy one.
 PROVE_TIMEOUT_S = 900.0
+# chiapos 2.0 took 448 MB for proofs of a k20 plot, most of it the stacks of its 48 threads.
+PROVER_MEMORY_BYTES = 2 << 30
 
 _REMEDY = "The source is kept. Check it there (`chia plots check`); `plotman resend` sends a good one again."
 
@@ -55,7 +57,9 @@ def prove(path: Path, header: Header, challenges: int, stop: Stop, python: str =
         return "header and size"
     if header.format != "v1.0":
         return f"header and size (no proofs for format {header.format})"
-    answer = _run([python, "-P", str(Path(__file__).with_name("prove.py")), str(path), str(challenges)], stop)
+    prover = Path(__file__).with_name("prove.py")
+    limits = (str(challenges), str(PROVER_MEMORY_BYTES))
+    answer = _run([python, "-P", str(prover), str(path), *limits], stop)
     if "missing" in answer:
         return "header and size (chiapos is not installed)"
     if "unopened" in answer:

@@ -158,21 +158,23 @@ def test_a_part_of_another_that_grows_is_kept(
 
 
 @pytest.mark.plotter
-def test_a_forged_digest_does_not_blacken_a_drive(
+def test_a_plot_that_was_changed_on_its_way_is_sent_again_and_blames_no_drive(
     site: Site,  # noqa: F811
     source: Path,  # noqa: F811
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The harvester's own rsync knows what arrived."""
-    site.farm.admitter.read_back = True
-    delivery = site.send(source, site.intake.reserve(site.order(source)))
+    """Without TLS a man in the network can change the plot and the checksum that rsync sends with it. The two
+    ends then have different digests. So does a plotter that lies."""
+    reservation = site.intake.reserve(site.order(source))
+    delivery = site.send(source, reservation)
 
-    admission = site.intake.admit(delivery.model_copy(update={"digest": DIGEST}), never)
+    with pytest.raises(TransferFailed, match=f"Other bytes arrived than {THERE} sent"):
+        site.intake.admit(delivery.model_copy(update={"digest": DIGEST}), never)
 
-    assert admission.verified.endswith("all bytes read back")
-    assert Path(admission.landed).read_bytes() == source.read_bytes()
     assert site.told == []
-    assert f"{THERE} says that {source} has the digest {DIGEST}" in caplog.text
+    assert not Path(reservation.part or "").exists()
+    assert source.exists()
+    assert f"{THERE} sent {source} with the digest {DIGEST}, but {delivery.digest} arrived" in caplog.text
 
 
 @pytest.mark.plotter
@@ -180,13 +182,27 @@ def test_what_arrived_is_known_after_a_restart(
     site: Site,  # noqa: F811
     source: Path,  # noqa: F811
 ) -> None:
-    site.farm.admitter.read_back = True
     reservation = site.intake.reserve(site.order(source))
     delivery = site.send(source, reservation)
     eventually(lambda: record_of(reservation).digest == delivery.digest, "the digest is in the part's record")
 
     site.intake._receivers.close(id_of(source))  # as a restart would
-    assert site.intake.admit(delivery.model_copy(update={"digest": DIGEST}), never).landed
+    with pytest.raises(TransferFailed, match="Other bytes arrived"):
+        site.intake.admit(delivery.model_copy(update={"digest": DIGEST}), never)
+
+
+@pytest.mark.plotter
+def test_what_arrived_is_not_admitted_before_the_plotter_confirms_it(
+    site: Site,  # noqa: F811
+    source: Path,  # noqa: F811
+) -> None:
+    """A man in the network changes the plot and cuts the connection at its end: in the next run rsync finds
+    the part full, and sends nothing."""
+    reservation = site.intake.reserve(site.order(source))
+    delivery = site.send(source, reservation)
+
+    with pytest.raises(TransferFailed, match="was full before it was sent"):
+        site.intake.admit(delivery.model_copy(update={"digest": None}), never)
 
 
 @pytest.mark.plotter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,13 +11,16 @@ from typing import Any
 
 import pytest
 
-from common.errors import PlotmanError
+from common.errors import PlotmanError, PlotRefused
 from common.model.plot_name import PlotName
 from common.model.snapshot import DirState
+from common.system.plotfile import read_header
+from common.worker.move_step import never
 from harvester_worker.drives import digests, part_files
 from harvester_worker.drives.digests import DigestEntry
 from harvester_worker.drives.existing_plots import existing_plot, plots_with_ids
 from harvester_worker.drives.part_files import PartRecord
+from harvester_worker.intake import verify
 
 PLOT_ID = "ab" * 32
 NAME = f"plot-k32-2026-01-01-00-00-{PLOT_ID}.plot"
@@ -127,3 +131,18 @@ def test_a_pipe_keeps_nobody_waiting(drive: Path, place: str) -> None:
 
     assert len(refused) == 1
     assert "not a regular file" in refused[0]
+
+
+def test_a_plot_whose_header_makes_a_table_of_the_whole_file_takes_no_more_memory_than_a_plot_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """chiapos reads table C2 as a whole. Here it begins behind the header and ends with the file."""
+    size_bytes = 8 << 30
+    head = b"Proof of Space Plot" + bytes.fromhex(PLOT_ID) + struct.pack(">BH4sH", 25, 4, b"v1.0", 0)
+    file = tmp_path / "hostile.plot"
+    file.write_bytes(head + struct.pack(">10Q", *[400] * 9, size_bytes))
+    os.truncate(file, size_bytes)
+    monkeypatch.setattr(verify, "PROVER_MEMORY_BYTES", 200 << 20)
+
+    with pytest.raises(PlotRefused, match="do not fit into the memory that a plot needs"):
+        verify.prove(file, read_header(file), 1, never)

@@ -32,21 +32,6 @@ def test_bytes_of_a_run_that_broke_are_read_back(site: Site, source: Path) -> No
     assert Path(admission.landed).read_bytes() == source.read_bytes()
 
 
-def test_a_digest_that_the_plotter_names_does_not_count_where_the_receiver_knows_what_arrived(
-    site: Site, source: Path
-) -> None:
-    reservation = site.intake.reserve(site.order(source))
-    begun = bytearray(source.read_bytes()[: source.stat().st_size // 2])
-    begun[1000:2000] = bytes(1000)
-    Path(reservation.part or "").write_bytes(begun)
-    delivery = site.send(source, site.intake.reserve(site.order(source, "two")))
-
-    admission = site.intake.admit(delivery.model_copy(update={"digest": "sha1-of-a-later-version"}), never)
-
-    assert admission.verified.endswith("all bytes read back")
-    assert Path(admission.landed).read_bytes() == source.read_bytes()
-
-
 def test_a_machine_that_was_started_anew_meanwhile_reads_the_plot_back(
     site: Site, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -128,3 +129,11 @@ def test_parts_and_refused_copies_are_listed_apart(drive: str) -> None:
 
     assert names.parts == (f"{ID}.part",)
     assert names.refused == ("a.plot.refused",)
+
+
+def test_nobody_else_can_open_the_lock_and_so_hold_a_drive(tmp_path: Path) -> None:
+    drive = str(tmp_path)
+    lock = part_files.prepare(drive) / "lock"
+    lock.touch(mode=0o644)  # as earlier versions made it
+    with part_files.locked(drive):
+        assert stat.S_IMODE(lock.stat().st_mode) == 0o600
