@@ -11,7 +11,7 @@ from common.model.pending import PendingOrder
 from common.model.phase import NOT_BEGUN
 from common.model.snapshot import PlotterSnapshot, age_s
 
-_CLOCK_STEP = timedelta(seconds=5)
+_CLOCK_STEP = timedelta(seconds=60)
 _LEAST_S, _MOST_S = 0.001, 10 * 365 * 86_400
 
 

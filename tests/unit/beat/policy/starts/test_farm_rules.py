@@ -187,7 +187,7 @@ def test_starts_that_a_host_reports_delay_others_for_twice_the_stagger_at_most(
 ) -> None:
     memory = Memory()
     memory.start_ordered_at = None if ordered_s is None else at(-ordered_s)
-    plotters = farm(600) | {"p0": plotter(host="p0", last_start_at=at(10**6), plotting=False)}
+    plotters = farm(600) | {"p0": plotter(host="p0", last_start_at=T, plotting=False)}
     decision = decided(plotters, {}, {}, {}, {}, T, FarmLimits(stagger_s=60), memory)
     assert [start.host for start in decision.starts] == ["p1"] * starts
 
