@@ -35,6 +35,12 @@ from common.store.notifications import NotificationClaims
 
 _CLOCK_STEP_S = 60.0  # by which Redis' clock may be set back
 _BROKEN_PAUSE_S = 0.5
+_TRIMMED_PAUSE_MS = 1000
+# Entries of the stream of events: read at once, the first time and at most; how long garbage is read beyond
+# the time that a caller waits; and the longest event that is parsed, in characters.
+_FEW_ENTRIES, _MANY_ENTRIES = 10, 100
+_GARBAGE_S = 0.5
+_LONGEST_EVENT = 1 << 15
 
 
 class Board(BoardReader):
@@ -293,40 +299,63 @@ class Board(BoardReader):
         """
         until_s = time.monotonic() + min(wait_s, BLOCK_MAX_S)
         passed = self._passed.get(after, after)
-        while True:
-            block = max(0, int((until_s - time.monotonic()) * 1000)) or None
-            with readable_errors(self._url):
-                answer = cast("Any", self._redis.xread({Keys.EVENTS: passed}, block=block, count=most))
-            if not answer:
-                return []
-            items = answer[0][1] if isinstance(answer, list) else next(iter(answer.values()))
-            if found := self._readable(items):
-                return found
+        found: list[tuple[str, Event]] = []
+        count = _FEW_ENTRIES
+        while time.monotonic() < until_s + _GARBAGE_S:
+            block = None if found else max(0, int((until_s - time.monotonic()) * 1000)) or None
+            items = self._read_stream(passed, count, block)
+            if items is None:
+                break
             if not items:  # all after `passed` were trimmed; XREAD would answer so at once, again and again
                 if block is None:
-                    return []
-                passed = "$"
+                    break
+                # Only to wait: what was added before this call is read from `passed`.
+                self._read_stream("$", 1, min(block, _TRIMMED_PAUSE_MS))
                 continue
+            found += self._readable(items)
             if not self._is_credible(str(items[-1][0])):
                 self.measure_clock()
-                # Nothing follows until beat has deleted the stream.
-                time.sleep(max(0.0, min(until_s - time.monotonic(), _BROKEN_PAUSE_S)))
-                return []
+                if not found:  # nothing follows until beat has deleted the stream
+                    time.sleep(max(0.0, min(until_s - time.monotonic(), _BROKEN_PAUSE_S)))
+                break
             passed = str(items[-1][0])
-            self._passed = {after: passed}
+            if not found:
+                self._passed = {after: passed}
+            if len(found) >= most or (found and len(items) < count):
+                break
+            count = _next_count(count, items)
+        return found[:most]
 
     def newest_events(self, most: int) -> list[tuple[str, Event]]:
-        """The last `most` events, oldest first."""
+        """The last `most` events, oldest first; fewer if others wrote garbage after them."""
+        found: list[tuple[str, Event]] = []
+        until_s, last, count = time.monotonic() + BLOCK_MAX_S, str(self._latest_id()), _FEW_ENTRIES
+        while len(found) < most and time.monotonic() < until_s:
+            with readable_errors(self._url):
+                items = cast("list[Any]", self._redis.xrevrange(Keys.EVENTS, max=last, count=count))
+            found += self._readable(items)
+            if len(items) < count:
+                break
+            last, count = f"({items[-1][0]}", _next_count(count, items)
+        return found[:most][::-1]
+
+    def _read_stream(self, after: str, count: int, block_ms: int | None) -> list[Any] | None:
+        """Entries of the stream; None if none came."""
         with readable_errors(self._url):
-            items = cast("list[Any]", self._redis.xrevrange(Keys.EVENTS, max=self._latest_id(), count=most))
-        return self._readable(reversed(items))
+            answer = cast("Any", self._redis.xread({Keys.EVENTS: after}, block=block_ms, count=count))
+        if not answer:
+            return None
+        return cast("list[Any]", answer[0][1] if isinstance(answer, list) else next(iter(answer.values())))
 
     def _readable(self, items: Iterable[tuple[str, Mapping[str, str]]]) -> list[tuple[str, Event]]:
         """The events that a plotman wrote."""
         found = []
         for event_id, fields in items:
+            text = fields.get("event", "")
+            if len(text) > _LONGEST_EVENT:
+                continue
             try:
-                event = read(Event, fields.get("event", ""))
+                event = read(Event, text)
             except Unreadable:
                 continue
             if self._is_credible(event_id) and is_host_name(event.host):
@@ -348,6 +377,12 @@ class Board(BoardReader):
             for command in commands:
                 pipe.execute_command(*command)  # type: ignore[no-untyped-call]
             return typed(pipe.execute(raise_on_error=False))
+
+
+def _next_count(count: int, items: Iterable[tuple[str, Mapping[str, str]]]) -> int:
+    """How many entries of the stream to read next: of large ones, which any worker may write, a few."""
+    characters = sum(len(text) for _, fields in items for text in fields.values())
+    return _FEW_ENTRIES if characters > _LONGEST_EVENT * _FEW_ENTRIES else min(4 * count, _MANY_ENTRIES)
 
 
 def _by_host(waits: Iterable[Wait]) -> dict[str, list[Wait]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import redis
@@ -248,6 +249,89 @@ def test_garbage_of_any_length_is_passed_once(board: Board, server: Server) -> N
     assert board.events("0", most=2) == []  # without a call for each two of them on the stack
     board.tell(event(1))
     assert [one.text for _, one in board.events("0", most=2)] == ["1"]
+
+
+def test_garbage_without_end_keeps_nobody_longer_than_he_waits(board: Board, server: Server) -> None:
+    heard, ended = board.last_event_id(), threading.Event()
+
+    def flood() -> None:
+        with redis.Redis.from_url(server.url) as client, client.pipeline(transaction=False) as pipe:
+            while not ended.is_set():
+                for _ in range(500):
+                    pipe.xadd(Keys.EVENTS, {"event": "x"}, maxlen=5000)
+                pipe.execute()
+
+    flooding = threading.Thread(target=flood)
+    flooding.start()
+    try:
+        for wait_s in (0, 1):
+            began = time.monotonic()
+            assert board.events(heard, wait_s=wait_s) == []
+            assert time.monotonic() - began < wait_s + 2
+    finally:
+        ended.set()
+        flooding.join()
+
+
+def test_large_entries_are_passed_a_few_at_a_time_and_are_not_parsed(board: Board, server: Server) -> None:
+    huge = event(1).model_copy(update={"text": "x"}).model_dump_json().replace('"x"', f'"{"x" * 4_000_000}"')
+    board.tell(event(0))
+    with redis.Redis.from_url(server.url) as client:
+        for _ in range(30):
+            client.xadd(Keys.EVENTS, {"event": huge})
+    board.tell(event(2))
+    largest = 0
+
+    class Watched(redis.Redis):
+        def execute_command(self, *args: Any, **options: Any) -> Any:
+            nonlocal largest
+            answer = super().execute_command(*args, **options)
+            largest = max(largest, len(str(answer)))
+            return answer
+
+    watched = Board(Watched.from_url(server.url, decode_responses=True), server.url)
+    texts, after = [], "0"
+
+    def read() -> bool:
+        nonlocal after
+        found = watched.events(after)
+        texts.extend(one.text for _, one in found)
+        after = found[-1][0] if found else after
+        return texts[-1:] == ["2"]
+
+    eventually(read, "the event after them is read", 30)
+    assert texts == ["0", "2"]
+    assert largest < 15 * 4_000_000
+    with redis.Redis.from_url(server.url) as client:
+        client.delete(Keys.EVENTS)
+
+
+def test_more_events_than_are_read_at_once_come_in_order(board: Board) -> None:
+    for number in range(137):
+        board.tell(event(number))
+    assert [one.text for _, one in board.events("0")] == [str(number) for number in range(137)]
+    assert [one.text for _, one in board.events("0", most=20)] == [str(number) for number in range(20)]
+    assert [one.text for _, one in board.newest_events(90)] == [str(number) for number in range(47, 137)]
+
+
+def test_an_event_that_is_added_while_a_trimmed_stream_is_seen_is_not_lost(
+    board: Board, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some servers answer at once if all after an id was trimmed."""
+    board.tell(event(1))
+    heard = board.last_event_id()
+    real, other = board._read_stream, Board.connect(server.url)
+    trimmed = [True]
+
+    def read(after: str, count: int, block_ms: int | None) -> Any:
+        if trimmed:
+            trimmed.clear()
+            other.tell(event(2))
+            return []
+        return real(after, count, block_ms)
+
+    monkeypatch.setattr(board, "_read_stream", read)
+    assert [one.text for _, one in board.events(heard, wait_s=3)] == ["2"]
 
 
 def test_a_user_of_an_older_acl_file_decides_without_a_look_at_the_streams_state(
