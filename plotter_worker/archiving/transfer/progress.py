@@ -17,9 +17,9 @@ _PROGRESS = re.compile(
     rb"\s*(?P<bytes>\d{1,19})\s+(?P<percent>\d{1,3})%\s+(?P<rate>\d{1,9}(?:\.\d{1,9})?)(?P<unit>[kMGT]?)B/s"
     rb"\s+(?:(?P<h>\d{1,6}):(?P<m>\d\d):(?P<s>\d\d)|\?\?:\?\?:\?\?)"
 )
-# "DONE NAME LENGTH SENT DIGEST", only if something was sent; on a resume it may follow progress on the same
-# line.
-_DONE = re.compile(rb"DONE .+ \d{1,19} (?P<sent>\d{1,19}) (?P<digest>[0-9a-f]{1,128})\s*\Z")
+# "MARK NAME LENGTH SENT DIGEST", only if something was sent; on a resume it may follow progress on the same
+# line. The other side, or somebody on the way, may print a line of this form, but does not know the mark.
+_DONE = re.compile(rb" .+ \d{1,19} (?P<sent>\d{1,19}) (?P<digest>[0-9a-f]{1,128})\s*\Z")
 _UNIT = {b"": 1, b"k": 1 << 10, b"M": 1 << 20, b"G": 1 << 30, b"T": 1 << 40}  # its "MB" are MiB
 _LONGEST_LINE_BYTES = 64 << 10
 
@@ -51,27 +51,32 @@ class Done:
 
 
 class Reader:
-    """Parses rsync's stdout in chunks of any size. Other lines are skipped."""
+    """Parses rsync's stdout in chunks of any size. Other lines are skipped.
 
-    def __init__(self) -> None:
+    mark: first word of the line that ends a transfer, a secret of this run; None: no line does.
+    """
+
+    def __init__(self, mark: str | None = None) -> None:
         self._rest = b""
+        self._mark = mark
 
     def feed(self, chunk: bytes) -> list[TransferProgress | Done]:
         """Parse the lines that this chunk completes. Lines end with \\r or \\n."""
         *lines, rest = re.split(rb"[\r\n]", self._rest + chunk)
         self._rest = rest[-_LONGEST_LINE_BYTES:]
-        return [parsed for line in lines if (parsed := read_line(line))]
+        return [parsed for line in lines if (parsed := read_line(line, self._mark))]
 
     def close(self) -> list[TransferProgress | Done]:
         """Parse a last line without an end."""
-        parsed = read_line(self._rest)
+        parsed = read_line(self._rest, self._mark)
         self._rest = b""
         return [parsed] if parsed else []
 
 
-def read_line(line: bytes) -> TransferProgress | Done | None:
-    """Parse one line; None if it is neither progress nor the end."""
-    if done := _DONE.search(line):
+def read_line(line: bytes, mark: str | None = None) -> TransferProgress | Done | None:
+    """Parse one line; None if it is neither progress nor the end. mark: see Reader."""
+    _, marked, end = line.partition(mark.encode()) if mark else (line, b"", b"")
+    if marked and (done := _DONE.match(end)):
         return Done(int(done["sent"]), done["digest"].decode())
     match = _PROGRESS.match(line)
     if match is None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
 import selectors
 import subprocess
 import time
@@ -44,6 +45,10 @@ STALE_S = 900.0
 FLUSH_S = 3600.0
 
 
+# rsync keeps the format to itself: the other side cannot print a line with its first word.
+_OUT_FORMAT = "--out-format="
+
+
 def command(source: str, target: str, options: Sequence[str] = (), rsync: str = "rsync") -> list[str]:
     """Build the argv that sends `source` to the part file `target`; a second run resumes the first.
 
@@ -58,7 +63,7 @@ def command(source: str, target: str, options: Sequence[str] = (), rsync: str = 
         "--outbuf=L",
         "--no-h",  # else bytes are written with commas
         "--info=progress2",
-        "--out-format=DONE %n %l %b %C",
+        f"{_OUT_FORMAT}{secrets.token_hex(16)} %n %l %b %C",
         *options,
         "--",
         source,
@@ -155,7 +160,8 @@ def run(
         raise TransferFailed(f"{argv[0]} is not installed.", "Install rsync 3.2.4 or newer.") from error
     try:
         started(rsync.pid)
-        done, stderr = _read_pipes(rsync, report, stop, _Pulse(rsync.pid, Path(argv[-2]), slowest))
+        pulse = _Pulse(rsync.pid, Path(argv[-2]), slowest)
+        done, stderr = _read_pipes(rsync, Reader(_mark(argv)), report, stop, pulse)
         code = rsync.wait()
     finally:
         _end(rsync)
@@ -165,13 +171,23 @@ def run(
     return Sent(done.digest, done.sent_bytes, took_s) if done else Sent(None, 0, took_s)
 
 
+def _mark(argv: Sequence[str]) -> str | None:
+    """First word of the output format of a command line."""
+    formats = (word.removeprefix(_OUT_FORMAT) for word in argv if word.startswith(_OUT_FORMAT))
+    return next((each.partition(" ")[0] for each in formats), None)
+
+
 def _read_pipes(
-    rsync: subprocess.Popen[bytes], report: Callable[[TransferProgress], None], stop: Stop, pulse: _Pulse
+    rsync: subprocess.Popen[bytes],
+    reader: Reader,
+    report: Callable[[TransferProgress], None],
+    stop: Stop,
+    pulse: _Pulse,
 ) -> tuple[Done | None, bytes]:
     """Read both pipes until rsync closes them. Returns its last line, if it sent anything, and its stderr."""
     assert rsync.stdout is not None
     assert rsync.stderr is not None
-    reader, done, stderr = Reader(), None, b""
+    done, stderr = None, b""
     with selectors.DefaultSelector() as pipes:
         pipes.register(rsync.stdout, selectors.EVENT_READ)
         pipes.register(rsync.stderr, selectors.EVENT_READ)

@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 
 from plotter_worker.archiving.transfer.progress import Done, Reader, TransferProgress, read_line
 
+MARK = "5f1d0c"
 DIGEST = "9c7ce2f9d466b0c60c92839518e59c20"
 OUTPUT = (
-    b"\r          32768   0%    0.00kB/s    0:00:00  "
-    b"\r      206438400  20%  181.09MB/s    0:00:04  "
-    b"DONE p1.plot 1000000000 1000122111 " + DIGEST.encode() + b"\n"
-    b"\r     1000000000 100%  192.77MB/s    0:00:04 (xfr#1, to-chk=0/1)\n"
-)
+    "\r          32768   0%    0.00kB/s    0:00:00  "
+    f"\r      206438400  20%  181.09MB/s    0:00:04  {MARK} p1.plot 1000000000 1000122111 {DIGEST}\n"
+    "\r     1000000000 100%  192.77MB/s    0:00:04 (xfr#1, to-chk=0/1)\n"
+).encode()
 MIB = 1 << 20
 
 
 def read(chunks: list[bytes]) -> list[TransferProgress | Done]:
-    reader = Reader()
+    reader = Reader(MARK)
     news = [item for chunk in chunks for item in reader.feed(chunk)]
     return news + reader.close()
 
@@ -40,14 +40,15 @@ def read(chunks: list[bytes]) -> list[TransferProgress | Done]:
             b"  1000 100%  192.77MB/s    0:00:04 (xfr#1, to-chk=0/1)",
             TransferProgress(1000, 100, 192.77 * MIB, None),
         ),
-        (b"DONE a b.plot 10 20 " + DIGEST.encode(), Done(20, DIGEST)),
+        (b"5f1d0c a b.plot 10 20 " + DIGEST.encode(), Done(20, DIGEST)),
+        (b"DONE a b.plot 10 20 " + DIGEST.encode(), None),  # without the mark of this run
         (b"sending incremental file list", None),
-        (b"DONE \xff\xfe", None),
+        (b"5f1d0c \xff\xfe", None),
         (b"", None),
     ],
 )
 def test_a_line_is_read(line: bytes, news: TransferProgress | Done | None) -> None:
-    assert read_line(line) == news
+    assert read_line(line, MARK) == news
 
 
 @given(st.lists(st.integers(0, len(OUTPUT)), max_size=30))
@@ -80,11 +81,11 @@ def test_no_bytes_make_it_fail(chunk: bytes) -> None:
         b"1  20%  1.2.3MB/s    0:00:04",
         b"1  20%  " + b"9" * 5000 + b"MB/s    0:00:04",
         b"1  20%  1.0MB/s    " + b"9" * 5000 + b":00:04",
-        b"DONE a " + b"9" * 5000 + b" 1 ab",
-        b"DONE a 1 " + b"9" * 5000 + b" ab",
-        b"DONE a 1 1 " + b"a" * 5000,
+        b"5f1d0c a " + b"9" * 5000 + b" 1 ab",
+        b"5f1d0c a 1 " + b"9" * 5000 + b" ab",
+        b"5f1d0c a 1 1 " + b"a" * 5000,
     ],
     ids=range(8),
 )
 def test_a_forged_line_of_a_server_is_skipped(line: bytes) -> None:
-    assert read_line(line) is None
+    assert read_line(line, MARK) is None

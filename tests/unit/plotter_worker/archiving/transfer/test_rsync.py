@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plotter_worker.archiving.transfer.rsync import command, failure
+from plotter_worker.archiving.transfer.rsync import _mark, command, failure
 
 
 def test_the_command_resumes_flushes_and_never_deletes() -> None:
@@ -34,3 +34,11 @@ def test_an_exit_code_says_what_failed_and_what_to_do(code: int, words: str, cur
     assert words in error.what
     assert "No space left on device" in error.what
     assert cure in error.cure
+
+
+def test_the_line_with_the_digest_begins_with_a_secret_of_the_run() -> None:
+    """Somebody on the way could print such a line into rsync's stream."""
+    one, other = (_mark(command("/a", "/b")) for _ in range(2))
+    assert one is not None
+    assert len(one) == 32
+    assert one != other
