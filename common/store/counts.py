@@ -13,6 +13,7 @@ from common.names import Keys, is_host_name
 
 _TOO_MANY = frozenset({"plot-phase"})  # too frequent to count
 _BYTES = "bytes"
+_NUMBER = re.compile(r"-?[0-9]{1,19}")  # what HINCRBY makes
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ def read_counts(fields: Mapping[str, str]) -> Counts:
     events: dict[tuple[str, str], int] = {}
     bytes_: dict[tuple[str, str], int] = {}
     for name, number in fields.items():
+        if _NUMBER.fullmatch(number) is None:
+            continue
         match name.split(" "):
             case [kind, host] if _is_pair(kind, host):
                 events[kind, host] = int(number)
