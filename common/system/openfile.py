@@ -48,10 +48,13 @@ def read_beginning(path: str | Path, longest_bytes: int) -> bytes:
     """The first bytes of a regular file. A pipe or a device that somebody put in its place, which could keep
     us waiting for ever, is not read. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(fd, "rb") as file:  # noqa: PTH123
+    try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
-        return file.read(longest_bytes)
+        with open(fd, "rb", closefd=False) as file:
+            return file.read(longest_bytes)
+    finally:
+        os.close(fd)
 
 
 def position_in(pid: int, name: str) -> int | None:

@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import AwareDatetime, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 
 from common.errors import TransferFailed
 from common.system.openfile import is_open_for_writing, read_beginning
@@ -33,6 +34,8 @@ PART, RECORD, REFUSED = ".part", ".json", ".refused"
 ABANDONED_S = 2 * 3600.0
 # A part untouched for this long does not count as a writer of its drive; its space stays allocated.
 IDLE_S = 15 * 60.0
+# A file that was touched further ahead than this is from before a change of the clock.
+AHEAD_S = 60.0
 # Time to inspect a refused copy. The source has the same bytes.
 REFUSED_KEPT_S = 24 * 3600.0
 REFUSED_KEPT = 2  # on each drive, the newest ones: a plotter could fill all drives with refused copies
@@ -52,7 +55,7 @@ class PartRecord(Stored):
 
     plot_id: str
     name: str  # farmed name
-    size_bytes: int
+    size_bytes: Annotated[int, Field(ge=0, le=1 << 40)]  # a plot of k35 has 884 GB
     source_host: str
     path: str  # on source_host
     reserved_at: AwareDatetime
@@ -152,27 +155,30 @@ def parts(drive: str) -> list[Part]:
 
 
 def named(drive: str, names: Iterable[str]) -> tuple[Part, ...]:
-    """The parts with these names that still exist."""
+    """The parts with these names that still exist. Links, pipes and folders are none."""
     found = []
     for name in names:
+        path = folder(drive) / name
         with contextlib.suppress(FileNotFoundError):
-            found.append(_part(folder(drive) / name))
+            if stat.S_ISREG((status := path.lstat()).st_mode):
+                found.append(_part(path, status))
     return tuple(found)
 
 
 def record_of(part: Path) -> PartRecord | None:
-    """The record beside a part; None if it is missing or unreadable."""
+    """The record beside a part; None if it is missing, unreadable or no file."""
+    record = part.with_suffix(RECORD)
     with contextlib.suppress(FileNotFoundError, ValidationError):
-        return PartRecord.model_validate_json(read_beginning(part.with_suffix(RECORD), MOST_BYTES))
+        if stat.S_ISREG(record.lstat().st_mode):
+            return PartRecord.model_validate_json(read_beginning(record, MOST_BYTES))
     return None
 
 
-def _part(path: Path) -> Part:
-    status = path.stat()
+def _part(path: Path, status: os.stat_result) -> Part:
     touched_s = status.st_mtime
     record = record_of(path)
     with contextlib.suppress(FileNotFoundError):
-        touched_s = max(touched_s, path.with_suffix(RECORD).stat().st_mtime)
+        touched_s = max(touched_s, path.with_suffix(RECORD).lstat().st_mtime)
     return Part(path, record, status.st_size, status.st_blocks * 512, touched_s, status.st_mtime_ns)
 
 
@@ -242,6 +248,7 @@ def sweep(drive: str, now: datetime, takes_in: Callable[[str], bool] = lambda _:
         return []
     deleted = []
     with locked(drive):
+        _date_anew(drive, now.timestamp())
         for part in parts(drive):
             idle = now.timestamp() - part.touched_s > ABANDONED_S
             if idle and not takes_in(part.path.stem) and not is_open_for_writing(part.path):
@@ -251,6 +258,15 @@ def sweep(drive: str, now: datetime, takes_in: Callable[[str], bool] = lambda _:
             path.unlink()
             deleted.append(path)
     return deleted
+
+
+def _date_anew(drive: str, now_s: float) -> None:
+    """Give files that were touched in the future the present time: they would never be old."""
+    with os.scandir(folder(drive)) as entries:
+        for entry in entries:
+            status = entry.stat(follow_symlinks=False)
+            if stat.S_ISREG(status.st_mode) and status.st_mtime > now_s + AHEAD_S:
+                os.utime(entry.path, (now_s, now_s), follow_symlinks=False)
 
 
 def _left_over(drive: str, now_s: float) -> list[Path]:

@@ -57,7 +57,7 @@ class DriveSurvey:
     def writers(self, now: datetime, but: str | None = None) -> int:
         """Number of plots that are being written here. but: id of a plot that does not count."""
         return sum(
-            now.timestamp() - part.touched_s < part_files.IDLE_S
+            -part_files.AHEAD_S < now.timestamp() - part.touched_s < part_files.IDLE_S
             for part in self.parts
             if part.path.stem != but
         )

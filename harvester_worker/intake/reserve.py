@@ -204,7 +204,7 @@ class Reserver:
     def _give_up_anothers(self, drive: str, part: Part, record: PartRecord) -> None:
         """Delete the part of another plotter if nothing arrives. Raises TransferFailed if something does:
         else every plotter that lists a plot could spoil it."""
-        if time.time() - tried_at_s(part, record) < part_files.IDLE_S:
+        if -part_files.AHEAD_S < time.time() - tried_at_s(part, record) < part_files.IDLE_S:
             raise TransferFailed(
                 f"{part.path} is reserved for {record.path} of {record.source_host}.",
                 "Two plotters list this plot: delete one copy. Without that, the other's turn comes once "

@@ -80,7 +80,10 @@ def resume(drive: str, part: Part, record: PartRecord) -> bool:
         if part.record is None or part.record.size_bytes != record.size_bytes:
             part_files.drop(part.path)
             return False
-        fd = os.open(part.path, os.O_WRONLY | os.O_CLOEXEC)
+        if part.path.lstat().st_nlink > 1:  # what is written to it would change another file of the drive
+            part_files.drop(part.path)
+            return False
+        fd = os.open(part.path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             if part.length_bytes >= record.size_bytes:
                 os.ftruncate(fd, max(0, record.size_bytes - CUT_BYTES))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
 from common.errors import TransferFailed
+from common.model.snapshot import DirState
+from common.system.probe import DirReport
 from harvester_worker.drives import part_files
 from harvester_worker.drives.part_files import PartRecord
+from harvester_worker.drives.survey import DriveSurvey
 
 NOW = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
 ID = "0f" * 32
@@ -137,3 +140,22 @@ def test_nobody_else_can_open_the_lock_and_so_hold_a_drive(tmp_path: Path) -> No
     lock.touch(mode=0o644)  # as earlier versions made it
     with part_files.locked(drive):
         assert stat.S_IMODE(lock.stat().st_mode) == 0o600
+
+
+def test_what_was_touched_in_the_future_is_old_in_the_end(drive: str) -> None:
+    """A machine whose clock was wrong for a moment: such a part would count as one under way for ever."""
+    path = part(drive, age_s=-(10 * 365 * 86400))
+    survey = DriveSurvey(DirReport(DirState.OK), parts=tuple(part_files.parts(drive)))
+    assert survey.writers(NOW) == 0
+
+    assert part_files.sweep(drive, NOW) == []
+    later = NOW + timedelta(seconds=part_files.ABANDONED_S + 1)
+    assert part_files.sweep(drive, later) == [path]
+
+
+def test_a_record_of_a_plot_that_cannot_be_takes_no_room(drive: str) -> None:
+    path = part(drive)
+    text = record().model_dump_json().replace('"size_bytes":1000', f'"size_bytes":{1 << 53}')
+    path.with_suffix(part_files.RECORD).write_text(text)
+
+    assert part_files.parts(drive)[0].to_come_bytes == 0
