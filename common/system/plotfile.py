@@ -48,6 +48,7 @@ class Header:
 
 
 _V1, _BLADEBIT, _POS2_OLD, _POS2 = b"Proof of Space Plot", b"PLOT", b"pos2", b"PoS2"
+_K_MAX = 50  # chiapos, pos_constants.hpp, kMaxPlotSize
 _HEAD_BYTES = 1024  # more than any header: magic, id, k, format, a memo of at most 128 bytes, pointers
 
 
@@ -57,12 +58,18 @@ def read_header(path: str | Path) -> Header:
     try:
         for magic, parse in _FORMATS:
             if head.startswith(magic):
-                return parse(head[len(magic) :])
+                return _possible(path, parse(head[len(magic) :]))
     except (struct.error, IndexError) as error:
         raise NotAPlot(f"{path} ends within its header ({len(head)} bytes).", short=True) from error
     if any(magic.startswith(head) for magic, _ in _FORMATS):
         raise NotAPlot(f"{path} ends within its header ({len(head)} bytes).", short=True)
     raise NotAPlot(f"{path} is named like a plot but begins with {head[:19].hex(' ')}.")
+
+
+def _possible(path: str | Path, header: Header) -> Header:
+    if header.k is not None and not 1 <= header.k <= _K_MAX:
+        raise NotAPlot(f"{path} has the header of a plot of k{header.k}.")
+    return header
 
 
 def _v1(head: bytes) -> Header:
@@ -162,6 +169,9 @@ def classify(path: str | Path, now: datetime) -> tuple[PlotState, str | None, Pl
     return state, reason, name, size_bytes
 
 
+_MADE_LATEST_S = 1 << 32  # a file system may give years that no calendar has
+
+
 def right_name(header: Header, made_s: float) -> PlotName | None:
     """The name for a plot with this header; None if its id is unknown. made_s: Unix time."""
     if header.plot_id is None or header.k is None:
@@ -169,6 +179,7 @@ def right_name(header: Header, made_s: float) -> PlotName | None:
     if header.format == "pos2":
         return PlotName.parse(f"plot-k{header.k}-{header.plot_id}.plot2")
     level = f"c{header.compression:02}-" if header.compression else ""
+    made_s = min(max(made_s, 0), _MADE_LATEST_S)
     made = datetime.fromtimestamp(made_s).astimezone()  # as plotters do, by this machine's clock
     return PlotName.parse(f"plot-k{header.k}-{level}{made:%Y-%m-%d-%H-%M}-{header.plot_id}.plot")
 

@@ -129,7 +129,12 @@ class DirectoryMonitor:
                 self._busy_since = time.monotonic()
                 if inotify is None and self.with_plots:
                     inotify = self._watch(selector)
-                survey = self._take_survey()
+                try:
+                    survey = self._take_survey()
+                except Exception:
+                    # It must not be the last one. What is seen now may look otherwise next time.
+                    log.exception("%s could not be surveyed", self.path)
+                    survey = DirectorySurvey(self._last.report)
                 self._busy_since = None
                 if inotify is not None and _is_replaced(self._last.report, survey.report):
                     selector.unregister(inotify.fd)
@@ -220,6 +225,11 @@ class DirectoryMonitor:
             state, reason, name, size_bytes = classify(path, now)
         except OSError:
             return None  # deleted since it was listed
+        except Exception as error:
+            # One odd file must not keep the other plots of the folder here.
+            log.exception("%s could not be judged", path)
+            state, reason = PlotState.FOREIGN, f"it cannot be judged: {error}"
+            name, size_bytes = None, file.size_bytes
         since = known.since if known and known.state is state else now
         plot = FinishedPlot(
             path=printable(str(path)),

@@ -13,12 +13,14 @@ import pytest
 from common.model.plot_name import PlotName
 from common.model.snapshot import PlotState
 from common.system.plotfile import (
+    Header,
     NotAPlot,
     classify,
     expected_size_bytes,
     is_open_for_writing,
     printable,
     read_header,
+    right_name,
 )
 
 ID = "0f" * 32
@@ -247,3 +249,19 @@ def test_links_and_folders_are_foreign(plot: Path, tmp_path: Path) -> None:
 def test_a_plot_that_vanished_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         classify(tmp_path / NAME, NOW)
+
+
+@pytest.mark.parametrize("k", [0, 51, 255])
+def test_a_header_of_an_impossible_k_is_no_plots(tmp_path: Path, k: int) -> None:
+    path = tmp_path / f"plot-k{k}-2026-11-22-15-48-{ID}.plot"
+    path.write_bytes(v1_plot()[:51] + bytes([k]) + v1_plot()[52:])
+    with pytest.raises(NotAPlot, match=f"of k{k}"):
+        read_header(path)
+    assert classify(path, NOW)[0] is PlotState.FOREIGN
+
+
+@pytest.mark.parametrize("made_s", [-1e12, 1e12])
+def test_a_misnamed_plot_of_a_year_that_no_calendar_has_is_still_named(made_s: float) -> None:
+    right = right_name(Header("v1.0", ID, 18), made_s)
+    assert right is not None
+    assert right.plot_id == ID

@@ -114,3 +114,47 @@ def test_all_that_people_take_for_plots_is_listed_with_why_it_is_left_alone(tmp_
     assert json.loads(one.survey.plots[0].model_dump_json())
     # A link is no file of a plotter's: nothing is reckoned, or deleted, by it.
     assert {found.name for found in one.survey.files} == {plot.name, "x.drplot", "y.PLOT"}
+
+
+def test_one_file_that_cannot_be_judged_keeps_no_other_plot_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd, good = write_plot(tmp_path), write_plot(tmp_path)
+    judge = monitor.classify
+
+    def fails(path: Path, now: datetime) -> object:
+        if path == odd:
+            raise ZeroDivisionError("division by zero")
+        return judge(path, now)
+
+    monkeypatch.setattr(monitor, "classify", fails)
+    one = DirectoryMonitor(str(tmp_path), True, lambda _: None)
+    one.start()
+    try:
+        eventually(lambda: len(one.survey.plots) == 2, "both are seen", 5)
+    finally:
+        one.stop()
+    found = {plot.path: (plot.state, plot.reason) for plot in one.survey.plots}
+    assert found[str(good)] == (PlotState.READY, None)
+    assert found[str(odd)] == (PlotState.FOREIGN, "it cannot be judged: division by zero")
+
+
+def test_a_survey_that_fails_is_not_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = [RuntimeError("odd")]
+    list_files = monitor._files
+
+    def fails_once(path: str) -> object:
+        if errors:
+            raise errors.pop()
+        return list_files(path)
+
+    monkeypatch.setattr(monitor, "_files", fails_once)
+    plot = write_plot(tmp_path)
+    one = DirectoryMonitor(str(tmp_path), True, lambda _: None)
+    one.start()
+    try:
+        eventually(lambda: not errors, "a look has failed", 5)
+        one.wake()
+        eventually(lambda: [seen.path for seen in one.survey.plots] == [str(plot)], "the next look", 5)
+    finally:
+        one.stop()
