@@ -44,6 +44,8 @@ from harvester_worker.receiver.receivers import Receivers
 log = logging.getLogger(__name__)
 
 _TICK_S = 1.0
+# Plots in the snapshot that were taken in last: another plotter may have a copy of one, for some hours.
+_TAKEN_IN_MAX = 256
 
 
 class Harvester:
@@ -214,6 +216,8 @@ class Harvester:
             utc_offset_s=holds.utc_offset_s(),
             writers_per_drive=self._section.writers_per_drive,
             margin_bytes=self._section.margin_bytes,
+            taken_in=self._plot_index.latest(_TAKEN_IN_MAX),
+            arriving=self.intake.arriving(self.drives.parts()),
             problems=(
                 *self.drives.problems(),
                 *_lacks(self._section),

@@ -14,6 +14,7 @@ from beat.policy.lost_hosts import still_running
 from beat.policy.memory import Memory, Planned
 from beat.policy.moves.admission_dispatch import due_admissions, with_admissions_sent
 from beat.policy.moves.harvester import harvester_capacities
+from beat.policy.moves.same_plot import PlotClaims
 from beat.policy.moves.stale_moves import stale_moves
 from beat.policy.moves.target import TargetCapacity
 from beat.policy.moves.turns import WAITED_MOST_S, draw, plan_moves
@@ -56,7 +57,9 @@ def _decide(board: BoardState, now: datetime, limits: FarmLimits, memory: Memory
     memory.keep_only({*board.plotters, *board.spoilt})
     moves = with_admissions_sent(board.moves, now)
     planned = _plan_starts(board, now, limits, memory)
-    ordered, plots_wait = plan_moves(board, moves, now)
+    claims = PlotClaims(board, moves, now, memory.contests)
+    ordered, plots_wait = plan_moves(board, moves, claims, now)
+    memory.contests = claims.contests
     for host, sentence in board.spoilt.items():
         spoilt = Wait(host=host, rule="trouble", reason=sentence)
         plots_wait[host] = (*plots_wait.get(host, ()), spoilt)

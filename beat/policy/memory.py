@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from zlib import crc32
 
 from beat.policy.decision import Start
+from beat.policy.moves.same_plot import Contests
 from beat.policy.starts.starts import plan_starts
 from common.model.pending import PendingOrder
 from common.model.snapshot import PlotterSnapshot, Wait
@@ -52,6 +53,8 @@ class Memory:
     def __init__(self) -> None:
         self.start_ordered_at: datetime | None = None
         self._kept: dict[str, _Kept] = {}
+        # Not a cache: without it, a plot waits longer for another plotter's move that shows no progress.
+        self.contests: Contests = {}
         self._joined: dict[str, tuple[tuple[Wait, ...], tuple[Wait, ...], tuple[Wait, ...]]] = {}
 
     def plan(

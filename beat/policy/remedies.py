@@ -43,6 +43,11 @@ REMEDIES: dict[str, str] = {
     "`plotman resend`.",
     "archiver": "Run `plotman up` on {host}; its archiver.log says why it stopped.",
     "archiving paused": "`plotman unpause archiving --host {host}` sends plots again.",
+    "same plot": "plotman moves one file of a plot at a time and compares the others with the copy on the "
+    "drive. If they are one folder under two names or of two plotters, keep one in plotman.yaml; else delete "
+    "one.",
+    "taken in": "If that harvester has the plot, delete this file. Else start `plotman up` there, name it in "
+    "archiving.harvesters, or `plotman forget` it if it is lost for good.",
     "retry": "Fix the cause in the reason; plotman tries again by itself.",
     "moves": "Wait, or allow more at a time: archiving.concurrency.",
     "harvester": "Start `plotman up` on the harvester, or name others in archiving.harvesters.",

@@ -16,7 +16,7 @@ class BoardState:
     plotters, archivers, harvesters: snapshots of live hosts.
     orders, moves: by plotter; a plotter without any may be absent. An order that reaches a snapshot while the
         board is read is in both.
-    lost_plotters: last snapshots of plotters that no longer renew theirs.
+    lost_plotters, lost_harvesters: last snapshots of hosts that no longer renew theirs.
     spoilt: hosts whose keys hold something that no plotman writes, with a sentence that names the keys. What
         could not be read is left out of the others.
     """
@@ -28,3 +28,4 @@ class BoardState:
     moves: Mapping[str, Sequence[PendingMove]] = field(default_factory=dict)
     lost_plotters: Mapping[str, PlotterSnapshot] = field(default_factory=dict)
     spoilt: Mapping[str, str] = field(default_factory=dict)
+    lost_harvesters: Mapping[str, HarvesterSnapshot] = field(default_factory=dict)

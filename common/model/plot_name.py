@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePath
 
 SUFFIXES = (".plot", ".plot2")
@@ -49,6 +50,7 @@ def is_alike(name: str) -> bool:
     return name.lower().endswith(_ALIKE)
 
 
+@lru_cache(1 << 16)  # beat asks in each round for each plot
 def plot_id_of(path: str) -> str | None:
     """The plot id in the file name of `path`; None if it is not the name of a plot."""
     name = PlotName.parse(path.rpartition("/")[2])

@@ -351,6 +351,11 @@ class HarvesterSnapshot(HostSnapshot):
     utc_offset_s: UtcOffset = 0
     writers_per_drive: Whole = 1
     margin_bytes: Whole = 0  # left free on each drive
+    taken_in: Annotated[
+        tuple[str, ...], MANY
+    ] = ()  # ids of the plots that it took in lately, the latest last
+    # Plot id -> plotter that it comes from: its bytes arrive, or are checked.
+    arriving: Annotated[dict[str, str], MANY] = Field(default_factory=dict)
 
 
 Snapshot = PlotterSnapshot | ArchiverSnapshot | HarvesterSnapshot

@@ -15,7 +15,7 @@ import redis
 
 from common.model.board_state import BoardState
 from common.model.pending import PendingMove, PendingOrder
-from common.model.snapshot import Notice, PlotterSnapshot
+from common.model.snapshot import Notice
 from common.names import PENDING_MAX, Keys, Role, node, role_and_host
 from common.store.board_reader import NOT_THERE, read_snapshot
 from common.store.connection import readable_errors
@@ -99,8 +99,9 @@ class IncrementalReader:
             alive[Role.HARVESTER],
             orders,
             moves,
-            lost,
+            lost[Role.PLOTTER],
             spoilt.by_host(),
+            lost[Role.HARVESTER],
         )
 
     def _hosts(self) -> list[_Known]:
@@ -139,8 +140,8 @@ class IncrementalReader:
 
     def _snapshots(
         self, hosts: Mapping[_Known, str | None], spoilt: Spoilt
-    ) -> tuple[dict[Role, dict[str, Any]], dict[str, PlotterSnapshot]]:
-        """Snapshots of live hosts by role, and the last ones of lost plotters. hosts: their signs of life."""
+    ) -> tuple[dict[Role, dict[str, Any]], dict[Role, dict[str, Any]]]:
+        """Snapshots of live hosts by role, and the last ones of lost hosts. hosts: their signs of life."""
         held = self._known
         new = [
             known
@@ -157,17 +158,15 @@ class IncrementalReader:
                 held[known] = (hosts[known], None if hosts[known] is None else NOT_THERE)
         self._strike_off([node(*known) for known in new if held[known] == (None, None)])
         alive: dict[Role, dict[str, Any]] = {role: {} for role in Role}
-        lost: dict[str, PlotterSnapshot] = {}
+        lost: dict[Role, dict[str, Any]] = {role: {} for role in Role}
         for (role, host), sign in hosts.items():
             snapshot = held[role, host][1]
             if isinstance(snapshot, Unreadable):
                 spoilt.add(host, Keys.snapshot(role, host), snapshot)
             elif snapshot is None:
                 continue
-            elif sign is not None:
-                alive[role][host] = snapshot
-            elif role is Role.PLOTTER:
-                lost[host] = snapshot
+            else:
+                (lost if sign is None else alive)[role][host] = snapshot
         return alive, lost
 
     def _texts(self, keys: Sequence[str]) -> list[str | None]:

@@ -33,6 +33,11 @@ class PlotIndex:
         with self._lock:
             return self._drives.get(plot_id)
 
+    def latest(self, most: int) -> tuple[str, ...]:
+        """Ids of the plots that were taken in last, the latest last."""
+        with self._lock:
+            return tuple(self._drives)[-most:]
+
     def put(self, plot_id: str, drive: str) -> None:
         """Store a plot's drive durably; called before the plot gets its name. Raises OSError, and then stores
         nothing."""

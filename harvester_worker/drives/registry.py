@@ -14,6 +14,7 @@ from common.model.snapshot import DirState, Drive, DriveUse, Hold
 from common.system.mounts import Mounts
 from common.system.probe import DirReport, Hanging, Probe
 from harvester_worker.drives import part_files
+from harvester_worker.drives.part_files import Part
 from harvester_worker.drives.placement import Candidate
 from harvester_worker.drives.survey import DriveSurvey, DriveSurveyor
 
@@ -154,6 +155,11 @@ class DriveRegistry:
             seen.last_used_s,
             seen.plots,
         )
+
+    def parts(self) -> list[Part]:
+        """The parts on all drives, as last seen."""
+        with self._lock:
+            return [part for seen in self._seen.values() for part in seen.parts]
 
     def length_bytes(self, path: str, part: Path) -> int:
         """Length of a part on the drive `path`, as last seen; 0 if there was none."""

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,8 +17,10 @@ from common.model.snapshot import Event
 from common.store import Board
 from common.worker.move_step import Doing, Stop
 from harvester_worker.drives import part_files
+from harvester_worker.drives.part_files import Part
 from harvester_worker.intake.admit import Admitter
 from harvester_worker.intake.reserve import ReserveOrder, Reserver
+from harvester_worker.intake.resume import is_arriving
 from harvester_worker.intake.writeback import Writeback
 from harvester_worker.receiver.receivers import EndedTransfer, Receivers
 
@@ -155,6 +157,15 @@ class Intake:
             except DriveFailed as error:
                 self._drive_failed(name.plot_id, delivery.reservation.drive, str(error))
                 raise
+
+    def arriving(self, parts: Iterable[Part]) -> dict[str, str]:
+        """Plot id -> plotter, of those parts whose bytes arrive, or are checked."""
+        return {
+            part.record.plot_id: part.record.source_host
+            for part in parts
+            if part.record is not None
+            and (self.takes_in(part.record.plot_id) or is_arriving(part, part.record))
+        }
 
     def takes_in(self, plot_id: str | None) -> bool:
         """Whether this plot is being checked now."""

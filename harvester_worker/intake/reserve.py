@@ -36,7 +36,7 @@ from harvester_worker.drives.placement import Candidate, Refusal, choose_drive, 
 from harvester_worker.drives.plot_index import PlotIndex
 from harvester_worker.drives.registry import CHANGE_S, DriveRegistry
 from harvester_worker.drives.survey import DriveSurvey
-from harvester_worker.intake.resume import VAIN_MAX, give_up, resume, tried_at_s, tries_in_vain
+from harvester_worker.intake.resume import VAIN_MAX, give_up, is_arriving, resume, tries_in_vain
 
 log = logging.getLogger(__name__)
 
@@ -204,7 +204,7 @@ class Reserver:
     def _give_up_anothers(self, drive: str, part: Part, record: PartRecord) -> None:
         """Delete the part of another plotter if nothing arrives. Raises TransferFailed if something does:
         else every plotter that lists a plot could spoil it."""
-        if -part_files.AHEAD_S < time.time() - tried_at_s(part, record) < part_files.IDLE_S:
+        if is_arriving(part, record):
             raise TransferFailed(
                 f"{part.path} is reserved for {record.path} of {record.source_host}.",
                 "Two plotters list this plot: delete one copy. Without that, the other's turn comes once "

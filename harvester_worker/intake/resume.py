@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -48,6 +49,11 @@ def tried_at_s(part: Part, record: PartRecord) -> float:
     if part.length_bytes - record.begun_bytes >= CUT_BYTES:
         return part.written_ns / 1e9
     return record.reserved_at.timestamp()
+
+
+def is_arriving(part: Part, record: PartRecord) -> bool:
+    """Whether another plotter's order must leave the part alone."""
+    return -part_files.AHEAD_S < time.time() - tried_at_s(part, record) < part_files.IDLE_S
 
 
 def give_up(drive: str, part: Path) -> None:

@@ -9,9 +9,11 @@ from datetime import datetime
 from beat.policy.decision import Move
 from beat.policy.moves.harvester import HarvesterCapacity, choose
 from beat.policy.moves.priority import by_priority
+from beat.policy.moves.same_plot import PlotClaims
 from beat.policy.moves.target import TargetCapacity, target_for, to_target
 from common.model.holds import sentence
-from common.model.pending import SENT, PendingMove, may_have_it, under_way
+from common.model.pending import SENT, MoveStep, PendingMove, may_have_it, under_way
+from common.model.plot_name import plot_id_of
 from common.model.snapshot import (
     ArchiverSnapshot,
     FinishedPlot,
@@ -54,6 +56,8 @@ class HostMoves:
         """
         self._snapshot, self._archiver, self._now = snapshot, archiver, now
         self._records = {move.path: move for move in moves}
+        # A harvester may have a part of a plot whose path has changed since.
+        self._begun = {plot_id_of(move.path): move for move in moves if move.step is MoveStep.TRANSFER}
         self._running = {move.path: move for move in moves if under_way(move, now)}
         self._at_once = snapshot.moves_at_once
         # A harvester may check a plot for minutes; the next one is sent meanwhile.
@@ -73,13 +77,17 @@ class HostMoves:
         return len(self.sending) >= self._at_once
 
     def next_move(
-        self, capacities: Mapping[str, HarvesterCapacity], target_capacity: TargetCapacity
+        self,
+        capacities: Mapping[str, HarvesterCapacity],
+        target_capacity: TargetCapacity,
+        claims: PlotClaims,
     ) -> Move | None:
         """Plan one more move; None if nothing more moves.
 
         Args:
             capacities: of all harvesters; the move is added to them.
             target_capacity: of all targets of 0.5.3; the move is added to it.
+            claims: plots on their way or taken in; the move is added to them.
         """
         snapshot, archiver, now, sending = self._snapshot, self._archiver, self._now, self.sending
         for plot in self._plots:
@@ -90,14 +98,16 @@ class HostMoves:
                 not_ready(snapshot, plot)
                 or no_archiver(snapshot, plot, archiver)
                 or paused(snapshot, plot, record, now)
+                or claims.wait(snapshot.host, plot)
                 or retry(snapshot, plot, record, now)
                 or busy(snapshot, plot, sending, self._at_once)
             )
-            move = wait or self._to(plot, record, capacities, target_capacity)
+            move = wait or self._to(plot, record, capacities, target_capacity, claims)
             if isinstance(move, Wait):
                 self.waits.append(move)
                 continue
             sending[plot.path] = move.harvester
+            claims.take(snapshot.host, plot, move.harvester)
             through_receiver = archiver is None or move.harvester not in archiver.routed
             return replace(move, through_receiver=through_receiver)
         return None
@@ -108,14 +118,16 @@ class HostMoves:
         record: PendingMove | None,
         capacities: Mapping[str, HarvesterCapacity],
         targets: TargetCapacity,
+        claims: PlotClaims,
     ) -> Move | Wait:
         """Plan where a plot goes that nothing keeps here."""
         if len(self._refusals) >= _REFUSALS_MAX:
             return self._refusals[-1].model_copy(update={"subject": plot.path})
         target = target_for(self._archiver, plot, record)
+        former = record or (self._begun.get(plot_id) if (plot_id := plot_id_of(plot.path)) else None)
         attempts = 0 if record is None else record.attempts
         move = (
-            _to_harvester(self._snapshot, plot, record, capacities, attempts)
+            _to_harvester(self._snapshot, plot, former, capacities, claims, attempts)
             if target is None
             else to_target(self._snapshot, plot, target, record, targets, attempts)
         )
@@ -127,11 +139,16 @@ class HostMoves:
 def _to_harvester(
     snapshot: PlotterSnapshot,
     plot: FinishedPlot,
-    record: PendingMove | None,
+    former: PendingMove | None,
     capacities: Mapping[str, HarvesterCapacity],
+    claims: PlotClaims,
     attempts: int,
 ) -> Move | Wait:
-    harvester = choose(snapshot, plot, record, capacities)
+    harvester: str | Wait | None = None
+    if may_have_it(plot.copied_to, former) is None:
+        absent = former.harvester if former is not None and former.absent else None
+        harvester = claims.holder(snapshot, plot, absent)
+    harvester = harvester or choose(snapshot, plot, former, capacities)
     if isinstance(harvester, Wait):
         return harvester
     capacities[harvester].add(plot.size_bytes)

@@ -14,6 +14,7 @@ from zlib import crc32
 from beat.policy.decision import Move, cannot_be_evaluated
 from beat.policy.moves.harvester import harvester_capacities
 from beat.policy.moves.moves import HostMoves
+from beat.policy.moves.same_plot import PlotClaims
 from beat.policy.moves.target import TargetCapacity
 from common.model.board_state import BoardState
 from common.model.pending import MoveStep, PendingMove, under_way
@@ -29,7 +30,7 @@ _Turn = tuple[int, int, tuple[float, int], str]
 
 
 def plan_moves(
-    board: BoardState, moves: Mapping[str, Sequence[PendingMove]], now: datetime
+    board: BoardState, moves: Mapping[str, Sequence[PendingMove]], claims: PlotClaims, now: datetime
 ) -> tuple[list[Move], dict[str, tuple[Wait, ...]]]:
     """Plan the moves of all hosts, one for each host before any host gets a second one.
 
@@ -39,6 +40,7 @@ def plan_moves(
 
     Args:
         moves: records by plotter, after this round's admissions; also of lost plotters.
+        claims: plots on their way or taken in; the ordered moves are added.
 
     Returns:
         The moves to order, and by host a wait for each finished plot that neither moves nor is ordered to.
@@ -67,7 +69,7 @@ def plan_moves(
                 capacities[move.harvester].add(move.size_bytes)
         else:
             try:
-                planned = plans[host].next_move(capacities, targets)
+                planned = plans[host].next_move(capacities, targets, claims)
             except Exception as error:  # noqa: BLE001
                 waits[host] = (cannot_be_evaluated(host, error),)
                 continue

@@ -98,6 +98,9 @@ def picture(at: Board, limits: FarmLimits) -> FarmPicture:
     board = BoardState(
         farm.alive(Role.PLOTTER), farm.alive(Role.ARCHIVER), farm.alive(Role.HARVESTER), orders, moves,
         {host: last for host, last in farm.plotters.items() if (Role.PLOTTER, host) in farm.stale},
+        lost_harvesters={
+            host: last for host, last in farm.harvesters.items() if (Role.HARVESTER, host) in farm.stale
+        },
     )  # fmt: skip
     decision = decide(board, farm.at, limits)
     return FarmPicture(farm, orders, moves, decision.waits, farm.leader, decision.starts)

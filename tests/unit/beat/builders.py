@@ -10,6 +10,7 @@ from beat.policy.decide import decide
 from beat.policy.decision import Decision, Move, Start
 from beat.policy.memory import Memory
 from beat.policy.moves import turns
+from beat.policy.moves.same_plot import PlotClaims
 from beat.policy.starts.farm_rules import NO_LIMITS, FarmLimits
 from common.model.board_state import BoardState
 from common.model.pending import MoveStep, PendingMove, PendingOrder
@@ -158,7 +159,7 @@ def plan_moves(
     archivers = {each.host: each for each in (archiver, *others) if each is not None}
     board = BoardState({snapshot.host: alone}, archivers, harvesters)
     records = {snapshot.host: tuple(moves), **(their_moves or {})}
-    ordered, waits = turns.plan_moves(board, records, now)
+    ordered, waits = turns.plan_moves(board, records, PlotClaims(board, records, now, {}), now)
     return tuple(ordered), waits.get(snapshot.host, ())
 
 

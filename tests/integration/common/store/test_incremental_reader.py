@@ -133,3 +133,14 @@ def test_orders_and_moves_are_those_of_each_plotter(board: Board, server: Server
     board.put_move("p3", move.model_copy(update={"attempts": 2}))
     look = reader.read()
     assert (look.orders, look.moves["p3"][0].attempts) == ({"p3": [order("two")]}, 2)
+
+
+def test_the_last_word_of_a_harvester_that_falls_silent_is_kept(board: Board, server: Server) -> None:
+    last = HarvesterSnapshot(host="h1", at=NOW, drives=(), taken_in=("a",), arriving={"b": "p1"})
+    board.put_snapshot(Role.HARVESTER, last)
+    reader = board.reader()
+    assert (reader.read().harvesters, reader.read().lost_harvesters) == ({"h1": last}, {})
+    with redis.Redis.from_url(server.url) as client:
+        client.delete(Keys.alive(Role.HARVESTER, "h1"))
+    for each in (reader, board.reader()):
+        assert (each.read().harvesters, each.read().lost_harvesters) == ({}, {"h1": last})

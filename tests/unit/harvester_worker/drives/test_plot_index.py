@@ -37,3 +37,11 @@ def test_the_oldest_are_forgotten() -> None:
         landed.put(str(number), "/farm/1")
     assert landed.drive_of("0") is None
     assert landed.drive_of("1") == "/farm/1"
+
+
+def test_the_latest_are_named_in_their_order() -> None:
+    landed = PlotIndex()
+    assert landed.latest(2) == ()
+    for plot in "abca":
+        landed.put(plot, "/farm/1" if plot != "a" else f"/farm/{len(landed.latest(9))}")
+    assert landed.latest(2) == ("c", "a")

@@ -1,0 +1,165 @@
+"""Each plot moves once at a time in the farm: its id counts, not the host or the path where it is listed.
+
+Any plotter may list any id, and may write any move into its own records. So another plotter's word only
+delays a plot, for PATIENCE. A harvester's word counts for longer: that a plot arrives there, or was taken in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from common.model.board_state import BoardState
+from common.model.pending import PendingMove, under_way
+from common.model.plot_name import plot_id_of
+from common.model.snapshot import FinishedPlot, PlotterSnapshot, Wait
+
+# Longer than a harvester keeps a part for a plotter that sends nothing, so that the next one gets its place.
+PATIENCE = timedelta(minutes=20)
+# How long a plot waits for a harvester that says that it has the plot, and that may not get it or is silent.
+LONGEST = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """`host` moves the plot at `path` to `harvester`."""
+
+    host: str
+    path: str
+    harvester: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """When this beat saw for the first and the last time that others keep a plot waiting."""
+
+    first: datetime
+    last: datetime
+
+
+# Plot id, host, and how long its plot may be kept waiting.
+_Key = tuple[str, str, timedelta]
+Contests = Mapping[_Key, Contest]
+
+
+class PlotClaims:
+    """Which plots are on their way or taken in. Changes while a round is planned: each move is added.
+
+    Args:
+        moves: records by plotter, after this round's admissions.
+        contests: as they were after the last round.
+    """
+
+    def __init__(
+        self,
+        board: BoardState,
+        moves: Mapping[str, Sequence[PendingMove]],
+        now: datetime,
+        contests: Contests,
+    ) -> None:
+        self._now = now
+        self._live = board.harvesters
+        self._harvesters = {**board.lost_harvesters, **board.harvesters}
+        self._contests = {key: seen for key, seen in contests.items() if abs(now - seen.last) <= PATIENCE}
+        self._claims: dict[str, list[Claim]] = {}
+        for host, records in moves.items():
+            for move in records:
+                if under_way(move, now):
+                    self._add(Claim(host, move.path, move.harvester))
+        for host, archiver in board.archivers.items():
+            for transfer in archiver.transfers:
+                self._add(Claim(host, transfer.path, transfer.harvester))
+
+    @property
+    def contests(self) -> Contests:
+        """For the next round."""
+        return self._contests
+
+    def wait(self, host: str, plot: FinishedPlot) -> Wait | None:
+        """Return why a plot of `host` must not move now: another file with its id is on its way."""
+        plot_id = plot_id_of(plot.path)
+        for claim in self._claims.get(plot_id, ()) if plot_id else ():
+            if (claim.host, claim.path) == (host, plot.path):
+                continue
+            until = None
+            if claim.host != host and not self._is_proved(plot_id, claim):
+                until = self._until(plot_id, host, PATIENCE)
+                if until <= self._now:
+                    continue
+            source = "" if claim.host == host else f"{claim.host}:"
+            return Wait(
+                host=host,
+                rule="same plot",
+                reason=f"the same plot, {source}{claim.path}, is on its way to {claim.harvester}",
+                subject=plot.path,
+                numbers={},
+                until=until,
+            )
+        return None
+
+    def holder(self, snapshot: PlotterSnapshot, plot: FinishedPlot, absent: str | None) -> str | Wait | None:
+        """Return the harvester that must get a plot if any does, or why the plot waits for one.
+
+        It took the plot in, and only compares now; or another plotter's move goes there, shows no progress,
+        and the harvester knows which of the two is real. None: any may have it.
+
+        Args:
+            snapshot: of the plotter.
+            plot: may move now, by `wait`.
+            absent: harvester that reported that it has no copy; None: none did.
+        """
+        plot_id = plot_id_of(plot.path)
+        if plot_id is None:
+            return None
+        having = [name for name, plots in self._taken_in.items() if name != absent and plot_id in plots]
+        coming = [claim.harvester for claim in self._claims.get(plot_id, ()) if claim.host != snapshot.host]
+        for name in (*having, *coming):
+            if name in self._live and (not snapshot.harvesters or name in snapshot.harvesters):
+                return name
+        if not having:
+            return None
+        until = self._until(plot_id, snapshot.host, LONGEST)
+        if until <= self._now:
+            return None
+        name = having[0]
+        why = "archiving.harvesters does not name it" if name in self._live else "is silent"
+        return Wait(
+            host=snapshot.host,
+            rule="taken in",
+            reason=f"harvester {name} has taken this plot in, and {why}",
+            subject=plot.path,
+            numbers={},
+            until=until,
+        )
+
+    @cached_property
+    def _taken_in(self) -> dict[str, frozenset[str]]:
+        """Ids of plots by harvester. Made only if a plot may move."""
+        return {name: frozenset(harvester.taken_in) for name, harvester in self._harvesters.items()}
+
+    def take(self, host: str, plot: FinishedPlot, harvester: str) -> None:
+        """Count a move that is ordered now. The next one against others' claims waits again."""
+        self._add(Claim(host, plot.path, harvester))
+        plot_id = plot_id_of(plot.path)
+        for patience in (PATIENCE, LONGEST):
+            if plot_id is not None:
+                self._contests.pop((plot_id, host, patience), None)
+
+    def _add(self, claim: Claim) -> None:
+        if (plot_id := plot_id_of(claim.path)) is not None:
+            self._claims.setdefault(plot_id, []).append(claim)
+
+    def _is_proved(self, plot_id: str | None, claim: Claim) -> bool:
+        """Whether the harvester confirms that the plot arrives from there."""
+        harvester = self._harvesters.get(claim.harvester)
+        return harvester is not None and harvester.arriving.get(plot_id or "") == claim.host
+
+    def _until(self, plot_id: str | None, host: str, patience: timedelta) -> datetime:
+        """Return until when this plot waits, and note that it does."""
+        key = (plot_id or "", host, patience)
+        seen = self._contests.get(key)
+        first = min(seen.first, self._now) if seen is not None else self._now
+        self._contests[key] = Contest(first, self._now)
+        return first + patience
