@@ -72,16 +72,18 @@ def _plotter_folders(config: Config, probe: Probe) -> Iterator[Finding]:
 
 
 def _twice(named: list[tuple[Location, str]], seen: dict[str, DirReport]) -> Iterator[Finding]:
-    """Find two names of one folder (a link): its limits would count twice."""
+    """Find two names of one folder (a link or mount): the limits of a tmp folder would count twice, and each
+    plot of a dst folder or drive."""
     first: dict[tuple[object, int, int], str] = {}
     for location, folder in named:
-        status = seen[folder].status
+        status = seen[folder].status if folder in seen else None
         if status is None:
             continue
         other = first.setdefault((location[1], status.st_dev, status.st_ino), folder)
         if other != folder:
             what = f"{folder} is the same folder as {other}"
-            yield Finding(location, what, "Keep one of the two.", Level.WARNING)
+            level = Level.WARNING if location[1] == "tmp" else Level.ERROR
+            yield Finding(location, what, "Keep one of the two.", level)
 
 
 def _looks_dropped(folder: str, seen: DirReport, system: str) -> bool:
@@ -106,6 +108,7 @@ def _drives(config: Config, probe: Probe) -> Iterator[Finding]:
     looked_at = [folder for folder in folders if section.use_of(folder) is not DriveUse.DISABLED]
     seen = probe.look_all(looked_at, must_be_mounted=not section.plain_folders)
     yield from _farmed_by_link(config, seen, probe)
+    yield from _twice([(where, folder) for folder in folders], seen)
     absent = {
         folder
         for folder, report in seen.items()
@@ -122,17 +125,23 @@ def _drives(config: Config, probe: Probe) -> Iterator[Finding]:
 
 
 def _farmed_by_link(config: Config, drives_seen: dict[str, DirReport], probe: Probe) -> Iterator[Finding]:
-    """Find finished plots on a farming drive, if a link or mount makes two paths one folder."""
+    """Find a plotter's folder that is a farming drive, if a link or mount makes two paths one folder."""
     if config.directories is None or config.archiving is None:
         return
     finished = config.directories.finished
-    plots_seen = probe.look_all(finished)
-    for folder in finished:
+    folders = dict.fromkeys(folder for _, folder in config.directories.located())
+    own_seen = probe.look_all(folders)
+    for folder in folders:
         for drive, report in drives_seen.items():
-            mine, farmed = plots_seen[folder].status, report.status
-            if folder != drive and mine and farmed and os.path.samestat(mine, farmed):
-                what = f"{drive} is the same folder as {folder}: finished plots would be moved away from it"
-                yield Finding(("harvester", "drives"), what, "Name another folder.")
+            mine, farmed = own_seen[folder].status, report.status
+            if folder == drive or not mine or not farmed or not os.path.samestat(mine, farmed):
+                continue
+            if folder in finished:
+                harm, level = "finished plots would be moved away from it", Level.ERROR
+            else:
+                harm, level = "plots of other machines would fill it", Level.WARNING
+            what = f"{drive} is the same folder as {folder}: {harm}"
+            yield Finding(("harvester", "drives"), what, "Name another folder.", level)
 
 
 def _named_for_nothing(section: Harvester, folders: tuple[str, ...]) -> Iterator[Finding]:

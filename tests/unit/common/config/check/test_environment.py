@@ -219,6 +219,27 @@ def test_folders_on_drives_count_where_they_are_there(farm: Path) -> None:
     assert lacks(farm, below) == []
 
 
+def test_one_folder_under_two_names(farm: Path) -> None:
+    """By a link; two mounts of one folder have the same device and inode, too."""
+    (farm / "dst2").symlink_to("dst")
+    (farm / "tmp2").symlink_to("tmp")
+    for name, folder in (("c", "a"), ("d", "../tmp"), ("e", "../dst")):
+        (farm / "drives" / name).symlink_to(folder)
+    named = text(farm).replace(f"[{farm}/dst]", f"[{farm}/dst, {farm}/dst2]")
+    named = named.replace(f"[{farm}/tmp]", f"[{farm}/tmp, {farm}/tmp2]")
+    keep, other = "Keep one of the two.", "Name another folder."
+    moved, filled = "finished plots would be moved away from it", "plots of other machines would fill it"
+    assert sorted(lacks(farm, named)) == [
+        f"12: harvester.drives: /drives/c is the same folder as /drives/a. {keep}",
+        *(f"12: harvester.drives: /drives/e is the same folder as /{name}: {moved}. {other}"
+          for name in ("dst2", "dst")),
+        *(f"12: warning: harvester.drives: /drives/d is the same folder as /{name}: {filled}. {other}"
+          for name in ("tmp2", "tmp")),
+        f"5: warning: directories.tmp.1: /tmp2 is the same folder as /tmp. {keep}",
+        f"6: directories.dst.1: /dst2 is the same folder as /dst. {keep}",
+    ]  # fmt: skip
+
+
 def test_drives_are_found_each_once_in_order(farm: Path) -> None:
     named = [f"{farm}/drives/b/", f"{farm}/drives/*", f"{farm}/gone"]
     config = Config.model_validate({"version": [2], "harvester": {"drives": named}})
