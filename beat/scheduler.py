@@ -143,7 +143,8 @@ class FarmScheduler(Scheduler):
     def _take_lease(self) -> bool:
         leads = self._lease.take()
         if leads != self._leads:
-            log.warning("%s %s", self._token, "decides" if leads else "stands by: another beat decides")
+            level = logging.DEBUG if self._redis_lost else logging.WARNING  # it may refuse only some writes
+            log.log(level, "%s %s", self._token, "decides" if leads else "stands by: another beat decides")
             self._published = {}  # the board has the other beat's waits
             self._memory.start_ordered_at = CLOCK.now()
         self._leads = leads

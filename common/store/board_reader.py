@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
+from common.errors import BrokerError
 from common.model.pending import PendingMove
 from common.model.snapshot import SNAPSHOT_OF_ROLE, Notice, Wait, Waits
 from common.names import Keys, Role, role_and_host
 from common.store.decode import Spoilt, Unreadable, read, read_all, read_each
 from common.store.farm_clock import CLOCK
+from common.store.server_checks import trouble
 
 N = TypeVar("N", bound=Notice)
 
@@ -50,6 +52,16 @@ class BoardReader(ABC):
     def measure_clock(self) -> None:
         """Measure the farm's clock, which is Redis'."""
         CLOCK.ask(lambda: self._ask(("TIME",))[0])
+
+    def trouble(self) -> str | None:
+        """What is wrong with Redis itself (server_checks.trouble); None also if it may not be asked."""
+        try:
+            answer = self._ask(("INFO",))[0]
+        except BrokerError:
+            return None  # the next command fails for the same reason, if it is not about INFO
+        if isinstance(answer, str):  # redis-py parses it
+            answer = dict(line.split(":", 1) for line in answer.splitlines() if ":" in line)
+        return trouble({str(name): str(value) for name, value in answer.items()})
 
     def hosts(self) -> dict[Role, list[str]]:
         """All hosts ever seen, by role."""

@@ -13,6 +13,7 @@ from redis.retry import Retry
 
 from common.errors import BrokerError
 from common.model.address import by_socket, masked, redis_url
+from common.store import server_checks
 from common.store.board_reader import WrongType
 
 # Without keepalive a silently cut connection shows no error for 15 minutes.
@@ -68,28 +69,55 @@ def is_refusal(error: BaseException) -> bool:
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, redis.ResponseError):
         cause = cause.__cause__
-    return cause is not None and not isinstance(cause, redis.exceptions.NoPermissionError)
+    return (
+        cause is not None
+        and not isinstance(cause, redis.exceptions.NoPermissionError)
+        and _server_trouble(cause) is None
+    )
+
+
+def _server_trouble(error: BaseException | None) -> tuple[str, str] | None:
+    """What is wrong with the server as a whole, and the cure; None for an error of another kind."""
+    if isinstance(error, redis.exceptions.OutOfMemoryError):
+        return "refuses writes: its memory is full", server_checks.MEMORY_CURE
+    if isinstance(error, redis.exceptions.ReadOnlyError):
+        return "refuses writes: it is a read-only replica", server_checks.REPLICA_CURE
+    if isinstance(error, redis.ResponseError) and str(error).startswith("MISCONF"):
+        return "refuses writes: it cannot save its data to its disk", server_checks.DISK_CURE
+    if isinstance(error, redis.ConnectionError) and "max number of clients" in str(error):
+        return "takes no more clients", server_checks.CLIENTS_CURE
+    if isinstance(error, redis.exceptions.BusyLoadingError):
+        return "is loading its data", "Wait; its log shows how far it is."
+    return None
 
 
 @contextmanager
 def readable_errors(url: str) -> Iterator[None]:
-    """Turn errors of redis-py into BrokerError, with the server's address and a remedy."""
+    """Turn errors of redis-py, and kombu's of a Redis that refuses, into BrokerError, with address and
+    remedy."""
     try:
         yield
-    except redis.AuthenticationError as error:
-        raise BrokerError(
-            f"Redis at {masked(url)} does not accept our password: {_message(error)}.",
-            "Correct farm.broker in plotman.yaml.",
-        ) from error
-    except redis.exceptions.NoPermissionError as error:
-        raise BrokerError(
-            f"Redis at {masked(url)} does not permit a command to this user: {_message(error)}.",
+    except BrokerError:
+        raise
+    except Exception as error:
+        trouble = _server_trouble(error) or _server_trouble(error.__cause__)
+        if trouble is None and not isinstance(error, redis.RedisError | OSError):
+            raise
+        what, cure = trouble or _what_failed(error)
+        raise BrokerError(f"Redis at {masked(url)} {what}.", cure) from error
+
+
+def _what_failed(error: Exception) -> tuple[str, str]:
+    if isinstance(error, redis.AuthenticationError):
+        return f"does not accept our password: {_message(error)}", "Correct farm.broker in plotman.yaml."
+    if isinstance(error, redis.exceptions.NoPermissionError):
+        return (
+            f"does not permit a command to this user: {_message(error)}",
             "Give the user of farm.broker the rights of its role (`plotman farm secrets`).",
-        ) from error
-    except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-        raise BrokerError(
-            f"Redis at {masked(url)} does not answer: {_message(error)}.",
+        )
+    if isinstance(error, redis.ConnectionError | redis.TimeoutError | OSError):
+        return (
+            f"does not answer: {_message(error)}",
             "Start it (`plotman up` where no farm.broker is set), or correct farm.broker in plotman.yaml.",
-        ) from error
-    except redis.RedisError as error:
-        raise BrokerError(f"Redis at {masked(url)} refuses: {_message(error)}.", "") from error
+        )
+    return f"refuses: {_message(error)}", ""

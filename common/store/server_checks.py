@@ -3,14 +3,20 @@ the settings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
 from common.model.clock import CLOCK_CURE, wrong_clock
+from common.model.units import human_bytes
 
 # kombu 5.7 and redis-py 8 need BLMOVE and GETEX.
 OLDEST = (6, 2)
+_NEARLY = 0.95
+MEMORY_CURE = "Raise maxmemory in its configuration, or find what fills it (`redis-cli --bigkeys`)."
+REPLICA_CURE = "Name the primary in farm.broker of all machines, or promote it: `redis-cli replicaof no one`."
+DISK_CURE = "Free space on its disk or repair it (its log names the file), then `redis-cli bgsave`."
+CLIENTS_CURE = "Raise maxclients in its configuration, or find who holds them (`redis-cli client list`)."
 
 
 class FindingLevel(IntEnum):
@@ -89,6 +95,29 @@ def _findings(server: Server) -> Iterator[Finding]:
             "Write `appendonly yes` into its configuration if results should be kept.",
             FindingLevel.NOTE,
         )
+
+
+def trouble(info: Mapping[str, str]) -> str | None:
+    """Why the server takes no writes or no clients, or soon will not, with the cure; None if all is well.
+
+    Args:
+        info: the answer to INFO, by field.
+    """
+    limit_bytes = int(info.get("maxmemory", 0))
+    used_bytes = int(info.get("used_memory", 0)) - int(info.get("mem_not_counted_for_evict", 0))
+    if limit_bytes and used_bytes >= _NEARLY * limit_bytes:
+        used = f"{human_bytes(used_bytes)} of {human_bytes(limit_bytes)} (maxmemory)"
+        return f"Redis' memory is full, so that it refuses writes: {used}. {MEMORY_CURE}"
+    if info.get("role") == "slave" and info.get("slave_read_only") != "0":
+        primary = f"{info.get('master_host')}:{info.get('master_port')}"
+        return f"Redis refuses writes: it is a read-only replica of {primary}. {REPLICA_CURE}"
+    for field, file in (("aof_last_write_status", "append-only file"), ("rdb_last_bgsave_status", "dump")):
+        if info.get(field) == "err":
+            return f"Redis refuses writes: it cannot write its {file} to its disk. {DISK_CURE}"
+    clients, most = int(info.get("connected_clients", 0)), int(info.get("maxclients", 0))
+    if most and clients >= _NEARLY * most:
+        return f"Redis has {clients} of at most {most} clients (maxclients), and refuses more. {CLIENTS_CURE}"
+    return None
 
 
 def clock_finding(skew_s: float | None) -> Finding | None:

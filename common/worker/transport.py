@@ -129,6 +129,11 @@ class Channel(kombu_redis.Channel):
         """Bind a queue that expires. Kombu's script also notes when the whole exchange expires."""
         client.sadd(keys[0], args[0])
 
+    def maybe_refresh_binding_expiry(self) -> None:
+        """While Redis refuses writes, try again next time. Kombu would log a traceback each time."""
+        with suppress(self.ResponseError):
+            super().maybe_refresh_binding_expiry()
+
     def sweep_bindings(self, limit: int = 100) -> int:  # noqa: ARG002
         """Delete no exchange: plotman has a few, which are always in use."""
         return 0

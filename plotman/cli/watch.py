@@ -130,7 +130,7 @@ def why(subject: str | None, json_: bool) -> None:
     if json_:
         as_json(query.as_dict(seen, answers))
         return
-    if first := query.heading(seen):
+    for first in query.headings(seen):
         click.secho(f"! {first}", fg="yellow")
     if not answers:
         click.echo("No host is on the notice board: start `plotman up`.")

@@ -43,6 +43,7 @@ class FarmState:
     waits: of the last beat that decided, at any time. stale: (role, host) of silent workers.
     moves: by (plotter, path), those under way. leader: the beat that decides; None: none does.
     spoilt: hosts with keys that cannot be read, and a sentence that names the keys.
+    redis_trouble: why Redis takes no writes or no clients, with the cure. A silent worker may then be well.
     """
 
     at: datetime
@@ -54,6 +55,7 @@ class FarmState:
     moves: Mapping[tuple[str, str], PendingMove] = field(default_factory=dict)
     leader: str | None = None
     spoilt: Mapping[str, str] = field(default_factory=dict)
+    redis_trouble: str | None = None
 
     @property
     def snapshots(self) -> dict[Role, Mapping[str, Any]]:
@@ -143,7 +145,7 @@ def read_farm(at: BoardReader, known: dict[tuple[Role, str], tuple[str, Any]] | 
     return FarmState(
         at=now, plotters=last(Role.PLOTTER), archivers=last(Role.ARCHIVER), harvesters=last(Role.HARVESTER),
         waits=at.waits(), stale=frozenset(stale), moves=moves, leader=at.leader(),
-        spoilt=at.spoilt.by_host(),
+        spoilt=at.spoilt.by_host(), redis_trouble=at.trouble(),
     )  # fmt: skip
 
 

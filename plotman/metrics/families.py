@@ -252,6 +252,8 @@ def finished(view: MetricsReading) -> Iterator[Metric]:
 
 def decisions(view: MetricsReading) -> Iterator[Metric]:
     farm = view.farm
+    text = "1: Redis takes writes; 0: it does not, or soon will not"
+    yield GaugeMetricFamily("plotman_broker_writable", text, farm.redis_trouble is None)
     text = "1: a beat decides; 0: none does, nothing starts"
     yield GaugeMetricFamily("plotman_beat_up", text, farm.leader is not None)
     if farm.waits is not None:

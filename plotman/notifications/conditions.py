@@ -47,8 +47,9 @@ def conditions(farm: FarmState, known: Set[str], idle_s: float) -> Iterator[Cond
         known: nodes that were ever seen; one that is not on the board (Redis lost its data) counts as silent.
         idle_s: how long a farm without running plots is not idle yet.
     """
-    yield from _scheduler(farm)
-    yield from _hosts(farm, known)
+    if farm.redis_trouble is None:  # else they may be well and cannot report
+        yield from _scheduler(farm)
+        yield from _hosts(farm, known)
     yield from _clocks(farm)
     for host, snapshot in farm.plotters.items():
         if (Role.PLOTTER, host) not in farm.stale:

@@ -78,6 +78,7 @@ class Notifier:
         self._delivery = DeliveryPool(settings.targets)
         self._memory = statefile.read(file, NotifierState) or NotifierState(notifier=uuid4().hex)
         self._conditions_at: datetime | None = None
+        self._redis_trouble: str | None = None  # when it was last asked
         self._saved_s = 0.0
         self._stream_checked = False  # whether the last event id is known to fit this Redis
 
@@ -95,7 +96,7 @@ class Notifier:
     def turn(self, listen_s: float = _LISTEN_S) -> None:
         """Run one round. listen_s: how long to wait for the first event, in seconds."""
         before = self._memory
-        broker_error = None
+        broker_error: str | None = None
         try:
             self._read_events(listen_s)
             self._take_settings()
@@ -105,9 +106,9 @@ class Notifier:
             before = self._memory
             self._claim()
         except BrokerError as error:
-            broker_error = error
+            broker_error = str(error)
             self._stream_checked = False
-        self._check_broker(broker_error)
+        self._check_broker(broker_error or self._redis_trouble)
         self._change(boxes=self._delivery.send_due(self._memory.boxes, self._clock()))
         self._save(before)
 
@@ -134,6 +135,7 @@ class Notifier:
     def _check_conditions(self) -> None:
         now = self._clock()
         farm = read_farm(self._board)
+        self._redis_trouble = farm.redis_trouble
         raised = self._notes.raised()
         alive = {name for name, lives in nodes(farm).items() if lives}
         known = {name: at for name, at in self._memory.nodes.items() if now - at < _HOST_FORGOTTEN}
@@ -161,13 +163,14 @@ class Notifier:
                 self._notes.raise_(what, one.occurrence)
                 self._notes.claim(one.occurrence, self._memory.notifier)
 
-    def _check_broker(self, error: BrokerError | None) -> None:
+    def _check_broker(self, error: str | None) -> None:
         """Track Redis itself; each notifier notifies of it by itself."""
         now = self._clock()
         broker = Condition(
             what=_BROKER, wrong=error is not None, kind="broker-lost", host="farm",
             text=f"{error} Running plots continue; nothing new starts.", back="broker-back",
-            back_text="Redis answers again", raise_after_s=60,
+            back_text="Redis answers again, and takes writes",
+            raise_after_s=60 if self._redis_trouble is None else 10,  # a restart takes less than a minute
         )  # fmt: skip
         edges = find_edges(self._memory.broker, [broker], frozenset(), now)
         tracked = dict(edges.tracked)

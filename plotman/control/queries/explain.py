@@ -56,6 +56,9 @@ def explain(seen: FarmPicture) -> Iterator[WhyAnswer]:
 def _silent(seen: FarmPicture, host: str, snapshot: PlotterSnapshot | HarvesterSnapshot) -> WhyAnswer:
     silent_s = age_s(snapshot.at, seen.now)
     role = "plotter" if isinstance(snapshot, PlotterSnapshot) else "harvester"
+    if seen.farm.redis_trouble is not None:
+        text = f"its {role} does not report, perhaps due to Redis; last seen {human_duration(silent_s)} ago"
+        return WhyAnswer(host, "host", None, text, "redis", {"silent_s": silent_s})
     text = f"its {role} is silent; last seen {human_duration(silent_s)} ago"
     return WhyAnswer(host, "host", None, text, "silent", {"silent_s": silent_s})
 

@@ -17,8 +17,8 @@ def notes(farm: FarmState) -> list[str]:
     """List problems, a sentence each: no scheduler, silent hosts, pauses, stalled plots, and others."""
     last = farm.snapshots
     undecided = scheduler_status.note(farm)
-    found = [undecided] if undecided else []
-    for role, host in sorted(farm.stale):
+    found = [note for note in (farm.redis_trouble, undecided) if note]
+    for role, host in sorted(farm.stale if farm.redis_trouble is None else ()):
         silent_s = age_s(last[role][host].at, farm.at)
         found.append(f"{role} {host} is silent; last seen {human_duration(silent_s)} ago")
     found += [f"{host}: {sentence}" for host, sentence in farm.spoilt.items()]

@@ -48,6 +48,8 @@ def note(farm: FarmState) -> str | None:
     """Describe that no beat decides; None if one does."""
     if not nobody_decides(farm):
         return None
+    if farm.redis_trouble is not None:
+        return f"{NOBODY}{last_decision(farm)}; the cause may be Redis. Nothing new starts or moves."
     return f"{NOBODY}{last_decision(farm)}. Nothing new starts or moves. {remedy('no scheduler', '')}"
 
 

@@ -149,6 +149,7 @@ def as_dict(seen: FarmPicture, answers: Iterable[WhyAnswer]) -> dict[str, Any]:
         "version": 1,
         "updated": seen.now.isoformat(),
         "decided_by": seen.leader,
+        "redis": seen.farm.redis_trouble,
         "waits_at": waits.at.isoformat() if waits is not None else None,
         "answers": [
             {
@@ -168,9 +169,11 @@ def as_dict(seen: FarmPicture, answers: Iterable[WhyAnswer]) -> dict[str, Any]:
     }
 
 
-def heading(seen: FarmPicture) -> str | None:
-    """Describe first that no beat decides; None if one does."""
-    if seen.leader is not None:
-        return None
-    last = last_decision(seen.farm)
-    return f"No scheduler decides now{last}. {remedy('no scheduler', '')} By its rules, applied here:"
+def headings(seen: FarmPicture) -> list[str]:
+    """Describe first what is wrong with Redis, and that no beat decides; empty if all is well."""
+    trouble = seen.farm.redis_trouble
+    found = [] if trouble is None else [trouble]
+    if seen.leader is None:
+        cure = f" {remedy('no scheduler', '')}" if trouble is None else ""
+        found.append(f"No scheduler decides now{last_decision(seen.farm)}.{cure} By its rules, applied here:")
+    return found

@@ -55,6 +55,8 @@ def _row(farm: FarmState, reasons: WaitReasons, host: str, skews: Mapping[str, f
 def _word(farm: FarmState, reasons: WaitReasons, host: str) -> tuple[str, CellLevel]:
     """Its most important state."""
     silent = sorted(role for role, name in farm.stale if name == host)
+    if silent and farm.redis_trouble is not None:
+        return "does not report, perhaps due to Redis", CellLevel.BAD
     if silent:
         return f"silent: {', '.join(silent)}", CellLevel.BAD
     plotter = farm.plotters.get(host)

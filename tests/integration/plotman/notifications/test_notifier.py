@@ -239,7 +239,15 @@ def test_a_redis_that_goes_away_is_told_and_that_it_is_back(
     try:
         eventually(lambda: broker.answers(url), "the broker answers")
         eventually(lambda: run(clock, notifier) or len(phone.told) == 2, "it is told that Redis is back")
-        assert phone.messages()[1] == "Redis answers again"
+        assert phone.messages()[1] == "Redis answers again, and takes writes"
+        with redis.Redis.from_url(url) as client:
+            client.config_set("maxmemory", 1)
+            run(clock, notifier, seconds=11)
+            eventually(lambda: run(clock, notifier) or len(phone.told) == 3, "it is told that Redis is full")
+            assert "memory is full" in phone.messages()[2]
+            assert "Raise maxmemory" in phone.messages()[2]
+            client.config_set("maxmemory", 0)
+            eventually(lambda: run(clock, notifier) or len(phone.told) == 4, "and that it takes writes again")
     finally:
         process.terminate()
         process.wait(timeout=10)

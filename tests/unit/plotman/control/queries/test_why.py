@@ -16,7 +16,7 @@ from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.queries import tables
 from plotman.control.queries.explain import explain
-from plotman.control.queries.why import FarmPicture, NoSuchSubject, WhyAnswer, about, as_dict, heading
+from plotman.control.queries.why import FarmPicture, NoSuchSubject, WhyAnswer, about, as_dict, headings
 from tests.unit.beat import builders as b
 from tests.unit.beat.builders import decided
 
@@ -162,12 +162,12 @@ def test_without_a_scheduler_the_same_rules_are_applied_here() -> None:
         b.keeper(b.plot(), host="p2"),
         leader=None,
     )
-    assert str(heading(picture)).startswith(
+    assert headings(picture)[0].startswith(
         "No scheduler decides now; the last decision was 3s ago. Start `plotman up`"
     )
     assert [answer.rule for answer in about(explain(picture), "/tmp1")] == ["no scheduler", "paused"]
     assert one(picture, "/tmp2").rule == "tmp state"
-    assert heading(replace(picture, leader="b")) is None
+    assert headings(replace(picture, leader="b")) == []
 
 
 def test_a_silent_host_and_a_drive_that_takes_nothing_are_told() -> None:
