@@ -89,9 +89,10 @@ class Round:
     def __init__(self, url: str) -> None:
         os.environ["PLOTMAN_CONFIG"] = _config(url)
         from beat.scheduler import FarmScheduler
-        from plotman.app import app
+        from common.config.watch import load_to_run
+        from plotman.app import make_app
 
-        self._beat: Any = FarmScheduler(app)
+        self._beat: Any = FarmScheduler(make_app(load_to_run()))
         self._beat._take_lease()
 
     def timed_ms(self, orders: int = 0) -> float:

@@ -1,17 +1,13 @@
-"""The Celery app for this machine's plotman.yaml."""
+"""The Celery app of this machine's processes and verbs."""
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from celery import Celery, signals
 
 from common.config import Config
 from common.config.broker_url import broker_url
-from common.config.watch import load_to_run
-from common.errors import PlotmanError
-from common.system.output import clean_output
 from common.worker import results, transport
 from plotman.settings import celery_settings
 
@@ -27,10 +23,16 @@ _SERVICES = (
 def make_app(settings: Config) -> Celery:
     """Make the app. Raises PlotmanError if the settings name no broker."""
     transport.install()
+    url = broker_url(settings)
     made = Celery("plotman")
     results.install(made)
-    made.conf.update(celery_settings(broker_url(settings), settings.host))
+    made.conf.update(celery_settings(url, settings.host))
     made.steps["worker"].update(_SERVICES)
+
+    def correct_expiry(headers: dict[str, Any], **_: Any) -> None:
+        transport.correct_expiry(headers, url)
+
+    signals.before_task_publish.connect(correct_expiry, weak=False)
     return made
 
 
@@ -43,18 +45,3 @@ def _share_connections(conf: Any, **_: Any) -> None:
     queue behind others that wait.
     """
     conf.result_backend_thread_safe = True
-
-
-@signals.before_task_publish.connect(weak=False)
-def _correct_expiry(headers: dict[str, Any], **_: Any) -> None:
-    transport.correct_expiry(headers, broker_url(SETTINGS))
-
-
-clean_output()  # of each worker, beat and Flower, also if started by `celery -A plotman`
-try:
-    SETTINGS = load_to_run()
-    app = make_app(SETTINGS)
-except PlotmanError as error:
-    # `celery` would print a traceback and report that the module was not found.
-    print(f"plotman: {error}", file=sys.stderr)  # noqa: T201
-    sys.exit(error.exit_code)

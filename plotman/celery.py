@@ -6,7 +6,10 @@ import sys
 
 from celery.events.state import TASK_EVENT_TO_STATE
 
-from plotman.app import SETTINGS, app
+from common.config.watch import load_to_run
+from common.errors import PlotmanError
+from common.system.output import clean_output
+from plotman.app import make_app
 from plotman.flower.guard import guard
 
 __all__ = ["app"]
@@ -14,6 +17,15 @@ __all__ = ["app"]
 # A plot that reports progress is still a started task: otherwise Flower calls it PROGRESS, and removes its
 # Terminate button.
 TASK_EVENT_TO_STATE["progress"] = "STARTED"
+
+clean_output()
+try:
+    SETTINGS = load_to_run()
+    app = make_app(SETTINGS)
+except PlotmanError as error:
+    # `celery` would print a traceback and report that the module was not found.
+    print(f"plotman: {error}", file=sys.stderr)  # noqa: T201
+    sys.exit(error.exit_code)
 
 guard(SETTINGS)
 if "flower.urls" in sys.modules and "flower" in sys.argv:  # `celery` loads Flower for each of its commands

@@ -11,10 +11,12 @@ import argparse
 import sys
 from typing import Any
 
+from common.config import Config
 from common.config.watch import load_to_run
 from common.errors import PlotmanError
 from common.names import Role, queue, role_and_host
-from plotman.app import app
+from common.system.output import clean_output
+from plotman.app import make_app
 
 BEAT = "beat"
 # Celery's default of 2 s causes most of the load of an idle worker.
@@ -24,8 +26,10 @@ _HEARTBEAT_S = 10.0
 def serve(node: str) -> int:
     """Run until a signal stops it; returns the exit code. node: name of a worker, ROLE@HOST, or BEAT.
 
-    Raises ValueError for another name, and ConfigError.
+    Raises ValueError for another name, and PlotmanError.
     """
+    settings = load_to_run()
+    app = make_app(settings)
     if node == BEAT:
         app.Beat(loglevel="INFO").run()
         return 0
@@ -37,16 +41,15 @@ def serve(node: str) -> int:
         queues=[queue(*named)],
         loglevel="INFO",
         heartbeat_interval=_HEARTBEAT_S,
-        concurrency=_transfers() if named[0] is Role.ARCHIVER else None,
+        concurrency=_transfers(settings) if named[0] is Role.ARCHIVER else None,
     )
     worker.start()
     return int(worker.exitcode or 0)
 
 
-def _transfers() -> int:
+def _transfers(settings: Config) -> int:
     """Number of plots that the archiver sends at a time."""
-    archiving = load_to_run().archiving
-    return archiving.concurrency if archiving else 1
+    return settings.archiving.concurrency if settings.archiving else 1
 
 
 def main() -> None:
@@ -56,6 +59,7 @@ def main() -> None:
     # What Celery runs again after a SIGHUP. As a file, this one would have its own folder on the path, and
     # celery.py in it. -P: nothing in the working folder is imported.
     sys.argv[:1] = ["-P", "-m", "plotman.serve"]
+    clean_output()
     try:
         sys.exit(serve(arguments.node))
     except ValueError as error:

@@ -166,14 +166,14 @@ def interactive(web: str | None) -> None:
 
     ? shows the keys. Needs at least 40 columns and 10 lines.
     """
-    from common import config
+    from plotman.control.farm import board, settings
 
-    settings = config.load()  # shows mistakes in plotman.yaml before the screen is used
+    here = settings()  # shows mistakes in plotman.yaml before the screen is used
     if web is not None:
         from common.model.address import listen_at
         from plotman.dashboard.web import serve
 
-        serve(settings, *listen_at(web))
+        serve(here, *listen_at(web))
         return
     # Textual reads keys from stdin and draws on stderr.
     streams = {"stdin": sys.stdin, "stderr": sys.stderr}
@@ -185,7 +185,6 @@ def interactive(web: str | None) -> None:
         )
 
     from plotman.control.actions.holds import requester
-    from plotman.control.farm import board
     from plotman.control.rpc import ask_each
     from plotman.dashboard.app import Dashboard
     from plotman.dashboard.feed import BoardSource

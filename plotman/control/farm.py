@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from common import config
 from common.config.broker_url import broker_url
 from common.config.sections.farm import farm_section
-from common.errors import ConfigError, ExitCode, PlotmanError
+from common.errors import BrokerError, ConfigError, ExitCode, PlotmanError
 from common.model.pending import PendingMove
 from common.model.snapshot import ArchiverSnapshot, HarvesterSnapshot, Job, PlotterSnapshot, Waits
+from common.model.units import counted
 from common.names import Role
 from common.store.board_reader import BoardReader
 from common.store.decode import Spoilt
@@ -22,6 +25,8 @@ from common.store.quick_reader import QuickReader
 
 if TYPE_CHECKING:
     from common.store import Board
+
+_log = logging.getLogger(__name__)
 
 
 class NoSuchHost(PlotmanError):
@@ -93,19 +98,26 @@ def board(patience_s: float | None = None) -> Board:
     """
     from common.store import Board  # late: it imports redis-py
 
-    return Board.connect(broker_url(_settings()), patience_s)
+    return Board.connect(broker_url(settings()), patience_s)
 
 
 def quick_board(patience_s: float | None = None) -> QuickReader:
     """Connect as `board` does, for a verb that reads once and ends: slow imports are avoided."""
-    return QuickReader(broker_url(farm_section(config.default_path()) or _settings()), patience_s)
+    try:
+        url = broker_url(farm_section(config.default_path()) or settings())
+    except BrokerError:  # perhaps the section farm has another name by mistake, which `settings` reports
+        url = broker_url(settings())
+    return QuickReader(url, patience_s)
 
 
-def _settings() -> config.Config:
-    """Load this machine's settings. Raises ConfigError.
+def settings(section: str = "farm") -> config.Config:
+    """Load this machine's settings for a verb. Raises ConfigError.
 
-    For reading the board, only the section farm of plotman.yaml must be right: if the rest is wrong, workers
-    run with the last good file and report the errors, which `status` must be able to show.
+    A verb needs one section only, most of them the broker and the host's name in `farm`. While plotman.yaml
+    has a mistake elsewhere, workers run with the last good file, and operators must be able to see and
+    control them: then the mistake is logged once as a warning.
+
+    section: the one that must be right. If it is not, or not there, the last good file is used.
     """
     try:
         return config.load()
@@ -115,11 +127,24 @@ def _settings() -> config.Config:
 
         path = config.default_path()
         reading = loader.read(path)
-        wrong_farm = any(one.key.partition(".")[0] == "farm" for one in reading.problems)
-        found = last_good(path) if reading.readable is None or wrong_farm else reading.readable
+        errors = [problem for problem in reading.problems if problem.level is config.Level.ERROR]
+        is_right = reading.readable is not None and not any(
+            problem.key.partition(".")[0] == section for problem in errors
+        )
+        is_there = isinstance(reading.document.data, dict) and section in reading.document.data
+        found = reading.readable if is_right and is_there else last_good(path)
+        found = found or (reading.readable if is_right else None)
         if found is None:
             raise
+        more = f" And {counted(len(errors) - 1, 'more error')}." if len(errors) > 1 else ""
+        _warn(f"{errors[0]}{more} The last good plotman.yaml stays in effect: see `plotman config check`.")
         return found
+
+
+@cache
+def _warn(text: str) -> None:
+    """Log a warning once per process: a verb loads the settings several times."""
+    _log.warning("%s", text, extra={"action": "config-warning"})
 
 
 def read_farm(at: BoardReader, known: dict[tuple[Role, str], tuple[str, Any]] | None = None) -> FarmState:

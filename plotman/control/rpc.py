@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from common import config
 from common.config.broker_url import broker_url
 from common.errors import BrokerError, ExitCode, PlotmanError
 from common.model.text import cleaned, one_line
 from common.names import LOG, ROLE_OF_TASK, Role
 from common.store.connection import readable_errors
-from plotman.control.farm import NoSuchHost, board
+from plotman.control.farm import NoSuchHost, board, settings
 
 if TYPE_CHECKING:
     from celery.result import AsyncResult
@@ -98,7 +97,7 @@ def ask_many(
 def ask_each(questions: Iterable[TaskCall], *, timeout_s: float = ANSWER_S) -> list[Any]:
     """Make several calls at the same time; returns the answers in order, each as in `ask_many`."""
     deadline = time.monotonic() + timeout_s
-    url = broker_url(config.load())
+    url = broker_url(settings())
     sent = [(call, _send(call, url, timeout_s)) for call in questions]
     try:
         return [_answer(call, result, url, deadline, timeout_s) for call, result in sent]
@@ -130,12 +129,12 @@ def _drop_unread() -> None:
 
 def _backend() -> Any:
     """This thread's result backend; None if it has not called a task yet."""
-    module = sys.modules.get("plotman.app")
+    module = sys.modules.get("plotman.control.app")
     return module.app._backend if module else None
 
 
 def _send(call: TaskCall, url: str, timeout_s: float) -> AsyncResult[Any] | PlotmanError:
-    from plotman.app import app  # late: it takes half a second to import
+    from plotman.control.app import app  # late: it takes half a second to import
 
     task_id = str(uuid4())
     try:

@@ -16,7 +16,7 @@ from common.config.watch import ConfigWatch, NoSink, load_to_run
 from common.errors import ExitCode, PlotmanError
 from common.store.farm_clock import CLOCK
 from common.system import statefile
-from plotman.control.farm import board
+from plotman.control.farm import board, settings
 from plotman.notifications.channels import NotDelivered, deliver
 from plotman.notifications.notification import Notification
 from plotman.notifications.notifier import Notifier
@@ -35,14 +35,14 @@ def run_here(stop: threading.Event) -> None:
 
     Raises PlotmanError if another notifier of this machine is running or no target is configured.
     """
-    settings = load_to_run()
-    _targets(None, settings)
-    folder = settings.state_dir
+    here = load_to_run()
+    _targets(None, here)
+    folder = here.state_dir
     statefile.private_folder(folder)
     with _alone(folder / "alarms.lock"):
-        notifier = Notifier(board(), settings.notifications, folder / "alarms.json")
+        notifier = Notifier(board(), here.notifications, folder / "alarms.json")
         # NoSink: beat or the workers of this machine report a plotman.yaml that is refused.
-        watch = ConfigWatch(settings, None, lambda new: notifier.apply(new.notifications), NoSink())
+        watch = ConfigWatch(here, None, lambda new: notifier.apply(new.notifications), NoSink())
         watch.start()
         notifier.run(stop)
         watch.stop()
@@ -53,14 +53,14 @@ def try_out(name: str | None) -> Iterator[tuple[str, str | None]]:
 
     Yields (target, error); None: it was delivered.
     """
-    settings = config.load()
-    for target_name, target in _targets(name, settings).items():
+    here = settings("notifications")
+    for target_name, target in _targets(name, here).items():
         test = Notification(
             id=uuid4().hex,
             kind="test",
-            host=settings.host,
+            host=here.host,
             at=CLOCK.now(),
-            text=f"test: plotman on {settings.host} can send you notifications",
+            text=f"test: plotman on {here.host} can send you notifications",
         )
         yield target_name, _why_not(target, test)
 

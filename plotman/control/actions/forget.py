@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from itertools import chain
 
 from beat.policy.lost_hosts import still_running
-from common import config
 from common.errors import PlotmanError
 from common.model.snapshot import Event, age_s
 from common.model.units import counted, human_duration
 from common.names import SNAPSHOT_TTL, Role, queue
 from common.store.farm_clock import CLOCK
 from plotman.control.actions.holds import requester
-from plotman.control.farm import FarmState, NoSuchHost, board, read_farm
+from plotman.control.farm import FarmState, NoSuchHost, board, read_farm, settings
 
 
 class HostIsAlive(PlotmanError):
@@ -99,7 +98,7 @@ def lines(lost: LostHost) -> list[str]:
 
 def forget(host: str) -> str:
     """Remove the host; returns a sentence for the operator. Raises HostIsAlive if it has come back."""
-    here, by, at = config.load().host, requester(), board()
+    here, by, at = settings().host, requester(), board()
     if not at.forget_host(host):
         raise _is_alive(host)
     # The event is of this machine: the board must get nothing new of the removed one.

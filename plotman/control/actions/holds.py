@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from common import config
 from common.errors import ExitCode, PlotmanError
 from common.model.paths import one_spelling
 from common.names import BANDWIDTH, DRAIN, DRAIN_DRIVES, PAUSE, UNDRAIN, UNDRAIN_DRIVES, UNPAUSE, Role
-from plotman.control.farm import FarmState, NoSuchHost, board, read_farm
+from plotman.control.farm import FarmState, NoSuchHost, board, read_farm, settings
 from plotman.control.rpc import NoAnswer, TaskCall, ask_each
 
 EVERY = "all"
@@ -108,7 +107,7 @@ def drain(
     Raises:
         ValueError, NoSuchHost, NoSuchPlace: a place is wrong; nothing was sent to any host.
     """
-    farm, here = read_farm(board()), config.load().host
+    farm, here = read_farm(board()), settings().host
     meant = [place(text, here) for text in places]
     wanted = [(role, host, one) for one in meant for role, host in concerned(one, farm)]
     details = _details(until, reason) if on else {}
@@ -174,7 +173,7 @@ def requester() -> str:
         user = getpass.getuser()
     except (KeyError, OSError):  # a user without a name, as in some containers
         user = "somebody"
-    return f"{user}@{config.load().host}"
+    return f"{user}@{settings().host}"
 
 
 def _send(farm: FarmState, calls: Sequence[tuple[Role, TaskCall]]) -> list[HoldAnswers]:

@@ -16,7 +16,6 @@ from beat.policy.decide import decide
 from beat.policy.decision import Start
 from beat.policy.remedies import remedy
 from beat.policy.starts.farm_rules import NO_LIMITS, FarmLimits
-from common import config
 from common.errors import ConfigError, ExitCode, PlotmanError
 from common.model.board_state import BoardState
 from common.model.disk_usage import trimmed
@@ -25,7 +24,7 @@ from common.model.plot_name import fits
 from common.model.snapshot import Wait
 from common.names import Role
 from common.store import Board
-from plotman.control.farm import FarmState, read_farm
+from plotman.control.farm import FarmState, read_farm, settings
 from plotman.control.queries.scheduler_status import last_decision
 
 _SHOWN = 20  # suggestions for an unknown subject
@@ -109,7 +108,7 @@ def picture(at: Board, limits: FarmLimits) -> FarmPicture:
 def limits_here() -> FarmLimits:
     """Return the limits in this machine's plotman.yaml, which may differ from the scheduler's."""
     try:
-        farm = config.load().farm
+        farm = settings().farm
     except ConfigError:
         return NO_LIMITS
     return FarmLimits.of(farm.max_jobs, farm.stagger_m)

@@ -84,6 +84,13 @@ def test_a_bad_file_is_refused_and_the_last_good_one_stays_also_after_a_crash(fa
     assert farm.plotter().global_stagger_s == 36_000
     assert len(farm.jobs()) <= 1
 
+    # Operators control the farm meanwhile; each verb names the mistake.
+    for words in (("pause", "plotting"), ("unpause", "plotting"), ("history",), ("cleanup",)):
+        done = farm.run(*words)
+        assert done.returncode == 0, done.stderr
+        assert "global_staggr_m" in done.stderr
+        assert "plotman config check" in done.stderr
+
     # A worker that crashes meanwhile comes back by the last good one, and its plot continues.
     first = farm.events("plot-started")[0].task_id
     farm.kill("plotter")

@@ -98,6 +98,7 @@ def test_what_cannot_be_served_here_is_told_in_a_line(
     assert "Traceback" not in done.stdout + done.stderr
 
 
+APP = "from plotman.app import make_app; from common.config import load; app = make_app(load())"
 WORKER = f"app.Worker(hostname='harvester@{HOST}', queues=['harvester.{HOST}'])"
 
 
@@ -105,7 +106,7 @@ WORKER = f"app.Worker(hostname='harvester@{HOST}', queues=['harvester.{HOST}'])"
 def test_the_tasks_of_a_worker_share_their_connections_to_redis(
     environment: dict[str, str], before: str, shared: bool
 ) -> None:
-    code = f"from plotman.app import app; {before}; print(app.backend.thread_safe)"
+    code = f"{APP}; {before}; print(app.backend.thread_safe)"
     done = subprocess.run(
         [python(), "-c", code], env=environment, capture_output=True, text=True, check=False
     )
@@ -114,7 +115,7 @@ def test_the_tasks_of_a_worker_share_their_connections_to_redis(
 
 def test_it_loads_neither_flower_nor_a_shell(environment: dict[str, str]) -> None:
     code = (
-        "import sys, plotman.serve, plotman.app as c; c.app.loader.import_default_modules(); "
+        f"{APP}; import sys, plotman.serve; app.loader.import_default_modules(); "
         "print(sorted({'flower', 'tornado', 'prompt_toolkit'} & set(sys.modules)))"
     )
     done = subprocess.run(

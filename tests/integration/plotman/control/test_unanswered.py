@@ -14,7 +14,7 @@ import json, os, threading, redis
 from celery.result import AsyncResult
 from common import config
 from common.config.broker_url import broker_url
-from plotman.app import app
+from plotman.control.app import app
 from plotman.control.rpc import ask_many, hang_up
 
 server = redis.Redis.from_url(broker_url(config.load()))
@@ -40,7 +40,7 @@ ANSWERED = """
 import json, threading, redis
 from common import config
 from common.config.broker_url import broker_url
-from plotman.app import app
+from plotman.control.app import app
 from plotman.control.rpc import ask_many
 
 server = redis.Redis.from_url(broker_url(config.load()))
