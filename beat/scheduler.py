@@ -61,7 +61,7 @@ class FarmScheduler(Scheduler):
         settings = load_to_run()
         check_beat(app, settings)
         url = broker_url(settings)
-        self._board = Board.connect(url)
+        self._board = Board.connect(url, kept=True)
         self._reader = self._board.reader()
         self._host = settings.host
         self._token = f"{self._host}:{os.getpid()}:{uuid4().hex[:6]}"

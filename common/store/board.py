@@ -54,14 +54,15 @@ class Board(BoardReader):
         self.spoilt = Spoilt()
 
     @classmethod
-    def connect(cls, url: str, patience_s: float | None = None) -> Self:
+    def connect(cls, url: str, patience_s: float | None = None, kept: bool = False) -> Self:
         """Make a board that connects with its first command.
 
         Args:
             url: redis://, rediss:// or unix://.
             patience_s: how long a command may take, in seconds; None: the default timeouts.
+            kept: whether the server shall keep its connections though others take too much memory.
         """
-        return cls(client(url, patience_s), url)
+        return cls(client(url, patience_s, kept), url)
 
     def __repr__(self) -> str:
         return f"Board({masked(self._url)})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import redis
@@ -24,7 +24,7 @@ CONNECT_TIMEOUT_S = 5.0
 BLOCK_MAX_S = 10.0
 
 
-def client(url: str, patience_s: float | None = None) -> redis.Redis:
+def client(url: str, patience_s: float | None = None, kept: bool = False) -> redis.Redis:
     """Make a client that connects with its first command.
 
     It repeats a command once, at once, if the connection was reset or closed: all of our commands may arrive
@@ -33,6 +33,8 @@ def client(url: str, patience_s: float | None = None) -> redis.Redis:
     Args:
         url: redis://, rediss:// or unix://.
         patience_s: timeout of each command in seconds; None: TIMEOUT_S.
+        kept: whether the server shall not end this connection if it must end some for want of memory
+            (maxmemory-clients); viewers may not ask for that.
     """
     options: dict[str, Any] = {
         "retry": Retry(NoBackoff(), 1, (redis.ConnectionError,)),
@@ -43,9 +45,18 @@ def client(url: str, patience_s: float | None = None) -> redis.Redis:
         "socket_connect_timeout": patience_s or CONNECT_TIMEOUT_S,
         "health_check_interval": 10,
     }
+    if kept:
+        options["redis_connect_func"] = _connect_kept
     if not by_socket(url):
         options |= {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
     return redis.Redis.from_url(redis_url(url), **options)
+
+
+def _connect_kept(connection: Any) -> None:
+    connection.on_connect()
+    connection.send_command("CLIENT", "NO-EVICT", "ON")
+    with suppress(redis.ResponseError):  # Redis 6, or an older file of users
+        connection.read_response()
 
 
 def _message(error: Exception) -> str:

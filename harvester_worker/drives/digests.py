@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -69,19 +70,21 @@ class StoredDigest:
 def write(drive: str, name: str, entry: DigestEntry) -> None:
     """Remember a plot's digest; replaces what was remembered of it. Raises OSError."""
     (part_files.folder(drive) / FOLDER).mkdir(exist_ok=True)
-    folder = _folder(drive)
-    draft = folder / f"{name}.draft"
-    part_files.write_draft(draft, entry.model_dump_json(exclude_none=True) + "\n")
-    draft.rename(folder / name)
+    with _opened(drive) as folder:
+        draft = folder / f"{name}.draft"
+        part_files.write_draft(draft, entry.model_dump_json(exclude_none=True) + "\n")
+        draft.rename(folder / name)
 
 
-def _folder(drive: str) -> Path:
-    """Raises FileNotFoundError where there is none yet, OSError where it is a link: every file in it that
-    belongs to no plot of this drive is deleted."""
-    folder = part_files.folder(drive)
-    for path in (folder, folder / FOLDER):
-        part_files.must_be_own(path, path.lstat())
-    return folder / FOLDER
+@contextlib.contextmanager
+def _opened(drive: str) -> Iterator[Path]:
+    """Yield the folder as part_files.opened does. Raises FileNotFoundError where there is none yet, OSError
+    where it is a link: every file in it that belongs to no plot of this drive is deleted."""
+    with (
+        part_files.opened(part_files.folder(drive)) as incoming,
+        part_files.opened(incoming / FOLDER) as folder,
+    ):
+        yield folder
 
 
 def _read(path: Path) -> DigestEntry:
@@ -91,8 +94,8 @@ def _read(path: Path) -> DigestEntry:
 def admitted(drive: str, name: str) -> DigestEntry | None:
     """The entry of the file `name`, if this harvester took in that very file and it is not suspect. None for
     any other file: only its content can prove that it is the plot. Raises OSError."""
-    with contextlib.suppress(FileNotFoundError, ValidationError):
-        entry = _read(_folder(drive) / name)
+    with contextlib.suppress(FileNotFoundError, ValidationError), _opened(drive) as folder:
+        entry = _read(folder / name)
         if entry.suspect is None and entry.describes((Path(drive) / name).lstat()):
             return entry
     return None
@@ -107,15 +110,12 @@ def entries(drive: str) -> list[StoredDigest]:
     """All plots of this drive whose digest is known, the least recently read first. Deletes the entries of
     plots that no longer exist. Raises OSError."""
     found: list[StoredDigest] = []
-    try:
-        folder = _folder(drive)
-    except FileNotFoundError:
-        return found
-    for path in folder.glob("*.plot*"):
-        plot = Path(drive) / path.name
-        if path.suffix == ".draft" or not plot.exists():
-            path.unlink(missing_ok=True)
-            continue
-        with contextlib.suppress(ValidationError, FileNotFoundError):
-            found.append(StoredDigest(plot, _read(path), path.stat().st_mtime))
+    with contextlib.suppress(FileNotFoundError), _opened(drive) as folder:
+        for path in folder.glob("*.plot*"):
+            plot = Path(drive) / path.name
+            if path.suffix == ".draft" or not plot.exists():
+                path.unlink(missing_ok=True)
+                continue
+            with contextlib.suppress(ValidationError, FileNotFoundError):
+                found.append(StoredDigest(plot, _read(path), path.stat().st_mtime))
     return sorted(found, key=lambda kept: kept.checked_s)

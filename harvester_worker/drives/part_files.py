@@ -115,19 +115,30 @@ def must_be_own(path: str | Path, status: os.stat_result) -> None:
 
 
 @contextlib.contextmanager
-def locked(drive: str) -> Iterator[None]:
-    """Hold the drive against every other process and thread of ours. Waits; see common.system.probe. Raises
-    OSError, NotADirectoryError where the folder is a link."""
-    incoming = folder(drive)
-    must_be_own(incoming, incoming.lstat())
-    fd = os.open(incoming / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def opened(path: Path) -> Iterator[Path]:
+    """Open a folder of ours, and yield a path that leads to this very folder, even if somebody who may write
+    to the folder above exchanges it for a link. Raises OSError, NotADirectoryError where it is a link."""
+    must_be_own(path, path.lstat())
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        # Every user who may read a file can hold its lock, and this one stops the drive.
-        os.fchmod(fd, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
+        yield Path(f"/proc/self/fd/{fd}")
     finally:
         os.close(fd)
+
+
+@contextlib.contextmanager
+def locked(drive: str) -> Iterator[Path]:
+    """Hold the drive against every other process and thread of ours, and yield its folder as `opened` does.
+    Waits; see common.system.probe. Raises OSError, NotADirectoryError where the folder is a link."""
+    with opened(folder(drive)) as incoming:
+        fd = os.open(incoming / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            # Every user who may read a file can hold its lock, and this one stops the drive.
+            os.fchmod(fd, 0o600)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield incoming
+        finally:
+            os.close(fd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +161,15 @@ def listed(path: str) -> Names:
 def parts(drive: str) -> list[Part]:
     """All parts on the drive; none if the folder does not exist."""
     with contextlib.suppress(FileNotFoundError):
-        return list(named(drive, listed(str(folder(drive))).parts))
+        return list(named(folder(drive), listed(str(folder(drive))).parts))
     return []
 
 
-def named(drive: str, names: Iterable[str]) -> tuple[Part, ...]:
-    """The parts with these names that still exist. Links, pipes and folders are none."""
+def named(incoming: Path, names: Iterable[str]) -> tuple[Part, ...]:
+    """The parts with these names that still exist in the folder. Links, pipes and folders are none."""
     found = []
     for name in names:
-        path = folder(drive) / name
+        path = incoming / name
         with contextlib.suppress(FileNotFoundError):
             if stat.S_ISREG((status := path.lstat()).st_mode):
                 found.append(_part(path, status))
@@ -199,16 +210,16 @@ def write_draft(draft: Path, text: str) -> None:
     make_durable(draft)
 
 
-def put_aside(part: Path, name: str) -> None:
+def put_aside(part: Path, incoming: Path, name: str) -> None:
     """Keep a refused copy for inspection, under a name that no farmer opens, and only the newest ones of the
-    drive. Call with the drive locked."""
-    incoming = part.parent
+    drive. incoming: from `locked`."""
+    part = incoming / part.name
     aside = incoming / f"{name}{REFUSED}"
     part.rename(aside)
     os.utime(aside)
     drop(part)
     newest_first = sorted(
-        incoming.glob(f"*{REFUSED}"), key=lambda path: path.stat().st_mtime_ns, reverse=True
+        incoming.glob(f"*{REFUSED}"), key=lambda path: path.lstat().st_mtime_ns, reverse=True
     )
     for path in newest_first[REFUSED_KEPT:]:
         path.unlink()
@@ -247,34 +258,34 @@ def sweep(drive: str, now: datetime, takes_in: Callable[[str], bool] = lambda _:
     if not folder(drive).is_dir():
         return []
     deleted = []
-    with locked(drive):
-        _date_anew(drive, now.timestamp())
-        for part in parts(drive):
+    with locked(drive) as incoming:
+        _date_anew(incoming, now.timestamp())
+        for part in named(incoming, listed(str(incoming)).parts):
             idle = now.timestamp() - part.touched_s > ABANDONED_S
             if idle and not takes_in(part.path.stem) and not is_open_for_writing(part.path):
                 drop(part.path)
                 deleted.append(part.path)
-        for path in _left_over(drive, now.timestamp()):
+        for path in _left_over(incoming, now.timestamp()):
             path.unlink()
             deleted.append(path)
-    return deleted
+    return [folder(drive) / path.name for path in deleted]
 
 
-def _date_anew(drive: str, now_s: float) -> None:
+def _date_anew(incoming: Path, now_s: float) -> None:
     """Give files that were touched in the future the present time: they would never be old."""
-    with os.scandir(folder(drive)) as entries:
+    with os.scandir(incoming) as entries:
         for entry in entries:
             status = entry.stat(follow_symlinks=False)
             if stat.S_ISREG(status.st_mode) and status.st_mtime > now_s + AHEAD_S:
                 os.utime(entry.path, (now_s, now_s), follow_symlinks=False)
 
 
-def _left_over(drive: str, now_s: float) -> list[Path]:
+def _left_over(incoming: Path, now_s: float) -> list[Path]:
     """Old refused copies, and records without a part, which a power cut during an admission leaves."""
-    records = folder(drive).glob(f"*{RECORD}")
-    lone = [path for path in records if not path.with_suffix(PART).exists()]
-    old = [path for path in lone if now_s - path.stat().st_mtime > ABANDONED_S]
-    return old + [path for path in refused(drive) if now_s - path.stat().st_mtime > REFUSED_KEPT_S]
+    lone = [path for path in incoming.glob(f"*{RECORD}") if not path.with_suffix(PART).exists()]
+    old = [path for path in lone if now_s - path.lstat().st_mtime > ABANDONED_S]
+    refused_copies = incoming.glob(f"*{REFUSED}")
+    return old + [path for path in refused_copies if now_s - path.lstat().st_mtime > REFUSED_KEPT_S]
 
 
 def now_utc() -> datetime:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from common.model.plot_name import SUFFIXES
@@ -125,7 +126,7 @@ class DriveSurveyor:
             return DriveSurvey(
                 report,
                 listed.plots,
-                part_files.named(path, names.parts) if names.parts else (),
+                part_files.named(Path(folder), names.parts) if names.parts else (),
                 tuple(f"{folder}/{name}" for name in names.refused),
                 status.st_mtime,
                 size_bytes,

@@ -274,7 +274,13 @@ class Admitter:
             raise TransferFailed(
                 f"{arrival.file} was full before it was sent.", "Its end is cut off and sent again."
             )
-        clean = record is not None and not record.resumed and record.boot == machine.boot_id()
+        clean = (
+            record is not None
+            and not record.resumed
+            and record.boot == machine.boot_id()
+            # Else only the plotter's rsync says what came through the receiver: ours did not see its end.
+            and (record.digest is not None or not record.door)
+        )
         if known(digest):
             return self.read_back or not clean
         if not clean:
@@ -370,5 +376,5 @@ def _must_be_whole(arrival: _Arrival) -> None:
 
 def _put_aside(arrival: _Arrival) -> None:
     """Keep the refused file for inspection. In the drive's thread."""
-    with part_files.locked(arrival.drive):
-        part_files.put_aside(arrival.file, arrival.name.name)
+    with part_files.locked(arrival.drive) as incoming:
+        part_files.put_aside(arrival.file, incoming, arrival.name.name)

@@ -22,7 +22,7 @@ def plot_dirs(settings: Config) -> tuple[str, ...]:
 
 
 def own_plot(path: str, dirs: Sequence[str]) -> Path:
-    """The path of a plot that is directly in one of the directories.
+    """The path of a plot that is directly in one of the directories, with no link in its folder.
 
     Raises:
         OrderRefused: it is not: a message must not make us read or delete anything else.
@@ -30,11 +30,12 @@ def own_plot(path: str, dirs: Sequence[str]) -> Path:
     found = Path(path)
     if PlotName.parse(found.name) is None:
         raise OrderRefused(f"{path} is not named like a finished plot.", "Name a plot in a dst directory.")
-    if os.path.realpath(found.parent) not in {os.path.realpath(each) for each in dirs}:
+    folder = os.path.realpath(found.parent)
+    if folder not in {os.path.realpath(each) for each in dirs}:
         raise OrderRefused(
             f"{path} is not in a tmp or dst directory of this host.", "Name a plot in a dst directory."
         )
-    return found
+    return Path(folder, found.name)
 
 
 def release(

@@ -210,7 +210,7 @@ def test_a_digest_that_only_the_plotter_tells_blames_no_drive(
     site: Site,  # noqa: F811
     source: Path,  # noqa: F811
 ) -> None:
-    site.farm.admitter.read_back = True
+    """Also a man in the network, who keeps the checksum from the harvester and ends the plotter's run."""
     reservation = site.intake.reserve(site.order(source))
     part = Path(reservation.part or "")
     part.write_bytes(source.read_bytes())  # so that no rsync has logged it
@@ -250,7 +250,7 @@ def test_refused_copies_do_not_fill_a_drive(tmp_path: Path) -> None:
         part = part_files.part_path(str(tmp_path), f"{number}" * 64)
         part.write_bytes(b"plot")
         with part_files.locked(str(tmp_path)):
-            part_files.put_aside(part, f"{number}.plot")
+            part_files.put_aside(part, part.parent, f"{number}.plot")
         time.sleep(0.01)  # the clock of the file system is coarse
 
     kept = [path.name for path in part_files.refused(str(tmp_path))]

@@ -206,6 +206,7 @@ def test_a_viewer_sees_all_and_touches_nothing(secured: Secured) -> None:
         "SUBSCRIBE /0.celery.pidbox",
         "MULTI",  # Redis answers nobody else until the EXEC of a thousand reads is done
         "WATCH plotman:events",
+        "CLIENT NO-EVICT ON",
     )
     assert _allowed(secured, "eye", may) == list(may)
     assert _allowed(secured, "eye", may_not) == []
@@ -237,6 +238,26 @@ def test_a_viewer_that_asks_for_much_and_reads_nothing_stops_no_machine(secured:
         eventually(lambda: int(admin.info("memory")["used_memory"]) < 100_000_000, "its answers are freed")
         unread.disconnect()
         admin.flushall()
+
+
+def test_many_connections_of_a_viewer_do_not_shut_beat_out(secured: Secured) -> None:
+    """Where connections take too much memory, the server ends the largest, which would be beat's."""
+    with secured.admin() as admin:
+        admin.flushall()
+        admin.config_set("maxmemory-clients", "12mb")
+        admin.set("plotman:host:p1:plotter", "x" * 900_000)
+        greedy = [secured.client("eye").connection_pool.get_connection() for _ in range(40)]
+        try:
+            for connection in greedy:  # a command that never ends
+                connection._sock.sendall(b"*2\r\n$3\r\nGET\r\n$400000\r\n" + b"x" * 300_000)
+            board = Board.connect(secured.url("boss"), kept=True)
+            for _ in range(10):
+                assert len(board._redis.mget(["plotman:host:p1:plotter"] * 8)) == 8
+        finally:
+            for connection in greedy:
+                connection.disconnect()
+            admin.config_set("maxmemory-clients", "256mb")
+            admin.flushall()
 
 
 @pytest.mark.parametrize("server", ["valkey", "tls_server"])

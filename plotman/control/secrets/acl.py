@@ -116,6 +116,7 @@ def _scheduler(host: str) -> Iterator[str]:  # noqa: ARG001  its rights are for 
     celery = ("_kombu.binding*", "*.celery.pidbox", "celeryev.*", "unacked*", _RESULTS)
     notices = (Keys.HOSTS, Keys.EVENTS, Keys.COUNTS, "plotman:beat:*", "plotman:alarms:*", *_NOTICES)
     yield _TRANSACTIONS
+    yield "+client|no-evict"  # what beat reads is larger than what an attacker asks for
     more = "+eval +hsetnx +hlen +hincrby +zscore +zcard +xadd +xread +xrevrange +xlen +xinfo|stream"
     yield f"{_OWN} {more} {_keys((*celery, *notices))}"
     yield f"+publish +subscribe +psubscribe &/0.celery.pidbox &/0.celeryev/* &{_RESULTS}"

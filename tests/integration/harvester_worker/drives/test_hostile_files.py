@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections.abc import Callable
@@ -180,3 +181,39 @@ def test_a_part_that_is_another_file_of_the_drive_too_is_not_written_to(drive: P
 
     assert mine.read_bytes() == b"precious"
     assert not part.exists()
+
+
+def test_a_folder_that_is_exchanged_for_a_link_after_it_was_checked_deletes_nothing_where_it_leads(
+    drive: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a user who may rename in the root of the drive, as in one of mode 0777."""
+    incoming = part_files.prepare(str(drive))
+    (incoming / "digests").mkdir()
+    before, check = content(other), part_files.must_be_own
+    turns = iter(["digests", ".incoming", ".incoming"])
+    turn = next(turns)
+
+    def exchanged(path: Path, status: os.stat_result) -> None:
+        check(path, status)
+        if Path(path).name == turn:
+            real = Path(os.path.realpath(path))
+            real.rename(real.with_name(f"{real.name} was here"))
+            real.symlink_to(other)
+
+    def put_back() -> None:
+        for link in (incoming / "digests", incoming):
+            if link.is_symlink():
+                link.unlink()
+                link.with_name(f"{link.name} was here").rename(link)
+
+    monkeypatch.setattr(part_files, "must_be_own", exchanged)
+    for touch in (
+        lambda: digests.entries(str(drive)),
+        lambda: digests.entries(str(drive)),
+        lambda: part_files.sweep(str(drive), datetime.now(UTC)),
+    ):
+        with contextlib.suppress(OSError):
+            touch()
+        put_back()
+        turn = next(turns, "")
+        assert content(other) == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,11 +25,11 @@ class Lock:
         monkeypatch.setattr(part_files, "locked", self.locked)
 
     @contextlib.contextmanager
-    def locked(self, drive: str) -> Iterator[None]:
-        with self._locked(drive):
+    def locked(self, drive: str) -> Iterator[Path]:
+        with self._locked(drive) as incoming:
             self.held.add(drive)
             try:
-                yield
+                yield incoming
             finally:
                 self.held.remove(drive)
 
