@@ -1,4 +1,6 @@
-"""Celery's events, checked before Flower keeps them: any worker may publish events in the name of another.
+"""Celery's events and the answers of workers, checked before Flower keeps them.
+
+Any worker may send them in the name of another.
 
 Flower 2.2 calculates with their fields when it draws a page, so that one wrong field makes the page of all
 workers an error.
@@ -11,7 +13,8 @@ import time
 from typing import Annotated, Any, Literal
 
 from celery.events import EventReceiver
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from flower import inspector
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from common.model.text import log_text, one_line
 from common.names import ROLE_OF_TASK, role_and_host
@@ -104,6 +107,90 @@ def checked(body: object) -> dict[str, Any] | None:
     except ValidationError:
         return None
     return event if event["type"].startswith("worker-") or event.get("uuid") else None
+
+
+_Json = dict[str, Any]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
+
+
+class _Broker(_Part):
+    broker: _Json
+
+
+class _Stats(_Part):
+    pool: _Json = {}
+    broker: _Json
+    consumer: _Broker | None = None
+    autoscaler: _Json | None = None
+    total: dict[str, int]
+
+
+class _Queue(_Part):
+    name: str
+    exclusive: Any
+    durable: Any
+    routing_key: Any
+    no_ack: Any
+    alias: Any
+    queue_arguments: Any
+    binding_arguments: Any
+    auto_delete: Any
+
+
+class _Task(_Part):  # type: ignore[no-redef]
+    id: str
+    name: str
+    args: Any
+    kwargs: Any
+    acknowledged: Any
+    worker_pid: Any
+
+
+class _Scheduled(_Part):
+    request: _Task
+
+
+# Answers to the questions of Flower's pages, with what its templates read.
+_ANSWERS: dict[str, TypeAdapter[Any]] = {
+    "stats": TypeAdapter(_Stats),
+    "conf": TypeAdapter(_Json),
+    "active_queues": TypeAdapter(list[_Queue]),
+    **dict.fromkeys(("registered", "revoked"), TypeAdapter(list[str])),
+    **dict.fromkeys(("active", "reserved"), TypeAdapter(list[_Task])),
+    "scheduled": TypeAdapter(list[_Scheduled]),
+}
+_DEEPEST, _MOST_ENTRIES = 10, 1000
+
+
+def shown(value: Any, depth: int = 0) -> Any:
+    """A value of JSON whose texts are cleaned for a page; what is too long or nested too deeply is cut."""
+    if isinstance(value, str):
+        return one_line(value)
+    if depth > _DEEPEST:
+        return "..."
+    if isinstance(value, dict):
+        entries = list(value.items())[:_MOST_ENTRIES]
+        return {one_line(str(key), _NAME): shown(each, depth + 1) for key, each in entries}
+    if isinstance(value, list | tuple):
+        return [shown(each, depth + 1) for each in value[:_MOST_ENTRIES]]
+    return value
+
+
+class Inspector(inspector.Inspector):
+    """Flower's inspector, without answers that no worker of plotman gives."""
+
+    def _on_update(self, workername: str, method: str, response: Any) -> None:
+        if role_and_host(workername) is None:
+            return
+        try:
+            _ANSWERS[method].validate_python(response)
+        except ValidationError:
+            log.warning("%s gives an answer to %r that no worker gives", workername, method)
+        else:
+            super()._on_update(workername, method, shown(response))
 
 
 class Receiver(EventReceiver):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -14,15 +15,20 @@ from celery.states import READY_STATES
 from flower.api.control import TaskRevoke
 from flower.utils.tasks import get_task_by_id
 from flower.views import BaseHandler
+from flower.views.workers import WorkerView
 from tornado.web import HTTPError, authenticated
 
 from common.errors import PlotmanError
 from common.model.address import is_loopback_host
 from common.model.snapshot import Event
+from common.model.text import one_line
 from common.names import KILL, Role
 from common.store import Board
 from plotman.control import farm
 from plotman.flower import sections, tasks
+from plotman.flower.events import shown
+
+log = logging.getLogger(__name__)
 
 _FRESH_S = 0.5  # many browsers share one read of the board
 _TIMEOUT_S = 5.0
@@ -57,8 +63,8 @@ class FarmTables(_Reading):
 
     @authenticated
     async def get(self) -> None:
-        if shown := await self.read(lambda: sections.page(_reader.farm())):
-            self.render("farm_tables.html", page=shown)
+        if page := await self.read(lambda: sections.page(_reader.farm())):
+            self.render("farm_tables.html", page=page)
 
 
 class TaskEnd(_Reading):
@@ -69,15 +75,31 @@ class TaskEnd(_Reading):
     async def get(self, task_id: str) -> None:
         task = get_task_by_id(self.application.events, task_id)
         name, state = (task.name, task.state) if task else (None, None)
-        if shown := await self.read(lambda: _of_task(task_id, name)):
-            self.write({**shown, "over": state in READY_STATES})
+        if answer := await self.read(lambda: _of_task(task_id, name)):
+            self.write({**answer, "over": state in READY_STATES})
+
+
+class WorkerPage(WorkerView):
+    """Flower's page of one worker. It shows the answers of the worker, which any worker may forge."""
+
+    async def get(self, name: str) -> None:
+        try:
+            await super().get(name)
+        except HTTPError:
+            raise
+        except Exception:  # noqa: BLE001
+            log.warning("%s gives an answer that Flower cannot show", one_line(name, 300))
+            self.clear()
+            self.set_status(503)
+            self.set_header("Content-Type", "text/plain; charset=UTF-8")
+            self.finish("The worker's answer has another form than an answer of Celery. Load the page again.")
 
 
 def _of_task(task_id: str, name: str | None) -> dict[str, Any]:
     question = tasks.question(task_id, name, _reader.farm())
     end = tasks.ending(task_id, _reader.events())
     ended = {"text": end.text, "at": end.at.isoformat()} if end else None
-    return {"question": asdict(question), "ending": ended}
+    return dict(shown({"question": asdict(question), "ending": ended}))
 
 
 class _Reader:

@@ -2,7 +2,8 @@
 
 Flower 2.2 has no plug-ins. This module depends on: `flower.urls.handlers` and `flower.urls.settings`, which
 Flower reads when it creates the application; the options `tasks_columns` and `format_task`; Tornado's
-`template_loader`; the call of `time.sleep` and the name `EventReceiver` in `flower.events`.
+`template_loader`; the call of `time.sleep` and the name `EventReceiver` in `flower.events`; the name
+`Inspector` in `flower.app`.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from flower import events, urls
+from flower import app, events, urls
 from flower.api.control import TaskRevoke
 from flower.options import options
+from flower.views.workers import WorkerView
 from tornado.template import Loader, Template
 from tornado.web import URLSpec, url
 
-from plotman.flower.events import Receiver
+from plotman.flower.events import Inspector, Receiver
 from plotman.flower.guard import guarded
-from plotman.flower.handlers import FarmTables, FarmView, Revoke, TaskEnd
+from plotman.flower.handlers import FarmTables, FarmView, Revoke, TaskEnd, WorkerPage
 from plotman.flower.tasks import format_task
 
 log = logging.getLogger(__name__)
@@ -58,6 +60,7 @@ def install() -> None:
     urls.settings["template_loader"] = TemplateLoader(urls.settings["template_path"])
     events.time = ReconnectPause()
     events.EventReceiver = Receiver
+    app.Inspector = Inspector
     options.tasks_columns = TASKS_COLUMNS  # defaults: Flower reads the command line and the environment later
     options.format_task = format_task
 
@@ -65,7 +68,7 @@ def install() -> None:
 def _guarded(handler: Any) -> Any:
     """handler: Tornado's `url`, or (pattern, class, ...)."""
     theirs = handler.handler_class if isinstance(handler, URLSpec) else handler[1]
-    ours = guarded(Revoke if theirs is TaskRevoke else theirs)
+    ours = guarded({TaskRevoke: Revoke, WorkerView: WorkerPage}.get(theirs, theirs))
     if isinstance(handler, URLSpec):
         handler.handler_class = handler.target = ours
         return handler

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from common.model.text import one_line
 from common.model.units import human_bytes
 from plotman.control.farm import FarmState
 from plotman.control.queries import reports, scheduler_status, tables
@@ -45,7 +46,7 @@ def page(farm: FarmState) -> Page:
     unknown = scheduler_status.nobody_decides(farm)
     no_waits = f"Not known: {scheduler_status.NOBODY}." if unknown else "Nothing waits."
     return Page(
-        notes=tuple(reports.notes(farm)),
+        notes=tuple(map(one_line, reports.notes(farm))),
         cards=tuple(_cards(farm)),
         sections=(
             _section("Running plots", running, "None.", [job.task_id for _, job in farm.jobs()]),
@@ -80,4 +81,5 @@ def _section(title: str, table: PlainTable, empty: str, links: Sequence[str] = (
     folder = table.shared_folder()
     if folder is not None and len(folder) > _LONG_FOLDER:
         title, table = f"{title}, below {folder}", table.below(folder)
-    return PageSection(title, table, empty, links)
+    shown = replace(table, rows=tuple(tuple(map(one_line, row)) for row in table.rows))
+    return PageSection(one_line(title), shown, empty, links)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
+import re
+import socket
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -16,7 +21,21 @@ import yaml
 from celery import Celery
 from celery.events.event import get_exchange
 
+from common.model.snapshot import (
+    DirState,
+    Drive,
+    FinishedPlot,
+    HarvesterSnapshot,
+    PlotState,
+    Wait,
+    Waits,
+)
+from common.model.text import CONTROL
+from plotman.control.farm import FarmState
+from plotman.flower import sections
+from tests.support import showcase
 from tests.support.installed import celery
+from tests.support.paper import T
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
@@ -229,3 +248,110 @@ def test_forged_events_spoil_no_page_and_later_ones_are_shown(unprotected: int, 
         assert set(answers.values()) == {200}, answers
         assert "forged" not in shown()
         assert "\\u001b" not in shown()
+
+
+ODD = "\x1b]0;x\x07\u202e"
+ANSWERS: list[object] = [
+    *(
+        None,
+        5,
+        "x",
+        [],
+        {},
+        [5],
+        [None],
+        [[]],
+        {"x": ODD},
+        [ODD],
+        [{"name": []}],
+        [{"id": 5}],
+        [{"request": 5}],
+    ),
+    {"broker": 5, "pool": 5, "total": 5, "consumer": [1]},
+    {"broker": {}, "pool": {"a": {"b": [ODD] * 5000}}, "total": {"x": "y"}, "pid": {}, "consumer": None},
+    {"error": "x"},
+]
+
+
+def test_forged_answers_of_workers_are_no_error_of_a_page(
+    environment: dict[str, str], unprotected: int, broker_url: str
+) -> None:
+    """A worker of an attacker answers Flower's questions, in its own name and in another's."""
+    stop = threading.Event()
+    answers: list[object] = [None]
+
+    def lie() -> None:
+        with Celery(broker=broker_url) as app, app.connection_for_write() as connection:
+            mailbox = app.control.mailbox
+
+            def answered(body: dict[str, Any], message: Any) -> None:
+                if (reply := body.get("reply_to")) is None:
+                    return
+                ticket, forged = body["ticket"], answers[0]
+                names = ("plotter@p1", "harvester@h1", "evil", ODD, "plotter@" + "x" * 300)
+                mailbox._publish_reply(
+                    dict.fromkeys(names, forged),
+                    reply["exchange"],
+                    reply["routing_key"],
+                    ticket,
+                    channel=channel,
+                )
+
+            node = mailbox.Node("plotter@evil")
+            channel = connection.channel()
+            consumer = node.Consumer(channel=channel)
+            consumer.callbacks, consumer.on_decode_error = [answered], None
+            with consumer:
+                while not stop.is_set():
+                    with contextlib.suppress(socket.timeout):
+                        connection.drain_events(timeout=0.2)
+
+    liar = threading.Thread(target=lie)
+    liar.start()
+    try:
+        for forged in ANSWERS:
+            answers[0] = forged
+            for name in ("plotter@p1", "harvester@h1"):
+                path = f"/worker/{name}"
+                assert _answer(unprotected, path=path) in (200, 404, 503), (forged, path)
+            pages = ("/", "/workers", "/workers?refresh=1", "/broker", "/api/workers?refresh=1", "/farm")
+            found = {path: _answer(unprotected, path=path) for path in pages}
+            assert not {status for status in found.values() if status >= 500}, (forged, found)
+        answers[0] = {"broker": {}, "pool": {f"shown{ODD}": ODD}, "total": {ODD: 1}, "pid": 1}
+
+        def page() -> str:
+            address = f"http://127.0.0.1:{unprotected}/worker/harvester@h1"
+            try:
+                with urllib.request.urlopen(address, timeout=10) as answer:
+                    return str(answer.read().decode())
+            except urllib.error.HTTPError as error:
+                return str(error.code)
+
+        text = eventually(lambda: found if "Shown" in (found := page()) else "", "the answers arrive", 30)
+    finally:
+        stop.set()
+        liar.join()
+    assert "\\u202e" in text
+    assert not re.search("[\x1b\u202e]", text)
+    assert _answer(unprotected, path="/worker/evil") == 404
+
+
+@pytest.mark.parametrize("text", [ODD, "a\nb\x00\x9b"])
+def test_the_page_of_the_farm_shows_no_control_character(text: str) -> None:
+    plotter = showcase.plotter(
+        "p1", showcase.tmp_dir(f"/mnt/{text}/tmp"), jobs=(showcase.job(1, f"/{text}"),)
+    )
+    plot = FinishedPlot(path=f"/d{text}/a.plot", size_bytes=1, state=PlotState.FOREIGN, since=T, reason=text)
+    plotter = plotter.model_copy(update={"problems": (text,), "plots": (plot,)})
+    drive = Drive(path=f"/f{text}", state=DirState.OK, free_bytes=1, total_bytes=2)
+    farm = FarmState(
+        T, {"p1": plotter}, {}, {"h1": HarvesterSnapshot(host="h1", at=T, drives=(drive,))},
+        Waits(beat="b", at=T, waits=(Wait(host="p1", rule=text, reason=text),)), frozenset(),
+        leader="b", spoilt={"p1": text},
+    )  # fmt: skip
+    page = sections.page(farm)
+    cells = [cell for each in page.sections for row in each.table.rows for cell in row]
+    shown = "".join([*page.notes, *cells, *(each.title for each in page.sections)])
+    assert not CONTROL.search(shown)
+    assert "\u202e" not in shown
+    assert "\\x" in shown
