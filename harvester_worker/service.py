@@ -87,7 +87,7 @@ class Harvester:
                 settings.state_dir.absolute() / "receivers",
                 section.receiver_address or own_address(broker_url(settings)),
                 section.receiver_port,
-                tls=section.receiver_tls,
+                tls=settings.receiver_tls,
             ),
         )
         self._scrub = self._new_scrub(section.scrub_bytes_s)

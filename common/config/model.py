@@ -7,6 +7,7 @@ import socket
 import typing
 from collections.abc import Iterator
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Self
@@ -135,6 +136,14 @@ class Config(Section):
     def broker_url(self) -> str | None:
         """Redis of the farm, with its password; None: the embedded one. Not for messages: see `masked`."""
         return self.farm.broker_url
+
+    @property
+    def receiver_tls(self) -> bool:
+        """Whether plots come to this harvester by TLS only."""
+        wanted = self.harvester.receiver_tls if self.harvester else False
+        if wanted is not None:
+            return wanted
+        return (self.broker_url or "").startswith("rediss:") and find_spec("cryptography") is not None
 
     @property
     def state_dir(self) -> Path:

@@ -318,8 +318,14 @@ def missing_libraries(config: Config) -> Iterator[Finding]:
     """Find libraries that `harvester` needs."""
     if config.harvester is None:
         return
-    if config.harvester.receiver_tls and find_spec("cryptography") is None:
-        what = "needs the library cryptography, which is not installed: no plot could arrive"
-        yield Finding(("harvester", "receiver_tls"), what, f"Install it: {pip_install('tls')}")
+    tls = config.harvester.receiver_tls
+    if tls is not False and find_spec("cryptography") is None:
+        remedy = f"Install it: {pip_install('tls')}"
+        what = "needs the library cryptography, which is not installed"
+        if tls:
+            yield Finding(("harvester", "receiver_tls"), f"{what}: no plot could arrive", remedy)
+        elif (config.broker_url or "").startswith("rediss:"):
+            what = f"{what}: plots come without TLS, though messages do not"
+            yield Finding(("harvester", "receiver_tls"), what, remedy, Level.WARNING)
     if cannot_prove(config.harvester):
         yield Finding(("harvester", "proofs"), UNPROVEN, PROVE, Level.WARNING)

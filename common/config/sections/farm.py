@@ -248,10 +248,12 @@ class Harvester(Section):
         description="Port for incoming plots (1024 to 65535), open only while one is on its way. 0: any free "
         "port.",
     )
-    receiver_tls: bool = Field(
-        False,
-        description="Encrypt incoming plots and passwords. Uses a processor core on both machines, and needs "
-        "the library cryptography here (pip install 'plotman[tls]').",
+    receiver_tls: bool | None = Field(
+        None,
+        description="Encrypt incoming plots and passwords. Without that, somebody who can change what passes "
+        "through the network can replace a plot by rubbish without notice. Uses a processor core on both "
+        "machines, and needs the library cryptography here (pip install 'plotman[tls]'). Absent: on if "
+        "farm.broker is rediss:// and the library is here.",
         examples=[True],
     )
 

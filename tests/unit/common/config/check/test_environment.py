@@ -171,6 +171,22 @@ def test_a_receiver_with_tls_needs_a_library(farm: Path, monkeypatch: pytest.Mon
     assert lacks(farm, text(farm)) == []
 
 
+def test_plots_come_by_tls_where_messages_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def by_tls(broker: str, **harvester: bool) -> bool:
+        section = {"drives": ["/d"], **harvester}
+        return Config.model_validate(
+            {"version": [2], "farm": {"broker": broker}, "harvester": section}
+        ).receiver_tls
+
+    assert by_tls("rediss://far")
+    assert not by_tls("redis://far")
+    assert by_tls("redis://far", receiver_tls=True)
+    assert not by_tls("rediss://far", receiver_tls=False)
+    monkeypatch.setattr("common.config.model.find_spec", lambda _: None)
+    assert not by_tls("rediss://far"), "an update that lacks the library stops no harvester"
+    assert by_tls("rediss://far", receiver_tls=True)
+
+
 def test_proofs_need_a_library(farm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without_chiapos(monkeypatch)
     asked_for = text(farm).replace("  plain_folders: true\n", "  plain_folders: true\n  proofs: 20\n")
