@@ -101,7 +101,7 @@ class FarmLoad:
         if kept_for:
             reason += f"; kept for {_named(kept_for)}: {counted(len(kept_for), 'start')}"
         if (here := self._jobs.get(host, 0)) > most:
-            reason += f"; of the {here} jobs here, {most} count"
+            reason += f"; of its {counted(here, 'job')}, {most} count"
         numbers = {"jobs": reported, "limit": limit, "silent": sum(self._silent.values())}
         return Wait(host=host, rule="farm max jobs", reason=reason, numbers=numbers)
 

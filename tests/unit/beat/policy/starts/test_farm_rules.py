@@ -154,13 +154,13 @@ def test_invented_jobs_of_one_host_leave_each_other_host_a_start(invented: int) 
     decision = under(plotters, FarmLimits(max_jobs=10))
     assert sorted(start.host for start in decision.starts) == ["p1", "p2", "p3"]
     (wait,) = [wait for wait in decision.waits if wait.host == "p0" and wait.rule == "farm max jobs"]
-    assert f"of the {invented} jobs here, 7 count" in wait.reason
+    assert f"of its {invented} jobs, 7 count" in wait.reason
 
 
 def test_a_host_of_which_not_all_jobs_count_says_so() -> None:
     plotters = {"p0": many("p0", 70), "p1": many("p1", 0, global_stagger_s=60, last_start_at=at(-1))}
     reasons = [wait.reason for wait in under(plotters, FarmLimits(max_jobs=10)).waits if wait.host == "p0"]
-    assert reasons == ["farm max jobs 70/10; kept for p1: 1 start; of the 70 jobs here, 9 count"]
+    assert reasons == ["farm max jobs 70/10; kept for p1: 1 start; of its 70 jobs, 9 count"]
 
 
 @pytest.mark.parametrize(
