@@ -270,9 +270,10 @@ class Transfer(Notice):
     sent_bytes: Whole = 0
     rate_bytes_s: Number | None = None
     eta_s: Eta | None = None
-    # Nothing is sent: the source is read, to compare it with a file of its name on the drive. Bytes, rate and
+    # Nothing is sent: the source is read, to compare it with a file of its id on the drive. Bytes, rate and
     # ETA belong to the reading.
     compares: bool = False
+    compared_with: str | None = None  # that file; None: not known, as from an older plotman
 
 
 class TargetSpace(Notice):

@@ -1,4 +1,4 @@
-"""Finds plots under their farmed names: a plot to come may be on a drive already."""
+"""Finds plots by their ids: a plot to come may be on a drive already, also under another name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from common.errors import PlotRefused, TransferFailed
-from common.model.plot_name import PlotName
+from common.model.plot_name import PlotName, plot_id_of
 from common.system.openfile import is_open_for_writing
 from common.system.plotfile import NotAPlot, read_header
 from common.system.probe import Hanging, Probe
@@ -22,7 +22,7 @@ UNREAD = (OSError, Hanging)
 
 @dataclass(frozen=True, slots=True)
 class ExistingPlot:
-    """A file with the plot's name, size and header. ours: this harvester took it in, and it is unchanged
+    """A file with the plot's id, size and header. ours: this harvester took it in, and it is unchanged
     since; of any other file only the content can prove that it is the plot."""
 
     path: Path
@@ -30,7 +30,7 @@ class ExistingPlot:
 
 
 # By drive, the file that may be the plot; None: there is none; the error: the drive cannot be read, or has
-# another file of this name.
+# another file of this name or id.
 Copies = Mapping[str, ExistingPlot | PlotRefused | TransferFailed | OSError | Hanging | None]
 
 
@@ -67,26 +67,61 @@ def why_unread(error: OSError | Hanging) -> str:
 
 
 def existing_plot(name: PlotName, size_bytes: int, drive: str) -> ExistingPlot | None:
-    """The file under the plot's farmed name on this drive, if size and header fit; None if there is none.
+    """The file of this plot on this drive, whatever its date in the name, if size and header fit; one that
+    this harvester took in comes first. None if there is none.
 
     Raises:
         TransferFailed: It is open for writing.
         PlotRefused: It is another file.
         OSError: The drive cannot be read.
     """
-    path = Path(drive) / name.name
+    found: list[ExistingPlot] = []
+    errors: list[PlotRefused | TransferFailed] = []
+    for path in _files_of(name.plot_id, drive):
+        try:
+            if _is_copy(path, name, size_bytes):
+                found.append(ExistingPlot(path, digests.admitted(drive, path.name) is not None))
+        except (PlotRefused, TransferFailed) as error:
+            errors.append(error)
+    found.sort(key=lambda one: (not one.ours, one.path.name != name.name))
+    if errors and not (found and found[0].ours):
+        raise errors[0]
+    return found[0] if found else None
+
+
+def admitted_file(plot_id: str, drive: str) -> Path | None:
+    """The file of this plot that this harvester took in on this drive. Raises OSError."""
+    files = _files_of(plot_id, drive)
+    return next((path for path in files if digests.admitted(drive, path.name) is not None), None)
+
+
+def _files_of(plot_id: str, drive: str) -> list[Path]:
+    """The files on a drive whose names have this plot id. Raises OSError."""
+    with os.scandir(drive) as entries:
+        names = [entry.name for entry in entries if plot_id in entry.name.lower()]
+    return [Path(drive) / name for name in names if plot_id_of(name) == plot_id]
+
+
+def _is_copy(path: Path, name: PlotName, size_bytes: int) -> bool:
+    """Whether size and header of the file fit the plot. False if it is no file of this plot, and not in its
+    way. Raises as existing_plot does."""
+    in_its_way = path.name == name.name
     try:
         found_bytes = path.lstat().st_size
         if is_open_for_writing(path):
             raise TransferFailed(f"{path} is being written by another program.", "Wait until that has ended.")
         header = read_header(path)
     except FileNotFoundError:
-        return None
+        return False
     except NotAPlot as error:
+        if not in_its_way:
+            return False
         raise other_file(path, error.what) from error
+    if header.plot_id not in (None, name.plot_id) and not in_its_way:
+        return False
     if found_bytes != size_bytes or header.plot_id not in (None, name.plot_id):
         raise other_file(path, f"It has {found_bytes} bytes, the plot to come {size_bytes}.")
-    return ExistingPlot(path, digests.admitted(drive, name.name) is not None)
+    return True
 
 
 def plots_with_ids(plot_ids: Collection[str], drive: str) -> list[tuple[str, str]] | OSError:

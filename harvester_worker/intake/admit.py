@@ -11,7 +11,7 @@ from pathlib import Path
 
 from common.errors import DriveFailed, OrderRefused, PlotRefused, TransferFailed
 from common.model.messages import Admission, Delivery, Reservation
-from common.model.plot_name import PlotName
+from common.model.plot_name import PlotName, plot_id_of
 from common.model.snapshot import DirState, DriveUse
 from common.system import machine
 from common.system.openfile import is_open_for_writing
@@ -23,10 +23,10 @@ from common.worker.move_step import Doing, Stop, never
 from harvester_worker.drives import digests, part_files
 from harvester_worker.drives.digests import DigestEntry
 from harvester_worker.drives.disk import forget_cached, rename_new
-from harvester_worker.drives.existing_plots import existing_plot, other_file
+from harvester_worker.drives.existing_plots import best_copy, existing_plot, find_copies, other_file
 from harvester_worker.drives.plot_index import PlotIndex
 from harvester_worker.drives.readback import compare, deadline_s
-from harvester_worker.drives.registry import DriveRegistry
+from harvester_worker.drives.registry import LOOK_S, DriveRegistry
 from harvester_worker.intake.resume import arrived, give_up
 from harvester_worker.intake.verify import check_header, prove
 
@@ -38,16 +38,14 @@ FLUSH_S = 1800.0
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
-    """A plot to take in. file: its part, or the file that has its farmed name on the drive already."""
+    """A plot to take in. file: its part, or the file of the plot that the drive has already. final: where it
+    is farmed."""
 
     reservation: Reservation
     name: PlotName
     drive: str
     file: Path
-
-    @property
-    def final(self) -> Path:
-        return Path(self.drive) / self.name.name
+    final: Path
 
     @property
     def landed(self) -> bool:
@@ -127,7 +125,7 @@ class Admitter:
             says.
 
         Raises:
-            PlotRefused: The plot is invalid, or the drive has another file of its name.
+            PlotRefused: The plot is invalid, or a drive has another file of its name or id.
             DriveFailed: The copy differs from the source. The part is put aside, as with PlotRefused.
             TransferFailed: Not possible now.
             OrderRefused: The message names no place of ours.
@@ -148,12 +146,13 @@ class Admitter:
                 run(partial(_put_aside, arrival))
                 self._drives.refresh(arrival.drive)
             raise
+        self._must_be_alone(arrival)
         landed = run(partial(self._rename_durably, arrival, flushed.entry))
         self._drives.refresh(arrival.drive)
         took_s = time.monotonic() - begun_s
         log.info(
             "%s is on %s: %s",
-            arrival.name.name,
+            arrival.final.name,
             arrival.drive,
             verified,
             extra={"action": "admitted", "plot_id": arrival.name.plot_id, "digest": digest},
@@ -180,15 +179,17 @@ class Admitter:
                 f"{drive} is disabled.", "The source is kept until the drive is enabled again."
             )
         part, final = part_files.part_path(drive, name.plot_id), Path(drive) / name.name
-        named = reservation.landed or reservation.part
-        if named not in (str(part), str(final)):
+        named = reservation.landed or reservation.part or ""
+        if plot_id_of(named) == name.plot_id and named == str(Path(drive) / Path(named).name):
+            final = Path(named)
+        elif named != str(part):
             raise OrderRefused(
                 f"{named} is not the place of this plot on {drive}.", "Have the plot sent again."
             )
         # An earlier admission may have been cut off between its rename and its answer.
         places = [final] if reservation.landed else [part, final]
         there = self._work.run(drive, partial(_existing, places), FLUSH_S)
-        return _Arrival(reservation, name, drive, there)
+        return _Arrival(reservation, name, drive, there, final)
 
     def _digest(self, arrival: _Arrival, named: str | None, arrived: str | None) -> str | None:
         """The source's digest, on which both ends must agree: what is on the way may have been changed there.
@@ -297,7 +298,7 @@ class Admitter:
     def _is_foreign(self, arrival: _Arrival, digest: str | None) -> bool:
         """Whether only the content can prove that the file is the plot: this harvester did not take in this
         very file, or the source has another digest. Raises TransferFailed as _must_be_read does."""
-        read = partial(digests.admitted, arrival.drive, arrival.name.name)
+        read = partial(digests.admitted, arrival.drive, arrival.final.name)
         entry = self._work.run(arrival.drive, read, FLUSH_S)
         if entry is not None and digest in (None, entry.digest):
             return False
@@ -322,26 +323,45 @@ class Admitter:
                 self._rename(arrival)
             make_durable(arrival.final.parent)
             if known(entry.digest):
-                digests.write(arrival.drive, arrival.name.name, entry.renamed(arrival.final))
+                digests.write(arrival.drive, arrival.final.name, entry.renamed(arrival.final))
             part_files.drop(part_files.part_path(arrival.drive, arrival.name.plot_id))
             make_durable(part_files.folder(arrival.drive))
         return arrival.final
 
     def _rename(self, arrival: _Arrival) -> None:
+        if found := existing_plot(arrival.name, arrival.reservation.size_bytes, arrival.drive):
+            raise _appeared(found.path)
         try:
             rename_new(arrival.file, arrival.final)
         except FileExistsError:
-            existing_plot(arrival.name, arrival.reservation.size_bytes, arrival.drive)
-            # Comparing the content takes too long under the lock.
-            raise TransferFailed(
-                f"{arrival.final} appeared while the plot was sent.",
-                "The source is kept. The next try compares the two.",
-            ) from None
+            raise _appeared(arrival.final) from None
+
+    def _must_be_alone(self, arrival: _Arrival) -> None:
+        """Raise TransferFailed or PlotRefused if another drive has got the plot, or another file of its id,
+        since its space was reserved. A drive that cannot be read was not known to have it then, either."""
+        if arrival.landed:
+            return
+        others = [
+            drive
+            for drive in self._drives.paths()
+            if drive != arrival.drive and self._drives.use_of(drive) is not DriveUse.DISABLED
+        ]
+        size_bytes = arrival.reservation.size_bytes
+        copies = find_copies(self._drives.probe, others, arrival.name, size_bytes, LOOK_S)
+        if (found := best_copy(copies)) is not None:
+            raise _appeared(found[1].path)
 
     def _must_be_ready(self, drive: str) -> None:
         state = look(drive, self._drives.must_be_mounted).state
         if state is not DirState.OK:
             raise TransferFailed(f"{drive} is {state.value}.", "Bring the drive back; the source is kept.")
+
+
+def _appeared(path: Path) -> TransferFailed:
+    """Comparing the content takes too long now."""
+    return TransferFailed(
+        f"{path} appeared while the plot was sent.", "The source is kept. The next try compares the two."
+    )
 
 
 def _existing(places: list[Path]) -> Path:

@@ -14,8 +14,9 @@ from common.errors import TransferFailed
 from common.model.snapshot import DirState
 from common.system.openfile import is_open_for_writing
 from common.system.probe import Hanging
-from harvester_worker.drives import digests, part_files
+from harvester_worker.drives import part_files
 from harvester_worker.drives.disk import allocate
+from harvester_worker.drives.existing_plots import admitted_file
 from harvester_worker.drives.part_files import Part, PartRecord
 from harvester_worker.drives.plot_index import PlotIndex
 from harvester_worker.drives.registry import CHANGE_S, LOOK_S, DriveRegistry
@@ -134,11 +135,11 @@ def drop_superseded(drives: DriveRegistry, plot_index: PlotIndex, seen: Mapping[
         plot_index: Where each plot was taken in.
         seen: The drives as they were just surveyed.
     """
-    for drive, part, complete in list(_superseded(plot_index, seen)):
+    for drive, part, plot_id, home in list(_superseded(plot_index, seen)):
         try:
-            home = str(complete.parent)
             # A file that this harvester did not take in may have any content.
-            if drives.probe.run(home, partial(digests.admitted, home, complete.name), LOOK_S) is None:
+            complete = drives.probe.run(home, partial(admitted_file, plot_id, home), LOOK_S)
+            if complete is None:
                 continue
             drives.probe.run(drive, partial(give_up, drive, part), CHANGE_S)
         except (Hanging, OSError) as error:
@@ -147,14 +148,16 @@ def drop_superseded(drives: DriveRegistry, plot_index: PlotIndex, seen: Mapping[
         log.info("%s is not needed: %s is there", part, complete, extra={"action": "swept", "drive": drive})
 
 
-def _superseded(plot_index: PlotIndex, seen: Mapping[str, DriveSurvey]) -> Iterator[tuple[str, Path, Path]]:
-    """(drive, part on it, complete plot on another drive), by the index alone."""
+def _superseded(
+    plot_index: PlotIndex, seen: Mapping[str, DriveSurvey]
+) -> Iterator[tuple[str, Path, str, str]]:
+    """(drive, part on it, plot id, drive with the complete plot), by the index alone."""
     usable = {path: survey for path, survey in seen.items() if survey.report.state is DirState.OK}
     for drive, survey in usable.items():
         for part in survey.parts:
             home = plot_index.drive_of(part.record.plot_id) if part.record else None
             if part.record is not None and home is not None and home != drive and home in usable:
-                yield drive, part.path, Path(home) / part.record.name
+                yield drive, part.path, part.record.plot_id, home
 
 
 def _free_bytes(fd: int) -> int:

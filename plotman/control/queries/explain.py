@@ -180,7 +180,9 @@ def _sending(transfer: Transfer) -> tuple[str, None, str | None]:
     where = f"{transfer.harvester}:{transfer.drive}"
     text = f"moving to {where}"
     if transfer.compares:
-        text = f"{where} has a file of its name; the plot is read, to be compared with it"
+        where = f"{transfer.harvester}:{transfer.compared_with or transfer.drive}"
+        what = "is the same plot by its name" if transfer.compared_with else "has a file of its name"
+        text = f"{where} {what}; the plot is read, to be compared with it"
     when = None if transfer.eta_s is None else f"{human_duration(transfer.eta_s)} left"
     return f"{text}: {share:.0f} %{rate}", None, when
 

@@ -98,6 +98,7 @@ def begun(reservation: Reservation) -> Transfer:
         drive=reservation.drive,
         started_at=datetime.now(UTC),
         compares=reservation.compare,
+        compared_with=reservation.landed if reservation.compare else None,
     )
 
 

@@ -49,6 +49,22 @@ def test_a_plot_whose_folder_changes_is_neither_sent_nor_read_again(
     assert on_drives(machines) == [Path(admission.landed)]
 
 
+def test_a_source_renamed_within_dst_during_its_transfer_is_on_the_drives_once(
+    machines: Machines, source: Path
+) -> None:
+    reservation = machines.reserve(source)
+    now = source.with_name(source.name.replace("plot-k18-20", "plot-k18-19"))
+    delivery = machines.archiver.send(reservation, lambda _: source.exists() and source.rename(now), never)
+    admission = machines.admit(delivery)
+    assert not machines.release(admission, source)
+
+    again = machines.reserve(now)
+    assert (again.landed, again.compare) == (admission.landed, False)
+    assert machines.release(machines.admit(machines.send(again)), now)
+    assert not now.exists()
+    assert on_drives(machines) == [Path(admission.landed)]
+
+
 def test_a_second_copy_of_a_delivered_plot_goes_only_after_a_comparison(
     machines: Machines, source: Path
 ) -> None:

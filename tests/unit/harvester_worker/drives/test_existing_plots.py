@@ -14,6 +14,7 @@ from harvester_worker.drives import digests, part_files
 from harvester_worker.drives.digests import DigestEntry
 from harvester_worker.drives.existing_plots import (
     ExistingPlot,
+    admitted_file,
     best_copy,
     existing_plot,
     find_copies,
@@ -111,3 +112,45 @@ def test_one_file_may_have_two_paths(plot: Path, tmp_path: Path) -> None:
     assert same_file(str(plot), str(link))
     assert not same_file(str(plot), str(other))
     assert not same_file(str(plot), str(tmp_path / "nowhere"))
+
+
+def renamed(plot: Path, day: int = 23) -> Path:
+    return plot.rename(plot.with_name(plot.name.replace("-22-", f"-{day}-")))
+
+
+def test_a_plot_is_found_under_a_name_with_another_date(plot: Path) -> None:
+    name, other = name_of(plot), renamed(plot)
+    drive = str(plot.parent)
+    assert existing_plot(name, SIZE, drive) == ExistingPlot(other, ours=False)
+    part_files.prepare(drive)
+    digests.write(drive, other.name, DigestEntry.of(other, "0" * 32))
+    assert existing_plot(name, SIZE, drive) == ExistingPlot(other, ours=True)
+    assert admitted_file(name.plot_id, drive) == other
+    plot.write_bytes(other.read_bytes())
+    assert existing_plot(name, SIZE, drive) == ExistingPlot(other, ours=True), "not the foreign one"
+    plot.write_bytes(b"bad")
+    assert existing_plot(name, SIZE, drive) == ExistingPlot(other, ours=True), "nor the bad one"
+    assert admitted_file(f"{7:064x}", drive) is None
+
+
+def test_of_foreign_files_the_one_with_the_plots_own_name_counts(plot: Path) -> None:
+    other = renamed(plot)
+    plot.write_bytes(other.read_bytes())
+    assert found(plot) == ExistingPlot(plot, ours=False)
+
+
+def test_a_bad_copy_under_another_name_is_reported_and_no_plot_is_in_its_way(plot: Path) -> None:
+    name, other = name_of(plot), renamed(plot)
+    whole, drive = other.read_bytes(), str(plot.parent)
+    other.write_bytes(whole[:-1])
+    with pytest.raises(PlotRefused, match=f"{other} exists and is not the plot that is to come"):
+        existing_plot(name, SIZE, drive)
+    with other.open("ab"), pytest.raises(TransferFailed, match="being written by another program"):
+        existing_plot(name, SIZE, drive)
+    other.write_bytes(b"no plot")
+    assert existing_plot(name, SIZE, drive) is None
+    write_plot(plot.parent, SIZE).replace(other)  # another plot's header
+    assert existing_plot(name, SIZE, drive) is None
+    other.unlink()
+    (plot.parent / f"{name.plot_id}.txt").touch()
+    assert existing_plot(name, SIZE, drive) is None

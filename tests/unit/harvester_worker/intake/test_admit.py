@@ -19,6 +19,8 @@ from common.system.probe import DirReport
 from common.worker.move_step import Doing, StepInterrupted
 from harvester_worker.drives import digests, part_files
 from harvester_worker.intake import admit
+from harvester_worker.intake.resume import drop_superseded
+from tests.support.plots import write_plot
 from tests.unit.harvester_worker.intake.builders import SIZE, Harvester
 
 ANOTHER_BOOT = {"boot": "another"}
@@ -362,3 +364,76 @@ def test_a_drive_that_took_the_whole_plot_did_not_fail(harvester: Harvester) -> 
     record = part_files.record_of(harvester.part)
     assert record is not None
     assert (record.vain, record.begun_bytes) == (0, 0)
+
+
+def elsewhere(harvester: Harvester, drive: str) -> Path:
+    """A copy that somebody puts on a drive while the plot is sent."""
+    name = harvester.source.name.replace("-22-", "-23-") if drive == "one" else harvester.source.name
+    path: Path = getattr(harvester, drive) / name
+    return path
+
+
+@pytest.mark.parametrize("drive", ["one", "two"])
+def test_a_copy_that_appears_meanwhile_keeps_the_part_from_becoming_a_second_one(
+    harvester: Harvester, drive: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, content = elsewhere(harvester, drive), harvester.source.read_bytes()
+    monkeypatch.setattr(admit, "prove", lambda *_: str(copy.write_bytes(content)))
+    delivery = harvester.receive()
+    with pytest.raises(TransferFailed, match=f"{copy} appeared while the plot was sent"):
+        harvester.admitter.admit(delivery)
+    assert not harvester.landed.exists()
+    monkeypatch.undo()
+
+    again = harvester.reserve()
+    assert (again.landed, again.compare) == (str(copy), True)
+    admission = harvester.admitter.admit(Delivery(reservation=again, digest=harvester.digest))
+    assert admission.landed == str(copy)
+    assert admission.verified.endswith("all bytes compared with the source")
+    assert digests.admitted(str(copy.parent), copy.name) is not None
+    assert (harvester.reserve().landed, harvester.reserve().compare) == (str(copy), False)
+    drop_superseded(harvester.drives, harvester.index, harvester.drives.refresh())
+    assert not harvester.part.exists(), "its space is free again"
+    assert copy.read_bytes() == content
+
+
+@pytest.mark.parametrize("drive", ["one", "two"])
+def test_a_bad_copy_that_appears_meanwhile_is_reported_with_its_path(
+    harvester: Harvester, drive: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = elsewhere(harvester, drive)
+    short = harvester.source.read_bytes()[:-1]
+    monkeypatch.setattr(admit, "prove", lambda *_: str(copy.write_bytes(short)))
+    with pytest.raises(PlotRefused, match=f"{copy} exists and is not the plot that is to come"):
+        harvester.admitter.admit(harvester.receive())
+    assert (copy.read_bytes(), harvester.landed.exists()) == (short, False)
+
+
+@pytest.mark.parametrize("away", ["disabled", "unreadable"])
+def test_a_drive_that_is_away_keeps_no_plot_from_being_admitted(
+    harvester: Harvester, away: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery = harvester.receive()
+    elsewhere(harvester, "two").write_bytes(harvester.source.read_bytes())
+    if away == "disabled":
+        harvester.uses[str(harvester.two)] = DriveUse.DISABLED
+    else:
+        broken = {str(harvester.two): OSError(5, "Input/output error")}
+        monkeypatch.setattr(admit, "find_copies", lambda *_: broken)
+    assert harvester.admitter.admit(delivery).landed == str(harvester.landed)
+
+
+def test_a_message_may_name_only_files_of_the_plot_as_the_drives_copy(harvester: Harvester) -> None:
+    delivery = foreign_file(harvester, harvester.source.read_bytes())
+    other = harvester.landed.with_name(harvester.source.name.replace("-22-", "-23-"))
+    folder = harvester.one / "sub"
+    folder.mkdir()
+    for path in (
+        write_plot(harvester.one, SIZE),
+        folder / harvester.source.name,
+        Path(f"{harvester.one}/../drive2/{harvester.source.name}"),
+    ):
+        with pytest.raises(OrderRefused, match="is not the place of this plot"):
+            harvester.admitter.admit(changed(delivery, landed=str(path)))
+    harvester.landed.rename(other)
+    assert harvester.admitter.admit(changed(delivery, landed=str(other))).landed == str(other)

@@ -88,6 +88,17 @@ def test_a_plot_that_exists_on_a_drive_is_not_sent(harvester: Harvester) -> None
     assert reservation.compare, "the harvester did not take it in"
 
 
+def test_a_plot_that_a_drive_has_under_another_name_is_not_sent(harvester: Harvester) -> None:
+    """The source was renamed within dst: another date in its name."""
+    other = harvester.two / harvester.source.name.replace("-22-", "-23-")
+    other.write_bytes(harvester.source.read_bytes())
+    reservation = harvester.reserve()
+    assert (reservation.drive, reservation.landed) == (str(harvester.two), str(other))
+    assert (reservation.part, reservation.compare) == (None, True)
+    other.write_bytes(b"Proof of Space Plot" + bytes.fromhex(harvester.plot_id))
+    assert harvester.reserve().part, "that is no plot"
+
+
 def test_a_plot_that_the_harvester_took_in_is_not_compared(harvester: Harvester) -> None:
     harvester.admitter.admit(harvester.receive())
     reservation = harvester.reserve()

@@ -204,6 +204,11 @@ def test_a_comparison_with_a_file_on_the_drive_is_told_at_both_ends() -> None:
         "h1:/farm/1 has a file of its name; the plot is read, to be compared with it: 40 %"
     )
     assert tables.moves_table(reads.farm).rows[0][2] == "compared with h1:/farm/1"
+    named = transfer.model_copy(update={"compared_with": "/farm/1/b.plot"})
+    named_reads = seen(b.plotter(plots=plots), archivers={"p1": b.archiver(transfers=(named,))})
+    assert one(named_reads, PLOT_ID[:8]).text == (
+        "h1:/farm/1/b.plot is the same plot by its name; the plot is read, to be compared with it: 40 %"
+    )
     doing = "is compared with the file of its name on /farm/1: 7 %"
     checks = seen(b.plotter(plots=plots), moves=(b.move(step=MoveStep.ADMIT, doing=doing),))
     assert one(checks, PLOT_ID[:8]).text == f"on its way to h1: {doing}"
