@@ -276,6 +276,10 @@ class Host:
         """Its cable is out: who has files of it open gets EIO, the mount point is empty."""
         self.drives[name].pull(self)
 
+    def freeze(self, name: str, frozen: bool) -> None:
+        """Whoever writes to it waits, without an error, until it is thawed: also one that is killed."""
+        self.call("fsfreeze", "-f" if frozen else "-u", self.drives[name].path)
+
     def push(self, name: str) -> None:
         """It is back, as it was on disk."""
         self.drives[name].mount(self)

@@ -11,6 +11,7 @@ import yaml
 from tests.support.installed import from_wheel
 from tests.support.lab import Host
 from tests.support.waiting import eventually
+from tests.support.wrong_clock import by_clock
 
 
 class Machine:
@@ -28,12 +29,20 @@ class Machine:
 
     @property
     def state(self) -> Path:
-        return self.host.folder / "state"
+        """plotman's own files, as seen from outside."""
+        return self._seen(self.settings["farm"]["state"])
 
-    def up(self) -> None:
-        """Write plotman.yaml and start everything that it asks for."""
+    def _seen(self, path: str) -> Path:
+        """While it is off, a drive's mount point is an empty folder."""
+        return self.host.seen(path) if self.host.is_on else Path(path)
+
+    def up(self, ahead_s: float = 0) -> None:
+        """Write plotman.yaml and start all that it asks for. ahead_s: how wrong the machine's clock is."""
         self._config.write_text(yaml.safe_dump(self.settings), encoding="utf-8")
-        self._up = self.host.spawn(*from_wheel("plotman", "up"), log=self.log, **self._environment)
+        argv = from_wheel("plotman", "up")
+        if ahead_s:
+            argv = by_clock(ahead_s, self.host.folder, *argv)
+        self._up = self.host.spawn(*argv, log=self.log, **self._environment)
 
     def children(self) -> dict[str, int]:
         """Name -> pid on its host, of what `plotman up` keeps running."""
@@ -60,12 +69,12 @@ class Machine:
     def power_cut(self) -> None:
         """Off at once; what was not on disk is lost."""
         self.host.crash()
-        self._children.unlink(missing_ok=True)  # what runs is known by pid, and pids begin anew
 
-    def boot(self) -> None:
-        """Power is back, and plotman starts with the machine."""
+    def boot(self, ahead_s: float = 0) -> None:
+        """Power is back, and plotman starts with the machine. ahead_s: how wrong its clock is then."""
         self.host.on()
-        self.up()
+        self._children.unlink(missing_ok=True)  # what runs is known by pid, and pids begin anew
+        self.up(ahead_s)
 
 
 class Plotter(Machine):
@@ -76,7 +85,8 @@ class Plotter(Machine):
 
     @property
     def logs(self) -> Path:
-        return self.host.folder / "logs"
+        """The plotters' logs, as seen from outside."""
+        return self._seen(self.settings["logging"]["plots"])
 
 
 class Harvester(Machine):

@@ -35,6 +35,7 @@ PORT = 6379
 PASSWORD = "a-password-for-tests"
 MARGIN_BYTES = 1_000_000
 MB = 1_000_000
+OWN = "own"  # the drive with plotman's own files, where a machine has one
 
 
 class Machines:
@@ -81,17 +82,25 @@ class Machines:
 
     def add_scheduler(self, name: str = HUB, flower: bool = False) -> Machine:
         host = self._broker_host if name == HUB else self.lab.host(name)
-        made = Machine(host, self._settings(host, scheduler=True, flower=flower), self._environment)
+        settings = self._settings(host, host.folder, scheduler=True, flower=flower)
+        made = Machine(host, settings, self._environment)
         self.schedulers[name] = made
         return made
 
-    def add_plotter(self, name: str, dst_bytes: int = 96 * MB, **changes: Any) -> Plotter:
-        """A machine with two tmp and one dst directory, each a drive. No plot starts before `more`."""
+    def add_plotter(
+        self, name: str, dst_bytes: int = 96 * MB, own_bytes: int | None = None, **changes: Any
+    ) -> Plotter:
+        """A machine with two tmp and one dst directory, each a drive. No plot starts before `more`.
+
+        own_bytes: of a drive for plotman's own files and the plotters' logs; None: those are on a disk that
+            no fault befalls.
+        """
         host = self.lab.host(name)
+        own = host.drive(OWN, own_bytes) if own_bytes else host.folder
         tmp = tuple(host.drive(f"tmp{number}", 400 * MB) for number in (1, 2))
         dst = host.drive("dst", dst_bytes)
-        settings = self._settings(host) | {
-            "logging": {"plots": str(host.folder / "logs")},
+        settings = self._settings(host, own) | {
+            "logging": {"plots": str(own / "logs")},
             "directories": {"tmp": [str(path) for path in tmp], "dst": [str(dst)]},
             "scheduling": SCHEDULING
             | {"tmpdir_stagger_phase_major": 5, "tmpdir_stagger_phase_minor": 0, "global_max_jobs": 2},
@@ -105,12 +114,20 @@ class Machines:
         return made
 
     def add_harvester(
-        self, name: str, drives: int = 3, drive_bytes: int = 48 * MB, kind: str = "ext4", **changes: Any
+        self,
+        name: str,
+        drives: int = 3,
+        drive_bytes: int = 48 * MB,
+        kind: str = "ext4",
+        own_bytes: int | None = None,
+        **changes: Any,
     ) -> Harvester:
-        """A machine with this number of drives, d1, d2 ..., of a file system of this kind."""
+        """A machine with this number of drives, d1, d2 ..., of a file system of this kind. own_bytes: as with
+        plotters."""
         host = self.lab.host(name)
+        own = host.drive(OWN, own_bytes) if own_bytes else host.folder
         paths = {f"d{number}": host.drive(f"d{number}", drive_bytes, kind) for number in range(1, drives + 1)}
-        settings = self._settings(host) | {
+        settings = self._settings(host, own) | {
             "harvester": {"drives": [str(path) for path in paths.values()], "margin_bytes": MARGIN_BYTES}
         }
         made = Harvester(host, _merged(settings, changes), self._environment)
@@ -118,9 +135,11 @@ class Machines:
         self.harvesters[name] = made
         return made
 
-    def _settings(self, host: Host, scheduler: bool = False, flower: bool = False) -> dict[str, Any]:
+    def _settings(
+        self, host: Host, own: Path, scheduler: bool = False, flower: bool = False
+    ) -> dict[str, Any]:
         url = f"redis://:{PASSWORD}@{self._broker_host.address}:{PORT}/0"
-        state = str(host.folder / "state")
+        state = str(own / "state")
         farm = {"broker": url, "state": state, "scheduler": scheduler, "flower": flower}
         return {"version": [2], "farm": farm}
 

@@ -19,6 +19,7 @@ PROGRAMS = {
     "nsenter": "util-linux",
     "setpriv": "util-linux",
     "losetup": "mount",
+    "fsfreeze": "util-linux",
     "mkfs.ext4": "e2fsprogs",
     "mkfs.xfs": "xfsprogs",
 }

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import re
 import signal
+import time
 from collections.abc import Callable
+from pathlib import Path
 
+from tests.e2e.farm.help import fill
 from tests.support.lab import Host, wait_for
 from tests.support.machine import Machine
-from tests.support.machines import Machines
+from tests.support.machines import OWN, Machines
+from tests.support.wrong_clock import DAY_S, HOUR_S
+
+_CLOCKS_S = (0.0, 0.0, 0.0, -2 * HOUR_S, 5 * 60.0, DAY_S)
+_DATE = re.compile(r"-\d{4}-\d\d-\d\d-\d\d-\d\d-")
 
 Fault = Callable[[], str]
 
@@ -30,6 +39,9 @@ class Chaos:
             self._power_cut,
             self._pull,
             self._redis,
+            self._hang,
+            self._full,
+            self._rename,
         ]
 
     def strike(self) -> str:
@@ -90,8 +102,10 @@ class Chaos:
         machine = self._dice.choice([*self._farm.plotters.values(), *self._farm.harvesters.values()])
         machine.power_cut()
         lasted_s = self._last(8)
-        machine.boot()
-        return f"power of {machine.name} cut for {lasted_s:.0f} s"
+        ahead_s = self._dice.choice(_CLOCKS_S)
+        machine.boot(ahead_s)
+        clock = f"; its clock is {ahead_s:+.0f} s wrong now" if ahead_s else ""
+        return f"power of {machine.name} cut for {lasted_s:.0f} s{clock}"
 
     def _pull(self) -> str:
         harvester = self._dice.choice(list(self._farm.harvesters.values()))
@@ -100,6 +114,35 @@ class Chaos:
         lasted_s = self._last()
         harvester.host.push(drive)
         return f"drive {drive} of {harvester.name} pulled for {lasted_s:.0f} s"
+
+    def _hang(self) -> str:
+        machine = self._dice.choice([*self._farm.plotters.values(), *self._farm.harvesters.values()])
+        name = self._dice.choice(list(machine.host.drives))
+        machine.host.freeze(name, True)
+        lasted_s = self._last()
+        machine.host.freeze(name, False)
+        return f"drive {name} of {machine.name} hangs for {lasted_s:.0f} s"
+
+    def _full(self) -> str:
+        """The disk with plotman's own files and the plotters' logs."""
+        machine = self._dice.choice([*self._farm.plotters.values(), *self._farm.harvesters.values()])
+        litter = fill(machine.host.seen(machine.host.drives[OWN].path), leave_bytes=0)
+        lasted_s = self._last()
+        litter.unlink()
+        return f"plotman's own disk of {machine.name} is full for {lasted_s:.0f} s"
+
+    def _rename(self) -> str:
+        """A user gives plots in a dst directory other dates in their names."""
+        plotter = self._dice.choice(list(self._farm.plotters.values()))
+        plots: list[Path] = []
+        deadline_s = time.monotonic() + 15
+        while not plots and time.monotonic() < deadline_s:
+            plots = sorted(plotter.host.seen(plotter.dst).glob("plot-*.plot"))
+        for plot in plots:
+            other = _DATE.sub(f"-20{self._dice.randint(10, 25)}-01-01-00-00-", plot.name, count=1)
+            with contextlib.suppress(FileNotFoundError):  # it has just been delivered
+                plot.rename(plot.with_name(other))
+        return f"{len(plots)} plots in dst of {plotter.name} renamed"
 
     def _redis(self) -> str:
         empty = self._dice.random() < 0.5

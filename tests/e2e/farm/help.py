@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import os
 from collections.abc import Iterator
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from common.model.pending import MoveStep, PendingMove
 from common.model.snapshot import Job, Transfer
 from common.names import FREE_SPACE, PAUSE
-from tests.support.machines import Machines
+from tests.support.machines import MB, Machines
 from tests.support.waiting import eventually
 from tests.support.watch import Watch
 
@@ -108,3 +111,16 @@ def drive_of(machines: Machines, transfer: Transfer) -> str:
     """Name of the drive to which a transfer goes."""
     drives = machines.harvesters[transfer.harvester].drives
     return next(name for name, path in drives.items() if str(path) == transfer.drive)
+
+
+def fill(folder: Path, leave_bytes: int) -> Path:
+    """What somebody else puts on a drive, as seen from outside: all but this number of the free bytes."""
+    taken = folder / "somebody-else.bin"
+    with taken.open("wb") as file, contextlib.suppress(OSError):
+        step_bytes = MB // 4
+        for number in itertools.count():
+            figures = os.statvfs(folder)
+            if figures.f_bavail * figures.f_frsize - step_bytes < leave_bytes:
+                break
+            os.posix_fallocate(file.fileno(), number * step_bytes, step_bytes)
+    return taken

@@ -15,6 +15,7 @@ from tests.support.waiting import eventually
 from tests.support.watch import Watch
 
 DRIVES, DRIVE_BYTES = 3, 128 * MB
+OWN_BYTES = 24 * MB
 FULL = 100  # plots on the drives; then the farmer makes room
 
 
@@ -22,9 +23,9 @@ def build(farm: Machines) -> None:
     farm.add_scheduler()
     farm.add_scheduler("hub2")
     for name in ("p1", "p2"):
-        farm.add_plotter(name)
+        farm.add_plotter(name, own_bytes=OWN_BYTES)
     for name in ("h1", "h2"):
-        farm.add_harvester(name, drives=DRIVES, drive_bytes=DRIVE_BYTES)
+        farm.add_harvester(name, drives=DRIVES, drive_bytes=DRIVE_BYTES, own_bytes=OWN_BYTES)
 
 
 def make_room(machines: Machines, watch: Watch) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import os
 import signal
 from collections.abc import Iterator
@@ -13,7 +11,7 @@ import pytest
 
 from common.model.snapshot import DirState, PlotState
 from common.names import RESEND
-from tests.e2e.farm.help import delivered, drive_of, sending
+from tests.e2e.farm.help import delivered, drive_of, fill, sending
 from tests.support.machine import Harvester
 from tests.support.machines import HUB, MB, Machines
 from tests.support.waiting import eventually
@@ -58,19 +56,6 @@ def litter() -> Iterator[list[Path]]:
     yield made
     for file in made:
         file.unlink(missing_ok=True)
-
-
-def fill(folder: Path, leave_bytes: int) -> Path:
-    """What somebody else puts on a drive, as seen from outside: all but this number of the free bytes."""
-    taken = folder / "somebody-else.bin"
-    with taken.open("wb") as file, contextlib.suppress(OSError):
-        step_bytes = MB // 4
-        for number in itertools.count():
-            figures = os.statvfs(folder)
-            if figures.f_bavail * figures.f_frsize - step_bytes < leave_bytes:
-                break
-            os.posix_fallocate(file.fileno(), number * step_bytes, step_bytes)
-    return taken
 
 
 def test_a_drive_is_pulled_during_a_transfer(
