@@ -55,6 +55,13 @@ class Dashboard(App[None]):
         self._asker = asker
         self._commands = Commands(self.main, Notices(self), asker, by)
 
+    def _end_batch(self) -> None:
+        """Draw what changed during the batch, in which a footer makes its keys anew. Textual (8.2.8) waits
+        for the next change: the details of a plot that has ended have none, and stayed blank."""
+        super()._end_batch()
+        if not self._batch_count and self.screen_stack and not self.screen.is_modal:
+            self.screen.refresh()
+
     def get_default_screen(self) -> Screen[None]:
         return self.main
 

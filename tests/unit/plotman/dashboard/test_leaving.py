@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import threading
 from collections.abc import Sequence
@@ -11,10 +12,12 @@ import pytest
 from textual import events
 from textual.command import CommandPalette
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widgets import Log
 
 from common import names
 from plotman.control.rpc import TaskCall
+from plotman.dashboard.app import Dashboard
 from plotman.dashboard.details import Details
 from plotman.dashboard.dialogs import ConfirmDialog, InputDialog, TextDialog
 from tests.support import showcase
@@ -51,6 +54,32 @@ async def test_details_close_while_the_log_arrives(shown: Shown, monkeypatch: py
             await until(pilot, lambda: not isinstance(app.screen, Details))
             assert app.is_running
         await until(pilot, lambda: "Plots 3" in screen(pilot))
+
+
+async def test_details_of_a_plot_that_has_ended_are_drawn_after_a_batch(
+    shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The footer makes its keys anew in a batch, in which nothing is drawn."""
+    drawn: list[bool] = []
+    monkeypatch.setattr(Dashboard, "_display", lambda app, *_: drawn.append(not app._batch_count))
+    source = Recorded(showcase.small())
+    async with shown(source, (80, 24)) as pilot:
+        app = dashboard(pilot)
+        await pilot.press("1", "down")
+        with app.batch_update():
+            typed(pilot, "enter")
+            await until(pilot, lambda: isinstance(app.screen, Details))
+            source.change(plotters={"p1": source.farm.plotters["p1"].model_copy(update={"jobs": ()})})
+            await until(pilot, lambda: complete(app.screen))
+            drawn.clear()
+        async with asyncio.timeout(10):
+            while not any(drawn):
+                await asyncio.sleep(0.02)  # `pilot.pause` would draw
+
+
+def complete(screen: Screen[Any]) -> bool:
+    """Whether the details show that the plot has ended, and nothing more will come."""
+    return isinstance(screen, Details) and "no longer" in screen._shown and screen._log.line_count > 0
 
 
 @pytest.mark.parametrize(
