@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from common.model.clock import CLOCK_CURE
 
 _ROOM = (
@@ -12,8 +14,8 @@ _STATE = "Mount or create the directory, or check its drive (`dmesg`). plotman t
 
 REMEDIES: dict[str, str] = {
     # Starting plots.
-    "paused": "`plotman unpause plotting --host {host}` starts plots again.",
-    "drained": "`plotman undrain` allows plots there again.",
+    "paused": "`plotman unpause plotting --host {host}` ends a pause, `plotman undrain {host}` a drain.",
+    "drained": "`plotman undrain {place}` allows plots there again.",
     "windows": "Wait, or change scheduling.windows in its plotman.yaml.",
     "refused order": "plotman orders again by itself. If the reason stays, correct what it names on {host}.",
     "clock": CLOCK_CURE,
@@ -40,8 +42,9 @@ REMEDIES: dict[str, str] = {
     "misnamed": "It is a plot: keep it. Rename it with `mv` to the name in the reason. plotman then moves "
     "it, or compares it with the copy that a drive has.",
     "refused": "Check it (`chia plots check`). If it is good, fix the cause in the reason, then "
-    "`plotman resend`.",
-    "archiver": "Run `plotman up` on {host}; its archiver.log says why it stopped.",
+    "`plotman resend {plot}`.",
+    "archiver": "If it ran before, its archiver.log on {host} says why it stopped. `plotman archive` starts "
+    "only what moves plots.",
     "archiving paused": "`plotman unpause archiving --host {host}` sends plots again.",
     "same plot": "plotman moves one file of a plot at a time and compares the others with the copy on the "
     "drive. If they are one folder under two names or of two plotters, keep one in plotman.yaml; else delete "
@@ -51,8 +54,9 @@ REMEDIES: dict[str, str] = {
     "retry": "Fix the cause in the reason; plotman tries again by itself.",
     "moves": "Wait, or allow more at a time: archiving.concurrency.",
     "harvester": "Start `plotman up` on the harvester, or name others in archiving.harvesters.",
-    "its copy": "Start `plotman up` on that harvester; if it is lost for good: `plotman resend`.",
-    "drives": "Mount another drive of harvester.drives, free space on one, or `plotman undrain` one.",
+    "its copy": "Start `plotman up` on that harvester; if it is lost for good: `plotman resend {plot}`.",
+    "drives": "Mount another drive of harvester.drives, or free space on one. `plotman undrain HOST:DIR` "
+    "opens a drained one.",
     "target": "Run the target's disk space script by hand: it must print `folder:bytes` lines.",
     # `plotman why` adds these; no rule of the policy gives them.
     "silent": "Check that machine: `systemctl status plotman`. Its plots continue meanwhile. "
@@ -60,12 +64,21 @@ REMEDIES: dict[str, str] = {
     "redis": "Correct Redis; `plotman status` says what is wrong with it. {host} then reports by itself.",
     "no scheduler": "Start `plotman up` on the machine with farm.scheduler: true.",
     "no archiving": "Name harvesters or a target in section archiving of its plotman.yaml.",
-    "stalled": "Check the cause in the reason; `plotman kill` ends it and deletes its unfinished files.",
-    "suspended": "`plotman resume` continues it.",
-    "drive": "`plotman dirs` shows all drives; mount or repair it, or `plotman undrain` it.",
+    "stalled": "Check the cause in the reason; `plotman kill {plot}` ends it and deletes its unfinished "
+    "files.",
+    "suspended": "`plotman resume {plot}` continues it.",
+    "drive": "`plotman dirs` shows all drives; mount or repair it, or `plotman undrain {place}`.",
+    "full": "Mount another drive of harvester.drives, or free space on this one.",
 }
 
 
-def remedy(rule: str, host: str) -> str:
-    """Return what to do if `rule` stops something on `host`; empty if the rule is not known."""
-    return REMEDIES.get(rule, "").replace("{host}", host)
+def remedy(rule: str, host: str, subject: str | None = None) -> str:
+    """Return what to do if `rule` stops `subject` on `host`; empty if the rule is not known.
+
+    Args:
+        subject: a directory or drive, or what names a plot; None: the host as a whole.
+    """
+    place = "PLACE" if subject is None else shlex.quote(f"{host}:{subject}")
+    plot = "PLOT" if subject is None else shlex.quote(subject)
+    text = REMEDIES.get(rule, "").replace("{host}", host)
+    return text.replace("{place}", place).replace("{plot}", plot)

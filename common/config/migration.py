@@ -24,7 +24,7 @@ class Migration:
 
 
 def new_name(path: Path) -> Path:
-    """plotman.yaml -> plotman.v2.yaml, in the same folder."""
+    """NAME.yaml -> NAME.v2.yaml, in the same folder."""
     return path.with_name(f"{path.stem}.v2{path.suffix or '.yaml'}")
 
 

@@ -41,12 +41,13 @@ class Logging(Section):
 
     plots: Folder = Field(
         default_factory=lambda: _data("plots"),
-        description="Folder for the plotters' logs. plotman reads the progress there, so use a fast drive.",
+        description="Folder for the plotters' logs. plotman reads the progress there, so use a fast drive. "
+        "Absent: ~/.local/share/plotman/plots.",
         examples=["/home/chia/logs/plots"],
     )
     transfers: Folder = Field(
         default_factory=lambda: _data("transfers"),
-        description="Folder for the logs of transfers.",
+        description="Folder for the logs of transfers. Absent: ~/.local/share/plotman/transfers.",
         examples=["/home/chia/logs/transfers"],
     )
     application: Folder = Field(

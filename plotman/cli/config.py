@@ -86,7 +86,7 @@ def check(file: Path | None, as_json: bool, file_only: bool) -> None:
 @config.command()
 @_FILE
 def migrate(file: Path | None) -> None:
-    """Convert FILE (plotman.yaml) of plotman 0.3 or 0.4; the new file is plotman.v2.yaml beside it."""
+    """Convert FILE (plotman.yaml) of plotman 0.3 or 0.4; the new file is NAME.v2.yaml beside NAME.yaml."""
     from common.config import default_path
     from common.config.migration import migrate as convert
 

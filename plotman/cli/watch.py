@@ -146,9 +146,14 @@ def show_reasons(answers: Sequence[WhyAnswer]) -> None:
 
     for host, of_host in groupby(sorted(answers, key=host_of), key=host_of):
         click.secho(host, bold=True)
+        host_shown = False
         for answer in of_host:
-            when = f" ({answer.when})" if answer.when else ""
             subject = f"{answer.subject}: " if answer.subject else ""
+            if host_shown and answer.below_host:
+                click.echo(one_line(f"  {subject}{answer.below_host}"))
+                continue
+            host_shown = host_shown or answer.kind == "host"
+            when = f" ({answer.when})" if answer.when else ""
             click.echo(one_line(f"  {subject}{answer.text}{when}"))
             if answer.remedy:
                 click.secho(one_line(f"      {answer.remedy}"), dim=True)

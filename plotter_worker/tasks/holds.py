@@ -28,7 +28,7 @@ def pause(order: HoldOrder) -> str:
     elif order.after is None:
         text = "starts no more plots"
     else:
-        text = f"starts {counted(order.after, 'more plot')}"
+        text = f"pauses after {counted(order.after, 'more plot')}"
     return f"{order.host} {current(order.host).operator.hold(order, order.what, text)}"
 
 
@@ -48,7 +48,7 @@ def drain(order: HoldOrder) -> str:
     still moved. `dir` of the order names a tmp, tmp2 or dst directory."""
     plotter = current(order.host)
     key = _key(plotter, order)
-    what = "is drained" if key == holds.ALL else f"is drained of {key}"
+    what = "takes no more plots" if key == holds.ALL else f"takes no more plots in {key}"
     return f"{order.host} {plotter.operator.hold(order.model_copy(update={'after': None}), key, what)}"
 
 

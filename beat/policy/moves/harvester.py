@@ -33,6 +33,7 @@ class HarvesterCapacity:
         """Begin with the drives as shown. reserved: plots on their way that have a reservation."""
         self.host = snapshot.host
         self.writers_per_drive = snapshot.writers_per_drive
+        self.margin_bytes = snapshot.margin_bytes
         known = [
             (max(0, drive.free_bytes - snapshot.margin_bytes), drive.incoming)
             for drive in snapshot.drives
@@ -189,6 +190,8 @@ def _no_room(snapshot: PlotterSnapshot, plot: FinishedPlot, allowed: Sequence[Ha
     numbers["free_bytes"] = largest
     needs_text, free_text = human_bytes_apart(plot.size_bytes, largest)
     reason = f"plot needs {needs_text}; largest free drive of {best.host} has {free_text}"
+    if best.margin_bytes:
+        reason += f" beside harvester.margin_bytes ({human_bytes(best.margin_bytes)})"
     if len(allowed) > 1:
         reason += f", the most of {len(allowed)} harvesters"
     if largest >= plot.size_bytes:

@@ -49,7 +49,7 @@ def outside_windows(load: Load) -> Wait | None:
     )
 
 
-def draining(load: Load) -> Wait | None:
+def pause_after(load: Load) -> Wait | None:
     """`pause plotting --after N`: ordered plots count as started."""
     snapshot, left = load.snapshot, load.snapshot.starts_left
     if left is None or load.ordered < left:
@@ -57,7 +57,7 @@ def draining(load: Load) -> Wait | None:
     return Wait(
         host=snapshot.host,
         rule="paused",
-        reason=f"draining: ordered {load.ordered} of the last {counted(left, 'plot')}",
+        reason=f"plotting pauses after {counted(left, 'more plot')}; ordered: {load.ordered}",
         numbers={"ordered": load.ordered, "left": left},
     )
 
@@ -173,4 +173,4 @@ def _last_reason(load: Load) -> str:
 # If one of these applies, the others are not evaluated.
 CLOSED = (paused, stopped_by_failures, outside_windows)
 # All of these are evaluated; several may apply.
-OPEN = (draining, pause_after_failure, no_tmp, max_jobs, stagger, tmp2)
+OPEN = (pause_after, pause_after_failure, no_tmp, max_jobs, stagger, tmp2)

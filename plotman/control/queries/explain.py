@@ -50,7 +50,7 @@ def explain(seen: FarmPicture) -> Iterator[WhyAnswer]:
         if (Role.HARVESTER, host) in seen.farm.stale:
             yield _silent(seen, host, harvester)
         else:
-            yield from (_drive(host, drive) for drive in harvester.drives)
+            yield from (_drive(harvester, drive) for drive in harvester.drives)
 
 
 def _silent(seen: FarmPicture, host: str, snapshot: PlotterSnapshot | HarvesterSnapshot) -> WhyAnswer:
@@ -104,8 +104,9 @@ def _tmp(seen: FarmPicture, snapshot: PlotterSnapshot, tmp: TmpDir) -> Iterator[
     if waits or recent is not None:
         return
     if of_host := seen.of(host, None):
-        text = f"could take a plot, but its host waits: {of_host[0].reason}"
-        yield _waits(seen, snapshot, of_host[0], "tmp", subject=tmp.path, text=text, names=names)
+        short = "could take a plot, but its host waits"
+        texts = {"text": f"{short}: {of_host[0].reason}", "below_host": short}
+        yield _waits(seen, snapshot, of_host[0], "tmp", subject=tmp.path, names=names, **texts)
     else:
         yield WhyAnswer(host, "tmp", tmp.path, "no rule stops a start", names=names)
 
@@ -193,12 +194,15 @@ def _tries(record: PendingMove) -> str:
     return f" (failed {counted(record.attempts, 'time')} at {record.step.value})"
 
 
-def _drive(host: str, drive: Drive) -> WhyAnswer:
+def _drive(harvester: HarvesterSnapshot, drive: Drive) -> WhyAnswer:
     free = "" if drive.free_bytes is None else f", {human_bytes(drive.free_bytes)} free"
+    if drive.full and harvester.margin_bytes:
+        free += f" (harvester.margin_bytes keeps {human_bytes(harvester.margin_bytes)})"
     coming = f", {drive.incoming} on their way" if drive.incoming else ""
-    rule = None if drive.takes_plots and not drive.full else "drives" if drive.full else "drive"
+    rule = "drive" if not drive.takes_plots else "full" if drive.full else None
+    text = f"{drive.word}{free}, {counted(drive.plots, 'plot')}{coming}"
     return WhyAnswer(
-        host, "drive", drive.path, f"{drive.word}{free}, {counted(drive.plots, 'plot')}{coming}", rule,
+        harvester.host, "drive", drive.path, text, rule,
         names=frozenset({trimmed(drive.path)}),
     )  # fmt: skip
 

@@ -64,7 +64,7 @@ def _hold_notes(farm: FarmState) -> Iterator[str]:
 
 def _plotter_holds(snapshot: PlotterSnapshot) -> Iterator[tuple[str, Hold | None]]:
     if snapshot.starts_left:
-        text = f"draining, {counted(snapshot.starts_left, 'more plot')} will start"
+        text = f"plotting pauses after {counted(snapshot.starts_left, 'more plot')}"
         yield text, snapshot.starts_hold or Hold()
     yield "archiving is paused", snapshot.archiving_paused
     tmp2 = () if snapshot.tmp2 is None else (snapshot.tmp2,)

@@ -43,7 +43,8 @@ class WhyAnswer:
     kind: host, tmp, plot, job or drive. subject: directory, or the plot's path or id; None: the host as a
     whole.
     rule: the one that stops it; None: none. until: when this rule ends if nothing else changes; expected_at:
-    an estimate if the rule does not know; when: text for either. names: names that select it. plot_id: its
+    an estimate if the rule does not know; when: text for either. below_host: the text where the answer of its
+    host stands above, with the reason. names: names that select it. plot_id: its
     start selects it, too. job_ids: pid and task id of a job.
     """
 
@@ -56,13 +57,14 @@ class WhyAnswer:
     until: datetime | None = None
     expected_at: datetime | None = None
     when: str | None = None
+    below_host: str | None = None
     names: frozenset[str] = frozenset()
     plot_id: str | None = None
     job_ids: tuple[int, str] | None = None
 
     @property
     def remedy(self) -> str:
-        return "" if self.rule is None else remedy(self.rule, self.host)
+        return "" if self.rule is None else remedy(self.rule, self.host, self.subject)
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def test_a_plot_is_watched_paused_and_killed_by_keys_and_seen_in_a_browser(
     terminal.type("2d")
     tmp = eventually(lambda: plotting.plotter().tmp_dirs[0].drained, "the tmp directory is drained")
     assert tmp.reason == "drained in the dashboard"
-    terminal.shows("is drained")
+    terminal.shows("takes no more plots in")
     terminal.type("d")
     eventually(lambda: plotting.plotter().tmp_dirs[0].drained is None, "it takes plots again")
     terminal.type("1")

@@ -60,5 +60,25 @@ def test_a_remedy_is_one_sentence_or_two_that_name_the_host(rule: str) -> None:
     assert "\n" not in text
 
 
+@pytest.mark.parametrize(
+    ("rule", "subject", "command"),
+    [
+        ("refused", "/dst/my plot.plot", "`plotman resend '/dst/my plot.plot'`"),
+        ("its copy", "/dst/a.plot", "`plotman resend /dst/a.plot`"),
+        ("suspended", "6b4e7375", "`plotman resume 6b4e7375`"),
+        ("stalled", "h1:4242", "`plotman kill h1:4242`"),
+        ("drained", "/tmp1", "`plotman undrain h1:/tmp1`"),
+        ("drained", None, "`plotman undrain PLACE`"),
+        ("drive", "/farm/1", "`plotman undrain h1:/farm/1`"),
+    ],
+)
+def test_a_remedy_is_a_command_that_can_be_pasted(rule: str, subject: str | None, command: str) -> None:
+    assert command in remedy(rule, "h1", subject)
+
+
+def test_a_full_drive_is_not_to_be_undrained() -> None:
+    assert "undrain" not in remedy("full", "h1", "/farm/1")
+
+
 def test_of_an_unknown_rule_there_is_no_remedy() -> None:
     assert remedy("a newer beat's", "h") == ""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from pydantic_core import PydanticUndefined
 
 from common.config import load
-from common.config.model import Config, all_keys, is_mapping, section_in
+from common.config.model import Config, Logging, all_keys, is_mapping, section_in
 from common.config.sample import sample
 from common.config.sections.base import Section, example_of
 from common.names import Role
@@ -29,6 +30,13 @@ def test_it_loads_as_it_is_and_makes_a_whole_machine(tmp_path: Path) -> None:
     config = loaded(tmp_path, sample())
     assert config.roles == set(Role)
     assert config.archiving and config.archiving.by_harvester
+
+
+def test_it_says_where_logs_go_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    for folder in (Logging().plots, Logging().transfers):
+        assert f"Absent: ~/{Path(folder).relative_to(tmp_path)}." in re.sub(r"\n *# ", " ", sample())
 
 
 def test_it_loads_with_every_commented_key_put_in_force(tmp_path: Path) -> None:

@@ -171,6 +171,10 @@ def test_migrate_writes_beside_the_old_file_and_tells_what_it_did(file: Path, tm
     assert again.exit_code == ExitCode.FAILED and "exists already" in again.stderr
 
 
+def test_the_help_of_migrate_names_the_new_file() -> None:
+    assert "NAME.v2.yaml" in run("migrate", "--help").output
+
+
 def test_migrate_of_a_file_that_needs_none_says_so(file: Path, tmp_path: Path) -> None:
     file.write_text(good(tmp_path))
     result = run("migrate")

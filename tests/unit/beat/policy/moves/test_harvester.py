@@ -112,7 +112,8 @@ def test_the_margin_of_a_harvester_is_not_room() -> None:
     tight = {"h1": farm(h1=[drive(108.05)])["h1"].model_copy(update={"margin_bytes": 100_000_000})}
     assert sent(keeper(plot("a")), farm(h1=[drive(108.05)])) == [("/dst1/a.plot", "h1")]
     assert against(keeper(plot("a")), tight) == [
-        "plot needs 108.000 GB; largest free drive of h1 has 107.950 GB"
+        "plot needs 108.000 GB; largest free drive of h1 has 107.950 GB "
+        "beside harvester.margin_bytes (100.0 MB)"
     ]
 
 

@@ -64,7 +64,7 @@ HOST = [
     ({"jobs": (job("/other", ours=False),), "global_max_jobs": 1}, "max jobs 1/1"),
     ({"plotting": False, "pause_reason": "maintenance"}, "maintenance"),
     ({"plotting": False, "global_max_jobs": 0}, "plotting is paused"),
-    ({"starts_left": 0}, "draining: ordered 0 of the last 0 plots"),
+    ({"starts_left": 0}, "plotting pauses after 0 more plots; ordered: 0"),
     (
         {"failures": Failures(consecutive=3, last_at=at(-9999), last_reason="exit 1")},
         "3 plotters in a row died at once (last: exit 1); plotting is stopped until "

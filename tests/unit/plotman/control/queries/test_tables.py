@@ -156,7 +156,7 @@ def test_paths_can_be_shown_below_the_folder_that_they_share() -> None:
 )
 def test_a_note_names_the_pause_that_begins_after_some_plots(hold: Hold | None, end: str) -> None:
     draining = farm(plotter(starts_left=1, starts_hold=hold))
-    assert f"plotter1: draining, 1 more plot will start{end}" in reports.notes(draining)
+    assert f"plotter1: plotting pauses after 1 more plot{end}" in reports.notes(draining)
 
 
 def test_notes_name_silent_hosts_pauses_stopped_plotting_and_stalls() -> None:

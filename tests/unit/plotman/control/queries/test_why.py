@@ -13,6 +13,7 @@ from common.errors import ExitCode
 from common.model.pending import MoveStep, PendingMove
 from common.model.snapshot import RefusedOrder, RunStatus, Transfer, Waits
 from common.names import Role
+from plotman.cli.watch import show_reasons
 from plotman.control.farm import FarmState
 from plotman.control.queries import tables
 from plotman.control.queries.explain import explain
@@ -130,7 +131,7 @@ def test_a_job_shows_its_progress_or_why_it_does_not_advance() -> None:
     stalled = one(seen(b.plotter(jobs=(job.model_copy(update={"stalled": "Retrying."}),))), PLOT_ID)
     assert (stalled.rule, stalled.text) == ("stalled", "chia pid 1 in /tmp1 is stalled: Retrying.")
     suspended = one(seen(b.plotter(jobs=(job.model_copy(update={"status": RunStatus.STOPPED}),))), "p1:1")
-    assert suspended.remedy == "`plotman resume` continues it."
+    assert suspended.remedy == "`plotman resume 6b4e7375` continues it."
 
 
 def test_a_finished_plot_tells_where_it_is_or_why_it_stays() -> None:
@@ -153,7 +154,7 @@ def test_a_finished_plot_tells_where_it_is_or_why_it_stays() -> None:
     assert one(seen(b.keeper(plot), harvesters=b.farm(h1=[b.drive(1)])), "a.plot").rule == "drives"
     assert one(seen(b.keeper(plot, archiving=False)), "a.plot").rule == "no archiving"
     lost = one(seen(b.keeper(b.plot(copied_to="h2")), **drives), "a.plot")
-    assert (lost.rule, "`plotman resend`" in lost.remedy) == ("its copy", True)
+    assert (lost.rule, "`plotman resend /dst1/a.plot`" in lost.remedy) == ("its copy", True)
 
 
 def test_without_a_scheduler_the_same_rules_are_applied_here() -> None:
@@ -191,6 +192,31 @@ def test_json_has_every_key_of_every_answer() -> None:
     keys = {"host", "kind", "subject", "plot_id", "rule", "text", "numbers", "until", "expected_at", "cure"}
     assert said["decided_by"] == "beat"
     assert all(answer.keys() == keys for answer in said["answers"])
+
+
+def test_a_full_drive_names_the_margin_that_fills_it() -> None:
+    full = b.farm(h1=[b.drive(0.0629, full=True)])
+    margin = {"h1": full["h1"].model_copy(update={"margin_bytes": 100_000_000})}
+    assert [one.text for one in explain(seen(harvesters=full))] == ["full, 62.9 MB free, 0 plots"]
+    (answer,) = explain(seen(harvesters=margin))
+    assert answer.text == "full, 62.9 MB free (harvester.margin_bytes keeps 100.0 MB), 0 plots"
+    assert "undrain" not in answer.remedy
+
+
+def test_the_reason_of_a_host_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    picture = seen(b.plotter(b.tmp_dir(), b.tmp_dir("/tmp2"), plotting=False, pause_reason="new fan"))
+    show_reasons(list(explain(picture)))
+    assert capsys.readouterr().out.splitlines() == [
+        "p1",
+        "  new fan",
+        "      `plotman unpause plotting --host p1` ends a pause, `plotman undrain p1` a drain.",
+        "  /tmp1: could take a plot, but its host waits",
+        "  /tmp2: could take a plot, but its host waits",
+    ]
+    show_reasons(about(explain(picture), "/tmp2"))
+    alone = capsys.readouterr().out.splitlines()
+    assert alone[1] == "  /tmp2: could take a plot, but its host waits: new fan"
+    assert len(alone) == 3
 
 
 def test_a_comparison_with_a_file_on_the_drive_is_told_at_both_ends() -> None:
