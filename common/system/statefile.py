@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TypeVar
@@ -22,8 +23,13 @@ class Stored(BaseModel):
 
 
 def private_folder(path: Path) -> None:
-    """Create a folder that only its owner may enter, unless it exists. Raises OSError."""
+    """Create a folder that only its owner may enter. One that exists, and that an earlier release made for
+    all, is closed to others if it is ours. Raises OSError."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = path.stat()
+    shared = found.st_mode & stat.S_ISVTX  # as /tmp: not made by plotman
+    if found.st_uid == os.geteuid() and found.st_mode & 0o077 and not shared:
+        path.chmod(stat.S_IMODE(found.st_mode) & 0o700)
 
 
 def write(path: Path, content: BaseModel) -> None:

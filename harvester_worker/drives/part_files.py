@@ -225,11 +225,12 @@ def put_aside(part: Path, incoming: Path, name: str) -> None:
         path.unlink()
 
 
-def note_digest(part: Path, digest: str) -> None:
-    """Write into the part's record that all of the plot arrived."""
+def note_digest(part: Path, digest: str, still: Callable[[], bool] = lambda: True) -> None:
+    """Write into the part's record that all of the plot arrived. still: asked under the drive's lock, for
+    which a hanging drive makes wait: False if the part has been reserved, or has arrived, again meanwhile."""
     with locked(str(part.parent.parent)):
         record = record_of(part)
-        if record is not None:
+        if record is not None and still():
             write_record(part, record.model_copy(update={"digest": digest}))
 
 

@@ -98,6 +98,7 @@ class Intake:
         self._receivers = make_receivers(on_ended=self._transfer_ended, on_arrived=self._arrived)
         self._writeback = Writeback()
         self._locks = IntakeLocks()
+        self._newest: dict[Path, object] = {}  # by part: its last arrival, until it is reserved again
 
     def start(self) -> None:
         """Clean up after a worker that was killed."""
@@ -124,6 +125,7 @@ class Intake:
             if reservation.part is None:
                 return reservation
             part = Path(reservation.part)
+            self._newest.pop(part, None)
             self._writeback.watch(part)
             if order.source_host != self._host and order.door:
                 begun_bytes = self._reserver.begun_bytes(reservation.drive, part)
@@ -182,10 +184,11 @@ class Intake:
 
     def _arrived(self, part: Path, digest: str) -> None:
         """Write the digest into the part's record, where a restart does not lose it."""
+        arrival = self._newest[part] = object()
 
         def note() -> None:
             try:
-                part_files.note_digest(part, digest)
+                part_files.note_digest(part, digest, lambda: self._newest.get(part) is arrival)
             except OSError as error:
                 log.debug("the digest of %s is not noted: %s", part, error)
 

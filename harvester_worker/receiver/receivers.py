@@ -76,6 +76,10 @@ class EndedTransfer:
 class Receivers:
     """Listens on one port, which a firewall can know, while at least one receiver is open. One thread accepts
     and supervises connections; the other methods may be called from any thread.
+
+    One lock guards the receivers, the connections and the socket; each method takes it itself, but `_listen`
+    and `_of`. It is not held while the end of a connection is waited for, nor while `on_ended` and
+    `on_arrived` are called.
     """
 
     def __init__(

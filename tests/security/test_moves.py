@@ -191,6 +191,37 @@ def test_what_arrived_is_known_after_a_restart(
         site.intake.admit(delivery.model_copy(update={"digest": DIGEST}), never)
 
 
+def test_a_digest_that_is_noted_late_replaces_no_newer_one(
+    site: Site,  # noqa: F811
+    source: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A drive that hangs lets the threads that note digests wait; the last one may be the first to write."""
+    waiting: list[Callable[[], None]] = []
+
+    class Later:
+        def __init__(self, target: Callable[[], None], **_: object) -> None:
+            waiting.append(target)
+
+        def start(self) -> None: ...
+
+    reservation = site.intake.reserve(site.order(source))
+    part = Path(reservation.part or "")
+    part.touch()
+    monkeypatch.setattr("harvester_worker.intake.intake.threading.Thread", Later)
+    site.intake._arrived(part, "0" * 32)
+    site.intake._arrived(part, "1" * 32)
+    for note in reversed(waiting):
+        note()
+    assert record_of(reservation).digest == "1" * 32
+
+    site.intake._arrived(part, "2" * 32)
+    monkeypatch.undo()
+    again = site.intake.reserve(site.order(source))
+    waiting[-1]()
+    assert record_of(again).digest != "2" * 32
+
+
 @pytest.mark.plotter
 def test_what_arrived_is_not_admitted_before_the_plotter_confirms_it(
     site: Site,  # noqa: F811

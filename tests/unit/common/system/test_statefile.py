@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import threading
 from pathlib import Path
 
@@ -55,10 +56,11 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path) ->
     assert [left.name for left in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_a_private_folder_is_for_its_owner_only_and_one_that_exists_stays_as_it_is(tmp_path: Path) -> None:
-    made = tmp_path / "a" / "b"
+def test_a_private_folder_is_for_its_owner_only_also_if_an_earlier_release_made_it(tmp_path: Path) -> None:
+    made = tmp_path / "state" / "below"
     statefile.private_folder(made)
     assert made.stat().st_mode & 0o777 == 0o700
-    made.chmod(0o755)
-    statefile.private_folder(made)
-    assert made.stat().st_mode & 0o777 == 0o755
+    for mode, kept in ((0o755, 0o700), (0o770, 0o700), (0o2775, 0o700), (0o700, 0o700), (0o1777, 0o1777)):
+        made.chmod(mode)
+        statefile.private_folder(made)
+        assert stat.S_IMODE(made.stat().st_mode) == kept
