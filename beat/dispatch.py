@@ -98,6 +98,7 @@ def send_move(app: Celery, board: Board, move: Move, now: datetime) -> str:
         step(TRANSFER, move.host),
         app=app,
     )
+    board.put_ordered(move.host, plot.path, move_id, move.harvester)
     return _record_and_send(steps, board, move, MoveStep.RESERVE, now, move_id)
 
 

@@ -179,6 +179,12 @@ class Keys:
         return f"plotman:host:{host}:moves"
 
     @staticmethod
+    def ordered(host: str) -> str:
+        """hash: path of a plot -> id and harvester of the move that beat ordered. Besides the scheduler only
+        this host may write it, so no harvester can order a transfer."""
+        return f"plotman:host:{host}:ordered"
+
+    @staticmethod
     def ticket(host: str, plot_id: str) -> str:
         """string, short-lived: the ticket for one plot to its harvester's receiver, with a password. `host`
         is the plotter; besides the harvester only it may read the key."""

@@ -139,7 +139,7 @@ class Board(BoardReader):
                 return False
             with self._redis.pipeline(transaction=True) as pipe:
                 # A host that returns at this moment writes its next snapshot within SNAPSHOT_RENEW.
-                pipe.delete(*snapshots, Keys.orders(host), Keys.moves(host))
+                pipe.delete(*snapshots, Keys.orders(host), Keys.moves(host), Keys.ordered(host))
                 pipe.delete(*(queue(role, host) for role in Role))
                 pipe.hdel(Keys.HOSTS, *(node(role, host) for role in Role))
                 pipe.hdel(Keys.WAITS, host)
@@ -151,7 +151,7 @@ class Board(BoardReader):
         sending to it. Returns them."""
         queues = [queue(role, host) for role in Role]
         tables = [f"_kombu.{table}.{name}" for table in ("binding", "binding_permanent") for name in queues]
-        keys = [Keys.orders(host), Keys.moves(host), *queues, *tables]
+        keys = [Keys.orders(host), Keys.moves(host), Keys.ordered(host), *queues, *tables]
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
             for key in keys:
                 if key in queues:
@@ -194,8 +194,23 @@ class Board(BoardReader):
             pipe.execute()
 
     def drop_move(self, host: str, path: str) -> None:
+        with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
+            pipe.hdel(Keys.moves(host), path)
+            pipe.hdel(Keys.ordered(host), path)
+            pipe.execute()
+
+    def put_ordered(self, host: str, path: str, move: str, harvester: str) -> None:
+        """Let the plotter `host` know that beat ordered this move."""
+        key = Keys.ordered(host)
+        with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
+            pipe.hset(key, path, f"{move} {harvester}")
+            pipe.expire(key, LAST_WORD_TTL)
+            pipe.execute()
+
+    def is_ordered(self, host: str, path: str, move: str | None, harvester: str) -> bool:
+        """Whether beat ordered this move of a plot, and no later one."""
         with readable_errors(self._url):
-            self._redis.hdel(Keys.moves(host), path)
+            return cast("str | None", self._redis.hget(Keys.ordered(host), path)) == f"{move} {harvester}"
 
     # Tickets: access of a plotter to a harvester's receiver.
 

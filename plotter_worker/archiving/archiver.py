@@ -46,6 +46,7 @@ class Archiver:
         self._sender = Sender(settings, board, rsync)
         self._delivered = DeliveredFile(settings.state_dir)
         self._publisher = Publisher(board, Role.ARCHIVER, self._snapshot, mark(settings.state_dir))
+        self.board = board
         self.moves = MoveHeartbeat(board, self._publisher.tell)
         self.history = TransferHistory(settings, self._publisher.progressed)
         self._watch = ConfigWatch(settings, Role.ARCHIVER, self._reload, self._publisher)

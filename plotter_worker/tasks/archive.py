@@ -16,6 +16,7 @@ from common.model.pending import MoveStep
 from common.model.plot_name import plot_id_of
 from common.model.targets import label
 from common.model.units import human_bytes
+from common.store import Board
 from common.worker.move_step import MoveHeartbeat, Step, StepInterrupted
 from common.worker.pool import stop_event
 from common.worker.task import task
@@ -36,6 +37,7 @@ def transfer(self: Task, reservation: dict[str, Any], host: OneLine) -> dict[str
     sender = archiver.current(host)
     reserved = _read(reservation, host, sender.moves, self.request.id)
     _must_be_ours(reserved, host)
+    _must_be_ordered(reserved, host, sender.board)
     step = Step.of(reserved, MoveStep.TRANSFER, self.request.id)
     if why := _not_needed(sender, step):
         log.info("%s is not sent: %s", reserved.path, why, extra={"action": "not-sent", "host": host})
@@ -69,6 +71,8 @@ def release(self: Task, admission: Admission, host: OneLine) -> dict[str, Any]:
     """
     serving = service.serving(host)
     _must_be_ours(admission.reservation, host)
+    if not admission.reservation.host.startswith(label("")):
+        _must_be_ordered(admission.reservation, host, serving.board)
     moves = MoveHeartbeat(serving.board, serving.publisher.tell)
     with moves.working(Step.of(admission.reservation, MoveStep.RELEASE, self.request.id)):
         deleted = sources.release(admission, serving.plotter.plot_dirs, serving.plotter.delivered.has)
@@ -147,6 +151,17 @@ def _must_be_ours(reservation: Reservation, host: str) -> None:
         raise OrderRefused(
             f"{reservation.path} is on {reservation.source_host}, not on {host}.",
             "Send the task to the queue of its host.",
+        )
+
+
+def _must_be_ordered(reservation: Reservation, host: str, board: Board) -> None:
+    """Harvesters may push onto this host's queues, also in the name of another. Raises OrderRefused for a
+    move that no beat ordered, or that a later one replaced."""
+    if not board.is_ordered(host, reservation.path, reservation.move, reservation.host):
+        raise OrderRefused(
+            f"No beat has ordered that {reservation.path} goes to {reservation.host} by this move.",
+            "Nothing was changed. If this is repeated, renew the server's users.acl (`plotman farm secrets`) "
+            "and check who uses the harvesters' Redis users.",
         )
 
 

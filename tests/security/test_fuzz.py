@@ -193,6 +193,7 @@ ATTACKS: dict[str, list[tuple[str, Put]]] = {
     "alive": [("event", lambda client, text, _: client.set(Keys.alive(Role.PLOTTER, EVIL), text))],
     "orders": [("order", lambda client, text, name: client.hset(Keys.orders(EVIL), name, text))],
     "moves": [("move", lambda client, text, name: client.hset(Keys.moves(EVIL), name, text))],
+    "ordered": [("event", lambda client, text, _: client.hset(Keys.ordered(EVIL), "/d/a.plot", text))],
     "ticket": [("ticket", lambda client, text, _: client.set(Keys.ticket(EVIL, PLOT_ID), text))],
     "HOSTS": [("event", lambda client, text, name: client.hset(Keys.HOSTS, name, text))],
     "EVENTS": [
@@ -227,6 +228,7 @@ READS: dict[type, dict[str, Callable[[Any], object]]] = {
     },
     Board: {
         "orders": lambda board: board.orders([EVIL, GOOD]),
+        "is_ordered": lambda board: board.is_ordered(EVIL, "/d/a.plot", "m", "h1"),
         "ticket": lambda board: board.ticket(EVIL, PLOT_ID),
         "counts": lambda board: board.counts(),
         "last_event_id": lambda board: board.last_event_id(),
@@ -246,6 +248,7 @@ READS: dict[type, dict[str, Callable[[Any], object]]] = {
 }
 WRITES = {
     *("connect", "ping", "close", "lease", "alarms", "reader", "put_snapshot", "forget_host", "put_order"),
+    "put_ordered",
     *("drop_orders", "put_move", "drop_move", "put_ticket", "drop_ticket", "put_waits", "tell", "put_heard"),
     "settle",
 }

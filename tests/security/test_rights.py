@@ -72,6 +72,7 @@ A_PLOTTER_MAY_NOT = (
     "SET plotman:host:h1:harvester:alive x",
     "HSET plotman:host:p10:moves a b",
     "HVALS plotman:host:p10:orders",
+    "HSET plotman:host:p10:ordered a b",  # order a transfer in beat's name
     "GET plotman:host:p10:door:00",  # its ticket to a harvester's receiver
     "HDEL plotman:hosts plotter@p10",  # strike another off
     "DEL plotman:hosts",
@@ -132,6 +133,7 @@ A_HARVESTER_MAY_NOT = (
     "SET plotman:host:p1:plotter x",
     "GET plotman:host:p1:door:00",
     "HVALS plotman:host:p1:orders",
+    "HSET plotman:host:p1:ordered a b",
     "GET plotman:host:both:harvester",
     "SET plotman:beat:lease me",
     "PUBLISH /0.celery.pidbox x",

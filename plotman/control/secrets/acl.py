@@ -115,6 +115,7 @@ def _scheduler(host: str) -> Iterator[str]:  # noqa: ARG001  its rights are for 
     yield f"+lpush +llen +del +exists {_keys(queues, 'W')}"
     celery = ("_kombu.binding*", "*.celery.pidbox", "celeryev.*", "unacked*", _RESULTS)
     notices = (Keys.HOSTS, Keys.EVENTS, Keys.COUNTS, "plotman:beat:*", "plotman:alarms:*", *_NOTICES)
+    notices = (*notices, Keys.ordered("*"))
     yield _TRANSACTIONS
     yield "+client|no-evict"  # what beat reads is larger than what an attacker asks for
     more = "+eval +hsetnx +hlen +hincrby +zscore +zcard +xadd +xread +xrevrange +xlen +xinfo|stream"

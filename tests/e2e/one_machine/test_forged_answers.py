@@ -13,7 +13,7 @@ import redis
 from common.model.pending import PendingMove
 from common.model.plot_name import plot_id_of
 from common.model.snapshot import PlotState
-from common.names import REFUSE, TRANSFER, Keys
+from common.names import REFUSE, RELEASE, TRANSFER, Keys
 from harvester_worker.receiver.identity import make_identity
 from harvester_worker.receiver.receivers import Receivers
 from tests.support.farm import HOST, Farm
@@ -43,8 +43,9 @@ class Victim:
         eventually(lambda: "archiver" in farm.pids(), "the archiver runs")
         self.app = farm.client()
 
-    def transfer(self, plot: Path, **changes: Any) -> str:
-        """Put the order to send this plot on the archiver's queue. Returns the task's id."""
+    def transfer(self, plot: Path, ordered: bool = True, **changes: Any) -> str:
+        """Put the order to send this plot on the queue of the archiver. Returns its id. ordered: whether beat
+        has ordered the move."""
         part = self.home / ".incoming" / f"{plot_id_of(plot.name)}.part"
         reservation: dict[str, Any] = {
             "version": 1,
@@ -56,6 +57,8 @@ class Victim:
             "part": str(part),
             "move": "m1",
         }
+        if ordered:
+            self.farm.board().put_ordered(HOST, str(plot), "m1", EVIL)
         sent = self.app.send_task(
             TRANSFER, args=[reservation | changes], kwargs={"host": HOST}, queue=f"archive.{HOST}"
         )
@@ -199,3 +202,38 @@ def test_a_forged_reservation_or_task_touches_no_file_and_the_workers_go_on(
     assert len(refused[0]) <= 1000
     assert "Traceback" not in victim.log()
     assert (farm.pids()["archiver"], farm.pids()["plotter"]) == (archiver, plotter)
+
+
+def test_a_harvester_has_no_plot_deleted_that_beat_did_not_order_it_to_get(
+    farm: Farm, real_plot: Path
+) -> None:
+    """Another harvester claims that h1, or a host that does not exist, has the plot already."""
+    victim = Victim(farm, real_plot, 1)
+    (plot,) = victim.plots
+    landed = {"drive": "/mnt/farm", "landed": f"/mnt/farm/{plot.name}", "part": None, "compare": True}
+    for host in ("h1", "nobody"):
+        sent = victim.transfer(plot, ordered=False, host=host, **landed)
+        eventually(lambda sent=sent: farm.status_of(sent) == "FAILURE", "no transfer begins")
+        assert f"No beat has ordered that {plot} goes to {host}" in str(farm.result(sent))
+        reservation = {
+            "version": 1,
+            "host": host,
+            "source_host": HOST,
+            "path": str(plot),
+            "size_bytes": plot.stat().st_size,
+            "move": "m1",
+        }
+        admission = {
+            "version": 1,
+            "reservation": reservation | landed,
+            "landed": landed["landed"],
+            "size_bytes": plot.stat().st_size,
+            "verified": "30 challenges, 27 proofs, all valid",
+        }
+        released = victim.app.send_task(
+            RELEASE, args=[admission], kwargs={"host": HOST}, queue=f"plotter.{HOST}"
+        )
+        eventually(lambda id=released.id: farm.status_of(id) == "FAILURE", "nothing is released")
+        assert "No beat has ordered" in str(farm.result(released.id))
+    assert plot.exists()
+    assert not [copied for copied in farm.plotter().plots if copied.copied_to]
