@@ -225,6 +225,7 @@ READS: dict[type, dict[str, Callable[[Any], object]]] = {
         "leader": lambda board: board.leader(),
         "waits": lambda board: board.waits(),
         "measure_clock": lambda board: board.measure_clock(),
+        "trouble": lambda board: board.trouble(),
     },
     Board: {
         "orders": lambda board: board.orders([EVIL, GOOD]),
