@@ -10,8 +10,9 @@ import redis
 from common.model.board_state import BoardState
 from common.model.pending import MoveStep, PendingMove, PendingOrder
 from common.model.snapshot import ArchiverSnapshot, HarvesterSnapshot
-from common.names import Keys, Role
+from common.names import PENDING_MAX, Keys, Role
 from common.store import Board
+from common.store.incremental_reader import _MOST_BYTES
 from tests.integration.common.conftest import Server
 from tests.support.told import plotter
 
@@ -144,3 +145,26 @@ def test_the_last_word_of_a_harvester_that_falls_silent_is_kept(board: Board, se
         client.delete(Keys.alive(Role.HARVESTER, "h1"))
     for each in (reader, board.reader()):
         assert (each.read().harvesters, each.read().lost_harvesters) == ({}, {"h1": last})
+
+
+def test_what_would_stay_and_no_plotman_writes_is_deleted_and_shown_and_nothing_else(
+    board: Board, server: Server
+) -> None:
+    for host in ("p1", "p2"):
+        board.put_snapshot(Role.PLOTTER, plotter(host=host))
+        board.put_order(host, order("a"))
+        board.put_snapshot(Role.ARCHIVER, said(host))
+    with redis.Redis.from_url(server.url) as client:
+        client.set(Keys.orders("p1"), "no hash")
+        client.hset(Keys.moves("p1"), mapping={str(number): "x" for number in range(PENDING_MAX + 1)})
+        client.set(Keys.snapshot(Role.ARCHIVER, "p1"), b"x" * (_MOST_BYTES + 1))
+        client.hset(Keys.HOSTS, mapping={"archiver@never": "now", "no node": "now"})
+        state = board.reader().read()
+        left = {key for key in ("orders", "moves", "archiver") if client.exists(f"plotman:host:p1:{key}")}
+        listed = {field.decode() for field in client.hkeys(Keys.HOSTS)}
+    assert left == set()
+    assert all(key in state.spoilt["p1"] for key in ("p1:orders", "p1:moves", "p1:archiver"))
+    assert listed == {f"{role}@{host}" for role in ("plotter", "archiver") for host in ("p1", "p2")}
+    assert state.archivers == {"p2": said("p2")}
+    assert [each.task_id for each in state.orders["p2"]] == ["a"]
+    assert board.orders(["p2"])["p2"]
