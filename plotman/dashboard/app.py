@@ -134,7 +134,8 @@ class Dashboard(App[None]):
             row = next((row for row in grid.rows if row.subject == subject), None)
             cells = zip(grid.table.columns, row.cells if row else (), strict=False)
             text = "\n".join(
-                f"{column.name}: {cell.value if column.path else cell.text}" for column, cell in cells
+                f"{column.name}: {cell.value if column.path and cell.value else cell.text}"
+                for column, cell in cells
             )
             self.push_screen(TextDialog(grid.table.title, text))
 

@@ -81,7 +81,9 @@ def kill(farm: FarmState, subject: RowSubject | None, answer: dict[str, Any]) ->
     found = answer.get("files", [])
     freed = sum(file["allocated_bytes"] for file in found)
     verb = "is" if len(found) == 1 else "are"
-    lines = [f"{counted(len(found), 'unfinished file')}, {human_bytes(freed)}, {verb} deleted:"]
+    lines = ["There are no unfinished files to delete."]
+    if found:
+        lines = [f"{counted(len(found), 'unfinished file')}, {human_bytes(freed)}, {verb} deleted:"]
     folder = None
     for file in found[:_FILES_SHOWN]:
         path = PurePath(file["path"])

@@ -85,7 +85,9 @@ class ConfirmDialog(Dialog[bool]):
             self.close(True)
             return
         self.query_one("#what", Label).update(f"{self._what}: really? This cannot be undone.")
-        self.query_one("#yes", Button).label = "Yes, really (y)"
+        button = self.query_one("#yes", Button)
+        button.label = "Yes, really (y)"
+        button.refresh(layout=True)  # Textual (8.2.8) keeps the width of the former label
 
     def action_refuse(self) -> None:
         self.close(False)

@@ -10,6 +10,7 @@ from typing import ClassVar
 from common.model.snapshot import Event
 from plotman.control.queries.event_text import event_text
 from plotman.dashboard.feed import LOG_KEPT
+from plotman.dashboard.filters import Order
 from plotman.dashboard.grid import Grid
 from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowKind, RowSubject, Table
 
@@ -46,6 +47,10 @@ class EventLog(Grid):
     def refit(self, titled: bool | None = None) -> None:
         super().refit(titled)
         self._scroll_to_end()
+
+    def rearrange(self, order: Order | None = None, words: str | None = None) -> None:
+        super().rearrange(order, words)
+        self._scroll_to_end()  # a filter that ends adds lines below the last one in view
 
     def _scroll_to_end(self) -> None:
         """Scroll after the next layout: the new end is known then."""

@@ -25,7 +25,7 @@ def pause(order: HoldOrder) -> str:
         raise OrderRefused("A directory is drained, not paused.", "Call plotter_worker.drain.")
     if order.what == holds.ARCHIVING:
         text = "begins no more transfers"
-    elif order.after is None:
+    elif not order.after:
         text = "starts no more plots"
     else:
         text = f"pauses after {counted(order.after, 'more plot')}"

@@ -397,6 +397,14 @@ def test_a_copy_that_appears_meanwhile_keeps_the_part_from_becoming_a_second_one
     assert copy.read_bytes() == content
 
 
+def test_copies_that_others_put_on_two_drives_do_not_keep_the_source_from_its_comparison(
+    harvester: Harvester,
+) -> None:
+    delivery = foreign_file(harvester, harvester.source.read_bytes())
+    elsewhere(harvester, "two").write_bytes(harvester.source.read_bytes())
+    assert harvester.admitter.admit(delivery).landed == str(harvester.landed)
+
+
 @pytest.mark.parametrize("drive", ["one", "two"])
 def test_a_bad_copy_that_appears_meanwhile_is_reported_with_its_path(
     harvester: Harvester, drive: str, monkeypatch: pytest.MonkeyPatch

@@ -16,7 +16,7 @@ from common.model.snapshot import DriveUse
 from common.system import machine
 from common.system.probe import Hanging
 from harvester_worker.drives import part_files
-from harvester_worker.intake import reserve
+from harvester_worker.intake import reserve, resume
 from harvester_worker.intake.reserve import Limits
 from tests.support.waiting import eventually
 from tests.unit.harvester_worker.intake.builders import SIZE, Harvester
@@ -308,3 +308,51 @@ def test_reservations_are_made_one_at_a_time(harvester: Harvester, monkeypatch: 
     for thread in threads:
         thread.join(30)
     assert len(begun) == 2
+
+
+def test_drives_of_one_file_system_share_its_space_also_where_it_cannot_allocate(
+    harvester: Harvester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on ext3, or where two drives are folders of one file system."""
+    monkeypatch.setattr(reserve, "allocate", lambda *_: False)
+    monkeypatch.setattr(resume, "allocate", lambda *_: False)
+    free_bytes = harvester.drives.refresh()[str(harvester.one)].report.free_bytes
+    assert free_bytes is not None
+    size_bytes = free_bytes * 3 // 5
+    order = harvester.order(size_bytes=size_bytes)
+    first = harvester.reserver.reserve(order)
+    second = other_plot(harvester).model_copy(update={"size_bytes": size_bytes})
+    with pytest.raises(NoRoom, match=r"drive2: room .*, needs"):
+        harvester.reserver.reserve(second)
+    one, two = harvester.drives.published()
+    assert one.free_bytes is not None
+    assert two.free_bytes is not None
+    assert one.free_bytes < free_bytes - size_bytes // 2 > two.free_bytes
+    assert harvester.reserver.reserve(order) == first, "its own bytes do not count against it"
+
+    other = part_files.part_path(str(harvester.two), f"{2:064x}")
+    part_files.prepare(str(harvester.two))
+    other.touch()
+    record = part_files.record_of(harvester.part)
+    assert record is not None
+    part_files.write_record(other, record.model_copy(update={"plot_id": f"{2:064x}"}))
+    with pytest.raises(NoRoom):
+        harvester.reserver.reserve(order)
+    assert not harvester.part.exists(), "the rest of both would not fit"
+
+
+def test_one_folder_under_two_names_counts_its_plots_once(
+    harvester: Harvester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reserve, "allocate", lambda *_: False)
+    harvester.two.rmdir()
+    harvester.two.symlink_to(harvester.one)
+    before = harvester.drives.refresh()[str(harvester.one)].report.free_bytes
+    assert before is not None
+    size_bytes = before * 2 // 5
+    harvester.reserver.reserve(harvester.order(size_bytes=size_bytes))
+    one, two = harvester.drives.published()
+    assert one.free_bytes is not None
+    assert abs(one.free_bytes - (before - size_bytes)) < before // 10
+    assert two.free_bytes is not None
+    assert abs(two.free_bytes - (before - size_bytes)) < before // 10

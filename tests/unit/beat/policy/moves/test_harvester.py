@@ -258,3 +258,18 @@ def test_a_broken_transfer_goes_elsewhere_when_its_harvester_is_away_or_not_allo
     assert sent(keeper(plot("a")), ONE, failed) == [("/dst1/a.plot", "h1")]
     both = farm(h1=[drive()], h2=[drive()])
     assert sent(keeper(plot("a"), harvesters=("h1",)), both, failed) == [("/dst1/a.plot", "h1")]
+
+
+def test_drives_of_one_file_system_share_its_space() -> None:
+    snapshot = keeper(plot("a"), plot("b"))
+    shared = farm(h1=[drive(200, "/farm/1", device="8:1"), drive(199, "/farm/2", device="8:1")])
+    planned, waits = plan_moves(snapshot, archiver(), (), shared, T, at_once=9)
+    assert len(planned) == 1
+    assert reasons(waits) == [
+        "plot needs 108.0 GB; largest free drive of h1 has 199.0 GB, "
+        "but a drive receives at most 1 plot at a time; on the way: 1"
+    ]
+    apart = farm(h1=[drive(200, "/farm/1", device="8:1"), drive(200, "/farm/2", device="8:2")])
+    assert len(plan_moves(snapshot, archiver(), (), apart, T, at_once=9)[0]) == 2
+    roomy = farm(h1=[drive(220, "/farm/1", device="8:1"), drive(220, "/farm/2", device="8:1")])
+    assert len(plan_moves(snapshot, archiver(), (), roomy, T, at_once=9)[0]) == 2, "each takes one"
