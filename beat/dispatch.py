@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import PurePath
@@ -24,8 +25,11 @@ from common.names import (
     RELEASE,
     RESERVE,
     TRANSFER,
+    Keys,
 )
 from common.store import Board
+
+log = logging.getLogger(__name__)
 
 
 def send_start(app: Celery, board: Board, start: Start, now: datetime) -> str:
@@ -98,7 +102,13 @@ def send_move(app: Celery, board: Board, move: Move, now: datetime) -> str:
         step(TRANSFER, move.host),
         app=app,
     )
-    board.put_ordered(move.host, plot.path, move_id, move.harvester)
+    if not board.put_ordered(move.host, plot.path, move_id, move.harvester):
+        log.warning(
+            "%s will not send %s: this user may not write %s. Renew users.acl: `plotman farm secrets`",
+            move.host,
+            plot.path,
+            Keys.ordered(move.host),
+        )
     return _record_and_send(steps, board, move, MoveStep.RESERVE, now, move_id)
 
 

@@ -199,13 +199,18 @@ class Board(BoardReader):
             pipe.hdel(Keys.ordered(host), path)
             pipe.execute()
 
-    def put_ordered(self, host: str, path: str, move: str, harvester: str) -> None:
-        """Let the plotter `host` know that beat ordered this move."""
+    def put_ordered(self, host: str, path: str, move: str, harvester: str) -> bool:
+        """Let the plotter `host` know that beat ordered this move. Returns False if this user may not, by the
+        ACL file of an older release."""
         key = Keys.ordered(host)
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
             pipe.hset(key, path, f"{move} {harvester}")
             pipe.expire(key, LAST_WORD_TTL)
-            pipe.execute()
+            try:
+                pipe.execute()
+            except redis.exceptions.NoPermissionError:
+                return False
+        return True
 
     def is_ordered(self, host: str, path: str, move: str | None, harvester: str) -> bool:
         """Whether beat ordered this move of a plot, and no later one."""

@@ -343,6 +343,17 @@ def test_a_user_of_an_older_acl_file_decides_without_a_look_at_the_streams_state
         client.acl_setuser(account, enabled=True, commands=["+@all", "-xinfo|stream"])
     assert not board.heal_events()
     assert board.last_event_id() != "0"
+    assert board.put_ordered("p1", "/d/a.plot", "m", "h1")
+    assert board.is_ordered("p1", "/d/a.plot", "m", "h1")
+    assert not board.is_ordered("p1", "/d/a.plot", "m", "h2")
+    assert not board.is_ordered("p1", "/d/a.plot", None, "h1")
+    with redis.Redis.from_url(server.url) as client:
+        client.acl_setuser(account, enabled=True, reset_keys=True, keys=["plotman:events"])
+    try:
+        assert not board.put_ordered("p1", "/d/b.plot", "m", "h1")
+    finally:
+        with redis.Redis.from_url(server.url) as client:
+            client.acl_setuser(account, enabled=True, keys=["*"])
 
 
 def test_only_what_is_broken_is_deleted(board: Board, server: Server) -> None:
