@@ -297,15 +297,15 @@ class Admitter:
 
     def _is_foreign(self, arrival: _Arrival, digest: str | None) -> bool:
         """Whether only the content can prove that the file is the plot: this harvester did not take in this
-        very file, or the source has another digest. Raises TransferFailed as _must_be_read does."""
+        very file, or not with the source's digest. Raises TransferFailed as _must_be_read does."""
         read = partial(digests.admitted, arrival.drive, arrival.final.name)
         entry = self._work.run(arrival.drive, read, FLUSH_S)
-        if entry is not None and digest in (None, entry.digest):
+        if entry is not None and digest is not None and digest == entry.digest:
             return False
         if not known(digest):
             raise TransferFailed(
-                f"{arrival.final} was not taken in by this harvester, and the source's digest is not known.",
-                "The source is kept. The next try compares the two.",
+                f"{arrival.final} may have other content than the source: the source's digest is not known.",
+                "The source is kept. The next try compares the two. If that repeats, update the plotter.",
             )
         return True
 

@@ -94,9 +94,10 @@ class Archiver:
         """
         source = own_plot(reservation.path, self._dirs)
         before = _status(source)
-        sent_before = self._delivered.has(reservation.path, reservation.host, before)
-        if reservation.landed is not None and not reservation.compare and sent_before:
-            return Delivery(reservation=reservation)
+        digest = self._delivered.digest(reservation.path, reservation.host, before)
+        if reservation.landed is not None and not reservation.compare and digest is not None:
+            # Never without it: another plotter may have had a file of this name admitted meanwhile.
+            return Delivery(reservation=reservation, digest=digest)
 
         def advance(progress: TransferProgress) -> None:
             with self._lock:
@@ -112,7 +113,7 @@ class Archiver:
                 sent = self._sender.send(source, reservation, advance, stop)
             # The harvester may admit the plot from now on, even if this process or Redis fails: it must not
             # be sent again.
-            self._delivered.put(reservation.path, reservation.host, before)
+            self._delivered.put(reservation.path, reservation.host, before, sent.digest)
         finally:
             self._show(None, reservation.path)
         log.info(

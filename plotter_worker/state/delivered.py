@@ -27,27 +27,33 @@ _KEPT = 5000  # the latest; a source is released within minutes
 class SourceFile(Stored):
     """A source before it was read. receiver: harvester, or label of a target, that has these bytes.
 
-    inode: None in records of an older plotman.
+    inode: None in records of an older plotman. digest: of all its bytes, as rsync computed it, hex; None if
+    that is unknown.
     """
 
     receiver: str
     size_bytes: int
     mtime_ns: int
     inode: int | None = None
+    digest: str | None = None
 
     @classmethod
-    def of(cls, status: os.stat_result, receiver: str) -> Self:
+    def of(cls, status: os.stat_result, receiver: str, digest: str | None = None) -> Self:
         return cls(
-            receiver=receiver, size_bytes=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino
+            receiver=receiver,
+            size_bytes=status.st_size,
+            mtime_ns=status.st_mtime_ns,
+            inode=status.st_ino,
+            digest=digest,
         )
 
     def at_its_path(self, seen: Self) -> bool:
         """Whether the file at the same path is the one that was sent. Some file systems change inodes."""
-        return seen.model_copy(update={"inode": self.inode}) == self
+        return seen.model_copy(update={"inode": self.inode, "digest": self.digest}) == self
 
     def moved(self, seen: Self) -> bool:
         """Whether a file at another path is the one that was sent, and no copy of it: a copy may differ."""
-        return self.inode is not None and seen == self
+        return self.inode is not None and seen.model_copy(update={"digest": self.digest}) == self
 
 
 class Delivered(Stored):
@@ -63,16 +69,19 @@ class DeliveredFile:
         self._seen: tuple[tuple[int, int], Delivered] = ((0, 0), Delivered())
         self._by_id: tuple[Delivered, dict[str, str]] = (Delivered(), {})
 
-    def put(self, path: str, harvester: str, source: os.stat_result | None = None) -> None:
+    def put(
+        self, path: str, harvester: str, source: os.stat_result | None = None, digest: str | None = None
+    ) -> None:
         """Remember a copy durably. Entries of sources that do not exist stay: their drive may be unmounted.
 
         Args:
             source: the file before it was read; None: not known.
+            digest: of the source, see SourceFile.
 
         Raises:
             OSError: it cannot be written; the plot must not be admitted then.
         """
-        self._put(path, SourceFile.of(source, harvester) if source else None, harvester)
+        self._put(path, SourceFile.of(source, harvester, digest) if source else None, harvester)
 
     def put_target(self, path: str, target: str, source: os.stat_result) -> None:
         """Remember a copy on an archiving target of plotman 0.5.3."""
@@ -103,13 +112,23 @@ class DeliveredFile:
             )
 
     def has(self, path: str, receiver: str, source: os.stat_result) -> bool:
-        """Whether all bytes of this file, by its lstat, reached the receiver or equal its copy."""
-        known, seen = self._read(), SourceFile.of(source, receiver)
-        if (sent := known.sources.get(path)) is not None:
-            return sent.at_its_path(seen)
-        if path in known.harvesters:
+        """Whether all bytes of this file, by its lstat, were sent to the receiver, or read to be compared."""
+        known = self._read()
+        if path in known.harvesters and path not in known.sources:
             return known.harvesters[path] == receiver
-        return any(known.sources[other].moved(seen) for other in _of_plot(path, known.sources))
+        return self._sent(known, path, SourceFile.of(source, receiver)) is not None
+
+    def digest(self, path: str, receiver: str, source: os.stat_result) -> str | None:
+        """Digest of this file, by its lstat, if `has` is true of it and it is known."""
+        sent = self._sent(self._read(), path, SourceFile.of(source, receiver))
+        return sent.digest if sent else None
+
+    @staticmethod
+    def _sent(known: Delivered, path: str, seen: SourceFile) -> SourceFile | None:
+        if (sent := known.sources.get(path)) is not None:
+            return sent if sent.at_its_path(seen) else None
+        others = (known.sources[other] for other in _of_plot(path, known.sources))
+        return next((other for other in others if other.moved(seen)), None)
 
     def harvester_of(self, path: str) -> str | None:
         """Harvester that has all bytes of this plot; None if no transfer of it was completed."""

@@ -12,6 +12,7 @@ from common.config.loader import load
 from common.errors import NoRoom, OrderRefused, TransferFailed
 from common.model.messages import Delivery
 from common.names import Keys
+from common.worker.digests import read_digest
 from common.worker.move_step import never
 from harvester_worker.drives import part_files
 from harvester_worker.drives.plot_index import PlotIndex
@@ -98,7 +99,10 @@ def test_a_plot_on_a_drive_that_was_pulled_before_its_source_went_gets_no_second
     pulled.rename(drive)
     again = site.intake.reserve(site.order(source, "three"))
     assert again.landed == str(drive / source.name)
-    assert site.intake.admit(Delivery(reservation=again), never).landed == again.landed
+    assert (
+        site.intake.admit(Delivery(reservation=again, digest=read_digest(source, never)), never).landed
+        == again.landed
+    )
 
 
 def test_a_drive_that_somebody_filled_meanwhile_is_left_for_another(

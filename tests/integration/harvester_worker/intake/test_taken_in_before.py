@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from common.errors import OrderRefused, PlotRefused, TransferFailed
 from common.model.messages import Admission, Reservation
 from common.model.snapshot import DriveUse
 from common.worker.digests import read_digest
-from common.worker.move_step import never
+from common.worker.move_step import StepInterrupted, never
 from harvester_worker.drives import digests
 from harvester_worker.intake import admit
 from plotter_worker.state.delivered import DeliveredFile
@@ -25,13 +27,15 @@ pytestmark = pytest.mark.plotter
 def test_what_the_harvester_took_in_is_not_read_again(
     machines: Machines, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    admission = machines.admit(machines.send(machines.reserve(source)))
+    sent = machines.send(machines.reserve(source))
+    admission = machines.admit(sent)
     monkeypatch.setattr(admit, "compare", lambda *_, **__: pytest.fail("it was read"))
 
     again = machines.reserve(source)
     delivery = machines.send(again)
 
-    assert (again.landed, again.compare, delivery.digest) == (admission.landed, False, None)
+    assert (again.landed, again.compare) == (admission.landed, False)
+    assert (delivery.digest, delivery.sent_bytes) == (sent.digest, 0)
     assert machines.release(machines.admit(delivery), source)
 
 
@@ -174,3 +178,24 @@ def test_of_several_drives_the_one_counts_that_took_the_plot_in(
         (drive / source.name).write_bytes(foreign)
         reservation = plotter.reserve(source)
         assert (reservation.landed, reservation.compare) == (admission.landed, False)
+
+
+def test_a_file_that_another_plotter_sent_under_the_plots_id_never_counts_as_the_plot(
+    machines: Machines, source: Path, tmp_path: Path
+) -> None:
+    """Its bytes are looked at again after a comparison that was interrupted, and after one that failed."""
+    site = machines.site
+    site.farm.admitter.challenges = 0  # as with compressed plots, which cannot be proved
+    forged = tmp_path / "elsewhere" / source.name
+    forged.parent.mkdir()
+    shutil.copy2(source, forged)
+    changed_in_place(forged)
+    site.intake.admit(site.send(forged, site.intake.reserve(site.order(forged))), never)
+    stopped = threading.Event()
+    stopped.set()
+
+    for stop, ends in ((stopped, StepInterrupted), (never, PlotRefused), (never, PlotRefused)):
+        delivery = machines.send(machines.reserve(source))
+        with pytest.raises(ends):
+            site.intake.admit(delivery, stop)
+    assert source.exists()

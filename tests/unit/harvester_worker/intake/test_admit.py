@@ -299,8 +299,18 @@ def test_a_foreign_file_is_admitted_if_all_its_bytes_are_the_same(harvester: Har
             harvester.admitter.admit(delivery.model_copy(update={"digest": digest}))
     admission = harvester.admitter.admit(delivery)
     assert admission.verified == "header and size, all bytes compared with the source"
-    again = harvester.admitter.admit(delivery.model_copy(update={"digest": None}))
+    again = harvester.admitter.admit(delivery)
     assert again.verified == "header and size", "the harvester took it in now"
+
+
+def test_the_digest_of_a_source_is_asked_for_though_the_harvester_took_the_file_in(
+    harvester: Harvester,
+) -> None:
+    """Another plotter may have sent it, under the id of a plot that it did not make."""
+    delivery = harvester.receive()
+    harvester.admitter.admit(delivery)
+    with pytest.raises(TransferFailed, match="the source's digest is not known"):
+        harvester.admitter.admit(delivery.model_copy(update={"digest": None}))
 
 
 def test_a_foreign_file_that_differs_stays_where_it_is(harvester: Harvester) -> None:
