@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from common.config import Config
 from common.config.watch import ConfigWatch
 from common.model.snapshot import PlotterSnapshot
-from common.names import STARTS_NONE, Role
+from common.names import Role
 from common.store import Board
 from common.worker import startup
 from common.worker.duplicate_host import mark
 from common.worker.publisher import Publisher
 from common.worker.service import Served, ServiceStep
+from plotter_worker.host.operator_actions import starts_none
 from plotter_worker.host.plotter_host import PlotterHost
 from plotter_worker.jobs.adoption import Send
 from plotter_worker.leftovers.summary import LeftoversSummary
@@ -50,8 +50,7 @@ class ServedPlotter:
 
     def _snapshot(self) -> PlotterSnapshot:
         snapshot = self.plotter.snapshot()
-        if STARTS_NONE in os.environ and snapshot.plotting:
-            reason = "`plotman archive` starts none; `plotman plot` does"
+        if snapshot.plotting and (reason := starts_none()):
             snapshot = snapshot.model_copy(update={"plotting": False, "pause_reason": reason})
         fields = {
             "problems": (*startup.problems(), *self._watch.problems),

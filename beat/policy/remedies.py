@@ -15,6 +15,7 @@ _STATE = "Mount or create the directory, or check its drive (`dmesg`). plotman t
 REMEDIES: dict[str, str] = {
     # Starting plots.
     "paused": "`plotman unpause plotting --host {host}` ends a pause, `plotman undrain {host}` a drain.",
+    "starts none": "Run `plotman plot` in another terminal of {host}; or end this one, and run `plotman up`.",
     "drained": "`plotman undrain {place}` allows plots there again.",
     "windows": "Wait, or change scheduling.windows in its plotman.yaml.",
     "refused order": "plotman orders again by itself. If the reason stays, correct what it names on {host}.",

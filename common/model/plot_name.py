@@ -75,6 +75,11 @@ def fits(selector: str, host: str, pid: int, task_id: str, plot_id: str | None) 
     return len(text) >= _TASK_ID_DIGITS and task_id.startswith(text)
 
 
+def is_selector_of_file(text: str) -> bool:
+    """Whether `text` looks like a finished plot: its path, its file name, or 6 or more digits of its id."""
+    return text.endswith(SUFFIXES) or re.fullmatch(r"[0-9a-fA-F]{6,64}", text) is not None
+
+
 def fits_file(selector: str, path: str) -> bool:
     """Whether `selector` may mean the finished plot in the file `path`; several plots may fit."""
     text, file_name = selector.strip(), PurePath(path).name

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -22,6 +25,7 @@ TIMEOUT_S = 15.0
 CONNECT_TIMEOUT_S = 5.0
 # The longest time that a command may block on the server; below TIMEOUT_S.
 BLOCK_MAX_S = 10.0
+_TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")  # in the URL of farm.broker
 
 
 def client(url: str, patience_s: float | None = None, kept: bool = False) -> redis.Redis:
@@ -60,8 +64,9 @@ def _connect_kept(connection: Any) -> None:
 
 
 def _message(error: Exception) -> str:
-    """The error's text without the full stop that only some of redis-py's texts have."""
-    return str(error).rstrip(".")
+    """The error's text without the full stop that only some of redis-py's texts have, and without the command
+    with all its arguments that a pipeline puts before it."""
+    return str(error).rpartition("of pipeline caused error: ")[2].rstrip(".")
 
 
 def typed(answers: Sequence[Any]) -> list[Any]:
@@ -114,8 +119,43 @@ def readable_errors(url: str) -> Iterator[None]:
         trouble = _server_trouble(error) or _server_trouble(error.__cause__)
         if trouble is None and not isinstance(error, redis.RedisError | OSError):
             raise
-        what, cure = trouble or _what_failed(error)
+        what, cure = trouble or _tls_trouble(url, error) or _what_failed(error)
         raise BrokerError(f"Redis at {masked(url)} {what}.", cure) from error
+
+
+def _tls_trouble(url: str, error: Exception) -> tuple[str, str] | None:
+    """What keeps a connection from being encrypted, and the cure; None for an error of another kind.
+
+    redis-py gives the errors of the socket and of TLS as the context of its own.
+    """
+    cause = error.__context__
+    if not url.startswith("rediss:"):
+        if isinstance(cause, ConnectionResetError):
+            return (
+                f"does not answer: {cause.strerror}",
+                "Start it; or, if it takes TLS only, write farm.broker with rediss://, as `plotman farm "
+                "secrets` printed it.",
+            )
+        return None
+    if isinstance(cause, FileNotFoundError | PermissionError):
+        given = dict(parse_qsl(urlsplit(url).query))
+        files = [given[key] for key in _TLS_FILES if key in given and not os.access(given[key], os.R_OK)]
+        if files:
+            what = f"cannot be asked: {' and '.join(files)} cannot be read: {cause.strerror}"
+            return what, "Copy the file there, which `plotman farm secrets` made, readable for this user."
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        what = f"has a certificate that is not accepted: {cause.verify_message.rstrip('.')}"
+        if "mismatch" in cause.verify_message:
+            return what, "Name it in farm.broker as `plotman farm secrets` printed it."
+        return what, "Give the ca.crt of this farm as ssl_ca_certs in farm.broker."
+    if isinstance(cause, ssl.SSLError):
+        return f"cannot be asked by TLS: {cause.strerror}", "Check the files that farm.broker names."
+    if isinstance(cause, TimeoutError) and "handshake" in str(cause):
+        return (
+            "does not answer by TLS",
+            "Write redis:// in farm.broker if it takes plain connections only; else look at its log.",
+        )
+    return None
 
 
 def _what_failed(error: Exception) -> tuple[str, str]:
@@ -124,7 +164,8 @@ def _what_failed(error: Exception) -> tuple[str, str]:
     if isinstance(error, redis.exceptions.NoPermissionError):
         return (
             f"does not permit a command to this user: {_message(error)}",
-            "Give the user of farm.broker the rights of its role (`plotman farm secrets`).",
+            "Repeat this on the scheduler's machine, or give the user of farm.broker the rights of its role "
+            "(`plotman farm secrets`).",
         )
     if isinstance(error, redis.ConnectionError | redis.TimeoutError | OSError):
         return (

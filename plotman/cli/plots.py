@@ -133,7 +133,11 @@ def resume(json_: bool, **selection: Any) -> None:
 
     PLOT is the start of its id, HOST:PID, or `all`.
     """
-    _order(names.RESUME, _targets(**selection), json_, lambda target, _: click.echo(f"{target} continues"))
+
+    def show(target: PlotSelection, answer: dict[str, Any]) -> None:
+        click.echo(f"{target} {'continues' if answer.get('was_suspended', True) else 'was not suspended'}")
+
+    _order(names.RESUME, _targets(**selection), json_, show)
 
 
 @click.command()

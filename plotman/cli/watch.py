@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from plotman.control.farm import FarmState
     from plotman.control.queries.why import WhyAnswer
 
+_SEARCHED = 5000  # transfers, the newest, in the search for an archived plot
 _HOST = click.option("--host", help="Only this host.", shell_complete=complete_host)
 _CLASSIC = click.option(
     "--classic", is_flag=True, help="Use the column names and units of plotman 0.5.3, for scripts."
@@ -126,7 +127,12 @@ def why(subject: str | None, json_: bool) -> None:
     from plotman.control.queries.misnamed import with_copies
 
     seen = query.picture(board(), query.limits_here())
-    answers = with_copies(seen.farm, query.about(explain(seen), subject))
+    try:
+        answers = with_copies(seen.farm, query.about(explain(seen), subject))
+    except query.NoSuchSubject as error:
+        answers = _archived(subject or "")
+        if not answers:
+            raise error from None
     if json_:
         as_json(query.as_dict(seen, answers))
         return
@@ -135,6 +141,23 @@ def why(subject: str | None, json_: bool) -> None:
     if not answers:
         click.echo("No host is on the notice board: start `plotman up`.")
     show_reasons(answers)
+
+
+def _archived(subject: str) -> list[WhyAnswer]:
+    """Search the history for a plot. Only for what looks like one: the hosts are asked."""
+    from common.errors import PlotmanError
+    from common.history.rows import HistoryKind, TransferEnd
+    from common.model.plot_name import is_selector_of_file
+    from plotman.control.queries.history import gather
+    from plotman.control.queries.why import archived
+
+    if not is_selector_of_file(subject):
+        return []
+    try:
+        rows = gather(HistoryKind.TRANSFERS, most=_SEARCHED).rows
+    except PlotmanError:
+        return []
+    return archived([row for row in rows if isinstance(row, TransferEnd)], subject)
 
 
 def show_reasons(answers: Sequence[WhyAnswer]) -> None:

@@ -276,6 +276,9 @@ def decisions(view: MetricsReading) -> Iterator[Metric]:
     yield _gauge("queue_length", "Messages that wait for their worker", ("queue",), lengths)
 
 
+_COUNTED = ("plot-done", "plot-failed", "archived")  # events
+
+
 def totals(view: MetricsReading) -> Iterator[Metric]:
     """Yield the counters.
 
@@ -290,10 +293,12 @@ def totals(view: MetricsReading) -> Iterator[Metric]:
         return family
 
     farm, events, bytes_ = view.farm, view.counts.events, view.counts.bytes_
-    takers = {host for kind, host in events if kind == "archived"} | set(farm.harvesters)
+    seen = {kind: {host for each, host in events if each == kind} for kind in _COUNTED}
+    made, failed = (set(farm.plotters) | seen[kind] for kind in ("plot-done", "plot-failed"))
+    takers = seen["archived"] | set(farm.harvesters)
     for name, text, kind, hosts in (
-        ("plots_made", "Plots that were completed", "plot-done", set(farm.plotters)),
-        ("plots_failed", "Plots whose plotter ended without them", "plot-failed", set(farm.plotters)),
+        ("plots_made", "Plots that were completed", "plot-done", made),
+        ("plots_failed", "Plots whose plotter ended without them", "plot-failed", failed),
         ("plots_archived", "Plots that reached their drive, by the host that reports it", "archived", takers),
     ):
         # Also hosts without one: the first plot is an increase from 0.

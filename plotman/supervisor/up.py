@@ -55,7 +55,11 @@ def up(
     try:
         stop_what_was_left(claim, say)
         children = [child_of(name, config, config_file.absolute(), say, half) for name in names]
-        say(f"plotman on {config.host}: {', '.join(names)}. Logs: {state_dir / 'logs'}. Ctrl-C stops.")
+        shown = (
+            f"{name} (starts no plots)" if STARTS_NONE in child.env else name
+            for name, child in zip(names, children, strict=True)
+        )
+        say(f"plotman on {config.host}: {', '.join(shown)}. Logs: {state_dir / 'logs'}. Ctrl-C stops.")
         url = broker_url(config)
         supervisor = Supervisor(children, state_dir, say, companions=[lambda: follow(url, config.host, say)])
         asyncio.run(supervisor.run(claim))

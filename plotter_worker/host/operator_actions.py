@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
@@ -9,8 +10,14 @@ from pathlib import Path
 
 from common.model import holds
 from common.model.holds import HoldOrder
+from common.names import STARTS_NONE
 from plotter_worker.reporting.events import PlotterEvents
 from plotter_worker.state.operator import Change, OperatorState, OperatorStateFile
+
+
+def starts_none() -> str | None:
+    """Why this worker starts no plots at all; None if it may start some."""
+    return "`plotman archive` starts none; `plotman plot` does" if STARTS_NONE in os.environ else None
 
 
 class OperatorActions:
@@ -47,7 +54,9 @@ class OperatorActions:
         return sentence
 
     def unpause(self) -> str:
-        return self._lift(OperatorState.unpaused, "starts plots as the rules allow")
+        text = self._lift(OperatorState.unpaused, "starts plots as the rules allow")
+        still = None if self.state.plotting_held(datetime.now(UTC)) else starts_none()
+        return f"{text}, but no plots start: {still}" if still else text
 
     def lift(self, keys: Sequence[str], text: str, suffix: str = "") -> str:
         """Lift the holds under `keys`.

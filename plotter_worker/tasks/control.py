@@ -127,13 +127,17 @@ def suspend(host: OneLine, plot: OneLine) -> dict[str, Any]:
 
 @task(names.RESUME)
 def resume(host: OneLine, plot: OneLine) -> dict[str, Any]:
-    """Continue a suspended plot."""
+    """Continue a suspended plot; `was_suspended` of the answer is False if it was running."""
     plotter = current(host)
     job = _selected(plotter, plot)
-    process_tree.resume(job)
     plotter.refresh(job)
-    plotter.events.resumed(job)
-    return {"host": host, **_identity(job), "status": job.usage.status.value}
+    was_suspended = job.usage.status is RunStatus.STOPPED
+    process_tree.resume(job)  # in any case: some of its processes may be stopped
+    plotter.refresh(job)
+    if was_suspended:
+        plotter.events.resumed(job)
+    status = job.usage.status.value
+    return {"host": host, **_identity(job), "status": status, "was_suspended": was_suspended}
 
 
 # resultrepr_maxsize: the result would be in the worker's own log

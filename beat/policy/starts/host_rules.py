@@ -23,6 +23,8 @@ def paused(load: Load) -> Wait | None:
     if snapshot.plotting:
         return None
     reason = snapshot.pause_reason or "plotting is paused"
+    if snapshot.paused is None:  # no operator did: `plotman archive` runs there alone
+        return Wait(host=snapshot.host, rule="starts none", reason=reason, numbers={})
     return Wait(host=snapshot.host, rule="paused", reason=reason, numbers={}, until=held_until(load))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from beat.policy.start_tokens import is_due
 from common.model.clock import wrong_clock
 from common.model.disk_usage import trimmed
 from common.model.pending import PendingMove, under_way
@@ -116,7 +117,8 @@ def _recent_start(seen: FarmPicture, snapshot: PlotterSnapshot, tmp: TmpDir) -> 
     jobs = [job for job in snapshot.jobs if job.tmp is not None and trimmed(job.tmp) == trimmed(tmp.path)]
     running = {job.task_id for job in jobs}
     for order in seen.orders.get(snapshot.host, ()):
-        if order.tmp == tmp.path and order.expires_at > seen.now and order.task_id not in running:
+        waits = order.expires_at > seen.now and is_due(order.turn, snapshot.turn)
+        if order.tmp == tmp.path and waits and order.task_id not in running:
             return f"a plot was ordered {human_duration(age_s(order.sent_at, seen.now))} ago"
     youngest_s = min((age_s(job.started_at, seen.now) for job in jobs), default=None)
     if youngest_s is None or youngest_s > _RECENT_S:

@@ -59,7 +59,8 @@ def _hold_notes(farm: FarmState) -> Iterator[str]:
 
                 yield f"{snapshot.host}: {sentence(what, hold, snapshot.at, snapshot.utc_offset_s)}"
     if farm.waits is not None:
-        yield from (f"{farm.waits.beat}: {problem}" for problem in farm.waits.problems)
+        host = farm.waits.beat.partition(":")[0]
+        yield from (f"{host}: {problem}" for problem in farm.waits.problems)
 
 
 def _plotter_holds(snapshot: PlotterSnapshot) -> Iterator[tuple[str, Hold | None]]:

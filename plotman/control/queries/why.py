@@ -17,10 +17,11 @@ from beat.policy.decision import Start
 from beat.policy.remedies import remedy
 from beat.policy.starts.farm_rules import NO_LIMITS, FarmLimits
 from common.errors import ConfigError, ExitCode, PlotmanError
+from common.history.rows import End, TransferEnd
 from common.model.board_state import BoardState
 from common.model.disk_usage import trimmed
 from common.model.pending import PendingMove, PendingOrder
-from common.model.plot_name import fits
+from common.model.plot_name import fits, fits_file
 from common.model.snapshot import Wait
 from common.names import Role
 from common.store import Board
@@ -136,11 +137,31 @@ def about(answers: Iterable[WhyAnswer], subject: str | None) -> list[WhyAnswer]:
         return found
     known = sorted({name for answer in everything for name in (answer.host, *answer.names)})
     known += sorted({answer.plot_id[:8] for answer in everything if answer.plot_id})
-    near = difflib.get_close_matches(subject, known, _SHOWN, 0.75) or known[:_SHOWN]
-    raise NoSuchSubject(
-        f"{subject} is no host, directory or plot of the farm.",
-        f"Perhaps {', '.join(near)}." if near else "The farm is empty: start `plotman up`.",
-    )
+    near = difflib.get_close_matches(subject, known, _SHOWN, 0.75)
+    if near:
+        hint = f"Perhaps {', '.join(near)}."
+    elif known:
+        hosts = ", ".join(sorted({answer.host for answer in everything}))
+        hint = f"Hosts: {hosts}. See `plotman status`, `dirs`, and `history` for former plots."
+    else:
+        hint = "The farm is empty: start `plotman up`."
+    raise NoSuchSubject(f"{subject} is no host, directory or plot of the farm.", hint)
+
+
+def archived(rows: Iterable[TransferEnd], subject: str) -> list[WhyAnswer]:
+    """Answer about plots that have left their plotter, by the history. subject: a plot, as for `about`."""
+    return [
+        WhyAnswer(
+            row.host,
+            "plot",
+            row.path,
+            f"archived {row.ended_at.astimezone():%Y-%m-%d %H:%M:%S} on "
+            f"{row.harvester or '?'}:{row.landed or row.drive or '?'}",
+            plot_id=row.plot_id,
+        )
+        for row in rows
+        if row.end is End.ARCHIVED and row.path and fits_file(subject, row.path)
+    ]
 
 
 def as_dict(seen: FarmPicture, answers: Iterable[WhyAnswer]) -> dict[str, Any]:

@@ -48,7 +48,8 @@ def test_leftovers_go_running_plots_stay_and_each_wait_is_explained(farm: Farm) 
     # Why: the host as a whole, the suspended plot, and who does not exist.
     answers = _json(farm, "why")["answers"]
     assert {"paused"} <= {answer["rule"] for answer in answers if answer["host"] == HOST}
-    eventually(lambda: "`plotman resume`" in farm.run("why", job.plot_id[:8]).stdout, "it is seen to stand")
+    short = str(job.plot_id)[:8]
+    eventually(lambda: f"`plotman resume {short}`" in farm.run("why", short).stdout, "it is seen to stand")
     unknown = farm.run("why", "nobody")
     assert (unknown.returncode, HOST in unknown.stderr) == (5, True)
 
@@ -63,6 +64,9 @@ def test_leftovers_go_running_plots_stay_and_each_wait_is_explained(farm: Farm) 
 
     os.kill(job.pid, signal.SIGCONT)
     eventually(lambda: len(farm.archived()) == 1, "the plot that was suspended is whole and archived", 120)
+    found = farm.run("why", short)
+    assert found.returncode == 0, found.stderr
+    assert str(farm.folder / "drives") in found.stdout
 
 
 def _json(farm: Farm, *arguments: str) -> dict[str, Any]:

@@ -172,6 +172,8 @@ def test_a_suspended_plot_stands_still_shows_it_and_stays_so_over_a_restart_of_i
     assert (shown.status, shown.stalled) == (RunStatus.STOPPED, None)
     assert pair.type("resume", "all", "--host", "left", "--tmp", str(job.tmp)).returncode == 0
     eventually(lambda: process.cpu_times().user > before.user, "it plots on")
+    again = pair.type("resume", "all", "--host", "left", "--tmp", str(job.tmp))
+    assert (again.returncode, "was not suspended" in again.stdout) == (0, True)
     kinds = [event.kind for event in pair.left.events("plot-suspended", "plot-resumed")]
     assert kinds == ["plot-suspended", "plot-resumed"]
 

@@ -43,6 +43,7 @@ def test_the_halves_share_one_broker_and_each_goes_on_when_the_other_ends(farm: 
         lambda: farm.run("unpause", "plotting").returncode == 0, "archive has taken over", 60, every_s=1
     )
     assert "`plotman plot`" in eventually(lambda: _reason(farm), "it says why it starts none", 30)
+    assert "but no plots start: `plotman archive` starts none" in farm.run("unpause", "plotting").stdout
     assert not farm.jobs()
 
     plotting = farm.spawn(*start, "plot")

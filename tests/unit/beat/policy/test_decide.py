@@ -114,7 +114,7 @@ def test_a_value_that_no_rule_foresees_costs_its_host_only(
     assert [each.harvester for each in decision.moves] == ["h1"]
     assert [wait.rule for wait in decision.waits_of.get("bad", ())] in (
         ["trouble"],
-        ["paused", "trouble"],
+        ["starts none", "trouble"],
         [],
     )
 

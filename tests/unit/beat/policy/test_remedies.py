@@ -54,7 +54,7 @@ def test_every_rule_has_a_remedy() -> None:
 
 @pytest.mark.parametrize("rule", REMEDIES)
 def test_a_remedy_is_one_sentence_or_two_that_name_the_host(rule: str) -> None:
-    text = remedy(rule, "plotter1")
+    text = remedy(rule, "plotter1", "6b4e7375")
     assert text.endswith((".", "each.", "lines."))
     assert "{" not in text
     assert "\n" not in text
@@ -82,3 +82,7 @@ def test_a_full_drive_is_not_to_be_undrained() -> None:
 
 def test_of_an_unknown_rule_there_is_no_remedy() -> None:
     assert remedy("a newer beat's", "h") == ""
+
+
+def test_a_machine_without_archiver_may_need_the_other_half() -> None:
+    assert "`plotman archive`" in remedy("archiver", "h")

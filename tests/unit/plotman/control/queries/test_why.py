@@ -10,14 +10,24 @@ import pytest
 
 from beat.policy.starts.starts import plan_starts
 from common.errors import ExitCode
+from common.history.rows import End, TransferEnd
 from common.model.pending import MoveStep, PendingMove
-from common.model.snapshot import RefusedOrder, RunStatus, Transfer, Waits
+from common.model.plot_name import is_selector_of_file
+from common.model.snapshot import Hold, RefusedOrder, RunStatus, Transfer, Waits
 from common.names import Role
 from plotman.cli.watch import show_reasons
 from plotman.control.farm import FarmState
 from plotman.control.queries import tables
 from plotman.control.queries.explain import explain
-from plotman.control.queries.why import FarmPicture, NoSuchSubject, WhyAnswer, about, as_dict, headings
+from plotman.control.queries.why import (
+    FarmPicture,
+    NoSuchSubject,
+    WhyAnswer,
+    about,
+    archived,
+    as_dict,
+    headings,
+)
 from tests.unit.beat import builders as b
 from tests.unit.beat.builders import decided
 
@@ -114,7 +124,9 @@ def test_the_limit_is_over_when_enough_plots_have_ended() -> None:
 
 def test_what_happens_is_told_too() -> None:
     ordered = seen(b.plotter(), orders=(b.order(sent_s=-2),))
-    assert ("", one_tmp(ordered).text) == ("", "a plot was ordered 2s ago")
+    assert one_tmp(ordered).text == "a plot was ordered 2s ago"
+    ended = seen(b.plotter(turn="a:8"), orders=(b.order(sent_s=-2),))
+    assert "ordered" not in one_tmp(ended).text, "that plot has started and ended since"
     started = seen(b.plotter(jobs=(b.job(age_s=12, task_id="t"),)))
     assert one_tmp(started).text == "a plot was started 12s ago"
     assert one_tmp(started).rule is None
@@ -166,7 +178,7 @@ def test_without_a_scheduler_the_same_rules_are_applied_here() -> None:
     assert headings(picture)[0].startswith(
         "No scheduler decides now; the last decision was 3s ago. Start `plotman up`"
     )
-    assert [answer.rule for answer in about(explain(picture), "/tmp1")] == ["no scheduler", "paused"]
+    assert [answer.rule for answer in about(explain(picture), "/tmp1")] == ["no scheduler", "starts none"]
     assert one(picture, "/tmp2").rule == "tmp state"
     assert headings(replace(picture, leader="b")) == []
 
@@ -184,6 +196,37 @@ def test_an_unknown_subject_names_what_is_meant_perhaps() -> None:
         about(explain(seen(b.plotter(jobs=(b.job(plot_id=PLOT_ID),)))), "/tpm1")
     assert raised.value.exit_code == ExitCode.NOTHING
     assert "/tmp1" in str(raised.value)
+
+
+def test_an_unknown_subject_that_resembles_nothing_names_nothing() -> None:
+    with pytest.raises(NoSuchSubject) as raised:
+        about(explain(seen(b.plotter())), "0dbffc8c")
+    assert "Perhaps" not in str(raised.value)
+    assert "Hosts: p1." in str(raised.value)
+
+
+def test_an_archived_plot_is_found_in_the_history() -> None:
+    name = f"plot-k32-2026-11-22-10-11-{PLOT_ID}.plot"
+    row = TransferEnd(
+        key="t", host="p1", ended_at=b.T, end=End.ARCHIVED, plot_id=PLOT_ID, path=f"/dst1/{name}",
+        harvester="h1", drive="/farm/1",
+    )  # fmt: skip
+    for subject in ("6b4e7375", name, f"/dst1/{name}"):
+        assert is_selector_of_file(subject)
+        (found,) = archived([row], subject)
+        assert found.text.endswith("on h1:/farm/1")
+        assert (found.host, found.rule, found.plot_id) == ("p1", None, PLOT_ID)
+    assert archived([row.model_copy(update={"end": End.REFUSED})], PLOT_ID) == []
+    assert archived([row], "77777777") == []
+    assert not is_selector_of_file("/tpm1")
+
+
+def test_where_only_archive_runs_the_remedy_starts_plots() -> None:
+    picture = seen(b.keeper(b.plot(), pause_reason="`plotman archive` starts none"))
+    host = next(answer for answer in explain(picture) if answer.kind == "host")
+    assert (host.rule, host.text) == ("starts none", "`plotman archive` starts none")
+    assert "`plotman plot`" in host.remedy
+    assert "unpause" not in host.remedy
 
 
 def test_json_has_every_key_of_every_answer() -> None:
@@ -204,7 +247,8 @@ def test_a_full_drive_names_the_margin_that_fills_it() -> None:
 
 
 def test_the_reason_of_a_host_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
-    picture = seen(b.plotter(b.tmp_dir(), b.tmp_dir("/tmp2"), plotting=False, pause_reason="new fan"))
+    paused = {"plotting": False, "pause_reason": "new fan", "paused": Hold(reason="new fan")}
+    picture = seen(b.plotter(b.tmp_dir(), b.tmp_dir("/tmp2"), **paused))
     show_reasons(list(explain(picture)))
     assert capsys.readouterr().out.splitlines() == [
         "p1",
