@@ -106,9 +106,13 @@ class OperatorActions:
         if not self.state.refused.keys() <= set(present):
             self._apply(lambda state: state.with_refused_only(present))
 
-    def started(self, at: datetime) -> None:
-        """Count a start."""
-        self._apply(lambda state: state.after_start(at))
+    def started(self, at: datetime, task_id: str) -> None:
+        """Count a start, unless it is counted."""
+        self._apply(lambda state: state.after_start(at, task_id))
+
+    def restored(self, task_ids: Sequence[str]) -> None:
+        """An older plotman, which noted no starts, has counted these."""
+        self._apply(lambda state: state.with_counted(task_ids))
 
     def works(self, started_at: datetime) -> None:
         """Clear the count of failures: a plotter that started then is plotting."""

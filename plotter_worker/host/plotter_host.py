@@ -82,7 +82,9 @@ class PlotterHost:
         """Restore jobs of the last worker, also those that ended meanwhile, and watch."""
         self.directories.start()
         self._adoption.start()
-        for record in self._records.all():
+        records = self._records.all()
+        self.operator.restored([record.task_id for record in records])
+        for record in records:
             self._restore(record)
         self._watcher.start()
 
@@ -144,7 +146,7 @@ class PlotterHost:
                 self._died_at_once(str(error))
                 raise
             self.jobs.add_ordered(job)
-            self.operator.started(job.record.started_at or now)
+            self.operator.started(job.record.started_at or now, task_id)
             self._refused = None
         self.refresh(job)
         self._watcher.watch(job, child)
@@ -251,6 +253,8 @@ class PlotterHost:
             self._records.keep(record)
             job = TrackedJob(record, found.plotter, found.command)
             self.jobs.add_found(job)
+            if mine:
+                self.operator.started(record.began_at, task_id)
         job.read_log()
         self.refresh(job)
         self.events.found(job)
@@ -287,6 +291,8 @@ class PlotterHost:
             return
         job = TrackedJob.of_record(record, plotter_for(record.plotter))
         self.jobs.add_restored(job)
+        if record.ours:
+            self.operator.started(record.began_at, record.task_id)
         if record.outcome is None:
             self.refresh(job)
             self._watcher.watch(job)

@@ -6,7 +6,7 @@ start a plotter again that cannot work.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
@@ -18,6 +18,7 @@ from common.model.snapshot import Failures, Hold
 from common.system import statefile
 from common.system.statefile import Stored
 
+_COUNTED = 1000  # more than a host runs at a time
 _CLOCK_STEP = timedelta(seconds=2)
 
 
@@ -27,6 +28,7 @@ class OperatorState(Stored):
     Attributes:
         holds: by common.model.holds' keys or by directory.
         starts_left: plots that may start before the hold on plotting takes effect; None: it is in effect.
+        counted: task ids of the last starts that were counted; None: by an older plotman, they are not known.
         failures: plotters that died at once, in a row.
         last_start_at: of a plot that did not die at once.
         bandwidth_bytes_s: limit of all transfers together; 0: no limit, None: as plotman.yaml says.
@@ -35,6 +37,7 @@ class OperatorState(Stored):
 
     holds: dict[str, Hold] = Field({})
     starts_left: int | None = None
+    counted: tuple[str, ...] | None = None
     failures: Failures = Failures()
     last_start_at: AwareDatetime | None = None
     bandwidth_bytes_s: int | None = None
@@ -81,9 +84,21 @@ class OperatorState(Stored):
         """Plots start as the rules allow, also after plotters that died at once."""
         return self.without_holds(holds.PLOTTING)._with(failures=Failures())
 
-    def after_start(self, at: datetime) -> Self:
+    def after_start(self, at: datetime, task_id: str) -> Self:
+        """Count a start, once: a worker that was killed right after a launch may not have counted it."""
+        counted = self.counted or ()
+        if task_id in counted:
+            return self
         left = self.starts_left
-        return self._with(last_start_at=at, starts_left=None if left is None else max(0, left - 1))
+        return self._with(
+            last_start_at=max(filter(None, (self.last_start_at, at))),
+            starts_left=None if left is None else max(0, left - 1),
+            counted=(*counted, task_id)[-_COUNTED:],
+        )
+
+    def with_counted(self, task_ids: Sequence[str]) -> Self:
+        """These starts are counted, if nothing is known of any."""
+        return self if self.counted is not None else self._with(counted=tuple(task_ids)[-_COUNTED:])
 
     def after_failure(self, reason: str, at: datetime) -> Self:
         """A plotter died at once."""

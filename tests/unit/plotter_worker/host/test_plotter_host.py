@@ -147,6 +147,39 @@ def test_a_running_job_started_by_the_clock_as_it_is_set_now(machine: Machine, s
         assert abs(shown.started_at - now) < timedelta(seconds=5)
 
 
+class Killed(BaseException):
+    """In place of SIGKILL: nothing after it is carried out."""
+
+
+@pytest.mark.parametrize(
+    ("instead_of", "counted"),
+    [
+        ("plotter_worker.jobs.records.Records.keep", True),  # launched, and its process is not noted
+        ("plotter_worker.host.operator_actions.OperatorActions.started", True),  # noted, and not counted
+        ("plotter_worker.jobs.start.launch", False),  # noted, and not launched
+    ],
+)
+def test_a_worker_killed_between_launch_and_count_starts_no_plot_more_than_asked(
+    machine: Machine, instead_of: str, counted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = machine.running_host()
+    first.operator.hold(HoldOrder(host="p1", after=2), holds.PLOTTING, "starts 2 more plots")
+
+    def killed(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(instead_of, killed)
+        first.take_order(task_id_of("t1"), order(first))
+    first.stop()
+    for left in (1, 1) if counted else (2, 2):  # it is not counted again by the next worker
+        host = machine.running_host()
+        if counted:
+            eventually(lambda host=host: host.snapshot().jobs, "the plotter is found", 20)
+        assert host.snapshot().starts_left == left
+        host.stop()
+
+
 def test_a_snapshot_has_the_pause_that_begins_after_some_plots(machine: Machine) -> None:
     host = machine.host()
     pause = HoldOrder(host=host.name, reason="tour", by="anna@desk", after=2)

@@ -35,14 +35,14 @@ def test_a_pause_after_a_number_of_plots_takes_effect_when_they_have_started(tmp
     assert file.state.plotting_held(NOW) is None
     assert file.state.coming_pause(NOW) == pause
     assert file.state.coming_pause(LATER) is None
-    file.change(lambda state: state.after_start(NOW))
+    file.change(lambda state: state.after_start(NOW, "t1"))
     assert file.state.coming_pause(NOW) is None
     assert again(tmp_path).plotting_held(NOW) is not None
     reason = again(tmp_path).pause_reason(NOW)
     assert reason == "as many plots as were asked for have been started (anna@desk), until 18:00"
     file.change(lambda state: state.unpaused())
     assert again(tmp_path).plotting_held(NOW) is None
-    file.change(lambda state: state.after_start(NOW))
+    file.change(lambda state: state.after_start(NOW, "t1"))
     assert again(tmp_path).plotting_held(NOW) is None
 
 
@@ -90,9 +90,19 @@ def test_plotters_that_died_at_once_are_forgotten_for_one_that_works_and_was_sta
 
 @pytest.mark.parametrize("ahead", [timedelta(hours=2), timedelta(days=1)])
 def test_times_of_a_clock_that_was_set_back_count_as_now(ahead: timedelta) -> None:
-    state = OperatorState().after_start(NOW).after_failure("no keys", NOW).after_start(NOW)
+    state = OperatorState().after_failure("no keys", NOW).after_start(NOW, "t1")
     corrected = state.not_after(NOW - ahead)
     assert corrected.last_start_at == corrected.failures.last_at == NOW - ahead
     assert (corrected.failures.consecutive, corrected.failures.last_reason) == (1, "no keys")
     assert state.not_after(NOW - timedelta(seconds=1)) is state
     assert state.not_after(NOW + ahead) is state
+
+
+def test_a_start_counts_once_and_those_that_an_older_plotman_counted_not_again() -> None:
+    state = OperatorState().pausing_after(3)
+    once = state.after_start(NOW, "t1")
+    assert once.starts_left == once.after_start(LATER, "t1").starts_left == 2
+    assert once.with_counted(["t2"]).after_start(LATER, "t2").starts_left == 1
+    older = state.with_counted(["t1", "t2"])
+    assert older.after_start(NOW, "t2").starts_left == 3
+    assert older.after_start(NOW, "t3").after_start(NOW - timedelta(hours=1), "t4").last_start_at == NOW
