@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from inotify_simple import INotify, flags
@@ -71,6 +71,7 @@ class _Known:
     state: PlotState
     since: datetime
     fingerprint: tuple[int, int] = field(default=(0, 0))
+    same_since_s: float = 0.0  # monotonic: since when the fingerprint is seen
     plot: FinishedPlot | None = None
 
 
@@ -211,7 +212,7 @@ class DirectoryMonitor:
 
     def _plot(self, file: FileSeen) -> FinishedPlot | None:
         path = Path(self.path, file.name)
-        now = datetime.now(UTC)
+        now, same_since_s = datetime.now(UTC), time.monotonic()
         try:
             fingerprint = (file.size_bytes, path.lstat().st_mtime_ns)
             known = self._known.get(file.name)
@@ -222,7 +223,12 @@ class DirectoryMonitor:
                 and known.state is not PlotState.OPEN
             ):
                 return known.plot
-            state, reason, name, size_bytes = classify(path, now)
+            if known and known.fingerprint == fingerprint:
+                same_since_s = known.same_since_s
+            # A change in the future tells nothing: then it counts how long the file looks the same.
+            changed = datetime.fromtimestamp(fingerprint[1] / 1e9, UTC)
+            same = timedelta(seconds=time.monotonic() - same_since_s)
+            state, reason, name, size_bytes = classify(path, changed + same if changed > now else now)
         except OSError:
             return None  # deleted since it was listed
         except Exception as error:
@@ -240,7 +246,7 @@ class DirectoryMonitor:
             k=name.k if name else None,
             reason=reason,
         )
-        self._known[file.name] = _Known(state, since, fingerprint, plot)
+        self._known[file.name] = _Known(state, since, fingerprint, same_since_s, plot)
         return plot
 
 

@@ -45,7 +45,8 @@ def judge_end(
     if not isinstance(verdict, Success) and not job.killed_by and (made := _made(job, at, others)):
         verdict = Success((made,))
     if isinstance(verdict, Success):
-        return Outcome(succeeded=True, ended_at=at, result=_result(job, verdict.plots, at), end=End.DONE)
+        result, where = _result(job, verdict.plots, at), _outside(job, verdict.plots[-1])
+        return Outcome(succeeded=True, ended_at=at, result=result, reason=where, end=End.DONE)
     if job.killed_by:
         end, reason = End.KILLED, f"Stopped by {job.killed_by}."
     elif went_with_the_machine(job):
@@ -135,6 +136,36 @@ def _made(job: TrackedJob, at: datetime, others: Collection[str]) -> DonePlot | 
     except (Hanging, OSError):
         return None
     return DonePlot(plot_id=name.plot_id, path=str(dst / name.name)) if name else None
+
+
+def _outside(job: TrackedJob, plot: DonePlot) -> str | None:
+    """Where a plot was written that is not in the dst of its job; None for one that is there."""
+    if job.dst is None:
+        return None
+    dst, path = Path(job.dst), plot.path
+    if path is None:
+        plot_id = plot.plot_id or ""
+        missing = _in_drive(dst, lambda: not any(plot_id in name for name in _names(dst)))
+        return f"No file of it was found in {dst}, and its log names none." if missing else None
+    folder = Path(path).parent
+    if folder == dst or _in_drive(dst, lambda: folder.exists() and folder.samefile(dst)):
+        return None
+    where = f"written to {path}, which is not in its dst {job.dst}"
+    if _is_there(path):
+        return f"It was {where}; plotman does not move it."
+    return f"By its log it was {where}; it was not found there."
+
+
+def _in_drive(folder: Path, func: Callable[[], bool]) -> bool:
+    """False also if its drive does not answer."""
+    try:
+        return _probe.run(folder, func, LOOK_DEADLINE_S)
+    except (Hanging, OSError):
+        return False
+
+
+def _names(folder: Path) -> list[str]:
+    return os.listdir(folder)  # noqa: PTH208  names are enough
 
 
 def _full(job: TrackedJob) -> str:

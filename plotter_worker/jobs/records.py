@@ -23,7 +23,8 @@ class Outcome(Stored):
 
     Attributes:
         result: what the task returns on success.
-        reason, tail: on failure, the cause and the log's last lines.
+        reason, tail: on failure, the cause and the log's last lines; on success, where the plot is if that is
+            not dst.
         end: the outcome as the history names it; None in records of an earlier release.
     """
 
@@ -73,7 +74,10 @@ class Records:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        statefile.private_folder(folder)
+        try:
+            statefile.private_folder(folder)
+        except OSError as error:
+            log.error("%s cannot be created: %s", folder, error)
 
     def save(self, record: JobRecord) -> None:
         """Write a record. Raises OSError if the state directory cannot be written to."""

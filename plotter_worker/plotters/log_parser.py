@@ -19,6 +19,7 @@ Rules = Mapping[bytes, tuple[tuple[re.Pattern[str], Handler], ...]]
 
 # More than any line with two paths in it. The rest of a longer line is dropped: a damaged log may be
 # gigabytes of zeros.
+LONGEST_LINE = 500  # of what a reason or a tail quotes, in characters
 _LINE_BYTES = 8 * 1024
 _TAIL_LINES = 100
 # Keys for lines whose first word varies: lines of chia's Python logging begin with a time, bladebit's
@@ -139,7 +140,8 @@ class LogReader:
         lines = [*self._tail]
         if self._pending.strip() and not (self._noise and self._pending.startswith(self._noise)):
             lines.append(self._pending.rstrip())
-        return "\n".join(line.decode(errors="replace") for line in lines[-count:]) if count > 0 else ""
+        texts = (line.decode(errors="replace") for line in lines[-count:])
+        return "\n".join(text[:LONGEST_LINE] for text in texts) if count > 0 else ""
 
     def _line(self, line: bytes) -> None:
         text = line.strip().removeprefix(_WRAPPED_STDERR)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from common.model.units import counted
 from plotter_worker.plotters.base import DonePlot, Progress
-from plotter_worker.plotters.log_parser import LogReader
+from plotter_worker.plotters.log_parser import LONGEST_LINE, LogReader
 
 _TAIL_LINES = 15
 
@@ -90,15 +90,19 @@ def _unlogged(progress: Progress) -> DonePlot:
 def _reason(progress: Progress, exit_code: int | None, last_line: str) -> str:
     at = f"in phase {progress.phase}" if progress.proven else "before phase 1"
     if progress.error:
-        return f"The plotter gave up {at}: {progress.error}"
+        return f"The plotter gave up {at}: {_short(progress.error)}"
     ended = _ended(exit_code)
     if progress.stalled:
-        return f"The plotter {ended} while it waited: {progress.stalled}"
+        return f"The plotter {ended} while it waited: {_short(progress.stalled)}"
     made = f" after {counted(len(progress.plots_done), 'plot')}" if progress.plots_done else ""
     if last_line and not progress.proven:
         # It failed in a way that no rule knows: its last line is the best explanation.
-        return f"The plotter {ended} {at}{made}, its last line: {last_line}"
+        return f"The plotter {ended} {at}{made}, its last line: {_short(last_line)}"
     return f"The plotter {ended} {at}{made}, and logged no error."
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE]} ..."
 
 
 def _ended(exit_code: int | None) -> str:

@@ -62,7 +62,8 @@ class PlotterEvents:
             self._history.ended(job, outcome)
         if outcome.succeeded:
             took_s = (outcome.ended_at - job.record.began_at).total_seconds()
-            self._report_job("plot-done", f"plot done in {human_duration(took_s)}, in {job.dst}", job)
+            where = f", in {job.dst}" if outcome.reason is None else f". {outcome.reason}"
+            self._report_job("plot-done", f"plot done in {human_duration(took_s)}{where}", job)
         elif job.killed_by:
             self._sink.changed()  # `killed` reports it when its files are deleted
         elif not outcome.failed:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NoReturn
 
 import pytest
 
 from common.model.snapshot import DirState, FinishedPlot, PlotState
+from common.system import plotfile
 from common.system.probe import DirReport
 from plotter_worker.directories import monitor
 from plotter_worker.directories.monitor import DirectoryMonitor, DirectorySurvey, FileSeen, matters
@@ -60,6 +63,30 @@ def test_a_directory_that_cannot_be_watched_is_looked_at_all_the_same(
     one.start()
     eventually(lambda: one.survey.plots, "its plot is seen", 5)
     one.stop()
+
+
+def test_a_plot_changed_in_the_future_is_ready_when_it_has_not_changed_for_as_long_as_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plotfile, "expected_size_bytes", lambda _: None)  # only time tells that it is whole
+    plot = write_plot(tmp_path)
+    in_two_hours = time.time() + 7200
+    os.utime(plot, (in_two_hours, in_two_hours))
+    now_s = time.monotonic()
+    monkeypatch.setattr(monitor, "time", SimpleNamespace(monotonic=lambda: now_s))
+    one = DirectoryMonitor(str(tmp_path), True, lambda _: None)
+
+    def seen() -> FinishedPlot:
+        (found,) = one._take_survey().plots
+        return found
+
+    assert (seen().state, seen().reason) == (PlotState.OPEN, "changed 0 s ago, waiting for 10 s")
+    now_s += 9
+    assert seen().reason == "changed 9 s ago, waiting for 10 s"
+    os.utime(plot, (in_two_hours + 1, in_two_hours + 1))
+    assert seen().reason == "changed 0 s ago, waiting for 10 s"
+    now_s += 10
+    assert seen().state is PlotState.READY
 
 
 def test_a_name_that_is_no_utf8_is_left_out_and_logged_once_and_all_else_is_seen(

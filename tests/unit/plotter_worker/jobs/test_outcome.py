@@ -23,6 +23,7 @@ from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.outcome import clean_up, died_of_itself, judge_end, make_durable
 from plotter_worker.processes.table import identity
 from tests.support.lacking import lacking
+from tests.support.paths import LOGS
 from tests.support.plots import write_plot
 from tests.support.waiting import eventually
 from tests.unit.plotter_worker.builders import job, sleeper
@@ -295,3 +296,28 @@ def test_a_directory_without_inodes_is_named(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(os, "statvfs", lambda _: lacks)
     failed = job(process=ended_process(), tmp=str(tmp_path))
     assert str(judge_end(failed, 1, AT).reason).endswith(f"{tmp_path} has no inode left.")
+
+
+@pytest.mark.parametrize("case", ["in dst", "by a link", "elsewhere", "nowhere"])
+def test_a_plot_outside_of_dst_is_reported_with_its_place(tmp_path: Path, case: str) -> None:
+    dst, other, link = (tmp_path / name for name in ("dst", "other", "link"))
+    dst.mkdir()
+    other.mkdir()
+    link.symlink_to(dst)
+    log = (LOGS / "madmax-k18.log").read_bytes()
+    former = job(plotter="madmax", log="madmax-k18").progress.plots_done[-1].path
+    assert former is not None
+    folder = {"in dst": dst, "by a link": link}.get(case, other)
+    path = folder / Path(former).name
+    if case != "nowhere":
+        path.touch()
+    made = job(plotter="madmax", process=ended_process(), dst=str(dst), started_at=AT)
+    made.reader.feed(log.replace(str(Path(former).parent).encode(), str(folder).encode()))
+    made.log_seen = True
+    outcome = judge_end(made, 0, AT)
+    assert outcome.succeeded
+    where = f"written to {path}, which is not in its dst {dst}"
+    assert outcome.reason == {
+        "elsewhere": f"It was {where}; plotman does not move it.",
+        "nowhere": f"By its log it was {where}; it was not found there.",
+    }.get(case)

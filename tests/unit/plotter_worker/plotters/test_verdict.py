@@ -135,3 +135,11 @@ def test_the_tail_leaves_out_the_noise(log: Log) -> None:
     tail = reader(until(log("chiapos-k18"), b"Time for phase 1")).tail(3)
     assert "Bucket" not in tail
     assert tail.splitlines()[-2].strip().startswith("Total matches")
+
+
+def test_a_line_without_end_is_quoted_in_part() -> None:
+    log = reader(b"x" * 1_000_000)
+    failure = judge(log, 1, missing)
+    assert isinstance(failure, Failure)
+    assert failure.reason == f"The plotter exited with 1 before phase 1, its last line: {'x' * 500}"
+    assert failure.tail == "x" * 500
