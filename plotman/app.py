@@ -32,7 +32,8 @@ def make_app(settings: Config) -> Celery:
     def correct_expiry(headers: dict[str, Any], **_: Any) -> None:
         transport.correct_expiry(headers, url)
 
-    signals.before_task_publish.connect(correct_expiry, weak=False)
+    # Once in a process, also with a second app: each call would correct the time again.
+    signals.before_task_publish.connect(correct_expiry, weak=False, dispatch_uid="plotman")
     return made
 
 

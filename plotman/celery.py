@@ -8,7 +8,7 @@ from celery.events.state import TASK_EVENT_TO_STATE
 
 from common.config.watch import load_to_run
 from common.errors import PlotmanError
-from common.system.output import clean_output
+from common.system.output import clean_output, outlive_full_disk
 from plotman.app import make_app
 from plotman.flower.guard import guard
 
@@ -19,6 +19,7 @@ __all__ = ["app"]
 TASK_EVENT_TO_STATE["progress"] = "STARTED"
 
 clean_output()
+outlive_full_disk()
 try:
     SETTINGS = load_to_run()
     app = make_app(SETTINGS)

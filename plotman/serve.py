@@ -15,7 +15,7 @@ from common.config import Config
 from common.config.watch import load_to_run
 from common.errors import PlotmanError
 from common.names import Role, queue, role_and_host
-from common.system.output import clean_output
+from common.system.output import clean_output, outlive_full_disk
 from plotman.app import make_app
 
 BEAT = "beat"
@@ -28,6 +28,7 @@ def serve(node: str) -> int:
 
     Raises ValueError for another name, and PlotmanError.
     """
+    outlive_full_disk()
     settings = load_to_run()
     app = make_app(settings)
     if node == BEAT:

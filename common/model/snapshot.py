@@ -216,6 +216,7 @@ class HostSnapshot(Notice):
     # the host's.
     clock_skew_s: Number | None = None
     problems: Annotated[tuple[str, ...], FEW] = ()  # what its owner should correct, one sentence each
+    full_folders: Annotated[tuple[str, ...], FEW] = ()  # of its plotman, one sentence each
 
 
 class PlotterSnapshot(HostSnapshot):

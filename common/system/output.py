@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import sys
 import textwrap
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 from common.model.text import log_text, on_terminal, one_line
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 _LONGEST_MESSAGE = 16_384  # of a log, in characters
 _LONGEST_TRACEBACK = 65_536
 
@@ -19,7 +23,11 @@ class _CleanStream:
     """A text stream that escapes what would control a terminal.
 
     Its `buffer` is hidden: click would write to that, past this stream, in a locale without UTF-8.
+
+    may_be_full: drop what does not fit on a full disk.
     """
+
+    may_be_full = False
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -27,8 +35,21 @@ class _CleanStream:
     def write(self, text: str | bytes) -> int:
         if isinstance(text, bytes):  # of click, which finds no `buffer`
             text = text.decode("utf-8", "backslashreplace")
-        self._stream.write(on_terminal(text))
+        with self._unless_full():
+            self._stream.write(on_terminal(text))
         return len(text)
+
+    def flush(self) -> None:
+        with self._unless_full():
+            self._stream.flush()
+
+    @contextmanager
+    def _unless_full(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if not self.may_be_full or error.errno not in FULL:
+                raise
 
     def writelines(self, lines: Any) -> None:
         for line in lines:
@@ -58,6 +79,16 @@ class _CleanRecord(logging.LogRecord):
 
 def _indented(text: str) -> str:
     return textwrap.indent(log_text(text.rstrip("\n"))[-_LONGEST_TRACEBACK:], "  ", lambda _: True)
+
+
+def outlive_full_disk() -> None:
+    """Drop output that does not fit on its disk, after `clean_output`: for a process whose work is worth more
+    than its log."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, _CleanStream):
+            stream.may_be_full = True
+            setattr(sys, f"__{name}__", stream)  # Celery's banner and log go there
 
 
 def clean_output() -> None:

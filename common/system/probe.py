@@ -15,12 +15,14 @@ from typing import Any, TypeVar
 
 from common.errors import PlotmanError
 from common.model.snapshot import DirState
+from common.model.units import human_bytes
 from common.system.mounts import Mounts, is_mounted
 
 T = TypeVar("T")
 
 LOOK_DEADLINE_S = 2.0
 
+_FULL_BYTES = 1 << 20
 _MOMENT_S = 0.02  # longer than a round over healthy drives
 _KEPT_IDLE = 2  # threads that wait for the next round; others end
 
@@ -75,6 +77,19 @@ def look(
         f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}",
         status,
     )
+
+
+def full(path: str) -> str | None:
+    """Why nothing can be written to a folder: `full: 0 B are left`; in the caller's thread. None if there is
+    room, or it is missing."""
+    try:
+        figures = os.statvfs(path)
+    except OSError:
+        return None
+    if figures.f_files and not figures.f_favail:
+        return "full: no inode is left"
+    free_bytes = figures.f_bavail * figures.f_frsize
+    return f"full: {human_bytes(free_bytes)} are left" if free_bytes < _FULL_BYTES else None
 
 
 class _Lane:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TypeVar
@@ -20,6 +22,16 @@ class Stored(BaseModel):
     """Base of what is in state files. Another release may have written them: unknown keys are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name the file in an OSError of the body. The error of a failed write, as on a full disk, names none."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def private_folder(path: Path) -> None:
@@ -53,7 +65,10 @@ def replace(path: Path, content: bytes) -> None:
 
     The draft has a unique name: a worker that stops and its successor may write at the same time.
     """
-    with NamedTemporaryFile(dir=path.parent, prefix=f"{path.stem}.", suffix=".part", delete=False) as part:
+    with (
+        naming(path),
+        NamedTemporaryFile(dir=path.parent, prefix=f"{path.stem}.", suffix=".part", delete=False) as part,
+    ):
         try:
             part.write(content)
             part.flush()

@@ -204,7 +204,7 @@ class MoveHeartbeat:
 
     def _failed(self, step: Step, attempts: int, error: Exception) -> None:
         refused = isinstance(error, PlotRefused)
-        reason = str(error) if isinstance(error, PlotmanError) else f"{type(error).__name__}: {error}"
+        reason = reason_of(error, step.host)
         pause = _NEVER if refused else timedelta(seconds=pause_s(step.step, attempts))
         move = self._record(
             step,
@@ -283,6 +283,13 @@ class MoveHeartbeat:
             log.debug("a move cannot be written to the board, or read: %s", error)
             return False
         return True
+
+
+def reason_of(error: Exception, host: str) -> str:
+    """Why a step on this host failed, for operators of other machines."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{host}: {error.filename or 'a file'}: {error.strerror}"
+    return str(error) if isinstance(error, PlotmanError) else f"{type(error).__name__}: {error}"
 
 
 def _counted(step: Step, attempts: int) -> int:

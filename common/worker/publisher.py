@@ -13,6 +13,7 @@ from common.names import SNAPSHOT_RENEW, Role
 from common.store import Board
 from common.store.farm_clock import CLOCK
 from common.store.server_checks import clock_finding
+from common.worker import startup
 from common.worker.duplicate_host import DuplicateHost
 
 log = logging.getLogger(__name__)
@@ -177,6 +178,7 @@ class Publisher:
         return (later(snapshot, correction) if correction else snapshot).model_copy(
             update={
                 "clock_skew_s": skew_s if skew_s is None else round(skew_s, 1),
+                "full_folders": startup.full_folders(),
                 "problems": (*snapshot.problems, *filter(None, found)),
             }
         )

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 from celery import bootsteps
@@ -19,22 +21,32 @@ from common.model.address import kombu_url
 from common.names import Role, role_and_host
 from common.store.server import ask
 from common.store.server_checks import Finding, FindingLevel, server_findings
+from common.system.probe import LOOK_DEADLINE_S, Probe, full
 from common.worker.pool import TaskPool
 from common.worker.setup_checks import Setup, setup_findings
 
 log = logging.getLogger(__name__)
 
 AGAIN_S = 3600.0  # settings may change at run time
+_FOLDERS_S = 5.0
 _AWAY_S = 5.0
 _ANSWER_S = 2.0
 
 
 class StartupWatch:
     """Checks the server's settings in a thread, at the start and each hour, and keeps the findings. Retries
-    while the server is away."""
+    while the server is away. Looks each few seconds whether a folder of this plotman is full.
 
-    def __init__(self, url: str, found: Iterable[Finding] = ()) -> None:
+    folders: what each is for -> its path.
+    """
+
+    def __init__(
+        self, url: str, found: Iterable[Finding] = (), folders: Mapping[str, Path] | None = None
+    ) -> None:
         self._url = url
+        self._folders = folders or {}
+        self._probe = Probe()
+        self.full: tuple[str, ...] = ()
         self._setup = tuple(found)
         self._server: tuple[Finding, ...] = ()
         self._logged: set[str] = set()
@@ -66,11 +78,24 @@ class StartupWatch:
         self._log(self._server)
         return True
 
+    def check_folders(self) -> None:
+        """Look whether the folders are full."""
+        answers = self._probe.run_all(self._folders.values(), full, LOOK_DEADLINE_S)
+        self.full = tuple(
+            f"The folder of {what}, {path}, is {found}. Free space there: no new plots start."
+            for what, path in self._folders.items()
+            if isinstance(found := answers.get(str(path)), str)
+        )
+        self._log(Finding(sentence, "", "") for sentence in self.full)
+
     def _run(self) -> None:
+        next_s = 0.0
         while True:
-            found = self.check()
+            self.check_folders()
+            if time.monotonic() >= next_s:
+                next_s = time.monotonic() + (AGAIN_S if self.check() else _AWAY_S)
             self._checked.set()
-            if self._ending.wait(AGAIN_S if found else _AWAY_S):
+            if self._ending.wait(_FOLDERS_S):
                 return
 
     def _log(self, findings: Iterable[Finding]) -> None:
@@ -90,6 +115,11 @@ def problems() -> tuple[str, ...]:
     return _watch.problems() if _watch else ()
 
 
+def full_folders() -> tuple[str, ...]:
+    """Folders of this process' plotman that are full, one sentence each."""
+    return _watch.full if _watch else ()
+
+
 class StartCheck(bootsteps.StartStopStep):
     """The check in every worker, before its other parts start."""
 
@@ -102,7 +132,7 @@ class StartCheck(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:  # noqa: ARG002
         global _watch  # noqa: PLW0603  one worker per process; its snapshots need to find it
-        _watch = StartupWatch(broker_url(self._settings), self._findings)
+        _watch = StartupWatch(broker_url(self._settings), self._findings, _folders(self._settings))
         _watch.start()
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002
@@ -110,6 +140,11 @@ class StartCheck(bootsteps.StartStopStep):
             _watch.stop()
 
     terminate = stop
+
+
+def _folders(settings: Config) -> dict[str, Path]:
+    folders = {"plotman's state": settings.state_dir}
+    return folders | ({"the plots' logs": settings.plots_log_dir} if settings.plotting else {})
 
 
 def check_beat(app: Any, settings: Config) -> StartupWatch:

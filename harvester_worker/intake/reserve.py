@@ -20,7 +20,8 @@ from common.model.plot_name import PlotName
 from common.model.snapshot import DirState, DriveUse
 from common.model.units import human_bytes, human_duration
 from common.system import machine
-from common.system.probe import Hanging
+from common.system.output import FULL
+from common.system.probe import LOOK_DEADLINE_S, Hanging, full
 from harvester_worker.drives import part_files
 from harvester_worker.drives.disk import allocate
 from harvester_worker.drives.existing_plots import (
@@ -242,7 +243,7 @@ class Reserver:
                 work = partial(self._allocate, chosen.path, order, name)
                 part = self._drives.probe.run(chosen.path, work, CHANGE_S)
             except (OSError, Hanging, TransferFailed) as error:
-                reasons[chosen.path] = str(error)
+                reasons[chosen.path] = self._why_full(chosen.path, error) or str(error)
                 continue
             self._drives.refresh(chosen.path)
             log.info(
@@ -263,6 +264,15 @@ class Reserver:
             f"No drive of {order.host} takes {name.name} ({human_bytes(order.size_bytes)}) now: {refusal}.",
             "The plot stays on its plotter until one does.",
         )
+
+    def _why_full(self, drive: str, error: Exception) -> str | None:
+        """Bytes or inodes: a drive may have free space and no inode left. None for another error."""
+        if not isinstance(error, OSError) or error.errno not in FULL:
+            return None
+        try:
+            return self._drives.probe.run(drive, lambda: full(drive), LOOK_DEADLINE_S)
+        except (OSError, Hanging):
+            return None
 
     def _choose(self, left: dict[str, Candidate], order: ReserveOrder) -> Candidate | Refusal:
         limits = self.limits

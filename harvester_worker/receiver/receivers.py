@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from common.errors import TransferFailed
 from common.model.ticket import Ticket
 from common.names import TICKET_LIFETIME
+from common.system import statefile
 from harvester_worker.receiver.connection import (
     TIMEOUTS,
     ReceiverConnection,
@@ -367,5 +368,5 @@ def _listening(port: int) -> socket.socket:
 def _write_secret(path: Path, text: str) -> None:
     """Write a file that only its owner can read, from its first byte on."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
+    with statefile.naming(path), os.fdopen(fd, "w", encoding="utf-8") as file:
         file.write(text)

@@ -85,6 +85,14 @@ class FarmState:
             found += [(host, snapshot.clock_skew_s) for host, snapshot in self.alive(role).items()]
         return {host: skew_s for host, skew_s in sorted(found, key=itemgetter(0)) if skew_s is not None}
 
+    def full_folders(self) -> dict[str, str]:
+        """Which folders of a host's plotman are full, in sentences; only hosts with one."""
+        found: dict[str, dict[str, None]] = {}
+        for role in Role:
+            for host, snapshot in self.alive(role).items():
+                found.setdefault(host, {}).update(dict.fromkeys(snapshot.full_folders))
+        return {host: " ".join(sentences) for host, sentences in found.items() if sentences}
+
     def jobs(self) -> list[tuple[str, Job]]:
         """Return (host, job) of each running plot, the longest running first."""
         found = [(host, job) for host, snapshot in self.plotters.items() for job in snapshot.jobs]

@@ -51,6 +51,7 @@ def conditions(farm: FarmState, known: Set[str], idle_s: float) -> Iterator[Cond
         yield from _scheduler(farm)
         yield from _hosts(farm, known)
     yield from _clocks(farm)
+    yield from _full_folders(farm)
     for host, snapshot in farm.plotters.items():
         if (Role.PLOTTER, host) not in farm.stale:
             yield from _plotter(snapshot)
@@ -96,6 +97,20 @@ def _hosts(farm: FarmState, known: Set[str]) -> Iterator[Condition]:
             raise_after_s=60,  # longer than the 45 s for which a snapshot is valid: a restart is no alarm
             clear_after_s=15,
         )  # fmt: skip
+
+
+def _full_folders(farm: FarmState) -> Iterator[Condition]:
+    full = farm.full_folders()
+    for host in sorted({host for _, host in _alive(farm)}):
+        yield Condition(
+            what=f"folder-full {host}", wrong=host in full, kind="folder-full", host=host,
+            text=f"{host}: {full.get(host, '')}", back="folder-back",
+            back_text=f"the folders of {host} have room again", raise_after_s=20, clear_after_s=60,
+        )  # fmt: skip
+
+
+def _alive(farm: FarmState) -> Iterator[tuple[Role, str]]:
+    return ((role, host) for role in Role for host in farm.alive(role))
 
 
 def _clocks(farm: FarmState) -> Iterator[Condition]:

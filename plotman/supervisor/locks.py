@@ -143,7 +143,8 @@ class InstanceLock:
             os.close(self._whole)
             raise
         os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # a full disk; the lock holds without the pid, which only messages name
+            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
         """Release the lock. The file stays: if it were deleted, two processes could lock two files of its

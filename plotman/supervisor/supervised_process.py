@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.system.output import FULL
 from plotman.supervisor import broker
 from plotman.supervisor.logs import empty_log, last_lines, log_file, open_log
 from plotman.supervisor.processes import PYTHON_MODULE, Child
@@ -165,7 +166,7 @@ class SupervisedProcess:
             await tending  # the next start rotates the log itself
 
     async def _start(self) -> Process:
-        log = open_log(self._log)
+        log = self._open_log()
         try:
             return await asyncio.create_subprocess_exec(
                 *(*PYTHON_MODULE, "plotman.supervisor.exec_with_pdeathsig", str(os.getpid())),
@@ -179,6 +180,16 @@ class SupervisedProcess:
             )
         finally:
             os.close(log)
+
+    def _open_log(self) -> int:
+        """Raises OSError. Where the disk is full the process runs without a log."""
+        try:
+            return open_log(self._log)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            self._say(f"{self.child.name} runs without a log: {error}")
+            return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
     async def _until_ready(self, pid: int, restarted: bool) -> None:
         url = self.child.ready_url

@@ -13,6 +13,7 @@ from common.errors import BrokerError
 from common.model.text import one_line
 from common.names import STARTS_NONE, Role
 from common.store import Board
+from common.system.output import outlive_full_disk
 from plotman.supervisor import broker
 from plotman.supervisor.locks import (
     SHARED,
@@ -49,6 +50,7 @@ def up(
     config_file: the processes read it again. say: prints a line for the operator. only: names of the
     processes to run; empty for all. half: run only the processes of this half.
     """
+    outlive_full_disk()
     names = wanted(config, only) if half is None else wanted_by_half(config, half)
     state_dir = config.state_dir.absolute()
     claim = InstanceLock(state_dir, half)

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from common.config import Config
 from common.errors import OrderRefused
+from common.system.output import FULL
 from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.order_checks import PlotDirectories
@@ -157,7 +158,12 @@ class Starter:
         return TrackedJob(record, plotter, plotter.recognise(argv, "/")), child
 
 
-def _cannot_start(error: OSError, where: Path) -> StartFailed:
+def _cannot_start(error: OSError, where: Path) -> OrderRefused:
+    if error.errno in FULL:  # no fault of the program: it starts when there is room
+        return OrderRefused(
+            f"No plot can be noted in {error.filename or where}: {error.strerror}.",
+            "Free space, or inodes, in that folder.",
+        )
     return StartFailed(
         f"The plotter cannot be started: {error.strerror} ({error.filename or where}).",
         "Repair that; `plotman config check` checks logs and programs.",

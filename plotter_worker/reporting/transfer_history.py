@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from common.config import Config
-from common.errors import PlotmanError
 from common.history.recorder import Recorder, history_path
 from common.history.rows import End, HistoryKind, TransferEnd
 from common.model.messages import Delivery
 from common.model.plot_name import plot_id_of
 from common.names import Role
-from common.worker.move_step import StepInterrupted
+from common.worker.move_step import StepInterrupted, reason_of
 
 
 class TransferHistory(Recorder):
@@ -56,7 +55,7 @@ class TransferHistory(Recorder):
         except StepInterrupted:
             raise
         except Exception as error:
-            reason = str(error) if isinstance(error, PlotmanError) else f"{type(error).__name__}: {error}"
+            reason = reason_of(error, self._host)
             keep(End.FAILED, reason=reason)
             raise
 

@@ -35,6 +35,8 @@ def explain(seen: FarmPicture) -> Iterator[WhyAnswer]:
     """Yield host by host: the host, its tmp directories, running and finished plots; then the drives."""
     for host, sentence in seen.farm.spoilt.items():
         yield WhyAnswer(host, "host", None, sentence, "trouble")
+    for host, sentence in seen.farm.full_folders().items():
+        yield WhyAnswer(host, "host", None, sentence, "full folder")
     for host, skew_s in seen.farm.clock_skews().items():
         if (wrong := wrong_clock(skew_s)) is not None:
             yield WhyAnswer(host, "host", None, f"its clock is {wrong}", "clock", {"skew_s": skew_s})

@@ -26,7 +26,11 @@ def notes(farm: FarmState) -> list[str]:
         found += _plotter_notes(snapshot)
     found += _hold_notes(farm)
     for snapshots in last.values():
-        found += [f"{host}: {problem}" for host, each in snapshots.items() for problem in each.problems]
+        found += [
+            f"{host}: {problem}"
+            for host, each in snapshots.items()
+            for problem in (*each.full_folders, *each.problems)
+        ]
     return list(dict.fromkeys(found))  # several roles of a host report the same problem
 
 

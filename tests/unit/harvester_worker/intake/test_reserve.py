@@ -18,6 +18,7 @@ from common.system.probe import Hanging
 from harvester_worker.drives import part_files
 from harvester_worker.intake import reserve, resume
 from harvester_worker.intake.reserve import Limits
+from tests.support.tiny import tiny
 from tests.support.waiting import eventually
 from tests.unit.harvester_worker.intake.builders import SIZE, Harvester
 
@@ -356,3 +357,16 @@ def test_one_folder_under_two_names_counts_its_plots_once(
     assert abs(one.free_bytes - (before - size_bytes)) < before // 10
     assert two.free_bytes is not None
     assert abs(two.free_bytes - (before - size_bytes)) < before // 10
+
+
+def test_a_drive_without_inodes_says_so(harvester: Harvester) -> None:
+    with (
+        tiny(harvester.one, "size=64m,nr_inodes=2"),
+        tiny(harvester.two, "size=64m,nr_inodes=2"),
+        pytest.raises(TransferFailed) as error,
+    ):
+        for drive in (harvester.one, harvester.two):
+            (drive / "the last inode").touch()
+        harvester.reserver.reserve(other_plot(harvester))
+    assert f"{harvester.one}: full: no inode is left" in str(error.value)
+    assert "Errno" not in str(error.value)
