@@ -85,7 +85,7 @@ def test_a_plot_changed_in_the_future_is_ready_when_it_has_not_changed_for_as_lo
     assert seen().reason == "changed 9 s ago, waiting for 10 s"
     os.utime(plot, (in_two_hours + 1, in_two_hours + 1))
     assert seen().reason == "changed 0 s ago, waiting for 10 s"
-    now_s += 10
+    now_s += 10.1
     assert seen().state is PlotState.READY
 
 
