@@ -27,6 +27,9 @@ SWEEP_EVERY_S = 600.0
 
 
 _UNSEEN = DriveSurvey(DirReport(DirState.UNKNOWN))
+# st_dev -> st_ino of a drive's folder -> bytes of plots on their way that are not allocated yet. Two drives
+# may be one folder.
+_ToCome = dict[int, dict[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class _Published:
     """A drive's entry of the snapshot, and the facts that it was made of."""
 
     seen: DriveSurvey
-    rest: tuple[DriveUse, Hold | None, bool]
+    rest: tuple[DriveUse, Hold | None, bool, int | None]
     drive: Drive
 
 
@@ -149,12 +152,18 @@ class DriveRegistry:
         return Candidate(
             path,
             seen.report.state,
-            seen.room_bytes(),
+            seen.room_bytes(self.elsewhere_bytes(seen)),
             writers,
             self.use_of(path),
             seen.last_used_s,
             seen.plots,
         )
+
+    def elsewhere_bytes(self, seen: DriveSurvey) -> int:
+        """Bytes of plots on their way that other drives of the same file system will still take, by the last
+        surveys. seen: the drive."""
+        with self._lock:
+            return _elsewhere_bytes(seen, self._to_come())
 
     def parts(self) -> list[Part]:
         """The parts on all drives, as last seen."""
@@ -230,21 +239,32 @@ class DriveRegistry:
         smallest_bytes = min((seen.plot_bytes for seen in self._seen.values() if seen.plot_bytes), default=1)
         least_bytes = smallest_bytes + self._margin_bytes
         now = part_files.now_utc()
-        return tuple(self._entry(path, least_bytes, now) for path in self._paths)
+        to_come = self._to_come()
+        return tuple(self._entry(path, least_bytes, now, to_come) for path in self._paths)
 
-    def _entry(self, path: str, least_bytes: int, now: datetime) -> Drive:
+    def _to_come(self) -> _ToCome:
+        """Call with the lock held."""
+        found: _ToCome = {}
+        for seen in self._seen.values():
+            if seen.parts and seen.report.status is not None:
+                on_device = found.setdefault(seen.report.status.st_dev, {})
+                inode = seen.report.status.st_ino
+                on_device[inode] = max(on_device.get(inode, 0), seen.to_come_bytes())
+        return found
+
+    def _entry(self, path: str, least_bytes: int, now: datetime, to_come: _ToCome) -> Drive:
         """The snapshot's entry of a drive; the same object as before if nothing changed: this runs each
         second."""
         seen = self._seen.get(path, _UNSEEN)
         hold = self._hold_of(path)
         use = self._use(path, hold)
-        room_bytes = seen.room_bytes()
+        room_bytes = seen.room_bytes(_elsewhere_bytes(seen, to_come))
         full = room_bytes is not None and room_bytes < least_bytes
         published = self._published.get(path)
         if (
             published
             and (published.seen is seen or published.seen == seen)
-            and published.rest == (use, hold, full)
+            and published.rest == (use, hold, full, room_bytes)
         ):
             return published.drive
         drive = Drive(
@@ -263,8 +283,15 @@ class DriveRegistry:
         )
         if published and published.drive.word != drive.word:
             drive = drive.model_copy(update={"state_since": now})
-        self._published[path] = _Published(seen, (use, hold, full), drive)
+        self._published[path] = _Published(seen, (use, hold, full, room_bytes), drive)
         return drive
+
+
+def _elsewhere_bytes(seen: DriveSurvey, to_come: _ToCome) -> int:
+    if seen.report.status is None:
+        return 0
+    on_device = to_come.get(seen.report.status.st_dev, {})
+    return max(0, sum(on_device.values()) - seen.to_come_bytes())
 
 
 def _swept(path: str, takes_in: Callable[[str], bool]) -> list[str]:

@@ -47,13 +47,20 @@ class DriveSurvey:
     last_used_s: float = 0
     plot_bytes: int | None = None
 
-    def room_bytes(self) -> int | None:
+    def room_bytes(self, elsewhere_bytes: int = 0) -> int | None:
         """Free bytes after all plots on their way. Allocated bytes are missing from f_bavail already; bytes
         that the file system could not allocate are subtracted here.
+
+        Args:
+            elsewhere_bytes: Still to come on other drives of the same file system.
         """
-        if self.report.free_bytes is None or not self.parts:
-            return self.report.free_bytes
-        return max(0, self.report.free_bytes - sum(part.to_come_bytes for part in self.parts))
+        if self.report.free_bytes is None:
+            return None
+        return max(0, self.report.free_bytes - self.to_come_bytes() - elsewhere_bytes)
+
+    def to_come_bytes(self, but: str | None = None) -> int:
+        """Bytes of plots on their way that are not allocated yet. but: id of a plot that does not count."""
+        return sum(part.to_come_bytes for part in self.parts if part.path.stem != but)
 
     def writers(self, now: datetime, but: str | None = None) -> int:
         """Number of plots that are being written here. but: id of a plot that does not count."""

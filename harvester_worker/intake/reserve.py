@@ -188,7 +188,7 @@ class Reserver:
                 self._give_up_anothers(drive, part, part.record)
                 continue
             try:
-                resumes = self._resumes(drive, part, _record(order, name))
+                resumes = self._resumes(drive, part, _record(order, name), seen[drive])
             except (OSError, Hanging) as error:
                 self.avoid(name.plot_id, drive, str(error))
                 continue
@@ -213,14 +213,15 @@ class Reserver:
             )
         self._drives.probe.run(drive, partial(give_up, drive, part.path), CHANGE_S)
 
-    def _resumes(self, drive: str, part: Part, record: PartRecord) -> bool:
+    def _resumes(self, drive: str, part: Part, record: PartRecord, seen: DriveSurvey) -> bool:
         if tries_in_vain(part) >= VAIN_MAX:
             reason = f"several transfers got no further than {human_bytes(part.length_bytes)}"
             self.avoid(record.plot_id, drive, reason)
         if self._why_avoided(record.plot_id, drive):
             self._drives.probe.run(drive, partial(give_up, drive, part.path), CHANGE_S)
             return False
-        return self._drives.probe.run(drive, partial(resume, drive, part, record), CHANGE_S)
+        others_bytes = seen.to_come_bytes(but=record.plot_id) + self._drives.elsewhere_bytes(seen)
+        return self._drives.probe.run(drive, partial(resume, drive, part, record, others_bytes), CHANGE_S)
 
     def _begun(
         self,

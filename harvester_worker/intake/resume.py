@@ -64,12 +64,13 @@ def give_up(drive: str, part: Path) -> None:
             part_files.drop(part)
 
 
-def resume(drive: str, part: Part, record: PartRecord) -> bool:
+def resume(drive: str, part: Part, record: PartRecord, others_bytes: int = 0) -> bool:
     """Make a part of an earlier try ready for the next one.
 
     Args:
         part: The part as it was just seen.
         record: What the part is to become.
+        others_bytes: What other parts on the same file system will still take.
 
     Returns:
         False if the part was deleted, because it belongs to another plot or the drive lacks space for the
@@ -95,7 +96,8 @@ def resume(drive: str, part: Part, record: PartRecord) -> bool:
             if part.length_bytes >= record.size_bytes:
                 os.ftruncate(fd, max(0, record.size_bytes - CUT_BYTES))
             # ftruncate has released the blocks beyond the end.
-            has_room = allocate(fd, record.size_bytes) or _free_bytes(fd) >= _to_come_bytes(fd, record)
+            needs_bytes = _to_come_bytes(fd, record) + others_bytes
+            has_room = allocate(fd, record.size_bytes) or _free_bytes(fd) >= needs_bytes
             os.fsync(fd)
             left_ns = os.fstat(fd).st_mtime_ns
         except OSError:

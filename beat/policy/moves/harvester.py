@@ -16,7 +16,8 @@ from common.names import MOVES_AT_ONCE_MAX
 class HarvesterCapacity:
     """One harvester's drives. Changes while a round is planned: each move takes its space.
 
-    Room is the free space beyond the harvester's margin, on drives that accept new plots. A plot without a
+    Room is the free space beyond the harvester's margin, on drives that accept new plots; drives on one file
+    system count as one. A plot without a
     reservation is counted on the drive with the most room: the harvester chooses the drive itself, but the
     number of plots that fit is the same. A plot with a reservation holds its bytes by its part file, which
     the snapshot counts.
@@ -34,22 +35,14 @@ class HarvesterCapacity:
         self.host = snapshot.host
         self.writers_per_drive = snapshot.writers_per_drive
         self.margin_bytes = snapshot.margin_bytes
-        known = [
-            (max(0, drive.free_bytes - snapshot.margin_bytes), drive.incoming)
-            for drive in snapshot.drives
-            if drive.takes_plots and drive.free_bytes is not None
-        ]
+        known = list(_by_device(snapshot).values())
         self.drive_states = tuple(drive.word for drive in snapshot.drives)
         self.total_bytes = sum(free for free, _ in known)
         self.largest_bytes = max((free for free, _ in known), default=None)
         self.on_the_way = reserved
         self.stray_parts = max(0, sum(drive.incoming for drive in snapshot.drives) - reserved)
         # (room, negative so that the most comes first; how many more plots may be written there)
-        self._open = [
-            (-free, snapshot.writers_per_drive - incoming)
-            for free, incoming in known
-            if incoming < snapshot.writers_per_drive
-        ]
+        self._open = [(-free, writers) for free, writers in known if writers]
         heapify(self._open)
 
     @property
@@ -68,6 +61,19 @@ class HarvesterCapacity:
             heapreplace(self._open, (room + size_bytes, writers - 1))
         else:
             heappop(self._open)
+
+
+def _by_device(snapshot: HarvesterSnapshot) -> dict[str | int, tuple[int, int]]:
+    """Room of each file system, shared by its drives, and how many more plots may be written there."""
+    found: dict[str | int, tuple[int, int]] = {}
+    for number, drive in enumerate(snapshot.drives):
+        if drive.takes_plots and drive.free_bytes is not None:
+            room = max(0, drive.free_bytes - snapshot.margin_bytes)
+            writers = max(0, snapshot.writers_per_drive - drive.incoming)
+            device = drive.device or number
+            least, others = found.get(device, (room, 0))
+            found[device] = (min(room, least), others + writers)
+    return found
 
 
 def harvester_capacities(
