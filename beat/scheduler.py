@@ -172,7 +172,7 @@ class FarmScheduler(Scheduler):
             if not self._lease.held:
                 return
             self._board.drop_move(host, path)
-            log.info("%s: %s no longer exists; the record of its move is deleted", host, path)
+            log.info("%s: the record of the move of %s has no use any more, and is deleted", host, path)
 
     def _order(self, kind: str, host: str, text: str, send: Callable[..., str]) -> bool:
         """Send an order. Returns False if this beat may not decide any more.

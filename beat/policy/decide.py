@@ -75,7 +75,7 @@ def _decide(board: BoardState, now: datetime, limits: FarmLimits, memory: Memory
         waits_of={host: waits for host, waits in joined.items() if waits},
         due_at=min(ends, default=None),
         admissions=due_admissions(board.moves),
-        stale_moves=stale_moves(board.plotters, moves, now),
+        stale_moves=stale_moves(board.plotters, moves, now, board.lost_plotters),
     )
 
 

@@ -10,7 +10,7 @@ from beat.policy.moves.stale_moves import stale_moves
 from common.model.pending import MoveStep
 from common.model.snapshot import DirState
 from tests.support.paper import T
-from tests.unit.beat.builders import at, directory, keeper, move, plot
+from tests.unit.beat.builders import at, decided, directory, keeper, move, plot
 
 ENDED: dict[str, Any] = {"expires_at": at(-1)}
 SEEN = {"p1": keeper(plot("other"))}
@@ -58,3 +58,37 @@ def test_what_lies_in_a_directory_that_is_not_seen_is_not_known(directories: dic
 def test_a_directory_may_be_written_with_a_slash_at_its_end() -> None:
     snapshot = keeper(dst_dirs=(directory("/dst1/"),))
     assert stale_moves({"p1": snapshot}, {"p1": [move(**ENDED)]}, T) == (("p1", "/dst1/a.plot"),)
+
+
+HOURS_AGO = at(-3 * 3600)
+
+
+def test_a_move_under_the_old_name_of_a_host_leaves_once_no_part_can_wait_for_it() -> None:
+    """After a rename nobody renews it, and no plotter of that name reads its directories."""
+    left = move(step=MoveStep.RELEASE, expires_at=HOURS_AGO)
+    renamed = {"new": keeper(host="new")}
+    assert stale_moves(renamed, {"old": [left]}, T, {"old"}) == (("old", left.path),)
+    failed = left.model_copy(update={"retry_at": at(10**6)})
+    assert stale_moves(renamed, {"old": [failed]}, T, {"old"}) == (("old", left.path),)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"expires_at": at(1)}, {"expires_at": at(-2 * 3600)}, {"delivery": {}, "step": MoveStep.ADMIT}],
+    ids=["a harvester still works on it", "a part may wait for it", "beat has not passed it on"],
+)
+def test_a_move_of_a_silent_host_stays_while_it_is_of_use(changes: dict[str, Any]) -> None:
+    left = move(**{"step": MoveStep.TRANSFER, "expires_at": HOURS_AGO} | changes)
+    assert stale_moves({}, {"old": [left]}, T, {"old"}) == ()
+
+
+def test_a_move_of_a_live_host_does_not_leave_for_its_age() -> None:
+    old = move(expires_at=HOURS_AGO)
+    assert stale_moves({"p1": keeper(plot("a"))}, {"p1": [old], "spoilt": [old]}, T, ()) == ()
+
+
+def test_the_decision_names_the_moves_of_silent_hosts() -> None:
+    left = move(step=MoveStep.RELEASE, expires_at=HOURS_AGO)
+    lost = {"old": keeper(host="old")}
+    decision = decided({}, {}, {}, {}, {"old": [left]}, T, lost=lost)
+    assert decision.stale_moves == (("old", left.path),)
