@@ -9,7 +9,7 @@ import pytest
 
 from common import names
 from common.errors import PlotmanError
-from common.model.snapshot import DriveUse, Hold
+from common.model.snapshot import DriveUse, Hold, Wait, Waits
 from common.names import Role
 from plotman.dashboard.details import Details
 from plotman.dashboard.dialogs import ConfirmDialog, TextDialog
@@ -99,7 +99,8 @@ async def test_a_kill_is_confirmed_twice(shown: Shown) -> None:
         await pilot.press("1", "down", "x")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
         await pilot.press("y")
-        await until(pilot, lambda: "really?" in screen(pilot))
+        await until(pilot, lambda: "really?" in screen(pilot) and "Yes, really (y)" in screen(pilot))
+        assert "There are no unfinished files to delete." in screen(pilot)
         assert names.KILL not in [task for task, _, _ in asker.said()]
         await pilot.press("y")
         await until(pilot, lambda: len(asker.asked) == 2)
@@ -231,6 +232,23 @@ async def test_up_down_and_end_scroll_the_log(shown: Shown) -> None:
         await until(pilot, lambda: "event 199." not in screen(pilot))
         await pilot.press("pageup", "pageup", "end")
         await until(pilot, lambda: "event 199." in screen(pilot))
+
+
+async def test_the_log_is_at_its_end_after_a_filter(shown: Shown) -> None:
+    events = [(f"{n}-0", showcase.event(500 - n, "archived", "p1", f"event {n}.")) for n in range(100, 200)]
+    async with shown(Recorded(showcase.small(), happened=events)) as pilot:
+        await until(pilot, lambda: "event 199." in screen(pilot))
+        await pilot.press("slash", *"zzz", "enter")
+        await until(pilot, lambda: "Log 0 of 100" in screen(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: "event 199." in screen(pilot))
+
+
+async def test_a_wait_of_a_whole_machine_is_shown_as_in_its_table(shown: Shown) -> None:
+    waits = Waits(beat="b", at=T, waits=(Wait(host="p1", rule="stagger", reason="stagger", numbers={}),))
+    async with shown(replace(showcase.small(), waits=waits)) as pilot:
+        await pilot.press("6", "enter")
+        await until(pilot, lambda: "what: all" in screen(pilot))
 
 
 async def test_enter_shows_the_details_of_a_plot_and_esc_goes_back(shown: Shown) -> None:
