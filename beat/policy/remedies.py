@@ -10,6 +10,7 @@ _ROOM = (
     "Wait until running plots end or advance; or run fewer at a time (scheduling.tmpdir_max_jobs), or delete "
     "files that are not needed: `plotman cleanup` lists leftovers."
 )
+_SIZE = "Name a folder on a larger drive in section directories, or write a smaller k."
 _STATE = "Mount or create the directory, or check its drive (`dmesg`). plotman then uses it again."
 
 REMEDIES: dict[str, str] = {
@@ -32,6 +33,9 @@ REMEDIES: dict[str, str] = {
     "tmp state": _STATE,
     "tmp2 state": _STATE,
     "dst state": _STATE,
+    "tmp size": _SIZE,
+    "tmp2 size": _SIZE,
+    "dst size": _SIZE,
     "tmp room": _ROOM,
     "tmp2 room": _ROOM,
     "dst room": "Find out why finished plots do not leave dst: `plotman why {host}` shows each.",

@@ -77,6 +77,15 @@ def _short(
             text += f", {human_bytes(disk.spoken_bytes)} of it for running plots"
     if directory.path != subject:
         text += f" in {directory.path}"
+    if directory.total_bytes is not None and needs_bytes > directory.total_bytes:
+        return Wait(
+            host=load.snapshot.host,
+            rule=f"{role} size",
+            reason=f"{role} {directory.path} is too small: a plot needs {human_bytes(needs_bytes)}, and its "
+            f"drive has {human_bytes(directory.total_bytes)} in all",
+            subject=subject,
+            numbers=numbers | {"total_bytes": directory.total_bytes},
+        )
     return Wait(
         host=load.snapshot.host,
         rule=f"{role} room",

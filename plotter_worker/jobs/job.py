@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Self, TypeVar
 
-from common.model.snapshot import Job
+from common.model.snapshot import Job, RunStatus
 from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.directories.monitor import DirectorySurvey
 from plotter_worker.jobs.records import JobRecord, Outcome
@@ -279,8 +279,11 @@ class TrackedJob:
         return max(0, room.dst_bytes - taken.dst_bytes)
 
     def _eta_s(self) -> float | None:
-        """Seconds to the end, from the percent done in the time spent."""
+        """Seconds to the end, from the percent done in the time spent. None while the job is stalled or
+        suspended: the end is not known."""
         percent = self.progress.percent
+        if self.stall or self.progress.stalled or self.usage.status is RunStatus.STOPPED:
+            return None
         if self.record.started_at is None or percent < 1:
             return None
         if self.progress.plots_done:

@@ -1,4 +1,4 @@
-"""Settings that are valid but probably mistakes; only for `plotman config check`. Pure."""
+"""Settings that are valid but mistakes, or probably some; only for `plotman config check`. Pure."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ _LAST_PHASE = Phase(5, 9)  # 5 is the copy to dst; no plotter has more steps in 
 
 
 def doubts(config: Config) -> list[Finding]:
-    """All doubtful settings of a valid configuration."""
+    """All doubtful settings of a valid configuration, as warnings; as errors where every plot would fail."""
     found: list[Finding] = [*_farm(config)]
     if config.scheduling:
         found += _scheduling(config.scheduling)
     if config.plotting:
         found += _keys(config.plotting)
         found += _options(config.plotting)
-    return [one._replace(level=Level.WARNING) for one in found]
+    warnings = [one._replace(level=Level.WARNING) for one in found]
+    return warnings + (list(_bucket_errors(config.plotting)) if config.plotting else [])
 
 
 def _farm(config: Config) -> Iterator[Finding]:
@@ -111,10 +112,6 @@ def _sum_fits(address: str) -> bool:
 def _options(plotting: Plotting) -> Iterator[Finding]:
     """Options that plotters refuse (chia 2.7.5 and bladebit 3.1.1), or that make useless plots."""
     bladebit = plotting.bladebit
-    if plotting.type is PlotterType.CHIA:
-        yield from _buckets(("plotting", "chia"), plotting.chia, _CHIA_STRIPES)
-    if plotting.type is PlotterType.CHIAPOS:
-        yield from _buckets(("plotting", "chiapos"), plotting.chiapos, plotting.chiapos.stripes)
     if plotting.type is PlotterType.MADMAX:
         yield from _madmax(plotting.madmax)
     if plotting.type is not PlotterType.BLADEBIT:
@@ -136,6 +133,13 @@ def _options(plotting: Plotting) -> Iterator[Finding]:
                     "Remove it, or write mode: cudaplot."
                     + (" harvester.proofs checks the plots of every plotter." if "check" in name else ""),
                 )
+
+
+def _bucket_errors(plotting: Plotting) -> Iterator[Finding]:
+    if plotting.type is PlotterType.CHIA:
+        yield from _buckets(("plotting", "chia"), plotting.chia, _CHIA_STRIPES)
+    if plotting.type is PlotterType.CHIAPOS:
+        yield from _buckets(("plotting", "chiapos"), plotting.chiapos, plotting.chiapos.stripes)
 
 
 _CHIA_STRIPES = 65536  # `chia plots create` has no option for it

@@ -15,7 +15,7 @@ from common.config.model import Config
 from common.config.problems import Finding, Level, Location
 from common.config.sections.archiving import Archiving, TargetDefinition
 from common.config.sections.farm import Harvester
-from common.config.sections.plotting import ChiaOptions, ChiaposOptions, MadmaxOptions, PlotterType
+from common.config.sections.plotting import ChiaOptions, ChiaposOptions, MadmaxOptions, PlotterType, Plotting
 from common.config.sections.targets import FILTER, filter_flaw, fitting_drives
 from common.model.paths import one_spelling
 from common.names import STATE_VARIABLE, Role
@@ -108,7 +108,8 @@ def _plotter(config: Config) -> Program:
         )
         options = plotting.chia if kind is PlotterType.CHIA else plotting.chiapos
         version = ("version",)
-        return Program(key, options.executable, version, least, why, mend, _chia_makes(options, key))
+        trial = _chia_makes(plotting, options, key)
+        return Program(key, options.executable, version, least, why, mend, trial)
     if kind is PlotterType.MADMAX:
         if plotting.madmax.k > 32:
             key = ("plotting", "madmax", "executable_k34")
@@ -169,15 +170,17 @@ def _tried(found: str, trial: Trial, deadline_s: float) -> Finding | None:
 
 # No folder can be made below it, so a plotter that is run for a check writes nothing.
 _NOWHERE = f"{os.devnull}/plotman-asks"
-# chia checks k first, and then refuses these keys.
-_NO_KEYS = ("-f", "00", "-p", "00")
+# chia checks k first, and then refuses these keys. Without -f it takes one of its own, if it has any.
+_FARMER, _POOL = ("-f", "00"), ("-p", "00")
 
 
-def _chia_makes(options: ChiaOptions | ChiaposOptions, executable: Location) -> Trial:
-    """Check that chia accepts this k. Only chia knows: the smallest k is in its settings, and `executable`
-    may be a script that chooses those. `chia plotters chiapos` uses the same function."""
+def _chia_makes(plotting: Plotting, options: ChiaOptions | ChiaposOptions, executable: Location) -> Trial:
+    """Check that chia accepts this k, and has a key if plotman.yaml names none. Only chia knows: the smallest
+    k is in its settings, and `executable` may be a script that chooses those. `chia plotters chiapos` uses
+    the same function."""
     where = (*executable[:-1], "k")
-    arguments = ("plots", "create", "-k", str(options.k), "-n", "0", *_NO_KEYS)
+    keys = _POOL if plotting.farmer_pk is None else _FARMER + _POOL
+    arguments = ("plots", "create", "-k", str(options.k), "-n", "0", *keys)
 
     def judge(found: str, output: str) -> Finding | None:
         # Without settings chia 2.7.5 refuses all of `chia plots`, and names the command.
@@ -186,6 +189,10 @@ def _chia_makes(options: ChiaOptions | ChiaposOptions, executable: Location) -> 
             return Finding(
                 executable, what, f"Run once, as the user who runs plotman: {options.executable} init"
             )
+        if "No keys, please run" in output:
+            what = f"is missing, and {found} has no keys for this user, so every plot would fail"
+            cure = "Write the farmer public key that `chia keys show` prints where the keys are."
+            return Finding(("plotting", "farmer_pk"), what, cure)
         refused = re.search(r"k=(\d+) is the minimum size", output)
         if refused is None:
             return None

@@ -241,12 +241,19 @@ def _end_of(
     jobs: Sequence[Job], how_many: int, now: datetime, words: str
 ) -> tuple[datetime | None, str | None]:
     """Estimate when `how_many` of these jobs have ended."""
-    known = [
-        (job.eta_s, job) for job in jobs if job.eta_s is not None and job.status is not RunStatus.STOPPED
-    ]
+    known = [(job.eta_s, job) for job in jobs if job.eta_s is not None and not _held(job)]
     if not 1 <= how_many <= len(known):
-        return None, None
+        held = next(filter(_held, jobs), None)
+        return None, None if held is None else f"not known: {_name(held)} is {_held(held)}"
     eta_s, job = sorted(known, key=lambda pair: pair[0])[how_many - 1]
     at = now + timedelta(seconds=eta_s)
-    name = f"plot {job.plot_id[:8]}" if job.plot_id else f"pid {job.pid}"
-    return at, f"{words} {human_duration(eta_s)}, when {name} ends"
+    return at, f"{words} {human_duration(eta_s)}, when {_name(job)} ends"
+
+
+def _name(job: Job) -> str:
+    return f"plot {job.plot_id[:8]}" if job.plot_id else f"pid {job.pid}"
+
+
+def _held(job: Job) -> str:
+    """How a job is kept from its end; empty if it advances."""
+    return "stalled" if job.stalled else "suspended" if job.status is RunStatus.STOPPED else ""

@@ -7,6 +7,7 @@ from typing import Any
 
 from common.model.snapshot import HarvesterSnapshot, Hold, Notice, PlotterSnapshot, age_s
 from common.model.units import counted, human_bytes, human_duration
+from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.queries import scheduler_status
 
@@ -111,10 +112,12 @@ def dirs_json(farm: FarmState) -> dict[str, Any]:
     return {
         "version": 1,
         "updated": farm.at.isoformat(),
-        "tmp": _listed(farm.plotters, "tmp_dirs"),
-        "dst": _listed(farm.plotters, "dst_dirs"),
+        "tmp": _with_silent(farm, Role.PLOTTER, _listed(farm.plotters, "tmp_dirs")),
+        "dst": _with_silent(farm, Role.PLOTTER, _listed(farm.plotters, "dst_dirs")),
         "drives": [
-            {"host": host} | drive.model_dump(mode="json") | {"word": drive.word}
+            {"host": host}
+            | drive.model_dump(mode="json")
+            | {"word": drive.word, "silent": (Role.HARVESTER, host) in farm.stale}
             for host, snapshot in farm.harvesters.items()
             for drive in snapshot.drives
         ],
@@ -124,6 +127,11 @@ def dirs_json(farm: FarmState) -> dict[str, Any]:
             if archiver.target is not None
         ],
     }
+
+
+def _with_silent(farm: FarmState, role: Role, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add to each row whether the worker of this role on its host is silent: then the row is out of date."""
+    return [row | {"silent": (role, row["host"]) in farm.stale} for row in rows]
 
 
 def _listed(snapshots: Mapping[str, Notice], field: str) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from common.model.pending import MoveStep
 from common.model.plot_name import PlotName
 from common.model.snapshot import Directory, Job, PlotState, PlotterSnapshot, age_s
 from common.model.units import human_bytes, human_duration
+from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.queries import scheduler_status
 
@@ -196,7 +197,8 @@ def tmp_table(farm: FarmState, classic: bool = False) -> PlainTable:
     for host, snapshot in farm.plotters.items():
         for tmp in snapshot.tmp_dirs:
             steps = phases(job for job in snapshot.jobs if job.tmp == tmp.path)
-            reason = drained(snapshot, tmp) or reasons.reason(host, None, tmp.path)
+            silent = "its plotter is silent" if (Role.PLOTTER, host) in farm.stale else ""
+            reason = drained(snapshot, tmp) or silent or reasons.reason(host, None, tmp.path)
             free = _free(tmp.state.value, tmp.free_bytes, classic)
             rows.append((host, tmp.path, "--" if reason else "OK", free, steps, reason))
     columns = ("host", "tmp", "ready", "free", "phases", "waits because")
@@ -228,7 +230,7 @@ def drives_table(farm: FarmState, classic: bool = False) -> PlainTable:
             str(drive.plots),
             _free(drive.word, drive.free_bytes, classic),
             _free("", drive.reserved_bytes, classic),
-            drive.word,
+            "silent" if (Role.HARVESTER, host) in farm.stale else drive.word,
         )
         for host, snapshot in farm.harvesters.items()
         for drive in snapshot.drives

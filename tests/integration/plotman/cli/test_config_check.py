@@ -103,6 +103,16 @@ def test_a_k_that_chia_refuses_is_told(
 
 
 @pytest.mark.plotter
+def test_a_chia_without_keys_needs_a_farmer_key(file: Path, chia: Path, plain_root: Path) -> None:
+    plotting = f"type: chiapos, pool_pk: {POOL}, chiapos: {{executable: {chia}, k: 32}}"
+    home = str(file.parent / "home")  # where chia keeps its keys
+    code, lines = check(file, text(file, plotting), CHIA_ROOT=str(plain_root), HOME=home)
+    assert code == ExitCode.CONFIG
+    (line,) = lines
+    assert re.search(r"plotting\.farmer_pk: is missing, and .* has no keys", line)
+
+
+@pytest.mark.plotter
 def test_small_plots_that_chias_settings_allow_are_no_mistake(
     file: Path, chia: Path, chia_root: Path, tmp_path: Path
 ) -> None:

@@ -6,17 +6,18 @@ import errno
 import os
 import subprocess
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from common.model.snapshot import RunStatus
 from plotter_worker.directories.monitor import DirectorySurvey, FileSeen
 from plotter_worker.jobs import job as jobs
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.log_reader import Chunk, log_of, read
 from plotter_worker.jobs.records import JobRecord, Outcome
-from plotter_worker.plotters.base import CommandLine
+from plotter_worker.plotters.base import CommandLine, SizeEstimate
 from plotter_worker.plotters.registry import plotter_for
 from plotter_worker.processes.table import identity
 from tests.support.paths import LOGS
@@ -81,6 +82,24 @@ def test_each_plot_of_a_job_takes_its_room_anew_from_its_first_line_on() -> None
         job.reader.feed(line)
         assert to_come() == (room.tmp_bytes, room.dst_bytes), line
     assert reserved(GB, 0) == (room.tmp_bytes - GB, room.dst_bytes)
+
+
+def test_a_plot_that_does_not_advance_has_no_eta() -> None:
+    started = datetime.now(UTC) - timedelta(hours=1)
+    record = JobRecord(
+        task_id="t", plotter="chia", ours=True, accepted_at=started, started_at=started, argv=(), log="/l"
+    )
+    job = TrackedJob(record, plotter_for("chia"), None)
+    content = (LOGS / "chiapos-k18.log").read_bytes()
+    job.reader.feed(content[: len(content) // 2])
+    job.log_seen = True
+    room = SizeEstimate(0, 0, 0)
+    assert job.snapshot(room).eta_s is not None
+    job.stall = "no output for 2h"
+    assert job.snapshot(room).eta_s is None
+    job.stall = None
+    job.usage.status = RunStatus.STOPPED
+    assert job.snapshot(room).eta_s is None
 
 
 def test_the_log_of_a_running_plotter_is_what_it_writes_to_and_not_what_has_its_name(tmp_path: Path) -> None:

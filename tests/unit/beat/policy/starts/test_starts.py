@@ -170,6 +170,12 @@ TMP = [
     ((), {"free_gb": None}, "tmp room: needs 256.0 GB, free space is not known"),
     ((), {"free_gb": 120.3}, "tmp room: needs 256.0 GB, 120.3 GB free"),
     ((), {"free_gb": 256}, None),
+    (
+        (),
+        {"free_gb": 120.3, "total_bytes": 200 * 10**9},
+        "tmp /tmp1 is too small: a plot needs 256.0 GB, and its drive has 200.0 GB in all",
+    ),
+    ((), {"free_gb": 120.3, "total_bytes": 256 * 10**9}, "tmp room: needs 256.0 GB, 120.3 GB free"),
 ]
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from common.config.check.lint import doubts
 from common.config.model import Config
+from common.config.problems import Level
 from tests.support.sections import SCHEDULING
 
 FEW = SCHEDULING | {"global_max_jobs": 4, "global_stagger_m": 30, "tmpdir_max_jobs": 3}
@@ -24,7 +25,9 @@ def keys(scheduling: dict[str, Any] | None = None, plotting: dict[str, Any] | No
             "plotting": {"type": "chia", **(plotting or {})},
         }
     )
-    return [".".join(map(str, doubt.location)) for doubt in doubts(config)]
+    found = doubts(config)
+    assert all(doubt.what.startswith("every plot would") == (doubt.level is Level.ERROR) for doubt in found)
+    return [".".join(map(str, doubt.location)) for doubt in found]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,17 @@ import pytest
 from beat.policy.moves.priority import priorities
 from common.model.pending import MoveStep, PendingMove
 from common.model.phase import Phase
-from common.model.snapshot import Failures, FinishedPlot, Hold, PlotState, Wait, Waits
+from common.model.snapshot import (
+    DirState,
+    Drive,
+    Failures,
+    FinishedPlot,
+    HarvesterSnapshot,
+    Hold,
+    PlotState,
+    Wait,
+    Waits,
+)
 from common.names import Role
 from plotman.control.queries import reports, tables
 from plotman.dashboard import panes
@@ -222,3 +232,17 @@ def test_the_json_of_status_has_its_documented_keys() -> None:
         0,
     )
     assert shown["transfers"][0]["rate_bytes_s"] == 181e6
+
+
+def test_directories_and_drives_of_a_silent_host_do_not_look_alive() -> None:
+    drive = Drive(path="/farm/1", state=DirState.OK, free_bytes=5 * 10**12)
+    host = HarvesterSnapshot(host="h1", at=T, drives=(drive,))
+    alive = replace(farm(plotter()), harvesters={"h1": host})
+    silent = replace(alive, stale=frozenset({(Role.PLOTTER, "plotter1"), (Role.HARVESTER, "h1")}))
+    assert cells(tables.drives_table(alive))["state"] == "active"
+    assert cells(tables.drives_table(silent))["state"] == "silent"
+    shown = cells(tables.tmp_table(silent))
+    assert (shown["ready"], shown["waits because"]) == ("--", "its plotter is silent")
+    for found, expected in ((alive, False), (silent, True)):
+        listed = reports.dirs_json(found)
+        assert {row["silent"] for kind in ("tmp", "dst", "drives") for row in listed[kind]} == {expected}

@@ -119,7 +119,11 @@ def test_the_limit_is_over_when_enough_plots_have_ended() -> None:
         for answer in explain(seen(b.plotter(b.tmp_dir(max_jobs=2), jobs=stopped)))
         if answer.rule == "tmp max jobs"
     )
-    assert answer.when is None, "of suspended plots nobody knows"
+    assert answer.when == "not known: plot 00000000 is suspended"
+    stalled = tuple(one.model_copy(update={"stalled": "no output for 2h"}) for one in jobs)
+    assert ("tmp max jobs", "not known: plot 00000000 is stalled") in {
+        (answer.rule, answer.when) for answer in explain(seen(b.plotter(b.tmp_dir(max_jobs=2), jobs=stalled)))
+    }
 
 
 def test_what_happens_is_told_too() -> None:
