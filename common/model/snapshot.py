@@ -15,6 +15,7 @@ Longer than 300 lines, because two versions of the contract are compared as a wh
 # No `from __future__ import annotations`: pydantic would compile each annotation by itself, which takes a
 # fifth of the time that it needs for a model.
 
+import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
@@ -33,6 +34,11 @@ Number = Annotated[float, Field(gt=-1e30, lt=1e30, allow_inf_nan=False)]
 # Times, and seconds that are added to them.
 Moment = Annotated[
     AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(5000, 1, 1, tzinfo=UTC))
+]
+# It becomes part of commands that operators complete and paste; a text of another form is none.
+PlotId = Annotated[
+    str | None,
+    AfterValidator(lambda text: text if text and re.fullmatch(r"[0-9A-Za-z]{1,64}", text) else None),
 ]
 Eta = Annotated[float, Field(gt=-1e11, lt=1e11, allow_inf_nan=False)]
 UtcOffset = Annotated[int, Field(ge=-86_400, le=86_400)]
@@ -122,7 +128,7 @@ class Job(Notice):
     pid: Whole
     started_at: Moment
     ours: bool  # started by plotman; False: by hand, or by another manager
-    plot_id: str | None = None
+    plot_id: PlotId = None
     k: Whole | None = None
     phase: Phase | None = None
     percent: Number | None = None
@@ -162,7 +168,7 @@ class FinishedPlot(Notice):
     size_bytes: Whole
     state: PlotState
     since: Moment  # when it was first seen in this state
-    plot_id: str | None = None
+    plot_id: PlotId = None
     k: Whole | None = None
     reason: str | None = None  # why it is not ready, for operators
     copied_to: str | None = None  # harvester that has all its bytes, and may have admitted it
@@ -263,7 +269,7 @@ class Transfer(Notice):
     """A plot on its way from this host to a drive."""
 
     path: str  # source
-    plot_id: str | None
+    plot_id: PlotId
     size_bytes: Whole
     harvester: str
     drive: str
@@ -397,7 +403,7 @@ class Event(Notice):
     host: str
     at: Moment
     text: str  # a sentence for operators
-    plot_id: str | None = None
+    plot_id: PlotId = None
     task_id: str | None = None
     size_bytes: Whole | None = None  # of the plot
 

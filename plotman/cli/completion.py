@@ -5,6 +5,7 @@ Fast and silent: if the board cannot be read within a second, nothing is offered
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -66,7 +67,8 @@ def complete_plot(ctx: click.Context, _param: click.Parameter, incomplete: str) 
         )
         for target in targets
     ]
-    return [item for item in (*offered, CompletionItem("all")) if item.value.startswith(incomplete.lower())]
+    known = (*offered, CompletionItem("all"))
+    return [item for item in known if item.value.startswith(incomplete.lower()) and _is_harmless(item.value)]
 
 
 def complete_place(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Items:
@@ -85,7 +87,14 @@ def complete_place(_ctx: click.Context, _param: click.Parameter, incomplete: str
 
 
 def _starting(incomplete: str, words: Iterable[str]) -> Items:
-    return [CompletionItem(word) for word in sorted(words) if word.startswith(incomplete)]
+    return [
+        CompletionItem(word) for word in sorted(words) if word.startswith(incomplete) and _is_harmless(word)
+    ]
+
+
+def _is_harmless(name: str) -> bool:
+    """Whether the name, from another machine, means the same to a shell without quotes: bash inserts none."""
+    return re.fullmatch(r"[A-Za-z0-9_./:@%+,=][A-Za-z0-9_./:@%+,=~-]*", name) is not None
 
 
 def _farm() -> FarmState | None:

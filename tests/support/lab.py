@@ -277,7 +277,7 @@ class Host:
         self.drives[name].pull(self)
 
     def freeze(self, name: str, frozen: bool) -> None:
-        """Each program that writes to it waits, without an error, until it is thawed: also one that is killed."""
+        """Programs that write to it wait without an error until it is thawed, also those that are killed."""
         self.call("fsfreeze", "-f" if frozen else "-u", self.drives[name].path)
 
     def push(self, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from common.errors import BrokerError
+from common.model.snapshot import Job
 from common.names import Role
 from plotman.cli import _MODULE_OF, _SECTIONS, cli, completion
 from plotman.control import farm as control
@@ -89,3 +91,15 @@ def test_every_verb_is_listed_once_under_a_section() -> None:
     shown = CliRunner().invoke(cli, ["--help"]).output
     assert all(f"\n  {verb} " in shown for verb in listed)
     assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+@pytest.mark.parametrize("word", ["/a/$(id)", "/a`id`", "/a;id", "/a b", "-rf", "~root", "/a\nb"])
+def test_a_word_that_means_more_to_a_shell_is_not_offered(word: str) -> None:
+    """bash inserts what is offered without quotes; it comes from the snapshots of other machines."""
+    assert [item.value for item in completion._starting("", [word, "/mnt/good"])] == ["/mnt/good"]
+
+
+def test_a_plot_id_that_means_more_to_a_shell_is_none() -> None:
+    (job,) = plotter().jobs[:1]
+    forged = job.model_dump(mode="json") | {"plot_id": "3`id>p`"}
+    assert Job.model_validate_json(json.dumps(forged)).plot_id is None
