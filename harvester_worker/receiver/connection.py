@@ -73,6 +73,7 @@ class ReceiverConnection:
         client: Client,
         config: Path,
         log_file: Path,
+        mark: str,
         timeouts: ReceiverTimeouts,
         rsync: str,
         owner: str,
@@ -82,6 +83,7 @@ class ReceiverConnection:
         Args:
             config: The server's configuration file.
             log_file: The server's log, as its configuration names it.
+            mark: As its configuration has it.
             timeouts: When the connection is cut.
             owner: Value of MARK.
 
@@ -89,7 +91,7 @@ class ReceiverConnection:
             OSError: The server cannot be started.
         """
         self.address, self.since_s = client.address, client.since_s
-        self.log = ServerLog()
+        self.log = ServerLog(mark)
         self._timeouts = timeouts
         self._config, self._log_file, self._read_bytes, self._rest = config, log_file, 0, b""
         self._reading = threading.Lock()  # who polls and who closes the receiver are two threads

@@ -295,11 +295,14 @@ class Receivers:
             self._count += 1
             log_file, config = self._folder / f"{self._count}.log", self._folder / f"{self._count}.conf"
             modules = [receiver.module for receiver in self._receivers.values()]
-            text = configuration(modules, os.geteuid(), os.getegid(), log_file)
+            mark = secrets.token_hex(16)
+            text = configuration(modules, os.geteuid(), os.getegid(), log_file, mark)
             config.write_text(text, encoding="utf-8")
             keep_alive(client.connection, self._timeouts)
             self._connections.append(
-                ReceiverConnection(client, config, log_file, self._timeouts, self._rsync, str(self._folder))
+                ReceiverConnection(
+                    client, config, log_file, mark, self._timeouts, self._rsync, str(self._folder)
+                )
             )
 
     def _supervise(self) -> None:

@@ -30,13 +30,15 @@ class RsyncModule:
     size_bytes: int
 
 
-def configuration(modules: Iterable[RsyncModule], uid: int, gid: int, log: Path) -> str:
+def configuration(modules: Iterable[RsyncModule], uid: int, gid: int, log: Path, mark: str) -> str:
     """Text of the configuration file.
 
     Args:
         modules: The receivers that are open.
         uid: User id of this process; a server that root starts would switch to `nobody`.
         log: The server's log file; rsync drops --log-file once the client has named its module.
+        mark: First word of the line with a digest, a secret of this connection: a client can write other
+            lines into the log.
     """
     head = [
         f"log file = {log}",
@@ -47,10 +49,10 @@ def configuration(modules: Iterable[RsyncModule], uid: int, gid: int, log: Path)
         "max verbosity = 1",
     ]
     head += [f"uid = {uid}", f"gid = {gid}"] if uid == 0 else []
-    return "\n".join(head) + "\n" + "".join(_section(module) for module in modules)
+    return "\n".join(head) + "\n" + "".join(_section(module, mark) for module in modules)
 
 
-def _section(module: RsyncModule) -> str:
+def _section(module: RsyncModule, mark: str) -> str:
     """Text of one module. All options are refused except the ones that our own command line uses: with `write
     only` and `refuse options = delete` alone a client could overwrite, rename and truncate any file in the
     path.
@@ -80,7 +82,7 @@ filter = + /{module.part.name} - *
 refuse options = * !append !inplace !partial !fsync !timeout !bwlimit !existing
 pre-xfer exec = {admit}
 transfer logging = yes
-log format = RECEIVED %C
+log format = {mark} %C
 """
 
 
@@ -120,8 +122,8 @@ def must_be_expressible(part: Path) -> None:
 _ADMITTED = re.compile(rb"^\S+ \S+ \[\d+\] rsync to (?P<module>[0-9a-f]+)/\S* from ")
 # "... [4711] auth failed on module MODULE from UNDETERMINED (10.0.0.2) for MODULE: password mismatch"
 _REFUSED = re.compile(rb"^\S+ \S+ \[\d+\] auth failed on module (?P<module>[0-9a-f]+) ")
-# "... [4711] RECEIVED DIGEST"
-_RECEIVED = re.compile(rb"^\S+ \S+ \[\d+\] RECEIVED (?P<digest>[0-9a-f]{1,128})\s*$")
+# "... [4711] MARK DIGEST"
+_RECEIVED = re.compile(rb"^\S+ \S+ \[\d+\] (?P<mark>\w+) (?P<digest>[0-9a-f]{1,128})\s*$")
 # "... rsync: [receiver] write failed on "ID.part" (in MODULE): No space left on device (28)"
 _TROUBLE = re.compile(rb"\] (?P<text>rsync: \[(?:receiver|generator)\].*\((?P<code>\d+)\))\s*$")
 
@@ -145,12 +147,14 @@ _DOOMED = {
 class ServerLog:
     """What a server's log says so far.
 
-    module: that a client was admitted to. refused: that a client gave a wrong password for.
+    mark: of the configuration. module: that a client was admitted to.
+    refused: that a client gave a wrong password for.
     digest: of the whole plot as it arrived. The client names it, and rsync has compared it with its own.
     trouble: rsync's message, once nothing more can be written.
     oversent: the client sends more than was announced.
     """
 
+    mark: str
     module: str | None = None
     refused: str | None = None
     digest: str | None = None
@@ -163,7 +167,7 @@ class ServerLog:
             self.module = self.module or match["module"].decode()
         elif match := _REFUSED.search(line):
             self.refused = match["module"].decode()
-        elif match := _RECEIVED.search(line):
+        elif (match := _RECEIVED.search(line)) and match["mark"] == self.mark.encode():
             self.digest = match["digest"].decode()
         elif b"failed verification" in line:
             self.digest = None  # it was logged before rsync compared

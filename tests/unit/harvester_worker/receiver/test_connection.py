@@ -12,6 +12,7 @@ from harvester_worker.receiver.connection import TIMEOUTS, ReceiverConnection
 from harvester_worker.receiver.greeter import Client
 from harvester_worker.receiver.rsyncd import ServerLog
 
+MARK = "5f1d0c"
 DIGEST = "0f" * 16
 
 
@@ -32,11 +33,11 @@ def test_who_closes_a_receiver_gets_the_digest_that_another_thread_is_reading(tm
     ours, theirs = socket.socketpair()
     client = Client(theirs, "10.0.0.2", time.monotonic())
     config, log_file = tmp_path / "1.conf", tmp_path / "1.log"
-    connection = ReceiverConnection(client, config, log_file, TIMEOUTS, "true", "us")
+    connection = ReceiverConnection(client, config, log_file, MARK, TIMEOUTS, "true", "us")
     with ours:
         connection.wait_ended()
-    log_file.write_text(f"2026/11/22 13:05:27 [4711] RECEIVED {DIGEST}\n")
-    connection.log = log = SlowLog()
+    log_file.write_text(f"2026/11/22 13:05:27 [4711] {MARK} {DIGEST}\n")
+    connection.log = log = SlowLog(MARK)
 
     polling = threading.Thread(target=connection.poll)
     polling.start()
