@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import click
 
@@ -106,16 +107,24 @@ def cli() -> None:
     """
 
 
+def _colors() -> bool:
+    """Whether the user allows styled text: see https://no-color.org; a dumb terminal has none."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def main() -> None:
     """Run the command line. An error is one line on stderr and an exit code, never a traceback."""
     from common.system.output import clean_output
 
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the shell: `plotman status >&-`
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
     clean_output()
     gc.set_threshold(_GC_THRESHOLD)
     # pydantic would search all installed packages for plugins; plotman uses none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
-        cli(prog_name="plotman")
+        cli(prog_name="plotman", color=None if _colors() else False)
     except PlotmanError as error:
         from common.model.text import one_line
 

@@ -33,7 +33,39 @@ def completion(shell: str) -> None:
 
     made = get_completion_class(shell)
     assert made is not None  # click knows the three
-    click.echo(made(cli, {}, "plotman", "_PLOTMAN_COMPLETE").source())
+    source = made(cli, {}, "plotman", "_PLOTMAN_COMPLETE").source()
+    click.echo(_with_colons(source) if shell == "bash" else source)
+
+
+def _with_colons(source: str) -> str:
+    """Let bash complete HOST:DIR as one word.
+
+    bash parts words at `:`, and replaces only what follows it. So plotman gets these words joined again, and
+    bash what follows the last colon.
+    """
+    joined = """    local response
+    local i before words=() cword=0
+    for i in "${!COMP_WORDS[@]}"; do
+        if ((i > 0)) && [[ ${COMP_WORDS[i]} == :* || ${words[-1]} == *: ]]; then
+            words[-1]+=${COMP_WORDS[i]}
+        else
+            words+=("${COMP_WORDS[i]}")
+        fi
+        ((i == COMP_CWORD)) && cword=$((${#words[@]} - 1))
+    done
+    [[ $COMP_WORDBREAKS == *:* ]] && before="${words[cword]%"${words[cword]##*:}"}"
+"""
+    replaced = (
+        ("    local response\n", joined),
+        (
+            'COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD',
+            'COMP_WORDS="${words[*]}" COMP_CWORD=$cword',
+        ),
+        ("COMPREPLY+=($value)", 'COMPREPLY+=("${value#"$before"}")'),
+    )
+    for old, new in replaced:
+        source = source.replace(old, new)
+    return source
 
 
 def complete_host(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Items:
@@ -69,6 +101,41 @@ def complete_plot(ctx: click.Context, _param: click.Parameter, incomplete: str) 
     ]
     known = (*offered, CompletionItem("all"))
     return [item for item in known if item.value.startswith(incomplete.lower()) and _is_harmless(item.value)]
+
+
+def complete_subject(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Items:
+    """Complete what `why` explains: hosts, running and finished plots, directories and drives."""
+    farm = _farm()
+    if farm is None:
+        return []
+    from plotman.control.actions.holds import directories
+
+    places = [folder for listed in directories(farm).values() for folder in listed]
+    hosts = [host for snapshots in farm.snapshots.values() for host in snapshots]
+    plots = [job.plot_id[:8] for _, job in farm.jobs() if job.plot_id]
+    return _starting(incomplete, {*hosts, *plots, *_finished(farm), *places})
+
+
+def complete_resend(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Items:
+    """Complete finished plots that are not moved by themselves."""
+    farm = _farm()
+    return [] if farm is None else _starting(incomplete, _finished(farm, refused=True))
+
+
+def _finished(farm: FarmState, refused: bool = False) -> set[str]:
+    """Names of finished plots. refused: only those that may need `resend`: refused, or sent before."""
+    from common.model.snapshot import PlotState
+
+    return {
+        plot.plot_id[:8] if plot.plot_id else plot.path
+        for snapshot in farm.plotters.values()
+        for plot in snapshot.plots
+        if not refused or plot.state is PlotState.REFUSED or plot.copied_to is not None
+    }
+
+
+def complete_rate(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Items:
+    return _starting(incomplete, ("off", "default"))
 
 
 def complete_place(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Items:

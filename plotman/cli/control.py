@@ -10,7 +10,13 @@ import click
 
 from common.errors import ExitCode
 from common.model.text import one_line
-from plotman.cli.completion import complete_host, complete_place, complete_silent_host
+from plotman.cli.completion import (
+    complete_host,
+    complete_place,
+    complete_rate,
+    complete_resend,
+    complete_silent_host,
+)
 from plotman.cli.console import JSON, as_json, draw, must_agree, parsed, show_answers
 from plotman.control.arguments import age_s, moment, rate_of
 
@@ -125,7 +131,7 @@ def _drain(
 
 
 @click.command()
-@click.argument("rate", callback=parsed(rate_of))
+@click.argument("rate", callback=parsed(rate_of), shell_complete=complete_rate)
 @_HOST
 @JSON
 def bandwidth(rate: int | None, host: str | None, json_: bool) -> None:
@@ -139,7 +145,7 @@ def bandwidth(rate: int | None, host: str | None, json_: bool) -> None:
 
 
 @click.command()
-@click.argument("plot")
+@click.argument("plot", shell_complete=complete_resend)
 @click.option(
     "--host", help="The plotter that has it; by default it is searched for.", shell_complete=complete_host
 )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import click
 
-from plotman.cli.completion import complete_host
+from plotman.cli.completion import complete_host, complete_subject
 from plotman.cli.console import JSON
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _notes(farm: FarmState) -> list[str]:
 
 
 @click.command()
-@click.argument("subject", required=False, metavar="[HOST|DIR|PLOT]")
+@click.argument("subject", required=False, metavar="[HOST|DIR|PLOT]", shell_complete=complete_subject)
 @JSON
 def why(subject: str | None, json_: bool) -> None:
     """Explain why no plot starts or moves now, until when, and what to do about it.
@@ -217,4 +218,12 @@ def interactive(web: str | None) -> None:
     from plotman.dashboard.app import Dashboard
     from plotman.dashboard.feed import BoardSource
 
-    Dashboard(BoardSource(board), ask_each, requester()).run()
+    dashboard = Dashboard(BoardSource(board), ask_each, requester())
+
+    def leave(number: int, _frame: object) -> None:
+        dashboard.exit(return_code=128 + number)  # as shells report it
+
+    for number in (signal.SIGTERM, signal.SIGHUP):  # else the terminal would be left without echo
+        signal.signal(number, leave)
+    dashboard.run()
+    sys.exit(dashboard.return_code or 0)

@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import CompletionItem
 from click.testing import CliRunner
 
 from common.errors import BrokerError
-from common.model.snapshot import Job
+from common.model.snapshot import FinishedPlot, Job, PlotState
 from common.names import Role
 from plotman.cli import _MODULE_OF, _SECTIONS, cli, completion
 from plotman.control import farm as control
-from tests.support.told import PLOT_ID, farm, plotter
+from tests.support.told import PLOT_ID, T, farm, plotter
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +72,50 @@ def test_plots_and_hosts_come_from_the_notice_board(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(control, "quick_board", away)
     assert completion.complete_plot(ctx, ctx.command, "") == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),  # as bash parts them
+    [
+        (("plotman", "drain", "box1", ":", "/t"), ["/tmp/00"]),
+        (("plotman", "drain", "box1", ":"), ["/tmp/00"]),
+        (("plotman", "drain", "box2", ":", "/x", "b"), ["box1:/tmp/00"]),
+    ],
+)
+def test_bash_completes_a_directory_behind_its_host(
+    tmp_path: Path, words: tuple[str, ...], offered: list[str]
+) -> None:
+    script = CliRunner().invoke(cli, ["completion", "bash"]).output
+    fake = tmp_path / "plotman"
+    fake.write_text(
+        "#!/bin/bash\nwords=($COMP_WORDS)\n"
+        '[[ box1:/tmp/00 == "${words[COMP_CWORD]}"* ]] && echo plain,box1:/tmp/00\n',
+        encoding="utf-8",
+    )
+    fake.chmod(0o755)
+    program = f"""{script}
+COMP_WORDS=({shlex.join(words)}); COMP_CWORD={len(words) - 1}
+_plotman_completion {fake}
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == offered, done.stderr
+
+
+def test_what_why_resend_and_bandwidth_take_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "quick_board", lambda _patience_s: None)
+    refused = FinishedPlot(
+        path="/mnt/dst/00/a.plot", size_bytes=1, state=PlotState.REFUSED, since=T, plot_id="7" * 64
+    )
+    monkeypatch.setattr(control, "read_farm", lambda _board: farm(plotter(plots=(refused,))))
+    ctx = click.Context(cli)
+
+    def values(complete: Callable[..., list[CompletionItem]], typed: str = "") -> list[str]:
+        return [item.value for item in complete(ctx, ctx.command, typed)]
+
+    assert {"plotter1", PLOT_ID[:8], "77777777", "/mnt/tmp/00"} <= set(values(completion.complete_subject))
+    assert values(completion.complete_resend) == ["77777777"]
+    assert values(completion.complete_rate, "d") == ["default"]
 
 
 def test_to_be_forgotten_only_hosts_are_offered_of_which_no_role_is_alive(

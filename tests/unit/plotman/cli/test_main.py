@@ -160,3 +160,30 @@ def test_the_dashboard_in_a_browser_without_its_library_is_one_line_with_its_cur
     assert shown.returncode == 1
     assert len(shown.stderr.splitlines()) == 1
     assert "pip install 'plotman[web]'" in shown.stderr
+
+
+def test_a_closed_stdout_is_no_error() -> None:
+    line = f"exec {sys.executable} -m plotman notify list >&-"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("more", "styled"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+)
+def test_a_terminal_without_colors_gets_plain_text(more: dict[str, str], styled: bool) -> None:
+    ours, theirs = pty.openpty()
+    environment = {"PATH": "/usr/bin:/bin", "TERM": "xterm"} | more
+    command = (sys.executable, "-m", "plotman", "notify", "list")
+    with subprocess.Popen(command, env=environment, stdout=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            while part := os.read(ours, 65536):
+                shown += part
+        except OSError:  # the other end is closed
+            pass
+        os.close(ours)
+    assert process.returncode == 0
+    assert b"sent when" in shown
+    assert (b"\x1b" in shown) == styled
