@@ -118,8 +118,11 @@ def table(analysis: Analysis) -> PlainTable:
             "?" if each.trend is None else f"{each.trend:+.1%} (last {each.last})",
         )
 
-    columns = (*analysis.by, "n", *(f"{name} ({unit})" for name in _MEASURES), median, "trend")
-    return PlainTable(columns, tuple(map(row, analysis.slices)), right=frozenset({"n", median}))
+    measures = [f"{name} ({unit})" for name in _MEASURES]
+    spare = (*(measure for measure in measures[::-1] if not measure.startswith("total")), median)
+    columns = (*analysis.by, "n", *measures, median, "trend")
+    rows = tuple(map(row, analysis.slices))
+    return PlainTable(columns, rows, right=frozenset({"n", median}), spare=spare)
 
 
 def _slice(words: tuple[str, ...], plots: list[PlotEnd], last: int) -> Slice:

@@ -102,7 +102,8 @@ def paces_table(farm: FarmState) -> PlainTable:
         rows += [(what, host, pace([snapshot.tally], farm.at)) for host, snapshot in snapshots.items()]
         if len(snapshots) > 1:
             rows.append((what, "all", pace((snapshot.tally for snapshot in snapshots.values()), farm.at)))
-    return PlainTable.of(rows, _COLUMNS, right=frozenset([*_COLUMNS][2:]))
+    spare = ("TiB 7d", "plots 7d", "TiB 24h", "plots 24h")
+    return PlainTable.of(rows, _COLUMNS, right=frozenset([*_COLUMNS][2:]), spare=spare)
 
 
 _COLUMNS: dict[str, Callable[[tuple[str, str, Pace]], str]] = {

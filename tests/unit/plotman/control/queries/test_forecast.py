@@ -9,6 +9,7 @@ import pytest
 from common.history.recorder import RecentCounts
 from common.history.rows import End, PlotEnd, TransferEnd
 from common.model.snapshot import ArchiverSnapshot, DirState, Drive, DriveUse, HarvesterSnapshot, Tally
+from plotman.cli.console import as_text
 from plotman.control.farm import FarmState
 from plotman.control.queries.forecast import forecast, pace, paces_table, sentence
 
@@ -105,3 +106,13 @@ def test_a_tally_counts_each_plot_once_in_the_hour_it_ended() -> None:
     assert (told.day_count, told.week_count, told.week_bytes) == (3, 4, 307)
     assert told.since == NOW - timedelta(hours=25)
     assert tally.at(NOW + timedelta(days=6, hours=23, minutes=30)).week_count == 1
+
+
+def test_a_narrow_terminal_loses_columns_and_cuts_no_number() -> None:
+    archivers = {"harvester1": ArchiverSnapshot(host="harvester1", at=NOW, tally=Tally(day_count=1))}
+    table = paces_table(FarmState(NOW, {}, archivers, {}, None, frozenset()))
+    text = as_text(table, 40)
+    assert "harvester1" in text
+    assert "TiB/day" in text
+    assert "plots 24h" not in text
+    assert max(map(len, text.splitlines())) <= 40 + len("\x1b[1m\x1b[0m")
