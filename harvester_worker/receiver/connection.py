@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 # Environment variable of each server; names its owner, so that a new worker finds servers of a killed one.
 MARK = "PLOTMAN_RECEIVER"
 _GRACE_S = 5.0
-_LOG_BYTES = 64 << 10
+_LOG_BYTES = 64 << 10  # read at a time
+_LOG_MOST_BYTES = 1 << 20
 _CHECK_EVERY_S = 5.0  # of how far the part has come
 # Lowest rate of a plotter's drive while plots are made on it: rsync first reads there all that an earlier run
 # has sent, before it sends a byte.
@@ -141,6 +142,11 @@ class ReceiverConnection:
         nameless = self.log.module is None and now_s - self._begun_s > self._timeouts.nameless_s
         if self.log.trouble is not None or self.log.oversent or nameless:
             self.end()
+        elif self._floods():
+            log.warning(
+                "a client at %s floods the log; it is cut", self.address, extra={"action": "flood-ended"}
+            )
+            self.end()
         elif self._is_stale(now_s):
             log.warning(
                 "the transfer from %s came no further for too long; it is cut",
@@ -174,6 +180,12 @@ class ReceiverConnection:
             self._rest = rest[-_LOG_BYTES:]
             for line in lines:
                 self.log.read(line)
+
+    def _floods(self) -> bool:
+        """Whether the client has written more into the server's log than any transfer needs, which it can."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._log_file.stat().st_size > _LOG_MOST_BYTES
+        return False
 
     def _is_stale(self, now_s: float) -> bool:
         """Whether the part came no further for too long: by what rsync has read of it, to compare, or

@@ -12,14 +12,21 @@ from pathlib import Path
 
 from tests.e2e.farm.help import fill
 from tests.support.lab import Host, wait_for
-from tests.support.machine import Machine
+from tests.support.machine import Machine, Plotter
 from tests.support.machines import OWN, Machines
+from tests.support.waiting import eventually
 from tests.support.wrong_clock import DAY_S, HOUR_S
 
 _CLOCKS_S = (0.0, 0.0, 0.0, -2 * HOUR_S, 5 * 60.0, DAY_S)
+_FLUSHED_S = 3  # fsync of a few MB on a busy machine
 _DATE = re.compile(r"-\d{4}-\d\d-\d\d-\d\d-\d\d-")
 
 Fault = Callable[[], str]
+
+
+def _done_just_now(plotter: Plotter) -> bool:
+    plots = plotter.host.seen(plotter.dst).glob("*.plot")
+    return any(time.time() - plot.stat().st_mtime < _FLUSHED_S for plot in plots)
 
 
 class Chaos:
@@ -100,6 +107,9 @@ class Chaos:
 
     def _power_cut(self) -> str:
         machine = self._dice.choice([*self._farm.plotters.values(), *self._farm.harvesters.values()])
+        if isinstance(machine, Plotter):
+            # A plot of this very second may go with the power: it is not on the disk yet.
+            eventually(lambda: not _done_just_now(machine), "no plot is done just now", 60)
         machine.power_cut()
         lasted_s = self._last(8)
         ahead_s = self._dice.choice(_CLOCKS_S)

@@ -48,3 +48,21 @@ def test_who_closes_a_receiver_gets_the_digest_that_another_thread_is_reading(tm
     polling.join(10)
 
     assert digest == DIGEST
+
+
+def test_a_client_that_floods_the_log_is_cut(tmp_path: Path) -> None:
+    """It can write into the log of its server, which would fill the disk of the state folder."""
+    ours, theirs = socket.socketpair()
+    program, log_file = tmp_path / "rsync", tmp_path / "1.log"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    client = Client(theirs, "10.0.0.2", time.monotonic())
+    connection = ReceiverConnection(client, tmp_path / "1.conf", log_file, MARK, TIMEOUTS, str(program), "us")
+    with ours:
+        log_file.write_bytes(b"x" * (1 << 20))
+        assert connection.poll()
+        assert connection._server.poll() is None
+        with log_file.open("ab") as file:
+            file.write(b"x")
+        assert connection.poll()
+        assert connection._server.wait(10) != 0
