@@ -8,8 +8,11 @@ meanwhile, also after a boot.
 from __future__ import annotations
 
 import codecs
+import errno
 import logging
+import os
 import re
+import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -85,12 +88,22 @@ def last_good(path: Path) -> Config | None:
         return None
     for state_dir in _state_dirs(path, text):
         try:
-            first, newline, raw = _copy_in(state_dir).read_bytes().partition(b"\n")
+            first, newline, raw = _read_own(_copy_in(state_dir)).partition(b"\n")
         except OSError:
             continue
         if first + newline == _first_line(path):
             return read_bytes(path, raw).config
     return None
+
+
+def _read_own(path: Path) -> bytes:
+    """Read a file that nobody but this user and root can have written: it names programs to run. Raises
+    OSError."""
+    with path.open("rb") as file:
+        for status in (os.fstat(file.fileno()), path.parent.stat()):
+            if status.st_uid not in (0, os.geteuid()) or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                raise PermissionError(errno.EPERM, "other users may write it", str(path))
+        return file.read()
 
 
 def _copy_in(state_dir: Path) -> Path:

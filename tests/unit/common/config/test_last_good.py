@@ -99,3 +99,13 @@ def test_where_there_is_no_file_nothing_starts(path: Path) -> None:
 
 def test_its_passwords_are_for_its_owner_only(path: Path) -> None:
     assert (path.parent / "state/last-good-plotman.yaml").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(("name", "mode"), [(".", 0o777), (".", 0o770), ("last-good-plotman.yaml", 0o666)])
+def test_a_copy_that_other_users_may_write_does_not_count(path: Path, name: str, mode: int) -> None:
+    """It names programs to run."""
+    path.write_text(path.read_text(encoding="utf-8") + "harvester: [", encoding="utf-8")
+    assert started(path)
+    (path.parent / "state" / name).chmod(mode)
+    with pytest.raises(ConfigError):
+        load_to_run(path, lambda _: None)
