@@ -7,11 +7,14 @@ with a column of the same name (schema).
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import AwareDatetime
+from pydantic import AfterValidator
 
-from common.model.snapshot import Notice, age_s
+from common.model.snapshot import Moment, Notice, Number, Whole, age_s
+from common.model.units import plausible_s
+
+_Seconds = Annotated[float | None, AfterValidator(plausible_s)]
 
 
 class HistoryKind(StrEnum):
@@ -44,12 +47,12 @@ class _Row(Notice):
 
     key: str
     host: str
-    ended_at: AwareDatetime
+    ended_at: Moment
     end: End
-    started_at: AwareDatetime | None = None
+    started_at: Moment | None = None
     plot_id: str | None = None
     path: str | None = None
-    size_bytes: int | None = None
+    size_bytes: Whole | None = None
     reason: str | None = None  # of a failure
 
     def merged(self, later: Notice) -> Self:
@@ -69,22 +72,22 @@ class PlotEnd(_Row):
     plotter: str
     mode: str | None = None  # of a plotter with several modes: diskplot, cudaplot, ...
     version: str | None = None  # of the plotter, from its log
-    k: int | None = None
-    compression: int | None = None
+    k: Whole | None = None
+    compression: Whole | None = None
     tmp: str | None = None
     tmp2: str | None = None
     dst: str | None = None
-    threads: int | None = None
-    buckets: int | None = None
-    buffer_mib: int | None = None
+    threads: Whole | None = None
+    buckets: Whole | None = None
+    buffer_mib: Whole | None = None
     bitfield: bool | None = None  # chia's; None for plotters that know none
-    ordered_at: AwareDatetime | None = None
-    phase1_s: float | None = None
-    phase2_s: float | None = None
-    phase3_s: float | None = None
-    phase4_s: float | None = None
-    copy_s: float | None = None
-    total_s: float | None = None  # from the plotter's log
+    ordered_at: Moment | None = None
+    phase1_s: _Seconds = None
+    phase2_s: _Seconds = None
+    phase3_s: _Seconds = None
+    phase4_s: _Seconds = None
+    copy_s: _Seconds = None
+    total_s: _Seconds = None  # from the plotter's log
     log: str | None = None
 
     @property
@@ -103,12 +106,12 @@ class TransferEnd(_Row):
     harvester: str | None = None  # or an archiving target
     drive: str | None = None
     landed: str | None = None
-    reserve_s: float | None = None
-    transfer_s: float | None = None
-    admit_s: float | None = None
-    sent_bytes: int | None = None
-    rate_bytes_s: float | None = None
-    attempts: int | None = None
+    reserve_s: _Seconds = None
+    transfer_s: _Seconds = None
+    admit_s: _Seconds = None
+    sent_bytes: Whole | None = None
+    rate_bytes_s: Number | None = None
+    attempts: Whole | None = None
     verified: str | None = None
 
 
@@ -118,9 +121,9 @@ class LandingEnd(_Row):
     source_host: str | None = None
     source: str | None = None
     drive: str | None = None
-    admit_s: float | None = None
-    transfer_s: float | None = None
-    sent_bytes: int | None = None
+    admit_s: _Seconds = None
+    transfer_s: _Seconds = None
+    sent_bytes: Whole | None = None
     verified: str | None = None
 
 

@@ -45,6 +45,11 @@ def human_duration(duration_s: float) -> str:
     return " ".join(f"{number}{unit}" for number, unit in parts[:2])
 
 
+def plausible_s(duration_s: float | None) -> float | None:
+    """A duration of a plot or a move; None unless 0 <= duration_s < 1e9."""
+    return duration_s if duration_s is not None and 0 <= duration_s < 1e9 else None
+
+
 def human_seconds(duration_s: float) -> str:
     """1800.0 -> "1800s", 4.5 -> "4.5s": for durations to compare, as in `stagger 1623s/1800s`. "?" as in
     human_bytes."""

@@ -235,7 +235,7 @@ def cleanup(host: str | None, tmp: str | None, older: float | None, yes: bool, j
         as_json(cleaning.as_dict(found, cleaned))
     else:
         _summarize(found, cleaned)
-    if any(one.error for one in found) or any(done.refused for done in cleaned or ()):
+    if any(one.error for one in found) or any(done.refused or done.error for done in cleaned or ()):
         sys.exit(ExitCode.FAILED)
 
 
@@ -257,6 +257,8 @@ def _summarize(found: Sequence[FoundLeftovers], cleaned: Sequence[CleanupResult]
     for done in cleaned:
         for path, reason in done.refused:
             click.echo(f"{done.host}: {path} stays: {reason}", err=True)
+        if done.error is not None:
+            click.echo(f"{done.host}: {done.error}", err=True)
     deleted = sum(done.deleted for done in cleaned)
     click.echo(
         f"{counted(deleted, 'file')} deleted, {human_bytes(sum(done.freed_bytes for done in cleaned))} freed."

@@ -15,6 +15,7 @@ from common.errors import BrokerError, ExitCode, PlotmanError
 from common.model.text import cleaned, one_line
 from common.names import LOG, ROLE_OF_TASK, Role
 from common.store.connection import readable_errors
+from plotman.control.answers import checked
 from plotman.control.farm import NoSuchHost, board, settings
 
 if TYPE_CHECKING:
@@ -181,16 +182,25 @@ def _wait(call: TaskCall, sent: AsyncResult[Any], url: str, deadline: float, tim
     except ValueError as error:
         answer = error
     if isinstance(answer, ValueError):  # common.worker.results: no plotman wrote it
-        return PlotmanError(
-            f"The answer of {host} to {call.task} cannot be read.",
-            "Check who else may write to the farm's Redis, and whether both machines run the same plotman.",
-        )
+        return unreadable(call)
     if isinstance(answer, NotRegistered):
         return PlotmanError(f"The plotman on {host} does not know {call.task}.", "Upgrade it.")
     if isinstance(answer, BaseException) and not isinstance(answer, PlotmanError):
         what = one_line(" ".join(str(answer).split()))
         return PlotmanError(f"{call.task} failed on {host}: {what}.", "See its log there.")
-    return _cleaned(call.task, answer)
+    try:
+        answer = _cleaned(call.task, answer)
+        return answer if isinstance(answer, PlotmanError) else checked(call.task, host, answer)
+    except (ValueError, RecursionError):
+        return unreadable(call)
+
+
+def unreadable(call: TaskCall) -> PlotmanError:
+    """Make the error for an answer that no plotman of this release writes."""
+    return PlotmanError(
+        f"The answer of {call.host} to {call.task} cannot be read.",
+        "Check who else may write to the farm's Redis, and whether both machines run the same plotman.",
+    )
 
 
 def _cleaned(task: str, answer: Any) -> Any:

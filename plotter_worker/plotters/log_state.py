@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from common.model.phase import Phase
+from common.model.units import plausible_s
 from plotter_worker.plotters.base import NOT_BEGUN, PLOT_NAME, DonePlot, Mode, PlotDetails, Progress, normal
 
 
@@ -185,9 +186,11 @@ class PlotLogState:
         details = {one.name: getattr(plot if hasattr(plot, one.name) else self, one.name) for one in _DETAILS}
         return {
             "plot_id": plot.plot_id,
-            "total_s": plot.total_s,
-            "copy_s": plot.copy_s,
-            "phase_times_s": MappingProxyType(dict(plot.phase_times_s)),
+            "total_s": plausible_s(plot.total_s),
+            "copy_s": plausible_s(plot.copy_s),
+            "phase_times_s": MappingProxyType(
+                {phase: s for phase, s in plot.phase_times_s.items() if plausible_s(s) is not None}
+            ),
             "details": PlotDetails(**details),
         }
 
@@ -196,8 +199,9 @@ _DETAILS = fields(PlotDetails)
 
 
 def time_of(text: str, layout: str) -> datetime | None:
-    """Parse a plotter's time, which has no time zone; None if it does not fit `layout`."""
+    """Parse a plotter's time, which has no time zone; None if it does not fit `layout`, or is absurd."""
     try:
-        return datetime.strptime(text, layout)  # noqa: DTZ007  the plotter prints no zone
+        at = datetime.strptime(text, layout)  # noqa: DTZ007  the plotter prints no zone
     except ValueError:
         return None
+    return at if 1970 < at.year < 2200 else None

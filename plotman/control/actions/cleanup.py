@@ -36,12 +36,13 @@ class FoundLeftovers:
 
 @dataclass(frozen=True)
 class CleanupResult:
-    """Files that a plotter deleted. refused: (path, why) of files that stay."""
+    """Files that a plotter deleted. refused: (path, why) of files that stay. error: why it did not answer."""
 
     host: str
     deleted: int = 0
     freed_bytes: int = 0
     refused: tuple[tuple[str, str], ...] = ()
+    error: PlotmanError | None = None
 
 
 def find(host: str | None, tmp: str | None, older_s: float | None) -> list[FoundLeftovers]:
@@ -84,12 +85,16 @@ def _found(host: str, answer: Any) -> FoundLeftovers:
 
 
 def delete(found: FoundLeftovers, older_s: float | None) -> Iterator[CleanupResult]:
-    """Let one plotter delete the files that it listed, in batches. Raises PlotmanError."""
+    """Let one plotter delete the files that it listed, in batches, until one fails."""
     extra = {} if older_s is None else {"older_s": older_s}
     for begin in range(0, len(found.leftovers), _AT_ONCE):
         files = found.leftovers[begin : begin + _AT_ONCE]
         listed = [{key: file[key] for key in _IDENTITY} for file in files]
-        answer = ask(CLEANUP, found.host, timeout_s=_DELETE_S, files=listed, **extra)
+        try:
+            answer = ask(CLEANUP, found.host, timeout_s=_DELETE_S, files=listed, **extra)
+        except PlotmanError as error:
+            yield CleanupResult(found.host, error=error)
+            return
         refused = tuple((one["path"], one["reason"]) for one in answer["refused"])
         yield CleanupResult(found.host, len(answer["deleted"]), answer["freed_bytes"], refused)
 
@@ -142,17 +147,18 @@ def as_dict(found: Sequence[FoundLeftovers], cleaned: Sequence[CleanupResult] | 
                 "leftovers": list(one.leftovers),
                 "kept": list(one.kept),
                 "troubles": list(one.troubles),
-                "error": None if one.error is None else str(one.error),
-                **_outcome([done for done in cleaned or () if done.host == one.host]),
+                **_outcome(one.error, [done for done in cleaned or () if done.host == one.host]),
             }
             for one in found
         ],
     }
 
 
-def _outcome(cleaned: Sequence[CleanupResult]) -> dict[str, Any]:
+def _outcome(error: PlotmanError | None, cleaned: Sequence[CleanupResult]) -> dict[str, Any]:
+    error = next(filter(None, (error, *(done.error for done in cleaned))), None)
     refused = [{"path": path, "reason": reason} for done in cleaned for path, reason in done.refused]
     return {
+        "error": None if error is None else str(error),
         "deleted": sum(done.deleted for done in cleaned),
         "freed_bytes": sum(done.freed_bytes for done in cleaned),
         "refused": refused,

@@ -45,11 +45,9 @@ class HoldAnswers:
     @classmethod
     def of(cls, host: str, answer: Any) -> HoldAnswers:
         """Read a task's answer: a sentence, a dict that has it as `answer`, or why there is none."""
-        if isinstance(answer, PlotmanError):
+        if isinstance(answer, PlotmanError | str):
             return cls(host, answer)
-        if isinstance(answer, Mapping) and "answer" in answer:
-            return cls(host, str(answer["answer"]), {key: answer[key] for key in answer if key != "answer"})
-        return cls(host, str(answer))
+        return cls(host, answer["answer"], {key: answer[key] for key in ("lifted", "drained")})
 
 
 def place(text: str, here: str) -> HoldPlace:

@@ -17,9 +17,10 @@ from common.history.rows import ROW_OF_KIND, HistoryKind, PlotEnd, Row
 from common.model.units import human_bytes, human_duration
 from common.names import HARVESTER_HISTORY, PLOTTER_HISTORY, Role
 from plotman.control.queries.tables import PlainTable, or_unknown
-from plotman.control.rpc import NoAnswer, TaskCall, ask_each, hosts_of
+from plotman.control.rpc import NoAnswer, TaskCall, ask_each, hosts_of, unreadable
 
 _ANSWER_S = 20.0  # a host may have to read a slow disk
+_MOST_PAGES = 200  # of one host: 200,000 rows
 
 _TASK = {
     HistoryKind.PLOTS: (Role.PLOTTER, PLOTTER_HISTORY),
@@ -65,8 +66,9 @@ def gather(
     if since is not None:
         ask["since"] = since.isoformat()
     rows: dict[str, list[Row]] = {name: [] for name in hosts}
+    seen: dict[str, set[tuple[str, str]]] = {name: set() for name in hosts}
     pending: dict[str, str | None] = dict.fromkeys(hosts)
-    while pending:
+    for _ in range(_MOST_PAGES):
         calls = [
             TaskCall(
                 task, name, ask | {"limit": _page(most, rows[name])} | ({"after": after} if after else {})
@@ -80,8 +82,18 @@ def gather(
                 missing[call.host] = str(answer)
                 continue
             rows[call.host] += _known_rows(kind, answer["rows"])
-            if answer["next"] and (most is None or len(rows[call.host]) < most):
-                pending[call.host] = answer["next"]
+            if not answer["next"] or (most is not None and len(rows[call.host]) >= most):
+                continue
+            places = {(row["ended_at"], row["key"]) for row in answer["rows"]} - seen[call.host]
+            if not places or answer["next"] == call.kwargs.get("after"):
+                missing[call.host] = str(unreadable(call))
+                continue
+            seen[call.host] |= places
+            pending[call.host] = answer["next"]
+        if not pending:
+            break
+    for name in pending:
+        missing[name] = f"only the newest {_MOST_PAGES} pages of its history are shown. Name a later --since."
     if missing and not any(rows.values()) and missing.keys() >= rows.keys():
         raise NoAnswer("No host answers with its history: " + "; ".join(missing.values()))
     merged = heapq.merge(*rows.values(), key=lambda row: row.ended_at, reverse=True)

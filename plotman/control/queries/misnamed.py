@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from common import names
 from common.errors import PlotmanError
@@ -21,16 +20,12 @@ _ANSWER_S = 6.0
 def ask_drives(hosts: Iterable[str], plot_ids: Iterable[str]) -> dict[str, PlotsFound | PlotmanError]:
     """Ask harvesters for these plots; returns by host what it has of them, or the PlotmanError."""
     answers = ask_many(names.FIND_PLOTS, hosts, plots=sorted(plot_ids), timeout_s=_ANSWER_S)
-    return {host: _read(answer) for host, answer in answers.items()}
-
-
-def _read(answer: Any) -> PlotsFound | PlotmanError:
-    if isinstance(answer, PlotmanError):
-        return answer
-    try:
-        return PlotsFound.read(**answer)
-    except (TypeError, PlotmanError):
-        return PlotmanError("Its answer cannot be read.")
+    return {
+        host: answer
+        if isinstance(answer, PlotmanError)
+        else PlotsFound(found=answer["found"], unread=answer["unread"])
+        for host, answer in answers.items()
+    }
 
 
 def with_copies(

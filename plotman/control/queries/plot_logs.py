@@ -37,7 +37,7 @@ def read(names: Iterable[str]) -> Logs:
     for path in _files(names, unread):
         try:
             found, asked = _read(path)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, OverflowError) as error:  # the last: an absurd time of the file
             why = error.strerror if isinstance(error, OSError) else error
             unread.append(f"{path}: {why}; it is left out.")
             continue

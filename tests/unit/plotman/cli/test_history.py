@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from common.history.rows import End, PlotEnd
 from plotman.cli.records import analyze, export
+from plotman.control.queries import plot_logs
 from plotman.control.queries.analysis import analyse
 from tests.support.paths import LOGS
 
@@ -128,3 +130,62 @@ def test_plotters_and_ks_are_not_averaged_together_unless_asked() -> None:
     assert len(analyse(plots, ["host"]).slices) == 4
     assert [each.count for each in analyse(plots, mix=True).slices] == [4]
     assert [each.words for each in analyse(plots, ["k"], mix=True).slices] == [("32",), ("33",)]
+
+
+HUGE = "9" * 400
+ABSURD = [
+    ("chiapos-k18", r"(Total time = )[\d.]+", HUGE),
+    ("chiapos-k18-n2-other-filesystem", r"(Copy time = )[\d.]+", "9" * 12),
+    ("chiapos-k18", r"(Time for phase 1 = )[\d.]+", HUGE),
+    ("chiapos-k18", r"(Starting phase 1.*\.\.\. ).*", "Mon Jan  1 00:00:00 0001"),
+    ("chiapos-k18", r"(Starting phase 1.*\.\.\. ).*", "Fri Dec 31 23:59:59 9999"),
+    ("madmax-k18-n2", r"(Total plot creation time was )[\d.]+", "1e308"),
+    ("madmax-k18-n2", r"(Total plot creation time was )[\d.]+", "1e12"),
+    ("madmax-k18-n2", r"(Phase 1 took )[\d.]+", "1e999"),
+    ("madmax-k18-n2", r"(finished, took )[\d.]+", "1e999"),
+    ("bladebit-cudaplot", r"(Completed Plot 1 in )[\d.]+", HUGE),
+    ("bladebit-cudaplot", r"(Completed Phase 1 in )[\d.]+", HUGE),
+]
+
+
+@pytest.mark.parametrize(("name", "pattern", "number"), ABSURD, ids=range(len(ABSURD)))
+def test_absurd_numbers_of_a_log_are_unknown_and_leave_its_plots_and_other_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, pattern: str, number: str
+) -> None:
+    monkeypatch.setenv(
+        "TZ", "EST5" if "9999" in number else "JST-9"
+    )  # where the end of time is passed in UTC
+    time.tzset()
+    log = tmp_path / "absurd.log"
+    text, count = re.subn(pattern, rf"\g<1>{number}", (LOGS / f"{name}.log").read_text())
+    assert count
+    log.write_text(text)
+    honest = list(csv.DictReader(io.StringIO(run("export", f"{name}.log").stdout)))
+    found = run("export", str(log), "madmax-k18.log")
+    rows = list(csv.DictReader(io.StringIO(found.stdout)))
+    assert (found.stderr, len(rows)) == ("", len(honest) + 1)
+    for cell in (cell for row in rows for name, cell in row.items() if "time" in name or "duration" in name):
+        assert not cell or 0 <= float(cell) < 1e9
+    assert run("export", "--format", "jsonl", str(log)).stdout.count("\n") == len(honest)
+    done = json.loads(run("analyze", "--json", str(log)).stdout)
+    assert sum(each["plots"] for each in done["slices"]) == len(honest)
+    assert run("analyze", str(log)).stdout
+
+
+def test_a_log_file_of_an_absurd_time_costs_a_line_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python has two errors for it; file systems of today store no such time."""
+    log = tmp_path / "late.log"
+    log.write_bytes((LOGS / "chiapos-k18.log").read_bytes())
+    read = plot_logs._read
+
+    def reading(path: Path) -> tuple[list[PlotEnd], int]:
+        if path == log:
+            datetime.fromtimestamp(1e30, UTC)
+        return read(path)
+
+    monkeypatch.setattr(plot_logs, "_read", reading)
+    result = run("analyze", "chiapos-k18.log", str(log))
+    assert "chiapos" in result.stdout
+    assert result.stderr.startswith(f"{log}: ")

@@ -74,12 +74,6 @@ def test_nobody_is_asked_where_no_plot_is_misnamed() -> None:
     assert asked == answers
 
 
-@pytest.mark.parametrize("answer", [["x"], {"found": 7}, None, {"found": [["a"]]}])
-def test_an_answer_that_cannot_be_read_is_none(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
-    monkeypatch.setattr(misnamed, "ask_many", lambda *_, **__: {"h1": answer})
-    assert isinstance(misnamed.ask_drives(["h1"], [PLOT_ID])["h1"], PlotmanError)
-
-
 @pytest.mark.parametrize("state", [PlotState.FOREIGN, PlotState.MISNAMED, PlotState.REFUSED, PlotState.OPEN])
 def test_no_file_that_may_be_a_plot_is_to_be_deleted(state: PlotState) -> None:
     assert "delete" not in REMEDIES[state.value].lower()
