@@ -185,6 +185,12 @@ class Keys:
         return f"plotman:host:{host}:ordered"
 
     @staticmethod
+    def admitted(host: str, move: str) -> str:
+        """string: the plot that a move brought to the harvester `host`, as "PLOTTER PATH". Besides the
+        scheduler only this host may write it, so no other harvester can have its source deleted."""
+        return f"plotman:host:{host}:admitted:{move}"
+
+    @staticmethod
     def ticket(host: str, plot_id: str) -> str:
         """string, short-lived: the ticket for one plot to its harvester's receiver, with a password. `host`
         is the plotter; besides the harvester only it may read the key."""

@@ -58,6 +58,7 @@ class Harvester:
         self.host = settings.host
         self._section = section
         self._surveys, self._work = Probe(), Probe()
+        self.board = board
         self._publisher = Publisher(board, Role.HARVESTER, self._snapshot, mark(settings.state_dir))
         self.holds = DriveHolds(settings.state_dir / "harvester-steering.json", self._publish_hold)
         self.drives = DriveRegistry(

@@ -217,6 +217,17 @@ class Board(BoardReader):
         with readable_errors(self._url):
             return cast("str | None", self._redis.hget(Keys.ordered(host), path)) == f"{move} {harvester}"
 
+    def put_admitted(self, host: str, move: str, plotter: str, path: str) -> None:
+        """Let `plotter` know that the harvester `host` has taken in its plot by this move."""
+        with readable_errors(self._url):
+            self._redis.setex(Keys.admitted(host, move), LAST_WORD_TTL, f"{plotter} {path}")
+
+    def is_admitted(self, host: str, move: str | None, plotter: str, path: str) -> bool:
+        """Whether the harvester `host` itself says that it has taken in this plot by this move."""
+        with readable_errors(self._url):
+            found = cast("str | None", self._redis.get(Keys.admitted(host, move or "")))
+        return found == f"{plotter} {path}"
+
     # Tickets: access of a plotter to a harvester's receiver.
 
     def put_ticket(self, host: str, ticket: Ticket) -> None:

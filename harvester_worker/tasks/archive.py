@@ -114,6 +114,8 @@ def admit(self: Task, delivery: Delivery, host: OneLine) -> dict[str, Any]:
     harvester.moves.tell(step, "archived", _sentence(admission))
     # Before the plotter deletes its source: no other plotter's copy of this plot may go to another harvester.
     harvester.publish_now()
+    if reservation.move is not None:
+        harvester.board.put_admitted(host, reservation.move, reservation.source_host, reservation.path)
     return admission.kwargs()
 
 

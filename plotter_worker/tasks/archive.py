@@ -73,6 +73,7 @@ def release(self: Task, admission: Admission, host: OneLine) -> dict[str, Any]:
     _must_be_ours(admission.reservation, host)
     if not admission.reservation.host.startswith(label("")):
         _must_be_ordered(admission.reservation, host, serving.board)
+        _must_be_admitted(admission.reservation, host, serving.board)
     moves = MoveHeartbeat(serving.board, serving.publisher.tell)
     with moves.working(Step.of(admission.reservation, MoveStep.RELEASE, self.request.id)):
         deleted = sources.release(admission, serving.plotter.plot_dirs, serving.plotter.delivered.has)
@@ -162,6 +163,17 @@ def _must_be_ordered(reservation: Reservation, host: str, board: Board) -> None:
             f"No beat has ordered that {reservation.path} goes to {reservation.host} by this move.",
             "Nothing was changed. If this is repeated, renew the server's users.acl (`plotman farm secrets`) "
             "and check who uses the harvesters' Redis users.",
+        )
+
+
+def _must_be_admitted(reservation: Reservation, host: str, board: Board) -> None:
+    """Another harvester may push a release in the name of the one that has the plot, or does not have it yet.
+    Raises OrderRefused."""
+    if not board.is_admitted(reservation.host, reservation.move, host, reservation.path):
+        raise OrderRefused(
+            f"{reservation.host} itself does not say that it has taken in {reservation.path}.",
+            "The file is kept. Update plotman on both machines, and renew users.acl (`plotman farm "
+            "secrets`). After that, check who uses the harvesters' Redis users.",
         )
 
 

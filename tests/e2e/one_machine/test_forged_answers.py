@@ -235,5 +235,10 @@ def test_a_harvester_has_no_plot_deleted_that_beat_did_not_order_it_to_get(
             lambda host=host: victim.log().count(f"No beat has ordered that {plot} goes to {host}") >= 2,
             "nothing is released",
         )
+    # Of a move that beat did order, the harvester itself must say that it has taken the plot in.
+    farm.board().put_ordered(HOST, str(plot), "m1", "honest1")
+    admission["reservation"]["host"] = "honest1"
+    victim.app.send_task(RELEASE, args=[admission], kwargs={"host": HOST}, queue=f"plotter.{HOST}")
+    eventually(lambda: f"honest1 itself does not say that it has taken in {plot}" in victim.log(), "refused")
     assert plot.exists()
     assert not [copied for copied in farm.plotter().plots if copied.copied_to]

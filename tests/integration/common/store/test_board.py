@@ -375,3 +375,16 @@ def test_only_what_is_broken_is_deleted(board: Board, server: Server) -> None:
         assert set(board.heal_host("h1")) == {queue(Role.ARCHIVER, "h1"), "_kombu.binding.archive.h1"}
         assert board.heal_events()
         assert set(client.keys()) == before - {Keys.EVENTS}
+
+
+def test_an_admission_counts_for_its_harvester_its_move_and_its_plot_only(board: Board) -> None:
+    board.put_admitted("h1", "m", "p1", "/d/a.plot")
+    assert board.is_admitted("h1", "m", "p1", "/d/a.plot")
+    others = (
+        ("h2", "m", "p1", "/d/a.plot"),
+        ("h1", "n", "p1", "/d/a.plot"),
+        ("h1", None, "p1", "/d/a.plot"),
+        ("h1", "m", "p2", "/d/a.plot"),
+        ("h1", "m", "p1", "/d/b.plot"),
+    )
+    assert not any(board.is_admitted(*other) for other in others)
