@@ -220,7 +220,7 @@ class Board(BoardReader):
     def put_admitted(self, host: str, move: str, plotter: str, path: str) -> None:
         """Let `plotter` know that the harvester `host` has taken in its plot by this move."""
         with readable_errors(self._url):
-            self._redis.setex(Keys.admitted(host, move), LAST_WORD_TTL, f"{plotter} {path}")
+            self._redis.set(Keys.admitted(host, move), f"{plotter} {path}", ex=LAST_WORD_TTL)
 
     def is_admitted(self, host: str, move: str | None, plotter: str, path: str) -> bool:
         """Whether the harvester `host` itself says that it has taken in this plot by this move."""
