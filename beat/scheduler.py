@@ -146,7 +146,7 @@ class FarmScheduler(Scheduler):
             level = logging.DEBUG if self._redis_lost else logging.WARNING  # it may refuse only some writes
             log.log(level, "%s %s", self._token, "decides" if leads else "stands by: another beat decides")
             self._published = {}  # the board has the other beat's waits
-            self._memory.start_ordered_at = CLOCK.now()
+            self._memory.start_ordered_at = self._memory.decides_since = CLOCK.now()
         self._leads = leads
         return leads
 

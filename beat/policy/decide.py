@@ -57,9 +57,10 @@ def _decide(board: BoardState, now: datetime, limits: FarmLimits, memory: Memory
     memory.keep_only({*board.plotters, *board.spoilt})
     moves = with_admissions_sent(board.moves, now)
     planned = _plan_starts(board, now, limits, memory)
-    claims = PlotClaims(board, moves, now, memory.contests)
+    memory.decides_since = min(memory.decides_since or now, now)
+    claims = PlotClaims(board, moves, now, memory.contests, memory.orders, memory.decides_since)
     ordered, plots_wait = plan_moves(board, moves, claims, now)
-    memory.contests = claims.contests
+    memory.contests, memory.orders = claims.contests, claims.orders
     for host, sentence in board.spoilt.items():
         spoilt = Wait(host=host, rule="trouble", reason=sentence)
         plots_wait[host] = (*plots_wait.get(host, ()), spoilt)

@@ -1,7 +1,7 @@
 """A cache of results that the next round can use again.
 
-With or without it, a round decides the same. Only the numbers in reasons that change with time may be up to
-`refresh_s` seconds old.
+With or without it, a round decides the same, but for how long plotters may delay each other. Only the numbers
+in reasons that change with time may be up to `refresh_s` seconds old.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from zlib import crc32
 
 from beat.policy.decision import Start
-from beat.policy.moves.same_plot import Contests
+from beat.policy.moves.same_plot import Contests, Orders
 from beat.policy.starts.starts import plan_starts
 from common.model.pending import PendingOrder
 from common.model.snapshot import PlotterSnapshot, Wait
@@ -48,13 +48,17 @@ class Memory:
     start_ordered_at: when the process ordered a start last, or began to decide; None: not known. No plotter
         writes it, so a round depends on it only in how long the reports of plotters may delay others
         (FarmLoad).
+    decides_since: when the process began to decide; None: the next round does. From a minute later, moves
+        that it did not order, and that no harvester confirms, bind their own plotter only (PlotClaims).
     """
 
     def __init__(self) -> None:
         self.start_ordered_at: datetime | None = None
         self._kept: dict[str, _Kept] = {}
-        # Not a cache: without it, a plot waits longer for another plotter's move that shows no progress.
+        # Not a cache: without these, a plot waits longer for another plotter's move that shows no progress.
         self.contests: Contests = {}
+        self.orders: Orders = {}
+        self.decides_since: datetime | None = None
         self._joined: dict[str, tuple[tuple[Wait, ...], tuple[Wait, ...], tuple[Wait, ...]]] = {}
 
     def plan(

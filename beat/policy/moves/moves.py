@@ -146,8 +146,7 @@ def _to_harvester(
 ) -> Move | Wait:
     harvester: str | Wait | None = None
     if may_have_it(plot.copied_to, former) is None:
-        absent = former.harvester if former is not None and former.absent else None
-        harvester = claims.holder(snapshot, plot, absent)
+        harvester = claims.holder(snapshot, plot, former)
     harvester = harvester or choose(snapshot, plot, former, capacities)
     if isinstance(harvester, Wait):
         return harvester

@@ -1,7 +1,8 @@
 """Each plot moves once at a time in the farm: its id counts, not the host or the path where it is listed.
 
-Any plotter may list any id, and may write any move into its own records. So another plotter's word only
-delays a plot, for PATIENCE. A harvester's word counts for longer: that a plot arrives there, or was taken in.
+Any plotter may list any id, and may write any move into its own records. So a record binds other plotters
+only if this beat ordered its move, or a harvester confirms it. An ordered move of another plotter only delays
+a plot, for PATIENCE. A harvester's word counts for longer: that a plot arrives there, or was taken in.
 """
 
 from __future__ import annotations
@@ -12,14 +13,19 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from common.model.board_state import BoardState
-from common.model.pending import PendingMove, under_way
+from common.model.pending import MoveStep, PendingMove, under_way
 from common.model.plot_name import plot_id_of
 from common.model.snapshot import FinishedPlot, PlotterSnapshot, Wait
+from common.names import MOVE_LIFETIME
 
 # Longer than a harvester keeps a part for a plotter that sends nothing, so that the next one gets its place.
 PATIENCE = timedelta(minutes=20)
 # How long a plot waits for a harvester that says that it has the plot, and that may not get it or is silent.
 LONGEST = timedelta(days=1)
+# A beat that has just begun does not know what another one ordered. By then, harvesters show what arrives.
+_LEARNS = timedelta(minutes=1)
+# An order to reserve that no worker has taken by then has expired, and the answer takes far less.
+_RESERVES = 2 * MOVE_LIFETIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +48,20 @@ class Contest:
 # Plot id, host, and how long its plot may be kept waiting.
 _Key = tuple[str, str, timedelta]
 Contests = Mapping[_Key, Contest]
+# The moves that this beat ordered, and when.
+Orders = Mapping[Claim, datetime]
 
 
 class PlotClaims:
     """Which plots are on their way or taken in. Changes while a round is planned: each move is added.
 
+    counted: by plotter, the records of moves under way that take space and turns from other plotters.
+
     Args:
         moves: records by plotter, after this round's admissions.
         contests: as they were after the last round.
+        orders: as they were after the last round.
+        decides_since: when this beat began to decide; None: now.
     """
 
     def __init__(
@@ -58,16 +70,28 @@ class PlotClaims:
         moves: Mapping[str, Sequence[PendingMove]],
         now: datetime,
         contests: Contests,
+        orders: Orders | None = None,
+        decides_since: datetime | None = None,
     ) -> None:
         self._now = now
+        self._learns = decides_since is None or now - decides_since <= _LEARNS
+        self._known = orders or {}
+        self._orders = {
+            claim: since for claim, since in self._known.items() if abs(now - since) <= MOVE_LIFETIME
+        }
         self._live = board.harvesters
         self._harvesters = {**board.lost_harvesters, **board.harvesters}
         self._contests = {key: seen for key, seen in contests.items() if abs(now - seen.last) <= PATIENCE}
         self._claims: dict[str, list[Claim]] = {}
+        # What binds only the other files of the same host.
+        self._own: dict[tuple[str, str], list[Claim]] = {}
+        self.counted: dict[str, list[PendingMove]] = {}
         for host, records in moves.items():
             for move in records:
-                if under_way(move, now):
-                    self._add(Claim(host, move.path, move.harvester))
+                if under_way(move, now) and self._add(
+                    Claim(host, move.path, move.harvester), move.step is MoveStep.RESERVE
+                ):
+                    self.counted.setdefault(host, []).append(move)
         for host, archiver in board.archivers.items():
             for transfer in archiver.transfers:
                 self._add(Claim(host, transfer.path, transfer.harvester))
@@ -77,10 +101,16 @@ class PlotClaims:
         """For the next round."""
         return self._contests
 
+    @property
+    def orders(self) -> Orders:
+        """For the next round."""
+        return self._orders
+
     def wait(self, host: str, plot: FinishedPlot) -> Wait | None:
         """Return why a plot of `host` must not move now: another file with its id is on its way."""
         plot_id = plot_id_of(plot.path)
-        for claim in self._claims.get(plot_id, ()) if plot_id else ():
+        own = self._own.get((host, plot_id), ()) if plot_id else ()
+        for claim in (*own, *self._claims.get(plot_id, ())) if plot_id else ():
             if (claim.host, claim.path) == (host, plot.path):
                 continue
             until = None
@@ -99,7 +129,9 @@ class PlotClaims:
             )
         return None
 
-    def holder(self, snapshot: PlotterSnapshot, plot: FinishedPlot, absent: str | None) -> str | Wait | None:
+    def holder(
+        self, snapshot: PlotterSnapshot, plot: FinishedPlot, former: PendingMove | None
+    ) -> str | Wait | None:
         """Return the harvester that must get a plot if any does, or why the plot waits for one.
 
         It took the plot in, and only compares now; or another plotter's move goes there, shows no progress,
@@ -108,13 +140,21 @@ class PlotClaims:
         Args:
             snapshot: of the plotter.
             plot: may move now, by `wait`.
-            absent: harvester that reported that it has no copy; None: none did.
+            former: record of the plot's last move, which expired or failed; None if there is none. The
+                harvester that it names is not asked again because of another plotter's move, nor, if it
+                reported that it has no copy, because of its own word.
         """
         plot_id = plot_id_of(plot.path)
         if plot_id is None:
             return None
+        tried = former.harvester if former is not None else None
+        absent = tried if former is not None and former.absent else None
         having = [name for name, plots in self._taken_in.items() if name != absent and plot_id in plots]
-        coming = [claim.harvester for claim in self._claims.get(plot_id, ()) if claim.host != snapshot.host]
+        coming = [
+            claim.harvester
+            for claim in self._claims.get(plot_id, ())
+            if claim.host != snapshot.host and claim.harvester != tried
+        ]
         for name in (*having, *coming):
             if name in self._live and (not snapshot.harvesters or name in snapshot.harvesters):
                 return name
@@ -141,15 +181,30 @@ class PlotClaims:
 
     def take(self, host: str, plot: FinishedPlot, harvester: str) -> None:
         """Count a move that is ordered now. The next one against others' claims waits again."""
-        self._add(Claim(host, plot.path, harvester))
-        plot_id = plot_id_of(plot.path)
+        claim, plot_id = Claim(host, plot.path, harvester), plot_id_of(plot.path)
+        self._orders[claim] = self._now
+        if plot_id is not None:
+            self._claims.setdefault(plot_id, []).append(claim)
         for patience in (PATIENCE, LONGEST):
             if plot_id is not None:
                 self._contests.pop((plot_id, host, patience), None)
 
-    def _add(self, claim: Claim) -> None:
-        if (plot_id := plot_id_of(claim.path)) is not None:
+    def _add(self, claim: Claim, reserves: bool = False) -> bool:
+        """Note a move under way. Returns whether it takes space and turns from other hosts.
+
+        reserves: it has no reservation yet. So no part of the plot proves that it will get one.
+        """
+        plot_id, since = plot_id_of(claim.path), self._known.get(claim)
+        if since is not None:
+            self._orders[claim] = since
+        ordered = since is not None and (not reserves or abs(self._now - since) <= _RESERVES)
+        binds = self._learns or ordered
+        proved = not binds and self._is_proved(plot_id, claim)
+        if plot_id is not None and (binds or proved):
             self._claims.setdefault(plot_id, []).append(claim)
+        elif plot_id is not None:
+            self._own.setdefault((claim.host, plot_id), []).append(claim)
+        return binds or (proved and not reserves)
 
     def _is_proved(self, plot_id: str | None, claim: Claim) -> bool:
         """Whether the harvester confirms that the plot arrives from there."""

@@ -17,7 +17,7 @@ from beat.policy.moves.moves import HostMoves
 from beat.policy.moves.same_plot import PlotClaims
 from beat.policy.moves.target import TargetCapacity
 from common.model.board_state import BoardState
-from common.model.pending import MoveStep, PendingMove, under_way
+from common.model.pending import MoveStep, PendingMove
 from common.model.snapshot import PlotState, PlotterSnapshot, Wait, age_s
 
 # A host that has waited for longer has no precedence over another that has, too: the time is its own claim.
@@ -48,7 +48,7 @@ def plan_moves(
     with_plots = [snapshot for snapshot in board.plotters.values() if snapshot.plots and snapshot.archiving]
     if not with_plots:
         return [], {}
-    capacities = harvester_capacities(board.harvesters, moves, now)
+    capacities = harvester_capacities(board.harvesters, claims.counted, now)
     targets = TargetCapacity(board.archivers, moves, now)
     waits: dict[str, tuple[Wait, ...]] = {}
     plans: dict[str, HostMoves] = {}
@@ -58,7 +58,7 @@ def plan_moves(
             plans[host] = HostMoves(snapshot, board.archivers.get(host), moves.get(host, ()), now)
         except Exception as error:  # noqa: BLE001
             waits[host] = (cannot_be_evaluated(host, error),)
-    unreserved = {host: found for host, records in moves.items() if (found := _unreserved(records, now))}
+    unreserved = {host: found for host, records in claims.counted.items() if (found := _unreserved(records))}
     turns = _first_turns(board.plotters, plans, unreserved, now)
     ordered: list[Move] = []
     while turns:
@@ -83,8 +83,8 @@ def plan_moves(
     return ordered, {host: tuple(plan.waits) for host, plan in plans.items()} | waits
 
 
-def _unreserved(records: Sequence[PendingMove], now: datetime) -> list[PendingMove]:
-    return [move for move in records if move.step is MoveStep.RESERVE and under_way(move, now)]
+def _unreserved(records: Sequence[PendingMove]) -> list[PendingMove]:
+    return [move for move in records if move.step is MoveStep.RESERVE]
 
 
 def _first_turns(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from beat.policy.decide import decide
 from beat.policy.decision import Decision
 from beat.policy.memory import Memory
-from beat.policy.moves.same_plot import LONGEST, PATIENCE
+from beat.policy.moves.same_plot import LONGEST, PATIENCE, Claim
 from common.model.board_state import BoardState
 from common.model.pending import MoveStep, PendingMove
 from common.model.plot_name import plot_id_of
@@ -197,13 +197,20 @@ def test_a_plot_waits_a_day_for_a_harvester_that_has_it_and_may_not_get_it(silen
 # What another plotter claims, which may be forged.
 
 
-def forged(seconds: float) -> dict[str, list[PendingMove]]:
-    return {"evil": [move(path(folder="/evil"), "h2", expires_at=at(seconds + 60))]}
+def forged(seconds: float, number: int = 1, harvester: str = "h2", **fields: Any) -> PendingMove:
+    given = {"step": MoveStep.TRANSFER, "expires_at": at(seconds + 60)}
+    return move(path(number, "/evil"), harvester, **{**given, **fields})
+
+
+def sends_nothing(there: Farm, seconds: float, harvester: str = "h2") -> None:
+    """Of a plot that it lists too, a plotter got the order, and only renews the record."""
+    there.moves["evil"] = [forged(seconds, harvester=harvester)]
+    there.memory.orders = {**there.memory.orders, Claim("evil", path(folder="/evil"), harvester): T}
 
 
 def tries(there: Farm, minutes: int, begin: int = 0) -> Iterator[tuple[int, str]]:
     for minute in range(begin, minutes):
-        there.moves = forged(60 * minute)
+        sends_nothing(there, 60 * minute)
         for _, _, harvester in there.ordered(60 * minute):
             yield minute, harvester
 
@@ -212,6 +219,113 @@ def test_a_forged_move_delays_a_plot_and_does_not_stop_it() -> None:
     """The harvester that is named knows which of the two is real."""
     there = Farm({"p1": host("p1", listed())})
     assert list(tries(there, 50)) == [(20, "h2"), (41, "h2")]
+
+
+def test_where_a_plot_failed_it_does_not_go_again_for_anothers_move_if_there_is_other_room() -> None:
+    there = Farm({"p1": host("p1", listed())}, harvesters=farm(h1=[drive()], h2=[drive(0)]))
+    tried = list(tries(there, 21))
+    assert tried == [(20, "h2")], "it has no room, and knows whether the plot is there"
+    there.moves["p1"] = [
+        move(path(), "h2", reason="no drive", retry_at=at(1230), expires_at=at(1260), absent=True)
+    ]
+    assert list(tries(there, 50, 21)) == [(41, "h1")]
+
+
+@pytest.mark.parametrize("shown_by", ["a record", "the archiver"])
+def test_a_move_that_this_beat_did_not_order_binds_no_other_plotter_after_a_minute(shown_by: str) -> None:
+    """Its record alone would steer the plot to a harvester that is full."""
+    there = Farm({"p1": host("p1", listed()), "evil": host("evil")})
+    there.harvesters = farm(h1=[drive()], h2=[drive(0)])
+    for seconds in (0, 30, 60):
+        there.moves = {"evil": [forged(seconds)] if shown_by == "a record" else []}
+        if shown_by == "the archiver":
+            there.transfers = {"evil": transfer(path(folder="/evil"))}
+        assert there.ordered(seconds) == []
+    there.moves = {"evil": [forged(61)] if shown_by == "a record" else []}
+    assert there.ordered(61) == [("p1", path(), "h1")]
+
+
+def test_a_beat_that_decides_again_after_another_one_takes_a_minute_to_learn() -> None:
+    there = Farm({"p1": host("p1", listed())})
+    there.plotters = {}
+    there.decided(0)
+    there.plotters = {"p1": host("p1", listed())}
+    there.memory.decides_since = at(500)
+    there.moves = {"evil": [forged(510)]}
+    assert there.ordered(560) == []
+    there.moves = {"evil": [forged(570)]}
+    assert there.ordered(561) == [("p1", path(), "h1")]
+
+
+def test_a_record_of_another_path_or_harvester_than_beat_ordered_is_not_known() -> None:
+    for other in (forged(61, harvester="h1"), forged(61).model_copy(update={"path": path(folder="/x")})):
+        there = Farm({"p1": host("p1", listed())}, memory=Memory())
+        there.memory.decides_since = T
+        sends_nothing(there, 61)
+        assert there.ordered(61) == []
+        there.moves["evil"] = [other]
+        assert there.ordered(62) == [("p1", path(), "h1")]
+
+
+def test_a_reservation_that_beat_did_not_order_takes_no_place_after_a_minute() -> None:
+    there = Farm({"p1": host("p1", listed())}, harvesters=farm(h1=[drive()]))
+    for seconds in (0, 60):
+        there.moves = {"evil": [forged(seconds, 9, "h1", step=MoveStep.RESERVE)]}
+        assert there.ordered(seconds) == []
+    there.moves = {"evil": [forged(61, 9, "h1", step=MoveStep.RESERVE)]}
+    assert there.ordered(61) == [("p1", path(), "h1")]
+
+
+def test_an_ordered_reservation_takes_its_place_for_two_minutes() -> None:
+    """Nothing but the plotter renews it: a harvester would have answered."""
+    there = Farm({"evil": host("evil", listed(9, "/evil"))}, harvesters=farm(h1=[drive()]))
+    assert there.ordered() == [("evil", path(9, "/evil"), "h1")]
+    there.plotters["p1"] = host("p1", listed())
+    for seconds in (5, 60, 61, 120):
+        there.moves = {"evil": [forged(seconds, 9, "h1", step=MoveStep.RESERVE)]}
+        assert there.ordered(seconds) == []
+    there.moves = {"evil": [forged(121, 9, "h1", step=MoveStep.RESERVE)]}
+    assert there.ordered(121) == [("p1", path(), "h1")]
+
+
+def test_a_plot_that_arrives_proves_no_reservations() -> None:
+    there = Farm({"p1": host("p1", listed())}, harvesters=farm(h1=[drive()]))
+    there.ordered()
+    having(there.harvesters, "h1", arriving={f"{9:064x}": "evil"})
+    claimed = [
+        forged(61, 9, "h1", step=MoveStep.RESERVE).model_copy(update={"path": path(9, f"/{number}")})
+        for number in range(50)
+    ]
+    there.moves = {"evil": claimed}
+    there.memory.orders = {}
+    assert there.ordered(61) == [("p1", path(), "h1")]
+
+
+@pytest.mark.parametrize("records_kept", [True, False])
+@pytest.mark.parametrize("step", list(MoveStep))
+def test_after_a_restart_of_beat_a_move_under_way_is_not_ordered_again(
+    step: MoveStep, records_kept: bool
+) -> None:
+    """Also if Redis lost its data; then the archiver shows what it sends. p2 has a copy of the plot."""
+    there = Farm({"p1": host("p1", listed()), "p2": host("p2", listed(folder="/dst2"))})
+    having(there.harvesters, "h1", arriving={f"{1:064x}": "p1"})
+    if not records_kept:
+        there.transfers = {"p1": transfer(path()).model_copy(update={"harvester": "h1"})}
+    for seconds in (0, 30, 61, 600, 5000):
+        if records_kept:
+            there.moves = {"p1": [move(path(), "h1", step=step, expires_at=at(seconds + 60))]}
+        assert there.ordered(seconds) == []
+
+
+def test_within_the_minute_after_a_restart_moves_count_that_no_harvester_shows_yet() -> None:
+    there = Farm({"p1": host("p1", listed()), "p2": host("p2", listed(folder="/dst2"), listed(3))})
+    there.harvesters = farm(h1=[drive()])
+    for seconds in (0, 30, 60):
+        there.moves = {"p1": [move(path(), "h1", expires_at=at(seconds + 60))]}
+        assert there.ordered(seconds) == []
+    having(there.harvesters, "h1", arriving={f"{1:064x}": "p1"}, drives=(drive(incoming=1),))
+    there.moves = {"p1": [move(path(), "h1", step=MoveStep.TRANSFER, expires_at=at(999))]}
+    assert there.ordered(900) == []
 
 
 def test_a_forged_move_to_no_harvester_keeps_the_plot_from_none() -> None:
@@ -227,13 +341,15 @@ def test_a_forger_gains_no_time_by_pauses() -> None:
     there = Farm({"p1": host("p1", listed())})
     for minute in range(19):
         there.plotters["p1"] = host("p1", listed())
-        there.moves = forged(60 * minute)
+        there.moves = {}
+        sends_nothing(there, 60 * minute)
         assert there.ordered(60 * minute) == []
         there.moves = {"p1": [move(path(9), expires_at=at(60 * minute + 60))]}
         there.plotters["p1"] = host("p1", listed(), listed(9), moves_at_once=1)
         assert there.ordered(60 * minute + 30) == []
     there.plotters["p1"] = host("p1", listed())
-    there.moves = forged(1200)
+    there.moves = {}
+    sends_nothing(there, 1200)
     assert there.ordered(1200) == [("p1", path(), "h2")]
 
 
@@ -251,10 +367,9 @@ def test_as_long_as_the_harvester_says_that_the_plot_arrives_from_there_the_othe
 
 def test_a_clock_that_is_set_back_does_not_make_a_plot_wait_longer() -> None:
     there = Farm({"p1": host("p1", listed())})
-    there.moves = forged(600)
-    there.ordered(600)
-    there.moves = forged(0)
-    there.ordered(0)
+    for seconds in (600, 0):
+        sends_nothing(there, seconds)
+        there.ordered(seconds)
     assert list(tries(there, 25, 1)) == [(20, "h2")]
 
 
@@ -285,6 +400,8 @@ def test_never_two_moves_of_a_plot_and_never_none_for_ever(data: st.DataObject) 
     at_once = {each: draw(st.integers(1, 3)) for each in plotters}
     for round_ in range(50):
         quiet = round_ >= 20  # from now on, each move ends well
+        if not quiet and draw(st.integers(0, 4)) == 0:
+            memory = Memory()  # beat restarts
         seconds += draw(st.sampled_from([1, 20, 70])) if not quiet else 70
         shown = {
             each: keeper(
@@ -297,7 +414,11 @@ def test_never_two_moves_of_a_plot_and_never_none_for_ever(data: st.DataObject) 
         records = {each: [m for (at_, _), m in moves.items() if at_ == each] for each in plotters}
         harvesters = farm(h1=[drive()] * 9, h2=[drive()] * 9)
         for name_ in harvesters:
-            coming = {str(plot_id_of(m.path)): at_ for (at_, _), m in moves.items() if m.harvester == name_}
+            coming = {
+                str(plot_id_of(m.path)): at_
+                for (at_, _), m in moves.items()
+                if m.harvester == name_ and m.retry_at is None and m.expires_at > at(seconds)
+            }
             having(harvesters, name_, arriving=coming)
         board = BoardState(shown, {each: archiver(each) for each in plotters}, harvesters, {}, records)
         decision = decide(board, at(seconds), memory=memory)
@@ -324,10 +445,12 @@ def test_never_two_moves_of_a_plot_and_never_none_for_ever(data: st.DataObject) 
 
 
 def test_what_is_remembered_of_waiting_plots_is_forgotten() -> None:
-    there = Farm({"p1": host("p1", listed())}, forged(0))
-    there.ordered()
+    there = Farm({"p1": host("p1", listed(), listed(2))}, {"evil": [forged(0)]})
+    assert there.ordered()
     assert there.memory.contests
+    assert there.memory.orders
     there.moves = {}
     there.plotters = {}
     there.decided((PATIENCE + timedelta(seconds=1)).total_seconds())
     assert there.memory.contests == {}
+    assert there.memory.orders == {}
