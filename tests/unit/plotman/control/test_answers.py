@@ -80,7 +80,7 @@ def nested() -> list[Any]:
 
 
 def changed(**fields: object) -> Callable[[str], Any]:
-    """The honest answer but for these fields, and the plots of its lists."""
+    """The honest answer but for these fields, and the fields of its lists."""
 
     def answer(task: str) -> Any:
         good = honest(task, "p10")
