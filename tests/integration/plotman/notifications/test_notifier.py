@@ -177,7 +177,7 @@ def test_an_event_that_cannot_be_sent_as_it_is_delays_no_other(
     put(board)
     notifier = Notifier(board, told, tmp_path / "alarms.json", clock)
     run(clock, notifier)
-    for text in ("\0", "\x1b]0;title\x07\r\n\u202e", 2**16 * "x"):
+    for text in ("\0", "\x1b]0;title\x07\r\n\u202e", 2**14 * "x"):
         board.tell(Event(kind="plot-failed", host="p", at=ago(0), text=text))
     tell(board)
     eventually(lambda: run(clock, notifier) or len(hooked(tmp_path)) == 4, "the hook is told of all", 10)

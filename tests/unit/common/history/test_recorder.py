@@ -103,7 +103,7 @@ def test_a_row_that_cannot_be_kept_keeps_no_other_out(recorder: Make, tmp_path: 
         raise ValueError("a bug")
 
     keeper.later(fails)
-    keeper.put(plot(1, size_bytes=10**30), plot(2))
+    keeper.put(plot(1).model_copy(update={"size_bytes": 10**30}), plot(2))
     eventually(lambda: keys(tmp_path / "h.sqlite3") == {"2"}, "the other is kept")
 
 

@@ -95,6 +95,6 @@ def test_a_worker_that_leaves_fails_nothing_and_lets_others_go_on_at_once(
         raise StepInterrupted
 
     assert board.kept[PATH].attempts == 0
-    assert board.kept[PATH].expires_at <= datetime.now(UTC)
+    assert board.kept[PATH].expires_at <= datetime.now(UTC) + timedelta(seconds=1)  # by the farm's clock
     assert board.kept[PATH].retry_at is None
     assert told == []
