@@ -120,7 +120,7 @@ def test_a_plot_that_a_lost_harvester_may_have_goes_to_another_only_on_a_persons
 
     waits = "harvester gone1, which may have this plot already, is silent"
     eventually(lambda: farm.waits().get("its copy") == waits, "it waits, and says why", 60)
-    assert "`plotman resend`" in farm.run("why", real_plot.name).stdout
+    assert "`plotman resend " in farm.run("why", real_plot.name).stdout
     told = "it is farmed twice: then delete it there"
 
     unasked = farm.run("resend", real_plot.name)
