@@ -128,6 +128,8 @@ ORDER_LIFETIME = timedelta(seconds=30)
 MOVE_LIFETIME = timedelta(seconds=60)
 # How long a ticket stays on the board, and how long a receiver stays open after its last use.
 TICKET_LIFETIME = timedelta(minutes=10)
+# The note of an admission, which the release reads within minutes. A later one has the plot admitted again.
+ADMITTED_LIFETIME = timedelta(days=1)
 
 # One beat decides. It stops LEASE_MARGIN before another may take over.
 LEASE = timedelta(seconds=6)

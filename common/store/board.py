@@ -13,6 +13,7 @@ from common.model.pending import PendingMove, PendingOrder
 from common.model.snapshot import Event, Snapshot, Wait, Waits
 from common.model.ticket import Ticket
 from common.names import (
+    ADMITTED_LIFETIME,
     EVENTS_MAX,
     LAST_WORD_TTL,
     ORDER_LIFETIME,
@@ -119,7 +120,7 @@ class Board(BoardReader):
             self._changed[name] = snapshot.at.isoformat()
         sign = f"{self._changed.get(name, '')} {mark}"
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
-            pipe.set(key, snapshot.model_dump_json(), ex=LAST_WORD_TTL)
+            pipe.set(key, snapshot.model_dump_json(), ex=ADMITTED_LIFETIME)
             # After it: a reader that sees the new time finds the new snapshot. Two commands: SET with GET
             # fails on a key of another type.
             pipe.get(alive)

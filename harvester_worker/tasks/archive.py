@@ -95,6 +95,12 @@ def admit(self: Task, delivery: Delivery, host: OneLine) -> dict[str, Any]:
         doing = Doing()
         with harvester.moves.working(step, doing):
             admission = harvester.intake.admit(delivery, stop_event(self.request.id), doing)
+            if (
+                reservation.move is not None
+            ):  # without this note the plotter keeps its source: fail, and try again
+                harvester.board.put_admitted(
+                    host, reservation.move, reservation.source_host, reservation.path
+                )
     except StepInterrupted:
         raise Ignore from None
     except (PlotRefused, DriveFailed) as error:
@@ -114,8 +120,6 @@ def admit(self: Task, delivery: Delivery, host: OneLine) -> dict[str, Any]:
     harvester.moves.tell(step, "archived", _sentence(admission))
     # Before the plotter deletes its source: no other plotter's copy of this plot may go to another harvester.
     harvester.publish_now()
-    if reservation.move is not None:
-        harvester.board.put_admitted(host, reservation.move, reservation.source_host, reservation.path)
     return admission.kwargs()
 
 

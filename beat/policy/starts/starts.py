@@ -35,7 +35,7 @@ def plan_starts(
         with the starts as pending orders gives no starts and the same waits.
     """
     load = Load(snapshot, pending, now)
-    told = () if (refused_order := host_rules.refused(load)) is None else (refused_order,)
+    last_refusal = tuple(filter(None, [host_rules.refused(load)]))
     for rule in host_rules.CLOSED:
         if (closed := rule(load)) is not None:
             return (), (closed,)
@@ -52,7 +52,7 @@ def plan_starts(
             else:
                 refused.append(wait)
         if waits or not options:
-            return tuple(starts), (*told, *waits, *refused)
+            return tuple(starts), (*last_refusal, *waits, *refused)
         # Of equally advanced ones, `max` takes the first in the configuration.
         tmp = max(options, key=lambda option: tmp_rules.advance(option, load))
         dst = destination(tmp, load)
