@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 LOOK_DEADLINE_S = 2.0
 
-_FULL_BYTES = 1 << 20
+_FULL_BYTES = 1 << 20  # plotters write blocks of at most that size: a write fails before nothing is left
 _MOMENT_S = 0.02  # longer than a round over healthy drives
 _KEPT_IDLE = 2  # threads that wait for the next round; others end
 

@@ -14,7 +14,7 @@ from common.history.rows import End
 from common.model.plot_name import PlotName
 from common.model.snapshot import PlotState
 from common.system import plotfile, statefile
-from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
+from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe, full
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.records import Outcome
 from plotter_worker.plotters.base import DonePlot
@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 _probe = Probe()
 _NICE_FAILED = (126, 127)  # nice(1): the command cannot be invoked, cannot be found
 _CLOCK = timedelta(seconds=2)  # file systems may store times in steps of this size (FAT)
-_FULL_BYTES = 1 << 20  # plotters write blocks of at most that size: a write fails before nothing is left
 
 
 def judge_end(
@@ -127,7 +126,7 @@ def _made(job: TrackedJob, at: datetime, others: Collection[str]) -> DonePlot | 
     def find() -> PlotName | None:
         # The plotter has ended: nothing waits for the file to be quiet.
         later = at + timedelta(seconds=plotfile.UNSEEN_QUIET_S)
-        names = filter(None, map(PlotName.parse, sorted(os.listdir(dst))))  # noqa: PTH208  names are enough
+        names = filter(None, map(PlotName.parse, sorted(_names(dst))))
         own = (name for name in names if is_its_own(name))
         return next((n for n in own if plotfile.classify(dst / n.name, later)[0] is PlotState.READY), None)
 
@@ -177,14 +176,10 @@ def _full(job: TrackedJob) -> str:
 
 def _why_full(folder: str) -> str | None:
     try:
-        figures = _probe.run(folder, lambda: os.statvfs(folder), LOOK_DEADLINE_S)
+        why = _probe.run(folder, lambda: full(folder), LOOK_DEADLINE_S)
     except (Hanging, OSError):
         return None
-    if figures.f_bavail * figures.f_frsize < _FULL_BYTES:
-        return f"The file system of {folder} is full."
-    if figures.f_files and not figures.f_favail:
-        return f"The file system of {folder} has no inode left."
-    return None
+    return f"{folder} is {why}." if why else None
 
 
 def _result(job: TrackedJob, plots: tuple[DonePlot, ...], at: datetime) -> dict[str, Any]:

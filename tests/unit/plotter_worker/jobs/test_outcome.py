@@ -286,7 +286,7 @@ def tiny(tmp_path: Path) -> Iterator[Path]:
 def test_a_failure_names_each_directory_without_room(tiny: Path, tmp_path: Path) -> None:
     failed = job(process=ended_process(), log_path=tiny / "x.log", tmp=str(tmp_path), dst=str(tmp_path))
     outcome = judge_end(failed, 1, AT)
-    assert str(outcome.reason).endswith(f"The file system of {tiny} is full.")
+    assert f" {tiny} is full: " in str(outcome.reason)
     assert str(outcome.reason).count("is full") == 1
 
 
@@ -295,7 +295,7 @@ def test_a_directory_without_inodes_is_named(tmp_path: Path, monkeypatch: pytest
     lacks = SimpleNamespace(f_bavail=real.f_bavail, f_frsize=real.f_frsize, f_files=100, f_favail=0)
     monkeypatch.setattr(os, "statvfs", lambda _: lacks)
     failed = job(process=ended_process(), tmp=str(tmp_path))
-    assert str(judge_end(failed, 1, AT).reason).endswith(f"{tmp_path} has no inode left.")
+    assert str(judge_end(failed, 1, AT).reason).endswith(f"{tmp_path} is full: no inode is left.")
 
 
 @pytest.mark.parametrize("case", ["in dst", "by a link", "elsewhere", "nowhere"])
