@@ -187,10 +187,11 @@ class Keys:
         return f"plotman:host:{host}:ordered"
 
     @staticmethod
-    def admitted(host: str, move: str) -> str:
-        """string: the plot that a move brought to the harvester `host`, as "PLOTTER PATH". Besides the
-        scheduler only this host may write it, so no other harvester can have its source deleted."""
-        return f"plotman:host:{host}:admitted:{move}"
+    def admitted(host: str, plotter: str, move: str) -> str:
+        """string: the plot of `plotter` that a move brought to the harvester `host`, as "DIGEST PATH", with
+        the digest of what was taken in. Only this host may write it, so no other harvester, and no other
+        plotter's plot, can have the source deleted."""
+        return f"plotman:host:{host}:admitted:{plotter}:{move}"
 
     @staticmethod
     def ticket(host: str, plot_id: str) -> str:

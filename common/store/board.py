@@ -120,7 +120,7 @@ class Board(BoardReader):
             self._changed[name] = snapshot.at.isoformat()
         sign = f"{self._changed.get(name, '')} {mark}"
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
-            pipe.set(key, snapshot.model_dump_json(), ex=ADMITTED_LIFETIME)
+            pipe.set(key, snapshot.model_dump_json(), ex=LAST_WORD_TTL)
             # After it: a reader that sees the new time finds the new snapshot. Two commands: SET with GET
             # fails on a key of another type.
             pipe.get(alive)
@@ -197,8 +197,8 @@ class Board(BoardReader):
     def drop_move(self, host: str, path: str) -> None:
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
             pipe.hdel(Keys.moves(host), path)
-            pipe.hdel(Keys.ordered(host), path)
-            pipe.execute()
+            pipe.hdel(Keys.ordered(host), path)  # the ACL file of an older release may forbid it
+            _raise_any(pipe.execute(raise_on_error=False), redis.exceptions.NoPermissionError)
 
     def put_ordered(self, host: str, path: str, move: str, harvester: str) -> bool:
         """Let the plotter `host` know that beat ordered this move. Returns False if this user may not, by the
@@ -218,16 +218,16 @@ class Board(BoardReader):
         with readable_errors(self._url):
             return cast("str | None", self._redis.hget(Keys.ordered(host), path)) == f"{move} {harvester}"
 
-    def put_admitted(self, host: str, move: str, plotter: str, path: str) -> None:
-        """Let `plotter` know that the harvester `host` has taken in its plot by this move."""
+    def put_admitted(self, host: str, plotter: str, move: str, path: str, digest: str) -> None:
+        """Let `plotter` know that the harvester `host` has taken in these bytes as its plot, by this move."""
         with readable_errors(self._url):
-            self._redis.set(Keys.admitted(host, move), f"{plotter} {path}", ex=LAST_WORD_TTL)
+            self._redis.set(Keys.admitted(host, plotter, move), f"{digest} {path}", ex=ADMITTED_LIFETIME)
 
-    def is_admitted(self, host: str, move: str | None, plotter: str, path: str) -> bool:
-        """Whether the harvester `host` itself says that it has taken in this plot by this move."""
+    def is_admitted(self, host: str, plotter: str, move: str | None, path: str, digest: str) -> bool:
+        """Whether the harvester `host` itself says that it has taken in these bytes as this plot."""
         with readable_errors(self._url):
-            found = cast("str | None", self._redis.get(Keys.admitted(host, move or "")))
-        return found == f"{plotter} {path}"
+            found = cast("str | None", self._redis.get(Keys.admitted(host, plotter, move or "")))
+        return found == f"{digest} {path}"
 
     # Tickets: access of a plotter to a harvester's receiver.
 
@@ -410,6 +410,13 @@ class Board(BoardReader):
             for command in commands:
                 pipe.execute_command(*command)  # type: ignore[no-untyped-call]
             return typed(pipe.execute(raise_on_error=False))
+
+
+def _raise_any(answers: Iterable[object], besides: type[redis.RedisError]) -> None:
+    """Raise the first error among the answers of a pipeline that is not of the kind `besides`."""
+    for answer in answers:
+        if isinstance(answer, redis.RedisError) and not isinstance(answer, besides):
+            raise answer
 
 
 def _next_count(count: int, items: Iterable[tuple[str, Mapping[str, str]]]) -> int:

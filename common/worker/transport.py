@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
-from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
 from kombu.utils.encoding import bytes_to_str
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -123,7 +123,19 @@ def _mutex(client: Any, name: str, expire: int) -> Iterator[None]:
             client.delete(name)
 
 
+class _Message(virtual.Message):
+    """A message that expires by this machine's clock. What it is made of stays as it came: Kombu writes that
+    back to the queue if the worker ends before the task does."""
+
+    def __init__(self, payload: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(payload, *args, **kwargs)
+        self.headers: dict[str, Any] = dict(payload.get("headers") or {})
+        _correct(self.headers, -CLOCK.correction)
+
+
 class Channel(kombu_redis.Channel):
+    Message = _Message
+
     @staticmethod
     def _refresh_binding(keys: Sequence[str], args: Sequence[Any], client: Any) -> None:
         """Bind a queue that expires. Kombu's script also notes when the whole exchange expires."""
@@ -178,7 +190,6 @@ class Transport(kombu_redis.Transport):
             message["headers"] = {
                 name: value for name, value in message["headers"].items() if name in _Headers.model_fields
             }
-            _correct(message["headers"], -CLOCK.correction)
         try:
             if self.channels:
                 self.channels[0].Message(message, channel=self.channels[0])

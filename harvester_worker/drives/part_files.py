@@ -134,7 +134,8 @@ def locked(drive: str) -> Iterator[Path]:
         fd = os.open(incoming / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             # Every user who may read a file can hold its lock, and this one stops the drive.
-            os.fchmod(fd, 0o600)
+            with contextlib.suppress(PermissionError):  # of another user of this machine, who may open it
+                os.fchmod(fd, 0o600)
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield incoming
         finally:

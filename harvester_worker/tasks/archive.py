@@ -77,8 +77,8 @@ def reserve(self: Task, order: ReserveOrder) -> dict[str, Any]:
             reservation = reservation.model_copy(update={"took_s": time.monotonic() - begun_s})
     except PlotRefused as error:
         # The plotter remembers the refusal on disk, until `plotman resend`.
-        whose = {"host": order.source_host, "path": order.path}
-        self.app.send_task(names.REFUSE, kwargs={**whose, "reason": str(error)})
+        source = {"host": order.source_host, "path": order.path}
+        self.app.send_task(names.REFUSE, kwargs={**source, "reason": str(error)})
         raise
     harvester.changed()
     return reservation.kwargs()
@@ -89,30 +89,31 @@ def admit(self: Task, delivery: Delivery, host: OneLine) -> dict[str, Any]:
     """Take a delivered plot in. Answers, once the plot is durable: Admission."""
     harvester = current(host)
     reservation = delivery.reservation
+    source = {"host": reservation.source_host, "path": reservation.path}
     step = Step.of(reservation, MoveStep.ADMIT, self.request.id)
+    if harvester.moves.superseded(step):
+        raise Ignore("another move of this plot is under way")
     began_at = now_utc()
     try:
         doing = Doing()
         with harvester.moves.working(step, doing):
             admission = harvester.intake.admit(delivery, stop_event(self.request.id), doing)
-            if (
-                reservation.move is not None
-            ):  # without this note the plotter keeps its source: fail, and try again
+            if reservation.move is not None:
+                # Without this note the plotter keeps its source: the step fails, and is repeated.
                 harvester.board.put_admitted(
-                    host, reservation.move, reservation.source_host, reservation.path
+                    host, source["host"], reservation.move, source["path"], delivery.digest or ""
                 )
     except StepInterrupted:
         raise Ignore from None
     except (PlotRefused, DriveFailed) as error:
         harvester.history.refused(delivery, str(error), began_at)
         # The plotter remembers both on disk, since the board may be wiped.
-        whose = {"host": reservation.source_host, "path": reservation.path}
         if isinstance(error, PlotRefused):
-            self.app.send_task(names.REFUSE, kwargs={**whose, "reason": str(error)})
+            self.app.send_task(names.REFUSE, kwargs={**source, "reason": str(error)})
         else:
             # A late message would be about the next copy, which may be valid.
             expires_s = names.MOVE_LIFETIME.total_seconds()
-            self.app.send_task(names.NOT_COPIED, kwargs={**whose, "harvester": host}, expires=expires_s)
+            self.app.send_task(names.NOT_COPIED, kwargs={**source, "harvester": host}, expires=expires_s)
         raise
     finally:
         harvester.changed()

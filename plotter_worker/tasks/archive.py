@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from plotter_worker import service
 from plotter_worker.archiving import archiver
 from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.directories import release as sources
+from plotter_worker.state.delivered import DeliveredFile
 from plotter_worker.tasks.progress import ProgressEvents
 
 log = logging.getLogger(__name__)
@@ -37,13 +41,14 @@ def transfer(self: Task, reservation: dict[str, Any], host: OneLine) -> dict[str
     sender = archiver.current(host)
     reserved = _read(reservation, host, sender.moves, self.request.id)
     _must_be_ours(reserved, host)
-    _must_be_ordered(reserved, host, sender.board)
     step = Step.of(reserved, MoveStep.TRANSFER, self.request.id)
     if why := _not_needed(sender, step):
         log.info("%s is not sent: %s", reserved.path, why, extra={"action": "not-sent", "host": host})
         if why == _NO_SOURCE:
             sender.moves.over(step)
         raise Ignore(why)
+    with _shown(sender.moves, step):
+        _must_be_ordered(reserved, host, sender.board)
 
     events = ProgressEvents(self)
 
@@ -70,20 +75,27 @@ def release(self: Task, admission: Admission, host: OneLine) -> dict[str, Any]:
     Runs in the plotter's worker, so that it never waits for the next transfer.
     """
     serving = service.serving(host)
-    _must_be_ours(admission.reservation, host)
-    if not admission.reservation.host.startswith(label("")):
-        _must_be_ordered(admission.reservation, host, serving.board)
-        _must_be_admitted(admission.reservation, host, serving.board)
+    reservation = admission.reservation
+    _must_be_ours(reservation, host)
     moves = MoveHeartbeat(serving.board, serving.publisher.tell)
-    with moves.working(Step.of(admission.reservation, MoveStep.RELEASE, self.request.id)):
+    step = Step.of(reservation, MoveStep.RELEASE, self.request.id)
+    source = _status(reservation.path)
+    if source is None and moves.move_of(host, reservation.path) is None:
+        raise Ignore("its source was deleted before")
+    if not reservation.host.startswith(label("")):
+        with _shown(moves, step):
+            _must_be_ordered(reservation, host, serving.board)
+            if source is not None:
+                _must_be_admitted(reservation, host, serving.board, source, serving.plotter.delivered)
+    with moves.working(step):
         deleted = sources.release(admission, serving.plotter.plot_dirs, serving.plotter.delivered.has)
         # Before the board drops the move, or beat would order a new one for this plot.
-        serving.plotter.finished_plots.release(admission.reservation.path)
+        serving.plotter.finished_plots.release(reservation.path)
         serving.publisher.publish_now()
     serving.history.released(admission)
     log.info(
         "%s %s",
-        admission.reservation.path,
+        reservation.path,
         "deleted: it is on its drive" if deleted else "was deleted before",
         extra={"action": "released", "host": host},
     )
@@ -147,6 +159,28 @@ def _not_needed(sender: archiver.Archiver, step: Step) -> str | None:
     return None if Path(step.path).exists() else _NO_SOURCE
 
 
+def _status(path: str) -> os.stat_result | None:
+    """lstat of a source; None if it does not exist."""
+    try:
+        return Path(path).lstat()
+    except FileNotFoundError:
+        return None
+
+
+@contextlib.contextmanager
+def _shown(moves: MoveHeartbeat, step: Step) -> Iterator[None]:
+    """Show a refusal as the failure of this very move, so that operators see why the plot does not move. Of
+    any other move the message may be forged: its sender alone learns of the refusal."""
+    try:
+        yield
+    except OrderRefused:
+        move = moves.move_of(step.plotter, step.path)
+        if move is None or (move.move, move.harvester) != (step.move, step.harvester):
+            raise
+        with moves.working(step):
+            raise
+
+
 def _must_be_ours(reservation: Reservation, host: str) -> None:
     if reservation.source_host != host:
         raise OrderRefused(
@@ -166,12 +200,21 @@ def _must_be_ordered(reservation: Reservation, host: str, board: Board) -> None:
         )
 
 
-def _must_be_admitted(reservation: Reservation, host: str, board: Board) -> None:
-    """Another harvester may push a release in the name of the one that has the plot, or does not have it yet.
-    Raises OrderRefused."""
-    if not board.is_admitted(reservation.host, reservation.move, host, reservation.path):
+def _must_be_admitted(
+    reservation: Reservation, host: str, board: Board, source: os.stat_result, delivered: DeliveredFile
+) -> None:
+    """Another harvester may push a release in the name of the one that has the plot, that does not have it
+    yet, or that took in other bytes. Raises OrderRefused.
+
+    Args:
+        source: lstat of the plot.
+        delivered: knows the digest of the bytes that were sent.
+    """
+    path, harvester = reservation.path, reservation.host
+    digest = delivered.digest(path, harvester, source)
+    if digest is None or not board.is_admitted(harvester, host, reservation.move, path, digest):
         raise OrderRefused(
-            f"{reservation.host} itself does not say that it has taken in {reservation.path}.",
+            f"{harvester} itself does not say that it has taken in {path}, as it was sent.",
             "The file is kept. Update plotman on both machines, and renew users.acl (`plotman farm "
             "secrets`). After that, check who uses the harvesters' Redis users.",
         )

@@ -194,7 +194,7 @@ ATTACKS: dict[str, list[tuple[str, Put]]] = {
     "orders": [("order", lambda client, text, name: client.hset(Keys.orders(EVIL), name, text))],
     "moves": [("move", lambda client, text, name: client.hset(Keys.moves(EVIL), name, text))],
     "ordered": [("event", lambda client, text, _: client.hset(Keys.ordered(EVIL), "/d/a.plot", text))],
-    "admitted": [("event", lambda client, text, _: client.set(Keys.admitted("h1", "m"), text))],
+    "admitted": [("event", lambda client, text, _: client.set(Keys.admitted("h1", EVIL, "m"), text))],
     "ticket": [("ticket", lambda client, text, _: client.set(Keys.ticket(EVIL, PLOT_ID), text))],
     "HOSTS": [("event", lambda client, text, name: client.hset(Keys.HOSTS, name, text))],
     "EVENTS": [
@@ -231,7 +231,7 @@ READS: dict[type, dict[str, Callable[[Any], object]]] = {
     Board: {
         "orders": lambda board: board.orders([EVIL, GOOD]),
         "is_ordered": lambda board: board.is_ordered(EVIL, "/d/a.plot", "m", "h1"),
-        "is_admitted": lambda board: board.is_admitted("h1", "m", EVIL, "/d/a.plot"),
+        "is_admitted": lambda board: board.is_admitted("h1", EVIL, "m", "/d/a.plot", "0f"),
         "ticket": lambda board: board.ticket(EVIL, PLOT_ID),
         "counts": lambda board: board.counts(),
         "last_event_id": lambda board: board.last_event_id(),

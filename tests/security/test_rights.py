@@ -73,7 +73,7 @@ A_PLOTTER_MAY_NOT = (
     "HSET plotman:host:p10:moves a b",
     "HVALS plotman:host:p10:orders",
     "HSET plotman:host:p10:ordered a b",  # order a transfer in beat's name
-    "SET plotman:host:h1:admitted:m x",  # have a source deleted in a harvester's name
+    "SET plotman:host:h1:admitted:p1:m x",  # have a source deleted in a harvester's name
     "GET plotman:host:p10:door:00",  # its ticket to a harvester's receiver
     "HDEL plotman:hosts plotter@p10",  # strike another off
     "DEL plotman:hosts",
@@ -135,8 +135,8 @@ A_HARVESTER_MAY_NOT = (
     "GET plotman:host:p1:door:00",
     "HVALS plotman:host:p1:orders",
     "HSET plotman:host:p1:ordered a b",
-    "SET plotman:host:both:admitted:m x",
-    "SETEX plotman:host:both:admitted:m 9 x",
+    "SET plotman:host:both:admitted:p1:m x",
+    "SETEX plotman:host:both:admitted:p1:m 9 x",
     "GET plotman:host:both:harvester",
     "SET plotman:beat:lease me",
     "PUBLISH /0.celery.pidbox x",

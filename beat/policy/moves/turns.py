@@ -76,8 +76,6 @@ def plan_moves(
             if planned is None:
                 continue
             ordered.append(planned)
-        if host in waits:
-            continue
         if unreserved.get(host) or host in plans:
             heappush(turns, (count + 1, int(not unreserved.get(host)), place, host))
     return ordered, {host: tuple(plan.waits) for host, plan in plans.items()} | waits

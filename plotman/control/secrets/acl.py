@@ -85,7 +85,7 @@ def _worker(host: str, *roles: Role) -> Iterator[str]:
     yield f"{_OWN} {_keys(own)}"
     yield f"+hset {_keys([Keys.HOSTS], 'W')}"  # announce itself, and remove no host
     yield f"+xadd {_keys([Keys.EVENTS], 'W')}"
-    yield f"+get {_keys([Keys.admitted('*', '*')], 'R')}"
+    yield f"+get {_keys([Keys.admitted('*', host, '*')], 'R')}"
     yield f"+hincrby {_keys([Keys.COUNTS])}"  # how often each thing happened
     yield f"+xread +xrevrange {_keys([Keys.EVENTS], 'R')}"  # what `plotman up` prints
     yield f"+get +mget +set +setex +del +expire +publish +subscribe {_keys([_RESULTS])} &{_RESULTS}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from common.model.snapshot import PlotState
 from common.names import REFUSE, RELEASE, TRANSFER, Keys
 from harvester_worker.receiver.identity import make_identity
 from harvester_worker.receiver.receivers import Receivers
+from plotter_worker.state.delivered import DeliveredFile
 from tests.support.farm import HOST, Farm
 from tests.support.waiting import eventually
 
@@ -240,5 +242,29 @@ def test_a_harvester_has_no_plot_deleted_that_beat_did_not_order_it_to_get(
     admission["reservation"]["host"] = "honest1"
     victim.app.send_task(RELEASE, args=[admission], kwargs={"host": HOST}, queue=f"plotter.{HOST}")
     eventually(lambda: f"honest1 itself does not say that it has taken in {plot}" in victim.log(), "refused")
+    # And the bytes that it has taken in must be those that were sent from here: others may have been put into
+    # its part under this plot's name.
+    DeliveredFile(farm.state).put(str(plot), "honest1", plot.lstat(), "0f" * 16)
+    farm.board().put_admitted("honest1", HOST, "m1", str(plot), "f0" * 16)
+    # Operators see the refusal of a message that fits the plot's move, and of no other.
+    step = {"path": str(plot), "harvester": "honest1", "size_bytes": 1, "step": "release", "move": "m2"}
+    for move in ("m2", "m1"):
+        record = PendingMove.model_validate(step | {"move": move, "expires_at": datetime.now(UTC)})
+        farm.board().put_move(HOST, record)
+        before = victim.log().count("honest1 itself does not say")
+        victim.app.send_task(RELEASE, args=[admission], kwargs={"host": HOST}, queue=f"plotter.{HOST}")
+        eventually(
+            lambda before=before: victim.log().count("honest1 itself does not say") > before, "refused"
+        )
+        shown = "honest1 itself does not say" in (victim.move(plot).reason or "")
+        assert shown == (move == "m1")
     assert plot.exists()
+    farm.board().put_admitted("honest1", HOST, "m1", str(plot), "0f" * 16)
+    victim.app.send_task(RELEASE, args=[admission], kwargs={"host": HOST}, queue=f"plotter.{HOST}")
+    eventually(lambda: not plot.exists(), "what it has taken in is released")
+    eventually(lambda: not farm.board().moves([HOST]), "its move is over")
+    refused = victim.log().count("No beat has ordered")
+    again = victim.app.send_task(RELEASE, args=[admission], kwargs={"host": HOST}, queue=f"plotter.{HOST}")
+    eventually(lambda: again.id in victim.log(), "it comes a second time")
+    assert victim.log().count("No beat has ordered") == refused
     assert not [copied for copied in farm.plotter().plots if copied.copied_to]

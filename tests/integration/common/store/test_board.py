@@ -13,7 +13,15 @@ import redis
 from common.errors import BrokerError
 from common.model.pending import MoveStep, PendingMove, PendingOrder
 from common.model.snapshot import ArchiverSnapshot, Event, HarvesterSnapshot, Wait, Waits
-from common.names import EVENTS_MAX, Keys, Role, queue
+from common.names import (
+    ADMITTED_LIFETIME,
+    EVENTS_MAX,
+    LAST_WORD_TTL,
+    MOVE_LIFETIME,
+    Keys,
+    Role,
+    queue,
+)
 from common.store import Board
 from tests.integration.common.conftest import Server
 from tests.support.waiting import eventually
@@ -377,14 +385,42 @@ def test_only_what_is_broken_is_deleted(board: Board, server: Server) -> None:
         assert set(client.keys()) == before - {Keys.EVENTS}
 
 
-def test_an_admission_counts_for_its_harvester_its_move_and_its_plot_only(board: Board) -> None:
-    board.put_admitted("h1", "m", "p1", "/d/a.plot")
-    assert board.is_admitted("h1", "m", "p1", "/d/a.plot")
+def test_an_admission_counts_for_its_harvester_its_move_and_its_plot_only(
+    board: Board, server: Server
+) -> None:
+    board.put_admitted("h1", "p1", "m", "/d/a.plot", "0f")
+    assert board.is_admitted("h1", "p1", "m", "/d/a.plot", "0f")
     others = (
-        ("h2", "m", "p1", "/d/a.plot"),
-        ("h1", "n", "p1", "/d/a.plot"),
-        ("h1", None, "p1", "/d/a.plot"),
-        ("h1", "m", "p2", "/d/a.plot"),
-        ("h1", "m", "p1", "/d/b.plot"),
+        ("h2", "p1", "m", "/d/a.plot", "0f"),
+        ("h1", "p2", "m", "/d/a.plot", "0f"),
+        ("h1", "p1", "n", "/d/a.plot", "0f"),
+        ("h1", "p1", None, "/d/a.plot", "0f"),
+        ("h1", "p1", "m", "/d/b.plot", "0f"),
+        ("h1", "p1", "m", "/d/a.plot", "f0"),
+        ("h1", "p1", "m", "/d/a.plot", ""),
     )
     assert not any(board.is_admitted(*other) for other in others)
+    with redis.Redis.from_url(server.url) as client:
+        kept_s = client.ttl(Keys.admitted("h1", "p1", "m"))
+    assert MOVE_LIFETIME.total_seconds() < kept_s <= ADMITTED_LIFETIME.total_seconds()
+
+
+def test_the_last_snapshot_of_a_host_stays_for_a_month(board: Board, server: Server) -> None:
+    board.put_snapshot(Role.HARVESTER, HarvesterSnapshot(host="h1", at=datetime.now(UTC), drives=()))
+    with redis.Redis.from_url(server.url) as client:
+        assert client.ttl(Keys.snapshot(Role.HARVESTER, "h1")) > LAST_WORD_TTL.total_seconds() - 60
+
+
+def test_the_acl_file_of_an_older_release_lets_records_of_moves_be_deleted(
+    board: Board, server: Server
+) -> None:
+    board.put_move("p1", move("/d/p.plot"))
+    with redis.Redis.from_url(server.url) as client:
+        account = client.acl_whoami()
+        client.acl_setuser(account, enabled=True, reset_keys=True, keys=[Keys.moves("*")])
+    try:
+        board.drop_move("p1", "/d/p.plot")
+    finally:
+        with redis.Redis.from_url(server.url) as client:
+            client.acl_setuser(account, enabled=True, keys=["*"])
+    assert not board.moves(["p1"])

@@ -181,9 +181,12 @@ def test_a_message_expires_by_the_farms_clock_whatever_its_sender_and_its_receiv
     headers = {"expires": (right + timedelta(seconds=ahead_s)).isoformat()}
     transport.correct_expiry(headers, "redis://nowhere")
     assert abs(datetime.fromisoformat(headers["expires"]) - right) < timedelta(seconds=1)
-    transport._correct(headers, -CLOCK.correction)
-    local = datetime.fromisoformat(headers["expires"])
+    sent = {"headers": headers, "properties": {"delivery_tag": "t"}}
+    as_sent = json.dumps(sent)
+    received = transport.Channel.Message(sent)
+    local = datetime.fromisoformat(received.headers["expires"])
     assert abs(local - right - timedelta(seconds=ahead_s)) < timedelta(seconds=1)
+    assert json.dumps(received._raw) == as_sent, "which goes back to the queue if this worker ends"
     broadcast: dict[str, Any] = {"expires": 1e9}
     transport._correct(broadcast, -CLOCK.correction)
     assert broadcast["expires"] == pytest.approx(1e9 + ahead_s, abs=1)
