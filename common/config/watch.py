@@ -8,13 +8,11 @@ meanwhile, also after a boot.
 from __future__ import annotations
 
 import codecs
-import errno
 import logging
-import os
 import re
-import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +28,7 @@ from common.model.snapshot import Event
 from common.model.units import counted
 from common.names import Role
 from common.system import statefile
+from common.system.openfile import read_own
 
 log = logging.getLogger(__name__)
 
@@ -73,9 +72,11 @@ def keep(path: Path, reading: Reading) -> None:
     copy = _copy_in(reading.config.state_dir)
     content = _first_line(path) + reading.raw.removeprefix(codecs.BOM_UTF8)
     try:
-        if not copy.exists() or copy.read_bytes() != content:
-            statefile.private_folder(copy.parent)
-            statefile.replace(copy, content)
+        with suppress(OSError):
+            if read_own(copy) == content:
+                return
+        statefile.private_folder(copy.parent)
+        statefile.replace(copy, content)
     except OSError as error:
         log.warning("%s cannot be written, so the last good plotman.yaml is not kept: %s", copy, error)
 
@@ -88,22 +89,13 @@ def last_good(path: Path) -> Config | None:
         return None
     for state_dir in _state_dirs(path, text):
         try:
-            first, newline, raw = _read_own(_copy_in(state_dir)).partition(b"\n")
+            # It names programs to run.
+            first, newline, raw = read_own(_copy_in(state_dir)).partition(b"\n")
         except OSError:
             continue
         if first + newline == _first_line(path):
             return read_bytes(path, raw).config
     return None
-
-
-def _read_own(path: Path) -> bytes:
-    """Read a file that nobody but this user and root can have written: it names programs to run. Raises
-    OSError."""
-    with path.open("rb") as file:
-        for status in (os.fstat(file.fileno()), path.parent.stat()):
-            if status.st_uid not in (0, os.geteuid()) or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                raise PermissionError(errno.EPERM, "other users may write it", str(path))
-        return file.read()
 
 
 def _copy_in(state_dir: Path) -> Path:

@@ -6,10 +6,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import grp
 import os
+import pwd
 import signal
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 _WRITING = os.O_WRONLY | os.O_RDWR
 
@@ -44,17 +47,71 @@ def is_open_elsewhere(path: str | Path) -> bool | None:
         os.close(fd)
 
 
-def read_beginning(path: str | Path, longest_bytes: int) -> bytes:
-    """The first bytes of a regular file. A pipe or a device that somebody put in its place, which could keep
-    us waiting for ever, is not read. Raises OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+def open_regular(path: str | Path, flags: int = 0) -> BinaryIO:
+    """Open a regular file for reading. Anything else that somebody put in its place is not opened: a pipe
+    could keep us waiting for ever, and some devices act when they are opened.
+
+    Args:
+        path: of the file; a link is followed.
+        flags: more flags of open(2): O_NOFOLLOW refuses a link, O_NONBLOCK a file that another process holds
+            a lease of (Samba), which is otherwise waited for.
+
+    Raises:
+        OSError: The file cannot be opened, or is no regular file.
+    """
+    found = os.open(path, os.O_PATH | os.O_CLOEXEC | flags)
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        if not stat.S_ISREG(os.fstat(found).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
-        with open(fd, "rb", closefd=False) as file:
-            return file.read(longest_bytes)
+        # The very file that was looked at, though the path may lead elsewhere by now.
+        here = f"/proc/self/fd/{found}"
+        return os.fdopen(os.open(here, os.O_RDONLY | os.O_CLOEXEC | flags & ~os.O_NOFOLLOW), "rb")
     finally:
-        os.close(fd)
+        os.close(found)
+
+
+def read_beginning(path: str | Path, longest_bytes: int) -> bytes:
+    """The first bytes of a regular file. Raises OSError, also for a pipe or a device."""
+    with open_regular(path, os.O_NONBLOCK) as file:
+        return file.read(longest_bytes)
+
+
+def read_own(path: Path) -> bytes:
+    """Read a regular file that only this user and root can have written. Raises OSError."""
+    with open_regular(path, os.O_NOFOLLOW) as file:
+        if others_may_write(path, os.fstat(file.fileno())):
+            raise PermissionError(errno.EPERM, "other users may write it", str(path))
+        return file.read()
+
+
+def others_may_write(path: Path, status: os.stat_result) -> bool:
+    """Whether a user besides this one and root may have written a file, or put it in its place.
+
+    Args:
+        path: of the file; its folder counts as well.
+        status: of the file, by its descriptor.
+
+    Raises:
+        OSError: The folder cannot be looked at.
+    """
+    folder = path.parent.stat()
+    # In a sticky folder, as /tmp, nobody replaces the file of another.
+    return _is_others(status) or (not folder.st_mode & stat.S_ISVTX and _is_others(folder))
+
+
+def _is_others(status: os.stat_result) -> bool:
+    shared = stat.S_IWOTH if _is_private_group(status) else stat.S_IWOTH | stat.S_IWGRP
+    return status.st_uid not in (0, os.geteuid()) or bool(status.st_mode & shared)
+
+
+def _is_private_group(status: os.stat_result) -> bool:
+    """Whether the group has the owner as its only member: many systems make one for each user, and let it
+    write the user's files."""
+    try:
+        owner, group = pwd.getpwuid(status.st_uid), grp.getgrgid(status.st_gid)
+    except KeyError:
+        return False
+    return owner.pw_gid == group.gr_gid and owner.pw_name == group.gr_name and not group.gr_mem
 
 
 def position_in(pid: int, name: str) -> int | None:

@@ -13,6 +13,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from common.system.openfile import open_regular
+
 log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=BaseModel)
@@ -83,7 +85,8 @@ def replace(path: Path, content: bytes) -> None:
 def read(path: Path, kind: type[M]) -> M | None:
     """The file's content; None if it is missing, or unreadable, which is logged."""
     try:
-        return kind.model_validate_json(path.read_bytes())
+        with open_regular(path) as file:
+            return kind.model_validate_json(file.read())
     except FileNotFoundError:
         return None
     except (ValidationError, OSError) as error:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import xxhash
 
+from common.system.openfile import open_regular
 from common.worker.move_step import StepInterrupted, Stop
 
 _CHUNK_BYTES = 4 << 20
@@ -54,7 +55,7 @@ def read_digest(
     """
     digest = digest or xxhash.xxh3_128()
     begun_s, done_bytes = time.monotonic(), 0
-    with path.open("rb", buffering=0) as file:
+    with open_regular(path) as file:
         fd = file.fileno()
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from common.errors import OrderRefused
+from common.system.openfile import open_regular
 from common.worker.pool import StopEvent
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.plotters.registry import recognise_log
@@ -101,7 +102,7 @@ def _search(paths: list[Path], prefix: str, most_bytes: int, deadline: float) ->
         if time.monotonic() >= deadline:
             break
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 data = file.read(most_bytes)
         except OSError:
             continue
@@ -125,7 +126,7 @@ def _plots_in(data: bytes) -> list[str]:
 
 def start_of_last_lines(path: Path, lines: int) -> int:
     """Offset in bytes at which the last `lines` lines begin; the end of the file for 0. Raises OSError."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         position = end = file.seek(0, os.SEEK_END)
         if lines <= 0:
             return end
@@ -163,7 +164,7 @@ def read(
         leaving.on_set(job.changed)
     deadline = time.monotonic() + min(wait_s, LONGEST_WAIT_S)
     seen = -1
-    with path.open("rb") as file:  # open over the wait, in which the plotter may end or the log be renamed
+    with open_regular(path) as file:  # open over the wait, in which the plotter may end or the log be renamed
         while True:
             over = job is None or job.outcome is not None  # before the read, which then has the last lines
             text, after = _chunk(file, offset_bytes, last=over)

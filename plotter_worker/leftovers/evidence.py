@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from common.system.openfile import is_open_elsewhere
+from common.system.openfile import is_open_elsewhere, open_regular
 from common.system.plotfile import NotAPlot, expected_size_bytes, read_header
 from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.leftovers.rules import Evidence, File, LivePlotter, scratch_of
@@ -113,7 +113,7 @@ def _ids_in_log(pid: int, plotter: Plotter, command: CommandLine) -> set[str]:
         link = _PROC / str(pid) / "fd" / "1"
         if not link.is_file():
             return set()
-        with link.open("rb") as log:
+        with open_regular(link) as log:
             reader = plotter.reader(command)
             reader.feed(log.read(_LOG_BYTES))
     except OSError:

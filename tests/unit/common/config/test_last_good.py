@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -101,7 +103,7 @@ def test_its_passwords_are_for_its_owner_only(path: Path) -> None:
     assert (path.parent / "state/last-good-plotman.yaml").stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize(("name", "mode"), [(".", 0o777), (".", 0o770), ("last-good-plotman.yaml", 0o666)])
+@pytest.mark.parametrize(("name", "mode"), [(".", 0o777), ("last-good-plotman.yaml", 0o666)])
 def test_a_copy_that_other_users_may_write_does_not_count(path: Path, name: str, mode: int) -> None:
     """It names programs to run."""
     path.write_text(path.read_text(encoding="utf-8") + "harvester: [", encoding="utf-8")
@@ -109,3 +111,25 @@ def test_a_copy_that_other_users_may_write_does_not_count(path: Path, name: str,
     (path.parent / "state" / name).chmod(mode)
     with pytest.raises(ConfigError):
         load_to_run(path, lambda _: None)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("place", ["a pipe", "a link"])
+def test_what_another_user_put_in_the_place_of_the_copy_is_neither_read_nor_waited_for(
+    path: Path, place: str
+) -> None:
+    copy = path.parent / "state/last-good-plotman.yaml"
+    elsewhere = copy.rename(path.parent / "elsewhere")
+    if place == "a pipe":
+        os.mkfifo(copy)
+    else:
+        copy.symlink_to(elsewhere)
+    good = path.read_text(encoding="utf-8")
+    path.write_text(good + "harvester: [", encoding="utf-8")
+    with pytest.raises(ConfigError):
+        load_to_run(path, lambda _: None)
+    path.write_text(good, encoding="utf-8")
+    keep(path, read(path))
+    assert stat.S_ISREG(copy.lstat().st_mode), "the next good file replaces it"
+    path.write_text(good + "harvester: [", encoding="utf-8")
+    assert started(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import threading
 from pathlib import Path
@@ -64,3 +65,10 @@ def test_a_private_folder_is_for_its_owner_only_also_if_an_earlier_release_made_
         made.chmod(mode)
         statefile.private_folder(made)
         assert stat.S_IMODE(made.stat().st_mode) == kept
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    os.mkfifo(tmp_path / "a.json")
+    assert statefile.read(tmp_path / "a.json", Note) is None
+    assert "not a regular file" in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from datetime import UTC, datetime
@@ -101,3 +102,14 @@ def test_who_waits_for_the_next_line_keeps_no_worker_from_stopping(tmp_path: Pat
     leaving.set(StopReason.SHUTDOWN)
     reader.join(5)
     assert read == [log_reader.Chunk("", 0, ended=False)]
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_in_the_place_of_a_log_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "plot.log")
+    for read in (
+        lambda: log_reader.read(tmp_path / "plot.log", 0, None, 0),
+        lambda: log_reader.start_of_last_lines(tmp_path / "plot.log", 10),
+    ):
+        with pytest.raises(OSError, match="not a regular file"):
+            read()
