@@ -12,7 +12,7 @@ from beat.policy.decision import Decision, cannot_be_evaluated
 from beat.policy.load import Load
 from beat.policy.lost_hosts import still_running
 from beat.policy.memory import Memory, Planned
-from beat.policy.moves.admission_dispatch import due_admissions, with_admissions_sent
+from beat.policy.moves.admission_dispatch import due_admissions, passed_on, with_admissions_sent
 from beat.policy.moves.harvester import harvester_capacities
 from beat.policy.moves.same_plot import PlotClaims
 from beat.policy.moves.stale_moves import stale_moves
@@ -33,12 +33,12 @@ def decide(
 ) -> Decision:
     """Decide what starts and what moves in the whole farm, and why everything else waits.
 
-    Pure: the same arguments give the same decision, with `memory` or without. Takes time in proportion to the
+    Pure: the same arguments give the same decision. Takes time in proportion to the
     number of hosts; each job is read once, not once for each directory.
 
     Args:
         limits: across all plotters.
-        memory: results of the last round, to save work.
+        memory: results of earlier rounds: saves work, and says which moves this process ordered.
     """
     memory = memory or Memory()
     try:
@@ -55,9 +55,11 @@ def decide(
 
 def _decide(board: BoardState, now: datetime, limits: FarmLimits, memory: Memory) -> Decision:
     memory.keep_only({*board.plotters, *board.spoilt})
-    moves = with_admissions_sent(board.moves, now)
     planned = _plan_starts(board, now, limits, memory)
     memory.decides_since = min(memory.decides_since or now, now)
+    admissions = due_admissions(board, now, memory.orders, memory.passed, memory.decides_since)
+    memory.passed = passed_on(admissions, now, memory.passed)
+    moves = with_admissions_sent(board.moves, admissions, now)
     claims = PlotClaims(board, moves, now, memory.contests, memory.orders, memory.decides_since)
     ordered, plots_wait = plan_moves(board, moves, claims, now)
     memory.contests, memory.orders = claims.contests, claims.orders
@@ -75,7 +77,7 @@ def _decide(board: BoardState, now: datetime, limits: FarmLimits, memory: Memory
         moves=tuple(ordered),
         waits_of={host: waits for host, waits in joined.items() if waits},
         due_at=min(ends, default=None),
-        admissions=due_admissions(board.moves),
+        admissions=admissions,
         stale_moves=stale_moves(board.plotters, moves, now, board.lost_plotters),
     )
 

@@ -1,7 +1,8 @@
 """A cache of results that the next round can use again.
 
-With or without it, a round decides the same, but for how long plotters may delay each other. Only the numbers
-in reasons that change with time may be up to `refresh_s` seconds old.
+With or without it, a round decides the same, but for how long plotters may delay each other, and for which
+admissions are passed on of moves that another beat ordered. Only the numbers in reasons that change with time
+may be up to `refresh_s` seconds old.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ class Memory:
         # Not a cache: without these, a plot waits longer for another plotter's move that shows no progress.
         self.contests: Contests = {}
         self.orders: Orders = {}
+        # Nor is this: each order of a move brings one admission.
+        self.passed: Orders = {}
         self.decides_since: datetime | None = None
         self._joined: dict[str, tuple[tuple[Wait, ...], tuple[Wait, ...], tuple[Wait, ...]]] = {}
 

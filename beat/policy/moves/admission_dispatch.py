@@ -1,44 +1,78 @@
 """Which sent plots their harvesters are ordered to admit now.
 
 A plotter does not ask the harvester itself, so its Redis user needs no right to order harvesters. It leaves
-the delivery in the move's record; beat, which ordered the move, sends it on.
+the delivery in the move's record; beat, which ordered the move, sends it on: once for each order, so that no
+plotter keeps the harvesters busy with deliveries that it invents.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from beat.policy.decision import AdmissionOrder
+from beat.policy.moves.same_plot import LONGEST, Claim, Orders, is_arriving, is_learning
+from common.model.board_state import BoardState
 from common.model.pending import MoveStep, PendingMove
-from common.names import MOVE_LIFETIME
+from common.names import MOVE_LIFETIME, MOVES_AT_ONCE_MAX
 
 
-def due_admissions(moves: Mapping[str, Sequence[PendingMove]]) -> tuple[AdmissionOrder, ...]:
+def due_admissions(
+    board: BoardState, now: datetime, orders: Orders, passed: Orders, decides_since: datetime | None
+) -> tuple[AdmissionOrder, ...]:
     """Return deliveries that were not passed on yet, also if their record expired while no beat ran.
 
+    A delivery of a move that this beat did not order is passed on if the harvester confirms that the plot
+    arrives, or while the beat has just begun; of the latter each plotter has MOVES_AT_ONCE_MAX. Any other
+    record expires, and its move is ordered again.
+
     Args:
-        moves: records on the board, by plotter.
+        orders: moves that this beat ordered.
+        passed: moves whose admission it has passed on.
+        decides_since: when this beat began to decide.
     """
-    return tuple(
-        AdmissionOrder(host, move)
-        for host, records in moves.items()
-        for move in records
-        if _is_due(host, move)
-    )
+    learns = is_learning(decides_since, now)
+    unknown = Counter(claim.host for claim in passed if claim not in orders)
+    due = []
+    for host, records in board.moves.items():
+        for move in records:
+            if not _is_sent(host, move):
+                continue
+            claim = Claim(host, move.path, move.harvester)
+            if (ordered_at := orders.get(claim)) is None:
+                if claim in passed or not (
+                    is_arriving(board, claim) or (learns and unknown[host] < MOVES_AT_ONCE_MAX)
+                ):
+                    continue
+                unknown[host] += 1
+            elif claim in passed and ordered_at <= passed[claim] <= now:  # else the clock was set back
+                continue
+            due.append(AdmissionOrder(host, move))
+    return tuple(due)
+
+
+def passed_on(due: Sequence[AdmissionOrder], now: datetime, passed: Orders) -> Orders:
+    """Return which admissions are passed on after the due ones are, without the entries of yesterday."""
+    kept = {claim: since for claim, since in passed.items() if abs(now - since) <= LONGEST}
+    return kept | {Claim(order.host, order.move.path, order.move.harvester): now for order in due}
 
 
 def with_admissions_sent(
-    moves: Mapping[str, Sequence[PendingMove]], now: datetime
-) -> dict[str, tuple[PendingMove, ...]]:
+    moves: Mapping[str, Sequence[PendingMove]], due: Sequence[AdmissionOrder], now: datetime
+) -> dict[str, Sequence[PendingMove]]:
     """Return the records as they are after the due admissions are sent: those moves are under way.
 
     Args:
         moves: records on the board, by plotter.
         now: when they are sent.
     """
+    hosts = {order.host for order in due}
+    due_moves = {(order.host, order.move.path) for order in due}
     return {
-        host: tuple(sent(move, now) if _is_due(host, move) else move for move in records)
+        host: tuple(sent(move, now) if (host, move.path) in due_moves else move for move in records)
+        if host in hosts
+        else records
         for host, records in moves.items()
     }
 
@@ -48,7 +82,8 @@ def sent(move: PendingMove, now: datetime) -> PendingMove:
     return move.model_copy(update={"delivery": None, "expires_at": now + MOVE_LIFETIME})
 
 
-def _is_due(host: str, move: PendingMove) -> bool:
+def _is_sent(host: str, move: PendingMove) -> bool:
+    """Whether the record has a delivery that fits it."""
     return (
         move.step is MoveStep.ADMIT
         and move.delivery is not None

@@ -22,6 +22,8 @@ from common.names import MOVE_LIFETIME
 PATIENCE = timedelta(minutes=20)
 # How long a plot waits for a harvester that says that it has the plot, and that may not get it or is silent.
 LONGEST = timedelta(days=1)
+# Failed tries, with ever longer pauses, at a harvester that says that it has the plot: some hours of them.
+HOLDER_TRIES = 10
 # A beat that has just begun does not know what another one ordered. By then, harvesters show what arrives.
 _LEARNS = timedelta(minutes=1)
 # An order to reserve that no worker has taken by then has expired, and the answer takes far less.
@@ -52,6 +54,19 @@ Contests = Mapping[_Key, Contest]
 Orders = Mapping[Claim, datetime]
 
 
+def is_learning(decides_since: datetime | None, now: datetime) -> bool:
+    """Whether a beat that has decided since then does not know yet what another one ordered. None: it begins
+    now."""
+    return decides_since is None or now - decides_since <= _LEARNS
+
+
+def is_arriving(board: BoardState, claim: Claim) -> bool:
+    """Whether the harvester itself shows that the plot arrives from there."""
+    harvester = board.harvesters.get(claim.harvester) or board.lost_harvesters.get(claim.harvester)
+    plot_id = plot_id_of(claim.path)
+    return harvester is not None and plot_id is not None and harvester.arriving.get(plot_id) == claim.host
+
+
 class PlotClaims:
     """Which plots are on their way or taken in. Changes while a round is planned: each move is added.
 
@@ -74,7 +89,8 @@ class PlotClaims:
         decides_since: datetime | None = None,
     ) -> None:
         self._now = now
-        self._learns = decides_since is None or now - decides_since <= _LEARNS
+        self._learns = is_learning(decides_since, now)
+        self._board = board
         self._known = orders or {}
         self._orders = {
             claim: since for claim, since in self._known.items() if abs(now - since) <= MOVE_LIFETIME
@@ -114,8 +130,9 @@ class PlotClaims:
             if (claim.host, claim.path) == (host, plot.path):
                 continue
             until = None
-            if claim.host != host and not self._is_proved(plot_id, claim):
-                until = self._until(plot_id, host, PATIENCE)
+            if claim.host != host:
+                patience = LONGEST if is_arriving(self._board, claim) else PATIENCE
+                until = self._until(plot_id, host, patience)
                 if until <= self._now:
                     continue
             source = "" if claim.host == host else f"{claim.host}:"
@@ -150,18 +167,19 @@ class PlotClaims:
         tried = former.harvester if former is not None else None
         absent = tried if former is not None and former.absent else None
         having = [name for name, plots in self._taken_in.items() if name != absent and plot_id in plots]
+        if former is not None and former.attempts >= HOLDER_TRIES:
+            having = []  # a harvester that fails so often is not waited for
         coming = [
             claim.harvester
             for claim in self._claims.get(plot_id, ())
             if claim.host != snapshot.host and claim.harvester != tried
         ]
+        if having and (until := self._until(plot_id, snapshot.host, LONGEST)) <= self._now:
+            having = []
         for name in (*having, *coming):
             if name in self._live and (not snapshot.harvesters or name in snapshot.harvesters):
                 return name
         if not having:
-            return None
-        until = self._until(plot_id, snapshot.host, LONGEST)
-        if until <= self._now:
             return None
         name = having[0]
         why = "archiving.harvesters does not name it" if name in self._live else "is silent"
@@ -185,9 +203,10 @@ class PlotClaims:
         self._orders[claim] = self._now
         if plot_id is not None:
             self._claims.setdefault(plot_id, []).append(claim)
-        for patience in (PATIENCE, LONGEST):
-            if plot_id is not None:
-                self._contests.pop((plot_id, host, patience), None)
+        if plot_id is not None:
+            self._contests.pop((plot_id, host, PATIENCE), None)
+            if plot_id not in self._taken_in.get(harvester, ()):
+                self._contests.pop((plot_id, host, LONGEST), None)
 
     def _add(self, claim: Claim, reserves: bool = False) -> bool:
         """Note a move under way. Returns whether it takes space and turns from other hosts.
@@ -199,17 +218,12 @@ class PlotClaims:
             self._orders[claim] = since
         ordered = since is not None and (not reserves or abs(self._now - since) <= _RESERVES)
         binds = self._learns or ordered
-        proved = not binds and self._is_proved(plot_id, claim)
+        proved = not binds and is_arriving(self._board, claim)
         if plot_id is not None and (binds or proved):
             self._claims.setdefault(plot_id, []).append(claim)
         elif plot_id is not None:
             self._own.setdefault((claim.host, plot_id), []).append(claim)
         return binds or (proved and not reserves)
-
-    def _is_proved(self, plot_id: str | None, claim: Claim) -> bool:
-        """Whether the harvester confirms that the plot arrives from there."""
-        harvester = self._harvesters.get(claim.harvester)
-        return harvester is not None and harvester.arriving.get(plot_id or "") == claim.host
 
     def _until(self, plot_id: str | None, host: str, patience: timedelta) -> datetime:
         """Return until when this plot waits, and note that it does."""

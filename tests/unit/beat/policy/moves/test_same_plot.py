@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from beat.policy.decide import decide
 from beat.policy.decision import Decision
 from beat.policy.memory import Memory
-from beat.policy.moves.same_plot import LONGEST, PATIENCE, Claim
+from beat.policy.moves.same_plot import HOLDER_TRIES, LONGEST, PATIENCE, Claim
 from common.model.board_state import BoardState
 from common.model.pending import MoveStep, PendingMove
 from common.model.plot_name import plot_id_of
@@ -363,6 +363,31 @@ def test_as_long_as_the_harvester_says_that_the_plot_arrives_from_there_the_othe
     shown = there.lost if not alive else there.harvesters
     having(shown, "h2", arriving={f"{1:064x}": "p3"})
     assert list(tries(there, 330, 300)) == [(320, "h2" if alive else "h1")]
+
+
+def test_after_a_day_a_plot_does_not_wait_for_what_a_harvester_says_to_arrive() -> None:
+    there = Farm({"p1": host("p1", listed())})
+    having(there.harvesters, "h2", arriving={f"{1:064x}": "evil"})
+    day = int(LONGEST.total_seconds() / 60)
+    assert list(tries(there, day + 1)) == [(day, "h2")]
+
+
+@pytest.mark.parametrize("failures", ["of reservations", "of transfers"])
+def test_a_harvester_that_says_that_it_has_a_plot_and_never_takes_it_keeps_it_from_others_for_a_day(
+    failures: str,
+) -> None:
+    there = Farm({"p1": host("p1", listed())})
+    having(there.harvesters, "h2", taken_in=(f"{1:064x}",))
+    attempts, pause_s = 0, 600
+    for seconds in range(0, 3 * int(LONGEST.total_seconds()), pause_s):
+        ordered = there.ordered(seconds)
+        if ordered == [("p1", path(), "h1")]:
+            break
+        assert ordered == [("p1", path(), "h2")]
+        attempts += failures == "of transfers"
+        failed: dict[str, Any] = {"attempts": attempts, "reason": "x", "retry_at": at(seconds + 1)}
+        there.moves["p1"] = [move(path(), "h2", expires_at=at(seconds), **failed)]
+    assert seconds == (LONGEST.total_seconds() if failures == "of reservations" else HOLDER_TRIES * pause_s)
 
 
 def test_a_clock_that_is_set_back_does_not_make_a_plot_wait_longer() -> None:
