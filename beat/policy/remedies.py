@@ -67,6 +67,7 @@ REMEDIES: dict[str, str] = {
     # `plotman why` adds these; no rule of the policy gives them.
     "silent": "Check that machine: `systemctl status plotman`. Its plots continue meanwhile. "
     "If it is lost for good: `plotman forget {host}`.",
+    "stopped": "Start `plotman up` there (`systemctl start plotman`). Its plots continue meanwhile.",
     "redis": "Correct Redis; `plotman status` says what is wrong with it. {host} then reports by itself.",
     "no scheduler": "Start `plotman up` on the machine with farm.scheduler: true.",
     "no archiving": "Name harvesters or a target in section archiving of its plotman.yaml.",

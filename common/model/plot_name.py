@@ -17,9 +17,13 @@ _ALIKE = (*SUFFIXES, ".drplot")
 
 # chia and madMAx write plot-k32-DATE-ID.plot; bladebit -k32-c07-, Gigahorse -k32-c7- and plot-mmx-;
 # chia's create_v2_plots plot-k28-ID.plot2.
-_NAME = re.compile(
-    r"plot-(?:mmx-(?:[a-z]+-)?)?k(?P<k>\d{1,2})-(?:c(?P<c>\d{1,2})-)?"
-    r"(?:\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-)?(?P<id>[0-9a-fA-F]{64})\.(?P<suffix>plot2?)\Z"
+_BEFORE_ID = (
+    r"plot-(?:mmx-(?:[a-z]+-)?)?k(?P<k>\d{1,2})-(?:c(?P<c>\d{1,2})-)?(?:\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-)?"
+)
+_NAME = re.compile(_BEFORE_ID + r"(?P<id>[0-9a-fA-F]{64})\.(?P<suffix>plot2?)\Z")
+_IN_TEXT = re.compile(
+    rf"(?:{_BEFORE_ID})?(?<![0-9a-fA-F])(?P<short>[0-9a-fA-F]{{8}})[0-9a-fA-F]{{56}}(?![0-9a-fA-F])"
+    r"(?:\.plot2?\b)?"
 )
 
 
@@ -55,6 +59,11 @@ def plot_id_of(path: str) -> str | None:
     """The plot id in the file name of `path`; None if it is not the name of a plot."""
     name = PlotName.parse(path.rpartition("/")[2])
     return name.plot_id if name else None
+
+
+def with_short_ids(text: str) -> str:
+    """Replace each plot's file name, and each 64-digit id, by the first 8 digits of the id."""
+    return _IN_TEXT.sub(lambda found: found["short"].lower(), text)
 
 
 EVERY = "all"

@@ -223,6 +223,7 @@ class HostSnapshot(Notice):
     clock_skew_s: Number | None = None
     problems: Annotated[tuple[str, ...], FEW] = ()  # what its owner should correct, one sentence each
     full_folders: Annotated[tuple[str, ...], FEW] = ()  # of its plotman, one sentence each
+    stopped: bool = False  # the last snapshot of a worker that was stopped in order
 
 
 class PlotterSnapshot(HostSnapshot):

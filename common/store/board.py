@@ -100,7 +100,8 @@ class Board(BoardReader):
     def put_snapshot(
         self, role: Role, snapshot: Snapshot, decisive: bool = True, mark: str = "1"
     ) -> str | None:
-        """Replace the snapshot of a role of a host, and renew its sign of life.
+        """Replace the snapshot of a role of a host, and renew its sign of life. A worker that is stopped has
+        none any more, so that nothing is ordered there.
 
         Args:
             role: of the process.
@@ -124,7 +125,10 @@ class Board(BoardReader):
             # After it: a reader that sees the new time finds the new snapshot. Two commands: SET with GET
             # fails on a key of another type.
             pipe.get(alive)
-            pipe.set(alive, sign, ex=SNAPSHOT_TTL)
+            if snapshot.stopped:
+                pipe.delete(alive)  # another process of this host renews it with its next snapshot
+            else:
+                pipe.set(alive, sign, ex=SNAPSHOT_TTL)
             if decisive:
                 pipe.hset(Keys.HOSTS, name, snapshot.at.isoformat())
             before = typed(pipe.execute(raise_on_error=False))[1]

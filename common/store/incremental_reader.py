@@ -146,7 +146,7 @@ class IncrementalReader:
         new = [
             known
             for known, sign in hosts.items()
-            if known not in held or (sign is not None and (held[known][0] != sign or not _has_time(sign)))
+            if known not in held or held[known][0] != sign or (sign is not None and not _has_time(sign))
         ]
         for known, text in zip(new, self._texts([Keys.snapshot(*each) for each in new]), strict=True):
             if text == "":

@@ -69,7 +69,7 @@ class Publisher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Publish what is left, if Redis answers at once, and end."""
+        """Publish what is left, and that the worker is stopped, if Redis answers at once; and end."""
         self._stopping = True
         self.changed()
         self._thread.join(timeout=3)
@@ -179,6 +179,7 @@ class Publisher:
             update={
                 "clock_skew_s": skew_s if skew_s is None else round(skew_s, 1),
                 "full_folders": startup.full_folders(),
+                "stopped": self._stopping,
                 "problems": (*snapshot.problems, *filter(None, found)),
             }
         )

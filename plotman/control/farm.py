@@ -75,6 +75,10 @@ class FarmState:
             if (role, host) not in self.stale
         }
 
+    def absence(self, role: Role, host: str) -> str:
+        """Why a stale worker does not report: it was stopped in order, or is silent."""
+        return "stopped" if self.snapshots[role][host].stopped else "silent"
+
     def clock_skews(self) -> dict[str, float]:
         """How far the clock of each host is ahead of Redis', in seconds, where that is known. Beat's host is
         in it while beat decides, even if it is no worker's."""

@@ -133,10 +133,7 @@ class Dashboard(App[None]):
         else:
             row = next((row for row in grid.rows if row.subject == subject), None)
             cells = zip(grid.table.columns, row.cells if row else (), strict=False)
-            text = "\n".join(
-                f"{column.name}: {cell.value if column.path and cell.value else cell.text}"
-                for column, cell in cells
-            )
+            text = "\n".join(f"{column.name}: {column.full_text(cell)}" for column, cell in cells)
             self.push_screen(TextDialog(grid.table.title, text))
 
     @on(TabBar.Picked)

@@ -107,7 +107,7 @@ def toggle_plotting(farm: FarmState, host: str | None) -> Proposal:
     plotters = _answering(farm, host)
     active = [plotter.host for plotter in plotters if plotter.plotting]
     if active:
-        return _each("pause plotting", names.PAUSE, active, reason=_REASON)
+        return _asked(_each("pause plotting", names.PAUSE, active, reason=_REASON), host)
     return _each("unpause plotting", names.UNPAUSE, [plotter.host for plotter in plotters])
 
 
@@ -136,6 +136,15 @@ def _each(text: str, task: str, hosts: Sequence[str], **kwargs: Any) -> Proposal
     calls = tuple(TaskCall(task, host, kwargs) for host in hosts)
     confirm = None if len(hosts) == 1 else (f"{len(hosts)} machines: {', '.join(hosts)}",)
     return Proposal(f"{text} on {_list(hosts)}", calls, confirm)
+
+
+def _asked(proposal: Proposal, host: str | None) -> Proposal:
+    """The same, with a question if all machines are in view, even if only one of them is to pause."""
+    if host is not None:
+        return proposal
+    hosts = [call.host for call in proposal.calls]
+    lines = (f"{counted(len(hosts), 'machine')}: {', '.join(hosts)}", "Running plots and transfers continue.")
+    return replace(proposal, confirm=lines)
 
 
 def with_author(proposal: Proposal, by: str | None) -> Proposal:
@@ -176,7 +185,9 @@ def toggle_archiving(farm: FarmState, host: str | None) -> Proposal:
         raise NotApplicable("No plotter here archives.", "plotman.yaml has no archiving section there.")
     active = [plotter.host for plotter in plotters if plotter.archiving_paused is None]
     if active:
-        return _each("pause archiving", names.PAUSE, active, what=holds.ARCHIVING, reason=_REASON)
+        return _asked(
+            _each("pause archiving", names.PAUSE, active, what=holds.ARCHIVING, reason=_REASON), host
+        )
     hosts = [plotter.host for plotter in plotters]
     return _each("unpause archiving", names.UNPAUSE, hosts, what=holds.ARCHIVING)
 

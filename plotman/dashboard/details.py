@@ -102,7 +102,7 @@ class Details(Screen[None]):
     Details Log { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,enter", "close", "Back"),
+        Binding("escape,enter", "close", "Back"),
         Binding("s", "app.command('suspend_plot')", "Suspend"),
         Binding("r", "app.command('resume_plot')", "Resume"),
         Binding("x,delete", "app.command('kill_plot')", "Kill"),

@@ -33,6 +33,7 @@ class Dialog(ModalScreen[T]):
     """Base of the dialogs: as large as its content, at most as large as the terminal."""
 
     DEFAULT_CSS = _CSS
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("q", "app.quit", "Quit", show=False)]
 
     def on_resize(self) -> None:
         low = self.size.height < 16
@@ -52,7 +53,7 @@ class ConfirmDialog(Dialog[bool]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "confirm", "Yes"),
-        Binding("n,escape,q", "refuse", "No"),
+        Binding("n,escape", "refuse", "No"),
     ]
 
     def __init__(self, what: str, lines: Iterable[str], times: int = 1) -> None:
@@ -119,7 +120,7 @@ class TextDialog(Dialog[None]):
     """A text that can be scrolled."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,enter,question_mark", "close", "Close"),
+        Binding("escape,enter,question_mark", "close", "Close"),
         Binding("up", "scroll(-1)", "Up", show=False),
         Binding("down", "scroll(1)", "Down", show=False),
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -19,9 +20,10 @@ from textual.strip import Strip
 
 from plotman.dashboard import filters
 from plotman.dashboard.filters import Order
-from plotman.dashboard.layout import bar, fitted, natural_widths, truncated, widths
+from plotman.dashboard.layout import bar, fitted, natural_widths, truncated, widths, wrapped
 from plotman.dashboard.model import CellLevel, Column, Row, RowSubject, Table
 
+_FOOT_LINES = 3
 _STYLES = {CellLevel.BAD: "grid--bad", CellLevel.NOTICE: "grid--notice", CellLevel.QUIET: "grid--quiet"}
 
 
@@ -88,6 +90,7 @@ class Grid(ScrollView, can_focus=True):
         self._widths: list[int] = []
         self._natural: list[int] = []  # the maximum so far, so that columns do not come and go
         self._lines: dict[tuple[Row, bool], Strip] = {}
+        self._foot: tuple[str, ...] = ()  # the whole reason of the row under the cursor, below the rows
         self._cursor: RowSubject | None = None
         self._at = 0  # row of the cursor
 
@@ -124,6 +127,7 @@ class Grid(ScrollView, can_focus=True):
         for at in range(first, min(len(rows), first + self.size.height)):
             if rows[at] != before[at]:
                 self.refresh_line(at + self._top)
+        self._explain()
 
     def rearrange(self, order: Order | None = None, words: str | None = None) -> None:
         """Sort and filter from now on. None: no change."""
@@ -155,6 +159,20 @@ class Grid(ScrollView, can_focus=True):
     def on_blur(self) -> None:
         self._redraw(self._widths)
 
+    def _explain(self) -> None:
+        """Show the reason of the row under the cursor below the rows, if its column is too narrow for it."""
+        before, self._foot = self._foot, ()
+        if self.has_focus and self.current is not None:
+            cells = zip(self.table.columns, self.current.cells, self._widths, strict=False)
+            cut = (
+                cell.text for column, cell, width in cells if column.reason and cell_len(cell.text) > width
+            )
+            most = max(0, (self.size.height - self._top) // 2)
+            self._foot = wrapped(next(cut, ""), self.size.width - 2, min(_FOOT_LINES, most))
+        if before != self._foot:
+            self._measure()
+            self.refresh()
+
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._lines.clear()
@@ -167,10 +185,12 @@ class Grid(ScrollView, can_focus=True):
     def _redraw(self, fitting: list[int]) -> None:
         self._widths = fitting
         self._lines.clear()
+        self._explain()
         self.refresh()
 
     def _measure(self) -> None:
-        self.virtual_size = Size(self.scrollable_content_region.width, len(self.rows) + self._top)
+        lines = len(self.rows) + self._top + len(self._foot)
+        self.virtual_size = Size(self.scrollable_content_region.width, lines)
 
     def _find_cursor(self) -> None:
         """Move the cursor with its row. If the row no longer exists, the cursor stays in place."""
@@ -193,6 +213,9 @@ class Grid(ScrollView, can_focus=True):
         if y < self._top:
             strip = self._title(width) if y < self._top - 1 else self._head()
             return strip.adjust_cell_length(width, self.rich_style)
+        if (below := y - self.size.height + len(self._foot)) >= 0:
+            style = self.get_component_rich_style("grid--notice")
+            return Strip([Segment(fitted(f"  {self._foot[below]}", width), style)])
         at = y - self._top + int(self.scroll_offset.y)
         if at >= len(self.rows):
             text = "  no row has all these words" if self.words else f"  {self.table.empty}"
@@ -273,7 +296,8 @@ class Grid(ScrollView, can_focus=True):
         self._cursor = self.rows[self._at].subject
         self.refresh_line(before + self._top)
         self.refresh_line(self._at + self._top)
-        first, height = int(self.scroll_offset.y), max(1, self.size.height - self._top)
+        self._explain()
+        first, height = int(self.scroll_offset.y), max(1, self.size.height - self._top - len(self._foot))
         if not first <= self._at < first + height:
             top = self._at if self._at < first else self._at - height + 1
             self.scroll_to(y=top, animate=False)
@@ -288,7 +312,7 @@ class Grid(ScrollView, can_focus=True):
                 self.post_message(self.HeadClicked(self, column))
             return
         at = event.y - self._top + int(self.scroll_offset.y)
-        if at >= len(self.rows):
+        if at >= len(self.rows) or event.y >= self.size.height - len(self._foot):
             return
         again = at == self._at and event.chain > 1
         self.put_cursor(at)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from common.model.plot_name import with_short_ids
 from common.model.snapshot import Job, PlotState, PlotterSnapshot, Tally, age_s
 from common.model.units import counted, human_bytes, human_duration
 from common.names import Role
@@ -58,7 +59,7 @@ def plotting(farm: FarmState, reasons: WaitReasons) -> Line:
 def _held(farm: FarmState, plotter: PlotterSnapshot) -> str:
     """Why the host starts no plots at all; empty if it may."""
     if (Role.PLOTTER, plotter.host) in farm.stale:
-        return f"silent for {human_duration(age_s(plotter.at, farm.at))}"
+        return f"{farm.absence(Role.PLOTTER, plotter.host)} for {human_duration(age_s(plotter.at, farm.at))}"
     if plotter.failures.consecutive >= plotter.failure_limit:
         return f"stopped, {counted(plotter.failures.consecutive, 'plotter')} died at once"
     return "" if plotter.plotting else f"paused: {plotter.pause_reason}"
@@ -83,7 +84,7 @@ def archiving(farm: FarmState, reasons: WaitReasons) -> Line:
         words.append(f"{len(moving)} moving at {human_bytes(rate)}/s")
     if ready:
         known = (plot.reason or reasons.reason(host, plot.path) for host, plot in ready)
-        why = next(filter(None, known), "")
+        why = with_short_ids(next(filter(None, known), ""))
         words.append(f"{len(ready)} {'waits' if len(ready) == 1 else 'wait'}{f' ({why})' if why else ''}")
     refused = any(plot.state is PlotState.REFUSED for _, plot in ready)
     level = CellLevel.NOTICE if refused else CellLevel.PLAIN

@@ -24,7 +24,14 @@ class Key(NamedTuple):
 
 KEYS = (
     Key("question_mark,f1,h", "?", "help", "Help", "these keys", True),
-    Key("q", "q", "quit", "Quit", "close the dashboard; the farm keeps running", True),
+    Key(
+        "q",
+        "q",
+        "quit",
+        "Quit",
+        "close the dashboard; the farm keeps running",
+        True,
+    ),
     Key("p", "p", "command('toggle_plotting')", "Plotting", "pause or unpause plotting", True),
     Key("a", "a", "command('toggle_archiving')", "Archiving", "pause or unpause archiving", True),
     Key(

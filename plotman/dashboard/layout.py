@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from enum import IntEnum
 
@@ -12,6 +13,7 @@ from plotman.dashboard.model import Cell, Column, Table
 
 GAP = 1  # between two columns
 _BAR = 14  # cells of a bar with its text
+_BAR_TEXT = 4  # cells of its text alone
 _LEAST = 6  # cells of a shortened column
 
 
@@ -40,31 +42,45 @@ def natural_widths(table: Table) -> list[int]:
 def widths(table: Table, natural: Sequence[int], room: int) -> list[int]:
     """Cells for each column; 0 for the ones left out. Gaps included, their sum is at most `room`, unless a
     column that is not spare would get less than `_LEAST` cells. natural: of `natural_widths`, or more."""
-    shown = list(natural)
-    for index in _spare(table.columns):
-        # A stretching column may give up half of itself before another is left out.
+    shown, columns = list(natural), table.columns
+    with_reason = any(column.reason and width for column, width in zip(columns, natural, strict=True))
+    for index in _spare(columns):
         least = sum(
-            max(_LEAST, len(column.name), width // 2) if column.stretch and width else width
-            for column, width in zip(table.columns, shown, strict=True)
+            _least(column, width, room, with_reason) for column, width in zip(columns, shown, strict=True)
         )
         if least + _gaps(shown) <= room:
             break
         shown[index] = 0
     over = sum(shown) + _gaps(shown) - room
-    flexible = [at for at, column in enumerate(table.columns) if column.stretch and shown[at]]
+    present = [(at, column) for at, column in enumerate(columns) if shown[at]]
+    flexible = [at for at, column in present if column.stretch]
     if over < 0 and flexible:
         shown[flexible[-1]] -= over
-    for kind in (flexible, [at for at, column in enumerate(table.columns) if column.path and shown[at]]):
+    reasons = [at for at, column in present if column.reason]
+    over = _shrink(shown, [at for at in flexible if at not in reasons], over)
+    if reasons:
+        over = _shrink(shown, [at for at, column in present if column.bar], over, _BAR_TEXT)
+        over = _shrink(shown, reasons, over, max(_LEAST, room // 2))
+    for kind in ([at for at, column in present if column.path], [at for at, _ in present]):
         over = _shrink(shown, kind, over)
-    _shrink(shown, [at for at, width in enumerate(shown) if width], over)
     return shown
 
 
-def _shrink(shown: list[int], which: list[int], over: int) -> int:
+def _least(column: Column, width: int, room: int, with_reason: bool) -> int:
+    """Cells that a column keeps before a spare one is left out. A stretching column may give up half of
+    itself, a reason what is more than half of the room, and a bar beside it all but its text."""
+    if column.reason:
+        return min(width, max(_LEAST, room // 2))
+    if column.stretch and width:
+        return max(_LEAST, len(column.name), width // 2)
+    return min(width, _BAR_TEXT) if column.bar and with_reason else width
+
+
+def _shrink(shown: list[int], which: list[int], over: int, least: int = _LEAST) -> int:
     """Take `over` cells from these columns, always from the widest. Returns how many could not be taken."""
     while over > 0 and which:
         widest = max(which, key=lambda at: shown[at])
-        if shown[widest] <= _LEAST:
+        if shown[widest] <= least:
             return over
         shown[widest] -= 1
         over -= 1
@@ -77,8 +93,8 @@ def _natural(table: Table, index: int, column: Column) -> int:
     texts = [row.cells[index].text for row in table.rows]
     widest = max((len(text) if text.isascii() else cell_len(text) for text in texts), default=0)
     head = len(column.name) + 1  # the mark of the order
-    # A spare column that is empty in every row is left out.
-    return max(widest, head) if widest or not texts else (0 if column.spare else head)
+    # A spare column or a reason that is empty in every row is left out.
+    return max(widest, head) if widest or not texts else (0 if column.spare or column.reason else head)
 
 
 def _spare(columns: Sequence[Column]) -> list[int]:
@@ -110,6 +126,13 @@ def truncated(text: str, width: int) -> str:
     if cell_len(text) <= width:
         return set_cell_size(text, width)
     return set_cell_size(text, width - 1) + "…" if width > 0 else ""
+
+
+def wrapped(text: str, width: int, lines: int) -> tuple[str, ...]:
+    """The text in at most `lines` lines of `width` characters; what has no room is replaced by `…`."""
+    if width < _LEAST or lines < 1:
+        return ()
+    return tuple(textwrap.wrap(one_line(text), width, max_lines=lines, placeholder=" …"))
 
 
 def _last(text: str, width: int) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import NamedTuple
 
+from common.model.plot_name import with_short_ids
+
 
 class CellLevel(Enum):
     """How important a row or line is. Words or a mark show it, too, never the colour alone."""
@@ -64,7 +66,8 @@ class Row(NamedTuple):
 class Column:
     """spare: without enough width, columns with the highest number are left out first; 0: never.
     bar: cells have a share. path: cells hold absolute paths; the title names their common folder once.
-    stretch: gets the width that is left, and is shortened first.
+    stretch: gets the width that is left, and is shortened first. reason: says why something waits; gets the
+    width that it needs, up to half of the table, before spare columns and bars.
     """
 
     name: str
@@ -73,6 +76,11 @@ class Column:
     bar: bool = False
     path: bool = False
     stretch: bool = False
+    reason: bool = False
+
+    def full_text(self, cell: Cell) -> str:
+        """The text of its cell without any shortening."""
+        return str(cell.value) if (self.path or self.reason) and cell.value else cell.text
 
 
 @dataclass(frozen=True)
@@ -102,9 +110,10 @@ def shared_folder(paths: Iterable[str]) -> str | None:
 
 
 def shortened(table: Table) -> Table:
-    """The same table with the paths of each path column relative to their common folder."""
+    """The same table with the paths of each path column relative to their common folder, and with 8 digits
+    of each plot's id in paths and reasons. Their cells have the whole text as value."""
     below: list[tuple[str, str]] = []
-    rows = table.rows
+    rows = tuple(_with_short_ids(row, table.columns) for row in table.rows)
     for index, column in enumerate(table.columns):
         if not column.path:
             continue
@@ -113,9 +122,17 @@ def shortened(table: Table) -> Table:
             continue
         below.append((column.name, folder))
         rows = tuple(_below(row, index, folder) for row in rows)
-    if not below:
-        return table
     return Table(table.name, table.title, table.columns, rows, table.empty, tuple(below))
+
+
+def _with_short_ids(row: Row, columns: tuple[Column, ...]) -> Row:
+    cells = tuple(
+        cell._replace(text=with_short_ids(cell.text), value=cell.value or cell.text)
+        if (column.path or column.reason) and cell.text
+        else cell
+        for column, cell in zip(columns, row.cells, strict=True)
+    )
+    return row._replace(cells=cells)
 
 
 def _below(row: Row, index: int, folder: str) -> Row:

@@ -12,6 +12,11 @@ from common.names import Role, node
 from plotman.control.farm import FarmState
 from plotman.control.queries import scheduler_status
 
+# By whether the worker was stopped in order.
+_ABSENT = {
+    True: "was stopped, and has not started again",
+    False: "is silent: it has crashed, or lost power or network",
+}
 _REASONS = 3  # named for an idle farm
 
 
@@ -87,16 +92,21 @@ def _scheduler(farm: FarmState) -> Iterator[Condition]:
 
 
 def _hosts(farm: FarmState, known: Set[str]) -> Iterator[Condition]:
-    seen = nodes(farm)
+    seen, stopped = nodes(farm), _stopped(farm)
     for name in sorted(known | set(seen)):
         role, _, host = name.partition("@")
         yield Condition(
             what=f"host-stale {name}", wrong=not seen.get(name, False), kind="host-stale", host=host,
-            text=f"the {role} of {host} is silent: it has crashed, or lost power or network",
+            text=f"the {role} of {host} {_ABSENT[stopped.get(name, False)]}",
             back="host-back", back_text=f"the {role} of {host} is back",
-            raise_after_s=60,  # longer than the 45 s for which a snapshot is valid: a restart is no alarm
+            raise_after_s=120 if stopped.get(name) else 60,  # a restart is no alarm, nor is a reboot
             clear_after_s=15,
         )  # fmt: skip
+
+
+def _stopped(farm: FarmState) -> dict[str, bool]:
+    """Return by node whether its worker was stopped in order."""
+    return {node(role, host): farm.snapshots[role][host].stopped for role, host in farm.stale}
 
 
 def _full_folders(farm: FarmState) -> Iterator[Condition]:

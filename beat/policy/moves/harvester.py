@@ -121,7 +121,7 @@ def choose(
     """
     if (holder := may_have_it(plot.copied_to, former)) is not None:
         return holder if holder in capacities else _copy_is_away(snapshot, plot, holder)
-    if former is not None and former.harvester in capacities and _resumes(snapshot, former):
+    if former is not None and former.harvester in capacities and resumes(snapshot, former):
         return former.harvester
     allowed = [capacities[host] for host in snapshot.harvesters or capacities if host in capacities]
     if not allowed:
@@ -142,7 +142,7 @@ def _copy_is_away(snapshot: PlotterSnapshot, plot: FinishedPlot, host: str) -> W
     return Wait(host=snapshot.host, rule="its copy", reason=reason, subject=plot.path, numbers={})
 
 
-def _resumes(snapshot: PlotterSnapshot, former: PendingMove) -> bool:
+def resumes(snapshot: PlotterSnapshot, former: PendingMove) -> bool:
     """Whether the plot returns to the harvester that has a part of it."""
     allowed = not snapshot.harvesters or former.harvester in snapshot.harvesters
     return allowed and former.step is MoveStep.TRANSFER and former.attempts <= RESUMES_MAX

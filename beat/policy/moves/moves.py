@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from beat.policy.decision import Move
-from beat.policy.moves.harvester import HarvesterCapacity, choose
+from beat.policy.moves.harvester import HarvesterCapacity, choose, resumes
 from beat.policy.moves.priority import by_priority
 from beat.policy.moves.same_plot import PlotClaims
 from beat.policy.moves.target import TargetCapacity, target_for, to_target
@@ -144,6 +144,10 @@ def _to_harvester(
     claims: PlotClaims,
     attempts: int,
 ) -> Move | Wait:
+    if former is not None and resumes(snapshot, former):
+        restart = claims.restart(snapshot, plot, former.harvester)
+        if restart is not None:
+            return restart
     harvester: str | Wait | None = None
     if may_have_it(plot.copied_to, former) is None:
         harvester = claims.holder(snapshot, plot, former)

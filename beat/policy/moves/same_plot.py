@@ -28,6 +28,8 @@ HOLDER_TRIES = 10
 _LEARNS = timedelta(minutes=1)
 # An order to reserve that no worker has taken by then has expired, and the answer takes far less.
 _RESERVES = 2 * MOVE_LIFETIME
+# How long a worker that was stopped in order may take to start again.
+_RESTARTS = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,21 @@ class PlotClaims:
             subject=plot.path,
             numbers={},
             until=until,
+        )
+
+    def restart(self, snapshot: PlotterSnapshot, plot: FinishedPlot, harvester: str) -> Wait | None:
+        """Return why a plot waits for the harvester that has a part of it: it was stopped in order a moment
+        ago, as for an upgrade. None: it was not."""
+        last = None if harvester in self._live else self._harvesters.get(harvester)
+        if last is None or not last.stopped or self._now - last.at >= _RESTARTS:
+            return None
+        return Wait(
+            host=snapshot.host,
+            rule="harvester",
+            reason=f"harvester {harvester}, which has a part of this plot, was just stopped",
+            subject=plot.path,
+            numbers={},
+            until=last.at + _RESTARTS,
         )
 
     @cached_property

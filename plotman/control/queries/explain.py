@@ -62,6 +62,9 @@ def _silent(seen: FarmPicture, host: str, snapshot: PlotterSnapshot | HarvesterS
     if seen.farm.redis_trouble is not None:
         text = f"its {role} does not report, perhaps due to Redis; last seen {human_duration(silent_s)} ago"
         return WhyAnswer(host, "host", None, text, "redis", {"silent_s": silent_s})
+    if snapshot.stopped:
+        text = f"its {role} was stopped {human_duration(silent_s)} ago"
+        return WhyAnswer(host, "host", None, text, "stopped", {"silent_s": silent_s})
     text = f"its {role} is silent; last seen {human_duration(silent_s)} ago"
     return WhyAnswer(host, "host", None, text, "silent", {"silent_s": silent_s})
 

@@ -20,8 +20,11 @@ def notes(farm: FarmState) -> list[str]:
     undecided = scheduler_status.note(farm)
     found = [note for note in (farm.redis_trouble, undecided) if note]
     for role, host in sorted(farm.stale if farm.redis_trouble is None else ()):
-        silent_s = age_s(last[role][host].at, farm.at)
-        found.append(f"{role} {host} is silent; last seen {human_duration(silent_s)} ago")
+        ago = f"{human_duration(age_s(last[role][host].at, farm.at))} ago"
+        is_stopped = farm.absence(role, host) == "stopped"
+        found.append(
+            f"{role} {host} was stopped {ago}" if is_stopped else f"{role} {host} is silent; last seen {ago}"
+        )
     found += [f"{host}: {sentence}" for host, sentence in farm.spoilt.items()]
     for snapshot in farm.plotters.values():
         found += _plotter_notes(snapshot)

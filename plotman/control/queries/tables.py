@@ -197,7 +197,8 @@ def tmp_table(farm: FarmState, classic: bool = False) -> PlainTable:
     for host, snapshot in farm.plotters.items():
         for tmp in snapshot.tmp_dirs:
             steps = phases(job for job in snapshot.jobs if job.tmp == tmp.path)
-            silent = "its plotter is silent" if (Role.PLOTTER, host) in farm.stale else ""
+            stale = (Role.PLOTTER, host) in farm.stale
+            silent = f"its plotter is {farm.absence(Role.PLOTTER, host)}" if stale else ""
             reason = drained(snapshot, tmp) or silent or reasons.reason(host, None, tmp.path)
             free = _free(tmp.state.value, tmp.free_bytes, classic)
             rows.append((host, tmp.path, "--" if reason else "OK", free, steps, reason))
@@ -230,7 +231,7 @@ def drives_table(farm: FarmState, classic: bool = False) -> PlainTable:
             str(drive.plots),
             _free(drive.word, drive.free_bytes, classic),
             _free("", drive.reserved_bytes, classic),
-            "silent" if (Role.HARVESTER, host) in farm.stale else drive.word,
+            farm.absence(Role.HARVESTER, host) if (Role.HARVESTER, host) in farm.stale else drive.word,
         )
         for host, snapshot in farm.harvesters.items()
         for drive in snapshot.drives

@@ -34,8 +34,7 @@ def all_tables(farm: FarmState, host: str | None) -> dict[str, Table]:
 _WAIT_COLUMNS = (
     Column("host", spare=1),
     Column("what", path=True),
-    Column("rule", spare=2),
-    Column("waits because", stretch=True),
+    Column("waits because", stretch=True, reason=True),
 )
 
 
@@ -44,7 +43,7 @@ def waits(farm: FarmState) -> Table:
     rows = tuple(
         Row(
             RowSubject(RowKind.WAIT, wait.host, f"{wait.subject} {wait.rule}"),
-            (Cell(wait.host), Cell(wait.subject or "all"), Cell(wait.rule), Cell(wait.reason)),
+            (Cell(wait.host), Cell(wait.subject or "all"), Cell(wait.reason)),
         )
         for wait in found
     )

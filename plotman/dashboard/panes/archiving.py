@@ -55,7 +55,9 @@ _TRANSFER: dict[Column, Callable[[str, Transfer], Cell]] = {
     ),
     Column("rate", right=True, spare=3): lambda _, sent: cells.rate(sent.rate_bytes_s),
     Column("ETA", right=True, spare=4): lambda _, sent: cells.duration(sent.eta_s),
-    Column("to, or reason", stretch=True, spare=1): lambda _, sent: Cell(f"to {sent.harvester}:{sent.drive}"),
+    Column("to, or reason", stretch=True, reason=True): lambda _, sent: Cell(
+        f"to {sent.harvester}:{sent.drive}"
+    ),
 }
 
 

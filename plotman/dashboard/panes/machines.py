@@ -57,8 +57,12 @@ def _word(farm: FarmState, reasons: WaitReasons, host: str) -> tuple[str, CellLe
     silent = sorted(role for role, name in farm.stale if name == host)
     if silent and farm.redis_trouble is not None:
         return "does not report, perhaps due to Redis", CellLevel.BAD
-    if silent:
-        return f"silent: {', '.join(silent)}", CellLevel.BAD
+    absent: dict[str, list[str]] = {}
+    for role in silent:
+        absent.setdefault(farm.absence(role, host), []).append(role)
+    if absent:
+        text = "; ".join(f"{word}: {', '.join(roles)}" for word, roles in sorted(absent.items()))
+        return text, CellLevel.BAD
     plotter = farm.plotters.get(host)
     if plotter is None:
         return "up", CellLevel.PLAIN

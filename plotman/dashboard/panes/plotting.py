@@ -53,7 +53,7 @@ def plots(farm: FarmState) -> Table:
 def _job_note(farm: FarmState, host: str, job: Job) -> str:
     notes = []
     if (Role.PLOTTER, host) in farm.stale:
-        notes.append("host is silent")
+        notes.append(f"host is {farm.absence(Role.PLOTTER, host)}")
     if job.stalled:
         notes.append(f"stalled: {job.stalled}")
     if job.status is RunStatus.STOPPED:
@@ -72,7 +72,7 @@ _TMP: dict[Column, Callable[[PlotterSnapshot, TmpDir, str], Cell]] = {
         f"{len(_jobs_in(plotter, tmp))}/{tmp.max_jobs}", len(_jobs_in(plotter, tmp))
     ),
     Column("phases", spare=5): lambda plotter, tmp, _: Cell(tables.phases(_jobs_in(plotter, tmp))),
-    Column("waits because", stretch=True, spare=1): lambda _, __, reason: Cell(reason),
+    Column("waits because", stretch=True, reason=True): lambda _, __, reason: Cell(reason),
 }
 
 

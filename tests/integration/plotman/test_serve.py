@@ -54,6 +54,8 @@ def test_a_hangup_starts_the_worker_anew_and_sigterm_ends_it_well(
     worker.terminate()
     assert worker.wait(30) == 0
     assert "Traceback" not in log.read_text()
+    assert board.snapshots(Role.HARVESTER) == {}, "nothing is ordered there any more"
+    assert board.last_words(Role.HARVESTER)[HOST][0].stopped
 
 
 def test_an_archiver_sends_as_many_plots_at_a_time_as_plotman_yaml_says(

@@ -69,6 +69,18 @@ def test_a_host_of_an_older_plotman_whose_sign_of_life_never_changes_is_read_eac
             assert reader.read().archivers == {"p1": news}
 
 
+def test_the_last_snapshot_of_a_worker_that_was_stopped_is_read(board: Board) -> None:
+    running = HarvesterSnapshot(host="h1", at=NOW, drives=())
+    board.put_snapshot(Role.HARVESTER, running)
+    reader = board.reader()
+    assert reader.read().harvesters == {"h1": running}
+    stopped = running.model_copy(update={"stopped": True})
+    board.put_snapshot(Role.HARVESTER, stopped)
+    after = reader.read()
+    assert (after.harvesters, after.lost_harvesters) == ({}, {"h1": stopped})
+    assert reader.read().lost_harvesters["h1"] is after.lost_harvesters["h1"]  # read once
+
+
 def test_who_falls_silent_is_gone_and_who_comes_back_is_there(board: Board, server: Server) -> None:
     board.put_snapshot(Role.ARCHIVER, said("p1"))
     reader = board.reader()

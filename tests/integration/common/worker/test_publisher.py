@@ -140,8 +140,26 @@ def test_what_is_told_last_is_published_before_it_stops(
     source.number = 5
     publisher.tell(event("last"))
     publisher.stop()
-    assert shown(board) == "5"
+    assert board.last_words(Role.ARCHIVER)["h1"][0].problems == ("5",)
     assert [told.text for _, told in board.newest_events(5)] == ["last"]
+
+
+def test_a_worker_that_is_stopped_is_not_alive_any_more_and_says_so(
+    board: Board, publisher: Publisher, source: Source
+) -> None:
+    reader = board.reader()
+    publisher.publish_now()
+    assert not reader.read().archivers["h1"].stopped
+    publisher.stop()
+    assert board.snapshots(Role.ARCHIVER) == {}
+    board_state = reader.read()
+    assert board_state.archivers == {}
+    assert board.last_words(Role.ARCHIVER)["h1"][0].stopped
+    publisher.publish_now()  # a task that ends late
+    assert board.snapshots(Role.ARCHIVER) == {}
+    again = Publisher(board, Role.ARCHIVER, source.snapshot, "boot1 8:1")
+    again.publish_now()
+    assert not reader.read().archivers["h1"].stopped
 
 
 def test_a_snapshot_that_cannot_be_built_once_does_not_end_the_publishing(
@@ -209,7 +227,7 @@ def test_two_machines_of_one_name_are_told_by_both_until_one_of_them_is_gone(
         eventually(both_told, "both tell", 30)
         assert all(namesakes(board) for _ in every(0.05, 1)), "whichever of them wrote last"
         other.stop()
-        eventually(lambda: not namesakes(board), "the one that is left tells no more", 5)
+        eventually(lambda: shown(board) and not namesakes(board), "the one that is left tells no more", 5)
         assert not any(namesakes(board) for _ in every(0.05, 1))
     finally:
         one.stop()

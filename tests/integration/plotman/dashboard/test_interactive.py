@@ -66,6 +66,8 @@ def test_a_plot_is_watched_paused_and_killed_by_keys_and_seen_in_a_browser(
     terminal.type("1")
 
     terminal.type("p")
+    terminal.shows("Pause plotting on")
+    terminal.type("y")
     eventually(lambda: not plotting.plotter().plotting, "plotting is paused")
     terminal.shows("paused in the dashboard")
 
@@ -85,7 +87,7 @@ def test_a_plot_is_watched_paused_and_killed_by_keys_and_seen_in_a_browser(
     assert not list(plotters_of(plotting.state))
     terminal.shows("freed")
 
-    terminal.type("qq")  # back to the tables, and out
+    terminal.type("q")  # from the details
     assert terminal.process.wait(10) == 0
     assert plotting.alive()
 

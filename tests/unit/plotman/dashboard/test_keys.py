@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from textual.widgets import Input
 
 from common import names
 from common.errors import PlotmanError
@@ -23,7 +24,7 @@ LOG_END = {"text": "", "offset_bytes": 0, "ended": True}
 async def test_p_pauses_and_unpauses_plotting(shown: Shown) -> None:
     source, asker = Recorded(showcase.small()), Recorder({names.PAUSE: "p1 starts no more plots"})
     async with shown(source, asker=asker) as pilot:
-        await pilot.press("p")
+        await pilot.press("right_square_bracket", "p")  # one machine in view: without a question
         await until(pilot, lambda: "p1 starts no more plots" in screen(pilot))
         paused = source.farm.plotters["p1"].model_copy(update={"plotting": False, "pause_reason": "fan"})
         source.change(plotters={"p1": paused})
@@ -36,10 +37,27 @@ async def test_p_pauses_and_unpauses_plotting(shown: Shown) -> None:
 async def test_a_pauses_archiving(shown: Shown) -> None:
     asker = Recorder({names.PAUSE: "done"})
     async with shown(showcase.small(), asker=asker) as pilot:
-        await pilot.press("a")
+        await pilot.press("right_square_bracket", "a")
         await until(pilot, lambda: asker.asked)
     ((task, host, kwargs),) = asker.said()
     assert (task, host, kwargs["what"]) == (names.PAUSE, "p1", "archiving")
+
+
+@pytest.mark.parametrize(("key", "what"), [("p", "Pause plotting on p1?"), ("a", "Pause archiving on p1?")])
+async def test_a_pause_asks_first_while_all_machines_are_in_view(shown: Shown, key: str, what: str) -> None:
+    asker = Recorder({names.PAUSE: "done"})
+    async with shown(showcase.small(), asker=asker) as pilot:  # of one machine only
+        await pilot.press(key)
+        await until(pilot, lambda: what in screen(pilot))
+        assert "1 machine: p1" in screen(pilot)
+        await pilot.press("enter")  # No has the focus
+        await until(pilot, lambda: not isinstance(pilot.app.screen, ConfirmDialog))
+        assert not asker.asked
+        await pilot.press(key)
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+        await pilot.press("y")
+        await until(pilot, lambda: asker.asked)
+    assert [host for _, host, _ in asker.said()] == ["p1"]
 
 
 async def test_a_command_to_several_machines_asks_first(shown: Shown) -> None:
@@ -314,3 +332,47 @@ async def test_q_closes_at_once_and_calls_no_host(shown: Shown) -> None:
         await pilot.press("q")
         await until(pilot, lambda: not pilot.app.is_running)
     assert not asker.asked
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (40, 12)])
+async def test_the_whole_reason_of_the_chosen_row_can_be_read(shown: Shown, size: tuple[int, int]) -> None:
+    farm = showcase.troubled()
+    why = "h1 refused it: 12 of 30 proofs fail, and the copy on /mnt/farm/02 differs from its source, too"
+    plots = (farm.plotters["p1"].plots[2].model_copy(update={"reason": why}), *farm.plotters["p1"].plots[:2])
+    farm.plotters["p1"] = farm.plotters["p1"].model_copy(update={"plots": plots})
+    async with shown(farm, size) as pilot:
+        await pilot.press("5", "home")
+        await settle(pilot)
+        assert "source, too" not in " ".join(screen(pilot).split())
+        await pilot.press("down")
+        await until(pilot, lambda: why in " ".join(screen(pilot).split()))
+        await pilot.press("up")
+        await until(pilot, lambda: why not in " ".join(screen(pilot).split()))
+
+
+@pytest.mark.parametrize(
+    "opens",
+    [(), ("1",), ("question_mark",), ("n",), ("1", "enter"), ("1", "x"), ("6", "enter")],
+    ids="-".join,
+)
+async def test_q_closes_the_dashboard_from_anywhere_but_a_field(shown: Shown, opens: tuple[str, ...]) -> None:
+    waiting = showcase.waits(("p1", None, "paused", "paused: new fan"))
+    asker = Recorder({names.LOG: LOG_END, names.FILES: {"files": []}})
+    async with shown(replace(showcase.small(), waits=waiting), asker=asker) as pilot:
+        app = dashboard(pilot)
+        await pilot.press(*opens)
+        await until(pilot, lambda: len(opens) < 2 or app.screen is not app.main)
+        await pilot.press("q")
+        await until(pilot, lambda: not app.is_running)
+    assert names.KILL not in [task for task, _, _ in asker.said()]
+
+
+@pytest.mark.parametrize("opens", ["slash", "b", "ctrl+p"])
+async def test_q_is_a_letter_in_a_field(shown: Shown, opens: str) -> None:
+    async with shown(showcase.small()) as pilot:
+        app = dashboard(pilot)
+        await pilot.press(opens)
+        await until(pilot, lambda: isinstance(app.focused, Input))
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(app.focused, Input) and app.focused.value == "q")
+        assert app.is_running

@@ -20,6 +20,7 @@ SIZES = [((200, 50), 2), ((80, 24), 2), ((40, 10), 1)]
 async def test_many_orders_leave_the_screen_free(shown: Shown, size: tuple[int, int], most: int) -> None:
     asker = Recorder({names.PAUSE: "p1 pauses", names.UNPAUSE: "p1 plots"})
     async with shown(showcase.small(), size, asker) as pilot:
+        await pilot.press("right_square_bracket")
         for number in range(1, 6):
             await pilot.press("p")
             await until(pilot, lambda number=number: len(asker.asked) == number)
@@ -37,7 +38,7 @@ async def test_the_answer_replaces_the_notice_of_its_order(shown: Shown) -> None
         return "p1 starts no more plots"
 
     async with shown(showcase.small(), asker=Recorder({names.PAUSE: answer})) as pilot:
-        await pilot.press("p")
+        await pilot.press("right_square_bracket", "p")
         await until(pilot, lambda: "pause plotting on p1 ..." in screen(pilot))
         answered.set()
         await until(pilot, lambda: "p1 starts no more plots" in screen(pilot))

@@ -12,6 +12,7 @@ from rich.cells import cell_len
 
 from common.config import load
 from common.errors import ConfigError
+from common.model.plot_name import with_short_ids
 from common.model.snapshot import Event, Hold
 from plotman.control.rpc import TaskCall
 from plotman.dashboard import filters, headline, layout, panes
@@ -191,3 +192,69 @@ def test_a_drained_dst_shows_its_reason() -> None:
     farm.plotters["p1"] = plotter.model_copy(update={"dst_dirs": (drained,)})
     (row,) = panes.all_tables(farm, None)["dst"].rows
     assert row.cells[-1].text == "drained: old cable (anna@desk)"
+
+
+ID = "6b4e7375" + 56 * "f"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"moves 1/1: plot-k32-2026-11-22-10-00-{ID}.plot is sent", "moves 1/1: 6b4e7375 is sent"),
+        (f"/mnt/dst/plot-k32-c07-2026-11-22-10-00-{ID}.plot", "/mnt/dst/6b4e7375"),
+        (f"/mnt/dst/plot-k28-{ID.upper()}.plot2, and more", "/mnt/dst/6b4e7375, and more"),
+        (f"id {ID}.", "id 6b4e7375."),
+        (f"{ID}0 is too long", f"{ID}0 is too long"),
+        ("plot-k32-21.plot", "plot-k32-21.plot"),
+    ],
+)  # fmt: skip
+def test_ids_in_texts_have_eight_digits(text: str, shown: str) -> None:
+    assert with_short_ids(text) == shown
+
+
+SHOWN = "h1 refused it: 12 of 30 proofs fail. Another copy of 6b4e7375 is on /mnt/farm/07."
+WHY = SHOWN.replace("6b4e7375", f"plot-k32-2026-11-22-10-00-{ID}.plot")
+
+
+def waiting(columns: int) -> tuple[Table, dict[str, int]]:
+    """The table of moves with one plot that waits and one that is sent, and the widths of its columns."""
+    farm = showcase.troubled()
+    plot = farm.plotters["p1"].plots[2]
+    path = f"/mnt/dst/1/plot-k32-2026-11-22-10-00-{ID}.plot"
+    refused = plot.model_copy(update={"reason": WHY, "path": path})
+    farm.plotters["p1"] = farm.plotters["p1"].model_copy(update={"plots": (refused,)})
+    made = panes.all_tables(farm, None)["moves"]
+    shown = layout.widths(made, layout.natural_widths(made), columns)
+    return made, {column.name: width for column, width in zip(made.columns, shown, strict=True)}
+
+
+@pytest.mark.parametrize("columns", [38, 65, 78])
+def test_a_reason_gets_half_of_the_room_before_spare_columns_and_bars(columns: int) -> None:
+    _, shown = waiting(columns)
+    assert shown["to, or reason"] >= columns // 2 - 4
+    assert shown["%"] == 4 or sum(shown.values()) < columns
+    assert (shown["ETA"] > 0) == (columns > 78)
+
+
+def test_a_reason_gets_no_more_than_it_needs() -> None:
+    _, shown = waiting(190)
+    assert all(shown.values())
+    assert shown["%"] == 14
+
+
+def test_the_details_of_a_row_have_the_whole_reason_and_path() -> None:
+    made, _ = waiting(78)
+    (row,) = (row for row in made.rows if row.level.value == "!")
+    texts = [column.full_text(cell) for column, cell in zip(made.columns, row.cells, strict=True)]
+    assert WHY in texts
+    assert row.subject.what in texts
+    assert SHOWN in [cell.text for cell in row.cells]
+
+
+def test_a_table_without_a_reason_keeps_its_bars() -> None:
+    farm = showcase.troubled()
+    made = panes.all_tables(farm, None)["drives"]
+    shown = dict(
+        zip([c.name for c in made.columns], layout.widths(made, layout.natural_widths(made), 64), strict=True)
+    )
+    assert shown["used"] == 14

@@ -194,6 +194,30 @@ def test_a_plot_waits_a_day_for_a_harvester_that_has_it_and_may_not_get_it(silen
     assert there.ordered(LONGEST.total_seconds()) == [("p1", path(), "h1")]
 
 
+@pytest.mark.parametrize(
+    ("stopped", "step", "ordered"),
+    [
+        (True, MoveStep.TRANSFER, []),
+        (False, MoveStep.TRANSFER, [("p1", path(), "h2")]),
+        (True, MoveStep.RESERVE, [("p1", path(), "h2")]),
+    ],
+)
+def test_a_plot_waits_a_minute_for_a_harvester_that_has_a_part_and_was_stopped(
+    stopped: bool, step: MoveStep, ordered: list[tuple[str, str, str]]
+) -> None:
+    begun = move(path(), "h1", step=step, retry_at=at(-1))
+    there = Farm({"p1": host("p1", listed())}, {"p1": [begun]})
+    there.lost["h1"] = there.harvesters.pop("h1").model_copy(update={"at": T, "stopped": stopped})
+    assert there.ordered() == ordered
+    if not ordered:
+        assert there.reasons()["p1"] == (
+            "harvester",
+            "harvester h1, which has a part of this plot, was just stopped",
+        )
+        assert there.decided().due_at == at(60)
+    assert there.ordered(60) == [("p1", path(), "h2")]
+
+
 # What another plotter claims, which may be forged.
 
 

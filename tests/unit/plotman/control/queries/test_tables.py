@@ -185,6 +185,21 @@ def test_notes_name_silent_hosts_pauses_stopped_plotting_and_stalls() -> None:
         assert part in said
 
 
+def test_a_worker_that_was_stopped_in_order_is_not_called_silent() -> None:
+    everything = farm(
+        plotter(), stale=frozenset({(Role.HARVESTER, "harvester1"), (Role.PLOTTER, "plotter1")})
+    )
+    for snapshots in (everything.plotters, everything.harvesters):
+        for host, snapshot in snapshots.items():
+            snapshots[host] = snapshot.model_copy(update={"stopped": True})
+    said = reports.notes(everything)
+    assert "harvester harvester1 was stopped 0s ago" in said
+    assert "plotter plotter1 was stopped 0s ago" in said
+    assert all("silent" not in note for note in said)
+    assert {row[-1] for row in tables.tmp_table(everything).rows} == {"its plotter is stopped"}
+    assert {row[-1] for row in tables.drives_table(everything).rows} == {"stopped"}
+
+
 def test_a_plot_on_its_way_of_which_nothing_is_sent_just_now_says_where_it_is() -> None:
     path = f"/mnt/dst/plot-k32-2026-11-22-11-00-{PLOT_ID}.plot"
     move = PendingMove(

@@ -191,6 +191,8 @@ def test_a_silent_host_and_a_drive_that_takes_nothing_are_told() -> None:
     silent = b.plotter(at=b.T - timedelta(seconds=90))
     picture = seen(silent, stale=frozenset({(Role.PLOTTER, "p1")}))
     assert told(picture, "p1") == [("silent", "its plotter is silent; last seen 1m 30s ago", None)]
+    picture = seen(silent.model_copy(update={"stopped": True}), stale=frozenset({(Role.PLOTTER, "p1")}))
+    assert told(picture, "p1") == [("stopped", "its plotter was stopped 1m 30s ago", None)]
     drives = b.farm(h1=[b.drive(path="/farm/1"), b.drive(path="/farm/2", state="not mounted", free_gb=None)])
     assert [one.rule for one in about(explain(seen(harvesters=drives)), "h1")] == [None, "drive"]
 
