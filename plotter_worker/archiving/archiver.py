@@ -64,7 +64,6 @@ class Archiver:
             self.target.start()
         self.history.start()
         self._publisher.start()
-        self._publisher.changed()
         self._watch.start()
 
     def stop(self) -> None:
@@ -99,13 +98,13 @@ class Archiver:
             # Never without it: another plotter may have had a file of this name admitted meanwhile.
             return Delivery(reservation=reservation, digest=digest)
 
+        shown = begun(reservation)
+
         def advance(progress: TransferProgress) -> None:
-            with self._lock:
-                shown = self._running.get(reservation.path) or begun(reservation)
             self._show(advanced(shown, progress))
             report(progress)
 
-        self._show(begun(reservation))
+        self._show(shown)
         try:
             if reservation.landed is not None:
                 sent = digest_of(source, advance, stop)
@@ -140,9 +139,7 @@ class Archiver:
         """Whether this plot is being sent, from this path or another."""
         plot_id = plot_id_of(path)
         with self._lock:
-            return path in self._running or any(
-                plot_id is not None and transfer.plot_id == plot_id for transfer in self._running.values()
-            )
+            return any(transfer.plot_id == plot_id for transfer in self._running.values())
 
     def _show(self, transfer: Transfer | None, path: str = "") -> None:
         with self._lock:
