@@ -129,8 +129,8 @@ class ReceiverConnection:
         self._part, self._begun_bytes = part, begun_bytes
 
     def poll(self) -> bool:
-        """Read the server's log, and end the server if the drive fails, or the part comes no further. Returns
-        False once the server has ended."""
+        """Read the server's log, and end the server if its client is not admitted in time, floods the log, or
+        comes no further with the part. Returns False once the server has ended."""
         running = self._server.poll() is None
         self.read_log()  # after the poll, so that the last lines are read too
         if not running:
@@ -139,8 +139,7 @@ class ReceiverConnection:
                 self._config.unlink(missing_ok=True)
             return False
         now_s = time.monotonic()
-        nameless = self.log.module is None and now_s - self._begun_s > self._timeouts.nameless_s
-        if self.log.trouble is not None or self.log.oversent or nameless:
+        if self.log.module is None and now_s - self._begun_s > self._timeouts.nameless_s:
             self.end()
         elif self._floods():
             log.warning(

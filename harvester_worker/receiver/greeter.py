@@ -137,8 +137,7 @@ class Greeter:
     def close(self) -> None:
         """Close the connections, and stop to listen."""
         for client in list(self._clients):
-            self._leave(client)
-            client.end()
+            self._drop(client)
         self._selector.close()
         self._listening.close()
 
@@ -175,10 +174,9 @@ class Greeter:
             return False
         except _Refused as error:
             if error.answer is not None:
+                with contextlib.suppress(OSError):  # unread bytes would reset the connection
+                    socket.socket.recv(client.connection, _FIRST_BYTES)
                 with contextlib.suppress(OSError):
-                    socket.socket.recv(
-                        client.connection, _FIRST_BYTES
-                    )  # unread bytes would reset the connection
                     client.connection.sendall(_ANSWER % error.answer)
                 self._warn(client.address, str(error))
             self._drop(client)

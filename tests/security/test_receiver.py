@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import socket
 import threading
@@ -235,24 +234,6 @@ def test_a_harvester_that_never_flushes_does_not_keep_the_archiver(
         house.send(ticket.model_copy(update={"port": dripping.port}), "--bwlimit=6000")
 
     dripping.close()
-
-
-def test_a_warning_that_anybody_can_cause_is_written_once_a_minute(
-    make_house: Callable[..., House],  # noqa: F811
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from harvester_worker.receiver.greeter import ThrottledLog
-
-    caplog.set_level(logging.WARNING)
-    throttled = ThrottledLog()
-    for number in range(5):
-        throttled.warning("stranger", f"no. {number}")
-    throttled.warning("wrong-password", "another kind")
-    monkeypatch.setattr(ThrottledLog, "EVERY_S", 0.0)
-    throttled.warning("stranger", "the last")
-
-    assert caplog.messages == ["no. 0", "another kind", "the last (4 more like it before)"]
 
 
 @WAYS

@@ -163,4 +163,5 @@ def test_servers_of_a_worker_that_was_killed_are_ended(make_house: Callable[...,
 
     assert connection.end_strays("others") == 0
     assert connection.end_strays(str(house.folder / "receivers")) >= 1
+    assert not house.servers()
     sending.join(10)
