@@ -183,7 +183,7 @@ class Keys:
     @staticmethod
     def ordered(host: str) -> str:
         """hash: path of a plot -> id and harvester of the move that beat ordered. Besides the scheduler only
-        this host may write it, so no harvester can order a transfer."""
+        this host may write it, so no harvester can order a transfer to a harvester."""
         return f"plotman:host:{host}:ordered"
 
     @staticmethod

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -219,8 +219,8 @@ def correct_expiry(headers: dict[str, Any], url: str) -> None:
     if not headers.get("expires"):
         return
     if CLOCK.skew_s is None:
-        with suppress(BrokerError):  # then the message cannot be sent either
-            Board.connect(url).measure_clock()
+        with suppress(BrokerError), closing(Board.connect(url)) as board:
+            board.measure_clock()  # if that fails, the message cannot be sent either
     _correct(headers, CLOCK.correction)
 
 

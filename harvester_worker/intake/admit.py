@@ -141,13 +141,13 @@ class Admitter:
             flushed = run(partial(_flushed, arrival, digest))
             read = self._read(arrival, digest, stop, doing or Doing())
             verified = prove(arrival.file, flushed.header, self.challenges, stop, self._python) + read
+            self._must_be_alone(arrival)
+            landed = run(partial(self._rename_durably, arrival, flushed.entry))
         except (PlotRefused, DriveFailed):
             if not arrival.landed:
                 run(partial(_put_aside, arrival))
                 self._drives.refresh(arrival.drive)
             raise
-        self._must_be_alone(arrival)
-        landed = run(partial(self._rename_durably, arrival, flushed.entry))
         self._drives.refresh(arrival.drive)
         took_s = time.monotonic() - begun_s
         log.info(

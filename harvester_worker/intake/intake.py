@@ -98,7 +98,7 @@ class Intake:
         self._receivers = make_receivers(on_ended=self._transfer_ended, on_arrived=self._arrived)
         self._writeback = Writeback()
         self._locks = IntakeLocks()
-        self._newest: dict[Path, object] = {}  # by part: its last arrival, until it is reserved again
+        self._newest: dict[Path, object] = {}  # by part: its last arrival, until that is noted
 
     def start(self) -> None:
         """Clean up after a worker that was killed."""
@@ -191,6 +191,9 @@ class Intake:
                 part_files.note_digest(part, digest, lambda: self._newest.get(part) is arrival)
             except OSError as error:
                 log.debug("the digest of %s is not noted: %s", part, error)
+            finally:
+                if self._newest.get(part) is arrival:
+                    self._newest.pop(part, None)
 
         # A drive that hangs must not block the receivers.
         threading.Thread(target=note, name=f"digest {part}", daemon=True).start()

@@ -184,10 +184,10 @@ class Reserver:
         for drive, part in begun:
             if part.path.stem != name.plot_id:
                 continue
-            if part.record is not None and part.record.source_host != order.source_host:
-                self._give_up_anothers(drive, part, part.record)
-                continue
             try:
+                if part.record is not None and part.record.source_host != order.source_host:
+                    self._give_up_anothers(drive, part, part.record)
+                    continue
                 resumes = self._resumes(drive, part, _record(order, name), seen[drive])
             except (OSError, Hanging) as error:
                 self.avoid(name.plot_id, drive, str(error))

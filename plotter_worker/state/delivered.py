@@ -52,8 +52,9 @@ class SourceFile(Stored):
         return seen.model_copy(update={"inode": self.inode, "digest": self.digest}) == self
 
     def moved(self, seen: Self) -> bool:
-        """Whether a file at another path is the one that was sent, and no copy of it: a copy may differ."""
-        return self.inode is not None and seen.model_copy(update={"digest": self.digest}) == self
+        """Whether a file at another path is the one that was sent, and no copy of it: a copy may differ. Of a
+        record without an inode no file is."""
+        return seen.model_copy(update={"digest": self.digest}) == self
 
 
 class Delivered(Stored):

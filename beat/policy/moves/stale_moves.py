@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from common.model.disk_usage import trimmed
 from common.model.pending import PendingMove
-from common.model.snapshot import DirState, PlotterSnapshot
+from common.model.snapshot import PLOTS_MAX, DirState, PlotterSnapshot
 
 # A record of a silent plotter only shows which harvester has a part, and harvesters delete parts after two
 # hours without a transfer. What was delivered or refused, the plotter itself remembers on its disk.
@@ -50,6 +50,8 @@ def stale_moves(
 
 
 def _without_plot(snapshot: PlotterSnapshot, records: Sequence[PendingMove]) -> Iterator[PendingMove]:
+    if len(snapshot.plots) >= PLOTS_MAX:  # more may lie there than it lists
+        return
     lying = {plot.path for plot in snapshot.plots}
     missing = [move for move in records if move.path not in lying]
     if not missing:

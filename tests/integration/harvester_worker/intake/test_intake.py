@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from common.config.loader import load
 from common.errors import NoRoom, OrderRefused, TransferFailed
 from common.model.messages import Delivery
 from common.names import Keys
+from common.system.openfile import is_open_for_writing
 from common.worker.digests import read_digest
 from common.worker.move_step import never
 from harvester_worker.drives import part_files
@@ -23,6 +25,7 @@ from plotter_worker.directories.release import release
 from plotter_worker.state.delivered import DeliveredFile
 from plotter_worker.state.operator import OperatorStateFile
 from tests.support.site import HERE, THERE, Site, id_of
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.plotter
 
@@ -61,6 +64,36 @@ def test_a_message_that_comes_twice_disturbs_no_transfer_and_a_new_move_ends_the
     site.intake.reserve(site.order(source, "two"))
 
     assert site.board.ticket(THERE, id_of(source)) != before
+
+
+def test_the_digest_of_a_plot_that_arrived_is_kept_on_its_drive_and_not_in_memory(
+    site: Site, source: Path
+) -> None:
+    part = Path(site.intake.reserve(site.order(source)).part or "")
+    site.intake._arrived(part, "0f" * 16)
+    eventually(lambda: (record := part_files.record_of(part)) and record.digest == "0f" * 16, "noted")
+    eventually(lambda: not site.intake._newest, "forgotten")
+
+
+def test_a_new_move_of_a_plot_ends_the_transfer_of_the_old_one(site: Site, source: Path) -> None:
+    """Its part is open for writing until then, and so could not be resumed."""
+    OperatorStateFile(site.folder / "state").change(lambda state: state.with_bandwidth(2048))
+    first = site.intake.reserve(site.order(source))
+    assert first.part is not None
+    ended: list[Exception] = []
+
+    def send() -> None:
+        try:
+            site.send(source, first)
+        except TransferFailed as error:
+            ended.append(error)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    eventually(lambda: is_open_for_writing(Path(first.part or "")), "the transfer runs")
+    assert site.intake.reserve(site.order(source, "two")).part == first.part
+    sender.join(30)
+    assert len(ended) == 1
 
 
 def test_a_plot_whose_drive_failed_goes_to_another_and_the_plotter_hears_why(

@@ -159,3 +159,11 @@ def test_a_record_of_a_plot_that_cannot_be_takes_no_room(drive: str) -> None:
     path.with_suffix(part_files.RECORD).write_text(text)
 
     assert part_files.parts(drive)[0].to_come_bytes == 0
+
+
+def test_the_digest_of_an_earlier_arrival_is_not_noted(drive: str) -> None:
+    path = part(drive)
+    part_files.note_digest(path, "0f", lambda: False)
+    assert part_files.record_of(path) == record()
+    part_files.note_digest(path, "f0", lambda: True)
+    assert part_files.record_of(path) == record().model_copy(update={"digest": "f0"})

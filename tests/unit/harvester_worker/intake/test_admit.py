@@ -216,7 +216,7 @@ def test_a_file_that_appears_during_the_checks_is_never_replaced(
     with pytest.raises(PlotRefused, match="is not the plot that is to come"):
         harvester.admitter.admit(delivery)
     assert harvester.landed.read_bytes() == foreign
-    assert harvester.part.exists()
+    assert len(part_files.refused(str(harvester.one))) == 1, "it is kept for a day"
 
 
 def test_a_plot_that_the_index_cannot_hold_gets_no_name(
@@ -425,6 +425,9 @@ def test_a_bad_copy_that_appears_meanwhile_is_reported_with_its_path(
     with pytest.raises(PlotRefused, match=f"{copy} exists and is not the plot that is to come"):
         harvester.admitter.admit(harvester.receive())
     assert (copy.read_bytes(), harvester.landed.exists()) == (short, False)
+    (aside,) = part_files.refused(str(harvester.one))
+    assert aside.read_bytes() == harvester.source.read_bytes(), "which an operator may compare with it"
+    assert harvester.parts() == []
 
 
 @pytest.mark.parametrize("away", ["disabled", "unreadable"])
@@ -455,3 +458,22 @@ def test_a_message_may_name_only_files_of_the_plot_as_the_drives_copy(harvester:
             harvester.admitter.admit(changed(delivery, landed=str(path)))
     harvester.landed.rename(other)
     assert harvester.admitter.admit(changed(delivery, landed=str(other))).landed == str(other)
+
+
+def test_a_part_is_not_given_up_for_another_move_of_its_plot(harvester: Harvester) -> None:
+    delivery = harvester.receive()
+    write_record(harvester, move="m2")
+    for move in ("m2", None):
+        harvester.admitter.must_fit(changed(delivery, move=move).reservation)
+    with pytest.raises(OrderRefused, match="is reserved for another move of this plot"):
+        harvester.admitter.must_fit(changed(delivery, move="m1").reservation)
+
+
+def test_a_digest_that_only_the_plotter_names_blames_no_drive(harvester: Harvester) -> None:
+    """The harvester's own rsync did not see the end of the transfer: its worker was killed."""
+    delivery = harvester.receive(other_content(harvester))
+    write_record(harvester, door=True)
+    with pytest.raises(TransferFailed, match="has another digest than p1 says"):
+        harvester.admitter.admit(delivery)
+    assert not harvester.part.exists()
+    assert part_files.refused(str(harvester.one)) == []

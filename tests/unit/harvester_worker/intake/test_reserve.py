@@ -370,3 +370,25 @@ def test_a_drive_without_inodes_says_so(harvester: Harvester) -> None:
         harvester.reserver.reserve(other_plot(harvester))
     assert f"{harvester.one}: full: no inode is left" in str(error.value)
     assert "Errno" not in str(error.value)
+
+
+def test_another_plotters_part_stays_as_long_as_it_arrives(
+    harvester: Harvester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harvester.reserve()
+    with pytest.raises(TransferFailed, match=r"is reserved for .* of p1") as refused:
+        harvester.reserver.reserve(harvester.order("p2"))
+    assert "Two plotters list this plot" in str(refused.value)
+    assert part_files.record_of(harvester.part).source_host == "p1"  # type: ignore[union-attr]
+    monkeypatch.setattr(resume.time, "time", lambda now=resume.time.time: now() + part_files.IDLE_S + 1)
+    assert harvester.reserver.reserve(harvester.order("p2")).part
+    assert not harvester.part.exists()
+
+
+def test_a_drive_that_fails_to_give_up_anothers_part_is_left_for_the_next(
+    harvester: Harvester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harvester.reserve()
+    monkeypatch.setattr(reserve, "give_up", fails(OSError(5, "Input/output error")))
+    monkeypatch.setattr(reserve, "is_arriving", lambda *_: False)
+    assert harvester.reserver.reserve(harvester.order("p2")).drive == str(harvester.two)

@@ -8,7 +8,7 @@ import pytest
 
 from beat.policy.moves.stale_moves import stale_moves
 from common.model.pending import MoveStep
-from common.model.snapshot import DirState
+from common.model.snapshot import PLOTS_MAX, DirState
 from tests.support.paper import T
 from tests.unit.beat.builders import at, decided, directory, keeper, move, plot
 
@@ -92,3 +92,8 @@ def test_the_decision_names_the_moves_of_silent_hosts() -> None:
     lost = {"old": keeper(host="old")}
     decision = decided({}, {}, {}, {}, {"old": [left]}, T, lost=lost)
     assert decision.stale_moves == (("old", left.path),)
+
+
+def test_a_plotter_that_lists_no_more_plots_than_it_may_has_others_besides() -> None:
+    crowded = keeper(*(plot(f"{number:05}") for number in range(PLOTS_MAX)))
+    assert stale_moves({"p1": crowded}, {"p1": [move(**ENDED)]}, T) == ()

@@ -182,3 +182,13 @@ def test_a_snapshot_claims_no_more_than_a_configuration_may() -> None:
 def test_each_plot_that_waits_has_a_reason_though_not_each_is_tried() -> None:
     decision = decided_on([greedy(300)], [drive(1)])
     assert len([wait for wait in decision.waits_of[EVIL] if wait.rule == "drives"]) == 300
+
+
+def test_of_hosts_with_equally_many_moves_one_whose_next_move_is_ordered_already_comes_first() -> None:
+    """Its space is promised: a new move of another host must not take it."""
+    ordered = [move(f"/dst1/{number}.plot") for number in range(2)]
+    own = [plot(str(number), since=T) for number in range(2)]
+    first = keeper(*own, host="p1", moves_at_once=2)
+    longest_waiting = keeper(plot("a", since=EPOCH), plot("b", since=EPOCH), host="p2", moves_at_once=2)
+    decision = decided_on([first, longest_waiting], [drive(), drive(), drive()], {"p1": ordered})
+    assert [each.host for each in decision.moves] == ["p2"]
