@@ -75,6 +75,15 @@ A_PLOTTER_MAY_NOT = (
     "HSET plotman:host:p10:ordered a b",  # order a transfer in beat's name
     "SET plotman:host:h1:admitted:p1:m x",  # have a source deleted in a harvester's name
     "GET plotman:host:p10:door:00",  # its ticket to a harvester's receiver
+    "SET plotman:host:p1:harvester x",  # be a harvester as well
+    "SET plotman:host:p1:harvester:alive x",
+    "SET plotman:host:p1:admitted:p1:m x",
+    "LPUSH harvester.p1 x",
+    "BRPOP harvester.p1 0.01",
+    "SET plotman:host:p1:door:00 x",  # write a ticket to itself, or an order
+    "DEL plotman:host:p1:door:00",
+    "HSET plotman:host:p1:ordered a b",
+    "HSET plotman:host:p1:orders a b",
     "HDEL plotman:hosts plotter@p10",  # strike another off
     "DEL plotman:hosts",
     "HKEYS plotman:hosts",
@@ -97,7 +106,17 @@ A_PLOTTER_MAY = (
     "BRPOP archive.p1 plotter.p1 0.01",
     "SET plotman:host:p1:plotter x",
     "SET plotman:host:p1:plotter:alive x EX 45 GET",
+    "GET plotman:host:p1:archiver:alive",
     "HSET plotman:hosts plotter@p1 now",
+    "HDEL plotman:host:p1:orders x",  # the order shows in the snapshot
+    "HSET plotman:host:p1:moves a b",
+    "EXPIRE plotman:host:p1:moves 60",
+    "HVALS plotman:host:p1:moves",
+    "HDEL plotman:host:p1:moves a",
+    "HGET plotman:host:p1:ordered a",
+    "HDEL plotman:host:p1:ordered a",
+    "GET plotman:host:p1:door:00",
+    "GET plotman:host:h1:admitted:p1:m",
     "XADD plotman:events * event x",
     "SUBSCRIBE /0.celery.pidbox",
 )
@@ -110,6 +129,8 @@ A_HARVESTER_ORDERS_PLOTTERS = (
     "LPUSH archive.p10 x",
     "HSET plotman:host:p10:moves a b",
     "SADD _kombu.binding.plotter.p10 x",
+    "SET plotman:host:p1:door:00 x",
+    "DEL plotman:host:p1:door:00",
 )
 
 
@@ -137,11 +158,40 @@ A_HARVESTER_MAY_NOT = (
     "HSET plotman:host:p1:ordered a b",
     "SET plotman:host:both:admitted:p1:m x",
     "SETEX plotman:host:both:admitted:p1:m 9 x",
+    "SET plotman:host:h1:plotter x",  # be a plotter as well
+    "SET plotman:host:h1:plotter:alive x",
+    "SET plotman:host:h1:archiver x",
+    "HSET plotman:host:h1:orders a b",
+    "HSET plotman:host:h1:ordered a b",
+    "GET plotman:host:h1:door:00",
+    "BRPOP plotter.h1 0.01",
+    "BRPOP archive.h1 0.01",
+    "GET plotman:host:both:admitted:h1:m",
     "GET plotman:host:both:harvester",
     "SET plotman:beat:lease me",
     "PUBLISH /0.celery.pidbox x",
     "SREM _kombu.binding.plotter.p1 x",
 )
+
+
+A_HARVESTER_MAY = (
+    "BRPOP harvester.h1 0.01",
+    "SET plotman:host:h1:harvester x",
+    "SET plotman:host:h1:harvester:alive x EX 45 GET",
+    "HSET plotman:hosts harvester@h1 now",
+    "SET plotman:host:h1:admitted:p1:m x EX 60",
+    "SET plotman:host:p1:door:00 x EX 60",
+    "DEL plotman:host:p1:door:00",
+    "HSET plotman:host:p1:moves a b",
+    "EXPIRE plotman:host:p1:moves 60",
+    "HVALS plotman:host:p1:moves",
+    "HDEL plotman:host:p1:moves a",
+    "XADD plotman:events * event x",
+)
+
+
+def test_a_harvester_may_do_its_own_work(secured: Secured) -> None:
+    assert _allowed(secured, "h1", A_HARVESTER_MAY) == list(A_HARVESTER_MAY)
 
 
 def test_a_harvester_may_not_read_others_or_speak_for_them(secured: Secured) -> None:
@@ -154,6 +204,12 @@ def test_a_machine_with_two_duties_has_the_rights_of_both_and_no_more(secured: S
         "LPUSH harvester.both x",
         "HSET plotman:host:p1:moves a b",
         "SET plotman:host:both:harvester:alive x EX 45 GET",
+        "SET plotman:host:both:plotter x",
+        "SET plotman:host:both:archiver:alive x",
+        "HGET plotman:host:both:ordered a",
+        "GET plotman:host:both:door:00",
+        "SET plotman:host:both:admitted:p1:m x",
+        "GET plotman:host:both:admitted:both:m",
     )
     assert _allowed(secured, "both", may) == list(may)
     assert _allowed(secured, "both", ("BRPOP harvester.h1 0.01", "GET plotman:host:h1:harvester")) == []
@@ -236,7 +292,7 @@ def test_a_viewer_that_asks_for_much_and_reads_nothing_stops_no_machine(secured:
         unread = eye.connection_pool.get_connection()
         unread.send_command("CLIENT", "SETNAME", "greedy")
         unread.send_command("MGET", *["plotman:host:p1:plotter"] * 600)
-        machine.set("plotman:host:p1:alive", "x")
+        machine.set("plotman:host:p1:plotter:alive", "x")
         eventually(
             lambda: "greedy" not in {each["name"] for each in admin.client_list()}, "it is disconnected"
         )

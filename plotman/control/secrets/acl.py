@@ -38,6 +38,7 @@ _OWN = (
     " +smembers +zadd +zrem +zrange +zrangebyscore +zrevrangebyscore +hset +hget +hdel +hvals +hkeys +hgetall"
     " +hexists"
 )
+_MOVES = "+hset +hdel +hvals +expire"
 # kombu's tables of the listeners of broadcasts; one for all processes of a farm.
 _SHARED_EXCHANGES = ("celery.pidbox", "reply.celery.pidbox", "celeryev")
 _SNAPSHOTS = tuple(f"plotman:host:*:{role}" for role in Role)
@@ -76,16 +77,17 @@ def _bindings(exchanges: Iterable[str]) -> tuple[str, ...]:
 
 
 def _worker(host: str, *roles: Role) -> Iterator[str]:
-    """Yield the rights of each worker: its own queues and board keys, and Celery's broadcasts."""
+    """Yield the rights of each worker: its own queues, the snapshots of its roles, and Celery's broadcasts.
+    Not its host's other keys: a harvester's password must not make a plotter of this name."""
     queues = tuple(queue(role, host) for role in roles)
     unacked = tuple(f"unacked.{host}{end}" for end in ("", ".index", ".mutex"))
     pidboxes = tuple(f"{node(role, host)}.celery.pidbox" for role in roles)
-    own = (*queues, *_bindings(queues), *unacked, *pidboxes, f"plotman:host:{host}:*")
+    snapshots = chain.from_iterable((Keys.snapshot(role, host), Keys.alive(role, host)) for role in roles)
+    own = (*queues, *_bindings(queues), *unacked, *pidboxes, *snapshots)
     yield _TRANSACTIONS
     yield f"{_OWN} {_keys(own)}"
     yield f"+hset {_keys([Keys.HOSTS], 'W')}"  # announce itself, and remove no host
     yield f"+xadd {_keys([Keys.EVENTS], 'W')}"
-    yield f"+get {_keys([Keys.admitted('*', host, '*')], 'R')}"
     yield f"+hincrby {_keys([Keys.COUNTS])}"  # how often each thing happened
     yield f"+xread +xrevrange {_keys([Keys.EVENTS], 'R')}"  # what `plotman up` prints
     yield f"+get +mget +set +setex +del +expire +publish +subscribe {_keys([_RESULTS])} &{_RESULTS}"
@@ -103,12 +105,23 @@ def _send_to(*queues: str) -> Iterator[str]:
     yield f"+sadd +smembers {_keys(_bindings(queues))}"
 
 
+def _plotter(host: str) -> Iterator[str]:
+    yield from _worker(host, Role.PLOTTER, Role.ARCHIVER)
+    yield f"{_MOVES} {_keys([Keys.moves(host)])}"
+    # What beat orders: the plotter reads it, and deletes what is done.
+    yield f"+hdel {_keys([Keys.orders(host)], 'W')}"
+    yield f"+hget +hdel {_keys([Keys.ordered(host)])}"
+    # What harvesters leave for it.
+    yield f"+get {_keys([Keys.ticket(host, '*'), Keys.admitted('*', host, '*')], 'R')}"
+
+
 def _harvester(host: str) -> Iterator[str]:
     yield from _worker(host, Role.HARVESTER)
     # The next step of a plot's way, and how it went; the ticket to a receiver of this harvester.
     yield from _send_to("archive.*", "plotter.*")
-    yield f"+hset +hdel +hvals +hget +expire {_keys([Keys.moves('*')])}"
-    yield f"+set +setex +del {_keys([Keys.ticket('*', '*')], 'W')}"
+    yield f"{_MOVES} {_keys([Keys.moves('*')])}"
+    yield f"+set +del {_keys([Keys.ticket('*', '*')], 'W')}"
+    yield f"+set {_keys([Keys.admitted(host, '*', '*')], 'W')}"
 
 
 def _scheduler(host: str) -> Iterator[str]:  # noqa: ARG001  its rights are for all hosts
@@ -131,7 +144,7 @@ def _viewer(host: str) -> Iterator[str]:  # noqa: ARG001  a viewer is no host
 
 
 _SELECTORS: dict[Duty, Callable[[str], Iterator[str]]] = {
-    Duty.PLOTTER: lambda host: _worker(host, Role.PLOTTER, Role.ARCHIVER),
+    Duty.PLOTTER: _plotter,
     Duty.HARVESTER: _harvester,
     Duty.SCHEDULER: _scheduler,
     Duty.VIEWER: _viewer,
