@@ -17,12 +17,14 @@ from harvester_worker.drives import part_files
 from harvester_worker.drives.part_files import Part
 from harvester_worker.drives.placement import Candidate
 from harvester_worker.drives.survey import DriveSurvey, DriveSurveyor
+from harvester_worker.drives.write_check import must_take_bytes
 
 log = logging.getLogger(__name__)
 
 REFRESH_S = 10.0
 LOOK_S = 2.0  # deadline of a survey
 CHANGE_S = 30.0  # deadline for creating, allocating and renaming files
+WRITE_CHECK_S = 120.0  # a drive may first have to write what it has of plots
 SWEEP_EVERY_S = 600.0
 
 
@@ -179,6 +181,19 @@ class DriveRegistry:
     def survey(self, path: str, mounts: Callable[[], Mounts] = Mounts.now) -> DriveSurvey:
         """Survey a drive in this thread, which may hang with it."""
         return self._surveyor.survey(path, self.must_be_mounted, mounts)
+
+    def write_trouble(self, path: str) -> str | None:
+        """Why this process cannot write to a drive, by a file of its own; None: it can. Takes WRITE_CHECK_S
+        at most."""
+        try:
+            # Not at the drive's own path: its surveys would wait.
+            work = partial(must_take_bytes, path, self.must_be_mounted)
+            self.probe.run(f"{path}, to write", work, WRITE_CHECK_S)
+        except Hanging:
+            return f"nothing can be written there within {WRITE_CHECK_S:g} s"
+        except OSError as error:
+            return error.strerror or str(error)
+        return None
 
     def _remove_left(self) -> None:
         with self._lock:

@@ -104,22 +104,34 @@ class Reserver:
         self.limits = limits
         self._one_at_a_time = threading.Lock()
         self._avoided: dict[tuple[str, str], tuple[float, str]] = {}  # (plot, drive) -> (until, why)
+        self._failed: dict[tuple[str, str], float] = {}  # (plot, drive) -> until
 
-    def avoid(self, plot_id: str, drive: str, reason: str) -> None:
-        """Keep the plot off a drive that failed while it took the plot, for AVOID_S."""
-        self._avoided[plot_id, drive] = (time.monotonic() + AVOID_S, reason)
-        if self._failing(drive):
+    def avoid(self, plot_id: str, drive: str, reason: str, blame: bool = True) -> None:
+        """Keep the plot off a drive that failed while it took the plot, for AVOID_S.
+
+        Args:
+            blame: Whether this process itself has seen the drive fail. What only a plotter or its rsync
+                says is held against no other plot.
+        """
+        until_s = time.monotonic() + AVOID_S
+        self._avoided[plot_id, drive] = (until_s, reason)
+        if blame:
+            self._failed[plot_id, drive] = until_s
+        if blame and self._failing(drive):
             log.warning(
                 "%s failed for several plots within an hour: the other drives come first",
                 drive,
                 extra={"action": "drive-failing", "drive": drive},
             )
 
+    def write_trouble(self, drive: str) -> str | None:
+        """See DriveRegistry.write_trouble."""
+        return self._drives.write_trouble(drive)
+
     def _failing(self, drive: str) -> bool:
         now_s = time.monotonic()
-        avoided = list(self._avoided.items())  # other threads add to it
-        failed = [plot for (plot, where), (until_s, _) in avoided if where == drive and until_s > now_s]
-        return len(failed) >= _FAILING
+        known = list(self._failed.items())  # other threads add to it
+        return sum(where == drive and until_s > now_s for (_, where), until_s in known) >= _FAILING
 
     def _why_avoided(self, plot_id: str, drive: str) -> str | None:
         until_s, reason = self._avoided.get((plot_id, drive), (0.0, ""))
@@ -216,7 +228,7 @@ class Reserver:
     def _resumes(self, drive: str, part: Part, record: PartRecord, seen: DriveSurvey) -> bool:
         if tries_in_vain(part) >= VAIN_MAX:
             reason = f"several transfers got no further than {human_bytes(part.length_bytes)}"
-            self.avoid(record.plot_id, drive, reason)
+            self.avoid(record.plot_id, drive, reason, blame=False)
         if self._why_avoided(record.plot_id, drive):
             self._drives.probe.run(drive, partial(give_up, drive, part.path), CHANGE_S)
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -24,7 +25,7 @@ from common.model.snapshot import (
 from common.names import Role
 from common.store import Board
 from common.worker.move_step import never
-from harvester_worker.drives import part_files
+from harvester_worker.drives import part_files, write_check
 from harvester_worker.drives.part_files import PartRecord
 from plotter_worker.archiving.transfer.rsync import command, run
 from plotter_worker.archiving.transfer.transport import ThroughReceiver
@@ -35,6 +36,7 @@ from tests.integration.harvester_worker.conftest import (  # noqa: F401
     site,
     source,
 )
+from tests.support.receiver import says_in_the_log
 from tests.support.secured import Machines
 from tests.support.site import THERE, Site, id_of
 from tests.support.waiting import eventually
@@ -253,6 +255,51 @@ def test_a_digest_that_only_the_plotter_tells_blames_no_drive(
     assert part_files.refused(reservation.drive) == []
     assert not part.exists()
     assert source.exists()
+
+
+WRITE_ERROR = 'rsync: [receiver] write failed on "x": Input/output error (5)'
+
+
+@pytest.mark.plotter
+def test_an_error_that_only_the_plotter_tells_blames_no_drive(
+    site: Site,  # noqa: F811
+    source: Path,  # noqa: F811
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Otherwise two plots of it would take each drive out of use for all."""
+    reservation = site.intake.reserve(site.order(source))
+    ticket = site.board.ticket(THERE, id_of(source))
+    assert ticket is not None
+
+    says_in_the_log(ticket, Path(reservation.part or "").name, WRITE_ERROR)
+
+    eventually(lambda: "stays in use" in caplog.text, "the harvester has tried the drive itself")
+    assert site.told == []
+    assert site.farm.reserver._failed == {}
+    with pytest.raises(TransferFailed, match="did not take the plot"):
+        site.send(source, reservation)
+
+
+@pytest.mark.plotter
+def test_an_error_that_the_harvester_sees_as_well_blames_the_drive(
+    site: Site,  # noqa: F811
+    source: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reservation = site.intake.reserve(site.order(source))
+    ticket = site.board.ticket(THERE, id_of(source))
+    assert ticket is not None
+
+    def broken(**_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(write_check, "TemporaryFile", broken)
+    says_in_the_log(ticket, Path(reservation.part or "").name, WRITE_ERROR)
+
+    (told,) = eventually(lambda: site.told, "it is told")
+    assert told.kind == "drive-failed"
+    assert told.text == f"{reservation.drive} failed while it took a plot: Input/output error"
+    assert list(site.farm.reserver._failed) == [(id_of(source), reservation.drive)]
 
 
 @pytest.mark.plotter

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -68,3 +71,28 @@ def _mark(process: psutil.Process) -> str | None:
         return process.environ().get(connection.MARK)
     except psutil.Error:
         return None
+
+
+def says_in_the_log(ticket: Ticket, part: str, text: str) -> None:
+    """Do what a client that is no rsync may do with a ticket: have the server's rsync log any line.
+
+    The protocol is rsync's, version 30, in which the client's errors follow the options at once.
+    """
+    with socket.create_connection((ticket.address, ticket.port), timeout=10) as client:
+        lines = client.makefile("rb")
+        client.sendall(f"@RSYNCD: 30.0\n{ticket.module}\n".encode())
+        challenge = b""
+        while not challenge:
+            line = lines.readline()
+            assert line, "the server has closed"
+            challenge = line.removeprefix(b"@RSYNCD: AUTHREQD ").strip() if b"AUTHREQD" in line else b""
+        digest = hashlib.md5(ticket.password.get_secret_value().encode() + challenge, usedforsecurity=False)
+        answer = base64.b64encode(digest.digest()).rstrip(b"=").decode()
+        client.sendall(f"{ticket.module} {answer}\n".encode())
+        assert lines.readline() == b"@RSYNCD: OK\n"
+        options = ("--server", "-e.LsfxCI", "--append", "--inplace", "--partial", ".")
+        client.sendall("\0".join((*options, f"{ticket.module}/{part}", "", "")).encode())
+        said = f"{text}\n".encode()
+        # MPLEX_BASE + MSG_ERROR, and the length, rsync's io.c
+        client.sendall(((7 + 3) << 24 | len(said)).to_bytes(4, "little") + said)
+        lines.read()

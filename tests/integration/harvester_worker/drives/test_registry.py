@@ -142,6 +142,9 @@ def test_a_drive_that_failed_for_two_plots_comes_last_for_all_until_an_hour_has_
         reserver.avoid("a" * 64, str(bad), "Input/output error")
     assert first_choice(1) == bad, "once is chance"
 
+    for digit in "cdef":  # what only a plotter says
+        reserver.avoid(digit * 64, str(bad), "Input/output error", blame=False)
+    assert first_choice(1) == bad
     reserver.avoid("b" * 64, str(bad), "Input/output error")
     assert first_choice(2) == good
 

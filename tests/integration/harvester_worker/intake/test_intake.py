@@ -96,7 +96,7 @@ def test_a_new_move_of_a_plot_ends_the_transfer_of_the_old_one(site: Site, sourc
     assert len(ended) == 1
 
 
-def test_a_plot_whose_drive_failed_goes_to_another_and_the_plotter_hears_why(
+def test_a_plot_whose_drive_failed_for_rsync_goes_to_another_and_the_plotter_hears_why(
     site: Site, drive: Path, source: Path
 ) -> None:
     reservation = site.intake.reserve(site.order(source))
@@ -113,7 +113,7 @@ def test_a_plot_whose_drive_failed_goes_to_another_and_the_plotter_hears_why(
     assert reservation.drive == str(drive)
     assert again.drive != reservation.drive
     assert part_files.parts(reservation.drive) == []
-    assert site.told[0].kind == "drive-failed"
+    assert site.told == []  # the drive works for the harvester itself
     assert site.intake.admit(site.send(source, again), never).landed.startswith(again.drive)
 
 
