@@ -12,7 +12,7 @@ from typing import Any
 
 from common.config import Config
 from common.config.broker_url import broker_url
-from common.config.check.programs import PROVE, UNPROVEN, cannot_prove
+from common.config.check.programs import PROVE, UNPROVEN, cannot_prove, plain_plots
 from common.config.sections.farm import Harvester as HarvesterSection
 from common.config.sections.farm import names
 from common.config.watch import ConfigWatch
@@ -57,6 +57,8 @@ class Harvester:
             raise ValueError("this machine's plotman.yaml has no section harvester")
         self.host = settings.host
         self._section = section
+        plain = plain_plots(settings)
+        self._plain = (f"harvester.receiver_tls {plain[0]}. {plain[1]}",) if plain else ()
         self._surveys, self._work = Probe(), Probe()
         self.board = board
         self._publisher = Publisher(board, Role.HARVESTER, self._snapshot, mark(settings.state_dir))
@@ -222,6 +224,7 @@ class Harvester:
             problems=(
                 *self.drives.problems(),
                 *_lacks(self._section),
+                *(self._plain if self.intake.takes_plain else ()),
                 *startup.problems(),
                 *self._watch.problems,
             ),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import logging
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from common.config.problems import Finding, Level, Location, Problem
 from common.config.sections.base import BELOW, VERSION
 from common.config.sections.scheduling import Scheduling
 from common.errors import ConfigError
+from common.system.openfile import others_may_write
 
 _GENERATE = "Write one with `plotman config generate -o FILE`."
 _log = logging.getLogger(__name__)
@@ -30,6 +32,7 @@ class Reading:
     config: None if any problem is an error.
     readable: the parts without errors, only for further checks; None if there are none.
     raw: the bytes of the file.
+    foreign: other users than this one and root may have written the file.
     """
 
     config: Config | None
@@ -37,6 +40,7 @@ class Reading:
     problems: tuple[Problem, ...]
     document: document.Document
     raw: bytes = b""
+    foreign: bool = False
 
 
 def load(path: Path | None = None) -> Config:
@@ -64,6 +68,7 @@ def read(path: Path) -> Reading:
     """Read a file and find all its problems. Never raises."""
     try:
         with path.open("rb") as file:
+            foreign = others_may_write(path, os.fstat(file.fileno()))
             raw = file.read(document.MOST_BYTES + 1)
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
@@ -72,7 +77,7 @@ def read(path: Path) -> Reading:
         cure = _GENERATE if missing else "Name a file in it." if folder else "Make it readable."
         problem = Problem(path, what, cure)
         return Reading(None, None, (problem,), document.Document(None))
-    return read_bytes(path, raw)
+    return replace(read_bytes(path, raw), foreign=foreign)
 
 
 def read_bytes(path: Path, raw: bytes) -> Reading:

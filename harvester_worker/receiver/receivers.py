@@ -115,6 +115,7 @@ class Receivers:
         self._receivers: dict[str, _Receiver] = {}  # by module
         self._connections: list[ReceiverConnection] = []
         self._count = 0
+        self.takes_plain = False  # whether any receiver since the start was one without TLS
         self._socket: socket.socket | None = None  # None: not listening
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -184,6 +185,7 @@ class Receivers:
         """Open a receiver for a plot that has none. Call with the lock held."""
         if self._tls and self._identity is None:
             self._identity = make_identity()
+        self.takes_plain = self.takes_plain or not self._tls
         port = self._listen()
         name = secrets.token_hex(8)
         module = RsyncModule(name, part, self._folder / f"{name}.secrets", size_bytes)

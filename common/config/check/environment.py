@@ -37,7 +37,7 @@ def find_problems(path: Path, reading: Reading) -> list[Problem]:
             *_drives(config, probe),
             *_logs(config),
             *_open_secret(path, config),
-            *missing_programs(config),
+            *(_foreign(path) if reading.foreign else missing_programs(config)),
             *target_lacks(config.archiving),
             *_broker(config, probe),
             *missing_libraries(config),
@@ -193,6 +193,13 @@ def _logs(config: Config) -> Iterator[Finding]:
             yield Finding(location, f"{nearest} is a file", "Write a folder here.")
         elif not os.access(nearest, os.W_OK | os.X_OK):
             yield Finding(location, f"{nearest} is not writable", _WRITE)
+
+
+def _foreign(path: Path) -> Iterator[Finding]:
+    """In place of a check that runs the programs of the file."""
+    what = "other users may have written this file or its folder: the programs that it names are not run"
+    cure = f"Look at it; then make it yours: chown it, and chmod go-w {path} {path.absolute().parent}"
+    yield Finding((), what, cure, Level.WARNING)
 
 
 def _open_secret(path: Path, config: Config) -> Iterator[Finding]:

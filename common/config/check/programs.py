@@ -17,6 +17,7 @@ from common.config.sections.archiving import Archiving, TargetDefinition
 from common.config.sections.farm import Harvester
 from common.config.sections.plotting import ChiaOptions, ChiaposOptions, MadmaxOptions, PlotterType, Plotting
 from common.config.sections.targets import FILTER, filter_flaw, fitting_drives
+from common.model.address import is_loopback
 from common.model.paths import one_spelling
 from common.names import STATE_VARIABLE, Role
 from common.system.machine import pip_install
@@ -321,18 +322,38 @@ def cannot_prove(section: Harvester) -> bool:
     return section.proofs > 0 and find_spec("chiapos") is None
 
 
+_NO_LIBRARY = "needs the library cryptography, which is not installed"
+
+
+def plain_plots(config: Config) -> tuple[str, str] | None:
+    """Why plots of other machines come to this harvester without TLS, and what to do. None: they come by TLS,
+    or the owner chose."""
+    if config.harvester is None or config.harvester.receiver_tls is not None or config.receiver_tls:
+        return None
+    if (config.broker_url or "").startswith("rediss:"):
+        what = f"{_NO_LIBRARY}: plots come without TLS, though messages do not"
+        return what, f"Install it: {pip_install('tls')}"
+    return (
+        "is off, since farm.broker has no TLS: who can change what passes through the network can have plots "
+        "replaced by rubbish",
+        "Use the TLS of `plotman farm secrets`; or write true, or false if the network is yours alone.",
+    )
+
+
+def _is_alone(config: Config) -> bool:
+    """Whether this seems to be the only machine of its farm."""
+    url = config.broker_url
+    return url is None or (is_loopback(url) and config.directories is not None)
+
+
 def missing_libraries(config: Config) -> Iterator[Finding]:
     """Find libraries that `harvester` needs."""
     if config.harvester is None:
         return
-    tls = config.harvester.receiver_tls
-    if tls is not False and find_spec("cryptography") is None:
-        remedy = f"Install it: {pip_install('tls')}"
-        what = "needs the library cryptography, which is not installed"
-        if tls:
-            yield Finding(("harvester", "receiver_tls"), f"{what}: no plot could arrive", remedy)
-        elif (config.broker_url or "").startswith("rediss:"):
-            what = f"{what}: plots come without TLS, though messages do not"
-            yield Finding(("harvester", "receiver_tls"), what, remedy, Level.WARNING)
+    if config.harvester.receiver_tls and find_spec("cryptography") is None:
+        what, remedy = f"{_NO_LIBRARY}: no plot could arrive", f"Install it: {pip_install('tls')}"
+        yield Finding(("harvester", "receiver_tls"), what, remedy)
+    if (found := plain_plots(config)) and not _is_alone(config):
+        yield Finding(("harvester", "receiver_tls"), *found, Level.WARNING)
     if cannot_prove(config.harvester):
         yield Finding(("harvester", "proofs"), UNPROVEN, PROVE, Level.WARNING)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from common.config import Config
 from common.config.check.environment import find_problems
+from common.config.check.programs import missing_libraries
 from common.config.loader import read
+from common.config.model import LENIENT
 from tests.support.libraries import with_chiapos, without_chiapos
 
 SCHEDULING = """\
@@ -157,6 +160,46 @@ def test_the_machine_is_looked_at_even_where_the_file_has_errors(farm: Path) -> 
     assert lacks(farm, wrong) == [
         "5: directories.tmp.0: /tmp does not exist. Mount its drive, or make the folder."
     ]
+
+
+@pytest.mark.parametrize("whose", ["the file", "the folder"])
+def test_no_program_of_a_file_that_others_may_have_written_is_run(farm: Path, whose: str) -> None:
+    (farm / "bin/chia").write_text(f"#!/bin/sh\necho 2.7.5\ntouch {farm}/ran\n")
+    assert lacks(farm, text(farm)) == []
+    (farm / "ran").unlink()
+    if whose == "the folder":
+        farm.chmod(0o777)
+    (found,) = lacks(farm, text(farm), mode=0o646 if whose == "the file" else 0o600)
+    assert "warning: other users may have written this file or its folder: the programs" in found
+    assert not (farm / "ran").exists()
+    farm.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("broker", "tls", "plots", "warns"),
+    [
+        ("redis://far", None, True, True),
+        ("redis://far", True, True, False),
+        ("redis://far", False, True, False),
+        ("rediss://far", None, True, False),
+        ("redis://127.0.0.1", None, True, False),  # a farm of one machine, it seems
+        ("redis://127.0.0.1", None, False, True),
+        (None, None, True, False),
+    ],
+)
+def test_plots_of_other_machines_without_tls_are_warned_of(
+    broker: str | None, tls: bool | None, plots: bool, warns: bool
+) -> None:
+    given: dict[str, Any] = {
+        "version": [2],
+        "harvester": {"drives": ["/d"], "receiver_tls": tls, "proofs": 0},
+    }
+    if broker:
+        given["farm"] = {"broker": broker}
+    if plots:
+        given["directories"] = {"tmp": ["/t"]}
+    found = [str(one.key) for one in missing_libraries(Config.model_validate(given, context=LENIENT))]
+    assert found == (["harvester.receiver_tls"] if warns else [])
 
 
 def test_a_receiver_with_tls_needs_a_library(farm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
