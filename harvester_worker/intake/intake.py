@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from common.errors import BrokerError, DriveFailed, TransferFailed
@@ -182,29 +183,12 @@ class Intake:
         """Keep the plot off the drive, and put the reason on the board, where its plotter finds why rsync
         lost the connection."""
         text = f"{ended.drive} did not take the plot: {ended.reason}"
-        self._reserver.avoid(ended.plot_id, ended.drive, text, blame=False)
-        # The receivers' thread must not wait for the drive.
-        check = threading.Thread(
-            target=self._check_drive, args=(ended,), name=f"check {ended.drive}", daemon=True
-        )
-        check.start()
+        blame = partial(self._drive_failed, ended.plot_id, ended.drive)
+        self._reserver.suspect(ended.plot_id, ended.drive, text, blame)
         try:
             self._board.put_ticket(ended.plotter, ended.ticket.ended(text))
         except BrokerError as error:
             log.debug("the plotter does not learn why its transfer ended: %s", error)
-
-    def _check_drive(self, ended: EndedTransfer) -> None:
-        """Blame the drive if this process cannot write to it either."""
-        if (trouble := self._reserver.write_trouble(ended.drive)) is not None:
-            self._drive_failed(ended.plot_id, ended.drive, trouble)
-            return
-        log.warning(
-            "%s takes what this harvester writes, and stays in use, though a transfer from %s ended with: %s",
-            ended.drive,
-            ended.plotter,
-            ended.reason,
-            extra={"action": "drive-works", "plot_id": ended.plot_id},
-        )
 
     def _arrived(self, part: Path, digest: str) -> None:
         """Write the digest into the part's record, where a restart does not lose it."""

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -110,8 +110,7 @@ class Reserver:
         """Keep the plot off a drive that failed while it took the plot, for AVOID_S.
 
         Args:
-            blame: Whether this process itself has seen the drive fail. What only a plotter or its rsync
-                says is held against no other plot.
+            blame: Whether this process itself has seen the drive fail: then it comes last for other plots.
         """
         until_s = time.monotonic() + AVOID_S
         self._avoided[plot_id, drive] = (until_s, reason)
@@ -124,9 +123,31 @@ class Reserver:
                 extra={"action": "drive-failing", "drive": drive},
             )
 
-    def write_trouble(self, drive: str) -> str | None:
-        """See DriveRegistry.write_trouble."""
-        return self._drives.write_trouble(drive)
+    def suspect(
+        self, plot_id: str, drive: str, reason: str, on_failed: Callable[[str], object] = lambda _: None
+    ) -> None:
+        """Keep the plot off a drive for what only its plotter or its rsync says; blame the drive if this
+        process cannot write to it either. Does not wait for the drive.
+
+        Args:
+            on_failed: Called, in another thread, with what failed.
+        """
+        self.avoid(plot_id, drive, reason, blame=False)
+
+        def check() -> None:
+            trouble = self._drives.write_trouble(drive)
+            if trouble is not None:
+                self.avoid(plot_id, drive, trouble)
+                on_failed(trouble)
+                return
+            log.warning(
+                "%s takes what this harvester writes, and stays in use, though: %s",
+                drive,
+                reason,
+                extra={"action": "drive-works", "plot_id": plot_id, "drive": drive},
+            )
+
+        threading.Thread(target=check, name=f"check {drive}", daemon=True).start()
 
     def _failing(self, drive: str) -> bool:
         now_s = time.monotonic()
@@ -228,7 +249,7 @@ class Reserver:
     def _resumes(self, drive: str, part: Part, record: PartRecord, seen: DriveSurvey) -> bool:
         if tries_in_vain(part) >= VAIN_MAX:
             reason = f"several transfers got no further than {human_bytes(part.length_bytes)}"
-            self.avoid(record.plot_id, drive, reason, blame=False)
+            self.suspect(record.plot_id, drive, reason)
         if self._why_avoided(record.plot_id, drive):
             self._drives.probe.run(drive, partial(give_up, drive, part.path), CHANGE_S)
             return False
