@@ -207,8 +207,7 @@ class Greeter:
             connection = tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
             client.connection = connection
             self._selector.register(connection, selectors.EVENT_READ, client)
-        connection.do_handshake()  # no-op after the first time
-        return connection.recv(_FIRST_BYTES)
+        return connection.recv(_FIRST_BYTES)  # after the handshake, which it does
 
     def _leave(self, client: Client) -> None:
         self._clients.remove(client)

@@ -253,7 +253,7 @@ class Receivers:
             listening = _listening(self._port)
         except OSError as error:
             raise TransferFailed(
-                f"Port {self._port} cannot be listened on for plots: {error.strerror or error}.",
+                f"Port {self._port} cannot be listened on for plots: {error.strerror}.",
                 "Set another harvester.receiver_port.",
             ) from error
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

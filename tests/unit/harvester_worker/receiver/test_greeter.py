@@ -72,6 +72,9 @@ class Served:
         self.ended = True
 
 
+RESET = b" (reset)"
+
+
 class Door:
     """A greeter that listens, and its clients."""
 
@@ -97,7 +100,8 @@ class Door:
         return len(self.let_in)
 
     def answer(self, client: socket.socket) -> bytes:
-        """All that the client gets until it is disconnected."""
+        """All that the client gets until it is disconnected; RESET at its end if it sent more than was
+        read."""
         got = bytearray()
 
         def is_closed() -> bool:
@@ -107,8 +111,8 @@ class Door:
                     got.extend(chunk)
             except BlockingIOError:
                 return False
-            except ConnectionResetError:  # it had sent more than was read
-                pass
+            except ConnectionResetError:
+                got.extend(RESET)
             return True
 
         eventually(is_closed, "it is disconnected", 10)
@@ -145,7 +149,10 @@ def tls(tmp_path: Path) -> ssl.SSLContext:
 
 def test_a_client_is_let_in_by_its_whole_hello(make_door: Callable[..., Door]) -> None:
     door = make_door()
-    client = door.connect(HELLO[:4])
+    client = door.connect()
+    (stranger,) = door.greeter._clients
+    assert not door.greeter._advanced(stranger)
+    client.sendall(HELLO[:4])
     assert door.turn() == 0
     client.sendall(HELLO[4:] + b" 31.0\n")
     eventually(door.turn, "it is let in", 10)
@@ -200,8 +207,10 @@ def test_a_client_that_says_no_hello_in_time_is_disconnected(
 ) -> None:
     door = make_door(hello_s=5)
     late, early = door.connect(), door.connect()
-    door.greeter._clients[0].since_s -= 5
+    stranger = door.greeter._clients[0]
+    stranger.since_s -= 5
     assert door.answer(late) == b""
+    assert stranger.connection.fileno() == -1
     assert door.is_open(early)
     assert "no hello came within 5 s" in caplog.text
 
@@ -232,7 +241,7 @@ def test_a_hello_that_comes_as_its_client_makes_room_is_not_heard(make_door: Cal
     with socket.create_connection(("127.0.0.1", door.port)):
         oldest.sendall(HELLO)
         assert door.turn() == 0
-        assert door.answer(oldest) == b""
+        assert door.answer(oldest) == RESET
         assert door.let_in == []
 
 
