@@ -242,6 +242,7 @@ def test_what_a_target_has_got_is_remembered_until_the_source_is_released(host: 
 
     assert admission.landed == f"{host.farm}/{plot.name}"
     assert DeliveredFile(host.state).has(str(plot), "target mine", plot.lstat())
+    assert not archiver.sends(str(plot))
     with pytest.raises(OrderRefused, match="not in a tmp or dst directory"):
         archiver.send_to_target(
             archiver.target, TargetOrder(host=HERE, path=str(write_plot(host.folder))), lambda _: None, never

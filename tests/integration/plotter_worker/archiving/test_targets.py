@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from common.errors import OrderRefused
+from common.worker.move_step import never
 from plotter_worker.archiving.targets import copies, rsync
 from tests.integration.plotter_worker.conftest import Site
 from tests.support.paths import ROOT
 from tests.support.plots import PLOT_BYTES, write_plot
+from tests.support.waiting import eventually
 
 ROOM = 100_000_000
 Daemon = Callable[..., dict[str, Any]]
@@ -190,3 +194,39 @@ def test_without_space_the_error_has_both_numbers(site: Site, plot: Path) -> Non
 def test_transfers_of_other_plotters_take_space_on_a_drive(site: Site, plot: Path) -> None:
     site.drives(a=20_000_000, b=ROOM)
     assert "/b/" in site.move(site.mover(**local(site)), plot, a=3 * PLOT_BYTES).landed
+
+
+def test_an_order_about_another_file_than_there_is_sends_nothing(site: Site, plot: Path) -> None:
+    site.drives(a=ROOM)
+    mover = site.mover(**local(site))
+    with pytest.raises(OrderRefused, match=f"has {PLOT_BYTES} bytes, not {PLOT_BYTES + 1}"):
+        mover.move(str(plot), PLOT_BYTES + 1, site.progress.append, never)
+    missing = str(plot).replace("2026", "2027")
+    with pytest.raises(OrderRefused, match="no longer exists"):
+        mover.move(missing, None, site.progress.append, never)
+    assert list((site.root / "a").iterdir()) == []
+    assert mover.move(str(plot), None, site.progress.append, never).size_bytes == PLOT_BYTES
+
+
+def test_the_folders_are_asked_for_after_a_transfer_where_the_copy_is_checked_by_them(
+    site: Site, plot: Path
+) -> None:
+    asked = site.folder / "asked"
+    once = f'[ -e {asked} ] && echo no answer >&2 && exit 1; touch {asked}; echo "{site.root}/1:{ROOM}"'
+    theirs = site.scripts('cp "$source" "$destination/"', f"#!/bin/sh\n{once}\n")
+    assert site.move(site.mover(**theirs), plot).landed == f"{site.root}/1/{plot.name}"
+
+    site.drives(a=ROOM)
+    df = (site.folder / "bin" / "df").read_text().removeprefix("#!/bin/sh\n")
+    asked.unlink()
+    site.program("df", f"[ -e {asked} ] && exit 1; touch {asked}\n{df}")
+    assert "disk space script exits 1" in site.failure(local(site), plot)
+
+
+def test_a_mover_that_is_stopped_asks_for_no_space(site: Site) -> None:
+    site.drives(a=ROOM)
+    before = set(threading.enumerate())
+    mover = site.mover(**local(site))
+    mover.start()
+    mover.stop()
+    eventually(lambda: not set(threading.enumerate()) - before, "its thread has ended", 10)

@@ -230,13 +230,21 @@ def test_a_temporary_file_that_cannot_be_deleted_keeps_no_other(site: Site) -> N
     assert not left.exists()
 
 
-def test_the_device_is_known_only_of_local_folders_that_exist(site: Site) -> None:
+def test_the_device_is_known_only_of_local_folders_that_exist(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = str(site.farm)
     assert copies.local_device(target(), folder) == site.farm.stat().st_dev
     assert copies.local_device(target(), str(site.source)) is None
     assert copies.local_device(target(), "/no/such/folder") is None
     assert copies.local_device(target(rsync.DAEMON), folder) is None
     assert copies.local_device(target(SCRIPT), folder) is None
+
+    def fails(path: Path, **_: Any) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "stat", fails)
+    assert copies.local_device(target(), folder) is None
 
 
 @pytest.mark.parametrize(

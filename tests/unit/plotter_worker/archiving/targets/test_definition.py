@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,13 @@ from typing import Any
 import pytest
 
 from common.config.model import Config
-from plotter_worker.archiving.targets.definition import ArchiveTarget, target_of, without_harmful
+from plotter_worker.archiving.targets.definition import (
+    ArchiveTarget,
+    cannot_run,
+    last_line,
+    target_of,
+    without_harmful,
+)
 from tests.support.sections import SCHEDULING
 
 FAR = {"user": "chia", "host": "nas", "site_root": "/mnt/plots", "site": "plots"}
@@ -121,3 +128,35 @@ def test_only_what_deletes_the_source_or_leaves_a_file_as_it_is_is_left_out(
     options: str, kept: str | None, left_out: list[str]
 ) -> None:
     assert without_harmful(options) == (options if kept is None else kept, tuple(left_out))
+
+
+def test_a_program_that_cannot_be_run_says_what_to_correct(tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.touch()
+    answers = [
+        cannot_run(program, OSError(code, os.strerror(code)))
+        for program, code in (
+            (there, errno.EACCES),
+            (there, errno.ENOEXEC),
+            (there, errno.ENOENT),
+            (tmp_path / "none", errno.ENOENT),
+            (there / "none", errno.ENOTDIR),
+            (there, errno.ENOMEM),
+        )
+    ]
+    assert [what.replace(str(tmp_path), "") for what, _ in answers] == [
+        "/there is not executable",
+        "/there has no #! line",
+        "/there names a program in its #! line that does not exist",
+        "/none does not exist",
+        "/there/none does not exist",
+        "/there cannot be run (Cannot allocate memory)",
+    ]
+    assert answers[0][1] == f"Run chmod +x {there}"
+
+
+def test_the_last_line_that_says_something_is_taken_and_no_more_of_it_than_a_line() -> None:
+    assert last_line(b"one\n two \r\n\n") == "two"
+    assert last_line(b"10%\rdone") == "done"
+    assert last_line(b"") == ""
+    assert last_line(b"x" * 400) == "x" * 300

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from common.config.sections import archiving
-from plotter_worker.archiving.targets.space import SpaceUnknown, ask, read
+from plotter_worker.archiving.targets import space
+from plotter_worker.archiving.targets.definition import ArchiveTarget
+from plotter_worker.archiving.targets.space import SpaceUnknown, TargetSpaceMonitor, ask, read
 from tests.support.waiting import eventually
 
 Script = Callable[..., Path]
@@ -99,3 +104,123 @@ def test_the_documented_example_is_read() -> None:
     example = archiving.TargetDefinition.model_fields["disk_space_script"].examples
     assert example and 'echo "/plots:1000000000000"' in example[0]
     assert read(b"/plots:1000000000000\n")[0][0].free_bytes == 10**12
+
+
+Makes = Callable[..., TargetSpaceMonitor]
+
+
+@pytest.fixture
+def monitor(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Makes]:
+    monkeypatch.setattr(space, "_CHECK_EVERY_S", 0.05)
+    made: list[TargetSpaceMonitor] = []
+
+    def make(lines: str, every_s: float = 1000, changed: Callable[[], None] = lambda: None) -> Any:
+        target = ArchiveTarget(
+            name="t",
+            ours=None,
+            env={},
+            index=0,
+            space=script(f"#!/bin/sh\n{lines}\n"),
+            transfer=Path("/t"),
+            process_name="sends",
+            argument_prefix="36",
+            place="p",
+        )
+        made.append(TargetSpaceMonitor(target, "us", tmp_path / "disk_spaces.log", changed, 10, every_s))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Iterator[psutil.Process]:
+    """A transfer that no archiver of ours started."""
+    program = tmp_path / "sends"
+    shutil.copy(shutil.which("sleep") or "", program)
+    pid = int(subprocess.check_output(["sh", "-c", f"{program} 3600 >&- 2>&- & echo $!"]))
+    process = psutil.Process(pid)
+    eventually(lambda: process.name() == "sends" and process.cmdline(), "it is started")
+    yield process
+    if process.is_running():
+        process.kill()
+
+
+def test_the_end_of_a_foreign_transfer_is_seen_long_before_the_space_is_asked_for_again(
+    monitor: Makes, foreign: psutil.Process, tmp_path: Path
+) -> None:
+    changes: list[int] = []
+    made = monitor(f"echo >> {tmp_path}/asked; echo /a:1", changed=lambda: changes.append(1))
+    assert made.find_running() == f"sends (pid {foreign.pid})"
+    made.start()
+    assert made.report.elsewhere == f"sends (pid {foreign.pid})"
+    eventually(lambda: made.report.spaces, "the space is asked for", 10)
+    changes.clear()
+    foreign.kill()
+    eventually(lambda: made.report.elsewhere is None, "its end is seen", 10)
+    assert changes
+    assert (tmp_path / "asked").read_text() == "\n"
+
+
+def test_while_a_foreign_transfer_runs_the_space_is_asked_for_as_often(
+    monitor: Makes, foreign: psutil.Process, tmp_path: Path
+) -> None:
+    asked = tmp_path / "asked"
+    monitor(f"echo >> {asked}; echo /a:1", every_s=0.1).start()
+    eventually(lambda: asked.exists() and len(asked.read_text()) > 2, "it is asked for again", 10)
+    assert foreign.is_running()
+
+
+def test_an_answer_that_stays_the_same_is_no_change_and_a_trouble_is_told_once(
+    monitor: Makes, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = monitor("echo /a:1; echo /b; echo oh >&2; exit $(cat code)")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "code").write_text("0")
+    made.ask()
+    made.ask()
+    assert caplog.text.count("is not PATH:BYTES") == 1
+    assert made.problems == ("Target t: line 2 of the disk space script is not PATH:BYTES: /b",)
+    assert (tmp_path / "disk_spaces.log").read_text().count("t: oh") == 2
+    (tmp_path / "code").write_text("3")
+    for _ in range(2):
+        with pytest.raises(SpaceUnknown):
+            made.ask()
+    assert caplog.text.count("disk space script exits 3: oh") == 1
+    assert made.report.spaces == ()
+    assert made.problems[1].startswith("target t: disk space script exits 3: oh")
+    assert (tmp_path / "disk_spaces.log").read_text().count("t: oh") == 4
+    (tmp_path / "code").write_text("0")
+    made.ask()
+    assert [each.path for each in made.report.spaces] == ["/a"]
+    assert len(made.problems) == 1
+
+
+def test_an_error_of_ours_does_not_end_the_thread(
+    monitor: Makes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = monitor("echo /a:1", every_s=0.05)
+    real, errors = space.ask, [RuntimeError("oh")]
+
+    def fails_once(*about: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return real(*about)
+
+    monkeypatch.setattr(space, "ask", fails_once)
+    made.start()
+    eventually(lambda: made.report.spaces, "it is asked for again", 10)
+    assert "free space of target t cannot be read" in caplog.text
+
+
+def test_without_its_log_the_space_is_asked_for_all_the_same(
+    monitor: Makes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = tmp_path / "file" / "disk_spaces.log"
+    log.parent.touch()
+    target = monitor("echo oh >&2; echo /a:1")._target
+    made = TargetSpaceMonitor(target, "us", log, lambda: None)
+    assert "correct logging.disk_spaces" in caplog.text
+    made.ask()
+    assert [each.path for each in made.report.spaces] == ["/a"]

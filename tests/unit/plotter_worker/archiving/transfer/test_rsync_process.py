@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 import pytest
@@ -18,8 +19,9 @@ from common.errors import TransferFailed
 from common.system.openfile import is_open_for_writing
 from common.worker.move_step import StepInterrupted, never
 from common.worker.pool import StopEvent, StopReason
+from plotter_worker.archiving.transfer import rsync as rsync_module
 from plotter_worker.archiving.transfer.progress import TransferProgress
-from plotter_worker.archiving.transfer.rsync import _end, _Pulse, command, end_orphans, run
+from plotter_worker.archiving.transfer.rsync import MARK, _end, _Pulse, command, end_orphans, run
 from tests.support.waiting import eventually
 
 needs_rsync = pytest.mark.skipif(
@@ -198,3 +200,53 @@ def test_only_transfers_of_a_killed_archiver_are_ended(files: tuple[Path, Path],
     assert end_orphans("us") >= 1
     assert end_orphans("us") == 0
     assert not is_open_for_writing(part)
+
+
+def test_only_rsyncs_of_this_owner_are_ended_also_if_they_ignore_sigterm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plotter_worker.archiving.transfer.rsync._GRACE_S", 0.3)
+    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+    started: list[subprocess.Popen[bytes]] = []
+    for name, owner in (("rsync", "us"), ("rsync", "others"), ("sends", "us")):
+        program = tmp_path / owner / name
+        program.parent.mkdir(exist_ok=True)
+        program.symlink_to(sys.executable)
+        env = {**os.environ, MARK: owner}
+        started.append(subprocess.Popen([program, "-c", deaf], stdout=subprocess.PIPE, env=env))
+    try:
+        for process in started:
+            assert process.stdout is not None
+            process.stdout.readline()
+        assert end_orphans("us") == 1
+        assert started[0].wait(10) == -signal.SIGKILL
+        assert [process.poll() for process in started[1:]] == [None, None]
+        assert end_orphans("us") == 0
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def test_an_orphan_gets_time_to_end_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[bool] = []
+    real = rsync_module._signal
+    monkeypatch.setattr(
+        rsync_module, "_signal", lambda process, kill: killed.append(kill) or real(process, kill)
+    )
+    program = tmp_path / "rsync"
+    shutil.copy(shutil.which("sleep") or "", program)
+    with subprocess.Popen([program, "60"], env={MARK: "us"}) as process:
+        eventually(psutil.Process(process.pid).environ, "it is started")
+        assert end_orphans("us") == 1
+    assert killed == [False]
+
+
+def test_a_process_of_another_user_is_no_orphan() -> None:
+    class Denied:
+        info: ClassVar = {"name": "rsync"}
+
+        def environ(self) -> dict[str, str]:
+            raise psutil.AccessDenied(1)
+
+    assert rsync_module._is_orphan(Denied(), "us") is False  # type: ignore[arg-type]

@@ -170,3 +170,59 @@ def test_the_files_of_a_ticket_have_names_of_our_own_and_are_gone_afterwards(tmp
         assert opened.target == f"rsync://{TICKET.module}@[fd00::7]:8730/{TICKET.module}/{PLOT_ID}.part"
     assert not file.exists()
     assert (folder / TICKET.module).read_text() == "another's"
+
+
+def test_a_part_that_is_gone_or_may_not_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = tmp_path / "1.part"
+    with pytest.raises(TransferFailed, match="its reservation expired"):
+        SameMachine(part).check()
+    part.touch()
+    SameMachine(part).check()
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(TransferFailed, match="cannot be written"):
+        SameMachine(part).check()
+
+
+def test_a_receiver_that_is_closed_or_failed_takes_nothing(tmp_path: Path) -> None:
+    tickets: list[Ticket | None] = [None]
+    way = ThroughReceiver(PurePosixPath(GOOD["part"]), lambda: tickets[0], tmp_path / "tickets")
+    assert way.explanation() is None
+    with pytest.raises(TransferFailed, match="is closed"):
+        way.check()
+    tickets[0] = TICKET
+    way.check()
+    assert way.explanation() is None
+    tickets[0] = TICKET.model_copy(update={"failure": "/farm/1 failed: no space"})
+    assert way.explanation() == "/farm/1 failed: no space"
+    with pytest.raises(TransferFailed, match="no space"), way.opened():
+        pytest.fail("it was opened")
+    assert not (tmp_path / "tickets").exists()
+
+
+def test_with_a_certificate_rsync_is_connected_by_the_relay_alone(tmp_path: Path) -> None:
+    ticket = TICKET.model_copy(update={"certificate": "-----BEGIN"})
+    way = ThroughReceiver(PurePosixPath(GOOD["part"]), lambda: ticket, tmp_path / "100%")
+    with way.opened() as opened:
+        program = opened.environment["RSYNC_CONNECT_PROG"]
+        (certificate,) = [path for path in way.folder.iterdir() if path.read_text() == "-----BEGIN"]
+        assert program.startswith("exec ")
+        assert str(certificate).replace("%", "%%") in program
+    assert list(way.folder.iterdir()) == []
+    with ThroughReceiver(PurePosixPath(GOOD["part"]), lambda: TICKET, tmp_path).opened() as opened:
+        assert opened.environment == {}
+
+
+def test_each_way_says_whether_the_limit_of_bandwidth_holds_for_it(tmp_path: Path) -> None:
+    def way(host: str, route: str) -> tuple[type, bool, bool]:
+        made = transport_to(Reservation.read(**GOOD), host, ROUTES[route])
+        return type(made), made.over_network, made.paced
+
+    assert way("p1", "door") == (ThroughReceiver, True, True)
+    assert way("h1", "door") == (SameMachine, False, False)
+    assert way("p1", "ssh") == way("h1", "ssh") == (OverSsh, True, False)
+    assert way("p1", "path") == (SameMachine, True, False)
+    with transport_to(Reservation.read(**GOOD), "p1", ROUTES["path"]).opened() as opened:
+        assert opened.target == f"/net/h1/1/.incoming/{PLOT_ID}.part"
+        assert "--existing" in opened.options
