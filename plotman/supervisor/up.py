@@ -14,6 +14,7 @@ from common.model.text import one_line
 from common.names import STARTS_NONE, Role
 from common.store import Board
 from common.system.output import outlive_full_disk
+from plotman.control.queries.event_text import event_text
 from plotman.supervisor import broker
 from plotman.supervisor.locks import (
     SHARED,
@@ -126,7 +127,7 @@ async def follow(url: str, host: str, say: Say) -> None:
                 for event_id, event in await asyncio.to_thread(board.events, after, _WAIT_S):
                     after = event_id
                     if event.host == host and event.kind not in SILENT:
-                        say(f"{event.at.astimezone():%H:%M:%S} {one_line(event.text)}")
+                        say(f"{event.at.astimezone():%H:%M:%S} {one_line(event_text(event))}")
             except BrokerError:  # its supervisor reports that
                 await asyncio.sleep(_RETRY_S)
     finally:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 import pytest
 
 from common.config.broker_url import embedded_broker
+from common.model.snapshot import Event
+from common.store import Board
 from plotman.supervisor.locks import InstanceLock
+from plotman.supervisor.up import follow
 from tests.support.installed import python
 
 # A supervisor whose processes are an embedded broker and programs of the test's own.
@@ -262,3 +267,23 @@ def test_the_lock_of_a_state_folder_ends_with_its_supervisor(start: Callable[[st
     running.process.terminate()
     running.ends()
     InstanceLock(running.state).release()
+
+
+def test_events_of_this_host_are_printed_with_the_short_id_of_their_plot(
+    broker_url: str, board: Board
+) -> None:
+    said: list[str] = []
+    plot_id, now = "ab" * 32, datetime.now(UTC)
+
+    async def listen() -> None:
+        following = asyncio.create_task(follow(broker_url, "p1", said.append))
+        while not said:
+            for host in ("p2", "p1"):
+                text = f"/dst/plot-k32-2026-11-22-15-48-{plot_id}.plot was \x1b[31m sent"
+                board.tell(Event(kind="sent", host=host, at=now, text=text, plot_id=plot_id))
+            await asyncio.sleep(0.05)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(listen(), 20))
+    assert said[0] == f"{now.astimezone():%H:%M:%S} abababab was \\x1b[31m sent"
