@@ -33,12 +33,13 @@ def decide(
 ) -> Decision:
     """Decide what starts and what moves in the whole farm, and why everything else waits.
 
-    Pure: the same arguments give the same decision. Takes time in proportion to the
-    number of hosts; each job is read once, not once for each directory.
+    Pure but for `memory`, which it changes: the same arguments give the same decision. Takes time in
+    proportion to the number of hosts; each job is read once, not once for each directory.
 
     Args:
         limits: across all plotters.
-        memory: results of earlier rounds: saves work, and says which moves this process ordered.
+        memory: of this process, from earlier rounds (Memory says what depends on it); None: this is the
+            first.
     """
     memory = memory or Memory()
     try:

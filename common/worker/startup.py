@@ -128,7 +128,7 @@ class StartCheck(bootsteps.StartStopStep):
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
         self._settings = load_to_run()
-        self._findings = checked(lambda: setup_of_worker(worker, self._settings))
+        self._findings = findings_or_exit(lambda: setup_of_worker(worker, self._settings))
 
     def start(self, worker: Any) -> None:  # noqa: ARG002
         global _watch  # noqa: PLW0603  one worker per process; its snapshots need to find it
@@ -148,15 +148,15 @@ def _folders(settings: Config) -> dict[str, Path]:
 
 
 def check_beat(app: Any, settings: Config) -> StartupWatch:
-    """Run the check in beat: of its broker only, since it reads no results. Raises SystemExit as `checked`
-    does."""
-    findings = checked(lambda: Setup(node=None, host=settings.host, **_messages_of(app, settings)))
+    """Run the check in beat: of its broker only, since it reads no results. Raises SystemExit as
+    `findings_or_exit` does."""
+    findings = findings_or_exit(lambda: Setup(node=None, host=settings.host, **_messages_of(app, settings)))
     watch = StartupWatch(broker_url(settings), findings)
     watch.start()
     return watch
 
 
-def checked(setup: Callable[[], Setup]) -> tuple[Finding, ...]:
+def findings_or_exit(setup: Callable[[], Setup]) -> tuple[Finding, ...]:
     """The findings about a process. If one is fatal, logs a line for each and raises SystemExit with
     ConfigError's code: Celery would print a traceback for any other exception."""
     findings = setup_findings(setup())

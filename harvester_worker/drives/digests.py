@@ -101,7 +101,7 @@ def admitted(drive: str, name: str) -> DigestEntry | None:
     return None
 
 
-def checked(drive: str, name: str) -> None:
+def note_read(drive: str, name: str) -> None:
     """Record that the plot `name` was read completely just now and is correct."""
     os.utime(part_files.folder(drive) / FOLDER / name)
 

@@ -102,7 +102,7 @@ class Scrub:
                 log.warning("%s: the damage is reported again after a restart: %s", kept.plot, unwritten)
                 self._reported.add(kept.entry)
             return
-        digests.checked(drive, name)
+        digests.note_read(drive, name)
         log.info("%s was read back and is correct", kept.plot, extra={"action": "scrubbed"})
 
 

@@ -66,11 +66,11 @@ def check(file: Path | None, as_json: bool, file_only: bool) -> None:
     from common.config.loader import read
     from common.config.problems import Level
 
-    checked = file or default_path()
-    reading = read(checked)
+    path = file or default_path()
+    reading = read(path)
     problems = list(reading.problems)
     if not file_only:
-        problems += find_lacks(checked, reading)
+        problems += find_lacks(path, reading)
     problems.sort(key=lambda problem: problem.line or 0)
     if as_json:
         click.echo(json.dumps([problem.as_json() for problem in problems], indent=2))
@@ -79,7 +79,7 @@ def check(file: Path | None, as_json: bool, file_only: bool) -> None:
             click.echo(str(problem))
     errors = sum(problem.level is Level.ERROR for problem in problems)
     counts = f"{counted(errors, 'error')}, {counted(len(problems) - errors, 'warning')}"
-    click.echo(f"{checked}: {counts if problems else 'no problems'}.", err=True)
+    click.echo(f"{path}: {counts if problems else 'no problems'}.", err=True)
     sys.exit(ExitCode.CONFIG if errors else ExitCode.OK)
 
 

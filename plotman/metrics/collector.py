@@ -70,13 +70,13 @@ class CannotListen(PlotmanError):
 def _for_this_machine(app: Any) -> Any:
     """Refuse requests under a foreign name, which pages of other sites send by DNS rebinding."""
 
-    def checked(environ: dict[str, Any], start_response: Any) -> Any:
+    def guarded(environ: dict[str, Any], start_response: Any) -> Any:
         if is_loopback_host(environ.get("HTTP_HOST", "localhost")):
             return app(environ, start_response)
         start_response("403 Forbidden", [("Content-Type", "text/plain")])
         return [b"These metrics are for this machine only (farm.metrics_address).\n"]
 
-    return checked
+    return guarded
 
 
 @contextmanager

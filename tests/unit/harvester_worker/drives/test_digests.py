@@ -86,7 +86,7 @@ def test_the_entries_begin_with_the_plot_that_was_read_the_longest_ago(plot: Pat
         os.utime(entry_of(path), (at, at))
     assert [(one.plot, one.checked_s) for one in digests.entries(drive)] == [(plot, 1000), (other, 2000)]
     before_s = time.time()
-    digests.checked(drive, NAME)
+    digests.note_read(drive, NAME)
     assert [one.plot for one in digests.entries(drive)] == [other, plot]
     assert digests.entries(drive)[1].checked_s >= before_s - 1
 
