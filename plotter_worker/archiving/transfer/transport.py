@@ -179,7 +179,7 @@ def _part_of(reservation: Reservation) -> PurePosixPath:
     """Check that the reserved part is the one that belongs to this plot on that drive. Raises
     TransferFailed."""
     expected = PurePosixPath(reservation.drive) / ".incoming" / f"{plot_id_of(reservation.path)}.part"
-    if reservation.part is None or str(expected) != reservation.part:
+    if reservation.part != str(expected):
         raise TransferFailed(
             f"Harvester {reservation.host} reserved a file that is not the part of this plot.",
             "Install the same version of plotman on both machines.",

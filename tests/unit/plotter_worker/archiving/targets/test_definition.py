@@ -22,7 +22,7 @@ from tests.support.sections import SCHEDULING
 FAR = {"user": "chia", "host": "nas", "site_root": "/mnt/plots", "site": "plots"}
 
 
-def target(tmp_path: Path, **archiving: Any) -> ArchiveTarget | None:
+def target(tmp_path: Path, section: bool = True, **archiving: Any) -> ArchiveTarget | None:
     return target_of(
         Config.model_validate(
             {
@@ -31,7 +31,7 @@ def target(tmp_path: Path, **archiving: Any) -> ArchiveTarget | None:
                 "directories": {"tmp": ["/tmp/1"]},
                 "scheduling": SCHEDULING,
                 "plotting": {"farmer_pk": "a", "pool_pk": "b"},
-                "archiving": archiving,
+                **({"archiving": archiving} if section else {}),
             }
         )
     )
@@ -39,6 +39,7 @@ def target(tmp_path: Path, **archiving: Any) -> ArchiveTarget | None:
 
 def test_harvesters_are_no_target(tmp_path: Path) -> None:
     assert target(tmp_path, target="harvester") is None
+    assert target(tmp_path, section=False) is None
 
 
 def test_the_scripts_get_0_5_3s_variables(tmp_path: Path) -> None:

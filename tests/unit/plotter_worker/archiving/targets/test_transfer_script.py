@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -71,8 +72,10 @@ def test_transfers_are_known_by_name_and_argument_or_by_their_mark(tmp_path: Pat
         orphan(tmp_path, "other", "3603", **{MARK: "others"}),
     ]
     child = subprocess.Popen([tmp_path / "sends", "3604"])
+    script_of_ours = subprocess.Popen(["sh", "-c", f"{tmp_path}/sends 3605 & wait"], start_new_session=True)
     try:
         eventually(lambda: psutil.Process(child.pid).name() == "sends", "it is started")
+        eventually(psutil.Process(script_of_ours.pid).children, "what it starts is started")
         assert set(running("sends", "36", "us")) == {processes[0], processes[3]}
         assert running("sends", "", "nobody") == [], "an empty argument would match all"
         assert first_running([processes[0]]) == f"sends (pid {processes[0].pid})"
@@ -88,6 +91,27 @@ def test_transfers_are_known_by_name_and_argument_or_by_their_mark(tmp_path: Pat
             process.kill()
         child.kill()
         child.wait()
+        os.killpg(script_of_ours.pid, signal.SIGKILL)
+        script_of_ours.wait()
+
+
+@pytest.mark.parametrize(
+    ("trap", "signals"), [(":", [signal.SIGTERM]), ("trap '' TERM", [signal.SIGTERM, signal.SIGKILL])]
+)
+def test_a_script_is_killed_only_if_it_does_not_end_by_itself(
+    trap: str, signals: list[signal.Signals], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    real = os.killpg
+    monkeypatch.setattr(transfer_script, "_GRACE_S", 1.0)
+    monkeypatch.setattr(os, "killpg", lambda pid, number: sent.append(number) or real(pid, number))
+    lines = f"{trap}; echo; while :; do sleep 0.05; done"
+    with subprocess.Popen(["sh", "-c", lines], stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        transfer_script._end(process)
+        assert process.returncode == -signals[-1]
+    assert sent == signals
 
 
 class Denied:
