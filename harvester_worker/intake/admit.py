@@ -13,7 +13,6 @@ from common.errors import DriveFailed, OrderRefused, PlotRefused, TransferFailed
 from common.model.messages import Admission, Delivery, Reservation
 from common.model.plot_name import PlotName, plot_id_of
 from common.model.snapshot import DirState, DriveUse
-from common.system import machine
 from common.system.openfile import is_open_for_writing
 from common.system.plotfile import Header
 from common.system.probe import Probe, look
@@ -23,33 +22,15 @@ from common.worker.move_step import Doing, Stop, never
 from harvester_worker.drives import digests, part_files
 from harvester_worker.drives.digests import DigestEntry
 from harvester_worker.drives.disk import forget_cached, rename_new
-from harvester_worker.drives.existing_plots import best_copy, existing_plot, find_copies, other_file
+from harvester_worker.drives.existing_plots import best_copy, existing_plot, find_copies
 from harvester_worker.drives.plot_index import PlotIndex
-from harvester_worker.drives.readback import compare, deadline_s
 from harvester_worker.drives.registry import LOOK_S, DriveRegistry
-from harvester_worker.intake.resume import arrived, give_up
+from harvester_worker.intake.arrival import FLUSH_S, Arrival
+from harvester_worker.intake.content import ContentCheck
+from harvester_worker.intake.resume import arrived
 from harvester_worker.intake.verify import check_header, prove
 
 log = logging.getLogger(__name__)
-
-# rsync has flushed the part already; the rest is quick even on a slow drive.
-FLUSH_S = 1800.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    """A plot to take in. file: its part, or the file of the plot that the drive has already. final: where it
-    is farmed."""
-
-    reservation: Reservation
-    name: PlotName
-    drive: str
-    file: Path
-    final: Path
-
-    @property
-    def landed(self) -> bool:
-        return self.file == self.final
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +64,7 @@ class Admitter:
         """
         self._drives = drives
         self._work = work
+        self._content = ContentCheck(drives, work)
         self.challenges = challenges
         self._python = python
         self.read_back = read_back
@@ -136,10 +118,10 @@ class Admitter:
         arrival = self._arrival(delivery.reservation)
         run = partial(self._work.run, arrival.drive, deadline_s=FLUSH_S)
         run(partial(self._must_be_ready, arrival.drive))  # before minutes of reading
-        digest = self._digest(arrival, delivery.digest, digest)
+        digest = self._content.agreed_digest(arrival, delivery.digest, digest)
         try:
             flushed = run(partial(_flushed, arrival, digest))
-            read = self._read(arrival, digest, stop, doing or Doing())
+            read = self._content.read(arrival, digest, self.read_back, stop, doing or Doing())
             verified = prove(arrival.file, flushed.header, self.challenges, stop, self._python) + read
             self._must_be_alone(arrival)
             landed = run(partial(self._rename_durably, arrival, flushed.entry))
@@ -165,7 +147,7 @@ class Admitter:
             took_s=took_s,
         )
 
-    def _arrival(self, reservation: Reservation) -> _Arrival:
+    def _arrival(self, reservation: Reservation) -> Arrival:
         """Find the file that the message means. Raises OrderRefused for any place but the plot's own part and
         name: a message must not choose paths."""
         name = PlotName.parse(Path(reservation.path).name)
@@ -189,127 +171,9 @@ class Admitter:
         # An earlier admission may have been cut off between its rename and its answer.
         places = [final] if reservation.landed else [part, final]
         there = self._work.run(drive, partial(_existing, places), FLUSH_S)
-        return _Arrival(reservation, name, drive, there, final)
+        return Arrival(reservation, name, drive, there, final)
 
-    def _digest(self, arrival: _Arrival, named: str | None, arrived: str | None) -> str | None:
-        """The source's digest, on which both ends must agree: what is on the way may have been changed there.
-        Raises TransferFailed, and deletes the part, if they do not.
-
-        Args:
-            named: By the plotter: of what its rsync read from the source. None: it sent nothing in its last
-                run, so it cannot confirm what arrived in an earlier one.
-            arrived: Through the receiver, as far as it is known without the part's record.
-        """
-        if arrival.landed:
-            return named
-        if arrived is None:
-            record = self._work.run(arrival.drive, partial(part_files.record_of, arrival.file), FLUSH_S)
-            arrived = record.digest if record is not None else None
-        else:
-            # A restart during the checks must not forget it.
-            self._work.run(arrival.drive, partial(part_files.note_digest, arrival.file, arrived), FLUSH_S)
-        if None not in (arrived, named) and arrived != named:
-            self._work.run(arrival.drive, partial(give_up, arrival.drive, arrival.file), FLUSH_S)
-            self._drives.refresh(arrival.drive)
-            source_host = arrival.reservation.source_host
-            log.warning(
-                "%s sent %s with the digest %s, but %s arrived",
-                source_host,
-                arrival.reservation.path,
-                named,
-                arrived,
-                extra={"action": "digest-differs", "plot_id": arrival.name.plot_id},
-            )
-            raise TransferFailed(
-                f"Other bytes arrived than {source_host} sent: something on the way changed them.",
-                "The plot is sent again from its beginning. If that repeats, set harvester.receiver_tls, and"
-                f" check memory and network of {source_host} and of this machine.",
-            )
-        return named
-
-    def _read(self, arrival: _Arrival, digest: str | None, stop: Stop, doing: Doing) -> str:
-        """Read all bytes if size, header and proofs are not enough; returns words to append to the
-        verdict."""
-        if not self._must_be_read(arrival, digest):
-            return ""
-        size_bytes = arrival.reservation.size_bytes
-        what = "is compared with the file of its name on" if arrival.landed else "is read back from"
-
-        def tell(done_bytes: int) -> None:
-            doing.text = f"{what} {arrival.drive}: {100 * done_bytes // size_bytes} %"
-
-        tell(0)
-        read = partial(compare, arrival.file, digest or "", stop, tell=tell)
-        try:
-            self._work.run(arrival.drive, read, deadline_s(size_bytes))
-        except DriveFailed as error:
-            if not arrival.landed:
-                self._must_be_known(arrival)
-                raise
-            raise other_file(arrival.final, "Its content differs from the source.") from error
-        finally:
-            doing.text = None
-        return ", all bytes compared with the source" if arrival.landed else ", all bytes read back"
-
-    def _must_be_known(self, arrival: _Arrival) -> None:
-        """Raise TransferFailed, and delete the part, if nothing but the plotter's message says what came
-        through the receiver: the drive may have it right."""
-        record = self._work.run(arrival.drive, partial(part_files.record_of, arrival.file), FLUSH_S)
-        if record is not None and record.door and record.digest is None:
-            self._work.run(arrival.drive, partial(give_up, arrival.drive, arrival.file), FLUSH_S)
-            self._drives.refresh(arrival.drive)
-            raise TransferFailed(
-                f"{arrival.file} has another digest than {record.source_host} says.",
-                "The plot is sent again from its beginning.",
-            )
-
-    def _must_be_read(self, arrival: _Arrival, digest: str | None) -> bool:
-        """Whether size, header and proofs are not enough: bytes of a failed run may have been lost from
-        memory, or be zeros; and a file that others put on the drive may have any content. Raises
-        TransferFailed if there is nothing to compare with."""
-        if arrival.landed:
-            return self._is_foreign(arrival, digest)
-        record = self._work.run(arrival.drive, partial(part_files.record_of, arrival.file), FLUSH_S)
-        if digest is None:
-            # rsync skipped it, regardless of its content; the next `reserve` cuts its end off.
-            raise TransferFailed(
-                f"{arrival.file} was full before it was sent.", "Its end is cut off and sent again."
-            )
-        clean = (
-            record is not None
-            and not record.resumed
-            and record.boot == machine.boot_id()
-            # Else only the plotter's rsync says what came through the receiver: ours did not see its end.
-            and (record.digest is not None or not record.door)
-        )
-        if known(digest):
-            return self.read_back or not clean
-        if not clean:
-            # Sent whole in one run, it needs no reading.
-            self._work.run(arrival.drive, partial(give_up, arrival.drive, arrival.file), FLUSH_S)
-            self._drives.refresh(arrival.drive)
-            raise TransferFailed(
-                f"{arrival.file} came in several runs, and the kind of its digest {digest} is not known.",
-                "The plot is sent again from its beginning.",
-            )
-        log.warning("the digest %s is of an unknown kind and is not compared", digest)
-        return False
-
-    def _is_foreign(self, arrival: _Arrival, digest: str | None) -> bool:
-        """Whether only the content can prove that the file is the plot: this harvester did not take in this
-        very file, or not with the source's digest. Raises TransferFailed as _must_be_read does."""
-        read = partial(digests.admitted, arrival.drive, arrival.final.name)
-        entry = self._work.run(arrival.drive, read, FLUSH_S)
-        if entry is not None and digest is not None and digest == entry.digest:
-            return False
-        if not known(digest):
-            raise TransferFailed(
-                f"{arrival.final} may have other content than the source: the source's digest is not known.",
-                "The source is kept. The next try compares the two. If that repeats, update the plotter.",
-            )
-        return True
-
-    def _rename_durably(self, arrival: _Arrival, entry: DigestEntry) -> Path:
+    def _rename_durably(self, arrival: Arrival, entry: DigestEntry) -> Path:
         """Rename the part, and make both directories durable. In the drive's thread."""
         self._must_be_ready(arrival.drive)
         part_files.prepare(arrival.drive)
@@ -328,7 +192,7 @@ class Admitter:
             make_durable(part_files.folder(arrival.drive))
         return arrival.final
 
-    def _rename(self, arrival: _Arrival) -> None:
+    def _rename(self, arrival: Arrival) -> None:
         if found := existing_plot(arrival.name, arrival.reservation.size_bytes, arrival.drive):
             raise _appeared(found.path)
         try:
@@ -336,7 +200,7 @@ class Admitter:
         except FileExistsError:
             raise _appeared(arrival.final) from None
 
-    def _must_be_alone(self, arrival: _Arrival) -> None:
+    def _must_be_alone(self, arrival: Arrival) -> None:
         """Raise TransferFailed or PlotRefused if another drive has got the plot, or another file of its id,
         since its space was reserved. A drive that cannot be read was not known to have it then, either."""
         if arrival.landed:
@@ -371,7 +235,7 @@ def _existing(places: list[Path]) -> Path:
     raise TransferFailed(f"{places[0]} no longer exists.", "The source is kept, and its move begins again.")
 
 
-def _flushed(arrival: _Arrival, digest: str | None) -> _Flushed:
+def _flushed(arrival: Arrival, digest: str | None) -> _Flushed:
     """Check length and header, and flush the bytes to the drive. In the drive's thread."""
     _must_be_whole(arrival)
     make_durable(arrival.file)
@@ -382,7 +246,7 @@ def _flushed(arrival: _Arrival, digest: str | None) -> _Flushed:
     return _Flushed(header, entry)
 
 
-def _must_be_whole(arrival: _Arrival) -> None:
+def _must_be_whole(arrival: Arrival) -> None:
     """Raise TransferFailed if the file has not the reserved length, or is open for writing."""
     size_bytes = arrival.file.stat().st_size
     if is_open_for_writing(arrival.file):
@@ -394,7 +258,7 @@ def _must_be_whole(arrival: _Arrival) -> None:
         )
 
 
-def _put_aside(arrival: _Arrival) -> None:
+def _put_aside(arrival: Arrival) -> None:
     """Keep the refused file for inspection. In the drive's thread."""
     with part_files.locked(arrival.drive) as incoming:
         part_files.put_aside(arrival.file, incoming, arrival.name.name)

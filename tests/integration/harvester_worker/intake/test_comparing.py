@@ -16,7 +16,7 @@ from common.store import Board
 from common.worker.digests import read_digest
 from common.worker.move_step import Doing, StepInterrupted, never
 from harvester_worker.drives import digests, readback
-from harvester_worker.intake import admit
+from harvester_worker.intake import content as content_check
 from harvester_worker.intake.reserve import ReserveOrder
 from plotter_worker.archiving.transfer import source_digest
 from plotter_worker.archiving.transfer.progress import TransferProgress
@@ -42,7 +42,7 @@ def test_a_file_that_changes_while_it_is_compared_is_no_copy(
         readback.compare(*arguments, **options)
         change(copy)
 
-    monkeypatch.setattr(admit, "compare", compare_then_change)
+    monkeypatch.setattr(content_check, "compare", compare_then_change)
     plotter.site.farm.admitter.challenges = 0
     with pytest.raises(TransferFailed, match="changed during its checks"):
         plotter.admit(delivery)
@@ -118,13 +118,13 @@ def test_plotter_and_harvester_show_the_comparison(
     doing, told, shown = Doing(), [], []
     monkeypatch.setattr(plotter.archiver, "_show", lambda transfer, _="": shown.append(transfer))
     delivery = plotter.send(reservation)
-    real = admit.compare
+    real = content_check.compare
 
     def watched(*arguments: Any, **named: Any) -> None:
         real(*arguments, **named)
         told.append(doing.text)
 
-    monkeypatch.setattr(admit, "compare", watched)
+    monkeypatch.setattr(content_check, "compare", watched)
     plotter.site.farm.admitter.admit(delivery, doing=doing)
 
     assert (shown[0].compares, shown[-1]) == (True, None)
@@ -143,7 +143,7 @@ def test_a_plot_on_a_read_only_drive_is_not_read(
     shutil.copy(source, drive)
     order = ReserveOrder(host=HERE, source_host=THERE, path=str(source), size_bytes=source.stat().st_size)
     delivery = Delivery(reservation=harvester.reserver.reserve(order), digest=read_digest(source, never))
-    monkeypatch.setattr(admit, "compare", lambda *_, **__: pytest.fail("it was read"))
+    monkeypatch.setattr(content_check, "compare", lambda *_, **__: pytest.fail("it was read"))
     subprocess.run(["mount", "-o", "remount,ro", drive], check=True)
 
     with pytest.raises(TransferFailed, match="read-only"):

@@ -16,7 +16,7 @@ from common.model.snapshot import DriveUse
 from common.worker.digests import read_digest
 from common.worker.move_step import StepInterrupted, never
 from harvester_worker.drives import digests
-from harvester_worker.intake import admit
+from harvester_worker.intake import content as content_check
 from plotter_worker.state.delivered import DeliveredFile
 from tests.support import formats
 from tests.support.site import HERE, Machines, changed_in_place, changed_in_secret
@@ -29,7 +29,7 @@ def test_what_the_harvester_took_in_is_not_read_again(
 ) -> None:
     sent = machines.send(machines.reserve(source))
     admission = machines.admit(sent)
-    monkeypatch.setattr(admit, "compare", lambda *_, **__: pytest.fail("it was read"))
+    monkeypatch.setattr(content_check, "compare", lambda *_, **__: pytest.fail("it was read"))
 
     again = machines.reserve(source)
     delivery = machines.send(again)
@@ -110,7 +110,7 @@ def test_a_source_that_was_replaced_after_it_was_sent_is_kept(
     with pytest.raises(PlotRefused, match="content differs"):
         machines.archive(source)
     source.write_bytes(content)
-    monkeypatch.setattr(admit, "compare", lambda *_, **__: pytest.fail("the drive's file is the harvester's"))
+    monkeypatch.setattr(content_check, "compare", lambda *_, **__: pytest.fail("the drive's file is ours"))
     machines.archive(source)
     assert not source.exists()
 

@@ -19,6 +19,7 @@ from common.system.probe import DirReport
 from common.worker.move_step import Doing, StepInterrupted
 from harvester_worker.drives import digests, part_files
 from harvester_worker.intake import admit
+from harvester_worker.intake import content as content_check
 from harvester_worker.intake.resume import drop_superseded
 from tests.support.plots import write_plot
 from tests.unit.harvester_worker.intake.builders import SIZE, Harvester
@@ -341,7 +342,7 @@ def test_operators_see_how_far_the_reading_is_and_nothing_after_it(
         shown.append(doing.text)
         raise DriveFailed("it reads otherwise")
 
-    monkeypatch.setattr(admit, "compare", read)
+    monkeypatch.setattr(content_check, "compare", read)
     delivery = harvester.receive()
     write_record(harvester, resumed=True)
     with pytest.raises(DriveFailed):

@@ -260,19 +260,20 @@ def test_the_furthest_of_a_servers_processes_counts(tmp_path: Path, monkeypatch:
         try:
             assert server.stdout is not None
             assert [server.stdout.readline() for _ in range(2)] == [b"\n"] * 2
+            waiting: list[psutil.Process] = []
+
+            def status(process: psutil.Process) -> str:
+                return psutil.STATUS_DISK_SLEEP if process in waiting else psutil.STATUS_SLEEPING
+
+            monkeypatch.setattr(psutil.Process, "status", status)
             assert connection_module._progress(server.pid, part.name) == (4000, False)
             assert connection_module._progress(server.pid, "2.part") == (0, False)
             forked = psutil.Process(server.pid).children()[0]
-            real = psutil.Process.status
             for waits in (
                 psutil.Process(server.pid),
                 *eventually(forked.children, "its sleep is started", 10),
             ):
-                monkeypatch.setattr(
-                    psutil.Process,
-                    "status",
-                    lambda each, waits=waits: psutil.STATUS_DISK_SLEEP if each == waits else real(each),
-                )
+                waiting[:] = [waits]
                 assert connection_module._progress(server.pid, part.name) == (4000, True)
         finally:
             os.killpg(server.pid, signal.SIGKILL)
