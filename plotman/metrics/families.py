@@ -42,7 +42,23 @@ def read(board: Board) -> MetricsReading:
         queues=board.queue_lengths([queue(role, host) for role in Role for host in farm.snapshots[role]]),
         orders=board.orders(plotters),
         moves=board.moves(plotters),
-        counts=board.counts(),
+        counts=_of_the_farm(board.counts(), farm),
+    )
+
+
+# Above what a farm of a thousand hosts has. Any worker's user may add counters, and to write 100,000 takes
+# longer than Prometheus waits.
+_COUNTERS_MAX = 20_000
+
+
+def _of_the_farm(counts: Counts, farm: FarmState) -> Counts:
+    """Of far too many counters, keep the ones that have a metric of their own, for the hosts on the board."""
+    if len(counts.events) + len(counts.bytes_) <= _COUNTERS_MAX:
+        return counts
+    kept = [(kind, host) for kind in _COUNTED for host in {*farm.plotters, *farm.harvesters}]
+    return Counts(
+        {each: counts.events[each] for each in kept if each in counts.events},
+        {each: counts.bytes_[each] for each in kept if each in counts.bytes_},
     )
 
 

@@ -382,6 +382,23 @@ def test_a_viewer_gets_all_metrics_and_a_scheduler_runs_a_notifier(secured: Secu
     assert _allowed(secured, "p1", ("SET plotman:alarms:told:x me", "HGETALL plotman:counts")) == []
 
 
+def test_counters_that_a_plotter_invents_do_not_drown_the_metrics(secured: Secured) -> None:
+    """A scrape of 100,000 counters takes longer than Prometheus waits."""
+    with secured.admin() as admin:
+        admin.flushall()
+        board = Board.connect(secured.url("p1"))
+        board.put_snapshot(Role.PLOTTER, showcase.plotter("p1", at=datetime.now(UTC)))
+        board.tell(Event(kind="plot-done", host="p1", at=datetime.now(UTC), text="done", task_id="t"))
+        with secured.client("p1") as client, client.pipeline(transaction=False) as pipe:
+            for number in range(21_000):
+                pipe.hincrby(Keys.COUNTS, f"plot-done invented{number}", 1)
+            pipe.execute()
+        metrics = as_text(Board.connect(secured.url("eye")))
+        assert 'plotman_plots_made_total{host="p1"} 1.0' in metrics
+        assert "invented" not in metrics
+        admin.flushall()
+
+
 def _allowed(secured: Secured, user: str, commands: tuple[str, ...]) -> list[str]:
     """The commands that the user may run; they are run."""
     allowed = []
