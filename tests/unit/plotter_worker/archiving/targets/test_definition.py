@@ -104,6 +104,8 @@ def test_a_script_of_plotman_yaml_becomes_a_program_that_follows_it(tmp_path: Pa
     assert os.access(program, os.X_OK) and first.st_mode & 0o077 == 0
     assert written("#!/bin/sh\necho 1\n").stat().st_ino == first.st_ino
     assert written("#!/bin/sh\necho 2\n").read_text() == "#!/bin/sh\necho 2\n"
+    program.chmod(0o600)
+    assert os.access(written("#!/bin/sh\necho 2\n"), os.X_OK)
 
 
 def test_one_nas_is_one_place_for_all_plotters_and_a_local_folder_is_not(tmp_path: Path) -> None:
@@ -121,6 +123,7 @@ def test_one_nas_is_one_place_for_all_plotters_and_a_local_folder_is_not(tmp_pat
         ("--append-verify --ignore-existing", "", ["--append-verify", "--ignore-existing"]),
         ("--list-only -a --max-size=1M --no-c", "-a", ["--list-only", "--max-size=1M", "--no-c"]),
         ("--max-size 1M -f x -a --min-size 1", "-a", ["--max-size", "1M", "-f", "x", "--min-size", "1"]),
+        ("-f-x -a", "-a", ["-f-x"]),
         ("-aRCV -R --filter=x --exclude", "-a", ["-aRCV", "-R", "--filter=x", "--exclude"]),
         ("--rsh=run -essh-unsafe -Trun --human-readable", None, []),
     ],
