@@ -53,7 +53,7 @@ def send_start(app: Celery, board: Board, start: Start, now: datetime) -> str:
         start.host,
         PendingOrder(
             task_id=task_id,
-            turn=start.start_token,
+            start_token=start.start_token,
             tmp=start.tmp,
             dst=start.dst,
             sent_at=now,
@@ -61,7 +61,7 @@ def send_start(app: Celery, board: Board, start: Start, now: datetime) -> str:
         ),
     )
     order = PlotOrder(
-        host=start.host, tmp=start.tmp, dst=start.dst, turn=start.start_token, expires_at=expires_at
+        host=start.host, tmp=start.tmp, dst=start.dst, start_token=start.start_token, expires_at=expires_at
     )
     app.send_task(
         PLOT,

@@ -44,7 +44,7 @@ class Load:
         soon = self.host_now + _CLOCK_STEP
         if past := [at for at in starts if at <= soon]:
             self._count_start(age_s(max(past), self.host_now))
-        self.start_tokens = free_tokens(snapshot.turn, self._count_orders(pending) if pending else ())
+        self.start_tokens = free_tokens(snapshot.start_token, self._count_orders(pending) if pending else ())
 
     def later(self, rest_s: float) -> datetime:
         """Return `now` plus `rest_s` seconds.
@@ -56,16 +56,18 @@ class Load:
 
     def _count_orders(self, pending: Sequence[PendingOrder]) -> list[str]:
         seen = {job.task_id for job in self.snapshot.jobs}
-        current = self.snapshot.turn
+        current = self.snapshot.start_token
         valid = [
             order
             for order in pending
-            if order.task_id not in seen and order.expires_at > self.now and is_due(order.turn, current)
+            if order.task_id not in seen
+            and order.expires_at > self.now
+            and is_due(order.start_token, current)
         ]
         for order in valid:
             dst = order.dst or self.usage.built_in(order.tmp)
             self.add(order.tmp, dst, age_s(order.sent_at, self.now))
-        return [order.turn for order in valid]
+        return [order.start_token for order in valid]
 
     def _count_start(self, started_s: float) -> None:
         self.youngest_s = started_s if self.youngest_s is None else min(self.youngest_s, started_s)

@@ -109,14 +109,17 @@ def _has_version(part: object) -> bool:
 class PlotOrder(Message):
     """Start one plot. `host` is enough: the plotter then chooses free directories.
 
-    turn: start token of the snapshot that the decision used; None (an operator's order) is always valid.
+    start_token: of the snapshot that the decision used, `turn` in messages; None (an operator's order) is
+        always valid.
     adopt: start nothing. The plotter orders a task that represents a job which it found running.
     """
+
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
     host: OneLine
     tmp: OneLine | None = None
     dst: OneLine | None = None
-    turn: OneLine | None = None
+    start_token: OneLine | None = Field(None, alias="turn")
     adopt: bool = False
     expires_at: Moment | None = None
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from common.model.snapshot import Moment, Notice
 from common.names import MOVE_LIFETIME
@@ -15,8 +15,10 @@ from common.names import MOVE_LIFETIME
 class PendingOrder(Notice):
     """A start that beat ordered. It counts as a running job until a snapshot shows it or it expires."""
 
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
+
     task_id: str
-    turn: str
+    start_token: str = Field(alias="turn")
     tmp: str
     dst: str | None
     sent_at: Moment

@@ -229,7 +229,10 @@ class HostSnapshot(Notice):
 class PlotterSnapshot(HostSnapshot):
     """A plotter host: its jobs, directories and limits."""
 
-    turn: str  # start token: changes with every job that starts here. An order for another token is void.
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
+
+    # It changes with every job that starts here. An order for another token is void.
+    start_token: str = Field(alias="turn")
     plotting: bool  # False: nothing starts here
     pause_reason: str | None = None  # why not, for operators
     paused: Hold | None = None  # set if an operator paused or drained the host

@@ -129,7 +129,7 @@ class PlotterHost:
         except (AlreadyTaken, StartFailed):
             raise  # another task starts it; the failures have the reason
         except OrderRefused as error:
-            if order.turn is not None:
+            if order.start_token is not None:
                 self._refused = (error.what, steady_s())
                 self.events.changed()
             raise

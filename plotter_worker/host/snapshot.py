@@ -50,7 +50,7 @@ def plotter_snapshot(
     return PlotterSnapshot(
         host=settings.host,
         at=now,
-        turn=start_token,
+        start_token=start_token,
         plotting=operator.plotting_held(now) is None,
         pause_reason=operator.pause_reason(now, utc_offset_s),
         paused=operator.plotting_held(now),

@@ -32,8 +32,8 @@ def directories_for(order: PlotOrder, host: PlotterSnapshot, now: datetime) -> P
     """Check the order, and choose the directories that it leaves open.
 
     Args:
-        order: beat's, with a start token (`turn`), or an operator's without; pause, stagger and drained
-            directories bind only the former.
+        order: beat's, with a start token, or an operator's without; pause, stagger and drained directories
+            bind only the former.
         host: this host's own snapshot.
         now: by this machine's clock, as all times of the order and of the snapshot.
 
@@ -43,21 +43,21 @@ def directories_for(order: PlotOrder, host: PlotterSnapshot, now: datetime) -> P
     if order.expires_at is not None and order.expires_at < now:
         late_s = (now - order.expires_at).total_seconds()
         raise OrderRefused(f"The order came {late_s:.0f} s too late.", "It is decided anew.")
-    if order.turn is not None and order.turn != host.turn:
+    if order.start_token is not None and order.start_token != host.start_token:
         raise OrderRefused(
-            f"The order has start token {order.turn}, and this host is at {host.turn}: "
+            f"The order has start token {order.start_token}, and this host is at {host.start_token}: "
             "a plot was started here since.",
             "It is decided anew.",
         )
-    if order.turn is not None and not host.plotting:
+    if order.start_token is not None and not host.plotting:
         raise OrderRefused(f"{host.host} starts no plots: {host.pause_reason}.", "Unpause it first.")
-    if order.turn is not None:
+    if order.start_token is not None:
         _must_be_staggered(host, now)
     tmp = _tmp(order, host)
     dst = _dst(order, host, tmp)
     for directory in (tmp, host.tmp2, *(d for d in host.dst_dirs if d.path == dst)):
         _must_be_usable(directory)
-        if order.turn is not None and directory is not None and directory.drained is not None:
+        if order.start_token is not None and directory is not None and directory.drained is not None:
             raise OrderRefused(f"{directory.path} is drained.", "`plotman undrain` makes it take plots.")
     return PlotDirectories(tmp.path, host.tmp2.path if host.tmp2 else None, dst)
 

@@ -26,7 +26,7 @@ class JobRegistry:
 
     @property
     def start_token(self) -> str:
-        """Changes with each job that starts here (`turn` of common.model.snapshot.PlotterSnapshot)."""
+        """Changes with each job that starts here (common.model.snapshot.PlotterSnapshot)."""
         return f"{self._incarnation}:{self._starts}"
 
     def get(self, task_id: str) -> TrackedJob | None:

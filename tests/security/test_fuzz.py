@@ -120,7 +120,12 @@ def good_values() -> dict[str, Any]:
             host=EVIL, at=now, drives=(Drive(path="/f", state=DirState.OK, free_bytes=1, total_bytes=2),)
         ),
         "order": PendingOrder(
-            task_id="t", turn="a:1", tmp="/t", dst="/d", sent_at=now, expires_at=now + timedelta(seconds=30)
+            task_id="t",
+            start_token="a:1",
+            tmp="/t",
+            dst="/d",
+            sent_at=now,
+            expires_at=now + timedelta(seconds=30),
         ),
         "move": PendingMove(
             path="/d/a.plot",

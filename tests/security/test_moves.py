@@ -355,7 +355,7 @@ def lists(board: Board, host: str, *paths: str, size_bytes: int) -> Callable[[],
             PlotterSnapshot(
                 host=host,
                 at=now,
-                turn="a:1",
+                start_token="a:1",
                 plotting=False,
                 global_max_jobs=1,
                 global_stagger_s=0,

@@ -49,13 +49,15 @@ class Attacked:
     def decided_s(self) -> float:
         """Seconds until beat has ordered a plot on p10, which has just become free for one."""
         board, token = self.board("p10"), uuid4().hex[:8]
-        free = _plotter("p10").model_copy(update={"turn": f"{token}:1"})
+        free = _plotter("p10").model_copy(update={"start_token": f"{token}:1"})
         began = time.monotonic()
         board.put_snapshot(Role.PLOTTER, free)
         with suppress(BrokerError):  # while the stream is broken
             board.tell(Event(kind="plot-done", host="p10", at=datetime.now(UTC), text="done", task_id=token))
         eventually(
-            lambda: any(order.turn.startswith(token) for order in board.orders(["p10"]).get("p10", [])),
+            lambda: any(
+                order.start_token.startswith(token) for order in board.orders(["p10"]).get("p10", [])
+            ),
             f"beat orders a plot on p10; it says:\n{self.log.read_text()[-2000:]}",
         )
         return time.monotonic() - began
@@ -257,7 +259,9 @@ def test_a_queue_of_another_type_keeps_no_order_from_others_and_heals(farm: Atta
     tokens = (f"{uuid4().hex}:1" for _ in range(100))
 
     def is_ordered() -> bool:
-        farm.board("p1").put_snapshot(Role.PLOTTER, _plotter("p1").model_copy(update={"turn": next(tokens)}))
+        farm.board("p1").put_snapshot(
+            Role.PLOTTER, _plotter("p1").model_copy(update={"start_token": next(tokens)})
+        )
         assert farm.decided_s() < _SLOW_MACHINE_S
         return farm.board("boss").queue_lengths([name]).get(name, 0) > 0
 
@@ -268,11 +272,13 @@ def test_a_change_of_a_host_is_not_hidden_by_another_that_writes_the_list(farm: 
     name = node(Role.PLOTTER, "p10")
     with farm.machines.secured.client("boss") as boss:
         before: Any = boss.hget(Keys.HOSTS, name)
-    board, turn = farm.board("p10"), "hidden:1"
-    board.put_snapshot(Role.PLOTTER, _plotter("p10").model_copy(update={"turn": turn}))
+    board, token = farm.board("p10"), "hidden:1"
+    board.put_snapshot(Role.PLOTTER, _plotter("p10").model_copy(update={"start_token": token}))
     farm.raw.hset(Keys.HOSTS, name, before)
     eventually(
-        lambda: turn in [order.turn for order in board.orders(["p10"]).get("p10", [])], "it is decided on", 10
+        lambda: token in [order.start_token for order in board.orders(["p10"]).get("p10", [])],
+        "it is decided on",
+        10,
     )
 
 

@@ -196,7 +196,7 @@ class Bench:
         decision = decide(BoardState({HOST: self.snapshot}), now)
         self._waits = decision.waits
         for start in decision.starts:
-            order = PlotOrder(host=HOST, tmp=start.tmp, dst=start.dst, turn=start.start_token)
+            order = PlotOrder(host=HOST, tmp=start.tmp, dst=start.dst, start_token=start.start_token)
             try:
                 self.host.take_order(str(uuid4()), order)
             except OrderRefused as error:

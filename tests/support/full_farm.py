@@ -68,7 +68,7 @@ def plotter(host: str = "plotter1", **changes: Any) -> PlotterSnapshot:
     given: dict[str, Any] = {
         "host": host,
         "at": ago(1),
-        "turn": "a:1",
+        "start_token": "a:1",
         "plotting": True,
         "global_max_jobs": 4,
         "global_stagger_s": 0,
@@ -129,7 +129,7 @@ def put_up(board: Board) -> None:
     board.put_snapshot(Role.ARCHIVER, archiver())
     board.put_snapshot(Role.HARVESTER, harvester())
     order = PendingOrder(
-        task_id="t3", turn="a:2", tmp="/mnt/tmp/2", dst=None, sent_at=ago(0), expires_at=ago(-30)
+        task_id="t3", start_token="a:2", tmp="/mnt/tmp/2", dst=None, sent_at=ago(0), expires_at=ago(-30)
     )
     board.put_order("plotter1", order)
     move = PendingMove(

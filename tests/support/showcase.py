@@ -73,7 +73,7 @@ def plotter(host: str, *tmp_dirs: TmpDir, jobs: tuple[Job, ...] = (), **fields: 
     given: dict[str, Any] = {
         "host": host,
         "at": T,
-        "turn": "a:7",
+        "start_token": "a:7",
         "plotting": True,
         "global_max_jobs": 12,
         "global_stagger_s": 1800,

@@ -62,7 +62,7 @@ def plotter(**fields: object) -> PlotterSnapshot:
     given: dict[str, object] = {
         "host": "plotter1",
         "at": T,
-        "turn": "a:1",
+        "start_token": "a:1",
         "plotting": True,
         "global_max_jobs": 4,
         "global_stagger_s": 1800,

@@ -122,7 +122,7 @@ def _recent_start(seen: FarmPicture, snapshot: PlotterSnapshot, tmp: TmpDir) -> 
     jobs = [job for job in snapshot.jobs if job.tmp is not None and trimmed(job.tmp) == trimmed(tmp.path)]
     running = {job.task_id for job in jobs}
     for order in seen.orders.get(snapshot.host, ()):
-        waits = order.expires_at > seen.now and is_due(order.turn, snapshot.turn)
+        waits = order.expires_at > seen.now and is_due(order.start_token, snapshot.start_token)
         if order.tmp == tmp.path and waits and order.task_id not in running:
             return f"a plot was ordered {human_duration(age_s(order.sent_at, seen.now))} ago"
     youngest_s = min((age_s(job.started_at, seen.now) for job in jobs), default=None)

@@ -197,18 +197,18 @@ def test_orders_that_are_stale_wrong_or_come_twice_start_nothing(farm: Farm) -> 
     farm.up(*MAKING)
     job = eventually(lambda: [job for job in farm.jobs() if job.phase], "a plot runs")[0]
     started = farm.events("plot-started")
-    tmp, turn = str(farm.folder / "tmp" / "2"), farm.plotter().turn
-    incarnation, count = turn.split(":")
+    tmp, token = str(farm.folder / "tmp" / "2"), farm.plotter().start_token
+    incarnation, count = token.split(":")
     soon = (datetime.now(UTC) + timedelta(seconds=60)).isoformat()
     twice, nobody = str(uuid4()), str(uuid4())
     wrong: dict[str, dict[str, Any]] = {
-        "of an old turn": {"tmp": tmp, "turn": f"{incarnation}:{int(count) - 1}", "expires_at": soon},
-        "of a turn to come": {"tmp": tmp, "turn": f"{incarnation}:{int(count) + 1}", "expires_at": soon},
-        "of a time that is over": {"tmp": tmp, "turn": turn, "expires_at": "2026-01-01T00:00:00Z"},
-        "with unknown keys": {"tmp": tmp, "turn": turn, "argv": ["rm"]},
+        "of an old token": {"tmp": tmp, "turn": f"{incarnation}:{int(count) - 1}", "expires_at": soon},
+        "of a token to come": {"tmp": tmp, "turn": f"{incarnation}:{int(count) + 1}", "expires_at": soon},
+        "of a time that is over": {"tmp": tmp, "turn": token, "expires_at": "2026-01-01T00:00:00Z"},
+        "with unknown keys": {"tmp": tmp, "turn": token, "argv": ["rm"]},
         "with a tmp elsewhere": {"tmp": "/etc"},
         "with a dst elsewhere": {"tmp": tmp, "dst": "/etc"},
-        "while it is paused": {"tmp": tmp, "turn": turn},
+        "while it is paused": {"tmp": tmp, "turn": token},
         "of a newer kind": {"tmp": tmp, "version": 99, "magic": 1},
     }
     with farm.client() as app:

@@ -32,7 +32,7 @@ def plotter(host: str, *jobs: Job) -> PlotterSnapshot:
     return PlotterSnapshot(
         host=host,
         at=NOW,
-        turn="a:1",
+        start_token="a:1",
         plotting=True,
         global_max_jobs=10,
         global_stagger_s=0,

@@ -56,7 +56,7 @@ class Host:
         return PlotterSnapshot(
             host=HOST,
             at=datetime.now(UTC),
-            turn=f"a:{len(self.started)}",
+            start_token=f"a:{len(self.started)}",
             plotting=True,
             global_max_jobs=10,
             global_stagger_s=0,

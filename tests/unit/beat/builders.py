@@ -80,7 +80,7 @@ def plotter(*tmp_dirs: TmpDir, jobs: tuple[Job, ...] = (), **fields: Any) -> Plo
     given: dict[str, Any] = {
         "host": "p1",
         "at": T,
-        "turn": "a:7",
+        "start_token": "a:7",
         "plotting": True,
         "global_max_jobs": 100,
         "global_stagger_s": 0,
@@ -90,10 +90,10 @@ def plotter(*tmp_dirs: TmpDir, jobs: tuple[Job, ...] = (), **fields: Any) -> Plo
     return PlotterSnapshot(tmp_dirs=tmp_dirs or (tmp_dir(),), jobs=jobs, **{**given, **fields})
 
 
-def order(tmp: str = "/tmp1", turn: str = "a:7", sent_s: float = -1, **fields: Any) -> PendingOrder:
+def order(tmp: str = "/tmp1", start_token: str = "a:7", sent_s: float = -1, **fields: Any) -> PendingOrder:
     """An order sent a second ago that is good for half a minute."""
-    given = {"task_id": f"order {turn}", "dst": "/dst1", "expires_at": at(sent_s + 30)}
-    return PendingOrder(tmp=tmp, turn=turn, sent_at=at(sent_s), **{**given, **fields})
+    given = {"task_id": f"order {start_token}", "dst": "/dst1", "expires_at": at(sent_s + 30)}
+    return PendingOrder(tmp=tmp, start_token=start_token, sent_at=at(sent_s), **{**given, **fields})
 
 
 def as_orders(starts: tuple[Start, ...], now: datetime) -> list[PendingOrder]:
@@ -101,7 +101,7 @@ def as_orders(starts: tuple[Start, ...], now: datetime) -> list[PendingOrder]:
     return [
         PendingOrder(
             task_id=f"order {start.start_token}",
-            turn=start.start_token,
+            start_token=start.start_token,
             tmp=start.tmp,
             dst=start.dst,
             sent_at=now,

@@ -39,7 +39,12 @@ def event(number: int) -> Event:
 
 def order(task_id: str) -> PendingOrder:
     return PendingOrder(
-        task_id=task_id, turn="a:1", tmp="/t", dst=None, sent_at=NOW, expires_at=NOW + timedelta(seconds=30)
+        task_id=task_id,
+        start_token="a:1",
+        tmp="/t",
+        dst=None,
+        sent_at=NOW,
+        expires_at=NOW + timedelta(seconds=30),
     )
 
 

@@ -98,8 +98,8 @@ def valid(snapshot: PlotterSnapshot, orders: list[PendingOrder]) -> list[Pending
         for each in orders
         if each.task_id not in seen
         and each.expires_at > T
-        and each.turn.startswith("a:")
-        and int(each.turn[2:]) >= 7
+        and each.start_token.startswith("a:")
+        and int(each.start_token[2:]) >= 7
     ]
 
 
@@ -198,11 +198,11 @@ def test_deciding_twice_starts_nothing_more(snapshot: PlotterSnapshot, orders: l
 
 @settings(max_examples=200, deadline=None)
 @given(hosts(), pending)
-def test_no_two_orders_are_for_one_turn(snapshot: PlotterSnapshot, orders: list[PendingOrder]) -> None:
+def test_no_two_orders_are_for_one_start(snapshot: PlotterSnapshot, orders: list[PendingOrder]) -> None:
     starts: tuple[Start, ...] = plan_starts(snapshot, orders, T)[0]
-    turns = [start.start_token for start in starts]
-    assert len(set(turns)) == len(turns)
-    assert not set(turns) & {each.turn for each in valid(snapshot, orders)}
+    tokens = [start.start_token for start in starts]
+    assert len(set(tokens)) == len(tokens)
+    assert not set(tokens) & {each.start_token for each in valid(snapshot, orders)}
 
 
 @settings(max_examples=200, deadline=None)

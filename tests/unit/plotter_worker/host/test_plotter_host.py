@@ -87,7 +87,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 
 def order(host: PlotterHost, **fields: Any) -> PlotOrder:
-    return PlotOrder(host="p1", turn=host.jobs.start_token, **fields)
+    return PlotOrder(host="p1", start_token=host.jobs.start_token, **fields)
 
 
 def test_an_order_starts_one_plot_and_makes_the_start_token_stale(machine: Machine) -> None:

@@ -17,13 +17,18 @@ DST = (directory("/dst1"), directory("/dst2"))
 
 
 def host(**fields: Any) -> PlotterSnapshot:
-    given: dict[str, Any] = {"turn": "a:5", "dst_dirs": DST, "global_max_jobs": 3, "global_stagger_s": 6}
+    given: dict[str, Any] = {
+        "start_token": "a:5",
+        "dst_dirs": DST,
+        "global_max_jobs": 3,
+        "global_stagger_s": 6,
+    }
     tmp_dirs = fields.pop("tmp_dirs", (tmp_dir("/tmp1", max_jobs=2), tmp_dir("/tmp2", max_jobs=2)))
     return plotter(*tmp_dirs, **{**given, **fields})
 
 
 def order(**fields: Any) -> PlotOrder:
-    return PlotOrder(**{"host": "h", "tmp": "/tmp1", "dst": "/dst1", "turn": "a:5", **fields})
+    return PlotOrder(**{"host": "h", "tmp": "/tmp1", "dst": "/dst1", "start_token": "a:5", **fields})
 
 
 def test_an_order_that_fits_is_carried_out_where_it_says() -> None:
@@ -64,9 +69,9 @@ def test_a_person_s_order_passes_over_what_is_full_or_cannot_be_used() -> None:
 @pytest.mark.parametrize(
     ("asked", "fields", "words"),
     [
-        ({"turn": "a:4"}, {}, "start token a:4"),
-        ({"turn": "a:6"}, {}, "start token a:6"),
-        ({"turn": "b:5"}, {}, "start token b:5"),
+        ({"start_token": "a:4"}, {}, "start token a:4"),
+        ({"start_token": "a:6"}, {}, "start token a:6"),
+        ({"start_token": "b:5"}, {}, "start token b:5"),
         ({"expires_at": at(-3)}, {}, "3 s too late"),
         ({}, {"plotting": False, "pause_reason": "for tea"}, "for tea"),
         ({"tmp": "/etc"}, {}, "/etc is no tmp directory"),
@@ -85,7 +90,7 @@ def test_a_person_s_order_passes_over_what_is_full_or_cannot_be_used() -> None:
         ({}, {"tmp_dirs": (tmp_dir("/tmp1", drained=Hold()),)}, "/tmp1 is drained"),
         ({}, {"dst_dirs": (directory("/dst1", drained=Hold()),)}, "/dst1 is drained"),
         ({}, {"tmp2": directory("/t2", drained=Hold())}, "/t2 is drained"),
-        ({"turn": None, "tmp": None}, {"tmp_dirs": (tmp_dir("/tmp1", drained=Hold()),)}, "Every tmp"),
+        ({"start_token": None, "tmp": None}, {"tmp_dirs": (tmp_dir("/tmp1", drained=Hold()),)}, "Every tmp"),
     ],
 )
 def test_an_order_that_does_not_fit_is_refused_with_the_reason(
@@ -102,7 +107,7 @@ def test_an_order_that_does_not_fit_is_refused_with_the_reason(
     [
         {"command": "rm -rf /"},
         {"tmp": 5},
-        {"turn": ["a"]},
+        {"start_token": ["a"]},
         {"adopt": "perhaps"},
         {"expires_at": "tomorrow"},
         {"expires_at": "2026-11-22T12:00:00"},

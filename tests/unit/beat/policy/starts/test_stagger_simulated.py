@@ -38,7 +38,7 @@ def test_ten_plots_start_at_least_six_seconds_apart_whatever_is_late(seed: int) 
             *(tmp_dir(f"/tmp{n}", max_jobs=9, stagger_limit=9) for n in (1, 2)),
             jobs=tuple(jobs.values()),
             at=at(now),
-            turn=next_token("a:0", len(started)),
+            start_token=next_token("a:0", len(started)),
             global_stagger_s=STAGGER_S,
             global_max_jobs=20,
             last_start_at=at(started[-1]) if started else None,
@@ -57,7 +57,9 @@ def test_ten_plots_start_at_least_six_seconds_apart_whatever_is_late(seed: int) 
         for order in arrived:
             try:
                 directories_for(
-                    PlotOrder(host="h", tmp=order.tmp, dst=order.dst, turn=order.turn), snapshot(now), at(now)
+                    PlotOrder(host="h", tmp=order.tmp, dst=order.dst, start_token=order.start_token),
+                    snapshot(now),
+                    at(now),
                 )
             except OrderRefused:
                 pending = [other for other in pending if other is not order]
@@ -76,7 +78,7 @@ def test_ten_plots_start_at_least_six_seconds_apart_whatever_is_late(seed: int) 
             for start in starts:
                 numbers += 1
                 order = PendingOrder(
-                    task_id=f"t{numbers}", turn=start.start_token, tmp=start.tmp, dst=start.dst,
+                    task_id=f"t{numbers}", start_token=start.start_token, tmp=start.tmp, dst=start.dst,
                     sent_at=beat_now,
                     expires_at=at(now + skew_s + 30),
                 )  # fmt: skip

@@ -240,9 +240,9 @@ ORDERS = [
     # an order that was sent; whether /tmp1 gets another
     (order(), False),
     (order(expires_at=at(0)), True),  # expired
-    (order(turn="a:6"), True),  # its start token has passed
-    (order(turn="b:7"), True),  # of the host's former incarnation
-    (order(turn="a:8"), False),  # due after another that is not here any more
+    (order(start_token="a:6"), True),  # its start token has passed
+    (order(start_token="b:7"), True),  # of the host's former incarnation
+    (order(start_token="a:8"), False),  # due after another that is not here any more
     (order("/tmp2"), True),
 ]
 
@@ -254,7 +254,7 @@ def test_an_order_counts_as_a_job_until_it_is_void(pending: Any, another: bool) 
 
 def test_an_order_that_is_seen_running_counts_once_at_any_start_token() -> None:
     snapshot = plotter(jobs=(job("/tmp1", "2:1", task_id="order a:7"),), global_max_jobs=2)
-    assert tmps(snapshot, order(turn="a:7")) == ["/tmp1"]
+    assert tmps(snapshot, order(start_token="a:7")) == ["/tmp1"]
 
 
 def test_an_order_counts_for_the_stagger_from_when_it_was_sent() -> None:

@@ -129,7 +129,7 @@ def test_the_limit_is_over_when_enough_plots_have_ended() -> None:
 def test_what_happens_is_told_too() -> None:
     ordered = seen(b.plotter(), orders=(b.order(sent_s=-2),))
     assert one_tmp(ordered).text == "a plot was ordered 2s ago"
-    ended = seen(b.plotter(turn="a:8"), orders=(b.order(sent_s=-2),))
+    ended = seen(b.plotter(start_token="a:8"), orders=(b.order(sent_s=-2),))
     assert "ordered" not in one_tmp(ended).text, "that plot has started and ended since"
     started = seen(b.plotter(jobs=(b.job(age_s=12, task_id="t"),)))
     assert one_tmp(started).text == "a plot was started 12s ago"
