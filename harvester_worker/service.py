@@ -93,6 +93,7 @@ class Harvester:
                 tls=settings.receiver_tls,
             ),
         )
+        self._plots_tls = settings.receiver_tls
         self._scrub = self._new_scrub(section.scrub_bytes_s)
         self._watch = ConfigWatch(settings, Role.HARVESTER, self._configure, self._publisher)
         self._ending = threading.Event()
@@ -216,13 +217,13 @@ class Harvester:
             at=now_utc(),
             drives=self.drives.published(),
             drained=self.holds.of_host(),
+            plots_tls=self._plots_tls,
             utc_offset_s=holds.utc_offset_s(),
             writers_per_drive=self._section.writers_per_drive,
             margin_bytes=self._section.margin_bytes,
             taken_in=self._plot_index.latest(_TAKEN_IN_MAX),
             arriving=self.intake.arriving(self.drives.parts()),
             problems=(
-                *self.drives.problems(),
                 *_lacks(self._section),
                 *(self._plain if self.intake.takes_plain else ()),
                 *startup.problems(),

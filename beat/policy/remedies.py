@@ -11,13 +11,25 @@ _ROOM = (
     "files that are not needed: `plotman cleanup` lists leftovers."
 )
 _SIZE = "Name a folder on a larger drive in section directories, or write a smaller k."
+_DRAINED = "`plotman undrain {host}:DIR`, with the directory in the reason, allows plots there again."
 _STATE = "Mount or create the directory, or check its drive (`dmesg`). plotman then uses it again."
 
 REMEDIES: dict[str, str] = {
     # Starting plots.
-    "paused": "`plotman unpause plotting --host {host}` ends a pause, `plotman undrain {host}` a drain.",
+    "paused": "`plotman unpause plotting --host {host}` ends the pause.",
     "starts none": "Run `plotman plot` in another terminal of {host}; or end this one, and run `plotman up`.",
     "drained": "`plotman undrain {place}` allows plots there again.",
+    "tmp drained": _DRAINED,
+    "tmp2 drained": _DRAINED,
+    "dst drained": _DRAINED,
+    # `plotman why` says this instead of "paused" or "drained" if the host as a whole is drained.
+    "drained host": "`plotman undrain {host}` allows plots there again.",
+    "draining": "harvester.draining of plotman.yaml on {host} names it: if it shall take plots again, "
+    "remove it there.",
+    "disabled": "harvester.disabled of plotman.yaml on {host} names it: if it shall be used again, remove it "
+    "there.",
+    "drained drives": "`plotman undrain HOST:DIR`, or HOST if all its drives are drained, allows plots there "
+    "again; `plotman dirs` shows them. Or mount another drive of harvester.drives.",
     "windows": "Wait, or change scheduling.windows in its plotman.yaml.",
     "refused order": "plotman orders again by itself. If the reason stays, correct what it names on {host}.",
     "clock": CLOCK_CURE,

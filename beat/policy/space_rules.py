@@ -17,10 +17,11 @@ def unusable(load: Load, role: str, directory: Directory, subject: str | None) -
     """A directory must be known to be there and writable."""
     if directory.state is DirState.OK:
         return None
+    state = directory.state.value
     return Wait(
         host=load.snapshot.host,
         rule=f"{role} state",
-        reason=f"{role} {directory.path}: {directory.state.value}",
+        reason=f"{role} {directory.path}: {state}" if subject != directory.path else state,
         subject=subject,
         numbers={},
     )
@@ -31,10 +32,11 @@ def drained(load: Load, role: str, directory: Directory, subject: str | None) ->
     hold = directory.drained
     if hold is None:
         return None
-    what = f"{role} {directory.path} is drained"
+    is_subject = subject == directory.path
+    what = "drained" if is_subject else f"{role} {directory.path} is drained"
     return Wait(
         host=load.snapshot.host,
-        rule="drained",
+        rule="drained" if is_subject else f"{role} drained",
         reason=sentence(what, hold, load.now, load.snapshot.utc_offset_s),
         subject=subject,
         numbers={},

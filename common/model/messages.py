@@ -198,8 +198,8 @@ class Delivery(Message):
 class Admission(Message):
     """From `admit` to `release`: the plot is on its drive, complete, verified and durable.
 
-    verified: how, for operators: "30 challenges, 27 proofs, all valid", or "header and size (chiapos is not
-        installed)".
+    verified: how, for operators: "30 challenges gave 27 proofs, all valid", or "header and size (chiapos is
+        not installed)".
     """
 
     reservation: Reservation

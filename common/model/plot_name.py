@@ -66,6 +66,14 @@ def with_short_ids(text: str) -> str:
     return _IN_TEXT.sub(lambda found: found["short"].lower(), text)
 
 
+_PART_IN_TEXT = re.compile(r"(?<![0-9a-fA-F])([0-9a-f]{8})[0-9a-f]{56}(?=\.part\b)")
+
+
+def with_short_parts(text: str) -> str:
+    """Shorten the names of part files, which no operator needs, to `6b4e7375….part`; paths of plots stay."""
+    return _PART_IN_TEXT.sub(r"\1…", text)
+
+
 EVERY = "all"
 # Task ids are hexadecimal as well: shorter ones are taken for plot ids only.
 _TASK_ID_DIGITS = 8

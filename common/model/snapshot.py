@@ -223,6 +223,7 @@ class HostSnapshot(Notice):
     clock_skew_s: Number | None = None
     problems: Annotated[tuple[str, ...], FEW] = ()  # what its owner should correct, one sentence each
     full_folders: Annotated[tuple[str, ...], FEW] = ()  # of its plotman, one sentence each
+    messages_tls: bool | None = None  # whether it reaches Redis by TLS; None: not known, or by no network
     stopped: bool = False  # the last snapshot of a worker that was stopped in order
 
 
@@ -267,6 +268,14 @@ class PlotterSnapshot(HostSnapshot):
     moves_at_once: MovesAtOnce = 1  # how many plots may be sent from here at a time
     leftovers: Leftovers | None = None
     tally: Tally | None = None  # of plots made
+
+    @property
+    def pause_text(self) -> str:
+        """Why nothing starts here, for operators: `paused: new fan (anna@desk)`; empty if plots may start."""
+        reason = "" if self.plotting else self.pause_reason or "paused"
+        # A pause without a reason and a drain have their own words.
+        is_drain = self.drained is not None and self.paused == self.drained
+        return reason if not reason or is_drain or reason.startswith("paused") else f"paused: {reason}"
 
 
 class Transfer(Notice):
@@ -360,6 +369,7 @@ class HarvesterSnapshot(HostSnapshot):
 
     drives: Annotated[tuple[Drive, ...], MANY]
     drained: Hold | None = None  # none of the drives takes new plots
+    plots_tls: bool | None = None  # whether its receiver takes plots by TLS only; None: not known
     utc_offset_s: UtcOffset = 0
     writers_per_drive: Whole = 1
     margin_bytes: Whole = 0  # left free on each drive

@@ -68,6 +68,12 @@ class Board(BoardReader):
     def __repr__(self) -> str:
         return f"Board({masked(self._url)})"
 
+    @property
+    def is_by_tls(self) -> bool | None:
+        """Whether Redis is reached by TLS; None: by no network."""
+        scheme = self._url.partition("://")[0]
+        return None if scheme == "unix" else scheme == "rediss"
+
     def ping(self) -> None:
         with readable_errors(self._url):
             self._redis.ping()

@@ -179,6 +179,7 @@ class Publisher:
             update={
                 "clock_skew_s": skew_s if skew_s is None else round(skew_s, 1),
                 "full_folders": startup.full_folders(),
+                "messages_tls": self._board.is_by_tls,
                 "stopped": self._stopping,
                 "problems": (*snapshot.problems, *filter(None, found)),
             }

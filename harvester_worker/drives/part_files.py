@@ -142,27 +142,15 @@ def locked(drive: str) -> Iterator[Path]:
             os.close(fd)
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
-    """Names in the folder, sorted. parts: on their way in. refused: refused copies."""
-
-    parts: tuple[str, ...]
-    refused: tuple[str, ...]
-
-
-def listed(path: str) -> Names:
-    """List the folder at `path`. Raises OSError, and FileNotFoundError if it does not exist."""
-    names = sorted(os.listdir(path))  # noqa: PTH208
-    return Names(
-        tuple(name for name in names if name.endswith(PART)),
-        tuple(name for name in names if name.endswith(REFUSED)),
-    )
+def listed(path: str) -> tuple[str, ...]:
+    """Names of the parts in the folder at `path`. Raises OSError, FileNotFoundError if it does not exist."""
+    return tuple(sorted(name for name in os.listdir(path) if name.endswith(PART)))  # noqa: PTH208
 
 
 def parts(drive: str) -> list[Part]:
     """All parts on the drive; none if the folder does not exist."""
     with contextlib.suppress(FileNotFoundError):
-        return list(named(folder(drive), listed(str(folder(drive))).parts))
+        return list(named(folder(drive), listed(str(folder(drive)))))
     return []
 
 
@@ -262,7 +250,7 @@ def sweep(drive: str, now: datetime, takes_in: Callable[[str], bool] = lambda _:
     deleted = []
     with locked(drive) as incoming:
         _date_anew(incoming, now.timestamp())
-        for part in named(incoming, listed(str(incoming)).parts):
+        for part in named(incoming, listed(str(incoming))):
             idle = now.timestamp() - part.touched_s > ABANDONED_S
             if idle and not takes_in(part.path.stem) and not is_open_for_writing(part.path):
                 drop(part.path)

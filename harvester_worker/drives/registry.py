@@ -140,14 +140,6 @@ class DriveRegistry:
         with self._lock:
             return self._publish()
 
-    def problems(self) -> tuple[str, ...]:
-        with self._lock:
-            return tuple(
-                f"{file} was refused; its source is kept. This copy is deleted after a day."
-                for seen in self._seen.values()
-                for file in seen.refused
-            )
-
     def candidate(self, path: str, seen: DriveSurvey, plot_id: str | None = None) -> Candidate:
         """A drive as the placement rule needs it. plot_id: plot whose own part does not count as a writer."""
         writers = seen.writers(part_files.now_utc(), but=plot_id)

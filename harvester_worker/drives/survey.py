@@ -43,7 +43,6 @@ class DriveSurvey:
     report: DirReport
     plots: int = 0
     parts: tuple[Part, ...] = ()
-    refused: tuple[str, ...] = ()
     last_used_s: float = 0
     plot_bytes: int | None = None
 
@@ -133,8 +132,7 @@ class DriveSurveyor:
             return DriveSurvey(
                 report,
                 listed.plots,
-                part_files.named(Path(folder), names.parts) if names.parts else (),
-                tuple(f"{folder}/{name}" for name in names.refused),
+                part_files.named(Path(folder), names) if names else (),
                 status.st_mtime,
                 size_bytes,
             )

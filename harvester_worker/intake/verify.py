@@ -12,6 +12,7 @@ from typing import Any
 
 from common.errors import PlotRefused, TransferFailed
 from common.model.plot_name import PlotName
+from common.model.units import counted
 from common.system.plotfile import Header, NotAPlot, expected_size_bytes, read_header
 from common.worker.move_step import StepInterrupted, Stop
 
@@ -46,7 +47,7 @@ def prove(path: Path, header: Header, challenges: int, stop: Stop, python: str =
         python: Interpreter that may have chiapos.
 
     Returns:
-        How the plot was verified: "30 challenges, 27 proofs, all valid".
+        How the plot was verified: "30 challenges gave 27 proofs, all valid".
 
     Raises:
         PlotRefused: A proof fails.
@@ -66,7 +67,8 @@ def prove(path: Path, header: Header, challenges: int, stop: Stop, python: str =
         raise PlotRefused(f"chiapos cannot open {path.name}: {answer['unopened']}.", _REMEDY)
     if wrong := _wrong(answer):
         raise PlotRefused(f"{path.name}: {wrong}.", _REMEDY)
-    return f"{answer['challenges']} challenges, {answer['proofs']} proofs, all valid"
+    tried, proofs = answer["challenges"], answer["proofs"]
+    return f"{counted(tried, 'challenge')} gave {counted(proofs, 'proof')}, all valid"
 
 
 def _wrong(answer: Mapping[str, Any]) -> str | None:
@@ -77,7 +79,7 @@ def _wrong(answer: Mapping[str, Any]) -> str | None:
         found.append(f"{bad} of {proofs} proofs fail")
     if unread:
         errors = "; ".join(dict.fromkeys(answer["errors"]))
-        found.append(f"{unread} of {tried} challenges end in an error ({errors})")
+        found.append(f"reading it fails at {unread} of {tried} challenges ({errors})")
     if not proofs and not unread:
         found.append(f"no proof in {tried} challenges")
     return "; ".join(found) or None

@@ -22,6 +22,7 @@ _PLOTS = click.argument("plots", nargs=-1, required=True, metavar="PLOT...", she
 _HOST = click.option("--host", help="Only on this plotter.", shell_complete=complete_host)
 _TMP = click.option("--tmp", metavar="DIR", help="Only in this tmp directory.")
 _SHOWN_FILES = 12
+_EVENTS_SEARCHED = 1000  # the newest ones
 
 Verb = Callable[..., None]
 
@@ -34,15 +35,22 @@ def _options(verb: Verb) -> Verb:
 
 def _targets(plots: Sequence[str], host: str | None, tmp: str | None) -> list[PlotSelection]:
     """Return the selected plots. With `all`, warns of silent hosts."""
+    from common.errors import NoSuchPlot
     from common.model.plot_name import EVERY
     from plotman.control.farm import board, read_farm
+    from plotman.control.queries.event_text import ended
     from plotman.control.selectors import resolve, silent_hosts
 
-    farm = read_farm(board())
+    at = board()
+    farm = read_farm(at)
     if EVERY in plots and host is None:
         for name in sorted(silent_hosts(farm)):
             click.echo(f"plotman: {name} is silent and left out. Start `plotman up` there.", err=True)
-    return resolve(farm, plots, host, tmp)
+    try:
+        return resolve(farm, plots, host, tmp)
+    except NoSuchPlot as error:
+        ends = ended(plots, (event for _, event in at.newest_events(_EVENTS_SEARCHED)))
+        raise NoSuchPlot(f"{error.what} {' '.join(ends)}", error.cure) if ends else error from None
 
 
 def _order(

@@ -79,6 +79,8 @@ def dirs(json_: bool, host: str | None, classic: bool) -> None:
         if (table := make(farm, classic)).rows:
             draw(table)
             click.echo()
+    for line in reports.transport_lines(farm):
+        click.echo(line)
 
 
 @click.command()
@@ -163,6 +165,7 @@ def _archived(subject: str) -> list[WhyAnswer]:
 
 def show_reasons(answers: Sequence[WhyAnswer]) -> None:
     """Print what `plotman why` found, by host."""
+    from common.model.plot_name import with_short_parts
     from common.model.text import one_line  # late: another machine's words must not act on this terminal
 
     def host_of(answer: WhyAnswer) -> str:
@@ -178,7 +181,7 @@ def show_reasons(answers: Sequence[WhyAnswer]) -> None:
                 continue
             host_shown = host_shown or answer.kind == "host"
             when = f" ({answer.when})" if answer.when else ""
-            click.echo(one_line(f"  {subject}{answer.text}{when}"))
+            click.echo(one_line(f"  {subject}{with_short_parts(answer.text)}{when}"))
             if answer.remedy:
                 click.secho(one_line(f"      {answer.remedy}"), dim=True)
 

@@ -105,7 +105,7 @@ def _nearest(selector: str, jobs: list[PlotSelection]) -> str:
     ]
     most = max((length for length, _ in alike), default=0)
     if most == 0:
-        return "`plotman status` shows all running plots."
+        return "`plotman status` shows all running plots, `plotman history` those that have ended."
     near = ", ".join(f"{target.name} on {target.host}" for length, target in alike if length == most)
     return f"Nearest: {near}."
 

@@ -17,8 +17,7 @@ from plotman.control.farm import FarmState
 from plotman.control.rpc import TaskCall
 from plotman.dashboard.model import RowKind, RowSubject
 
-_REASON = "paused in the dashboard"
-_DRAINED = "drained in the dashboard"
+_REASON = "in the dashboard"
 _FILES_SHOWN = 20
 _KEPT = frozenset({names.PAUSE, names.DRAIN, names.DRAIN_DRIVES})  # until an operator undoes them
 
@@ -216,7 +215,7 @@ def toggle_drain(farm: FarmState, subject: RowSubject | None) -> Proposal:
 def _drain(pair: tuple[str, str], host: str, path: str, drained: bool) -> Proposal:
     if drained:
         return Proposal(f"undrain {host}:{path}", (TaskCall(pair[1], host, {"dir": path}),))
-    return Proposal(f"drain {host}:{path}", (TaskCall(pair[0], host, {"dir": path, "reason": _DRAINED}),))
+    return Proposal(f"drain {host}:{path}", (TaskCall(pair[0], host, {"dir": path, "reason": _REASON}),))
 
 
 def _drain_host(farm: FarmState, host: str) -> Proposal:
@@ -230,7 +229,7 @@ def _drain_host(farm: FarmState, host: str) -> Proposal:
     if drained is not None:
         calls = tuple(TaskCall(undrain, host, {}) for _, undrain in pairs)
         return Proposal(f"undrain {host}", calls)
-    calls = tuple(TaskCall(drain, host, {"reason": _DRAINED}) for drain, _ in pairs)
+    calls = tuple(TaskCall(drain, host, {"reason": _REASON}) for drain, _ in pairs)
     lines = (
         "No plot starts there or is sent there any more. Running plots finish; finished plots move away.",
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from common.model.holds import sentence
 from common.model.plot_name import with_short_ids
 from common.model.snapshot import Job, PlotState, PlotterSnapshot, Tally, age_s
 from common.model.units import counted, human_bytes, human_duration
@@ -62,7 +63,7 @@ def _held(farm: FarmState, plotter: PlotterSnapshot) -> str:
         return f"{farm.absence(Role.PLOTTER, plotter.host)} for {human_duration(age_s(plotter.at, farm.at))}"
     if plotter.failures.consecutive >= plotter.failure_limit:
         return f"stopped, {counted(plotter.failures.consecutive, 'plotter')} died at once"
-    return "" if plotter.plotting else f"paused: {plotter.pause_reason}"
+    return plotter.pause_text
 
 
 def _plots(count: int) -> str:
@@ -78,17 +79,19 @@ def archiving(farm: FarmState, reasons: WaitReasons) -> Line:
     senders = [plotter for plotter in farm.plotters.values() if plotter.archiving]
     if not senders:
         return Line("Archiving: off, plots stay where they are")
+    is_paused = all(plotter.archiving_paused for plotter in senders)
     words = []
     if moving:
         rate = sum(transfer.rate_bytes_s or 0 for transfer in moving)
         words.append(f"{len(moving)} moving at {human_bytes(rate)}/s")
     if ready:
-        known = (plot.reason or reasons.reason(host, plot.path) for host, plot in ready)
+        known = (plot.reason or reasons.reason(host, plot.path) for host, plot in ready if not is_paused)
         why = with_short_ids(next(filter(None, known), ""))
         words.append(f"{len(ready)} {'waits' if len(ready) == 1 else 'wait'}{f' ({why})' if why else ''}")
     refused = any(plot.state is PlotState.REFUSED for _, plot in ready)
     level = CellLevel.NOTICE if refused else CellLevel.PLAIN
-    state = "paused" if all(plotter.archiving_paused for plotter in senders) else "active"
+    hold = senders[0].archiving_paused if is_paused else None
+    state = "active" if hold is None else sentence("paused", hold, farm.at, senders[0].utc_offset_s)
     return Line(f"Archiving: {state}, {', '.join(words) or 'nothing to move'}", level)
 
 

@@ -250,6 +250,6 @@ def _next_steps(layout: Layout) -> list[str]:
     programs = Path(sys.executable).parent
     return [
         f"  export PLOTMAN_CONFIG={layout.config} PATH={programs}:$PATH",
-        "  plotman up            # run this farm until Ctrl-C; `plotman unpause` lets it start plots",
+        "  plotman up            # run this farm until Ctrl-C; `plotman unpause plotting` starts plots",
         "  plotman interactive   # in another terminal: watch and control it",
     ]

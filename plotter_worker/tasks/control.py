@@ -4,6 +4,9 @@ start of its id, or another selector (common.model.plot_name)."""
 from __future__ import annotations
 
 import logging
+import re
+import sqlite3
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,13 @@ from celery import Task
 
 from common import names
 from common.errors import ManyPlots, NoSuchPlot, OrderRefused
+from common.history.recorder import history_path
+from common.history.rows import HistoryKind, PlotEnd, Row
+from common.history.store import reading
 from common.model.messages import Count, OneLine, Seconds, SizeBytes
 from common.model.plot_name import fits
 from common.model.snapshot import RunStatus
+from common.names import Role
 from common.worker.pool import stop_event
 from common.worker.task import task
 from plotter_worker.host.kill import JobFiles, files_of
@@ -28,6 +35,8 @@ from plotter_worker.service import current
 log = logging.getLogger(__name__)
 
 _recent_logs = log_reader.RecentLogs()
+_ENDS_SEARCHED = 200  # rows of the history, the newest
+_TASK_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def _selected(plotter: PlotterHost, selector: str) -> TrackedJob:
@@ -41,8 +50,27 @@ def _selected(plotter: PlotterHost, selector: str) -> TrackedJob:
             "Give more of the id.",
         )
     raise NoSuchPlot(
-        f"No plot {selector} is being made on {plotter.name}.", "`plotman status` shows those that are."
+        _ended(plotter, selector) or f"No plot {selector} is being made on {plotter.name}.",
+        "`plotman status` shows those that are, `plotman history` those that have ended.",
     )
+
+
+def _ended(plotter: PlotterHost, selector: str) -> str | None:
+    """How the latest plot ended that the selector names, by the history; None if that has none."""
+    rows: list[Row] = []
+    with suppress(sqlite3.Error, OSError), reading(_history_of(plotter)) as file:
+        rows = file.page(HistoryKind.PLOTS, _ENDS_SEARCHED) if file else []
+    for row in rows:
+        if isinstance(row, PlotEnd) and fits(selector, plotter.name, 0, row.task_id, row.plot_id):
+            name = f"Plot {row.plot_id[:8]}" if row.plot_id else "The plot"
+            why = f" ({row.reason.rstrip('.')})" if row.reason else ""
+            return f"{name} on {plotter.name} has ended: {row.end.value}{why}."
+    # Only a program names a task by its whole id: it has just seen it run.
+    return f"The plot on {plotter.name} is no longer running." if _TASK_ID.fullmatch(selector) else None
+
+
+def _history_of(plotter: PlotterHost) -> Path:
+    return history_path(plotter.settings.state_dir, Role.PLOTTER)
 
 
 def _matches(plotter: PlotterHost, selector: str) -> list[TrackedJob]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from heapq import heapify, heappop, heapreplace
 
+from common.model.holds import sentence
 from common.model.pending import MoveStep, PendingMove, may_have_it, under_way
 from common.model.snapshot import FinishedPlot, HarvesterSnapshot, PlotterSnapshot, Wait
 from common.model.units import counted, human_bytes, human_bytes_apart
@@ -28,6 +29,7 @@ class HarvesterCapacity:
     largest_bytes: most room on one drive, even if plots are being written there; None: not known.
     total_bytes: room on all those drives together.
     drive_states: the state of each drive as `dirs` shows it.
+    drained: an operator's hold on a drive, or on all; None: there is none.
     """
 
     def __init__(self, snapshot: HarvesterSnapshot, reserved: int = 0) -> None:
@@ -37,6 +39,7 @@ class HarvesterCapacity:
         self.margin_bytes = snapshot.margin_bytes
         known = list(_by_device(snapshot).values())
         self.drive_states = tuple(drive.word for drive in snapshot.drives)
+        self.drained = next((drive.drained for drive in snapshot.drives if drive.drained), None)
         self.total_bytes = sum(free for free, _ in known)
         self.largest_bytes = max((free for free, _ in known), default=None)
         self.on_the_way = reserved
@@ -182,15 +185,20 @@ def _no_room(snapshot: PlotterSnapshot, plot: FinishedPlot, allowed: Sequence[Ha
     if not known:
         hosts = ", ".join(there.host for there in allowed)
         states = Counter(state for there in allowed for state in there.drive_states)
+        rule = "drives"
         if states.keys() & {"draining", "disabled"}:
             counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
             text = f"no drive of {hosts} accepts new plots ({counts})"
+            hold = next((there.drained for there in allowed if there.drained is not None), None)
+            if hold is not None:
+                rule = "drained drives"
+                text += f"; {sentence('drained', hold, snapshot.at, snapshot.utc_offset_s)}"
         elif states:
             text = f"free space of the drives of {hosts} is not known"
         else:
             text = f"{hosts} has no drives" if len(allowed) == 1 else f"none of {hosts} has drives"
         reason = f"plot needs {human_bytes(plot.size_bytes)}; {text}"
-        return Wait(host=snapshot.host, rule="drives", reason=reason, subject=plot.path, numbers=numbers)
+        return Wait(host=snapshot.host, rule=rule, reason=reason, subject=plot.path, numbers=numbers)
     best = max(known, key=lambda there: there.largest_bytes or 0)
     largest = best.largest_bytes or 0
     numbers["free_bytes"] = largest

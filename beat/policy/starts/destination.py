@@ -69,9 +69,9 @@ def _explain(refusals: list[tuple[Directory, Wait]], load: Load) -> Wait:
     if len(short) > 1:
         reason += f", the most of {counted(len(short), 'directory', 'directories')}"
     broken = [
-        f"{dst.path}: {'drained' if wait.rule == 'drained' else dst.state.value}"
+        f"{dst.path}: {'drained' if dst.drained else dst.state.value}"
         for dst, wait in refusals
-        if wait.rule in ("dst state", "drained") and wait is not nearest[1]
+        if wait.rule in ("dst state", "dst drained", "drained") and wait is not nearest[1]
     ]
     reason = "; ".join([reason, *broken])
     if short and (waiting := len(load.snapshot.plots)):

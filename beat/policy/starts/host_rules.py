@@ -22,10 +22,11 @@ def paused(load: Load) -> Wait | None:
     snapshot = load.snapshot
     if snapshot.plotting:
         return None
-    reason = snapshot.pause_reason or "plotting is paused"
     if snapshot.paused is None:  # no operator did: `plotman archive` runs there alone
+        reason = snapshot.pause_reason or "plotting is paused"
         return Wait(host=snapshot.host, rule="starts none", reason=reason, numbers={})
-    return Wait(host=snapshot.host, rule="paused", reason=reason, numbers={}, until=held_until(load))
+    text, until = snapshot.pause_text, held_until(load)
+    return Wait(host=snapshot.host, rule="paused", reason=text, numbers={}, until=until)
 
 
 def held_until(load: Load) -> datetime | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 
+from common.config.check.keys import key_findings
 from common.config.model import Config
 from common.config.problems import Finding, Level, Location
 from common.config.sections.plotting import (
@@ -19,9 +19,6 @@ from common.config.sections.plotting import (
 from common.config.sections.scheduling import Scheduling
 from common.model.phase import Phase
 
-# A compressed G1 point, as `chia keys show` prints it: its first bit is set, its second one is not.
-_KEY = re.compile(r"(0x)?[89abAB][0-9a-fA-F]{95}")
-_ADDRESS = re.compile(r"t?xch1[02-9ac-hj-np-z]{58}")  # bech32m of 32 bytes: 52 characters and 6 of checksum
 _LAST_PHASE = Phase(5, 9)  # 5 is the copy to dst; no plotter has more steps in a phase
 
 
@@ -31,10 +28,11 @@ def doubts(config: Config) -> list[Finding]:
     if config.scheduling:
         found += _scheduling(config.scheduling)
     if config.plotting:
-        found += _keys(config.plotting)
         found += _options(config.plotting)
     warnings = [one._replace(level=Level.WARNING) for one in found]
-    return warnings + (list(_bucket_errors(config.plotting)) if config.plotting else [])
+    if config.plotting is None:
+        return warnings
+    return [*warnings, *key_findings(config.plotting), *_bucket_errors(config.plotting)]
 
 
 def _farm(config: Config) -> Iterator[Finding]:
@@ -69,44 +67,6 @@ def _limits(scheduling: Scheduling, location: Location, jobs: int, folder: str) 
             f"{limits.stagger_limit} is more than tmpdir_max_jobs ({jobs}), so it has no effect",
             "Write a smaller number, or a larger tmpdir_max_jobs.",
         )
-
-
-def _keys(plotting: Plotting) -> Iterator[Finding]:
-    for name in ("farmer_pk", "pool_pk"):
-        value = getattr(plotting, name)
-        if value is not None and not _KEY.fullmatch(value):
-            yield Finding(
-                ("plotting", name),
-                f"is not a public key: 96 hexadecimal digits, the first one 8, 9, a or b "
-                f"(this has {len(value)} characters)",
-                "Copy all of it from `chia keys show`.",
-            )
-    address = plotting.pool_contract_address
-    if address is not None and not (_ADDRESS.fullmatch(address) and _sum_fits(address)):
-        yield Finding(
-            ("plotting", "pool_contract_address"),
-            "has a typing error: its checksum is wrong"
-            if _ADDRESS.fullmatch(address)
-            else "is not an address that begins with xch1",
-            "Copy all of the pool contract address from `chia plotnft show`.",
-        )
-
-
-_BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-_BECH32M = 0x2BC830A3  # the sum of every valid address, BIP 350
-
-
-def _sum_fits(address: str) -> bool:
-    """Whether the bech32m checksum of an address is right."""
-    prefix, _, data = address.partition("1")
-    values = [ord(letter) >> 5 for letter in prefix] + [0] + [ord(letter) & 31 for letter in prefix]
-    values += [_BECH32.index(letter) for letter in data]
-    found = 1
-    for value in values:
-        top, found = found >> 25, (found & 0x1FFFFFF) << 5 ^ value
-        for bit, term in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
-            found ^= term if top >> bit & 1 else 0
-    return found == _BECH32M
 
 
 def _options(plotting: Plotting) -> Iterator[Finding]:

@@ -111,5 +111,5 @@ def _is_alive(host: str, alive: Sequence[Role] = ()) -> HostIsAlive:
     who = f"its {', '.join(alive)}" if alive else "it"
     return HostIsAlive(
         f"{host} is not lost: {who} was seen within the last {SNAPSHOT_TTL.total_seconds():.0f} s.",
-        "Stop `plotman up` there, and wait until `plotman status` shows it silent.",
+        "Stop `plotman up` there, and wait until `plotman status` shows it as stopped or silent.",
     )

@@ -9,10 +9,13 @@ from typing import Any
 from beat.policy.start_tokens import is_due
 from common.model.clock import wrong_clock
 from common.model.disk_usage import trimmed
+from common.model.holds import sentence
 from common.model.pending import PendingMove, under_way
 from common.model.phase import pair
 from common.model.snapshot import (
+    DirState,
     Drive,
+    DriveUse,
     FinishedPlot,
     HarvesterSnapshot,
     Job,
@@ -28,15 +31,16 @@ from common.model.units import counted, human_bytes, human_duration
 from common.names import Role
 from plotman.control.queries.why import FarmPicture, WhyAnswer
 
+_NEVER_S = 365 * 86_400.0  # a refused plot is tried again in ten years
 _RECENT_S = 60.0  # a start within this time is mentioned
 
 
 def explain(seen: FarmPicture) -> Iterator[WhyAnswer]:
     """Yield host by host: the host, its tmp directories, running and finished plots; then the drives."""
-    for host, sentence in seen.farm.spoilt.items():
-        yield WhyAnswer(host, "host", None, sentence, "trouble")
-    for host, sentence in seen.farm.full_folders().items():
-        yield WhyAnswer(host, "host", None, sentence, "full folder")
+    for host, text in seen.farm.spoilt.items():
+        yield WhyAnswer(host, "host", None, text, "trouble")
+    for host, text in seen.farm.full_folders().items():
+        yield WhyAnswer(host, "host", None, text, "full folder")
     for host, skew_s in seen.farm.clock_skews().items():
         if (wrong := wrong_clock(skew_s)) is not None:
             yield WhyAnswer(host, "host", None, f"its clock is {wrong}", "clock", {"skew_s": skew_s})
@@ -72,10 +76,11 @@ def _silent(seen: FarmPicture, host: str, snapshot: PlotterSnapshot | HarvesterS
 def _waits(seen: FarmPicture, snapshot: PlotterSnapshot, wait: Wait, kind: str, **more: Any) -> WhyAnswer:
     """Make the answer for a wait. more: further or other fields of it."""
     at, when = expected(wait, snapshot, seen.now)
+    is_drain = wait.rule == "paused" and snapshot.drained is not None and snapshot.paused == snapshot.drained
     fields: dict[str, Any] = {
         "subject": wait.subject,
         "text": wait.reason,
-        "rule": wait.rule,
+        "rule": "drained host" if is_drain else wait.rule,
         "numbers": wait.numbers,
         "until": wait.until,
         "expected_at": None if wait.until is not None else at,
@@ -206,12 +211,27 @@ def _drive(harvester: HarvesterSnapshot, drive: Drive) -> WhyAnswer:
     if drive.full and harvester.margin_bytes:
         free += f" (harvester.margin_bytes keeps {human_bytes(harvester.margin_bytes)})"
     coming = f", {drive.incoming} on their way" if drive.incoming else ""
-    rule = "drive" if not drive.takes_plots else "full" if drive.full else None
-    text = f"{drive.word}{free}, {counted(drive.plots, 'plot')}{coming}"
+    rule, word = _drive_rule(harvester, drive), drive.word
+    if rule in ("drained", "drained host") and drive.drained is not None:
+        word = sentence("drained", drive.drained, harvester.at, harvester.utc_offset_s)
+    text = f"{word}{free}, {counted(drive.plots, 'plot')}{coming}"
     return WhyAnswer(
         harvester.host, "drive", drive.path, text, rule,
         names=frozenset({trimmed(drive.path)}),
     )  # fmt: skip
+
+
+def _drive_rule(harvester: HarvesterSnapshot, drive: Drive) -> str | None:
+    """Why a drive takes no plots; None if it takes some."""
+    if drive.takes_plots:
+        return "full" if drive.full else None
+    if drive.use is DriveUse.DISABLED:
+        return "disabled"
+    if drive.state is not DirState.OK:
+        return "drive"
+    if drive.drained is None:
+        return "draining"
+    return "drained" if harvester.drained is None else "drained host"
 
 
 def expected(wait: Wait, snapshot: PlotterSnapshot, now: datetime) -> tuple[datetime | None, str | None]:
@@ -220,7 +240,8 @@ def expected(wait: Wait, snapshot: PlotterSnapshot, now: datetime) -> tuple[date
     Returns (time, text); both None if there is no estimate.
     """
     if wait.until is not None:
-        return wait.until, f"in {human_duration((wait.until - now).total_seconds())}"
+        left_s = (wait.until - now).total_seconds()
+        return wait.until, f"in {human_duration(left_s)}" if left_s < _NEVER_S else None
     here = [job for job in snapshot.jobs if job.tmp is not None and trimmed(job.tmp) == wait.subject]
     if wait.rule == "max jobs":
         return _end_of(snapshot.jobs, _over(wait, "jobs"), now, "in about")

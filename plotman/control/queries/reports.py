@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from common.model.snapshot import HarvesterSnapshot, Hold, Notice, PlotterSnapshot, age_s
+from common.model.plot_name import with_short_ids
+from common.model.snapshot import HarvesterSnapshot, Hold, Notice, PlotState, PlotterSnapshot, age_s
 from common.model.units import counted, human_bytes, human_duration
 from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.queries import scheduler_status
 
+NOBODY_YET = (
+    "no worker has reported to this broker yet: `plotman up` starts what this machine's plotman.yaml names"
+)
 _MOVE_KEYS = {"path", "harvester", "size_bytes", "step", "attempts", "task_id"}
 
 
@@ -19,6 +23,8 @@ def notes(farm: FarmState) -> list[str]:
     last = farm.snapshots
     undecided = scheduler_status.note(farm)
     found = [note for note in (farm.redis_trouble, undecided) if note]
+    if not any((*last.values(), farm.spoilt, found)):
+        found.append(NOBODY_YET)
     for role, host in sorted(farm.stale if farm.redis_trouble is None else ()):
         ago = f"{human_duration(age_s(last[role][host].at, farm.at))} ago"
         is_stopped = farm.absence(role, host) == "stopped"
@@ -41,7 +47,8 @@ def notes(farm: FarmState) -> list[str]:
 def _plotter_notes(snapshot: PlotterSnapshot) -> Iterator[str]:
     host, failures = snapshot.host, snapshot.failures
     if not snapshot.plotting:
-        yield f"{host}: plotting is paused: {snapshot.pause_reason or 'no reason given'}"
+        is_paused = snapshot.pause_text.startswith("paused")
+        yield f"{host}: {'plotting is ' if is_paused else ''}{snapshot.pause_text}"
     if failures.consecutive >= snapshot.failure_limit:
         yield (
             f"{host}: plotting is stopped: {counted(failures.consecutive, 'plotter')} in a row died at once, "
@@ -53,6 +60,11 @@ def _plotter_notes(snapshot: PlotterSnapshot) -> Iterator[str]:
     for job in snapshot.jobs:
         if job.stalled:
             yield f"{host}: {job.plotter} pid {job.pid} is stalled: {job.stalled}"
+    refused = [plot for plot in snapshot.plots if plot.state is PlotState.REFUSED]
+    if refused:
+        first, several = refused[0], f"{counted(len(refused), 'plot')} were refused, the first: "
+        why = with_short_ids(f"{first.path} was refused: {first.reason or 'no reason is known'}")
+        yield f"{host}: {several if refused[1:] else ''}{why}"
 
 
 def _hold_notes(farm: FarmState) -> Iterator[str]:
@@ -124,12 +136,48 @@ def dirs_json(farm: FarmState) -> dict[str, Any]:
             for host, snapshot in farm.harvesters.items()
             for drive in snapshot.drives
         ],
+        "transport": transport_json(farm),
         "targets": [
             {"host": host} | archiver.target.model_dump(mode="json")
             for host, archiver in farm.archivers.items()
             if archiver.target is not None
         ],
     }
+
+
+def transport_json(farm: FarmState) -> list[dict[str, Any]]:
+    """List whether messages and plots travel by TLS, for each worker."""
+    return [
+        {
+            "host": host,
+            "role": role.value,
+            "messages_tls": snapshot.messages_tls,
+            "plots_tls": getattr(snapshot, "plots_tls", None),
+        }
+        for role, snapshots in farm.snapshots.items()
+        for host, snapshot in snapshots.items()
+    ]
+
+
+def transport_lines(farm: FarmState) -> list[str]:
+    """Say by what messages and plots travel; nothing for a farm of one machine, where they use no network."""
+    rows = transport_json(farm)
+    if len({row["host"] for row in rows}) < 2:
+        return []
+    found = []
+    for key, what in (("messages_tls", "Messages"), ("plots_tls", "Plots to harvesters")):
+        known: dict[bool, dict[str, None]] = {}
+        for row in rows:
+            if row[key] is not None:
+                known.setdefault(row[key], {})[row["host"]] = None
+        words = {True: "by TLS", False: "without TLS"}
+        texts = [
+            words[by_tls] + (f" ({', '.join(hosts)})" if len(known) > 1 else "")
+            for by_tls, hosts in sorted(known.items(), reverse=True)
+        ]
+        if texts:
+            found.append(f"{what}: {'; '.join(texts)}")
+    return found
 
 
 def _with_silent(farm: FarmState, role: Role, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from beat.policy.moves.priority import priorities
 from common.model.disk_usage import trimmed
 from common.model.pending import MoveStep
-from common.model.plot_name import PlotName
+from common.model.plot_name import PlotName, with_short_parts
 from common.model.snapshot import Directory, Job, PlotState, PlotterSnapshot, age_s
 from common.model.units import human_bytes, human_duration
 from common.names import Role
@@ -174,7 +174,7 @@ def moves_table(farm: FarmState, classic: bool = False) -> PlainTable:  # noqa: 
 def plots_table(farm: FarmState, classic: bool = False) -> PlainTable:  # noqa: ARG001
     """Make the table of files in dst directories that have a plot's name and are not moved."""
     rows = tuple(
-        (host, plot.path, human_bytes(plot.size_bytes), plot.state.value, plot.reason or "")
+        (host, plot.path, human_bytes(plot.size_bytes), plot.state.value, with_short_parts(plot.reason or ""))
         for host, snapshot in farm.plotters.items()
         for plot in snapshot.plots
         if plot.state is not PlotState.READY
@@ -184,9 +184,15 @@ def plots_table(farm: FarmState, classic: bool = False) -> PlainTable:  # noqa: 
 
 
 def waits_table(farm: FarmState, classic: bool = False) -> PlainTable:  # noqa: ARG001
-    """Make the table of waits; waits of a host as a whole come first."""
+    """Make the table of waits; waits of a host as a whole come first. Files that are left alone are in their
+    own table."""
+    alone = {(host, path) for host, path, *_ in plots_table(farm).rows}
     waits = sorted(scheduler_status.waits(farm), key=lambda wait: (wait.host, wait.subject or ""))
-    rows = tuple((wait.host, wait.subject or "", wait.reason) for wait in waits)
+    rows = tuple(
+        (wait.host, wait.subject or "", with_short_parts(wait.reason))
+        for wait in waits
+        if (wait.host, wait.subject) not in alone
+    )
     return PlainTable(("host", "what", "waits because"), rows, "Waiting", paths=frozenset({"what"}))
 
 

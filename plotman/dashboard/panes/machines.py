@@ -69,7 +69,7 @@ def _word(farm: FarmState, reasons: WaitReasons, host: str) -> tuple[str, CellLe
     if plotter.failures.consecutive >= plotter.failure_limit:
         return "stopped: plotters died at once", CellLevel.BAD
     if not plotter.plotting:
-        return f"paused: {plotter.pause_reason}", CellLevel.NOTICE
+        return plotter.pause_text, CellLevel.NOTICE
     reason = reasons.reason(host, None)
     return (f"waits: {reason}" if reason else "plots" if plotter.jobs else "up"), CellLevel.PLAIN
 

@@ -35,7 +35,7 @@ def test_pauses_and_drains_hold_also_after_killed_workers_until_they_are_lifted(
     assert plot.parent == dst / "1"
     reason = eventually(lambda: farm.waits().get("archiving paused"), "it says why it waits")
     assert reason.startswith("archiving is paused: the network is needed (")
-    assert farm.waits()["paused"].startswith("as many plots as were asked for have been started")
+    assert farm.waits()["paused"].startswith("paused: as many plots as were asked for have been started")
 
     # A drive; killed workers forget nothing.
     said(farm, "drain", f"{drives}/1", "--reason", "to be sold")

@@ -66,7 +66,7 @@ def test_a_plot_lands_proved_and_its_source_goes_last(
 
     assert (drive / source.name).read_bytes() == original
     assert admission.landed == str(drive / source.name)
-    assert admission.verified.startswith("30 challenges, ")
+    assert admission.verified.startswith("30 challenges gave ")
     assert admission.verified.endswith(" proofs, all valid")
     assert sent.digest is not None
     assert len(sent.digest) == 32
@@ -136,14 +136,13 @@ def test_a_damaged_plot_is_put_aside_and_the_source_kept(farm: MakeFarm, drive: 
     source.write_bytes(damaged)
     harvester = farm(drive)
 
-    with pytest.raises(PlotRefused, match=r"proofs fail|end in an error|chiapos cannot open"):
+    with pytest.raises(PlotRefused, match=r"proofs fail|reading it fails|chiapos cannot open"):
         archived(harvester, source)
 
     assert list(drive.glob("*.plot")) == []
     assert [path.name for path in part_files.refused(str(drive))] == [f"{source.name}.refused"]
     assert part_files.parts(str(drive)) == []
     assert source.exists()
-    assert "was refused" in harvester.drives.problems()[0]
 
 
 def test_a_plot_that_lost_its_last_byte_is_refused_by_its_size(

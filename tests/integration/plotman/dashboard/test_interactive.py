@@ -59,7 +59,7 @@ def test_a_plot_is_watched_paused_and_killed_by_keys_and_seen_in_a_browser(
 
     terminal.type("2d")
     tmp = eventually(lambda: plotting.plotter().tmp_dirs[0].drained, "the tmp directory is drained")
-    assert tmp.reason == "drained in the dashboard"
+    assert tmp.reason == "in the dashboard"
     terminal.shows("takes no more plots in")
     terminal.type("d")
     eventually(lambda: plotting.plotter().tmp_dirs[0].drained is None, "it takes plots again")
@@ -69,7 +69,7 @@ def test_a_plot_is_watched_paused_and_killed_by_keys_and_seen_in_a_browser(
     terminal.shows("Pause plotting on")
     terminal.type("y")
     eventually(lambda: not plotting.plotter().plotting, "plotting is paused")
-    terminal.shows("paused in the dashboard")
+    terminal.shows("paused: in the dashboard")
 
     terminal.type("\r")
     terminal.shows("Computing table")  # its log

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,27 @@ def test_a_paused_host_starts_nothing_and_goes_on_by_itself() -> None:
     snapshot = plotter(plotting=False, pause_reason=SAID, paused=HOLD)
     starts, waits = plan_starts(snapshot, (), T)
     assert not starts
-    assert (only(waits).rule, only(waits).reason, only(waits).until) == ("paused", SAID, at(7200))
+    assert (only(waits).rule, only(waits).reason, only(waits).until) == (
+        "paused",
+        f"paused: {SAID}",
+        at(7200),
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"plotting": True}, ""),
+        ({"pause_reason": "new fan (anna@desk)", "paused": HOLD}, "paused: new fan (anna@desk)"),
+        ({"pause_reason": "paused (anna@desk)", "paused": HOLD}, "paused (anna@desk)"),
+        ({"pause_reason": "the host is drained", "paused": HOLD, "drained": HOLD}, "the host is drained"),
+        ({"pause_reason": "fan", "paused": Hold(reason="fan"), "drained": HOLD}, "paused: fan"),
+        ({"pause_reason": "`plotman archive` starts none"}, "paused: `plotman archive` starts none"),
+        ({}, "paused"),
+    ],
+)  # fmt: skip
+def test_a_pause_is_described_without_doubled_words(fields: dict[str, Any], text: str) -> None:
+    assert plotter(**{"plotting": False, **fields}).pause_text == text
 
 
 def test_a_pause_that_is_over_by_our_clock_is_the_hosts_to_lift() -> None:
@@ -53,7 +74,7 @@ def test_a_drained_tmp_directory_is_passed_over() -> None:
     assert {start.tmp for start in starts} == {"/tmp2"}
     drained = next(wait for wait in waits if wait.rule == "drained")
     assert drained.subject == "/tmp1"
-    assert drained.reason == "tmp /tmp1 is drained: new cable (anna@desk), until 15:00"
+    assert drained.reason == "drained: new cable (anna@desk), until 15:00"
     assert drained.until == at(7200)
 
 
@@ -73,7 +94,7 @@ def test_where_all_dst_directories_are_drained_nothing_starts_and_each_is_named(
     dsts = (directory("/dst1", drained=HOLD), directory("/dst2", drained=Hold()))
     starts, waits = plan_starts(plotter(dst_dirs=dsts), (), T)
     assert not starts
-    assert rules(waits) == [("drained", "/tmp1")]
+    assert rules(waits) == [("dst drained", "/tmp1")]
     assert "/dst1" in reasons(waits)[0]
     assert "/dst2" in reasons(waits)[0]
 
@@ -139,4 +160,4 @@ def test_drives_drained_by_a_person_count_as_those_drained_by_plotman_yaml() -> 
     drained: list[Drive] = [drive(path=f"/farm/{n}", use=DriveUse.DRAINING, drained=HOLD) for n in (1, 2)]
     ordered, waits = plan_moves(keeper(plot()), archiver(), (), farm(h1=drained), T)
     assert not ordered
-    assert "no drive of h1 accepts new plots (2 draining)" in reasons(waits)[0]
+    assert f"no drive of h1 accepts new plots (2 draining); drained: {SAID}" in reasons(waits)[0]

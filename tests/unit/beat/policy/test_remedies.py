@@ -37,6 +37,8 @@ def names(value: ast.expr, path: Path) -> list[str]:
     text = ast.unparse(value)
     if isinstance(value, ast.Constant):
         return [value.value]
+    if isinstance(value, ast.IfExp):
+        return [*names(value.body, path), *names(value.orelse, path)]
     if isinstance(value, ast.JoinedStr) and "{role}" in text:
         return [ast.literal_eval(text[1:]).replace("{role}", role) for role in _ROLES]
     if text == "plot.state.value":
@@ -69,6 +71,8 @@ def test_a_remedy_is_one_sentence_or_two_that_name_the_host(rule: str) -> None:
         ("stalled", "h1:4242", "`plotman kill h1:4242`"),
         ("drained", "/tmp1", "`plotman undrain h1:/tmp1`"),
         ("drained", None, "`plotman undrain PLACE`"),
+        ("dst drained", "/tmp1", "`plotman undrain h1:DIR`"),
+        ("drained host", "/farm/1", "`plotman undrain h1`"),
         ("drive", "/farm/1", "`plotman undrain h1:/farm/1`"),
     ],
 )

@@ -87,7 +87,7 @@ def test_check_room_off_ends_the_arithmetic_and_not_the_look_at_the_drive() -> N
     blind = {"check_room": False, "global_max_jobs": 1}
     assert started(plotter(roomy(0), **blind)) == 1
     assert started(plotter(roomy(None), dst_dirs=(directory("/dst1", None),), **blind)) == 1
-    assert against(plotter(roomy(0, state="missing"), **blind)) == ["tmp /tmp1: missing"]
+    assert against(plotter(roomy(0, state="missing"), **blind)) == ["missing"]
 
 
 def test_room_on_tmp2_is_shared_by_all_tmp_directories() -> None:

@@ -123,15 +123,12 @@ def test_the_folder_is_refused_on_another_file_system_than_the_drive(
             part_files.prepare(str(tmp_path))
 
 
-def test_parts_and_refused_copies_are_listed_apart(drive: str) -> None:
+def test_parts_alone_are_listed(drive: str) -> None:
     incoming = part_files.folder(drive)
     for name in (f"{ID}.part", f"{ID}.json", "a.plot.refused"):
         (incoming / name).touch()
 
-    names = part_files.listed(str(incoming))
-
-    assert names.parts == (f"{ID}.part",)
-    assert names.refused == ("a.plot.refused",)
+    assert part_files.listed(str(incoming)) == (f"{ID}.part",)
 
 
 def test_nobody_else_can_open_the_lock_and_so_hold_a_drive(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ class Verifier:
 @pytest.mark.parametrize(
     ("unread", "proofs", "bad", "told"),
     [
-        (True, 0, 0, "x.part: 30 of 30 challenges end in an error (Src size is incorrect)."),
+        (True, 0, 0, "x.part: reading it fails at 30 of 30 challenges (Src size is incorrect)."),
         (False, 1, 3, "x.part: 3 of 30 proofs fail."),
         (False, 0, 0, "x.part: no proof in 130 challenges."),
     ],
@@ -55,7 +55,7 @@ def test_a_good_plot_is_told_by_its_figures(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "chiapos.py").write_text(CHIAPOS.format(unread=False, proofs=1, bad=0))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     told = verify.prove(tmp_path / "x.part", Header("v1.0"), 30, never, sys.executable)
-    assert told == "30 challenges, 30 proofs, all valid"
+    assert told == "30 challenges gave 30 proofs, all valid"
 
 
 def named(**fields: object) -> PlotName:

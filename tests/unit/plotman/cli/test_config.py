@@ -113,10 +113,10 @@ def test_check_of_five_mistakes_prints_five_lines_each_with_its_cure(file: Path,
 
 
 def test_check_with_warnings_alone_succeeds(file: Path, tmp_path: Path) -> None:
-    file.write_text(good(tmp_path).replace("type: chia", "farmer_pk: short"))
+    file.write_text(good(tmp_path).replace("max_jobs: 2", "max_jobs: 0", 1))
     result = run("check")
     assert result.exit_code == ExitCode.OK
-    assert result.stdout.startswith(f"{file}:15: warning: plotting.farmer_pk: ")
+    assert ": warning: scheduling.global_max_jobs: is 0" in result.stdout
     assert result.stderr == f"{file}: 0 errors, 1 warning.\n"
 
 

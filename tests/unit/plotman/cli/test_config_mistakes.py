@@ -11,9 +11,10 @@ from click.testing import CliRunner
 
 from common.errors import ExitCode
 from plotman.cli.config import config
+from tests.support.sections import FARMER
 
 ADDRESS = "xch1q5zs2pg9q5zs2pg9q5zs2pg9q5zs2pg9q5zs2pg9q5zs2pg9q5zsn5pv30"
-KEY = "8bb28d9d" * 12
+FORK = "xfx1q5zs2pg9q5zs2pg9q5zs2pg9q5zs2pg9q5zs2pg9q5zs2pg9q5zs2hxgjd"
 GOOD = """\
 version: [2]
 farm: {state: %/state}
@@ -140,6 +141,12 @@ ERRORS = [
      "5: archiving.env.site_path_filter: is not a regular expression of grep"),
     ("\nlogging", f"{LOCAL}{{site_root: /, site_path_filter: null}}\nlogging",
      "5: archiving.env.site_path_filter: nothing is not text. Write a value, or remove the key"),
+    ("plotting:", f"plotting:\n  pool_contract_address: {ADDRESS.replace('s2', 's3', 1)}",
+     "15: plotting.pool_contract_address: every plot would fail: it has a typing error"),
+    ("plotting:", f"plotting:\n  farmer_pk: '{'1' * 96}'",
+     "15: plotting.farmer_pk: every plot would fail: it is not a public key"),
+    ("plotting:", f"plotting:\n  pool_pk: {FARMER[:-1]}b",
+     "15: plotting.pool_pk: every plot would fail: it has a typing error: no public key has these digits."),
 ]  # fmt: skip
 
 
@@ -162,11 +169,9 @@ WARNINGS = [
      "2: warning: farm.metrics_port: is also Flower's port"),
     ("state: %/state", "state: state", "2: warning: farm.state: 'state' is taken as relative to the folder"),
     ("plotting:", f"plotting:\n  pool_contract_address: {ADDRESS}", None),
-    ("plotting:", f"plotting:\n  pool_contract_address: {ADDRESS.replace('s2', 's3', 1)}",
-     "15: warning: plotting.pool_contract_address: has a typing error: its checksum is wrong"),
-    ("plotting:", f"plotting:\n  farmer_pk: {KEY}", None),
-    ("plotting:", f"plotting:\n  farmer_pk: '{'1' * 96}'",
-     "15: warning: plotting.farmer_pk: is not a public key"),
+    ("plotting:", f"plotting:\n  farmer_pk: {FARMER}", None),
+    ("plotting:", f"plotting:\n  pool_contract_address: {FORK}",
+     "15: warning: plotting.pool_contract_address: begins with xfx1, and addresses of Chia begin with xch1"),
     ("max_jobs: 2", "max_jobs: 2\n  tmp_overrides:\n    %/tmp:\n      # tmpdir_max_jobs: 3", None),
     ("\nlogging", f"{LOCAL}{{site_root: %/drives}}\nlogging",
      "5: warning: archiving.env.site_root: no drive is mounted below %/drives, so no plot would be moved"),

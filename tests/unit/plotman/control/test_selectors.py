@@ -33,6 +33,9 @@ def farm(stale: frozenset[tuple[Role, str]] = frozenset()) -> FarmState:
     )
 
 
+NEAR_NONE = "`plotman status` shows all running plots, `plotman history` those that have ended."
+
+
 @pytest.mark.parametrize(
     ("handles", "host", "tmp", "pids"),
     [
@@ -75,9 +78,9 @@ def test_what_names_several_plots_lists_them_with_host_tmp_and_phase() -> None:
     ("handle", "host", "cure"),
     [
         ("6b4f", None, "Nearest: 6b4e7375 on p1, 6b4e9999 on p1."),
-        ("ffff", None, "`plotman status` shows all running plots."),
-        ("", None, "`plotman status` shows all running plots."),
-        ("6b4e7", "p2", "`plotman status` shows all running plots."),
+        ("ffff", None, NEAR_NONE),
+        ("", None, NEAR_NONE),
+        ("6b4e7", "p2", NEAR_NONE),
         ("all", "p3", "Plotters: p1, p2."),
     ],
 )

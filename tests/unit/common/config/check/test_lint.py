@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from common.config.check.keys import is_public_key
 from common.config.check.lint import doubts
 from common.config.model import Config
 from common.config.problems import Level
-from tests.support.sections import SCHEDULING
+from tests.support.sections import FARMER, POOL, SCHEDULING
 
+TESTNET = "txch1q5zs2pg9q5zs2pg9q5zs2pg9q5zs2pg9q5zs2pg9q5zs2pg9q5zs7nx6su"
+MADMAX = {"type": "madmax", "farmer_pk": FARMER, "pool_pk": POOL}
 FEW = SCHEDULING | {"global_max_jobs": 4, "global_stagger_m": 30, "tmpdir_max_jobs": 3}
-KEY = "8bb28d9d" * 12
 ADDRESS = "xch1q5zs2pg9q5zs2pg9q5zs2pg9q5zs2pg9q5zs2pg9q5zs2pg9q5zsn5pv30"
 
 
@@ -58,16 +62,45 @@ def test_limits_that_start_nothing_or_hold_nothing_back(
 @pytest.mark.parametrize(
     ("plotting", "doubtful"),
     [
-        ({"farmer_pk": KEY, "pool_contract_address": ADDRESS}, []),
-        ({"farmer_pk": f"0x{KEY}", "pool_pk": KEY}, []),
-        ({"farmer_pk": KEY[:-1]}, ["plotting.farmer_pk"]),
+        ({"farmer_pk": FARMER, "pool_contract_address": ADDRESS}, []),
+        ({"farmer_pk": f"0x{FARMER}", "pool_pk": POOL.upper()}, []),
+        ({"farmer_pk": FARMER[:40] + "0" + FARMER[41:]}, ["plotting.farmer_pk"]),
+        ({"farmer_pk": FARMER[:-1] + "b"}, ["plotting.farmer_pk"]),
+        ({"pool_pk": "8bb28d9d" * 12}, ["plotting.pool_pk"]),
+        ({"farmer_pk": FARMER[:-1]}, ["plotting.farmer_pk"]),
         ({"pool_pk": "..."}, ["plotting.pool_pk"]),
         ({"pool_contract_address": ADDRESS[:-1]}, ["plotting.pool_contract_address"]),
-        ({"pool_contract_address": KEY}, ["plotting.pool_contract_address"]),
+        ({"pool_contract_address": TESTNET}, []),
+        ({"pool_contract_address": FARMER}, ["plotting.pool_contract_address"]),
+        ({"pool_contract_address": ADDRESS.replace("s2", "s3", 1)}, ["plotting.pool_contract_address"]),
+        ({"pool_contract_address": ADDRESS.replace("xch1", "txch1")}, ["plotting.pool_contract_address"]),
     ],
 )
-def test_keys_that_were_not_copied_whole(plotting: dict[str, Any], doubtful: list[str]) -> None:
+def test_keys_that_cannot_be_right(plotting: dict[str, Any], doubtful: list[str]) -> None:
     assert keys(plotting=plotting) == doubtful
+
+
+# Of `chia keys show`, for random secret keys; and the generator of the group.
+OF_CHIA = (
+    "8c9d2ffecfe00b3c6817acae48e1a6317f0b4c15eaf28fd7cdb6b062bb6da5b77e0e6d87dc6e161de2240a4904814ecc",
+    "81bd790df2f8f07a30c4159c67b1385a1472f1b0a6cfea90a6b10af37d70be62c54f69980a5c61c86970e48cd1881632",
+    "8cc2fa0f91265606f067e57ea8c58e1f7eecb58b6a0356a6fa15ae2db63f1e7c5a9d9c952f5674a964d999d272a5f73b",
+    "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb",
+)
+
+
+def test_the_keys_of_chia_are_keys() -> None:
+    assert all(map(is_public_key, OF_CHIA))
+
+
+@given(st.sampled_from(OF_CHIA), st.integers(1, 95), st.sampled_from("0123456789abcdef"))
+def test_no_key_with_a_wrong_digit_is_a_key(key: str, at: int, digit: str) -> None:
+    assert is_public_key(key[:at] + digit + key[at + 1 :]) == (digit == key[at])
+
+
+@pytest.mark.parametrize("x", [0, 1 << 380, (1 << 381) - 1], ids=["of order 3", "on no curve", "too large"])
+def test_points_outside_the_group_are_no_keys(x: int) -> None:
+    assert not is_public_key(f"{1 << 383 | x:x}")
 
 
 @pytest.mark.parametrize(
@@ -82,9 +115,9 @@ def test_keys_that_were_not_copied_whole(plotting: dict[str, Any], doubtful: lis
         ({"type": "chia", "chia": {"k": 20, "n_buckets": 16}}, ["plotting.chia.k"]),
         ({"type": "chia", "chia": {"n_buckets": 256}}, ["plotting.chia.n_buckets"]),
         ({"type": "chia", "chia": {"job_buffer": 9}}, ["plotting.chia.job_buffer"]),
-        ({"type": "madmax", "farmer_pk": KEY, "pool_pk": KEY, "madmax": {"k": 31}}, ["plotting.madmax.k"]),
-        ({"type": "madmax", "farmer_pk": KEY, "pool_pk": KEY, "madmax": {"k": 31, "network_port": 9699}}, []),
-        ({"type": "madmax", "farmer_pk": KEY, "pool_pk": KEY, "chia": {"k": 24}}, []),
+        (MADMAX | {"madmax": {"k": 31}}, ["plotting.madmax.k"]),
+        (MADMAX | {"madmax": {"k": 31, "network_port": 9699}}, []),
+        (MADMAX | {"chia": {"k": 24}}, []),
         ({"type": "chiapos", "chiapos": {"k": 18, "stripes": 2000, "n_buckets": 64}}, []),
         ({"type": "chiapos", "chiapos": {"k": 18, "stripes": 2000}}, ["plotting.chiapos.n_buckets"]),
         ({"type": "chiapos", "chiapos": {"k": 21, "n_buckets": 16}}, []),

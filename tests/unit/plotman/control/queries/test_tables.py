@@ -23,6 +23,7 @@ from common.model.snapshot import (
     Waits,
 )
 from common.names import Role
+from plotman.cli.watch import status_text
 from plotman.control.queries import reports, tables
 from plotman.dashboard import panes
 from tests.support.told import JOB, PLOT_ID, SILENT, T, farm, plotter
@@ -183,6 +184,65 @@ def test_notes_name_silent_hosts_pauses_stopped_plotting_and_stalls() -> None:
         "pid 4711 is stalled: Retrying in five minutes.",
     ):
         assert part in said
+
+
+def test_a_refused_plot_has_a_note_as_long_as_its_source_exists() -> None:
+    plot = FinishedPlot(
+        path=f"/mnt/dst/plot-k32-2026-11-22-11-00-{PLOT_ID}.plot", size_bytes=5,
+        state=PlotState.REFUSED, since=T, plot_id=PLOT_ID, reason="h1 refused it: 12 of 30 proofs fail",
+    )  # fmt: skip
+    other = plot.model_copy(update={"path": "/mnt/dst/other.plot"})
+    text = f"/mnt/dst/{PLOT_ID[:8]} was refused: h1 refused it: 12 of 30 proofs fail"
+    assert reports.notes(farm(plotter(plots=(plot,)))) == [f"plotter1: {text}"]
+    several = reports.notes(farm(plotter(plots=(plot, other))))
+    assert several == [f"plotter1: 2 plots were refused, the first: {text}"]
+    assert reports.notes(farm(plotter(plots=()))) == []
+    assert reports.notes(farm(plotter(plots=(plot.model_copy(update={"state": PlotState.READY}),)))) == []
+
+
+def test_a_board_without_any_worker_says_what_to_start() -> None:
+    everything = farm(plotter())
+    nobody = replace(everything, plotters={}, archivers={}, harvesters={}, waits=None, leader=None)
+    assert reports.notes(nobody) == [reports.NOBODY_YET]
+    assert reports.status_json(nobody)["notes"] == [reports.NOBODY_YET]
+    assert reports.NOBODY_YET in status_text(nobody, 80)
+    assert reports.NOBODY_YET not in reports.notes(everything)
+    assert reports.NOBODY_YET not in reports.notes(replace(nobody, redis_trouble="Redis is full."))
+
+
+def test_a_file_that_is_left_alone_is_not_listed_as_waiting_too() -> None:
+    path = f"/mnt/dst/plot-k32-2026-11-22-11-00-{PLOT_ID}.plot"
+    plot = FinishedPlot(
+        path=path, size_bytes=5, state=PlotState.REFUSED, since=T, plot_id=PLOT_ID,
+        reason=f"h1 refused it: {PLOT_ID}.part: 12 of 30 proofs fail",
+    )  # fmt: skip
+    waits = Waits(beat="b", at=T, waits=(
+        Wait(host="plotter1", rule="refused", reason=plot.reason or "", subject=path),
+        Wait(host="plotter1", rule="moves", reason=f"moves 1/1: {path} is sent", subject="/b"),
+    ))  # fmt: skip
+    everything = replace(farm(plotter(plots=(plot,))), waits=waits)
+    assert [row[-1] for row in tables.plots_table(everything).rows] == [
+        "h1 refused it: 6b4e7375….part: 12 of 30 proofs fail"
+    ]
+    assert tables.waits_table(everything).rows == (("plotter1", "/b", f"moves 1/1: {path} is sent"),)
+
+
+def test_dirs_say_by_what_messages_and_plots_travel() -> None:
+    everything = farm(plotter())
+    for snapshots in (everything.plotters, everything.archivers, everything.harvesters):
+        for host, snapshot in snapshots.items():
+            snapshots[host] = snapshot.model_copy(update={"messages_tls": True})
+    assert reports.transport_lines(everything) == ["Messages: by TLS"]
+    known = everything.harvesters["harvester1"]
+    everything.harvesters["harvester1"] = known.model_copy(update={"plots_tls": False, "messages_tls": False})
+    assert reports.transport_lines(everything) == [
+        "Messages: by TLS (plotter1); without TLS (harvester1)",
+        "Plots to harvesters: without TLS",
+    ]
+    (row,) = (row for row in reports.dirs_json(everything)["transport"] if row["role"] == "harvester")
+    assert row == {"host": "harvester1", "role": "harvester", "messages_tls": False, "plots_tls": False}
+    alone = replace(everything, plotters={}, archivers={})
+    assert reports.transport_lines(alone) == [], "one machine uses no network"
 
 
 def test_a_worker_that_was_stopped_in_order_is_not_called_silent() -> None:

@@ -197,6 +197,65 @@ def test_a_silent_host_and_a_drive_that_takes_nothing_are_told() -> None:
     assert [one.rule for one in about(explain(seen(harvesters=drives)), "h1")] == [None, "drive"]
 
 
+HELD = Hold(reason="old cable", by="anna@desk")
+
+
+@pytest.mark.parametrize(
+    ("fields", "host", "rule", "text", "remedy"),
+    [
+        ({"use": "draining", "drained": HELD}, {}, "drained", "drained: old cable (anna@desk), ",
+         "`plotman undrain h1:/farm/1`"),
+        ({"use": "draining", "drained": HELD}, {"drained": HELD}, "drained host",
+         "drained: old cable (anna@desk), ", "`plotman undrain h1`"),
+        ({"use": "draining"}, {}, "draining", "draining, ", "harvester.draining of plotman.yaml on h1"),
+        ({"use": "disabled"}, {}, "disabled", "disabled", "harvester.disabled of plotman.yaml on h1"),
+        ({"use": "draining", "drained": HELD, "state": "not mounted"}, {}, "drive", "not mounted",
+         "mount or repair"),
+    ],
+)  # fmt: skip
+def test_a_drive_that_an_operator_closed_says_who_did_and_how_to_open_it(
+    fields: dict[str, Any], host: dict[str, Any], rule: str, text: str, remedy: str
+) -> None:
+    drives = b.farm(h1=[b.drive(path="/farm/1", **fields)])
+    drives["h1"] = drives["h1"].model_copy(update=host)
+    (answer,) = about(explain(seen(harvesters=drives)), "h1")
+    assert answer.rule == rule
+    assert answer.text.startswith(text)
+    assert remedy in answer.remedy
+
+
+def test_a_drained_host_is_undrained_and_a_paused_one_unpaused() -> None:
+    drained = {"plotting": False, "pause_reason": "the host is drained: old cable", "drained": HELD}
+    (first, *_) = explain(seen(b.plotter(**drained, paused=HELD)))
+    assert (first.rule, first.remedy) == ("drained host", "`plotman undrain p1` allows plots there again.")
+    assert one(seen(b.plotter(**drained, paused=HELD)), "/tmp1").rule == "drained host"
+    (first, *_) = explain(seen(b.plotter(starts_left=0)))
+    assert first.rule == "paused"
+    (first, *_) = explain(seen(b.plotter(**drained, paused=Hold(reason="new fan"))))
+    assert (first.rule, first.remedy) == ("paused", "`plotman unpause plotting --host p1` ends the pause.")
+
+
+def test_a_drained_directory_names_who_drained_it_once_and_the_command_for_it() -> None:
+    picture = seen(b.plotter(b.tmp_dir("/tmp1", drained=HELD)))
+    answer = one(picture, "/tmp1")
+    assert (answer.text, answer.remedy) == (
+        "drained: old cable (anna@desk)",
+        "`plotman undrain p1:/tmp1` allows plots there again.",
+    )
+    dst = one(seen(b.plotter(dst_dirs=(b.directory("/dst1", drained=HELD),))), "/tmp1")
+    assert dst.text == "dst /dst1 is drained: old cable (anna@desk)"
+    assert dst.remedy.startswith("`plotman undrain p1:DIR`, with the directory in the reason")
+
+
+def test_a_plot_for_which_all_drives_are_drained_says_so_and_not_to_free_space() -> None:
+    drives = b.farm(h1=[b.drive(path="/farm/1", use="draining", drained=HELD)])
+    picture = seen(b.keeper(b.plot()), harvesters=drives)
+    (answer,) = (each for each in explain(picture) if each.kind == "plot")
+    assert "(1 draining); drained: old cable (anna@desk)" in answer.text
+    assert "`plotman undrain HOST:DIR`" in answer.remedy
+    assert "free space" not in answer.remedy
+
+
 def test_an_unknown_subject_names_what_is_meant_perhaps() -> None:
     with pytest.raises(NoSuchSubject) as raised:
         about(explain(seen(b.plotter(jobs=(b.job(plot_id=PLOT_ID),)))), "/tpm1")
@@ -258,14 +317,14 @@ def test_the_reason_of_a_host_is_printed_once(capsys: pytest.CaptureFixture[str]
     show_reasons(list(explain(picture)))
     assert capsys.readouterr().out.splitlines() == [
         "p1",
-        "  new fan",
-        "      `plotman unpause plotting --host p1` ends a pause, `plotman undrain p1` a drain.",
+        "  paused: new fan",
+        "      `plotman unpause plotting --host p1` ends the pause.",
         "  /tmp1: could take a plot, but its host waits",
         "  /tmp2: could take a plot, but its host waits",
     ]
     show_reasons(about(explain(picture), "/tmp2"))
     alone = capsys.readouterr().out.splitlines()
-    assert alone[1] == "  /tmp2: could take a plot, but its host waits: new fan"
+    assert alone[1] == "  /tmp2: could take a plot, but its host waits: paused: new fan"
     assert len(alone) == 3
 
 
