@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from common.system import tls_relay
+from common.system.marked import rsyncs_of
 from common.system.openfile import position_in
 from harvester_worker.receiver.greeter import Client
 from harvester_worker.receiver.rsyncd import RsyncModule, ServerLog
@@ -241,16 +242,9 @@ def keep_alive(accepted: socket.socket, timeouts: ReceiverTimeouts) -> None:
 def end_strays(owner: str) -> int:
     """End all servers that an earlier worker of this owner left running; the parts keep what arrived. Call it
     before the first receiver opens. Returns the number of processes."""
-    strays = [process for process in psutil.process_iter(["name"]) if _is_stray(process, owner)]
+    strays = rsyncs_of(owner, MARK)
     for process in strays:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(strays, timeout=_GRACE_S)
     return len(strays)
-
-
-def _is_stray(process: psutil.Process, owner: str) -> bool:
-    try:
-        return process.info["name"] == "rsync" and process.environ().get(MARK) == owner
-    except psutil.Error:
-        return False

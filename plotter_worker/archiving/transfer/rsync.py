@@ -20,6 +20,7 @@ import psutil
 
 from common.errors import TransferFailed
 from common.model.units import human_bytes, human_duration
+from common.system.marked import rsyncs_of
 from common.system.openfile import position_in
 from common.worker.move_step import StepInterrupted, Stop
 from common.worker.pool import StopReason
@@ -301,7 +302,7 @@ def end_orphans(owner: str) -> int:
     Called before the first transfer: nobody reads the result of such an rsync. What it sent is kept, and the
     next transfer resumes there.
     """
-    orphans = [process for process in psutil.process_iter(["name"]) if _is_orphan(process, owner)]
+    orphans = rsyncs_of(owner, MARK)
     for process in orphans:
         _signal(process, kill=False)
     _, stubborn = psutil.wait_procs(orphans, timeout=_GRACE_S)
@@ -310,13 +311,6 @@ def end_orphans(owner: str) -> int:
     if orphans:
         log.info("ended %d rsync of an earlier archiver", len(orphans), extra={"action": "strays-ended"})
     return len(orphans)
-
-
-def _is_orphan(process: psutil.Process, owner: str) -> bool:
-    try:
-        return process.info["name"] == "rsync" and process.environ().get(MARK) == owner
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return False
 
 
 def _signal(process: psutil.Process, kill: bool) -> None:

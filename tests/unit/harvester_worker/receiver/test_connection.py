@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import psutil
 import pytest
@@ -306,13 +305,3 @@ def test_only_rsyncs_of_this_owner_are_strays(tmp_path: Path) -> None:
         for process in started:
             process.kill()
             process.wait()
-
-
-def test_a_process_of_another_user_is_no_stray() -> None:
-    class Denied:
-        info: ClassVar = {"name": "rsync"}
-
-        def environ(self) -> dict[str, str]:
-            raise psutil.AccessDenied(1)
-
-    assert connection_module._is_stray(Denied(), "us") is False  # type: ignore[arg-type]

@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import ClassVar
 
 import psutil
 import pytest
@@ -242,11 +241,53 @@ def test_an_orphan_gets_time_to_end_by_itself(tmp_path: Path, monkeypatch: pytes
     assert killed == [False]
 
 
-def test_a_process_of_another_user_is_no_orphan() -> None:
-    class Denied:
-        info: ClassVar = {"name": "rsync"}
+SIZE_BYTES = 50_000_000
+STEP_BYTES = int(1000 * rsync_module.STALE_S)  # at 1000 bytes a second
+# Seconds after the last step, and how far rsync has read the source; None: it does not have it open.
+Steps = list[tuple[float, int | None]]
+READS, FLUSHES = "came no further", "is not flushed"
 
-        def environ(self) -> dict[str, str]:
-            raise psutil.AccessDenied(1)
 
-    assert rsync_module._is_orphan(Denied(), "us") is False  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("steps", "stalls"),
+    [
+        pytest.param([(901, None)], READS, id="it never opens the source"),
+        pytest.param([(800, None), (99, 0), (2, STEP_BYTES - 1)], READS, id="it opens it late"),
+        pytest.param([(899, STEP_BYTES), (899, 2 * STEP_BYTES)], None, id="as slow as it may be"),
+        pytest.param([(899, STEP_BYTES - 1), (2, STEP_BYTES - 1)], READS, id="slower"),
+        pytest.param([(899, STEP_BYTES), (899, 2 * STEP_BYTES - 1), (2, 0)], READS, id="slower later"),
+        pytest.param([(899, SIZE_BYTES), (3599, SIZE_BYTES)], None, id="the harvester flushes"),
+        pytest.param([(899, SIZE_BYTES), (1800, SIZE_BYTES), (1801, SIZE_BYTES)], FLUSHES, id="for too long"),
+        pytest.param([(899, STEP_BYTES), (10, None), (3599, None)], None, id="it has closed the source"),
+        pytest.param([(899, STEP_BYTES), (10, None), (3601, None)], FLUSHES, id="and flushes for too long"),
+        pytest.param([(9, SIZE_BYTES), (9, STEP_BYTES), (9, SIZE_BYTES + STEP_BYTES), (901, 0)], READS,
+                     id="the source has grown"),
+    ],
+)  # fmt: skip
+def test_an_rsync_must_come_further_in_its_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: Steps, stalls: str | None
+) -> None:
+    source = tmp_path / "source"
+    with source.open("wb") as file:
+        file.truncate(SIZE_BYTES)
+    pulse = _Pulse(os.getpid(), source, lambda: 1000)
+    now_s, last = pulse._passed_s, len(steps) - 1
+    for number, (after_s, at_bytes) in enumerate(steps):
+        now_s += after_s
+        monkeypatch.setattr(rsync_module, "position_in", lambda *_, at_bytes=at_bytes: at_bytes)
+        if number == last and stalls is not None:
+            with pytest.raises(TransferFailed, match=stalls):
+                pulse._must_come_further(now_s)
+        else:
+            pulse._must_come_further(now_s)
+
+
+def test_how_far_it_is_is_asked_every_few_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s, asked = [time.monotonic()], []
+    monkeypatch.setattr(rsync_module.time, "monotonic", lambda: now_s[0])
+    pulse = _Pulse(os.getpid(), tmp_path / "none", lambda: 1000)
+    monkeypatch.setattr(pulse, "_must_come_further", asked.append)
+    for after_s in (0, 4, 2):
+        now_s[0] += after_s
+        pulse.check()
+    assert len(asked) == 2
