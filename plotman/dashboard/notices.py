@@ -19,7 +19,7 @@ _LONGEST = 300  # characters of a line
 
 
 @dataclass(frozen=True, eq=False)
-class Notice:
+class ShownNotice:
     """until_s: of time.monotonic()."""
 
     text: str
@@ -32,29 +32,29 @@ class Notices:
 
     def __init__(self, app: App[None]) -> None:
         self._app = app
-        self._shown: list[Notice] = []
+        self._shown: list[ShownNotice] = []
 
     def show(
         self,
         lines: Iterable[str],
         severity: SeverityLevel = "information",
-        instead_of: Notice | None = None,
-    ) -> Notice:
+        instead_of: ShownNotice | None = None,
+    ) -> ShownNotice:
         """Show `lines` in place of the notice `instead_of`; returns the new one."""
         now_s, size = time.monotonic(), size_of(*self._app.size)
         brief = size < ScreenSize.STACK and severity == "information"
-        notice = Notice(_text(lines), severity, now_s + (_SHOWN_SMALL_S if brief else _SHOWN_S))
+        notice = ShownNotice(_text(lines), severity, now_s + (_SHOWN_SMALL_S if brief else _SHOWN_S))
         shown = [one for one in self._shown if one is not instead_of]
         self._draw([*shown, notice][-1 if size == ScreenSize.LIST else -2 :], now_s)
         return notice
 
-    def end(self, notice: Notice, then: Callable[[], object]) -> None:
+    def end(self, notice: ShownNotice, then: Callable[[], object]) -> None:
         """Remove a notice, then call `then`: a dialog that opens before would keep the notice in view."""
         self._draw([one for one in self._shown if one is not notice], time.monotonic())
         # Twice: the first message makes Textual send another, which hides the notice.
         self._app.call_later(self._app.call_later, self._app.screen.call_after_refresh, then)
 
-    def _draw(self, shown: list[Notice], now_s: float) -> None:
+    def _draw(self, shown: list[ShownNotice], now_s: float) -> None:
         self._shown = [one for one in shown if one.until_s > now_s]
         # Textual can only clear all. Later: as the messages of `notify`, which would be shown after it.
         self._app.call_later(self._app.clear_notifications)

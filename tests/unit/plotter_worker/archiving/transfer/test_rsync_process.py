@@ -41,8 +41,14 @@ def test_a_file_is_sent_with_progress_and_a_digest(files: tuple[Path, Path]) -> 
     source, part = files
     told: list[TransferProgress] = []
 
-    sent = run(command(str(source), str(part)), told.append, never)
+    sessions: list[bool] = []
 
+    def started(pid: int) -> None:
+        sessions.append(os.getsid(pid) == pid)
+
+    sent = run(command(str(source), str(part)), told.append, never, started=started)
+
+    assert sessions == [True], "Ctrl-C does not reach it"
     assert part.read_bytes() == source.read_bytes()
     assert sent.digest
     assert sent.sent_bytes > 8 << 20
@@ -175,10 +181,13 @@ def test_a_machine_without_rsync_says_what_to_install(tmp_path: Path) -> None:
 
 
 def test_much_stderr_does_not_block_the_child(tmp_path: Path) -> None:
-    script = "import sys; sys.stderr.write('rsync: oh no\\n' * 100_000); sys.exit(11)"
+    progress = "  1000  20%  181.09MB/s    0:00:04  "
+    script = f"import sys; sys.stderr.write('rsync: oh no\\n{progress}\\n' * 100_000); sys.exit(11)"
+    told: list[TransferProgress] = []
 
     with pytest.raises(TransferFailed, match=r"rsync 11.*oh no"):
-        run(["python3", "-c", script], lambda _: None, never)
+        run(["python3", "-c", script], told.append, never)
+    assert told == []
 
 
 @needs_rsync
