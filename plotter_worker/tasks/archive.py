@@ -169,13 +169,14 @@ def _status(path: str) -> os.stat_result | None:
 
 @contextlib.contextmanager
 def _shown(moves: MoveHeartbeat, step: Step) -> Iterator[None]:
-    """Show a refusal as the failure of this very move, so that operators see why the plot does not move. Of
-    any other move the message may be forged: its sender alone learns of the refusal."""
+    """Show a refusal as the failure of this very step, so that operators see why the plot does not move. If
+    another move or step is due, the message may be forged: its sender alone learns of the refusal."""
     try:
         yield
     except OrderRefused:
         move = moves.move_of(step.plotter, step.path)
-        if move is None or (move.move, move.harvester) != (step.move, step.harvester):
+        due = None if move is None else (move.move, move.harvester, move.step)
+        if due != (step.move, step.harvester, step.step):
             raise
         with moves.working(step):
             raise

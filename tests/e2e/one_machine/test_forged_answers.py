@@ -247,9 +247,9 @@ def test_a_harvester_has_no_plot_deleted_that_beat_did_not_order_it_to_get(
     DeliveredFile(farm.state).put(str(plot), "honest1", plot.lstat(), "0f" * 16)
     farm.board().put_admitted("honest1", HOST, "m1", str(plot), "f0" * 16)
     # Operators see the refusal of a message that fits the plot's move, and of no other.
-    step = {"path": str(plot), "harvester": "honest1", "size_bytes": 1, "step": "release", "move": "m2"}
-    for move in ("m2", "m1"):
-        record = PendingMove.model_validate(step | {"move": move, "expires_at": datetime.now(UTC)})
+    given = {"path": str(plot), "harvester": "honest1", "size_bytes": 1, "expires_at": datetime.now(UTC)}
+    for move, step in (("m2", "release"), ("m1", "admit"), ("m1", "release")):
+        record = PendingMove.model_validate(given | {"move": move, "step": step})
         farm.board().put_move(HOST, record)
         before = victim.log().count("honest1 itself does not say")
         victim.app.send_task(RELEASE, args=[admission], kwargs={"host": HOST}, queue=f"plotter.{HOST}")
@@ -257,7 +257,7 @@ def test_a_harvester_has_no_plot_deleted_that_beat_did_not_order_it_to_get(
             lambda before=before: victim.log().count("honest1 itself does not say") > before, "refused"
         )
         shown = "honest1 itself does not say" in (victim.move(plot).reason or "")
-        assert shown == (move == "m1")
+        assert shown == ((move, step) == ("m1", "release"))
     assert plot.exists()
     farm.board().put_admitted("honest1", HOST, "m1", str(plot), "0f" * 16)
     victim.app.send_task(RELEASE, args=[admission], kwargs={"host": HOST}, queue=f"plotter.{HOST}")
