@@ -83,8 +83,8 @@ class Site:
     def _show(self, transfer: Transfer | None, path: str) -> None:
         self.events.append((transfer.drive, transfer.sent_bytes) if transfer else f"end of {path}")
 
-    def mover(self, ours: str | None = rsync.LOCAL, index: int = 0) -> Mover:
-        env = {"command": "rsync", "options": "-a", "user": "u", "host": "h", "rsync_port": "1"}
+    def mover(self, ours: str | None = rsync.LOCAL, index: int = 0, options: str = "-a") -> Mover:
+        env = {"command": "rsync", "options": options, "user": "u", "host": "h", "rsync_port": "1"}
         target = ArchiveTarget(
             name="t",
             ours=ours,
@@ -157,6 +157,16 @@ def test_rsync_runs_again_without_what_it_refuses_and_the_content_is_compared_if
     assert done.reservation.drive == site.farm("b" if there else "a")
     assert made._flushes == (FLUSH not in refused)
     assert site.runs[-1].endswith("-a")
+
+
+@pytest.mark.parametrize(("option", "runs"), [(COMPARE, 1), (SEND, 2), (FLUSH, 2)])
+def test_an_option_of_the_user_that_rsync_refuses_ends_the_transfer(
+    site: Site, option: str, runs: int
+) -> None:
+    site.refused = [option]
+    with pytest.raises(TransferFailed, match="unknown option"):
+        site.move(site.mover(rsync.DAEMON, options=f"-a {option}"))
+    assert len(site.runs) == runs
 
 
 def test_a_failure_that_names_no_option_is_not_tried_again(

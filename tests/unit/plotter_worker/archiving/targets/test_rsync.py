@@ -52,6 +52,12 @@ def test_a_daemon_is_asked_with_the_options_that_reach_it(given: str, kept: list
     assert rsync._connection_options(given) == kept
 
 
+def test_a_folder_of_the_target_has_an_address_at_its_daemon() -> None:
+    env = {"user": "u", "host": "h", "rsync_port": "873", "site": "plots", "site_root": "/mnt/"}
+    assert rsync.address(env, "/mnt/1") == "rsync://u@h:873/plots/1/"
+    assert rsync.address(env | {"path_suffix": "/sub/"}, "/mnt/1") == "rsync://u@h:873/plots/1/sub/"
+
+
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
     return {"command": str(tmp_path / "rsync"), "options": "--port=7 --whole-file"}
@@ -66,7 +72,12 @@ def listed(env: dict[str, str], lines: str) -> int | None:
 
 def test_a_daemon_lists_the_size_of_the_file_that_is_asked_for(env: dict[str, str], tmp_path: Path) -> None:
     line = "echo '-rw-r--r--  {}  2026/11/22 13:05:27 {}'"
-    both = [line.format("7", "b.plot"), line.format("1,000,000", "a.plot"), f'echo "$@" > {tmp_path}/argv']
+    both = [
+        "echo 'motd: welcome'",
+        line.format("7", "b.plot"),
+        line.format("1,000,000", "a.plot"),
+        f'echo "$@" > {tmp_path}/argv',
+    ]
     assert listed(env, "\n".join(both)) == 1_000_000
     words = (tmp_path / "argv").read_text().split()
     assert words[-2:] == ["--port=7", URL]
