@@ -46,6 +46,7 @@ def test_an_option_counts_as_refused_if_a_failure_names_it() -> None:
         ("-4 --ipv6 --sockopts=a -e ssh", ["-4", "--ipv6", "--sockopts=a"]),
         ("--port --whole-file --password-file", ["--port", "--password-file"]),
         ("-4 x", ["-4"]),
+        ("--port=7 x", ["--port=7"]),
     ],
 )
 def test_a_daemon_is_asked_with_the_options_that_reach_it(given: str, kept: list[str]) -> None:
