@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.config.check.keys import is_public_key
+from common.config.check.keys import _FIELD, is_public_key
 from common.config.check.lint import doubts
 from common.config.model import Config
 from common.config.problems import Level
@@ -91,6 +91,11 @@ OF_CHIA = (
 
 def test_the_keys_of_chia_are_keys() -> None:
     assert all(map(is_public_key, OF_CHIA))
+
+
+def test_a_key_has_one_spelling_only() -> None:
+    """blst, which chia and the plotters use, refuses coordinates that are larger than the field."""
+    assert not is_public_key(f"{int(OF_CHIA[1], 16) + _FIELD:x}")
 
 
 @given(st.sampled_from(OF_CHIA), st.integers(1, 95), st.sampled_from("0123456789abcdef"))
