@@ -194,7 +194,7 @@ class Keys:
         return f"plotman:host:{host}:admitted:{plotter}:{move}"
 
     @staticmethod
-    def ticket(host: str, plot_id: str) -> str:
-        """string, short-lived: the ticket for one plot to its harvester's receiver, with a password. `host`
-        is the plotter; besides the harvester only it may read the key."""
-        return f"plotman:host:{host}:door:{plot_id}"
+    def ticket(host: str, plotter: str, plot_id: str) -> str:
+        """string, short-lived: the ticket of `plotter` for one plot to the receiver of the harvester `host`,
+        with a password. Only this harvester may write it, and only that plotter may read it."""
+        return f"plotman:host:{host}:ticket:{plotter}:{plot_id}"

@@ -241,21 +241,22 @@ class Board(BoardReader):
 
     # Tickets: access of a plotter to a harvester's receiver.
 
-    def put_ticket(self, host: str, ticket: Ticket) -> None:
-        """Leave a ticket for the plotter `host`."""
+    def put_ticket(self, host: str, plotter: str, ticket: Ticket) -> None:
+        """Leave a ticket of the harvester `host` for a plotter."""
+        key = Keys.ticket(host, plotter, ticket.plot_id)
         with readable_errors(self._url):
-            self._redis.set(Keys.ticket(host, ticket.plot_id), ticket.written(), ex=TICKET_LIFETIME)
+            self._redis.set(key, ticket.written(), ex=TICKET_LIFETIME)
 
-    def ticket(self, host: str, plot_id: str) -> Ticket | None:
-        """The ticket for a plot of the plotter `host`. Raises TicketRefused for a malformed one, and
-        for one of another plot."""
+    def ticket(self, host: str, plotter: str, plot_id: str) -> Ticket | None:
+        """The ticket of a plotter for a plot to the harvester `host`. Raises TicketRefused for a malformed
+        one, and for one of another plot."""
         with readable_errors(self._url):
-            text = cast("str | None", self._redis.get(Keys.ticket(host, plot_id)))
+            text = cast("str | None", self._redis.get(Keys.ticket(host, plotter, plot_id)))
         return None if text is None else Ticket.read(text, plot_id)
 
-    def drop_ticket(self, host: str, plot_id: str) -> None:
+    def drop_ticket(self, host: str, plotter: str, plot_id: str) -> None:
         with readable_errors(self._url):
-            self._redis.delete(Keys.ticket(host, plot_id))
+            self._redis.delete(Keys.ticket(host, plotter, plot_id))
 
     # Waits of beat.
 

@@ -140,7 +140,7 @@ class Intake:
                     order.size_bytes,
                     begun_bytes,
                 )
-                self._board.put_ticket(order.source_host, ticket)
+                self._board.put_ticket(self._host, order.source_host, ticket)
             return reservation
 
     def admit(self, delivery: Delivery, stop: Stop, doing: Doing | None = None) -> Admission:
@@ -186,7 +186,7 @@ class Intake:
         blame = partial(self._drive_failed, ended.plot_id, ended.drive)
         self._reserver.suspect(ended.plot_id, ended.drive, text, blame)
         try:
-            self._board.put_ticket(ended.plotter, ended.ticket.ended(text))
+            self._board.put_ticket(self._host, ended.plotter, ended.ticket.ended(text))
         except BrokerError as error:
             log.debug("the plotter does not learn why its transfer ended: %s", error)
 
@@ -220,7 +220,7 @@ class Intake:
         if closed is None:
             return None
         try:
-            self._board.drop_ticket(closed.plotter, plot_id)
+            self._board.drop_ticket(self._host, closed.plotter, plot_id)
         except BrokerError as error:
             log.debug("the ticket to a closed receiver stays until it expires: %s", error)
         return closed.digest

@@ -200,7 +200,7 @@ ATTACKS: dict[str, list[tuple[str, Put]]] = {
     "moves": [("move", lambda client, text, name: client.hset(Keys.moves(EVIL), name, text))],
     "ordered": [("event", lambda client, text, _: client.hset(Keys.ordered(EVIL), "/d/a.plot", text))],
     "admitted": [("event", lambda client, text, _: client.set(Keys.admitted("h1", EVIL, "m"), text))],
-    "ticket": [("ticket", lambda client, text, _: client.set(Keys.ticket(EVIL, PLOT_ID), text))],
+    "ticket": [("ticket", lambda client, text, _: client.set(Keys.ticket("h1", EVIL, PLOT_ID), text))],
     "HOSTS": [("event", lambda client, text, name: client.hset(Keys.HOSTS, name, text))],
     "EVENTS": [
         ("event", lambda client, text, _: client.xadd(Keys.EVENTS, {"event": text}, maxlen=20)),
@@ -237,7 +237,7 @@ READS: dict[type, dict[str, Callable[[Any], object]]] = {
         "orders": lambda board: board.orders([EVIL, GOOD]),
         "is_ordered": lambda board: board.is_ordered(EVIL, "/d/a.plot", "m", "h1"),
         "is_admitted": lambda board: board.is_admitted("h1", EVIL, "m", "/d/a.plot", "0f"),
-        "ticket": lambda board: board.ticket(EVIL, PLOT_ID),
+        "ticket": lambda board: board.ticket("h1", EVIL, PLOT_ID),
         "counts": lambda board: board.counts(),
         "last_event_id": lambda board: board.last_event_id(),
         "heal_events": lambda board: board.heal_events(),

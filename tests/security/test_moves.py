@@ -38,7 +38,7 @@ from tests.integration.harvester_worker.conftest import (  # noqa: F401
 )
 from tests.support.receiver import says_in_the_log
 from tests.support.secured import Machines
-from tests.support.site import THERE, Site, id_of
+from tests.support.site import HERE, THERE, Site, id_of
 from tests.support.waiting import eventually
 
 EVIL = "p10"
@@ -74,7 +74,7 @@ def test_a_forged_delivery_neither_ends_nor_spoils_anothers_transfer(
 ) -> None:
     site.farm.admitter.read_back = True
     reservation = site.intake.reserve(site.order(source))
-    ticket, before = site.board.ticket(THERE, id_of(source)), record_of(reservation)
+    ticket, before = site.board.ticket(HERE, THERE, id_of(source)), record_of(reservation)
     if when == "after it is sent":
         delivery = site.send(source, reservation)
     update = {
@@ -86,7 +86,7 @@ def test_a_forged_delivery_neither_ends_nor_spoils_anothers_transfer(
     with pytest.raises(OrderRefused, match="is reserved for"):
         site.intake.admit(forged, never)
 
-    assert site.board.ticket(THERE, id_of(source)) == ticket
+    assert site.board.ticket(HERE, THERE, id_of(source)) == ticket
     if when == "before it is sent":
         assert record_of(reservation) == before
         delivery = site.send(source, reservation)
@@ -103,7 +103,7 @@ def test_a_forged_reservation_neither_ends_anothers_transfer_nor_takes_its_part(
     source: Path,  # noqa: F811
 ) -> None:
     reservation = site.intake.reserve(site.order(source))
-    ticket, before = site.board.ticket(THERE, id_of(source)), record_of(reservation)
+    ticket, before = site.board.ticket(HERE, THERE, id_of(source)), record_of(reservation)
     forged = site.order(source, "two").model_copy(
         update={"source_host": EVIL, "path": f"/evil/{source.name}"}
     )
@@ -112,8 +112,8 @@ def test_a_forged_reservation_neither_ends_anothers_transfer_nor_takes_its_part(
         with pytest.raises(TransferFailed, match=rf"is reserved for {source} of {THERE}"):
             site.intake.reserve(forged)
 
-    assert site.board.ticket(THERE, id_of(source)) == ticket
-    assert site.board.ticket(EVIL, id_of(source)) is None
+    assert site.board.ticket(HERE, THERE, id_of(source)) == ticket
+    assert site.board.ticket(HERE, EVIL, id_of(source)) is None
     assert record_of(reservation) == before
     site.intake.admit(site.send(source, reservation), never)
 
@@ -137,7 +137,7 @@ def test_a_part_goes_to_another_plotter_once_nothing_arrives(
     reservation = site.intake.reserve(site.order(source, "three"))
 
     assert record_of(reservation).source_host == THERE
-    assert site.board.ticket(EVIL, id_of(source)) is None
+    assert site.board.ticket(HERE, EVIL, id_of(source)) is None
     assert site.intake.admit(site.send(source, reservation), never).landed
 
 
@@ -268,7 +268,7 @@ def test_an_error_that_only_the_plotter_tells_blames_no_drive(
 ) -> None:
     """Otherwise two plots of it would take each drive out of use for all."""
     reservation = site.intake.reserve(site.order(source))
-    ticket = site.board.ticket(THERE, id_of(source))
+    ticket = site.board.ticket(HERE, THERE, id_of(source))
     assert ticket is not None
 
     says_in_the_log(ticket, Path(reservation.part or "").name, WRITE_ERROR)
@@ -287,7 +287,7 @@ def test_an_error_that_the_harvester_sees_as_well_blames_the_drive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reservation = site.intake.reserve(site.order(source))
-    ticket = site.board.ticket(THERE, id_of(source))
+    ticket = site.board.ticket(HERE, THERE, id_of(source))
     assert ticket is not None
 
     def broken(**_: object) -> None:
@@ -407,7 +407,7 @@ def test_with_a_plotters_password_nobody_elses_transfer_is_ended(attacked: Machi
     renewing = threading.Thread(target=lives)
     renewing.start()
     try:
-        ticket = eventually(lambda: victim.ticket("p1", PLOT_ID), "the harvester reserves", 60)
+        ticket = eventually(lambda: victim.ticket("h1", "p1", PLOT_ID), "the harvester reserves", 60)
         (victims,) = victim.moves(["p1"])["p1"]
         part = part_files.part_path(str(drives), PLOT_ID)
         reserved, forged = f"/evil/{NAME}", f"/forged/{NAME}"
@@ -450,7 +450,7 @@ def test_with_a_plotters_password_nobody_elses_transfer_is_ended(attacked: Machi
             60,
         )
 
-        assert victim.ticket("p1", PLOT_ID) == ticket
+        assert victim.ticket("h1", "p1", PLOT_ID) == ticket
         record = part_files.record_of(part)
         assert record is not None
         assert record.source_host == "p1"

@@ -48,7 +48,7 @@ class Attacked:
 
     def decided_s(self) -> float:
         """Seconds until beat has ordered a plot on p10, which has just become free for one."""
-        board, token = self.board("p10"), uuid4().hex[:8]
+        board, scheduler, token = self.board("p10"), self.board("boss"), uuid4().hex[:8]
         free = _plotter("p10").model_copy(update={"start_token": f"{token}:1"})
         began = time.monotonic()
         board.put_snapshot(Role.PLOTTER, free)
@@ -56,7 +56,7 @@ class Attacked:
             board.tell(Event(kind="plot-done", host="p10", at=datetime.now(UTC), text="done", task_id=token))
         eventually(
             lambda: any(
-                order.start_token.startswith(token) for order in board.orders(["p10"]).get("p10", [])
+                order.start_token.startswith(token) for order in scheduler.orders(["p10"]).get("p10", [])
             ),
             f"beat orders a plot on p10; it says:\n{self.log.read_text()[-2000:]}",
         )
@@ -177,10 +177,20 @@ SPOILS_ITSELF: dict[str, tuple[Callable[[redis.Redis], None], str]] = {
 }
 
 
+# Only the ACL file of an older release lets a plotter write these.
+NOT_ITS_OWN = ("orders of another type", "moves of another type", "orders that are no JSON")
+
+
 @pytest.mark.parametrize("name", SPOILS_ITSELF)
 def test_a_host_that_spoils_its_own_keys_is_left_out_and_named(farm: Attacked, name: str) -> None:
     attack, key = SPOILS_ITSELF[name]
-    attack(farm.raw)
+    if name in NOT_ITS_OWN:
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            attack(farm.raw)
+        with farm.machines.secured.admin() as admin:
+            attack(admin)
+    else:
+        attack(farm.raw)
     assert farm.decided_s() < _SLOW_MACHINE_S
     assert farm.decided_s() < _SLOW_MACHINE_S
     eventually(lambda: key in farm.waits(), "beat tells why, and names the key")
@@ -276,7 +286,7 @@ def test_a_change_of_a_host_is_not_hidden_by_another_that_writes_the_list(farm: 
     board.put_snapshot(Role.PLOTTER, _plotter("p10").model_copy(update={"start_token": token}))
     farm.raw.hset(Keys.HOSTS, name, before)
     eventually(
-        lambda: token in [order.start_token for order in board.orders(["p10"]).get("p10", [])],
+        lambda: token in [order.start_token for order in farm.board("boss").orders(["p10"]).get("p10", [])],
         "it is decided on",
         10,
     )
@@ -297,12 +307,11 @@ def _too_long(key: str, hash_: bool) -> Callable[[redis.Redis], None]:
     "key", [Keys.snapshot(Role.PLOTTER, "p1"), Keys.moves("p1"), Keys.orders("p1")], ids=str
 )
 def test_what_is_too_long_to_be_read_again_and_again_is_deleted(farm: Attacked, key: str) -> None:
-    _too_long(key, hash_=key != Keys.snapshot(Role.PLOTTER, "p1"))(farm.raw)
-    farm.decided_s()
-    with farm.machines.secured.admin() as admin:
+    with farm.machines.secured.admin() as admin:  # as the ACL file of an older release allows for orders
+        _too_long(key, hash_=key != Keys.snapshot(Role.PLOTTER, "p1"))(admin)
+        eventually(lambda: key in farm.waits(), "beat tells why, and names the key")
         eventually(lambda: not admin.exists(key), "beat has deleted it")
     assert farm.decided_s() < _SLOW_MACHINE_S
-    eventually(lambda: key in farm.waits(), "beat tells why, and names the key")
 
 
 def test_many_invented_hosts_keep_redis_from_nobody(farm: Attacked) -> None:

@@ -74,15 +74,17 @@ A_PLOTTER_MAY_NOT = (
     "HVALS plotman:host:p10:orders",
     "HSET plotman:host:p10:ordered a b",  # order a transfer in beat's name
     "SET plotman:host:h1:admitted:p1:m x",  # have a source deleted in a harvester's name
-    "GET plotman:host:p10:door:00",  # its ticket to a harvester's receiver
+    "GET plotman:host:h1:ticket:p10:00",  # its ticket to a harvester's receiver
     "SET plotman:host:p1:harvester x",  # be a harvester as well
     "SET plotman:host:p1:harvester:alive x",
     "SET plotman:host:p1:admitted:p1:m x",
     "LPUSH harvester.p1 x",
     "BRPOP harvester.p1 0.01",
-    "SET plotman:host:p1:door:00 x",  # write a ticket to itself, or an order
-    "DEL plotman:host:p1:door:00",
+    "SET plotman:host:h1:ticket:p1:00 x",  # write a ticket to itself, or an order
+    "DEL plotman:host:h1:ticket:p1:00",
     "HSET plotman:host:p1:ordered a b",
+    "SET plotman:host:both:ticket:p1:00 x",
+    "DEL plotman:host:both:ticket:p1:00",
     "HSET plotman:host:p1:orders a b",
     "HDEL plotman:hosts plotter@p10",  # strike another off
     "DEL plotman:hosts",
@@ -115,7 +117,7 @@ A_PLOTTER_MAY = (
     "HDEL plotman:host:p1:moves a",
     "HGET plotman:host:p1:ordered a",
     "HDEL plotman:host:p1:ordered a",
-    "GET plotman:host:p1:door:00",
+    "GET plotman:host:h1:ticket:p1:00",
     "GET plotman:host:h1:admitted:p1:m",
     "XADD plotman:events * event x",
     "SUBSCRIBE /0.celery.pidbox",
@@ -129,8 +131,8 @@ A_HARVESTER_ORDERS_PLOTTERS = (
     "LPUSH archive.p10 x",
     "HSET plotman:host:p10:moves a b",
     "SADD _kombu.binding.plotter.p10 x",
-    "SET plotman:host:p1:door:00 x",
-    "DEL plotman:host:p1:door:00",
+    "SET plotman:host:both:ticket:p1:00 x",
+    "DEL plotman:host:both:ticket:p1:00",
 )
 
 
@@ -153,7 +155,8 @@ A_HARVESTER_MAY_NOT = (
     "LRANGE archive.p1 0 -1",
     "GET plotman:host:p1:plotter",
     "SET plotman:host:p1:plotter x",
-    "GET plotman:host:p1:door:00",
+    "GET plotman:host:h1:ticket:p1:00",
+    "SET plotman:host:both:ticket:p1:00 x",  # in the place of another harvester
     "HVALS plotman:host:p1:orders",
     "HSET plotman:host:p1:ordered a b",
     "SET plotman:host:both:admitted:p1:m x",
@@ -163,7 +166,7 @@ A_HARVESTER_MAY_NOT = (
     "SET plotman:host:h1:archiver x",
     "HSET plotman:host:h1:orders a b",
     "HSET plotman:host:h1:ordered a b",
-    "GET plotman:host:h1:door:00",
+    "GET plotman:host:h2:ticket:h1:00",
     "BRPOP plotter.h1 0.01",
     "BRPOP archive.h1 0.01",
     "GET plotman:host:both:admitted:h1:m",
@@ -180,8 +183,8 @@ A_HARVESTER_MAY = (
     "SET plotman:host:h1:harvester:alive x EX 45 GET",
     "HSET plotman:hosts harvester@h1 now",
     "SET plotman:host:h1:admitted:p1:m x EX 60",
-    "SET plotman:host:p1:door:00 x EX 60",
-    "DEL plotman:host:p1:door:00",
+    "SET plotman:host:h1:ticket:p1:00 x EX 60",
+    "DEL plotman:host:h1:ticket:p1:00",
     "HSET plotman:host:p1:moves a b",
     "EXPIRE plotman:host:p1:moves 60",
     "HVALS plotman:host:p1:moves",
@@ -207,7 +210,7 @@ def test_a_machine_with_two_duties_has_the_rights_of_both_and_no_more(secured: S
         "SET plotman:host:both:plotter x",
         "SET plotman:host:both:archiver:alive x",
         "HGET plotman:host:both:ordered a",
-        "GET plotman:host:both:door:00",
+        "GET plotman:host:h1:ticket:both:00",
         "SET plotman:host:both:admitted:p1:m x",
         "GET plotman:host:both:admitted:both:m",
     )
@@ -228,7 +231,7 @@ def test_the_scheduler_orders_all_and_opens_no_receiver(secured: Secured) -> Non
         "PSUBSCRIBE /0.celeryev/*",
     )
     assert _allowed(secured, "boss", may) == list(may)
-    assert _allowed(secured, "boss", ("GET plotman:host:p1:door:00", "BRPOP plotter.p1 0.01")) == []
+    assert _allowed(secured, "boss", ("GET plotman:host:h1:ticket:p1:00", "BRPOP plotter.p1 0.01")) == []
 
 
 def test_the_scheduler_strikes_off_a_silent_host_and_nobody_else_does(secured: Secured) -> None:
@@ -262,7 +265,7 @@ def test_a_viewer_sees_all_and_touches_nothing(secured: Secured) -> None:
         "HSET plotman:hosts a b",
         "SET plotman:alarms:heard x",
         "XADD plotman:events * a b",
-        "GET plotman:host:p1:door:00",
+        "GET plotman:host:h1:ticket:p1:00",
         "PUBLISH /0.celery.pidbox x",
         "SUBSCRIBE /0.celery.pidbox",
         "MULTI",  # Redis answers nobody else until the EXEC of a thousand reads is done

@@ -112,7 +112,7 @@ def _plotter(host: str) -> Iterator[str]:
     yield f"+hdel {_keys([Keys.orders(host)], 'W')}"
     yield f"+hget +hdel {_keys([Keys.ordered(host)])}"
     # What harvesters leave for it.
-    yield f"+get {_keys([Keys.ticket(host, '*'), Keys.admitted('*', host, '*')], 'R')}"
+    yield f"+get {_keys([Keys.ticket('*', host, '*'), Keys.admitted('*', host, '*')], 'R')}"
 
 
 def _harvester(host: str) -> Iterator[str]:
@@ -120,7 +120,7 @@ def _harvester(host: str) -> Iterator[str]:
     # The next step of a plot's way, and how it went; the ticket to a receiver of this harvester.
     yield from _send_to("archive.*", "plotter.*")
     yield f"{_MOVES} {_keys([Keys.moves('*')])}"
-    yield f"+set +del {_keys([Keys.ticket('*', '*')], 'W')}"
+    yield f"+set +del {_keys([Keys.ticket(host, '*', '*')], 'W')}"
     yield f"+set {_keys([Keys.admitted(host, '*', '*')], 'W')}"
 
 

@@ -74,7 +74,7 @@ class Sender:
 
         def ticket() -> Ticket | None:
             try:
-                return self._board.ticket(self._host, plot_id)
+                return self._board.ticket(reservation.host, self._host, plot_id)
             except TicketRefused as error:
                 raise TransferFailed(f"Harvester {reservation.host}: {error.what}", error.cure) from None
 

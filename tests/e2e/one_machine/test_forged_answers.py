@@ -77,7 +77,9 @@ class Victim:
             "failure": None,
         }
         with redis.Redis.from_url(self.farm.url) as client:
-            client.set(Keys.ticket(HOST, plot_id_of(plot.name) or ""), json.dumps(ticket | changes), ex=600)
+            client.set(
+                Keys.ticket(EVIL, HOST, plot_id_of(plot.name) or ""), json.dumps(ticket | changes), ex=600
+            )
 
     def refusal(self, task_id: str) -> str:
         """What the board shows of this transfer."""
@@ -143,7 +145,7 @@ def test_a_forged_ticket_touches_no_file_and_costs_its_own_transfer_only(
     try:
         drive, size_bytes = str(tmp_path / "drive"), plot.stat().st_size
         ticket = receivers.open(plot_id_of(plot.name) or "", HOST, drive, part, "m1", size_bytes)
-        farm.board().put_ticket(HOST, ticket)
+        farm.board().put_ticket("good1", HOST, ticket)
         task = victim.transfer(plot, host="good1", drive=drive, part=str(part))
         eventually(lambda: farm.status_of(task) == "SUCCESS", "the next plot is sent")
     finally:

@@ -27,10 +27,10 @@ MOVE = PendingMove(
 def test_a_ticket_that_is_no_text_is_refused(board: Board, server: Any) -> None:
     with redis.Redis.from_url(server.url) as client:
         for value in (b"\xff\xfe", b'{"plot_id": "\xff"}', b"\0" * 1000, b""):
-            client.set(Keys.ticket("p1", PLOT_ID), value)
+            client.set(Keys.ticket("h1", "p1", PLOT_ID), value)
             with pytest.raises(TicketRefused):
-                board.ticket("p1", PLOT_ID)
-    assert board.ticket("p2", PLOT_ID) is None
+                board.ticket("h1", "p1", PLOT_ID)
+    assert board.ticket("h1", "p2", PLOT_ID) is None
 
 
 @pytest.mark.parametrize(

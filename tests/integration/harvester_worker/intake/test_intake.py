@@ -12,7 +12,6 @@ import pytest
 from common.config.loader import load
 from common.errors import NoRoom, OrderRefused, TransferFailed
 from common.model.messages import Delivery
-from common.names import Keys
 from common.system.openfile import is_open_for_writing
 from common.worker.digests import read_digest
 from common.worker.move_step import never
@@ -36,7 +35,7 @@ def test_a_plot_comes_from_another_machine_and_the_secret_is_in_no_message(
     original = source.read_bytes()
 
     reservation = site.intake.reserve(site.order(source))
-    ticket = site.board.ticket(THERE, id_of(source))
+    ticket = site.board.ticket(HERE, THERE, id_of(source))
     assert ticket is not None
     delivery = site.send(source, reservation)
     admission = site.intake.admit(delivery, never)
@@ -45,8 +44,7 @@ def test_a_plot_comes_from_another_machine_and_the_secret_is_in_no_message(
     assert admission.verified.endswith("all valid")  # one good run: proofs are enough
     secret = ticket.password.get_secret_value()
     assert secret not in f"{reservation.kwargs()}{delivery.kwargs()}{admission.kwargs()}{site.told}"
-    assert site.board.ticket(THERE, id_of(source)) is None  # the receiver is closed
-    assert Keys.ticket(THERE, "ID").startswith(f"plotman:host:{THERE}:")
+    assert site.board.ticket(HERE, THERE, id_of(source)) is None  # the receiver is closed
     assert list((site.folder / "state" / "tickets").iterdir()) == []
     known = DeliveredFile(site.folder)
     known.put(str(source), HERE, source.stat())
@@ -57,13 +55,13 @@ def test_a_message_that_comes_twice_disturbs_no_transfer_and_a_new_move_ends_the
     site: Site, source: Path
 ) -> None:
     first = site.intake.reserve(site.order(source))
-    before = site.board.ticket(THERE, id_of(source))
+    before = site.board.ticket(HERE, THERE, id_of(source))
     assert site.intake.reserve(site.order(source)) == first
-    assert site.board.ticket(THERE, id_of(source)) == before
+    assert site.board.ticket(HERE, THERE, id_of(source)) == before
 
     site.intake.reserve(site.order(source, "two"))
 
-    assert site.board.ticket(THERE, id_of(source)) != before
+    assert site.board.ticket(HERE, THERE, id_of(source)) != before
 
 
 def test_the_digest_of_a_plot_that_arrived_is_kept_on_its_drive_and_not_in_memory(
@@ -100,7 +98,7 @@ def test_a_plot_whose_drive_failed_for_rsync_goes_to_another_and_the_plotter_hea
     site: Site, drive: Path, source: Path
 ) -> None:
     reservation = site.intake.reserve(site.order(source))
-    ticket = site.board.ticket(THERE, id_of(source))
+    ticket = site.board.ticket(HERE, THERE, id_of(source))
     assert ticket is not None
     site.intake._transfer_ended(
         EndedTransfer(id_of(source), THERE, reservation.drive, ticket, "no space left")

@@ -68,7 +68,7 @@ def test_a_plot_goes_over_ssh_where_that_is_named_and_no_receiver_is_opened_for_
     assert sender.routed == (HERE,)
 
     reservation = site.intake.reserve(order)
-    assert site.board.ticket(THERE, id_of(source)) is None
+    assert site.board.ticket(HERE, THERE, id_of(source)) is None
     assert not (site.folder / "receivers").exists()
     sent = sender.send(source, reservation, told.append, never)
     delivery = Delivery(reservation=reservation, digest=sent.digest, sent_bytes=sent.sent_bytes)

@@ -16,7 +16,7 @@ from common.worker.move_step import never
 from harvester_worker.receiver.identity import make_identity
 from plotter_worker.archiving.transfer.progress import TransferProgress
 from tests.support.receiver import MB, PLOT_ID, House
-from tests.support.site import THERE, Site, id_of
+from tests.support.site import HERE, THERE, Site, id_of
 from tests.support.waiting import eventually
 
 
@@ -163,7 +163,7 @@ def test_the_plotter_knows_the_certificate_by_its_ticket_alone(
     site = Site(farm(drive), board, tmp_path, tls=True)
     try:
         reservation = site.intake.reserve(site.order(source))
-        ticket = board.ticket(THERE, id_of(source))
+        ticket = board.ticket(HERE, THERE, id_of(source))
         delivery = site.send(source, reservation)
         admission = site.intake.admit(delivery, never)
     finally:

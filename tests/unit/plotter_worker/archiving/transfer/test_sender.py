@@ -137,8 +137,8 @@ def test_a_failure_that_the_harvester_explains_is_its_own(
 
 def test_a_ticket_that_cannot_be_read_is_the_harvesters_failure(tmp_path: Path) -> None:
     class Refusing:
-        def ticket(self, host: str, plot_id: str) -> None:
-            assert (host, plot_id) == ("p1", PLOT_ID)
+        def ticket(self, host: str, plotter: str, plot_id: str) -> None:
+            assert (host, plotter, plot_id) == ("h1", "p1", PLOT_ID)
             raise TicketRefused("its ticket is not for this plot.", "Install the same version.")
 
     sender = Sender(settings(tmp_path), Refusing())  # type: ignore[arg-type]
