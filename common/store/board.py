@@ -140,6 +140,16 @@ class Board(BoardReader):
             before = typed(pipe.execute(raise_on_error=False))[1]
         return before.partition(" ")[2] if isinstance(before, str) else None
 
+    def sign_of_life(self, role: Role, host: str) -> tuple[str, str] | None:
+        """When a role of a host last published something that matters, which it does at each renewal, and its
+        mark; None if it has been silent for SNAPSHOT_TTL."""
+        with readable_errors(self._url):
+            sign = self._redis.get(Keys.alive(role, host))
+        if not isinstance(sign, str):
+            return None
+        at, _, mark = sign.partition(" ")
+        return at, mark
+
     def forget_host(self, host: str) -> bool:
         """Remove a host with all its keys and waiting messages. Returns False, and does nothing, while one of
         its roles is alive."""

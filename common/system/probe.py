@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -90,6 +91,23 @@ def full(path: str) -> str | None:
         return "full: no inode is left"
     free_bytes = figures.f_bavail * figures.f_frsize
     return f"full: {human_bytes(free_bytes)} are left" if free_bytes < _FULL_BYTES else None
+
+
+def unusable(path: str, touched: bool = False) -> str | None:
+    """Why nothing can be written to a folder: `is read-only`, or `is ` and the answer of `full`; in the
+    caller's thread. None if nothing is known against it.
+
+    Args:
+        path: Of the folder.
+        touched: Set the folder's time. That hangs with a drive that takes no writes; reads may still be
+            answered from memory.
+    """
+    with suppress(OSError):  # it is missing, or another user's
+        if os.statvfs(path).f_flag & os.ST_RDONLY:
+            return "is read-only"
+        if touched:
+            os.utime(path)
+    return f"is {found}" if (found := full(path)) else None
 
 
 class _Lane:

@@ -6,8 +6,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,9 +21,11 @@ from common.config.watch import load_to_run
 from common.errors import BrokerError, ConfigError
 from common.model.address import kombu_url
 from common.names import Role, role_and_host
+from common.store import Board
 from common.store.server import ask
 from common.store.server_checks import Finding, FindingLevel, server_findings
-from common.system.probe import LOOK_DEADLINE_S, Probe, full
+from common.system.probe import Hanging, Probe, unusable
+from common.worker.duplicate_host import mark, neighbour
 from common.worker.pool import TaskPool
 from common.worker.setup_checks import Setup, setup_findings
 
@@ -29,13 +33,15 @@ log = logging.getLogger(__name__)
 
 AGAIN_S = 3600.0  # settings may change at run time
 _FOLDERS_S = 5.0
+_TOUCHED_S = 30.0  # each writes to the drive: not at each look
+_HANGS_S = 10.0  # more than a write takes on a drive that is busy
 _AWAY_S = 5.0
 _ANSWER_S = 2.0
 
 
 class StartupWatch:
     """Checks the server's settings in a thread, at the start and each hour, and keeps the findings. Retries
-    while the server is away. Looks each few seconds whether a folder of this plotman is full.
+    while the server is away. Looks each few seconds whether a folder of this plotman can be written to.
 
     folders: what each is for -> its path.
     """
@@ -47,6 +53,7 @@ class StartupWatch:
         self._folders = folders or {}
         self._probe = Probe()
         self.full: tuple[str, ...] = ()
+        self._touch_s = 0.0
         self._setup = tuple(found)
         self._server: tuple[Finding, ...] = ()
         self._logged: set[str] = set()
@@ -79,12 +86,16 @@ class StartupWatch:
         return True
 
     def check_folders(self) -> None:
-        """Look whether the folders are full."""
-        answers = self._probe.run_all(self._folders.values(), full, LOOK_DEADLINE_S)
+        """Look whether the folders are full, read-only, or on a drive that hangs."""
+        touched = time.monotonic() >= self._touch_s
+        if touched:
+            self._touch_s = time.monotonic() + _TOUCHED_S
+        look = partial(unusable, touched=touched)
+        answers = self._probe.run_all(map(str, self._folders.values()), look, _HANGS_S)
         self.full = tuple(
-            f"The folder of {what}, {path}, is {found}. Free space there: no new plots start."
+            f"The folder of {what}, {path}, {_sentence_end(answer)}: no new plots start."
             for what, path in self._folders.items()
-            if isinstance(found := answers.get(str(path)), str)
+            if (answer := answers[str(path)]) is not None
         )
         self._log(Finding(sentence, "", "") for sentence in self.full)
 
@@ -105,6 +116,12 @@ class StartupWatch:
                 self._logged.add(finding.what)
                 level = logging.INFO if finding.severity is FindingLevel.NOTE else logging.WARNING
                 log.log(level, "%s", finding, extra={"action": "unsafe-setting"})
+
+
+def _sentence_end(answer: str | Hanging) -> str:
+    if isinstance(answer, Hanging):
+        return "does not answer. Check its drive"
+    return f"{answer}. {'Mount it for writing' if answer.endswith('read-only') else 'Free space there'}"
 
 
 _watch: StartupWatch | None = None
@@ -129,6 +146,7 @@ class StartCheck(bootsteps.StartStopStep):
         super().__init__(worker, **options)
         self._settings = load_to_run()
         self._findings = findings_or_exit(lambda: setup_of_worker(worker, self._settings))
+        _exit_if_fatal(_neighbours(worker.hostname, self._settings))
 
     def start(self, worker: Any) -> None:  # noqa: ARG002
         global _watch  # noqa: PLW0603  one worker per process; its snapshots need to find it
@@ -160,12 +178,24 @@ def findings_or_exit(setup: Callable[[], Setup]) -> tuple[Finding, ...]:
     """The findings about a process. If one is fatal, logs a line for each and raises SystemExit with
     ConfigError's code: Celery would print a traceback for any other exception."""
     findings = setup_findings(setup())
+    _exit_if_fatal(findings)
+    return findings
+
+
+def _exit_if_fatal(findings: Iterable[Finding]) -> None:
     fatal = [finding for finding in findings if finding.severity is FindingLevel.FATAL]
     for finding in fatal:
         log.critical("%s", finding, extra={"action": "unsafe-setting"})
     if fatal:
         raise SystemExit(int(ConfigError.exit_code))
-    return findings
+
+
+def _neighbours(node_name: str, settings: Config) -> Iterator[Finding]:
+    named = role_and_host(node_name)
+    # A Redis that is away is no reason not to start: the publisher warns of a duplicate, too.
+    with suppress(BrokerError), closing(Board.connect(broker_url(settings))) as board:
+        if named and (found := neighbour(board, *named, mark(settings.state_dir))):
+            yield found
 
 
 def setup_of_worker(worker: Any, settings: Config) -> Setup:

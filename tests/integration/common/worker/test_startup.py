@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import redis
 
+from common.model.snapshot import HarvesterSnapshot
 from common.names import Role
 from common.store import Board
 from common.store.server import ask
+from common.store.server_checks import FindingLevel
+from common.worker.duplicate_host import neighbour
 from common.worker.startup import StartupWatch
 from tests.support.installed import celery, from_wheel
 from tests.support.one_drive import one_drive
+from tests.support.tiny import tiny
 from tests.support.waiting import eventually
 
 HOST = "checked"
@@ -107,6 +116,74 @@ def test_a_server_without_password_is_found_open(broker_url: str) -> None:
     with redis.Redis.from_url(broker_url) as admin:
         admin.acl_setuser("default", enabled=True, nopass=True)
     assert ask(broker_url).open_to_all is True
+
+
+OURS, THEIRS = "boot1 8:1", "boot1 8:2"
+
+
+def publish(board: Board, mark: str) -> None:
+    board.put_snapshot(
+        Role.HARVESTER, HarvesterSnapshot(host=HOST, at=datetime.now(UTC), drives=()), mark=mark
+    )
+
+
+@pytest.mark.parametrize("mark", [None, OURS, "boot2 8:2"])
+def test_no_worker_waits_for_one_before_it_or_on_another_machine(board: Board, mark: str | None) -> None:
+    if mark is not None:
+        publish(board, mark)
+    began_s = time.monotonic()
+    assert neighbour(board, Role.HARVESTER, HOST, OURS) is None
+    assert time.monotonic() - began_s < 5
+
+
+def test_a_worker_starts_beside_one_of_its_name_that_has_ended(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.worker.duplicate_host._RENEWED_S", 0.5)
+    publish(board, THEIRS)
+    assert neighbour(board, Role.HARVESTER, HOST, OURS) is None
+
+
+def test_a_worker_does_not_start_beside_one_of_its_name_that_lives(board: Board) -> None:
+    publish(board, THEIRS)
+    with ThreadPoolExecutor() as threads:
+        asked = threads.submit(neighbour, board, Role.HARVESTER, HOST, OURS)
+        eventually(lambda: publish(board, THEIRS) or asked.done(), "it is refused", 10, every_s=0.1)
+    refusal = asked.result()
+    assert refusal is not None
+    assert refusal.severity is FindingLevel.FATAL
+    assert refusal.what == f"Another plotman on this machine runs as harvester@{HOST}."
+
+
+def test_a_folder_whose_drive_takes_no_writes_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr("common.worker.startup._HANGS_S", 0.1)
+    monkeypatch.setattr(os, "utime", lambda _: answers.wait(30))
+    watch = StartupWatch("redis://127.0.0.1:1/0", folders={"plotman's state": tmp_path})
+    watch.check_folders()
+    named = (
+        f"The folder of plotman's state, {tmp_path}, does not answer. Check its drive: no new plots start."
+    )
+    assert watch.full == (named,)
+    watch.check_folders()  # without another write
+    assert watch.full == (named,)
+    answers.set()
+    eventually(lambda: watch.check_folders() or not watch.full, "it is named no more", 10)
+
+
+def test_a_folder_that_is_read_only_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    watch = StartupWatch("redis://127.0.0.1:1/0", folders={"plotman's state": folder})
+    with tiny(folder, "size=2m,ro"):
+        watch.check_folders()
+        assert watch.full == (
+            f"The folder of plotman's state, {folder}, is read-only. "
+            "Mount it for writing: no new plots start.",
+        )
+    watch.check_folders()
+    assert watch.full == ()
 
 
 def test_a_server_that_is_away_is_looked_at_later() -> None:
