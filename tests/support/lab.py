@@ -179,6 +179,14 @@ class Host:
             10,
         ) and next(iter(children_of(process.pid)), 0)
 
+    def run_as(self, pid: int, *argv: str | Path | int) -> None:
+        """Start a program in the background under this pid, once it is free."""
+        start = (
+            f"for try in $(seq 100); do echo {pid - 1} > /proc/sys/kernel/ns_last_pid; "
+            f'"$@" >/dev/null 2>&1 & test $! = {pid} && exit; kill -KILL $!; sleep 0.1; done; exit 1'
+        )
+        self.call("sh", "-c", start, "sh", *argv)
+
     def kill(self, pid: int, number: int = 9) -> None:
         """Signal a process by its pid on this host."""
         self.call("kill", f"-{number}", pid)
@@ -279,6 +287,19 @@ class Host:
     def freeze(self, name: str, frozen: bool) -> None:
         """Programs that write to it wait without an error until it is thawed, also those that are killed."""
         self.call("fsfreeze", "-f" if frozen else "-u", self.drives[name].path)
+
+    def share(self, other: Host, name: str) -> str:
+        """Mount a drive of another host here as well, at the same place, as a network file system; what it is
+        called here."""
+        drive = other.drives[name]
+        self.call("mount", other.call("findmnt", "-no", "SOURCE", drive.path).strip(), drive.path)
+        self.drives[f"{name} of {other.name}"] = drive
+        return f"{name} of {other.name}"
+
+    def reserve(self, name: str, percent: int) -> None:
+        """Let this share of an ext4 drive be for root only."""
+        device = self.call("findmnt", "-no", "SOURCE", self.drives[name].path).strip()
+        self.call("tune2fs", "-m", percent, device)
 
     def push(self, name: str) -> None:
         """It is back, as it was on disk."""

@@ -8,7 +8,9 @@ through the hosts' mount namespaces.
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,7 +50,7 @@ class Machines:
         self.harvesters: dict[str, Harvester] = {}
         self.schedulers: dict[str, Machine] = {}
         self.chia = chia
-        self._environment = {"CHIA_ROOT": str(chia_root)}
+        self.environment = {"CHIA_ROOT": str(chia_root)}
         self._broker_host = self.lab.host(HUB)
         self._socket = folder / "redis.sock"
         self._broker_pid = 0
@@ -56,8 +58,8 @@ class Machines:
 
     # What stands where.
 
-    def start_broker(self, empty: bool = False) -> None:
-        """Redis on the hub. empty: without what it knew."""
+    def start_broker(self, empty: bool = False, program: Path | None = None) -> None:
+        """Redis on the hub. empty: without what it knew. program: None: the one that plotman brings along."""
         folder = self.folder / "redis"
         if empty:
             shutil.rmtree(folder, ignore_errors=True)
@@ -70,20 +72,20 @@ class Machines:
             encoding="utf-8",
         )
         log = self.folder / "redis.log"
-        self._broker_pid = self._broker_host.spawn(str(broker.binary()), str(settings), log=log)
+        self._broker_pid = self._broker_host.spawn(program or broker.binary(), settings, log=log)
         eventually(lambda: broker.answers(self._outside), "Redis answers")
 
     def kill_broker(self) -> None:
-        self._broker_host.call("pkill", "-KILL", "-x", broker.binary().name)
+        os.kill(self._broker_pid, signal.SIGKILL)
         eventually(lambda: not broker.answers(self._outside), "Redis is gone")
 
     def freeze_broker(self, frozen: bool) -> None:
-        self._broker_host.call("pkill", "-STOP" if frozen else "-CONT", "-x", broker.binary().name)
+        os.kill(self._broker_pid, signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def add_scheduler(self, name: str = HUB, flower: bool = False) -> Machine:
         host = self._broker_host if name == HUB else self.lab.host(name)
         settings = self._settings(host, host.folder, scheduler=True, flower=flower)
-        made = Machine(host, settings, self._environment)
+        made = Machine(host, settings, self.environment)
         self.schedulers[name] = made
         return made
 
@@ -107,7 +109,7 @@ class Machines:
             "plotting": small_plots(self.chia),
             "archiving": {"target": "harvester"},
         }
-        made = Plotter(host, _merged(settings, changes), self._environment)
+        made = Plotter(host, _merged(settings, changes), self.environment)
         made.tmp, made.dst = tmp, dst
         OperatorStateFile(made.state).change(lambda state: state.pausing_after(0))
         self.plotters[name] = made
@@ -130,7 +132,7 @@ class Machines:
         settings = self._settings(host, own) | {
             "harvester": {"drives": [str(path) for path in paths.values()], "margin_bytes": MARGIN_BYTES}
         }
-        made = Harvester(host, _merged(settings, changes), self._environment)
+        made = Harvester(host, _merged(settings, changes), self.environment)
         made.drives = paths
         self.harvesters[name] = made
         return made
