@@ -116,8 +116,8 @@ def target_of(settings: Config) -> ArchiveTarget | None:
     env = {key: value for key, value in {**definition.env, **archiving.env}.items() if value is not None}
     ours = None if own else name
     stripped: tuple[str, ...] = ()
-    if ours and "options" in env:
-        env["options"], stripped = without_harmful(env["options"])
+    if ours:
+        env["options"], stripped = without_harmful(env.get("options", ""))
     process_name, prefix = (
         _filled(text, env)
         for text in (definition.transfer_process_name, definition.transfer_process_argument_prefix)
