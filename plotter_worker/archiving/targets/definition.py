@@ -117,7 +117,7 @@ def target_of(settings: Config) -> ArchiveTarget | None:
     ours = None if own else name
     stripped: tuple[str, ...] = ()
     if ours:
-        env["options"], stripped = without_harmful(env.get("options", ""))
+        env["options"], stripped = without_harmful(env["options"])
     process_name, prefix = (
         _filled(text, env)
         for text in (definition.transfer_process_name, definition.transfer_process_argument_prefix)

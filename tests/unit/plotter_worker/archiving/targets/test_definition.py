@@ -65,9 +65,7 @@ def test_our_rsync_never_deletes_the_source_with_any_spelling_of_the_options(
 ) -> None:
     default = target(tmp_path, target=name, env=FAR)
     own = target(tmp_path, target=name, env={**FAR, "options": "--remove-source-files --whole-file"})
-    none = target(tmp_path, target=name, env={**FAR, "options": None})
-    assert default and own and none
-    assert (none.env["options"], none.stripped) == ("", ())
+    assert default and own
     assert "--remove" not in default.env["options"] and "--preallocate" in default.env["options"]
     assert own.env["options"] == "--whole-file"
     assert own.stripped == ("--remove-source-files",)
