@@ -3,13 +3,14 @@
 Flower 2.2 has no plug-ins. This module depends on: `flower.urls.handlers` and `flower.urls.settings`, which
 Flower reads when it creates the application; the options `tasks_columns` and `format_task`; Tornado's
 `template_loader`; the call of `time.sleep` and the name `EventReceiver` in `flower.events`; the name
-`Inspector` in `flower.app`.
+`Inspector` and `HTTPServer` in `flower.app`.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from flower import app, events, urls
 from flower.api.control import TaskRevoke
 from flower.options import options
 from flower.views.workers import WorkerView
+from tornado.httpserver import HTTPServer
 from tornado.template import Loader, Template
 from tornado.web import URLSpec, url
 
@@ -30,6 +32,13 @@ log = logging.getLogger(__name__)
 # The most important columns first; uuid last, where a narrow window cuts it off.
 TASKS_COLUMNS = "name,kwargs,state,result,received,started,runtime,worker,uuid"
 LONGEST_S = 15.0  # pause before Flower connects to Redis again
+# Tornado reads a body before a handler asks for the password; its defaults: 100 MB a connection, an hour.
+_HTTP_LIMITS = {
+    "max_header_size": 1 << 15,
+    "max_body_size": 1 << 20,
+    "body_timeout": 10,  # s
+    "idle_connection_timeout": 60,  # s
+}
 _OURS = Path(__file__).parent / "templates"
 # Flower's navigation cannot be extended: our page is inserted after its last entry (navbar.html, flower 2.2).
 _LAST_ENTRY = """>Broker</a>
@@ -61,6 +70,7 @@ def install() -> None:
     events.time = ReconnectPause()
     events.EventReceiver = Receiver
     app.Inspector = Inspector
+    app.HTTPServer = partial(HTTPServer, **_HTTP_LIMITS)
     options.tasks_columns = TASKS_COLUMNS  # defaults: Flower reads the command line and the environment later
     options.format_task = format_task
 

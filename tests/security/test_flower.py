@@ -170,6 +170,41 @@ def test_with_a_password_nothing_is_answered_without_it(
     assert _answer(port, f"farmer:{SECRET}", "/healthcheck") == 200
 
 
+def _post(port: int, body_bytes: int, sent: bytes) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+    connection.sendall(f"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {body_bytes}\r\n\r\n".encode())
+    with contextlib.suppress(OSError):
+        for _ in range(body_bytes // len(sent) if sent else 0):
+            connection.sendall(sent)
+    return connection
+
+
+def _closed(connection: socket.socket) -> bool:
+    try:
+        while connection.recv(1 << 16):
+            pass
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        pass
+    return True
+
+
+def test_without_the_password_nobody_fills_its_memory_or_holds_its_connections(
+    protected: tuple[psutil.Process, int, Path],
+) -> None:
+    """Tornado's defaults: 99 MB of each of these, until the sender closes, and an hour for the last."""
+    process, port, _ = protected
+    eventually(lambda: _answer(port), "Flower answers")
+    before_bytes = process.memory_info().rss
+    with contextlib.ExitStack() as opened:
+        large = [opened.enter_context(_post(port, 99 << 20, bytes(1 << 20))) for _ in range(3)]
+        late = opened.enter_context(_post(port, 1 << 10, b""))
+        assert process.memory_info().rss - before_bytes < 50 << 20
+        assert [_closed(connection) for connection in (*large, late)] == [True] * 4
+    assert _answer(port, f"farmer:{SECRET}") == 200
+
+
 @pytest.fixture
 def unprotected(environment: dict[str, str], tmp_path: Path) -> Iterator[int]:
     """Flower on this machine only, without a password: its port."""
