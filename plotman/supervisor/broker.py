@@ -112,6 +112,7 @@ appendfsync everysec
 maxmemory 256mb
 maxmemory-policy noeviction
 tcp-keepalive 60
+proto-max-bulk-len 20mb
 """
 
 

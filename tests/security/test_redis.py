@@ -88,6 +88,7 @@ def one_beat(plain_server: Secured, tmp_path_factory: pytest.TempPathFactory) ->
     """A farm whose beat lives through all attacks."""
     with plain_server.admin() as admin:
         admin.flushall()
+        admin.config_set("proto-max-bulk-len", "512mb")  # as the redis.conf of an older release allows
     machines = Machines(tmp_path_factory.mktemp("machines"), plain_server)
     machines.configure("boss")
     log = machines.begin("boss", "celery", "-A", "plotman", "beat")

@@ -18,6 +18,7 @@ from common.names import Keys, Role
 from common.store import Board
 from plotman.metrics.collector import as_text
 from plotman.notifications.notifier import Notifier
+from plotman.supervisor import broker
 from tests.security.conftest import MACHINES
 from tests.support import showcase
 from tests.support.installed import from_wheel
@@ -302,6 +303,42 @@ def test_a_viewer_that_asks_for_much_and_reads_nothing_stops_no_machine(secured:
         eventually(lambda: int(admin.info("memory")["used_memory"]) < 100_000_000, "its answers are freed")
         unread.disconnect()
         admin.flushall()
+
+
+# The largest message that a worker takes; common/worker/transport.py.
+LARGEST_BYTES = 16 << 20
+# Two of them exceed what Redis sends in one answer: it would close the connection of each reader, for ever.
+TOO_LARGE_BYTES = 68_000_000
+
+
+def _takes_only_what_can_be_read_again(client: redis.Redis) -> None:
+    client.set("plotman:host:p1:plotter", "x" * LARGEST_BYTES)
+    assert client.strlen("plotman:host:p1:plotter") == LARGEST_BYTES
+    with pytest.raises((redis.ConnectionError, redis.TimeoutError)):
+        client.set("plotman:host:p1:plotter", "x" * TOO_LARGE_BYTES)
+    with pytest.raises((redis.ConnectionError, redis.TimeoutError)):
+        client.hset(Keys.HOSTS, "x" * TOO_LARGE_BYTES, "x")
+    assert client.strlen("plotman:host:p1:plotter") == LARGEST_BYTES
+    assert client.hlen(Keys.HOSTS) == 0
+
+
+def test_a_text_that_is_too_large_to_be_read_again_is_refused(secured: Secured) -> None:
+    with secured.admin() as admin:
+        admin.flushall()
+        _takes_only_what_can_be_read_again(admin)
+        admin.flushall()
+
+
+def test_the_broker_of_plotman_up_refuses_a_text_that_is_too_large_to_be_read_again(tmp_path: Path) -> None:
+    address = broker.settle(tmp_path, lambda _: None)
+    process = subprocess.Popen(broker.argv(tmp_path), stdout=subprocess.DEVNULL)
+    try:
+        eventually(lambda: broker.answers(address.url), "it answers")
+        with redis.Redis.from_url(address.url) as client:
+            _takes_only_what_can_be_read_again(client)
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 def test_many_connections_of_a_viewer_do_not_shut_beat_out(secured: Secured) -> None:

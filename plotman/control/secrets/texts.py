@@ -38,6 +38,8 @@ def redis_conf(plan: Plan) -> str:
         "client-output-buffer-limit normal 128mb 64mb 20",
         "client-output-buffer-limit pubsub 32mb 8mb 60",
         "maxmemory-clients 256mb",
+        "# The longest text that plotman sends has 16 MB. The sender of a longer one is disconnected.",
+        "proto-max-bulk-len 20mb",
     ]
     if plan.tls:
         lines += [
