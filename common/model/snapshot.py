@@ -47,6 +47,7 @@ MovesAtOnce = Annotated[Whole, AfterValidator(lambda count: max(1, min(count, MO
 # Lengths of lists. Rules compare each tmp directory with each dst directory; everything else is read once.
 FEW = Field(max_length=256)
 MANY = Field(max_length=100_000)
+LONGEST_REASON = 1_000  # characters of a wait's reason; one line for each drive of a large harvester
 # Finished plots that are read of one host: 540 TB with k32. Each costs some microseconds of each decision.
 PLOTS_MAX = 5_000
 
@@ -394,7 +395,9 @@ class Wait(Notice):
 
     host: str
     rule: str  # stagger, max jobs, tmp phase, tmp room, dst room, failures, paused, drives, ...
-    reason: str  # for operators, with the numbers: "stagger 1623s/1800s"
+    # For operators, with the numbers: "stagger 1623s/1800s". Cut: a host's own words may be in it, and would
+    # be repeated for each of its plots.
+    reason: Annotated[str, AfterValidator(lambda text: text[:LONGEST_REASON])]
     subject: str | None = None  # tmp directory or path of a plot; None: the host as a whole
     numbers: dict[str, Number] = Field(default_factory=dict)
     until: Moment | None = None  # when the rule lets it pass if nothing else changes

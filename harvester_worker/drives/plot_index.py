@@ -45,8 +45,16 @@ class PlotIndex:
             if self._drives.get(plot_id) == drive:
                 return
             kept = [(known, at) for known, at in self._drives.items() if known != plot_id]
-            drives = dict([*kept, (plot_id, drive)][-_KEPT:])
-            if self._file is not None:
-                self._file.parent.mkdir(parents=True, exist_ok=True)
-                statefile.write(self._file, _Places(drives=drives))
-            self._drives = drives
+            self._write(dict([*kept, (plot_id, drive)][-_KEPT:]))
+
+    def forget(self, plot_id: str) -> None:
+        """Remove a plot that none of the drives has any more, durably. Raises OSError, and then keeps it."""
+        with self._lock:
+            if plot_id in self._drives:
+                self._write({known: at for known, at in self._drives.items() if known != plot_id})
+
+    def _write(self, drives: dict[str, str]) -> None:
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            statefile.write(self._file, _Places(drives=drives))
+        self._drives = drives

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -294,6 +295,9 @@ class Reserver:
         searched_all = (
             not disabled and not unread and all(survey.report.state in _READABLE for survey in seen.values())
         )
+        if searched_all:
+            with contextlib.suppress(OSError):  # then the plot waits for this harvester, for a day at most
+                self._plot_index.forget(name.plot_id)
         raise (NoRoom if searched_all else TransferFailed)(
             f"No drive of {order.host} takes {name.name} ({human_bytes(order.size_bytes)}) now: {refusal}.",
             "The plot stays on its plotter until one does.",

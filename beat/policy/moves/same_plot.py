@@ -69,6 +69,28 @@ def is_arriving(board: BoardState, claim: Claim) -> bool:
     return harvester is not None and plot_id is not None and harvester.arriving.get(plot_id) == claim.host
 
 
+def believed(
+    moves: Mapping[str, Sequence[PendingMove]], board: BoardState
+) -> Mapping[str, Sequence[PendingMove]]:
+    """Return the records, `absent` only where the harvester itself does not show that the plot arrives: the
+    plotter and every harvester may write a record, and a plot that another harvester gets is farmed twice.
+    What was taken in is known to `PlotClaims.holder`."""
+
+    def checked(move: PendingMove) -> PendingMove:
+        shown = board.harvesters.get(move.harvester) or board.lost_harvesters.get(move.harvester)
+        plot_id = plot_id_of(move.path)
+        if shown is not None and plot_id not in shown.arriving:
+            return move
+        return move.model_copy(update={"absent": False})
+
+    return {
+        host: [checked(move) if move.absent else move for move in records]
+        if any(move.absent for move in records)
+        else records
+        for host, records in moves.items()
+    }
+
+
 class PlotClaims:
     """Which plots are on their way or taken in. Changes while a round is planned: each move is added.
 
@@ -160,15 +182,13 @@ class PlotClaims:
             snapshot: of the plotter.
             plot: may move now, by `wait`.
             former: record of the plot's last move, which expired or failed; None if there is none. The
-                harvester that it names is not asked again because of another plotter's move, nor, if it
-                reported that it has no copy, because of its own word.
+                harvester that it names is not asked again because of another plotter's move.
         """
         plot_id = plot_id_of(plot.path)
         if plot_id is None:
             return None
         tried = former.harvester if former is not None else None
-        absent = tried if former is not None and former.absent else None
-        having = [name for name, plots in self._taken_in.items() if name != absent and plot_id in plots]
+        having = [name for name, plots in self._taken_in.items() if plot_id in plots]
         if former is not None and former.attempts >= HOLDER_TRIES:
             having = []  # a harvester that fails so often is not waited for
         coming = [

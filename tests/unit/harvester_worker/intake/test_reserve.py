@@ -152,6 +152,22 @@ def test_a_plot_that_was_deleted_from_its_drive_is_taken_again(harvester: Harves
     assert harvester.reserve().part == str(harvester.part)
 
 
+def test_a_plot_that_no_drive_has_any_more_is_forgotten_where_there_is_no_room_for_it(
+    harvester: Harvester,
+) -> None:
+    """Else beat would have it wait for the harvester that says that it has the plot."""
+    harvester.index.put(harvester.plot_id, str(harvester.one))
+    harvester.reserver.limits = Limits(1 << 60, 1)
+    harvester.uses[str(harvester.two)] = DriveUse.DISABLED
+    with pytest.raises(TransferFailed):
+        harvester.reserve()
+    assert harvester.index.latest(9) == (harvester.plot_id,), "the other drive may have it"
+    harvester.uses.clear()
+    with pytest.raises(NoRoom):
+        harvester.reserve()
+    assert harvester.index.latest(9) == ()
+
+
 def test_a_drive_that_left_the_configuration_does_not_block_its_plots(harvester: Harvester) -> None:
     harvester.index.put(harvester.plot_id, "/farm/sold")
     assert harvester.reserve().drive == str(harvester.one)

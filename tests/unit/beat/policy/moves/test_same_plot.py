@@ -172,13 +172,6 @@ def test_the_plotters_own_knowledge_comes_first() -> None:
     assert there.ordered() == [("p2", path(), "h1")]
 
 
-def test_a_harvester_that_reports_that_it_has_no_copy_is_not_asked_again() -> None:
-    absent = move(path(), "h2", absent=True, retry_at=at(-1))
-    there = Farm({"p1": host("p1", listed())}, {"p1": [absent]})
-    having(there.harvesters, "h2", taken_in=(f"{1:064x}",))
-    assert there.ordered() == [("p1", path(), "h1")]
-
-
 @pytest.mark.parametrize(
     ("silent", "why"), [(True, "is silent"), (False, "archiving.harvesters does not name it")]
 )
@@ -387,6 +380,34 @@ def test_as_long_as_the_harvester_says_that_the_plot_arrives_from_there_the_othe
     shown = there.lost if not alive else there.harvesters
     having(shown, "h2", arriving={f"{1:064x}": "p3"})
     assert list(tries(there, 330, 300)) == [(320, "h2" if alive else "h1")]
+
+
+@pytest.mark.parametrize("shown", ["arriving", "taken_in"])
+@pytest.mark.parametrize("alive", [True, False])
+@pytest.mark.parametrize("known", [True, False], ids=["the plotter knows who has it", "it forgot"])
+def test_a_record_that_says_that_a_harvester_has_no_copy_counts_only_if_the_harvester_shows_none(
+    shown: str, alive: bool, known: bool
+) -> None:
+    """Each harvester may write the record, and could have the plot farmed twice."""
+    if shown == "arriving" and not known:
+        return  # then no harvester has all of it
+    there = Farm({"p1": host("p1", listed(copied_to="h2" if known else None))})
+    forged = {"step": MoveStep.TRANSFER, "attempts": 5, "retry_at": at(-2), "expires_at": at(-1)}
+    there.moves = {"p1": [move(path(), "h2", absent=True, **forged)]}
+    plot_id = f"{1:064x}"
+    own: dict[str, Any] = {"taken_in": (plot_id,)} if shown == "taken_in" else {"arriving": {plot_id: "p1"}}
+    having(there.harvesters, "h2", **own)
+    if not alive:
+        there.lost["h2"] = there.harvesters.pop("h2")
+    assert there.ordered() == ([("p1", path(), "h2")] if alive else [])
+    having(there.lost if not alive else there.harvesters, "h2", taken_in=(), arriving={})
+    assert there.ordered() == [("p1", path(), "h1")]
+
+
+def test_a_record_of_a_harvester_that_is_not_known_says_nothing_of_its_copy() -> None:
+    there = Farm({"p1": host("p1", listed(copied_to="h9"))})
+    there.moves = {"p1": [move(path(), "h9", absent=True, expires_at=at(-1))]}
+    assert there.ordered() == []
 
 
 def test_after_a_day_a_plot_does_not_wait_for_what_a_harvester_says_to_arrive() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from beat.policy.decision import Decision
 from common.model.pending import MoveStep, PendingMove
-from common.model.snapshot import PLOTS_MAX, Drive, FinishedPlot, PlotterSnapshot, Transfer
+from common.model.snapshot import LONGEST_REASON, PLOTS_MAX, Drive, FinishedPlot, PlotterSnapshot, Transfer
 from common.names import MOVES_AT_ONCE_MAX
 from common.store.decode import read
 from tests.unit.beat.builders import GB, T, archiver, at, decided, drive, farm, keeper, move, plot
@@ -192,3 +192,9 @@ def test_of_hosts_with_equally_many_moves_one_whose_next_move_is_ordered_already
     longest_waiting = keeper(plot("a", since=EPOCH), plot("b", since=EPOCH), host="p2", moves_at_once=2)
     decision = decided_on([first, longest_waiting], [drive(), drive(), drive()], {"p1": ordered})
     assert [each.host for each in decision.moves] == ["p2"]
+
+
+def test_what_a_host_says_once_is_not_repeated_at_length_for_each_of_its_plots() -> None:
+    decision = decided_on([greedy(100, harvesters=("x" * 60_000,))], [])
+    assert len(decision.waits) >= 100
+    assert max(len(wait.reason) for wait in decision.waits) == LONGEST_REASON
