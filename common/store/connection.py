@@ -167,6 +167,11 @@ def _what_failed(error: Exception) -> tuple[str, str]:
             "Repeat this on the scheduler's machine, or give the user of farm.broker the rights of its role "
             "(`plotman farm secrets`).",
         )
+    if isinstance(error, redis.ConnectionError) and "closed by server" in str(error):
+        return (
+            "closes the connection: it stops, or an answer is larger than it sends",
+            "Wait: beat deletes what is too large. If this stays, look at its log, and whether beat runs.",
+        )
     if isinstance(error, redis.ConnectionError | redis.TimeoutError | OSError):
         return (
             f"does not answer: {_message(error)}",

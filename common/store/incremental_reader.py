@@ -53,12 +53,52 @@ for index, text in ipairs(found) do
 end
 return found
 """
+# The names in a hash to which any worker may add some. What nobody else could read is deleted: the
+# longest names, and the whole hash if it has more than Redis sends in an answer. Returns how many it deleted
+# and, if they are asked for, the names left.
+_NAMES = """
+local size = redis.call('HLEN', KEYS[1])
+if size > tonumber(ARGV[2]) then
+  redis.call('DEL', KEYS[1])
+  return {size, {}}
+end
+local deleted, left = 0, {}
+for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
+  if #name > tonumber(ARGV[1]) then
+    deleted = deleted + redis.call('HDEL', KEYS[1], name)
+  elseif ARGV[3] == '1' then
+    left[#left + 1] = name
+  end
+end
+return {deleted, left}
+"""
+_NAME_MOST_BYTES = 320  # "bytes", the kind of an event and a host
+_NAMES_MAX = 400_000
+_SIGN_MOST_BYTES = 320  # a time and a mark
 _MOST_BYTES = 4 * MOST_CHARACTERS  # in UTF-8
 _KEYS_MAX = 1_000  # of a script: Lua unpacks up to 8,000
 # Names in the list of hosts that are read at once the first time.
 _NEW_HOSTS_MAX = 5_000
 # How long operators are shown a key that was deleted, and how often one is logged.
 _SHOWN_S = 60.0
+
+
+def healed_names(redis_client: redis.Redis, key: str, wanted: bool) -> tuple[int, list[str]]:
+    """Delete the names in a hash that keep others from reading it. Needs the right to run scripts.
+
+    Args:
+        redis_client: of the scheduler.
+        key: of the hash.
+        wanted: whether to read the names.
+
+    Returns:
+        The number of deleted names, and those left.
+    """
+    limits = (str(_NAME_MOST_BYTES), str(_NAMES_MAX), "1" if wanted else "0")
+    deleted, left = cast("tuple[int, list[str]]", redis_client.eval(_NAMES, 1, key, *limits))
+    if deleted:
+        log.warning("%s had %d names that nobody could read, too long or too many: deleted", key, deleted)
+    return deleted, left
 
 
 class IncrementalReader:
@@ -106,7 +146,7 @@ class IncrementalReader:
 
     def _hosts(self) -> list[_Known]:
         """Every host ever seen."""
-        fields = cast("list[str]", self._redis.hkeys(Keys.HOSTS))
+        fields = healed_names(self._redis, Keys.HOSTS, wanted=True)[1]
         if set(fields) != self._listed.keys():
             fields = self._without_invented(fields)
             self._listed = {field: role_and_host(field) for field in sorted(fields)}

@@ -327,6 +327,27 @@ def test_many_invented_hosts_keep_redis_from_nobody(farm: Attacked) -> None:
     assert "does not answer" not in farm.log.read_text()
 
 
+# Two of them are more than Redis sends in an answer: it closes the connection of each who reads both.
+HALF_AN_ANSWER = "x" * 68_000_000
+
+
+def _reads(read: Callable[[], object]) -> bool:
+    try:
+        read()
+    except BrokerError:
+        return False
+    return True
+
+
+def test_names_in_the_list_of_hosts_that_are_too_large_to_be_sent_stop_nobody(farm: Attacked) -> None:
+    farm.raw.hset(Keys.HOSTS, mapping={f"{number}{HALF_AN_ANSWER}": "x" for number in range(2)})
+    assert farm.decided_s() < 2 * _SLOW_MACHINE_S
+    eventually(lambda: _reads(farm.board("eye").hosts), "viewers read again", 10)
+    assert farm.board("eye").hosts()[Role.PLOTTER] == ["p1", "p10"]
+    assert "p10" in farm.status()
+    assert f"{Keys.HOSTS} had 2 names" in farm.log.read_text()
+
+
 @pytest.mark.parametrize("user", ["p1", "h1", "both", "eye"])
 @pytest.mark.parametrize(
     "command",

@@ -329,6 +329,19 @@ def test_a_text_that_is_too_large_to_be_read_again_is_refused(secured: Secured) 
         admin.flushall()
 
 
+def test_a_viewer_is_shown_that_an_answer_is_too_large(secured: Secured) -> None:
+    with secured.admin() as admin:
+        admin.config_set("proto-max-bulk-len", "512mb")
+        try:
+            names = {f"{number}{'x' * TOO_LARGE_BYTES}": "x" for number in range(2)}
+            admin.hset(Keys.HOSTS, mapping=names)  # type: ignore[arg-type]
+            with pytest.raises(BrokerError, match="an answer is larger than it sends"):
+                Board.connect(secured.url("eye")).hosts()
+        finally:
+            admin.config_set("proto-max-bulk-len", "20mb")
+            admin.flushall()
+
+
 def test_the_broker_of_plotman_up_refuses_a_text_that_is_too_large_to_be_read_again(tmp_path: Path) -> None:
     address = broker.settle(tmp_path, lambda _: None)
     process = subprocess.Popen(broker.argv(tmp_path), stdout=subprocess.DEVNULL)

@@ -172,6 +172,7 @@ def test_what_would_stay_and_no_plotman_writes_is_deleted_and_shown_and_nothing_
         board.put_order(host, order("a"))
         board.put_snapshot(Role.ARCHIVER, said(host))
     with redis.Redis.from_url(server.url) as client:
+        client.config_set("proto-max-bulk-len", "512mb")  # as a server of an older release
         client.set(Keys.orders("p1"), "no hash")
         client.hset(Keys.moves("p1"), mapping={str(number): "x" for number in range(PENDING_MAX + 1)})
         client.set(Keys.snapshot(Role.ARCHIVER, "p1"), b"x" * (_MOST_BYTES + 1))
@@ -185,3 +186,27 @@ def test_what_would_stay_and_no_plotman_writes_is_deleted_and_shown_and_nothing_
     assert state.archivers == {"p2": said("p2")}
     assert [each.task_id for each in state.orders["p2"]] == ["a"]
     assert board.orders(["p2"])["p2"]
+
+
+def test_a_list_of_hosts_that_cannot_be_sent_is_deleted_and_written_again(
+    board: Board, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.store.incremental_reader._NAMES_MAX", 3)
+    for host in ("p1", "p2"):
+        board.put_snapshot(Role.ARCHIVER, said(host))
+    with redis.Redis.from_url(server.url) as client:
+        longest, too_long = "archiver@" + "x" * 253, "x" * 321
+        client.hset(Keys.HOSTS, longest, "now")
+        client.set(Keys.snapshot(Role.ARCHIVER, "x" * 253), "x")
+        reader = board.reader()
+        assert set(reader.read().archivers) == {"p1", "p2"}
+        assert client.hexists(Keys.HOSTS, longest)
+        client.hdel(Keys.HOSTS, longest)
+        client.hset(Keys.HOSTS, too_long, "now")
+        assert set(reader.read().archivers) == {"p1", "p2"}
+        assert not client.hexists(Keys.HOSTS, too_long)
+        client.hset(Keys.HOSTS, mapping={"archiver@a": "now", "archiver@b": "now"})
+        assert reader.read().archivers == {}
+        assert not client.exists(Keys.HOSTS)
+    board.put_snapshot(Role.ARCHIVER, said("p2", second=9))
+    assert set(reader.read().archivers) == {"p2"}
