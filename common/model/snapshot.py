@@ -20,8 +20,9 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
 
+from common.model.bounds import Bounded
 from common.model.phase import Phase
 from common.names import MOVES_AT_ONCE_MAX, Role
 
@@ -45,14 +46,14 @@ UtcOffset = Annotated[int, Field(ge=-86_400, le=86_400)]
 # As many as its plotman.yaml may say: a larger claim counts for no more.
 MovesAtOnce = Annotated[Whole, AfterValidator(lambda count: max(1, min(count, MOVES_AT_ONCE_MAX)))]
 # Lengths of lists. Rules compare each tmp directory with each dst directory; everything else is read once.
-FEW = Field(max_length=256)
-MANY = Field(max_length=100_000)
+FEW = Field(max_length=256, fail_fast=True)
+MANY = Field(max_length=100_000, fail_fast=True)
 LONGEST_REASON = 1_000  # characters of a wait's reason; one line for each drive of a large harvester
 # Finished plots that are read of one host: 540 TB with k32. Each costs some microseconds of each decision.
 PLOTS_MAX = 5_000
 
 
-class Notice(BaseModel):
+class Notice(Bounded):
     """Base of everything on the notice board."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", str_max_length=1 << 16)

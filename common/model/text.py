@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import islice
 from typing import Any
 
 # Characters that control a terminal or end a line, and halves of surrogate pairs, which no encoding takes.
@@ -25,6 +26,7 @@ _UNSAFE_OR_COLOUR = re.compile(rf"[{_CONTROLS}{_BIDI}](?:(?<=\x1b)\[[0-9;]*m)?")
 # In JSON: an escaped character, or a control character that JSON allows.
 _SUSPECT_IN_JSON = re.compile(r"[\\\x7f-\x9f\u2028\u2029]")
 _IN_JSON = re.compile(r"\\(?:u([0-9a-fA-F]{4})|[\"\\/bfnrt])|[\x7f-\x9f\u2028\u2029]")
+_MOST_ESCAPED = 100_000
 LONGEST_TEXT = 4096  # PATH_MAX of Linux
 # Also the fullwidth forms, which spreadsheets of East Asian languages take for the same.
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
@@ -50,8 +52,16 @@ def cleaned(value: Any) -> Any:
 
 
 def cleaned_json(text: str) -> str:
-    """The same for JSON that is not parsed yet; nearly all has nothing to clean, which is found at once."""
-    return _IN_JSON.sub(_escape_in_json, text) if _SUSPECT_IN_JSON.search(text) else text
+    """The same for JSON that is not parsed yet; nearly all has nothing to clean, which is found at once.
+
+    Raises:
+        ValueError: so much of it is escaped that it would take seconds; no plotman writes that.
+    """
+    if not _SUSPECT_IN_JSON.search(text):
+        return text
+    if next(islice(_IN_JSON.finditer(text), _MOST_ESCAPED, None), None):
+        raise ValueError(f"it has more than {_MOST_ESCAPED} escaped characters")
+    return _IN_JSON.sub(_escape_in_json, text)
 
 
 def log_text(text: str) -> str:

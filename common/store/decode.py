@@ -11,6 +11,8 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from common.model.bounds import bounded, problems
+from common.model.pending import PendingMove, PendingOrder
 from common.model.snapshot import Notice
 from common.model.text import cleaned_json, one_line
 
@@ -18,6 +20,8 @@ N = TypeVar("N", bound=Notice)
 
 # A snapshot with 20,000 finished plots.
 MOST_CHARACTERS = 8_000_000
+# One record: some paths and a sentence.
+_CHARACTERS_OF: dict[type[Notice], int] = {PendingMove: 1 << 16, PendingOrder: 1 << 16}
 _MOST_PROBLEMS = 3
 _LONGEST_REASON = 300
 _HOSTS_REMEMBERED = 10_000
@@ -53,12 +57,13 @@ def read(kind: type[N], text: str, host: str | None = None) -> N:
     Raises:
         Unreadable: it has another form than a plotman writes, or names another host.
     """
-    if len(text) > MOST_CHARACTERS:
-        raise Unreadable(f"it is longer than {MOST_CHARACTERS} characters")
     try:
-        notice = kind.model_validate_json(cleaned_json(text), strict=True)
+        text = cleaned_json(bounded(text, _CHARACTERS_OF.get(kind, MOST_CHARACTERS)))
+        notice = kind.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise Unreadable(_reason(error)) from None
+    except ValueError as error:
+        raise Unreadable(error) from None
     if host is not None and getattr(notice, "host", host) != host:
         raise Unreadable("it names another host")
     return notice
@@ -78,14 +83,10 @@ def read_each(kind: type[N], texts: Iterable[str], host: str, key: str, spoilt: 
 def read_all(kind: TypeAdapter[tuple[N, ...]], text: str) -> tuple[N, ...]:
     """Read several notices from one text; () if it is unreadable."""
     try:
-        return kind.validate_json(cleaned_json(text), strict=True)
-    except ValidationError:
+        return kind.validate_json(cleaned_json(bounded(text, MOST_CHARACTERS)), strict=True)
+    except ValueError:
         return ()
 
 
 def _reason(error: ValidationError) -> str:
-    problems = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'it'}: {problem['msg']}"
-        for problem in problems[:_MOST_PROBLEMS]
-    )
+    return "; ".join(f"{place or 'it'}: {what}" for place, what in problems(error, _MOST_PROBLEMS))
