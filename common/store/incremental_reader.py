@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, TypeVar, cast
 
 import redis
@@ -228,12 +229,19 @@ class IncrementalReader:
             return {}, {}, []
         hosts = [host for role, host in known if role is Role.PLOTTER]
         keys = [*map(Keys.orders, hosts), *map(Keys.moves, hosts)]
+        signs_of = [Keys.alive(*each) for each in known]
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.eval(_FILLED, len(keys), *keys, str(PENDING_MAX), str(_MOST_BYTES))
-            pipe.mget([Keys.alive(*each) for each in known])
-            answers, signs = cast(
-                "tuple[list[tuple[int, list[str] | None]], list[str | None]]", pipe.execute()
-            )
+            for start in range(0, len(signs_of), _KEYS_MAX):
+                some = signs_of[start : start + _KEYS_MAX]
+                pipe.eval(_TEXTS, len(some), *some, str(_SIGN_MOST_BYTES))
+            filled, *parts = pipe.execute()
+        answers = cast("list[tuple[int, list[str] | None]]", filled)
+        signs = cast("list[str | None]", list(chain.from_iterable(parts)))
+        for index, sign in enumerate(signs):
+            if sign == "":
+                self._delete(known[index][1], signs_of[index])
+                signs[index] = None
         orders: dict[str, list[PendingOrder]] = {}
         moves: dict[str, list[PendingMove]] = {}
         kept: dict[str, Any] = {}

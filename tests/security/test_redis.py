@@ -348,6 +348,19 @@ def test_names_in_the_list_of_hosts_that_are_too_large_to_be_sent_stop_nobody(fa
     assert f"{Keys.HOSTS} had 2 names" in farm.log.read_text()
 
 
+def test_signs_of_life_that_are_too_large_to_be_sent_stop_nobody(farm: Attacked) -> None:
+    keys = [Keys.alive(role, "p1") for role in (Role.PLOTTER, Role.ARCHIVER)]
+    farm.raw.hset(Keys.HOSTS, node(Role.ARCHIVER, "p1"), "now")
+    for key in keys:
+        farm.raw.set(key, HALF_AN_ANSWER)
+    assert farm.decided_s() < 2 * _SLOW_MACHINE_S
+    eventually(lambda: any(key in farm.waits() for key in keys), "beat tells why, and names the key")
+    eventually(lambda: _reads(lambda: farm.board("eye").snapshots(Role.PLOTTER)), "viewers read again", 10)
+    assert "p10" in farm.status()
+    farm.board("p1").put_snapshot(Role.PLOTTER, _plotter("p1"))
+    assert farm.board("eye").snapshots(Role.PLOTTER).keys() == {"p1", "p10"}
+
+
 @pytest.mark.parametrize("user", ["p1", "h1", "both", "eye"])
 @pytest.mark.parametrize(
     "command",

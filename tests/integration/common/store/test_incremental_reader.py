@@ -210,3 +210,19 @@ def test_a_list_of_hosts_that_cannot_be_sent_is_deleted_and_written_again(
         assert not client.exists(Keys.HOSTS)
     board.put_snapshot(Role.ARCHIVER, said("p2", second=9))
     assert set(reader.read().archivers) == {"p2"}
+
+
+def test_a_sign_of_life_that_is_too_long_is_deleted_and_shown(board: Board, server: Server) -> None:
+    for host in ("p1", "p2"):
+        board.put_snapshot(Role.ARCHIVER, said(host), mark="m" * 200)
+    reader, key = board.reader(), Keys.alive(Role.ARCHIVER, "p1")
+    assert set(reader.read().archivers) == {"p1", "p2"}
+    with redis.Redis.from_url(server.url) as client:
+        client.set(key, "x" * 321)
+        state = reader.read()
+        assert set(state.archivers) == {"p2"}
+        assert key in state.spoilt["p1"]
+        assert not client.exists(key)
+        assert client.exists(Keys.alive(Role.ARCHIVER, "p2"))
+    board.put_snapshot(Role.ARCHIVER, said("p1", second=9))
+    assert set(reader.read().archivers) == {"p1", "p2"}
