@@ -126,9 +126,9 @@ class FarmScheduler(Scheduler):
         if CLOCK.due:
             self._board.measure_clock()
         leads = self._take_lease()
-        if leads and self._board.heal_events():
+        if leads and (healed := self._board.heal_events(thorough=self._last_event is None)):
             self._last_event = None
-            self._warn(Keys.EVENTS, "%s had an id of the future, and is deleted", Keys.EVENTS)
+            self._warn(healed, "%s: %s", Keys.EVENTS, healed)
         if self._last_event is None:
             self._last_event = self._board.last_event_id()
         if leads:

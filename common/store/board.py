@@ -42,6 +42,32 @@ _TRIMMED_PAUSE_MS = 1000
 _FEW_ENTRIES, _MANY_ENTRIES = 10, 100
 _GARBAGE_S = 0.5
 _LONGEST_EVENT = 1 << 15
+# The last id of the stream, which an older file of users does not show, and the number of entries among the
+# newest that were too large, which nobody else could read. Older files of users permit no XDEL.
+_HEAL_EVENTS = """
+local last, about = '', redis.pcall('XINFO', 'STREAM', KEYS[1])
+for index = 1, #about, 2 do
+  if about[index] == 'last-generated-id' then last = about[index + 1] end
+end
+local large, newest = {}, '+'
+for _ = 1, tonumber(ARGV[2]) do
+  local entries = redis.call('XREVRANGE', KEYS[1], newest, '-', 'COUNT', ARGV[3])
+  for _, entry in ipairs(entries) do
+    local bytes = 0
+    for _, text in ipairs(entry[2]) do bytes = bytes + #text end
+    if bytes > tonumber(ARGV[1]) then large[#large + 1] = entry[1] end
+  end
+  if #entries < tonumber(ARGV[3]) then break end
+  newest = '(' .. entries[#entries][1]
+end
+for _, id in ipairs(large) do
+  if type(redis.pcall('XDEL', KEYS[1], id)) == 'table' then
+    redis.call('DEL', KEYS[1])
+    break
+  end
+end
+return {last, #large}
+"""
 
 
 class Board(BoardReader):
@@ -323,25 +349,26 @@ class Board(BoardReader):
             newest = cast("list[Any]", self._redis.xrevrange(Keys.EVENTS, max=self._latest_id(), count=1))
         return str(newest[0][0]) if newest else "0"
 
-    def heal_events(self) -> bool:
-        """Delete the stream of events if somebody wrote an id of the future to it, after which no event could
-        follow. Returns whether it was deleted. Raises BrokerError, also if this user may not delete it."""
+    def heal_events(self, thorough: bool) -> str:
+        """Delete what others wrote to the stream of events so that it cannot be read any more: an id of the
+        future, after which no event could follow, and entries so large that Redis closes the connection of
+        each reader. Needs the right to run scripts.
+
+        Args:
+            thorough: whether to look at each entry, and not at the last id only.
+
+        Returns:
+            What was deleted and why; "" for nothing.
+        """
+        batches = str(EVENTS_MAX // _FEW_ENTRIES if thorough else 0)
+        limits = (str(4 * _LONGEST_EVENT), batches, str(_FEW_ENTRIES))
         with readable_errors(self._url):
-            try:
-                about = self._redis.xinfo_stream(Keys.EVENTS)
-            except redis.exceptions.NoPermissionError:
-                return False  # an ACL file of an older release: decisions go on
-            except redis.ResponseError as error:
-                if "no such key" in str(error):
-                    return False
-                raise
-            last = str(about["last-generated-id"])
-            if self._is_credible(last):
-                return False
-            self.measure_clock()  # it may have been set
-            if self._is_credible(last):
-                return False
-            return bool(self._redis.delete(Keys.EVENTS))
+            last, large = cast("tuple[str, int]", self._redis.eval(_HEAL_EVENTS, 1, Keys.EVENTS, *limits))
+            if last and not self._is_credible(last):
+                self.measure_clock()  # it may have been set
+                if not self._is_credible(last) and self._redis.delete(Keys.EVENTS):
+                    return "it had an id of the future, and is deleted"
+        return f"{large} entries were larger than any event, and are deleted" if large else ""
 
     def events(self, after: str, wait_s: float = 0, most: int = 1000) -> list[tuple[str, Event]]:
         """Events after an id, the oldest first. Others than plotman's are left out, and wake no caller.

@@ -240,7 +240,7 @@ READS: dict[type, dict[str, Callable[[Any], object]]] = {
         "ticket": lambda board: board.ticket("h1", EVIL, PLOT_ID),
         "counts": lambda board: board.counts(),
         "last_event_id": lambda board: board.last_event_id(),
-        "heal_events": lambda board: board.heal_events(),
+        "heal_events": lambda board: board.heal_events(thorough=True),
         "heal_host": lambda board: board.heal_host(EVIL),
         "events": lambda board: board.events("0"),
         "newest_events": lambda board: board.newest_events(50),

@@ -361,6 +361,18 @@ def test_signs_of_life_that_are_too_large_to_be_sent_stop_nobody(farm: Attacked)
     assert farm.board("eye").snapshots(Role.PLOTTER).keys() == {"p1", "p10"}
 
 
+def test_an_event_that_is_too_large_to_be_sent_stops_nobody(farm: Attacked) -> None:
+    before = farm.board("boss").last_event_id()
+    farm.raw.xadd(Keys.EVENTS, {"event": 2 * HALF_AN_ANSWER})
+    assert farm.decided_s() < 2 * _SLOW_MACHINE_S
+    viewer = farm.board("eye")
+    eventually(lambda: _reads(lambda: viewer.newest_events(200)), "viewers read again", 10)
+    told = [event.host for _, event in farm.board("boss").events(before)]
+    assert set(told) == {"p10"}, "the notifier hears what came after it"
+    assert farm.decided_s() < _SLOW_MACHINE_S
+    assert f"{Keys.EVENTS}: 1 entries were larger" in farm.log.read_text()
+
+
 @pytest.mark.parametrize("user", ["p1", "h1", "both", "eye"])
 @pytest.mark.parametrize(
     "command",

@@ -354,7 +354,7 @@ def test_a_user_of_an_older_acl_file_decides_without_a_look_at_the_streams_state
     with redis.Redis.from_url(server.url) as client:
         account = client.acl_whoami()
         client.acl_setuser(account, enabled=True, commands=["+@all", "-xinfo|stream"])
-    assert not board.heal_events()
+    assert not board.heal_events(thorough=True)
     assert board.last_event_id() != "0"
     assert board.put_ordered("p1", "/d/a.plot", "m", "h1")
     assert board.is_ordered("p1", "/d/a.plot", "m", "h1")
@@ -370,7 +370,7 @@ def test_a_user_of_an_older_acl_file_decides_without_a_look_at_the_streams_state
 
 
 def test_only_what_is_broken_is_deleted(board: Board, server: Server) -> None:
-    assert not board.heal_events()
+    assert not board.heal_events(thorough=True)
     board.tell(event(1))
     board.put_order("h1", order("a"))
     board.put_move("h1", move("/d/p.plot"))
@@ -378,7 +378,7 @@ def test_only_what_is_broken_is_deleted(board: Board, server: Server) -> None:
         client.lpush(queue(Role.PLOTTER, "h1"), "message")
         client.sadd("_kombu.binding.plotter.h1", "x")
         before = set(client.keys())
-        assert not board.heal_events()
+        assert not board.heal_events(thorough=True)
         assert board.heal_host("h1") == []
         assert set(client.keys()) == before
 
@@ -386,7 +386,7 @@ def test_only_what_is_broken_is_deleted(board: Board, server: Server) -> None:
         client.set("_kombu.binding.archive.h1", "x")
         client.xadd(Keys.EVENTS, {"event": "x"}, id=f"{int(time.time() * 1000) + 10**9}-1")
         assert set(board.heal_host("h1")) == {queue(Role.ARCHIVER, "h1"), "_kombu.binding.archive.h1"}
-        assert board.heal_events()
+        assert board.heal_events(thorough=True)
         assert set(client.keys()) == before - {Keys.EVENTS}
 
 
@@ -429,3 +429,27 @@ def test_the_acl_file_of_an_older_release_lets_records_of_moves_be_deleted(
         with redis.Redis.from_url(server.url) as client:
             client.acl_setuser(account, enabled=True, keys=["*"])
     assert not board.moves(["p1"])
+
+
+@pytest.mark.parametrize("older", [False, True], ids=["now", "acl of an older release"])
+def test_only_entries_that_are_larger_than_any_event_are_deleted(
+    board: Board, server: Server, older: bool
+) -> None:
+    largest = "x" * (4 * (1 << 15) - len("event"))
+    with redis.Redis.from_url(server.url, decode_responses=True) as client:
+        account = client.acl_whoami()
+        for number in range(30):
+            board.tell(event(number))
+        client.xadd(Keys.EVENTS, {"event": largest})
+        assert board.heal_events(thorough=True) == ""
+        client.xadd(Keys.EVENTS, {"event": largest + "x"})
+        for number in range(30):
+            board.tell(event(number))
+        assert board.heal_events(thorough=False) == ""
+        if older:
+            client.acl_setuser(account, enabled=True, commands=["+@all", "-xinfo|stream", "-xdel"])
+        try:
+            assert board.heal_events(thorough=True).startswith("1 entries")
+        finally:
+            client.acl_setuser(account, enabled=True, commands=["+@all"])
+        assert client.xlen(Keys.EVENTS) == (0 if older else 61)
