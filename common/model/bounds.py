@@ -6,28 +6,43 @@ beside it, because pydantic keeps the input of each error.
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, GetCoreSchemaHandler, ValidationError
+from pydantic import BaseModel, FailFast, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
 # The longest honest text is a snapshot of 8 MB: each of its objects has 200 characters and more, each of its
 # values 13 and more.
 MOST_OBJECTS = 50_000
+# The longest honest message is a cleanup of 100,000 files, and its like among the answers.
+MESSAGE_MOST_CHARACTERS = 16 << 20
+MESSAGE_MOST_OBJECTS = 110_000
+MESSAGE_MOST_VALUES = 450_000
 MOST_VALUES = 650_000
+T = TypeVar("T")
+Several = Annotated[list[T], FailFast()]  # ends at its first error
+SeveralFixed = Annotated[tuple[T, ...], FailFast()]
 _ABSENT = object()
 _MOST_ERRORS = 1_000
 
 
-def bounded(text: str, most_characters: int) -> str:
+def bounded(
+    text: str, most_characters: int, most_objects: int = MOST_OBJECTS, most_values: int = MOST_VALUES
+) -> str:
     """Return JSON that may be parsed. Raises ValueError for what no plotman writes; says why in one line."""
     if len(text) > most_characters:
         raise ValueError(f"it is longer than {most_characters} characters")
-    if text.count("{") + text.count("[") > MOST_OBJECTS:
-        raise ValueError(f"it has more than {MOST_OBJECTS} objects")
-    if text.count(",") > MOST_VALUES:
-        raise ValueError(f"it has more than {MOST_VALUES} values")
+    if text.count("{") + text.count("[") > most_objects:
+        raise ValueError(f"it has more than {most_objects} objects")
+    if text.count(",") > most_values:
+        raise ValueError(f"it has more than {most_values} values")
     return text
+
+
+def bounded_message(value: object, most_values: int = MESSAGE_MOST_VALUES) -> str:
+    """Return JSON of a message's arguments, or of an answer. Raises ValueError and TypeError for others."""
+    return bounded(json.dumps(value), MESSAGE_MOST_CHARACTERS, MESSAGE_MOST_OBJECTS, most_values)
 
 
 class Bounded(BaseModel):

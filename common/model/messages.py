@@ -6,14 +6,14 @@ a command line, a program or an option: those come from the plotman.yaml of the 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from common.errors import OrderRefused
+from common.model.bounds import Bounded, SeveralFixed, bounded_message, problems
 from common.model.text import CONTROL, LONGEST_TEXT, one_line
 
 VERSION = 1  # grows when a message changes its meaning; a release also reads the version before
@@ -49,7 +49,7 @@ Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Moment = Annotated[AwareDatetime, AfterValidator(_is_near)]
 
 
-class Message(BaseModel):
+class Message(Bounded):
     """Base of all task arguments: frozen.
 
     version: a worker refuses messages of a newer version than its own.
@@ -79,15 +79,15 @@ class Message(BaseModel):
             )
         try:
             return cls.model_validate_json(
-                json.dumps(arguments), strict=True, extra="ignore" if versions else None
+                bounded_message(arguments), strict=True, extra="ignore" if versions else None
             )
         except ValidationError as error:
             wrong = "; ".join(
-                f"{one_line('.'.join(map(str, problem['loc'])), 100) or 'arguments'}: {problem['msg']}"
-                for problem in error.errors(include_input=False)[:_MOST_PROBLEMS]
+                f"{one_line(place, 100) or 'arguments'}: {what}"
+                for place, what in problems(error, _MOST_PROBLEMS)
             )
         except (TypeError, ValueError, RecursionError):
-            wrong = "they are not JSON"
+            wrong = "they are not JSON, or too many"
         raise OrderRefused(f"The task's arguments are wrong: {wrong}.", "Correct them and call it again.")
 
     @classmethod
@@ -134,10 +134,10 @@ class TargetOrder(Message):
     host: OneLine
     path: AbsolutePath
     size_bytes: SizeBytes | None = None
-    coming: dict[OneLine, SizeBytes] = {}
+    coming: Annotated[dict[OneLine, SizeBytes], FailFast()] = Field(default_factory=dict)
 
 
-class SeenFile(BaseModel):
+class SeenFile(Bounded):
     """A file as it was listed. A file with another inode, size or time of change is another file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -152,7 +152,7 @@ class CleanupOrder(Message):
     """Delete these leftovers. older_s: only those that have not changed for that long."""
 
     host: OneLine
-    files: tuple[SeenFile, ...]
+    files: SeveralFixed[SeenFile]
     older_s: Seconds | None = None
 
 
@@ -216,8 +216,8 @@ class PlotsFound(Message):
     unread: drives that are disabled, or could not be read within seconds.
     """
 
-    found: tuple[tuple[OneLine, OneLine], ...] = ()
-    unread: tuple[OneLine, ...] = ()
+    found: SeveralFixed[tuple[OneLine, OneLine]] = ()
+    unread: SeveralFixed[OneLine] = ()
 
 
 def wrong_fields(error: ValidationError, model: type[BaseModel]) -> str:

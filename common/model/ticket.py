@@ -11,9 +11,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 
 from common.errors import TicketRefused
 from common.model.address import FIRST_USER_PORT, LAST_PORT, host_or_ip
+from common.model.bounds import bounded
 from common.model.messages import OneLine, wrong_fields
 from common.model.text import one_line
 
+_LONGEST = 1 << 16  # characters of a ticket
 _LONGEST_CERTIFICATE = 8192
 _LONGEST_FAILURE = 1000
 # secrets.token_urlsafe(32), which the harvester makes them with.
@@ -80,9 +82,11 @@ class Ticket(BaseModel):
         """Read the ticket for `plot_id` from its JSON. Raises TicketRefused, which names the wrong fields but
         no value."""
         try:
-            found = cls.model_validate_json(text)
+            found = cls.model_validate_json(bounded(text, _LONGEST))
         except ValidationError as error:
             wrong = wrong_fields(error, cls)
+        except ValueError as error:
+            wrong = str(error)
         else:
             if found.plot_id == plot_id:
                 return found

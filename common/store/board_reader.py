@@ -13,8 +13,8 @@ from pydantic import TypeAdapter
 from common.errors import BrokerError
 from common.model.pending import PendingMove
 from common.model.snapshot import SNAPSHOT_OF_ROLE, Notice, Wait, Waits
-from common.names import Keys, Role, role_and_host
-from common.store.decode import Spoilt, Unreadable, read, read_all, read_each
+from common.names import PENDING_MAX, Keys, Role, role_and_host
+from common.store.decode import MOST_CHARACTERS, Spoilt, Unreadable, read, read_all, read_each
 from common.store.farm_clock import CLOCK
 from common.store.server_checks import trouble
 
@@ -138,6 +138,8 @@ class BoardReader(ABC):
         for (host, key), texts in zip(keys, answers, strict=True):
             if isinstance(texts, WrongType):
                 self.spoilt.add(host, key, texts)
+            elif len(texts) > PENDING_MAX or sum(map(len, texts)) > MOST_CHARACTERS:
+                self.spoilt.add(host, key, "it is longer than any host's")
             elif texts:
                 found[host] = read_each(kind, texts, host, key, self.spoilt)
         return found

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from common import names
 from common.history.pages import MOST_ROWS
+from common.model.bounds import MOST_VALUES, Bounded, Several, bounded_message
 from common.model.messages import VERSION, Count, PlotsFound, SeenFile, SizeBytes
 from common.model.snapshot import Job, Whole
 
@@ -16,7 +16,7 @@ from common.model.snapshot import Job, Whole
 _AgeS = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
 
 
-class _Form(BaseModel):
+class _Form(Bounded):
     """Keys of a newer release are ignored."""
 
     model_config = ConfigDict(extra="ignore")
@@ -24,8 +24,8 @@ class _Form(BaseModel):
 
 class _Lifted(_Form):
     answer: str
-    lifted: list[str]
-    drained: list[str]
+    lifted: Several[str]
+    drained: Several[str]
 
 
 class _Process(_Form):
@@ -35,9 +35,9 @@ class _Process(_Form):
 
 class _Details(Job):
     host: str
-    argv: list[str]
+    argv: Several[str]
     user: str | None = None
-    processes: list[_Process]
+    processes: Several[_Process]
     files: Count
     files_bytes: SizeBytes
 
@@ -63,16 +63,16 @@ class _OwnFile(_Form):
 
 class _Files(_OfPlot):
     ours: bool
-    files: list[_OwnFile]
-    finished: list[str]
-    troubles: list[str]
+    files: Several[_OwnFile]
+    finished: Several[str]
+    troubles: Several[str]
 
 
 class _Killed(_OfPlot):
     freed_bytes: SizeBytes
     deleted: Count
-    finished: list[str]
-    left: list[str]
+    finished: Several[str]
+    left: Several[str]
 
 
 class _LogPiece(_Form):
@@ -99,9 +99,9 @@ class _Kept(_Leftover):
 
 
 class _Leftovers(_Form):
-    leftovers: list[_Leftover]
-    kept: list[_Kept]
-    troubles: list[str]
+    leftovers: Several[_Leftover]
+    kept: Several[_Kept]
+    troubles: Several[str]
 
 
 class _Refused(_Form):
@@ -110,9 +110,9 @@ class _Refused(_Form):
 
 
 class _Cleaned(_Form):
-    deleted: list[str]
+    deleted: Several[str]
     freed_bytes: SizeBytes
-    refused: list[_Refused]
+    refused: Several[_Refused]
 
 
 class _Row(_Form):
@@ -175,7 +175,11 @@ def checked(task: str, host: str, answer: Any) -> Any:
         return _sentence(host, answer)
     if task not in _FORMS:
         return answer
-    found = _FORMS[task].model_validate_json(json.dumps(answer), strict=True).model_dump(mode="json")
+    found = (
+        _FORMS[task]
+        .model_validate_json(bounded_message(answer, MOST_VALUES), strict=True)
+        .model_dump(mode="json")
+    )
     if found.get("host", host) != host:
         raise ValueError("an answer of another host")
     if "answer" in found:
