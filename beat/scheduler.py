@@ -47,6 +47,7 @@ _GATHER_S = 0.005
 # a round over a thousand hosts would be garbage collection.
 _COLLECT_AFTER = 10_000
 _WARN_S = 60.0  # between two warnings about the same
+_COUNTS_PAUSE_S = 10.0  # between two looks at the counters of events, which only `plotman metrics` reads
 _WAITS_PAUSE_S = 1.0  # numbers in reasons change all the time; not each change is published
 
 
@@ -72,7 +73,7 @@ class FarmScheduler(Scheduler):
         self._last_event: str | None = None
         self._redis_lost = False
         self._memory = Memory()
-        self._failed_at = float("-inf")
+        self._failed_at = self._counts_healed_at = float("-inf")
         self._warned_at: dict[str, float] = {}
         self._logged: dict[str, dict[str | None, str]] = {}  # by host and subject: the rule last logged
         self._published: dict[str, tuple[Wait, ...]] = {}  # by host: the waits on the board
@@ -129,6 +130,9 @@ class FarmScheduler(Scheduler):
         if leads and (healed := self._board.heal_events(thorough=self._last_event is None)):
             self._last_event = None
             self._warn(healed, "%s: %s", Keys.EVENTS, healed)
+        if leads and self._counts_healed_at + _COUNTS_PAUSE_S <= time.monotonic():
+            self._counts_healed_at = time.monotonic()
+            self._board.heal_counts()
         if self._last_event is None:
             self._last_event = self._board.last_event_id()
         if leads:

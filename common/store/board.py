@@ -30,7 +30,7 @@ from common.store.connection import BLOCK_MAX_S, client, readable_errors, typed
 from common.store.counts import Counts, count, read_counts
 from common.store.decode import Spoilt, Unreadable, read
 from common.store.farm_clock import CLOCK
-from common.store.incremental_reader import IncrementalReader
+from common.store.incremental_reader import IncrementalReader, healed_names
 from common.store.lease import Lease
 from common.store.notifications import NotificationClaims
 
@@ -342,6 +342,12 @@ class Board(BoardReader):
         """Counters of events since Redis was started with its data. They never decrease meanwhile."""
         with readable_errors(self._url):
             return read_counts(cast("dict[str, str]", self._redis.hgetall(Keys.COUNTS)))
+
+    def heal_counts(self) -> None:
+        """Delete counters with names so long, or so many, that nobody could read them. Needs the right to run
+        scripts."""
+        with readable_errors(self._url):
+            healed_names(self._redis, Keys.COUNTS, wanted=False)
 
     def last_event_id(self) -> str:
         """Id of the newest event: the place in the stream after which future events follow."""

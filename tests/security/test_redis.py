@@ -373,6 +373,15 @@ def test_an_event_that_is_too_large_to_be_sent_stops_nobody(farm: Attacked) -> N
     assert f"{Keys.EVENTS}: 1 entries were larger" in farm.log.read_text()
 
 
+def test_counters_that_are_too_large_to_be_sent_are_deleted_and_no_others(farm: Attacked) -> None:
+    farm.decided_s()  # it counts an event
+    for number in range(2):
+        farm.raw.hincrby(Keys.COUNTS, f"{number}{HALF_AN_ANSWER}", 1)
+    eventually(lambda: _reads(farm.board("eye").counts), "they are read again", 30)
+    assert farm.board("eye").counts().events["plot-done", "p10"] > 0
+    assert farm.decided_s() < _SLOW_MACHINE_S
+
+
 @pytest.mark.parametrize("user", ["p1", "h1", "both", "eye"])
 @pytest.mark.parametrize(
     "command",
