@@ -24,6 +24,7 @@ from beat.dispatch import send_admission, send_move, send_start
 from beat.policy.decide import decide
 from beat.policy.decision import Decision
 from beat.policy.memory import Memory
+from beat.policy.moves.admission_dispatch import passed_on
 from beat.policy.starts.farm_rules import FarmLimits
 from common.config import Config
 from common.config.broker_url import broker_url
@@ -151,6 +152,7 @@ class FarmScheduler(Scheduler):
             log.log(level, "%s %s", self._token, "decides" if leads else "stands by: another beat decides")
             self._published = {}  # the board has the other beat's waits
             self._memory.start_ordered_at = self._memory.decides_since = CLOCK.now()
+            self._memory.passed = {}  # another beat may have ordered these moves anew
         self._leads = leads
         return leads
 
@@ -168,6 +170,7 @@ class FarmScheduler(Scheduler):
             send = partial(send_admission, admission=admission)
             if not self._order("admission", admission.host, text, send):
                 return
+            self._memory.passed = passed_on(admission, CLOCK.now(), self._memory.orders, self._memory.passed)
         for move in decision.moves:
             text = f"{move.plot.path} goes to {move.harvester}"
             if not self._order("move", move.host, text, partial(send_move, move=move)):

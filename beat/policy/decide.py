@@ -12,7 +12,7 @@ from beat.policy.decision import Decision, cannot_be_evaluated
 from beat.policy.load import Load
 from beat.policy.lost_hosts import still_running
 from beat.policy.memory import Memory, Planned
-from beat.policy.moves.admission_dispatch import due_admissions, passed_on, with_admissions_sent
+from beat.policy.moves.admission_dispatch import due_admissions, with_admissions_sent
 from beat.policy.moves.harvester import harvester_capacities
 from beat.policy.moves.same_plot import PlotClaims, believed
 from beat.policy.moves.stale_moves import stale_moves
@@ -59,7 +59,6 @@ def _decide(board: BoardState, now: datetime, limits: FarmLimits, memory: Memory
     planned = _plan_starts(board, now, limits, memory)
     memory.decides_since = min(memory.decides_since or now, now)
     admissions = due_admissions(board, now, memory.orders, memory.passed, memory.decides_since)
-    memory.passed = passed_on(admissions, now, memory.passed)
     moves = with_admissions_sent(believed(board.moves, board), admissions, now)
     claims = PlotClaims(board, moves, now, memory.contests, memory.orders, memory.decides_since)
     ordered, plots_wait = plan_moves(board, moves, claims, now)

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from zlib import crc32
 
 from beat.policy.decision import Start
+from beat.policy.moves.admission_dispatch import PassedOn
 from beat.policy.moves.same_plot import Contests, Orders
 from beat.policy.starts.starts import plan_starts
 from common.model.pending import PendingOrder
@@ -59,8 +60,8 @@ class Memory:
         # Not a cache: without these, a plot waits longer for another plotter's move that shows no progress.
         self.contests: Contests = {}
         self.orders: Orders = {}
-        # Nor is this: each order of a move brings one admission.
-        self.passed: Orders = {}
+        # Nor is this, which the scheduler writes: each order of a move brings few admissions.
+        self.passed: PassedOn = {}
         self.decides_since: datetime | None = None
         self._joined: dict[str, tuple[tuple[Wait, ...], tuple[Wait, ...], tuple[Wait, ...]]] = {}
 

@@ -8,7 +8,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 from common.errors import BrokerError, DriveFailed, TransferFailed
@@ -97,6 +96,7 @@ class Intake:
         self._admitter = admitter
         self._publish = publish
         self._receivers = make_receivers(on_ended=self._transfer_ended, on_arrived=self._arrived)
+        reserver.on_failed = self._drive_failed
         self._writeback = Writeback()
         self._locks = IntakeLocks()
         self._newest: dict[Path, object] = {}  # by part: its last arrival, until that is noted
@@ -158,6 +158,7 @@ class Intake:
             try:
                 return self._admitter.admit(delivery, stop, doing, digest)
             except DriveFailed as error:
+                self._reserver.avoid(name.plot_id, delivery.reservation.drive, str(error))
                 self._drive_failed(name.plot_id, delivery.reservation.drive, str(error))
                 raise
 
@@ -183,8 +184,7 @@ class Intake:
         """Keep the plot off the drive, and put the reason on the board, where its plotter finds why rsync
         lost the connection."""
         text = f"{ended.drive} did not take the plot: {ended.reason}"
-        blame = partial(self._drive_failed, ended.plot_id, ended.drive)
-        self._reserver.suspect(ended.plot_id, ended.drive, text, blame)
+        self._reserver.suspect(ended.plot_id, ended.plotter, ended.drive, text)
         try:
             self._board.put_ticket(self._host, ended.plotter, ended.ticket.ended(text))
         except BrokerError as error:
@@ -206,13 +206,10 @@ class Intake:
         # A drive that hangs must not block the receivers.
         threading.Thread(target=note, name=f"digest {part}", daemon=True).start()
 
-    def _drive_failed(self, plot_id: str, drive: str, reason: str) -> str:
-        """Keep the plot off this drive and publish that; returns the event's text."""
-        self._reserver.avoid(plot_id, drive, reason)
+    def _drive_failed(self, plot_id: str, drive: str, reason: str) -> None:
         text = f"{drive} failed while it took a plot: {reason}"
         now = datetime.now(UTC)
         self._publish(Event(kind="drive-failed", host=self._host, at=now, text=text, plot_id=plot_id))
-        return text
 
     def _close(self, plot_id: str, but_for: str | None = None, plotter: str | None = None) -> str | None:
         """Close as Receivers.close does, and delete the ticket; returns the digest of a plot that arrived."""

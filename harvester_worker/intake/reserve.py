@@ -106,6 +106,9 @@ class Reserver:
         self._one_at_a_time = threading.Lock()
         self._avoided: dict[tuple[str, str], tuple[float, str]] = {}  # (plot, drive) -> (until, why)
         self._failed: dict[tuple[str, str], float] = {}  # (plot, drive) -> until
+        self._suspected: dict[tuple[str, str], float] = {}  # (plotter, drive) -> until
+        # Called, in any thread, with a plot, the drive that failed for it, and what failed.
+        self.on_failed: Callable[[str, str, str], object] = lambda *_: None
 
     def avoid(self, plot_id: str, drive: str, reason: str, blame: bool = True) -> None:
         """Keep the plot off a drive that failed while it took the plot, for AVOID_S.
@@ -124,22 +127,18 @@ class Reserver:
                 extra={"action": "drive-failing", "drive": drive},
             )
 
-    def suspect(
-        self, plot_id: str, drive: str, reason: str, on_failed: Callable[[str], object] = lambda _: None
-    ) -> None:
-        """Keep the plot off a drive for what only its plotter or its rsync says; blame the drive if this
-        process cannot write to it either. Does not wait for the drive.
-
-        Args:
-            on_failed: Called, in another thread, with what failed.
-        """
+    def suspect(self, plot_id: str, plotter: str, drive: str, reason: str) -> None:
+        """Keep the plot off a drive for what only its plotter or its rsync says. Blame the drive if this
+        process cannot write to it either, or if a second plotter says so. Does not wait for the drive."""
         self.avoid(plot_id, drive, reason, blame=False)
+        self._suspected[plotter, drive] = time.monotonic() + AVOID_S
 
         def check() -> None:
-            trouble = self._drives.write_trouble(drive)
+            told = reason if _recent(self._suspected, drive) >= _FAILING else None
+            trouble = self._drives.write_trouble(drive) or told
             if trouble is not None:
                 self.avoid(plot_id, drive, trouble)
-                on_failed(trouble)
+                self.on_failed(plot_id, drive, trouble)
                 return
             log.warning(
                 "%s takes what this harvester writes, and stays in use, though: %s",
@@ -151,9 +150,7 @@ class Reserver:
         threading.Thread(target=check, name=f"check {drive}", daemon=True).start()
 
     def _failing(self, drive: str) -> bool:
-        now_s = time.monotonic()
-        known = list(self._failed.items())  # other threads add to it
-        return sum(where == drive and until_s > now_s for (_, where), until_s in known) >= _FAILING
+        return _recent(self._failed, drive) >= _FAILING
 
     def _why_avoided(self, plot_id: str, drive: str) -> str | None:
         until_s, reason = self._avoided.get((plot_id, drive), (0.0, ""))
@@ -250,7 +247,7 @@ class Reserver:
     def _resumes(self, drive: str, part: Part, record: PartRecord, seen: DriveSurvey) -> bool:
         if tries_in_vain(part) >= VAIN_MAX:
             reason = f"several transfers got no further than {human_bytes(part.length_bytes)}"
-            self.suspect(record.plot_id, drive, reason)
+            self.suspect(record.plot_id, record.source_host, drive, reason)
         if self._why_avoided(record.plot_id, drive):
             self._drives.probe.run(drive, partial(give_up, drive, part.path), CHANGE_S)
             return False
@@ -343,6 +340,12 @@ class Reserver:
             finally:
                 os.close(fd)
         return part
+
+
+def _recent(known: Mapping[tuple[str, str], float], drive: str) -> int:
+    """Count entries of the drive that are not over yet."""
+    now_s = time.monotonic()
+    return sum(where == drive and until_s > now_s for (_, where), until_s in list(known.items()))
 
 
 def _record(order: ReserveOrder, name: PlotName) -> PartRecord:

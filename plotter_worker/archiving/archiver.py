@@ -29,7 +29,7 @@ from plotter_worker.archiving.transfer.rsync import end_orphans
 from plotter_worker.archiving.transfer.sender import Sender
 from plotter_worker.archiving.transfer.source_digest import digest_of
 from plotter_worker.directories.monitors import kept_plot_folders
-from plotter_worker.directories.release import own_plot, plot_dirs
+from plotter_worker.directories.release import lies_in, own_plot, plot_dirs
 from plotter_worker.reporting.transfer_history import TransferHistory
 from plotter_worker.state.delivered import DeliveredFile
 
@@ -134,6 +134,11 @@ class Archiver:
         admission = target.move(order.path, order.size_bytes, report, stop, order.coming)
         self._delivered.put_target(order.path, admission.reservation.host, before)
         return admission
+
+    def misses(self, path: str) -> bool:
+        """Whether a plot does not exist in the directory of ours that it should lie in. A message may name
+        any other path, and to look there could take long."""
+        return lies_in(path, self._dirs) and not Path(path).exists()
 
     def sends(self, path: str) -> bool:
         """Whether this plot is being sent, from this path or another."""

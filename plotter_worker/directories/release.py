@@ -21,6 +21,11 @@ def plot_dirs(settings: Config) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(str, paths)))
 
 
+def lies_in(path: str, dirs: Sequence[str]) -> bool:
+    """Whether a path is directly in one of the directories, as they are written: no file is looked at."""
+    return os.path.dirname(path) in {each.rstrip("/") for each in dirs}  # noqa: PTH120
+
+
 def own_plot(path: str, dirs: Sequence[str]) -> Path:
     """The path of a plot that is directly in one of the directories, with no link in its folder.
 

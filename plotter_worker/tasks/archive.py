@@ -79,23 +79,24 @@ def release(self: Task, admission: Admission, host: OneLine) -> dict[str, Any]:
     _must_be_ours(reservation, host)
     moves = MoveHeartbeat(serving.board, serving.publisher.tell)
     step = Step.of(reservation, MoveStep.RELEASE, self.request.id)
-    source = _status(reservation.path)
-    if source is None and moves.move_of(host, reservation.path) is None:
+    path, dirs = reservation.path, serving.plotter.plot_dirs
+    # Nothing else is looked at before beat's order is: it could hang.
+    if sources.lies_in(path, dirs) and _status(path) is None and moves.move_of(host, path) is None:
         raise Ignore("its source was deleted before")
     if not reservation.host.startswith(label("")):
         with _shown(moves, step):
             _must_be_ordered(reservation, host, serving.board)
-            if source is not None:
+            if (source := _status(path)) is not None:
                 _must_be_admitted(reservation, host, serving.board, source, serving.plotter.delivered)
     with moves.working(step):
-        deleted = sources.release(admission, serving.plotter.plot_dirs, serving.plotter.delivered.has)
+        deleted = sources.release(admission, dirs, serving.plotter.delivered.has)
         # Before the board drops the move, or beat would order a new one for this plot.
-        serving.plotter.finished_plots.release(reservation.path)
+        serving.plotter.finished_plots.release(path)
         serving.publisher.publish_now()
     serving.history.released(admission)
     log.info(
         "%s %s",
-        reservation.path,
+        path,
         "deleted: it is on its drive" if deleted else "was deleted before",
         extra={"action": "released", "host": host},
     )
@@ -156,15 +157,19 @@ def _not_needed(sender: archiver.Archiver, step: Step) -> str | None:
         return "it is being sent already"
     if sender.moves.superseded(step):
         return "another move of it is under way"
-    return None if Path(step.path).exists() else _NO_SOURCE
+    return _NO_SOURCE if sender.misses(step.path) else None
 
 
 def _status(path: str) -> os.stat_result | None:
-    """lstat of a source; None if it does not exist."""
+    """lstat of a source; None if it does not exist. Raises OrderRefused if that cannot be known."""
     try:
         return Path(path).lstat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise OrderRefused(
+            f"{path} cannot be read ({error.strerror}).", "The file is kept: check its drive."
+        ) from error
 
 
 @contextlib.contextmanager

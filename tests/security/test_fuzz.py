@@ -237,6 +237,7 @@ READS: dict[type, dict[str, Callable[[Any], object]]] = {
         "orders": lambda board: board.orders([EVIL, GOOD]),
         "is_ordered": lambda board: board.is_ordered(EVIL, "/d/a.plot", "m", "h1"),
         "is_admitted": lambda board: board.is_admitted("h1", EVIL, "m", "/d/a.plot", "0f"),
+        "sign_of_life": lambda board: board.sign_of_life(Role.PLOTTER, EVIL),
         "ticket": lambda board: board.ticket("h1", EVIL, PLOT_ID),
         "counts": lambda board: board.counts(),
         "last_event_id": lambda board: board.last_event_id(),

@@ -1,15 +1,16 @@
 """Which sent plots their harvesters are ordered to admit now.
 
 A plotter does not ask the harvester itself, so its Redis user needs no right to order harvesters. It leaves
-the delivery in the move's record; beat, which ordered the move, sends it on: once for each order, so that no
-plotter keeps the harvesters busy with deliveries that it invents.
+the delivery in the move's record; beat, which ordered the move, sends it on: a few times for each order at
+most, so that no plotter keeps the harvesters busy with deliveries that it invents.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from beat.policy.decision import AdmissionOrder
 from beat.policy.moves.same_plot import LONGEST, Claim, Orders, is_arriving, is_learning
@@ -17,9 +18,24 @@ from common.model.board_state import BoardState
 from common.model.pending import MoveStep, PendingMove
 from common.names import MOVE_LIFETIME, MOVES_AT_ONCE_MAX
 
+# A delivery that is on the board again was lost on its way: Redis came back without its last second.
+_AGAIN = timedelta(seconds=5)
+_TIMES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """When this beat passed a delivery on last, and how many times since the move was ordered."""
+
+    at: datetime
+    times: int = 1
+
+
+PassedOn = Mapping[Claim, Passed]
+
 
 def due_admissions(
-    board: BoardState, now: datetime, orders: Orders, passed: Orders, decides_since: datetime | None
+    board: BoardState, now: datetime, orders: Orders, passed: PassedOn, decides_since: datetime | None
 ) -> tuple[AdmissionOrder, ...]:
     """Return deliveries that were not passed on yet, also if their record expired while no beat ran.
 
@@ -29,7 +45,7 @@ def due_admissions(
 
     Args:
         orders: moves that this beat ordered.
-        passed: moves whose admission it has passed on.
+        passed: moves whose admission it has passed on, since it decides.
         decides_since: when this beat began to decide.
     """
     learns = is_learning(decides_since, now)
@@ -40,22 +56,26 @@ def due_admissions(
             if not _is_sent(host, move):
                 continue
             claim = Claim(host, move.path, move.harvester)
-            if (ordered_at := orders.get(claim)) is None:
-                if claim in passed or not (
-                    is_arriving(board, claim) or (learns and unknown[host] < MOVES_AT_ONCE_MAX)
-                ):
+            ordered_at, last = orders.get(claim), passed.get(claim)
+            if last is not None and (ordered_at is None or ordered_at <= last.at) and last.at <= now:
+                if last.times >= _TIMES or now - last.at < _AGAIN:
+                    continue
+            elif ordered_at is None and last is None:
+                if not is_arriving(board, claim) and (not learns or unknown[host] >= MOVES_AT_ONCE_MAX):
                     continue
                 unknown[host] += 1
-            elif claim in passed and ordered_at <= passed[claim] <= now:  # else the clock was set back
-                continue
             due.append(AdmissionOrder(host, move))
     return tuple(due)
 
 
-def passed_on(due: Sequence[AdmissionOrder], now: datetime, passed: Orders) -> Orders:
-    """Return which admissions are passed on after the due ones are, without the entries of yesterday."""
-    kept = {claim: since for claim, since in passed.items() if abs(now - since) <= LONGEST}
-    return kept | {Claim(order.host, order.move.path, order.move.harvester): now for order in due}
+def passed_on(order: AdmissionOrder, now: datetime, orders: Orders, passed: PassedOn) -> PassedOn:
+    """Return what this beat has passed on after it sent one more, without the entries of yesterday."""
+    claim = Claim(order.host, order.move.path, order.move.harvester)
+    last, ordered_at = passed.get(claim), orders.get(claim)
+    again = last is not None and (ordered_at is None or ordered_at <= last.at)
+    times = last.times + 1 if last is not None and again else 1
+    kept = {claim: each for claim, each in passed.items() if abs(now - each.at) <= LONGEST}
+    return {**kept, claim: Passed(now, times)}
 
 
 def with_admissions_sent(
@@ -65,6 +85,7 @@ def with_admissions_sent(
 
     Args:
         moves: records on the board, by plotter.
+        due: the admissions.
         now: when they are sent.
     """
     hosts = {order.host for order in due}

@@ -218,7 +218,7 @@ class PlotClaims:
         """Return why a plot waits for the harvester that has a part of it: it was stopped in order a moment
         ago, as for an upgrade. None: it was not."""
         last = None if harvester in self._live else self._harvesters.get(harvester)
-        if last is None or not last.stopped or self._now - last.at >= _RESTARTS:
+        if last is None or not last.stopped or abs(self._now - last.at) >= _RESTARTS:
             return None
         return Wait(
             host=snapshot.host,

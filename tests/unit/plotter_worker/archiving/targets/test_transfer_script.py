@@ -110,7 +110,7 @@ def test_a_script_is_killed_only_if_it_does_not_end_by_itself(
         assert process.stdout is not None
         process.stdout.readline()
         transfer_script._end(process)
-        assert process.returncode == -signals[-1]
+        assert process.wait(10) == -signals[-1]
     assert sent == signals
 
 
