@@ -344,8 +344,7 @@ class Board(BoardReader):
             return read_counts(cast("dict[str, str]", self._redis.hgetall(Keys.COUNTS)))
 
     def heal_counts(self) -> None:
-        """Delete counters with names so long, or so many, that nobody could read them. Needs the right to run
-        scripts."""
+        """Delete counters whose names are too long or too many to be read. Needs the right to run scripts."""
         with readable_errors(self._url):
             healed_names(self._redis, Keys.COUNTS, wanted=False)
 
