@@ -83,10 +83,12 @@ REMEDIES: dict[str, str] = {
     "redis": "Correct Redis; `plotman status` says what is wrong with it. {host} then reports by itself.",
     "no scheduler": "Start `plotman up` on the machine with farm.scheduler: true.",
     "no archiving": "Name harvesters or a target in section archiving of its plotman.yaml.",
-    "stalled": "Check the cause in the reason; `plotman kill {plot}` ends it and deletes its unfinished "
-    "files.",
+    "stalled": "Remove the cause in the reason: plotters try again by themselves, chia within five minutes. "
+    "Only if that does not help: `plotman kill {plot}` ends it and deletes its files, also of a plot that "
+    "waits for its last copy.",
     "suspended": "`plotman resume {plot}` continues it.",
-    "drive": "`plotman dirs` shows all drives; mount or repair it, or `plotman undrain {place}`.",
+    "drive": "Mount or repair it; `plotman dirs` shows all drives. If it is draining: `plotman undrain "
+    "{place}`.",
     "full": "Mount another drive of harvester.drives, or free space on this one.",
 }
 

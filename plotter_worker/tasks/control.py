@@ -51,7 +51,7 @@ def _selected(plotter: PlotterHost, selector: str) -> TrackedJob:
         )
     raise NoSuchPlot(
         _ended(plotter, selector) or f"No plot {selector} is being made on {plotter.name}.",
-        "`plotman status` shows those that are, `plotman history` those that have ended.",
+        "`plotman status` shows the plots that run, `plotman history` those that have ended.",
     )
 
 

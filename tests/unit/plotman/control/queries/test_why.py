@@ -210,7 +210,7 @@ HELD = Hold(reason="old cable", by="anna@desk")
         ({"use": "draining"}, {}, "draining", "draining, ", "harvester.draining of plotman.yaml on h1"),
         ({"use": "disabled"}, {}, "disabled", "disabled", "harvester.disabled of plotman.yaml on h1"),
         ({"use": "draining", "drained": HELD, "state": "not mounted"}, {}, "drive", "not mounted",
-         "mount or repair"),
+         "Mount or repair"),
     ],
 )  # fmt: skip
 def test_a_drive_that_an_operator_closed_says_who_did_and_how_to_open_it(
