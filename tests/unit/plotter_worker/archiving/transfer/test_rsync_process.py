@@ -190,6 +190,10 @@ def test_much_stderr_does_not_block_the_child(tmp_path: Path) -> None:
     assert told == []
 
 
+# Tests that run at the same time have rsyncs as well.
+US = f"us {os.getpid()}"
+
+
 @needs_rsync
 def test_only_transfers_of_a_killed_archiver_are_ended(files: tuple[Path, Path], tmp_path: Path) -> None:
     source, part = files
@@ -199,14 +203,14 @@ def test_only_transfers_of_a_killed_archiver_are_ended(files: tuple[Path, Path],
         "from plotter_worker.archiving.transfer.rsync import run;"
         "run(sys.argv[2:], lambda _: print('begun', flush=True), never, sys.argv[1])"
     )
-    with subprocess.Popen([sys.executable, "-c", script, "us", *slow], stdout=subprocess.PIPE) as archiver:
+    with subprocess.Popen([sys.executable, "-c", script, US, *slow], stdout=subprocess.PIPE) as archiver:
         assert archiver.stdout is not None
         assert archiver.stdout.readline() == b"begun\n"
         archiver.kill()
 
     assert end_orphans("others") == 0
-    assert end_orphans("us") >= 1
-    assert end_orphans("us") == 0
+    assert end_orphans(US) >= 1
+    assert end_orphans(US) == 0
     assert not is_open_for_writing(part)
 
 
@@ -216,7 +220,7 @@ def test_only_rsyncs_of_this_owner_are_ended_also_if_they_ignore_sigterm(
     monkeypatch.setattr("plotter_worker.archiving.transfer.rsync._GRACE_S", 0.3)
     deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)"
     started: list[subprocess.Popen[bytes]] = []
-    for name, owner in (("rsync", "us"), ("rsync", "others"), ("sends", "us")):
+    for name, owner in (("rsync", US), ("rsync", "others"), ("sends", US)):
         program = tmp_path / owner / name
         program.parent.mkdir(exist_ok=True)
         program.symlink_to(sys.executable)
@@ -226,10 +230,10 @@ def test_only_rsyncs_of_this_owner_are_ended_also_if_they_ignore_sigterm(
         for process in started:
             assert process.stdout is not None
             process.stdout.readline()
-        assert end_orphans("us") == 1
+        assert end_orphans(US) == 1
         assert started[0].wait(10) == -signal.SIGKILL
         assert [process.poll() for process in started[1:]] == [None, None]
-        assert end_orphans("us") == 0
+        assert end_orphans(US) == 0
     finally:
         for process in started:
             process.kill()
@@ -244,9 +248,9 @@ def test_an_orphan_gets_time_to_end_by_itself(tmp_path: Path, monkeypatch: pytes
     )
     program = tmp_path / "rsync"
     shutil.copy(shutil.which("sleep") or "", program)
-    with subprocess.Popen([program, "60"], env={MARK: "us"}) as process:
+    with subprocess.Popen([program, "60"], env={MARK: US}) as process:
         eventually(psutil.Process(process.pid).environ, "it is started")
-        assert end_orphans("us") == 1
+        assert end_orphans(US) == 1
     assert killed == [False]
 
 
