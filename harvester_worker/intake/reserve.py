@@ -134,8 +134,8 @@ class Reserver:
         self._suspected[plotter, drive] = time.monotonic() + AVOID_S
 
         def check() -> None:
-            told = reason if _recent(self._suspected, drive) >= _FAILING else None
-            trouble = self._drives.write_trouble(drive) or told
+            confirmed = reason if _recent(self._suspected, drive) >= _FAILING else None
+            trouble = self._drives.write_trouble(drive) or confirmed
             if trouble is not None:
                 self.avoid(plot_id, drive, trouble)
                 self.on_failed(plot_id, drive, trouble)

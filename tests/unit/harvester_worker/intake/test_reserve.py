@@ -408,3 +408,25 @@ def test_a_drive_that_fails_to_give_up_anothers_part_is_left_for_the_next(
     monkeypatch.setattr(reserve, "give_up", fails(OSError(5, "Input/output error")))
     monkeypatch.setattr(reserve, "is_arriving", lambda *_: False)
     assert harvester.reserver.reserve(harvester.order("p2")).drive == str(harvester.two)
+
+
+def test_a_drive_that_a_second_plotter_sees_fail_is_blamed_though_it_takes_a_small_file(
+    harvester: Harvester,
+) -> None:
+    """One plotter alone may lie; a bad region of a drive is met by large files only."""
+    failed: list[tuple[str, str, str]] = []
+    harvester.reserver.on_failed = lambda *what: failed.append(what)
+    harvester.reserve()  # makes the folder of parts
+    one, ended = str(harvester.one), "input/output error"
+
+    def suspected(plot_id: str, plotter: str) -> None:
+        harvester.reserver.suspect(plot_id, plotter, one, ended)
+        eventually(
+            lambda: not [each for each in threading.enumerate() if each.name == f"check {one}"], "checked"
+        )
+
+    for number in range(3):
+        suspected(f"{number:064x}", "p1")
+    assert failed == []
+    suspected(f"{9:064x}", "p2")
+    assert failed == [(f"{9:064x}", one, ended)]

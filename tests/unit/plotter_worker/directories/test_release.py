@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import OrderRefused
 from common.model.messages import Admission
-from plotter_worker.directories.release import own_plot, plot_dirs, release
+from plotter_worker.directories.release import lies_in, own_plot, plot_dirs, release
 from plotter_worker.state.delivered import DeliveredFile
 from tests.support.plots import write_plot
 from tests.unit.common.config.test_reload import settings
@@ -149,3 +149,11 @@ def test_plots_may_be_touched_in_all_configured_directories() -> None:
     config = settings(directories={"tmp": ["/t1"], "tmp2": "/t2", "dst": ["/d1", "/d2", "/d1"]})
     assert sorted(plot_dirs(config)) == ["/d1", "/d2", "/t1", "/t2"]
     assert plot_dirs(settings(directories=None, scheduling=None, plotting=None, archiving=None)) == ()
+
+
+def test_whether_a_path_lies_in_a_directory_is_seen_by_its_text_alone() -> None:
+    dirs = ("/nowhere/dst/", "/nowhere/tmp")
+    assert lies_in("/nowhere/dst/x.plot", dirs)
+    assert lies_in("/nowhere/tmp/x.plot", dirs)
+    for path in ("/nowhere/dst/deeper/x.plot", "/nowhere/x.plot", "/nowhere/dst/../x.plot", "x.plot"):
+        assert not lies_in(path, dirs)

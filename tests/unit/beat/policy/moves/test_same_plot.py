@@ -524,3 +524,12 @@ def test_what_is_remembered_of_waiting_plots_is_forgotten() -> None:
     there.decided((PATIENCE + timedelta(seconds=1)).total_seconds())
     assert there.memory.contests == {}
     assert there.memory.orders == {}
+
+
+@pytest.mark.parametrize("ahead_s", [7200, 10 * 365 * 86_400])
+def test_a_harvester_that_was_stopped_in_the_future_keeps_no_plot_waiting(ahead_s: float) -> None:
+    """The clock was set back, or the harvester's user wrote the time."""
+    there = Farm({"p1": host("p1", listed())})
+    there.moves = {"p1": [move(path(), "h1", step=MoveStep.TRANSFER, retry_at=at(-2), expires_at=at(-1))]}
+    there.lost["h1"] = there.harvesters.pop("h1").model_copy(update={"at": at(ahead_s), "stopped": True})
+    assert there.ordered() == [("p1", path(), "h2")]
