@@ -33,7 +33,7 @@ REMEDIES: dict[str, str] = {
     "windows": "Wait, or change scheduling.windows in its plotman.yaml.",
     "refused order": "plotman orders again by itself. If the reason stays, correct what it names on {host}.",
     "clock": CLOCK_CURE,
-    "full folder": "Delete what is not needed there, or name another folder (farm.state, logging.plots).",
+    "full folder": "Do what the reason says, or name another folder (farm.state, logging.plots).",
     "failures": "Read the plotter's log, fix the cause, then `plotman unpause plotting --host {host}`.",
     "max jobs": "Wait for a plot to end, or raise scheduling.global_max_jobs.",
     "stagger": "Wait, or lower scheduling.global_stagger_m.",
