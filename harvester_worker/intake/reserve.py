@@ -127,14 +127,19 @@ class Reserver:
                 extra={"action": "drive-failing", "drive": drive},
             )
 
-    def suspect(self, plot_id: str, plotter: str, drive: str, reason: str) -> None:
+    def suspect(self, plot_id: str, plotter: str | None, drive: str, reason: str) -> None:
         """Keep the plot off a drive for what only its plotter or its rsync says. Blame the drive if this
-        process cannot write to it either, or if a second plotter says so. Does not wait for the drive."""
+        process cannot write to it either, or if a second plotter says so. Does not wait for the drive.
+
+        Args:
+            plotter: None if its network may be the cause as well.
+        """
         self.avoid(plot_id, drive, reason, blame=False)
-        self._suspected[plotter, drive] = time.monotonic() + AVOID_S
+        if plotter is not None:
+            self._suspected[plotter, drive] = time.monotonic() + AVOID_S
 
         def check() -> None:
-            confirmed = reason if _recent(self._suspected, drive) >= _FAILING else None
+            confirmed = reason if plotter and _recent(self._suspected, drive) >= _FAILING else None
             trouble = self._drives.write_trouble(drive) or confirmed
             if trouble is not None:
                 self.avoid(plot_id, drive, trouble)
@@ -247,7 +252,7 @@ class Reserver:
     def _resumes(self, drive: str, part: Part, record: PartRecord, seen: DriveSurvey) -> bool:
         if tries_in_vain(part) >= VAIN_MAX:
             reason = f"several transfers got no further than {human_bytes(part.length_bytes)}"
-            self.suspect(record.plot_id, record.source_host, drive, reason)
+            self.suspect(record.plot_id, None, drive, reason)
         if self._why_avoided(record.plot_id, drive):
             self._drives.probe.run(drive, partial(give_up, drive, part.path), CHANGE_S)
             return False
