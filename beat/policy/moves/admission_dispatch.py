@@ -16,6 +16,7 @@ from beat.policy.decision import AdmissionOrder
 from beat.policy.moves.same_plot import LONGEST, Claim, Orders, is_arriving, is_learning
 from common.model.board_state import BoardState
 from common.model.pending import MoveStep, PendingMove
+from common.model.plot_name import plot_id_of
 from common.names import MOVE_LIFETIME, MOVES_AT_ONCE_MAX
 
 # A delivery that is on the board again was lost on its way: Redis came back without its last second.
@@ -51,19 +52,29 @@ def due_admissions(
     learns = is_learning(decides_since, now)
     unknown = Counter(claim.host for claim in passed if claim not in orders)
     due = []
+    # A plotter may write one move many times, and one plot at many paths.
+    seen: set[Claim] = set()
+    plots = {(claim.host, claim.harvester, plot_id_of(claim.path)) for claim in passed}
     for host, records in board.moves.items():
         for move in records:
             if not _is_sent(host, move):
                 continue
             claim = Claim(host, move.path, move.harvester)
+            if claim in seen:
+                continue
+            seen.add(claim)
+            plot = (host, move.harvester, plot_id_of(move.path))
             ordered_at, last = orders.get(claim), passed.get(claim)
             if last is not None and (ordered_at is None or ordered_at <= last.at) and last.at <= now:
                 if last.times >= _TIMES or now - last.at < _AGAIN:
                     continue
             elif ordered_at is None and last is None:
+                if plot[2] is not None and plot in plots:
+                    continue
                 if not is_arriving(board, claim) and (not learns or unknown[host] >= MOVES_AT_ONCE_MAX):
                     continue
                 unknown[host] += 1
+            plots.add(plot)
             due.append(AdmissionOrder(host, move))
     return tuple(due)
 

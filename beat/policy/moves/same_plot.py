@@ -188,7 +188,11 @@ class PlotClaims:
         if plot_id is None:
             return None
         tried = former.harvester if former is not None else None
-        having = [name for name, plots in self._taken_in.items() if plot_id in plots]
+        having = [
+            name
+            for name, plots in self._taken_in.items()
+            if plot_id in plots or (name in self._live and plot_id in self._live[name].arriving)
+        ]
         if former is not None and former.attempts >= HOLDER_TRIES:
             having = []  # a harvester that fails so often is not waited for
         coming = [

@@ -164,3 +164,15 @@ def test_a_delivery_that_does_not_fit_its_move_is_not_passed_on(changes: dict[st
 
 def test_nobody_has_the_plot_of_another_taken_in() -> None:
     assert Beat(orders={}, decides_since=NOW).round({"p2": [sent()]}) == []
+
+
+def test_many_records_of_one_plot_bring_no_more_admissions_than_one() -> None:
+    beat = Beat()
+    assert beat.round({"p1": [sent(), sent(), sent()]}) == ["/dst/a.plot"]
+    arriving = Beat(orders={}, arriving={f"{1:064x}": "p1"})
+    moves = []
+    for number in range(50):
+        path = f"/d{number}/plot-k32-2026-11-22-15-48-{1:064x}.plot"
+        reservation = DELIVERY["reservation"] | {"path": path}
+        moves.append(sent(path=path, delivery=DELIVERY | {"reservation": reservation}))
+    assert len(arriving.round({"p1": moves})) == 1

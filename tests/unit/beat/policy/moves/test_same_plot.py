@@ -533,3 +533,9 @@ def test_a_harvester_that_was_stopped_in_the_future_keeps_no_plot_waiting(ahead_
     there.moves = {"p1": [move(path(), "h1", step=MoveStep.TRANSFER, retry_at=at(-2), expires_at=at(-1))]}
     there.lost["h1"] = there.harvesters.pop("h1").model_copy(update={"at": at(ahead_s), "stopped": True})
     assert there.ordered() == [("p1", path(), "h2")]
+
+
+def test_a_plot_whose_record_was_deleted_goes_where_its_bytes_arrive() -> None:
+    there = Farm({"p1": host("p1", listed())}, harvesters=farm(h1=[drive(200)], h2=[drive()]))
+    having(there.harvesters, "h1", arriving={f"{1:064x}": "p1"})
+    assert there.ordered() == [("p1", path(), "h1")]
