@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePath
 
-SUFFIXES = (".plot", ".plot2")
+SUFFIXES = (".plot", ".plot2", ".gplot")
 # Suffixes that users take for plots: also DrPlotter's. Some file systems have no lower case.
 _ALIKE = (*SUFFIXES, ".drplot")
 
 # chia and madMAx write plot-k32-DATE-ID.plot; bladebit -k32-c07-, Gigahorse -k32-c7- and plot-mmx-;
-# chia's create_v2_plots plot-k28-ID.plot2.
+# chia's create_v2_plots plot-k28-ID.plot2, xchplot2 plot-k28-ID.gplot with the id of a plot group.
 _BEFORE_ID = (
     r"plot-(?:mmx-(?:[a-z]+-)?)?k(?P<k>\d{1,2})-(?:c(?P<c>\d{1,2})-)?(?:\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-)?"
 )
-_NAME = re.compile(_BEFORE_ID + r"(?P<id>[0-9a-fA-F]{64})\.(?P<suffix>plot2?)\Z")
+_NAME = re.compile(_BEFORE_ID + r"(?P<id>[0-9a-fA-F]{64})\.(?:plot2?|gplot)\Z")
 _IN_TEXT = re.compile(
     rf"(?:{_BEFORE_ID})?(?<![0-9a-fA-F])(?P<short>[0-9a-fA-F]{{8}})[0-9a-fA-F]{{56}}(?![0-9a-fA-F])"
-    r"(?:\.plot2?\b)?"
+    r"(?:\.(?:plot2?|gplot)\b)?"
 )
 
 
@@ -31,7 +31,7 @@ _IN_TEXT = re.compile(
 class PlotName:
     """The parts of a plot's file name.
 
-    plot_id: 64 hex digits, lower case.
+    plot_id: 64 hex digits, lower case; of a plot group (.gplot) the id of the group.
     compression: level; 0 if the name has none.
     """
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 from common.model.clock import CLOCK_CURE, wrong_clock
+from common.model.plot_name import SUFFIXES
 from common.model.snapshot import DirState, Drive, PlotterSnapshot
 from common.model.units import counted, human_duration
 from common.names import Role, node
@@ -197,7 +198,7 @@ def _why_idle(farm: FarmState) -> str:
         return nobody
     reasons: dict[str, str] = {}
     for wait in scheduler_status.waits(farm):
-        if wait.host in farm.plotters and not (wait.subject or "").endswith((".plot", ".plot2")):
+        if wait.host in farm.plotters and not (wait.subject or "").endswith(SUFFIXES):
             reasons.setdefault(wait.host, wait.reason)
     if not reasons:
         return "no reason is known"

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from common.errors import OrderRefused
+from common.model.plot_name import SUFFIXES
 from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.jobs import process_tree
 from plotter_worker.jobs.job import TrackedJob
@@ -118,7 +119,7 @@ def _list(job: TrackedJob, folder: str, alone: bool) -> tuple[list[OwnFile], lis
             continue  # deleted since it was listed
         found.append(OwnFile(str(Path(folder, name)), status.st_size, status.st_blocks * 512))
     whole = [
-        str(Path(folder, name)) for name in names if plot_id and plot_id in name and name.endswith(".plot")
+        str(Path(folder, name)) for name in names if plot_id and plot_id in name and name.endswith(SUFFIXES)
     ]
     return found, whole
 

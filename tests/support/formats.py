@@ -1,7 +1,9 @@
-"""Plots of each format: v1.0 by its real plotter; of the others, the header with random bytes behind it."""
+"""Plots of each format: v1.0 and groups by their real plotters; of the others, the header with random bytes
+behind it."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -11,37 +13,86 @@ from pathlib import Path
 
 PLOT_BYTES = 300_000
 
-HEADED = ("bladebit", "Gigahorse", "PoS2")
-FORMATS = ("v1.0", *HEADED)
+GROUP = "PoS2 02"
+HEADED = ("bladebit", "Gigahorse")
+FORMATS = ("v1.0", *HEADED, GROUP)
+UNFARMABLE = ("pos2 01", "pos2 02", "PoS2 82")
+
+# A pool contract's puzzle hash, the farmer's key, and the secret key that no log may show.
+CONTRACT, FARMER, SECRET = b"\5" * 32, b"\7" * 48, b"\xa9" * 32
+MEMO = CONTRACT + FARMER + SECRET
 
 
-def header(kind: str, plot_id: bytes) -> bytes:
-    """The first bytes of a plot of this format, k32 (PoS2: k28)."""
+def header(kind: str, plot_id: bytes, size_bytes: int = PLOT_BYTES) -> bytes:
+    """The first bytes of a plot of this format, k32 (of the new proof of space: k28).
+
+    Args:
+        size_bytes: Of the whole file.
+    """
     if kind == "bladebit":
-        memo = struct.pack(">H", 4) + b"memo"
-        return b"PLOT" + struct.pack("<I", 2) + plot_id + bytes([32]) + memo + struct.pack("<IB", 1, 7)
+        start = 43 + len(MEMO) + 5 + 160
+        pointers = range(start, start + 1000, 100)
+        sizes = [100] * 9 + [size_bytes - pointers[-1]]
+        head = b"PLOT" + struct.pack("<I", 2) + plot_id + struct.pack(">BH", 32, len(MEMO)) + MEMO
+        return head + struct.pack("<IB", 1, 7) + struct.pack(">10Q", *pointers) + struct.pack("<10Q", *sizes)
     if kind == "Gigahorse":
-        return b"Proof of Space Plot" + plot_id + struct.pack(">BH", 32, 8) + b"mmx-v2.4" + bytes(200)
-    assert kind == "PoS2"
-    return b"PoS2\2" + plot_id + bytes([28, 2]) + bytes(200)
+        return b"Proof of Space Plot" + plot_id + struct.pack(">BH8sH", 32, 8, b"mmx-v2.4", len(MEMO)) + MEMO
+    magic, version = kind.split()
+    head = magic.encode() + bytes.fromhex(version) + plot_id
+    if magic == "pos2":
+        return head + struct.pack("<BBHBB", 28, 2, 0, 0, len(MEMO)) + MEMO
+    index_start = size_bytes - 1000
+    first = struct.pack("<H", 32) if version == "82" else b""
+    return head + struct.pack("<BBHBQB", 28, 2, 32, 0, index_start, len(MEMO)) + first + MEMO
 
 
 def name(kind: str, plot_id: bytes) -> str:
     return {
         "bladebit": f"plot-k32-c07-2026-11-22-15-48-{plot_id.hex()}.plot",
         "Gigahorse": f"plot-k32-c7-2026-11-22-15-48-{plot_id.hex()}.plot",
-        "PoS2": f"plot-k28-{plot_id.hex()}.plot2",
-    }[kind]
+        "pos2": f"plot-k28-{plot_id.hex()}.plot2",
+        "PoS2": f"plot-k28-{plot_id.hex()}.gplot",
+    }[kind.partition(" ")[0]]
 
 
 def make(kind: str, folder: Path, real_plot: Path) -> Path:
     """Put a finished plot of this format into the folder. real_plot: one of v1.0."""
     if kind == "v1.0":
         return Path(shutil.copy(real_plot, folder))
+    if kind == GROUP:
+        return make_group(folder)
     plot_id = secrets.token_bytes(32)
     path = folder / name(kind, plot_id)
     head = header(kind, plot_id)
     path.write_bytes(head + os.urandom(PLOT_BYTES - len(head)))
+    return _rested(path)
+
+
+def make_group(folder: Path, k: int = 18, strength: int = 2, meta_group: int = 0) -> Path:
+    """A plot group of one plot, made by chia_rs with keys of its own: k18 takes 0.2 s and 660 kB."""
+    from chia_rs import AugSchemeMPL, compute_plot_group_id_v2, create_v2_single_plot_group
+    from chia_rs.sized_bytes import bytes32
+
+    master = AugSchemeMPL.key_gen(secrets.token_bytes(32))
+    farmer = AugSchemeMPL.key_gen(bytes([7] * 32)).get_g1()
+    local = master
+    for step in (12381, 8444, 3, 0):
+        local = AugSchemeMPL.derive_child_sk(local, step)
+    ours = local.get_g1()
+    taproot = AugSchemeMPL.key_gen(
+        hashlib.sha256(bytes(ours + farmer) + bytes(ours) + bytes(farmer)).digest()
+    )
+    contract = bytes32(CONTRACT)
+    group_id = compute_plot_group_id_v2(strength, ours + farmer + taproot.get_g1(), None, contract)
+    path = folder / f"plot-k{k}-{group_id.hex()}.gplot"
+    memo = CONTRACT + bytes(farmer) + bytes(master)
+    create_v2_single_plot_group(f"{path}.partial", k, strength, group_id, 0, meta_group, memo)
+    Path(f"{path}.partial").rename(path)
+    return _rested(path)
+
+
+def _rested(path: Path) -> Path:
+    """As if nobody had written to it for an hour."""
     long_ago_s = time.time() - 3600
     os.utime(path, (long_ago_s, long_ago_s))
     return path

@@ -12,12 +12,12 @@ import pytest
 
 from common.model.plot_name import PlotName
 from common.model.snapshot import PlotState
+from common.system.openfile import is_open_for_writing
 from common.system.plotfile import (
     Header,
     NotAPlot,
     classify,
     expected_size_bytes,
-    is_open_for_writing,
     printable,
     read_header,
     right_name,
@@ -39,12 +39,16 @@ def v1_plot(size_off: int = 0, k: int = 18, plot_id: str = ID, version: bytes = 
     pointers = struct.pack(">10Q", *([header_bytes] * 7), c1, c2, c3)
     head = b"Proof of Space Plot" + bytes.fromhex(plot_id) + bytes([k])
     head += struct.pack(">H", len(version)) + version + struct.pack(">H", len(memo)) + memo + pointers
-    return head + bytes(c3 - len(head) + parks * (10_000 if k < 20 else 3_000) + size_off)
+    return head + b"d" * (c3 - len(head) + parks * (10_000 if k < 20 else 3_000) + size_off)
 
 
 def compressed_plot(level: int = 7) -> bytes:
+    """Ten tables of 50 bytes each."""
     head = b"PLOT" + struct.pack("<I", 2) + bytes.fromhex(ID) + bytes([32]) + struct.pack(">H", 4) + b"memo"
-    return head + struct.pack("<IB", 1, level) + bytes(500)
+    head += struct.pack("<IB", 1, level) if level else struct.pack("<I", 0)
+    start = len(head) + 160
+    head += struct.pack(">10Q", *range(start, start + 500, 50)) + struct.pack("<10Q", *[50] * 10)
+    return head + b"d" * 500
 
 
 @pytest.fixture
@@ -63,6 +67,7 @@ def plot(tmp_path: Path) -> Path:
         (f"plot-mmx-k34-c1-2023-05-07-16-58-{ID}.plot", 34, 1),
         (f"plot-mmx-hdd-k32-c4-2024-05-07-16-58-{ID}.plot", 32, 4),
         (f"plot-k28-{ID}.plot2", 28, 0),
+        (f"plot-k28-{ID}.gplot", 28, 0),
     ],
 )
 def test_names_of_all_plotters_are_read(name: str, k: int, compression: int) -> None:
@@ -76,6 +81,9 @@ def test_names_of_all_plotters_are_read(name: str, k: int, compression: int) -> 
         f"plot-k32-2023-06-10-16-22-{ID}.plot.2.tmp",
         f".plot-k32-2023-06-10-16-22-{ID}.plot.aB3dEf",
         f"plot-k28-{ID}.plot2.partial",
+        f"plot-k28-{ID}.gplot.partial.aB3dEf",
+        f"plot-k28-{ID}.gplot.job.json",
+        f"xchplot2-job-{ID}.tsv",
         f"plot-k32-2023-06-10-16-22-{ID[:-1]}.plot",
         f"{ID}.part",
         f"plot-k32-2023-06-10-16-22-{ID}.plot\n",
@@ -181,8 +189,7 @@ def test_a_file_is_classified_by_its_header(
         ("x.plot", compressed_plot(), f"plot-k32-c07-2026-11-22-15-48-{ID}.plot"),
         (f"plot-k28-{ID}.plot2", compressed_plot(0), f"plot-k32-2026-11-22-15-48-{ID}.plot"),
         ("x.plot", v1_plot(version=b"mmx-v2.4", k=32), f"plot-k32-2026-11-22-15-48-{ID}.plot"),
-        ("x.plot2", b"pos2\x01" + bytes.fromhex(ID) + b"\x1c" + bytes(500), f"plot-k28-{ID}.plot2"),
-        ("x.plot2", b"PoS2\x02" + bytes(500), None),
+        ("x.plot2", b"PoS2\x03" + bytes(500), None),
     ],
 )
 def test_a_plot_under_another_name_is_told_by_its_header_with_the_name_that_it_should_have(
@@ -203,7 +210,7 @@ def test_a_plot_under_another_name_is_told_by_its_header_with_the_name_that_it_s
         path.rename(tmp_path / right)
         assert classify(tmp_path / right, NOW)[0] is PlotState.READY
     else:
-        assert why == "a plot (format PoS2) that is not named like one"
+        assert why == "a plot (format PoS2 03) that is not named like one"
 
 
 @pytest.mark.parametrize("called", ["notes.plot", "x.drplot", "y.PLOT"])
@@ -228,8 +235,8 @@ def test_a_reader_keeps_no_plot_back(plot: Path) -> None:
 
 @pytest.mark.parametrize(("age_s", "state"), [(3, PlotState.OPEN), (11, PlotState.READY)])
 def test_a_plot_whose_size_is_unknown_must_have_rested(tmp_path: Path, age_s: int, state: PlotState) -> None:
-    path = tmp_path / f"plot-k32-c07-2026-11-22-15-48-{ID}.plot"
-    path.write_bytes(compressed_plot())
+    path = tmp_path / f"plot-k32-c7-2026-11-22-15-48-{ID}.plot"
+    path.write_bytes(v1_plot(version=b"mmx-v2.4", k=32))
     os.utime(path, (NOW.timestamp() - age_s,) * 2)
 
     assert classify(path, NOW)[0] is state
