@@ -45,6 +45,7 @@ PLOTTER_HISTORY = "plotter_worker.history"
 HARVESTER_HISTORY = "harvester_worker.history"
 FREE_SPACE = "harvester_worker.free_space"
 FIND_PLOTS = "harvester_worker.find_plots"
+INVENTORY = "harvester_worker.inventory"
 RESERVE = "harvester_worker.reserve"
 ADMIT = "harvester_worker.admit"
 
@@ -76,6 +77,7 @@ ROLE_OF_TASK = {
     HARVESTER_HISTORY: Role.HARVESTER,
     FREE_SPACE: Role.HARVESTER,
     FIND_PLOTS: Role.HARVESTER,
+    INVENTORY: Role.HARVESTER,
     RESERVE: Role.HARVESTER,
     ADMIT: Role.HARVESTER,
 }

@@ -12,7 +12,7 @@ from typing import Any
 
 from common.config import Config
 from common.config.broker_url import broker_url
-from common.config.check.programs import plain_plots, unproven
+from common.config.check.programs import PROVE, UNPROVEN, cannot_prove, plain_plots
 from common.config.sections.farm import Harvester as HarvesterSection
 from common.config.sections.farm import names
 from common.config.watch import ConfigWatch
@@ -38,6 +38,7 @@ from harvester_worker.intake.admit import Admitter
 from harvester_worker.intake.intake import Intake
 from harvester_worker.intake.reserve import Limits, Reserver
 from harvester_worker.intake.resume import drop_superseded
+from harvester_worker.inventory.inventory import Inventory
 from harvester_worker.operator import DriveHolds
 from harvester_worker.receiver.receivers import Receivers
 
@@ -94,6 +95,8 @@ class Harvester:
             ),
         )
         self._plots_tls = settings.receiver_tls
+        file = settings.state_dir / "inventory.sqlite3"
+        self.inventory = Inventory(self.drives, file, self._publisher.progressed)
         self._scrub = self._new_scrub(section.scrub_bytes_s)
         self._watch = ConfigWatch(settings, Role.HARVESTER, self._configure, self._publisher)
         self._ending = threading.Event()
@@ -110,6 +113,7 @@ class Harvester:
             self._scrub.start()
         self._publisher.changed()
         self._thread.start()
+        self.inventory.start()
         self._watch.start()
 
     def stop(self) -> None:
@@ -117,6 +121,7 @@ class Harvester:
         self._ending.set()
         self._wake.set()
         self.intake.stop()
+        self.inventory.stop()
         if self._scrub:
             self._scrub.stop()
         self._publisher.stop()
@@ -223,6 +228,7 @@ class Harvester:
             margin_bytes=self._section.margin_bytes,
             taken_in=self._plot_index.latest(_TAKEN_IN_MAX),
             arriving=self.intake.arriving(self.drives.parts()),
+            inventory=self.inventory.sums(),
             problems=(
                 *_lacks(self._section),
                 *(self._plain if self.intake.takes_plain else ()),
@@ -233,7 +239,7 @@ class Harvester:
 
 
 def _lacks(section: HarvesterSection) -> tuple[str, ...]:
-    return tuple(f"harvester.proofs {what}. {remedy}" for what, remedy in unproven(section))
+    return (f"harvester.proofs {UNPROVEN}. {PROVE}",) if cannot_prove(section) else ()
 
 
 def _limits(section: HarvesterSection) -> Limits:

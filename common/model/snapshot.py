@@ -41,6 +41,9 @@ PlotId = Annotated[
     str | None,
     AfterValidator(lambda text: text if text and re.fullmatch(r"[0-9A-Za-z]{1,64}", text) else None),
 ]
+PoolKey = Annotated[
+    str | None, AfterValidator(lambda text: text if text and re.fullmatch(r"[0-9a-f]{1,96}", text) else None)
+]
 Eta = Annotated[float, Field(gt=-1e11, lt=1e11, allow_inf_nan=False)]
 UtcOffset = Annotated[int, Field(ge=-86_400, le=86_400)]
 # As many as its plotman.yaml may say: a larger claim counts for no more.
@@ -48,6 +51,7 @@ MovesAtOnce = Annotated[Whole, AfterValidator(lambda count: max(1, min(count, MO
 # Lengths of lists. Rules compare each tmp directory with each dst directory; everything else is read once.
 FEW = Field(max_length=256, fail_fast=True)
 MANY = Field(max_length=100_000, fail_fast=True)
+LONGEST_LABEL = 40  # characters of the name of a plot format
 LONGEST_REASON = 1_000  # characters of a wait's reason; one line for each drive of a large harvester
 # Finished plots that are read of one host: 540 TB with k32. Each costs some microseconds of each decision.
 PLOTS_MAX = 5_000
@@ -366,6 +370,52 @@ class Drive(Directory):
         return "full" if self.full and self.use is DriveUse.ACTIVE else self.use.value
 
 
+class PoolKind(StrEnum):
+    """How a plot is bound to its pool."""
+
+    KEY = "key"  # farmed for a pool's public key, or for the farmer alone
+    CONTRACT = "contract"  # a "portable" plot, for a pool contract (NFT)
+
+
+class PlotClass(Notice):
+    """What plots have in common that count as one class. All of it is of their headers, besides the level of
+    formats that have it in the name only."""
+
+    format: Annotated[str, AfterValidator(lambda text: text[:LONGEST_LABEL])]
+    k: Whole | None = None
+    compression: Whole | None = None  # level; 0: not compressed
+    strength: Whole | None = None  # of PoS2
+    pool: PoolKind | None = None
+    pool_key: PoolKey = None  # public: the contract's puzzle hash, or the public key; hex
+    unfarmable: bool = False  # no released software farms it
+
+
+class ClassSum(PlotClass):
+    """Plots of one class. A file with a group of plots counts as many plots as it has."""
+
+    plots: Whole = 0
+    files: Whole = 0
+    bytes: Whole = 0
+
+
+class InventorySums(Notice):
+    """What a harvester found on its drives. Drives that are lost now do not count.
+
+    classes: those with most bytes. others: all classes besides, as one; None: there are none.
+    faults: files that look like plots and are no whole plots.
+    duplicates: plots that are there in several files.
+    listed, read: files that were found, and how many of them were read so far.
+    """
+
+    classes: Annotated[tuple[ClassSum, ...], FEW] = ()
+    others: ClassSum | None = None
+    faults: Whole = 0
+    fault_bytes: Whole = 0
+    duplicates: Whole = 0
+    listed: Whole = 0
+    read: Whole = 0
+
+
 class HarvesterSnapshot(HostSnapshot):
     """A harvester host and its drives."""
 
@@ -380,6 +430,7 @@ class HarvesterSnapshot(HostSnapshot):
     ] = ()  # ids of the plots that it took in lately, the latest last
     # Plot id -> plotter that it comes from: its bytes arrive, or are checked.
     arriving: Annotated[dict[str, str], MANY] = Field(default_factory=dict)
+    inventory: InventorySums | None = None  # None: of an older plotman, or not begun
 
 
 Snapshot = PlotterSnapshot | ArchiverSnapshot | HarvesterSnapshot

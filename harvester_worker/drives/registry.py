@@ -170,6 +170,11 @@ class DriveRegistry:
             seen = self._seen.get(path, _UNSEEN)
         return next((one.length_bytes for one in seen.parts if one.path == part), 0)
 
+    def seen(self, path: str) -> DriveSurvey:
+        """The last survey of a drive."""
+        with self._lock:
+            return self._seen.get(path, _UNSEEN)
+
     def survey(self, path: str, mounts: Callable[[], Mounts] = Mounts.now) -> DriveSurvey:
         """Survey a drive in this thread, which may hang with it."""
         return self._surveyor.survey(path, self.must_be_mounted, mounts)

@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from common import names
 from common.history.pages import MOST_ROWS
 from common.model.bounds import MOST_VALUES, Bounded, Several, bounded_message
+from common.model.inventory import MOST_KEYS, DriveRow, FileRow, Key, SumRow
+from common.model.inventory import MOST_ROWS as MOST_INVENTORY_ROWS
 from common.model.messages import VERSION, Count, PlotsFound, SeenFile, SizeBytes
-from common.model.snapshot import Job, Whole
+from common.model.snapshot import MANY, Job, Whole
 
 # Of a file with the oldest time that a file system can have, and more.
 _AgeS = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
@@ -136,6 +138,16 @@ class _PlotsFound(PlotsFound):
     version: Annotated[int, Field(le=VERSION)] = VERSION
 
 
+class _Inventory(_Form):
+    host: str
+    drives: Annotated[tuple[DriveRow, ...], MANY] = ()
+    duplicates: Count = 0
+    sums: Annotated[tuple[SumRow, ...], Field(max_length=MOST_INVENTORY_ROWS, fail_fast=True)] = ()
+    files: Annotated[tuple[FileRow, ...], Field(max_length=MOST_INVENTORY_ROWS, fail_fast=True)] = ()
+    keys: Annotated[tuple[Key, ...], Field(max_length=MOST_KEYS, fail_fast=True)] = ()
+    next: str | None = None
+
+
 # A sentence for operators, which begins with the name of its host.
 _SENTENCES = frozenset(
     {names.PAUSE, names.UNPAUSE, names.DRAIN, names.DRAIN_DRIVES, names.BANDWIDTH, names.RESEND}
@@ -154,6 +166,7 @@ _FORMS: dict[str, type[BaseModel]] = {
     names.PLOTTER_HISTORY: _Page,
     names.HARVESTER_HISTORY: _Page,
     names.FIND_PLOTS: _PlotsFound,
+    names.INVENTORY: _Inventory,
 }
 
 

@@ -37,15 +37,18 @@ from common.model.messages import Message
 from common.model.pending import MoveStep, PendingMove, PendingOrder
 from common.model.snapshot import (
     ArchiverSnapshot,
+    ClassSum,
     DirState,
     Drive,
     Event,
     FinishedPlot,
     HarvesterSnapshot,
     Hold,
+    InventorySums,
     Notice,
     PlotState,
     PlotterSnapshot,
+    PoolKind,
     TargetReport,
     TargetSpace,
     Transfer,
@@ -117,7 +120,14 @@ def good_values() -> dict[str, Any]:
             host=EVIL, at=now, transfers=(transfer,), target=target, routed=("h1",)
         ),
         Role.HARVESTER: HarvesterSnapshot(
-            host=EVIL, at=now, drives=(Drive(path="/f", state=DirState.OK, free_bytes=1, total_bytes=2),)
+            host=EVIL,
+            at=now,
+            drives=(Drive(path="/f", state=DirState.OK, free_bytes=1, total_bytes=2),),
+            inventory=InventorySums(
+                classes=(ClassSum(format="v1.0", k=32, pool=PoolKind.KEY, pool_key="ab" * 48, plots=1),),
+                others=ClassSum(format="others", plots=1, files=1, bytes=1),
+                duplicates=1,
+            ),
         ),
         "order": PendingOrder(
             task_id="t",

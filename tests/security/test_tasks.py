@@ -71,6 +71,15 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     names.HARVESTER_HISTORY: {"kind": "landings", "since": MOMENT, "limit": 1, "after": "x", "failed": False},
     names.FREE_SPACE: {},
     names.FIND_PLOTS: {"plots": [PLOT_ID]},
+    names.INVENTORY: {
+        "what": "sums",
+        "drive": "/x",
+        "limit": 1,
+        "after": "0",
+        "begin": 0,
+        "end": 1,
+        "keys": [1],
+    },
     names.RESERVE: {"source_host": "p1", "path": "/x", "size_bytes": 7, "move": "m", "door": True},
     names.ADMIT: {
         "delivery": {"version": 1, "reservation": RESERVATION, "digest": "x", "sent_bytes": 1, "took_s": 1.5}

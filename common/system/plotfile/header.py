@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from common.errors import PlotmanError
+from common.model.snapshot import PoolKind
 
 
 class NotAPlot(PlotmanError):
@@ -18,11 +18,6 @@ class NotAPlot(PlotmanError):
 
 class Impossible(Exception):
     """A header has a value that no plotter writes. Its text completes "has the header of a plot"."""
-
-
-class PoolKind(StrEnum):
-    KEY = "key"  # farmed for a pool's public key, or for the farmer alone
-    CONTRACT = "contract"  # a "portable" plot, for a pool contract (NFT)
 
 
 @dataclass(frozen=True, slots=True)

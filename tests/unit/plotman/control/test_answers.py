@@ -61,6 +61,7 @@ def honest(task: str, host: str) -> Any:
         names.RESUME: {**named, "status": "RUN"},
         names.UNDRAIN: {"answer": f"{host} starts plots", "lifted": [], "drained": []},
         names.FIND_PLOTS: {"version": 1, "found": [["a", "/x"]], "unread": [], "new": 1},
+        names.INVENTORY: {"version": 1, "host": host, "drives": [], "sums": [], "next": None, "new": 1},
     }.get(task, f"{host} obeys")  # fmt: skip
 
 
@@ -271,7 +272,8 @@ def test_what_a_harvester_found_has_the_known_form(hosts: Hosts, answer: Any) ->
 
 
 @pytest.mark.parametrize("task", sorted({*VERBS, names.RESEND, names.DRAIN_DRIVES, names.UNDRAIN_DRIVES,
-                                         names.HARVESTER_HISTORY, names.FIND_PLOTS}))  # fmt: skip
+                                         names.HARVESTER_HISTORY, names.FIND_PLOTS,
+                                         names.INVENTORY}))  # fmt: skip
 def test_each_task_of_a_verb_has_a_form(hosts: Hosts, task: str) -> None:
     hosts.hostile[task] = lambda _: 5
     assert "cannot be read" in str(rpc.ask_many(task, ["p10"])["p10"])
