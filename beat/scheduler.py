@@ -44,9 +44,12 @@ _ROUND_S = 5.0  # the longest time between two rounds: free space changes withou
 _REDIS_PAUSE_S = 1.0
 # Events within this time (a plot's end and its log's last lines) are decided on together.
 _GATHER_S = 0.005
-# Objects created between two garbage collections; snapshots have no cycles. With the default of 700, half of
-# a round over a thousand hosts would be garbage collection.
+# Python collects garbage within a round only after so many new objects; snapshots have no cycles. With its
+# default of 700, or with 10,000, half of a round over a thousand hosts would be garbage collection.
+_COLLECT_WITHIN_ROUND = 5_000_000
+# After a round, once its orders are sent: new objects of at least this number, and all objects this often.
 _COLLECT_AFTER = 10_000
+_COLLECT_ALL_S = 600.0
 _WARN_S = 60.0  # between two warnings about the same
 _COUNTS_PAUSE_S = 10.0  # between two looks at the counters of events, which only `plotman metrics` reads
 _WAITS_PAUSE_S = 1.0  # numbers in reasons change all the time; not each change is published
@@ -75,6 +78,7 @@ class FarmScheduler(Scheduler):
         self._redis_lost = False
         self._memory = Memory()
         self._failed_at = self._counts_healed_at = float("-inf")
+        self._collected_all_at = time.monotonic()
         self._warned_at: dict[str, float] = {}
         self._logged: dict[str, dict[str | None, str]] = {}  # by host and subject: the rule last logged
         self._published: dict[str, tuple[Wait, ...]] = {}  # by host: the waits on the board
@@ -83,7 +87,7 @@ class FarmScheduler(Scheduler):
 
     def setup_schedule(self) -> None:
         """Start watching plotman.yaml. Celery calls this for the scheduler that runs, not for its banner."""
-        gc.set_threshold(_COLLECT_AFTER)
+        gc.set_threshold(_COLLECT_WITHIN_ROUND)
         self._watch.start()
         super().setup_schedule()
 
@@ -143,6 +147,7 @@ class FarmScheduler(Scheduler):
             rest_s = min(
                 rest_s, self._until_due_s(decision), float(super().tick(*args, **kwargs) or _ROUND_S)
             )
+        self._collect_garbage()
         self._sleep(rest_s)
 
     def _take_lease(self) -> bool:
@@ -253,6 +258,13 @@ class FarmScheduler(Scheduler):
         if decision.due_at is None:
             return _ROUND_S
         return max(0.0, (decision.due_at - CLOCK.now()).total_seconds())
+
+    def _collect_garbage(self) -> None:
+        if time.monotonic() - self._collected_all_at >= _COLLECT_ALL_S:
+            gc.collect()
+            self._collected_all_at = time.monotonic()
+        elif gc.get_count()[0] >= _COLLECT_AFTER:
+            gc.collect(1)
 
     def _sleep(self, rest_s: float) -> None:
         """Sleep until an event, at most `rest_s` seconds. The next round reads the board, not the event."""

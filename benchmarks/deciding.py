@@ -47,6 +47,7 @@ def main() -> None:
         f"Each plotter has {JOBS} jobs, {TMP_DIRS} tmp and {DST_DIRS} dst directories; none may start."
     )
     report.note("first: beat has just started. event: one plotter has told something new, and gets an order.")
+    report.note("Garbage is collected after each round, as beat does once its orders are sent; that is not timed.")
     report.note("told: every plotter has put up a new snapshot since the last round.")
     with own_broker() as server:
         for hosts in map(int, options.hosts.split(",")):
@@ -101,6 +102,7 @@ class Round:
         self._beat._send(decision)
         self._beat._publish_waits(decision)
         took_ms = (time.perf_counter() - began) * 1000
+        self._beat._collect_garbage()
         self._beat._take_lease()
         assert len(decision.starts) == orders, f"{len(decision.starts)} orders instead of {orders}"
         return took_ms

@@ -99,9 +99,12 @@ class Memory:
     def join(self, host: str, of_starts: tuple[Wait, ...], of_plots: tuple[Wait, ...]) -> tuple[Wait, ...]:
         """Join both; returns the same object as last time if nothing changed."""
         known = self._joined.get(host)
-        if known is not None and (known[0] is of_starts or known[0] == of_starts) and known[1] == of_plots:
+        if known is not None and known[0] is of_starts and known[1] == of_plots:
             return known[2]
-        joined = (*of_starts, *of_plots)
+        if known is not None and known[0] == of_starts and known[1] == of_plots:
+            joined = known[2]
+        else:
+            joined = (*of_starts, *of_plots)
         self._joined[host] = (of_starts, of_plots, joined)
         return joined
 

@@ -64,6 +64,13 @@ class Bounded(BaseModel):
         return schema
 
 
+class OtherwiseNone:
+    """Annotation: a value that the rest of the type refuses counts as None. Costs no call of Python."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_default_schema(handler(source), default=None, on_error="default")
+
+
 def problems(error: ValidationError, most: int) -> list[tuple[str, str]]:
     """The first problems of a text: where, and what. Only one if the list would be very long."""
     if error.error_count() > _MOST_ERRORS:

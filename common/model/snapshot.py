@@ -22,7 +22,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
 
-from common.model.bounds import Bounded
+from common.model.bounds import Bounded, OtherwiseNone
 from common.model.phase import Phase
 from common.names import MOVES_AT_ONCE_MAX, Role
 
@@ -37,13 +37,8 @@ Moment = Annotated[
     AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(5000, 1, 1, tzinfo=UTC))
 ]
 # It becomes part of commands that operators complete and paste; a text of another form is none.
-PlotId = Annotated[
-    str | None,
-    AfterValidator(lambda text: text if text and re.fullmatch(r"[0-9A-Za-z]{1,64}", text) else None),
-]
-PoolKey = Annotated[
-    str | None, AfterValidator(lambda text: text if text and re.fullmatch(r"[0-9a-f]{1,96}", text) else None)
-]
+PlotId = Annotated[str | None, Field(pattern=r"^[0-9A-Za-z]{1,64}$"), OtherwiseNone()]
+PoolKey = Annotated[str | None, Field(pattern=r"^[0-9a-f]{1,96}$"), OtherwiseNone()]
 Eta = Annotated[float, Field(gt=-1e11, lt=1e11, allow_inf_nan=False)]
 UtcOffset = Annotated[int, Field(ge=-86_400, le=86_400)]
 # As many as its plotman.yaml may say: a larger claim counts for no more.

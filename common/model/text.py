@@ -57,6 +57,8 @@ def cleaned_json(text: str) -> str:
     Raises:
         ValueError: so much of it is escaped that it would take seconds; no plotman writes that.
     """
+    if text.isascii() and "\\" not in text and "\x7f" not in text:
+        return text  # a twentieth of the time that the search takes
     if not _SUSPECT_IN_JSON.search(text):
         return text
     if next(islice(_IN_JSON.finditer(text), _MOST_ESCAPED, None), None):

@@ -54,6 +54,15 @@ for index, text in ipairs(found) do
 end
 return found
 """
+# The places of the texts that are longer than any host's.
+_LONG = """
+local found = {}
+for index, key in ipairs(KEYS) do
+  local length = redis.pcall('STRLEN', key)
+  if type(length) == 'number' and length > tonumber(ARGV[1]) then found[#found + 1] = index end
+end
+return found
+"""
 # The names in a hash to which any worker may add some. What nobody else could read is deleted: the
 # longest names, and the whole hash if it has more than Redis sends in an answer. Returns how many it deleted
 # and, if they are asked for, the names left.
@@ -80,6 +89,8 @@ _MOST_BYTES = 4 * MOST_CHARACTERS  # in UTF-8
 _KEYS_MAX = 1_000  # of a script: Lua unpacks up to 8,000
 # Names in the list of hosts that are read at once the first time.
 _NEW_HOSTS_MAX = 5_000
+# How long texts are read by the script that cuts them, after Redis closed the connection of one that does not.
+_CUT_S = 60.0
 # How long operators are shown a key that was deleted, and how often one is logged.
 _SHOWN_S = 60.0
 
@@ -117,6 +128,7 @@ class IncrementalReader:
         self._known: dict[_Known, tuple[str | None, Any]] = {}
         self._notices: dict[str, Any] = {}  # by their JSON
         self._deleted: dict[str, tuple[str, float]] = {}  # key -> host, and the end of _SHOWN_S
+        self._cut_until_s = float("-inf")  # monotonic
 
     def read(self) -> BoardState:
         """Read the board. A snapshot without a change that matters for decisions is the same object as in the
@@ -211,11 +223,28 @@ class IncrementalReader:
         return alive, lost
 
     def _texts(self, keys: Sequence[str]) -> list[str | None]:
+        """The texts of snapshots; '' for what is longer than any host's."""
         found: list[str | None] = []
         for start in range(0, len(keys), _KEYS_MAX):
-            some = keys[start : start + _KEYS_MAX]
-            found += cast("list[str | None]", self._redis.eval(_TEXTS, len(some), *some, str(_MOST_BYTES)))
+            found += self._some_texts(keys[start : start + _KEYS_MAX])
         return found
+
+    def _some_texts(self, keys: Sequence[str]) -> list[str | None]:
+        """Read by MGET what is not too long; a script that returns the texts takes Redis twice the time.
+
+        A text that grows between both commands may be more than Redis sends: it then closes the connection, and
+        for a while the script, which cuts the texts, reads them all.
+        """
+        if time.monotonic() >= self._cut_until_s:
+            long = cast("list[int]", self._redis.eval(_LONG, len(keys), *keys, str(_MOST_BYTES)))
+            asked = [key for index, key in enumerate(keys, 1) if index not in long] if long else keys
+            try:
+                plain = cast("list[str | None]", self._redis.mget(asked)) if asked else []
+                texts = dict(zip(asked, plain, strict=True))
+                return [texts.get(key, "") for key in keys]
+            except redis.ConnectionError:
+                self._cut_until_s = time.monotonic() + _CUT_S
+        return cast("list[str | None]", self._redis.eval(_TEXTS, len(keys), *keys, str(_MOST_BYTES)))
 
     def _pending_and_signs(
         self, known: Sequence[_Known], spoilt: Spoilt

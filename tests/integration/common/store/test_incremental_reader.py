@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import redis
@@ -11,8 +13,8 @@ from common.model.board_state import BoardState
 from common.model.pending import MoveStep, PendingMove, PendingOrder
 from common.model.snapshot import ArchiverSnapshot, HarvesterSnapshot
 from common.names import PENDING_MAX, Keys, Role
-from common.store import Board
-from common.store.incremental_reader import _MOST_BYTES
+from common.store import Board, incremental_reader
+from common.store.incremental_reader import _MOST_BYTES, IncrementalReader
 from tests.integration.common.conftest import Server
 from tests.support.told import plotter
 
@@ -226,3 +228,51 @@ def test_a_sign_of_life_that_is_too_long_is_deleted_and_shown(board: Board, serv
         assert client.exists(Keys.alive(Role.ARCHIVER, "p2"))
     board.put_snapshot(Role.ARCHIVER, said("p1", second=9))
     assert set(reader.read().archivers) == {"p1", "p2"}
+
+
+class Counting(redis.Redis):
+    """A client that counts its readings of texts. closed: whether the server closes the connection of each, as
+    Redis does if an answer is larger than its output buffer; Valkey's limit does not count plain answers."""
+
+    texts_read = 0
+    closed = False
+
+    def mget(self, *args: Any, **kwargs: Any) -> Any:
+        self.texts_read += 1
+        if self.closed:
+            raise redis.ConnectionError("Connection closed by server.")
+        return super().mget(*args, **kwargs)
+
+
+@pytest.fixture
+def own(server: Server) -> Iterator[Counting]:
+    with Counting.from_url(server.url, decode_responses=True) as client:
+        assert isinstance(client, Counting)
+        yield client
+
+
+def test_texts_whose_answer_redis_does_not_send_are_read_by_the_script_that_cuts_them(
+    board: Board, server: Server, own: Counting
+) -> None:
+    own.closed = True
+    for host in ("p1", "p2"):
+        board.put_snapshot(Role.ARCHIVER, said(host))
+    reader = IncrementalReader(own, server.url)
+    assert reader.read().archivers == {"p1": said("p1"), "p2": said("p2")}
+    board.put_snapshot(Role.ARCHIVER, said("p1", second=1))
+    assert reader.read().archivers == {"p1": said("p1", second=1), "p2": said("p2")}
+    assert own.texts_read == 1, "for a while the script reads them all"
+
+
+def test_a_text_that_is_too_long_is_not_read_at_all_and_the_others_are(
+    board: Board, server: Server, own: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incremental_reader, "_MOST_BYTES", 100_000)
+    with redis.Redis.from_url(server.url) as other:
+        for host in ("p1", "p2"):
+            board.put_snapshot(Role.ARCHIVER, said(host))
+            other.set(Keys.snapshot(Role.ARCHIVER, "p1"), "x" * 100_001)
+            read = IncrementalReader(own, server.url).read()
+            assert "too long" in read.spoilt["p1"]
+            assert read.archivers.keys() == {host} - {"p1"}
+    assert own.texts_read == 1
