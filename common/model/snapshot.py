@@ -15,7 +15,6 @@ Longer than 300 lines, because two versions of the contract are compared as a wh
 # No `from __future__ import annotations`: pydantic would compile each annotation by itself, which takes a
 # fifth of the time that it needs for a model.
 
-import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any

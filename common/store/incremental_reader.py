@@ -113,6 +113,20 @@ def healed_names(redis_client: redis.Redis, key: str, wanted: bool) -> tuple[int
     return deleted, left
 
 
+class _Keys:
+    """Keys that are read in each round; the names of thousands take as long to put together as to read.
+
+    hosts: each host with its role. alive: of their signs of life, in this order.
+    plotters: hosts. pending: of their orders, then of their moves.
+    """
+
+    def __init__(self, hosts: Sequence[_Known]) -> None:
+        self.hosts = hosts
+        self.alive = [Keys.alive(*each) for each in hosts]
+        self.plotters = [host for role, host in hosts if role is Role.PLOTTER]
+        self.pending = [*map(Keys.orders, self.plotters), *map(Keys.moves, self.plotters)]
+
+
 class IncrementalReader:
     """Reads the board for one thread of the beat that decides.
 
@@ -124,6 +138,7 @@ class IncrementalReader:
         self._redis = redis_client
         self._url = url
         self._listed: dict[str, _Known | None] = {}  # by their names in the list of hosts
+        self._keys = _Keys(())
         # (role, host) -> its sign of life when it was read, and the snapshot or an Unreadable; None: none
         self._known: dict[_Known, tuple[str | None, Any]] = {}
         self._notices: dict[str, Any] = {}  # by their JSON
@@ -139,9 +154,9 @@ class IncrementalReader:
         """
         spoilt = Spoilt()
         with readable_errors(self._url):
-            hosts = self._hosts()
-            orders, moves, signs = self._pending_and_signs(hosts, spoilt)
-            alive, lost = self._snapshots(dict(zip(hosts, signs, strict=True)), spoilt)
+            self._read_hosts()
+            orders, moves, signs = self._pending_and_signs(self._keys, spoilt)
+            alive, lost = self._snapshots(dict(zip(self._keys.hosts, signs, strict=True)), spoilt)
         now_s = time.monotonic()
         for key, (host, until_s) in self._deleted.items():
             if now_s < until_s:
@@ -157,7 +172,7 @@ class IncrementalReader:
             lost[Role.HARVESTER],
         )
 
-    def _hosts(self) -> list[_Known]:
+    def _read_hosts(self) -> None:
         """Every host ever seen."""
         fields = healed_names(self._redis, Keys.HOSTS, wanted=True)[1]
         if set(fields) != self._listed.keys():
@@ -166,7 +181,7 @@ class IncrementalReader:
             listed = set(self._listed.values())
             self._known = {known: held for known, held in self._known.items() if known in listed}
             self._strike_off([field for field, known in self._listed.items() if known is None])
-        return [known for known in self._listed.values() if known]
+            self._keys = _Keys([known for known in self._listed.values() if known])
 
     def _without_invented(self, fields: list[str]) -> list[str]:
         """Strike off new names without a key of their own, if there are more than a farm has: any worker may
@@ -196,17 +211,13 @@ class IncrementalReader:
     ) -> tuple[dict[Role, dict[str, Any]], dict[Role, dict[str, Any]]]:
         """Snapshots of live hosts by role, and the last ones of lost hosts. hosts: their signs of life."""
         held = self._known
-        new = [
-            known
-            for known, sign in hosts.items()
-            if known not in held or held[known][0] != sign or (sign is not None and not _has_time(sign))
-        ]
+        new = [known for known, sign in hosts.items() if known not in held or held[known][0] != sign]
         for known, text in zip(new, self._texts([Keys.snapshot(*each) for each in new]), strict=True):
             if text == "":
                 self._delete(known[1], Keys.snapshot(*known))
                 held[known] = (None, NOT_THERE)
             elif text is not None:
-                held[known] = (hosts[known], read_snapshot(*known, text))
+                held[known] = (_compared(hosts[known]), read_snapshot(*known, text))
             else:
                 held[known] = (hosts[known], None if hosts[known] is None else NOT_THERE)
         self._strike_off([node(*known) for known in new if held[known] == (None, None)])
@@ -247,38 +258,35 @@ class IncrementalReader:
         return cast("list[str | None]", self._redis.eval(_TEXTS, len(keys), *keys, str(_MOST_BYTES)))
 
     def _pending_and_signs(
-        self, known: Sequence[_Known], spoilt: Spoilt
+        self, keys: _Keys, spoilt: Spoilt
     ) -> tuple[dict[str, list[PendingOrder]], dict[str, list[PendingMove]], list[str | None]]:
-        """Orders and moves by plotter, and the signs of life of `known`.
+        """Orders and moves by plotter, and the signs of life of all hosts.
 
         Orders and moves are read before the snapshots: one that passes into a snapshot meanwhile is then read
         twice, which is harmless. None is missed.
         """
-        if not known:
+        if not keys.hosts:
             return {}, {}, []
-        hosts = [host for role, host in known if role is Role.PLOTTER]
-        keys = [*map(Keys.orders, hosts), *map(Keys.moves, hosts)]
-        signs_of = [Keys.alive(*each) for each in known]
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.eval(_FILLED, len(keys), *keys, str(PENDING_MAX), str(_MOST_BYTES))
-            for start in range(0, len(signs_of), _KEYS_MAX):
-                some = signs_of[start : start + _KEYS_MAX]
+            pipe.eval(_FILLED, len(keys.pending), *keys.pending, str(PENDING_MAX), str(_MOST_BYTES))
+            for start in range(0, len(keys.alive), _KEYS_MAX):
+                some = keys.alive[start : start + _KEYS_MAX]
                 pipe.eval(_TEXTS, len(some), *some, str(_SIGN_MOST_BYTES))
             filled, *parts = pipe.execute()
         answers = cast("list[tuple[int, list[str] | None]]", filled)
         signs = cast("list[str | None]", list(chain.from_iterable(parts)))
         for index, sign in enumerate(signs):
             if sign == "":
-                self._delete(known[index][1], signs_of[index])
+                self._delete(keys.hosts[index][1], keys.alive[index])
                 signs[index] = None
         orders: dict[str, list[PendingOrder]] = {}
         moves: dict[str, list[PendingMove]] = {}
         kept: dict[str, Any] = {}
         for index, texts in answers:  # Lua counts from 1
-            host, key = hosts[(index - 1) % len(hosts)], keys[index - 1]
+            host, key = keys.plotters[(index - 1) % len(keys.plotters)], keys.pending[index - 1]
             if texts is None:
                 self._delete(host, key)
-            elif index <= len(hosts):
+            elif index <= len(keys.plotters):
                 orders[host] = self._read_all(PendingOrder, texts, kept, host, key, spoilt)
             else:
                 moves[host] = self._read_all(PendingMove, texts, kept, host, key, spoilt)
@@ -311,7 +319,7 @@ class IncrementalReader:
         self._deleted[key] = (host, now_s + _SHOWN_S)
 
 
-def _has_time(sign: str) -> bool:
-    """Whether a sign of life changes with the snapshot. An older plotman's begins with a boot id instead, and
-    stays."""
-    return "T" in sign.partition(" ")[0]
+def _compared(sign: str | None) -> str | None:
+    """What the next sign of life is compared with. One without a time, an older plotman's, begins with a boot id
+    and stays when the snapshot changes: then nothing equals it, and the snapshot is read each time."""
+    return sign if sign is None or "T" in sign.partition(" ")[0] else ""
