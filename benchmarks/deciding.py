@@ -47,9 +47,7 @@ def main() -> None:
         f"Each plotter has {JOBS} jobs, {TMP_DIRS} tmp and {DST_DIRS} dst directories; none may start."
     )
     report.note("first: beat has just started. event: one plotter has told something new, and gets an order.")
-    report.note(
-        "Garbage is collected after each round, as beat does once its orders are sent; that is not timed."
-    )
+    report.note("Not timed: the collection of garbage after each round, once its orders are sent.")
     report.note("told: every plotter has put up a new snapshot since the last round.")
     with own_broker() as server:
         for hosts in map(int, options.hosts.split(",")):

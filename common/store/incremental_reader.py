@@ -89,7 +89,7 @@ _MOST_BYTES = 4 * MOST_CHARACTERS  # in UTF-8
 _KEYS_MAX = 1_000  # of a script: Lua unpacks up to 8,000
 # Names in the list of hosts that are read at once the first time.
 _NEW_HOSTS_MAX = 5_000
-# How long texts are read by the script that cuts them, after Redis closed the connection of one that does not.
+# After Redis closed the connection that it should send texts by: how long the script that cuts them reads.
 _CUT_S = 60.0
 # How long operators are shown a key that was deleted, and how often one is logged.
 _SHOWN_S = 60.0
@@ -243,8 +243,8 @@ class IncrementalReader:
     def _some_texts(self, keys: Sequence[str]) -> list[str | None]:
         """Read by MGET what is not too long; a script that returns the texts takes Redis twice the time.
 
-        A text that grows between both commands may be more than Redis sends: it then closes the connection, and
-        for a while the script, which cuts the texts, reads them all.
+        A text that grows between both commands may be more than Redis sends: it then closes the connection,
+        and for a while the script, which cuts the texts, reads them all.
         """
         if time.monotonic() >= self._cut_until_s:
             long = cast("list[int]", self._redis.eval(_LONG, len(keys), *keys, str(_MOST_BYTES)))
@@ -320,6 +320,6 @@ class IncrementalReader:
 
 
 def _compared(sign: str | None) -> str | None:
-    """What the next sign of life is compared with. One without a time, an older plotman's, begins with a boot id
-    and stays when the snapshot changes: then nothing equals it, and the snapshot is read each time."""
+    """What the next sign of life is compared with. One without a time, an older plotman's, begins with a boot
+    id and stays when the snapshot changes: then nothing equals it, and the snapshot is read each time."""
     return sign if sign is None or "T" in sign.partition(" ")[0] else ""

@@ -231,8 +231,11 @@ def test_a_sign_of_life_that_is_too_long_is_deleted_and_shown(board: Board, serv
 
 
 class Counting(redis.Redis):
-    """A client that counts its readings of texts. closed: whether the server closes the connection of each, as
-    Redis does if an answer is larger than its output buffer; Valkey's limit does not count plain answers."""
+    """A client that counts its readings of texts.
+
+    closed: whether the server closes the connection of each, as Redis does if an answer is larger than its
+    output buffer; Valkey's limit does not count plain answers.
+    """
 
     texts_read = 0
     closed = False
