@@ -132,7 +132,8 @@ def _scheduler(host: str) -> Iterator[str]:  # noqa: ARG001  its rights are for 
     notices = (*notices, Keys.ordered("*"))
     yield _TRANSACTIONS
     yield "+client|no-evict"  # what beat reads is larger than what an attacker asks for
-    more = "+eval +hsetnx +hlen +hincrby +zscore +zcard +xadd +xread +xrevrange +xlen +xdel +xinfo|stream"
+    more = "+eval +strlen +hsetnx +hlen +hincrby +zscore +zcard"
+    more += " +xadd +xread +xrevrange +xlen +xdel +xinfo|stream"
     yield f"{_OWN} {more} {_keys((*celery, *notices))}"
     yield f"+publish +subscribe +psubscribe &/0.celery.pidbox &/0.celeryev/* &{_RESULTS}"
 
