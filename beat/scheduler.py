@@ -44,7 +44,7 @@ _ROUND_S = 5.0  # the longest time between two rounds: free space changes withou
 _REDIS_PAUSE_S = 1.0
 # Events within this time (a plot's end and its log's last lines) are decided on together.
 _GATHER_S = 0.005
-# New objects after which Python collects garbage within a round; snapshots have no cycles. With its default of
+# New objects after which Python collects garbage in a round; snapshots have no cycles. With its default of
 # 700, or with 10,000, half of a round over a thousand hosts would be garbage collection.
 _COLLECT_WITHIN_ROUND = 5_000_000
 # After a round, once its orders are sent: new objects of at least this number, and all objects this often.
