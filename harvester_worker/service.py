@@ -12,7 +12,7 @@ from typing import Any
 
 from common.config import Config
 from common.config.broker_url import broker_url
-from common.config.check.programs import PROVE, UNPROVEN, cannot_prove, plain_plots
+from common.config.check.programs import plain_plots, unproven
 from common.config.sections.farm import Harvester as HarvesterSection
 from common.config.sections.farm import names
 from common.config.watch import ConfigWatch
@@ -239,7 +239,7 @@ class Harvester:
 
 
 def _lacks(section: HarvesterSection) -> tuple[str, ...]:
-    return (f"harvester.proofs {UNPROVEN}. {PROVE}",) if cannot_prove(section) else ()
+    return tuple(f"harvester.proofs {what}. {remedy}" for what, remedy in unproven(section))
 
 
 def _limits(section: HarvesterSection) -> Limits:

@@ -1,25 +1,32 @@
-"""Checks that a file is the announced plot: by size, header, and proofs if chiapos is installed."""
+"""Checks that a file is the announced plot: by size, header, and proofs if their library is installed."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from common.errors import PlotRefused, TransferFailed
 from common.model.plot_name import PlotName
 from common.model.units import counted
 from common.system.plotfile import Header, NotAPlot, expected_size_bytes, read_header
+from common.system.proof_libraries import PROOF_LIBRARIES
 from common.worker.move_step import StepInterrupted, Stop
 
 # About 80 reads for each proof: a second on an idle hard disk, more on a busy one.
 PROVE_TIMEOUT_S = 900.0
-# chiapos 2.0 took 448 MB for proofs of a k20 plot, most of it the stacks of its 48 threads.
-PROVER_MEMORY_BYTES = 2 << 30
+# Then the prover begins nothing more, and answers with what it has; the rest is for reads of a slow drive.
+PROVE_S = 600.0
+PROVER_MEMORY_BYTES = {
+    # 2.0 took 448 MB for proofs of a k20 plot, most of it the stacks of its 48 threads.
+    "chiapos": 2 << 30,
+    # 0.53 took 300 MB at k28 with 2 threads, and takes four times that with each step of k, up to k32.
+    "chia_rs": 16 << 30,
+}
 
 _REMEDY = "The source is kept. Check it there (`chia plots check`); `plotman resend` sends a good one again."
 
@@ -39,12 +46,12 @@ def check_header(path: Path, name: PlotName, size_bytes: int) -> Header:
 
 
 def prove(path: Path, header: Header, challenges: int, stop: Stop, python: str = sys.executable) -> str:
-    """Prove the plot with chiapos.
+    """Prove the plot with its format's library.
 
     Args:
         challenges: Number to try; 0: none.
         stop: Ends the proofs once it is set.
-        python: Interpreter that may have chiapos.
+        python: Interpreter that may have the library.
 
     Returns:
         How the plot was verified: "30 challenges gave 27 proofs, all valid".
@@ -54,45 +61,71 @@ def prove(path: Path, header: Header, challenges: int, stop: Stop, python: str =
         TransferFailed: The prover gave no answer.
         StepInterrupted: `stop` was set.
     """
-    if challenges == 0:
-        return "header and size"
-    if header.format != "v1.0":
+    library = PROOF_LIBRARIES.get(header.format)
+    if library is None:
         return f"header and size (no proofs for format {header.format})"
+    if challenges == 0:
+        return library.checked
+    limits = (str(challenges), str(PROVER_MEMORY_BYTES[library.module]), str(PROVE_S))
     prover = Path(__file__).with_name("prove.py")
-    limits = (str(challenges), str(PROVER_MEMORY_BYTES))
-    answer = _run([python, "-P", str(prover), str(path), *limits], stop)
-    if "missing" in answer:
-        return "header and size (chiapos is not installed)"
-    if "unopened" in answer:
-        raise PlotRefused(f"chiapos cannot open {path.name}: {answer['unopened']}.", _REMEDY)
+    answer = _run([python, "-P", str(prover), library.module, str(path), *limits], stop)
+    if answer.unopened is not None:
+        raise PlotRefused(f"{library.module} cannot open {path.name}: {answer.unopened}.", _REMEDY)
     if wrong := _wrong(answer):
         raise PlotRefused(f"{path.name}: {wrong}.", _REMEDY)
-    tried, proofs = answer["challenges"], answer["proofs"]
-    return f"{counted(tried, 'challenge')} gave {counted(proofs, 'proof')}, all valid"
+    if answer.missing is not None:
+        return f"{library.checked} ({library} is not installed)"
+    return _verdict(answer)
 
 
-def _wrong(answer: Mapping[str, Any]) -> str | None:
+class _Answer(BaseModel):
+    """What the prover prints."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    missing: str | None = None
+    unopened: str | None = None
+    challenges: int = 0
+    found: int = 0
+    proofs: int = 0
+    bad: int = 0
+    members: int = 0
+    unread: int = 0
+    errors: tuple[str, ...] = ()
+
+
+def _verdict(answer: _Answer) -> str:
+    """How a good plot was verified. Only some of a group's proofs are made: each takes seconds at k28."""
+    tried, proofs = counted(answer.challenges, "challenge"), counted(answer.proofs, "proof")
+    if answer.proofs == answer.found:
+        return f"{tried} gave {proofs}, all valid"
+    members = f" of {answer.members} members" if answer.members > 1 else ""
+    return f"{tried} gave {counted(answer.found, 'quality', 'qualities')}; {proofs}{members}, all valid"
+
+
+def _wrong(answer: _Answer) -> str | None:
     """What the prover found to be wrong; None if nothing."""
-    tried, proofs, bad, unread = (answer[key] for key in ("challenges", "proofs", "bad", "unread"))
     found = []
-    if bad:
-        found.append(f"{bad} of {proofs} proofs fail")
-    if unread:
-        errors = "; ".join(dict.fromkeys(answer["errors"]))
-        found.append(f"reading it fails at {unread} of {tried} challenges ({errors})")
-    if not proofs and not unread:
-        found.append(f"no proof in {tried} challenges")
+    if answer.bad:
+        found.append(f"{answer.bad} of {answer.proofs} proofs fail")
+    if answer.unread:
+        errors = "; ".join(dict.fromkeys(answer.errors))
+        found.append(f"reading it fails at {answer.unread} of {answer.challenges} challenges ({errors})")
+    if not answer.found and not answer.unread and answer.missing is None:
+        found.append(f"no proof in {answer.challenges} challenges")
     return "; ".join(found) or None
 
 
-def _run(command: list[str], stop: Stop) -> dict[str, Any]:
+def _run(command: list[str], stop: Stop) -> _Answer:
+    """Run the prover. Raises TransferFailed if it ends by an error and has seen no damage before."""
     prover = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     out, complaint = _outcome(prover, stop)
-    if prover.returncode == 0:
-        answer: dict[str, Any] = json.loads(out)
-        return answer
+    with suppress(ValidationError):
+        answer = _Answer.model_validate_json(out)
+        if prover.returncode == 0 or answer.bad or answer.unread:
+            return answer
     last = (complaint.strip().splitlines() or [f"exit code {prover.returncode}"])[-1]
     raise TransferFailed(f"The prover ended without an answer: {last}.", "The check will be tried again.")
 

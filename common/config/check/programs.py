@@ -22,6 +22,7 @@ from common.model.paths import one_spelling
 from common.names import STATE_VARIABLE, Role
 from common.system.machine import pip_install
 from common.system.mounts import Mounts
+from common.system.proof_libraries import PROOF_LIBRARIES
 
 VERSION_DEADLINE_S = 30.0  # chia takes a second to start, on a busy machine far longer
 
@@ -313,13 +314,15 @@ def _local(archiving: Archiving) -> Iterator[Finding]:
         yield Finding(("archiving", "env", FILTER), what, "Correct it; .* takes every drive.", Level.WARNING)
 
 
-UNPROVEN = "needs chiapos, which is not installed: plotman checks only header and size of plots"
-PROVE = f"Install it: {pip_install('proofs')}. Or write proofs: 0, to check header and size only."
-
-
-def cannot_prove(section: Harvester) -> bool:
-    """Whether plotman.yaml asks for proofs and this Python has no chiapos."""
-    return section.proofs > 0 and find_spec("chiapos") is None
+def unproven(section: Harvester) -> Iterator[tuple[str, str]]:
+    """What plotman.yaml wants proved and this Python has no library for; with what to do."""
+    for library in PROOF_LIBRARIES.values():
+        if section.proofs > 0 and not library.is_installed():
+            yield (
+                f"needs {library}, which is not installed: plotman checks only {library.checked} of"
+                f" {library.plots}",
+                f"Install it: {pip_install('proofs')}. Or write proofs: 0, to check no proofs.",
+            )
 
 
 _NO_LIBRARY = "needs the library cryptography, which is not installed"
@@ -355,5 +358,5 @@ def missing_libraries(config: Config) -> Iterator[Finding]:
         yield Finding(("harvester", "receiver_tls"), what, remedy)
     if (found := plain_plots(config)) and not _is_alone(config):
         yield Finding(("harvester", "receiver_tls"), *found, Level.WARNING)
-    if cannot_prove(config.harvester):
-        yield Finding(("harvester", "proofs"), UNPROVEN, PROVE, Level.WARNING)
+    for what, remedy in unproven(config.harvester):
+        yield Finding(("harvester", "proofs"), what, remedy, Level.WARNING)

@@ -147,7 +147,7 @@ def test_a_plot_whose_header_makes_a_table_of_the_whole_file_takes_no_more_memor
     file = tmp_path / "hostile.plot"
     file.write_bytes(head + struct.pack(">10Q", *[400] * 9, size_bytes))
     os.truncate(file, size_bytes)
-    monkeypatch.setattr(verify, "PROVER_MEMORY_BYTES", 200 << 20)
+    monkeypatch.setitem(verify.PROVER_MEMORY_BYTES, "chiapos", 200 << 20)
 
     with pytest.raises(PlotRefused, match="do not fit into the memory that a plot needs"):
         verify.prove(file, read_header(file), 1, never)

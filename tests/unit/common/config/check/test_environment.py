@@ -14,7 +14,7 @@ from common.config.check.environment import find_problems
 from common.config.check.programs import missing_libraries
 from common.config.loader import read
 from common.config.model import LENIENT
-from tests.support.libraries import with_chiapos, without_chiapos
+from tests.support.libraries import with_library, without_library
 
 SCHEDULING = """\
 scheduling: {global_max_jobs: 1, global_stagger_m: 0, polling_time_s: 20, tmpdir_max_jobs: 1,
@@ -24,14 +24,15 @@ scheduling: {global_max_jobs: 1, global_stagger_m: 0, polling_time_s: 20, tmpdir
 
 @pytest.fixture
 def farm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine that has all it needs: folders, programs, a home, a library."""
+    """A machine that has all it needs: folders, programs, a home, libraries."""
     for name in ("tmp", "dst", "drives/a", "drives/b", "bin", "state", "logs"):
         (tmp_path / name).mkdir(parents=True)
     for name, line in (("chia", "echo 2.7.5"), ("rsync", "echo rsync version 3.5.0")):
         (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{line}\n")
         (tmp_path / "bin" / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
-    with_chiapos(tmp_path / "lib", monkeypatch)
+    with_library("chiapos", "2.0.12", tmp_path / "lib", monkeypatch)
+    with_library("chia_rs", "0.53.0", tmp_path / "lib", monkeypatch)
     return tmp_path
 
 
@@ -230,17 +231,45 @@ def test_plots_come_by_tls_where_messages_do(monkeypatch: pytest.MonkeyPatch) ->
     assert by_tls("rediss://far", receiver_tls=True)
 
 
-def test_proofs_need_a_library(farm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    without_chiapos(monkeypatch)
+@pytest.mark.parametrize(
+    ("library", "told"),
+    [
+        ("chiapos", "needs chiapos, which is not installed: plotman checks only header and size of plots of "
+         "chia's first format (.plot)"),
+        ("chia_rs", "needs chia_rs >= 0.53, which is not installed: plotman checks only header and whole "
+         "size of plot groups (.gplot)"),
+    ],
+)  # fmt: skip
+def test_proofs_need_a_library_for_each_format(
+    farm: Path, monkeypatch: pytest.MonkeyPatch, library: str, told: str
+) -> None:
+    without_library(library, monkeypatch)
     asked_for = text(farm).replace("  plain_folders: true\n", "  plain_folders: true\n  proofs: 20\n")
-    told = (
-        "warning: harvester.proofs: needs chiapos, which is not installed: plotman checks only header "
-        f"and size of plots. Install it: {sys.prefix}/bin/pip install 'plotman[proofs]'. Or write proofs: 0, "
-        "to check header and size only."
+    finding = (
+        f"warning: harvester.proofs: {told}. Install it: {sys.prefix}/bin/pip install "
+        "'plotman[proofs]'. Or write proofs: 0, to check no proofs."
     )
-    assert lacks(farm, asked_for) == [f"14: {told}"]
-    assert lacks(farm, text(farm)) == [f"11: {told}"], "they are asked for where nothing is said"
+    assert lacks(farm, asked_for) == [f"14: {finding}"]
+    assert lacks(farm, text(farm)) == [f"11: {finding}"], "they are asked for where nothing is said"
     assert lacks(farm, asked_for.replace("proofs: 20", "proofs: 0")) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "enough"),
+    [
+        ("0.48.0", False),
+        ("0.52.1", False),
+        ("0.53.0", True),
+        ("0.53.0rc1", True),
+        ("1.0", True),
+        ("?", False),
+    ],
+)
+def test_an_old_library_is_as_good_as_none(
+    farm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, enough: bool
+) -> None:
+    with_library("chia_rs", version, tmp_path / "other", monkeypatch)
+    assert bool(lacks(farm, text(farm))) is not enough
 
 
 def test_keys_with_errors_of_their_own_are_not_looked_at(farm: Path) -> None:
