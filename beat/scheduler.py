@@ -167,18 +167,24 @@ class FarmScheduler(Scheduler):
     def _send(self, decision: Decision) -> None:
         for start in decision.starts:
             text = f"plot ordered in {start.tmp}, for {start.dst}"
-            if not self._order("start", start.host, text, partial(send_start, start=start)):
+            self._order("start", start.host, text, partial(send_start, start=start))
+            if not self._lease.held:
                 return
             self._memory.start_ordered_at = CLOCK.now()
         for admission in decision.admissions:
             text = f"{admission.move.harvester} admits {admission.move.path}"
             send = partial(send_admission, admission=admission)
-            if not self._order("admission", admission.host, text, send):
+            sent = self._order("admission", admission.host, text, send, admission.move.harvester)
+            if not self._lease.held:
                 return
-            self._memory.passed = passed_on(admission, CLOCK.now(), self._memory.orders, self._memory.passed)
+            if sent:
+                now, memory = CLOCK.now(), self._memory
+                memory.passed = passed_on(admission, now, memory.orders, memory.passed)
         for move in decision.moves:
             text = f"{move.plot.path} goes to {move.harvester}"
-            if not self._order("move", move.host, text, partial(send_move, move=move)):
+            harvester = None if move.to_target else move.harvester
+            self._order("move", move.host, text, partial(send_move, move=move), harvester)
+            if not self._lease.held:
                 return
         for host, path in decision.stale_moves:
             if not self._lease.held:
@@ -186,8 +192,10 @@ class FarmScheduler(Scheduler):
             self._board.drop_move(host, path)
             log.info("%s: the record of the move of %s has no use any more, and is deleted", host, path)
 
-    def _order(self, kind: str, host: str, text: str, send: Callable[..., str]) -> bool:
-        """Send an order. Returns False if this beat may not decide any more.
+    def _order(
+        self, kind: str, host: str, text: str, send: Callable[..., str], harvester: str | None = None
+    ) -> bool:
+        """Send an order, unless this beat may not decide any more. Returns whether it was sent.
 
         A host whose keys refuse the order keeps no other host from getting its own.
         """
@@ -199,12 +207,14 @@ class FarmScheduler(Scheduler):
         except Exception as error:
             if not is_refusal(error):
                 raise
-            deleted = ", ".join(self._board.heal_host(host)) or "none"
+            hosts = [host] if harvester is None else [host, harvester]
+            deleted = ", ".join(key for each in hosts for key in self._board.heal_host(each)) or "none"
             self._warn(host, "%s: no %s is sent: %s Deleted, of a wrong type: %s", host, kind, error, deleted)
         else:
             extra = {"action": f"{kind}-ordered", "host": host, "task_id": task_id}
             log.info("%s: %s", host, text, extra=extra)
-        return True
+            return True
+        return False
 
     def _warn(self, about: str, message: str, *arguments: object) -> None:
         """Log a warning, at most each _WARN_S about the same."""

@@ -59,7 +59,7 @@ def _decide(board: BoardState, now: datetime, limits: FarmLimits, memory: Memory
     planned = _plan_starts(board, now, limits, memory)
     memory.decides_since = min(memory.decides_since or now, now)
     admissions = due_admissions(board, now, memory.orders, memory.passed, memory.decides_since)
-    moves = with_admissions_sent(believed(board.moves, board), admissions, now)
+    moves = with_admissions_sent(believed(board.moves, board, now), admissions, now)
     claims = PlotClaims(board, moves, now, memory.contests, memory.orders, memory.decides_since)
     ordered, plots_wait = plan_moves(board, moves, claims, now)
     memory.contests, memory.orders = claims.contests, claims.orders

@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema, core_schema
 # The longest honest text is a snapshot of 8 MB: each of its objects has 200 characters and more, each of its
 # values 13 and more.
 MOST_OBJECTS = 50_000
-# The longest honest message is a cleanup of 100,000 files, and its like among the answers.
+# The longest honest message is a cleanup of some 60,000 files, and its like among the answers.
 MESSAGE_MOST_CHARACTERS = 16 << 20
 MESSAGE_MOST_OBJECTS = 110_000
 MESSAGE_MOST_VALUES = 450_000

@@ -79,7 +79,11 @@ _MEANINGS = {
         ("host-stale", CRITICAL, "a worker no longer reports"),
         ("host-back", SUCCESS, "a lost worker reports again"),
         ("clock-wrong", WARNING, "a machine's clock differs from Redis' by more than 5 s"),
-        ("folder-full", CRITICAL, "the folder of plotman's state, or of the plots' logs, is full"),
+        (
+            "folder-full",
+            CRITICAL,
+            "the folder of plotman's state, or of the plots' logs, is full or takes no writes",
+        ),
         ("folder-back", SUCCESS, "such a folder has room again"),
         ("clock-back", SUCCESS, "a clock that was wrong is right again"),
     ),

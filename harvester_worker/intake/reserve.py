@@ -136,7 +136,9 @@ class Reserver:
         """
         self.avoid(plot_id, drive, reason, blame=False)
         if plotter is not None:
-            self._suspected[plotter, drive] = time.monotonic() + AVOID_S
+            now_s = time.monotonic()
+            recent = {each: until_s for each, until_s in self._suspected.items() if until_s > now_s}
+            self._suspected = {**recent, (plotter, drive): now_s + AVOID_S}
 
         def check() -> None:
             confirmed = reason if plotter and _recent(self._suspected, drive) >= _FAILING else None

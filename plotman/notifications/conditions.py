@@ -116,7 +116,7 @@ def _full_folders(farm: FarmState) -> Iterator[Condition]:
         yield Condition(
             what=f"folder-full {host}", wrong=host in full, kind="folder-full", host=host,
             text=f"{host}: {full.get(host, '')}", back="folder-back",
-            back_text=f"the folders of {host} have room again", raise_after_s=20, clear_after_s=60,
+            back_text=f"the folders of {host} take writes again", raise_after_s=20, clear_after_s=60,
         )  # fmt: skip
 
 

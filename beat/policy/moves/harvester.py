@@ -141,7 +141,7 @@ def choose(
 
 
 def _copy_is_away(snapshot: PlotterSnapshot, plot: FinishedPlot, host: str) -> Wait:
-    reason = f"harvester {host}, which may have this plot already, is silent"
+    reason = f"harvester {host}, which may have this plot already, does not report"
     return Wait(host=snapshot.host, rule="its copy", reason=reason, subject=plot.path, numbers={})
 
 

@@ -20,10 +20,8 @@ from common.names import MOVE_LIFETIME
 
 # Longer than a harvester keeps a part for a plotter that sends nothing, so that the next one gets its place.
 PATIENCE = timedelta(minutes=20)
-# How long a plot waits for a harvester that says that it has the plot, and that may not get it or is silent.
+# How long a plot waits for a harvester that says that it has the plot, and may not get it or does not report.
 LONGEST = timedelta(days=1)
-# Failed tries, with ever longer pauses, at a harvester that says that it has the plot: some hours of them.
-HOLDER_TRIES = 10
 # A beat that has just begun does not know what another one ordered. By then, harvesters show what arrives.
 _LEARNS = timedelta(minutes=1)
 # An order to reserve that no worker has taken by then has expired, and the answer takes far less.
@@ -70,16 +68,20 @@ def is_arriving(board: BoardState, claim: Claim) -> bool:
 
 
 def believed(
-    moves: Mapping[str, Sequence[PendingMove]], board: BoardState
+    moves: Mapping[str, Sequence[PendingMove]], board: BoardState, now: datetime
 ) -> Mapping[str, Sequence[PendingMove]]:
     """Return the records, `absent` only where the harvester itself does not show that the plot arrives: the
     plotter and every harvester may write a record, and a plot that another harvester gets is farmed twice.
-    What was taken in is known to `PlotClaims.holder`."""
+    What was taken in is known to `PlotClaims.holder`. The last snapshot of a lost harvester, which shows for
+    ever what arrived then, counts for LONGEST."""
 
     def checked(move: PendingMove) -> PendingMove:
-        shown = board.harvesters.get(move.harvester) or board.lost_harvesters.get(move.harvester)
+        lost = board.lost_harvesters.get(move.harvester)
+        shown = board.harvesters.get(move.harvester) or lost
         plot_id = plot_id_of(move.path)
-        if shown is not None and plot_id not in shown.arriving:
+        if shown is not None and (
+            plot_id not in shown.arriving or (shown is lost and now - lost.at > LONGEST)
+        ):
             return move
         return move.model_copy(update={"absent": False})
 
@@ -193,8 +195,6 @@ class PlotClaims:
             for name, plots in self._taken_in.items()
             if plot_id in plots or (name in self._live and plot_id in self._live[name].arriving)
         ]
-        if former is not None and former.attempts >= HOLDER_TRIES:
-            having = []  # a harvester that fails so often is not waited for
         coming = [
             claim.harvester
             for claim in self._claims.get(plot_id, ())
@@ -208,7 +208,7 @@ class PlotClaims:
         if not having:
             return None
         name = having[0]
-        why = "archiving.harvesters does not name it" if name in self._live else "is silent"
+        why = "archiving.harvesters does not name it" if name in self._live else "it does not report"
         return Wait(
             host=snapshot.host,
             rule="taken in",

@@ -118,7 +118,7 @@ def test_a_plot_that_a_lost_harvester_may_have_goes_to_another_only_on_a_persons
     DeliveredFile(farm.state).put(str(source), "gone1")
     farm.up()
 
-    waits = "harvester gone1, which may have this plot already, is silent"
+    waits = "harvester gone1, which may have this plot already, does not report"
     eventually(lambda: farm.waits().get("its copy") == waits, "it waits, and says why", 60)
     assert "`plotman resend " in farm.run("why", real_plot.name).stdout
     told = "it is farmed twice: then delete it there"

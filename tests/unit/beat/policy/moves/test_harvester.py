@@ -220,7 +220,7 @@ def test_a_harvester_that_may_have_the_whole_plot_is_not_passed_over(step: MoveS
 def test_while_the_harvester_with_the_copy_is_away_there_is_no_second_copy() -> None:
     failed = move(harvester="h2", step=MoveStep.RELEASE, attempts=1, retry_at=at(0))
     assert against(keeper(plot("a")), ONE, failed) == [
-        "harvester h2, which may have this plot already, is silent"
+        "harvester h2, which may have this plot already, does not report"
     ]
 
 
@@ -233,7 +233,9 @@ def test_a_plot_goes_to_the_harvester_that_has_all_its_bytes_though_no_record_sa
     records = [former] if former else []
     full = farm(h1=[drive(9000)], h2=[drive(0)])
     assert sent(copied, full, *records) == [("/dst1/a.plot", "h2")]
-    assert against(copied, ONE, *records) == ["harvester h2, which may have this plot already, is silent"]
+    assert against(copied, ONE, *records) == [
+        "harvester h2, which may have this plot already, does not report"
+    ]
 
 
 def test_it_goes_elsewhere_once_that_harvester_has_looked_and_has_no_copy() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from beat.policy.decide import decide
 from beat.policy.decision import Decision
 from beat.policy.memory import Memory
-from beat.policy.moves.same_plot import HOLDER_TRIES, LONGEST, PATIENCE, Claim
+from beat.policy.moves.same_plot import LONGEST, PATIENCE, Claim
 from common.model.board_state import BoardState
 from common.model.pending import MoveStep, PendingMove
 from common.model.plot_name import plot_id_of
@@ -173,7 +173,7 @@ def test_the_plotters_own_knowledge_comes_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("silent", "why"), [(True, "is silent"), (False, "archiving.harvesters does not name it")]
+    ("silent", "why"), [(True, "it does not report"), (False, "archiving.harvesters does not name it")]
 )
 def test_a_plot_waits_a_day_for_a_harvester_that_has_it_and_may_not_get_it(silent: bool, why: str) -> None:
     there = Farm({"p1": host("p1", listed(), harvesters=() if silent else ("h1",))})
@@ -410,6 +410,16 @@ def test_a_record_of_a_harvester_that_is_not_known_says_nothing_of_its_copy() ->
     assert there.ordered() == []
 
 
+def test_what_a_lost_harvester_showed_to_arrive_keeps_a_plot_from_others_for_a_day() -> None:
+    there = Farm({"p1": host("p1", listed(copied_to="h2"))})
+    having(there.harvesters, "h2", arriving={f"{1:064x}": "p1"})
+    there.lost["h2"] = there.harvesters.pop("h2")
+    there.moves = {"p1": [move(path(), "h2", absent=True, expires_at=at(-1))]}
+    day_s = int(LONGEST.total_seconds())
+    assert there.ordered(day_s - 60) == []
+    assert there.ordered(day_s + 60) == [("p1", path(), "h1")]
+
+
 def test_after_a_day_a_plot_does_not_wait_for_what_a_harvester_says_to_arrive() -> None:
     there = Farm({"p1": host("p1", listed())})
     having(there.harvesters, "h2", arriving={f"{1:064x}": "evil"})
@@ -432,7 +442,7 @@ def test_a_harvester_that_says_that_it_has_a_plot_and_never_takes_it_keeps_it_fr
         attempts += failures == "of transfers"
         failed: dict[str, Any] = {"attempts": attempts, "reason": "x", "retry_at": at(seconds + 1)}
         there.moves["p1"] = [move(path(), "h2", expires_at=at(seconds), **failed)]
-    assert seconds == (LONGEST.total_seconds() if failures == "of reservations" else HOLDER_TRIES * pause_s)
+    assert seconds == LONGEST.total_seconds()
 
 
 def test_a_clock_that_is_set_back_does_not_make_a_plot_wait_longer() -> None:
