@@ -112,6 +112,7 @@ class DriveRow(Notice):
     files: Whole = 0
     bytes: Whole = 0
     faults: Whole = 0
+    fault_bytes: Whole = 0
     listed: Whole = 0
     read: Whole = 0
     left_out: Whole = 0

@@ -136,6 +136,7 @@ class Inventory:
             files=total.files,
             bytes=total.bytes,
             faults=tally.faults.files,
+            fault_bytes=tally.faults.bytes,
             listed=read if progress.listed is None else progress.listed,
             read=read,
             left_out=progress.left_out,

@@ -56,6 +56,9 @@ _SECTIONS: dict[str, tuple[str | None, dict[str, str]]] = {
         "export": "The same as CSV or JSON lines.",
         "prometheus": "Metrics of the farm.",
     }),
+    "Drives": (None, {  # each in a module of its own name
+        "inventory": "What lies on them: plots by class, drive, pool or month.",
+    }),
     "Set up": (None, {  # each in a module of its own name
         "config": "Write, check and migrate plotman.yaml.",
         "farm": "Passwords, rights and certificates of several machines.",

@@ -73,6 +73,25 @@ def complete_host(_ctx: click.Context, _param: click.Parameter, incomplete: str)
     return _starting(incomplete, farm.plotters if farm else ())
 
 
+def complete_harvester(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Items:
+    farm = _farm()
+    return _starting(incomplete, farm.harvesters if farm else ())
+
+
+def complete_drive(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Items:
+    """Complete drives (of --host, if given)."""
+    farm = _farm()
+    if farm is None:
+        return []
+    drives = {
+        drive.path
+        for host, snapshot in farm.harvesters.items()
+        if ctx.params.get("host") in (None, host)
+        for drive in snapshot.drives
+    }
+    return _starting(incomplete, drives)
+
+
 def complete_silent_host(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Items:
     """Complete hosts without any live worker."""
     farm = _farm()

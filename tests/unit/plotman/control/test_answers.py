@@ -18,7 +18,7 @@ from plotman.control import farm as farm_module
 from plotman.control import rpc
 from plotman.control.actions import cleanup, holds
 from plotman.control.farm import FarmState
-from plotman.control.queries import history
+from plotman.control.queries import history, inventory
 from plotman.control.queries.misnamed import ask_drives
 from tests.support.paper import T
 from tests.support.told import JOB, plotter
@@ -61,7 +61,10 @@ def honest(task: str, host: str) -> Any:
         names.RESUME: {**named, "status": "RUN"},
         names.UNDRAIN: {"answer": f"{host} starts plots", "lifted": [], "drained": []},
         names.FIND_PLOTS: {"version": 1, "found": [["a", "/x"]], "unread": [], "new": 1},
-        names.INVENTORY: {"version": 1, "host": host, "drives": [], "sums": [], "next": None, "new": 1},
+        names.INVENTORY: {
+            "version": 1, "host": host, "next": None, "new": 1,
+            "files": [{"drive": "/d", "name": f"of {host} here.plot", "size_bytes": 5, "plots": 1}],
+        },
     }.get(task, f"{host} obeys")  # fmt: skip
 
 
@@ -132,6 +135,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     names.BANDWIDTH: ("bandwidth", "off"),
     names.SUSPEND: ("suspend", "all"),
     names.RESUME: ("resume", "all"),
+    names.INVENTORY: ("inventory", "--files"),
 }
 
 
@@ -180,7 +184,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosts]:
     monkeypatch.setattr(rpc, "broker_url", lambda _: "redis://nowhere")
     monkeypatch.setattr(rpc, "_send", found.send)
     live = (["p1", "p10"], ["p1", "p10"])
-    for module in (rpc, cleanup, history):
+    for module in (rpc, cleanup, history, inventory):
         monkeypatch.setattr(module, "hosts_of", lambda *_: live)
     yield found
 

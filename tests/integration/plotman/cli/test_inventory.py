@@ -1,0 +1,147 @@
+"""`plotman inventory` as an operator runs it, on a farm of two harvesters with plots of several formats."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from common.model.snapshot import HarvesterSnapshot, InventorySums
+from common.names import Role
+from common.store import Board
+from tests.support import formats
+from tests.support.installed import celery, from_wheel
+from tests.support.plots import write_plot
+from tests.support.waiting import eventually
+
+
+class Pair:
+    """h1 has the drives a and b, h2 the drive a; a desk asks. One plot is on b of h1 and on a of h2."""
+
+    def __init__(self, folder: Path, broker_url: str) -> None:
+        self.folder = folder
+        self.board = Board.connect(broker_url)
+        self._url = broker_url
+        self._workers: list[subprocess.Popen[bytes]] = []
+        for name in ("h1/a", "h1/b", "h2/a"):
+            (folder / name).mkdir(parents=True)
+        self.plain = [write_plot(folder / "h1/a", 5_000) for _ in range(3)]
+        self.twice = _headed(folder / "h1/b", "bladebit")
+        (folder / "h2/a" / self.twice.name).write_bytes(self.twice.read_bytes())
+        self.bad = folder / "h2/a" / f"plot-k32-2026-11-22-15-48-{'ab' * 32}.plot"
+        self.bad.write_bytes(b"no plot")
+
+    def start(self) -> None:
+        for host in ("h1", "h2"):
+            drives = [str(path) for path in sorted((self.folder / host).iterdir())]
+            section = {"drives": drives, "plain_folders": True, "proofs": 0, "receiver_port": 0}
+            worker = ("worker", "-n", f"harvester@{host}", "-Q", f"harvester.{host}")
+            log = (self.folder / f"{host}.log").open("wb")
+            environment = self._environment(host, harvester=section)
+            self._workers.append(
+                subprocess.Popen(celery(*worker), env=environment, stdout=log, stderr=subprocess.STDOUT)
+            )
+            log.close()
+
+    def stop(self) -> None:
+        for worker in self._workers:
+            worker.terminate()
+        for worker in self._workers:
+            worker.wait(timeout=30)
+
+    def sums(self, host: str) -> InventorySums | None:
+        snapshot = self.board.snapshots(Role.HARVESTER).get(host)
+        assert snapshot is None or isinstance(snapshot, HarvesterSnapshot)
+        return snapshot.inventory if snapshot else None
+
+    def run(self, *words: str, code: int = 0) -> str:
+        done = subprocess.run(
+            from_wheel("plotman", *words),
+            env=self._environment("desk"),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == code, (done.stdout, done.stderr)
+        return done.stdout if code == 0 else done.stderr
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.run("inventory", *words, "--json"))
+
+    def _environment(self, host: str, **sections: Any) -> dict[str, str]:
+        farm = {"host": host, "broker": self._url, "state": str(self.folder / f"{host}-state")}
+        path = self.folder / f"{host}.yaml"
+        path.write_text(yaml.safe_dump({"version": [2], "farm": farm, **sections}), encoding="utf-8")
+        return os.environ | {"PLOTMAN_CONFIG": str(path)}
+
+
+def _headed(folder: Path, kind: str) -> Path:
+    plot_id = os.urandom(32)
+    path = folder / formats.name(kind, plot_id)
+    head = formats.header(kind, plot_id)
+    path.write_bytes(head + os.urandom(formats.PLOT_BYTES - len(head)))
+    return path
+
+
+@pytest.fixture
+def pair(tmp_path: Path, broker_url: str) -> Iterator[Pair]:
+    made = Pair(tmp_path, broker_url)
+    made.start()
+    try:
+        for host, read in (("h1", 4), ("h2", 2)):
+            eventually(
+                lambda host=host, read=read: (sums := made.sums(host)) and sums.read == read,
+                f"{host} is read",
+                60,
+            )
+        yield made
+    finally:
+        made.stop()
+
+
+def test_an_operator_sees_what_lies_on_the_drives(pair: Pair) -> None:
+    shown = pair.run("inventory")
+    assert "k32 C7 bladebit" in shown
+    assert "k25 uncompressed" in shown
+    assert "1 file (7 B) no whole plot: see --files." in shown
+    by_drive = {(row["host"], row["drive"]): row["plots"] for row in pair.json("--by", "drive")["rows"]}
+    a, b, other = (str(pair.folder / name) for name in ("h1/a", "h1/b", "h2/a"))
+    assert by_drive == {("h1", a): 3, ("h1", b): 1, ("h2", other): 1}
+    assert [row["host"] for row in pair.json("--by", "host", "--host", "h2")["rows"]] == ["h2"]
+    assert [row["month"] for row in pair.json("--by", "month")["rows"]] == ["2026-11"]
+    assert pair.json("--drive", b)["plots"] == 1
+
+    files = pair.json("--files")["files"]
+    assert (files[0]["name"], files[0]["plots"]) == (pair.bad.name, 0)
+    assert "begins with" in files[0]["reason"]
+    names = [plot.name for plot in (*pair.plain, pair.twice, pair.twice)]
+    assert sorted(file["name"] for file in files[1:]) == sorted(names)
+    assert f"h1:{a}/{pair.plain[0].name}" in pair.run("inventory", "--files", "--host", "h1")
+
+    (duplicate,) = pair.json("--duplicates")["duplicates"]
+    assert [(file["host"], file["name"]) for file in duplicate["files"]] == [
+        ("h1", pair.twice.name),
+        ("h2", pair.twice.name),
+    ]
+    assert duplicate["spare_bytes"] == formats.PLOT_BYTES
+    assert "1 plot in several files: 300.0 kB could be freed." in pair.run("inventory", "--duplicates")
+
+    assert "No harvester has the drive /nowhere" in pair.run("inventory", "--drive", "/nowhere", code=5)
+    assert "No harvester is called h9" in pair.run("inventory", "--host", "h9", code=5)
+    assert "Choose --files or --duplicates" in pair.run("inventory", "--files", "--duplicates", code=2)
+
+    call = ("call", "harvester_worker.inventory", "--kwargs", '{"host": "h1", "what": "faults"}')
+    assert subprocess.run(celery(*call), env=pair._environment("desk"), check=False).returncode == 0
+
+    pair.plain[0].unlink()
+    eventually(lambda: (sums := pair.sums("h1")) and sums.read == 3, "a deleted plot is gone", 60)
+    pair.stop()
+    assert "No harvester answers" in pair.run("inventory", "--by", "drive", code=4)
+    assert "k32 C7 bladebit" in pair.run("inventory")
