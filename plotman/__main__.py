@@ -1,5 +1,20 @@
-"""`python -m plotman`."""
+"""The program `plotman`, and `python -m plotman`.
 
-from plotman.cli import main
+Nothing is imported before `main`: Ctrl-C while Python imports the command line ends it without a traceback.
+"""
 
-main()
+import sys
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        from plotman.cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)  # 128 + SIGINT, as shells do
+
+
+if __name__ == "__main__":
+    main()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import importlib
 import os
-import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -118,13 +117,6 @@ def _colors() -> bool:
 
 def main() -> None:
     """Run the command line. An error is one line on stderr and an exit code, never a traceback."""
-    try:
-        _run()
-    except KeyboardInterrupt:  # during an import; click reports a later one
-        sys.exit(128 + signal.SIGINT)
-
-
-def _run() -> None:
     from common.system.output import clean_output
 
     for name in ("stdout", "stderr"):

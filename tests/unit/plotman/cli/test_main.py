@@ -162,6 +162,16 @@ def test_the_dashboard_in_a_browser_without_its_library_is_one_line_with_its_cur
     assert "pip install 'plotman[web]'" in shown.stderr
 
 
+def test_ctrl_c_while_python_imports_the_command_line_is_no_traceback() -> None:
+    code = (
+        "import sys\nclass Interrupted:\n    @staticmethod\n    def find_spec(name, *_):\n"
+        "        if name == 'plotman.cli':\n            raise KeyboardInterrupt\n"
+        "from plotman.__main__ import main\nsys.meta_path.insert(0, Interrupted)\nmain()"
+    )
+    done = subprocess.run((sys.executable, "-c", code), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_a_closed_stdout_is_no_error() -> None:
     line = f"exec {sys.executable} -m plotman notify list >&-"
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
