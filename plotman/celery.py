@@ -9,6 +9,7 @@ from celery.events.state import TASK_EVENT_TO_STATE
 from common.config.watch import load_to_run
 from common.errors import PlotmanError
 from common.system.output import clean_output, outlive_full_disk
+from plotman import call
 from plotman.app import make_app
 from plotman.flower.guard import guard
 
@@ -23,6 +24,7 @@ outlive_full_disk()
 try:
     SETTINGS = load_to_run()
     app = make_app(SETTINGS)
+    call.install(app)
 except PlotmanError as error:
     # `celery` would print a traceback and report that the module was not found.
     print(f"plotman: {error}", file=sys.stderr)  # noqa: T201

@@ -32,6 +32,7 @@ _SECTIONS: dict[str, tuple[str | None, dict[str, str]]] = {
         "interactive": "The farm live, controlled by keys and mouse.",
     }),
     "One plot": ("plots", {
+        "start": "Start one now.",
         "details": "All known facts.",
         "files": "Its unfinished files.",
         "logs": "Its log, live with -f.",

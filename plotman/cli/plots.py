@@ -68,6 +68,32 @@ def _order(
 
 
 @click.command()
+@click.option("--host", help="The plotter; else this machine, or the only one.", shell_complete=complete_host)
+@click.option("--tmp", metavar="DIR", help="Where to make it, also if that directory is drained.")
+@click.option("--dst", metavar="DIR", help="Where the finished plot goes.")
+@JSON
+def start(json_: bool, host: str | None, tmp: str | None, dst: str | None) -> None:
+    """Start one plot now, whatever the stagger, a pause or a drain say.
+
+    Directories that are not named are chosen by the plotter. The limits on jobs, free space and the state of
+    the directories still hold.
+    """
+    from plotman.cli.console import as_json
+    from plotman.control.actions.start import plotter_for, start_plot
+
+    facts = start_plot(plotter_for(host), tmp, dst)
+    if json_:
+        as_json({"version": 1, **facts})
+    elif "pid" in facts:
+        click.echo(
+            f"{facts['host']} makes a plot in {facts['tmp']}, for {facts['dst']} (pid {facts['pid']})."
+        )
+        click.echo(f"Its log: plotman logs -f {facts['host']}:{facts['pid']}", err=True)
+    else:
+        click.echo(f"{facts['host']}: {facts['path'] or facts['reason']}")
+
+
+@click.command()
 @_options
 def details(json_: bool, **selection: Any) -> None:
     """Show all known facts about a running plot.

@@ -53,6 +53,12 @@ class _OfPlot(_Form):
     pid: Whole
 
 
+class _Made(_Form):
+    plot_id: str | None
+    path: str | None
+    reason: str | None = None
+
+
 class _RunState(_OfPlot):
     status: str
 
@@ -155,6 +161,7 @@ _SENTENCES = frozenset(
 _FORMS: dict[str, type[BaseModel]] = {
     names.UNDRAIN: _Lifted,
     names.UNDRAIN_DRIVES: _Lifted,
+    names.PLOT: _Made,
     names.DETAILS: _Details,
     names.FILES: _Files,
     names.SUSPEND: _RunState,

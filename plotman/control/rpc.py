@@ -106,6 +106,40 @@ def ask_each(questions: Iterable[TaskCall], *, timeout_s: float = ANSWER_S) -> l
         _drop_unread()
 
 
+class LongCall:
+    """A call whose task ends long after it began. Its result stays in Redis."""
+
+    def __init__(self, call: TaskCall, sent: AsyncResult[Any], url: str, timeout_s: float) -> None:
+        self.task_id = str(sent.id)
+        self._call, self._sent, self._url, self._timeout_s = call, sent, url, timeout_s
+
+    def has_ended(self) -> bool:
+        with _readable(self._call.host, self._url):
+            return bool(self._sent.ready())
+
+    def answer(self) -> Any:
+        """Return the task's answer. Raises what `ask` raises; NoAnswer if there is none now."""
+        answer = _wait(self._call, self._sent, self._url, time.monotonic(), self._timeout_s)
+        if isinstance(answer, PlotmanError):
+            raise answer
+        return answer
+
+
+@contextmanager
+def sent_for_long(call: TaskCall, timeout_s: float) -> Iterator[LongCall]:
+    """Send a call that its host must take within `timeout_s` seconds. Raises NotAllowed, BrokerError."""
+    url = broker_url(settings())
+    sent = _send(call, url, timeout_s)
+    if isinstance(sent, PlotmanError):
+        raise sent
+    try:
+        yield LongCall(call, sent, url, timeout_s)
+    finally:
+        with suppress(PlotmanError), _readable(call.host, url):
+            sent.backend.result_consumer.cancel_for(sent.id)  # `forget` would delete the plot's result
+        _drop_unread()
+
+
 def hang_up() -> None:
     """Close the connections on which this thread waited for answers; for a thread that ends.
 
