@@ -15,6 +15,7 @@ from typing import Self
 
 from pydantic import ValidationError
 
+from common.model.plot_name import SUFFIXES
 from common.system.openfile import read_beginning
 from common.system.statefile import Stored
 from harvester_worker.drives import part_files
@@ -111,7 +112,9 @@ def entries(drive: str) -> list[StoredDigest]:
     plots that no longer exist. Raises OSError."""
     found: list[StoredDigest] = []
     with contextlib.suppress(FileNotFoundError), _opened(drive) as folder:
-        for path in folder.glob("*.plot*"):
+        for path in folder.iterdir():
+            if not path.name.removesuffix(".draft").endswith(SUFFIXES):
+                continue
             plot = Path(drive) / path.name
             if path.suffix == ".draft" or not plot.exists():
                 path.unlink(missing_ok=True)

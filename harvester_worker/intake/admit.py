@@ -22,7 +22,7 @@ from common.worker.move_step import Doing, Stop, never
 from harvester_worker.drives import digests, part_files
 from harvester_worker.drives.digests import DigestEntry
 from harvester_worker.drives.disk import forget_cached, rename_new
-from harvester_worker.drives.existing_plots import best_copy, existing_plot, find_copies
+from harvester_worker.drives.existing_plots import best_copy, existing_plot, find_copies, other_file
 from harvester_worker.drives.plot_index import PlotIndex
 from harvester_worker.drives.registry import LOOK_S, DriveRegistry
 from harvester_worker.intake.arrival import FLUSH_S, Arrival
@@ -241,7 +241,10 @@ def _flushed(arrival: Arrival, digest: str | None) -> _Flushed:
     make_durable(arrival.file)
     entry = DigestEntry.of(arrival.file, digest or "")
     arrived(arrival.file)
-    header = check_header(arrival.file, arrival.name, arrival.reservation.size_bytes)
+    try:
+        header = check_header(arrival.file, arrival.name, arrival.reservation.size_bytes)
+    except PlotRefused as error:
+        raise other_file(arrival.file, error.what) if arrival.landed else error from None
     forget_cached(arrival.file)  # so that the proofs read the drive
     return _Flushed(header, entry)
 

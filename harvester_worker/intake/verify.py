@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from common.errors import PlotRefused, TransferFailed
 from common.model.plot_name import PlotName
 from common.model.units import counted
-from common.system.plotfile import Header, NotAPlot, expected_size_bytes, read_header
+from common.system.plotfile import Header, NotAPlot, Verdict, read_header, whole
 from common.system.proof_libraries import PROOF_LIBRARIES
 from common.worker.move_step import StepInterrupted, Stop
 
@@ -29,19 +29,35 @@ PROVER_MEMORY_BYTES = {
 }
 
 _REMEDY = "The source is kept. Check it there (`chia plots check`); `plotman resend` sends a good one again."
+_KEEP = "The source is kept. Plot again with software of today, and delete it yourself."
 
 
 def check_header(path: Path, name: PlotName, size_bytes: int) -> Header:
-    """Read the header and compare it with name and size. Raises PlotRefused if they differ."""
+    """Read the header, compare it with name and size, and check that the file is whole.
+
+    Args:
+        path: Of the file to check.
+        name: The plot's.
+        size_bytes: As announced.
+
+    Raises:
+        PlotRefused: They differ, bytes are missing, or no released software can farm the plot.
+        OSError: The file cannot be read.
+    """
     try:
         header = read_header(path)
     except NotAPlot as error:
         raise PlotRefused(f"{name.name} is not a plot: {error.what}", _REMEDY) from error
     if header.plot_id not in (None, name.plot_id) or header.k not in (None, name.k):
         raise PlotRefused(f"{name.name} has the header of k{header.k} {header.plot_id}.", _REMEDY)
-    expected = expected_size_bytes(header)
-    if expected is not None and size_bytes < expected:
-        raise PlotRefused(f"{name.name} is truncated: {size_bytes} of {expected} bytes.", _REMEDY)
+    if header.unfarmable:
+        raise PlotRefused(f"{name.name} is not farmed (format {header.format}): {header.unfarmable}.", _KEEP)
+    found_bytes = path.stat().st_size
+    if found_bytes != size_bytes:
+        raise PlotRefused(f"{name.name} has {found_bytes} bytes, {size_bytes} were announced.", _REMEDY)
+    found = whole(path, header)
+    if found.verdict is Verdict.TRUNCATED:
+        raise PlotRefused(f"{name.name} is not whole: {found.reason}.", _REMEDY)
     return header
 
 

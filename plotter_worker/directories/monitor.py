@@ -70,7 +70,7 @@ def matters(former: DirectorySurvey, now: DirectorySurvey) -> bool:
 class _Known:
     state: PlotState
     since: datetime
-    fingerprint: tuple[int, int] = field(default=(0, 0))
+    fingerprint: tuple[int, int, int] = field(default=(0, 0, 0))  # inode, size, time of change
     same_since_s: float = 0.0  # monotonic: since when the fingerprint is seen
     plot: FinishedPlot | None = None
 
@@ -205,7 +205,11 @@ class DirectoryMonitor:
 
     def _plots(self, files: Iterable[FileSeen]) -> tuple[FinishedPlot, ...]:
         named = sorted((file for file in files if is_alike(file.name)), key=lambda file: file.name)
-        plots = [plot for file in named if (plot := self._plot(file)) is not None]
+        plots = []
+        for file in named:
+            self._busy_since = time.monotonic()  # each plot is some reads: a dozen of them are no dead drive
+            if (plot := self._plot(file)) is not None:
+                plots.append(plot)
         for name in self._known.keys() - {file.name for file in named}:
             del self._known[name]
         return tuple(plots)
@@ -214,7 +218,8 @@ class DirectoryMonitor:
         path = Path(self.path, file.name)
         now, same_since_s = datetime.now(UTC), time.monotonic()
         try:
-            fingerprint = (file.size_bytes, path.lstat().st_mtime_ns)
+            status = path.lstat()
+            fingerprint = (status.st_ino, file.size_bytes, status.st_mtime_ns)
             known = self._known.get(file.name)
             if (
                 known
@@ -226,7 +231,7 @@ class DirectoryMonitor:
             if known and known.fingerprint == fingerprint:
                 same_since_s = known.same_since_s
             # A change in the future tells nothing: then it counts how long the file looks the same.
-            changed = datetime.fromtimestamp(fingerprint[1] / 1e9, UTC)
+            changed = datetime.fromtimestamp(status.st_mtime_ns / 1e9, UTC)
             same = timedelta(seconds=time.monotonic() - same_since_s)
             state, reason, name, size_bytes = classify(path, changed + same if changed > now else now)
         except OSError:

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _probe = Probe()
 _NICE_FAILED = (126, 127)  # nice(1): the command cannot be invoked, cannot be found
+_JUDGE_S = 10.0  # a plot is judged by some reads, from a drive that may be busy
 _CLOCK = timedelta(seconds=2)  # file systems may store times in steps of this size (FAT)
 
 
@@ -131,7 +132,7 @@ def _made(job: TrackedJob, at: datetime, others: Collection[str]) -> DonePlot | 
         return next((n for n in own if plotfile.classify(dst / n.name, later)[0] is PlotState.READY), None)
 
     try:
-        name = _probe.run(dst, find, LOOK_DEADLINE_S)
+        name = _probe.run(dst, find, _JUDGE_S)
     except (Hanging, OSError):
         return None
     return DonePlot(plot_id=name.plot_id, path=str(dst / name.name)) if name else None

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from common.system.openfile import is_open_elsewhere, open_regular
-from common.system.plotfile import NotAPlot, expected_size_bytes, read_header
+from common.system.plotfile import NotAPlot, Verdict, expected_size_bytes, read_header, whole
 from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.leftovers.rules import Evidence, File, LivePlotter, scratch_of
 from plotter_worker.plotters.base import CommandLine, Mode
@@ -260,12 +260,15 @@ def is_open(path: Path) -> bool | None:
 
 
 def _is_whole(path: Path, size_bytes: int) -> bool:
-    """Whether the file has the size that its header states exactly."""
+    """Whether the file is a complete plot, as far as its format says."""
     try:
-        expected = expected_size_bytes(read_header(path))
+        header = read_header(path)
+        expected = expected_size_bytes(header)
+        if expected is not None:
+            return size_bytes >= expected  # kept also if it is damaged
+        return whole(path, header).verdict is Verdict.COMPLETE
     except (OSError, NotAPlot):
         return False
-    return expected is not None and size_bytes >= expected
 
 
 def shared_file_system(folder: str) -> str | None:

@@ -8,6 +8,8 @@ import os
 import secrets
 import shutil
 import struct
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -44,6 +46,40 @@ def header(kind: str, plot_id: bytes, size_bytes: int = PLOT_BYTES) -> bytes:
     index_start = size_bytes - 1000
     first = struct.pack("<H", 32) if version == "82" else b""
     return head + struct.pack("<BBHBQB", 28, 2, 32, 0, index_start, len(MEMO)) + first + MEMO
+
+
+def small_v1(k: int = 18, plot_id: bytes = bytes([15]) * 32, version: bytes = b"v1.0") -> bytes:
+    """The smallest file with a header like chiapos' (k25: 75 kB): 24 parks of C3, tables 1-7 empty."""
+    start = 56 + len(version) + len(MEMO) + 80
+    entry = (k + 7) // 8
+    c2 = start + 25 * entry
+    c3 = c2 + 2 * entry
+    head = b"Proof of Space Plot" + plot_id + struct.pack(">BH", k, len(version)) + version
+    head += struct.pack(">H", len(MEMO)) + MEMO + struct.pack(">10Q", *([start] * 8), c2, c3)
+    return head + b"d" * (c3 - len(head) + 24 * (10_000 if k < 20 else 3_000))
+
+
+def raw(plot_id: bytes = bytes([15]) * 32, version: int = 1, k: int = 18) -> bytes:
+    """A raw plot of the new proof of space, with chunks of 5000 random bytes."""
+    head = b"pos2" + bytes([version]) + plot_id + struct.pack("<BBHBB", k, 2, 0, 0, len(MEMO)) + MEMO
+    chunks = 1 << k - 16
+    first = len(head) + 8 + 8 * chunks
+    head += struct.pack(f"<{1 + chunks}Q", chunks, *(first + 5008 * number for number in range(chunks)))
+    return head + b"".join(struct.pack("<Q", 5000) + os.urandom(5000) for _ in range(chunks))
+
+
+def make_v1(folder: Path, k: int = 18) -> Path:
+    """A plot of chiapos, without the rest of chia: k18 takes a second and 4 MB."""
+    plot_id = secrets.token_bytes(32)
+    path = folder / f"plot-k{k}-2026-11-22-15-48-{plot_id.hex()}.plot"
+    make = (
+        "import sys; from chiapos import DiskPlotter; folder, name, plot_id, memo = sys.argv[1:];"
+        f"DiskPlotter().create_plot_disk(folder, folder, folder, name, {k}, bytes.fromhex(memo),"
+        " bytes.fromhex(plot_id), 200, 16, 2000, 2, False)"
+    )
+    command = [sys.executable, "-c", make, str(folder), path.name, plot_id.hex(), MEMO.hex()]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=120)
+    return _rested(path)
 
 
 def name(kind: str, plot_id: bytes) -> str:

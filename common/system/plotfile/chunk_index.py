@@ -43,7 +43,8 @@ class Shape:
 
     @property
     def most_bytes(self) -> int:
-        return self.entries * (self.rice + 10) // 8
+        """A chunk has no less than no bytes, and hardly more than twice the expected ones."""
+        return self.entries * (self.rice + 3 + (self.expected_bytes >> self.rice)) // 8
 
 
 # A row of the table: for each byte the next row and what the byte adds; last, the state that it stands for.

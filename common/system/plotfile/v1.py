@@ -11,7 +11,8 @@ from common.system.plotfile.header import Header, Impossible, check_k_of_v1, che
 from common.system.plotfile.wholeness import COMPLETE, Wholeness, truncated, unknown
 
 MAGIC = b"Proof of Space Plot"
-# The longest run of zeros in 120 real plots of k18 to k22 has 7,6 kB: the rest of a C3 park below k20. Of
+# Parks are padded with zeros. In 69 plots of chiapos the longest run has 9,952 bytes below k20, where a park
+# of C3 has 10,000 and is mostly empty, and 5,626 bytes from k20 to k22; the largest park of k32 has 9 kB. Of
 # Gigahorse's format nothing is known: only what no alignment explains counts as missing.
 _ZEROS_BYTES = 65_536
 _ZEROS_OF_OTHERS_BYTES = 1_048_576
@@ -65,6 +66,8 @@ def expected_size_bytes(header: Header) -> int | None:
 
 
 def length(_: BinaryIO, size_bytes: int, header: Header) -> Wholeness:
+    if header.table_pointers and not all(header.table_pointers):
+        return truncated("it was never finished: its header does not name all tables")
     expected = expected_size_bytes(header)
     if expected is None:
         least = max(header.table_pointers, default=0)

@@ -26,9 +26,9 @@ class Wholeness:
 COMPLETE = Wholeness(Verdict.COMPLETE)
 
 _BLOCK_BYTES = 4096
-_SAMPLES = 48
+_SAMPLES = 32
 _MOST_HOLES = 64
-_MOST_WINDOWS = 8
+_MOST_WINDOWS = 4
 
 
 def truncated(reason: str) -> Wholeness:
@@ -40,7 +40,7 @@ def unknown(reason: str) -> Wholeness:
 
 
 def zeros_at(file: BinaryIO, start: int, end: int, run_bytes: int) -> int | None:
-    """Look for zeros in place of data: in holes of the file, and in four dozen blocks from head to tail.
+    """Look for zeros in place of data: in holes of the file, and in some blocks from head to tail.
 
     Args:
         start, end: Where the data begins and ends in the file, in bytes.
@@ -53,6 +53,7 @@ def zeros_at(file: BinaryIO, start: int, end: int, run_bytes: int) -> int | None
         OSError: The file cannot be read.
     """
     fd = file.fileno()
+    run_bytes = min(run_bytes, max(_BLOCK_BYTES, (end - start) // 4))  # less in the smallest plots
     for hole_start, hole_end in _holes(fd, start, end):
         if hole_end - hole_start >= run_bytes:
             return hole_start

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from common.errors import TransferFailed
 from common.model.messages import Reservation
-from common.system.plotfile import NotAPlot, read_header
+from common.system.plotfile import NotAPlot, Verdict, read_header, whole
 from common.worker.digests import read_digest
 from common.worker.move_step import Stop
 from plotter_worker.archiving.targets import rsync
@@ -179,7 +179,8 @@ def _local_copies(target: ArchiveTarget, folder: str, name: str) -> Iterator[Pat
 
 
 def _check_local(copy: Path, source: Path, size_bytes: int, device: int | None) -> None:
-    """Check size, header and device of a copy, and flush it to its drive. Raises TransferFailed."""
+    """Check size, header, device and wholeness of a copy, and flush it to its drive. Raises
+    TransferFailed."""
     try:
         status = copy.lstat()
         if not stat.S_ISREG(status.st_mode) or copy.samefile(source):
@@ -193,8 +194,12 @@ def _check_local(copy: Path, source: Path, size_bytes: int, device: int | None) 
             )
         _flush(copy, os.O_RDONLY)
         _flush(copy.parent, os.O_RDONLY | os.O_DIRECTORY)
-        if read_header(copy) != read_header(source):
+        header = read_header(copy)
+        if header != read_header(source):
             raise TransferFailed(f"{copy} has another header than {source}.", _KEPT)
+        found = whole(copy, header)
+        if found.verdict is Verdict.TRUNCATED:
+            raise TransferFailed(f"{copy} is not whole: {found.reason}.", _KEPT)
     except NotAPlot as error:
         raise TransferFailed(f"{error}", _KEPT) from error
     except OSError as error:

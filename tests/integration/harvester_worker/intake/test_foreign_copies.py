@@ -57,14 +57,18 @@ def test_the_source_goes_only_where_the_drive_has_the_same_bytes(
 def test_another_file_is_refused_with_what_to_do_about_it(
     plotter: Machines, drive: Path, source: Path
 ) -> None:
-    (drive / source.name).write_bytes(formats.differing(source.read_bytes())["zeroed tail"])
+    for what, why in (
+        ("one bit", "Its content differs from the source"),
+        ("zeroed tail", "is not whole: zero"),
+    ):
+        (drive / source.name).write_bytes(formats.differing(source.read_bytes())[what])
 
-    with pytest.raises(PlotRefused) as refused:
-        plotter.archive(source)
+        with pytest.raises(PlotRefused) as refused:
+            plotter.archive(source)
 
-    assert f"{drive / source.name} exists and is not the plot that is to come" in refused.value.what
-    assert "Its content differs from the source" in refused.value.what
-    assert "`plotman resend`" in refused.value.cure
+        assert f"{drive / source.name} exists and is not the plot that is to come" in refused.value.what
+        assert why in refused.value.what
+        assert "`plotman resend`" in refused.value.cure
 
 
 def test_once_the_bad_file_is_out_of_the_way_the_plot_lands(
@@ -131,3 +135,21 @@ def test_a_foreign_copy_beside_another_file_of_the_name_is_not_believed(
     (drive / source.name).write_bytes(b"something else")
     with pytest.raises(PlotRefused, match="not the plot"):
         plotter.archive(source)
+
+
+@pytest.mark.parametrize("kind", ["v1.0", formats.GROUP])
+def test_a_damaged_source_is_kept_also_where_the_drive_has_the_same_bytes(
+    machines: Machines, drive: Path, tmp_path: Path, real_plot: Path, kind: str
+) -> None:
+    machines.site.farm.admitter.challenges = 0
+    (tmp_path / "dst").mkdir()
+    source = formats.make(kind, tmp_path / "dst", real_plot)
+    damaged = formats.differing(source.read_bytes())["zeroed tail"]
+    source.write_bytes(damaged)
+    for there in (False, True):
+        if there:
+            (drive / source.name).write_bytes(damaged)
+        with pytest.raises(PlotRefused, match="is not whole"):
+            machines.archive(source)
+        assert source.read_bytes() == damaged
+    assert digests.admitted(str(drive), source.name) is None

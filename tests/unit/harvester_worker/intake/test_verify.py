@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from common.model.plot_name import PlotName
 from common.system.plotfile import Header
 from common.worker.move_step import StepInterrupted, Stop, never
 from harvester_worker.intake import verify
+from tests.support import formats
 
 ID = "0f" * 32
 ANSWER = """echo '{"challenges": 30, "found": 9, "proofs": 9, "bad": 0, "unread": 0}'"""
@@ -189,37 +190,67 @@ def test_where_nothing_is_to_be_proved_the_verdict_says_what_was_checked(library
     assert prove("pos2 01") == "header and size (no proofs for format pos2 01)"
 
 
-def named(**fields: object) -> PlotName:
-    name = PlotName.parse(f"plot-k25-2026-11-22-12-00-{ID}.plot")
-    assert name is not None
-    return replace(name, **fields)  # type: ignore[arg-type]
+def checked(path: Path, name: str, content: bytes, announced_bytes: int | None = None) -> Header:
+    """Check a part with this content. announced_bytes: None: as many as there are."""
+    path.write_bytes(content)
+    plot = PlotName.parse(name)
+    assert plot is not None
+    return verify.check_header(path, plot, len(content) if announced_bytes is None else announced_bytes)
+
+
+V1 = f"plot-k18-2026-11-22-12-00-{ID}.plot"
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Path:
+    return tmp_path / f"{ID}.part"
 
 
 @pytest.mark.parametrize(
-    ("header", "message"),
+    ("content", "message"),
     [
-        (Header("v1.0", plot_id="1f" * 32, k=25), "has the header of k25 1f1f"),
-        (Header("v1.0", plot_id=ID, k=24), "has the header of k24 0f0f"),
+        (formats.small_v1(plot_id=b"\x1f" * 32), "has the header of k18 1f1f"),
+        (formats.small_v1(k=19), "has the header of k19 0f0f"),
+        (formats.small_v1()[:-1], r"is not whole: (\d+) of (?!\1)\d+ bytes"),
+        (formats.small_v1()[:200], "is not a plot: .* ends within its header"),
+        (formats.small_v1() + b"x" * (1 << 20), r"is not whole: (\d+) bytes instead of (?!\1)\d+"),
+        (formats.small_v1()[:60_000] + bytes(180_000) + b"d" * 616, "is not whole: "),
+        (formats.raw(), "is not farmed .format pos2 01.: it was made before pos2-chip 1.0"),
+        (formats.raw(version=2), "is not farmed .format pos2 02.: it is a raw member"),
+        (formats.header("PoS2 82", bytes.fromhex(ID)).replace(b"\x1c", b"\x12", 1), "is not farmed"),
+        (bytes(1000), "is not a plot"),
     ],
 )
-def test_a_header_of_another_plot_is_refused(
-    header: Header, message: str, monkeypatch: pytest.MonkeyPatch
+def test_a_part_that_is_not_the_whole_announced_plot_is_refused(
+    part: Path, content: bytes, message: str
 ) -> None:
-    monkeypatch.setattr(verify, "read_header", lambda _: header)
-    with pytest.raises(PlotRefused, match=message):
-        verify.check_header(Path("/x"), named(), 1)
-    for unknown in (Header("PoS2"), Header("PoS2", plot_id=ID), Header("PoS2", k=25)):
-        monkeypatch.setattr(verify, "read_header", lambda _, known=unknown: known)
-        assert verify.check_header(Path("/x"), named(), 1) == unknown
+    with pytest.raises(PlotRefused, match=message) as refused:
+        checked(part, V1, content)
+    assert "The source is kept" in refused.value.cure
+    assert str(part) in refused.value.what or V1 in refused.value.what
 
 
-def test_a_file_that_is_shorter_than_its_header_says_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "read_header", lambda _: Header("v1.0", plot_id=ID, k=25))
-    monkeypatch.setattr(verify, "expected_size_bytes", lambda _: 1000)
-    with pytest.raises(PlotRefused, match="is truncated: 999 of 1000 bytes"):
-        verify.check_header(Path("/x"), named(), 999)
-    verify.check_header(Path("/x"), named(), 1000)
-    verify.check_header(Path("/x"), named(), 1001)
+@pytest.mark.parametrize("difference", [-1, 1])
+def test_a_part_of_another_length_than_announced_is_refused(part: Path, difference: int) -> None:
+    content = formats.small_v1()
+    with pytest.raises(PlotRefused, match=f"has {len(content)} bytes, {len(content) + difference} were ann"):
+        checked(part, V1, content, len(content) + difference)
+
+
+def test_a_whole_plot_is_admitted_and_one_of_unknown_length_as_well(part: Path) -> None:
+    assert checked(part, V1, formats.small_v1()).format == "v1.0"
+    assert checked(part, V1, formats.small_v1() + bytes(4095)).format == "v1.0", "padded to a block"
+    assert checked(part, V1, formats.small_v1(version=b"mmx-v2.4")).format == "mmx-v2.4"
+    assert checked(part, V1, b"PoS2\3" + os.urandom(5000)).format == "PoS2 03"
+
+
+def test_a_plot_group_is_admitted_only_as_it_was_made(part: Path, tmp_path: Path) -> None:
+    group = formats.make_group(tmp_path)
+    content = group.read_bytes()
+    assert checked(part, group.name, content).group_size == 1
+    for bad in (content[:-1], content + b"x", content[:42] + bytes(8) + content[50:]):
+        with pytest.raises(PlotRefused, match="is not whole"):
+            checked(part, group.name, bad)
 
 
 class Prover:

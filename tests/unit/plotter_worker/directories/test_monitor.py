@@ -12,11 +12,13 @@ from types import SimpleNamespace
 from typing import NoReturn
 
 import pytest
+from inotify_simple import INotify, flags
 
 from common.model.snapshot import DirState, FinishedPlot, PlotState
 from common.system.probe import DirReport
 from plotter_worker.directories import monitor
 from plotter_worker.directories.monitor import DirectoryMonitor, DirectorySurvey, FileSeen, matters
+from tests.support import formats
 from tests.support.plots import write_plot
 from tests.support.waiting import eventually
 
@@ -139,6 +141,57 @@ def test_all_that_people_take_for_plots_is_listed_with_why_it_is_left_alone(tmp_
     assert json.loads(one.survey.plots[0].model_dump_json())
     # A link is no file of a plotter's: nothing is reckoned, or deleted, by it.
     assert {found.name for found in one.survey.files} == {plot.name, "x.drplot", "y.PLOT"}
+
+
+def test_files_of_xchplot2_that_hold_keys_are_no_plots_and_nobody_opens_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    plot_id = "0f" * 32
+    secret = [
+        f"xchplot2-job-{plot_id}.tsv", f"plot-k28-{plot_id}.gplot.partial.aB3dEf",
+        f"plot-k28-{plot_id}.gplot.partial", f"plot-k28-{plot_id}.gplot.job.json",
+    ]  # fmt: skip
+    for name in secret:
+        (tmp_path / name).write_bytes(b"PoS2\2 private key")
+    group = formats.make_group(tmp_path)
+    watched = INotify(nonblocking=True)
+    watched.add_watch(str(tmp_path), flags.OPEN | flags.ACCESS)
+    one = DirectoryMonitor(str(tmp_path), True, lambda _: None)
+    one.start()
+    try:
+        eventually(lambda: one.survey.plots, "a look", 5)
+    finally:
+        one.stop()
+    opened = {event.name for event in watched.read(timeout=0)} - {""}
+    watched.close()
+    (seen,) = one.survey.plots
+    assert (seen.path, seen.state, seen.plot_id) == (str(group), PlotState.READY, group.stem[9:])
+    assert opened == {group.name}
+    assert not [record for record in caplog.records if any(name in record.getMessage() for name in secret)]
+
+
+def test_a_plot_is_read_once_and_again_only_when_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = formats.make_group(tmp_path)
+    judged: list[Path] = []
+    judge = monitor.classify
+
+    def counting(path: Path, now: datetime) -> object:
+        judged.append(path)
+        return judge(path, now)
+
+    monkeypatch.setattr(monitor, "classify", counting)
+    one = DirectoryMonitor(str(tmp_path), True, lambda _: None)
+    states = [one._take_survey().plots[0].state for _ in range(3)]
+    assert (states, len(judged)) == ([PlotState.READY] * 3, 1)
+    status, content = group.stat(), group.read_bytes()
+    group.rename(tmp_path / "was")
+    group.write_bytes(bytes(len(content)))
+    os.utime(group, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert one._take_survey().plots[0].state is PlotState.FOREIGN, "another file of the same size and time"
+    assert len(judged) == 2
 
 
 def test_one_file_that_cannot_be_judged_keeps_no_other_plot_back(

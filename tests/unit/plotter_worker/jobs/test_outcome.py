@@ -252,7 +252,9 @@ def test_a_plot_whose_id_the_log_has_is_found_by_its_id_alone(tmp_path: Path) ->
     assert outcome.result["path"] == str(own)
 
 
-@pytest.mark.parametrize("case", ["another job's", "older", "newer", "another k", "short", "found", "killed"])
+@pytest.mark.parametrize(
+    "case", ["another job's", "older", "newer", "another k", "short", "zeros", "found", "killed"]
+)
 def test_a_plot_that_may_be_of_another_job_is_not_taken_for_this_ones(tmp_path: Path, case: str) -> None:
     plot_id = plot_of_just_now(tmp_path)
     (path,) = tmp_path.iterdir()
@@ -265,6 +267,8 @@ def test_a_plot_that_may_be_of_another_job_is_not_taken_for_this_ones(tmp_path: 
     elif case == "short":
         os.truncate(path, 60)
         os.utime(path)
+    elif case == "zeros":
+        path.write_bytes(path.read_bytes()[:200] + bytes(40_000))
     ended.killed_by = "an operator" if case == "killed" else None
     others = {plot_id} if case == "another job's" else set()
     assert not judge_end(ended, 0, now, others).succeeded

@@ -7,11 +7,25 @@ from dataclasses import replace
 import pytest
 
 from plotter_worker.leftovers.rules import Evidence, File, LivePlotter, scratch_of, sort
+from plotter_worker.plotters.base import OwnFiles
+from plotter_worker.plotters.registry import PLOTTERS
 
 NOW, CHANGED = 100_000.0, 50_000.0
 ID, OTHER = "a" * 64, "b" * 64
 NAME = f"plot-k32-2026-11-22-11-28-{ID}"
 TABLE = f"{NAME}.plot.table1.tmp"
+
+
+# Its unfinished plots, which it may resume, and its job files, which hold private keys.
+OF_XCHPLOT2 = (
+    f"plot-k28-{ID}.plot2.partial",
+    f"plot-k28-{ID}.plot2.partial.aB3dEf",
+    f"plot-k28-{ID}.gplot.partial",
+    f"plot-k28-{ID}.gplot.partial.aB3dEf",
+    f"plot-k28-{ID}.gplot.job.json",
+    f"xchplot2-job-{ID}.tsv",
+    f"plot-k28-{ID}.gplot.tsv",
+)
 
 
 def file(name: str = TABLE, directory: str = "1:1", changed_s: float = CHANGED, **fields) -> File:
@@ -55,13 +69,20 @@ def test_scratch_is_known_by_its_name(name: str, plot_id: str | None, program: s
 @pytest.mark.parametrize(
     "name",
     [
-        f"{NAME}.plot", f"plot-k28-{ID}.plot2", f"notes-on-{ID}.tmp", f"{NAME}.plot.tmp.bak", "something.tmp",
+        f"{NAME}.plot", f"plot-k28-{ID}.plot2", f"plot-k28-{ID}.gplot", *OF_XCHPLOT2,
+        f"notes-on-{ID}.tmp", f"{NAME}.plot.tmp.bak", "something.tmp",
         "lost+found", f"plot-{ID[:63]}.plot.tmp", f".{TABLE}.Xy12ab", "t1_0.tmp~", f"x{TABLE}", "",
     ],
 )  # fmt: skip
 def test_a_file_with_another_name_is_no_leftover(name: str) -> None:
     assert scratch_of(name) is None
     assert sort([file(name)], Evidence(), NOW) == ([], [])
+
+
+@pytest.mark.parametrize("name", OF_XCHPLOT2)
+def test_no_job_deletes_what_xchplot2_needs_to_resume(name: str) -> None:
+    for plotter in PLOTTERS:
+        assert plotter.own_files([name], ID) == OwnFiles((), ())
 
 
 def test_scratch_that_no_plotter_may_need_is_a_leftover() -> None:

@@ -116,11 +116,12 @@ def test_another_program_instead_of_rsync_proves_no_earlier_file(site: Site, plo
 def test_a_script_of_the_user_proves_no_earlier_file(site: Site, plot: Path, place: str) -> None:
     script = site.scripts(COPY_NEW)
     (site.root / place).mkdir(exist_ok=True)
-    for what in ("one bit", "zeroed tail"):
-        bad = put(site, plot, formats.differing(plot.read_bytes())[what], place)
-        told = site.failure(script, plot)
-        assert f"{bad} was there before, and its content differs from {plot}" in told
-        assert "move the bad one out of the way" in told
+    bad = put(site, plot, formats.differing(plot.read_bytes())["one bit"], place)
+    told = site.failure(script, plot)
+    assert f"{bad} was there before, and its content differs from {plot}" in told
+    assert "move the bad one out of the way" in told
+    put(site, plot, formats.differing(plot.read_bytes())["zeroed tail"], place)
+    assert f"{bad} is not whole: zeros at byte " in site.failure(script, plot)
 
 
 def test_an_earlier_file_with_the_same_bytes_is_a_copy(site: Site, plot: Path) -> None:

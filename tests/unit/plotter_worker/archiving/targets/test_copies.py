@@ -111,6 +111,11 @@ def no_header(site: Site) -> None:
     site.copy.write_bytes(bytes(SIZE))
 
 
+def only_the_header(site: Site) -> None:
+    """As a drive leaves it that lost power, or a program that reserves all room first."""
+    site.copy.write_bytes(site.source.read_bytes()[:200] + bytes(SIZE - 200))
+
+
 def nothing(site: Site) -> None:
     return
 
@@ -124,6 +129,7 @@ def nothing(site: Site) -> None:
         (link_to_a_copy, "the source itself or a link"),
         (other_header, "has another header than"),
         (no_header, "is named like a plot but"),
+        (only_the_header, r"is not whole: zeros at byte \d+"),
         (nothing, "has no copy"),
     ],
 )
