@@ -15,6 +15,7 @@ NAMES = (
     "moving",
     "command_line",
     "memory",
+    "inventory",
 )
 # What these take for --quick.
 _QUICK = {"deciding": ("--rounds", "3", "--hosts", "10"), "thousand": ("--hosts", "20", "--seconds", "5")}

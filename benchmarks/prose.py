@@ -64,4 +64,9 @@ PROSE = {
         "what counts is that the last rows stop growing. The broker keeps each result for 30 days, "
         "about 7 KiB for a plot and its move.",
     ),
+    "inventory": Prose(
+        "A harvester reads its drives in the background, once; from then on it only compares size, time and "
+        "inode of each file. The sums travel in its snapshot, so that `plotman inventory` waits for none of "
+        "this. Lists of files and keys come in pages, each a question.",
+    ),
 }

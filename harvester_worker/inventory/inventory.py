@@ -30,6 +30,8 @@ _AGAIN_S = 900.0
 # The coarsest ctime has whole seconds: a folder that changed just now may change again with the same ctime.
 _SETTLED_S = 3.0
 _RETRY_S = 60.0
+# To count the duplicates among two million plots takes half a second: a fiftieth of the time at most.
+_COUNT_SHARE = 50
 _READABLE = (DirState.OK, DirState.READ_ONLY)
 
 
@@ -67,6 +69,7 @@ class Inventory:
         self._running: set[str] = set()
         self._alone: dict[str, threading.Lock] = {}  # by device
         self._duplicates = 0
+        self._count_at_s = 0.0  # monotonic; not earlier
         self._counted: object = None  # state of the store, and drives, of which the duplicates were counted
         self._published: InventorySums | None = None
         self._stop = threading.Event()
@@ -184,9 +187,10 @@ class Inventory:
                 self._begin_if_due(drive.path, store, now_s)
         counting = [drive.path for drive, counts in with_use if counts]
         counted = (store, store.changes, counting)
-        if self._counted != counted:
+        if self._counted != counted and now_s >= self._count_at_s:
             self._duplicates = store.duplicates(counting)
             self._counted = counted
+            self._count_at_s = now_s + _COUNT_SHARE * (time.monotonic() - now_s)
         sums = self._summed(counting, store)
         if sums != self._published:
             self._published = sums

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from textual.binding import Binding, BindingType
 from textual.widgets import Footer
 
-PANES = ("plots", "tmp", "dst", "drives", "moves", "waits", "machines", "log")
+PANES = ("plots", "tmp", "dst", "drives", "moves", "waits", "machines", "log", "classes")
 ALL = "all"
 
 

@@ -30,6 +30,7 @@ class RowKind(StrEnum):
     PLOT = "plot"  # a finished plot's file
     HOST = "host"
     WAIT = "wait"
+    CLASS = "class"  # of plots on the drives
     EVENT = "event"
 
 

@@ -28,7 +28,7 @@ from plotman.dashboard.panes.machines import hosts_of
 from plotman.dashboard.tabs import Tab, TabBar
 
 _NOT_LOGGED = frozenset({"plot-phase"})  # the table of plots shows it
-_TITLES = {"moves": "Moving", "waits": "Waiting"}
+_TITLES = {"moves": "Moving", "waits": "Waiting", "classes": "Inventory"}
 TABLES = tuple(pane for pane in PANES if pane != "log")
 _BANNER_LINES = {ScreenSize.LIST: 1, ScreenSize.PANE: 2, ScreenSize.STACK: 3, ScreenSize.WIDE: 4}
 _STATUS_LINES = {ScreenSize.LIST: 1, ScreenSize.PANE: 2, ScreenSize.STACK: 4, ScreenSize.WIDE: 4}

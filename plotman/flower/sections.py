@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from common.model.text import one_line
 from common.model.units import human_bytes
 from plotman.control.farm import FarmState
-from plotman.control.queries import reports, scheduler_status, tables
+from plotman.control.queries import inventory, reports, scheduler_status, tables
 from plotman.control.queries.tables import PlainTable
 
 
@@ -55,9 +55,20 @@ def page(farm: FarmState) -> Page:
             _section("tmp directories", tables.tmp_table(farm), "No plotter has reported yet."),
             _section("dst directories", tables.dst_table(farm), "None: plots stay where they are made."),
             _section("Farming drives", tables.drives_table(farm), "No harvester has reported yet."),
+            _inventory(farm),
             _section("Plots that are not archived", tables.plots_table(farm), "None."),
         ),
     )
+
+
+def _inventory(farm: FarmState) -> PageSection:
+    found = inventory.by_snapshots(farm)
+    made = inventory.table(found, inventory.By.CLASS)
+    section = _section("On the drives", made, "No harvester has an inventory yet.")
+    words = [f"{host.host}: {host.progress}" for host in found.hosts if host.progress]
+    if found.faults:
+        words.append(f"{found.faults:,} files are no whole plots")
+    return replace(section, title=one_line(f"{section.title} ({'; '.join(words)})")) if words else section
 
 
 def _cards(farm: FarmState) -> Iterable[Card]:

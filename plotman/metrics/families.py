@@ -10,7 +10,18 @@ from typing import Any, TypeVar
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from common.model.pending import PendingMove, PendingOrder
-from common.model.snapshot import Directory, DirState, Drive, Job, PlotState, PlotterSnapshot, Transfer, age_s
+from common.model.snapshot import (
+    ClassSum,
+    Directory,
+    DirState,
+    Drive,
+    InventorySums,
+    Job,
+    PlotState,
+    PlotterSnapshot,
+    Transfer,
+    age_s,
+)
 from common.model.targets import label
 from common.names import Role, queue
 from common.store import Board
@@ -208,6 +219,36 @@ def drives(view: MetricsReading) -> Iterator[Metric]:
     yield _gauge("drive_state", "1: the drive is in this state", (*labels, "state"), states)
 
 
+def inventory(view: MetricsReading) -> Iterator[Metric]:
+    """Yield what the harvesters found on their drives; each has a bounded number of classes."""
+    found = {
+        host: snapshot.inventory
+        for host, snapshot in view.farm.alive(Role.HARVESTER).items()
+        if snapshot.inventory is not None
+    }
+    classes: dict[Labels, ClassSum] = {
+        (host, *_class_labels(one)): one
+        for host, sums in found.items()
+        for one in (*sums.classes, *([sums.others] if sums.others else []))
+    }
+    labels = ("host", "format", "k", "compression", "strength", "pool", "pool_key")
+    yield from _gauges("inventory_", labels, classes, {
+        "plots": ("Plots on the drives, by class", lambda one: one.plots),
+        "bytes": ("Their size", lambda one: one.bytes),
+    })  # fmt: skip
+    hosts: dict[Labels, InventorySums] = {(host,): sums for host, sums in found.items()}
+    yield from _gauges("inventory_", ("host",), hosts, {
+        "faults": ("Files on the drives that look like plots and are no whole plots", lambda one: one.faults),
+        "duplicates": ("Plots that are in several files of the host", lambda one: one.duplicates),
+        "unread_files": ("Files that are still to be read", lambda one: max(0, one.listed - one.read)),
+    })  # fmt: skip
+
+
+def _class_labels(one: ClassSum) -> Labels:
+    known = (one.k, one.compression, one.strength, one.pool, one.pool_key)
+    return (one.format, *("" if value is None else str(value) for value in known))
+
+
 def targets(view: MetricsReading) -> Iterator[Metric]:
     archivers = view.farm.alive(Role.ARCHIVER)
     found = {
@@ -326,4 +367,4 @@ def totals(view: MetricsReading) -> Iterator[Metric]:
     yield counter("events", "All that happened, by kind", ("host", "kind"), every)
 
 
-ALL = (jobs, hosts, plotters, directories, drives, targets, transfers, finished, decisions, totals)
+ALL = (jobs, hosts, plotters, directories, drives, inventory, targets, transfers, finished, decisions, totals)

@@ -9,6 +9,7 @@ from common.model.pending import MoveStep, PendingMove, PendingOrder
 from common.model.phase import Phase
 from common.model.snapshot import (
     ArchiverSnapshot,
+    ClassSum,
     Directory,
     DirState,
     Drive,
@@ -16,9 +17,11 @@ from common.model.snapshot import (
     Failures,
     FinishedPlot,
     HarvesterSnapshot,
+    InventorySums,
     Job,
     PlotState,
     PlotterSnapshot,
+    PoolKind,
     RunStatus,
     TargetReport,
     TargetSpace,
@@ -120,7 +123,17 @@ def drive(path: str = "/farm/1", **changes: Any) -> Drive:
 
 def harvester(*drives: Drive, host: str = "harvester1") -> HarvesterSnapshot:
     unmounted = Drive(path="/farm/2", state=DirState.NOT_MOUNTED)
-    return HarvesterSnapshot(host=host, at=ago(1), drives=drives or (drive(), unmounted))
+    contract = {"pool": PoolKind.CONTRACT, "pool_key": "05" * 32}
+    c7 = ClassSum(format="bladebit 2", k=32, compression=7, **contract, plots=3, files=3, bytes=250 * GB)
+    sums = InventorySums(
+        classes=(c7,),
+        others=ClassSum(format="others", plots=1, files=1),
+        faults=2,
+        duplicates=1,
+        listed=9,
+        read=6,
+    )
+    return HarvesterSnapshot(host=host, at=ago(1), drives=drives or (drive(), unmounted), inventory=sums)
 
 
 def put_up(board: Board) -> None:

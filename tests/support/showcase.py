@@ -12,6 +12,7 @@ from common.errors import BrokerError, PlotmanError
 from common.model.phase import Phase
 from common.model.snapshot import (
     ArchiverSnapshot,
+    ClassSum,
     Directory,
     DirState,
     Drive,
@@ -19,9 +20,11 @@ from common.model.snapshot import (
     Event,
     FinishedPlot,
     HarvesterSnapshot,
+    InventorySums,
     Job,
     PlotState,
     PlotterSnapshot,
+    PoolKind,
     RunStatus,
     Tally,
     TmpDir,
@@ -130,6 +133,21 @@ def small() -> FarmState:
     )
 
 
+def sums() -> InventorySums:
+    contract = {"pool": PoolKind.CONTRACT, "pool_key": "05" * 32}
+    return InventorySums(
+        classes=(
+            ClassSum(format="v1.0", k=32, compression=0, pool=PoolKind.KEY, pool_key="9c" * 48, plots=812,
+                     files=812, bytes=812 * 109 * GB),
+            ClassSum(format="bladebit 2", k=32, compression=7, **contract, plots=634, files=634,
+                     bytes=634 * 85 * GB),
+            ClassSum(format="PoS2 02", k=28, compression=0, strength=2, **contract, plots=1920, files=60,
+                     bytes=1900 * GB),
+        ),
+        faults=2, fault_bytes=31 * GB, duplicates=1, listed=1900, read=1508,
+    )  # fmt: skip
+
+
 def waits(*told: tuple[str, str | None, str, str]) -> Waits:
     return Waits(
         beat="b",
@@ -181,7 +199,7 @@ def troubled() -> FarmState:
         archivers={"p1": ArchiverSnapshot(host="p1", at=T, transfers=(sending,), tally=tally(29)),
                    "p2": ArchiverSnapshot(host="p2", at=T)},
         harvesters={"h1": HarvesterSnapshot(host="h1", at=T, drives=drives,
-                                            problems=("/mnt/farm/05 is not mounted.",))},
+                                            problems=("/mnt/farm/05 is not mounted.",), inventory=sums())},
         waits=waits(
             ("p1", None, "max jobs", "max jobs 4/4"),
             ("p1", "/mnt/tmp/1", "tmp room", "tmp room: needs 256.0 GB, 90.0 GB are free"),

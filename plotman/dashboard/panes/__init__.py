@@ -11,6 +11,7 @@ from plotman.control.queries import scheduler_status
 from plotman.control.queries.scheduler_status import WaitReasons
 from plotman.dashboard.model import Cell, Column, Row, RowKind, RowSubject, Table, shortened, without
 from plotman.dashboard.panes.archiving import drives, moves
+from plotman.dashboard.panes.inventory import inventory
 from plotman.dashboard.panes.machines import machines
 from plotman.dashboard.panes.plotting import dsts, plots, tmps
 
@@ -28,7 +29,7 @@ def all_tables(farm: FarmState, host: str | None) -> dict[str, Table]:
         waits(shown),
     )
     found = {table.name: shortened(without(table, "host") if host else table) for table in made}
-    return found | {"machines": machines(shown, reasons)}
+    return found | {"machines": machines(shown, reasons), "classes": inventory(shown)}
 
 
 _WAIT_COLUMNS = (

@@ -30,7 +30,7 @@ async def test_a_farm_with_problems_at_each_size(shown: Shown, size: tuple[int, 
 
 async def test_each_table_alone_on_80x24(shown: Shown) -> None:
     async with shown(showcase.troubled(), (80, 24)) as pilot:
-        for number in range(2, 9):
+        for number in range(2, 10):
             await pilot.press(str(number))
             await settle(pilot)
             golden(f"pane-{number}-80x24.txt", screen(pilot), GOLDEN)

@@ -177,3 +177,29 @@ def test_a_plot_whose_step_failed_fails_also_where_no_drive_could_be_reserved() 
         value(MetricsReading(farm(), moves={"plotter1": moves}), "plotman_moves_failing", host="plotter1")
         == 2
     )
+
+
+def test_what_lies_on_the_drives_is_counted_by_class() -> None:
+    view = MetricsReading(farm())
+    c7 = {"host": "harvester1", "format": "bladebit 2", "k": "32", "compression": "7", "strength": ""}
+    c7 |= {"pool": "contract", "pool_key": "05" * 32}
+    assert value(view, "plotman_inventory_plots", **c7) == 3
+    assert value(view, "plotman_inventory_bytes", **c7) == 250 * GB
+    others = {"host": "harvester1", "format": "others", "k": "", "compression": "", "strength": ""}
+    assert value(view, "plotman_inventory_plots", **others, pool="", pool_key="") == 1
+    assert value(view, "plotman_inventory_faults", host="harvester1") == 2
+    assert value(view, "plotman_inventory_duplicates", host="harvester1") == 1
+    assert value(view, "plotman_inventory_unread_files", host="harvester1") == 3
+
+
+def test_two_classes_of_a_host_with_the_same_labels_are_one_series() -> None:
+    twice = harvester()
+    assert twice.inventory is not None
+    sums = twice.inventory.model_copy(update={"classes": twice.inventory.classes * 2})
+    view = MetricsReading(farm(harvesters={"h": twice.model_copy(update={"host": "h", "inventory": sums})}))
+    assert len([one for one in scrape(view) if one[0] == "plotman_inventory_plots"]) == 2
+
+
+def test_a_harvester_without_an_inventory_has_no_figures_of_it() -> None:
+    older = harvester().model_copy(update={"inventory": None})
+    assert not [name for name in names(MetricsReading(farm(harvesters={"h": older}))) if "inventory" in name]
