@@ -33,6 +33,7 @@ from harvester_worker.drives.part_files import now_utc
 from harvester_worker.drives.plot_index import PlotIndex
 from harvester_worker.drives.registry import LOOK_S, REFRESH_S, SWEEP_EVERY_S, DriveRegistry
 from harvester_worker.drives.scrub import Scrub
+from harvester_worker.farmed.watch import FarmedWatch
 from harvester_worker.history import LandingHistory
 from harvester_worker.intake.admit import Admitter
 from harvester_worker.intake.intake import Intake
@@ -97,6 +98,8 @@ class Harvester:
         self._plots_tls = settings.receiver_tls
         file = settings.state_dir / "inventory.sqlite3"
         self.inventory = Inventory(self.drives, file, self._publisher.progressed)
+        told = settings.state_dir / "not-farmed.json"
+        self.farmed = FarmedWatch(self.host, section.chia_root, told, self._publisher.tell)
         self._scrub = self._new_scrub(section.scrub_bytes_s)
         self._watch = ConfigWatch(settings, Role.HARVESTER, self._configure, self._publisher)
         self._ending = threading.Event()
@@ -114,6 +117,7 @@ class Harvester:
         self._publisher.changed()
         self._thread.start()
         self.inventory.start()
+        self.farmed.start()
         self._watch.start()
 
     def stop(self) -> None:
@@ -122,6 +126,7 @@ class Harvester:
         self._wake.set()
         self.intake.stop()
         self.inventory.stop()
+        self.farmed.stop()
         if self._scrub:
             self._scrub.stop()
         self._publisher.stop()
@@ -171,6 +176,7 @@ class Harvester:
         )
         self.drives.forget(partial(names, section.drives))
         self._reserver.limits = _limits(section)
+        self.farmed.configure(section.chia_root)
         self._admitter.challenges, self._admitter.read_back = section.proofs, section.read_back
         if section.scrub_bytes_s != self._section.scrub_bytes_s:
             if self._scrub:
@@ -232,6 +238,7 @@ class Harvester:
             problems=(
                 *_lacks(self._section),
                 *(self._plain if self.intake.takes_plain else ()),
+                *self.farmed.problems(),
                 *startup.problems(),
                 *self._watch.problems,
             ),

@@ -44,6 +44,7 @@ class InventoryPage(StrEnum):
     FAULTS = "faults"  # files that look like plots and are no whole plots
     KEYS = "keys"  # short keys of all plots in a slice of them: equal keys may be the same plot
     COPIES = "copies"  # the files with these keys
+    FARMED = "farmed"  # whether chia's harvester on this machine farms the plots; asks it
 
 
 class InventoryOrder(Message):
@@ -95,6 +96,20 @@ class FileRow(Notice):
     plots: Whole = 0
     plot_class: PlotClass | None = None
     reason: str | None = None
+
+
+class FarmedRow(Notice):
+    """Whether chia farms the plots of a drive.
+
+    searched: whether chia searches the drive.
+    files: with plots. farmed: files that chia has opened. failed: files that it cannot open.
+    """
+
+    drive: str
+    searched: bool
+    files: Whole = 0
+    farmed: Whole = 0
+    failed: Whole = 0
 
 
 class DriveRow(Notice):

@@ -65,6 +65,7 @@ _MEANINGS = {
             WARNING,
             "a drive could not be written to, or returned other bytes than were written",
         ),
+        ("not-farmed", WARNING, "chia's harvester does not search a drive, or cannot open a plot"),
         ("drive-full", WARNING, "a drive has no room for another plot"),
         ("drive-lost", CRITICAL, "a drive is missing, not mounted, read-only, or does not answer"),
         ("drive-back", SUCCESS, "a drive that was lost can be used again"),

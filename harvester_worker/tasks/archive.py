@@ -118,6 +118,7 @@ def admit(self: Task, delivery: Delivery, host: OneLine) -> dict[str, Any]:
     finally:
         harvester.changed()
     harvester.history.landed(delivery, admission, began_at)
+    harvester.farmed.landed(admission.landed)
     harvester.moves.tell(step, "archived", _sentence(admission))
     # Before the plotter deletes its source: no other plotter's copy of this plot may go to another harvester.
     harvester.publish_now()

@@ -21,6 +21,7 @@ plotman inventory --by drive --host farm1     how many on each drive of a machin
 plotman inventory --by month                  when they were made
 plotman inventory --files --drive /mnt/farm/3 each file; what is no whole plot first
 plotman inventory --duplicates                plots that take space twice
+plotman inventory --farmed                    whether chia farms them
 """
 
 
@@ -41,13 +42,16 @@ plotman inventory --duplicates                plots that take space twice
 )
 @click.option("--files", is_flag=True, help="List the files: first what is no whole plot, and why.")
 @click.option("--duplicates", is_flag=True, help="List plots that are in several files of the farm.")
+@click.option("--farmed", is_flag=True, help="Ask chia on each machine whether it farms the plots.")
 @JSON
 def inventory(
-    host: str | None, drive: str | None, by: str, files: bool, duplicates: bool, json_: bool
+    host: str | None, drive: str | None, by: str, files: bool, duplicates: bool, farmed: bool, json_: bool
 ) -> None:
-    if files and duplicates:
-        raise click.UsageError("Choose --files or --duplicates.")
-    if files:
+    if files + duplicates + farmed > 1:
+        raise click.UsageError("Choose one of --files, --duplicates and --farmed.")
+    if farmed:
+        _farmed(host, drive, json_)
+    elif files:
         _files(host, drive, json_)
     elif duplicates:
         if drive is not None:
@@ -118,6 +122,22 @@ def _files(host: str | None, drive: str | None, json_: bool) -> None:
     elif not count:
         click.echo("There are no plots.")
     _exit_if(missing)
+
+
+def _farmed(host: str | None, drive: str | None, json_: bool) -> None:
+    from common.model.text import one_line
+    from plotman.control.queries import farmed
+
+    found = farmed.ask_farmed(host, drive)
+    if json_:
+        as_json(farmed.as_dict(found))
+    else:
+        draw(farmed.table(found))
+        for name, file in found.files:
+            click.echo(one_line(f"{name}:{file.drive}/{file.name}: {file.reason}"))
+        for sentence in farmed.remedies(found):
+            click.echo(one_line(sentence), err=True)
+    _exit_if(found.missing)
 
 
 def _duplicates(host: str | None, json_: bool) -> None:

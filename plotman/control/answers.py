@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from common import names
 from common.history.pages import MOST_ROWS
 from common.model.bounds import MOST_VALUES, Bounded, Several, bounded_message
-from common.model.inventory import MOST_KEYS, DriveRow, FileRow, Key, SumRow
+from common.model.inventory import MOST_KEYS, DriveRow, FarmedRow, FileRow, Key, SumRow
 from common.model.inventory import MOST_ROWS as MOST_INVENTORY_ROWS
 from common.model.messages import VERSION, Count, PlotsFound, SeenFile, SizeBytes
 from common.model.snapshot import MANY, Job, Whole
@@ -150,6 +150,7 @@ class _Inventory(_Form):
     duplicates: Count = 0
     sums: Annotated[tuple[SumRow, ...], Field(max_length=MOST_INVENTORY_ROWS, fail_fast=True)] = ()
     files: Annotated[tuple[FileRow, ...], Field(max_length=MOST_INVENTORY_ROWS, fail_fast=True)] = ()
+    farmed: Annotated[tuple[FarmedRow, ...], MANY] = ()
     keys: Annotated[tuple[Key, ...], Field(max_length=MOST_KEYS, fail_fast=True)] = ()
     next: str | None = None
 

@@ -237,6 +237,13 @@ class Harvester(Section):
         "changed ones. Absent: off.",
         examples=[20_000_000],
     )
+    chia_root: Folder | None = Field(
+        None,
+        description="Folder of chia's settings on this machine (CHIA_ROOT). After each plot that arrives, "
+        "plotman asks chia's harvester whether it farms the plot, and reports once if it does not. Absent: "
+        "chia is not asked.",
+        examples=["/home/chia/.chia/mainnet"],
+    )
     receiver_address: Annotated[str, AfterValidator(host_or_ip)] | None = Field(
         None,
         description="Name or address of this machine for the plotters on other machines. Absent: the address "

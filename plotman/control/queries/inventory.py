@@ -130,7 +130,7 @@ def ask_sums(host: str | None, drive: str | None) -> FarmInventory:
         NoSuchHost, NoSuchDrive, BrokerError.
         NoAnswer: no harvester answers.
     """
-    alive, missing = _harvesters(host)
+    alive, missing = harvesters(host)
     parts: list[Part] = []
     hosts: list[HostInventory] = []
     drives: list[tuple[str, DriveRow]] = []
@@ -168,7 +168,7 @@ def ask_files(
 
     missing: gets the hosts that do not answer. faults: files that are no whole plots; else those with plots.
     """
-    alive, silent = _harvesters(host)
+    alive, silent = harvesters(host)
     missing |= silent
     what = InventoryPage.FAULTS if faults else InventoryPage.FILES
     lacking: dict[str, PlotmanError] = {}
@@ -184,7 +184,8 @@ def _of_drive(drive: str | None) -> dict[str, Any]:
     return {} if drive is None else {"drive": drive}
 
 
-def _harvesters(host: str | None) -> tuple[list[str], Missing]:
+def harvesters(host: str | None) -> tuple[list[str], Missing]:
+    """Return the live harvesters, and why others are missing. Raises NoSuchHost, NoAnswer."""
     alive, meant = hosts_of(Role.HARVESTER, host)
     if not alive:
         raise NoAnswer("No harvester answers.", f"Start `plotman up` there ({', '.join(meant)}).")
