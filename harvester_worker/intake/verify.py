@@ -127,7 +127,7 @@ def _wrong(answer: _Answer) -> str | None:
     if answer.unread:
         errors = "; ".join(dict.fromkeys(answer.errors))
         found.append(f"reading it fails at {answer.unread} of {answer.challenges} challenges ({errors})")
-    if not answer.found and not answer.unread and answer.missing is None:
+    if not answer.proofs and not answer.unread and answer.missing is None:
         found.append(f"no proof in {answer.challenges} challenges")
     return "; ".join(found) or None
 

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 
-def with_library(name: str, version: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It can be found, in `folder`, which is made."""
-    info = folder / f"{name}-{version}.dist-info"
-    info.mkdir(parents=True, exist_ok=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+def with_library(name: str, version: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can be found, in `folder`, which is made. version: None: no package manager knows it."""
+    folder.mkdir(exist_ok=True)
+    if version is not None:
+        info = folder / f"{name}-{version}.dist-info"
+        info.mkdir(exist_ok=True)
+        text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        (info / "METADATA").write_text(text, encoding="utf-8")
     (folder / f"{name}.py").touch()
     monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.syspath_prepend(folder)

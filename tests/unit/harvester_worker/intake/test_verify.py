@@ -43,7 +43,7 @@ def quality(member):
     return SimpleNamespace(chain=SimpleNamespace(get_string=lambda strength: b"quality"), plot_index=member)
 class PanicException(BaseException): pass
 class Prover:
-    def __init__(self, path): pass
+    def __init__(self, path): {open}
     def plot_group_id(self): return b"id"
     def size(self): return {k}
     def get_strength(self): return 2
@@ -71,6 +71,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def chia_rs(library: Path, **fields: object) -> None:
     """Let the prover have a chia_rs that answers like this."""
     given = {
+        "open": "pass",
         "k": 18,
         "unread": False,
         "members": [0],
@@ -129,6 +130,9 @@ def test_a_few_proofs_of_a_group_are_made_of_as_many_members_as_there_are(
     assert prove("PoS2 02", challenges) == told
 
 
+RAISED = '(_ for _ in ()).throw(OSError("Input/output error"))'
+
+
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
@@ -136,6 +140,7 @@ def test_a_few_proofs_of_a_group_are_made_of_as_many_members_as_there_are(
         ({"validate": "None"}, "8 of 8 proofs fail"),
         ({"validate": 'b"other"'}, "8 of 8 proofs fail"),
         ({"validate": 'b"other" if next(number) == 5 else b"quality"'}, "1 of 8 proofs fail"),
+        ({"solve": RAISED}, r"reading it fails at 8 of 30 challenges \(Input/output error\)"),
         ({"members": []}, "no proof in 130 challenges"),
         (
             {"unread": True},
@@ -148,6 +153,18 @@ def test_a_group_is_refused_for_what_it_cannot_prove(
 ) -> None:
     chia_rs(library, **fields)
     with pytest.raises(PlotRefused, match=rf"x\.part: {told}"):
+        prove("PoS2 02")
+
+
+def test_a_group_that_chia_rs_cannot_open_is_refused(library: Path) -> None:
+    chia_rs(library, open='raise OSError("Not a plotfile")')
+    with pytest.raises(PlotRefused, match=r"chia_rs cannot open x\.part: Not a plotfile"):
+        prove("PoS2 02")
+
+
+def test_a_machine_that_is_short_of_memory_ends_the_prover_first(library: Path) -> None:
+    chia_rs(library, open="raise OSError(f\"oom {open('/proc/self/oom_score_adj').read()}\")")
+    with pytest.raises(PlotRefused, match="oom 1000"):
         prove("PoS2 02")
 
 
@@ -174,14 +191,25 @@ def test_a_lack_of_memory_is_no_verdict(library: Path, monkeypatch: pytest.Monke
 
 def test_a_library_of_another_version_is_as_good_as_none_unless_damage_was_seen_before(library: Path) -> None:
     without = "header and whole size (chia_rs >= 0.53 is not installed)"
-    (library / "chia_rs.py").write_text("def create_v2_plot(): pass")
+    chia_rs(library, open='raise OSError("Not a plotfile")')
+    old = library / "chia_rs" / "__init__.py"
+    old.write_text(old.read_text().replace("PlotQualityChain = None", "def create_v2_plot(): pass"))
     assert prove("PoS2 02") == without
-    (library / "chia_rs.py").unlink()
     chia_rs(library, solve=OTHER_API)
     assert prove("PoS2 02") == without
     chia_rs(library, solve=OTHER_API, unread=True)
     with pytest.raises(PlotRefused, match="reading it fails at 10 of 30"):
         prove("PoS2 02")
+
+
+def test_after_the_time_for_proofs_nothing_is_begun_but_the_first_proof(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify, "PROVE_S", 0.0)
+    chia_rs(library, each=3)
+    assert prove("PoS2 02") == "1 challenge gave 3 qualities; 1 proof, all valid"
+    chia_rs(library, each="1 if next(number) == 40 else 0")
+    assert prove("PoS2 02") == "41 challenges gave 1 proof, all valid"
 
 
 def test_where_nothing_is_to_be_proved_the_verdict_says_what_was_checked(library: Path) -> None:

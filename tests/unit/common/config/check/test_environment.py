@@ -263,13 +263,19 @@ def test_proofs_need_a_library_for_each_format(
         ("0.53.0rc1", True),
         ("1.0", True),
         ("?", False),
+        (None, False),
     ],
 )
 def test_an_old_library_is_as_good_as_none(
-    farm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, enough: bool
+    farm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str | None, enough: bool
 ) -> None:
+    monkeypatch.setattr(sys, "path", [])
     with_library("chia_rs", version, tmp_path / "other", monkeypatch)
-    assert bool(lacks(farm, text(farm))) is not enough
+    with_library("chiapos", "2.0.12", tmp_path / "other", monkeypatch)
+    found = lacks(farm, text(farm))
+    assert ["needs chia_rs >= 0.53, which is not installed" in each for each in found] == [True] * (
+        not enough
+    )
 
 
 def test_keys_with_errors_of_their_own_are_not_looked_at(farm: Path) -> None:
