@@ -156,7 +156,8 @@ def archived(rows: Iterable[TransferEnd], subject: str) -> list[WhyAnswer]:
             "plot",
             row.path,
             f"archived {row.ended_at.astimezone():%Y-%m-%d %H:%M:%S} on "
-            f"{row.harvester or '?'}:{row.landed or row.drive or '?'}",
+            f"{row.harvester or '?'}:{row.landed or row.drive or '?'}"
+            + (f": {row.verified}" if row.verified else ""),
             plot_id=row.plot_id,
         )
         for row in rows

@@ -281,6 +281,8 @@ def test_an_archived_plot_is_found_in_the_history() -> None:
         (found,) = archived([row], subject)
         assert found.text.endswith("on h1:/farm/1")
         assert (found.host, found.rule, found.plot_id) == ("p1", None, PLOT_ID)
+    (found,) = archived([row.model_copy(update={"verified": "9 challenges gave 8 proofs"})], PLOT_ID)
+    assert found.text.endswith("on h1:/farm/1: 9 challenges gave 8 proofs")
     assert archived([row.model_copy(update={"end": End.REFUSED})], PLOT_ID) == []
     assert archived([row], "77777777") == []
     assert not is_selector_of_file("/tpm1")
