@@ -30,7 +30,6 @@ from harvester_worker.drives.part_files import PartRecord
 from plotter_worker.archiving.transfer.rsync import command, run
 from plotter_worker.archiving.transfer.transport import ThroughReceiver
 from tests.integration.harvester_worker.conftest import (  # noqa: F401
-    chia_python,
     drive,
     farm,
     site,

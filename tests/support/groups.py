@@ -1,75 +1,45 @@
-"""Plot groups (.gplot): real ones of one plot, made by chia_rs, and ones of several plots packed of those.
+"""Plot groups (.gplot) of several plots, packed of groups of one plot that chia_rs makes.
 
-No released program makes groups of several plots, and the format may still change, so only tests do.
+No released program makes such groups, and the format may still change, so only tests do.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
-import secrets
 import struct
 from collections.abc import Iterator
 from functools import cache
 from itertools import groupby
 from pathlib import Path
 
-STRENGTH = 2
-MEMO_AT, INDEX_AT, SIZE_AT = 51, 42, 38  # INDEX_AT: of the offset of the chunk index; SIZE_AT: strength, size
+from common.system.plotfile import read_header
+from tests.support import formats
+
+# Where these are in the header.
+K_AT, STRENGTH_AT, SIZE_AT, META_AT, INDEX_AT, MEMO_AT = 37, 38, 39, 41, 42, 51
 CHUNK_BITS = 6  # a chunk has about 64 fragments of each plot
 _TABLE_LOG, _SYMBOLS = 11, 178  # of the entropy coder
 
 
-def make_group(folder: Path, k: int = 18, members: int = 1, strength: int = STRENGTH, meta: int = 0) -> Path:
-    """Make a plot group, as its plotter would: under its name, whole.
-
-    Args:
-        k: Even, 18 or more. 18 takes 0.2 s, 20 0.7 s, 22 3 s, and members as many times that.
-        members: Plots of the group.
-        meta: The meta group.
-
-    Returns:
-        The file.
-    """
-    group_id, memo = secrets.token_bytes(32), secrets.token_bytes(112)
-    plots = []
-    for index in range(members):
-        made = folder / f"member-{index}"
-        _create(made, k, strength, group_id, index, meta, memo)
-        plots.append(made.read_bytes())
-        made.unlink()
-    path = folder / f"plot-k{k}-{group_id.hex()}.gplot"
-    path.write_bytes(plots[0] if members == 1 else pack(plots))
-    return path
-
-
-def _create(path: Path, k: int, strength: int, group_id: bytes, index: int, meta: int, memo: bytes) -> None:
-    # chia_rs is big, and not every test that imports this makes groups.
+def make_packed(folder: Path, k: int = 18, members: int = 4) -> Path:
+    """Make a plot group of several plots, as a plotter leaves it. k18 takes a second and 640 kB for each."""
     from chia_rs import create_v2_single_plot_group
     from chia_rs.sized_bytes import bytes32
 
-    create_v2_single_plot_group(str(path), k, strength, bytes32(group_id), index, meta, memo)
-
-
-def farmed(group: Path, challenges: int = 60) -> set[int]:
-    """Indexes of the plots that give valid proofs, asked of chia_rs as a farmer does. Fails for a bad one."""
-    from chia_rs import Prover, solve_proof, validate_proof_v2
-    from chia_rs.sized_bytes import bytes32
-
-    prover, good = Prover(str(group)), set[int]()
-    group_id, k = prover.plot_group_id(), prover.size()
-    strength, meta = prover.get_strength(), prover.get_meta_group()
-    for number in range(challenges):
-        challenge = bytes32(hashlib.sha256(bytes([number])).digest())
-        for each in prover.get_qualities_for_challenge(challenge):
-            if each.plot_index in good:
-                continue
-            proof = solve_proof(each.chain, prover.plot_id_for_index(each.plot_index), strength, k)
-            found = validate_proof_v2(group_id, each.plot_index, k, strength, meta, challenge, proof)
-            assert found == each.chain.get_string(strength)
-            good.add(each.plot_index)
-    return good
+    first = formats.make_group(folder, k)
+    plots = [first.read_bytes()]
+    header = read_header(first)
+    group_id, memo = bytes.fromhex(header.plot_id or ""), plots[0][MEMO_AT : header.data_start_bytes]
+    member = first.with_suffix(".member")
+    for index in range(1, members):
+        create_v2_single_plot_group(str(member), k, header.strength, bytes32(group_id), index, 0, memo)
+        plots.append(member.read_bytes())
+        member.unlink()
+    status = first.stat()
+    first.write_bytes(pack(plots))
+    os.utime(first, ns=(status.st_atime_ns, status.st_mtime_ns))
+    return first
 
 
 def pack(plots: list[bytes]) -> bytes:
@@ -83,8 +53,8 @@ def pack(plots: list[bytes]) -> bytes:
         range of a chunk.
     """
     head = bytearray(plots[0][: MEMO_AT + plots[0][MEMO_AT - 1]])
-    k, span = head[37], 1 << head[37] + CHUNK_BITS
-    struct.pack_into("<H", head, SIZE_AT + 1, len(plots))
+    k, span = head[K_AT], 1 << head[K_AT] + CHUNK_BITS
+    struct.pack_into("<H", head, SIZE_AT, len(plots))
     chunks = []
     for number, parts in enumerate(zip(*map(_chunks, plots), strict=True)):
         start, deltas, last = number * span, list[int](), number * span
@@ -97,6 +67,15 @@ def pack(plots: list[bytes]) -> bytes:
         chunks.append(_chunk(deltas, k))
     struct.pack_into("<Q", head, INDEX_AT, len(head) + sum(map(len, chunks)))
     return bytes(head) + b"".join(chunks) + _index(list(map(len, chunks)), len(plots))
+
+
+def with_other_last_bit(plot: bytes) -> bytes:
+    """A group of one plot with one other bit: the lowest of its last fragment, which few proofs have."""
+    (index_at,) = struct.unpack_from("<Q", plot, INDEX_AT)
+    last = list(_chunks(plot))[-1]
+    deltas = _deltas(last, plot[K_AT])
+    deltas[-1] ^= 1
+    return plot[: index_at - len(last)] + _chunk(deltas, plot[K_AT]) + plot[index_at:]
 
 
 def _rice(members: int) -> tuple[int, int]:
@@ -240,10 +219,3 @@ def _encode(symbols: list[int]) -> bytes:
             number >>= bits
         states[at % 2] = places[number - len(places)]
     return _packed([*fields, (states[1], _TABLE_LOG), (states[0], _TABLE_LOG), (1, 1)])
-
-
-def age(path: Path, quiet_s: float = 3600) -> Path:
-    """Let the file look unchanged for this time."""
-    changed = path.stat().st_mtime - quiet_s
-    os.utime(path, (changed, changed))
-    return path

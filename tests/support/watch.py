@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.model.plot_name import PlotName
-from common.system.plotfile import NotAPlot, expected_size_bytes, read_header
+from common.model.plot_name import SUFFIXES, PlotName
+from common.system.plotfile import NotAPlot, Verdict, expected_size_bytes, read_header, whole
 from tests.support.lab import Host
 from tests.support.machines import MARGIN_BYTES, Machines
 
@@ -166,7 +166,7 @@ class Watch:
     def _incoming(self, here: Path, drive: Path) -> None:
         with suppress(FileNotFoundError):
             for entry in os.scandir(here):
-                if entry.name.endswith((".plot", ".plot2")):
+                if entry.name.endswith(SUFFIXES):
                     self._say(f"half a plot under a plot's name: {drive}/.incoming/{entry.name}")
 
     def _whole(self, file: Path, plot: str, farmed: bool) -> None:
@@ -181,12 +181,13 @@ class Watch:
         if plot in self._spoilt and not farmed:
             return
         try:
-            expected_bytes = expected_size_bytes(read_header(file))
+            header = read_header(file)
         except NotAPlot as error:
             self._say(f"no plot under a plot's name: {error}")
             return
-        if status.st_size != expected_bytes:
-            self._say(f"half a plot under a plot's name: {file}, {status.st_size} of {expected_bytes} bytes")
+        expected_bytes, found = expected_size_bytes(header), whole(file, header)
+        if found.verdict is not Verdict.COMPLETE or expected_bytes not in (None, status.st_size):
+            self._say(f"half a plot under a plot's name: {file}, {status.st_size} bytes, {found.reason}")
         digest = hashlib.blake2b(file.read_bytes()).hexdigest()
         self._checked[fingerprint] = digest
         if self._digests.setdefault(plot, digest) != digest:

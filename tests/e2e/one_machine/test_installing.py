@@ -43,6 +43,6 @@ def test_pip_installs_all_from_the_folder_and_leaves_nothing_in_it(broker_url: s
     assert "interactive" in works("plotman", "--help")
     works("plotman", "config", "generate", "-o", str(tmp_path / "sample.yaml"))
     works("celery", "-A", "plotman", "--help")
-    works("python", "-c", "import chiapos, textual_serve")
+    works("python", "-c", "import chia_rs, chiapos, textual_serve")
     with terminal([str(programs / "plotman"), "interactive"], settings) as shown:
         shown.shows("nothing happened yet")

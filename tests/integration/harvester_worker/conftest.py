@@ -24,12 +24,6 @@ from tests.support.receiver import House
 from tests.support.site import HERE, THERE, Machines, Site
 
 
-@pytest.fixture(scope="session")
-def chia_python(chia: Path) -> str:
-    """The Python of chia; it has chiapos."""
-    return str(chia.parent / "python")
-
-
 @pytest.fixture
 def source(real_plot: Path, tmp_path: Path) -> Path:
     """A copy of the plot in a plotter's dst directory."""
@@ -41,7 +35,7 @@ def source(real_plot: Path, tmp_path: Path) -> Path:
 class Farm:
     """A harvester without Celery, Redis or configuration."""
 
-    def __init__(self, *paths: Path, mounted: bool, python: str, limits: Limits) -> None:
+    def __init__(self, *paths: Path, mounted: bool, limits: Limits) -> None:
         self.looks, self.work = Probe(), Probe()
         self.uses: dict[Path, DriveUse] = {}  # what the owner wants; a drive that is not named is active
         self.drives = DriveRegistry(
@@ -52,11 +46,11 @@ class Farm:
             limits.margin_bytes,
         )
         self.reserver = Reserver(self.drives, limits)
-        self.admitter = Admitter(self.drives, self.work, 30, python)
+        self.admitter = Admitter(self.drives, self.work, 30)
 
 
 @pytest.fixture
-def farm(chia_python: str) -> Iterator[Callable[..., Farm]]:
+def farm() -> Iterator[Callable[..., Farm]]:
     made: list[Farm] = []
 
     def make(
@@ -67,7 +61,7 @@ def farm(chia_python: str) -> Iterator[Callable[..., Farm]]:
         placement: Placement = Placement.FILL,
     ) -> Farm:
         limits = Limits(margin_bytes, writers, placement)
-        made.append(Farm(*paths, mounted=mounted, python=chia_python, limits=limits))
+        made.append(Farm(*paths, mounted=mounted, limits=limits))
         return made[-1]
 
     yield make
