@@ -150,7 +150,7 @@ def test_a_plot_that_lost_its_last_byte_is_refused_by_its_size(
 ) -> None:
     source.write_bytes(source.read_bytes()[:-1])
 
-    with pytest.raises(PlotRefused, match="truncated"):
+    with pytest.raises(PlotRefused, match="is not whole"):
         archived(farm(drive), source)
 
 
