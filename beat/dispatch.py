@@ -98,6 +98,8 @@ def send_move(app: Celery, board: Board, move: Move, now: datetime) -> str:
             size_bytes=plot.size_bytes,
             move=move_id,
             **({} if move.through_receiver else {"door": False}),
+            **({"evacuates": True} if move.evacuates else {}),
+            **({"drives": list(move.drives)} if move.drives else {}),
         ).set(expires=MOVE_LIFETIME.total_seconds()),
         step(TRANSFER, move.host),
         app=app,
@@ -113,7 +115,8 @@ def send_move(app: Celery, board: Board, move: Move, now: datetime) -> str:
 
 
 def send_admission(app: Celery, board: Board, admission: AdmissionOrder, now: datetime) -> str:
-    """Send the last two steps of a move: the harvester admits the plot, then the plotter releases it.
+    """Send the last two steps of a move: the harvester admits the plot, then the plotter releases it. From an
+    evacuated drive, its own harvester releases it, without a message (harvester_worker.evacuation).
 
     The step is recorded on the board first, as with orders.
 
@@ -122,7 +125,9 @@ def send_admission(app: Celery, board: Board, admission: AdmissionOrder, now: da
     """
     move = admission.move
     step = _steps(app, move.path, admission.host, move.harvester)
-    steps = chain(step(ADMIT, move.harvester, delivery=move.delivery), step(RELEASE, admission.host), app=app)
+    steps = step(ADMIT, move.harvester, delivery=move.delivery)
+    if not admission.evacuates:
+        steps = chain(steps, step(RELEASE, admission.host), app=app)
     frozen = steps.freeze()
     board.put_move(admission.host, sent(move, now).model_copy(update={"task_id": frozen.id}))
     steps.apply_async()

@@ -48,6 +48,8 @@ FIND_PLOTS = "harvester_worker.find_plots"
 INVENTORY = "harvester_worker.inventory"
 RESERVE = "harvester_worker.reserve"
 ADMIT = "harvester_worker.admit"
+EVACUATE = "harvester_worker.evacuate"
+STOP_EVACUATION = "harvester_worker.stop_evacuation"
 
 ROLE_OF_TASK = {
     PLOT: Role.PLOTTER,
@@ -80,6 +82,8 @@ ROLE_OF_TASK = {
     INVENTORY: Role.HARVESTER,
     RESERVE: Role.HARVESTER,
     ADMIT: Role.HARVESTER,
+    EVACUATE: Role.HARVESTER,
+    STOP_EVACUATION: Role.HARVESTER,
 }
 
 _QUEUE_PREFIX = {Role.PLOTTER: "plotter", Role.ARCHIVER: "archive", Role.HARVESTER: "harvester"}

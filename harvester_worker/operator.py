@@ -62,6 +62,13 @@ class DriveHolds:
         self._publish(sentence)
         return sentence
 
+    def change_reason(self, key: str, reason: str) -> None:
+        """Replace the reason of a hold, and remove its end. No-op without one."""
+        with self._lock:
+            if (hold := self._holds.get(key)) is not None:
+                update = {"reason": reason, "until": None}
+                self._change({**self._holds, key: hold.model_copy(update=update)})
+
     def lift(self, keys: Sequence[str], text: str, more: str = "") -> str:
         """Remove holds.
 

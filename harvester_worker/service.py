@@ -33,6 +33,8 @@ from harvester_worker.drives.part_files import now_utc
 from harvester_worker.drives.plot_index import PlotIndex
 from harvester_worker.drives.registry import LOOK_S, REFRESH_S, SWEEP_EVERY_S, DriveRegistry
 from harvester_worker.drives.scrub import Scrub
+from harvester_worker.evacuation.evacuator import Evacuator
+from harvester_worker.evacuation.orders import KeptOrders
 from harvester_worker.farmed.watch import FarmedWatch
 from harvester_worker.history import LandingHistory
 from harvester_worker.intake.admit import Admitter
@@ -46,6 +48,7 @@ from harvester_worker.receiver.receivers import Receivers
 log = logging.getLogger(__name__)
 
 _TICK_S = 1.0
+_REASON_MOST = 200  # characters, in `status`
 # Plots in the snapshot that were taken in last: another plotter may have a copy of one, for some hours.
 _TAKEN_IN_MAX = 256
 
@@ -65,13 +68,14 @@ class Harvester:
         self.board = board
         self._publisher = Publisher(board, Role.HARVESTER, self._snapshot, mark(settings.state_dir))
         self.holds = DriveHolds(settings.state_dir / "harvester-steering.json", self._publish_hold)
+        evacuations = KeptOrders(settings.state_dir)
         self.drives = DriveRegistry(
             section.folders,
             section.plain_folders,
             self._surveys,
             cache(section.use_of),
             section.margin_bytes,
-            self.holds.of_drive,
+            lambda drive: self.holds.of_drive(drive) or evacuations.hold_of(drive),
             section.is_sure,
         )
         self.moves = MoveHeartbeat(board, self._publisher.tell)
@@ -95,6 +99,17 @@ class Harvester:
                 tls=settings.receiver_tls,
             ),
         )
+        self.evacuations = Evacuator(
+            self.host,
+            settings.state_dir,
+            board,
+            self.drives,
+            self._work,
+            self._plot_index,
+            evacuations,
+            self._publisher,
+            self._evacuated,
+        )
         self._plots_tls = settings.receiver_tls
         file = settings.state_dir / "inventory.sqlite3"
         self.inventory = Inventory(self.drives, file, self._publisher.progressed)
@@ -115,6 +130,7 @@ class Harvester:
         if self._scrub:
             self._scrub.start()
         self._publisher.changed()
+        self.evacuations.start()
         self._thread.start()
         self.inventory.start()
         self.farmed.start()
@@ -124,6 +140,7 @@ class Harvester:
         self._watch.stop()
         self._ending.set()
         self._wake.set()
+        self.evacuations.stop()
         self.intake.stop()
         self.inventory.stop()
         self.farmed.stop()
@@ -195,6 +212,9 @@ class Harvester:
         log.info(text, extra={"action": "steered", "host": self.host})
         self._publisher.tell(Event(kind="steered", host=self.host, at=now_utc(), text=text))
 
+    def _evacuated(self, drive: str, text: str) -> None:
+        self.holds.change_reason(drive, text[:_REASON_MOST])
+
     def _damaged(self, plot: str, what: str) -> None:
         name = PlotName.parse(Path(plot).name)
         text = f"{plot} is damaged: {what}"
@@ -235,6 +255,7 @@ class Harvester:
             taken_in=self._plot_index.latest(_TAKEN_IN_MAX),
             arriving=self.intake.arriving(self.drives.parts()),
             inventory=self.inventory.sums(),
+            evacuations=self.evacuations.entries(),
             problems=(
                 *_lacks(self._section),
                 *(self._plain if self.intake.takes_plain else ()),

@@ -46,6 +46,7 @@ def celery_settings(broker_url: str, host: str) -> dict[str, Any]:
             "plotter_worker.tasks.history",
             "harvester_worker.tasks.archive",
             "harvester_worker.tasks.holds",
+            "harvester_worker.tasks.evacuation",
             "harvester_worker.tasks.history",
             "harvester_worker.tasks.inventory",
         ],

@@ -55,7 +55,7 @@ def decide(
 
 
 def _decide(board: BoardState, now: datetime, limits: FarmLimits, memory: Memory) -> Decision:
-    memory.keep_only({*board.plotters, *board.spoilt})
+    memory.keep_only({*board.plotters, *board.spoilt, *board.harvesters})
     planned = _plan_starts(board, now, limits, memory)
     memory.decides_since = min(memory.decides_since or now, now)
     admissions = due_admissions(board, now, memory.orders, memory.passed, memory.decides_since)
@@ -68,7 +68,7 @@ def _decide(board: BoardState, now: datetime, limits: FarmLimits, memory: Memory
         plots_wait[host] = (*plots_wait.get(host, ()), spoilt)
     joined = {
         host: memory.join(host, planned[host].waits if host in planned else (), plots_wait.get(host, ()))
-        for host in (*board.plotters, *(board.spoilt.keys() - board.plotters.keys()))
+        for host in dict.fromkeys((*board.plotters, *board.spoilt, *plots_wait))
     }
     ends = [plan.due_at for plan in planned.values() if plan.due_at is not None]
     ends += [wait.until for waits in plots_wait.values() for wait in waits if wait.until is not None]

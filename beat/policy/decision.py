@@ -35,6 +35,8 @@ class Move:
     through_receiver: the plotter sends to the harvester's receiver; False: by a route of its own.
     to_target: the plot goes to the host's archiving target of plotman 0.5.3; `harvester` names the target.
     coming: (folder, bytes) that other plotters still send to that target.
+    evacuates: the plot is on a farming drive of `host`, which is evacuated.
+    drives: the harvester's only drives that may get it; empty: any.
     """
 
     host: str
@@ -44,6 +46,8 @@ class Move:
     to_target: bool = False
     coming: tuple[tuple[str, int], ...] = ()
     through_receiver: bool = True
+    evacuates: bool = False
+    drives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,13 @@ class AdmissionOrder:
 
     host: str
     move: PendingMove
+
+    @property
+    def evacuates(self) -> bool:
+        """Whether the source is on an evacuated drive, by the delivery. The host that releases it checks
+        that."""
+        reservation = (self.move.delivery or {}).get("reservation")
+        return isinstance(reservation, dict) and reservation.get("evacuates") is True
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ REMEDIES: dict[str, str] = {
     "drives": "Mount another drive of harvester.drives, or free space on one. `plotman undrain HOST:DIR` "
     "opens a drained one.",
     "target": "Run the target's disk space script by hand: it must print `folder:bytes` lines.",
+    "evacuation": "Mount or repair the drive. `plotman evacuate {place} --stop` ends its evacuation.",
     # `plotman why` adds these; no rule of the policy gives them.
     "silent": "Check that machine: `systemctl status plotman`. Its plots continue meanwhile. "
     "If it is lost for good: `plotman forget {host}`.",

@@ -167,6 +167,7 @@ class Reservation(Message):
         the digest, so that the harvester can compare the contents.
     move: of beat that this belongs to; None if an operator called the task.
     took_s: time that the harvester needed to answer.
+    evacuates: the source is on a farming drive of source_host, which is evacuated.
     """
 
     host: OneLine
@@ -179,6 +180,7 @@ class Reservation(Message):
     compare: bool = False
     move: OneLine | None = None
     took_s: Seconds | None = None
+    evacuates: bool = False
 
 
 class Delivery(Message):
@@ -207,6 +209,21 @@ class Admission(Message):
     size_bytes: SizeBytes
     verified: OneLine
     took_s: Seconds = 0
+
+
+class EvacuateOrder(Message):
+    """Move all plots of a drive to other drives of the farm.
+
+    to: where they may go, each `HOST` or `HOST:/DRIVE`; empty: anywhere.
+    bandwidth_bytes_s: limit over the network, where no `plotman bandwidth` reaches; None: no limit.
+    """
+
+    host: OneLine
+    dir: AbsolutePath
+    to: Annotated[tuple[OneLine, ...], FailFast(), Field(max_length=64)] = ()
+    bandwidth_bytes_s: Annotated[int, Field(ge=1024, le=1 << 53)] | None = None
+    reason: OneLine | None = None
+    by: OneLine | None = None
 
 
 class PlotsFound(Message):

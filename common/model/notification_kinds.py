@@ -66,6 +66,7 @@ _MEANINGS = {
             "a drive could not be written to, or returned other bytes than were written",
         ),
         ("not-farmed", WARNING, "chia's harvester does not search a drive, or cannot open a plot"),
+        ("evacuated", SUCCESS, "the plots of a drive were moved to others, or an operator ended that"),
         ("drive-full", WARNING, "a drive has no room for another plot"),
         ("drive-lost", CRITICAL, "a drive is missing, not mounted, read-only, or does not answer"),
         ("drive-back", SUCCESS, "a drive that was lost can be used again"),

@@ -49,6 +49,8 @@ LONGEST_LABEL = 40  # characters of the name of a plot format
 LONGEST_REASON = 1_000  # characters of a wait's reason; one line for each drive of a large harvester
 # Finished plots that are read of one host: 540 TB with k32. Each costs some microseconds of each decision.
 PLOTS_MAX = 5_000
+# Plots of an evacuated drive that are listed: more than are moved until the next look.
+EVACUATING_MAX = 50
 
 
 class Notice(Bounded):
@@ -410,6 +412,34 @@ class InventorySums(Notice):
     read: Whole = 0
 
 
+class Evacuating(Notice):
+    """A farming drive whose plots are moved to other drives."""
+
+    drive: str
+    since: Moment
+    to: Annotated[tuple[str, ...], FEW] = ()  # HOST or HOST:/DRIVE; empty: anywhere
+    by: str | None = None
+    reason: str | None = None
+    ending: bool = False  # an operator has ended it
+    total_plots: Whole = 0  # at the beginning
+    total_bytes: Whole = 0
+    left_plots: Whole | None = None
+    left_bytes: Whole | None = None
+    stays: Annotated[tuple[str, ...], FEW] = ()  # files that are left alone, and why, a line each
+    stays_count: Whole = 0
+    stays_plots: Whole = 0  # of these, with a plot's name
+    # The next ones to be moved, in this order; not all.
+    plots: Annotated[
+        tuple[FinishedPlot, ...], MANY, AfterValidator(lambda plots: plots[:EVACUATING_MAX])
+    ] = ()
+
+    def eta_s(self, now: datetime) -> float | None:
+        """Seconds until the last plot has left, at the pace so far; None: not known."""
+        if self.left_bytes is None or self.left_bytes >= self.total_bytes:
+            return None
+        return age_s(self.since, now) * self.left_bytes / (self.total_bytes - self.left_bytes)
+
+
 class HarvesterSnapshot(HostSnapshot):
     """A harvester host and its drives."""
 
@@ -425,6 +455,7 @@ class HarvesterSnapshot(HostSnapshot):
     # Plot id -> plotter that it comes from: its bytes arrive, or are checked.
     arriving: Annotated[dict[str, str], MANY] = Field(default_factory=dict)
     inventory: InventorySums | None = None  # None: of an older plotman, or not begun
+    evacuations: Annotated[tuple[Evacuating, ...], FEW] = ()
 
 
 Snapshot = PlotterSnapshot | ArchiverSnapshot | HarvesterSnapshot

@@ -176,6 +176,12 @@ class Board(BoardReader):
         at, _, mark = sign.partition(" ")
         return at, mark
 
+    def withdraw(self, role: Role, host: str) -> None:
+        """Delete the snapshot of a role of this host that runs only at times, after its process has stopped.
+        Beat then removes its name."""
+        with readable_errors(self._url):
+            self._redis.delete(Keys.snapshot(role, host), Keys.alive(role, host))
+
     def forget_host(self, host: str) -> bool:
         """Remove a host with all its keys and waiting messages. Returns False, and does nothing, while one of
         its roles is alive."""

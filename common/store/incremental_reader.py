@@ -117,14 +117,15 @@ class _Keys:
     """Keys that are read in each round; the names of thousands take as long to put together as to read.
 
     hosts: each host with its role. alive: of their signs of life, in this order.
-    plotters: hosts. pending: of their orders, then of their moves.
+    senders: hosts with plotters, and with an archiver alone, as while a harvester's drive is evacuated.
+    pending: of their orders, then of their moves.
     """
 
     def __init__(self, hosts: Sequence[_Known]) -> None:
         self.hosts = hosts
         self.alive = [Keys.alive(*each) for each in hosts]
-        self.plotters = [host for role, host in hosts if role is Role.PLOTTER]
-        self.pending = [*map(Keys.orders, self.plotters), *map(Keys.moves, self.plotters)]
+        self.senders = list(dict.fromkeys(host for role, host in hosts if role is not Role.HARVESTER))
+        self.pending = [*map(Keys.orders, self.senders), *map(Keys.moves, self.senders)]
 
 
 class IncrementalReader:
@@ -283,10 +284,10 @@ class IncrementalReader:
         moves: dict[str, list[PendingMove]] = {}
         kept: dict[str, Any] = {}
         for index, texts in answers:  # Lua counts from 1
-            host, key = keys.plotters[(index - 1) % len(keys.plotters)], keys.pending[index - 1]
+            host, key = keys.senders[(index - 1) % len(keys.senders)], keys.pending[index - 1]
             if texts is None:
                 self._delete(host, key)
-            elif index <= len(keys.plotters):
+            elif index <= len(keys.senders):
                 orders[host] = self._read_all(PendingOrder, texts, kept, host, key, spoilt)
             else:
                 moves[host] = self._read_all(PendingMove, texts, kept, host, key, spoilt)

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from common.errors import DriveFailed
 from common.model.snapshot import DirState
@@ -102,7 +103,8 @@ class Scrub:
                 log.warning("%s: the damage is reported again after a restart: %s", kept.plot, unwritten)
                 self._reported.add(kept.entry)
             return
-        digests.note_read(drive, name)
+        with suppress(FileNotFoundError):  # it has left an evacuated drive
+            digests.note_read(drive, name)
         log.info("%s was read back and is correct", kept.plot, extra={"action": "scrubbed"})
 
 

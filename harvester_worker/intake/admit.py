@@ -22,6 +22,7 @@ from common.worker.move_step import Doing, Stop, never
 from harvester_worker.drives import digests, part_files
 from harvester_worker.drives.digests import DigestEntry
 from harvester_worker.drives.disk import forget_cached, rename_new
+from harvester_worker.drives.evacuated import apart
 from harvester_worker.drives.existing_plots import best_copy, existing_plot, find_copies, other_file
 from harvester_worker.drives.plot_index import PlotIndex
 from harvester_worker.drives.registry import LOOK_S, DriveRegistry
@@ -202,14 +203,20 @@ class Admitter:
 
     def _must_be_alone(self, arrival: Arrival) -> None:
         """Raise TransferFailed or PlotRefused if another drive has got the plot, or another file of its id,
-        since its space was reserved. A drive that cannot be read was not known to have it then, either."""
+        since its space was reserved. A drive that cannot be read was not known to have it then, either.
+
+        Raise TransferFailed for a plot of an evacuated drive, if this copy would leave, too, or is no other
+        file system's."""
+        there = [path for path in self._drives.paths() if self._drives.use_of(path) is not DriveUse.DISABLED]
+        aside = apart(self._drives.probe, there, arrival.reservation, LOOK_S)
+        if arrival.drive in aside:
+            raise TransferFailed(
+                f"{arrival.drive} {aside[arrival.drive]}: it is no place for a plot of an evacuated drive.",
+                "The source is kept. The next try finds another drive.",
+            )
         if arrival.landed:
             return
-        others = [
-            drive
-            for drive in self._drives.paths()
-            if drive != arrival.drive and self._drives.use_of(drive) is not DriveUse.DISABLED
-        ]
+        others = [drive for drive in there if drive != arrival.drive and drive not in aside]
         size_bytes = arrival.reservation.size_bytes
         copies = find_copies(self._drives.probe, others, arrival.name, size_bytes, LOOK_S)
         if (found := best_copy(copies)) is not None:

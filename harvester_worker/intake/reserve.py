@@ -16,6 +16,7 @@ from pydantic import Field
 
 from common.config.sections.farm import Placement
 from common.errors import NoRoom, OrderRefused, TransferFailed
+from common.model.bounds import SeveralFixed
 from common.model.messages import AbsolutePath, Message, OneLine, Reservation, SizeBytes
 from common.model.plot_name import PlotName
 from common.model.snapshot import DirState, DriveUse
@@ -25,6 +26,7 @@ from common.system.output import FULL
 from common.system.probe import LOOK_DEADLINE_S, Hanging, full
 from harvester_worker.drives import part_files
 from harvester_worker.drives.disk import allocate
+from harvester_worker.drives.evacuated import apart
 from harvester_worker.drives.existing_plots import (
     UNREAD,
     Copies,
@@ -52,8 +54,10 @@ _READABLE = (DirState.OK, DirState.READ_ONLY)
 
 
 class ReserveOrder(Message):
-    """Arguments of `reserve`: a finished plot, and the plotter on which it lies. move: see Reservation.
-    door: False if the plotter needs no receiver, since it sends over ssh or to a mounted path."""
+    """Arguments of `reserve`: a finished plot, and the host on which it lies. move, evacuates: see
+    Reservation.
+    door: False if the plotter needs no receiver, since it sends over ssh or to a mounted path.
+    drives: the only ones that may get the plot; empty: any."""
 
     host: OneLine
     source_host: OneLine
@@ -61,6 +65,8 @@ class ReserveOrder(Message):
     size_bytes: SizeBytes = Field(gt=0)
     move: OneLine | None = None
     door: bool = True
+    evacuates: bool = False
+    drives: SeveralFixed[OneLine] = ()
 
     def plot_name(self) -> PlotName:
         """Parse the path's name. Raises OrderRefused if it is not a plot's."""
@@ -82,6 +88,7 @@ class ReserveOrder(Message):
             landed=str(landed) if landed else None,
             compare=compare,
             move=self.move,
+            evacuates=self.evacuates,
         )
 
 
@@ -171,26 +178,29 @@ class Reserver:
             TransferFailed: No drive takes it now; the message has the reason for each.
             NoRoom: No drive takes it now, and none has a copy of it.
             PlotRefused: A drive has another file of this name.
-            OrderRefused: It is not a plot.
+            OrderRefused: It is not a plot, or does not leave a drive of this host, as the order claims.
         """
         name = order.plot_name()
         with self._one_at_a_time:
             seen = self._drives.refresh()
-            usable = [path for path, survey in seen.items() if survey.report.state is DirState.OK]
-            readable = [path for path in seen if seen[path].report.state in _READABLE]
+            aside = apart(self._drives.probe, seen, order, CHANGE_S)
+            counted = {path: survey for path, survey in seen.items() if path not in aside}
+            usable = [path for path, survey in counted.items() if survey.report.state is DirState.OK]
+            readable = [path for path in counted if seen[path].report.state in _READABLE]
             copies = find_copies(self._drives.probe, readable, name, order.size_bytes, CHANGE_S)
             if answer := self._existing(order, copies):
                 return answer
             unread = {path: answer for path, answer in copies.items() if isinstance(answer, UNREAD)}
             home = self._plot_index.drive_of(name.plot_id)
-            if home in self._drives.paths() and (home not in readable or home in unread):
+            away = home in self._drives.paths() and home not in aside
+            if home is not None and away and (home not in readable or home in unread):
                 raise TransferFailed(
                     f"{name.name} is on {home}, which {self._why_unreadable(home, seen, unread)}.",
                     "Bring the drive back, or take it out of harvester.drives to have the plot sent again.",
                 )
             if answer := self._resumed(order, name, {path: seen[path] for path in usable}):
                 return answer
-            return self._begun(order, name, seen, unread)
+            return self._begun(order, name, counted, unread, aside)
 
     def begun_bytes(self, drive: str, part: Path) -> int:
         """Length of a part that was just reserved, as last seen; does not access the drive."""
@@ -267,10 +277,12 @@ class Reserver:
         name: PlotName,
         seen: dict[str, DriveSurvey],
         unread: Mapping[str, OSError | Hanging],
+        aside: Mapping[str, str],
     ) -> Reservation:
         left = {
             path: replace(self._drives.candidate(path, survey), failing=self._failing(path))
             for path, survey in seen.items()
+            if not order.drives or path in order.drives
         }
         reasons = {path: why_unread(error) for path, error in unread.items()}
         reasons |= {path: why for path in left if (why := self._why_avoided(name.plot_id, path))}
@@ -293,13 +305,14 @@ class Reserver:
                 extra={"action": "reserved", "plot_id": name.plot_id, "drive": chosen.path},
             )
             return order.answer(chosen.path, part=part)
-        disabled = [(path, DriveUse.DISABLED.value) for path in self._drives.paths() if path not in seen]
-        refusal = Refusal((*chosen.reasons, *reasons.items(), *disabled))
+        others = [path for path in self._drives.paths() if path not in seen and path not in aside]
+        disabled = [(path, DriveUse.DISABLED.value) for path in others]
+        refusal = Refusal((*chosen.reasons, *reasons.items(), *disabled, *aside.items()))
         # A drive that is missing or disabled may have the complete plot; the others were searched.
         searched_all = (
             not disabled and not unread and all(survey.report.state in _READABLE for survey in seen.values())
         )
-        if searched_all:
+        if searched_all and not order.evacuates:
             with contextlib.suppress(OSError):  # then the plot waits for this harvester, for a day at most
                 self._plot_index.forget(name.plot_id)
         raise (NoRoom if searched_all else TransferFailed)(

@@ -158,7 +158,10 @@ def _superseded(
     for drive, survey in usable.items():
         for part in survey.parts:
             home = plot_index.drive_of(part.record.plot_id) if part.record else None
-            if part.record is not None and home is not None and home != drive and home in usable:
+            if part.record is None or home is None or home == drive or home not in usable:
+                continue
+            # The file at home is not the complete plot that makes this part needless, but its source.
+            if str(Path(part.record.path).parent) != home:
                 yield drive, part.path, part.record.plot_id, home
 
 

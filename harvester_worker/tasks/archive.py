@@ -76,9 +76,11 @@ def reserve(self: Task, order: ReserveOrder) -> dict[str, Any]:
             reservation = harvester.intake.reserve(order)
             reservation = reservation.model_copy(update={"took_s": time.monotonic() - begun_s})
     except PlotRefused as error:
-        # The plotter remembers the refusal on disk, until `plotman resend`.
+        # The plotter remembers the refusal on disk, until `plotman resend`. A harvester whose drive is
+        # evacuated # finds it in the record of the move.
         source = {"host": order.source_host, "path": order.path}
-        self.app.send_task(names.REFUSE, kwargs={**source, "reason": str(error)})
+        if not order.evacuates:
+            self.app.send_task(names.REFUSE, kwargs={**source, "reason": str(error)})
         raise
     harvester.changed()
     return reservation.kwargs()
@@ -108,6 +110,8 @@ def admit(self: Task, delivery: Delivery, host: OneLine) -> dict[str, Any]:
     except (PlotRefused, DriveFailed) as error:
         harvester.history.refused(delivery, str(error), began_at)
         # The plotter remembers both on disk, since the board may be wiped.
+        if reservation.evacuates:
+            raise
         if isinstance(error, PlotRefused):
             self.app.send_task(names.REFUSE, kwargs={**source, "reason": str(error)})
         else:
@@ -119,7 +123,7 @@ def admit(self: Task, delivery: Delivery, host: OneLine) -> dict[str, Any]:
         harvester.changed()
     harvester.history.landed(delivery, admission, began_at)
     harvester.farmed.landed(admission.landed)
-    harvester.moves.tell(step, "archived", _sentence(admission))
+    harvester.moves.tell(step, "moved" if reservation.evacuates else "archived", _sentence(admission))
     # Before the plotter deletes its source: no other plotter's copy of this plot may go to another harvester.
     harvester.publish_now()
     return admission.kwargs()

@@ -49,11 +49,14 @@ def undrain(order: LiftOrder) -> dict[str, Any]:
 
 
 def _but(harvester: Harvester, key: str) -> str:
-    """Words for drives that plotman.yaml keeps closed."""
+    """Words for drives that plotman.yaml, or an evacuation, keeps closed."""
     drives = harvester.drives.paths() if key == holds.ALL else [key]
     uses = [(drive, harvester.configured_use(drive)) for drive in drives]
     shut = [f"{drive} is {use}" for drive, use in uses if use is not DriveUse.ACTIVE]
-    return f"; by its plotman.yaml {', '.join(shut)}" if shut else ""
+    leaving = [drive for drive in drives if harvester.evacuations.orders.of(drive) is not None]
+    words = f"; by its plotman.yaml {', '.join(shut)}" if shut else ""
+    # The order itself keeps the drive drained.
+    return words + (f"; still evacuated: {', '.join(leaving)}" if leaving else "")
 
 
 def _key(harvester: Harvester, order: HoldOrder) -> str:

@@ -45,6 +45,7 @@ _SECTIONS: dict[str, tuple[str | None, dict[str, str]]] = {
         "unpause": "Start them again.",
         "drain": "Send no more plots to a host, directory or drive.",
         "undrain": "Allow plots there again.",
+        "evacuate": "Move all plots of a drive to other drives.",
         "bandwidth": "Limit what plotters send to other machines.",
         "resend": "Send a plot again that a harvester refused or lost.",
         "cleanup": "Find and delete what crashed plotters left.",

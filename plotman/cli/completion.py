@@ -172,6 +172,17 @@ def complete_place(_ctx: click.Context, _param: click.Parameter, incomplete: str
     )
 
 
+def complete_place_of_harvester(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Items:
+    """Complete harvesters, and after HOST: their drives."""
+    farm = _farm()
+    if farm is None:
+        return []
+    if ":" not in incomplete:
+        return _starting(incomplete, farm.harvesters)
+    drives = {f"{host}:{drive.path}" for host, one in farm.harvesters.items() for drive in one.drives}
+    return _starting(incomplete, drives)
+
+
 def _starting(incomplete: str, words: Iterable[str]) -> Items:
     return [
         CompletionItem(word) for word in sorted(words) if word.startswith(incomplete) and _is_harmless(word)

@@ -1,4 +1,5 @@
-"""Verbs that control the farm: pause, unpause, drain, undrain, bandwidth, resend, cleanup and forget."""
+"""Verbs that control the farm: pause, unpause, drain, undrain, evacuate, bandwidth, resend, cleanup,
+forget."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from common.model.text import one_line
 from plotman.cli.completion import (
     complete_host,
     complete_place,
+    complete_place_of_harvester,
     complete_rate,
     complete_resend,
     complete_silent_host,
@@ -128,6 +130,60 @@ def _drain(
     except ValueError as error:
         raise click.UsageError(one_line(str(error))) from error
     _show(answers, json_)
+
+
+@click.command()
+@click.argument("drive", metavar="HOST:DRIVE", shell_complete=complete_place_of_harvester)
+@click.option(
+    "--to",
+    multiple=True,
+    metavar="HOST|HOST:DRIVE",
+    shell_complete=complete_place_of_harvester,
+    help="Only there; may be given several times. Default: any drive of the farm with room.",
+)
+@click.option(
+    "--bandwidth",
+    metavar="RATE",
+    callback=parsed(rate_of),
+    help="Limit the rate over the network: 80M, 500K (bytes per second). On a machine that plots, use "
+    "`plotman bandwidth`.",
+)
+@click.option("--stop", is_flag=True, help="End it. A plot that is under way is moved to its end.")
+@_REASON
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@JSON
+def evacuate(
+    drive: str,
+    to: tuple[str, ...],
+    bandwidth: int | None,
+    stop: bool,
+    reason: str | None,
+    yes: bool,
+    json_: bool,
+) -> None:
+    """Move all plots of a farming drive to other drives, as before it is sold or dies.
+
+    One plot after the other is copied, checked on its new drive, and then deleted on the old one. Plots that
+    plotters have made come first. The drive is drained, and stays so. An evacuation survives restarts;
+    `plotman dirs` shows its progress, `plotman why HOST:DRIVE` what it waits for.
+    """
+    from plotman.control.actions import evacuate as evacuating
+    from plotman.control.actions.holds import HoldAnswers
+
+    if stop and (to or reason or bandwidth):
+        raise click.UsageError("--stop takes no other options.")
+    try:
+        if stop:
+            answer = HoldAnswers(*evacuating.stop(drive))
+        else:
+            planned = evacuating.plan(drive, to)
+            if not yes:
+                click.echo("\n".join(map(one_line, planned.lines())), err=True)
+                must_agree("Move them?", "With --yes it begins without asking.")
+            answer = HoldAnswers(planned.host, evacuating.start(planned, reason, bandwidth))
+    except ValueError as error:
+        raise click.UsageError(one_line(str(error))) from error
+    _show([answer], json_)
 
 
 @click.command()

@@ -158,6 +158,7 @@ class _Inventory(_Form):
 # A sentence for operators, which begins with the name of its host.
 _SENTENCES = frozenset(
     {names.PAUSE, names.UNPAUSE, names.DRAIN, names.DRAIN_DRIVES, names.BANDWIDTH, names.RESEND}
+    | {names.EVACUATE, names.STOP_EVACUATION}
 )
 _FORMS: dict[str, type[BaseModel]] = {
     names.UNDRAIN: _Lifted,

@@ -175,7 +175,7 @@ def read_farm(at: BoardReader, known: dict[tuple[Role, str], tuple[str, Any]] | 
     now = CLOCK.now()
     moves = {
         (host, move.path): move
-        for host, moves in at.moves(list(words[Role.PLOTTER])).items()
+        for host, moves in at.moves(list({**words[Role.PLOTTER], **words[Role.ARCHIVER]})).items()
         for move in moves
         if move.retry_at is None and move.expires_at > now
     }

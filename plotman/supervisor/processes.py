@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from common.errors import ConfigError
 from common.model.address import bracketed
 from common.names import HOST_VARIABLE, Role, node
+from common.system.evacuations import orders_file
 from plotman.supervisor.locks import MEANT, OF_HALF, Half, ProcessShare
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Child:
 
     ready_url: of the broker that must answer before later stages start; None: ready at once.
     share: for a process that another supervisor of this machine may run too; None: it is not shared.
+    needed_while: the process runs only while this file exists; None: always.
     """
 
     name: str  # of its log file, and in messages
@@ -53,6 +55,7 @@ class Child:
     env: Mapping[str, str] = field(default_factory=dict)  # in addition to the supervisor's own
     ready_url: str | None = None
     share: ProcessShare | None = None
+    needed_while: Path | None = None
 
 
 def wanted(config: Config, only: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -77,6 +80,9 @@ def wanted(config: Config, only: tuple[str, ...] = ()) -> tuple[str, ...]:
         )
     if only:
         here &= set(only)
+    if Role.HARVESTER.value in here:
+        # It sends the plots of drives that are evacuated; see child_process.
+        here.add(Role.ARCHIVER.value)
     if not here and BROKER not in only:
         raise ConfigError(
             f"plotman.yaml gives {config.host} nothing to run.",
@@ -102,7 +108,8 @@ def wanted_by_half(config: Config, half: Half) -> tuple[str, ...]:
 
 
 def child_process(name: str, config: Config, config_file: Path) -> Child:
-    """How to start a process, but for the broker. config_file: absolute; every process reads it itself."""
+    """How to start a process, but for the broker. A machine without plotters runs an archiver only while one
+    of its drives is evacuated. config_file: absolute; every process reads it itself."""
     farm = config.farm
     if name == NOTIFIER:
         command: tuple[str, ...] = ("plotman", "notify", "run")
@@ -116,4 +123,7 @@ def child_process(name: str, config: Config, config_file: Path) -> Child:
         command = ("plotman.serve", BEAT if name == BEAT else node(Role(name), config.host))
     stage = Stage.WORKERS if name in _ROLES else Stage.DECISIONS
     env = {"PLOTMAN_CONFIG": str(config_file), HOST_VARIABLE: config.host}
-    return Child(name, (*PYTHON_MODULE, *command), stage, env)
+    needed_while = None
+    if name == Role.ARCHIVER and Role.ARCHIVER not in config.roles:
+        needed_while = orders_file(config.state_dir.absolute())
+    return Child(name, (*PYTHON_MODULE, *command), stage, env, needed_while=needed_while)

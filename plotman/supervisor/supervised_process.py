@@ -68,6 +68,7 @@ class SupervisedProcess:
         self._starting = asyncio.Lock()  # `stop` must not miss a process that is just being started
         self._process: Process | None = None
         self._yielded = False
+        self._unneeded = False
 
     @property
     def pid(self) -> int | None:
@@ -89,6 +90,9 @@ class SupervisedProcess:
                 what = f"{self.child.name} cannot be started: {error}"
             if self._stopping.is_set():
                 break
+            if self._unneeded:
+                self._unneeded, pause_s = False, None
+                continue
             if self._yielded:
                 self._say(f"The other terminal now runs {self.child.name}.")
                 self._yielded, pause_s = False, None
@@ -101,8 +105,13 @@ class SupervisedProcess:
             self.child.share.release()
 
     async def _turn(self) -> bool:
-        """Wait for the right to run the process; False if `stop` comes first. While another supervisor has
-        it, the process counts as ready as soon as it answers."""
+        """Wait for the right, and the need, to run the process; False if `stop` comes first. While another
+        supervisor has it, the process counts as ready as soon as it answers."""
+        while not self._needed():
+            self.ready.set()
+            await self._pause(_SHARE_CHECK_S)
+            if self._stopping.is_set():
+                return False
         share, reported = self.child.share, False
         while share is not None and not share.take():
             share.release()
@@ -117,8 +126,17 @@ class SupervisedProcess:
                 return False
         return True
 
+    def _needed(self) -> bool:
+        return self.child.needed_while is None or self.child.needed_while.exists()
+
     async def _yield(self, process: Process) -> None:
-        """End the process when a supervisor with precedence wants it."""
+        """End the process when it is not needed any more, or a supervisor with precedence wants it."""
+        while self.child.needed_while is not None:
+            await asyncio.sleep(_SHARE_CHECK_S)
+            if not self._needed():
+                self._unneeded = True
+                _signal(process, signal.SIGTERM)
+                return
         share = self.child.share
         while share is not None and share.yields_to is not None:
             await asyncio.sleep(_SHARE_CHECK_S)

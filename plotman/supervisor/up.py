@@ -61,6 +61,7 @@ def up(
         shown = (
             f"{name} (starts no plots)" if STARTS_NONE in child.env else name
             for name, child in zip(names, children, strict=True)
+            if child.needed_while is None
         )
         say(f"plotman on {config.host}: {', '.join(shown)}. Logs: {state_dir / 'logs'}. Ctrl-C stops.")
         url = broker_url(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -12,12 +13,14 @@ from typing import Any
 
 from common.config import Config
 from common.config.watch import ConfigWatch
-from common.errors import TransferFailed
+from common.errors import BrokerError, TransferFailed
 from common.model.messages import Admission, Delivery, Reservation, TargetOrder
 from common.model.plot_name import plot_id_of
 from common.model.snapshot import ArchiverSnapshot, Transfer
 from common.names import Role
 from common.store import Board
+from common.system.delivered import DeliveredFile
+from common.system.evacuations import ordered
 from common.worker import startup
 from common.worker.duplicate_host import mark
 from common.worker.move_step import MoveHeartbeat, Stop
@@ -31,7 +34,6 @@ from plotter_worker.archiving.transfer.source_digest import digest_of
 from plotter_worker.directories.monitors import kept_plot_folders
 from plotter_worker.directories.release import lies_in, own_plot, plot_dirs
 from plotter_worker.reporting.transfer_history import TransferHistory
-from plotter_worker.state.delivered import DeliveredFile
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ class Archiver:
     def __init__(self, settings: Config, board: Board, rsync: str = "rsync") -> None:
         self.host = settings.host
         self._owner = str(settings.state_dir)
+        self._settings = settings
         self._dirs = tuple(dict.fromkeys((*plot_dirs(settings), *kept_plot_folders(settings.state_dir))))
         self._sender = Sender(settings, board, rsync)
         self._delivered = DeliveredFile(settings.state_dir)
@@ -72,10 +75,15 @@ class Archiver:
             self.target.stop()
         self._publisher.stop()
         self.history.stop()
+        if Role.ARCHIVER not in self._settings.roles:
+            # It ran for an evacuation only, and must not count as lost.
+            with contextlib.suppress(BrokerError):
+                self.board.withdraw(Role.ARCHIVER, self.host)
 
     def _reload(self, settings: Config) -> None:
         """Apply a changed plotman.yaml. Directories that it no longer names are still emptied."""
         self._dirs = tuple(dict.fromkeys((*plot_dirs(settings), *self._dirs)))
+        self._settings = settings
         self._sender.reload(settings)
         if self.target is not None:
             self.target.take_from(self._dirs)
@@ -91,7 +99,7 @@ class Archiver:
             TransferFailed: With the cause.
             StepInterrupted: `stop` was set.
         """
-        source = own_plot(reservation.path, self._dirs)
+        source = own_plot(reservation.path, self._sources)
         before = _status(source)
         digest = self._delivered.digest(reservation.path, reservation.host, before)
         if reservation.landed is not None and not reservation.compare and digest is not None:
@@ -138,7 +146,13 @@ class Archiver:
     def misses(self, path: str) -> bool:
         """Whether a plot does not exist in the directory of ours that it should lie in. A message may name
         any other path, and to look there could take long."""
-        return lies_in(path, self._dirs) and not Path(path).exists()
+        return lies_in(path, self._sources) and not Path(path).exists()
+
+    @property
+    def _sources(self) -> tuple[str, ...]:
+        """Directories of this machine from which plots are sent: its plotter's, and drives that an operator
+        has ordered to be evacuated."""
+        return (*self._dirs, *ordered(self._settings.state_dir))
 
     def sends(self, path: str) -> bool:
         """Whether this plot is being sent, from this path or another."""

@@ -12,6 +12,7 @@ from common.model import holds
 from common.model.messages import PlotOrder
 from common.model.snapshot import DirState, Job, PlotterSnapshot, RefusedOrder
 from common.store.farm_clock import CLOCK
+from common.system.delivered import DeliveredFile
 from common.system.machine import steady_s
 from plotter_worker.directories.monitors import DirectoryMonitors
 from plotter_worker.directories.release import plot_dirs
@@ -33,7 +34,6 @@ from plotter_worker.plotters.base import SizeEstimate
 from plotter_worker.plotters.registry import plotter_for, recipe_of
 from plotter_worker.processes.table import FoundPlotter
 from plotter_worker.reporting.events import PlotterEvents
-from plotter_worker.state.delivered import DeliveredFile
 
 _REFUSAL_SHOWN_S = 60.0
 _USAGE_S = 10.0  # as often as directories are surveyed

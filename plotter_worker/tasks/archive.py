@@ -20,6 +20,7 @@ from common.model.plot_name import plot_id_of
 from common.model.targets import label
 from common.model.units import human_bytes
 from common.store import Board
+from common.system.delivered import DeliveredFile
 from common.worker.move_step import MoveHeartbeat, Step, StepInterrupted
 from common.worker.pool import stop_event
 from common.worker.task import task
@@ -27,7 +28,6 @@ from plotter_worker import service
 from plotter_worker.archiving import archiver
 from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.directories import release as sources
-from plotter_worker.state.delivered import DeliveredFile
 from plotter_worker.tasks.progress import ProgressEvents
 
 log = logging.getLogger(__name__)

@@ -164,13 +164,13 @@ A_HARVESTER_MAY_NOT = (
     "SETEX plotman:host:both:admitted:p1:m 9 x",
     "SET plotman:host:h1:plotter x",  # be a plotter as well
     "SET plotman:host:h1:plotter:alive x",
-    "SET plotman:host:h1:archiver x",
     "HSET plotman:host:h1:orders a b",
-    "HSET plotman:host:h1:ordered a b",
-    "GET plotman:host:h2:ticket:h1:00",
+    "HSET plotman:host:h1:ordered a b",  # order a plot of its own to leave its drive
+    "HGET plotman:host:p1:ordered a",
+    "SET plotman:host:p1:archiver x",
     "BRPOP plotter.h1 0.01",
-    "BRPOP archive.h1 0.01",
-    "GET plotman:host:both:admitted:h1:m",
+    "GET plotman:host:both:admitted:p1:m",
+    "GET plotman:host:both:ticket:p1:00",
     "GET plotman:host:both:harvester",
     "SET plotman:beat:lease me",
     "PUBLISH /0.celery.pidbox x",
@@ -191,6 +191,14 @@ A_HARVESTER_MAY = (
     "HVALS plotman:host:p1:moves",
     "HDEL plotman:host:p1:moves a",
     "XADD plotman:events * event x",
+    # For a drive of its own that is evacuated.
+    "BRPOP archive.h1 0.01",
+    "SET plotman:host:h1:archiver x",
+    "DEL plotman:host:h1:archiver plotman:host:h1:archiver:alive",
+    "HGET plotman:host:h1:ordered a",
+    "HDEL plotman:host:h1:ordered a",
+    "GET plotman:host:h2:ticket:h1:00",
+    "GET plotman:host:both:admitted:h1:m",
 )
 
 

@@ -70,6 +70,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     names.PLOTTER_HISTORY: {"kind": "plots", "since": MOMENT, "limit": 1, "after": "x", "failed": False},
     names.HARVESTER_HISTORY: {"kind": "landings", "since": MOMENT, "limit": 1, "after": "x", "failed": False},
     names.FREE_SPACE: {},
+    names.EVACUATE: {"dir": "/x", "to": ["h2"], "reason": "r", "by": "b", "bandwidth_bytes_s": 5000},
+    names.STOP_EVACUATION: {"dir": "/x"},
     names.FIND_PLOTS: {"plots": [PLOT_ID]},
     names.INVENTORY: {
         "what": "sums",
@@ -80,7 +82,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "end": 1,
         "keys": [1],
     },
-    names.RESERVE: {"source_host": "p1", "path": "/x", "size_bytes": 7, "move": "m", "door": True},
+    names.RESERVE: {"source_host": "p1", "path": "/x", "size_bytes": 7, "move": "m", "door": True}
+    | {"evacuates": False, "drives": ["/mnt/d1"]},
     names.ADMIT: {
         "delivery": {"version": 1, "reservation": RESERVATION, "digest": "x", "sent_bytes": 1, "took_s": 1.5}
     },

@@ -12,6 +12,7 @@ from common.model.messages import Admission, Delivery, Reservation
 from common.model.plot_name import PlotName
 from common.model.snapshot import Event
 from common.store import Board
+from common.system.delivered import DeliveredFile
 from common.worker.move_step import never
 from harvester_worker.intake.intake import Intake
 from harvester_worker.intake.reserve import ReserveOrder
@@ -19,7 +20,6 @@ from harvester_worker.receiver.receivers import Receivers
 from plotter_worker.archiving.archiver import Archiver
 from plotter_worker.archiving.transfer.sender import Sender
 from plotter_worker.directories.release import release
-from plotter_worker.state.delivered import DeliveredFile
 
 HERE, THERE = "harvester1", "plotter1"
 

@@ -43,6 +43,7 @@ class Watch:
         self._spoilt: set[str] = set()
         self._filled: set[Path] = set()
         self._forgotten: set[str] = set()
+        self._evacuated: set[Path] = set()
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
@@ -64,6 +65,11 @@ class Watch:
         """Somebody else fills this drive: its room is no longer ours to answer for."""
         with self._lock:
             (self._filled.add if by_others else self._filled.discard)(drive)
+
+    def evacuates(self, drive: Path, on: bool = True) -> None:
+        """A plot on this drive may also be on its next one, until it is deleted here."""
+        with self._lock:
+            (self._evacuated.add if on else self._evacuated.discard)(drive)
 
     def forget(self, plot: str) -> None:
         """The test takes this plot away."""
@@ -118,7 +124,11 @@ class Watch:
                 self._places[plot] = places
 
     def _compare(self, plot: str, places: set[Place]) -> None:
-        drives = [place for place in places if place.host in self._farm.harvesters]
+        drives = [
+            place
+            for place in places
+            if place.host in self._farm.harvesters and place.folder not in self._evacuated
+        ]
         if len(drives) > 1:
             self._say(f"twice: plot {plot[:8]} is on {drives}")
         if drives and plot in self._spoilt:

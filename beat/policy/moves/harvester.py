@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from heapq import heapify, heappop, heapreplace
 
+from beat.policy.moves.source import Source
 from common.model.holds import sentence
 from common.model.pending import MoveStep, PendingMove, may_have_it, under_way
-from common.model.snapshot import FinishedPlot, HarvesterSnapshot, PlotterSnapshot, Wait
+from common.model.snapshot import FinishedPlot, HarvesterSnapshot, Wait
 from common.model.units import counted, human_bytes, human_bytes_apart
 from common.names import MOVES_AT_ONCE_MAX
 
@@ -104,7 +105,7 @@ RESUMES_MAX = 2
 
 
 def choose(
-    snapshot: PlotterSnapshot,
+    snapshot: Source,
     plot: FinishedPlot,
     former: PendingMove | None,
     capacities: Mapping[str, HarvesterCapacity],
@@ -140,12 +141,12 @@ def choose(
     return _no_room(snapshot, plot, allowed)
 
 
-def _copy_is_away(snapshot: PlotterSnapshot, plot: FinishedPlot, host: str) -> Wait:
+def _copy_is_away(snapshot: Source, plot: FinishedPlot, host: str) -> Wait:
     reason = f"harvester {host}, which may have this plot already, does not report"
     return Wait(host=snapshot.host, rule="its copy", reason=reason, subject=plot.path, numbers={})
 
 
-def resumes(snapshot: PlotterSnapshot, former: PendingMove) -> bool:
+def resumes(snapshot: Source, former: PendingMove) -> bool:
     """Whether the plot returns to the harvester that has a part of it."""
     allowed = not snapshot.harvesters or former.harvester in snapshot.harvesters
     return allowed and former.step is MoveStep.TRANSFER and former.attempts <= RESUMES_MAX
@@ -171,7 +172,7 @@ def _rank(there: HarvesterCapacity, home: str) -> tuple[bool, int, int, str]:
     return there.host != home, there.on_the_way, -there.total_bytes, there.host
 
 
-def _no_harvester(snapshot: PlotterSnapshot, plot: FinishedPlot) -> Wait:
+def _no_harvester(snapshot: Source, plot: FinishedPlot) -> Wait:
     if snapshot.harvesters:
         reason = f"no harvester of {', '.join(snapshot.harvesters)} is running"
     else:
@@ -179,7 +180,7 @@ def _no_harvester(snapshot: PlotterSnapshot, plot: FinishedPlot) -> Wait:
     return Wait(host=snapshot.host, rule="harvester", reason=reason, subject=plot.path, numbers={})
 
 
-def _no_room(snapshot: PlotterSnapshot, plot: FinishedPlot, allowed: Sequence[HarvesterCapacity]) -> Wait:
+def _no_room(snapshot: Source, plot: FinishedPlot, allowed: Sequence[HarvesterCapacity]) -> Wait:
     numbers: dict[str, float] = {"needs_bytes": plot.size_bytes}
     known = [there for there in allowed if there.largest_bytes is not None]
     if not known:

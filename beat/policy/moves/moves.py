@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from beat.policy.decision import Move
 from beat.policy.moves.harvester import HarvesterCapacity, choose, resumes
-from beat.policy.moves.priority import by_priority
 from beat.policy.moves.same_plot import PlotClaims
+from beat.policy.moves.source import EvacuatedDrive, Source
 from beat.policy.moves.target import TargetCapacity, target_for, to_target
 from common.model.holds import sentence
 from common.model.pending import SENT, MoveStep, PendingMove, may_have_it, under_way
@@ -18,7 +18,6 @@ from common.model.snapshot import (
     ArchiverSnapshot,
     FinishedPlot,
     PlotState,
-    PlotterSnapshot,
     Wait,
 )
 
@@ -35,7 +34,7 @@ _REASONS = {
 
 
 class HostMoves:
-    """The moves of one plotter host in this round, planned one at a time.
+    """The moves of one plotter host, or of one evacuated drive, in this round, planned one at a time.
 
     sending: plots under way, by path: the harvester. It grows with each planned move.
     waits: one for each finished plot that neither moves nor is ordered to.
@@ -43,7 +42,9 @@ class HostMoves:
 
     def __init__(
         self,
-        snapshot: PlotterSnapshot,
+        snapshot: Source,
+        plots: Iterable[FinishedPlot],
+        at_once: int,
         archiver: ArchiverSnapshot | None,
         moves: Sequence[PendingMove],
         now: datetime,
@@ -51,6 +52,8 @@ class HostMoves:
         """Begin to plan.
 
         Args:
+            plots: those to be moved, in this order.
+            at_once: how many may be sent from the host at a time.
             archiver: of the same host; None if it is not alive.
             moves: records of the host's moves, also expired and failed ones.
         """
@@ -59,7 +62,7 @@ class HostMoves:
         # A harvester may have a part of a plot whose path has changed since.
         self._begun = {plot_id_of(move.path): move for move in moves if move.step is MoveStep.TRANSFER}
         self._running = {move.path: move for move in moves if under_way(move, now)}
-        self._at_once = snapshot.moves_at_once
+        self._at_once = at_once
         # A harvester may check a plot for minutes; the next one is sent meanwhile.
         self.sending = {path: move.harvester for path, move in self._running.items() if move.step not in SENT}
         if archiver is not None and archiver.target is not None:
@@ -69,7 +72,7 @@ class HostMoves:
             self.sending |= {transfer.path: transfer.harvester for transfer in archiver.transfers}
         self.waits: list[Wait] = []
         self._refusals: list[Wait] = []
-        self._plots = iter(by_priority(snapshot) if snapshot.archiving else ())
+        self._plots = iter(plots)
 
     @property
     def full(self) -> bool:
@@ -137,7 +140,7 @@ class HostMoves:
 
 
 def _to_harvester(
-    snapshot: PlotterSnapshot,
+    snapshot: Source,
     plot: FinishedPlot,
     former: PendingMove | None,
     capacities: Mapping[str, HarvesterCapacity],
@@ -150,7 +153,9 @@ def _to_harvester(
             return restart
     harvester: str | Wait | None = None
     if may_have_it(plot.copied_to, former) is None:
-        harvester = claims.holder(snapshot, plot, former)
+        # Its own harvester has taken the plot in: that is the copy which is to leave its drive.
+        but_for = snapshot.host if isinstance(snapshot, EvacuatedDrive) else None
+        harvester = claims.holder(snapshot, plot, former, but_for)
     harvester = harvester or choose(snapshot, plot, former, capacities)
     if isinstance(harvester, Wait):
         return harvester
@@ -158,7 +163,7 @@ def _to_harvester(
     return Move(snapshot.host, plot, harvester, attempts)
 
 
-def not_ready(snapshot: PlotterSnapshot, plot: FinishedPlot) -> Wait | None:
+def not_ready(snapshot: Source, plot: FinishedPlot) -> Wait | None:
     """Only complete plots that no process writes are moved."""
     if plot.state is PlotState.READY:
         return None
@@ -166,9 +171,7 @@ def not_ready(snapshot: PlotterSnapshot, plot: FinishedPlot) -> Wait | None:
     return Wait(host=snapshot.host, rule=plot.state.value, reason=reason, subject=plot.path, numbers={})
 
 
-def no_archiver(
-    snapshot: PlotterSnapshot, plot: FinishedPlot, archiver: ArchiverSnapshot | None
-) -> Wait | None:
+def no_archiver(snapshot: Source, plot: FinishedPlot, archiver: ArchiverSnapshot | None) -> Wait | None:
     """Nothing is reserved without an archiver that sends: other plots may need the space."""
     if archiver is not None:
         return None
@@ -176,9 +179,7 @@ def no_archiver(
     return Wait(host=snapshot.host, rule="archiver", reason=reason, subject=plot.path, numbers={})
 
 
-def paused(
-    snapshot: PlotterSnapshot, plot: FinishedPlot, record: PendingMove | None, now: datetime
-) -> Wait | None:
+def paused(snapshot: Source, plot: FinishedPlot, record: PendingMove | None, now: datetime) -> Wait | None:
     """An operator paused archiving: no transfer begins. A plot that is sent completely does not wait."""
     hold = snapshot.archiving_paused
     if hold is None or may_have_it(plot.copied_to, record) is not None:
@@ -193,9 +194,7 @@ def paused(
     )
 
 
-def retry(
-    snapshot: PlotterSnapshot, plot: FinishedPlot, record: PendingMove | None, now: datetime
-) -> Wait | None:
+def retry(snapshot: Source, plot: FinishedPlot, record: PendingMove | None, now: datetime) -> Wait | None:
     """A failed move is tried again after a pause, which grows with the number of failures."""
     if record is None or record.retry_at is None or record.retry_at <= now:
         return None
@@ -209,9 +208,7 @@ def retry(
     )
 
 
-def busy(
-    snapshot: PlotterSnapshot, plot: FinishedPlot, sending: Mapping[str, str], at_once: int
-) -> Wait | None:
+def busy(snapshot: Source, plot: FinishedPlot, sending: Mapping[str, str], at_once: int) -> Wait | None:
     """At most `at_once` plots of a host are sent at a time."""
     if len(sending) < at_once:
         return None

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
+from beat.policy.moves.source import Source
 from common.model.board_state import BoardState
 from common.model.pending import MoveStep, PendingMove, under_way
 from common.model.plot_name import plot_id_of
-from common.model.snapshot import FinishedPlot, PlotterSnapshot, Wait
+from common.model.snapshot import FinishedPlot, Wait
 from common.names import MOVE_LIFETIME
 
 # Longer than a harvester keeps a part for a plotter that sends nothing, so that the next one gets its place.
@@ -173,7 +174,7 @@ class PlotClaims:
         return None
 
     def holder(
-        self, snapshot: PlotterSnapshot, plot: FinishedPlot, former: PendingMove | None
+        self, snapshot: Source, plot: FinishedPlot, former: PendingMove | None, but_for: str | None = None
     ) -> str | Wait | None:
         """Return the harvester that must get a plot if any does, or why the plot waits for one.
 
@@ -185,6 +186,7 @@ class PlotClaims:
             plot: may move now, by `wait`.
             former: record of the plot's last move, which expired or failed; None if there is none. The
                 harvester that it names is not asked again because of another plotter's move.
+            but_for: a harvester whose copy does not count.
         """
         plot_id = plot_id_of(plot.path)
         if plot_id is None:
@@ -193,7 +195,8 @@ class PlotClaims:
         having = [
             name
             for name, plots in self._taken_in.items()
-            if plot_id in plots or (name in self._live and plot_id in self._live[name].arriving)
+            if name != but_for
+            and (plot_id in plots or (name in self._live and plot_id in self._live[name].arriving))
         ]
         coming = [
             claim.harvester
@@ -218,7 +221,7 @@ class PlotClaims:
             until=until,
         )
 
-    def restart(self, snapshot: PlotterSnapshot, plot: FinishedPlot, harvester: str) -> Wait | None:
+    def restart(self, snapshot: Source, plot: FinishedPlot, harvester: str) -> Wait | None:
         """Return why a plot waits for the harvester that has a part of it: it was stopped in order a moment
         ago, as for an upgrade. None: it was not."""
         last = None if harvester in self._live else self._harvesters.get(harvester)

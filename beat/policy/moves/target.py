@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from beat.policy.decision import Move
+from beat.policy.moves.source import Source
 from common.model.pending import SENT, MoveStep, PendingMove
-from common.model.snapshot import ArchiverSnapshot, FinishedPlot, PlotterSnapshot, TargetReport, Wait
+from common.model.snapshot import ArchiverSnapshot, FinishedPlot, TargetReport, Wait
 from common.model.targets import MARGIN_BYTES, fitting, label, no_room
 from common.names import MOVE_LIFETIME
 
@@ -114,7 +115,7 @@ def target_for(
 
 
 def to_target(
-    snapshot: PlotterSnapshot,
+    snapshot: Source,
     plot: FinishedPlot,
     target: TargetReport,
     former: PendingMove | None,

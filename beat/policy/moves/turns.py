@@ -12,8 +12,10 @@ from heapq import heapify, heappop, heappush
 from zlib import crc32
 
 from beat.policy.decision import Move, cannot_be_evaluated
+from beat.policy.moves.evacuation import plan_evacuations
 from beat.policy.moves.harvester import harvester_capacities
 from beat.policy.moves.moves import HostMoves
+from beat.policy.moves.priority import by_priority
 from beat.policy.moves.same_plot import PlotClaims
 from beat.policy.moves.target import TargetCapacity
 from common.model.board_state import BoardState
@@ -43,10 +45,12 @@ def plan_moves(
         claims: plots on their way or taken in; the ordered moves are added.
 
     Returns:
-        The moves to order, and by host a wait for each finished plot that neither moves nor is ordered to.
+        The moves to order, and by host a wait for each finished plot that neither moves nor is ordered to. Of
+        an evacuated drive one wait stands for all its plots.
     """
     with_plots = [snapshot for snapshot in board.plotters.values() if snapshot.plots and snapshot.archiving]
-    if not with_plots:
+    leaving = any(harvester.evacuations for harvester in board.harvesters.values())
+    if not with_plots and not leaving:
         return [], {}
     capacities = harvester_capacities(board.harvesters, claims.counted, now)
     targets = TargetCapacity(board.archivers, moves, now)
@@ -55,7 +59,10 @@ def plan_moves(
     for snapshot in with_plots:
         host = snapshot.host
         try:
-            plans[host] = HostMoves(snapshot, board.archivers.get(host), moves.get(host, ()), now)
+            plots = by_priority(snapshot)
+            plans[host] = HostMoves(
+                snapshot, plots, snapshot.moves_at_once, board.archivers.get(host), moves.get(host, ()), now
+            )
         except Exception as error:  # noqa: BLE001
             waits[host] = (cannot_be_evaluated(host, error),)
     unreserved = {host: found for host, records in claims.counted.items() if (found := _unreserved(records))}
@@ -78,7 +85,12 @@ def plan_moves(
             ordered.append(planned)
         if unreserved.get(host) or host in plans:
             heappush(turns, (count + 1, int(not unreserved.get(host)), place, host))
-    return ordered, {host: tuple(plan.waits) for host, plan in plans.items()} | waits
+    waits |= {host: tuple(plan.waits) for host, plan in plans.items() if host not in waits}
+    if leaving:
+        evacuated, why = plan_evacuations(board, moves, claims, ordered, now)
+        ordered += evacuated
+        waits |= {host: (*waits.get(host, ()), *more) for host, more in why.items()}
+    return ordered, waits
 
 
 def _unreserved(records: Sequence[PendingMove]) -> list[PendingMove]:

@@ -12,6 +12,7 @@ from common.model.disk_usage import trimmed
 from common.model.holds import sentence
 from common.model.pending import PendingMove, under_way
 from common.model.phase import pair
+from common.model.plot_name import plot_id_of
 from common.model.snapshot import (
     DirState,
     Drive,
@@ -29,6 +30,7 @@ from common.model.snapshot import (
 )
 from common.model.units import counted, human_bytes, human_duration
 from common.names import Role
+from plotman.control.queries import evacuations
 from plotman.control.queries.why import FarmPicture, WhyAnswer
 
 _NEVER_S = 365 * 86_400.0  # a refused plot is tried again in ten years
@@ -57,7 +59,8 @@ def explain(seen: FarmPicture) -> Iterator[WhyAnswer]:
         if (Role.HARVESTER, host) in seen.farm.stale:
             yield _silent(seen, host, harvester)
         else:
-            yield from (_drive(harvester, drive) for drive in harvester.drives)
+            yield from (_drive(seen, harvester, drive) for drive in harvester.drives)
+            yield from _evacuated(seen, harvester)
 
 
 def _silent(seen: FarmPicture, host: str, snapshot: PlotterSnapshot | HarvesterSnapshot) -> WhyAnswer:
@@ -206,7 +209,20 @@ def _tries(record: PendingMove) -> str:
     return f" (failed {counted(record.attempts, 'time')} at {record.step.value})"
 
 
-def _drive(harvester: HarvesterSnapshot, drive: Drive) -> WhyAnswer:
+def _evacuated(seen: FarmPicture, harvester: HarvesterSnapshot) -> Iterator[WhyAnswer]:
+    """Explain the plots of evacuated drives that wait."""
+    for entry in harvester.evacuations:
+        for wait in seen.waits:
+            folder, _, name = (wait.subject or "").rpartition("/")
+            if wait.host == harvester.host and folder == entry.drive:
+                yield WhyAnswer(
+                    wait.host, "plot", wait.subject, wait.reason, wait.rule, wait.numbers,
+                    names=frozenset({trimmed(folder), wait.subject or "", name}),
+                    plot_id=plot_id_of(name), until=wait.until,
+                )  # fmt: skip
+
+
+def _drive(seen: FarmPicture, harvester: HarvesterSnapshot, drive: Drive) -> WhyAnswer:
     free = "" if drive.free_bytes is None else f", {human_bytes(drive.free_bytes)} free"
     if drive.full and harvester.margin_bytes:
         free += f" (harvester.margin_bytes keeps {human_bytes(harvester.margin_bytes)})"
@@ -214,6 +230,12 @@ def _drive(harvester: HarvesterSnapshot, drive: Drive) -> WhyAnswer:
     rule, word = _drive_rule(harvester, drive), drive.word
     if rule in ("drained", "drained host") and drive.drained is not None:
         word = sentence("drained", drive.drained, harvester.at, harvester.utc_offset_s)
+    if (entry := evacuations.of_drive(harvester, drive)) is not None:
+        waits = seen.of(harvester.host, drive.path)
+        word = "; ".join(
+            [evacuations.text(entry, seen.now), *(f"waits: {wait.reason}" for wait in waits[:1])]
+        )
+        rule = waits[0].rule if waits else None
     text = f"{word}{free}, {counted(drive.plots, 'plot')}{coming}"
     return WhyAnswer(
         harvester.host, "drive", drive.path, text, rule,

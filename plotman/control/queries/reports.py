@@ -10,7 +10,7 @@ from common.model.snapshot import HarvesterSnapshot, Hold, Notice, PlotState, Pl
 from common.model.units import counted, human_bytes, human_duration
 from common.names import Role
 from plotman.control.farm import FarmState
-from plotman.control.queries import scheduler_status
+from plotman.control.queries import evacuations, scheduler_status
 
 NOBODY_YET = (
     "no worker has reported to this broker yet: `plotman up` starts what this machine's plotman.yaml names"
@@ -35,6 +35,10 @@ def notes(farm: FarmState) -> list[str]:
     for snapshot in farm.plotters.values():
         found += _plotter_notes(snapshot)
     found += _hold_notes(farm)
+    for host, harvester in farm.harvesters.items():
+        for entry in harvester.evacuations:
+            found.append(f"{host}: {entry.drive}: {evacuations.text(entry, farm.at)}")
+            found += [f"{host}: {entry.drive}: {stays}" for stays in entry.stays]
     for snapshots in last.values():
         found += [
             f"{host}: {problem}"
@@ -97,7 +101,12 @@ def _drive_holds(snapshot: HarvesterSnapshot) -> Iterator[tuple[str, Hold | None
     if snapshot.drained is not None:
         yield "all drives are drained", snapshot.drained
     else:
-        yield from ((f"{drive.path} is drained", drive.drained) for drive in snapshot.drives)
+        evacuated = {entry.drive for entry in snapshot.evacuations}  # has a note of its own
+        yield from (
+            (f"{drive.path} is drained", drive.drained)
+            for drive in snapshot.drives
+            if drive.path not in evacuated
+        )
 
 
 def status_json(farm: FarmState) -> dict[str, Any]:
@@ -133,6 +142,7 @@ def dirs_json(farm: FarmState) -> dict[str, Any]:
             {"host": host}
             | drive.model_dump(mode="json")
             | {"word": drive.word, "silent": (Role.HARVESTER, host) in farm.stale}
+            | {"evacuation": evacuations.as_dict(snapshot, drive, farm.at)}
             for host, snapshot in farm.harvesters.items()
             for drive in snapshot.drives
         ],

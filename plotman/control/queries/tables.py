@@ -20,7 +20,7 @@ from common.model.snapshot import Directory, Job, PlotState, PlotterSnapshot, ag
 from common.model.units import human_bytes, human_duration
 from common.names import Role
 from plotman.control.farm import FarmState
-from plotman.control.queries import scheduler_status
+from plotman.control.queries import evacuations, scheduler_status
 
 T = TypeVar("T")
 
@@ -237,7 +237,9 @@ def drives_table(farm: FarmState, classic: bool = False) -> PlainTable:
             str(drive.plots),
             _free(drive.word, drive.free_bytes, classic),
             _free("", drive.reserved_bytes, classic),
-            farm.absence(Role.HARVESTER, host) if (Role.HARVESTER, host) in farm.stale else drive.word,
+            farm.absence(Role.HARVESTER, host)
+            if (Role.HARVESTER, host) in farm.stale
+            else evacuations.word(snapshot, drive, farm.at),
         )
         for host, snapshot in farm.harvesters.items()
         for drive in snapshot.drives

@@ -94,7 +94,7 @@ def picture(at: Board, limits: FarmLimits) -> FarmPicture:
     """Read the board. Raises BrokerError. limits: of the farm, if the rules are applied here."""
     farm = read_farm(at)
     hosts = list(farm.plotters)
-    orders, moves = at.orders(hosts), at.moves(hosts)
+    orders, moves = at.orders(hosts), at.moves(list({**farm.plotters, **farm.archivers}))
     if farm.leader is not None and farm.waits is not None:
         return FarmPicture(farm, orders, moves, farm.waits.waits, farm.leader)
     board = BoardState(

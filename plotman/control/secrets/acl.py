@@ -105,18 +105,24 @@ def _send_to(*queues: str) -> Iterator[str]:
     yield f"+sadd +smembers {_keys(_bindings(queues))}"
 
 
-def _plotter(host: str) -> Iterator[str]:
-    yield from _worker(host, Role.PLOTTER, Role.ARCHIVER)
+def _sender(host: str) -> Iterator[str]:
+    """Yield the rights to send plots: the moves that beat orders, and what harvesters leave for them."""
     yield f"{_MOVES} {_keys([Keys.moves(host)])}"
-    # What beat orders: the plotter reads it, and deletes what is done.
-    yield f"+hdel {_keys([Keys.orders(host)], 'W')}"
     yield f"+hget +hdel {_keys([Keys.ordered(host)])}"
-    # What harvesters leave for it.
     yield f"+get {_keys([Keys.ticket('*', host, '*'), Keys.admitted('*', host, '*')], 'R')}"
 
 
+def _plotter(host: str) -> Iterator[str]:
+    yield from _worker(host, Role.PLOTTER, Role.ARCHIVER)
+    # What beat orders: the plotter deletes what is done.
+    yield f"+hdel {_keys([Keys.orders(host)], 'W')}"
+    yield from _sender(host)
+
+
 def _harvester(host: str) -> Iterator[str]:
-    yield from _worker(host, Role.HARVESTER)
+    # An archiver sends the plots of a drive that is evacuated.
+    yield from _worker(host, Role.HARVESTER, Role.ARCHIVER)
+    yield from _sender(host)
     # The next step of a plot's way, and how it went; the ticket to a receiver of this harvester.
     yield from _send_to("archive.*", "plotter.*")
     yield f"{_MOVES} {_keys([Keys.moves('*')])}"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from common.model.snapshot import Drive, DriveUse, FinishedPlot, PlotState, Transfer
+from common.model.snapshot import Drive, DriveUse, FinishedPlot, HarvesterSnapshot, PlotState, Transfer
 from common.model.units import human_bytes
 from plotman.control.farm import FarmState
+from plotman.control.queries import evacuations
 from plotman.control.queries.scheduler_status import WaitReasons
 from plotman.control.queries.tables import STEP_WORDS
 from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowKind, RowSubject, Table
 from plotman.dashboard.panes import cells
 
+_STATE = Column("state")
 _DRIVE: dict[Column, Callable[[str, Drive], Cell]] = {
     Column("host", spare=2): lambda host, _: Cell(host),
     Column("archive dir", path=True, stretch=True): lambda _, drive: Cell(drive.path),
@@ -23,7 +25,7 @@ _DRIVE: dict[Column, Callable[[str, Drive], Cell]] = {
     Column("reserved", right=True, spare=4): lambda _, drive: Cell(
         human_bytes(drive.reserved_bytes) if drive.reserved_bytes else "", drive.reserved_bytes
     ),
-    Column("state"): lambda _, drive: Cell(drive.word),
+    _STATE: lambda _, drive: Cell(drive.word),
 }
 _USE_LEVELS = {DriveUse.DISABLED: CellLevel.QUIET, DriveUse.DRAINING: CellLevel.NOTICE}
 
@@ -32,9 +34,14 @@ def drives(farm: FarmState) -> Table:
     """Drives of the harvesters, and folders of archiving targets: of these only the free space is known."""
     rows = []
     for host, snapshot in farm.harvesters.items():
+
+        def state(_: str, drive: Drive, of: HarvesterSnapshot = snapshot) -> Cell:
+            return Cell(evacuations.word(of, drive, farm.at))
+
+        columns = _DRIVE | {_STATE: state} if snapshot.evacuations else _DRIVE
         for drive in snapshot.drives:
             level = _USE_LEVELS.get(drive.use, cells.state_level(drive.state))
-            rows.append(cells.row(RowSubject(RowKind.DRIVE, host, drive.path), _DRIVE, level, host, drive))
+            rows.append(cells.row(RowSubject(RowKind.DRIVE, host, drive.path), columns, level, host, drive))
     for host, archiver in farm.archivers.items():
         for space in archiver.target.spaces if archiver.target else ():
             word = Cell(f"target {archiver.target.name if archiver.target else ''}")

@@ -11,7 +11,7 @@ from common.model.messages import Reservation
 from common.model.plot_name import plot_id_of
 from common.model.ticket import Ticket
 from common.store import Board
-from common.system import statefile
+from common.system import evacuations, statefile
 from common.worker.move_step import Stop
 from plotter_worker.archiving.transfer.bandwidth import Bandwidth
 from plotter_worker.archiving.transfer.progress import TransferProgress
@@ -38,6 +38,8 @@ class Sender:
         archiving = settings.archiving
         self._routes = archiving.routes if archiving else {}
         self._configured_bytes_s = archiving.bwlimit_bytes_s if archiving else None
+        # Without a plotter, only plots of evacuated drives are sent.
+        self._evacuates = None if archiving else settings.state_dir
 
     @property
     def routed(self) -> tuple[str, ...]:
@@ -52,7 +54,10 @@ class Sender:
 
     def limit_bytes_s(self) -> int | None:
         """The limit of all transfers together: the operator's, which the plotter's worker writes to a file,
-        else plotman.yaml's; None: no limit."""
+        else plotman.yaml's; on a machine without a plotter the evacuations'. None: no limit."""
+        if self._evacuates is not None:
+            limits = [order.bandwidth_bytes_s for order in evacuations.ordered(self._evacuates).values()]
+            return min((limit for limit in limits if limit is not None), default=None)
         ordered = None
         if self._operator_file.exists():
             ordered = (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from plotter_worker.state.delivered import DeliveredFile
+from common.system.delivered import DeliveredFile
 from tests.support.farm import HOST, Farm
 from tests.support.site import id_of
 from tests.support.waiting import eventually

@@ -15,9 +15,9 @@ from common.model.pending import PendingMove
 from common.model.plot_name import plot_id_of
 from common.model.snapshot import PlotState
 from common.names import REFUSE, RELEASE, TRANSFER, Keys
+from common.system.delivered import DeliveredFile
 from harvester_worker.receiver.identity import make_identity
 from harvester_worker.receiver.receivers import Receivers
-from plotter_worker.state.delivered import DeliveredFile
 from tests.support.farm import HOST, Farm
 from tests.support.waiting import eventually
 

@@ -14,7 +14,7 @@ import pytest
 from common.errors import ExitCode
 from common.model.snapshot import FinishedPlot, PlotState
 from common.names import Role
-from plotter_worker.state.delivered import DeliveredFile
+from common.system.delivered import DeliveredFile
 from tests.support import formats
 from tests.support.farm import HOST, Farm
 from tests.support.installed import from_wheel

@@ -10,6 +10,7 @@ import pytest
 
 from common.errors import OrderRefused, PlotRefused, TransferFailed
 from common.model.messages import Admission, Delivery, Reservation
+from common.system.delivered import DeliveredFile
 from common.worker.digests import read_digest
 from common.worker.move_step import never
 from harvester_worker.drives import part_files
@@ -18,7 +19,6 @@ from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.archiving.transfer.rsync import Sent, command, run
 from plotter_worker.archiving.transfer.transport import transport_to
 from plotter_worker.directories.release import release
-from plotter_worker.state.delivered import DeliveredFile
 
 pytestmark = pytest.mark.plotter
 

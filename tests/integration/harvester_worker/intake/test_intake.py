@@ -13,6 +13,7 @@ import pytest
 from common.config.loader import load
 from common.errors import NoRoom, OrderRefused, TransferFailed
 from common.model.messages import Delivery
+from common.system.delivered import DeliveredFile
 from common.system.openfile import is_open_for_writing
 from common.worker.digests import read_digest
 from common.worker.move_step import never
@@ -22,7 +23,6 @@ from harvester_worker.intake.reserve import ReserveOrder
 from harvester_worker.receiver.receivers import EndedTransfer
 from plotter_worker.archiving.transfer.sender import Sender
 from plotter_worker.directories.release import release
-from plotter_worker.state.delivered import DeliveredFile
 from plotter_worker.state.operator import OperatorStateFile
 from tests.support.site import HERE, THERE, Site, id_of
 from tests.support.waiting import eventually

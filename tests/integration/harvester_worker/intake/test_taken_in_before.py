@@ -13,11 +13,11 @@ import pytest
 from common.errors import OrderRefused, PlotRefused, TransferFailed
 from common.model.messages import Admission, Reservation
 from common.model.snapshot import DriveUse
+from common.system.delivered import DeliveredFile
 from common.worker.digests import read_digest
 from common.worker.move_step import StepInterrupted, never
 from harvester_worker.drives import digests
 from harvester_worker.intake import content as content_check
-from plotter_worker.state.delivered import DeliveredFile
 from tests.support import formats
 from tests.support.site import HERE, Machines, changed_in_place, changed_in_secret
 

@@ -21,12 +21,12 @@ from common.model.pending import MoveStep
 from common.model.plot_name import plot_id_of
 from common.names import Role
 from common.store import Board
+from common.system.delivered import DeliveredFile
 from common.worker.digests import read_digest
 from common.worker.move_step import Step, never
 from plotter_worker.archiving.archiver import Archiver
 from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.archiving.transfer.rsync import MARK
-from plotter_worker.state.delivered import DeliveredFile
 from tests.support.plots import PLOT_BYTES, write_plot
 from tests.support.waiting import eventually
 

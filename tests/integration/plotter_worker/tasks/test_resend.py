@@ -14,8 +14,8 @@ from common.errors import NoSuchPlot, OrderRefused
 from common.model.pending import MoveStep, PendingMove
 from common.names import Role
 from common.store import Board
+from common.system.delivered import DeliveredFile
 from plotter_worker.service import ServedPlotter
-from plotter_worker.state.delivered import DeliveredFile
 from plotter_worker.tasks.resend import forget_copy, give_up
 from tests.support.plots import write_plot
 from tests.support.sections import SCHEDULING

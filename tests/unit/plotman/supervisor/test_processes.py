@@ -39,14 +39,14 @@ def config(*sections: dict[str, Any], **farm: object) -> Config:
             ("broker", "harvester", "plotter", "archiver", "beat", "flower"),
         ),
         ([PLOTTER], {"flower": False}, (), ("broker", "plotter", "beat")),
-        ([HARVESTER], ELSEWHERE, (), ("harvester",)),
+        ([HARVESTER], ELSEWHERE, (), ("harvester", "archiver")),
         ([PLOTTER, ARCHIVING], ELSEWHERE, (), ("plotter", "archiver")),
         ([PLOTTER, ARCHIVING], ELSEWHERE, ("archiver",), ("archiver",)),
-        ([HARVESTER], {**ELSEWHERE, "scheduler": True}, (), ("harvester", "beat", "flower")),
+        ([HARVESTER], {**ELSEWHERE, "scheduler": True}, (), ("harvester", "archiver", "beat", "flower")),
         ([PLOTTER, ARCHIVING], {}, ("plotter",), ("broker", "plotter")),
         ([PLOTTER, ARCHIVING], {}, ("broker",), ("broker",)),
         ([], {**ELSEWHERE, "metrics_port": 9587}, (), ("metrics",)),
-        ([HARVESTER, TOLD], {**ELSEWHERE}, (), ("harvester", "notifier")),
+        ([HARVESTER, TOLD], {**ELSEWHERE}, (), ("harvester", "archiver", "notifier")),
     ],
 )
 def test_a_machine_runs_what_its_plotman_yaml_names_in_the_order_of_start(

@@ -77,3 +77,36 @@ def test_a_minute_of_life_is_a_new_beginning(lived_s: float, pause_s: float) -> 
 )
 def test_how_a_process_ended_is_said_in_words(returncode: int, words: str) -> None:
     assert how_it_ended(returncode) == words
+
+
+def test_a_process_that_is_needed_at_times_runs_while_its_file_exists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SHARE_CHECK_S", 0.02)
+    needed, log = tmp_path / "needed", log_file(tmp_path, "x")
+    said: list[str] = []
+
+    async def until(condition: Callable[[], object], what: str) -> None:
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline, what
+            await asyncio.sleep(0.01)
+
+    async def keep() -> None:
+        child = Child("x", (sys.executable, "-c", WRITES), Stage.WORKERS, needed_while=needed)
+        keeper = SupervisedProcess(child, tmp_path, said.append, lambda: None, Pauses())
+        keeping = asyncio.create_task(keeper.keep())
+        try:
+            await asyncio.wait_for(keeper.ready.wait(), 30)
+            assert keeper.pid is None, "later stages start without it"
+            for _ in range(2):
+                needed.touch()
+                await until(lambda: keeper.pid is not None and log.stat().st_size, "it runs")
+                needed.unlink()
+                await until(lambda: keeper.pid is None, "it has ended")
+        finally:
+            await keeper.stop(10, asyncio.Event())
+            await keeping
+
+    asyncio.run(keep())
+    assert len(said) == 2, "two starts, and no end that is reported as a failure"

@@ -10,8 +10,8 @@ import pytest
 
 from common.errors import OrderRefused
 from common.model.messages import Admission
+from common.system.delivered import DeliveredFile
 from plotter_worker.directories.release import lies_in, own_plot, plot_dirs, release
-from plotter_worker.state.delivered import DeliveredFile
 from tests.support.plots import write_plot
 from tests.unit.common.config.test_reload import settings
 from tests.unit.plotter_worker.builders import admission

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from plotter_worker.state.delivered import Delivered, DeliveredFile, SourceFile
+from common.system.delivered import Delivered, DeliveredFile, SourceFile
 from tests.support.plots import write_plot
 
 

@@ -1,0 +1,45 @@
+"""Evacuations of drives, in words and as JSON."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from common.model.snapshot import Drive, Evacuating, HarvesterSnapshot
+from common.model.units import counted, human_bytes, human_duration
+
+_FIELDS = {"since", "to", "by", "reason", "ending", "total_plots", "total_bytes", "left_plots", "left_bytes"}
+
+
+def of_drive(snapshot: HarvesterSnapshot, drive: Drive) -> Evacuating | None:
+    """The evacuation of a drive; None if it is not evacuated."""
+    return next((each for each in snapshot.evacuations if each.drive == drive.path), None)
+
+
+def text(entry: Evacuating, now: datetime) -> str:
+    """`evacuating: 123 of 870 plots, 12.4 TB left, 2d 3h`. The number of those that have left."""
+    word = "evacuation ends" if entry.ending else "evacuating"
+    if entry.left_plots is None or entry.left_bytes is None:
+        return f"{word}: its drive cannot be read now"
+    done = max(0, entry.total_plots - entry.left_plots - entry.stays_plots)
+    found = f"{word}: {done} of {counted(entry.total_plots, 'plot')}, {human_bytes(entry.left_bytes)} left"
+    if not entry.ending and (eta_s := entry.eta_s(now)) is not None:
+        found += f", {human_duration(eta_s)}"
+    if entry.stays_count:
+        found += f"; {counted(entry.stays_count, 'file')} left alone"
+    return found
+
+
+def word(snapshot: HarvesterSnapshot, drive: Drive, now: datetime) -> str:
+    """The state of a drive, with the progress of its evacuation."""
+    entry = of_drive(snapshot, drive) if snapshot.evacuations else None
+    return drive.word if entry is None else text(entry, now)
+
+
+def as_dict(snapshot: HarvesterSnapshot, drive: Drive, now: datetime) -> dict[str, Any] | None:
+    """The evacuation of a drive in `dirs --json`; None if it is not evacuated."""
+    entry = of_drive(snapshot, drive)
+    if entry is None:
+        return None
+    shown = entry.model_dump(mode="json", include=_FIELDS | {"stays", "stays_count"})
+    return {**shown, "eta_s": entry.eta_s(now), "text": text(entry, now)}
