@@ -79,7 +79,7 @@ def test_a_drive_that_took_nothing_in_has_no_entries(tmp_path: Path) -> None:
 
 def test_the_entries_begin_with_the_plot_that_was_read_the_longest_ago(plot: Path) -> None:
     drive = str(plot.parent)
-    other = plot.with_name("b.plot2")
+    other = plot.with_name("b.gplot")
     other.write_bytes(b"plot")
     digests.write(drive, other.name, DigestEntry.of(other, "1" * 32))
     for path, at in ((plot, 1000), (other, 2000)):
@@ -97,8 +97,11 @@ def test_entries_of_plots_that_no_longer_exist_and_drafts_are_deleted(plot: Path
     plot.with_name(draft.name).touch()  # whatever has that name is no plot
     entry_of(plot).with_name("broken.plot").write_text("{half an ent")
     plot.with_name("broken.plot").touch()
+    others = entry_of(plot).with_name("notes.txt")
+    others.touch()
     assert [one.plot for one in digests.entries(str(plot.parent))] == [plot]
     assert not draft.exists()
+    assert others.exists(), "it is the entry of no plot"
     plot.unlink()
     assert digests.entries(str(plot.parent)) == []
     assert not entry_of(plot).exists()

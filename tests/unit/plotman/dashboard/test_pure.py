@@ -204,6 +204,7 @@ ID = "6b4e7375" + 56 * "f"
         (f"moves 1/1: plot-k32-2026-11-22-10-00-{ID}.plot is sent", "moves 1/1: 6b4e7375 is sent"),
         (f"/mnt/dst/plot-k32-c07-2026-11-22-10-00-{ID}.plot", "/mnt/dst/6b4e7375"),
         (f"/mnt/dst/plot-k28-{ID.upper()}.plot2, and more", "/mnt/dst/6b4e7375, and more"),
+        (f"/mnt/dst/plot-k28-{ID}.gplot, and more", "/mnt/dst/6b4e7375, and more"),
         (f"id {ID}.", "id 6b4e7375."),
         (f"{ID}0 is too long", f"{ID}0 is too long"),
         ("plot-k32-21.plot", "plot-k32-21.plot"),

@@ -28,8 +28,11 @@ from tests.unit.plotman.notifications.test_edges import IDLE, IDLE_S, T, farm
                 beat="b",
                 at=T,
                 waits=(
+                    *(
+                        Wait(host="p", rule="drives", reason="no room", subject=f"/mnt/dst/{plot}")
+                        for plot in ("a.plot", "a.plot2", "a.gplot")
+                    ),
                     Wait(host="p", rule="paused", reason="paused by hand"),
-                    Wait(host="p", rule="drives", reason="no room", subject="/mnt/dst/a.plot"),
                 ),
             ),
             "p: paused by hand",

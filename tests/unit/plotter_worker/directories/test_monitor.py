@@ -194,6 +194,28 @@ def test_a_plot_is_read_once_and_again_only_when_it_changed(
     assert len(judged) == 2
 
 
+def test_many_plots_that_are_read_one_after_another_are_no_drive_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = time.monotonic()
+    monkeypatch.setattr(monitor, "time", SimpleNamespace(monotonic=lambda: now_s, sleep=time.sleep))
+    judge, states = monitor.classify, []
+    one = DirectoryMonitor(str(tmp_path), True, lambda _: None)
+
+    def slow(path: Path, now: datetime) -> object:
+        nonlocal now_s
+        now_s += monitor.LOOK_DEADLINE_S * 0.75
+        states.append(one.survey.report.state)
+        return judge(path, now)
+
+    monkeypatch.setattr(monitor, "classify", slow)
+    for _ in range(3):
+        write_plot(tmp_path)
+    assert len(one._take_survey().plots) == 3
+    assert len(states) == 3
+    assert DirState.HANGING not in states
+
+
 def test_one_file_that_cannot_be_judged_keeps_no_other_plot_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,10 +16,11 @@ from plotter_worker.jobs.records import Outcome
 from tests.unit.plotter_worker.builders import Machine, runs
 
 
-def test_a_kill_deletes_the_jobs_own_files_and_reports_what_that_freed(machine: Machine) -> None:
+@pytest.mark.parametrize("suffix", ["plot", "gplot"])
+def test_a_kill_deletes_the_jobs_own_files_and_reports_what_that_freed(machine: Machine, suffix: str) -> None:
     job, files = machine.named_job()
     foreign = machine.tmp / files[0].name.replace(str(job.progress.plot_id), "f" * 64)
-    finished = machine.tmp / files[0].name.removesuffix(".table1.tmp")
+    finished = machine.tmp / files[0].name.replace("plot.table1.tmp", suffix)
     in_dst = machine.dst / finished.name
     for file in (foreign, finished, in_dst):
         file.write_bytes(bytes(8192))

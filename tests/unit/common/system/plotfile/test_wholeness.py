@@ -13,7 +13,7 @@ import pytest
 
 from common.model.snapshot import PlotState
 from common.system.plotfile import NotAPlot, Verdict, Wholeness, classify, read_header, whole
-from tests.support import formats
+from tests.support import formats, groups
 
 NOW = datetime(2100, 1, 1, tzinfo=UTC)
 COMPLETE, TRUNCATED, UNKNOWN = Verdict
@@ -194,6 +194,17 @@ def _check(tmp_path: Path, plot: Path, damage: Damage, verdict: Verdict | str, s
     assert (why is None) is (state is READY)
 
 
+def test_a_group_of_several_plots_is_whole_and_no_longer_when_a_byte_is_missing_or_added(
+    tmp_path: Path,
+) -> None:
+    group = groups.make_packed(tmp_path, members=3)
+    content, header = group.read_bytes(), read_header(group)
+    assert (header.group_size, header.meta_group, header.k) == (3, 0, 18)
+    assert whole(group, header) == Wholeness(COMPLETE)
+    for damaged in (content[:-1], content + b"x", content[:5000] + content[5001:], content[:-500]):
+        assert judged(tmp_path / "x", damaged) is TRUNCATED
+
+
 RAW: list[Row] = [
     ("none", as_it_is, COMPLETE, FOREIGN),
     ("half", cut(0.5), TRUNCATED, FOREIGN),
@@ -203,6 +214,8 @@ RAW: list[Row] = [
     ("one byte appended", lambda plot: plot + b"x", TRUNCATED, FOREIGN),
     ("table not written yet", replaced(163, bytes(32)), TRUNCATED, FOREIGN),
     ("other number of chunks", flipped(155), TRUNCATED, FOREIGN),
+    ("first chunk elsewhere", flipped(163), TRUNCATED, FOREIGN),
+    ("chunks in disorder", flipped(173), TRUNCATED, FOREIGN),
     ("a hole", zeroed(0.5, 8192), TRUNCATED, FOREIGN),
 ]
 
