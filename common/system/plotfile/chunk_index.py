@@ -61,10 +61,7 @@ def total_bytes(file: BinaryIO, shape: Shape, index_bytes: int) -> int | None:
     row: _Row = _rows(shape.rice)[0]
     added = 0
     rest = index_bytes - 1
-    while rest:
-        block = file.read(min(rest, _READ_BYTES))
-        if not block:
-            return None
+    while rest and (block := file.read(min(rest, _READ_BYTES))):
         rest -= len(block)
         for byte in block:
             row, more = row[byte]
@@ -80,13 +77,13 @@ def _end(shape: Shape, state: int, added: int, byte: int) -> int | None:
     count = (added + _COUNT // 2) // _COUNT
     for bit_number in range(8):
         if count >= shape.entries:
-            if bit_number == 0 or state or byte >> bit_number:
+            if bit_number == 0 or byte >> bit_number:
                 return None
             break
         state, more = _step(shape.rice, state, byte >> bit_number & 1)
         added += more
         count += more > _COUNT // 2
-    if count != shape.entries or state:
+    if count != shape.entries:
         return None
     return shape.entries * shape.expected_bytes + added - count * _COUNT
 

@@ -58,6 +58,21 @@ def test_bits_behind_the_last_entry_are_zeros() -> None:
             index[-1] ^= 1 << bit
 
 
+def test_an_index_that_ends_with_an_entry_before_the_last_is_cut() -> None:
+    index = encoded([235 + 32] * 4096, 1)  # 8 bits each
+    assert len(index) == 4096
+    assert total(index, 18, 1) == 4096 * (235 + 32)
+    assert total(index[:-1], 18, 1) is None
+    assert total(index + index[:1], 18, 1) is None
+
+
+@pytest.mark.parametrize("missing_bytes", [1, 2, 4096])
+def test_a_file_that_becomes_shorter_while_it_is_read_is_cut(missing_bytes: int) -> None:
+    index = encoded([235 + 32] * 4096, 1)
+    cut = io.BytesIO(index[: len(index) - missing_bytes])
+    assert chunk_index.total_bytes(cut, Shape.of(18, 1), len(index)) is None
+
+
 def test_the_index_of_the_networks_size_takes_no_second() -> None:
     """4 MB, read once for each plot; entry by entry it took 2 s."""
     shape = Shape.of(28, 1)

@@ -269,6 +269,27 @@ def test_the_reason_names_the_place_of_the_zeros(tmp_path: Path, real: dict[str,
     assert path.stat().st_size // 2 - 20_000 <= at <= path.stat().st_size
 
 
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (replaced(42, bytes(8)), "it was never finished: it has no chunk index"),
+        (replaced(42, struct.pack("<Q", 60)), "its chunk index should begin at byte 60"),
+        (cut(0.5), "its chunk index should begin at byte"),
+        (lambda plot: plot[:-2500], "its chunk index has"),
+        (lambda plot: plot + bytes(1_000_000), "its chunk index has"),
+        (lambda plot: plot[:-1], "its chunk index is cut off, damaged, or followed by other bytes"),
+        (lambda plot: plot + b"x", "its chunk index is cut off, damaged, or followed by other bytes"),
+        (lambda plot: replaced(42, bytes([plot[42] - 1 & 255]))(plot), "its chunk"),
+    ],
+)
+def test_the_reason_says_what_is_wrong_with_a_group(
+    tmp_path: Path, real: dict[str, Path], damage: Damage, reason: str
+) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(damage(real[formats.GROUP].read_bytes()))
+    assert reason in (whole(path, read_header(path)).reason or "")
+
+
 def test_every_block_of_a_real_plot_may_be_among_the_ones_that_are_looked_at(
     tmp_path: Path, real: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
