@@ -103,7 +103,7 @@ class EvacuatedPlots:
             return entry is not None and entry.digest == digest
 
         for there in drives:
-            if there == drive or self._orders.of(there) is not None:
+            if self._orders.of(there) is not None:  # as of the plot's own drive
                 continue
             with contextlib.suppress(OSError):
                 if self._work.run(lane(there), partial(has_copy, there), FLUSH_S):

@@ -200,6 +200,8 @@ class Reserver:
                 )
             if answer := self._resumed(order, name, {path: seen[path] for path in usable}):
                 return answer
+            for path in self._give_up_failed(order, counted):
+                counted |= self._drives.refresh(path)
             return self._begun(order, name, counted, unread, aside)
 
     def begun_bytes(self, drive: str, part: Path) -> int:
@@ -249,6 +251,26 @@ class Reserver:
                 )
                 return order.answer(drive, part=part.path)
         return None
+
+    def _give_up_failed(self, order: ReserveOrder, seen: Mapping[str, DriveSurvey]) -> list[str]:
+        """Delete parts of other plots of the same evacuated drive, which leave it one by one: their
+        transfers have failed, as for a plot that cannot be read, and they would keep the place of the next
+        one for hours. Never a full part, which may be checked now. Returns the drives."""
+        found = []
+        for drive, survey in seen.items() if order.evacuates else ():
+            for part in survey.parts:
+                record = part.record
+                if (
+                    record is None
+                    or record.source_host != order.source_host
+                    or Path(record.path).parent != Path(order.path).parent
+                    or part.length_bytes >= record.size_bytes
+                ):
+                    continue
+                with contextlib.suppress(OSError, Hanging):
+                    self._drives.probe.run(drive, partial(give_up, drive, part.path), CHANGE_S)
+                    found.append(drive)
+        return found
 
     def _give_up_anothers(self, drive: str, part: Part, record: PartRecord) -> None:
         """Delete the part of another plotter if nothing arrives. Raises TransferFailed if something does:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from beat.policy.decision import Move, cannot_be_evaluated
 from beat.policy.moves.harvester import harvester_capacities
@@ -20,6 +20,8 @@ from common.model.snapshot import Wait
 # One transfer of a host at a time, whatever else it sends: an evacuation lasts for days, and must not slow
 # the farm down.
 _AT_ONCE = 1
+# The pause after the first failure is shorter.
+_SOON = timedelta(seconds=20)
 # Waits of single plots that are shown of each drive.
 _WAITS_SHOWN = 5
 
@@ -91,13 +93,26 @@ def _plan(
                 fits[harvester].add(size_bytes)
         plan = HostMoves(drive, drive.plots, _AT_ONCE, archiver, moves.get(host, ()), now)
         plan.sending |= sending
-        move = None if plan.full else plan.next_move(fits, TargetCapacity({}, {}, now), claims)
+        begun = any(_resumes_soon(record, entry.drive, now) for record in moves.get(host, ()))
+        move = None if plan.full or begun else plan.next_move(fits, TargetCapacity({}, {}, now), claims)
         if move is not None:
             taken.append((move.harvester, move.plot.size_bytes))
             sending[move.plot.path] = move.harvester
             found.append(replace(move, evacuates=True, drives=drive.drives.get(move.harvester, ())))
         waits += _shown(entry.drive, plan.waits)
     return found, tuple(waits)
+
+
+def _resumes_soon(record: PendingMove, drive: str, now: datetime) -> bool:
+    """Whether a transfer that was cut once is resumed in a moment. The next plot of the drive would take its
+    place: harvesters then give its part up."""
+    cut = record.step is MoveStep.TRANSFER and record.attempts == 1
+    return (
+        cut
+        and record.path.rpartition("/")[0] == drive
+        and record.retry_at is not None
+        and now < record.retry_at <= now + _SOON
+    )
 
 
 def _shown(drive: str, waits: Sequence[Wait]) -> list[Wait]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,11 @@ def mounts() -> Iterator[ExitStack]:
 
 
 def plots(drive: Path) -> dict[str, bytes]:
-    return {plot.name: plot.read_bytes() for plot in drive.glob("*.plot")}
+    found = {}
+    for plot in drive.glob("*.plot"):
+        with suppress(FileNotFoundError):  # it leaves at this moment
+            found[plot.name] = plot.read_bytes()
+    return found
 
 
 @pytest.mark.timeout(300)
@@ -61,3 +67,57 @@ def test_all_plots_of_a_drive_move_to_another_and_it_stays_drained(farm: Farm, m
     assert word == "draining"
     assert len(farm.events("moved")) == 3, "each once"
     assert len(farm.events("archived")) == 3, "moving is no archiving"
+
+
+@pytest.mark.timeout(400)
+def test_a_plot_that_cannot_be_read_is_skipped_and_one_that_another_drive_has_is_not_copied(
+    farm: Farm, mounts: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = farm.folder / "drives" / "1", farm.folder / "drives" / "2"
+    mounts.enter_context(small_drive(old, "100m"))
+    sent, broken = _rsync_that_fails_for(farm.folder, monkeypatch)
+    farm.configure(tmp=1, dst=1, drives=0)
+    farm.allow(3)
+    farm.up()
+    eventually(lambda: len(plots(old)) == 3, "three plots are on the drive", 120)
+    eventually(lambda: not list(farm.folder.glob("dst/*/*.plot")), "their sources are deleted")
+    before = plots(old)
+    bad, twin, _ = sorted(before)
+    mounts.enter_context(small_drive(new, "100m"))
+    (new / twin).write_bytes(before[twin])
+    broken.write_text(bad, encoding="utf-8")
+    sent.write_text("", encoding="utf-8")
+
+    assert farm.run("evacuate", f"{HOST}:{old}", "--yes").returncode == 0
+    eventually(lambda: set(plots(old)) == {bad}, "the others have left", 120)
+
+    def why() -> str:
+        return farm.run("why", str(old)).stdout
+
+    eventually(lambda: f"{bad}: " in why() and "Input/output error" in why(), "the bad one is named", 90)
+    assert "evacuating: 2 of 3 plots" in farm.run("dirs").stdout
+    assert twin not in sent.read_text(encoding="utf-8"), "its content was compared"
+    assert set(plots(new)) == set(before) - {bad}
+
+    broken.write_text("", encoding="utf-8")
+    eventually(lambda: plots(new) == before and not plots(old), "it leaves once it can be read", 120)
+    eventually(lambda: farm.events("evacuated"), "that is the end", 60)
+
+
+def _rsync_that_fails_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Have rsync fail as it does for a source with a bad block. Returns the file that lists what was sent,
+    and the one that names the bad plot."""
+    programs, sent, broken = folder / "bin", folder / "sent", folder / "broken"
+    programs.mkdir()
+    broken.write_text("", encoding="utf-8")
+    rsync = programs / "rsync"
+    rsync.write_text(
+        f'#!/bin/sh\necho "$@" >> {sent}\nbad=$(cat {broken})\n'
+        'if [ -n "$bad" ]; then case "$*" in *"$bad"*)\n'
+        'echo "rsync: read errors mapping \\"$bad\\": Input/output error (5)" >&2; exit 23;; esac; fi\n'
+        f'exec {shutil.which("rsync")} "$@"\n',
+        encoding="utf-8",
+    )
+    rsync.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    return sent, broken

@@ -144,8 +144,16 @@ def test_a_plot_that_is_being_written_leaves_later(seen: Seen, real_plot: Path) 
     seen.begin()
     with plot.open("rb+"):
         entry = seen.entry()
-        assert (entry.plots, entry.left_plots) == ((), 1)
+        assert (entry.plots, entry.left_plots, entry.stays) == ((), 1, ())
     assert len(seen.entry().plots) == 1
+
+
+def test_a_mark_that_was_removed_is_made_anew(seen: Seen, real_plot: Path) -> None:
+    plots(seen.old, real_plot, 1)
+    seen.begin()
+    (seen.old / ".incoming" / "evacuating").unlink()
+    seen.look()
+    assert (seen.old / ".incoming" / "evacuating").exists()
 
 
 def test_a_plot_that_cannot_be_read_is_named_and_keeps_the_evacuation_open(

@@ -198,6 +198,15 @@ def test_a_file_that_changes_at_the_last_moment_stays(
     machine.refuses("as it is now, was not sent")
 
 
+def test_a_link_in_the_plot_s_place_stays(machine: Machine, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    machine.plot.rename(machine.old / "aside")
+    elsewhere.write_bytes(b"x")
+    machine.plot.symlink_to(elsewhere)
+    machine.sent()
+    machine.refuses("is a link, or has several names")
+
+
 def test_a_plot_with_several_names_stays(machine: Machine) -> None:
     machine.sent()
     (machine.old / "second name").hardlink_to(machine.plot)

@@ -18,6 +18,7 @@ from harvester_worker.drives import digests, evacuated, part_files
 from harvester_worker.drives.digests import DigestEntry
 from harvester_worker.drives.plot_index import PlotIndex
 from harvester_worker.evacuation.orders import KeptOrders
+from harvester_worker.intake.reserve import ReserveOrder
 from harvester_worker.intake.resume import drop_superseded
 from tests.support.bench import small_drive
 from tests.support.site import HERE, THERE, Machines, Site, id_of
@@ -76,6 +77,12 @@ def test_a_plot_goes_to_another_file_system_and_comes_in_there(leaving: Leaving)
     assert Path(admission.landed).read_bytes() == leaving.plot.read_bytes()
     assert admission.landed == str(leaving.new / leaving.plot.name)
     assert leaving.plot.exists()
+
+
+def test_a_plot_that_was_taken_in_on_its_drive_leaves_it(leaving: Leaving) -> None:
+    """Of any other plot this index says that it must not be sent anywhere else."""
+    leaving.farm.reserver._plot_index.put(id_of(leaving.plot), str(leaving.old))
+    assert leaving.reserve().drive == str(leaving.new)
 
 
 def test_without_another_drive_there_is_no_room(leaving: Leaving) -> None:
@@ -158,6 +165,41 @@ def test_the_part_of_a_plot_on_its_way_is_not_superseded_by_its_source(leaving: 
     index.put(id_of(leaving.plot), str(leaving.third))
     drop_superseded(leaving.farm.drives, index, leaving.farm.drives.refresh())
     assert not part.exists(), "it is complete on a third drive"
+
+
+@pytest.mark.parametrize(
+    ("case", "stays"),
+    [
+        ("failed", False),
+        ("of a plotter", True),
+        ("of another drive", True),
+        ("full", True),
+        ("written", True),
+    ],
+)
+def test_a_plot_that_failed_does_not_keep_the_next_one_s_place(
+    leaving: Leaving, case: str, stays: bool
+) -> None:
+    """Of one drive one plot after the other leaves: a part of another one of its plots is of no use."""
+    folder = leaving.third if case == "of another drive" else leaving.old
+    failed = ReserveOrder(
+        host=HERE,
+        source_host=THERE if case == "of a plotter" else HERE,
+        path=f"{folder}/plot-k18-2026-11-22-15-48-{1:064x}.plot",
+        size_bytes=100_000,
+        evacuates=case != "of a plotter",
+        drives=(str(leaving.new),),
+        door=False,
+    )
+    part = Path(leaving.site.intake.reserve(failed).part or "")
+    part.write_bytes(bytes(100_000 if case == "full" else 50_000))
+    if case == "written":
+        with part.open("ab"):
+            drive = leaving.reserve().drive
+    else:
+        drive = leaving.reserve().drive
+    assert part.exists() is stays
+    assert drive == str(leaving.third if stays else leaving.new)
 
 
 def test_the_archiver_sends_only_from_drives_whose_evacuation_is_ordered(leaving: Leaving) -> None:

@@ -192,10 +192,35 @@ def test_the_same_plot_on_its_way_from_a_plotter_keeps_it_waiting() -> None:
 
 
 def test_a_plot_that_failed_is_named_and_the_next_one_leaves() -> None:
-    failed = move(f"{OLD}/{A}.plot", "h2", step=MoveStep.TRANSFER, attempts=1, reason="EIO", retry_at=at(30))
+    failed = move(f"{OLD}/{A}.plot", "h2", step=MoveStep.TRANSFER, attempts=2, reason="EIO", retry_at=at(30))
     decision = round_of(evacuated(leaving(A), leaving(B)), failed, h2=[drive()] * 9)
     assert ways(decision) == [("h1", f"{OLD}/{B}.plot", "h2")]
     assert why(decision) == [("retry", f"{OLD}/{A}.plot", "EIO")]
+
+
+@pytest.mark.parametrize(
+    ("given", "waits"),
+    [
+        ({}, True),
+        ({"attempts": 2}, False),
+        ({"step": MoveStep.ADMIT}, False),
+        ({"retry_at": at(-1)}, False),
+        ({"retry_at": at(3600)}, False),
+        ({"path": f"/farm/other/{A}.plot"}, False),
+    ],
+)
+def test_a_transfer_that_was_cut_once_is_resumed_before_the_next_plot_leaves(
+    given: dict[str, Any], waits: bool
+) -> None:
+    cut = {
+        "path": f"{OLD}/{A}.plot",
+        "harvester": "h2",
+        "step": MoveStep.TRANSFER,
+        "attempts": 1,
+        "retry_at": at(10),
+    }
+    decision = round_of(evacuated(leaving(B)), move(**{**cut, **given}), h2=[drive()] * 9)
+    assert bool(decision.moves) is not waits
 
 
 @pytest.mark.parametrize("state", [DirState.READ_ONLY, DirState.MISSING, DirState.HANGING])
