@@ -41,7 +41,7 @@ def check_header(path: Path, name: PlotName, size_bytes: int) -> Header:
         size_bytes: As announced.
 
     Raises:
-        PlotRefused: They differ, bytes are missing, or no released software can farm the plot.
+        PlotRefused: They differ, bytes are missing, or it was not made to be farmed.
         OSError: The file cannot be read.
     """
     try:
@@ -50,7 +50,7 @@ def check_header(path: Path, name: PlotName, size_bytes: int) -> Header:
         raise PlotRefused(f"{name.name} is not a plot: {error.what}", _REMEDY) from error
     if header.plot_id not in (None, name.plot_id) or header.k not in (None, name.k):
         raise PlotRefused(f"{name.name} has the header of k{header.k} {header.plot_id}.", _REMEDY)
-    if header.unfarmable:
+    if not header.is_product:
         raise PlotRefused(f"{name.name} is not farmed (format {header.format}): {header.unfarmable}.", _KEEP)
     found_bytes = path.stat().st_size
     if found_bytes != size_bytes:
@@ -79,7 +79,7 @@ def prove(path: Path, header: Header, challenges: int, stop: Stop, python: str =
     """
     library = PROOF_LIBRARIES.get(header.format)
     if library is None:
-        return f"header and size (no proofs for format {header.format})"
+        return f"header and size (no proofs for format {header.format}){_label(header)}"
     if challenges == 0:
         return library.checked
     limits = (str(challenges), str(PROVER_MEMORY_BYTES[library.module]), str(PROVE_S))
@@ -92,6 +92,10 @@ def prove(path: Path, header: Header, challenges: int, stop: Stop, python: str =
     if answer.missing is not None:
         return f"{library.checked} ({library} is not installed)"
     return _verdict(answer)
+
+
+def _label(header: Header) -> str:
+    return f"; not farmable: {header.unfarmable}" if header.unfarmable else ""
 
 
 class _Answer(BaseModel):

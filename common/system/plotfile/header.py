@@ -42,7 +42,8 @@ class Header:
     table_pointers, table_sizes: of tables 1-7, C1, C2, C3; in bytes, pointers from the beginning of the file.
     data_start_bytes: where header and memo end. index_start_bytes: where the chunk index of a group begins; 0
         while the file is being written.
-    unfarmable: why no released software can farm the plot; None: it can, or that is not known.
+    unfarmable: why no network or no released software accepts the plot; None: they do, or that is not known.
+    is_product: whether a plotter made it to be farmed; if not, plotman leaves it where it is.
     """
 
     format: str
@@ -59,6 +60,7 @@ class Header:
     data_start_bytes: int | None = None
     index_start_bytes: int | None = None
     unfarmable: str | None = None
+    is_product: bool = True
 
 
 # A memo is the pool's part, the farmer's public key (48 bytes), and a secret key (32).

@@ -45,6 +45,7 @@ def parse(head: bytes) -> Header:
         data_start_bytes=memo_start + memo_len,
         index_start_bytes=index_start,
         unfarmable=_UNFARMABLE if version == _EXTENDED else None,
+        is_product=version == _GROUP,
     )
 
 

@@ -38,6 +38,7 @@ def parse(head: bytes) -> Header:
         memo_len,
         data_start_bytes=43 + memo_len,
         unfarmable=UNFARMABLE[version],
+        is_product=version == 1,
     )
 
 

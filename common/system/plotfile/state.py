@@ -50,7 +50,7 @@ def classify(path: str | Path, now: datetime) -> tuple[PlotState, str | None, Pl
         if name is None:
             return PlotState.FOREIGN, "not named like a plot", None, size_bytes
         return PlotState.TRUNCATED if error.short else PlotState.FOREIGN, error.what, name, size_bytes
-    if header.unfarmable:
+    if not header.is_product:
         return (
             PlotState.FOREIGN,
             f"a plot (format {header.format}) that is not farmed: {header.unfarmable}",

@@ -29,6 +29,22 @@ def plot_of_v1(farm: Farm, folder: Path, k: int) -> Path:
     return made
 
 
+_OLD = """
+import sys
+from chia_rs import create_v2_plot
+from chia_rs.sized_bytes import bytes32
+create_v2_plot(sys.argv[1], 18, 2, bytes32.fromhex(sys.argv[2]), 0, 0, bytes(112), True)
+"""
+
+
+def old_plot2(farm: Farm, folder: Path) -> Path:
+    """A plot of the generation before groups (pos2 01), made by the chia_rs of chia 2.7.5."""
+    plot_id = secrets.token_hex(32)
+    path = folder / f"plot-k18-{plot_id}.plot2"
+    subprocess.run([farm.chia.with_name("python"), "-c", _OLD, path, plot_id], check=True)
+    return path
+
+
 def beside_the_plots(dst: Path) -> dict[Path, str]:
     """What a run of xchplot2 leaves in dst while it works; its job file has private keys."""
     group = secrets.token_hex(32)
@@ -63,6 +79,7 @@ def test_plots_of_each_format_reach_their_drive_proved_and_what_lies_beside_them
         "v1 k20": plot_of_v1(farm, aside / "v1", 20),
         **{f"group k{k}": formats.make_group(aside, k) for k in (18, 20, 22)},
         "four": make_packed(aside, members=4),
+        "old": old_plot2(farm, aside),
     }
     files = beside_the_plots(dst)
     for plot in made.values():
@@ -74,13 +91,18 @@ def test_plots_of_each_format_reach_their_drive_proved_and_what_lies_beside_them
 
     drive = farm.folder / "drives" / "1"
     for what, plot in made.items():
-        assert prove(farm.chia, drive / plot.name) if "v1" in what else farmed(drive / plot.name)
+        if what != "old":
+            assert prove(farm.chia, drive / plot.name) if "v1" in what else farmed(drive / plot.name)
     assert farmed(drive / made["four"].name) == {0, 1, 2, 3}
     eventually(lambda: len(verified(farm)) == len(made), "the history has all")
     for what, plot in made.items():
         name = PlotName.parse(plot.name)
         assert name is not None
         how = verified(farm)[name.plot_id]
+        assert how in farm.run("why", plot.name).stdout
+        if what == "old":
+            assert how.startswith("header and size (no proofs for format pos2 01); not farmable: ")
+            continue
         assert how.startswith("30 challenges gave ")
         assert how.endswith("8 proofs of 4 members, all valid" if what == "four" else ", all valid")
     assert {path: path.read_text() for path in files} == files

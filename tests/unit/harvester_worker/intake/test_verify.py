@@ -215,7 +215,18 @@ def test_after_the_time_for_proofs_nothing_is_begun_but_the_first_proof(
 def test_where_nothing_is_to_be_proved_the_verdict_says_what_was_checked(library: Path) -> None:
     assert prove("v1.0", 0) == "header and size"
     assert prove("PoS2 02", 0) == "header and whole size"
-    assert prove("pos2 01") == "header and size (no proofs for format pos2 01)"
+    assert prove("mmx-v2.4") == "header and size (no proofs for format mmx-v2.4)"
+
+
+def test_a_plot_that_no_network_accepts_is_admitted_and_labelled(part: Path) -> None:
+    name = f"plot-k18-{ID}.plot2"
+    header = checked(part, name, formats.raw())
+    assert verify.prove(part, header, 30, never) == (
+        "header and size (no proofs for format pos2 01); not farmable: it was made before pos2-chip 1.0, "
+        "which changed the cipher: no network will accept its proofs"
+    )
+    with pytest.raises(PlotRefused, match="is not whole"):
+        checked(part, name, formats.raw()[:-1])
 
 
 def checked(path: Path, name: str, content: bytes, announced_bytes: int | None = None) -> Header:
@@ -243,7 +254,6 @@ def part(tmp_path: Path) -> Path:
         (formats.small_v1()[:200], "is not a plot: .* ends within its header"),
         (formats.small_v1() + b"x" * (1 << 20), r"is not whole: (\d+) bytes instead of (?!\1)\d+"),
         (formats.small_v1()[:60_000] + bytes(180_000) + b"d" * 616, "is not whole: "),
-        (formats.raw(), "is not farmed .format pos2 01.: it was made before pos2-chip 1.0"),
         (formats.raw(version=2), "is not farmed .format pos2 02.: it is a raw member"),
         (formats.header("PoS2 82", bytes.fromhex(ID)).replace(b"\x1c", b"\x12", 1), "is not farmed"),
         (bytes(1000), "is not a plot"),

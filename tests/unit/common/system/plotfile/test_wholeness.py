@@ -205,33 +205,36 @@ def test_a_group_of_several_plots_is_whole_and_no_longer_when_a_byte_is_missing_
         assert judged(tmp_path / "x", damaged) is TRUNCATED
 
 
-RAW: list[Row] = [
-    ("none", as_it_is, COMPLETE, FOREIGN),
-    ("half", cut(0.5), TRUNCATED, FOREIGN),
-    ("within its table", lambda plot: plot[:170], TRUNCATED, FOREIGN),
-    ("the last byte is missing", lambda plot: plot[:-1], TRUNCATED, FOREIGN),
-    ("the last chunk is missing", lambda plot: plot[:-5008], TRUNCATED, FOREIGN),
-    ("one byte appended", lambda plot: plot + b"x", TRUNCATED, FOREIGN),
-    ("table not written yet", replaced(163, bytes(32)), TRUNCATED, FOREIGN),
-    ("other number of chunks", flipped(155), TRUNCATED, FOREIGN),
-    ("first chunk elsewhere", flipped(163), TRUNCATED, FOREIGN),
-    ("chunks in disorder", flipped(173), TRUNCATED, FOREIGN),
-    ("a hole", zeroed(0.5, 8192), TRUNCATED, FOREIGN),
+RAW: list[tuple[str, Damage, Verdict]] = [
+    ("none", as_it_is, COMPLETE),
+    ("half", cut(0.5), TRUNCATED),
+    ("within its table", lambda plot: plot[:170], TRUNCATED),
+    ("the last byte is missing", lambda plot: plot[:-1], TRUNCATED),
+    ("the last chunk is missing", lambda plot: plot[:-5008], TRUNCATED),
+    ("one byte appended", lambda plot: plot + b"x", TRUNCATED),
+    ("table not written yet", replaced(163, bytes(32)), TRUNCATED),
+    ("other number of chunks", flipped(155), TRUNCATED),
+    ("first chunk elsewhere", flipped(163), TRUNCATED),
+    ("chunks in disorder", flipped(173), TRUNCATED),
+    ("a hole", zeroed(0.5, 8192), TRUNCATED),
 ]
 
 
 @pytest.mark.parametrize("version", [1, 2])
-@pytest.mark.parametrize(("what", "damage", "verdict", "state"), RAW, ids=lambda value: str(value)[:40])
-def test_raw_plots_are_not_farmed_and_left_alone_whole_or_not(
-    tmp_path: Path, version: int, what: str, damage: Damage, verdict: Verdict, state: PlotState
+@pytest.mark.parametrize(("what", "damage", "verdict"), RAW, ids=lambda value: str(value)[:40])
+def test_raw_plots_are_judged_by_their_table_and_members_of_groups_are_left_alone_whole_or_not(
+    tmp_path: Path, version: int, what: str, damage: Damage, verdict: Verdict
 ) -> None:
     plot = tmp_path / f"plot-k18-{'0f' * 32}.plot2"
     plot.write_bytes(formats.raw(version=version))
-    _check(tmp_path, plot, damage, verdict, state)
+    moved = READY if verdict is COMPLETE else CUT
+    _check(tmp_path, plot, damage, verdict, FOREIGN if version == 2 else moved)
 
 
-@pytest.mark.parametrize("kind", formats.UNFARMABLE)
-def test_a_plot_that_nothing_farms_stays_in_dst_with_the_reason(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["pos2 02", "PoS2 82"])
+def test_a_plot_that_was_not_made_to_be_farmed_stays_in_dst_with_the_reason(
+    tmp_path: Path, kind: str
+) -> None:
     state, why, _, _ = classify(formats.make(kind, tmp_path, tmp_path), NOW)
     assert state is PlotState.FOREIGN
     assert f"a plot (format {kind}) that is not farmed: " in (why or "")
