@@ -109,9 +109,8 @@ class DriveReader:
         with self._alone:
             if self._stop.is_set():
                 return None
-            self._must_be(folder)
             listing = listed(self._drive)
-            self._must_be(folder)
+            self._must_be(folder)  # afterwards, so that it was mounted all the time
         found = {name: Stamp.of(status) for name, status in listing.files.items()}
         known = self._store.known(self._drive)
         if gone := known.keys() - found.keys():

@@ -89,13 +89,13 @@ GOOD: Answers = {
 class StandIn:
     """Serves with the certificates of a chia root, and lets in only clients with certificates of it."""
 
-    def __init__(self, root: Path, answers: Answers) -> None:
+    def __init__(self, root: Path, answers: Answers, missing: str = "") -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["Content-Length"]))
                 answer = answers[self.path]
                 body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-                self.send_response(200)
+                self.send_response(404 if self.path == missing else 200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -120,9 +120,9 @@ class StandIn:
 
 
 @pytest.fixture
-def serving(root: Path) -> Iterator[Callable[[Answers], None]]:
+def serving(root: Path) -> Iterator[Callable[..., None]]:
     made: list[StandIn] = []
-    yield lambda answers: made.append(StandIn(root, answers))
+    yield lambda answers, missing="": made.append(StandIn(root, answers, missing))
     for one in made:
         one.stop()
 
@@ -161,6 +161,12 @@ def test_an_endless_answer_is_not_read(
     monkeypatch.setattr(chia_rpc, "_MOST_BYTES", 100)
     serving(GOOD)
     with pytest.raises(ChiaSilent, match="and 101 bytes"):
+        ask(str(root))
+
+
+def test_a_harvester_without_the_question_is_no_answer(root: Path, serving: Callable[..., None]) -> None:
+    serving(GOOD, "/get_plot_directories")
+    with pytest.raises(ChiaSilent, match="get_plot_directories is answered with 404"):
         ask(str(root))
 
 

@@ -165,3 +165,24 @@ def test_no_more_plots_are_watched_than_fit(bench: Bench, monkeypatch: pytest.Mo
     for name in "abc":
         bench.land(f"{name}.plot")
     assert [Path(plot).name for plot in bench.watch._landed] == ["b.plot", "c.plot"]
+
+
+def test_a_plot_that_lands_again_while_chia_is_asked_is_asked_about_again(bench: Bench) -> None:
+    plot = bench.land()
+
+    def meanwhile() -> ChiaView:
+        bench.watch.landed(str(plot))
+        return bench.view(plot)
+
+    bench.answer = meanwhile
+    bench.watch.once(NOW_S)
+    bench.answer = lambda: bench.view(failed=(plot,))
+    bench.watch.once(NOW_S)
+    assert len(bench.events) == 1
+
+
+def test_a_chia_that_is_not_configured_any_more_is_not_asked(bench: Bench) -> None:
+    bench.land()
+    bench.watch.configure(None)
+    bench.watch.once(NOW_S)
+    assert bench.asked == []

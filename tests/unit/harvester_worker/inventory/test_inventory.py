@@ -119,7 +119,12 @@ def test_a_drive_that_hangs_hangs_only_its_own_inventory(farm: Farm, monkeypatch
     for name in "abc":
         write_plot(farm.folder / name, 300)
     eventually(lambda: farm.total() == 2, "the others are counted")
-    assert times == [1], "no second thread waits for it"
+    rounds = farm.inventory._summed
+    count: list[int] = []
+    farm.inventory._summed = lambda *given: (count.append(1), rounds(*given))[1]  # type: ignore[method-assign]
+    eventually(lambda: len(count) > 5, "rounds")
+    hanging = [one for one in threading.enumerate() if one.name == f"inventory {farm.folder / 'a'}"]
+    assert (times, len(hanging)) == ([1], 1), "no second thread waits for it"
     released.set()
     eventually(lambda: farm.total() == 3, "it is counted once it answers")
 

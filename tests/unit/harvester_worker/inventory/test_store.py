@@ -59,12 +59,15 @@ def test_a_file_that_is_gone_does_not_count(store: InventoryStore) -> None:
     assert store.known("/d/0") == {b"c": STAMP}
 
 
-def test_a_drive_that_is_not_configured_any_more_is_forgotten(store: InventoryStore) -> None:
+def test_a_drive_that_is_not_configured_any_more_is_forgotten(file: Path, store: InventoryStore) -> None:
     for drive in ("/d/0", "/d/1"):
         store.put(drive, [(b"a", STAMP, plot(1))])
     store.keep_only(["/d/1", "/d/2"])
     assert (store.known("/d/0"), list(store.tallies())) == ({}, ["/d/1"])
     assert store.duplicates(["/d/0", "/d/1"]) == 0
+    connection = sqlite3.connect(file)
+    assert connection.execute("SELECT count(*) FROM files").fetchone() == (1,)
+    connection.close()
 
 
 def test_a_restart_forgets_nothing(file: Path, store: InventoryStore) -> None:
@@ -117,7 +120,10 @@ def test_a_file_that_cannot_be_read_is_made_anew(file: Path, store: InventorySto
     store.put("/d/0", [(b"a", STAMP, plot(1))])
     store.close()
     spoil(file)  # type: ignore[operator]
+    journal = file.with_name(f"{file.name}-journal")
+    journal.write_bytes(b"of the damaged file")
     again = open_or_rebuild(file, InventoryStore)
+    assert not journal.exists()
     assert (again.tallies(), again.known("/d/0")) == ({}, {})
     again.put("/d/0", [(b"a", STAMP, plot(1))])
     assert again.tallies()["/d/0"].total == Sum(1, 1, 100)

@@ -152,6 +152,29 @@ def test_files_that_were_not_asked_for_are_left_out(farm: Farm) -> None:
     assert list(farm.places()) == [1]
 
 
+def test_files_are_asked_for_only_of_keys_that_come_twice(farm: Farm) -> None:
+    farm.has("h1", 1, 2)
+    farm.has("h2", 3, 4)
+    assert farm.places() == {}
+    assert farm.calls == 2
+
+
+def test_keys_of_other_slices_are_left_out(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicate_plots, "MOST_KEYS", 2)
+    farm.has("h1", 1, 2, 3)
+    farm.has("h1", 1, drive="/f/2")
+    every = farm.stores["h1"].keys(["/f/1", "/f/2"], 0, 1 << 48, 9)
+    farm.altered["h1"] = lambda _, answer: answer | {"keys": every} if "keys" in answer else answer
+    assert [int(one.plot_id, 16) for one in farm.find()] == [1]
+
+
+def test_a_slice_with_more_keys_than_fit_is_refused(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "MOST_KEYS", 2)
+    farm.has("h1", 1, 2, 3)
+    assert farm.find() == []
+    assert "Ask for a smaller one" in farm.missing["h1"]
+
+
 def test_no_more_are_listed_than_can_be_read(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duplicate_plots, "DUPLICATES_MAX", 3)
     farm.has("h1", *range(9))
