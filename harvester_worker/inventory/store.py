@@ -279,9 +279,8 @@ def open_or_rebuild(path: Path, opened: Callable[[Path], T]) -> T:
 
 
 def delete(path: Path) -> None:
-    """Delete the file and its journal, which SQLite would apply to the next file. Raises OSError."""
+    """Delete the file. SQLite deletes its journal when it opens an empty one in its place. Raises OSError."""
     path.unlink(missing_ok=True)
-    path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
 
 
 def is_damage(error: BaseException) -> bool:
