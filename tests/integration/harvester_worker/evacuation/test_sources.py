@@ -202,6 +202,16 @@ def test_a_plot_that_failed_does_not_keep_the_next_one_s_place(
     assert drive == str(leaving.third if stays else leaving.new)
 
 
+def test_a_plotter_s_plots_may_come_side_by_side(leaving: Leaving) -> None:
+    parts = []
+    for number in (1, 2):
+        path = f"/dst/plot-k18-2026-11-22-15-48-{number:064x}.plot"
+        order = ReserveOrder(host=HERE, source_host=THERE, path=path, size_bytes=100_000, door=False)
+        parts.append(Path(leaving.site.intake.reserve(order).part or ""))
+        parts[-1].write_bytes(bytes(50_000))
+    assert [part.exists() for part in parts] == [True, True]
+
+
 def test_the_archiver_sends_only_from_drives_whose_evacuation_is_ordered(leaving: Leaving) -> None:
     reservation = leaving.reserve()
     KeptOrders(leaving.site.folder / "state").remove(str(leaving.old))
