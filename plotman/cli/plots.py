@@ -37,19 +37,21 @@ def _targets(plots: Sequence[str], host: str | None, tmp: str | None) -> list[Pl
     """Return the selected plots. With `all`, warns of silent hosts."""
     from common.errors import NoSuchPlot
     from common.model.plot_name import EVERY
-    from plotman.control.farm import board, read_farm
+    from plotman.control.farm import board
+    from plotman.control.local import read_with_own
     from plotman.control.queries.event_text import ended
     from plotman.control.selectors import resolve, silent_hosts
 
-    at = board()
-    farm = read_farm(at)
+    farm = read_with_own(board)
     if EVERY in plots and host is None:
         for name in sorted(silent_hosts(farm)):
             click.echo(f"plotman: {name} is silent and left out. Start `plotman up` there.", err=True)
     try:
         return resolve(farm, plots, host, tmp)
     except NoSuchPlot as error:
-        ends = ended(plots, (event for _, event in at.newest_events(_EVENTS_SEARCHED)))
+        if farm.not_running_here:
+            raise
+        ends = ended(plots, (event for _, event in board().newest_events(_EVENTS_SEARCHED)))
         raise NoSuchPlot(f"{error.what} {' '.join(ends)}", error.cure) if ends else error from None
 
 

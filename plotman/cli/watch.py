@@ -102,9 +102,10 @@ def dsched(json_: bool, host: str | None) -> None:
 
 
 def _farm(host: str | None) -> FarmState:
-    from plotman.control.farm import narrowed, quick_board, read_farm
+    from plotman.control.farm import narrowed, quick_board
+    from plotman.control.local import read_with_own
 
-    return narrowed(read_farm(quick_board()), host)
+    return narrowed(read_with_own(quick_board), host)
 
 
 def _notes(farm: FarmState) -> list[str]:

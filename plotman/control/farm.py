@@ -49,6 +49,7 @@ class FarmState:
     moves: by (plotter, path), those under way. leader: the beat that decides; None: none does.
     spoilt: hosts with keys that cannot be read, and a sentence that names the keys.
     redis_trouble: why Redis takes no writes or no clients, with the cure. A silent worker may then be well.
+    not_running_here: sentence about this machine's plots, which a verb saw by itself.
     """
 
     at: datetime
@@ -61,6 +62,7 @@ class FarmState:
     leader: str | None = None
     spoilt: Mapping[str, str] = field(default_factory=dict)
     redis_trouble: str | None = None
+    not_running_here: str | None = None
 
     @property
     def snapshots(self) -> dict[Role, Mapping[str, Any]]:

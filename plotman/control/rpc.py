@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from common.errors import BrokerError, ExitCode, PlotmanError
 from common.model.text import cleaned, one_line
 from common.names import LOG, ROLE_OF_TASK, Role
 from common.store.connection import readable_errors
+from plotman.control import local
 from plotman.control.answers import checked
 from plotman.control.farm import NoSuchHost, board, settings
 
@@ -97,9 +98,21 @@ def ask_many(
 
 def ask_each(questions: Iterable[TaskCall], *, timeout_s: float = ANSWER_S) -> list[Any]:
     """Make several calls at the same time; returns the answers in order, each as in `ask_many`."""
+    calls = list(questions)
+    own = {index for index, call in enumerate(calls) if local.serves(call.task, call.host)}
+    answers = iter(_ask_others([call for index, call in enumerate(calls) if index not in own], timeout_s))
+    return [
+        _checked(call, local.answer(call.task, call.host, call.kwargs)) if index in own else next(answers)
+        for index, call in enumerate(calls)
+    ]
+
+
+def _ask_others(calls: Sequence[TaskCall], timeout_s: float) -> list[Any]:
+    if not calls:
+        return []
     deadline = time.monotonic() + timeout_s
     url = broker_url(settings())
-    sent = [(call, _send(call, url, timeout_s)) for call in questions]
+    sent = [(call, _send(call, url, timeout_s)) for call in calls]
     try:
         return [_answer(call, result, url, deadline, timeout_s) for call, result in sent]
     finally:
@@ -222,9 +235,13 @@ def _wait(call: TaskCall, sent: AsyncResult[Any], url: str, deadline: float, tim
     if isinstance(answer, BaseException) and not isinstance(answer, PlotmanError):
         what = one_line(" ".join(str(answer).split()))
         return PlotmanError(f"{call.task} failed on {host}: {what}.", "See its log there.")
+    return _checked(call, answer)
+
+
+def _checked(call: TaskCall, answer: Any) -> Any:
     try:
         answer = _cleaned(call.task, answer)
-        return answer if isinstance(answer, PlotmanError) else checked(call.task, host, answer)
+        return answer if isinstance(answer, PlotmanError) else checked(call.task, call.host, answer)
     except (ValueError, RecursionError):
         return unreadable(call)
 

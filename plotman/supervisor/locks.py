@@ -7,7 +7,6 @@ lock ends with its process.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
@@ -22,6 +21,7 @@ import psutil
 from common.errors import PlotmanError
 from common.names import Role
 from common.system import statefile
+from common.system.filelock import is_held, lock_file
 
 _ATTEMPTS, _ATTEMPT_S = 4, 0.05
 STOP_S = 10  # seconds until a process that does not stop is killed
@@ -54,25 +54,6 @@ def half_file(state_dir: Path, half: Half) -> Path:
     return state_dir / f"{half}.pid"
 
 
-def _lock(path: Path, shared: bool = False) -> int | None:
-    """Lock the file; returns its descriptor, None if another process has it. Raises OSError."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        return None
-    return fd
-
-
-def is_held(path: Path) -> bool:
-    """Whether a process has this file locked."""
-    fd = _lock(path, shared=True) if path.exists() else -1
-    if fd is not None and fd >= 0:
-        os.close(fd)
-    return fd is None
-
-
 class ProcessShare:
     """The right to run a shared process, a lock on a file. Use it from one thread only.
 
@@ -90,7 +71,7 @@ class ProcessShare:
             return False
         if self._fd is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = _lock(self._path)
+            self._fd = lock_file(self._path)
         return self._fd is not None
 
     def release(self) -> None:
@@ -156,7 +137,7 @@ class InstanceLock:
     def _locked(self, verb: str, shared: bool) -> int:
         """Lock the file of the verb. Returns its descriptor. Raises PlotmanError."""
         for _ in range(_ATTEMPTS):
-            if (fd := _lock(self._state_dir / f"{verb}.pid", shared)) is not None:
+            if (fd := lock_file(self._state_dir / f"{verb}.pid", shared)) is not None:
                 return fd
             time.sleep(_ATTEMPT_S)  # another process may only check the holder
         raise self._already_runs(verb)

@@ -32,7 +32,7 @@ from plotter_worker.jobs.start import Starter, StartFailed
 from plotter_worker.jobs.watcher import Watcher
 from plotter_worker.plotters.base import SizeEstimate
 from plotter_worker.plotters.registry import plotter_for, recipe_of
-from plotter_worker.processes.table import FoundPlotter
+from plotter_worker.processes.table import FoundPlotter, ProcessTable, is_running
 from plotter_worker.reporting.events import PlotterEvents
 
 _REFUSAL_SHOWN_S = 60.0
@@ -86,6 +86,28 @@ class PlotterHost:
         self.operator.restored([record.task_id for record in records])
         for record in records:
             self._restore(record)
+        self._watcher.start()
+
+    def look_once(self) -> None:
+        """Find the running plots and survey the directories, instead of `start`: nothing is written, and an
+        end is seen only after `watch`."""
+        self.directories.start()
+        for record in self._records.all():
+            if record.outcome is None and record.process is not None and is_running(record.process):
+                job = TrackedJob.of_record(record, plotter_for(record.plotter))
+                self.jobs.add_restored(job)
+        for found in ProcessTable().newcomers(self.jobs.pids()):
+            if (new := self._tracked(found)) is not None:
+                self.jobs.add_found(new)
+        for job in self.jobs.running():
+            job.read_log()
+            self.refresh(job)
+
+    def watch(self) -> None:
+        """Watch the plots that `look_once` has found, for a kill: it waits until their end is seen."""
+        for job in self.jobs.running():
+            self._records.keep(job.record)
+            self._watcher.watch(job)
         self._watcher.start()
 
     def stop(self) -> None:
@@ -240,25 +262,30 @@ class PlotterHost:
             outcomes.clean_up(job, self.directories.paths(), self._cleaned_up)
 
     def plotter_found(self, found: FoundPlotter) -> TrackedJob | None:
+        with self._lock:
+            job = self._tracked(found)
+            if job is None:
+                return None
+            self._records.keep(job.record)
+            self.jobs.add_found(job)
+            if job.record.ours:
+                self.operator.started(job.record.began_at, job.task_id)
+        job.read_log()
+        self.refresh(job)
+        self.events.found(job)
+        return job
+
+    def _tracked(self, found: FoundPlotter) -> TrackedJob | None:
+        """The job of a plotter that was found. None: another plotman's, or known already."""
         mine = found.state_dir == str(self._settings.state_dir)
         used = (found.command.tmp, found.command.tmp2, found.command.dst)
         if found.state_dir is not None and not mine and not any(path in self.directories for path in used):
             return None  # a job of another plotman, in directories of its own
         ordered = found.task_id if mine else None
         task_id = ordered or found_task_id(self._settings.host, found.identity)
-        with self._lock:
-            if self.jobs.get(task_id) is not None:
-                return None  # `take_order` is starting it
-            record = record_of(found, task_id, ours=mine)
-            self._records.keep(record)
-            job = TrackedJob(record, found.plotter, found.command)
-            self.jobs.add_found(job)
-            if mine:
-                self.operator.started(record.began_at, task_id)
-        job.read_log()
-        self.refresh(job)
-        self.events.found(job)
-        return job
+        if self.jobs.get(task_id) is not None:
+            return None  # `take_order` is starting it
+        return TrackedJob(record_of(found, task_id, ours=mine), found.plotter, found.command)
 
     def tick(self) -> None:
         jobs = self.jobs.all()

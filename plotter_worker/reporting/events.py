@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Protocol
 
 from common.model.phase import Phase
 from common.model.snapshot import Event, FinishedPlot
 from common.model.units import counted, human_bytes, human_duration
-from common.worker.publisher import Publisher
 from plotter_worker.jobs.job import AN_OPERATOR, TrackedJob
 from plotter_worker.jobs.records import Outcome
 from plotter_worker.reporting.plot_history import PlotHistory
@@ -17,10 +17,22 @@ from plotter_worker.reporting.plot_history import PlotHistory
 log = logging.getLogger(__name__)
 
 
+class EventSink(Protocol):
+    """Gets what is reported, as `Publisher` does."""
+
+    def changed(self) -> None: ...
+
+    def progressed(self) -> None: ...
+
+    def tell(self, event: Event) -> None: ...
+
+    def publish_now(self) -> None: ...
+
+
 class PlotterEvents:
     """history: None keeps no history. Only `publish_now` may wait."""
 
-    def __init__(self, host: str, sink: Publisher, history: PlotHistory | None = None) -> None:
+    def __init__(self, host: str, sink: EventSink, history: PlotHistory | None = None) -> None:
         self._host = host
         self._sink = sink
         self._history = history

@@ -22,7 +22,7 @@ def notes(farm: FarmState) -> list[str]:
     """List problems, a sentence each: no scheduler, silent hosts, pauses, stalled plots, and others."""
     last = farm.snapshots
     undecided = scheduler_status.note(farm)
-    found = [note for note in (farm.redis_trouble, undecided) if note]
+    found = [note for note in (farm.not_running_here, farm.redis_trouble, undecided) if note]
     if not any((*last.values(), farm.spoilt, found)):
         found.append(NOBODY_YET)
     for role, host in sorted(farm.stale if farm.redis_trouble is None else ()):
