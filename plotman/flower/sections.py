@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from common.model.text import one_line
-from common.model.units import human_bytes
+from common.model.units import counted, human_bytes
 from plotman.control.farm import FarmState
 from plotman.control.queries import inventory, reports, scheduler_status, tables
 from plotman.control.queries.tables import PlainTable
@@ -67,7 +67,7 @@ def _inventory(farm: FarmState) -> PageSection:
     section = _section("On the drives", made, "No harvester has an inventory yet.")
     words = [f"{host.host}: {host.progress}" for host in found.hosts if host.progress]
     if found.faults:
-        words.append(f"{found.faults:,} files are no whole plots")
+        words.append(f"no whole plots: {counted(found.faults, 'file')}")
     return replace(section, title=one_line(f"{section.title} ({'; '.join(words)})")) if words else section
 
 

@@ -341,7 +341,7 @@ def file_text(host: str, file: FileRow) -> tuple[str, str, str]:
     """Cells for a file: its size, what it is, and where it lies."""
     what = class_text(file.plot_class) if file.plot_class else f"no whole plot: {file.reason or 'unknown'}"
     if file.plots > 1:
-        what = f"{what}, {file.plots:,} plots"
+        what = f"{what}, {counted(file.plots, 'plot')}"
     return human_bytes(file.size_bytes), what, f"{host}:{file.drive}/{file.name}"
 
 

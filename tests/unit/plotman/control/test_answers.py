@@ -15,7 +15,7 @@ from common.errors import PlotmanError
 from common.history.rows import HistoryKind
 from plotman.cli import cli
 from plotman.control import farm as farm_module
-from plotman.control import rpc
+from plotman.control import local, rpc
 from plotman.control.actions import cleanup, holds
 from plotman.control.farm import FarmState
 from plotman.control.queries import history, inventory
@@ -177,7 +177,8 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosts]:
     shown = FarmState(at=T, plotters=running, archivers={}, harvesters={}, waits=None, stale=frozenset())
     for module in (farm_module, holds):
         monkeypatch.setattr(module, "board", lambda: None)
-        monkeypatch.setattr(module, "read_farm", lambda _: shown)
+    for reader in (farm_module, holds, local):
+        monkeypatch.setattr(reader, "read_farm", lambda _: shown)
     monkeypatch.setattr(holds, "requester", lambda: "me@here")
     monkeypatch.setattr(holds, "settings", lambda: SimpleNamespace(host="boss"))
     monkeypatch.setattr(rpc, "settings", lambda: None)
