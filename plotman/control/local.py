@@ -95,12 +95,12 @@ def _own(farm: FarmState) -> Standalone | None:
     """This machine's plots, if its plotman makes some and is not running; else None. farm: as it was read."""
     global _served  # noqa: PLW0603  the process is one verb
     path = config.default_path()
-    section = farm_section(path)
-    if section is None or _runs_here(section.state_dir):
-        return None
-    try:
+    try:  # the cheapest first: to load all settings takes as long as the verb
         if "directories" not in document.parse(path.read_bytes()).data:
-            return None  # to load all settings takes as long as the verb
+            return None
+        section = farm_section(path)
+        if section is None or _runs_here(section.state_dir):
+            return None
         mine = settings("directories")
     except (OSError, ConfigError):
         return None
