@@ -116,5 +116,5 @@ def _own(farm: FarmState) -> Standalone | None:
 def _runs_here(state_dir: Path) -> bool:
     try:
         return any(is_held(state_dir / f"{verb}.pid") for verb in _VERBS)
-    except OSError:  # another user's; it cannot be told
+    except OSError:  # another user's: not known
         return True

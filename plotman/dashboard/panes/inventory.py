@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.model.units import human_bytes
+from common.model.units import counted, human_bytes
 from plotman.control.farm import FarmState
 from plotman.control.queries.inventory import By, FarmInventory, by_snapshots, lines
 from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowKind, RowSubject, Table
@@ -34,7 +34,7 @@ def _more(found: FarmInventory) -> list[Row]:
     if found.faults:
         size_bytes = sum(host.fault_bytes for host in found.hosts)
         size = Cell(human_bytes(size_bytes), size_bytes)
-        word = Cell(f"no whole plots: {found.faults:,} files")
+        word = Cell(f"no whole plots: {counted(found.faults, 'file')}")
         rows.append(_row("faults", (word, _BLANK, Cell("0", 0), size, _BLANK), CellLevel.NOTICE))
     if found.duplicates:
         word, count = Cell("twice on one machine"), Cell(f"{found.duplicates:,}", found.duplicates)

@@ -17,6 +17,7 @@ NEVER_ONE = {
     ("plotman/control/actions/resend.py", "plots"),
     ("plotman/control/actions/plots.py", "plots"),
     ("plotman/control/selectors.py", "plots"),
+    ("plotman/control/queries/inventory.py", "files"),  # of a drive that has many
     ("plotman/cli/plots.py", "plots"),
     ("plotter_worker/tasks/control.py", "plots"),
     ("common/config/check/programs.py", "plots"),  # "k25 plots"
