@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from common.errors import PlotRefused, TransferFailed
 from common.model.plot_name import PlotName
 from common.model.units import counted
-from common.system.plotfile import Header, NotAPlot, Verdict, read_header, whole
+from common.system.plotfile import Header, NotAPlot, Verdict, fits_name, read_header, whole
 from common.system.proof_libraries import PROOF_LIBRARIES
 from common.worker.move_step import StepInterrupted, Stop
 
@@ -48,16 +48,17 @@ def check_header(path: Path, name: PlotName, size_bytes: int) -> Header:
         header = read_header(path)
     except NotAPlot as error:
         raise PlotRefused(f"{name.name} is not a plot: {error.what}", _REMEDY) from error
-    if header.plot_id not in (None, name.plot_id) or header.k not in (None, name.k):
-        raise PlotRefused(f"{name.name} has the header of k{header.k} {header.plot_id}.", _REMEDY)
+    if not fits_name(header, name):
+        found = f"k{header.k} {header.plot_id}, format {header.format}"
+        raise PlotRefused(f"{name.name} has the header of {found}.", _REMEDY)
     if not header.is_product:
         raise PlotRefused(f"{name.name} is not farmed (format {header.format}): {header.unfarmable}.", _KEEP)
     found_bytes = path.stat().st_size
     if found_bytes != size_bytes:
         raise PlotRefused(f"{name.name} has {found_bytes} bytes, {size_bytes} were announced.", _REMEDY)
-    found = whole(path, header)
-    if found.verdict is Verdict.TRUNCATED:
-        raise PlotRefused(f"{name.name} is not whole: {found.reason}.", _REMEDY)
+    length = whole(path, header)
+    if length.verdict is Verdict.TRUNCATED:
+        raise PlotRefused(f"{name.name} is not whole: {length.reason}.", _REMEDY)
     return header
 
 

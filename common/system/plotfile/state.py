@@ -60,7 +60,7 @@ def classify(path: str | Path, now: datetime) -> tuple[PlotState, str | None, Pl
     length = judge_length(path, header)
     if length.verdict is Verdict.TRUNCATED:
         return PlotState.TRUNCATED, length.reason, name, size_bytes
-    if name is None or header.plot_id not in (None, name.plot_id) or header.k not in (None, name.k):
+    if name is None or not fits_name(header, name):
         right = right_name(header, status.st_mtime)
         return PlotState.MISNAMED, _misnamed(header, right), right, size_bytes
     state, reason = _judge(path, header, length, writing, now.timestamp() - status.st_mtime)
@@ -74,17 +74,27 @@ def right_name(header: Header, made_s: float) -> PlotName | None:
     """The name for a plot with this header; None if its id is unknown. made_s: Unix time."""
     if header.plot_id is None or header.k is None:
         return None
-    generation = header.format.partition(" ")[0]
-    if generation in _SUFFIX_OF:
-        return PlotName.parse(f"plot-k{header.k}-{header.plot_id}{_SUFFIX_OF[generation]}")
+    if (suffix := _suffix_of(header)) != ".plot":
+        return PlotName.parse(f"plot-k{header.k}-{header.plot_id}{suffix}")
     level = f"c{header.compression:02}-" if header.compression else ""
     made_s = min(max(made_s, 0), _MADE_LATEST_S)
     made = datetime.fromtimestamp(made_s).astimezone()  # as plotters do, by this machine's clock
     return PlotName.parse(f"plot-k{header.k}-{level}{made:%Y-%m-%d-%H-%M}-{header.plot_id}.plot")
 
 
-# Generations of the new proof of space, whose names have no date.
-_SUFFIX_OF = {"pos2": ".plot2", "PoS2": ".gplot"}
+def fits_name(header: Header, name: PlotName) -> bool:
+    """Whether a plot with this header may have this name: its id, its k, and the suffix by which farmers
+    find its format. Unknown fields fit every name."""
+    return (
+        header.plot_id in (None, name.plot_id)
+        and header.k in (None, name.k)
+        and (header.plot_id is None or name.name.endswith(_suffix_of(header)))
+    )
+
+
+def _suffix_of(header: Header) -> str:
+    """The names of the new proof of space, "pos2" and "PoS2", have no date."""
+    return {"pos2": ".plot2", "PoS2": ".gplot"}.get(header.format.partition(" ")[0], ".plot")
 
 
 def _misnamed(header: Header, right: PlotName | None) -> str:

@@ -254,8 +254,7 @@ def part(tmp_path: Path) -> Path:
         (formats.small_v1()[:200], "is not a plot: .* ends within its header"),
         (formats.small_v1() + b"x" * (1 << 20), r"is not whole: (\d+) bytes instead of (?!\1)\d+"),
         (formats.small_v1()[:60_000] + bytes(180_000) + b"d" * 616, "is not whole: "),
-        (formats.raw(version=2), "is not farmed .format pos2 02.: it is a raw member"),
-        (formats.header("PoS2 82", bytes.fromhex(ID)).replace(b"\x1c", b"\x12", 1), "is not farmed"),
+        (formats.raw(), "has the header of k18 0f0f"),
         (bytes(1000), "is not a plot"),
     ],
 )
@@ -266,6 +265,19 @@ def test_a_part_that_is_not_the_whole_announced_plot_is_refused(
         checked(part, V1, content)
     assert "The source is kept" in refused.value.cure
     assert str(part) in refused.value.what or V1 in refused.value.what
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("pos2 02", "is a raw member"),
+        ("PoS2 82", "an extension of xchplot2"),
+    ],
+)
+def test_a_file_that_was_not_made_to_be_farmed_is_refused(part: Path, kind: str, why: str) -> None:
+    plot_id = bytes.fromhex(ID)
+    with pytest.raises(PlotRefused, match=f"is not farmed .format {kind}.: it.* {why}"):
+        checked(part, formats.name(kind, plot_id), formats.header(kind, plot_id) + os.urandom(9000))
 
 
 @pytest.mark.parametrize("difference", [-1, 1])
@@ -286,6 +298,8 @@ def test_a_plot_group_is_admitted_only_as_it_was_made(part: Path, tmp_path: Path
     group = formats.make_group(tmp_path)
     content = group.read_bytes()
     assert checked(part, group.name, content).group_size == 1
+    with pytest.raises(PlotRefused, match=r"has the header of .* format PoS2 02"):
+        checked(part, group.with_suffix(".plot2").name, content)
     for bad in (content[:-1], content + b"x", content[:42] + bytes(8) + content[50:]):
         with pytest.raises(PlotRefused, match="is not whole"):
             checked(part, group.name, bad)

@@ -22,6 +22,7 @@ from common.system.plotfile import (
     read_header,
     right_name,
 )
+from tests.support import formats
 
 ID = "0f" * 32
 NAME = f"plot-k18-2026-11-22-15-48-{ID}.plot"
@@ -189,6 +190,8 @@ def test_a_file_is_classified_by_its_header(
         ("x.plot", compressed_plot(), f"plot-k32-c07-2026-11-22-15-48-{ID}.plot"),
         (f"plot-k28-{ID}.plot2", compressed_plot(0), f"plot-k32-2026-11-22-15-48-{ID}.plot"),
         ("x.plot", v1_plot(version=b"mmx-v2.4", k=32), f"plot-k32-2026-11-22-15-48-{ID}.plot"),
+        (NAME.replace(".plot", ".gplot"), v1_plot(), NAME),
+        (NAME.replace(".plot", ".plot2"), v1_plot(), NAME),
         ("x.plot2", b"PoS2\x03" + bytes(500), None),
     ],
 )
@@ -211,6 +214,21 @@ def test_a_plot_under_another_name_is_told_by_its_header_with_the_name_that_it_s
         assert classify(tmp_path / right, NOW)[0] is PlotState.READY
     else:
         assert why == "a plot (format PoS2 03) that is not named like one"
+
+
+@pytest.mark.parametrize("suffix", [".plot", ".plot2"])
+def test_a_plot_group_is_found_by_farmers_only_under_its_own_suffix(
+    tmp_path: Path, real: dict[str, Path], suffix: str
+) -> None:
+    group = real[formats.GROUP]
+    path = tmp_path / group.with_suffix(suffix).name
+    path.write_bytes(group.read_bytes())
+
+    state, why, name, _ = classify(path, NOW)
+
+    assert state is PlotState.MISNAMED
+    assert name == PlotName.parse(group.name)
+    assert (why or "").endswith(f"it should be called {group.name}")
 
 
 @pytest.mark.parametrize("called", ["notes.plot", "x.drplot", "y.PLOT"])
