@@ -60,7 +60,7 @@ class Admitter:
     ) -> None:
         """
         Args:
-            python: Interpreter that may have chiapos.
+            python: Interpreter that may have the libraries for proofs.
             plot_index: Remembers the drive of each plot; None: only in this process.
         """
         self._drives = drives
