@@ -267,7 +267,8 @@ READS: dict[type, dict[str, Callable[[Any], object]]] = {
     IncrementalReader: {"read": lambda reader: reader.read()},
 }
 WRITES = {
-    *("connect", "ping", "close", "lease", "alarms", "reader", "put_snapshot", "forget_host", "put_order"),
+    *("connect", "ping", "close", "lease", "alarms", "reader", "put_snapshot", "forget_host", "withdraw"),
+    "put_order",
     "put_ordered",
     "put_admitted",
     *("drop_orders", "put_move", "drop_move", "put_ticket", "drop_ticket", "put_waits", "tell", "put_heard"),
