@@ -29,7 +29,10 @@ VERSION = 1
 
 
 # Limits of what any machine may write, so that no rule overflows or takes minutes. No host comes near them.
-Whole = Annotated[int, Field(ge=-(1 << 62), le=1 << 62)]
+MOST = 1 << 62
+# Larger than any plot, and so small that the sizes of as many files as a drive may have fit into a Whole.
+MOST_FILE_BYTES = 1 << 44
+Whole = Annotated[int, Field(ge=-MOST, le=MOST)]
 Number = Annotated[float, Field(gt=-1e30, lt=1e30, allow_inf_nan=False)]
 # Times, and seconds that are added to them.
 Moment = Annotated[

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from inotify_simple import INotify, flags
 
-from common.model.plot_name import is_alike
-from common.model.snapshot import DirState, FinishedPlot, PlotState
+from common.model.plot_name import PlotName, is_alike
+from common.model.snapshot import MOST, DirState, FinishedPlot, PlotState
 from common.system.plotfile import classify, printable
 from common.system.probe import LOOK_DEADLINE_S, DirReport
 from common.system.probe import look as probe_directory
@@ -233,26 +233,39 @@ class DirectoryMonitor:
             # A change in the future tells nothing: then it counts how long the file looks the same.
             changed = datetime.fromtimestamp(status.st_mtime_ns / 1e9, UTC)
             same = timedelta(seconds=time.monotonic() - same_since_s)
-            state, reason, name, size_bytes = classify(path, changed + same if changed > now else now)
+            plot = _finished(path, known, now, *classify(path, changed + same if changed > now else now))
         except OSError:
             return None  # deleted since it was listed
         except Exception as error:
             # One odd file must not keep the other plots of the folder here.
             log.exception("%s could not be judged", path)
-            state, reason = PlotState.FOREIGN, f"it cannot be judged: {error}"
-            name, size_bytes = None, file.size_bytes
-        since = known.since if known and known.state is state else now
-        plot = FinishedPlot(
-            path=printable(str(path)),
-            size_bytes=size_bytes,
-            state=state,
-            since=since,
-            plot_id=name.plot_id if name else None,
-            k=name.k if name else None,
-            reason=reason,
-        )
-        self._known[file.name] = _Known(state, since, fingerprint, same_since_s, plot)
+            reason = f"it cannot be judged: {error}"
+            plot = _finished(path, known, now, PlotState.FOREIGN, reason, None, file.size_bytes)
+        self._known[file.name] = _Known(plot.state, plot.since, fingerprint, same_since_s, plot)
         return plot
+
+
+def _finished(
+    path: Path,
+    known: _Known | None,
+    now: datetime,
+    state: PlotState,
+    reason: str | None,
+    name: PlotName | None,
+    size_bytes: int,
+) -> FinishedPlot:
+    """The plot for the snapshot, by what `classify` returned. known: what was known of the file before."""
+    if size_bytes > MOST:  # a sparse file, which takes no space; a snapshot cannot have this number
+        state, reason, size_bytes = PlotState.FOREIGN, "no plot has 4 EiB or more", MOST
+    return FinishedPlot(
+        path=printable(str(path)),
+        size_bytes=size_bytes,
+        state=state,
+        since=known.since if known and known.state is state else now,
+        plot_id=name.plot_id if name else None,
+        k=name.k if name else None,
+        reason=reason,
+    )
 
 
 def _is_replaced(former: DirReport, now: DirReport) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -238,6 +239,38 @@ def test_one_file_that_cannot_be_judged_keeps_no_other_plot_back(
     found = {plot.path: (plot.state, plot.reason) for plot in one.survey.plots}
     assert found[str(good)] == (PlotState.READY, None)
     assert found[str(odd)] == (PlotState.FOREIGN, "it cannot be judged: division by zero")
+
+
+def test_a_sparse_file_larger_than_any_drive_keeps_no_other_plot_back() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:  # a tmpfs takes this size
+        good = write_plot(Path(folder))
+        odd = Path(folder, "z.plot")
+        odd.touch()
+        os.truncate(odd, (1 << 63) - 1)
+        (plot, other) = DirectoryMonitor(folder, True, lambda _: None)._take_survey().plots
+    assert (plot.path, plot.state) == (str(good), PlotState.READY)
+    assert (other.path, other.state, other.reason) == (
+        str(odd),
+        PlotState.FOREIGN,
+        "no plot has 4 EiB or more",
+    )
+
+
+@pytest.mark.parametrize("claimed_bytes", [-(1 << 63), (1 << 63) - 1])
+def test_a_plot_that_does_not_fit_into_a_snapshot_keeps_no_other_back(
+    claimed_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd, good = sorted([write_plot(tmp_path), write_plot(tmp_path)])
+    judge = monitor.classify
+
+    def too_much(path: Path, now: datetime) -> object:
+        state, *rest, size_bytes = judge(path, now)
+        return state, *rest, claimed_bytes if path == odd else size_bytes
+
+    monkeypatch.setattr(monitor, "classify", too_much)
+    survey = DirectoryMonitor(str(tmp_path), True, lambda _: None)._take_survey()
+    states = {plot.path: plot.state for plot in survey.plots}
+    assert states == {str(good): PlotState.READY, str(odd): PlotState.FOREIGN}
 
 
 def test_a_survey_that_fails_is_not_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
