@@ -159,6 +159,8 @@ def _plots(path: str) -> _Plots:
 
 
 def _size_bytes(path: str) -> int | None:
+    """Allocated, if that is less: a sparse file may claim any size, which would make the drive full."""
     with contextlib.suppress(FileNotFoundError):
-        return os.stat(path).st_size  # noqa: PTH116
+        status = os.stat(path)  # noqa: PTH116
+        return min(status.st_size, status.st_blocks * 512)
     return None

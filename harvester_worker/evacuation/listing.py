@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from common.model.plot_name import PlotName, is_alike
-from common.model.snapshot import DirState, FinishedPlot, PlotState
+from common.model.snapshot import MOST, DirState, FinishedPlot, PlotState
 from common.system.plotfile import classify, printable
 from common.system.probe import look
 from harvester_worker.drives import evacuated, part_files
@@ -117,6 +117,7 @@ class DriveLister:
                 )
         for name in self._judged.keys() - set(names):
             del self._judged[name]
+        left_bytes = min(left_bytes, MOST)
         return DriveListing(state, tuple(movable), left_plots, left_bytes, stays, frozenset(names))
 
     def _file(self, name: str, refused: Mapping[str, str]) -> _Found | None:
@@ -176,7 +177,7 @@ def plots_on(drive: str) -> tuple[int, int]:
             if PlotName.parse(entry.name) is not None and entry.is_file(follow_symlinks=False):
                 count += 1
                 size_bytes += entry.stat(follow_symlinks=False).st_size
-    return count, size_bytes
+    return count, min(size_bytes, MOST)  # a sparse file may claim any size
 
 
 def plot_ids_on(drive: str) -> frozenset[str] | OSError:

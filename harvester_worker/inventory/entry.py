@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from common.model.inventory import key_of
 from common.model.plot_name import PlotName, is_alike
-from common.model.snapshot import LONGEST_LABEL, PlotClass
+from common.model.snapshot import LONGEST_LABEL, MOST_FILE_BYTES, PlotClass
 from common.model.text import one_line
 from common.system.plotfile import Header, NotAPlot, Verdict, judge_length, read_header
 
@@ -31,9 +31,11 @@ class Stamp:
 
     @classmethod
     def of(cls, status: os.stat_result) -> Stamp:
-        """Values as SQLite can store them: signed, with 64 bits."""
+        """Values as SQLite can store them, and sum them up: signed, with 64 bits. A sparse file may claim
+        more than any drive has."""
         inode = status.st_ino if status.st_ino <= _MAX_NS else status.st_ino - (1 << 64)
-        return cls(status.st_size, max(-_MAX_NS, min(status.st_mtime_ns, _MAX_NS)), inode)
+        size_bytes = min(status.st_size, MOST_FILE_BYTES)
+        return cls(size_bytes, max(-_MAX_NS, min(status.st_mtime_ns, _MAX_NS)), inode)
 
 
 @dataclass(frozen=True, slots=True)

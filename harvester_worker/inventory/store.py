@@ -31,6 +31,7 @@ T = TypeVar("T")
 # Changes with the tables, and with what `examine` makes of a file: then all files are read again.
 _RELEASE = 1
 _BUSY_S = 5.0
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 _TABLES = """
 CREATE TABLE drives (id INTEGER PRIMARY KEY, path BLOB UNIQUE NOT NULL);
 CREATE TABLE classes (id INTEGER PRIMARY KEY, text TEXT UNIQUE NOT NULL);
@@ -284,9 +285,12 @@ def delete(path: Path) -> None:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether the content of the file is damaged; if not, it is locked, read-only, or its disk is full."""
+    """Whether the content of the file is damaged; if not, it is locked, read-only, or its disk is full.
+
+    SQLITE_ERROR: the content is of another kind than this code stores, as sums beyond 64 bits.
+    """
     code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return code is not None and code & 0xFF in _DAMAGE
 
 
 def _class_of(text: str) -> PlotClass:

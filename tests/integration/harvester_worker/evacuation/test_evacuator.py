@@ -14,7 +14,7 @@ import pytest
 from common.errors import OrderRefused
 from common.model.messages import EvacuateOrder
 from common.model.pending import MoveStep, PendingMove
-from common.model.snapshot import DirState, Evacuating, Event
+from common.model.snapshot import MOST, DirState, Evacuating, Event
 from common.names import Role
 from common.store import Board
 from common.system.delivered import DeliveredFile
@@ -129,6 +129,22 @@ def test_whole_plots_leave_and_everything_else_stays_with_its_reason(seen: Seen,
     assert "a link to" in stays[f"{name[:-69]}{'c' * 64}.plot"]
     assert (entry.stays_count, entry.stays_plots) == (5, 3)
     assert (seen.old / ".incoming" / "evacuating").exists()
+
+
+def test_sparse_files_larger_than_any_drive_keep_no_plot_from_leaving(
+    seen: Seen, real_plot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plot = Path(shutil.copy(real_plot, seen.old))
+    for digit in "ab":
+        odd = seen.old / f"{real_plot.name[:-69]}{digit * 64}.plot"
+        odd.write_bytes(b"")
+        os.truncate(odd, (1 << 63) - 1)  # the drive is a tmpfs, which takes this size
+    seen.begin()
+    entry = seen.entry()
+    assert [each.path for each in entry.plots] == [str(plot)]
+    monkeypatch.setattr(listing, "_HEADERS_MAX", 0)
+    seen.begin_anew()
+    assert (seen.entry().left_plots, seen.entry().left_bytes) == (3, MOST)
 
 
 def test_a_plot_with_two_names_stays_under_both(seen: Seen, real_plot: Path) -> None:

@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from common.model.inventory import key_of
-from common.model.snapshot import PlotClass, PoolKind
+from common.model.snapshot import MOST, PlotClass, PoolKind
 from harvester_worker.inventory.entry import Entry, Stamp, examine, made, month_text
+from harvester_worker.inventory.reading import FILES_MAX
 from tests.support import formats
 from tests.support.plots import write_plot
 
@@ -171,3 +172,5 @@ def test_months_as_text() -> None:
 def test_a_stamp_fits_the_store_whatever_a_file_system_answers() -> None:
     status = SimpleNamespace(st_size=5, st_mtime_ns=1 << 70, st_ino=(1 << 64) - 2)
     assert Stamp.of(status) == Stamp(5, (1 << 63) - 1, -2)  # type: ignore[arg-type]
+    sparse = SimpleNamespace(st_size=(1 << 63) - 1, st_mtime_ns=0, st_ino=1)
+    assert FILES_MAX * Stamp.of(sparse).size_bytes <= MOST  # type: ignore[arg-type]

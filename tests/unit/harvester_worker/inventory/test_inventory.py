@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -186,6 +187,24 @@ def test_a_plot_on_two_drives_is_a_duplicate(farm: Farm) -> None:
     plot = write_plot(farm.folder / "a", 300)
     (farm.folder / "b" / plot.name).write_bytes(plot.read_bytes())
     eventually(lambda: (sums := farm.inventory.sums()) and sums.duplicates == 1, "it is found")
+
+
+def test_sparse_files_larger_than_any_drive_keep_the_inventory_neither_closed_nor_unpublished() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:  # a tmpfs takes this size
+        farm = Farm(Path(folder))
+        try:
+            for name in ("a/x.plot", "a/y.plot", "b/z.plot"):
+                (farm.folder / name).touch()
+                os.truncate(farm.folder / name, (1 << 63) - 1)
+            write_plot(farm.folder / "a", 300)
+            eventually(lambda: farm.total() == 1, "the plot is counted")
+            eventually(lambda: (sums := farm.inventory.sums()) and sums.faults == 3, "and the others")
+            farm.restart()
+            eventually(lambda: farm.total() == 1, "the inventory is opened again")
+            assert not any(drive.full for drive in farm.drives.published())
+        finally:
+            farm.inventory.stop()
+            farm.probe.close()
 
 
 def test_a_damaged_file_is_made_anew_while_it_is_used(farm: Farm) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from common.model.snapshot import PlotClass
+from common.model.snapshot import MOST, PlotClass
 from harvester_worker.inventory.entry import Entry, Stamp
 from harvester_worker.inventory.store import InventoryStore, open_or_rebuild
-from harvester_worker.inventory.tally import DriveTally, Sum
+from harvester_worker.inventory.tally import DriveTally, Sum, summed
 
 C7 = PlotClass(format="bladebit 2", k=32, compression=7)
 PLAIN = PlotClass(format="v1.0", k=32, compression=0)
@@ -43,6 +43,14 @@ def test_sums_are_kept_by_class_and_month(store: InventoryStore) -> None:
         "/d/0": DriveTally({(C7, 202611): Sum(2, 2, 200), (C7, 202610): Sum(1, 1, 100)}, Sum(0, 1, 100)),
         "/d/1": DriveTally({(PLAIN, 202611): Sum(32, 1, 7)}, Sum()),
     }
+
+
+def test_sums_of_all_drives_fit_into_a_snapshot_whatever_their_files_claim() -> None:
+    plots = {(PlotClass(format=f"v{number}"), 0): Sum(1, 1, MOST) for number in range(3)}
+    sums = summed([DriveTally(plots, Sum(0, 1, MOST))] * 2, 0, 8, 8, most=1)
+    assert sums.others is not None
+    assert [one.bytes for one in (*sums.classes, sums.others)] == [MOST, MOST]
+    assert sums.fault_bytes == MOST
 
 
 def test_a_file_that_is_read_again_replaces_what_was_known_of_it(store: InventoryStore) -> None:
@@ -115,7 +123,25 @@ def with_unknown_classes(file: Path) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize("spoil", [damage, damage_a_page, from_another_release, with_unknown_classes])
+def with_sizes_whose_sum_has_more_than_64_bits(file: Path) -> None:
+    connection = sqlite3.connect(file)
+    connection.execute("INSERT INTO files SELECT drive, x'7a', (1 << 62) + (1 << 61), mtime_ns, inode, class,"
+                       " made, plots, plot_id, meta_group, key, reason FROM files")  # fmt: skip
+    connection.execute("UPDATE files SET size_bytes = (1 << 62) + (1 << 61)")
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        with_sizes_whose_sum_has_more_than_64_bits,
+        damage,
+        damage_a_page,
+        from_another_release,
+        with_unknown_classes,
+    ],
+)
 def test_a_file_that_cannot_be_read_is_made_anew(file: Path, store: InventoryStore, spoil: object) -> None:
     store.put("/d/0", [(b"a", STAMP, plot(1))])
     store.close()
