@@ -29,7 +29,7 @@ class HarvesterCapacity:
     lost.
     largest_bytes: most room on one drive, even if plots are being written there; None: not known.
     total_bytes: room on all those drives together.
-    drive_states: the state of each drive as `dirs` shows it.
+    drive_states: how many drives are in each state, as `dirs` shows it. Counted once, not for each plot.
     drained: an operator's hold on a drive, or on all; None: there is none.
     """
 
@@ -39,7 +39,7 @@ class HarvesterCapacity:
         self.writers_per_drive = snapshot.writers_per_drive
         self.margin_bytes = snapshot.margin_bytes
         known = list(_by_device(snapshot).values())
-        self.drive_states = tuple(drive.word for drive in snapshot.drives)
+        self.drive_states = Counter(drive.word for drive in snapshot.drives)
         self.drained = next((drive.drained for drive in snapshot.drives if drive.drained), None)
         self.total_bytes = sum(free for free, _ in known)
         self.largest_bytes = max((free for free, _ in known), default=None)
@@ -185,7 +185,7 @@ def _no_room(snapshot: Source, plot: FinishedPlot, allowed: Sequence[HarvesterCa
     known = [there for there in allowed if there.largest_bytes is not None]
     if not known:
         hosts = ", ".join(there.host for there in allowed)
-        states = Counter(state for there in allowed for state in there.drive_states)
+        states = sum((there.drive_states for there in allowed), Counter[str]())
         rule = "drives"
         if states.keys() & {"draining", "disabled"}:
             counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -275,3 +276,12 @@ def test_drives_of_one_file_system_share_its_space() -> None:
     assert len(plan_moves(snapshot, archiver(), (), apart, T, at_once=9)[0]) == 2
     roomy = farm(h1=[drive(220, "/farm/1", device="8:1"), drive(220, "/farm/2", device="8:1")])
     assert len(plan_moves(snapshot, archiver(), (), roomy, T, at_once=9)[0]) == 2, "each takes one"
+
+
+def test_plots_that_wait_cost_no_more_because_a_harvester_names_ever_so_many_drives() -> None:
+    many = farm(h1=[drive(state="missing")] * 50_000)
+    plots = [plot(f"{number}") for number in range(1_000)]
+    began_s = time.process_time()
+    planned, waits = plan_moves(keeper(*plots, harvesters=("h1",)), archiver(), (), many, T, at_once=32)
+    assert (planned, len(waits) > 0) == ((), True)
+    assert time.process_time() - began_s < 1
