@@ -74,6 +74,7 @@ class FarmScheduler(Scheduler):
         self._apply(settings)
         self._watch = ConfigWatch(settings, None, self._apply, NoSink())
         self._leads = False
+        self._mine_until_s = float("-inf")  # monotonic: when the lease expires that it took last
         self._last_event: str | None = None
         self._redis_lost = False
         self._memory = Memory()
@@ -151,13 +152,18 @@ class FarmScheduler(Scheduler):
         self._sleep(rest_s)
 
     def _take_lease(self) -> bool:
+        began_s = time.monotonic()
         leads = self._lease.take()
+        # Redis may have been away for a moment; then no other beat could take the lease.
+        was_mine = began_s < self._mine_until_s
+        self._mine_until_s = began_s + LEASE.total_seconds() if leads else float("-inf")
         if leads != self._leads:
             level = logging.DEBUG if self._redis_lost else logging.WARNING  # it may refuse only some writes
             log.log(level, "%s %s", self._token, "decides" if leads else "stands by: another beat decides")
             self._published = {}  # the board has the other beat's waits
-            self._memory.start_ordered_at = self._memory.decides_since = CLOCK.now()
-            self._memory.passed = {}  # another beat may have ordered these moves anew
+            if not was_mine:
+                self._memory.start_ordered_at = self._memory.decides_since = CLOCK.now()
+                self._memory.passed = {}  # another beat may have ordered these moves anew
         self._leads = leads
         return leads
 

@@ -73,6 +73,8 @@ class DiskUsage:
             self._add(snapshot.tmp2)
         for dst in snapshot.dst_dirs:
             self._add(dst).dst = dst
+        # The nearest directory first.
+        self._configured = sorted(self._uses, key=len, reverse=True)
         self._count(snapshot.jobs)
 
     def _add(self, directory: Directory) -> DirectoryUse:
@@ -132,12 +134,8 @@ class DiskUsage:
         return use
 
     def _disk_above(self, path: str) -> Disk:
-        parent = path.rpartition("/")[0]
-        while parent:
-            if parent in self._uses:
-                return self._uses[parent].disk
-            parent = parent.rpartition("/")[0]
-        return Disk()
+        above = next((known for known in self._configured if path.startswith(f"{known}/")), None)
+        return Disk() if above is None else self._uses[above].disk
 
     def built_in(self, tmp: str) -> str:
         """The directory in which the finished file grows, and stays if no dst is configured."""

@@ -15,6 +15,8 @@ SUFFIXES = (".plot", ".plot2", ".gplot")
 # Suffixes that users take for plots: also DrPlotter's. Some file systems have no lower case.
 _ALIKE = (*SUFFIXES, ".drplot")
 
+_LONGEST_NAME = 255  # NAME_MAX of Linux
+
 # chia and madMAx write plot-k32-DATE-ID.plot; bladebit -k32-c07-, Gigahorse -k32-c7- and plot-mmx-;
 # chia's create_v2_plots plot-k28-ID.plot2, xchplot2 plot-k28-ID.gplot with the id of a plot group.
 _BEFORE_ID = (
@@ -54,11 +56,16 @@ def is_alike(name: str) -> bool:
     return name.lower().endswith(_ALIKE)
 
 
-@lru_cache(1 << 16)  # beat asks in each round for each plot
 def plot_id_of(path: str) -> str | None:
     """The plot id in the file name of `path`; None if it is not the name of a plot."""
-    name = PlotName.parse(path.rpartition("/")[2])
-    return name.plot_id if name else None
+    name = path.rpartition("/")[2]
+    return _plot_id_of(name) if len(name) <= _LONGEST_NAME else None
+
+
+@lru_cache(1 << 16)  # beat asks in each round for each plot
+def _plot_id_of(name: str) -> str | None:
+    parsed = PlotName.parse(name)
+    return parsed.plot_id if parsed else None
 
 
 def with_short_ids(text: str) -> str:

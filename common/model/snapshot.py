@@ -17,12 +17,13 @@ Longer than 300 lines, because two versions of the contract are compared as a wh
 
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
 
 from common.model.bounds import Bounded, OtherwiseNone
 from common.model.phase import Phase
+from common.model.windows import LONGEST_WINDOW
 from common.names import MOVES_AT_ONCE_MAX, Role
 
 VERSION = 1
@@ -45,6 +46,8 @@ Eta = Annotated[float, Field(gt=-1e11, lt=1e11, allow_inf_nan=False)]
 UtcOffset = Annotated[int, Field(ge=-86_400, le=86_400)]
 # As many as its plotman.yaml may say: a larger claim counts for no more.
 MovesAtOnce = Annotated[Whole, AfterValidator(lambda count: max(1, min(count, MOVES_AT_ONCE_MAX)))]
+LONGEST_PATH = 4096  # PATH_MAX of Linux
+Path = Annotated[str, Field(max_length=LONGEST_PATH)]
 # Lengths of lists. Rules compare each tmp directory with each dst directory; everything else is read once.
 FEW = Field(max_length=256, fail_fast=True)
 MANY = Field(max_length=100_000, fail_fast=True)
@@ -52,6 +55,8 @@ LONGEST_LABEL = 40  # characters of the name of a plot format
 LONGEST_REASON = 1_000  # characters of a wait's reason; one line for each drive of a large harvester
 # Finished plots that are read of one host: 540 TB with k32. Each costs some microseconds of each decision.
 PLOTS_MAX = 5_000
+# Running plots of one host. A machine with a hundred is a large one.
+JOBS_MAX = 1_000
 # Plots of an evacuated drive that are listed: more than are moved until the next look.
 EVACUATING_MAX = 50
 
@@ -76,7 +81,8 @@ class DirState(StrEnum):
 class Hold(Notice):
     """An operator's pause or drain: nothing new begins on a host, in a directory or on a drive."""
 
-    reason: str | None = None
+    # Cut: it is repeated in the wait of each plot.
+    reason: Annotated[str | None, AfterValidator(lambda text: text and text[:LONGEST_REASON])] = None
     by: str | None = None  # user@machine
     since: Moment | None = None
     until: Moment | None = None  # when it expires; None: it holds until it is lifted
@@ -85,7 +91,7 @@ class Hold(Notice):
 class Directory(Notice):
     """A tmp, tmp2 or dst directory of a plotter, as its own probe saw it last."""
 
-    path: str
+    path: Path
     state: DirState = DirState.UNKNOWN
     free_bytes: Whole | None = None  # what an unprivileged user may still write (f_bavail)
     total_bytes: Whole | None = None
@@ -103,6 +109,16 @@ class TmpDir(Directory):
     max_jobs: Whole
     stagger_phase: Phase
     stagger_limit: Whole
+
+
+D = TypeVar("D", bound=Directory)
+
+
+def _each_once(directories: tuple[D, ...]) -> tuple[D, ...]:
+    """Refuse equal paths: a job whose directory is not known counts in each of them."""
+    if len({directory.path.rstrip("/") for directory in directories}) < len(directories):
+        raise ValueError("it has a directory twice")
+    return directories
 
 
 class Recipe(Notice):
@@ -138,10 +154,10 @@ class Job(Notice):
     phase: Phase | None = None
     percent: Number | None = None
     eta_s: Eta | None = None
-    tmp: str | None = None
-    tmp2: str | None = None
-    dst: str | None = None
-    log: str | None = None
+    tmp: Path | None = None
+    tmp2: Path | None = None
+    dst: Path | None = None
+    log: Path | None = None
     proven: bool = False  # it has begun to plot, so a failure from now on is no fault of the set-up
     stalled: str | None = None  # what it waits for without end, as the plotter's log puts it
     status: RunStatus = RunStatus.OTHER
@@ -169,7 +185,7 @@ class PlotState(StrEnum):
 class FinishedPlot(Notice):
     """A file in a dst directory with the name of a plot."""
 
-    path: str
+    path: Path
     size_bytes: Whole
     state: PlotState
     since: Moment  # when it was first seen in this state
@@ -245,7 +261,7 @@ class PlotterSnapshot(HostSnapshot):
     drained: Hold | None = None  # set if an operator drained it: `paused` is this hold, or a pause besides
     archiving_paused: Hold | None = None  # no more transfers begin
     windows: Annotated[
-        tuple[str, ...], FEW
+        tuple[Annotated[str, Field(max_length=LONGEST_WINDOW)], ...], FEW
     ] = ()  # hours for starting, in the host's local time; empty: at any time
     utc_offset_s: UtcOffset = 0  # of the local time: how far it is ahead of UTC now
     starts_left: Whole | None = None  # how many more plots may start; None: no limit
@@ -259,12 +275,12 @@ class PlotterSnapshot(HostSnapshot):
     failures: Failures = Failures()
     last_start_at: Moment | None = None  # the stagger counts from here, even if that job has ended
     refused: RefusedOrder | None = None
-    tmp_dirs: Annotated[tuple[TmpDir, ...], FEW]
+    tmp_dirs: Annotated[tuple[TmpDir, ...], FEW, AfterValidator(_each_once)]
     tmp2: Directory | None = None
     dst_dirs: Annotated[
-        tuple[Directory, ...], FEW
+        tuple[Directory, ...], FEW, AfterValidator(_each_once)
     ] = ()  # empty if none is configured: plots stay in tmp2, or else in tmp
-    jobs: Annotated[tuple[Job, ...], MANY] = ()
+    jobs: Annotated[tuple[Job, ...], Field(max_length=JOBS_MAX, fail_fast=True)] = ()
     plots: Annotated[
         tuple[FinishedPlot, ...], MANY, AfterValidator(lambda plots: plots[:PLOTS_MAX])
     ] = ()  # more than PLOTS_MAX are left out
@@ -286,7 +302,7 @@ class PlotterSnapshot(HostSnapshot):
 class Transfer(Notice):
     """A plot on its way from this host to a drive."""
 
-    path: str  # source
+    path: Path  # source
     plot_id: PlotId
     size_bytes: Whole
     harvester: str

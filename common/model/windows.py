@@ -14,6 +14,7 @@ from functools import lru_cache
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")  # Monday is 0, as in datetime.weekday
 _DAY = timedelta(days=1)
 _FORM = re.compile(r"(?:(?P<days>[A-Za-z,\-\s]+?)\s+)?(?P<opens>\S+?)\s*-\s*(?P<closes>\S+)")
+LONGEST_WINDOW = 100  # characters; the form is matched in a time that grows with their square
 _EXAMPLE = "22:00-06:00 or Mon-Fri 22:00-06:00"
 
 
@@ -38,6 +39,8 @@ class Window:
 @lru_cache(maxsize=1024)
 def parse(text: str) -> Window:
     """Parse a window. Raises ValueError that states what is wrong."""
+    if len(text) > LONGEST_WINDOW:
+        raise ValueError(f"it is longer than {LONGEST_WINDOW} characters, and not of the form {_EXAMPLE}")
     match = _FORM.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is not of the form {_EXAMPLE}")

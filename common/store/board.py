@@ -70,6 +70,9 @@ return {last, #large}
 """
 
 
+_WAITS_MOST_BYTES = 4 << 20  # of one host
+
+
 class Board(BoardReader):
     """The notice board over redis-py. All methods raise BrokerError if Redis does not answer or refuses."""
 
@@ -317,8 +320,7 @@ class Board(BoardReader):
             The number of hosts with waits on the board.
         """
         of_hosts = _by_host(waits.waits) if changed is None else changed
-        kind = waits_kind()
-        fields: dict[Any, Any] = {host: kind.dump_json(tuple(own)) for host, own in of_hosts.items()}
+        fields: dict[Any, Any] = {host: _waits_json(host, tuple(own)) for host, own in of_hosts.items()}
         fields[ABOUT] = waits.model_copy(update={"waits": ()}).model_dump_json()
         without = [host for host in gone if host not in of_hosts]
         with readable_errors(self._url), self._redis.pipeline(transaction=True) as pipe:
@@ -482,6 +484,17 @@ def _next_count(count: int, items: Iterable[tuple[str, Mapping[str, str]]]) -> i
     """How many entries of the stream to read next: of large ones, which any worker may write, a few."""
     characters = sum(len(text) for _, fields in items for text in fields.values())
     return _FEW_ENTRIES if characters > _LONGEST_EVENT * _FEW_ENTRIES else min(4 * count, _MANY_ENTRIES)
+
+
+def _waits_json(host: str, waits: tuple[Wait, ...]) -> bytes:
+    """The waits of a host as they are stored: as many as fit, and how many more there are. A host's own words
+    are in them, and Redis refuses values of 20 MB."""
+    kind, kept = waits_kind(), waits
+    while len(text := kind.dump_json(kept)) > _WAITS_MOST_BYTES:
+        fewer = kept[: len(kept) // 2]
+        reason = f"{len(waits) - len(fewer)} more waits are too large to be shown"
+        kept = (*fewer, Wait(host=host, rule="trouble", reason=reason))
+    return text
 
 
 def _by_host(waits: Iterable[Wait]) -> dict[str, list[Wait]]:

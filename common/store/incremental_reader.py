@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, TypeVar, cast
 
@@ -28,12 +28,15 @@ N = TypeVar("N", bound=Notice)
 _Known = tuple[Role, str]
 
 # The hashes of a thousand hosts in one command, of which few hold anything: their index and their values.
-# False instead of them if the key is of another type, or has more values or bytes than any host's.
+# False instead of them if the key is of another type, or has more values or bytes than any host's, or if it
+# is large, and the large ones together are more than an answer may have.
 _FILLED = """
+local large = 0
 local function values_of(key)
   local values, bytes = redis.call('HVALS', key), 0
   for _, value in ipairs(values) do bytes = bytes + #value end
-  return bytes <= tonumber(ARGV[2]) and values
+  if bytes > tonumber(ARGV[3]) then large = large + bytes end
+  return bytes <= tonumber(ARGV[2]) and (bytes <= tonumber(ARGV[3]) or large <= tonumber(ARGV[4])) and values
 end
 local found = {}
 for index, key in ipairs(KEYS) do
@@ -64,13 +67,23 @@ end
 return found
 """
 # The names in a hash to which any worker may add some. What nobody else could read is deleted: the
-# longest names, and the whole hash if it has more than Redis sends in an answer. Returns how many it deleted
-# and, if they are asked for, the names left.
+# longest names; and all but those that the caller knows, if there are more than Redis sends in an answer. -1
+# asks for these. Returns how many it deleted and, if they are asked for, the names left.
 _NAMES = """
 local size = redis.call('HLEN', KEYS[1])
+if size > tonumber(ARGV[2]) and ARGV[4] == '0' then return {-1, {}} end
 if size > tonumber(ARGV[2]) then
+  local left, fields = {}, {}
+  for index = 5, #ARGV do
+    local value = redis.call('HGET', KEYS[1], ARGV[index])
+    if value then
+      left[#left + 1] = ARGV[index]
+      fields[ARGV[index]] = value
+    end
+  end
   redis.call('DEL', KEYS[1])
-  return {size, {}}
+  for name, value in pairs(fields) do redis.call('HSET', KEYS[1], name, value) end
+  return {size - #left, left}
 end
 local deleted, left = 0, {}
 for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
@@ -86,6 +99,8 @@ _NAME_MOST_BYTES = 320  # "bytes", the kind of an event and a host
 _NAMES_MAX = 400_000
 _SIGN_MOST_BYTES = 320  # a time and a mark
 _MOST_BYTES = 4 * MOST_CHARACTERS  # in UTF-8
+# Values and bytes of one hash; bytes of one that is large, and of all large ones. A record has a kilobyte.
+_FILLED_LIMITS = tuple(map(str, (PENDING_MAX, 16 << 20, 1 << 16, 48 << 20)))
 _KEYS_MAX = 1_000  # of a script: Lua unpacks up to 8,000
 # Names in the list of hosts that are read at once the first time.
 _NEW_HOSTS_MAX = 5_000
@@ -95,19 +110,25 @@ _CUT_S = 60.0
 _SHOWN_S = 60.0
 
 
-def healed_names(redis_client: redis.Redis, key: str, wanted: bool) -> tuple[int, list[str]]:
+def healed_names(
+    redis_client: redis.Redis, key: str, wanted: bool, known: Iterable[str] = ()
+) -> tuple[int, list[str]]:
     """Delete the names in a hash that keep others from reading it. Needs the right to run scripts.
 
     Args:
         redis_client: of the scheduler.
         key: of the hash.
         wanted: whether to read the names.
+        known: names that stay in any case.
 
     Returns:
         The number of deleted names, and those left.
     """
     limits = (str(_NAME_MOST_BYTES), str(_NAMES_MAX), "1" if wanted else "0")
-    deleted, left = cast("tuple[int, list[str]]", redis_client.eval(_NAMES, 1, key, *limits))
+    answer = redis_client.eval(_NAMES, 1, key, *limits, "0")
+    if cast("tuple[int, list[str]]", answer)[0] < 0:
+        answer = redis_client.eval(_NAMES, 1, key, *limits, "1", *known)
+    deleted, left = cast("tuple[int, list[str]]", answer)
     if deleted:
         log.warning("%s had %d names that nobody could read, too long or too many: deleted", key, deleted)
     return deleted, left
@@ -175,7 +196,8 @@ class IncrementalReader:
 
     def _read_hosts(self) -> None:
         """Every host ever seen."""
-        fields = healed_names(self._redis, Keys.HOSTS, wanted=True)[1]
+        known = (field for field, known in self._listed.items() if known)
+        fields = healed_names(self._redis, Keys.HOSTS, wanted=True, known=known)[1]
         if set(fields) != self._listed.keys():
             fields = self._without_invented(fields)
             self._listed = {field: role_and_host(field) for field in sorted(fields)}
@@ -269,7 +291,7 @@ class IncrementalReader:
         if not keys.hosts:
             return {}, {}, []
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.eval(_FILLED, len(keys.pending), *keys.pending, str(PENDING_MAX), str(_MOST_BYTES))
+            pipe.eval(_FILLED, len(keys.pending), *keys.pending, *_FILLED_LIMITS)
             for start in range(0, len(keys.alive), _KEYS_MAX):
                 some = keys.alive[start : start + _KEYS_MAX]
                 pipe.eval(_TEXTS, len(some), *some, str(_SIGN_MOST_BYTES))

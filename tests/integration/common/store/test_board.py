@@ -453,3 +453,19 @@ def test_only_entries_that_are_larger_than_any_event_are_deleted(
         finally:
             client.acl_setuser(account, enabled=True, commands=["+@all"])
         assert client.xlen(Keys.EVENTS) == (0 if older else 61)
+
+
+def test_waits_of_a_host_that_are_too_large_are_cut_and_the_others_are_shown(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.store.board._WAITS_MOST_BYTES", 20_000)
+    large = tuple(Wait(host="p1", rule="paused", reason="\U0001f600" * 1000) for _ in range(100))
+    waits = Waits(beat="b", at=NOW, waits=(*large, Wait(host="p2", rule="stagger", reason="stagger 1s/6s")))
+    assert board.put_waits(waits) == 2
+    shown = board.waits()
+    assert shown is not None
+    own = [wait for wait in shown.waits if wait.host == "p1"]
+    assert own[:-1] == list(large[: len(own) - 1])
+    assert own[:-1]
+    assert own[-1].reason == f"{100 - len(own) + 1} more waits are too large to be shown"
+    assert [wait.reason for wait in shown.waits if wait.host == "p2"] == ["stagger 1s/6s"]

@@ -190,7 +190,7 @@ def test_what_would_stay_and_no_plotman_writes_is_deleted_and_shown_and_nothing_
     assert board.orders(["p2"])["p2"]
 
 
-def test_a_list_of_hosts_that_cannot_be_sent_is_deleted_and_written_again(
+def test_a_list_of_hosts_that_cannot_be_sent_keeps_those_that_beat_knows(
     board: Board, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("common.store.incremental_reader._NAMES_MAX", 3)
@@ -207,11 +207,34 @@ def test_a_list_of_hosts_that_cannot_be_sent_is_deleted_and_written_again(
         client.hset(Keys.HOSTS, too_long, "now")
         assert set(reader.read().archivers) == {"p1", "p2"}
         assert not client.hexists(Keys.HOSTS, too_long)
+        since = client.hget(Keys.HOSTS, "archiver@p1")
         client.hset(Keys.HOSTS, mapping={"archiver@a": "now", "archiver@b": "now"})
-        assert reader.read().archivers == {}
-        assert not client.exists(Keys.HOSTS)
+        assert set(reader.read().archivers) == {"p1", "p2"}
+        assert set(client.hkeys(Keys.HOSTS)) == {b"archiver@p1", b"archiver@p2"}
+        assert client.hget(Keys.HOSTS, "archiver@p1") == since
+        client.hset(Keys.HOSTS, mapping={"archiver@a": "now", "archiver@b": "now"})
+        assert board.reader().read().archivers == {}, "a beat that has just begun knows none"
     board.put_snapshot(Role.ARCHIVER, said("p2", second=9))
     assert set(reader.read().archivers) == {"p2"}
+
+
+def test_records_of_all_hosts_together_fit_into_one_answer(
+    board: Board, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any harvester may write into the records of each plotter."""
+    monkeypatch.setattr(incremental_reader, "_FILLED_LIMITS", ("100", "300000", "5000", "500000"))
+    for host in ("p1", "p2", "p3", "p4"):
+        board.put_snapshot(Role.PLOTTER, plotter(host=host))
+        board.put_order(host, order(host))
+    with redis.Redis.from_url(server.url) as client:
+        for host, size_bytes in (("p1", 200_000), ("p2", 200_000), ("p3", 200_000), ("p4", 4_000)):
+            client.hset(Keys.moves(host), "x", "x" * size_bytes)
+        state = board.reader().read()
+        assert [bool(client.exists(Keys.moves(host))) for host in state.plotters] == [True, True, False, True]
+    assert "too long, and is deleted" in state.spoilt["p3"]
+    assert {host: one.task_id for host, (one,) in state.orders.items()} == {
+        host: host for host in ("p1", "p2", "p3", "p4")
+    }
 
 
 def test_a_sign_of_life_that_is_too_long_is_deleted_and_shown(board: Board, server: Server) -> None:
