@@ -68,6 +68,13 @@ READY, OPEN, CUT, FOREIGN, OTHER = (
     PlotState.FOREIGN,
     PlotState.MISNAMED,
 )
+
+
+def _named(value: object) -> str | None:
+    """The id of a parameter: equal in each process that collects the tests, unlike that of a function."""
+    return value[:40] if isinstance(value, str) else None
+
+
 Row = tuple[str, Damage, Verdict | str, PlotState]
 ANY: list[Row] = [
     ("none", as_it_is, COMPLETE, READY),
@@ -125,14 +132,14 @@ V1: list[Row] = [
 ]
 
 
-@pytest.mark.parametrize(("what", "damage", "verdict", "state"), GROUP, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("what", "damage", "verdict", "state"), GROUP, ids=_named)
 def test_damage_to_a_plot_group(
     tmp_path: Path, real: dict[str, Path], what: str, damage: Damage, verdict: Verdict, state: PlotState
 ) -> None:
     _check(tmp_path, real[formats.GROUP], damage, verdict, state)
 
 
-@pytest.mark.parametrize(("what", "damage", "verdict", "state"), V1, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("what", "damage", "verdict", "state"), V1, ids=_named)
 def test_damage_to_a_plot_of_chiapos(
     tmp_path: Path, real: dict[str, Path], what: str, damage: Damage, verdict: Verdict, state: PlotState
 ) -> None:
@@ -154,7 +161,7 @@ BLADEBIT: list[Row] = [
 ]
 
 
-@pytest.mark.parametrize(("what", "damage", "verdict", "state"), BLADEBIT, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("what", "damage", "verdict", "state"), BLADEBIT, ids=_named)
 def test_damage_to_a_plot_of_bladebit(
     tmp_path: Path, what: str, damage: Damage, verdict: Verdict, state: PlotState
 ) -> None:
@@ -173,7 +180,7 @@ GIGAHORSE: list[Row] = [
 ]
 
 
-@pytest.mark.parametrize(("what", "damage", "verdict", "state"), GIGAHORSE, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("what", "damage", "verdict", "state"), GIGAHORSE, ids=_named)
 def test_damage_to_a_plot_of_gigahorse_whose_length_nobody_knows(
     tmp_path: Path, what: str, damage: Damage, verdict: Verdict, state: PlotState
 ) -> None:
@@ -221,7 +228,7 @@ RAW: list[tuple[str, Damage, Verdict]] = [
 
 
 @pytest.mark.parametrize("version", [1, 2])
-@pytest.mark.parametrize(("what", "damage", "verdict"), RAW, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("what", "damage", "verdict"), RAW, ids=_named)
 def test_raw_plots_are_judged_by_their_table_and_members_of_groups_are_left_alone_whole_or_not(
     tmp_path: Path, version: int, what: str, damage: Damage, verdict: Verdict
 ) -> None:
