@@ -257,7 +257,7 @@ def part(tmp_path: Path) -> Path:
         (formats.raw(), "has the header of k18 0f0f"),
         (bytes(1000), "is not a plot"),
     ],
-    ids=lambda value: value if isinstance(value, str) else None,
+    ids=lambda value: value if isinstance(value, str) else "content",
 )
 def test_a_part_that_is_not_the_whole_announced_plot_is_refused(
     part: Path, content: bytes, message: str
