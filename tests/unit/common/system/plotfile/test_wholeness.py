@@ -71,7 +71,7 @@ READY, OPEN, CUT, FOREIGN, OTHER = (
 
 
 def _named(value: object) -> str | None:
-    """The id of a parameter: equal in each process that collects the tests, unlike that of a function."""
+    """The id of a parameter, equal in each process that collects the tests; a function has another."""
     return value[:40] if isinstance(value, str) else None
 
 
