@@ -25,10 +25,12 @@ def main() -> None:
     from common.system.output import clean_output
     from plotman.quickstart.run import Request, quickstart
 
+    # The picture is drawn past the cleaner, which would escape what moves the cursor.
+    console = Console(file=sys.stdout)
     clean_output()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        quickstart(Request(farm, plots, k, chia), Console())
+        quickstart(Request(farm, plots, k, chia), console)
     except PlotmanError as error:
         print(f"quickstart: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)

@@ -19,6 +19,7 @@ from rich.live import Live
 from rich.text import Text
 
 from common.errors import BrokerError, PlotmanError
+from common.model.text import on_terminal
 from common.model.units import counted
 from common.names import PAUSE
 from common.store import Board
@@ -238,12 +239,14 @@ class Run:
 
     def _picture(self, farm: FarmState, progress: Progress) -> Group:
         head = f"{len(progress.landed)} of {counted(self.wanted, 'plot')} on drives"
-        return Group(Text(head, style="bold"), Text.from_ansi(status_text(farm, self.console.width)))
+        return Group(
+            Text(head, style="bold"), Text.from_ansi(on_terminal(status_text(farm, self.console.width)))
+        )
 
 
 def _print(console: Console, *lines: str) -> None:
     for line in lines:
-        console.print(Text.from_ansi(line), soft_wrap=True)
+        console.print(Text.from_ansi(on_terminal(line)), soft_wrap=True)
 
 
 def _next_steps(layout: Layout) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -12,6 +13,8 @@ import psutil
 import pytest
 
 from tests.support.installed import from_wheel
+from tests.support.terminal import terminal
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -64,6 +67,19 @@ def test_the_wanted_plots_are_made_moved_and_listed(chia: Path, farm: Path) -> N
     # No source, no part and no process is left.
     assert not [*farm.glob("dst/*/*"), *farm.glob("drives/*/.incoming/*.part")]
     assert processes_of(farm) == []
+
+
+@pytest.mark.plotter
+def test_in_a_terminal_the_picture_is_drawn_over_the_last_one(chia: Path, farm: Path) -> None:
+    argv = command(chia, farm, "--plots", "1", "--k", "20")
+    with terminal(argv, os.environ) as screen:
+        assert screen.process.wait(120) == 0
+        eventually(lambda: b"plotman interactive" in screen.drawn, "what to try next")
+        drawn = screen.drawn.decode()
+    assert "Total jobs: 1" in drawn
+    assert "\x1b[2K" in drawn, "lines are erased"
+    assert "\\x1b" not in drawn
+    assert "\\r" not in drawn
 
 
 @pytest.mark.plotter
