@@ -47,54 +47,77 @@ class Found(NamedTuple):
 LookUp = Callable[[bytes], list[Found]]  # raises one of _UNREADABLE
 
 
-def open_v1(path: str) -> LookUp:
-    """Open a plot of format v1.0 with chiapos, which reads its proofs from the file."""
-    from chiapos import DiskProver, Verifier  # may be missing, which is an answer
-
-    prover, verifier = DiskProver(path), Verifier()
-    plot_id, k = prover.get_id(), prover.get_size()
-
-    def is_valid(challenge: bytes, index: int, quality: bytes) -> bool:
-        proof = prover.get_full_proof(challenge, index, True)
-        return bool(verifier.validate_proof(plot_id, k, challenge, proof) == quality)
-
-    def look_up(challenge: bytes) -> list[Found]:
-        qualities = enumerate(prover.get_qualities_for_challenge(challenge))
-        return [Found(challenge, 0, partial(is_valid, challenge, *each)) for each in qualities]
-
-    return look_up
+Opener = Callable[[str], LookUp]
 
 
-def open_group(path: str) -> LookUp:
-    """Open a plot group with chia_rs. Versions before 0.53 know another format, and not this class."""
+def load_v1() -> Opener:
+    """Plots of format v1.0, with chiapos, which reads their proofs from the file."""
+    from chiapos import DiskProver, Verifier
+
+    _must_have(DiskProver, "get_id get_size get_qualities_for_challenge get_full_proof")
+    _must_have(Verifier, "validate_proof")
+
+    def open_v1(path: str) -> LookUp:
+        prover, verifier = DiskProver(path), Verifier()
+        plot_id, k = prover.get_id(), prover.get_size()
+
+        def is_valid(challenge: bytes, index: int, quality: bytes) -> bool:
+            proof = prover.get_full_proof(challenge, index, True)
+            return bool(verifier.validate_proof(plot_id, k, challenge, proof) == quality)
+
+        def look_up(challenge: bytes) -> list[Found]:
+            qualities = enumerate(prover.get_qualities_for_challenge(challenge))
+            return [Found(challenge, 0, partial(is_valid, challenge, *each)) for each in qualities]
+
+        return look_up
+
+    return open_v1
+
+
+def load_group() -> Opener:
+    """Plot groups, with chia_rs. Versions before 0.53 know another format, and not its PlotQualityChain."""
     from chia_rs import PlotQualityChain, Prover, solve_proof, validate_proof_v2
     from chia_rs.sized_bytes import bytes32
 
-    prover = Prover(path)
-    group_id, k = prover.plot_group_id(), prover.size()
-    strength, meta_group = prover.get_strength(), prover.get_meta_group()
+    _must_have(Prover, "plot_group_id size get_strength get_meta_group plot_id_for_index")
+    _must_have(Prover, "get_qualities_for_challenge")
 
-    def is_valid(challenge: bytes, quality: PlotQualityChain) -> bool:
-        chain, index = quality.chain, quality.plot_index
-        proof = solve_proof(chain, prover.plot_id_for_index(index), strength, k)
-        if not proof:
-            # chia_rs hides a lack of memory. It needs up to 300 MB at k28; a MemoryError here is no verdict.
-            bytearray((256 << 20) + (2 << k))
-            return False
-        valid = validate_proof_v2(group_id, index, k, strength, meta_group, bytes32(challenge), proof)
-        return bool(valid == chain.get_string(strength))
+    def open_group(path: str) -> LookUp:
+        prover = Prover(path)
+        group_id, k = prover.plot_group_id(), prover.size()
+        strength, meta_group = prover.get_strength(), prover.get_meta_group()
 
-    def look_up(challenge: bytes) -> list[Found]:
-        qualities = prover.get_qualities_for_challenge(bytes32(challenge))
-        return [Found(challenge, each.plot_index, partial(is_valid, challenge, each)) for each in qualities]
+        def is_valid(challenge: bytes, quality: PlotQualityChain) -> bool:
+            chain, index = quality.chain, quality.plot_index
+            proof = solve_proof(chain, prover.plot_id_for_index(index), strength, k)
+            if not proof:
+                # chia_rs hides a lack of memory. It needs up to 300 MB at k28; a MemoryError is no verdict.
+                bytearray((256 << 20) + (2 << k))
+                return False
+            valid = validate_proof_v2(group_id, index, k, strength, meta_group, bytes32(challenge), proof)
+            return bool(valid == chain.get_string(strength))
 
-    return look_up
+        def look_up(challenge: bytes) -> list[Found]:
+            qualities = prover.get_qualities_for_challenge(bytes32(challenge))
+            return [
+                Found(challenge, each.plot_index, partial(is_valid, challenge, each)) for each in qualities
+            ]
+
+        return look_up
+
+    return open_group
 
 
-# Library -> how it opens a plot, and how many of the proofs that are found it makes; None: all.
-LIBRARIES: dict[str, tuple[Callable[[str], LookUp], int | None]] = {
-    "chiapos": (open_v1, None),
-    "chia_rs": (open_group, _SOLVED_MAX),
+def _must_have(library_class: type, methods: str) -> None:
+    """Raises AttributeError: it is of another version."""
+    for name in methods.split():
+        getattr(library_class, name)
+
+
+# Library -> what imports it, and how many of the proofs that are found are made; None: all.
+LIBRARIES: dict[str, tuple[Callable[[], Opener], int | None]] = {
+    "chiapos": (load_v1, None),
+    "chia_rs": (load_group, _SOLVED_MAX),
 }
 
 
@@ -109,7 +132,12 @@ def prove(answer: dict[str, Any], library: str, path: str, challenges: int, time
         time_s: Afterwards no challenge or proof is begun, except for the first proof.
     """
     ends_s = time.monotonic() + time_s
-    opener, most = LIBRARIES[library]
+    load, most = LIBRARIES[library]
+    try:
+        opener = load()
+    except (ImportError, AttributeError, TypeError) as error:  # here only: no plot can cause them
+        answer["missing"] = str(error)
+        return
     try:
         look_up = opener(path)
     except _UNREADABLE as error:
@@ -176,8 +204,6 @@ def main() -> None:
     with os.fdopen(answers, "w") as out:
         try:
             prove(answer, library, path, int(challenges), float(time_s))
-        except (ImportError, AttributeError, TypeError) as error:
-            answer["missing"] = str(error)
         finally:
             # A panic of chia_rs is no Exception; its traceback ends the program.
             json.dump(answer, out)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -24,9 +26,14 @@ PROVE_S = 600.0
 PROVER_MEMORY_BYTES = {
     # 2.0 took 448 MB for proofs of a k20 plot, most of it the stacks of its 48 threads.
     "chiapos": 2 << 30,
-    # 0.53 took 300 MB at k28 with 2 threads, and takes four times that with each step of k, up to k32.
-    "chia_rs": 16 << 30,
+    "chia_rs": 1 << 30,
 }
+# Beside that, at k28 or less. 0.53 took 64 MB at k22, 81 MB at k24 and 300 MB at k28, with any number of
+# threads, and takes four times that with each step of k, which is by 2.
+_GROUP_BYTES = 1 << 30
+# Hostile plots of several plotters must not take the memory of several provers.
+_prover = threading.Lock()
+_KILLED_S = 5.0
 
 _REMEDY = "The source is kept. Check it there (`chia plots check`); `plotman resend` sends a good one again."
 _KEEP = "The source is kept. Plot again with software of today, and delete it yourself."
@@ -63,7 +70,7 @@ def check_header(path: Path, name: PlotName, size_bytes: int) -> Header:
 
 
 def prove(path: Path, header: Header, challenges: int, stop: Stop, python: str = sys.executable) -> str:
-    """Prove the plot with its format's library.
+    """Prove the plot with its format's library, after the proofs of other plots.
 
     Args:
         challenges: Number to try; 0: none.
@@ -83,9 +90,10 @@ def prove(path: Path, header: Header, challenges: int, stop: Stop, python: str =
         return f"header and size (no proofs for format {header.format}){_label(header)}"
     if challenges == 0:
         return library.checked
-    limits = (str(challenges), str(PROVER_MEMORY_BYTES[library.module]), str(PROVE_S))
+    limits = (str(challenges), str(memory_bytes(library.module, header.k)), str(PROVE_S))
     prover = Path(__file__).with_name("prove.py")
-    answer = _run([python, "-P", str(prover), library.module, str(path), *limits], stop)
+    with _alone(stop):
+        answer = _run([python, "-P", str(prover), library.module, str(path), *limits], stop)
     if answer.unopened is not None:
         raise PlotRefused(f"{library.module} cannot open {path.name}: {answer.unopened}.", _REMEDY)
     if wrong := _wrong(answer):
@@ -93,6 +101,29 @@ def prove(path: Path, header: Header, challenges: int, stop: Stop, python: str =
     if answer.missing is not None:
         return f"{library.checked} ({library} is not installed)"
     return _verdict(answer)
+
+
+def memory_bytes(module: str, k: int | None) -> int:
+    """Memory that a prover may use, in bytes.
+
+    Args:
+        module: Its library.
+        k: Of the plot; None: unknown.
+    """
+    more = _GROUP_BYTES << max(0, (k or 0) - 28) if module == "chia_rs" else 0
+    return PROVER_MEMORY_BYTES[module] + more
+
+
+@contextmanager
+def _alone(stop: Stop) -> Iterator[None]:
+    """Wait until this process runs no other prover. Raises StepInterrupted."""
+    while not _prover.acquire(timeout=0.2):
+        if stop.is_set():
+            raise StepInterrupted
+    try:
+        yield
+    finally:
+        _prover.release()
 
 
 def _label(header: Header) -> str:
@@ -169,4 +200,6 @@ def _outcome(prover: subprocess.Popen[str], stop: Stop) -> tuple[str, str]:
     finally:
         if prover.poll() is None:
             prover.kill()
-            prover.communicate()
+            # One that hangs with its drive ends with it, and does not keep the others waiting.
+            with suppress(subprocess.TimeoutExpired):
+                prover.communicate(timeout=_KILLED_S)

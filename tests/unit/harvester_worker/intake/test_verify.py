@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import struct
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from common.system.plotfile import Header
 from common.worker.move_step import StepInterrupted, Stop, never
 from harvester_worker.intake import verify
 from tests.support import formats
+from tests.support.waiting import eventually
 
 ID = "0f" * 32
 ANSWER = """echo '{"challenges": 30, "found": 9, "proofs": 9, "bad": 0, "unread": 0}'"""
@@ -184,19 +188,58 @@ def test_a_panic_is_no_verdict_unless_damage_was_seen_before(library: Path) -> N
 def test_a_lack_of_memory_is_no_verdict(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """chia_rs returns an empty proof then, as for a plot that is damaged."""
     chia_rs(library, solve='b""')
-    monkeypatch.setitem(verify.PROVER_MEMORY_BYTES, "chia_rs", 200_000_000)
+    monkeypatch.setattr(verify, "memory_bytes", lambda module, k: 200_000_000)
     with pytest.raises(TransferFailed, match="without an answer: MemoryError"):
         prove("PoS2 02")
 
 
-def test_a_library_of_another_version_is_as_good_as_none_unless_damage_was_seen_before(library: Path) -> None:
+@pytest.mark.parametrize(
+    ("header", "limit_bytes"),
+    [
+        (Header("v1.0", k=50), 2 << 30),
+        (Header("PoS2 02"), 2 << 30),
+        (Header("PoS2 02", k=18), 2 << 30),
+        (Header("PoS2 02", k=28), 2 << 30),
+        (Header("PoS2 02", k=30), 5 << 30),
+        (Header("PoS2 02", k=32), 17 << 30),
+    ],
+)
+def test_the_memory_of_a_prover_is_limited_by_what_plots_of_this_size_need(
+    library: Path, header: Header, limit_bytes: int
+) -> None:
+    says = "raise OSError(str(__import__('resource').getrlimit(__import__('resource').RLIMIT_DATA)[0]))"
+    chia_rs(library, open=says)
+    (library / "chiapos.py").write_text(
+        CHIAPOS.format(unread=False, proofs=0, bad=0).replace("(self, path): pass", f"(self, path): {says}")
+    )
+    with pytest.raises(PlotRefused, match=f"{limit_bytes}"):
+        verify.prove(Path("/x.part"), header, 30, never, sys.executable)
+
+
+def test_a_library_of_another_version_is_as_good_as_none(library: Path) -> None:
     without = "header and whole size (chia_rs >= 0.53 is not installed)"
     chia_rs(library, open='raise OSError("Not a plotfile")')
     old = library / "chia_rs" / "__init__.py"
     old.write_text(old.read_text().replace("PlotQualityChain = None", "def create_v2_plot(): pass"))
     assert prove("PoS2 02") == without
-    chia_rs(library, solve=OTHER_API)
+    chia_rs(library)
+    old.write_text(old.read_text().replace("def get_meta_group", "def get_group"))
     assert prove("PoS2 02") == without
+    (library / "chiapos.py").write_text(
+        CHIAPOS.format(unread=False, proofs=1, bad=0).replace("def get_full_proof", "def get_proof")
+    )
+    assert prove("v1.0") == "header and size (chiapos is not installed)"
+
+
+@pytest.mark.parametrize("error", ["TypeError", "AttributeError", "ImportError"])
+@pytest.mark.parametrize("step", ["open", "solve"])
+def test_an_error_while_a_plot_is_proved_does_not_pass_for_a_library_that_is_missing(
+    library: Path, step: str, error: str
+) -> None:
+    raised = {"open": f"raise {error}('odd')", "solve": f"(_ for _ in ()).throw({error}('odd'))"}[step]
+    chia_rs(library, **{step: raised})
+    with pytest.raises(TransferFailed, match=f"ended without an answer: {error}: odd"):
+        prove("PoS2 02")
     chia_rs(library, solve=OTHER_API, unread=True)
     with pytest.raises(PlotRefused, match="reading it fails at 10 of 30"):
         prove("PoS2 02")
@@ -295,6 +338,15 @@ def test_a_whole_plot_is_admitted_and_one_of_unknown_length_as_well(part: Path) 
     assert checked(part, V1, b"PoS2\3" + os.urandom(5000)).format == "PoS2 03"
 
 
+@pytest.mark.parametrize(("index_at", "why"), [(163, "should begin at"), (164, "is impossible for k28")])
+def test_a_group_whose_index_is_the_whole_file_is_not_shown_to_chia_rs_which_would_read_it_into_memory(
+    part: Path, index_at: int, why: str
+) -> None:
+    content = b"PoS2\2" + bytes.fromhex(ID) + struct.pack("<BBHBQB", 28, 2, 1, 0, index_at, 112) + bytes(5000)
+    with pytest.raises(PlotRefused, match=f"is not whole: .*its chunk index .*{why}"):
+        checked(part, f"plot-k28-{ID}.gplot", content)
+
+
 def test_a_plot_group_is_admitted_only_as_it_was_made(part: Path, tmp_path: Path) -> None:
     group = formats.make_group(tmp_path)
     content = group.read_bytes()
@@ -359,3 +411,42 @@ def test_a_prover_that_takes_too_long_or_is_stopped_is_killed(
     assert "valid" in prover.prove(f"sleep 0.3; {ANSWER}"), "longer than one wait"
     for pid in pids.read_text().split():
         assert not Path(f"/proc/{pid}").exists()
+
+
+def test_one_prover_runs_at_a_time_and_a_stop_ends_the_wait(
+    prover: Prover, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, turns = tmp_path / "running", tmp_path / "turns"
+    script = f"mkdir {running} || exit 3; sleep 0.3; rmdir {running}; echo >> {turns}; {ANSWER}"
+    with ThreadPoolExecutor(3) as pool:
+        verdicts = [pool.submit(prover.prove, script) for _ in range(3)]
+        assert all("valid" in each.result() for each in verdicts)
+    assert len(turns.read_text()) == 3
+    pid, stop = tmp_path / "pid", threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(prover.prove, f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60", stop)
+        eventually(pid.exists, "the first one runs")
+        stopped = threading.Event()
+        second = pool.submit(prover.prove, "exit 3", stopped)
+        stopped.set()
+        with pytest.raises(StepInterrupted):
+            second.result(timeout=5)
+        assert not first.done()
+        stop.set()
+        with pytest.raises(StepInterrupted):
+            first.result(timeout=5)
+    assert "valid" in prover.prove(ANSWER), "after an interruption the next one begins"
+
+
+def test_a_prover_that_cannot_be_ended_keeps_no_other_waiting(
+    prover: Prover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that waits for a drive that hangs: here its child keeps its output open."""
+    monkeypatch.setattr(verify, "_KILLED_S", 0.2)
+    monkeypatch.setattr(verify, "PROVE_TIMEOUT_S", 0.5)
+    began_s = time.monotonic()
+    with pytest.raises(TransferFailed, match="took more than"):
+        prover.prove("sleep 20 & sleep 20")
+    assert time.monotonic() - began_s < 10
+    monkeypatch.setattr(verify, "PROVE_TIMEOUT_S", 60.0)
+    assert "valid" in prover.prove(ANSWER)
