@@ -6,6 +6,7 @@ The thread is a daemon, not a worker of Textual: quitting does not wait for a br
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,10 +18,13 @@ from textual.message import Message
 
 from common.errors import PlotmanError
 from common.model.snapshot import Event
+from common.model.text import one_line
 from common.names import Role
 from common.store import Board
 from common.store.farm_clock import CLOCK
 from plotman.control.farm import FarmState, read_farm
+
+log = logging.getLogger(__name__)
 
 READ_S = 1.0  # longest time between two reads: progress of a plot is no event
 # Between two reads while events follow each other: the first is shown at once, and the pause doubles while
@@ -28,6 +32,7 @@ READ_S = 1.0  # longest time between two reads: progress of a plot is no event
 _PAUSE_S = 0.2
 _PAUSE_MAX_S = 1.5
 _RETRY_S = 2.0
+_ERROR_MAX = 300  # characters
 LOG_KEPT = 500  # events
 
 
@@ -78,7 +83,7 @@ class FarmRead(Message):
 
 @dataclass
 class BrokerLost(Message):
-    """The broker does not answer. Posted after each attempt."""
+    """The farm cannot be read, mostly since the broker does not answer. Posted after each attempt."""
 
     error: str
     at: datetime
@@ -102,25 +107,37 @@ class Feed:
         self._stopping.set()
 
     def read_now(self) -> None:
-        """Read and post in the caller's thread. The feed's own thread reports a lost broker."""
-        with contextlib.suppress(PlotmanError):
+        """Read and post in the caller's thread. The feed's own thread reports errors."""
+        with contextlib.suppress(Exception):
             self._read([])
 
     def _read(self, events: list[tuple[str, Event]]) -> None:
         with self._reading:
             self._post(FarmRead(self._source.read(), events))
 
+    def _lost(self, error: str) -> None:
+        self._post(BrokerLost(error, CLOCK.now()))
+        self._stopping.wait(_RETRY_S)
+
     def _run(self) -> None:
         after: str | None = None
         wait_s, pause_s = 0.0, _PAUSE_S
+        logged = ""
         while not self._stopping.is_set():
             try:
                 events = self._source.events(after, wait_s)
                 began = time.monotonic()
                 self._read(events)
             except PlotmanError as error:  # also: plotman.yaml is wrong when it connects again
-                self._post(BrokerLost(str(error), CLOCK.now()))
-                self._stopping.wait(_RETRY_S)
+                self._lost(str(error))
+                continue
+            except Exception as error:
+                # Without this thread the dashboard would show an old farm as the present one.
+                text = one_line(f"The farm cannot be read: {type(error).__name__}: {error}", _ERROR_MAX)
+                if text != logged:
+                    log.exception("%s", text)
+                logged = text
+                self._lost(text)
                 continue
             after = events[-1][0] if events else after or "0"
             pause_s = min(_PAUSE_MAX_S, 2 * pause_s) if events else _PAUSE_S

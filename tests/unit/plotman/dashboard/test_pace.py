@@ -19,10 +19,12 @@ from common.errors import ConfigError
 from common.model.snapshot import Event
 from plotman.control.farm import FarmState
 from plotman.control.rpc import TaskCall
+from plotman.dashboard import feed as module
 from plotman.dashboard.details import Details, PlotLog
 from plotman.dashboard.feed import BrokerLost, FarmRead, Feed
 from tests.support import showcase
 from tests.support.showcase import Recorded, Recorder
+from tests.support.waiting import eventually
 from tests.unit.plotman.dashboard.conftest import Shown, dashboard, screen, settle, until
 
 
@@ -77,6 +79,30 @@ def test_a_broken_plotman_yaml_is_reported_and_does_not_end_the_feed() -> None:
     assert twice.wait(20)
     feed.stop()
     assert all(isinstance(message, BrokerLost) and "is wrong" in message.error for message in messages)
+
+
+def test_any_error_is_an_outage_with_a_line_in_the_log_and_does_not_end_the_feed(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Odd(Busy):
+        def read(self) -> FarmState:
+            if len(messages) < 2:
+                raise RecursionError("odd\x1b[2J")
+            return super().read()
+
+    monkeypatch.setattr(module, "_RETRY_S", 0.01)
+    messages: list[Message] = []
+    feed = Feed(Odd(), messages.append)
+    feed.read_now()
+    feed.start()
+    eventually(lambda: len(messages) > 2, "it is read again")
+    feed.stop()
+    *lost, read = messages[:3]
+    assert [type(message) for message in lost] == [BrokerLost, BrokerLost]
+    assert isinstance(lost[0], BrokerLost)
+    assert lost[0].error == "The farm cannot be read: RecursionError: odd\\x1b[2J"
+    assert isinstance(read, FarmRead)
+    assert [record.levelname for record in caplog.records] == ["ERROR"], "not at each attempt"
 
 
 async def test_a_busy_log_is_read_twice_in_three_seconds(shown: Shown) -> None:
