@@ -11,7 +11,7 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -31,6 +31,7 @@ from common.config.broker_url import broker_url
 from common.config.watch import ConfigWatch, NoSink, load_to_run
 from common.errors import BrokerError
 from common.model.snapshot import Event, Wait, Waits
+from common.model.text import one_line
 from common.names import LEASE, Keys
 from common.store import Board
 from common.store.connection import is_refusal
@@ -52,6 +53,8 @@ _COLLECT_AFTER = 10_000
 _COLLECT_ALL_S = 600.0
 _WARN_S = 60.0  # between two warnings about the same
 _COUNTS_PAUSE_S = 10.0  # between two looks at the counters of events, which only `plotman metrics` reads
+# Lines about the waits of one host in _WARN_S, and characters of a reason in a log.
+_WAIT_LINES, _REASON_MAX = 5, 300
 _WAITS_PAUSE_S = 1.0  # numbers in reasons change all the time; not each change is published
 
 
@@ -82,6 +85,7 @@ class FarmScheduler(Scheduler):
         self._collected_all_at = time.monotonic()
         self._warned_at: dict[str, float] = {}
         self._logged: dict[str, dict[str | None, str]] = {}  # by host and subject: the rule last logged
+        self._wait_lines: dict[str, tuple[float, int]] = {}  # by host: since when (monotonic), how many
         self._published: dict[str, tuple[Wait, ...]] = {}  # by host: the waits on the board
         self._published_at = float("-inf")
         super().__init__(app, **options)
@@ -261,13 +265,30 @@ class FarmScheduler(Scheduler):
         if rules == logged:
             return False
         self._logged[host] = rules
+        new = []
         for wait in waits:
             if wait.rule == "trouble":  # it may come and go many times a second
-                self._warn(f"{host} {wait.rule}", "%s: %s", host, wait.reason)
+                self._warn(f"{host} {wait.rule}", "%s: %s", host, one_line(wait.reason, _REASON_MAX))
             elif logged.get(wait.subject) != wait.rule:
-                subject = f" {wait.subject}" if wait.subject else ""
-                log.info("%s%s waits: %s", host, subject, wait.reason, extra={"action": "wait"})
+                new.append(wait)
+        self._log_some(host, new)
         return True
+
+    def _log_some(self, host: str, waits: Sequence[Wait]) -> None:
+        """Log some of them: a host with thousands, or other ones each second, must not fill the disk."""
+        since_s, count = self._wait_lines.get(host, (float("-inf"), 0))
+        if since_s + _WARN_S <= time.monotonic():
+            since_s, count = time.monotonic(), 0
+        left = max(0, _WAIT_LINES - count)
+        for wait in waits[:left]:
+            subject = f" {wait.subject}" if wait.subject else ""
+            reason = one_line(wait.reason, _REASON_MAX)
+            log.info("%s%s waits: %s", host, one_line(subject), reason, extra={"action": "wait"})
+        if len(waits) > left and count <= _WAIT_LINES:
+            more = len(waits) - left
+            log.info("%s: and %d more. No others are logged for %.0f s", host, more, _WARN_S)
+            count = _WAIT_LINES
+        self._wait_lines[host] = since_s, count + len(waits)
 
     def _until_due_s(self, decision: Decision) -> float:
         """Return the seconds until the first wait ends that time alone ends."""

@@ -1,7 +1,8 @@
-"""What a beat remembers of its own orders when it takes the lease again."""
+"""What a beat remembers of its orders when it takes the lease again, and how much of the waits it logs."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from beat.policy.moves.admission_dispatch import Passed
 from beat.policy.moves.same_plot import Claim
 from beat.scheduler import FarmScheduler
 from common.config.watch import load_to_run
+from common.model.snapshot import Wait
 from common.names import Keys
 from common.store import Board
 from plotman.app import make_app
@@ -62,3 +64,39 @@ def test_a_beat_whose_lease_has_expired_forgets_what_it_passed_on(
     monkeypatch.setattr("beat.scheduler.time.monotonic", lambda: later_s)
     assert beat._take_lease()
     assert beat._memory.passed == {}
+
+
+def waits(rule: str, count: int, reason: str = "full") -> tuple[Wait, ...]:
+    return tuple(
+        Wait(host="p1", rule=rule, reason=reason, subject=f"/d/{n}", numbers={}) for n in range(count)
+    )
+
+
+def test_a_host_with_thousands_of_waits_that_change_all_the_time_does_not_fill_the_log(
+    beat: FarmScheduler, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO", logger="beat.scheduler")
+    now_s = beat_began_s = time.monotonic()
+    monkeypatch.setattr("beat.scheduler.time.monotonic", lambda: now_s)
+
+    def logged(host: str, new: tuple[Wait, ...]) -> list[str]:
+        caplog.clear()
+        assert beat._log_new(host, new), "each change is published"
+        return caplog.messages
+
+    assert logged("p1", waits("space", 4)) == [f"p1 /d/{number} waits: full" for number in range(4)]
+    assert logged("p1", waits("drives", 3000)) == [
+        "p1 /d/0 waits: full",
+        "p1: and 2999 more. No others are logged for 60 s",
+    ]
+    for round_ in range(100):
+        assert logged("p1", waits(f"rule {round_}", 3000)) == []
+    assert len(logged("p2", waits("space", 5))) == 5, "another host has lines of its own"
+    assert logged("p2", waits("drives", 1)) == ["p2: and 1 more. No others are logged for 60 s"]
+    now_s = beat_began_s + 60
+    assert len(logged("p1", waits("space", 5))) == 5
+    now_s = beat_began_s + 120
+    (long,) = logged("p1", waits("other", 1, "a\x1b[2J\n" + "x" * 4000))
+    assert (long.rstrip("x"), len(long)) == ("p1 /d/0 waits: a\\x1b[2J\\n", 315)
+    (long,) = logged("p1", waits("trouble", 1, "a\x1b[2J\n" + "x" * 4000))
+    assert (long.rstrip("x"), len(long)) == ("p1: a\\x1b[2J\\n", 304)
