@@ -146,7 +146,7 @@ def _scheduler(host: str) -> Iterator[str]:  # noqa: ARG001  its rights are for 
 
 def _viewer(host: str) -> Iterator[str]:  # noqa: ARG001  a viewer is no host
     notices = (Keys.HOSTS, Keys.EVENTS, Keys.COUNTS, "plotman:beat:*", *_NOTICES, _RESULTS)
-    yield f"+get +mget +exists +hkeys +hvals +hgetall +xread +xrevrange +xlen +ttl {_keys(notices, 'R')}"
+    yield f"+get +mget +hkeys +hvals +hgetall +xread +xrevrange +xlen +ttl {_keys(notices, 'R')}"
     yield f"+llen {_keys(('plotter.*', 'archive.*', 'harvester.*'), 'R')}"  # their length, not their content
 
 
