@@ -99,6 +99,15 @@ def node(role: Role, host: str) -> str:
     return f"{role}@{host}"
 
 
+# kombu's exchanges of broadcasts, of their answers, and of events; one for all processes of a farm.
+SHARED_EXCHANGES = ("celery.pidbox", "reply.celery.pidbox", "celeryev")
+
+
+def bindings(exchange: str) -> tuple[str, str]:
+    """The keys of kombu's tables of the queues that are bound to an exchange."""
+    return f"_kombu.binding.{exchange}", f"_kombu.binding_permanent.{exchange}"
+
+
 def is_host_name(text: str) -> bool:
     """Whether a text may be a farm.host, and so a part of the names of queues, nodes and Redis keys."""
     return len(text) <= 253 and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", text) is not None

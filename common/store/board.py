@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self, cast
@@ -17,10 +18,12 @@ from common.names import (
     EVENTS_MAX,
     LAST_WORD_TTL,
     ORDER_LIFETIME,
+    SHARED_EXCHANGES,
     SNAPSHOT_TTL,
     TICKET_LIFETIME,
     Keys,
     Role,
+    bindings,
     is_host_name,
     node,
     queue,
@@ -33,6 +36,8 @@ from common.store.farm_clock import CLOCK
 from common.store.incremental_reader import IncrementalReader, healed_names
 from common.store.lease import Lease
 from common.store.notifications import NotificationClaims
+
+log = logging.getLogger(__name__)
 
 _CLOCK_STEP_S = 60.0  # by which Redis' clock may be set back
 _BROKEN_PAUSE_S = 0.5
@@ -69,7 +74,24 @@ end
 return {last, #large}
 """
 
-
+# kombu's tables of listeners that are too large. Older files of users permit neither SCARD nor MEMORY.
+_LISTENERS_MAX, _LISTENERS_MAX_BYTES = 10_000, 4 << 20
+_HEAL_LISTENERS = """
+local deleted = {}
+for _, table in ipairs(KEYS) do
+  local count = redis.pcall('SCARD', table)
+  local is_large = type(count) == 'number' and count > tonumber(ARGV[1])
+  if type(count) == 'number' and not is_large then
+    local bytes = redis.pcall('MEMORY', 'USAGE', table, 'SAMPLES', '0')
+    is_large = type(bytes) == 'number' and bytes > tonumber(ARGV[2])
+  end
+  if is_large then
+    redis.call('DEL', table)
+    deleted[#deleted + 1] = table
+  end
+end
+return deleted
+"""
 _WAITS_MOST_BYTES = 4 << 20  # of one host
 
 
@@ -206,7 +228,7 @@ class Board(BoardReader):
         """Delete the keys of a host that are of another type than plotman writes, and so keep others from
         sending to it. Returns them."""
         queues = [queue(role, host) for role in Role]
-        tables = [f"_kombu.{table}.{name}" for table in ("binding", "binding_permanent") for name in queues]
+        tables = [table for name in queues for table in bindings(name)]
         keys = [Keys.orders(host), Keys.moves(host), Keys.ordered(host), *queues, *tables]
         with readable_errors(self._url), self._redis.pipeline(transaction=False) as pipe:
             for key in keys:
@@ -352,9 +374,19 @@ class Board(BoardReader):
             return read_counts(cast("dict[str, str]", self._redis.hgetall(Keys.COUNTS)))
 
     def heal_counts(self) -> None:
-        """Delete counters whose names are too long or too many to be read. Needs the right to run scripts."""
+        """Delete counters whose names are too long or too many to be read, and kombu's tables of listeners if
+        they are too large: each answer to a broadcast reads one. Needs the rights of a scheduler.
+
+        No listener misses its entry: broadcasts and events reach all subscribers, and who asks for answers
+        enters itself each time.
+        """
         with readable_errors(self._url):
             healed_names(self._redis, Keys.COUNTS, wanted=False)
+            tables = [table for exchange in SHARED_EXCHANGES for table in bindings(exchange)]
+            limits = (str(_LISTENERS_MAX), str(_LISTENERS_MAX_BYTES))
+            deleted = self._redis.eval(_HEAL_LISTENERS, len(tables), *tables, *limits)
+        for table in cast("list[str]", deleted):
+            log.warning("%s was larger than the listeners of any farm make it: deleted", table)
 
     def last_event_id(self) -> str:
         """Id of the newest event: the place in the stream after which future events follow."""

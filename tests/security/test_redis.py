@@ -19,11 +19,13 @@ import pytest
 import redis
 
 from beat.policy.starts.farm_rules import NO_LIMITS
+from common.config.watch import load_to_run
 from common.errors import BrokerError
 from common.model.snapshot import Event, PlotterSnapshot
-from common.names import Keys, Role, node, queue
+from common.names import SHARED_EXCHANGES, Keys, Role, bindings, node, queue
 from common.store import Board
 from common.store.quick_reader import QuickReader
+from plotman.app import make_app
 from plotman.cli.watch import status_text
 from plotman.control.farm import read_farm
 from plotman.control.queries.explain import explain
@@ -380,6 +382,53 @@ def test_counters_that_are_too_large_to_be_sent_are_deleted_and_no_others(farm: 
     eventually(lambda: _reads(farm.board("eye").counts), "they are read again", 30)
     assert farm.board("eye").counts().events["plot-done", "p10"] > 0
     assert farm.decided_s() < _SLOW_MACHINE_S
+
+
+TABLES = [table for exchange in SHARED_EXCHANGES for table in bindings(exchange)]
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize(
+    "members", [[b"%d" % number for number in range(10_001)], [b"x" * 5_000_000]], ids=["many", "a large one"]
+)
+def test_a_table_of_listeners_that_is_too_large_is_deleted_and_no_other(
+    farm: Attacked, table: str, members: list[bytes]
+) -> None:
+    for each in TABLES:
+        farm.raw.sadd(each, b"listener")
+    farm.raw.sadd(table, *members)
+    farm.decided_s()
+    board = farm.board("boss")
+    board.heal_counts()
+    assert {each for each in TABLES if not farm.raw.smembers(each)} <= {table}
+    eventually(lambda: farm.raw.smembers(table) == set(), "it is deleted", 15)
+    farm.raw.sadd(table, *members[:9_999] if len(members) > 1 else b"x" * 1_000_000)
+    board.heal_counts()
+    assert farm.raw.smembers(table)
+    farm.raw.srem(table, *farm.raw.smembers(table))
+
+
+def test_a_worker_answers_broadcasts_after_the_tables_of_listeners_were_deleted(
+    attacked: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (drive := attacked.folder / "drive").mkdir()
+    receiver = {"receiver_address": "127.0.0.1", "receiver_port": 0, "receiver_tls": False}
+    attacked.configure("h1", harvester={"drives": [str(drive)], "plain_folders": True, **receiver})
+    monkeypatch.setenv("PLOTMAN_CONFIG", str(attacked.configure("boss")))
+    attacked.up("h1")
+    app = make_app(load_to_run())  # lives on, as Flower's does
+
+    def answers() -> bool:
+        return bool(app.control.ping(["harvester@h1"], timeout=2, limit=1))
+
+    eventually(answers, "it answers", 60)
+    board = Board.connect(attacked.secured.url("boss"))
+    with attacked.secured.admin() as admin:
+        for table in TABLES:
+            admin.sadd(table, *range(10_001))
+        board.heal_counts()
+        assert admin.exists(*TABLES) == 0
+        assert [answers() for _ in range(3)] == [True] * 3
 
 
 @pytest.mark.parametrize("user", ["p1", "h1", "both", "eye"])

@@ -238,9 +238,12 @@ def test_the_scheduler_orders_all_and_opens_no_receiver(secured: Secured) -> Non
         "HSETNX plotman:alarms:raised x y",  # the notifier runs with these rights
         "PUBLISH /0.celery.pidbox x",
         "PSUBSCRIBE /0.celeryev/*",
+        "SCARD _kombu.binding.reply.celery.pidbox",
+        "MEMORY USAGE _kombu.binding_permanent.celeryev",
     )
     assert _allowed(secured, "boss", may) == list(may)
-    assert _allowed(secured, "boss", ("GET plotman:host:h1:ticket:p1:00", "BRPOP plotter.p1 0.01")) == []
+    may_not = ("GET plotman:host:h1:ticket:p1:00", "BRPOP plotter.p1 0.01", "MEMORY DOCTOR")
+    assert _allowed(secured, "boss", may_not) == []
 
 
 def test_the_scheduler_strikes_off_a_silent_host_and_nobody_else_does(secured: Secured) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from itertools import chain
 
-from common.names import Keys, Role, node, queue
+from common.names import SHARED_EXCHANGES, Keys, Role, bindings, node, queue
 
 
 class Duty(StrEnum):
@@ -39,8 +39,6 @@ _OWN = (
     " +hexists"
 )
 _MOVES = "+hset +hdel +hvals +expire"
-# kombu's tables of the listeners of broadcasts; one for all processes of a farm.
-_SHARED_EXCHANGES = ("celery.pidbox", "reply.celery.pidbox", "celeryev")
 _SNAPSHOTS = tuple(f"plotman:host:*:{role}" for role in Role)
 _NOTICES = (*_SNAPSHOTS, "plotman:host:*:alive", "plotman:host:*:orders", "plotman:host:*:moves")
 _RESULTS = "celery-task-meta-*"
@@ -71,9 +69,7 @@ def _keys(patterns: Iterable[str], access: str = "") -> str:
 
 def _bindings(exchanges: Iterable[str]) -> tuple[str, ...]:
     """Return the keys of kombu's tables that bind queues to these exchanges."""
-    return tuple(
-        f"_kombu.{table}.{exchange}" for exchange in exchanges for table in ("binding", "binding_permanent")
-    )
+    return tuple(chain.from_iterable(map(bindings, exchanges)))
 
 
 def _worker(host: str, *roles: Role) -> Iterator[str]:
@@ -92,7 +88,7 @@ def _worker(host: str, *roles: Role) -> Iterator[str]:
     yield f"+xread +xrevrange {_keys([Keys.EVENTS], 'R')}"  # what `plotman up` prints
     yield f"+get +mget +set +setex +del +expire +publish +subscribe {_keys([_RESULTS])} &{_RESULTS}"
     # Commands of sets only: none may make something else of them, which would end the workers of all.
-    yield f"+sadd +srem +smembers {_keys(_bindings(_SHARED_EXCHANGES))}"
+    yield f"+sadd +srem +smembers {_keys(_bindings(SHARED_EXCHANGES))}"
     # Receive commands, answer them, publish task events; but send no commands.
     yield "+subscribe +psubscribe &/0.celery.pidbox"  # kombu uses PSUBSCRIBE for it
     yield f"+lpush {_keys(['*.reply.celery.pidbox'], 'W')}"
@@ -138,6 +134,8 @@ def _scheduler(host: str) -> Iterator[str]:  # noqa: ARG001  its rights are for 
     notices = (*notices, Keys.ordered("*"))
     yield _TRANSACTIONS
     yield "+client|no-evict"  # what beat reads is larger than what an attacker asks for
+    # How large kombu's tables are, which workers share.
+    yield f"+scard +memory|usage {_keys(_bindings(SHARED_EXCHANGES), 'R')}"
     more = "+eval +strlen +hsetnx +hlen +hincrby +zscore +zcard"
     more += " +xadd +xread +xrevrange +xlen +xdel +xinfo|stream"
     yield f"{_OWN} {more} {_keys((*celery, *notices))}"
