@@ -21,6 +21,7 @@ class EvacuationOrder(Stored):
     to: where the plots may go, each `HOST` or `HOST:/DRIVE`; empty: anywhere in the farm.
     plots, size_bytes: files named like plots that were on the drive at the beginning.
     bandwidth_bytes_s: limit of transfers over the network, on a machine without plotters; None: no limit.
+    marked: the drive has the mark. If it is not there later, something else lies at the drive's path.
     ending: an operator has ended it. Only plots whose copy is complete are still released.
     refused: name of a file -> why a harvester refused it. It is not sent again.
     """
@@ -33,6 +34,7 @@ class EvacuationOrder(Stored):
     plots: int = 0
     size_bytes: int = 0
     bandwidth_bytes_s: int | None = None
+    marked: bool = False
     ending: bool = False
     refused: dict[str, str] = Field({})
 

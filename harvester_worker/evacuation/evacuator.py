@@ -126,6 +126,7 @@ class Evacuator:
             kept = self.orders.add(order, count, size_bytes)
             try:
                 self._work.run(lane(drive), partial(evacuated.mark, drive, kept.id), CHANGE_S)
+                self.orders.change(drive, marked=True)
             except (OSError, PlotmanError):
                 if is_new:
                     self.orders.remove(drive)
@@ -237,6 +238,9 @@ class Evacuator:
         """In the drive's thread."""
         drive, order = next((drive, order) for drive, order in orders.items() if lane(drive) == place)
         try:
+            if not order.marked:  # the worker ended before it could note the mark
+                evacuated.mark(drive, order.id)
+                self.orders.change(drive, marked=True)
             return self._listers[drive].listing(order.id, order.refused, order.since)
         except (OSError, PlotmanError) as error:
             log.warning("%s cannot be listed: %s", drive, error, extra={"action": "drive-unreadable"})

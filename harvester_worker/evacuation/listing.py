@@ -73,20 +73,25 @@ class DriveLister:
         self._headers_left = 0
 
     def listing(self, order_id: str, refused: Mapping[str, str], since: datetime) -> DriveListing:
-        """List the drive, after it has been marked as evacuated.
+        """List the drive, if it is the one that was marked as evacuated.
 
         Args:
             order_id: of the evacuation.
             refused: name -> why; plots that are not moved.
             since: of the evacuation.
 
+        Returns:
+            What lies there; the state NOT_MOUNTED if the mark is missing: then the drive dropped out, and
+            its folder is on another one.
+
         Raises:
-            OSError, TransferFailed: the drive cannot be listed, or marked.
+            OSError: the drive cannot be listed.
         """
         state = look(self.drive, self.must_be_mounted).state
         if state is not DirState.OK:
             return DriveListing(state)
-        evacuated.mark(self.drive, order_id)
+        if not evacuated.is_marked(self.drive, order_id):
+            return DriveListing(DirState.NOT_MOUNTED)
         with os.scandir(self.drive) as entries:
             names = sorted(entry.name for entry in entries if entry.name not in _NOT_LISTED)
         self._headers_left = _HEADERS_MAX

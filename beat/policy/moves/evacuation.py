@@ -14,7 +14,7 @@ from beat.policy.moves.same_plot import PlotClaims
 from beat.policy.moves.source import EvacuatedDrive
 from beat.policy.moves.target import TargetCapacity
 from common.model.board_state import BoardState
-from common.model.pending import MoveStep, PendingMove
+from common.model.pending import MoveStep, PendingMove, under_way
 from common.model.snapshot import Wait
 
 # One transfer of a host at a time, whatever else it sends: an evacuation lasts for days, and must not slow
@@ -93,6 +93,12 @@ def _plan(
                 fits[harvester].add(size_bytes)
         plan = HostMoves(drive, drive.plots, _AT_ONCE, archiver, moves.get(host, ()), now)
         plan.sending |= sending
+        # Where a drive takes one plot at a time, the next one would find no place until this one is admitted.
+        plan.sending |= {
+            record.path: record.harvester
+            for record in moves.get(host, ())
+            if under_way(record, now) and record.step is not MoveStep.RELEASE
+        }
         begun = any(_resumes_soon(record, entry.drive, now) for record in moves.get(host, ()))
         move = None if plan.full or begun else plan.next_move(fits, TargetCapacity({}, {}, now), claims)
         if move is not None:

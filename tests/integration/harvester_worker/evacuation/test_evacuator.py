@@ -164,12 +164,33 @@ def test_a_plot_that_is_being_written_leaves_later(seen: Seen, real_plot: Path) 
     assert len(seen.entry().plots) == 1
 
 
-def test_a_mark_that_was_removed_is_made_anew(seen: Seen, real_plot: Path) -> None:
+def test_a_drive_that_drops_out_is_not_taken_for_an_empty_one(seen: Seen, real_plot: Path) -> None:
+    """Its folder may lie on another mounted drive, so that it counts as mounted."""
     plots(seen.old, real_plot, 1)
     seen.begin()
+    assert len(seen.entry().plots) == 1
+    mark = seen.old / ".incoming" / "evacuating"
+    content = mark.read_bytes()
+    with small_drive(seen.old, "5m"):
+        entry = seen.entry()
+        assert (entry.plots, entry.left_plots) == ((), None)
+        assert seen.ended == []
+        assert not mark.exists(), "nothing is written there"
+    assert mark.read_bytes() == content
+    assert len(seen.entry().plots) == 1
+    mark.unlink()
+    assert seen.entry().plots == ()
+    seen.begin()
+    assert len(seen.entry().plots) == 1, "an operator who orders it again says that this is the drive"
+
+
+def test_an_order_whose_mark_a_crash_prevented_is_carried_out(seen: Seen, real_plot: Path) -> None:
+    plots(seen.old, real_plot, 1)
+    KeptOrders(seen.state).add(EvacuateOrder(host=HERE, dir=str(seen.old)), 1, 1)
+    seen.begin_anew()
+    assert len(seen.entry().plots) == 1
     (seen.old / ".incoming" / "evacuating").unlink()
-    seen.look()
-    assert (seen.old / ".incoming" / "evacuating").exists()
+    assert seen.entry().plots == ()
 
 
 def test_a_plot_that_cannot_be_read_is_named_and_keeps_the_evacuation_open(

@@ -123,7 +123,9 @@ def test_one_plot_at_a_time() -> None:
     under_way = move(f"{OLD}/{A}.plot", "h2", step=MoveStep.TRANSFER)
     assert ways(round_of(evacuated(leaving(A), leaving(B)), under_way, h2=[drive()] * 9)) == []
     checked = move(f"{OLD}/{A}.plot", "h2", step=MoveStep.ADMIT)
-    assert ways(round_of(evacuated(leaving(A), leaving(B)), checked, h2=[drive()] * 9)) == [
+    assert ways(round_of(evacuated(leaving(A), leaving(B)), checked, h2=[drive()] * 9)) == []
+    admitted = move(f"{OLD}/{A}.plot", "h2", step=MoveStep.RELEASE)
+    assert ways(round_of(evacuated(leaving(A), leaving(B)), admitted, h2=[drive()] * 9)) == [
         ("h1", f"{OLD}/{B}.plot", "h2")
     ]
 
