@@ -92,6 +92,9 @@ for _, table in ipairs(KEYS) do
 end
 return deleted
 """
+
+# In the note of an admission, before the path, which is absolute.
+_EVACUATES = "evacuated "
 _WAITS_MOST_BYTES = 4 << 20  # of one host
 
 
@@ -295,16 +298,26 @@ class Board(BoardReader):
         with readable_errors(self._url):
             return cast("str | None", self._redis.hget(Keys.ordered(host), path)) == f"{move} {harvester}"
 
-    def put_admitted(self, host: str, plotter: str, move: str, path: str, digest: str) -> None:
-        """Let `plotter` know that the harvester `host` has taken in these bytes as its plot, by this move."""
-        with readable_errors(self._url):
-            self._redis.set(Keys.admitted(host, plotter, move), f"{digest} {path}", ex=ADMITTED_LIFETIME)
+    def put_admitted(
+        self, host: str, plotter: str, move: str, path: str, digest: str, evacuates: bool = False
+    ) -> None:
+        """Let `plotter` know that the harvester `host` has taken in these bytes as its plot, by this move.
 
-    def is_admitted(self, host: str, plotter: str, move: str | None, path: str, digest: str) -> bool:
-        """Whether the harvester `host` itself says that it has taken in these bytes as this plot."""
+        evacuates: it has looked that its copy is on no evacuated drive. Others may have changed the message
+            by which it took the plot in, so this must be its own word.
+        """
+        text = f"{digest} {_EVACUATES if evacuates else ''}{path}"
+        with readable_errors(self._url):
+            self._redis.set(Keys.admitted(host, plotter, move), text, ex=ADMITTED_LIFETIME)
+
+    def is_admitted(
+        self, host: str, plotter: str, move: str | None, path: str, digest: str, evacuates: bool = False
+    ) -> bool:
+        """Whether the harvester `host` itself says that it has taken in these bytes as this plot, as in
+        `put_admitted`."""
         with readable_errors(self._url):
             found = cast("str | None", self._redis.get(Keys.admitted(host, plotter, move or "")))
-        return found == f"{digest} {path}"
+        return found == f"{digest} {_EVACUATES if evacuates else ''}{path}"
 
     # Tickets: access of a plotter to a harvester's receiver.
 

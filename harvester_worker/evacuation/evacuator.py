@@ -30,7 +30,7 @@ from harvester_worker.drives.plot_index import PlotIndex
 from harvester_worker.drives.registry import CHANGE_S, LOOK_S, DriveRegistry
 from harvester_worker.evacuation.listing import DriveLister, DriveListing, plot_ids_on, plots_on
 from harvester_worker.evacuation.orders import KeptOrders
-from harvester_worker.evacuation.release import EvacuatedPlots, lane
+from harvester_worker.evacuation.release import EvacuatedPlots, lane, put_back_all
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +133,11 @@ class Evacuator:
                 raise
         except (OSError, PlotmanError) as error:
             raise OrderRefused(f"{drive} cannot be evacuated: {error}", "Check the drive.") from error
+        # Those that were refused are tried again, also while the board still has the refusal.
+        for move in self._moves() or ():
+            if str(PurePath(move.path).parent) == drive and (move.reason or "").startswith(_REFUSED):
+                with suppress(BrokerError):
+                    self._board.drop_move(self._host, move.path)
         self._wake.set()
         return kept
 
@@ -167,7 +172,8 @@ class Evacuator:
                 [lane(drive) for drive in orders], partial(self._listed, orders), _LIST_S
             )
             moves = self._moves()
-            others = self._ids_elsewhere(orders) if moves is not None else {}
+            listings = {drive: answers[lane(drive)] for drive in orders}
+            others = self._ids_elsewhere(orders, listings) if moves is not None else {}
             for drive, order in orders.items():
                 answer = answers[lane(drive)]
                 hanging = isinstance(answer, Hanging)
@@ -241,6 +247,8 @@ class Evacuator:
             if not order.marked:  # the worker ended before it could note the mark
                 evacuated.mark(drive, order.id)
                 self.orders.change(drive, marked=True)
+            if evacuated.is_marked(drive, order.id):
+                put_back_all(drive)
             return self._listers[drive].listing(order.id, order.refused, order.since)
         except (OSError, PlotmanError) as error:
             log.warning("%s cannot be listed: %s", drive, error, extra={"action": "drive-unreadable"})
@@ -253,14 +261,20 @@ class Evacuator:
         except BrokerError:
             return None
 
-    def _ids_elsewhere(self, orders: Mapping[str, EvacuationOrder]) -> dict[str, frozenset[str]]:
-        """Ids of plots on the drives of this host that stay, by drive."""
+    def _ids_elsewhere(
+        self, orders: Mapping[str, EvacuationOrder], listings: Mapping[str, object]
+    ) -> dict[str, frozenset[str]]:
+        """Ids of the leaving plots that drives of this host have which stay, by drive."""
+        found = [each for each in listings.values() if isinstance(each, DriveListing)]
+        leaving = frozenset(plot.plot_id for each in found for plot in each.movable if plot.plot_id)
+        if not leaving:
+            return {}
         stay = [
             path
             for path in self._drives.paths()
             if path not in orders and self._drives.use_of(path) is not DriveUse.DISABLED
         ]
-        answers = self._drives.probe.run_all(stay, plot_ids_on, LOOK_S)
+        answers = self._drives.probe.run_all(stay, partial(plot_ids_on, leaving), LOOK_S)
         return {path: answer for path, answer in answers.items() if isinstance(answer, frozenset)}
 
     def _follow(
@@ -327,7 +341,8 @@ class Evacuator:
         now = CLOCK.now()
         busy = any(_may_go_on(move, now) for move in moves)
         if not order.ending:
-            return listing.state is DirState.OK and not listing.left_plots and not busy
+            empty = not listing.left_plots and not listing.arriving
+            return listing.state is DirState.OK and empty and not busy
         idle = listing.state is not DirState.OK or (not plots and not busy)
         since_s = self._idle_since_s.setdefault(order.id, time.monotonic())
         if not idle:
@@ -341,7 +356,7 @@ class Evacuator:
         """First the order, so that nothing is released any more; then its mark."""
         self.orders.remove(drive)
         with suppress(OSError, PlotmanError):
-            self._work.run(lane(drive), partial(evacuated.unmark, drive, order.id), CHANGE_S)
+            self._work.run(lane(drive), partial(_left_alone, drive, order.id), CHANGE_S)
         for move in moves:
             with suppress(BrokerError):
                 self._board.drop_move(self._host, move.path)
@@ -350,6 +365,13 @@ class Evacuator:
         self._ended(drive, text)
         log.info("%s", text, extra={"action": "evacuated", "drive": drive})
         self._publish(Event(kind="evacuated", host=self._host, at=datetime.now(UTC), text=text))
+
+
+def _left_alone(drive: str, order_id: str) -> None:
+    """Make an evacuated drive one like others. Raises OSError."""
+    if evacuated.is_marked(drive, order_id):
+        put_back_all(drive)
+    evacuated.unmark(drive, order_id)
 
 
 def _may_go_on(move: PendingMove, now: datetime) -> bool:

@@ -15,6 +15,7 @@ from common.model.snapshot import MOST, DirState, FinishedPlot, PlotState
 from common.system.plotfile import classify, printable
 from common.system.probe import look
 from harvester_worker.drives import evacuated, part_files
+from harvester_worker.drives.existing_plots import plots_with_ids
 
 # Headers that one look reads at most: a look must not take minutes.
 _HEADERS_MAX = 50
@@ -31,7 +32,7 @@ class DriveListing:
     movable: whole plots that nobody writes. left_plots, left_bytes: those, and files with a plot's name that
     were not judged yet, are being written, or cannot be read now.
     stays: name of a file or folder that is left alone -> why.
-    names: of all files and folders.
+    names: of all files and folders. arriving: plots that were on their way to the drive when it was drained.
     """
 
     state: DirState = DirState.UNKNOWN
@@ -40,6 +41,7 @@ class DriveListing:
     left_bytes: int = 0
     stays: dict[str, str] = field(default_factory=dict)
     names: frozenset[str] = frozenset()
+    arriving: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,14 @@ class DriveLister:
         for name in self._judged.keys() - set(names):
             del self._judged[name]
         left_bytes = min(left_bytes, MOST)
-        return DriveListing(state, tuple(movable), left_plots, left_bytes, stays, frozenset(names))
+        return DriveListing(
+            state, tuple(movable), left_plots, left_bytes, stays, frozenset(names), self._arriving()
+        )
+
+    def _arriving(self) -> int:
+        incoming = part_files.folder(self.drive)
+        parts = part_files.named(incoming, part_files.listed(str(incoming)))
+        return sum(time.time() - part.touched_s < part_files.IDLE_S for part in parts)
 
     def _file(self, name: str, refused: Mapping[str, str]) -> _Found | None:
         """What is to be done with a file; None if it was deleted meanwhile."""
@@ -185,11 +194,13 @@ def plots_on(drive: str) -> tuple[int, int]:
     return count, min(size_bytes, MOST)  # a sparse file may claim any size
 
 
-def plot_ids_on(drive: str) -> frozenset[str] | OSError:
-    """Ids of the plots on a drive, by their names; the error if it cannot be read."""
+def plot_ids_on(plot_ids: frozenset[str], drive: str) -> frozenset[str] | OSError:
+    """The ids whose plots are on a drive, by name and header; none if it is an evacuated drive under
+    another path. The error if it cannot be read."""
     try:
-        with os.scandir(drive) as entries:
-            names = [PlotName.parse(entry.name) for entry in entries]
+        if evacuated.is_marked(drive):
+            return frozenset()
     except OSError as error:
         return error
-    return frozenset(name.plot_id for name in names if name is not None)
+    found = plots_with_ids(plot_ids, drive)
+    return found if isinstance(found, OSError) else frozenset(plot_id for plot_id, _ in found)

@@ -10,6 +10,7 @@ import contextlib
 import os
 import stat
 from collections.abc import Collection
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -22,11 +23,14 @@ from common.system.openfile import is_open_for_writing
 from common.system.probe import Probe
 from common.system.statefile import make_durable
 from harvester_worker.drives import digests, evacuated, part_files
+from harvester_worker.drives.digests import DigestEntry
+from harvester_worker.drives.disk import rename_new
 from harvester_worker.drives.existing_plots import admitted_file
 from harvester_worker.evacuation.orders import KeptOrders
 from harvester_worker.intake.arrival import FLUSH_S
 
 _KEPT = "The file is kept."
+LEAVING = ".leaving"
 
 
 def lane(drive: str) -> str:
@@ -73,22 +77,18 @@ class EvacuatedPlots:
             raise OrderRefused(
                 f"No beat has ordered that {source} goes to {move.harvester} by this move.", _KEPT
             )
-        try:
-            status = self._work.run(lane(drive), source.lstat, FLUSH_S)
-        except FileNotFoundError:
+        aside = self._work.run(lane(drive), partial(self._set_aside, move, drive, source), FLUSH_S)
+        if aside is None:
             return False
-        digest = self._delivered.digest(move.path, move.harvester, status)
-        if digest is None or not self._board.is_admitted(
-            move.harvester, self._host, move.move, move.path, digest
-        ):
-            raise OrderRefused(
-                f"{move.harvester} itself does not say that it has taken in {source}, as it was sent.",
-                f"{_KEPT} If this repeats, renew users.acl (`plotman farm secrets`).",
-            )
-        if move.harvester == self._host:
-            self._copy_must_be_here(name, digest, drive, drives)
-        delete = partial(self._delete, move, digest, drive, source)
-        return self._work.run(lane(drive), delete, FLUSH_S)
+        try:
+            # Two paths may lead to one file, as with a pool of drives and a branch: its copy has left, too.
+            if move.harvester == self._host:
+                self._copy_must_be_here(name, aside.digest, drive, drives)
+        except BaseException:
+            self._work.run(lane(drive), aside.put_back, FLUSH_S)
+            raise
+        self._work.run(lane(drive), aside.delete, FLUSH_S)
+        return True
 
     def _copy_must_be_here(self, name: PlotName, digest: str, drive: str, drives: Collection[str]) -> None:
         """Raise OrderRefused unless another drive of this host, on another file system, that is not
@@ -110,27 +110,76 @@ class EvacuatedPlots:
                     return
         raise OrderRefused(f"No other drive of this host has {name.name}, as it was sent.", _KEPT)
 
-    def _delete(self, move: PendingMove, digest: str, drive: str, source: Path) -> bool:
-        """In the drive's thread."""
+    def _set_aside(self, move: PendingMove, drive: str, source: Path) -> _Aside | None:
+        """Look at everything again, and rename the plot into the folder of parts, where it counts as none.
+        None if it was deleted before. In the drive's thread."""
         order = self._orders.of(drive)
         if order is None or not evacuated.is_marked(drive, order.id):
-            raise OrderRefused(f"{drive} lacks the mark of its evacuation.", f"{_KEPT} It is marked again.")
+            # Without its mark another file system may be at its path.
+            raise OrderRefused(f"{drive} lacks the mark of its evacuation.", f"{_KEPT} Is it mounted?")
         with part_files.locked(drive):
             try:
                 status = source.lstat()
             except FileNotFoundError:
-                return False
+                return None
             if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
                 raise OrderRefused(f"{source} is a link, or has several names.", _KEPT)
-            if self._delivered.digest(str(source), move.harvester, status) != digest:
+            digest = self._delivered.digest(str(source), move.harvester, status)
+            if digest is None:
                 raise OrderRefused(
                     f"{source}, as it is now, was not sent to {move.harvester} from here.",
                     f"{_KEPT} It is compared with the copy at the next try.",
                 )
+            if not self._board.is_admitted(
+                move.harvester, self._host, move.move, move.path, digest, evacuates=True
+            ):
+                raise OrderRefused(
+                    f"{move.harvester} itself does not say that it has taken in {source}, as it was sent.",
+                    f"{_KEPT} If this repeats, renew users.acl (`plotman farm secrets`).",
+                )
             if is_open_for_writing(source):
                 raise OrderRefused(f"{source} is being written.", _KEPT)
-            source.unlink()
+            if self._orders.of(drive) is None:
+                raise OrderRefused(f"The evacuation of {drive} has ended.", _KEPT)
+            aside = _Aside(source, digest, digests.admitted(drive, source.name))
+            source.rename(aside.path)
+        return aside
+
+
+@dataclass(frozen=True, slots=True)
+class _Aside:
+    """A plot that is about to be deleted. digest: of what was sent. entry: its entry among the digests."""
+
+    source: Path
+    digest: str
+    entry: DigestEntry | None
+
+    @property
+    def path(self) -> Path:
+        return part_files.folder(str(self.source.parent)) / f"{self.source.name}{LEAVING}"
+
+    def put_back(self) -> None:
+        """Raises OSError."""
+        drive = str(self.source.parent)
+        with part_files.locked(drive):
+            rename_new(self.path, self.source)
+            if self.entry is not None:
+                digests.write(drive, self.source.name, self.entry.renamed(self.source))
+
+    def delete(self) -> None:
+        """Raises OSError."""
+        drive = str(self.source.parent)
+        with part_files.locked(drive):
+            self.path.unlink()
+            make_durable(part_files.folder(drive))
             make_durable(Path(drive))
             with contextlib.suppress(OSError):  # the next look at the digests removes it
-                os.unlink(part_files.folder(drive) / digests.FOLDER / source.name)  # noqa: PTH108
-        return True
+                os.unlink(part_files.folder(drive) / digests.FOLDER / self.source.name)  # noqa: PTH108
+
+
+def put_back_all(drive: str) -> None:
+    """Give plots back their names that a worker set aside and did not delete. Raises OSError."""
+    incoming = part_files.folder(drive)
+    for path in sorted(incoming.glob(f"*{LEAVING}")):
+        with part_files.locked(drive), contextlib.suppress(FileExistsError, FileNotFoundError):
+            rename_new(path, Path(drive, path.name.removesuffix(LEAVING)))

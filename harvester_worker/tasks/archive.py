@@ -103,7 +103,12 @@ def admit(self: Task, delivery: Delivery, host: OneLine) -> dict[str, Any]:
             if reservation.move is not None:
                 # Without this note the plotter keeps its source: the step fails, and is repeated.
                 harvester.board.put_admitted(
-                    host, source["host"], reservation.move, source["path"], delivery.digest or ""
+                    host,
+                    source["host"],
+                    reservation.move,
+                    source["path"],
+                    delivery.digest or "",
+                    reservation.evacuates,
                 )
     except StepInterrupted:
         raise Ignore from None

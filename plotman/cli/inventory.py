@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from common.errors import ExitCode
+from common.model.disk_usage import trimmed
 from plotman.cli.completion import complete_drive, complete_harvester
 from plotman.cli.console import JSON, as_json, draw
 
@@ -47,6 +48,7 @@ plotman inventory --farmed                    whether chia farms them
 def inventory(
     host: str | None, drive: str | None, by: str, files: bool, duplicates: bool, farmed: bool, json_: bool
 ) -> None:
+    drive = drive and trimmed(drive)
     if files + duplicates + farmed > 1:
         raise click.UsageError("Choose one of --files, --duplicates and --farmed.")
     if farmed:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from common.errors import OrderRefused
-from common.model.disk_usage import DiskUsage
+from common.model.disk_usage import DiskUsage, trimmed
 from common.model.messages import PlotOrder
 from common.model.snapshot import Directory, DirState, PlotterSnapshot, TmpDir, age_s
 from common.model.units import counted, human_bytes, human_seconds
@@ -100,7 +100,7 @@ def _tmp(order: PlotOrder, host: PlotterSnapshot) -> TmpDir:
             )
         return chosen
     for tmp in host.tmp_dirs:
-        if tmp.path == order.tmp:
+        if trimmed(tmp.path) == trimmed(order.tmp):
             if tmp in free:
                 return tmp
             raise OrderRefused(
@@ -126,12 +126,13 @@ def _dst(order: PlotOrder, host: PlotterSnapshot, tmp: TmpDir) -> str:
             or _lacks(directory, host.recipe.dst_bytes, host)
         }
         return min(allowed, key=lambda path: (path in last, incoming.count(path)))
-    if order.dst not in allowed:
+    named = next((path for path in allowed if trimmed(path) == trimmed(order.dst)), None)
+    if named is None:
         raise OrderRefused(
             f"{order.dst} is no dst directory of {host.host} for {tmp.path}.",
             "Name one of directories.dst in its plotman.yaml.",
         )
-    return order.dst
+    return named
 
 
 def _unusable(directory: Directory) -> bool:

@@ -88,7 +88,9 @@ def test_a_forged_move_and_a_forged_admission_delete_nothing_without_the_operato
     record = attack.record("both")
     attack.forged("both", record)
     Board(attack.secured.client("boss"), "redis://boss").put_ordered("h1", record.path, "m", "both")
-    Board(attack.secured.client("both"), "redis://both").put_admitted("both", "h1", "m", record.path, DIGEST)
+    Board(attack.secured.client("both"), "redis://both").put_admitted(
+        "both", "h1", "m", record.path, DIGEST, evacuates=True
+    )
     attack.sent("both")
     attack.nothing_leaves(record)
 
@@ -99,7 +101,7 @@ def test_another_harvester_that_claims_the_plot_deletes_nothing_without_beat_s_o
     record = attack.record("both")
     attack.forged("both", record)
     both = Board(attack.secured.client("both"), "redis://both")
-    both.put_admitted("both", "h1", "m", record.path, DIGEST)
+    both.put_admitted("both", "h1", "m", record.path, DIGEST, evacuates=True)
     attack.nothing_leaves(record)
     client = attack.secured.client("both")
     assert denied(lambda: client.hset(Keys.ordered("h1"), record.path, "m both"))
@@ -116,9 +118,9 @@ def test_nobody_claims_the_plot_in_the_name_of_the_harvester_that_gets_it(attack
         assert denied(lambda client=client, key=key: client.set(key, f"{DIGEST} {record.path}")), user
     attack.nothing_leaves(record)
     both = Board(attack.secured.client("both"), "redis://both")
-    both.put_admitted("both", "h1", "m", record.path, "ab" * 16)
+    both.put_admitted("both", "h1", "m", record.path, "ab" * 16, evacuates=True)
     attack.nothing_leaves(record)
-    both.put_admitted("both", "h1", "m", record.path, DIGEST)
+    both.put_admitted("both", "h1", "m", record.path, DIGEST, evacuates=True)
     assert attack.plots.release(record, [str(attack.drive)]), "with all of it, it leaves"
 
 

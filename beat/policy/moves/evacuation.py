@@ -15,7 +15,7 @@ from beat.policy.moves.source import EvacuatedDrive
 from beat.policy.moves.target import TargetCapacity
 from common.model.board_state import BoardState
 from common.model.pending import MoveStep, PendingMove, under_way
-from common.model.snapshot import Wait
+from common.model.snapshot import Evacuating, Wait
 
 # One transfer of a host at a time, whatever else it sends: an evacuation lasts for days, and must not slow
 # the farm down.
@@ -105,7 +105,7 @@ def _plan(
             taken.append((move.harvester, move.plot.size_bytes))
             sending[move.plot.path] = move.harvester
             found.append(replace(move, evacuates=True, drives=drive.drives.get(move.harvester, ())))
-        waits += _shown(entry.drive, plan.waits)
+        waits += _shown(entry, plan.waits)
     return found, tuple(waits)
 
 
@@ -121,12 +121,16 @@ def _resumes_soon(record: PendingMove, drive: str, now: datetime) -> bool:
     )
 
 
-def _shown(drive: str, waits: Sequence[Wait]) -> list[Wait]:
+def _shown(entry: Evacuating, waits: Sequence[Wait]) -> list[Wait]:
     """The waits for operators: one of the drive instead of one for each of its plots, but for those that
     failed before."""
     failed = [wait for wait in waits if wait.rule == "retry"]
     others = [wait for wait in waits if wait.rule not in ("retry", "moves")]
+    only = f"; only {', '.join(entry.to)} may take its plots, by --to" if entry.to else ""
     return [
-        *(wait.model_copy(update={"subject": drive}) for wait in others[:1]),
+        *(
+            wait.model_copy(update={"subject": entry.drive, "reason": f"{wait.reason}{only}"})
+            for wait in others[:1]
+        ),
         *failed[:_WAITS_SHOWN],
     ]

@@ -120,7 +120,7 @@ def limits_here() -> FarmLimits:
 def about(answers: Iterable[WhyAnswer], subject: str | None) -> list[WhyAnswer]:
     """Select the answers about a subject. Raises NoSuchSubject with suggestions.
 
-    subject: a host, a directory, or a plot (path, file name, start of its id, or as in
+    subject: a host, a directory (also HOST:DIR), or a plot (path, file name, start of its id, or as in
     common.model.plot_name); None: all.
     """
     everything = list(answers)
@@ -128,6 +128,10 @@ def about(answers: Iterable[WhyAnswer], subject: str | None) -> list[WhyAnswer]:
         return everything
     found = [answer for answer in everything if answer.host == subject]
     found = found or [answer for answer in everything if trimmed(subject) in answer.names]
+    host, _, path = subject.partition(":")
+    found = found or [
+        answer for answer in everything if answer.host == host and path and trimmed(path) in answer.names
+    ]
     found = found or [
         answer
         for answer in everything

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from common.errors import OrderRefused
 from common.model.messages import EvacuateOrder
 from common.model.pending import MoveStep, PendingMove
+from common.model.plot_name import PlotName
 from common.model.snapshot import MOST, DirState, Evacuating, Event
 from common.names import Role
 from common.store import Board
@@ -21,6 +23,7 @@ from common.system.delivered import DeliveredFile
 from common.system.evacuations import orders_file
 from common.system.probe import DirReport
 from common.worker.publisher import Publisher
+from harvester_worker.drives import part_files
 from harvester_worker.drives.plot_index import PlotIndex
 from harvester_worker.evacuation import evacuator, listing
 from harvester_worker.evacuation.evacuator import Evacuator
@@ -245,6 +248,54 @@ def test_a_plot_that_another_drive_of_the_machine_has_is_to_be_compared(seen: Se
     assert [each.copied_to for each in seen.entry().plots] == [HERE]
 
 
+def test_a_file_that_only_has_the_name_of_a_plot_binds_it_to_no_harvester(
+    seen: Seen, real_plot: Path
+) -> None:
+    plot = Path(shutil.copy(real_plot, seen.old))
+    name = PlotName.parse(plot.name)
+    assert name is not None
+    (seen.new / f"plot-k18-2019-01-01-00-00-{name.plot_id}.plot").write_bytes(b"")
+    seen.begin()
+    assert [plot.copied_to for plot in seen.entry().plots] == [None]
+
+
+def test_the_drive_under_another_path_is_no_other_drive(
+    tmp_path: Path, board: Board, farm: Callable[..., Any], real_plot: Path
+) -> None:
+    alias = tmp_path / "alias"
+    alias.mkdir()
+    with small_drive(tmp_path / "old", "60m"), small_drive(tmp_path / "new", "60m"):
+        subprocess.run(["mount", "--bind", tmp_path / "old", alias], check=True)
+        try:
+            seen = Seen(tmp_path, board, lambda *drives: farm(*drives, alias))
+            shutil.copy(real_plot, seen.old)
+            seen.begin()
+            assert [plot.copied_to for plot in seen.entry().plots] == [None]
+        finally:
+            subprocess.run(["umount", alias], check=True)
+
+
+def test_it_does_not_end_while_a_plot_still_arrives_there(seen: Seen, real_plot: Path) -> None:
+    part_files.prepare(str(seen.old))
+    part = part_files.part_path(str(seen.old), f"{1:064x}")
+    part.write_bytes(b"x")
+    seen.begin()
+    assert seen.look() is not None
+    os.utime(part, (0, 0))
+    assert seen.look() is None, "an abandoned part keeps it no longer"
+
+
+def test_a_second_order_tries_what_was_refused_again(seen: Seen, real_plot: Path) -> None:
+    refused, good = plots(seen.old, real_plot, 2)
+    seen.begin()
+    later = datetime.now(UTC) + timedelta(hours=1)
+    seen.record(refused, reason="refused: no plot", retry_at=later)
+    seen.look()
+    assert [each.path for each in seen.entry().plots] == [str(good)]
+    seen.begin()
+    assert [each.path for each in seen.entry().plots] == [str(refused), str(good)]
+
+
 def test_a_refused_plot_stays_also_after_the_board_was_wiped(seen: Seen, real_plot: Path) -> None:
     (bad, good) = plots(seen.old, real_plot, 2)
     seen.begin()
@@ -355,7 +406,7 @@ def test_a_drive_that_cannot_be_emptied_is_refused(seen: Seen, why: str) -> None
 def _delivered(seen: Seen, plot: Path, **given: Any) -> None:
     seen.delivered.put(str(plot), "h2", plot.lstat(), DIGEST)
     seen.board.put_ordered(HERE, str(plot), "m", "h2")
-    seen.board.put_admitted("h2", HERE, "m", str(plot), DIGEST)
+    seen.board.put_admitted("h2", HERE, "m", str(plot), DIGEST, evacuates=True)
     seen.record(plot, step=MoveStep.RELEASE, **given)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,8 +21,9 @@ from common.system.evacuations import orders_file
 from common.system.probe import Probe
 from harvester_worker.drives import digests, evacuated, part_files
 from harvester_worker.drives.digests import DigestEntry
+from harvester_worker.evacuation import release
 from harvester_worker.evacuation.orders import KeptOrders
-from harvester_worker.evacuation.release import EvacuatedPlots
+from harvester_worker.evacuation.release import EvacuatedPlots, put_back_all
 from tests.support.bench import small_drive
 
 HERE, OTHER = "h1", "h2"
@@ -54,7 +56,7 @@ class Machine:
         """Beat ordered the move, the archiver sent the plot, and the harvester has taken it in."""
         self.delivered.put(str(self.plot), harvester, self.plot.lstat(), digest)
         self.board.put_ordered(HERE, str(self.plot), "m", harvester)
-        self.board.put_admitted(harvester, HERE, "m", str(self.plot), digest)
+        self.board.put_admitted(harvester, HERE, "m", str(self.plot), digest, evacuates=True)
 
     def landed(self, there: Path | None = None, digest: str = DIGEST) -> None:
         """A drive of this machine has the copy, taken in with this digest."""
@@ -120,7 +122,7 @@ def test_only_plots_directly_on_the_drive_are_meant(machine: Machine, path: str)
     named = path.format(old=machine.old, new=machine.new, name=machine.plot.name)
     machine.delivered.put(named, OTHER, Path(named).lstat(), DIGEST)
     machine.board.put_ordered(HERE, named, "m", OTHER)
-    machine.board.put_admitted(OTHER, HERE, "m", named, DIGEST)
+    machine.board.put_admitted(OTHER, HERE, "m", named, DIGEST, evacuates=True)
     record = PendingMove(
         path=named,
         harvester=OTHER,
@@ -152,18 +154,18 @@ def test_the_harvester_itself_must_have_taken_it_in(machine: Machine) -> None:
     machine.delivered.put(str(machine.plot), OTHER, machine.plot.lstat(), DIGEST)
     machine.board.put_ordered(HERE, str(machine.plot), "m", OTHER)
     machine.refuses("itself does not say that it has taken in")
-    machine.board.put_admitted("h3", HERE, "m", str(machine.plot), DIGEST)
+    machine.board.put_admitted("h3", HERE, "m", str(machine.plot), DIGEST, evacuates=True)
     machine.refuses("itself does not say that it has taken in")
-    machine.board.put_admitted(OTHER, HERE, "m", str(machine.plot), WRONG)
+    machine.board.put_admitted(OTHER, HERE, "m", str(machine.plot), WRONG, evacuates=True)
     machine.refuses("itself does not say that it has taken in")
 
 
 def test_what_was_never_sent_stays(machine: Machine) -> None:
     machine.board.put_ordered(HERE, str(machine.plot), "m", OTHER)
-    machine.board.put_admitted(OTHER, HERE, "m", str(machine.plot), DIGEST)
-    machine.refuses("itself does not say")
+    machine.board.put_admitted(OTHER, HERE, "m", str(machine.plot), DIGEST, evacuates=True)
+    machine.refuses("as it is now, was not sent")
     machine.delivered.put(str(machine.plot), "h3", machine.plot.lstat(), DIGEST)
-    machine.refuses("itself does not say")
+    machine.refuses("as it is now, was not sent")
 
 
 def _another_size(plot: Path) -> None:
@@ -181,7 +183,7 @@ def test_a_file_that_was_changed_since_it_was_sent_stays(
 ) -> None:
     machine.sent()
     change(machine.plot)
-    machine.refuses("itself does not say")
+    machine.refuses("as it is now, was not sent")
 
 
 def test_a_file_that_changes_at_the_last_moment_stays(
@@ -242,7 +244,68 @@ def test_an_order_that_ends_meanwhile_deletes_nothing(
         return digest(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(DeliveredFile, "digest", ending)
-    machine.refuses("lacks the mark of its evacuation")
+    machine.refuses("has ended")
+
+
+def test_a_plot_on_a_drive_that_dropped_out_was_not_deleted(machine: Machine) -> None:
+    machine.sent()
+    with (
+        small_drive(machine.old, "5m"),
+        pytest.raises(OrderRefused, match="lacks the mark of its evacuation"),
+    ):
+        machine.release()
+    assert machine.release()
+
+
+def test_a_note_that_says_nothing_of_evacuated_drives_is_not_enough(machine: Machine) -> None:
+    """Any harvester may change the message by which another one takes a plot in."""
+    machine.sent()
+    machine.board.put_admitted(OTHER, HERE, "m", str(machine.plot), DIGEST)
+    machine.refuses("itself does not say")
+
+
+def test_a_plot_whose_copy_turns_out_to_be_itself_gets_its_name_back(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a pool of drives and one of its branches, which have different numbers of devices."""
+    alias = tmp_path / "alias"
+    alias.mkdir()
+    machine.sent(HERE)
+    part_files.prepare(str(machine.old))
+    digests.write(str(machine.old), machine.plot.name, DigestEntry.of(machine.plot, DIGEST))
+    content = machine.plot.read_bytes()
+
+    def must_be_here(*_: object) -> None:
+        if not (alias / machine.plot.name).exists():
+            raise OrderRefused("No other drive has it.")
+
+    monkeypatch.setattr(EvacuatedPlots, "_copy_must_be_here", must_be_here)
+    subprocess.run(["mount", "--bind", machine.old, alias], check=True)
+    try:
+        machine.refuses("No other drive has it", HERE)
+    finally:
+        subprocess.run(["umount", alias], check=True)
+    assert machine.plot.read_bytes() == content
+    assert digests.admitted(str(machine.old), machine.plot.name) is not None, "it is still known as taken in"
+
+
+def test_a_plot_that_was_set_aside_before_a_crash_gets_its_name_back(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.sent()
+
+    def ended(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(release._Aside, "delete", ended)
+    with pytest.raises(KeyboardInterrupt):
+        machine.release()
+    assert not machine.plot.exists()
+    put_back_all(str(machine.old))
+    assert machine.plot.exists()
+    monkeypatch.undo()
+    assert machine.release()
+    assert not list(machine.old.rglob("*.leaving"))
 
 
 # A move within the machine: its own copy must be there.

@@ -44,6 +44,11 @@ def test_a_person_s_order_goes_where_there_is_room() -> None:
     assert directories_for(asked, busy, at(0)) == PlotDirectories("/tmp2", None, "/dst2")
 
 
+def test_directories_may_be_written_with_a_slash_at_the_end() -> None:
+    asked = PlotOrder(host="h", tmp="/tmp2/", dst="/dst1/")
+    assert directories_for(asked, host(), at(0)) == PlotDirectories("/tmp2", None, "/dst1")
+
+
 def test_a_person_s_order_passes_over_what_is_full_or_cannot_be_used() -> None:
     asked = PlotOrder(host="h")
     full = tmp_dir("/tmp1", free_gb=300, device="a")

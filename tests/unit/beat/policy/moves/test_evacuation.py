@@ -95,7 +95,12 @@ def test_an_operator_may_name_where_the_plots_go() -> None:
     decision = round_of(evacuated(drives=free, to=("h2:/farm/1",)), h2=two)
     assert decision.moves == ()
     assert why(decision) == [
-        ("drives", OLD, "plot needs 108.0 GB; largest free drive of h2 has 50.0 GB"),
+        (
+            "drives",
+            OLD,
+            "plot needs 108.0 GB; largest free drive of h2 has 50.0 GB; "
+            "only h2:/farm/1 may take its plots, by --to",
+        ),
     ]
 
 

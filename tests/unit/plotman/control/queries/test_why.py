@@ -256,6 +256,13 @@ def test_a_plot_for_which_all_drives_are_drained_says_so_and_not_to_free_space()
     assert "free space" not in answer.remedy
 
 
+def test_a_directory_may_be_named_with_its_host() -> None:
+    answers = list(explain(seen(b.plotter())))
+    assert about(answers, "p1:/tmp1/") == about(answers, "/tmp1")
+    with pytest.raises(NoSuchSubject):
+        about(answers, "p2:/tmp1")
+
+
 def test_an_unknown_subject_names_what_is_meant_perhaps() -> None:
     with pytest.raises(NoSuchSubject) as raised:
         about(explain(seen(b.plotter(jobs=(b.job(plot_id=PLOT_ID),)))), "/tpm1")
