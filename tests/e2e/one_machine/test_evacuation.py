@@ -95,7 +95,7 @@ def test_a_plot_that_cannot_be_read_is_skipped_and_one_that_another_drive_has_is
         return farm.run("why", str(old)).stdout
 
     eventually(lambda: f"{bad}: " in why() and "Input/output error" in why(), "the bad one is named", 90)
-    assert "evacuating: 2 of 3 plots" in farm.run("dirs").stdout
+    eventually(lambda: "evacuating: 2 of 3 plots" in farm.run("dirs").stdout, "how far it is", 30)
     assert twin not in sent.read_text(encoding="utf-8"), "its content was compared"
     assert set(plots(new)) == set(before) - {bad}
 
