@@ -3,11 +3,19 @@
 Each entry is a sign bit, `rice` low bits, a unary quotient, and a zero bit; bits come lowest first. A k28
 group has 4,194,304 of them. Its bits are read byte by byte through a table, in a tenth of the time that
 entry by entry takes.
+
+This arithmetic holds Python's lock, for which everything else in the process waits. One thread at a time does
+it, for one block, and then rests as long as the block took: at most half of one core goes to indexes, however
+many drives are read. Measured with two cores, and indexes of 5 MB: the TLS relay of a harvester passes 370
+MB/s beside the readers of 12 drives (without this: 2.4), 375 MB/s with 24 drives (0.3), 490 to 810 MB/s
+alone.
 """
 
 from __future__ import annotations
 
 import math
+import threading
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, BinaryIO
@@ -18,6 +26,8 @@ _READ_BYTES = 1 << 18
 # Sums of sizes and counts of entries share one number, the count above this. No sum reaches half of it: a bit
 # adds at most 1 << 12.
 _COUNT = 1 << 44
+# Held for the arithmetic of one block and the rest after it, never while a file is read: that may hang.
+_TURN = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +73,21 @@ def total_bytes(file: BinaryIO, shape: Shape, index_bytes: int) -> int | None:
     rest = index_bytes - 1
     while rest and (block := file.read(min(rest, _READ_BYTES))):
         rest -= len(block)
-        for byte in block:
-            row, more = row[byte]
-            added += more
+        with _TURN:
+            began_s = time.monotonic()
+            row, added = _walk(row, added, block)
+            time.sleep(time.monotonic() - began_s)
     last = file.read(1)
     if not last:
         return None
     return _end(shape, row[256], added, last[0])
+
+
+def _walk(row: _Row, added: int, block: bytes) -> tuple[_Row, int]:
+    for byte in block:
+        row, more = row[byte]
+        added += more
+    return row, added
 
 
 def _end(shape: Shape, state: int, added: int, byte: int) -> int | None:

@@ -53,8 +53,8 @@ def read_header(path: str | Path) -> Header:
 def whole(path: str | Path, header: Header) -> Wholeness:
     """Judge whether all bytes of a plot are there: by its length, and by a few dozen blocks of its data.
 
-    Reads 130 kB, and the index of a plot group (k28: 4 to 6 MB, 0.1 to 0.3 s). Damage elsewhere is not
-    found: that takes proofs, or a digest.
+    Reads 130 kB, and the index of a plot group (k28: 4 to 6 MB, 0.1 to 0.3 s, and a rest of the
+    same length; see chunk_index). Damage elsewhere is not found: that takes proofs, or a digest.
 
     Args:
         path: Of the plot.

@@ -7,13 +7,16 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from common.system.plotfile import chunk_index
 from harvester_worker.inventory import reading
 from harvester_worker.inventory.entry import Entry
 from harvester_worker.inventory.reading import DriveReader, listed, pause_s
 from harvester_worker.inventory.store import InventoryStore
+from tests.support import formats
 from tests.support.plots import write_plot
 
 
@@ -222,3 +225,62 @@ def test_a_drive_with_more_files_than_fit_is_listed_in_part(tmp_path: Path) -> N
         (tmp_path / f"{number}.plot").touch()
     found = listed(str(tmp_path), 3)
     assert (len(found.files), found.left_out) == (3, 2)
+
+
+class Turn:
+    """The lock around indexes, which notes when a thread comes while another has it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.second_waits = threading.Event()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            self.second_waits.set()
+            self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_the_indexes_of_two_drives_are_never_computed_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drives = [tmp_path / "drive1", tmp_path / "drive2"]
+    for drive in drives:
+        drive.mkdir()
+        formats.make_group(drive)
+    turn, walk = Turn(), chunk_index._walk
+    inside: list[int] = []
+    most: list[int] = []
+
+    def watched(*args: Any) -> Any:
+        inside.append(1)
+        if not most:
+            turn.second_waits.wait(10)  # nothing else would let the second come while the first is here
+        most.append(len(inside))
+        try:
+            return walk(*args)
+        finally:
+            inside.pop()
+
+    monkeypatch.setattr(chunk_index, "_TURN", turn)
+    monkeypatch.setattr(chunk_index, "_walk", watched)
+    store = InventoryStore(tmp_path / "inventory.sqlite3")
+    finished: list[bool] = []
+
+    def one_pass(drive: Path) -> None:
+        reader = DriveReader(
+            str(drive), store, threading.Lock(), threading.Event(), lambda: False, lambda *_: None
+        )
+        status = drive.stat()
+        finished.append(reader.run((status.st_dev, status.st_ino)) is not None)
+
+    threads = [threading.Thread(target=one_pass, args=(drive,), daemon=True) for drive in drives]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert turn.second_waits.is_set()
+    assert (finished, most) == ([True, True], [1, 1])
+    assert sum(tally.total.plots for tally in store.tallies().values()) == 2

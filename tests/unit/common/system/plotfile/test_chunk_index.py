@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import math
 import random
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -81,3 +84,64 @@ def test_the_index_of_the_networks_size_takes_no_second() -> None:
     began_s = time.process_time()
     assert total(index, 28, 1) == shape.entries * (235 + 16)
     assert time.process_time() - began_s < 1.5
+
+
+def test_the_rest_after_a_block_is_as_long_as_the_block_took_and_the_turn_is_kept_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock_s, walk, rests = [100.0], chunk_index._walk, []
+
+    def slow(*args: object) -> object:
+        clock_s[0] += 7.0
+        return walk(*args)  # type: ignore[arg-type]
+
+    def rest(seconds: float) -> None:
+        assert chunk_index._TURN.locked()
+        rests.append(seconds)
+
+    monkeypatch.setattr(chunk_index, "_walk", slow)
+    monkeypatch.setattr(chunk_index, "_READ_BYTES", 1024)
+    monkeypatch.setattr(time, "monotonic", lambda: clock_s[0])
+    monkeypatch.setattr(time, "sleep", rest)
+    assert total(encoded([235 + 32] * 4096, 1), 18, 1) == 4096 * (235 + 32)
+    assert rests == [7.0] * 4
+    assert not chunk_index._TURN.locked()
+
+
+class Hanging(io.BytesIO):
+    """An index on a drive that hangs until it is freed."""
+
+    def __init__(self, index: bytes) -> None:
+        super().__init__(index)
+        self.reached, self.freed = threading.Event(), threading.Event()
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.reached.set()
+        assert self.freed.wait(60)
+        return super().read(size)
+
+
+@contextmanager
+def reading(file: io.BytesIO, index: bytes) -> Iterator[list[int | None]]:
+    """Read an index in another thread; afterwards its total is there."""
+    found: list[int | None] = []
+    shape = Shape.of(18, 1)
+    thread = threading.Thread(
+        target=lambda: found.append(chunk_index.total_bytes(file, shape, len(index))), daemon=True
+    )
+    thread.start()
+    yield found
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_a_drive_that_hangs_does_not_hold_up_the_index_of_another() -> None:
+    index = encoded([235 + 32] * 4096, 1)
+    hanging = Hanging(index)
+    with reading(hanging, index) as found:
+        assert hanging.reached.wait(60)
+        with reading(io.BytesIO(index), index) as other:
+            pass
+        assert (other, found) == ([4096 * (235 + 32)], [])
+        hanging.freed.set()
+    assert found == other
