@@ -6,15 +6,22 @@ import struct
 from typing import BinaryIO
 
 from common.system.plotfile.header import Header, Impossible, check_k_of_v1, check_memo_of_v1, pool_of
-from common.system.plotfile.wholeness import COMPLETE, Wholeness, truncated, unknown
+from common.system.plotfile.wholeness import (
+    COMPLETE,
+    PADDING_BYTES,
+    PARK_ZEROS_BYTES,
+    Wholeness,
+    truncated,
+    unknown,
+)
 
 MAGIC = b"PLOT"
 LABEL = "bladebit 2"
 _VERSION = 2
 _COMPRESSED = 1
 _MOST_LEVEL = 9
-# Tables may be padded to blocks of the file system, and a last park may be nearly empty.
-_ZEROS_BYTES = 65_536
+# A last park may be nearly empty, and the padding of its table follows.
+_ZEROS_BYTES = PARK_ZEROS_BYTES + PADDING_BYTES
 
 
 def parse(head: bytes) -> Header:
@@ -65,4 +72,4 @@ def length(_: BinaryIO, size_bytes: int, header: Header) -> Wholeness:
 
 def data_range(size_bytes: int, header: Header) -> tuple[int, int, int]:
     """As of v1."""
-    return header.data_start_bytes or 0, min(size_bytes, _least_bytes(header) or size_bytes), _ZEROS_BYTES
+    return header.tables_start_bytes, min(size_bytes, _least_bytes(header) or size_bytes), _ZEROS_BYTES

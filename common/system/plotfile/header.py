@@ -62,6 +62,15 @@ class Header:
     unfarmable: str | None = None
     is_product: bool = True
 
+    @property
+    def tables_start_bytes(self) -> int:
+        """Where the first table begins; the end of the header if it names no table, 0 if that is unknown.
+
+        bladebit pads its header with zeros to a block of the file system (st_blksize): 128 KiB with ZFS, up
+        to 1 MiB with NFS and SMB.
+        """
+        return max(self.data_start_bytes or 0, min(filter(None, self.table_pointers), default=0))
+
 
 # A memo is the pool's part, the farmer's public key (48 bytes), and a secret key (32).
 _POOL_PARTS = {128: (PoolKind.KEY, 48), 112: (PoolKind.CONTRACT, 32)}

@@ -8,16 +8,19 @@ import struct
 from typing import BinaryIO
 
 from common.system.plotfile.header import Header, Impossible, check_k_of_v1, check_memo_of_v1, pool_of
-from common.system.plotfile.wholeness import COMPLETE, Wholeness, truncated, unknown
+from common.system.plotfile.wholeness import (
+    COMPLETE,
+    PADDING_BYTES,
+    PARK_ZEROS_BYTES,
+    Wholeness,
+    truncated,
+    unknown,
+)
 
 MAGIC = b"Proof of Space Plot"
-# Parks are padded with zeros. In 69 plots of chiapos the longest run has 9,952 bytes below k20, where a park
-# of C3 has 10,000 and is mostly empty, and 5,626 bytes from k20 to k22; the largest park of k32 has 9 kB. Of
-# Gigahorse's format nothing is known: only what no alignment explains counts as missing.
-_ZEROS_BYTES = 65_536
-_ZEROS_OF_OTHERS_BYTES = 1_048_576
-# bladebit writes whole blocks of the file system, also to plots of this format.
-_PADDING_BYTES = 1_048_576
+# If the header does not give the length: bladebit's plots of this format, where padding may follow a nearly
+# empty park, and Gigahorse's format, of which nothing is known: only what no alignment explains is missing.
+_ZEROS_OF_OTHERS_BYTES = PARK_ZEROS_BYTES + PADDING_BYTES
 
 V1 = "v1.0"
 _FORMAT = re.compile(rb"[!-~]{1,32}")
@@ -76,12 +79,14 @@ def length(_: BinaryIO, size_bytes: int, header: Header) -> Wholeness:
         return unknown(f"the header (format {header.format}) does not say how long the file is")
     if size_bytes < expected:
         return truncated(f"{size_bytes} of {expected} bytes")
-    if size_bytes >= expected + _PADDING_BYTES:
+    if size_bytes >= expected + PADDING_BYTES:
         return truncated(f"{size_bytes} bytes instead of {expected}")
     return COMPLETE
 
 
 def data_range(size_bytes: int, header: Header) -> tuple[int, int, int]:
     """Where data must lie, (beginning, end), and how many zeros in a row are not legitimate; in bytes."""
-    end = min(size_bytes, expected_size_bytes(header) or size_bytes)
-    return header.data_start_bytes or 0, end, _ZEROS_BYTES if header.format == V1 else _ZEROS_OF_OTHERS_BYTES
+    expected = expected_size_bytes(header)
+    if expected is None:
+        return header.tables_start_bytes, size_bytes, _ZEROS_OF_OTHERS_BYTES
+    return header.tables_start_bytes, min(size_bytes, expected), PARK_ZEROS_BYTES

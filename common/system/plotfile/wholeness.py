@@ -25,6 +25,12 @@ class Wholeness:
 
 COMPLETE = Wholeness(Verdict.COMPLETE)
 
+# Parks are padded with zeros. In 69 plots of chiapos the longest run has 9,952 bytes below k20, where a park
+# of C3 has 10,000 and is mostly empty, and 5,626 bytes from k20 to k22; the largest park of k32 has 9 kB.
+PARK_ZEROS_BYTES = 65_536
+# bladebit pads header and tables to blocks of the file system (st_blksize), up to 1 MiB with NFS and SMB.
+PADDING_BYTES = 1_048_576
+
 _BLOCK_BYTES = 4096
 _SAMPLES = 32
 _MOST_HOLES = 64
@@ -55,7 +61,7 @@ def zeros_at(file: BinaryIO, start: int, end: int, run_bytes: int) -> int | None
     fd = file.fileno()
     run_bytes = min(run_bytes, max(_BLOCK_BYTES, (end - start) // 4))  # less in the smallest plots
     for hole_start, hole_end in _holes(fd, start, end):
-        if hole_end - hole_start >= run_bytes:
+        if hole_end - hole_start >= run_bytes and _reads_as_zeros(fd, hole_start, hole_end):
             return hole_start
     windows = 0
     for at in _samples(start, end):
@@ -82,6 +88,12 @@ def _samples(start: int, end: int) -> Iterator[int]:
 def _run_in(window: bytes, run_bytes: int) -> int | None:
     found = window.find(bytes(min(run_bytes, len(window)))) if window else 0
     return None if found < 0 else found
+
+
+def _reads_as_zeros(fd: int, start: int, end: int) -> bool:
+    """Whether a hole has zeros at its beginning and in its middle. ZFS 2.1 and 2.2 reported holes where data
+    was not written to the drive yet (OpenZFS issue 15526)."""
+    return not any(any(os.pread(fd, min(_BLOCK_BYTES, end - at), at)) for at in (start, (start + end) // 2))
 
 
 def _holes(fd: int, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -271,6 +271,44 @@ def test_a_hole_in_a_file_is_found_wherever_it_is_if_no_padding_explains_it(
         assert whole(path, read_header(path)).verdict is verdict, hole
 
 
+def claim_a_hole(monkeypatch: pytest.MonkeyPatch, begin: int, end: int) -> None:
+    """As ZFS 2.1 and 2.2 did for data that was not on the drive yet."""
+    lseek = os.lseek
+
+    def seek(fd: int, at: int, how: int) -> int:
+        if how == os.SEEK_HOLE:
+            return max(at, begin) if at < end else os.fstat(fd).st_size
+        return end if how == os.SEEK_DATA else lseek(fd, at, how)
+
+    monkeypatch.setattr(os, "lseek", seek)
+
+
+@pytest.mark.parametrize("zeros", ["nowhere", "at its beginning", "in its middle"])
+def test_a_hole_that_the_file_system_claims_but_that_has_data_is_none(
+    tmp_path: Path, real: dict[str, Path], monkeypatch: pytest.MonkeyPatch, zeros: str
+) -> None:
+    plot = real["v1.0"]
+    path, content = tmp_path / plot.name, bytearray(plot.read_bytes())
+    begin, end = 1 << 20, 3 << 20
+    at = {"nowhere": 0, "at its beginning": begin, "in its middle": (begin + end) // 2}[zeros]
+    content[at : at + 8192 if at else 0] = bytes(8192 if at else 0)
+    path.write_bytes(content)
+    claim_a_hole(monkeypatch, begin, end)
+    assert classify(path, NOW)[:2] == (READY, None)
+
+
+def test_a_hole_is_believed_if_zeros_are_read_from_it(
+    tmp_path: Path, real: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plot = real["v1.0"]
+    path, content = tmp_path / plot.name, plot.read_bytes()
+    begin, size_bytes = 1_048_576, 69_632  # less than the distance of two samples
+    path.write_bytes(content[:begin] + bytes(size_bytes) + content[begin + size_bytes :])
+    assert classify(path, NOW)[0] is READY
+    claim_a_hole(monkeypatch, begin, begin + size_bytes)
+    assert classify(path, NOW)[:2] == (CUT, f"zeros at byte {begin}")
+
+
 def test_the_reason_names_the_place_of_the_zeros(tmp_path: Path, real: dict[str, Path]) -> None:
     path = tmp_path / "x"
     path.write_bytes(zeroed(0.5)(real["v1.0"].read_bytes()))
