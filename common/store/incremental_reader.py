@@ -51,9 +51,10 @@ return found
 """
 # As MGET, with '' for what is longer than any host's.
 _TEXTS = """
-local found = redis.call('MGET', unpack(KEYS))
-for index, text in ipairs(found) do
-  if text and #text > tonumber(ARGV[1]) then found[index] = '' end
+local found, most = redis.call('MGET', unpack(KEYS)), tonumber(ARGV[1])
+for index = 1, #found do
+  local text = found[index]
+  if text and #text > most then found[index] = '' end
 end
 return found
 """
@@ -74,7 +75,7 @@ local size = redis.call('HLEN', KEYS[1])
 if size > tonumber(ARGV[2]) and ARGV[4] == '0' then return {-1, {}} end
 if size > tonumber(ARGV[2]) then
   local left, fields = {}, {}
-  for index = 5, #ARGV do
+  for index = 6, #ARGV do
     local value = redis.call('HGET', KEYS[1], ARGV[index])
     if value then
       left[#left + 1] = ARGV[index]
@@ -85,8 +86,10 @@ if size > tonumber(ARGV[2]) then
   for name, value in pairs(fields) do redis.call('HSET', KEYS[1], name, value) end
   return {size - #left, left}
 end
+local names = redis.call('HKEYS', KEYS[1])
+if ARGV[3] == '1' and #table.concat(names) <= tonumber(ARGV[5]) then return {0, names} end
 local deleted, left = 0, {}
-for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
+for _, name in ipairs(names) do
   if #name > tonumber(ARGV[1]) then
     deleted = deleted + redis.call('HDEL', KEYS[1], name)
   elseif ARGV[3] == '1' then
@@ -97,10 +100,13 @@ return {deleted, left}
 """
 _NAME_MOST_BYTES = 320  # "bytes", the kind of an event and a host
 _NAMES_MAX = 400_000
+# Names of this many bytes together are looked at by the reader itself, which takes half of the script's time.
+_NAMES_FEW_BYTES = 1 << 20
 _SIGN_MOST_BYTES = 320  # a time and a mark
 _MOST_BYTES = 4 * MOST_CHARACTERS  # in UTF-8
 # Values and bytes of one hash; bytes of one that is large, and of all large ones. A record has a kilobyte.
 _FILLED_LIMITS = tuple(map(str, (PENDING_MAX, 16 << 20, 1 << 16, 48 << 20)))
+_FEW_KEYS = 16  # a second command would take longer than their texts in the script
 _KEYS_MAX = 1_000  # of a script: Lua unpacks up to 8,000
 # Names in the list of hosts that are read at once the first time.
 _NEW_HOSTS_MAX = 5_000
@@ -125,10 +131,15 @@ def healed_names(
         The number of deleted names, and those left.
     """
     limits = (str(_NAME_MOST_BYTES), str(_NAMES_MAX), "1" if wanted else "0")
-    answer = redis_client.eval(_NAMES, 1, key, *limits, "0")
-    if cast("tuple[int, list[str]]", answer)[0] < 0:
-        answer = redis_client.eval(_NAMES, 1, key, *limits, "1", *known)
-    deleted, left = cast("tuple[int, list[str]]", answer)
+
+    def ask(*more: str) -> tuple[int, list[str]]:
+        return cast("tuple[int, list[str]]", redis_client.eval(_NAMES, 1, key, *limits, *more))
+
+    deleted, left = ask("0", str(_NAMES_FEW_BYTES))
+    if deleted < 0:
+        deleted, left = ask("1", "0", *known)
+    elif max(map(len, left), default=0) > _NAME_MOST_BYTES:
+        deleted, left = ask("0", "0")
     if deleted:
         log.warning("%s had %d names that nobody could read, too long or too many: deleted", key, deleted)
     return deleted, left
@@ -269,7 +280,7 @@ class IncrementalReader:
         A text that grows between both commands may be more than Redis sends: it then closes the connection,
         and for a while the script, which cuts the texts, reads them all.
         """
-        if time.monotonic() >= self._cut_until_s:
+        if len(keys) > _FEW_KEYS and time.monotonic() >= self._cut_until_s:
             long = cast("list[int]", self._redis.eval(_LONG, len(keys), *keys, str(_MOST_BYTES)))
             asked = [key for index, key in enumerate(keys, 1) if index not in long] if long else keys
             try:

@@ -271,7 +271,8 @@ class Counting(redis.Redis):
 
 
 @pytest.fixture
-def own(server: Server) -> Iterator[Counting]:
+def own(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counting]:
+    monkeypatch.setattr(incremental_reader, "_FEW_KEYS", 0)
     with Counting.from_url(server.url, decode_responses=True) as client:
         assert isinstance(client, Counting)
         yield client
