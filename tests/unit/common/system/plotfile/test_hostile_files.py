@@ -48,7 +48,7 @@ def judge(content: bytes, size_bytes: int) -> None:
         except NotAPlot as error:
             assert str(path) in error.what
         assert read_bytes() - before < MOST_READ_BYTES
-        assert time.process_time() - began_s < 4
+        assert time.process_time() - began_s < 30, "no file takes minutes"
         before = read_bytes()
         assert len(classify(path, NOW)) == 4
         assert read_bytes() - before < MOST_READ_BYTES
