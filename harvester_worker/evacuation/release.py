@@ -142,7 +142,10 @@ class EvacuatedPlots:
             if self._orders.of(drive) is None:
                 raise OrderRefused(f"The evacuation of {drive} has ended.", _KEPT)
             aside = _Aside(source, digest, digests.admitted(drive, source.name))
-            source.rename(aside.path)
+            try:
+                rename_new(source, aside.path)
+            except FileExistsError:
+                raise OrderRefused(f"{aside.path} exists.", f"{_KEPT} Look at both files.") from None
         return aside
 
 
@@ -179,7 +182,9 @@ class _Aside:
 
 def put_back_all(drive: str) -> None:
     """Give plots back their names that a worker set aside and did not delete. Raises OSError."""
-    incoming = part_files.folder(drive)
-    for path in sorted(incoming.glob(f"*{LEAVING}")):
-        with part_files.locked(drive), contextlib.suppress(FileExistsError, FileNotFoundError):
-            rename_new(path, Path(drive, path.name.removesuffix(LEAVING)))
+    with part_files.locked(drive) as incoming:
+        for path in sorted(incoming.glob(f"*{LEAVING}")):
+            name = path.name.removesuffix(LEAVING)
+            if PlotName.parse(name) is not None and stat.S_ISREG(path.lstat().st_mode):
+                with contextlib.suppress(FileExistsError):
+                    rename_new(path, Path(drive, name))

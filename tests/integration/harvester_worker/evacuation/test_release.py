@@ -308,6 +308,26 @@ def test_a_plot_that_was_set_aside_before_a_crash_gets_its_name_back(
     assert not list(machine.old.rglob("*.leaving"))
 
 
+def test_a_file_that_was_set_aside_before_is_never_overwritten(machine: Machine) -> None:
+    machine.sent()
+    aside = machine.old / ".incoming" / f"{machine.plot.name}.leaving"
+    aside.write_bytes(b"another")
+    machine.refuses("exists")
+    assert aside.read_bytes() == b"another"
+    put_back_all(str(machine.old))
+    assert aside.exists(), "its name is taken"
+
+
+def test_only_plots_that_were_set_aside_get_a_name_on_the_drive(machine: Machine, tmp_path: Path) -> None:
+    incoming = machine.old / ".incoming"
+    (incoming / "photos.tar.leaving").write_bytes(b"x")
+    linked = machine.plot.name.replace("k18", "k19")
+    (incoming / f"{linked}.leaving").symlink_to(tmp_path)
+    before = sorted(machine.old.iterdir())
+    put_back_all(str(machine.old))
+    assert sorted(machine.old.iterdir()) == before
+
+
 # A move within the machine: its own copy must be there.
 
 
