@@ -177,19 +177,19 @@ class FarmScheduler(Scheduler):
     def _send(self, decision: Decision) -> None:
         for start in decision.starts:
             text = f"plot ordered in {start.tmp}, for {start.dst}"
-            self._order("start", start.host, text, partial(send_start, start=start))
+            if self._order("start", start.host, text, partial(send_start, start=start)):
+                self._memory.start_ordered_at = CLOCK.now()
             if not self._lease.held:
                 return
-            self._memory.start_ordered_at = CLOCK.now()
         for admission in decision.admissions:
             text = f"{admission.move.harvester} admits {admission.move.path}"
             send = partial(send_admission, admission=admission)
             sent = self._order("admission", admission.host, text, send, admission.move.harvester)
-            if not self._lease.held:
-                return
             if sent:
                 now, memory = CLOCK.now(), self._memory
                 memory.passed = passed_on(admission, now, memory.orders, memory.passed)
+            if not self._lease.held:
+                return
         for move in decision.moves:
             text = f"{move.plot.path} goes to {move.harvester}"
             harvester = None if move.to_target else move.harvester

@@ -42,6 +42,7 @@ class Standalone:
         self.host = settings.host
         events = PlotterEvents(settings.host, _Nobody())
         self.plotter = PlotterHost(settings, events, lambda *_, **__: None)
+        self._watches = False
 
     def start(self) -> None:
         """Look at the plots and directories; waits some seconds for a drive that does not answer."""
@@ -49,6 +50,12 @@ class Standalone:
         until_s = time.monotonic() + _SURVEYED_S
         while self._unknown() and time.monotonic() < until_s:
             time.sleep(_PAUSE_S)
+
+    def watch(self) -> None:
+        """Watch the plots, for a kill. No-op when called again."""
+        if not self._watches:
+            self._watches = True
+            self.plotter.watch()
 
     def stop(self) -> None:
         self.plotter.directories.stop()

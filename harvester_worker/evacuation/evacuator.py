@@ -361,6 +361,7 @@ class Evacuator:
             with suppress(BrokerError):
                 self._board.drop_move(self._host, move.path)
         self._entries.pop(drive, None)
+        self._idle_since_s.pop(order.id, None)
         text = _closing_words(drive, order, listing)
         self._ended(drive, text)
         log.info("%s", text, extra={"action": "evacuated", "drive": drive})

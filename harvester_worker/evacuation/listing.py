@@ -16,6 +16,7 @@ from common.system.plotfile import classify, printable
 from common.system.probe import look
 from harvester_worker.drives import evacuated, part_files
 from harvester_worker.drives.existing_plots import plots_with_ids
+from harvester_worker.evacuation.release import LEAVING
 
 # Headers that one look reads at most: a look must not take minutes.
 _HEADERS_MAX = 50
@@ -122,6 +123,9 @@ class DriveLister:
                         k=plot.k,
                     )
                 )
+        for aside in sorted(part_files.folder(self.drive).glob(f"*{LEAVING}")):
+            left_plots += 1
+            stays[printable(aside.name)] = f"it is set aside in {aside.parent}, and its name is taken"
         for name in self._judged.keys() - set(names):
             del self._judged[name]
         left_bytes = min(left_bytes, MOST)

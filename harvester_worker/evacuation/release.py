@@ -121,7 +121,12 @@ class EvacuatedPlots:
             try:
                 status = source.lstat()
             except FileNotFoundError:
-                return None
+                if not aside_of(source).exists():
+                    return None
+                # A worker ended between the two steps.
+                raise OrderRefused(
+                    f"{source} is set aside.", "It gets its name back at the next look."
+                ) from None
             if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
                 raise OrderRefused(f"{source} is a link, or has several names.", _KEPT)
             digest = self._delivered.digest(str(source), move.harvester, status)
@@ -149,6 +154,11 @@ class EvacuatedPlots:
         return aside
 
 
+def aside_of(source: Path) -> Path:
+    """The path of a plot that is set aside."""
+    return part_files.folder(str(source.parent)) / f"{source.name}{LEAVING}"
+
+
 @dataclass(frozen=True, slots=True)
 class _Aside:
     """A plot that is about to be deleted. digest: of what was sent. entry: its entry among the digests."""
@@ -159,7 +169,7 @@ class _Aside:
 
     @property
     def path(self) -> Path:
-        return part_files.folder(str(self.source.parent)) / f"{self.source.name}{LEAVING}"
+        return aside_of(self.source)
 
     def put_back(self) -> None:
         """Raises OSError."""

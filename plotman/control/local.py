@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from plotter_worker.standalone import Standalone
 
 _VERBS = ("up", "plot", "archive")  # of `plotman`, which lock a file of this name in the state folder
+_TASKS = (DETAILS, FILES, SUSPEND, RESUME, KILL)
 _served: Standalone | None = None
 
 
@@ -50,7 +51,9 @@ def read_with_own(connect: Callable[[], BoardReader]) -> FarmState:
         return farm
     snapshot = own.snapshot()
     count = len(snapshot.jobs)
-    here = f"plotman is not running here; {counted(count, 'plot')} {'is' if count == 1 else 'are'}"
+    from plotter_worker.standalone import NOT_RUNNING
+
+    here = f"{NOT_RUNNING}; {counted(count, 'plot')} {'is' if count == 1 else 'are'}"
     if trouble is not None:
         here = f"{here}, and only this machine is shown: {trouble.what}"
     return replace(
@@ -71,14 +74,9 @@ def answer(task: str, host: str, arguments: Mapping[str, Any]) -> Any:
 
     assert _served is not None
     if task == KILL:
-        _served.plotter.watch()
-    run = {
-        DETAILS: control.details,
-        FILES: control.files,
-        SUSPEND: control.suspend,
-        RESUME: control.resume,
-        KILL: control.kill,
-    }[task]
+        _served.watch()
+    runs = (control.details, control.files, control.suspend, control.resume, control.kill)
+    run = dict(zip(_TASKS, runs, strict=True))[task]
     try:
         return json.loads(json.dumps(run(host=host, **arguments)))
     except PlotmanError as error:
@@ -87,8 +85,7 @@ def answer(task: str, host: str, arguments: Mapping[str, Any]) -> Any:
 
 def serves(task: str, host: str) -> bool:
     """Whether this process itself answers this task."""
-    known = task in (DETAILS, FILES, SUSPEND, RESUME, KILL)
-    return _served is not None and _served.host == host and known
+    return _served is not None and _served.host == host and task in _TASKS
 
 
 def _own(farm: FarmState) -> Standalone | None:

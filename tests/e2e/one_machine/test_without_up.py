@@ -44,9 +44,14 @@ def test_plots_are_shown_suspended_and_killed_while_plotman_is_not_running(farm:
 
     scratch = _scratch(farm.folder / "tmp/1")
     assert scratch
-    killed = farm.run("kill", "--yes", plot)
-    assert killed.returncode == 0, killed.stderr
-    assert not psutil.pid_exists(job.pid)
+    second = farm.plot_by_hand(farm.folder / "tmp/2", farm.folder / "dst/2", farm.folder / "second.log", k=24)
+    eventually(
+        lambda: len(json.loads(farm.run("status", "--json").stdout)["jobs"]) == 3, "a third plot is seen"
+    )
+    killed = farm.run("kill", "--yes", plot, f"{HOST}:{second.pid}")
+    assert (killed.returncode, killed.stderr) == (0, "")
+    assert second.wait(10) != 0
+    assert not psutil.pid_exists(job.pid) or psutil.Process(job.pid).status() == psutil.STATUS_ZOMBIE
     assert _scratch(farm.folder / "tmp/1") == []
     assert psutil.pid_exists(by_hand.pid)
     assert _scratch(farm.folder / "tmp/2")

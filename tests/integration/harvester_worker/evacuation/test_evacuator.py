@@ -285,6 +285,17 @@ def test_it_does_not_end_while_a_plot_still_arrives_there(seen: Seen, real_plot:
     assert seen.look() is None, "an abandoned part keeps it no longer"
 
 
+def test_it_does_not_end_while_a_plot_is_set_aside_whose_name_is_taken(seen: Seen, real_plot: Path) -> None:
+    (plot,) = plots(seen.old, real_plot, 1)
+    seen.begin()
+    plot.rename(seen.old / ".incoming" / f"{plot.name}.leaving")
+    plot.mkdir()
+    entry = seen.entry()
+    assert "set aside" in " ".join(entry.stays)
+    plot.rmdir()
+    assert len(seen.entry().plots) == 1
+
+
 def test_a_second_order_tries_what_was_refused_again(seen: Seen, real_plot: Path) -> None:
     refused, good = plots(seen.old, real_plot, 2)
     seen.begin()

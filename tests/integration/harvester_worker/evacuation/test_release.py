@@ -301,6 +301,8 @@ def test_a_plot_that_was_set_aside_before_a_crash_gets_its_name_back(
     with pytest.raises(KeyboardInterrupt):
         machine.release()
     assert not machine.plot.exists()
+    with pytest.raises(OrderRefused, match="is set aside"):
+        machine.release()
     put_back_all(str(machine.old))
     assert machine.plot.exists()
     monkeypatch.undo()
