@@ -22,8 +22,9 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
-from kombu.transport import TRANSPORT_ALIASES, virtual
+from kombu import transport as kombu_transports
 from kombu.transport import redis as kombu_redis
+from kombu.transport import virtual
 from kombu.utils.encoding import bytes_to_str
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from redis.backoff import NoBackoff
@@ -258,8 +259,10 @@ def _loads(text: str | bytes) -> Any:
 
 
 def install() -> None:
-    """Use it for every redis:// and rediss:// address of this process."""
+    """Use it for every redis:// and rediss:// address to which this process connects from now on."""
     kombu_redis.Mutex = _mutex
     kombu_redis.loads = _loads
     for scheme in ("redis", "rediss"):
-        TRANSPORT_ALIASES[scheme] = f"{__name__}:{Transport.__name__}"
+        kombu_transports.TRANSPORT_ALIASES[scheme] = f"{__name__}:{Transport.__name__}"
+        # Kombu remembers what the first connection of the process took.
+        kombu_transports._transport_cache.pop(scheme, None)

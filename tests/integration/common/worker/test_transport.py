@@ -72,11 +72,18 @@ def wire(broker_url: str) -> Iterator[Wire]:
     made.close()
 
 
-def test_a_message_is_not_lost_when_the_idle_connection_that_notes_it_is_dead(
-    broker_url: str, wire: Wire, monkeypatch: pytest.MonkeyPatch
+def test_it_is_taken_although_the_process_connected_with_another_before(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What an earlier test of this process connected with would stay kombu's choice for redis:// for ever.
-    monkeypatch.setattr(kombu.transport, "_transport_cache", {})
+    monkeypatch.setattr(kombu.transport, "_transport_cache", {"redis": kombu.transport.redis.Transport})
+    transport.install()
+    with Connection(broker_url) as connection:
+        assert isinstance(connection.transport, transport.Transport)
+
+
+def test_a_message_is_not_lost_when_the_idle_connection_that_notes_it_is_dead(
+    broker_url: str, wire: Wire
+) -> None:
     transport.install()
     options = celery_settings(wire.url, "h")["broker_transport_options"] | {"socket_timeout": 1}
     queue, got = Queue("q", routing_key="q"), []
@@ -101,9 +108,8 @@ def test_a_message_is_not_lost_when_the_idle_connection_that_notes_it_is_dead(
 
 
 def test_a_worker_that_has_nothing_to_do_wakes_only_for_its_own_question_for_messages(
-    broker_url: str, monkeypatch: pytest.MonkeyPatch
+    broker_url: str,
 ) -> None:
-    monkeypatch.setattr(kombu.transport, "_transport_cache", {})
     transport.install()
     hub, ticks, got = Hub(Timer(max_interval=10.0)), [], []
     options = celery_settings(broker_url, "h")["broker_transport_options"]
