@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 from common.errors import PlotmanError
 from plotman.quickstart.chia import MAX_K, MIN_K
@@ -18,8 +20,20 @@ Ctrl-C stops it; running plots continue without it.
 """
 
 
+class Arguments(NamedTuple):
+    """What was asked for; paths are absolute. chia: None if only the other options are checked."""
+
+    farm: Path
+    plots: int
+    k: int
+    stay: bool
+    chia: Path | None
+
+
 def main() -> None:
-    farm, plots, k, chia = _arguments()
+    farm, plots, k, stay, chia = _arguments()
+    if chia is None:
+        return
     from rich.console import Console
 
     from common.system.output import clean_output
@@ -30,7 +44,7 @@ def main() -> None:
     clean_output()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        quickstart(Request(farm, plots, k, chia), console)
+        quickstart(Request(farm, plots, k, chia, stay), console)
     except PlotmanError as error:
         print(f"quickstart: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
@@ -39,9 +53,9 @@ def main() -> None:
         sys.exit(130)
 
 
-def _arguments() -> tuple[Path, int, int, Path]:
-    """(farm, plots, k, chia), paths absolute. Exits with 2 if they are wrong."""
-    parser = argparse.ArgumentParser("quickstart", description=_DESCRIPTION)
+def _arguments() -> Arguments:
+    """Exits with 2 if they are wrong."""
+    parser = argparse.ArgumentParser("quickstart", description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument(
         "--farm", type=Path, default=Path("farm"),
         help="folder of the farm; created if missing, earlier plots stay in it (default: %(default)s)",
@@ -51,15 +65,34 @@ def _arguments() -> tuple[Path, int, int, Path]:
         "--k", type=int, default=MIN_K, choices=range(MIN_K, MAX_K + 1), metavar=f"{MIN_K}..{MAX_K}",
         help="size of the plots (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--chia", type=Path, required=True, help="the official chia program")
+    parser.add_argument(
+        "--stay", action="store_true",
+        help="leave the farm running until Ctrl-C when the plots are made, to look at it",
+    )  # fmt: skip
+    # Absent when deploy/quickstart asks, before it installs anything, whether the others are right.
+    parser.add_argument("--chia", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.plots < 1:
         parser.error("--plots: at least 1")
-    if not given.chia.is_file():
+    if given.chia and not given.chia.is_file():
         parser.error(f"--chia: {given.chia} is no file")
-    if given.farm.exists() and not given.farm.is_dir():
-        parser.error(f"--farm: {given.farm} is no folder")
-    return given.farm.absolute(), given.plots, given.k, given.chia.absolute()
+    farm = given.farm.absolute()
+    if trouble := _trouble(farm):
+        parser.error(f"--farm: {trouble}")
+    return Arguments(farm, given.plots, given.k, given.stay, given.chia and given.chia.absolute())
+
+
+def _trouble(farm: Path) -> str | None:
+    """Why no farm can be in this folder, an absolute path; None if one can."""
+    try:
+        there = next(path for path in (farm, *farm.parents) if path.exists())
+    except OSError as error:
+        return f"{farm} cannot be used: {error.strerror}"
+    if not there.is_dir():
+        return f"{there} is no folder"
+    if not os.access(there, os.W_OK | os.X_OK):
+        return f"you may not write to {there}"
+    return None
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001

@@ -11,8 +11,9 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -48,12 +49,14 @@ _FAILURES_MAX = 3  # failed plots that are replaced
 
 @dataclass(frozen=True)
 class Request:
-    """farm: folder, an absolute path. plots: number to make. k: their size. chia: path of the program."""
+    """farm: folder, an absolute path. plots: number to make. k: their size. chia: path of the program.
+    stay: the farm runs on when they are made, until Ctrl-C."""
 
     farm: Path
     plots: int
     k: int
     chia: Path
+    stay: bool = False
 
 
 def quickstart(request: Request, console: Console) -> None:
@@ -65,32 +68,54 @@ def quickstart(request: Request, console: Console) -> None:
     OperatorStateFile(layout.state).change(lambda state: state.unpaused().pausing_after(request.plots))
     since = datetime.now(UTC)
     console.print(f"Starting the farm in {layout.root}; its log: {layout.logs / 'up.log'}", soft_wrap=True)
-    console.print(f"Flower, while it runs: http://127.0.0.1:{flower_port}", soft_wrap=True)
+    console.print(f"Its web page, while it runs: http://127.0.0.1:{flower_port}/farm", soft_wrap=True)
+    if taken_up := taken_up_text(layout):
+        _print(console, taken_up)
     with UpProcess(layout) as up, closing(first_contact(up)) as at:
         progress = Run(layout, at, up, console, since, request.plots).wait()
-    width = console.width if console.is_terminal else None
-    _print(console, "", as_text(result_table(progress.landed), width), "")
-    _print(console, f"{counted(len(progress.landed), 'plot')} made, moved and verified. Farm: {layout.root}")
-    _print(console, "", "Try next:", *_next_steps(layout))
+        width = console.width if console.is_terminal else None
+        _print(console, "", as_text(result_table(progress.landed), width), "")
+        made = counted(len(progress.landed), "plot")
+        _print(console, f"{made} made, moved and verified. Farm: {layout.root}")
+        _print(console, "", "Try next:", *_next_steps(layout, runs=request.stay))
+        if request.stay:
+            _print(console, "", "The farm runs, and starts no plot by itself. Ctrl-C stops it.")
+            up.outlast()
 
 
 def prepare(request: Request, layout: Layout, console: Console) -> int:
     """Create folders, chia's home, keys and plotman.yaml. Returns Flower's port. Raises PlotmanError."""
-    layout.create()
+    try:
+        layout.create()
+    except OSError as error:
+        raise PlotmanError(
+            f"The farm's folders in {layout.root} cannot be made: {error}.", "Choose another folder: --farm."
+        ) from error
     InstanceLock(layout.state).release()  # fails if this farm runs: its plotman.yaml must not change
     console.print(f"Preparing chia in {layout.chia} ...", soft_wrap=True)
     chia = ChiaHome(request.chia, layout.chia)
     chia.prepare()
     port = 5555 if is_free(5555) else free_port()
-    text = plotman_yaml(layout, chia.wrapper, chia.new_keys(), request.k, port, foreign_plotters(layout))
+    text = plotman_yaml(layout, chia.wrapper, chia.new_keys(), request.k, port, _running(layout, own=False))
     layout.config.write_text(text, encoding="utf-8")
     return port
 
 
-def foreign_plotters(layout: Layout) -> int:
-    """Count the plotters on this machine that do not belong to this farm."""
-    own = set(map(str, layout.tmp))
-    return sum(one.command.tmp not in own for one in ProcessTable().newcomers(known=set()))
+def taken_up_text(layout: Layout) -> str | None:
+    """Say what an earlier run in this folder left and this one takes up; None if there is nothing."""
+    running = _running(layout, own=True)
+    finished = sum(path.suffix == ".plot" for folder in layout.dst for path in folder.iterdir())
+    left = [
+        *([f"{counted(running, 'plot')} still running"] if running else []),
+        *([f"{counted(finished, 'plot')} to be moved"] if finished else []),
+    ]
+    return f"Taken up from before: {' and '.join(left)}." if left else None
+
+
+def _running(layout: Layout, *, own: bool) -> int:
+    """Count the plotters on this machine that belong to this farm, or that do not."""
+    tmp = set(map(str, layout.tmp))
+    return sum((one.command.tmp in tmp) is own for one in ProcessTable().newcomers(known=set()))
 
 
 def first_contact(up: UpProcess) -> Board:
@@ -147,6 +172,12 @@ class UpProcess:
                 continue
             except subprocess.TimeoutExpired:
                 self._process.kill()
+
+    def outlast(self) -> NoReturn:
+        """Wait for its end, which Ctrl-C brings. Raises PlotmanError if it ends by itself."""
+        while True:
+            self.must_run()
+            time.sleep(_LOOK_S)
 
     def must_run(self) -> None:
         """Raise PlotmanError with the last lines of its log if it has ended."""
@@ -249,10 +280,16 @@ def _print(console: Console, *lines: str) -> None:
         console.print(Text.from_ansi(on_terminal(line)), soft_wrap=True)
 
 
-def _next_steps(layout: Layout) -> list[str]:
-    programs = Path(sys.executable).parent
+def _next_steps(layout: Layout, *, runs: bool) -> list[str]:
+    """Lines to paste. runs: the farm runs meanwhile."""
+    config, programs = quote(str(layout.config)), quote(str(Path(sys.executable).parent))
+    steps = (
+        ["plotman unpause plotting   # it makes plots until `plotman pause plotting`"]
+        if runs
+        else ["plotman up            # run this farm until Ctrl-C; `plotman unpause plotting` starts plots"]
+    )
     return [
-        f"  export PLOTMAN_CONFIG={layout.config} PATH={programs}:$PATH",
-        "  plotman up            # run this farm until Ctrl-C; `plotman unpause plotting` starts plots",
+        f"  export PLOTMAN_CONFIG={config} PATH={programs}:$PATH",
+        *(f"  {step}" for step in steps),
         "  plotman interactive   # in another terminal: watch and control it",
     ]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.config.broker_url import broker_url, embedded_broker
-from common.errors import BrokerError
-from common.model.text import one_line
 from common.names import STARTS_NONE, Role
-from common.store import Board
 from common.system.output import outlive_full_disk
-from plotman.control.queries.event_text import event_text
 from plotman.supervisor import broker
+from plotman.supervisor.companions import follow, tell_problems, where_to_look
 from plotman.supervisor.locks import (
     SHARED,
     STOP_S,
@@ -27,14 +25,8 @@ from plotman.supervisor.locks import (
 )
 from plotman.supervisor.processes import BROKER, Child, Stage, child_process, wanted, wanted_by_half
 from plotman.supervisor.supervised_process import Say
-from plotman.supervisor.supervisor import Supervisor
+from plotman.supervisor.supervisor import Companion, Supervisor
 
-# How long a read of events may block. A stop waits for it, and takes as long anyway.
-_WAIT_S = 3.0
-_RETRY_S = 2.0
-
-# Each event is a line on the terminal; phases would be too many.
-SILENT = frozenset({"plot-phase"})
 _OTHER_S = 15.0  # how long the other half may take to start its broker
 
 if TYPE_CHECKING:
@@ -64,8 +56,13 @@ def up(
             if child.needed_while is None
         )
         say(f"plotman on {config.host}: {', '.join(shown)}. Logs: {state_dir / 'logs'}. Ctrl-C stops.")
+        for line in where_to_look(config, config_file.absolute(), names):
+            say(line)
         url = broker_url(config)
-        supervisor = Supervisor(children, state_dir, say, companions=[lambda: follow(url, config.host, say)])
+        companions: list[Companion] = [lambda: follow(url, config.host, say)]
+        if sys.stdin.isatty():  # someone reads it, and may mend it
+            companions.append(lambda: tell_problems(config_file.absolute(), say))
+        supervisor = Supervisor(children, state_dir, say, companions=companions)
         asyncio.run(supervisor.run(claim))
         say("Stopped.")
     finally:
@@ -114,22 +111,3 @@ def _broker_child(state_dir: Path, say: Say, share: ProcessShare | None) -> Chil
     else:
         address = broker.settle(state_dir, say)
     return Child(BROKER, broker.argv(state_dir), Stage.BROKER, ready_url=address.url, share=share)
-
-
-async def follow(url: str, host: str, say: Say) -> None:
-    """Print each event of `host` from now on, until cancelled. Waits for a broker that does not answer."""
-    board = Board.connect(url)
-    after: str | None = None
-    try:
-        while True:
-            try:
-                if after is None:
-                    after = await asyncio.to_thread(board.last_event_id)
-                for event_id, event in await asyncio.to_thread(board.events, after, _WAIT_S):
-                    after = event_id
-                    if event.host == host and event.kind not in SILENT:
-                        say(f"{event.at.astimezone():%H:%M:%S} {one_line(event_text(event))}")
-            except BrokerError:  # its supervisor reports that
-                await asyncio.sleep(_RETRY_S)
-    finally:
-        board.close()

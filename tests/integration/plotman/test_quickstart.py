@@ -99,3 +99,64 @@ def test_ctrl_c_stops_everything_but_running_plots(chia: Path, farm: Path, tmp_p
     left = processes_of(farm)
     assert left
     assert all("chiapos" in process.cmdline() for process in left)
+
+    second = run(command(chia, farm, "--plots", "1"))
+    assert "Taken up from before: " in second
+    assert " still running" in second
+
+
+@pytest.mark.plotter
+def test_a_farm_that_stays_runs_until_ctrl_c(chia: Path, farm: Path, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    with output.open("wb") as out:
+        staying = subprocess.Popen(
+            command(chia, farm, "--plots", "1", "--stay"), stdout=out, stderr=subprocess.STDOUT
+        )
+    eventually(lambda: "The farm runs" in output.read_text() or staying.poll() is not None, "made", 120)
+    asked = ["plotman", "dirs", "--json"]
+    env = os.environ | {"PLOTMAN_CONFIG": str(farm / "plotman.yaml")}
+    subprocess.run(from_wheel(*asked), env=env, check=True, stdout=subprocess.DEVNULL)
+    staying.send_signal(signal.SIGINT)
+    assert staying.wait(60) == 130
+    assert processes_of(farm) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--bogus"], "unrecognized arguments: --bogus"),
+        (["--plots", "0"], "--plots: at least 1"),
+        (["--k", "17"], "invalid choice"),
+        (["--farm", "/proc/self/cmdline/farm"], "/proc/self/cmdline is no folder"),
+        (["--farm", f"/{'x' * 300}"], "cannot be used: File name too long"),
+    ],
+    ids=["unknown", "none", "size", "file", "long"],
+)
+def test_wrong_options_are_told_before_anything_is_installed(options: list[str], told: str) -> None:
+    """As deploy/quickstart asks: without --chia."""
+    done = subprocess.run(
+        from_wheel("plotman.quickstart", *options), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_in_which_nothing_can_be_made_is_told(chia: Path) -> None:
+    done = subprocess.run(command(chia, Path("/proc/farm")), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "The farm's folders in /proc/farm cannot be made" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_script_shows_help_and_mistakes_with_nothing_but_a_python(tmp_path: Path) -> None:
+    root = Path(__file__).parents[3]
+    for name in ("deploy", "plotman", "common", "plotter_worker"):
+        (tmp_path / name).symlink_to(root / name)
+    for options, returncode in ((["--help"], 0), (["-h"], 0), (["--bogus"], 2), (["--plots", "x"], 2)):
+        done = subprocess.run(
+            ["deploy/quickstart", *options], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == returncode, done.stderr
+        assert "usage: quickstart" in done.stdout + done.stderr
+        assert not (tmp_path / ".venv").exists()

@@ -17,8 +17,8 @@ import pytest
 from common.config.broker_url import embedded_broker
 from common.model.snapshot import Event
 from common.store import Board
+from plotman.supervisor.companions import follow, tell_problems
 from plotman.supervisor.locks import InstanceLock
-from plotman.supervisor.up import follow
 from tests.support.installed import python
 
 # A supervisor whose processes are an embedded broker and programs of the test's own.
@@ -287,3 +287,44 @@ def test_events_of_this_host_are_printed_with_the_short_id_of_their_plot(
 
     asyncio.run(asyncio.wait_for(listen(), 20))
     assert said[0] == f"{now.astimezone():%H:%M:%S} abababab was \\x1b[31m sent"
+
+
+def test_a_stop_prints_the_events_that_still_waited_for_their_turn(broker_url: str, board: Board) -> None:
+    said: list[str] = []
+
+    async def listen() -> None:
+        following = asyncio.create_task(follow(broker_url, "p1", said.append))
+        for _ in range(20):  # from when on it listens is not told
+            board.tell(Event(kind="sent", host="p1", at=datetime.now(UTC), text="sent"))
+            await asyncio.sleep(0.05)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(listen(), 20))
+    assert said
+
+
+@pytest.mark.parametrize("text", ["version: [2]\nfarm: {flower_prot: 1}\n"], ids=["misspelt"])
+def test_mistakes_in_plotman_yaml_are_told_beside_the_processes(tmp_path: Path, text: str) -> None:
+    (file := tmp_path / "plotman.yaml").write_text(text)
+    said: list[str] = []
+    asyncio.run(tell_problems(file, said.append))
+    assert any(line.startswith(f"{file}:2: farm.flower_prot") for line in said), said
+
+
+def test_the_check_of_plotman_yaml_ends_with_the_stop(tmp_path: Path) -> None:
+    os.mkfifo(file := tmp_path / "plotman.yaml")  # its reader waits for ever
+
+    async def stopped() -> None:
+        telling = asyncio.create_task(tell_problems(file, print))
+        while not (checks := _checks_of(file)):
+            await asyncio.sleep(0.05)
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
+        assert all(gone(pid) for pid in checks)
+
+    asyncio.run(asyncio.wait_for(stopped(), 30))
+
+
+def _checks_of(file: Path) -> list[int]:
+    return [one.pid for one in psutil.Process().children() if str(file) in one.cmdline()]
