@@ -294,7 +294,7 @@ def test_a_stop_prints_the_events_that_still_waited_for_their_turn(broker_url: s
 
     async def listen() -> None:
         following = asyncio.create_task(follow(broker_url, "p1", said.append))
-        for _ in range(20):  # from when on it listens is not told
+        for _ in range(20):  # when it begins to listen is not known
             board.tell(Event(kind="sent", host="p1", at=datetime.now(UTC), text="sent"))
             await asyncio.sleep(0.05)
         following.cancel()
@@ -305,7 +305,7 @@ def test_a_stop_prints_the_events_that_still_waited_for_their_turn(broker_url: s
 
 
 @pytest.mark.parametrize("text", ["version: [2]\nfarm: {flower_prot: 1}\n"], ids=["misspelt"])
-def test_mistakes_in_plotman_yaml_are_told_beside_the_processes(tmp_path: Path, text: str) -> None:
+def test_mistakes_in_plotman_yaml_are_printed_beside_the_processes(tmp_path: Path, text: str) -> None:
     (file := tmp_path / "plotman.yaml").write_text(text)
     said: list[str] = []
     asyncio.run(tell_problems(file, said.append))
