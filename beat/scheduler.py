@@ -142,7 +142,7 @@ class FarmScheduler(Scheduler):
             self._warn(healed, "%s: %s", Keys.EVENTS, healed)
         if leads and self._counts_healed_at + _COUNTS_PAUSE_S <= time.monotonic():
             self._counts_healed_at = time.monotonic()
-            self._board.heal_counts()
+            self._board.heal_shared()
         if self._last_event is None:
             self._last_event = self._board.last_event_id()
         if leads:

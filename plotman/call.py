@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 from celery import Celery
+from redis.exceptions import NoPermissionError
 
 from common.errors import BrokerError, ExitCode, PlotmanError
 from common.model.text import one_line
@@ -48,7 +49,7 @@ def _must_be_taken(name: str, kwargs: dict[str, Any]) -> None:
     try:
         known = board().last_words(role)
     except BrokerError as error:
-        if "permission" in str(error):  # a user who may send to its own host only
+        if isinstance(error.__cause__, NoPermissionError):  # a user who may send to its own host only
             return
         raise
     seen = f"Those that were ever seen: {', '.join(sorted(known)) or 'none'}."

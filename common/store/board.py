@@ -386,7 +386,7 @@ class Board(BoardReader):
         with readable_errors(self._url):
             return read_counts(cast("dict[str, str]", self._redis.hgetall(Keys.COUNTS)))
 
-    def heal_counts(self) -> None:
+    def heal_shared(self) -> None:
         """Delete counters whose names are too long or too many to be read, and kombu's tables of listeners if
         they are too large: each answer to a broadcast reads one. Needs the rights of a scheduler.
 

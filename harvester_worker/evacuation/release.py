@@ -191,10 +191,22 @@ class _Aside:
 
 
 def put_back_all(drive: str) -> None:
-    """Give plots back their names that a worker set aside and did not delete. Raises OSError."""
+    """Give plots back their names that a worker set aside and did not delete. Raises the OSError of the first
+    that cannot be renamed, after all others."""
+    if not any(part_files.folder(drive).glob(f"*{LEAVING}")):
+        return
+    failed: list[OSError] = []
     with part_files.locked(drive) as incoming:
         for path in sorted(incoming.glob(f"*{LEAVING}")):
             name = path.name.removesuffix(LEAVING)
-            if PlotName.parse(name) is not None and stat.S_ISREG(path.lstat().st_mode):
-                with contextlib.suppress(FileExistsError):
+            if PlotName.parse(name) is None:
+                continue
+            try:
+                if stat.S_ISREG(path.lstat().st_mode):
                     rename_new(path, Path(drive, name))
+            except FileExistsError:
+                continue
+            except OSError as error:
+                failed.append(error)
+    if failed:
+        raise failed[0]

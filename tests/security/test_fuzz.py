@@ -250,7 +250,7 @@ READS: dict[type, dict[str, Callable[[Any], object]]] = {
         "sign_of_life": lambda board: board.sign_of_life(Role.PLOTTER, EVIL),
         "ticket": lambda board: board.ticket("h1", EVIL, PLOT_ID),
         "counts": lambda board: board.counts(),
-        "heal_counts": lambda board: board.heal_counts(),
+        "heal_shared": lambda board: board.heal_shared(),
         "last_event_id": lambda board: board.last_event_id(),
         "heal_events": lambda board: board.heal_events(thorough=True),
         "heal_host": lambda board: board.heal_host(EVIL),

@@ -22,9 +22,10 @@ from beat.policy.starts.farm_rules import NO_LIMITS
 from common.config.watch import load_to_run
 from common.errors import BrokerError
 from common.model.snapshot import Event, PlotterSnapshot
-from common.names import SHARED_EXCHANGES, Keys, Role, bindings, node, queue
+from common.names import PAUSE, SHARED_EXCHANGES, Keys, Role, bindings, node, queue
 from common.store import Board
 from common.store.quick_reader import QuickReader
+from plotman import call
 from plotman.app import make_app
 from plotman.cli.watch import status_text
 from plotman.control.farm import read_farm
@@ -399,11 +400,11 @@ def test_a_table_of_listeners_that_is_too_large_is_deleted_and_no_other(
     farm.raw.sadd(table, *members)
     farm.decided_s()
     board = farm.board("boss")
-    board.heal_counts()
+    board.heal_shared()
     assert {each for each in TABLES if not farm.raw.smembers(each)} <= {table}
     eventually(lambda: farm.raw.smembers(table) == set(), "it is deleted", 15)
     farm.raw.sadd(table, *members[:9_999] if len(members) > 1 else b"x" * 1_000_000)
-    board.heal_counts()
+    board.heal_shared()
     assert farm.raw.smembers(table)
     farm.raw.srem(table, *farm.raw.smembers(table))
 
@@ -426,9 +427,18 @@ def test_a_worker_answers_broadcasts_after_the_tables_of_listeners_were_deleted(
     with attacked.secured.admin() as admin:
         for table in TABLES:
             admin.sadd(table, *range(10_001))
-        board.heal_counts()
+        board.heal_shared()
         assert admin.exists(*TABLES) == 0
         assert [answers() for _ in range(3)] == [True] * 3
+
+
+def test_a_call_by_a_user_who_may_not_list_the_hosts_is_not_refused_for_that(
+    attacked: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLOTMAN_CONFIG", str(attacked.configure("p1")))
+    with attacked.secured.admin() as admin:
+        admin.execute_command("ACL", "SETUSER", "p1", "resetkeys")  # as in an older file of users
+    call._must_be_taken(PAUSE, {"host": "p1"})
 
 
 @pytest.mark.parametrize("user", ["p1", "h1", "both", "eye"])

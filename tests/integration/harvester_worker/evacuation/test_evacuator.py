@@ -29,6 +29,7 @@ from harvester_worker.evacuation import evacuator, listing
 from harvester_worker.evacuation.evacuator import Evacuator
 from harvester_worker.evacuation.orders import KeptOrders
 from tests.support.bench import small_drive
+from tests.support.waiting import eventually
 
 HERE = "h1"
 DIGEST = "0f" * 16
@@ -466,3 +467,15 @@ def test_a_release_that_fails_is_tried_again_with_its_reason(seen: Seen, real_pl
     assert "No beat has ordered" in (record.reason or "")
     assert record.retry_at is not None
     assert plot.exists()
+
+
+def test_a_plot_that_an_end_by_force_left_aside_has_its_name_again_after_a_restart(
+    seen: Seen, real_plot: Path
+) -> None:
+    (plot,) = plots(seen.new, real_plot, 1)
+    (incoming := seen.new / ".incoming").mkdir(exist_ok=True)
+    plot.rename(incoming / f"{plot.name}.leaving")
+    seen.begin_anew()
+    seen.evacuator.start()
+    eventually(plot.exists, "it has its name", 20)
+    seen.evacuator.stop()

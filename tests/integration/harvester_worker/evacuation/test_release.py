@@ -320,6 +320,25 @@ def test_a_file_that_was_set_aside_before_is_never_overwritten(machine: Machine)
     assert aside.exists(), "its name is taken"
 
 
+def test_a_plot_that_cannot_be_renamed_keeps_no_other_aside(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    incoming = machine.old / ".incoming"
+    names = [machine.plot.name.replace("k18", size) for size in ("k19", "k20", "k21")]
+    for name in names:
+        (incoming / f"{name}.leaving").write_bytes(b"x")
+
+    def fails_for_the_second(path: Path, new: Path) -> None:
+        if new.name == names[1]:
+            raise OSError(5, "Input/output error")
+        path.rename(new)
+
+    monkeypatch.setattr(release, "rename_new", fails_for_the_second)
+    with pytest.raises(OSError, match="Input/output"):
+        put_back_all(str(machine.old))
+    assert [(machine.old / name).exists() for name in names] == [True, False, True]
+
+
 def test_only_plots_that_were_set_aside_get_a_name_on_the_drive(machine: Machine, tmp_path: Path) -> None:
     incoming = machine.old / ".incoming"
     (incoming / "photos.tar.leaving").write_bytes(b"x")
