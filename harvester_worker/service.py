@@ -28,6 +28,7 @@ from common.worker.duplicate_host import mark
 from common.worker.move_step import MoveHeartbeat
 from common.worker.publisher import Publisher
 from common.worker.service import Served, ServiceStep
+from harvester_worker.drives.disk_health import DisksHealth
 from harvester_worker.drives.existing_plots import plots_with_ids
 from harvester_worker.drives.part_files import now_utc
 from harvester_worker.drives.plot_index import PlotIndex
@@ -78,6 +79,7 @@ class Harvester:
             lambda drive: self.holds.of_drive(drive) or evacuations.hold_of(drive),
             section.is_sure,
         )
+        self._disks = DisksHealth(self.drives.published, self._publisher.changed)
         self.moves = MoveHeartbeat(board, self._publisher.tell)
         self.history = LandingHistory(settings)
         self._plot_index = PlotIndex(settings.state_dir / "landed.json")
@@ -134,6 +136,7 @@ class Harvester:
         self._thread.start()
         self.inventory.start()
         self.farmed.start()
+        self._disks.start()
         self._watch.start()
 
     def stop(self) -> None:
@@ -144,6 +147,7 @@ class Harvester:
         self.intake.stop()
         self.inventory.stop()
         self.farmed.stop()
+        self._disks.stop()
         if self._scrub:
             self._scrub.stop()
         self._publisher.stop()
@@ -246,7 +250,7 @@ class Harvester:
         return HarvesterSnapshot(
             host=self.host,
             at=now_utc(),
-            drives=self.drives.published(),
+            drives=self._disks.added_to(self.drives.published()),
             drained=self.holds.of_host(),
             plots_tls=self._plots_tls,
             utc_offset_s=holds.utc_offset_s(),
@@ -260,6 +264,7 @@ class Harvester:
                 *_lacks(self._section),
                 *(self._plain if self.intake.takes_plain else ()),
                 *self.farmed.problems(),
+                *self._disks.problems(),
                 *startup.problems(),
                 *self._watch.problems,
             ),

@@ -68,6 +68,7 @@ _MEANINGS = {
         ("not-farmed", WARNING, "chia's harvester does not search a drive, or cannot open a plot"),
         ("evacuated", SUCCESS, "the plots of a drive were moved to others, or an operator ended that"),
         ("drive-full", WARNING, "a drive has no room for another plot"),
+        ("disk-fails", CRITICAL, "a drive's disk says by S.M.A.R.T. that it is about to fail"),
         ("drive-lost", CRITICAL, "a drive is missing, not mounted, read-only, or does not answer"),
         ("drive-back", SUCCESS, "a drive that was lost can be used again"),
         (

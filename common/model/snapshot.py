@@ -355,6 +355,20 @@ class DriveUse(StrEnum):
     DISABLED = "disabled"  # neither written nor read
 
 
+class DiskHealth(Notice):
+    """What the disk below a farming drive says of itself by S.M.A.R.T. Of several disks, as in a RAID, the
+    worst figures.
+
+    names: below /dev. fails: whether one expects to fail. None: it does not say.
+    """
+
+    names: Annotated[tuple[str, ...], FEW]
+    model: str | None = None
+    fails: bool | None = None
+    temperature_c: Annotated[int, Field(ge=-100, le=200)] | None = None
+    powered_on_h: Whole | None = None
+
+
 class Drive(Directory):
     """A farming drive. Part files hold their bytes, so `free_bytes` does not contain `reserved_bytes`."""
 
@@ -364,6 +378,7 @@ class Drive(Directory):
     reserved_bytes: Whole = 0
     incoming: Whole = 0  # part files
     state_since: Moment | None = None  # since when `word` holds, at the earliest the worker's start
+    disk: DiskHealth | None = None  # None: not known, as where smartctl is missing
 
     @property
     def takes_plots(self) -> bool:

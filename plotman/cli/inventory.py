@@ -23,6 +23,7 @@ plotman inventory --by month                  when they were made
 plotman inventory --files --drive /mnt/farm/3 each file; what is no whole plot first
 plotman inventory --duplicates                plots that take space twice
 plotman inventory --farmed                    whether chia farms them
+plotman inventory --disks                     health, temperature and age of the disks
 """
 
 
@@ -44,14 +45,24 @@ plotman inventory --farmed                    whether chia farms them
 @click.option("--files", is_flag=True, help="List the files: first what is no whole plot, and why.")
 @click.option("--duplicates", is_flag=True, help="List plots that are in several files of the farm.")
 @click.option("--farmed", is_flag=True, help="Ask chia on each machine whether it farms the plots.")
+@click.option("--disks", is_flag=True, help="Show what smartctl tells of the disks below the drives.")
 @JSON
 def inventory(
-    host: str | None, drive: str | None, by: str, files: bool, duplicates: bool, farmed: bool, json_: bool
+    host: str | None,
+    drive: str | None,
+    by: str,
+    files: bool,
+    duplicates: bool,
+    farmed: bool,
+    disks: bool,
+    json_: bool,
 ) -> None:
     drive = drive and trimmed(drive)
-    if files + duplicates + farmed > 1:
-        raise click.UsageError("Choose one of --files, --duplicates and --farmed.")
-    if farmed:
+    if files + duplicates + farmed + disks > 1:
+        raise click.UsageError("Choose one of --files, --duplicates, --farmed and --disks.")
+    if disks:
+        _disks(host, drive, json_)
+    elif farmed:
         _farmed(host, drive, json_)
     elif files:
         _files(host, drive, json_)
@@ -77,6 +88,23 @@ def _sums(host: str | None, drive: str | None, by: str, json_: bool) -> None:
         _remarks(found)
     if found.missing:
         sys.exit(ExitCode.UNREACHABLE if not found.hosts else ExitCode.FAILED)
+
+
+def _disks(host: str | None, drive: str | None, json_: bool) -> None:
+    from plotman.control.farm import quick_board, read_farm
+    from plotman.control.queries import disks as query
+
+    found = query.drives(read_farm(quick_board()), host, drive)
+    if json_:
+        as_json(query.as_dict(found))
+        return
+    draw(query.table(found))
+    if any(each.disk is None for _, each in found):
+        click.echo(
+            "?: not known. Each hour a harvester asks the disks that are awake, if smartctl (Debian: "
+            "smartmontools) is installed there and plotman's user may ask them, as root may.",
+            err=True,
+        )
 
 
 def _of_snapshots() -> FarmInventory:

@@ -165,9 +165,17 @@ def _directories(snapshot: PlotterSnapshot) -> Iterator[Condition]:
 
 
 def _drive(host: str, drive: Drive) -> Iterator[Condition]:
+    owner = node(Role.HARVESTER, host)
+    if drive.disk is not None and drive.disk.fails is not None:
+        # Without an owner it is remembered while the harvester starts, and knows nothing of its disks yet.
+        yield Condition(
+            what=f"disk-fails {host} {drive.path}", wrong=drive.disk.fails, kind="disk-fails", host=host,
+            subject=drive.path,
+            text=f"the disk of {drive.path} ({', '.join(drive.disk.names)}) says that it is about to fail. "
+            f"Move its plots: `plotman evacuate {host}:{drive.path}`",
+        )  # fmt: skip
     if drive.word == DirState.UNKNOWN.value:
         return
-    owner = node(Role.HARVESTER, host)
     yield Condition(
         what=f"drive-lost {host} {drive.path}", wrong=drive.lost, kind="drive-lost", host=host, owner=owner,
         subject=drive.path, text=f"drive {drive.path} is {drive.word}", back="drive-back",

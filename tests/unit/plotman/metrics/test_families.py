@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from common.model.pending import MoveStep, PendingMove
 from common.model.phase import Phase
-from common.model.snapshot import DirState, Drive, DriveUse, Failures
+from common.model.snapshot import DirState, DiskHealth, Drive, DriveUse, Failures
 from common.names import Role
 from common.store.counts import Counts
 from plotman.control.farm import FarmState
@@ -203,3 +203,11 @@ def test_two_classes_of_a_host_with_the_same_labels_are_one_series() -> None:
 def test_a_harvester_without_an_inventory_has_no_figures_of_it() -> None:
     older = harvester().model_copy(update={"inventory": None})
     assert not [name for name in names(MetricsReading(farm(harvesters={"h": older}))) if "inventory" in name]
+
+
+def test_what_a_disk_says_of_itself_is_measured_and_what_it_does_not_say_is_absent() -> None:
+    disk = DiskHealth(names=("sda",), fails=True, temperature_c=38)
+    view = MetricsReading(farm(harvesters={"h": harvester(drive(disk=disk), host="h")}))
+    assert value(view, "plotman_disk_fails", host="h", drive="/farm/1") == 1
+    assert value(view, "plotman_disk_temperature_celsius", host="h", drive="/farm/1") == 38
+    assert value(view, "plotman_disk_powered_on_hours", host="h", drive="/farm/1") is None

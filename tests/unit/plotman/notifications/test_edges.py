@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from common.model.snapshot import Directory, DirState, Drive, DriveUse, Failures, Waits
+from common.model.snapshot import Directory, DirState, DiskHealth, Drive, DriveUse, Failures, Waits
 from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.notifications.conditions import conditions, nodes
@@ -56,6 +56,7 @@ class Watch:
 
 LOST = drive(state=DirState.NOT_MOUNTED)
 FULL = drive(full=True)
+FAILS = drive(disk=DiskHealth(names=("sda",), fails=True))
 STOPPED = {"plotters": {"p": plotter("p", jobs=(), failures=Failures(consecutive=3, last_reason="no disk."))}}
 STALLED = {"plotters": {"p": plotter("p", jobs=(job(stalled="retrying"),))}}
 FINE = {"plotters": {"p": plotter("p", jobs=(job(),))}}
@@ -143,6 +144,15 @@ def every(step_s: float, until_s: float, seen: FarmState) -> Looks:
                 (60, farm(drive(use=DriveUse.DISABLED, state=DirState.MISSING), **FINE), []),
             ],
             id="a disabled drive is missed by nobody",
+        ),
+        pytest.param(
+            [
+                (0, farm(FAILS, **FINE), ["disk-fails"]),
+                (60, farm(FAILS, **FINE), []),
+                (90, farm(drive(disk=DiskHealth(names=("sda",))), **FINE), []),
+                (120, farm(FAILS, **FINE), []),
+            ],
+            id="a disk that fails is told once, also when it did not say so for a while",
         ),
         pytest.param(
             [
