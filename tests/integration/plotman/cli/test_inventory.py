@@ -135,11 +135,14 @@ def test_an_operator_sees_what_lies_on_the_drives(pair: Pair) -> None:
 
     assert "No harvester has the drive /nowhere" in pair.run("inventory", "--drive", "/nowhere", code=5)
     assert "No harvester is called h9" in pair.run("inventory", "--host", "h9", code=5)
-    assert "Choose one of --files, --duplicates and --farmed" in pair.run(
+    assert "Choose one of --files, --duplicates, --farmed and --disks" in pair.run(
         "inventory", "--files", "--duplicates", code=2
     )
 
     assert "Set harvester.chia_root in its plotman.yaml" in pair.run("inventory", "--farmed", code=1)
+
+    assert [disk["host"] for disk in pair.json("--disks")["disks"]] == ["h1", "h1", "h2"]
+    assert "temperature" in pair.run("inventory", "--disks", "--host", "h1")
 
     call = ("call", "harvester_worker.inventory", "--kwargs", '{"host": "h1", "what": "faults"}')
     assert subprocess.run(celery(*call), env=pair._environment("desk"), check=False).returncode == 0
