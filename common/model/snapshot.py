@@ -459,9 +459,9 @@ class Evacuating(Notice):
     total_bytes: Whole = 0
     left_plots: Whole | None = None
     left_bytes: Whole | None = None
-    stays: Annotated[tuple[str, ...], FEW] = ()  # files that are left alone, and why, a line each
+    stays: Annotated[tuple[str, ...], FEW] = ()  # files that stay, and why, a line each
     stays_count: Whole = 0
-    stays_plots: Whole = 0  # of these, with a plot's name
+    stays_plots: Whole = 0  # of these, those that total_plots counts and left_plots does not
     # The next ones to be moved, in this order; not all.
     plots: Annotated[
         tuple[FinishedPlot, ...], MANY, AfterValidator(lambda plots: plots[:EVACUATING_MAX])

@@ -172,6 +172,12 @@ def _what_failed(error: Exception) -> tuple[str, str]:
             "closes the connection: it stops, or an answer is larger than it sends",
             "Wait: beat deletes what is too large. If this stays, look at its log, and whether beat runs.",
         )
+    if isinstance(error, redis.TimeoutError) and "reading" in str(error):
+        return (
+            "accepts connections, but does not answer in time",
+            "Look at its log and its machine's load, or correct farm.broker in plotman.yaml: perhaps another "
+            "server has this port.",
+        )
     if isinstance(error, redis.ConnectionError | redis.TimeoutError | OSError):
         return (
             f"does not answer: {_message(error)}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 from common.errors import BrokerError, OrderRefused, PlotmanError
 from common.model.messages import EvacuateOrder
 from common.model.pending import MoveStep, PendingMove, under_way
-from common.model.plot_name import PlotName, plot_id_of
+from common.model.plot_name import plot_id_of
 from common.model.snapshot import EVACUATING_MAX, DirState, DriveUse, Evacuating, Event, FinishedPlot
 from common.model.units import counted
 from common.names import MOVE_LIFETIME
@@ -407,26 +407,22 @@ def _entry(
         left_bytes=listing.left_bytes if listing is not None and known else None,
         stays=tuple(f"{name}: {why}" for name, why in list(stays.items())[:_STAYS_SHOWN]),
         stays_count=len(stays),
-        stays_plots=_plots_among(stays),
+        stays_plots=listing.kept_plots if listing is not None else 0,
         plots=tuple(plots[:EVACUATING_MAX]),
     )
 
 
-def _plots_among(names: Iterable[str]) -> int:
-    return sum(PlotName.parse(name) is not None for name in names)
-
-
 def _closing_words(drive: str, order: EvacuationOrder, listing: DriveListing) -> str:
     took = datetime.now(UTC) - order.since
-    moved = max(0, order.plots - listing.left_plots - _plots_among(listing.stays))
+    moved = max(0, order.plots - listing.left_plots - listing.kept_plots)
     what = f"the evacuation of {drive} was ended" if order.ending else f"{drive} is evacuated"
     text = f"{what}: {counted(moved, 'plot')} moved in {timedelta(seconds=int(took.total_seconds()))}"
     if listing.state is not DirState.OK:
         return f"{what}; the drive is {listing.state}"
     if listing.left_plots:
-        text += f"; {counted(listing.left_plots, 'plot')} stay there"
+        text += f"; {counted(listing.left_plots, 'plot')} not moved"
     if listing.stays:
         shown = "; ".join(f"{name}: {why}" for name, why in list(listing.stays.items())[:_STAYS_SHOWN])
-        verb = "is" if len(listing.stays) == 1 else "are"
-        text += f"; {counted(len(listing.stays), 'file')} {verb} left: {shown}"
+        verb = "stays" if len(listing.stays) == 1 else "stay"
+        text += f"; {counted(len(listing.stays), 'file')} {verb}: {shown}"
     return text

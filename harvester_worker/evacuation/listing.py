@@ -32,7 +32,8 @@ class DriveListing:
 
     movable: whole plots that nobody writes. left_plots, left_bytes: those, and files with a plot's name that
     were not judged yet, are being written, or cannot be read now.
-    stays: name of a file or folder that is left alone -> why.
+    stays: name of a file or folder that stays, for good or until it can be read -> why. kept_plots: number of
+    files with a plot's name that stay for good, and are not in left_plots.
     names: of all files and folders. arriving: plots that were on their way to the drive when it was drained.
     """
 
@@ -41,6 +42,7 @@ class DriveListing:
     left_plots: int = 0
     left_bytes: int = 0
     stays: dict[str, str] = field(default_factory=dict)
+    kept_plots: int = 0
     names: frozenset[str] = frozenset()
     arriving: int = 0
 
@@ -100,7 +102,7 @@ class DriveLister:
         self._headers_left = _HEADERS_MAX
         stays: dict[str, str] = {}
         movable: list[FinishedPlot] = []
-        left_plots = left_bytes = 0
+        left_plots = left_bytes = kept_plots = 0
         for name in names:
             found = self._file(name, refused)
             if found is None:
@@ -108,6 +110,7 @@ class DriveLister:
             if found.why is not None:
                 stays[printable(name)] = found.why
             if not found.leaves:
+                kept_plots += PlotName.parse(name) is not None
                 continue
             left_plots += 1
             left_bytes += found.size_bytes
@@ -130,7 +133,14 @@ class DriveLister:
             del self._judged[name]
         left_bytes = min(left_bytes, MOST)
         return DriveListing(
-            state, tuple(movable), left_plots, left_bytes, stays, frozenset(names), self._arriving()
+            state=state,
+            movable=tuple(movable),
+            left_plots=left_plots,
+            left_bytes=left_bytes,
+            stays=stays,
+            kept_plots=kept_plots,
+            names=frozenset(names),
+            arriving=self._arriving(),
         )
 
     def _arriving(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -217,12 +218,14 @@ def interactive(web: str | None) -> None:
             "`plotman status` prints; --web shows it in a browser."
         )
 
+    from common.store.connection import TIMEOUT_S
     from plotman.control.actions.holds import requester
     from plotman.control.rpc import ask_each
     from plotman.dashboard.app import Dashboard
     from plotman.dashboard.feed import BoardSource
 
-    dashboard = Dashboard(BoardSource(board), ask_each, requester())
+    # It looks for hours, and keeps showing what it saw while Redis is slow.
+    dashboard = Dashboard(BoardSource(partial(board, TIMEOUT_S)), ask_each, requester())
 
     def leave(number: int, _frame: object) -> None:
         dashboard.exit(return_code=128 + number)  # as shells report it

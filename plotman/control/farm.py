@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+# A verb reports a server that takes the connection and never answers after 5 s.
+_PATIENCE_S = 5.0
+_PATIENCE_AFTER_QUICK_S = 4.0  # QuickReader itself waits for one second before
+
 
 class NoSuchHost(PlotmanError):
     """The notice board has no host of this name."""
@@ -105,17 +109,18 @@ class FarmState:
         return sorted(found, key=lambda pair: pair[1].started_at)
 
 
-def board(patience_s: float | None = None) -> Board:
+def board(patience_s: float = _PATIENCE_S) -> Board:
     """Connect to this machine's notice board. Raises ConfigError, BrokerError.
 
-    patience_s: how long a command may take, in seconds; None: the usual time.
+    patience_s: how long a command may take, in seconds. Processes that run for long are more patient than
+    verbs.
     """
     from common.store import Board  # late: it imports redis-py
 
     return Board.connect(broker_url(settings()), patience_s)
 
 
-def quick_board(patience_s: float | None = None) -> QuickReader:
+def quick_board(patience_s: float = _PATIENCE_AFTER_QUICK_S) -> QuickReader:
     """Connect as `board` does, for a verb that reads once and ends: slow imports are avoided."""
     try:
         url = broker_url(farm_section(config.default_path()) or settings())

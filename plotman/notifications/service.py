@@ -14,6 +14,7 @@ from common import config
 from common.config.sections.notifications import NotificationTarget
 from common.config.watch import ConfigWatch, NoSink, load_to_run
 from common.errors import ExitCode, PlotmanError
+from common.store.connection import TIMEOUT_S
 from common.store.farm_clock import CLOCK
 from common.system import statefile
 from plotman.control.farm import board, settings
@@ -40,7 +41,7 @@ def run_here(stop: threading.Event) -> None:
     folder = here.state_dir
     statefile.private_folder(folder)
     with _alone(folder / "alarms.lock"):
-        notifier = Notifier(board(), here.notifications, folder / "alarms.json")
+        notifier = Notifier(board(TIMEOUT_S), here.notifications, folder / "alarms.json")
         # NoSink: beat or the workers of this machine report a plotman.yaml that is refused.
         watch = ConfigWatch(here, None, lambda new: notifier.apply(new.notifications), NoSink())
         watch.start()

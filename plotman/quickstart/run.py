@@ -24,6 +24,7 @@ from common.model.text import on_terminal
 from common.model.units import counted
 from common.names import PAUSE
 from common.store import Board
+from common.store.connection import TIMEOUT_S
 from plotman.cli.console import as_text
 from plotman.cli.watch import status_text
 from plotman.control.farm import FarmState, board, read_farm
@@ -124,7 +125,7 @@ def first_contact(up: UpProcess) -> Board:
     while time.monotonic() < deadline_s:
         up.must_run()
         with suppress(BrokerError):
-            at = board()
+            at = board(TIMEOUT_S)
             try:
                 at.ping()
             except BrokerError:

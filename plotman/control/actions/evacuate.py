@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +43,8 @@ class EvacuationPlan:
         used = "" if self.used_bytes is None else f" ({human_bytes(self.used_bytes)} in use)"
         lines = [
             f"{self.host}:{self.drive} has {counted(self.plots, 'plot')}{used}. Each is copied to another "
-            "drive, checked there, and then deleted here. The drive takes no new plots, now and afterwards.",
+            "drive, checked there, and then deleted here. What is no whole plot stays, and is named. The "
+            "drive takes no new plots, now and afterwards.",
             f"{counted(self.drives, 'drive')} may take them, with {human_bytes(self.room_bytes)} free.",
         ]
         if self.used_bytes is not None and self.room_bytes < self.used_bytes:
@@ -50,11 +52,19 @@ class EvacuationPlan:
         return lines
 
 
-def _one_drive(text: str, farm: FarmState) -> tuple[str, Drive]:
-    """The host and the drive that HOST:/DRIVE names. Raises ValueError, NoSuchHost, NoSuchPlace, NoAnswer."""
-    meant = place(text, settings().host)
-    if meant.host is None or meant.dir is None:
-        raise ValueError(f"{text} is no drive: write HOST:/DRIVE, or /DRIVE of this machine")
+def _place_of_drive(text: str) -> HoldPlace:
+    """Parse HOST:/DRIVE, or /DRIVE of this machine, without the broker. Raises ValueError, ConfigError."""
+    with suppress(ValueError):
+        meant = place(text, settings().host)
+        if meant.host is not None and meant.dir is not None:
+            return meant
+    raise ValueError(f"{text} is no drive: write HOST:/DRIVE, or /DRIVE of this machine")
+
+
+def _one_drive(meant: HoldPlace, farm: FarmState) -> tuple[str, Drive]:
+    """The host and the drive of a place. Raises NoSuchHost, NoSuchPlace, NoAnswer."""
+    assert meant.host is not None
+    assert meant.dir is not None
     if (Role.HARVESTER, meant.host) not in concerned(meant, farm):
         raise NoSuchPlace(
             f"{meant.dir} of {meant.host} is no drive.", "Only drives of harvesters are evacuated."
@@ -76,9 +86,13 @@ def plan(text: str, to: Sequence[str]) -> EvacuationPlan:
         ValueError, NoSuchHost, NoSuchPlace, NoAnswer, BrokerError.
         CannotEvacuate: a destination is the drive itself.
     """
+    source, meant = _place_of_drive(text), [_destination(one) for one in to]
     farm = read_farm(board())
-    host, drive = _one_drive(text, farm)
-    meant = [_destination(one, farm) for one in to]
+    host, drive = _one_drive(source, farm)
+    for one in meant:
+        if not any(role is Role.HARVESTER for role, _ in concerned(one, farm)):
+            shown = one.host if one.dir is None else f"{one.host}:{one.dir}"
+            raise NoSuchPlace(f"{shown} has no drives.", "Name a harvester, or one of its drives.")
     if any((one.host, one.dir) == (host, drive.path) for one in meant):
         raise CannotEvacuate(f"{host}:{drive.path} cannot take its own plots.", "Name another drive.")
     room = [
@@ -103,12 +117,11 @@ def plan(text: str, to: Sequence[str]) -> EvacuationPlan:
     )
 
 
-def _destination(text: str, farm: FarmState) -> HoldPlace:
+def _destination(text: str) -> HoldPlace:
+    """Parse HOST or HOST:/DRIVE without the broker. Raises ValueError, ConfigError."""
     meant = place(text, settings().host)
     if meant.host is None:
         raise ValueError(f"{text} is neither HOST nor HOST:/DRIVE")
-    if not any(role is Role.HARVESTER for role, _ in concerned(meant, farm)):
-        raise NoSuchPlace(f"{text} has no drives.", "Name a harvester, or one of its drives.")
     return meant
 
 
@@ -128,5 +141,6 @@ def start(planned: EvacuationPlan, reason: str | None = None, bandwidth_bytes_s:
 
 def stop(text: str) -> tuple[str, str]:
     """End an evacuation; returns the host and its sentence. Raises as `plan`, and PlotmanError."""
-    host, drive = _one_drive(text, read_farm(board()))
+    meant = _place_of_drive(text)
+    host, drive = _one_drive(meant, read_farm(board()))
     return host, str(ask(STOP_EVACUATION, host, dir=drive.path))

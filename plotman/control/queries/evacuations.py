@@ -17,16 +17,18 @@ def of_drive(snapshot: HarvesterSnapshot, drive: Drive) -> Evacuating | None:
 
 
 def text(entry: Evacuating, now: datetime) -> str:
-    """`evacuating: 123 of 870 plots, 12.4 TB left, 2d 3h`. The number of those that have left."""
+    """`evacuating: 123 of 870 plots moved, 12.4 TB left, 2d 3h; 2 files stay`. Files that stay are in neither
+    number of plots."""
     word = "evacuation ends" if entry.ending else "evacuating"
     if entry.left_plots is None or entry.left_bytes is None:
         return f"{word}: its drive cannot be read now"
-    done = max(0, entry.total_plots - entry.left_plots - entry.stays_plots)
-    found = f"{word}: {done} of {counted(entry.total_plots, 'plot')}, {human_bytes(entry.left_bytes)} left"
+    to_move = max(entry.left_plots, entry.total_plots - entry.stays_plots)
+    done = to_move - entry.left_plots
+    found = f"{word}: {done} of {counted(to_move, 'plot')} moved, {human_bytes(entry.left_bytes)} left"
     if not entry.ending and (eta_s := entry.eta_s(now)) is not None:
         found += f", {human_duration(eta_s)}"
     if entry.stays_count:
-        found += f"; {counted(entry.stays_count, 'file')} left alone"
+        found += f"; {counted(entry.stays_count, 'file')} {'stays' if entry.stays_count == 1 else 'stay'}"
     return found
 
 

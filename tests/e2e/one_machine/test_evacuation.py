@@ -59,7 +59,7 @@ def test_all_plots_of_a_drive_move_to_another_and_it_stays_drained(farm: Farm, m
         assert plot.stat().st_size == expected_size_bytes(read_header(plot))
     (told,) = eventually(lambda: farm.events("evacuated"), "it is told", 30)
     assert told.text.startswith(f"{old} is evacuated: 3 plots moved in 0:0")
-    assert told.text.endswith("1 file is left: photos.tar: not named like a plot")
+    assert told.text.endswith("1 file stays: photos.tar: not named like a plot")
     eventually(lambda: not ordered(farm.state), "the order is done")
     assert (old / "photos.tar").read_bytes() == b"not a plot"
     assert not (old / ".incoming" / "evacuating").exists()
@@ -95,7 +95,7 @@ def test_a_plot_that_cannot_be_read_is_skipped_and_one_that_another_drive_has_is
         return farm.run("why", str(old)).stdout
 
     eventually(lambda: f"{bad}: " in why() and "Input/output error" in why(), "the bad one is named", 90)
-    eventually(lambda: "evacuating: 2 of 3 plots" in farm.run("dirs").stdout, "how far it is", 30)
+    eventually(lambda: "evacuating: 2 of " in farm.run("dirs").stdout, "how far it is", 30)
     assert twin not in sent.read_text(encoding="utf-8"), "its content was compared"
     assert set(plots(new)) == set(before) - {bad}
 

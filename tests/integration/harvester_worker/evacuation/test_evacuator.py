@@ -320,7 +320,7 @@ def test_a_refused_plot_stays_also_after_the_board_was_wiped(seen: Seen, real_pl
     assert entry.stays == (f"{bad.name}: refused: bad proofs",)
     good.unlink()
     assert seen.look() is None
-    assert seen.ended[0][1].endswith(f"1 file is left: {bad.name}: refused: bad proofs")
+    assert seen.ended[0][1].endswith(f"1 file stays: {bad.name}: refused: bad proofs")
     seen.begin()
     assert len(seen.entry().plots) == 1, "a new order tries it again"
 

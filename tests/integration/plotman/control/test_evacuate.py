@@ -97,6 +97,19 @@ def test_a_wrong_order_is_refused_with_the_remedy(
     assert shown.queue_lengths(["harvester.h1"]) == {"harvester.h1": 0}
 
 
+@pytest.mark.parametrize("words", [("xy",), ("h1:farm",), ("h1:/farm/old", "--to", "all"), ("xy", "--stop")])
+def test_wrong_words_are_refused_before_the_broker_is_asked(tmp_path: Path, words: tuple[str, ...]) -> None:
+    config = tmp_path / "plotman.yaml"
+    farm = {"host": "desk", "broker": "redis://127.0.0.1:1/0", "state": str(tmp_path / "state")}
+    config.write_text(yaml.safe_dump({"version": [2], "farm": farm}), encoding="utf-8")
+    env = os.environ | {"PLOTMAN_CONFIG": str(config)}
+    ran = subprocess.run(
+        from_wheel("plotman", "evacuate", *words), env=env, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 2, ran.stderr
+    assert "HOST:/DRIVE" in ran.stderr
+
+
 def test_a_silent_harvester_is_not_asked(board: Board, plotman: Plotman) -> None:
     stopped = HarvesterSnapshot(host="h1", at=NOW, stopped=True, drives=(drive("/farm/old", "8:1", TB),))
     board.put_snapshot(Role.HARVESTER, stopped)
@@ -128,7 +141,7 @@ def test_dirs_status_and_why_show_the_progress_and_what_it_waits_for(
     board.put_waits(Waits(beat="desk:1:x", at=NOW, waits=(wait, failed)))
     with redis.Redis.from_url(broker_url) as client:
         client.set(Keys.LEASE, "desk:1:x")  # without an end: this machine may be slow
-    text = "evacuating: 123 of 870 plots, 12.0 TB left, 5d 0h; 2 files left alone"
+    text = "evacuating: 123 of 869 plots moved, 12.0 TB left, 5d 0h; 2 files stay"
     assert text in plotman("dirs").stdout
     status = plotman("status").stdout
     assert f"h1: /farm/old: {text}" in status
