@@ -17,6 +17,19 @@ def trimmed(path: str) -> str:
     return path.rstrip("/") or path[:1]
 
 
+def free_bytes_once(directories: Iterable[tuple[str, Directory]]) -> int:
+    """Sum of free bytes, those of a file system once; directories whose free space is not known add nothing.
+
+    Args:
+        directories: host and directory each.
+    """
+    free: dict[tuple[str, str], int] = {}
+    for host, directory in directories:
+        if directory.free_bytes is not None:
+            free[host, directory.device or directory.path] = directory.free_bytes
+    return sum(free.values())
+
+
 class Disk:
     """A file system.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 _MOST = 1e30  # far beyond each size and duration of a farm
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
@@ -20,6 +22,30 @@ def human_bytes(size_bytes: float, decimals: int = 1) -> str:
         rest /= 1000
         unit += 1
     return f"{sign}{rest:.{decimals if unit else 0}f} {_UNITS[unit]}"
+
+
+def human_bytes_alike(sizes_bytes: Sequence[float | None], unknown: str = "?") -> list[str]:
+    """Sizes as text in one unit, that of the largest, so that a column of them can be compared at a glance.
+
+    Args:
+        sizes_bytes: of a column; None: not known.
+        unknown: the text for None and for absurd numbers.
+
+    Returns:
+        A text for each: `120.5 GB`, `0 GB`; `<0.1 GB` for what the unit cannot show.
+    """
+    known = [abs(size) for size in sizes_bytes if size is not None and abs(size) < _MOST]
+    unit = _UNITS.index(human_bytes(max(known, default=0)).rpartition(" ")[2])
+    texts = []
+    for size in sizes_bytes:
+        if size is None or not abs(size) < _MOST:
+            texts.append(unknown)
+        elif size == 0 or unit == 0:
+            texts.append(f"{size:.0f} {_UNITS[unit]}")
+        else:
+            rest = f"{size / 1000**unit:.1f}"
+            texts.append(f"{'<0.1' if rest == '0.0' else rest} {_UNITS[unit]}")
+    return texts
 
 
 def human_bytes_apart(one_bytes: int, other_bytes: int) -> tuple[str, str]:

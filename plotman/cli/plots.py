@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from common import names
-from common.model.units import counted, human_bytes, human_duration
+from common.model.units import counted, human_bytes, human_bytes_alike, human_duration
 from plotman.cli.completion import complete_host, complete_plot
 from plotman.cli.console import JSON, must_agree, show_answers
 
@@ -251,7 +251,18 @@ def details_lines(facts: dict[str, Any]) -> list[str]:
 
 
 def file_lines(files: Iterable[dict[str, Any]]) -> list[str]:
-    return [f"{human_bytes(file['allocated_bytes']):>9}  {file['path']}" for file in files]
+    listed = list(files)
+    sizes = human_bytes_alike([file["allocated_bytes"] for file in listed])
+    return [f"{size:>9}  {file['path']}" for size, file in zip(sizes, listed, strict=True)]
+
+
+def folded_lines(files: Iterable[dict[str, Any]]) -> list[str]:
+    """List files below a line for each folder."""
+    folders: dict[str, list[dict[str, Any]]] = {}
+    for file in files:
+        folder, _, name = file["path"].rpartition("/")
+        folders.setdefault(folder, []).append(file | {"path": name})
+    return [line for folder, inside in folders.items() for line in (f"in {folder}:", *file_lines(inside))]
 
 
 def files_sum(facts: dict[str, Any]) -> str:
@@ -270,7 +281,7 @@ def doomed_lines(target: PlotSelection, facts: dict[str, Any], most: int) -> lis
         lines.append("  It was started by hand or by another manager, not by this plotman.")
     lines.append(f"  {files_sum(facts)} to be deleted{':' if facts['files'] else ''}")
     largest = sorted(facts["files"], key=lambda file: -int(file["allocated_bytes"]))
-    lines += [f"    {line}" for line in file_lines(largest[:most])]
+    lines += [f"    {line}" for line in folded_lines(largest[:most])]
     if len(largest) > most:
         lines.append(f"    and {len(largest) - most} more; `plotman files {target.name}` lists all")
     lines += [f"  {path} is a finished plot, and stays" for path in facts["finished"]]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import PlotmanError
+from common.model.disk_usage import free_bytes_once
 from common.model.snapshot import Drive
 from common.model.units import counted, human_bytes
 from common.names import EVACUATE, STOP_EVACUATION, Role
@@ -96,7 +97,7 @@ def plan(text: str, to: Sequence[str]) -> EvacuationPlan:
     if any((one.host, one.dir) == (host, drive.path) for one in meant):
         raise CannotEvacuate(f"{host}:{drive.path} cannot take its own plots.", "Name another drive.")
     room = [
-        other
+        (name, other)
         for name, harvester in farm.alive(Role.HARVESTER).items()
         for other in harvester.drives
         if other.takes_plots
@@ -112,7 +113,7 @@ def plan(text: str, to: Sequence[str]) -> EvacuationPlan:
         to=tuple(f"{one.host}:{one.dir}" if one.dir else str(one.host) for one in meant),
         plots=drive.plots,
         used_bytes=used,
-        room_bytes=sum(other.free_bytes or 0 for other in room),
+        room_bytes=free_bytes_once(room),
         drives=len(room),
     )
 

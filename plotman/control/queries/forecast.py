@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from common.model.disk_usage import free_bytes_once
 from common.model.snapshot import Tally
 from common.model.units import counted
 from plotman.control.farm import FarmState
@@ -75,23 +76,29 @@ def pace(tallies: Iterable[Tally | None], now: datetime) -> Pace:
 def forecast(farm: FarmState) -> Forecast:
     """Compute the forecast of the farm."""
     archived = pace((snapshot.tally for snapshot in farm.archivers.values()), farm.at)
-    active = [drive for host in farm.harvesters.values() for drive in host.drives if drive.takes_plots]
-    free = [drive.free_bytes for drive in active if drive.free_bytes is not None]
+    active = [
+        (host, drive)
+        for host, harvester in farm.harvesters.items()
+        for drive in harvester.drives
+        if drive.takes_plots
+    ]
+    known = [drive for _, drive in active if drive.free_bytes is not None]
+    free_bytes = free_bytes_once(active)
     rate = archived.bytes_per_day
     days, why = None, None
     if not active:
         why = "no drive takes plots"
-    elif not free:
+    elif not known:
         why = "the free space of the drives is not known"
     elif rate is None:
         why = "plots were archived for less than an hour"
     elif rate == 0:
         why = "nothing was archived in the last 7 days"
     else:
-        days = sum(free) / rate
+        days = free_bytes / rate
     return Forecast(
         made=pace((snapshot.tally for snapshot in farm.plotters.values()), farm.at), archived=archived,
-        drives=len(free), free_bytes=sum(free), unknown_drives=len(active) - len(free), days=days, why=why,
+        drives=len(known), free_bytes=free_bytes, unknown_drives=len(active) - len(known), days=days, why=why,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from common.errors import PlotmanError
 from common.history.pages import MOST_ROWS
 from common.history.rows import ROW_OF_KIND, HistoryKind, PlotEnd, Row
-from common.model.units import human_bytes, human_duration
+from common.model.units import human_bytes_alike, human_duration
 from common.names import HARVESTER_HISTORY, PLOTTER_HISTORY, Role
 from plotman.control.queries.tables import PlainTable, or_unknown
 from plotman.control.rpc import NoAnswer, TaskCall, ask_each, hosts_of, unreadable
@@ -123,7 +123,10 @@ def _known_rows(kind: HistoryKind, rows: Sequence[dict[str, Any]]) -> Iterator[R
 def table(found: HistoryResult) -> PlainTable:
     """Make the table, the newest row first."""
     columns, spare = _TABLES[found.kind]
-    return PlainTable.of(found.rows, columns, right=_RIGHT, spare=spare, paths=_PATHS)
+    made = PlainTable.of(found.rows, columns, right=_RIGHT, spare=spare, paths=_PATHS)
+    sizes = human_bytes_alike([row.size_bytes for row in found.rows], "")
+    rates = human_bytes_alike([getattr(row, "rate_bytes_s", None) or None for row in found.rows], "")
+    return made.with_column("size", sizes).with_column("rate", [rate and f"{rate}/s" for rate in rates])
 
 
 def _id_of(row: Row) -> str:
@@ -146,7 +149,7 @@ _PLOT: dict[str, Callable[[Any], str]] = {
     "3": lambda row: _duration(row.phase3_s),
     "4": lambda row: _duration(row.phase4_s),
     "copy": lambda row: _duration(row.copy_s),
-    "size": lambda row: _size(row.size_bytes),
+    "size": lambda _: "",  # filled for the whole column: `table`
     "end": lambda row: row.end.value,
     "reason": lambda row: row.reason or "",
 }
@@ -156,7 +159,7 @@ _MOVE: dict[str, Callable[[Any], str]] = {
     "from": lambda row: row.source_host or "?",
     "drive": lambda row: row.drive or "?",
     "took": lambda row: _duration(row.transfer_s),
-    "rate": lambda row: f"{human_bytes(row.rate_bytes_s)}/s" if row.rate_bytes_s else "",
+    "rate": lambda _: "",
     "checks": lambda row: _duration(row.admit_s),
     "tries": lambda row: "" if row.attempts is None else str(row.attempts),
     "how": lambda row: row.reason or row.verified or "",
@@ -181,7 +184,3 @@ def _duration(duration_s: float | None) -> str:
     if duration_s is None:
         return ""
     return human_duration(duration_s) if duration_s >= 10 else f"{duration_s:.1f}s"
-
-
-def _size(size_bytes: int | None) -> str:
-    return "" if size_bytes is None else human_bytes(size_bytes)

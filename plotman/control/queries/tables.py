@@ -7,7 +7,7 @@ units.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any, TypeVar
@@ -51,6 +51,15 @@ class PlainTable:
         at = self.columns.index(column)
         columns, *rows = (cells[:at] + cells[at + 1 :] for cells in (self.columns, *self.rows))
         return replace(self, columns=columns, rows=tuple(rows))
+
+    def with_column(self, column: str, cells: Sequence[str]) -> PlainTable:
+        """Return the table with these cells in a column, one for each row; unchanged if it has no such
+        column."""
+        if column not in self.columns:
+            return self
+        at = self.columns.index(column)
+        rows = ((*row[:at], cell, *row[at + 1 :]) for row, cell in zip(self.rows, cells, strict=True))
+        return replace(self, rows=tuple(rows))
 
     def shared_folder(self) -> str | None:
         """Return the folder that contains all paths of the table; None: the root, or no paths."""

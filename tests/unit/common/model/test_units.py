@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.model.units import counted, human_bytes, human_bytes_apart, human_duration, human_seconds
+from common.model.units import (
+    counted,
+    human_bytes,
+    human_bytes_alike,
+    human_bytes_apart,
+    human_duration,
+    human_seconds,
+)
 
 
 @pytest.mark.parametrize(
@@ -88,3 +95,18 @@ def test_seconds_to_be_compared_stay_seconds(duration_s: float, text: str) -> No
 )
 def test_one_thing_has_no_plural(count: int, words: tuple[str, ...], expected: str) -> None:
     assert counted(count, *words) == expected
+
+
+@pytest.mark.parametrize(
+    ("sizes_bytes", "texts"),
+    [
+        ([120_500_000_000, 9 * 10**9, 3_000_000, 0, None], ["120.5 GB", "9.0 GB", "<0.1 GB", "0 GB", "?"]),
+        ([18 * 10**12, 200 * 10**9], ["18.0 TB", "0.2 TB"]),
+        ([999_950, 500_000], ["1.0 MB", "0.5 MB"]),
+        ([0, None], ["0 B", "?"]),
+        ([float("nan"), 10**40, 5], ["?", "?", "5 B"]),
+        ([], []),
+    ],
+)  # fmt: skip
+def test_sizes_of_a_column_have_one_unit(sizes_bytes: list[float | None], texts: list[str]) -> None:
+    assert human_bytes_alike(sizes_bytes) == texts

@@ -116,3 +116,11 @@ def test_a_narrow_terminal_loses_columns_and_cuts_no_number() -> None:
     assert "TiB/day" in text
     assert "plots 24h" not in text
     assert max(map(len, text.splitlines())) <= 40 + len("\x1b[1m\x1b[0m")
+
+
+def test_folders_on_one_file_system_have_its_free_space_once() -> None:
+    one, two = (drive(size).model_copy(update={"device": "8:1"}) for size in (8, 8))
+    other = drive(2).model_copy(update={"device": "8:2"})
+    found = forecast(farm((one, two.model_copy(update={"path": "/mnt/same"}), other), None))
+    assert found.free_bytes == 10 * TIB
+    assert found.drives == 3
