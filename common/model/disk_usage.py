@@ -18,7 +18,7 @@ def trimmed(path: str) -> str:
 
 
 def free_bytes_once(directories: Iterable[tuple[str, Directory]]) -> int:
-    """Sum of free bytes, those of a file system once; directories whose free space is not known add nothing.
+    """Sum of free bytes, each file system once. Directories whose free space is not known add nothing.
 
     Args:
         directories: host and directory each.

@@ -25,7 +25,7 @@ def human_bytes(size_bytes: float, decimals: int = 1) -> str:
 
 
 def human_bytes_alike(sizes_bytes: Sequence[float | None], unknown: str = "?") -> list[str]:
-    """Sizes as text in one unit, that of the largest, so that a column of them can be compared at a glance.
+    """Sizes as text in the unit of the largest one, so that a column of them can be compared at a glance.
 
     Args:
         sizes_bytes: of a column; None: not known.
