@@ -60,6 +60,7 @@ from common.names import Keys, Role, node
 from common.store import Board
 from common.store.board_reader import ABOUT, BoardReader
 from common.store.decode import Unreadable, read
+from common.store.event_stream import EventStream
 from common.store.incremental_reader import IncrementalReader
 from common.store.notifications import NotificationClaims
 from common.store.quick_reader import QuickReader
@@ -243,6 +244,12 @@ READS: dict[type, dict[str, Callable[[Any], object]]] = {
         "measure_clock": lambda board: board.measure_clock(),
         "trouble": lambda board: board.trouble(),
     },
+    EventStream: {
+        "last_event_id": lambda board: board.last_event_id(),
+        "heal_events": lambda board: board.heal_events(thorough=True),
+        "events": lambda board: board.events("0"),
+        "newest_events": lambda board: board.newest_events(50),
+    },
     Board: {
         "orders": lambda board: board.orders([EVIL, GOOD]),
         "is_ordered": lambda board: board.is_ordered(EVIL, "/d/a.plot", "m", "h1"),
@@ -251,11 +258,7 @@ READS: dict[type, dict[str, Callable[[Any], object]]] = {
         "ticket": lambda board: board.ticket("h1", EVIL, PLOT_ID),
         "counts": lambda board: board.counts(),
         "heal_shared": lambda board: board.heal_shared(),
-        "last_event_id": lambda board: board.last_event_id(),
-        "heal_events": lambda board: board.heal_events(thorough=True),
         "heal_host": lambda board: board.heal_host(EVIL),
-        "events": lambda board: board.events("0"),
-        "newest_events": lambda board: board.newest_events(50),
         "queue_lengths": lambda board: board.queue_lengths(["plotter.p1"]),
     },
     NotificationClaims: {
@@ -375,7 +378,13 @@ def test_what_one_place_holds_by_chance_hides_no_other_host(
     url = _admin_url(plain_server)
     board, quick = Board.connect(url), QuickReader(url)
     reader, claims = board.reader(), board.alarms()
-    objects = {BoardReader: board, Board: board, NotificationClaims: claims, IncrementalReader: reader}
+    objects = {
+        BoardReader: board,
+        EventStream: board,
+        Board: board,
+        NotificationClaims: claims,
+        IncrementalReader: reader,
+    }
     board.put_snapshot(Role.PLOTTER, _free(GOOD))
     board.put_move(GOOD, PendingMove.model_validate(good_values()["move"] | {"harvester": "h9"}))
     tried: Counter[str] = Counter()
