@@ -1,6 +1,7 @@
-"""Makes the pictures of the README from a real run: `.venv/bin/python docs/pictures/make.py`.
+"""Makes the pictures of the terminal: `.venv/bin/python docs/pictures/make.py`.
 
-Runs the quick start in a terminal of its own (needs tmux) and draws what stands there as SVG.
+Runs the quick start in a terminal of its own (needs tmux) and draws what stands there as SVG; then
+the verbs, for a farm of four hosts on paper.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from paper_farm import paper_farm
 from rich.console import Console
 from rich.terminal_theme import DIMMED_MONOKAI
 from rich.text import Text
@@ -58,25 +60,35 @@ def draw(screen: str, name: str, title: str) -> None:
     (HERE / name).write_text(svg, encoding="utf-8")
 
 
+def quickstart(folder: Path) -> None:
+    terminal = Terminal("quickstart", f"clear; {ROOT}/deploy/quickstart --farm {folder} --plots 6 --k 20")
+    try:
+        half = re.compile(r"[34] of 6 plots on drives.*Total jobs: [1-9]", re.DOTALL)
+        draw(terminal.wait(half.search, 900), "quickstart.svg", "./deploy/quickstart --k 20")
+        terminal.wait(lambda text: "moved and verified" in text, 300)
+    finally:
+        terminal.close()
+
+
+def verb(config: Path, name: str, words: str, shows: str) -> None:
+    """Draw what a verb shows once the text `shows` stands there."""
+    run = f"clear; PLOTMAN_CONFIG={config} {sys.executable} -m plotman {words}"
+    terminal = Terminal(name, run)
+    try:
+        terminal.wait(lambda text: shows in text, 60)
+        time.sleep(3)  # the dashboard's rates need two looks
+        draw(terminal.screen(), f"{name}.svg", f"plotman {words}")
+    finally:
+        terminal.close()
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="plotman-") as folder:
-        farm = Path(folder) / "farm"
-        terminal = Terminal("quickstart", f"clear; {ROOT}/deploy/quickstart --farm {farm} --plots 6 --k 20")
-        try:
-            half = re.compile(r"[34] of 6 plots on drives.*Total jobs: [1-9]", re.DOTALL)
-            draw(terminal.wait(half.search, 900), "quickstart.svg", "./deploy/quickstart --k 20")
-            command = f"PLOTMAN_CONFIG={farm}/plotman.yaml {sys.executable} -m plotman interactive"
-            dashboard = Terminal("interactive", command)
-            full = re.compile(r"[1-9] plots? running.*\d\d%.*plot done", re.DOTALL)
-            draw(dashboard.wait(full.search, 60), "interactive.svg", "plotman interactive")
-            dashboard.close()
-            command = f"clear; PLOTMAN_CONFIG={farm}/plotman.yaml {sys.executable} -m plotman status"
-            looker = Terminal("status", command)
-            draw(looker.wait(lambda text: "Updated at" in text, 20), "status.svg", "plotman status")
-            looker.close()
-            terminal.wait(lambda text: "moved and verified" in text, 300)
-        finally:
-            terminal.close()
+        quickstart(Path(folder) / "farm")
+    with tempfile.TemporaryDirectory(prefix="plotman-") as folder, paper_farm(Path(folder)) as config:
+        verb(config, "status", "status", "Updated at")
+        verb(config, "interactive", "interactive", "/mnt/farm/07")
+        verb(config, "why", "why zen1", "dst")
 
 
 if __name__ == "__main__":
