@@ -224,12 +224,11 @@ class Evacuator:
         self._drives.refresh(drive)
 
     def _give_names_back(self) -> None:
-        """On drives that are no longer evacuated. One that failed when its evacuation was ended by force may
-        still have a plot that was set aside."""
+        """A drive that failed when its evacuation was ended by force may still have a plot that was set
+        aside."""
         for drive in self._drives.paths():
-            if self.orders.of(drive) is None:
-                with suppress(OSError, PlotmanError):
-                    self._work.run(lane(drive), partial(put_back_all, drive), CHANGE_S)
+            with suppress(OSError, PlotmanError):
+                self._work.run(lane(drive), partial(put_back_all, drive), CHANGE_S)
 
     def _run(self) -> None:
         self._give_names_back()
