@@ -167,6 +167,15 @@ def test_a_silent_host_is_struck_off_with_all_that_stands_of_it_and_nobody_else(
     assert set(board.snapshots(Role.HARVESTER)) == {"gone", "there"}
 
 
+def test_a_role_that_is_withdrawn_is_gone_at_once_and_no_other(board: Board) -> None:
+    for host in ("gone", "there"):
+        board.put_snapshot(Role.HARVESTER, harvester(host))
+    board.withdraw(Role.HARVESTER, "gone")
+    assert set(board.snapshots(Role.HARVESTER)) == {"there"}
+    assert board.sign_of_life(Role.HARVESTER, "gone") is None
+    assert board.sign_of_life(Role.HARVESTER, "there") is not None
+
+
 def test_an_order_is_forgotten_when_its_time_is_over(board: Board, server: Server) -> None:
     board.put_order("h1", order("a"))
     with redis.Redis.from_url(server.url) as client:
