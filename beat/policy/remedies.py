@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from enum import IntEnum
 
 from common.model.clock import CLOCK_CURE
+from common.model.snapshot import Wait
 
 _ROOM = (
     "Wait until running plots end or advance; or run fewer at a time (scheduling.tmpdir_max_jobs), or delete "
@@ -88,10 +90,48 @@ REMEDIES: dict[str, str] = {
     "Only if that does not help: `plotman kill {plot}` ends it and deletes its files, also of a plot that "
     "waits for its last copy.",
     "suspended": "`plotman resume {plot}` continues it.",
-    "drive": "Mount or repair it; `plotman dirs` shows all drives. If it is draining: `plotman undrain "
-    "{place}`.",
+    "drive": "Mount or repair it; `plotman dirs` shows all drives.",
     "full": "Mount another drive of harvester.drives, or free space on this one.",
 }
+
+
+class Harm(IntEnum):
+    """How much a wait matters to an operator."""
+
+    NONE = 0  # the farm is busy: it passes by itself
+    WANTED = 1  # an operator or plotman.yaml wants it so
+    FILE = 2  # a plot or a file stays where it is
+    STOPS = 3  # no plot starts, or none moves, on a host, in a directory or to a drive
+
+
+_BUSY = frozenset({
+    "max jobs", "stagger", "farm max jobs", "farm stagger", "tmp max jobs", "tmp phase", "moves", "open",
+})  # fmt: skip
+_WANTED = frozenset({
+    "paused", "starts none", "drained", "tmp drained", "tmp2 drained", "dst drained", "drained host",
+    "draining", "disabled", "windows", "archiving paused",
+})  # fmt: skip
+# They end when running plots end; without running plots, they do not.
+_ENDS_WITH_JOBS = frozenset({"tmp room", "tmp2 room"})
+_OF_FILES = frozenset({
+    "truncated", "foreign", "misnamed", "refused", "same plot", "taken in", "retry", "its copy",
+})  # fmt: skip
+
+
+def harm(wait: Wait, jobs: int) -> Harm:
+    """Judge a wait. A rule of a newer beat, unknown here, stops something.
+
+    Args:
+        jobs: running plots on its host.
+    """
+    numbers = wait.numbers
+    # A drive with room is busy: it receives as many plots as it may.
+    is_queue = wait.rule == "drives" and numbers.get("free_bytes", -1) >= numbers.get("needs_bytes", 0)
+    if wait.rule in _BUSY or is_queue or (wait.rule in _ENDS_WITH_JOBS and jobs):
+        return Harm.NONE
+    if wait.rule in _WANTED:
+        return Harm.WANTED
+    return Harm.FILE if wait.rule in _OF_FILES else Harm.STOPS
 
 
 def remedy(rule: str, host: str, subject: str | None = None) -> str:

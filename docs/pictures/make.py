@@ -63,7 +63,7 @@ def draw(screen: str, name: str, title: str) -> None:
 def quickstart(folder: Path) -> None:
     terminal = Terminal("quickstart", f"clear; {ROOT}/deploy/quickstart --farm {folder} --plots 6 --k 20")
     try:
-        half = re.compile(r"[34] of 6 plots on drives.*Total jobs: [1-9]", re.DOTALL)
+        half = re.compile(r"[34] of 6 plots on drives.*Plotting: [1-9]", re.DOTALL)
         draw(terminal.wait(half.search, 900), "quickstart.svg", "./deploy/quickstart --k 20")
         terminal.wait(lambda text: "moved and verified" in text, 300)
     finally:

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 
 JSON = click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
 _GAP = "  "  # between two columns
+_BAR = 8  # characters
+_FULL, _EMPTY = "█", "░"
+# Whole cells, so that no word in a path or reason is coloured.
+_COLORS = {
+    **dict.fromkeys(("OK", "active"), "green"),
+    **dict.fromkeys(("--", "STP", "silent", "stopped", "draining", "drained", "full"), "yellow"),
+    **dict.fromkeys(("not mounted", "missing", "read-only", "hanging", "refused", "failed"), "red"),
+}
 
 
 def parsed(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
@@ -98,17 +106,21 @@ def terminal_width() -> int | None:
 def as_text(table: PlainTable, width: int | None) -> str:
     """The table's lines, bold heads as ANSI. width: columns of the terminal; None: as wide as needed.
 
-    A table that is too wide first loses its spare columns; then the folder that all its paths share is named
-    once, above it; then its cells are folded.
+    On a terminal, the folder that all its paths share is named once, above it, and percents are bars. A table
+    that is too wide loses its spare columns, then the bars; then its cells are folded.
     """
-    for column in table.spare:
-        if _fits(table, width):
-            break
-        table = table.without(column)
+    if width is None:
+        return _lines(table)
     above = ""
-    if not _fits(table, width) and (folder := table.shared_folder()):
+    if folder := table.shared_folder():
         above = f"Folders below {folder}:\n"
         table = table.below(folder)
+    for column in table.spare:
+        if _fits(table, width, bars=True):
+            break
+        table = table.without(column)
+    if _fits(table, width, bars=True):
+        return above + _lines(table, bars=True)
     return above + (_lines(table) if _fits(table, width) else _folded(table, width))
 
 
@@ -116,37 +128,57 @@ def as_json(value: dict[str, Any]) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
-def _fits(table: PlainTable, width: int | None) -> bool:
-    return width is None or len(_rule(_widths(table))) <= width
+def _fits(table: PlainTable, width: int, bars: bool = False) -> bool:
+    return len(_rule(_widths(table, bars))) <= width
 
 
 def _rule(widths: list[int]) -> str:
     return "─" * (sum(widths) + len(_GAP) * (len(widths) - 1))
 
 
-def _lines(table: PlainTable) -> str:
-    widths = _widths(table)
+def _lines(table: PlainTable, bars: bool = False) -> str:
+    widths = _widths(table, bars)
 
-    def line(cells: Iterable[str]) -> str:
+    def line(cells: Iterable[str], colored: bool = True) -> str:
         padded = []
         for column, cell, width in zip(table.columns, cells, widths, strict=True):
             space = " " * (width - _width(cell))
-            padded.append(space + cell if column in table.right else cell + space)
+            shown = click.style(cell, fg=color) if colored and (color := _COLORS.get(cell)) else cell
+            if colored and bars and column in table.bars:
+                shown = _colored_bar(cell)
+            padded.append(space + shown if column in table.right else shown + space)
         return _GAP.join(padded)
 
-    heads = [*([table.title] if table.title else []), line(table.columns)]
-    return "\n".join(
-        [*(click.style(head, bold=True) for head in heads), _rule(widths), *map(line, _rows(table))]
-    )
+    heads = [*([table.title] if table.title else []), line(table.columns, colored=False)]
+    rows = [line(row) for row in _rows(table, bars)]
+    return "\n".join([*(click.style(head, bold=True) for head in heads), _rule(widths), *rows])
 
 
-def _rows(table: PlainTable) -> list[list[str]]:
+def _rows(table: PlainTable, bars: bool = False) -> list[list[str]]:
     # Another machine's words must not act on this terminal.
-    return [list(map(one_line, row)) for row in table.rows]
+    rows = [list(map(one_line, row)) for row in table.rows]
+    if not bars:
+        return rows
+    drawn = [column in table.bars for column in table.columns]
+    return [[_bar(cell) if is_bar else cell for cell, is_bar in zip(row, drawn, strict=True)] for row in rows]
 
 
-def _widths(table: PlainTable) -> list[int]:
-    return [max(map(_width, column)) for column in zip(table.columns, *_rows(table), strict=True)]
+def _bar(percent: str) -> str:
+    """`████░░░░  43`: a bar for a text of a percent; any other text stays."""
+    if not percent.isdecimal():
+        return percent
+    done = min(_BAR, int(percent) * _BAR // 100)
+    return f"{_FULL * done}{_EMPTY * (_BAR - done)} {percent:>3}"
+
+
+def _colored_bar(text: str) -> str:
+    done, rest = text.count(_FULL), text.count(_EMPTY)
+    bar = click.style(_FULL * done, fg="green") + click.style(_EMPTY * rest, dim=True)
+    return bar + text[done + rest :] if done + rest else text
+
+
+def _widths(table: PlainTable, bars: bool = False) -> list[int]:
+    return [max(map(_width, column)) for column in zip(table.columns, *_rows(table, bars), strict=True)]
 
 
 def _width(text: str) -> int:

@@ -7,6 +7,7 @@ import signal
 import sys
 from functools import partial
 from itertools import groupby
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import click
@@ -15,9 +16,10 @@ from plotman.cli.completion import complete_host, complete_subject
 from plotman.cli.console import JSON
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from plotman.control.farm import FarmState
+    from plotman.control.queries.attention import Need
     from plotman.control.queries.why import WhyAnswer
 
 _SEARCHED = 5000  # transfers, the newest, in the search for an archived plot
@@ -46,19 +48,46 @@ def status(json_: bool, host: str | None, classic: bool) -> None:
 def status_text(farm: FarmState, width: int | None, classic: bool = False) -> str:
     """Format the output of `plotman status`. width: columns of the terminal; None: as wide as needed."""
     from plotman.cli.console import as_text
-    from plotman.control.queries import tables
+    from plotman.control.queries import attention, tables
 
     lines = _notes(farm)
-    for make in (tables.jobs_table, tables.moves_table, tables.plots_table, tables.waits_table):
+    shown = [tables.jobs_table, tables.moves_table]
+    if classic:
+        shown += [tables.plots_table, tables.waits_table]
+    else:
+        lines += [*attention.calm_lines(farm), ""]
+        if needed := attention.needs(farm):
+            lines += [click.style("Needs a hand", bold=True), *_need_lines(needed, width), ""]
+    for make in shown:
         if (table := make(farm, classic)).rows:
             lines += [as_text(table, width), ""]
-    lines.append(f"Total jobs: {len(farm.jobs())}")
-    lines += [
-        f"Jobs in {tmp} on {host}: {count}"
-        for host, tmp, count in tables.jobs_per_tmp(farm.plotters.values())
-    ]
+    if classic:
+        lines.append(f"Total jobs: {len(farm.jobs())}")
+        lines += [
+            f"Jobs in {tmp} on {host}: {count}"
+            for host, tmp, count in tables.jobs_per_tmp(farm.plotters.values())
+        ]
     lines.append(f"Updated at: {farm.at.astimezone():%Y-%m-%d %H:%M:%S}")
     return "\n".join(lines)
+
+
+def _need_lines(needed: Iterable[Need], width: int | None) -> Iterator[str]:
+    from common.model.text import one_line  # late: another machine's words must not act on this terminal
+
+    def folded(text: str, indent: str) -> Iterator[str]:
+        if width is None:
+            yield indent + text
+            return
+        # Words stay whole, so that commands and paths can be pasted.
+        yield from wrap(
+            text, width, initial_indent=indent, subsequent_indent=f"{indent}  ",
+            break_long_words=False, break_on_hyphens=False,
+        )  # fmt: skip
+
+    for need in needed:
+        yield from folded(one_line(f"{need.place}: {need.reason}"), "  ")
+        if need.remedy:
+            yield from (click.style(line, dim=True) for line in folded(one_line(need.remedy), "      "))
 
 
 @click.command()
@@ -128,6 +157,7 @@ def why(subject: str | None, json_: bool) -> None:
     from plotman.cli.console import as_json
     from plotman.control.farm import board
     from plotman.control.queries import why as query
+    from plotman.control.queries.attention import calm_lines
     from plotman.control.queries.explain import explain
     from plotman.control.queries.misnamed import with_copies
 
@@ -143,6 +173,9 @@ def why(subject: str | None, json_: bool) -> None:
         return
     for first in query.headings(seen):
         click.secho(f"! {first}", fg="yellow")
+    if subject is None:
+        for line in calm_lines(seen.farm):
+            click.echo(line)
     if not answers:
         click.echo("No host is on the notice board: start `plotman up`.")
     show_reasons(answers)

@@ -67,7 +67,7 @@ class Attacked:
 
     def status(self) -> str:
         """What `plotman status` prints."""
-        return status_text(read_farm(QuickReader(self.machines.secured.url("eye"))), None)
+        return status_text(read_farm(QuickReader(self.machines.secured.url("eye"))), None, classic=True)
 
     def why(self, host: str) -> str:
         """What `plotman why HOST` knows, by the waits of beat."""

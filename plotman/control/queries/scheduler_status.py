@@ -41,7 +41,12 @@ class WaitReasons:
         """The first reason among these subjects; empty if none waits. Without a scheduler all wait."""
         if self._undecided:
             return NOBODY
-        return next((self._first[host, one].reason for one in subjects if (host, one) in self._first), "")
+        wait = self.first(host, *subjects)
+        return "" if wait is None else wait.reason
+
+    def first(self, host: str, *subjects: str | None) -> Wait | None:
+        """The first wait among these subjects; None if none waits or no scheduler decides."""
+        return next((self._first[host, one] for one in subjects if (host, one) in self._first), None)
 
 
 def note(farm: FarmState) -> str | None:

@@ -13,11 +13,12 @@ from pathlib import PurePath
 from typing import Any, TypeVar
 
 from beat.policy.moves.priority import priorities
+from beat.policy.remedies import Harm, harm
 from common.model.disk_usage import trimmed
 from common.model.pending import MoveStep
 from common.model.plot_name import PlotName, with_short_parts
 from common.model.snapshot import Directory, Job, PlotState, PlotterSnapshot, age_s
-from common.model.units import human_bytes, human_duration
+from common.model.units import human_bytes, human_bytes_alike, human_duration
 from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.queries import evacuations, scheduler_status
@@ -30,7 +31,8 @@ class PlainTable:
     """A table of text.
 
     title: None if it needs none. right: columns that are aligned to the right. spare: columns that a narrow
-    terminal leaves out, the first one first. paths: columns with absolute paths.
+    terminal leaves out, the first one first. paths: columns with absolute paths. bars: columns with percents,
+    which a terminal draws.
     """
 
     columns: tuple[str, ...]
@@ -39,6 +41,7 @@ class PlainTable:
     right: frozenset[str] = frozenset()
     spare: tuple[str, ...] = ()
     paths: frozenset[str] = frozenset()
+    bars: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, rows: Iterable[T], columns: Mapping[str, Callable[[T], str]], **more: Any) -> PlainTable:
@@ -113,18 +116,26 @@ def _table(
     names = [_CLASSIC.get(column, column) if classic else column for column in columns]
     right = frozenset(name for name, column in zip(names, columns, strict=True) if column not in left)
     spare = tuple(names[columns.index(column)] for column in spare)
-    return PlainTable(tuple(names), tuple(rows), right=right, spare=spare, paths=paths)
+    bars = frozenset({"%"}) & {*names}
+    return PlainTable(tuple(names), tuple(rows), right=right, spare=spare, paths=paths, bars=bars)
 
 
 def jobs_table(farm: FarmState, classic: bool = False) -> PlainTable:
     """Make the table of running plots."""
-    rows = [_job_row(farm, host, job) for host, job in farm.jobs()]
-    return _table(_JOB_COLUMNS, rows, classic, _JOB_LEFT, frozenset({"tmp", "dst"}), _JOB_SPARE)
+    jobs = farm.jobs()
+    rows = [_job_row(farm, host, job) for host, job in jobs]
+    made = _table(_JOB_COLUMNS, rows, classic, _JOB_LEFT, frozenset({"tmp", "dst"}), _JOB_SPARE)
+    # A plotter that has written nothing yet has no size; none has no memory.
+    made = made.with_column(
+        "tmp size", human_bytes_alike([job.tmp_used_bytes or None for _, job in jobs], "-")
+    )
+    memory = "mem" if classic else "memory"
+    return made.with_column(memory, human_bytes_alike([job.mem_bytes or None for _, job in jobs]))
 
 
 def _job_row(farm: FarmState, host: str, job: Job) -> tuple[str, ...]:
     return (
-        job.plot_id[:8] if job.plot_id else "--------",
+        job.plot_id[:8] if job.plot_id else f"{host}:{job.pid}",
         host,
         job.plotter,
         or_unknown(job.k),
@@ -134,10 +145,10 @@ def _job_row(farm: FarmState, host: str, job: Job) -> tuple[str, ...]:
         str(job.phase) if job.phase else "?:?",
         f"{job.percent:.0f}" if job.percent is not None else "?",
         human_duration(job.eta_s) if job.eta_s is not None else "?",
-        human_bytes(job.tmp_used_bytes),
+        "",  # filled for the whole column: jobs_table
         str(job.pid),
         job.status.value,
-        human_bytes(job.mem_bytes),
+        "",
         human_duration(job.user_s),
         human_duration(job.sys_s),
         human_duration(job.iowait_s),
@@ -177,7 +188,8 @@ def moves_table(farm: FarmState, classic: bool = False) -> PlainTable:  # noqa: 
             shown = name.plot_id[:8] if name else PurePath(path).name
             rows.append((shown, host, move.harvester, "", move.doing or STEP_WORDS[move.step], ""))
     columns = ("plot id", "host", "to", "%", "rate", "ETA")
-    return PlainTable(columns, tuple(rows), "Archiving", frozenset({"%", "rate", "ETA"}))
+    right = frozenset({"%", "rate", "ETA"})
+    return PlainTable(columns, tuple(rows), "Archiving", right, bars=frozenset({"%"}))
 
 
 def plots_table(farm: FarmState, classic: bool = False) -> PlainTable:  # noqa: ARG001
@@ -214,12 +226,16 @@ def tmp_table(farm: FarmState, classic: bool = False) -> PlainTable:
             steps = phases(job for job in snapshot.jobs if job.tmp == tmp.path)
             stale = (Role.PLOTTER, host) in farm.stale
             silent = f"its plotter is {farm.absence(Role.PLOTTER, host)}" if stale else ""
-            reason = drained(snapshot, tmp) or silent or reasons.reason(host, None, tmp.path)
-            free = _free(tmp.state.value, tmp.free_bytes, classic)
-            rows.append((host, tmp.path, "--" if reason else "OK", free, steps, reason))
+            other = drained(snapshot, tmp) or silent
+            reason = other or reasons.reason(host, None, tmp.path)
+            wait = None if other else reasons.first(host, None, tmp.path)
+            is_busy = wait is not None and harm(wait, len(snapshot.jobs)) is Harm.NONE and not classic
+            ready = "busy" if is_busy else "--" if reason else "OK"
+            rows.append((host, tmp.path, ready, "", steps, reason))
     columns = ("host", "tmp", "ready", "free", "phases", "waits because")
     left = frozenset({"host", "tmp", "ready", "phases", "waits because"})
-    return _table(columns, rows, classic, left, frozenset({"tmp"}))
+    listed = [(tmp.state.value, tmp.free_bytes) for one in farm.plotters.values() for tmp in one.tmp_dirs]
+    return _with_space(_table(columns, rows, classic, left, frozenset({"tmp"})), "free", listed, classic)
 
 
 def dst_table(farm: FarmState, classic: bool = False) -> PlainTable:
@@ -230,11 +246,12 @@ def dst_table(farm: FarmState, classic: bool = False) -> PlainTable:
         for dst in snapshot.dst_dirs:
             plots = [plot for plot in snapshot.plots if str(PurePath(plot.path).parent) == dst.path]
             incoming = phases(job for job in snapshot.jobs if job.dst == dst.path)
-            free = _free(dst.state.value, dst.free_bytes, classic)
             shown = str(priority[trimmed(dst.path)])
-            rows.append((host, dst.path, str(len(plots)), free, incoming, shown))
+            rows.append((host, dst.path, str(len(plots)), "", incoming, shown))
     columns = ("host", "dst", "plots", "free", "incoming", "priority")
-    return _table(columns, rows, classic, frozenset({"host", "dst", "incoming"}), frozenset({"dst"}))
+    made = _table(columns, rows, classic, frozenset({"host", "dst", "incoming"}), frozenset({"dst"}))
+    listed = [(dst.state.value, dst.free_bytes) for one in farm.plotters.values() for dst in one.dst_dirs]
+    return _with_space(made, "free", listed, classic)
 
 
 def drives_table(farm: FarmState, classic: bool = False) -> PlainTable:
@@ -244,8 +261,8 @@ def drives_table(farm: FarmState, classic: bool = False) -> PlainTable:
             host,
             drive.path,
             str(drive.plots),
-            _free(drive.word, drive.free_bytes, classic),
-            _free("", drive.reserved_bytes, classic),
+            "",
+            "",
             farm.absence(Role.HARVESTER, host)
             if (Role.HARVESTER, host) in farm.stale
             else evacuations.word(snapshot, drive, farm.at),
@@ -253,14 +270,20 @@ def drives_table(farm: FarmState, classic: bool = False) -> PlainTable:
         for host, snapshot in farm.harvesters.items()
         for drive in snapshot.drives
     ) + tuple(
-        (host, space.path, "?", _free("", space.free_bytes, classic), "", f"target {archiver.target.name}")
+        (host, space.path, "?", "", "", f"target {archiver.target.name}")
         for host, archiver in farm.archivers.items()
         if archiver.target is not None
         for space in archiver.target.spaces
     )
     columns = ("host", "archive dir", "plots", "free", "reserved", "state")
     left = frozenset({"host", "archive dir", "state"})
-    return _table(columns, rows, classic, left, frozenset({"archive dir"}))
+    made = _table(columns, rows, classic, left, frozenset({"archive dir"}))
+    drives = [drive for snapshot in farm.harvesters.values() for drive in snapshot.drives]
+    targets = [archiver.target for archiver in farm.archivers.values() if archiver.target is not None]
+    spaces = [space for target in targets for space in target.spaces]
+    free = [(drive.word, drive.free_bytes) for drive in drives] + [("", space.free_bytes) for space in spaces]
+    reserved = [("", drive.reserved_bytes or None) for drive in drives] + [("", None) for _ in spaces]
+    return _with_space(_with_space(made, "free", free, classic), "reserved", reserved, classic)
 
 
 def jobs_per_tmp(snapshots: Iterable[PlotterSnapshot]) -> list[tuple[str, str, int]]:
@@ -285,11 +308,21 @@ def phases(jobs: Iterable[Job]) -> str:
     return " ".join(map(str, sorted(job.phase for job in jobs if job.phase is not None)))
 
 
-def _free(state: str, free_bytes: int | None, classic: bool) -> str:
-    """Free space, in classic tables in GB; the state if it is not known."""
-    if free_bytes is None:
-        return state
-    return f"{free_bytes / 1e9:.1f}" if classic else human_bytes(free_bytes)
+def _with_space(
+    table: PlainTable, column: str, spaces: Sequence[tuple[str, int | None]], classic: bool
+) -> PlainTable:
+    """Fill a column with bytes in one unit, in classic tables in GB.
+
+    Args:
+        spaces: the bytes of each row, and the text in their place if they are None.
+    """
+    sizes = [size_bytes for _, size_bytes in spaces]
+    if classic:
+        texts = ["" if size is None else f"{size / 1e9:.1f}" for size in sizes]
+    else:
+        texts = human_bytes_alike(sizes, "")
+    cells = [text or word for text, (word, _) in zip(texts, spaces, strict=True)]
+    return table.with_column(_CLASSIC.get(column, column) if classic else column, cells)
 
 
 def or_unknown(value: object) -> str:

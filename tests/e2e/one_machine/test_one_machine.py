@@ -159,7 +159,7 @@ def test_status_and_dirs_tell_of_running_jobs_and_room(farm: Farm) -> None:
     plots_held(farm, 2)
     status = farm.run("status")
     assert status.returncode == 0
-    assert "Total jobs: 2" in status.stdout
+    assert "Plotting: 2 of " in status.stdout
     shown = json.loads(farm.run("dirs", "--json").stdout)
     assert len(shown["tmp"]) == 2
     assert all(tmp["free_bytes"] > 0 for tmp in shown["tmp"])

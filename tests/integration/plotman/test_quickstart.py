@@ -76,7 +76,7 @@ def test_in_a_terminal_the_picture_is_drawn_over_the_last_one(chia: Path, farm: 
         assert screen.process.wait(120) == 0
         eventually(lambda: b"plotman interactive" in screen.drawn, "what to try next")
         drawn = screen.drawn.decode()
-    assert "Total jobs: 1" in drawn
+    assert "Plotting: 1 of " in drawn
     assert "\x1b[2K" in drawn, "lines are erased"
     assert "\\x1b" not in drawn
     assert "\\r" not in drawn

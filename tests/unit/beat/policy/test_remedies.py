@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import beat.policy
-from beat.policy.remedies import REMEDIES, remedy
-from common.model.snapshot import PlotState
+from beat.policy.remedies import REMEDIES, Harm, harm, remedy
+from common.model.snapshot import PlotState, Wait
 
 _ROLES = ("tmp", "tmp2", "dst")
 
@@ -73,7 +73,6 @@ def test_a_remedy_is_one_sentence_or_two_that_name_the_host(rule: str) -> None:
         ("drained", None, "`plotman undrain PLACE`"),
         ("dst drained", "/tmp1", "`plotman undrain h1:DIR`"),
         ("drained host", "/farm/1", "`plotman undrain h1`"),
-        ("drive", "/farm/1", "`plotman undrain h1:/farm/1`"),
     ],
 )
 def test_a_remedy_is_a_command_that_can_be_pasted(rule: str, subject: str | None, command: str) -> None:
@@ -82,6 +81,31 @@ def test_a_remedy_is_a_command_that_can_be_pasted(rule: str, subject: str | None
 
 def test_a_full_drive_is_not_to_be_undrained() -> None:
     assert "undrain" not in remedy("full", "h1", "/farm/1")
+
+
+@pytest.mark.parametrize(
+    ("rule", "numbers", "jobs", "expected"),
+    [
+        ("stagger", {}, 1, Harm.NONE),
+        ("max jobs", {}, 1, Harm.NONE),
+        ("moves", {}, 0, Harm.NONE),
+        ("tmp room", {}, 1, Harm.NONE),
+        ("tmp room", {}, 0, Harm.STOPS),
+        ("drives", {"needs_bytes": 100, "free_bytes": 100}, 0, Harm.NONE),
+        ("drives", {"needs_bytes": 100, "free_bytes": 99}, 0, Harm.STOPS),
+        ("drives", {"needs_bytes": 100}, 0, Harm.STOPS),
+        ("paused", {}, 0, Harm.WANTED),
+        ("dst drained", {}, 0, Harm.WANTED),
+        ("truncated", {}, 0, Harm.FILE),
+        ("tmp state", {}, 1, Harm.STOPS),
+        ("failures", {}, 1, Harm.STOPS),
+        ("a newer beat's", {}, 1, Harm.STOPS),
+    ],
+)
+def test_a_busy_farm_is_not_in_trouble(
+    rule: str, numbers: dict[str, float], jobs: int, expected: Harm
+) -> None:
+    assert harm(Wait(host="h1", rule=rule, reason="", numbers=numbers), jobs) is expected
 
 
 def test_of_an_unknown_rule_there_is_no_remedy() -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from common.model.phase import Phase
-from common.model.snapshot import FinishedPlot, PlotState, Wait
+from common.model.snapshot import ArchiverSnapshot, FinishedPlot, PlotState, Wait
 from plotman.cli.console import draw
 from plotman.cli.plots import details_lines, doomed_lines, file_lines, killed_lines
+from plotman.cli.watch import status_text
 from plotman.control.farm import FarmState
 from plotman.control.queries import reports, tables
 from plotman.control.queries.schedule import dsched_json, dsched_table
@@ -65,6 +69,94 @@ def test_json_is_as_it_was() -> None:
     golden_json("dsched.json", dsched_json(whole()))
 
 
+def busy() -> FarmState:
+    """All slots are taken, the stagger runs, a plot waits for its drive's turn."""
+    dirs = tuple(one.model_copy(update={"max_jobs": 2}) for one in plotter().tmp_dirs)
+    jobs = tuple(
+        JOB.model_copy(
+            update={
+                "task_id": f"t{number}", "plot_id": f"{number}b" * 32, "tmp": f"/mnt/tmp/0{number % 2}",
+                "percent": 20.0 * number, "eta_s": 8000 - 1500 * number,
+            }
+        )
+        for number in range(4)
+    )  # fmt: skip
+    plots = tuple(plot_file(number, PlotState.READY) for number in (5, 6))
+    host = "plotter1"
+    waits = (
+        Wait(host=host, rule="max jobs", reason="max jobs 4/4", numbers={"jobs": 4, "limit": 4}),
+        Wait(host=host, rule="stagger", reason="stagger 1784s/1800s", until=T + timedelta(seconds=16)),
+        Wait(
+            host=host, rule="tmp max jobs", reason="tmp max jobs 2/2", subject="/mnt/tmp/00",
+            numbers={"jobs": 2, "limit": 2},
+        ),
+        *(Wait(host=host, rule="moves", reason="moves 1/1", subject=plot.path) for plot in plots),
+    )  # fmt: skip
+    return calm(farm(plotter(tmp_dirs=dirs, jobs=jobs, plots=plots, archiving=True), waits))
+
+
+def idle() -> FarmState:
+    seen = calm(farm(plotter(jobs=(), archiving=True)))
+    return replace(seen, archivers={"plotter1": ArchiverSnapshot(host="plotter1", at=T)})
+
+
+def trouble() -> FarmState:
+    """A drive and a tmp directory are lost, plots fit on no drive, a copy was interrupted."""
+    waiting = tuple(plot_file(number, PlotState.READY) for number in range(3))
+    cut = plot_file(7, PlotState.TRUNCATED)
+    full = "plot needs 100.0 GB; largest free drive of harvester1 has 12.0 GB"
+    numbers = {"needs_bytes": 1e11, "free_bytes": 1.2e10}
+    waits = (
+        *(
+            Wait(host="plotter1", rule="drives", reason=full, subject=plot.path, numbers=numbers)
+            for plot in waiting
+        ),
+        Wait(host="plotter1", rule="tmp state", reason="tmp is not mounted", subject="/mnt/tmp/01"),
+    )
+    snapshot = plotter(jobs=(JOB, SILENT), plots=(*waiting, cut), archiving=True)
+    return replace(farm(snapshot, waits), leader="b")
+
+
+def plot_file(number: int, state: PlotState) -> FinishedPlot:
+    path = f"/mnt/dst/00/plot-k32-2026-11-22-11-0{number}-{f'{number}c' * 32}.plot"
+    reason = "9.9 GB are missing at its end" if state is PlotState.TRUNCATED else None
+    return FinishedPlot(path=path, size_bytes=10**11, state=state, since=T, reason=reason)
+
+
+def calm(seen: FarmState) -> FarmState:
+    """With a scheduler, and with drives that are all mounted."""
+    harvester = seen.harvesters["harvester1"]
+    harvesters = {"harvester1": harvester.model_copy(update={"drives": harvester.drives[:1]})}
+    return replace(seen, leader="b", harvesters=harvesters)
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [("status-busy.txt", busy), ("status-idle.txt", idle), ("status-trouble.txt", trouble)],
+    ids=["busy", "idle", "trouble"],
+)
+def test_status_reads_as_it_did(
+    name: str, make: Callable[[], FarmState], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    shown = status_text(make(), 80)
+    assert all(len(line) <= 80 for line in click.unstyle(shown).splitlines())
+    without_time = [line for line in click.unstyle(shown).splitlines() if not line.startswith("Updated at")]
+    golden(name, "\n".join(without_time) + "\n")
+
+
+def test_a_busy_farm_does_not_read_like_trouble() -> None:
+    shown = status_text(busy(), 80)
+    for word in ("Needs a hand", "stagger", "max jobs", "moves 1/1", "!"):
+        assert word not in shown
+
+
+def test_a_pipe_gets_whole_paths_and_no_bars() -> None:
+    shown = status_text(busy(), None)
+    assert "/mnt/tmp/00" in shown
+    assert "█" not in shown
+
+
 FILES: dict[str, Any] = {
     "ours": False,
     "files": [
@@ -114,7 +206,7 @@ def test_a_table_that_does_not_fit_gives_up_columns_then_the_shared_folder(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "64")
     draw(tables.jobs_table(whole()))
-    shown = capsys.readouterr().out
+    shown = click.unstyle(capsys.readouterr().out)
     assert "Folders below /mnt:" in shown
     assert all(len(line) <= 64 for line in shown.splitlines()), shown
     assert "plot id" in shown

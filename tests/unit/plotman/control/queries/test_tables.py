@@ -102,7 +102,7 @@ def test_a_tmp_dir_says_why_it_takes_nothing_and_one_that_could_is_ready() -> No
     )
     rows = tables.tmp_table(farm(plotter(), (wait,))).rows
     assert rows == (
-        ("plotter1", "/mnt/tmp/00", "--", "1.0 TB", "2:3", "tmp phase: 1 of 1 job before 2:1"),
+        ("plotter1", "/mnt/tmp/00", "busy", "1.0 TB", "2:3", "tmp phase: 1 of 1 job before 2:1"),
         ("plotter1", "/mnt/tmp/01", "OK", "1.0 TB", "", ""),
     )
 

@@ -1,0 +1,168 @@
+"""What of the farm is as it should be, in a line each, and what needs a hand. Pure.
+
+A farm at full load waits all the time: for a slot, for the stagger, for a drive's turn. These waits are no
+trouble, and are summed up in the calm lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from beat.policy.remedies import Harm, harm, remedy
+from common.model.disk_usage import free_bytes_once
+from common.model.plot_name import PlotName, with_short_ids
+from common.model.snapshot import FinishedPlot, PlotState, PlotterSnapshot, Wait
+from common.model.units import counted, human_bytes, human_duration
+from common.names import Role
+from plotman.control.farm import FarmState
+from plotman.control.queries import evacuations, scheduler_status
+from plotman.control.queries.eta import expected
+
+
+@dataclass(frozen=True)
+class Need:
+    """What is unexpected, or waits for an operator.
+
+    place: HOST, HOST:DIR, or what names plots, as the verbs take it. remedy: what to do about it; empty if
+    not known.
+    """
+
+    harm: Harm
+    place: str
+    reason: str
+    remedy: str
+
+
+def needs(farm: FarmState) -> list[Need]:
+    """List what needs a hand, the most harmful first. Plots of a host that wait by one rule are one need."""
+    found = [*_of_drives(farm), *_of_waits(farm), *_of_files(farm)]
+    return sorted(dict.fromkeys(found), key=lambda need: (-need.harm, need.place))
+
+
+def calm_lines(farm: FarmState) -> list[str]:
+    """Say in a line each how plotting, archiving and the drives are; nothing on what the farm has not."""
+    return [line for line in (_plotting(farm), _archiving(farm), _drives(farm)) if line]
+
+
+def _harm(farm: FarmState, wait: Wait) -> Harm:
+    plotter = farm.plotters.get(wait.host)
+    return harm(wait, 0 if plotter is None else len(plotter.jobs))
+
+
+def _of_drives(farm: FarmState) -> Iterator[Need]:
+    for host, harvester in farm.alive(Role.HARVESTER).items():
+        for drive in harvester.drives:
+            if drive.lost and evacuations.of_drive(harvester, drive) is None:
+                text = remedy("drive", host, drive.path)
+                yield Need(Harm.STOPS, f"{host}:{drive.path}", drive.word, text)
+
+
+def _of_waits(farm: FarmState) -> Iterator[Need]:
+    """Waits besides the ones of files that are left alone, which their snapshot tells better."""
+    states = {state.value for state in PlotState}
+    of_plots: dict[tuple[str, str], list[Wait]] = {}
+    for wait in scheduler_status.waits(farm):
+        how = _harm(farm, wait)
+        if how <= Harm.WANTED or wait.rule in states:
+            continue
+        if wait.subject is not None and PlotName.parse(PurePath(wait.subject).name) is not None:
+            of_plots.setdefault((wait.host, wait.rule), []).append(wait)
+            continue
+        place = wait.host if wait.subject is None else f"{wait.host}:{wait.subject}"
+        yield Need(how, place, with_short_ids(wait.reason), remedy(wait.rule, wait.host, wait.subject))
+    for (host, rule), waits in of_plots.items():
+        yield _of_plots(_harm(farm, waits[0]), host, rule, [(one.subject or "", one.reason) for one in waits])
+
+
+def _of_files(farm: FarmState) -> Iterator[Need]:
+    """Files that are left alone. Refused plots have a note of their own."""
+    told = (PlotState.READY, PlotState.OPEN, PlotState.REFUSED)
+    for host, snapshot in farm.plotters.items():
+        by_state: dict[str, list[FinishedPlot]] = {}
+        for plot in snapshot.plots:
+            if plot.state not in told:
+                by_state.setdefault(plot.state.value, []).append(plot)
+        for state, plots in by_state.items():
+            files = [(plot.path, plot.reason or state) for plot in plots]
+            yield _of_plots(Harm.FILE, host, state, files, "file")
+
+
+def _of_plots(how: Harm, host: str, rule: str, files: Sequence[tuple[str, str]], noun: str = "plot") -> Need:
+    """Make one need of files that wait by one rule. files: path and reason each."""
+    path, reason = files[0]
+    folder, name = str(PurePath(path).parent), PurePath(path).name
+    plot = PlotName.parse(name)
+    shown = name if plot is None else plot.plot_id[:8]
+    first = f"{shown} in {folder}" if len(files) == 1 else f"{counted(len(files), noun)}, the first {shown}"
+    return Need(how, f"{host}: {first}", with_short_ids(reason), remedy(rule, host, shown))
+
+
+def _plotting(farm: FarmState) -> str | None:
+    plotters = farm.alive(Role.PLOTTER)
+    if not plotters:
+        return None
+    waits = scheduler_status.waits(farm)
+    limits = [int(wait.numbers.get("limit", 0)) for wait in waits if wait.rule == "farm max jobs"]
+    most = sum(
+        min(one.global_max_jobs, sum(tmp.max_jobs for tmp in one.tmp_dirs)) for one in plotters.values()
+    )
+    running = sum(len(one.jobs) for one in plotters.values())
+    hosts = f" on {len(plotters)} hosts" if len(plotters) > 1 else ""
+    most = min([most, *limits])
+    # Plots that are started by hand count, and no limit stops them.
+    count = f"{running} of {most} running" if running <= most else f"{running} running (limit: {most})"
+    line = f"Plotting: {count}{hosts}"
+    if not any(one.plotting for one in plotters.values()):
+        return f"{line}, no more are started"
+    if farm.waits is None or scheduler_status.nobody_decides(farm):
+        return line
+    starts = [start for one in plotters.values() if (start := _next_start_s(farm, one)) is not None]
+    if not starts or (running >= most and not min(starts)):  # no scheduler has seen the latest plots yet
+        return line
+    return f"{line}, next start {f'in {human_duration(min(starts))}' if min(starts) else 'now'}"
+
+
+def _next_start_s(farm: FarmState, snapshot: PlotterSnapshot) -> float | None:
+    """Seconds until the host may start a plot by itself; None: not known, or it needs a hand."""
+    waits = [wait for wait in scheduler_status.waits(farm) if wait.host == snapshot.host]
+
+    def end_s(wait: Wait) -> float | None:
+        at, _ = expected(wait, snapshot, farm.at)
+        calm = _harm(farm, wait) is Harm.NONE or wait.rule == "windows"
+        return None if at is None or not calm else max(0.0, (at - farm.at).total_seconds())
+
+    of_host = [end_s(wait) for wait in waits if wait.subject is None]
+    of_tmp = []
+    for tmp in snapshot.tmp_dirs:
+        ends = [end_s(wait) for wait in waits if wait.subject == tmp.path]
+        if None not in ends and tmp.drained is None:
+            of_tmp.append(max((end for end in ends if end is not None), default=0.0))
+    if None in of_host or not of_tmp:
+        return None
+    return max([min(of_tmp), *(end for end in of_host if end is not None)])
+
+
+def _archiving(farm: FarmState) -> str | None:
+    archivers = farm.alive(Role.ARCHIVER)
+    transfers = [(host, one) for host, archiver in archivers.items() for one in archiver.transfers]
+    moving = {(host, one.path) for host, one in transfers} | set(farm.moves)
+    sources = [one for one in farm.plotters.values() if one.archiving]
+    if not archivers and not sources and not moving:
+        return None
+    ready = {(one.host, plot.path) for one in sources for plot in one.plots if plot.state is PlotState.READY}
+    if not (ready | moving):
+        return "Archiving: nothing to move"
+    rate_bytes_s = sum(one.rate_bytes_s or 0 for _, one in transfers)
+    rate = f" at {human_bytes(rate_bytes_s)}/s" if rate_bytes_s else ""
+    return f"Archiving: {len(moving)} of {len(ready | moving)} moving{rate}"
+
+
+def _drives(farm: FarmState) -> str | None:
+    drives = [(host, drive) for host, one in farm.alive(Role.HARVESTER).items() for drive in one.drives]
+    if not drives:
+        return None
+    taking = [(host, drive) for host, drive in drives if drive.takes_plots and not drive.full]
+    free = human_bytes(free_bytes_once(taking))
+    return f"Drives: {len(taking)} of {len(drives)} take plots, {free} free"
