@@ -30,7 +30,7 @@ class ServedPlotter:
         self.publisher = Publisher(board, Role.PLOTTER, self._snapshot, mark(settings.state_dir))
         self.history = PlotHistory(settings, self.publisher.progressed)
         events = PlotterEvents(settings.host, self.publisher, self.history)
-        self.plotter = PlotterHost(settings, events, send)
+        self.plotter = PlotterHost(settings, events, send, self.history.learned)
         self._leftovers = LeftoversSummary(self.plotter)
         self._watch = ConfigWatch(settings, Role.PLOTTER, self.plotter.reload, self.publisher)
 

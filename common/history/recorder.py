@@ -188,8 +188,12 @@ class Recorder:
                 continue
             for row in rows:
                 self._tallying.add(row)
+                self._recorded(row)
             self._waiting.extend(rows)
             self._changed()
+
+    def _recorded(self, row: Row) -> None:
+        """Use a new row otherwise; called in the writer's thread."""
 
     def _write(self, file: HistoryFile) -> None:
         try:

@@ -6,15 +6,38 @@ with a column of the same name (schema).
 
 from __future__ import annotations
 
+import json
+import re
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from common.model.snapshot import Moment, Notice, Number, Whole, age_s
 from common.model.units import plausible_s
 
 _Seconds = Annotated[float | None, AfterValidator(plausible_s)]
+
+END_STEP = "end"  # in `PlotEnd.steps_s`, beside phases
+_STEP = re.compile(rf"\d{{1,2}}:\d{{1,2}}|{END_STEP}", re.ASCII)
+_MOST_STEPS = 64  # more than any plotter's log has
+
+
+def _steps_of(value: Any) -> dict[str, float] | None:
+    """What is usable of `value`: a table, or its JSON as the history file has it."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+    if not isinstance(value, dict) or len(value) > _MOST_STEPS:
+        return None
+    named = {name: at_s for name, at_s in value.items() if isinstance(name, str) and _STEP.fullmatch(name)}
+    return {
+        name: float(at_s)
+        for name, at_s in named.items()
+        if type(at_s) in (int, float) and plausible_s(at_s) is not None
+    }
 
 
 class HistoryKind(StrEnum):
@@ -89,6 +112,9 @@ class PlotEnd(_Row):
     copy_s: _Seconds = None
     total_s: _Seconds = None  # from the plotter's log
     log: str | None = None
+    # When each step began ("1:1") and when the plot was complete ("end"), in seconds from the start, without
+    # the time while it was suspended or waited for space. Empty: it was, and the steps are not known.
+    steps_s: Annotated[dict[str, float] | None, BeforeValidator(_steps_of)] = None
 
     @property
     def wall_s(self) -> float | None:

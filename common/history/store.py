@@ -7,6 +7,7 @@ read and write the file: it names its columns.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import sqlite3
@@ -60,7 +61,7 @@ CREATE TABLE landings ({_COMMON}
 CREATE INDEX landings_by_time ON landings (ended_at, key);
 """
 
-STEPS: tuple[str, ...] = (_FIRST,)
+STEPS: tuple[str, ...] = (_FIRST, "ALTER TABLE plots ADD COLUMN steps_s TEXT")
 
 
 def migrate(connection: sqlite3.Connection, steps: Sequence[str] = STEPS) -> None:
@@ -267,4 +268,6 @@ def _plain(value: Any) -> Any:
     """The value in a type that SQLite stores."""
     if isinstance(value, datetime):
         return _text(value)
+    if isinstance(value, dict):
+        return json.dumps(value)
     return value.value if isinstance(value, End) else value

@@ -24,6 +24,7 @@ from plotter_worker.host.snapshot import plotter_snapshot
 from plotter_worker.host.stall_monitor import StallMonitor
 from plotter_worker.jobs import outcome as outcomes
 from plotter_worker.jobs.adoption import Adoption, Send, found_task_id, record_of
+from plotter_worker.jobs.estimate import LearnedPlots
 from plotter_worker.jobs.job import AN_OPERATOR, TrackedJob
 from plotter_worker.jobs.order_checks import AlreadyTaken, directories_for
 from plotter_worker.jobs.records import JobRecord, Records
@@ -45,6 +46,7 @@ class PlotterHost:
 
     Args:
         events: where changes of the snapshot and events are reported; its methods never wait.
+        learned: how long plots take here; None: nothing is known.
 
     Attributes:
         jobs: plotters that run, or ended and are not reported yet.
@@ -54,9 +56,12 @@ class PlotterHost:
         delivered: which harvester has a copy of a plot.
     """
 
-    def __init__(self, settings: Config, events: PlotterEvents, send: Send) -> None:
+    def __init__(
+        self, settings: Config, events: PlotterEvents, send: Send, learned: LearnedPlots | None = None
+    ) -> None:
         self._settings = settings
         self._recipe = recipe_of(settings)
+        self._learned = learned or LearnedPlots()
         self._lock = threading.RLock()
         self._records = Records(settings.state_dir / "jobs")
         self._starter = Starter(settings, self._records)
@@ -101,7 +106,7 @@ class PlotterHost:
                 self.jobs.add_found(new)
         for job in self.jobs.running():
             job.read_log()
-            self.refresh(job)
+            job.refresh(self.directories.surveys())
 
     def watch(self) -> None:
         """Watch the plots that `look_once` has found, for a kill: it waits until their end is seen."""
@@ -206,11 +211,14 @@ class PlotterHost:
     def refresh(self, job: TrackedJob) -> None:
         """Read the job's figures again, such as whether it is suspended."""
         job.refresh(self.directories.surveys())
+        self._count_idle_time(job)
 
     def snapshot_of(self, job: TrackedJob) -> Job:
         """The job as the snapshot shows it."""
         recipe = self._recipe
-        return job.snapshot(SizeEstimate(recipe.tmp_bytes, recipe.tmp2_bytes, recipe.dst_bytes))
+        return job.snapshot(
+            SizeEstimate(recipe.tmp_bytes, recipe.tmp2_bytes, recipe.dst_bytes), self._learned
+        )
 
     def snapshot(self) -> PlotterSnapshot:
         with self._lock:
@@ -303,6 +311,7 @@ class PlotterHost:
         surveys = self.directories.surveys()
         for job in jobs:
             job.refresh(surveys)
+            self._count_idle_time(job)
         self._stalls.sample(jobs)
         now = datetime.now(UTC)
         for job in jobs:
@@ -310,6 +319,12 @@ class PlotterHost:
                 self.operator.works(job.began_at)
         if jobs:
             self.events.progressed()
+
+    def _count_idle_time(self, job: TrackedJob) -> None:
+        with self._lock:  # an end must not be overwritten
+            record = job.record_with_idle_time(datetime.now(UTC))
+            if record is not job.record:
+                self.jobs.update(job, record)
 
     def _restore(self, record: JobRecord) -> None:
         """Go on with a job of the last worker."""

@@ -11,12 +11,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Self, TypeVar
 
+from common.history.rows import END_STEP
+from common.model.phase import Phase
 from common.model.snapshot import Job, RunStatus
 from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.directories.monitor import DirectorySurvey
+from plotter_worker.jobs.estimate import Estimate, Kind, LearnedPlots, estimate
 from plotter_worker.jobs.records import JobRecord, Outcome
 from plotter_worker.jobs.resources import SpaceTaken, Usage
-from plotter_worker.plotters.base import CommandLine, Mode, Progress, SizeEstimate
+from plotter_worker.plotters.base import NOT_BEGUN, CommandLine, Mode, Progress, SizeEstimate
 from plotter_worker.plotters.log_parser import LogReader
 from plotter_worker.plotters.plotter import Plotter
 from plotter_worker.plotters.registry import recognise
@@ -28,11 +31,14 @@ AN_OPERATOR = "an operator"
 # A plotter that ends within this time died at once, even if its log reached phase 1: one that crashes in its
 # second table would otherwise be started again and again.
 _AT_ONCE = timedelta(seconds=120)
+# A job that is older when its log is read first has passed its steps at unknown times.
+_NEW_S = 5.0
 _CLOCK_STEP = timedelta(seconds=2)  # a launch, and a new clock, take less
 
 T = TypeVar("T")
 
 _probe = Probe()
+_NOTHING_LEARNED = LearnedPlots()
 
 
 def in_log_folder(log: str, func: Callable[[], T]) -> T:
@@ -91,6 +97,10 @@ class TrackedJob:
         self._log: BinaryIO | None = None
         self._changes, self._lines = _Changes(), _Changes()
         self._shown: tuple[object, ...] = ()
+        self._steps: dict[Phase, float] = {}  # of the first plot: when each began, by `active_s`
+        self._untimed: Phase | None = None  # up to this step they began at unknown times
+        self._first_done_s: float | None = None
+        self._percent: tuple[str | None, float] = (None, 0.0)  # the plot, and what was shown of it
 
     @classmethod
     def of_record(cls, record: JobRecord, plotter: Plotter) -> Self:
@@ -150,6 +160,7 @@ class TrackedJob:
             while chunk := self._next_chunk(self._log):
                 self.offset_bytes += len(chunk)
                 self.reader.feed(chunk)
+                self._time_step(first=not grew and self.offset_bytes == len(chunk))
                 grew = True
             return grew
         except (OSError, Hanging):
@@ -228,13 +239,15 @@ class TrackedJob:
             seen = self.wait_change(seen, left_s)
         return self.outcome is not None
 
-    def snapshot(self, default: SizeEstimate) -> Job:
+    def snapshot(self, default: SizeEstimate, learned: LearnedPlots = _NOTHING_LEARNED) -> Job:
         """The job as the snapshot shows it; phase, percent and ETA are None without a log.
 
         Args:
             default: space that a plot takes if the command line does not tell it.
+            learned: how long plots take on this host.
         """
         progress = self.progress
+        percent, eta_s = self._percent_and_eta_s(learned)
         record = self.record
         command = self.command
         room = (self.plotter.size_estimate(command) if command else None) or default
@@ -248,8 +261,8 @@ class TrackedJob:
             plot_id=progress.plot_id,
             k=progress.details.k or (command.k if command else None),
             phase=progress.phase if self.log_seen else None,
-            percent=progress.percent if self.log_seen else None,
-            eta_s=self._eta_s() if self.log_seen else None,
+            percent=percent if self.log_seen else None,
+            eta_s=eta_s if self.log_seen else None,
             tmp=self.tmp if self.tmp is not None else self._no_tmp(),
             tmp2=self.tmp2,
             dst=self.dst,
@@ -278,15 +291,74 @@ class TrackedJob:
             return max(0, room.dst_bytes - max(room.tmp_bytes, room.tmp2_bytes))
         return max(0, room.dst_bytes - taken.dst_bytes)
 
-    def _eta_s(self) -> float | None:
-        """Seconds to the end, from the percent done in the time spent. None while the job is stalled or
-        suspended: the end is not known."""
-        percent = self.progress.percent
-        if self.stall or self.progress.stalled or self.usage.status is RunStatus.STOPPED:
+    def _percent_and_eta_s(self, learned: LearnedPlots) -> tuple[float, float | None]:
+        """What is done of the current plot, and seconds to its end; None if that is not known: while the job
+        is stalled or suspended, and for a later plot of the same job, whose start is not known."""
+        progress, now = self.progress, datetime.now(UTC)
+        percent, eta_s = progress.percent, None
+        if self.record.started_at is not None and not progress.plots_done:
+            spent_s = self.active_s(now)
+            found = self._estimate(learned, spent_s)
+            if found is not None:
+                percent, eta_s = found.percent, found.eta_s
+            elif percent >= 1:
+                eta_s = max(0.0, spent_s * (100 - percent) / percent)
+        plot_id, shown = self._percent
+        percent = max(percent, shown if plot_id == progress.plot_id else 0.0)
+        self._percent = progress.plot_id, percent
+        waits = self.stall or progress.stalled or self.usage.status is RunStatus.STOPPED
+        return percent, None if waits else eta_s
+
+    def _estimate(self, learned: LearnedPlots, spent_s: float) -> Estimate | None:
+        """None before the first plot of this kind is finished."""
+        timeline = learned.of(self._kind())
+        if timeline is None:
             return None
-        if self.record.started_at is None or percent < 1:
-            return None
-        if self.progress.plots_done:
-            return None  # a later plot of the same job: its own start is not known
-        spent_s = (datetime.now(UTC) - self.began_at).total_seconds()
-        return max(0.0, spent_s * (100 - percent) / percent)
+        return estimate(timeline, self._steps.copy(), self.progress.phase, spent_s)
+
+    def _kind(self) -> Kind:
+        """As the history's rows name it."""
+        row, command = self.progress.details.as_row(), self.command
+        return Kind(
+            plotter=self.record.plotter,
+            mode=row["mode"],
+            k=row["k"] or (command.k if command else None),
+            compression=row["compression"] or (command.compression if command else None),
+            tmp=self.tmp,
+        )
+
+    def active_s(self, now: datetime) -> float:
+        """Seconds since its start, without those while it was suspended or waited for space."""
+        until = self.record.idle_since or now
+        return max(0.0, (until - self.began_at).total_seconds() - self.record.idle_s)
+
+    def record_with_idle_time(self, now: datetime) -> JobRecord:
+        """Its record, with the idle time since or until `now`; the same record if nothing changed."""
+        record = self.record
+        idle = self.usage.status is RunStatus.STOPPED or self.progress.stalled is not None
+        if self.outcome is not None or idle == (record.idle_since is not None):
+            return record
+        if record.idle_since is None:
+            return record.model_copy(update={"idle_since": now})
+        idle_s = record.idle_s + max(0.0, (now - record.idle_since).total_seconds())
+        return record.model_copy(update={"idle_since": None, "idle_s": idle_s})
+
+    @property
+    def steps_s(self) -> dict[str, float] | None:
+        """The steps of its first plot, as `common.history.rows.PlotEnd` has them."""
+        if self._untimed is None and self._first_done_s is not None:
+            return {str(step): at_s for step, at_s in self._steps.items()} | {END_STEP: self._first_done_s}
+        return {} if self.record.idle_s > 0 else None
+
+    def _time_step(self, first: bool) -> None:
+        """Note when the first plot's step began. first: these are the log's first bytes."""
+        progress = self.progress
+        if self.outcome is not None or self._first_done_s is not None:
+            return
+        now_s = self.active_s(datetime.now(UTC))
+        if first and now_s > _NEW_S and progress.phase > NOT_BEGUN:
+            self._untimed = progress.phase
+        elif progress.plots_done:
+            self._first_done_s = now_s
+        elif progress.phase not in self._steps and (self._untimed is None or progress.phase > self._untimed):
+            self._steps[progress.phase] = now_s

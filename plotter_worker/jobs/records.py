@@ -48,6 +48,8 @@ class JobRecord(Stored):
         ours: this plotman started it.
         process: identity of its process (processes.table); None between the acceptance and the launch.
         started_at: start of the process.
+        idle_s: seconds for which it was suspended or waited for space, without those since `idle_since`.
+        idle_since: since when it is so now.
     """
 
     task_id: str
@@ -61,6 +63,8 @@ class JobRecord(Stored):
     dst: str | None = None
     process: str | None = None
     started_at: AwareDatetime | None = None
+    idle_s: float = 0.0
+    idle_since: AwareDatetime | None = None
     outcome: Outcome | None = None
 
     @property

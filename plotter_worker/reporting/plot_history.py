@@ -12,12 +12,13 @@ from pathlib import Path
 from common.config import Config
 from common.history.recorder import Recorder, history_path
 from common.history.rows import End, HistoryKind, PlotEnd, Row, TransferEnd
-from common.history.store import reading
+from common.history.store import HistoryFile, reading
 from common.model.messages import Admission
 from common.model.plot_name import plot_id_of
 from common.model.targets import label
 from common.names import Role
 from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
+from plotter_worker.jobs.estimate import LearnedPlots
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.records import JobRecord, Outcome, Records
 from plotter_worker.plotters.base import DonePlot, PlotDetails
@@ -26,8 +27,15 @@ from plotter_worker.plotters.registry import plotter_for
 log = logging.getLogger(__name__)
 
 
+_LEARNED_FROM = 200  # plots, at the start: a few of each kind
+
+
 class PlotHistory(Recorder):
-    """The history of the plotter's worker: plots, and which of them were archived or refused. Never waits."""
+    """The history of the plotter's worker: plots, and which of them were archived or refused. Never waits.
+
+    Attributes:
+        learned: how long plots take here.
+    """
 
     def __init__(self, settings: Config, changed: Callable[[], None]) -> None:
         self._host = settings.host
@@ -36,6 +44,7 @@ class PlotHistory(Recorder):
         file = history_path(settings.state_dir, Role.PLOTTER)
         super().__init__(file, HistoryKind.PLOTS, changed, settings.history_kept)
         self._kept: dict[str, int] = {}  # task id -> number of its plots that are recorded
+        self.learned = LearnedPlots()
         self._sizes = Sizes()  # used by the recorder's thread
 
     def start(self) -> None:
@@ -100,6 +109,15 @@ class PlotHistory(Recorder):
             reason=reason,
         )
         self.later(lambda: [self._with_tries(row)])
+
+    def _load(self, file: HistoryFile) -> None:
+        for row in reversed(file.page(HistoryKind.PLOTS, _LEARNED_FROM, ends=[End.DONE])):
+            self._recorded(row)
+        super()._load(file)
+
+    def _recorded(self, row: Row) -> None:
+        if isinstance(row, PlotEnd):
+            self.learned.add(row)
 
     def _unreported(self) -> Iterable[Row]:
         for record in Records(self._jobs).all():
@@ -220,6 +238,7 @@ def row_of_plot(job: TrackedJob, plot: DonePlot, host: str, at: datetime, sizes:
             "size_bytes": sizes.of(plot.path),
             "copy_s": plot.copy_s,
             "total_s": plot.total_s,
+            "steps_s": job.steps_s if first else None,
             **{f"phase{phase}_s": s for phase, s in plot.phase_times_s.items() if 1 <= phase <= 4},
         }
     )

@@ -26,7 +26,16 @@ def plot(number: int, **known: object) -> PlotEnd:
 def test_what_is_put_comes_back_as_it_was(tmp_path: Path) -> None:
     file = HistoryFile(tmp_path / "h.sqlite3")
     rows = [
-        plot(1, k=32, bitfield=False, phase1_s=1.5, size_bytes=10**12, ordered_at=AT, reason=None),
+        plot(
+            1,
+            k=32,
+            bitfield=False,
+            phase1_s=1.5,
+            steps_s={"1:1": 0.5, "end": 9.0},
+            size_bytes=10**12,
+            ordered_at=AT,
+            reason=None,
+        ),
         TransferEnd(key="t", host="p1", end=End.REFUSED, ended_at=AT, path="/d/x", reason="no plot"),
         LandingEnd(key="l", host="h1", end=End.LANDED, ended_at=AT, drive="/mnt/1"),
     ]
@@ -87,6 +96,29 @@ def test_a_file_of_an_earlier_release_gets_the_columns_of_a_later_and_is_still_r
     earlier = HistoryFile(path)
     earlier.put([plot(3)])
     assert len(earlier.page(HistoryKind.PLOTS, 9)) == 3
+
+
+def test_a_file_without_it_gets_the_column_of_the_steps(tmp_path: Path) -> None:
+    path = tmp_path / "h.sqlite3"
+    HistoryFile(path, STEPS[:1])
+    assert HistoryFile(path).page(HistoryKind.PLOTS, 9) == []
+    HistoryFile(path).put([plot(1, steps_s={"end": 9.0})])
+    assert HistoryFile(path).page(HistoryKind.PLOTS, 9) == [plot(1, steps_s={"end": 9.0})]
+
+
+@pytest.mark.parametrize(
+    ("said", "usable"),
+    [
+        pytest.param("{", None, id="no JSON"),
+        pytest.param("[" * 100_000, None, id="deep"),
+        pytest.param([1], None, id="no table"),
+        pytest.param({str(number): 1.0 for number in range(65)}, None, id="many"),
+        pytest.param({"1:1": 1e300, "2:1": -1, "3:1": "x", "4:1": True, "end": 5}, {"end": 5.0}, id="values"),
+        pytest.param({"a b": 1, "1:1:1": 1, "999:1": 1, "\u0661:1": 1, "1:1": 1}, {"1:1": 1.0}, id="names"),
+    ],
+)
+def test_steps_that_cannot_be_are_left_out(said: object, usable: dict[str, float] | None) -> None:
+    assert plot(1, steps_s=said).steps_s == usable
 
 
 def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from common.history.rows import End, PlotEnd
 from common.model.snapshot import RunStatus
 from plotter_worker.directories.monitor import DirectorySurvey, FileSeen
 from plotter_worker.jobs import job as jobs
+from plotter_worker.jobs.estimate import LearnedPlots
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.log_reader import Chunk, log_of, read
 from plotter_worker.jobs.records import JobRecord, Outcome
@@ -100,6 +102,130 @@ def test_a_plot_that_does_not_advance_has_no_eta() -> None:
     job.stall = None
     job.usage.status = RunStatus.STOPPED
     assert job.snapshot(room).eta_s is None
+
+
+def _making(path: Path, began_s: float = 0.0) -> TrackedJob:
+    """A chiapos plot whose process started `began_s` seconds ago; its log is empty."""
+    path.touch()
+    started = datetime.now(UTC) - timedelta(seconds=began_s)
+    record = JobRecord(
+        task_id="t", plotter="chiapos", ours=True, accepted_at=started, started_at=started, argv=(),
+        log=str(path), tmp="/t",
+    )  # fmt: skip
+    return TrackedJob(record, plotter_for("chiapos"), CommandLine("chiapos", k=18))
+
+
+def _at(job: TrackedJob, second: float) -> None:
+    """Set the clock to this second after its start."""
+    started = datetime.now(UTC) - timedelta(seconds=second)
+    job.record = job.record.model_copy(update={"started_at": started})
+
+
+def _learned() -> LearnedPlots:
+    learned = LearnedPlots()
+    values = {
+        "host": "p1",
+        "plotter": "chiapos",
+        "k": 18,
+        "tmp": "/t",
+        "end": End.DONE,
+        "ended_at": datetime.now(UTC),
+    }
+    steps_s = {"1:1": 10, "2:1": 60, "3:1": 70, "4:1": 90, "5:1": 95, "end": 100}
+    learned.add(PlotEnd.model_validate(values | {"key": "t0", "task_id": "t0", "steps_s": steps_s}))
+    return learned
+
+
+def _write(job: TrackedJob, until: bytes) -> None:
+    """Write the log up to the line that begins so, and read it."""
+    assert job.record.log is not None
+    content = (LOGS / "chiapos-k18.log").read_bytes()
+    written = Path(job.record.log).stat().st_size
+    end = content.index(b"\n", content.index(until)) + 1
+    with Path(job.record.log).open("ab") as log:
+        log.write(content[written:end])
+    job.read_log()
+
+
+NO_ROOM = SizeEstimate(0, 0, 0)
+
+
+def test_percent_and_eta_follow_the_hosts_own_plots_between_two_lines_of_the_log(tmp_path: Path) -> None:
+    job, learned = _making(tmp_path / "log"), _learned()
+    seen = []
+    for second, line in (
+        (10, b"Computing table 1"),
+        (35, None),
+        (60, b"Starting phase 2/4"),
+        (70, b"Starting phase 3/4"),
+    ):
+        _at(job, second)
+        if line:
+            _write(job, line)
+        shown = job.snapshot(NO_ROOM, learned)
+        assert shown.eta_s is not None
+        seen.append((round(shown.percent or 0), round(shown.eta_s)))
+    assert seen == [(10, 90), (35, 65), (60, 40), (70, 30)]
+    job.close_log()
+
+
+def test_percent_never_decreases_whatever_is_learned_meanwhile(tmp_path: Path) -> None:
+    job = _making(tmp_path / "log")
+    _write(job, b"Starting phase 3/4")
+    _at(job, 20)
+    before = job.snapshot(NO_ROOM).percent
+    assert before is not None
+    slow = LearnedPlots()
+    steps_s = {"1:1": 10, "2:1": 20, "3:1": 30, "4:1": 990, "end": 1000}
+    base = {"host": "p1", "plotter": "chiapos", "k": 18, "tmp": "/t", "ended_at": datetime.now(UTC)}
+    slow.add(PlotEnd.model_validate(base | {"key": "a", "task_id": "a", "end": End.DONE, "steps_s": steps_s}))
+    shown = job.snapshot(NO_ROOM, slow)
+    assert shown.percent == before
+    assert shown.eta_s is not None
+    assert shown.eta_s > 800
+    job.close_log()
+
+
+def test_the_time_while_it_was_suspended_does_not_count(tmp_path: Path) -> None:
+    job, learned = _making(tmp_path / "log"), _learned()
+    _write(job, b"Computing table 1")
+    now = datetime.now(UTC)
+    assert job.record_with_idle_time(now) is job.record
+    job.usage.status = RunStatus.STOPPED
+    job.record = job.record_with_idle_time(now)
+    assert job.record.idle_since == now
+    assert job.active_s(now + timedelta(hours=1)) == pytest.approx(0, abs=5), "it stands still"
+    assert job.snapshot(NO_ROOM, learned).eta_s is None
+    job.usage.status = RunStatus.SLEEPING
+    job.record = job.record_with_idle_time(now + timedelta(hours=1))
+    assert (job.record.idle_since, job.record.idle_s) == (None, 3600)
+    _at(job, 3600 + 20)
+    _write(job, b"Starting phase 2/4")
+    _at(job, 3600 + 40)
+    _write(job, b"Renamed final file")
+    assert job.steps_s is not None
+    assert job.steps_s["2:0"] == pytest.approx(20, abs=5)
+    assert job.steps_s["end"] == pytest.approx(40, abs=5)
+    job.close_log()
+
+
+def test_a_plot_that_waits_for_space_is_idle() -> None:
+    waiting = job(plotter="chiapos", log="chiapos-dst-full")
+    assert waiting.progress.stalled
+    assert waiting.record_with_idle_time(datetime.now(UTC)).idle_since is not None
+
+
+@pytest.mark.parametrize(("idle_s", "steps_s"), [(0.0, None), (60.0, {})])
+def test_steps_that_passed_before_this_worker_saw_the_log_have_no_time(
+    idle_s: float, steps_s: object, tmp_path: Path
+) -> None:
+    late = _making(tmp_path / "log", began_s=600)
+    late.record = late.record.model_copy(update={"idle_s": idle_s})
+    _write(late, b"Compressing tables 1 and 2")
+    assert late.snapshot(NO_ROOM, _learned()).percent == 90, "as far as the next step"
+    _write(late, b"Renamed final file")
+    assert late.steps_s == steps_s
+    late.close_log()
 
 
 def test_the_log_of_a_running_plotter_is_what_it_writes_to_and_not_what_has_its_name(tmp_path: Path) -> None:
