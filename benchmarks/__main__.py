@@ -16,6 +16,7 @@ NAMES = (
     "command_line",
     "memory",
     "inventory",
+    "eta",
 )
 # What these take for --quick.
 _QUICK = {"deciding": ("--rounds", "3", "--hosts", "10"), "thousand": ("--hosts", "20", "--seconds", "5")}

@@ -69,4 +69,8 @@ PROSE = {
         "inode of each file. The sums travel in its snapshot, so that `plotman inventory` waits for none of "
         "this. Lists of files and keys come in pages, each a question.",
     ),
+    "eta": Prose(
+        "The built-in weights serve until a host has finished a plot of the same plotter, mode, k and "
+        "compression. From then on its newest five plots say when each step begins and when the plot ends.",
+    ),
 }
