@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import closing
 from functools import partial
-from itertools import groupby
+from itertools import groupby, zip_longest
+from shutil import get_terminal_size
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from plotman.control.queries.attention import Need
     from plotman.control.queries.why import WhyAnswer
 
+_AGAIN_S = 5.0
+_CLEAR = "\x1b[H\x1b[J"  # ANSI: to the upper left corner, and erase from there
 _SEARCHED = 5000  # transfers, the newest, in the search for an archived plot
 _HOST = click.option("--host", help="Only this host.", shell_complete=complete_host)
 _CLASSIC = click.option(
@@ -32,17 +36,44 @@ _CLASSIC = click.option(
 @click.command()
 @_HOST
 @_CLASSIC
+@click.option("--watch", "is_watching", is_flag=True, help="Show it anew every 5 s, until Ctrl-C.")
 @JSON
-def status(json_: bool, host: str | None, classic: bool) -> None:
-    """Show running plots, transfers, files that are left alone, and what waits."""
+def status(json_: bool, host: str | None, classic: bool, is_watching: bool) -> None:
+    """Show how plotting and archiving are, what needs a hand, running plots, and transfers."""
     from plotman.cli.console import as_json, terminal_width
     from plotman.control.queries.reports import status_json
 
+    if is_watching:
+        if json_:
+            raise click.UsageError("--watch prints no JSON.")
+        _watch(host, classic)
+        return
     farm = _farm(host)
     if json_:
         as_json(status_json(farm))
     else:
         click.echo(status_text(farm, terminal_width(), classic))
+
+
+def _watch(host: str | None, classic: bool) -> None:
+    """Print the status again and again; on a terminal in the place of the former one, as far as it fits."""
+    from common.errors import BrokerError
+    from plotman.cli.console import stop_at_signal, terminal_width
+    from plotman.control.farm import narrowed, quick_board, read_farm
+
+    stop = stop_at_signal()
+    while not stop.is_set():
+        width = terminal_width()
+        try:
+            with closing(quick_board()) as reader:
+                text = status_text(narrowed(read_farm(reader), host), width, classic)
+        except BrokerError as error:  # it may come back
+            text = f"plotman: {error}"
+        if width is not None:
+            rows = get_terminal_size().lines - 1
+            text = _CLEAR + "\n".join(text.splitlines()[:rows])
+        click.echo(text)
+        stop.wait(_AGAIN_S)
 
 
 def status_text(farm: FarmState, width: int | None, classic: bool = False) -> str:
@@ -209,7 +240,8 @@ def show_reasons(answers: Sequence[WhyAnswer]) -> None:
     for host, of_host in groupby(sorted(answers, key=host_of), key=host_of):
         click.secho(host, bold=True)
         host_shown = False
-        for answer in of_host:
+        listed = list(of_host)
+        for answer, after in zip_longest(listed, listed[1:]):
             subject = f"{answer.subject}: " if answer.subject else ""
             if host_shown and answer.below_host:
                 click.echo(one_line(f"  {subject}{answer.below_host}"))
@@ -217,7 +249,7 @@ def show_reasons(answers: Sequence[WhyAnswer]) -> None:
             host_shown = host_shown or answer.kind == "host"
             when = f" ({answer.when})" if answer.when else ""
             click.echo(one_line(f"  {subject}{with_short_parts(answer.text)}{when}"))
-            if answer.remedy:
+            if answer.remedy and (after is None or after.remedy != answer.remedy):  # once for drives alike
                 click.secho(one_line(f"      {answer.remedy}"), dim=True)
 
 
