@@ -56,7 +56,7 @@ def main() -> None:
         f"{_AFTER + 1} of a kind on."
     )
     report.note(
-        "chia's plots are real, one after the other on a busy machine; 1 to 2 s of each are the start of "
+        "chia's plots are real, one after the other; some seconds of each are the start of "
         "Python. Of madMAx and bladebit logs are replayed, each step up to 10 %, each plot up to 20 % off."
     )
     for name, log, k in _REPLAYED:
