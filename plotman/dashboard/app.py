@@ -26,6 +26,7 @@ from plotman.dashboard.panes.machines import hosts_of
 from plotman.dashboard.requests import Asker
 from plotman.dashboard.screen import MainScreen
 from plotman.dashboard.tabs import TabBar
+from plotman.dashboard.theme import DARK, LIGHT
 
 
 class Palette(CommandPalette):
@@ -51,6 +52,9 @@ class Dashboard(App[None]):
     def __init__(self, source: Source, asker: Asker, by: str | None = None) -> None:
         super().__init__()
         self.animation_level = "none"
+        for theme in (DARK, LIGHT):
+            self.register_theme(theme)
+        self.theme = DARK.name
         self.main = MainScreen(source)
         self._asker = asker
         self._commands = Commands(self.main, Notices(self), asker, by)
@@ -61,6 +65,13 @@ class Dashboard(App[None]):
         super()._end_batch()
         if not self._batch_count and self.screen_stack and not self.screen.is_modal:
             self.screen.refresh()
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """The colours of phases, while a theme without them is set: Textual draws with one before ours."""
+        return DARK.variables
+
+    def action_other_theme(self) -> None:
+        self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
 
     def get_default_screen(self) -> Screen[None]:
         return self.main
@@ -129,7 +140,7 @@ class Dashboard(App[None]):
             screen = Details(subject, self._asker)
             self.push_screen(screen)
             if self.main.farm is not None:
-                self.call_after_refresh(screen.show, self.main.farm)
+                self.call_after_refresh(screen.show, self.main.farm, self.main.courses)
         else:
             row = next((row for row in grid.rows if row.subject == subject), None)
             cells = zip(grid.table.columns, row.cells if row else (), strict=False)
@@ -143,11 +154,10 @@ class Dashboard(App[None]):
         else:
             self.main.show_pane(event.key)
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:  # noqa: ARG002
         for key in keys.KEYS:
             yield SystemCommand(
                 f"{key.name} ({key.label})", key.help, lambda a=key.action: self.run_action(a)
             )
         for host in hosts_of(self.main.farm) if self.main.farm else ():
             yield SystemCommand(f"Show {host}", "only this machine", lambda h=host: self.main.show_host(h))
-        yield from super().get_system_commands(screen)

@@ -20,9 +20,12 @@ from common.model.text import log_text, one_line
 from common.model.units import human_bytes, human_duration
 from plotman.control.farm import FarmState
 from plotman.control.rpc import TaskCall
+from plotman.dashboard import timeline
 from plotman.dashboard.keys import KeyFooter
+from plotman.dashboard.lines import Lines
 from plotman.dashboard.model import RowSubject
 from plotman.dashboard.requests import Asker, call_soon, start_thread
+from plotman.dashboard.timeline import Courses
 
 _LINES = 300  # of one answer, the newest ones: what scrolls past between two answers is not seen
 _WAIT_S = 5.0  # one long poll; its thread and connections outlive a screen that is closed meanwhile
@@ -30,6 +33,7 @@ _ANSWER_S = 15.0
 _RETRY_S = 2.0
 _PACE_S = 1.5  # between two requests: each takes 15 ms of a core with its drawing, and some logs always grow
 _LOG_KEPT = 5000  # lines
+_LOW = 20  # lines of a terminal without room for more than facts and log
 
 
 def facts(farm: FarmState, subject: RowSubject, job: Job | None) -> str:
@@ -99,6 +103,7 @@ class Details(Screen[None]):
 
     DEFAULT_CSS = """
     Details #facts { height: auto; max-height: 50%; background: $panel; padding: 0 1; }
+    Details #timeline { background: $panel; }
     Details Log { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -119,11 +124,13 @@ class Details(Screen[None]):
         self._shown = ""
         # Attributes, not queried: text may arrive while Textual removes the widgets.
         self._facts = Static(id="facts", markup=False)
+        self._timeline = Lines(id="timeline")
         self._log = PlotLog(max_lines=_LOG_KEPT, auto_scroll=True)
 
     def compose(self) -> ComposeResult:
         with Vertical():
             yield self._facts
+            yield self._timeline
             yield self._log
             yield KeyFooter(show_command_palette=False)
 
@@ -135,11 +142,14 @@ class Details(Screen[None]):
     def on_unmount(self) -> None:
         self._left.set()
 
-    def show(self, farm: FarmState) -> None:
-        """Show the plot as it is in `farm`."""
+    def show(self, farm: FarmState, courses: Courses) -> None:
+        """Show the plot as it is in `farm`, and how long its phases took."""
         plotter = farm.plotters.get(self.subject.host)
         jobs = plotter.jobs if plotter else ()
         job = next((job for job in jobs if job.task_id == self.subject.what), None)
+        rows = timeline.lines(courses, self.subject, job, farm, self.size.width) if job else ()
+        if self._timeline.is_attached and self.size.height > _LOW:
+            self._timeline.show(rows)
         text = facts(farm, self.subject, job)
         if text != self._shown and self._facts.is_attached:
             before, self._shown = self._shown, text

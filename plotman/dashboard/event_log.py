@@ -14,7 +14,12 @@ from plotman.dashboard.filters import Order
 from plotman.dashboard.grid import Grid
 from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowKind, RowSubject, Table
 
-_COLUMNS = (Column("time"), Column("host", spare=1), Column("what happened", stretch=True))
+_COLUMNS = (
+    Column("time", tone="dim"),
+    Column("host", spare=1, tone="id"),
+    Column("what happened", stretch=True),
+)
+_LINES, _LEAST_COLUMNS = 8, 60
 _BAD = re.compile(r"fail|refus|stop|died|stall|lost|damag|silent")
 
 
@@ -34,6 +39,15 @@ class EventLog(Grid):
         super().__init__(Table("log", "Log", _COLUMNS, empty="nothing happened yet"), id=id)
         self._events: deque[Row] = deque(maxlen=LOG_KEPT)
         self._at_end = True
+
+    @property
+    def wanted_lines(self) -> int:
+        """Some lines; the log is in the row of panes that gets what is left."""
+        return min(_LINES, super().wanted_lines)
+
+    @property
+    def wanted_columns(self) -> int:
+        return _LEAST_COLUMNS
 
     def add(self, rows: Iterable[Row]) -> None:
         """Append events, the oldest first. Known events are skipped."""

@@ -38,14 +38,30 @@ class Grid(ScrollView, can_focus=True):
         "grid--notice",
         "grid--quiet",
         "grid--bar",
+        "grid--rest",
+        "grid--warm",
+        "grid--id",
+        "grid--dim",
+        "grid--phase1",
+        "grid--phase2",
+        "grid--phase3",
+        "grid--phase4",
         "grid--empty",
     }
     DEFAULT_CSS = """
     Grid { height: 1fr; background: $background; scrollbar-size-vertical: 1; overflow-x: hidden; }
-    Grid > .grid--title { color: $text-primary; }
-    Grid:focus > .grid--title { text-style: bold reverse; }
-    Grid > .grid--head { color: $text-accent; text-style: bold; }
-    Grid > .grid--cursor { text-style: reverse; }
+    Grid > .grid--title { color: $text-muted; }
+    Grid:focus > .grid--title { color: $primary; text-style: bold; }
+    Grid > .grid--head { color: $text-muted; text-style: bold; }
+    Grid > .grid--cursor { background: $block-cursor-blurred-background; text-style: bold; }
+    Grid > .grid--id { color: $text-accent; }
+    Grid > .grid--dim { color: $text-muted; }
+    Grid > .grid--warm { color: $text-warning; }
+    Grid > .grid--rest { color: $bar-rest; }
+    Grid > .grid--phase1 { color: $phase-1; }
+    Grid > .grid--phase2 { color: $phase-2; }
+    Grid > .grid--phase3 { color: $phase-3; }
+    Grid > .grid--phase4 { color: $phase-4; }
     Grid > .grid--bad { color: $text-error; text-style: bold; }
     Grid > .grid--notice { color: $text-warning; }
     Grid > .grid--quiet { color: $text-muted; }
@@ -96,8 +112,18 @@ class Grid(ScrollView, can_focus=True):
 
     @property
     def wanted_lines(self) -> int:
-        """Lines that show all rows."""
-        return max(1, len(self.rows)) + self._top
+        """Lines that show all rows; while it has the focus, also the whole reason of a row if one is cut."""
+        return max(1, len(self.rows)) + self._top + (_FOOT_LINES if self.has_focus and self._cuts() else 0)
+
+    def _cuts(self) -> bool:
+        reasons = [(at, width) for at, width in enumerate(self._widths) if self.table.columns[at].reason]
+        return any(len(row.cells[at].text) > width for at, width in reasons for row in self.rows)
+
+    @property
+    def wanted_columns(self) -> int:
+        """Columns of the terminal that show the whole of each cell, with the mark and the scroll bar."""
+        natural = self._natural or natural_widths(self.table)
+        return sum(natural) + sum(width > 0 for width in natural) + 1
 
     @property
     def _top(self) -> int:
@@ -117,6 +143,8 @@ class Grid(ScrollView, can_focus=True):
             self._natural = []
         self.table = table
         self._find_cursor()
+        if self.has_focus and self.with_cursor and self._cursor is None and rows:
+            self._cursor = rows[self._at].subject
         if len(rows) != len(before):
             self._measure()
         fitting = self._fitting()
@@ -239,7 +267,9 @@ class Grid(ScrollView, can_focus=True):
             words[0] = f"{self.table.title} {len(self.rows)} of {len(self.table.rows)}"
         words += [f"{column} in {folder}" for column, folder in self.table.below]
         text = fitted(" · ".join(words), max(0, width - 4)).rstrip()
-        return Strip([Segment(f"─ {text} ".ljust(width, "─"), style)])
+        mark = "━" if self.has_focus else "─"
+        text = f"{mark} {text} "
+        return Strip([Segment(text + mark * (width - 1 - cell_len(text)) + " ", style)])
 
     def _head(self) -> Strip:
         style = self.get_component_rich_style("grid--head")
@@ -254,25 +284,32 @@ class Grid(ScrollView, can_focus=True):
         plain = self.rich_style
         if row.level in _STYLES:
             plain = self.get_component_rich_style(_STYLES[row.level])
-        bars = self.get_component_rich_style("grid--bar") if row.level is CellLevel.PLAIN else plain
-        if under and self.has_focus:
-            mark = self.get_component_rich_style("grid--cursor", partial=True)
-            plain, bars = plain + mark, bars + mark
+        mark = (
+            self.get_component_rich_style("grid--cursor", partial=True) if under and self.has_focus else None
+        )
         sign = ">" if under else row.level.value if row.level is CellLevel.BAD else " "
-        segments = [Segment(sign, plain)]
-        gap = ""
+        parts, gap = [(sign, plain)], ""
         for column, cell, width in zip(self.table.columns, row.cells, self._widths, strict=False):
             if not width:
                 continue
             if column.bar:
-                text = bar(cell, width)
-            elif column.stretch and not column.path:
-                text = truncated(cell.text, width)  # sentences begin with what matters
+                full, rest, text = bar(cell, width)
+                fill = self._tone("warm" if cell.tone == "warm" else "bar", row, plain)
+                parts += [(gap + full, fill), (rest, self._tone("rest", row, plain)), (text, plain)]
             else:
-                text = fitted(cell.text, width, column.right)
-            segments.append(Segment(gap + text, bars if column.bar and cell.share is not None else plain))
+                # Sentences begin with what matters.
+                is_text = column.stretch and not column.path
+                text = truncated(cell.text, width) if is_text else fitted(cell.text, width, column.right)
+                parts.append((gap + text, self._tone(cell.tone or column.tone, row, plain)))
             gap = " "
-        return Strip(segments)
+        parts.append((" " * max(0, self.size.width - sum(map(cell_len, (text for text, _ in parts)))), plain))
+        return Strip([Segment(text, style + mark if mark else style) for text, style in _joined(parts)])
+
+    def _tone(self, tone: str, row: Row, plain: Style) -> Style:
+        """The colour of a cell; rows that say something by their colour have no other."""
+        return (
+            self.get_component_rich_style(f"grid--{tone}") if tone and row.level is CellLevel.PLAIN else plain
+        )
 
     # Cursor and mouse.
 
@@ -326,3 +363,14 @@ class Grid(ScrollView, can_focus=True):
                 return column
             start += width + 1 if width else 0
         return None
+
+
+def _joined(parts: list[tuple[str, Style]]) -> list[tuple[str, Style]]:
+    """Neighbours of the same style as one: the terminal gets fewer bytes."""
+    found: list[tuple[str, Style]] = []
+    for text, style in parts:
+        if found and found[-1][1] is style:
+            found[-1] = (found[-1][0] + text, style)
+        elif text:
+            found.append((text, style))
+    return found

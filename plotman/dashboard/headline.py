@@ -9,16 +9,18 @@ from datetime import datetime
 
 from common.model.holds import sentence
 from common.model.plot_name import with_short_ids
-from common.model.snapshot import Job, PlotState, PlotterSnapshot, Tally, age_s
+from common.model.snapshot import PlotState, PlotterSnapshot, Tally, Wait, age_s
 from common.model.units import counted, human_bytes, human_duration
 from common.names import Role
 from plotman.control.farm import FarmState
-from plotman.control.queries import reports
+from plotman.control.queries import reports, scheduler_status
+from plotman.control.queries.forecast import forecast
 from plotman.control.queries.scheduler_status import WaitReasons
-from plotman.dashboard.model import CellLevel, Line
+from plotman.dashboard.model import BUSY, CellLevel, Line
 from plotman.dashboard.panes.cells import sparkline
 
-_MINORS = 9  # steps shown of a phase; later steps count as the last one
+_PHASE_BAR = 80  # columns of the bar of phases
+_TIB = 2**40
 
 
 @dataclass(frozen=True)
@@ -30,31 +32,85 @@ class Outage:
     now: datetime
 
 
+def pulse(farm: FarmState, width: int, outage: Outage | None = None) -> Line:
+    """The farm in figures, as many as `width` columns have room for, and the time at the right."""
+    hosts = {host for snapshots in farm.snapshots.values() for host in snapshots}
+    outlook = forecast(farm)
+    made, days = outlook.made, outlook.days
+    words = [
+        (counted(len(hosts), "host")),
+        (f"{sum(len(one.jobs) for one in farm.plotters.values())} running"),
+    ]
+    if any(plotter.tally for plotter in farm.plotters.values()):
+        words.append(f"{counted(made.day_count, 'plot')} and {made.day_bytes / _TIB:.1f} TiB a day")
+    if days is not None:
+        words.append(f"drives full in {counted(round(days), 'day') if days >= 1 else 'less than a day'}")
+    clock = f"{(farm.at if outage is None else outage.now).astimezone():%H:%M:%S}"
+    tones = [("plotman", "strong")]
+    used = len("plotman") + len(clock) + 3
+    for word in words:
+        if used + len(word) + 3 > width:
+            break
+        figure, _, rest = word.partition(" ") if word[0].isdigit() else ("", "", word)
+        tones += [
+            (" · " if len(tones) > 1 else "   ", "dim"),
+            (figure, "strong"),
+            (f" {rest}" if figure else rest, ""),
+        ]
+        used += len(word) + 3
+    gap = max(1, width - 2 - sum(len(text) for text, _ in tones) - len(clock))
+    return Line.of(*tones, (" " * gap, ""), (clock, "strong"))
+
+
 def status(farm: FarmState) -> tuple[Line, ...]:
     """Plotting and archiving; throughput and phases if known."""
     waiting = WaitReasons(farm)
-    lines = [plotting(farm, waiting), archiving(farm, waiting)]
+    lines = [plotting(farm), archiving(farm, waiting)]
     return (*lines, *throughput(farm), *phases(farm))
 
 
-def plotting(farm: FarmState, reasons: WaitReasons) -> Line:
+def plotting(farm: FarmState) -> Line:
+    """What runs of what may run, when the next plot starts, and who starts none for a reason that is none of
+    the usual ones."""
     plotters = list(farm.plotters.values())
     if not plotters:
         return Line("Plotting: no plotter has reported yet", CellLevel.NOTICE)
     jobs = sum(len(plotter.jobs) for plotter in plotters)
-    held = [(plotter, why) for plotter in plotters if (why := _held(farm, plotter))]
-    if len(plotters) == 1:
-        word, level = (held[0][1], CellLevel.NOTICE) if held else ("active", CellLevel.PLAIN)
-        reason = (
-            ""
-            if held
-            else reasons.reason(plotters[0].host, None, *(tmp.path for tmp in plotters[0].tmp_dirs))
-        )
-        return Line(f"Plotting: {word}{f' ({reason})' if reason else ''}, {_plots(jobs)}", level)
-    words = f"{len(plotters) - len(held)} of {counted(len(plotters), 'plotter')} active"
+    running = f"{jobs} of {sum(plotter.global_max_jobs for plotter in plotters)} running"
+    held = [f"{plotter.host}: {why}" for plotter in plotters if (why := _held(farm, plotter))]
+    if held and len(plotters) == 1:
+        return Line(f"Plotting: {_held(farm, plotters[0])}, {running}", CellLevel.NOTICE)
+    waits = [wait for plotter in plotters if not _held(farm, plotter) for wait in _waits(farm, plotter)]
+    if scheduler_status.nobody_decides(farm):
+        held.append(scheduler_status.NOBODY)
+    held += [f"{wait.host} waits: {wait.reason}" for wait in waits if wait.rule not in BUSY]
+    more = f"; {len(held) - 1} more" if len(held) > 1 else ""
     if held:
-        words += f" ({held[0][0].host}: {held[0][1]}{f'; {len(held) - 1} more' if len(held) > 1 else ''})"
-    return Line(f"Plotting: {words}, {_plots(jobs)}", CellLevel.NOTICE if held else CellLevel.PLAIN)
+        return Line(f"Plotting: {running} ({with_short_ids(held[0])}{more})", CellLevel.NOTICE)
+    return Line(f"Plotting: {running}{_next_start(farm, waits)}")
+
+
+def _waits(farm: FarmState, plotter: PlotterSnapshot) -> list[Wait]:
+    """Why the plotter starts none now: the wait of the whole host, or those of all its tmp directories."""
+    mine = [wait for wait in scheduler_status.waits(farm) if wait.host == plotter.host]
+    whole = [wait for wait in mine if wait.subject is None]
+    tmps = {tmp.path for tmp in plotter.tmp_dirs}
+    each = [wait for wait in mine if wait.subject in tmps]
+    return whole[:1] or (each if tmps <= {wait.subject for wait in each} else [])
+
+
+def _next_start(farm: FarmState, waits: Sequence[Wait]) -> str:
+    """`, next start in 16s`; empty if that is not known."""
+    times = [wait.until for wait in waits if wait.until is not None and wait.until > farm.at]
+    if times:
+        return f", next start in {human_duration(age_s(farm.at, min(times)))}"
+    ends = [
+        job.eta_s
+        for host in {wait.host for wait in waits if wait.rule.endswith("max jobs")}
+        for job in farm.plotters[host].jobs
+        if job.eta_s is not None
+    ]
+    return f", next start when a plot ends, in {human_duration(min(ends))}" if ends else ""
 
 
 def _held(farm: FarmState, plotter: PlotterSnapshot) -> str:
@@ -64,10 +120,6 @@ def _held(farm: FarmState, plotter: PlotterSnapshot) -> str:
     if plotter.failures.consecutive >= plotter.failure_limit:
         return f"stopped, {counted(plotter.failures.consecutive, 'plotter')} died at once"
     return plotter.pause_text
-
-
-def _plots(count: int) -> str:
-    return f"{counted(count, 'plot')} running"
 
 
 def archiving(farm: FarmState, reasons: WaitReasons) -> Line:
@@ -80,6 +132,8 @@ def archiving(farm: FarmState, reasons: WaitReasons) -> Line:
     if not senders:
         return Line("Archiving: off, plots stay where they are")
     is_paused = all(plotter.archiving_paused for plotter in senders)
+    faulty = [plot for _, plot in ready if plot.state not in (PlotState.READY, PlotState.OPEN)]
+    ready = [one for one in ready if one[1] not in faulty]
     words = []
     if moving:
         rate = sum(transfer.rate_bytes_s or 0 for transfer in moving)
@@ -88,24 +142,29 @@ def archiving(farm: FarmState, reasons: WaitReasons) -> Line:
         known = (plot.reason or reasons.reason(host, plot.path) for host, plot in ready if not is_paused)
         why = with_short_ids(next(filter(None, known), ""))
         words.append(f"{len(ready)} {'waits' if len(ready) == 1 else 'wait'}{f' ({why})' if why else ''}")
-    refused = any(plot.state is PlotState.REFUSED for _, plot in ready)
-    level = CellLevel.NOTICE if refused else CellLevel.PLAIN
+    if faulty:
+        words.append(f"{counted(len(faulty), 'file')} in dst {'needs' if len(faulty) == 1 else 'need'} you")
+    level = CellLevel.NOTICE if faulty else CellLevel.PLAIN
     hold = senders[0].archiving_paused if is_paused else None
     state = "active" if hold is None else sentence("paused", hold, farm.at, senders[0].utc_offset_s)
     return Line(f"Archiving: {state}, {', '.join(words) or 'nothing to move'}", level)
 
 
 def throughput(farm: FarmState) -> list[Line]:
-    """Plots and bytes of the last 24 hours, by hour; empty if no host reports them."""
+    """Plots of the last 24 hours, by hour; empty if no host reports them."""
     made = [plotter.tally for plotter in farm.plotters.values() if plotter.tally]
     sent = [archiver.tally for archiver in farm.archivers.values() if archiver.tally]
-    words = [
-        f"{verb} {sum(tally.day_count for tally in tallies)}, "
-        f"{human_bytes(sum(tally.day_bytes for tally in tallies))} {sparkline(_hours(tallies))}"
-        for verb, tallies in (("made", made), ("moved", sent))
-        if tallies
-    ]
-    return [Line(f"Last 24 hours: {'; '.join(words)}")] if words else []
+    tones = [("24 hours: ", "")]
+    for verb, tallies in (("made", made), ("moved", sent)):
+        if tallies:
+            hours = _hours(tallies)
+            count = sum(tally.day_count for tally in tallies)
+            tones += [
+                (f"{'; ' if len(tones) > 1 else ''}{verb} {count} ", ""),
+                (sparkline(hours), "good"),
+                (f" 0-{max(hours, default=0)}/h", "dim"),
+            ]
+    return [Line.of(*tones)] if len(tones) > 1 else []
 
 
 def _hours(tallies: Sequence[Tally]) -> list[int]:
@@ -115,28 +174,19 @@ def _hours(tallies: Sequence[Tally]) -> list[int]:
 
 
 def phases(farm: FarmState) -> list[Line]:
-    """Number of plots in each step of the phases; empty without running plots."""
+    """The running plots as one bar, a part for each phase, as long as it has plots; empty without plots."""
     jobs = [job for _, job in farm.jobs()]
-    return [Line(f"Phases: {histogram(jobs)}")] if jobs else []
-
-
-def histogram(jobs: Sequence[Job]) -> str:
-    """`1:··2·1···· 2:···1·····  ...`: a digit for each step with plots, + for more than nine."""
-    count = Counter(
-        (job.phase.major, min(job.phase.minor, _MINORS - 1)) for job in jobs if job.phase is not None
-    )
-    words = [
-        f"{major}:" + "".join(_digit(count[major, minor]) for minor in range(_MINORS))
-        for major in range(1, 5)
-    ]
-    unbegun, copying = count[0, 0], sum(number for (major, _), number in count.items() if major > 4)
-    unknown = sum(job.phase is None for job in jobs)
-    rest = [(unbegun, "not begun"), (copying, "copying"), (unknown, "unknown")]
-    return " ".join([*words, *(f"{number} {word}" for number, word in rest if number)])
-
-
-def _digit(count: int) -> str:
-    return "·" if not count else str(count) if count < 10 else "+"
+    known = Counter(min(4, job.phase.major) for job in jobs if job.phase is not None and job.phase.major > 0)
+    parts = [(f"phase {major}: {count}", f"phase{major}", count) for major, count in sorted(known.items())]
+    least = max((len(text) for text, _, _ in parts), default=0) + 2
+    spare = max(0, _PHASE_BAR - least * len(parts))
+    tones = [("Phases:   ", "")]
+    for text, tone, count in parts:
+        tones += [(f" {text} ".ljust(least + spare * count // known.total()), tone), (" ", "")]
+    begun = (("not begun", sum(job.phase is not None and job.phase.major == 0 for job in jobs)),
+             ("of unknown phase", sum(job.phase is None for job in jobs)))  # fmt: skip
+    tones += [(f" {count} {word} ", "dim") for word, count in begun if count]
+    return [Line.of(*tones)] if jobs else []
 
 
 def notes(farm: FarmState, outage: Outage | None = None) -> tuple[Line, ...]:

@@ -13,6 +13,7 @@ from plotman.dashboard.model import Cell, Column, Table
 
 GAP = 1  # between two columns
 _BAR = 14  # cells of a bar with its text
+_BAR_MOST = 34  # where there is room for it
 _BAR_TEXT = 4  # cells of its text alone
 _LEAST = 6  # cells of a shortened column
 
@@ -54,6 +55,10 @@ def widths(table: Table, natural: Sequence[int], room: int) -> list[int]:
     over = sum(shown) + _gaps(shown) - room
     present = [(at, column) for at, column in enumerate(columns) if shown[at]]
     flexible = [at for at, column in present if column.stretch]
+    for at in (at for at, column in present if column.bar):
+        longer = max(0, min(-over, _BAR_MOST - shown[at]))
+        shown[at] += longer
+        over += longer
     if over < 0 and flexible:
         shown[flexible[-1]] -= over
     reasons = [at for at, column in present if column.reason]
@@ -142,23 +147,26 @@ def _last(text: str, width: int) -> str:
     return kept.rjust(width) if kept.isascii() else " " * (width - cell_len(kept)) + kept
 
 
-def bar(cell: Cell, width: int) -> str:
-    """A bar and its text: `██████▒▒··  61%`. Only the text if both do not fit."""
-    text = cell.text
-    long = width - len(text) - 1
+def bar(cell: Cell, width: int) -> tuple[str, str, str]:
+    """A bar and its text, `━━━━━╸╍───  61%`, as (filled part, the rest of the bar, text). Only the text if
+    both do not fit. The glyphs are thin: blocks would merge with those of the rows above and below."""
+    long = width - max(_BAR_TEXT, len(cell.text)) - 1
     if cell.share is None or long < 3:
-        return fitted(text, width, right=True)
-    full = round(min(1.0, max(0.0, cell.share)) * long)
-    reserved = min(long - full, -int(-cell.reserved * long // 1)) if cell.reserved > 0 else 0
-    return "█" * full + "▒" * reserved + "·" * (long - full - reserved) + " " + text
+        return "", "", fitted(cell.text, width, right=True)
+    halves = round(min(1.0, max(0.0, cell.share)) * long * 2)
+    reserved = -int(-cell.reserved * long // 1) if cell.reserved > 0 else 0
+    full = "━" * (halves // 2) + "╸" * (halves % 2)
+    reserved = min(long - len(full), reserved)
+    return full, "╍" * reserved + "─" * (long - len(full) - reserved), fitted(cell.text, width - long, True)
 
 
 def share_out(room: int, wants: Sequence[tuple[int, int]]) -> list[int]:
-    """Lines for each of several panes from top to bottom.
+    """Lines for each of several panes from top to bottom, or columns from left to right. Small panes get all
+    that they need, large ones share the rest.
 
     Args:
         room: lines of all panes together.
-        wants: (lines for all rows, fewest lines) of each pane. The first one gets what is left.
+        wants: (lines for all rows, fewest lines) of each pane. The last one gets what is left.
     """
     given = [min(want, least) for want, least in wants]
     left = room - sum(given)
@@ -166,11 +174,11 @@ def share_out(room: int, wants: Sequence[tuple[int, int]]) -> list[int]:
         unfilled = [at for at, (want, _) in enumerate(wants) if given[at] < want]
         if not unfilled:
             break
-        at = min(unfilled, key=lambda index: given[index] / wants[index][0])
+        at = min(unfilled, key=lambda index: given[index])
         given[at] += 1
         left -= 1
     if given and left > 0:
-        given[0] += left
+        given[-1] += left
     while left < 0 and any(lines > 0 for lines in given):
         at = max(range(len(given)), key=lambda index: given[index])
         given[at] -= 1

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import NamedTuple
 
 from common.model.plot_name import with_short_ids
+
+# Rules that stop a start or a move while all is as it should be: the farm is busy. An operator is shown other
+# rules as something to look at.
+BUSY = frozenset(
+    {"stagger", "max jobs", "farm stagger", "farm max jobs", "tmp max jobs", "tmp phase", "windows", "moves",
+     "open"}
+)  # fmt: skip
 
 
 class CellLevel(Enum):
@@ -47,12 +54,14 @@ class RowSubject(NamedTuple):
 
 class Cell(NamedTuple):
     """value: to sort by, if the text would sort wrong; unknown cells come last in both orders.
-    share: filled part of a bar, 0 to 1. reserved: further part that is reserved, 0 to 1."""
+    share: filled part of a bar, 0 to 1. reserved: further part that is reserved, 0 to 1.
+    tone: its colour, if not its column's: `warm` of a bar that is nearly full, or `phase1` to `phase4`."""
 
     text: str
     value: float | str | None = None
     share: float | None = None
     reserved: float = 0.0
+    tone: str = ""
 
 
 class Row(NamedTuple):
@@ -68,7 +77,8 @@ class Column:
     """spare: without enough width, columns with the highest number are left out first; 0: never.
     bar: cells have a share. path: cells hold absolute paths; the title names their common folder once.
     stretch: gets the width that is left, and is shortened first. reason: says why something waits; gets the
-    width that it needs, up to half of the table, before spare columns and bars.
+    width that it needs, up to half of the table, before spare columns and bars. tone: colour of its cells:
+    `id` or `dim`; empty: as text.
     """
 
     name: str
@@ -78,6 +88,7 @@ class Column:
     path: bool = False
     stretch: bool = False
     reason: bool = False
+    tone: str = ""
 
     def full_text(self, cell: Cell) -> str:
         """The text of its cell without any shortening."""
@@ -97,10 +108,20 @@ class Table:
 
 
 class Line(NamedTuple):
-    """A line of the headline or the banner."""
+    """A line of the headline or the banner.
+
+    tones: (part of the text, its colour), from left to right, which together are the text; empty: all of the
+    text has the colour of its level.
+    """
 
     text: str
     level: CellLevel = CellLevel.PLAIN
+    tones: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, *tones: tuple[str, str]) -> Line:
+        """Make a line of parts, each with its colour."""
+        return cls("".join(text for text, _ in tones), tones=tones)
 
 
 def shared_folder(paths: Iterable[str]) -> str | None:
@@ -114,7 +135,8 @@ def shortened(table: Table) -> Table:
     """The same table with the paths of each path column relative to their common folder, and with 8 digits
     of each plot's id in paths and reasons. Their cells have the whole text as value."""
     below: list[tuple[str, str]] = []
-    rows = tuple(_with_short_ids(row, table.columns) for row in table.rows)
+    long = [at for at, column in enumerate(table.columns) if column.path or column.reason]
+    rows = tuple(_with_short_ids(row, long) for row in table.rows) if long else table.rows
     for index, column in enumerate(table.columns):
         if not column.path:
             continue
@@ -126,14 +148,14 @@ def shortened(table: Table) -> Table:
     return Table(table.name, table.title, table.columns, rows, table.empty, tuple(below))
 
 
-def _with_short_ids(row: Row, columns: tuple[Column, ...]) -> Row:
-    cells = tuple(
-        cell._replace(text=with_short_ids(cell.text), value=cell.value or cell.text)
-        if (column.path or column.reason) and cell.text
-        else cell
-        for column, cell in zip(columns, row.cells, strict=True)
-    )
-    return row._replace(cells=cells)
+def _with_short_ids(row: Row, columns: Sequence[int]) -> Row:
+    """columns: indexes of those with paths or reasons."""
+    cells = list(row.cells)
+    for at in columns:
+        cell = cells[at]
+        if cell.text:
+            cells[at] = cell._replace(text=with_short_ids(cell.text), value=cell.value or cell.text)
+    return row._replace(cells=tuple(cells))
 
 
 def _below(row: Row, index: int, folder: str) -> Row:

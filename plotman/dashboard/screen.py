@@ -26,18 +26,20 @@ from plotman.dashboard.model import CellLevel, Line, RowSubject, Table
 from plotman.dashboard.panes import all_tables
 from plotman.dashboard.panes.machines import hosts_of
 from plotman.dashboard.tabs import Tab, TabBar
+from plotman.dashboard.timeline import Courses
 
 _NOT_LOGGED = frozenset({"plot-phase"})  # the table of plots shows it
-_TITLES = {"moves": "Moving", "waits": "Waiting", "classes": "Inventory"}
-TABLES = tuple(pane for pane in PANES if pane != "log")
+# In the order in which rows of panes hold them.
+TABLES = ("plots", "tmp", "dst", "machines", "moves", "waits", "drives", "classes")
 _BANNER_LINES = {ScreenSize.LIST: 1, ScreenSize.PANE: 2, ScreenSize.STACK: 3, ScreenSize.WIDE: 4}
-_STATUS_LINES = {ScreenSize.LIST: 1, ScreenSize.PANE: 2, ScreenSize.STACK: 4, ScreenSize.WIDE: 4}
-_LOG_LINES = {ScreenSize.LIST: 0, ScreenSize.PANE: 5, ScreenSize.STACK: 6, ScreenSize.WIDE: 8}
-_ROWS = {  # panes from top to bottom, and in each row from left to right
-    ScreenSize.STACK: (("plots",), ("tmp", "dst"), ("drives", "moves")),
-    ScreenSize.WIDE: (("plots",), ("tmp", "dst", "drives"), ("moves", "waits", "machines")),
+_STATUS_LINES = {ScreenSize.LIST: 0, ScreenSize.PANE: 2, ScreenSize.STACK: 4, ScreenSize.WIDE: 4}
+# Panes from top to bottom, and in each row from left to right. The last row gets the lines that are left.
+_ROWS = {
+    ScreenSize.STACK: (("plots",), ("tmp", "dst"), ("moves", "drives"), ("log",)),
+    ScreenSize.WIDE: (("plots",), ("tmp", "dst", "machines"), ("moves", "waits"), ("drives", "log")),
 }
-_COLUMNS = 6  # of the grid: divisible by 1, 2 and 3 panes
+_TRACKS = 24  # of the grid: a pane spans as many as its columns need
+_LEAST_LINES, _LEAST_TRACKS = 5, 5
 _JOBS_PER_S = 40  # limit on redrawing rows only because their ages changed
 
 
@@ -61,12 +63,14 @@ class MainScreen(Screen[None]):
         self.host: str | None = None
         self.pane = ALL
         self.outage: headline.Outage | None = None
+        self.courses = Courses()
         self._feed = Feed(source, self.post_message)
         self._terminal = TerminalSize(80, 24)
         self._room = ScreenSize.LIST
         self._drawn: FarmState | None = None
 
     def compose(self) -> ComposeResult:
+        yield Lines(id="pulse")
         yield TabBar(id="hosts")
         yield Lines(id="banner", mark="! ")
         yield Lines(id="status")
@@ -74,9 +78,8 @@ class MainScreen(Screen[None]):
         yield TabBar(id="panes")
         with Body(id="body"):
             for pane in TABLES:
-                title = _TITLES.get(pane, pane.title())
-                yield Grid(Table(pane, title, (), empty="nothing was read yet"), id=pane)
-        yield EventLog(id="log")
+                yield Grid(Table(pane, pane.title(), (), empty="nothing was read yet"), id=pane)
+            yield EventLog(id="log")
         with Horizontal(id="filter-line"):
             yield Label("Filter: ")
             yield Input(id="filter", placeholder="words; Enter keeps them, Esc ends", compact=True)
@@ -86,7 +89,7 @@ class MainScreen(Screen[None]):
         self._terminal = self.app.size
         self.fit()
         self._show_lines("status", [Line("Looking for the farm ...")])
-        self.focus_log()
+        self.focus_first()
         self._feed.start()
 
     def on_unmount(self) -> None:
@@ -112,10 +115,12 @@ class MainScreen(Screen[None]):
             return
         events = (pair for pair in message.events if pair[1].kind not in _NOT_LOGGED)
         self.log_pane.add(event_row(event_id, event) for event_id, event in events)
+        self.courses.add(message.farm, [event for _, event in message.events])
         came_back, self.outage = self.outage is not None, None
         self.farm = message.farm
+        self._draw_pulse()
         if isinstance(self.app.screen, Details):
-            self.app.screen.show(message.farm)
+            self.app.screen.show(message.farm, self.courses)
         if self.app.screen is not self:
             return  # on_screen_resume draws
         before = self._drawn
@@ -137,8 +142,10 @@ class MainScreen(Screen[None]):
         if isinstance(self.app.screen, Details):
             return self.app.screen.subject
         grid = self.focused if isinstance(self.focused, Grid) and self.focused.with_cursor else None
-        if grid is None and self.alone not in (None, "log"):
-            grid = self.grid(self.alone or "")
+        if self.alone == "log":
+            return None
+        if grid is None and self.alone is not None:
+            grid = self.grid(self.alone)
         grid = grid or self.grid("plots")
         return grid.current.subject if grid.current else None
 
@@ -157,7 +164,7 @@ class MainScreen(Screen[None]):
             self.set_focus(grid)  # at once, unlike `focus`: the next key may be typed already
             grid.enter()
         else:
-            self.log_pane.focus()
+            self.focus_first()
 
     def show_host(self, host: str | None) -> None:
         self.host = host
@@ -170,7 +177,7 @@ class MainScreen(Screen[None]):
             self.show_host(names[(at + step) % len(names)])
 
     def step_back(self) -> None:
-        """End the filter; without one, show all tables. The log gets the keys."""
+        """End the filter; without one, show all tables. The table of plots gets the keys."""
         box, line = self.query_one("#filter", Input), self.query_one("#filter-line")
         if line.display or box.value:
             box.value = ""
@@ -179,7 +186,7 @@ class MainScreen(Screen[None]):
             self.pane = ALL
             self.fit()
             self.draw()
-        self.focus_log()
+        self.focus_first()
 
     def open_filter(self) -> None:
         self.query_one("#filter-line").display = True
@@ -196,16 +203,20 @@ class MainScreen(Screen[None]):
     def close_filter(self) -> None:
         """The rows stay filtered."""
         self.query_one("#filter-line").display = False
-        self.focus_log()
+        self.focus_first()
 
-    def focus_log(self) -> None:
-        """As in plotman 0.5.3. If the log has no room, focus the table in view."""
-        (self.log_pane if self.log_pane.display else self.grid(self.alone or PANES[0])).focus()
+    def focus_first(self) -> None:
+        """Focus the pane that is shown alone, or the table of plots."""
+        self.set_focus(self.grid(self.alone or PANES[0]))
 
     def resized(self, terminal: TerminalSize) -> None:
         self._terminal = terminal  # self.size changes later
         self.fit()
         self.draw()
+
+    def on_descendant_focus(self) -> None:
+        """The table with the focus may need more lines than before."""
+        self.place()
 
     # Drawing.
 
@@ -228,8 +239,15 @@ class MainScreen(Screen[None]):
         self._draw_headline()
         self.place()
 
+    def _draw_pulse(self) -> None:
+        """The time in it changes with each reading."""
+        if self.farm is not None and self.app.screen is self:
+            farm = narrowed(self.farm, self.host) if self.host in hosts_of(self.farm) else self.farm
+            self._show_lines("pulse", [headline.pulse(farm, self._terminal.width, self.outage)])
+
     def _draw_headline(self) -> None:
         farm = self.farm
+        self._draw_pulse()
         notes = list(headline.notes(farm, self.outage)) if farm else []
         if farm is None and self.outage is not None:
             notes = [headline.outage_line(self.outage)]
@@ -251,20 +269,10 @@ class MainScreen(Screen[None]):
     def fit(self) -> None:
         """Choose the panes for the size of the terminal."""
         self._room = size_of(*self._terminal)
-        alone = self.alone
         self.set_class(self._room == ScreenSize.LIST, "-list")
-        for pane in TABLES:
-            grid = self.grid(pane)
-            rows = _ROWS.get(self._room, ())
-            grid.display = pane == alone if alone else any(pane in row for row in rows)
-            if alone:
-                grid.styles.column_span = _COLUMNS
-            else:
-                grid.styles.column_span = _COLUMNS // len(next((row for row in rows if pane in row), (pane,)))
-        log = self.log_pane
-        log.display = alone == "log" or _LOG_LINES[self._room] > 0
-        log.styles.height = "1fr" if alone == "log" else _LOG_LINES[self._room]
-        self.query_one("#body").display = alone != "log"
+        shown = {pane for row in self._rows for pane in row}
+        for pane in PANES:
+            self.grid(pane).display = pane in shown
         self.query_one(KeyFooter).display = self._room > ScreenSize.LIST
         for grid in self.query(Grid):
             grid.refit(self._room > ScreenSize.LIST)
@@ -284,18 +292,28 @@ class MainScreen(Screen[None]):
             labels.insert(0, Tab(ALL, "0 all"))
         self.query_one("#panes", TabBar).show(tuple(labels), self.alone or ALL)
 
+    @property
+    def _rows(self) -> tuple[tuple[str, ...], ...]:
+        """The panes in view, in rows. Below a pane that is shown alone, the log gets what it leaves."""
+        if self.alone is None:
+            return _ROWS[self._room]
+        has_log = self._room > ScreenSize.LIST and self.alone != "log"
+        return ((self.alone,), ("log",)) if has_log else ((self.alone,),)
+
     @on(Body.Resized)
     def place(self) -> None:
-        """Give each row of panes its lines."""
-        body = self.query_one("#body")
-        if self.alone:
-            body.styles.grid_rows = "1fr"
-            return
-        rows = _ROWS[self._room]
+        """Give each row of panes the lines, and each pane the columns, that it needs."""
+        body, rows = self.query_one("#body"), self._rows
         wanted = [max(self.grid(pane).wanted_lines for pane in row) for row in rows]
         room = max(len(rows) * 3, body.size.height)
-        lines = share_out(room, [(want, min(want, 5)) for want in wanted])
+        lines = share_out(room, [(want, min(want, _LEAST_LINES)) for want in wanted])
         body.styles.grid_rows = " ".join(map(str, lines))
+        for row in rows:
+            needs = [-(-self.grid(pane).wanted_columns * _TRACKS // max(1, body.size.width)) for pane in row]
+            spans = share_out(_TRACKS, [(max(need, _LEAST_TRACKS), _LEAST_TRACKS) for need in needs])
+            for pane, span in zip(row, spans, strict=True):
+                if self.grid(pane).styles.column_span != span:
+                    self.grid(pane).styles.column_span = span
 
 
 def _redraw_after_s(farm: FarmState) -> float:

@@ -9,7 +9,18 @@ from __future__ import annotations
 from plotman.control.farm import FarmState, narrowed
 from plotman.control.queries import scheduler_status
 from plotman.control.queries.scheduler_status import WaitReasons
-from plotman.dashboard.model import Cell, Column, Row, RowKind, RowSubject, Table, shortened, without
+from plotman.dashboard.model import (
+    BUSY,
+    Cell,
+    CellLevel,
+    Column,
+    Row,
+    RowKind,
+    RowSubject,
+    Table,
+    shortened,
+    without,
+)
 from plotman.dashboard.panes.archiving import drives, moves
 from plotman.dashboard.panes.inventory import inventory
 from plotman.dashboard.panes.machines import machines
@@ -40,11 +51,14 @@ _WAIT_COLUMNS = (
 
 
 def waits(farm: FarmState) -> Table:
-    found = sorted(scheduler_status.waits(farm), key=lambda wait: (wait.host, wait.subject or ""))
+    found = sorted(
+        scheduler_status.waits(farm), key=lambda wait: (wait.rule in BUSY, wait.host, wait.subject or "")
+    )
     rows = tuple(
         Row(
             RowSubject(RowKind.WAIT, wait.host, f"{wait.subject} {wait.rule}"),
             (Cell(wait.host), Cell(wait.subject or "all"), Cell(wait.reason)),
+            CellLevel.QUIET if wait.rule in BUSY else CellLevel.NOTICE,
         )
         for wait in found
     )

@@ -16,7 +16,7 @@ from plotman.dashboard.panes import cells
 _STATE = Column("state")
 _DRIVE: dict[Column, Callable[[str, Drive], Cell]] = {
     Column("host", spare=2): lambda host, _: Cell(host),
-    Column("archive dir", path=True, stretch=True): lambda _, drive: Cell(drive.path),
+    Column("archive dir", path=True, stretch=True, tone="id"): lambda _, drive: Cell(drive.path),
     Column("plots", right=True, spare=3): lambda _, drive: cells.number(drive.plots),
     Column("free", right=True): lambda _, drive: cells.size(drive.free_bytes),
     Column("used", right=True, bar=True): lambda _, drive: cells.used(
@@ -52,7 +52,7 @@ def drives(farm: FarmState) -> Table:
 
 
 _TRANSFER: dict[Column, Callable[[str, Transfer], Cell]] = {
-    Column("plot id"): lambda _, sent: Cell(cells.plot_name(sent.plot_id, sent.path)),
+    Column("plot id", tone="id"): lambda _, sent: Cell(cells.plot_name(sent.plot_id, sent.path)),
     Column("host", spare=2): lambda host, _: Cell(host),
     Column("from", path=True, spare=5): lambda _, sent: Cell(sent.path),
     Column("size", right=True, spare=6): lambda _, sent: cells.size(sent.size_bytes),
@@ -85,7 +85,7 @@ def moves(farm: FarmState, reasons: WaitReasons) -> Table:
                 known = (Cell(name), Cell(host), Cell(plot.path), size, Cell(word))
                 level = _PLOT_LEVELS.get(plot.state, CellLevel.PLAIN)
                 rows.append(Row(subject, (*known, Cell(""), Cell(""), Cell(""), Cell(why)), level))
-    return Table("moves", "Moving", tuple(_TRANSFER), tuple(rows), "no finished plots here")
+    return Table("moves", "Files in dst", tuple(_TRANSFER), tuple(rows), "no finished plots here")
 
 
 def _state(farm: FarmState, reasons: WaitReasons, host: str, plot: FinishedPlot) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import PurePath
 from typing import ParamSpec
 
@@ -12,7 +13,8 @@ from common.model.units import human_bytes, human_duration
 from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowSubject
 
 P = ParamSpec("P")
-_BARS = "·▁▂▃▄▅▆▇█"
+_BARS = "·▁▂▃▄▅▆▇"
+_NEARLY_FULL = 0.9  # share of a drive
 
 
 def row(
@@ -32,10 +34,6 @@ def state_level(state: DirState) -> CellLevel:
     return CellLevel.NOTICE if state is DirState.UNKNOWN else CellLevel.BAD
 
 
-def rank(phase: Phase | None) -> float | None:
-    return None if phase is None else 1000 * phase.major + phase.minor
-
-
 def plot_name(plot_id: str | None, path: str) -> str:
     return plot_id[:8] if plot_id else PurePath(path).name
 
@@ -45,7 +43,15 @@ def used(free: int | None, total: int | None, reserved: int) -> Cell:
     if free is None or not total:
         return Cell("?")
     share = max(0, total - free - reserved) / total
-    return Cell(f"{100 * share:.0f}%", share, share, min(1.0, reserved / total))
+    tone = "warm" if share > _NEARLY_FULL else ""
+    return Cell(f"{100 * share:.0f}%", share, share, min(1.0, reserved / total), tone)
+
+
+@lru_cache(maxsize=256)  # most plots are in one of few phases
+def phase(phase: Phase | None) -> Cell:
+    if phase is None:
+        return Cell("?:?")
+    return Cell(str(phase), 1000 * phase.major + phase.minor, tone=f"phase{min(4, max(1, phase.major))}")
 
 
 def percent(percent: float | None) -> Cell:
@@ -77,4 +83,4 @@ def number(number: int | None) -> Cell:
 def sparkline(counts: Sequence[int]) -> str:
     """A bar for each count, relative to the highest one; only a zero has no bar."""
     top = max(counts, default=0)
-    return "".join(_BARS[-(-count * 8 // top)] if top else _BARS[0] for count in counts)
+    return "".join(_BARS[-(-count * 7 // top)] if top else _BARS[0] for count in counts)

@@ -13,7 +13,7 @@ from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowKind, RowSu
 from plotman.dashboard.panes.cells import sparkline, used
 
 _COLUMNS = (
-    Column("machine"),
+    Column("machine", tone="id"),
     Column("roles", spare=4),
     Column("jobs", right=True),
     Column("sends", right=True, spare=2),

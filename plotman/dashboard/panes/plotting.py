@@ -14,27 +14,27 @@ from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowKind, RowSu
 from plotman.dashboard.panes import cells
 
 _JOB: dict[Column, Callable[[FarmState, str, Job], Cell]] = {
-    Column("plot id"): lambda _, __, job: Cell(job.plot_id[:8] if job.plot_id else "--------"),
+    Column("plot id", tone="id"): lambda _, __, job: Cell(job.plot_id[:8] if job.plot_id else "--------"),
     Column("host", spare=2): lambda _, host, __: Cell(host),
     Column("plotter", spare=9): lambda _, __, job: Cell(job.plotter),
     Column("k", right=True, spare=8): lambda _, __, job: cells.number(job.k),
     Column("tmp", spare=1, path=True): lambda _, __, job: Cell(job.tmp or "?"),
     Column("dst", spare=3, path=True): lambda _, __, job: Cell(job.dst or "?"),
-    Column("wall", right=True, spare=4): lambda farm, _, job: cells.duration(age_s(job.started_at, farm.at)),
-    Column("phase", right=True): lambda _, __, job: Cell(
-        str(job.phase) if job.phase else "?:?", cells.rank(job.phase)
+    Column("wall", right=True, spare=4, tone="dim"): lambda farm, _, job: cells.duration(
+        age_s(job.started_at, farm.at)
     ),
+    Column("phase", right=True): lambda _, __, job: cells.phase(job.phase),
     Column("%", right=True, bar=True): lambda _, __, job: cells.percent(job.percent),
     Column("ETA", right=True): lambda _, __, job: cells.duration(job.eta_s),
     Column("tmp size", right=True, spare=7): lambda _, __, job: cells.size(job.tmp_used_bytes),
-    Column("pid", right=True, spare=11): lambda _, __, job: cells.number(job.pid),
+    Column("pid", right=True, spare=11, tone="dim"): lambda _, __, job: cells.number(job.pid),
     Column("stat", spare=5): lambda _, __, job: Cell(
         "" if job.status is RunStatus.OTHER else job.status.value
     ),
-    Column("mem", right=True, spare=10): lambda _, __, job: cells.size(job.mem_bytes or None),
-    Column("user", right=True, spare=12): lambda _, __, job: cells.duration(job.user_s),
-    Column("sys", right=True, spare=13): lambda _, __, job: cells.duration(job.sys_s),
-    Column("io", right=True, spare=14): lambda _, __, job: cells.duration(job.iowait_s),
+    Column("mem", right=True, spare=10, tone="dim"): lambda _, __, job: cells.size(job.mem_bytes or None),
+    Column("user", right=True, spare=12, tone="dim"): lambda _, __, job: cells.duration(job.user_s),
+    Column("sys", right=True, spare=13, tone="dim"): lambda _, __, job: cells.duration(job.sys_s),
+    Column("io", right=True, spare=14, tone="dim"): lambda _, __, job: cells.duration(job.iowait_s),
     Column("note", stretch=True, spare=6): lambda farm, host, job: Cell(_job_note(farm, host, job)),
 }
 
@@ -65,7 +65,7 @@ def _job_note(farm: FarmState, host: str, job: Job) -> str:
 
 _TMP: dict[Column, Callable[[PlotterSnapshot, TmpDir, str], Cell]] = {
     Column("host", spare=2): lambda plotter, _, __: Cell(plotter.host),
-    Column("tmp", path=True): lambda _, tmp, __: Cell(tmp.path),
+    Column("tmp", path=True, tone="id"): lambda _, tmp, __: Cell(tmp.path),
     Column("ready"): lambda _, __, reason: Cell("--" if reason else "OK"),
     Column("free", right=True, spare=3): lambda _, tmp, __: cells.free_space(tmp),
     Column("jobs", right=True, spare=4): lambda plotter, tmp, _: Cell(
@@ -83,7 +83,7 @@ def tmps(farm: FarmState, reasons: WaitReasons) -> Table:
             reason = tables.drained(snapshot, tmp) or reasons.reason(host, None, tmp.path)
             subject, level = RowSubject(RowKind.TMP, host, tmp.path), cells.state_level(tmp.state)
             rows.append(cells.row(subject, _TMP, level, snapshot, tmp, reason))
-    return Table("tmp", "Tmp", tuple(_TMP), tuple(rows), "no tmp directories")
+    return Table("tmp", "Tmp directories", tuple(_TMP), tuple(rows), "no tmp directories")
 
 
 def _jobs_in(plotter: PlotterSnapshot, tmp: TmpDir) -> list[Job]:
@@ -92,7 +92,7 @@ def _jobs_in(plotter: PlotterSnapshot, tmp: TmpDir) -> list[Job]:
 
 _DST_COLUMNS = (
     Column("host", spare=2),
-    Column("dst", path=True, stretch=True),
+    Column("dst", path=True, stretch=True, tone="id"),
     Column("plots", right=True),
     Column("free", right=True),
     Column("incoming", spare=3),
@@ -118,4 +118,4 @@ def dsts(farm: FarmState) -> Table:
             Cell(sentence("drained", dst.drained, farm.at) if dst.drained else ""),
         )
         rows.append(Row(RowSubject(RowKind.DST, host, path), shown, cells.state_level(dst.state)))
-    return Table("dst", "Dst", _DST_COLUMNS, tuple(rows), "no dst directories")
+    return Table("dst", "Dst directories", _DST_COLUMNS, tuple(rows), "no dst directories")

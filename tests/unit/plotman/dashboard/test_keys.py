@@ -14,6 +14,7 @@ from common.model.snapshot import DriveUse, Hold, Wait, Waits
 from common.names import Role
 from plotman.dashboard.details import Details
 from plotman.dashboard.dialogs import ConfirmDialog, TextDialog
+from plotman.dashboard.keys import KEYS
 from tests.support import showcase
 from tests.support.showcase import Recorded, Recorder, T
 from tests.unit.plotman.dashboard.conftest import Shown, dashboard, screen, settle, until
@@ -139,7 +140,7 @@ async def test_a_kill_is_cancelled_by_any_no(shown: Shown, answer: str) -> None:
 async def test_keys_for_plots_do_nothing_without_a_chosen_plot(shown: Shown) -> None:
     asker = Recorder()
     async with shown(showcase.small(), asker=asker) as pilot:
-        await pilot.press("x", "s", "r", "d")
+        await pilot.press("8", "x", "s", "r", "d")  # the log alone: no plot is in view
         await until(pilot, lambda: "Choose a running plot" in screen(pilot))
         assert not asker.asked
 
@@ -217,7 +218,9 @@ async def test_b_limits_the_bandwidth(shown: Shown, typed: str, kwargs: dict[str
 async def test_a_filter_applies_to_all_tables_and_ends_with_esc(shown: Shown) -> None:
     async with shown(showcase.troubled()) as pilot:
         await pilot.press("slash", *"p2", "enter")
-        await until(pilot, lambda: "Plots 1 of 6" in screen(pilot) and "Tmp 2 of 5" in screen(pilot))
+        await until(
+            pilot, lambda: "Plots 1 of 6" in screen(pilot) and "Tmp directories 2 of 5" in screen(pilot)
+        )
         await pilot.press("escape")
         await until(pilot, lambda: "Plots 6 ·" in screen(pilot))
 
@@ -246,7 +249,7 @@ async def test_up_down_and_end_scroll_the_log(shown: Shown) -> None:
     events = [(f"{n}-0", showcase.event(500 - n, "archived", "p1", f"event {n}.")) for n in range(100, 200)]
     async with shown(Recorded(showcase.small(), happened=events)) as pilot:
         await until(pilot, lambda: "event 199." in screen(pilot))
-        await pilot.press("up")
+        await pilot.press("8", "up")
         await until(pilot, lambda: "event 199." not in screen(pilot))
         await pilot.press("pageup", "pageup", "end")
         await until(pilot, lambda: "event 199." in screen(pilot))
@@ -267,6 +270,31 @@ async def test_a_wait_of_a_whole_machine_is_shown_as_in_its_table(shown: Shown) 
     async with shown(replace(showcase.small(), waits=waits)) as pilot:
         await pilot.press("6", "enter")
         await until(pilot, lambda: "what: all" in screen(pilot))
+
+
+async def test_the_table_of_plots_has_the_keys_at_the_start(shown: Shown) -> None:
+    asker = Recorder({names.SUSPEND: {}})
+    async with shown(showcase.small(), asker=asker) as pilot:
+        await pilot.press("down", "s")
+        await until(pilot, lambda: asker.asked)
+        await pilot.press("tab", "escape", "up", "s")
+        await until(pilot, lambda: len(asker.asked) == 2)
+    assert [kwargs["plot"] for _, _, kwargs in asker.said()] == ["task-0002", "task-0003"]
+
+
+async def test_t_changes_between_dark_and_light(shown: Shown) -> None:
+    async with shown(showcase.small()) as pilot:
+        await pilot.press("t")
+        assert not pilot.app.current_theme.dark
+        await pilot.press("t")
+        assert pilot.app.current_theme.dark
+
+
+async def test_the_palette_has_only_commands_of_plotman(shown: Shown) -> None:
+    async with shown(showcase.small()) as pilot:
+        app = dashboard(pilot)
+        found = [command.title for command in app.get_system_commands(app.screen)]
+    assert found == [*(f"{key.name} ({key.label})" for key in KEYS), "Show p1"]
 
 
 async def test_enter_shows_the_details_of_a_plot_and_esc_goes_back(shown: Shown) -> None:

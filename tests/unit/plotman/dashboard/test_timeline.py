@@ -1,0 +1,111 @@
+"""How long the phases of a plot took, by events, beside its siblings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from common.model.snapshot import Event
+from plotman.control.farm import FarmState
+from plotman.dashboard import timeline
+from plotman.dashboard.model import RowKind, RowSubject
+from plotman.dashboard.timeline import Courses, Part
+from tests.support import showcase
+from tests.support.showcase import T
+
+MINUTE = 60.0
+SUBJECT = RowSubject(RowKind.JOB, "p1", "task-0001")
+
+
+def happened(number: int, minutes_ago: float, kind: str, text: str = "", host: str = "p1") -> Event:
+    at = T - timedelta(minutes=minutes_ago)
+    plot_id = showcase.plot_id(number)
+    return Event(kind=kind, host=host, at=at, text=text, task_id=f"task-{number:04}", plot_id=plot_id)
+
+
+def course(number: int, *began: float, ended: float | None = None) -> list[Event]:
+    """Events of a plot. began: minutes ago, of its start and of the phases from 2 on."""
+    events = [happened(number, began[0], "plot-started")]
+    for major, minutes in enumerate(began[1:], 2):
+        events += [
+            happened(number, minutes, "plot-phase", f"phase {major}:{minor} in /mnt/tmp/0")
+            for minor in (0, 1)
+        ]
+    return [*events, *([] if ended is None else [happened(number, ended, "plot-done")])]
+
+
+def farm(*numbers: int) -> FarmState:
+    """The plots run, all of one kind."""
+    jobs = tuple(
+        showcase.job(
+            number, "/mnt/tmp/0", "3:1", 71, started_at=T - timedelta(minutes=300 if number == 2 else 100)
+        )
+        for number in numbers
+    )
+    return replace(showcase.small(), plotters={"p1": showcase.plotter("p1", jobs=jobs)})
+
+
+def test_the_times_in_the_phases_come_from_events() -> None:
+    courses = Courses()
+    courses.add(farm(1), course(1, 100, 60, 10))
+    mine = courses.of(SUBJECT)
+    assert mine is not None
+    assert mine.parts(T) == [Part(1, 40 * MINUTE), Part(2, 50 * MINUTE), Part(3, 10 * MINUTE)]
+
+
+def test_a_phase_whose_start_was_not_seen_is_not_known() -> None:
+    courses = Courses()
+    middle = [
+        happened(1, 50, "plot-phase", "phase 2:5 in /t"),
+        happened(1, 30, "plot-phase", "phase 3:0 in /t"),
+    ]
+    courses.add(farm(1), middle)
+    mine = courses.of(SUBJECT)
+    assert mine is not None
+    assert mine.parts(T) == [Part(0, 70 * MINUTE), Part(3, 30 * MINUTE)]
+
+
+def test_siblings_are_the_plots_of_its_kind_that_were_completed_lately() -> None:
+    courses = Courses()
+    courses.add(farm(1, 2, 3), [*course(2, 300, 260, 200), *course(1, 100, 70, 10)])
+    courses.add(farm(1, 3), [happened(2, 5, "plot-done")])
+    assert [one.label for one in courses.siblings(SUBJECT, farm(1, 3))] == [showcase.plot_id(2)[:8]]
+    first, second, words = timeline.lines(courses, SUBJECT, farm(1).plotters["p1"].jobs[0], farm(1, 3), 200)
+    assert first.text.startswith("this plot  1: 30m 0s ━")
+    assert first.text.endswith(", 71%")
+    assert second.text.startswith(showcase.plot_id(2)[:8])
+    assert words.text.strip() == "phase 1 took 30m 0s, siblings 40m 0s; phase 2 took 1h 0m, siblings 1h 0m"
+
+
+def test_siblings_are_those_that_run_while_none_was_completed() -> None:
+    courses = Courses()
+    courses.add(farm(1, 2), [*course(9, 500, 400, 300, ended=100), *course(1, 100, 60, 10)])
+    assert [one.label for one in courses.siblings(SUBJECT, farm(1, 2))] == [showcase.plot_id(2)[:8]]
+
+
+def test_plots_of_another_host_or_kind_are_no_siblings() -> None:
+    courses = Courses()
+    other = replace(
+        farm(1), plotters={**farm(1).plotters, "p2": showcase.plotter("p2", jobs=(showcase.job(5, "/t"),))}
+    )
+    madmax = showcase.job(6, "/mnt/tmp/0", plotter="madmax")
+    other.plotters["p1"] = other.plotters["p1"].model_copy(
+        update={"jobs": (*farm(1).plotters["p1"].jobs, madmax)}
+    )
+    courses.add(other, [])
+    assert courses.siblings(SUBJECT, other) == []
+
+
+def test_words_of_another_host_that_are_no_phase_are_left_out() -> None:
+    courses = Courses()
+    courses.add(farm(1), [happened(1, 5, "plot-phase", "phase [bold]9:1[/] \x1b[2J")])
+    mine = courses.of(SUBJECT)
+    assert mine is not None
+    assert mine.began == {}
+
+
+def test_only_the_newest_plots_are_remembered() -> None:
+    courses = Courses()
+    courses.add(farm(), [happened(number, 1, "plot-done") for number in range(3000)])
+    assert courses.of(SUBJECT) is None
+    assert courses.of(RowSubject(RowKind.JOB, "p1", "task-2999")) is not None
