@@ -91,7 +91,7 @@ def plotting(farm: FarmState) -> Line:
 
 
 def _waits(farm: FarmState, plotter: PlotterSnapshot) -> list[Wait]:
-    """Why the plotter starts none now: the wait of the whole host, or those of all its tmp directories."""
+    """Why the plotter starts none now: its wait, or the waits of all its tmp directories."""
     mine = [wait for wait in scheduler_status.waits(farm) if wait.host == plotter.host]
     whole = [wait for wait in mine if wait.subject is None]
     tmps = {tmp.path for tmp in plotter.tmp_dirs}

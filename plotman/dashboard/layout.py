@@ -149,7 +149,7 @@ def _last(text: str, width: int) -> str:
 
 def bar(cell: Cell, width: int) -> tuple[str, str, str]:
     """A bar and its text, `━━━━━╸╍───  61%`, as (filled part, the rest of the bar, text). Only the text if
-    both do not fit. The glyphs are thin: blocks would merge with those of the rows above and below."""
+    both do not fit. The glyphs are thin: blocks would merge with the rows above and below."""
     long = width - max(_BAR_TEXT, len(cell.text)) - 1
     if cell.share is None or long < 3:
         return "", "", fitted(cell.text, width, right=True)

@@ -1,4 +1,4 @@
-"""How long the phases of a plot took, beside those of its siblings: plots of the same kind. Pure."""
+"""How long the phases of a plot took, beside its siblings: other plots of the same kind. Pure."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Courses:
 
 
 def lines(courses: Courses, subject: RowSubject, job: Job, farm: FarmState, width: int) -> tuple[Line, ...]:
-    """The plot's course as a bar, and below it those of its siblings, in the same scale.
+    """The plot's course as a bar, and below it its siblings, in the same scale.
 
     Args:
         courses: of all plots.
@@ -143,7 +143,7 @@ def lines(courses: Courses, subject: RowSubject, job: Job, farm: FarmState, widt
 
 
 def _bar(parts: list[Part], longest: float, room: int) -> list[tuple[str, str]]:
-    """Thin lines, since blocks would merge with those of the rows above and below."""
+    """Thin lines, since blocks would merge with the rows above and below."""
     tones = []
     for part in parts:
         columns = max(1, round(part.seconds / longest * room))
