@@ -56,7 +56,7 @@ def photograph(address: str) -> None:
         page.goto(f"{address}/farm")
         # Running plots, one that is being sent or is on its drive.
         page.wait_for_selector(
-            "section[aria-label^='Farming drives'] tbody tr:has(td:nth-child(3):text-matches('[1-9]'))"
+            "section[aria-label='Farming drives'] .farm-tile:has-text(' plot'):not(:has-text('0 plots'))"
         )
         page.wait_for_selector("section[aria-label^='Running plots'] .farm-percent")
         time.sleep(4)

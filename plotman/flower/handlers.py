@@ -1,4 +1,4 @@
-"""What Flower answers: the page of the farm, the questions of a task's page, and Terminate."""
+"""What Flower answers: the page of the farm, its buttons, the questions of a task's page, and Terminate."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from celery.states import READY_STATES
@@ -16,21 +17,23 @@ from flower.api.control import TaskRevoke
 from flower.utils.tasks import get_task_by_id
 from flower.views import BaseHandler
 from flower.views.workers import WorkerView
-from tornado.web import HTTPError, authenticated
+from tornado.web import HTTPError, RequestHandler, authenticated
 
 from common.errors import PlotmanError
 from common.model.address import is_loopback_host
 from common.model.snapshot import Event
-from common.model.text import one_line
+from common.model.text import log_text, one_line
 from common.names import KILL, Role
 from common.store import Board
 from plotman.control import farm
-from plotman.flower import sections, tasks
+from plotman.flower import orders, sections, tasks
 from plotman.flower.events import shown
+from plotman.flower.trends import TrendReader
 
 log = logging.getLogger(__name__)
 
 _FRESH_S = 0.5  # many browsers share one read of the board
+_RIGHTS_S = 60.0  # how long the answer holds whether Redis lets this user order
 _TIMEOUT_S = 5.0
 T = TypeVar("T")
 
@@ -59,12 +62,54 @@ class _Reading(BaseHandler):
 
 
 class FarmTables(_Reading):
-    """The content of the page, a fragment of HTML. The browser loads it every second."""
+    """The content of the page, a fragment of HTML. The browser loads it every two seconds."""
+
+    _rendered: ClassVar[tuple[sections.Page | None, bytes]] = (None, b"")
 
     @authenticated
     async def get(self) -> None:
-        if page := await self.read(lambda: sections.page(_reader.farm())):
-            self.render("farm_tables.html", page=page)
+        wanted = not self.application.options.read_only
+        if page := await self.read(lambda: _pages.page(wanted)):
+            if FarmTables._rendered[0] is not page:  # many browsers share the work
+                FarmTables._rendered = (page, self.render_string("farm_tables.html", page=page))
+            self.write(FarmTables._rendered[1])
+
+
+class FarmOrder(_Reading):
+    """POST of a button. The answer is JSON: ok, and text with the outcome.
+
+    Only Flower's own page may send it, and only with the token against forged requests, which Flower itself
+    asks for in fewer cases.
+    """
+
+    def prepare(self) -> None:
+        options, headers = self.application.options, self.request.headers
+        if not (options.basic_auth or options.auth):
+            ours = is_our_page(self.request.host, headers.get("Origin"), headers.get("Sec-Fetch-Site"))
+            if not ours:
+                raise HTTPError(403, "Only Flower's own page, on this machine, may give orders.")
+        super().prepare()
+
+    def check_xsrf_cookie(self) -> None:
+        super().check_xsrf_cookie()  # Flower's: the origin
+        RequestHandler.check_xsrf_cookie(self)  # Tornado's: the token
+
+    @authenticated
+    async def post(self) -> None:
+        if self.application.options.read_only:
+            raise HTTPError(403, "Flower runs with --read_only: it gives no orders.")
+        # Not Flower's get_argument, which escapes for HTML: a folder may have an & in its name.
+        given = {name: RequestHandler.get_argument(self, name, "", strip=False) for name in _ORDER_FIELDS}
+        order = orders.Order(**given)
+        log.info("order of the page: %s", one_line(" ".join(filter(None, given.values())), 500))
+        self.set_header("Cache-Control", "no-store")
+        try:
+            outcome = await asyncio.get_running_loop().run_in_executor(
+                _order_threads, lambda: orders.run(order, _reader.farm())
+            )
+        except (PlotmanError, ValueError) as error:
+            outcome = orders.Outcome(False, log_text(str(error)))
+        self.write(asdict(outcome))
 
 
 class TaskEnd(_Reading):
@@ -95,6 +140,34 @@ class WorkerPage(WorkerView):
             self.finish("The worker's answer has another form than an answer of Celery. Load the page again.")
 
 
+_ORDER_FIELDS = ("action", "host", "task_id", "place")
+# Their own: hosts that do not answer must not keep the page from being read.
+_order_threads = ThreadPoolExecutor(4, thread_name_prefix="order")
+_trends = TrendReader()
+
+
+class _Pages:
+    """Makes the page once for each state of the farm."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._of: farm.FarmState | None = None
+        self._page: sections.Page | None = None
+
+    def page(self, orders_wanted: bool) -> sections.Page:
+        """Return the page. orders_wanted: False: without buttons; the same at each call."""
+        with self._lock:
+            state = _reader.farm()
+            if self._page is None or self._of is not state:
+                may_order = orders_wanted and _reader.may_order()
+                self._page = sections.page(state, _trends.trends(), _reader.newest(), may_order)
+                self._of = state
+            return self._page
+
+
+_pages = _Pages()
+
+
 def _of_task(task_id: str, name: str | None) -> dict[str, Any]:
     question = tasks.question(task_id, name, _reader.farm())
     end = tasks.ending(task_id, _reader.events())
@@ -111,17 +184,36 @@ class _Reader:
         self._known: dict[tuple[Role, str], tuple[str, Any]] = {}
         self._farm: farm.FarmState | None = None
         self._read_s = 0.0
+        self._newest: list[Event] = []
+        self._may_order = False
+        self._asked_s = float("-inf")
 
     def farm(self) -> farm.FarmState:
         with self._lock:
             if self._farm is None or time.monotonic() - self._read_s > _FRESH_S:
                 self._farm = farm.read_farm(self._connected(), self._known)
+                self._newest = self._last_events(sections.EVENTS)
                 self._read_s = time.monotonic()
             return self._farm
 
+    def newest(self) -> list[Event]:
+        """The newest events when the farm was read."""
+        return self._newest
+
     def events(self) -> list[Event]:
         with self._lock:
-            return [event for _, event in self._connected().newest_events(tasks.EVENTS)]
+            return self._last_events(tasks.EVENTS)
+
+    def may_order(self) -> bool:
+        """Whether the user of Redis may order plotters: the page offers no button that Redis would refuse."""
+        with self._lock:
+            if time.monotonic() - self._asked_s > _RIGHTS_S:
+                self._may_order = self._connected().may_order()
+                self._asked_s = time.monotonic()
+            return self._may_order
+
+    def _last_events(self, most: int) -> list[Event]:
+        return [event for _, event in self._connected().newest_events(most)]
 
     def _connected(self) -> Board:
         self._board = self._board or farm.board(_TIMEOUT_S)

@@ -24,7 +24,7 @@ from tornado.web import URLSpec, url
 
 from plotman.flower.events import Inspector, Receiver
 from plotman.flower.guard import guarded
-from plotman.flower.handlers import FarmTables, FarmView, Revoke, TaskEnd, WorkerPage
+from plotman.flower.handlers import FarmOrder, FarmTables, FarmView, Revoke, TaskEnd, WorkerPage
 from plotman.flower.tasks import format_task
 
 log = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ def install() -> None:
     ours = [
         url(r"/farm", FarmView, name="farm"),
         url(r"/farm/tables", FarmTables),
+        url(r"/farm/order", FarmOrder),
         url(r"/farm/task/(.+)", TaskEnd),
     ]
     urls.handlers[:] = [_guarded(handler) for handler in (*ours, *urls.handlers)]

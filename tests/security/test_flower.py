@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import os
 import re
 import socket
 import subprocess
 import threading
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -233,6 +235,70 @@ def test_without_a_password_only_local_names_are_answered_and_no_page_may_frame_
     with urllib.request.urlopen(f"http://127.0.0.1:{unprotected}/", timeout=5) as answer:
         assert answer.headers["X-Frame-Options"] == "DENY"
         assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+
+
+def _order(port: int, headers: dict[str, str], **fields: str) -> tuple[int, str]:
+    """Press a button of the farm's page, as any program can: status and text of the answer."""
+    body = urllib.parse.urlencode({"action": "pause", "host": "web", **fields}).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/farm/order", data=body, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return int(answer.status), answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def _token(port: int, headers: dict[str, str]) -> dict[str, str]:
+    """Headers of Flower's own page: its origin, and the token against forged requests."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/farm", headers=headers)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        cookie = answer.headers["Set-Cookie"].partition(";")[0]
+    own = {"Origin": f"http://127.0.0.1:{port}", "Sec-Fetch-Site": "same-origin"}
+    return {**headers, **own, "Cookie": cookie, "X-XSRFToken": cookie.partition("=")[2]}
+
+
+def _attacks(port: int, ours: dict[str, str]) -> dict[str, dict[str, str]]:
+    foreign = {"Origin": "https://evil.example"}
+    return {
+        "no token": {name: value for name, value in ours.items() if name != "X-XSRFToken"},
+        "another token": {**ours, "X-XSRFToken": "2|00000000|00|0"},
+        "no cookie": {name: value for name, value in ours.items() if name != "Cookie"},
+        "another site": {**ours, **foreign, "Sec-Fetch-Site": "cross-site"},
+        "another site, old browser": {k: v for k, v in {**ours, **foreign}.items() if k != "Sec-Fetch-Site"},
+        "another port": {**ours, "Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-site"},
+    }
+
+
+def test_only_flowers_own_page_presses_a_button_without_a_password(unprotected: int) -> None:
+    ours = _token(unprotected, {})
+    answers = {what: _order(unprotected, headers)[0] for what, headers in _attacks(unprotected, ours).items()}
+    assert answers == dict.fromkeys(answers, 403)
+    assert _order(unprotected, {**ours, "Host": "evil.example"})[0] == 403
+    for wrong in (
+        {"host": "nowhere"},
+        {"host": "all"},
+        {"host": "<script>alert(1)</script>"},
+        {"host": "h" * 100_000},
+        {"action": "shutdown", "host": "x\n\x1b]0;y"},
+        {"action": "kill", "task_id": "all"},
+        {"action": "drain", "place": "/" * 100_000},
+    ):
+        status, text = _order(unprotected, ours, **wrong)
+        answer = json.loads(text)
+        assert (status, answer["ok"]) == (200, False), wrong
+        assert len(answer["text"]) < 500, wrong
+        assert "\x1b" not in answer["text"], wrong
+
+
+def test_with_a_password_a_button_needs_it_and_the_token(protected: tuple[psutil.Process, int, Path]) -> None:
+    _, port, _ = protected
+    eventually(lambda: _answer(port), "Flower answers")
+    account = {"Authorization": "Basic " + base64.b64encode(f"farmer:{SECRET}".encode()).decode()}
+    ours = _token(port, account)
+    answers = {what: _order(port, headers)[0] for what, headers in _attacks(port, ours).items()}
+    assert answers == dict.fromkeys(answers, 403)
+    assert _order(port, {name: value for name, value in ours.items() if name != "Authorization"})[0] == 401
+    assert _order(port, ours, host="nowhere")[0] == 200
 
 
 GOOD = {

@@ -276,6 +276,7 @@ WRITES = {
     "put_admitted",
     *("drop_orders", "put_move", "drop_move", "put_ticket", "drop_ticket", "put_waits", "tell", "put_heard"),
     "settle",
+    "may_order",
 }
 
 

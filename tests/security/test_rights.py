@@ -261,6 +261,12 @@ def test_the_scheduler_strikes_off_a_silent_host_and_nobody_else_does(secured: S
         assert admin.keys() == []
 
 
+def test_only_a_scheduler_knows_that_it_may_order_plotters(secured: Secured) -> None:
+    """Flower offers its buttons to no other."""
+    may = {name: Board.connect(secured.url(name)).may_order() for name in ("boss", "p1", "h1", "eye")}
+    assert may == {"boss": True, "p1": False, "h1": False, "eye": False}
+
+
 def test_a_viewer_sees_all_and_touches_nothing(secured: Secured) -> None:
     may = (
         "HKEYS plotman:hosts",

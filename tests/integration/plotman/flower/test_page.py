@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.support.farm import HOST, Farm, plotters_of
 from tests.support.flower import plotting_job, post, revoke
 from tests.support.waiting import eventually
@@ -55,6 +57,33 @@ def test_a_farmer_sees_the_plot_on_the_pages_and_terminate_ends_it(
     eventually(lambda: not list(plotters_of(plotting.state)), "no plotter runs any more", 60)
     page.wait_for_selector(".badge:has-text('REVOKED')")
     eventually(lambda: not list((plotting.folder / "tmp" / "1").iterdir()), "its tmp files are gone")
+
+
+def test_the_buttons_do_what_the_verbs_do_and_the_page_says_how_it_ended(plotting: Farm, page: Any) -> None:
+    job = eventually(lambda: plotting_job(plotting), "the plot has an id and a phase")
+    page.goto("/farm")
+
+    def press(label: str, answer: str, within: str = ".farm-running") -> None:
+        page.click(f"{within} button:text-is('{label}')")
+        page.click("#farm-confirm")
+        page.wait_for_selector(f"#farm-outcome:has-text('{answer}')")
+
+    press("Suspend", "is suspended.")
+    assert psutil.Process(job.pid).status() == psutil.STATUS_STOPPED
+    press("Resume", "runs again.")
+    page.click(".farm-running button:text-is('Log')")
+    page.wait_for_selector("#farm-log-text:has-text('Starting phase 1/4')")
+    page.keyboard.press("Escape")
+    hosts = "section[aria-label='Hosts']"
+    press("Drain", HOST, hosts)
+    page.wait_for_selector("section[aria-label='Needs a hand'] li:has-text('by Flower')")
+
+    page.click(".farm-running button:text-is('Kill')")
+    page.wait_for_selector("#farm-dialog:has-text('This cannot be undone.')")
+    page.keyboard.press("Enter")  # on what has the focus: Cancel
+    assert list(plotters_of(plotting.state))
+    press("Kill", "was killed")
+    eventually(lambda: not list(plotters_of(plotting.state)), "no plotter runs any more")
 
 
 def test_only_flowers_own_page_can_end_a_plot_also_while_its_worker_is_away(

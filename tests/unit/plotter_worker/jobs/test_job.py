@@ -215,13 +215,6 @@ def test_a_plot_that_waits_for_space_is_idle() -> None:
     assert waiting.record_with_idle_time(datetime.now(UTC)).idle_since is not None
 
 
-def test_an_ended_job_is_not_idle() -> None:
-    ended = job(plotter="chiapos", log="chiapos-dst-full")
-    outcome = Outcome(succeeded=False, ended_at=datetime.now(UTC))
-    ended.record = ended.record.model_copy(update={"outcome": outcome})
-    assert ended.record_with_idle_time(datetime.now(UTC)) is ended.record
-
-
 @pytest.mark.parametrize(("idle_s", "steps_s"), [(0.0, None), (60.0, {})])
 def test_steps_that_passed_before_this_worker_saw_the_log_have_no_time(
     idle_s: float, steps_s: object, tmp_path: Path

@@ -1,0 +1,152 @@
+"""What the farm made and archived on each of the last 30 days, from the histories of its hosts."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+from common.errors import PlotmanError
+from common.history.rows import End, HistoryKind, PlotEnd, Row, TransferEnd
+from plotman.control.queries.history import HistoryResult, gather
+from plotman.control.rpc import hang_up
+
+log = logging.getLogger(__name__)
+
+DAYS = 30
+_PACE_DAYS = 7
+_FRESH_S = 600.0
+_AGAIN_S = 60.0  # after an error, or while a host is missing
+_PHASES = ("phase1_s", "phase2_s", "phase3_s", "phase4_s")
+Kind = tuple[str, int | None, int | None]  # plotter, k, compression: times of others are not comparable
+
+
+@dataclass
+class DayTotals:
+    """Sums of one day. phases: by class of plots; seconds of each phase of each plot. arrived: bytes by
+    (harvester, drive)."""
+
+    made: int = 0
+    made_bytes: int = 0
+    archived: int = 0
+    archived_bytes: int = 0
+    phases: dict[Kind, list[tuple[float | None, ...]]] = field(default_factory=dict)
+    arrived: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Trends:
+    """days: the oldest first. note: why they are not known, or what they lack; None: nothing. known: False:
+    no host has answered yet."""
+
+    days: tuple[date, ...] = ()
+    totals: tuple[DayTotals, ...] = ()
+    note: str | None = "The hosts are asked for their history."
+    known: bool = False
+
+    def phase_times(self) -> tuple[Kind | None, list[list[float | None]]]:
+        """Return the class with most plots, and by phase the mean seconds of its plots on each day."""
+        counts: Counter[Kind] = Counter()
+        for day in self.totals:
+            counts.update({kind: len(plots) for kind, plots in day.phases.items()})
+        if not counts:
+            return None, []
+        ((kind, _),) = counts.most_common(1)
+        means = [
+            [_mean(plot[number] for plot in day.phases.get(kind, ())) for day in self.totals]
+            for number in range(len(_PHASES))
+        ]
+        return kind, means
+
+    def bytes_per_day(self) -> dict[tuple[str, str], float]:
+        """Return by (harvester, drive) the bytes per day of the last week, or since the first plot in it."""
+        sums: Counter[tuple[str, str]] = Counter()
+        last = self.totals[-_PACE_DAYS:]
+        days = next((len(last) - at for at, day in enumerate(last) if day.arrived), 0)
+        for day in last:
+            sums.update(day.arrived)
+        return {place: count / days for place, count in sums.items()} if days else {}
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def by_day(rows: Iterable[Row], days: Sequence[date]) -> dict[date, DayTotals]:
+    """Sum up the rows by their day in this machine's local time.
+
+    Args:
+        rows: of plots and transfers; other days are left out. days: to sum up.
+    """
+    found = {day: DayTotals() for day in days}
+    for row in rows:
+        day = found.get(row.ended_at.astimezone().date())
+        if day is None:
+            continue
+        if isinstance(row, PlotEnd) and row.end is End.DONE:
+            day.made += 1
+            day.made_bytes += max(0, row.size_bytes or 0)
+            times = tuple(getattr(row, name) for name in _PHASES)
+            day.phases.setdefault((row.plotter, row.k, row.compression), []).append(times)
+        elif isinstance(row, TransferEnd) and row.end is End.ARCHIVED:
+            day.archived += 1
+            day.archived_bytes += max(0, row.size_bytes or 0)
+            if row.harvester and row.drive:
+                day.arrived[row.harvester, row.drive] += max(0, row.size_bytes or 0)
+    return found
+
+
+class TrendReader:
+    """Asks the hosts in a thread of its own while the page is looked at. ask: gathers a history."""
+
+    def __init__(self, ask: Callable[..., HistoryResult] = gather) -> None:
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._busy = False
+        self._next_s = float("-inf")
+        self._known: dict[date, DayTotals] = {}
+        self._trends = Trends()
+
+    def trends(self) -> Trends:
+        """Return what is known now. It does not wait: the hosts may take seconds to answer."""
+        with self._lock:
+            if not self._busy and time.monotonic() >= self._next_s:
+                self._busy = True
+                threading.Thread(target=self._refresh, name="trends", daemon=True).start()
+            return self._trends
+
+    def _refresh(self) -> None:
+        pause_s = _AGAIN_S
+        try:
+            fresh = self._read(datetime.now().astimezone())
+            pause_s = _FRESH_S if fresh.note is None else _AGAIN_S
+        except PlotmanError as error:
+            fresh = Trends(self._trends.days, self._trends.totals, str(error), self._trends.known)
+        except Exception:
+            log.exception("the history of the farm was not read")
+            fresh = Trends(note="The history was not read; flower.log says why.")
+        finally:
+            hang_up()
+        with self._lock:
+            self._trends, self._busy, self._next_s = fresh, False, time.monotonic() + pause_s
+
+    def _read(self, now: datetime) -> Trends:
+        days = [now.date() - timedelta(days=ago) for ago in reversed(range(DAYS))]
+        # Days before yesterday do not change any more; after a host was missing, all are read again.
+        stale = days[-2:] if all(day in self._known for day in days[:-2]) else days
+        since = datetime.combine(stale[0], datetime.min.time()).astimezone()
+        missing: dict[str, str] = {}
+        rows: list[Row] = []
+        for kind in (HistoryKind.PLOTS, HistoryKind.TRANSFERS):
+            answer = self._ask(kind, since=since)
+            rows += answer.rows
+            missing |= answer.missing
+        sums = {**self._known, **by_day(rows, stale)}
+        self._known = {} if missing else {day: sums[day] for day in days}
+        note = " ".join(missing.values()) or None
+        return Trends(tuple(days), tuple(sums[day] for day in days), note, known=True)

@@ -1,0 +1,40 @@
+"""What a button of the farm's page may name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from common.errors import NoSuchPlot, PlotmanError
+from plotman.control.farm import NoSuchHost
+from plotman.control.rpc import NoAnswer
+from plotman.flower.orders import NoSuchOrder, Order, run
+from tests.support import showcase
+
+
+@pytest.mark.parametrize(
+    ("order", "error"),
+    [
+        (Order("format", "p1"), NoSuchOrder),
+        (Order("pause", "nowhere"), NoSuchHost),
+        (Order("kill", "p1", "all"), NoSuchPlot),
+        (Order("kill", "p1", "task-"), NoSuchPlot),
+        (Order("kill", "p1", ""), NoSuchPlot),
+        (Order("kill", "p2", "task-0001"), NoSuchPlot),
+        (Order("suspend", "p3", "task-0007"), NoAnswer),
+    ],
+    ids=["order", "host", "all", "start of an id", "nothing", "another host", "silent"],
+)
+def test_an_order_names_one_plot_of_one_host_or_does_nothing(order: Order, error: type[PlotmanError]) -> None:
+    with pytest.raises(error):
+        run(order, showcase.troubled())
+
+
+@pytest.mark.parametrize("host", ["all", "/mnt/farm/01"])
+def test_a_host_that_is_called_like_the_whole_farm_is_not_drained(host: str) -> None:
+    """A machine that may write snapshots could give itself such a name."""
+    farm = showcase.small()
+    forged = replace(farm, plotters={host: farm.plotters["p1"]})
+    with pytest.raises(NoSuchHost):
+        run(Order("drain", host), forged)

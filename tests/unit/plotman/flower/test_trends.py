@@ -1,0 +1,79 @@
+"""The last 30 days, from the histories of the hosts."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from common.errors import PlotmanError
+from common.history.rows import End, HistoryKind, PlotEnd, Row, TransferEnd
+from plotman.control.queries.history import HistoryResult
+from plotman.flower.trends import DAYS, TrendReader, Trends
+from tests.support.waiting import eventually
+
+NOON = datetime.now().astimezone().replace(hour=12)
+
+
+def plot(days_ago: int, end: End = End.DONE, **fields: Any) -> PlotEnd:
+    at = NOON - timedelta(days=days_ago)
+    given = {
+        "key": f"{days_ago}",
+        "host": "p1",
+        "task_id": "t",
+        "plotter": "chia",
+        "k": 32,
+        "size_bytes": 100,
+    }
+    return PlotEnd(ended_at=at, end=end, **{**given, **fields})
+
+
+def archived(days_ago: int, end: End = End.ARCHIVED) -> TransferEnd:
+    at = NOON - timedelta(days=days_ago)
+    return TransferEnd(key="x", host="p1", ended_at=at, end=end, size_bytes=100, harvester="h1", drive="/d")
+
+
+def read(rows: list[Row], missing: dict[str, str] | None = None) -> Trends:
+    def ask(kind: HistoryKind, since: datetime) -> HistoryResult:
+        wanted = PlotEnd if kind is HistoryKind.PLOTS else TransferEnd
+        return HistoryResult(kind, tuple(row for row in rows if isinstance(row, wanted)), missing or {})
+
+    reader = TrendReader(ask)
+    return eventually(lambda: found if (found := reader.trends()).known else None, "the history is read")
+
+
+def test_a_day_counts_what_ended_on_it_well() -> None:
+    found = read([plot(0), plot(0, End.FAILED), plot(3), archived(3), archived(3, End.SENT), plot(DAYS)])
+    assert len(found.days) == DAYS
+    assert [(day.made, day.archived_bytes) for day in found.totals[-4:]] == [(1, 100), (0, 0), (0, 0), (1, 0)]
+    assert sum(day.made for day in found.totals) == 2
+
+
+def test_the_pace_of_a_drive_is_counted_from_its_first_plot_of_the_week() -> None:
+    assert read([archived(3), archived(1), archived(20)]).bytes_per_day() == {("h1", "/d"): 50.0}
+    assert read([archived(20)]).bytes_per_day() == {}
+
+
+def test_phase_times_are_means_of_one_class() -> None:
+    rows: list[Row] = [plot(0, phase1_s=10), plot(0, phase1_s=20), plot(0, phase1_s=900, k=33)]
+    kind, means = read(rows).phase_times()
+    assert kind == ("chia", 32, None)
+    assert means[0][-2:] == [None, 15.0]
+
+
+def test_a_host_that_is_missing_is_named() -> None:
+    assert read([plot(0)], {"p2": "p2 is silent."}).note == "p2 is silent."
+
+
+@pytest.mark.parametrize(
+    "error", [PlotmanError("nobody answers"), RuntimeError("a mistake")], ids=["ours", "other"]
+)
+def test_an_error_is_a_note(error: Exception) -> None:
+    def ask(kind: HistoryKind, since: datetime) -> HistoryResult:
+        raise error
+
+    reader = TrendReader(ask)
+    first = reader.trends().note
+    eventually(lambda: reader.trends().note != first, "the note is another")
+    assert not reader.trends().known
