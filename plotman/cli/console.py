@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 JSON = click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
 _GAP = "  "  # between two columns
 _BAR = 8  # characters
-_FULL, _EMPTY = "█", "░"
+_FULL, _EMPTY = "━", "─"
 # Whole cells, so that no word in a path or reason is coloured.
 _COLORS = {
     **dict.fromkeys(("OK", "active"), "green"),
@@ -164,7 +164,7 @@ def _rows(table: PlainTable, bars: bool = False) -> list[list[str]]:
 
 
 def _bar(percent: str) -> str:
-    """`████░░░░  43`: a bar for a text of a percent; any other text stays."""
+    """`━━━━────  43`: a bar for a text of a percent; any other text stays."""
     if not percent.isdecimal():
         return percent
     done = min(_BAR, int(percent) * _BAR // 100)

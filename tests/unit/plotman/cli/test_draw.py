@@ -43,11 +43,11 @@ def test_a_bar_has_the_length_of_its_percent_and_colours_only_whole_cells() -> N
         bars=frozenset({"%"}),
     )
     lines = as_text(table, 80).splitlines()
-    assert "████" in lines[2]
-    assert "░░░░" in lines[2]
+    assert "━━━━" in lines[2]
+    assert "────" in lines[2]
     plain = [click.unstyle(line) for line in lines]
-    assert plain[2].startswith("/OK   ████░░░░  50  OK")
+    assert plain[2].startswith("/OK   ━━━━────  50  OK")
     assert plain[3].split() == ["/x", "?", "OK?"]
-    assert plain[4].split()[1:] == ["████████", "140", "--"]
+    assert plain[4].split()[1:] == ["━━━━━━━━", "140", "--"]
     assert lines[3] == plain[3], "what is no whole word of a state has no colour"
-    assert as_text(table, None).count("█") == 0
+    assert as_text(table, None).count("━") == 0

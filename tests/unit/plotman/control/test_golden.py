@@ -154,7 +154,7 @@ def test_a_busy_farm_does_not_read_like_trouble() -> None:
 def test_a_pipe_gets_whole_paths_and_no_bars() -> None:
     shown = status_text(busy(), None)
     assert "/mnt/tmp/00" in shown
-    assert "█" not in shown
+    assert "━" not in shown
 
 
 FILES: dict[str, Any] = {
