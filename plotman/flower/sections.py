@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from beat.policy.remedies import Harm
 from common.model.snapshot import DriveUse, Event, RunStatus
 from common.model.text import one_line
 from common.model.units import counted, human_bytes
 from common.names import Role
 from plotman.control.farm import FarmState
-from plotman.control.queries import evacuations, inventory, reports, scheduler_status, tables
+from plotman.control.queries import attention, evacuations, inventory, reports, scheduler_status, tables
 from plotman.control.queries.event_text import event_text
 from plotman.control.queries.forecast import Pace, forecast
 from plotman.control.queries.tables import PlainTable
@@ -91,6 +92,15 @@ class EventLine:
 
 
 @dataclass(frozen=True)
+class NeedLine:
+    """What needs a hand. remedy: what to do about it; "": not known. kind: warning or danger."""
+
+    text: str
+    remedy: str
+    kind: str
+
+
+@dataclass(frozen=True)
 class PageSection:
     """A table. empty: text in place of rows. links: ids of tasks, one for each row, for its first cell.
     buttons: for each row."""
@@ -106,7 +116,7 @@ class PageSection:
 class Page:
     """The page. orders: whether buttons are shown. trend_note: what the charts lack; "": nothing."""
 
-    notes: tuple[str, ...]
+    needs: tuple[NeedLine, ...]
     cards: tuple[Card, ...]
     charts: tuple[Chart, ...]
     trend_note: str
@@ -135,14 +145,14 @@ def page(
     no_waits = f"Not known: {scheduler_status.NOBODY}." if unknown else "Nothing waits."
     buttons = [_plot_buttons(farm, host, job.task_id, job.status) for host, job in jobs] if orders else ()
     plots = _section("Running plots", running, "None.", [job.task_id for _, job in jobs])
-    notes = tuple(map(one_line, reports.notes(farm)))
+    needs = tuple(_needs(farm))
     # A phone shows neither directory: the host and the progress matter more.
     plots = replace(
         plots, table=replace(plots.table, spare=(*plots.table.spare, "dst", "tmp")), buttons=buttons
     )
     return Page(
-        notes=notes,
-        cards=tuple(_cards(farm, len(notes))),
+        needs=needs,
+        cards=tuple(_cards(farm, len(needs))),
         charts=tuple(_charts(trends)) if trends.known else (),
         trend_note=one_line(trends.note or ""),
         events=tuple(map(_event, reversed(list(events)))),
@@ -161,6 +171,20 @@ def page(
     )
 
 
+def _needs(farm: FarmState) -> Iterable[NeedLine]:
+    """As `plotman status` lists them, then the notes that tell more."""
+    listed = set()
+    for need in attention.needs(farm):
+        host, _, folder = need.place.partition(":")
+        # A host's own sentence on a directory of it says the same.
+        listed |= {f"{need.place}: {need.reason}", f"{host}: {folder} is {need.reason}"}
+        kind = "danger" if need.harm is Harm.STOPS else "warning"
+        yield NeedLine(one_line(f"{need.place}: {need.reason}"), one_line(need.remedy), kind)
+    for note in reports.notes(farm):
+        if note.removesuffix(".") not in listed and note not in listed:
+            yield NeedLine(one_line(note), "", "warning")
+
+
 def _inventory(farm: FarmState) -> PageSection:
     found = inventory.by_snapshots(farm)
     made = inventory.table(found, inventory.By.CLASS)
@@ -171,7 +195,7 @@ def _inventory(farm: FarmState) -> PageSection:
     return replace(section, title=one_line(f"{section.title} ({'; '.join(words)})")) if words else section
 
 
-def _cards(farm: FarmState, notes: int) -> Iterable[Card]:
+def _cards(farm: FarmState, needs: int) -> Iterable[Card]:
     hosts = {*farm.plotters, *farm.archivers, *farm.harvesters}
     silent = {host for _, host in farm.stale}
     transfers = sum(len(archiver.transfers) for archiver in farm.archivers.values())
@@ -186,7 +210,7 @@ def _cards(farm: FarmState, notes: int) -> Iterable[Card]:
     yield Card("Plots/day", _per_day(expected.made.count_per_day), "", f"{expected.made.day_count} in 24 h")
     yield Card("TiB/day", _tib_per_day(expected.archived), "", "archived")
     yield Card("Free space", human_bytes(free) if free is not None else "?", "", full_in)
-    yield Card("Needs a hand", str(notes), "danger" if notes else "success", "" if notes else "all is well")
+    yield Card("Needs a hand", str(needs), "danger" if needs else "success", "" if needs else "all is well")
 
 
 def _per_day(count: float | None) -> str:

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from common.model.snapshot import Event, HarvesterSnapshot
+from common.model.snapshot import Event, HarvesterSnapshot, Hold
 from plotman.flower.sections import Button, Page, page
 from plotman.flower.trends import DayTotals, Trends
 from tests.support import showcase
@@ -44,6 +44,32 @@ def test_the_cards_say_how_the_farm_is() -> None:
     assert cards["Running plots"] == ("6", "active")
     assert cards["Free space"] == ("6.3 TB", "")
     assert cards["Needs a hand"] == ("5", "danger")
+
+
+def test_what_needs_a_hand_is_what_status_lists_and_then_what_the_notes_tell_beyond_it() -> None:
+    shown = page(showcase.troubled()).needs
+    assert [(need.text, need.remedy, need.kind) for need in shown[:2]] == [
+        (
+            "h1:/mnt/farm/05: not mounted",
+            "Mount or repair it; `plotman dirs` shows all drives.",
+            "danger",
+        ),
+        ("plotter p3 is silent; last seen 3h 0m ago", "", "warning"),
+    ]
+    assert not [need for need in shown if need.text == "h1: /mnt/farm/05 is not mounted."], "said once"
+
+
+def test_of_a_drive_that_is_lost_a_drain_is_still_shown() -> None:
+    farm = showcase.troubled()
+    harvester = farm.harvesters["h1"]
+    drained = tuple(
+        drive.model_copy(update={"drained": Hold(reason="bad cable")}) if drive.lost else drive
+        for drive in harvester.drives
+    )
+    farm = replace(farm, harvesters={"h1": harvester.model_copy(update={"drives": drained})})
+    texts = [need.text for need in page(farm).needs]
+    assert "h1:/mnt/farm/05: not mounted" in texts
+    assert [text for text in texts if text.startswith("h1: /mnt/farm/05 is drained")]
 
 
 def test_folders_of_one_file_system_share_their_free_space() -> None:
