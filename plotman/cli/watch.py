@@ -249,7 +249,9 @@ def show_reasons(answers: Sequence[WhyAnswer]) -> None:
             host_shown = host_shown or answer.kind == "host"
             when = f" ({answer.when})" if answer.when else ""
             click.echo(one_line(f"  {subject}{with_short_parts(answer.text)}{when}"))
-            if answer.remedy and (after is None or after.remedy != answer.remedy):  # once for drives alike
+            repeats = after is not None and not (host_shown and after.below_host)
+            # Once for drives that are alike, below the last one.
+            if answer.remedy and not (repeats and after and after.remedy == answer.remedy):
                 click.secho(one_line(f"      {answer.remedy}"), dim=True)
 
 

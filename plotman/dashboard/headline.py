@@ -14,9 +14,10 @@ from common.model.units import counted, human_bytes, human_duration
 from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.queries import reports, scheduler_status
+from plotman.control.queries.attention import is_calm
 from plotman.control.queries.forecast import forecast
 from plotman.control.queries.scheduler_status import WaitReasons
-from plotman.dashboard.model import BUSY, CellLevel, Line
+from plotman.dashboard.model import CellLevel, Line
 from plotman.dashboard.panes.cells import sparkline
 
 _PHASE_BAR = 80  # columns of the bar of phases
@@ -83,7 +84,7 @@ def plotting(farm: FarmState) -> Line:
     waits = [wait for plotter in plotters if not _held(farm, plotter) for wait in _waits(farm, plotter)]
     if scheduler_status.nobody_decides(farm):
         held.append(scheduler_status.NOBODY)
-    held += [f"{wait.host} waits: {wait.reason}" for wait in waits if wait.rule not in BUSY]
+    held += [f"{wait.host} waits: {wait.reason}" for wait in waits if not is_calm(farm, wait)]
     more = f"; {len(held) - 1} more" if len(held) > 1 else ""
     if held:
         return Line(f"Plotting: {running} ({with_short_ids(held[0])}{more})", CellLevel.NOTICE)

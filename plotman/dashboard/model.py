@@ -10,13 +10,6 @@ from typing import NamedTuple
 
 from common.model.plot_name import with_short_ids
 
-# Rules that stop a start or a move while all is as it should be: the farm is busy. An operator is shown other
-# rules as something to look at.
-BUSY = frozenset(
-    {"stagger", "max jobs", "farm stagger", "farm max jobs", "tmp max jobs", "tmp phase", "windows", "moves",
-     "open"}
-)  # fmt: skip
-
 
 class CellLevel(Enum):
     """How important a row or line is. Words or a mark show it, too, never the colour alone."""

@@ -46,6 +46,11 @@ def calm_lines(farm: FarmState) -> list[str]:
     return [line for line in (_plotting(farm), _archiving(farm), _drives(farm)) if line]
 
 
+def is_calm(farm: FarmState, wait: Wait) -> bool:
+    """Whether a wait is part of a farm's usual work, and ends by itself."""
+    return _harm(farm, wait) is Harm.NONE or wait.rule == "windows"
+
+
 def _harm(farm: FarmState, wait: Wait) -> Harm:
     plotter = farm.plotters.get(wait.host)
     return harm(wait, 0 if plotter is None else len(plotter.jobs))
@@ -130,8 +135,7 @@ def _next_start_s(farm: FarmState, snapshot: PlotterSnapshot) -> float | None:
 
     def end_s(wait: Wait) -> float | None:
         at, _ = expected(wait, snapshot, farm.at)
-        calm = _harm(farm, wait) is Harm.NONE or wait.rule == "windows"
-        return None if at is None or not calm else max(0.0, (at - farm.at).total_seconds())
+        return None if at is None or not is_calm(farm, wait) else max(0.0, (at - farm.at).total_seconds())
 
     of_host = [end_s(wait) for wait in waits if wait.subject is None]
     of_tmp = []

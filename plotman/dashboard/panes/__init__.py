@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from plotman.control.farm import FarmState, narrowed
 from plotman.control.queries import scheduler_status
+from plotman.control.queries.attention import is_calm
 from plotman.control.queries.scheduler_status import WaitReasons
 from plotman.dashboard.model import (
-    BUSY,
     Cell,
     CellLevel,
     Column,
@@ -51,16 +51,15 @@ _WAIT_COLUMNS = (
 
 
 def waits(farm: FarmState) -> Table:
-    found = sorted(
-        scheduler_status.waits(farm), key=lambda wait: (wait.rule in BUSY, wait.host, wait.subject or "")
-    )
+    found = [(is_calm(farm, wait), wait) for wait in scheduler_status.waits(farm)]
+    found.sort(key=lambda one: (one[0], one[1].host, one[1].subject or ""))
     rows = tuple(
         Row(
             RowSubject(RowKind.WAIT, wait.host, f"{wait.subject} {wait.rule}"),
             (Cell(wait.host), Cell(wait.subject or "all"), Cell(wait.reason)),
-            CellLevel.QUIET if wait.rule in BUSY else CellLevel.NOTICE,
+            CellLevel.QUIET if calm else CellLevel.NOTICE,
         )
-        for wait in found
+        for calm, wait in found
     )
     unknown = scheduler_status.nobody_decides(farm)
     empty = f"not known: {scheduler_status.NOBODY}" if unknown else "nothing waits"

@@ -177,7 +177,7 @@ def test_a_plotter_that_waits_for_something_else_is_a_notice_with_the_reason() -
 
 def test_waits_of_a_busy_farm_are_quiet_and_below_the_others() -> None:
     levels = [row.level for row in panes.all_tables(showcase.troubled(), None)["waits"].rows]
-    assert levels == [CellLevel.NOTICE, CellLevel.NOTICE, CellLevel.QUIET, CellLevel.QUIET]
+    assert levels == [CellLevel.NOTICE, *[CellLevel.QUIET] * 3]
 
 
 def test_damaged_files_in_dst_are_no_plots_that_wait_to_be_moved() -> None:
