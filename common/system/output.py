@@ -17,6 +17,7 @@ from common.model.text import log_text, on_terminal, one_line
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _LONGEST_MESSAGE = 16_384  # of a log, in characters
 _LONGEST_TRACEBACK = 65_536
+_CLEAR = "\x1b[H\x1b[J"  # ANSI: to the upper left corner, and erase from there
 
 
 class _CleanStream:
@@ -59,6 +60,12 @@ class _CleanStream:
         if name == "buffer":
             raise AttributeError(name)
         return getattr(self._stream, name)
+
+
+def clear_screen() -> None:
+    """Erase the terminal, and begin in its upper left corner. Only our own codes pass the cleaner."""
+    stream = sys.stdout._stream if isinstance(sys.stdout, _CleanStream) else sys.stdout
+    stream.write(_CLEAR)
 
 
 class _CleanRecord(logging.LogRecord):

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from plotman.control.queries.why import WhyAnswer
 
 _AGAIN_S = 5.0
-_CLEAR = "\x1b[H\x1b[J"  # ANSI: to the upper left corner, and erase from there
 _SEARCHED = 5000  # transfers, the newest, in the search for an archived plot
 _HOST = click.option("--host", help="Only this host.", shell_complete=complete_host)
 _CLASSIC = click.option(
@@ -58,6 +57,7 @@ def status(json_: bool, host: str | None, classic: bool, is_watching: bool) -> N
 def _watch(host: str | None, classic: bool) -> None:
     """Print the status again and again; on a terminal in the place of the former one, as far as it fits."""
     from common.errors import BrokerError
+    from common.system.output import clear_screen
     from plotman.cli.console import stop_at_signal, terminal_width
     from plotman.control.farm import narrowed, quick_board, read_farm
 
@@ -71,7 +71,8 @@ def _watch(host: str | None, classic: bool) -> None:
             text = f"plotman: {error}"
         if width is not None:
             rows = get_terminal_size().lines - 1
-            text = _CLEAR + "\n".join(text.splitlines()[:rows])
+            text = "\n".join(text.splitlines()[:rows])
+            clear_screen()
         click.echo(text)
         stop.wait(_AGAIN_S)
 

@@ -78,7 +78,7 @@ def quickstart(request: Request, console: Console) -> None:
         _print(console, "", as_text(result_table(progress.landed), width), "")
         made = counted(len(progress.landed), "plot")
         _print(console, f"{made} made, moved and verified. Farm: {layout.root}")
-        _print(console, "", "Try next:", *_next_steps(layout, runs=request.stay))
+        _print(console, "", *_next_steps(layout, runs=request.stay))
         if request.stay:
             _print(console, "", "The farm runs, and starts no plot by itself. Ctrl-C stops it.")
             up.outlast()
@@ -284,13 +284,10 @@ def _print(console: Console, *lines: str) -> None:
 def _next_steps(layout: Layout, *, runs: bool) -> list[str]:
     """Lines to paste. runs: the farm runs meanwhile."""
     config, programs = quote(str(layout.config)), quote(str(Path(sys.executable).parent))
-    steps = (
-        ["plotman unpause plotting   # it makes plots until `plotman pause plotting`"]
-        if runs
-        else ["plotman up            # run this farm until Ctrl-C; `plotman unpause plotting` starts plots"]
-    )
-    return [
-        f"  export PLOTMAN_CONFIG={config} PATH={programs}:$PATH",
-        *(f"  {step}" for step in steps),
-        "  plotman interactive   # in another terminal: watch and control it",
-    ]
+    export = f"  export PLOTMAN_CONFIG={config} PATH={programs}:$PATH"
+    watch = "  plotman interactive   # watch and control it"
+    if runs:
+        unpause = "  plotman unpause plotting   # it makes plots until `plotman pause plotting`"
+        return ["Try next, in another terminal:", export, watch, unpause]
+    up = "  plotman up            # run this farm until Ctrl-C; `plotman unpause plotting` starts plots"
+    return ["Try next:", export, up, f"{watch}, in another terminal (export first there, too)"]

@@ -137,7 +137,8 @@ def _timeline(steps: Mapping[Phase, float], end_s: float) -> Timeline | None:
         first = Phase(step.major, 0)
         begun[first] = min(at_s, begun.get(first, at_s))
     ordered, latest_s = [], 0.0
-    for step in sorted(begun):
+    # Before phase 1, as while its program is loaded, a plot is at 0:0 from its start, whatever its log says.
+    for step in sorted(step for step in begun if step.major):
         latest_s = min(max(latest_s, begun[step]), end_s)
         ordered.append((step, latest_s))
     return Timeline(tuple(ordered), end_s)

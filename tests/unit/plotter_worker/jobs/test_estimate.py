@@ -90,6 +90,14 @@ def test_a_plot_is_where_the_former_plots_were(
     assert (round(found.percent), round(found.eta_s)) == (percent, eta_s)
 
 
+def test_a_plot_whose_program_is_being_loaded_is_not_where_phase_1_begins() -> None:
+    steps_s = {"0:0": 40.0, "1:0": 45.0, "2:0": 60.0, "end": 100.0}
+    learned = timeline_of(plot(1, steps_s=steps_s))
+    assert learned is not None
+    assert estimate(learned, {}, Phase(0, 0), 1.0).percent == pytest.approx(1)
+    assert estimate(learned, {Phase(0, 0): 41.0}, Phase(0, 0), 42.0).percent == pytest.approx(42)
+
+
 def test_the_bar_waits_at_the_next_step_for_a_plot_that_is_late() -> None:
     late = estimate(LEARNED, {Phase(1, 1): 0.0}, Phase(1, 7), 80)
     assert late.percent == 50
