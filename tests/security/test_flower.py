@@ -290,6 +290,22 @@ def test_only_flowers_own_page_presses_a_button_without_a_password(unprotected: 
         assert "\x1b" not in answer["text"], wrong
 
 
+def test_with_read_only_no_button_is_obeyed(environment: dict[str, str], tmp_path: Path) -> None:
+    port = free_port()
+    with (tmp_path / "flower.log").open("wb") as output:
+        process = subprocess.Popen(
+            _flower(f"--port={port}", "--read_only=true"),
+            env=environment, stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        eventually(lambda: _answer(port), "Flower answers", 60)
+        status, text = _order(port, _token(port, {}), host="nowhere")
+        assert status == 403, text
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
 def test_with_a_password_a_button_needs_it_and_the_token(protected: tuple[psutil.Process, int, Path]) -> None:
     _, port, _ = protected
     eventually(lambda: _answer(port), "Flower answers")
