@@ -6,10 +6,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from common.model.snapshot import DiskHealth
 from common.model.text import one_line
@@ -26,6 +34,20 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
 
 
+P = TypeVar("P", bound=_Part)
+
+
+def _or_none(value: Any, parse: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return parse(value)
+    except ValidationError:
+        return None
+
+
+# A figure that no disk has, as some USB bridges tell, must not hide the others.
+Known = Annotated[P | None, WrapValidator(_or_none)]
+
+
 class _Status(_Part):
     passed: bool
 
@@ -39,10 +61,10 @@ class _PoweredOn(_Part):
 
 
 class _Answer(_Part):
-    model_name: str | None = None
-    smart_status: _Status | None = None
-    temperature: _Temperature | None = None
-    power_on_time: _PoweredOn | None = None
+    model_name: Annotated[str | None, WrapValidator(_or_none)] = None
+    smart_status: Known[_Status] = None
+    temperature: Known[_Temperature] = None
+    power_on_time: Known[_PoweredOn] = None
 
 
 def smartctl() -> str | None:
@@ -72,43 +94,51 @@ def _disks(block: Path, depth: int) -> set[str]:
     return {name for each in below for name in _disks(each.resolve(), depth - 1)}
 
 
-def health(program: str, names: Iterable[str], deadline_s: float) -> DiskHealth | None:
-    """Ask disks. None if none answers: they sleep, are virtual, or this user may not ask.
+def ask(program: str, name: str, deadline_s: float) -> DiskHealth | None:
+    """Ask a disk. None if it tells nothing: it sleeps, is virtual, or this user may not ask.
+
+    smartctl's exit status is no help: a bit of it is set for each error in the disk's past, smartctl(8).
 
     Args:
         program: Path of smartctl.
-        names: Of the disks, below /dev.
-        deadline_s: For each, in seconds.
+        name: Of the disk, below /dev.
+        deadline_s: For the answer, in seconds. A program that the kernel does not end then is left alone.
     """
-    asked = {name: _ask(program, name, deadline_s) for name in names}
-    answers = {name: answer for name, answer in asked.items() if answer is not None}
-    if not answers:
+    command = (program, *_OPTIONS, f"/dev/{name.replace('!', '/')}")  # "!" stands for it in sysfs
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+    except OSError:
         return None
-    states = [answer.smart_status for answer in answers.values() if answer.smart_status]
-    models = sorted({one_line(answer.model_name) for answer in answers.values() if answer.model_name})
+    try:
+        answer = _Answer.model_validate_json(process.communicate(timeout=deadline_s)[0])
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return None
+    except (OSError, ValidationError):
+        return None
+    if not (answer.smart_status or answer.temperature or answer.power_on_time):
+        return None
     return DiskHealth(
-        names=tuple(answers),
-        model=", ".join(models)[:_MODEL_MOST] or None,
-        fails=any(not state.passed for state in states) if states else None,
-        temperature_c=max((a.temperature.current for a in answers.values() if a.temperature), default=None),
-        powered_on_h=max((a.power_on_time.hours for a in answers.values() if a.power_on_time), default=None),
+        names=(name,),
+        model=one_line(answer.model_name)[:_MODEL_MOST] if answer.model_name else None,
+        fails=None if answer.smart_status is None else not answer.smart_status.passed,
+        temperature_c=answer.temperature and answer.temperature.current,
+        powered_on_h=answer.power_on_time and answer.power_on_time.hours,
     )
 
 
-def _ask(program: str, name: str, deadline_s: float) -> _Answer | None:
-    """None if the disk tells nothing about itself. smartctl's exit status is no help: a bit of it is set for
-    each error in the disk's past, smartctl(8)."""
-    command = (program, *_OPTIONS, f"/dev/{name}")
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=deadline_s,
-            check=False,
-        )
-        answer = _Answer.model_validate_json(done.stdout)
-    except (OSError, subprocess.SubprocessError, ValidationError):
+def worst(disks: Sequence[DiskHealth]) -> DiskHealth | None:
+    """What several disks tell, as one; None for none."""
+    if not disks:
         return None
-    return answer if answer.smart_status or answer.temperature or answer.power_on_time else None
+    states = [disk.fails for disk in disks if disk.fails is not None]
+    models = sorted({disk.model for disk in disks if disk.model})
+    return DiskHealth(
+        names=tuple(name for disk in disks for name in disk.names),
+        model=", ".join(models)[:_MODEL_MOST] or None,
+        fails=any(states) if states else None,
+        temperature_c=max((d.temperature_c for d in disks if d.temperature_c is not None), default=None),
+        powered_on_h=max((d.powered_on_h for d in disks if d.powered_on_h is not None), default=None),
+    )

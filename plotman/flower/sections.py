@@ -172,8 +172,11 @@ def page(
 
 
 def _needs(farm: FarmState) -> Iterable[NeedLine]:
-    """As `plotman status` lists them, then the notes that tell more."""
-    listed = set()
+    """That nobody decides; what `plotman status` lists; then the notes that tell more."""
+    nobody = scheduler_status.note(farm)
+    if nobody is not None:
+        yield NeedLine(one_line(nobody), "", "danger")
+    listed = {nobody}
     for need in attention.needs(farm):
         host, _, folder = need.place.partition(":")
         # A host's own sentence on a directory of it says the same.
@@ -181,7 +184,7 @@ def _needs(farm: FarmState) -> Iterable[NeedLine]:
         kind = "danger" if need.harm is Harm.STOPS else "warning"
         yield NeedLine(one_line(f"{need.place}: {need.reason}"), one_line(need.remedy), kind)
     for note in reports.notes(farm):
-        if note.removesuffix(".") not in listed and note not in listed:
+        if not {note, note.removesuffix(".")} & listed:
             yield NeedLine(one_line(note), "", "warning")
 
 

@@ -6,12 +6,14 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 
 from common.errors import PlotmanError
 from common.history.rows import End, HistoryKind, PlotEnd, Row, TransferEnd
+from common.model.snapshot import MOST_FILE_BYTES
 from plotman.control.queries.history import HistoryResult, gather
 from plotman.control.rpc import hang_up
 
@@ -20,6 +22,9 @@ log = logging.getLogger(__name__)
 DAYS = 30
 _PACE_DAYS = 7
 _FRESH_S = 600.0
+_WITHIN_S = 60.0  # for a reading of plots, and of transfers; the page shows what came until then
+# Of one day: a host may invent more. The times are a sample of the day's plots.
+_MOST_CLASSES, _MOST_TIMES, _MOST_DRIVES = 32, 1_000, 4_096
 _AGAIN_S = 60.0  # after an error, or while a host is missing
 _PHASES = ("phase1_s", "phase2_s", "phase3_s", "phase4_s")
 Kind = tuple[str, int | None, int | None]  # plotter, k, compression: times of others are not comparable
@@ -77,28 +82,28 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def by_day(rows: Iterable[Row], days: Sequence[date]) -> dict[date, DayTotals]:
-    """Sum up the rows by their day in this machine's local time.
-
-    Args:
-        rows: of plots and transfers; other days are left out. days: to sum up.
-    """
-    found = {day: DayTotals() for day in days}
+def add_up(rows: Iterable[Row], found: Mapping[date, DayTotals]) -> None:
+    """Add rows of plots and transfers to the sums of their day in this machine's local time; other days are
+    left out."""
     for row in rows:
         day = found.get(row.ended_at.astimezone().date())
+        size_bytes = min(max(0, row.size_bytes or 0), MOST_FILE_BYTES)
         if day is None:
             continue
         if isinstance(row, PlotEnd) and row.end is End.DONE:
             day.made += 1
-            day.made_bytes += max(0, row.size_bytes or 0)
-            times = tuple(getattr(row, name) for name in _PHASES)
-            day.phases.setdefault((row.plotter, row.k, row.compression), []).append(times)
+            day.made_bytes += size_bytes
+            kind = (row.plotter, row.k, row.compression)
+            if kind in day.phases or len(day.phases) < _MOST_CLASSES:
+                plots = day.phases.setdefault(kind, [])
+                if len(plots) < _MOST_TIMES:
+                    plots.append(tuple(getattr(row, name) for name in _PHASES))
         elif isinstance(row, TransferEnd) and row.end is End.ARCHIVED:
             day.archived += 1
-            day.archived_bytes += max(0, row.size_bytes or 0)
-            if row.harvester and row.drive:
-                day.arrived[row.harvester, row.drive] += max(0, row.size_bytes or 0)
-    return found
+            day.archived_bytes += size_bytes
+            place = (row.harvester or "", row.drive or "")
+            if all(place) and (place in day.arrived or len(day.arrived) < _MOST_DRIVES):
+                day.arrived[place] += size_bytes
 
 
 class TrendReader:
@@ -141,12 +146,12 @@ class TrendReader:
         stale = days[-2:] if all(day in self._known for day in days[:-2]) else days
         since = datetime.combine(stale[0], datetime.min.time()).astimezone()
         missing: dict[str, str] = {}
-        rows: list[Row] = []
+        anew = {day: DayTotals() for day in stale}
         for kind in (HistoryKind.PLOTS, HistoryKind.TRANSFERS):
-            answer = self._ask(kind, since=since)
-            rows += answer.rows
+            # Summed up as they come: a host may send gigabytes.
+            answer = self._ask(kind, since=since, take=partial(add_up, found=anew), within_s=_WITHIN_S)
             missing |= answer.missing
-        sums = {**self._known, **by_day(rows, stale)}
+        sums = {**self._known, **anew}
         self._known = {} if missing else {day: sums[day] for day in days}
         note = " ".join(missing.values()) or None
         return Trends(tuple(days), tuple(sums[day] for day in days), note, known=True)

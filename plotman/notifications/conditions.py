@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
@@ -172,7 +173,7 @@ def _drive(host: str, drive: Drive) -> Iterator[Condition]:
             what=f"disk-fails {host} {drive.path}", wrong=drive.disk.fails, kind="disk-fails", host=host,
             subject=drive.path,
             text=f"the disk of {drive.path} ({', '.join(drive.disk.names)}) says that it is about to fail. "
-            f"Move its plots: `plotman evacuate {host}:{drive.path}`",
+            f"Move its plots: `plotman evacuate {shlex.quote(f'{host}:{drive.path}')}`",
         )  # fmt: skip
     if drive.word == DirState.UNKNOWN.value:
         return

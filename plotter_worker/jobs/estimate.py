@@ -14,6 +14,7 @@ from common.model.phase import Phase
 _NEWEST = 5  # plots that a median is taken of: an outlier or two among them change little
 # How much of a plot must be made before its own speed counts as much as the speed of the former plots.
 _TRUST = 0.25
+_SHORTEST_S = 0.1
 _MOST_PERCENT = 99.0  # until the log says that the plot is complete
 
 
@@ -129,7 +130,7 @@ def _of_phases(plot: PlotEnd) -> Timeline | None:
 
 def _timeline(steps: Mapping[Phase, float], end_s: float) -> Timeline | None:
     """None if a plot cannot take that long."""
-    if end_s <= 0:
+    if end_s < _SHORTEST_S:
         return None
     # A phase begins with the first of its steps that the log shows.
     begun = dict(steps)

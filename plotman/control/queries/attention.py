@@ -123,24 +123,30 @@ def _plotting(farm: FarmState) -> str | None:
         return f"{line}, no more are started"
     if farm.waits is None or scheduler_status.nobody_decides(farm):
         return line
-    starts = [start for one in plotters.values() if (start := _next_start_s(farm, one)) is not None]
+    of_host: dict[str, list[Wait]] = {}
+    for wait in waits:
+        of_host.setdefault(wait.host, []).append(wait)
+    ends = [_next_start_s(farm, one, of_host.get(host, [])) for host, one in plotters.items()]
+    starts = [start for start in ends if start is not None]
     if not starts or (running >= most and not min(starts)):  # no scheduler has seen the latest plots yet
         return line
     return f"{line}, next start {f'in {human_duration(min(starts))}' if min(starts) else 'now'}"
 
 
-def _next_start_s(farm: FarmState, snapshot: PlotterSnapshot) -> float | None:
-    """Seconds until the host may start a plot by itself; None: not known, or it needs a hand."""
-    waits = [wait for wait in scheduler_status.waits(farm) if wait.host == snapshot.host]
+def _next_start_s(farm: FarmState, snapshot: PlotterSnapshot, waits: Sequence[Wait]) -> float | None:
+    """Seconds until the host may start a plot by itself; None: not known, or it needs a hand. waits: its."""
 
     def end_s(wait: Wait) -> float | None:
         at, _ = expected(wait, snapshot, farm.at)
         return None if at is None or not is_calm(farm, wait) else max(0.0, (at - farm.at).total_seconds())
 
-    of_host = [end_s(wait) for wait in waits if wait.subject is None]
+    of_subject: dict[str | None, list[float | None]] = {}
+    for wait in waits:
+        of_subject.setdefault(wait.subject, []).append(end_s(wait))
+    of_host = of_subject.get(None, [])
     of_tmp = []
     for tmp in snapshot.tmp_dirs:
-        ends = [end_s(wait) for wait in waits if wait.subject == tmp.path]
+        ends = of_subject.get(tmp.path, [])
         if None not in ends and tmp.drained is None:
             of_tmp.append(max((end for end in ends if end is not None), default=0.0))
     if None in of_host or not of_tmp:

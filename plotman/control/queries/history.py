@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -53,12 +54,20 @@ def gather(
     since: datetime | None = None,
     most: int | None = None,
     failed: bool = False,
+    take: Callable[[Sequence[Row]], None] | None = None,
+    within_s: float = float("inf"),
 ) -> HistoryResult:
     """Ask the farm's hosts for their history; hosts that do not answer are named in `missing`.
 
-    Raises NoSuchHost, BrokerError, or NoAnswer if no host answers.
+    Args:
+        host: Only this one.
+        since: Only rows that ended later.
+        most: Number of rows, the newest; None: all.
+        failed: Only what failed.
+        take: Gets the rows of a host as they come, which are then not kept. None: they are in the result.
+        within_s: After it no more pages are asked for, in seconds.
 
-    host: only this one. since: only rows that ended later. most: number of rows, the newest; None: all.
+    Raises NoSuchHost, BrokerError, or NoAnswer if no host answers.
     """
     role, task = _TASK[kind]
     hosts, missing = _hosts(role, host)
@@ -68,7 +77,10 @@ def gather(
     rows: dict[str, list[Row]] = {name: [] for name in hosts}
     seen: dict[str, set[tuple[str, str]]] = {name: set() for name in hosts}
     pending: dict[str, str | None] = dict.fromkeys(hosts)
+    answered, until_s = False, time.monotonic() + within_s
     for _ in range(_MOST_PAGES):
+        if time.monotonic() > until_s:
+            break
         calls = [
             TaskCall(
                 task, name, ask | {"limit": _page(most, rows[name])} | ({"after": after} if after else {})
@@ -81,7 +93,12 @@ def gather(
             if isinstance(answer, PlotmanError):
                 missing[call.host] = str(answer)
                 continue
-            rows[call.host] += _known_rows(kind, answer["rows"])
+            answered = True
+            known = list(_known_rows(kind, call.host, answer["rows"]))
+            if take is None:
+                rows[call.host] += known
+            else:
+                take(known)
             if not answer["next"] or (most is not None and len(rows[call.host]) >= most):
                 continue
             places = {(row["ended_at"], row["key"]) for row in answer["rows"]} - seen[call.host]
@@ -93,8 +110,9 @@ def gather(
         if not pending:
             break
     for name in pending:
-        missing[name] = f"only the newest {_MOST_PAGES} pages of its history are shown. Name a later --since."
-    if missing and not any(rows.values()) and missing.keys() >= rows.keys():
+        shown = f"newest {_MOST_PAGES} pages" if within_s == float("inf") else "newest pages"
+        missing[name] = f"only the {shown} of its history are shown. Name a later --since."
+    if missing and not answered and missing.keys() >= rows.keys():
         raise NoAnswer("No host answers with its history: " + "; ".join(missing.values()))
     merged = heapq.merge(*rows.values(), key=lambda row: row.ended_at, reverse=True)
     return HistoryResult(kind, tuple(merged)[:most], missing)
@@ -111,13 +129,15 @@ def _page(most: int | None, so_far: Sequence[Row]) -> int:
     return MOST_ROWS if most is None else max(1, min(MOST_ROWS, most - len(so_far)))
 
 
-def _known_rows(kind: HistoryKind, rows: Sequence[dict[str, Any]]) -> Iterator[Row]:
-    """Yield the valid rows; rows of a newer release may be invalid here."""
+def _known_rows(kind: HistoryKind, host: str, rows: Sequence[dict[str, Any]]) -> Iterator[Row]:
+    """Yield the valid rows of this host; rows of a newer release may be invalid here."""
     for row in rows:
         try:
-            yield ROW_OF_KIND[kind].model_validate(row)
+            known = ROW_OF_KIND[kind].model_validate(row)
         except ValidationError:
             continue
+        if known.host == host:
+            yield known
 
 
 def table(found: HistoryResult) -> PlainTable:

@@ -18,7 +18,7 @@ def test_it_is_asked_with_options_that_it_knows_and_a_disk_that_is_none_is_not_k
     asked = subprocess.run([program, *smart._OPTIONS, "/dev/null"], capture_output=True, check=False)
     answer = json.loads(asked.stdout)
     assert answer["smartctl"]["version"][0] >= 7
-    assert smart.health(program, ["null"], 30) is None
+    assert smart.ask(program, "null", 30) is None
 
 
 def test_the_disks_of_this_machine_have_their_names_below_dev() -> None:

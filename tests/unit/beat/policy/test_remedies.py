@@ -79,6 +79,11 @@ def test_a_remedy_is_a_command_that_can_be_pasted(rule: str, subject: str | None
     assert command in remedy(rule, "h1", subject)
 
 
+def test_a_path_with_a_word_of_a_remedy_in_it_keeps_its_quotes() -> None:
+    text = remedy("evacuation", "h1", "/a{plot};id;")
+    assert "`plotman evacuate 'h1:/a{plot};id;' --stop`" in text
+
+
 def test_a_full_drive_is_not_to_be_undrained() -> None:
     assert "undrain" not in remedy("full", "h1", "/farm/1")
 

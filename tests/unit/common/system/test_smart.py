@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from common.model.snapshot import DiskHealth
-from common.system.smart import disks_below, health
+from common.system.smart import ask, disks_below, worst
 
 # As smartctl 7.3 prints it for a SATA disk, cut to what matters.
 SATA: dict[str, Any] = {
@@ -55,7 +55,8 @@ class Disks:
         (self.answers / name).write_text(answer if isinstance(answer, str) else json.dumps(answer))
 
     def health(self, *names: str) -> DiskHealth | None:
-        return health(str(self.program), names, 10)
+        answers = [ask(str(self.program), name, 10) for name in names]
+        return worst([answer for answer in answers if answer is not None])
 
 
 @pytest.fixture
@@ -110,6 +111,18 @@ def test_of_several_disks_the_worst_counts(disks: Disks) -> None:
     assert found.model == "MAKER ABC18000"
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [{"temperature": {"current": 255}}, {"power_on_time": {"hours": -1}}, {"model_name": 5}],
+    ids=["hot", "young", "nameless"],
+)
+def test_a_figure_that_no_disk_has_hides_no_failure(disks: Disks, odd: dict[str, Any]) -> None:
+    disks.says("sda", SATA | {"smart_status": {"passed": False}} | odd)
+    found = disks.health("sda")
+    assert found is not None
+    assert found.fails is True
+
+
 def test_a_disk_without_a_verdict_is_neither_well_nor_failing(disks: Disks) -> None:
     disks.says("sda", {"temperature": {"current": 30}})
     found = disks.health("sda")
@@ -137,5 +150,5 @@ def test_a_disk_that_tells_nothing_is_not_known(disks: Disks, answer: str) -> No
 
 def test_one_that_does_not_answer_in_time_and_a_missing_program_are_not_known(disks: Disks) -> None:
     disks.program.write_text("#!/bin/sh\nexec sleep 60\n")
-    assert health(str(disks.program), ["sda"], 0.2) is None
-    assert health("/nowhere/smartctl", ["sda"], 10) is None
+    assert ask(str(disks.program), "sda", 0.2) is None
+    assert ask("/nowhere/smartctl", "sda", 10) is None

@@ -18,15 +18,15 @@ class Watched:
         self.changes = 0
         self.health = DisksHealth(lambda: self.drives, self.changed)
         monkeypatch.setattr(smart, "smartctl", lambda: "/usr/sbin/smartctl")
-        monkeypatch.setattr(smart, "disks_below", lambda device: (device,))
-        monkeypatch.setattr(smart, "health", self.answer)
+        monkeypatch.setattr(smart, "disks_below", lambda device: tuple(device.split("+")))
+        monkeypatch.setattr(smart, "ask", self.answer)
 
     def changed(self) -> None:
         self.changes += 1
 
-    def answer(self, program: str, names: tuple[str], deadline_s: float) -> DiskHealth | None:
-        self.asked.append(names[0])
-        return self.says.get(names[0])
+    def answer(self, program: str, name: str, deadline_s: float) -> DiskHealth | None:
+        self.asked.append(name)
+        return self.says.get(name)
 
 
 def drive(path: str, device: str | None, state: DirState = DirState.OK) -> Drive:
@@ -52,6 +52,25 @@ def test_a_disk_that_sleeps_keeps_what_it_said(monkeypatch: pytest.MonkeyPatch) 
     watched.says.clear()
     watched.health.look()
     assert [each.disk for each in watched.health.added_to(watched.drives)] == [WELL]
+
+
+def test_a_disk_of_a_raid_that_sleeps_hides_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(monkeypatch, drive("/1", "a+b"))
+    watched.says |= {"a": FAILS, "b": WELL}
+    watched.health.look()
+    del watched.says["a"]
+    watched.health.look()
+    assert [one.disk.fails for one in watched.health.added_to(watched.drives) if one.disk] == [True]
+
+
+def test_a_disk_that_is_silent_for_long_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(monkeypatch, drive("/1", "8:1"))
+    watched.says["8:1"] = WELL
+    watched.health.look()
+    watched.says.clear()
+    for _ in range(25):
+        watched.health.look()
+    assert [each.disk for each in watched.health.added_to(watched.drives)] == [None]
 
 
 def test_a_drive_that_does_not_answer_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:

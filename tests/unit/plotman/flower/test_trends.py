@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -35,9 +36,10 @@ def archived(days_ago: int, end: End = End.ARCHIVED) -> TransferEnd:
 
 
 def read(rows: list[Row], missing: dict[str, str] | None = None) -> Trends:
-    def ask(kind: HistoryKind, since: datetime) -> HistoryResult:
+    def ask(kind: HistoryKind, take: Callable[[list[Row]], None], **_: object) -> HistoryResult:
         wanted = PlotEnd if kind is HistoryKind.PLOTS else TransferEnd
-        return HistoryResult(kind, tuple(row for row in rows if isinstance(row, wanted)), missing or {})
+        take([row for row in rows if isinstance(row, wanted)])
+        return HistoryResult(kind, (), missing or {})
 
     reader = TrendReader(ask)
     return eventually(lambda: found if (found := reader.trends()).known else None, "the history is read")
@@ -77,3 +79,11 @@ def test_an_error_is_a_note(error: Exception) -> None:
     first = reader.trends().note
     eventually(lambda: reader.trends().note != first, "the note is another")
     assert not reader.trends().known
+
+
+def test_what_a_host_invents_takes_a_bounded_room() -> None:
+    rows: list[Row] = [plot(0, plotter=f"p{number}", size_bytes=2**62) for number in range(2_000)]
+    day = read(rows).totals[-1]
+    assert day.made == 2_000
+    assert len(day.phases) < 100
+    assert day.made_bytes < 2_000 * 2**50
