@@ -14,6 +14,7 @@ from textual.widgets import Input, Label
 
 from common.model.snapshot import age_s
 from plotman.control.farm import FarmState, narrowed
+from plotman.control.queries.event_text import STEPS
 from plotman.dashboard import headline
 from plotman.dashboard.details import Details
 from plotman.dashboard.event_log import EventLog, event_row
@@ -28,7 +29,6 @@ from plotman.dashboard.panes.machines import hosts_of
 from plotman.dashboard.tabs import Tab, TabBar
 from plotman.dashboard.timeline import Courses
 
-_NOT_LOGGED = frozenset({"plot-phase"})  # the table of plots shows it
 # In the order in which rows of panes hold them.
 TABLES = ("plots", "tmp", "dst", "machines", "moves", "waits", "drives", "classes")
 _BANNER_LINES = {ScreenSize.LIST: 1, ScreenSize.PANE: 2, ScreenSize.STACK: 3, ScreenSize.WIDE: 4}
@@ -113,7 +113,7 @@ class MainScreen(Screen[None]):
     def on_farm_read(self, message: FarmRead) -> None:
         if not self.app.is_running:  # the tables may be removed already
             return
-        events = (pair for pair in message.events if pair[1].kind not in _NOT_LOGGED)
+        events = (pair for pair in message.events if pair[1].kind not in STEPS)
         self.log_pane.add(event_row(event_id, event) for event_id, event in events)
         self.courses.add(message.farm, [event for _, event in message.events])
         came_back, self.outage = self.outage is not None, None

@@ -12,13 +12,14 @@ from common.model.units import counted, human_bytes
 from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.queries import attention, evacuations, inventory, reports, scheduler_status, tables
-from plotman.control.queries.event_text import event_text
+from plotman.control.queries.event_text import STEPS, event_text
 from plotman.control.queries.forecast import Pace, forecast
 from plotman.control.queries.tables import PlainTable
 from plotman.flower import charts
 from plotman.flower.trends import Trends
 
-EVENTS = 20
+EVENTS = 100  # to be read; the newest without steps of plots are shown
+_SHOWN_EVENTS = 20
 _TIB = 2**40
 _HOUR_S = 3600
 _LONG_FOLDER = 12  # characters
@@ -139,6 +140,7 @@ def page(
         orders: whether the viewer may press buttons.
     """
     trends = trends or Trends()
+    shown = [event for event in events if event.kind not in STEPS]
     running = tables.jobs_table(farm).without("pid")  # `plotman details` has it
     jobs = farm.jobs()
     unknown = scheduler_status.nobody_decides(farm)
@@ -155,7 +157,7 @@ def page(
         cards=tuple(_cards(farm, len(needs))),
         charts=tuple(_charts(trends)) if trends.known else (),
         trend_note=one_line(trends.note or ""),
-        events=tuple(map(_event, reversed(list(events)))),
+        events=tuple(map(_event, shown[-_SHOWN_EVENTS:][::-1])),
         hosts=tuple(_hosts(farm, orders)),
         drives=(*_drives(farm, trends, orders), *_targets(farm)),
         running=plots,
@@ -210,18 +212,21 @@ def _cards(farm: FarmState, needs: int) -> Iterable[Card]:
         f"{len(silent)} silent" if silent else "all report",
     )  # fmt: skip
     yield Card("Running plots", str(len(farm.jobs())), "active", counted(transfers, "transfer"))
-    yield Card("Plots/day", _per_day(expected.made.count_per_day), "", f"{expected.made.day_count} in 24 h")
+    made = expected.made
+    yield Card("Plots/day", _per_day(made.count_per_day, made.day_count), "", f"{made.day_count} in 24 h")
     yield Card("TiB/day", _tib_per_day(expected.archived), "", "archived")
     yield Card("Free space", human_bytes(free) if free is not None else "?", "", full_in)
     yield Card("Needs a hand", str(needs), "danger" if needs else "success", "" if needs else "all is well")
 
 
-def _per_day(count: float | None) -> str:
-    return "?" if count is None else f"{count:.1f}"
+def _per_day(count: float | None, so_far: int) -> str:
+    """The rate; in a farm's first hour what there is."""
+    return str(so_far) if count is None else f"{count:.1f}"
 
 
 def _tib_per_day(pace: Pace) -> str:
-    return "?" if pace.bytes_per_day is None else f"{pace.bytes_per_day / _TIB:.2f}"
+    rate = pace.day_bytes if pace.bytes_per_day is None else pace.bytes_per_day
+    return f"{rate / _TIB:.2f}"
 
 
 def _days(days: float) -> str:

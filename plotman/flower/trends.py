@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 DAYS = 30
 _PACE_DAYS = 7
-_FRESH_S = 600.0
+_FRESH_S = 120.0
 _WITHIN_S = 60.0  # for a reading of plots, and of transfers; the page shows what came until then
 # Of one day: a host may invent more. The times are a sample of the day's plots.
 _MOST_CLASSES, _MOST_TIMES, _MOST_DRIVES = 32, 1_000, 4_096

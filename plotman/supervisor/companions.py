@@ -20,7 +20,7 @@ from common.model.address import bracketed
 from common.model.snapshot import Event
 from common.model.text import one_line
 from common.store import Board
-from plotman.control.queries.event_text import event_text
+from plotman.control.queries.event_text import STEPS, event_text
 from plotman.supervisor.processes import FLOWER, METRICS, PYTHON_MODULE
 from plotman.supervisor.supervised_process import Say
 
@@ -33,9 +33,6 @@ _RETRY_S = 2.0
 # The roles of a machine tell what happened up to this late.
 _LATE_S = 2.0
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
-
-# Each event is a line on the terminal; phases would be too many.
-_UNTOLD = frozenset({"plot-phase"})
 
 
 def where_to_look(config: Config, config_file: Path, names: Iterable[str]) -> Iterator[str]:
@@ -118,7 +115,7 @@ async def follow(url: str, host: str, say: Say) -> None:
                 wait_s = _LATE_S / 2 if events else _WAIT_S
                 for event_id, event in await asyncio.to_thread(board.events, after, wait_s):
                     after = event_id
-                    if event.host == host and event.kind not in _UNTOLD:
+                    if event.host == host and event.kind not in STEPS:
                         events.add(event, time.monotonic())
             except BrokerError:  # its supervisor reports that
                 await asyncio.sleep(_RETRY_S)
