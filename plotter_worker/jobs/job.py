@@ -156,12 +156,15 @@ class TrackedJob:
                 return False
             if self._log is None:
                 self._log, self.log_seen = in_log_folder(self.record.log, self._open_log), True
-            grew = False
+            first, grew = self.offset_bytes == 0, False
             while chunk := self._next_chunk(self._log):
                 self.offset_bytes += len(chunk)
                 self.reader.feed(chunk)
-                self._time_step(first=not grew and self.offset_bytes == len(chunk))
+                if not first:
+                    self._time_step(first)
                 grew = True
+            if first and grew:
+                self._time_step(first)
             return grew
         except (OSError, Hanging):
             return False
@@ -348,15 +351,15 @@ class TrackedJob:
         """The steps of its first plot, as `common.history.rows.PlotEnd` has them."""
         if self._untimed is None and self._first_done_s is not None:
             return {str(step): at_s for step, at_s in self._steps.items()} | {END_STEP: self._first_done_s}
-        return {} if self.record.idle_s > 0 else None
+        return {} if self.record.idle_s > 0 or self.record.idle_since is not None else None
 
     def _time_step(self, first: bool) -> None:
-        """Note when the first plot's step began. first: these are the log's first bytes."""
+        """Note when the first plot's step began. first: all of the log was read at once."""
         progress = self.progress
         if self.outcome is not None or self._first_done_s is not None:
             return
         now_s = self.active_s(datetime.now(UTC))
-        if first and now_s > _NEW_S and progress.phase > NOT_BEGUN:
+        if first and now_s > _NEW_S and (progress.plots_done or progress.phase > NOT_BEGUN):
             self._untimed = progress.phase
         elif progress.plots_done:
             self._first_done_s = now_s

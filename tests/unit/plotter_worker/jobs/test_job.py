@@ -228,6 +228,26 @@ def test_steps_that_passed_before_this_worker_saw_the_log_have_no_time(
     late.close_log()
 
 
+def test_steps_in_the_later_part_of_a_long_log_passed_before_this_worker_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plotter_worker.jobs.job._CHUNK_BYTES", 100)
+    late = _making(tmp_path / "log", began_s=600)
+    _write(late, b"Compressing tables 1 and 2")
+    _write(late, b"Renamed final file")
+    assert late.steps_s is None
+    late.close_log()
+
+
+def test_a_plot_that_ends_while_it_is_idle_teaches_no_time_with_the_wait_in_it(tmp_path: Path) -> None:
+    late = _making(tmp_path / "log", began_s=600)
+    late.record = late.record.model_copy(update={"idle_since": datetime.now(UTC)})
+    _write(late, b"Compressing tables 1 and 2")
+    _write(late, b"Renamed final file")
+    assert late.steps_s == {}
+    late.close_log()
+
+
 def test_the_log_of_a_running_plotter_is_what_it_writes_to_and_not_what_has_its_name(tmp_path: Path) -> None:
     # As logrotate does it with `create`, before this worker started.
     path = tmp_path / "a.log"
