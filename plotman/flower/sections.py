@@ -232,7 +232,7 @@ def _tib_per_day(pace: Pace) -> str:
 def _days(days: float) -> str:
     if days > 3650:
         return "more than 10 years"
-    return f"{days:.0f} days" if days >= 2 else f"{days * 24:.0f} hours"
+    return counted(round(days), "day") if days >= 2 else counted(round(days * 24), "hour")
 
 
 def _charts(trends: Trends) -> Iterable[Chart]:

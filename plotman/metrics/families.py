@@ -219,7 +219,10 @@ def drives(view: MetricsReading) -> Iterator[Metric]:
     yield from _gauges("disk_", labels, disks, {
         "fails": ("1: the drive's disk says by S.M.A.R.T. that it is about to fail", lambda disk: disk.fails),
         "temperature_celsius": ("Temperature of the drive's disk", lambda disk: disk.temperature_c),
-        "powered_on_hours": ("Hours that the drive's disk was powered on", lambda disk: disk.powered_on_h),
+        "powered_on_seconds": (
+            "How long the drive's disk was powered on",
+            lambda disk: None if disk.powered_on_h is None else 3600 * disk.powered_on_h,
+        ),
     })  # fmt: skip
     states = (((*values, drive.word), 1) for values, drive in rows.items())
     yield _gauge("drive_state", "1: the drive is in this state", (*labels, "state"), states)

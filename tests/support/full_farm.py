@@ -12,6 +12,7 @@ from common.model.snapshot import (
     ClassSum,
     Directory,
     DirState,
+    DiskHealth,
     Drive,
     Event,
     Failures,
@@ -133,7 +134,9 @@ def harvester(*drives: Drive, host: str = "harvester1") -> HarvesterSnapshot:
         listed=9,
         read=6,
     )
-    return HarvesterSnapshot(host=host, at=ago(1), drives=drives or (drive(), unmounted), inventory=sums)
+    disk = DiskHealth(names=("sda",), fails=False, temperature_c=38, powered_on_h=20_000)
+    drives = drives or (drive(disk=disk), unmounted)
+    return HarvesterSnapshot(host=host, at=ago(1), drives=drives, inventory=sums)
 
 
 def put_up(board: Board) -> None:

@@ -210,4 +210,4 @@ def test_what_a_disk_says_of_itself_is_measured_and_what_it_does_not_say_is_abse
     view = MetricsReading(farm(harvesters={"h": harvester(drive(disk=disk), host="h")}))
     assert value(view, "plotman_disk_fails", host="h", drive="/farm/1") == 1
     assert value(view, "plotman_disk_temperature_celsius", host="h", drive="/farm/1") == 38
-    assert value(view, "plotman_disk_powered_on_hours", host="h", drive="/farm/1") is None
+    assert value(view, "plotman_disk_powered_on_seconds", host="h", drive="/farm/1") is None
