@@ -70,8 +70,11 @@ class Machine:
     def belongs_to(self, user: int) -> None:
         """Let this user run plotman from the next start on, and own what it writes to."""
         self.user = user
-        drives = (self.host.seen(drive.path) for drive in self.host.drives.values())
-        call("chown", "-R", f"{user}:{user}", self.state.parent, self.state, *drives)
+        drives = [self.host.seen(drive.path) for drive in self.host.drives.values()]
+        call("chown", "-R", f"{user}:{user}", self.state.parent, self.state)
+        call("chown", f"{user}:{user}", *drives)
+        # Another plotman's plots may come and go on them meanwhile.
+        call("chown", "-R", f"{user}:{user}", *drives, check=False)
 
     def run(self, *words: str) -> str:
         """What a verb of the command line prints there, both streams."""
