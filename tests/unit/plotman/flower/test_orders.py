@@ -38,3 +38,16 @@ def test_a_host_that_is_called_like_the_whole_farm_is_not_drained(host: str) -> 
     forged = replace(farm, plotters={host: farm.plotters["p1"]})
     with pytest.raises(NoSuchHost):
         run(Order("drain", host), forged)
+
+
+def test_a_drives_button_drains_that_drive_and_not_its_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    drained: list[tuple[list[str], bool]] = []
+
+    def drain(places: list[str], drains: bool, **_: object) -> list[str]:
+        drained.append((places, drains))
+        return []
+
+    monkeypatch.setattr("plotman.control.actions.holds.drain", drain)
+    run(Order("drain", "p1", place="/mnt/farm/01"), showcase.small())
+    run(Order("undrain", "p1"), showcase.small())
+    assert drained == [(["p1:/mnt/farm/01"], True), (["p1"], False)]
