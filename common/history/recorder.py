@@ -186,10 +186,10 @@ class Recorder:
                 # A bug in one row must not end the thread that keeps all others.
                 log.exception("a row is missing in the history", extra={"action": "history-failed"})
                 continue
+            self._waiting.extend(rows)
             for row in rows:
                 self._tallying.add(row)
                 self._recorded(row)
-            self._waiting.extend(rows)
             self._changed()
 
     def _recorded(self, row: Row) -> None:

@@ -16,7 +16,8 @@ from playwright.sync_api import sync_playwright
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-PLOTS, K = 6, 22
+PLOTS, K = 8, 20
+_LANDED = 4  # plots on drives before the page is opened, so that its charts have something to show
 
 
 def main() -> None:
@@ -25,7 +26,10 @@ def main() -> None:
         command = [ROOT / "deploy" / "quickstart", "--farm", farm, "--plots", str(PLOTS), "--k", str(K)]
         run = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
-            photograph(f"http://127.0.0.1:{port(farm)}")
+            address = f"http://127.0.0.1:{port(farm)}"
+            while len(list(farm.glob("drives/*/*.plot"))) < _LANDED and run.poll() is None:
+                time.sleep(0.5)
+            photograph(address)
             run.wait(timeout=900)
         finally:
             run.terminate()
@@ -51,15 +55,11 @@ def port(farm: Path) -> int:
 def photograph(address: str) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page = browser.new_page(viewport={"width": 1280, "height": 1300})
         page.set_default_timeout(300_000)
         page.goto(f"{address}/farm")
-        # Running plots, one that is being sent or is on its drive.
-        page.wait_for_selector(
-            "section[aria-label='Farming drives'] .farm-tile:has-text(' plot'):not(:has-text('0 plots'))"
-        )
         page.wait_for_selector("section[aria-label^='Running plots'] .farm-percent")
-        time.sleep(4)
+        page.wait_for_selector("text=/[1-9] in 30 days/")
         page.screenshot(path=HERE / "flower-farm.png")
         page.goto(f"{address}/tasks")
         page.wait_for_selector("#tasks-table tbody tr:has-text('SUCCESS')")

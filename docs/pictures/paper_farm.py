@@ -123,11 +123,11 @@ def _harvester(host: str) -> Snapshot:
 
 
 def _waits() -> Waits:
-    told = [
+    waits = (
         Wait(host="zen1", rule="max jobs", reason="max jobs 3/3"),
         Wait(host="zen2", rule="max jobs", reason="max jobs 2/2"),
-    ]
-    return Waits(beat="nas1", at=T, waits=tuple(told))
+    )
+    return Waits(beat="nas1", at=T, waits=waits)
 
 
 def _events() -> Iterator[Event]:

@@ -14,7 +14,7 @@ from common.model.units import counted, human_bytes, human_duration
 from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.queries import reports, scheduler_status
-from plotman.control.queries.attention import is_calm
+from plotman.control.queries.attention import is_calm, next_start, plots_running
 from plotman.control.queries.forecast import forecast
 from plotman.control.queries.scheduler_status import WaitReasons
 from plotman.dashboard.model import CellLevel, Line
@@ -76,8 +76,7 @@ def plotting(farm: FarmState) -> Line:
     plotters = list(farm.plotters.values())
     if not plotters:
         return Line("Plotting: no plotter has reported yet", CellLevel.NOTICE)
-    jobs = sum(len(plotter.jobs) for plotter in plotters)
-    running = f"{jobs} of {sum(plotter.global_max_jobs for plotter in plotters)} running"
+    running = plots_running(farm, plotters)
     held = [f"{plotter.host}: {why}" for plotter in plotters if (why := _held(farm, plotter))]
     if held and len(plotters) == 1:
         return Line(f"Plotting: {_held(farm, plotters[0])}, {running}", CellLevel.NOTICE)
@@ -88,7 +87,7 @@ def plotting(farm: FarmState) -> Line:
     more = f"; {len(held) - 1} more" if len(held) > 1 else ""
     if held:
         return Line(f"Plotting: {running} ({with_short_ids(held[0])}{more})", CellLevel.NOTICE)
-    return Line(f"Plotting: {running}{_next_start(farm, waits)}")
+    return Line(f"Plotting: {running}{next_start(farm)}")
 
 
 def _waits(farm: FarmState, plotter: PlotterSnapshot) -> list[Wait]:
@@ -98,20 +97,6 @@ def _waits(farm: FarmState, plotter: PlotterSnapshot) -> list[Wait]:
     tmps = {tmp.path for tmp in plotter.tmp_dirs}
     each = [wait for wait in mine if wait.subject in tmps]
     return whole[:1] or (each if tmps <= {wait.subject for wait in each} else [])
-
-
-def _next_start(farm: FarmState, waits: Sequence[Wait]) -> str:
-    """`, next start in 16s`; empty if that is not known."""
-    times = [wait.until for wait in waits if wait.until is not None and wait.until > farm.at]
-    if times:
-        return f", next start in {human_duration(age_s(farm.at, min(times)))}"
-    ends = [
-        job.eta_s
-        for host in {wait.host for wait in waits if wait.rule.endswith("max jobs")}
-        for job in farm.plotters[host].jobs
-        if job.eta_s is not None
-    ]
-    return f", next start when a plot ends, in {human_duration(min(ends))}" if ends else ""
 
 
 def _held(farm: FarmState, plotter: PlotterSnapshot) -> str:

@@ -27,7 +27,7 @@ _WITHIN_S = 60.0  # for a reading of plots, and of transfers; the page shows wha
 _MOST_CLASSES, _MOST_TIMES, _MOST_DRIVES = 32, 1_000, 4_096
 _AGAIN_S = 60.0  # after an error, or while a host is missing
 _PHASES = ("phase1_s", "phase2_s", "phase3_s", "phase4_s")
-Kind = tuple[str, int | None, int | None]  # plotter, k, compression: times of others are not comparable
+PlotClass = tuple[str, int | None, int | None]  # plotter, k, compression: times of others are not comparable
 
 
 @dataclass
@@ -39,7 +39,7 @@ class DayTotals:
     made_bytes: int = 0
     archived: int = 0
     archived_bytes: int = 0
-    phases: dict[Kind, list[tuple[float | None, ...]]] = field(default_factory=dict)
+    phases: dict[PlotClass, list[tuple[float | None, ...]]] = field(default_factory=dict)
     arrived: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
@@ -53,9 +53,9 @@ class Trends:
     note: str | None = "The hosts are asked for their history."
     known: bool = False
 
-    def phase_times(self) -> tuple[Kind | None, list[list[float | None]]]:
+    def phase_times(self) -> tuple[PlotClass | None, list[list[float | None]]]:
         """Return the class with most plots, and by phase the mean seconds of its plots on each day."""
-        counts: Counter[Kind] = Counter()
+        counts: Counter[PlotClass] = Counter()
         for day in self.totals:
             counts.update({kind: len(plots) for kind, plots in day.phases.items()})
         if not counts:

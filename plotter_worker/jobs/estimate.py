@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from common.model.phase import Phase
 _NEWEST = 5  # plots that a median is taken of: an outlier or two among them change little
 # How much of a plot must be made before its own speed counts as much as the speed of the former plots.
 _TRUST = 0.25
-_SHORTEST_S = 0.1
+_SHORTEST_S = 0.1  # no plot takes less; sums of shorter ones are not exact
 _MOST_PERCENT = 99.0  # until the log says that the plot is complete
 
 
@@ -41,12 +40,6 @@ class Timeline:
 
     steps: tuple[tuple[Phase, float], ...]
     end_s: float
-
-    @property
-    def weights(self) -> tuple[float, ...]:
-        """Shares of the time: before the first step, and of each step. Their sum is 1."""
-        times = (0.0, *(at_s for _, at_s in self.steps), self.end_s)
-        return tuple((after - at) / self.end_s for at, after in pairwise(times))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ trouble, and are summed up in the calm lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -83,11 +83,11 @@ def _of_waits(farm: FarmState) -> Iterator[Need]:
 
 def _of_files(farm: FarmState) -> Iterator[Need]:
     """Files that are left alone. Refused plots have a note of their own."""
-    told = (PlotState.READY, PlotState.OPEN, PlotState.REFUSED)
+    elsewhere = (PlotState.READY, PlotState.OPEN, PlotState.REFUSED)
     for host, snapshot in farm.plotters.items():
         by_state: dict[str, list[FinishedPlot]] = {}
         for plot in snapshot.plots:
-            if plot.state not in told:
+            if plot.state not in elsewhere:
                 by_state.setdefault(plot.state.value, []).append(plot)
         for state, plots in by_state.items():
             files = [(plot.path, plot.reason or state) for plot in plots]
@@ -104,33 +104,48 @@ def _of_plots(how: Harm, host: str, rule: str, files: Sequence[tuple[str, str]],
     return Need(how, f"{host}: {first}", with_short_ids(reason), remedy(rule, host, shown))
 
 
+def plots_running(farm: FarmState, hosts: Iterable[PlotterSnapshot]) -> str:
+    """`5 of 6 running`: plots on these hosts, and how many may be at a time."""
+    hosts = list(hosts)
+    running, most = _counts(farm, hosts)
+    # Plots that are started by hand count, and no limit stops them.
+    return f"{running} of {most} running" if running <= most else f"{running} running (limit: {most})"
+
+
+def next_start(farm: FarmState) -> str:
+    """`, next start in 16s`; empty if that is not known, or needs a hand."""
+    plotters = farm.alive(Role.PLOTTER)
+    if farm.waits is None or scheduler_status.nobody_decides(farm):
+        return ""
+    of_host: dict[str, list[Wait]] = {}
+    for wait in scheduler_status.waits(farm):
+        of_host.setdefault(wait.host, []).append(wait)
+    ends = [_next_start_s(farm, one, of_host.get(host, [])) for host, one in plotters.items() if one.plotting]
+    starts = [start for start in ends if start is not None]
+    running, most = _counts(farm, plotters.values())
+    if not starts or (running >= most and not min(starts)):  # no scheduler has seen the latest plots yet
+        return ""
+    return f", next start {f'in {human_duration(min(starts))}' if min(starts) else 'now'}"
+
+
+def _counts(farm: FarmState, hosts: Iterable[PlotterSnapshot]) -> tuple[int, int]:
+    """Running plots of the hosts, and their most."""
+    hosts = list(hosts)
+    most = sum(min(one.global_max_jobs, sum(tmp.max_jobs for tmp in one.tmp_dirs)) for one in hosts)
+    waits = scheduler_status.waits(farm)
+    limits = [int(wait.numbers.get("limit", 0)) for wait in waits if wait.rule == "farm max jobs"]
+    return sum(len(one.jobs) for one in hosts), min([most, *limits])
+
+
 def _plotting(farm: FarmState) -> str | None:
     plotters = farm.alive(Role.PLOTTER)
     if not plotters:
         return None
-    waits = scheduler_status.waits(farm)
-    limits = [int(wait.numbers.get("limit", 0)) for wait in waits if wait.rule == "farm max jobs"]
-    most = sum(
-        min(one.global_max_jobs, sum(tmp.max_jobs for tmp in one.tmp_dirs)) for one in plotters.values()
-    )
-    running = sum(len(one.jobs) for one in plotters.values())
     hosts = f" on {len(plotters)} hosts" if len(plotters) > 1 else ""
-    most = min([most, *limits])
-    # Plots that are started by hand count, and no limit stops them.
-    count = f"{running} of {most} running" if running <= most else f"{running} running (limit: {most})"
-    line = f"Plotting: {count}{hosts}"
+    line = f"Plotting: {plots_running(farm, plotters.values())}{hosts}"
     if not any(one.plotting for one in plotters.values()):
         return f"{line}, no more are started"
-    if farm.waits is None or scheduler_status.nobody_decides(farm):
-        return line
-    of_host: dict[str, list[Wait]] = {}
-    for wait in waits:
-        of_host.setdefault(wait.host, []).append(wait)
-    ends = [_next_start_s(farm, one, of_host.get(host, [])) for host, one in plotters.items()]
-    starts = [start for start in ends if start is not None]
-    if not starts or (running >= most and not min(starts)):  # no scheduler has seen the latest plots yet
-        return line
-    return f"{line}, next start {f'in {human_duration(min(starts))}' if min(starts) else 'now'}"
+    return f"{line}{next_start(farm)}"
 
 
 def _next_start_s(farm: FarmState, snapshot: PlotterSnapshot, waits: Sequence[Wait]) -> float | None:

@@ -157,9 +157,9 @@ def waits_of(rule: str, reason: str, until_s: float | None = None) -> Waits:
 @pytest.mark.parametrize(
     ("waits", "text"),
     [
-        (waits_of("stagger", "stagger 1784s/1800s", 16), "3 of 12 running, next start in 16s"),
-        (waits_of("max jobs", "max jobs 3/3"), "3 of 12 running, next start when a plot ends, in 2h 31m"),
-        (waits_of("tmp phase", "tmp phase"), "3 of 12 running"),
+        (waits_of("stagger", "stagger 1784s/1800s", 16), "3 of 8 running, next start in 16s"),
+        (waits_of("max jobs", "max jobs 3/3"), "3 of 8 running, next start in 2h 31m"),
+        (waits_of("tmp phase", "tmp phase"), "3 of 8 running"),
     ],
     ids=["stagger", "max-jobs", "phase"],
 )
@@ -171,7 +171,7 @@ def test_a_busy_plotter_is_one_calm_line(waits: Waits, text: str) -> None:
 def test_a_plotter_that_waits_for_something_else_is_a_notice_with_the_reason() -> None:
     waits = waits_of("refused order", "the program is not there")
     first, *_ = headline.status(replace(showcase.small(), waits=waits))
-    text = "Plotting: 3 of 12 running (p1 waits: the program is not there)"
+    text = "Plotting: 3 of 8 running (p1 waits: the program is not there)"
     assert first == Line(text, CellLevel.NOTICE)
 
 

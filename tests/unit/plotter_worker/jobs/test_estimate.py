@@ -66,10 +66,10 @@ def test_percent_never_decreases_and_no_eta_is_negative(
 
 
 @given(st.lists(timelines(), min_size=1, max_size=5))
-def test_weights_are_shares_of_the_time(several: list[Timeline]) -> None:
-    for each in (*several, median_of(several)):
-        assert sum(each.weights) == pytest.approx(1)
-        assert all(0 <= weight <= 1 for weight in each.weights)
+def test_the_steps_of_a_median_are_in_order_and_before_its_end(several: list[Timeline]) -> None:
+    found = median_of(several)
+    times = [0.0, *(at_s for _, at_s in found.steps), found.end_s]
+    assert times == sorted(times)
 
 
 @pytest.mark.parametrize(
