@@ -99,6 +99,9 @@ def node(role: Role, host: str) -> str:
     return f"{role}@{host}"
 
 
+# Kinds of events that are neither counted nor listed among others: each step of each plot.
+FREQUENT_EVENTS = frozenset({"plot-phase"})
+
 # kombu's exchanges of broadcasts, of their answers, and of events; one for all processes of a farm.
 SHARED_EXCHANGES = ("celery.pidbox", "reply.celery.pidbox", "celeryev")
 

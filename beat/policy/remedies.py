@@ -63,7 +63,7 @@ REMEDIES: dict[str, str] = {
     "misnamed": "It is a plot: keep it. Rename it with `mv` to the name in the reason. plotman then moves "
     "it, or compares it with the copy that a drive has.",
     "refused": "Check it (`chia plots check`). If it is good, fix the cause in the reason, then "
-    "`plotman resend {plot}`.",
+    "`plotman resend {plot} --host {host}`.",
     "archiver": "If it ran before, its archiver.log on {host} says why it stopped. `plotman archive` starts "
     "only what moves plots.",
     "archiving paused": "`plotman unpause archiving --host {host}` sends plots again.",
@@ -75,7 +75,8 @@ REMEDIES: dict[str, str] = {
     "retry": "Fix the cause in the reason; plotman tries again by itself.",
     "moves": "Wait, or allow more at a time: archiving.concurrency.",
     "harvester": "Start `plotman up` on the harvester, or name others in archiving.harvesters.",
-    "its copy": "Start `plotman up` on that harvester; if it is lost for good: `plotman resend {plot}`.",
+    "its copy": "Start `plotman up` on that harvester; if it is lost for good: "
+    "`plotman resend {plot} --host {host}`.",
     "drives": "Mount another drive of harvester.drives, or free space on one. `plotman undrain HOST:DIR` "
     "opens a drained one.",
     "target": "Run the target's disk space script by hand: it must print `folder:bytes` lines.",
@@ -88,9 +89,9 @@ REMEDIES: dict[str, str] = {
     "no scheduler": "Start `plotman up` on the machine with farm.scheduler: true.",
     "no archiving": "Name harvesters or a target in section archiving of its plotman.yaml.",
     "stalled": "Remove the cause in the reason: plotters try again by themselves, chia within five minutes. "
-    "Only if that does not help: `plotman kill {plot}` ends it and deletes its files, also of a plot that "
-    "waits for its last copy.",
-    "suspended": "`plotman resume {plot}` continues it.",
+    "Only if that does not help: `plotman kill {plot} --host {host}` ends it and deletes its files, also of "
+    "a plot that waits for its last copy.",
+    "suspended": "`plotman resume {plot} --host {host}` continues it.",
     "drive": "Mount or repair it; `plotman dirs` shows all drives.",
     "full": "Mount another drive of harvester.drives, or free space on this one.",
 }

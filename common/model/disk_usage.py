@@ -17,6 +17,19 @@ def trimmed(path: str) -> str:
     return path.rstrip("/") or path[:1]
 
 
+def used_share(free_bytes: int | None, total_bytes: int | None, reserved_bytes: int) -> float | None:
+    """What files take of drives, from 0 to 1, without what is reserved; None: not known.
+
+    Args:
+        free_bytes: Without those that are reserved.
+        total_bytes: Size.
+        reserved_bytes: Of plots on their way.
+    """
+    if free_bytes is None or not total_bytes:
+        return None
+    return min(1.0, max(0.0, (total_bytes - free_bytes - reserved_bytes) / total_bytes))
+
+
 def free_bytes_once(directories: Iterable[tuple[str, Directory]]) -> int:
     """Sum of free bytes, each file system once. Directories whose free space is not known add nothing.
 

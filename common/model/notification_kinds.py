@@ -112,6 +112,11 @@ KINDS = {kind.name: kind for kind in _KINDS}
 GROUPS = tuple(dict.fromkeys(kind.group for kind in _KINDS))
 
 
+def severity(kind: str) -> Severity:
+    """How urgent an event of this kind is; INFO for one that nobody is notified of."""
+    return KINDS[kind].severity if kind in KINDS else INFO
+
+
 def names(chosen: Iterable[str]) -> frozenset[str]:
     """Names of the kinds that these names and groups stand for. Raises KeyError with an unknown name."""
     found: set[str] = set()

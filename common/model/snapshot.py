@@ -39,8 +39,9 @@ Number = Annotated[float, Field(gt=-1e30, lt=1e30, allow_inf_nan=False)]
 Moment = Annotated[
     AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(5000, 1, 1, tzinfo=UTC))
 ]
-# It becomes part of commands that operators complete and paste; a text of another form is none.
-PlotId = Annotated[str | None, Field(pattern=r"^[0-9A-Za-z]{1,64}$"), OtherwiseNone()]
+# It becomes part of commands that operators complete and paste, where `all` has a meaning; a text of another
+# form is none.
+PlotId = Annotated[str | None, Field(pattern=r"^[0-9a-fA-F]{1,64}$"), OtherwiseNone()]
 PoolKey = Annotated[str | None, Field(pattern=r"^[0-9a-f]{1,96}$"), OtherwiseNone()]
 Eta = Annotated[float, Field(gt=-1e11, lt=1e11, allow_inf_nan=False)]
 UtcOffset = Annotated[int, Field(ge=-86_400, le=86_400)]

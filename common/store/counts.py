@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import redis
 
 from common.model.snapshot import Event
-from common.names import Keys, is_host_name
+from common.names import FREQUENT_EVENTS, Keys, is_host_name
 
-_TOO_MANY = frozenset({"plot-phase"})  # too frequent to count
 _BYTES = "bytes"
 _NUMBER = re.compile(r"-?[0-9]{1,19}")  # what HINCRBY makes
 
@@ -26,7 +25,7 @@ class Counts:
 
 def count(pipe: redis.client.Pipeline, event: Event) -> None:
     """Add the counting of an event to a pipeline."""
-    if event.kind in _TOO_MANY:
+    if event.kind in FREQUENT_EVENTS:
         return
     pipe.hincrby(Keys.COUNTS, f"{event.kind} {event.host}", 1)
     if event.size_bytes is not None:

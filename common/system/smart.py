@@ -4,8 +4,10 @@ from version 7.0 on."""
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -25,6 +27,7 @@ from common.model.text import one_line
 # `-n standby`: a disk that sleeps is not woken, and answers nothing. -i: model, -H: health, -A: attributes.
 _OPTIONS = ("--json=c", "-n", "standby", "-i", "-H", "-A")
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # missing from many users' PATH
+_LONGEST_BYTES = 1 << 20  # of an answer, which has some kB
 _MODEL_MOST = 60  # characters
 _DEEPEST = 5  # partition on LVM on LUKS on RAID
 _MOST_DISKS = 32  # below one drive
@@ -69,7 +72,7 @@ class _Answer(_Part):
 
 def smartctl() -> str | None:
     """The path of the program; None if it is not installed."""
-    return shutil.which("smartctl", path=os.pathsep.join((os.environ.get("PATH", ""), *_SBIN)))
+    return shutil.which("smartctl", path=os.pathsep.join((*_SBIN, os.environ.get("PATH", ""))))
 
 
 def disks_below(device: str, sys: Path = Path("/sys")) -> tuple[str, ...]:
@@ -106,16 +109,7 @@ def ask(program: str, name: str, deadline_s: float) -> DiskHealth | None:
     """
     command = (program, *_OPTIONS, f"/dev/{name.replace('!', '/')}")  # "!" stands for it in sysfs
     try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-    except OSError:
-        return None
-    try:
-        answer = _Answer.model_validate_json(process.communicate(timeout=deadline_s)[0])
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return None
+        answer = _Answer.model_validate_json(_output(command, deadline_s))
     except (OSError, ValidationError):
         return None
     if not (answer.smart_status or answer.temperature or answer.power_on_time):
@@ -127,6 +121,27 @@ def ask(program: str, name: str, deadline_s: float) -> DiskHealth | None:
         temperature_c=answer.temperature and answer.temperature.current,
         powered_on_h=answer.power_on_time and answer.power_on_time.hours,
     )
+
+
+def _output(command: Sequence[str], deadline_s: float) -> bytes:
+    """What the program prints until the deadline, _LONGEST_BYTES at most. Raises OSError."""
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdout is not None
+    until_s, output = time.monotonic() + deadline_s, b""
+    try:
+        while len(output) < _LONGEST_BYTES:
+            left_s = max(0.0, until_s - time.monotonic())
+            if not select.select([process.stdout], [], [], left_s)[0]:
+                break
+            if not (piece := os.read(process.stdout.fileno(), 65_536)):
+                break
+            output += piece
+    finally:
+        process.stdout.close()
+        process.kill()  # not waited for: the kernel may not end what asks a dying disk
+    return output
 
 
 def worst(disks: Sequence[DiskHealth]) -> DiskHealth | None:

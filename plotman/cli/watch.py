@@ -70,11 +70,23 @@ def _watch(host: str | None, classic: bool) -> None:
         except BrokerError as error:  # it may come back
             text = f"plotman: {error}"
         if width is not None:
-            rows = get_terminal_size().lines - 1
-            text = "\n".join(text.splitlines()[:rows])
+            text = _cut(text, width, get_terminal_size().lines - 1)
             clear_screen()
         click.echo(text)
         stop.wait(_AGAIN_S)
+
+
+def _cut(text: str, width: int, rows: int) -> str:
+    """The first lines that fit into the rows of a terminal; the last one says how many more there are."""
+    from common.model.units import counted
+
+    lines, taken = text.splitlines(), 0
+    for number, line in enumerate(lines):
+        taken += max(1, -(-len(click.unstyle(line)) // width))
+        if taken > rows:
+            kept = lines[: max(0, number - 1)]
+            return "\n".join((*kept, f"... {counted(len(lines) - len(kept), 'line')} more"))
+    return text
 
 
 def status_text(farm: FarmState, width: int | None, classic: bool = False) -> str:

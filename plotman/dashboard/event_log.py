@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterable
 from typing import ClassVar
 
+from common.model.notification_kinds import Severity, severity
 from common.model.snapshot import Event
 from plotman.control.queries.event_text import event_text
 from plotman.dashboard.feed import LOG_KEPT
@@ -20,12 +20,11 @@ _COLUMNS = (
     Column("what happened", stretch=True),
 )
 _LINES, _LEAST_COLUMNS = 8, 60
-_BAD = re.compile(r"fail|refus|stop|died|stall|lost|damag|silent")
 
 
 def event_row(event_id: str, event: Event) -> Row:
     """A line of the log; its time is local."""
-    level = CellLevel.BAD if _BAD.search(event.kind) else CellLevel.PLAIN
+    level = CellLevel.BAD if severity(event.kind) >= Severity.WARNING else CellLevel.PLAIN
     cells = (Cell(f"{event.at.astimezone():%H:%M:%S}"), Cell(event.host), Cell(event_text(event)))
     return Row(RowSubject(RowKind.EVENT, event.host, event_id), cells, level)
 

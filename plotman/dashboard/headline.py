@@ -110,16 +110,20 @@ def _held(farm: FarmState, plotter: PlotterSnapshot) -> str:
 
 def archiving(farm: FarmState, reasons: WaitReasons) -> Line:
     moving = [transfer for archiver in farm.archivers.values() for transfer in archiver.transfers]
-    finished = [
-        (host, plot) for host, plotter in farm.plotters.items() if plotter.archiving for plot in plotter.plots
+    sent = {(host, transfer.path) for host, one in farm.archivers.items() for transfer in one.transfers}
+    left = [
+        (host, plot)
+        for host, plotter in farm.plotters.items()
+        if plotter.archiving
+        for plot in plotter.plots
+        if (host, plot.path) not in sent
     ]
-    ready = [one for one in finished if one[1].path not in {transfer.path for transfer in moving}]
     senders = [plotter for plotter in farm.plotters.values() if plotter.archiving]
     if not senders:
         return Line("Archiving: off, plots stay where they are")
     is_paused = all(plotter.archiving_paused for plotter in senders)
-    faulty = [plot for _, plot in ready if plot.state not in (PlotState.READY, PlotState.OPEN)]
-    ready = [one for one in ready if one[1] not in faulty]
+    ready = [one for one in left if one[1].state in (PlotState.READY, PlotState.OPEN)]
+    faulty_count = len(left) - len(ready)
     words = []
     if moving:
         rate = sum(transfer.rate_bytes_s or 0 for transfer in moving)
@@ -128,9 +132,9 @@ def archiving(farm: FarmState, reasons: WaitReasons) -> Line:
         known = (plot.reason or reasons.reason(host, plot.path) for host, plot in ready if not is_paused)
         why = with_short_ids(next(filter(None, known), ""))
         words.append(f"{len(ready)} {'waits' if len(ready) == 1 else 'wait'}{f' ({why})' if why else ''}")
-    if faulty:
-        words.append(f"{counted(len(faulty), 'file')} in dst {'needs' if len(faulty) == 1 else 'need'} you")
-    level = CellLevel.NOTICE if faulty else CellLevel.PLAIN
+    if faulty_count:
+        words.append(f"{counted(faulty_count, 'file')} in dst {'needs' if faulty_count == 1 else 'need'} you")
+    level = CellLevel.NOTICE if faulty_count else CellLevel.PLAIN
     hold = senders[0].archiving_paused if is_paused else None
     state = "active" if hold is None else sentence("paused", hold, farm.at, senders[0].utc_offset_s)
     return Line(f"Archiving: {state}, {', '.join(words) or 'nothing to move'}", level)

@@ -13,8 +13,8 @@ from textual.screen import Screen
 from textual.widgets import Input, Label
 
 from common.model.snapshot import age_s
+from common.names import FREQUENT_EVENTS
 from plotman.control.farm import FarmState, narrowed
-from plotman.control.queries.event_text import STEPS
 from plotman.dashboard import headline
 from plotman.dashboard.details import Details
 from plotman.dashboard.event_log import EventLog, event_row
@@ -113,7 +113,7 @@ class MainScreen(Screen[None]):
     def on_farm_read(self, message: FarmRead) -> None:
         if not self.app.is_running:  # the tables may be removed already
             return
-        events = (pair for pair in message.events if pair[1].kind not in STEPS)
+        events = (pair for pair in message.events if pair[1].kind not in FREQUENT_EVENTS)
         self.log_pane.add(event_row(event_id, event) for event_id, event in events)
         self.courses.add(message.farm, [event for _, event in message.events])
         came_back, self.outage = self.outage is not None, None

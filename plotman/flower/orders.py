@@ -103,8 +103,7 @@ def _of_plot(task: str, words: str) -> Callable[[Order, FarmState], Outcome]:
 
 
 def _log(order: Order, farm: FarmState) -> Outcome:
-    selection = _plot(order, farm)
-    log = plots.open_log(farm, selection.job.task_id, selection.host, None, _LOG_LINES)
+    log = plots.log_of(_plot(order, farm), _LOG_LINES)
     text = "".join(islice(plots.read_on(log, follow=False, warn=lambda _: None), 1))
     return Outcome(True, log_text(text[-_LONGEST_LOG:]) or "The log is empty.")
 

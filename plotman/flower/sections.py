@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from beat.policy.remedies import Harm
+from common.model.disk_usage import used_share
+from common.model.notification_kinds import Severity, severity
 from common.model.snapshot import DriveUse, Event, RunStatus
 from common.model.text import one_line
 from common.model.units import counted, human_bytes
-from common.names import Role
+from common.names import FREQUENT_EVENTS, Role
 from plotman.control.farm import FarmState
 from plotman.control.queries import attention, evacuations, inventory, reports, scheduler_status, tables
-from plotman.control.queries.event_text import STEPS, event_text
+from plotman.control.queries.event_text import event_text
 from plotman.control.queries.forecast import Pace, forecast
 from plotman.control.queries.tables import PlainTable
 from plotman.flower import charts
@@ -140,7 +142,7 @@ def page(
         orders: whether the viewer may press buttons.
     """
     trends = trends or Trends()
-    shown = [event for event in events if event.kind not in STEPS]
+    shown = [event for event in events if event.kind not in FREQUENT_EVENTS]
     running = tables.jobs_table(farm).without("pid")  # `plotman details` has it
     jobs = farm.jobs()
     unknown = scheduler_status.nobody_decides(farm)
@@ -317,9 +319,8 @@ def _drives(farm: FarmState, trends: Trends, orders: bool) -> Iterable[DriveBar]
     for host, snapshot in farm.harvesters.items():
         stale = (Role.HARVESTER, host) in farm.stale
         for drive in snapshot.drives:
-            percent = None
-            if drive.free_bytes is not None and drive.total_bytes:
-                percent = min(100, max(0, round(100 - 100 * drive.free_bytes / drive.total_bytes)))
+            share = used_share(drive.free_bytes, drive.total_bytes, drive.reserved_bytes)
+            percent = None if share is None else round(100 * share)
             word = farm.absence(Role.HARVESTER, host) if stale else evacuations.word(snapshot, drive, farm.at)
             kind = "danger" if stale or drive.lost else "warning" if not drive.takes_plots else ""
             rate = rates.get((host, drive.path), 0)
@@ -360,13 +361,12 @@ def _drive_buttons(host: str, path: str, use: DriveUse) -> tuple[Button, ...]:
     return (Button("Drain", "drain", host, place=path, question=f"Let no new plots go to {where}?"),)
 
 
-_BAD = ("failed", "refused", "lost", "killed", "trouble", "silent")
+_EVENT_KINDS = {Severity.SUCCESS: "success", Severity.WARNING: "danger", Severity.CRITICAL: "danger"}
 
 
 def _event(event: Event) -> EventLine:
-    kind = "danger" if event.kind.endswith(_BAD) else ""
-    kind = "success" if event.kind in ("plot-done", "archived") else kind
-    return EventLine(event.at.isoformat(), one_line(f"{event.host}: {event_text(event)}"), kind)
+    text = one_line(f"{event.host}: {event_text(event)}")
+    return EventLine(event.at.isoformat(), text, _EVENT_KINDS.get(severity(event.kind), ""))
 
 
 def _section(title: str, table: PlainTable, empty: str, links: Sequence[str] = ()) -> PageSection:

@@ -7,12 +7,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 
 from common.errors import PlotmanError
-from common.history.rows import End, HistoryKind, PlotEnd, Row, TransferEnd
+from common.history.rows import End, HistoryKind, LandingEnd, PlotEnd, Row, TransferEnd
 from common.model.snapshot import MOST_FILE_BYTES
 from plotman.control.queries.history import HistoryResult, gather
 from plotman.control.rpc import hang_up
@@ -21,11 +21,10 @@ log = logging.getLogger(__name__)
 
 DAYS = 30
 _PACE_DAYS = 7
-_FRESH_S = 120.0
+_EVERY_S = 120.0
 _WITHIN_S = 60.0  # for a reading of plots, and of transfers; the page shows what came until then
 # Of one day: a host may invent more. The times are a sample of the day's plots.
 _MOST_CLASSES, _MOST_TIMES, _MOST_DRIVES = 32, 1_000, 4_096
-_AGAIN_S = 60.0  # after an error, or while a host is missing
 _PHASES = ("phase1_s", "phase2_s", "phase3_s", "phase4_s")
 PlotClass = tuple[str, int | None, int | None]  # plotter, k, compression: times of others are not comparable
 
@@ -83,8 +82,8 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 def add_up(rows: Iterable[Row], found: Mapping[date, DayTotals]) -> None:
-    """Add rows of plots and transfers to the sums of their day in this machine's local time; other days are
-    left out."""
+    """Add rows of plots, transfers and landings to the sums of their day, in this machine's local time. Other
+    days are left out."""
     for row in rows:
         day = found.get(row.ended_at.astimezone().date())
         size_bytes = min(max(0, row.size_bytes or 0), MOST_FILE_BYTES)
@@ -101,8 +100,9 @@ def add_up(rows: Iterable[Row], found: Mapping[date, DayTotals]) -> None:
         elif isinstance(row, TransferEnd) and row.end is End.ARCHIVED:
             day.archived += 1
             day.archived_bytes += size_bytes
-            place = (row.harvester or "", row.drive or "")
-            if all(place) and (place in day.arrived or len(day.arrived) < _MOST_DRIVES):
+        elif isinstance(row, LandingEnd) and row.end is End.LANDED and row.drive:
+            place = (row.host, row.drive)  # a harvester's own word on its drive
+            if place in day.arrived or len(day.arrived) < _MOST_DRIVES:
                 day.arrived[place] += size_bytes
 
 
@@ -115,6 +115,7 @@ class TrendReader:
         self._busy = False
         self._next_s = float("-inf")
         self._known: dict[date, DayTotals] = {}
+        self._missing: frozenset[str] = frozenset()  # hosts, at the last reading
         self._trends = Trends()
 
     def trends(self) -> Trends:
@@ -126,32 +127,34 @@ class TrendReader:
             return self._trends
 
     def _refresh(self) -> None:
-        pause_s = _AGAIN_S
+        before, fresh = self._trends, None
         try:
             fresh = self._read(datetime.now().astimezone())
-            pause_s = _FRESH_S if fresh.note is None else _AGAIN_S
         except PlotmanError as error:
-            fresh = Trends(self._trends.days, self._trends.totals, str(error), self._trends.known)
+            fresh = replace(before, note=str(error))
         except Exception:
             log.exception("the history of the farm was not read")
-            fresh = Trends(note="The history was not read; flower.log says why.")
+            fresh = replace(before, note="The history was not read; flower.log says why.")
         finally:
+            with self._lock:
+                self._trends, self._busy = fresh or before, False
+                self._next_s = time.monotonic() + _EVERY_S
             hang_up()
-        with self._lock:
-            self._trends, self._busy, self._next_s = fresh, False, time.monotonic() + pause_s
 
     def _read(self, now: datetime) -> Trends:
         days = [now.date() - timedelta(days=ago) for ago in reversed(range(DAYS))]
-        # Days before yesterday do not change any more; after a host was missing, all are read again.
+        # Days before yesterday do not change any more. When other hosts are missing, all are read again.
         stale = days[-2:] if all(day in self._known for day in days[:-2]) else days
         since = datetime.combine(stale[0], datetime.min.time()).astimezone()
         missing: dict[str, str] = {}
         anew = {day: DayTotals() for day in stale}
-        for kind in (HistoryKind.PLOTS, HistoryKind.TRANSFERS):
+        for kind in HistoryKind:
             # Summed up as they come: a host may send gigabytes.
             answer = self._ask(kind, since=since, take=partial(add_up, found=anew), within_s=_WITHIN_S)
             missing |= answer.missing
         sums = {**self._known, **anew}
-        self._known = {} if missing else {day: sums[day] for day in days}
+        is_as_before = stale is days or missing.keys() == self._missing
+        self._known = {day: sums[day] for day in days} if is_as_before else {}
+        self._missing = frozenset(missing)
         note = " ".join(missing.values()) or None
         return Trends(tuple(days), tuple(sums[day] for day in days), note, known=True)

@@ -63,7 +63,7 @@ def plotman_yaml(layout: Layout, chia: Path, keys: Keys, k: int, flower_port: in
         f"\n# The limit counts all plotters of the machine; {others} of others ran already." if others else ""
     )
     return f"""\
-# Written by ./deploy/quickstart at each run. A farm on one machine, in one folder.
+# Written by the quick start at each run. A farm on one machine, in one folder.
 # `plotman config generate` writes a sample with every option.
 version: [2]
 

@@ -19,8 +19,9 @@ from common.errors import BrokerError
 from common.model.address import bracketed
 from common.model.snapshot import Event
 from common.model.text import one_line
+from common.names import FREQUENT_EVENTS
 from common.store import Board
-from plotman.control.queries.event_text import STEPS, event_text
+from plotman.control.queries.event_text import event_text
 from plotman.supervisor.processes import FLOWER, METRICS, PYTHON_MODULE
 from plotman.supervisor.supervised_process import Say
 
@@ -115,7 +116,7 @@ async def follow(url: str, host: str, say: Say) -> None:
                 wait_s = _LATE_S / 2 if events else _WAIT_S
                 for event_id, event in await asyncio.to_thread(board.events, after, wait_s):
                     after = event_id
-                    if event.host == host and event.kind not in STEPS:
+                    if event.host == host and event.kind not in FREQUENT_EVENTS:
                         events.add(event, time.monotonic())
             except BrokerError:  # its supervisor reports that
                 await asyncio.sleep(_RETRY_S)

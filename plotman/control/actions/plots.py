@@ -76,6 +76,12 @@ def open_log(farm: FarmState, selector: str, host: str | None, tmp: str | None, 
             f"{selector} names {len(running)} plots; logs shows one:\n" + "\n".join(candidates(running))
         )
     (target,) = running
+    return log_of(target, lines)
+
+
+def log_of(target: PlotSelection, lines: int | None) -> Log:
+    """The log of exactly this running plot. lines: number of lines from the end; None: all."""
+    extra = {} if lines is None else {"lines": lines}
     first = ask(names.LOG, target.host, plot=target.job.task_id, timeout_s=_ANSWER_S, **extra)
     return Log(target.host, target.job.task_id, first)
 

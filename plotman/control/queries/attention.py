@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from beat.policy.remedies import Harm, harm, remedy
 from common.model.disk_usage import free_bytes_once
@@ -72,7 +71,7 @@ def _of_waits(farm: FarmState) -> Iterator[Need]:
         how = _harm(farm, wait)
         if how <= Harm.WANTED or wait.rule in states:
             continue
-        if wait.subject is not None and PlotName.parse(PurePath(wait.subject).name) is not None:
+        if wait.subject is not None and PlotName.parse(wait.subject.rpartition("/")[2]) is not None:
             of_plots.setdefault((wait.host, wait.rule), []).append(wait)
             continue
         place = wait.host if wait.subject is None else f"{wait.host}:{wait.subject}"
@@ -97,7 +96,7 @@ def _of_files(farm: FarmState) -> Iterator[Need]:
 def _of_plots(how: Harm, host: str, rule: str, files: Sequence[tuple[str, str]], noun: str = "plot") -> Need:
     """Make one need of files that wait by one rule. files: path and reason each."""
     path, reason = files[0]
-    folder, name = str(PurePath(path).parent), PurePath(path).name
+    folder, _, name = path.rpartition("/")
     plot = PlotName.parse(name)
     shown = name if plot is None else plot.plot_id[:8]
     first = f"{shown} in {folder}" if len(files) == 1 else f"{counted(len(files), noun)}, the first {shown}"
@@ -166,7 +165,13 @@ def _next_start_s(farm: FarmState, snapshot: PlotterSnapshot, waits: Sequence[Wa
             of_tmp.append(max((end for end in ends if end is not None), default=0.0))
     if None in of_host or not of_tmp:
         return None
-    return max([min(of_tmp), *(end for end in of_host if end is not None)])
+    starts = [min(of_tmp), *(end for end in of_host if end is not None)]
+    if len(snapshot.jobs) >= snapshot.global_max_jobs:  # its scheduler may name the stagger only
+        etas_s = [job.eta_s for job in snapshot.jobs if job.eta_s is not None]
+        if not etas_s:
+            return None
+        starts.append(max(0.0, min(etas_s)))
+    return max(starts)
 
 
 def _archiving(farm: FarmState) -> str | None:

@@ -9,9 +9,6 @@ from common.model.plot_name import fits
 from common.model.snapshot import Event
 from common.model.text import LONGEST_TEXT
 
-# Too many to be listed among others: each step of each plot.
-STEPS = frozenset({"plot-phase"})
-
 
 def event_text(event: Event) -> str:
     """Format an event in one line.

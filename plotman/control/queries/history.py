@@ -110,8 +110,9 @@ def gather(
         if not pending:
             break
     for name in pending:
-        shown = f"newest {_MOST_PAGES} pages" if within_s == float("inf") else "newest pages"
-        missing[name] = f"only the {shown} of its history are shown. Name a later --since."
+        part = f"only the newest {_MOST_PAGES} pages of its history are shown. Name a later --since."
+        late = f"only the newest part of the history of {name} came within {within_s:.0f} s."
+        missing[name] = part if within_s == float("inf") else late
     if missing and not answered and missing.keys() >= rows.keys():
         raise NoAnswer("No host answers with its history: " + "; ".join(missing.values()))
     merged = heapq.merge(*rows.values(), key=lambda row: row.ended_at, reverse=True)

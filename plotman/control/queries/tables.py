@@ -17,7 +17,7 @@ from beat.policy.remedies import Harm, harm
 from common.model.disk_usage import trimmed
 from common.model.pending import MoveStep
 from common.model.plot_name import PlotName, with_short_parts
-from common.model.snapshot import Directory, Job, PlotState, PlotterSnapshot, age_s
+from common.model.snapshot import Directory, Job, PlotState, PlotterSnapshot, TmpDir, age_s
 from common.model.units import human_bytes, human_bytes_alike, human_duration
 from common.names import Role
 from plotman.control.farm import FarmState
@@ -68,15 +68,15 @@ class PlainTable:
         """Return the folder that contains all paths of the table; None: the root, or no paths."""
         cells = [pair for row in self.rows for pair in zip(self.columns, row, strict=True)]
         found = [cell for column, cell in cells if column in self.paths and cell.startswith("/")]
-        folder = posixpath.commonpath([posixpath.dirname(path) for path in found]) if found else "/"
+        folders = {path.rpartition("/")[0] or "/" for path in found}
+        folder = posixpath.commonpath(folders) if folders else "/"
         return None if folder == "/" else folder
 
     def below(self, folder: str) -> PlainTable:
         """Return the table with its paths relative to `folder`."""
 
         def short(column: str, cell: str) -> str:
-            inside = column in self.paths and cell.startswith(f"{folder}/")
-            return posixpath.relpath(cell, folder) if inside else cell
+            return cell.removeprefix(f"{folder}/") if column in self.paths else cell
 
         rows = (tuple(map(short, self.columns, row)) for row in self.rows)
         return replace(self, rows=tuple(rows))
@@ -224,18 +224,28 @@ def tmp_table(farm: FarmState, classic: bool = False) -> PlainTable:
     for host, snapshot in farm.plotters.items():
         for tmp in snapshot.tmp_dirs:
             steps = phases(job for job in snapshot.jobs if job.tmp == tmp.path)
-            stale = (Role.PLOTTER, host) in farm.stale
-            silent = f"its plotter is {farm.absence(Role.PLOTTER, host)}" if stale else ""
-            other = drained(snapshot, tmp) or silent
-            reason = other or reasons.reason(host, None, tmp.path)
-            wait = None if other else reasons.first(host, None, tmp.path)
-            is_busy = wait is not None and harm(wait, len(snapshot.jobs)) is Harm.NONE and not classic
-            ready = "busy" if is_busy else "--" if reason else "OK"
+            word, reason = readiness(farm, snapshot, tmp, reasons)
+            ready = "--" if classic and word == "busy" else word
             rows.append((host, tmp.path, ready, "", steps, reason))
     columns = ("host", "tmp", "ready", "free", "phases", "waits because")
     left = frozenset({"host", "tmp", "ready", "phases", "waits because"})
     listed = [(tmp.state.value, tmp.free_bytes) for one in farm.plotters.values() for tmp in one.tmp_dirs]
     return _with_space(_table(columns, rows, classic, left, frozenset({"tmp"})), "free", listed, classic)
+
+
+def readiness(
+    farm: FarmState, snapshot: PlotterSnapshot, tmp: TmpDir, reasons: scheduler_status.WaitReasons
+) -> tuple[str, str]:
+    """Whether a tmp directory takes a plot now, `OK`, `busy` or `--`, and why not; empty if it does."""
+    host = snapshot.host
+    stale = (Role.PLOTTER, host) in farm.stale
+    silent = f"its plotter is {farm.absence(Role.PLOTTER, host)}" if stale else ""
+    if other := drained(snapshot, tmp) or silent:
+        return "--", other
+    wait = reasons.first(host, None, tmp.path)
+    is_busy = wait is not None and harm(wait, len(snapshot.jobs)) is Harm.NONE
+    reason = reasons.reason(host, None, tmp.path)
+    return "busy" if is_busy else "--" if reason else "OK", reason
 
 
 def dst_table(farm: FarmState, classic: bool = False) -> PlainTable:

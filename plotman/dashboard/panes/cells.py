@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import PurePath
 from typing import ParamSpec
 
+from common.model.disk_usage import used_share
 from common.model.phase import Phase
 from common.model.snapshot import Directory, DirState
 from common.model.units import human_bytes, human_duration
@@ -38,13 +39,13 @@ def plot_name(plot_id: str | None, path: str) -> str:
     return plot_id[:8] if plot_id else PurePath(path).name
 
 
-def used(free: int | None, total: int | None, reserved: int) -> Cell:
+def used(free_bytes: int | None, total_bytes: int | None, reserved_bytes: int) -> Cell:
     """A bar of the used share, without reserved bytes, and of the reserved share."""
-    if free is None or not total:
+    share = used_share(free_bytes, total_bytes, reserved_bytes)
+    if share is None or not total_bytes:
         return Cell("?")
-    share = max(0, total - free - reserved) / total
     tone = "warm" if share > _NEARLY_FULL else ""
-    return Cell(f"{100 * share:.0f}%", share, share, min(1.0, reserved / total), tone)
+    return Cell(f"{100 * share:.0f}%", share, share, min(1.0, reserved_bytes / total_bytes), tone)
 
 
 @lru_cache(maxsize=256)  # most plots are in one of few phases

@@ -63,16 +63,16 @@ def _job_note(farm: FarmState, host: str, job: Job) -> str:
     return "; ".join(notes)
 
 
-_TMP: dict[Column, Callable[[PlotterSnapshot, TmpDir, str], Cell]] = {
-    Column("host", spare=2): lambda plotter, _, __: Cell(plotter.host),
-    Column("tmp", path=True, tone="id"): lambda _, tmp, __: Cell(tmp.path),
-    Column("ready"): lambda _, __, reason: Cell("--" if reason else "OK"),
-    Column("free", right=True, spare=3): lambda _, tmp, __: cells.free_space(tmp),
-    Column("jobs", right=True, spare=4): lambda plotter, tmp, _: Cell(
+_TMP: dict[Column, Callable[[PlotterSnapshot, TmpDir, str, str], Cell]] = {
+    Column("host", spare=2): lambda plotter, *_: Cell(plotter.host),
+    Column("tmp", path=True, tone="id"): lambda _, tmp, *__: Cell(tmp.path),
+    Column("ready"): lambda _, __, ready, ___: Cell(ready),
+    Column("free", right=True, spare=3): lambda _, tmp, *__: cells.free_space(tmp),
+    Column("jobs", right=True, spare=4): lambda plotter, tmp, *_: Cell(
         f"{len(_jobs_in(plotter, tmp))}/{tmp.max_jobs}", len(_jobs_in(plotter, tmp))
     ),
-    Column("phases", spare=5): lambda plotter, tmp, _: Cell(tables.phases(_jobs_in(plotter, tmp))),
-    Column("waits because", stretch=True, reason=True): lambda _, __, reason: Cell(reason),
+    Column("phases", spare=5): lambda plotter, tmp, *_: Cell(tables.phases(_jobs_in(plotter, tmp))),
+    Column("waits because", stretch=True, reason=True): lambda _, __, ___, reason: Cell(reason),
 }
 
 
@@ -80,9 +80,9 @@ def tmps(farm: FarmState, reasons: WaitReasons) -> Table:
     rows = []
     for host, snapshot in farm.plotters.items():
         for tmp in snapshot.tmp_dirs:
-            reason = tables.drained(snapshot, tmp) or reasons.reason(host, None, tmp.path)
+            ready, reason = tables.readiness(farm, snapshot, tmp, reasons)
             subject, level = RowSubject(RowKind.TMP, host, tmp.path), cells.state_level(tmp.state)
-            rows.append(cells.row(subject, _TMP, level, snapshot, tmp, reason))
+            rows.append(cells.row(subject, _TMP, level, snapshot, tmp, ready, reason))
     return Table("tmp", "Tmp directories", tuple(_TMP), tuple(rows), "no tmp directories")
 
 

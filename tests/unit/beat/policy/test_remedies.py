@@ -65,10 +65,10 @@ def test_a_remedy_is_one_sentence_or_two_that_name_the_host(rule: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "subject", "command"),
     [
-        ("refused", "/dst/my plot.plot", "`plotman resend '/dst/my plot.plot'`"),
-        ("its copy", "/dst/a.plot", "`plotman resend /dst/a.plot`"),
-        ("suspended", "6b4e7375", "`plotman resume 6b4e7375`"),
-        ("stalled", "h1:4242", "`plotman kill h1:4242`"),
+        ("refused", "/dst/my plot.plot", "`plotman resend '/dst/my plot.plot' --host h1`"),
+        ("its copy", "/dst/a.plot", "`plotman resend /dst/a.plot --host h1`"),
+        ("suspended", "6b4e7375", "`plotman resume 6b4e7375 --host h1`"),
+        ("stalled", "h1:4242", "`plotman kill h1:4242 --host h1`"),
         ("drained", "/tmp1", "`plotman undrain h1:/tmp1`"),
         ("drained", None, "`plotman undrain PLACE`"),
         ("dst drained", "/tmp1", "`plotman undrain h1:DIR`"),

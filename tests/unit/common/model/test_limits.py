@@ -109,3 +109,15 @@ def test_a_directory_without_a_configuration_is_on_the_disk_of_the_nearest_one_a
         assert disk is usage.at(max(above, key=len)).disk
     else:
         assert disk not in [usage.at(each).disk for each in configured]
+
+
+@pytest.mark.parametrize("forged", ["all", "ALL", "-y", "web", "", "a" * 65, "\u0661" * 8])
+def test_an_id_that_would_mean_something_in_a_command_is_none(forged: str) -> None:
+    """`plotman kill all` kills all plots; what `why` prints is pasted."""
+    job = Job(plotter="chia", pid=1, started_at=datetime.now(UTC), ours=True, task_id="t", plot_id=forged)
+    assert job.plot_id is None
+
+
+def test_an_id_is_hexadecimal() -> None:
+    job = Job(plotter="chia", pid=1, started_at=datetime.now(UTC), ours=True, task_id="t", plot_id="aB" * 32)
+    assert job.plot_id == "aB" * 32

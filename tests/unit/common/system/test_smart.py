@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from common.model.snapshot import DiskHealth
+from common.system import smart
 from common.system.smart import ask, disks_below, worst
 
 # As smartctl 7.3 prints it for a SATA disk, cut to what matters.
@@ -145,6 +146,12 @@ def test_a_disk_without_a_verdict_is_neither_well_nor_failing(disks: Disks) -> N
 )
 def test_a_disk_that_tells_nothing_is_not_known(disks: Disks, answer: str) -> None:
     disks.says("sda", answer)
+    assert disks.health("sda") is None
+
+
+def test_an_answer_without_end_is_cut(disks: Disks) -> None:
+    disks.program.write_text("#!/bin/sh\nexec cat /dev/zero\n")
+    assert len(smart._output([str(disks.program)], 30)) < 2 << 20
     assert disks.health("sda") is None
 
 

@@ -89,7 +89,7 @@ def test_a_drive_is_a_bar_and_says_when_it_is_full_at_its_pace() -> None:
     shown = {drive.path: (drive.percent, drive.state, drive.full_in, drive.kind) for drive in found.drives}
     assert shown == {
         "/mnt/farm/01": (100, "full", "", "full"),
-        "/mnt/farm/02": (65, "active", "full in 10 days", ""),
+        "/mnt/farm/02": (64, "active", "full in 10 days", ""),
         "/mnt/farm/03": (20, "draining", "", "warning"),
         "/mnt/farm/04": (None, "disabled", "", "warning"),
         "/mnt/farm/05": (None, "not mounted", "", "danger"),

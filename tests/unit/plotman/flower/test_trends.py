@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from common.errors import PlotmanError
-from common.history.rows import End, HistoryKind, PlotEnd, Row, TransferEnd
+from common.history.rows import ROW_OF_KIND, End, HistoryKind, LandingEnd, PlotEnd, Row, TransferEnd
 from plotman.control.queries.history import HistoryResult
 from plotman.flower.trends import DAYS, TrendReader, Trends
 from tests.support.waiting import eventually
@@ -37,8 +37,7 @@ def archived(days_ago: int, end: End = End.ARCHIVED) -> TransferEnd:
 
 def read(rows: list[Row], missing: dict[str, str] | None = None) -> Trends:
     def ask(kind: HistoryKind, take: Callable[[list[Row]], None], **_: object) -> HistoryResult:
-        wanted = PlotEnd if kind is HistoryKind.PLOTS else TransferEnd
-        take([row for row in rows if isinstance(row, wanted)])
+        take([row for row in rows if isinstance(row, ROW_OF_KIND[kind])])
         return HistoryResult(kind, (), missing or {})
 
     reader = TrendReader(ask)
@@ -52,9 +51,18 @@ def test_a_day_counts_what_ended_on_it_well() -> None:
     assert sum(day.made for day in found.totals) == 2
 
 
+def landed(days_ago: int) -> LandingEnd:
+    at = NOON - timedelta(days=days_ago)
+    return LandingEnd(key="x", host="h1", ended_at=at, end=End.LANDED, size_bytes=100, drive="/d")
+
+
 def test_the_pace_of_a_drive_is_counted_from_its_first_plot_of_the_week() -> None:
-    assert read([archived(3), archived(1), archived(20)]).bytes_per_day() == {("h1", "/d"): 50.0}
-    assert read([archived(20)]).bytes_per_day() == {}
+    assert read([landed(3), landed(1), landed(20)]).bytes_per_day() == {("h1", "/d"): 50.0}
+    assert read([landed(20)]).bytes_per_day() == {}
+
+
+def test_what_a_plotter_says_of_another_hosts_drive_is_no_pace_of_it() -> None:
+    assert read([archived(1)]).bytes_per_day() == {}
 
 
 def test_phase_times_are_means_of_one_class() -> None:
@@ -68,17 +76,63 @@ def test_a_host_that_is_missing_is_named() -> None:
     assert read([plot(0)], {"p2": "p2 is silent."}).note == "p2 is silent."
 
 
-@pytest.mark.parametrize(
-    "error", [PlotmanError("nobody answers"), RuntimeError("a mistake")], ids=["ours", "other"]
-)
-def test_an_error_is_a_note(error: Exception) -> None:
-    def ask(kind: HistoryKind, since: datetime) -> HistoryResult:
-        raise error
+class Asked:
+    """Hosts whose histories change between two readings."""
 
-    reader = TrendReader(ask)
-    first = reader.trends().note
-    eventually(lambda: reader.trends().note != first, "the note is another")
-    assert not reader.trends().known
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.missing: dict[str, str] = {}
+        self.error: Exception | None = None
+        self.since: list[datetime] = []
+
+    def __call__(
+        self, kind: HistoryKind, since: datetime, take: Callable[[list[Row]], None], within_s: float
+    ) -> HistoryResult:
+        if self.error is not None:
+            raise self.error
+        self.since.append(since)
+        take([row for row in self.rows if isinstance(row, ROW_OF_KIND[kind])])
+        return HistoryResult(kind, (), dict(self.missing))
+
+    def days(self) -> list[int]:
+        """How many days ago each reading of plots began."""
+        midnight = NOON.replace(hour=0, minute=0, second=0, microsecond=0)
+        return [round((midnight - since) / timedelta(days=1)) for since in self.since[:: len(HistoryKind)]]
+
+
+@pytest.mark.parametrize(
+    ("error", "note"),
+    [
+        (PlotmanError("nobody answers"), "nobody answers"),
+        (RuntimeError("a mistake"), "The history was not read; flower.log says why."),
+    ],
+    ids=["ours", "other"],
+)
+def test_an_error_is_a_note_beside_what_was_known(error: Exception, note: str) -> None:
+    asked = Asked()
+    asked.rows = [plot(0)]
+    reader = TrendReader(asked)
+    reader._refresh()
+    asked.error = error
+    reader._refresh()
+    found = reader.trends()
+    assert (found.note, found.known, found.totals[-1].made) == (note, True, 1)
+
+
+def test_days_before_yesterday_are_read_once_unless_other_hosts_are_missing() -> None:
+    asked = Asked()
+    asked.rows, asked.missing = [plot(5), plot(0)], {"p2": "p2 is silent."}
+    reader = TrendReader(asked)
+    reader._refresh()
+    asked.rows = [plot(0), plot(0)]
+    reader._refresh()
+    assert [day.made for day in reader.trends().totals if day.made] == [1, 2]
+    asked.missing = {}  # it is back, and its older days are not known
+    reader._refresh()
+    reader._refresh()
+    reader._refresh()
+    whole = DAYS - 1
+    assert asked.days() == [whole, 1, 1, whole, 1]
 
 
 def test_what_a_host_invents_takes_a_bounded_room() -> None:

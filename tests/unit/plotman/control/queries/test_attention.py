@@ -47,6 +47,10 @@ def test_the_next_start_is_told_if_it_needs_nobody(waits: tuple[Wait, ...], line
     assert plotting(decided(*waits)) == line
 
 
+def test_a_host_whose_slots_are_taken_starts_none_before_a_plot_ends_whatever_its_stagger() -> None:
+    assert plotting(decided(STAGGER, global_max_jobs=1)) == "Plotting: 1 of 1 running, next start in 1h 23m"
+
+
 def test_one_free_tmp_directory_is_enough_and_a_drained_one_does_not_count() -> None:
     wait = Wait(host=HOST, rule="tmp phase", reason="tmp phase: 1 of 1", subject="/mnt/tmp/00")
     assert plotting(decided(wait)).endswith("next start now")

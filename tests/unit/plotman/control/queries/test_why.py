@@ -147,7 +147,7 @@ def test_a_job_shows_its_progress_or_why_it_does_not_advance() -> None:
     stalled = one(seen(b.plotter(jobs=(job.model_copy(update={"stalled": "Retrying."}),))), PLOT_ID)
     assert (stalled.rule, stalled.text) == ("stalled", "chia pid 1 in /tmp1 is stalled: Retrying.")
     suspended = one(seen(b.plotter(jobs=(job.model_copy(update={"status": RunStatus.STOPPED}),))), "p1:1")
-    assert suspended.remedy == "`plotman resume 6b4e7375` continues it."
+    assert suspended.remedy == "`plotman resume 6b4e7375 --host p1` continues it."
 
 
 def test_a_finished_plot_tells_where_it_is_or_why_it_stays() -> None:
@@ -170,7 +170,7 @@ def test_a_finished_plot_tells_where_it_is_or_why_it_stays() -> None:
     assert one(seen(b.keeper(plot), harvesters=b.farm(h1=[b.drive(1)])), "a.plot").rule == "drives"
     assert one(seen(b.keeper(plot, archiving=False)), "a.plot").rule == "no archiving"
     lost = one(seen(b.keeper(b.plot(copied_to="h2")), **drives), "a.plot")
-    assert (lost.rule, "`plotman resend /dst1/a.plot`" in lost.remedy) == ("its copy", True)
+    assert (lost.rule, "`plotman resend /dst1/a.plot --host p1`" in lost.remedy) == ("its copy", True)
 
 
 def test_without_a_scheduler_the_same_rules_are_applied_here() -> None:
