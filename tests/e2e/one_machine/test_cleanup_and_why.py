@@ -49,7 +49,10 @@ def test_leftovers_go_running_plots_stay_and_each_wait_is_explained(farm: Farm) 
     answers = _json(farm, "why")["answers"]
     assert {"paused"} <= {answer["rule"] for answer in answers if answer["host"] == HOST}
     short = str(job.plot_id)[:8]
-    eventually(lambda: f"`plotman resume {short}`" in farm.run("why", short).stdout, "it is seen to stand")
+    eventually(
+        lambda: f"`plotman resume {short} --host {HOST}`" in farm.run("why", short).stdout,
+        "it is seen to stand",
+    )
     unknown = farm.run("why", "nobody")
     assert (unknown.returncode, HOST in unknown.stderr) == (5, True)
 

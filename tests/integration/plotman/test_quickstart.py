@@ -87,7 +87,7 @@ def test_ctrl_c_stops_everything_but_running_plots(chia: Path, farm: Path, tmp_p
     output = tmp_path / "output"
     with output.open("wb") as out:
         running = subprocess.Popen(
-            command(chia, farm, "--plots", "50", "--k", "22"), stdout=out, stderr=subprocess.STDOUT
+            command(chia, farm, "--plots", "50", "--k", "21"), stdout=out, stderr=subprocess.STDOUT
         )
     deadline = time.monotonic() + 60
     while b"plot started" not in output.read_bytes():
