@@ -1,8 +1,8 @@
 """How wrong a plot's ETA is: by the built-in weights, and by the durations of the plots before it.
 
-    python -m benchmarks.eta [--quick] [--plots 20] [--chia .venv-chia/bin/chia]
+    python -m benchmarks.eta [--quick] [--plots 20] [--k 20 21 22] [--chia .venv-chia/bin/chia]
 
-Plots of chia (k18 to k20) are real and run one after the other. madMAx and bladebit are replayed: their logs
+Plots of chia are real and run one after the other. madMAx and bladebit are replayed: their logs
 with the durations that the lines name, and other durations in each plot, on a clock that does not wait.
 """
 
@@ -47,6 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="5 plots of each")
     parser.add_argument("--plots", type=int, default=20)
+    parser.add_argument("--k", type=int, nargs="+", default=[20, 21, 22], help="sizes of chia's plots")
     parser.add_argument("--chia", type=Path, default=_ROOT / ".venv-chia" / "bin" / "chia")
     options = parser.parse_args()
     plots = 5 if options.quick else options.plots
@@ -66,10 +67,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="plotman-bench-") as folder:
         environment = _chia_settings(options.chia, Path(folder))
         # All sizes in one history, as on a host whose plotman.yaml changes.
-        for k in (18, 19, 20):
-            part = plots // 3 + (k - 18 < plots % 3)
+        for index, k in enumerate(options.k):
             _compare(
-                report, f"chia k{k}", part,
+                report, f"chia k{k}", len(range(index, plots, len(options.k))),
                 lambda *now, k=k: _real(options.chia, environment, Path(folder), k, *now),
             )  # fmt: skip
     report.show()

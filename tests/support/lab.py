@@ -179,13 +179,15 @@ class Host:
             10,
         ) and next(iter(children_of(process.pid)), 0)
 
-    def run_as(self, pid: int, *argv: str | Path | int) -> None:
-        """Start a program in the background under this pid, once it is free."""
+    def run_as(self, pid: int, *argv: str | Path | int) -> Path:
+        """Start a program in the background under this pid, once it is free; the file of what it prints."""
+        log = self.folder / f"pid-{pid}.log"
         start = (
             f"for try in $(seq 100); do echo {pid - 1} > /proc/sys/kernel/ns_last_pid; "
-            f'"$@" >/dev/null 2>&1 & test $! = {pid} && exit; kill -KILL $!; sleep 0.1; done; exit 1'
+            f'"$@" >>{log} 2>&1 & test $! = {pid} && exit; kill -KILL $!; sleep 0.1; done; exit 1'
         )
         self.call("sh", "-c", start, "sh", *argv)
+        return log
 
     def kill(self, pid: int, number: int = 9) -> None:
         """Signal a process by its pid on this host."""

@@ -213,7 +213,7 @@ class Machines:
         else:
             self.call(PAUSE, host=plotter, after=plots)
 
-    def call(self, task: str, timeout_s: float = 30, **arguments: Any) -> Any:
+    def call(self, task: str, timeout_s: float = 60, **arguments: Any) -> Any:
         """Have a task done, and give its answer. It is sent again every few seconds, as users do: one that
         was on its way when the connection broke is lost."""
         deadline = time.monotonic() + timeout_s
