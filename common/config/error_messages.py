@@ -81,6 +81,10 @@ def _worded(error: ErrorDetails) -> Finding:
         return Finding(location, "is empty", _instance(location, "Write"))
     if kind == "too_short":
         return Finding(location, "is empty", _instance(location, "List at least one"))
+    if kind == "broken_package":
+        return Finding(
+            (*location, "type"), error["msg"], "Repair or update that package, or write another type."
+        )
     if kind == "enum":
         return _no_choice(location, value, context)
     if kind == "value_error":

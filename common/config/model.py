@@ -21,6 +21,7 @@ from common.config.sections.archiving import Archiving
 from common.config.sections.base import VERSION, Folder, Section
 from common.config.sections.farm import Farm, Harvester
 from common.config.sections.notifications import Notifications
+from common.config.sections.plotter_packages import loaded
 from common.config.sections.plotting import Directories, Plotting
 from common.config.sections.scheduling import Scheduling
 from common.names import HOST_VARIABLE, Role
@@ -214,6 +215,9 @@ def is_mapping(annotation: Any) -> bool:
 
 def section_at(location: Location) -> type[Section] | None:
     """The section at `location`; None if there is none."""
+    for plotter in loaded():
+        if location == ("plotting", plotter.name):
+            return plotter.options
     section: type[Section] | None = Config
     parts = iter(location)
     for part in parts:

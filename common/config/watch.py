@@ -300,7 +300,8 @@ def compared(running: Config, read: Config) -> ConfigChange:
 def differing(one: Section, other: Section, above: str = "") -> Iterator[str]:
     """Keys whose values differ; a section that only one of the two has is one key."""
     for name in type(one).model_fields:
-        mine, others = getattr(one, name), getattr(other, name)
+        # Only one of the two may have the section of a packaged plotter.
+        mine, others = getattr(one, name), getattr(other, name, None)
         if isinstance(mine, Section) and isinstance(others, Section):
             yield from differing(mine, others, f"{above}{name}.")
         elif mine != others:

@@ -32,7 +32,7 @@ from plotter_worker.jobs.registry import JobRegistry
 from plotter_worker.jobs.start import Starter, StartFailed
 from plotter_worker.jobs.watcher import Watcher
 from plotter_worker.plotters.base import SizeEstimate
-from plotter_worker.plotters.registry import plotter_for, recipe_of
+from plotter_worker.plotters.registry import plotter_of_job, recipe_of
 from plotter_worker.processes.table import FoundPlotter, ProcessTable, is_running
 from plotter_worker.reporting.events import PlotterEvents
 
@@ -99,7 +99,7 @@ class PlotterHost:
         self.directories.start()
         for record in self._records.all():
             if record.outcome is None and record.process is not None and is_running(record.process):
-                job = TrackedJob.of_record(record, plotter_for(record.plotter))
+                job = TrackedJob.of_record(record, plotter_of_job(record.plotter))
                 self.jobs.add_restored(job)
         for found in ProcessTable().newcomers(self.jobs.pids()):
             if (new := self._tracked(found)) is not None:
@@ -331,7 +331,7 @@ class PlotterHost:
         if record.process is None and record.outcome is None:
             self._records.remove(record.task_id)  # killed before the launch; a launched one is found
             return
-        job = TrackedJob.of_record(record, plotter_for(record.plotter))
+        job = TrackedJob.of_record(record, plotter_of_job(record.plotter))
         self.jobs.add_restored(job)
         if record.ours:
             self.operator.started(record.began_at, record.task_id)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from common.config import Config
+from common.config.sections.plotter_packages import BrokenPackage
 from common.errors import OrderRefused
 from common.system.output import FULL
 from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
@@ -127,7 +128,10 @@ class Starter:
         settings = self.settings
         assert settings.plotting is not None
         plotter = plotter_for(settings.plotting.type)
-        argv = plotter.argv(settings.plotting, where.tmp, where.tmp2, where.dst)
+        try:
+            argv = plotter.argv(settings.plotting, where.tmp, where.tmp2, where.dst)
+        except BrokenPackage as error:
+            raise StartFailed(error.what, error.cure) from error
         folder = settings.plots_log_dir
         log_file = folder / f"{now.isoformat(timespec='microseconds').replace(':', '_')}.plot.log"
         record = JobRecord(

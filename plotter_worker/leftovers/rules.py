@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from common.model.units import human_duration
-from plotter_worker.plotters.registry import PLOTTERS
+from plotter_worker.plotters.registry import known
 
 # Least time since the last change of any file of a plot.
 QUIET_S = 300.0
@@ -106,7 +106,7 @@ def scratch_of(name: str) -> Scratch | None:
     """Parse a scratch file's name; None for any other name, such as a finished plot's."""
     if match := _NAMED.match(name):
         return Scratch(match[1])
-    for plotter in PLOTTERS:
+    for plotter in known():
         if plotter.own_files((name,), None).by_directory:
             return Scratch(None, plotter.name)
     return None

@@ -261,6 +261,7 @@ class Bladebit(Plotter):
     """`bladebit` and `bladebit_cuda`."""
 
     name = "bladebit"
+    options = BladebitOptions
     marks = (b"Bladebit Chia Plotter", b"[Bladebit ", b"Memory required: 416 GiB.")
     rules = _RULES
     anonymous = _ANONYMOUS

@@ -187,6 +187,7 @@ class Chia(_Chiapos):
     """`chia plots create`."""
 
     name = "chia"
+    options = ChiaOptions
     words = ("plots", "create")
     grammar = chia_cli.CREATE
     # Only `chia plots create` writes lines of Python's logging, too.
@@ -197,6 +198,7 @@ class ChiaPlottersChiapos(_Chiapos):
     """`chia plotters chiapos`."""
 
     name = "chiapos"
+    options = ChiaposOptions
     words = ("plotters", "chiapos")
     grammar = chia_cli.PLOTTERS
     marks = (b"Starting plotting progress into temporary dirs",)

@@ -7,7 +7,8 @@ A plotter module answers four questions, each with pure functions:
 3. What does its log say? `Plotter.marks`, `rules`, `noise` -> `Progress`
 4. Which files and how much space does a plot take? `Plotter.anonymous`, `space`
 
-`madmax.py` is the module to copy; `registry.py` lists all plotters.
+`madmax.py` is the module to copy; `registry.py` lists all plotters. A plotter of another package is the same
+class, reached by an entry point (`api.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
+from common.config.sections.plotter_packages import PlotterOptions
 from common.config.sections.plotting import Plotting
 from common.model.snapshot import Recipe
 from plotter_worker.plotters.base import CommandLine, Mode, OwnFiles, SizeEstimate
@@ -28,6 +30,8 @@ class Plotter(ABC):
     """One plotter program.
 
     name: as in `plotting.type` of plotman.yaml.
+    options: model of the section `plotting.NAME`.
+    version_arguments: the program prints its version with these; None: `config check` does not ask it.
     marks: a log with one of these in its first KiB is of this plotter.
     rules: of its log.
     noise: lines of the log that begin so are skipped.
@@ -35,6 +39,8 @@ class Plotter(ABC):
     """
 
     name: str
+    options: type[PlotterOptions]
+    version_arguments: tuple[str, ...] | None = ("--version",)
     marks: tuple[bytes, ...]
     rules: Rules
     noise: bytes | None = None
@@ -91,7 +97,7 @@ class Plotter(ABC):
 
     def recipe(self, plotting: Plotting, separate_tmp2: bool) -> Recipe:
         """Space that the next plot takes. separate_tmp2: a tmp2 directory is configured."""
-        chosen = getattr(plotting, self.name)
+        chosen = plotting.options
         compression = getattr(chosen, "compression", None)  # chia makes only uncompressed plots
         size = self.space(chosen.k, compression, self.mode_of(plotting), separate_tmp2)
         return Recipe(plotter=self.name, k=chosen.k, **vars(size))

@@ -1,26 +1,48 @@
-"""All plotters that plotman knows."""
+"""All plotters that plotman knows: its own, and packaged ones that plotman.yaml or a job names."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from functools import cache
 
 from common.config import Config
+from common.config.sections.plotter_packages import BrokenPackage, load, loaded
 from common.model.snapshot import Recipe
 from plotter_worker.plotters.base import CommandLine
 from plotter_worker.plotters.bladebit import Bladebit
 from plotter_worker.plotters.chiapos import Chia, ChiaPlottersChiapos
 from plotter_worker.plotters.log_parser import without_colours
 from plotter_worker.plotters.madmax import Madmax
+from plotter_worker.plotters.packaged import Packaged, Uninstalled
 from plotter_worker.plotters.plotter import Plotter
+
+log = logging.getLogger(__name__)
 
 # Chia first: its log also has the mark of ChiaPlottersChiapos.
 PLOTTERS: tuple[Plotter, ...] = (Chia(), ChiaPlottersChiapos(), Madmax(), Bladebit())
 _BY_NAME = {plotter.name: plotter for plotter in PLOTTERS}
 
 
+def known() -> tuple[Plotter, ...]:
+    """Our own plotters first, then the packaged ones that are in use."""
+    return (*PLOTTERS, *(plotter_for(plotter.name) for plotter in loaded()))
+
+
+@cache
 def plotter_for(name: str) -> Plotter:
-    """The plotter of this name (`plotting.type`). Raises KeyError for an unknown name."""
-    return _BY_NAME[name]
+    """The plotter of this name (`plotting.type`). Raises BrokenPackage if there is none, or it is broken."""
+    return _BY_NAME.get(name) or Packaged(load(name))
+
+
+@cache
+def plotter_of_job(name: str) -> Plotter:
+    """The plotter of a job that was started before; `Uninstalled` if it no longer exists."""
+    try:
+        return plotter_for(name)
+    except BrokenPackage as error:
+        log.error("The jobs of plotter %s are watched, and their logs are not understood: %s", name, error)
+        return Uninstalled(name)
 
 
 def recipe_of(settings: Config) -> Recipe:
@@ -38,7 +60,7 @@ def recognise(argv: Sequence[str], cwd: str | None) -> tuple[Plotter, CommandLin
         argv: As in the process table; empty for a zombie.
         cwd: Working directory; if None, relative directories are unknown.
     """
-    for plotter in PLOTTERS:
+    for plotter in known():
         command = plotter.recognise(argv, cwd)
         if command:
             return plotter, command
@@ -48,4 +70,4 @@ def recognise(argv: Sequence[str], cwd: str | None) -> tuple[Plotter, CommandLin
 def recognise_log(head: bytes) -> Plotter | None:
     """Find the plotter that wrote a log, from its first 8 KiB; None if it is not clear yet."""
     head = without_colours(head)
-    return next((plotter for plotter in PLOTTERS if plotter.recognise_log(head)), None)
+    return next((plotter for plotter in known() if plotter.recognise_log(head)), None)

@@ -18,7 +18,7 @@ from common.names import is_task_id
 from common.system import machine
 from plotter_worker.plotters.base import CommandLine
 from plotter_worker.plotters.plotter import Plotter
-from plotter_worker.plotters.registry import recognise
+from plotter_worker.plotters.registry import known, recognise
 from plotter_worker.processes.launch import STATE_VARIABLE, TASK_ID_VARIABLE
 
 _YOUNG_S = 10.0
@@ -109,7 +109,7 @@ def _inspect(pid: int) -> FoundPlotter | None:
         raw = _cmdline(pid)
         if not raw or raw.startswith(b"nice\0"):  # a kernel thread, a zombie, or a launch
             return None
-        if not _is_a_plotters(raw):
+        if not _is_a_plotters(raw, known()):
             return None
         argv = _argv(raw)
         process = psutil.Process(pid)
@@ -144,12 +144,13 @@ def shows(pid: int) -> bool:
     Raises:
         OSError: the process has ended.
     """
-    return _is_a_plotters(_cmdline(pid))
+    return _is_a_plotters(_cmdline(pid), known())
 
 
 @lru_cache(maxsize=2048)
-def _is_a_plotters(cmdline: bytes) -> bool:
-    """Cached, because all processes of the machine are read again each minute."""
+def _is_a_plotters(cmdline: bytes, plotters: tuple[Plotter, ...]) -> bool:  # noqa: ARG001
+    """Cached, because all processes of the machine are read again each minute. plotters: those that are
+    known, of which a new plotman.yaml may name another."""
     return recognise(_argv(cmdline), "/") is not None
 
 

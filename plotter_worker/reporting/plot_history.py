@@ -22,7 +22,7 @@ from plotter_worker.jobs.estimate import LearnedPlots
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.records import JobRecord, Outcome, Records
 from plotter_worker.plotters.base import DonePlot, PlotDetails
-from plotter_worker.plotters.registry import plotter_for
+from plotter_worker.plotters.registry import plotter_of_job
 
 log = logging.getLogger(__name__)
 
@@ -179,7 +179,7 @@ class Sizes:
 
 def job_of(record: JobRecord) -> TrackedJob:
     """A job that has ended, with the content of its log if that exists."""
-    job = TrackedJob.of_record(record, plotter_for(record.plotter))
+    job = TrackedJob.of_record(record, plotter_of_job(record.plotter))
     job.read_log()
     job.close_log()
     return job

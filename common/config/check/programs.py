@@ -15,6 +15,7 @@ from common.config.model import Config
 from common.config.problems import Finding, Level, Location
 from common.config.sections.archiving import Archiving, TargetDefinition
 from common.config.sections.farm import Harvester
+from common.config.sections.plotter_packages import load
 from common.config.sections.plotting import ChiaOptions, ChiaposOptions, MadmaxOptions, PlotterType, Plotting
 from common.config.sections.targets import FILTER, filter_flaw, fitting_drives
 from common.model.address import is_loopback
@@ -43,7 +44,7 @@ class Program:
     """A program that the configuration needs.
 
     location: of the key that names it.
-    arguments: to print its version.
+    arguments: to print its version; None: it is not run.
     least: oldest version that is enough; None: any.
     why: what older versions lack.
     mend: how to get the program.
@@ -52,7 +53,7 @@ class Program:
 
     location: Location
     executable: str
-    arguments: tuple[str, ...]
+    arguments: tuple[str, ...] | None
     least: tuple[int, ...] | None
     why: str
     mend: str
@@ -100,8 +101,11 @@ def _plotter(config: Config) -> Program:
     assert config.plotting is not None
     plotting = config.plotting
     kind = plotting.type
-    key: Location = ("plotting", kind.value, "executable")
+    key: Location = ("plotting", str(kind), "executable")
     mend = "Install it, or write its full path here."
+    if not isinstance(kind, PlotterType):
+        arguments = load(kind).version_arguments
+        return Program(key, plotting.options.chosen_executable, arguments, None, "", mend)
     if kind in (PlotterType.CHIA, PlotterType.CHIAPOS):
         # chia has no option --version (2.7.5). `chia plotters` came with 1.3.
         least: tuple[int, ...] = (1, 3) if kind is PlotterType.CHIAPOS else (1, 2)
@@ -141,6 +145,8 @@ def _flaw(program: Program, found: str | None, deadline_s: float) -> tuple[str, 
         return what, "Write the full path."
     if found is None:
         return _not_found(name, program.mend)
+    if program.arguments is None:
+        return None
     try_it = f"Try it: {' '.join((found, *program.arguments))}."
     try:
         ran = _run(found, program.arguments, deadline_s)

@@ -7,12 +7,32 @@ Keys: all of plotman 0.5.3, and keys of the guydavis fork for which the plotter 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from functools import cache
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from common.config.problems import Location
 from common.config.sections.base import Folder, Section
+from common.config.sections.plotter_packages import (
+    BrokenPackage,
+    PlotterOptions,
+    cause,
+    load,
+    package_of,
+    packaged_names,
+    try_out,
+)
 
 
 def _each_once(folders: tuple[str, ...]) -> tuple[str, ...]:
@@ -71,7 +91,7 @@ class PlotterType(StrEnum):
     BLADEBIT = "bladebit"
 
 
-class ChiaOptions(Section):
+class ChiaOptions(PlotterOptions):
     """`chia plots create`: the official plotter, from k25 on."""
 
     executable: str = Field(
@@ -87,7 +107,7 @@ class ChiaOptions(Section):
     )
 
 
-class ChiaposOptions(Section):
+class ChiaposOptions(PlotterOptions):
     """`chia plotters chiapos`: the same plotter for any k from 18 on, for tests with small plots."""
 
     executable: str = Field(
@@ -103,7 +123,7 @@ class ChiaposOptions(Section):
     e: bool = Field(False, description="Plot without bitfield (-e).")
 
 
-class MadmaxOptions(Section):
+class MadmaxOptions(PlotterOptions):
     """madMAx's `chia_plot`, and Gigahorse's CPU plotter of the same name."""
 
     executable: str = Field(
@@ -142,7 +162,7 @@ class BladebitMode(StrEnum):
     CUDA = "cudaplot"
 
 
-class BladebitOptions(Section):
+class BladebitOptions(PlotterOptions):
     """Bladebit, in memory, on disk or on a GPU. k32 only."""
 
     executable: str = Field(
@@ -206,13 +226,22 @@ class BladebitOptions(Section):
         return self.executable_cuda if self.mode is BladebitMode.CUDA else self.executable
 
 
-PlotterOptions = ChiaOptions | ChiaposOptions | MadmaxOptions | BladebitOptions
+@cache
+def _with_packaged(name: str, options: type[PlotterOptions]) -> type[Plotting]:
+    """`Plotting` with the section of a packaged plotter, which has the same place and rules as our own."""
+    needed = any(field.is_required() for field in options.model_fields.values())
+    default: Any = ... if needed else options.model_validate({})
+    section: dict[str, Any] = {name: (options, default)}
+    return create_model("Plotting", __base__=Plotting, **section)
 
 
 class Plotting(Section):
     """Which plotter makes the plots, with which keys and options. Only the options of `type` are used."""
 
-    type: PlotterType = Field(PlotterType.CHIA, description="chia, chiapos, madmax or bladebit.")
+    type: PlotterType | str = Field(
+        PlotterType.CHIA,
+        description="chia, chiapos, madmax or bladebit, or the plotter of another installed package.",
+    )
     farmer_pk: str | None = Field(
         None,
         description="Your farmer public key (`chia keys show`). madmax and bladebit need it.",
@@ -237,13 +266,57 @@ class Plotting(Section):
     madmax: MadmaxOptions = Field(MadmaxOptions(), description="madMAx's chia_plot.")
     bladebit: BladebitOptions = Field(BladebitOptions(), description="Bladebit: in RAM, on disk, on a GPU.")
 
+    @field_validator("type", mode="plain")
+    @classmethod
+    def _is_known(cls, value: Any) -> PlotterType | str:
+        if isinstance(value, str):
+            if value in _OUR_TYPES:
+                return PlotterType(value)
+            if value in _packaged_names():
+                return value
+        known = ", ".join((*_OUR_TYPES, *_packaged_names()))
+        raise PydanticCustomError("enum", "is none of {expected}", {"expected": known})
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _packaged(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Any:
+        """Read the section of a packaged plotter by that package's model, if it is the chosen one. Sections
+        of other packaged plotters are ignored: to check them, their packages would have to be loaded."""
+        if cls is not Plotting or not isinstance(data, dict):
+            return handler(data)
+        chosen = data.get("type", PlotterType.CHIA)
+        if chosen in _OUR_TYPES and data.keys() <= cls.model_fields.keys():
+            return handler(data)
+        packaged = _packaged_names()
+        kept = {key: value for key, value in data.items() if key == chosen or key not in packaged}
+        if chosen not in packaged:
+            return handler(kept)
+        try:
+            plotting = _with_packaged(chosen, load(chosen).options).model_validate(kept, context=info.context)
+            try_out(chosen, plotting)
+        except ValidationError:
+            raise
+        except BrokenPackage as error:
+            raise PydanticCustomError("broken_package", "{what}", {"what": error.what}) from error
+        except Exception as error:  # a validator of the package
+            what = f"the plotter of package {package_of(chosen)} cannot read its section: {cause(error)}"
+            raise PydanticCustomError("broken_package", "{what}", {"what": what}) from error
+        return plotting
+
     @property
     def options(self) -> PlotterOptions:
         """The options of the chosen plotter."""
-        of_type: dict[PlotterType, PlotterOptions] = {
-            PlotterType.CHIA: self.chia,
-            PlotterType.CHIAPOS: self.chiapos,
-            PlotterType.MADMAX: self.madmax,
-            PlotterType.BLADEBIT: self.bladebit,
-        }
-        return of_type[self.type]
+        options: PlotterOptions = getattr(self, self.type)
+        return options
+
+
+_OUR_TYPES = tuple(kind.value for kind in PlotterType)
+
+
+def _packaged_names() -> list[str]:
+    """Packaged plotters with names that no key of ours has: they never replace anything."""
+    return [
+        name
+        for name in packaged_names()
+        if name.isidentifier() and name not in Plotting.model_fields and not hasattr(Plotting, name)
+    ]

@@ -1,0 +1,227 @@
+"""Plotters of other packages: their section is as strict as ours, and a broken one harms only itself."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from common.config import load as load_config
+from common.config.check.programs import wanted
+from common.config.loader import find_problems
+from common.config.sections import plotter_packages
+from common.config.sections.plotter_packages import BrokenPackage
+from common.config.watch import compared
+from plotter_worker.leftovers.rules import scratch_of
+from plotter_worker.plotters import registry
+from plotter_worker.plotters.base import CommandLine
+from plotter_worker.plotters.packaged import Uninstalled
+from tests.support.plotter_package import TINY, lay_out
+from tests.support.sections import PLOTTER
+
+Install = Callable[..., None]
+ID = "ab" * 32
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Installs packages for one test."""
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    modules, loaded = set(sys.modules), dict(plotter_packages._loaded)
+    caches = (plotter_packages.load, registry.plotter_for, registry.plotter_of_job)
+    yield lambda name, module=TINY, **more: lay_out(tmp_path / "site", name, module, **more)
+    for cached in caches:
+        cached.cache_clear()
+    plotter_packages._loaded.clear()
+    plotter_packages._loaded.update(loaded)
+    for name in set(sys.modules) - modules:
+        if name.endswith("_for_plotman"):
+            del sys.modules[name]
+
+
+def written(tmp_path: Path, **plotting: object) -> Path:
+    file = tmp_path / "plotman.yaml"
+    file.write_text(yaml.safe_dump({**PLOTTER, "plotting": {"farmer_pk": "f", "pool_pk": "p", **plotting}}))
+    return file
+
+
+def problems(tmp_path: Path, **plotting: object) -> list[str]:
+    return [str(one).partition(" plotting")[2] for one in find_problems(written(tmp_path, **plotting))]
+
+
+def test_its_section_is_read_and_its_command_is_started(tmp_path: Path, install: Install) -> None:
+    install("tinyplot")
+    config = load_config(written(tmp_path, type="tinyplot", tinyplot={"k": 20}))
+    assert config.plotting is not None
+    plotter = registry.plotter_for(config.plotting.type)
+    argv = plotter.argv(config.plotting, "/t1", None, "/d")
+    assert argv == ["tinyplot", "-k", "20", "-s", "2000", "-t", "/t1", "-d", "/d", "-f", "f", "-p", "p"]
+    found = registry.recognise(argv, "/")
+    assert found is not None
+    assert (found[0], found[1].k, found[1].dst) == (plotter, 20, "/d")
+    assert registry.recipe_of(config).dst_bytes == 5_000_000
+    assert registry.recognise_log(b"tinyplot says hello\n") is plotter
+    (program, *_) = wanted(config)
+    assert (program.executable, program.arguments) == ("tinyplot", ("--version",))
+
+
+def test_its_section_may_be_absent_and_is_all_default_then(tmp_path: Path, install: Install) -> None:
+    install("tinyplot")
+    config = load_config(written(tmp_path, type="tinyplot"))
+    assert config.plotting is not None
+    assert config.plotting.options.k == 18
+
+
+@pytest.mark.parametrize(
+    ("plotting", "told"),
+    [
+        ({"tinyplot": {"stripe": 3}}, ".tinyplot.stripe: unknown key. Did you mean stripes?"),
+        ({"tinyplot": {"k": "big"}}, ".tinyplot.k: 'big' is not a whole number. Write, for example: 18."),
+        ({"tinyplot": {"k": True}}, ".tinyplot.k: true is not a whole number. Write, for example: 18."),
+        ({"madmax": {"k": 99}}, ".madmax.k: 99 is more than 34. Write 34 or less."),
+        ({"nonsense": 1}, ".nonsense: unknown key. Write one of: type, farmer_pk, pool_contract_address, "
+         "pool_pk, chia, chiapos, madmax, bladebit."),
+    ],
+)  # fmt: skip
+def test_its_section_is_as_strict_as_ours(
+    tmp_path: Path, install: Install, plotting: dict[str, object], told: str
+) -> None:
+    install("tinyplot")
+    assert problems(tmp_path, type="tinyplot", **plotting) == [told]
+
+
+def test_it_is_offered_where_a_type_is_misspelt(tmp_path: Path, install: Install) -> None:
+    install("tinyplot")
+    told = ".type: 'tinyplt' is none of chia, chiapos, madmax, bladebit, tinyplot. Did you mean tinyplot?"
+    assert problems(tmp_path, type="tinyplt") == [told]
+
+
+def lying(old: str, new: str) -> str:
+    assert old in TINY
+    return TINY.replace(old, new, 1)
+
+
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        ("import no_such_module", "does not load: ModuleNotFoundError: No module named 'no_such_module'"),
+        ("raise SystemExit(3)", "does not load: SystemExit: 3"),
+        ("raise ValueError('two\\nlines')", "does not load: ValueError: two lines"),
+        ("other = 1", "does not load: AttributeError: module 'tinyplot_for_plotman' has no attribute"),
+        (lying("plotter = Tiny()", "plotter = Tiny"),
+         "is not usable: the entry point names a class, and must name an object of it"),
+        (lying("class Tiny(api.Plotter)", "class Tiny"),
+         "is not usable: it is not derived from plotter_worker.plotters.plotter.Plotter"),
+        (lying('name = "tinyplot"', 'name = "chia"'),
+         "is not usable: its name is 'chia', and its entry point's is 'tinyplot'"),
+        (lying("options = TinyOptions", "options = dict"),
+         "is not usable: its `options` is no subclass of PlotterOptions"),
+        (lying("    executable", "    model_config = {'extra': 'allow'}\n    executable"),
+         "is not usable: its `options` must refuse unknown keys and be frozen, as PlotterOptions is"),
+        (lying("marks = (b", "marks = ("), "is not usable: its `marks` are not bytes"),
+        (lying("rules = api.merged(", "rules = dict(a=[(1, 2)]) or ("),
+         "is not usable: its `rules` are not made by rules() and merged()"),
+        (lying("return [chosen.executable", "return 3 or [chosen.executable"),
+         "is not usable: its argv() returns no list of texts"),
+        (lying("return [chosen.executable", "return 1 / 0, [chosen.executable"),
+         "fails with these settings: ZeroDivisionError: division by zero"),
+        (lying("dst_bytes=5_000_000", "dst_bytes='much'"), "fails with these settings: ValidationError:"),
+        (lying("def argv", "def recipe(self, *_): return 7\n\n    def argv"),
+         "is not usable: its recipe() returns no Recipe"),
+    ],
+    ids=lambda value: None if value.startswith(("is", "does", "fails")) else "module",
+)  # fmt: skip
+def test_a_broken_one_is_one_line_that_names_its_package(
+    tmp_path: Path, install: Install, module: str, told: str
+) -> None:
+    install("tinyplot", module, version="1.2")
+    (problem,) = problems(tmp_path, type="tinyplot")
+    assert problem.startswith(f".type: the plotter of package tinyplot-for-plotman 1.2 {told}")
+    assert problem.endswith("Repair or update that package, or write another type.")
+    assert "\n" not in problem
+
+
+def test_a_validator_that_breaks_is_its_packages_fault(tmp_path: Path, install: Install) -> None:
+    check = "\n    def model_post_init(self, context):\n        raise RuntimeError('bad day')\n"
+    install("tinyplot", lying("    stripes: int = 2000\n", f"    stripes: int = 2000\n{check}"))
+    (problem,) = problems(tmp_path, type="tinyplot")
+    assert "package tinyplot-for-plotman 1.0 cannot read its section: RuntimeError: bad day" in problem
+
+
+def test_two_packages_with_one_name_are_both_named(tmp_path: Path, install: Install) -> None:
+    install("tinyplot")
+    other = tmp_path / "site" / "other-3.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 3\n")
+    (other / "entry_points.txt").write_text("[plotman.plotters]\ntinyplot = other:plotter\n")
+    (problem,) = problems(tmp_path, type="tinyplot")
+    assert "other 3 and tinyplot-for-plotman 1.0 all offer a plotter 'tinyplot'" in problem
+
+
+@pytest.mark.parametrize("kind", ["chia", "madmax"])
+def test_our_plotters_never_load_it(tmp_path: Path, install: Install, kind: str) -> None:
+    install("tinyplot", "raise SystemExit")
+    assert problems(tmp_path, type=kind, tinyplot={"anything": 1}) == []
+    config = load_config(written(tmp_path, type=kind))
+    assert registry.recipe_of(config).plotter == kind
+    assert "tinyplot_for_plotman" not in sys.modules
+
+
+@pytest.mark.parametrize("name", ["madmax", "farmer_pk", "options", "type", "my-tool"])
+def test_no_package_replaces_what_is_ours(tmp_path: Path, install: Install, name: str) -> None:
+    install(name, "raise SystemExit")
+    config = load_config(written(tmp_path, type="madmax", madmax={"k": 33}))
+    assert config.plotting is not None
+    assert (config.plotting.farmer_pk, config.plotting.options.k) == ("f", 33)
+
+
+def test_a_change_between_one_of_ours_and_it_takes_effect_at_once(tmp_path: Path, install: Install) -> None:
+    install("tinyplot")
+    ours = load_config(written(tmp_path, type="madmax"))
+    its = load_config(written(tmp_path, type="tinyplot", tinyplot={"k": 20}))
+    assert "plotting.type" in compared(ours, its).live
+    assert "plotting.type" in compared(its, ours).live
+    other = load_config(written(tmp_path, type="tinyplot", tinyplot={"k": 22}))
+    assert compared(its, other).live == ("plotting.tinyplot.k",)
+
+
+def test_errors_in_its_code_stay_its_own(tmp_path: Path, install: Install) -> None:
+    text = lying("def recognise(self, argv, cwd):", "def recognise(self, argv, cwd):\n        1 / 0")
+    text = text.replace("state.reach(api.Phase(int(match[1]), 1))", "1 / 0")
+    install(
+        "tinyplot", text.replace("def space(", "def size_estimate(self, command): 1 / 0\n\n    def space(")
+    )
+    load_config(written(tmp_path, type="tinyplot"))
+    plotter = registry.plotter_for("tinyplot")
+    assert registry.recognise(["tinyplot", "-k", "18"], "/") is None
+    found = registry.recognise(["chia_plot", "-t", "/t/", "-d", "/d/"], "/")
+    assert found is not None and found[0].name == "madmax"
+    assert plotter.size_estimate(CommandLine("tinyplot", k=18)) is None
+    reader = plotter.reader(CommandLine("tinyplot", k=18, cwd="/"))
+    reader.feed(
+        f"tinyplot says hello\nstep 2 of 4\nfinished /d/plot-k18-2026-11-30-12-00-{ID}.plot\n".encode()
+    )
+    assert [plot.plot_id for plot in reader.progress.plots_done] == [ID]
+
+
+def test_it_decides_on_no_deletion_of_files_that_may_be_others(tmp_path: Path, install: Install) -> None:
+    greedy = (
+        'anonymous = re.compile(".*")\n\n    def own_files(self, names, plot_id):\n        raise ValueError'
+    )
+    install("tinyplot", lying("    def argv(", f"    {greedy}\n\n    def argv("))
+    load_config(written(tmp_path, type="tinyplot"))
+    names = [f"plot-k18-2026-11-30-12-00-{ID}.plot", "keys.tsv", "letter.odt", "a.tmp"]
+    found = registry.plotter_for("tinyplot").own_files(names, None)
+    assert (found.certain, found.by_directory) == ((), ("a.tmp",))
+    assert [name for name in names if scratch_of(name)] == ["a.tmp"]
+
+
+def test_jobs_of_one_that_is_uninstalled_are_watched_on() -> None:
+    gone = registry.plotter_of_job("gone-plotter")
+    assert isinstance(gone, Uninstalled)
+    with pytest.raises(BrokenPackage, match="no installed package offers a plotter 'gone-plotter'"):
+        registry.plotter_for("gone-plotter")
+    assert gone.reader().progress.plots_done == ()
