@@ -1,4 +1,6 @@
-"""Reads the board in a thread of its own, and posts the farm and its events as messages.
+"""Reads the board in a thread of its own, and posts events and the farm as messages.
+
+An event is posted as soon as it is read. The farm takes longer, and is read and posted at a pace of its own.
 
 The thread is a daemon, not a worker of Textual: quitting does not wait for a broker that hangs.
 """
@@ -27,10 +29,12 @@ from plotman.control.farm import FarmState, read_farm
 log = logging.getLogger(__name__)
 
 READ_S = 1.0  # longest time between two reads: progress of a plot is no event
-# Between two reads while events follow each other: the first is shown at once, and the pause doubles while
-# more come. Reading and drawing take 20 ms at 200x50 with 20 plots.
+# Between two reads of the farm while events follow each other: after the first it is read at once, and the
+# pause doubles while more come.
 _PAUSE_S = 0.2
 _PAUSE_MAX_S = 1.5
+_READ_SHARE = 0.02  # of a core that reading may take: 500 plots on 50 hosts take 20 to 30 ms
+_GAP_S = 0.1  # between two reads of events
 _RETRY_S = 2.0
 _ERROR_MAX = 300  # characters
 LOG_KEPT = 500  # events
@@ -74,11 +78,44 @@ class BoardSource:
 
 
 @dataclass
+class EventsRead(Message):
+    """What happened since the events before, the oldest first."""
+
+    events: list[tuple[str, Event]]
+
+
+@dataclass
 class FarmRead(Message):
-    """The farm, and the events since it was read before."""
+    """The farm. asked: an operator waits for it."""
 
     farm: FarmState
-    events: list[tuple[str, Event]]
+    asked: bool = False
+
+
+class Pace:
+    """When the farm is read next. Times are monotonic, in seconds."""
+
+    def __init__(self) -> None:
+        self._pause_s = _PAUSE_S
+        self._earliest, self._due = 0.0, 0.0
+        self._happened = False
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until it is due; 0 if it is."""
+        return max(0.0, self._due - time.monotonic())
+
+    def happened(self) -> None:
+        """An event came: the next read is due as soon as the pause after the last one permits."""
+        self._happened, self._due = True, self._earliest
+
+    def was_read(self, spent_s: float) -> None:
+        """spent_s: seconds of processor time that reading took."""
+        self._pause_s = min(_PAUSE_MAX_S, 2 * self._pause_s) if self._happened else _PAUSE_S
+        self._happened = False
+        now = time.monotonic()
+        self._earliest = now + max(self._pause_s, spent_s / _READ_SHARE)
+        self._due = max(self._earliest, now + READ_S)
 
 
 @dataclass
@@ -109,11 +146,11 @@ class Feed:
     def read_now(self) -> None:
         """Read and post in the caller's thread. The feed's own thread reports errors."""
         with contextlib.suppress(Exception):
-            self._read([])
+            self._read(asked=True)
 
-    def _read(self, events: list[tuple[str, Event]]) -> None:
+    def _read(self, asked: bool = False) -> None:
         with self._reading:
-            self._post(FarmRead(self._source.read(), events))
+            self._post(FarmRead(self._source.read(), asked))
 
     def _lost(self, error: str) -> None:
         self._post(BrokerLost(error, CLOCK.now()))
@@ -121,13 +158,19 @@ class Feed:
 
     def _run(self) -> None:
         after: str | None = None
-        wait_s, pause_s = 0.0, _PAUSE_S
-        logged = ""
+        pace, logged = Pace(), ""
         while not self._stopping.is_set():
             try:
-                events = self._source.events(after, wait_s)
-                began = time.monotonic()
-                self._read(events)
+                # Not 0: as long as nothing happens, this is where the thread waits.
+                events = self._source.events(after, max(0.05, pace.left_s))
+                after = events[-1][0] if events else after or "0"
+                if events:
+                    self._post(EventsRead(events))
+                    pace.happened()
+                if not pace.left_s:
+                    began_s = time.thread_time()
+                    self._read()
+                    pace.was_read(time.thread_time() - began_s)
             except PlotmanError as error:  # also: plotman.yaml is wrong when it connects again
                 self._lost(str(error))
                 continue
@@ -139,10 +182,8 @@ class Feed:
                 logged = text
                 self._lost(text)
                 continue
-            after = events[-1][0] if events else after or "0"
-            pause_s = min(_PAUSE_MAX_S, 2 * pause_s) if events else _PAUSE_S
-            self._stopping.wait(pause_s)
-            wait_s = max(0.05, READ_S - (time.monotonic() - began))
+            if events:
+                self._stopping.wait(_GAP_S)
 
 
 def same_snapshots(one: FarmState, other: FarmState | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 from textual import on
@@ -18,7 +19,7 @@ from plotman.control.farm import FarmState, narrowed
 from plotman.dashboard import headline
 from plotman.dashboard.details import Details
 from plotman.dashboard.event_log import EventLog, event_row
-from plotman.dashboard.feed import BrokerLost, FarmRead, Feed, Source, same_snapshots
+from plotman.dashboard.feed import BrokerLost, EventsRead, FarmRead, Feed, Source, same_snapshots
 from plotman.dashboard.grid import Grid
 from plotman.dashboard.keys import ALL, PANES, KeyFooter
 from plotman.dashboard.layout import ScreenSize, share_out, size_of
@@ -40,7 +41,10 @@ _ROWS = {
 }
 _TRACKS = 24  # of the grid: a pane spans as many as its columns need
 _LEAST_LINES, _LEAST_TRACKS = 5, 5
-_JOBS_PER_S = 40  # limit on redrawing rows only because their ages changed
+_AGED_S = 2.0  # after which tables are drawn only because ages in them have changed
+# Between two changes behind a dialog: for each, Textual (8.2.8) draws both screens as a whole.
+_BEHIND_S = 2.0
+_DRAW_SHARE = 0.02  # of a core that tables may take while nothing but progress changes
 
 
 class Body(Container):
@@ -68,6 +72,9 @@ class MainScreen(Screen[None]):
         self._terminal = TerminalSize(80, 24)
         self._room = ScreenSize.LIST
         self._drawn: FarmState | None = None
+        self._draw_at = 0.0  # monotonic, in seconds: progress is not drawn before
+        self._behind_at = 0.0  # monotonic, in seconds: behind a dialog nothing is drawn before
+        self._happened = False  # since then there was an event that the log lists
 
     def compose(self) -> ComposeResult:
         yield Lines(id="pulse")
@@ -101,32 +108,46 @@ class MainScreen(Screen[None]):
 
     @property
     def is_current(self) -> bool:
-        """Whether Textual draws this screen: only on top. For each change below another screen, Textual
-        (8.2.8) draws both again as a whole, which takes 3 % of a core."""
-        return super().is_current and self.app.screen is self
+        """Whether Textual draws this screen: on top, or behind a dialog. Below the details of a plot, which
+        cover it, Textual (8.2.8) would draw both screens again as a whole for each change."""
+        return super().is_current and (self.app.screen is self or self.app.screen.is_modal)
 
     def on_screen_resume(self) -> None:
         self.draw()
 
     # Messages of the feed. Textual derives the names of the handlers from the classes of the messages.
 
-    def on_farm_read(self, message: FarmRead) -> None:
+    def on_events_read(self, message: EventsRead) -> None:
         if not self.app.is_running:  # the tables may be removed already
             return
-        events = (pair for pair in message.events if pair[1].kind not in FREQUENT_EVENTS)
-        self.log_pane.add(event_row(event_id, event) for event_id, event in events)
-        self.courses.add(message.farm, [event for _, event in message.events])
+        self.courses.add_events(event for _, event in message.events)
+        listed = [pair for pair in message.events if pair[1].kind not in FREQUENT_EVENTS]
+        self.log_pane.add(event_row(event_id, event) for event_id, event in listed)
+        self._happened = self._happened or bool(listed)
+
+    def on_farm_read(self, message: FarmRead) -> None:
+        if not self.app.is_running:
+            return
+        self.courses.add_farm(message.farm)
         came_back, self.outage = self.outage is not None, None
         self.farm = message.farm
-        self._draw_pulse()
-        if isinstance(self.app.screen, Details):
-            self.app.screen.show(message.farm, self.courses)
-        if self.app.screen is not self:
+        for screen in self.app.screen_stack:
+            if isinstance(screen, Details):
+                screen.show(message.farm, self.courses)
+        if not self.is_current:
             return  # on_screen_resume draws
+        if self.app.screen is not self and not came_back:
+            if time.monotonic() < self._behind_at:
+                return
+            self._behind_at = time.monotonic() + _BEHIND_S
+        self._draw_pulse()
         before = self._drawn
-        aged = before is None or age_s(before.at, message.farm.at) >= _redraw_after_s(message.farm)
-        if aged or came_back or not same_snapshots(message.farm, before):
+        if before is None or message.asked or came_back or self._happened:
             self.draw()
+        elif time.monotonic() >= self._draw_at:
+            aged = age_s(before.at, message.farm.at) >= _AGED_S
+            if aged or not same_snapshots(message.farm, before):
+                self.draw()
 
     def on_broker_lost(self, message: BrokerLost) -> None:
         if not self.app.is_running:
@@ -231,17 +252,19 @@ class MainScreen(Screen[None]):
         farm = self.farm
         if farm is None:
             return
-        self._drawn = farm
+        began_s = time.thread_time()
+        self._drawn, self._happened = farm, False
         if self.host is not None and self.host not in hosts_of(farm):
             self.host = None
         for name, table in all_tables(farm, self.host).items():
             self.grid(name).show(table)
         self._draw_headline()
         self.place()
+        self._draw_at = time.monotonic() + (time.thread_time() - began_s) / _DRAW_SHARE
 
     def _draw_pulse(self) -> None:
         """The time in it changes with each reading."""
-        if self.farm is not None and self.app.screen is self:
+        if self.farm is not None and self.is_current:
             farm = narrowed(self.farm, self.host) if self.host in hosts_of(self.farm) else self.farm
             self._show_lines("pulse", [headline.pulse(farm, self._terminal.width, self.outage)])
 
@@ -314,8 +337,3 @@ class MainScreen(Screen[None]):
             for pane, span in zip(row, spans, strict=True):
                 if self.grid(pane).styles.column_span != span:
                     self.grid(pane).styles.column_span = span
-
-
-def _redraw_after_s(farm: FarmState) -> float:
-    """Age in seconds at which a screen without any other change is drawn again: 2 s, more with many jobs."""
-    return max(2.0, sum(len(plotter.jobs) for plotter in farm.plotters.values()) / _JOBS_PER_S)

@@ -71,8 +71,8 @@ class Courses:
     def __init__(self) -> None:
         self._plots: dict[tuple[str, str], Course] = {}
 
-    def add(self, farm: FarmState, events: Iterable[Event]) -> None:
-        """Remember these events, the oldest first, and the running plots of the farm."""
+    def add_events(self, events: Iterable[Event]) -> None:
+        """Remember these events, the oldest first."""
         for event in events:
             if event.task_id is None:
                 continue
@@ -85,6 +85,10 @@ class Courses:
                 course.enter(int(found[1]), event.at)
             elif event.kind == "plot-done":
                 course.ended = event.at
+        self._forget()
+
+    def add_farm(self, farm: FarmState) -> None:
+        """Remember the running plots."""
         for host, job in farm.jobs():
             course = self._course(host, job.task_id)
             course.kind, course.started = (job.plotter, job.k), job.started_at
@@ -92,6 +96,9 @@ class Courses:
                 course.label = job.plot_id[:8]
             if job.phase is not None and course.phase is None:
                 course.phase = job.phase.major
+        self._forget()
+
+    def _forget(self) -> None:
         for known in [*self._plots][: max(0, len(self._plots) - _KEPT)]:
             del self._plots[known]
 

@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +22,8 @@ from plotman.control.farm import FarmState
 from plotman.control.rpc import TaskCall
 from plotman.dashboard import feed as module
 from plotman.dashboard.details import Details, PlotLog
-from plotman.dashboard.feed import BrokerLost, FarmRead, Feed
+from plotman.dashboard.dialogs import ConfirmDialog
+from plotman.dashboard.feed import READ_S, BrokerLost, EventsRead, FarmRead, Feed, Pace
 from tests.support import showcase
 from tests.support.showcase import Recorded, Recorder
 from tests.support.waiting import eventually
@@ -47,8 +49,8 @@ def test_a_busy_farm_is_read_once_a_second() -> None:
     enough = threading.Event()
 
     def post(message: Message) -> None:
-        assert isinstance(message, FarmRead)
-        reads.append(time.monotonic())
+        if isinstance(message, FarmRead):
+            reads.append(time.monotonic())
         if len(reads) == 6:
             enough.set()
 
@@ -61,6 +63,37 @@ def test_a_busy_farm_is_read_once_a_second() -> None:
     assert sum(pauses) >= 3.5
 
 
+def test_an_event_is_posted_before_the_farm_is_read() -> None:
+    class Slow(Busy):
+        def read(self) -> FarmState:
+            slow.wait(20)
+            return super().read()
+
+    slow, posted = threading.Event(), threading.Event()
+
+    def post(message: Message) -> None:
+        assert isinstance(message, EventsRead) or slow.is_set()
+        posted.set()
+
+    feed = Feed(Slow(), post)
+    feed.start()
+    assert posted.wait(20)
+    slow.set()
+    feed.stop()
+
+
+def test_a_farm_that_takes_long_to_read_is_read_more_rarely() -> None:
+    pace = Pace()
+    assert pace.left_s == 0
+    pace.was_read(spent_s=0.001)
+    assert 0.9 < pace.left_s <= READ_S
+    pace.happened()
+    assert 0.1 < pace.left_s <= 0.2
+    pace.was_read(spent_s=0.2)
+    pace.happened()
+    assert 9 < pace.left_s <= 10, "2 % of a core"
+
+
 def test_a_broken_plotman_yaml_is_reported_and_does_not_end_the_feed() -> None:
     class Wrong(Busy):
         def read(self) -> FarmState:
@@ -70,7 +103,8 @@ def test_a_broken_plotman_yaml_is_reported_and_does_not_end_the_feed() -> None:
     twice = threading.Event()
 
     def post(message: Message) -> None:
-        messages.append(message)
+        if not isinstance(message, EventsRead):
+            messages.append(message)
         if len(messages) == 2:
             twice.set()
 
@@ -92,7 +126,7 @@ def test_any_error_is_an_outage_with_a_line_in_the_log_and_does_not_end_the_feed
 
     monkeypatch.setattr(module, "_RETRY_S", 0.01)
     messages: list[Message] = []
-    feed = Feed(Odd(), messages.append)
+    feed = Feed(Odd(), lambda message: isinstance(message, EventsRead) or messages.append(message))
     feed.read_now()
     feed.start()
     eventually(lambda: len(messages) > 2, "it is read again")
@@ -121,11 +155,8 @@ async def test_a_busy_log_is_read_twice_in_three_seconds(shown: Shown) -> None:
     assert asked[3] - asked[0] >= 4.5
 
 
-@pytest.mark.parametrize(
-    "keys", [("1", "enter"), ("question_mark",), ("ctrl+p",)], ids=["details", "help", "palette"]
-)
-async def test_tables_below_another_screen_are_drawn_when_they_are_seen_again(
-    shown: Shown, monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...]
+async def test_tables_below_the_details_are_drawn_when_they_are_seen_again(
+    shown: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole_screens: list[Compositor] = []
     draw = Compositor.render_full_update
@@ -133,7 +164,7 @@ async def test_tables_below_another_screen_are_drawn_when_they_are_seen_again(
     source = Recorded(showcase.small())
     async with shown(source, asker=Recorder({names.LOG: log})) as pilot:
         main = dashboard(pilot).main
-        await pilot.press(*keys)
+        await pilot.press("1", "enter")
         await until(pilot, lambda: pilot.app.screen is not main)
         await settle(pilot)
         monkeypatch.setattr(
@@ -147,6 +178,40 @@ async def test_tables_below_another_screen_are_drawn_when_they_are_seen_again(
         assert whole_screens == []
         await pilot.press("escape")
         await until(pilot, lambda: "Plots 0" in screen(pilot))
+
+
+@pytest.mark.parametrize(
+    "keys", [("question_mark",), ("n",), ("b",), ("1", "x")], ids=["help", "notes", "field", "kill"]
+)
+async def test_tables_and_clock_behind_a_dialog_go_on(shown: Shown, keys: tuple[str, ...]) -> None:
+    source = Recorded(showcase.small())
+    async with shown(source, (160, 50), asker=Recorder({names.FILES: {"files": []}})) as pilot:
+        main = dashboard(pilot).main
+        await pilot.press(*keys)
+        await until(pilot, lambda: pilot.app.screen is not main)
+        assert "12:00:00" in screen(pilot)
+        p1 = source.farm.plotters["p1"]
+        for jobs, clock in ((2, "12:00:07"), (0, "12:00:14")):
+            source.change(
+                at=source.farm.at + timedelta(seconds=7),
+                plotters={"p1": p1.model_copy(update={"jobs": p1.jobs[:jobs]})},
+            )
+            await until(pilot, lambda j=jobs, c=clock: f"Plots {j}" in screen(pilot) and c in screen(pilot))
+        assert pilot.app.screen is not main
+
+
+async def test_the_details_behind_a_question_go_on(shown: Shown) -> None:
+    source = Recorded(showcase.small())
+    answers = {names.FILES: {"files": []}, names.LOG: {"text": "", "offset_bytes": 0, "ended": True}}
+    async with shown(source, (160, 50), asker=Recorder(answers)) as pilot:
+        await pilot.press("1", "down", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Details))
+        await pilot.press("x")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+        p1 = source.farm.plotters["p1"]
+        source.change(plotters={"p1": p1.model_copy(update={"jobs": ()})})
+        await until(pilot, lambda: "is no longer running" in screen(pilot))
+        assert isinstance(pilot.app.screen, ConfirmDialog)
 
 
 async def test_a_log_follows_its_end_until_it_is_scrolled_up(shown: Shown) -> None:

@@ -47,7 +47,8 @@ def farm(*numbers: int) -> FarmState:
 
 def test_the_times_in_the_phases_come_from_events() -> None:
     courses = Courses()
-    courses.add(farm(1), course(1, 100, 60, 10))
+    courses.add_events(course(1, 100, 60, 10))
+    courses.add_farm(farm(1))
     mine = courses.of(SUBJECT)
     assert mine is not None
     assert mine.parts(T) == [Part(1, 40 * MINUTE), Part(2, 50 * MINUTE), Part(3, 10 * MINUTE)]
@@ -59,7 +60,8 @@ def test_a_phase_whose_start_was_not_seen_is_not_known() -> None:
         happened(1, 50, "plot-phase", "phase 2:5 in /t"),
         happened(1, 30, "plot-phase", "phase 3:0 in /t"),
     ]
-    courses.add(farm(1), middle)
+    courses.add_events(middle)
+    courses.add_farm(farm(1))
     mine = courses.of(SUBJECT)
     assert mine is not None
     assert mine.parts(T) == [Part(0, 70 * MINUTE), Part(3, 30 * MINUTE)]
@@ -67,8 +69,10 @@ def test_a_phase_whose_start_was_not_seen_is_not_known() -> None:
 
 def test_siblings_are_the_plots_of_its_kind_that_were_completed_lately() -> None:
     courses = Courses()
-    courses.add(farm(1, 2, 3), [*course(2, 300, 260, 200), *course(1, 100, 70, 10)])
-    courses.add(farm(1, 3), [happened(2, 5, "plot-done")])
+    courses.add_events([*course(2, 300, 260, 200), *course(1, 100, 70, 10)])
+    courses.add_farm(farm(1, 2, 3))
+    courses.add_events([happened(2, 5, "plot-done")])
+    courses.add_farm(farm(1, 3))
     assert [one.label for one in courses.siblings(SUBJECT, farm(1, 3))] == [showcase.plot_id(2)[:8]]
     first, second, words = timeline.lines(courses, SUBJECT, farm(1).plotters["p1"].jobs[0], farm(1, 3), 200)
     assert first.text.startswith("this plot  1: 30m 0s ━")
@@ -79,7 +83,8 @@ def test_siblings_are_the_plots_of_its_kind_that_were_completed_lately() -> None
 
 def test_siblings_are_those_that_run_while_none_was_completed() -> None:
     courses = Courses()
-    courses.add(farm(1, 2), [*course(9, 500, 400, 300, ended=100), *course(1, 100, 60, 10)])
+    courses.add_events([*course(9, 500, 400, 300, ended=100), *course(1, 100, 60, 10)])
+    courses.add_farm(farm(1, 2))
     assert [one.label for one in courses.siblings(SUBJECT, farm(1, 2))] == [showcase.plot_id(2)[:8]]
 
 
@@ -92,13 +97,14 @@ def test_plots_of_another_host_or_kind_are_no_siblings() -> None:
     other.plotters["p1"] = other.plotters["p1"].model_copy(
         update={"jobs": (*farm(1).plotters["p1"].jobs, madmax)}
     )
-    courses.add(other, [])
+    courses.add_farm(other)
     assert courses.siblings(SUBJECT, other) == []
 
 
 def test_words_of_another_host_that_are_no_phase_are_left_out() -> None:
     courses = Courses()
-    courses.add(farm(1), [happened(1, 5, "plot-phase", "phase [bold]9:1[/] \x1b[2J")])
+    courses.add_events([happened(1, 5, "plot-phase", "phase [bold]9:1[/] \x1b[2J")])
+    courses.add_farm(farm(1))
     mine = courses.of(SUBJECT)
     assert mine is not None
     assert mine.began == {}
@@ -106,6 +112,7 @@ def test_words_of_another_host_that_are_no_phase_are_left_out() -> None:
 
 def test_only_the_newest_plots_are_remembered() -> None:
     courses = Courses()
-    courses.add(farm(), [happened(number, 1, "plot-done") for number in range(3000)])
+    courses.add_events([happened(number, 1, "plot-done") for number in range(3000)])
+    courses.add_farm(farm())
     assert courses.of(SUBJECT) is None
     assert courses.of(RowSubject(RowKind.JOB, "p1", "task-2999")) is not None
