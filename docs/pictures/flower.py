@@ -1,4 +1,4 @@
-"""Makes the pictures of Flower from a real run: `.venv/bin/python docs/pictures/flower.py`.
+"""Makes the pictures of Flower's farm page from a real run: `.venv/bin/python docs/pictures/flower.py`.
 
 Runs the quick start and looks at its Flower with Debian's Chromium.
 """
@@ -53,6 +53,7 @@ def port(farm: Path) -> int:
 
 
 def photograph(address: str) -> None:
+    """For light and for dark pages."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 1300})
@@ -60,11 +61,9 @@ def photograph(address: str) -> None:
         page.goto(f"{address}/farm")
         page.wait_for_selector("section[aria-label^='Running plots'] .farm-percent")
         page.wait_for_selector("text=/[1-9] in 30 days/")
-        page.screenshot(path=HERE / "flower-farm.png")
-        page.goto(f"{address}/tasks")
-        page.wait_for_selector("#tasks-table tbody tr:has-text('SUCCESS')")
-        page.wait_for_selector("#tasks-table tbody tr:has-text('phase')")
-        page.screenshot(path=HERE / "flower-tasks.png", clip={"x": 0, "y": 0, "width": 1280, "height": 640})
+        for scheme, suffix in (("light", ""), ("dark", "-dark")):
+            page.emulate_media(color_scheme=scheme)
+            page.screenshot(path=HERE / f"flower-farm{suffix}.png")
         browser.close()
 
 

@@ -1,7 +1,7 @@
 """Makes the pictures of the terminal: `.venv/bin/python docs/pictures/make.py`.
 
-Runs the quick start in a terminal of its own (needs tmux) and draws what stands there as SVG; then
-the verbs, for a farm of four hosts on paper.
+Runs the quick start in a terminal of its own (needs tmux) and draws its screens as one SVG in motion; then
+the verbs, for a farm of four hosts on paper. Each picture is made for dark and for light pages.
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from paper_farm import paper_farm
 from rich.console import Console
-from rich.terminal_theme import DIMMED_MONOKAI
+from rich.terminal_theme import DEFAULT_TERMINAL_THEME, DIMMED_MONOKAI
 from rich.text import Text
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 WIDTH, HEIGHT = 110, 30
+# The picture in motion: how long it takes at most before its last screen, that one, and each other.
+_MOTION_S, _LAST_S, _FRAME_S = 30.0, 6.0, 0.7
 
 
 class Terminal:
@@ -46,38 +48,115 @@ class Terminal:
             time.sleep(0.1)
         return screen
 
+    def press(self, key: str) -> None:
+        subprocess.run((*self._tmux, "send-keys", key), check=True)
+        time.sleep(1)
+
     def close(self) -> None:
         subprocess.run((*self._tmux, "kill-server"), check=False)
 
 
-def draw(screen: str, name: str, title: str) -> None:
-    """Write the screen as SVG. The fonts are the reader's own: no address is asked for them."""
+def draw(screen: str, name: str, title: str, *, dark: bool) -> None:
+    """Write the screen as SVG."""
+    (HERE / _file(name, dark)).write_text(svg_of(screen, title, dark), encoding="utf-8")
+
+
+def svg_of(screen: str, title: str, dark: bool, part: str | None = None) -> str:
+    """Draw the screen. The fonts are the reader's own: no address is asked for them.
+
+    part: makes the names of its styles its own, where several screens share a file.
+    """
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         console = Console(record=True, width=WIDTH, file=nowhere, color_system="truecolor")
-        console.print(Text.from_ansi(screen.rstrip()))
-    svg = console.export_svg(title=title, theme=DIMMED_MONOKAI)
-    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
-    (HERE / name).write_text(svg, encoding="utf-8")
+        console.print(Text.from_ansi(screen.rstrip("\n")))
+    theme = DIMMED_MONOKAI if dark else DEFAULT_TERMINAL_THEME
+    svg = console.export_svg(title=title, theme=theme, unique_id=part)
+    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
+
+
+def draw_motion(frames: Sequence[tuple[float, str]], name: str, title: str, *, dark: bool) -> None:
+    """Write one SVG that shows the screens one after the other, and again from the first.
+
+    frames: the second at which each screen appeared, and the screen.
+    """
+    slower = max(1.0, (frames[-1][0] - frames[0][0]) / _MOTION_S)
+    begins_s = [(at_s - frames[0][0]) / slower for at_s, _ in frames]
+    whole_s = begins_s[-1] + _LAST_S
+    styles, screens = [], []
+    for number, (_, screen) in enumerate(frames):
+        begin, end = (100 * each / whole_s for each in (*begins_s, whole_s)[number : number + 2])
+        lines = screen.rstrip().split("\n")
+        lines += ["\N{NO-BREAK SPACE}"] * (HEIGHT - len(lines))
+        svg = svg_of("\n".join(lines), title, dark, f"t{number}")
+        # Lines end where they should without clipping, which would be half of the file.
+        svg = re.sub(
+            r' clip-path="url\(#t\d+-line-\d+\)"|<clipPath id="t\d+-line-.*?</clipPath>\s*',
+            "",
+            svg,
+            flags=re.DOTALL,
+        )
+        screens.append(f'<g class="f{number}">{svg}</g>')
+        styles.append(
+            f"@keyframes f{number} {{ 0%,{end:.2f}%,100% {{ visibility: hidden }} "
+            f"{begin:.2f}% {{ visibility: visible }} }} "
+            f".f{number} {{ visibility: hidden; animation: f{number} {whole_s:.1f}s step-end infinite }}"
+        )
+    # Who wants no motion sees one screen, from the middle.
+    still = f".f{len(frames) // 2} {{ visibility: visible }}"
+    styles.append(f"@media (prefers-reduced-motion) {{ g[class^=f] {{ animation: none }} {still} }}")
+    box = re.search(r'viewBox="[^"]*"', screens[0])
+    assert box is not None, "rich gives each SVG its size"
+    text = f'<svg xmlns="http://www.w3.org/2000/svg" {box[0]}><style>{" ".join(styles)}</style>'
+    (HERE / _file(name, dark)).write_text("\n".join([text, *screens, "</svg>\n"]), encoding="utf-8")
+
+
+def _spread(frames: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Those that are shown: the first, those that stay long enough, and the last."""
+    least_s = _FRAME_S * max(1.0, (frames[-1][0] - frames[0][0]) / _MOTION_S)
+    shown = [frames[0]]
+    for frame in frames[1:-1]:
+        if frame[0] >= shown[-1][0] + least_s:
+            shown.append(frame)
+    return [*shown, frames[-1]]
+
+
+def _file(name: str, dark: bool) -> str:
+    return f"{name}-dark.svg" if dark else f"{name}.svg"
 
 
 def quickstart(folder: Path) -> None:
-    terminal = Terminal("quickstart", f"clear; {ROOT}/deploy/quickstart --farm {folder} --plots 6 --k 20")
+    command = f"{ROOT}/deploy/quickstart --farm {folder} --plots 6 --k 20"
+    terminal = Terminal("quickstart", f"clear; {command}")
+    frames = list[tuple[float, str]]()
+
+    def is_done(screen: str) -> bool:
+        if frames or "of 6 plots" in screen:  # not the installation before
+            shown = screen.replace(str(folder.parent), "~").replace(str(ROOT), "~/plotman")
+            frames.append((time.monotonic(), shown))
+        return "moved and verified" in screen
+
     try:
-        half = re.compile(r"[34] of 6 plots on drives.*Plotting: [1-9]", re.DOTALL)
-        draw(terminal.wait(half.search, 900), "quickstart.svg", "./deploy/quickstart --k 20")
-        terminal.wait(lambda text: "moved and verified" in text, 300)
+        terminal.wait(is_done, 900)
     finally:
         terminal.close()
+    for dark in (True, False):
+        draw_motion(_spread(frames), "quickstart", "./deploy/quickstart --k 20", dark=dark)
 
 
-def verb(config: Path, name: str, words: str, shows: str) -> None:
-    """Draw what a verb shows once the text `shows` stands there."""
+def verb(config: Path, name: str, words: str, shows: str, key: str = "") -> None:
+    """Draw what a verb shows once the text `shows` stands there.
+
+    key: changes between dark and light, where the verb has its own colours.
+    """
     run = f"clear; PLOTMAN_CONFIG={config} {sys.executable} -m plotman {words}"
     terminal = Terminal(name, run)
     try:
         terminal.wait(lambda text: shows in text, 60)
         time.sleep(3)  # the dashboard's rates need two looks
-        draw(terminal.screen(), f"{name}.svg", f"plotman {words}")
+        draw(terminal.screen().rstrip(), name, f"plotman {words}", dark=True)
+        if key:
+            terminal.press(key)
+        draw(terminal.screen().rstrip(), name, f"plotman {words}", dark=False)
     finally:
         terminal.close()
 
@@ -87,7 +166,7 @@ def main() -> None:
         quickstart(Path(folder) / "farm")
     with tempfile.TemporaryDirectory(prefix="plotman-") as folder, paper_farm(Path(folder)) as config:
         verb(config, "status", "status", "Updated at")
-        verb(config, "interactive", "interactive", "/mnt/farm/07")
+        verb(config, "interactive", "interactive", "/mnt/farm/07", "t")
         verb(config, "why", "why zen1", "dst")
 
 
