@@ -68,9 +68,19 @@ def is_loopback_host(header: str) -> bool:
     here answers without a password.
     """
     try:
-        return is_loopback_address(urlsplit(f"//{header}").hostname or "")
+        parts = urlsplit(f"//{header}")
+        name, port = parts.hostname or "", parts.port
     except ValueError:
         return False
+    # urlsplit finds a host in nearly any text, as ::1 in `[::1].evil`: it must be all of the header.
+    host = bracketed(name)
+    is_whole = header.lower() == (host if port is None else f"{host}:{port}")
+    return is_whole and "%" not in host and is_loopback_address(name)
+
+
+def is_same_site(origin: str, host: str) -> bool:
+    """Whether the header `Origin` names the server to which a request with this header `Host` was sent."""
+    return origin in (f"http://{host}", f"https://{host}")  # https: a proxy in front
 
 
 def is_loopback_address(address: str) -> bool:

@@ -16,12 +16,11 @@ from binascii import Error as NotBase64
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import click
 
 from common.errors import ConfigError, PlotmanError
-from common.model.address import is_loopback_address, is_loopback_host
+from common.model.address import is_loopback_address, is_loopback_host, is_same_site
 from common.system.machine import pip_install
 
 try:  # aiohttp comes with textual-serve
@@ -94,7 +93,7 @@ def is_of_this_site(headers: Mapping[str, str], protected: bool) -> bool:
     """
     host = headers.get("Host", "")
     origin = headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and not is_same_site(origin, host):
         return False
     return protected or is_loopback_host(host)
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any, ClassVar, TypeVar
-from urllib.parse import urlsplit
 
 from celery.states import READY_STATES
 from flower.api.control import TaskRevoke
@@ -20,7 +19,7 @@ from flower.views.workers import WorkerView
 from tornado.web import HTTPError, RequestHandler, authenticated
 
 from common.errors import PlotmanError
-from common.model.address import is_loopback_host
+from common.model.address import is_loopback_host, is_same_site
 from common.model.snapshot import Event
 from common.model.text import log_text, one_line
 from common.names import KILL, Role
@@ -278,4 +277,4 @@ def is_our_page(host: str, origin: str | None, site: str | None) -> bool:
     """
     if site is not None and site != "same-origin":
         return False
-    return is_loopback_host(host) and origin is not None and urlsplit(origin).netloc == host
+    return is_loopback_host(host) and origin is not None and is_same_site(origin, host)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -33,9 +34,10 @@ from common.model.snapshot import (
     Waits,
 )
 from common.model.text import CONTROL
+from common.store import Board
 from plotman.control.farm import FarmState
 from plotman.flower import sections
-from tests.support import showcase
+from tests.support import full_farm, showcase
 from tests.support.installed import celery
 from tests.support.paper import T
 from tests.support.ports import free_port
@@ -93,20 +95,30 @@ def test_by_hand_on_all_addresses_without_password_it_refuses_and_says_what_to_d
     assert "Traceback" not in done.stderr
 
 
+@contextlib.contextmanager
+def _running(
+    environment: dict[str, str], folder: Path, *options: str
+) -> Iterator[tuple[psutil.Process, int]]:
+    """Flower with these options, once it answers: its process and port. It logs to flower.log in `folder`."""
+    port = free_port()
+    with (folder / "flower.log").open("wb") as output:
+        process = subprocess.Popen(
+            _flower(f"--port={port}", *options), env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        eventually(lambda: _answer(port, path="/healthcheck"), "Flower answers", 60)
+        yield psutil.Process(process.pid), port
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
 @pytest.fixture
 def protected(tmp_path: Path, broker_url: str) -> Iterator[tuple[psutil.Process, int, Path]]:
     """Flower on all addresses with the password of plotman.yaml: its process, port and output."""
-    port, log = free_port(), tmp_path / "flower.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            _flower("--address=0.0.0.0", f"--port={port}"),
-            env=_environment(tmp_path, broker_url, flower_auth=f"farmer:{SECRET}"),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    yield psutil.Process(process.pid), port, log
-    process.terminate()
-    process.wait(timeout=20)
+    settings = _environment(tmp_path, broker_url, flower_auth=f"farmer:{SECRET}")
+    with _running(settings, tmp_path, "--address=0.0.0.0") as (process, port):
+        yield process, port, tmp_path / "flower.log"
 
 
 def _answer(port: int, account: str | None = None, path: str = "/", host: str | None = None) -> int | None:
@@ -128,7 +140,7 @@ def test_with_flower_auth_it_asks_and_the_password_is_seen_nowhere(
     protected: tuple[psutil.Process, int, Path],
 ) -> None:
     process, port, log = protected
-    assert eventually(lambda: _answer(port), "Flower answers") == 401
+    assert _answer(port) == 401
     assert _answer(port, f"farmer:{SECRET}") == 200
     assert _answer(port, "farmer:wrong") == 401
     assert SECRET not in " ".join(process.cmdline())
@@ -139,22 +151,13 @@ def test_with_flower_auth_it_asks_and_the_password_is_seen_nowhere(
 def test_by_hand_without_an_address_it_listens_on_this_machine_only(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    port = free_port()
-    with (tmp_path / "flower.log").open("wb") as output:
-        process = subprocess.Popen(
-            _flower(f"--port={port}"), env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-    try:
-        eventually(lambda: _answer(port), "Flower answers")
+    with _running(environment, tmp_path) as (process, _):
         listening = {
             connection.laddr.ip
-            for connection in psutil.Process(process.pid).net_connections()
+            for connection in process.net_connections()
             if connection.status == psutil.CONN_LISTEN
         }
         assert listening == {"127.0.0.1"}
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
 
 
 PATHS = ("/", "/workers", "/farm", "/farm/tables", "/tasks", "/metrics", "/healthcheck", "/api/workers", "/x")
@@ -164,7 +167,6 @@ def test_with_a_password_nothing_is_answered_without_it(
     protected: tuple[psutil.Process, int, Path],
 ) -> None:
     _, port, _ = protected
-    eventually(lambda: _answer(port), "Flower answers")
     assert {path: _answer(port, path=path) for path in PATHS} == dict.fromkeys(PATHS, 401)
     assert _answer(port, "farmer:wrong", "/metrics") == 401
     # As Prometheus asks, by any name of this machine.
@@ -197,7 +199,6 @@ def test_without_the_password_nobody_fills_its_memory_or_holds_its_connections(
 ) -> None:
     """Tornado's defaults: 99 MB of each of these, until the sender closes, and an hour for the last."""
     process, port, _ = protected
-    eventually(lambda: _answer(port), "Flower answers")
     before_bytes = process.memory_info().rss
     with contextlib.ExitStack() as opened:
         large = [opened.enter_context(_post(port, 99 << 20, bytes(1 << 20))) for _ in range(3)]
@@ -210,23 +211,14 @@ def test_without_the_password_nobody_fills_its_memory_or_holds_its_connections(
 @pytest.fixture
 def unprotected(environment: dict[str, str], tmp_path: Path) -> Iterator[int]:
     """Flower on this machine only, without a password: its port."""
-    port = free_port()
-    with (tmp_path / "flower.log").open("wb") as output:
-        process = subprocess.Popen(
-            _flower(f"--port={port}"), env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-    eventually(lambda: _answer(port), "Flower answers", 60)
-    yield port
-    process.terminate()
-    process.wait(timeout=20)
+    with _running(environment, tmp_path) as (_, port):
+        yield port
 
 
 def test_without_a_password_only_local_names_are_answered_and_no_page_may_frame_it(unprotected: int) -> None:
-    foreign = (f"evil.example:{unprotected}", "evil.example", "127.0.0.1.evil.example", "0.0.0.0", "[", "")
+    foreign = (f"evil.example:{unprotected}", "127.0.0.1.evil.example", "[::1].evil", "0.0.0.0", "[")
     pages = [path for path in PATHS if path not in ("/x", "/api/workers")]
-    answers = {
-        (path, host): _answer(unprotected, path=path, host=host) for path in PATHS for host in foreign[:5]
-    }
+    answers = {(path, host): _answer(unprotected, path=path, host=host) for path in PATHS for host in foreign}
     assert set(answers.values()) <= {400, 403}
     for host in (f"localhost:{unprotected}", "127.0.0.1", "[::1]:80"):
         assert {path: _answer(unprotected, path=path, host=host) for path in pages} == dict.fromkeys(
@@ -237,10 +229,12 @@ def test_without_a_password_only_local_names_are_answered_and_no_page_may_frame_
         assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
 
 
-def _order(port: int, headers: dict[str, str], **fields: str) -> tuple[int, str]:
+def _order(port: int, headers: dict[str, str], method: str = "POST", **fields: str) -> tuple[int, str]:
     """Press a button of the farm's page, as any program can: status and text of the answer."""
     body = urllib.parse.urlencode({"action": "pause", "host": "web", **fields}).encode()
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/farm/order", data=body, headers=headers)
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/farm/order", data=body, headers=headers, method=method
+    )
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return int(answer.status), answer.read().decode()
@@ -266,6 +260,7 @@ def _attacks(port: int, ours: dict[str, str]) -> dict[str, dict[str, str]]:
         "another site": {**ours, **foreign, "Sec-Fetch-Site": "cross-site"},
         "another site, old browser": {k: v for k, v in {**ours, **foreign}.items() if k != "Sec-Fetch-Site"},
         "another port": {**ours, "Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-site"},
+        "another site, its Origin hidden": {**ours, "Sec-Fetch-Site": "cross-site"},
     }
 
 
@@ -273,7 +268,11 @@ def test_only_flowers_own_page_presses_a_button_without_a_password(unprotected: 
     ours = _token(unprotected, {})
     answers = {what: _order(unprotected, headers)[0] for what, headers in _attacks(unprotected, ours).items()}
     assert answers == dict.fromkeys(answers, 403)
-    assert _order(unprotected, {**ours, "Host": "evil.example"})[0] == 403
+    rebound = {**ours, "Host": "evil.example", "Origin": "http://evil.example"}
+    assert _order(unprotected, rebound)[0] == 403
+    assert _order(unprotected, {name: value for name, value in ours.items() if name != "Origin"})[0] == 403
+    for method in ("GET", "PUT", "DELETE", "PATCH"):
+        assert _order(unprotected, ours, method)[0] == 405, method
     for wrong in (
         {"host": "nowhere"},
         {"host": "all"},
@@ -290,25 +289,51 @@ def test_only_flowers_own_page_presses_a_button_without_a_password(unprotected: 
         assert "\x1b" not in answer["text"], wrong
 
 
-def test_with_read_only_no_button_is_obeyed(environment: dict[str, str], tmp_path: Path) -> None:
-    port = free_port()
-    with (tmp_path / "flower.log").open("wb") as output:
-        process = subprocess.Popen(
-            _flower(f"--port={port}", "--read_only=true"),
-            env=environment, stdout=output, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-    try:
-        eventually(lambda: _answer(port), "Flower answers", 60)
+def _tables(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/farm/tables", timeout=30) as answer:
+        return str(answer.read().decode())
+
+
+def test_with_read_only_no_button_is_shown_or_obeyed(
+    environment: dict[str, str], tmp_path: Path, board: Board
+) -> None:
+    full_farm.put_up(board)
+    with _running(environment, tmp_path, "--read_only=true") as (_, port):
         status, text = _order(port, _token(port, {}), host="nowhere")
         assert status == 403, text
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+        assert "plotter1" in (shown := _tables(port))
+        assert "<button" not in shown
+    with _running(environment, tmp_path) as (_, port):
+        assert "<button" in _tables(port)
+
+
+def test_with_another_sites_login_the_farm_is_neither_shown_nor_ordered_before_it(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Then Flower asks for no password, and each handler must ask whether somebody is logged in."""
+    provider = "--auth_provider=flower.views.auth.GoogleAuth2LoginHandler"
+    key = ("--oauth2_key=k", "--oauth2_secret=s", "--oauth2_redirect_uri=http://127.0.0.1:1/login")
+    with _running(environment, tmp_path, r"--auth=.*@farm\.example", provider, *key) as (_, port):
+        token = "0123456789abcdef"
+        own = {"Origin": f"http://127.0.0.1:{port}", "Sec-Fetch-Site": "same-origin"}
+        headers = {**own, "Cookie": f"_xsrf={token}", "X-XSRFToken": token}
+        assert _order(port, headers, host="nowhere")[0] == 403
+        for path in ("/farm", "/farm/tables", "/farm/task/t1"):
+            status, where = _sent_to(port, path)
+            assert (status, where.partition("?")[0]) == (302, "/login"), path
+
+
+def _sent_to(port: int, path: str) -> tuple[int, str]:
+    """Status of an answer, and where it sends the browser."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    with contextlib.closing(connection):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("Location", "")
 
 
 def test_with_a_password_a_button_needs_it_and_the_token(protected: tuple[psutil.Process, int, Path]) -> None:
     _, port, _ = protected
-    eventually(lambda: _answer(port), "Flower answers")
     account = {"Authorization": "Basic " + base64.b64encode(f"farmer:{SECRET}".encode()).decode()}
     ours = _token(port, account)
     answers = {what: _order(port, headers)[0] for what, headers in _attacks(port, ours).items()}
