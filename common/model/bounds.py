@@ -64,11 +64,14 @@ class Bounded(BaseModel):
         return schema
 
 
-class OtherwiseNone:
-    """Annotation: a value that the rest of the type refuses counts as None. Costs no call of Python."""
+class Otherwise:
+    """Annotation: a value that the rest of the type refuses counts as this one. Costs no call of Python."""
+
+    def __init__(self, value: object) -> None:
+        self._value = value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.with_default_schema(handler(source), default=None, on_error="default")
+        return core_schema.with_default_schema(handler(source), default=self._value, on_error="default")
 
 
 def problems(error: ValidationError, most: int) -> list[tuple[str, str]]:

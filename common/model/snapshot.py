@@ -21,7 +21,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
 
-from common.model.bounds import Bounded, OtherwiseNone
+from common.model.bounds import Bounded, Otherwise
 from common.model.phase import Phase
 from common.model.windows import LONGEST_WINDOW
 from common.names import MOVES_AT_ONCE_MAX, Role
@@ -34,6 +34,16 @@ MOST = 1 << 62
 # Larger than any plot, and so small that the sizes of as many files as a drive may have fit into a Whole.
 MOST_FILE_BYTES = 1 << 44
 Whole = Annotated[int, Field(ge=-MOST, le=MOST)]
+# What is summed up over the farm: one host's figure that cannot be true counts as unknown or as none, and its
+# snapshot still counts. No file system and no host's day comes near the limits.
+_MOST_SPACE_BYTES = 1 << 54
+_MOST_COUNT = 1 << 32
+_MOST_MADE = 1 << 23  # plots in a week: 13 in each second
+_MOST_JOBS = 1_000_000  # of scheduling.global_max_jobs
+Space = Annotated[int | None, Field(ge=0, le=_MOST_SPACE_BYTES), Otherwise(None)]
+Bytes = Annotated[int, Field(ge=0, le=_MOST_SPACE_BYTES), Otherwise(0)]
+Count = Annotated[int, Field(ge=0, le=_MOST_COUNT), Otherwise(0)]
+Made = Annotated[int, Field(ge=0, le=_MOST_MADE), Otherwise(0)]
 Number = Annotated[float, Field(gt=-1e30, lt=1e30, allow_inf_nan=False)]
 # Times, and seconds that are added to them.
 Moment = Annotated[
@@ -41,13 +51,19 @@ Moment = Annotated[
 ]
 # It becomes part of commands that operators complete and paste, where `all` has a meaning; a text of another
 # form is none.
-PlotId = Annotated[str | None, Field(pattern=r"^[0-9a-fA-F]{1,64}$"), OtherwiseNone()]
-PoolKey = Annotated[str | None, Field(pattern=r"^[0-9a-f]{1,96}$"), OtherwiseNone()]
+PlotId = Annotated[str | None, Field(pattern=r"^[0-9a-fA-F]{1,64}$"), Otherwise(None)]
+PoolKey = Annotated[str | None, Field(pattern=r"^[0-9a-f]{1,96}$"), Otherwise(None)]
+Rate = Annotated[float | None, Field(ge=0, le=1e12, allow_inf_nan=False), Otherwise(None)]
+Percent = Annotated[float | None, Field(ge=0, le=100, allow_inf_nan=False), Otherwise(None)]
 Eta = Annotated[float, Field(gt=-1e11, lt=1e11, allow_inf_nan=False)]
 UtcOffset = Annotated[int, Field(ge=-86_400, le=86_400)]
 # As many as its plotman.yaml may say: a larger claim counts for no more.
+JobsMost = Annotated[Whole, AfterValidator(lambda count: max(0, min(count, _MOST_JOBS)))]
 MovesAtOnce = Annotated[Whole, AfterValidator(lambda count: max(1, min(count, MOVES_AT_ONCE_MAX)))]
 LONGEST_PATH = 4096  # PATH_MAX of Linux
+# Names of hosts and ids of tasks: each button of a page repeats them.
+LONGEST_NAME = 255
+Name = Annotated[str, Field(max_length=LONGEST_NAME)]
 Path = Annotated[str, Field(max_length=LONGEST_PATH)]
 # Lengths of lists. Rules compare each tmp directory with each dst directory; everything else is read once.
 FEW = Field(max_length=256, fail_fast=True)
@@ -94,8 +110,8 @@ class Directory(Notice):
 
     path: Path
     state: DirState = DirState.UNKNOWN
-    free_bytes: Whole | None = None  # what an unprivileged user may still write (f_bavail)
-    total_bytes: Whole | None = None
+    free_bytes: Space = None  # what an unprivileged user may still write (f_bavail)
+    total_bytes: Space = None
     device: str | None = None  # its file system: directories on one device share its bytes
     drained: Hold | None = None  # it takes no new plots
 
@@ -107,7 +123,7 @@ class TmpDir(Directory):
     before `stagger_phase`.
     """
 
-    max_jobs: Whole
+    max_jobs: JobsMost
     stagger_phase: Phase
     stagger_limit: Whole
 
@@ -145,7 +161,7 @@ class RunStatus(StrEnum):
 class Job(Notice):
     """A running plotter process."""
 
-    task_id: str
+    task_id: Name
     plotter: str
     pid: Whole
     started_at: Moment
@@ -153,7 +169,7 @@ class Job(Notice):
     plot_id: PlotId = None
     k: Whole | None = None
     phase: Phase | None = None
-    percent: Number | None = None
+    percent: Percent = None
     eta_s: Eta | None = None
     tmp: Path | None = None
     tmp2: Path | None = None
@@ -162,11 +178,11 @@ class Job(Notice):
     proven: bool = False  # it has begun to plot, so a failure from now on is no fault of the set-up
     stalled: str | None = None  # what it waits for without end, as the plotter's log puts it
     status: RunStatus = RunStatus.OTHER
-    tmp_used_bytes: Whole = 0
+    tmp_used_bytes: Bytes = 0
     tmp_to_come_bytes: Whole = 0  # what it will still take in tmp until its peak
     tmp2_to_come_bytes: Whole = 0
     dst_to_come_bytes: Whole = 0
-    mem_bytes: Whole = 0
+    mem_bytes: Bytes = 0
     user_s: Number = 0
     sys_s: Number = 0
     iowait_s: Number = 0
@@ -208,13 +224,13 @@ class Tally(Notice):
     """Plots that this host made or sent lately, counted from its history."""
 
     hours_count: Annotated[
-        tuple[Whole, ...], FEW
+        tuple[Made, ...], FEW
     ] = ()  # one item for each of the last 24 hours, the oldest first
-    hours_bytes: Annotated[tuple[Whole, ...], FEW] = ()
-    day_count: Whole = 0  # of the last 24 hours
-    day_bytes: Whole = 0
-    week_count: Whole = 0  # of the last 7 days
-    week_bytes: Whole = 0
+    hours_bytes: Annotated[tuple[Bytes, ...], FEW] = ()
+    day_count: Made = 0  # of the last 24 hours
+    day_bytes: Bytes = 0
+    week_count: Made = 0  # of the last 7 days
+    week_bytes: Bytes = 0
     since: Moment | None = None  # the oldest that was counted: a young host has less than a week
 
 
@@ -238,7 +254,7 @@ class HostSnapshot(Notice):
     """What the snapshots of all roles have."""
 
     version: Whole = VERSION
-    host: str
+    host: Name
     at: Moment
     # How far the host's clock is ahead of Redis'. The other times are by Redis' clock; where this is None, by
     # the host's.
@@ -267,7 +283,7 @@ class PlotterSnapshot(HostSnapshot):
     utc_offset_s: UtcOffset = 0  # of the local time: how far it is ahead of UTC now
     starts_left: Whole | None = None  # how many more plots may start; None: no limit
     starts_hold: Hold | None = None  # the pause that begins after `starts_left` more plots
-    global_max_jobs: Whole
+    global_max_jobs: JobsMost
     global_stagger_s: Number
     recipe: Recipe
     check_room: bool = True
@@ -309,8 +325,8 @@ class Transfer(Notice):
     harvester: str
     drive: str
     started_at: Moment
-    sent_bytes: Whole = 0
-    rate_bytes_s: Number | None = None
+    sent_bytes: Bytes = 0
+    rate_bytes_s: Rate = None
     eta_s: Eta | None = None
     # Nothing is sent: the source is read, to compare it with a file of its id on the drive. Bytes, rate and
     # ETA belong to the reading.
@@ -375,9 +391,9 @@ class Drive(Directory):
 
     use: DriveUse = DriveUse.ACTIVE
     full: bool = False  # even the smallest plot size on the host's drives would not fit
-    plots: Whole = 0
-    reserved_bytes: Whole = 0
-    incoming: Whole = 0  # part files
+    plots: Count = 0
+    reserved_bytes: Bytes = 0
+    incoming: Count = 0  # part files
     state_since: Moment | None = None  # since when `word` holds, at the earliest the worker's start
     disk: DiskHealth | None = None  # None: not known, as where smartctl is missing
 
@@ -424,9 +440,9 @@ class PlotClass(Notice):
 class ClassSum(PlotClass):
     """Plots of one class. A file with a group of plots counts as many plots as it has."""
 
-    plots: Whole = 0
-    files: Whole = 0
-    bytes: Whole = 0
+    plots: Count = 0
+    files: Count = 0
+    bytes: Bytes = 0
 
 
 class InventorySums(Notice):
@@ -440,11 +456,11 @@ class InventorySums(Notice):
 
     classes: Annotated[tuple[ClassSum, ...], FEW] = ()
     others: ClassSum | None = None
-    faults: Whole = 0
-    fault_bytes: Whole = 0
-    duplicates: Whole = 0
-    listed: Whole = 0
-    read: Whole = 0
+    faults: Count = 0
+    fault_bytes: Bytes = 0
+    duplicates: Count = 0
+    listed: Count = 0
+    read: Count = 0
 
 
 class Evacuating(Notice):
