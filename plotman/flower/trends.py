@@ -23,8 +23,8 @@ DAYS = 30
 _PACE_DAYS = 7
 _EVERY_S = 120.0
 _WITHIN_S = 60.0  # for a reading of plots, and of transfers; the page shows what came until then
-# Of one day: a host may invent more. The times are a sample of the day's plots.
-_MOST_CLASSES, _MOST_TIMES, _MOST_DRIVES = 32, 1_000, 4_096
+# Of one host and day: a host may invent more, and must not take the room of others. The times are a sample.
+_MOST_ROWS, _MOST_CLASSES, _MOST_TIMES, _MOST_DRIVES = 10_000, 8, 100, 1_024
 _PHASES = ("phase1_s", "phase2_s", "phase3_s", "phase4_s")
 PlotClass = tuple[str, int | None, int | None]  # plotter, k, compression: times of others are not comparable
 
@@ -32,7 +32,7 @@ PlotClass = tuple[str, int | None, int | None]  # plotter, k, compression: times
 @dataclass
 class DayTotals:
     """Sums of one day. phases: by class of plots; seconds of each phase of each plot. arrived: bytes by
-    (harvester, drive)."""
+    (harvester, drive). taken: what counts already, by host and kind."""
 
     made: int = 0
     made_bytes: int = 0
@@ -40,6 +40,14 @@ class DayTotals:
     archived_bytes: int = 0
     phases: dict[PlotClass, list[tuple[float | None, ...]]] = field(default_factory=dict)
     arrived: Counter[tuple[str, str]] = field(default_factory=Counter)
+    taken: Counter[tuple[object, ...]] = field(default_factory=Counter)
+
+    def takes(self, most: int, *what: object) -> bool:
+        """Count one more of `what`, a host and a kind; False, and no more, if there are `most` already."""
+        if self.taken[what] >= most:
+            return False
+        self.taken[what] += 1
+        return True
 
 
 @dataclass(frozen=True)
@@ -87,23 +95,27 @@ def add_up(rows: Iterable[Row], found: Mapping[date, DayTotals]) -> None:
     for row in rows:
         day = found.get(row.ended_at.astimezone().date())
         size_bytes = min(max(0, row.size_bytes or 0), MOST_FILE_BYTES)
-        if day is None:
+        if day is None or not day.takes(_MOST_ROWS, row.host, type(row)):
             continue
         if isinstance(row, PlotEnd) and row.end is End.DONE:
             day.made += 1
             day.made_bytes += size_bytes
-            kind = (row.plotter, row.k, row.compression)
-            if kind in day.phases or len(day.phases) < _MOST_CLASSES:
-                plots = day.phases.setdefault(kind, [])
-                if len(plots) < _MOST_TIMES:
-                    plots.append(tuple(getattr(row, name) for name in _PHASES))
+            _add_times(row, day)
         elif isinstance(row, TransferEnd) and row.end is End.ARCHIVED:
             day.archived += 1
             day.archived_bytes += size_bytes
         elif isinstance(row, LandingEnd) and row.end is End.LANDED and row.drive:
             place = (row.host, row.drive)  # a harvester's own word on its drive
-            if place in day.arrived or len(day.arrived) < _MOST_DRIVES:
+            if place in day.arrived or day.takes(_MOST_DRIVES, row.host, "drives"):
                 day.arrived[place] += size_bytes
+
+
+def _add_times(row: PlotEnd, day: DayTotals) -> None:
+    kind = (row.plotter, row.k, row.compression)
+    is_known = (row.host, kind) in day.taken
+    if (is_known or day.takes(_MOST_CLASSES, row.host, "classes")) and day.takes(_MOST_TIMES, row.host, kind):
+        times = tuple(getattr(row, name) for name in _PHASES)
+        day.phases.setdefault(kind, []).append(times)
 
 
 class TrendReader:

@@ -51,9 +51,9 @@ def test_a_day_counts_what_ended_on_it_well() -> None:
     assert sum(day.made for day in found.totals) == 2
 
 
-def landed(days_ago: int) -> LandingEnd:
+def landed(days_ago: int, host: str = "h1", drive: str = "/d") -> LandingEnd:
     at = NOON - timedelta(days=days_ago)
-    return LandingEnd(key="x", host="h1", ended_at=at, end=End.LANDED, size_bytes=100, drive="/d")
+    return LandingEnd(key="x", host=host, ended_at=at, end=End.LANDED, size_bytes=100, drive=drive)
 
 
 def test_the_pace_of_a_drive_is_counted_from_its_first_plot_of_the_week() -> None:
@@ -141,3 +141,17 @@ def test_what_a_host_invents_takes_a_bounded_room() -> None:
     assert day.made == 2_000
     assert len(day.phases) < 100
     assert day.made_bytes < 2_000 * 2**50
+
+
+def test_a_host_that_invents_plots_takes_no_room_of_others() -> None:
+    """Its rows come first, as many as it likes, of as many classes and drives."""
+    flood: list[Row] = [plot(0, host="liar", plotter=f"x{number % 500}") for number in range(30_000)]
+    flood += [landed(0, "liar", f"/{number}") for number in range(5_000)]
+    honest: list[Row] = [plot(0, host=f"p{number}", phase1_s=10) for number in range(20) for _ in range(50)]
+    found = read([*flood, *honest, landed(0)])
+    day = found.totals[-1]
+    assert day.made < 12_000
+    assert len(day.phases["chia", 32, None]) == len(honest)
+    assert found.phase_times()[0] == ("chia", 32, None)
+    assert found.bytes_per_day()["h1", "/d"] == 100
+    assert len(day.arrived) < 2_000
