@@ -144,6 +144,6 @@ def remedy(rule: str, host: str, subject: str | None = None) -> str:
     """
     place = "PLACE" if subject is None else shlex.quote(f"{host}:{subject}")
     plot = "PLOT" if subject is None else shlex.quote(subject)
-    words = {"{host}": host, "{place}": place, "{plot}": plot}
+    words = {"{host}": shlex.quote(host), "{place}": place, "{plot}": plot}
     # All at once: a path may have {plot} in it, whose text would break the quotes of the path.
     return re.sub(r"\{\w+\}", lambda found: words.get(found[0], found[0]), REMEDIES.get(rule, ""))

@@ -92,16 +92,14 @@ def _cut(text: str, width: int, rows: int) -> str:
 def status_text(farm: FarmState, width: int | None, classic: bool = False) -> str:
     """Format the output of `plotman status`. width: columns of the terminal; None: as wide as needed."""
     from plotman.cli.console import as_text
-    from plotman.control.queries import attention, tables
+    from plotman.control.queries import tables
 
-    lines = _notes(farm)
     shown = [tables.jobs_table, tables.moves_table]
     if classic:
+        lines = _notes(farm)
         shown += [tables.plots_table, tables.waits_table]
     else:
-        lines += [*attention.calm_lines(farm), ""]
-        if needed := attention.needs(farm):
-            lines += [click.style("Needs a hand", bold=True), *_need_lines(needed, width), ""]
+        lines = _attention_lines(farm, width)
     for make in shown:
         if (table := make(farm, classic)).rows:
             lines += [as_text(table, width), ""]
@@ -113,6 +111,24 @@ def status_text(farm: FarmState, width: int | None, classic: bool = False) -> st
         ]
     lines.append(f"Updated at: {farm.at.astimezone():%Y-%m-%d %H:%M:%S}")
     return "\n".join(lines)
+
+
+def _attention_lines(farm: FarmState, width: int | None) -> list[str]:
+    """What is wrong with the farm as a whole; how it is; what needs a hand; and what operators asked for."""
+    from beat.policy.remedies import Harm
+    from plotman.control.queries.attention import attention, calm_lines
+
+    listed = attention(farm)
+    of_hosts = [need for need in listed if need.host]
+    parts = {
+        "Needs a hand": [need for need in of_hosts if need.harm > Harm.WANTED],
+        "Asked for by operators": [need for need in of_hosts if need.harm is Harm.WANTED],
+    }
+    lines = [*_marked(need.text for need in listed if not need.host), *calm_lines(farm), ""]
+    for title, needed in parts.items():
+        if needed:
+            lines += [click.style(title, bold=True), *_need_lines(needed, width), ""]
+    return lines
 
 
 def _need_lines(needed: Iterable[Need], width: int | None) -> Iterator[str]:
@@ -129,7 +145,7 @@ def _need_lines(needed: Iterable[Need], width: int | None) -> Iterator[str]:
         )  # fmt: skip
 
     for need in needed:
-        yield from folded(one_line(f"{need.place}: {need.reason}"), "  ")
+        yield from folded(one_line(need.text), "  ")
         if need.remedy:
             yield from (click.style(line, dim=True) for line in folded(one_line(need.remedy), "      "))
 
@@ -183,10 +199,15 @@ def _farm(host: str | None) -> FarmState:
 
 
 def _notes(farm: FarmState) -> list[str]:
-    from common.model.text import one_line
     from plotman.control.queries.reports import notes
 
-    return [click.style(one_line(f"! {note}"), fg="yellow") for note in notes(farm)]
+    return _marked(notes(farm))
+
+
+def _marked(notes: Iterable[str]) -> list[str]:
+    from common.model.text import one_line
+
+    return [click.style(one_line(f"! {note}"), fg="yellow") for note in notes]
 
 
 @click.command()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from beat.policy.remedies import Harm
 from common.model.holds import sentence
 from common.model.plot_name import with_short_ids
 from common.model.snapshot import PlotState, PlotterSnapshot, Tally, Wait, age_s
@@ -181,7 +182,11 @@ def phases(farm: FarmState) -> list[Line]:
 
 def notes(farm: FarmState, outage: Outage | None = None) -> tuple[Line, ...]:
     """Lines of the banner, the worst first."""
-    lines = tuple(Line(note, CellLevel.BAD) for note in reports.notes(farm))
+    worst_first = sorted(reports.noted(farm), key=lambda note: -note.harm)
+    lines = tuple(
+        Line(note.text, CellLevel.BAD if note.harm > Harm.WANTED else CellLevel.NOTICE)
+        for note in worst_first
+    )
     return ((outage_line(outage),) if outage else ()) + lines
 
 

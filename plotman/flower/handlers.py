@@ -27,6 +27,7 @@ from common.store import Board
 from plotman.control import farm
 from plotman.flower import orders, sections, tasks
 from plotman.flower.events import shown
+from plotman.flower.page import Page
 from plotman.flower.trends import TrendReader
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class _Reading(BaseHandler):
 class FarmTables(_Reading):
     """The content of the page, a fragment of HTML. The browser loads it every two seconds."""
 
-    _rendered: ClassVar[tuple[sections.Page | None, bytes]] = (None, b"")
+    _rendered: ClassVar[tuple[Page | None, bytes]] = (None, b"")
 
     @authenticated
     async def get(self) -> None:
@@ -151,9 +152,9 @@ class _Pages:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._of: farm.FarmState | None = None
-        self._page: sections.Page | None = None
+        self._page: Page | None = None
 
-    def page(self, orders_wanted: bool) -> sections.Page:
+    def page(self, orders_wanted: bool) -> Page:
         """Return the page. orders_wanted: False: without buttons; the same at each call."""
         with self._lock:
             state = _reader.farm()

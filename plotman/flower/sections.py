@@ -1,23 +1,36 @@
-"""The content of the page of the farm as plain values: cards, charts, bars and tables."""
+"""The content of the page of the farm: cards, charts, bars and tables. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from beat.policy.remedies import Harm
 from common.model.disk_usage import used_share
 from common.model.notification_kinds import Severity, severity
-from common.model.snapshot import DriveUse, Event, RunStatus
+from common.model.snapshot import LONGEST_NAME, Drive, DriveUse, Event, RunStatus, TargetSpace
 from common.model.text import one_line
 from common.model.units import counted, human_bytes
 from common.names import FREQUENT_EVENTS, Role
 from plotman.control.farm import FarmState
-from plotman.control.queries import attention, evacuations, inventory, reports, scheduler_status, tables
+from plotman.control.queries import attention, evacuations, inventory, scheduler_status, tables
+from plotman.control.queries.attention import Need
 from plotman.control.queries.event_text import event_text
 from plotman.control.queries.forecast import Pace, forecast
 from plotman.control.queries.tables import PlainTable
 from plotman.flower import charts
+from plotman.flower.page import (
+    Button,
+    Card,
+    Chart,
+    DriveBar,
+    EventLine,
+    HostLine,
+    NeedLine,
+    Page,
+    PageSection,
+)
+from plotman.flower.shares import fair_share
 from plotman.flower.trends import Trends
 
 EVENTS = 100  # to be read; the newest without steps of plots are shown
@@ -25,111 +38,10 @@ _SHOWN_EVENTS = 20
 _TIB = 2**40
 _HOUR_S = 3600
 _LONG_FOLDER = 12  # characters
-
-
-@dataclass(frozen=True)
-class Card:
-    """kind: end of Flower's CSS class metric-card-...; "" for none. more: a line below the value."""
-
-    label: str
-    value: str
-    kind: str = ""
-    more: str = ""
-
-
-@dataclass(frozen=True)
-class Chart:
-    """svg: made by `charts`, not to be escaped. legend: names of the lines, in the order of their colours."""
-
-    title: str
-    figure: str
-    svg: str
-    legend: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Button:
-    """A button that sends an order (orders.Order). question: what is asked before; "": nothing."""
-
-    label: str
-    action: str
-    host: str
-    task_id: str = ""
-    place: str = ""
-    question: str = ""
-
-
-@dataclass(frozen=True)
-class HostLine:
-    """A machine. duties: of it; state: in words; kind: "", warning or danger."""
-
-    name: str
-    duties: str
-    state: str
-    kind: str
-    buttons: tuple[Button, ...]
-
-
-@dataclass(frozen=True)
-class DriveBar:
-    """A farming drive. percent: used; None: not known. kind: "", full, warning or danger."""
-
-    host: str
-    path: str
-    percent: int | None
-    state: str
-    plots: str
-    free: str
-    full_in: str
-    kind: str
-    buttons: tuple[Button, ...]
-
-
-@dataclass(frozen=True)
-class EventLine:
-    """at: ISO 8601, for the browser's own time."""
-
-    at: str
-    text: str
-    kind: str
-
-
-@dataclass(frozen=True)
-class NeedLine:
-    """What needs a hand. remedy: what to do about it; "": not known. kind: warning or danger."""
-
-    text: str
-    remedy: str
-    kind: str
-
-
-@dataclass(frozen=True)
-class PageSection:
-    """A table. empty: text in place of rows. links: ids of tasks, one for each row, for its first cell.
-    buttons: for each row."""
-
-    title: str
-    table: PlainTable
-    empty: str
-    links: Sequence[str] = ()
-    buttons: Sequence[tuple[Button, ...]] = ()
-
-
-@dataclass(frozen=True)
-class Page:
-    """The page. orders: whether buttons are shown. trend_note: what the charts lack; "": nothing."""
-
-    needs: tuple[NeedLine, ...]
-    cards: tuple[Card, ...]
-    charts: tuple[Chart, ...]
-    trend_note: str
-    events: tuple[EventLine, ...]
-    hosts: tuple[HostLine, ...]
-    drives: tuple[DriveBar, ...]
-    running: PageSection
-    moving: PageSection
-    sections: tuple[PageSection, ...]
-    orders: bool
+_LONGEST_TEXT = 300  # characters of a cell or a line: a host may write any, in each of hundreds of rows
+_MOST_NEEDS = 200
+_NO_DST = "None: plots stay where they are made."
+_RANKS = {"danger": 0, "warning": 1, "": 2}
 
 
 def page(
@@ -143,59 +55,87 @@ def page(
     """
     trends = trends or Trends()
     shown = [event for event in events if event.kind not in FREQUENT_EVENTS]
-    running = tables.jobs_table(farm).without("pid")  # `plotman details` has it
-    jobs = farm.jobs()
-    unknown = scheduler_status.nobody_decides(farm)
-    no_waits = f"Not known: {scheduler_status.NOBODY}." if unknown else "Nothing waits."
-    buttons = [_plot_buttons(farm, host, job.task_id, job.status) for host, job in jobs] if orders else ()
-    plots = _section("Running plots", running, "None.", [job.task_id for _, job in jobs])
-    needs = tuple(_needs(farm))
-    # A phone shows neither directory: the host and the progress matter more.
-    plots = replace(
-        plots, table=replace(plots.table, spare=(*plots.table.spare, "dst", "tmp")), buttons=buttons
-    )
+    listed = attention.attention(farm)
+    chosen = fair_share([need.host for need in listed], most=_MOST_NEEDS)
+    hosts, drives = list(_hosts(farm, orders)), list(_drives(farm))
+    shown_hosts = fair_share([host.name for host in hosts], [_RANKS[host.kind] for host in hosts])
+    shown_drives = fair_share([found.host for found in drives], [found.rank for found in drives])
+    rates = trends.bytes_per_day()
     return Page(
-        needs=needs,
-        cards=tuple(_cards(farm, len(needs))),
+        needs=tuple(_need(listed[number]) for number in chosen),
+        cards=tuple(_cards(farm, sum(need.harm > Harm.WANTED for need in listed))),
         charts=tuple(_charts(trends)) if trends.known else (),
-        trend_note=one_line(trends.note or ""),
+        trend_note=one_line(trends.note or "", _LONGEST_TEXT),
         events=tuple(map(_event, shown[-_SHOWN_EVENTS:][::-1])),
-        hosts=tuple(_hosts(farm, orders)),
-        drives=(*_drives(farm, trends, orders), *_targets(farm)),
-        running=plots,
-        moving=_section("Transfers", tables.moves_table(farm), "None."),
+        hosts=tuple(hosts[number] for number in shown_hosts),
+        drives=tuple(_drive_bar(farm, drives[number], rates, orders) for number in shown_drives),
+        running=_running(farm, orders),
+        moving=_section("Transfers", tables.moves_table(farm), "None.", "status"),
         sections=(
-            _section("Why nothing starts or moves", tables.waits_table(farm), no_waits),
-            _section("tmp directories", tables.tmp_table(farm), "No plotter has reported yet."),
-            _section("dst directories", tables.dst_table(farm), "None: plots stay where they are made."),
+            _waits(farm),
+            _tmp_dirs(farm),
+            _section(
+                "dst directories", tables.dst_table(farm), "None: plots stay where they are made.", "dirs"
+            ),
             _inventory(farm),
-            _section("Plots that are not archived", tables.plots_table(farm), "None."),
+            _section("Plots that are not archived", tables.plots_table(farm), "None.", "status --classic"),
         ),
         orders=orders,
+        more_needs=_more(len(listed) - len(chosen), "status"),
+        more_hosts=_more(len(hosts) - len(shown_hosts), "dirs"),
+        more_drives=_more(len(drives) - len(shown_drives), "dirs"),
     )
 
 
-def _needs(farm: FarmState) -> Iterable[NeedLine]:
-    """That nobody decides; what `plotman status` lists; then the notes that tell more."""
-    nobody = scheduler_status.note(farm)
-    if nobody is not None:
-        yield NeedLine(one_line(nobody), "", "danger")
-    listed = {nobody}
-    for need in attention.needs(farm):
-        host, _, folder = need.place.partition(":")
-        # A host's own sentence on a directory of it says the same.
-        listed |= {f"{need.place}: {need.reason}", f"{host}: {folder} is {need.reason}"}
-        kind = "danger" if need.harm is Harm.STOPS else "warning"
-        yield NeedLine(one_line(f"{need.place}: {need.reason}"), one_line(need.remedy), kind)
-    for note in reports.notes(farm):
-        if not {note, note.removesuffix(".")} & listed:
-            yield NeedLine(one_line(note), "", "warning")
+def _more(count: int, verb: str) -> str:
+    return f"and {count:,} more; `plotman {verb}` shows all" if count else ""
+
+
+_NEED_KINDS = {Harm.STOPS: "danger", Harm.FILE: "warning"}
+
+
+def _need(need: Need) -> NeedLine:
+    text, remedy = one_line(need.text, _LONGEST_TEXT), one_line(need.remedy, _LONGEST_TEXT)
+    return NeedLine(text, remedy, _NEED_KINDS.get(need.harm, ""))
+
+
+def _running(farm: FarmState, orders: bool) -> PageSection:
+    """Running plots; if they are too many, first those that wait without end and those that are suspended."""
+    jobs = farm.jobs()
+    ranks = [0 if job.stalled else 1 if job.status is RunStatus.STOPPED else 2 for _, job in jobs]
+    table = tables.jobs_table(farm).without("pid")  # `plotman details` has it
+    # A phone shows neither directory: the host and the progress matter more.
+    table = replace(table, spare=(*table.spare, "dst", "tmp"))
+    made = _section("Running plots", table, "None.", "status", ranks)
+    chosen = [jobs[number] for number in fair_share([host for host, _ in jobs], ranks)]
+    buttons = [_plot_buttons(farm, host, job.task_id, job.status) for host, job in chosen] if orders else ()
+    return replace(made, links=[job.task_id for _, job in chosen], buttons=buttons)
+
+
+def _waits(farm: FarmState) -> PageSection:
+    """Waits; if they are too many, first those that do not pass by themselves."""
+    unknown = scheduler_status.nobody_decides(farm)
+    empty = f"Not known: {scheduler_status.NOBODY}." if unknown else "Nothing waits."
+    waits = scheduler_status.waits(farm)
+    bad = {(wait.host, wait.subject or "") for wait in waits if not attention.is_calm(farm, wait)}
+    table = tables.waits_table(farm)
+    ranks = [0 if row[:2] in bad else 1 for row in table.rows]
+    return _section("Why nothing starts or moves", table, empty, "why", ranks)
+
+
+def _tmp_dirs(farm: FarmState) -> PageSection:
+    """tmp directories; if they are too many, first those that take no plots."""
+    table = tables.tmp_table(farm)
+    ready = table.columns.index("ready")
+    ranks = [0 if row[ready] == "--" else 1 for row in table.rows]
+    return _section("tmp directories", table, "No plotter has reported yet.", "dirs", ranks)
 
 
 def _inventory(farm: FarmState) -> PageSection:
     found = inventory.by_snapshots(farm)
     made = inventory.table(found, inventory.By.CLASS)
-    section = _section("On the drives", made, "No harvester has an inventory yet.")
+    ranks = [*range(1, len(made.rows)), 0]  # the last one is the sum
+    section = _section("On the drives", made, "No harvester has an inventory yet.", "inventory", ranks)
     words = [f"{host.host}: {host.progress}" for host in found.hosts if host.progress]
     if found.faults:
         words.append(f"no whole plots: {counted(found.faults, 'file')}")
@@ -282,12 +222,16 @@ def _hosts(farm: FarmState, orders: bool) -> Iterable[HostLine]:
             )
         buttons = tuple(_host_buttons(farm, host)) if orders and not absent else ()
         yield HostLine(
-            one_line(host, 255), ", ".join(role.value for role in roles), one_line(state, 300), kind, buttons
+            one_line(host, LONGEST_NAME),
+            ", ".join(role.value for role in roles),
+            one_line(state, 300),
+            kind,
+            buttons,
         )
 
 
 def _host_buttons(farm: FarmState, host: str) -> Iterable[Button]:
-    shown = one_line(host, 255)
+    shown = one_line(host, LONGEST_NAME)
     if (plotter := farm.plotters.get(host)) is not None:
         if plotter.paused is not None or plotter.failures.consecutive >= plotter.failure_limit:
             yield Button("Unpause", "unpause", host, question=f"Start plots on {shown} again?")
@@ -314,45 +258,66 @@ def _plot_buttons(farm: FarmState, host: str, task_id: str, status: RunStatus) -
     return Button("Log", "log", host, task_id), change, Button("Kill", "kill", host, task_id)
 
 
-def _drives(farm: FarmState, trends: Trends, orders: bool) -> Iterable[DriveBar]:
-    rates = trends.bytes_per_day()
+@dataclass(frozen=True)
+class _Place:
+    """A farming drive, or a folder of a target of plotman 0.5. rank: the smallest matter most."""
+
+    host: str
+    rank: int
+    drive: Drive | None = None
+    target: tuple[str, TargetSpace] | None = None
+
+
+def _drives(farm: FarmState) -> Iterable[_Place]:
     for host, snapshot in farm.harvesters.items():
         stale = (Role.HARVESTER, host) in farm.stale
         for drive in snapshot.drives:
-            share = used_share(drive.free_bytes, drive.total_bytes, drive.reserved_bytes)
-            percent = None if share is None else round(100 * share)
-            word = farm.absence(Role.HARVESTER, host) if stale else evacuations.word(snapshot, drive, farm.at)
-            kind = "danger" if stale or drive.lost else "warning" if not drive.takes_plots else ""
-            rate = rates.get((host, drive.path), 0)
-            full_in = ""
-            if drive.takes_plots and not drive.full and not stale and drive.free_bytes and rate:
-                full_in = f"full in {_days(drive.free_bytes / rate)}"
-            free = "" if drive.free_bytes is None else f"{human_bytes(drive.free_bytes)} free"
-            plots = counted(drive.plots, "plot")
-            plots += f", {human_bytes(drive.reserved_bytes)} reserved" if drive.reserved_bytes else ""
-            yield DriveBar(
-                host=one_line(host, 255), path=one_line(drive.path), percent=percent,
-                state=one_line(word, 100),
-                plots=plots, free=free, full_in=full_in, kind=kind or ("full" if drive.full else ""),
-                buttons=_drive_buttons(host, drive.path, drive.use) if orders and not stale else (),
-            )  # fmt: skip
-
-
-def _targets(farm: FarmState) -> Iterable[DriveBar]:
-    """Folders of the targets of plotman 0.5, whose sizes and plots are not known."""
+            rank = 0 if stale or drive.lost else 1 if not drive.takes_plots else 3 if drive.full else 2
+            yield _Place(host, rank, drive)
     for host, archiver in farm.archivers.items():
         if archiver.target is not None:
             for space in archiver.target.spaces:
-                yield DriveBar(
-                    one_line(host, 255), one_line(space.path), None,
-                    one_line(f"target {archiver.target.name}", 100),
-                    "", f"{human_bytes(space.free_bytes)} free", "", "", (),
-                )  # fmt: skip
+                yield _Place(host, 2, target=(archiver.target.name, space))
+
+
+def _drive_bar(
+    farm: FarmState, place: _Place, rates: Mapping[tuple[str, str], float], orders: bool
+) -> DriveBar:
+    """rates: bytes per day by (host, drive)."""
+    host, drive = place.host, place.drive
+    shown_host = one_line(host, LONGEST_NAME)
+    if place.target is not None:  # its size and plots are not known
+        name, space = place.target
+        free = f"{human_bytes(space.free_bytes)} free"
+        state = one_line(f"target {name}", 100)
+        return DriveBar(shown_host, one_line(space.path, _LONGEST_TEXT), None, state, "", free, "", "", ())
+    assert drive is not None
+    snapshot, stale = farm.harvesters[host], (Role.HARVESTER, host) in farm.stale
+    share = used_share(drive.free_bytes, drive.total_bytes, drive.reserved_bytes)
+    word = farm.absence(Role.HARVESTER, host) if stale else evacuations.word(snapshot, drive, farm.at)
+    kind = "danger" if stale or drive.lost else "warning" if not drive.takes_plots else ""
+    rate = rates.get((host, drive.path), 0)
+    full_in = ""
+    if drive.takes_plots and not drive.full and not stale and drive.free_bytes and rate:
+        full_in = f"full in {_days(drive.free_bytes / rate)}"
+    plots = counted(drive.plots, "plot")
+    plots += f", {human_bytes(drive.reserved_bytes)} reserved" if drive.reserved_bytes else ""
+    return DriveBar(
+        host=shown_host,
+        path=one_line(drive.path, _LONGEST_TEXT),
+        percent=None if share is None else round(100 * share),
+        state=one_line(word, 100),
+        plots=plots,
+        free="" if drive.free_bytes is None else f"{human_bytes(drive.free_bytes)} free",
+        full_in=full_in,
+        kind=kind or ("full" if drive.full else ""),
+        buttons=_drive_buttons(host, drive.path, drive.use) if orders and not stale else (),
+    )
 
 
 def _drive_buttons(host: str, path: str, use: DriveUse) -> tuple[Button, ...]:
-    where = f"{one_line(host, 255)}:{one_line(path)}"
-    if use is DriveUse.DISABLED:
+    where = f"{one_line(host, LONGEST_NAME)}:{one_line(path)}"
+    if use is DriveUse.DISABLED or len(path) > _LONGEST_TEXT:  # the page does not show all of its name
         return ()
     if use is DriveUse.DRAINING:
         return (
@@ -365,14 +330,23 @@ _EVENT_KINDS = {Severity.SUCCESS: "success", Severity.WARNING: "danger", Severit
 
 
 def _event(event: Event) -> EventLine:
-    text = one_line(f"{event.host}: {event_text(event)}")
+    text = one_line(f"{event.host}: {event_text(event)}", _LONGEST_TEXT)
     return EventLine(event.at.isoformat(), text, _EVENT_KINDS.get(severity(event.kind), ""))
 
 
-def _section(title: str, table: PlainTable, empty: str, links: Sequence[str] = ()) -> PageSection:
-    """Make a section. Long paths are relative to their common folder, which the title names."""
+def _section(title: str, table: PlainTable, empty: str, verb: str, ranks: Sequence[int] = ()) -> PageSection:
+    """Make a section. Long paths are relative to their common folder, which the title names.
+
+    Args:
+        title: of the section. table: all rows. empty: text in place of rows.
+        verb: of plotman, which shows all rows. ranks: as for `fair_share`.
+    """
+    host = table.columns.index("host") if "host" in table.columns else None
+    chosen = fair_share([row[host] if host is not None else "" for row in table.rows], ranks)
+    more = _more(len(table.rows) - len(chosen), verb)
+    table = replace(table, rows=tuple(table.rows[number] for number in chosen))
     folder = table.shared_folder()
     if folder is not None and len(folder) > _LONG_FOLDER:
         title, table = f"{title}, below {folder}", table.below(folder)
-    shown = replace(table, rows=tuple(tuple(map(one_line, row)) for row in table.rows))
-    return PageSection(one_line(title), shown, empty, links)
+    rows = tuple(tuple(one_line(cell, _LONGEST_TEXT) for cell in row) for row in table.rows)
+    return PageSection(one_line(title, _LONGEST_TEXT), replace(table, rows=rows), empty, more)

@@ -318,6 +318,7 @@ def test_with_another_sites_login_the_farm_is_neither_shown_nor_ordered_before_i
         own = {"Origin": f"http://127.0.0.1:{port}", "Sec-Fetch-Site": "same-origin"}
         headers = {**own, "Cookie": f"_xsrf={token}", "X-XSRFToken": token}
         assert _order(port, headers, host="nowhere")[0] == 403
+        assert {_answer(port, path=path) for path in ("/metrics", "/healthcheck")} == {401}
         for path in ("/farm", "/farm/tables", "/farm/task/t1"):
             status, where = _sent_to(port, path)
             assert (status, where.partition("?")[0]) == (302, "/login"), path

@@ -20,6 +20,7 @@ from common.model.snapshot import (
     Event,
     FinishedPlot,
     HarvesterSnapshot,
+    Hold,
     InventorySums,
     Job,
     PlotState,
@@ -182,7 +183,7 @@ def troubled() -> FarmState:
     p2 = plotter(
         "p2", tmp_dir("/mnt/tmp/0", state=DirState.NOT_MOUNTED, free_bytes=None), tmp_dir("/mnt/tmp/1"),
         jobs=(job(6, "/mnt/tmp/1", "1:1", 3, plotter="madmax", ours=False),),
-        plotting=False, pause_reason="new fan", tally=tally(12),
+        plotting=False, pause_reason="new fan", paused=Hold(reason="new fan"), tally=tally(12),
     )  # fmt: skip
     p3 = plotter("p3", tmp_dir("/mnt/tmp/0"), jobs=(job(7, "/mnt/tmp/0", "2:2", 40),),
                  at=T - timedelta(hours=3))  # fmt: skip

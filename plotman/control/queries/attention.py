@@ -6,7 +6,7 @@ trouble, and are summed up in the calm lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from beat.policy.remedies import Harm, harm, remedy
@@ -16,28 +16,51 @@ from common.model.snapshot import FinishedPlot, PlotState, PlotterSnapshot, Wait
 from common.model.units import counted, human_bytes, human_duration
 from common.names import Role
 from plotman.control.farm import FarmState
-from plotman.control.queries import evacuations, scheduler_status
+from plotman.control.queries import reports, scheduler_status
 from plotman.control.queries.eta import expected
 
 
 @dataclass(frozen=True)
 class Need:
-    """What is unexpected, or waits for an operator.
+    """What is unexpected, or waits for an operator; or, with Harm.WANTED, what an operator asked for.
 
-    place: HOST, HOST:DIR, or what names plots, as the verbs take it. remedy: what to do about it; empty if
-    not known.
+    place: HOST, HOST:DIR, or what names plots, as the verbs take it; empty if the reason names it.
+    remedy: what to do about it, or how to end it; empty if not known. host: whose it is; empty: the farm's.
     """
 
     harm: Harm
     place: str
     reason: str
     remedy: str
+    host: str = ""
+
+    @property
+    def text(self) -> str:
+        return f"{self.place}: {self.reason}" if self.place else self.reason
 
 
 def needs(farm: FarmState) -> list[Need]:
     """List what needs a hand, the most harmful first. Plots of a host that wait by one rule are one need."""
-    found = [*_of_drives(farm), *_of_waits(farm), *_of_files(farm)]
-    return sorted(dict.fromkeys(found), key=lambda need: (-need.harm, need.place))
+    return [need for need in attention(farm) if need.harm > Harm.WANTED]
+
+
+def attention(farm: FarmState) -> list[Need]:
+    """List what needs a hand, the farm's own first and then the most harmful; and then what operators asked
+    for. Every front end shows this list."""
+    notes = reports.noted(farm)
+    known = {(note.host, note.rule) for note in notes if note.rule is not None}
+    found = [*_of_drives(farm), *_of_waits(farm, known), *_of_files(farm)]
+    said = {need.text for need in found}
+    # A host's own sentence on a directory of it says the same.
+    said |= {f"{need.host}: {need.place.partition(':')[2]} is {need.reason}" for need in found}
+    found += [
+        Need(note.harm, "", note.text, note.remedy, note.host)
+        for note in notes
+        if not {note.text, note.text.removesuffix(".")} & said
+    ]
+    of_farm = [need for need in found if not need.host]
+    of_hosts = [need for need in dict.fromkeys(found) if need.host]
+    return [*of_farm, *sorted(of_hosts, key=lambda need: (-need.harm, need.host, need.text))]
 
 
 def calm_lines(farm: FarmState) -> list[str]:
@@ -57,25 +80,32 @@ def _harm(farm: FarmState, wait: Wait) -> Harm:
 
 def _of_drives(farm: FarmState) -> Iterator[Need]:
     for host, harvester in farm.alive(Role.HARVESTER).items():
+        evacuated = {entry.drive for entry in harvester.evacuations}  # has a note of its own
         for drive in harvester.drives:
-            if drive.lost and evacuations.of_drive(harvester, drive) is None:
+            if drive.lost and drive.path not in evacuated:
                 text = remedy("drive", host, drive.path)
-                yield Need(Harm.STOPS, f"{host}:{drive.path}", drive.word, text)
+                yield Need(Harm.STOPS, f"{host}:{drive.path}", drive.word, text, host)
 
 
-def _of_waits(farm: FarmState) -> Iterator[Need]:
-    """Waits besides the ones of files that are left alone, which their snapshot tells better."""
+def _of_waits(farm: FarmState, known: Container[tuple[str, str]]) -> Iterator[Need]:
+    """Waits besides the ones of files that are left alone, which their snapshot tells better.
+
+    Args:
+        known: (host, rule) of waits of a host as a whole that a note tells better.
+    """
     states = {state.value for state in PlotState}
     of_plots: dict[tuple[str, str], list[Wait]] = {}
     for wait in scheduler_status.waits(farm):
         how = _harm(farm, wait)
-        if how <= Harm.WANTED or wait.rule in states:
+        is_told = wait.rule in states or (wait.subject is None and (wait.host, wait.rule) in known)
+        if how <= Harm.WANTED or is_told:
             continue
         if wait.subject is not None and PlotName.parse(wait.subject.rpartition("/")[2]) is not None:
             of_plots.setdefault((wait.host, wait.rule), []).append(wait)
             continue
         place = wait.host if wait.subject is None else f"{wait.host}:{wait.subject}"
-        yield Need(how, place, with_short_ids(wait.reason), remedy(wait.rule, wait.host, wait.subject))
+        text = remedy(wait.rule, wait.host, wait.subject)
+        yield Need(how, place, with_short_ids(wait.reason), text, wait.host)
     for (host, rule), waits in of_plots.items():
         yield _of_plots(_harm(farm, waits[0]), host, rule, [(one.subject or "", one.reason) for one in waits])
 
@@ -100,7 +130,7 @@ def _of_plots(how: Harm, host: str, rule: str, files: Sequence[tuple[str, str]],
     plot = PlotName.parse(name)
     shown = name if plot is None else plot.plot_id[:8]
     first = f"{shown} in {folder}" if len(files) == 1 else f"{counted(len(files), noun)}, the first {shown}"
-    return Need(how, f"{host}: {first}", with_short_ids(reason), remedy(rule, host, shown))
+    return Need(how, f"{host}: {first}", with_short_ids(reason), remedy(rule, host, shown), host)
 
 
 def plots_running(farm: FarmState, hosts: Iterable[PlotterSnapshot]) -> str:

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+from beat.policy.remedies import Harm, remedy
 from common.model.plot_name import with_short_ids
-from common.model.snapshot import HarvesterSnapshot, Hold, Notice, PlotState, PlotterSnapshot, age_s
+from common.model.snapshot import (
+    HarvesterSnapshot,
+    Hold,
+    Notice,
+    PlotState,
+    PlotterSnapshot,
+    RunStatus,
+    age_s,
+)
 from common.model.units import counted, human_bytes, human_duration
 from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.queries import evacuations, scheduler_status
+from plotman.control.selectors import PlotSelection
 
 NOBODY_YET = (
     "no worker has reported to this broker yet: `plotman up` starts what this machine's plotman.yaml names"
@@ -18,92 +29,147 @@ NOBODY_YET = (
 _MOVE_KEYS = {"path", "harvester", "size_bytes", "step", "attempts", "task_id"}
 
 
+@dataclass(frozen=True)
+class Note:
+    """A sentence on the farm or on a host.
+
+    host: whose it is; empty: the farm's. harm: WANTED if an operator asked for what it tells.
+    remedy: what to do about it, or how to end it; empty if the sentence says it.
+    rule: of beat.policy.remedies, if a wait of the host as a whole by this rule means the same.
+    """
+
+    text: str
+    host: str = ""
+    harm: Harm = Harm.STOPS
+    remedy: str = ""
+    rule: str | None = None
+
+    @classmethod
+    def of(cls, host: str, harm: Harm, text: str, rule: str, subject: str | None = None) -> Note:
+        """Make a note whose remedy is the one of a rule. subject: as for `remedy`."""
+        own = rule if subject is None else None
+        return cls(f"{host}: {text}", host, harm, remedy(rule, host, subject), own)
+
+
 def notes(farm: FarmState) -> list[str]:
-    """List problems, a sentence each: no scheduler, silent hosts, pauses, stalled plots, and others."""
+    """List the sentences of `noted`."""
+    return [note.text for note in noted(farm)]
+
+
+def noted(farm: FarmState) -> list[Note]:
+    """List problems, a sentence each: no scheduler, silent hosts, stalled plots, and others; and what
+    operators asked for: pauses, drains, suspended plots."""
     last = farm.snapshots
     undecided = scheduler_status.note(farm)
-    found = [note for note in (farm.not_running_here, farm.redis_trouble, undecided) if note]
-    if not any((*last.values(), farm.spoilt, found)):
-        found.append(NOBODY_YET)
+    whole = [note for note in (farm.not_running_here, farm.redis_trouble, undecided) if note]
+    if not any((*last.values(), farm.spoilt, whole)):
+        whole.append(NOBODY_YET)
+    found = [Note(text) for text in whole]
     for role, host in sorted(farm.stale if farm.redis_trouble is None else ()):
         ago = f"{human_duration(age_s(last[role][host].at, farm.at))} ago"
-        is_stopped = farm.absence(role, host) == "stopped"
-        found.append(
-            f"{role} {host} was stopped {ago}" if is_stopped else f"{role} {host} is silent; last seen {ago}"
-        )
-    found += [f"{host}: {sentence}" for host, sentence in farm.spoilt.items()]
+        word = farm.absence(role, host)
+        if word == "stopped":
+            found.append(Note(f"{role} {host} was stopped {ago}", host, Harm.WANTED, remedy(word, host)))
+        else:
+            text = f"{role} {host} is silent; last seen {ago}"
+            found.append(Note(text, host, Harm.STOPS, remedy(word, host), word))
+    found += [Note.of(host, Harm.STOPS, text, "trouble") for host, text in farm.spoilt.items()]
     for snapshot in farm.plotters.values():
         found += _plotter_notes(snapshot)
     found += _hold_notes(farm)
     for host, harvester in farm.harvesters.items():
         for entry in harvester.evacuations:
-            found.append(f"{host}: {entry.drive}: {evacuations.text(entry, farm.at)}")
-            found += [f"{host}: {entry.drive}: {stays}" for stays in entry.stays]
+            harm = Harm.STOPS if entry.left_plots is None else Harm.WANTED
+            text = f"{entry.drive}: {evacuations.text(entry, farm.at)}"
+            found.append(Note.of(host, harm, text, "evacuation", entry.drive))
+            found += [Note(f"{host}: {entry.drive}: {stays}", host, Harm.FILE) for stays in entry.stays]
     for snapshots in last.values():
-        found += [
-            f"{host}: {problem}"
-            for host, each in snapshots.items()
-            for problem in (*each.full_folders, *each.problems)
-        ]
-    return list(dict.fromkeys(found))  # several roles of a host report the same problem
+        for host, each in snapshots.items():
+            found += [Note.of(host, Harm.STOPS, text, "full folder") for text in each.full_folders]
+            found += [Note(f"{host}: {text}", host, Harm.FILE) for text in each.problems]
+    # Several roles of a host report the same problem.
+    return list({note.text: note for note in reversed(found)}.values())[::-1]
 
 
-def _plotter_notes(snapshot: PlotterSnapshot) -> Iterator[str]:
+def _plotter_notes(snapshot: PlotterSnapshot) -> Iterator[Note]:
     host, failures = snapshot.host, snapshot.failures
     if not snapshot.plotting:
         is_paused = snapshot.pause_text.startswith("paused")
-        yield f"{host}: {'plotting is ' if is_paused else ''}{snapshot.pause_text}"
+        rule = "starts none" if snapshot.paused is None else "drained host" if snapshot.drained else "paused"
+        text = f"{'plotting is ' if is_paused else ''}{snapshot.pause_text}"
+        yield Note.of(host, Harm.WANTED, text, rule)
     if failures.consecutive >= snapshot.failure_limit:
-        yield (
+        text = (
             f"{host}: plotting is stopped: {counted(failures.consecutive, 'plotter')} in a row died at once, "
             f"the last: {failures.last_reason} Fix it, then `plotman unpause plotting --host {host}`"
         )
+        yield Note(text, host, Harm.STOPS, "", "failures")
     if (left := snapshot.leftovers) is not None and left.files:
         where = counted(left.dirs, "directory", "directories")
-        yield f"{host}: {human_bytes(left.bytes)} of leftovers in {where}: `plotman cleanup --host {host}`"
+        text = f"{host}: {human_bytes(left.bytes)} of leftovers in {where}: `plotman cleanup --host {host}`"
+        yield Note(text, host, Harm.FILE)
     for job in snapshot.jobs:
-        if job.stalled:
-            yield f"{host}: {job.plotter} pid {job.pid} is stalled: {job.stalled}"
+        yield from _job_notes(PlotSelection(host, job))
     refused = [plot for plot in snapshot.plots if plot.state is PlotState.REFUSED]
     if refused:
         first, several = refused[0], f"{counted(len(refused), 'plot')} were refused, the first: "
         why = with_short_ids(f"{first.path} was refused: {first.reason or 'no reason is known'}")
-        yield f"{host}: {several if refused[1:] else ''}{why}"
+        plot = first.plot_id[:8] if first.plot_id else first.path
+        yield Note.of(host, Harm.FILE, f"{several if refused[1:] else ''}{why}", "refused", plot)
 
 
-def _hold_notes(farm: FarmState) -> Iterator[str]:
+def _job_notes(plot: PlotSelection) -> Iterator[Note]:
+    """A plot that waits without end; and one that is suspended, which its plotter or an operator did."""
+    host, job = plot.host, plot.job
+    is_suspended = job.status is RunStatus.STOPPED
+    if job.stalled:
+        text = f"{job.plotter} pid {job.pid} is stalled: {job.stalled}"
+        note = Note.of(host, Harm.FILE, text, "stalled", plot.name)
+        resume = f" {remedy('suspended', host, plot.name)}" if is_suspended else ""
+        yield replace(note, remedy=f"{note.remedy}{resume}")
+    elif is_suspended:
+        where = f" in {job.tmp}" if job.tmp else ""
+        yield Note.of(host, Harm.WANTED, f"plot {plot.name}{where} is suspended", "suspended", plot.name)
+
+
+def _hold_notes(farm: FarmState) -> Iterator[Note]:
     """Describe pauses and drains, with times in the local time of their host."""
-    found: list[tuple[PlotterSnapshot | HarvesterSnapshot, Iterator[tuple[str, Hold | None]]]]
+    found: list[tuple[PlotterSnapshot | HarvesterSnapshot, Iterator[_NotedHold]]]
     found = [(plotter, _plotter_holds(plotter)) for plotter in farm.plotters.values()]
     found += [(harvester, _drive_holds(harvester)) for harvester in farm.harvesters.values()]
     for snapshot, holds in found:
-        for what, hold in holds:
+        for what, hold, rule, subject in holds:
             if hold is not None:
                 from common.model.holds import sentence  # late: it imports the messages, and holds are rare
 
-                yield f"{snapshot.host}: {sentence(what, hold, snapshot.at, snapshot.utc_offset_s)}"
+                text = sentence(what, hold, snapshot.at, snapshot.utc_offset_s)
+                yield Note.of(snapshot.host, Harm.WANTED, text, rule, subject)
     if farm.waits is not None:
         host = farm.waits.beat.partition(":")[0]
-        yield from (f"{host}: {problem}" for problem in farm.waits.problems)
+        yield from (Note(f"{host}: {problem}", host, Harm.FILE) for problem in farm.waits.problems)
 
 
-def _plotter_holds(snapshot: PlotterSnapshot) -> Iterator[tuple[str, Hold | None]]:
+# What is held, the hold, and the rule and subject of its remedy.
+_NotedHold = tuple[str, Hold | None, str, str | None]
+
+
+def _plotter_holds(snapshot: PlotterSnapshot) -> Iterator[_NotedHold]:
     if snapshot.starts_left:
         text = f"plotting pauses after {counted(snapshot.starts_left, 'more plot')}"
-        yield text, snapshot.starts_hold or Hold()
-    yield "archiving is paused", snapshot.archiving_paused
+        yield text, snapshot.starts_hold or Hold(), "paused", None
+    yield "archiving is paused", snapshot.archiving_paused, "archiving paused", None
     tmp2 = () if snapshot.tmp2 is None else (snapshot.tmp2,)
     for directory in (*snapshot.tmp_dirs, *tmp2, *snapshot.dst_dirs):
-        yield f"{directory.path} is drained", directory.drained
+        yield f"{directory.path} is drained", directory.drained, "drained", directory.path
 
 
-def _drive_holds(snapshot: HarvesterSnapshot) -> Iterator[tuple[str, Hold | None]]:
+def _drive_holds(snapshot: HarvesterSnapshot) -> Iterator[_NotedHold]:
     if snapshot.drained is not None:
-        yield "all drives are drained", snapshot.drained
+        yield "all drives are drained", snapshot.drained, "drained host", None
     else:
         evacuated = {entry.drive for entry in snapshot.evacuations}  # has a note of its own
         yield from (
-            (f"{drive.path} is drained", drive.drained)
+            (f"{drive.path} is drained", drive.drained, "drained", drive.path)
             for drive in snapshot.drives
             if drive.path not in evacuated
         )

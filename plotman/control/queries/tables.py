@@ -7,6 +7,7 @@ units.
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
@@ -253,11 +254,11 @@ def dst_table(farm: FarmState, classic: bool = False) -> PlainTable:
     rows = []
     for host, snapshot in farm.plotters.items():
         priority = priorities(snapshot)
+        plots = Counter(str(PurePath(plot.path).parent) for plot in snapshot.plots)
         for dst in snapshot.dst_dirs:
-            plots = [plot for plot in snapshot.plots if str(PurePath(plot.path).parent) == dst.path]
             incoming = phases(job for job in snapshot.jobs if job.dst == dst.path)
             shown = str(priority[trimmed(dst.path)])
-            rows.append((host, dst.path, str(len(plots)), "", incoming, shown))
+            rows.append((host, dst.path, str(plots[dst.path]), "", incoming, shown))
     columns = ("host", "dst", "plots", "free", "incoming", "priority")
     made = _table(columns, rows, classic, frozenset({"host", "dst", "incoming"}), frozenset({"dst"}))
     listed = [(dst.state.value, dst.free_bytes) for one in farm.plotters.values() for dst in one.dst_dirs]

@@ -7,8 +7,23 @@ from datetime import date
 
 import pytest
 
-from common.model.snapshot import Event, HarvesterSnapshot, Hold
-from plotman.flower.sections import Button, Page, page
+from common.model.snapshot import (
+    JOBS_MAX,
+    LONGEST_NAME,
+    PLOTS_MAX,
+    ArchiverSnapshot,
+    DirState,
+    Event,
+    FinishedPlot,
+    HarvesterSnapshot,
+    Hold,
+    PlotState,
+    Tally,
+)
+from plotman.control.farm import FarmState
+from plotman.control.queries.attention import attention
+from plotman.flower.page import Button, Page
+from plotman.flower.sections import page
 from plotman.flower.trends import DayTotals, Trends
 from tests.support import showcase
 from tests.support.paper import T
@@ -43,20 +58,33 @@ def test_the_cards_say_how_the_farm_is() -> None:
     assert cards["Hosts"] == ("3 of 4", "danger")
     assert cards["Running plots"] == ("6", "active")
     assert cards["Free space"] == ("6.3 TB", "")
-    assert cards["Needs a hand"] == ("5", "danger")
+    assert cards["Needs a hand"] == ("4", "danger")
 
 
-def test_what_needs_a_hand_is_what_status_lists_and_then_what_the_notes_tell_beyond_it() -> None:
-    shown = page(showcase.troubled()).needs
-    assert [(need.text, need.remedy, need.kind) for need in shown[:2]] == [
-        (
-            "h1:/mnt/farm/05: not mounted",
-            "Mount or repair it; `plotman dirs` shows all drives.",
-            "danger",
-        ),
-        ("plotter p3 is silent; last seen 3h 0m ago", "", "warning"),
-    ]
+def test_what_needs_a_hand_is_what_status_lists() -> None:
+    farm = showcase.troubled()
+    shown = page(farm).needs
+    assert [need.text for need in shown] == [need.text for need in attention(farm)]
     assert not [need for need in shown if need.text == "h1: /mnt/farm/05 is not mounted."], "said once"
+    kinds = {need.text.partition(" (")[0]: need.kind for need in shown}
+    assert kinds["h1:/mnt/farm/05: not mounted"] == "danger"
+    assert kinds["plotter p3 is silent; last seen 3h 0m ago"] == "danger"
+    assert kinds["p1: chia pid 4004 is stalled: waits for room in /mnt/dst/1"] == "warning"
+    assert all(need.remedy for need in shown)
+
+
+def test_what_an_operator_asked_for_is_no_alarm_and_says_how_to_end_it() -> None:
+    asked = {need.text: need.remedy for need in page(showcase.troubled()).needs if need.kind == ""}
+    assert asked == {
+        "p1: plot 17156075 in /mnt/tmp/1 is suspended": "`plotman resume 17156075 --host p1` continues it.",
+        "p2: plotting is paused: new fan": "`plotman unpause plotting --host p2` ends the pause.",
+    }
+    farm = showcase.small()
+    held = farm.plotters["p1"].model_copy(update={"plotting": False, "paused": Hold(), "drained": Hold()})
+    made = page(replace(farm, plotters={"p1": held}))
+    cards = {card.label: card for card in made.cards}
+    assert [need.kind for need in made.needs] == [""]
+    assert (cards["Needs a hand"].value, cards["Needs a hand"].kind) == ("0", "success")
 
 
 def test_of_a_drive_that_is_lost_a_drain_is_still_shown() -> None:
@@ -70,6 +98,77 @@ def test_of_a_drive_that_is_lost_a_drain_is_still_shown() -> None:
     texts = [need.text for need in page(farm).needs]
     assert "h1:/mnt/farm/05: not mounted" in texts
     assert [text for text in texts if text.startswith("h1: /mnt/farm/05 is drained")]
+
+
+def flooded(farm: FarmState) -> FarmState:
+    """With a host that writes as much as the notice board takes, of which nothing is true."""
+    jobs = tuple(showcase.job(n, "/t", task_id=f"x{n}", stalled="!" * 900) for n in range(JOBS_MAX))
+    plots = tuple(
+        FinishedPlot(path=f"/d/{n}", size_bytes=1, state=PlotState.FOREIGN, since=T, reason="!" * 900)
+        for n in range(PLOTS_MAX)
+    )
+    problems = tuple(f"{n}{'!' * 9_000}" for n in range(256))
+    plotter = showcase.plotter("liar", showcase.tmp_dir("/t"), jobs=jobs, plots=plots, problems=problems)
+    drives = tuple(showcase.drive(f"/{n}/{'d' * 300}", 0.5, state=DirState.MISSING) for n in range(15_000))
+    harvester = HarvesterSnapshot(host="liar", at=T, drives=drives)
+    return replace(
+        farm,
+        plotters={"liar": plotter, **farm.plotters},
+        harvesters={"liar": harvester, **farm.harvesters},
+    )
+
+
+def test_one_host_with_thousands_of_rows_leaves_the_rows_of_the_others_and_the_page_small() -> None:
+    honest = showcase.large(jobs=400, drives=200, hosts=40)
+    made = page(flooded(honest), orders=True)
+    host = made.running.table.columns.index("host")
+    assert sum(row[host] != "liar" for row in made.running.table.rows) == 400
+    assert sum(drive.host != "liar" for drive in made.drives) == 200
+    assert len(made.running.table.rows) == len(made.running.links) == len(made.running.buttons) == 500
+    assert made.running.more == "and 900 more; `plotman status` shows all"
+    assert made.more_drives == "and 14,700 more; `plotman dirs` shows all"
+    assert made.more_needs.endswith("more; `plotman status` shows all")
+    assert len(_html(made)) < 2_500_000
+
+
+def test_of_too_many_rows_those_that_need_a_hand_are_shown() -> None:
+    jobs = tuple(showcase.job(n, "/t", task_id=f"t{n}") for n in range(900))
+    jobs += (showcase.job(0, "/t", task_id="stalled", stalled="no space"),)
+    lost = showcase.drive("/lost", 0.5, state=DirState.MISSING)
+    drives = (*(showcase.drive(f"/{n}", 0.5) for n in range(900)), lost)
+    farm = replace(
+        showcase.small(),
+        plotters={"p1": showcase.plotter("p1", showcase.tmp_dir("/t"), jobs=jobs)},
+        harvesters={"h1": HarvesterSnapshot(host="h1", at=T, drives=drives)},
+    )
+    made = page(farm, orders=True)
+    assert "stalled" in made.running.links
+    assert "/lost" in {drive.path for drive in made.drives}
+    for task_id, buttons in zip(made.running.links, made.running.buttons, strict=True):
+        assert {button.task_id for button in buttons} == {task_id}, "each row has its own buttons"
+
+
+@pytest.mark.parametrize("absurd", [-1, -(10**18), 2**62])
+def test_figures_of_one_host_that_cannot_be_true_do_not_spoil_the_cards(absurd: int) -> None:
+    farm = showcase.troubled()
+    figures = {"day_count": absurd, "day_bytes": absurd, "week_count": absurd, "week_bytes": absurd}
+    liar = {
+        "host": "liar", "at": T, "tally": {**figures, "since": T}, "transfers": [],
+        "drives": [{"path": "/x", "state": DirState.OK, "free_bytes": absurd, "total_bytes": absurd}],
+    }  # fmt: skip
+    archiver, harvester = ArchiverSnapshot(**liar), HarvesterSnapshot(**liar)  # type: ignore[arg-type]
+    plotter = showcase.plotter("liar", showcase.tmp_dir("/t"), tally=Tally(**figures))  # type: ignore[arg-type]
+    lied_to = replace(
+        farm,
+        plotters={**farm.plotters, "liar": plotter},
+        archivers={**farm.archivers, "liar": archiver},
+        harvesters={**farm.harvesters, "liar": harvester},
+    )
+
+    def figures_of(seen: FarmState) -> dict[str, str]:
+        return {card.label: card.value for card in page(seen).cards if card.label != "Hosts"}
+
+    assert figures_of(lied_to) == figures_of(farm)
 
 
 def test_folders_of_one_file_system_share_their_free_space() -> None:
@@ -131,26 +230,31 @@ def test_the_newest_event_comes_first() -> None:
     assert [event.kind for event in events] == ["", "danger", "success", "success", ""]
 
 
-@pytest.mark.parametrize("name", sorted(NAMES), ids=["quote", "tag", "long"])
-def test_names_that_hosts_forge_are_text_on_the_page(name: str) -> None:
+def _html(made: Page) -> str:
     """The whole fragment, as the browser gets it."""
     from flower import urls
 
     from plotman.flower.install import install
 
     install()
-    plotter = showcase.plotter(
-        name, showcase.tmp_dir(f"/{name}"), jobs=(showcase.job(1, f"/{name}", task_id=name, plotter=name),)
-    )
+    template = urls.settings["template_loader"].load("farm_tables.html")
+    text = template.generate(page=made, reverse_url=lambda *parts: "/".join(("", *parts)))
+    return str(text.decode())
+
+
+@pytest.mark.parametrize("name", sorted(NAMES), ids=["quote", "tag", "long"])
+def test_names_that_hosts_forge_are_text_on_the_page(name: str) -> None:
+    short = name[:LONGEST_NAME]
+    job = showcase.job(1, f"/{name}", task_id=short, plotter=name)
+    plotter = showcase.plotter(short, showcase.tmp_dir(f"/{name}"), jobs=(job,))
     harvester = HarvesterSnapshot(
-        host=name, at=T, drives=(showcase.drive(f"/{name}", 0.5),), problems=(name,)
+        host=short, at=T, drives=(showcase.drive(f"/{name}", 0.5),), problems=(name,)
     )
-    farm = replace(showcase.small(), plotters={name: plotter}, harvesters={name: harvester})
+    farm = replace(showcase.small(), plotters={short: plotter}, harvesters={short: harvester})
     kinds = {(name, 32, 0): [(1.0, 1.0, 1.0, 1.0)]}
     event = Event(kind=name, host=name, at=T, text=name)
     made = page(farm, trends(phases=kinds, arrived={(name, f"/{name}"): 1}), [event], orders=True)
-    template = urls.settings["template_loader"].load("farm_tables.html")
-    html = template.generate(page=made, reverse_url=lambda *parts: "/".join(("", *parts))).decode()
+    html = _html(made)
     assert "<script" not in html
     assert "onmouseover=alert(1) x='" not in html.replace("&#x27;", "").replace("&#39;", "")
     assert len(html) < 150_000, "a long name is cut"

@@ -5,13 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import click
 import pytest
 
 from beat.policy.remedies import Harm
-from common.model.snapshot import ArchiverSnapshot, FinishedPlot, PlotState, Wait
+from common.model.snapshot import (
+    ArchiverSnapshot,
+    Directory,
+    Evacuating,
+    Failures,
+    FinishedPlot,
+    Hold,
+    PlotState,
+    RunStatus,
+    Wait,
+)
 from common.names import Role
+from plotman.cli.watch import status_text
 from plotman.control.farm import FarmState
-from plotman.control.queries.attention import calm_lines, needs
+from plotman.control.queries.attention import Need, attention, calm_lines, needs
 from tests.support.told import JOB, PLOT_ID, T, farm, plotter
 
 HOST = "plotter1"
@@ -85,7 +97,7 @@ def test_drives_that_take_plots_are_counted_and_a_lost_one_needs_a_hand() -> Non
     (need,) = needs(seen)
     assert (need.place, need.reason) == ("harvester1:/mnt/farm/08", "not mounted")
     silent = replace(seen, stale=frozenset({(Role.HARVESTER, "harvester1")}))
-    assert needs(silent) == []
+    assert [need.text for need in needs(silent)] == ["harvester harvester1 is silent; last seen 0s ago"]
 
 
 def test_the_most_harmful_comes_first_and_plots_that_wait_for_one_thing_are_one_line() -> None:
@@ -107,3 +119,113 @@ def test_files_that_are_left_alone_need_a_hand_and_one_that_is_being_written_doe
     )
     found = [need.place for need in needs(decided(plots=plots)) if need.place.startswith(HOST)]
     assert found == [f"plotter1: {state} in /mnt/dst/00" for state in ("foreign", "misnamed", "truncated")]
+
+
+SUSPENDED = JOB.model_copy(update={"status": RunStatus.STOPPED})
+STALLED = JOB.model_copy(update={"stalled": "waits for space in /mnt/dst/00"})
+
+
+def about(seen: FarmState, word: str) -> Need:
+    (found,) = (need for need in attention(seen) if word in need.text)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("fields", "word", "command"),
+    [
+        (
+            {"jobs": (SUSPENDED,)},
+            "plot 6b4e7375 in /mnt/tmp/00 is suspended",
+            "plotman resume 6b4e7375 --host",
+        ),
+        ({"plotting": False, "paused": Hold(reason="fan")}, "paused", "plotman unpause plotting --host"),
+        (
+            {"plotting": False, "pause_reason": "drained", "paused": Hold(), "drained": Hold()},
+            "drained",
+            "plotman undrain plotter1`",
+        ),
+        ({"starts_left": 1}, "pauses after 1 more plot", "plotman unpause plotting --host"),
+        ({"archiving_paused": Hold()}, "archiving is paused", "plotman unpause archiving --host"),
+        (
+            {"tmp2": Directory(path="/mnt/tmp2", drained=Hold(reason="cable"))},
+            "/mnt/tmp2 is drained: cable",
+            "plotman undrain plotter1:/mnt/tmp2`",
+        ),
+    ],
+    ids=["suspend", "pause", "drain", "pause after plots", "archiving", "directory"],
+)
+def test_what_an_operator_asked_for_is_listed_last_with_how_to_end_it_and_is_no_need(
+    fields: dict[str, object], word: str, command: str
+) -> None:
+    seen = decided(**fields)
+    need = about(seen, word)
+    assert need.harm is Harm.WANTED
+    assert f"`{command}" in need.remedy
+    assert need not in needs(seen)
+    assert attention(seen)[-1] == need
+    title, _, listed = status_text(seen, None).partition("Asked for by operators")
+    assert need.text in listed
+    assert need.text not in title
+
+
+def test_a_worker_that_was_stopped_in_order_and_an_evacuation_are_asked_for() -> None:
+    seen = decided()
+    evacuated = Evacuating(
+        drive="/mnt/farm/07", since=T, total_plots=2, total_bytes=9, left_plots=1, left_bytes=5
+    )
+    harvester = seen.harvesters["harvester1"].model_copy(
+        update={"stopped": True, "evacuations": (evacuated,)}
+    )
+    seen = replace(
+        seen, harvesters={"harvester1": harvester}, stale=frozenset({(Role.HARVESTER, "harvester1")})
+    )
+    assert about(seen, "was stopped").harm is Harm.WANTED
+    assert "`plotman evacuate harvester1:/mnt/farm/07 --stop`" in about(seen, "evacuating").remedy
+    assert needs(seen) == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "word", "command"),
+    [
+        (decided(jobs=(STALLED,)), "is stalled", "plotman kill 6b4e7375 --host plotter1"),
+        (
+            replace(decided(), stale=frozenset({(Role.PLOTTER, HOST)})),
+            "is silent",
+            "systemctl status plotman",
+        ),
+        (replace(decided(), spoilt={HOST: "a key cannot be read"}), "a key cannot be read", ""),
+    ],
+    ids=["stalled", "silent", "spoilt"],
+)
+def test_what_is_wrong_with_a_host_or_a_plot_needs_a_hand_and_says_what_to_do(
+    seen: FarmState, word: str, command: str
+) -> None:
+    need = about(seen, word)
+    assert need in needs(seen)
+    assert need.remedy
+    assert command in need.remedy
+
+
+def test_a_plot_that_its_plotter_suspended_says_how_to_go_on_after_the_cause_is_removed() -> None:
+    job = STALLED.model_copy(update={"status": RunStatus.STOPPED, "stalled": "suspended by p1: no space"})
+    need = about(decided(jobs=(job,)), "no space")
+    assert need.harm is Harm.FILE
+    assert "`plotman resume 6b4e7375 --host plotter1`" in need.remedy
+
+
+def test_what_a_note_and_a_wait_tell_of_a_host_is_listed_once() -> None:
+    seen = decided(FAILED, failures=Failures(consecutive=3, last_reason="no keys."))
+    assert "no keys." in about(seen, "died").text
+
+
+def test_what_is_wrong_with_the_farm_comes_first() -> None:
+    seen = replace(decided(), redis_trouble="Redis is full.")
+    assert attention(seen)[0].text == "Redis is full."
+    assert click.unstyle(status_text(seen, None)).startswith("! Redis is full.")
+
+
+def test_a_hosts_name_in_a_command_is_one_word() -> None:
+    odd = "p;rm -r ~"
+    seen = replace(decided(), plotters={odd: decided(jobs=(SUSPENDED,)).plotters[HOST]})
+    seen.plotters[odd] = seen.plotters[odd].model_copy(update={"host": odd})
+    assert "--host 'p;rm -r ~'`" in about(seen, "suspended").remedy
