@@ -324,9 +324,11 @@ def interactive(web: str | None) -> None:
     from plotman.control.rpc import ask_each
     from plotman.dashboard.app import Dashboard
     from plotman.dashboard.feed import BoardSource
+    from plotman.dashboard.theme import remember, remembered
 
     # It looks for hours, and keeps showing what it saw while Redis is slow.
-    dashboard = Dashboard(BoardSource(partial(board, TIMEOUT_S)), ask_each, requester())
+    theme = remembered()
+    dashboard = Dashboard(BoardSource(partial(board, TIMEOUT_S)), ask_each, requester(), theme)
 
     def leave(number: int, _frame: object) -> None:
         dashboard.exit(return_code=128 + number)  # as shells report it
@@ -334,4 +336,6 @@ def interactive(web: str | None) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):  # else the terminal would be left without echo
         signal.signal(number, leave)
     dashboard.run()
+    if dashboard.theme != theme.name:  # not at each key: a busy disk would keep the screen waiting
+        remember(dashboard.theme)
     sys.exit(dashboard.return_code or 0)

@@ -10,6 +10,7 @@ from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.command import CommandList, CommandPalette
 from textual.screen import Screen
+from textual.theme import Theme
 from textual.widgets import Input
 
 from plotman.dashboard import filters, headline, keys
@@ -42,19 +43,20 @@ class Palette(CommandPalette):
 
 
 class Dashboard(App[None]):
-    """source: reads the farm. asker: calls tasks on hosts. by: the operator, `user@machine`."""
+    """source: reads the farm. asker: calls tasks on hosts. by: the operator, `user@machine`. theme: at the
+    start."""
 
     TITLE = "plotman"
     CSS_PATH = "dashboard.tcss"
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = keys.bindings()
 
-    def __init__(self, source: Source, asker: Asker, by: str | None = None) -> None:
+    def __init__(self, source: Source, asker: Asker, by: str | None = None, theme: Theme = DARK) -> None:
         super().__init__()
         self.animation_level = "none"
-        for theme in (DARK, LIGHT):
-            self.register_theme(theme)
-        self.theme = DARK.name
+        for each in (DARK, LIGHT):
+            self.register_theme(each)
+        self.theme = theme.name
         self.main = MainScreen(source)
         self._asker = asker
         self._commands = Commands(self.main, Notices(self), asker, by)
