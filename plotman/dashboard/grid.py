@@ -28,7 +28,8 @@ _STYLES = {CellLevel.BAD: "grid--bad", CellLevel.NOTICE: "grid--notice", CellLev
 
 
 class Grid(ScrollView, can_focus=True):
-    """A table: its head, and its rows below. The cursor stays on its row when rows move."""
+    """A table: its head, and its rows below. The cursor stays on its row when rows move. Once that row is no
+    longer there, no row is chosen until the operator moves: a key must not act on another one."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "grid--title",
@@ -131,18 +132,25 @@ class Grid(ScrollView, can_focus=True):
 
     @property
     def current(self) -> Row | None:
-        """The row under the cursor; None until the cursor was placed."""
-        return self.rows[self._at] if self._cursor is not None and self._at < len(self.rows) else None
+        """The row under the cursor; None until the cursor was placed, and once its row is no longer there."""
+        row = self.rows[self._at] if self._at < len(self.rows) else None
+        return row if row is not None and row.subject == self._cursor else None
 
-    def show(self, table: Table) -> None:
-        """Show this table; draw only what differs."""
+    def show(self, table: Table, by_operator: bool = False) -> None:
+        """Show this table; draw only what differs.
+
+        Args:
+            table: with all its rows.
+            by_operator: Whether the operator chose other rows, as by a filter: then the cursor moves to a row
+                nearby if its own is not among them.
+        """
         rows = filters.matching(filters.ordered(table, self.order), self.words)
         before, self.rows = self.rows, rows
         same_head = table.columns == self.table.columns
         if not same_head or not rows:
             self._natural = []
         self.table = table
-        self._find_cursor()
+        self._find_cursor(by_operator)
         if self.has_focus and self.with_cursor and self._cursor is None and rows:
             self._cursor = rows[self._at].subject
         if len(rows) != len(before):
@@ -162,7 +170,7 @@ class Grid(ScrollView, can_focus=True):
         self.order = self.order if order is None else order
         self.words = self.words if words is None else words
         self._lines.clear()
-        self.show(self.table)
+        self.show(self.table, by_operator=True)
         self.refresh()
 
     def refit(self, titled: bool | None = None) -> None:
@@ -220,14 +228,16 @@ class Grid(ScrollView, can_focus=True):
         lines = len(self.rows) + self._top + len(self._foot)
         self.virtual_size = Size(self.scrollable_content_region.width, lines)
 
-    def _find_cursor(self) -> None:
-        """Move the cursor with its row. If the row no longer exists, the cursor stays in place."""
+    def _find_cursor(self, may_change: bool) -> None:
+        """Move the cursor with its row. If that no longer exists, remember the place and the row, which may
+        come back."""
         for at, row in enumerate(self.rows):
             if row.subject == self._cursor:
                 self._at = at
                 return
         self._at = max(0, min(self._at, len(self.rows) - 1))
-        self._cursor = self.rows[self._at].subject if self.rows and self._cursor is not None else None
+        if may_change and self._cursor is not None and self.rows:
+            self._cursor = self.rows[self._at].subject
 
     # Drawing.
 
@@ -250,7 +260,7 @@ class Grid(ScrollView, can_focus=True):
             text = text if at == 0 else ""
             style = self.get_component_rich_style("grid--empty")
             return Strip([Segment(fitted(text, width), style)])
-        row, under = self.rows[at], self.with_cursor and at == self._at and self._cursor is not None
+        row, under = self.rows[at], self.with_cursor and at == self._at and self.current is not None
         known = self._lines.get((row, under))
         if known is not None:
             return known
@@ -314,7 +324,9 @@ class Grid(ScrollView, can_focus=True):
     # Cursor and mouse.
 
     def action_step(self, rows: int) -> None:
-        self.put_cursor(self._at + rows)
+        # In the place of a row that is no longer there stands the one that was below it.
+        lost = self._cursor is not None and self.current is None
+        self.put_cursor(self._at + rows - (1 if lost and rows > 0 else 0))
 
     def action_page(self, pages: int) -> None:
         self.put_cursor(self._at + pages * max(1, self.size.height - self._top - 1))
@@ -351,7 +363,7 @@ class Grid(ScrollView, can_focus=True):
         at = event.y - self._top + int(self.scroll_offset.y)
         if at >= len(self.rows) or event.y >= self.size.height - len(self._foot):
             return
-        again = at == self._at and event.chain > 1
+        again = at == self._at and self.current is not None and event.chain > 1
         self.put_cursor(at)
         if again:
             self.action_choose()

@@ -189,7 +189,7 @@ class MainScreen(Screen[None]):
 
     def show_host(self, host: str | None) -> None:
         self.host = host
-        self.draw()
+        self.draw(by_operator=True)
 
     def next_host(self, step: int) -> None:
         if self.farm is not None:
@@ -248,7 +248,8 @@ class MainScreen(Screen[None]):
     def grid(self, pane: str) -> Grid:
         return self.query_one(f"#{pane}", Grid)
 
-    def draw(self) -> None:
+    def draw(self, by_operator: bool = False) -> None:
+        """by_operator: whether the operator chose other rows, those of one machine."""
         farm = self.farm
         if farm is None:
             return
@@ -257,7 +258,7 @@ class MainScreen(Screen[None]):
         if self.host is not None and self.host not in hosts_of(farm):
             self.host = None
         for name, table in all_tables(farm, self.host).items():
-            self.grid(name).show(table)
+            self.grid(name).show(table, by_operator)
         self._draw_headline()
         self.place()
         self._draw_at = time.monotonic() + (time.thread_time() - began_s) / _DRAW_SHARE

@@ -354,6 +354,66 @@ async def test_rows_keep_their_cursor_while_others_come_and_go(shown: Shown) -> 
     assert asker.said() == [(names.SUSPEND, "p1", {"plot": "task-0002"})]
 
 
+@pytest.mark.parametrize("key", ["x", "s", "r"])
+async def test_after_the_chosen_plot_ended_a_key_acts_on_no_other(shown: Shown, key: str) -> None:
+    source, asker = Recorded(showcase.small()), Recorder()
+    async with shown(source, asker=asker) as pilot:
+        await pilot.press("1", "down")
+        end_plots(source, "task-0002")
+        await until(pilot, lambda: "Plots 2" in screen(pilot))
+        assert dashboard(pilot).main.grid("plots").current is None
+        assert not [line for line in screen(pilot).splitlines() if line.startswith(">")]
+        await pilot.press(key)
+        await until(pilot, lambda: "Choose a running plot first." in screen(pilot))
+    assert not asker.asked
+
+
+@pytest.mark.parametrize(
+    ("key", "plot"), [("down", "task-0001"), ("up", "task-0003"), ("home", "task-0003"), ("end", "task-0001")]
+)
+async def test_the_next_move_chooses_a_plot_beside_the_one_that_ended(
+    shown: Shown, key: str, plot: str
+) -> None:
+    source, asker = Recorded(showcase.small()), Recorder({names.SUSPEND: {}})
+    async with shown(source, asker=asker) as pilot:
+        await pilot.press("1", "down")
+        end_plots(source, "task-0002")
+        await until(pilot, lambda: "Plots 2" in screen(pilot))
+        await pilot.press(key, "s")
+        await until(pilot, lambda: asker.asked)
+    assert asker.said() == [(names.SUSPEND, "p1", {"plot": plot})]
+
+
+async def test_a_plot_that_comes_back_is_chosen_again(shown: Shown) -> None:
+    source, asker = Recorded(showcase.small()), Recorder({names.SUSPEND: {}})
+    async with shown(source, asker=asker) as pilot:
+        await pilot.press("1", "down")
+        before = source.farm
+        end_plots(source, "task-0001", "task-0002", "task-0003")
+        await until(pilot, lambda: "Plots 0" in screen(pilot))
+        source.change(plotters=before.plotters)
+        await until(pilot, lambda: "Plots 3" in screen(pilot))
+        await pilot.press("s")
+        await until(pilot, lambda: asker.asked)
+    assert asker.said() == [(names.SUSPEND, "p1", {"plot": "task-0002"})]
+
+
+async def test_a_filter_and_another_machine_choose_a_row_in_view(shown: Shown) -> None:
+    source, asker = Recorded(showcase.troubled()), Recorder({names.RESUME: {}})
+    async with shown(source, asker=asker) as pilot:
+        await pilot.press("1", "slash", *"p2", "enter", "r")
+        await until(pilot, lambda: asker.asked)
+        await pilot.press("escape", "home", "right_square_bracket", "right_square_bracket", "r")
+        await until(pilot, lambda: len(asker.asked) == 2)
+    assert [host for _, host, _ in asker.said()] == ["p2", "p1"]
+
+
+def end_plots(source: Recorded, *tasks: str) -> None:
+    p1 = source.farm.plotters["p1"]
+    left = tuple(job for job in p1.jobs if job.task_id not in tasks)
+    source.change(plotters={"p1": p1.model_copy(update={"jobs": left})})
+
+
 async def test_q_closes_at_once_and_calls_no_host(shown: Shown) -> None:
     asker = Recorder()
     async with shown(showcase.small(), asker=asker) as pilot:
