@@ -100,6 +100,7 @@ class Grid(ScrollView, can_focus=True):
     def __init__(self, table: Table, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.titled = True
+        self._beside = False  # another pane is to the right: a blank column keeps them apart
         self.table = table
         self.rows: tuple[Row, ...] = ()
         self.order = Order()
@@ -124,7 +125,7 @@ class Grid(ScrollView, can_focus=True):
     def wanted_columns(self) -> int:
         """Columns of the terminal that show the whole of each cell, with the mark and the scroll bar."""
         natural = self._natural or natural_widths(self.table)
-        return sum(natural) + sum(width > 0 for width in natural) + 1
+        return sum(natural) + sum(width > 0 for width in natural) + 1 + self._beside
 
     @property
     def _top(self) -> int:
@@ -173,6 +174,12 @@ class Grid(ScrollView, can_focus=True):
         self.show(self.table, by_operator=True)
         self.refresh()
 
+    def put_beside(self, beside: bool) -> None:
+        """beside: whether another pane is to the right."""
+        if beside != self._beside:
+            self._beside = beside
+            self.refit()
+
     def refit(self, titled: bool | None = None) -> None:
         """Fit to a new size. titled: whether to show the table's name above it; None: no change."""
         self.titled = self.titled if titled is None else titled
@@ -216,7 +223,8 @@ class Grid(ScrollView, can_focus=True):
     def _fitting(self) -> list[int]:
         natural = natural_widths(self.table)
         self._natural = [*map(max, natural, self._natural)] if self._natural else natural
-        return widths(self.table, self._natural, self.scrollable_content_region.width - 1)  # mark
+        room = self.scrollable_content_region.width - 1 - self._beside  # mark
+        return widths(self.table, self._natural, room)
 
     def _redraw(self, fitting: list[int]) -> None:
         self._widths = fitting

@@ -333,6 +333,8 @@ class MainScreen(Screen[None]):
         lines = share_out(room, [(want, min(want, _LEAST_LINES)) for want in wanted])
         body.styles.grid_rows = " ".join(map(str, lines))
         for row in rows:
+            for pane in row:
+                self.grid(pane).put_beside(pane != row[-1])
             needs = [-(-self.grid(pane).wanted_columns * _TRACKS // max(1, body.size.width)) for pane in row]
             spans = share_out(_TRACKS, [(max(need, _LEAST_TRACKS), _LEAST_TRACKS) for need in needs])
             for pane, span in zip(row, spans, strict=True):

@@ -15,6 +15,7 @@ from common.model.snapshot import (
     ClassSum,
     Directory,
     DirState,
+    DiskHealth,
     Drive,
     DriveUse,
     Event,
@@ -188,9 +189,16 @@ def troubled() -> FarmState:
     p3 = plotter("p3", tmp_dir("/mnt/tmp/0"), jobs=(job(7, "/mnt/tmp/0", "2:2", 40),),
                  at=T - timedelta(hours=3))  # fmt: skip
     drives = (
-        drive("/mnt/farm/01", 0.001, full=True),
+        drive(
+            "/mnt/farm/01", 0.001, full=True, disk=DiskHealth(names=("sda",), fails=False, temperature_c=38)
+        ),
         drive("/mnt/farm/02", 0.35, reserved_bytes=108 * GB, incoming=1),
-        drive("/mnt/farm/03", 0.8, use=DriveUse.DRAINING),
+        drive(
+            "/mnt/farm/03",
+            0.8,
+            use=DriveUse.DRAINING,
+            disk=DiskHealth(names=("sdc",), fails=True, temperature_c=52),
+        ),
         drive("/mnt/farm/04", 0.5, use=DriveUse.DISABLED, free_bytes=None),
         drive("/mnt/farm/05", 0.5, state=DirState.NOT_MOUNTED, free_bytes=None, total_bytes=None),
     )

@@ -56,9 +56,18 @@ def _cells(disk: DiskHealth | None) -> Iterator[str]:
         return
     yield ", ".join(disk.names)
     yield disk.model or "?"
-    yield _WORDS[disk.fails]
-    yield "?" if disk.temperature_c is None else f"{disk.temperature_c} \N{DEGREE SIGN}C"
+    yield health(disk)
+    yield temperature(disk)
     yield "?" if disk.powered_on_h is None else f"{disk.powered_on_h / _HOURS_A_YEAR:.1f} years"
+
+
+def health(disk: DiskHealth) -> str:
+    """What it says of itself, in one word."""
+    return _WORDS[disk.fails]
+
+
+def temperature(disk: DiskHealth) -> str:
+    return "?" if disk.temperature_c is None else f"{disk.temperature_c} \N{DEGREE SIGN}C"
 
 
 def as_dict(found: list[tuple[str, Drive]]) -> dict[str, Any]:

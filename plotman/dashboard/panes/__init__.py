@@ -40,7 +40,7 @@ def all_tables(farm: FarmState, host: str | None) -> dict[str, Table]:
         waits(shown),
     )
     found = {table.name: shortened(without(table, "host") if host else table) for table in made}
-    return found | {"machines": machines(shown, reasons), "classes": inventory(shown)}
+    return found | {"machines": shortened(machines(shown, reasons)), "classes": inventory(shown)}
 
 
 _WAIT_COLUMNS = (

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from common.model.snapshot import Drive, DriveUse, FinishedPlot, HarvesterSnapshot, PlotState, Transfer
 from common.model.units import human_bytes
 from plotman.control.farm import FarmState
-from plotman.control.queries import evacuations
+from plotman.control.queries import disks, evacuations
 from plotman.control.queries.scheduler_status import WaitReasons
 from plotman.control.queries.tables import STEP_WORDS
 from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowKind, RowSubject, Table
@@ -25,6 +25,7 @@ _DRIVE: dict[Column, Callable[[str, Drive], Cell]] = {
     Column("reserved", right=True, spare=4): lambda _, drive: Cell(
         human_bytes(drive.reserved_bytes) if drive.reserved_bytes else "", drive.reserved_bytes
     ),
+    Column("disk", right=True, spare=5): lambda _, drive: _disk(drive),
     _STATE: lambda _, drive: Cell(drive.word),
 }
 _USE_LEVELS = {DriveUse.DISABLED: CellLevel.QUIET, DriveUse.DRAINING: CellLevel.NOTICE}
@@ -36,19 +37,36 @@ def drives(farm: FarmState) -> Table:
     for host, snapshot in farm.harvesters.items():
 
         def state(_: str, drive: Drive, of: HarvesterSnapshot = snapshot) -> Cell:
-            return Cell(evacuations.word(of, drive, farm.at))
+            word = evacuations.word(of, drive, farm.at) if of.evacuations else drive.word
+            return Cell(f"disk fails, {word}" if _fails(drive) else word)
 
-        columns = _DRIVE | {_STATE: state} if snapshot.evacuations else _DRIVE
         for drive in snapshot.drives:
             level = _USE_LEVELS.get(drive.use, cells.state_level(drive.state))
-            rows.append(cells.row(RowSubject(RowKind.DRIVE, host, drive.path), columns, level, host, drive))
+            if _fails(drive):  # amber where an operator has acted
+                level = CellLevel.BAD if drive.use is DriveUse.ACTIVE else CellLevel.NOTICE
+            subject = RowSubject(RowKind.DRIVE, host, drive.path)
+            rows.append(cells.row(subject, _DRIVE | {_STATE: state}, level, host, drive))
     for host, archiver in farm.archivers.items():
         for space in archiver.target.spaces if archiver.target else ():
             word = Cell(f"target {archiver.target.name if archiver.target else ''}")
             free, unknown = cells.size(space.free_bytes), Cell("?")
-            shown = (Cell(host), Cell(space.path), unknown, free, unknown, Cell(""), word)
+            shown = (Cell(host), Cell(space.path), unknown, free, unknown, Cell(""), Cell(""), word)
             rows.append(Row(RowSubject(RowKind.DRIVE, host, space.path), shown))
     return Table("drives", "Drives", tuple(_DRIVE), tuple(rows), "no archive drives")
+
+
+def _fails(drive: Drive) -> bool:
+    """Whether its disk says that it is about to fail."""
+    return drive.disk is not None and bool(drive.disk.fails)
+
+
+def _disk(drive: Drive) -> Cell:
+    """Health and temperature; empty if the disk says nothing. By temperature, those that fail first."""
+    if drive.disk is None:
+        return Cell("")
+    hot = drive.disk.temperature_c or 0
+    text = f"{disks.health(drive.disk)} {disks.temperature(drive.disk)}"
+    return Cell(text, hot - 1000 if _fails(drive) else hot)
 
 
 _TRANSFER: dict[Column, Callable[[str, Transfer], Cell]] = {

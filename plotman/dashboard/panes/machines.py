@@ -21,7 +21,7 @@ _COLUMNS = (
     Column("used", right=True, bar=True, spare=3),
     Column("plots/day", right=True, spare=5),
     Column("24 hours", spare=7),
-    Column("state", stretch=True),
+    Column("state", stretch=True, reason=True),
 )
 
 

@@ -6,6 +6,7 @@ import time
 from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from rich.cells import cell_len
 from common.config import load
 from common.errors import ConfigError
 from common.model.plot_name import with_short_ids
-from common.model.snapshot import Event, Hold, Wait, Waits
+from common.model.snapshot import DiskHealth, Drive, DriveUse, Event, Hold, Wait, Waits
 from plotman.control.queries.scheduler_status import WaitReasons
 from plotman.control.rpc import TaskCall
 from plotman.dashboard import filters, headline, layout, panes
@@ -191,6 +192,54 @@ def test_damaged_files_in_dst_are_no_plots_that_wait_to_be_moved() -> None:
 def test_a_bar_above_nine_tenths_is_warm() -> None:
     rows = panes.all_tables(showcase.troubled(), None)["drives"].rows
     assert [row.cells[4].tone for row in rows] == ["warm", "", "", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("use", "level", "word"),
+    [
+        (DriveUse.ACTIVE, CellLevel.BAD, "disk fails, active"),
+        (DriveUse.DRAINING, CellLevel.NOTICE, "disk fails, draining"),
+        (DriveUse.DISABLED, CellLevel.NOTICE, "disk fails, disabled"),
+    ],
+)
+def test_a_drive_whose_disk_fails_is_red_or_amber_at_any_width(
+    use: DriveUse, level: CellLevel, word: str
+) -> None:
+    disk = DiskHealth(names=("sda",), fails=True, temperature_c=51)
+    table = drives_table(showcase.drive("/mnt/farm/01", 0.5, use=use, disk=disk))
+    (row,) = table.rows
+    assert row.level is level
+    assert row.cells[-1].text == word
+    narrow = layout.widths(table, layout.natural_widths(table), 30)
+    assert narrow[-1] and not narrow[-2]
+
+
+@pytest.mark.parametrize(
+    ("health", "text"),
+    [
+        ({"fails": False, "temperature_c": 38}, "well 38 °C"),
+        ({"fails": True, "temperature_c": 51}, "FAILS 51 °C"),
+        ({"fails": None, "temperature_c": 38}, "? 38 °C"),
+        ({"fails": False, "temperature_c": None}, "well ?"),
+        (None, ""),
+    ],
+)
+def test_drives_show_health_and_temperature_of_their_disks(health: dict[str, Any] | None, text: str) -> None:
+    disk = None if health is None else DiskHealth(names=("sda",), **health)
+    (row,) = drives_table(showcase.drive("/mnt/farm/01", 0.5, disk=disk)).rows
+    assert row.cells[-2].text == text
+
+
+def drives_table(drive: Drive) -> Table:
+    farm = showcase.small()
+    farm.harvesters["p1"] = farm.harvesters["p1"].model_copy(update={"drives": (drive,)})
+    return panes.all_tables(farm, None)["drives"]
+
+
+def test_the_state_of_a_machine_is_whole_on_a_wide_screen() -> None:
+    table = panes.all_tables(showcase.troubled(), None)["machines"]
+    shown = layout.widths(table, layout.natural_widths(table), 73)
+    assert shown[-1] >= max(len(row.cells[-1].text) for row in table.rows)
 
 
 @given(st.integers(20, 200), st.lists(st.integers(1, 50), min_size=1, max_size=6))
