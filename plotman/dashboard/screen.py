@@ -249,7 +249,7 @@ class MainScreen(Screen[None]):
         return self.query_one(f"#{pane}", Grid)
 
     def draw(self, by_operator: bool = False) -> None:
-        """by_operator: whether the operator chose other rows, those of one machine."""
+        """by_operator: whether the operator chose other rows, as by choosing a machine."""
         farm = self.farm
         if farm is None:
             return
