@@ -120,6 +120,8 @@ class PlotterHost:
         self._watcher.stop()
         self._adoption.stop()
         self.directories.stop()
+        for job in self.jobs.running():
+            self._keep_up(job)
 
     def reload(self, settings: Config) -> None:
         """Use another plotman.yaml. Running jobs stay as they were started."""
@@ -211,7 +213,7 @@ class PlotterHost:
     def refresh(self, job: TrackedJob) -> None:
         """Read the job's figures again, such as whether it is suspended."""
         job.refresh(self.directories.surveys())
-        self._count_idle_time(job)
+        self._keep_up(job)
 
     def snapshot_of(self, job: TrackedJob) -> Job:
         """The job as the snapshot shows it."""
@@ -311,7 +313,7 @@ class PlotterHost:
         surveys = self.directories.surveys()
         for job in jobs:
             job.refresh(surveys)
-            self._count_idle_time(job)
+            self._keep_up(job)
         self._stalls.sample(jobs)
         now = datetime.now(UTC)
         for job in jobs:
@@ -320,9 +322,10 @@ class PlotterHost:
         if jobs:
             self.events.progressed()
 
-    def _count_idle_time(self, job: TrackedJob) -> None:
+    def _keep_up(self, job: TrackedJob) -> None:
+        """Keep what a restart must not forget: its idle time, and the percent that is shown."""
         with self._lock:  # an end must not be overwritten
-            record = job.record_with_idle_time(datetime.now(UTC))
+            record = job.record_with_percent(job.record_with_idle_time(datetime.now(UTC)))
             if record is not job.record:
                 self.jobs.update(job, record)
 

@@ -50,6 +50,45 @@ class Estimate:
     eta_s: float
 
 
+@dataclass(frozen=True)
+class Shown:
+    """The percent that is shown of a plot. It never decreases.
+
+    plot_id: None until its log says it.
+    percent: 0 to 99; 100 once the plot is complete.
+    by: what the estimates are made from; None: the weights of the plotter's phases.
+    estimate: the largest one made from it; None: not known, as after a restart.
+    """
+
+    plot_id: str | None = None
+    percent: float = 0.0
+    by: Timeline | None = None
+    estimate: float | None = None
+
+    def then(self, plot_id: str | None, by: Timeline | None, estimate: float, complete: bool) -> Shown:
+        """What is shown next.
+
+        A source of estimates that says less than is shown, as when a host has learned how long its plots
+        take, does not move the bar back: what it says is left is then spread over what is left of the bar.
+
+        Args:
+            plot_id: of the present plot; another one begins anew.
+            by: what the estimate was made from.
+            estimate: 0 to 100.
+            complete: whether the plot is complete.
+        """
+        most = 100.0 if complete else _MOST_PERCENT
+        if self.plot_id not in (None, plot_id):
+            return Shown(plot_id, min(estimate, most), by, estimate)
+        before = self.estimate if by == self.by else None
+        if before is None or before >= 100:
+            before = estimate
+        highest, percent = max(before, estimate), self.percent
+        if highest > before:
+            percent = 100 - (100 - percent) * (100 - highest) / (100 - before)
+        return Shown(plot_id, max(self.percent, min(max(percent, estimate), most)), by, highest)
+
+
 def estimate(learned: Timeline, reached: Mapping[Phase, float], phase: Phase, spent_s: float) -> Estimate:
     """Estimate a plot's percent and remaining time.
 

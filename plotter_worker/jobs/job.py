@@ -16,7 +16,7 @@ from common.model.phase import Phase
 from common.model.snapshot import Job, RunStatus
 from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.directories.monitor import DirectorySurvey
-from plotter_worker.jobs.estimate import Estimate, Kind, LearnedPlots, estimate
+from plotter_worker.jobs.estimate import Kind, LearnedPlots, Shown, estimate
 from plotter_worker.jobs.records import JobRecord, Outcome
 from plotter_worker.jobs.resources import SpaceTaken, Usage
 from plotter_worker.plotters.base import NOT_BEGUN, CommandLine, Mode, Progress, SizeEstimate
@@ -100,7 +100,8 @@ class TrackedJob:
         self._steps: dict[Phase, float] = {}  # of the first plot: when each began, by `active_s`
         self._untimed: Phase | None = None  # up to this step they began at unknown times
         self._first_done_s: float | None = None
-        self._percent: tuple[str | None, float] = (None, 0.0)  # the plot, and what was shown of it
+        self._shown_of_plot = Shown(record.shown_plot_id, record.shown_percent)
+        self._behind = record.shown_percent > 0  # until its log is read again
 
     @classmethod
     def of_record(cls, record: JobRecord, plotter: Plotter) -> Self:
@@ -165,6 +166,7 @@ class TrackedJob:
                 grew = True
             if first and grew:
                 self._time_step(first)
+            self._behind = False
             return grew
         except (OSError, Hanging):
             return False
@@ -298,26 +300,22 @@ class TrackedJob:
         """What is done of the current plot, and seconds to its end; None if that is not known: while the job
         is stalled or suspended, and for a later plot of the same job, whose start is not known."""
         progress, now = self.progress, datetime.now(UTC)
-        percent, eta_s = progress.percent, None
+        if self._behind:
+            return self._shown_of_plot.percent, None
+        percent, eta_s, timeline = progress.percent, None, None
         if self.record.started_at is not None and not progress.plots_done:
             spent_s = self.active_s(now)
-            found = self._estimate(learned, spent_s)
-            if found is not None:
+            timeline = learned.of(self._kind())
+            if timeline is not None:
+                # None before the first plot of this kind is finished.
+                found = estimate(timeline, self._steps.copy(), progress.phase, spent_s)
                 percent, eta_s = found.percent, found.eta_s
             elif percent >= 1:
                 eta_s = max(0.0, spent_s * (100 - percent) / percent)
-        plot_id, shown = self._percent
-        percent = max(percent, shown if plot_id == progress.plot_id else 0.0)
-        self._percent = progress.plot_id, percent
+        complete = progress.percent >= 100
+        self._shown_of_plot = self._shown_of_plot.then(progress.plot_id, timeline, percent, complete)
         waits = self.stall or progress.stalled or self.usage.status is RunStatus.STOPPED
-        return percent, None if waits else eta_s
-
-    def _estimate(self, learned: LearnedPlots, spent_s: float) -> Estimate | None:
-        """None before the first plot of this kind is finished."""
-        timeline = learned.of(self._kind())
-        if timeline is None:
-            return None
-        return estimate(timeline, self._steps.copy(), self.progress.phase, spent_s)
+        return self._shown_of_plot.percent, None if waits else eta_s
 
     def _kind(self) -> Kind:
         """As the history's rows name it."""
@@ -345,6 +343,14 @@ class TrackedJob:
             return record.model_copy(update={"idle_since": now})
         idle_s = record.idle_s + max(0.0, (now - record.idle_since).total_seconds())
         return record.model_copy(update={"idle_since": None, "idle_s": idle_s})
+
+    def record_with_percent(self, record: JobRecord) -> JobRecord:
+        """The record with the percent that is shown; the same one if that is less than 1 % more."""
+        shown = self._shown_of_plot
+        known = record.shown_percent if record.shown_plot_id in (None, shown.plot_id) else 0.0
+        if record.outcome is not None or shown.percent < known + 1:
+            return record
+        return record.model_copy(update={"shown_plot_id": shown.plot_id, "shown_percent": shown.percent})
 
     @property
     def steps_s(self) -> dict[str, float] | None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from common.history.rows import End
 from common.names import is_task_id
@@ -50,6 +50,7 @@ class JobRecord(Stored):
         started_at: start of the process.
         idle_s: seconds for which it was suspended or waited for space, without those since `idle_since`.
         idle_since: since when it is so now.
+        shown_plot_id, shown_percent: the plot and its percent, as the last worker showed it.
     """
 
     task_id: str
@@ -65,6 +66,8 @@ class JobRecord(Stored):
     started_at: AwareDatetime | None = None
     idle_s: float = 0.0
     idle_since: AwareDatetime | None = None
+    shown_plot_id: str | None = None
+    shown_percent: float = Field(0.0, ge=0, le=100)
     outcome: Outcome | None = None
 
     @property

@@ -26,6 +26,7 @@ from plotter_worker.jobs.start import StartFailed
 from plotter_worker.plotters.registry import plotter_for
 from plotter_worker.processes.table import FoundPlotter, identity, pid_of
 from plotter_worker.reporting.events import PlotterEvents
+from tests.support.paths import LOGS
 from tests.support.plots import write_plot
 from tests.support.waiting import eventually
 from tests.support.wrong_clock import DAY_S, HOUR_S, set_ahead
@@ -261,6 +262,20 @@ def test_a_restarted_worker_goes_on_with_running_jobs_and_judges_those_that_ende
     assert host.snapshot().failures.consecutive == 0
     assert host.jobs.get(task_id_of("unstarted")) is None
     assert {kept.task_id for kept in machine.records.all()} == {task_id_of("t1"), task_id_of("ended")}
+
+
+def test_a_restarted_worker_shows_no_less_of_a_plot_than_the_former_one(machine: Machine) -> None:
+    first = machine.running_host()
+    job = first.take_order(task_id_of("t1"), order(first))
+    log = (LOGS / "chiapos-k18.log").read_bytes()
+    job.reader.feed(log[: log.index(b"Starting phase 3/4")])
+    job.log_seen = True
+    shown = first.snapshot_of(job).percent
+    assert shown and shown > 1
+    first.stop()
+    restored = machine.running_host().jobs.get(task_id_of("t1"))
+    assert restored is not None
+    assert restored.record.shown_percent == shown
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from common.history.rows import End, PlotEnd
 from common.model.phase import Phase
-from plotter_worker.jobs.estimate import Kind, LearnedPlots, Timeline, estimate, median_of, timeline_of
+from plotter_worker.jobs.estimate import (
+    Kind,
+    LearnedPlots,
+    Shown,
+    Timeline,
+    estimate,
+    median_of,
+    timeline_of,
+)
 
 AT = datetime(2026, 11, 30, 8, tzinfo=UTC)
 PHASES = [Phase(major, minor) for major in range(1, 6) for minor in range(4)]
@@ -63,6 +71,63 @@ def test_percent_never_decreases_and_no_eta_is_negative(
         assert last - 1e-9 <= found.percent <= 99
         assert found.eta_s >= 0
         last = found.percent
+
+
+ID, NEXT = "ab" * 32, "cd" * 32
+percents = st.floats(0, 100)
+sources = st.sampled_from([None, LEARNED, Timeline(((Phase(1, 0), 0.0),), end_s=1000.0)])
+
+
+@given(st.lists(st.tuples(sources, percents, st.booleans()), min_size=1), st.integers(0, 5))
+def test_what_is_shown_of_a_plot_never_decreases_and_is_below_100_until_it_is_complete(
+    told: list[tuple[Timeline | None, float, bool]], without_id: int
+) -> None:
+    shown = Shown()
+    for number, (by, percent, restarts) in enumerate(told):
+        before, plot_id = shown.percent, None if number < without_id else ID
+        shown = shown.then(plot_id, by, percent, complete=False)
+        assert before <= shown.percent <= 99
+        if restarts:
+            shown = Shown(shown.plot_id, shown.percent)
+    assert shown.then(shown.plot_id, told[-1][0], 100, complete=True).percent == 100
+
+
+@given(timelines(), timelines(), lives(), st.integers(0, 30), st.integers(0, 30))
+def test_a_plot_never_goes_back_when_its_host_learns_or_its_worker_restarts(
+    first: Timeline, second: Timeline, life: list[tuple[Phase, float]], learns_at: int, restarts_at: int
+) -> None:
+    shown, reached = Shown(), dict[Phase, float]()
+    for number, (phase, spent_s) in enumerate(life):
+        if number == restarts_at:
+            shown, reached = Shown(shown.plot_id, shown.percent), {}
+        reached.setdefault(phase, spent_s)
+        learned = first if number < learns_at else second
+        before = shown.percent
+        shown = shown.then(ID, learned, estimate(learned, reached, phase, spent_s).percent, False)
+        assert before <= shown.percent <= 99
+
+
+@given(st.lists(st.tuples(sources, st.floats(0, 70)), min_size=1))
+def test_what_is_learned_moves_no_bar_forward_while_nothing_is_made(
+    told: list[tuple[Timeline | None, float]],
+) -> None:
+    of_source = dict(told)  # nothing is made: each source says the same all the time
+    shown = Shown(ID, 70.0)
+    for by, _ in told * 3:
+        shown = shown.then(ID, by, of_source[by], False)
+        assert shown.percent == 70
+
+
+def test_the_bar_goes_on_evenly_after_the_host_has_learned_that_less_is_done() -> None:
+    shown = Shown().then(ID, None, 60, False)
+    seen = [shown := shown.then(ID, LEARNED, percent, False) for percent in (20, 40, 60, 80, 90)]
+    assert [round(one.percent) for one in seen] == [60, 70, 80, 90, 95]
+
+
+def test_the_next_plot_of_a_job_begins_anew_and_a_first_one_without_its_id_goes_on() -> None:
+    shown = Shown().then(None, None, 3, False).then(ID, None, 1, False)
+    assert (shown.plot_id, shown.percent) == (ID, 3)
+    assert shown.then(NEXT, None, 1, False).percent == 1
 
 
 @given(st.lists(timelines(), min_size=1, max_size=5))

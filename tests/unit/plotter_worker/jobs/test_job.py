@@ -186,6 +186,35 @@ def test_percent_never_decreases_whatever_is_learned_meanwhile(tmp_path: Path) -
     job.close_log()
 
 
+def test_percent_goes_on_from_what_the_last_worker_showed(tmp_path: Path) -> None:
+    # A plot that is faster than the former ones: without the times of its steps, which end with the worker,
+    # less of it seems to be made.
+    first, learned = _making(tmp_path / "log"), _learned()
+    _at(first, 1)
+    _write(first, b"Computing table 1")
+    _at(first, 20)
+    before = first.snapshot(NO_ROOM, learned).percent
+    assert before is not None
+    kept = first.record_with_percent(first.record)
+    assert kept.shown_percent == before
+    first.record = kept
+    assert first.record_with_percent(kept) is kept, "not written again for less than a percent"
+    first.close_log()
+
+    forgetful = TrackedJob(kept.model_copy(update={"shown_percent": 0.0}), first.plotter, first.command)
+    forgetful.read_log()
+    assert (forgetful.snapshot(NO_ROOM, learned).percent or 0) < before
+    second = TrackedJob(kept, first.plotter, first.command)
+    second.log_seen = True
+    assert second.snapshot(NO_ROOM, learned).percent == before, "also while the log is not read again"
+    second.read_log()
+    assert second.snapshot(NO_ROOM, learned).percent == before
+    _at(second, 40)
+    assert (second.snapshot(NO_ROOM, learned).percent or 0) >= before
+    forgetful.close_log()
+    second.close_log()
+
+
 def test_the_time_while_it_was_suspended_does_not_count(tmp_path: Path) -> None:
     job, learned = _making(tmp_path / "log"), _learned()
     _write(job, b"Computing table 1")
