@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Self, TypeVar
+from typing import Any, BinaryIO, Self, TypeVar
 
 from common.history.rows import END_STEP
 from common.model.phase import Phase
@@ -19,7 +19,14 @@ from plotter_worker.directories.monitor import DirectorySurvey
 from plotter_worker.jobs.estimate import Kind, LearnedPlots, Shown, estimate
 from plotter_worker.jobs.records import JobRecord, Outcome
 from plotter_worker.jobs.resources import SpaceTaken, Usage
-from plotter_worker.plotters.base import NOT_BEGUN, CommandLine, Mode, Progress, SizeEstimate
+from plotter_worker.plotters.base import (
+    NOT_BEGUN,
+    CommandLine,
+    Mode,
+    PlotDetails,
+    Progress,
+    SizeEstimate,
+)
 from plotter_worker.plotters.log_parser import LogReader
 from plotter_worker.plotters.plotter import Plotter
 from plotter_worker.plotters.registry import recognise
@@ -317,16 +324,21 @@ class TrackedJob:
         waits = self.stall or progress.stalled or self.usage.status is RunStatus.STOPPED
         return self._shown_of_plot.percent, None if waits else eta_s
 
+    def facts_of(self, details: PlotDetails) -> dict[str, Any]:
+        """What the history's rows hold of a plot of this job: from its log, or else from the command line.
+        Its directories are from the order, or else from the log."""
+        command, record = self.command, self.record
+        return details.as_row() | {
+            "k": details.k or (command.k if command else None),
+            "compression": details.compression or (command.compression if command else None),
+            "tmp": record.tmp or details.tmp,
+            "tmp2": record.tmp2 or details.tmp2,
+            "dst": record.dst or details.dst,
+        }
+
     def _kind(self) -> Kind:
-        """As the history's rows name it."""
-        row, command = self.progress.details.as_row(), self.command
-        return Kind(
-            plotter=self.record.plotter,
-            mode=row["mode"],
-            k=row["k"] or (command.k if command else None),
-            compression=row["compression"] or (command.compression if command else None),
-            tmp=self.tmp,
-        )
+        facts = self.facts_of(self.progress.details)
+        return Kind(self.record.plotter, *(facts[name] for name in ("mode", "k", "compression", "tmp")))
 
     def active_s(self, now: datetime) -> float:
         """Seconds since its start, without those while it was suspended or waited for space."""

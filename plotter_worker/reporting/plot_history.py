@@ -245,7 +245,7 @@ def row_of_plot(job: TrackedJob, plot: DonePlot, host: str, at: datetime, sizes:
 
 
 def _row(job: TrackedJob, details: PlotDetails, host: str, plot_id: str | None) -> PlotEnd:
-    record, command = job.record, job.command
+    record = job.record
     return PlotEnd(
         key=f"{record.task_id}:{plot_id or ''}",
         host=host,
@@ -254,14 +254,7 @@ def _row(job: TrackedJob, details: PlotDetails, host: str, plot_id: str | None) 
         plot_id=plot_id,
         task_id=record.task_id,
         plotter=record.plotter,
-        **details.as_row()
-        | {
-            "k": details.k or (command.k if command else None),
-            "compression": details.compression or (command.compression if command else None),
-            "tmp": record.tmp or details.tmp,
-            "tmp2": record.tmp2 or details.tmp2,
-            "dst": record.dst or details.dst,
-        },
+        **job.facts_of(details),
         ordered_at=record.accepted_at if record.ours else None,
         log=record.log,
     )
