@@ -256,6 +256,8 @@ class Harvester:
             utc_offset_s=holds.utc_offset_s(),
             writers_per_drive=self._section.writers_per_drive,
             margin_bytes=self._section.margin_bytes,
+            replot=self._section.replot,
+            low_water_bytes=self._section.low_water_bytes,
             taken_in=self._plot_index.latest(_TAKEN_IN_MAX),
             arriving=self.intake.arriving(self.drives.parts()),
             inventory=self.inventory.sums(),

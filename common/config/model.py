@@ -23,6 +23,7 @@ from common.config.sections.farm import Farm, Harvester
 from common.config.sections.notifications import Notifications
 from common.config.sections.plotter_packages import loaded
 from common.config.sections.plotting import Directories, Plotting
+from common.config.sections.replot import Replot
 from common.config.sections.scheduling import Scheduling
 from common.names import HOST_VARIABLE, Role
 
@@ -111,6 +112,11 @@ class Config(Section):
     )
     harvester: Harvester | None = Field(
         None, description="The farming drives of this machine. Absent: it has none."
+    )
+    replot: Replot | None = Field(
+        None,
+        description="Which old plots may give way to new ones. Set it where the scheduler runs. Nothing is "
+        "deleted: `plotman replot plan` only shows what that would mean. Absent: all plots stay.",
     )
     notifications: Notifications = Field(
         Notifications(), description="Notifications about the whole farm. Set them where the scheduler runs."

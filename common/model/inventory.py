@@ -13,6 +13,7 @@ from common.model.messages import Message, OneLine
 from common.model.snapshot import ClassSum, Notice, PlotClass, Whole
 
 MOST_ROWS = 1_000  # of a page; less than 1 MB of JSON
+MOST_CLASSES = 256  # of an order; a farmer has less than ten
 KEY_BITS = 48
 # Of a slice. A slice is chosen so that it has half as many.
 MOST_KEYS = 60_000
@@ -44,6 +45,7 @@ class InventoryPage(StrEnum):
     FAULTS = "faults"  # files that look like plots and are no whole plots
     KEYS = "keys"  # short keys of all plots in a slice of them: equal keys may be the same plot
     COPIES = "copies"  # the files with these keys
+    CLASSED = "classed"  # the first files of these classes on each drive, by name
     FARMED = "farmed"  # whether chia's harvester on this machine farms the plots; asks it
 
 
@@ -51,9 +53,11 @@ class InventoryOrder(Message):
     """Arguments of `harvester_worker.inventory`.
 
     drive: only this one.
-    after: `next` of the previous page of SUMS, FILES or FAULTS; None: the first page.
+    limit: rows of a page; of CLASSED: files of each drive.
+    after: `next` of the previous page of SUMS, FILES, FAULTS or CLASSED; None: the first page.
     begin, end: slice of KEYS, without `end`.
     keys: of COPIES.
+    classes, made_before: of CLASSED; a month: only plots that were made earlier; None: all.
     """
 
     host: OneLine
@@ -64,6 +68,8 @@ class InventoryOrder(Message):
     begin: Key = 0
     end: Annotated[int, Field(ge=0, le=1 << KEY_BITS)] = 1 << KEY_BITS
     keys: Annotated[tuple[Key, ...], Field(max_length=MOST_ROWS)] = ()
+    classes: Annotated[tuple[PlotClass, ...], Field(max_length=MOST_CLASSES)] = ()
+    made_before: Annotated[str | None, Field(pattern=r"^\d{4}-\d{2}$")] = None
 
 
 class SumRow(ClassSum):

@@ -1,10 +1,12 @@
-"""Sizes and durations as text. Decimal units, as on drives and in plotman 0.5.3."""
+"""Sizes, durations and counts as text. Decimal units, as on drives and in plotman 0.5.3."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 _MOST = 1e30  # far beyond each size and duration of a farm
+_BARS = "·▁▂▃▄▅▆▇"
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
@@ -87,3 +89,14 @@ def human_seconds(duration_s: float) -> str:
 def counted(count: int, noun: str, plural: str | None = None) -> str:
     """`1 plot`, `2 plots`. plural: of an irregular noun."""
     return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def sparkline(counts: Sequence[float], top: float | None = None) -> str:
+    """A bar for each count; only a zero has no bar.
+
+    Args:
+        counts: 0 or more each.
+        top: the count of the highest bar; None: the highest of the counts.
+    """
+    top = max(counts, default=0) if top is None else top
+    return "".join(_BARS[min(7, math.ceil(count * 7 / top))] if top else _BARS[0] for count in counts)

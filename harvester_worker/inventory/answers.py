@@ -7,7 +7,7 @@ import sqlite3
 from typing import Any
 
 from common.errors import OrderRefused, PlotmanError
-from common.model.inventory import MOST_KEYS, FileRow, InventoryOrder, InventoryPage
+from common.model.inventory import MOST_KEYS, MOST_ROWS, FileRow, InventoryOrder, InventoryPage
 from common.system.plotfile import printable
 from harvester_worker.inventory.entry import month_text
 from harvester_worker.inventory.inventory import Inventory
@@ -50,6 +50,8 @@ def _stored(store: InventoryStore | None, order: InventoryOrder, drives: list[st
             return {"keys": keys}
         if order.what is InventoryPage.COPIES:
             return {"files": _rows(store.copies(drives, order.keys, order.limit))}
+        if order.what is InventoryPage.CLASSED:
+            return _classed(store, order, drives)
         faults = order.what is InventoryPage.FAULTS
         files = store.page(drives, faults, _place(order.after), order.limit)
     except sqlite3.Error as error:
@@ -60,6 +62,17 @@ def _stored(store: InventoryStore | None, order: InventoryOrder, drives: list[st
         f"{os.fsencode(files[-1].drive).hex()}/{files[-1].name.hex()}" if len(files) == order.limit else None
     )
     return {"files": _rows(files), "next": last}
+
+
+def _classed(store: InventoryStore, order: InventoryOrder, drives: list[str]) -> dict[str, Any]:
+    """The first files of each drive, of as many drives as a page takes."""
+    begin = _number(order.after)
+    end = begin + max(1, MOST_ROWS // order.limit)
+    before = int(order.made_before.replace("-", "")) if order.made_before else None
+    files: list[StoredFile] = []
+    for drive in drives[begin:end]:
+        files += store.classed(drive, order.classes, before, order.limit)
+    return {"files": _rows(files), "next": str(end) if end < len(drives) else None}
 
 
 def _rows(files: list[StoredFile]) -> list[dict[str, Any]]:

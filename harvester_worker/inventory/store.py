@@ -157,6 +157,28 @@ class InventoryStore:
             )
             return self._files(rows)
 
+    def classed(
+        self, drive: str, classes: Iterable[PlotClass], made_before: int | None, limit: int
+    ) -> list[StoredFile]:
+        """The first files of these classes on a drive, by name.
+
+        Args:
+            drive: its folder.
+            classes: any of them.
+            made_before: year and month, as 202611: only plots that were made earlier, and whose month is
+                known; None: all.
+            limit: most files.
+        """
+        with self._lock:
+            numbers = ", ".join(str(self._classes[one]) for one in classes if one in self._classes)
+            month = "" if made_before is None else f" AND made > 0 AND made < {int(made_before)}"
+            rows = self._connection.execute(
+                f"SELECT {_COLUMNS} FROM files WHERE drive = ? AND class IN ({numbers}) AND plots > 0{month}"
+                " ORDER BY name LIMIT ?",
+                [self._drives.get(drive), limit],
+            )
+            return self._files(rows)
+
     def keys(self, drives: Sequence[str], begin: int, end: int, limit: int) -> list[int]:
         """Keys of the plots on these drives, in order, one for each file.
 

@@ -17,7 +17,7 @@ def inventory(order: InventoryOrder) -> dict[str, Any]:
     """What lies on the drives, from the inventory that the harvester keeps; reads no drive.
 
     Args:
-        order: `what` is sums (the default), files, faults, keys, copies or farmed.
+        order: `what` is sums (the default), files, faults, keys, copies, classed or farmed.
 
     Returns:
         `host`, and by `what`: `sums` (common.model.inventory.SumRow) with `drives` (DriveRow) and

@@ -11,7 +11,7 @@ from beat.policy.remedies import Harm
 from common.model.holds import sentence
 from common.model.plot_name import with_short_ids
 from common.model.snapshot import PlotState, PlotterSnapshot, Tally, Wait, age_s
-from common.model.units import counted, human_bytes, human_duration
+from common.model.units import counted, human_bytes, human_duration, sparkline
 from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.queries import reports, scheduler_status
@@ -19,7 +19,6 @@ from plotman.control.queries.attention import is_calm, next_start, plots_running
 from plotman.control.queries.forecast import forecast
 from plotman.control.queries.scheduler_status import WaitReasons
 from plotman.dashboard.model import CellLevel, Line
-from plotman.dashboard.panes.cells import sparkline
 
 _PHASE_BAR = 80  # columns of the bar of phases
 _TIB = 2**40

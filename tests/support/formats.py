@@ -59,6 +59,28 @@ def small_v1(k: int = 18, plot_id: bytes = bytes([15]) * 32, version: bytes = b"
     return head + b"d" * (c3 - len(head) + 24 * (10_000 if k < 20 else 3_000))
 
 
+def make_sparse(folder: Path, kind: str, k32_bytes: int, made: str = "2026-11-22") -> Path:
+    """A k32 plot by its header and its length, of which nothing else is on the disk.
+
+    Args:
+        kind: "v1.0" or "bladebit", the latter of level 7.
+        made: date in its name.
+    """
+    plot_id = secrets.token_bytes(32)
+    if kind == "v1.0":
+        head = small_v1(32, plot_id)[: 60 + len(MEMO)]
+        c3 = k32_bytes - 24 * 3000
+        c2, start = c3 - 2 * 4, len(head) + 80
+        head += struct.pack(">10Q", *([start] * 7), c2 - 25 * 4, c2, c3)
+    else:
+        head = header(kind, plot_id, k32_bytes)
+    level = "" if kind == "v1.0" else "-c07"
+    path = folder / f"plot-k32{level}-{made}-15-48-{plot_id.hex()}.plot"
+    path.write_bytes(head)
+    os.truncate(path, k32_bytes)
+    return _rested(path)
+
+
 def raw(plot_id: bytes = bytes([15]) * 32, version: int = 1, k: int = 18) -> bytes:
     """A raw plot of the new proof of space, with chunks of 5000 random bytes."""
     head = b"pos2" + bytes([version]) + plot_id + struct.pack("<BBHBB", k, 2, 0, 0, len(MEMO)) + MEMO

@@ -214,6 +214,19 @@ class Harvester(Section):
     margin_bytes: int = Field(
         100_000_000, ge=0, le=MOST_BYTES, description="Space to leave free on each drive, in bytes."
     )
+    replot: bool = Field(
+        False,
+        description="Whether old plots on this machine may give way to new ones; see replot. Nothing is "
+        "deleted: `plotman replot plan` only shows what that would mean.",
+    )
+    low_water_bytes: int | None = Field(
+        None,
+        ge=0,
+        le=MOST_BYTES,
+        description="Space that replacing leaves free on each drive, in bytes. Absent: as "
+        "replot.low_water_bytes says where the scheduler runs.",
+        examples=[110_000_000_000],
+    )
     writers_per_drive: int = Field(
         1, ge=1, le=1_000, description="How many plots may be on their way to a drive at a time."
     )

@@ -135,7 +135,7 @@ def ask_sums(host: str | None, drive: str | None) -> FarmInventory:
     hosts: list[HostInventory] = []
     drives: list[tuple[str, DriveRow]] = []
     lacking: dict[str, PlotmanError] = {}
-    for name, answers in _pages(
+    for name, answers in pages(
         alive, {"what": InventoryPage.SUMS.value} | _of_drive(drive), missing, lacking
     ):
         for number, answer in enumerate(answers):
@@ -173,7 +173,7 @@ def ask_files(
     what = InventoryPage.FAULTS if faults else InventoryPage.FILES
     lacking: dict[str, PlotmanError] = {}
     answered: list[str] = []
-    for name, answers in _pages(alive, {"what": what.value} | _of_drive(drive), missing, lacking):
+    for name, answers in pages(alive, {"what": what.value} | _of_drive(drive), missing, lacking):
         answered.append(name)
         for answer in answers:
             yield from ((name, FileRow.model_validate(row)) for row in answer["files"])
@@ -204,7 +204,7 @@ def _must_have(
     raise NoAnswer("No harvester answers with its inventory: " + "; ".join(missing.values()))
 
 
-def _pages(
+def pages(
     hosts: Iterable[str], kwargs: dict[str, Any], missing: Missing, lacking: dict[str, PlotmanError]
 ) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
     """Yield each host that answers, with its pages; all hosts are asked for the first page at once.

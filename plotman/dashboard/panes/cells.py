@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import PurePath
 from typing import ParamSpec
@@ -14,7 +14,6 @@ from common.model.units import human_bytes, human_duration
 from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowSubject
 
 P = ParamSpec("P")
-_BARS = "·▁▂▃▄▅▆▇"
 _NEARLY_FULL = 0.9  # share of a drive
 
 
@@ -79,9 +78,3 @@ def free_space(folder: Directory) -> Cell:
 
 def number(number: int | None) -> Cell:
     return Cell("?") if number is None else Cell(str(number), number)
-
-
-def sparkline(counts: Sequence[int]) -> str:
-    """A bar for each count, relative to the highest one; only a zero has no bar."""
-    top = max(counts, default=0)
-    return "".join(_BARS[-(-count * 7 // top)] if top else _BARS[0] for count in counts)

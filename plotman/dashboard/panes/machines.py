@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from common.model.clock import wrong_clock
 from common.model.snapshot import ArchiverSnapshot, Tally
-from common.model.units import human_bytes
+from common.model.units import human_bytes, sparkline
 from plotman.control.farm import FarmState
 from plotman.control.queries.scheduler_status import WaitReasons
 from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowKind, RowSubject, Table
-from plotman.dashboard.panes.cells import sparkline, used
+from plotman.dashboard.panes.cells import used
 
 _COLUMNS = (
     Column("machine", tone="id"),

@@ -1,0 +1,281 @@
+"""Which plots give way: by class and drive, and why all others stay. Deletes nothing. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from beat.policy.replot.worth import due_epochs, full_bytes, new_plot_bytes, weight_per_byte
+from common.model.replot import OldClass, why_never
+from common.model.snapshot import MOST, PlotClass
+
+NOT_NAMED = "in none of the classes"
+NO_MONTH = "when they were made is not known"
+NO_SIZE = "their size is not known"
+ODD_SIZE = "their size does not fit the header"
+NO_DRIVE = "the state of the drive is not known"
+
+# Of worth.weight_per_byte: chiapos' k18 to k25 and bladebit's C9 are between 0.9 and 1.4.
+_WEIGHT_LEAST, _WEIGHT_MOST = 0.5, 2.0
+
+Place = tuple[str, str]  # host and drive
+
+
+@dataclass(frozen=True, slots=True)
+class PlotGroup:
+    """Plots with equal headers, made in one month, on one drive. month: `2022-11`; None: not known."""
+
+    host: str
+    drive: str
+    plot_class: PlotClass
+    month: str | None
+    plots: int
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DriveState:
+    """A drive before anything gives way.
+
+    low_water_bytes: what stays free on it.
+    closed: why no plot on it may give way; None: they may.
+    """
+
+    free_bytes: int | None
+    low_water_bytes: int = 0
+    closed: str | None = None
+
+
+@dataclass(slots=True)
+class Amount:
+    """Old plots; one file each."""
+
+    plots: int = 0
+    bytes: int = 0
+
+    def add(self, plots: int, size_bytes: int) -> None:
+        self.plots += plots
+        self.bytes += size_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ClassPlan:
+    """The plots of one class that give way.
+
+    found: what their headers say, without equal ones.
+    drives: number of drives that have some.
+    weight: of a byte of them before the fork, as `worth.weight_per_byte`; 0: there are none.
+    due_epochs: after the fork, from which a new plot farms more.
+    """
+
+    old: OldClass
+    found: tuple[PlotClass, ...]
+    plots: int
+    bytes: int
+    drives: int
+    weight: float
+    due_epochs: int
+
+    @property
+    def due_days(self) -> int:
+        """Days after the fork; the last of `due_epochs` has begun."""
+        return max(0, self.due_epochs - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class DrivePlan:
+    """What happens on one drive, in the end.
+
+    classes: (number of the class, its plots), in the order in which they go.
+    new_plots: k28 plots that fit into what they free and into the free bytes above low water.
+    """
+
+    place: Place
+    free_bytes: int
+    low_water_bytes: int
+    classes: tuple[tuple[int, Amount], ...]
+    new_plots: int
+
+    @property
+    def freed_bytes(self) -> int:
+        return sum(amount.bytes for _, amount in self.classes)
+
+    @property
+    def new_bytes(self) -> int:
+        return self.new_plots * new_plot_bytes()
+
+    @property
+    def free_after_bytes(self) -> int:
+        return self.free_bytes + self.freed_bytes - self.new_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Plots that stay. why: completes "they stay: "."""
+
+    why: str
+    plot_class: PlotClass
+    plots: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplotPlan:
+    """classes: as the owner orders them, also those without plots. drives: those with plots that give way."""
+
+    classes: tuple[ClassPlan, ...] = ()
+    drives: tuple[DrivePlan, ...] = ()
+    kept: tuple[Kept, ...] = ()
+
+    @property
+    def plots(self) -> int:
+        return sum(one.plots for one in self.classes)
+
+    @property
+    def bytes(self) -> int:
+        return sum(one.bytes for one in self.classes)
+
+    @property
+    def out_of_order(self) -> tuple[tuple[ClassPlan, ClassPlan], ...]:
+        """Neighbours of which the second begins to pay earlier than the first."""
+        some = [one for one in self.classes if one.plots]
+        return tuple(
+            (one, following) for one, following in pairwise(some) if following.due_epochs < one.due_epochs
+        )
+
+
+def plan(
+    groups: Iterable[PlotGroup],
+    drives: Mapping[Place, DriveState],
+    classes: Sequence[OldClass],
+    new_weight: float = 1.0,
+) -> ReplotPlan:
+    """Decide for each group whether it gives way.
+
+    Args:
+        groups: all plots of the farm.
+        drives: in the order in which they come; plots on other drives stay.
+        classes: in the order in which they go. No two overlap.
+        new_weight: of a byte of new plots after the fork.
+    """
+    going: dict[Place, dict[int, Amount]] = {place: {} for place in drives}
+    headers: dict[int, dict[PlotClass, Amount]] = {}
+    kept: dict[tuple[str, PlotClass], Amount] = {}
+    for group in groups:
+        place = (group.host, group.drive)
+        number = _number_or_why(group, drives.get(place), classes)
+        if isinstance(number, str):
+            kept.setdefault((number, group.plot_class), Amount()).add(group.plots, group.bytes)
+            continue
+        going[place].setdefault(number, Amount()).add(group.plots, group.bytes)
+        of_class = headers.setdefault(number, {})
+        of_class.setdefault(group.plot_class, Amount()).add(group.plots, group.bytes)
+    return ReplotPlan(
+        tuple(
+            _class_plan(old, headers.get(number, {}), _drives_of(number, going), new_weight)
+            for number, old in enumerate(classes)
+        ),
+        tuple(_drive_plan(place, drives[place], amounts) for place, amounts in going.items() if amounts),
+        tuple(
+            Kept(why, plot_class, amount.plots, amount.bytes)
+            for (why, plot_class), amount in sorted(kept.items(), key=lambda item: -item[1].bytes)
+        ),
+    )
+
+
+def _number_or_why(group: PlotGroup, drive: DriveState | None, classes: Sequence[OldClass]) -> int | str:
+    """The number of the group's class, or why it stays. What is not known stays."""
+    if never := why_never(group.plot_class):
+        return never
+    number = next((n for n, old in enumerate(classes) if old.matches(group.plot_class, group.month)), None)
+    if number is None:
+        unknown = group.month is None and any(old.needs_month(group.plot_class) for old in classes)
+        return NO_MONTH if unknown else NOT_NAMED
+    if group.plots != group.files or group.plots < 1 or not group.plots <= group.bytes < MOST:
+        return NO_SIZE
+    if not size_fits(group.plot_class, group.plots, group.bytes):
+        return ODD_SIZE
+    if drive is None or drive.closed is not None:
+        return NO_DRIVE if drive is None else drive.closed or NO_DRIVE
+    return NO_DRIVE if drive.free_bytes is None else number
+
+
+def size_fits(of: PlotClass, plots: int, size_bytes: int) -> bool:
+    """Whether plots with these headers can have this size.
+
+    Args:
+        of: what their headers say.
+        plots: number of plots, 1 or more.
+        size_bytes: of all of them, 1 or more.
+    """
+    return _WEIGHT_LEAST < weight_per_byte(of.k or 0, plots, size_bytes) < _WEIGHT_MOST
+
+
+def _drives_of(number: int, going: Mapping[Place, Mapping[int, Amount]]) -> int:
+    return sum(number in amounts for amounts in going.values())
+
+
+def _class_plan(
+    old: OldClass, headers: Mapping[PlotClass, Amount], drives: int, new_weight: float
+) -> ClassPlan:
+    size_bytes = sum(amount.bytes for amount in headers.values())
+    full = sum(full_bytes(header.k or 0) * amount.plots for header, amount in headers.items())
+    weight = full / size_bytes if size_bytes else 0.0
+    return ClassPlan(
+        old,
+        tuple(headers),
+        sum(amount.plots for amount in headers.values()),
+        size_bytes,
+        drives,
+        weight,
+        due_epochs(weight, new_weight),
+    )
+
+
+def _drive_plan(place: Place, state: DriveState, amounts: Mapping[int, Amount]) -> DrivePlan:
+    free_bytes = state.free_bytes or 0
+    freed_bytes = sum(amount.bytes for amount in amounts.values())
+    room_bytes = max(0, free_bytes + freed_bytes - state.low_water_bytes)
+    in_order = tuple(sorted(amounts.items(), key=lambda item: item[0]))
+    new_plots = room_bytes // new_plot_bytes()
+    return DrivePlan(place, free_bytes, state.low_water_bytes, in_order, new_plots)
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """An old plot that gives way. number: of its class."""
+
+    place: Place
+    name: str
+    size_bytes: int
+    number: int
+
+
+@dataclass(slots=True)
+class _Queue:
+    """Victims of one class on one drive. taken: how many of this class went before."""
+
+    victims: list[Victim] = field(default_factory=list)
+    taken: int = 0
+
+
+def turns(victims: Iterable[Victim], most: int) -> Iterator[tuple[Victim, ...]]:
+    """Yield which victims go at the same time: a class after the other, each drive at most once in a turn,
+    and the drives with the fewest before first. Ends when all have gone.
+
+    Args:
+        victims: on each drive in their order; the drives in the order in which they first come.
+        most: victims in one turn, 1 or more.
+    """
+    queues: dict[int, dict[Place, _Queue]] = {}
+    for victim in victims:
+        queues.setdefault(victim.number, {}).setdefault(victim.place, _Queue()).victims.append(victim)
+    for _, of_class in sorted(queues.items()):
+        waiting = list(of_class.values())
+        while waiting := [queue for queue in waiting if queue.taken < len(queue.victims)]:
+            turn = sorted(waiting, key=lambda queue: queue.taken)[:most]
+            yield tuple(queue.victims[queue.taken] for queue in turn)
+            for queue in turn:
+                queue.taken += 1

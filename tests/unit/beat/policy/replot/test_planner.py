@@ -1,0 +1,233 @@
+"""Which plots give way and which stay, in small cases and over random farms."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import groupby
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beat.policy.replot.planner import (
+    NO_DRIVE,
+    NO_MONTH,
+    NO_SIZE,
+    NOT_NAMED,
+    ODD_SIZE,
+    DriveState,
+    PlotGroup,
+    Victim,
+    plan,
+    turns,
+)
+from beat.policy.replot.worth import full_bytes, new_plot_bytes
+from common.model.replot import OldClass, why_never
+from common.model.snapshot import MOST, PlotClass, PoolKind
+
+K32 = round(full_bytes(32))
+OG = PlotClass(format="v1.0", k=32, compression=0, pool=PoolKind.KEY, pool_key="ab" * 48)
+C7 = PlotClass(format="bladebit 2", k=32, compression=7, pool=PoolKind.CONTRACT, pool_key="05" * 32)
+GROUP = PlotClass(
+    format="PoS2 02", k=28, compression=0, strength=2, pool=PoolKind.CONTRACT, pool_key="05" * 32
+)
+GIGAHORSE = PlotClass(format="mmx-v2.4", k=32, compression=30, pool=PoolKind.CONTRACT, pool_key="05" * 32)
+CLASS_OG, CLASS_C7 = OldClass("og", levels=(0,)), OldClass("c7", levels=(7,))
+A, B = ("h1", "/a"), ("h1", "/b")
+
+
+def group(
+    plots: int = 10, of: PlotClass = OG, place: tuple[str, str] = A, month: str | None = "2021-05"
+) -> PlotGroup:
+    size_bytes = K32 if of is not C7 else round(K32 / 1.35)
+    return PlotGroup(*place, of, month, plots, plots, plots * size_bytes)
+
+
+def test_plots_of_named_classes_give_way_and_all_others_stay_with_the_reason() -> None:
+    found = plan(
+        [group(), group(5, C7, B), group(7, GROUP), group(2, GIGAHORSE)],
+        {A: DriveState(0), B: DriveState(0)},
+        [CLASS_OG],
+    )
+    assert [(one.old.name, one.plots, one.bytes, one.drives) for one in found.classes] == [
+        ("og", 10, 10 * K32, 1)
+    ]
+    assert {(kept.why, kept.plots) for kept in found.kept} == {
+        (NOT_NAMED, 5),
+        ("of the new proof of space", 7),
+        ("the header does not give the compression level", 2),
+    }
+    assert [one.place for one in found.drives] == [A]
+    assert found.classes[0].found == (OG,)
+
+
+def test_without_classes_all_plots_stay() -> None:
+    found = plan([group()], {A: DriveState(0)}, [])
+    assert (found.plots, found.drives, [kept.plots for kept in found.kept]) == (0, (), [10])
+
+
+@pytest.mark.parametrize(
+    ("one", "drives", "why"),
+    [
+        (group(), {A: DriveState(0, closed="the drive is draining")}, "the drive is draining"),
+        (group(), {A: DriveState(None)}, NO_DRIVE),
+        (group(), {B: DriveState(0)}, NO_DRIVE),
+        (PlotGroup(*A, OG, "2021-05", 10, 1, 10 * K32), {A: DriveState(0)}, NO_SIZE),
+        (PlotGroup(*A, OG, "2021-05", 10, 10, 0), {A: DriveState(0)}, NO_SIZE),
+        (PlotGroup(*A, OG, "2021-05", -1, -1, -5), {A: DriveState(0)}, NO_SIZE),
+        (PlotGroup(*A, OG, "2021-05", 10, 10, MOST), {A: DriveState(0)}, NO_SIZE),
+        (PlotGroup(*A, OG, "2021-05", 10, 10, 300_000), {A: DriveState(0)}, ODD_SIZE),
+        (PlotGroup(*A, OG, "2021-05", 10, 10, 25 * K32), {A: DriveState(0)}, ODD_SIZE),
+    ],
+    ids=[
+        "closed",
+        "free unknown",
+        "drive unknown",
+        "files differ",
+        "no bytes",
+        "negative",
+        "bytes cut",
+        "too small",
+        "too large",
+    ],
+)
+def test_what_is_not_known_stays(one: PlotGroup, drives: dict[tuple[str, str], DriveState], why: str) -> None:
+    found = plan([one], drives, [CLASS_OG])
+    assert (found.plots, found.drives, [kept.why for kept in found.kept]) == (0, (), [why])
+
+
+def test_a_class_with_a_month_takes_only_plots_whose_month_is_known() -> None:
+    old = OldClass("old", levels=(0,), made_before="2022-01")
+    found = plan([group(), group(2, month="2022-01"), group(3, month=None)], {A: DriveState(0)}, [old])
+    assert found.plots == 10
+    assert {(kept.why, kept.plots) for kept in found.kept} == {(NOT_NAMED, 2), (NO_MONTH, 3)}
+
+
+def test_new_plots_fill_what_is_freed_above_low_water() -> None:
+    (drive,) = plan([group(1)], {A: DriveState(5 * 10**9, 3 * 10**9)}, [CLASS_OG]).drives
+    assert drive.freed_bytes == K32
+    assert drive.new_plots == (K32 + 2 * 10**9) // new_plot_bytes() == 110
+    assert 3 * 10**9 <= drive.free_after_bytes < 3 * 10**9 + new_plot_bytes()
+
+
+def test_a_drive_below_low_water_gets_its_space_back_first() -> None:
+    (drive,) = plan([group(1)], {A: DriveState(0, K32 + 1)}, [CLASS_OG]).drives
+    assert (drive.new_plots, drive.free_after_bytes) == (0, K32)
+
+
+def test_a_class_that_pays_earlier_than_the_one_before_it_is_named() -> None:
+    groups, drives = [group(), group(5, C7)], {A: DriveState(0)}
+    assert plan(groups, drives, [CLASS_OG, CLASS_C7]).out_of_order == ()
+    ((one, other),) = plan(groups, drives, [CLASS_C7, CLASS_OG]).out_of_order
+    assert (one.old.name, other.old.name) == ("c7", "og")
+    assert (one.due_epochs, other.due_epochs) == (66, 0)
+
+
+def victims(*named: tuple[int, tuple[str, str], str]) -> list[Victim]:
+    return [Victim(place, name, 100, number) for number, place, name in named]
+
+
+def test_a_class_goes_after_the_other_and_drives_take_turns() -> None:
+    given_ = victims((0, A, "a1"), (0, A, "a2"), (1, A, "a3"), (0, B, "b1"), (1, B, "b2"))
+    assert [[one.name for one in turn] for turn in turns(given_, 2)] == [["a1", "b1"], ["a2"], ["a3", "b2"]]
+    assert [[one.name for one in turn] for turn in turns(given_, 1)] == [
+        ["a1"],
+        ["b1"],
+        ["a2"],
+        ["a3"],
+        ["b2"],
+    ]
+    assert list(turns([], 3)) == []
+
+
+HEADERS = st.builds(
+    PlotClass,
+    format=st.sampled_from(["v1.0", "bladebit 2", "mmx-v2.4", "PoS2 02", "pos2 01", "others"]),
+    k=st.sampled_from([18, 31, 32, None]),
+    compression=st.sampled_from([0, 1, 7, None]),
+    strength=st.sampled_from([None, None, 2]),
+    pool=st.sampled_from([*PoolKind, None]),
+    pool_key=st.sampled_from(["05" * 32, "ab" * 48, None]),
+)
+PLACES = st.tuples(st.sampled_from(["h1", "h2"]), st.sampled_from(["/a", "/b", "/c"]))
+MONTHS = st.sampled_from(["2020-01", "2022-06", None])
+GROUPS = st.builds(
+    lambda place, of, month, plots, files, size_bytes: PlotGroup(*place, of, month, plots, files, size_bytes),
+    PLACES, HEADERS, MONTHS, st.sampled_from([-1, 0, *[5] * 6]), st.sampled_from([1, *[5] * 5]),
+    st.one_of(st.integers(-1, 10**13), st.sampled_from([round(5 * full_bytes(k)) for k in (18, 31, 32)])),
+)  # fmt: skip
+DRIVES = st.dictionaries(
+    PLACES,
+    st.builds(
+        DriveState,
+        st.one_of(st.none(), st.integers(0, 10**12)),
+        st.integers(0, 10**12),
+        st.sampled_from([None, None, "the drive is draining"]),
+    ),
+)
+# No two overlap.
+CLASSES = st.permutations(
+    [
+        OldClass("a", k=32, levels=(0,)),
+        OldClass("b", k=32, levels=(1, 7)),
+        OldClass("c", k=31, made_before="2022-01"),
+    ]
+).flatmap(lambda every: st.integers(0, 3).map(lambda count: every[:count]))
+
+
+@given(st.lists(GROUPS, max_size=20), DRIVES, CLASSES)
+def test_only_named_classes_give_way_and_every_plot_is_counted_once(
+    groups: list[PlotGroup], drives: dict[tuple[str, str], DriveState], classes: list[OldClass]
+) -> None:
+    found = plan(groups, drives, classes)
+    assert [one.old for one in found.classes] == classes
+    for one in found.classes:
+        for header in one.found:
+            assert why_never(header) is None
+            assert one.old.k == header.k
+            assert one.old.levels is None or header.compression in one.old.levels
+    assert found.plots + sum(kept.plots for kept in found.kept) == sum(one.plots for one in groups)
+    assert found.bytes + sum(kept.bytes for kept in found.kept) == sum(one.bytes for one in groups)
+    assert found.bytes == sum(one.freed_bytes for one in found.drives)
+    if not classes:
+        assert found.plots == 0
+
+
+@given(st.lists(GROUPS, max_size=20), DRIVES, CLASSES)
+def test_new_plots_take_no_more_than_is_freed_and_free_above_low_water(
+    groups: list[PlotGroup], drives: dict[tuple[str, str], DriveState], classes: list[OldClass]
+) -> None:
+    for drive in plan(groups, drives, classes).drives:
+        state = drives[drive.place]
+        assert state.closed is None
+        assert state.free_bytes is not None
+        room_bytes = max(0, state.free_bytes - state.low_water_bytes)
+        assert drive.new_bytes <= drive.freed_bytes + room_bytes
+        assert drive.free_after_bytes >= min(state.free_bytes, state.low_water_bytes)
+        if drive.new_plots:
+            assert 0 <= drive.free_after_bytes - state.low_water_bytes < new_plot_bytes()
+        assert [number for number, _ in drive.classes] == sorted({number for number, _ in drive.classes})
+        assert all(amount.plots > 0 for _, amount in drive.classes)
+
+
+VICTIMS = st.lists(
+    st.builds(Victim, PLACES, st.text("abc", min_size=1, max_size=3), st.just(1), st.integers(0, 2)),
+    max_size=30,
+)
+
+
+@given(VICTIMS, st.integers(1, 4))
+def test_turns_keep_the_limits_and_the_order_and_end_with_the_last_plot(
+    given_: list[Victim], most: int
+) -> None:
+    made = list(turns(given_, most))
+    assert all(1 <= len(turn) <= most for turn in made)
+    assert all(len({one.place for one in turn}) == len(turn) for turn in made)
+    gone = [one for turn in made for one in turn]
+    assert Counter(gone) == Counter(given_)
+    assert [one.number for one in gone] == sorted(one.number for one in given_)
+    for place in {one.place for one in given_}:
+        ordered = sorted((one for one in given_ if one.place == place), key=lambda one: one.number)
+        assert [one for one in gone if one.place == place] == ordered
+    for _, of_class in groupby(made, key=lambda turn: turn[0].number):
+        assert len({one.number for turn in of_class for one in turn}) == 1
