@@ -106,7 +106,7 @@ def _keys_of_the_plots(plotting: Mapping[str, Any]) -> Iterator[Finding]:
         )
     # bladebit refuses to start, but plotman 0.5.3 accepted the file, and its other sections may be in use.
     level = Level.WARNING if kind == "bladebit" else Level.ERROR
-    if kind in ("madmax", "bladebit"):
+    if kind in ("madmax", "bladebit", "xchplot2"):
         if plotting.get("farmer_pk") is None:
             yield Finding(
                 ("plotting", "farmer_pk"),

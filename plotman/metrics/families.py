@@ -343,6 +343,7 @@ def decisions(view: MetricsReading) -> Iterator[Metric]:
 
 
 _COUNTED = ("plot-done", "plot-failed", "archived")  # events
+_ALSO_MADE = "plot-made"  # of jobs that make several plots, whose last one is `plot-done`
 
 
 def totals(view: MetricsReading) -> Iterator[Metric]:
@@ -368,7 +369,8 @@ def totals(view: MetricsReading) -> Iterator[Metric]:
         ("plots_archived", "Plots that reached their drive, by the host that reports it", "archived", takers),
     ):
         # Also hosts without one: the first plot is an increase from 0.
-        counts = (((host,), events.get((kind, host), 0)) for host in sorted(hosts))
+        kinds = (kind, _ALSO_MADE) if kind == "plot-done" else (kind,)
+        counts = (((host,), sum(events.get((one, host), 0) for one in kinds)) for host in sorted(hosts))
         yield counter(name, text, ("host",), counts)
     sizes = (((host,), bytes_.get(("archived", host), 0)) for host in sorted(takers))
     yield counter("archived_bytes", "Their size", ("host",), sizes)

@@ -251,7 +251,10 @@ class PlotterHost:
 
     def job_progressed(self, job: TrackedJob) -> None:
         job.log_grew()
-        self.events.progressed_in(job)
+        reported = self.events.progressed_in(job)
+        if reported > job.record.plots_reported:
+            with self._lock:
+                self.jobs.update(job, job.record.model_copy(update={"plots_reported": reported}))
 
     def job_ended(self, job: TrackedJob, exit_code: int | None) -> None:
         others = self.jobs.plots_of_others(job)

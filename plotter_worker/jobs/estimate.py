@@ -114,6 +114,29 @@ def estimate(learned: Timeline, reached: Mapping[Phase, float], phase: Phase, sp
     return Estimate(min(100 * done_s / learned.end_s, _MOST_PERCENT), max(0.0, eta_s))
 
 
+def estimate_batch(
+    done: int, asked: int, spent_s: float, last_s: float, one_s: float | None
+) -> Estimate | None:
+    """Estimate the percent and remaining time of a job that makes several plots without telling their phases.
+
+    Args:
+        done: plots that are complete.
+        asked: plots that the job makes.
+        spent_s: seconds since its start, without idle time.
+        last_s: of these, until the last of `done` was complete.
+        one_s: how long a plot takes, as former jobs show; None: not known.
+
+    Returns:
+        None before the first plot, if it is not known how long one takes.
+    """
+    each_s = last_s / done if done and last_s > 0 else one_s
+    if not each_s:
+        return Estimate(100 * done / asked, 0.0) if done >= asked else None
+    since_s = spent_s - last_s if done else spent_s
+    inside = min(max(0.0, since_s) / each_s, 0.99) if done < asked else 0.0
+    return Estimate(100 * (done + inside) / asked, max(0.0, each_s * (asked - done - inside)))
+
+
 def _step_at(learned: Timeline, phase: Phase) -> tuple[Phase | None, float, float]:
     """The last step up to `phase`, when it begins, and when the next does."""
     begun: tuple[Phase | None, float] = (None, 0.0)

@@ -16,7 +16,7 @@ from common.model.phase import Phase
 from common.model.snapshot import Job, RunStatus
 from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.directories.monitor import DirectorySurvey
-from plotter_worker.jobs.estimate import Kind, LearnedPlots, Shown, estimate
+from plotter_worker.jobs.estimate import Kind, LearnedPlots, Shown, estimate, estimate_batch
 from plotter_worker.jobs.records import JobRecord, Outcome
 from plotter_worker.jobs.resources import SpaceTaken, Usage
 from plotter_worker.plotters.base import (
@@ -107,6 +107,7 @@ class TrackedJob:
         self._steps: dict[Phase, float] = {}  # of the first plot: when each began, by `active_s`
         self._untimed: Phase | None = None  # up to this step they began at unknown times
         self._first_done_s: float | None = None
+        self._made, self._last_made_s = 0, 0.0  # complete plots; when the last was seen, by `active_s`
         self._shown_of_plot = Shown(record.shown_plot_id, record.shown_percent)
         self._behind = record.shown_percent > 0  # until its log is read again
 
@@ -127,6 +128,11 @@ class TrackedJob:
     @property
     def progress(self) -> Progress:
         return self.reader.progress
+
+    @property
+    def made(self) -> int:
+        """Plots that are complete."""
+        return max(len(self.progress.plots_done), self.progress.counted)
 
     @property
     def tmp(self) -> str | None:
@@ -173,6 +179,8 @@ class TrackedJob:
                 grew = True
             if first and grew:
                 self._time_step(first)
+            if self.made > self._made:
+                self._made, self._last_made_s = self.made, self.active_s(datetime.now(UTC))
             self._behind = False
             return grew
         except (OSError, Hanging):
@@ -298,6 +306,11 @@ class TrackedJob:
         return "" if in_memory else None
 
     def _dst_to_come_bytes(self, room: SizeEstimate, taken: SpaceTaken) -> int:
+        """Of the current plot; of a batch of all that come, since none may be moved away meanwhile."""
+        if self.plotter.batch and (asked := self.progress.asked or 0) > 0:
+            to_come = asked - self.made
+            current = self.progress.plot_id in {plot.plot_id for plot in self.progress.plots_done}
+            return max(0, room.dst_bytes * to_come - (0 if current else taken.dst_bytes))
         if self.dst is not None and self.dst in (self.tmp, self.tmp2):
             # The plot is renamed where it was made: it takes no more than the peak, which is counted already.
             return max(0, room.dst_bytes - max(room.tmp_bytes, room.tmp2_bytes))
@@ -305,12 +318,20 @@ class TrackedJob:
 
     def _percent_and_eta_s(self, learned: LearnedPlots) -> tuple[float, float | None]:
         """What is done of the current plot, and seconds to its end; None if that is not known: while the job
-        is stalled or suspended, and for a later plot of the same job, whose start is not known."""
+        is stalled or suspended, and for a later plot of the same job, whose start is not known. Of a batch:
+        of the whole job."""
         progress, now = self.progress, datetime.now(UTC)
         if self._behind:
             return self._shown_of_plot.percent, None
         percent, eta_s, timeline = progress.percent, None, None
-        if self.record.started_at is not None and not progress.plots_done:
+        complete, plot_id = progress.percent >= 100, progress.plot_id
+        if self.plotter.batch and (asked := progress.asked or 0) > 0:
+            timeline = learned.of(self._kind())
+            one_s, spent_s = timeline.end_s if timeline else None, self.active_s(now)
+            all_ = estimate_batch(self._made, asked, spent_s, self._last_made_s, one_s)
+            percent, eta_s = (all_.percent, all_.eta_s) if all_ else (0.0, None)
+            complete, plot_id = self._made >= asked, None
+        elif self.record.started_at is not None and not progress.plots_done:
             spent_s = self.active_s(now)
             timeline = learned.of(self._kind())
             if timeline is not None:
@@ -319,8 +340,7 @@ class TrackedJob:
                 percent, eta_s = found.percent, found.eta_s
             elif percent >= 1:
                 eta_s = max(0.0, spent_s * (100 - percent) / percent)
-        complete = progress.percent >= 100
-        self._shown_of_plot = self._shown_of_plot.then(progress.plot_id, timeline, percent, complete)
+        self._shown_of_plot = self._shown_of_plot.then(plot_id, timeline, percent, complete)
         waits = self.stall or progress.stalled or self.usage.status is RunStatus.STOPPED
         return self._shown_of_plot.percent, None if waits else eta_s
 

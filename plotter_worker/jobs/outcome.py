@@ -114,6 +114,8 @@ def _made(job: TrackedJob, at: datetime, others: Collection[str]) -> DonePlot | 
     """
     if not job.record.ours or job.dst is None or job.record.started_at is None:
         return None
+    if job.progress.asked not in (None, 1):
+        return None  # one plot of several does not make the job complete
     dst, began, plot_id = Path(job.dst), job.record.started_at, job.progress.plot_id
 
     def is_its_own(name: PlotName) -> bool:

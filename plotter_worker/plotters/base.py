@@ -18,9 +18,10 @@ NOT_BEGUN = Phase(0, 0)
 
 # The id in a plot's file name. chia, chiapos and madMAx: `plot-k32-2026-11-22-11-28-<64 hex>`; with a level
 # of compression bladebit writes `plot-k32-c07-...`, Gigahorse `plot-k32-c7-...` and `plot-mmx-k34-c1-...`.
+# Of the new proof of space: `plot-k28-<64 hex>`.
 PLOT_NAME = re.compile(
     r"plot-(?:mmx-)?k(?P<k>\d{1,2})-(?:c(?P<level>\d{1,2})-)?"
-    r"(?P<date>\d{4}(?:-\d\d){4})-(?P<id>[0-9a-f]{64})"
+    r"(?:(?P<date>\d{4}(?:-\d\d){4})-)?(?P<id>[0-9a-f]{64})"
 )
 
 
@@ -126,6 +127,7 @@ class Progress(LoggedPlot):
 
     Of the whole job:
     plots_done: in the order of completion.
+    counted: number of complete plots that the log states; it may name them later, or never.
     copying: ids of complete plots whose copy to dst still runs while the next plot is made.
     asked: number of plots that this job makes; 0 or less: endless; None: unknown.
     stalled: the plotter's message while it waits for space without end; None when it does not wait.
@@ -138,6 +140,7 @@ class Progress(LoggedPlot):
     percent: float = 0.0
     final: str | None = None
     plots_done: tuple[DonePlot, ...] = ()
+    counted: int = 0
     copying: tuple[str, ...] = ()
     asked: int | None = None
     stalled: str | None = None

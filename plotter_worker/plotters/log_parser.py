@@ -23,9 +23,10 @@ LONGEST_LINE = 500  # of what a reason or a tail quotes, in characters
 _LINE_BYTES = 8 * 1024
 _TAIL_LINES = 100
 # Keys for lines whose first word varies: lines of chia's Python logging begin with a time, bladebit's
-# `X.plot.tmp -> X.plot` with a path.
+# `X.plot.tmp -> X.plot` with a path; xchplot2 prints a plot's path or name alone.
 TIMED = b"<time>"
 ARROW = b"<path> ->"
+PATH = b"<path>"
 # Colours and cursor movements of terminals (ECMA-48 CSI), as programs that run below a pty write them.
 _ANSI = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 # Prefix that `chia plotters madmax` adds to lines of the plotter's stderr.
@@ -176,7 +177,12 @@ def _key(text: bytes) -> bytes:
         return TIMED
     if b".plot.tmp -> " in text:
         return ARROW
-    return text.split(None, 1)[0]
+    if text.startswith((b"/", b"plot-k")):
+        return PATH
+    word = text.split(None, 1)[0]
+    if word.startswith(b"[") and b":" in word:
+        return word.partition(b":")[0] + b"]"  # [batch:gpu0], [batch:cpu]: workers of [batch]
+    return word
 
 
 def _traceback(state: PlotLogState, _match: re.Match[str]) -> None:

@@ -58,6 +58,8 @@ class PlotLogState:
     begun: number of plots begun.
     copying: file name -> plot whose copy runs while the next plot is made.
     version, threads, buckets, buffer_mib: of the job, the same for all its plots.
+    counted: as in `base.Progress`.
+    names_are_unsure: names that follow may be of plots that failed.
     stalled_copy: name of the plot whose copy stalls while the next plot is made.
     """
 
@@ -68,6 +70,8 @@ class PlotLogState:
     begun: int = 0
     proven: bool = False
     done: list[Plot] = field(default_factory=list)
+    counted: int = 0
+    names_are_unsure: bool = False
     copying: dict[str, Plot] = field(default_factory=dict)
     version: str | None = None
     threads: int | None = None
@@ -107,7 +111,7 @@ class PlotLogState:
         self.plot.k = int(match["k"])
         if match["level"]:
             self.plot.compression = int(match["level"])
-        if self.plot.begun is None:
+        if self.plot.begun is None and match["date"]:
             self.plot.begun = time_of(match["date"], "%Y-%m-%d-%H-%M")
 
     def complete(self, plot: Plot, path: str | None) -> None:
@@ -168,6 +172,7 @@ class PlotLogState:
             percent=plot.percent,
             final=plot.final,
             plots_done=tuple(DonePlot(**self._fields(each), path=each.path) for each in self.done),
+            counted=self.counted,
             copying=tuple(each.plot_id for each in self.copying.values() if each.plot_id),
             asked=self.asked,
             stalled=self.stalled,

@@ -40,7 +40,7 @@ class Packaged(Plotter):
         self._plotter = plotter
         self._logged: set[str] = set()
         self.options, self.version_arguments = plotter.options, plotter.version_arguments
-        self.marks, self.noise = plotter.marks, plotter.noise
+        self.marks, self.noise, self.batch = plotter.marks, plotter.noise, plotter.batch
         self.rules, self.anonymous = self._guarded(plotter.rules), plotter.anonymous
 
     def argv(self, plotting: Plotting, tmp: str, tmp2: str | None, dst: str) -> list[str]:

@@ -34,6 +34,7 @@ class Plotter(ABC):
     version_arguments: the program prints its version with these; None: `config check` does not ask it.
     marks: a log with one of these in its first KiB is of this plotter.
     rules: of its log.
+    batch: one job makes several plots without phases: percent and ETA are of the job.
     noise: lines of the log that begin so are skipped.
     anonymous: names of its scratch files that carry no plot id.
     """
@@ -41,6 +42,7 @@ class Plotter(ABC):
     name: str
     options: type[PlotterOptions]
     version_arguments: tuple[str, ...] | None = ("--version",)
+    batch = False
     marks: tuple[bytes, ...]
     rules: Rules
     noise: bytes | None = None
@@ -48,7 +50,7 @@ class Plotter(ABC):
 
     @abstractmethod
     def argv(self, plotting: Plotting, tmp: str, tmp2: str | None, dst: str) -> list[str]:
-        """Build the command that makes one plot in these directories."""
+        """Build the command of one job in these directories."""
 
     @abstractmethod
     def recognise(self, argv: Sequence[str], cwd: str | None) -> CommandLine | None:
@@ -61,6 +63,10 @@ class Plotter(ABC):
     def mode_of(self, plotting: Plotting) -> Mode:  # noqa: ARG002
         """The mode of plots with these settings."""
         return Mode.CPU
+
+    def plots_per_job(self, plotting: Plotting) -> int:  # noqa: ARG002
+        """How many plots the command of `argv` makes."""
+        return 1
 
     def recognise_log(self, head: bytes) -> bool:
         """Whether this plotter wrote a log that begins with `head` (some KiB)."""
@@ -96,8 +102,9 @@ class Plotter(ABC):
         return self.space(command.k, command.compression, command.mode, separate)
 
     def recipe(self, plotting: Plotting, separate_tmp2: bool) -> Recipe:
-        """Space that the next plot takes. separate_tmp2: a tmp2 directory is configured."""
+        """Space that the next job takes. separate_tmp2: a tmp2 directory is configured."""
         chosen = plotting.options
         compression = getattr(chosen, "compression", None)  # chia makes only uncompressed plots
         size = self.space(chosen.k, compression, self.mode_of(plotting), separate_tmp2)
-        return Recipe(plotter=self.name, k=chosen.k, **vars(size))
+        dst_bytes = size.dst_bytes * self.plots_per_job(plotting)
+        return Recipe(plotter=self.name, k=chosen.k, **vars(size) | {"dst_bytes": dst_bytes})

@@ -16,11 +16,12 @@ from plotter_worker.plotters.log_parser import without_colours
 from plotter_worker.plotters.madmax import Madmax
 from plotter_worker.plotters.packaged import Packaged, Uninstalled
 from plotter_worker.plotters.plotter import Plotter
+from plotter_worker.plotters.xchplot2 import Xchplot2
 
 log = logging.getLogger(__name__)
 
 # Chia first: its log also has the mark of ChiaPlottersChiapos.
-PLOTTERS: tuple[Plotter, ...] = (Chia(), ChiaPlottersChiapos(), Madmax(), Bladebit())
+PLOTTERS: tuple[Plotter, ...] = (Chia(), ChiaPlottersChiapos(), Madmax(), Bladebit(), Xchplot2())
 _BY_NAME = {plotter.name: plotter for plotter in PLOTTERS}
 
 

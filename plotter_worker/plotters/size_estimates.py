@@ -57,6 +57,20 @@ def compressed_plot_bytes(k: int, compression: int | None) -> int:
     return round(plot_bytes(k) * (1 - smaller))
 
 
+def pos2_plot_bytes(k: int) -> int:
+    """A plot of the new proof of space in a file of its own, with a margin of 2 %.
+
+    k + 1.9 bits for each of 2**k entries. Measured with chia_rs 0.53: 655,000 to 658,000 bytes at k18, 2.89e6
+    at k20, 12.5e6 at k22, 54.3e6 at k24.
+    """
+    return round((k + 1.9) * 2.0**k / 8 * 1.02)
+
+
+def xchplot2_tmp_bytes(k: int) -> int:
+    """Peak of xchplot2 in tmp, if the machine has too little memory: 7.1 GiB at k28 (its REFERENCE.md)."""
+    return round(7.1 * GIB * 2.0 ** (k - 28))
+
+
 def bladebit_disk_tmp_bytes(separate_tmp2: bool) -> tuple[int, int]:
     """Peaks of diskplot in tmp and tmp2, k32.
 

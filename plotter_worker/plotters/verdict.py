@@ -89,12 +89,12 @@ def _unlogged(progress: Progress) -> DonePlot:
 
 def _reason(progress: Progress, exit_code: int | None, last_line: str) -> str:
     at = f"in phase {progress.phase}" if progress.proven else "before phase 1"
+    made = f" after {counted(len(progress.plots_done), 'plot')}" if progress.plots_done else ""
     if progress.error:
-        return f"The plotter gave up {at}: {_short(progress.error)}"
+        return f"The plotter gave up {at}{made}: {_short(progress.error)}"
     ended = _ended(exit_code)
     if progress.stalled:
         return f"The plotter {ended} while it waited: {_short(progress.stalled)}"
-    made = f" after {counted(len(progress.plots_done), 'plot')}" if progress.plots_done else ""
     if last_line and not progress.proven:
         # It failed in a way that no rule knows: its last line is the best explanation.
         return f"The plotter {ended} {at}{made}, its last line: {_short(last_line)}"

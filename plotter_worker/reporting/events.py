@@ -53,17 +53,20 @@ class PlotterEvents:
         where = f" in {job.tmp}" if job.tmp else ""
         self._report_job("plot-found", f"found a {job.plotter.name} plotter{where} that runs already", job)
 
-    def progressed_in(self, job: TrackedJob) -> None:
-        """Report each new phase as an event; other progress shows only in the snapshot."""
+    def progressed_in(self, job: TrackedJob) -> int:
+        """Report each new phase, and each plot of several, as an event; other progress shows only in the
+        snapshot. Returns the number of plots that are reported, for the job's record."""
         if self._history:
             self._history.progressed(job)
         progress = job.progress
+        reported = self._report_made(job, len(progress.plots_done) - 1)
         phase = (progress.plot_id, progress.phase)
         if self._phases.get(job.task_id) == phase:
             self._sink.progressed()
-            return
+            return reported
         self._phases[job.task_id] = phase
         self._report_job("plot-phase", f"phase {progress.phase} in {job.tmp}", job, level=logging.DEBUG)
+        return reported
 
     def stalled(self, job: TrackedJob, why: str) -> None:
         self._report_job("plot-stalled", f"stalled in {job.tmp}: {why}", job, logging.WARNING)
@@ -72,16 +75,28 @@ class PlotterEvents:
         self._phases.pop(job.task_id, None)
         if self._history:
             self._history.ended(job, outcome)
+        self._report_made(job, len(job.progress.plots_done) - int(outcome.succeeded))
         if outcome.succeeded:
             took_s = (outcome.ended_at - job.record.began_at).total_seconds()
             where = f", in {job.dst}" if outcome.reason is None else f". {outcome.reason}"
-            self._report_job("plot-done", f"plot done in {human_duration(took_s)}{where}", job)
+            plots = len((outcome.result or {}).get("plots", ())) or 1
+            what = "plot done" if plots == 1 else f"{plots} plots done"
+            self._report_job("plot-done", f"{what} in {human_duration(took_s)}{where}", job)
         elif job.killed_by:
             self._sink.changed()  # `killed` reports it when its files are deleted
         elif not outcome.failed:
             self._report_job("plot-ended", f"plotter ended in {job.tmp}: {outcome.reason}", job)
         else:
             self._report_job("plot-failed", f"plot failed in {job.tmp}: {outcome.reason}", job, logging.ERROR)
+
+    def _report_made(self, job: TrackedJob, until: int) -> int:
+        """Report plots of a job that makes several. The last one is reported by `plot-done`, so that the two
+        kinds of events together count the plots. Returns how many are reported."""
+        known = job.record.plots_reported
+        for plot in job.progress.plots_done[known:until]:
+            text = f"a plot of several is done: {plot.path or 'its log names no path'}"
+            self._report("plot-made", text, plot_id=plot.plot_id, task_id=job.task_id)
+        return max(known, until)
 
     def suspended(self, job: TrackedJob) -> None:
         self._report_job("plot-suspended", f"plot suspended in {job.tmp}", job)

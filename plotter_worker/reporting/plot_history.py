@@ -43,7 +43,8 @@ class PlotHistory(Recorder):
         self._jobs = settings.state_dir / "jobs"
         file = history_path(settings.state_dir, Role.PLOTTER)
         super().__init__(file, HistoryKind.PLOTS, changed, settings.history_kept)
-        self._kept: dict[str, int] = {}  # task id -> number of its plots that are recorded
+        # Task id -> number of its plots that are recorded, and when the last one was seen.
+        self._kept: dict[str, tuple[int, datetime | None]] = {}
         self.learned = LearnedPlots()
         self._sizes = Sizes()  # used by the recorder's thread
 
@@ -55,13 +56,17 @@ class PlotHistory(Recorder):
     def progressed(self, job: TrackedJob) -> None:
         """Record finished plots of a job that makes several at once: it may run for months."""
         progress = job.progress
-        if len(progress.plots_done) <= self._kept.get(job.task_id, 0):
+        known, last_at = self._kept.get(job.task_id, (0, None))
+        new = progress.plots_done[known:]
+        if not new:
             return
-        self._kept[job.task_id] = len(progress.plots_done)
         now = datetime.now(UTC)
+        self._kept[job.task_id] = len(progress.plots_done), now
+        # A log without times: each plot is counted from the end of the one before, if that was seen.
+        begun = last_at if len(new) == 1 else None
 
         def rows() -> list[Row]:
-            made = [row_of_plot(job, plot, self._host, now, self._sizes) for plot in progress.plots_done]
+            made = [row_of_plot(job, plot, self._host, now, self._sizes, begun) for plot in new]
             return [] if progress.asked == 1 else [*made]  # a single plot is recorded when its job ends
 
         self.later(rows)
@@ -227,9 +232,21 @@ def _of_result(outcome: Outcome, details: PlotDetails) -> Iterator[DonePlot]:
         )
 
 
-def row_of_plot(job: TrackedJob, plot: DonePlot, host: str, at: datetime, sizes: Sizes) -> PlotEnd:
+def row_of_plot(
+    job: TrackedJob, plot: DonePlot, host: str, at: datetime, sizes: Sizes, begun: datetime | None = None
+) -> PlotEnd:
+    """The row of a complete plot.
+
+    Args:
+        job: that made it.
+        plot: as its log has it.
+        host: of the plotter.
+        at: when it was seen to be complete.
+        sizes: of files.
+        begun: start of a plot that is not the job's first, if its log does not tell it.
+    """
     first = not job.progress.plots_done or job.progress.plots_done[0].plot_id == plot.plot_id
-    started_at = job.record.started_at if first else _aware(plot.details.begun)
+    started_at = job.record.started_at if first else _aware(plot.details.begun) or begun
     return _row(job, plot.details, host, plot.plot_id).model_copy(
         update={
             "started_at": started_at,

@@ -15,6 +15,7 @@ from common.config.sections.plotting import (
     MadmaxOptions,
     PlotterType,
     Plotting,
+    Xchplot2Options,
 )
 from common.config.sections.scheduling import Scheduling
 from common.model.phase import Phase
@@ -72,6 +73,8 @@ def _limits(scheduling: Scheduling, location: Location, jobs: int, folder: str) 
 def _options(plotting: Plotting) -> Iterator[Finding]:
     """Options that plotters refuse (chia 2.7.5 and bladebit 3.1.1), or that make useless plots."""
     bladebit = plotting.bladebit
+    if plotting.type is PlotterType.XCHPLOT2:
+        yield from _xchplot2(plotting.xchplot2)
     if plotting.type is PlotterType.MADMAX:
         yield from _madmax(plotting.madmax)
     if plotting.type is not PlotterType.BLADEBIT:
@@ -136,5 +139,19 @@ def _madmax(madmax: MadmaxOptions) -> Iterator[Finding]:
         )
 
 
+def _xchplot2(options: Xchplot2Options) -> Iterator[Finding]:
+    """The network's limits for plots of the new proof of space (CHIP-48)."""
+    if options.k != _FARMED_V2:
+        yield Finding(
+            ("plotting", "xchplot2", "k"),
+            f"Chia's network accepts k{_FARMED_V2} only",
+            f"Write k: {_FARMED_V2}, unless these plots are only for tests.",
+        )
+    if options.strength > _MOST_STRENGTH:
+        what = f"Chia's network accepts a strength of 2 to {_MOST_STRENGTH}"
+        yield Finding(("plotting", "xchplot2", "strength"), what, "Write strength: 2.")
+
+
 _LEAST_FARMED = 32
+_FARMED_V2, _MOST_STRENGTH = 28, 17
 _CHIA_PORT = 8444

@@ -121,6 +121,8 @@ def _plotter(config: Config) -> Program:
             key = ("plotting", "madmax", "executable_k34")
         executable = plotting.madmax.chosen_executable
         return Program(key, executable, ("--version",), None, "", mend, _madmax_compresses(plotting.madmax))
+    if kind is PlotterType.XCHPLOT2:
+        return Program(key, plotting.xchplot2.executable, ("--help",), None, "", mend)
     cuda = plotting.bladebit.chosen_executable == plotting.bladebit.executable_cuda
     key = ("plotting", "bladebit", "executable_cuda") if cuda else key
     # 1.1.0: the first with enough progress in its log; 2.0.0 brought disk, 3.0.0 CUDA.

@@ -1,7 +1,7 @@
 """`directories` and `plotting`: where plots are made and wait, by which plotter, with which keys and options.
 
 Keys: all of plotman 0.5.3, and keys of the guydavis fork for which the plotter has an option. Options: chia
-2.7.5, chia_plot 1.1.8 and bladebit 3.1.1.
+2.7.5, chia_plot 1.1.8, bladebit 3.1.1 and xchplot2 of September 2026.
 """
 
 from __future__ import annotations
@@ -89,6 +89,7 @@ class PlotterType(StrEnum):
     CHIAPOS = "chiapos"
     MADMAX = "madmax"
     BLADEBIT = "bladebit"
+    XCHPLOT2 = "xchplot2"
 
 
 class ChiaOptions(PlotterOptions):
@@ -226,6 +227,45 @@ class BladebitOptions(PlotterOptions):
         return self.executable_cuda if self.mode is BladebitMode.CUDA else self.executable
 
 
+class Xchplot2Options(PlotterOptions):
+    """xchplot2: plots of the new proof of space (v2) on GPUs, several in one job."""
+
+    executable: str = Field(
+        "xchplot2", description="Name on the PATH, or full path.", examples=["/opt/xchplot2/bin/xchplot2"]
+    )
+    k: int = Field(28, ge=18, le=32, multiple_of=2, description="Size of the plots (-k); Chia's is 28.")
+    plots_per_job: int = Field(
+        10,
+        ge=1,
+        le=65_535,
+        description="Plots of one job (-n). Each is moved on as soon as it is complete; dst must have room "
+        "for all of them.",
+        examples=[32],
+    )
+    strength: int = Field(
+        2, ge=2, le=63, description="Strength of the proofs (-s); the network takes 2 to 17."
+    )
+    meta_group: int = Field(0, ge=0, le=255, description="Meta group of the plots (-g).")
+    devices: str | None = Field(
+        None, description="GPUs and processors (--devices); absent: the first GPU.", examples=["0,1"]
+    )
+    cpu_workers: str | None = Field(
+        None,
+        description="Workers on each processor (--cpu-workers): auto, max or a number.",
+        examples=["auto"],
+    )
+    tier: str | None = Field(
+        None,
+        description="How much memory of the GPU is used (--tier); absent: what fits.",
+        examples=["compact"],
+    )
+    max_host_ram: str | None = Field(
+        None,
+        description="Limit of memory (--max-host-ram); the rest goes to tmp, on a real drive then.",
+        examples=["8G"],
+    )
+
+
 @cache
 def _with_packaged(name: str, options: type[PlotterOptions]) -> type[Plotting]:
     """`Plotting` with the section of a packaged plotter, which has the same place and rules as our own."""
@@ -240,11 +280,11 @@ class Plotting(Section):
 
     type: PlotterType | str = Field(
         PlotterType.CHIA,
-        description="chia, chiapos, madmax or bladebit, or the plotter of another installed package.",
+        description="chia, chiapos, madmax, bladebit, xchplot2, or the plotter of another installed package.",
     )
     farmer_pk: str | None = Field(
         None,
-        description="Your farmer public key (`chia keys show`). madmax and bladebit need it.",
+        description="Your farmer public key (`chia keys show`). madmax, bladebit and xchplot2 need it.",
         examples=["8bb28d9d...96 hexadecimal digits"],
     )
     pool_contract_address: str | None = Field(
@@ -265,6 +305,9 @@ class Plotting(Section):
     )
     madmax: MadmaxOptions = Field(MadmaxOptions(), description="madMAx's chia_plot.")
     bladebit: BladebitOptions = Field(BladebitOptions(), description="Bladebit: in RAM, on disk, on a GPU.")
+    xchplot2: Xchplot2Options = Field(
+        Xchplot2Options(), description="xchplot2: plots of the new proof of space on GPUs."
+    )
 
     @field_validator("type", mode="plain")
     @classmethod

@@ -71,7 +71,7 @@ def test_a_good_file_has_no_problems(file: Path) -> None:
          "14: plotting.k: is plotting.chia.k now. Move it under plotting.chia."),
         ("type: chia", "type: chia\n  nonsense: 3",
          "14: plotting.nonsense: unknown key. Write one of: type, farmer_pk, pool_contract_address, "
-         "pool_pk, chia, chiapos, madmax, bladebit."),
+         "pool_pk, chia, chiapos, madmax, bladebit, xchplot2."),
         ("tmpdir_max_jobs: 3", "tmpdir_max_jobs: three",
          "9: scheduling.tmpdir_max_jobs: 'three' is not a whole number. Write, for example: 3."),
         ("tmpdir_max_jobs: 3", "tmpdir_max_jobs: 1.5",
@@ -89,9 +89,10 @@ def test_a_good_file_has_no_problems(file: Path) -> None:
         ("tmp: [/mnt/tmp/00, /mnt/tmp/01]", 'tmp: [/mnt/tmp/00, ""]',
          "3: directories.tmp.1: is empty. Write, for example: /mnt/tmp/00."),
         ("type: chia", "type: madmx",
-         "13: plotting.type: 'madmx' is none of chia, chiapos, madmax, bladebit. Did you mean madmax?"),
+         "13: plotting.type: 'madmx' is none of chia, chiapos, madmax, bladebit, xchplot2. "
+         "Did you mean madmax?"),
         ("type: chia", "type: x",
-         "13: plotting.type: 'x' is none of chia, chiapos, madmax, bladebit. Write one of these."),
+         "13: plotting.type: 'x' is none of chia, chiapos, madmax, bladebit, xchplot2. Write one of these."),
         ("type: chia", "type: chia\n  chia: fast",
          "14: plotting.chia: 'fast' is not a section with keys. "
          "Put its keys below it, indented (`plotman config generate` shows them)."),

@@ -16,6 +16,7 @@ from plotter_worker.jobs.estimate import (
     Shown,
     Timeline,
     estimate,
+    estimate_batch,
     median_of,
     timeline_of,
 )
@@ -230,3 +231,36 @@ def test_rows_that_do_not_say_how_long_it_took_or_only_with_idle_time_teach_noth
 ) -> None:
     assert timeline_of(plot(1, **known)) is None
     assert timeline_of(plot(1, phase1_s=5, **known)) is None or known["steps_s"] is None
+
+
+@pytest.mark.parametrize(
+    ("done", "spent_s", "last_s", "one_s", "percent", "eta_s"),
+    [
+        (0, 5, 0, 10.0, 12.5, 35.0),  # by former jobs
+        (0, 50, 0, 10.0, 24.75, 30.1),  # overdue: it waits for the first plot
+        (2, 40, 40, 99.0, 50.0, 40.0),  # by its own plots, not by former ones
+        (2, 50, 40, 99.0, 62.5, 30.0),  # by the time inside the third plot
+        (4, 90, 80, None, 100.0, 0.0),
+    ],
+)
+def test_a_batch_is_counted_by_its_plots_and_by_the_time_inside_one(
+    done: int, spent_s: float, last_s: float, one_s: float | None, percent: float, eta_s: float
+) -> None:
+    found = estimate_batch(done, 4, spent_s, last_s, one_s)
+    assert found is not None
+    assert (found.percent, found.eta_s) == pytest.approx((percent, eta_s))
+
+
+def test_the_first_batch_of_a_host_has_no_eta_before_its_first_plot() -> None:
+    assert estimate_batch(0, 4, 100, 0, None) is None
+
+
+@given(st.integers(1, 50), st.lists(st.floats(0.1, 1e4), min_size=1, max_size=50))
+def test_the_percent_of_a_batch_never_leaves_0_to_100(asked: int, waits_s: list[float]) -> None:
+    spent_s = last_s = 0.0
+    for done, wait_s in enumerate(waits_s[:asked], 1):
+        last_s = spent_s = spent_s + wait_s
+        found = estimate_batch(done, asked, spent_s + wait_s, last_s, None)
+        assert found is not None
+        assert 100 * done / asked <= found.percent <= 100
+        assert found.eta_s >= 0

@@ -351,3 +351,27 @@ def test_a_log_that_is_not_in_memory_is_read_from_its_drive(
     assert read.read_log()
     assert read.progress.finished
     read.close_log()
+
+
+def test_a_batch_has_one_percent_for_all_its_plots_and_keeps_room_for_those_to_come(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    job = _making(log)
+    command = CommandLine("xchplot2", k=28, n=3, tmp="/t", tmp2="/t", dst="/d", cwd="/")
+    job = TrackedJob(job.record.model_copy(update={"plotter": "xchplot2"}), plotter_for("xchplot2"), command)
+    room = plotter_for("xchplot2").size_estimate(command)
+    assert room is not None
+    seen = []
+    lines = (LOGS / "xchplot2-gplot-n3.log").read_bytes().splitlines(keepends=True)
+    for second, line in enumerate(lines, 1):
+        with log.open("ab") as file:
+            file.write(line)
+        _at(job, float(second))
+        assert job.read_log()
+        shown = job.snapshot(room)
+        seen.append((round(shown.percent or 0), shown.dst_to_come_bytes // room.dst_bytes))
+    assert [to_come for _, to_come in seen] == [3, 3, 2, 2, 1, 1, 1, 0, 0, 0]
+    percents = [percent for percent, _ in seen]
+    assert percents == sorted(percents)
+    assert percents[0] == 0
+    assert 33 <= percents[2] < 66 <= percents[4] < percents[7] == 100
+    job.close_log()

@@ -21,7 +21,9 @@ from common.system.probe import Hanging
 from plotter_worker.jobs import outcome as outcomes
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.outcome import clean_up, died_of_itself, judge_end, make_durable
+from plotter_worker.plotters.base import CommandLine
 from plotter_worker.processes.table import identity
+from tests.support import formats
 from tests.support.lacking import lacking
 from tests.support.paths import LOGS
 from tests.support.plots import write_plot
@@ -325,3 +327,16 @@ def test_a_plot_outside_of_dst_is_reported_with_its_place(tmp_path: Path, case: 
         "elsewhere": f"It was {where}; plotman does not move it.",
         "nowhere": f"By its log it was {where}; it was not found there.",
     }.get(case)
+
+
+def test_one_plot_in_dst_does_not_complete_a_job_of_several(tmp_path: Path) -> None:
+    made = job(plotter="xchplot2", process=ended_process(), started_at=AT, dst=str(tmp_path))
+    command = CommandLine("xchplot2", k=18, n=3, dst=str(tmp_path))
+    batch = TrackedJob(made.record, made.plotter, command)
+    plot = formats.make_group(tmp_path)
+    os.utime(plot, (AT.timestamp(), AT.timestamp()))
+    batch.reader.feed(f"{plot}\n[batch] plot 1 FAILED (GPU): no memory\n".encode())
+    outcome = judge_end(batch, 3, AT)
+    assert (outcome.succeeded, outcome.end) == (False, End.FAILED)
+    alone = TrackedJob(made.record, made.plotter, replace(command, n=1))
+    assert judge_end(alone, 3, AT).succeeded, "it would complete a job of one"

@@ -83,7 +83,7 @@ def test_its_section_may_be_absent_and_is_all_default_then(tmp_path: Path, insta
         ({"tinyplot": {"k": True}}, ".tinyplot.k: true is not a whole number. Write, for example: 18."),
         ({"madmax": {"k": 99}}, ".madmax.k: 99 is more than 34. Write 34 or less."),
         ({"nonsense": 1}, ".nonsense: unknown key. Write one of: type, farmer_pk, pool_contract_address, "
-         "pool_pk, chia, chiapos, madmax, bladebit."),
+         "pool_pk, chia, chiapos, madmax, bladebit, xchplot2."),
     ],
 )  # fmt: skip
 def test_its_section_is_as_strict_as_ours(
@@ -95,7 +95,10 @@ def test_its_section_is_as_strict_as_ours(
 
 def test_it_is_offered_where_a_type_is_misspelt(tmp_path: Path, install: Install) -> None:
     install("tinyplot")
-    told = ".type: 'tinyplt' is none of chia, chiapos, madmax, bladebit, tinyplot. Did you mean tinyplot?"
+    told = (
+        ".type: 'tinyplt' is none of chia, chiapos, madmax, bladebit, xchplot2, tinyplot. "
+        "Did you mean tinyplot?"
+    )
     assert problems(tmp_path, type="tinyplt") == [told]
 
 

@@ -90,6 +90,33 @@ def test_a_job_of_two_plots_is_two_rows_told_while_it_runs_and_when_it_ends(
     assert one.started_at == START
 
 
+def test_each_plot_of_a_batch_took_the_time_since_the_one_before(
+    history: PlotHistory, settings: Config
+) -> None:
+    batch, whole = job("xchplot2-gplot-n3", "xchplot2", n=3, share=0), LOGS / "xchplot2-gplot-n3.log"
+    for count, line in enumerate(whole.read_bytes().splitlines(keepends=True)):
+        batch.reader.feed(line)
+        history.progressed(batch)
+        if b"plot-k28" in line:
+            kept(settings, len(batch.progress.plots_done))
+        assert count < 10
+    made = kept(settings, 3)
+    history.ended(batch, ending.judge_end(batch, 0, datetime.now(UTC)))
+    history.stop()
+    assert kept(settings, 3) == made
+    assert [row.plot_id and row.plot_id[0] for row in made] == ["0", "1", "2"]
+    assert [row.started_at for row in made] == [START, made[0].ended_at, made[1].ended_at]
+
+
+def test_plots_of_a_batch_that_nobody_saw_one_by_one_have_no_start(
+    history: PlotHistory, settings: Config
+) -> None:
+    history.progressed(job("xchplot2-gplot-n3", "xchplot2", n=3))
+    made = kept(settings, 3)
+    assert sorted(row.started_at or START for row in made) == [START] * 3
+    assert sum(row.started_at is None for row in made) == 2
+
+
 def test_a_killed_plot_is_kept_with_its_reason_and_the_phases_it_had_behind_it(
     history: PlotHistory, settings: Config
 ) -> None:

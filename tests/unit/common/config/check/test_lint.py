@@ -134,6 +134,9 @@ def test_points_outside_the_group_are_no_keys(x: int) -> None:
          ["plotting.bladebit.disk_16"]),
         ({"type": "bladebit", "bladebit": {"mode": "cudaplot", "disk_128": True, "check_plots": 9}}, []),
         ({"type": "bladebit", "bladebit": {"check_plots": 9}}, ["plotting.bladebit.check_plots"]),
+        (MADMAX | {"type": "xchplot2"}, []),
+        (MADMAX | {"type": "xchplot2", "xchplot2": {"k": 18}}, ["plotting.xchplot2.k"]),
+        (MADMAX | {"type": "xchplot2", "xchplot2": {"strength": 18}}, ["plotting.xchplot2.strength"]),
     ],
 )  # fmt: skip
 def test_options_that_the_plotter_refuses(plotting: dict[str, Any], doubtful: list[str]) -> None:

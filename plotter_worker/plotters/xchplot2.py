@@ -1,0 +1,179 @@
+"""xchplot2: plots of the new proof of space on GPUs (or the processor), several in one job.
+
+Lines are from its source (branch `cuda-only`), its REFERENCE.md of September 2026 and its README of October
+2026. Progress and errors go to stderr, where lines of its workers mix; a plot's path goes to stdout once it
+has its final name. It has no phases. Ours, `1:N`, is: N plots of the job are complete, 99 at most.
+
+    [batch:gpu0] progress: plot 3/10 done (30.0%, 2.41 s/plot avg, ...)    1:3
+    /mnt/dst/plot-k28-ID.gplot                                             the plot is complete
+    [batch] plot 4 FAILED (GPU): out of memory                             the others follow
+    [batch] cancel received - stopping before plot 7                       by SIGTERM; 0 to 6 are finished
+    [plot] wrote 9 plots in 21.7 s (2.41 s/plot); failed 1                 the end
+
+Releases until September 2026 write `.plot2` (format "pos2 01"), later ones `.gplot` ("PoS2 02"): the name
+says which. Old ones print all names at the end, also of plots that failed.
+
+In dst it writes `NAME.partial` or `NAME.partial.XXXXXX`, and a job file `xchplot2-job-*.tsv` with the plots'
+secret keys. None of these counts as a file of a job: plotman neither opens nor deletes them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+
+from common.config.sections.plotting import Plotting, Xchplot2Options
+from common.model.phase import Phase
+from plotter_worker.plotters.base import CommandLine, Mode, SizeEstimate, normal, parent
+from plotter_worker.plotters.log_parser import PATH, SHARED_RULES, first_group, merged, rules
+from plotter_worker.plotters.log_state import PlotLogState, Weight
+from plotter_worker.plotters.options import Grammar, Options, key_arguments, parse, program
+from plotter_worker.plotters.plotter import Plotter
+from plotter_worker.plotters.size_estimates import pos2_plot_bytes, xchplot2_tmp_bytes
+
+_DEFAULT_K = 28
+# Where it writes its temporary files if neither the command line nor the environment names a folder.
+_DEFAULT_TMP = "/tmp"
+_LAST_MINOR = 99
+_GRAMMAR = Grammar(
+    values={
+        "-k": "k", "--k": "k",
+        "-n": "n", "--num": "n",
+        "-o": "dst", "--out": "dst",
+        "--temp-dir": "tmp",
+        "-s": "strength", "--strength": "strength",
+        "-f": "farmer", "--farmer-pk": "farmer",
+        "-p": "pool", "--pool-pk": "pool", "--pool-ph": "pool",
+        "-c": "contract", "--pool-contract-address": "contract",
+        "-i": "index", "--plot-index": "index",
+        "-g": "meta", "--meta-group": "meta",
+        "-S": "seed", "--seed": "seed",
+        "--devices": "devices", "--cpu-workers": "cpu", "--tier": "tier", "--max-host-ram": "ram",
+        "--manifest": "manifest", "--config": "config",
+    },
+    flags={"-h": "help", "--help": "help"},
+    clusters=False,
+)  # fmt: skip
+
+
+def _reach(state: PlotLogState) -> None:
+    made = max(state.counted, len(state.done))
+    state.reach(Phase(1, min(made, _LAST_MINOR)))
+
+
+def _progress(state: PlotLogState, match: re.Match[str]) -> None:
+    state.counted = max(state.counted, int(match[1]))
+    if state.asked is None or state.asked <= 0:  # `batch FILE`: the command line does not tell it
+        state.asked = int(match[2])
+    _reach(state)
+
+
+def _published(state: PlotLogState, match: re.Match[str]) -> None:
+    """A name on stdout. A name that is no path is of a release that lists them at the end."""
+    path = state.path(match[0]) if match[0].startswith("/") else None
+    if state.names_are_unsure or any(plot.plot_id == match[2] for plot in state.done):
+        return
+    state.begin_plot()
+    state.set_name(match[1])
+    state.plot.dst = parent(path) if path else None
+    state.complete(state.plot, path)
+    _reach(state)
+
+
+def _plot_fails(state: PlotLogState, match: re.Match[str]) -> None:
+    state.fail(f"plot {match[1]}: {match[2]}")
+
+
+def _cancelled(state: PlotLogState, match: re.Match[str]) -> None:
+    """Plots are numbered from 0; all before this one were begun, and are finished."""
+    state.fail("it was cancelled", Weight.CONSEQUENCE)
+    if state.asked is not None:
+        state.asked = max(min(state.asked, int(match[1])), 1)
+
+
+def _summed_up(state: PlotLogState, match: re.Match[str]) -> None:
+    if int(match[1] or 0) and not state.done:
+        # The names follow, and do not say which plots failed.
+        state.names_are_unsure = True
+
+
+_RULES = merged(
+    rules(
+        (b"[batch]", r"\[batch[^]]*\] progress: plot (\d{1,6})/(\d{1,6}) done ", _progress),
+        (b"[batch]", r"\[batch[^]]*\] plot (\d{1,6}) FAILED(?: \([^)]*\))?: (.+)", _plot_fails),
+        (b"[batch]", r"\[batch[^]]*\] cancel received.* before plot (\d{1,6})", _cancelled),
+        (b"[plot]", r"\[plot\] FAILED: (.+)", first_group),
+        (b"[plot]", r"\[plot\] wrote \d+ plots? in .*?(?:; failed (\d{1,6}))?$", _summed_up),
+        (PATH, r"(?:/.*/)?(plot-k\d{1,2}-([0-9a-f]{64})\.(?:plot2|gplot))$", _published),
+    ),
+    SHARED_RULES,
+)
+
+
+class Xchplot2(Plotter):
+    """`xchplot2 plot`, and `xchplot2 batch` if a user starts it."""
+
+    name = "xchplot2"
+    options = Xchplot2Options
+    version_arguments = ("--help",)
+    batch = True
+    marks = (b"[batch", b"[plot] ")
+    rules = _RULES
+
+    def argv(self, plotting: Plotting, tmp: str, tmp2: str | None, dst: str) -> list[str]:  # noqa: ARG002
+        chosen = plotting.xchplot2
+        optional = {
+            "-g": chosen.meta_group or None,
+            "--devices": chosen.devices,
+            "--cpu-workers": chosen.cpu_workers,
+            "--tier": chosen.tier,
+            "--max-host-ram": chosen.max_host_ram,
+        }
+        return [
+            *(chosen.executable, "plot"),
+            # Otherwise the user's own settings in ~/.config/xchplot2 would change the job.
+            *("--config", os.devnull),
+            *("-k", str(chosen.k)),
+            *("-n", str(chosen.plots_per_job)),
+            *("-s", str(chosen.strength)),
+            *(
+                word
+                for option, value in optional.items()
+                if value is not None
+                for word in (option, str(value))
+            ),
+            *("--temp-dir", tmp),
+            *("-o", dst),
+            *("--progress", "--continue-on-error"),
+            *key_arguments(plotting.farmer_pk, plotting.pool_pk, plotting.pool_contract_address),
+        ]
+
+    def recognise(self, argv: Sequence[str], cwd: str | None) -> CommandLine | None:
+        name, arguments = program(argv)
+        if name != "xchplot2" or not arguments or arguments[0] not in ("plot", "batch"):
+            return None
+        found = parse(arguments[1:], _GRAMMAR)
+        if "help" in found.flags:
+            return None
+        return self._command(found, cwd, of_file=arguments[0] == "batch")
+
+    def space(self, k: int, compression: int | None, mode: Mode, separate_tmp2: bool) -> SizeEstimate:  # noqa: ARG002
+        return SizeEstimate(xchplot2_tmp_bytes(k), 0, pos2_plot_bytes(k))
+
+    def plots_per_job(self, plotting: Plotting) -> int:
+        return plotting.xchplot2.plots_per_job
+
+    def _command(self, found: Options, cwd: str | None, of_file: bool) -> CommandLine:
+        """of_file: its plots and their folder are in a job file, which holds keys and stays closed."""
+        tmp = normal(found.text("tmp") or _DEFAULT_TMP, cwd)
+        k, n = found.number("k"), found.number("n")
+        return CommandLine(
+            plotter=self.name,
+            k=k if found.text("k") or of_file else _DEFAULT_K,
+            n=0 if of_file else 1 if n is None else n,
+            tmp=tmp,
+            tmp2=tmp,
+            dst=None if of_file else normal(found.text("dst") or ".", cwd),
+            cwd=cwd,
+        )
