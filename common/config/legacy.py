@@ -154,9 +154,6 @@ class Retired:
     cure: str = "Remove it."
 
 
-_GPU = "is for Gigahorse's GPU plotter, which plotman does not run"
-_BY_CPU = f"{_GPU} yet: plots are made on the processor by plotting.madmax.executable"
-_NAME_IT = "Name Gigahorse's chia_plot there, and remove this key."
 _ONE = "has no effect: plotman starts each plot as a process of its own"
 _COPY = "has no effect: the plotter makes one plot and copies it before it ends"
 _LEVEL = "has no effect: compression is enough"
@@ -167,18 +164,18 @@ _ASK = (
 )
 
 RETIRED: dict[Location, Retired] = {
-    ("directories", "tmp3"): Retired(_GPU),
+    ("directories", "tmp3"): Retired(
+        "has no effect here",
+        cure="Write it as plotting.madmax.gpu_tmp3, for Gigahorse on a GPU; or remove it.",
+    ),
     ("plotting", "madmax", "n"): Retired(_ONE, lambda value: value == 1),
     ("plotting", "bladebit", "n"): Retired(_ONE, lambda value: value == 1),
     ("plotting", "bladebit", "check_plot"): Retired(_CHECK, cure=_ASK),
-    ("plotting", "madmax", "mode"): Retired(_BY_CPU, lambda value: value != "gpuplot", _NAME_IT),
     ("plotting", "madmax", "waitforcopy"): Retired(_COPY),
     ("plotting", "madmax", "compression_supported"): Retired(_LEVEL),
-    ("plotting", "madmax", "gpu_plot"): Retired(_BY_CPU, cure=_NAME_IT),
-    **{
-        ("plotting", "madmax", f"gpu_{name}"): Retired(_GPU)
-        for name in ("device", "devices", "ndevices", "directio", "streams", "shared_memory")
-    },
+    ("plotting", "madmax", "gpu_devices"): Retired(
+        "has no effect", cure="Write gpu_ndevices, the number of GPUs; or remove it."
+    ),
 }
 
 

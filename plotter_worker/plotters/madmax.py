@@ -28,7 +28,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from common.config.sections.plotting import MadmaxOptions, Plotting
+from common.config.sections.plotting import MadmaxMode, MadmaxOptions, Plotting
 from common.model.phase import Phase
 from plotter_worker.plotters import chia_cli
 from plotter_worker.plotters.base import PLOT_NAME, CommandLine, Mode, SizeEstimate, normal, parent
@@ -223,6 +223,9 @@ class Madmax(Plotter):
 
     def argv(self, plotting: Plotting, tmp: str, tmp2: str | None, dst: str) -> list[str]:
         chosen = plotting.madmax
+        keys = key_arguments(plotting.farmer_pk, plotting.pool_pk, plotting.pool_contract_address)
+        if chosen.mode is MadmaxMode.GPU:
+            return [chosen.chosen_executable, *_gpu_arguments(chosen, tmp, tmp2, dst), *keys]
         return [
             chosen.chosen_executable,
             # Versions that only make k32 have no -k.
@@ -238,8 +241,11 @@ class Madmax(Plotter):
             *("-t", _slash(tmp)),
             *(("-2", _slash(tmp2)) if tmp2 else ()),
             *("-d", _slash(dst)),
-            *key_arguments(plotting.farmer_pk, plotting.pool_pk, plotting.pool_contract_address),
+            *keys,
         ]
+
+    def mode_of(self, plotting: Plotting) -> Mode:
+        return Mode.GPU if plotting.madmax.mode is MadmaxMode.GPU else Mode.CPU
 
     def recognise(self, argv: Sequence[str], cwd: str | None) -> CommandLine | None:
         wrapped = chia_cli.options(argv, chia_cli.MADMAX_WRAPPED, "plotters", "madmax")
@@ -281,6 +287,25 @@ class Madmax(Plotter):
             cwd=cwd,
             wrapper=wrapper,
         )
+
+
+def _gpu_arguments(chosen: MadmaxOptions, tmp: str, tmp2: str | None, dst: str) -> list[str]:
+    """Options of Gigahorse's `cuda_plot_*`, whose k is in their name."""
+    valued = {
+        "-x": chosen.network_port,
+        "-C": chosen.compression or None,
+        "-g": chosen.gpu_device,
+        "-r": chosen.gpu_ndevices,
+        "-S": chosen.gpu_streams,
+        "-M": chosen.gpu_shared_memory,
+    }
+    folders = {"-t": tmp, "-2": tmp2, "-3": chosen.gpu_tmp3, "-d": dst}
+    return [
+        *("-n", "1"),
+        *(word for option, value in valued.items() if value is not None for word in (option, str(value))),
+        *(("-D",) if chosen.gpu_directio else ()),
+        *(word for option, folder in folders.items() if folder for word in (option, _slash(folder))),
+    ]
 
 
 def _slash(directory: str) -> str:

@@ -12,6 +12,7 @@ from common.config.sections.plotting import (
     BladebitMode,
     ChiaOptions,
     ChiaposOptions,
+    MadmaxMode,
     MadmaxOptions,
     PlotterType,
     Plotting,
@@ -131,6 +132,14 @@ def _buckets(where: Location, options: ChiaOptions | ChiaposOptions, stripes: in
 
 
 def _madmax(madmax: MadmaxOptions) -> Iterator[Finding]:
+    if madmax.mode is MadmaxMode.CPU:
+        for name in MadmaxOptions.model_fields:
+            if name.startswith("gpu_") and getattr(madmax, name) not in (None, False):
+                what = "has an effect in mode gpuplot only, and mode is cpu"
+                yield Finding(("plotting", "madmax", name), what, "Remove it, or write mode: gpuplot.")
+    elif madmax.executable_gpu is None and madmax.k not in _GPU_KS:
+        what = f"Gigahorse has no cuda_plot_k{madmax.k}"
+        yield Finding(("plotting", "madmax", "k"), what, f"Write one of {', '.join(map(str, _GPU_KS))}.")
     if madmax.k < _LEAST_FARMED and madmax.network_port in (None, _CHIA_PORT):
         yield Finding(
             ("plotting", "madmax", "k"),
@@ -155,3 +164,4 @@ def _xchplot2(options: Xchplot2Options) -> Iterator[Finding]:
 _LEAST_FARMED = 32
 _FARMED_V2, _MOST_STRENGTH = 28, 17
 _CHIA_PORT = 8444
+_GPU_KS = (26, 29, 30, 31, 32, 33, 34)  # of Gigahorse's releases

@@ -16,7 +16,14 @@ from common.config.problems import Finding, Level, Location
 from common.config.sections.archiving import Archiving, TargetDefinition
 from common.config.sections.farm import Harvester
 from common.config.sections.plotter_packages import load
-from common.config.sections.plotting import ChiaOptions, ChiaposOptions, MadmaxOptions, PlotterType, Plotting
+from common.config.sections.plotting import (
+    ChiaOptions,
+    ChiaposOptions,
+    MadmaxMode,
+    MadmaxOptions,
+    PlotterType,
+    Plotting,
+)
 from common.config.sections.targets import FILTER, filter_flaw, fitting_drives
 from common.model.address import is_loopback
 from common.model.paths import one_spelling
@@ -120,6 +127,9 @@ def _plotter(config: Config) -> Program:
         if plotting.madmax.k > 32:
             key = ("plotting", "madmax", "executable_k34")
         executable = plotting.madmax.chosen_executable
+        if plotting.madmax.mode is MadmaxMode.GPU:
+            key = ("plotting", "madmax", "executable_gpu")
+            return Program(key, executable, ("--help",), None, "", mend)
         return Program(key, executable, ("--version",), None, "", mend, _madmax_compresses(plotting.madmax))
     if kind is PlotterType.XCHPLOT2:
         return Program(key, plotting.xchplot2.executable, ("--help",), None, "", mend)

@@ -124,8 +124,15 @@ class ChiaposOptions(PlotterOptions):
     e: bool = Field(False, description="Plot without bitfield (-e).")
 
 
+class MadmaxMode(StrEnum):
+    """What makes madmax's plots: the processor, or with Gigahorse a GPU."""
+
+    CPU = "cpu"
+    GPU = "gpuplot"
+
+
 class MadmaxOptions(PlotterOptions):
-    """madMAx's `chia_plot`, and Gigahorse's CPU plotter of the same name."""
+    """madMAx's `chia_plot`, Gigahorse's of the same name, and Gigahorse's `cuda_plot_k32` and the like."""
 
     executable: str = Field(
         "chia_plot", description="Name on the PATH, or full path.", examples=["/opt/madmax/chia_plot"]
@@ -148,10 +155,54 @@ class MadmaxOptions(PlotterOptions):
     compression: int = Field(
         0, ge=0, le=33, description="Level of compression (-C), Gigahorse only; 0: none.", examples=[7]
     )
+    mode: MadmaxMode = Field(
+        MadmaxMode.CPU, description="cpu, or gpuplot for Gigahorse on a GPU.", examples=["gpuplot"]
+    )
+    executable_gpu: str | None = Field(
+        None,
+        description="The program for mode gpuplot. Absent: cuda_plot_k32 or the like, by k; cuda_plot_k32_v3 "
+        "for a compression of 30 or more.",
+        examples=["/opt/gigahorse/cuda_plot_k32"],
+    )
+    gpu_device: int | None = Field(
+        None, ge=0, description="gpuplot: the first GPU (-g); absent: 0.", examples=[0]
+    )
+    gpu_ndevices: int | None = Field(
+        None, ge=1, description="gpuplot: number of GPUs (-r); absent: 1.", examples=[2]
+    )
+    gpu_streams: int | None = Field(
+        None, ge=1, description="gpuplot: parallel streams (-S); absent: 4.", examples=[3]
+    )
+    gpu_shared_memory: int | None = Field(
+        None, ge=1, description="gpuplot: limit of shared memory in GiB (-M); absent: none.", examples=[64]
+    )
+    gpu_directio: bool = Field(False, description="gpuplot: direct IO to dst (-D).")
+    gpu_tmp3: Folder | None = Field(
+        None,
+        description="gpuplot: a third scratch drive (-3). plotman does not look at its space.",
+        examples=["/mnt/tmp/b"],
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_word_for_gpu(cls, data: Any) -> Any:
+        """Read the fork's earlier `gpu_plot: true` as `mode: gpuplot`."""
+        if not isinstance(data, dict) or not isinstance(data.get("gpu_plot"), bool):
+            return data
+        rest = {key: value for key, value in data.items() if key != "gpu_plot"}
+        return {"mode": MadmaxMode.GPU, **rest} if data["gpu_plot"] else rest
+
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _other_words_for_cpu(cls, mode: Any) -> Any:
+        return MadmaxMode.CPU if mode in ("diskplot", "ramplot") else mode
 
     @property
     def chosen_executable(self) -> str:
-        """The program for this k: madMAx has another one above k32."""
+        """The program for this mode and k: madMAx has another one above k32, Gigahorse one for each k."""
+        if self.mode is MadmaxMode.GPU:
+            version = "_v3" if self.k == 32 and self.compression >= 30 else ""
+            return self.executable_gpu or f"cuda_plot_k{self.k}{version}"
         return self.executable_k34 if self.k > 32 else self.executable
 
 

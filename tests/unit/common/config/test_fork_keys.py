@@ -77,15 +77,13 @@ def test_madmaxs_options_are_taken(file: Path, k: int, executable: str) -> None:
 
 
 def test_what_has_no_equivalent_is_a_warning_that_says_what_became_of_it(file: Path) -> None:
-    file.write_text(
-        plotting("n: 5, waitforcopy: true, gpu_streams: 4, gpu_device: 0, mode: diskplot", "madmax")
-    )
+    file.write_text(plotting("n: 5, waitforcopy: true, gpu_devices: 4, mode: diskplot", "madmax"))
     problems = find_problems(file)
     assert [(problem.level, problem.key) for problem in problems] == [
         (Level.WARNING, "directories.tmp3"),
         (Level.WARNING, "plotting.madmax.n"),
         (Level.WARNING, "plotting.madmax.waitforcopy"),
-        (Level.WARNING, "plotting.madmax.gpu_streams"),
+        (Level.WARNING, "plotting.madmax.gpu_devices"),
     ]
     assert str(problems[1]) == (
         f"{file}:8: warning: plotting.madmax.n: has no effect: plotman starts each plot as a "
@@ -94,15 +92,28 @@ def test_what_has_no_equivalent_is_a_warning_that_says_what_became_of_it(file: P
     assert load(file).plotting
 
 
-def test_plots_for_a_gpu_are_made_on_the_processor_and_the_warning_names_the_program(file: Path) -> None:
-    for key in ("mode: gpuplot", "gpu_plot: true"):
-        file.write_text(plotting(key, "madmax"))
-        assert [str(problem) for problem in find_problems(file)][1:] == [
-            f"{file}:8: warning: plotting.madmax.{key.partition(':')[0]}: is for Gigahorse's GPU plotter, "
-            "which plotman does not run yet: plots are made on the processor by plotting.madmax.executable. "
-            "Name Gigahorse's chia_plot there, and remove this key."
-        ]
-        assert load(file).plotting
+@pytest.mark.parametrize("key", ["mode: gpuplot", "gpu_plot: true"])
+@pytest.mark.parametrize(
+    ("k", "level", "executable"),
+    [(32, 7, "cuda_plot_k32"), (32, 33, "cuda_plot_k32_v3"), (30, 33, "cuda_plot_k30")],
+)
+def test_plots_for_a_gpu_are_made_by_gigahorses_program_for_their_size(
+    file: Path, key: str, k: int, level: int, executable: str
+) -> None:
+    options = f"{key}, k: {k}, compression: {level}, gpu_device: 1, gpu_ndevices: 2, gpu_streams: 3"
+    file.write_text(plotting(f"{options}, gpu_shared_memory: 64, gpu_directio: true", "madmax"))
+    assert [problem.key for problem in find_problems(file)] == ["directories.tmp3"]
+    config = load(file)
+    assert config.plotting
+    assert config.plotting.madmax.chosen_executable == executable
+
+
+@pytest.mark.parametrize("key", ["mode: diskplot", "mode: cpu", "gpu_plot: false"])
+def test_plots_for_the_processor_are_made_by_it(file: Path, key: str) -> None:
+    file.write_text(plotting(key, "madmax"))
+    config = load(file)
+    assert config.plotting
+    assert config.plotting.madmax.chosen_executable == "chia_plot"
 
 
 def test_who_asks_bladebit_for_checks_by_an_older_key_is_told_the_keys_for_it(file: Path) -> None:

@@ -51,6 +51,25 @@ def argv(plotting: dict[str, Any], tmp2: str | None = "/t2") -> str:
             None,
             "chia_plot_k34 -k 33 -x 9699 -n 1 -r 4 -u 256 -v 256 -K 1 -G -t /t1/ -d /d/ -f f00d -p beef",
         ),
+        (
+            {"type": "madmax", "madmax": {"mode": "gpuplot"}},
+            None,
+            "cuda_plot_k32 -n 1 -t /t1/ -d /d/ -f f00d -p beef",
+        ),
+        (
+            {
+                "type": "madmax",
+                "madmax": {
+                    "mode": "gpuplot", "compression": 33,
+                    "gpu_device": 0, "gpu_ndevices": 2, "gpu_streams": 3,
+                    "gpu_shared_memory": 64, "gpu_directio": True, "gpu_tmp3": "/t3", "network_port": 8444,
+                    "executable_gpu": "/opt/cuda_plot_k32_v3",
+                },
+            },
+            "/t2",
+            "/opt/cuda_plot_k32_v3 -n 1 -x 8444 -C 33 -g 0 -r 2 -S 3 -M 64 -D -t /t1/ -2 /t2/ -3 /t3/ -d /d/ "
+            "-f f00d -p beef",
+        ),
         ({"type": "bladebit"}, None, "bladebit -n 1 -f f00d -p beef ramplot /d"),
         (
             {"type": "bladebit", "bladebit": {"mode": "diskplot", "threads": 8, "diskplot_cache": "32G"}},
@@ -90,6 +109,7 @@ def test_a_pool_contract_replaces_the_pool_key() -> None:
         ({"type": "chia"}, True),
         ({"type": "chiapos", "chiapos": {"k": 18}}, True),
         ({"type": "madmax", "madmax": {"compression": 5}}, True),
+        ({"type": "madmax", "madmax": {"mode": "gpuplot", "compression": 7}}, True),
         ({"type": "bladebit"}, False),
         ({"type": "bladebit", "bladebit": {"mode": "diskplot"}}, True),
         ({"type": "bladebit", "bladebit": {"mode": "cudaplot", "compression": 3}}, False),
