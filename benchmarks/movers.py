@@ -37,7 +37,7 @@ def write_plot(folder: Path, size_bytes: int) -> Path:
     """A file with a plot's name and header, on the drive and not in memory: what moves it has to read it."""
     plot_id = secrets.token_bytes(32)
     head = b"Proof of Space Plot" + plot_id + struct.pack(">BH", 32, 4) + b"v1.0" + struct.pack(">H", 0)
-    head += struct.pack(">10Q", *range(10))
+    head += struct.pack(">10Q", *range(1, 11))
     path = folder / f"plot-k32-2026-11-22-12-00-{plot_id.hex()}.plot"
     with path.open("wb") as file:
         file.write(head)

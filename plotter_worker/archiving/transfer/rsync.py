@@ -194,7 +194,7 @@ def _read_pipes(
         pipes.register(rsync.stderr, selectors.EVENT_READ)
         while pipes.get_map():
             if stop.is_set():
-                raise _why_stopped(stop)
+                raise why_stopped(stop)
             pulse.check()
             for key, _ in pipes.select(_POLL_S):
                 chunk = os.read(key.fd, 1 << 16)
@@ -211,7 +211,7 @@ def _read_pipes(
     return done, stderr
 
 
-def _why_stopped(stop: Stop) -> Exception:
+def why_stopped(stop: Stop) -> Exception:
     """After an operator's Terminate the move fails and pauses; after a shutdown it is resumed at once."""
     if getattr(stop, "reason", None) is StopReason.TERMINATED:
         return TransferFailed(

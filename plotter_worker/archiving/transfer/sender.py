@@ -14,9 +14,10 @@ from common.store import Board
 from common.system import evacuations, statefile
 from common.worker.move_step import Stop
 from plotter_worker.archiving.transfer.bandwidth import Bandwidth
+from plotter_worker.archiving.transfer.local_copy import copy
 from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.archiving.transfer.rsync import Sent, command, run
-from plotter_worker.archiving.transfer.transport import transport_to
+from plotter_worker.archiving.transfer.transport import SameMachine, transport_to
 from plotter_worker.state.operator import OperatorState, operator_state_path
 
 
@@ -86,9 +87,12 @@ class Sender:
         transport = transport_to(
             reservation, self._host, self._routes.get(reservation.host), ticket, self._passwords
         )
+        if isinstance(transport, SameMachine):
+            limit = self.limit_bytes_s if transport.over_network else lambda: None
+            return copy(source, transport.part, report, stop, limit)
         transport.check()
         paced = transport.paced and self.bandwidth.live
-        limited = self.bandwidth.option() if transport.over_network and not paced else ()
+        limited = self.bandwidth.option() if not paced else ()
         pids: list[int] = []
 
         def started(pid: int) -> None:

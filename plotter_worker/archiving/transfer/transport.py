@@ -1,4 +1,4 @@
-"""The three ways to send a plot to its part file; all of them run rsync."""
+"""The three ways to send a plot to its part file: two run rsync, the third copies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from common.model.messages import Reservation
 from common.model.plot_name import plot_id_of
 from common.model.ticket import Ticket
 from common.system import tls_relay
-from plotter_worker.archiving.transfer.rsync import LOCAL_TIMEOUT_S, NETWORK_TIMEOUT_S
+from plotter_worker.archiving.transfer.rsync import NETWORK_TIMEOUT_S
 
 # rsync must not create a part that was removed: its space is no longer reserved.
 _EXISTING_ONLY = "--existing"
@@ -37,11 +37,10 @@ class RsyncArguments:
 class SendTransport(ABC):
     """Reaches the part file of one reservation.
 
-    over_network: whether the bandwidth limit applies. paced: whether rsync itself has the connection, so that
-    the limit can change while it runs.
+    paced: whether rsync itself has the connection, so that the limit of the bandwidth can change while it
+        runs.
     """
 
-    over_network: bool = True
     paced: bool = False
 
     def check(self) -> None:
@@ -59,28 +58,11 @@ class SendTransport(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class SameMachine(SendTransport):
-    """rsync from path to path: the drive is in this machine, or mounted here over the network."""
+class SameMachine:
+    """The drive is in this machine, or mounted here over the network, so that its part can be written."""
 
     part: Path
     over_network: bool = False
-
-    def check(self) -> None:
-        # The owner of a mounted drive could redirect the transfer to another file by a link.
-        if self.part.is_symlink() or self.part.parent.is_symlink():
-            raise TransferFailed(f"{self.part} is a symbolic link.", "Find its creator, and delete it.")
-        if not self.part.is_file():
-            raise TransferFailed(
-                f"{self.part} no longer exists: its reservation expired.", "It is reserved again."
-            )
-        if not os.access(self.part, os.W_OK):
-            raise TransferFailed(
-                f"{self.part} cannot be written.", "Run archiver and harvester as the same user."
-            )
-
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[RsyncArguments]:
-        yield RsyncArguments(str(self.part), (_EXISTING_ONLY, f"--timeout={LOCAL_TIMEOUT_S}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +175,7 @@ def transport_to(
     route: Route | None = None,
     ticket: Callable[[], Ticket | None] = lambda: None,
     folder: Path = Path(),
-) -> SendTransport:
+) -> SendTransport | SameMachine:
     """Choose the transport from `host` to the reserved part. route: the harvester's entry in
     archiving.routes. Raises TransferFailed if the part cannot be reached."""
     part = _part_of(reservation)

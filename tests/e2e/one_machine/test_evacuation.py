@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 
 from common.system.evacuations import ordered
 from common.system.plotfile import expected_size_bytes, read_header
+from tests.support.bad_drive import BadDrive
 from tests.support.bench import small_drive
 from tests.support.farm import HOST, Farm
 from tests.support.waiting import eventually
@@ -75,7 +74,7 @@ def test_a_plot_that_cannot_be_read_is_skipped_and_one_that_another_drive_has_is
 ) -> None:
     old, new = farm.folder / "drives" / "1", farm.folder / "drives" / "2"
     mounts.enter_context(small_drive(old, "100m"))
-    sent, broken = _rsync_that_fails_for(farm.folder, monkeypatch)
+    drives = BadDrive(farm.folder, monkeypatch)
     farm.configure(tmp=1, dst=1, drives=0)
     farm.allow(3)
     farm.up()
@@ -85,8 +84,7 @@ def test_a_plot_that_cannot_be_read_is_skipped_and_one_that_another_drive_has_is
     bad, twin, _ = sorted(before)
     mounts.enter_context(small_drive(new, "100m"))
     (new / twin).write_bytes(before[twin])
-    broken.write_text(bad, encoding="utf-8")
-    sent.write_text("", encoding="utf-8")
+    drives.cannot_read(f"{old}/{bad}")
 
     assert farm.run("evacuate", f"{HOST}:{old}", "--yes").returncode == 0
     eventually(lambda: set(plots(old)) == {bad}, "the others have left", 120)
@@ -96,28 +94,10 @@ def test_a_plot_that_cannot_be_read_is_skipped_and_one_that_another_drive_has_is
 
     eventually(lambda: f"{bad}: " in why() and "Input/output error" in why(), "the bad one is named", 90)
     eventually(lambda: "evacuating: 2 of " in farm.run("dirs").stdout, "how far it is", 30)
-    assert twin not in sent.read_text(encoding="utf-8"), "its content was compared"
+    logs = "".join(log.read_text(encoding="utf-8") for log in farm.folder.rglob("*.log"))
+    assert f"{twin} was read, for a comparison" in logs, "it was not copied"
     assert set(plots(new)) == set(before) - {bad}
 
-    broken.write_text("", encoding="utf-8")
+    drives.works()
     eventually(lambda: plots(new) == before and not plots(old), "it leaves once it can be read", 120)
     eventually(lambda: farm.events("evacuated"), "that is the end", 60)
-
-
-def _rsync_that_fails_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """Have rsync fail as it does for a source with a bad block. Returns the file that lists what was sent,
-    and the one that names the bad plot."""
-    programs, sent, broken = folder / "bin", folder / "sent", folder / "broken"
-    programs.mkdir()
-    broken.write_text("", encoding="utf-8")
-    rsync = programs / "rsync"
-    rsync.write_text(
-        f'#!/bin/sh\necho "$@" >> {sent}\nbad=$(cat {broken})\n'
-        'if [ -n "$bad" ]; then case "$*" in *"$bad"*)\n'
-        'echo "rsync: read errors mapping \\"$bad\\": Input/output error (5)" >&2; exit 23;; esac; fi\n'
-        f'exec {shutil.which("rsync")} "$@"\n',
-        encoding="utf-8",
-    )
-    rsync.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    return sent, broken

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from common.system.delivered import DeliveredFile
+from tests.support.bad_drive import BadDrive
 from tests.support.farm import HOST, Farm
 from tests.support.site import id_of
 from tests.support.waiting import eventually
@@ -21,7 +21,7 @@ def test_a_plot_whose_copy_was_damaged_by_its_drive_goes_to_another_by_itself(
     farm.allow(0)
     source = farm.folder / "dst" / "1" / real_plot.name
     shutil.copy(real_plot, source)
-    _first_drive_flips_bytes(farm.folder, monkeypatch)
+    BadDrive(farm.folder, monkeypatch).flips("/drives/1/.incoming/")
     farm.up()
 
     (told,) = eventually(lambda: farm.events("drive-failed"), "it is told", 60)
@@ -41,18 +41,3 @@ def test_a_plot_whose_copy_was_damaged_by_its_drive_goes_to_another_by_itself(
     assert len(farm.events("drive-failed")) == 1
     assert farm.events("refused") == []
     assert list((farm.folder / "drives" / "1" / ".incoming").glob("*.refused")), "for a look"
-
-
-def _first_drive_flips_bytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What has reached that drive changes before it is read back."""
-    programs = folder / "bin"
-    programs.mkdir()
-    rsync = programs / "rsync"
-    rsync.write_text(
-        f'#!/bin/sh\n{shutil.which("rsync")} "$@" || exit $?\nfor target; do :; done\n'
-        f"case $target in {folder}/drives/1/*.part)\n"
-        'printf flipped | dd of="$target" bs=1 seek=100000 conv=notrunc status=none;;\nesac\n',
-        encoding="utf-8",
-    )
-    rsync.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")

@@ -1,4 +1,4 @@
-"""A real plot's whole way to a drive: reserve, rsync, admit, release; and what breaks on it."""
+"""A real plot's whole way to a drive: reserve, copy, admit, release; and what breaks on it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from common.worker.digests import read_digest
 from common.worker.move_step import never
 from harvester_worker.drives import part_files
 from harvester_worker.intake.reserve import ReserveOrder
+from plotter_worker.archiving.transfer.local_copy import copy
 from plotter_worker.archiving.transfer.progress import TransferProgress
-from plotter_worker.archiving.transfer.rsync import Sent, command, run
-from plotter_worker.archiving.transfer.transport import transport_to
+from plotter_worker.archiving.transfer.rsync import Sent
+from plotter_worker.archiving.transfer.transport import SameMachine, transport_to
 from plotter_worker.directories.release import release
 
 pytestmark = pytest.mark.plotter
@@ -37,10 +38,8 @@ def order(source: Path, size_bytes: int | None = None) -> ReserveOrder:
 
 def send(reservation: Reservation, told: list[TransferProgress] | None = None) -> Sent:
     transport = transport_to(reservation, HOST)
-    transport.check()
-    with transport.opened() as way:
-        argv = command(reservation.path, way.target, way.options)
-        return run(argv, (told if told is not None else []).append, never)
+    assert isinstance(transport, SameMachine)
+    return copy(Path(reservation.path), transport.part, (told if told is not None else []).append, never)
 
 
 def delivered(reservation: Reservation) -> Delivery:
@@ -117,7 +116,7 @@ def test_a_transfer_goes_on_where_it_ended_and_mends_what_was_damaged(
 def test_a_part_that_is_full_of_zeros_is_not_taken_for_the_plot(
     farm: MakeFarm, drive: Path, source: Path
 ) -> None:
-    """After a power cut a part may have its full size and hold zeros; rsync alone would skip it."""
+    """After a power cut a part may have its full size and hold zeros."""
     harvester = farm(drive)
     part = Path(harvester.reserver.reserve(order(source)).part or "")
     part.write_bytes(bytes(source.stat().st_size))
@@ -185,8 +184,6 @@ def test_a_part_whose_reservation_lapsed_is_not_made_again(farm: MakeFarm, drive
 
     with pytest.raises(TransferFailed, match="reservation expired"):
         send(reservation)
-    run(command(str(source), str(part), ("--existing",)), lambda _: None, never)
-
     assert not part.exists()
 
 

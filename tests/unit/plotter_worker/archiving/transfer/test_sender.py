@@ -17,7 +17,7 @@ from common.worker.move_step import never
 from plotter_worker.archiving.transfer import sender as sender_module
 from plotter_worker.archiving.transfer.rsync import Sent
 from plotter_worker.archiving.transfer.sender import Sender
-from plotter_worker.archiving.transfer.transport import RsyncArguments, SendTransport
+from plotter_worker.archiving.transfer.transport import RsyncArguments, SameMachine, SendTransport
 from plotter_worker.state.operator import OperatorState, operator_state_path
 from tests.support.sections import SCHEDULING
 
@@ -49,8 +49,8 @@ def settings(folder: Path, **archiving: Any) -> Config:
 class Way(SendTransport):
     """A transport that is ready at once."""
 
-    def __init__(self, over_network: bool, paced: bool, why: str | None = None) -> None:
-        self.over_network, self.paced, self.why = over_network, paced, why
+    def __init__(self, paced: bool, why: str | None = None) -> None:
+        self.paced, self.why = paced, why
         self.checked = False
 
     def check(self) -> None:
@@ -91,24 +91,22 @@ class Runs:
 
 
 @pytest.mark.parametrize(
-    ("over_network", "paced", "live", "limited", "added"),
+    ("paced", "live", "limited", "added"),
     [
-        pytest.param(True, True, True, False, True, id="the kernel paces its sockets"),
-        pytest.param(True, True, False, True, False, id="the kernel cannot"),
-        pytest.param(True, False, True, True, False, id="ssh has the connection"),
-        pytest.param(False, False, True, False, False, id="on this machine"),
+        pytest.param(True, True, False, True, id="the kernel paces its sockets"),
+        pytest.param(True, False, True, False, id="the kernel cannot"),
+        pytest.param(False, True, True, False, id="ssh has the connection"),
     ],
 )
 def test_the_bandwidth_is_limited_in_one_way(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    over_network: bool,
     paced: bool,
     live: bool,
     limited: bool,
     added: bool,
 ) -> None:
-    runs = Runs(monkeypatch, Way(over_network, paced))
+    runs = Runs(monkeypatch, Way(paced))
     sender = Sender(settings(tmp_path, bwlimit_bytes_s=102400), None)  # type: ignore[arg-type]
     runs.watch(sender, monkeypatch, live)
     assert sender.send(SOURCE, RESERVATION, lambda _: None, never).digest == "aa"
@@ -119,10 +117,28 @@ def test_the_bandwidth_is_limited_in_one_way(
     assert runs.paced == ([("add", 4711)] if added else []) + [("remove", 4711)]
 
 
+@pytest.mark.parametrize("over_network", [True, False], ids=["a mounted drive", "a drive of this machine"])
+def test_a_copy_has_the_limit_only_over_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, over_network: bool
+) -> None:
+    limits: list[int | None] = []
+
+    def copies(source: Path, part: Path, report: Any, stop: Any, limit: Callable[[], int | None]) -> Sent:
+        assert (source, part, stop) == (SOURCE, Path("/part"), never)
+        limits.append(limit())
+        return Sent("aa", 7, 1.0)
+
+    monkeypatch.setattr(sender_module, "transport_to", lambda *_: SameMachine(Path("/part"), over_network))
+    monkeypatch.setattr(sender_module, "copy", copies)
+    sender = Sender(settings(tmp_path, bwlimit_bytes_s=102400), None)  # type: ignore[arg-type]
+    assert sender.send(SOURCE, RESERVATION, lambda _: None, never).digest == "aa"
+    assert limits == [102400 if over_network else None]
+
+
 def test_a_failure_that_the_harvester_explains_is_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    way = Way(True, True)
+    way = Way(True)
     runs = Runs(monkeypatch, way)
     runs.error = TransferFailed("the connection broke.", "It resumes.")
     sender = Sender(settings(tmp_path), None)  # type: ignore[arg-type]
