@@ -173,7 +173,7 @@ class InventoryStore:
             numbers = ", ".join(str(self._classes[one]) for one in classes if one in self._classes)
             month = "" if made_before is None else f" AND made > 0 AND made < {int(made_before)}"
             rows = self._connection.execute(
-                f"SELECT {_COLUMNS} FROM files WHERE drive = ? AND class IN ({numbers}) AND plots > 0{month}"
+                f"SELECT {_COLUMNS} FROM files WHERE drive = ? AND class IN ({numbers}){month}"
                 " ORDER BY name LIMIT ?",
                 [self._drives.get(drive), limit],
             )

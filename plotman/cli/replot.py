@@ -83,7 +83,7 @@ def _names(_ctx: click.Context, _param: click.Parameter, text: str | None) -> tu
 )
 @click.option(
     "--tb-per-day",
-    type=click.FloatRange(0, 1e6, min_open=True),
+    type=click.FloatRange(1e-6, 1e6),
     help="New plots per day, in TB. Default: as archived or made in the last 7 days.",
 )
 @click.option(

@@ -27,6 +27,10 @@ _LAST_PHASE = Phase(5, 9)  # 5 is the copy to dst; no plotter has more steps in 
 def doubts(config: Config) -> list[Finding]:
     """All doubtful settings of a valid configuration, as warnings; as errors where every plot would fail."""
     found: list[Finding] = [*_farm(config)]
+    if config.replot is not None and not config.runs_scheduler:
+        found.append(
+            Finding(("replot",), "no scheduler runs on this machine", "Write the section where it runs.")
+        )
     if config.scheduling:
         found += _scheduling(config.scheduling)
     if config.plotting:

@@ -272,7 +272,8 @@ def _rate(farm: FarmState, limits: PlanLimits) -> tuple[float | None, str]:
 
 def _chart(made: ReplotPlan, found: tuple[Span, ...] | None, fork_day: float, new_weight: float) -> Chart:
     begins = min(0.0, fork_day)
-    last = max([fork_day + YEAR_DAYS, *(span.ends for span in found or ())])
+    ends = [span.ends for span in found or ()]
+    last = max(fork_day + YEAR_DAYS, min([fork_day + 2 * YEAR_DAYS, *ends[-1:]]))
     days = tuple(begins + (last - begins) * column / (_COLUMNS - 1) for column in range(_COLUMNS))
     return Chart(
         days,

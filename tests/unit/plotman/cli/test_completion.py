@@ -40,6 +40,21 @@ def completed(*words: str, config: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
+def test_classes_of_old_plots_are_completed_one_after_the_other(tmp_path: Path) -> None:
+    config = tmp_path / "plotman.yaml"
+    classes = "{og: {generation: v1, k: 32}, other: {generation: v1, k: 33}}"
+    config.write_text(
+        f"version: [2]\nfarm: {{host: desk}}\nreplot: {{classes: {classes}}}\n", encoding="utf-8"
+    )
+    shown = completed("replot", "plan", "--classes", "o", config=config)
+    assert (shown.stdout.split(), shown.stderr) == (["plain,og", "plain,other"], "")
+    shown = completed("replot", "plan", "--classes", "og,ot", config=config)
+    assert shown.stdout.split() == ["plain,og,other"]
+    config.write_text("version: [2]\nreplot: {classes: 5}\n", encoding="utf-8")
+    shown = completed("replot", "plan", "--classes", "o", config=config)
+    assert (shown.returncode, shown.stdout.strip(), shown.stderr) == (0, "", "")
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_script_for_each_shell_calls_plotman_itself(shell: str) -> None:
     shown = CliRunner().invoke(cli, ["completion", shell])

@@ -144,3 +144,14 @@ def test_points_outside_the_group_are_no_keys(x: int) -> None:
 )  # fmt: skip
 def test_options_that_the_plotter_refuses(plotting: dict[str, Any], doubtful: list[str]) -> None:
     assert keys(plotting=plotting) == doubtful
+
+
+@pytest.mark.parametrize(
+    ("farm", "doubtful"),
+    [({}, []), ({"scheduler": True}, []), ({"scheduler": False}, ["replot"])],
+)
+def test_the_plan_for_old_plots_belongs_where_the_scheduler_runs(
+    farm: dict[str, Any], doubtful: list[str]
+) -> None:
+    config = Config.model_validate({"version": [2], "farm": farm, "replot": {}})
+    assert [".".join(map(str, doubt.location)) for doubt in doubts(config)] == doubtful

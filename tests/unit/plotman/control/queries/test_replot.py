@@ -86,7 +86,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[TaskCall]:
             return {"drives": [], "duplicates": 0, "sums": sums, "next": None}
         (of,) = call.kwargs["classes"]
         if of["compression"] == 7:
-            return {"files": [file("/2", "c", C7, C7_BYTES)], "next": None}
+            return {"files": [file(path, "c", C7, C7_BYTES) for path in ("/1", "/2")], "next": None}
         names = [(path, name) for path in ("/1", "/2", "/elsewhere") for name in ("a", "b")]
         return {"files": [file(path, name, OG, K32) for path, name in names], "next": None}
 
@@ -128,6 +128,13 @@ def test_limits_narrow_what_is_listed_and_never_what_is_summed(calls: list[TaskC
     assert [one.old.name for one in only.plan.classes] == ["c7"]
     with pytest.raises(NoSuchClass, match=r"no class c8.*It has og, c7"):
         asked(PlanLimits(classes=("c8",)))
+
+
+def test_a_file_that_the_sums_do_not_have_is_not_listed(calls: list[TaskCall]) -> None:
+    found = asked(PlanLimits(first=9)).first
+    assert {(one.victim.place[1], one.victim.name) for one in found if one.victim.number == 1} == {
+        ("/2", "c")
+    }
 
 
 def test_a_month_is_passed_on(calls: list[TaskCall]) -> None:
