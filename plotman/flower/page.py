@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from plotman.control.queries.tables import PlainTable
 
@@ -87,13 +87,15 @@ class NeedLine:
 
 @dataclass(frozen=True)
 class PageSection:
-    """A table. empty: text in place of rows. more: says what is left out; "": nothing. links: ids of tasks,
-    one for each row, for its first cell. buttons: for each row."""
+    """A table. empty: text in place of rows. more: says what is left out; "": nothing. hidden: by column, the
+    class that hides it in a narrow window. links: ids of tasks, one for each row, for its first cell.
+    buttons: for each row."""
 
     title: str
     table: PlainTable
     empty: str
     more: str = ""
+    hidden: Mapping[str, str] = field(default_factory=dict)
     links: Sequence[str] = ()
     buttons: Sequence[tuple[Button, ...]] = ()
 

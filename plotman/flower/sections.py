@@ -41,6 +41,13 @@ _LONG_FOLDER = 12  # characters
 _LONGEST_TEXT = 300  # characters of a cell or a line: a host may write any, in each of hundreds of rows
 _MOST_NEEDS = 200
 _NO_DST = "None: plots stay where they are made."
+# Columns of running plots, by the window that is too narrow for them. A phone shows neither directory: the
+# host and the progress matter more.
+_HIDDEN = {
+    **dict.fromkeys(("process", "memory", "CPU user", "CPU sys", "I/O wait"), "farm-wide"),
+    **dict.fromkeys(("plotter", "k", "tmp size", "elapsed"), "farm-medium"),
+    **dict.fromkeys(("tmp", "dst"), "farm-spare"),
+}
 _RANKS = {"danger": 0, "warning": 1, "": 2}
 
 
@@ -60,14 +67,15 @@ def page(
     hosts, drives = list(_hosts(farm, orders)), list(_drives(farm))
     shown_hosts = fair_share([host.name for host in hosts], [_RANKS[host.kind] for host in hosts])
     shown_drives = fair_share([found.host for found in drives], [found.rank for found in drives])
+    shown_drives.sort(key=lambda number: drives[number].rank)
     rates = trends.bytes_per_day()
     return Page(
         needs=tuple(_need(listed[number]) for number in chosen),
         cards=tuple(_cards(farm, sum(need.harm > Harm.WANTED for need in listed))),
         charts=tuple(_charts(trends)) if trends.known else (),
-        trend_note=one_line(trends.note or "", _LONGEST_TEXT),
+        trend_note=_short(trends.note or ""),
         events=tuple(map(_event, shown[-_SHOWN_EVENTS:][::-1])),
-        hosts=tuple(hosts[number] for number in shown_hosts),
+        hosts=tuple(sorted((hosts[number] for number in shown_hosts), key=lambda host: _RANKS[host.kind])),
         drives=tuple(_drive_bar(farm, drives[number], rates, orders) for number in shown_drives),
         running=_running(farm, orders),
         moving=_section("Transfers", tables.moves_table(farm), "None.", "status"),
@@ -94,8 +102,14 @@ def _more(count: int, verb: str) -> str:
 _NEED_KINDS = {Harm.STOPS: "danger", Harm.FILE: "warning"}
 
 
+def _short(text: str) -> str:
+    """A line as the page shows it; `…` where it is cut."""
+    line = one_line(text, _LONGEST_TEXT + 1)
+    return line if len(line) <= _LONGEST_TEXT else f"{line[: _LONGEST_TEXT - 1]}…"
+
+
 def _need(need: Need) -> NeedLine:
-    text, remedy = one_line(need.text, _LONGEST_TEXT), one_line(need.remedy, _LONGEST_TEXT)
+    text, remedy = _short(need.text), _short(need.remedy)
     return NeedLine(text, remedy, _NEED_KINDS.get(need.harm, ""))
 
 
@@ -104,12 +118,10 @@ def _running(farm: FarmState, orders: bool) -> PageSection:
     jobs = farm.jobs()
     ranks = [0 if job.stalled else 1 if job.status is RunStatus.STOPPED else 2 for _, job in jobs]
     table = tables.jobs_table(farm).without("pid")  # `plotman details` has it
-    # A phone shows neither directory: the host and the progress matter more.
-    table = replace(table, spare=(*table.spare, "dst", "tmp"))
     made = _section("Running plots", table, "None.", "status", ranks)
     chosen = [jobs[number] for number in fair_share([host for host, _ in jobs], ranks)]
     buttons = [_plot_buttons(farm, host, job.task_id, job.status) for host, job in chosen] if orders else ()
-    return replace(made, links=[job.task_id for _, job in chosen], buttons=buttons)
+    return replace(made, links=[job.task_id for _, job in chosen], buttons=buttons, hidden=_HIDDEN)
 
 
 def _waits(farm: FarmState) -> PageSection:
@@ -290,7 +302,7 @@ def _drive_bar(
         name, space = place.target
         free = f"{human_bytes(space.free_bytes)} free"
         state = one_line(f"target {name}", 100)
-        return DriveBar(shown_host, one_line(space.path, _LONGEST_TEXT), None, state, "", free, "", "", ())
+        return DriveBar(shown_host, _short(space.path), None, state, "", free, "", "", ())
     assert drive is not None
     snapshot, stale = farm.harvesters[host], (Role.HARVESTER, host) in farm.stale
     share = used_share(drive.free_bytes, drive.total_bytes, drive.reserved_bytes)
@@ -304,7 +316,7 @@ def _drive_bar(
     plots += f", {human_bytes(drive.reserved_bytes)} reserved" if drive.reserved_bytes else ""
     return DriveBar(
         host=shown_host,
-        path=one_line(drive.path, _LONGEST_TEXT),
+        path=_short(drive.path),
         percent=None if share is None else round(100 * share),
         state=one_line(word, 100),
         plots=plots,
@@ -330,7 +342,7 @@ _EVENT_KINDS = {Severity.SUCCESS: "success", Severity.WARNING: "danger", Severit
 
 
 def _event(event: Event) -> EventLine:
-    text = one_line(f"{event.host}: {event_text(event)}", _LONGEST_TEXT)
+    text = _short(f"{event.host}: {event_text(event)}")
     return EventLine(event.at.isoformat(), text, _EVENT_KINDS.get(severity(event.kind), ""))
 
 
@@ -348,5 +360,5 @@ def _section(title: str, table: PlainTable, empty: str, verb: str, ranks: Sequen
     folder = table.shared_folder()
     if folder is not None and len(folder) > _LONG_FOLDER:
         title, table = f"{title}, below {folder}", table.below(folder)
-    rows = tuple(tuple(one_line(cell, _LONGEST_TEXT) for cell in row) for row in table.rows)
-    return PageSection(one_line(title, _LONGEST_TEXT), replace(table, rows=rows), empty, more)
+    rows = tuple(tuple(_short(cell) for cell in row) for row in table.rows)
+    return PageSection(_short(title), replace(table, rows=rows), empty, more)

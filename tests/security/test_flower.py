@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gzip
 import http.client
 import json
 import os
@@ -34,6 +35,7 @@ from common.model.snapshot import (
     Waits,
 )
 from common.model.text import CONTROL
+from common.names import Role
 from common.store import Board
 from plotman.control.farm import FarmState
 from plotman.flower import sections
@@ -41,6 +43,7 @@ from tests.support import full_farm, showcase
 from tests.support.installed import celery
 from tests.support.paper import T
 from tests.support.ports import free_port
+from tests.support.secured import Machines
 from tests.support.waiting import eventually
 
 SECRET = "correct-horse-battery"
@@ -106,11 +109,11 @@ def _running(
             _flower(f"--port={port}", *options), env=environment, stdout=output, stderr=subprocess.STDOUT
         )
     try:
-        eventually(lambda: _answer(port, path="/healthcheck"), "Flower answers", 60)
+        eventually(lambda: _answer(port, path="/healthcheck"), "Flower answers", 120)
         yield psutil.Process(process.pid), port
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 @pytest.fixture
@@ -183,6 +186,14 @@ def _post(port: int, body_bytes: int, sent: bytes) -> socket.socket:
     return connection
 
 
+def _asked(port: int, header_bytes: int) -> socket.socket:
+    """Send a request with one header of this length."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+    with contextlib.suppress(OSError):
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: " + b"x" * header_bytes)
+    return connection
+
+
 def _closed(connection: socket.socket) -> bool:
     try:
         while connection.recv(1 << 16):
@@ -203,8 +214,9 @@ def test_without_the_password_nobody_fills_its_memory_or_holds_its_connections(
     with contextlib.ExitStack() as opened:
         large = [opened.enter_context(_post(port, 99 << 20, bytes(1 << 20))) for _ in range(3)]
         late = opened.enter_context(_post(port, 1 << 10, b""))
+        long = opened.enter_context(_asked(port, 40 << 10))
         assert process.memory_info().rss - before_bytes < 50 << 20
-        assert [_closed(connection) for connection in (*large, late)] == [True] * 4
+        assert [_closed(connection) for connection in (*large, late, long)] == [True] * 5
     assert _answer(port, f"farmer:{SECRET}") == 200
 
 
@@ -290,21 +302,38 @@ def test_only_flowers_own_page_presses_a_button_without_a_password(unprotected: 
 
 
 def _tables(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/farm/tables", timeout=30) as answer:
-        return str(answer.read().decode())
+    """The content of the page, which comes compressed: a large farm's has a megabyte, each two seconds."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/farm/tables", headers={"Accept-Encoding": "gzip"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        return gzip.decompress(answer.read()).decode()
 
 
 def test_with_read_only_no_button_is_shown_or_obeyed(
     environment: dict[str, str], tmp_path: Path, board: Board
 ) -> None:
-    full_farm.put_up(board)
     with _running(environment, tmp_path, "--read_only=true") as (_, port):
+        full_farm.put_up(board)
         status, text = _order(port, _token(port, {}), host="nowhere")
         assert status == 403, text
         assert "plotter1" in (shown := _tables(port))
         assert "<button" not in shown
     with _running(environment, tmp_path) as (_, port):
+        full_farm.put_up(board)
         assert "<button" in _tables(port)
+
+
+def test_a_viewers_flower_shows_no_button_and_a_schedulers_does(attacked: Machines, tmp_path: Path) -> None:
+    """A viewer's user of Redis may not order plotters."""
+    with contextlib.closing(Board.connect(attacked.secured.url("p1"))) as board:
+        for name, offered in (("eye", False), ("boss", True)):
+            attacked.configure(name)
+            with _running(attacked.environment(name), tmp_path) as (_, port):
+                board.put_snapshot(Role.PLOTTER, full_farm.plotter("p1"))
+                assert "p1" in (shown := _tables(port))
+                assert ("<button" in shown) is offered, name
 
 
 def test_with_another_sites_login_the_farm_is_neither_shown_nor_ordered_before_it(

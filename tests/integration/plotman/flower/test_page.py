@@ -6,9 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
+from common.model.snapshot import FinishedPlot, PlotState
+from common.names import Role
+from tests.support import showcase
 from tests.support.farm import HOST, Farm, plotters_of
-from tests.support.flower import plotting_job, post, revoke
+from tests.support.flower import answers, plotting_job, post, revoke
+from tests.support.paper import T
 from tests.support.waiting import eventually
 
 
@@ -30,12 +35,6 @@ def test_a_farmer_sees_the_plot_on_the_pages_and_terminate_ends_it(
     link = page.query_selector(f"#farm a:has-text('{plot_id}')")
     page.wait_for_function("before => document.querySelector('#farm').innerText !== before", arg=shown)
     assert link.evaluate("link => link.isConnected"), "what is clicked on must outlive that the page changes"
-
-    page.set_viewport_size({"width": 390, "height": 844})  # of a phone
-    assert page.locator("#farm th:text-is('mem')").is_hidden()
-    assert page.locator("#farm th:text-is('%')").is_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.set_viewport_size({"width": 1400, "height": 1000})
 
     page.goto("/tasks")
     page.wait_for_selector(f"#tasks-table tbody tr:has-text('{plot_id} phase')")
@@ -85,6 +84,54 @@ def test_the_buttons_do_what_the_verbs_do_and_the_page_says_how_it_ended(plottin
     press("Kill", "was killed")
     eventually(lambda: not list(plotters_of(plotting.state)), "no plotter runs any more")
 
+    # It was paused after the one plot that it was to make.
+    press("Undrain", HOST, hosts)
+    press("Unpause", HOST, hosts)
+    eventually(lambda: plotting.plotter().plotting, "plots may start")
+    page.click(f"{hosts} button:text-is('Pause')")
+    page.keyboard.press("Escape")
+    assert plotting.plotter().plotting
+    press("Pause", HOST, hosts)
+    paused = eventually(lambda: plotting.plotter().paused, "no more plots start")
+    assert paused.reason == "by Flower"
+    page.wait_for_selector(f"{hosts} button:text-is('Unpause')")
+    line = page.locator("section[aria-label='Needs a hand'] li:has-text('plotting is paused: by Flower')")
+    line.wait_for()
+    assert line.get_attribute("class") == "farm-item-", "what was asked for is no alarm"
+    assert line.locator("code").inner_text() == f"plotman unpause plotting --host {HOST}"
+
+
+@pytest.mark.parametrize("width", [390, 768, 1024, 1600])
+def test_a_large_farm_scrolls_sideways_on_no_screen(farm: Farm, page: Any, port: int, width: int) -> None:
+    farm.configure(tmp=1, dst=1, farm={"flower": True, "flower_port": port})
+    farm.up("--only", "broker", "--only", "flower", wait=False)
+    eventually(lambda: answers(port), "Flower answers", 60)
+    board = farm.board()
+    path = f"/mnt/dst/0/plot-k32-2026-11-22-11-00-{showcase.plot_id(1)}.plot"
+    left = FinishedPlot(path=path, size_bytes=1, state=PlotState.FOREIGN, since=T, reason="no plot")
+    named = showcase.plotter(
+        "a-host.of-a-farm.example", showcase.tmp_dir(f"/mnt/{'tmp' * 20}"), plots=(left,)
+    )
+    board.put_snapshot(Role.PLOTTER, named)
+    for shown in (showcase.large(500, 500, 50), showcase.troubled()):
+        for role, snapshots in shown.snapshots.items():
+            for snapshot in snapshots.values():
+                board.put_snapshot(role, snapshot)
+    board.put_waits(showcase.troubled().waits)
+    page.set_viewport_size({"width": width, "height": 844})
+    page.goto("/farm")
+    page.wait_for_selector("#farm tbody tr")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(_TOO_WIDE) == []
+    percent = page.locator(".farm-running tbody tr:first-child td[data-label='%']")
+    assert percent.is_visible()
+    percent.click(trial=True)  # nothing lies above it
+
+
+_TOO_WIDE = """[...document.querySelectorAll("#farm .farm-scroll, #farm .farm-tall, #farm .farm-list")]
+    .filter(box => box.scrollWidth > box.clientWidth)
+    .map(box => box.closest("section").ariaLabel)"""
+
 
 def test_only_flowers_own_page_can_end_a_plot_also_while_its_worker_is_away(
     plotting: Farm, port: int
@@ -120,7 +167,7 @@ def _restart_plotter_worker(farm: Farm, task_id: str) -> None:
 
 
 def test_what_is_ours_goes_in_once_and_names_columns_that_flower_knows(tmp_path: Path) -> None:
-    from flower import urls
+    from flower import app, urls
     from flower.views.tasks import TASK_COLUMNS
 
     from plotman.flower.handlers import Revoke
@@ -138,3 +185,5 @@ def test_what_is_ours_goes_in_once_and_names_columns_that_flower_knows(tmp_path:
     assert bar.count("Farm") == 1
     classes = [handler[1] for handler in urls.handlers if isinstance(handler, tuple)]
     assert sum(issubclass(handler, Revoke) for handler in classes) == 1
+    limits = app.HTTPServer.keywords
+    assert limits["idle_connection_timeout"] <= 60, "seconds that a silent connection stays open"

@@ -224,6 +224,15 @@ def test_a_button_fits_the_state_and_silent_hosts_have_none() -> None:
     assert "/mnt/farm/04" not in drives, "its owner disabled it"
 
 
+def test_a_drive_whose_name_the_page_cuts_has_no_button() -> None:
+    """Nobody could read what it does."""
+    drives = (showcase.drive("/" + "d" * 1_000, 0.5), showcase.drive("/short", 0.5))
+    harvester = HarvesterSnapshot(host="h1", at=T, drives=drives)
+    made = page(replace(showcase.small(), harvesters={"h1": harvester}), orders=True)
+    assert {drive.path[:6]: bool(drive.buttons) for drive in made.drives} == {"/ddddd": False, "/short": True}
+    assert made.drives[0].path.endswith("…")
+
+
 def test_the_newest_event_comes_first() -> None:
     events = page(showcase.small(), events=[event for _, event in showcase.EVENTS]).events
     assert events[0].text == "p2: p2 starts no more plots: new fan"
