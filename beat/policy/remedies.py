@@ -39,6 +39,7 @@ REMEDIES: dict[str, str] = {
     "full folder": "Do what the reason says, or name another folder (farm.state, logging.plots).",
     "failures": "Read the plotter's log, fix the cause, then `plotman unpause plotting --host {host}`.",
     "max jobs": "Wait for a plot to end, or raise scheduling.global_max_jobs.",
+    "gpus": "Wait for a plot to end, or name more GPUs in plotting.gpus, or raise plotting.jobs_per_gpu.",
     "stagger": "Wait, or lower scheduling.global_stagger_m.",
     "farm max jobs": "Wait for a plot to end anywhere, or raise farm.max_jobs on the scheduler's machine.",
     "farm stagger": "Wait, or lower farm.stagger_m on the scheduler's machine.",
@@ -107,7 +108,8 @@ class Harm(IntEnum):
 
 
 _BUSY = frozenset({
-    "max jobs", "stagger", "farm max jobs", "farm stagger", "tmp max jobs", "tmp phase", "moves", "open",
+    "max jobs", "gpus", "stagger", "farm max jobs", "farm stagger", "tmp max jobs", "tmp phase", "moves",
+    "open",
 })  # fmt: skip
 _WANTED = frozenset({
     "paused", "starts none", "drained", "tmp drained", "tmp2 drained", "dst drained", "drained host",

@@ -25,6 +25,7 @@ def broken(data: Mapping[str, Any]) -> list[Finding]:
         *_sections(data),
         *_overrides(data),
         *_keys_of_the_plots(_section(data, "plotting")),
+        *_gpus(_section(data, "plotting")),
         *_target(_section(data, "archiving")),
         *_farmed(data),
         *_flower(_section(data, "farm")),
@@ -121,6 +122,21 @@ def _keys_of_the_plots(plotting: Mapping[str, Any]) -> Iterator[Finding]:
                 "Add one of them (`chia plotnft show` and `chia keys show` print them).",
                 level,
             )
+
+
+# Keys by which a plotter chooses its GPUs itself.
+_OWN_CHOICE = {"madmax": ("gpu_device", "gpu_ndevices"), "bladebit": ("device",), "xchplot2": ("devices",)}
+
+
+def _gpus(plotting: Mapping[str, Any]) -> Iterator[Finding]:
+    """With `gpus` a job sees one GPU only, which is its number 0: another number would fail each plot."""
+    kind = plotting.get("type")
+    if not plotting.get("gpus") or not isinstance(kind, str):
+        return
+    for name in _OWN_CHOICE.get(kind, ()):
+        if _section(plotting, kind).get(name) is not None:
+            what = "excludes plotting.gpus, which assigns one GPU to each job, and both are given"
+            yield Finding(("plotting", kind, name), what, "Keep one of the two.")
 
 
 def _target(archiving: Mapping[str, Any]) -> Iterator[Finding]:

@@ -168,6 +168,7 @@ class Job(Notice):
     ours: bool  # started by plotman; False: by hand, or by another manager
     plot_id: PlotId = None
     k: Whole | None = None
+    gpu: Annotated[str, Field(max_length=64)] | None = None  # empty: not known which; None: it uses none
     phase: Phase | None = None
     percent: Percent = None
     eta_s: Eta | None = None
@@ -285,6 +286,10 @@ class PlotterSnapshot(HostSnapshot):
     starts_hold: Hold | None = None  # the pause that begins after `starts_left` more plots
     global_max_jobs: JobsMost
     global_stagger_s: Number
+    gpus: Annotated[
+        tuple[Annotated[str, Field(max_length=64)], ...], FEW
+    ] = ()  # of the next plots; empty: they need none, or it is not known
+    jobs_per_gpu: Annotated[int, Field(ge=0, le=1000)] = 1
     recipe: Recipe
     check_room: bool = True
     failure_limit: Whole = 3

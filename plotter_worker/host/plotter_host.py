@@ -32,7 +32,7 @@ from plotter_worker.jobs.registry import JobRegistry
 from plotter_worker.jobs.start import Starter, StartFailed
 from plotter_worker.jobs.watcher import Watcher
 from plotter_worker.plotters.base import SizeEstimate
-from plotter_worker.plotters.registry import plotter_of_job, recipe_of
+from plotter_worker.plotters.registry import gpus_of, plotter_of_job, recipe_of
 from plotter_worker.processes.table import FoundPlotter, ProcessTable, is_running
 from plotter_worker.reporting.events import PlotterEvents
 
@@ -228,6 +228,7 @@ class PlotterHost:
             return plotter_snapshot(
                 settings=self._settings,
                 recipe=self._recipe,
+                gpus=gpus_of(self._settings),
                 operator=self.operator.state,
                 surveys=self.directories.surveys(),
                 jobs=tuple(map(self.snapshot_of, running)),

@@ -27,6 +27,7 @@ def plotter_snapshot(
     copied_to: Callable[[str], str | None],
     folders: tuple[str, ...],
     utc_offset_s: int,
+    gpus: tuple[str, ...] = (),
     refused: RefusedOrder | None = None,
 ) -> PlotterSnapshot:
     """All that beat and operators need to know of this host.
@@ -37,6 +38,7 @@ def plotter_snapshot(
         copied_to: path of a plot -> the harvester that has all its bytes, or None.
         folders: directories whose plots may be moved.
         utc_offset_s: how far this machine's clock is ahead of UTC.
+        gpus: that the next plots use.
         refused: beat's last order, where this host refused it.
     """
     directories, scheduling = settings.directories, settings.scheduling
@@ -62,6 +64,8 @@ def plotter_snapshot(
         starts_hold=operator.coming_pause(now),
         global_max_jobs=scheduling.global_max_jobs,
         global_stagger_s=scheduling.global_stagger_m * 60,
+        gpus=gpus,
+        jobs_per_gpu=settings.plotting.jobs_per_gpu if settings.plotting else 1,
         recipe=recipe,
         check_room=scheduling.check_room,
         failure_limit=scheduling.failure_limit,

@@ -45,6 +45,7 @@ def record_of(found: FoundPlotter, task_id: str, ours: bool) -> JobRecord:
         tmp=found.command.tmp,
         tmp2=found.command.tmp2,
         dst=found.command.dst,
+        gpu=found.gpu,
         process=found.identity,
         started_at=datetime.fromtimestamp(found.started_at_s, UTC),
     )

@@ -280,6 +280,7 @@ class TrackedJob:
             ours=record.ours,
             plot_id=progress.plot_id,
             k=progress.details.k or (command.k if command else None),
+            gpu=record.gpu,
             phase=progress.phase if self.log_seen else None,
             percent=percent if self.log_seen else None,
             eta_s=eta_s if self.log_seen else None,

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from common.errors import OrderRefused
 from common.model.disk_usage import DiskUsage, trimmed
+from common.model.gpu_slots import free_gpus
 from common.model.messages import PlotOrder
 from common.model.snapshot import Directory, DirState, PlotterSnapshot, TmpDir, age_s
 from common.model.units import counted, human_bytes, human_seconds
@@ -21,11 +22,12 @@ class AlreadyTaken(OrderRefused):
 
 @dataclass(frozen=True)
 class PlotDirectories:
-    """Where a plot is made, and where the finished plot goes."""
+    """Where a plot is made, and where the finished plot goes. gpu: None if it is assigned none."""
 
     tmp: str
     tmp2: str | None
     dst: str
+    gpu: str | None = None
 
 
 def directories_for(order: PlotOrder, host: PlotterSnapshot, now: datetime) -> PlotDirectories:
@@ -59,7 +61,18 @@ def directories_for(order: PlotOrder, host: PlotterSnapshot, now: datetime) -> P
         _must_be_usable(directory)
         if order.start_token is not None and directory is not None and directory.drained is not None:
             raise OrderRefused(f"{directory.path} is drained.", "`plotman undrain` makes it take plots.")
-    return PlotDirectories(tmp.path, host.tmp2.path if host.tmp2 else None, dst)
+    return PlotDirectories(tmp.path, host.tmp2.path if host.tmp2 else None, dst, _gpu(host))
+
+
+def _gpu(host: PlotterSnapshot) -> str | None:
+    if not host.gpus:
+        return None
+    if free := free_gpus(host):
+        return free[0]
+    raise OrderRefused(
+        f"Every GPU ({', '.join(host.gpus)}) has the {counted(host.jobs_per_gpu, 'job')} that it may have.",
+        "Wait for one to end, or raise plotting.jobs_per_gpu.",
+    )
 
 
 def _must_be_staggered(host: PlotterSnapshot, now: datetime) -> None:

@@ -46,6 +46,7 @@ class JobRecord(Stored):
 
     Attributes:
         ours: this plotman started it.
+        gpu: that it uses; empty: not known which; None: none.
         process: identity of its process (processes.table); None between the acceptance and the launch.
         started_at: start of the process.
         idle_s: seconds for which it was suspended or waited for space, without those since `idle_since`.
@@ -63,6 +64,7 @@ class JobRecord(Stored):
     tmp: str | None = None
     tmp2: str | None = None
     dst: str | None = None
+    gpu: str | None = None
     process: str | None = None
     started_at: AwareDatetime | None = None
     idle_s: float = 0.0

@@ -144,11 +144,12 @@ class Starter:
             tmp=where.tmp,
             tmp2=where.tmp2,
             dst=where.dst,
+            gpu=where.gpu,
         )
         try:
             self._records.save(record)
             with self._in_log_folder(lambda: log_file.open("ab")) as output:
-                child = launch(argv, output, task_id, settings.state_dir)
+                child = launch(argv, output, task_id, settings.state_dir, where.gpu)
         except OrderRefused:
             self._records.remove(task_id)
             raise

@@ -67,6 +67,12 @@ class Packaged(Plotter):
         found = self._called("space", lambda: self._plotter.size_estimate(command), None)
         return found if isinstance(found, SizeEstimate) else None
 
+    def uses_gpu(self, mode: Mode) -> bool:
+        return bool(self._called("uses_gpu", lambda: self._plotter.uses_gpu(mode), False))
+
+    def plots_per_job(self, plotting: Plotting) -> int:
+        return self._plotter.plots_per_job(plotting)
+
     def own_files(self, names: Iterable[str], plot_id: str | None) -> OwnFiles:
         found = super().own_files(names, plot_id)
         scratch = tuple(name for name in found.by_directory if name.endswith(".tmp"))

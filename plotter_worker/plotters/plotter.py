@@ -68,6 +68,10 @@ class Plotter(ABC):
         """How many plots the command of `argv` makes."""
         return 1
 
+    def uses_gpu(self, mode: Mode) -> bool:
+        """Whether plots of this mode are made on a GPU."""
+        return mode in (Mode.GPU, Mode.CUDA, Mode.CUDA_DISK)
+
     def recognise_log(self, head: bytes) -> bool:
         """Whether this plotter wrote a log that begins with `head` (some KiB)."""
         return any(mark in head for mark in self.marks)

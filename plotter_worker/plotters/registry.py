@@ -54,6 +54,13 @@ def recipe_of(settings: Config) -> Recipe:
     return plotter.recipe(settings.plotting, separate_tmp2=settings.directories.tmp2 is not None)
 
 
+def gpus_of(settings: Config) -> tuple[str, ...]:
+    """The GPUs that the next plots of a plotter host use; empty if none are configured, or they need none."""
+    assert settings.plotting is not None
+    plotter = plotter_for(settings.plotting.type)
+    return settings.plotting.gpus if plotter.uses_gpu(plotter.mode_of(settings.plotting)) else ()
+
+
 def recognise(argv: Sequence[str], cwd: str | None) -> tuple[Plotter, CommandLine] | None:
     """Find the plotter that a process runs, and read its options; None if it runs none. Never raises.
 

@@ -161,6 +161,10 @@ class Xchplot2(Plotter):
     def space(self, k: int, compression: int | None, mode: Mode, separate_tmp2: bool) -> SizeEstimate:  # noqa: ARG002
         return SizeEstimate(xchplot2_tmp_bytes(k), 0, pos2_plot_bytes(k))
 
+    def uses_gpu(self, mode: Mode) -> bool:  # noqa: ARG002
+        """With the processor, too: it takes a GPU unless its devices exclude it."""
+        return True
+
     def plots_per_job(self, plotting: Plotting) -> int:
         return plotting.xchplot2.plots_per_job
 

@@ -7,20 +7,24 @@ before, and young ones (a shell that will execute a plotter). Once a minute it r
 from __future__ import annotations
 
 import os
+import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import psutil
 
+from common.model.gpu_slots import UNKNOWN
 from common.names import is_task_id
 from common.system import machine
 from plotter_worker.plotters.base import CommandLine
 from plotter_worker.plotters.plotter import Plotter
 from plotter_worker.plotters.registry import known, recognise
-from plotter_worker.processes.launch import STATE_VARIABLE, TASK_ID_VARIABLE
+from plotter_worker.processes.launch import GPU_VARIABLE, STATE_VARIABLE, TASK_ID_VARIABLE
 
+_ONE_GPU = re.compile(r"[A-Za-z0-9-]{1,64}")
 _YOUNG_S = 10.0
 _FULL_SCAN_S = 60.0
 _LIST_S = 10.0  # at least this often: in some containers /proc/loadavg shows no new processes
@@ -36,6 +40,7 @@ class FoundPlotter:
         identity: unique, also after its pid is reused or the machine restarts.
         started_at_s: seconds since the epoch.
         task_id, state_dir: from its environment, if a plotman started it.
+        gpu: that it uses, if its environment names one; empty: not known which; None: it uses none.
         log: file that its stdout goes to, possibly through its wrapper; None if that is not a file.
     """
 
@@ -48,6 +53,7 @@ class FoundPlotter:
     task_id: str | None
     state_dir: str | None
     log: str | None
+    gpu: str | None = None
 
 
 class ProcessTable:
@@ -130,10 +136,18 @@ def _inspect(pid: int) -> FoundPlotter | None:
             command=recognised[1],
             task_id=task_id if is_task_id(task_id) else None,
             state_dir=environment.get(STATE_VARIABLE),
+            gpu=_gpu(environment, *recognised),
             log=_stdout_file(pid) or (_wrappers_log(process.ppid()) if _is_wrapper(parent) else None),
         )
     except (OSError, psutil.Error):
         return None
+
+
+def _gpu(environment: Mapping[str, str], plotter: Plotter, command: CommandLine) -> str | None:
+    if not plotter.uses_gpu(command.mode):
+        return None
+    named = environment.get(GPU_VARIABLE, "")
+    return named if _ONE_GPU.fullmatch(named) else UNKNOWN
 
 
 def shows(pid: int) -> bool:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from beat.policy.load import Load
 from beat.policy.space_rules import drained, shortage, unusable
+from common.model.gpu_slots import free_gpus
 from common.model.holds import clock
 from common.model.snapshot import Wait, age_s
 from common.model.units import counted, human_seconds
@@ -121,6 +122,20 @@ def max_jobs(load: Load) -> Wait | None:
     )
 
 
+def gpus(load: Load) -> Wait | None:
+    """`plotting.gpus`: a job needs a GPU that has fewer than `jobs_per_gpu`."""
+    snapshot = load.snapshot
+    if not snapshot.gpus or load.ordered < (free := len(free_gpus(snapshot))):
+        return None
+    slots = len(snapshot.gpus) * snapshot.jobs_per_gpu
+    return Wait(
+        host=snapshot.host,
+        rule="gpus",
+        reason=f"GPUs: {slots - free + load.ordered}/{slots} jobs",
+        numbers={"jobs": slots - free + load.ordered, "limit": slots},
+    )
+
+
 def stagger(load: Load) -> Wait | None:
     """`global_stagger_m`: the least time since the youngest job was started or ordered."""
     snapshot, age = load.snapshot, load.youngest_s
@@ -176,4 +191,4 @@ def _last_reason(load: Load) -> str:
 # If one of these applies, the others are not evaluated.
 CLOSED = (paused, stopped_by_failures, outside_windows)
 # All of these are evaluated; several may apply.
-OPEN = (pause_after, pause_after_failure, no_tmp, max_jobs, stagger, tmp2)
+OPEN = (pause_after, pause_after_failure, no_tmp, max_jobs, gpus, stagger, tmp2)

@@ -326,6 +326,9 @@ def _with_packaged(name: str, options: type[PlotterOptions]) -> type[Plotting]:
     return create_model("Plotting", __base__=Plotting, **section)
 
 
+Gpu = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+
+
 class Plotting(Section):
     """Which plotter makes the plots, with which keys and options. Only the options of `type` are used."""
 
@@ -349,6 +352,13 @@ class Plotting(Section):
         description="Your pool public key, for plots that never join a pool. Set only one of the two.",
         examples=["94a0ba2f...96 hexadecimal digits"],
     )
+    gpus: Annotated[tuple[Gpu, ...], AfterValidator(_each_once), Field(max_length=64)] = Field(
+        (),
+        description="GPUs for plotters that use one, as nvidia-smi numbers or names them; a number alone is "
+        "how many there are. Each job gets one of them for itself. Absent: the plotter's own options choose.",
+        examples=[["0", "1"]],
+    )
+    jobs_per_gpu: int = Field(1, ge=1, le=64, description="Jobs on each of `gpus` at a time.", examples=[2])
     chia: ChiaOptions = Field(ChiaOptions(), description="`chia plots create`: the official plotter.")
     chiapos: ChiaposOptions = Field(
         ChiaposOptions(),
@@ -359,6 +369,16 @@ class Plotting(Section):
     xchplot2: Xchplot2Options = Field(
         Xchplot2Options(), description="xchplot2: plots of the new proof of space on GPUs."
     )
+
+    @field_validator("gpus", mode="before")
+    @classmethod
+    def _numbered(cls, value: Any) -> Any:
+        """Read 2 as 0 and 1, and numbers in a list as names."""
+        if isinstance(value, int) and not isinstance(value, bool):
+            return [str(number) for number in range(min(value, 65))]
+        if isinstance(value, list | tuple):
+            return [str(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in value]
+        return value
 
     @field_validator("type", mode="plain")
     @classmethod

@@ -39,12 +39,14 @@ def batches(farm: Farm) -> Callable[..., None]:
     program.write_text(f"#!{sys.executable} -I\n{text.replace('@ROOT@', str(ROOT))}", encoding="utf-8")
     program.chmod(0o755)
 
-    def configure(plots: int, **plan: Any) -> None:
+    def configure(plots: int, gpus: int = 0, **plan: Any) -> None:
         (folder / "plan.json").write_text(json.dumps(plan))
         section = {"executable": str(program), "k": 18, "plots_per_job": plots}
         plotting = {"type": "xchplot2", "farmer_pk": FARMER, "pool_contract_address": CONTRACT}
-        farm.configure(tmp=1, dst=1, drives=1, plotting={**plotting, "pool_pk": None, "xchplot2": section})
-        farm.allow(1)
+        own = {**plotting, "pool_pk": None, "xchplot2": section, "gpus": gpus}
+        limits = {"global_max_jobs": 5, "tmpdir_max_jobs": 5, "tmpdir_stagger_phase_limit": 5}
+        farm.configure(tmp=1, dst=1, drives=1, plotting=own, scheduling=limits)
+        farm.allow(max(gpus + 1, 1))
 
     return configure
 
@@ -171,6 +173,28 @@ def test_a_kill_ends_it_at_once_and_touches_no_plot_and_no_keys(
     assert made(farm) == 1
     assert job_file(farm).read_bytes() == keys
     assert len(landed(farm)) == 1
+
+
+def test_each_job_has_a_gpu_of_its_own_also_for_a_worker_without_records(
+    farm: Farm, batches: Callable[..., None]
+) -> None:
+    batches(1, gpus=2, hold=0)
+    farm.up()
+    eventually(lambda: sorted(job.gpu or "" for job in farm.jobs()) == ["0", "1"], "two jobs", 90)
+    eventually(lambda: farm.waits().get("gpus") == "GPUs: 2/2 jobs", "the third waits for a GPU")
+    gpu_of = {job.pid: job.gpu for job in farm.jobs()}
+    for pid, gpu in gpu_of.items():
+        assert psutil.Process(pid).environ()["CUDA_VISIBLE_DEVICES"] == gpu
+    former = farm.kill("plotter")
+    for record in (farm.state / "jobs").glob("*.json"):
+        record.unlink()
+    eventually(lambda: farm.pids().get("plotter", former) != former, "another worker takes over", 60)
+    at = farm.plotter().at
+    eventually(lambda: farm.plotter().at > at and len(farm.jobs()) == 2, "it has found both", 60)
+    assert {job.pid: job.gpu for job in farm.jobs()} == gpu_of
+    assert "gpus" in farm.waits()
+    go(farm)
+    eventually(lambda: len(landed(farm)) == 3, "the third follows", 90)
 
 
 def _is_told_nowhere(farm: Farm) -> None:

@@ -71,7 +71,7 @@ def test_a_good_file_has_no_problems(file: Path) -> None:
          "14: plotting.k: is plotting.chia.k now. Move it under plotting.chia."),
         ("type: chia", "type: chia\n  nonsense: 3",
          "14: plotting.nonsense: unknown key. Write one of: type, farmer_pk, pool_contract_address, "
-         "pool_pk, chia, chiapos, madmax, bladebit, xchplot2."),
+         "pool_pk, gpus, jobs_per_gpu, chia, chiapos, madmax, bladebit, xchplot2."),
         ("tmpdir_max_jobs: 3", "tmpdir_max_jobs: three",
          "9: scheduling.tmpdir_max_jobs: 'three' is not a whole number. Write, for example: 3."),
         ("tmpdir_max_jobs: 3", "tmpdir_max_jobs: 1.5",
@@ -100,6 +100,9 @@ def test_a_good_file_has_no_problems(file: Path) -> None:
          "14: plotting.farmer_pk: 12345 is not text. Put it in quotes."),
         ("type: chia", "type: chia\n  chia: {x: maybe}",
          "14: plotting.chia.x: 'maybe' is not true or false. Write, for example: true."),
+        ("type: chia", "type: xchplot2\n  farmer_pk: f\n  pool_pk: p\n  gpus: 2\n  xchplot2: {devices: '1'}",
+         "17: plotting.xchplot2.devices: excludes plotting.gpus, which assigns one GPU to each job, and both "
+         "are given. Keep one of the two."),
         ("version: [2]", "version: 2", "1: version: is not a list. Write version: [2]."),
         ("version: [2]\n", "", "1: version: is missing. Write version: [2] at the top."),
         ("version: [2]", "version: [3]",

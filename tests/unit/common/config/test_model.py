@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from common.config import load
 from common.config.model import Config
+from common.config.sections.plotting import Plotting
 from common.model.phase import Phase
 from common.names import Role
 from tests.support.sections import PLOTTER
@@ -225,3 +226,17 @@ def test_keys_that_disagree_are_refused_by_the_model_too() -> None:
     data["plotting"] = {"pool_pk": "a", "pool_contract_address": "b"}
     with pytest.raises(ValidationError, match="excludes pool_contract_address"):
         Config.model_validate(data)
+
+
+@pytest.mark.parametrize(
+    ("written", "gpus"),
+    [(2, ("0", "1")), ([1, "GPU-4f2a"], ("1", "GPU-4f2a")), ([0, "0"], ("0",)), ([], ()), (0, ())],
+)
+def test_gpus_are_a_number_or_a_list(written: object, gpus: tuple[str, ...]) -> None:
+    assert Plotting.model_validate({"gpus": written}).gpus == gpus
+
+
+@pytest.mark.parametrize("written", [True, "all", [True], ["a b"], [""], 65, -1.5])
+def test_gpus_are_nothing_else(written: object) -> None:
+    with pytest.raises(ValidationError):
+        Plotting.model_validate({"gpus": written})

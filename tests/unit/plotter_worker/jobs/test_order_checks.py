@@ -157,3 +157,17 @@ def test_a_directory_with_exactly_the_space_of_a_plot_takes_it() -> None:
     with pytest.raises(OrderRefused, match="No tmp directory has"):
         directories_for(PlotOrder(host="h"), less, at(0))
     assert directories_for(order(expires_at=at(0)), host(), at(0)).tmp == "/tmp1", "to the last moment"
+
+
+def test_a_job_gets_the_least_used_gpu_and_none_where_all_are_taken() -> None:
+    def gpu(*used: str, asked: PlotOrder) -> str | None:
+        jobs = tuple(job("/other", gpu=gpu) for gpu in used)
+        return directories_for(asked, host(gpus=("0", "1"), jobs=jobs, global_max_jobs=9), at(0)).gpu
+
+    by_hand = PlotOrder(host="h")
+    for asked in (order(), by_hand):
+        assert gpu(asked=asked) == "0"
+        assert gpu("0", asked=asked) == "1"
+        with pytest.raises(OrderRefused, match=r"Every GPU \(0, 1\) has the 1 job that it may have"):
+            gpu("0", "1", asked=asked)
+    assert directories_for(order(), host(jobs=(job("/other", gpu="0"),)), at(0)).gpu is None

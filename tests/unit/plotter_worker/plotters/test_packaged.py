@@ -83,7 +83,7 @@ def test_its_section_may_be_absent_and_is_all_default_then(tmp_path: Path, insta
         ({"tinyplot": {"k": True}}, ".tinyplot.k: true is not a whole number. Write, for example: 18."),
         ({"madmax": {"k": 99}}, ".madmax.k: 99 is more than 34. Write 34 or less."),
         ({"nonsense": 1}, ".nonsense: unknown key. Write one of: type, farmer_pk, pool_contract_address, "
-         "pool_pk, chia, chiapos, madmax, bladebit, xchplot2."),
+         "pool_pk, gpus, jobs_per_gpu, chia, chiapos, madmax, bladebit, xchplot2."),
     ],
 )  # fmt: skip
 def test_its_section_is_as_strict_as_ours(

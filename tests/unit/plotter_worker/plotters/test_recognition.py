@@ -194,3 +194,21 @@ def test_no_command_line_raises(argv: list[str], cwd: str | None) -> None:
     if found:
         for directory in (found[1].tmp, found[1].tmp2, found[1].dst):
             assert directory is None or directory.startswith("/")
+
+
+@pytest.mark.parametrize(
+    ("line", "uses"),
+    [
+        ("cuda_plot_k32 -t /t/ -d /d/", True),
+        ("bladebit_cuda -f f cudaplot /d", True),
+        ("bladebit_cuda -f f cudaplot --disk-128 -t1 /t /d", True),
+        ("xchplot2 plot -o /d", True),
+        ("bladebit -f f ramplot /d", False),
+        ("chia_plot -t /t/ -d /d/", False),
+        ("chia plots create -t /t -d /d", False),
+    ],
+)
+def test_which_plotters_use_a_gpu(line: str, uses: bool) -> None:
+    found = recognise(line.split(), "/")
+    assert found is not None
+    assert found[0].uses_gpu(found[1].mode) is uses

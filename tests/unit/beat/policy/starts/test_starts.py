@@ -49,6 +49,14 @@ def test_one_round_starts_one_plot_per_stagger() -> None:
     assert "stagger 0s/1800s" in reasons(waits(snapshot))
 
 
+def test_one_round_starts_no_more_plots_than_there_are_gpus_and_orders_take_one_each() -> None:
+    snapshot = plotter(*(tmp_dir(f"/tmp{number}") for number in range(5)), gpus=("0", "1"), jobs_per_gpu=2)
+    starts, after = plan_starts(snapshot, (), T)
+    assert len(starts) == 4
+    assert "GPUs: 4/4 jobs" in reasons(after)
+    assert plan_starts(snapshot, as_orders(starts, T), T) == ((), after)
+
+
 HOST = [
     # what the host is like; what stands against a start
     ({"jobs": (job(age_s=1623),), "global_stagger_s": 1800}, "stagger 1623s/1800s"),
@@ -62,6 +70,11 @@ HOST = [
     ({"jobs": (job("/other"),) * 4, "global_max_jobs": 4}, "max jobs 4/4"),
     ({"jobs": (job("/other"),) * 3, "global_max_jobs": 4}, None),
     ({"jobs": (job("/other", ours=False),), "global_max_jobs": 1}, "max jobs 1/1"),
+    ({"jobs": (job("/other", gpu="0"), job("/other", gpu="1")), "gpus": ("0", "1")}, "GPUs: 2/2 jobs"),
+    ({"jobs": (job("/other", gpu=""),), "gpus": ("0", "1"), "jobs_per_gpu": 1}, "GPUs: 2/2 jobs"),
+    ({"jobs": (job("/other", gpu="0"),) * 2, "gpus": ("0", "1")}, None),
+    ({"jobs": (job("/other", gpu="0"),), "gpus": ("0",), "jobs_per_gpu": 2}, None),
+    ({"jobs": (job("/other", gpu="0"),)}, None),
     ({"plotting": False, "pause_reason": "maintenance"}, "maintenance"),
     ({"plotting": False, "global_max_jobs": 0}, "plotting is paused"),
     ({"starts_left": 0}, "plotting pauses after 0 more plots; ordered: 0"),
