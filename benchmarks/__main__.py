@@ -11,6 +11,7 @@ NAMES = (
     "watching",
     "deciding",
     "thousand",
+    "dashboard",
     "free_space",
     "moving",
     "command_line",

@@ -42,8 +42,9 @@ _ROWS = {
 _TRACKS = 24  # of the grid: a pane spans as many as its columns need
 _LEAST_LINES, _LEAST_TRACKS = 5, 5
 _AGED_S = 2.0  # after which tables are drawn only because ages in them have changed
-# Between two changes behind a dialog: for each, Textual (8.2.8) draws both screens as a whole.
-_BEHIND_S = 2.0
+# Between two changes behind a dialog: for each, Textual (8.2.8) draws both screens as a whole, which takes 50
+# to 100 ms at 200x50.
+_BEHIND_S = 3.0
 _DRAW_SHARE = 0.02  # of a core that tables may take while nothing but progress changes
 
 
