@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.widgets import Footer
 from textual.widgets._footer import FooterKey
@@ -102,15 +103,30 @@ _FIRST = {
 }
 
 
+_KEY_GAPS, _GROUP_GAP = 3, 2  # columns: around a key and its name; before a group
+
+
 class KeyFooter(Footer):
     """Textual's footer makes its keys anew with each screen that opens or closes, and keeps the former ones
     (8.2.8): each watches `compact`, and leaves only when that changes. 24 keys take half a megabyte."""
 
-    DEFAULT_CSS = "KeyFooter FooterKey.-first { margin-left: 2; }"
+    DEFAULT_CSS = f"KeyFooter FooterKey.-first {{ margin-left: {_GROUP_GAP}; }}"
 
     async def recompose(self) -> None:
         await super().recompose()
         for key in self.query(FooterKey):
             key.set_class(key.action in _FIRST, "-first")
+        self._fit()
         for watchers in getattr(self, "__watchers", {}).values():
             watchers[:] = [(widget, callback) for widget, callback in watchers if not widget._closing]
+
+    def on_resize(self) -> None:
+        self._fit()
+
+    def _fit(self) -> None:
+        """Show the keys that have room as a whole."""
+        used = 0
+        for key in self.query(FooterKey):
+            gaps = _KEY_GAPS + (_GROUP_GAP if key.has_class("-first") else 0)
+            used += cell_len(key.key_display) + cell_len(key.description) + gaps
+            key.display = used <= self.app.size.width
