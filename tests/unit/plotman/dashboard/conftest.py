@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
+from textual._context import visible_screen_stack
 from textual.pilot import Pilot
 from textual.widgets import Footer
 
@@ -86,6 +87,7 @@ def dashboard(pilot: Pilot[None]) -> Dashboard:
 
 
 def screen(pilot: Pilot[None]) -> str:
-    """The screen as text."""
+    """The screen as text, with what is behind a dialog."""
+    visible_screen_stack.set(pilot.app._background_screens)  # as Textual does before it draws
     strips = pilot.app.screen._compositor.render_strips()
     return "".join("".join(part.text for part in strip).rstrip() + "\n" for strip in strips)
