@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from plotter_worker.processes import table as processes
-from plotter_worker.processes.launch import STATE_VARIABLE, launch
+from plotter_worker.processes.launch import GPU_VARIABLE, STATE_VARIABLE, launch
 from plotter_worker.processes.table import ProcessTable, identity, is_running, shows
 from tests.support.bench import Bench
 from tests.support.waiting import eventually
@@ -61,6 +61,33 @@ def test_a_plotter_shows_only_once_nice_and_env_have_become_it(tmp_path: Path) -
         assert [(it.task_id, it.state_dir) for it in found] == [(TASK_ID, str(tmp_path / "state"))]
         assert os.getpriority(os.PRIO_PROCESS, child.pid) == 15
         assert os.getsid(child.pid) == child.pid
+    finally:
+        child.kill()
+        child.wait()
+
+
+@pytest.mark.parametrize(
+    ("name", "visible", "gpu"),
+    [
+        ("cuda_plot_k32", "1", "1"),
+        ("cuda_plot_k32", "GPU-4f2a", "GPU-4f2a"),
+        ("cuda_plot_k32", "0,1", ""),
+        ("cuda_plot_k32", None, ""),
+        ("chia_plot", "1", None),
+    ],
+)
+def test_the_gpu_of_a_plotter_is_the_one_that_its_environment_names(
+    tmp_path: Path, name: str, visible: str | None, gpu: str | None
+) -> None:
+    program = tmp_path / name
+    program.write_text(f"#!{sys.executable} -IS\nimport time\ntime.sleep(60)\n")
+    program.chmod(0o755)
+    environment = marked(tmp_path) | ({} if visible is None else {GPU_VARIABLE: visible})
+    child = subprocess.Popen([program, "-t", f"{tmp_path}/", "-d", f"{tmp_path}/"], env=environment)
+    try:
+        table = ProcessTable()
+        found = eventually(lambda: [it for it in table.newcomers(set()) if it.pid == child.pid], "found")[0]
+        assert found.gpu == gpu
     finally:
         child.kill()
         child.wait()

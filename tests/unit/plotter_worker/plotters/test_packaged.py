@@ -176,7 +176,8 @@ def test_our_plotters_never_load_it(tmp_path: Path, install: Install, kind: str)
 @pytest.mark.parametrize("name", ["madmax", "farmer_pk", "options", "type", "my-tool"])
 def test_no_package_replaces_what_is_ours(tmp_path: Path, install: Install, name: str) -> None:
     install(name, "raise SystemExit")
-    config = load_config(written(tmp_path, type="madmax", madmax={"k": 33}))
+    install("tinyplot", "raise SystemExit")  # a section of another package is left out, and nothing else
+    config = load_config(written(tmp_path, type="madmax", madmax={"k": 33}, tinyplot={}))
     assert config.plotting is not None
     assert (config.plotting.farmer_pk, config.plotting.options.k) == ("f", 33)
 

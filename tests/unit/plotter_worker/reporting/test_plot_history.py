@@ -108,6 +108,18 @@ def test_each_plot_of_a_batch_took_the_time_since_the_one_before(
     assert [row.started_at for row in made] == [START, made[0].ended_at, made[1].ended_at]
 
 
+def test_two_plots_of_a_batch_that_are_seen_at_once_have_no_start(
+    history: PlotHistory, settings: Config
+) -> None:
+    batch = job("xchplot2-gplot-n3", "xchplot2", n=3, share=0.3)
+    history.progressed(batch)
+    kept(settings, 1)
+    data = (LOGS / "xchplot2-gplot-n3.log").read_bytes()
+    batch.reader.feed(data[int(len(data) * 0.3) :])
+    history.progressed(batch)
+    assert [row.started_at for row in kept(settings, 3)] == [START, None, None]
+
+
 def test_plots_of_a_batch_that_nobody_saw_one_by_one_have_no_start(
     history: PlotHistory, settings: Config
 ) -> None:
