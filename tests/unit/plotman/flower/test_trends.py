@@ -150,6 +150,7 @@ def test_a_host_that_invents_plots_takes_no_room_of_others() -> None:
     honest: list[Row] = [plot(0, host=f"p{number}", phase1_s=10) for number in range(20) for _ in range(50)]
     found = read([*flood, *honest, landed(0)])
     day = found.totals[-1]
+    assert len(read([plot(0)] * 5_000).totals[-1].phases["chia", 32, None]) == 100, "a sample of its day"
     assert day.made < 12_000
     assert len(day.phases["chia", 32, None]) == len(honest)
     assert found.phase_times()[0] == ("chia", 32, None)
