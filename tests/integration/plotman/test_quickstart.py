@@ -71,7 +71,7 @@ def test_the_wanted_plots_are_made_moved_and_listed(chia: Path, farm: Path) -> N
 
 @pytest.mark.plotter
 def test_in_a_terminal_the_picture_is_drawn_over_the_last_one(chia: Path, farm: Path) -> None:
-    argv = command(chia, farm, "--plots", "1", "--k", "20")
+    argv = command(chia, farm, "--plots", "1", "--k", "19")
     with terminal(argv, os.environ) as screen:
         assert screen.process.wait(120) == 0
         eventually(lambda: b"plotman interactive" in screen.drawn, "what to try next")
@@ -87,7 +87,7 @@ def test_ctrl_c_stops_everything_but_running_plots(chia: Path, farm: Path, tmp_p
     output = tmp_path / "output"
     with output.open("wb") as out:
         running = subprocess.Popen(
-            command(chia, farm, "--plots", "50", "--k", "21"), stdout=out, stderr=subprocess.STDOUT
+            command(chia, farm, "--plots", "50", "--k", "20"), stdout=out, stderr=subprocess.STDOUT
         )
     deadline = time.monotonic() + 60
     while b"plot started" not in output.read_bytes():
