@@ -6,6 +6,7 @@ SO_MAX_PACING_RATE), which a parent process may borrow (pidfd_getfd(2), Linux 5.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import logging
@@ -13,7 +14,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from plotter_worker.archiving.transfer.rsync import SLOWEST_BYTES_S
@@ -37,6 +38,7 @@ class Bandwidth:
         self.live = available()
         self._lock = threading.Lock()
         self._paced: dict[int, float | None] = {}  # pid -> rate that its sockets have
+        self._copies = 0  # to mounted drives, which limit themselves
         self._all_paced = True
         self._begun = threading.Event()
         self._thread: threading.Thread | None = None
@@ -49,10 +51,24 @@ class Bandwidth:
     def slowest_bytes_s(self) -> float:
         """Lowest rate of a transfer that comes further at all: half of its share of the limit, if that is
         low."""
+        share = self.share_bytes_s()
+        return SLOWEST_BYTES_S if share is None else min(SLOWEST_BYTES_S, share / 2)
+
+    def share_bytes_s(self) -> float | None:
+        """The limit of each transfer; None: no limit."""
         limit = self.limit()
-        return (
-            SLOWEST_BYTES_S if limit is None else min(SLOWEST_BYTES_S, limit / max(1, len(self._paced)) / 2)
-        )
+        return None if limit is None else limit / max(1, len(self._paced) + self._copies)
+
+    @contextlib.contextmanager
+    def copying(self) -> Iterator[None]:
+        """Count one more transfer, which asks for its share itself."""
+        with self._lock:
+            self._copies += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._copies -= 1
 
     def add(self, pid: int) -> None:
         """Pace this rsync until `remove`."""
@@ -81,8 +97,7 @@ class Bandwidth:
             self._begun.wait(_POLL_S if self._all_paced else 0.02)
 
     def _pace_all(self) -> None:
-        limit = self.limit()
-        share = None if limit is None else limit / len(self._paced)
+        share = self.share_bytes_s()
         self._all_paced = True
         for pid, rate in self._paced.items():
             if rate == share:

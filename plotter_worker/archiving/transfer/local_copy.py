@@ -18,11 +18,18 @@ from pathlib import Path
 import xxhash
 
 from common.errors import TransferFailed
-from common.model.units import human_duration
+from common.model.units import human_bytes, human_duration
 from common.system.openfile import open_regular
 from common.worker.move_step import Stop
 from plotter_worker.archiving.transfer.progress import TransferProgress
-from plotter_worker.archiving.transfer.rsync import FLUSH_S, LOCAL_TIMEOUT_S, Sent, why_stopped
+from plotter_worker.archiving.transfer.rsync import (
+    FLUSH_S,
+    LOCAL_TIMEOUT_S,
+    SLOWEST_BYTES_S,
+    STALE_S,
+    Sent,
+    why_stopped,
+)
 
 _CHUNK_BYTES = 1 << 20
 _POLL_S = 0.2  # delay until a stop is noticed
@@ -37,6 +44,7 @@ def copy(
     report: Callable[[TransferProgress], None],
     stop: Stop,
     limit: Callable[[], float | None] = lambda: None,
+    slowest: Callable[[], float] = lambda: SLOWEST_BYTES_S,
 ) -> Sent:
     """Fill the part with the source, and flush it. What the part holds already is compared, and is written
     again only from the first difference on. The source is never changed, the part never created.
@@ -47,6 +55,7 @@ def copy(
         report: Called about once a second, and once all is written.
         stop: Ends the copy.
         limit: Bytes a second, asked while the copy runs; None: no limit.
+        slowest: Bytes a second below which the copy is ended.
 
     Returns:
         Digest of the whole source (xxh3_128, as rsync computes it), and the bytes that were written.
@@ -61,7 +70,7 @@ def copy(
     thread = threading.Thread(target=work.run, name=f"copy {part.name}", daemon=True)
     thread.start()
     try:
-        _wait(work, report, stop, begun_s)
+        _wait(work, report, stop, begun_s, slowest)
     finally:
         work.left.set()
         thread.join(_GRACE_S)
@@ -71,14 +80,20 @@ def copy(
     return Sent(work.digest, work.written_bytes, time.monotonic() - begun_s)
 
 
-def _wait(work: _Copy, report: Callable[[TransferProgress], None], stop: Stop, begun_s: float) -> None:
-    reported_s = moved_s = begun_s
-    moved = (0, False)
+def _wait(
+    work: _Copy,
+    report: Callable[[TransferProgress], None],
+    stop: Stop,
+    begun_s: float,
+    slowest: Callable[[], float],
+) -> None:
+    reported_s = moved_s = passed_s = begun_s
+    moved, passed_bytes = (0, 0, False), 0
     while not work.ended.wait(_POLL_S):
         if stop.is_set():
             raise why_stopped(stop)
-        now_s, state = time.monotonic(), (work.done_bytes, work.flushes)
-        is_written = work.flushes and not moved[1]  # which may be long before the end
+        now_s, state = time.monotonic(), (work.done_bytes, work.pauses, work.flushes)
+        is_written = work.flushes and not moved[-1]  # which may be long before the end
         if state != moved:
             moved, moved_s = state, now_s
         longest_s = FLUSH_S if work.flushes else LOCAL_TIMEOUT_S
@@ -86,6 +101,13 @@ def _wait(work: _Copy, report: Callable[[TransferProgress], None], stop: Stop, b
             raise TransferFailed(
                 f"The copy came no further for {human_duration(longest_s)}: a drive hangs.",
                 "See dmesg on this machine.",
+            )
+        if work.done_bytes - passed_bytes >= slowest() * STALE_S:
+            passed_s, passed_bytes = now_s, work.done_bytes
+        if now_s - passed_s > STALE_S and not work.flushes:
+            raise TransferFailed(
+                f"The copy came no further than {human_bytes(work.done_bytes)} in {human_duration(STALE_S)}.",
+                "Check both drives. It resumes where it stopped.",
             )
         if is_written or now_s - reported_s >= _REPORT_EVERY_S:
             reported_s = now_s
@@ -95,8 +117,8 @@ def _wait(work: _Copy, report: Callable[[TransferProgress], None], stop: Stop, b
 class _Copy:
     """Its attributes are read by the thread that waits.
 
-    done_bytes: of the source that the part has. flushes: all of them were written. ended: by success or
-    `error`. left: nobody waits any more.
+    done_bytes: of the source that the part has. pauses: how often it waited for the limit. flushes: all of it
+    is written. ended: by success or `error`. left: nobody waits any more.
     """
 
     def __init__(self, source: Path, part: Path, limit: Callable[[], float | None]) -> None:
@@ -105,7 +127,7 @@ class _Copy:
         self._limit_bytes_s: float | None = None
         self._limit_s = 0.0
         self._size_bytes = 0
-        self.done_bytes = self.written_bytes = 0
+        self.done_bytes = self.written_bytes = self.pauses = 0
         self.flushes = False
         self.digest: str | None = None
         self.error: Exception | None = None
@@ -127,28 +149,38 @@ class _Copy:
             self.ended.set()
 
     def _run(self) -> None:
-        with _reading(self._source), open_regular(self._source, os.O_NOFOLLOW) as file:
-            before = os.fstat(file.fileno())
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        with self._opened_source() as source, _opened(self._part) as part:
+            before = os.fstat(source)
             self._size_bytes = before.st_size
-            with _opened(self._part) as fd:
-                self._fill(file.fileno(), fd)
-                if self.left.is_set():
-                    return
-                if _identity(os.fstat(file.fileno())) != _identity(before):
-                    raise TransferFailed(
-                        f"{self._source} was changed while it was copied.", "It is copied again later."
-                    )
-                self.flushes = True
-                with _writing(self._part):
-                    os.fsync(fd)
+            self._fill(source, part)
+            if self.left.is_set():
+                return
+            if _identity(os.fstat(source)) != _identity(before):
+                raise TransferFailed(
+                    f"{self._source} was changed while it was copied.", "It is copied again later."
+                )
+            self.flushes = True
+            with _writing(self._part):
+                os.fsync(part)
+
+    @contextlib.contextmanager
+    def _opened_source(self) -> Iterator[int]:
+        with _reading(self._source):
+            file = open_regular(self._source, os.O_NOFOLLOW)
+        with file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+            yield file.fileno()
 
     def _fill(self, source: int, part: int) -> None:
         digest, buffer = xxhash.xxh3_128(), memoryview(bytearray(_CHUNK_BYTES))
-        kept_bytes = os.fstat(part).st_size
-        while not self.left.is_set():
+        with _writing(self._part):
+            kept_bytes = os.fstat(part).st_size
+        while True:
             begun_s, at_bytes = time.monotonic(), self.done_bytes
-            length_bytes = os.readv(source, [buffer])
+            with _reading(self._source):
+                length_bytes = os.readv(source, [buffer])
+            if self.left.is_set():  # while a drive hung
+                return
             if not length_bytes:
                 break
             piece = buffer[:length_bytes]
@@ -159,8 +191,6 @@ class _Copy:
                     self._write(part, piece, at_bytes)
             self.done_bytes += length_bytes
             self._pace(length_bytes, begun_s)
-        else:
-            return
         with _writing(self._part):
             if os.fstat(part).st_size > self.done_bytes:
                 os.ftruncate(part, self.done_bytes)
@@ -179,6 +209,7 @@ class _Copy:
         while (rate_bytes_s := self._rate()) and owed_bytes > spent_s * rate_bytes_s:
             owed_bytes -= spent_s * rate_bytes_s
             spent_s = min(_POLL_S, owed_bytes / rate_bytes_s)
+            self.pauses += 1
             if self.left.wait(spent_s):
                 return
 
@@ -204,7 +235,8 @@ def _opened(part: Path) -> Iterator[int]:
             raise TransferFailed(f"{part} is no regular file.", "Find its creator, and delete it.")
         yield fd
     finally:
-        os.close(fd)
+        with _writing(part):  # over a network, some errors of writing come with it
+            os.close(fd)
 
 
 @contextlib.contextmanager
@@ -227,7 +259,9 @@ def _writing(part: Path) -> Iterator[None]:
         what, cure = f"{part} cannot be written.", "Run archiver and harvester as the same user."
         raise TransferFailed(what, cure) from error
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+        if error.errno == errno.ESTALE:
+            what, cure = f"{part} was removed from its drive.", "It is reserved again."
+        elif error.errno in (errno.ELOOP, errno.ENOTDIR):
             what, cure = f"{part} or its folder is a symbolic link.", "Find its creator, and delete it."
         else:
             what = f"{part} cannot be written ({error.strerror}): the drive is full or failing."

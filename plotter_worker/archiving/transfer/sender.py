@@ -88,8 +88,11 @@ class Sender:
             reservation, self._host, self._routes.get(reservation.host), ticket, self._passwords
         )
         if isinstance(transport, SameMachine):
-            limit = self.limit_bytes_s if transport.over_network else lambda: None
-            return copy(source, transport.part, report, stop, limit)
+            if not transport.over_network:
+                return copy(source, transport.part, report, stop)
+            with self.bandwidth.copying():
+                share, slowest = self.bandwidth.share_bytes_s, self.bandwidth.slowest_bytes_s
+                return copy(source, transport.part, report, stop, share, slowest)
         transport.check()
         paced = transport.paced and self.bandwidth.live
         limited = self.bandwidth.option() if not paced else ()

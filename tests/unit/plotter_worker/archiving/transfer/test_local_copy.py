@@ -128,7 +128,18 @@ def test_a_drive_that_hangs_is_left_and_nothing_is_written_once_it_wakes(
         copy(source, part, lambda _: None, never)
     wakes.set()
     eventually(lambda: "copy a.part" not in {thread.name for thread in threading.enumerate()}, "it ended")
-    assert part.stat().st_size <= (len(CONTENT) if hangs_at == "fsync" else CHUNK)
+    assert part.stat().st_size == {"readv": 0, "pwrite": CHUNK, "fsync": len(CONTENT)}[hangs_at]
+
+
+def test_a_copy_that_a_low_limit_holds_up_is_no_hanging_drive_and_a_slow_drive_is_left(
+    source: Path, part: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_copy, "LOCAL_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(local_copy, "STALE_S", 2.0)
+    with pytest.raises(TransferFailed, match=r"no further than 1\.0 MB in 2s"):
+        copy(source, part, lambda _: None, never, lambda: 1.0)
+    monkeypatch.setattr(local_copy, "STALE_S", 0.5)
+    assert copy(source, part, lambda _: None, never, lambda: 3e6, lambda: 1e6).digest == DIGEST
 
 
 def test_a_part_that_is_gone_or_is_no_file_of_its_own_is_not_written(source: Path, part: Path) -> None:
@@ -162,6 +173,7 @@ def test_a_part_that_is_gone_or_is_no_file_of_its_own_is_not_written(source: Pat
         ("pwrite", errno.EIO, r"a\.part cannot be written \(Input/output error\).*full or failing"),
         ("pwrite", errno.ENOSPC, r"a\.part cannot be written \(No space left on device\)"),
         ("fsync", errno.EIO, r"a\.part cannot be written \(Input/output error\)"),
+        ("fsync", errno.ESTALE, r"a\.part was removed from its drive"),
         ("open", errno.EACCES, r"a\.part cannot be written.*same user"),
     ],
 )

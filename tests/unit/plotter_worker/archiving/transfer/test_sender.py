@@ -118,21 +118,24 @@ def test_the_bandwidth_is_limited_in_one_way(
 
 
 @pytest.mark.parametrize("over_network", [True, False], ids=["a mounted drive", "a drive of this machine"])
-def test_a_copy_has_the_limit_only_over_the_network(
+def test_a_copy_has_its_share_of_the_limit_only_over_the_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, over_network: bool
 ) -> None:
-    limits: list[int | None] = []
+    limits: list[float | None] = []
 
-    def copies(source: Path, part: Path, report: Any, stop: Any, limit: Callable[[], int | None]) -> Sent:
+    def copies(source: Path, part: Path, report: Any, stop: Any, *rates: Callable[[], Any]) -> Sent:
         assert (source, part, stop) == (SOURCE, Path("/part"), never)
-        limits.append(limit())
+        limits.extend(rate() for rate in rates)
+        with sender.bandwidth.copying():
+            limits.extend(rate() for rate in rates)
         return Sent("aa", 7, 1.0)
 
     monkeypatch.setattr(sender_module, "transport_to", lambda *_: SameMachine(Path("/part"), over_network))
     monkeypatch.setattr(sender_module, "copy", copies)
     sender = Sender(settings(tmp_path, bwlimit_bytes_s=102400), None)  # type: ignore[arg-type]
     assert sender.send(SOURCE, RESERVATION, lambda _: None, never).digest == "aa"
-    assert limits == [102400 if over_network else None]
+    assert limits == ([102400, 51200, 51200, 25600] if over_network else [])
+    assert sender.bandwidth.share_bytes_s() == 102400
 
 
 def test_a_failure_that_the_harvester_explains_is_its_own(
