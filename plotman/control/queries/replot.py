@@ -266,7 +266,9 @@ def _rate(farm: FarmState, limits: PlanLimits) -> tuple[float | None, str]:
     ):
         rate = pace(tallies, farm.at).bytes_per_day
         if rate:
-            return rate, f"{what} in the last 7 days"
+            # Nobody counts for which machine plots are made.
+            whose = "" if limits.host is None else "of the whole farm, "
+            return rate, f"{whose}{what} in the last 7 days"
     return None, "no plot was archived or made in the last 7 days, or they were counted for less than an hour"
 
 

@@ -17,7 +17,8 @@ from common.model.units import counted, human_bytes, sparkline
 from plotman.control.queries.replot import FirstPlot, PlanAnswer, gone_at
 from plotman.control.queries.tables import PlainTable
 
-_UNKNOWN = "?"
+_UNKNOWN, _NEVER = "?", "never"
+_FAR_DAYS = 100_000  # from here on a date is "never"
 _EXAMPLES_MOST = 32
 
 
@@ -63,7 +64,7 @@ def _span(answer: PlanAnswer, number: int, begins: bool) -> str:
 
 def _date(answer: PlanAnswer, day: float) -> str:
     # Beyond any calendar at the pace of a farm that makes a plot in a year.
-    return f"{answer.date_of(day):%Y-%m-%d}" if abs(day) < 100_000 else "never"
+    return f"{answer.date_of(day):%Y-%m-%d}" if abs(day) < _FAR_DAYS else _NEVER
 
 
 def kept_table(answer: PlanAnswer) -> PlainTable:
@@ -154,8 +155,10 @@ def _paces(answer: PlanAnswer) -> Iterator[str]:
         limit = answer.settings.max_per_day
         most = f", at most {counted(limit, 'old plot')} a day (replot.max_per_day)" if limit else ""
         done = _date(answer, answer.spans[-1].ends) if answer.spans else None
-        end = f": all are replaced by {done}" if done else ""
+        end = f": all are replaced by {done}" if done not in (None, _NEVER) else ""
         yield f"Pace: {human_bytes(answer.rate_bytes)} a day, {answer.rate_source}{most}{end}."
+        if done == _NEVER:
+            yield f"The last of them would be replaced more than {_FAR_DAYS // 365} years from now."
     gone = gone_at(answer)
     if gone is None:
         yield (
@@ -215,7 +218,8 @@ def remarks(answer: PlanAnswer) -> Iterator[str]:
             f"{after.old.name} begins to pay earlier than {before.old.name}, which goes before it: write it "
             "first in replot.classes."
         )
-    if answer.plan.plots and not answer.when.if_it_pays and (answer.when.fork_day or 1) > 0:
+    first, fork = answer.when.first_day, answer.when.fork_day
+    if answer.plan.plots and first is not None and (fork is None or first < fork):
         yield "replot.start lets plots go before the fork: until then their successors farm nothing."
     if answer.others:
         yield f"{counted(answer.others, 'more drive')} have plots that give way; see --drives."
@@ -299,7 +303,7 @@ def _class_dict(answer: PlanAnswer, number: int) -> dict[str, Any]:
 
 
 def _iso(answer: PlanAnswer, day: float) -> str | None:
-    return answer.date_of(day).isoformat() if abs(day) < 100_000 else None
+    return answer.date_of(day).isoformat() if abs(day) < _FAR_DAYS else None
 
 
 def _weight_dicts(answer: PlanAnswer) -> list[dict[str, Any]]:

@@ -272,6 +272,42 @@ def test_a_pace_that_is_given_goes_before_the_measured_one_and_without_any_no_da
     assert [line.split()[0] for line in replot_text.chart_lines(unknown)][1:] == ["unchanged"]
 
 
+def test_the_pace_beside_one_machine_is_said_to_be_of_the_whole_farm(calls: list[TaskCall]) -> None:
+    pace = "Pace: 4.4 TB a day, of the whole farm, archived in the last 7 days"
+    assert pace in " ".join(replot_text.sentences(asked(PlanLimits(host="h1"))))
+    assert "whole farm" not in " ".join(replot_text.sentences(asked()))
+    assert "whole farm" not in asked(PlanLimits(host="h1", rate_bytes=5e12)).rate_source
+
+
+def test_a_pace_that_comes_to_no_end_has_no_date(calls: list[TaskCall]) -> None:
+    text = list(replot_text.sentences(asked(PlanLimits(rate_bytes=1e6), start="now")))
+    assert "Pace: 1.0 MB a day, as given." in text
+    assert "The last of them would be replaced more than 273 years from now." in text
+    text = list(replot_text.sentences(asked(PlanLimits(rate_bytes=1e12), start="now")))
+    assert "Pace: 1.0 TB a day, as given: all are replaced by 2027-03-19." in text
+    assert not any("from now" in one for one in text)
+
+
+@pytest.mark.parametrize(
+    ("settings", "remarked"),
+    [
+        ({"start": "now"}, True),
+        ({"start": "now", "fork_height": 9_700_000}, True),
+        ({"start": "2026-12-10", "fork_height": 9_700_000}, True),
+        ({"start": "2026-12-12", "fork_height": 9_700_000}, False),
+        ({"start": "now", "fork_height": 9_562_000}, False),
+        ({"start": "fork"}, False),
+        ({"start": "fork", "fork_height": 9_700_000}, False),
+    ],
+    ids=["fork unknown", "now", "day before", "day after", "fork past", "fork, unknown", "fork"],
+)
+def test_plots_that_go_before_the_fork_are_remarked_and_later_ones_are_not(
+    calls: list[TaskCall], settings: dict[str, Any], remarked: bool
+) -> None:
+    said = list(replot_text.remarks(asked(**settings)))
+    assert any("lets plots go before the fork" in one for one in said) is remarked
+
+
 def test_what_a_farmer_should_know_is_remarked(calls: list[TaskCall]) -> None:
     turned = asked(classes={"c7": CLASSES["c7"], "og": CLASSES["og"]}, start="now")
     said = list(replot_text.remarks(turned))
