@@ -41,11 +41,13 @@ class DriveState:
 
     low_water_bytes: what stays free on it.
     closed: why no plot on it may give way; None: they may.
+    device: of its file system; drives of a host with the same one share its free bytes. None: not known.
     """
 
     free_bytes: int | None
     low_water_bytes: int = 0
     closed: str | None = None
+    device: str | None = None
 
 
 @dataclass(slots=True)
@@ -88,6 +90,7 @@ class ClassPlan:
 class DrivePlan:
     """What happens on one drive, in the end.
 
+    free_bytes: before; on a file system that several drives share, what the one before it in the plan leaves.
     classes: (number of the class, its plots), in the order in which they go.
     new_plots: k28 plots that fit into what they free and into the free bytes above low water.
     """
@@ -177,7 +180,7 @@ def plan(
             _class_plan(old, headers.get(number, {}), _drives_of(number, going), new_weight)
             for number, old in enumerate(classes)
         ),
-        tuple(_drive_plan(place, drives[place], amounts) for place, amounts in going.items() if amounts),
+        tuple(_drive_plans(drives, going)),
         tuple(
             Kept(why, plot_class, amount.plots, amount.bytes)
             for (why, plot_class), amount in sorted(kept.items(), key=lambda item: -item[1].bytes)
@@ -234,8 +237,26 @@ def _class_plan(
     )
 
 
-def _drive_plan(place: Place, state: DriveState, amounts: Mapping[int, Amount]) -> DrivePlan:
-    free_bytes = state.free_bytes or 0
+def _drive_plans(
+    drives: Mapping[Place, DriveState], going: Mapping[Place, Mapping[int, Amount]]
+) -> Iterator[DrivePlan]:
+    """The drives of which something goes. The free bytes of a device, or what it lacks, count once."""
+    left_bytes: dict[tuple[str, str], int] = {}
+    for place, amounts in going.items():
+        if not amounts:
+            continue
+        state = drives[place]
+        free_bytes = state.free_bytes or 0
+        if state.device is None:
+            yield _drive_plan(place, state, free_bytes, amounts)
+            continue
+        device = (place[0], state.device)
+        made = _drive_plan(place, state, left_bytes.get(device, free_bytes), amounts)
+        left_bytes[device] = made.free_after_bytes
+        yield made
+
+
+def _drive_plan(place: Place, state: DriveState, free_bytes: int, amounts: Mapping[int, Amount]) -> DrivePlan:
     freed_bytes = sum(amount.bytes for amount in amounts.values())
     room_bytes = max(0, free_bytes + freed_bytes - state.low_water_bytes)
     in_order = tuple(sorted(amounts.items(), key=lambda item: item[0]))

@@ -161,14 +161,9 @@ def drive_states(farm: FarmState, settings: Replot, host: str | None = None) -> 
             continue
         low_water = settings.low_water_bytes if snapshot.low_water_bytes is None else snapshot.low_water_bytes
         low_water = max(low_water, snapshot.margin_bytes)
-        devices: set[str] = set()
         for drive in snapshot.drives:
-            free_bytes = drive.free_bytes
-            if drive.device in devices and free_bytes is not None:
-                free_bytes = min(free_bytes, low_water)  # the same bytes: they count once
-            if drive.device is not None:
-                devices.add(drive.device)
-            found[name, drive.path] = DriveState(free_bytes, low_water, _why_closed(snapshot, drive))
+            closed = _why_closed(snapshot, drive)
+            found[name, drive.path] = DriveState(drive.free_bytes, low_water, closed, drive.device)
     return found
 
 

@@ -117,6 +117,34 @@ def test_a_drive_below_low_water_gets_its_space_back_first() -> None:
     assert (drive.new_plots, drive.free_after_bytes) == (0, K32)
 
 
+@pytest.mark.parametrize("first_closed", [False, True], ids=["both go", "first stays"])
+@pytest.mark.parametrize(
+    "free_bytes", [0, 40 * 10**9, 500 * 10**9], ids=["below low water", "below by less than a plot", "above"]
+)
+def test_drives_of_one_file_system_count_its_free_bytes_once_and_a_closed_one_takes_none(
+    free_bytes: int, first_closed: bool
+) -> None:
+    low_water_bytes = 150 * 10**9
+    closed = "the drive is draining" if first_closed else None
+    states = {
+        A: DriveState(free_bytes, low_water_bytes, closed, "d"),
+        B: DriveState(free_bytes, low_water_bytes, None, "d"),
+    }
+    found = plan([group(1), group(2, place=B)], states, [CLASS_OG])
+    room_bytes = free_bytes + found.bytes - low_water_bytes
+    assert found.plots == (2 if first_closed else 3)
+    assert sum(one.new_plots for one in found.drives) == room_bytes // new_plot_bytes()
+    assert found.drives[0].free_bytes == free_bytes
+    assert found.drives[-1].free_after_bytes == low_water_bytes + room_bytes % new_plot_bytes()
+
+
+def test_equal_names_of_devices_on_two_hosts_are_two_file_systems() -> None:
+    other = ("h2", "/a")
+    states = {A: DriveState(5 * 10**9, 0, None, "d"), other: DriveState(5 * 10**9, 0, None, "d")}
+    found = plan([group(1), group(1, place=other)], states, [CLASS_OG])
+    assert [one.free_bytes for one in found.drives] == [5 * 10**9] * 2
+
+
 def test_a_class_that_pays_earlier_than_the_one_before_it_is_named() -> None:
     groups, drives = [group(), group(5, C7)], {A: DriveState(0)}
     assert plan(groups, drives, [CLASS_OG, CLASS_C7]).out_of_order == ()
