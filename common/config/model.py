@@ -115,8 +115,8 @@ class Config(Section):
     )
     replot: Replot | None = Field(
         None,
-        description="Which old plots may give way to new ones. Set it where the scheduler runs. Nothing is "
-        "deleted: `plotman replot plan` only shows what that would mean. Absent: all plots stay.",
+        description="Which old plots may be replaced by new ones. Set it where the scheduler runs. Nothing "
+        "is deleted: `plotman replot plan` only shows what that would mean. Absent: all plots stay.",
     )
     notifications: Notifications = Field(
         Notifications(), description="Notifications about the whole farm. Set them where the scheduler runs."

@@ -1,4 +1,4 @@
-"""Which old plots may give way to new ones: classes that the owner names, by what the headers say. Pure.
+"""Which old plots may be replaced by new ones: classes that the owner names, by what the headers say. Pure.
 
 A file's name decides nothing here, with one exception: the month in which a plot was made is in no header. It
 narrows a class and never makes one.

@@ -505,7 +505,7 @@ class HarvesterSnapshot(HostSnapshot):
     utc_offset_s: UtcOffset = 0
     writers_per_drive: Whole = 1
     margin_bytes: Whole = 0  # left free on each drive
-    replot: bool = False  # whether old plots here may give way to new ones
+    replot: bool = False  # whether old plots here may be replaced by new ones
     low_water_bytes: Whole | None = None  # left free on each drive by that; None: not set here
     taken_in: Annotated[
         tuple[str, ...], MANY

@@ -1,4 +1,4 @@
-"""`plotman replot`: plan which old plots give way to new ones."""
+"""`plotman replot`: plan which old plots are replaced by new ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ plotman replot plan --tb-per-day 10          when it would be done at another pa
 
 @click.group()
 def replot() -> None:
-    """Plan which old plots give way to new ones. Deletes nothing."""
+    """Plan which old plots are replaced by new ones. Deletes nothing."""
 
 
 def _complete_class(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -54,7 +54,8 @@ def _names(_ctx: click.Context, _param: click.Parameter, text: str | None) -> tu
 
 @replot.command(
     epilog=_EXAMPLES,
-    help="Show which old plots would give way to new ones, in which order and when, and what stays and why."
+    help="Show which old plots would be replaced by new ones, in which order and when, and what stays and "
+    "why."
     "\n\nDeletes nothing, and orders nothing: plotman has no verb that deletes old plots. The section replot "
     "of plotman.yaml on this machine names the classes of plots; without it, this shows how to write one. A "
     "plot belongs to a class by its header, whatever its name.",
@@ -154,8 +155,8 @@ def _print(answer: PlanAnswer, keeping: tuple[str, ...]) -> None:
 
 def _switch(hosts: tuple[str, ...]) -> str:
     return (
-        f"No plot of {', '.join(hosts)} may give way. To have it in the plan, write `replot: true` into the "
-        "section harvester of plotman.yaml there."
+        f"No plot of {', '.join(hosts)} may be replaced. To have it in the plan, write `replot: true` into "
+        "the section harvester of plotman.yaml there."
     )
 
 
@@ -173,8 +174,9 @@ def _explain(farm: FarmState, json_: bool) -> None:
         return
     click.echo(
         f"{config.default_path()} names no classes of old plots (section replot): every plot stays.\n\n"
-        "To see what replacing would mean, paste this there, remove the # of the classes that may give way, "
-        "name them as you like, and put them into the order in which they go. Nothing is deleted by that.\n"
+        "To see what replacing would mean, paste this there, remove the # of the classes that may be "
+        "replaced, name them as you like, and put them into the order in which they go. Nothing is "
+        "deleted by that.\n"
     )
     click.echo(text)
     if keeping := hosts_that_keep(farm):

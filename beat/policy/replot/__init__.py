@@ -1,1 +1,1 @@
-"""Plans which old plots give way to new ones, in which order, and when. Deletes nothing. Pure."""
+"""Plans which old plots are replaced by new ones, in which order, and when. Deletes nothing. Pure."""

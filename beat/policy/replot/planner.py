@@ -1,4 +1,4 @@
-"""Which plots give way: by class and drive, and why all others stay. Deletes nothing. Pure."""
+"""Which plots are replaced: by class and drive, and why all others stay. Deletes nothing. Pure."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class PlotGroup:
 
 @dataclass(frozen=True, slots=True)
 class DriveState:
-    """A drive before anything gives way.
+    """A drive before anything is replaced.
 
     low_water_bytes: what stays free on it.
-    closed: why no plot on it may give way; None: they may.
+    closed: why no plot on it may be replaced; None: they may.
     device: of its file system; drives of a host with the same one share its free bytes. None: not known.
     """
 
@@ -64,7 +64,7 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class ClassPlan:
-    """The plots of one class that give way.
+    """The plots of one class that are replaced.
 
     found: what their headers say, without equal ones.
     drives: number of drives that have some.
@@ -126,7 +126,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class ReplotPlan:
-    """classes: as the owner orders them, also those without plots. drives: those with plots that give way."""
+    """classes: as the owner orders them, also those without plots. drives: with plots that are replaced."""
 
     classes: tuple[ClassPlan, ...] = ()
     drives: tuple[DrivePlan, ...] = ()
@@ -155,7 +155,7 @@ def plan(
     classes: Sequence[OldClass],
     new_weight: float = 1.0,
 ) -> ReplotPlan:
-    """Decide for each group whether it gives way.
+    """Decide for each group whether it is replaced.
 
     Args:
         groups: all plots of the farm.
@@ -210,7 +210,7 @@ def size_fits(of: PlotClass, plots: int, size_bytes: int) -> bool:
 
     Args:
         of: what their headers say.
-        plots: number of plots, 1 or more.
+        plots: number of plots, 1 or more. Of several, only the average is judged.
         size_bytes: of all of them, 1 or more.
     """
     return _WEIGHT_LEAST < weight_per_byte(of.k or 0, plots, size_bytes) < _WEIGHT_MOST
@@ -266,7 +266,7 @@ def _drive_plan(place: Place, state: DriveState, free_bytes: int, amounts: Mappi
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """An old plot that gives way. number: of its class."""
+    """An old plot that is replaced. number: of its class."""
 
     place: Place
     name: str

@@ -126,7 +126,7 @@ def weights(
     """Yield the weight on each of these days.
 
     Args:
-        classes: that give way.
+        classes: that are replaced.
         gone: when each of them does; None: never.
         fork_day: days from now until the fork.
         new_weight: of a byte of new plots after the fork.

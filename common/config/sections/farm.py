@@ -216,7 +216,7 @@ class Harvester(Section):
     )
     replot: bool = Field(
         False,
-        description="Whether old plots on this machine may give way to new ones; see replot. Nothing is "
+        description="Whether old plots on this machine may be replaced by new ones; see replot. Nothing is "
         "deleted: `plotman replot plan` only shows what that would mean.",
     )
     low_water_bytes: int | None = Field(

@@ -1,4 +1,4 @@
-"""`replot`: which old plots may give way to new ones, and when; for `plotman replot plan`."""
+"""`replot`: which old plots may be replaced by new ones, and when; for `plotman replot plan`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _class_name(name: str) -> str:
 
 def _generation(word: str) -> str:
     if word == "v2":
-        raise ValueError("is v2: plots of the new proof of space (.gplot) never give way. Write v1")
+        raise ValueError("is v2: plots of the new proof of space (.gplot) are never replaced. Write v1")
     if word != "v1":
         raise ValueError("is not v1")
     return word
@@ -79,13 +79,14 @@ Level = Annotated[int, Field(ge=0, le=_LEVEL_MOST)]
 
 
 class ReplotClass(Section):
-    """A class of old plots that may give way. A plot belongs to it by its header, whatever its name.
+    """A class of old plots that may be replaced. A plot belongs to it by its header, whatever its name.
 
     A key that is absent matches all plots of the first proof of space whose header states it.
     """
 
     generation: Annotated[str, AfterValidator(_generation)] = Field(
-        description="v1: plots of the first proof of space (.plot). Others never give way.", examples=["v1"]
+        description="v1: plots of the first proof of space (.plot). Others are never replaced.",
+        examples=["v1"],
     )
     k: int | None = Field(None, ge=K_LEAST, le=K_MOST, description="Size of the plots.", examples=[32])
     compression: Annotated[
@@ -93,7 +94,7 @@ class ReplotClass(Section):
     ] = Field(
         None,
         description="Level of compression, or a list of levels; 0: not compressed. Plots whose header does "
-        "not give it, such as Gigahorse's, never give way.",
+        "not give it, such as Gigahorse's, are never replaced.",
         examples=[[0]],
     )
     pool: PoolKind | None = Field(
@@ -124,7 +125,7 @@ class ReplotClass(Section):
 
 
 class Replot(Section):
-    """Which old plots may give way to new ones, and when. plotman has no verb that deletes old plots yet."""
+    """Which old plots may be replaced by new ones, and when. plotman has no verb yet that deletes any."""
 
     classes: dict[Annotated[str, AfterValidator(_class_name)], ReplotClass] = Field(
         {},

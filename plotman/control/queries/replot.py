@@ -1,4 +1,4 @@
-"""What `plotman replot plan` shows: which old plots would give way, when, and why others stay."""
+"""What `plotman replot plan` shows: which old plots would be replaced, when, and why others stay."""
 
 from __future__ import annotations
 
@@ -294,7 +294,7 @@ def _of_place(place: Place, victims: list[Victim]) -> list[Victim]:
 
 
 def hosts_that_keep(farm: FarmState) -> tuple[str, ...]:
-    """Harvesters on which no plot may give way: harvester.replot is off."""
+    """Harvesters on which no plot may be replaced: harvester.replot is off."""
     return tuple(sorted(host for host, one in farm.alive(Role.HARVESTER).items() if not one.replot))
 
 

@@ -32,14 +32,14 @@ def classes_table(answer: PlanAnswer) -> PlainTable:
             "plots": lambda row: f"{row[1].plots:,}",
             "size": lambda row: human_bytes(row[1].bytes),
             "drives": lambda row: f"{row[1].drives:,}",
-            "worth a byte": lambda row: f"{row[1].weight:.2f}" if row[1].plots else "",
+            "worth per byte": lambda row: f"{row[1].weight:.2f}" if row[1].plots else "",
             "pays from": lambda row: _pays_from(answer, row[1]),
             "begins": lambda row: _span(answer, row[0], True),
             "ends": lambda row: _span(answer, row[0], False),
         },
-        title="What gives way, in this order",
-        right=frozenset({"plots", "size", "drives", "worth a byte"}),
-        spare=("drives", "worth a byte"),
+        title="What is replaced, in this order",
+        right=frozenset({"plots", "size", "drives", "worth per byte"}),
+        spare=("drives", "worth per byte"),
     )
 
 
@@ -109,7 +109,7 @@ def first_table(answer: PlanAnswer) -> PlainTable:
 def sentences(answer: PlanAnswer) -> Iterator[str]:
     """The plan in sentences."""
     if not answer.plan.plots:
-        yield "No plot belongs to a class that may give way: nothing would be replaced."
+        yield "No plot belongs to a class that may be replaced: every plot stays."
         return
     yield from _new_plots(answer)
     yield from _paces(answer)
@@ -126,8 +126,8 @@ def _new_plots(answer: PlanAnswer) -> Iterator[str]:
     new = sum(drive.new_plots for drive in answer.plan.drives)
     yield (
         f"{counted(answer.plan.plots, 'plot')} ({human_bytes(answer.plan.bytes)}) on "
-        f"{counted(len(answer.plan.drives), 'drive')} would give way. New k28 plots that fit in their place, "
-        f"and into the free space above low water: {new:,}."
+        f"{counted(len(answer.plan.drives), 'drive')} would be replaced. New k28 plots that fit in their "
+        f"place, and into the free space above low water: {new:,}."
     )
     for one in answer.plan.classes:
         if one.plots:
@@ -222,7 +222,7 @@ def remarks(answer: PlanAnswer) -> Iterator[str]:
     if answer.plan.plots and first is not None and (fork is None or first < fork):
         yield "replot.start lets plots go before the fork: until then their successors farm nothing."
     if answer.others:
-        yield f"{counted(answer.others, 'more drive')} have plots that give way; see --drives."
+        yield f"{counted(answer.others, 'more drive')} have plots that are replaced; see --drives."
 
 
 def as_dict(answer: PlanAnswer) -> dict[str, Any]:
@@ -317,9 +317,9 @@ def _weight_dicts(answer: PlanAnswer) -> list[dict[str, Any]]:
 
 
 def example(found: Iterable[PlotGroup]) -> str:
-    """The section `replot` for plotman.yaml, with a class for each kind of plots that could give way.
+    """The section `replot` for plotman.yaml, with a class for each kind of plots that could be replaced.
 
-    All classes are commented out: as it stands, no plot may give way.
+    All classes are commented out: as it stands, no plot may be replaced.
 
     found: the plots of the farm.
     """
@@ -332,7 +332,7 @@ def example(found: Iterable[PlotGroup]) -> str:
             amount.add(group.plots, group.bytes)
     lines = ["replot:", "  classes:"]
     if not sums:
-        lines.append("    # The harvesters have no plots that could give way.")
+        lines.append("    # The harvesters have no plots that could be replaced.")
     ordered = sorted(sums.values(), key=lambda pair: _worth(*pair))
     for number, (of, amount) in enumerate(ordered[:_EXAMPLES_MOST], 1):
         lines += _example_class(number, of, amount)
@@ -350,7 +350,7 @@ def _worth(of: PlotClass, amount: Amount) -> float:
 def _example_class(number: int, of: PlotClass, amount: Amount) -> Iterator[str]:
     text = one_line(f"{class_text(of)}, {pool_text(of)}")
     plots = f"{counted(amount.plots, 'plot')} ({human_bytes(amount.bytes)})"
-    yield f"    # {plots}: {text}; worth {_worth(of, amount):.2f} a byte"
+    yield f"    # {plots}: {text}; worth {_worth(of, amount):.2f} per byte"
     keys = {"generation": "v1", "k": of.k, "compression": of.compression, "pool_key": of.pool_key}
     name = f"{number}-k{of.k}-c{of.compression}"
     for line in yaml.safe_dump({name: keys}, sort_keys=False, width=1000).splitlines():

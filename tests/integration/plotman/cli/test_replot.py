@@ -32,7 +32,7 @@ C7_BYTES = 80_650_000_000
 
 
 class Farm:
-    """h1, whose plots may give way, has the drives a and b; h2, whose plots may not, has the drive a."""
+    """h1, whose plots may be replaced, has the drives a and b; h2, whose plots may not, has the drive a."""
 
     def __init__(self, folder: Path, broker_url: str) -> None:
         self.folder = folder
@@ -179,7 +179,7 @@ def test_an_operator_reads_dates_pace_and_reasons(farm: Farm) -> None:
     shown = farm.run("--tb-per-day", "0.000001", replot=replot)
     assert shown.stdout.startswith("This is a plan: nothing is deleted")
     for text in (
-        "What gives way, in this order",
+        "What is replaced, in this order",
         "2027-09-20",
         "less than a new k28 plot takes",
         "A plot of c7 frees 80.7 GB: a group of 80 plots or 2 groups of 32 or 1 group of 64 or 79 single",
@@ -214,5 +214,5 @@ def test_without_classes_it_shows_how_to_write_them(farm: Farm) -> None:
 
 def test_a_mistake_in_the_section_is_an_error_and_no_plan(farm: Farm) -> None:
     failed = farm.run(replot={"classes": {"new": {"generation": "v2"}}}, code=3)
-    assert "never give way" in failed.stderr
+    assert "are never replaced" in failed.stderr
     assert failed.stdout == ""

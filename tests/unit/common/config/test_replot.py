@@ -57,7 +57,7 @@ def test_a_date_needs_no_quotes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("replot", "what"),
     [
-        ({"classes": {"new": {"generation": "v2"}}}, "never give way"),
+        ({"classes": {"new": {"generation": "v2"}}}, "are never replaced"),
         ({"classes": {"new": {"generation": "v3"}}}, "is not v1"),
         ({"classes": {"any": {"k": 32}}}, "generation"),
         ({"classes": {"og": OG | {"strength": 2}}}, "unknown key"),

@@ -1,4 +1,4 @@
-"""Which plots give way and which stay, in small cases and over random farms."""
+"""Which plots are replaced and which stay, in small cases and over random farms."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def group(
     return PlotGroup(*place, of, month, plots, plots, plots * size_bytes)
 
 
-def test_plots_of_named_classes_give_way_and_all_others_stay_with_the_reason() -> None:
+def test_plots_of_named_classes_are_replaced_and_all_others_stay_with_the_reason() -> None:
     found = plan(
         [group(), group(5, C7, B), group(7, GROUP), group(2, GIGAHORSE)],
         {A: DriveState(0), B: DriveState(0)},
@@ -96,6 +96,13 @@ def test_without_classes_all_plots_stay() -> None:
 def test_what_is_not_known_stays(one: PlotGroup, drives: dict[tuple[str, str], DriveState], why: str) -> None:
     found = plan([one], drives, [CLASS_OG])
     assert (found.plots, found.drives, [kept.why for kept in found.kept]) == (0, (), [why])
+
+
+def test_a_group_is_judged_by_the_average_size_of_its_plots() -> None:
+    some_odd = PlotGroup(*A, OG, "2021-05", 10, 10, 8 * K32 + 2 * 300_000)
+    most_odd = PlotGroup(*A, OG, "2021-06", 10, 10, 2 * K32 + 8 * 300_000)
+    found = plan([some_odd, most_odd], {A: DriveState(0)}, [CLASS_OG])
+    assert (found.plots, [(kept.plots, kept.why) for kept in found.kept]) == (10, [(10, ODD_SIZE)])
 
 
 def test_a_class_with_a_month_takes_only_plots_whose_month_is_known() -> None:
@@ -206,7 +213,7 @@ CLASSES = st.permutations(
 
 
 @given(st.lists(GROUPS, max_size=20), DRIVES, CLASSES)
-def test_only_named_classes_give_way_and_every_plot_is_counted_once(
+def test_only_named_classes_are_replaced_and_every_plot_is_counted_once(
     groups: list[PlotGroup], drives: dict[tuple[str, str], DriveState], classes: list[OldClass]
 ) -> None:
     found = plan(groups, drives, classes)

@@ -342,7 +342,7 @@ def test_the_texts_have_the_numbers(calls: list[TaskCall]) -> None:
 def test_a_plan_of_nothing_says_so_and_divides_by_nothing(calls: list[TaskCall]) -> None:
     answer = asked(classes={"k33": {"generation": "v1", "k": 33}}, fork_height=9_700_000)
     assert list(replot_text.sentences(answer)) == [
-        "No plot belongs to a class that may give way: nothing would be replaced."
+        "No plot belongs to a class that may be replaced: every plot stays."
     ]
     assert list(replot_text.chart_lines(answer)) == []
     assert replot_text.classes_table(answer).rows[0][:2] == ("k33", "0")
@@ -373,5 +373,5 @@ def test_the_example_names_each_kind_once_and_lets_nothing_go_before_its_owner_s
         ("1-k32-c0", (0,), "ab" * 48),
         ("2-k32-c7", (7,), "05" * 32),
     ]
-    assert "6 plots (653.3 GB): k32 uncompressed, pool key abababab; worth 1.00 a byte" in text
-    assert "no plots that could give way" in replot_text.example([])
+    assert "6 plots (653.3 GB): k32 uncompressed, pool key abababab; worth 1.00 per byte" in text
+    assert "no plots that could be replaced" in replot_text.example([])
