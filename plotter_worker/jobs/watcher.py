@@ -60,6 +60,7 @@ class _Watched:
     wrapper_fd: int | None = None  # pidfd of the process that copies its output to the log
     watch: int | None = None  # inotify's number for the log
     next_read: float = 0.0
+    log_fails: bool = False  # an error is logged once for each job
 
 
 class Watcher:
@@ -161,8 +162,18 @@ class Watcher:
             if watched.next_read <= now:
                 del self._unread[watched.pid]
                 watched.next_read = now + _READ_PAUSE_S
-                if watched.job.read_log():
+                if self._read_log(watched):
                     self._listener.job_progressed(watched.job)
+
+    def _read_log(self, watched: _Watched) -> bool:
+        """As `TrackedJob.read_log`; an error with one log neither stops the others nor hides an end."""
+        try:
+            return watched.job.read_log()
+        except Exception:
+            if not watched.log_fails:
+                watched.log_fails = True
+                log.exception("the log of job %s cannot be understood", watched.job.task_id)
+            return False
 
     def _exited(self, watched: _Watched) -> None:
         assert watched.pidfd is not None
@@ -188,7 +199,7 @@ class Watcher:
         for fd in (watched.pidfd, watched.wrapper_fd):
             if fd is not None:
                 os.close(fd)
-        watched.job.read_log()
+        self._read_log(watched)
         self._listener.job_ended(watched.job, exit_code)
 
     def _scan(self) -> None:

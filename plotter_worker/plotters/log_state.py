@@ -160,8 +160,9 @@ class PlotLogState:
         return self._take_error is not None
 
     def continue_error(self, line: str) -> None:
-        if self._take_error and not self._take_error(line):
-            self._take_error = None
+        take, self._take_error = self._take_error, None  # no longer, if it raises
+        if take and take(line) and self._take_error is None:
+            self._take_error = take
 
     def progress(self) -> Progress:
         """A frozen copy."""

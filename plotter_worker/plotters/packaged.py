@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import TypeAdapter
 
 from common.config.sections.plotter_packages import (
     BrokenPackage,
@@ -16,9 +18,16 @@ from common.config.sections.plotter_packages import (
 )
 from common.config.sections.plotting import Plotting
 from common.model.snapshot import Recipe
-from plotter_worker.plotters.base import CommandLine, Mode, OwnFiles, SizeEstimate
-from plotter_worker.plotters.log_parser import SHARED_RULES, Handler, Rules
-from plotter_worker.plotters.log_state import PlotLogState
+from plotter_worker.plotters.base import (
+    CommandLine,
+    DonePlot,
+    Mode,
+    OwnFiles,
+    PlotDetails,
+    Progress,
+    SizeEstimate,
+)
+from plotter_worker.plotters.log_parser import SHARED_RULES, LogReader, Rules
 from plotter_worker.plotters.plotter import Plotter
 
 log = logging.getLogger(__name__)
@@ -41,7 +50,7 @@ class Packaged(Plotter):
         self._logged: set[str] = set()
         self.options, self.version_arguments = plotter.options, plotter.version_arguments
         self.marks, self.noise, self.batch = plotter.marks, plotter.noise, plotter.batch
-        self.rules, self.anonymous = self._guarded(plotter.rules), plotter.anonymous
+        self.rules, self.anonymous = plotter.rules, plotter.anonymous
 
     def argv(self, plotting: Plotting, tmp: str, tmp2: str | None, dst: str) -> list[str]:
         """Raises BrokenPackage."""
@@ -73,6 +82,9 @@ class Packaged(Plotter):
     def plots_per_job(self, plotting: Plotting) -> int:
         return self._plotter.plots_per_job(plotting)
 
+    def reader(self, command: CommandLine | None = None) -> LogReader:
+        return _GuardedReader(self._called, self.rules, command, self.noise)
+
     def own_files(self, names: Iterable[str], plot_id: str | None) -> OwnFiles:
         found = super().own_files(names, plot_id)
         scratch = tuple(name for name in found.by_directory if name.endswith(".tmp"))
@@ -85,18 +97,6 @@ class Packaged(Plotter):
         except Exception as error:
             raise BrokenPackage(f"{self._where} fails: {cause(error)}.") from error
 
-    def _guarded(self, rules: Rules) -> Rules:
-        return {
-            word: tuple((pattern, self._guard(handler)) for pattern, handler in entries)
-            for word, entries in rules.items()
-        }
-
-    def _guard(self, handler: Handler) -> Handler:
-        def guarded(state: PlotLogState, match: re.Match[str]) -> None:
-            self._called("rules", lambda: handler(state, match), None)
-
-        return guarded
-
     def _called(self, function: str, call: Callable[[], T], otherwise: T) -> T:
         try:
             return call()
@@ -105,6 +105,55 @@ class Packaged(Plotter):
                 self._logged.add(function)
                 log.exception("%s fails in %s: %s", self._where, function, cause(error))
             return otherwise
+
+
+class _GuardedReader(LogReader):
+    """Reads on after an error in the package's rules, and keeps the last progress that is what it must be:
+    a rule can write anything into the state."""
+
+    def __init__(
+        self,
+        called: Callable[[str, Callable[[], Any], Any], Any],
+        table: Rules,
+        command: CommandLine | None,
+        noise: bytes | None,
+    ) -> None:
+        super().__init__(table, command, noise)
+        self._called = called
+        self._good = super().progress
+
+    @property
+    def progress(self) -> Progress:
+        if self._progress is None:
+            self._good = self._progress = self._called("rules", self._checked, self._good)
+        return self._progress
+
+    def _checked(self) -> Progress:
+        progress = self._state.progress()
+        _check(progress)
+        return progress
+
+    def _line(self, line: bytes) -> None:
+        self._called("rules", lambda: super(_GuardedReader, self)._line(line), None)
+
+
+@cache
+def _types(of: type) -> dict[str, TypeAdapter[Any]]:
+    return {name: TypeAdapter(hint) for name, hint in get_type_hints(of).items()}
+
+
+def _check(value: Progress | DonePlot | PlotDetails) -> None:
+    """Raise ValidationError where a field is not of its type."""
+    kind: Any = type(value)
+    for name, adapter in _types(kind).items():
+        if name not in ("details", "plots_done"):
+            found = getattr(value, name)
+            adapter.validate_python(dict(found) if name == "phase_times_s" else found, strict=True)
+    if not isinstance(value, PlotDetails):
+        _check(value.details)
+    if isinstance(value, Progress):
+        for plot in value.plots_done:
+            _check(plot)
 
 
 # ruff: noqa: ARG002

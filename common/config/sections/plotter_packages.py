@@ -169,6 +169,10 @@ def _flaw_in_tables(plotter: Any) -> str | None:
         for pattern, handler in entries:
             if not (isinstance(word, bytes) and isinstance(pattern, re.Pattern) and callable(handler)):
                 return "its `rules` are not made by rules() and merged()"
+            if not isinstance(pattern.pattern, str):
+                return "its `rules` have a pattern of bytes, and must have texts"
+    if not (plotter.noise is None or isinstance(plotter.noise, bytes)):
+        return "its `noise` is not bytes"
     if not (anonymous is None or isinstance(anonymous, re.Pattern)):
         return "its `anonymous` is no compiled pattern"
     return None

@@ -186,3 +186,38 @@ def test_no_file_stays_open_after_an_end(
     eventually(lambda: pidfds() == before + 1, "it is watched", 10)
     go(child)
     eventually(lambda: listener.ended and pidfds() == before, "it ended", 10)
+
+
+def test_a_log_that_cannot_be_understood_hides_neither_its_end_nor_other_jobs(
+    watcher: Watcher,
+    listener: Listener,
+    shell: list[subprocess.Popen[bytes]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def raises(_data: bytes) -> None:
+        raise TypeError("a mistake in a plotter's rules")
+
+    children = {}
+    for name in ("bad", "good"):
+        log = tmp_path / name
+        log.write_text("first\n")
+        children[name] = run(shell, f"read x; echo second >> {log}; read x")
+        watched = job(name)
+        watched.record = watched.record.model_copy(
+            update={"process": identity(children[name].pid), "log": str(log)}
+        )
+        if name == "bad":
+            monkeypatch.setattr(watched.reader, "feed", raises)
+        watcher.watch(watched, children[name])
+    eventually(lambda: listener.lines, "the other's first line is seen", 10)
+    for child in children.values():
+        go(child)
+    eventually(lambda: len(listener.lines) > 1, "the other's second line is seen", 10)
+    assert set(listener.lines) == {"good"}
+    go(children["bad"])
+    eventually(lambda: listener.ended, "its end is seen", 10)
+    assert listener.ended == [("bad", 0)]
+    (told,) = (record for record in caplog.records if record.exc_info)
+    assert told.getMessage() == "the log of job bad cannot be understood"

@@ -15,6 +15,7 @@ from common.config.loader import find_problems
 from common.config.sections import plotter_packages
 from common.config.sections.plotter_packages import BrokenPackage
 from common.config.watch import compared
+from common.model.phase import Phase
 from plotter_worker.leftovers.rules import scratch_of
 from plotter_worker.plotters import registry
 from plotter_worker.plotters.base import CommandLine
@@ -127,6 +128,10 @@ def lying(old: str, new: str) -> str:
         (lying("marks = (b", "marks = ("), "is not usable: its `marks` are not bytes"),
         (lying("rules = api.merged(", "rules = dict(a=[(1, 2)]) or ("),
          "is not usable: its `rules` are not made by rules() and merged()"),
+        (lying("rules = api.merged(", "rules = {b'a': [(re.compile(b'x'), _done)]} or ("),
+         "is not usable: its `rules` have a pattern of bytes, and must have texts"),
+        (lying("    def argv(", "    noise = '#'\n\n    def argv("),
+         "is not usable: its `noise` is not bytes"),
         (lying("return [chosen.executable", "return 3 or [chosen.executable"),
          "is not usable: its argv() returns no list of texts"),
         (lying("return [chosen.executable", "return 1 / 0, [chosen.executable"),
@@ -209,6 +214,34 @@ def test_errors_in_its_code_stay_its_own(tmp_path: Path, install: Install) -> No
         f"tinyplot says hello\nstep 2 of 4\nfinished /d/plot-k18-2026-11-30-12-00-{ID}.plot\n".encode()
     )
     assert [plot.plot_id for plot in reader.progress.plots_done] == [ID]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "1 / 0",
+        "setattr(state, 'plot', None)",
+        "setattr(state.plot, 'total_s', '12')",
+        "setattr(state.plot, 'percent', '50')",
+        "setattr(state.plot, 'phase', 2)",
+        "setattr(state, 'threads', 'four')",
+        "state.done.append(None)",
+        "state.fail(7)",
+        "state.expect_error(lambda line: 1 / 0)",
+    ],
+)
+def test_whatever_its_rules_do_the_log_is_read_on(tmp_path: Path, install: Install, rule: str) -> None:
+    text = lying("state.reach(api.Phase(int(match[1]), 1))", rule)
+    install("tinyplot", text)
+    load_config(written(tmp_path, type="tinyplot"))
+    reader = registry.plotter_for("tinyplot").reader(CommandLine("tinyplot", k=18, cwd="/"))
+    reader.feed(b"tinyplot says hello\n")
+    before = reader.progress
+    assert (before.phase, before.percent) == (Phase(1, 1), 1.0)
+    reader.feed(b"step 2 of 4\nlast words\nstep 3 of 4")
+    reader.end()
+    assert (reader.progress.phase, reader.progress.percent) == (Phase(1, 1), 1.0)
+    assert reader.tail(9).endswith("last words\nstep 3 of 4")
 
 
 def test_it_decides_on_no_deletion_of_files_that_may_be_others(tmp_path: Path, install: Install) -> None:
