@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -27,9 +28,17 @@ _LOG_BYTES = 64 << 20  # far more than any plotter's log
 _probe = Probe()
 
 
-def gather(known_ids: Mapping[int, Iterable[str]]) -> Evidence:
-    """Find plotters that run or are suspended. known_ids: pid -> plot ids in its log."""
+class Watched(NamedTuple):
+    """A job that is watched and has not ended: name of its plotter, and plot ids in its log."""
+
+    plotter: str
+    plot_ids: frozenset[str]
+
+
+def gather(jobs: Mapping[int, Watched]) -> Evidence:
+    """Find plotters that run or are suspended. jobs: by pid."""
     plotters: dict[int, LivePlotter] = {}
+    recognised: set[int] = set()
     wrappers: set[int] = set()
     open_names: set[str] = set()
     hidden = _processes_are_hidden()
@@ -48,13 +57,19 @@ def gather(known_ids: Mapping[int, Iterable[str]]) -> Evidence:
         found = recognise(argv, cwd) if raw else None
         if found is None:
             continue
+        recognised.add(pid)
+        known = jobs[pid].plot_ids if pid in jobs else ()
         with suppress(OSError, psutil.Error):
-            plotters[pid] = _live_plotter(pid, *found, argv, {*_ids(names), *known_ids.get(pid, ())})
+            plotters[pid] = _live_plotter(pid, *found, argv, {*_ids(names), *known})
             if found[1].wrapper:
                 wrappers.add(pid)
     for pid in wrappers:
         if _children(pid) & plotters.keys():
             del plotters[pid]  # its child is the plotter
+    for pid in jobs.keys() - recognised:
+        # Its plotter's package is broken or not installed any more: it may use any directory.
+        with suppress(OSError, psutil.Error):
+            plotters[pid] = _unrecognised(pid, jobs[pid])
     own = os.geteuid()
     return Evidence(tuple(plotters.values()), frozenset(open_names), own if hidden and own != 0 else None)
 
@@ -74,6 +89,17 @@ def _live_plotter(
         plot_ids=frozenset(ids),
         only_these=command.n == 1 and bool(ids) and not command.wrapper,
         directory_ids=_directories(command, argv),
+    )
+
+
+def _unrecognised(pid: int, job: Watched) -> LivePlotter:
+    """Raises OSError or psutil.Error if the process has ended."""
+    return LivePlotter(
+        pid=pid,
+        plotter=job.plotter,
+        user=user_name((_PROC / str(pid)).stat().st_uid),
+        started_at_s=psutil.Process(pid).create_time(),
+        plot_ids=job.plot_ids.union(_ids(_open_names(pid))),
     )
 
 

@@ -11,7 +11,7 @@ from common.names import CLEANUP, LEFTOVERS
 from common.worker.task import task
 from plotter_worker.host.plotter_host import PlotterHost
 from plotter_worker.leftovers.delete import Wanted, delete
-from plotter_worker.leftovers.evidence import gather, list_scratch
+from plotter_worker.leftovers.evidence import Watched, gather, list_scratch
 from plotter_worker.leftovers.rules import QUIET_S, Evidence, File, scratch_of, sort
 from plotter_worker.processes.table import pid_of
 from plotter_worker.service import current
@@ -80,13 +80,14 @@ def _folders(plotter: PlotterHost, tmp: str | None) -> list[str]:
 
 def _evidence(plotter: PlotterHost) -> Evidence:
     """Running plotters, with the plot ids in their logs."""
-    known: dict[int, set[str]] = {}
+    jobs: dict[int, Watched] = {}
     for job in plotter.jobs.running():
         progress = job.progress
         plot_ids = (progress.plot_id, *(plot.plot_id for plot in progress.plots_done))
         if job.record.process is not None:
-            known[pid_of(job.record.process)] = {plot_id for plot_id in plot_ids if plot_id is not None}
-    return gather(known)
+            known = frozenset(plot_id for plot_id in plot_ids if plot_id is not None)
+            jobs[pid_of(job.record.process)] = Watched(job.record.plotter, known)
+    return gather(jobs)
 
 
 def _quiet_s(older_s: float | None) -> float:

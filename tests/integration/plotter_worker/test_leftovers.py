@@ -19,7 +19,7 @@ import pytest
 from common.system.openfile import is_open_elsewhere
 from common.system.plotfile import expected_size_bytes, read_header
 from plotter_worker.leftovers.delete import Report, Wanted, delete
-from plotter_worker.leftovers.evidence import gather, list_scratch
+from plotter_worker.leftovers.evidence import Watched, gather, list_scratch
 from plotter_worker.leftovers.rules import QUIET_S, Evidence, File, KeptFile, sort
 from plotter_worker.processes.launch import STATE_VARIABLE
 from tests.support.farm import Farm
@@ -257,6 +257,28 @@ def test_a_refusal_names_the_reason(tmp_path: Path) -> None:
         "its name is not one of a plotter's unfinished files",
         f"{away} does not exist, or its drive does not answer",
     ]
+
+
+def test_a_job_of_a_plotter_that_is_not_installed_any_more_keeps_its_files(tmp_path: Path) -> None:
+    own, other = (tmp_path / f"plot-k32-2026-11-22-11-28-{letter * 64}.plot.tmp" for letter in "cd")
+    with subprocess.Popen(["sleep", "600"]) as child:
+        try:
+            jobs = {child.pid: Watched("gone-plotter", frozenset({ID}))}
+            for path in (own, other):
+                path.write_bytes(b"x")
+            files, _ = list_scratch([str(tmp_path)])
+            seen = gather(jobs)
+            (live,) = (live for live in seen.plotters if live.pid == child.pid)
+            assert (live.plotter, live.plot_ids) == ("gone-plotter", {ID})
+            evidence = replace(seen, plotters=(live,), open_names=frozenset())
+            late = time.time() + 7200
+            found, kept = sort(files, evidence, late)
+            assert (found, len(kept)) == ([], 2)
+            found, _ = sort(files, replace(evidence, plotters=()), late)
+            assert len(found) == 2
+        finally:
+            child.kill()
+    assert all(live.pid != child.pid for live in gather(jobs).plotters), "it has ended"
 
 
 def cmdline(pid: int) -> bytes:
