@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self, TypeVar
 
 from common.history.rows import END_STEP
+from common.model.gpu_slots import UNKNOWN
 from common.model.phase import Phase
 from common.model.snapshot import Job, RunStatus
 from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
@@ -280,7 +281,7 @@ class TrackedJob:
             ours=record.ours,
             plot_id=progress.plot_id,
             k=progress.details.k or (command.k if command else None),
-            gpu=record.gpu,
+            gpu=self._gpu(),
             phase=progress.phase if self.log_seen else None,
             percent=percent if self.log_seen else None,
             eta_s=eta_s if self.log_seen else None,
@@ -300,6 +301,13 @@ class TrackedJob:
             sys_s=self.usage.sys_s,
             iowait_s=self.usage.iowait_s,
         )
+
+    def _gpu(self) -> str | None:
+        """The record has none, too, for a job that began without `plotting.gpus`."""
+        mode = self.command.mode if self.command else Mode.CPU
+        if self.record.gpu is None and self.plotter.uses_gpu(mode):
+            return UNKNOWN
+        return self.record.gpu
 
     def _no_tmp(self) -> str | None:
         """Empty for a plotter that needs no tmp directory; None if its tmp directory is unknown."""

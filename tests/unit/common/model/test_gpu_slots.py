@@ -21,6 +21,12 @@ from tests.unit.beat.builders import job, plotter
         ("01", 1, "01", ""),
         ("01", 1, "00", "1"),  # by hand, or before the limit was lowered
         ("01", 1, "7", "01"),  # a GPU that is not configured
+        ("01", 1, "G", ""),  # a UUID may be one of the numbers
+        ("01", 2, "G0", "1"),
+        ("GH", 1, "0", ""),
+        ("GH", 1, "G", "H"),
+        ("GH", 1, "I", ""),  # UUIDs may be shortened
+        ("0G", 1, "1", ""),
         ("01", 1, "?", ""),  # it may be any
         ("01", 2, "?", "01"),
         ("01", 2, "?0", "1"),

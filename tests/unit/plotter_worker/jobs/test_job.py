@@ -19,7 +19,7 @@ from plotter_worker.jobs.estimate import LearnedPlots
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.log_reader import Chunk, log_of, read
 from plotter_worker.jobs.records import JobRecord, Outcome
-from plotter_worker.plotters.base import CommandLine, SizeEstimate
+from plotter_worker.plotters.base import CommandLine, Mode, SizeEstimate
 from plotter_worker.plotters.registry import plotter_for
 from plotter_worker.processes.table import identity
 from tests.support.paths import LOGS
@@ -351,6 +351,24 @@ def test_a_log_that_is_not_in_memory_is_read_from_its_drive(
     assert read.read_log()
     assert read.progress.finished
     read.close_log()
+
+
+@pytest.mark.parametrize(
+    ("plotter", "mode", "recorded", "shown"),
+    [
+        ("xchplot2", Mode.CPU, None, ""),
+        ("xchplot2", Mode.CPU, "1", "1"),
+        ("bladebit", Mode.CUDA, None, ""),
+        ("bladebit", Mode.RAM, None, None),
+        ("chia", Mode.CPU, None, None),
+    ],
+)
+def test_which_gpu_a_job_uses_is_unknown_if_none_was_configured_when_it_began(
+    plotter: str, mode: Mode, recorded: str | None, shown: str | None
+) -> None:
+    of_job = job(plotter=plotter, gpu=recorded).record
+    made = TrackedJob(of_job, plotter_for(plotter), CommandLine(plotter, mode=mode))
+    assert made.snapshot(SizeEstimate(0, 0, 0)).gpu == shown
 
 
 def test_a_batch_has_one_percent_for_all_its_plots_and_keeps_room_for_those_to_come(tmp_path: Path) -> None:
