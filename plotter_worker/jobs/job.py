@@ -93,7 +93,9 @@ class TrackedJob:
         self.record = record
         self.plotter = plotter
         self.command = command
-        self.reader: LogReader = plotter.reader(command)
+        # A program with a name of its own is not recognised.
+        asked = CommandLine(record.plotter, n=record.asked) if record.asked is not None else None
+        self.reader: LogReader = plotter.reader(command or asked)
         self.offset_bytes = 0
         self.usage = Usage()
         self.claimed = False

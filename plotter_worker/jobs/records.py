@@ -47,6 +47,7 @@ class JobRecord(Stored):
     Attributes:
         ours: this plotman started it.
         gpu: that it uses; empty: not known which; None: none.
+        asked: plots that it is to make; None: only its command line tells it.
         process: identity of its process (processes.table); None between the acceptance and the launch.
         started_at: start of the process.
         idle_s: seconds for which it was suspended or waited for space, without those since `idle_since`.
@@ -65,6 +66,7 @@ class JobRecord(Stored):
     tmp2: str | None = None
     dst: str | None = None
     gpu: str | None = None
+    asked: int | None = None
     process: str | None = None
     started_at: AwareDatetime | None = None
     idle_s: float = 0.0

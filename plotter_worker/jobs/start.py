@@ -145,6 +145,7 @@ class Starter:
             tmp2=where.tmp2,
             dst=where.dst,
             gpu=where.gpu,
+            asked=plotter.plots_per_job(settings.plotting),
         )
         try:
             self._records.save(record)

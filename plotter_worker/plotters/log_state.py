@@ -49,6 +49,10 @@ class Plot:
     bitfield: bool | None = None
 
 
+# Lines about a complete plot, such as its total time, follow before this many others are complete.
+_RECENT = 20
+
+
 @dataclass
 class PlotLogState:
     """Changed by the handlers of a plotter's rules, line by line. `progress` makes a frozen copy.
@@ -58,7 +62,9 @@ class PlotLogState:
     begun: number of plots begun.
     copying: file name -> plot whose copy runs while the next plot is made.
     version, threads, buckets, buffer_mib: of the job, the same for all its plots.
+    done_ids: of the plots in `done`.
     counted: as in `base.Progress`.
+    more_may_follow: while `asked` is unknown, complete plots do not finish the job.
     names_are_unsure: names that follow may be of plots that failed.
     stalled_copy: name of the plot whose copy stalls while the next plot is made.
     """
@@ -70,7 +76,9 @@ class PlotLogState:
     begun: int = 0
     proven: bool = False
     done: list[Plot] = field(default_factory=list)
+    done_ids: set[str] = field(default_factory=set)
     counted: int = 0
+    more_may_follow: bool = False
     names_are_unsure: bool = False
     copying: dict[str, Plot] = field(default_factory=dict)
     version: str | None = None
@@ -81,6 +89,7 @@ class PlotLogState:
     stalled_copy: str | None = None
     error: str | None = None
     _weight: Weight = Weight.CONSEQUENCE
+    _settled: tuple[DonePlot, ...] = ()
     _take_error: Callable[[str], bool] | None = None
 
     def path(self, text: str) -> str | None:
@@ -122,6 +131,8 @@ class PlotLogState:
         if not plot.done:
             plot.done = True
             self.done.append(plot)
+            if plot.plot_id:
+                self.done_ids.add(plot.plot_id)
         if plot.name:
             self.copying.pop(plot.name, None)
             if self.stalled_copy == plot.name:
@@ -133,6 +144,8 @@ class PlotLogState:
             plot.done = False
             plot.percent = 99.0
             self.done.remove(plot)
+            self.done_ids.discard(plot.plot_id or "")
+            self._settled = self._settled[: len(self.done)]
 
     def stall(self, message: str, plot_name: str | None = None) -> None:
         """Note that the plotter waits for space. plot_name: only the copy of that plot waits, so that lines
@@ -172,7 +185,7 @@ class PlotLogState:
             phase=plot.phase,
             percent=plot.percent,
             final=plot.final,
-            plots_done=tuple(DonePlot(**self._fields(each), path=each.path) for each in self.done),
+            plots_done=self._plots_done(),
             counted=self.counted,
             copying=tuple(each.plot_id for each in self.copying.values() if each.plot_id),
             asked=self.asked,
@@ -185,7 +198,16 @@ class PlotLogState:
     def _finished(self) -> bool:
         if self.asked is not None and self.asked > 0:
             return len(self.done) >= self.asked
-        return bool(self.done) and self.plot.done and not self.copying
+        return bool(self.done) and self.plot.done and not self.copying and not self.more_may_follow
+
+    def _plots_done(self) -> tuple[DonePlot, ...]:
+        """Without the last ones they are made once: jobs may have thousands, and each line makes a copy."""
+        settled = len(self._settled)
+        recent = [DonePlot(**self._fields(each), path=each.path) for each in self.done[settled:]]
+        plots = (*self._settled, *recent)
+        if len(recent) > 2 * _RECENT:
+            self._settled = plots[:-_RECENT]
+        return plots
 
     def _fields(self, plot: Plot) -> dict[str, Any]:
         """Arguments of `base.LoggedPlot`."""

@@ -80,7 +80,8 @@ class Packaged(Plotter):
         return bool(self._called("uses_gpu", lambda: self._plotter.uses_gpu(mode), False))
 
     def plots_per_job(self, plotting: Plotting) -> int:
-        return self._plotter.plots_per_job(plotting)
+        found = self._called("plots_per_job", lambda: self._plotter.plots_per_job(plotting), 1)
+        return found if isinstance(found, int) and found > 0 else 1
 
     def reader(self, command: CommandLine | None = None) -> LogReader:
         return _GuardedReader(self._called, self.rules, command, self.noise)

@@ -62,9 +62,14 @@ def _reach(state: PlotLogState) -> None:
     state.reach(Phase(1, min(made, _LAST_MINOR)))
 
 
+def _asked(state: PlotLogState) -> int:
+    """0 if it is unknown: of `batch FILE` only the log tells it."""
+    return max(state.asked or 0, 0)
+
+
 def _progress(state: PlotLogState, match: re.Match[str]) -> None:
     state.counted = max(state.counted, int(match[1]))
-    if state.asked is None or state.asked <= 0:  # `batch FILE`: the command line does not tell it
+    if not _asked(state):
         state.asked = int(match[2])
     _reach(state)
 
@@ -72,8 +77,9 @@ def _progress(state: PlotLogState, match: re.Match[str]) -> None:
 def _published(state: PlotLogState, match: re.Match[str]) -> None:
     """A name on stdout. A name that is no path is of a release that lists them at the end."""
     path = state.path(match[0]) if match[0].startswith("/") else None
-    if state.names_are_unsure or any(plot.plot_id == match[2] for plot in state.done):
+    if state.names_are_unsure or match[2] in state.done_ids:
         return
+    state.more_may_follow = True
     state.begin_plot()
     state.set_name(match[1])
     state.plot.dst = parent(path) if path else None
@@ -88,12 +94,15 @@ def _plot_fails(state: PlotLogState, match: re.Match[str]) -> None:
 def _cancelled(state: PlotLogState, match: re.Match[str]) -> None:
     """Plots are numbered from 0; all before this one were begun, and are finished."""
     state.fail("it was cancelled", Weight.CONSEQUENCE)
-    if state.asked is not None:
-        state.asked = max(min(state.asked, int(match[1])), 1)
+    before = int(match[1])
+    state.asked = max(min(_asked(state) or before, before), 1)
 
 
 def _summed_up(state: PlotLogState, match: re.Match[str]) -> None:
-    if int(match[1] or 0) and not state.done:
+    failed = int(match[2] or 0)
+    if not _asked(state):
+        state.asked = int(match[1]) + failed
+    if failed and not state.done:
         # The names follow, and do not say which plots failed.
         state.names_are_unsure = True
 
@@ -104,7 +113,7 @@ _RULES = merged(
         (b"[batch]", r"\[batch[^]]*\] plot (\d{1,6}) FAILED(?: \([^)]*\))?: (.+)", _plot_fails),
         (b"[batch]", r"\[batch[^]]*\] cancel received.* before plot (\d{1,6})", _cancelled),
         (b"[plot]", r"\[plot\] FAILED: (.+)", first_group),
-        (b"[plot]", r"\[plot\] wrote \d+ plots? in .*?(?:; failed (\d{1,6}))?$", _summed_up),
+        (b"[plot]", r"\[plot\] wrote (\d{1,6}) plots? in .*?(?:; failed (\d{1,6}))?$", _summed_up),
         (PATH, r"(?:/.*/)?(plot-k\d{1,2}-([0-9a-f]{64})\.(?:plot2|gplot))$", _published),
     ),
     SHARED_RULES,

@@ -288,7 +288,7 @@ class Xchplot2Options(PlotterOptions):
     plots_per_job: int = Field(
         10,
         ge=1,
-        le=65_535,
+        le=1000,
         description="Plots of one job (-n). Each is moved on as soon as it is complete; dst must have room "
         "for all of them.",
         examples=[32],

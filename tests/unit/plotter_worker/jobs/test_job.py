@@ -371,6 +371,15 @@ def test_which_gpu_a_job_uses_is_unknown_if_none_was_configured_when_it_began(
     assert made.snapshot(SizeEstimate(0, 0, 0)).gpu == shown
 
 
+@pytest.mark.parametrize(("asked", "finished"), [(3, False), (1, True), (None, False)])
+def test_how_many_plots_a_job_of_ours_makes_is_known_whatever_its_program_is_called(
+    asked: int | None, finished: bool
+) -> None:
+    made = job(plotter="xchplot2", argv=("my-xchplot2",), asked=asked)
+    made.reader.feed(f"/d/plot-k28-{'a' * 64}.gplot\n".encode())
+    assert (made.progress.asked, made.progress.finished) == (asked, finished)
+
+
 def test_a_batch_has_one_percent_for_all_its_plots_and_keeps_room_for_those_to_come(tmp_path: Path) -> None:
     log = tmp_path / "log"
     job = _making(log)

@@ -58,6 +58,45 @@ def test_of_a_job_file_the_log_says_how_many_plots_it_has(log: Log) -> None:
     assert (reader.progress.asked, reader.progress.finished) == (3, True)
 
 
+def published(number: int) -> str:
+    return f"/d/plot-k28-{number:064x}.gplot\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "succeeds"),
+    [
+        (published(1), False),
+        (published(1) + published(2) + "[plot] wrote 2 plots in 5 s (2.5 s/plot)\n", True),
+        ("[plot] wrote 2 plots in 5 s (2.5 s/plot)\n" + published(1) + published(2), True),
+        ("[plot] wrote 2 plots in 5 s (2.5 s/plot)\n" + published(1), False),
+        (published(1) + "[plot] wrote 1 plot in 5 s (5 s/plot); failed 1\n", False),
+        (published(1) + "[batch] cancel received - stopping before plot 3\n", False),
+        ("[batch] cancel received - stopping before plot 2\n" + published(1) + published(2), True),
+    ],
+)
+def test_a_job_of_unknown_length_succeeds_only_if_its_log_says_how_many_it_made(
+    lines: str, succeeds: bool
+) -> None:
+    found = verdict(lines.encode(), 0, -9)
+    assert isinstance(found, Success if succeeds else Failure)
+    assert len(found.plots) == lines.count(".gplot")
+
+
+def test_many_plots_of_one_job_are_each_made_into_a_result_once() -> None:
+    reader = XCHPLOT2.reader(CommandLine("xchplot2", n=300, cwd="/"))
+    seen: dict[str | None, set[int]] = {}
+    kept = []
+    for number in range(300):
+        reader.feed(published(number).encode())
+        kept.append(reader.progress)
+        for plot in reader.progress.plots_done:
+            seen.setdefault(plot.plot_id, set()).add(id(plot))
+    assert [len(progress.plots_done) for progress in kept] == [*range(1, 301)]
+    assert [plot.path for plot in kept[-1].plots_done] == [published(n).strip() for n in range(300)]
+    assert max(map(len, seen.values())) < 50
+    assert kept[-1].finished
+
+
 def test_a_plot_that_fails_fails_the_job_and_the_others_are_kept(log: Log) -> None:
     found = verdict(log("xchplot2-failed"), 3, 3)
     assert isinstance(found, Failure)
