@@ -196,7 +196,7 @@ def _no_choice(location: Location, value: Any, context: Mapping[str, Any]) -> Fi
     near = _nearest(str(value), listed.split(", "))
     return Finding(
         location,
-        f"{_shown(location, value)} is none of {listed}",
+        f"{_shown(location, value)} is none of {listed}{context.get('why', '')}",
         f"Did you mean {near}?" if near else "Write one of these.",
     )
 

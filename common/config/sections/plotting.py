@@ -33,6 +33,7 @@ from common.config.sections.plotter_packages import (
     packaged_names,
     try_out,
 )
+from common.model.text import one_line
 
 
 def _each_once(folders: tuple[str, ...]) -> tuple[str, ...]:
@@ -389,7 +390,9 @@ class Plotting(Section):
             if value in _packaged_names():
                 return value
         known = ", ".join((*_OUR_TYPES, *_packaged_names()))
-        raise PydanticCustomError("enum", "is none of {expected}", {"expected": known})
+        raise PydanticCustomError(
+            "enum", "is none of {expected}{why}", {"expected": known, "why": _why_unknown(value)}
+        )
 
     @model_validator(mode="wrap")
     @classmethod
@@ -429,8 +432,23 @@ _OUR_TYPES = tuple(kind.value for kind in PlotterType)
 
 def _packaged_names() -> list[str]:
     """Packaged plotters with names that no key of ours has: they never replace anything."""
-    return [
-        name
-        for name in packaged_names()
-        if name.isidentifier() and name not in Plotting.model_fields and not hasattr(Plotting, name)
-    ]
+    return [name for name in packaged_names() if _flaw_of_name(name) is None]
+
+
+def _flaw_of_name(name: str) -> str | None:
+    if not name.isidentifier():
+        return "is no Python identifier"
+    if name in _OUR_TYPES or name in Plotting.model_fields or hasattr(Plotting, name):
+        return "is plotman's own"
+    return None
+
+
+def _why_unknown(value: Any) -> str:
+    """Why no package's plotter is meant by this type, and which ones are left out."""
+    flaws = {name: flaw for name in packaged_names() if (flaw := _flaw_of_name(name))}
+    absent = isinstance(value, str) and value not in flaws
+    left_out = (
+        f"; {name!r} of package {package_of(name)} is left out, as its name {flaw}"
+        for name, flaw in flaws.items()
+    )
+    return one_line("".join([", and no installed package offers it" if absent else "", *left_out]))

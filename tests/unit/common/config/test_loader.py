@@ -89,10 +89,11 @@ def test_a_good_file_has_no_problems(file: Path) -> None:
         ("tmp: [/mnt/tmp/00, /mnt/tmp/01]", 'tmp: [/mnt/tmp/00, ""]',
          "3: directories.tmp.1: is empty. Write, for example: /mnt/tmp/00."),
         ("type: chia", "type: madmx",
-         "13: plotting.type: 'madmx' is none of chia, chiapos, madmax, bladebit, xchplot2. "
-         "Did you mean madmax?"),
+         "13: plotting.type: 'madmx' is none of chia, chiapos, madmax, bladebit, xchplot2, "
+         "and no installed package offers it. Did you mean madmax?"),
         ("type: chia", "type: x",
-         "13: plotting.type: 'x' is none of chia, chiapos, madmax, bladebit, xchplot2. Write one of these."),
+         "13: plotting.type: 'x' is none of chia, chiapos, madmax, bladebit, xchplot2, "
+         "and no installed package offers it. Write one of these."),
         ("type: chia", "type: chia\n  chia: fast",
          "14: plotting.chia: 'fast' is not a section with keys. "
          "Put its keys below it, indented (`plotman config generate` shows them)."),

@@ -98,6 +98,7 @@ def test_a_started_plotter_has_a_record_a_log_and_a_session_of_its_own(machine: 
     assert record == job.record
     assert (record.task_id, record.ours, record.accepted_at) == (T, True, NOW)
     assert (record.tmp, record.tmp2, record.dst) == (str(machine.tmp), None, str(machine.folder / "dst"))
+    assert record.asked == 1
     assert record.started_at is not None
     assert record.started_at >= before
     assert record.process is not None

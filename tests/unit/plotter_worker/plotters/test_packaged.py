@@ -97,8 +97,8 @@ def test_its_section_is_as_strict_as_ours(
 def test_it_is_offered_where_a_type_is_misspelt(tmp_path: Path, install: Install) -> None:
     install("tinyplot")
     told = (
-        ".type: 'tinyplt' is none of chia, chiapos, madmax, bladebit, xchplot2, tinyplot. "
-        "Did you mean tinyplot?"
+        ".type: 'tinyplt' is none of chia, chiapos, madmax, bladebit, xchplot2, tinyplot, "
+        "and no installed package offers it. Did you mean tinyplot?"
     )
     assert problems(tmp_path, type="tinyplt") == [told]
 
@@ -185,6 +185,22 @@ def test_no_package_replaces_what_is_ours(tmp_path: Path, install: Install, name
     config = load_config(written(tmp_path, type="madmax", madmax={"k": 33}, tinyplot={}))
     assert config.plotting is not None
     assert (config.plotting.farmer_pk, config.plotting.options.k) == ("f", 33)
+
+
+@pytest.mark.parametrize(
+    ("name", "flaw"),
+    [("my-tool", "is no Python identifier"), ("farmer_pk", "is plotman's own"),
+     ("options", "is plotman's own")],
+)  # fmt: skip
+def test_one_that_is_left_out_is_named_with_the_reason(
+    tmp_path: Path, install: Install, name: str, flaw: str
+) -> None:
+    install(name, "raise SystemExit")
+    (problem,) = problems(tmp_path, type=name)
+    assert problem == (
+        f".type: {name!r} is none of chia, chiapos, madmax, bladebit, xchplot2; {name!r} of package "
+        f"{name}-for-plotman 1.0 is left out, as its name {flaw}. Write one of these."
+    )
 
 
 def test_a_change_between_one_of_ours_and_it_takes_effect_at_once(tmp_path: Path, install: Install) -> None:
