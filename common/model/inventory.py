@@ -21,7 +21,7 @@ Key = Annotated[int, Field(ge=0, lt=1 << KEY_BITS)]
 # Year and month, `2026-11`.
 Month = Annotated[
     str | None,
-    AfterValidator(lambda text: text if text and re.fullmatch(r"\d{4}-\d{2}", text) else None),
+    AfterValidator(lambda text: text if text and re.fullmatch(r"[0-9]{4}-[0-9]{2}", text) else None),
 ]
 
 

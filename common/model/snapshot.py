@@ -55,7 +55,7 @@ PlotId = Annotated[str | None, Field(pattern=r"^[0-9a-fA-F]{1,64}$"), Otherwise(
 PoolKey = Annotated[str | None, Field(pattern=r"^[0-9a-f]{1,96}$"), Otherwise(None)]
 Rate = Annotated[float | None, Field(ge=0, le=1e12, allow_inf_nan=False), Otherwise(None)]
 Percent = Annotated[float | None, Field(ge=0, le=100, allow_inf_nan=False), Otherwise(None)]
-Eta = Annotated[float, Field(gt=-1e11, lt=1e11, allow_inf_nan=False)]
+Eta = Annotated[float | None, Field(ge=0, le=1e9, allow_inf_nan=False), Otherwise(None)]
 UtcOffset = Annotated[int, Field(ge=-86_400, le=86_400)]
 # As many as its plotman.yaml may say: a larger claim counts for no more.
 JobsMost = Annotated[Whole, AfterValidator(lambda count: max(0, min(count, _MOST_JOBS)))]
@@ -171,7 +171,7 @@ class Job(Notice):
     gpu: Annotated[str, Field(max_length=64)] | None = None  # empty: not known which; None: it uses none
     phase: Phase | None = None
     percent: Percent = None
-    eta_s: Eta | None = None
+    eta_s: Eta = None
     tmp: Path | None = None
     tmp2: Path | None = None
     dst: Path | None = None
@@ -332,7 +332,7 @@ class Transfer(Notice):
     started_at: Moment
     sent_bytes: Bytes = 0
     rate_bytes_s: Rate = None
-    eta_s: Eta | None = None
+    eta_s: Eta = None
     # Nothing is sent: the source is read, to compare it with a file of its id on the drive. Bytes, rate and
     # ETA belong to the reading.
     compares: bool = False
@@ -434,7 +434,7 @@ class PlotClass(Notice):
     formats that have it in the name only."""
 
     format: Annotated[str, AfterValidator(lambda text: text[:LONGEST_LABEL])]
-    k: Whole | None = None
+    k: Annotated[int | None, Field(ge=1, le=99), Otherwise(None)] = None
     compression: Whole | None = None  # level; 0: not compressed
     strength: Whole | None = None  # of PoS2
     pool: PoolKind | None = None
@@ -504,9 +504,9 @@ class HarvesterSnapshot(HostSnapshot):
     plots_tls: bool | None = None  # whether its receiver takes plots by TLS only; None: not known
     utc_offset_s: UtcOffset = 0
     writers_per_drive: Whole = 1
-    margin_bytes: Whole = 0  # left free on each drive
+    margin_bytes: Bytes = 0  # left free on each drive
     replot: bool = False  # whether old plots here may be replaced by new ones
-    low_water_bytes: Whole | None = None  # left free on each drive by that; None: not set here
+    low_water_bytes: Space = None  # left free on each drive by that; None: not set here
     taken_in: Annotated[
         tuple[str, ...], MANY
     ] = ()  # ids of the plots that it took in lately, the latest last

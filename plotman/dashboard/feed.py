@@ -34,6 +34,7 @@ READ_S = 1.0  # longest time between two reads: progress of a plot is no event
 _PAUSE_S = 0.2
 _PAUSE_MAX_S = 1.5
 _READ_SHARE = 0.02  # of a core that reading may take: 500 plots on 50 hosts take 20 to 30 ms
+LONGEST_PAUSE_S = 5.0  # however large the farm is, what is shown is hardly older
 _GAP_S = 0.1  # between two reads of events
 _RETRY_S = 2.0
 _ERROR_MAX = 300  # characters
@@ -114,7 +115,7 @@ class Pace:
         self._pause_s = min(_PAUSE_MAX_S, 2 * self._pause_s) if self._happened else _PAUSE_S
         self._happened = False
         now = time.monotonic()
-        self._earliest = now + max(self._pause_s, spent_s / _READ_SHARE)
+        self._earliest = now + max(self._pause_s, min(spent_s / _READ_SHARE, LONGEST_PAUSE_S))
         self._due = max(self._earliest, now + READ_S)
 
 

@@ -19,7 +19,15 @@ from plotman.control.farm import FarmState, narrowed
 from plotman.dashboard import headline
 from plotman.dashboard.details import Details
 from plotman.dashboard.event_log import EventLog, event_row
-from plotman.dashboard.feed import BrokerLost, EventsRead, FarmRead, Feed, Source, same_snapshots
+from plotman.dashboard.feed import (
+    LONGEST_PAUSE_S,
+    BrokerLost,
+    EventsRead,
+    FarmRead,
+    Feed,
+    Source,
+    same_snapshots,
+)
 from plotman.dashboard.grid import Grid
 from plotman.dashboard.keys import ALL, PANES, KeyFooter
 from plotman.dashboard.layout import ScreenSize, share_out, size_of
@@ -262,7 +270,8 @@ class MainScreen(Screen[None]):
             self.grid(name).show(table, by_operator)
         self._draw_headline()
         self.place()
-        self._draw_at = time.monotonic() + (time.thread_time() - began_s) / _DRAW_SHARE
+        pause_s = (time.thread_time() - began_s) / _DRAW_SHARE
+        self._draw_at = time.monotonic() + min(pause_s, LONGEST_PAUSE_S)
 
     def _draw_pulse(self) -> None:
         """The time in it changes with each reading."""

@@ -21,6 +21,7 @@ from plotter_worker.jobs.estimate import Kind, LearnedPlots, Shown, estimate, es
 from plotter_worker.jobs.records import JobRecord, Outcome
 from plotter_worker.jobs.resources import SpaceTaken, Usage
 from plotter_worker.plotters.base import (
+    MOST_PLOTS,
     NOT_BEGUN,
     CommandLine,
     Mode,
@@ -319,7 +320,7 @@ class TrackedJob:
     def _dst_to_come_bytes(self, room: SizeEstimate, taken: SpaceTaken) -> int:
         """Of the current plot; of a batch of all that come, since none may be moved away meanwhile."""
         if self.plotter.batch and (asked := self.progress.asked or 0) > 0:
-            to_come = asked - self.made
+            to_come = min(asked, MOST_PLOTS) - self.made
             current = self.progress.plot_id in {plot.plot_id for plot in self.progress.plots_done}
             return max(0, room.dst_bytes * to_come - (0 if current else taken.dst_bytes))
         if self.dst is not None and self.dst in (self.tmp, self.tmp2):

@@ -36,6 +36,10 @@ class Mode(StrEnum):
     CUDA_DISK = "cudaplot with --disk-128 or --disk-16"
 
 
+_MOST_K = 99
+MOST_PLOTS = 1 << 20  # of one job
+
+
 @dataclass(frozen=True)
 class CommandLine:
     """What a plotter's argv says. Directories are absolute, normalised, without trailing slash.
@@ -60,6 +64,13 @@ class CommandLine:
     mode: Mode = Mode.CPU
     cwd: str | None = None
     wrapper: bool = False
+
+    def __post_init__(self) -> None:
+        """Any process may have any number in its argv: one that no plotter takes is unknown, or endless."""
+        if self.k is not None and not 1 <= self.k <= _MOST_K:
+            object.__setattr__(self, "k", None)
+        if self.n > MOST_PLOTS:
+            object.__setattr__(self, "n", 0)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def _levels(value: Any) -> Any:
 
 
 def _month(text: str) -> str:
-    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text):
+    if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text):
         raise ValueError("is not a year and month, for example 2023-01")
     return text
 

@@ -179,6 +179,8 @@ class _Copy:
             begun_s, at_bytes = time.monotonic(), self.done_bytes
             with _reading(self._source):
                 length_bytes = os.readv(source, [buffer])
+            if at_bytes + length_bytes > self._size_bytes:  # no more room is reserved
+                raise TransferFailed(f"{self._source} grew while it was copied.", "It is copied again later.")
             if self.left.is_set():  # while a drive hung
                 return
             if not length_bytes:
@@ -231,8 +233,11 @@ def _opened(part: Path) -> Iterator[int]:
         finally:
             os.close(folder)
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise TransferFailed(f"{part} is no regular file.", "Find its creator, and delete it.")
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            raise TransferFailed(
+                f"{part} is no regular file, or has another name.", "Find its creator, and delete it."
+            )
         yield fd
     finally:
         with _writing(part):  # over a network, some errors of writing come with it

@@ -121,3 +121,10 @@ def test_an_id_that_would_mean_something_in_a_command_is_none(forged: str) -> No
 def test_an_id_is_hexadecimal() -> None:
     job = Job(plotter="chia", pid=1, started_at=datetime.now(UTC), ours=True, task_id="t", plot_id="aB" * 32)
     assert job.plot_id == "aB" * 32
+
+
+@pytest.mark.parametrize("eta_s", [-9e10, -1.0, 1e10])
+def test_an_eta_that_no_plot_has_is_unknown(eta_s: float) -> None:
+    """It is added to a time, which has no such years."""
+    assert Job.model_validate(job().model_dump() | {"eta_s": eta_s}).eta_s is None
+    assert Job.model_validate(job().model_dump() | {"eta_s": 60.0}).eta_s == 60.0

@@ -23,7 +23,7 @@ from plotman.control.rpc import TaskCall
 from plotman.dashboard import feed as module
 from plotman.dashboard.details import Details, PlotLog
 from plotman.dashboard.dialogs import ConfirmDialog
-from plotman.dashboard.feed import READ_S, BrokerLost, EventsRead, FarmRead, Feed, Pace
+from plotman.dashboard.feed import LONGEST_PAUSE_S, READ_S, BrokerLost, EventsRead, FarmRead, Feed, Pace
 from tests.support import showcase
 from tests.support.showcase import Recorded, Recorder
 from tests.support.waiting import eventually
@@ -89,9 +89,16 @@ def test_a_farm_that_takes_long_to_read_is_read_more_rarely() -> None:
     assert 0.9 < pace.left_s <= READ_S
     pace.happened()
     assert 0.1 < pace.left_s <= 0.2
-    pace.was_read(spent_s=0.2)
+    pace.was_read(spent_s=0.05)
     pace.happened()
-    assert 9 < pace.left_s <= 10, "2 % of a core"
+    assert 2 < pace.left_s <= 2.5, "2 % of a core"
+
+
+def test_what_is_shown_is_hardly_older_however_long_reading_takes() -> None:
+    pace = Pace()
+    pace.was_read(60.0)
+    pace.happened()
+    assert pace.left_s <= LONGEST_PAUSE_S
 
 
 def test_a_broken_plotman_yaml_is_reported_and_does_not_end_the_feed() -> None:

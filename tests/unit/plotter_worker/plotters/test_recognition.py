@@ -173,6 +173,12 @@ def test_without_a_working_directory_only_absolute_directories_are_known() -> No
     assert found == CommandLine("chia", k=32, tmp=None, tmp2=None, dst="/d")
 
 
+@pytest.mark.parametrize("k", [-1, 0, 100, 5000, 10**30])
+def test_a_number_that_no_plotter_takes_is_unknown_or_endless(k: int) -> None:
+    """Any process may have it in its argv, and sizes are computed with it."""
+    assert CommandLine("xchplot2", k=k, n=10**12) == CommandLine("xchplot2", k=None, n=0)
+
+
 def test_an_invalid_number_is_unknown() -> None:
     found = command("chia plots create -k many -n few -t /t -d /d")
     assert found is not None

@@ -158,6 +158,9 @@ def test_a_part_that_is_gone_or_is_no_file_of_its_own_is_not_written(source: Pat
     os.mkfifo(part)
     refused("no regular file")
     part.unlink()
+    part.hardlink_to(elsewhere)
+    refused("another name")
+    part.unlink()
     part.touch()
     part.parent.rename(part.parent.with_name("moved"))
     part.parent.symlink_to("moved")
@@ -208,6 +211,14 @@ def test_a_source_that_is_gone_is_a_link_or_changes_is_not_taken_for_sent(source
 
     with pytest.raises(TransferFailed, match="was changed while it was copied"):
         copy(source, part, lambda _: None, never, changes)  # type: ignore[arg-type]
+
+    def grows() -> None:
+        with source.open("ab") as file:
+            file.write(bytes(CHUNK))
+
+    with pytest.raises(TransferFailed, match="grew while it was copied"):
+        copy(source, part, lambda _: None, never, grows)  # type: ignore[arg-type]
+    assert part.stat().st_size <= len(CONTENT)
     source.rename(source.with_name("b.plot"))
     with pytest.raises(TransferFailed, match="cannot be read"):
         copy(source, part, lambda _: None, never)
