@@ -189,7 +189,13 @@ def _victims(made: ReplotPlan, limits: PlanLimits, missing: Missing) -> Iterator
     for number, one in enumerate(made.classes):
         hosts = list(dict.fromkeys(place[0] for place, numbers in listed.items() if number in numbers))
         for host, file in _files(one, hosts, limits.first, missing):
-            is_plot = file.plot_class is not None and size_fits(file.plot_class, 1, max(1, file.size_bytes))
+            found = file.plot_class
+            # A harvester may answer with other files than those that were asked for.
+            is_plot = (
+                found is not None
+                and one.old.matches(found, file.made)
+                and size_fits(found, 1, max(1, file.size_bytes))
+            )
             if is_plot and number in listed.get((host, file.drive), ()):
                 yield Victim((host, file.drive), file.name, file.size_bytes, number)
 

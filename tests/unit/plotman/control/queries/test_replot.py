@@ -162,6 +162,26 @@ def test_a_listed_file_whose_size_does_not_fit_is_left_out(
     ]
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [{"format": "v1.0"}, {"format": "v1.0", "k": 2000}, {"format": "v1.0", "k": -5}, {"format": "PoS2"}],
+)
+def test_a_harvester_that_answers_with_other_files_than_asked_for_lists_none(
+    calls: list[TaskCall], monkeypatch: pytest.MonkeyPatch, headers: dict[str, Any]
+) -> None:
+    answers: Callable[..., list[Any]] = inventory.ask_each
+
+    def others(questions: list[TaskCall], **more: Any) -> list[Any]:
+        found = answers(questions, **more)
+        for answer in found:
+            for one in answer.get("files", ()):
+                one["plot_class"] = headers
+        return found
+
+    monkeypatch.setattr(inventory, "ask_each", others)
+    assert asked().first == ()
+
+
 def test_a_harvester_that_refuses_is_missing_and_the_plan_goes_on(
     calls: list[TaskCall], monkeypatch: pytest.MonkeyPatch
 ) -> None:
