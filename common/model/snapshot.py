@@ -36,12 +36,12 @@ MOST_FILE_BYTES = 1 << 44
 Whole = Annotated[int, Field(ge=-MOST, le=MOST)]
 # What is summed up over the farm: one host's figure that cannot be true counts as unknown or as none, and its
 # snapshot still counts. No file system and no host's day comes near the limits.
-_MOST_SPACE_BYTES = 1 << 54
+MOST_SPACE_BYTES = 1 << 54
 _MOST_COUNT = 1 << 32
 _MOST_MADE = 1 << 23  # plots in a week: 13 in each second
 _MOST_JOBS = 1_000_000  # of scheduling.global_max_jobs
-Space = Annotated[int | None, Field(ge=0, le=_MOST_SPACE_BYTES), Otherwise(None)]
-Bytes = Annotated[int, Field(ge=0, le=_MOST_SPACE_BYTES), Otherwise(0)]
+Space = Annotated[int | None, Field(ge=0, le=MOST_SPACE_BYTES), Otherwise(None)]
+Bytes = Annotated[int, Field(ge=0, le=MOST_SPACE_BYTES), Otherwise(0)]
 Count = Annotated[int, Field(ge=0, le=_MOST_COUNT), Otherwise(0)]
 Made = Annotated[int, Field(ge=0, le=_MOST_MADE), Otherwise(0)]
 Number = Annotated[float, Field(gt=-1e30, lt=1e30, allow_inf_nan=False)]

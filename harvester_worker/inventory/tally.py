@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from common.model.snapshot import MOST, ClassSum, InventorySums, PlotClass
+from common.model.snapshot import MOST_SPACE_BYTES, ClassSum, InventorySums, PlotClass
 
 # Classes in the snapshot; a farmer has less than ten.
 CLASSES_MAX = 64
@@ -93,7 +93,7 @@ def summed(
         classes=tuple(_class_sum(plot_class, one) for plot_class, one in ordered[:most]),
         others=_others(dict(ordered[most:])),
         faults=faults.files,
-        fault_bytes=min(faults.bytes, MOST),  # of many drives with sparse files
+        fault_bytes=min(faults.bytes, MOST_SPACE_BYTES),  # of many drives with sparse files
         duplicates=duplicates,
         listed=listed,
         read=read,
@@ -105,7 +105,9 @@ def _others(rest: Mapping[PlotClass, Sum]) -> ClassSum | None:
 
 
 def _class_sum(plot_class: PlotClass, one: Sum) -> ClassSum:
-    return ClassSum(**dict(plot_class), plots=one.plots, files=one.files, bytes=min(one.bytes, MOST))
+    return ClassSum(
+        **dict(plot_class), plots=one.plots, files=one.files, bytes=min(one.bytes, MOST_SPACE_BYTES)
+    )
 
 
 def _total(sums: Iterable[Sum]) -> Sum:

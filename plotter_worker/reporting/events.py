@@ -80,7 +80,7 @@ class PlotterEvents:
             took_s = (outcome.ended_at - job.record.began_at).total_seconds()
             where = f", in {job.dst}" if outcome.reason is None else f". {outcome.reason}"
             plots = len((outcome.result or {}).get("plots", ())) or 1
-            what = "plot done" if plots == 1 else f"{plots} plots done"
+            what = "plot done" if plots == 1 else f"{counted(plots, 'plot')} done"
             self._report_job("plot-done", f"{what} in {human_duration(took_s)}{where}", job)
         elif job.killed_by:
             self._sink.changed()  # `killed` reports it when its files are deleted

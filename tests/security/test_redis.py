@@ -128,7 +128,7 @@ def _own_snapshot(changed: Callable[[bytes], bytes]) -> Callable[[redis.Redis], 
 
 def _job(field: str) -> Callable[[bytes], bytes]:
     """The snapshot with one job, of which a field is replaced."""
-    job = showcase.job(1, "/mnt/tmp/0").model_copy(update={"eta_s": 3.0}).model_dump_json().encode()
+    job = showcase.job(1, "/mnt/tmp/0").model_dump_json().encode()
     name = field.partition(":")[0]
     start = job.index(name.encode())
     end = min(job.find(end, start) for end in (b",", b"}") if job.find(end, start) > 0)
@@ -159,11 +159,11 @@ SPOILS_ITSELF: dict[str, tuple[Callable[[redis.Redis], None], str]] = {
     "nested": (_own_snapshot(lambda _: b"[" * 100_000), "plotman:host:p1:plotter"),
     "9 MB": (_own_snapshot(lambda text: text[:-1] + b"," * 9_000_000), "plotman:host:p1:plotter"),
     "another host": (_own_snapshot(lambda text: text.replace(b'"p1"', b'"p10"')), "plotman:host:p1:plotter"),
-    "NaN": (_own_snapshot(_job('"eta_s":NaN')), "plotman:host:p1:plotter"),
-    "Infinity": (_own_snapshot(_job('"eta_s":Infinity')), "plotman:host:p1:plotter"),
-    "1e999": (_own_snapshot(_job('"eta_s":1e999')), "plotman:host:p1:plotter"),
-    "1e300": (_own_snapshot(_job('"eta_s":1e300')), "plotman:host:p1:plotter"),
-    "huge number": (_own_snapshot(_job('"mem_bytes":1' + "0" * 400)), "plotman:host:p1:plotter"),
+    "NaN": (_own_snapshot(_job('"user_s":NaN')), "plotman:host:p1:plotter"),
+    "Infinity": (_own_snapshot(_job('"user_s":Infinity')), "plotman:host:p1:plotter"),
+    "1e999": (_own_snapshot(_job('"user_s":1e999')), "plotman:host:p1:plotter"),
+    "1e300": (_own_snapshot(_job('"user_s":1e300')), "plotman:host:p1:plotter"),
+    "huge number": (_own_snapshot(_job('"pid":1' + "0" * 400)), "plotman:host:p1:plotter"),
     "year 9999": (_own_snapshot(_job('"started_at":"9999-12-31T23:59:59Z"')), "plotman:host:p1:plotter"),
     "year 1": (_own_snapshot(_job('"started_at":"0001-01-01T00:00:00Z"')), "plotman:host:p1:plotter"),
     "snapshot of another type": (_wrong_type("plotman:host:p1:plotter"), "plotman:host:p1:plotter"),

@@ -131,7 +131,7 @@ def gpus(load: Load) -> Wait | None:
     return Wait(
         host=snapshot.host,
         rule="gpus",
-        reason=f"GPUs: {slots - free + load.ordered}/{slots} jobs",
+        reason=f"GPU jobs {slots - free + load.ordered}/{slots}",
         numbers={"jobs": slots - free + load.ordered, "limit": slots},
     )
 

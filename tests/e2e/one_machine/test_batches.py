@@ -181,7 +181,7 @@ def test_each_job_has_a_gpu_of_its_own_also_for_a_worker_without_records(
     batches(1, gpus=2, hold=0)
     farm.up()
     eventually(lambda: sorted(job.gpu or "" for job in farm.jobs()) == ["0", "1"], "two jobs", 90)
-    eventually(lambda: farm.waits().get("gpus") == "GPUs: 2/2 jobs", "the third waits for a GPU")
+    eventually(lambda: farm.waits().get("gpus") == "GPU jobs 2/2", "the third waits for a GPU")
     gpu_of = {job.pid: job.gpu for job in farm.jobs()}
     for pid, gpu in gpu_of.items():
         assert psutil.Process(pid).environ()["CUDA_VISIBLE_DEVICES"] == gpu

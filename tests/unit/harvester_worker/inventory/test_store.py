@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from common.model.snapshot import MOST, PlotClass
+from common.model.snapshot import MOST, MOST_SPACE_BYTES, PlotClass
 from harvester_worker.inventory.entry import Entry, Stamp
 from harvester_worker.inventory.store import InventoryStore, open_or_rebuild
 from harvester_worker.inventory.tally import DriveTally, Sum, summed
@@ -49,8 +49,8 @@ def test_sums_of_all_drives_fit_into_a_snapshot_whatever_their_files_claim() -> 
     plots = {(PlotClass(format=f"v{number}"), 0): Sum(1, 1, MOST) for number in range(3)}
     sums = summed([DriveTally(plots, Sum(0, 1, MOST))] * 2, 0, 8, 8, most=1)
     assert sums.others is not None
-    assert [one.bytes for one in (*sums.classes, sums.others)] == [MOST, MOST]
-    assert sums.fault_bytes == MOST
+    assert [one.bytes for one in (*sums.classes, sums.others)] == [MOST_SPACE_BYTES, MOST_SPACE_BYTES]
+    assert sums.fault_bytes == MOST_SPACE_BYTES
 
 
 def test_a_file_that_is_read_again_replaces_what_was_known_of_it(store: InventoryStore) -> None:

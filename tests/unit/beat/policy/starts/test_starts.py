@@ -53,7 +53,7 @@ def test_one_round_starts_no_more_plots_than_there_are_gpus_and_orders_take_one_
     snapshot = plotter(*(tmp_dir(f"/tmp{number}") for number in range(5)), gpus=("0", "1"), jobs_per_gpu=2)
     starts, after = plan_starts(snapshot, (), T)
     assert len(starts) == 4
-    assert "GPUs: 4/4 jobs" in reasons(after)
+    assert "GPU jobs 4/4" in reasons(after)
     assert plan_starts(snapshot, as_orders(starts, T), T) == ((), after)
 
 
@@ -70,8 +70,8 @@ HOST = [
     ({"jobs": (job("/other"),) * 4, "global_max_jobs": 4}, "max jobs 4/4"),
     ({"jobs": (job("/other"),) * 3, "global_max_jobs": 4}, None),
     ({"jobs": (job("/other", ours=False),), "global_max_jobs": 1}, "max jobs 1/1"),
-    ({"jobs": (job("/other", gpu="0"), job("/other", gpu="1")), "gpus": ("0", "1")}, "GPUs: 2/2 jobs"),
-    ({"jobs": (job("/other", gpu=""),), "gpus": ("0", "1"), "jobs_per_gpu": 1}, "GPUs: 2/2 jobs"),
+    ({"jobs": (job("/other", gpu="0"), job("/other", gpu="1")), "gpus": ("0", "1")}, "GPU jobs 2/2"),
+    ({"jobs": (job("/other", gpu=""),), "gpus": ("0", "1"), "jobs_per_gpu": 1}, "GPU jobs 2/2"),
     ({"jobs": (job("/other", gpu="0"),) * 2, "gpus": ("0", "1")}, None),
     ({"jobs": (job("/other", gpu="0"),), "gpus": ("0",), "jobs_per_gpu": 2}, None),
     ({"jobs": (job("/other", gpu="0"),)}, None),
