@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     chaos = parser.getgroup("plotman: the chaos run of tests/e2e/farm")
-    chaos.addoption("--chaos-minutes", type=float, default=5.0, help="how long faults strike (5)")
+    chaos.addoption("--chaos-minutes", type=float, default=3.0, help="how long faults strike (3)")
     chaos.addoption("--chaos-seed", type=int, default=None, help="strike as in an earlier run; printed there")
 
 
