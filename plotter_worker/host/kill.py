@@ -26,7 +26,7 @@ from plotter_worker.reporting.events import PlotterEvents
 log = logging.getLogger(__name__)
 
 _probe = Probe()
-_SEEN_S = 5.0  # the watcher sees an end at once
+_SEEN_S = 20.0  # the watcher sees an end at once, unless plotters take all of the processor
 
 
 @dataclass(frozen=True)
