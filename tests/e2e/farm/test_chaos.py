@@ -70,7 +70,7 @@ def test_plots_flow_while_faults_strike_by_chance(
         machines.more(name, 0)
         eventually(lambda name=name: not machines.jobs(name), "all plots come to their end", 90)
     plots = len(watch.known())
-    delivered(machines, watch, plots, 240)
+    delivered(machines, watch, plots, 480)
     started = sum(len(list(plotter.logs.glob("*.plot.log"))) for plotter in machines.plotters.values())
     print(
         f"chaos: {faults} faults; {started} plots started, {plots + sold} made, all of them on the drives "
