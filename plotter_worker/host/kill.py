@@ -26,7 +26,7 @@ from plotter_worker.reporting.events import PlotterEvents
 log = logging.getLogger(__name__)
 
 _probe = Probe()
-_SEEN_S = 20.0  # the watcher sees an end at once, unless plotters take all of the processor
+_SEEN_S = 5.0  # the watcher sees an end at once
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _list(job: TrackedJob, folder: str, alone: bool) -> tuple[list[OwnFile], lis
 
 def terminate(
     job: TrackedJob,
-    by: str,
+    note_killer: Callable[[bool], None],
     folders: Sequence[str],
     running: Callable[[], Sequence[TrackedJob]],
     events: PlotterEvents,
@@ -136,7 +136,7 @@ def terminate(
     A job that ends by itself meanwhile keeps its finished plot and loses its unfinished files.
 
     Args:
-        by: who wants it, for the log.
+        note_killer: writes into the job's record that it is being killed, or that it is not.
         folders: directories of this host.
         running: returns all running jobs of this host.
 
@@ -146,11 +146,11 @@ def terminate(
     with job.kill_lock:
         if job.outcome is not None:
             return Killed()
-        job.killed_by = by  # before the end, which must not count as the plotter's failure
+        note_killer(True)  # before the end, which must not count as the plotter's failure
         try:
             processes = _stop(job)
         except OrderRefused:
-            job.killed_by = None
+            note_killer(False)
             raise
         killed = _kill(job, processes, folders, running())
         job.wait_end(_SEEN_S)

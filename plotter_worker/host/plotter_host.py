@@ -40,6 +40,18 @@ _REFUSAL_SHOWN_S = 60.0
 _USAGE_S = 10.0  # as often as directories are surveyed
 
 
+def _runs(record: JobRecord) -> bool:
+    return record.outcome is None and record.process is not None and is_running(record.process)
+
+
+def _restored(record: JobRecord) -> TrackedJob:
+    """The job of a record that a former process wrote. If its plotter still runs, a kill was interrupted, and
+    does not explain a later end."""
+    if _runs(record):
+        record = record.model_copy(update={"killed_by": None})
+    return TrackedJob.of_record(record, plotter_of_job(record.plotter))
+
+
 class PlotterHost:
     """Threads: the watcher calls `job_progressed`, `job_ended`, `plotter_found` and `tick`; tasks call the
     rest; the publisher calls `snapshot`. `_lock` guards jobs, start token and operator state.
@@ -98,9 +110,8 @@ class PlotterHost:
         end is seen only after `watch`."""
         self.directories.start()
         for record in self._records.all():
-            if record.outcome is None and record.process is not None and is_running(record.process):
-                job = TrackedJob.of_record(record, plotter_of_job(record.plotter))
-                self.jobs.add_restored(job)
+            if _runs(record):
+                self.jobs.add_restored(_restored(record))
         for found in ProcessTable().newcomers(self.jobs.pids()):
             if (new := self._tracked(found)) is not None:
                 self.jobs.add_found(new)
@@ -206,7 +217,12 @@ class PlotterHost:
         Raises:
             OrderRefused: its processes may not be signalled, or do not end.
         """
-        killed = kill.terminate(job, by, self.directories.paths(), self.jobs.running, self.events)
+
+        def note_killer(kills: bool) -> None:
+            with self._lock:  # an end must not be overwritten
+                self.jobs.update(job, job.record.model_copy(update={"killed_by": by if kills else None}))
+
+        killed = kill.terminate(job, note_killer, self.directories.paths(), self.jobs.running, self.events)
         self.directories.refresh()
         return killed
 
@@ -338,11 +354,13 @@ class PlotterHost:
         if record.process is None and record.outcome is None:
             self._records.remove(record.task_id)  # killed before the launch; a launched one is found
             return
-        job = TrackedJob.of_record(record, plotter_of_job(record.plotter))
+        job = _restored(record)
         self.jobs.add_restored(job)
         if record.ours:
             self.operator.started(record.began_at, record.task_id)
         if record.outcome is None:
+            if job.record != record:
+                self.jobs.update(job, job.record)
             self.refresh(job)
             self._watcher.watch(job)
 

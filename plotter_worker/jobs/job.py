@@ -84,7 +84,6 @@ class TrackedJob:
     Attributes:
         claimed: a Celery task of this process represents the job.
         adopt_after_s: monotonic time before which no task is requested for it.
-        killed_by: who ended it.
         kill_lock: held by the thread that ends it.
         stall: why it makes no progress (host.stall_monitor).
         log_seen: False while it has no log that can be read.
@@ -101,7 +100,6 @@ class TrackedJob:
         self.usage = Usage()
         self.claimed = False
         self.adopt_after_s = 0.0
-        self.killed_by: str | None = None
         self.kill_lock = threading.Lock()
         self.stall: str | None = None
         self.log_seen = False
@@ -124,6 +122,11 @@ class TrackedJob:
     @property
     def task_id(self) -> str:
         return self.record.task_id
+
+    @property
+    def killed_by(self) -> str | None:
+        """Who ends or ended it; None: nobody."""
+        return self.record.killed_by
 
     @property
     def outcome(self) -> Outcome | None:

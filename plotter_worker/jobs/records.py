@@ -52,6 +52,8 @@ class JobRecord(Stored):
         started_at: start of the process.
         idle_s: seconds for which it was suspended or waited for space, without those since `idle_since`.
         idle_since: since when it is so now.
+        killed_by: who ends it; written before its processes are killed, so that its end is judged by it
+            even if another process sees it.
         plots_reported: of a job that makes several, those that are reported as made.
         shown_plot_id, shown_percent: the plot and its percent, as the last worker showed it.
     """
@@ -71,6 +73,7 @@ class JobRecord(Stored):
     started_at: AwareDatetime | None = None
     idle_s: float = 0.0
     idle_since: AwareDatetime | None = None
+    killed_by: str | None = None
     plots_reported: int = 0
     shown_plot_id: str | None = None
     shown_percent: float = Field(0.0, ge=0, le=100)

@@ -100,7 +100,11 @@ class Machine:
 
     def terminate(self, job: TrackedJob, running: list[TrackedJob]) -> killing.Killed:
         folders = [str(self.tmp), str(self.dst)]
-        return killing.terminate(job, "an operator", folders, lambda: running, PlotterEvents("p1", self.sink))
+
+        def note_killer(kills: bool) -> None:
+            job.record = job.record.model_copy(update={"killed_by": "an operator" if kills else None})
+
+        return killing.terminate(job, note_killer, folders, lambda: running, PlotterEvents("p1", self.sink))
 
     def kill(self, job: TrackedJob, running: list[TrackedJob]) -> killing.Killed:
         killed = self.terminate(job, running)

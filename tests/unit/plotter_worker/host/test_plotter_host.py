@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from common.errors import OrderRefused
+from common.history.rows import End
 from common.model import holds
 from common.model.holds import HoldOrder
 from common.model.messages import PlotOrder
@@ -262,6 +263,49 @@ def test_a_restarted_worker_goes_on_with_running_jobs_and_judges_those_that_ende
     assert host.snapshot().failures.consecutive == 0
     assert host.jobs.get(task_id_of("unstarted")) is None
     assert {kept.task_id for kept in machine.records.all()} == {task_id_of("t1"), task_id_of("ended")}
+
+
+def test_a_kill_whose_end_nobody_saw_is_no_failure_after_a_restart(machine: Machine) -> None:
+    host = machine.running_host()
+    job = host.take_order(task_id_of("t1"), order(host))
+    host._watcher.stop()  # the worker dies as soon as it has killed the plotter
+    host.terminate(job)
+    assert job.outcome is None
+
+    (after,) = machine.running_host().jobs.all()
+    ended = eventually(lambda: after.outcome, "the end is judged", 10)
+    assert (ended.end, ended.reason) == (End.KILLED, "Stopped by an operator.")
+    assert "plot-failed" not in machine.sink.kinds
+    assert machine.hosts[-1].snapshot().failures.consecutive == 0
+
+
+def test_a_kill_that_is_refused_leaves_no_killer_in_the_record(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = machine.running_host()
+    job = host.take_order(task_id_of("t1"), order(host))
+
+    def denied(process: psutil.Process, number: int) -> None:
+        raise psutil.AccessDenied(process.pid)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(psutil.Process, "send_signal", denied)
+        with pytest.raises(OrderRefused, match="may not signal"):
+            host.terminate(job)
+    assert machine.records.all()[0].killed_by is None
+
+
+def test_a_kill_that_was_interrupted_does_not_explain_a_later_failure(machine: Machine) -> None:
+    host = machine.running_host()
+    job = host.take_order(task_id_of("t1"), order(host))
+    host.stop()
+    machine.records.save(job.record.model_copy(update={"killed_by": "an operator"}))
+
+    (after,) = machine.running_host().jobs.all()
+    assert after.killed_by is None
+    assert machine.records.all()[0].killed_by is None
+    psutil.Process(pid_of(after.record.process or "")).kill()
+    assert eventually(lambda: after.outcome, "the end is judged", 10).end is End.FAILED
 
 
 def test_a_restarted_worker_shows_no_less_of_a_plot_than_the_former_one(machine: Machine) -> None:

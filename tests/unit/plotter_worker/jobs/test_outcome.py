@@ -66,7 +66,8 @@ def test_an_end_without_a_plot_has_a_cause(
     killed_by: str | None, process: str | None, seen: bool, exit_code: int | None, end: End, reason: str
 ) -> None:
     failed = job(process=process)
-    failed.killed_by, failed.log_seen = killed_by, seen
+    failed.record = failed.record.model_copy(update={"killed_by": killed_by})
+    failed.log_seen = seen
     outcome = judge_end(failed, exit_code, AT)
     assert (outcome.succeeded, outcome.end, outcome.result) == (False, end, None)
     assert reason in str(outcome.reason)
@@ -271,7 +272,8 @@ def test_a_plot_that_may_be_of_another_job_is_not_taken_for_this_ones(tmp_path: 
         os.utime(path)
     elif case == "zeros":
         path.write_bytes(path.read_bytes()[:200] + bytes(40_000))
-    ended.killed_by = "an operator" if case == "killed" else None
+    if case == "killed":
+        ended.record = ended.record.model_copy(update={"killed_by": "an operator"})
     others = {plot_id} if case == "another job's" else set()
     assert not judge_end(ended, 0, now, others).succeeded
 

@@ -133,7 +133,7 @@ def test_a_killed_plot_is_kept_with_its_reason_and_the_phases_it_had_behind_it(
     history: PlotHistory, settings: Config
 ) -> None:
     half = job("chiapos-k18", "chiapos", share=0.7)
-    half.killed_by = "an operator"
+    half.record = half.record.model_copy(update={"killed_by": "an operator"})
     history.ended(half, ending.judge_end(half, -15, datetime.now(UTC)))
     (row,) = kept(settings, 1)
     assert (row.end, row.reason, row.path) == (End.KILLED, "Stopped by an operator.", None)
