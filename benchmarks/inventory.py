@@ -24,7 +24,7 @@ from pathlib import Path
 
 from benchmarks.figures import Report
 from common.model.inventory import KEY_BITS, MOST_KEYS
-from common.model.snapshot import PlotClass
+from common.model.plot_class import PlotClass
 from harvester_worker.inventory.entry import Entry, Stamp
 from harvester_worker.inventory.reading import DriveReader, listed
 from harvester_worker.inventory.store import InventoryStore

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator
 
-from common.model.snapshot import Moment, Notice, Number, Whole, age_s
+from common.model.figures import Moment, Notice, Number, Whole
+from common.model.snapshot import age_s
 from common.model.units import plausible_s
 
 _Seconds = Annotated[float | None, AfterValidator(plausible_s)]

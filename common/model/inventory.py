@@ -9,8 +9,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from common.model.figures import Notice, Whole
 from common.model.messages import Message, OneLine
-from common.model.snapshot import ClassSum, Notice, PlotClass, Whole
+from common.model.plot_class import ClassSum, PlotClass
 
 MOST_ROWS = 1_000  # of a page; less than 1 MB of JSON
 MOST_CLASSES = 256  # of an order; a farmer has less than ten

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from common.model.snapshot import Moment, Notice
+from common.model.figures import Moment, Notice
 from common.names import MOVE_LIFETIME
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.model.snapshot import PlotClass, PoolKind
+from common.model.plot_class import PlotClass, PoolKind
 
 _V1, _BLADEBIT, _GROUP = "v1.0", "bladebit 2", "PoS2 02"
 _OF_PROGRAM = {

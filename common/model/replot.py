@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from common.model.snapshot import PlotClass, PoolKind
+from common.model.plot_class import PlotClass, PoolKind
 
 # Formats of the first proof of space whose header has the compression level: of chiapos and madMAx, bladebit.
 # Gigahorse writes another format word, and the level into the name only.

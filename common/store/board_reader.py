@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter
 
 from common.errors import BrokerError
+from common.model.figures import Notice
 from common.model.pending import PendingMove
-from common.model.snapshot import SNAPSHOT_OF_ROLE, Notice, Wait, Waits
+from common.model.snapshot import SNAPSHOT_OF_ROLE, Wait, Waits
 from common.names import PENDING_MAX, Keys, Role, role_and_host
 from common.store.decode import MOST_CHARACTERS, Spoilt, Unreadable, read, read_all, read_each
 from common.store.farm_clock import CLOCK

@@ -12,8 +12,8 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from common.model.bounds import bounded, problems
+from common.model.figures import Notice
 from common.model.pending import PendingMove, PendingOrder
-from common.model.snapshot import Notice
 from common.model.text import cleaned_json, one_line
 
 N = TypeVar("N", bound=Notice)

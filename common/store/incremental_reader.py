@@ -15,8 +15,8 @@ from typing import Any, TypeVar, cast
 import redis
 
 from common.model.board_state import BoardState
+from common.model.figures import Notice
 from common.model.pending import PendingMove, PendingOrder
-from common.model.snapshot import Notice
 from common.names import PENDING_MAX, Keys, Role, node, role_and_host
 from common.store.board_reader import NOT_THERE, read_snapshot
 from common.store.connection import readable_errors

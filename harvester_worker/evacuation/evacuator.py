@@ -12,10 +12,11 @@ from functools import partial
 from pathlib import Path, PurePath
 
 from common.errors import BrokerError, OrderRefused, PlotmanError
+from common.model.figures import EVACUATING_MAX
 from common.model.messages import EvacuateOrder
 from common.model.pending import MoveStep, PendingMove, under_way
 from common.model.plot_name import plot_id_of
-from common.model.snapshot import EVACUATING_MAX, DirState, DriveUse, Evacuating, Event, FinishedPlot
+from common.model.snapshot import DirState, DriveUse, Evacuating, Event, FinishedPlot
 from common.model.units import counted
 from common.names import MOVE_LIFETIME
 from common.store import Board

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from common.model.figures import MOST
 from common.model.plot_name import PlotName, is_alike
-from common.model.snapshot import MOST, DirState, FinishedPlot, PlotState
+from common.model.snapshot import DirState, FinishedPlot, PlotState
 from common.system.plotfile import classify, printable
 from common.system.probe import look
 from harvester_worker.drives import evacuated, part_files

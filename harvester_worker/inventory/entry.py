@@ -8,9 +8,10 @@ import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from common.model.figures import LONGEST_LABEL, MOST_FILE_BYTES
 from common.model.inventory import key_of
+from common.model.plot_class import PlotClass
 from common.model.plot_name import PlotName, is_alike
-from common.model.snapshot import LONGEST_LABEL, MOST_FILE_BYTES, PlotClass
 from common.model.text import one_line
 from common.system.plotfile import Header, NotAPlot, Verdict, judge_length, read_header
 

@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from common.model.inventory import DriveRow, SumRow
-from common.model.snapshot import DirState, Drive, DriveUse, InventorySums
+from common.model.plot_class import InventorySums
+from common.model.snapshot import DirState, Drive, DriveUse
 from harvester_worker.drives.part_files import now_utc
 from harvester_worker.drives.registry import DriveRegistry
 from harvester_worker.drives.survey import DriveSurvey

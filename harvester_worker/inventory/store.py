@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from common.model.snapshot import PlotClass
+from common.model.plot_class import PlotClass
 from common.system import statefile
 from harvester_worker.inventory.entry import Entry, Stamp
 from harvester_worker.inventory.tally import DriveTally

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from common.model.snapshot import MOST_SPACE_BYTES, ClassSum, InventorySums, PlotClass
+from common.model.figures import MOST_SPACE_BYTES
+from common.model.plot_class import ClassSum, InventorySums, PlotClass
 
 # Classes in the snapshot; a farmer has less than ten.
 CLASSES_MAX = 64

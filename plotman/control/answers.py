@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from common import names
 from common.history.pages import MOST_ROWS
 from common.model.bounds import MOST_VALUES, Bounded, Several, bounded_message
+from common.model.figures import MANY, Whole
 from common.model.inventory import MOST_KEYS, DriveRow, FarmedRow, FileRow, Key, SumRow
 from common.model.inventory import MOST_ROWS as MOST_INVENTORY_ROWS
 from common.model.messages import VERSION, Count, PlotsFound, SeenFile, SizeBytes
-from common.model.snapshot import MANY, Job, Whole
+from common.model.snapshot import Job
 
 # Of a file with the oldest time that a file system can have, and more.
 _AgeS = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]

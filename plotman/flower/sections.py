@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from beat.policy.remedies import Harm
 from common.model.disk_usage import used_share
+from common.model.figures import LONGEST_NAME
 from common.model.notification_kinds import Severity, severity
-from common.model.snapshot import LONGEST_NAME, Drive, DriveUse, Event, RunStatus, TargetSpace
+from common.model.snapshot import Drive, DriveUse, Event, RunStatus, TargetSpace
 from common.model.text import one_line
 from common.model.units import counted, human_bytes
 from common.names import FREQUENT_EVENTS, Role

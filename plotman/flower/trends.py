@@ -13,7 +13,7 @@ from functools import partial
 
 from common.errors import PlotmanError
 from common.history.rows import End, HistoryKind, LandingEnd, PlotEnd, Row, TransferEnd
-from common.model.snapshot import MOST_FILE_BYTES
+from common.model.figures import MOST_FILE_BYTES
 from plotman.control.queries.history import HistoryResult, gather
 from plotman.control.rpc import hang_up
 

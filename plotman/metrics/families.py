@@ -10,18 +10,8 @@ from typing import Any, TypeVar
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from common.model.pending import PendingMove, PendingOrder
-from common.model.snapshot import (
-    ClassSum,
-    Directory,
-    DirState,
-    Drive,
-    InventorySums,
-    Job,
-    PlotState,
-    PlotterSnapshot,
-    Transfer,
-    age_s,
-)
+from common.model.plot_class import ClassSum, InventorySums
+from common.model.snapshot import Directory, DirState, Drive, Job, PlotState, PlotterSnapshot, Transfer, age_s
 from common.model.targets import label
 from common.names import Role, queue
 from common.store import Board

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime
 
-from common.model.snapshot import Notice
+from common.model.figures import Notice
 from plotman.notifications.conditions import Condition
 from plotman.notifications.notification import Notification
 

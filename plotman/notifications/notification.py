@@ -7,8 +7,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime
 
+from common.model.figures import Notice
 from common.model.notification_kinds import KINDS, Severity
-from common.model.snapshot import Event, Notice
+from common.model.snapshot import Event
 from common.model.text import one_line
 
 # Events that become notifications. Lasting conditions (a lost drive, a silent host, a stalled plot) are found

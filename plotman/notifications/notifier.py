@@ -19,7 +19,7 @@ from pydantic import AwareDatetime, Field
 
 from common.config.sections.notifications import Notifications
 from common.errors import BrokerError
-from common.model.snapshot import Notice
+from common.model.figures import Notice
 from common.store import Board
 from common.store.farm_clock import CLOCK
 from common.system import statefile

@@ -13,8 +13,8 @@ from pydantic import AwareDatetime, Field
 
 from common.config.sections.notifications import NotificationTarget
 from common.model import notification_kinds
+from common.model.figures import Notice
 from common.model.notification_kinds import Severity
-from common.model.snapshot import Notice
 from common.model.windows import is_open
 from plotman.notifications.notification import Notification
 

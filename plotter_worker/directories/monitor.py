@@ -15,8 +15,9 @@ from pathlib import Path
 
 from inotify_simple import INotify, flags
 
+from common.model.figures import MOST
 from common.model.plot_name import PlotName, is_alike
-from common.model.snapshot import MOST, DirState, FinishedPlot, PlotState
+from common.model.snapshot import DirState, FinishedPlot, PlotState
 from common.system.plotfile import classify, printable
 from common.system.probe import LOOK_DEADLINE_S, DirReport
 from common.system.probe import look as probe_directory

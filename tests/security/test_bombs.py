@@ -16,9 +16,10 @@ from typing import Any
 
 from common.errors import PlotmanError
 from common.model.bounds import MESSAGE_MOST_VALUES, MOST_OBJECTS, MOST_VALUES
+from common.model.figures import Notice
 from common.model.messages import CleanupOrder
 from common.model.pending import MoveStep, PendingMove, PendingOrder
-from common.model.snapshot import HarvesterSnapshot, Notice, PlotterSnapshot
+from common.model.snapshot import HarvesterSnapshot, PlotterSnapshot
 from common.model.ticket import Ticket
 from common.names import LEFTOVERS, Keys
 from common.store import Board

@@ -25,15 +25,7 @@ import yaml
 from celery import Celery
 from celery.events.event import get_exchange
 
-from common.model.snapshot import (
-    DirState,
-    Drive,
-    FinishedPlot,
-    HarvesterSnapshot,
-    PlotState,
-    Wait,
-    Waits,
-)
+from common.model.snapshot import DirState, Drive, FinishedPlot, HarvesterSnapshot, PlotState, Wait, Waits
 from common.model.text import CONTROL
 from common.names import Role
 from common.store import Board

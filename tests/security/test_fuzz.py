@@ -33,22 +33,20 @@ from beat.policy.decide import decide
 from beat.policy.starts.farm_rules import FarmLimits
 from common.errors import OrderRefused, PlotmanError, TicketRefused
 from common.model import messages, pending, snapshot
+from common.model.figures import Notice
 from common.model.messages import Message
 from common.model.pending import MoveStep, PendingMove, PendingOrder
+from common.model.plot_class import ClassSum, InventorySums, PoolKind
 from common.model.snapshot import (
     ArchiverSnapshot,
-    ClassSum,
     DirState,
     Drive,
     Event,
     FinishedPlot,
     HarvesterSnapshot,
     Hold,
-    InventorySums,
-    Notice,
     PlotState,
     PlotterSnapshot,
-    PoolKind,
     TargetReport,
     TargetSpace,
     Transfer,

@@ -15,13 +15,7 @@ import pytest
 from common.errors import DriveFailed, OrderRefused, TransferFailed
 from common.model.messages import Delivery, Reservation
 from common.model.pending import MoveStep, PendingMove
-from common.model.snapshot import (
-    ArchiverSnapshot,
-    FinishedPlot,
-    PlotState,
-    PlotterSnapshot,
-    Recipe,
-)
+from common.model.snapshot import ArchiverSnapshot, FinishedPlot, PlotState, PlotterSnapshot, Recipe
 from common.names import Role
 from common.store import Board
 from common.worker.move_step import never

@@ -7,9 +7,9 @@ from typing import Any
 
 from common.model.pending import MoveStep, PendingMove, PendingOrder
 from common.model.phase import Phase
+from common.model.plot_class import ClassSum, InventorySums, PoolKind
 from common.model.snapshot import (
     ArchiverSnapshot,
-    ClassSum,
     Directory,
     DirState,
     DiskHealth,
@@ -18,11 +18,9 @@ from common.model.snapshot import (
     Failures,
     FinishedPlot,
     HarvesterSnapshot,
-    InventorySums,
     Job,
     PlotState,
     PlotterSnapshot,
-    PoolKind,
     RunStatus,
     TargetReport,
     TargetSpace,

@@ -10,9 +10,9 @@ from typing import Any
 
 from common.errors import BrokerError, PlotmanError
 from common.model.phase import Phase
+from common.model.plot_class import ClassSum, InventorySums, PoolKind
 from common.model.snapshot import (
     ArchiverSnapshot,
-    ClassSum,
     Directory,
     DirState,
     DiskHealth,
@@ -22,11 +22,9 @@ from common.model.snapshot import (
     FinishedPlot,
     HarvesterSnapshot,
     Hold,
-    InventorySums,
     Job,
     PlotState,
     PlotterSnapshot,
-    PoolKind,
     RunStatus,
     Tally,
     TmpDir,

@@ -14,12 +14,7 @@ from beat.policy.moves.target import TargetCapacity, target_for, to_target
 from common.model.holds import sentence
 from common.model.pending import SENT, MoveStep, PendingMove, may_have_it, under_way
 from common.model.plot_name import plot_id_of
-from common.model.snapshot import (
-    ArchiverSnapshot,
-    FinishedPlot,
-    PlotState,
-    Wait,
-)
+from common.model.snapshot import ArchiverSnapshot, FinishedPlot, PlotState, Wait
 
 # Plots of a host for which a harvester is searched in vain; to search for thousands would take seconds.
 _REFUSALS_MAX = 100

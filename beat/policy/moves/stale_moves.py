@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from common.model.disk_usage import trimmed
+from common.model.figures import PLOTS_MAX
 from common.model.pending import PendingMove
-from common.model.snapshot import PLOTS_MAX, DirState, PlotterSnapshot
+from common.model.snapshot import DirState, PlotterSnapshot
 
 # A record of a silent plotter only shows which harvester has a part, and harvesters delete parts after two
 # hours without a transfer. What was delivered or refused, the plotter itself remembers on its disk.

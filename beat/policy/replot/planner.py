@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from beat.policy.replot.worth import due_epochs, full_bytes, new_plot_bytes, weight_per_byte
+from common.model.figures import MOST
+from common.model.plot_class import PlotClass
 from common.model.replot import OldClass, why_never
-from common.model.snapshot import MOST, PlotClass
 
 NOT_NAMED = "in none of the classes"
 NO_MONTH = "when they were made is not known"

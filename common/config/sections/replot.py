@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from common.config.sections.base import MOST_BYTES, Section
+from common.model.plot_class import PoolKind
 from common.model.replot import (
     CONTRACT_DIGITS,
     K_LEAST,
@@ -17,7 +18,6 @@ from common.model.replot import (
     OldClass,
     first_overlap,
 )
-from common.model.snapshot import PoolKind
 
 NOW, FORK = "now", "fork"
 _LEVEL_MOST = 9  # of bladebit, whose header has it

@@ -3,7 +3,7 @@
 A file is a plot by its header, whatever its name, and whole by what its format says of its length.
 """
 
-from common.model.snapshot import PoolKind
+from common.model.plot_class import PoolKind
 from common.system.plotfile.header import Header, NotAPlot, Pool
 from common.system.plotfile.registry import judge_length, read_header, whole
 from common.system.plotfile.state import QUIET_S, UNSEEN_QUIET_S, classify, fits_name, printable, right_name

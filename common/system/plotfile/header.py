@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from common.errors import PlotmanError
-from common.model.snapshot import PoolKind
+from common.model.plot_class import PoolKind
 
 
 class NotAPlot(PlotmanError):

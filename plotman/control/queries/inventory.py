@@ -9,8 +9,9 @@ from typing import Any
 
 from common.errors import ExitCode, OrderRefused, PlotmanError
 from common.model.inventory import DriveRow, FileRow, InventoryPage, SumRow
+from common.model.plot_class import ClassSum, InventorySums
 from common.model.plots_in_words import class_text, pool_text
-from common.model.snapshot import ClassSum, HarvesterSnapshot, InventorySums
+from common.model.snapshot import HarvesterSnapshot
 from common.model.units import counted, human_bytes
 from common.names import INVENTORY, Role
 from plotman.control.farm import FarmState, NoSuchHost

@@ -32,7 +32,8 @@ from beat.policy.replot.worth import Calendar
 from common.config.sections.replot import FORK, NOW, Replot
 from common.errors import ExitCode, PlotmanError
 from common.model.inventory import MOST_CLASSES, FileRow, InventoryPage
-from common.model.snapshot import DirState, Drive, DriveUse, HarvesterSnapshot, PlotClass
+from common.model.plot_class import PlotClass
+from common.model.snapshot import DirState, Drive, DriveUse, HarvesterSnapshot
 from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.queries.forecast import pace

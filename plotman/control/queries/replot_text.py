@@ -9,9 +9,9 @@ import yaml
 
 from beat.policy.replot.planner import Amount, ClassPlan, PlotGroup
 from beat.policy.replot.worth import KNOWN_AT, KNOWN_HEIGHT, fill, height_after, weight_per_byte
+from common.model.plot_class import PlotClass
 from common.model.plots_in_words import class_text, pool_text
 from common.model.replot import why_never
-from common.model.snapshot import PlotClass
 from common.model.text import one_line
 from common.model.units import counted, human_bytes, sparkline
 from plotman.control.queries.replot import FirstPlot, PlanAnswer, gone_at

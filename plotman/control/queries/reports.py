@@ -7,16 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from beat.policy.remedies import Harm, remedy
+from common.model.figures import Notice
 from common.model.plot_name import with_short_ids
-from common.model.snapshot import (
-    HarvesterSnapshot,
-    Hold,
-    Notice,
-    PlotState,
-    PlotterSnapshot,
-    RunStatus,
-    age_s,
-)
+from common.model.snapshot import HarvesterSnapshot, Hold, PlotState, PlotterSnapshot, RunStatus, age_s
 from common.model.units import counted, human_bytes, human_duration
 from common.names import Role
 from plotman.control.farm import FarmState

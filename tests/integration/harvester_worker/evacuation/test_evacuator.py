@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from common.errors import OrderRefused
+from common.model.figures import MOST
 from common.model.messages import EvacuateOrder
 from common.model.pending import MoveStep, PendingMove
 from common.model.plot_name import PlotName
-from common.model.snapshot import MOST, DirState, Evacuating, Event
+from common.model.snapshot import DirState, Evacuating, Event
 from common.names import Role
 from common.store import Board
 from common.system.delivered import DeliveredFile

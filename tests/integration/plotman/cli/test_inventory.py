@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from common.model.snapshot import HarvesterSnapshot, InventorySums
+from common.model.plot_class import InventorySums
+from common.model.snapshot import HarvesterSnapshot
 from common.names import Role
 from common.store import Board
 from tests.support import formats

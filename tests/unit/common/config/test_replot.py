@@ -10,8 +10,8 @@ import yaml
 
 from common.config import loader
 from common.config.sections.replot import Replot
+from common.model.plot_class import PoolKind
 from common.model.replot import OldClass
-from common.model.snapshot import PoolKind
 
 OG = {"generation": "v1", "k": 32, "compression": 0, "pool": "key"}
 

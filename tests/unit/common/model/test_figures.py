@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from common.model.snapshot import HarvesterSnapshot, InventorySums, PlotterSnapshot, Tally
+from common.model.plot_class import InventorySums
+from common.model.snapshot import HarvesterSnapshot, PlotterSnapshot, Tally
 from tests.support import full_farm
 from tests.support.paper import GB
 

@@ -11,20 +11,10 @@ from pydantic import ValidationError
 
 from common.model import windows
 from common.model.disk_usage import DiskUsage
+from common.model.figures import JOBS_MAX, LONGEST_PATH, LONGEST_REASON
 from common.model.phase import Phase
 from common.model.plot_name import _plot_id_of, plot_id_of
-from common.model.snapshot import (
-    JOBS_MAX,
-    LONGEST_PATH,
-    LONGEST_REASON,
-    Directory,
-    FinishedPlot,
-    Hold,
-    Job,
-    PlotState,
-    PlotterSnapshot,
-    TmpDir,
-)
+from common.model.snapshot import Directory, FinishedPlot, Hold, Job, PlotState, PlotterSnapshot, TmpDir
 from tests.support.told import plotter
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from common.model.plot_class import PlotClass, PoolKind
 from common.model.plots_in_words import class_text, pool_text
-from common.model.snapshot import PlotClass, PoolKind
 
 
 @pytest.mark.parametrize(

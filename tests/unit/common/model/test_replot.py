@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from common.model.plot_class import PlotClass, PoolKind
 from common.model.replot import OldClass, first_overlap, why_never
-from common.model.snapshot import PlotClass, PoolKind
 
 CONTRACT, KEY = "05" * 32, "ab" * 48
 OG = PlotClass(format="v1.0", k=32, compression=0, pool=PoolKind.KEY, pool_key=KEY)

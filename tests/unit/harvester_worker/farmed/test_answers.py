@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import OrderRefused
 from common.model.inventory import InventoryOrder, InventoryPage
-from common.model.snapshot import PlotClass
+from common.model.plot_class import PlotClass
 from harvester_worker.farmed import answers, chia_rpc
 from harvester_worker.farmed.answers import farmed_answer
 from harvester_worker.farmed.chia_rpc import ChiaView

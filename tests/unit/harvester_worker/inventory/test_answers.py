@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import OrderRefused
 from common.model.inventory import MOST_ROWS, DriveRow, InventoryOrder, InventoryPage
-from common.model.snapshot import PlotClass
+from common.model.plot_class import PlotClass
 from harvester_worker.inventory.answers import answer
 from harvester_worker.inventory.entry import Entry, Stamp
 from harvester_worker.inventory.inventory import Inventory

@@ -9,8 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from common.model.figures import MOST
 from common.model.inventory import key_of
-from common.model.snapshot import MOST, PlotClass, PoolKind
+from common.model.plot_class import PlotClass, PoolKind
 from harvester_worker.inventory.entry import Entry, Stamp, examine, made, month_text
 from harvester_worker.inventory.reading import FILES_MAX
 from tests.support import formats

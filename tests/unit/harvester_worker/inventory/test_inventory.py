@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from common.model.snapshot import DriveUse, InventorySums
+from common.model.plot_class import InventorySums
+from common.model.snapshot import DriveUse
 from common.system.probe import Probe
 from harvester_worker.drives.registry import DriveRegistry
 from harvester_worker.inventory import inventory as module

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from common.model.snapshot import MOST, MOST_SPACE_BYTES, PlotClass
+from common.model.figures import MOST, MOST_SPACE_BYTES
+from common.model.plot_class import PlotClass
 from harvester_worker.inventory.entry import Entry, Stamp
 from harvester_worker.inventory.store import InventoryStore, open_or_rebuild
 from harvester_worker.inventory.tally import DriveTally, Sum, summed

@@ -7,10 +7,8 @@ from datetime import date
 
 import pytest
 
+from common.model.figures import JOBS_MAX, LONGEST_NAME, PLOTS_MAX
 from common.model.snapshot import (
-    JOBS_MAX,
-    LONGEST_NAME,
-    PLOTS_MAX,
     ArchiverSnapshot,
     DirState,
     Event,

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from beat.policy.moves.stale_moves import stale_moves
+from common.model.figures import PLOTS_MAX
 from common.model.pending import MoveStep
-from common.model.snapshot import PLOTS_MAX, DirState
+from common.model.snapshot import DirState
 from tests.support.paper import T
 from tests.unit.beat.builders import at, decided, directory, keeper, move, plot
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beat.policy.decision import Decision
+from common.model.figures import LONGEST_REASON, PLOTS_MAX
 from common.model.pending import MoveStep, PendingMove
-from common.model.snapshot import LONGEST_REASON, PLOTS_MAX, Drive, FinishedPlot, PlotterSnapshot, Transfer
+from common.model.snapshot import Drive, FinishedPlot, PlotterSnapshot, Transfer
 from common.names import MOVES_AT_ONCE_MAX
 from common.store.decode import read
 from tests.unit.beat.builders import GB, T, archiver, at, decided, drive, farm, keeper, move, plot

@@ -22,8 +22,9 @@ from beat.policy.replot.planner import (
     turns,
 )
 from beat.policy.replot.worth import full_bytes, new_plot_bytes
+from common.model.figures import MOST
+from common.model.plot_class import PlotClass, PoolKind
 from common.model.replot import OldClass, why_never
-from common.model.snapshot import MOST, PlotClass, PoolKind
 
 K32 = round(full_bytes(32))
 OG = PlotClass(format="v1.0", k=32, compression=0, pool=PoolKind.KEY, pool_key="ab" * 48)

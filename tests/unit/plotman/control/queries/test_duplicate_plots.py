@@ -11,7 +11,7 @@ import pytest
 
 from common.errors import PlotmanError
 from common.model.inventory import InventoryOrder
-from common.model.snapshot import PlotClass
+from common.model.plot_class import PlotClass
 from harvester_worker.inventory import answers
 from harvester_worker.inventory.entry import Entry, Stamp
 from harvester_worker.inventory.store import InventoryStore

@@ -11,7 +11,8 @@ import pytest
 
 from common.errors import ExitCode, OrderRefused, PlotmanError
 from common.model.inventory import DriveRow, FileRow, SumRow
-from common.model.snapshot import ClassSum, HarvesterSnapshot, InventorySums, PlotClass, PoolKind
+from common.model.plot_class import ClassSum, InventorySums, PlotClass, PoolKind
+from common.model.snapshot import HarvesterSnapshot
 from common.names import Role
 from plotman.control.farm import FarmState, NoSuchHost
 from plotman.control.queries import inventory

@@ -14,6 +14,7 @@ from beat.policy.replot.planner import PlotGroup
 from common.config.sections.replot import Replot
 from common.errors import OrderRefused, PlotmanError
 from common.model.inventory import FileRow, SumRow
+from common.model.plot_class import PlotClass, PoolKind
 from common.model.snapshot import (
     ArchiverSnapshot,
     DirState,
@@ -23,8 +24,6 @@ from common.model.snapshot import (
     Evacuating,
     HarvesterSnapshot,
     Hold,
-    PlotClass,
-    PoolKind,
     Tally,
 )
 from common.names import Role
