@@ -31,14 +31,6 @@ def _class_name(name: str) -> str:
     return name
 
 
-def _generation(word: str) -> str:
-    if word == "v2":
-        raise ValueError("is v2: plots of the new proof of space (.gplot) are never replaced. Write v1")
-    if word != "v1":
-        raise ValueError("is not v1")
-    return word
-
-
 def _levels(value: Any) -> Any:
     return [value] if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -79,15 +71,11 @@ Level = Annotated[int, Field(ge=0, le=_LEVEL_MOST)]
 
 
 class ReplotClass(Section):
-    """A class of old plots that may be replaced. A plot belongs to it by its header, whatever its name.
+    """A class of plots of the first proof of space that may be replaced; others never are.
 
-    A key that is absent matches all plots of the first proof of space whose header states it.
+    A plot belongs to it by its header, not by its name. A key that is absent matches every plot.
     """
 
-    generation: Annotated[str, AfterValidator(_generation)] = Field(
-        description="v1: plots of the first proof of space (.plot). Others are never replaced.",
-        examples=["v1"],
-    )
     k: int | None = Field(None, ge=K_LEAST, le=K_MOST, description="Size of the plots.", examples=[32])
     compression: Annotated[
         tuple[Level, ...] | None, BeforeValidator(_levels), Field(min_length=1, max_length=_LEVEL_MOST + 1)
@@ -113,6 +101,13 @@ class ReplotClass(Section):
     )
 
     @model_validator(mode="after")
+    def _names_a_key(self) -> Self:
+        # An empty class would be every old plot: more than an owner means who writes a name and no key.
+        if all(value is None for _, value in self):
+            raise ValueError(f"names no plots: write at least one of {', '.join(type(self).model_fields)}")
+        return self
+
+    @model_validator(mode="after")
     def _pool_fits(self) -> Self:
         if self.pool is not None and OldClass("", pool_key=self.pool_key).pool_kind not in (None, self.pool):
             kind = "public key of a pool" if self.pool is PoolKind.CONTRACT else "contract's puzzle hash"
@@ -132,7 +127,7 @@ class Replot(Section):
         max_length=_MOST_CLASSES,
         description="Classes of old plots, each with a name of your choice, in the order in which they go. "
         "All other plots stay. No plot may belong to two of them. Absent: all plots stay.",
-        examples=[{"og": {"generation": "v1", "k": 32, "compression": 0, "pool": "key"}}],
+        examples=[{"og": {"k": 32, "compression": 0, "pool": "key"}}],
     )
     low_water_bytes: int = Field(
         0,

@@ -351,7 +351,7 @@ def _example_class(number: int, of: PlotClass, amount: Amount) -> Iterator[str]:
     text = one_line(f"{class_text(of)}, {pool_text(of)}")
     plots = f"{counted(amount.plots, 'plot')} ({human_bytes(amount.bytes)})"
     yield f"    # {plots}: {text}; worth {_worth(of, amount):.2f} per byte"
-    keys = {"generation": "v1", "k": of.k, "compression": of.compression, "pool_key": of.pool_key}
+    keys = {"k": of.k, "compression": of.compression, "pool_key": of.pool_key}
     name = f"{number}-k{of.k}-c{of.compression}"
     for line in yaml.safe_dump({name: keys}, sort_keys=False, width=1000).splitlines():
         yield f"    #{line}"

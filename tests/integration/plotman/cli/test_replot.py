@@ -24,8 +24,8 @@ from tests.support.installed import celery, from_wheel
 from tests.support.waiting import eventually
 
 CLASSES = {
-    "plain": {"generation": "v1", "k": 18, "compression": 0, "pool": "contract"},
-    "c7": {"generation": "v1", "compression": 7},
+    "plain": {"k": 18, "compression": 0, "pool": "contract"},
+    "c7": {"compression": 7},
 }
 ID = "ab" * 32
 C7_BYTES = 80_650_000_000
@@ -163,7 +163,7 @@ def test_the_first_to_go_are_as_many_as_may_go_at_once(farm: Farm) -> None:
 
 
 def test_a_month_and_a_choice_of_classes_narrow_the_plan(farm: Farm) -> None:
-    old = {"generation": "v1", "compression": 0, "made_before": "2026-06"}
+    old = {"compression": 0, "made_before": "2026-06"}
     found = farm.json(replot={"classes": {"old": old}})
     assert [one["name"] for one in found["first"]] == [farm.like_c30.name]
     found = farm.json("--classes", "c7", replot={"classes": CLASSES})
@@ -213,6 +213,6 @@ def test_without_classes_it_shows_how_to_write_them(farm: Farm) -> None:
 
 
 def test_a_mistake_in_the_section_is_an_error_and_no_plan(farm: Farm) -> None:
-    failed = farm.run(replot={"classes": {"new": {"generation": "v2"}}}, code=3)
-    assert "are never replaced" in failed.stderr
+    failed = farm.run(replot={"classes": {"new": {}}}, code=3)
+    assert "names no plots" in failed.stderr
     assert failed.stdout == ""

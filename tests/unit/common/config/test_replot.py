@@ -13,7 +13,7 @@ from common.config.sections.replot import Replot
 from common.model.plot_class import PoolKind
 from common.model.replot import OldClass
 
-OG = {"generation": "v1", "k": 32, "compression": 0, "pool": "key"}
+OG = {"k": 32, "compression": 0, "pool": "key"}
 
 
 def problems(tmp_path: Path, replot: Any) -> list[str]:
@@ -28,8 +28,8 @@ def test_classes_keep_the_order_in_which_they_stand() -> None:
         {
             "classes": {
                 "z-og": OG,
-                "a-c7": {"generation": "v1", "compression": [5, 7], "made_before": "2023-01"},
-                "nft": {"generation": "v1", "compression": 0, "pool_key": "0x" + "AB" * 32},
+                "a-c7": {"compression": [5, 7], "made_before": "2023-01"},
+                "nft": {"compression": 0, "pool_key": "0x" + "AB" * 32},
             }
         }
     )
@@ -57,12 +57,12 @@ def test_a_date_needs_no_quotes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("replot", "what"),
     [
-        ({"classes": {"new": {"generation": "v2"}}}, "are never replaced"),
-        ({"classes": {"new": {"generation": "v3"}}}, "is not v1"),
-        ({"classes": {"any": {"k": 32}}}, "generation"),
+        ({"classes": {"any": {}}}, "names no plots"),
+        ({"classes": {"any": {"k": None, "pool": None}}}, "names no plots"),
+        ({"classes": {"any": {"generation": "v1"}}}, "unknown key"),
         ({"classes": {"og": OG | {"strength": 2}}}, "unknown key"),
         ({"classes": {"og": OG | {"compresion": 0}}}, "Did you mean compression?"),
-        ({"classes": {"og": OG, "all": {"generation": "v1"}}}, "both classes og and all"),
+        ({"classes": {"og": OG, "all": {"k": 32}}}, "both classes og and all"),
         ({"classes": {"a": OG | {"made_before": "2020-01"}, "b": OG}}, "both classes a and b"),
         ({"classes": {"og plots": OG}}, "is not a name"),
         ({"classes": {"og": OG | {"k": 51}}}, "more than 50"),

@@ -42,7 +42,7 @@ def completed(*words: str, config: Path) -> subprocess.CompletedProcess[str]:
 
 def test_classes_of_old_plots_are_completed_one_after_the_other(tmp_path: Path) -> None:
     config = tmp_path / "plotman.yaml"
-    classes = "{og: {generation: v1, k: 32}, other: {generation: v1, k: 33}}"
+    classes = "{og: {k: 32}, other: {k: 33}}"
     config.write_text(
         f"version: [2]\nfarm: {{host: desk}}\nreplot: {{classes: {classes}}}\n", encoding="utf-8"
     )

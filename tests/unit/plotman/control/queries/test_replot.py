@@ -36,7 +36,7 @@ T = datetime(2026, 11, 30, tzinfo=UTC)
 K32, C7_BYTES = 108_877_420_954, 80_650_000_000
 OG = {"format": "v1.0", "k": 32, "compression": 0, "pool": PoolKind.KEY, "pool_key": "ab" * 48}
 C7 = {"format": "bladebit 2", "k": 32, "compression": 7, "pool": PoolKind.CONTRACT, "pool_key": "05" * 32}
-CLASSES = {"og": {"generation": "v1", "compression": 0}, "c7": {"generation": "v1", "compression": 7}}
+CLASSES = {"og": {"compression": 0}, "c7": {"compression": 7}}
 TIB = 2**40
 
 
@@ -359,7 +359,7 @@ def test_the_texts_have_the_numbers(calls: list[TaskCall]) -> None:
 
 
 def test_a_plan_of_nothing_says_so_and_divides_by_nothing(calls: list[TaskCall]) -> None:
-    answer = asked(classes={"k33": {"generation": "v1", "k": 33}}, fork_height=9_700_000)
+    answer = asked(classes={"k33": {"k": 33}}, fork_height=9_700_000)
     assert list(replot_text.sentences(answer)) == [
         "No plot belongs to a class that may be replaced: every plot stays."
     ]
