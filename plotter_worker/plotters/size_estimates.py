@@ -5,18 +5,15 @@ Only for planning: whether a plot is complete is never inferred from k.
 
 from __future__ import annotations
 
+from common.model.plot_sizes import v1_plot_bytes, v2_plot_bytes
+
 GIB = 1024**3
 
 
 def plot_bytes(k: int) -> int:
-    """A finished, uncompressed plot, with a margin.
-
-    (2k + 1) * 2**(k - 1) bytes is Chia's figure for proof of space v1; real plots have 78 % of it. Measured:
-    k32 108.8e9 bytes, k25 667,964,032 to 670e6, k22 73.0e6 to 74.7e6, k18 3,913,050 to 4,105,597. The
-    smaller the plots, the more they vary: 1 % margin, 3 % below k25, 10 % below k22.
-    """
+    """A finished, uncompressed plot, with a margin of 1 %, 3 % below k25, 10 % below k22."""
     margin = 1.01 if k >= 25 else 1.03 if k >= 22 else 1.10
-    return round((2 * k + 1) * 2.0 ** (k - 1) * 0.78 * margin)
+    return round(v1_plot_bytes(k) * margin)
 
 
 def chiapos_tmp_bytes(k: int) -> int:
@@ -58,12 +55,8 @@ def compressed_plot_bytes(k: int, compression: int | None) -> int:
 
 
 def pos2_plot_bytes(k: int) -> int:
-    """A plot of the new proof of space in a file of its own, with a margin of 2 %.
-
-    k + 1.9 bits for each of 2**k entries. Measured with chia_rs 0.53: 655,000 to 658,000 bytes at k18, 2.89e6
-    at k20, 12.5e6 at k22, 54.3e6 at k24.
-    """
-    return round((k + 1.9) * 2.0**k / 8 * 1.02)
+    """A plot of the new proof of space in a file of its own, with a margin of 2 %."""
+    return round(v2_plot_bytes(k, grouped=False) * 1.02)
 
 
 def xchplot2_tmp_bytes(k: int) -> int:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from beat.policy.replot.worth import due_epochs, full_bytes, new_plot_bytes, weight_per_byte
+from beat.policy.replot.worth import due_epochs, new_plot_bytes, weight_per_byte
 from common.model.figures import MOST
 from common.model.plot_class import PlotClass
+from common.model.plot_sizes import v1_plot_bytes
 from common.model.replot import OldClass, why_never
 
 NOT_NAMED = "in none of the classes"
@@ -225,7 +226,7 @@ def _class_plan(
     old: OldClass, headers: Mapping[PlotClass, Amount], drives: int, new_weight: float
 ) -> ClassPlan:
     size_bytes = sum(amount.bytes for amount in headers.values())
-    full = sum(full_bytes(header.k or 0) * amount.plots for header, amount in headers.items())
+    full = sum(v1_plot_bytes(header.k or 0) * amount.plots for header, amount in headers.items())
     weight = full / size_bytes if size_bytes else 0.0
     return ClassPlan(
         old,

@@ -1,7 +1,7 @@
 """What a stored byte of an old plot is worth, and when a new one is worth more. Pure.
 
-Sources: chia-blockchain 2.7.5, `is_v1_phased_out` (survival of a v1 proof, compared over 4000 proofs) and
-`_expected_plot_size`; CHIP-48 and CHIP-49.
+Sources: CHIP-49; chia-blockchain 2.7.5, `is_v1_phased_out` (survival of a v1 proof, compared over 4000
+proofs).
 """
 
 from __future__ import annotations
@@ -10,35 +10,25 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from common.model.plot_sizes import V2_K, v1_plot_bytes, v2_plot_bytes
+
 EPOCH_BLOCKS = 4608  # a day of the network: 32 blocks in 10 minutes
 _EPOCHS = 256
 # From this number of epochs after the fork, no v1 proof survives.
 GONE_EPOCHS = 255
-# The share of _expected_plot_size that an uncompressed plot takes on disk (k32: 108.9 GB).
-_SIZE_FACTOR = 0.78
 # A height of the main network with its date, from which others are reckoned with 4608 blocks a day.
 KNOWN_HEIGHT, KNOWN_AT = 9_562_000, datetime(2026, 11, 12, tzinfo=UTC)
 
-NEW_K = 28  # the only size of v2 that the main network takes
-# Measured at k18 to k24: bits per entry of 2^k entries, alone and in groups of 32; k28 follows.
-_SINGLE_BITS, _GROUPED_BITS = NEW_K + 1.90, NEW_K + 1.49
-_RESERVE = 1.01  # sizes differ by half a percent from plot to plot
+_MARGIN = 1.01  # of new plots, whose sizes differ by half a percent
 _GROUPS = (32, 64, 128)  # usual numbers of plots in a group
 
 
-def v1_survival(height: int, fork_height: int) -> float:
-    """The share of proofs of v1 plots that the network accepts at a height."""
-    return survival_after((height - fork_height) / EPOCH_BLOCKS)
-
-
 def survival_after(epochs: float) -> float:
-    """The same by days of 4608 blocks after the fork; negative: before it."""
+    """The share of proofs of v1 plots that the network accepts.
+
+    epochs: days of 4608 blocks after the fork; negative: before it.
+    """
     return 1.0 if epochs < 0 else max(0, GONE_EPOCHS - math.ceil(epochs)) / _EPOCHS
-
-
-def full_bytes(k: int) -> float:
-    """Bytes of an uncompressed v1 plot; a compressed one farms as much with fewer."""
-    return ((2 * k + 1) << (k - 1)) * _SIZE_FACTOR
 
 
 def weight_per_byte(k: int, plots: int, size_bytes: int) -> float:
@@ -49,7 +39,7 @@ def weight_per_byte(k: int, plots: int, size_bytes: int) -> float:
         plots: number of plots.
         size_bytes: of all of them, more than 0.
     """
-    return full_bytes(k) * plots / size_bytes
+    return v1_plot_bytes(k) * plots / size_bytes
 
 
 def due_epochs(weight: float, new_weight: float) -> int:
@@ -71,57 +61,49 @@ def height_after(fork_height: int, epochs: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Heights as dates: by the height of the network at one time, and 4608 blocks a day."""
+    """Heights as dates: by the height of the network at one time, and 4608 blocks a day.
+
+    given: whether the height is the network's of now; else it is KNOWN_HEIGHT.
+    """
 
     height: int
     at: datetime
+    given: bool = False
 
     @classmethod
     def of(cls, now: datetime, height: int | None = None) -> Calendar:
         """Make the calendar. height: of the network now; None: reckoned from a height with a known date."""
-        return cls(KNOWN_HEIGHT, KNOWN_AT) if height is None else cls(height, now)
+        return cls(KNOWN_HEIGHT, KNOWN_AT) if height is None else cls(height, now, given=True)
 
     def date_of(self, height: int) -> datetime:
         return self.at + timedelta(days=(height - self.height) / EPOCH_BLOCKS)
-
-    def height_at(self, when: datetime) -> int:
-        return self.height + round((when - self.at) / timedelta(days=1) * EPOCH_BLOCKS)
 
 
 @dataclass(frozen=True, slots=True)
 class Fill:
     """New k28 plots that fit where an old plot was.
 
-    plots: in one group. rest_bytes: stay free beside it.
+    plots: in one group.
     groups: (size, number) of usual groups that fit beside each other, for the most plots.
     singles: plots that fit as single files.
     """
 
     plots: int
-    rest_bytes: int
     groups: tuple[tuple[int, int], ...]
     singles: int
 
 
 def new_plot_bytes() -> int:
     """Bytes to reserve for a new plot in a group."""
-    return _file_bytes(1)
+    return math.ceil(v2_plot_bytes(V2_K, grouped=True) * _MARGIN)
 
 
 def fill(freed_bytes: int) -> Fill:
     """How to fill the bytes that one old plot frees."""
-    plots = max(0, int(freed_bytes / (_bytes_of(_GROUPED_BITS) * _RESERVE)))
-    groups = []
-    for size in _GROUPS:
-        if plots >= size:
-            groups.append((size, plots // size))
-    singles = int(freed_bytes / (_bytes_of(_SINGLE_BITS) * _RESERVE))
-    return Fill(plots, max(0, freed_bytes - _file_bytes(plots)), tuple(groups), max(0, singles))
+    plots = _fitting(freed_bytes, grouped=True)
+    groups = tuple((size, plots // size) for size in _GROUPS if plots >= size)
+    return Fill(plots, groups, singles=_fitting(freed_bytes, grouped=False))
 
 
-def _file_bytes(plots: int) -> int:
-    return math.ceil(_bytes_of(_GROUPED_BITS) * _RESERVE * plots)
-
-
-def _bytes_of(bits: float) -> float:
-    return bits * (1 << NEW_K) / 8
+def _fitting(freed_bytes: int, *, grouped: bool) -> int:
+    return int(freed_bytes / (v2_plot_bytes(V2_K, grouped) * _MARGIN))

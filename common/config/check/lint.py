@@ -20,6 +20,7 @@ from common.config.sections.plotting import (
 )
 from common.config.sections.scheduling import Scheduling
 from common.model.phase import Phase
+from common.model.plot_sizes import V1_LEAST_K, V2_K
 
 _LAST_PHASE = Phase(5, 9)  # 5 is the copy to dst; no plotter has more steps in a phase
 
@@ -144,28 +145,27 @@ def _madmax(madmax: MadmaxOptions) -> Iterator[Finding]:
     elif madmax.executable_gpu is None and madmax.k not in _GPU_KS:
         what = f"Gigahorse has no cuda_plot_k{madmax.k}"
         yield Finding(("plotting", "madmax", "k"), what, f"Write one of {', '.join(map(str, _GPU_KS))}.")
-    if madmax.k < _LEAST_FARMED and madmax.network_port in (None, _CHIA_PORT):
+    if madmax.k < V1_LEAST_K and madmax.network_port in (None, _CHIA_PORT):
         yield Finding(
             ("plotting", "madmax", "k"),
-            f"Chia's network accepts no plot smaller than k{_LEAST_FARMED}",
-            f"Write k: {_LEAST_FARMED}, unless these plots are only for tests.",
+            f"Chia's network accepts no plot smaller than k{V1_LEAST_K}",
+            f"Write k: {V1_LEAST_K}, unless these plots are only for tests.",
         )
 
 
 def _xchplot2(options: Xchplot2Options) -> Iterator[Finding]:
     """The network's limits for plots of the new proof of space (CHIP-48)."""
-    if options.k != _FARMED_V2:
+    if options.k != V2_K:
         yield Finding(
             ("plotting", "xchplot2", "k"),
-            f"Chia's network accepts k{_FARMED_V2} only",
-            f"Write k: {_FARMED_V2}, unless these plots are only for tests.",
+            f"Chia's network accepts k{V2_K} only",
+            f"Write k: {V2_K}, unless these plots are only for tests.",
         )
     if options.strength > _MOST_STRENGTH:
         what = f"Chia's network accepts a strength of 2 to {_MOST_STRENGTH}"
         yield Finding(("plotting", "xchplot2", "strength"), what, "Write strength: 2.")
 
 
-_LEAST_FARMED = 32
-_FARMED_V2, _MOST_STRENGTH = 28, 17
+_MOST_STRENGTH = 17
 _CHIA_PORT = 8444
 _GPU_KS = (26, 29, 30, 31, 32, 33, 34)  # of Gigahorse's releases

@@ -172,7 +172,7 @@ def _paces(answer: PlanAnswer) -> Iterator[str]:
             f"Proofs of old plots count no more from {gone:%Y-%m-%d} on. To be done by then takes "
             f"{human_bytes(answer.needed_bytes)} a day."
         )
-    if gone is not None and answer.calendar.height == KNOWN_HEIGHT:
+    if gone is not None and not answer.calendar.given:
         yield (
             f"Dates are reckoned from height {KNOWN_HEIGHT:,} on {KNOWN_AT:%Y-%m-%d} and 4608 blocks a day: "
             "see --height."

@@ -21,12 +21,13 @@ from beat.policy.replot.planner import (
     plan,
     turns,
 )
-from beat.policy.replot.worth import full_bytes, new_plot_bytes
+from beat.policy.replot.worth import new_plot_bytes
 from common.model.figures import MOST
 from common.model.plot_class import PlotClass, PoolKind
+from common.model.plot_sizes import v1_plot_bytes
 from common.model.replot import OldClass, why_never
 
-K32 = round(full_bytes(32))
+K32 = round(v1_plot_bytes(32))
 OG = PlotClass(format="v1.0", k=32, compression=0, pool=PoolKind.KEY, pool_key="ab" * 48)
 C7 = PlotClass(format="bladebit 2", k=32, compression=7, pool=PoolKind.CONTRACT, pool_key="05" * 32)
 GROUP = PlotClass(
@@ -192,7 +193,7 @@ MONTHS = st.sampled_from(["2020-01", "2022-06", None])
 GROUPS = st.builds(
     lambda place, of, month, plots, files, size_bytes: PlotGroup(*place, of, month, plots, files, size_bytes),
     PLACES, HEADERS, MONTHS, st.sampled_from([-1, 0, *[5] * 6]), st.sampled_from([1, *[5] * 5]),
-    st.one_of(st.integers(-1, 10**13), st.sampled_from([round(5 * full_bytes(k)) for k in (18, 31, 32)])),
+    st.one_of(st.integers(-1, 10**13), st.sampled_from([round(5 * v1_plot_bytes(k)) for k in (18, 31, 32)])),
 )  # fmt: skip
 DRIVES = st.dictionaries(
     PLACES,
