@@ -97,13 +97,21 @@ _MEANING = {
 }
 
 
-def failure(code: int, stderr: str) -> TransferFailed:
+# By chance rsync notices that ssh has closed the pipe before it sees ssh's own exit code, which is 255.
+_PIPE_CLOSED = 12
+_BEFORE_THE_FIRST_BYTE = ("(0 bytes received so far)", "safe_write failed")
+
+
+def failure(code: int, stderr: str, over_ssh: bool = False) -> TransferFailed:
     """Explain an exit code other than 0.
 
     Args:
         code: Negative for a signal.
         stderr: rsync's; its first line says most.
+        over_ssh: Whether ssh was its way to the other machine.
     """
+    if over_ssh and code == _PIPE_CLOSED and any(words in stderr for words in _BEFORE_THE_FIRST_BYTE):
+        code = 255
     lines = (line.strip(" @") for line in stderr.splitlines())  # ssh frames its warnings with @
     first = next((line for line in lines if line), "")
     detail = f": {first}" if first else ""
@@ -167,7 +175,8 @@ def run(
     finally:
         _end(rsync)
     if code != 0:
-        raise failure(code, stderr.decode("utf-8", "replace"))
+        over_ssh = any(option.startswith("--rsh=") for option in argv)
+        raise failure(code, stderr.decode("utf-8", "replace"), over_ssh)
     took_s = time.monotonic() - begun_s
     return Sent(done.digest, done.sent_bytes, took_s) if done else Sent(None, 0, took_s)
 

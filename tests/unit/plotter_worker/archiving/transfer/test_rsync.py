@@ -36,6 +36,23 @@ def test_an_exit_code_says_what_failed_and_what_to_do(code: int, words: str, cur
     assert cure in error.cure
 
 
+@pytest.mark.parametrize(
+    "closed",
+    [
+        "rsync: connection unexpectedly closed (0 bytes received so far) [sender]",
+        "rsync: [sender] safe_write failed to write 6 bytes to fd 4: Broken pipe (32)",
+    ],
+)
+def test_an_ssh_that_ends_at_once_is_named_also_if_rsync_sees_only_its_closed_pipe(closed: str) -> None:
+    stderr = f"Host key verification failed.\n{closed}\nrsync error: ... (code 12) at io.c(285)\n"
+
+    assert "ssh cannot connect" in failure(12, stderr, over_ssh=True).what
+    assert "Host key verification failed" in failure(12, stderr, over_ssh=True).what
+    assert "receiving rsync ended early" in failure(12, stderr).what
+    later = stderr.replace("(0 bytes", "(17 bytes").replace("safe_write", "write")
+    assert "receiving rsync ended early" in failure(12, later, over_ssh=True).what
+
+
 def test_the_line_with_the_digest_begins_with_a_secret_of_the_run() -> None:
     """Somebody on the way could print such a line into rsync's stream."""
     one, other = (_mark(command("/a", "/b")) for _ in range(2))
