@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TypeVar
@@ -76,7 +77,7 @@ class _Changes:
 
 
 class TrackedJob:
-    """Changed by the watcher's thread only; read by all.
+    """Changed by the watcher's thread only, but for what is shown of its progress; read by all.
 
     Args:
         command: its command line; None if it is not understood.
@@ -94,8 +95,11 @@ class TrackedJob:
         self.plotter = plotter
         self.command = command
         # A program with a name of its own is not recognised.
-        asked = CommandLine(record.plotter, n=record.asked) if record.asked is not None else None
-        self.reader: LogReader = plotter.reader(command or asked)
+        asks = command
+        if record.asked is not None:
+            # Of a packaged plotter's command line plotman may not know how many plots it makes.
+            asks = replace(command or CommandLine(record.plotter), n=record.asked)
+        self.reader: LogReader = plotter.reader(asks)
         self.offset_bytes = 0
         self.usage = Usage()
         self.claimed = False
@@ -110,6 +114,8 @@ class TrackedJob:
         self._untimed: Phase | None = None  # up to this step they began at unknown times
         self._first_done_s: float | None = None
         self._made, self._last_made_s = 0, 0.0  # complete plots; when the last was seen, by `active_s`
+        # Each snapshot advances it, in the thread that asks.
+        self._showing = threading.Lock()
         self._shown_of_plot = Shown(record.shown_plot_id, record.shown_percent)
         self._behind = record.shown_percent > 0  # until its log is read again
 
@@ -355,9 +361,10 @@ class TrackedJob:
                 percent, eta_s = found.percent, found.eta_s
             elif percent >= 1:
                 eta_s = max(0.0, spent_s * (100 - percent) / percent)
-        self._shown_of_plot = self._shown_of_plot.then(plot_id, timeline, percent, complete)
+        with self._showing:
+            shown = self._shown_of_plot = self._shown_of_plot.then(plot_id, timeline, percent, complete)
         waits = self.stall or progress.stalled or self.usage.status is RunStatus.STOPPED
-        return self._shown_of_plot.percent, None if waits else eta_s
+        return shown.percent, None if waits else eta_s
 
     def facts_of(self, details: PlotDetails) -> dict[str, Any]:
         """What the history's rows hold of a plot of this job: from its log, or else from the command line.

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ from common.history.rows import End, PlotEnd
 from common.model.snapshot import RunStatus
 from plotter_worker.directories.monitor import DirectorySurvey, FileSeen
 from plotter_worker.jobs import job as jobs
-from plotter_worker.jobs.estimate import LearnedPlots
+from plotter_worker.jobs.estimate import LearnedPlots, Shown
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.log_reader import Chunk, log_of, read
 from plotter_worker.jobs.records import JobRecord, Outcome
@@ -53,6 +55,60 @@ def test_the_task_of_a_plot_is_woken_only_by_lines_that_change_what_it_tells(tmp
     job.changed()
     assert job.wait_change(before, 5) > before, "its end, and a word to stop, wake the task"
     job.close_log()
+
+
+def test_a_job_makes_as_many_plots_as_plotman_asked_for_whatever_its_command_line_seems_to_say() -> None:
+    """A packaged plotter may take the number from elsewhere; one plot of three is not the end."""
+    record = JobRecord(
+        task_id="t", plotter="chia", ours=True, accepted_at=datetime.now(UTC), argv=(), asked=3
+    )
+    seems_one = CommandLine("chia", k=18, n=1, tmp="/t", dst="/d")
+
+    assert TrackedJob(record, plotter_for("chia"), seems_one).progress.asked == 3
+    assert TrackedJob(record, plotter_for("chia"), None).progress.asked == 3
+    by_hand = record.model_copy(update={"asked": None})
+    assert TrackedJob(by_hand, plotter_for("chia"), seems_one).progress.asked == 1
+
+
+def test_snapshots_of_several_threads_never_show_a_percent_that_goes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another thread's snapshot ends while the first one is about to keep what it shows."""
+    record = JobRecord(task_id="t", plotter="chia", ours=True, accepted_at=datetime.now(UTC), argv=())
+    job = TrackedJob(record, plotter_for("chia"), CommandLine("chia", k=18, n=1, tmp="/t", dst="/d"))
+    lines = (LOGS / "chiapos-k18.log").read_bytes().splitlines(keepends=True)
+    job.reader.feed(b"".join(lines[: len(lines) // 3]))
+    job.log_seen = True
+    entered, begun, then = threading.Event(), threading.Event(), Shown.then
+    later: list[float | None] = []
+
+    def slow(self: Shown, *arguments: Any) -> Shown:
+        found = then(self, *arguments)
+        if threading.current_thread().name == "slow":
+            entered.set()
+            begun.wait(5)
+            # The other snapshot waits for this one, or, without a lock, ends meanwhile.
+            other.join(0.5)
+        return found
+
+    def look() -> None:
+        later.append(job.snapshot(SizeEstimate(0, 0, 0)).percent)
+
+    monkeypatch.setattr(Shown, "then", slow)
+    first, other = threading.Thread(target=look, name="slow"), threading.Thread(target=look)
+    first.start()
+    assert entered.wait(5)
+    job.reader.feed(b"".join(lines[len(lines) // 3 : len(lines) * 2 // 3]))
+    other.start()
+    begun.set()
+    first.join(5)
+    other.join(5)
+    look()
+    before, ahead, now = later
+    assert before is not None
+    assert ahead is not None
+    assert before < ahead
+    assert now == ahead
 
 
 def test_each_plot_of_a_job_takes_its_room_anew_from_its_first_line_on() -> None:
