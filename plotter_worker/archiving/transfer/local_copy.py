@@ -30,6 +30,7 @@ from plotter_worker.archiving.transfer.rsync import (
     Sent,
     why_stopped,
 )
+from plotter_worker.archiving.transfer.source_digest import must_be_unchanged
 
 _CHUNK_BYTES = 1 << 20
 _POLL_S = 0.2  # delay until a stop is noticed
@@ -87,31 +88,50 @@ def _wait(
     begun_s: float,
     slowest: Callable[[], float],
 ) -> None:
-    reported_s = moved_s = passed_s = begun_s
-    moved, passed_bytes = (0, 0, False), 0
+    watchdog, reported_s, flushed = _Watchdog(work, slowest, begun_s), begun_s, False
     while not work.ended.wait(_POLL_S):
         if stop.is_set():
             raise why_stopped(stop)
-        now_s, state = time.monotonic(), (work.done_bytes, work.pauses, work.flushes)
-        is_written = work.flushes and not moved[-1]  # which may be long before the end
-        if state != moved:
-            moved, moved_s = state, now_s
-        longest_s = FLUSH_S if work.flushes else LOCAL_TIMEOUT_S
-        if now_s - moved_s > longest_s:
+        now_s = time.monotonic()
+        watchdog.check(now_s)
+        is_written = work.flushes and not flushed  # which may be long before the end
+        flushed = work.flushes
+        if is_written or now_s - reported_s >= _REPORT_EVERY_S:
+            reported_s = now_s
+            report(work.progress(now_s - begun_s))
+
+
+class _Watchdog:
+    """Ends a copy that hangs, or that is slower than the least rate.
+
+    slowest: bytes a second. begun_s: by the monotonic clock, as `now_s`.
+    """
+
+    def __init__(self, work: _Copy, slowest: Callable[[], float], begun_s: float) -> None:
+        self._work, self._slowest = work, slowest
+        self._seen: object = None
+        self._moved_s = self._passed_s = begun_s
+        self._passed_bytes = 0
+
+    def check(self, now_s: float) -> None:
+        """Raises TransferFailed. A flush tells nothing of its progress, and so has no rate."""
+        work = self._work
+        seen, flushes = (work.done_bytes, work.pauses, work.flushes), work.flushes
+        if seen != self._seen:
+            self._seen, self._moved_s = seen, now_s
+        longest_s = FLUSH_S if flushes else LOCAL_TIMEOUT_S
+        if now_s - self._moved_s > longest_s:
             raise TransferFailed(
                 f"The copy came no further for {human_duration(longest_s)}: a drive hangs.",
                 "See dmesg on this machine.",
             )
-        if work.done_bytes - passed_bytes >= slowest() * STALE_S:
-            passed_s, passed_bytes = now_s, work.done_bytes
-        if now_s - passed_s > STALE_S and not work.flushes:
+        if work.done_bytes - self._passed_bytes >= self._slowest() * STALE_S:
+            self._passed_s, self._passed_bytes = now_s, work.done_bytes
+        if now_s - self._passed_s > STALE_S and not flushes:
             raise TransferFailed(
                 f"The copy came no further than {human_bytes(work.done_bytes)} in {human_duration(STALE_S)}.",
                 "Check both drives. It resumes where it stopped.",
             )
-        if is_written or now_s - reported_s >= _REPORT_EVERY_S:
-            reported_s = now_s
-            report(work.progress(now_s - begun_s))
 
 
 class _Copy:
@@ -134,11 +154,7 @@ class _Copy:
         self.left, self.ended = threading.Event(), threading.Event()
 
     def progress(self, spent_s: float) -> TransferProgress:
-        rate_bytes_s = self.done_bytes / max(spent_s, 1e-3)
-        is_done = self.done_bytes >= self._size_bytes
-        eta_s = None if is_done or not rate_bytes_s else (self._size_bytes - self.done_bytes) / rate_bytes_s
-        percent = 100 * self.done_bytes // max(1, self._size_bytes)
-        return TransferProgress(self.done_bytes, min(100, percent), rate_bytes_s, eta_s)
+        return TransferProgress.of(self.done_bytes, self._size_bytes, spent_s)
 
     def run(self) -> None:
         try:
@@ -155,10 +171,7 @@ class _Copy:
             self._fill(source, part)
             if self.left.is_set():
                 return
-            if _identity(os.fstat(source)) != _identity(before):
-                raise TransferFailed(
-                    f"{self._source} was changed while it was copied.", "It is copied again later."
-                )
+            must_be_unchanged(self._source, before, os.fstat(source))
             self.flushes = True
             with _writing(self._part):
                 os.fsync(part)
@@ -272,7 +285,3 @@ def _writing(part: Path) -> Iterator[None]:
             what = f"{part} cannot be written ({error.strerror}): the drive is full or failing."
             cure = "Check dmesg, and the drive's free space."
         raise TransferFailed(what, cure) from error
-
-
-def _identity(status: os.stat_result) -> tuple[int, int]:
-    return status.st_size, status.st_mtime_ns

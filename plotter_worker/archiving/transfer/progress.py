@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Self
 
 from common.model.messages import Reservation
 from common.model.plot_name import plot_id_of
@@ -36,6 +37,20 @@ class TransferProgress:
     percent: int
     rate_bytes_s: float
     eta_s: float | None
+
+    @classmethod
+    def of(cls, done_bytes: int, size_bytes: int, spent_s: float) -> Self:
+        """Progress at an even rate.
+
+        Args:
+            done_bytes: since it began.
+            size_bytes: of the whole file.
+            spent_s: seconds since it began.
+        """
+        rate_bytes_s = done_bytes / max(spent_s, 1e-3)
+        left_bytes = max(0, size_bytes - done_bytes)
+        eta_s = left_bytes / rate_bytes_s if left_bytes and rate_bytes_s else None
+        return cls(done_bytes, min(100, 100 * done_bytes // max(1, size_bytes)), rate_bytes_s, eta_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from plotter_worker.archiving.transfer.bandwidth import Bandwidth
 from plotter_worker.archiving.transfer.local_copy import copy
 from plotter_worker.archiving.transfer.progress import TransferProgress
 from plotter_worker.archiving.transfer.rsync import Sent, command, run
-from plotter_worker.archiving.transfer.transport import SameMachine, transport_to
+from plotter_worker.archiving.transfer.transport import SameMachine, SendTransport, transport_to
 from plotter_worker.state.operator import OperatorState, operator_state_path
 
 
@@ -88,11 +88,25 @@ class Sender:
             reservation, self._host, self._routes.get(reservation.host), ticket, self._passwords
         )
         if isinstance(transport, SameMachine):
-            if not transport.over_network:
-                return copy(source, transport.part, report, stop)
-            with self.bandwidth.copying():
-                share, slowest = self.bandwidth.share_bytes_s, self.bandwidth.slowest_bytes_s
-                return copy(source, transport.part, report, stop, share, slowest)
+            return self._copy(source, transport, report, stop)
+        return self._rsync_to(transport, source, report, stop)
+
+    def _copy(
+        self, source: Path, there: SameMachine, report: Callable[[TransferProgress], None], stop: Stop
+    ) -> Sent:
+        if not there.over_network:
+            return copy(source, there.part, report, stop)
+        with self.bandwidth.copying():
+            share, slowest = self.bandwidth.share_bytes_s, self.bandwidth.slowest_bytes_s
+            return copy(source, there.part, report, stop, share, slowest)
+
+    def _rsync_to(
+        self,
+        transport: SendTransport,
+        source: Path,
+        report: Callable[[TransferProgress], None],
+        stop: Stop,
+    ) -> Sent:
         transport.check()
         paced = transport.paced and self.bandwidth.live
         limited = self.bandwidth.option() if not paced else ()

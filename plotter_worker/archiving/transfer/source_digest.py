@@ -34,9 +34,7 @@ def digest_of(source: Path, report: Callable[[TransferProgress], None], stop: St
         if now_s - reported_s < _REPORT_EVERY_S:
             return
         reported_s = now_s
-        rate_bytes_s = done_bytes / (now_s - begun_s)
-        eta_s = (before.st_size - done_bytes) / rate_bytes_s
-        report(TransferProgress(done_bytes, min(99, 100 * done_bytes // before.st_size), rate_bytes_s, eta_s))
+        report(TransferProgress.of(done_bytes, before.st_size, now_s - begun_s))
 
     try:
         before = source.stat()
@@ -44,10 +42,12 @@ def digest_of(source: Path, report: Callable[[TransferProgress], None], stop: St
         after = source.stat()
     except OSError as error:
         raise TransferFailed(f"{source} cannot be read ({error.strerror}).", "Check its drive.") from error
-    if _identity(before) != _identity(after):
-        raise TransferFailed(f"{source} was changed while it was read.", "It is compared again later.")
+    must_be_unchanged(source, before, after)
     return Sent(digest, 0, time.monotonic() - begun_s)
 
 
-def _identity(status: os.stat_result) -> tuple[int, int, int]:
-    return status.st_ino, status.st_size, status.st_mtime_ns
+def must_be_unchanged(source: Path, before: os.stat_result, after: os.stat_result) -> None:
+    """Raise TransferFailed if another file took the source's place, or somebody wrote to it."""
+    one, other = ((each.st_dev, each.st_ino, each.st_size, each.st_mtime_ns) for each in (before, after))
+    if one != other:
+        raise TransferFailed(f"{source} was changed while it was read.", "Its move begins again later.")

@@ -142,6 +142,25 @@ def test_a_copy_that_a_low_limit_holds_up_is_no_hanging_drive_and_a_slow_drive_i
     assert copy(source, part, lambda _: None, never, lambda: 3e6, lambda: 1e6).digest == DIGEST
 
 
+def test_a_flush_may_take_longer_than_the_least_rate_allows_for_writing(
+    source: Path, part: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_copy, "STALE_S", 0.1)
+    real, polls = os.fsync, threading.Semaphore(0)
+
+    def slow(fd: int) -> None:
+        for _ in range(3):
+            assert polls.acquire(timeout=60)
+        real(fd)
+
+    def poll() -> float:
+        polls.release()
+        return 1e9
+
+    monkeypatch.setattr(local_copy.os, "fsync", slow)
+    assert copy(source, part, lambda _: None, never, slowest=poll).digest == DIGEST
+
+
 def test_a_part_that_is_gone_or_is_no_file_of_its_own_is_not_written(source: Path, part: Path) -> None:
     def refused(why: str) -> None:
         with pytest.raises(TransferFailed, match=why):
@@ -209,7 +228,7 @@ def test_a_source_that_is_gone_is_a_link_or_changes_is_not_taken_for_sent(source
             file.write(b"!")
         os.utime(source, ns=(0, 0))
 
-    with pytest.raises(TransferFailed, match="was changed while it was copied"):
+    with pytest.raises(TransferFailed, match="was changed while it was read"):
         copy(source, part, lambda _: None, never, changes)  # type: ignore[arg-type]
 
     def grows() -> None:

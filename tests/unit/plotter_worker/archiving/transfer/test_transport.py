@@ -73,6 +73,18 @@ def test_only_the_part_of_this_plot_on_its_drive_is_written(
         transport_to(Reservation.read(**GOOD | changes), host, route)
 
 
+@pytest.mark.parametrize(
+    "host, route", [("p1", ROUTES["door"]), ("p1", ROUTES["ssh"])], ids=["receiver", "ssh"]
+)
+def test_rsync_never_creates_a_part_whose_reservation_is_gone(
+    host: str, route: Route | None, tmp_path: Path
+) -> None:
+    way = transport_to(Reservation.read(**GOOD), host, route, lambda: TICKET, tmp_path)
+    assert isinstance(way, SendTransport)
+    with way.opened() as arguments:
+        assert "--existing" in arguments.options
+
+
 @pytest.mark.parametrize("drive", ["/farm/../etc", "/farm/1/../../etc", "/etc"])
 def test_nothing_outside_the_mounted_directory_is_written(drive: str) -> None:
     reservation = Reservation.read(**GOOD | {"drive": drive, "part": f"{drive}/.incoming/{PLOT_ID}.part"})
