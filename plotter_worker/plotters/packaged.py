@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from itertools import zip_longest
 from typing import Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter
 
 from common.config.sections.plotter_packages import (
+    FAULTS,
     BrokenPackage,
     PackagedPlotter,
     cause,
@@ -36,11 +38,11 @@ T = TypeVar("T")
 
 
 class Packaged(Plotter):
-    """A plotter of another package. An error in its code is logged once for each of its functions; then the
-    process is no plotter, the line says nothing, or the size is unknown.
+    """A plotter of another package. An error in one of its functions is logged once. After an error the
+    process counts as no plotter, the line is skipped, or the size is unknown.
 
-    Its files are found by `Plotter.own_files`, never by code of the package, since they are deleted; of those
-    that its `anonymous` fits only names that end in `.tmp` count.
+    `Plotter.own_files` finds its files, never code of the package, since they are deleted. Of the names that
+    match its `anonymous` only those that end in `.tmp` count.
     """
 
     def __init__(self, plotter: PackagedPlotter) -> None:
@@ -56,7 +58,7 @@ class Packaged(Plotter):
         """Raises BrokenPackage."""
         try:
             argv = self._plotter.argv(plotting, tmp, tmp2, dst)
-        except Exception as error:
+        except FAULTS as error:
             raise BrokenPackage(f"{self._where} fails: {cause(error)}.") from error
         if not is_argv(argv):
             raise BrokenPackage(f"{self._where} is not usable: its argv() returns no list of texts.")
@@ -70,10 +72,12 @@ class Packaged(Plotter):
         return self._plotter.space(k, compression, mode, separate_tmp2)
 
     def mode_of(self, plotting: Plotting) -> Mode:
-        return self._plotter.mode_of(plotting)
+        found = self._called("mode_of", lambda: self._plotter.mode_of(plotting), Mode.CPU)
+        return found if isinstance(found, Mode) else Mode.CPU
 
     def size_estimate(self, command: CommandLine) -> SizeEstimate | None:
-        found = self._called("space", lambda: self._plotter.size_estimate(command), None)
+        estimate = super().size_estimate  # by `space`
+        found = self._called("space", lambda: estimate(command), None)
         return found if isinstance(found, SizeEstimate) else None
 
     def uses_gpu(self, mode: Mode) -> bool:
@@ -95,13 +99,13 @@ class Packaged(Plotter):
         """Raises BrokenPackage; plotman.yaml was refused if it did so with these settings."""
         try:
             return self._plotter.recipe(plotting, separate_tmp2)
-        except Exception as error:
+        except FAULTS as error:
             raise BrokenPackage(f"{self._where} fails: {cause(error)}.") from error
 
     def _called(self, function: str, call: Callable[[], T], otherwise: T) -> T:
         try:
             return call()
-        except Exception as error:
+        except FAULTS as error:
             if function not in self._logged:
                 self._logged.add(function)
                 log.exception("%s fails in %s: %s", self._where, function, cause(error))
@@ -109,8 +113,8 @@ class Packaged(Plotter):
 
 
 class _GuardedReader(LogReader):
-    """Reads on after an error in the package's rules, and keeps the last progress that is what it must be:
-    a rule can write anything into the state."""
+    """Reads on after an error in the package's rules. A rule can write anything into the state: a progress
+    with a wrong value is dropped, and the last good one stays."""
 
     def __init__(
         self,
@@ -132,6 +136,10 @@ class _GuardedReader(LogReader):
     def _checked(self) -> Progress:
         progress = self._state.progress()
         _check(progress)
+        # A batch has thousands of plots, which stay the same objects: each is checked once.
+        for plot, checked in zip_longest(progress.plots_done, self._good.plots_done):
+            if plot is not None and plot is not checked:
+                _check(plot)
         return progress
 
     def _line(self, line: bytes) -> None:
@@ -144,7 +152,7 @@ def _types(of: type) -> dict[str, TypeAdapter[Any]]:
 
 
 def _check(value: Progress | DonePlot | PlotDetails) -> None:
-    """Raise ValidationError where a field is not of its type."""
+    """Check the types of all fields but `plots_done`. Raises ValidationError."""
     kind: Any = type(value)
     for name, adapter in _types(kind).items():
         if name not in ("details", "plots_done"):
@@ -152,15 +160,12 @@ def _check(value: Progress | DonePlot | PlotDetails) -> None:
             adapter.validate_python(dict(found) if name == "phase_times_s" else found, strict=True)
     if not isinstance(value, PlotDetails):
         _check(value.details)
-    if isinstance(value, Progress):
-        for plot in value.plots_done:
-            _check(plot)
 
 
 # ruff: noqa: ARG002
 class Uninstalled(Plotter):
-    """Stands for a plotter whose package is not installed any more, or is broken, while jobs of it run: they
-    are watched, and only errors of their logs are understood."""
+    """A plotter whose package is broken or no longer installed, while its jobs run. They are watched; of
+    their logs only the shared rules are understood."""
 
     marks = ()
     rules = SHARED_RULES

@@ -30,20 +30,32 @@ def known() -> tuple[Plotter, ...]:
     return (*PLOTTERS, *(plotter_for(plotter.name) for plotter in loaded()))
 
 
-@cache
 def plotter_for(name: str) -> Plotter:
     """The plotter of this name (`plotting.type`). Raises BrokenPackage if there is none, or it is broken."""
-    return _BY_NAME.get(name) or Packaged(load(name))
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    loaded_one = load(name)
+    known_guard = _guards.get(id(loaded_one))
+    return known_guard or _guards.setdefault(id(loaded_one), Packaged(loaded_one))
 
 
-@cache
+# `load` alone decides which object a name stands for. By id: objects of a package may have no hash.
+_guards: dict[int, Packaged] = {}
+
+
 def plotter_of_job(name: str) -> Plotter:
     """The plotter of a job that was started before; `Uninstalled` if it no longer exists."""
     try:
         return plotter_for(name)
     except BrokenPackage as error:
-        log.error("The jobs of plotter %s are watched, and their logs are not understood: %s", name, error)
-        return Uninstalled(name)
+        return _uninstalled(name, str(error))
+
+
+@cache
+def _uninstalled(name: str, why: str) -> Uninstalled:
+    """Made once for each reason, which is logged."""
+    log.error("The jobs of plotter %s are watched, but their logs are not understood: %s", name, why)
+    return Uninstalled(name)
 
 
 def recipe_of(settings: Config) -> Recipe:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+
+Install = Callable[..., None]  # `lay_out` into a folder of one test
 
 # A plotter of a few lines, as CONTRIBUTING.md shows one. Its program is `tinyplot`.
 TINY = '''

@@ -12,7 +12,6 @@ it what plotman.yaml needs: its section, and how the program is asked for its ve
 from __future__ import annotations
 
 import re
-from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol
 
@@ -25,6 +24,8 @@ from common.model.text import one_line
 
 GROUP = "plotman.plotters"
 _LONGEST_CAUSE = 300
+# What a package's code may raise: sys.exit() in it must not end the process that called it.
+FAULTS = (Exception, SystemExit)
 
 
 class PlotterOptions(Section):
@@ -72,13 +73,22 @@ def package_of(name: str) -> str:
     return " and ".join(sorted({_package(point) for point in entry_points(group=GROUP, name=name)}))
 
 
-@cache
+_loaded: dict[str, PackagedPlotter] = {}
+
+
+def loaded() -> tuple[PackagedPlotter, ...]:
+    """The packaged plotters that this process has loaded."""
+    return tuple(_loaded.values())
+
+
 def load(name: str) -> PackagedPlotter:
     """Load the plotter of an entry point, once in a process.
 
     Raises:
         BrokenPackage: it cannot be loaded, or is not what it must be.
     """
+    if name in _loaded:
+        return _loaded[name]
     points = list(entry_points(group=GROUP, name=name))
     packages = package_of(name)
     if not points:
@@ -88,12 +98,11 @@ def load(name: str) -> PackagedPlotter:
     try:
         plotter = points[0].load()
         flaw = _flaw(name, plotter)
-    except (Exception, SystemExit) as error:
+    except FAULTS as error:
         raise BrokenPackage(f"the plotter of package {packages} does not load: {cause(error)}") from error
     if flaw is not None:
         raise BrokenPackage(f"the plotter of package {packages} is not usable: {flaw}")
-    _loaded[name] = plotter
-    return plotter  # type: ignore[no-any-return]  # _flaw has checked it
+    return _loaded.setdefault(name, plotter)  # threads that load it at once get the same object
 
 
 def try_out(name: str, plotting: Any) -> None:
@@ -110,7 +119,7 @@ def try_out(name: str, plotting: Any) -> None:
     try:
         argv = plotter.argv(plotting, "/tmp", "/tmp2", "/dst")
         recipes = [plotter.recipe(plotting, separate_tmp2) for separate_tmp2 in (False, True)]
-    except Exception as error:
+    except FAULTS as error:
         raise BrokenPackage(f"{where} fails with these settings: {cause(error)}") from error
     if not is_argv(argv):
         raise BrokenPackage(f"{where} is not usable: its argv() returns no list of texts")
@@ -123,14 +132,6 @@ def is_argv(value: object) -> bool:
     return (
         isinstance(value, list) and bool(value) and all(isinstance(w, str) and "\0" not in w for w in value)
     )
-
-
-_loaded: dict[str, PackagedPlotter] = {}
-
-
-def loaded() -> tuple[PackagedPlotter, ...]:
-    """The packaged plotters that this process has loaded."""
-    return tuple(_loaded.values())
 
 
 def cause(error: BaseException) -> str:

@@ -25,6 +25,7 @@ from pydantic_core import PydanticCustomError
 from common.config.problems import Location
 from common.config.sections.base import Folder, Section
 from common.config.sections.plotter_packages import (
+    FAULTS,
     BrokenPackage,
     PlotterOptions,
     cause,
@@ -415,7 +416,7 @@ class Plotting(Section):
             raise
         except BrokenPackage as error:
             raise PydanticCustomError("broken_package", "{what}", {"what": error.what}) from error
-        except Exception as error:  # a validator of the package
+        except FAULTS as error:  # a validator of the package
             what = f"the plotter of package {package_of(chosen)} cannot read its section: {cause(error)}"
             raise PydanticCustomError("broken_package", "{what}", {"what": what}) from error
         return plotting

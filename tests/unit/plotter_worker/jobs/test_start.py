@@ -25,6 +25,7 @@ from plotter_worker.jobs.records import Records
 from plotter_worker.jobs.start import Starter, StartFailed
 from plotter_worker.processes.launch import STATE_VARIABLE, TASK_ID_VARIABLE
 from plotter_worker.processes.table import is_running
+from tests.support.plotter_package import TINY, Install
 from tests.support.waiting import eventually
 from tests.unit.common.config.test_reload import settings
 from tests.unit.plotter_worker.builders import T, task_id_of
@@ -121,6 +122,25 @@ def test_a_start_that_fails_leaves_no_record(machine: Machine) -> None:
     with pytest.raises(StartFailed, match=r"cannot be started: .*logs"):
         machine.start()
     assert machine.records.all() == []
+
+
+def test_a_package_that_breaks_at_the_start_is_refused_and_leaves_no_record(
+    machine: Machine, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails = "if tmp != '/tmp': raise SystemExit(3)\n        chosen = plotting.options"
+    install("tinyplot", TINY.replace("chosen = plotting.options", fails, 1))
+    plotting = {"type": "tinyplot", "farmer_pk": "f", "pool_pk": "p"}
+    its = settings(
+        farm={"host": "p1", "state": str(machine.folder / "state")},
+        directories={"tmp": [str(machine.tmp)], "dst": [str(machine.folder / "dst")]},
+        plotting=plotting,
+        logging={"plots": str(machine.logs)},
+    )
+    monkeypatch.setattr(Machine, "settings", lambda _: its)
+    with pytest.raises(StartFailed, match=r"tinyplot-for-plotman 1.0 fails: SystemExit: 3"):
+        machine.start()
+    assert machine.records.all() == []
+    assert list(machine.logs.iterdir()) == []
 
 
 def test_a_record_that_cannot_be_written_starts_nothing_and_names_the_state_directory(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,35 +11,18 @@ import yaml
 from common.config import load as load_config
 from common.config.check.programs import wanted
 from common.config.loader import find_problems
-from common.config.sections import plotter_packages
 from common.config.sections.plotter_packages import BrokenPackage
+from common.config.sections.plotting import Plotting
 from common.config.watch import compared
 from common.model.phase import Phase
 from plotter_worker.leftovers.rules import scratch_of
-from plotter_worker.plotters import registry
-from plotter_worker.plotters.base import CommandLine
+from plotter_worker.plotters import packaged, registry
+from plotter_worker.plotters.base import CommandLine, Mode
 from plotter_worker.plotters.packaged import Uninstalled
-from tests.support.plotter_package import TINY, lay_out
+from tests.support.plotter_package import TINY, Install
 from tests.support.sections import PLOTTER
 
-Install = Callable[..., None]
 ID = "ab" * 32
-
-
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Installs packages for one test."""
-    monkeypatch.syspath_prepend(tmp_path / "site")
-    modules, loaded = set(sys.modules), dict(plotter_packages._loaded)
-    caches = (plotter_packages.load, registry.plotter_for, registry.plotter_of_job)
-    yield lambda name, module=TINY, **more: lay_out(tmp_path / "site", name, module, **more)
-    for cached in caches:
-        cached.cache_clear()
-    plotter_packages._loaded.clear()
-    plotter_packages._loaded.update(loaded)
-    for name in set(sys.modules) - modules:
-        if name.endswith("_for_plotman"):
-            del sys.modules[name]
 
 
 def written(tmp_path: Path, **plotting: object) -> Path:
@@ -136,6 +118,8 @@ def lying(old: str, new: str) -> str:
          "is not usable: its argv() returns no list of texts"),
         (lying("return [chosen.executable", "return 1 / 0, [chosen.executable"),
          "fails with these settings: ZeroDivisionError: division by zero"),
+        (lying("return [chosen.executable", "raise SystemExit(3)\n        return [chosen.executable"),
+         "fails with these settings: SystemExit: 3"),
         (lying("dst_bytes=5_000_000", "dst_bytes='much'"), "fails with these settings: ValidationError:"),
         (lying("def argv", "def recipe(self, *_): return 7\n\n    def argv"),
          "is not usable: its recipe() returns no Recipe"),
@@ -152,11 +136,13 @@ def test_a_broken_one_is_one_line_that_names_its_package(
     assert "\n" not in problem
 
 
-def test_a_validator_that_breaks_is_its_packages_fault(tmp_path: Path, install: Install) -> None:
-    check = "\n    def model_post_init(self, context):\n        raise RuntimeError('bad day')\n"
+@pytest.mark.parametrize("error", ["RuntimeError: bad day", "SystemExit: 3"])
+def test_a_validator_that_breaks_is_its_packages_fault(tmp_path: Path, install: Install, error: str) -> None:
+    kind, _, what = error.partition(": ")
+    check = f"\n    def model_post_init(self, context):\n        raise {kind}('{what}')\n"
     install("tinyplot", lying("    stripes: int = 2000\n", f"    stripes: int = 2000\n{check}"))
     (problem,) = problems(tmp_path, type="tinyplot")
-    assert "package tinyplot-for-plotman 1.0 cannot read its section: RuntimeError: bad day" in problem
+    assert f"package tinyplot-for-plotman 1.0 cannot read its section: {error}" in problem
 
 
 def test_two_packages_with_one_name_are_both_named(tmp_path: Path, install: Install) -> None:
@@ -216,15 +202,14 @@ def test_a_change_between_one_of_ours_and_it_takes_effect_at_once(tmp_path: Path
 def test_errors_in_its_code_stay_its_own(tmp_path: Path, install: Install) -> None:
     text = lying("def recognise(self, argv, cwd):", "def recognise(self, argv, cwd):\n        1 / 0")
     text = text.replace("state.reach(api.Phase(int(match[1]), 1))", "1 / 0")
-    install(
-        "tinyplot", text.replace("def space(", "def size_estimate(self, command): 1 / 0\n\n    def space(")
-    )
+    install("tinyplot", text.replace("return api.SizeEstimate(", "return 1 / (k - 20) and api.SizeEstimate("))
     load_config(written(tmp_path, type="tinyplot"))
     plotter = registry.plotter_for("tinyplot")
     assert registry.recognise(["tinyplot", "-k", "18"], "/") is None
     found = registry.recognise(["chia_plot", "-t", "/t/", "-d", "/d/"], "/")
     assert found is not None and found[0].name == "madmax"
-    assert plotter.size_estimate(CommandLine("tinyplot", k=18)) is None
+    assert plotter.size_estimate(CommandLine("tinyplot", k=20)) is None
+    assert plotter.size_estimate(CommandLine("tinyplot", k=18)) is not None
     reader = plotter.reader(CommandLine("tinyplot", k=18, cwd="/"))
     reader.feed(
         f"tinyplot says hello\nstep 2 of 4\nfinished /d/plot-k18-2026-11-30-12-00-{ID}.plot\n".encode()
@@ -232,22 +217,58 @@ def test_errors_in_its_code_stay_its_own(tmp_path: Path, install: Install) -> No
     assert [plot.plot_id for plot in reader.progress.plots_done] == [ID]
 
 
+@pytest.mark.parametrize("answer", ["1 / 0", "raise SystemExit(3)", "return 'gpu'"])
+def test_one_whose_mode_is_unknown_has_no_gpus_and_ends_no_worker(
+    tmp_path: Path, install: Install, answer: str
+) -> None:
+    late = (
+        f"def mode_of(self, plotting):\n        if plotting.gpus: {answer}\n        return api.Mode.GPU\n\n"
+    )
+    install("tinyplot", lying("    def argv(", f"    {late}    def argv("))
+    with_gpus = Plotting.model_construct(type="tinyplot", gpus=("0",))
+    config = load_config(written(tmp_path, type="tinyplot"))
+    assert registry.plotter_for("tinyplot").mode_of(config.plotting) is Mode.GPU
+    assert registry.gpus_of(config.model_copy(update={"plotting": with_gpus})) == ()
+
+
+def test_plots_of_a_long_batch_are_not_checked_again_at_each_line(
+    tmp_path: Path, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("tinyplot")
+    load_config(written(tmp_path, type="tinyplot"))
+    reader = registry.plotter_for("tinyplot").reader(CommandLine("tinyplot", k=18, n=400, cwd="/"))
+    checks: list[object] = []
+    check = packaged._check
+    monkeypatch.setattr(packaged, "_check", lambda value: (checks.append(value), check(value)))
+    for number in range(400):
+        plot = f"/d/plot-k18-2026-11-30-12-00-{number:064x}.plot"
+        reader.feed(f"tinyplot says hello\nfinished {plot}\n".encode())
+        assert len(reader.progress.plots_done) == number + 1
+    reader.feed(b"step 2 of 4\n")
+    checks.clear()
+    assert len(reader.progress.plots_done) == 400
+    assert len(checks) < 100, "settled plots are not checked again"
+
+
 @pytest.mark.parametrize(
     "rule",
     [
         "1 / 0",
+        "raise_(SystemExit(3))",
         "setattr(state, 'plot', None)",
         "setattr(state.plot, 'total_s', '12')",
         "setattr(state.plot, 'percent', '50')",
         "setattr(state.plot, 'phase', 2)",
         "setattr(state, 'threads', 'four')",
         "state.done.append(None)",
+        "state.done.append(api.Plot(k='18'))",
         "state.fail(7)",
         "state.expect_error(lambda line: 1 / 0)",
     ],
 )
 def test_whatever_its_rules_do_the_log_is_read_on(tmp_path: Path, install: Install, rule: str) -> None:
     text = lying("state.reach(api.Phase(int(match[1]), 1))", rule)
+    text += "\n\ndef raise_(error):\n    raise error\n"
     install("tinyplot", text)
     load_config(written(tmp_path, type="tinyplot"))
     reader = registry.plotter_for("tinyplot").reader(CommandLine("tinyplot", k=18, cwd="/"))
