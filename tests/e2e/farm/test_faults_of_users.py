@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import signal
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -342,12 +343,13 @@ def test_other_programs_have_the_pids_of_plots_that_ended_unseen(machines: Machi
         shown = p1.host.call("ps", "-o", "args=", "-p", pids[1], check=False)
         return "is a plotter" if "python" in shown else "" if shown else "ended"
 
-    for _ in range(3):  # it may end at once, for a reason of chia's own
+    for _ in range(3):  # it has ended at once at times, for a reason that no run has shown yet
         log = p1.host.run_as(pids[1], "env", *settings, *by_hand(machines.chia, p1.tmp[0], p1.dst))
         if eventually(state, "the plotter is loaded, or ended") == "is a plotter":
             break
+        warnings.warn(f"a plotter ended at once: {log.read_text(encoding='utf-8')}", stacklevel=1)
     else:
-        pytest.fail(f"each of the plotters ended at once: {log.read_text(encoding='utf-8')}")
+        pytest.fail("each of the plotters ended at once: see the warnings")
     p1.host.kill(pids[1], signal.SIGSTOP)
     p1.up()
 
