@@ -50,6 +50,10 @@ RESERVE = "harvester_worker.reserve"
 ADMIT = "harvester_worker.admit"
 EVACUATE = "harvester_worker.evacuate"
 STOP_EVACUATION = "harvester_worker.stop_evacuation"
+REPLOT = "harvester_worker.replot"
+PAUSE_REPLOT = "harvester_worker.pause_replot"
+RESUME_REPLOT = "harvester_worker.resume_replot"
+STOP_REPLOT = "harvester_worker.stop_replot"
 
 ROLE_OF_TASK = {
     PLOT: Role.PLOTTER,
@@ -84,6 +88,10 @@ ROLE_OF_TASK = {
     ADMIT: Role.HARVESTER,
     EVACUATE: Role.HARVESTER,
     STOP_EVACUATION: Role.HARVESTER,
+    REPLOT: Role.HARVESTER,
+    PAUSE_REPLOT: Role.HARVESTER,
+    RESUME_REPLOT: Role.HARVESTER,
+    STOP_REPLOT: Role.HARVESTER,
 }
 
 _QUEUE_PREFIX = {Role.PLOTTER: "plotter", Role.ARCHIVER: "archive", Role.HARVESTER: "harvester"}

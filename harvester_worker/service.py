@@ -45,6 +45,7 @@ from harvester_worker.intake.resume import drop_superseded
 from harvester_worker.inventory.inventory import Inventory
 from harvester_worker.operator import DriveHolds
 from harvester_worker.receiver.receivers import Receivers
+from harvester_worker.replot.replotter import ReplotSettings, Replotter
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +116,7 @@ class Harvester:
         self._plots_tls = settings.receiver_tls
         file = settings.state_dir / "inventory.sqlite3"
         self.inventory = Inventory(self.drives, file, self._publisher.progressed)
+        self.replot = Replotter(self.host, settings.state_dir, ReplotSettings.of(section), self._publisher)
         told = settings.state_dir / "not-farmed.json"
         self.farmed = FarmedWatch(self.host, section.chia_root, told, self._publisher.tell)
         self._scrub = self._new_scrub(section.scrub_bytes_s)
@@ -197,6 +199,7 @@ class Harvester:
         )
         self.drives.forget(partial(names, section.drives))
         self._reserver.limits = _limits(section)
+        self.replot.settings = ReplotSettings.of(section)
         self.farmed.configure(section.chia_root)
         self._admitter.challenges, self._admitter.read_back = section.proofs, section.read_back
         if section.scrub_bytes_s != self._section.scrub_bytes_s:
@@ -262,6 +265,7 @@ class Harvester:
             arriving=self.intake.arriving(self.drives.parts()),
             inventory=self.inventory.sums(),
             evacuations=self.evacuations.entries(),
+            replot_report=self.replot.report(),
             problems=(
                 *_lacks(self._section),
                 *(self._plain if self.intake.takes_plain else ()),

@@ -47,6 +47,7 @@ def celery_settings(broker_url: str, host: str) -> dict[str, Any]:
             "harvester_worker.tasks.archive",
             "harvester_worker.tasks.holds",
             "harvester_worker.tasks.evacuation",
+            "harvester_worker.tasks.replot",
             "harvester_worker.tasks.history",
             "harvester_worker.tasks.inventory",
         ],

@@ -48,6 +48,7 @@ from common.model.figures import (
 )
 from common.model.phase import Phase
 from common.model.plot_class import InventorySums
+from common.model.replot_report import ReplotReport
 from common.model.windows import LONGEST_WINDOW
 from common.names import Role
 
@@ -438,6 +439,7 @@ class HarvesterSnapshot(HostSnapshot):
     arriving: Annotated[dict[str, str], MANY] = Field(default_factory=dict)
     inventory: InventorySums | None = None  # None: of an older plotman, or not begun
     evacuations: Annotated[tuple[Evacuating, ...], FEW] = ()
+    replot_report: ReplotReport | None = None  # None: no order to replace old plots
 
 
 Snapshot = PlotterSnapshot | ArchiverSnapshot | HarvesterSnapshot

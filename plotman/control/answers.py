@@ -160,6 +160,7 @@ class _Inventory(_Form):
 _SENTENCES = frozenset(
     {names.PAUSE, names.UNPAUSE, names.DRAIN, names.DRAIN_DRIVES, names.BANDWIDTH, names.RESEND}
     | {names.EVACUATE, names.STOP_EVACUATION}
+    | {names.REPLOT, names.PAUSE_REPLOT, names.RESUME_REPLOT, names.STOP_REPLOT}
 )
 _FORMS: dict[str, type[BaseModel]] = {
     names.UNDRAIN: _Lifted,

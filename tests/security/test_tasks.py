@@ -72,6 +72,17 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     names.FREE_SPACE: {},
     names.EVACUATE: {"dir": "/x", "to": ["h2"], "reason": "r", "by": "b", "bandwidth_bytes_s": 5000},
     names.STOP_EVACUATION: {"dir": "/x"},
+    names.REPLOT: {
+        "classes": [{"name": "og", "k": 32, "levels": [0], "pool": "key", "not_before": MOMENT}],
+        "low_water_bytes": 1,
+        "room_bytes": 1,
+        "max_per_day": 1,
+        "reason": "r",
+        "by": "b",
+    },
+    names.PAUSE_REPLOT: {"reason": "r", "by": "b"},
+    names.RESUME_REPLOT: {"reason": "r", "by": "b"},
+    names.STOP_REPLOT: {"reason": "r", "by": "b"},
     names.FIND_PLOTS: {"plots": [PLOT_ID]},
     names.INVENTORY: {
         "what": "sums",
