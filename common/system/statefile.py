@@ -95,9 +95,13 @@ def read(path: Path, kind: type[M]) -> M | None:
 
 
 def make_durable(path: Path) -> None:
-    """fsync a file or a directory. A rename survives a power cut only once both its directories are
-    synced."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    """fsync a regular file or a directory. A rename survives a power cut only once both its directories are
+    synced. Raises OSError, also for a pipe or a device."""
+    if not path.is_dir():
+        with open_regular(path) as file:
+            os.fsync(file.fileno())
+        return
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     finally:

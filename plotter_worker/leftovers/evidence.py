@@ -51,7 +51,7 @@ def gather(jobs: Mapping[int, Watched]) -> Evidence:
         except OSError:
             continue  # it has ended
         names = _open_names(pid)
-        open_names |= {name for name in names if name.endswith(".tmp")}
+        open_names |= {name for name in names if name.endswith(".tmp") or _PARTIAL in name}
         argv = [part.decode(errors="surrogateescape") for part in raw.rstrip(b"\0").split(b"\0")]
         cwd = _cwd(pid)
         found = recognise(argv, cwd) if raw else None
@@ -67,7 +67,8 @@ def gather(jobs: Mapping[int, Watched]) -> Evidence:
         if _children(pid) & plotters.keys():
             del plotters[pid]  # its child is the plotter
     for pid in jobs.keys() - recognised:
-        # Its plotter's package is broken or not installed any more: it may use any directory.
+        # Not recognised, as the package of its plotter is broken or no longer installed. Its directories are
+        # unknown: each scratch file that has changed since its start may be its own.
         with suppress(OSError, psutil.Error):
             plotters[pid] = _unrecognised(pid, jobs[pid])
     own = os.geteuid()
@@ -218,8 +219,9 @@ _NETWORK = (
     "beegfs",
 )
 _NETWORK_FUSE = ("sshfs", "gluster", "rclone", "s3fs", "ceph", "davfs", "curlftpfs", "smbnetfs", "moosefs")
-# Endings of a plot's last file, which becomes the plot by renaming.
+# Endings of a plot's last file, which becomes the plot by renaming. xchplot2's may have six letters more.
 _FINAL = (".plot.tmp", ".plot.2.tmp")
+_PARTIAL = ".partial"
 
 
 def list_scratch(folders: Iterable[str]) -> tuple[list[File], list[str]]:
@@ -274,7 +276,7 @@ def _file(folder: str, identity: str, name: str, status: os.stat_result, network
         owner=user_name(status.st_uid),
         network=network,
         open=is_open(path),
-        whole=name.endswith(_FINAL) and _is_whole(path, status.st_size),
+        whole=(name.endswith(_FINAL) or _PARTIAL in name) and _is_whole(path, status.st_size),
     )
 
 

@@ -17,9 +17,12 @@ QUIET_S = 300.0
 # The clock may be set while a plotter runs, so a file changed this long before its start may be its own.
 _CLOCK_S = 600.0
 
-# chia, madMAx, bladebit and Gigahorse all put the plot's id into what they name after the plot, and end it in
-# `.tmp`; see plotters/names.py.
-_NAMED = re.compile(r"plot-(?:[0-9A-Za-z]+-)+([0-9a-f]{64})\.(?:.+\.)?tmp\Z")
+# chia, madMAx, bladebit and Gigahorse put the plot's id into these names, and end them in `.tmp`. xchplot2
+# ends them in `.partial` or `.partial.XXXXXX`; it never reads one again, not even to resume a job.
+_NAMED = re.compile(
+    r"plot-(?:[0-9A-Za-z]+-)+([0-9a-f]{64})\.(?:(?:.+\.)?tmp|(?:gplot|plot2)\.partial(?:\.\w{6})?)\Z",
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +179,7 @@ def _recently_changed(quiet_for_s: float, quiet_s: float) -> str | None:
 
 def _beyond_evidence(file: File, evidence: Evidence) -> str | None:
     if file.whole:
-        name = file.name.removesuffix(".tmp").removesuffix(".2")
+        name = file.name.partition(".partial")[0].removesuffix(".tmp").removesuffix(".2")
         return f"it is a complete plot under a temporary name: rename it to {name}, or delete it yourself"
     if file.network is not None:
         return f"it is on a network drive ({file.network}): another machine may be writing it"

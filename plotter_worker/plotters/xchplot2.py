@@ -13,8 +13,8 @@ has its final name. It has no phases. Ours, `1:N`, is: N plots of the job are co
 Releases until September 2026 write `.plot2` (format "pos2 01"), later ones `.gplot` ("PoS2 02"): the name
 says which. Old ones print all names at the end, also of plots that failed.
 
-In dst it writes `NAME.partial` or `NAME.partial.XXXXXX`, and a job file `xchplot2-job-*.tsv` with the plots'
-secret keys. None of these counts as a file of a job: plotman neither opens nor deletes them.
+In dst it writes `NAME.partial` or `NAME.partial.XXXXXX`, which only `plotman cleanup` deletes, and a job file
+`xchplot2-job-*.tsv` with the plots' secret keys, which plotman neither opens nor deletes.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from plotter_worker.leftovers.delete import Report, Wanted, delete
 from plotter_worker.leftovers.evidence import Watched, gather, list_scratch
 from plotter_worker.leftovers.rules import QUIET_S, Evidence, File, KeptFile, sort
 from plotter_worker.processes.launch import STATE_VARIABLE
+from tests.support import formats
 from tests.support.farm import Farm
 from tests.support.sections import FARMER, POOL
 from tests.support.waiting import eventually
@@ -260,22 +261,28 @@ def test_a_refusal_names_the_reason(tmp_path: Path) -> None:
 
 
 def test_a_job_of_a_plotter_that_is_not_installed_any_more_keeps_its_files(tmp_path: Path) -> None:
-    own, other = (tmp_path / f"plot-k32-2026-11-22-11-28-{letter * 64}.plot.tmp" for letter in "cd")
-    with subprocess.Popen(["sleep", "600"]) as child:
+    own, other, opened = (tmp_path / f"plot-k32-2026-11-22-11-28-{one * 64}.plot.tmp" for one in "cde")
+    for path in (own, other, opened):
+        path.write_bytes(b"x")
+    table = tmp_path / "elsewhere" / opened.name.replace(".tmp", ".table1.tmp")
+    table.parent.mkdir()
+    with table.open("wb") as output, subprocess.Popen(["sleep", "600"], stdout=output) as child:
         try:
             jobs = {child.pid: Watched("gone-plotter", frozenset({ID}))}
-            for path in (own, other):
-                path.write_bytes(b"x")
             files, _ = list_scratch([str(tmp_path)])
             seen = gather(jobs)
             (live,) = (live for live in seen.plotters if live.pid == child.pid)
-            assert (live.plotter, live.plot_ids) == ("gone-plotter", {ID})
+            assert (live.plotter, live.plot_ids) == ("gone-plotter", {ID, "e" * 64})
             evidence = replace(seen, plotters=(live,), open_names=frozenset())
             late = time.time() + 7200
             found, kept = sort(files, evidence, late)
-            assert (found, len(kept)) == ([], 2)
+            assert (found, len(kept)) == ([], 3)
+            make_old(tmp_path)
+            files, _ = list_scratch([str(tmp_path)])
+            found, kept = sort(files, evidence, late)
+            assert [file.name for file in found] == [other.name], "it is older, and of no plot of the job"
             found, _ = sort(files, replace(evidence, plotters=()), late)
-            assert len(found) == 2
+            assert len(found) == 3
         finally:
             child.kill()
     assert all(live.pid != child.pid for live in gather(jobs).plotters), "it has ended"
@@ -283,6 +290,40 @@ def test_a_job_of_a_plotter_that_is_not_installed_any_more_keeps_its_files(tmp_p
 
 def cmdline(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_unfinished_files_of_xchplot2_are_deleted_when_it_has_ended_but_no_keys(
+    tmp_path: Path,
+) -> None:
+    partial = tmp_path / f"plot-k28-{ID}.gplot.partial.aB3dEf"
+    whole = formats.make_group(tmp_path)
+    whole = whole.rename(f"{whole}.partial.aB3dEf")
+    keys = tmp_path / f"xchplot2-job-{ID}.tsv"
+    keys.write_bytes(b"keys")
+    program = tmp_path / "xchplot2"
+    program.write_text(f"#!{sys.executable} -IS\nimport time\ntime.sleep(60)\n")
+    program.chmod(0o755)
+    marked = os.environ | {STATE_VARIABLE: str(tmp_path)}  # farms of other tests leave it alone
+    with partial.open("wb") as output:
+        output.write(b"half a plot")
+        output.flush()
+        make_old(tmp_path)
+        argv = [program, "plot", "-n", "3", "-o", tmp_path]
+        with subprocess.Popen(argv, env=marked, pass_fds=[output.fileno()]) as child:
+            try:
+                eventually(lambda: str(program).encode() in cmdline(child.pid), "it shows")
+                assert partial.name in gather({}).open_names
+                assert look(tmp_path)[0] == []
+            finally:
+                child.kill()
+    found, kept = look(tmp_path)
+    assert [file.name for file in found] == [partial.name]
+    assert [entry.file.name for entry in kept] == [whole.name]
+    refused = Wanted(str(keys), keys.stat().st_ino, keys.stat().st_mtime_ns, keys.stat().st_size)
+    report = remove([*found, *(entry.file for entry in kept)], tmp_path)
+    assert report.deleted == [str(partial)]
+    assert delete([refused], [str(tmp_path)], evidence, QUIET_S).deleted == []
+    assert keys.read_bytes() == b"keys" and whole.exists()
 
 
 def test_the_kernel_knows_files_that_any_process_has_open(tmp_path: Path) -> None:

@@ -72,3 +72,26 @@ def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path, caplog: pytest.Lo
     os.mkfifo(tmp_path / "a.json")
     assert statefile.read(tmp_path / "a.json", Note) is None
     assert "not a regular file" in caplog.text
+
+
+def test_only_files_and_directories_are_flushed_and_a_pipe_holds_no_thread(tmp_path: Path) -> None:
+    plot, pipe = tmp_path / "a.plot", tmp_path / "b.plot"
+    plot.touch()
+    os.mkfifo(pipe)
+    for path in (plot, tmp_path):
+        statefile.make_durable(path)
+    refused: list[OSError] = []
+
+    def flush() -> None:
+        try:
+            statefile.make_durable(pipe)
+        except OSError as error:
+            refused.append(error)
+
+    thread = threading.Thread(target=flush, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert "not a regular file" in str(refused)
+    with pytest.raises(FileNotFoundError):
+        statefile.make_durable(tmp_path / "gone.plot")

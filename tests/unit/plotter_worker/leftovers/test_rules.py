@@ -16,12 +16,15 @@ NAME = f"plot-k32-2026-11-22-11-28-{ID}"
 TABLE = f"{NAME}.plot.table1.tmp"
 
 
-# Its unfinished plots, which it may resume, and its job files, which hold private keys.
-OF_XCHPLOT2 = (
+# Unfinished plots of xchplot2.
+PARTIAL = (
     f"plot-k28-{ID}.plot2.partial",
     f"plot-k28-{ID}.plot2.partial.aB3dEf",
     f"plot-k28-{ID}.gplot.partial",
     f"plot-k28-{ID}.gplot.partial.aB3dEf",
+)
+# Its job files, which hold private keys.
+WITH_KEYS = (
     f"plot-k28-{ID}.gplot.job.json",
     f"xchplot2-job-{ID}.tsv",
     f"plot-k28-{ID}.gplot.tsv",
@@ -55,6 +58,7 @@ def why(files: list[File], *plotters: LivePlotter, quiet_s: float = 300, **evide
         (f"{NAME}.plot.tmp", ID, None),
         (f"plot-k32-c07-2026-11-22-11-28-{ID}.plot.tmp", ID, None),  # bladebit
         (f"plot-mmx-k34-c1-2026-11-22-11-28-{ID}.plot.tmp", ID, None),  # Gigahorse
+        *((name, ID, None) for name in PARTIAL),
         ("t1_0.tmp", None, "bladebit"),
         ("map7_255.tmp", None, "bladebit"),
         ("cuda_plot_tmp2_12.tmp", None, "madmax"),
@@ -69,7 +73,8 @@ def test_scratch_is_known_by_its_name(name: str, plot_id: str | None, program: s
 @pytest.mark.parametrize(
     "name",
     [
-        f"{NAME}.plot", f"plot-k28-{ID}.plot2", f"plot-k28-{ID}.gplot", *OF_XCHPLOT2,
+        f"{NAME}.plot", f"plot-k28-{ID}.plot2", f"plot-k28-{ID}.gplot", *WITH_KEYS,
+        f"xchplot2-job-{ID}.tsv.partial", f"plot-k28-{ID}.gplot.partial.tsv", f"plot-k28-{ID}.tsv.partial",
         f"notes-on-{ID}.tmp", f"{NAME}.plot.tmp.bak", "something.tmp",
         "lost+found", f"plot-{ID[:63]}.plot.tmp", f".{TABLE}.Xy12ab", "t1_0.tmp~", f"x{TABLE}", "",
     ],
@@ -79,8 +84,8 @@ def test_a_file_with_another_name_is_no_leftover(name: str) -> None:
     assert sort([file(name)], Evidence(), NOW) == ([], [])
 
 
-@pytest.mark.parametrize("name", OF_XCHPLOT2)
-def test_no_job_deletes_what_xchplot2_needs_to_resume(name: str) -> None:
+@pytest.mark.parametrize("name", [*PARTIAL, *WITH_KEYS])
+def test_no_job_deletes_what_xchplot2_left(name: str) -> None:
     for plotter in PLOTTERS:
         assert plotter.own_files([name], ID) == OwnFiles((), ())
 
@@ -164,3 +169,5 @@ def test_a_file_whose_processes_are_not_visible_is_kept() -> None:
     assert why([file(uid=2000)], visible_uid=2000) == [None]
     whole = replace(file(f"{NAME}.plot.2.tmp"), whole=True)
     assert f"rename it to {NAME}.plot," in str(why([whole])[0])
+    whole = replace(file(PARTIAL[3]), whole=True)
+    assert f"rename it to plot-k28-{ID}.gplot," in str(why([whole])[0])
