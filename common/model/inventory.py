@@ -9,9 +9,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from common.model.bounds import Otherwise
 from common.model.figures import Notice, Whole
 from common.model.messages import Message, OneLine
-from common.model.plot_class import ClassSum, PlotClass
+from common.model.plot_class import ClassSum, Month, PlotClass
 
 MOST_ROWS = 1_000  # of a page; less than 1 MB of JSON
 MOST_CLASSES = 256  # of an order; a farmer has less than ten
@@ -19,11 +20,7 @@ KEY_BITS = 48
 # Of a slice. A slice is chosen so that it has half as many.
 MOST_KEYS = 60_000
 Key = Annotated[int, Field(ge=0, lt=1 << KEY_BITS)]
-# Year and month, `2026-11`.
-Month = Annotated[
-    str | None,
-    AfterValidator(lambda text: text if text and re.fullmatch(r"[0-9]{4}-[0-9]{2}", text) else None),
-]
+_MonthOrNone = Annotated[Month | None, Otherwise(None)]
 
 
 def key_of(plot_id: bytes, meta_group: int) -> int:
@@ -70,14 +67,14 @@ class InventoryOrder(Message):
     end: Annotated[int, Field(ge=0, le=1 << KEY_BITS)] = 1 << KEY_BITS
     keys: Annotated[tuple[Key, ...], Field(max_length=MOST_ROWS)] = ()
     classes: Annotated[tuple[PlotClass, ...], Field(max_length=MOST_CLASSES)] = ()
-    made_before: Annotated[str | None, Field(pattern=r"^\d{4}-\d{2}$")] = None
+    made_before: Month | None = None
 
 
 class SumRow(ClassSum):
     """Plots of one class that were made in one month, on one drive. month: None: not known."""
 
     drive: str
-    month: Month = None
+    month: _MonthOrNone = None
 
 
 class FileRow(Notice):
@@ -94,7 +91,7 @@ class FileRow(Notice):
     drive: str
     name: str
     size_bytes: Whole
-    made: Month = None
+    made: _MonthOrNone = None
     plot_id: Annotated[
         str | None,
         AfterValidator(lambda text: text if text and re.fullmatch(r"[0-9a-f]{64}", text) else None),

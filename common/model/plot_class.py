@@ -2,6 +2,7 @@
 
 # No `from __future__ import annotations`: see common.model.snapshot.
 
+import re
 from enum import StrEnum
 from typing import Annotated
 
@@ -16,6 +17,15 @@ class PoolKind(StrEnum):
 
     KEY = "key"  # farmed for a pool's public key, or for the farmer alone
     CONTRACT = "contract"  # a "portable" plot, for a pool contract (NFT)
+
+
+def _month(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text):
+        raise ValueError("is not a year and month, for example 2023-01")
+    return text
+
+
+Month = Annotated[str, AfterValidator(_month)]  # in which plots were made: `2026-11`
 
 
 class PlotClass(Notice):

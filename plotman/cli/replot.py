@@ -15,7 +15,7 @@ from plotman.cli.console import JSON, as_json, draw
 if TYPE_CHECKING:
     from common.config.sections.replot import Replot
     from plotman.control.farm import FarmState
-    from plotman.control.queries.replot import PlanAnswer
+    from plotman.control.queries.replot.plan import PlanAnswer
 
 _TB = 10**12
 _EXAMPLES = """
@@ -103,8 +103,8 @@ def plan(
     json_: bool,
 ) -> None:
     from plotman.control.farm import quick_board, read_farm
-    from plotman.control.queries import replot as query
-    from plotman.control.queries import replot_text
+    from plotman.control.queries.replot.document import as_dict
+    from plotman.control.queries.replot.plan import PlanLimits, ask
 
     section = _section()
     farm = read_farm(quick_board())
@@ -112,12 +112,14 @@ def plan(
         _explain(farm, json_)
         return
     rate_bytes = None if tb_per_day is None else tb_per_day * _TB
-    limits = query.PlanLimits(host, classes, first, drives, rate_bytes, height)
-    answer = query.ask(section, farm, limits)
+    limits = PlanLimits(
+        host=host, classes=classes, first=first, drives=drives, rate_bytes=rate_bytes, height=height
+    )
+    answer = ask(section, farm, limits)
     if json_:
-        as_json(replot_text.as_dict(answer))
+        as_json(as_dict(answer))
     else:
-        _print(answer, query.hosts_that_keep(farm))
+        _print(answer)
     if answer.missing:
         sys.exit(ExitCode.UNREACHABLE if not answer.hosts else ExitCode.FAILED)
 
@@ -128,36 +130,27 @@ def _section() -> Replot | None:
     return settings("replot").replot
 
 
-def _print(answer: PlanAnswer, keeping: tuple[str, ...]) -> None:
+def _print(answer: PlanAnswer) -> None:
     from common.model.text import one_line
-    from plotman.control.queries import replot_text
+    from plotman.control.queries.replot import sentences, tables
+    from plotman.control.queries.replot.chart import chart_lines
 
     click.echo("This is a plan: nothing is deleted, and plotman has no verb that deletes old plots.\n")
-    draw(replot_text.classes_table(answer))
+    draw(tables.classes_table(answer))
     click.echo()
-    for sentence in replot_text.sentences(answer):
+    for sentence in sentences.sentences(answer):
         click.echo(one_line(sentence))
-    chart = list(replot_text.chart_lines(answer))
+    chart = list(chart_lines(answer))
     if chart:
         click.echo()
         for line in chart:
             click.echo(line)
-    for table in (replot_text.first_table(answer), replot_text.kept_table(answer)):
+    for table in (tables.first_table(answer), tables.kept_table(answer)):
         if table.rows:
             click.echo()
             draw(table)
-    said = list(replot_text.remarks(answer))
-    if keeping and not answer.plan.plots:
-        said.append(_switch(keeping))
-    for sentence in said:
+    for sentence in sentences.remarks(answer):
         click.echo(one_line(sentence), err=True)
-
-
-def _switch(hosts: tuple[str, ...]) -> str:
-    return (
-        f"No plot of {', '.join(hosts)} may be replaced. To have it in the plan, write `replot: true` into "
-        "the section harvester of plotman.yaml there."
-    )
 
 
 def _explain(farm: FarmState, json_: bool) -> None:
@@ -165,8 +158,9 @@ def _explain(farm: FarmState, json_: bool) -> None:
     from common import config
     from common.model.text import one_line
     from plotman.control.queries.inventory import by_snapshots
-    from plotman.control.queries.replot import groups, hosts_that_keep
-    from plotman.control.queries.replot_text import example
+    from plotman.control.queries.replot.example import example
+    from plotman.control.queries.replot.plan import groups, hosts_that_keep
+    from plotman.control.queries.replot.sentences import switch
 
     text = example(groups(by_snapshots(farm).parts))
     if json_:
@@ -180,4 +174,4 @@ def _explain(farm: FarmState, json_: bool) -> None:
     )
     click.echo(text)
     if keeping := hosts_that_keep(farm):
-        click.echo(one_line(_switch(keeping)))
+        click.echo(one_line(switch(keeping)))

@@ -19,6 +19,7 @@ from plotman.control.queries.attention import Need
 from plotman.control.queries.event_text import event_text
 from plotman.control.queries.forecast import Pace, forecast
 from plotman.control.queries.tables import PlainTable
+from plotman.control.shares import fair_share
 from plotman.flower import charts
 from plotman.flower.page import (
     Button,
@@ -31,7 +32,6 @@ from plotman.flower.page import (
     Page,
     PageSection,
 )
-from plotman.flower.shares import fair_share
 from plotman.flower.trends import Trends
 
 EVENTS = 100  # to be read; the newest without steps of plots are shown

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from beat.policy.replot.worth import due_epochs, new_plot_bytes, weight_per_byte
 from common.model.figures import MOST
@@ -21,15 +22,19 @@ NO_DRIVE = "the state of the drive is not known"
 # Of worth.weight_per_byte: chiapos' k18 to k25 and bladebit's C9 are between 0.9 and 1.4.
 _WEIGHT_LEAST, _WEIGHT_MOST = 0.5, 2.0
 
-Place = tuple[str, str]  # host and drive
+
+class DriveId(NamedTuple):
+    """A drive of the farm."""
+
+    host: str
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
 class PlotGroup:
     """Plots with equal headers, made in one month, on one drive. month: `2022-11`; None: not known."""
 
-    host: str
-    drive: str
+    drive: DriveId
     plot_class: PlotClass
     month: str | None
     plots: int
@@ -59,23 +64,21 @@ class Amount:
     plots: int = 0
     bytes: int = 0
 
-    def add(self, plots: int, size_bytes: int) -> None:
-        self.plots += plots
-        self.bytes += size_bytes
+    def add(self, group: PlotGroup) -> None:
+        self.plots += group.plots
+        self.bytes += group.bytes
 
 
 @dataclass(frozen=True, slots=True)
 class ClassPlan:
     """The plots of one class that are replaced.
 
-    found: what their headers say, without equal ones.
     drives: number of drives that have some.
     weight: of a byte of them before the fork, as `worth.weight_per_byte`; 0: there are none.
     due_epochs: after the fork, from which a new plot farms more.
     """
 
     old: OldClass
-    found: tuple[PlotClass, ...]
     plots: int
     bytes: int
     drives: int
@@ -89,23 +92,41 @@ class ClassPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassOnDrive:
+    """The plots of one class that are replaced on one drive.
+
+    number: of the class.
+    headers: what their headers say, without equal ones.
+    """
+
+    number: int
+    headers: tuple[PlotClass, ...]
+    plots: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class DrivePlan:
     """What happens on one drive, in the end.
 
     free_bytes: before; on a file system that several drives share, what the one before it in the plan leaves.
-    classes: (number of the class, its plots), in the order in which they go.
+    classes: in the order in which they go.
     new_plots: k28 plots that fit into what they free and into the free bytes above low water.
     """
 
-    place: Place
+    drive: DriveId
     free_bytes: int
     low_water_bytes: int
-    classes: tuple[tuple[int, Amount], ...]
+    classes: tuple[ClassOnDrive, ...]
     new_plots: int
 
     @property
+    def plots(self) -> int:
+        return sum(one.plots for one in self.classes)
+
+    @property
     def freed_bytes(self) -> int:
-        return sum(amount.bytes for _, amount in self.classes)
+        return sum(one.bytes for one in self.classes)
 
     @property
     def new_bytes(self) -> int:
@@ -151,9 +172,13 @@ class ReplotPlan:
         )
 
 
+# Of one drive: by the number of their class and by their header.
+_Leaving = dict[int, dict[PlotClass, Amount]]
+
+
 def plan(
     groups: Iterable[PlotGroup],
-    drives: Mapping[Place, DriveState],
+    drives: Mapping[DriveId, DriveState],
     classes: Sequence[OldClass],
     new_weight: float = 1.0,
 ) -> ReplotPlan:
@@ -165,24 +190,18 @@ def plan(
         classes: in the order in which they go. No two overlap.
         new_weight: of a byte of new plots after the fork.
     """
-    going: dict[Place, dict[int, Amount]] = {place: {} for place in drives}
-    headers: dict[int, dict[PlotClass, Amount]] = {}
+    leaving: dict[DriveId, _Leaving] = {drive: {} for drive in drives}
     kept: dict[tuple[str, PlotClass], Amount] = {}
     for group in groups:
-        place = (group.host, group.drive)
-        number = _number_or_why(group, drives.get(place), classes)
+        number = _number_or_why(group, drives.get(group.drive), classes)
         if isinstance(number, str):
-            kept.setdefault((number, group.plot_class), Amount()).add(group.plots, group.bytes)
-            continue
-        going[place].setdefault(number, Amount()).add(group.plots, group.bytes)
-        of_class = headers.setdefault(number, {})
-        of_class.setdefault(group.plot_class, Amount()).add(group.plots, group.bytes)
+            kept.setdefault((number, group.plot_class), Amount()).add(group)
+        else:
+            headers = leaving[group.drive].setdefault(number, {})
+            headers.setdefault(group.plot_class, Amount()).add(group)
     return ReplotPlan(
-        tuple(
-            _class_plan(old, headers.get(number, {}), _drives_of(number, going), new_weight)
-            for number, old in enumerate(classes)
-        ),
-        tuple(_drive_plans(drives, going)),
+        tuple(_class_plan(number, old, leaving, new_weight) for number, old in enumerate(classes)),
+        tuple(_drive_plans(drives, leaving)),
         tuple(
             Kept(why, plot_class, amount.plots, amount.bytes)
             for (why, plot_class), amount in sorted(kept.items(), key=lambda item: -item[1].bytes)
@@ -218,87 +237,85 @@ def size_fits(of: PlotClass, plots: int, size_bytes: int) -> bool:
     return _WEIGHT_LEAST < weight_per_byte(of.k or 0, plots, size_bytes) < _WEIGHT_MOST
 
 
-def _drives_of(number: int, going: Mapping[Place, Mapping[int, Amount]]) -> int:
-    return sum(number in amounts for amounts in going.values())
-
-
 def _class_plan(
-    old: OldClass, headers: Mapping[PlotClass, Amount], drives: int, new_weight: float
+    number: int, old: OldClass, leaving: Mapping[DriveId, _Leaving], new_weight: float
 ) -> ClassPlan:
-    size_bytes = sum(amount.bytes for amount in headers.values())
-    full = sum(v1_plot_bytes(header.k or 0) * amount.plots for header, amount in headers.items())
-    weight = full / size_bytes if size_bytes else 0.0
+    on_drives = [classes[number] for classes in leaving.values() if number in classes]
+    pairs = [pair for headers in on_drives for pair in headers.items()]
+    size_bytes = sum(amount.bytes for _, amount in pairs)
+    full_bytes = sum(v1_plot_bytes(header.k or 0) * amount.plots for header, amount in pairs)
+    weight = full_bytes / size_bytes if size_bytes else 0.0
     return ClassPlan(
-        old,
-        tuple(headers),
-        sum(amount.plots for amount in headers.values()),
-        size_bytes,
-        drives,
-        weight,
-        due_epochs(weight, new_weight),
+        old=old,
+        plots=sum(amount.plots for _, amount in pairs),
+        bytes=size_bytes,
+        drives=len(on_drives),
+        weight=weight,
+        due_epochs=due_epochs(weight, new_weight),
     )
 
 
 def _drive_plans(
-    drives: Mapping[Place, DriveState], going: Mapping[Place, Mapping[int, Amount]]
+    drives: Mapping[DriveId, DriveState], leaving: Mapping[DriveId, _Leaving]
 ) -> Iterator[DrivePlan]:
     """The drives of which something goes. The free bytes of a device, or what it lacks, count once."""
     left_bytes: dict[tuple[str, str], int] = {}
-    for place, amounts in going.items():
-        if not amounts:
+    for drive, classes in leaving.items():
+        if not classes:
             continue
-        state = drives[place]
+        state = drives[drive]
         free_bytes = state.free_bytes or 0
         if state.device is None:
-            yield _drive_plan(place, state, free_bytes, amounts)
+            yield _drive_plan(drive, state.low_water_bytes, free_bytes, classes)
             continue
-        device = (place[0], state.device)
-        made = _drive_plan(place, state, left_bytes.get(device, free_bytes), amounts)
+        device = (drive.host, state.device)
+        made = _drive_plan(drive, state.low_water_bytes, left_bytes.get(device, free_bytes), classes)
         left_bytes[device] = made.free_after_bytes
         yield made
 
 
-def _drive_plan(place: Place, state: DriveState, free_bytes: int, amounts: Mapping[int, Amount]) -> DrivePlan:
-    freed_bytes = sum(amount.bytes for amount in amounts.values())
-    room_bytes = max(0, free_bytes + freed_bytes - state.low_water_bytes)
-    in_order = tuple(sorted(amounts.items(), key=lambda item: item[0]))
-    new_plots = room_bytes // new_plot_bytes()
-    return DrivePlan(place, free_bytes, state.low_water_bytes, in_order, new_plots)
+def _drive_plan(drive: DriveId, low_water_bytes: int, free_bytes: int, classes: _Leaving) -> DrivePlan:
+    on_drive = tuple(_class_on_drive(number, classes[number]) for number in sorted(classes))
+    room_bytes = max(0, free_bytes + sum(one.bytes for one in on_drive) - low_water_bytes)
+    return DrivePlan(
+        drive=drive,
+        free_bytes=free_bytes,
+        low_water_bytes=low_water_bytes,
+        classes=on_drive,
+        new_plots=room_bytes // new_plot_bytes(),
+    )
+
+
+def _class_on_drive(number: int, headers: Mapping[PlotClass, Amount]) -> ClassOnDrive:
+    amounts = headers.values()
+    return ClassOnDrive(
+        number=number,
+        headers=tuple(headers),
+        plots=sum(amount.plots for amount in amounts),
+        bytes=sum(amount.bytes for amount in amounts),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Victim:
     """An old plot that is replaced. number: of its class."""
 
-    place: Place
+    drive: DriveId
     name: str
     size_bytes: int
     number: int
 
 
-@dataclass(slots=True)
-class _Queue:
-    """Victims of one class on one drive. taken: how many of this class went before."""
-
-    victims: list[Victim] = field(default_factory=list)
-    taken: int = 0
-
-
-def turns(victims: Iterable[Victim], most: int) -> Iterator[tuple[Victim, ...]]:
-    """Yield which victims go at the same time: a class after the other, each drive at most once in a turn,
-    and the drives with the fewest before first. Ends when all have gone.
+def first_turn(victims: Sequence[Victim], most: int) -> tuple[Victim, ...]:
+    """Return the victims that go first, at the same time: of the first class, one of each drive.
 
     Args:
         victims: on each drive in their order; the drives in the order in which they first come.
-        most: victims in one turn, 1 or more.
+        most: how many are returned, 1 or more.
     """
-    queues: dict[int, dict[Place, _Queue]] = {}
+    number = min((one.number for one in victims), default=None)
+    first: dict[DriveId, Victim] = {}
     for victim in victims:
-        queues.setdefault(victim.number, {}).setdefault(victim.place, _Queue()).victims.append(victim)
-    for _, of_class in sorted(queues.items()):
-        waiting = list(of_class.values())
-        while waiting := [queue for queue in waiting if queue.taken < len(queue.victims)]:
-            turn = sorted(waiting, key=lambda queue: queue.taken)[:most]
-            yield tuple(queue.victims[queue.taken] for queue in turn)
-            for queue in turn:
-                queue.taken += 1
+        if victim.number == number:
+            first.setdefault(victim.drive, victim)
+    return tuple(first.values())[:most]

@@ -85,7 +85,7 @@ def spans(
         takes = one.bytes / per_day_bytes(one, rate_bytes, most_per_day)
         if when.if_it_pays and when.fork_day is not None and one.plots:
             day = max(day, when.fork_day + min(one.due_days - takes / 2, GONE_DAYS - takes))
-        found.append(Span(day, day + takes))
+        found.append(Span(begins=day, ends=day + takes))
         day += takes
     return tuple(found)
 
@@ -104,7 +104,7 @@ def needed_bytes_per_day(size_bytes: int, when: When) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Weight:
+class DayWeight:
     """What the plots of all classes and their successors farm on a day; 1: as before the fork."""
 
     day: float
@@ -122,7 +122,7 @@ def weights(
     fork_day: float,
     new_weight: float,
     days: Sequence[float],
-) -> Iterator[Weight]:
+) -> Iterator[DayWeight]:
     """Yield the weight on each of these days.
 
     Args:
@@ -138,7 +138,11 @@ def weights(
         pairs = list(zip(classes, shares, strict=True))
         old = sum(one.bytes * one.weight * (1 - share) for one, share in pairs)
         new = sum(one.bytes * share for one, share in pairs) * new_weight
-        yield Weight(day, old * survival_after(day - fork_day) / before, new / before * (day >= fork_day))
+        yield DayWeight(
+            day=day,
+            old=old * survival_after(day - fork_day) / before,
+            new=new / before * (day >= fork_day),
+        )
 
 
 def mean_weight(

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from common.config.sections.base import MOST_BYTES, Section
-from common.model.plot_class import PoolKind
+from common.model.plot_class import Month, PoolKind
 from common.model.replot import (
     CONTRACT_DIGITS,
     K_LEAST,
@@ -33,12 +33,6 @@ def _class_name(name: str) -> str:
 
 def _levels(value: Any) -> Any:
     return [value] if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _month(text: str) -> str:
-    if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text):
-        raise ValueError("is not a year and month, for example 2023-01")
-    return text
 
 
 def _pool_key(text: str) -> str:
@@ -93,7 +87,7 @@ class ReplotClass(Section):
         description="The contract's puzzle hash, or the pool's public key, in hexadecimal.",
         examples=["ab" * 48],
     )
-    made_before: Annotated[str, AfterValidator(_month)] | None = Field(
+    made_before: Month | None = Field(
         None,
         description="Year and month: only plots that were made earlier. It is of the file's name, else of "
         "its time of change, because no header has it.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -20,6 +20,8 @@ from plotman.control.rpc import NoAnswer, TaskCall, ask_each, hosts_of, unreadab
 
 _ANSWER_S = 20.0
 _MOST_PAGES = 5_000  # of one host: 5 million files
+# Of one host: a hundred drives with five classes made in a hundred months. Each row costs a kB of memory.
+_MOST_SUMS = 50_000
 
 # By host, why nothing or not all of it is known.
 Missing = dict[str, str]
@@ -136,16 +138,20 @@ def ask_sums(host: str | None, drive: str | None) -> FarmInventory:
     hosts: list[HostInventory] = []
     drives: list[tuple[str, DriveRow]] = []
     lacking: dict[str, PlotmanError] = {}
-    for name, answers in pages(
-        alive, {"what": InventoryPage.SUMS.value} | _of_drive(drive), missing, lacking
-    ):
+    asked = {"what": InventoryPage.SUMS.value} | _of_drive(drive)
+    for name, answers in pages(dict.fromkeys(alive, asked), missing, lacking):
+        count = 0
         for number, answer in enumerate(answers):
-            rows = [SumRow.model_validate(row) for row in answer["sums"]]
+            rows = [SumRow.model_validate(row) for row in answer["sums"][: _MOST_SUMS - count]]
+            count += len(rows)
             parts += [Part(name, row, row.drive, row.month) for row in rows]
             if number == 0:
                 found = [DriveRow.model_validate(row) for row in answer["drives"]]
                 drives += [(name, row) for row in found]
                 hosts.append(_by_drives(name, found, answer["duplicates"] if drive is None else 0))
+            if count >= _MOST_SUMS:
+                missing[name] = f"only its first {_MOST_SUMS:,} sums are counted"
+                break
     _must_have(drive, lacking, hosts, missing)
     return FarmInventory(tuple(parts), tuple(hosts), tuple(drives), missing)
 
@@ -174,7 +180,8 @@ def ask_files(
     what = InventoryPage.FAULTS if faults else InventoryPage.FILES
     lacking: dict[str, PlotmanError] = {}
     answered: list[str] = []
-    for name, answers in pages(alive, {"what": what.value} | _of_drive(drive), missing, lacking):
+    asked = {"what": what.value} | _of_drive(drive)
+    for name, answers in pages(dict.fromkeys(alive, asked), missing, lacking):
         answered.append(name)
         for answer in answers:
             yield from ((name, FileRow.model_validate(row)) for row in answer["files"])
@@ -206,19 +213,18 @@ def _must_have(
 
 
 def pages(
-    hosts: Iterable[str], kwargs: dict[str, Any], missing: Missing, lacking: dict[str, PlotmanError]
+    asked: Mapping[str, dict[str, Any]], missing: Missing, lacking: dict[str, PlotmanError]
 ) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
     """Yield each host that answers, with its pages; all hosts are asked for the first page at once.
 
     Args:
-        hosts: to be asked.
-        kwargs: of the task.
+        asked: by host, arguments of the task.
         missing: gets the hosts that do not answer, or answer what cannot be read.
         lacking: gets the hosts that refuse: they have no such drive.
     """
-    calls = [TaskCall(INVENTORY, host, kwargs) for host in hosts]
+    calls = [TaskCall(INVENTORY, host, kwargs) for host, kwargs in asked.items()]
     for call, answer in zip(calls, ask_each(calls, timeout_s=_ANSWER_S), strict=True):
-        if isinstance(answer, OrderRefused) and "drive" in kwargs:
+        if isinstance(answer, OrderRefused) and "drive" in call.kwargs:
             lacking[call.host] = answer
         elif isinstance(answer, PlotmanError):
             missing[call.host] = str(answer)

@@ -10,26 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from common.model.plot_class import InventorySums
-from common.model.snapshot import HarvesterSnapshot
-from common.names import Role
-from common.store import Board
 from tests.support import formats
-from tests.support.installed import celery, from_wheel
+from tests.support.harvesters import Harvesters
+from tests.support.installed import celery
 from tests.support.plots import write_plot
 from tests.support.waiting import eventually
 
 
-class Pair:
+class Pair(Harvesters):
     """h1 has the drives a and b, h2 the drive a; a desk asks. One plot is on b of h1 and on a of h2."""
 
     def __init__(self, folder: Path, broker_url: str) -> None:
-        self.folder = folder
-        self.board = Board.connect(broker_url)
-        self._url = broker_url
-        self._workers: list[subprocess.Popen[bytes]] = []
+        super().__init__(folder, broker_url)
         for name in ("h1/a", "h1/b", "h2/a"):
             (folder / name).mkdir(parents=True)
         self.plain = [write_plot(folder / "h1/a", 5_000) for _ in range(3)]
@@ -40,47 +33,14 @@ class Pair:
 
     def start(self) -> None:
         for host in ("h1", "h2"):
-            drives = [str(path) for path in sorted((self.folder / host).iterdir())]
-            section = {"drives": drives, "plain_folders": True, "proofs": 0, "receiver_port": 0}
-            worker = ("worker", "-n", f"harvester@{host}", "-Q", f"harvester.{host}")
-            log = (self.folder / f"{host}.log").open("wb")
-            environment = self._environment(host, harvester=section)
-            self._workers.append(
-                subprocess.Popen(celery(*worker), env=environment, stdout=log, stderr=subprocess.STDOUT)
-            )
-            log.close()
-
-    def stop(self) -> None:
-        for worker in self._workers:
-            worker.terminate()
-        for worker in self._workers:
-            worker.wait(timeout=30)
-
-    def sums(self, host: str) -> InventorySums | None:
-        snapshot = self.board.snapshots(Role.HARVESTER).get(host)
-        assert snapshot is None or isinstance(snapshot, HarvesterSnapshot)
-        return snapshot.inventory if snapshot else None
+            self.start_worker(host)
 
     def run(self, *words: str, code: int = 0) -> str:
-        done = subprocess.run(
-            from_wheel("plotman", *words),
-            env=self._environment("desk"),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == code, (done.stdout, done.stderr)
+        done = self.plotman(*words, code=code)
         return done.stdout if code == 0 else done.stderr
 
     def json(self, *words: str) -> Any:
         return json.loads(self.run("inventory", *words, "--json"))
-
-    def _environment(self, host: str, **sections: Any) -> dict[str, str]:
-        farm = {"host": host, "broker": self._url, "state": str(self.folder / f"{host}-state")}
-        path = self.folder / f"{host}.yaml"
-        path.write_text(yaml.safe_dump({"version": [2], "farm": farm, **sections}), encoding="utf-8")
-        return os.environ | {"PLOTMAN_CONFIG": str(path)}
 
 
 def _headed(folder: Path, kind: str) -> Path:
@@ -97,11 +57,7 @@ def pair(tmp_path: Path, broker_url: str) -> Iterator[Pair]:
     made.start()
     try:
         for host, read in (("h1", 4), ("h2", 2)):
-            eventually(
-                lambda host=host, read=read: (sums := made.sums(host)) and sums.read == read,
-                f"{host} is read",
-                60,
-            )
+            eventually(lambda host=host, read=read: made.read(host) == read, f"{host} is read", 60)
         yield made
     finally:
         made.stop()

@@ -4,7 +4,6 @@ that lie. Plots are judged by their headers, and no file is touched."""
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -15,12 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from common.model.snapshot import HarvesterSnapshot
-from common.names import Role
-from common.store import Board
 from plotman.supervisor import broker
 from tests.support import formats
-from tests.support.installed import celery, from_wheel
+from tests.support.harvesters import Harvesters
 from tests.support.waiting import eventually
 
 CLASSES = {
@@ -31,14 +27,11 @@ ID = "ab" * 32
 C7_BYTES = 80_650_000_000
 
 
-class Farm:
+class Farm(Harvesters):
     """h1, whose plots may be replaced, has the drives a and b; h2, whose plots may not, has the drive a."""
 
     def __init__(self, folder: Path, broker_url: str) -> None:
-        self.folder = folder
-        self.board = Board.connect(broker_url)
-        self._url = broker_url
-        self._workers: list[subprocess.Popen[bytes]] = []
+        super().__init__(folder, broker_url)
         self.a, self.b, self.other = (folder / name for name in ("h1/a", "h1/b", "h2/a"))
         for drive in (self.a, self.b, self.other):
             drive.mkdir(parents=True)
@@ -56,53 +49,15 @@ class Farm:
         self.files = 10
 
     def start(self) -> None:
-        for host, drives, replot in (("h1", (self.a, self.b), True), ("h2", (self.other,), False)):
-            section = {"drives": [str(drive) for drive in drives], "plain_folders": True, "proofs": 0}
-            section |= {"receiver_port": 0, "replot": replot, "margin_bytes": 0}
-            worker = ("worker", "-n", f"harvester@{host}", "-Q", f"harvester.{host}")
-            log = (self.folder / f"{host}.log").open("wb")
-            environment = self._environment(host, harvester=section)
-            self._workers.append(
-                subprocess.Popen(celery(*worker), env=environment, stdout=log, stderr=subprocess.STDOUT)
-            )
-            log.close()
-
-    def stop(self) -> None:
-        for worker in self._workers:
-            worker.terminate()
-        for worker in self._workers:
-            worker.wait(timeout=30)
-
-    def read(self) -> int:
-        found = 0
-        for snapshot in self.board.snapshots(Role.HARVESTER).values():
-            assert isinstance(snapshot, HarvesterSnapshot)
-            found += snapshot.inventory.read if snapshot.inventory else 0
-        return found
+        self.start_worker("h1", replot=True, margin_bytes=0)
+        self.start_worker("h2", margin_bytes=0)
 
     def run(self, *words: str, replot: Any = None, code: int = 0) -> subprocess.CompletedProcess[str]:
         sections = {} if replot is None else {"replot": replot}
-        done = subprocess.run(
-            from_wheel("plotman", "replot", "plan", *words),
-            env=self._environment("desk", **sections),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == code, (done.stdout, done.stderr)
-        return done
+        return self.plotman("replot", "plan", *words, code=code, **sections)
 
     def json(self, *words: str, **more: Any) -> Any:
         return json.loads(self.run(*words, "--json", **more).stdout)
-
-    def _environment(self, host: str, **sections: Any) -> dict[str, str]:
-        farm = {"host": host, "broker": self._url, "state": str(self.folder / f"{host}-state")}
-        path = self.folder / f"{host}.yaml"
-        path.write_text(
-            yaml.safe_dump({"version": [2], "farm": farm, **sections}, sort_keys=False), encoding="utf-8"
-        )
-        return os.environ | {"PLOTMAN_CONFIG": str(path)}
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +69,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     made = Farm(folder, url)
     made.start()
     try:
-        eventually(lambda: made.read() == made.files, "all files are read", 150)
+        eventually(lambda: made.read("h1") + made.read("h2") == made.files, "all files are read", 150)
         yield made
     finally:
         made.stop()
@@ -181,11 +136,11 @@ def test_an_operator_reads_dates_pace_and_reasons(farm: Farm) -> None:
     for text in (
         "What is replaced, in this order",
         "2027-09-20",
-        "less than a new k28 plot takes",
-        "A plot of c7 frees 80.7 GB: a group of 80 plots or 2 groups of 32 or 1 group of 64 or 79 single",
+        "A new k28 plot needs more than one of them.",
+        "A plot of c7 frees 80.7 GB, room for one group of 80 new plots, or 2 groups of 32",
         "Pace: 1.0 MB a day, as given",
-        "Proofs of old plots count no more from 2028-05-31 on",
-        "What these plots and their successors farm, from",
+        "From 2028-05-31 on, the network accepts no proof of an old plot",
+        "What these plots and the new ones farm, from",
         "unchanged ",
         "What goes first on each drive",
         "What stays",
@@ -195,8 +150,8 @@ def test_an_operator_reads_dates_pace_and_reasons(farm: Farm) -> None:
     assert "1 file without a whole plot" in shown.stderr
 
     unknown = farm.run(replot={"classes": CLASSES}).stdout
-    assert "When the fork comes is not known" in unknown
-    assert "When it is done is not known" in unknown
+    assert "There are no dates, because the height of the fork is not known" in unknown
+    assert "The end is not known" in unknown
 
 
 def test_without_classes_it_shows_how_to_write_them(farm: Farm) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from itertools import groupby
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,11 +12,12 @@ from beat.policy.replot.planner import (
     NO_SIZE,
     NOT_NAMED,
     ODD_SIZE,
+    DriveId,
     DriveState,
     PlotGroup,
     Victim,
+    first_turn,
     plan,
-    turns,
 )
 from beat.policy.replot.worth import new_plot_bytes
 from common.model.figures import MOST
@@ -35,14 +33,14 @@ GROUP = PlotClass(
 )
 GIGAHORSE = PlotClass(format="mmx-v2.4", k=32, compression=30, pool=PoolKind.CONTRACT, pool_key="05" * 32)
 CLASS_OG, CLASS_C7 = OldClass("og", levels=(0,)), OldClass("c7", levels=(7,))
-A, B = ("h1", "/a"), ("h1", "/b")
+A, B = DriveId("h1", "/a"), DriveId("h1", "/b")
 
 
 def group(
-    plots: int = 10, of: PlotClass = OG, place: tuple[str, str] = A, month: str | None = "2021-05"
+    plots: int = 10, of: PlotClass = OG, drive: DriveId = A, month: str | None = "2021-05"
 ) -> PlotGroup:
     size_bytes = K32 if of is not C7 else round(K32 / 1.35)
-    return PlotGroup(*place, of, month, plots, plots, plots * size_bytes)
+    return PlotGroup(drive, of, month, plots, plots, plots * size_bytes)
 
 
 def test_plots_of_named_classes_are_replaced_and_all_others_stay_with_the_reason() -> None:
@@ -59,8 +57,8 @@ def test_plots_of_named_classes_are_replaced_and_all_others_stay_with_the_reason
         ("of the new proof of space", 7),
         ("the header does not give the compression level", 2),
     }
-    assert [one.place for one in found.drives] == [A]
-    assert found.classes[0].found == (OG,)
+    assert [one.drive for one in found.drives] == [A]
+    assert [one.headers for one in found.drives[0].classes] == [(OG,)]
 
 
 def test_without_classes_all_plots_stay() -> None:
@@ -74,13 +72,13 @@ def test_without_classes_all_plots_stay() -> None:
         (group(), {A: DriveState(0, closed="the drive is draining")}, "the drive is draining"),
         (group(), {A: DriveState(None)}, NO_DRIVE),
         (group(), {B: DriveState(0)}, NO_DRIVE),
-        (PlotGroup(*A, OG, "2021-05", 10, 1, 10 * K32), {A: DriveState(0)}, NO_SIZE),
-        (PlotGroup(*A, OG, "2021-05", 10, 10, 0), {A: DriveState(0)}, NO_SIZE),
-        (PlotGroup(*A, OG, "2021-05", -1, -1, -5), {A: DriveState(0)}, NO_SIZE),
-        (PlotGroup(*A, OG, "2021-05", 0, 0, 0), {A: DriveState(0)}, NO_SIZE),
-        (PlotGroup(*A, OG, "2021-05", 10, 10, MOST), {A: DriveState(0)}, NO_SIZE),
-        (PlotGroup(*A, OG, "2021-05", 10, 10, 300_000), {A: DriveState(0)}, ODD_SIZE),
-        (PlotGroup(*A, OG, "2021-05", 10, 10, 25 * K32), {A: DriveState(0)}, ODD_SIZE),
+        (PlotGroup(A, OG, "2021-05", 10, 1, 10 * K32), {A: DriveState(0)}, NO_SIZE),
+        (PlotGroup(A, OG, "2021-05", 10, 10, 0), {A: DriveState(0)}, NO_SIZE),
+        (PlotGroup(A, OG, "2021-05", -1, -1, -5), {A: DriveState(0)}, NO_SIZE),
+        (PlotGroup(A, OG, "2021-05", 0, 0, 0), {A: DriveState(0)}, NO_SIZE),
+        (PlotGroup(A, OG, "2021-05", 10, 10, MOST), {A: DriveState(0)}, NO_SIZE),
+        (PlotGroup(A, OG, "2021-05", 10, 10, 300_000), {A: DriveState(0)}, ODD_SIZE),
+        (PlotGroup(A, OG, "2021-05", 10, 10, 25 * K32), {A: DriveState(0)}, ODD_SIZE),
     ],
     ids=[
         "closed",
@@ -95,14 +93,14 @@ def test_without_classes_all_plots_stay() -> None:
         "too large",
     ],
 )
-def test_what_is_not_known_stays(one: PlotGroup, drives: dict[tuple[str, str], DriveState], why: str) -> None:
+def test_what_is_not_known_stays(one: PlotGroup, drives: dict[DriveId, DriveState], why: str) -> None:
     found = plan([one], drives, [CLASS_OG])
     assert (found.plots, found.drives, [kept.why for kept in found.kept]) == (0, (), [why])
 
 
 def test_a_group_is_judged_by_the_average_size_of_its_plots() -> None:
-    some_odd = PlotGroup(*A, OG, "2021-05", 10, 10, 8 * K32 + 2 * 300_000)
-    most_odd = PlotGroup(*A, OG, "2021-06", 10, 10, 2 * K32 + 8 * 300_000)
+    some_odd = PlotGroup(A, OG, "2021-05", 10, 10, 8 * K32 + 2 * 300_000)
+    most_odd = PlotGroup(A, OG, "2021-06", 10, 10, 2 * K32 + 8 * 300_000)
     found = plan([some_odd, most_odd], {A: DriveState(0)}, [CLASS_OG])
     assert (found.plots, [(kept.plots, kept.why) for kept in found.kept]) == (10, [(10, ODD_SIZE)])
 
@@ -139,7 +137,7 @@ def test_drives_of_one_file_system_count_its_free_bytes_once_and_a_closed_one_ta
         A: DriveState(free_bytes, low_water_bytes, closed, "d"),
         B: DriveState(free_bytes, low_water_bytes, None, "d"),
     }
-    found = plan([group(1), group(2, place=B)], states, [CLASS_OG])
+    found = plan([group(1), group(2, drive=B)], states, [CLASS_OG])
     room_bytes = free_bytes + found.bytes - low_water_bytes
     assert found.plots == (2 if first_closed else 3)
     assert sum(one.new_plots for one in found.drives) == room_bytes // new_plot_bytes()
@@ -148,9 +146,9 @@ def test_drives_of_one_file_system_count_its_free_bytes_once_and_a_closed_one_ta
 
 
 def test_equal_names_of_devices_on_two_hosts_are_two_file_systems() -> None:
-    other = ("h2", "/a")
+    other = DriveId("h2", "/a")
     states = {A: DriveState(5 * 10**9, 0, None, "d"), other: DriveState(5 * 10**9, 0, None, "d")}
-    found = plan([group(1), group(1, place=other)], states, [CLASS_OG])
+    found = plan([group(1), group(1, drive=other)], states, [CLASS_OG])
     assert [one.free_bytes for one in found.drives] == [5 * 10**9] * 2
 
 
@@ -162,21 +160,16 @@ def test_a_class_that_pays_earlier_than_the_one_before_it_is_named() -> None:
     assert (one.due_epochs, other.due_epochs) == (66, 0)
 
 
-def victims(*named: tuple[int, tuple[str, str], str]) -> list[Victim]:
-    return [Victim(place, name, 100, number) for number, place, name in named]
+def victims(*named: tuple[int, DriveId, str]) -> list[Victim]:
+    return [Victim(drive, name, 100, number) for number, drive, name in named]
 
 
-def test_a_class_goes_after_the_other_and_drives_take_turns() -> None:
+def test_the_first_turn_has_one_plot_of_the_first_class_of_each_drive() -> None:
     given_ = victims((0, A, "a1"), (0, A, "a2"), (1, A, "a3"), (0, B, "b1"), (1, B, "b2"))
-    assert [[one.name for one in turn] for turn in turns(given_, 2)] == [["a1", "b1"], ["a2"], ["a3", "b2"]]
-    assert [[one.name for one in turn] for turn in turns(given_, 1)] == [
-        ["a1"],
-        ["b1"],
-        ["a2"],
-        ["a3"],
-        ["b2"],
-    ]
-    assert list(turns([], 3)) == []
+    assert [one.name for one in first_turn(given_, 9)] == ["a1", "b1"]
+    assert [one.name for one in first_turn(given_, 1)] == ["a1"]
+    assert [one.name for one in first_turn(victims((2, A, "a"), (1, B, "b")), 9)] == ["b"]
+    assert first_turn([], 3) == ()
 
 
 HEADERS = st.builds(
@@ -188,15 +181,15 @@ HEADERS = st.builds(
     pool=st.sampled_from([*PoolKind, None]),
     pool_key=st.sampled_from(["05" * 32, "ab" * 48, None]),
 )
-PLACES = st.tuples(st.sampled_from(["h1", "h2"]), st.sampled_from(["/a", "/b", "/c"]))
+DRIVE_IDS = st.builds(DriveId, st.sampled_from(["h1", "h2"]), st.sampled_from(["/a", "/b", "/c"]))
 MONTHS = st.sampled_from(["2020-01", "2022-06", None])
 GROUPS = st.builds(
-    lambda place, of, month, plots, files, size_bytes: PlotGroup(*place, of, month, plots, files, size_bytes),
-    PLACES, HEADERS, MONTHS, st.sampled_from([-1, 0, *[5] * 6]), st.sampled_from([1, *[5] * 5]),
+    PlotGroup,
+    DRIVE_IDS, HEADERS, MONTHS, st.sampled_from([-1, 0, *[5] * 6]), st.sampled_from([1, *[5] * 5]),
     st.one_of(st.integers(-1, 10**13), st.sampled_from([round(5 * v1_plot_bytes(k)) for k in (18, 31, 32)])),
 )  # fmt: skip
 DRIVES = st.dictionaries(
-    PLACES,
+    DRIVE_IDS,
     st.builds(
         DriveState,
         st.one_of(st.none(), st.integers(0, 10**12)),
@@ -216,15 +209,16 @@ CLASSES = st.permutations(
 
 @given(st.lists(GROUPS, max_size=20), DRIVES, CLASSES)
 def test_only_named_classes_are_replaced_and_every_plot_is_counted_once(
-    groups: list[PlotGroup], drives: dict[tuple[str, str], DriveState], classes: list[OldClass]
+    groups: list[PlotGroup], drives: dict[DriveId, DriveState], classes: list[OldClass]
 ) -> None:
     found = plan(groups, drives, classes)
     assert [one.old for one in found.classes] == classes
-    for one in found.classes:
-        for header in one.found:
+    for part in (part for drive in found.drives for part in drive.classes):
+        old = classes[part.number]
+        for header in part.headers:
             assert why_never(header) is None
-            assert one.old.k == header.k
-            assert one.old.levels is None or header.compression in one.old.levels
+            assert old.k == header.k
+            assert old.levels is None or header.compression in old.levels
     assert found.plots + sum(kept.plots for kept in found.kept) == sum(one.plots for one in groups)
     assert found.bytes + sum(kept.bytes for kept in found.kept) == sum(one.bytes for one in groups)
     assert found.bytes == sum(one.freed_bytes for one in found.drives)
@@ -234,10 +228,10 @@ def test_only_named_classes_are_replaced_and_every_plot_is_counted_once(
 
 @given(st.lists(GROUPS, max_size=20), DRIVES, CLASSES)
 def test_new_plots_take_no_more_than_is_freed_and_free_above_low_water(
-    groups: list[PlotGroup], drives: dict[tuple[str, str], DriveState], classes: list[OldClass]
+    groups: list[PlotGroup], drives: dict[DriveId, DriveState], classes: list[OldClass]
 ) -> None:
     for drive in plan(groups, drives, classes).drives:
-        state = drives[drive.place]
+        state = drives[drive.drive]
         assert state.closed is None
         assert state.free_bytes is not None
         room_bytes = max(0, state.free_bytes - state.low_water_bytes)
@@ -245,28 +239,6 @@ def test_new_plots_take_no_more_than_is_freed_and_free_above_low_water(
         assert drive.free_after_bytes >= min(state.free_bytes, state.low_water_bytes)
         if drive.new_plots:
             assert 0 <= drive.free_after_bytes - state.low_water_bytes < new_plot_bytes()
-        assert [number for number, _ in drive.classes] == sorted({number for number, _ in drive.classes})
-        assert all(amount.plots > 0 for _, amount in drive.classes)
-
-
-VICTIMS = st.lists(
-    st.builds(Victim, PLACES, st.text("abc", min_size=1, max_size=3), st.just(1), st.integers(0, 2)),
-    max_size=30,
-)
-
-
-@given(VICTIMS, st.integers(1, 4))
-def test_turns_keep_the_limits_and_the_order_and_end_with_the_last_plot(
-    given_: list[Victim], most: int
-) -> None:
-    made = list(turns(given_, most))
-    assert all(1 <= len(turn) <= most for turn in made)
-    assert all(len({one.place for one in turn}) == len(turn) for turn in made)
-    gone = [one for turn in made for one in turn]
-    assert Counter(gone) == Counter(given_)
-    assert [one.number for one in gone] == sorted(one.number for one in given_)
-    for place in {one.place for one in given_}:
-        ordered = sorted((one for one in given_ if one.place == place), key=lambda one: one.number)
-        assert [one for one in gone if one.place == place] == ordered
-    for _, of_class in groupby(made, key=lambda turn: turn[0].number):
-        assert len({one.number for turn in of_class for one in turn}) == 1
+        numbers = [one.number for one in drive.classes]
+        assert numbers == sorted(set(numbers))
+        assert all(one.plots > 0 for one in drive.classes)

@@ -16,7 +16,7 @@ PLOTS = 5000
 
 def old(weight: float = 1.0, new_weight: float = 1.0, plots: int = PLOTS) -> ClassPlan:
     size_bytes = BYTES * plots // PLOTS
-    return ClassPlan(OldClass("x"), (), plots, size_bytes, 1, weight, due_epochs(weight, new_weight))
+    return ClassPlan(OldClass("x"), plots, size_bytes, 1, weight, due_epochs(weight, new_weight))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_most_per_day_is_a_limit_and_no_pace() -> None:
 
 
 def test_a_class_that_is_empty_takes_no_time() -> None:
-    empty = ClassPlan(OldClass("x"), (), 0, 0, 0, 0.0, 0)
+    empty = ClassPlan(OldClass("x"), 0, 0, 0, 0.0, 0)
     assert spans([empty, old()], 10 * TIB, None, When(0)) == (Span(0, 0), Span(0, 50))
     assert mean_weight([empty], None, 0, 1.0) == 0
     assert [Span(3, 3).share_at(day) for day in (2, 3, 4)] == [0, 1, 1]

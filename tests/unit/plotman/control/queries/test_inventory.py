@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from common.errors import ExitCode, OrderRefused, PlotmanError
 from common.model.inventory import DriveRow, FileRow, SumRow
-from common.model.plot_class import ClassSum, InventorySums, PlotClass, PoolKind
+from common.model.plot_class import ClassSum, InventorySums, PlotClass
 from common.model.snapshot import HarvesterSnapshot
-from common.names import Role
-from plotman.control.farm import FarmState, NoSuchHost
+from plotman.control.farm import NoSuchHost
 from plotman.control.queries import inventory
 from plotman.control.queries.inventory import By, as_dict, by_snapshots, lines, narrowed, remarks, table
 from plotman.control.rpc import NoAnswer, TaskCall
-
-T = datetime(2026, 11, 29, tzinfo=UTC)
-C7 = {"format": "bladebit 2", "k": 32, "compression": 7, "pool": PoolKind.CONTRACT, "pool_key": "05" * 32}
-PLAIN = {"format": "v1.0", "k": 32, "compression": 0, "pool": PoolKind.KEY, "pool_key": "ab" * 48}
+from tests.support.stored import C7, OG, T, farm, let_answer
 
 
 def harvester(host: str, *sums: ClassSum, **more: Any) -> HarvesterSnapshot:
@@ -29,22 +24,11 @@ def harvester(host: str, *sums: ClassSum, **more: Any) -> HarvesterSnapshot:
     return HarvesterSnapshot(host=host, at=T, drives=(), inventory=found)
 
 
-def farm(*snapshots: HarvesterSnapshot, silent: tuple[str, ...] = ()) -> FarmState:
-    return FarmState(
-        at=T,
-        plotters={},
-        archivers={},
-        harvesters={one.host: one for one in snapshots},
-        waits=None,
-        stale=frozenset((Role.HARVESTER, host) for host in silent),
-    )
-
-
 TWO = farm(
     harvester("h1", ClassSum(**C7, plots=3, files=3, bytes=300), faults=2, fault_bytes=9, listed=5, read=5),
     harvester(
         "h2",
-        ClassSum(**PLAIN, plots=2, files=2, bytes=600),
+        ClassSum(**OG, plots=2, files=2, bytes=600),
         ClassSum(**C7, plots=1, files=1, bytes=100),
         listed=20_000,
         read=12_345,
@@ -117,26 +101,10 @@ def test_json_has_each_figure() -> None:
     assert (found["version"], found["by"], found["plots"], found["bytes"]) == (1, "class", 6, 1000)
 
 
-Answer = Callable[[TaskCall], Any]
-
-
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[TaskCall]]:
-    """Let hosts answer; returns the calls so far."""
-
-    def set_up(answers: dict[str, Answer]) -> list[TaskCall]:
-        calls: list[TaskCall] = []
-
-        def ask_each(questions: list[TaskCall], **_: Any) -> list[Any]:
-            calls.extend(questions)
-            assert len(calls) < 500, "it is asked for ever"
-            return [answers[call.host](call) for call in questions]
-
-        monkeypatch.setattr(inventory, "ask_each", ask_each)
-        monkeypatch.setattr(inventory, "hosts_of", lambda *_: (list(answers), [*answers, "quiet"]))
-        return calls
-
-    return set_up
+    """Let hosts answer, and one be silent; returns the calls so far."""
+    return lambda answers: let_answer(monkeypatch, answers, silent=("quiet",))
 
 
 def sums(*rows: SumRow, drives: tuple[DriveRow, ...] = (), after: str | None = None) -> dict[str, Any]:
@@ -195,6 +163,19 @@ def test_a_host_that_names_a_place_twice_is_asked_no_more(asked: Any) -> None:
     found = inventory.ask_sums(None, None)
     assert len(calls) == 2
     assert "cannot be read" in found.missing["h1"]
+
+
+def test_a_host_fills_no_memory_with_sums_without_end(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inventory, "_MOST_SUMS", 5)
+
+    def without_end(call: TaskCall) -> Any:
+        after = int(call.kwargs.get("after", "0"))
+        return sums(row("/f/1"), row("/f/2"), after=str(after + 1))
+
+    asked({"h1": without_end, "h2": lambda _: sums(row("/f/1"))})
+    found = inventory.ask_sums(None, None)
+    assert [part.host for part in found.parts] == ["h1"] * 5 + ["h2"]
+    assert found.missing["h1"] == "only its first 5 sums are counted"
 
 
 def test_without_any_answer_there_is_an_error(asked: Any) -> None:

@@ -1,27 +1,32 @@
-"""What `plotman replot plan` shows: which old plots would be replaced, when, and why others stay."""
+"""Which old plots would be replaced, when, and why others stay: the plan of `plotman replot plan`."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import islice
+from typing import Any
 
+from beat.policy.replot.drives import drive_states
 from beat.policy.replot.planner import (
     ClassPlan,
-    DriveState,
-    Place,
+    DriveId,
+    DrivePlan,
     PlotGroup,
     ReplotPlan,
     Victim,
+    first_turn,
     plan,
     size_fits,
-    turns,
 )
 from beat.policy.replot.schedule import (
     GONE_DAYS,
     YEAR_DAYS,
+    DayWeight,
     Span,
-    Weight,
     When,
     mean_weight,
     needed_bytes_per_day,
@@ -33,14 +38,17 @@ from common.config.sections.replot import FORK, NOW, Replot
 from common.errors import ExitCode, PlotmanError
 from common.model.inventory import MOST_CLASSES, FileRow, InventoryPage
 from common.model.plot_class import PlotClass
-from common.model.snapshot import DirState, Drive, DriveUse, HarvesterSnapshot
 from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.queries.forecast import pace
 from plotman.control.queries.inventory import FarmInventory, HostInventory, Missing, Part, ask_sums, pages
+from plotman.control.shares import fair_share
 
 _DAY = timedelta(days=1)
 _COLUMNS = 64  # of the chart
+# A farm that makes a plot in a year comes to no end that a calendar has.
+FAR_DAYS = 100_000
+_MOST_FILES = 50_000  # that are read of one host, for one class
 
 
 class NoSuchClass(PlotmanError):
@@ -69,12 +77,12 @@ class PlanLimits:
 
 
 @dataclass(frozen=True)
-class Chart:
+class PlanChart:
     """Weights on the days of the chart's columns. unchanged: if nothing is replaced."""
 
     days: tuple[float, ...]
-    planned: tuple[Weight, ...]
-    unchanged: tuple[Weight, ...]
+    planned: tuple[DayWeight, ...]
+    unchanged: tuple[DayWeight, ...]
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,8 @@ class PlanAnswer:
     rate_bytes: new plots per day; None: not known. rate_source: where it is from.
     spans: when each class goes; None: not known.
     mean, mean_unchanged: of the weight over 256 days after the fork; None: the fork is not known.
-    others: drives whose first plots are not listed.
+    others: number of drives whose first plots are not listed.
+    keeping: hosts on which no plot may be replaced, because harvester.replot is off.
     """
 
     at: datetime
@@ -106,15 +115,21 @@ class PlanAnswer:
     needed_bytes: float | None
     mean: float | None
     mean_unchanged: float | None
-    chart: Chart | None
+    chart: PlanChart | None
     first: tuple[FirstPlot, ...]
     others: int
     hosts: tuple[HostInventory, ...]
+    keeping: tuple[str, ...]
     missing: Missing = field(default_factory=dict)
 
-    def date_of(self, day: float) -> datetime:
-        """The date of a day from now."""
-        return self.at + day * _DAY
+    def date_of(self, day: float) -> datetime | None:
+        """The date of a day from now; None: it is centuries away."""
+        return self.at + day * _DAY if abs(day) < FAR_DAYS else None
+
+    @property
+    def gone_at(self) -> datetime | None:
+        """When the network accepts no proof of an old plot any more; None: the fork is not known."""
+        return None if self.when.fork_day is None else self.date_of(self.when.fork_day + GONE_DAYS)
 
 
 def ask(settings: Replot, farm: FarmState, limits: PlanLimits) -> PlanAnswer:
@@ -132,11 +147,14 @@ def ask(settings: Replot, farm: FarmState, limits: PlanLimits) -> PlanAnswer:
     _check_names(settings, limits.classes)
     classes = [one for one in settings.old if not limits.classes or one.name in limits.classes]
     sums = ask_sums(limits.host, None)
-    states = drive_states(farm, settings, limits.host)
+    alive = farm.alive(Role.HARVESTER)
+    asked = {host: one for host, one in alive.items() if limits.host in (None, host)}
+    states = drive_states(asked, settings.low_water_bytes)
     made = plan(groups(sums.parts), states, classes, settings.v2_weight)
     missing = dict(sums.missing)
-    victims = list(_victims(made, limits, missing))
-    return _answer(settings, farm, limits, sums, made, victims, missing)
+    listed = [made.drives[number] for number in fair_share(_hosts_of(made), most=limits.drives)]
+    victims = list(_victims(made, listed, limits.first, missing))
+    return _answer(settings, farm, limits, sums, made, listed, victims, missing)
 
 
 def _check_names(settings: Replot, names: Sequence[str]) -> None:
@@ -146,69 +164,72 @@ def _check_names(settings: Replot, names: Sequence[str]) -> None:
             raise NoSuchClass(f"replot.classes of plotman.yaml has no class {name}.", f"It has {known}.")
 
 
+def _hosts_of(made: ReplotPlan) -> list[str]:
+    return [one.drive.host for one in made.drives]
+
+
 def groups(parts: Iterable[Part]) -> Iterator[PlotGroup]:
     """The sums of the harvesters by drive, class and month, for the planner."""
     for part in parts:
         of = PlotClass(**{name: getattr(part.sums, name) for name in PlotClass.model_fields})
         sums = part.sums
-        yield PlotGroup(part.host, part.drive or "", of, part.month, sums.plots, sums.files, sums.bytes)
+        yield PlotGroup(
+            drive=DriveId(part.host, part.drive or ""),
+            plot_class=of,
+            month=part.month,
+            plots=sums.plots,
+            files=sums.files,
+            bytes=sums.bytes,
+        )
 
 
-def drive_states(farm: FarmState, settings: Replot, host: str | None = None) -> dict[Place, DriveState]:
-    """The drives of live harvesters, in the order in which they come. host: only this one; None: all."""
-    found: dict[Place, DriveState] = {}
-    for name, snapshot in sorted(farm.alive(Role.HARVESTER).items()):
-        if host not in (None, name):
-            continue
-        low_water = settings.low_water_bytes if snapshot.low_water_bytes is None else snapshot.low_water_bytes
-        low_water = max(low_water, snapshot.margin_bytes)
-        for drive in snapshot.drives:
-            closed = _why_closed(snapshot, drive)
-            found[name, drive.path] = DriveState(drive.free_bytes, low_water, closed, drive.device)
+def _victims(made: ReplotPlan, listed: Sequence[DrivePlan], most: int, missing: Missing) -> Iterator[Victim]:
+    """Yield the first files of each class on each drive that is listed. most: of a class on a drive."""
+    for number, old in enumerate(made.classes):
+        headers = _headers(number, listed)
+        counts: Counter[DriveId] = Counter()
+        for host, file in _files(old, headers, most, missing):
+            drive = DriveId(host, file.drive)
+            # A harvester may answer with other files than those that were asked for.
+            if drive.path in headers[host] and counts[drive] < most and _belongs(file, old):
+                counts[drive] += 1
+                yield Victim(drive, file.name, file.size_bytes, number)
+
+
+def _headers(number: int, listed: Iterable[DrivePlan]) -> dict[str, dict[str, tuple[PlotClass, ...]]]:
+    """What the headers of a class say, by host and drive."""
+    found: dict[str, dict[str, tuple[PlotClass, ...]]] = {}
+    for one in listed:
+        for part in one.classes:
+            if part.number == number:
+                found.setdefault(one.drive.host, {})[one.drive.path] = part.headers
     return found
 
 
-def _why_closed(snapshot: HarvesterSnapshot, drive: Drive) -> str | None:
-    if not snapshot.replot:
-        return f"harvester.replot is off on {snapshot.host}"
-    if drive.use is DriveUse.DISABLED:
-        return "the drive is disabled"
-    if drive.state is not DirState.OK:
-        return f"the drive is {drive.state}"
-    if drive.disk is not None and drive.disk.fails:
-        return "the disk expects to fail"
-    if any(one.drive == drive.path for one in snapshot.evacuations):
-        return "the drive is evacuated"
-    if snapshot.drained or drive.drained or drive.use is DriveUse.DRAINING:
-        return "the drive is draining"
-    return None
+def _belongs(file: FileRow, of: ClassPlan) -> bool:
+    found = file.plot_class
+    return (
+        found is not None
+        and of.old.matches(found, file.made)
+        and size_fits(found, plots=1, size_bytes=max(1, file.size_bytes))
+    )
 
 
-def _victims(made: ReplotPlan, limits: PlanLimits, missing: Missing) -> Iterator[Victim]:
-    """Yield the first files of each class on each drive that is listed."""
-    listed = {drive.place: {number for number, _ in drive.classes} for drive in made.drives[: limits.drives]}
-    for number, one in enumerate(made.classes):
-        hosts = list(dict.fromkeys(place[0] for place, numbers in listed.items() if number in numbers))
-        for host, file in _files(one, hosts, limits.first, missing):
-            found = file.plot_class
-            # A harvester may answer with other files than those that were asked for.
-            is_plot = (
-                found is not None
-                and one.old.matches(found, file.made)
-                and size_fits(found, 1, max(1, file.size_bytes))
-            )
-            if is_plot and number in listed.get((host, file.drive), ()):
-                yield Victim((host, file.drive), file.name, file.size_bytes, number)
-
-
-def _files(one: ClassPlan, hosts: list[str], limit: int, missing: Missing) -> Iterator[tuple[str, FileRow]]:
-    headers = [header.model_dump(mode="json", exclude_none=True) for header in one.found[:MOST_CLASSES]]
-    asked = {"what": InventoryPage.CLASSED.value, "classes": headers, "limit": limit}
-    if one.old.made_before is not None:
-        asked["made_before"] = one.old.made_before
-    for host, answers in pages(hosts if limit else [], asked, missing, {}):
-        for answer in answers:
-            yield from ((host, FileRow.model_validate(row)) for row in answer["files"])
+def _files(
+    one: ClassPlan, headers: dict[str, dict[str, tuple[PlotClass, ...]]], limit: int, missing: Missing
+) -> Iterator[tuple[str, FileRow]]:
+    asked: dict[str, dict[str, Any]] = {}
+    for host, drives in headers.items() if limit else ():
+        pairs = [(path, header) for path, of_drive in drives.items() for header in of_drive]
+        # An order takes no more headers. No drive's headers push out another's.
+        chosen = [pairs[place][1] for place in fair_share([path for path, _ in pairs], most=MOST_CLASSES)]
+        classes = [header.model_dump(mode="json", exclude_none=True) for header in dict.fromkeys(chosen)]
+        asked[host] = {"what": InventoryPage.CLASSED.value, "classes": classes, "limit": limit}
+        if one.old.made_before is not None:
+            asked[host]["made_before"] = one.old.made_before
+    for host, answers in pages(asked, missing, {}):
+        rows = (row for answer in answers for row in answer["files"])
+        yield from ((host, FileRow.model_validate(row)) for row in islice(rows, _MOST_FILES))
 
 
 def _answer(
@@ -217,6 +238,7 @@ def _answer(
     limits: PlanLimits,
     sums: FarmInventory,
     made: ReplotPlan,
+    listed: Sequence[DrivePlan],
     victims: list[Victim],
     missing: Missing,
 ) -> PlanAnswer:
@@ -226,8 +248,12 @@ def _answer(
     rate_bytes, source = _rate(farm, limits)
     found = spans(made.classes, rate_bytes or 0, settings.max_per_day, when)
     known = when.fork_day if made.plots else None
-    weight = settings.v2_weight
-    listed = made.drives[: limits.drives]
+    chart = mean = mean_unchanged = None
+    if known is not None:
+        reckon = partial(mean_weight, made.classes, fork_day=known, new_weight=settings.v2_weight)
+        mean = None if found is None else reckon(gone=found)
+        mean_unchanged = reckon(gone=None)
+        chart = _chart(made.classes, found, fork_day=known, new_weight=settings.v2_weight)
     return PlanAnswer(
         at=now,
         settings=settings,
@@ -238,12 +264,13 @@ def _answer(
         rate_source=source,
         spans=found,
         needed_bytes=needed_bytes_per_day(made.bytes, when),
-        mean=None if known is None or found is None else mean_weight(made.classes, found, known, weight),
-        mean_unchanged=None if known is None else mean_weight(made.classes, None, known, weight),
-        chart=None if known is None else _chart(made, found, known, weight),
-        first=tuple(_in_order([drive.place for drive in listed], victims, settings.max_in_flight, limits)),
+        mean=mean,
+        mean_unchanged=mean_unchanged,
+        chart=chart,
+        first=tuple(_in_order([one.drive for one in listed], victims, settings.max_in_flight, limits.first)),
         others=len(made.drives) - len(listed),
         hosts=sums.hosts,
+        keeping=hosts_that_keep(farm),
         missing=missing,
     )
 
@@ -274,37 +301,38 @@ def _rate(farm: FarmState, limits: PlanLimits) -> tuple[float | None, str]:
     return None, "no plot was archived or made in the last 7 days, or they were counted for less than an hour"
 
 
-def _chart(made: ReplotPlan, found: tuple[Span, ...] | None, fork_day: float, new_weight: float) -> Chart:
+def _chart(
+    classes: Sequence[ClassPlan], found: tuple[Span, ...] | None, fork_day: float, new_weight: float
+) -> PlanChart:
     begins = min(0.0, fork_day)
     ends = [span.ends for span in found or ()]
     last = max(fork_day + YEAR_DAYS, min([fork_day + 2 * YEAR_DAYS, *ends[-1:]]))
     days = tuple(begins + (last - begins) * column / (_COLUMNS - 1) for column in range(_COLUMNS))
-    return Chart(
-        days,
-        tuple(weights(made.classes, found, fork_day, new_weight, days)),
-        tuple(weights(made.classes, None, fork_day, new_weight, days)),
-    )
+    reckon = partial(weights, classes, fork_day=fork_day, new_weight=new_weight, days=days)
+    return PlanChart(days, planned=tuple(reckon(gone=found)), unchanged=tuple(reckon(gone=None)))
 
 
 def _in_order(
-    places: Sequence[Place], victims: list[Victim], most: int, limits: PlanLimits
+    drives: Sequence[DriveId], victims: list[Victim], at_once: int, most: int
 ) -> Iterator[FirstPlot]:
-    """The first plots of each drive, by class and name, with a mark at the first turn."""
-    ordered = [one for place in places for one in _of_place(place, victims)]
-    at_once = set(next(turns(ordered, most), ()))
-    for place in places:
-        yield from (FirstPlot(one, one in at_once) for one in _of_place(place, victims)[: limits.first])
+    """The first plots of each drive, by class and name.
+
+    Args:
+        drives: in their order.
+        victims: on these drives.
+        at_once: how many go at the same time; those are marked.
+        most: how many of each drive.
+    """
+    ordered = {drive: _of_drive(drive, victims) for drive in drives}
+    first = set(first_turn([one for of_drive in ordered.values() for one in of_drive], at_once))
+    for of_drive in ordered.values():
+        yield from (FirstPlot(one, one in first) for one in of_drive[:most])
 
 
-def _of_place(place: Place, victims: list[Victim]) -> list[Victim]:
-    return sorted((one for one in victims if one.place == place), key=lambda one: (one.number, one.name))
+def _of_drive(drive: DriveId, victims: list[Victim]) -> list[Victim]:
+    return sorted((one for one in victims if one.drive == drive), key=lambda one: (one.number, one.name))
 
 
 def hosts_that_keep(farm: FarmState) -> tuple[str, ...]:
-    """Harvesters on which no plot may be replaced: harvester.replot is off."""
+    """Harvesters on which no plot may be replaced, because harvester.replot is off."""
     return tuple(sorted(host for host, one in farm.alive(Role.HARVESTER).items() if not one.replot))
-
-
-def gone_at(answer: PlanAnswer) -> datetime | None:
-    """When proofs of old plots count no more; None: the fork is not known."""
-    return None if answer.when.fork_day is None else answer.date_of(answer.when.fork_day + GONE_DAYS)

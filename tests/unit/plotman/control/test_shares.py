@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plotman.flower.shares import fair_share
+from plotman.control.shares import fair_share
 
 
 def test_a_table_that_is_short_enough_is_shown_whole() -> None:

@@ -1,0 +1,1 @@
+"""What `plotman replot` shows: the plan, and how a replot goes."""
