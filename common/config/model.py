@@ -19,10 +19,11 @@ from common.config import rules
 from common.config.problems import Level, Location
 from common.config.sections.archiving import Archiving
 from common.config.sections.base import VERSION, Folder, Section
+from common.config.sections.directories import Directories
 from common.config.sections.farm import Farm, Harvester
 from common.config.sections.notifications import Notifications
 from common.config.sections.plotter_packages import loaded
-from common.config.sections.plotting import Directories, Plotting
+from common.config.sections.plotting import Plotting
 from common.config.sections.replot import Replot
 from common.config.sections.scheduling import Scheduling
 from common.names import HOST_VARIABLE, Role

@@ -37,7 +37,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from common.config.sections.plotting import BladebitMode, BladebitOptions, Plotting
+from common.config.sections.plotter_options import BladebitMode, BladebitOptions
+from common.config.sections.plotting import Plotting
 from common.model.phase import Phase
 from plotter_worker.plotters import chia_cli
 from plotter_worker.plotters.base import CommandLine, Mode, SizeEstimate, normal, parent
@@ -261,7 +262,6 @@ class Bladebit(Plotter):
     """`bladebit` and `bladebit_cuda`."""
 
     name = "bladebit"
-    options = BladebitOptions
     marks = (b"Bladebit Chia Plotter", b"[Bladebit ", b"Memory required: 416 GiB.")
     rules = _RULES
     anonymous = _ANONYMOUS

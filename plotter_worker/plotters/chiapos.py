@@ -22,7 +22,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from common.config.sections.plotting import ChiaOptions, ChiaposOptions, Plotting
+from common.config.sections.plotter_options import ChiaOptions, ChiaposOptions
+from common.config.sections.plotting import Plotting
 from common.model.phase import Phase
 from plotter_worker.plotters import chia_cli
 from plotter_worker.plotters.base import CommandLine, Mode, SizeEstimate, normal
@@ -187,7 +188,6 @@ class Chia(_Chiapos):
     """`chia plots create`."""
 
     name = "chia"
-    options = ChiaOptions
     words = ("plots", "create")
     grammar = chia_cli.CREATE
     # Only `chia plots create` writes lines of Python's logging, too.
@@ -198,7 +198,6 @@ class ChiaPlottersChiapos(_Chiapos):
     """`chia plotters chiapos`."""
 
     name = "chiapos"
-    options = ChiaposOptions
     words = ("plotters", "chiapos")
     grammar = chia_cli.PLOTTERS
     marks = (b"Starting plotting progress into temporary dirs",)

@@ -23,10 +23,9 @@ LONGEST_LINE = 500  # of what a reason or a tail quotes, in characters
 _LINE_BYTES = 8 * 1024
 _TAIL_LINES = 100
 # Keys for lines whose first word varies: lines of chia's Python logging begin with a time, bladebit's
-# `X.plot.tmp -> X.plot` with a path; xchplot2 prints a plot's path or name alone.
+# `X.plot.tmp -> X.plot` with a path.
 TIMED = b"<time>"
 ARROW = b"<path> ->"
-PATH = b"<path>"
 # Colours and cursor movements of terminals (ECMA-48 CSI), as programs that run below a pty write them.
 _ANSI = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 # Prefix that `chia plotters madmax` adds to lines of the plotter's stderr.
@@ -144,6 +143,14 @@ class LogReader:
         texts = (line.decode(errors="replace") for line in lines[-count:])
         return "\n".join(text[:LONGEST_LINE] for text in texts) if count > 0 else ""
 
+    def key(self, text: bytes) -> bytes:
+        """The key in the table of rules for a line that is not blank: its first word, or TIMED or ARROW."""
+        if text[:1].isdigit():
+            return TIMED
+        if b".plot.tmp -> " in text:
+            return ARROW
+        return text.split(None, 1)[0]
+
     def _line(self, line: bytes) -> None:
         text = line.strip().removeprefix(_WRAPPED_STDERR)
         if not text:
@@ -155,7 +162,7 @@ class LogReader:
         if self._state.stalled is not None:
             self._progress = None
             self._state.end_stall()
-        entries = self._table.get(_key(text))
+        entries = self._table.get(self.key(text))
         if not entries:
             return
         decoded = text.decode(errors="replace")
@@ -170,19 +177,6 @@ class LogReader:
 def without_colours(data: bytes) -> bytes:
     """`data` without the control sequences of terminals."""
     return _ANSI.sub(b"", data) if b"\x1b" in data else data
-
-
-def _key(text: bytes) -> bytes:
-    if text[:1].isdigit():
-        return TIMED
-    if b".plot.tmp -> " in text:
-        return ARROW
-    if text.startswith((b"/", b"plot-k")):
-        return PATH
-    word = text.split(None, 1)[0]
-    if word.startswith(b"[") and b":" in word:
-        return word.partition(b":")[0] + b"]"  # [batch:gpu0], [batch:cpu]: workers of [batch]
-    return word
 
 
 def _traceback(state: PlotLogState, _match: re.Match[str]) -> None:

@@ -28,7 +28,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from common.config.sections.plotting import MadmaxMode, MadmaxOptions, Plotting
+from common.config.sections.plotter_options import MadmaxMode, MadmaxOptions
+from common.config.sections.plotting import Plotting
 from common.model.phase import Phase
 from plotter_worker.plotters import chia_cli
 from plotter_worker.plotters.base import PLOT_NAME, CommandLine, Mode, SizeEstimate, normal, parent
@@ -215,7 +216,6 @@ class Madmax(Plotter):
     """`chia_plot` and `cuda_plot_*`."""
 
     name = "madmax"
-    options = MadmaxOptions
     marks = (b"Multi-threaded pipelined Chia", b"next-gen CUDA plotter")
     rules = _RULES
     # Disk buffers of Gigahorse on a GPU carry no plot id: `cuda_plot_tmp2_<n>.tmp`.

@@ -50,7 +50,6 @@ class Packaged(Plotter):
         self.name, self._where = plotter.name, f"The plotter of package {package_of(plotter.name)}"
         self._plotter = plotter
         self._logged: set[str] = set()
-        self.options, self.version_arguments = plotter.options, plotter.version_arguments
         self.marks, self.noise, self.batch = plotter.marks, plotter.noise, plotter.batch
         self.rules, self.anonymous = plotter.rules, plotter.anonymous
 

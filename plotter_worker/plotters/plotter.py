@@ -30,18 +30,16 @@ class Plotter(ABC):
     """One plotter program.
 
     name: as in `plotting.type` of plotman.yaml.
-    options: model of the section `plotting.NAME`.
-    version_arguments: the program prints its version with these; None: `config check` does not ask it.
     marks: a log with one of these in its first KiB is of this plotter.
     rules: of its log.
     batch: one job makes several plots without phases: percent and ETA are of the job.
     noise: lines of the log that begin so are skipped.
     anonymous: names of its scratch files that carry no plot id.
+    options: model of the section `plotting.NAME`; only of a plotter in another package.
     """
 
     name: str
     options: type[PlotterOptions]
-    version_arguments: tuple[str, ...] | None = ("--version",)
     batch = False
     marks: tuple[bytes, ...]
     rules: Rules

@@ -23,10 +23,10 @@ import os
 import re
 from collections.abc import Sequence
 
-from common.config.sections.plotting import Plotting, Xchplot2Options
+from common.config.sections.plotting import Plotting
 from common.model.phase import Phase
 from plotter_worker.plotters.base import CommandLine, Mode, SizeEstimate, normal, parent
-from plotter_worker.plotters.log_parser import PATH, SHARED_RULES, first_group, merged, rules
+from plotter_worker.plotters.log_parser import SHARED_RULES, LogReader, first_group, merged, rules
 from plotter_worker.plotters.log_state import PlotLogState, Weight
 from plotter_worker.plotters.options import Grammar, Options, key_arguments, parse, program
 from plotter_worker.plotters.plotter import Plotter
@@ -107,6 +107,17 @@ def _summed_up(state: PlotLogState, match: re.Match[str]) -> None:
         state.names_are_unsure = True
 
 
+_PLOT = b"<plot>"  # key of a line with nothing but a plot's path or name
+
+
+class _Reader(LogReader):
+    def key(self, text: bytes) -> bytes:
+        if text.startswith((b"/", b"plot-k")):
+            return _PLOT
+        # Of several workers each writes its name: [batch:gpu0], [batch:cpu].
+        return b"[batch]" if text.startswith(b"[batch:") else super().key(text)
+
+
 _RULES = merged(
     rules(
         (b"[batch]", r"\[batch[^]]*\] progress: plot (\d{1,6})/(\d{1,6}) done ", _progress),
@@ -114,7 +125,7 @@ _RULES = merged(
         (b"[batch]", r"\[batch[^]]*\] cancel received.* before plot (\d{1,6})", _cancelled),
         (b"[plot]", r"\[plot\] FAILED: (.+)", first_group),
         (b"[plot]", r"\[plot\] wrote (\d{1,6}) plots? in .*?(?:; failed (\d{1,6}))?$", _summed_up),
-        (PATH, r"(?:/.*/)?(plot-k\d{1,2}-([0-9a-f]{64})\.(?:plot2|gplot))$", _published),
+        (_PLOT, r"(?:/.*/)?(plot-k\d{1,2}-([0-9a-f]{64})\.(?:plot2|gplot))$", _published),
     ),
     SHARED_RULES,
 )
@@ -124,8 +135,6 @@ class Xchplot2(Plotter):
     """`xchplot2 plot`, and `xchplot2 batch` if a user starts it."""
 
     name = "xchplot2"
-    options = Xchplot2Options
-    version_arguments = ("--help",)
     batch = True
     marks = (b"[batch", b"[plot] ")
     rules = _RULES
@@ -166,6 +175,9 @@ class Xchplot2(Plotter):
         if "help" in found.flags:
             return None
         return self._command(found, cwd, of_file=arguments[0] == "batch")
+
+    def reader(self, command: CommandLine | None = None) -> LogReader:
+        return _Reader(self.rules, command)
 
     def space(self, k: int, compression: int | None, mode: Mode, separate_tmp2: bool) -> SizeEstimate:  # noqa: ARG002
         return SizeEstimate(xchplot2_tmp_bytes(k), 0, pos2_plot_bytes(k))

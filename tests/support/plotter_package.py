@@ -34,7 +34,6 @@ def _done(state, match):
 class Tiny(api.Plotter):
     name = "tinyplot"
     options = TinyOptions
-    version_arguments = ("--version",)
     marks = (b"tinyplot says hello",)
     rules = api.merged(
         api.rules(

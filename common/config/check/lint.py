@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from common.config.check.keys import key_findings
 from common.config.model import Config
 from common.config.problems import Finding, Level, Location
-from common.config.sections.plotting import (
+from common.config.sections.plotter_options import (
     BladebitMode,
     ChiaOptions,
     ChiaposOptions,
     MadmaxMode,
     MadmaxOptions,
     PlotterType,
-    Plotting,
     Xchplot2Options,
 )
+from common.config.sections.plotting import Plotting
 from common.config.sections.scheduling import Scheduling
 from common.model.phase import Phase
 from common.model.plot_sizes import V1_LEAST_K, V2_K

@@ -15,15 +15,15 @@ from common.config.model import Config
 from common.config.problems import Finding, Level, Location
 from common.config.sections.archiving import Archiving, TargetDefinition
 from common.config.sections.farm import Harvester
-from common.config.sections.plotter_packages import load
-from common.config.sections.plotting import (
+from common.config.sections.plotter_options import (
+    BladebitMode,
     ChiaOptions,
     ChiaposOptions,
     MadmaxMode,
     MadmaxOptions,
     PlotterType,
-    Plotting,
 )
+from common.config.sections.plotting import Plotting
 from common.config.sections.targets import FILTER, filter_flaw, fitting_drives
 from common.model.address import is_loopback
 from common.model.paths import one_spelling
@@ -86,7 +86,7 @@ def wanted(config: Config) -> list[Program]:
     """The programs that this machine needs."""
     programs = []
     if config.plotting:
-        programs.append(_plotter(config))
+        programs.append(_plotter(config.plotting))
     if config.roles & {Role.ARCHIVER, Role.HARVESTER}:
         command = config.archiving.env.get("command", "rsync") if config.archiving else "rsync"
         by_script = config.archiving is not None and not config.archiving.by_harvester
@@ -104,41 +104,34 @@ def wanted(config: Config) -> list[Program]:
     return programs
 
 
-def _plotter(config: Config) -> Program:
-    assert config.plotting is not None
-    plotting = config.plotting
-    kind = plotting.type
-    key: Location = ("plotting", str(kind), "executable")
+def _plotter(plotting: Plotting) -> Program:
+    options = plotting.options
+    return Program(
+        ("plotting", str(plotting.type), options.executable_key),
+        options.chosen_executable,
+        options.version_arguments,
+        *_demands(plotting),
+    )
+
+
+# bladebit 1.1.0 is the first with enough progress in its log; 2.0.0 brought disk, 3.0.0 CUDA.
+_BLADEBIT_LEAST = {BladebitMode.RAM: (1, 1), BladebitMode.DISK: (2,), BladebitMode.CUDA: (3,)}
+
+
+def _demands(plotting: Plotting) -> tuple[tuple[int, ...] | None, str, str, Trial | None]:
+    """`least`, `why`, `mend` and `trial` of a plotter's program."""
     mend = "Install it, or write its full path here."
-    if not isinstance(kind, PlotterType):
-        arguments = load(kind).version_arguments
-        return Program(key, plotting.options.chosen_executable, arguments, None, "", mend)
-    if kind in (PlotterType.CHIA, PlotterType.CHIAPOS):
-        # chia has no option --version (2.7.5). `chia plotters` came with 1.3.
-        least: tuple[int, ...] = (1, 3) if kind is PlotterType.CHIAPOS else (1, 2)
-        why = (
-            "it has no `chia plotters`" if kind is PlotterType.CHIAPOS else "it does not know pool contracts"
-        )
-        options = plotting.chia if kind is PlotterType.CHIA else plotting.chiapos
-        version = ("version",)
-        trial = _chia_makes(plotting, options, key)
-        return Program(key, options.executable, version, least, why, mend, trial)
+    kind = plotting.type
+    if kind is PlotterType.CHIA:
+        return (1, 2), "it does not know pool contracts", mend, _chia_makes(plotting, plotting.chia)
+    if kind is PlotterType.CHIAPOS:
+        return (1, 3), "it has no `chia plotters`", mend, _chia_makes(plotting, plotting.chiapos)
     if kind is PlotterType.MADMAX:
-        if plotting.madmax.k > 32:
-            key = ("plotting", "madmax", "executable_k34")
-        executable = plotting.madmax.chosen_executable
-        if plotting.madmax.mode is MadmaxMode.GPU:
-            key = ("plotting", "madmax", "executable_gpu")
-            return Program(key, executable, ("--help",), None, "", mend)
-        return Program(key, executable, ("--version",), None, "", mend, _madmax_compresses(plotting.madmax))
-    if kind is PlotterType.XCHPLOT2:
-        return Program(key, plotting.xchplot2.executable, ("--help",), None, "", mend)
-    cuda = plotting.bladebit.chosen_executable == plotting.bladebit.executable_cuda
-    key = ("plotting", "bladebit", "executable_cuda") if cuda else key
-    # 1.1.0: the first with enough progress in its log; 2.0.0 brought disk, 3.0.0 CUDA.
-    least = {"ramplot": (1, 1), "diskplot": (2,), "cudaplot": (3,)}[plotting.bladebit.mode.value]
-    why = f"plotman cannot follow its {plotting.bladebit.mode.value}"
-    return Program(key, plotting.bladebit.chosen_executable, ("--version",), least, why, mend)
+        return None, "", mend, _madmax_compresses(plotting.madmax)
+    if kind is PlotterType.BLADEBIT:
+        mode = plotting.bladebit.mode
+        return _BLADEBIT_LEAST[mode], f"plotman cannot follow its {mode}", mend, None
+    return None, "", mend, None
 
 
 def trouble(program: Program, deadline_s: float = VERSION_DEADLINE_S) -> Finding | None:
@@ -194,11 +187,11 @@ _NOWHERE = f"{os.devnull}/plotman-asks"
 _FARMER, _POOL = ("-f", "00"), ("-p", "00")
 
 
-def _chia_makes(plotting: Plotting, options: ChiaOptions | ChiaposOptions, executable: Location) -> Trial:
+def _chia_makes(plotting: Plotting, options: ChiaOptions | ChiaposOptions) -> Trial:
     """Check that chia accepts this k, and has a key if plotman.yaml names none. Only chia knows: the smallest
     k is in its settings, and `executable` may be a script that chooses those. `chia plotters chiapos` uses
     the same function."""
-    where = (*executable[:-1], "k")
+    where, executable = (("plotting", str(plotting.type), key) for key in ("k", "executable"))
     keys = _POOL if plotting.farmer_pk is None else _FARMER + _POOL
     arguments = ("plots", "create", "-k", str(options.k), "-n", "0", *keys)
 
@@ -236,7 +229,7 @@ _LEAST_OVERRIDDEN = 25
 
 def _madmax_compresses(options: MadmaxOptions) -> Trial | None:
     """Check that this chia_plot compresses (is Gigahorse's), if plotman.yaml asks for compression."""
-    if not options.compression:
+    if not options.compression or options.mode is MadmaxMode.GPU:
         return None
 
     def judge(found: str, output: str) -> Finding | None:

@@ -39,6 +39,11 @@ def _folder(path: str, info: ValidationInfo) -> str:
 Folder = Annotated[str, AfterValidator(_folder)]
 
 
+def each_once(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Drop repeated values."""
+    return tuple(dict.fromkeys(values))
+
+
 class Section(BaseModel):
     """Base of all sections. Every field has a description and an example (`example_of`), from which
     `plotman config generate` writes its sample.

@@ -6,7 +6,7 @@ A package's `pyproject.toml`:
     mytool = "mytool_for_plotman:plotter"
 
 The entry point names an object of the class `plotter_worker.plotters.plotter.Plotter`. This module reads of
-it what plotman.yaml needs: its section, and how the program is asked for its version.
+it what plotman.yaml needs: its section, its command and its sizes.
 """
 
 from __future__ import annotations
@@ -35,9 +35,19 @@ class PlotterOptions(Section):
     k: int = Field(ge=1, le=99, description="Size of the plots.", examples=[32])
 
     @property
+    def executable_key(self) -> str:
+        """The key that names the program for these options."""
+        return "executable"
+
+    @property
     def chosen_executable(self) -> str:
         """The program that makes plots with these options."""
-        return self.executable
+        return str(getattr(self, self.executable_key))
+
+    @property
+    def version_arguments(self) -> tuple[str, ...] | None:
+        """The program prints its version with these; None: `config check` does not run it."""
+        return ("--version",)
 
 
 class PackagedPlotter(Protocol):
@@ -45,12 +55,10 @@ class PackagedPlotter(Protocol):
 
     name: the name of its entry point.
     options: model of its section, `plotting.NAME`.
-    version_arguments: the program prints its version with these; None: it is not asked.
     """
 
     name: str
     options: type[PlotterOptions]
-    version_arguments: tuple[str, ...] | None
 
     def argv(self, plotting: Any, tmp: str, tmp2: str | None, dst: str) -> list[str]:
         """Build the command of one job."""

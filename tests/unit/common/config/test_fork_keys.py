@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from common.config import Level, find_problems, load
-from common.config.sections.plotting import BladebitMode
+from common.config.sections.plotter_options import BladebitMode
 
 HEAD = """\
 version: [2]

@@ -129,24 +129,30 @@ def test_a_program_that_does_not_run_is_told_with_the_reason(
 
 
 @pytest.mark.parametrize(
-    ("plotting", "key", "executable"),
+    ("plotting", "key", "command", "least"),
     [
-        ({"type": "chia"}, "chia.executable", "chia"),
-        ({"type": "chiapos", "chiapos": {"executable": "/opt/chia"}}, "chiapos.executable", "/opt/chia"),
-        ({"type": "madmax", **KEYS}, "madmax.executable", "chia_plot"),
-        ({"type": "madmax", **KEYS, "madmax": {"k": 33}}, "madmax.executable_k34", "chia_plot_k34"),
-        ({"type": "bladebit", **KEYS}, "bladebit.executable", "bladebit"),
+        ({"type": "chia"}, "chia.executable", "chia version", (1, 2)),
+        ({"type": "chiapos", "chiapos": {"executable": "/opt/chia"}},
+         "chiapos.executable", "/opt/chia version", (1, 3)),
+        ({"type": "madmax", **KEYS}, "madmax.executable", "chia_plot --version", None),
+        ({"type": "madmax", **KEYS, "madmax": {"k": 33}},
+         "madmax.executable_k34", "chia_plot_k34 --version", None),
+        ({"type": "madmax", **KEYS, "madmax": {"k": 33, "mode": "gpuplot"}},
+         "madmax.executable_gpu", "cuda_plot_k33 --help", None),
+        ({"type": "bladebit", **KEYS}, "bladebit.executable", "bladebit --version", (1, 1)),
+        ({"type": "bladebit", **KEYS, "bladebit": {"mode": "diskplot"}},
+         "bladebit.executable", "bladebit --version", (2,)),
         ({"type": "bladebit", **KEYS, "bladebit": {"mode": "cudaplot"}},
-         "bladebit.executable_cuda", "bladebit_cuda"),
+         "bladebit.executable_cuda", "bladebit_cuda --version", (3,)),
+        ({"type": "xchplot2", **KEYS}, "xchplot2.executable", "xchplot2 --help", None),
     ],
 )  # fmt: skip
 def test_of_the_plotters_only_the_chosen_one_is_wanted(
-    plotting: dict[str, Any], key: str, executable: str
+    plotting: dict[str, Any], key: str, command: str, least: tuple[int, ...] | None
 ) -> None:
-    found = wanted(Config.model_validate({**PLOTTER, "plotting": plotting}))
-    assert [(".".join(map(str, one.location)), one.executable) for one in found] == [
-        (f"plotting.{key}", executable)
-    ]
+    (found,) = wanted(Config.model_validate({**PLOTTER, "plotting": plotting}))
+    assert ".".join(map(str, found.location)) == f"plotting.{key}"
+    assert (" ".join((found.executable, *(found.arguments or ()))), found.least) == (command, least)
 
 
 @pytest.mark.parametrize(
