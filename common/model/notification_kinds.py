@@ -43,7 +43,7 @@ INFO, SUCCESS, WARNING, CRITICAL = Severity
 _MEANINGS = {
     "plots": (
         ("plot-started", INFO, "a plot was started"),
-        ("plot-done", SUCCESS, "a plot is complete"),
+        ("plot-done", SUCCESS, "a plot is complete, or all plots of a job that makes several"),
         ("plot-failed", WARNING, "a plotter ended without its plot"),
         ("plot-killed", INFO, "an operator or stall_action killed a plot"),
         ("plot-stalled", WARNING, "a plotter makes no progress"),

@@ -54,7 +54,7 @@ class JobRecord(Stored):
         idle_since: since when it is so now.
         killed_by: who ends it; written before its processes are killed, so that its end is judged by it
             even if another process sees it.
-        plots_reported: of a job that makes several, those that are reported as made.
+        plots_reported: number of its complete plots that are in the history, and in events but for the last.
         shown_plot_id, shown_percent: the plot and its percent, as the last worker showed it.
     """
 

@@ -139,6 +139,7 @@ class Progress(LoggedPlot):
     Of the whole job:
     plots_done: in the order of completion.
     counted: number of complete plots that the log states; it may name them later, or never.
+    failures: (number, reason) of plots that failed while the job makes the others; the first is number 0.
     copying: ids of complete plots whose copy to dst still runs while the next plot is made.
     asked: number of plots that this job makes; 0 or less: endless; None: unknown.
     stalled: the plotter's message while it waits for space without end; None when it does not wait.
@@ -152,6 +153,7 @@ class Progress(LoggedPlot):
     final: str | None = None
     plots_done: tuple[DonePlot, ...] = ()
     counted: int = 0
+    failures: tuple[tuple[int, str], ...] = ()
     copying: tuple[str, ...] = ()
     asked: int | None = None
     stalled: str | None = None

@@ -63,7 +63,7 @@ class PlotLogState:
     copying: file name -> plot whose copy runs while the next plot is made.
     version, threads, buckets, buffer_mib: of the job, the same for all its plots.
     done_ids: of the plots in `done`.
-    counted: as in `base.Progress`.
+    counted: as in `base.Progress`. failures: of the plots that failed, number -> reason.
     more_may_follow: while `asked` is unknown, complete plots do not finish the job.
     names_are_unsure: names that follow may be of plots that failed.
     stalled_copy: name of the plot whose copy stalls while the next plot is made.
@@ -78,6 +78,7 @@ class PlotLogState:
     done: list[Plot] = field(default_factory=list)
     done_ids: set[str] = field(default_factory=set)
     counted: int = 0
+    failures: dict[int, str] = field(default_factory=dict)
     more_may_follow: bool = False
     names_are_unsure: bool = False
     copying: dict[str, Plot] = field(default_factory=dict)
@@ -187,6 +188,7 @@ class PlotLogState:
             final=plot.final,
             plots_done=self._plots_done(),
             counted=self.counted,
+            failures=tuple(self.failures.items()),
             copying=tuple(each.plot_id for each in self.copying.values() if each.plot_id),
             asked=self.asked,
             stalled=self.stalled,

@@ -36,6 +36,7 @@ _DEFAULT_K = 28
 # Where it writes its temporary files if neither the command line nor the environment names a folder.
 _DEFAULT_TMP = "/tmp"
 _LAST_MINOR = 99
+_MOST_FAILURES = 1000  # more than plotman.yaml lets one job make
 _GRAMMAR = Grammar(
     values={
         "-k": "k", "--k": "k",
@@ -89,6 +90,8 @@ def _published(state: PlotLogState, match: re.Match[str]) -> None:
 
 def _plot_fails(state: PlotLogState, match: re.Match[str]) -> None:
     state.fail(f"plot {match[1]}: {match[2]}")
+    if len(state.failures) < _MOST_FAILURES:
+        state.failures[int(match[1])] = " ".join(match[2].split())
 
 
 def _cancelled(state: PlotLogState, match: re.Match[str]) -> None:
@@ -121,7 +124,11 @@ class _Reader(LogReader):
 _RULES = merged(
     rules(
         (b"[batch]", r"\[batch[^]]*\] progress: plot (\d{1,6})/(\d{1,6}) done ", _progress),
-        (b"[batch]", r"\[batch[^]]*\] plot (\d{1,6}) FAILED(?: \([^)]*\))?: (.+)", _plot_fails),
+        (
+            b"[batch]",
+            r"\[batch[^]]*\] plot (\d{1,6}) FAILED(?: \([^)]*\))?: (.+?)(?: (?:—|-) continuing)?$",
+            _plot_fails,
+        ),
         (b"[batch]", r"\[batch[^]]*\] cancel received.* before plot (\d{1,6})", _cancelled),
         (b"[plot]", r"\[plot\] FAILED: (.+)", first_group),
         (b"[plot]", r"\[plot\] wrote (\d{1,6}) plots? in .*?(?:; failed (\d{1,6}))?$", _summed_up),

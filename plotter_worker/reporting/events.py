@@ -55,11 +55,12 @@ class PlotterEvents:
 
     def progressed_in(self, job: TrackedJob) -> int:
         """Report each new phase, and each plot of several, as an event; other progress shows only in the
-        snapshot. Returns the number of plots that are reported, for the job's record."""
-        if self._history:
-            self._history.progressed(job)
+        snapshot. Returns the number of complete plots, for the job's record (`plots_reported`)."""
         progress = job.progress
-        reported = self._report_made(job, len(progress.plots_done) - 1)
+        reported = len(progress.plots_done)
+        if self._history:
+            self._history.made(job, progress.plots_done[job.record.plots_reported :])
+        self._report_made(job, reported - 1)
         phase = (progress.plot_id, progress.phase)
         if self._phases.get(job.task_id) == phase:
             self._sink.progressed()
@@ -89,14 +90,13 @@ class PlotterEvents:
         else:
             self._report_job("plot-failed", f"plot failed in {job.tmp}: {outcome.reason}", job, logging.ERROR)
 
-    def _report_made(self, job: TrackedJob, until: int) -> int:
+    def _report_made(self, job: TrackedJob, until: int) -> None:
         """Report plots of a job that makes several. The last one is reported by `plot-done`, so that the two
-        kinds of events together count the plots. Returns how many are reported."""
-        known = job.record.plots_reported
+        kinds of events together count the plots: of those in the record, one is not reported yet."""
+        known = max(job.record.plots_reported - 1, 0)
         for plot in job.progress.plots_done[known:until]:
             text = f"a plot of several is done: {plot.path or 'its log names no path'}"
             self._report("plot-made", text, plot_id=plot.plot_id, task_id=job.task_id)
-        return max(known, until)
 
     def suspended(self, job: TrackedJob) -> None:
         self._report_job("plot-suspended", f"plot suspended in {job.tmp}", job)

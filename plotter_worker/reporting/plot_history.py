@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -43,8 +43,7 @@ class PlotHistory(Recorder):
         self._jobs = settings.state_dir / "jobs"
         file = history_path(settings.state_dir, Role.PLOTTER)
         super().__init__(file, HistoryKind.PLOTS, changed, settings.history_kept)
-        # Task id -> number of its plots that are recorded, and when the last one was seen.
-        self._kept: dict[str, tuple[int, datetime | None]] = {}
+        self._last_at: dict[str, datetime] = {}  # task id -> when its last plot was seen
         self.learned = LearnedPlots()
         self._sizes = Sizes()  # used by the recorder's thread
 
@@ -53,26 +52,19 @@ class PlotHistory(Recorder):
         self.later(self._unreported)
         super().start()
 
-    def progressed(self, job: TrackedJob) -> None:
-        """Record finished plots of a job that makes several at once: it may run for months."""
-        progress = job.progress
-        known, last_at = self._kept.get(job.task_id, (0, None))
-        new = progress.plots_done[known:]
-        if not new:
+    def made(self, job: TrackedJob, new: Sequence[DonePlot]) -> None:
+        """Record new plots of a job that makes several: it may run for months. A single plot is recorded when
+        its job ends."""
+        if not new or job.progress.asked == 1:
             return
         now = datetime.now(UTC)
-        self._kept[job.task_id] = len(progress.plots_done), now
+        last_at, self._last_at[job.task_id] = self._last_at.get(job.task_id), now
         # A log without times: each plot is counted from the end of the one before, if that was seen.
         begun = last_at if len(new) == 1 else None
-
-        def rows() -> list[Row]:
-            made = [row_of_plot(job, plot, self._host, now, self._sizes, begun) for plot in new]
-            return [] if progress.asked == 1 else [*made]  # a single plot is recorded when its job ends
-
-        self.later(rows)
+        self.later(lambda: [row_of_plot(job, plot, self._host, now, self._sizes, begun) for plot in new])
 
     def ended(self, job: TrackedJob, outcome: Outcome) -> None:
-        self._kept.pop(job.task_id, None)
+        self._last_at.pop(job.task_id, None)
         self.later(lambda: rows_of_end(job, outcome, self._host, self._sizes))
 
     def released(self, admission: Admission) -> None:
@@ -191,7 +183,8 @@ def job_of(record: JobRecord) -> TrackedJob:
 
 
 def rows_of_end(job: TrackedJob, outcome: Outcome, host: str, sizes: Sizes) -> list[PlotEnd]:
-    """A row for each finished plot, and one for the plot that failed."""
+    """A row for each finished plot, each plot that failed while the job went on, and the one in which it
+    ended."""
     progress = job.progress
     at = outcome.ended_at
     plots = {plot.plot_id: plot for plot in progress.plots_done}
@@ -202,6 +195,9 @@ def rows_of_end(job: TrackedJob, outcome: Outcome, host: str, sizes: Sizes) -> l
     # If the log reports all plots as finished, the last one's file is missing.
     failed_id = None if progress.plot_id in plots and not progress.finished else progress.plot_id
     made = [row_of_plot(job, plot, host, at, sizes) for plot in plots.values() if plot.plot_id != failed_id]
+    lost = [_row_of_failure(job, host, at, *failure) for failure in progress.failures]
+    if lost and outcome.end is End.FAILED and len(made) + len(lost) >= (progress.asked or 0):
+        return [*made, *lost]  # it tried them all
     phases = progress.phase_times_s if failed_id else {}
     failed = _row(job, progress.details, host, failed_id).model_copy(
         update={
@@ -212,7 +208,17 @@ def rows_of_end(job: TrackedJob, outcome: Outcome, host: str, sizes: Sizes) -> l
             **{f"phase{phase}_s": taken_s for phase, taken_s in phases.items() if 1 <= phase <= 4},
         }
     )
-    return [*made, failed]
+    return [*made, *lost, failed]
+
+
+def _row_of_failure(job: TrackedJob, host: str, at: datetime, number: int, reason: str) -> PlotEnd:
+    given = {
+        "key": f"{job.task_id}:failed:{number}",
+        "ended_at": at,
+        "end": End.FAILED,
+        "reason": f"plot {number}: {reason}",
+    }
+    return _row(job, job.progress.details, host, None).model_copy(update=given)
 
 
 def _of_result(outcome: Outcome, details: PlotDetails) -> Iterator[DonePlot]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from plotman.notifications.notification import of_event
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.outcome import judge_end
 from plotter_worker.plotters.base import CommandLine
@@ -49,6 +50,16 @@ def test_the_plots_of_a_job_are_counted_once_by_two_kinds_of_events_whoever_watc
     kinds = _made(plotter, n, log, exit_code, workers).kinds
     assert (kinds.count("plot-made"), kinds.count("plot-done")) == (made, done)
     assert kinds.count("plot-failed") == 1 - done
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_of_a_job_of_several_plots_one_notification_is_sent(workers: int) -> None:
+    notified = [
+        one
+        for event in _made("xchplot2", 3, "xchplot2-gplot-n3", 0, workers).events
+        if (one := of_event(event))
+    ]
+    assert [one.kind for one in notified] == ["plot-done"]
 
 
 def test_a_plot_of_several_is_named_by_its_path() -> None:

@@ -22,11 +22,12 @@ from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.records import JobRecord, Records
 from plotter_worker.plotters.base import CommandLine
 from plotter_worker.plotters.registry import plotter_for
+from plotter_worker.reporting.events import PlotterEvents
 from plotter_worker.reporting.plot_history import PlotHistory
 from plotter_worker.reporting.transfer_history import TransferHistory
 from tests.support.paths import LOGS
 from tests.support.waiting import eventually
-from tests.unit.plotter_worker.builders import T
+from tests.unit.plotter_worker.builders import Sink, T
 
 START = datetime.now(UTC) - timedelta(hours=5)
 
@@ -75,11 +76,17 @@ def job(log: str, plotter: str, n: int = 1, share: float = 1.0) -> TrackedJob:
     return made
 
 
+def seen(history: PlotHistory, job: TrackedJob) -> None:
+    """What a worker does that has read the job's log."""
+    count = PlotterEvents("p1", Sink(), history).progressed_in(job)
+    job.record = job.record.model_copy(update={"plots_reported": count})
+
+
 def test_a_job_of_two_plots_is_two_rows_told_while_it_runs_and_when_it_ends(
     history: PlotHistory, settings: Config
 ) -> None:
     both = job("madmax-k18-n2", "madmax", n=2)
-    history.progressed(both)
+    seen(history, both)
     first = kept(settings, 2)
     history.ended(both, ending.judge_end(both, 0, datetime.now(UTC)))
     history.stop()
@@ -96,7 +103,7 @@ def test_each_plot_of_a_batch_took_the_time_since_the_one_before(
     batch, whole = job("xchplot2-gplot-n3", "xchplot2", n=3, share=0), LOGS / "xchplot2-gplot-n3.log"
     for count, line in enumerate(whole.read_bytes().splitlines(keepends=True)):
         batch.reader.feed(line)
-        history.progressed(batch)
+        seen(history, batch)
         if b"plot-k28" in line:
             kept(settings, len(batch.progress.plots_done))
         assert count < 10
@@ -112,21 +119,45 @@ def test_two_plots_of_a_batch_that_are_seen_at_once_have_no_start(
     history: PlotHistory, settings: Config
 ) -> None:
     batch = job("xchplot2-gplot-n3", "xchplot2", n=3, share=0.3)
-    history.progressed(batch)
+    seen(history, batch)
     kept(settings, 1)
     data = (LOGS / "xchplot2-gplot-n3.log").read_bytes()
     batch.reader.feed(data[int(len(data) * 0.3) :])
-    history.progressed(batch)
+    seen(history, batch)
     assert [row.started_at for row in kept(settings, 3)] == [START, None, None]
 
 
 def test_plots_of_a_batch_that_nobody_saw_one_by_one_have_no_start(
     history: PlotHistory, settings: Config
 ) -> None:
-    history.progressed(job("xchplot2-gplot-n3", "xchplot2", n=3))
+    seen(history, job("xchplot2-gplot-n3", "xchplot2", n=3))
     made = kept(settings, 3)
     assert sorted(row.started_at or START for row in made) == [START] * 3
     assert sum(row.started_at is None for row in made) == 2
+
+
+@pytest.mark.parametrize(
+    ("n", "exit_code", "reasons"),
+    [
+        (4, 3, ["plot 1: CUDA error: out of memory", "plot 3: read error"]),
+        (5, -9, ["plot 1: CUDA error: out of memory", "plot 3: read error", "after 2 plots"]),
+    ],
+    ids=["tried all", "ended early"],
+)
+def test_each_plot_of_a_batch_that_failed_is_a_row(
+    history: PlotHistory, settings: Config, n: int, exit_code: int, reasons: list[str]
+) -> None:
+    batch = job("xchplot2-failed", "xchplot2", n=n)
+    batch.reader.feed("[batch] plot 3 FAILED (write /mnt/dst/x): read error — continuing\n".encode())
+    seen(history, batch)
+    for _ in range(2):  # also if its worker was replaced
+        history.ended(batch, ending.judge_end(batch, exit_code, datetime.now(UTC)))
+    history.stop()
+    found = kept(settings, 2 + len(reasons))
+    assert [row.end for row in found].count(End.DONE) == 2
+    failed = [row.reason or "" for row in found if row.end is End.FAILED]
+    assert len(failed) == len(reasons)
+    assert all(any(reason in row for row in failed) for reason in reasons)
 
 
 def test_a_killed_plot_is_kept_with_its_reason_and_the_phases_it_had_behind_it(
