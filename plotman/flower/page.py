@@ -77,12 +77,20 @@ class EventLine:
 
 @dataclass(frozen=True)
 class NeedLine:
-    """What needs a hand, or what an operator asked for. remedy: what to do about it, or how to end it; "":
-    not known. kind: warning or danger; "": an operator asked for it."""
+    """remedy: what to do about it, or how to end it; "": not known. kind: warning or danger; "": an operator
+    asked for it."""
 
     text: str
     remedy: str
     kind: str
+
+
+@dataclass(frozen=True)
+class Needs:
+    """A list of needs. more: says what is left out; "": nothing."""
+
+    lines: tuple[NeedLine, ...] = ()
+    more: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,10 +110,11 @@ class PageSection:
 
 @dataclass(frozen=True)
 class Page:
-    """The page. orders: whether buttons are shown. trend_note: what the charts lack; "": nothing.
-    more_...: says what is left out; "": nothing."""
+    """The page. asked: what operators asked for. orders: whether buttons are shown.
+    trend_note: what the charts lack; "": nothing. more_...: says what is left out; "": nothing."""
 
-    needs: tuple[NeedLine, ...]
+    needs: Needs
+    asked: Needs
     cards: tuple[Card, ...]
     charts: tuple[Chart, ...]
     trend_note: str
@@ -116,6 +125,5 @@ class Page:
     moving: PageSection
     sections: tuple[PageSection, ...]
     orders: bool
-    more_needs: str = ""
     more_hosts: str = ""
     more_drives: str = ""

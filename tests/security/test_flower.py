@@ -516,7 +516,11 @@ def test_the_page_of_the_farm_shows_no_control_character(text: str) -> None:
     page = sections.page(farm)
     cells = [cell for each in page.sections for row in each.table.rows for cell in row]
     shown = "".join(
-        [*(need.text + need.remedy for need in page.needs), *cells, *(each.title for each in page.sections)]
+        [
+            *(need.text + need.remedy for need in (*page.needs.lines, *page.asked.lines)),
+            *cells,
+            *(each.title for each in page.sections),
+        ]
     )
     assert not CONTROL.search(shown)
     assert "\u202e" not in shown

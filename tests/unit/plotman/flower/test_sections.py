@@ -19,7 +19,7 @@ from common.model.snapshot import (
     Tally,
 )
 from plotman.control.farm import FarmState
-from plotman.control.queries.attention import attention
+from plotman.control.queries.attention import needs
 from plotman.flower.page import Button, Page
 from plotman.flower.sections import page
 from plotman.flower.trends import DayTotals, Trends
@@ -56,24 +56,23 @@ def test_the_cards_say_how_the_farm_is() -> None:
     assert cards["Hosts"] == ("3 of 4", "danger")
     assert cards["Running plots"] == ("6", "active")
     assert cards["Free space"] == ("6.3 TB", "")
-    assert cards["Needs a hand"] == ("4", "danger")
+    assert cards["Needs a hand"] == ("5", "danger")
 
 
 def test_what_needs_a_hand_is_what_status_lists() -> None:
     farm = showcase.troubled()
-    shown = page(farm).needs
-    assert [need.text for need in shown] == [need.text for need in attention(farm)]
-    assert not [need for need in shown if need.text == "h1: /mnt/farm/05 is not mounted."], "said once"
+    shown = page(farm).needs.lines
+    assert [need.text for need in shown] == [need.text for need in needs(farm)]
     kinds = {need.text.partition(" (")[0]: need.kind for need in shown}
     assert kinds["h1:/mnt/farm/05: not mounted"] == "danger"
     assert kinds["plotter p3 is silent; last seen 3h 0m ago"] == "danger"
     assert kinds["p1: chia pid 4004 is stalled: waits for room in /mnt/dst/1"] == "warning"
-    assert all(need.remedy for need in shown)
+    assert all(need.remedy or "evacuate it" in need.text for need in shown)
 
 
 def test_what_an_operator_asked_for_is_no_alarm_and_says_how_to_end_it() -> None:
-    asked = {need.text: need.remedy for need in page(showcase.troubled()).needs if need.kind == ""}
-    assert asked == {
+    found = page(showcase.troubled())
+    assert {need.text: need.remedy for need in found.asked.lines} == {
         "p1: plot 17156075 in /mnt/tmp/1 is suspended": "`plotman resume 17156075 --host p1` continues it.",
         "p2: plotting is paused: new fan": "`plotman unpause plotting --host p2` ends the pause.",
     }
@@ -81,7 +80,10 @@ def test_what_an_operator_asked_for_is_no_alarm_and_says_how_to_end_it() -> None
     held = farm.plotters["p1"].model_copy(update={"plotting": False, "paused": Hold(), "drained": Hold()})
     made = page(replace(farm, plotters={"p1": held}))
     cards = {card.label: card for card in made.cards}
-    assert [need.kind for need in made.needs] == [""]
+    assert (made.needs.lines, [need.kind for need in made.asked.lines]) == ((), [""])
+    needed, _, asked = _html(made).partition("<h2>Asked for by operators</h2>")
+    assert "Nothing: all is well." in needed
+    assert "`plotman undrain p1`" in asked.replace("<code>", "`").replace("</code>", "`")
     assert (cards["Needs a hand"].value, cards["Needs a hand"].kind) == ("0", "success")
 
 
@@ -93,9 +95,9 @@ def test_of_a_drive_that_is_lost_a_drain_is_still_shown() -> None:
         for drive in harvester.drives
     )
     farm = replace(farm, harvesters={"h1": harvester.model_copy(update={"drives": drained})})
-    texts = [need.text for need in page(farm).needs]
-    assert "h1:/mnt/farm/05: not mounted" in texts
-    assert [text for text in texts if text.startswith("h1: /mnt/farm/05 is drained")]
+    made = page(farm)
+    assert "h1:/mnt/farm/05: not mounted" in [need.text for need in made.needs.lines]
+    assert [need for need in made.asked.lines if need.text.startswith("h1: /mnt/farm/05 is drained")]
 
 
 def flooded(farm: FarmState) -> FarmState:
@@ -125,7 +127,7 @@ def test_one_host_with_thousands_of_rows_leaves_the_rows_of_the_others_and_the_p
     assert len(made.running.table.rows) == len(made.running.links) == len(made.running.buttons) == 500
     assert made.running.more == "and 900 more; `plotman status` shows all"
     assert made.more_drives == "and 14,700 more; `plotman dirs` shows all"
-    assert made.more_needs.endswith("more; `plotman status` shows all")
+    assert made.needs.more.endswith("more; `plotman status` shows all")
     assert len(_html(made)) < 2_500_000
 
 

@@ -62,7 +62,7 @@ def test_all_who_look_are_told_first_that_nobody_decides_and_since_when() -> Non
     assert reports.notes(narrowed(farm, "p1"))[0] == note
     assert reports.status_json(farm)["notes"][0] == note
     assert headline.notes(farm)[0].text == note
-    assert sections.page(farm).needs[0].text == note
+    assert sections.page(farm).needs.lines[0].text == note
 
 
 def test_reasons_are_shown_everywhere_while_one_decides_or_is_restarted() -> None:
