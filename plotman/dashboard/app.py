@@ -117,9 +117,8 @@ class Dashboard(App[None]):
 
     @on(Lines.Clicked, "#banner")
     def action_notes(self) -> None:
-        notes = headline.notes(self.main.farm, self.main.outage) if self.main.farm else ()
-        text = "\n\n".join(f"! {line.text}" for line in notes) or "All is well."
-        self.push_screen(TextDialog("Notes", text))
+        text = headline.notes_text(self.main.farm, self.main.outage) if self.main.farm else ""
+        self.push_screen(TextDialog("Notes", text or "All is well."))
 
     def action_help(self) -> None:
         self.push_screen(TextDialog("Keys", keys.help_text()))

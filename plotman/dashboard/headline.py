@@ -14,8 +14,8 @@ from common.model.snapshot import PlotState, PlotterSnapshot, Tally, Wait, age_s
 from common.model.units import counted, human_bytes, human_duration, sparkline
 from common.names import Role
 from plotman.control.farm import FarmState
-from plotman.control.queries import reports, scheduler_status
-from plotman.control.queries.attention import is_calm, next_start, plots_running
+from plotman.control.queries import scheduler_status
+from plotman.control.queries.attention import attention, is_calm, next_start, plots_running
 from plotman.control.queries.forecast import forecast
 from plotman.control.queries.scheduler_status import WaitReasons
 from plotman.dashboard.model import CellLevel, Line
@@ -180,13 +180,18 @@ def phases(farm: FarmState) -> list[Line]:
 
 
 def notes(farm: FarmState, outage: Outage | None = None) -> tuple[Line, ...]:
-    """Lines of the banner, the worst first."""
-    worst_first = sorted(reports.noted(farm), key=lambda note: -note.harm)
+    """Lines of the banner, the worst first; what operators asked for comes last."""
     lines = tuple(
-        Line(note.text, CellLevel.BAD if note.harm > Harm.WANTED else CellLevel.NOTICE)
-        for note in worst_first
+        Line(need.text, CellLevel.BAD if need.harm > Harm.WANTED else CellLevel.NOTICE)
+        for need in attention(farm)
     )
     return ((outage_line(outage),) if outage else ()) + lines
+
+
+def notes_text(farm: FarmState, outage: Outage | None = None) -> str:
+    """All notes in full, with what to do; empty if there are none."""
+    first = [f"! {outage_line(outage).text}"] if outage else []
+    return "\n\n".join([*first, *(f"! {need.text}\n  {need.remedy}".rstrip() for need in attention(farm))])
 
 
 def first_notes(notes: Sequence[Line], most: int) -> Sequence[Line]:

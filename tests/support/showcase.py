@@ -205,8 +205,9 @@ def troubled() -> FarmState:
         plotters={"p1": p1, "p2": p2, "p3": p3},
         archivers={"p1": ArchiverSnapshot(host="p1", at=T, transfers=(sending,), tally=tally(29)),
                    "p2": ArchiverSnapshot(host="p2", at=T)},
-        harvesters={"h1": HarvesterSnapshot(host="h1", at=T, drives=drives,
-                                            problems=("/mnt/farm/05 is not mounted.",), inventory=sums())},
+        harvesters={"h1": HarvesterSnapshot(host="h1", at=T, drives=drives, inventory=sums(), problems=(
+            "the disk of /mnt/farm/03 (sdc, of an unknown model) says that it is about to fail: evacuate it",
+        ))},
         waits=waits(
             ("p1", None, "max jobs", "max jobs 4/4"),
             ("p1", "/mnt/tmp/1", "tmp room", "tmp room: needs 256.0 GB, 90.0 GB are free"),

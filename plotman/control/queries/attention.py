@@ -48,16 +48,9 @@ def attention(farm: FarmState) -> list[Need]:
     """List what needs a hand, the farm's own first and then the most harmful; and then what operators asked
     for. Every front end shows this list."""
     notes = reports.noted(farm)
-    known = {(note.host, note.rule) for note in notes if note.rule is not None}
-    found = [*_of_drives(farm), *_of_waits(farm, known), *_of_files(farm)]
-    said = {need.text for need in found}
-    # A host's own sentence on a directory of it says the same.
-    said |= {f"{need.host}: {need.place.partition(':')[2]} is {need.reason}" for need in found}
-    found += [
-        Need(note.harm, "", note.text, note.remedy, note.host)
-        for note in notes
-        if not {note.text, note.text.removesuffix(".")} & said
-    ]
+    known = {(note.host, note.rule, note.subject) for note in notes if note.rule and note.harm > Harm.WANTED}
+    found = [Need(note.harm, "", note.text, note.remedy, note.host) for note in notes]
+    found += [*_of_drives(farm), *_of_waits(farm, known), *_of_files(farm)]
     of_farm = [need for need in found if not need.host]
     of_hosts = [need for need in dict.fromkeys(found) if need.host]
     return [*of_farm, *sorted(of_hosts, key=lambda need: (-need.harm, need.host, need.text))]
@@ -87,18 +80,18 @@ def _of_drives(farm: FarmState) -> Iterator[Need]:
                 yield Need(Harm.STOPS, f"{host}:{drive.path}", drive.word, text, host)
 
 
-def _of_waits(farm: FarmState, known: Container[tuple[str, str]]) -> Iterator[Need]:
-    """Waits besides the ones of files that are left alone, which their snapshot tells better.
+def _of_waits(farm: FarmState, known: Container[tuple[str, str, str | None]]) -> Iterator[Need]:
+    """Waits besides the ones of files that are left alone, which their snapshot describes better.
 
     Args:
-        known: (host, rule) of waits of a host as a whole that a note tells better.
+        known: (host, rule, subject) of waits that a note describes better.
     """
     states = {state.value for state in PlotState}
     of_plots: dict[tuple[str, str], list[Wait]] = {}
     for wait in scheduler_status.waits(farm):
         how = _harm(farm, wait)
-        is_told = wait.rule in states or (wait.subject is None and (wait.host, wait.rule) in known)
-        if how <= Harm.WANTED or is_told:
+        is_known = wait.rule in states or (wait.host, wait.rule, wait.subject) in known
+        if how <= Harm.WANTED or is_known:
             continue
         if wait.subject is not None and PlotName.parse(wait.subject.rpartition("/")[2]) is not None:
             of_plots.setdefault((wait.host, wait.rule), []).append(wait)

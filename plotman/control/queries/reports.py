@@ -28,7 +28,7 @@ class Note:
 
     host: whose it is; empty: the farm's. harm: WANTED if an operator asked for what it tells.
     remedy: what to do about it, or how to end it; empty if the sentence says it.
-    rule: of beat.policy.remedies, if a wait of the host as a whole by this rule means the same.
+    rule: of beat.policy.remedies, with its subject: a wait by this rule for this subject means the same.
     """
 
     text: str
@@ -36,12 +36,12 @@ class Note:
     harm: Harm = Harm.STOPS
     remedy: str = ""
     rule: str | None = None
+    subject: str | None = None
 
     @classmethod
     def of(cls, host: str, harm: Harm, text: str, rule: str, subject: str | None = None) -> Note:
         """Make a note whose remedy is the one of a rule. subject: as for `remedy`."""
-        own = rule if subject is None else None
-        return cls(f"{host}: {text}", host, harm, remedy(rule, host, subject), own)
+        return cls(f"{host}: {text}", host, harm, remedy(rule, host, subject), rule, subject)
 
 
 def notes(farm: FarmState) -> list[str]:

@@ -309,7 +309,9 @@ async def test_n_shows_all_notes_in_full(shown: Shown) -> None:
     async with shown(showcase.troubled(), (80, 24)) as pilot:
         await pilot.press("n")
         await until(pilot, lambda: isinstance(pilot.app.screen, TextDialog))
-        assert "/mnt/farm/05 is not mounted" in screen(pilot)
+        shows = screen(pilot)
+        assert "h1:/mnt/farm/05: not mounted" in shows
+        assert "Mount or repair it" in shows, "what to do"
 
 
 async def test_a_change_is_on_the_screen_within_a_second(shown: Shown) -> None:

@@ -218,6 +218,28 @@ def test_what_a_note_and_a_wait_tell_of_a_host_is_listed_once() -> None:
     assert "no keys." in about(seen, "died").text
 
 
+@pytest.mark.parametrize("left_plots", [None, 1], ids=["unreadable", "under way"])
+def test_a_drive_whose_evacuation_stops_is_listed_once_and_progress_hides_no_stop(
+    left_plots: int | None,
+) -> None:
+    drive = "/mnt/farm/07"
+    reason = f"{drive} cannot be read and written now, and its evacuation waits"
+    seen = decided(Wait(host="harvester1", rule="evacuation", reason=reason, subject=drive))
+    entry = Evacuating(drive=drive, since=T, total_plots=2, total_bytes=9)
+    entry = entry.model_copy(update={"left_plots": left_plots, "left_bytes": left_plots})
+    harvester = seen.harvesters["harvester1"].model_copy(update={"evacuations": (entry,)})
+    seen = replace(seen, harvesters={"harvester1": harvester})
+    assert about(replace(seen, waits=None), "evacuating")
+    (stop,) = (need for need in needs(seen) if drive in need.text)
+    assert stop.harm is Harm.STOPS
+    assert "cannot be read" in stop.text
+
+
+def test_a_host_that_is_paused_hides_no_wait_of_another_place() -> None:
+    lost = Wait(host=HOST, rule="tmp state", reason="tmp is missing", subject="/mnt/tmp/01")
+    assert about(decided(FAILED, lost, failures=Failures(consecutive=3)), "tmp is missing")
+
+
 def test_what_is_wrong_with_the_farm_comes_first() -> None:
     seen = replace(decided(), redis_trouble="Redis is full.")
     assert attention(seen)[0].text == "Redis is full."
