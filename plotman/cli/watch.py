@@ -324,7 +324,7 @@ def interactive(web: str | None) -> None:
     from plotman.control.rpc import ask_each
     from plotman.dashboard.app import Dashboard
     from plotman.dashboard.feed import BoardSource
-    from plotman.dashboard.theme import remember, remembered
+    from plotman.dashboard.theme_choice import remember, remembered
 
     # It looks for hours, and keeps showing what it saw while Redis is slow.
     theme = remembered()

@@ -93,7 +93,7 @@ class FarmRead(Message):
     asked: bool = False
 
 
-class Pace:
+class ReadPace:
     """When the farm is read next. Times are monotonic, in seconds."""
 
     def __init__(self) -> None:
@@ -159,7 +159,7 @@ class Feed:
 
     def _run(self) -> None:
         after: str | None = None
-        pace, logged = Pace(), ""
+        pace, logged = ReadPace(), ""
         while not self._stopping.is_set():
             try:
                 # Not 0: as long as nothing happens, this is where the thread waits.

@@ -16,7 +16,7 @@ from plotman.control.farm import FarmState
 from plotman.dashboard.model import Line, RowSubject
 
 _PHASE = re.compile(r"phase ([1-5]):\d")
-_KEPT = 2000  # plots, the newest ones: some of each host of a large farm
+_KEPT = 2000  # plots, the ones that were seen last: some of each host of a large farm
 _SIBLINGS = 4
 _LABEL = 11  # columns
 _COPYING = 5  # phase of a complete plot that is copied to its dst
@@ -34,7 +34,6 @@ class Course:
     """What the events and snapshots say about a plot. kind: plotter and k; None: it was never seen running.
     phase: the last one known. began: by phase. ended: None while it runs."""
 
-    host: str
     label: str
     kind: tuple[str, int | None] | None = None
     phase: int | None = None
@@ -99,11 +98,14 @@ class Courses:
         self._forget()
 
     def _forget(self) -> None:
-        for known in [*self._plots][: max(0, len(self._plots) - _KEPT)]:
-            del self._plots[known]
+        while len(self._plots) > _KEPT:
+            del self._plots[next(iter(self._plots))]
 
     def _course(self, host: str, task_id: str) -> Course:
-        return self._plots.setdefault((host, task_id), Course(host, "--------"))
+        """The course of a plot, which is now the last one to be forgotten."""
+        course = self._plots.pop((host, task_id), None) or Course("--------")
+        self._plots[host, task_id] = course
+        return course
 
     def of(self, subject: RowSubject) -> Course | None:
         return self._plots.get((subject.host, subject.what))
@@ -111,14 +113,14 @@ class Courses:
     def siblings(self, subject: RowSubject, farm: FarmState) -> list[Course]:
         """Plots of the same kind on its host: those that were completed lately, else those that run."""
         mine = self.of(subject)
-        others = [
-            course
+        others = {
+            task: course
             for (host, task), course in self._plots.items()
             if mine is not None and host == subject.host and task != subject.what and course.kind == mine.kind
-        ]
-        ended = [course for course in others if course.ended is not None]
-        running = {(host, job.task_id) for host, job in farm.jobs() if host == subject.host}
-        alive = [course for key, course in self._plots.items() if key in running and course in others]
+        }
+        ended = [course for course in others.values() if course.ended is not None]
+        running = {job.task_id for host, job in farm.jobs() if host == subject.host}
+        alive = [course for task, course in others.items() if task in running]
         return (ended or alive)[-_SIBLINGS:]
 
 

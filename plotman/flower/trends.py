@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 from common.errors import PlotmanError
 from common.history.rows import End, HistoryKind, LandingEnd, PlotEnd, Row, TransferEnd
@@ -29,10 +30,18 @@ _PHASES = ("phase1_s", "phase2_s", "phase3_s", "phase4_s")
 PlotClass = tuple[str, int | None, int | None]  # plotter, k, compression: times of others are not comparable
 
 
+class Quota(NamedTuple):
+    """What may count only so often for a host and day. plots: the class, where its times count."""
+
+    host: str
+    what: str
+    plots: PlotClass | None = None
+
+
 @dataclass
 class DayTotals:
     """Sums of one day. phases: by class of plots; seconds of each phase of each plot. arrived: bytes by
-    (harvester, drive). taken: what counts already, by host and kind."""
+    (harvester, drive). taken: how much of each quota."""
 
     made: int = 0
     made_bytes: int = 0
@@ -40,13 +49,13 @@ class DayTotals:
     archived_bytes: int = 0
     phases: dict[PlotClass, list[tuple[float | None, ...]]] = field(default_factory=dict)
     arrived: Counter[tuple[str, str]] = field(default_factory=Counter)
-    taken: Counter[tuple[object, ...]] = field(default_factory=Counter)
+    taken: Counter[Quota] = field(default_factory=Counter)
 
-    def takes(self, most: int, *what: object) -> bool:
-        """Count one more of `what`, a host and a kind; False, and no more, if there are `most` already."""
-        if self.taken[what] >= most:
+    def takes(self, most: int, quota: Quota) -> bool:
+        """Take one of a quota; False, and nothing is taken, if `most` were taken already."""
+        if self.taken[quota] >= most:
             return False
-        self.taken[what] += 1
+        self.taken[quota] += 1
         return True
 
 
@@ -95,7 +104,7 @@ def add_up(rows: Iterable[Row], found: Mapping[date, DayTotals]) -> None:
     for row in rows:
         day = found.get(row.ended_at.astimezone().date())
         size_bytes = min(max(0, row.size_bytes or 0), MOST_FILE_BYTES)
-        if day is None or not day.takes(_MOST_ROWS, row.host, type(row)):
+        if day is None or not day.takes(_MOST_ROWS, Quota(row.host, type(row).__name__)):
             continue
         if isinstance(row, PlotEnd) and row.end is End.DONE:
             day.made += 1
@@ -106,14 +115,15 @@ def add_up(rows: Iterable[Row], found: Mapping[date, DayTotals]) -> None:
             day.archived_bytes += size_bytes
         elif isinstance(row, LandingEnd) and row.end is End.LANDED and row.drive:
             place = (row.host, row.drive)  # a harvester's own word on its drive
-            if place in day.arrived or day.takes(_MOST_DRIVES, row.host, "drives"):
+            if place in day.arrived or day.takes(_MOST_DRIVES, Quota(row.host, "drives")):
                 day.arrived[place] += size_bytes
 
 
 def _add_times(row: PlotEnd, day: DayTotals) -> None:
     kind = (row.plotter, row.k, row.compression)
-    is_known = (row.host, kind) in day.taken
-    if (is_known or day.takes(_MOST_CLASSES, row.host, "classes")) and day.takes(_MOST_TIMES, row.host, kind):
+    times_quota = Quota(row.host, "times", kind)
+    is_known = times_quota in day.taken or day.takes(_MOST_CLASSES, Quota(row.host, "classes"))
+    if is_known and day.takes(_MOST_TIMES, times_quota):
         times = tuple(getattr(row, name) for name in _PHASES)
         day.phases.setdefault(kind, []).append(times)
 

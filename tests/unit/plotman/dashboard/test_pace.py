@@ -23,7 +23,7 @@ from plotman.control.rpc import TaskCall
 from plotman.dashboard import feed as module
 from plotman.dashboard.details import Details, PlotLog
 from plotman.dashboard.dialogs import ConfirmDialog
-from plotman.dashboard.feed import LONGEST_PAUSE_S, READ_S, BrokerLost, EventsRead, FarmRead, Feed, Pace
+from plotman.dashboard.feed import LONGEST_PAUSE_S, READ_S, BrokerLost, EventsRead, FarmRead, Feed, ReadPace
 from tests.support import showcase
 from tests.support.showcase import Recorded, Recorder
 from tests.support.waiting import eventually
@@ -83,7 +83,7 @@ def test_an_event_is_posted_before_the_farm_is_read() -> None:
 
 
 def test_a_farm_that_takes_long_to_read_is_read_more_rarely() -> None:
-    pace = Pace()
+    pace = ReadPace()
     assert pace.left_s == 0
     pace.was_read(spent_s=0.001)
     assert 0.9 < pace.left_s <= READ_S
@@ -95,7 +95,7 @@ def test_a_farm_that_takes_long_to_read_is_read_more_rarely() -> None:
 
 
 def test_what_is_shown_is_hardly_older_however_long_reading_takes() -> None:
-    pace = Pace()
+    pace = ReadPace()
     pace.was_read(60.0)
     pace.happened()
     assert pace.left_s <= LONGEST_PAUSE_S

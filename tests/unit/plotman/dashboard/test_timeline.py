@@ -116,3 +116,14 @@ def test_only_the_newest_plots_are_remembered() -> None:
     courses.add_farm(farm())
     assert courses.of(SUBJECT) is None
     assert courses.of(RowSubject(RowKind.JOB, "p1", "task-2999")) is not None
+
+
+def test_a_plot_that_runs_is_remembered_however_many_others_end_meanwhile() -> None:
+    courses = Courses()
+    courses.add_events(course(1, 100, 60, 10))
+    for first in range(1000, 4000, 1000):
+        courses.add_events([happened(number, 1, "plot-done") for number in range(first, first + 1000)])
+        courses.add_farm(farm(1))
+    mine = courses.of(SUBJECT)
+    assert mine is not None
+    assert len(mine.parts(T)) == 3, "with the times of its phases"
