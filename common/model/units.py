@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import median_high
 
 _MOST = 1e30  # far beyond each size and duration of a farm
+_FAR_LARGER = 10_000  # than one of a unit: five digits before the point
 _BARS = "·▁▂▃▄▅▆▇"
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
@@ -27,21 +29,24 @@ def human_bytes(size_bytes: float, decimals: int = 1) -> str:
 
 
 def human_bytes_alike(sizes_bytes: Sequence[float | None], unknown: str = "?") -> list[str]:
-    """Sizes as text in the unit of the largest one, so that a column of them can be compared at a glance.
+    """Sizes as text in the unit of the middle one, so that a column of them can be compared at a glance.
 
     Args:
         sizes_bytes: of a column; None: not known.
         unknown: the text for None and for absurd numbers.
 
     Returns:
-        A text for each: `120.5 GB`, `0 GB`; `<0.1 GB` for what the unit cannot show.
+        A text for each: `120.5 GB`, `0 GB`; `<0.1 GB` for what the unit cannot show. What is far larger than
+        the unit has its own.
     """
-    known = [abs(size) for size in sizes_bytes if size is not None and abs(size) < _MOST]
-    unit = _UNITS.index(human_bytes(max(known, default=0)).rpartition(" ")[2])
+    known = [abs(size) for size in sizes_bytes if size and abs(size) < _MOST]
+    unit = _UNITS.index(human_bytes(median_high(known) if known else 0).rpartition(" ")[2])
     texts = []
     for size in sizes_bytes:
         if size is None or not abs(size) < _MOST:
             texts.append(unknown)
+        elif abs(size) >= _FAR_LARGER * 1000**unit:
+            texts.append(human_bytes(size))
         elif size == 0 or unit == 0:
             texts.append(f"{size:.0f} {_UNITS[unit]}")
         else:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from itertools import groupby, zip_longest
 from shutil import get_terminal_size
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from plotman.control.queries.why import WhyAnswer
 
 _AGAIN_S = 5.0
+_MOST_ROWS = 30  # of a list of `status` on a terminal
 _SEARCHED = 5000  # transfers, the newest, in the search for an archived plot
 _HOST = click.option("--host", help="Only this host.", shell_complete=complete_host)
 _CLASSIC = click.option(
@@ -35,26 +37,30 @@ _CLASSIC = click.option(
 @click.command()
 @_HOST
 @_CLASSIC
+@click.option("--all", "is_all", is_flag=True, help="Show all rows, also on a terminal.")
 @click.option("--watch", "is_watching", is_flag=True, help="Show it anew every 5 s, until Ctrl-C.")
 @JSON
-def status(json_: bool, host: str | None, classic: bool, is_watching: bool) -> None:
-    """Show how plotting and archiving are, what needs a hand, running plots, and transfers."""
+def status(json_: bool, host: str | None, classic: bool, is_all: bool, is_watching: bool) -> None:
+    """Show how plotting and archiving are, what needs a hand, running plots, and transfers.
+
+    On a terminal, a list has at most 30 rows, first what needs a hand; --all shows the others.
+    """
     from plotman.cli.console import as_json, terminal_width
     from plotman.control.queries.reports import status_json
 
     if is_watching:
         if json_:
             raise click.UsageError("--watch prints no JSON.")
-        _watch(host, classic)
+        _watch(host, classic, is_all)
         return
     farm = _farm(host)
     if json_:
         as_json(status_json(farm))
     else:
-        click.echo(status_text(farm, terminal_width(), classic))
+        click.echo(status_text(farm, terminal_width(), classic, is_all))
 
 
-def _watch(host: str | None, classic: bool) -> None:
+def _watch(host: str | None, classic: bool, is_all: bool) -> None:
     """Print the status again and again; on a terminal in the place of the former one, as far as it fits."""
     from common.errors import BrokerError
     from common.system.output import clear_screen
@@ -66,7 +72,7 @@ def _watch(host: str | None, classic: bool) -> None:
         width = terminal_width()
         try:
             with closing(quick_board()) as reader:
-                text = status_text(narrowed(read_farm(reader), host), width, classic)
+                text = status_text(narrowed(read_farm(reader), host), width, classic, is_all)
         except BrokerError as error:  # it may come back
             text = f"plotman: {error}"
         if width is not None:
@@ -89,20 +95,30 @@ def _cut(text: str, width: int, rows: int) -> str:
     return text
 
 
-def status_text(farm: FarmState, width: int | None, classic: bool = False) -> str:
-    """Format the output of `plotman status`. width: columns of the terminal; None: as wide as needed."""
+def status_text(farm: FarmState, width: int | None, classic: bool = False, is_all: bool = True) -> str:
+    """Format the output of `plotman status`.
+
+    Args:
+        width: columns of the terminal; None: as wide as needed, and with all rows.
+        classic: as plotman 0.5.3 did, with all rows.
+        is_all: with all rows.
+    """
     from plotman.cli.console import as_text
     from plotman.control.queries import tables
 
-    shown = [tables.jobs_table, tables.moves_table]
+    most = None if is_all or classic or width is None else _MOST_ROWS
+    shown = [
+        tables.jobs_table(farm, classic, urgent_first=most is not None),
+        tables.moves_table(farm, classic),
+    ]
     if classic:
         lines = _notes(farm)
-        shown += [tables.plots_table, tables.waits_table]
+        shown += [tables.plots_table(farm), tables.waits_table(farm)]
     else:
-        lines = _attention_lines(farm, width)
-    for make in shown:
-        if (table := make(farm, classic)).rows:
-            lines += [as_text(table, width), ""]
+        lines = _attention_lines(farm, width, most)
+    for table in shown:
+        if rows := table.rows:
+            lines += [as_text(replace(table, rows=rows[:most]), width), *_left_out(len(rows), most), ""]
     if classic:
         lines.append(f"Total jobs: {len(farm.jobs())}")
         lines += [
@@ -113,8 +129,15 @@ def status_text(farm: FarmState, width: int | None, classic: bool = False) -> st
     return "\n".join(lines)
 
 
-def _attention_lines(farm: FarmState, width: int | None) -> list[str]:
-    """What is wrong with the farm as a whole; how it is; what needs a hand; and what operators asked for."""
+def _left_out(count: int, most: int | None) -> list[str]:
+    """A line on the rows of a list beyond `most`; None: nothing is left out."""
+    more = 0 if most is None else count - most
+    return [click.style(f"... and {more} more: --all", dim=True)] if more > 0 else []
+
+
+def _attention_lines(farm: FarmState, width: int | None, most: int | None) -> list[str]:
+    """What is wrong with the farm as a whole; how it is; what needs a hand; and what operators asked for.
+    most: needs in a list; None: all."""
     from beat.policy.remedies import Harm
     from plotman.control.queries.attention import attention, calm_lines
 
@@ -127,7 +150,8 @@ def _attention_lines(farm: FarmState, width: int | None) -> list[str]:
     lines = [*_marked(need.text for need in listed if not need.host), *calm_lines(farm), ""]
     for title, needed in parts.items():
         if needed:
-            lines += [click.style(title, bold=True), *_need_lines(needed, width), ""]
+            lines += [click.style(title, bold=True), *_need_lines(needed[:most], width)]
+            lines += [*_left_out(len(needed), most), ""]
     return lines
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from beat.policy.remedies import Harm
 from common.model.notification_kinds import Severity, severity
-from common.model.snapshot import Event, RunStatus
+from common.model.snapshot import Event
 from common.model.text import one_line
 from common.model.units import counted
 from common.names import FREQUENT_EVENTS
@@ -94,7 +94,7 @@ def _needs(listed: Sequence[Need]) -> Needs:
 def _running(farm: FarmState, orders: bool) -> PageSection:
     """Running plots; if they are too many, first those that wait without end and those that are suspended."""
     jobs = farm.jobs()
-    ranks = [0 if job.stalled else 1 if job.status is RunStatus.STOPPED else 2 for _, job in jobs]
+    ranks = [tables.job_rank(job) for _, job in jobs]
     table = tables.jobs_table(farm).without("pid")  # `plotman details` has it
     made = _section("Running plots", table, "None.", "status", ranks)
     chosen = [jobs[number] for number in fair_share([host for host, _ in jobs], ranks)]

@@ -18,7 +18,7 @@ from beat.policy.remedies import Harm, harm
 from common.model.disk_usage import trimmed
 from common.model.pending import MoveStep
 from common.model.plot_name import PlotName, with_short_parts
-from common.model.snapshot import Directory, Job, PlotState, PlotterSnapshot, TmpDir, age_s
+from common.model.snapshot import Directory, Job, PlotState, PlotterSnapshot, RunStatus, TmpDir, age_s
 from common.model.units import human_bytes, human_bytes_alike, human_duration
 from common.names import Role
 from plotman.control.farm import FarmState
@@ -121,9 +121,21 @@ def _table(
     return PlainTable(tuple(names), tuple(rows), right=right, spare=spare, paths=paths, bars=bars)
 
 
-def jobs_table(farm: FarmState, classic: bool = False) -> PlainTable:
-    """Make the table of running plots."""
+def job_rank(job: Job) -> int:
+    """The smaller, the more a running plot needs a hand: it waits without end, is suspended, or neither."""
+    return 0 if job.stalled else 1 if job.status is RunStatus.STOPPED else 2
+
+
+def jobs_table(farm: FarmState, classic: bool = False, urgent_first: bool = False) -> PlainTable:
+    """Make the table of running plots.
+
+    Args:
+        classic: names and units of plotman 0.5.3.
+        urgent_first: plots that need a hand come first; else those that run longest.
+    """
     jobs = farm.jobs()
+    if urgent_first:
+        jobs.sort(key=lambda pair: job_rank(pair[1]))
     rows = [_job_row(farm, host, job) for host, job in jobs]
     made = _table(_JOB_COLUMNS, rows, classic, _JOB_LEFT, frozenset({"tmp", "dst"}), _JOB_SPARE)
     # A plotter that has written nothing yet has no size; none has no memory.

@@ -75,7 +75,7 @@ def test_the_buttons_do_what_the_verbs_do_and_the_page_says_how_it_ended(plottin
     page.keyboard.press("Escape")
     hosts = "section[aria-label='Hosts']"
     press("Drain", HOST, hosts)
-    page.wait_for_selector("section[aria-label='Needs a hand'] li:has-text('by Flower')")
+    page.wait_for_selector("section[aria-label='Asked for by operators'] li:has-text('by Flower')")
 
     page.click(".farm-running button:text-is('Kill')")
     page.wait_for_selector("#farm-dialog:has-text('This cannot be undone.')")
@@ -95,7 +95,9 @@ def test_the_buttons_do_what_the_verbs_do_and_the_page_says_how_it_ended(plottin
     paused = eventually(lambda: plotting.plotter().paused, "no more plots start")
     assert paused.reason == "by Flower"
     page.wait_for_selector(f"{hosts} button:text-is('Unpause')")
-    line = page.locator("section[aria-label='Needs a hand'] li:has-text('plotting is paused: by Flower')")
+    line = page.locator(
+        "section[aria-label='Asked for by operators'] li:has-text('plotting is paused: by Flower')"
+    )
     line.wait_for()
     assert line.get_attribute("class") == "farm-item-", "what was asked for is no alarm"
     assert line.locator("code").inner_text() == f"plotman unpause plotting --host {HOST}"

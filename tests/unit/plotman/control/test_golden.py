@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -12,7 +13,7 @@ import click
 import pytest
 
 from common.model.phase import Phase
-from common.model.snapshot import ArchiverSnapshot, FinishedPlot, PlotState, Wait
+from common.model.snapshot import ArchiverSnapshot, FinishedPlot, PlotState, RunStatus, Wait
 from plotman.cli.console import draw
 from plotman.cli.plots import details_lines, doomed_lines, file_lines, killed_lines
 from plotman.cli.watch import status_text
@@ -149,6 +150,51 @@ def test_a_busy_farm_does_not_read_like_trouble() -> None:
     shown = status_text(busy(), 80)
     for word in ("Needs a hand", "stagger", "max jobs", "moves 1/1", "!"):
         assert word not in shown
+
+
+def crowded() -> FarmState:
+    """500 plots, of which the one that started last is stalled and the one before it is suspended; 40 files
+    of others in dst directories."""
+    jobs = [
+        JOB.model_copy(
+            update={
+                "task_id": f"t{number}", "plot_id": f"{number:03}" + "b" * 61,
+                "started_at": T - timedelta(minutes=600 - number),
+            }
+        )
+        for number in range(500)
+    ]  # fmt: skip
+    jobs[499] = jobs[499].model_copy(update={"stalled": "no space"})
+    jobs[498] = jobs[498].model_copy(update={"status": RunStatus.STOPPED})
+    seen = farm(plotter(jobs=tuple(jobs)))
+    spoilt = {f"h{number:02}": "a key cannot be read" for number in range(40)}
+    return replace(seen, leader="b", spoilt=spoilt)
+
+
+def ids(text: str) -> list[str]:
+    return re.findall(r"^([0-9]{3}bbbbb) ", click.unstyle(text), re.MULTILINE)
+
+
+def test_a_terminal_shows_some_rows_of_a_large_farm_first_what_needs_a_hand() -> None:
+    shown = click.unstyle(status_text(crowded(), 100, is_all=False))
+    assert ids(shown)[:3] == ["499bbbbb", "498bbbbb", "000bbbbb"]
+    assert len(ids(shown)) == 30
+    assert "... and 470 more: --all" in shown
+    assert shown.count("a key cannot be read") == 30
+    assert "... and 12 more: --all" in shown
+    assert len(shown.splitlines()) < 150
+
+
+@pytest.mark.parametrize(
+    ("width", "fields"),
+    [(100, {"is_all": True}), (None, {"is_all": False}), (100, {"is_all": False, "classic": True})],
+    ids=["--all", "pipe", "--classic"],
+)
+def test_a_pipe_and_all_get_each_row(width: int | None, fields: dict[str, bool]) -> None:
+    shown = status_text(crowded(), width, **fields)
+    assert len(ids(shown)) == 500
+    assert shown.count("a key cannot be read") == 40
+    assert "more: --all" not in shown
 
 
 def test_a_pipe_gets_whole_paths_and_no_bars() -> None:
