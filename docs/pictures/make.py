@@ -48,9 +48,9 @@ class Terminal:
             time.sleep(0.1)
         return screen
 
-    def press(self, key: str) -> None:
+    def press(self, key: str, condition: Callable[[str], object]) -> str:
         subprocess.run((*self._tmux, "send-keys", key), check=True)
-        time.sleep(1)
+        return self.wait(condition, 60)
 
     def close(self) -> None:
         subprocess.run((*self._tmux, "kill-server"), check=False)
@@ -144,21 +144,25 @@ def quickstart(folder: Path) -> None:
 
 
 def verb(config: Path, name: str, words: str, shows: str, key: str = "") -> None:
-    """Draw what a verb shows once the text `shows` stands there.
+    """Draw what a verb shows once the text stands there that `shows` (a regular expression) finds.
 
-    key: changes between dark and light, where the verb has its own colours.
+    key: changes between dark and light, where the verb has its own colours: then none is left.
     """
     run = f"clear; PLOTMAN_CONFIG={config} {sys.executable} -m plotman {words}"
     terminal = Terminal(name, run)
     try:
-        terminal.wait(lambda text: shows in text, 60)
-        time.sleep(3)  # the dashboard's rates need two looks
-        draw(terminal.screen().rstrip(), name, f"plotman {words}", dark=True)
+        dark = light = terminal.wait(lambda text: re.search(shows, text, re.DOTALL), 60)
         if key:
-            terminal.press(key)
-        draw(terminal.screen().rstrip(), name, f"plotman {words}", dark=False)
+            light = terminal.press(key, lambda text: not _backgrounds(text) & _backgrounds(dark))
+        draw(dark.rstrip(), name, f"plotman {words}", dark=True)
+        draw(light.rstrip(), name, f"plotman {words}", dark=False)
     finally:
         terminal.close()
+
+
+def _backgrounds(screen: str) -> set[str]:
+    """The background colours on a screen, as in its escape sequences."""
+    return set(re.findall(r"(?<=[\[;])48;(?:5;\d+|2;\d+;\d+;\d+)", screen))
 
 
 def main() -> None:
@@ -166,7 +170,7 @@ def main() -> None:
         quickstart(Path(folder) / "farm")
     with tempfile.TemporaryDirectory(prefix="plotman-") as folder, paper_farm(Path(folder)) as config:
         verb(config, "status", "status", "Updated at")
-        verb(config, "interactive", "interactive", "/mnt/farm/07", "t")
+        verb(config, "interactive", "interactive", r"moving at .*/mnt/farm/07.*is sent to nas1", "t")
         verb(config, "why", "why zen1", "dst")
 
 
