@@ -17,6 +17,7 @@ from common.model.messages import PlotOrder
 from common.names import PLOT
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.records import JobRecord
+from plotter_worker.plotters.options import masked
 from plotter_worker.processes.table import FoundPlotter
 
 log = logging.getLogger(__name__)
@@ -34,13 +35,14 @@ def found_task_id(host: str, process_identity: str) -> str:
 
 
 def record_of(found: FoundPlotter, task_id: str, ours: bool) -> JobRecord:
-    """The record of a plotter that was found running. ours: this plotman started it."""
+    """The record of a plotter that was found running, without the values of secret options. ours: this
+    plotman started it."""
     return JobRecord(
         task_id=task_id,
         plotter=found.plotter.name,
         ours=ours,
         accepted_at=datetime.now(UTC),
-        argv=found.argv,
+        argv=masked(found.argv, found.plotter.secret_options),
         log=found.log,
         tmp=found.command.tmp,
         tmp2=found.command.tmp2,

@@ -22,6 +22,7 @@ from common.system.probe import LOOK_DEADLINE_S, Hanging, Probe
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.order_checks import PlotDirectories
 from plotter_worker.jobs.records import JobRecord, Records
+from plotter_worker.plotters.options import masked
 from plotter_worker.plotters.registry import plotter_for
 from plotter_worker.processes.launch import launch
 from plotter_worker.processes.table import ProcessTable, identity, is_running, pid_of, shows
@@ -139,7 +140,7 @@ class Starter:
             plotter=plotter.name,
             ours=True,
             accepted_at=now,
-            argv=tuple(argv),
+            argv=masked(argv, plotter.secret_options),
             log=str(log_file),
             tmp=where.tmp,
             tmp2=where.tmp2,

@@ -265,6 +265,7 @@ class Bladebit(Plotter):
     marks = (b"Bladebit Chia Plotter", b"[Bladebit ", b"Memory required: 416 GiB.")
     rules = _RULES
     anonymous = _ANONYMOUS
+    secret_options = ("--memo",)  # with a plot's private key
 
     def argv(self, plotting: Plotting, tmp: str, tmp2: str | None, dst: str) -> list[str]:
         chosen = plotting.bladebit

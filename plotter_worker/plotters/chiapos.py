@@ -139,6 +139,7 @@ class _Chiapos(Plotter):
 
     rules = _RULES
     noise = b"\tBucket"
+    secret_options = ("-m", "--memo")  # with a plot's private key
     words: tuple[str, str]
     grammar: Grammar
 

@@ -10,6 +10,8 @@ _PYTHON = re.compile(r"python[\d.]*\Z")
 # Python's own options that take a value in the next word.
 _PYTHON_VALUES = frozenset({"-X", "-W", "--check-hash-based-pycs"})
 
+_MASK = "***"
+
 
 @dataclass(frozen=True)
 class Grammar:
@@ -106,6 +108,27 @@ def _cluster(letters: str, rest: list[str], grammar: Grammar, found: Options) ->
             return
         if option in grammar.flags:
             found.flags.add(grammar.flags[option])
+
+
+def masked(argv: Sequence[str], secret: Sequence[str]) -> tuple[str, ...]:
+    """Replace the values of secret options by `***`, however spelt: `-S x`, `-Sx`, `--seed=x`, `--see x`."""
+    shown: list[str] = []
+    value_follows = False
+    for word in argv:
+        option, equals, _ = word.partition("=")
+        is_long = len(option) > 2 and any(one.startswith(option) for one in secret)
+        short = next((one for one in secret if len(one) == 2 and word.startswith(one)), None)
+        if value_follows:
+            shown.append(_MASK)
+            value_follows = False
+        elif word in secret or (is_long and not equals):
+            shown.append(word)
+            value_follows = True
+        elif is_long or short:
+            shown.append(f"{option}={_MASK}" if is_long else f"{short}{_MASK}")
+        else:
+            shown.append(word)
+    return tuple(shown)
 
 
 def program(argv: Sequence[str]) -> tuple[str, list[str]]:

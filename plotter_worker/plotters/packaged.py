@@ -52,6 +52,7 @@ class Packaged(Plotter):
         self._logged: set[str] = set()
         self.marks, self.noise, self.batch = plotter.marks, plotter.noise, plotter.batch
         self.rules, self.anonymous = plotter.rules, plotter.anonymous
+        self.secret_options = plotter.secret_options
 
     def argv(self, plotting: Plotting, tmp: str, tmp2: str | None, dst: str) -> list[str]:
         """Raises BrokenPackage."""

@@ -35,6 +35,7 @@ class Plotter(ABC):
     batch: one job makes several plots without phases: percent and ETA are of the job.
     noise: lines of the log that begin so are skipped.
     anonymous: names of its scratch files that carry no plot id.
+    secret_options: plots' private keys follow from their values, which are neither shown nor stored.
     options: model of the section `plotting.NAME`; only of a plotter in another package.
     """
 
@@ -45,6 +46,7 @@ class Plotter(ABC):
     rules: Rules
     noise: bytes | None = None
     anonymous: re.Pattern[str] | None = None
+    secret_options: tuple[str, ...] = ()
 
     @abstractmethod
     def argv(self, plotting: Plotting, tmp: str, tmp2: str | None, dst: str) -> list[str]:

@@ -143,6 +143,7 @@ class Xchplot2(Plotter):
 
     name = "xchplot2"
     batch = True
+    secret_options = ("-S", "--seed")  # from which it makes the keys of all plots
     marks = (b"[batch", b"[plot] ")
     rules = _RULES
 

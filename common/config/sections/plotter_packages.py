@@ -182,6 +182,8 @@ def _flaw_in_tables(plotter: Any) -> str | None:
                 return "its `rules` have a pattern of bytes, and must have texts"
     if not (plotter.noise is None or isinstance(plotter.noise, bytes)):
         return "its `noise` is not bytes"
+    if not all(isinstance(option, str) and option.startswith("-") for option in plotter.secret_options):
+        return "its `secret_options` are not options"
     if not (anonymous is None or isinstance(anonymous, re.Pattern)):
         return "its `anonymous` is no compiled pattern"
     return None

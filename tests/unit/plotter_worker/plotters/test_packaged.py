@@ -114,6 +114,8 @@ def lying(old: str, new: str) -> str:
          "is not usable: its `rules` have a pattern of bytes, and must have texts"),
         (lying("    def argv(", "    noise = '#'\n\n    def argv("),
          "is not usable: its `noise` is not bytes"),
+        (lying("    def argv(", "    secret_options = ('s',)\n\n    def argv("),
+         "is not usable: its `secret_options` are not options"),
         (lying("return [chosen.executable", "return 3 or [chosen.executable"),
          "is not usable: its argv() returns no list of texts"),
         (lying("return [chosen.executable", "return 1 / 0, [chosen.executable"),
