@@ -15,11 +15,12 @@ from pydantic import Field
 from common.model.plot_name import plot_id_of
 from common.model.snapshot import Event
 from common.system import statefile
+from common.system.chia_service import ChiaSilent
 from common.system.probe import Hanging, Probe
 from common.system.statefile import Stored
 from harvester_worker.drives.registry import LOOK_S
 from harvester_worker.farmed import chia_rpc
-from harvester_worker.farmed.chia_rpc import ChiaSilent, ChiaView
+from harvester_worker.farmed.chia_rpc import ChiaView
 from harvester_worker.farmed.findings import Finding, check
 
 log = logging.getLogger(__name__)

@@ -90,7 +90,8 @@ def _names(_ctx: click.Context, _param: click.Parameter, text: str | None) -> tu
 @click.option(
     "--height",
     type=click.IntRange(1, 100_000_000),
-    help="Height of the network now, as `chia show -s` prints it. Default: reckoned from a known date.",
+    help="Height of the network now, as `chia show -s` prints it. Default: the full node's "
+    "(replot.chia_root), else reckoned from a known date.",
 )
 @JSON
 def plan(

@@ -61,19 +61,15 @@ def height_after(fork_height: int, epochs: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Heights as dates: by the height of the network at one time, and 4608 blocks a day.
-
-    given: whether the height is the network's of now; else it is KNOWN_HEIGHT.
-    """
+    """Heights as dates: by the height of the network at one time, and 4608 blocks a day."""
 
     height: int
     at: datetime
-    given: bool = False
 
     @classmethod
     def of(cls, now: datetime, height: int | None = None) -> Calendar:
         """Make the calendar. height: of the network now; None: reckoned from a height with a known date."""
-        return cls(KNOWN_HEIGHT, KNOWN_AT) if height is None else cls(height, now, given=True)
+        return cls(KNOWN_HEIGHT, KNOWN_AT) if height is None else cls(height, now)
 
     def date_of(self, height: int) -> datetime:
         return self.at + timedelta(days=(height - self.height) / EPOCH_BLOCKS)

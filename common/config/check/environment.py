@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from common.config.check.lint import doubts
@@ -17,9 +18,12 @@ from common.errors import BrokerError
 from common.model.address import masked
 from common.model.snapshot import DirState, DriveUse
 from common.store.server import reach
+from common.system.chia_service import FULL_NODE, HARVESTER, ChiaSilent
+from common.system.chia_service import reach as reach_chia
 from common.system.probe import LOOK_DEADLINE_S, DirReport, Hanging, Probe
 
 _BROKER_DEADLINE_S = 4.0
+_CHIA_DEADLINE_S = 4.0
 _WRITE = "Give it to the user who runs plotman, and check that it is not mounted read-only."
 
 
@@ -40,6 +44,7 @@ def find_problems(path: Path, reading: Reading) -> list[Problem]:
             *(_foreign(path) if reading.foreign else missing_programs(config)),
             *target_lacks(config.archiving),
             *_broker(config, probe),
+            *_chia(config, probe),
             *missing_libraries(config),
         ]
     finally:
@@ -230,3 +235,21 @@ def _broker(config: Config, probe: Probe) -> Iterator[Finding]:
     except BrokerError as error:
         what, cure = error.what, error.cure
     yield Finding(("farm", "broker"), what, cure, Level.WARNING)
+
+
+def _chia(config: Config, probe: Probe) -> Iterator[Finding]:
+    """Ask the services of chia whose settings are named. They may be started later."""
+    sections = {HARVESTER: config.harvester, FULL_NODE: config.replot}
+    for service, section in sections.items():
+        root = section.chia_root if section is not None else None
+        if root is None:
+            continue
+        try:
+            # In a probe thread, because the folder may hang and an answer may trickle.
+            probe.run(service.key, partial(reach_chia, root, service, _CHIA_DEADLINE_S), _CHIA_DEADLINE_S)
+            continue
+        except Hanging:
+            what, cure = f"{service.name} did not answer within {_CHIA_DEADLINE_S:g} s", service.check
+        except ChiaSilent as error:
+            what, cure = error.what, error.cure
+        yield Finding(tuple(service.key.split(".")), what, cure, Level.WARNING)

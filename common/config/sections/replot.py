@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from common.config.sections.base import MOST_BYTES, Section
+from common.config.sections.base import MOST_BYTES, Folder, Section
 from common.model.plot_class import Month, PoolKind
 from common.model.replot import (
     CONTRACT_DIGITS,
@@ -22,7 +22,7 @@ from common.model.replot import (
 NOW, FORK = "now", "fork"
 _LEVEL_MOST = 9  # of bladebit, whose header has it
 _MOST_CLASSES = 64
-_HEIGHT_MOST = 100_000_000
+HEIGHT_MOST = 100_000_000
 
 
 def _class_name(name: str) -> str:
@@ -138,10 +138,16 @@ class Replot(Section):
     fork_height: int | None = Field(
         None,
         ge=1,
-        le=_HEIGHT_MOST,
+        le=HEIGHT_MOST,
         description="Height from which the network takes new plots, and fewer proofs of old ones each day. "
-        "Absent: not known.",
+        "Absent: as chia's full node names it, see chia_root; without one, not known.",
         examples=[11_000_000],
+    )
+    chia_root: Folder | None = Field(
+        None,
+        description="Folder of chia's settings on this machine (CHIA_ROOT). `plotman replot` asks chia's "
+        "full node for the heights of the network and of the fork. Absent: chia is not asked.",
+        examples=["/home/chia/.chia/mainnet"],
     )
     v2_weight: float = Field(
         1.0,

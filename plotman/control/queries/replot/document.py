@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from beat.policy.replot.worth import fill, height_after
+from common.system.chia_service import ChiaSilent
+from plotman.control.queries.replot.node import NodeState
 from plotman.control.queries.replot.plan import PlanAnswer
 
 
@@ -17,7 +19,12 @@ def as_dict(answer: PlanAnswer) -> dict[str, Any]:
         "updated": answer.at.isoformat(),
         "plots": answer.plan.plots,
         "bytes": answer.plan.bytes,
-        "fork_height": answer.settings.fork_height,
+        "height": answer.calendar.height,
+        "height_at": answer.calendar.at.isoformat(),
+        "height_source": answer.heights.height_source,
+        "fork_height": answer.heights.fork_height,
+        "fork_source": answer.heights.fork_source,
+        "node": _node_dict(answer.heights.node),
         "fork_at": None if fork is None else _iso(answer, fork),
         "gone_at": gone and gone.isoformat(),
         "v2_weight": answer.settings.v2_weight,
@@ -69,7 +76,7 @@ def _class_dict(answer: PlanAnswer, number: int) -> dict[str, Any]:
     one = answer.plan.classes[number]
     span = answer.spans[number] if answer.spans and one.plots else None
     fit = fill(one.bytes // one.plots) if one.plots else None
-    fork_height = answer.settings.fork_height
+    fork_height = answer.heights.fork_height
     return {
         "class": one.old.name,
         "plots": one.plots,
@@ -77,10 +84,26 @@ def _class_dict(answer: PlanAnswer, number: int) -> dict[str, Any]:
         "drives": one.drives,
         "weight": one.weight,
         "due_days_after_fork": one.due_days if one.plots else None,
-        "due_height": height_after(fork_height, one.due_epochs) if fork_height and one.plots else None,
+        "due_height": None
+        if fork_height is None or not one.plots
+        else height_after(fork_height, one.due_epochs),
         "begins_at": span and _iso(answer, span.begins),
         "ends_at": span and _iso(answer, span.ends),
         "new_plots_for_one": fit and fit.plots,
+    }
+
+
+def _node_dict(node: NodeState | ChiaSilent | None) -> dict[str, Any] | None:
+    if node is None:
+        return None
+    if isinstance(node, ChiaSilent):
+        return {"answers": False, "why": str(node)}
+    return {
+        "answers": True,
+        "synced": node.synced,
+        "height": node.height,
+        "fork_height": node.fork_height,
+        "network": node.network,
     }
 
 

@@ -42,6 +42,7 @@ from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.queries.forecast import pace
 from plotman.control.queries.inventory import FarmInventory, HostInventory, Missing, Part, ask_sums, pages
+from plotman.control.queries.replot.node import Heights, heights
 from plotman.control.shares import fair_share
 
 _DAY = timedelta(days=1)
@@ -65,7 +66,7 @@ class PlanLimits:
     classes: only these; empty: all.
     first: files that are listed of each drive. drives: most drives with a list.
     rate_bytes: new plots per day; None: as measured.
-    height: of the network now; None: reckoned.
+    height: of the network now; None: the full node's, else reckoned.
     """
 
     host: str | None = None
@@ -97,6 +98,7 @@ class FirstPlot:
 class PlanAnswer:
     """The plan and what is reckoned from it.
 
+    heights: of the network and of the fork, with where they are from.
     rate_bytes: new plots per day; None: not known. rate_source: where it is from.
     spans: when each class goes; None: not known.
     mean, mean_unchanged: of the weight over 256 days after the fork; None: the fork is not known.
@@ -106,6 +108,7 @@ class PlanAnswer:
 
     at: datetime
     settings: Replot
+    heights: Heights
     calendar: Calendar
     plan: ReplotPlan
     when: When
@@ -243,8 +246,9 @@ def _answer(
     missing: Missing,
 ) -> PlanAnswer:
     now = farm.at
-    calendar = Calendar.of(now, limits.height)
-    when = _when(settings, calendar, now)
+    found_heights = heights(limits.height, settings.fork_height, settings.chia_root)
+    calendar = Calendar.of(now, found_heights.height)
+    when = _when(settings.start, found_heights.fork_height, calendar, now)
     rate_bytes, source = _rate(farm, limits)
     found = spans(made.classes, rate_bytes or 0, settings.max_per_day, when)
     known = when.fork_day if made.plots else None
@@ -257,6 +261,7 @@ def _answer(
     return PlanAnswer(
         at=now,
         settings=settings,
+        heights=found_heights,
         calendar=calendar,
         plan=made,
         when=when,
@@ -275,14 +280,14 @@ def _answer(
     )
 
 
-def _when(settings: Replot, calendar: Calendar, now: datetime) -> When:
+def _when(start: str, fork_height: int | None, calendar: Calendar, now: datetime) -> When:
     fork_day = None
-    if settings.fork_height is not None:
-        fork_day = (calendar.date_of(settings.fork_height) - now) / _DAY
-    if settings.start in (FORK, NOW):
-        return When(fork_day, if_it_pays=settings.start == FORK)
-    start = datetime.fromisoformat(settings.start).replace(tzinfo=UTC)
-    return When(fork_day, (start - now) / _DAY, if_it_pays=False)
+    if fork_height is not None:
+        fork_day = (calendar.date_of(fork_height) - now) / _DAY
+    if start in (FORK, NOW):
+        return When(fork_day, if_it_pays=start == FORK)
+    start_at = datetime.fromisoformat(start).replace(tzinfo=UTC)
+    return When(fork_day, (start_at - now) / _DAY, if_it_pays=False)
 
 
 def _rate(farm: FarmState, limits: PlanLimits) -> tuple[float | None, str]:

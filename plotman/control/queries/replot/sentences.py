@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from beat.policy.replot.planner import ClassPlan
-from beat.policy.replot.worth import KNOWN_AT, KNOWN_HEIGHT, fill
+from beat.policy.replot.worth import fill
 from common.model.units import counted, human_bytes
+from common.system.chia_service import FULL_NODE
+from plotman.control.queries.replot.node import Heights, NodeState
 from plotman.control.queries.replot.plan import FAR_DAYS, PlanAnswer
 from plotman.control.queries.replot.tables import NEVER, date_text, kept_beyond
 
@@ -73,8 +75,8 @@ def _deadline(answer: PlanAnswer) -> Iterator[str]:
     gone = answer.gone_at
     if gone is None:
         yield (
-            "There are no dates, because the height of the fork is not known: chia 2.7.5 has set none. Once "
-            "one is announced, write it as replot.fork_height."
+            f"There are no dates, because the height of the fork is not known: {_unset(answer.heights)}. "
+            "Once one is announced, write it as replot.fork_height."
         )
         return
     yield f"From {gone:%Y-%m-%d} on, the network accepts no proof of an old plot."
@@ -82,15 +84,31 @@ def _deadline(answer: PlanAnswer) -> Iterator[str]:
         yield "There is no time left before that day."
     else:
         yield f"To be done by then needs {human_bytes(answer.needed_bytes)} a day."
-    if not answer.calendar.given:
-        yield (
-            f"Dates are computed from height {KNOWN_HEIGHT:,} on {KNOWN_AT:%Y-%m-%d} and 4608 blocks a day. "
-            "With --height and the height of your node they are more exact."
-        )
+    yield from _sources(answer)
+
+
+def _unset(heights: Heights) -> str:
+    if isinstance(heights.node, NodeState):
+        return f"{FULL_NODE.name} names none"
+    return "chia 2.7.5 has set none"
+
+
+def _sources(answer: PlanAnswer) -> Iterator[str]:
+    """Where the heights are from."""
+    found, calendar = answer.heights, answer.calendar
+    fork = {"setting": "replot.fork_height", "node": f"of {FULL_NODE.name}"}[found.fork_source or "setting"]
+    height = {"option": "--height", "node": f"of {FULL_NODE.name}", "known": f"on {calendar.at:%Y-%m-%d}"}
+    yield (
+        f"The fork is at height {found.fork_height:,} ({fork}). Dates are computed from height "
+        f"{calendar.height:,} ({height[found.height_source]}) and 4608 blocks a day."
+    )
+    if found.height_source == "known" and found.node is None:
+        yield "With replot.chia_root, or --height and the height of your node, they are more exact."
 
 
 def remarks(answer: PlanAnswer) -> Iterator[str]:
     """What the tables do not say."""
+    yield from answer.heights.remarks
     for host, why in answer.missing.items():
         yield f"{host} is missing: {why}."
     for one in answer.hosts:

@@ -39,8 +39,8 @@ def _pays_from(answer: PlanAnswer, one: ClassPlan) -> str:
         return ""
     if answer.when.fork_day is None:
         return "the fork" if not one.due_days else f"fork + {counted(one.due_days, 'day')}"
-    assert answer.settings.fork_height is not None
-    height = height_after(answer.settings.fork_height, one.due_epochs)
+    assert answer.heights.fork_height is not None
+    height = height_after(answer.heights.fork_height, one.due_epochs)
     return f"{answer.calendar.date_of(height):%Y-%m-%d}"
 
 

@@ -6,22 +6,19 @@ the certificates that `chia init` made answers with plots, in the form of chia 2
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import ssl
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from common.system.chia_service import ChiaSilent
 from harvester_worker.farmed import chia_rpc
-from harvester_worker.farmed.chia_rpc import ChiaSilent, ask
+from harvester_worker.farmed.chia_rpc import ask
+from tests.support.chia_services import Answers, StandIn, change
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
@@ -33,20 +30,13 @@ def root(chia_root: Path, tmp_path: Path) -> Path:
     """chia's settings, with a port and a plot directory of the test's own."""
     made = tmp_path / "chia"
     shutil.copytree(chia_root, made)
-    change(made, rpc_port=free_port(), plot_directories=[str(tmp_path / "drive")])
+    change(made, "harvester", rpc_port=free_port(), plot_directories=[str(tmp_path / "drive")])
     (tmp_path / "drive").mkdir()
     return made
 
 
-def change(root: Path, **harvester: Any) -> None:
-    path = root / "config" / "config.yaml"
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    config["harvester"] |= harvester
-    path.write_text(yaml.safe_dump(config), encoding="utf-8")
-
-
 def test_the_real_harvester_answers(root: Path, tmp_path: Path, chia: Path) -> None:
-    change(root, recursive_plot_scan=True)
+    change(root, "harvester", recursive_plot_scan=True)
     with (tmp_path / "chia.log").open("wb") as log:
         harvester = subprocess.Popen(
             [chia.parent / "chia_harvester"],
@@ -71,7 +61,6 @@ def test_the_real_harvester_answers(root: Path, tmp_path: Path, chia: Path) -> N
         harvester.wait(timeout=30)
 
 
-Answers = dict[str, Any]
 PLOT = {
     "filename": "/farm/a.plot", "size": 32, "plot_id": "0x" + "ab" * 32, "pool_public_key": None,
     "pool_contract_puzzle_hash": "0x" + "05" * 32, "plot_public_key": "0x" + "07" * 48, "file_size": 5,
@@ -86,43 +75,10 @@ GOOD: Answers = {
 }  # fmt: skip
 
 
-class StandIn:
-    """Serves with the certificates of a chia root, and lets in only clients with certificates of it."""
-
-    def __init__(self, root: Path, answers: Answers, missing: str = "") -> None:
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["Content-Length"]))
-                answer = answers[self.path]
-                body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-                self.send_response(404 if self.path == missing else 200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None: ...
-
-        port = yaml.safe_load((root / "config" / "config.yaml").read_text())["harvester"]["rpc_port"]
-        self._server = HTTPServer(("127.0.0.1", port), Handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        certificates = root / "config" / "ssl"
-        context.load_cert_chain(
-            certificates / "daemon" / "private_daemon.crt", certificates / "daemon" / "private_daemon.key"
-        )
-        context.load_verify_locations(certificates / "ca" / "private_ca.crt")
-        context.verify_mode = ssl.CERT_REQUIRED
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
 @pytest.fixture
-def serving(root: Path) -> Iterator[Callable[..., None]]:
+def serving(root: Path) -> Iterator[Callable[[Answers], None]]:
     made: list[StandIn] = []
-    yield lambda answers, missing="": made.append(StandIn(root, answers, missing))
+    yield lambda answers: made.append(StandIn(root, "harvester", answers))
     for one in made:
         one.stop()
 
@@ -164,8 +120,10 @@ def test_an_endless_answer_is_not_read(
         ask(str(root))
 
 
-def test_a_harvester_without_the_question_is_no_answer(root: Path, serving: Callable[..., None]) -> None:
-    serving(GOOD, "/get_plot_directories")
+def test_a_harvester_without_the_question_is_no_answer(
+    root: Path, serving: Callable[[Answers], None]
+) -> None:
+    serving({"/get_plots": GOOD["/get_plots"]})
     with pytest.raises(ChiaSilent, match="get_plot_directories is answered with 404"):
         ask(str(root))
 
@@ -193,7 +151,7 @@ def test_settings_that_cannot_be_used_are_named(root: Path, tmp_path: Path) -> N
     (root / "config/ssl/daemon/private_daemon.key").unlink()
     with pytest.raises(ChiaSilent, match=r"certificates below .* cannot be used: No such file"):
         ask(str(root))
-    change(root, rpc_port="x")
+    change(root, "harvester", rpc_port="x")
     with pytest.raises(ChiaSilent, match=r"config.yaml cannot be read: wrong or missing: harvester.rpc_port"):
         ask(str(root))
     with pytest.raises(ChiaSilent, match="No such file"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import time
@@ -15,7 +16,9 @@ import pytest
 
 from common.errors import ExitCode
 from tests.conftest import made_once
+from tests.support.chia_services import StandIn, change
 from tests.support.installed import from_wheel
+from tests.support.ports import free_port
 from tests.support.sections import FARMER, POOL
 
 PASSWORD = "geheim"
@@ -189,3 +192,65 @@ def test_the_answer_is_json_on_request(file: Path, plotter: str) -> None:
     )
     (problem,) = json.loads(done.stdout)
     assert (problem["key"], problem["level"], problem["line"]) == ("farm.broker", "warning", 2)
+
+
+CHIAS = {"harvester": ("harvester", "harvester"), "full_node": ("replot", "node")}
+
+
+@pytest.fixture(params=CHIAS)
+def service(request: pytest.FixtureRequest, chia_root: Path, tmp_path: Path) -> tuple[str, Path]:
+    """A service of chia whose settings plotman.yaml names, and their folder."""
+    root = tmp_path / "chia"
+    shutil.copytree(chia_root, root)
+    change(root, request.param, rpc_port=free_port())
+    return request.param, root
+
+
+def told_of_chia(file: Path, section: str, root: Path) -> list[str]:
+    (file.parent / "drive").mkdir(exist_ok=True)
+    drives = f"drives: [{file.parent}/drive], plain_folders: true, receiver_tls: false, "
+    keys = {"harvester": drives, "replot": ""}[section]
+    content = f"version: [2]\nfarm: {{state: {file.parent}/state}}\n{section}: {{{keys}chia_root: {root}}}\n"
+    code, lines = check(file, content)
+    assert code == ExitCode.OK, "chia may be started later"
+    return [line for line in lines if "chia" in line]
+
+
+@pytest.mark.plotter
+def test_a_chia_that_answers_is_no_news_and_one_that_does_not_is_a_warning(
+    file: Path, service: tuple[str, Path]
+) -> None:
+    name, root = service
+    section, start = CHIAS[name]
+    stand_in = StandIn(root, name, {"/healthz": {"success": True}})
+    try:
+        assert told_of_chia(file, section, root) == []
+    finally:
+        stand_in.stop()
+    assert stand_in.asked == ["/healthz"]
+    (line,) = told_of_chia(file, section, root)
+    assert line.startswith(f"3: warning: {section}.chia_root: chia's ")
+    assert "Connection refused" in line and f"`chia start {start}`" in line
+
+
+@pytest.mark.plotter
+def test_a_folder_of_chia_that_cannot_be_used_is_a_warning(file: Path, service: tuple[str, Path]) -> None:
+    name, root = service
+    section, _ = CHIAS[name]
+    change(root, name, rpc_port="x")
+    (line,) = told_of_chia(file, section, root)
+    assert f"config.yaml cannot be read: wrong or missing: {name}.rpc_port" in line
+    (root / "config" / "config.yaml").unlink()
+    assert "config.yaml cannot be read: No such file" in " ".join(told_of_chia(file, section, root))
+
+
+@pytest.mark.plotter
+def test_a_chia_that_never_answers_is_not_waited_for(
+    file: Path, service: tuple[str, Path], silent: int
+) -> None:
+    name, root = service
+    change(root, name, rpc_port=silent)
+    began_s = time.monotonic()
+    (line,) = told_of_chia(file, CHIAS[name][0], root)
+    assert "answer" in line
+    assert time.monotonic() - began_s < 10

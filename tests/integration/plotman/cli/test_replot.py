@@ -16,7 +16,9 @@ import yaml
 
 from plotman.supervisor import broker
 from tests.support import formats
+from tests.support.chia_services import StandIn, change
 from tests.support.harvesters import Harvesters
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 CLASSES = {
@@ -171,3 +173,31 @@ def test_a_mistake_in_the_section_is_an_error_and_no_plan(farm: Farm) -> None:
     failed = farm.run(replot={"classes": {"new": {}}}, code=3)
     assert "names no plots" in failed.stderr
     assert failed.stdout == ""
+
+
+@pytest.mark.plotter
+def test_heights_are_of_the_full_node_of_this_machine(farm: Farm, chia_root: Path, tmp_path: Path) -> None:
+    root = tmp_path / "chia"
+    shutil.copytree(chia_root, root)
+    change(root, "full_node", rpc_port=free_port())
+    replot = {"classes": CLASSES, "chia_root": str(root)}
+    state = {"peak": {"height": 9_900_000}, "sync": {"synced": True}}
+    answers = {
+        "/get_blockchain_state": {"blockchain_state": state, "success": True},
+        "/get_constants": {"constants": {"HARD_FORK2_HEIGHT": 11_000_000}, "success": True},
+    }
+    node = StandIn(root, "full_node", answers)
+    try:
+        found = farm.json(replot=replot)
+        other = farm.run(replot=replot | {"fork_height": 10_500_000})
+    finally:
+        node.stop()
+    assert (found["height"], found["height_source"]) == (9_900_000, "node")
+    assert (found["fork_height"], found["fork_source"]) == (11_000_000, "node")
+    assert found["classes"][0]["due_height"] == 11_000_000
+    assert "The fork is at height 10,500,000 (replot.fork_height)" in other.stdout
+    assert "replot.fork_height is 10,500,000, and chia's full node names 11,000,000" in other.stderr
+
+    silent = farm.run(replot=replot)
+    assert "What is replaced, in this order" in silent.stdout
+    assert "chia's full node does not answer" in silent.stderr and "`chia start node`" in silent.stderr

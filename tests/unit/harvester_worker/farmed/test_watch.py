@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from common.model.snapshot import Event
+from common.system.chia_service import ChiaSilent
 from harvester_worker.farmed import watch as module
-from harvester_worker.farmed.chia_rpc import ChiaSilent, ChiaView
+from harvester_worker.farmed.chia_rpc import ChiaView
 from harvester_worker.farmed.watch import FarmedWatch
 from tests.support.waiting import eventually
 

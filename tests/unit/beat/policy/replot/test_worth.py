@@ -73,7 +73,6 @@ def test_heights_have_dates_by_a_known_height_or_by_the_one_of_now() -> None:
     assert Calendar.of(now).date_of(9_562_000 + 10 * EPOCH_BLOCKS) == datetime(2026, 11, 22, tzinfo=UTC)
     calendar = Calendar.of(now, 9_800_000)
     assert calendar.date_of(9_800_000 + 4608) == now + timedelta(days=1)
-    assert (calendar.given, Calendar.of(now).given) == (True, False)
 
 
 def test_one_old_k32_plot_makes_room_for_a_group_of_108() -> None:
