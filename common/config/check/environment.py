@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from common.config.check.lint import doubts
+from common.config.check.memory import memory_lacks
 from common.config.check.programs import missing_libraries, missing_programs, target_lacks
 from common.config.loader import Reading
 from common.config.model import Config
@@ -41,7 +42,7 @@ def find_problems(path: Path, reading: Reading) -> list[Problem]:
             *_drives(config, probe),
             *_logs(config),
             *_open_secret(path, config),
-            *(_foreign(path) if reading.foreign else missing_programs(config)),
+            *(_foreign(path) if reading.foreign else (*missing_programs(config), *memory_lacks(config))),
             *target_lacks(config.archiving),
             *_broker(config, probe),
             *_chia(config, probe),
