@@ -10,7 +10,6 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.geometry import Size
-from textual.screen import Screen
 from textual.widgets import Log, Static
 
 from common import names
@@ -21,6 +20,7 @@ from common.model.units import human_bytes, human_duration
 from plotman.control.farm import FarmState
 from plotman.control.rpc import TaskCall
 from plotman.dashboard import timeline
+from plotman.dashboard.behind import ScreenBehind
 from plotman.dashboard.keys import KeyFooter
 from plotman.dashboard.lines import Lines
 from plotman.dashboard.model import RowSubject
@@ -98,7 +98,7 @@ class PlotLog(Log):
         self.auto_scroll = new_value >= self.max_scroll_y or (self.auto_scroll and new_value >= old_value)
 
 
-class Details(Screen[None]):
+class Details(ScreenBehind):
     """A screen. Its keys suspend, resume and kill the plot that it shows."""
 
     DEFAULT_CSS = """

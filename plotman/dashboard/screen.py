@@ -10,13 +10,13 @@ from textual.app import ComposeResult
 from textual.containers import Container, Horizontal
 from textual.geometry import Size as TerminalSize
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import Input, Label
 
 from common.model.snapshot import age_s
 from common.names import FREQUENT_EVENTS
 from plotman.control.farm import FarmState, narrowed
 from plotman.dashboard import headline
+from plotman.dashboard.behind import ScreenBehind
 from plotman.dashboard.details import Details
 from plotman.dashboard.event_log import EventLog, event_row
 from plotman.dashboard.feed import (
@@ -50,9 +50,6 @@ _ROWS = {
 _TRACKS = 24  # of the grid: a pane spans as many as its columns need
 _LEAST_LINES, _LEAST_TRACKS = 5, 5
 _AGED_S = 2.0  # after which tables are drawn only because ages in them have changed
-# Between two changes behind a dialog: for each, Textual (8.2.8) draws both screens as a whole, which takes 50
-# to 100 ms at 200x50.
-_BEHIND_S = 3.0
 _DRAW_SHARE = 0.02  # of a core that tables may take while nothing but progress changes
 
 
@@ -66,7 +63,7 @@ class Body(Container):
         self.post_message(self.Resized())
 
 
-class MainScreen(Screen[None]):
+class MainScreen(ScreenBehind):
     """The tables and the log. farm: as it was read last. host: the only one in view; None: all hosts.
     pane: the only one in view, or `all`. outage: set while the broker does not answer."""
 
@@ -82,7 +79,6 @@ class MainScreen(Screen[None]):
         self._room = ScreenSize.LIST
         self._drawn: FarmState | None = None
         self._draw_at = 0.0  # monotonic, in seconds: progress is not drawn before
-        self._behind_at = 0.0  # monotonic, in seconds: behind a dialog nothing is drawn before
         self._happened = False  # since then there was an event that the log lists
 
     def compose(self) -> ComposeResult:
@@ -145,10 +141,6 @@ class MainScreen(Screen[None]):
                 screen.show(message.farm, self.courses)
         if not self.is_current:
             return  # on_screen_resume draws
-        if self.app.screen is not self and not came_back:
-            if time.monotonic() < self._behind_at:
-                return
-            self._behind_at = time.monotonic() + _BEHIND_S
         self._draw_pulse()
         before = self._drawn
         if before is None or message.asked or came_back or self._happened:

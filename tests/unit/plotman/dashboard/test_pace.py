@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from textual._compositor import Compositor
+from textual.app import App
 from textual.message import Message
 from textual.pilot import Pilot
 
@@ -205,6 +206,28 @@ async def test_tables_and_clock_behind_a_dialog_go_on(shown: Shown, keys: tuple[
             )
             await until(pilot, lambda j=jobs, c=clock: f"Plots {j}" in screen(pilot) and c in screen(pilot))
         assert pilot.app.screen is not main
+
+
+async def test_a_change_behind_a_dialog_is_drawn_once(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[object] = []
+    display = App._display
+    source = Recorded(showcase.small())
+    async with shown(source, (160, 50)) as pilot:
+        main = dashboard(pilot).main
+        await pilot.press("question_mark")
+        await until(pilot, lambda: pilot.app.screen is not main)
+        p1 = source.farm.plotters["p1"]
+        source.change(plotters={"p1": p1.model_copy(update={"jobs": p1.jobs[:2]})})
+        await until(pilot, lambda: "Plots 2" in screen(pilot))
+        await settle(pilot)
+        monkeypatch.setattr(
+            App, "_display", lambda self, on, what: (drawn.append(what), display(self, on, what))[1]
+        )
+        for _ in range(10):  # messages that change nothing
+            main.on_events_read(EventsRead([]))
+            main.check_idle()
+            await settle(pilot)
+        assert len(drawn) <= 1
 
 
 async def test_the_details_behind_a_question_go_on(shown: Shown) -> None:
