@@ -205,19 +205,9 @@ def user_name(uid: int) -> str:
 _LIST_S = 60.0
 # File systems that other machines may write to.
 _NETWORK = (
-    "nfs",
-    "cifs",
-    "smb",
-    "9p",
-    "ceph",
-    "gluster",
-    "lustre",
-    "afs",
-    "ocfs",
-    "gfs2",
-    "virtiofs",
-    "beegfs",
-)
+    "nfs", "cifs", "smb", "9p", "ceph", "gluster", "lustre",
+    "afs", "ocfs", "gfs2", "virtiofs", "beegfs",
+)  # fmt: skip
 _NETWORK_FUSE = ("sshfs", "gluster", "rclone", "s3fs", "ceph", "davfs", "curlftpfs", "smbnetfs", "moosefs")
 # Endings of a plot's last file, which becomes the plot by renaming. xchplot2's may have six letters more.
 _FINAL = (".plot.tmp", ".plot.2.tmp")

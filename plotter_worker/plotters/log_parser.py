@@ -17,9 +17,9 @@ from plotter_worker.plotters.log_state import PlotLogState, Weight
 Handler = Callable[[PlotLogState, re.Match[str]], None]
 Rules = Mapping[bytes, tuple[tuple[re.Pattern[str], Handler], ...]]
 
+LONGEST_LINE = 500  # characters of a line in a reason or a tail
 # More than any line with two paths in it. The rest of a longer line is dropped: a damaged log may be
 # gigabytes of zeros.
-LONGEST_LINE = 500  # of what a reason or a tail quotes, in characters
 _LINE_BYTES = 8 * 1024
 _TAIL_LINES = 100
 # Keys for lines whose first word varies: lines of chia's Python logging begin with a time, bladebit's

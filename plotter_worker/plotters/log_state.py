@@ -203,7 +203,7 @@ class PlotLogState:
         return bool(self.done) and self.plot.done and not self.copying and not self.more_may_follow
 
     def _plots_done(self) -> tuple[DonePlot, ...]:
-        """Without the last ones they are made once: jobs may have thousands, and each line makes a copy."""
+        """All but the last ones are converted once: a job may have thousands, and each line asks for all."""
         settled = len(self._settled)
         recent = [DonePlot(**self._fields(each), path=each.path) for each in self.done[settled:]]
         plots = (*self._settled, *recent)

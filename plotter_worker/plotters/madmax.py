@@ -141,7 +141,7 @@ def _total(state: PlotLogState, match: re.Match[str]) -> None:
 
 
 def _plot_of(state: PlotLogState, path: str) -> Plot:
-    """Find the plot whose copy a line is about; a new one if the log does not contain its making."""
+    """Find the plot that a line about a copy names; a new one if the log does not have its beginning."""
     match = PLOT_NAME.search(path)
     if not match or match[0] == state.plot.name:
         return state.plot

@@ -96,7 +96,7 @@ class Packaged(Plotter):
         return OwnFiles(found.certain, scratch)
 
     def recipe(self, plotting: Plotting, separate_tmp2: bool) -> Recipe:
-        """Raises BrokenPackage; plotman.yaml was refused if it did so with these settings."""
+        """Raises BrokenPackage; rarely, as `try_out` has called it with these settings before."""
         try:
             return self._plotter.recipe(plotting, separate_tmp2)
         except FAULTS as error:

@@ -64,7 +64,7 @@ def _reach(state: PlotLogState) -> None:
 
 
 def _asked(state: PlotLogState) -> int:
-    """0 if it is unknown: of `batch FILE` only the log tells it."""
+    """Number of plots of the job; 0: unknown. For `batch FILE` only the log has it."""
     return max(state.asked or 0, 0)
 
 
@@ -191,14 +191,14 @@ class Xchplot2(Plotter):
         return SizeEstimate(xchplot2_tmp_bytes(k), 0, pos2_plot_bytes(k))
 
     def uses_gpu(self, mode: Mode) -> bool:  # noqa: ARG002
-        """With the processor, too: it takes a GPU unless its devices exclude it."""
+        """Always: it has no modes, and uses a GPU unless `devices` excludes all."""
         return True
 
     def plots_per_job(self, plotting: Plotting) -> int:
         return plotting.xchplot2.plots_per_job
 
     def _command(self, found: Options, cwd: str | None, of_file: bool) -> CommandLine:
-        """of_file: its plots and their folder are in a job file, which holds keys and stays closed."""
+        """of_file: `batch FILE`. Plots and folder are in that file, which holds keys and is never opened."""
         tmp = normal(found.text("tmp") or _DEFAULT_TMP, cwd)
         k, n = found.number("k"), found.number("n")
         return CommandLine(

@@ -32,14 +32,14 @@ _XCHPLOT2_MIB = {"plain": 7546, "compact": 5456, "minimal": 3896, "tiny": 1320}
 _XCHPLOT2_GIB = 7.0
 
 
-class Need(NamedTuple):
+class MemoryNeed(NamedTuple):
     """What one job needs, in bytes; 0: nothing to check."""
 
     host_bytes: float = 0
     vram_bytes: float = 0
 
 
-def need_of(plotting: Plotting, separate_tmp2: bool) -> Need:
+def need_of(plotting: Plotting, separate_tmp2: bool) -> MemoryNeed:
     """The memory that one job with these settings needs. separate_tmp2: a tmp2 directory is configured."""
     if plotting.type is PlotterType.BLADEBIT:
         return _bladebit(plotting)
@@ -47,34 +47,34 @@ def need_of(plotting: Plotting, separate_tmp2: bool) -> Need:
         return _gigahorse(plotting, separate_tmp2)
     if plotting.type is PlotterType.XCHPLOT2:
         return _xchplot2(plotting)
-    return Need()
+    return MemoryNeed()
 
 
-def _bladebit(plotting: Plotting) -> Need:
+def _bladebit(plotting: Plotting) -> MemoryNeed:
     chosen = plotting.bladebit
     cuda = chosen.mode is BladebitMode.CUDA
     host_gib = _BLADEBIT_GIB.get(chosen.mode, 0.0)
     if cuda and (chosen.disk_16 or chosen.disk_128):
         host_gib = 16.0 if chosen.disk_16 else 128.0
-    return Need(host_gib * GIB, 8e9 if cuda else 0)
+    return MemoryNeed(host_gib * GIB, 8e9 if cuda else 0)
 
 
-def _gigahorse(plotting: Plotting, separate_tmp2: bool) -> Need:
+def _gigahorse(plotting: Plotting, separate_tmp2: bool) -> MemoryNeed:
     """Its README: 256 GiB for k32, half of it with tmp2, in proportion to 2**k; 8 GB of VRAM, 4 GB with fewer
     than four streams. With tmp3, too, it needs less, but no figure is published."""
     chosen = plotting.madmax
     full = 256 * GIB * 2.0 ** (chosen.k - 32)
     host = 0.0 if separate_tmp2 and chosen.gpu_tmp3 else full / 2 if separate_tmp2 else full
-    return Need(host, 8e9 if chosen.k >= 30 and (chosen.gpu_streams or 4) >= 4 else 4e9)
+    return MemoryNeed(host, 8e9 if chosen.k >= 30 and (chosen.gpu_streams or 4) >= 4 else 4e9)
 
 
-def _xchplot2(plotting: Plotting) -> Need:
+def _xchplot2(plotting: Plotting) -> MemoryNeed:
     chosen, scale = plotting.xchplot2, 2.0 ** (plotting.xchplot2.k - 28)
     without_gpu = chosen.devices is not None and all(
         one.strip().startswith("cpu") for one in chosen.devices.split(",")
     )
     vram = 0 if without_gpu else _XCHPLOT2_MIB.get(chosen.tier or "tiny", 0) * MIB * scale
-    return Need(0 if chosen.max_host_ram else _XCHPLOT2_GIB * GIB * scale, vram)
+    return MemoryNeed(0 if chosen.max_host_ram else _XCHPLOT2_GIB * GIB * scale, vram)
 
 
 def memory_lacks(config: Config) -> Iterator[Finding]:
@@ -124,7 +124,7 @@ def _asks(plotting: Plotting, one_bytes: float, jobs: int) -> str:
     return f"a job of {what} needs {one_bytes / GIB:.1f} GiB{at_once}"
 
 
-class Gpu(NamedTuple):
+class ListedGpu(NamedTuple):
     """A GPU as nvidia-smi lists it."""
 
     number: str
@@ -132,7 +132,7 @@ class Gpu(NamedTuple):
     vram_bytes: int
 
 
-def gpus() -> list[Gpu]:
+def gpus() -> list[ListedGpu]:
     """The GPUs of NVIDIA in this machine whose memory is known; empty without nvidia-smi, or if it fails."""
     program = shutil.which("nvidia-smi")
     if program is None:
@@ -153,4 +153,6 @@ def gpus() -> list[Gpu]:
         for line in ran.stdout.decode(errors="replace").splitlines()
     )
     # "[N/A]" in place of a number: the GPU shares the machine's memory.
-    return [Gpu(row[0], row[1], int(row[2]) * MIB) for row in rows if len(row) == 3 and row[2].isdigit()]
+    return [
+        ListedGpu(row[0], row[1], int(row[2]) * MIB) for row in rows if len(row) == 3 and row[2].isdigit()
+    ]

@@ -279,7 +279,7 @@ def _version(output: str) -> tuple[int, ...] | None:
 
 
 def target_lacks(archiving: Archiving | None) -> Iterator[Finding]:
-    """Find missing drives of local_rsync, or missing programs of a target of the user's own."""
+    """Find missing drives of local_rsync, or missing programs of a user-defined target."""
     if archiving is None:
         return
     definition = archiving.target_definitions.get(archiving.target)
@@ -326,7 +326,7 @@ def _local(archiving: Archiving) -> Iterator[Finding]:
 
 
 def unproven(section: Harvester) -> Iterator[tuple[str, str]]:
-    """What plotman.yaml wants proved and this Python has no library for; with what to do."""
+    """Find libraries for `harvester.proofs` that are not installed: what that means, and what to do."""
     for library in PROOF_LIBRARIES.values():
         if section.proofs > 0 and not library.is_installed():
             yield (
@@ -348,8 +348,7 @@ def plain_plots(config: Config) -> tuple[str, str] | None:
         what = f"{_NO_LIBRARY}: plots come without TLS, though messages do not"
         return what, f"Install it: {pip_install('tls')}"
     return (
-        "is off, since farm.broker has no TLS: who can change what passes through the network can have plots "
-        "replaced by rubbish",
+        "is off, since farm.broker has no TLS: anybody who can change data on the network can replace plots",
         "Use the TLS of `plotman farm secrets`; or write true, or false if the network is yours alone.",
     )
 

@@ -72,7 +72,7 @@ class BrokenPackage(PlotmanError):
 
 
 def packaged_names() -> list[str]:
-    """The plotters that installed packages offer, none of which is loaded by that."""
+    """Names of the plotters that installed packages offer. Loads none of them."""
     return sorted({point.name for point in entry_points(group=GROUP)})
 
 

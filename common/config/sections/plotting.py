@@ -152,7 +152,7 @@ _OUR_TYPES = tuple(kind.value for kind in PlotterType)
 
 
 def _packaged_names() -> list[str]:
-    """Packaged plotters with names that no key of ours has: they never replace anything."""
+    """Packaged plotters. One whose name is a key of ours is left out, so that it replaces nothing."""
     return [name for name in packaged_names() if _flaw_of_name(name) is None]
 
 
@@ -165,7 +165,7 @@ def _flaw_of_name(name: str) -> str | None:
 
 
 def _why_unknown(value: Any) -> str:
-    """Why no package's plotter is meant by this type, and which ones are left out."""
+    """Say why this type is no packaged plotter, and which packaged plotters are left out."""
     flaws = {name: flaw for name in packaged_names() if (flaw := _flaw_of_name(name))}
     absent = isinstance(value, str) and value not in flaws
     left_out = (
