@@ -82,6 +82,11 @@ REMEDIES: dict[str, str] = {
     "opens a drained one.",
     "target": "Run the target's disk space script by hand: it must print `folder:bytes` lines.",
     "evacuation": "Mount or repair the drive. `plotman evacuate {place} --stop` ends its evacuation.",
+    "replot paused": "`plotman replot resume --host {host}` ends the pause, `plotman replot stop --host "
+    "{host}` the order.",
+    "replot done": "`plotman replot stop --host {host}` ends the order.",
+    "replot stopped": "Do what the reason says; nothing is deleted meanwhile. `plotman replot stop --host "
+    "{host}` ends the order.",
     # `plotman why` adds these; no rule of the policy gives them.
     "silent": "Check that machine: `systemctl status plotman`. Its plots continue meanwhile. "
     "If it is lost for good: `plotman forget {host}`.",

@@ -117,7 +117,7 @@ class Config(Section):
     replot: Replot | None = Field(
         None,
         description="Which old plots may be replaced by new ones. Set it where the scheduler runs. Nothing "
-        "is deleted: `plotman replot plan` only shows what that would mean. Absent: all plots stay.",
+        "is deleted by it alone: `plotman replot start` orders it. Absent: all plots stay.",
     )
     notifications: Notifications = Field(
         Notifications(), description="Notifications about the whole farm. Set them where the scheduler runs."

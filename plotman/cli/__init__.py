@@ -59,7 +59,7 @@ _SECTIONS: dict[str, tuple[str | None, dict[str, str]]] = {
     }),
     "Drives": (None, {  # each in a module of its own name
         "inventory": "What lies on them: plots by class, drive, pool or month.",
-        "replot": "Plan which old plots are replaced by new ones.",
+        "replot": "Replace old plots by new ones: the plan, and its orders.",
     }),
     "Set up": (None, {  # each in a module of its own name
         "config": "Write, check and migrate plotman.yaml.",

@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +19,7 @@ import click
 from common.model.text import one_line
 
 if TYPE_CHECKING:
+    from plotman.control.actions.holds import HoldAnswers
     from plotman.control.queries.tables import PlainTable
 
 JSON = click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
@@ -90,6 +91,21 @@ def show_answers(
             show(who, answer)
     if failed:
         sys.exit(failed[0].exit_code)
+
+
+def show_sentences(answers: Sequence[HoldAnswers], json_: bool, **more: Any) -> None:
+    """Print the sentences of hosts as `show_answers`. more: further keys of the JSON."""
+    listed = [
+        {
+            "host": one.host,
+            "answer": one.answer if isinstance(one.answer, str) else None,
+            "error": None if isinstance(one.answer, str) else str(one.answer),
+            **one.more,
+        }
+        for one in answers
+    ]
+    document = {"version": 1, **more, "answers": listed} if json_ else None
+    show_answers([(one.host, one.answer) for one in answers], document)
 
 
 def draw(table: PlainTable) -> None:

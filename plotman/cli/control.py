@@ -19,14 +19,13 @@ from plotman.cli.completion import (
     complete_resend,
     complete_silent_host,
 )
-from plotman.cli.console import JSON, as_json, draw, must_agree, parsed, show_answers
+from plotman.cli.console import JSON, as_json, draw, must_agree, parsed, show_sentences
 from plotman.control.arguments import age_s, moment, rate_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from plotman.control.actions.cleanup import CleanupResult, FoundLeftovers
-    from plotman.control.actions.holds import HoldAnswers
 
 _HOST = click.option("--host", help="Only this plotter; else all of the farm.", shell_complete=complete_host)
 _REASON = click.option("--reason", metavar="TEXT", help="Why; shown in `plotman status`.")
@@ -55,7 +54,7 @@ def pause_plotting(json_: bool, **given: Any) -> None:
     """Start no more plots, on one plotter or on all."""
     from plotman.control.actions import holds
 
-    _show(holds.pause("plotting", **given), json_)
+    show_sentences(holds.pause("plotting", **given), json_)
 
 
 @pause.command("archiving")
@@ -67,7 +66,7 @@ def pause_archiving(json_: bool, **given: Any) -> None:
     """Begin no more transfers, from one plotter or from all. Finished plots wait in dst."""
     from plotman.control.actions import holds
 
-    _show(holds.pause("archiving", **given), json_)
+    show_sentences(holds.pause("archiving", **given), json_)
 
 
 @click.group()
@@ -82,7 +81,7 @@ def unpause_plotting(host: str | None, json_: bool) -> None:
     """Start plots again as the rules allow, also after plotters died at once."""
     from plotman.control.actions import holds
 
-    _show(holds.unpause("plotting", host), json_)
+    show_sentences(holds.unpause("plotting", host), json_)
 
 
 @unpause.command("archiving")
@@ -92,7 +91,7 @@ def unpause_archiving(host: str | None, json_: bool) -> None:
     """Send plots again as the rules allow."""
     from plotman.control.actions import holds
 
-    _show(holds.unpause("archiving", host), json_)
+    show_sentences(holds.unpause("archiving", host), json_)
 
 
 @click.command()
@@ -129,7 +128,7 @@ def _drain(
         answers = holds.drain(places, on, until, reason)
     except ValueError as error:
         raise click.UsageError(one_line(str(error))) from error
-    _show(answers, json_)
+    show_sentences(answers, json_)
 
 
 @click.command()
@@ -183,7 +182,7 @@ def evacuate(
             answer = HoldAnswers(planned.host, evacuating.start(planned, reason, bandwidth))
     except ValueError as error:
         raise click.UsageError(one_line(str(error))) from error
-    _show([answer], json_)
+    show_sentences([answer], json_)
 
 
 @click.command()
@@ -197,7 +196,7 @@ def bandwidth(rate: int | None, host: str | None, json_: bool) -> None:
     """
     from plotman.control.actions import holds
 
-    _show(holds.bandwidth(rate, host), json_)
+    show_sentences(holds.bandwidth(rate, host), json_)
 
 
 @click.command()
@@ -222,7 +221,7 @@ def resend(plot: str, host: str | None, yes: bool, json_: bool) -> None:
         click.echo(stuck.warning, err=True)
         if not yes:
             must_agree("Send it to another?", "With --yes it is sent without asking.")
-    _show([HoldAnswers(stuck.host, resending.resend(stuck))], json_)
+    show_sentences([HoldAnswers(stuck.host, resending.resend(stuck))], json_)
 
 
 @click.command()
@@ -244,21 +243,7 @@ def forget(host: str, yes: bool, json_: bool) -> None:
     if not yes:
         click.echo("\n".join(forgetting.lines(lost)), err=True)
         must_agree(f"Forget {host}?", "With --yes the host is forgotten without asking.")
-    _show([HoldAnswers(host, forgetting.forget(host))], json_)
-
-
-def _show(answers: Sequence[HoldAnswers], json_: bool) -> None:
-    listed = [
-        {
-            "host": one.host,
-            "answer": one.answer if isinstance(one.answer, str) else None,
-            "error": None if isinstance(one.answer, str) else str(one.answer),
-            **one.more,
-        }
-        for one in answers
-    ]
-    document = {"version": 1, "answers": listed} if json_ else None
-    show_answers([(one.host, one.answer) for one in answers], document)
+    show_sentences([HoldAnswers(host, forgetting.forget(host))], json_)
 
 
 @click.command()

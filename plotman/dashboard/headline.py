@@ -17,6 +17,7 @@ from plotman.control.farm import FarmState
 from plotman.control.queries import scheduler_status
 from plotman.control.queries.attention import attention, is_calm, next_start, plots_running
 from plotman.control.queries.forecast import forecast
+from plotman.control.queries.replot.progress import farm_line
 from plotman.control.queries.scheduler_status import WaitReasons
 from plotman.dashboard.model import CellLevel, Line
 
@@ -64,9 +65,11 @@ def pulse(farm: FarmState, width: int, outage: Outage | None = None) -> Line:
 
 
 def status(farm: FarmState) -> tuple[Line, ...]:
-    """Plotting and archiving; throughput and phases if known."""
+    """Plotting and archiving; replot, throughput and phases if there are any."""
     waiting = WaitReasons(farm)
     lines = [plotting(farm), archiving(farm, waiting)]
+    if (replot := farm_line(farm)) is not None:
+        lines.append(Line(replot))
     return (*lines, *throughput(farm), *phases(farm))
 
 

@@ -8,6 +8,7 @@ from common.model.text import one_line
 from common.model.units import counted, human_bytes
 from plotman.control.farm import FarmState
 from plotman.control.queries.forecast import Pace, forecast
+from plotman.control.queries.replot import progress
 from plotman.flower import charts
 from plotman.flower.page import Card, Chart
 from plotman.flower.trends import Trends
@@ -32,6 +33,10 @@ def cards(farm: FarmState, needs: int) -> Iterable[Card]:
     yield Card("Plots/day", _per_day(made.count_per_day, made.day_count), "", f"{made.day_count} in 24 h")
     yield Card("TiB/day", _tib_per_day(expected.archived), "", "archived")
     yield Card("Free space", human_bytes(free) if free is not None else "?", "", full_in)
+    if replots := progress.reports(farm):
+        totals = progress.Totals.of(replots.values())
+        left = "" if totals.left_bytes is None else f"{human_bytes(totals.left_bytes)} left, "
+        yield Card("Old plots deleted", totals.deleted_text, "", f"{left}{totals.new_plots:,} new")
     yield Card("Needs a hand", str(needs), "danger" if needs else "success", "" if needs else "all is well")
 
 

@@ -31,7 +31,7 @@ class Harvesters:
         section = {"drives": drives, "plain_folders": True, "proofs": 0, "receiver_port": 0} | more
         worker = ("worker", "-n", f"harvester@{host}", "-Q", f"harvester.{host}")
         with (self.folder / f"{host}.log").open("wb") as log:
-            environment = self._environment(host, harvester=section)
+            environment = self.environment(host, harvester=section)
             self._workers.append(
                 subprocess.Popen(celery(*worker), env=environment, stdout=log, stderr=subprocess.STDOUT)
             )
@@ -56,7 +56,7 @@ class Harvesters:
         """Run plotman on the desk. sections: of its plotman.yaml."""
         done = subprocess.run(
             from_wheel("plotman", *words),
-            env=self._environment("desk", **sections),
+            env=self.environment("desk", **sections),
             capture_output=True,
             text=True,
             timeout=60,
@@ -65,7 +65,7 @@ class Harvesters:
         assert done.returncode == code, (done.stdout, done.stderr)
         return done
 
-    def _environment(self, host: str, **sections: Any) -> dict[str, str]:
+    def environment(self, host: str, **sections: Any) -> dict[str, str]:
         farm = {"host": host, "broker": self._url, "state": str(self.folder / f"{host}-state")}
         path = self.folder / f"{host}.yaml"
         content = {"version": [2], "farm": farm, **sections}

@@ -306,16 +306,12 @@ class Victim:
     number: int
 
 
-def first_turn(victims: Sequence[Victim], most: int) -> tuple[Victim, ...]:
-    """Return the victims that go first, at the same time: of the first class, one of each drive.
+def first_turn(victims: Iterable[Victim]) -> tuple[Victim, ...]:
+    """Return the victims that go first, one of each host: the first of the first of its classes.
 
-    Args:
-        victims: on each drive in their order; the drives in the order in which they first come.
-        most: how many are returned, 1 or more.
+    victims: on each drive in their order; the drives in the order in which they first come.
     """
-    number = min((one.number for one in victims), default=None)
-    first: dict[DriveId, Victim] = {}
-    for victim in victims:
-        if victim.number == number:
-            first.setdefault(victim.drive, victim)
-    return tuple(first.values())[:most]
+    first: dict[str, Victim] = {}
+    for victim in sorted(victims, key=lambda one: one.number):
+        first.setdefault(victim.drive.host, victim)
+    return tuple(first.values())

@@ -6,7 +6,7 @@ and half after it lose least.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from beat.policy.replot.planner import ClassPlan
@@ -65,6 +65,22 @@ def per_day_bytes(one: ClassPlan, rate_bytes: float, most_per_day: int | None) -
     return min(rate_bytes, most_per_day * one.bytes / one.plots)
 
 
+def earliest_day(one: ClassPlan, rate_bytes: float, most_per_day: int | None, when: When) -> float | None:
+    """When a class may go, if none went before it, in days from now; None: that is not known.
+
+    Args:
+        one: the class.
+        rate_bytes: of new plots that arrive in a day; 0: not known, and it then begins when it pays.
+        most_per_day: old plots that go in a day; None: no limit.
+        when: the earliest times.
+    """
+    first = when.first_day
+    if first is None or not one.plots or not when.if_it_pays or when.fork_day is None:
+        return first
+    takes = one.bytes / per_day_bytes(one, rate_bytes, most_per_day) if rate_bytes > 0 else 0.0
+    return max(first, when.fork_day + min(one.due_days - takes / 2, GONE_DAYS - takes))
+
+
 def spans(
     classes: Sequence[ClassPlan], rate_bytes: float, most_per_day: int | None, when: When
 ) -> tuple[Span, ...] | None:
@@ -83,11 +99,27 @@ def spans(
     day = first
     for one in classes:
         takes = one.bytes / per_day_bytes(one, rate_bytes, most_per_day)
-        if when.if_it_pays and when.fork_day is not None and one.plots:
-            day = max(day, when.fork_day + min(one.due_days - takes / 2, GONE_DAYS - takes))
+        day = max(day, earliest_day(one, rate_bytes, most_per_day, when) or 0.0)
         found.append(Span(begins=day, ends=day + takes))
         day += takes
     return tuple(found)
+
+
+def daily_shares(most_per_day: int, plots: Mapping[str, int]) -> dict[str, int]:
+    """Divide a limit of a day among hosts: each gets 1 or more, and the rest in proportion to its plots.
+
+    Args:
+        most_per_day: as many as there are hosts, or more.
+        plots: old plots of each host.
+    """
+    spare = most_per_day - len(plots)
+    every = sum(plots.values()) or 1
+    exact = {host: spare * count / every for host, count in plots.items()}
+    shares = {host: 1 + int(share) for host, share in exact.items()}
+    by_rest = sorted(plots, key=lambda host: int(exact[host]) - exact[host])
+    for host in by_rest[: most_per_day - sum(shares.values())]:
+        shares[host] += 1
+    return shares
 
 
 def needed_bytes_per_day(size_bytes: int, when: When) -> float | None:

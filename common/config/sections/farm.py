@@ -217,7 +217,7 @@ class Harvester(Section):
     replot: bool = Field(
         False,
         description="Whether old plots on this machine may be replaced by new ones; see replot. Nothing is "
-        "deleted: `plotman replot plan` only shows what that would mean.",
+        "deleted by it alone: `plotman replot start` orders it.",
     )
     low_water_bytes: int | None = Field(
         None,

@@ -1,4 +1,4 @@
-"""`replot`: which old plots may be replaced by new ones, and when; for `plotman replot plan`."""
+"""`replot`: which old plots may be replaced by new ones, and when."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _start(text: str) -> str:
 Level = Annotated[int, Field(ge=0, le=_LEVEL_MOST)]
 
 
-class ReplotClass(Section):
+class ReplotClassSection(Section):
     """A class of plots of the first proof of space that may be replaced; others never are.
 
     A plot belongs to it by its header, not by its name. A key that is absent matches every plot.
@@ -114,9 +114,9 @@ class ReplotClass(Section):
 
 
 class Replot(Section):
-    """Which old plots may be replaced by new ones, and when. plotman has no verb yet that deletes any."""
+    """Which old plots may be replaced by new ones, and when. `plotman replot start` orders it."""
 
-    classes: dict[Annotated[str, AfterValidator(_class_name)], ReplotClass] = Field(
+    classes: dict[Annotated[str, AfterValidator(_class_name)], ReplotClassSection] = Field(
         {},
         max_length=_MOST_CLASSES,
         description="Classes of old plots, each with a name of your choice, in the order in which they go. "
@@ -130,10 +130,11 @@ class Replot(Section):
         description="Space that stays free on each drive, in bytes; harvester.margin_bytes if that is more.",
     )
     max_per_day: int | None = Field(
-        None, ge=1, le=1_000_000, description="Most old plots in a day. Absent: no limit.", examples=[200]
-    )
-    max_in_flight: int = Field(
-        1, ge=1, le=1_000, description="Most old plots of the farm at the same time; one on each drive."
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Most old plots of the farm in a day, divided among its harvesters. Absent: no limit.",
+        examples=[200],
     )
     fork_height: int | None = Field(
         None,

@@ -18,6 +18,7 @@ from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.queries import reports, scheduler_status
 from plotman.control.queries.eta import expected
+from plotman.control.queries.replot.progress import farm_line
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,9 @@ def attention(farm: FarmState) -> list[Need]:
 
 
 def calm_lines(farm: FarmState) -> list[str]:
-    """Say in a line each how plotting, archiving and the drives are; nothing on what the farm has not."""
-    return [line for line in (_plotting(farm), _archiving(farm), _drives(farm)) if line]
+    """Say in a line each how plotting, archiving, the drives and the replot are; nothing on what the farm has
+    not."""
+    return [line for line in (_plotting(farm), _archiving(farm), _drives(farm), farm_line(farm)) if line]
 
 
 def is_calm(farm: FarmState, wait: Wait) -> bool:

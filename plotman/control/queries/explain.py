@@ -11,6 +11,7 @@ from common.model.disk_usage import trimmed
 from common.model.holds import sentence
 from common.model.pending import PendingMove, under_way
 from common.model.plot_name import plot_id_of
+from common.model.replot_report import ReplotReport, ReplotState
 from common.model.snapshot import (
     DirState,
     Drive,
@@ -30,6 +31,7 @@ from common.model.units import counted, human_bytes, human_duration
 from common.names import Role
 from plotman.control.queries import evacuations
 from plotman.control.queries.eta import expected
+from plotman.control.queries.replot.progress import host_text
 from plotman.control.queries.why import FarmPicture, WhyAnswer
 
 _RECENT_S = 60.0  # a start within this time is mentioned
@@ -59,6 +61,8 @@ def explain(seen: FarmPicture) -> Iterator[WhyAnswer]:
         else:
             yield from (_drive(seen, harvester, drive) for drive in harvester.drives)
             yield from _evacuated(seen, harvester)
+            if harvester.replot_report is not None:
+                yield _replot(host, harvester.replot_report)
 
 
 def _silent(seen: FarmPicture, host: str, snapshot: PlotterSnapshot | HarvesterSnapshot) -> WhyAnswer:
@@ -218,6 +222,11 @@ def _evacuated(seen: FarmPicture, harvester: HarvesterSnapshot) -> Iterator[WhyA
                     names=frozenset({trimmed(folder), wait.subject or "", name}),
                     plot_id=plot_id_of(name), until=wait.until,
                 )  # fmt: skip
+
+
+def _replot(host: str, report: ReplotReport) -> WhyAnswer:
+    rule = f"replot {report.state}" if report.state in (ReplotState.STOPPED, ReplotState.PAUSED) else None
+    return WhyAnswer(host, "host", None, f"replot {host_text(report)}", rule)
 
 
 def _drive(seen: FarmPicture, harvester: HarvesterSnapshot, drive: Drive) -> WhyAnswer:

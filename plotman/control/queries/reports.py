@@ -9,11 +9,13 @@ from typing import Any
 from beat.policy.remedies import Harm, remedy
 from common.model.figures import Notice
 from common.model.plot_name import with_short_ids
+from common.model.replot_report import ReplotState
 from common.model.snapshot import HarvesterSnapshot, Hold, PlotState, PlotterSnapshot, RunStatus, age_s
 from common.model.units import counted, human_bytes, human_duration
 from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.queries import evacuations, scheduler_status
+from plotman.control.queries.replot import progress
 from plotman.control.selectors import PlotSelection
 
 NOBODY_YET = (
@@ -76,12 +78,26 @@ def noted(farm: FarmState) -> list[Note]:
             text = f"{entry.drive}: {evacuations.text(entry, farm.at)}"
             found.append(Note.of(host, harm, text, "evacuation", entry.drive))
             found += [Note(f"{host}: {entry.drive}: {stays}", host, Harm.FILE) for stays in entry.stays]
+    found += _replot_notes(farm)
     for snapshots in last.values():
         for host, each in snapshots.items():
             found += [Note.of(host, Harm.STOPS, text, "full folder") for text in each.full_folders]
             found += [Note(f"{host}: {text}", host, Harm.FILE) for text in each.problems]
     # Several roles of a host report the same problem.
     return list({note.text: note for note in reversed(found)}.values())[::-1]
+
+
+def _replot_notes(farm: FarmState) -> Iterator[Note]:
+    """Orders to replace old plots of which no plot goes. Those that run or wait are in a line of the farm."""
+    harms = {
+        ReplotState.STOPPED: Harm.STOPS,
+        ReplotState.PAUSED: Harm.WANTED,
+        ReplotState.DONE: Harm.WANTED,
+    }
+    for host, report in progress.reports(farm).items():
+        if report.state in harms:
+            text = f"replot {progress.host_text(report)}"
+            yield Note.of(host, harms[report.state], text, f"replot {report.state}")
 
 
 def _plotter_notes(snapshot: PlotterSnapshot) -> Iterator[Note]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ from plotman.control.farm import FarmState
 from plotman.control.queries.forecast import pace
 from plotman.control.queries.inventory import FarmInventory, HostInventory, Missing, Part, ask_sums, pages
 from plotman.control.queries.replot.node import Heights, heights
+from plotman.control.queries.replot.progress import farm_line
 from plotman.control.shares import fair_share
 
 _DAY = timedelta(days=1)
@@ -88,7 +90,7 @@ class PlanChart:
 
 @dataclass(frozen=True)
 class FirstPlot:
-    """An old plot that goes early. at_once: whether it is among the first that go at the same time."""
+    """An old plot that goes early. at_once: whether it is the first of its host."""
 
     victim: Victim
     at_once: bool
@@ -104,6 +106,7 @@ class PlanAnswer:
     mean, mean_unchanged: of the weight over 256 days after the fork; None: the fork is not known.
     others: number of drives whose first plots are not listed.
     keeping: hosts on which no plot may be replaced, because harvester.replot is off.
+    progress: of orders that harvesters have now; None: there are none.
     """
 
     at: datetime
@@ -123,6 +126,7 @@ class PlanAnswer:
     others: int
     hosts: tuple[HostInventory, ...]
     keeping: tuple[str, ...]
+    progress: str | None = None
     missing: Missing = field(default_factory=dict)
 
     def date_of(self, day: float) -> datetime | None:
@@ -164,6 +168,10 @@ def _check_names(settings: Replot, names: Sequence[str]) -> None:
     for name in names:
         if name not in settings.classes:
             known = ", ".join(settings.classes)
+            if near := difflib.get_close_matches(name, settings.classes, 1):
+                raise NoSuchClass(
+                    f"replot.classes of plotman.yaml has no class {name}.", f"Did you mean {near[0]}?"
+                )
             raise NoSuchClass(f"replot.classes of plotman.yaml has no class {name}.", f"It has {known}.")
 
 
@@ -272,10 +280,11 @@ def _answer(
         mean=mean,
         mean_unchanged=mean_unchanged,
         chart=chart,
-        first=tuple(_in_order([one.drive for one in listed], victims, settings.max_in_flight, limits.first)),
+        first=tuple(_in_order([one.drive for one in listed], victims, limits.first)),
         others=len(made.drives) - len(listed),
         hosts=sums.hosts,
         keeping=hosts_that_keep(farm),
+        progress=farm_line(farm),
         missing=missing,
     )
 
@@ -317,19 +326,16 @@ def _chart(
     return PlanChart(days, planned=tuple(reckon(gone=found)), unchanged=tuple(reckon(gone=None)))
 
 
-def _in_order(
-    drives: Sequence[DriveId], victims: list[Victim], at_once: int, most: int
-) -> Iterator[FirstPlot]:
+def _in_order(drives: Sequence[DriveId], victims: list[Victim], most: int) -> Iterator[FirstPlot]:
     """The first plots of each drive, by class and name.
 
     Args:
         drives: in their order.
         victims: on these drives.
-        at_once: how many go at the same time; those are marked.
         most: how many of each drive.
     """
     ordered = {drive: _of_drive(drive, victims) for drive in drives}
-    first = set(first_turn([one for of_drive in ordered.values() for one in of_drive], at_once))
+    first = set(first_turn(one for of_drive in ordered.values() for one in of_drive))
     for of_drive in ordered.values():
         yield from (FirstPlot(one, one in first) for one in of_drive[:most])
 

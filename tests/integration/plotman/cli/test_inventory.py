@@ -102,7 +102,7 @@ def test_an_operator_sees_what_lies_on_the_drives(pair: Pair) -> None:
     assert "temperature" in pair.run("inventory", "--disks", "--host", "h1")
 
     call = ("call", "harvester_worker.inventory", "--kwargs", '{"host": "h1", "what": "faults"}')
-    assert subprocess.run(celery(*call), env=pair._environment("desk"), check=False).returncode == 0
+    assert subprocess.run(celery(*call), env=pair.environment("desk"), check=False).returncode == 0
 
     pair.plain[0].unlink()
     eventually(lambda: (sums := pair.sums("h1")) and sums.read == 3, "a deleted plot is gone", 60)

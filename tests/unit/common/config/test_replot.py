@@ -43,7 +43,7 @@ def test_classes_keep_the_order_in_which_they_stand() -> None:
 def test_defaults_assume_nothing() -> None:
     replot = Replot()
     assert (replot.old, replot.fork_height, replot.max_per_day) == ((), None, None)
-    assert (replot.start, replot.v2_weight, replot.max_in_flight) == ("fork", 1.0, 1)
+    assert (replot.start, replot.v2_weight) == ("fork", 1.0)
 
 
 def test_a_date_needs_no_quotes(tmp_path: Path) -> None:
@@ -80,7 +80,6 @@ def test_a_date_needs_no_quotes(tmp_path: Path) -> None:
         ({"fork_height": 0}, "0"),
         ({"v2_weight": 0}, "is not more than 0"),
         ({"v2_weight": float("nan")}, "v2_weight"),
-        ({"max_in_flight": 0}, "max_in_flight"),
         ({"max_per_day": 0}, "max_per_day"),
         ({"low_water_bytes": -1}, "low_water_bytes"),
         ({"dry_run": True}, "unknown key"),

@@ -164,12 +164,11 @@ def victims(*named: tuple[int, DriveId, str]) -> list[Victim]:
     return [Victim(drive, name, 100, number) for number, drive, name in named]
 
 
-def test_the_first_turn_has_one_plot_of_the_first_class_of_each_drive() -> None:
-    given_ = victims((0, A, "a1"), (0, A, "a2"), (1, A, "a3"), (0, B, "b1"), (1, B, "b2"))
-    assert [one.name for one in first_turn(given_, 9)] == ["a1", "b1"]
-    assert [one.name for one in first_turn(given_, 1)] == ["a1"]
-    assert [one.name for one in first_turn(victims((2, A, "a"), (1, B, "b")), 9)] == ["b"]
-    assert first_turn([], 3) == ()
+def test_the_first_turn_has_one_plot_of_each_host_of_the_first_class_that_it_has() -> None:
+    other = DriveId("h2", "/a")
+    given_ = victims((1, A, "a1"), (0, A, "a2"), (0, B, "b1"), (1, other, "c1"))
+    assert [one.name for one in first_turn(given_)] == ["a2", "c1"]
+    assert first_turn([]) == ()
 
 
 HEADERS = st.builds(

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from beat.policy.replot.planner import ClassPlan
-from beat.policy.replot.schedule import Span, When, mean_weight, needed_bytes_per_day, spans, weights
+from beat.policy.replot.schedule import (
+    Span,
+    When,
+    daily_shares,
+    earliest_day,
+    mean_weight,
+    needed_bytes_per_day,
+    spans,
+    weights,
+)
 from beat.policy.replot.worth import due_epochs
 from common.model.replot import OldClass
 
@@ -107,3 +118,32 @@ def test_old_weight_falls_and_new_weight_rises() -> None:
     assert [round(weight.new, 3) for weight in shown] == [0, 0.25, 0.5, 0.5]
     assert [round(weight.old, 3) for weight in shown] == [0.996, 0.449, 0, 0]
     assert shown[1].sum == pytest.approx(0.699, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("when", "rate_tib", "day"),
+    [
+        (When(None), 10, None),
+        (When(None, 7, if_it_pays=False), 10, 7),
+        (When(100), 10, 140),
+        (When(100), 0, 165),
+        (When(-300), 10, 0),
+    ],
+    ids=["fork unknown", "date", "half before it pays", "pace unknown", "fork past"],
+)
+def test_a_class_may_go_from_a_day_that_depends_on_no_other_class(
+    when: When, rate_tib: int, day: float | None
+) -> None:
+    assert earliest_day(old(1.35), rate_tib * TIB, None, when) == day
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 10**6), min_size=1), st.integers(0, 1000))
+def test_a_limit_of_a_day_is_divided_without_rest_and_each_host_gets_some(
+    plots: dict[str, int], more: int
+) -> None:
+    shares = daily_shares(len(plots) + more, plots)
+    assert sum(shares.values()) == len(plots) + more or not any(plots.values())
+    assert shares.keys() == plots.keys()
+    assert min(shares.values()) >= 1
+    for host, other in ((one, two) for one in plots for two in plots if plots[one] > plots[two]):
+        assert shares[host] >= shares[other]
