@@ -50,6 +50,8 @@ def test_classes_of_old_plots_are_completed_one_after_the_other(tmp_path: Path) 
     assert (shown.stdout.split(), shown.stderr) == (["plain,og", "plain,other"], "")
     shown = completed("replot", "plan", "--classes", "og,ot", config=config)
     assert shown.stdout.split() == ["plain,og,other"]
+    shown = completed("replot", "start", "--class", "o", config=config)
+    assert shown.stdout.split() == ["plain,og", "plain,other"]
     config.write_text("version: [2]\nreplot: {classes: 5}\n", encoding="utf-8")
     shown = completed("replot", "plan", "--classes", "o", config=config)
     assert (shown.returncode, shown.stdout.strip(), shown.stderr) == (0, "", "")
