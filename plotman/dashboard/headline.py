@@ -44,7 +44,8 @@ def pulse(farm: FarmState, width: int, outage: Outage | None = None) -> Line:
         (f"{sum(len(one.jobs) for one in farm.plotters.values())} running"),
     ]
     if any(plotter.tally for plotter in farm.plotters.values()):
-        words.append(f"{counted(made.day_count, 'plot')} and {made.day_bytes / _TIB:.1f} TiB a day")
+        over = "a day" if made.day_span == "24 h" else f"in {made.day_span}"
+        words.append(f"{counted(made.day_count, 'plot')} and {made.day_bytes / _TIB:.1f} TiB {over}")
     if days is not None:
         words.append(f"drives full in {counted(round(days), 'day') if days >= 1 else 'less than a day'}")
     clock = f"{(farm.at if outage is None else outage.now).astimezone():%H:%M:%S}"

@@ -30,8 +30,16 @@ def cards(farm: FarmState, needs: int) -> Iterable[Card]:
     )  # fmt: skip
     yield Card("Running plots", str(len(farm.jobs())), "active", counted(transfers, "transfer"))
     made = expected.made
-    yield Card("Plots/day", _per_day(made.count_per_day, made.day_count), "", f"{made.day_count} in 24 h")
-    yield Card("TiB/day", _tib_per_day(expected.archived), "", "archived")
+    yield Card(
+        "Plots/day", _per_day(made.count_per_day, made.day_count), "", f"{made.day_count} in {made.day_span}"
+    )
+    archived = expected.archived
+    yield Card(
+        "TiB/day",
+        _tib_per_day(archived),
+        "",
+        f"{archived.day_bytes / _TIB:.2f} archived in {archived.day_span}",
+    )
     yield Card("Free space", human_bytes(free) if free is not None else "?", "", full_in)
     if replots := progress.reports(farm):
         totals = progress.Totals.of(replots.values())

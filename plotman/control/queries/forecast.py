@@ -9,7 +9,7 @@ from typing import Any
 
 from common.model.disk_usage import free_bytes_once
 from common.model.snapshot import Tally
-from common.model.units import counted
+from common.model.units import counted, human_duration
 from plotman.control.farm import FarmState
 from plotman.control.queries.tables import PlainTable
 
@@ -37,6 +37,13 @@ class Pace:
     @property
     def bytes_per_day(self) -> float | None:
         return self._per_day(self.week_bytes)
+
+    @property
+    def day_span(self) -> str:
+        """The time that `day_*` covers: `24 h`; less in a young farm, as `2h 13m`."""
+        if self.over is None or self.over >= _DAY:
+            return "24 h"
+        return human_duration(self.over.total_seconds())
 
     def _per_day(self, number: int) -> float | None:
         if self.over is None or self.over < _LEAST:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,9 @@ from common.model.snapshot import ArchiverSnapshot, DirState, Drive, DriveUse, H
 from plotman.cli.console import as_text
 from plotman.control.farm import FarmState
 from plotman.control.queries.forecast import forecast, pace, paces_table, sentence
+from plotman.dashboard import headline
+from plotman.flower.summary import cards as cards_of
+from tests.support import showcase
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TIB = 2**40
@@ -72,6 +76,28 @@ def test_days_until_the_drives_are_full(
     told = forecast(farm(drives, tally))
     assert told.days == (pytest.approx(days) if days is not None else None)
     assert said in sentence(told)
+
+
+@pytest.mark.parametrize(
+    ("age", "span", "pulse", "rate"),
+    [
+        (timedelta(minutes=20), "20m 0s", "10 plots and 1.0 TiB in 20m 0s", "10"),
+        (timedelta(hours=2), "2h 0m", "10 plots and 1.0 TiB in 2h 0m", "120.0"),
+        (timedelta(days=2), "24 h", "10 plots and 1.0 TiB a day", "5.0"),
+    ],
+    ids=["first hour", "first day", "later"],
+)
+def test_what_a_young_farm_made_is_shown_with_the_time_that_it_took(
+    age: timedelta, span: str, pulse: str, rate: str
+) -> None:
+    young = Tally(day_count=10, day_bytes=TIB, week_count=10, week_bytes=TIB, since=NOW - age)
+    seen = replace(
+        farm((), young), plotters={"p1": showcase.plotter("p1", showcase.tmp_dir("/t"), tally=young)}
+    )
+    assert pulse in headline.pulse(seen, 120).text
+    cards = {card.label: card for card in cards_of(seen, 0)}
+    assert (cards["Plots/day"].value, cards["Plots/day"].more) == (rate, f"10 in {span}")
+    assert cards["TiB/day"].more == f"1.00 archived in {span}"
 
 
 def test_the_pace_of_several_hosts_is_their_sum_over_the_time_of_the_oldest() -> None:
