@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from common.model.notification_kinds import Severity, severity
@@ -20,6 +20,7 @@ _COLUMNS = (
     Column("what happened", stretch=True),
 )
 _LINES, _LEAST_COLUMNS = 8, 60
+_LATE = timedelta(seconds=5)  # an event may come after another of a later time: several processes send them
 
 
 def event_row(event_id: str, event: Event) -> Row:
@@ -29,6 +30,14 @@ def event_row(event_id: str, event: Event) -> Row:
     return Row(RowSubject(RowKind.EVENT, event.host, event_id), cells, level)
 
 
+def insert(events: list[tuple[datetime, Row]], at: datetime, row: Row) -> None:
+    """Insert an event that came now by its time; at the end if it comes so late that it would not be seen."""
+    place = len(events)
+    while place and timedelta(0) < events[place - 1][0] - at <= _LATE:
+        place -= 1
+    events.insert(place, (at, row))
+
+
 class EventLog(Grid):
     """Up and down scroll it, End goes back to its end, as in plotman 0.5.3."""
 
@@ -36,7 +45,7 @@ class EventLog(Grid):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(Table("log", "Log", _COLUMNS, empty="nothing happened yet"), id=id)
-        self._events: deque[Row] = deque(maxlen=LOG_KEPT)
+        self._events: list[tuple[datetime, Row]] = []
         self._at_end = True
 
     @property
@@ -48,13 +57,18 @@ class EventLog(Grid):
     def wanted_columns(self) -> int:
         return _LEAST_COLUMNS
 
-    def add(self, rows: Iterable[Row]) -> None:
-        """Append events, the oldest first. Known events are skipped."""
-        known = {row.subject for row in self._events}
-        fresh = [row for row in rows if row.subject not in known]
+    def add(self, events: Iterable[tuple[str, Event]]) -> None:
+        """Add events with their ids. Known events are skipped."""
+        known = {row.subject for _, row in self._events}
+        fresh = [
+            (event.at, row) for name, event in events if (row := event_row(name, event)).subject not in known
+        ]
         if fresh:
-            self._events.extend(fresh)
-            self.show(Table("log", "Log", _COLUMNS, tuple(self._events), self.table.empty))
+            for at, row in fresh:
+                insert(self._events, at, row)
+            del self._events[:-LOG_KEPT]
+            rows = tuple(row for _, row in self._events)
+            self.show(Table("log", "Log", _COLUMNS, rows, self.table.empty))
             self._scroll_to_end()
 
     def refit(self, titled: bool | None = None) -> None:

@@ -18,7 +18,7 @@ from plotman.control.farm import FarmState, narrowed
 from plotman.dashboard import headline
 from plotman.dashboard.behind import ScreenBehind
 from plotman.dashboard.details import Details
-from plotman.dashboard.event_log import EventLog, event_row
+from plotman.dashboard.event_log import EventLog
 from plotman.dashboard.feed import (
     LONGEST_PAUSE_S,
     BrokerLost,
@@ -127,7 +127,7 @@ class MainScreen(ScreenBehind):
             return
         self.courses.add_events(event for _, event in message.events)
         listed = [pair for pair in message.events if pair[1].kind not in FREQUENT_EVENTS]
-        self.log_pane.add(event_row(event_id, event) for event_id, event in listed)
+        self.log_pane.add(listed)
         self._happened = self._happened or bool(listed)
 
     def on_farm_read(self, message: FarmRead) -> None:

@@ -21,7 +21,7 @@ from plotman.control.queries.scheduler_status import WaitReasons
 from plotman.control.rpc import TaskCall
 from plotman.dashboard import filters, headline, layout, panes
 from plotman.dashboard.command_rules import Proposal, outcome
-from plotman.dashboard.event_log import event_row
+from plotman.dashboard.event_log import event_row, insert
 from plotman.dashboard.filters import Order
 from plotman.dashboard.layout import ScreenSize
 from plotman.dashboard.model import Cell, CellLevel, Column, Line, Row, RowKind, RowSubject, Table, shortened
@@ -387,3 +387,17 @@ def test_a_table_without_a_reason_keeps_its_bars() -> None:
         zip([c.name for c in made.columns], layout.widths(made, layout.natural_widths(made), 64), strict=True)
     )
     assert shown["used"] >= 14
+
+
+def test_the_log_is_by_time_where_events_come_late() -> None:
+    came = [
+        (3.0, "is on h1:/mnt/farm/1"), (2.0, "is ready to be moved"), (1.5, "plot done"),
+        (-60.0, "a minute too late"), (3.0, "another"),
+    ]  # fmt: skip
+    log: list[tuple[datetime, Row]] = []
+    for number, (after_s, text) in enumerate(came):
+        event = Event(kind="archived", host="p1", at=showcase.T + timedelta(seconds=after_s), text=text)
+        insert(log, event.at, event_row(f"{number}-0", event))
+    assert [row.cells[-1].text for _, row in log] == [
+        "plot done", "is ready to be moved", "is on h1:/mnt/farm/1", "a minute too late", "another"
+    ]  # fmt: skip
