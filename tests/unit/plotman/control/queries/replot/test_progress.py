@@ -12,7 +12,11 @@ from beat.policy.remedies import Harm
 from common.model.replot_report import ReplotClassReport, ReplotReport, ReplotState
 from plotman.control.farm import FarmState, NoSuchHost
 from plotman.control.queries.attention import Need, attention, calm_lines
+from plotman.control.queries.explain import explain
 from plotman.control.queries.replot.progress import status_dict, status_sentences, status_table
+from plotman.control.queries.why import FarmPicture
+from plotman.dashboard import headline
+from plotman.flower import summary
 from tests.support.stored import T, farm, harvester
 
 TB = 10**12
@@ -139,3 +143,17 @@ def test_json_has_the_report_of_each_host() -> None:
     (one,) = found["hosts"]
     assert (one["host"], one["silent"], one["state"], one["text"]) == ("h1", False, "waiting", "waits: x")
     assert one["classes"][0]["left_plots"] == 30
+
+
+def test_the_dashboard_has_the_line_and_the_page_of_the_farm_a_card() -> None:
+    at = with_orders(report())
+    assert [line.text for line in headline.status(at) if line.text.startswith("Replot")] == lines(at)
+    (card,) = (card for card in summary.cards(at, 0) if card.label == "Old plots deleted")
+    assert (card.value, card.more) == ("10 of 44", "4.0 TB left, 1,200 new")
+    assert "Old plots deleted" not in {card.label for card in summary.cards(with_orders(), 0)}
+
+
+def test_why_explains_an_order_that_waits() -> None:
+    at = with_orders(report(why="no new plot has arrived"))
+    answers = list(explain(FarmPicture(farm=at, orders={}, moves={}, waits=(), starts=(), leader=None)))
+    assert "replot waits: no new plot has arrived" in {answer.text for answer in answers}
