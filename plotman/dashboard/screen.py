@@ -12,22 +12,14 @@ from textual.geometry import Size as TerminalSize
 from textual.message import Message
 from textual.widgets import Input, Label
 
-from common.model.snapshot import age_s
 from common.names import FREQUENT_EVENTS
 from plotman.control.farm import FarmState, narrowed
 from plotman.dashboard import headline
 from plotman.dashboard.behind import ScreenBehind
 from plotman.dashboard.details import Details
+from plotman.dashboard.draw_pace import DrawPace
 from plotman.dashboard.event_log import EventLog
-from plotman.dashboard.feed import (
-    LONGEST_PAUSE_S,
-    BrokerLost,
-    EventsRead,
-    FarmRead,
-    Feed,
-    Source,
-    same_snapshots,
-)
+from plotman.dashboard.feed import BrokerLost, EventsRead, FarmRead, Feed, Source
 from plotman.dashboard.grid import Grid
 from plotman.dashboard.keys import ALL, PANES, KeyFooter
 from plotman.dashboard.layout import ScreenSize, share_out, size_of
@@ -49,8 +41,6 @@ _ROWS = {
 }
 _TRACKS = 24  # of the grid: a pane spans as many as its columns need
 _LEAST_LINES, _LEAST_TRACKS = 5, 5
-_AGED_S = 2.0  # after which tables are drawn only because ages in them have changed
-_DRAW_SHARE = 0.02  # of a core that tables may take while nothing but progress changes
 
 
 class Body(Container):
@@ -77,9 +67,7 @@ class MainScreen(ScreenBehind):
         self._feed = Feed(source, self.post_message)
         self._terminal = TerminalSize(80, 24)
         self._room = ScreenSize.LIST
-        self._drawn: FarmState | None = None
-        self._draw_at = 0.0  # monotonic, in seconds: progress is not drawn before
-        self._happened = False  # since then there was an event that the log lists
+        self._pace = DrawPace()
 
     def compose(self) -> ComposeResult:
         yield Lines(id="pulse")
@@ -128,7 +116,8 @@ class MainScreen(ScreenBehind):
         self.courses.add_events(event for _, event in message.events)
         listed = [pair for pair in message.events if pair[1].kind not in FREQUENT_EVENTS]
         self.log_pane.add(listed)
-        self._happened = self._happened or bool(listed)
+        if listed:
+            self._pace.happened()
 
     def on_farm_read(self, message: FarmRead) -> None:
         if not self.app.is_running:
@@ -142,13 +131,8 @@ class MainScreen(ScreenBehind):
         if not self.is_current:
             return  # on_screen_resume draws
         self._draw_pulse()
-        before = self._drawn
-        if before is None or message.asked or came_back or self._happened:
+        if message.asked or came_back or self._pace.is_due(message.farm):
             self.draw()
-        elif time.monotonic() >= self._draw_at:
-            aged = age_s(before.at, message.farm.at) >= _AGED_S
-            if aged or not same_snapshots(message.farm, before):
-                self.draw()
 
     def on_broker_lost(self, message: BrokerLost) -> None:
         if not self.app.is_running:
@@ -255,15 +239,13 @@ class MainScreen(ScreenBehind):
         if farm is None:
             return
         began_s = time.thread_time()
-        self._drawn, self._happened = farm, False
         if self.host is not None and self.host not in hosts_of(farm):
             self.host = None
         for name, table in all_tables(farm, self.host).items():
             self.grid(name).show(table, by_operator)
         self._draw_headline()
         self.place()
-        pause_s = (time.thread_time() - began_s) / _DRAW_SHARE
-        self._draw_at = time.monotonic() + min(pause_s, LONGEST_PAUSE_S)
+        self._pace.was_drawn(farm, time.thread_time() - began_s)
 
     def _draw_pulse(self) -> None:
         """The time in it changes with each reading."""
