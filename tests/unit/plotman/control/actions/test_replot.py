@@ -15,6 +15,8 @@ from common.model.snapshot import HarvesterSnapshot
 from common.names import REPLOT, STOP_REPLOT
 from plotman.control.actions import replot
 from plotman.control.actions.replot import CannotReplot, NothingToReplot, ReplotStart
+from plotman.control.queries.replot import plan
+from plotman.control.queries.replot.node import Heights, NodeState
 from plotman.control.queries.replot.plan import NoSuchClass, PlanLimits
 from plotman.control.rpc import NoAnswer, TaskCall
 from tests.support.replotted import C7_BYTES, CLASSES, K32, row
@@ -45,7 +47,7 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> Planned:
     monkeypatch.setattr(replot, "board", lambda: None)
     monkeypatch.setattr(replot, "requester", lambda: "someone@desk")
 
-    def plan(*others: HarvesterSnapshot, limits: PlanLimits | None = None, **settings: Any) -> ReplotStart:
+    def make(*others: HarvesterSnapshot, limits: PlanLimits | None = None, **settings: Any) -> ReplotStart:
         own = {
             one.host: one for one in (harvester(), harvester(host="h2"), harvester(host="h3", replot=False))
         }
@@ -54,7 +56,7 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> Planned:
         section = Replot.model_validate({"classes": CLASSES, "start": "now"} | settings)
         return replot.plan(section, limits or PlanLimits())
 
-    return plan
+    return make
 
 
 def test_each_harvester_gets_the_classes_that_it_has_and_that_were_shown(planned: Planned) -> None:
@@ -86,6 +88,20 @@ def test_only_the_named_class_and_host_are_ordered(planned: Planned) -> None:
 def test_nothing_is_ordered_where_the_height_of_the_fork_is_needed_and_not_known(planned: Planned) -> None:
     with pytest.raises(CannotReplot, match=r"height of the fork is not known.*write replot.fork_height"):
         planned(start="fork")
+
+
+@pytest.mark.parametrize(("network", "ordered"), [("mainnet", True), ("testnet11", False)])
+def test_the_fork_of_a_full_node_counts_if_it_is_of_the_main_network(
+    planned: Planned, monkeypatch: pytest.MonkeyPatch, network: str, ordered: bool
+) -> None:
+    node = NodeState(height=9_600_000, synced=True, fork_height=9_700_000, network=network)
+    found = Heights(9_600_000, "node", 9_700_000, "node", node)
+    monkeypatch.setattr(plan, "heights", lambda *_: found)
+    if ordered:
+        assert planned(start="fork").orders["h1"].classes[0].not_before is not None
+    else:
+        with pytest.raises(CannotReplot, match="a full node of testnet11"):
+            planned(start="fork")
 
 
 def test_a_class_that_is_not_due_waits_for_its_date(planned: Planned) -> None:
