@@ -24,6 +24,7 @@ _BEFORE_ID = (
 )
 _NAME = re.compile(_BEFORE_ID + r"(?P<id>[0-9a-fA-F]{64})\.(?:plot2?|gplot)\Z")
 _IN_TEXT = re.compile(
+    r"should be called \S+|"
     rf"(?:{_BEFORE_ID})?(?<![0-9a-fA-F])(?P<short>[0-9a-fA-F]{{8}})[0-9a-fA-F]{{56}}(?![0-9a-fA-F])"
     r"(?:\.(?:plot2?|gplot)\b)?"
 )
@@ -69,8 +70,9 @@ def _plot_id_of(name: str) -> str | None:
 
 
 def with_short_ids(text: str) -> str:
-    """Replace each plot's file name, and each 64-digit id, by the first 8 digits of the id."""
-    return _IN_TEXT.sub(lambda found: found["short"].lower(), text)
+    """Replace each plot's file name, and each 64-digit id, by the first 8 digits of the id. The name that a
+    file should be called stays: operators paste it."""
+    return _IN_TEXT.sub(lambda found: found["short"].lower() if found["short"] else found[0], text)
 
 
 _PART_IN_TEXT = re.compile(r"(?<![0-9a-fA-F])([0-9a-f]{8})[0-9a-f]{56}(?=\.part\b)")

@@ -123,7 +123,8 @@ def _of_plots(how: Harm, host: str, rule: str, files: Sequence[tuple[str, str]],
     path, reason = files[0]
     folder, _, name = path.rpartition("/")
     plot = PlotName.parse(name)
-    shown = name if plot is None else plot.plot_id[:8]
+    # The name of a misnamed file is pasted to rename it, and has another plot's id.
+    shown = name if plot is None or rule == PlotState.MISNAMED else plot.plot_id[:8]
     first = f"{shown} in {folder}" if len(files) == 1 else f"{counted(len(files), noun)}, the first {shown}"
     return Need(how, f"{host}: {first}", with_short_ids(reason), remedy(rule, host, shown), host)
 

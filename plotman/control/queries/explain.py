@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from beat.policy.load import Load
 from beat.policy.start_tokens import is_due
+from beat.policy.starts import tmp_rules
 from common.model.clock import wrong_clock
 from common.model.disk_usage import trimmed
 from common.model.holds import sentence
@@ -32,13 +34,15 @@ from common.names import Role
 from plotman.control.queries import evacuations
 from plotman.control.queries.eta import expected
 from plotman.control.queries.replot.progress import host_text
+from plotman.control.queries.reports import is_drained, plotter_holds
 from plotman.control.queries.why import FarmPicture, WhyAnswer
 
 _RECENT_S = 60.0  # a start within this time is mentioned
 
 
 def explain(seen: FarmPicture) -> Iterator[WhyAnswer]:
-    """Yield host by host: the host, its tmp directories, running and finished plots; then the drives."""
+    """Yield host by host: the host, its tmp and other directories, running and finished plots; then the
+    drives."""
     for host, text in seen.farm.spoilt.items():
         yield WhyAnswer(host, "host", None, text, "trouble")
     for host, text in seen.farm.full_folders().items():
@@ -53,6 +57,7 @@ def explain(seen: FarmPicture) -> Iterator[WhyAnswer]:
         yield from _host(seen, snapshot)
         for tmp in snapshot.tmp_dirs:
             yield from _tmp(seen, snapshot, tmp)
+        yield from _other_directories(snapshot)
         yield from (_job(host, job) for job in snapshot.jobs)
         yield from (_plot(seen, snapshot, plot) for plot in snapshot.plots)
     for host, harvester in sorted(seen.farm.harvesters.items()):
@@ -81,7 +86,7 @@ def _silent(seen: FarmPicture, host: str, snapshot: PlotterSnapshot | HarvesterS
 def _waits(seen: FarmPicture, snapshot: PlotterSnapshot, wait: Wait, kind: str, **more: Any) -> WhyAnswer:
     """Make the answer for a wait. more: further or other fields of it."""
     at, when = expected(wait, snapshot, seen.now)
-    is_drain = wait.rule == "paused" and snapshot.drained is not None and snapshot.paused == snapshot.drained
+    is_drain = wait.rule == "paused" and is_drained(snapshot)
     fields: dict[str, Any] = {
         "subject": wait.subject,
         "text": wait.reason,
@@ -103,6 +108,10 @@ def _host(seen: FarmPicture, snapshot: PlotterSnapshot) -> Iterator[WhyAnswer]:
     if not waits:
         text = f"runs {len(snapshot.jobs)} of at most {counted(snapshot.global_max_jobs, 'plot')}"
         yield WhyAnswer(host, "host", None, f"{text}; no rule of the host stops another start")
+    for what, hold, rule, subject in plotter_holds(snapshot):
+        if hold is not None and subject is None and all(wait.rule != rule for wait in waits):
+            text = sentence(what, hold, snapshot.at, snapshot.utc_offset_s)
+            yield WhyAnswer(host, "host", None, text, rule, until=hold.until)
 
 
 def _tmp(seen: FarmPicture, snapshot: PlotterSnapshot, tmp: TmpDir) -> Iterator[WhyAnswer]:
@@ -119,12 +128,46 @@ def _tmp(seen: FarmPicture, snapshot: PlotterSnapshot, tmp: TmpDir) -> Iterator[
     yield from (_waits(seen, snapshot, wait, "tmp", names=names) for wait in waits)
     if waits or recent is not None:
         return
-    if of_host := seen.of(host, None):
+    of_host = seen.of(host, None)
+    # While a pause keeps plots from starting, the scheduler does not look at directories.
+    if of_host and (own := _refusal(seen, snapshot, tmp)) is not None:
+        yield _waits(seen, snapshot, own, "tmp", names=names)
+    elif of_host:
         short = "could take a plot, but its host waits"
         texts = {"text": f"{short}: {of_host[0].reason}", "below_host": short}
         yield _waits(seen, snapshot, of_host[0], "tmp", subject=tmp.path, names=names, **texts)
     else:
         yield WhyAnswer(host, "tmp", tmp.path, "no rule stops a start", names=names)
+
+
+def _refusal(seen: FarmPicture, snapshot: PlotterSnapshot, tmp: TmpDir) -> Wait | None:
+    """What would stop a start in the directory itself if its host did not wait."""
+    if any(wait.rule == "trouble" for wait in seen.of(snapshot.host, None)):
+        return None  # the rules cannot be applied to this snapshot
+    return tmp_rules.refusal(tmp, Load(snapshot, seen.orders.get(snapshot.host, ()), seen.now))
+
+
+def _other_directories(snapshot: PlotterSnapshot) -> Iterator[WhyAnswer]:
+    """Explain the dst directories, and tmp2. One that is a tmp directory is explained already."""
+    explained = {trimmed(tmp.path) for tmp in snapshot.tmp_dirs}
+    folders = [trimmed(plot.path.rpartition("/")[0]) for plot in snapshot.plots]
+    tmp2 = () if snapshot.tmp2 is None else (("tmp2", snapshot.tmp2),)
+    for kind, directory in (*tmp2, *(("dst", dst) for dst in snapshot.dst_dirs)):
+        path = trimmed(directory.path)
+        if path in explained:
+            continue
+        explained.add(path)
+        rule, text = None, f"takes plots as {kind}"
+        if directory.drained is not None:
+            rule = "drained"
+            text = sentence(rule, directory.drained, snapshot.at, snapshot.utc_offset_s)
+        elif directory.state is not DirState.OK:
+            rule, text = f"{kind} state", directory.state.value
+        free = "" if directory.free_bytes is None else f", {human_bytes(directory.free_bytes)} free"
+        held = f", {counted(folders.count(path), 'plot')}" if kind == "dst" else ""
+        yield WhyAnswer(
+            snapshot.host, kind, directory.path, f"{text}{free}{held}", rule, names=frozenset({path})
+        )
 
 
 def _recent_start(seen: FarmPicture, snapshot: PlotterSnapshot, tmp: TmpDir) -> str | None:

@@ -103,10 +103,10 @@ def _replot_notes(farm: FarmState) -> Iterator[Note]:
 def _plotter_notes(snapshot: PlotterSnapshot) -> Iterator[Note]:
     host, failures = snapshot.host, snapshot.failures
     if not snapshot.plotting:
-        is_paused = snapshot.pause_text.startswith("paused")
-        rule = "starts none" if snapshot.paused is None else "drained host" if snapshot.drained else "paused"
-        text = f"{'plotting is ' if is_paused else ''}{snapshot.pause_text}"
-        yield Note.of(host, Harm.WANTED, text, rule)
+        rule = (
+            "starts none" if snapshot.paused is None else "drained host" if is_drained(snapshot) else "paused"
+        )
+        yield Note.of(host, Harm.WANTED, pause_sentence(snapshot), rule)
     if failures.consecutive >= snapshot.failure_limit:
         text = (
             f"{host}: plotting is stopped: {counted(failures.consecutive, 'plotter')} in a row died at once, "
@@ -127,6 +127,17 @@ def _plotter_notes(snapshot: PlotterSnapshot) -> Iterator[Note]:
         yield Note.of(host, Harm.FILE, f"{several if refused[1:] else ''}{why}", "refused", plot)
 
 
+def is_drained(snapshot: PlotterSnapshot) -> bool:
+    """Whether only a drain of the host as a whole keeps plots from starting there."""
+    return snapshot.drained is not None and snapshot.paused == snapshot.drained
+
+
+def pause_sentence(snapshot: PlotterSnapshot) -> str:
+    """`plotting is paused: new fan (anna@desk)`; its own words if the host is drained."""
+    text = snapshot.pause_text
+    return f"plotting is {text}" if text.startswith("paused") else text
+
+
 def _job_notes(plot: PlotSelection) -> Iterator[Note]:
     """A plot that waits without end; and one that is suspended, which its plotter or an operator did."""
     host, job = plot.host, plot.job
@@ -143,9 +154,9 @@ def _job_notes(plot: PlotSelection) -> Iterator[Note]:
 
 def _hold_notes(farm: FarmState) -> Iterator[Note]:
     """Describe pauses and drains, with times in the local time of their host."""
-    found: list[tuple[PlotterSnapshot | HarvesterSnapshot, Iterator[_NotedHold]]]
-    found = [(plotter, _plotter_holds(plotter)) for plotter in farm.plotters.values()]
-    found += [(harvester, _drive_holds(harvester)) for harvester in farm.harvesters.values()]
+    found: list[tuple[PlotterSnapshot | HarvesterSnapshot, Iterator[NotedHold]]]
+    found = [(plotter, plotter_holds(plotter)) for plotter in farm.plotters.values()]
+    found += [(harvester, drive_holds(harvester)) for harvester in farm.harvesters.values()]
     for snapshot, holds in found:
         for what, hold, rule, subject in holds:
             if hold is not None:
@@ -159,20 +170,22 @@ def _hold_notes(farm: FarmState) -> Iterator[Note]:
 
 
 # What is held, the hold, and the rule and subject of its remedy.
-_NotedHold = tuple[str, Hold | None, str, str | None]
+NotedHold = tuple[str, Hold | None, str, str | None]
 
 
-def _plotter_holds(snapshot: PlotterSnapshot) -> Iterator[_NotedHold]:
+def plotter_holds(snapshot: PlotterSnapshot) -> Iterator[NotedHold]:
     if snapshot.starts_left:
         text = f"plotting pauses after {counted(snapshot.starts_left, 'more plot')}"
         yield text, snapshot.starts_hold or Hold(), "paused", None
+    if not is_drained(snapshot):  # else that is what stops plotting, and has a note of its own
+        yield "the host is drained", snapshot.drained, "drained host", None
     yield "archiving is paused", snapshot.archiving_paused, "archiving paused", None
     tmp2 = () if snapshot.tmp2 is None else (snapshot.tmp2,)
     for directory in (*snapshot.tmp_dirs, *tmp2, *snapshot.dst_dirs):
         yield f"{directory.path} is drained", directory.drained, "drained", directory.path
 
 
-def _drive_holds(snapshot: HarvesterSnapshot) -> Iterator[_NotedHold]:
+def drive_holds(snapshot: HarvesterSnapshot) -> Iterator[NotedHold]:
     if snapshot.drained is not None:
         yield "all drives are drained", snapshot.drained, "drained host", None
     else:

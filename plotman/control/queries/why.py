@@ -41,8 +41,8 @@ class NoSuchSubject(PlotmanError):
 class WhyAnswer:
     """One host, directory, plot or drive, and what it does or why it waits.
 
-    kind: host, tmp, plot, job or drive. subject: directory, or the plot's path or id; None: the host as a
-    whole.
+    kind: host, tmp, tmp2, dst, plot, job or drive. subject: directory, or the plot's path or id; None: the
+    host as a whole.
     rule: the one that stops it; None: none. until: when this rule ends if nothing else changes; expected_at:
     an estimate if the rule does not know; when: text for either. below_host: the text where the answer of its
     host stands above, with the reason. names: names that select it. plot_id: its

@@ -121,6 +121,26 @@ def test_files_that_are_left_alone_need_a_hand_and_one_that_is_being_written_doe
     assert found == [f"plotter1: {state} in /mnt/dst/00" for state in ("foreign", "misnamed", "truncated")]
 
 
+def test_the_name_that_a_misnamed_plot_should_have_can_be_pasted() -> None:
+    right, wrong = (f"plot-k32-2026-11-22-11-00-{digit * 64}.plot" for digit in "ab")
+    reason = f"this is plot aaaaaaaa under another name; it should be called {right}"
+    plot = FinishedPlot(
+        path=f"/mnt/dst/00/{wrong}", size_bytes=5, state=PlotState.MISNAMED, since=T, reason=reason
+    )
+    need = about(decided(plots=(plot,)), "should be called")
+    assert need.text == f"plotter1: {wrong} in /mnt/dst/00: {reason}"
+    assert "`mv`" in need.remedy
+
+
+def test_a_pause_and_a_drain_of_one_host_are_two_notes_with_a_cure_each() -> None:
+    pause, drain = Hold(by="root@vm"), Hold(by="anna@desk")
+    seen = decided(plotting=False, pause_reason="paused (root@vm)", paused=pause, drained=drain)
+    assert about(seen, "paused").remedy == "`plotman unpause plotting --host plotter1` ends the pause."
+    assert about(seen, "drained").remedy == "`plotman undrain plotter1` allows plots there again."
+    only = decided(plotting=False, pause_reason="the host is drained", paused=drain, drained=drain)
+    assert about(only, "drained").remedy == "`plotman undrain plotter1` allows plots there again."
+
+
 SUSPENDED = JOB.model_copy(update={"status": RunStatus.STOPPED})
 STALLED = JOB.model_copy(update={"stalled": "waits for space in /mnt/dst/00"})
 

@@ -247,6 +247,28 @@ def test_a_drained_directory_names_who_drained_it_once_and_the_command_for_it() 
     assert dst.remedy.startswith("`plotman undrain p1:DIR`, with the directory in the reason")
 
 
+def test_all_pauses_and_drains_of_a_host_are_named_with_their_own_cures() -> None:
+    paused = {"plotting": False, "paused": Hold(by="root@vm"), "pause_reason": "paused (root@vm)"}
+    drained_dst = b.directory("/dst1", drained=HELD)
+    picture = seen(b.plotter(**paused, drained=HELD, archiving_paused=Hold(), dst_dirs=(drained_dst,)))
+    assert [(each.text, each.remedy) for each in explain(picture) if each.kind == "host"] == [
+        ("paused (root@vm)", "`plotman unpause plotting --host p1` ends the pause."),
+        ("the host is drained: old cable (anna@desk)", "`plotman undrain p1` allows plots there again."),
+        ("archiving is paused", "`plotman unpause archiving --host p1` sends plots again."),
+    ]
+    assert one(picture, "/tmp1").text == "dst /dst1 is drained: old cable (anna@desk)"
+    dst = one(picture, "/dst1")
+    assert dst.text.startswith("drained: old cable (anna@desk), ")
+    assert dst.remedy == "`plotman undrain p1:/dst1` allows plots there again."
+
+
+def test_a_dst_directory_without_plots_is_explained_too() -> None:
+    picture = seen(b.plotter(dst_dirs=(b.directory("/dst1"), b.directory("/dst2", state="missing"))))
+    assert one(picture, "/dst1").text.startswith("takes plots as dst, ")
+    assert one(picture, "/dst1").text.endswith(" free, 0 plots")
+    assert one(picture, "/dst2").rule == "dst state"
+
+
 def test_a_plot_for_which_all_drives_are_drained_says_so_and_not_to_free_space() -> None:
     drives = b.farm(h1=[b.drive(path="/farm/1", use="draining", drained=HELD)])
     picture = seen(b.keeper(b.plot()), harvesters=drives)
@@ -330,6 +352,7 @@ def test_the_reason_of_a_host_is_printed_once(capsys: pytest.CaptureFixture[str]
         "      `plotman unpause plotting --host p1` ends the pause.",
         "  /tmp1: could take a plot, but its host waits",
         "  /tmp2: could take a plot, but its host waits",
+        "  /dst1: takes plots as dst, 100.0 TB free, 0 plots",
     ]
     show_reasons(about(explain(picture), "/tmp2"))
     alone = capsys.readouterr().out.splitlines()
