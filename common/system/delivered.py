@@ -138,6 +138,18 @@ class DeliveredFile:
             self._by_id = (known, {plot_id_of(key) or key: host for key, host in known.harvesters.items()})
         return known.harvesters.get(path) or self._by_id[1].get(plot_id_of(path) or path)
 
+    def sent_from(self, path: str) -> str | None:
+        """Harvester that has all bytes of the very file at this path; None if it was not sent from here. Unlike
+        `harvester_of` not of the plot from another path: one that came to a drive of this machine was sent,
+        too. Accesses the file."""
+        known = self._read()
+        source = known.sources.get(path)
+        if source is not None:
+            with contextlib.suppress(OSError):
+                seen = SourceFile.of(Path(path).lstat(), source.receiver)
+                return source.receiver if source.at_its_path(seen) else None
+        return known.harvesters.get(path)
+
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Lock the file against other threads and processes."""

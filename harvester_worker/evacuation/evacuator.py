@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path, PurePath
@@ -258,7 +259,12 @@ class Evacuator:
                 self.orders.change(drive, marked=True)
             if evacuated.is_marked(drive, order.id):
                 put_back_all(drive)
-            return self._listers[drive].listing(order.id, order.refused, order.since)
+            listing = self._listers[drive].listing(order.id, order.refused, order.since)
+            movable = tuple(
+                plot.model_copy(update={"copied_to": self._delivered.sent_from(plot.path)})
+                for plot in listing.movable
+            )
+            return replace(listing, movable=movable)
         except (OSError, PlotmanError) as error:
             log.warning("%s cannot be listed: %s", drive, error, extra={"action": "drive-unreadable"})
             return DriveListing(DirState.UNKNOWN)
@@ -294,6 +300,7 @@ class Evacuator:
         moves: Sequence[PendingMove] | None,
         others: Mapping[str, frozenset[str]],
     ) -> None:
+        order = self.orders.of(drive) or order  # an operator may have ended it meanwhile
         here = [move for move in moves or () if str(PurePath(move.path).parent) == drive]
         if listing.state is DirState.OK:
             self._heed(drive, here, listing.names)
@@ -305,7 +312,8 @@ class Evacuator:
             if plot.path not in self._released
         ]
         if order.ending:
-            plots = [plot for plot in plots if self._delivered.harvester_of(plot.path) is not None]
+            sent = {plot.path for plot in listing.movable if plot.copied_to is not None}
+            plots = [plot for plot in plots if plot.path in sent]
         plots.sort(key=lambda plot: (plot.copied_to is None, late.get(plot.path, 0), plot.path))
         if listing.state is DirState.OK:
             self._released &= {plot.path for plot in listing.movable} | {
@@ -314,13 +322,12 @@ class Evacuator:
         if moves is not None and self._is_complete(order, listing, plots, here):
             self._finish(drive, order, listing, here)
             return
-        self._entries[drive] = _entry(drive, self.orders.of(drive) or order, listing, plots)
+        self._entries[drive] = _entry(drive, order, listing, plots)
 
     def _holder(self, plot: FinishedPlot, elsewhere: set[str]) -> str | None:
         """The harvester that may have the plot: it was sent there completely, or another drive of this host
         has a file of its id, which must be compared before anything is copied."""
-        sent_to = self._delivered.harvester_of(plot.path)
-        return sent_to or (self._host if plot.plot_id in elsewhere else None)
+        return plot.copied_to or (self._host if plot.plot_id in elsewhere else None)
 
     def _heed(self, drive: str, moves: Sequence[PendingMove], names: frozenset[str]) -> None:
         """Remember on disk what the records of moves report, since the board may be wiped. Remove the

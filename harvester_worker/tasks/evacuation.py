@@ -47,8 +47,7 @@ def stop_evacuation(host: OneLine, dir: AbsolutePath) -> str:
     """
     harvester = current(host)
     drive = one_spelling(dir)
-    harvester.evacuations.end(drive)
+    before = harvester.evacuations.end(drive)
     harvester.publish_now()
-    return (
-        f"{host} ends the evacuation of {drive}; the drive stays drained (`plotman undrain {host}:{drive}`)"
-    )
+    already = ": a plot that is under way is moved first" if before.ending else ""
+    return f"{host} ends the evacuation of {drive}{already}; the drive stays drained (`plotman undrain {host}:{drive}`)"

@@ -25,6 +25,8 @@ AS_THEY_HAPPEN = frozenset(
         "refused",
         "damaged",
         "drive-failed",
+        "evacuated",
+        "not-farmed",
         "config-refused",
         "config-changed",
         "steered",

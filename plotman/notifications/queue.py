@@ -29,7 +29,9 @@ class TargetRules:
     """When a target gets which notifications.
 
     kinds: those it gets. quiet: hours without messages (common.model.windows); critical_always: but for
-    critical ones. at_most: messages per hour; None: no limit. one_by_one: never several in one message.
+    critical ones. at_most: messages per hour; None: no limit. The second half of them is only for what an
+    operator must act on: harmless events, of which there are many, must not keep these back. one_by_one: never
+    several in one message.
     """
 
     kinds: frozenset[str]
@@ -73,16 +75,24 @@ class TargetQueue(Notice):
 def due(target: TargetQueue, rules: TargetRules, now: datetime, local: datetime) -> tuple[Notification, ...]:
     """Return the notifications to be sent now as one message; may be empty. local: `now` in local time."""
     recent = sum(now - at < _HOUR for at in target.sent_at)
+    at_most = rules.at_most
     held = (rules.quiet is not None and is_open(rules.quiet, local)) or (
-        rules.at_most is not None and recent >= rules.at_most
+        at_most is not None and recent >= at_most
     )
     found = tuple(one for one in target.waiting if _may_go(target, one, now))
+    if at_most is not None and recent >= at_most - at_most // 2:
+        found = tuple(one for one in found if _calls_for_action(one))
     if held:
         critical = (one for one in found if one.severity is Severity.CRITICAL)
         found = tuple(critical) if rules.critical_always else ()
     least_tried_first = sorted(found, key=lambda one: target.tries.get(one.id, -1))
     message = least_tried_first[: 1 if rules.one_by_one else target.most]
     return tuple(sorted(message, key=lambda one: one.at))
+
+
+def _calls_for_action(one: Notification) -> bool:
+    kind = notification_kinds.KINDS.get(one.kind)
+    return kind is not None and kind.action
 
 
 def _may_go(target: TargetQueue, one: Notification, now: datetime) -> bool:

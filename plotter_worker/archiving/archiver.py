@@ -148,6 +148,12 @@ class Archiver:
         any other path, and to look there could take long."""
         return lies_in(path, self._sources) and not Path(path).exists()
 
+    def stays(self, path: str) -> bool:
+        """Whether a plot lies on a drive whose evacuation an operator has ended, and was not sent before: a
+        message that waited in the queue must not begin to move it."""
+        order = ordered(self._settings.state_dir).get(str(Path(path).parent))
+        return order is not None and order.ending and self._delivered.sent_from(path) is None
+
     @property
     def _sources(self) -> tuple[str, ...]:
         """Directories of this machine from which plots are sent: its plotter's, and drives that an operator

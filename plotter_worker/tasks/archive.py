@@ -33,6 +33,7 @@ from plotter_worker.tasks.progress import ProgressEvents
 log = logging.getLogger(__name__)
 
 _NO_SOURCE = "its source does not exist any more"
+_STAYS = "the evacuation of its drive was ended"
 
 
 @task(names.TRANSFER, bind=True)
@@ -44,7 +45,7 @@ def transfer(self: Task, reservation: dict[str, Any], host: OneLine) -> dict[str
     step = Step.of(reserved, MoveStep.TRANSFER, self.request.id)
     if why := _not_needed(sender, step):
         log.info("%s is not sent: %s", reserved.path, why, extra={"action": "not-sent", "host": host})
-        if why == _NO_SOURCE:
+        if why in (_NO_SOURCE, _STAYS):
             sender.moves.over(step)
         raise Ignore(why)
     with _shown(sender.moves, step):
@@ -157,7 +158,9 @@ def _not_needed(sender: archiver.Archiver, step: Step) -> str | None:
         return "it is being sent already"
     if sender.moves.superseded(step):
         return "another move of it is under way"
-    return _NO_SOURCE if sender.misses(step.path) else None
+    if sender.misses(step.path):
+        return _NO_SOURCE
+    return _STAYS if sender.stays(step.path) else None
 
 
 def _status(path: str) -> os.stat_result | None:

@@ -66,8 +66,8 @@ class NotificationTarget(Section):
         None,
         ge=1,
         le=100_000,
-        description="Largest number of messages per hour; one summary contains the rest. Absent: 20 for a "
-        "url, no limit for a command.",
+        description="Largest number of messages per hour, half of them for events that you may have to act "
+        "on; one summary contains the rest. Absent: 20 for a url, no limit for a command.",
         examples=[20],
     )
 

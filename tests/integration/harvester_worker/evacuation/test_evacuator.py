@@ -382,6 +382,34 @@ def test_an_operator_s_end_waits_for_what_is_under_way(
     assert other.exists()
 
 
+def test_plots_that_came_to_the_drive_from_a_plotter_of_the_machine_were_not_sent_from_it(
+    seen: Seen, real_plot: Path
+) -> None:
+    """One machine, one file of what was sent: it has each plot's way to the drive, too."""
+    (plot,) = plots(seen.old, real_plot, 1)
+    seen.delivered.put(f"/dst/{plot.name}", HERE, plot.lstat(), DIGEST)
+    back = plots(seen.new, real_plot, 2)[1]
+    seen.delivered.put(str(seen.old / back.name), "h2", back.lstat(), DIGEST)
+    os.utime(shutil.move(back, seen.old), (1, 1))  # it left this drive once, and is there again
+    seen.begin()
+    assert [each.copied_to for each in seen.entry().plots] == [HERE, None], "the other drive has the first"
+    (seen.new / plot.name).unlink()
+    assert [each.copied_to for each in seen.entry().plots] == [None, None], "any drive may get them"
+    seen.evacuator.end(str(seen.old))
+    assert seen.entry().plots == (), "none begins to leave"
+
+
+def test_a_look_that_began_before_an_operator_s_end_lists_nothing_more(
+    seen: Seen, real_plot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plots(seen.old, real_plot, 1)
+    seen.begin()
+    monkeypatch.setattr(
+        seen.evacuator, "_ids_elsewhere", lambda *_: seen.evacuator.end(str(seen.old)) and dict[str, Any]()
+    )
+    assert seen.entry().plots == ()
+
+
 def test_an_operator_s_end_does_not_trust_a_board_that_was_just_wiped(seen: Seen, real_plot: Path) -> None:
     plots(seen.old, real_plot, 1)
     seen.begin()

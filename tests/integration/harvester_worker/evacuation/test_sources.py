@@ -12,14 +12,17 @@ import pytest
 
 from common.errors import NoRoom, OrderRefused, TransferFailed
 from common.model.messages import Delivery, EvacuateOrder, Reservation
+from common.model.pending import MoveStep
 from common.store import Board
-from common.worker.move_step import never
+from common.system.delivered import DeliveredFile
+from common.worker.move_step import Step, never
 from harvester_worker.drives import digests, evacuated, part_files
 from harvester_worker.drives.digests import DigestEntry
 from harvester_worker.drives.plot_index import PlotIndex
 from harvester_worker.evacuation.orders import KeptOrders
 from harvester_worker.intake.reserve import ReserveOrder
 from harvester_worker.intake.resume import drop_superseded
+from plotter_worker.tasks import archive
 from tests.support.bench import small_drive
 from tests.support.site import HERE, THERE, Machines, Site, id_of
 
@@ -217,6 +220,19 @@ def test_the_archiver_sends_only_from_drives_whose_evacuation_is_ordered(leaving
     KeptOrders(leaving.site.folder / "state").remove(str(leaving.old))
     with pytest.raises(OrderRefused, match="is not in a tmp or dst directory"):
         leaving.sender.send(reservation)
+
+
+def test_a_transfer_that_has_not_begun_when_an_operator_ends_the_evacuation_never_begins(
+    leaving: Leaving,
+) -> None:
+    archiver, orders = leaving.sender.archiver, KeptOrders(leaving.site.folder / "state")
+    step = Step.of(leaving.reserve(), MoveStep.TRANSFER, "task")
+    assert archive._not_needed(archiver, step) is None
+    orders.change(str(leaving.old), ending=True)
+    assert archive._not_needed(archiver, step) == "the evacuation of its drive was ended"
+    delivered = DeliveredFile(leaving.site.folder / "state")
+    delivered.put(str(leaving.plot), HERE, leaving.plot.lstat(), DIGEST)
+    assert archive._not_needed(archiver, step) is None, "what was sent is taken in, and leaves"
 
 
 def test_a_plain_move_does_not_look_at_marks(leaving: Leaving, tmp_path: Path) -> None:

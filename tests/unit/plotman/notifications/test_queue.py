@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 
 from common.config.sections.notifications import NotificationTarget
-from plotman.notifications import messages
-from plotman.notifications.notification import Notification, of_event
+from common.model.notification_kinds import KINDS
+from plotman.notifications import conditions, messages, notifier
+from plotman.notifications.notification import AS_THEY_HAPPEN, Notification, of_event
 from plotman.notifications.queue import RETRIES_S, TargetQueue, TargetRules, delivered, due, failed, rules_of
 from tests.support.full_farm import ID
 
@@ -32,7 +34,7 @@ def numbers(told: tuple[Notification, ...]) -> list[str]:
     return [one.id for one in told]
 
 
-DONE, LOST = note(1), note(2, "drive-lost")
+DONE, LOST, FAILED = note(1), note(2, "drive-lost"), note(3, "plot-failed")
 QUIET = "22:00-07:00"
 AN_HOUR_OF_TWO = (T - timedelta(minutes=50), T - timedelta(minutes=1))
 
@@ -60,10 +62,17 @@ AN_HOUR_OF_TWO = (T - timedelta(minutes=50), T - timedelta(minutes=1))
         ),
         pytest.param(
             box(DONE, sent_at=(T - timedelta(minutes=61), T)),
-            TargetRules(ANY, at_most=2),
+            TargetRules(ANY, at_most=4),
             NOON,
             ["1"],
             id="room again",
+        ),
+        pytest.param(
+            box(DONE, LOST, FAILED, sent_at=AN_HOUR_OF_TWO),
+            TargetRules(ANY, at_most=4),
+            NOON,
+            ["2", "3"],
+            id="half of the messages are for what needs an operator",
         ),
         pytest.param(
             box(DONE, LOST, sent_at=AN_HOUR_OF_TWO),
@@ -120,6 +129,13 @@ def test_what_is_due(waiting: TargetQueue, rules: TargetRules, local: datetime, 
 def test_quiet_hours_may_pass_midnight_and_be_for_some_days(quiet: str | None, hour: int, told: bool) -> None:
     sunday = T.replace(hour=hour)
     assert bool(due(box(DONE), TargetRules(ANY, quiet), T, sunday)) is told
+
+
+def test_every_kind_is_made_of_an_event_or_is_a_condition_that_lasts() -> None:
+    """One that is neither is offered in plotman.yaml, and never comes."""
+    lasting = "".join(inspect.getsource(module) for module in (conditions, notifier))
+    never = {kind for kind in KINDS if kind not in AS_THEY_HAPPEN and f'"{kind}"' not in lasting}
+    assert never == {"test"}, "which `plotman notify test` sends"
 
 
 def test_what_fails_is_tried_with_growing_pauses_and_then_dropped() -> None:
