@@ -181,8 +181,8 @@ class MoveHeartbeat:
         )
 
     def over(self, step: Step) -> None:
-        """Delete this move from the board, since its plot no longer exists on the plotter, or is not to leave.
-        Another move of the plot stays."""
+        """Delete this move from the board, since its plot no longer exists there, or is not to leave. Another
+        move of the plot stays."""
         if any(
             move.path == step.path and move.move in (None, step.move) for move in self._moves(step.plotter)
         ):
