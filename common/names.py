@@ -138,6 +138,8 @@ def is_task_id(text: str) -> bool:
 # Set in the environment of each process of `plotman up` and of the units: the name with which they began, so
 # that a process that is started again belongs to the same host after a change of the machine's host name.
 HOST_VARIABLE = "PLOTMAN_HOST"
+# In the environment of a process that `plotman up` runs: the pid of that supervisor.
+SUPERVISOR_VARIABLE = "PLOTMAN_SUPERVISOR"
 
 # Set in the environment of a plotter worker that must not start plots (of `plotman archive`).
 STARTS_NONE = "PLOTMAN_STARTS_NONE"

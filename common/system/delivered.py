@@ -139,9 +139,9 @@ class DeliveredFile:
         return known.harvesters.get(path) or self._by_id[1].get(plot_id_of(path) or path)
 
     def sent_from(self, path: str) -> str | None:
-        """Harvester that has all bytes of the very file at this path; None if it was not sent from here. Not of
-        the plot from another path, as `harvester_of`: one that came to a drive of this machine was sent, too.
-        Accesses the file."""
+        """Harvester that has all bytes of the very file at this path; None if it was not sent from there.
+        `harvester_of` also knows the plot by other paths: one that came to a drive of this machine was sent,
+        too. Accesses the file."""
         known = self._read()
         source = known.sources.get(path)
         if source is not None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
 
 from common.errors import BrokerError
 from common.model.snapshot import Event, Snapshot, later
-from common.names import SNAPSHOT_RENEW, Role
+from common.names import SNAPSHOT_RENEW, SUPERVISOR_VARIABLE, Role
 from common.store import Board
 from common.store.farm_clock import CLOCK
 from common.store.server_checks import clock_finding
@@ -69,7 +70,8 @@ class Publisher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Publish what is left, and that the worker is stopped, if Redis answers at once; and end."""
+        """Publish what is left, and that the worker is stopped, if Redis answers at once; and end. One whose
+        supervisor has died was not stopped by an operator: it falls silent, as after a crash."""
         self._stopping = True
         self.changed()
         self._thread.join(timeout=3)
@@ -180,7 +182,7 @@ class Publisher:
                 "clock_skew_s": skew_s if skew_s is None else round(skew_s, 1),
                 "full_folders": startup.full_folders(),
                 "messages_tls": self._board.is_by_tls,
-                "stopped": self._stopping,
+                "stopped": self._stopping and not _is_orphan(),
                 "problems": (*snapshot.problems, *filter(None, found)),
             }
         )
@@ -191,3 +193,10 @@ class Publisher:
             log.warning("%s", problem, extra={"action": action})
         (self._warned.discard if problem is None else self._warned.add)(action)
         return problem
+
+
+def _is_orphan() -> bool:
+    """Whether the supervisor of this process has died. The kernel then stops the process by SIGTERM, as the
+    supervisor itself does in order (plotman.supervisor.exec_with_pdeathsig)."""
+    supervisor = os.environ.get(SUPERVISOR_VARIABLE)
+    return supervisor is not None and supervisor != str(os.getppid())

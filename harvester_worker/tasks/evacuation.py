@@ -50,4 +50,5 @@ def stop_evacuation(host: OneLine, dir: AbsolutePath) -> str:
     before = harvester.evacuations.end(drive)
     harvester.publish_now()
     already = ": a plot that is under way is moved first" if before.ending else ""
-    return f"{host} ends the evacuation of {drive}{already}; the drive stays drained (`plotman undrain {host}:{drive}`)"
+    drained = f"the drive stays drained (`plotman undrain {host}:{drive}`)"
+    return f"{host} ends the evacuation of {drive}{already}; {drained}"

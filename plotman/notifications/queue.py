@@ -30,8 +30,8 @@ class TargetRules:
 
     kinds: those it gets. quiet: hours without messages (common.model.windows); critical_always: but for
     critical ones. at_most: messages per hour; None: no limit. The second half of them is only for what an
-    operator must act on: harmless events, of which there are many, must not keep these back. one_by_one: never
-    several in one message.
+    operator must act on: harmless events, of which there are many, must not keep these back. one_by_one:
+    never several in one message.
     """
 
     kinds: frozenset[str]

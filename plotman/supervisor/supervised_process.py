@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.names import SUPERVISOR_VARIABLE
 from common.system.output import FULL
 from plotman.supervisor import broker
 from plotman.supervisor.logs import empty_log, last_lines, log_file, open_log
@@ -193,7 +194,7 @@ class SupervisedProcess:
                 stdout=log,
                 stderr=log,
                 cwd=self._state_dir,
-                env={**os.environ, **self.child.env},
+                env={**os.environ, **self.child.env, SUPERVISOR_VARIABLE: str(os.getpid())},
                 start_new_session=True,  # a terminal's Ctrl-C reaches only the supervisor
             )
         finally:

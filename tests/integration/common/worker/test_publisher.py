@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 import redis
 
 from common.model.snapshot import ArchiverSnapshot, Event, Tally
-from common.names import Keys, Role
+from common.names import SUPERVISOR_VARIABLE, Keys, Role
 from common.store import Board
 from common.worker.publisher import Publisher
 from tests.integration.common.conftest import Server
@@ -160,6 +161,17 @@ def test_a_worker_that_is_stopped_is_not_alive_any_more_and_says_so(
     again = Publisher(board, Role.ARCHIVER, source.snapshot, "boot1 8:1")
     again.publish_now()
     assert not reader.read().archivers["h1"].stopped
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_a_worker_whose_supervisor_was_killed_was_not_stopped_by_an_operator(
+    board: Board, publisher: Publisher, monkeypatch: pytest.MonkeyPatch, lives: bool
+) -> None:
+    """The kernel stops it by the same signal. Another process is its parent by then."""
+    monkeypatch.setenv(SUPERVISOR_VARIABLE, str(os.getppid() if lives else os.getpid()))
+    publisher.publish_now()
+    publisher.stop()
+    assert board.last_words(Role.ARCHIVER)["h1"][0].stopped is lives
 
 
 def test_a_snapshot_that_cannot_be_built_once_does_not_end_the_publishing(

@@ -53,6 +53,19 @@ IGNORES_SIGTERM = (
     "print('deaf', flush=True)\n"
     "while True: signal.pause()"
 )
+NOTES_WHOSE_IT_IS = (
+    "import os, signal, sys, time\n"
+    "ours = lambda: os.environ['PLOTMAN_SUPERVISOR'] == str(os.getppid())\n"
+    "began = ours()\n"
+    "def stop(*_):\n"
+    "    time.sleep(0.2)\n"
+    "    open('stops', 'a').write(f'{began} {ours()}\\n')\n"
+    "    sys.exit()\n"
+    "signal.signal(signal.SIGTERM, stop)\n"
+    "print('up', flush=True)\n"
+    "open('ups', 'a').write('up\\n')\n"
+    "time.sleep(1000)"
+)
 NOTES_ITS_STOP = (
     "import os, signal, sys, time\n"
     "def stop(*_):\n"
@@ -234,6 +247,18 @@ def test_when_the_supervisor_is_killed_its_processes_follow_but_the_plotters_do_
     running.process.kill()
     eventually(lambda: all(gone(pid) for pid in running.pids()), "the processes are gone")
     assert not any(gone(int(pid)) for pid in plotters.read_text().split())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_process_knows_whether_its_supervisor_stops_it_or_has_died(
+    start: Callable[[str], Running], number: signal.Signals
+) -> None:
+    running = start(NOTES_WHOSE_IT_IS)
+    eventually(lambda: len(read(running.state / "ups").split()) == 2, "two processes")
+    running.process.send_signal(number)
+    stops = running.state / "stops"
+    eventually(lambda: len(read(stops).splitlines()) == 2, "both stop")
+    assert set(read(stops).splitlines()) == {f"True {number == signal.SIGTERM}"}
 
 
 def test_the_next_supervisor_stops_what_a_killed_one_left(start: Callable[[str], Running]) -> None:
