@@ -20,7 +20,8 @@ _STATE = "Mount or create the directory, or check its drive (`dmesg`). plotman t
 REMEDIES: dict[str, str] = {
     # Starting plots.
     "paused": "`plotman unpause plotting --host {host}` ends the pause.",
-    "starts none": "Run `plotman plot` in another terminal of {host}; or end this one, and run `plotman up`.",
+    "starts none": "Run `plotman plot` in another terminal of {host}; or end what runs there, and run "
+    "`plotman up`.",
     "drained": "`plotman undrain {place}` allows plots there again.",
     "tmp drained": _DRAINED,
     "tmp2 drained": _DRAINED,
@@ -78,21 +79,22 @@ REMEDIES: dict[str, str] = {
     "harvester": "Start `plotman up` on the harvester, or name others in archiving.harvesters.",
     "its copy": "Start `plotman up` on that harvester; if it is lost for good: "
     "`plotman resend {plot} --host {host}`.",
-    "drives": "Mount another drive of harvester.drives, or free space on one. `plotman undrain HOST:DIR` "
-    "opens a drained one.",
+    "drives": "Mount another drive of harvester.drives, or free space on one.",
     "target": "Run the target's disk space script by hand: it must print `folder:bytes` lines.",
     "evacuation": "Mount or repair the drive. `plotman evacuate {place} --stop` ends its evacuation.",
+    "evacuating": "`plotman evacuate {place} --stop` ends its evacuation.",
     "replot paused": "`plotman replot resume --host {host}` ends the pause, `plotman replot stop --host "
     "{host}` the order.",
     "replot done": "`plotman replot stop --host {host}` ends the order.",
     "replot stopped": "Do what the reason says; nothing is deleted meanwhile. `plotman replot stop --host "
     "{host}` ends the order.",
     # `plotman why` adds these; no rule of the policy gives them.
-    "silent": "Check that machine: `systemctl status plotman`. Its plots continue meanwhile. "
-    "If it is lost for good: `plotman forget {host}`.",
-    "stopped": "Start `plotman up` there (`systemctl start plotman`). Its plots continue meanwhile.",
+    "silent": "Check that machine: `systemctl status plotman`. If it is lost for good: "
+    "`plotman forget {host}`.",
+    "stopped": "Start `plotman up` there (`systemctl start plotman`).",
     "redis": "Correct Redis; `plotman status` says what is wrong with it. {host} then reports by itself.",
-    "no scheduler": "Start `plotman up` on the machine with farm.scheduler: true.",
+    "no scheduler": "Start `plotman up` on the scheduler's machine: of several, the one with "
+    "farm.scheduler: true.",
     "no archiving": "Name harvesters or a target in section archiving of its plotman.yaml.",
     "stalled": "Remove the cause in the reason: plotters try again by themselves, chia within five minutes. "
     "Only if that does not help: `plotman kill {plot} --host {host}` ends it and deletes its files, also of "

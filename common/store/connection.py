@@ -164,8 +164,8 @@ def _what_failed(error: Exception) -> tuple[str, str]:
     if isinstance(error, redis.exceptions.NoPermissionError):
         return (
             f"does not permit a command to this user: {_message(error)}",
-            "Repeat this on the scheduler's machine, or give the user of farm.broker the rights of its role "
-            "(`plotman farm secrets`).",
+            "Repeat this on the scheduler's machine; a viewer's may look only. Else give the user of "
+            "farm.broker the rights of its role (`plotman farm secrets`).",
         )
     if isinstance(error, redis.ConnectionError) and "closed by server" in str(error):
         return (

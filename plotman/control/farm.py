@@ -85,6 +85,11 @@ class FarmState:
         """Why a stale worker does not report: it was stopped in order, or is silent."""
         return "stopped" if self.snapshots[role][host].stopped else "silent"
 
+    def absence_text(self, role: Role, host: str) -> str:
+        """`The plotter of vm was stopped`, or `is silent`: the begin of the answer of a stale worker."""
+        verb = "was" if self.absence(role, host) == "stopped" else "is"
+        return f"The {role} of {host} {verb} {self.absence(role, host)}"
+
     def clock_skews(self) -> dict[str, float]:
         """How far the clock of each host is ahead of Redis', in seconds, where that is known. Beat's host is
         in it while beat decides, even if it is no worker's."""

@@ -53,7 +53,8 @@ def read_with_own(connect: Callable[[], BoardReader]) -> FarmState:
     count = len(snapshot.jobs)
     from plotter_worker.standalone import NOT_RUNNING
 
-    here = f"{NOT_RUNNING}; {counted(count, 'plot')} {'is' if count == 1 else 'are'}"
+    running = f"{counted(count, 'plot')} {'is' if count == 1 else 'are'}" if count else "no plots run"
+    here = f"{NOT_RUNNING}; {running}"
     if trouble is not None:
         here = f"{here}, and only this machine is shown: {trouble.what}"
     return replace(

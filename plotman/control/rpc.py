@@ -279,7 +279,7 @@ def _readable(host: str, url: str) -> Iterator[None]:
         if "permission" in str(error):
             raise NotAllowed(
                 f"The user of farm.broker may not send orders to {host}.",
-                "Repeat this on the scheduler's machine, or on the host itself.",
+                "Repeat this on the scheduler's machine: only its user in Redis may send orders.",
             ) from error
         if isinstance(error, BrokerError):
             raise

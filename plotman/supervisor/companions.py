@@ -13,6 +13,7 @@ from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from common.config import default_path
 from common.errors import BrokerError
@@ -51,7 +52,11 @@ def where_to_look(config: Config, config_file: Path, names: Iterable[str]) -> It
     if here := [address for name, address in addresses.items() if name in names]:
         yield f"Addresses: {', '.join(here)}."
     found = "" if config_file == default_path().absolute() else _exported(config_file)
-    yield f"In another terminal, try: {found}plotman status"
+    # `plotman farm secrets` gives each machine a user in Redis; only the scheduler's may see the farm.
+    if not config.runs_scheduler and urlsplit(farm.broker_url or "").username:
+        yield "On the scheduler's machine, try: plotman status"
+    else:
+        yield f"In another terminal, try: {found}plotman status"
 
 
 def _reached(address: str, host: str) -> str:

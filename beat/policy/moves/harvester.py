@@ -214,4 +214,6 @@ def _no_room(snapshot: Source, plot: FinishedPlot, allowed: Sequence[HarvesterCa
             f", but a drive receives at most {counted(best.writers_per_drive, 'plot')} at a time; "
             f"on the way: {best.on_the_way}"
         )
-    return Wait(host=snapshot.host, rule="drives", reason=reason, subject=plot.path, numbers=numbers)
+    is_full = largest < plot.size_bytes
+    rule = "drained drives" if is_full and any(there.drained for there in allowed) else "drives"
+    return Wait(host=snapshot.host, rule=rule, reason=reason, subject=plot.path, numbers=numbers)

@@ -71,7 +71,7 @@ def _one_drive(meant: HoldPlace, farm: FarmState) -> tuple[str, Drive]:
             f"{meant.dir} of {meant.host} is no drive.", "Only drives of harvesters are evacuated."
         )
     if (Role.HARVESTER, meant.host) in farm.stale:
-        raise NoAnswer(f"The harvester of {meant.host} is silent.", "Start `plotman up` there.")
+        raise NoAnswer(f"{farm.absence_text(Role.HARVESTER, meant.host)}.", "Start `plotman up` there.")
     drives = farm.harvesters[meant.host].drives
     return meant.host, next(drive for drive in drives if drive.path == meant.dir)
 

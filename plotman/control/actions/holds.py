@@ -181,7 +181,7 @@ def _send(farm: FarmState, calls: Sequence[tuple[Role, TaskCall]]) -> list[HoldA
     for role, call in calls:
         if (role, call.host) in farm.stale:
             silent = NoAnswer(
-                f"The {role} of {call.host} is silent and was not asked.",
+                f"{farm.absence_text(role, call.host)}; nothing was sent to it.",
                 "Start `plotman up` there, then repeat the command.",
             )
             answers.append(HoldAnswers(call.host, silent))

@@ -208,11 +208,14 @@ def _archiving(farm: FarmState) -> str | None:
     if not archivers and not sources and not moving:
         return None
     ready = {(one.host, plot.path) for one in sources for plot in one.plots if plot.state is PlotState.READY}
+    paused = [one.host for one in sources if one.archiving_paused is not None]
+    hold = "" if not paused else "paused" if len(paused) == len(sources) else f"paused on {', '.join(paused)}"
+    state = f", {hold}" if hold else ""
     if not (ready | moving):
-        return "Archiving: nothing to move"
+        return f"Archiving: nothing to move{state}"
     rate_bytes_s = sum(one.rate_bytes_s or 0 for _, one in transfers)
     rate = f" at {human_bytes(rate_bytes_s)}/s" if rate_bytes_s else ""
-    return f"Archiving: {len(moving)} of {len(ready | moving)} moving{rate}"
+    return f"Archiving: {len(moving)} of {len(ready | moving)} moving{rate}{state}"
 
 
 def _drives(farm: FarmState) -> str | None:

@@ -63,20 +63,25 @@ def noted(farm: FarmState) -> list[Note]:
     for role, host in sorted(farm.stale if farm.redis_trouble is None else ()):
         ago = f"{human_duration(age_s(last[role][host].at, farm.at))} ago"
         word = farm.absence(role, host)
+        cure = remedy(word, host)
+        if role is Role.PLOTTER and farm.plotters[host].jobs:
+            cure += " Its plots continue meanwhile."
         if word == "stopped":
-            found.append(Note(f"{role} {host} was stopped {ago}", host, Harm.WANTED, remedy(word, host)))
+            found.append(Note(f"{role} {host} was stopped {ago}", host, Harm.WANTED, cure))
         else:
-            text = f"{role} {host} is silent; last seen {ago}"
-            found.append(Note(text, host, Harm.STOPS, remedy(word, host), word))
+            found.append(Note(f"{role} {host} is silent; last seen {ago}", host, Harm.STOPS, cure, word))
     found += [Note.of(host, Harm.STOPS, text, "trouble") for host, text in farm.spoilt.items()]
     for snapshot in farm.plotters.values():
-        found += _plotter_notes(snapshot)
+        # Where plotman does not run, no operator has paused it.
+        is_off = farm.not_running_here and (snapshot.pause_reason or "?") in farm.not_running_here
+        found += _plotter_notes(snapshot.model_copy(update={"plotting": True}) if is_off else snapshot)
     found += _hold_notes(farm)
     for host, harvester in farm.harvesters.items():
         for entry in harvester.evacuations:
-            harm = Harm.STOPS if entry.left_plots is None else Harm.WANTED
+            is_lost = entry.left_plots is None
+            harm, rule = (Harm.STOPS, "evacuation") if is_lost else (Harm.WANTED, "evacuating")
             text = f"{entry.drive}: {evacuations.text(entry, farm.at)}"
-            found.append(Note.of(host, harm, text, "evacuation", entry.drive))
+            found.append(Note.of(host, harm, text, rule, entry.drive))
             found += [Note(f"{host}: {entry.drive}: {stays}", host, Harm.FILE) for stays in entry.stays]
     found += _replot_notes(farm)
     for snapshots in last.values():

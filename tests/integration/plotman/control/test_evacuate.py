@@ -115,7 +115,7 @@ def test_a_silent_harvester_is_not_asked(board: Board, plotman: Plotman) -> None
     board.put_snapshot(Role.HARVESTER, stopped)
     ran = plotman("evacuate", "--yes", "h1:/farm/old")
     assert ran.returncode == 4
-    assert "The harvester of h1 is silent" in ran.stderr
+    assert "The harvester of h1 was stopped." in ran.stderr
 
 
 def test_dirs_status_and_why_show_the_progress_and_what_it_waits_for(

@@ -54,6 +54,15 @@ def test_it_names_what_listens_and_what_to_try(tmp_path: Path) -> None:
     assert tries == f"In another terminal, try: export PLOTMAN_CONFIG='{file}'; plotman status"
 
 
+def test_where_its_user_in_redis_may_not_look_it_names_the_machine_that_may(tmp_path: Path) -> None:
+    own = {"broker": "redis://plotter1:secret@broker1:6379/0"}
+    (tries,) = where_to_look(config(**own), tmp_path / "plotman.yaml", ())
+    assert tries == "On the scheduler's machine, try: plotman status"
+    for may in (own | {"scheduler": True}, {"broker": "redis://broker1:6379/0"}):
+        (tries,) = where_to_look(config(**may), tmp_path / "plotman.yaml", ())
+        assert tries.startswith("In another terminal, try: ")
+
+
 def test_what_does_not_run_has_no_address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PLOTMAN_CONFIG", str(tmp_path / "plotman.yaml"))
     (tries,) = where_to_look(config(), tmp_path / "plotman.yaml", (BROKER,))

@@ -23,6 +23,7 @@ from common.model.snapshot import (
 from common.names import Role
 from plotman.cli.watch import status_text
 from plotman.control.farm import FarmState
+from plotman.control.queries import reports
 from plotman.control.queries.attention import Need, attention, calm_lines, needs
 from tests.support.told import JOB, PLOT_ID, T, farm, plotter
 
@@ -139,6 +140,42 @@ def test_a_pause_and_a_drain_of_one_host_are_two_notes_with_a_cure_each() -> Non
     assert about(seen, "drained").remedy == "`plotman undrain plotter1` allows plots there again."
     only = decided(plotting=False, pause_reason="the host is drained", paused=drain, drained=drain)
     assert about(only, "drained").remedy == "`plotman undrain plotter1` allows plots there again."
+
+
+def test_paused_archiving_is_said_in_its_line() -> None:
+    ready = FinishedPlot(path="/mnt/dst/00/y.plot", size_bytes=5, state=PlotState.READY, since=T)
+    hold = Hold(by="root@vm")
+    paused = decided(plots=(ready,), archiving=True, archiving_paused=hold)
+    assert "Archiving: 1 of 2 moving at 181.0 MB/s, paused" in calm_lines(paused)
+    still = replace(paused, archivers={}, plotters={HOST: plotter(archiving=True, archiving_paused=hold)})
+    assert "Archiving: nothing to move, paused" in calm_lines(still)
+    other = plotter(host="p2", archiving=True)
+    assert "Archiving: nothing to move, paused on plotter1" in calm_lines(
+        replace(still, plotters={**still.plotters, "p2": other})
+    )
+
+
+def test_where_plotman_does_not_run_nothing_is_said_to_be_paused() -> None:
+    here = "plotman is not running here"
+    off = decided(plotting=False, pause_reason=here)
+    assert "starts none" not in {
+        note.rule for note in reports.noted(replace(off, not_running_here=f"{here}; x"))
+    }
+    assert "starts none" in {note.rule for note in reports.noted(off)}
+
+
+def test_the_plots_of_a_stopped_worker_continue_only_if_it_has_some() -> None:
+    seen = decided()
+    stopped = {
+        role: {host: snapshot.model_copy(update={"stopped": True}) for host, snapshot in hosts.items()}
+        for role, hosts in seen.snapshots.items()
+    }
+    off = replace(
+        seen, plotters=stopped[Role.PLOTTER], harvesters=stopped[Role.HARVESTER],
+        stale=frozenset({(Role.PLOTTER, HOST), (Role.HARVESTER, "harvester1")}),
+    )  # fmt: skip
+    assert about(off, "harvester harvester1 was stopped").remedy.endswith("`systemctl start plotman`).")
+    assert about(off, "plotter plotter1 was stopped").remedy.endswith("Its plots continue meanwhile.")
 
 
 SUSPENDED = JOB.model_copy(update={"status": RunStatus.STOPPED})

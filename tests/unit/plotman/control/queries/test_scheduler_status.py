@@ -56,7 +56,7 @@ def test_all_who_look_are_told_first_that_nobody_decides_and_since_when() -> Non
     farm = told_ago(840)
     note = (
         "no scheduler decides; the last decision was 14m 0s ago. Nothing new starts or moves. "
-        "Start `plotman up` on the machine with farm.scheduler: true."
+        "Start `plotman up` on the scheduler's machine: of several, the one with farm.scheduler: true."
     )
     assert reports.notes(farm)[0] == note
     assert reports.notes(narrowed(farm, "p1"))[0] == note

@@ -278,6 +278,18 @@ def test_a_plot_for_which_all_drives_are_drained_says_so_and_not_to_free_space()
     assert "free space" not in answer.remedy
 
 
+def test_full_drives_are_undrained_only_if_one_is_drained() -> None:
+    full = b.drive(0.0, full=True, path="/farm/1")
+    for drives, undrain in (
+        ([full], False),
+        ([full, b.drive(path="/farm/2", device="8:2", use="draining", drained=HELD)], True),
+    ):
+        picture = seen(b.keeper(b.plot()), harvesters=b.farm(h1=drives))
+        (answer,) = (each for each in explain(picture) if each.kind == "plot")
+        assert "largest free drive of h1" in answer.text
+        assert ("undrain" in answer.remedy) is undrain
+
+
 def test_a_directory_may_be_named_with_its_host() -> None:
     answers = list(explain(seen(b.plotter())))
     assert about(answers, "p1:/tmp1/") == about(answers, "/tmp1")
