@@ -10,6 +10,9 @@ from common.history.rows import End, HistoryKind, LandingEnd
 from common.model.messages import Admission, Delivery
 from common.model.plot_name import plot_id_of
 from common.names import Role
+from harvester_worker.replot.journal import Victim
+
+_ID_DIGITS = 8  # of ids in the rows
 
 
 class LandingHistory(Recorder):
@@ -36,6 +39,23 @@ class LandingHistory(Recorder):
         """Record that a plot was refused. Arguments as in `landed`."""
         key = f"{delivery.reservation.source_host}:{delivery.reservation.path}:{reason}"
         self._record(delivery, began_at, key=key, end=End.REFUSED, reason=reason)
+
+    def replaced(self, old: Victim) -> None:
+        """Record that an old plot was deleted, once, however often it is called."""
+        new = " ".join(plot_id[:_ID_DIGITS] for plot_id in old.uses)
+        self.put(
+            LandingEnd(
+                key=f"{old.path}:{old.inode}",
+                host=self._host,
+                ended_at=datetime.now(UTC),
+                end=End.REPLACED,
+                plot_id=old.plot_id,
+                path=str(old.path),
+                size_bytes=old.size_bytes,
+                drive=old.drive,
+                verified=f"of class {old.class_name}, for the new plots {new}",
+            )
+        )
 
     def _record(self, delivery: Delivery, began_at: datetime, **known: object) -> None:
         reservation = delivery.reservation

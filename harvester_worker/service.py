@@ -45,7 +45,9 @@ from harvester_worker.intake.resume import drop_superseded
 from harvester_worker.inventory.inventory import Inventory
 from harvester_worker.operator import DriveHolds
 from harvester_worker.receiver.receivers import Receivers
-from harvester_worker.replot.replotter import ReplotSettings, Replotter
+from harvester_worker.replot.replotter import Replotter
+from harvester_worker.replot.settings import ReplotSettings
+from harvester_worker.replot.surroundings import Surroundings
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +118,23 @@ class Harvester:
         self._plots_tls = settings.receiver_tls
         file = settings.state_dir / "inventory.sqlite3"
         self.inventory = Inventory(self.drives, file, self._publisher.progressed)
-        self.replot = Replotter(self.host, settings.state_dir, ReplotSettings.of(section), self._publisher)
+        self.replot = Replotter(
+            Surroundings(
+                self.host,
+                self.drives,
+                self._work,
+                self.inventory,
+                self._plot_index,
+                lambda: self._disks.added_to(self.drives.published()),
+                lambda drive: evacuations.of(drive) is not None,
+                self._is_moving,
+            ),
+            settings.state_dir,
+            ReplotSettings.of(section),
+            self.history.replaced,
+            self._publisher,
+        )
+        self._admitter.watch = self.replot
         told = settings.state_dir / "not-farmed.json"
         self.farmed = FarmedWatch(self.host, section.chia_root, told, self._publisher.tell)
         self._scrub = self._new_scrub(section.scrub_bytes_s)
@@ -128,6 +146,7 @@ class Harvester:
     def start(self) -> None:
         """Start all parts; the drives have been surveyed once when this returns."""
         self.drives.refresh()
+        self.replot.open()
         self.intake.start()
         self.history.start()
         self._publisher.start()
@@ -137,6 +156,7 @@ class Harvester:
         self.evacuations.start()
         self._thread.start()
         self.inventory.start()
+        self.replot.start()
         self.farmed.start()
         self._disks.start()
         self._watch.start()
@@ -145,6 +165,7 @@ class Harvester:
         self._watch.stop()
         self._ending.set()
         self._wake.set()
+        self.replot.stop()
         self.evacuations.stop()
         self.intake.stop()
         self.inventory.stop()
@@ -221,6 +242,10 @@ class Harvester:
 
     def _evacuated(self, drive: str, text: str) -> None:
         self.holds.change_reason(drive, text[:_REASON_MOST])
+
+    def _is_moving(self, plot_id: str) -> bool:
+        """Whether a plot arrives, or is taken in."""
+        return self.intake.takes_in(plot_id) or plot_id in self.intake.arriving(self.drives.parts())
 
     def _damaged(self, plot: str, what: str) -> None:
         name = PlotName.parse(Path(plot).name)

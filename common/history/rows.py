@@ -61,6 +61,7 @@ class End(StrEnum):
     ARCHIVED = "archived"
     REFUSED = "refused"  # by the harvester: the plot is bad
     LANDED = "landed"
+    REPLACED = "replaced"  # an old plot was deleted, for new ones
 
 
 BAD = frozenset({End.FAILED, End.KILLED, End.LOST, End.REFUSED})
@@ -143,7 +144,7 @@ class TransferEnd(_Row):
 
 
 class LandingEnd(_Row):
-    """A plot that arrived at this harvester. path: on its drive."""
+    """A plot that arrived at this harvester, or was replaced there. path: on its drive."""
 
     source_host: str | None = None
     source: str | None = None

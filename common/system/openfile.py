@@ -25,11 +25,17 @@ def is_open_for_writing(path: str | Path) -> bool | None:
     """
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
+        return is_written(fd, path)
+    finally:
+        os.close(fd)
+
+
+def is_written(fd: int, path: str | Path) -> bool | None:
+    """The same of a file that this process has open for reading. path: which leads to it."""
+    try:
         return not _may_lease(fd)
     except _LeaseImpossible:
         return _seen_in_proc(os.path.realpath(path))
-    finally:
-        os.close(fd)
 
 
 def is_open_elsewhere(path: str | Path) -> bool | None:

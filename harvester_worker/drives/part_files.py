@@ -3,6 +3,8 @@
 PLOT_ID.part        the bytes, on the file system of the drive; its space is allocated at the start
 PLOT_ID.json        the part's record: which plot, and its source; survives restarts
 NAME.plot.refused   a copy that was refused; the source still exists
+NAME.plot.leaving   a plot of an evacuated drive that is about to be deleted (harvester_worker.evacuation)
+NAME.plot.replaced  an old plot that is about to be deleted (harvester_worker.replot)
 digests/NAME.plot   digest of a plot that was taken in (harvester_worker.drives.digests)
 lock                held while anything here is changed
 """
@@ -51,6 +53,7 @@ class PartRecord(Stored):
     reserved_at: of the first reservation, or of the first after a try that lengthened the part.
     move: of beat that it was last reserved for. door: the plot comes through a receiver.
     digest: of the plot as it came through the receiver; None until all of it arrived.
+    evacuates: the plot comes from another farming drive.
     """
 
     plot_id: str
@@ -67,6 +70,7 @@ class PartRecord(Stored):
     move: str | None = None
     door: bool = False
     digest: str | None = None
+    evacuates: bool = False
 
 
 @dataclass(frozen=True, slots=True)

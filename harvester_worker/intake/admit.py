@@ -26,7 +26,7 @@ from harvester_worker.drives.evacuated import apart
 from harvester_worker.drives.existing_plots import best_copy, existing_plot, find_copies, other_file
 from harvester_worker.drives.plot_index import PlotIndex
 from harvester_worker.drives.registry import LOOK_S, DriveRegistry
-from harvester_worker.intake.arrival import FLUSH_S, Arrival
+from harvester_worker.intake.arrival import FLUSH_S, Arrival, Landing, LandingWatch, NoWatch
 from harvester_worker.intake.content import ContentCheck
 from harvester_worker.intake.resume import arrived
 from harvester_worker.intake.verify import check_header, prove
@@ -46,7 +46,7 @@ class Admitter:
     """Admits plots, in threads apart from the surveys': checks may take minutes.
 
     challenges: number for the proofs; 0: none. read_back: read every plot as a whole, not only those whose
-    bytes came in more than one run. Both may be changed at any time.
+    bytes came in more than one run. watch: is called with what arrives. All may be changed at any time.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class Admitter:
         self._python = python
         self.read_back = read_back
         self._plot_index = plot_index or PlotIndex()
+        self.watch: LandingWatch = NoWatch()
 
     def must_fit(self, reservation: Reservation) -> None:
         """Check that this harvester reserved the part for this source and this move. Raises OrderRefused, and
@@ -123,11 +124,13 @@ class Admitter:
         try:
             flushed = run(partial(_flushed, arrival, digest))
             read = self._content.read(arrival, digest, self.read_back, stop, doing or Doing())
-            verified = prove(arrival.file, flushed.header, self.challenges, stop, self._python) + read
+            proved = prove(arrival.file, flushed.header, self.challenges, stop, self._python)
+            verified = proved.text + read
             self._must_be_alone(arrival)
-            landed = run(partial(self._rename_durably, arrival, flushed.entry))
-        except (PlotRefused, DriveFailed):
+            landed = run(partial(self._rename_durably, arrival, flushed, proved.proofs))
+        except (PlotRefused, DriveFailed) as error:
             if not arrival.landed:
+                self.watch.refused(arrival.drive, str(error))
                 run(partial(_put_aside, arrival))
                 self._drives.refresh(arrival.drive)
             raise
@@ -174,8 +177,9 @@ class Admitter:
         there = self._work.run(drive, partial(_existing, places), FLUSH_S)
         return Arrival(reservation, name, drive, there, final)
 
-    def _rename_durably(self, arrival: Arrival, entry: DigestEntry) -> Path:
+    def _rename_durably(self, arrival: Arrival, flushed: _Flushed, proofs: int) -> Path:
         """Rename the part, and make both directories durable. In the drive's thread."""
+        entry = flushed.entry
         self._must_be_ready(arrival.drive)
         part_files.prepare(arrival.drive)
         with part_files.locked(arrival.drive):
@@ -185,6 +189,7 @@ class Admitter:
                 raise TransferFailed(f"{arrival.file} was changed during its checks.", "The source is kept.")
             self._plot_index.put(arrival.name.plot_id, arrival.drive)
             if not arrival.landed:
+                self.watch.landing(_landing(arrival, flushed.header, proofs))
                 self._rename(arrival)
             make_durable(arrival.final.parent)
             if known(entry.digest):
@@ -226,6 +231,12 @@ class Admitter:
         state = look(drive, self._drives.must_be_mounted).state
         if state is not DirState.OK:
             raise TransferFailed(f"{drive} is {state.value}.", "Bring the drive back; the source is kept.")
+
+
+def _landing(arrival: Arrival, header: Header, proofs: int) -> Landing:
+    record = part_files.record_of(arrival.file)  # of the order to reserve; the message passed through others
+    evacuates = arrival.reservation.evacuates or record is None or record.evacuates
+    return Landing(arrival.name.plot_id, arrival.file, arrival.final, header, proofs, evacuates)
 
 
 def _appeared(path: Path) -> TransferFailed:

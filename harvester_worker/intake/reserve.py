@@ -401,4 +401,5 @@ def _record(order: ReserveOrder, name: PlotName) -> PartRecord:
         boot=machine.boot_id(),
         move=order.move,
         door=order.door and order.source_host != order.host,
+        evacuates=order.evacuates,
     )

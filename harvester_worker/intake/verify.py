@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -37,6 +38,15 @@ _KILLED_S = 5.0
 
 _REMEDY = "The source is kept. Check it there (`chia plots check`); `plotman resend` sends a good one again."
 _KEEP = "The source is kept. Plot again with software of today, and delete it yourself."
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """text: how a plot was verified, for operators: "30 challenges gave 27 proofs, all valid". proofs: that
+    were made, all valid; 0: only its header and size were checked."""
+
+    text: str
+    proofs: int = 0
 
 
 def check_header(path: Path, name: PlotName, size_bytes: int) -> Header:
@@ -69,16 +79,13 @@ def check_header(path: Path, name: PlotName, size_bytes: int) -> Header:
     return header
 
 
-def prove(path: Path, header: Header, challenges: int, stop: Stop, python: str = sys.executable) -> str:
+def prove(path: Path, header: Header, challenges: int, stop: Stop, python: str = sys.executable) -> Proved:
     """Prove the plot with its format's library, after the proofs of other plots.
 
     Args:
         challenges: Number to try; 0: none.
         stop: Ends the proofs once it is set.
         python: Interpreter that may have the library.
-
-    Returns:
-        How the plot was verified: "30 challenges gave 27 proofs, all valid".
 
     Raises:
         PlotRefused: A proof fails.
@@ -87,9 +94,9 @@ def prove(path: Path, header: Header, challenges: int, stop: Stop, python: str =
     """
     library = PROOF_LIBRARIES.get(header.format)
     if library is None:
-        return f"header and size (no proofs for format {header.format}){_label(header)}"
+        return Proved(f"header and size (no proofs for format {header.format}){_label(header)}")
     if challenges == 0:
-        return library.checked
+        return Proved(library.checked)
     limits = (str(challenges), str(memory_bytes(library.module, header.k)), str(PROVE_S))
     prover = Path(__file__).with_name("prove.py")
     with _alone(stop):
@@ -99,8 +106,8 @@ def prove(path: Path, header: Header, challenges: int, stop: Stop, python: str =
     if wrong := _wrong(answer):
         raise PlotRefused(f"{path.name}: {wrong}.", _REMEDY)
     if answer.missing is not None:
-        return f"{library.checked} ({library} is not installed)"
-    return _verdict(answer)
+        return Proved(f"{library.checked} ({library} is not installed)")
+    return Proved(_verdict(answer), answer.proofs)
 
 
 def memory_bytes(module: str, k: int | None) -> int:

@@ -8,7 +8,7 @@ import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from common.model.figures import LONGEST_LABEL, MOST_FILE_BYTES
+from common.model.figures import MOST_FILE_BYTES
 from common.model.inventory import key_of
 from common.model.plot_class import PlotClass
 from common.model.plot_name import PlotName, is_alike
@@ -101,18 +101,9 @@ def _plot(header: Header, name: str, status: os.stat_result) -> Entry:
     named = PlotName.parse(name)
     plot_id = header.plot_id or (named and named.plot_id)
     # Gigahorse writes the level into the name only, and makes no plots without one.
-    level = (named and named.compression) or None if header.compression is None else header.compression
-    plot_class = PlotClass(
-        format=one_line(header.format, LONGEST_LABEL),
-        k=header.k,
-        compression=level,
-        strength=header.strength,
-        pool=header.pool and header.pool.kind,
-        pool_key=header.pool and header.pool.public,
-        unfarmable=header.unfarmable is not None,
-    )
+    level = (named and named.compression) or None
     return Entry(
-        plot_class,
+        header.plot_class(level),
         header.group_size or 1,
         bytes.fromhex(plot_id) if plot_id else None,
         header.meta_group or 0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import threading
 import time
@@ -92,6 +93,23 @@ class Inventory:
     def counting(self) -> list[str]:
         """The drives that count: each that can be read now, and no folder twice."""
         return [drive.path for drive, counts in self._with_use() if counts]
+
+    def unread(self) -> list[str]:
+        """The drives of which some files are not known: of a disabled one nothing is."""
+        with self._lock:
+            progress = dict(self._progress)
+        found = []
+        for drive, counts in self._with_use():
+            seen = progress.get(drive.path, _Progress())
+            is_read = seen.listed is not None and seen.read >= seen.listed and not seen.left_out
+            if drive.use is not DriveUse.DISABLED and not (is_read if counts else drive.state in _READABLE):
+                found.append(drive.path)
+        return found
+
+    def forget(self, drive: str, name: str) -> None:
+        """A file was deleted: do not wait for the next listing. Raises sqlite3.Error."""
+        if self._store is not None:
+            self._store.remove(drive, [os.fsencode(name)])
 
     def rows(self, only: str | None = None) -> tuple[list[DriveRow], list[SumRow]]:
         """How far each drive is, and the sums of those that count. only: this drive."""

@@ -5,6 +5,7 @@ Every change is durable before its method returns. Where the file cannot be read
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -16,10 +17,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from common.errors import OrderRefused
 from common.model.replot_order import ReplotOrder
 from common.system import statefile
+from common.system.filelock import lock_file
 
 
 class Kept(BaseModel):
-    """Base of what is in the file. Of another release, that may limit more, nothing is guessed."""
+    """Base of what is in the file. Another release may limit more: a key that is not known is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -39,14 +41,17 @@ class Credit(Kept):
 
 
 class VictimStep(StrEnum):
-    """How far the deletion of a plot is. Only after DELETING is durable may the file be unlinked."""
+    """How far the deletion of a plot is. Its file is unlinked only once DELETING is durable."""
 
     CHOSEN = "chosen"
     DELETING = "deleting"
 
 
 class Victim(Kept):
-    """An old plot that is being deleted. uses: bytes of new plots that it goes for, by plot id."""
+    """An old plot that is being deleted, as the inventory has it.
+
+    uses: bytes of new plots that it goes for, by plot id.
+    """
 
     drive: str
     name: str
@@ -58,6 +63,10 @@ class Victim(Kept):
     uses: dict[str, int]
     step: VictimStep = VictimStep.CHOSEN
 
+    @property
+    def path(self) -> Path:
+        return Path(self.drive) / self.name
+
 
 class Deleted(Kept):
     """Old plots of one class that were deleted. plots: by drive."""
@@ -67,15 +76,16 @@ class Deleted(Kept):
 
 
 class Journal(Kept):
-    """The file.
+    """The file. Its changes are in harvester_worker.replot.ledger.
 
-    since: of the order. paused: why an operator paused it, or an empty text; None: it is not paused.
+    since: of the order. paused: why an operator paused it, maybe empty; None: it is not paused.
     done: no plot of the classes was left.
     new_plots, new_bytes, largest_bytes: that arrived and were proved since then.
-    credits: of these, those that were not used up.
+    credits: of these, those that are not used up.
     arrived: beginnings of the ids of all plots that arrived since then. None of them is an old plot.
     deleted: by name of the class.
     day, day_plots: how many were deleted on the last day on which one was (UTC).
+    victim: the plot in work. last: the one before it, whose row of the history may be missing.
     refused: why the last plot that arrived on a drive was refused, by drive.
     """
 
@@ -92,6 +102,7 @@ class Journal(Kept):
     day: date | None = None
     day_plots: int = 0
     victim: Victim | None = None
+    last: Victim | None = None
     refused: dict[str, str] = Field({})
 
     @property
@@ -103,40 +114,48 @@ class Journal(Kept):
         return sum(sum(one.plots.values()) for one in self.deleted.values())
 
     def deleted_on(self, day: date) -> int:
-        """How many old plots were deleted on a day."""
-        return self.day_plots if self.day == day else 0
-
-    def ordered(self, order: ReplotOrder, now: datetime) -> Journal:
-        """With this order. What was counted stays if its classes are the same but for their dates."""
-        if self.order is not None and _criteria(self.order) == _criteria(order):
-            return self.model_copy(update={"order": order, "paused": None, "done": False, "refused": {}})
-        return Journal(order=order, since=now, day=self.day, day_plots=self.day_plots, victim=self.victim)
-
-    def stopped(self) -> Journal:
-        """Without an order. What was deleted today still counts for the next one."""
-        return Journal(day=self.day, day_plots=self.day_plots, victim=self.victim)
-
-
-def _criteria(order: ReplotOrder) -> list[object]:
-    return [one.old for one in order.classes]
+        """How many old plots were deleted on a day. A clock that was set back begins no new day."""
+        return self.day_plots if self.day is not None and self.day >= day else 0
 
 
 class JournalFile:
-    """The journal in its file. For several threads.
+    """The journal in its file. For several threads of one process; no other process may change it meanwhile.
 
-    trouble: why it cannot be read, and what to do; None: all is well.
+    now: the present journal. trouble: why nothing may be changed, and what to do; None: all is well.
     """
 
     def __init__(self, state_dir: Path) -> None:
         self._file = state_dir / "replot.json"
         self._lock = threading.Lock()
-        found = statefile.read(self._file, Journal)
-        self.trouble = (
-            f"{self._file} cannot be read, so nothing is deleted. Look at it, remove it, and begin anew"
-            if found is None and self._file.exists()
-            else None
-        )
-        self.now = found or Journal()
+        self._fd: int | None = None
+        self.now = Journal()
+        self.trouble: str | None = "the harvester's worker has not begun"
+
+    def open(self) -> None:
+        """Read the file, unless another process has it. No-op if it is open. Raises OSError."""
+        with self._lock:
+            if self._fd is not None:
+                return
+            statefile.private_folder(self._file.parent)
+            self._fd = lock_file(self._file.with_suffix(".lock"))
+            if self._fd is None:
+                self.trouble = f"another process has {self._file}: the worker before this one has not ended"
+                return
+            found = statefile.read(self._file, Journal)
+            self.now, self.trouble = found or Journal(), None
+            if found is None and os.path.lexists(self._file):
+                self.trouble = (
+                    f"{self._file} cannot be read, so nothing is deleted. Look at it, move it away, restart "
+                    "the harvester's worker, and begin anew"
+                )
+
+    def close(self) -> None:
+        """Change nothing from now on, and leave the file to the next process."""
+        with self._lock:
+            self.trouble = "the harvester's worker has ended"
+            if self._fd is not None:
+                os.close(self._fd)
+                self._fd = None
 
     def change(self, changed: Callable[[Journal], Journal]) -> Journal:
         """Change the journal durably.
@@ -145,15 +164,14 @@ class JournalFile:
             changed: makes the new journal of the present one; may raise, and nothing changes then.
 
         Raises:
-            OrderRefused: the file cannot be read.
+            OrderRefused: the file cannot be read, or is not open.
             OSError: it cannot be written, and nothing has changed.
         """
         with self._lock:
             if self.trouble is not None:
-                raise OrderRefused(f"{self.trouble}.", "Restart the harvester's worker afterwards.")
+                raise OrderRefused(f"No old plots are replaced: {self.trouble}.", "Nothing was changed.")
             made = changed(self.now)
-            if made is not self.now:
-                statefile.private_folder(self._file.parent)
+            if made != self.now:
                 statefile.write(self._file, made)
                 self.now = made
             return made

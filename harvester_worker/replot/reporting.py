@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import date, datetime
 
-from common.model.replot_order import ReplotOrder
 from common.model.replot_report import ReplotClassReport, ReplotReport, ReplotState
 from harvester_worker.replot.journal import Deleted, Journal
 
@@ -15,8 +14,8 @@ def report(
     trouble: str | None,
     stopped: str | None,
     why: str,
-    low_water_of: Callable[[ReplotOrder], int],
-    now: datetime,
+    low_water_bytes: int,
+    today: date,
     left: Mapping[str, tuple[int, int]] | None = None,
 ) -> ReplotReport | None:
     """Make the report; None: there is no order.
@@ -26,8 +25,8 @@ def report(
         trouble: why it cannot be read; None: it can.
         stopped: why nothing may be deleted at all; None: it may.
         why: what the order waits for.
-        low_water_of: the bytes that stay free on each drive.
-        now: aware UTC.
+        low_water_bytes: stay free on each drive.
+        today: the day (UTC).
         left: plots of each class that are left, and their bytes; None: not known yet.
     """
     order = journal.order
@@ -46,9 +45,9 @@ def report(
             _class_report(one.name, one.not_before, journal.deleted.get(one.name, Deleted()), left)
             for one in order.classes
         ),
-        low_water_bytes=low_water_of(order),
+        low_water_bytes=low_water_bytes,
         max_per_day=order.max_per_day,
-        deleted_today=journal.deleted_on(now.date()),
+        deleted_today=journal.deleted_on(today),
         deleted_plots=journal.deleted_plots,
         deleted_bytes=journal.deleted_bytes,
         new_plots=journal.new_plots,
@@ -65,7 +64,7 @@ def _state(journal: Journal, stopped: str | None, why: str) -> tuple[ReplotState
         return ReplotState.STOPPED, stopped
     if journal.paused is not None:
         return ReplotState.PAUSED, journal.paused
-    return (ReplotState.WAITING, why) if journal.victim is None else (ReplotState.RUNNING, "")
+    return (ReplotState.WAITING if journal.victim is None else ReplotState.RUNNING), why
 
 
 def _class_report(

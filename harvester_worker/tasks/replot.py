@@ -56,6 +56,6 @@ def stop_replot(order: ReplotSwitch) -> str:
         A sentence for the operator.
     """
     harvester = current(order.host)
-    answer = harvester.replot.stop_order(order)
+    answer = harvester.replot.end(order)
     harvester.publish_now()
     return f"{order.host} {answer}"

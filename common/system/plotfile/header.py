@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from common.errors import PlotmanError
-from common.model.plot_class import PoolKind
+from common.model.figures import LONGEST_LABEL
+from common.model.plot_class import PlotClass, PoolKind
+from common.model.text import one_line
 
 
 class NotAPlot(PlotmanError):
@@ -70,6 +72,18 @@ class Header:
         to 1 MiB with NFS and SMB.
         """
         return max(self.data_start_bytes or 0, min(filter(None, self.table_pointers), default=0))
+
+    def plot_class(self, level_in_name: int | None = None) -> PlotClass:
+        """The class of its plots. level_in_name: of compression, where the header does not give it."""
+        return PlotClass(
+            format=one_line(self.format, LONGEST_LABEL),
+            k=self.k,
+            compression=level_in_name if self.compression is None else self.compression,
+            strength=self.strength,
+            pool=self.pool and self.pool.kind,
+            pool_key=self.pool and self.pool.public,
+            unfarmable=self.unfarmable is not None,
+        )
 
 
 # A memo is the pool's part, the farmer's public key (48 bytes), and a secret key (32).

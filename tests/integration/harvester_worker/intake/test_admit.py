@@ -21,6 +21,7 @@ from harvester_worker import service
 from harvester_worker.drives import part_files
 from harvester_worker.intake import admit
 from harvester_worker.intake.reserve import ReserveOrder
+from harvester_worker.intake.verify import Proved
 from harvester_worker.tasks import archive
 from tests.support.site import HERE, THERE, Site, id_of
 
@@ -41,10 +42,10 @@ class Checks:
     def __init__(self) -> None:
         self.begun, self.done = threading.Event(), threading.Event()
 
-    def prove(self, *_: Any) -> str:
+    def prove(self, *_: Any) -> Proved:
         self.begun.set()
         assert self.done.wait(30)
-        return "all valid"
+        return Proved("all valid", 1)
 
 
 @pytest.fixture

@@ -183,7 +183,7 @@ def test_what_proofs_do_not_find_the_digests_of_both_ends_find(
 ) -> None:
     delivery = plotter.send(plotter.reserve(source))
     part = damaged(Path(delivery.reservation.part or ""), TABLE[name][0])
-    assert "all valid" in verify.prove(part, read_header(part), 30, never)
+    assert "all valid" in verify.prove(part, read_header(part), 30, never).text
 
     with pytest.raises(TransferFailed, match="Other bytes arrived"):
         plotter.site.farm.admitter.admit(delivery, digest=read_digest(part, never))

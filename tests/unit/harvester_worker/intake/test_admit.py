@@ -21,6 +21,7 @@ from harvester_worker.drives import digests, part_files
 from harvester_worker.intake import admit
 from harvester_worker.intake import content as content_check
 from harvester_worker.intake.resume import drop_superseded
+from harvester_worker.intake.verify import Proved
 from tests.support.plots import write_plot
 from tests.unit.harvester_worker.intake.builders import SIZE, Harvester
 
@@ -65,7 +66,7 @@ def test_the_file_is_flushed_before_its_checks_and_the_rename_before_the_answer(
     steps: list[object] = []
     monkeypatch.setattr(admit, "make_durable", lambda path: steps.append((path, harvester.landed.exists())))
     monkeypatch.setattr(admit, "forget_cached", lambda path: steps.append("not from memory"))
-    monkeypatch.setattr(admit, "prove", lambda *_: steps.append("proofs") or "proved")
+    monkeypatch.setattr(admit, "prove", lambda *_: steps.append("proofs") or Proved("proved", 1))
     put = harvester.index.put
     monkeypatch.setattr(harvester.index, "put", lambda *_: (steps.append("index"), put(*_)))
     harvester.admitter.admit(harvester.receive())
@@ -197,7 +198,7 @@ def test_a_part_that_changes_during_its_checks_gets_no_plots_name(
     message: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(admit, "prove", lambda path, *_: change(path) or "proved")
+    monkeypatch.setattr(admit, "prove", lambda path, *_: change(path) or Proved("proved", 1))
     with pytest.raises(TransferFailed, match=message):
         harvester.admitter.admit(harvester.receive())
     assert harvester.part.exists()
@@ -209,7 +210,7 @@ def test_a_file_that_appears_during_the_checks_is_never_replaced(
     harvester: Harvester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     foreign = harvester.source.read_bytes()
-    monkeypatch.setattr(admit, "prove", lambda *_: str(harvester.landed.write_bytes(foreign)))
+    monkeypatch.setattr(admit, "prove", lambda *_: Proved(str(harvester.landed.write_bytes(foreign))))
     delivery = harvester.receive()
     with pytest.raises(TransferFailed, match="appeared while the plot was sent"):
         harvester.admitter.admit(delivery)
@@ -242,7 +243,7 @@ def test_a_drive_that_is_not_ready_admits_nothing(
     states = [DirState.OK] * looks + [DirState.READ_ONLY]
     monkeypatch.setattr(admit, "look", lambda *_: DirReport(states.pop(0)))
     proved = []
-    monkeypatch.setattr(admit, "prove", lambda *_: proved.append(1) or "proved")
+    monkeypatch.setattr(admit, "prove", lambda *_: proved.append(1) or Proved("proved", 1))
     with pytest.raises(TransferFailed, match="is read-only"):
         harvester.admitter.admit(harvester.receive())
     assert len(proved) == looks
@@ -389,7 +390,7 @@ def test_a_copy_that_appears_meanwhile_keeps_the_part_from_becoming_a_second_one
     harvester: Harvester, drive: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy, content = elsewhere(harvester, drive), harvester.source.read_bytes()
-    monkeypatch.setattr(admit, "prove", lambda *_: str(copy.write_bytes(content)))
+    monkeypatch.setattr(admit, "prove", lambda *_: Proved(str(copy.write_bytes(content))))
     delivery = harvester.receive()
     with pytest.raises(TransferFailed, match=f"{copy} appeared while the plot was sent"):
         harvester.admitter.admit(delivery)
@@ -422,7 +423,7 @@ def test_a_bad_copy_that_appears_meanwhile_is_reported_with_its_path(
 ) -> None:
     copy = elsewhere(harvester, drive)
     short = harvester.source.read_bytes()[:-1]
-    monkeypatch.setattr(admit, "prove", lambda *_: str(copy.write_bytes(short)))
+    monkeypatch.setattr(admit, "prove", lambda *_: Proved(str(copy.write_bytes(short))))
     with pytest.raises(PlotRefused, match=f"{copy} exists and is not the plot that is to come"):
         harvester.admitter.admit(harvester.receive())
     assert (copy.read_bytes(), harvester.landed.exists()) == (short, False)

@@ -90,7 +90,7 @@ def chia_rs(library: Path, **fields: object) -> None:
 
 
 def prove(header: str, challenges: int = 30) -> str:
-    return verify.prove(Path("/x.part"), Header(header), challenges, never, sys.executable)
+    return verify.prove(Path("/x.part"), Header(header), challenges, never, sys.executable).text
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_where_nothing_is_to_be_proved_the_verdict_says_what_was_checked(library
 def test_a_plot_that_no_network_accepts_is_admitted_and_labelled(part: Path) -> None:
     name = f"plot-k18-{ID}.plot2"
     header = checked(part, name, formats.raw())
-    assert verify.prove(part, header, 30, never) == (
+    assert verify.prove(part, header, 30, never).text == (
         "header and size (no proofs for format pos2 01); not farmable: it was made before pos2-chip 1.0, "
         "which changed the cipher: no network will accept its proofs"
     )
@@ -373,7 +373,7 @@ class Prover:
         return self.run(stop)
 
     def run(self, stop: Stop = never) -> str:
-        return verify.prove(Path("/x.part"), Header("v1.0"), 30, stop, str(self.path))
+        return verify.prove(Path("/x.part"), Header("v1.0"), 30, stop, str(self.path)).text
 
 
 @pytest.fixture
