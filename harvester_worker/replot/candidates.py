@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from common.model.plot_class import PlotClass
 from common.model.plot_name import PlotName
 from common.model.replot import OldClass
-from common.model.replot_victims import Victim, size_fits
+from common.model.replot_victims import DriveId, Victim, size_fits
 from harvester_worker.inventory.entry import month_text
 from harvester_worker.inventory.store import InventoryStore, StoredFile
 from harvester_worker.inventory.tally import DriveTally
@@ -68,7 +68,7 @@ def find(
                 continue
             file = _first(store, drive, {one for one, _ in sums}, old, stays)
             if file is not None:
-                victim = Victim((host, drive), os.fsdecode(file.name), file.stamp.size_bytes, number)
+                victim = Victim(DriveId(host, drive), os.fsdecode(file.name), file.stamp.size_bytes, number)
                 found.first[victim] = file
         found.left[old.name] = (plots, size_bytes)
     return found

@@ -69,9 +69,9 @@ class Victim(Kept):
 
 
 class Deleted(Kept):
-    """Old plots of one class that were deleted. plots: by drive."""
+    """Old plots of one class that were deleted."""
 
-    plots: dict[str, int] = Field({})
+    plots: int = 0
     bytes: int = 0
 
 
@@ -111,7 +111,7 @@ class Journal(Kept):
 
     @property
     def deleted_plots(self) -> int:
-        return sum(sum(one.plots.values()) for one in self.deleted.values())
+        return sum(one.plots for one in self.deleted.values())
 
     def deleted_on(self, day: date) -> int:
         """How many old plots were deleted on a day. A clock that was set back begins no new day."""

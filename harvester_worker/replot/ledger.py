@@ -132,8 +132,7 @@ def settled(journal: Journal, today: date) -> Journal:
     if victim is None:
         return journal
     of_class = journal.deleted.get(victim.class_name, Deleted())
-    plots = {**of_class.plots, victim.drive: of_class.plots.get(victim.drive, 0) + 1}
-    more = Deleted(plots=plots, bytes=of_class.bytes + victim.size_bytes)
+    more = Deleted(plots=of_class.plots + 1, bytes=of_class.bytes + victim.size_bytes)
     left = (_used(credit, victim.uses.get(credit.plot_id, 0)) for credit in journal.credits)
     return journal.model_copy(
         update={

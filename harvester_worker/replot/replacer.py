@@ -14,7 +14,7 @@ from sqlite3 import Error as SqliteError
 from common.errors import OrderRefused, PlotmanError
 from common.model.replot import OldClass
 from common.model.replot_order import ReplotOrder
-from common.model.replot_victims import Place
+from common.model.replot_victims import DriveId
 from common.model.replot_victims import Victim as Choice
 from common.model.units import counted, human_bytes
 from common.system.probe import Hanging
@@ -23,7 +23,7 @@ from harvester_worker.intake.arrival import FLUSH_S
 from harvester_worker.inventory.store import StoredFile
 from harvester_worker.replot import candidates, ledger, removal
 from harvester_worker.replot.candidates import Found
-from harvester_worker.replot.journal import Deleted, Journal, JournalFile, Victim, now_utc
+from harvester_worker.replot.journal import Journal, JournalFile, Victim, now_utc
 from harvester_worker.replot.removal import NotNow, Removal, Stays
 from harvester_worker.replot.rule import DriveRoom, choose, why_not
 from harvester_worker.replot.settings import ReplotSettings
@@ -133,7 +133,7 @@ class Replacer:
         self, journal: Journal, order: ReplotOrder, settings: ReplotSettings, found: Found
     ) -> Choice | str:
         """The plot that may go now, or why there is none."""
-        now, host = now_utc(), self._around.host
+        now = now_utc()
         begun = {n for n, one in enumerate(order.classes) if one.not_before is None or one.not_before <= now}
         due = [victim for victim in found.first if victim.number in begun]
         if not due:
@@ -141,23 +141,18 @@ class Replacer:
             return f"the next class begins at {first:%Y-%m-%d %H:%M} UTC"
         if len(journal.arrived) >= ledger.ARRIVED_MOST:
             return f"{counted(len(journal.arrived), 'new plot')} have arrived: stop the order, and begin anew"
-        gone = {
-            (number, (host, drive)): plots
-            for number, one in enumerate(order.classes)
-            for drive, plots in journal.deleted.get(one.name, Deleted()).plots.items()
-        }
         rooms = self._rooms(journal)
-        known = [victim for victim in due if victim.place in rooms]
-        return choose(known, rooms, ledger.account(journal, now.date()), settings.limits(order), gone)
+        known = [victim for victim in due if victim.drive in rooms]
+        return choose(known, rooms, ledger.account(journal, now.date()), settings.limits(order))
 
-    def _rooms(self, journal: Journal) -> dict[Place, DriveRoom]:
+    def _rooms(self, journal: Journal) -> dict[DriveId, DriveRoom]:
         rooms, now_s = self._around.rooms(journal.refused), time.monotonic()
         self._failed = {drive: one for drive, one in self._failed.items() if one[0] > now_s}
         return {
-            place: replace(room, closed=f"failed: {self._failed[place[1]][1]}")
-            if place[1] in self._failed
+            drive: replace(room, closed=f"failed: {self._failed[drive.path][1]}")
+            if drive.path in self._failed
             else room
-            for place, room in rooms.items()
+            for drive, room in rooms.items()
         }
 
     def _replace(self, order: ReplotOrder, choice: Choice, file: StoredFile) -> bool:
@@ -170,7 +165,7 @@ class Replacer:
             return False
         old = order.classes[choice.number].old
         victim = Victim(
-            drive=choice.place[1],
+            drive=choice.drive.path,
             name=choice.name,
             class_name=old.name,
             plot_id=file.entry.plot_id.hex() if file.entry.plot_id else None,
@@ -229,7 +224,7 @@ class Replacer:
         room = self._around.room_now(victim.drive, journal.refused)
         counted_now = replace(ledger.account(journal, today, there), unsettled=False)
         number = next(n for n, one in enumerate(order.classes) if one.name == victim.class_name)
-        choice = Choice((self._around.host, victim.drive), victim.name, victim.size_bytes, number)
+        choice = Choice(DriveId(self._around.host, victim.drive), victim.name, victim.size_bytes, number)
         if (why := why_not(choice, room, counted_now, settings.limits(order))) is not None:
             raise NotNow(f"{why}.")
 

@@ -77,7 +77,7 @@ def _class_report(
     return ReplotClassReport(
         name=name,
         not_before=not_before,
-        deleted_plots=sum(deleted.plots.values()),
+        deleted_plots=deleted.plots,
         deleted_bytes=deleted.bytes,
         left_plots=plots,
         left_bytes=size_bytes,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from common.model.replot_victims import Place, Victim, turns
+from common.model.replot_victims import DriveId, Victim, first_turn
 from common.model.units import human_bytes
 
 
@@ -71,13 +71,13 @@ def why_not(victim: Victim, room: DriveRoom, account: Account, limits: Limits) -
     if account.unsettled:
         return "another old plot is being deleted"
     if room.closed is not None:
-        return f"{victim.place[1]} {room.closed}"
+        return f"{victim.drive.path} {room.closed}"
     if limits.max_per_day is not None and account.deleted_today >= limits.max_per_day:
         return f"{account.deleted_today} of {limits.max_per_day} old plots have gone today (UTC)"
     if account.new_bytes == 0:
         return "no new plot has arrived and been proved since the order"
     if not is_short(room, account, limits):
-        return f"{victim.place[1]} has room for the next new plot"
+        return f"{victim.drive.path} has room for the next new plot"
     free_bytes = min(account.unused_bytes, account.new_bytes - account.deleted_bytes)
     if victim.size_bytes <= 0 or free_bytes < victim.size_bytes:
         missing = human_bytes(max(1, victim.size_bytes - free_bytes))
@@ -87,10 +87,9 @@ def why_not(victim: Victim, room: DriveRoom, account: Account, limits: Limits) -
 
 def choose(
     victims: Sequence[Victim],
-    drives: Mapping[Place, DriveRoom],
+    drives: Mapping[DriveId, DriveRoom],
     account: Account,
     limits: Limits,
-    gone: Mapping[tuple[int, Place], int],
 ) -> Victim | str:
     """The old plot that goes now, or why none does.
 
@@ -102,17 +101,16 @@ def choose(
         drives: of these plots.
         account: what was counted.
         limits: of the order.
-        gone: old plots that went before, by number of the class and place.
     """
-    sound = [one for one in victims if drives[one.place].closed is None]
+    sound = [one for one in victims if drives[one.drive].closed is None]
     if not sound:
-        closed = {one.place[1]: drives[one.place].closed for one in victims}
+        closed = {one.drive.path: drives[one.drive].closed for one in victims}
         named = ", ".join(f"{path} {why}" for path, why in closed.items())
         return f"none of the drives with plots of the classes can be used: {named}"
     first = min(one.number for one in sound)
     of_class = [one for one in sound if one.number == first]
-    short = [one for one in of_class if is_short(drives[one.place], account, limits)]
-    victim = next(turns(short or of_class, 1, gone))[0]
+    short = [one for one in of_class if is_short(drives[one.drive], account, limits)]
+    (victim,) = first_turn(short or of_class)
     if not short and account.new_bytes:
         return "all drives with plots of this class have room for the next new plot"
-    return why_not(victim, drives[victim.place], account, limits) or victim
+    return why_not(victim, drives[victim.drive], account, limits) or victim

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common.model.replot_victims import Place
+from common.model.replot_victims import DriveId
 from common.model.snapshot import DirState, Drive, DriveUse
 from common.system.probe import Hanging, Probe
 from harvester_worker.drives import evacuated
@@ -46,9 +46,9 @@ class Surroundings:
     is_moving: Callable[[str], bool]
     freed: list[tuple[float, str | None, int]] = field(default_factory=list)
 
-    def rooms(self, refused: dict[str, str]) -> dict[Place, DriveRoom]:
+    def rooms(self, refused: dict[str, str]) -> dict[DriveId, DriveRoom]:
         """All drives, as they were surveyed last. refused: why the last plot there was refused, by drive."""
-        return {(self.host, one.path): self._room(one, refused) for one in self.published()}
+        return {DriveId(self.host, one.path): self._room(one, refused) for one in self.published()}
 
     def room_now(self, path: str, refused: dict[str, str]) -> DriveRoom:
         """A drive, surveyed in this thread, which may hang with it. Raises OSError."""

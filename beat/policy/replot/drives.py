@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from beat.policy.replot.planner import DriveId, DriveState
+from beat.policy.replot.planner import DriveState
+from common.model.replot_victims import DriveId
 from common.model.snapshot import DirState, Drive, DriveUse, HarvesterSnapshot
 
 

@@ -5,29 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
-from beat.policy.replot.worth import due_epochs, new_plot_bytes, weight_per_byte
+from beat.policy.replot.worth import due_epochs, new_plot_bytes
 from common.model.figures import MOST
 from common.model.plot_class import PlotClass
 from common.model.plot_sizes import v1_plot_bytes
 from common.model.replot import OldClass, why_never
+from common.model.replot_victims import DriveId, size_fits
 
 NOT_NAMED = "in none of the classes"
 NO_MONTH = "when they were made is not known"
 NO_SIZE = "their size is not known"
 ODD_SIZE = "their size does not fit the header"
 NO_DRIVE = "the state of the drive is not known"
-
-# Of worth.weight_per_byte: chiapos' k18 to k25 and bladebit's C9 are between 0.9 and 1.4.
-_WEIGHT_LEAST, _WEIGHT_MOST = 0.5, 2.0
-
-
-class DriveId(NamedTuple):
-    """A drive of the farm."""
-
-    host: str
-    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,17 +216,6 @@ def _number_or_why(group: PlotGroup, drive: DriveState | None, classes: Sequence
     return NO_DRIVE if drive.free_bytes is None else number
 
 
-def size_fits(of: PlotClass, plots: int, size_bytes: int) -> bool:
-    """Whether plots with these headers can have this size.
-
-    Args:
-        of: what their headers say.
-        plots: number of plots, 1 or more. Of several, only the average is judged.
-        size_bytes: of all of them, 1 or more.
-    """
-    return _WEIGHT_LEAST < weight_per_byte(of.k or 0, plots, size_bytes) < _WEIGHT_MOST
-
-
 def _class_plan(
     number: int, old: OldClass, leaving: Mapping[DriveId, _Leaving], new_weight: float
 ) -> ClassPlan:
@@ -294,24 +273,3 @@ def _class_on_drive(number: int, headers: Mapping[PlotClass, Amount]) -> ClassOn
         plots=sum(amount.plots for amount in amounts),
         bytes=sum(amount.bytes for amount in amounts),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Victim:
-    """An old plot that is replaced. number: of its class."""
-
-    drive: DriveId
-    name: str
-    size_bytes: int
-    number: int
-
-
-def first_turn(victims: Iterable[Victim]) -> tuple[Victim, ...]:
-    """Return the victims that go first, one of each host: the first of the first of its classes.
-
-    victims: on each drive in their order; the drives in the order in which they first come.
-    """
-    first: dict[str, Victim] = {}
-    for victim in sorted(victims, key=lambda one: one.number):
-        first.setdefault(victim.drive.host, victim)
-    return tuple(first.values())

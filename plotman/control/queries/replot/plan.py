@@ -12,17 +12,7 @@ from itertools import islice
 from typing import Any
 
 from beat.policy.replot.drives import drive_states
-from beat.policy.replot.planner import (
-    ClassPlan,
-    DriveId,
-    DrivePlan,
-    PlotGroup,
-    ReplotPlan,
-    Victim,
-    first_turn,
-    plan,
-    size_fits,
-)
+from beat.policy.replot.planner import ClassPlan, DrivePlan, PlotGroup, ReplotPlan, plan
 from beat.policy.replot.schedule import (
     GONE_DAYS,
     YEAR_DAYS,
@@ -39,6 +29,7 @@ from common.config.sections.replot import FORK, NOW, Replot
 from common.errors import ExitCode, PlotmanError
 from common.model.inventory import MOST_CLASSES, FileRow, InventoryPage
 from common.model.plot_class import PlotClass
+from common.model.replot_victims import DriveId, Victim, first_turn, size_fits
 from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.queries.forecast import pace

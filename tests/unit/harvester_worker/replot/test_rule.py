@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.model.replot_order import ReplotOrder
+from common.model.replot_victims import DriveId
 from common.model.replot_victims import Victim as Choice
 from harvester_worker.replot import ledger
 from harvester_worker.replot.journal import Credit, Journal, Victim
@@ -27,7 +28,7 @@ LIMITS = Limits(low_water_bytes=0, room_bytes=0, max_per_day=None)
 
 
 def victim(size_bytes: int = 50, drive: str = "/d1", number: int = 0, name: str = "a") -> Choice:
-    return Choice(("h1", drive), name, size_bytes, number)
+    return Choice(DriveId("h1", drive), name, size_bytes, number)
 
 
 def account(**changes: Any) -> Account:
@@ -69,8 +70,8 @@ def test_a_class_comes_after_all_plots_of_the_classes_before_it_that_may_go() ->
     short, roomy, closed = ROOM, DriveRoom(None, 1000), DriveRoom("is draining", 0)
 
     def chosen(first: DriveRoom, second: DriveRoom) -> Choice | str:
-        rooms = {("h1", "/d1"): first, ("h1", "/d2"): second}
-        return choose([one, two], rooms, COUNTED, LIMITS, {})
+        rooms = {DriveId("h1", "/d1"): first, DriveId("h1", "/d2"): second}
+        return choose([one, two], rooms, COUNTED, LIMITS)
 
     assert chosen(short, short) == one
     assert chosen(closed, short) == two
@@ -78,12 +79,11 @@ def test_a_class_comes_after_all_plots_of_the_classes_before_it_that_may_go() ->
     assert "/d1 is draining, /d2 is draining" in str(chosen(closed, closed))
 
 
-def test_drives_take_turns_as_in_the_plan() -> None:
+def test_the_first_drive_without_room_comes_first_as_in_the_plan() -> None:
     victims = [victim(drive=drive) for drive in DRIVES]
-    rooms = {("h1", drive): ROOM for drive in DRIVES}
-    gone = {(0, ("h1", "/d1")): 2, (0, ("h1", "/d2")): 1, (1, ("h1", "/d3")): 9}
-    assert choose(victims, rooms, COUNTED, LIMITS, gone) == victims[2]
-    assert choose(victims, rooms, COUNTED, LIMITS, {**gone, (0, ("h1", "/d3")): 1}) == victims[1]
+    rooms = {DriveId("h1", drive): ROOM for drive in DRIVES}
+    assert choose(victims, rooms, COUNTED, LIMITS) == victims[0]
+    assert choose(victims, {**rooms, victims[0].drive: DriveRoom(None, 99)}, COUNTED, LIMITS) == victims[1]
 
 
 @dataclass
@@ -141,19 +141,19 @@ class Farm:
         if not victims:
             return
         rooms = {
-            ("h1", drive): DriveRoom("is draining" if drive in self.closed else None, self.free(drive))
+            DriveId("h1", drive): DriveRoom("is draining" if drive in self.closed else None, self.free(drive))
             for drive in DRIVES
         }
         there = set(self.new)
         counted = ledger.account(self.journal, self.today, there)
-        choice = choose(victims, rooms, counted, limits, {})
+        choice = choose(victims, rooms, counted, limits)
         if isinstance(choice, str):
             return
         assert unsettled is None, "I3: one at a time"
         uses = ledger.uses((one for one in self.journal.credits if one.plot_id in there), choice.size_bytes)
         assert uses is not None
         chosen = Victim(
-            drive=choice.place[1],
+            drive=choice.drive.path,
             name=choice.name,
             class_name=CLASSES[choice.number]["name"],
             plot_id="ab",
@@ -176,7 +176,7 @@ class Farm:
         self.journal = ledger.settled(self.journal, self.today)
 
     def delete(self, choice: Choice) -> None:
-        drive, number = choice.place[1], choice.number
+        drive, number = choice.drive.path, choice.number
         room = self.free(drive) - self.low_water
         assert drive not in self.closed, "I5"
         assert room < self.largest, "I6: only where the next new plot has no room"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from beat.policy.replot.drives import drive_states
-from beat.policy.replot.planner import DriveId
+from common.model.replot_victims import DriveId
 from common.model.snapshot import DirState, DiskHealth, DriveUse, Evacuating, HarvesterSnapshot, Hold
 from tests.support.stored import T, drive, harvester
 

@@ -12,11 +12,8 @@ from beat.policy.replot.planner import (
     NO_SIZE,
     NOT_NAMED,
     ODD_SIZE,
-    DriveId,
     DriveState,
     PlotGroup,
-    Victim,
-    first_turn,
     plan,
 )
 from beat.policy.replot.worth import new_plot_bytes
@@ -24,6 +21,7 @@ from common.model.figures import MOST
 from common.model.plot_class import PlotClass, PoolKind
 from common.model.plot_sizes import v1_plot_bytes
 from common.model.replot import OldClass, why_never
+from common.model.replot_victims import DriveId, Victim, first_turn
 
 K32 = round(v1_plot_bytes(32))
 OG = PlotClass(format="v1.0", k=32, compression=0, pool=PoolKind.KEY, pool_key="ab" * 48)

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from beat.policy.replot.planner import DriveId, Kept, PlotGroup
+from beat.policy.replot.planner import Kept, PlotGroup
 from common.config.sections.replot import Replot
 from common.model.plot_class import PlotClass
+from common.model.replot_victims import DriveId
 from plotman.control.queries.replot.chart import chart_lines
 from plotman.control.queries.replot.document import as_dict
 from plotman.control.queries.replot.example import example
