@@ -25,7 +25,7 @@ MakeSite = Callable[..., Replotting]
 
 
 def run(folder: Path, old_plot: Path, last: int) -> tuple[Path, int | None]:
-    """Delete a copy of the plot, with a kill at this point. Returns its path, and how many points there are."""
+    """Delete a copy of the plot, with a kill at this point. Returns its path, and the number of points."""
     shutil.rmtree(folder, ignore_errors=True)
     drive = folder / "drive"
     drive.mkdir(parents=True)

@@ -120,7 +120,7 @@ def no_header(old: Path) -> None:
 
 
 def zeros(old: Path) -> None:
-    """Half of the data is gone; header and length are right."""
+    """Half of the data is zeros; header and length are right."""
     status = old.stat()
     with old.open("r+b") as file:
         file.seek(status.st_size // 2)
