@@ -29,8 +29,8 @@ from plotman.flower.tasks import format_task
 
 log = logging.getLogger(__name__)
 
-# The most important columns first; uuid last, where a narrow window cuts it off.
-TASKS_COLUMNS = "name,kwargs,state,result,received,started,runtime,worker,uuid"
+# uuid opens the page of the task, which has what is missing here.
+TASKS_COLUMNS = "name,uuid,state,kwargs,result,received,runtime,worker"
 LONGEST_S = 15.0  # pause before Flower connects to Redis again
 # Tornado reads a body before a handler asks for the password; its defaults: 100 MB a connection, an hour.
 _HTTP_LIMITS = {
@@ -48,6 +48,8 @@ _LAST_ENTRY = """>Broker</a>
 # another id only our script handles the click, and asks before.
 _FLOWERS_BUTTON = 'id="task-terminate"'
 _OUR_BUTTON = 'id="plotman-terminate"'
+# What all pages of Flower get (base.html, flower 2.2).
+_HEAD_END = "</head>"
 _ENTRY = """        <li class="nav-item">
           <a class="nav-link{% if active_tab == 'farm' %} active{% end %}"
             href="{{ reverse_url('farm') }}"
@@ -88,7 +90,8 @@ def _guarded(handler: Any) -> Any:
 
 
 class TemplateLoader(Loader):
-    """Flower's templates and ours. Adds an entry to Flower's navigation, and a question before Terminate."""
+    """Flower's templates and ours. Adds an entry to Flower's navigation, a question before Terminate, and to
+    all pages what makes them fit plotman: narrow windows, and no orders that workers refuse."""
 
     def __init__(self, flowers: str, **settings: Any) -> None:
         super().__init__(flowers, **settings)
@@ -108,8 +111,16 @@ class TemplateLoader(Loader):
         """Text of a template; None: load Flower's unchanged."""
         if (_OURS / path).is_file():
             return (_OURS / path).read_text(encoding="utf-8")
-        changed = {"navbar.html": self._navigation, "task.html": self._task}.get(path)
+        ours = {"base.html": self._base, "navbar.html": self._navigation, "task.html": self._task}
+        changed = ours.get(path)
         return changed() if changed else None
+
+    def _base(self) -> str | None:
+        text = (self._flowers / "base.html").read_text(encoding="utf-8")
+        if text.count(_HEAD_END) != 1:
+            log.warning("Flower's pages have changed: they offer orders that workers refuse")
+            return None
+        return text.replace(_HEAD_END, (_OURS / "all_pages.html").read_text(encoding="utf-8") + _HEAD_END)
 
     def _navigation(self) -> str | None:
         text = (self._flowers / "navbar.html").read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from beat.policy.remedies import Harm
 from common.model.notification_kinds import Severity, severity
+from common.model.plot_name import with_short_ids
 from common.model.snapshot import Event
 from common.model.text import one_line
 from common.model.units import counted
@@ -110,7 +111,7 @@ def _waits(farm: FarmState) -> PageSection:
     bad = {(wait.host, wait.subject or "") for wait in waits if not attention.is_calm(farm, wait)}
     table = tables.waits_table(farm)
     ranks = [0 if row[:2] in bad else 1 for row in table.rows]
-    return _section("Why nothing starts or moves", table, empty, "why", ranks)
+    return _section("What waits, and why", table, empty, "why", ranks)
 
 
 def _tmp_dirs(farm: FarmState) -> PageSection:
@@ -141,7 +142,8 @@ def _event(event: Event) -> EventLine:
 
 
 def _section(title: str, table: PlainTable, empty: str, verb: str, ranks: Sequence[int] = ()) -> PageSection:
-    """Make a section. Long paths are relative to their common folder, which the title names.
+    """Make a section. Long paths are relative to their common folder, which the title names; plots are named
+    by the first 8 digits of their ids.
 
     Args:
         title: of the section. table: all rows. empty: text in place of rows.
@@ -154,5 +156,5 @@ def _section(title: str, table: PlainTable, empty: str, verb: str, ranks: Sequen
     folder = table.shared_folder()
     if folder is not None and len(folder) > _LONG_FOLDER:
         title, table = f"{title}, below {folder}", table.below(folder)
-    rows = tuple(tuple(short(cell) for cell in row) for row in table.rows)
+    rows = tuple(tuple(short(with_short_ids(cell)) for cell in row) for row in table.rows)
     return PageSection(short(title), replace(table, rows=rows), empty, left_out)

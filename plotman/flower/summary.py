@@ -15,6 +15,7 @@ from plotman.flower.trends import Trends
 
 _TIB = 2**40
 _HOUR_S = 3600
+_WEEK_DAYS = 7
 
 
 def cards(farm: FarmState, needs: int) -> Iterable[Card]:
@@ -65,9 +66,13 @@ def in_days(days: float) -> str:
 
 
 def draw_charts(trends: Trends) -> Iterable[Chart]:
-    labels = [f"{day:%b %d}" for day in trends.days]
-    made = [day.made for day in trends.totals]
-    tib = [day.archived_bytes / _TIB for day in trends.totals]
+    """Draw the charts, from the first day with a plot, but a week at least."""
+    with_plots = (number for number, day in enumerate(trends.totals) if day.made or day.archived)
+    first = min(next(with_plots, 0), max(0, len(trends.days) - _WEEK_DAYS))
+    days, totals = trends.days[first:], trends.totals[first:]
+    labels = [f"{day:%b %d}" for day in days]
+    made = [day.made for day in totals]
+    tib = [day.archived_bytes / _TIB for day in totals]
     yield Chart(
         "Plots per day", f"{sum(made)} in 30 days",
         charts.bars("Plots per day in the last 30 days", labels, made, "plots"),
@@ -83,7 +88,7 @@ def draw_charts(trends: Trends) -> Iterable[Chart]:
     most_s = max((value for values in means for value in values if value is not None), default=0)
     unit_s, unit = (_HOUR_S, "h") if most_s >= _HOUR_S else (60, "min") if most_s >= 60 else (1, "s")
     series = [
-        (f"phase {number}", [None if value is None else value / unit_s for value in values])
+        (f"phase {number}", [None if value is None else value / unit_s for value in values[first:]])
         for number, values in enumerate(means, 1)
     ]
     what = f"{one_line(plotter, 30)} k{k or '?'}" + (f" C{compression}" if compression else "")

@@ -182,6 +182,7 @@ def test_what_is_ours_goes_in_once_and_names_columns_that_flower_knows(tmp_path:
     assert set(TASKS_COLUMNS.split(",")) <= set(TASK_COLUMNS)
     loader = TemplateLoader(urls.settings["template_path"])
     assert loader._task() is not None, "a new Flower's page of a task has no place for our question"
+    assert loader._base() is not None, "a new Flower's pages have no place for our style"
     bar = loader._navigation()
     assert bar is not None, "a new Flower's navigation has no place for our page"
     assert bar.count("Farm") == 1

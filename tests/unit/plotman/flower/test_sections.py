@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
@@ -205,6 +205,16 @@ def test_the_charts_are_of_the_class_with_most_plots() -> None:
     ]
     assert "Nov 22, phase 1: 2 h" in found.charts[2].svg
     assert "phase 2:" not in found.charts[2].svg, "not known"
+
+
+def test_the_charts_of_a_young_farm_begin_with_its_first_plot_but_a_week_ago_at_least() -> None:
+    def first_label(made_at: int) -> str:
+        days = tuple(date(2026, 11, 1) + timedelta(days=number) for number in range(30))
+        totals = tuple(DayTotals(made=int(number >= made_at)) for number in range(30))
+        chart = page(showcase.small(), Trends(days, totals, None, known=True)).charts[0]
+        return chart.svg.partition("<title>")[2].partition(":")[0]
+
+    assert [first_label(made_at) for made_at in (29, 20, 0)] == ["Nov 24", "Nov 21", "Nov 01"]
 
 
 def test_without_the_right_to_order_there_is_no_button() -> None:
