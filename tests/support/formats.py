@@ -3,7 +3,6 @@ behind it."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 import shutil
@@ -12,6 +11,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+from plotman.quickstart import new_plots
 
 PLOT_BYTES = 300_000
 
@@ -128,25 +129,7 @@ def make(kind: str, folder: Path, real_plot: Path) -> Path:
 
 def make_group(folder: Path, k: int = 18, strength: int = 2, meta_group: int = 0) -> Path:
     """A plot group of one plot, made by chia_rs with keys of its own: k18 takes 0.2 s and 660 kB."""
-    from chia_rs import AugSchemeMPL, compute_plot_group_id_v2, create_v2_single_plot_group
-    from chia_rs.sized_bytes import bytes32
-
-    master = AugSchemeMPL.key_gen(secrets.token_bytes(32))
-    farmer = AugSchemeMPL.key_gen(bytes([7] * 32)).get_g1()
-    local = master
-    for step in (12381, 8444, 3, 0):
-        local = AugSchemeMPL.derive_child_sk(local, step)
-    ours = local.get_g1()
-    taproot = AugSchemeMPL.key_gen(
-        hashlib.sha256(bytes(ours + farmer) + bytes(ours) + bytes(farmer)).digest()
-    )
-    contract = bytes32(CONTRACT)
-    group_id = compute_plot_group_id_v2(strength, ours + farmer + taproot.get_g1(), None, contract)
-    path = folder / f"plot-k{k}-{group_id.hex()}.gplot"
-    memo = CONTRACT + bytes(farmer) + bytes(master)
-    create_v2_single_plot_group(f"{path}.partial", k, strength, group_id, 0, meta_group, memo)
-    Path(f"{path}.partial").rename(path)
-    return _rested(path)
+    return _rested(new_plots.make(folder, k, CONTRACT, bytes([7] * 32), meta_group, strength))
 
 
 def _rested(path: Path) -> Path:
