@@ -27,11 +27,12 @@ class Arguments(NamedTuple):
     plots: int
     k: int
     stay: bool
+    replot: bool
     chia: Path | None
 
 
 def main() -> None:
-    farm, plots, k, stay, chia = _arguments()
+    farm, plots, k, stay, replot, chia = _arguments()
     if chia is None:
         return
     from rich.console import Console
@@ -44,7 +45,7 @@ def main() -> None:
     clean_output()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        quickstart(Request(farm, plots, k, chia, stay), console)
+        quickstart(Request(farm, plots, k, chia, stay, replot), console)
     except PlotmanError as error:
         print(f"quickstart: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
@@ -69,6 +70,10 @@ def _arguments() -> Arguments:
         "--stay", action="store_true",
         help="leave the farm running until Ctrl-C when the plots are made, to look at it",
     )  # fmt: skip
+    parser.add_argument(
+        "--replot", action="store_true",
+        help="then make plots of the new proof of space, until they have replaced all old ones on the drives",
+    )  # fmt: skip
     # Absent when deploy/quickstart asks, before it installs anything, whether the others are right.
     parser.add_argument("--chia", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -79,7 +84,8 @@ def _arguments() -> Arguments:
     farm = given.farm.absolute()
     if trouble := _trouble(farm):
         parser.error(f"--farm: {trouble}")
-    return Arguments(farm, given.plots, given.k, given.stay, given.chia and given.chia.absolute())
+    chia = given.chia and given.chia.absolute()
+    return Arguments(farm, given.plots, given.k, given.stay, given.replot, chia)
 
 
 def _trouble(farm: Path) -> str | None:

@@ -12,10 +12,23 @@ import secrets
 import sys
 from pathlib import Path
 
+from common.errors import PlotmanError
+
 STRENGTH = 2  # the least that the network takes
 _CONTRACT_BYTES = 32
 # m/12381/8444/3/0: the plot's own key, of chia's key derivation.
 _LOCAL_PATH = (12381, 8444, 3, 0)
+
+
+def must_be_possible() -> None:
+    """Raise PlotmanError if chia_rs is missing here, or too old."""
+    try:
+        from chia_rs import create_v2_single_plot_group  # noqa: F401
+    except ImportError as error:
+        raise PlotmanError(
+            f"Plots of the new proof of space cannot be made here: {error}.",
+            "Install chia_rs 0.53 or newer beside plotman: pip install 'plotman[proofs]' does.",
+        ) from error
 
 
 def make(

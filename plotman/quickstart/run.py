@@ -3,47 +3,33 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
-import time
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
-from types import TracebackType
-from typing import Any, NoReturn, Self
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.text import Text
+from rich.console import Console
 
-from common.errors import BrokerError, PlotmanError
-from common.model.text import on_terminal
+from common.errors import PlotmanError
 from common.model.units import counted
 from common.names import PAUSE
-from common.store import Board
-from common.store.connection import TIMEOUT_S
 from plotman.cli.console import as_text
-from plotman.cli.watch import status_text
-from plotman.control.farm import FarmState, board, read_farm
-from plotman.control.queries.event_text import event_text
-from plotman.control.queries.scheduler_status import waits
+from plotman.control.farm import FarmState
 from plotman.control.rpc import TaskCall, ask_each
+from plotman.quickstart import new_plots
 from plotman.quickstart.chia import ChiaHome
 from plotman.quickstart.progress import Progress, read_progress, result_table
+from plotman.quickstart.replacing import replace_old_plots
 from plotman.quickstart.settings import Layout, plotman_yaml
+from plotman.quickstart.up import UpProcess, first_contact
+from plotman.quickstart.watch import Watch, print_lines
 from plotman.supervisor.broker import free_port, is_free
 from plotman.supervisor.locks import InstanceLock
-from plotman.supervisor.logs import last_lines, open_log
 from plotter_worker.processes.table import ProcessTable
 from plotter_worker.state.operator import OperatorStateFile
 
-_STOP_S = 60.0  # `plotman up` needs less to kill what does not stop
-_LOOK_S = 0.5
-_BROKER_S = 60.0  # until the broker's first answer
-_STALL_S = 900.0  # without any change
 _ANSWER_S = 30.0
 _FAILURES_MAX = 3  # failed plots that are replaced
 
@@ -51,18 +37,22 @@ _FAILURES_MAX = 3  # failed plots that are replaced
 @dataclass(frozen=True)
 class Request:
     """farm: folder, an absolute path. plots: number to make. k: their size. chia: path of the program.
-    stay: the farm runs on when they are made, until Ctrl-C."""
+    stay: the farm runs on when they are made, until Ctrl-C. replot: plots of the new proof of space then take
+    the place of all old ones."""
 
     farm: Path
     plots: int
     k: int
     chia: Path
     stay: bool = False
+    replot: bool = False
 
 
 def quickstart(request: Request, console: Console) -> None:
     """Make the plots and show them. Raises PlotmanError unless every one of them gets to a drive."""
     layout = Layout(request.farm)
+    if request.replot:
+        new_plots.must_be_possible()
     flower_port = prepare(request, layout, console)
     os.environ["PLOTMAN_CONFIG"] = str(layout.config)
     # Before the worker starts, so that it never starts a plot too many.
@@ -71,16 +61,20 @@ def quickstart(request: Request, console: Console) -> None:
     console.print(f"Starting the farm in {layout.root}; its log: {layout.logs / 'up.log'}", soft_wrap=True)
     console.print(f"Its web page, while it runs: http://127.0.0.1:{flower_port}/farm", soft_wrap=True)
     if taken_up := taken_up_text(layout):
-        _print(console, taken_up)
+        print_lines(console, taken_up)
     with UpProcess(layout) as up, closing(first_contact(up)) as at:
-        progress = Run(layout, at, up, console, since, request.plots).wait()
+        watch = Watch(at, up, console, since)
+        progress = Run(layout, watch, since, request.plots).wait()
         width = console.width if console.is_terminal else None
-        _print(console, "", as_text(result_table(progress.landed), width), "")
+        print_lines(console, "", as_text(result_table(progress.landed), width), "")
         made = counted(len(progress.landed), "plot")
-        _print(console, f"{made} made, moved and verified. Farm: {layout.root}")
-        _print(console, "", *_next_steps(layout, runs=request.stay))
+        print_lines(console, f"{made} made, moved and verified. Farm: {layout.root}")
+        if request.replot:
+            replaced = replace_old_plots(watch, layout, request.k)
+            print_lines(console, "", as_text(replaced, width))
+        print_lines(console, "", *_next_steps(layout, runs=request.stay))
         if request.stay:
-            _print(console, "", "The farm runs, and starts no plot by itself. Ctrl-C stops it.")
+            print_lines(console, "", "The farm runs, and starts no plot by itself. Ctrl-C stops it.")
             up.outlast()
 
 
@@ -97,7 +91,8 @@ def prepare(request: Request, layout: Layout, console: Console) -> int:
     chia = ChiaHome(request.chia, layout.chia)
     chia.prepare()
     port = 5555 if is_free(5555) else free_port()
-    text = plotman_yaml(layout, chia.wrapper, chia.new_keys(), request.k, port, _running(layout, own=False))
+    others = _running(layout, own=False)
+    text = plotman_yaml(layout, chia.wrapper, chia.new_keys(), request.k, port, others, request.replot)
     layout.config.write_text(text, encoding="utf-8")
     return port
 
@@ -119,116 +114,33 @@ def _running(layout: Layout, *, own: bool) -> int:
     return sum((one.command.tmp in tmp) is own for one in ProcessTable().newcomers(known=set()))
 
 
-def first_contact(up: UpProcess) -> Board:
-    """Wait for the broker of `plotman up`. Raises PlotmanError if it does not answer."""
-    deadline_s = time.monotonic() + _BROKER_S
-    while time.monotonic() < deadline_s:
-        up.must_run()
-        with suppress(BrokerError):
-            at = board(TIMEOUT_S)
-            try:
-                at.ping()
-            except BrokerError:
-                at.close()
-            else:
-                return at
-        time.sleep(_LOOK_S)
-    raise PlotmanError(f"The broker does not answer within {_BROKER_S:.0f} s.", f"See {up.log}.")
-
-
-class UpProcess:
-    """Context manager: `plotman up` of this farm runs inside it. Its output goes to the file `log`."""
-
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        self.log = layout.logs / "up.log"
-
-    def __enter__(self) -> Self:
-        log = open_log(self.log)
-        try:
-            # exec_with_pdeathsig: it ends also if the quick start is killed. A session of its own: Ctrl-C
-            # reaches the quick start only.
-            self._process = subprocess.Popen(
-                (
-                    *(sys.executable, "-P", "-m", "plotman.supervisor.exec_with_pdeathsig", str(os.getpid())),
-                    *(sys.executable, "-P", "-m", "plotman", "up", "-c", str(self._layout.config)),
-                ),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        finally:
-            os.close(log)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        while self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)  # a second one makes it stop at once
-            try:
-                self._process.wait(_STOP_S)
-            except KeyboardInterrupt:
-                continue
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-
-    def outlast(self) -> NoReturn:
-        """Wait for its end, which Ctrl-C brings. Raises PlotmanError if it ends by itself."""
-        while True:
-            self.must_run()
-            time.sleep(_LOOK_S)
-
-    def must_run(self) -> None:
-        """Raise PlotmanError with the last lines of its log if it has ended."""
-        returncode = self._process.poll()
-        if returncode is not None:
-            lines = "\n".join(last_lines(self.log, 10))
-            raise PlotmanError(f"`plotman up` ended ({returncode}):\n{lines}", f"See {self.log}.")
-
-
 @dataclass
 class Run:
     """since: aware time of the beginning. wanted: number of plots. ordered: starts that were allowed."""
 
     layout: Layout
-    board: Board
-    up: UpProcess
-    console: Console
+    watch: Watch
     since: datetime
     wanted: int
     ordered: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.ordered = self.wanted
-        self._state: object = None
-        self._changed_s = time.monotonic()
 
     def wait(self) -> Progress:
         """Until every plot is on a drive. Raises PlotmanError if that will not happen."""
-        # Event ids are times: this one leaves out the events of earlier runs.
-        after = f"{int(self.since.timestamp() * 1000)}-0"
-        known: dict[Any, Any] = {}
-        with Live(console=self.console, auto_refresh=False, transient=True) as live:
-            while True:
-                self.up.must_run()
-                try:
-                    for event_id, event in self.board.events(after, wait_s=_LOOK_S):
-                        after = event_id
-                        if event.kind != "plot-phase":
-                            _print(self.console, f"{event.at.astimezone():%H:%M:%S} {event_text(event)}")
-                    farm = read_farm(self.board, known)
-                except BrokerError:  # `plotman up` restarts the broker
-                    time.sleep(_LOOK_S)
-                    continue
-                progress = read_progress(self.layout.state, self.since)
-                if self.console.is_terminal:
-                    live.update(self._picture(farm, progress), refresh=True)
-                if self._done(progress):
-                    return progress
-                self._check_failures(farm, progress)
-                self._check_change(farm, progress)
+        progress = Progress((), {})
+
+        def step(farm: FarmState) -> str | None:
+            nonlocal progress
+            progress = read_progress(self.layout.state, self.since)
+            if self._done(progress):
+                return None
+            self._check_failures(farm, progress)
+            return f"{len(progress.landed)} of {counted(self.wanted, 'plot')} on drives"
+
+        self.watch.until(step)
+        return progress
 
     def _done(self, progress: Progress) -> bool:
         """All plots on drives, and no source left: it is deleted last."""
@@ -256,29 +168,6 @@ class Run:
             (answer,) = ask_each([TaskCall(PAUSE, plotter.host, {"after": missing})], timeout_s=_ANSWER_S)
             if isinstance(answer, PlotmanError):
                 raise answer
-
-    def _check_change(self, farm: FarmState, progress: Progress) -> None:
-        """Raise PlotmanError if nothing has changed for _STALL_S."""
-        state = (farm.jobs(), [archiver.transfers for archiver in farm.archivers.values()], progress)
-        if state != self._state:
-            self._state, self._changed_s = state, time.monotonic()
-        elif time.monotonic() - self._changed_s > _STALL_S:
-            reasons = "; ".join(dict.fromkeys(wait.reason for wait in waits(farm)))
-            raise PlotmanError(
-                f"Nothing has changed for {_STALL_S:.0f} s: {reasons or 'no reason is known'}.",
-                f"See {self.up.log}.",
-            )
-
-    def _picture(self, farm: FarmState, progress: Progress) -> Group:
-        head = f"{len(progress.landed)} of {counted(self.wanted, 'plot')} on drives"
-        return Group(
-            Text(head, style="bold"), Text.from_ansi(on_terminal(status_text(farm, self.console.width)))
-        )
-
-
-def _print(console: Console, *lines: str) -> None:
-    for line in lines:
-        console.print(Text.from_ansi(on_terminal(line)), soft_wrap=True)
 
 
 def _next_steps(layout: Layout, *, runs: bool) -> list[str]:

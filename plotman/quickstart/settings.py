@@ -8,6 +8,7 @@ from pathlib import Path
 from plotman.quickstart.chia import Keys
 
 _AT_A_TIME = 2
+OLD = "old"  # name of the class of plots that are replaced
 
 
 class Layout:
@@ -53,10 +54,19 @@ def tuning(k: int) -> Tuning:
     return Tuning(stripes=65536, buckets=128, memory_mib=3389)
 
 
-def plotman_yaml(layout: Layout, chia: Path, keys: Keys, k: int, flower_port: int, others: int = 0) -> str:
+def plotman_yaml(
+    layout: Layout,
+    chia: Path,
+    keys: Keys,
+    k: int,
+    flower_port: int,
+    others: int = 0,
+    replot: bool = False,
+) -> str:
     """The text of the file.
 
     chia: program that plots. others: other plotters of this machine; the limit on plots counts them, too.
+    replot: whether plots of this size may be replaced.
     """
     options = tuning(k)
     counted = (
@@ -114,6 +124,19 @@ harvester:
 {_list(layout.drives)}
   plain_folders: true  # without this, a folder counts as a drive only if a drive is mounted there
   placement: round_robin  # use the drives in turn; without this, fill one after the other
+{_REPLOT.format(old=OLD, k=k) if replot else ""}"""
+
+
+_REPLOT = """\
+  replot: true  # old plots on this machine may be replaced by new ones
+
+# Which ones: those that the quick start has made. Nothing goes before `plotman replot start`, which it gives.
+replot:
+  classes:
+    {old}:
+      k: {k}
+      compression: 0
+  start: now
 """
 
 

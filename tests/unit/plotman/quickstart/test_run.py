@@ -13,9 +13,11 @@ from common.model.snapshot import Failures
 from common.names import PAUSE
 from plotman.control.rpc import TaskCall
 from plotman.quickstart import run
+from plotman.quickstart import watch as watch_module
 from plotman.quickstart.progress import Progress
-from plotman.quickstart.run import UpProcess
 from plotman.quickstart.settings import Layout
+from plotman.quickstart.up import UpProcess
+from plotman.quickstart.watch import Watch
 from tests.support import showcase
 from tests.unit.plotman.quickstart.test_progress import plot
 
@@ -23,7 +25,7 @@ from tests.unit.plotman.quickstart.test_progress import plot
 @pytest.fixture
 def a_run(tmp_path: Path) -> run.Run:
     layout = Layout(tmp_path)
-    return run.Run(layout, None, UpProcess(layout), Console(), showcase.T, wanted=2)  # type: ignore[arg-type]
+    return run.Run(layout, None, showcase.T, wanted=2)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -63,15 +65,16 @@ def test_a_plotter_that_dies_at_once_ends_the_run_but_not_by_what_an_earlier_run
 
 
 def test_a_run_without_any_change_ends_with_the_reasons_of_the_waits(
-    a_run: run.Run, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    farm, nothing = showcase.small(), Progress((), {})
-    a_run._check_change(farm, nothing)
-    a_run._check_change(farm, nothing)
-    monkeypatch.setattr(run, "_STALL_S", 0.0)
-    a_run._check_change(farm, Progress((plot("a"),), {}))
+    farm = showcase.small()
+    watch = Watch(None, UpProcess(Layout(tmp_path)), Console(), showcase.T)  # type: ignore[arg-type]
+    watch._must_change(farm, "0 of 2")
+    watch._must_change(farm, "0 of 2")
+    monkeypatch.setattr(watch_module, "_STALL_S", 0.0)
+    watch._must_change(farm, "1 of 2")
     with pytest.raises(PlotmanError, match=r"stagger 1623s/1800s|no scheduler"):
-        a_run._check_change(farm, Progress((plot("a"),), {}))
+        watch._must_change(farm, "1 of 2")
 
 
 def test_a_run_is_done_when_the_sources_are_deleted(a_run: run.Run, tmp_path: Path) -> None:
