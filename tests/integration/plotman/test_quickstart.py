@@ -16,6 +16,8 @@ from tests.support.installed import from_wheel
 from tests.support.terminal import terminal
 from tests.support.waiting import eventually
 
+SMALL_K18_BYTES = 3_400_000  # less than any k18 plot of chia
+
 
 @pytest.fixture
 def farm(tmp_path: Path) -> Iterator[Path]:
@@ -160,3 +162,28 @@ def test_the_script_shows_help_and_mistakes_with_nothing_but_a_python(tmp_path: 
         assert done.returncode == returncode, done.stderr
         assert "usage: quickstart" in done.stdout + done.stderr
         assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.plotter
+def test_new_plots_take_the_place_of_all_old_ones_and_none_goes_before_its_bytes_are_there(
+    chia: Path, farm: Path
+) -> None:
+    output = run(command(chia, farm, "--plots", "3", "--replot"))
+    assert plots(farm) == set()
+    new = [*farm.glob("drives/*/plot-k20-*.gplot")]
+    assert new
+    assert not [*farm.glob("dst/*/*"), *farm.glob("drives/*/.incoming/*.part")]
+    # In the order of the events: what has arrived is never less than what has gone.
+    sizes_bytes = {path.name: path.stat().st_size for path in new}
+    arrived_bytes = gone = 0
+    for line in output.splitlines():
+        arrived_bytes += sum(size for name, size in sizes_bytes.items() if f"{name} is on" in line)
+        if "deleted " in line and "of class old" in line:
+            gone += 1
+            assert arrived_bytes >= gone * SMALL_K18_BYTES, line
+    assert gone == 3, output
+    table = [line.split() for line in output.splitlines() if line.startswith("drives/")]
+    assert sum(int(row[1]) for row in table) == 3
+    assert [row[4] for row in table] == ["0"] * 4, "old ones that are left"
+    assert sum(int(row[-3]) for row in table) == len(new)
+    assert processes_of(farm) == []
