@@ -49,6 +49,8 @@ def test_sentences_do_without_words_that_are_read_twice(package: str) -> None:
     literals = docstrings if package in FOR_DEVELOPERS else strings
     found = set()
     for path in sorted((ROOT / package).rglob("*.py")):
+        if any(part.startswith(".") for part in path.relative_to(ROOT).parts):
+            continue  # an environment that a benchmark has made
         source = path.read_text(encoding="utf-8")
         for sentence in [*literals(ast.parse(source)), *comments(source)]:
             found |= {(str(path.relative_to(ROOT)), word.lower()) for word in WORDS.findall(sentence)}
