@@ -484,6 +484,7 @@ class Event(Notice):
     plot_id: PlotId = None
     task_id: str | None = None
     size_bytes: Whole | None = None  # of the plot
+    phase: Phase | None = None  # of plot-phase: that begins now
 
 
 def later(value: Any, by: timedelta) -> Any:

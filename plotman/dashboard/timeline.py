@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +14,6 @@ from common.model.units import human_duration
 from plotman.control.farm import FarmState
 from plotman.dashboard.model import Line, RowSubject
 
-_PHASE = re.compile(r"phase ([1-5]):\d")
 _KEPT = 2000  # plots, the ones that were seen last: some of each host of a large farm
 _SIBLINGS = 4
 _LABEL = 11  # columns
@@ -80,8 +78,8 @@ class Courses:
                 course.label = event.plot_id[:8]
             if event.kind == "plot-started":
                 course.started, course.phase = event.at, 0
-            elif event.kind == "plot-phase" and (found := _PHASE.match(event.text)):
-                course.enter(int(found[1]), event.at)
+            elif event.kind == "plot-phase" and event.phase and 1 <= event.phase.major <= _COPYING:
+                course.enter(event.phase.major, event.at)
             elif event.kind == "plot-done":
                 course.ended = event.at
         self._forget()

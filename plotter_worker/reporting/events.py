@@ -66,7 +66,8 @@ class PlotterEvents:
             self._sink.progressed()
             return reported
         self._phases[job.task_id] = phase
-        self._report_job("plot-phase", f"phase {progress.phase} in {job.tmp}", job, level=logging.DEBUG)
+        text = f"phase {progress.phase} in {job.tmp}"
+        self._report_job("plot-phase", text, job, logging.DEBUG, progress.phase)
         return reported
 
     def stalled(self, job: TrackedJob, why: str) -> None:
@@ -141,8 +142,15 @@ class PlotterEvents:
         """Wait until everything reported is on the board."""
         self._sink.publish_now()
 
-    def _report_job(self, kind: str, text: str, job: TrackedJob, level: int = logging.INFO) -> None:
-        self._report(kind, text, level, job.progress.plot_id, job.task_id)
+    def _report_job(
+        self,
+        kind: str,
+        text: str,
+        job: TrackedJob,
+        level: int = logging.INFO,
+        phase: Phase | None = None,
+    ) -> None:
+        self._report(kind, text, level, job.progress.plot_id, job.task_id, phase)
 
     def _report(
         self,
@@ -151,10 +159,18 @@ class PlotterEvents:
         level: int = logging.INFO,
         plot_id: str | None = None,
         task_id: str | None = None,
+        phase: Phase | None = None,
     ) -> None:
         log.log(level, text, extra={"action": kind, "plot_id": plot_id, "host": self._host})
+        now = datetime.now(UTC)
         self._sink.tell(
             Event(
-                kind=kind, host=self._host, at=datetime.now(UTC), text=text, plot_id=plot_id, task_id=task_id
+                kind=kind,
+                host=self._host,
+                at=now,
+                text=text,
+                plot_id=plot_id,
+                task_id=task_id,
+                phase=phase,
             )
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from common.model.phase import Phase
 from common.model.snapshot import Event
 from plotman.control.farm import FarmState
 from plotman.dashboard import timeline
@@ -17,20 +18,25 @@ MINUTE = 60.0
 SUBJECT = RowSubject(RowKind.JOB, "p1", "task-0001")
 
 
-def happened(number: int, minutes_ago: float, kind: str, text: str = "", host: str = "p1") -> Event:
+def happened(number: int, minutes_ago: float, kind: str, phase: str = "", host: str = "p1") -> Event:
     at = T - timedelta(minutes=minutes_ago)
     plot_id = showcase.plot_id(number)
-    return Event(kind=kind, host=host, at=at, text=text, task_id=f"task-{number:04}", plot_id=plot_id)
+    return Event(
+        kind=kind,
+        host=host,
+        at=at,
+        text="",
+        task_id=f"task-{number:04}",
+        plot_id=plot_id,
+        phase=Phase.parse(phase) if phase else None,
+    )
 
 
 def course(number: int, *began: float, ended: float | None = None) -> list[Event]:
     """Events of a plot. began: minutes ago, of its start and of the phases from 2 on."""
     events = [happened(number, began[0], "plot-started")]
     for major, minutes in enumerate(began[1:], 2):
-        events += [
-            happened(number, minutes, "plot-phase", f"phase {major}:{minor} in /mnt/tmp/0")
-            for minor in (0, 1)
-        ]
+        events += [happened(number, minutes, "plot-phase", f"{major}:{minor}") for minor in (0, 1)]
     return [*events, *([] if ended is None else [happened(number, ended, "plot-done")])]
 
 
@@ -57,8 +63,8 @@ def test_the_times_in_the_phases_come_from_events() -> None:
 def test_a_phase_whose_start_was_not_seen_is_not_known() -> None:
     courses = Courses()
     middle = [
-        happened(1, 50, "plot-phase", "phase 2:5 in /t"),
-        happened(1, 30, "plot-phase", "phase 3:0 in /t"),
+        happened(1, 50, "plot-phase", "2:5"),
+        happened(1, 30, "plot-phase", "3:0"),
     ]
     courses.add_events(middle)
     courses.add_farm(farm(1))
@@ -101,9 +107,9 @@ def test_plots_of_another_host_or_kind_are_no_siblings() -> None:
     assert courses.siblings(SUBJECT, other) == []
 
 
-def test_words_of_another_host_that_are_no_phase_are_left_out() -> None:
+def test_a_phase_that_no_plotter_has_is_left_out() -> None:
     courses = Courses()
-    courses.add_events([happened(1, 5, "plot-phase", "phase [bold]9:1[/] \x1b[2J")])
+    courses.add_events([happened(1, 5, "plot-phase", "9:1")])
     courses.add_farm(farm(1))
     mine = courses.of(SUBJECT)
     assert mine is not None

@@ -52,6 +52,15 @@ def test_the_plots_of_a_job_are_counted_once_by_two_kinds_of_events_whoever_watc
     assert kinds.count("plot-failed") == 1 - done
 
 
+def test_a_phase_that_begins_is_a_field_of_its_event() -> None:
+    events = _made("chiapos", 1, "chiapos-k18", 0, workers=4).events
+    phases = [event.phase for event in events if event.kind == "plot-phase"]
+    assert len(phases) > 1
+    assert None not in phases
+    assert phases == sorted(phases)  # type: ignore[type-var]
+    assert {event.phase for event in events if event.kind != "plot-phase"} <= {None}
+
+
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_of_a_job_of_several_plots_one_notification_is_sent(workers: int) -> None:
     notified = [
