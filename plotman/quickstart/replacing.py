@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from common import names
 from common.config.sections.base import MOST_BYTES
@@ -23,7 +24,14 @@ _MAKE_S = 300.0
 _ANSWER_S = 30.0
 
 
-def replace_old_plots(watch: Watch, layout: Layout, k: int) -> PlainTable:
+class Replaced(NamedTuple):
+    """table: a row for each drive, what lay there before and what lies there now. sentence: the sums."""
+
+    table: PlainTable
+    sentence: str
+
+
+def replace_old_plots(watch: Watch, layout: Layout, k: int) -> Replaced:
     """Order the harvester to replace all old plots, and make new ones until it has.
 
     Args:
@@ -31,24 +39,26 @@ def replace_old_plots(watch: Watch, layout: Layout, k: int) -> PlainTable:
         layout: of the farm.
         k: size of the old plots.
 
-    Returns:
-        A row for each drive: what lay there before, and what lies there now.
-
     Raises:
         PlotmanError: the harvester refuses or stops, or a new plot cannot be made.
     """
     before = {drive: _plots(drive, ".plot") for drive in layout.drives}
-    run = _Replacing(layout, k)
-    watch.until(run.step)
-    rows = []
-    for drive in layout.drives:
-        old, left, new = before[drive], _plots(drive, ".plot"), _plots(drive, ".gplot")
-        cells = (text for some in (old, left, new) for text in (str(len(some)), human_bytes(sum(some))))
-        rows.append(("/".join(drive.parts[-2:]), *cells))
-    return PlainTable(
-        ("drive", "old plots", "bytes", "old now", "bytes", "new now", "bytes"),
-        tuple(rows),
-        right=frozenset({"old plots", "bytes", "old now", "new now"}),
+    watch.until(_Replacing(layout, k).step)
+    after = {drive: _plots(drive, ".gplot") for drive in layout.drives}
+    rows = tuple(
+        (
+            "/".join(drive.parts[-2:]),
+            *(text for some in (before[drive], after[drive]) for text in (str(len(some)), _sum(some))),
+            str(len(_plots(drive, ".plot"))),
+        )
+        for drive in layout.drives
+    )
+    columns = ("drive", "old plots", "size", "new plots", "new size", "old ones left")
+    old, new = ([size for sizes in some.values() for size in sizes] for some in (before, after))
+    return Replaced(
+        PlainTable(columns, rows, right=frozenset(columns[1:])),
+        f"{counted(len(old), 'old plot')} made room for {len(new)} new ones ({_sum(old)} for {_sum(new)}). "
+        "Each went only after new plots of as many bytes were there and proved.",
     )
 
 
@@ -105,6 +115,10 @@ def _head(report: ReplotReport) -> str:
     old = f"{report.deleted_plots} of {counted(report.deleted_plots + left, 'old plot')} replaced"
     new = f"{counted(report.new_plots, 'new plot')} ({human_bytes(report.new_bytes)}) proved"
     return f"{old}; {new}. {report.why}"
+
+
+def _sum(sizes_bytes: list[int]) -> str:
+    return human_bytes(sum(sizes_bytes))
 
 
 def _plots(folder: Path, suffix: str) -> list[int]:

@@ -71,7 +71,7 @@ def quickstart(request: Request, console: Console) -> None:
         print_lines(console, f"{made} made, moved and verified. Farm: {layout.root}")
         if request.replot:
             replaced = replace_old_plots(watch, layout, request.k)
-            print_lines(console, "", as_text(replaced, width))
+            print_lines(console, "", as_text(replaced.table, width), "", replaced.sentence)
         print_lines(console, "", *_next_steps(layout, runs=request.stay))
         if request.stay:
             print_lines(console, "", "The farm runs, and starts no plot by itself. Ctrl-C stops it.")

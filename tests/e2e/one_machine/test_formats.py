@@ -113,7 +113,7 @@ _VERBS = ("status", "dirs", "why", "cleanup", "status --json", "dirs --json", "w
 
 
 def _is_told_nowhere(farm: Farm, words: list[str]) -> None:
-    """In no log, record or key of Redis, and in no answer; only `cleanup` may name what a killed plotter left.
+    """In no log, record or key of Redis, and in no answer; `cleanup` names what a killed plotter left.
     Logs, records and what Redis writes are below farm.state."""
     texts = [(str(path), path.read_bytes()) for path in farm.state.rglob("*") if path.is_file()]
     assert any(b"plot-k22" in text for where, text in texts if "appendonly" in where), (
