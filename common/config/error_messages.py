@@ -186,7 +186,7 @@ def _instead(location: Location, kind: str, value: Any) -> str:
     if kind == "string_type" and isinstance(value, int | float):
         return "Put it in quotes."
     if kind.startswith(("model", "dict", "mapping")):
-        return "Put its keys below it, indented (`plotman config generate` shows them)."
+        return "Put its keys below it, indented (`plotman config generate --full` shows them)."
     return _instance(location, "Write") or "Write a value, or remove the key."
 
 

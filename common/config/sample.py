@@ -1,7 +1,7 @@
 """The sample plotman.yaml of `plotman config generate`, written from the models.
 
 Every key has its description. Required keys have an example; the others are commented out, with their
-default.
+default. A short sample has one plotter, and the optional keys that a first file may need.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from pydantic_core import PydanticUndefined
 
 from common.config.model import Config, is_mapping, section_in
 from common.config.problems import Location
-from common.config.sections.base import Section, example_of
+from common.config.sections.base import example_of
+from common.config.sections.plotting import Plotting
+from common.errors import ConfigError
 
 _WIDTH = 100
 _STEP = 2
@@ -34,6 +36,21 @@ class _Indented(yaml.SafeDumper):
 _SHOWN: frozenset[Location] = frozenset(
     {("directories", "dst"), ("plotting", "type"), ("archiving", "target"), ("harvester", "drives")}
 )
+# Optional keys that a short sample shows beside all of its plotter's, commented out.
+_OFFERED: frozenset[Location] = frozenset(
+    {
+        *(("farm", key) for key in ("broker", "host", "flower_auth")),
+        ("directories", "tmp2"),
+        *(("plotting", key) for key in ("farmer_pk", "pool_contract_address", "pool_pk")),
+        *(("archiving", key) for key in ("concurrency", "routes")),
+        *(("harvester", key) for key in ("plain_folders", "placement", "proofs", "chia_root")),
+        ("notifications", "targets"),
+    }
+)
+_SHORT = """\
+These are the keys of a first farm: `plotman config generate --type madmax` has another plotter's,
+`--full` has all.
+"""
 _HEAD = """\
 plotman.yaml: the tasks of this machine in your farm. `plotman config check` tests it; see docs/.
 
@@ -42,36 +59,52 @@ needs no harvester. A key that is commented out shows its default, or an example
 """
 
 
-def sample() -> str:
-    """The sample as text; it is a valid file."""
-    lines = [f"# {line}".rstrip() for line in _HEAD.splitlines()]
+def sample(plotter: str = "chia", *, full: bool = True) -> str:
+    """Write the sample as text; it is a valid file.
+
+    Args:
+        plotter: name of the plotter that it uses. full: False: a short sample.
+
+    Raises:
+        ConfigError: there is no plotter of this name.
+    """
+    known = [name for name, field in Plotting.model_fields.items() if section_in(field.annotation)]
+    if plotter not in known:
+        raise ConfigError(
+            f"There is no sample for the plotter {plotter!r}.", f"Name one of: {', '.join(known)}."
+        )
+    head = _HEAD if full else _HEAD + _SHORT
+    lines = [f"# {line}".rstrip() for line in head.splitlines()]
     for name, field in Config.model_fields.items():
-        lines += ["", *_key(name, field, ())]
+        if key := list(_key(name, field, (), plotter, full)):
+            lines += ["", *key]
     return "\n".join(lines) + "\n"
 
 
-def _key(name: str, field: FieldInfo, above: Location) -> Iterator[str]:
-    """A key with its description and its inner keys."""
-    indent = " " * (_STEP * len(above))
-    yield from _prose(field.description or "", indent)
+def _key(name: str, field: FieldInfo, above: Location, plotter: str, full: bool) -> Iterator[str]:
+    """A key with its description and its inner keys; nothing if a short sample leaves it out."""
+    where, indent = (*above, name), " " * (_STEP * len(above))
     inner = section_in(field.annotation)
     if inner and not is_mapping(field.annotation):
-        yield f"{indent}{name}:"
-        yield from _section(inner, (*above, name))
+        if not full and above == ("plotting",) and name != plotter:
+            return
+        keys = [
+            line for key, of in inner.model_fields.items() for line in _key(key, of, where, plotter, full)
+        ]
+        if keys:
+            yield from (*_prose(field.description or "", indent), f"{indent}{name}:", *keys)
         return
-    shown = field.is_required() or (*above, name) in _SHOWN
-    value = _value(field, shown)
+    shown = field.is_required() or where in _SHOWN
+    if not (full or shown or where in _OFFERED or above == ("plotting", plotter)):
+        return
+    yield from _prose(field.description or "", indent)
+    value = plotter if where == ("plotting", "type") else _value(field, shown)
     if isinstance(value, list) and not any(isinstance(item, str) for item in value):
         text = f"{name}: {value}"
     else:
         text = yaml.dump({name: value}, Dumper=_Indented, sort_keys=False, width=_WIDTH, allow_unicode=True)
     for line in text.splitlines():
         yield f"{indent}{line}" if shown else f"{indent}#{line}"
-
-
-def _section(section: type[Section], above: Location) -> Iterator[str]:
-    for name, field in section.model_fields.items():
-        yield from _key(name, field, above)
 
 
 def _prose(text: str, indent: str) -> list[str]:

@@ -35,18 +35,21 @@ def path() -> None:
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file."
 )
 @click.option("--force", is_flag=True, help="Overwrite the file.")
-def generate(output: Path | None, force: bool) -> None:
-    """Print a sample plotman.yaml with each key and its description, to be filled in."""
+@click.option("--type", "plotter", default="chia", show_default=True, help="Plotter that makes the plots.")
+@click.option("--full", is_flag=True, help="Every key, of every plotter.")
+def generate(output: Path | None, force: bool, plotter: str, full: bool) -> None:
+    """Print a sample plotman.yaml with its keys and their descriptions, to be filled in."""
     from common.config.migration import write
     from common.config.sample import sample
 
-    if output is None:
-        click.echo(sample(), nl=False)
-        return
     try:
-        write(output, sample(), overwrite=force)
+        text = sample(plotter, full=full)
+        if output is None:
+            click.echo(text, nl=False)
+            return
+        write(output, text, overwrite=force)
     except PlotmanError as error:
-        remedy = " Or overwrite it with --force." if output.exists() else ""
+        remedy = " Or overwrite it with --force." if output and output.exists() else ""
         _fail(f"{error}{remedy}", error.exit_code)
     click.echo(f"Wrote {output}. Fill it in, then: plotman config check {output}", err=True)
 

@@ -74,7 +74,7 @@ def plotman_yaml(
     )
     return f"""\
 # Written by the quick start at each run. A farm on one machine, in one folder.
-# `plotman config generate` writes a sample with every option.
+# `plotman config generate --full` writes a sample with every option.
 version: [2]
 
 # No broker is named: `plotman up` runs one of its own, and the scheduler, too.

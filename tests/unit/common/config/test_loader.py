@@ -96,7 +96,7 @@ def test_a_good_file_has_no_problems(file: Path) -> None:
          "and no installed package offers it. Write one of these."),
         ("type: chia", "type: chia\n  chia: fast",
          "14: plotting.chia: 'fast' is not a section with keys. "
-         "Put its keys below it, indented (`plotman config generate` shows them)."),
+         "Put its keys below it, indented (`plotman config generate --full` shows them)."),
         ("type: chia", "type: chia\n  farmer_pk: 12345",
          "14: plotting.farmer_pk: 12345 is not text. Put it in quotes."),
         ("type: chia", "type: chia\n  chia: {x: maybe}",

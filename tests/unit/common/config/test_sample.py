@@ -6,12 +6,15 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic_core import PydanticUndefined
 
 from common.config import load
 from common.config.model import Config, Logging, all_keys, is_mapping, section_in
 from common.config.sample import sample
 from common.config.sections.base import Section, example_of
+from common.config.sections.plotting import Plotting
+from common.errors import ConfigError
 from common.names import Role
 
 
@@ -51,6 +54,27 @@ def test_it_shows_every_key() -> None:
     text = sample()
     missing = [key for key in all_keys() if not re.search(rf"^ *#?{key[-1]}:", text, re.MULTILINE)]
     assert missing == []
+
+
+@pytest.mark.parametrize("plotter", ["chia", "madmax", "bladebit"])
+def test_a_short_one_has_all_keys_of_its_plotter_and_fits_a_few_screens(plotter: str) -> None:
+    text = sample(plotter, full=False)
+    found = yaml.safe_load(re.sub(r"^( *)#(?! \S|$)", r"\1", text, flags=re.MULTILINE))
+    assert found["plotting"]["type"] == plotter
+    assert set(found["plotting"][plotter]) == set(
+        section_in(Plotting.model_fields[plotter].annotation).model_fields
+    )
+    assert {"chia", "madmax", "bladebit", "xchplot2"} & set(found["plotting"]) == {plotter}
+    assert len(text.splitlines()) < 160
+
+
+def test_a_short_one_loads_and_makes_a_whole_machine(tmp_path: Path) -> None:
+    assert loaded(tmp_path, sample(full=False)).roles == set(Role)
+
+
+def test_a_plotter_without_a_sample_is_an_error_that_names_those_with_one() -> None:
+    with pytest.raises(ConfigError, match=r"no sample for the plotter 'swar'.*chia, chiapos"):
+        sample("swar")
 
 
 def test_every_key_says_what_it_is_and_every_value_has_an_example() -> None:

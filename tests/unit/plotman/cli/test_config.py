@@ -58,8 +58,13 @@ def test_path_prints_where_the_file_is_looked_for(file: Path) -> None:
 
 
 def test_generate_prints_the_sample() -> None:
-    result = run("generate")
+    result = run("generate", "--full")
     assert (result.exit_code, result.stdout) == (ExitCode.OK, sample())
+
+
+def test_generate_prints_a_short_sample_of_another_plotter() -> None:
+    assert run("generate", "--type", "madmax").stdout == sample("madmax", full=False)
+    assert run("generate", "--type", "swar").exit_code == ExitCode.CONFIG
 
 
 def test_generate_writes_a_file_that_loads_and_overwrites_none_without_force(file: Path) -> None:
@@ -71,7 +76,7 @@ def test_generate_writes_a_file_that_loads_and_overwrites_none_without_force(fil
     assert refused.exit_code == ExitCode.FAILED
     assert "--force" in refused.stderr and new.read_text() == "mine"
     assert run("generate", "-o", new, "--force").exit_code == ExitCode.OK
-    assert new.read_text() == sample()
+    assert new.read_text() == sample(full=False)
 
 
 def test_generate_creates_no_folder_but_the_users_own(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
