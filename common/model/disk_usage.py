@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from common.model.phase import PhasePair, pair
-from common.model.snapshot import Directory, Job, PlotterSnapshot
+from common.model.snapshot import Directory, HarvesterSnapshot, Job, PlotterSnapshot
 
 
 def trimmed(path: str) -> str:
@@ -30,16 +30,27 @@ def used_share(free_bytes: int | None, total_bytes: int | None, reserved_bytes: 
     return min(1.0, max(0.0, (total_bytes - free_bytes - reserved_bytes) / total_bytes))
 
 
-def free_bytes_once(directories: Iterable[tuple[str, Directory]]) -> int:
-    """Sum of free bytes, each file system once. Directories whose free space is not known add nothing.
+def above_margin(free_bytes: int | None, margin_bytes: int) -> int | None:
+    """What plots may still take of a drive; None: not known.
 
     Args:
-        directories: host and directory each.
+        free_bytes: Without those that are reserved.
+        margin_bytes: What its harvester leaves free.
+    """
+    return None if free_bytes is None else max(0, free_bytes - margin_bytes)
+
+
+def free_bytes_once(drives: Iterable[tuple[HarvesterSnapshot, Directory]]) -> int:
+    """Sum of what plots may still take, each file system once. Drives whose free space is not known add
+    nothing.
+
+    Args:
+        drives: harvester and one of its drives each.
     """
     free: dict[tuple[str, str], int] = {}
-    for host, directory in directories:
-        if directory.free_bytes is not None:
-            free[host, directory.device or directory.path] = directory.free_bytes
+    for harvester, drive in drives:
+        if (left_bytes := above_margin(drive.free_bytes, harvester.margin_bytes)) is not None:
+            free[harvester.host, drive.device or drive.path] = left_bytes
     return sum(free.values())
 
 

@@ -22,7 +22,6 @@ from plotman.control.queries.scheduler_status import WaitReasons
 from plotman.dashboard.model import CellLevel, Line
 
 _PHASE_BAR = 80  # columns of the bar of phases
-_TIB = 2**40
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,10 @@ def pulse(farm: FarmState, width: int, outage: Outage | None = None) -> Line:
     ]
     if any(plotter.tally for plotter in farm.plotters.values()):
         over = "a day" if made.day_span == "24 h" else f"in {made.day_span}"
-        words.append(f"{counted(made.day_count, 'plot')} and {made.day_bytes / _TIB:.1f} TiB {over}")
+        words.append(f"{counted(made.day_count, 'plot')} and {human_bytes(made.day_bytes)} {over}")
     if days is not None:
-        words.append(f"drives full in {counted(round(days), 'day') if days >= 1 else 'less than a day'}")
+        in_days = counted(round(days), "day") if days >= 1 else "less than a day"
+        words.append(f"drives full in {in_days}" if days else "drives full")
     clock = f"{(farm.at if outage is None else outage.now).astimezone():%H:%M:%S}"
     tones = [("plotman", "strong")]
     used = len("plotman") + len(clock) + 3

@@ -73,7 +73,9 @@ def page(
                 "dst directories", tables.dst_table(farm), "None: plots stay where they are made.", "dirs"
             ),
             _inventory(farm),
-            _section("Plots that are not archived", tables.plots_table(farm), "None.", "status --classic"),
+            _section(
+                "Files in dst that are left alone", tables.plots_table(farm), "None.", "status --classic"
+            ),
         ),
         orders=orders,
         more_hosts=more(len(hosts) - len(shown_hosts), "dirs"),

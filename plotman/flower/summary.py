@@ -24,7 +24,9 @@ def cards(farm: FarmState, needs: int) -> Iterable[Card]:
     transfers = sum(len(archiver.transfers) for archiver in farm.archivers.values())
     expected = forecast(farm)
     free = expected.free_bytes if expected.drives else None
-    full_in = "" if expected.days is None else f"full in {in_days(expected.days)}"
+    full_in = (
+        "" if expected.days is None else f"full in {in_days(expected.days)}" if expected.days else "full"
+    )
     yield Card(
         "Hosts", f"{len(hosts - silent)} of {len(hosts)}", "danger" if silent else "success",
         f"{len(silent)} silent" if silent else "all report",
@@ -62,7 +64,10 @@ def _tib_per_day(pace: Pace) -> str:
 def in_days(days: float) -> str:
     if days > 3650:
         return "more than 10 years"
-    return counted(round(days), "day") if days >= 2 else counted(round(days * 24), "hour")
+    hours = round(days * 24)
+    return (
+        counted(round(days), "day") if days >= 2 else counted(hours, "hour") if hours else "less than an hour"
+    )
 
 
 def draw_charts(trends: Trends) -> Iterable[Chart]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from common.model.disk_usage import used_share
+from common.model.disk_usage import above_margin, used_share
 from common.model.figures import LONGEST_NAME
 from common.model.snapshot import Drive, DriveUse, Job, RunStatus, TargetSpace
 from common.model.text import one_line
@@ -108,9 +108,9 @@ def drive_bar(
     word = farm.absence(Role.HARVESTER, host) if stale else evacuations.word(snapshot, drive, farm.at)
     kind = "danger" if stale or drive.lost else "warning" if not drive.takes_plots else ""
     rate = rates.get((host, drive.path), 0)
-    full_in = ""
-    if drive.takes_plots and not drive.full and not stale and drive.free_bytes and rate:
-        full_in = f"full in {in_days(drive.free_bytes / rate)}"
+    full_in, left_bytes = "", above_margin(drive.free_bytes, snapshot.margin_bytes)
+    if drive.takes_plots and not drive.full and not stale and left_bytes and rate:
+        full_in = f"full in {in_days(left_bytes / rate)}"
     plots = counted(drive.plots, "plot")
     plots += f", {human_bytes(drive.reserved_bytes)} reserved" if drive.reserved_bytes else ""
     return DriveBar(
@@ -119,7 +119,7 @@ def drive_bar(
         percent=None if share is None else round(100 * share),
         state=one_line(word, 100),
         plots=plots,
-        free="" if drive.free_bytes is None else f"{human_bytes(drive.free_bytes)} free",
+        free="" if left_bytes is None else f"{human_bytes(left_bytes)} free",
         full_in=full_in,
         kind=kind or ("full" if drive.full else ""),
         buttons=_drive_buttons(host, drive.path, drive.use) if orders and not stale else (),

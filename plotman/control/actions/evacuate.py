@@ -97,7 +97,7 @@ def plan(text: str, to: Sequence[str]) -> EvacuationPlan:
     if any((one.host, one.dir) == (host, drive.path) for one in meant):
         raise CannotEvacuate(f"{host}:{drive.path} cannot take its own plots.", "Name another drive.")
     room = [
-        (name, other)
+        (harvester, other)
         for name, harvester in farm.alive(Role.HARVESTER).items()
         for other in harvester.drives
         if other.takes_plots

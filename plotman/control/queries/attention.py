@@ -219,9 +219,9 @@ def _archiving(farm: FarmState) -> str | None:
 
 
 def _drives(farm: FarmState) -> str | None:
-    drives = [(host, drive) for host, one in farm.alive(Role.HARVESTER).items() for drive in one.drives]
+    drives = [(one, drive) for one in farm.alive(Role.HARVESTER).values() for drive in one.drives]
     if not drives:
         return None
-    taking = [(host, drive) for host, drive in drives if drive.takes_plots and not drive.full]
+    taking = [(one, drive) for one, drive in drives if drive.takes_plots and not drive.full]
     free = human_bytes(free_bytes_once(taking))
     return f"Drives: {len(taking)} of {len(drives)} take plots, {free} free"

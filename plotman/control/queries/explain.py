@@ -9,7 +9,7 @@ from beat.policy.load import Load
 from beat.policy.start_tokens import is_due
 from beat.policy.starts import tmp_rules
 from common.model.clock import wrong_clock
-from common.model.disk_usage import trimmed
+from common.model.disk_usage import above_margin, trimmed
 from common.model.holds import sentence
 from common.model.pending import PendingMove, under_way
 from common.model.plot_name import plot_id_of
@@ -273,9 +273,10 @@ def _replot(host: str, report: ReplotReport) -> WhyAnswer:
 
 
 def _drive(seen: FarmPicture, harvester: HarvesterSnapshot, drive: Drive) -> WhyAnswer:
-    free = "" if drive.free_bytes is None else f", {human_bytes(drive.free_bytes)} free"
+    left_bytes = above_margin(drive.free_bytes, harvester.margin_bytes)
+    free = "" if left_bytes is None else f", {human_bytes(left_bytes)} free"
     if drive.full and harvester.margin_bytes:
-        free += f" (harvester.margin_bytes keeps {human_bytes(harvester.margin_bytes)})"
+        free += f" beside harvester.margin_bytes ({human_bytes(harvester.margin_bytes)})"
     coming = f", {drive.incoming} on their way" if drive.incoming else ""
     rule, word = _drive_rule(harvester, drive), drive.word
     if rule in ("drained", "drained host") and drive.drained is not None:

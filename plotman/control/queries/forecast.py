@@ -9,7 +9,7 @@ from typing import Any
 
 from common.model.disk_usage import free_bytes_once
 from common.model.snapshot import Tally
-from common.model.units import counted, human_duration
+from common.model.units import counted, human_bytes, human_duration
 from plotman.control.farm import FarmState
 from plotman.control.queries.tables import PlainTable
 
@@ -55,8 +55,8 @@ class Pace:
 class Forecast:
     """When the drives are full.
 
-    drives: number of active ones with known free bytes. days: until they are full; None: not known, see
-    `why`.
+    drives: number of active ones with known free bytes. free_bytes: on those that are not full.
+    days: until they are full; 0: they are; None: not known, see `why`.
     """
 
     made: Pace
@@ -84,19 +84,22 @@ def forecast(farm: FarmState) -> Forecast:
     """Compute the forecast of the farm."""
     archived = pace((snapshot.tally for snapshot in farm.archivers.values()), farm.at)
     active = [
-        (host, drive)
-        for host, harvester in farm.harvesters.items()
+        (harvester, drive)
+        for harvester in farm.harvesters.values()
         for drive in harvester.drives
         if drive.takes_plots
     ]
     known = [drive for _, drive in active if drive.free_bytes is not None]
-    free_bytes = free_bytes_once(active)
+    taking = [(harvester, drive) for harvester, drive in active if not drive.full]
+    free_bytes = free_bytes_once(taking)
     rate = archived.bytes_per_day
     days, why = None, None
     if not active:
         why = "no drive takes plots"
     elif not known:
         why = "the free space of the drives is not known"
+    elif not taking:
+        days = 0.0
     elif rate is None:
         why = "plots were archived for less than an hour"
     elif rate == 0:
@@ -134,11 +137,13 @@ _COLUMNS: dict[str, Callable[[tuple[str, str, Pace]], str]] = {
 
 def sentence(result: Forecast) -> str:
     """Describe the forecast in a sentence."""
-    drives = f"{counted(result.drives, 'drive')} with {_tib(result.free_bytes)} TiB free"
+    drives = f"{counted(result.drives, 'drive')} with {human_bytes(result.free_bytes)} free"
     if result.unknown_drives:
         drives += f" (not known of {result.unknown_drives} more)"
     if result.days is None:
         return f"{drives}; when they are full is not known: {result.why}."
+    if not result.days:
+        return f"{drives}: full."
     over = result.archived.over or timedelta(0)
     days = over / _DAY
     base = f"{days:.0f} days" if days >= 2 else counted(round(over / _LEAST), "hour")

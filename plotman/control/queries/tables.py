@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from beat.policy.moves.priority import priorities
 from beat.policy.remedies import Harm, harm
-from common.model.disk_usage import trimmed
+from common.model.disk_usage import above_margin, trimmed
 from common.model.pending import MoveStep
 from common.model.plot_name import PlotName, with_short_parts
 from common.model.snapshot import Directory, Job, PlotState, PlotterSnapshot, RunStatus, TmpDir, age_s
@@ -301,11 +301,17 @@ def drives_table(farm: FarmState, classic: bool = False) -> PlainTable:
     columns = ("host", "archive dir", "plots", "free", "reserved", "state")
     left = frozenset({"host", "archive dir", "state"})
     made = _table(columns, rows, classic, left, frozenset({"archive dir"}))
-    drives = [drive for snapshot in farm.harvesters.values() for drive in snapshot.drives]
+    # 0.5.3 showed what df says.
+    drives = [
+        (drive, 0 if classic else one.margin_bytes)
+        for one in farm.harvesters.values()
+        for drive in one.drives
+    ]
     targets = [archiver.target for archiver in farm.archivers.values() if archiver.target is not None]
     spaces = [space for target in targets for space in target.spaces]
-    free = [(drive.word, drive.free_bytes) for drive in drives] + [("", space.free_bytes) for space in spaces]
-    reserved = [("", drive.reserved_bytes or None) for drive in drives] + [("", None) for _ in spaces]
+    free = [(drive.word, above_margin(drive.free_bytes, margin_bytes)) for drive, margin_bytes in drives]
+    free += [("", space.free_bytes) for space in spaces]
+    reserved = [("", drive.reserved_bytes or None) for drive, _ in drives] + [("", None) for _ in spaces]
     return _with_space(_with_space(made, "free", free, classic), "reserved", reserved, classic)
 
 

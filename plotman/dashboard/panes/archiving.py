@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from common.model.disk_usage import above_margin
 from common.model.snapshot import Drive, DriveUse, FinishedPlot, HarvesterSnapshot, PlotState, Transfer
 from common.model.units import human_bytes
 from plotman.control.farm import FarmState
@@ -14,11 +15,12 @@ from plotman.dashboard.model import Cell, CellLevel, Column, Row, RowKind, RowSu
 from plotman.dashboard.panes import cells
 
 _STATE = Column("state")
+_FREE = Column("free", right=True)
 _DRIVE: dict[Column, Callable[[str, Drive], Cell]] = {
     Column("host", spare=2): lambda host, _: Cell(host),
     Column("archive dir", path=True, stretch=True, tone="id"): lambda _, drive: Cell(drive.path),
     Column("plots", right=True, spare=3): lambda _, drive: cells.number(drive.plots),
-    Column("free", right=True): lambda _, drive: cells.size(drive.free_bytes),
+    _FREE: lambda _, drive: cells.size(drive.free_bytes),
     Column("used", right=True, bar=True): lambda _, drive: cells.used(
         drive.free_bytes, drive.total_bytes, drive.reserved_bytes
     ),
@@ -36,6 +38,9 @@ def drives(farm: FarmState) -> Table:
     rows = []
     for host, snapshot in farm.harvesters.items():
 
+        def left(_: str, drive: Drive, margin_bytes: int = snapshot.margin_bytes) -> Cell:
+            return cells.size(above_margin(drive.free_bytes, margin_bytes))
+
         def state(_: str, drive: Drive, of: HarvesterSnapshot = snapshot) -> Cell:
             word = evacuations.word(of, drive, farm.at) if of.evacuations else drive.word
             return Cell(f"disk fails, {word}" if _fails(drive) else word)
@@ -45,7 +50,7 @@ def drives(farm: FarmState) -> Table:
             if _fails(drive):  # amber where an operator has acted
                 level = CellLevel.BAD if drive.use is DriveUse.ACTIVE else CellLevel.NOTICE
             subject = RowSubject(RowKind.DRIVE, host, drive.path)
-            rows.append(cells.row(subject, _DRIVE | {_STATE: state}, level, host, drive))
+            rows.append(cells.row(subject, _DRIVE | {_FREE: left, _STATE: state}, level, host, drive))
     for host, archiver in farm.archivers.items():
         for space in archiver.target.spaces if archiver.target else ():
             word = Cell(f"target {archiver.target.name if archiver.target else ''}")

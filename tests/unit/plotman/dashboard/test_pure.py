@@ -142,7 +142,7 @@ def test_the_pulse_has_as_many_figures_as_there_is_room_for() -> None:
     since = showcase.T - timedelta(days=30)
     tally = showcase.tally(29).model_copy(update={"since": since, "week_bytes": 10**13, "week_count": 90})
     farm.archivers["p1"] = farm.archivers["p1"].model_copy(update={"tally": tally})
-    words = ["plotman", "4 hosts", "6 running", "43 plots and 4.2 TiB a day", "drives full in 4 days"]
+    words = ["plotman", "4 hosts", "6 running", "43 plots and 4.6 TB a day", "drives full in 4 days"]
     for width, count in [(100, 5), (80, 4), (60, 3), (32, 2)]:
         line = headline.pulse(farm, width)
         assert cell_len(line.text) <= width

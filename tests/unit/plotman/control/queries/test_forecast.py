@@ -12,7 +12,9 @@ from common.history.rows import End, PlotEnd, TransferEnd
 from common.model.snapshot import ArchiverSnapshot, DirState, Drive, DriveUse, HarvesterSnapshot, Tally
 from plotman.cli.console import as_text
 from plotman.control.farm import FarmState
+from plotman.control.queries.attention import calm_lines
 from plotman.control.queries.forecast import forecast, pace, paces_table, sentence
+from plotman.control.queries.tables import drives_table
 from plotman.dashboard import headline
 from plotman.flower.summary import cards as cards_of
 from tests.support import showcase
@@ -60,7 +62,7 @@ def sent(tib_in_all: float, ago: timedelta) -> Tally:
             (drive(8), drive(9, DriveUse.DRAINING)),
             sent(8, timedelta(days=7)),
             7.0,
-            "1 drive with 8.00 TiB free:",
+            "1 drive with 8.8 TB free:",
         ),
         ((drive(7), drive(None)), sent(7, timedelta(days=9)), 7.0, "(not known of 1 more)"),
         ((drive(8),), sent(0, timedelta(days=30)), None, "nothing was archived in the last 7 days"),
@@ -81,9 +83,9 @@ def test_days_until_the_drives_are_full(
 @pytest.mark.parametrize(
     ("age", "span", "pulse", "rate"),
     [
-        (timedelta(minutes=20), "20m 0s", "10 plots and 1.0 TiB in 20m 0s", "10"),
-        (timedelta(hours=2), "2h 0m", "10 plots and 1.0 TiB in 2h 0m", "120.0"),
-        (timedelta(days=2), "24 h", "10 plots and 1.0 TiB a day", "5.0"),
+        (timedelta(minutes=20), "20m 0s", "10 plots and 1.1 TB in 20m 0s", "10"),
+        (timedelta(hours=2), "2h 0m", "10 plots and 1.1 TB in 2h 0m", "120.0"),
+        (timedelta(days=2), "24 h", "10 plots and 1.1 TB a day", "5.0"),
     ],
     ids=["first hour", "first day", "later"],
 )
@@ -98,6 +100,23 @@ def test_what_a_young_farm_made_is_shown_with_the_time_that_it_took(
     cards = {card.label: card for card in cards_of(seen, 0)}
     assert (cards["Plots/day"].value, cards["Plots/day"].more) == (rate, f"10 in {span}")
     assert cards["TiB/day"].more == f"1.00 archived in {span}"
+
+
+def test_free_space_is_what_plots_may_still_take_wherever_it_is_shown() -> None:
+    full = Drive(path="/f/1", state=DirState.OK, free_bytes=99, device="8:1", full=True)
+    some = Drive(path="/f/2", state=DirState.OK, free_bytes=5_100, total_bytes=9_000, device="8:2")
+    for drives, free, card, said in (
+        ((full, some), "5.0 kB", "", "2 drives with 5.0 kB free; when"),
+        ((full,), "0 B", "full", "1 drive with 0 B free: full."),
+    ):
+        harvester = HarvesterSnapshot(host="h1", at=NOW, drives=drives, margin_bytes=100)
+        seen = replace(farm(drives, None), harvesters={"h1": harvester})
+        (shown,) = (each for each in cards_of(seen, 0) if each.label == "Free space")
+        assert (shown.value, shown.more) == (free, card)
+        assert calm_lines(seen)[-1] == f"Drives: {len(drives) - 1} of {len(drives)} take plots, {free} free"
+        assert sentence(forecast(seen)).startswith(said)
+        assert drives_table(seen).rows[-1][3] == free
+        assert ("drives full" in headline.pulse(seen, 120).text) is (card == "full")
 
 
 def test_the_pace_of_several_hosts_is_their_sum_over_the_time_of_the_oldest() -> None:

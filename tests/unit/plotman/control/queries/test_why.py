@@ -350,7 +350,7 @@ def test_a_full_drive_names_the_margin_that_fills_it() -> None:
     margin = {"h1": full["h1"].model_copy(update={"margin_bytes": 100_000_000})}
     assert [one.text for one in explain(seen(harvesters=full))] == ["full, 62.9 MB free, 0 plots"]
     (answer,) = explain(seen(harvesters=margin))
-    assert answer.text == "full, 62.9 MB free (harvester.margin_bytes keeps 100.0 MB), 0 plots"
+    assert answer.text == "full, 0 B free beside harvester.margin_bytes (100.0 MB), 0 plots"
     assert "undrain" not in answer.remedy
 
 
