@@ -68,6 +68,10 @@ def as_dict(answer: PlanAnswer) -> dict[str, Any]:
             for one in answer.first
         ],
         "weights": _weight_dicts(answer),
+        "shortages": [
+            {"host": one.host, "free_bytes": one.free_bytes, "needed_bytes": one.needed_bytes}
+            for one in answer.shortages
+        ],
         "missing": [{"host": host, "why": why} for host, why in answer.missing.items()],
     }
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from beat.policy.replot.drives import drive_states
 from beat.policy.replot.planner import ClassPlan, DrivePlan, PlotGroup, ReplotPlan, plan
+from beat.policy.replot.room import Shortage, shortages
 from beat.policy.replot.schedule import (
     GONE_DAYS,
     YEAR_DAYS,
@@ -98,6 +99,7 @@ class PlanAnswer:
     others: number of drives whose first plots are not listed.
     keeping: hosts on which no plot may be replaced, because harvester.replot is off.
     progress: of orders that harvesters have now; None: there are none.
+    shortages: hosts that lack room for the first new plots.
     """
 
     at: datetime
@@ -118,6 +120,7 @@ class PlanAnswer:
     hosts: tuple[HostInventory, ...]
     keeping: tuple[str, ...]
     progress: str | None = None
+    shortages: tuple[Shortage, ...] = ()
     missing: Missing = field(default_factory=dict)
 
     def date_of(self, day: float) -> datetime | None:
@@ -152,7 +155,8 @@ def ask(settings: Replot, farm: FarmState, limits: PlanLimits) -> PlanAnswer:
     missing = dict(sums.missing)
     listed = [made.drives[number] for number in fair_share(_hosts_of(made), most=limits.drives)]
     victims = list(_victims(made, listed, limits.first, missing))
-    return _answer(settings, farm, limits, sums, made, listed, victims, missing)
+    short = tuple(shortages(made, states))
+    return _answer(settings, farm, limits, sums, made, listed, victims, short, missing)
 
 
 def _check_names(settings: Replot, names: Sequence[str]) -> None:
@@ -242,6 +246,7 @@ def _answer(
     made: ReplotPlan,
     listed: Sequence[DrivePlan],
     victims: list[Victim],
+    short: tuple[Shortage, ...],
     missing: Missing,
 ) -> PlanAnswer:
     now = farm.at
@@ -276,6 +281,7 @@ def _answer(
         hosts=sums.hosts,
         keeping=hosts_that_keep(farm),
         progress=farm_line(farm),
+        shortages=short,
         missing=missing,
     )
 

@@ -125,6 +125,12 @@ def remarks(answer: PlanAnswer) -> Iterator[str]:
     first, fork = answer.when.first_day, answer.when.fork_day
     if answer.plan.plots and first is not None and (fork is None or first < fork):
         yield "replot.start lets plots go before the fork: the new plots farm nothing until then."
+    for short in answer.shortages:
+        yield (
+            f"{short.host} has {human_bytes(short.free_bytes)} free above low water, and should have "
+            f"{human_bytes(short.needed_bytes)}: before an old plot goes, new ones with as many bytes must "
+            "arrive. Free some space there, or it waits for ever."
+        )
     if answer.others:
         yield f"{counted(answer.others, 'more drive')} have plots that are replaced; see --drives."
     if more := kept_beyond(answer):

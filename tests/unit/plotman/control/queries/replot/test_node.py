@@ -125,7 +125,7 @@ def test_a_node_gives_dates_to_a_plan_without_settings(
         "The fork is at height 9,732,256 (of chia's full node). Dates are computed from height 9,700,000 (of "
         "chia's full node) and 4608 blocks a day."
     ) in list(sentences(answer))
-    assert list(remarks(answer)) == []
+    assert not [line for line in remarks(answer) if "full node" in line]
     found = as_dict(answer)
     assert (found["height"], found["height_source"], found["height_at"]) == (
         9_700_000,

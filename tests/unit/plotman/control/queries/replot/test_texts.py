@@ -20,8 +20,8 @@ from plotman.control.queries.replot.plan import PlanLimits
 from plotman.control.queries.replot.sentences import remarks, sentences
 from plotman.control.queries.replot.tables import classes_table, kept_table
 from plotman.control.rpc import TaskCall
-from tests.support.replotted import C7_BYTES, CLASSES, K32, asked
-from tests.support.stored import C7, OG
+from tests.support.replotted import C7_BYTES, CLASSES, K32, asked, paced
+from tests.support.stored import C7, OG, drive, harvester
 
 
 def test_the_pace_beside_one_machine_is_said_to_be_of_the_whole_farm(calls: list[TaskCall]) -> None:
@@ -66,7 +66,10 @@ def test_what_a_farmer_should_know_is_remarked(calls: list[TaskCall]) -> None:
     said = list(remarks(turned))
     assert any("og begins to pay earlier than c7" in one for one in said)
     assert any("the new plots farm nothing until then" in one for one in said)
-    assert list(remarks(asked(fork_height=9_700_000))) == []
+    roomy = paced(harvester(drive("/1", free_bytes=10**12), drive("/2")))
+    assert list(remarks(asked(at=roomy, fork_height=9_700_000))) == []
+    (short,) = remarks(asked(fork_height=9_700_000))
+    assert short.startswith("h1 has 2.0 GB free above low water, and should have 110.9 GB: before an old plot")
 
 
 def test_the_texts_have_the_numbers(calls: list[TaskCall]) -> None:
