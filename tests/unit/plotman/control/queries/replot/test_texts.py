@@ -69,7 +69,9 @@ def test_what_a_farmer_should_know_is_remarked(calls: list[TaskCall]) -> None:
     roomy = paced(harvester(drive("/1", free_bytes=10**12), drive("/2")))
     assert list(remarks(asked(at=roomy, fork_height=9_700_000))) == []
     (short,) = remarks(asked(fork_height=9_700_000))
-    assert short.startswith("h1 has 2.0 GB free above low water, and should have 110.9 GB: before an old plot")
+    assert short.startswith(
+        "h1 has 2.0 GB free above low water, and should have 110.9 GB: before an old plot"
+    )
 
 
 def test_the_texts_have_the_numbers(calls: list[TaskCall]) -> None:
