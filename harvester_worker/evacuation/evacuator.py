@@ -422,7 +422,7 @@ def _entry(
 def _closing_words(drive: str, order: EvacuationOrder, listing: DriveListing) -> str:
     took = datetime.now(UTC) - order.since
     moved = max(0, order.plots - listing.left_plots - listing.kept_plots)
-    what = f"the evacuation of {drive} was ended" if order.ending else f"{drive} is evacuated"
+    what = f"the evacuation of {drive} was ended" if order.ending else f"{drive} was evacuated"
     text = f"{what}: {counted(moved, 'plot')} moved in {timedelta(seconds=int(took.total_seconds()))}"
     if listing.state is not DirState.OK:
         return f"{what}; the drive is {listing.state}"

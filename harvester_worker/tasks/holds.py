@@ -43,6 +43,8 @@ def undrain(order: LiftOrder) -> dict[str, Any]:
     key = _key(harvester, order)
     what = "takes plots on its drives" if key == holds.ALL else f"takes plots on {key}"
     keys, words, details = holds.lifted(order, key, harvester.holds.drains())
+    if key != holds.ALL and harvester.evacuations.orders.of(key) is not None:
+        what = f"takes no plots on {key} yet"
     answer = harvester.holds.lift(keys, what, words)
     harvester.publish_now()
     return {"answer": f"{order.host} {answer}{_but(harvester, key)}", **details}

@@ -72,6 +72,10 @@ class Dashboard(App[None]):
         """The colours of phases, while a theme without them is set: Textual draws with one before ours."""
         return DARK.variables
 
+    def action_help_quit(self) -> None:
+        """Ctrl-C: Textual would name another key than our help does."""
+        self.notify("Press q to close the dashboard; the farm keeps running.")
+
     def action_other_theme(self) -> None:
         self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
 

@@ -16,6 +16,7 @@ from common.names import Role
 from plotman.control.farm import FarmState
 from plotman.control.rpc import TaskCall
 from plotman.dashboard.model import RowKind, RowSubject
+from plotman.dashboard.panes.machines import hosts_of
 
 _REASON = "in the dashboard"
 _FILES_SHOWN = 20
@@ -41,7 +42,7 @@ class Proposal:
 def job_of(farm: FarmState, subject: RowSubject | None) -> tuple[str, Job]:
     """The host and the running plot under the cursor. Raises NotApplicable."""
     if subject is None or subject.kind is not RowKind.JOB:
-        raise NotApplicable("Choose a running plot first.", "Keys: 1, then up and down.")
+        raise NotApplicable("Choose a running plot first.", "Up and down choose one in table 1.")
     plotter = farm.plotters.get(subject.host)
     job = next((job for job in (plotter.jobs if plotter else ()) if job.task_id == subject.what), None)
     if job is None:
@@ -106,7 +107,7 @@ def toggle_plotting(farm: FarmState, host: str | None) -> Proposal:
     plotters = _answering(farm, host)
     active = [plotter.host for plotter in plotters if plotter.plotting]
     if active:
-        return _asked(_each("pause plotting", names.PAUSE, active, reason=_REASON), host)
+        return _asked(_each("pause plotting", names.PAUSE, active, reason=_REASON), farm, host)
     return _each("unpause plotting", names.UNPAUSE, [plotter.host for plotter in plotters])
 
 
@@ -137,9 +138,9 @@ def _each(text: str, task: str, hosts: Sequence[str], **kwargs: Any) -> Proposal
     return Proposal(f"{text} on {_list(hosts)}", calls, confirm)
 
 
-def _asked(proposal: Proposal, host: str | None) -> Proposal:
-    """The same, with a question if all machines are in view, even if only one of them is to pause."""
-    if host is not None:
+def _asked(proposal: Proposal, farm: FarmState, host: str | None) -> Proposal:
+    """The same, with a question if several machines are in view, even if only one of them is to pause."""
+    if host is not None or len(hosts_of(farm)) == 1:
         return proposal
     hosts = [call.host for call in proposal.calls]
     lines = (f"{counted(len(hosts), 'machine')}: {', '.join(hosts)}", "Running plots and transfers continue.")
@@ -185,7 +186,7 @@ def toggle_archiving(farm: FarmState, host: str | None) -> Proposal:
     active = [plotter.host for plotter in plotters if plotter.archiving_paused is None]
     if active:
         return _asked(
-            _each("pause archiving", names.PAUSE, active, what=holds.ARCHIVING, reason=_REASON), host
+            _each("pause archiving", names.PAUSE, active, what=holds.ARCHIVING, reason=_REASON), farm, host
         )
     hosts = [plotter.host for plotter in plotters]
     return _each("unpause archiving", names.UNPAUSE, hosts, what=holds.ARCHIVING)

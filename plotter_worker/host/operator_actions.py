@@ -66,19 +66,25 @@ class OperatorActions:
             suffix: follows it.
 
         Returns:
-            The text, with the hold that still keeps plots from starting.
+            The text; or which hold still keeps plots from starting, if that matters to what is lifted.
         """
-        return self._lift(lambda state: state.without_holds(*keys), text, suffix)
+        return self._lift(
+            lambda state: state.without_holds(*keys), text, suffix, is_of_starts=holds.ARCHIVING not in keys
+        )
 
     def drains(self) -> list[str]:
         """Keys of the drains that hold now."""
         return holds.drains(self.state.holds, datetime.now(UTC))
 
-    def _lift(self, change: Change, text: str, suffix: str = "") -> str:
+    def _lift(self, change: Change, text: str, suffix: str = "", is_of_starts: bool = True) -> str:
         self.change(change, text + suffix)
         self._events.publish_now()
-        still = self.state.pause_reason(datetime.now(UTC), holds.utc_offset_s())
-        return f"{text}, but no plots start: {still}{suffix}" if still else text + suffix
+        still = self.state.pause_reason(datetime.now(UTC), holds.utc_offset_s()) if is_of_starts else None
+        if still is None:
+            return text + suffix
+        if self.state.held(holds.PLOTTING, datetime.now(UTC)) is not None:
+            still = f"plotting is {still if still.startswith('paused') else f'paused: {still}'}"
+        return f"still starts no plots: {still}{suffix}"
 
     def expire(self, now: datetime) -> None:
         """Lift holds whose time has passed, and report it. Correct times after the clock was set back."""

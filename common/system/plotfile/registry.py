@@ -47,7 +47,7 @@ def read_header(path: str | Path) -> Header:
         raise NotAPlot(f"{path} has the header of a plot {error}.") from error
     if any(one.MAGIC.startswith(head) for one in FORMATS):
         raise NotAPlot(f"{path} ends within its header ({len(head)} bytes).", short=True)
-    raise NotAPlot(f"{path} is named like a plot but begins with {head[:19].hex(' ')}.")
+    raise NotAPlot(f"{path} is no plot: it begins with {head[:19].hex(' ')}.")
 
 
 def whole(path: str | Path, header: Header) -> Wholeness:

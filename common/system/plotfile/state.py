@@ -47,9 +47,8 @@ def classify(path: str | Path, now: datetime) -> tuple[PlotState, str | None, Pl
     try:
         header = read_header(path)
     except NotAPlot as error:
-        if name is None:
-            return PlotState.FOREIGN, "not named like a plot", None, size_bytes
-        return PlotState.TRUNCATED if error.short else PlotState.FOREIGN, error.what, name, size_bytes
+        is_short = error.short and name is not None
+        return PlotState.TRUNCATED if is_short else PlotState.FOREIGN, error.what, name, size_bytes
     if not header.is_product:
         return (
             PlotState.FOREIGN,

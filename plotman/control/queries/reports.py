@@ -127,8 +127,9 @@ def _plotter_notes(snapshot: PlotterSnapshot) -> Iterator[Note]:
     refused = [plot for plot in snapshot.plots if plot.state is PlotState.REFUSED]
     if refused:
         first, several = refused[0], f"{counted(len(refused), 'plot')} were refused, the first: "
-        why = with_short_ids(f"{first.path} was refused: {first.reason or 'no reason is known'}")
         plot = first.plot_id[:8] if first.plot_id else first.path
+        where = f"{plot} in {first.path.rpartition('/')[0]}" if first.plot_id else plot
+        why = with_short_ids(f"{where} was refused: {first.reason or 'no reason is known'}")
         yield Note.of(host, Harm.FILE, f"{several if refused[1:] else ''}{why}", "refused", plot)
 
 

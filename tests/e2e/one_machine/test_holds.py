@@ -58,7 +58,7 @@ def test_a_drained_host_starts_nothing_until_the_drain_expires(farm: Farm) -> No
     answer = said(farm, "drain", HOST, "--reason", "power cut")
     assert len(answer.splitlines()) == 2, "plotter and harvester"
     answer = said(farm, "unpause", "plotting")
-    assert "but no plots start: the host is drained: power cut" in answer
+    assert "still starts no plots: the host is drained: power cut" in answer
     assert {drive.word for drive in farm.harvester().drives} == {"draining"}
     soon = (datetime.now(UTC) + timedelta(seconds=10)).isoformat()
     with farm.client() as app:

@@ -347,7 +347,7 @@ def test_it_ends_when_nothing_is_left_to_move_and_says_what_stays(seen: Seen, re
     assert seen.look() is None
     ((drive, text),) = seen.ended
     assert drive == str(seen.old)
-    assert text.startswith(f"{seen.old} is evacuated: 1 plot moved in 0:00:0")
+    assert text.startswith(f"{seen.old} was evacuated: 1 plot moved in 0:00:0")
     assert [(event.kind, event.text) for event in seen.events] == [("evacuated", text)]
     assert not orders_file(seen.state).exists()
     assert not (seen.old / ".incoming" / "evacuating").exists()

@@ -60,7 +60,7 @@ def test_another_file_of_the_name_is_refused(plot: Path) -> None:
     with pytest.raises(PlotRefused, match="is not the plot that is to come"):
         found(plot)
     plot.write_bytes(bytes(SIZE))
-    with pytest.raises(PlotRefused, match="is named like a plot but"):
+    with pytest.raises(PlotRefused, match="is no plot: it begins"):
         found(plot)
 
 

@@ -118,7 +118,7 @@ def pipe(path: Path) -> None:
     ("spoil", "reason"),
     [
         (empty, "ends within its header (0 bytes)"),
-        (other, "is named like a plot but begins with "),
+        (other, "is no plot: it begins with "),
         (cut, "truncated: "),
         (in_its_header, "ends within its header (100 bytes)"),
         (link, "a link: "),

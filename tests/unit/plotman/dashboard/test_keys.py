@@ -47,7 +47,9 @@ async def test_a_pauses_archiving(shown: Shown) -> None:
 @pytest.mark.parametrize(("key", "what"), [("p", "Pause plotting on p1?"), ("a", "Pause archiving on p1?")])
 async def test_a_pause_asks_first_while_all_machines_are_in_view(shown: Shown, key: str, what: str) -> None:
     asker = Recorder({names.PAUSE: "done"})
-    async with shown(showcase.small(), asker=asker) as pilot:  # of one machine only
+    farm = showcase.small()
+    other = farm.harvesters["p1"].model_copy(update={"host": "h1"})
+    async with shown(replace(farm, harvesters={**farm.harvesters, "h1": other}), asker=asker) as pilot:
         await pilot.press(key)
         await until(pilot, lambda: what in screen(pilot))
         assert "1 machine: p1" in screen(pilot)
@@ -59,6 +61,21 @@ async def test_a_pause_asks_first_while_all_machines_are_in_view(shown: Shown, k
         await pilot.press("y")
         await until(pilot, lambda: asker.asked)
     assert [host for _, host, _ in asker.said()] == ["p1"]
+
+
+@pytest.mark.parametrize("key", ["p", "a"])
+async def test_on_a_farm_of_one_machine_a_pause_does_not_ask(shown: Shown, key: str) -> None:
+    asker = Recorder({names.PAUSE: "done"})
+    async with shown(showcase.small(), asker=asker) as pilot:
+        await pilot.press(key)
+        await until(pilot, lambda: asker.asked)
+    assert [host for _, host, _ in asker.said()] == ["p1"]
+
+
+async def test_ctrl_c_names_the_key_that_closes_the_dashboard(shown: Shown) -> None:
+    async with shown(showcase.small()) as pilot:
+        await pilot.press("ctrl+c")
+        await until(pilot, lambda: "Press q to close the dashboard" in screen(pilot))
 
 
 async def test_a_command_to_several_machines_asks_first(shown: Shown) -> None:

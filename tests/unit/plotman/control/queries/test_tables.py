@@ -192,7 +192,7 @@ def test_a_refused_plot_has_a_note_as_long_as_its_source_exists() -> None:
         state=PlotState.REFUSED, since=T, plot_id=PLOT_ID, reason="h1 refused it: 12 of 30 proofs fail",
     )  # fmt: skip
     other = plot.model_copy(update={"path": "/mnt/dst/other.plot"})
-    text = f"/mnt/dst/{PLOT_ID[:8]} was refused: h1 refused it: 12 of 30 proofs fail"
+    text = f"{PLOT_ID[:8]} in /mnt/dst was refused: h1 refused it: 12 of 30 proofs fail"
     assert reports.notes(farm(plotter(plots=(plot,)))) == [f"plotter1: {text}"]
     several = reports.notes(farm(plotter(plots=(plot, other))))
     assert several == [f"plotter1: 2 plots were refused, the first: {text}"]

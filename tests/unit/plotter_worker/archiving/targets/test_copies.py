@@ -128,7 +128,7 @@ def nothing(site: Site) -> None:
         (hard_link, "the source itself or a link"),
         (link_to_a_copy, "the source itself or a link"),
         (other_header, "has another header than"),
-        (no_header, "is named like a plot but"),
+        (no_header, "is no plot: it begins"),
         (only_the_header, r"is not whole: zeros at byte \d+"),
         (nothing, "has no copy"),
     ],
