@@ -50,7 +50,7 @@ def main() -> None:
         print(f"quickstart: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("quickstart: stopped. Running plots continue; the next run moves them.", file=sys.stderr)  # noqa: T201
+        print("quickstart: stopped. Plots that still run continue; the next run moves them.", file=sys.stderr)  # noqa: T201
         sys.exit(130)
 
 

@@ -56,7 +56,9 @@ def quickstart(request: Request, console: Console) -> None:
     flower_port = prepare(request, layout, console)
     os.environ["PLOTMAN_CONFIG"] = str(layout.config)
     # Before the worker starts, so that it never starts a plot too many.
-    OperatorStateFile(layout.state).change(lambda state: state.unpaused().pausing_after(request.plots))
+    OperatorStateFile(layout.state).change(
+        lambda state: state.unpaused().pausing_after(request.plots, "the quick start")
+    )
     since = datetime.now(UTC)
     console.print(f"Starting the farm in {layout.root}; its log: {layout.logs / 'up.log'}", soft_wrap=True)
     console.print(f"Its web page, while it runs: http://127.0.0.1:{flower_port}/farm", soft_wrap=True)

@@ -72,9 +72,9 @@ class OperatorState(Stored):
         left = after if key == holds.PLOTTING else self.starts_left
         return self._with(holds={**self.holds, key: hold}, starts_left=left)
 
-    def pausing_after(self, starts: int) -> Self:
-        """Plotting is paused after this number of starts."""
-        return self.with_hold(holds.PLOTTING, Hold(), starts)
+    def pausing_after(self, starts: int, by: str | None = None) -> Self:
+        """Plotting is paused after this number of starts. by: who is named for it."""
+        return self.with_hold(holds.PLOTTING, Hold(by=by), starts)
 
     def without_holds(self, *keys: str) -> Self:
         kept = {key: hold for key, hold in self.holds.items() if key not in keys}

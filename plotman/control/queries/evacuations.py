@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from common.model.snapshot import Drive, Evacuating, HarvesterSnapshot
+from common.model.snapshot import Drive, DriveUse, Evacuating, HarvesterSnapshot
 from common.model.units import counted, human_bytes, human_duration
 
 _FIELDS = {"since", "to", "by", "reason", "ending", "total_plots", "total_bytes", "left_plots", "left_bytes"}
@@ -33,9 +33,13 @@ def text(entry: Evacuating, now: datetime) -> str:
 
 
 def word(snapshot: HarvesterSnapshot, drive: Drive, now: datetime) -> str:
-    """The state of a drive, with the progress of its evacuation."""
+    """The state of a drive, with the progress of its evacuation. A drive that an operator closed is drained,
+    one that plotman.yaml closes is draining."""
     entry = of_drive(snapshot, drive) if snapshot.evacuations else None
-    return drive.word if entry is None else text(entry, now)
+    if entry is not None:
+        return text(entry, now)
+    is_drained = drive.drained is not None and drive.word == DriveUse.DRAINING
+    return "drained" if is_drained else drive.word
 
 
 def as_dict(snapshot: HarvesterSnapshot, drive: Drive, now: datetime) -> dict[str, Any] | None:

@@ -42,7 +42,7 @@ def drives(farm: FarmState) -> Table:
             return cells.size(above_margin(drive.free_bytes, margin_bytes))
 
         def state(_: str, drive: Drive, of: HarvesterSnapshot = snapshot) -> Cell:
-            word = evacuations.word(of, drive, farm.at) if of.evacuations else drive.word
+            word = evacuations.word(of, drive, farm.at)
             return Cell(f"disk fails, {word}" if _fails(drive) else word)
 
         for drive in snapshot.drives:
@@ -74,10 +74,15 @@ def _disk(drive: Drive) -> Cell:
     return Cell(text, hot - 1000 if _fails(drive) else hot)
 
 
+def _from(path: str) -> Cell:
+    """The folder: the first column names the file."""
+    return Cell(path.rpartition("/")[0], path)
+
+
 _TRANSFER: dict[Column, Callable[[str, Transfer], Cell]] = {
     Column("plot id", tone="id"): lambda _, sent: Cell(cells.plot_name(sent.plot_id, sent.path)),
     Column("host", spare=2): lambda host, _: Cell(host),
-    Column("from", path=True, spare=5): lambda _, sent: Cell(sent.path),
+    Column("from", path=True, spare=5): lambda _, sent: _from(sent.path),
     Column("size", right=True, spare=6): lambda _, sent: cells.size(sent.size_bytes),
     Column("state"): lambda _, sent: Cell("comparing" if sent.compares else "sending"),
     Column("%", right=True, bar=True): lambda _, sent: cells.percent(
@@ -105,7 +110,10 @@ def moves(farm: FarmState, reasons: WaitReasons) -> Table:
             if subject not in sent:
                 word, why = _state(farm, reasons, host, plot)
                 name, size = cells.plot_name(plot.plot_id, plot.path), cells.size(plot.size_bytes)
-                known = (Cell(name), Cell(host), Cell(plot.path), size, Cell(word))
+                # Its name, too, where that is not the plot's.
+                is_misnamed = plot.state is PlotState.MISNAMED
+                where = Cell(plot.path) if is_misnamed else _from(plot.path)
+                known = (Cell(name), Cell(host), where, size, Cell(word))
                 level = _PLOT_LEVELS.get(plot.state, CellLevel.PLAIN)
                 rows.append(Row(subject, (*known, Cell(""), Cell(""), Cell(""), Cell(why)), level))
     return Table("moves", "Files in dst", tuple(_TRANSFER), tuple(rows), "no finished plots here")

@@ -57,7 +57,7 @@ def test_all_plots_of_a_drive_move_to_another_and_it_stays_drained(farm: Farm, m
     for plot in new.glob("*.plot"):
         assert plot.stat().st_size == expected_size_bytes(read_header(plot))
     (told,) = eventually(lambda: farm.events("evacuated"), "it is told", 30)
-    assert told.text.startswith(f"{old} is evacuated: 3 plots moved in 0:0")
+    assert told.text.startswith(f"{old} was evacuated: 3 plots moved in 0:0")
     assert told.text.endswith("1 file stays: photos.tar: not named like a plot")
     eventually(lambda: not ordered(farm.state), "the order is done")
     assert (old / "photos.tar").read_bytes() == b"not a plot"

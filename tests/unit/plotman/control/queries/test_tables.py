@@ -14,6 +14,7 @@ from common.model.phase import Phase
 from common.model.snapshot import (
     DirState,
     Drive,
+    DriveUse,
     Failures,
     FinishedPlot,
     HarvesterSnapshot,
@@ -184,6 +185,16 @@ def test_notes_name_silent_hosts_pauses_stopped_plotting_and_stalls() -> None:
         "pid 4711 is stalled: Retrying in five minutes.",
     ):
         assert part in said
+
+
+def test_a_drive_that_an_operator_closed_is_drained_and_one_of_plotman_yaml_is_draining() -> None:
+    drives = tuple(
+        Drive(path=path, state=DirState.OK, use=DriveUse.DRAINING, drained=hold)
+        for path, hold in (("/f/1", Hold()), ("/f/2", None))
+    )
+    harvester = HarvesterSnapshot(host="h1", at=T, drives=drives)
+    seen = replace(farm(plotter()), harvesters={"h1": harvester}, archivers={})
+    assert [row[-1] for row in tables.drives_table(seen).rows] == ["drained", "draining"]
 
 
 def test_a_refused_plot_has_a_note_as_long_as_its_source_exists() -> None:
