@@ -84,16 +84,14 @@ class Surroundings:
 
     def _closed(self, drive: Drive, refused: dict[str, str]) -> str | None:
         """Why no plot of a drive may be deleted; None: they may."""
-        if drive.use is DriveUse.DISABLED:
-            return "is disabled"
-        if drive.state is not DirState.OK:
-            return f"is {drive.state.value}"
         if drive.disk is not None and drive.disk.fails:
             return "has a disk that expects to fail"
         if self.is_evacuated(drive.path):
             return "is evacuated"
         if drive.use is not DriveUse.ACTIVE:
-            return "is draining"
+            return f"is {drive.use.value}"
+        if drive.state is not DirState.OK:
+            return f"is {drive.state.value}"
         if drive.path in refused:
             return f"refused the last plot that arrived there ({refused[drive.path]})"
         return "has free space that is not known" if drive.free_bytes is None else None

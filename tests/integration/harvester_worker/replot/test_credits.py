@@ -89,13 +89,14 @@ def test_plots_of_an_evacuated_drive_do_not_count(site: Replotting, large_plots:
     assert site.report.new_plots == 0
 
 
-def test_a_message_that_does_not_say_that_the_plot_is_evacuated_changes_nothing(
-    site: Replotting, large_plots: list[Path]
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_plot_is_evacuated_if_the_order_or_the_delivery_says_so(
+    site: Replotting, large_plots: list[Path], ordered: bool
 ) -> None:
-    """It passed through the queue of the machine that sends the plot."""
+    """The delivery passed through the queue of the machine that sends the plot."""
     for plot in large_plots[:2]:
-        delivery = site.reserve(plot, evacuates=True)
-        reservation = delivery.reservation.model_copy(update={"evacuates": False})
+        delivery = site.reserve(plot, evacuates=ordered)
+        reservation = delivery.reservation.model_copy(update={"evacuates": not ordered})
         site.admit(delivery.model_copy(update={"reservation": reservation}))
     assert stays(site)
     assert site.report.new_plots == 0
@@ -112,6 +113,9 @@ def test_new_plots_of_a_class_of_the_order_do_not_count_and_are_never_eaten(
     assert not site.once()
     assert all(path.exists() for path in late)
     assert not site.journal.done, "they are of the class, and stay"
+    assert "2 plots of the classes may not be deleted" in site.report.why
+    assert site.journal.last is not None
+    assert site.journal.last.plot_id not in {path.stem[-64:] for path in late}
 
 
 @pytest.mark.parametrize("harm", ["truncated", "damaged"])

@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 
 from common.model.holds import HoldOrder
+from common.model.messages import EvacuateOrder
 from common.model.replot_report import ReplotState
-from common.model.snapshot import DiskHealth
+from common.model.snapshot import DirState, DiskHealth
+from common.system.probe import DirReport
 from harvester_worker.drives import evacuated, part_files
-from harvester_worker.replot import removal
+from harvester_worker.replot import ledger, removal
 from tests.support import formats
 from tests.support.replotting import OLD, Replotting, aside
 
@@ -152,8 +154,13 @@ def removed(old: Path) -> None:
     ],
 )
 def test_a_file_that_changed_since_it_was_listed_stays(
-    site: Replotting, old: Path, change: Callable[[Path], None], why: str
+    site: Replotting,
+    old: Path,
+    change: Callable[[Path], None],
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(removal, "rename_new", lambda *_: pytest.fail("it was set aside"))
     before = old.lstat().st_ino
     change(old)
     assert not site.look()
@@ -319,14 +326,24 @@ def closed(site: Replotting) -> None:
     site.replotter._journal.close()
 
 
-def is_taken_in(site: Replotting) -> None:
+def _id_of_old(site: Replotting) -> str:
     (old,) = site.drives[0].glob("**/*.plot*")
-    plot_id = old.name.removesuffix(removal.ASIDE).removesuffix(".plot").rpartition("-")[2]
-    site.kept = site.harvester.intake._locks.taking_in(plot_id)  # type: ignore[attr-defined]
+    return old.name.removesuffix(removal.ASIDE).removesuffix(".plot").rpartition("-")[2]
+
+
+def is_taken_in(site: Replotting) -> None:
+    site.kept = site.harvester.intake._locks.taking_in(_id_of_old(site))  # type: ignore[attr-defined]
     site.kept.__enter__()  # type: ignore[attr-defined]
 
 
+def arrives(site: Replotting) -> None:
+    """A plot of the same id, which is new by that."""
+    credit = site.journal.credits[0].model_copy(update={"plot_id": _id_of_old(site)})
+    site.replotter._journal.change(lambda now: ledger.landed(now, credit, False))
+
+
 FORBIDS = [
+    arrives,
     stop,
     pause,
     another_order,
@@ -345,8 +362,10 @@ FORBIDS = [
 
 @pytest.mark.parametrize("forbid", [*FORBIDS, evacuated_elsewhere])
 def test_what_forbids_it_before_a_look_keeps_the_plot(
-    site: Replotting, old: Path, forbid: Callable[[Replotting], None]
+    site: Replotting, old: Path, forbid: Callable[[Replotting], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if forbid not in (is_taken_in, evacuated_elsewhere):
+        monkeypatch.setattr(removal, "_opened", lambda _: pytest.fail("it was touched"))
     forbid(site)
     assert not site.look()
     assert old.exists()
@@ -369,6 +388,22 @@ def test_what_forbids_it_while_the_plot_is_in_work_keeps_the_plot(
     assert site.journal.deleted_bytes == 0
 
 
+@pytest.mark.parametrize("forbid", FORBIDS)
+def test_what_forbids_it_when_the_file_is_opened_leaves_it_untouched(
+    site: Replotting, old: Path, forbid: Callable[[Replotting], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = removal._opened
+
+    def opened(path: Path) -> Any:
+        forbid(site)
+        return real(path)
+
+    monkeypatch.setattr(removal, "_opened", opened)
+    monkeypatch.setattr(removal, "rename_new", lambda *_: pytest.fail("it was set aside"))
+    assert not site.look()
+    assert old.exists()
+
+
 @pytest.mark.parametrize("forbid", [stop, pause, another_order])
 def test_after_the_answer_of_a_stop_no_deletion_begins(
     site: Replotting, old: Path, forbid: Callable[[Replotting], None], monkeypatch: pytest.MonkeyPatch
@@ -389,7 +424,9 @@ def test_after_the_answer_of_a_stop_no_deletion_begins(
     assert len(calls) == 2
 
 
-def test_a_read_only_drive_loses_no_plot(site: Replotting, old: Path) -> None:
+def test_a_read_only_drive_loses_no_plot(
+    site: Replotting, old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     os.system(f"mount -o remount,ro {old.parent}")
     try:
         assert not site.look()
@@ -399,9 +436,17 @@ def test_a_read_only_drive_loses_no_plot(site: Replotting, old: Path) -> None:
         os.system(f"mount -o remount,rw {old.parent}")
 
 
-def test_an_evacuated_drive_loses_no_plot_by_this(site: Replotting, old: Path) -> None:
-    from common.model.messages import EvacuateOrder
+def test_a_drive_that_went_away_since_the_look_is_not_touched(
+    site: Replotting, old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removal, "look", lambda *_: DirReport(DirState.NOT_MOUNTED))
+    monkeypatch.setattr(removal, "_opened", lambda _: pytest.fail("it was touched"))
+    assert not site.look()
+    assert "is not mounted" in site.report.why
+    assert old.exists()
 
+
+def test_an_evacuated_drive_loses_no_plot_by_this(site: Replotting, old: Path) -> None:
     site.harvester.evacuations.orders.add(EvacuateOrder(host="h1", dir=str(old.parent)), 1, 1)
     assert not site.look()
     assert "is evacuated" in site.report.why

@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 
 from common.errors import OrderRefused
+from common.model.replot import OldClass
 from common.model.replot_report import ReplotState
-from harvester_worker.replot import replotter
+from harvester_worker.replot import replotter, surroundings
+from harvester_worker.replot.removal import Removal, Stays
+from tests.support import formats
+from tests.support.replot_killed import victim_of
 from tests.support.replotting import OLD, Replotting
 from tests.support.waiting import eventually
 
@@ -54,10 +58,14 @@ def test_an_old_plot_goes_once_as_many_bytes_of_new_ones_have_come(
 
 
 def test_the_order_is_done_when_no_plot_of_the_classes_is_left(
-    make_site: MakeSite, old_plots: list[Path], new_plots: list[Path], monkeypatch: pytest.MonkeyPatch
+    make_site: MakeSite,
+    old_plots: list[Path],
+    new_plots: list[Path],
+    large_plots: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(replotter, "_LOOK_EVERY_S", 0.05)
-    site = make_site("20m", "20m", proofs=1)
+    site = make_site("20m", "30m", proofs=1)
     old = site.put(site.drives[0], *old_plots[:2])
     site.order(room_bytes=30 << 20)
     site.replotter.start()
@@ -66,6 +74,7 @@ def test_the_order_is_done_when_no_plot_of_the_classes_is_left(
     assert not any(path.exists() for path in old)
     assert all(path.exists() for path in new)
     assert site.kinds()[-1] == "replot-done"
+    site.arrive(*large_plots[:2])
     late = site.put(site.drives[0], old_plots[2])
     site.known()
     assert not site.look()
@@ -153,3 +162,62 @@ def test_without_leave_in_plotman_yaml_no_order_is_taken(
     with pytest.raises(OrderRefused, match=why):
         site.order()
     assert site.replotter.report() is None
+
+
+def test_the_order_is_not_done_while_a_drive_was_not_read(
+    make_site: MakeSite, old_plots: list[Path], large_plots: list[Path]
+) -> None:
+    site = make_site("20m", "20m", proofs=1)
+    site.put(site.drives[1], old_plots[0])
+    away = site.folder / "away"
+    site.reconfigure(drives=[str(site.drives[0]), str(away)])
+    site.order(room_bytes=30 << 20)
+    eventually(lambda: site.harvester.inventory.unread() == [str(away)], "the other drive is read")
+    assert not site.look()
+    assert f"these drives are not read completely: {away}" in site.report.why
+    assert not site.journal.done
+    site.reconfigure(drives=[str(drive) for drive in site.drives])
+    site.arrive(*large_plots[:2])
+    assert site.once(), "its plots are there again"
+
+
+def test_bytes_that_a_file_system_gives_back_late_count_as_free(
+    make_site: MakeSite,
+    old_plots: list[Path],
+    large_plots: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(surroundings, "FREED_LATE_S", 1000.0)
+    site = make_site("20m", "20m", proofs=1)
+    site.put(site.drives[0], *old_plots[:2])
+    site.order(room_bytes=6 << 20)
+    arrived = site.arrive(*large_plots[:4])
+    assert {path.parent for path in arrived} == {site.drives[0]}
+    assert site.once(), "there were 0.5 MB"
+    assert not site.once(), "there are 4.5 MB, and as many may be on their way back"
+    assert "have room for the next new plot" in site.report.why
+    monkeypatch.setattr(surroundings, "FREED_LATE_S", 0.0)
+    assert site.once()
+
+
+def test_a_file_whose_size_does_not_fit_its_header_stays(
+    make_site: MakeSite, large_plots: list[Path]
+) -> None:
+    site = make_site("20m", "20m", proofs=1)
+    old = site.drives[0] / f"plot-k25-2026-11-22-15-48-{bytes([15] * 32).hex()}.plot"
+    old.write_bytes(formats.small_v1(25))
+    site.order({"name": "old", "k": 25}, room_bytes=30 << 20)
+    site.arrive(*large_plots[:2])
+    assert not site.once()
+    assert site.report.classes[0].left_plots == 1
+    assert "replot-refused" not in site.kinds(), "it was never in work"
+    with pytest.raises(Stays, match="has not the size of such a plot"):
+        Removal(
+            victim_of(old),
+            OldClass("old", 25),
+            must_be_mounted=False,
+            may_go=lambda: None,
+            deleting=lambda: None,
+            settled=lambda: None,
+        ).run()
+    assert old.exists()

@@ -141,3 +141,17 @@ def test_a_plot_that_arrives_again_while_an_old_one_goes_for_it_changes_nothing(
     other = ledger.landed(journal, credit("b", inode=9), counts=True)
     assert [one.inode for one in other.credits] == [7, 9]
     assert other.new_bytes == journal.new_bytes
+
+
+def test_a_plot_that_arrives_again_after_some_of_it_was_used_brings_nothing_more() -> None:
+    journal = ledger.settled(ledger.chosen(begun(credit("a")), victim(4, a=4)), DAY)
+    again = ledger.landed(journal, credit("a", inode=9), counts=True)
+    assert again == journal
+    assert [one.left_bytes for one in again.credits] == [6]
+
+
+def test_only_new_plots_whose_files_were_seen_count_as_unused() -> None:
+    journal = begun(credit("a", 10), credit("b", 20))
+    assert ledger.account(journal, DAY).unused_bytes == 30
+    assert ledger.account(journal, DAY, {"b" * 64}).unused_bytes == 20
+    assert ledger.account(journal, DAY, set()).unused_bytes == 0
